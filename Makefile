@@ -1,0 +1,47 @@
+# Every target sets up what it needs first: a virtual environment in .venv with the pinned packages.
+PYTHON ?= python3.11
+HOME_FOLDER ?= .capflow
+BIN := .venv/bin
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format ui bench graph clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,dev]'
+	@touch .venv/ready
+
+demo: .venv/ready ## four customers, two of them real, from bills to champions and predictions
+	$(BIN)/capflow demo --home $(HOME_FOLDER)
+
+test: .venv/ready ## all tests
+	$(BIN)/python -m pytest
+
+check: .venv/ready ## format, lint, types, import rules, doctests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest --quiet --doctest-modules capflow_assets
+
+format: .venv/ready ## put the code into shape
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+ui: .venv/ready ## Dagster's page and daemon on the demo's home, http://127.0.0.1:3000
+	$(BIN)/capflow ui --home $(HOME_FOLDER)
+
+bench: .venv/ready ## timings, ours and the peer in one run
+	$(BIN)/python -m bench
+
+graph: .venv/ready ## write the golden graph anew
+	$(BIN)/python -c "from capflow_assets.definitions import defs; from capflow_assets.graph.golden import graph_text; \
+	  print(graph_text(defs), end='')" > capflow_assets_tests/graph.txt
+
+clean: ## remove the virtual environment and the demo's home
+	rm -rf .venv $(HOME_FOLDER)

@@ -1,0 +1,20 @@
+"""Run the named benchmarks, all by default."""
+
+from __future__ import annotations
+
+import argparse
+
+from bench import load, overhead, users
+
+BENCHMARKS = {"load": load.run, "overhead": overhead.run, "users": users.run}
+
+
+def main() -> None:
+    """Read the names from the command line and run those benchmarks."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("names", nargs="*", help="which ones; all by default")
+    for name in parser.parse_args().names or BENCHMARKS:
+        BENCHMARKS[name]()
+
+
+main()

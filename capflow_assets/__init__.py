@@ -1,0 +1,21 @@
+"""CapFlow Assets: the models of a retail CRM as a graph of assets, one partition per customer.
+
+The way of the data, and the folders that follow it:
+
+    landing/      a source's rows in the canonical columns, each with the reason where it cannot land
+    sources/      opens a kind of store as a Spark DataFrame: one file, one kind
+    raw/          the canonical tables as landed: one file, one schema
+    clean/        conformed tables: one file, one function
+    validation/   reports about a customer's data, and checks that return a Finding
+    features/     what is known of a user as of a moment: one file, one block
+    models/       a question, its evidence, label, parameters, estimator and baseline: one file, one model
+    learning/     what models share: splits, intervals, calibration, promotion (arrays, not customers)
+    monitoring/   drift and the retraining policy
+    simulation/   the seeded world with planted truth, for the demo, tests and benchmarks
+    demo/         the customers of `capflow demo` and the tour through them
+    graph/        the only folder that knows Dagster, MLflow, sessions and the cloud
+
+Beside them: contract.py (the nouns), customers.py (what a customer declares),
+checks.py (pandera in one pass), errors.py (every error and its words), cli.py and terminal.py (`capflow …`),
+definitions.py (the whole graph on one page).
+"""

@@ -1,0 +1,5 @@
+"""`python -m capflow_assets` is `capflow`."""
+
+from capflow_assets.cli import main
+
+main()

@@ -1,0 +1,274 @@
+"""``capflow …``: the machine from a terminal.
+
+Belongs here: commands, their options and how results look. Does not belong here: work; each command calls one or two
+functions of ``graph`` or ``demo``, which are imported when the command runs, so that ``capflow --help`` is quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from capflow_assets.errors import CapflowError
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from capflow_assets.graph.deployment import Deployment
+
+app = typer.Typer(
+    name="capflow",
+    help="The models of a retail CRM, from bills to champions and predictions, for every customer.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+
+
+class TableFormat(StrEnum):
+    """How rows are printed."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+    parquet = "parquet"
+
+
+class TextFormat(StrEnum):
+    """How a report is printed."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+
+
+HomeOption = Annotated[
+    Path | None,
+    typer.Option("--home", envvar="CAPFLOW_HOME", help="Folder of lake, MLflow and Dagster. [default: .capflow]"),
+]
+CustomerOption = Annotated[str, typer.Option("--customer", "-c", help="The customer's name.")]
+CustomerArgument = Annotated[str, typer.Argument(help="The customer's name.")]
+ModelArgument = Annotated[str, typer.Argument(help="The model's name, for example purchase_propensity.")]
+OutputOption = Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file instead of the screen.")]
+ReasonOption = Annotated[str, typer.Option("--reason", help="Why; kept with the version.")]
+
+
+@app.callback()
+def common(context: typer.Context, home: HomeOption = None) -> None:
+    """Options that stand before the command serve it too."""
+    context.obj = home
+
+
+@app.command()
+def demo(context: typer.Context, home: HomeOption = None, users: int | None = None) -> None:
+    """Onboard four customers, real and simulated, and materialize everything for them."""
+    from capflow_assets.demo.tour import tour
+
+    with opened(context, home) as (deployment, instance):
+        ok = tour(deployment, instance, users)
+    raise typer.Exit(0 if ok else 1)
+
+
+@app.command()
+def onboard(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="The customer's TOML file.")],
+    replace: Annotated[bool, typer.Option("--replace", help="Replace a customer of that name.")] = False,
+    home: HomeOption = None,
+) -> None:
+    """Check a customer's TOML, copy it into the home and add its partition."""
+    from capflow_assets.graph.onboarding import onboard as bring_in
+
+    with opened(context, home) as (deployment, instance):
+        customer = bring_in(deployment, instance, file, replace)
+    typer.echo(f"onboarded {customer.name} with {', '.join(customer.tables)}; next: capflow run {customer.name}")
+
+
+@app.command()
+def run(
+    context: typer.Context,
+    customers: Annotated[list[str], typer.Argument(help="Names of onboarded customers.")],
+    select: Annotated[
+        list[str] | None,
+        typer.Option("--select", "-s", help="stage/table, a stage or a glob; +NAME adds all it needs. Repeatable."),
+    ] = None,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", help="Read nothing after this day or ISO time. [default: newest bill]")
+    ] = None,
+    home: HomeOption = None,
+) -> None:
+    """Materialize tables, models and predictions of customers. One customer's failure leaves the others alone."""
+    from capflow_assets.definitions import STAGES, defs
+    from capflow_assets.graph.launch import run_customer
+    from capflow_assets.graph.launch import select as chosen
+    from capflow_assets.graph.moments import parse_moment
+    from capflow_assets.terminal import following, print_finished
+
+    with opened(context, home) as (deployment, instance):
+        keys = chosen(STAGES, select or [])
+        names = list(dict.fromkeys(customers))
+        for name in names:
+            deployment.require(name)
+        if as_of is not None:
+            parse_moment(as_of, "UTC")
+        with following(names, len(keys)) as watch:
+            finished = [run_customer(defs, STAGES, instance, name, keys, as_of, watch) for name in names]
+    print_finished(finished)
+    raise typer.Exit(0 if all(result.ok for result in finished) else 1)
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    table: Annotated[str, typer.Argument(help="stage/table, for example features/rfm.")],
+    customer: CustomerOption,
+    format: Annotated[TableFormat, typer.Option("--format", "-f")] = TableFormat.table,
+    output: OutputOption = None,
+    limit: Annotated[int | None, typer.Option(help="At most this many rows. [default: 20 on screen, else all]")] = None,
+    home: HomeOption = None,
+) -> None:
+    """Print a table of a customer, or write it to a file."""
+    from capflow_assets.terminal import print_table, write_table
+
+    with opened(context, home) as (deployment, _):
+        deployment.require(customer)
+        if format is TableFormat.table and output is None:
+            rows = deployment.lake.arrow(customer, table)
+            print_table(f"{table} of {customer}", rows, 20 if limit is None else limit)
+        else:
+            write_table(deployment.lake.arrow(customer, table, limit), format.value, output)
+
+
+@app.command()
+def status(
+    context: typer.Context,
+    customer: Annotated[str | None, typer.Option("--customer", "-c", help="Only this customer.")] = None,
+    format: Annotated[TextFormat, typer.Option("--format", "-f")] = TextFormat.table,
+    home: HomeOption = None,
+) -> None:
+    """Every customer's models: ready or not and why, champion, metric against baseline, drift."""
+    from capflow_assets.graph.status import COLUMNS, OVERVIEW, status_rows
+    from capflow_assets.terminal import print_rows
+
+    with opened(context, home) as (deployment, instance):
+        if customer is not None:
+            deployment.require(customer)
+        names = [customer] if customer else deployment.customers()
+        rows = [row for name in names for row in status_rows(deployment, instance, name)]
+    shown = OVERVIEW if format is TextFormat.table else COLUMNS
+    print_rows(rows, shown, format.value, "customers and their models")
+
+
+@app.command()
+def explain(
+    context: typer.Context,
+    customer: CustomerArgument,
+    model: ModelArgument,
+    version: Annotated[int | None, typer.Option(help="A version. [default: the champion]")] = None,
+    format: Annotated[TextFormat, typer.Option("--format", "-f")] = TextFormat.table,
+    home: HomeOption = None,
+) -> None:
+    """All about a customer's model: parameters, metric with interval, baseline, calibration, data, why promoted."""
+    from capflow_assets.graph.status import explain as explained
+    from capflow_assets.terminal import print_report
+
+    with opened(context, home) as (deployment, instance):
+        report = explained(deployment, instance, customer, model, version)
+    print_report(report, format.value)
+
+
+@app.command()
+def promote(
+    context: typer.Context,
+    customer: CustomerArgument,
+    model: ModelArgument,
+    version: Annotated[int | None, typer.Option(help="A version. [default: the challenger]")] = None,
+    reason: ReasonOption = "promoted by hand",
+    home: HomeOption = None,
+) -> None:
+    """Make a version the champion."""
+    with opened(context, home) as (deployment, _):
+        deployment.require(customer, model)
+        chosen = deployment.registry.promote(customer, model, version, reason)
+    typer.echo(f"version {chosen} of {customer}.{model} is the champion; next: {scoring(customer, model)}")
+
+
+@app.command()
+def rollback(
+    context: typer.Context,
+    customer: CustomerArgument,
+    model: ModelArgument,
+    reason: ReasonOption = "rolled back by hand",
+    home: HomeOption = None,
+) -> None:
+    """Make the champion before the present one champion again."""
+    with opened(context, home) as (deployment, _):
+        deployment.require(customer, model)
+        chosen = deployment.registry.rollback(customer, model, reason)
+    typer.echo(f"version {chosen} of {customer}.{model} is the champion again; next: {scoring(customer, model)}")
+
+
+@app.command()
+def freeze(
+    context: typer.Context,
+    customer: CustomerArgument,
+    model: ModelArgument,
+    off: Annotated[bool, typer.Option("--off", help="Let trainings promote again.")] = False,
+    home: HomeOption = None,
+) -> None:
+    """Keep the present champion whatever a training finds."""
+    with opened(context, home) as (deployment, _):
+        deployment.require(customer, model)
+        deployment.registry.freeze(customer, model, frozen=not off)
+    typer.echo(f"{customer}.{model} is {'no longer ' if off else ''}frozen")
+
+
+@app.command()
+def ui(
+    context: typer.Context,
+    port: Annotated[int, typer.Option(help="Port of the web page.")] = 3000,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    home: HomeOption = None,
+) -> None:
+    """Dagster's web page and daemon on this home, until interrupted."""
+    import subprocess
+
+    from capflow_assets.graph.home import Home, shipped
+
+    place = Home.of(home or context.obj).prepare()
+    typer.echo(f"http://{host}:{port} on {place.root}")
+    command = [sys.executable, "-m", "dagster", "dev", "-w", str(shipped("workspace.yaml"))]
+    raise typer.Exit(subprocess.run([*command, "-p", str(port), "-h", host], check=False).returncode)  # noqa: S603
+
+
+def scoring(customer: str, model: str) -> str:
+    """The command that scores with a new champion."""
+    return f"capflow run {customer} --select predictions/{model},health/{model}"
+
+
+@contextmanager
+def opened(context: typer.Context, home: Path | None) -> Iterator[tuple[Deployment, dg.DagsterInstance]]:
+    """The deployment of a home and its Dagster, for one command."""
+    from capflow_assets.definitions import SOURCES, STAGES
+    from capflow_assets.graph.build import deployment
+    from capflow_assets.graph.home import Home
+    from capflow_assets.graph.launch import dagster_instance
+
+    place = Home.of(home or context.obj)
+    with dagster_instance(place) as instance:
+        yield deployment(STAGES, SOURCES, home=place), instance
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """The entry point: an error that people can meet is shown in its own words, without a traceback."""
+    try:
+        app(arguments)
+    except CapflowError as error:
+        typer.secho(str(error), fg=typer.colors.RED, err=True)
+        sys.exit(1)

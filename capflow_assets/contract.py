@@ -1,0 +1,203 @@
+"""The nouns that every folder shares, and nothing else.
+
+Belongs here: what a table, a column, a check's finding, a model and its needs *are*. Does not belong here: how any
+of them is computed, stored or scheduled. Pure: no engine, no orchestrator, no environment, no clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import pandas as pd
+
+Severity = Literal["warn", "block"]
+Scalar = str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table: what it holds and what must be true of it.
+
+    ``type`` is a Spark SQL type name (``string bigint int double boolean date timestamp``). Bounds are inclusive
+    (``at_least``, ``at_most``) or strict (``above``); a null passes every rule but ``required``.
+    """
+
+    name: str
+    type: str
+    description: str
+    required: bool = False
+    at_least: float | None = None
+    above: float | None = None
+    at_most: float | None = None
+    one_of: tuple[str, ...] = ()
+    matches: str | None = None
+    unit: str | None = None
+    personal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The schema of one table.
+
+    ``grain`` completes the sentence "one row per …". ``key`` is unique together. ``time`` names the column that says
+    when a row became true: rows later than the as-of moment are cut away before any feature sees them. ``open``
+    tables keep attribute columns that a customer adds to the declared ones.
+    """
+
+    grain: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...] = ()
+    time: str | None = None
+    open: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The declared columns' names, in order."""
+        return tuple(column.name for column in self.columns)
+
+    def column(self, name: str) -> Column:
+        """The declared column of that name."""
+        return next(column for column in self.columns if column.name == name)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found in one table of one customer. ``found`` holds the figures; ``sample`` at most ten rows."""
+
+    check: str
+    passed: bool
+    message: str
+    severity: Severity = "warn"
+    found: Mapping[str, Scalar] = field(default_factory=dict)
+    sample: tuple[Mapping[str, Scalar], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """The evidence that a model asks of a customer before it is trained."""
+
+    tables: tuple[str, ...]
+    history_days: int = 0
+    users: int = 0
+    positives: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One line of a verdict: the number found, the number needed, and what would close the gap."""
+
+    need: str
+    found: Scalar
+    needed: Scalar
+    met: bool
+    fix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a customer's evidence is enough for a model, with every reason, met or not."""
+
+    reasons: tuple[Reason, ...]
+
+    @property
+    def ready(self) -> bool:
+        """Whether every need is met."""
+        return all(reason.met for reason in self.reasons)
+
+    @property
+    def missing(self) -> tuple[Reason, ...]:
+        """The needs that are not met."""
+        return tuple(reason for reason in self.reasons if not reason.met)
+
+
+class Params(BaseModel):
+    """What a person may set for a model. Bounds, defaults and descriptions reach the launchpad from here."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    horizon_days: int = Field(30, ge=1, le=730, description="Days after the as-of moment that the label looks at.")
+    moments: int = Field(4, ge=1, le=24, description="How many past as-of moments make the examples.")
+    seed: int = Field(0, ge=0, description="Seed of everything random in the training.")
+
+
+class Estimator(Protocol):
+    """What a model file fits. Frames are indexed by ``user_id``; fitting never changes its inputs."""
+
+    def fit(self, features: pd.DataFrame, labels: pd.DataFrame | None) -> Estimator:
+        """Learn from one row per example. ``labels`` is aligned to ``features``; None where the model needs none."""
+
+    def predict(self, features: pd.DataFrame) -> pd.DataFrame:
+        """One row per row of ``features``, same index: ``score``, ``reasons`` (text) and columns of the model's own."""
+
+    def parameters(self) -> dict[str, Any]:
+        """The fitted or chosen parameters, for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """How a model is judged: ``compute(labels, predictions)`` over aligned frames gives one number."""
+
+    name: str
+    compute: Callable[[pd.DataFrame, pd.DataFrame], float]
+    higher_is_better: bool
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What a challenger must hold besides beating its baseline.
+
+    ``calibration`` gives the calibration error of predictions against labels (0 is perfect); ``at_most`` bounds it.
+    ``coverage`` is the least share of users that must get a finite score. ``baseline`` is the standard held against
+    the baseline: ``"better"`` wants the whole interval of the difference above zero; ``"not worse"``, for models that
+    describe users in words rather than compete for accuracy, only that it is not wholly below.
+    """
+
+    calibration: Callable[[pd.DataFrame, pd.DataFrame], float]
+    at_most: float
+    coverage: float = 0.99
+    baseline: Literal["better", "not worse"] = "better"
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """All that a model file says about itself; the life around it is the same for every model.
+
+    ``label`` takes tables by parameter name, plus ``start`` and ``end`` (the horizon, start exclusive and end
+    inclusive), and returns one row per user who did anything in it; users without a row get zeros.
+    ``learns_from`` is ``"labels"`` where the estimator needs outcomes, and ``"features"`` where it fits the state of
+    the users at a moment (then the served model is fitted at the as-of moment itself).
+    ``bands`` are names for score ranges from low to high; equal shares of users fall in each.
+    """
+
+    question: str
+    family: str
+    needs: Needs
+    features: tuple[str, ...]
+    columns: tuple[str, ...]
+    label: Callable[..., Any]
+    label_columns: tuple[str, ...]
+    params: type[Params]
+    estimator: Callable[[Params], Estimator]
+    baseline: Callable[[Params], Estimator]
+    baseline_name: str
+    metric: Metric
+    gate: Gate
+    learns_from: Literal["labels", "features"] = "labels"
+    bands: tuple[str, ...] = ("low", "medium", "high")
+    plot: Callable[[pd.DataFrame, pd.DataFrame], Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A half-open stretch of time ``(start, end]`` in UTC."""
+
+    start: datetime
+    end: datetime

@@ -1,0 +1,270 @@
+"""What a customer declares in its TOML: who it is, where its tables lie, and what its columns mean.
+
+Belongs here: reading and checking that file, every problem of it at once. Does not belong here: opening the stores, and
+which tables, sources and models there are; those are passed in. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from capflow_assets.contract import Table
+from capflow_assets.errors import CapflowError, CustomerError, SourceError
+from capflow_assets.landing import RESERVED, generated_key
+
+MOST_BYTES = 1 << 20
+PACKAGE = "package://"
+IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,62}")
+SHOWN_CHARACTERS = 120
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+
+def _known_zone(name: str) -> str:
+    from zoneinfo import available_timezones
+
+    zones = available_timezones()
+    if name not in zones:
+        near = get_close_matches(name, zones, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"an IANA time zone such as Europe/London{hint}")
+    return name
+
+
+def _possible_location(location: str) -> str:
+    scheme, found, rest = location.partition("://")
+    if found and f"{scheme}://" not in ("s3://", PACKAGE):
+        raise ValueError("a path, s3://bucket/key or package://module/path")
+    if found and (".." in rest.split("/") or not re.fullmatch(r"[^/]+/.+", rest)):
+        raise ValueError(f"{scheme}://name/path, without '..'")
+    return location
+
+
+def _absolute(folder: str) -> str:
+    if not (folder.startswith("s3://") or Path(folder).is_absolute()):
+        raise ValueError("an absolute folder or s3://bucket/folder")
+    return folder
+
+
+class Declared(BaseModel):
+    """A part of the TOML: unknown keys are errors, and nothing is converted."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class TableSource(Declared):
+    """Where one raw table comes from, and which of its columns mean what."""
+
+    source: Text = Field(description="The kind of store: the name of a file in sources/.")
+    location: Annotated[Text, AfterValidator(_possible_location)] = Field(description="A file, folder or glob.")
+    options: dict[str, Any] = Field(default_factory=dict, description="How the store is written; its Options.")
+    max_rejected_pct: float = Field(default=5, ge=0, le=100, description="More rejected rows than that stop the table.")
+    columns: dict[str, Text] = Field(min_length=1, description="Canonical column = source column or Spark SQL.")
+
+
+class Retraining(Declared):
+    """When a customer's models are trained again: after ``k`` of the last ``n`` checks over ``psi``."""
+
+    psi: float = Field(default=0.25, gt=0, le=10, description="Population stability index that counts as drift.")
+    k: int = Field(default=2, ge=1, le=50)
+    n: int = Field(default=3, ge=1, le=50)
+    cooldown_days: int = Field(default=7, ge=0, le=365, description="Days after a training without another.")
+
+    @model_validator(mode="after")
+    def _k_of_n(self) -> Retraining:
+        if self.k > self.n:
+            raise ValueError(f"k at most n, which is {self.n}; k is {self.k}")
+        return self
+
+
+class Customer(Declared):
+    """One customer as its TOML declares it."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+    vertical: Text
+    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+    time_zone: Annotated[str, AfterValidator(_known_zone)]
+    base: Annotated[str, AfterValidator(_absolute)] | None = None
+    tables: dict[str, TableSource] = Field(min_length=1)
+    models: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    retraining: Retraining = Field(default_factory=Retraining)
+
+    def location(self, table: str) -> str:
+        """Where a declared table lies: an absolute path, folder or glob, or an ``s3://`` address.
+
+        Raises:
+            SourceError: the package that holds the files is not installed, or there is no base for a relative path.
+        """
+        location = self.tables[table].location
+        if location.startswith(PACKAGE):
+            return _in_package(location)
+        if location.startswith("s3://") or Path(location).is_absolute():
+            return location
+        if self.base is None:
+            do = "set base in the TOML"
+            raise SourceError("A relative location has no folder to start from", where=location, do=do)
+        return f"{self.base.rstrip('/')}/{location}"
+
+
+def read_customer(
+    path: Path,
+    known_tables: Mapping[str, Table],
+    known_sources: Mapping[str, ModuleType],
+    known_models: Collection[str] | None = None,
+) -> Customer:
+    """The customer of a TOML file; relative locations start from ``base``, or from the file's folder.
+
+    Raises:
+        CustomerError: names every problem of the file: key, rule, what came, what to do.
+    """
+    file = str(path)
+    try:
+        size = path.stat().st_size
+        if size > MOST_BYTES:
+            came, expected = f"{size:,} bytes", f"a TOML file of at most {MOST_BYTES:,} bytes"
+            raise CustomerError("The file is too large for a customer's TOML", expected=expected, came=came, where=file)
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise CustomerError("The file cannot be read", came=error.strerror or str(error), where=file) from error
+    except UnicodeDecodeError as error:
+        came, do = f"byte 0x{error.object[error.start]:02x} at place {error.start}", "save it as UTF-8"
+        raise CustomerError("The file is not UTF-8", expected="TOML in UTF-8", came=came, where=file, do=do) from error
+    customer = parse_customer(text, file, known_tables, known_sources, known_models)
+    return customer if customer.base else customer.model_copy(update={"base": str(path.resolve().parent)})
+
+
+def parse_customer(
+    text: str,
+    file: str,
+    known_tables: Mapping[str, Table],
+    known_sources: Mapping[str, ModuleType],
+    known_models: Collection[str] | None = None,
+) -> Customer:
+    """The customer that a TOML text declares; ``file`` names it in errors.
+
+    Raises:
+        CustomerError: names every problem of the text.
+    """
+    if not text.strip():
+        raise CustomerError("The file is empty", expected="name, vertical, currency, time_zone, [tables.…]", where=file)
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise CustomerError("The file is not TOML", came=str(error), where=file, do="mend that place") from error
+    problems: list[CapflowError] = []
+    customer: Customer | None = None
+    try:
+        customer = Customer.model_validate(data)
+    except ValidationError as error:
+        problems += _told(error, "", [*Customer.model_fields, *TableSource.model_fields, *Retraining.model_fields])
+    for name, table in _tables(data.get("tables")).items():
+        problems += _table_problems(name, table, known_tables, known_sources)
+    unknown = [m for m in _tables(data.get("models")) if known_models is not None and m not in known_models]
+    problems += [_unknown(f"models.{model}", "model", model, known_models or ()) for model in unknown]
+    if problems or customer is None:
+        raise CustomerError.listing(file, problems)
+    return customer
+
+
+def onboarded_text(text: str, base: str) -> str:
+    """The same TOML, comments and all, with ``base`` filled in where it is not given.
+
+    >>> print(onboarded_text('name = "boots"  # ours\\n\\n[tables.bills]\\nsource = "csv"\\n', "/data"), end="")
+    name = "boots"  # ours
+    base = "/data"
+    <BLANKLINE>
+    [tables.bills]
+    source = "csv"
+    """
+    import tomlkit
+
+    document = tomlkit.parse(text.removeprefix("\ufeff"))
+    if "base" not in document:
+        document.add("base", tomlkit.item(base))
+    return tomlkit.dumps(document)
+
+
+def _in_package(location: str) -> str:
+    """The file in an installed package, whose code is not imported."""
+    module, _, path = location.removeprefix(PACKAGE).partition("/")
+    spec = find_spec(module) if module.isidentifier() else None
+    if spec is None or not spec.submodule_search_locations:
+        do = f"install the package that holds {module}"
+        raise SourceError("A package with data is not installed", expected=module, where=location, do=do)
+    return str(Path(spec.submodule_search_locations[0], path))
+
+
+def _tables(value: Any) -> dict[str, dict[str, Any]]:
+    """The tables in a part of the data; what is none of them has its problem told already."""
+    return {name: table for name, table in value.items() if isinstance(table, dict)} if isinstance(value, dict) else {}
+
+
+def _table_problems(
+    name: str, table: dict[str, Any], tables: Mapping[str, Table], sources: Mapping[str, ModuleType]
+) -> list[CapflowError]:
+    key = f"tables.{name}"
+    problems: list[CapflowError] = []
+    if name not in tables:
+        problems.append(_unknown(key, "raw table", name, tables))
+    elif isinstance(table.get("columns"), dict):
+        problems += _column_problems(f"{key}.columns", tables[name], table["columns"])
+    source = table.get("source")
+    if isinstance(source, str) and source not in sources:
+        problems.append(_unknown(f"{key}.source", "source", source, sources))
+    elif isinstance(source, str) and isinstance(table.get("options", {}), dict):
+        try:
+            sources[source].Options.model_validate(table.get("options", {}))
+        except ValidationError as error:
+            problems += _told(error, f"{key}.options", list(sources[source].Options.model_fields))
+    return problems
+
+
+def _column_problems(key: str, table: Table, columns: dict[str, Any]) -> list[CapflowError]:
+    problems: list[CapflowError] = []
+    for name in columns:
+        if name in table.names:
+            continue
+        if not table.open:
+            problems.append(_unknown(f"{key}.{name}", "column", name, table.names))
+        elif not IDENTIFIER.fullmatch(name) or name in RESERVED:
+            expected = f"a name such as loyalty_tier ({IDENTIFIER.pattern}), none of {', '.join(RESERVED)}"
+            problems.append(CapflowError(f"{key}.{name}", expected=expected, came=name, do="choose another name"))
+    made = generated_key(table)
+    required = [column for column in table.columns if column.required and column.name != made]
+    lacking = [column for column in required if column.name not in columns]
+    for column in lacking:
+        expected = f"a source column or expression: {column.description or column.type}"
+        problems.append(CapflowError(f"{key}.{column.name}", expected=expected, came="nothing", do="map it"))
+    return problems
+
+
+def _unknown(key: str, kind: str, name: str, known: Collection[str]) -> CapflowError:
+    near = get_close_matches(name, known, n=1)
+    do = f"did you mean {near[0]!r}?" if near else f"take it out, or choose a {kind} that there is"
+    return CapflowError(key, expected=f"a {kind}: one of {', '.join(sorted(known)) or 'none'}", came=repr(name), do=do)
+
+
+def _told(error: ValidationError, prefix: str, fields: Collection[str]) -> list[CapflowError]:
+    """The problems that pydantic found, each by its dotted key; ``fields`` are the keys that there could be."""
+    return [_problem(each, prefix, fields) for each in error.errors(include_url=False)]
+
+
+def _problem(found: Any, prefix: str, fields: Collection[str]) -> CapflowError:
+    key = ".".join(str(part) for part in (prefix, *found["loc"]) if part != "")
+    came = repr(found["input"])
+    came = came if len(came) <= SHOWN_CHARACTERS else came[:SHOWN_CHARACTERS] + " …"
+    if found["type"] == "missing":
+        return CapflowError(key, expected="a value", came="nothing", do="add it")
+    if found["type"] == "extra_forbidden":
+        near = get_close_matches(str(found["loc"][-1]), fields, n=1)
+        do = f"did you mean {near[0]!r}?" if near else "take it out"
+        return CapflowError(f"{key} is no key that is known", came=came, do=do)
+    return CapflowError(key, expected=found["msg"].removeprefix("Value error, "), came=came)

@@ -1,0 +1,22 @@
+"""The whole graph on one page, in the order the data flows.
+
+Each package is read for what its files declare; adding a table, a check or a model is adding a file to one of them.
+"""
+
+from capflow_assets import clean, features, models, raw, sources, validation
+from capflow_assets.graph.build import build, read_sources
+from capflow_assets.graph.stages import read_stages
+
+SOURCES = read_sources(sources)
+
+STAGES = read_stages(
+    {
+        "raw": raw,
+        "clean": clean,
+        "validation": validation,
+        "features": features,
+        "models": models,
+    }
+)
+
+defs = build(STAGES, SOURCES)

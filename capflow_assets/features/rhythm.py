@@ -1,0 +1,102 @@
+"""Rhythm: how regularly each user comes, and whether the user is overdue."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from capflow_assets.contract import Column, Table
+from capflow_assets.features._visits import local_day_of, user_days
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from matplotlib.figure import Figure
+    from pyspark.sql import DataFrame
+
+TABLE = Table(
+    grain="user with at least one bill",
+    columns=(
+        Column("user_id", "string", "The user.", required=True, personal=True),
+        Column("as_of", "timestamp", "The moment up to which bills were read.", required=True),
+        Column("gap_days_avg", "double", "Average days between visits.", at_least=1, unit="days"),
+        Column("gap_days_std", "double", "Standard deviation of the days between visits.", at_least=0, unit="days"),
+        Column("gap_days_last", "double", "Days between the last two visits.", at_least=1, unit="days"),
+        Column("gap_days_recent_avg", "double", "Average of the last three gaps.", at_least=1, unit="days"),
+        Column("gap_change_pct", "double", "How much longer the last three gaps are than all.", unit="%"),
+        Column("overdue_ratio", "double", "Days since the last visit, in average gaps.", at_least=0),
+    ),
+    key=("user_id",),
+)
+
+RECENT_GAPS = 3
+
+
+def rhythm(bills: DataFrame, as_of: datetime, zone: str) -> DataFrame:
+    """The gaps between the visits of each known user as of a moment.
+
+    **Grain**: one row per user with at least one bill up to the moment, as in ``rfm``, and with the same visits: local
+    days on which the user paid something. A **gap** is the number of days from one visit to the next.
+
+    **Columns**: ``gap_days_avg`` g, the sample deviation ``gap_days_std``, ``gap_days_last``; ``gap_days_recent_avg`` r
+    over the last three gaps (fewer where there are fewer); ``gap_change_pct`` = 100 (r - g) / g, above 0 for a user who
+    slows down; ``overdue_ratio`` = days since the last visit / g, above 1 for a user who is late.
+
+    **Missing**: all null before the second visit, the deviation before the third.
+    """
+    from pyspark.sql import Window
+    from pyspark.sql import functions as F
+
+    today = F.lit(local_day_of(as_of, zone))
+    visits = Window.partitionBy("user_id", F.col("visited_on").isNull())
+    gap = F.datediff("visited_on", F.lag("visited_on").over(visits.orderBy("visited_on"))).cast("bigint")
+    latest = F.row_number().over(visits.orderBy(F.col("visited_on").desc()))
+    days = user_days(bills, as_of).withColumn("gap", gap).withColumn("latest", latest)
+    recent = F.when(F.col("latest") <= RECENT_GAPS, F.col("gap"))
+    sums = days.groupBy("user_id").agg(
+        F.count("gap").alias("gaps"),
+        F.sum("gap").alias("total"),
+        F.sum(F.col("gap") * F.col("gap")).alias("squares"),
+        F.max(F.when(F.col("latest") == 1, F.col("gap"))).cast("double").alias("gap_days_last"),
+        F.sum(recent).alias("recent_total"),
+        F.count(recent).alias("recent_gaps"),
+        F.datediff(today, F.max("visited_on")).alias("recency_days"),
+    )
+    return _ratios(sums).withColumn("as_of", F.lit(as_of)).select(*TABLE.names)
+
+
+def _ratios(sums: DataFrame) -> DataFrame:
+    """Averages from whole sums, so that every engine divides the same two numbers."""
+    from pyspark.sql import functions as F
+
+    gaps, total, squares = F.col("gaps"), F.col("total"), F.col("squares")
+    nothing = F.lit(0)
+    average = total / F.nullif(gaps, nothing)
+    recent = F.col("recent_total") / F.nullif("recent_gaps", nothing)
+    variance = (gaps * squares - total * total) / F.nullif(gaps * (gaps - 1), nothing)
+    return sums.select(
+        "*",
+        average.alias("gap_days_avg"),
+        F.sqrt(variance).alias("gap_days_std"),
+        recent.alias("gap_days_recent_avg"),
+        ((recent - average) / average * 100).alias("gap_change_pct"),
+        (F.col("recency_days") / average).alias("overdue_ratio"),
+    )
+
+
+def plot(frame: DataFrame) -> Figure:
+    """How many users are how late, counted in their own average gaps."""
+    from matplotlib.figure import Figure
+    from pyspark.sql import functions as F
+
+    quarter, last = 0.25, 16
+    step = F.least(F.floor(F.col("overdue_ratio") / quarter), F.lit(last)).cast("int").alias("step")
+    counted = frame.filter("overdue_ratio is not null").groupBy(step).count().toPandas()
+    late = int(counted.loc[counted["step"] >= 1 / quarter, "count"].sum())
+    figure = Figure(figsize=(7, 3.5), dpi=80, layout="constrained")
+    axes = figure.subplots()
+    axes.bar(counted["step"] * quarter, counted["count"], width=quarter * 0.9, align="edge", color="tab:blue")
+    axes.axvline(1, color="tab:red", linewidth=1)
+    axes.set_xlabel(f"days since the last visit / average gap (the last bar: {last * quarter:.0f} and above)")
+    axes.set_ylabel("users")
+    axes.set_title(f"{late:,} of {counted['count'].sum():,} users with a rhythm are overdue", fontsize=10)
+    return figure

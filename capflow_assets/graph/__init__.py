@@ -1,0 +1,13 @@
+"""Wiring: the only folder that knows dagster, mlflow, sessions and the cloud.
+
+Belongs here: how the pure stages become assets, checks, partitions, sensors, sessions, stored tables and registered
+models. Does not belong here: any figure about a shopper; and no module here imports a concrete table, feature or
+model (``definitions.py`` hands the packages in), so that a new one is one new file elsewhere.
+
+    home engine lake registry    where state lives
+    stages                       reads the packages: tables, checks, models and the edges between them
+    runner cohort customer_tables  tables of one customer, of many, as assets
+    examples training scoring health model_assets   the life of a model, as assets
+    partitions onboarding retraining_sensor        customers coming, models retrained
+    build                        everything above as one Definitions
+"""

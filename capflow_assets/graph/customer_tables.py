@@ -1,0 +1,130 @@
+"""``customer_tables``: every table of a customer as one multi-asset that can be subset, the way dbt assets do it."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import dagster as dg
+
+from capflow_assets.graph.cohort import Outcome, run_cohort
+from capflow_assets.graph.deployment import Deployment
+from capflow_assets.graph.engine import Engine
+from capflow_assets.graph.partitions import CUSTOMERS, TABLES_COHORT
+from capflow_assets.graph.plots import markdown, png
+from capflow_assets.graph.runner import TableResult, TableRunner
+from capflow_assets.graph.stages import Stages, TableSpec
+
+OWNER = "team:data"
+
+
+class TablesConfig(dg.Config):
+    """What a run of tables may be told."""
+
+    as_of: str | None = None
+
+
+def customer_tables(stages: Stages, deploy: Callable[[Engine], Deployment]) -> dg.AssetsDefinition:
+    """The multi-asset of all tables of ``stages``."""
+
+    @dg.multi_asset(
+        name="customer_tables",
+        specs=[table_asset(stages, stages.tables[key]) for key in stages.order],
+        check_specs=list(check_specs(stages)),
+        partitions_def=CUSTOMERS,
+        can_subset=True,
+        backfill_policy=dg.BackfillPolicy.multi_run(TABLES_COHORT),
+        op_tags={"dagster/concurrency_key": "tables"},
+        required_resource_keys={"pyspark", "step_launcher"},
+    )
+    def tables(context: dg.AssetExecutionContext, config: TablesConfig):  # type: ignore[no-untyped-def]
+        deployment = deploy(context.resources.pyspark)
+        selected = frozenset("/".join(key.path) for key in context.selected_asset_keys)
+
+        def work(name: str) -> Iterator[Outcome]:
+            runner = TableRunner(
+                lake=deployment.lake,
+                stages=stages,
+                sources=deployment.sources,
+                customer=deployment.customer(name),
+                selected=selected,
+                as_of=config.as_of,
+                draw=png,
+            )
+            for result in runner.run():
+                yield _outcome(deployment, name, result)
+
+        yield from run_cohort(context, context.partition_keys, work)
+
+    return tables
+
+
+def table_asset(stages: Stages, spec: TableSpec) -> dg.AssetSpec:
+    """The asset of one table: its lineage, group, kinds, and the columns it will have."""
+    return dg.AssetSpec(
+        key=[spec.stage, spec.name],
+        deps=sorted({dg.AssetKey(source.table.split("/")) for source in spec.inputs}),
+        description=f"{spec.description}\n\nOne row per {spec.table.grain}.",
+        group_name=spec.stage,
+        owners=[OWNER],
+        kinds={"pyspark", "deltalake"},
+        skippable=True,
+        partitions_def=CUSTOMERS,
+        metadata={"dagster/column_schema": column_schema(spec)},
+    )
+
+
+def column_schema(spec: TableSpec) -> dg.TableSchema:
+    """The declared columns, with units and rules, as Dagster shows them."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                name=column.name,
+                type=column.type,
+                description=column.description + (f" ({column.unit})" if column.unit else ""),
+                constraints=dg.TableColumnConstraints(nullable=not column.required),
+            )
+            for column in spec.table.columns
+        ]
+    )
+
+
+def check_specs(stages: Stages) -> Iterator[dg.AssetCheckSpec]:
+    """A schema check for every table, a landing check for every raw one, and the checks of validation."""
+    for spec in stages.tables.values():
+        asset = dg.AssetKey([spec.stage, spec.name])
+        yield dg.AssetCheckSpec("schema", asset=asset, description="The table keeps its pandera schema; blocks.")
+        if spec.stage == "raw":
+            yield dg.AssetCheckSpec("landed", asset=asset, description="Every row of the source could be landed.")
+    for check in stages.checks:
+        yield dg.AssetCheckSpec(check.name, asset=dg.AssetKey(check.table.split("/")), description=check.description)
+
+
+def _outcome(deployment: Deployment, customer: str, result: TableResult) -> Outcome:
+    key = dg.AssetKey(result.key.split("/"))
+    findings = tuple((dg.AssetKey(table.split("/")), finding) for table, finding in result.findings)
+    if result.status in ("failed", "blocked"):
+        return Outcome(key, findings=findings, failure=result.reason, error=result.error)
+    if result.status == "absent":
+        return Outcome(key, {"status": "absent", "reason": result.reason})
+    return Outcome(key, table_metadata(deployment, customer, result), findings)
+
+
+def table_metadata(deployment: Deployment, customer: str, result: TableResult) -> dict[str, Any]:
+    """Rows, seconds, version, schema and picture of a written table, as asset metadata."""
+    metadata: dict[str, Any] = {
+        "status": "done",
+        "dagster/row_count": result.rows,
+        "seconds": round(result.seconds, 3),
+        "seconds_computing": round(result.compute_seconds, 3),
+        "version": result.version,
+        "location": deployment.lake.path(customer, result.key),
+        "columns": dg.MetadataValue.json(dict(result.columns)),
+    }
+    if result.as_of is not None:
+        metadata["as_of"] = result.as_of.isoformat()
+    if result.counts:
+        metadata["counts"] = dg.MetadataValue.json(dict(result.counts))
+    if result.plot:
+        place = deployment.lake.save_bytes(customer, f"plots/{result.key.replace('/', '.')}.png", result.plot)
+        metadata["plot"] = dg.MetadataValue.md(markdown(result.plot, result.key))
+        metadata["plot_file"] = dg.MetadataValue.path(place)
+    return metadata

@@ -1,0 +1,64 @@
+"""What assets, sensors and the CLI share at run time: the home, its customers, lake and registry."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+
+from capflow_assets.customers import Customer, read_customer
+from capflow_assets.errors import NotFoundError
+from capflow_assets.graph.engine import Engine
+from capflow_assets.graph.home import Home
+from capflow_assets.graph.lake import Lake
+from capflow_assets.graph.registry import Registry
+from capflow_assets.graph.stages import Stages
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One home, read through the stages and sources that the code declares."""
+
+    home: Home
+    stages: Stages
+    sources: Mapping[str, ModuleType]
+    engine: Engine
+
+    @cached_property
+    def lake(self) -> Lake:
+        """The lake of this home."""
+        return Lake(self.home.lake, lambda: self.engine.spark_session)
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The model store of this home."""
+        return Registry(self.home.mlflow_uri, self.home.lake)
+
+    def read(self, file: Path) -> Customer:
+        """A customer's TOML, checked against the tables, sources and models that there are."""
+        tables = {spec.name: spec.table for spec in self.stages.tables.values() if spec.stage == "raw"}
+        return read_customer(file, tables, self.sources, list(self.stages.models))
+
+    def customer(self, name: str) -> Customer:
+        """An onboarded customer by name.
+
+        Raises:
+            NotFoundError: no such customer here.
+        """
+        self.require(name)
+        return self.read(self.home.customers / f"{name}.toml")
+
+    def require(self, customer: str, model: str | None = None) -> None:
+        """Refuse a customer or a model that does not exist.
+
+        Raises:
+            NotFoundError: names the ones that do.
+        """
+        if customer not in self.customers():
+            raise NotFoundError.among("customer", customer, self.customers(), do="capflow onboard FILE.toml")
+        if model is not None:
+            self.stages.model(model)
+
+    def customers(self) -> list[str]:
+        """The names of all onboarded customers."""
+        return sorted(file.stem for file in self.home.customers.glob("*.toml"))

@@ -1,0 +1,64 @@
+"""The session that computes tables: Sail in this process by default, any Spark by one configuration value.
+
+Does not belong here: anything about tables. The session is made when it is first asked for, so loading the code
+location and the sensors never start one. On a cluster it is dagster-pyspark's.
+"""
+
+import os
+from functools import cache
+from typing import Any
+
+import dagster as dg
+
+
+@cache
+def sail_server() -> Any:
+    """Sail's Spark Connect server in this process, started once and kept as long as the process lives."""
+    os.environ.setdefault("RUST_LOG", "error")
+    from pysail.spark import SparkConnectServer
+
+    server = SparkConnectServer("127.0.0.1", 0)
+    server.start(background=True)
+    return server
+
+
+def sail_url() -> str:
+    """The address of this process's Sail."""
+    _, port = sail_server().listening_address
+    return f"sc://127.0.0.1:{port}"
+
+
+@cache
+def session(url: str, config: tuple[tuple[str, Any], ...]) -> Any:
+    """A Spark Connect session at ``url``; one for each address and process, so that warm work stays warm."""
+    import logging
+
+    from pyspark.sql import SparkSession
+
+    # Every error reaches the caller as an exception; the log would only repeat it, at exit even for Sail's lack of ML.
+    logging.getLogger("pyspark.sql.connect.logging").setLevel(logging.CRITICAL)
+    builder = SparkSession.builder.remote(url)
+    for key, value in config:
+        builder = builder.config(key, value)
+    made = builder.create()
+    made.conf.set("spark.sql.session.timeZone", "UTC")
+    return made
+
+
+class Engine(dg.ConfigurableResource):
+    """A PySpark session by name: ``sail``, ``cluster`` (the session that is there already) or ``sc://host:port``."""
+
+    engine: str = "sail"
+    spark_config: dict[str, Any] = {}  # noqa: RUF012  (a pydantic field, copied for each instance)
+
+    @property
+    def spark_session(self) -> Any:
+        """The session, made on first use, with times in UTC."""
+        if self.engine != "cluster":
+            return session(sail_url() if self.engine == "sail" else self.engine, tuple(self.spark_config.items()))
+        # Imported here, since it imports pyspark, and the code location loads without.
+        from dagster_pyspark import LazyPySparkResource
+
+        found = LazyPySparkResource(spark_config=self.spark_config).spark_session
+        found.conf.set("spark.sql.session.timeZone", "UTC")
+        return found

@@ -1,0 +1,95 @@
+"""Where a deployment keeps its state: customers, lake, MLflow, Dagster. The one place that reads the environment.
+
+| variable | meaning | default |
+|---|---|---|
+| ``CAPFLOW_HOME`` | the folder of everything below | ``.capflow`` |
+| ``CAPFLOW_LAKE`` | tables, model artifacts and plots; a folder or ``s3://bucket/prefix`` | ``{home}/lake`` |
+| ``CAPFLOW_ENGINE`` | ``sail``, ``cluster`` (the cluster's own session) or a Spark Connect URL | ``sail`` |
+| ``CAPFLOW_POSTGRES_URL`` | Dagster's storage, ``postgresql+psycopg2://…`` | SQLite in ``{home}/dagster`` |
+| ``MLFLOW_TRACKING_URI`` | MLflow's server or database | SQLite in ``{home}/mlflow.db`` |
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from capflow_assets.errors import CapflowError
+
+POSTGRES_STORAGE = """
+storage:
+  postgres:
+    postgres_url:
+      env: CAPFLOW_POSTGRES_URL
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The resolved places of one deployment."""
+
+    root: Path
+    lake: str
+    mlflow_uri: str
+    engine: str
+
+    @classmethod
+    def of(cls, root: str | os.PathLike[str] | None = None, environment: Mapping[str, str] | None = None) -> Home:
+        """The home at ``root``, or where the environment says, or ``.capflow`` in the current folder."""
+        env = os.environ if environment is None else environment
+        folder = Path(root or env.get("CAPFLOW_HOME") or ".capflow").expanduser().resolve()
+        lake = env.get("CAPFLOW_LAKE") or str(folder / "lake")
+        return cls(
+            root=folder,
+            lake=lake.rstrip("/"),
+            mlflow_uri=env.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder / 'mlflow.db'}",
+            engine=env.get("CAPFLOW_ENGINE") or "sail",
+        )
+
+    @property
+    def customers(self) -> Path:
+        """The folder of the customers' TOML files."""
+        return self.root / "customers"
+
+    @property
+    def dagster(self) -> Path:
+        """Dagster's own home."""
+        return self.root / "dagster"
+
+    def prepare(self) -> Home:
+        """Make the folders, write Dagster's configuration and point this process and its children at this home."""
+        for folder in (self.root, self.customers, self.dagster):
+            folder.mkdir(parents=True, exist_ok=True)
+        (self.dagster / "dagster.yaml").write_text(dagster_yaml(os.environ.get("CAPFLOW_POSTGRES_URL")))
+        os.environ["CAPFLOW_HOME"] = str(self.root)
+        os.environ["DAGSTER_HOME"] = str(self.dagster)
+        os.environ.setdefault("DAGSTER_EMIT_PARTITION_SUBSET_IN_PLANNED_EVENTS", "1")
+        return self
+
+
+def shipped(name: str) -> Path:
+    """A configuration file that stands at the top of the repository, or inside the installed package."""
+    package = Path(__file__).resolve().parents[1]
+    inside = package / name
+    return inside if inside.exists() else package.parent / name
+
+
+def dagster_yaml(postgres_url: str | None) -> str:
+    """The instance configuration as text: SQLite unless a PostgreSQL URL is given.
+
+    Raises:
+        CapflowError: the URL names no driver, or another than psycopg2, which dagster-postgres installs.
+    """
+    text = shipped("dagster.yaml").read_text()
+    if not postgres_url:
+        return text
+    if not postgres_url.startswith("postgresql+psycopg2://"):
+        raise CapflowError(
+            "CAPFLOW_POSTGRES_URL cannot be used",
+            expected="a URL that starts with postgresql+psycopg2://",
+            came=postgres_url.split("://")[0] + "://…",
+            do="name the driver in the URL; plain postgresql:// means another driver since SQLAlchemy 2.1",
+        )
+    return text + POSTGRES_STORAGE

@@ -1,0 +1,208 @@
+"""Materialize a customer from a terminal: in this process, recorded in the home's Dagster, with progress as it goes."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+
+from capflow_assets.errors import NotFoundError
+from capflow_assets.graph.home import Home
+from capflow_assets.graph.partitions import CUSTOMERS
+from capflow_assets.graph.stages import Stages
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One asset of one customer is done: what it says about itself."""
+
+    customer: str
+    key: str
+    metadata: dict[str, Any]
+
+
+@dataclass
+class Finished:
+    """What became of one customer: what was materialized, what failed and why."""
+
+    customer: str
+    done: dict[str, dict[str, Any]] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing failed."""
+        return not self.failures
+
+    def is_consequence(self, key: str) -> bool:
+        """Whether an asset failed only because another one did."""
+        return bool(re.match(r"[\w/, ]+ failed($|;)", self.failures[key]))
+
+
+@contextmanager
+def dagster_instance(home: Home) -> Iterator[dg.DagsterInstance]:
+    """The home's Dagster, for one command."""
+    home.prepare()
+    with dg.DagsterInstance.get() as instance:
+        yield instance
+
+
+def select(stages: Stages, patterns: Iterable[str]) -> list[str]:
+    """The assets that patterns name: ``features/rfm``, a stage, a glob; a leading ``+`` adds all that they need.
+
+    Raises:
+        NotFoundError: a pattern that names nothing.
+    """
+    edges = asset_edges(stages)
+    wanted: set[str] = set()
+    for pattern in [part.strip() for text in patterns for part in text.split(",") if part.strip()]:
+        bare = pattern.lstrip("+")
+        found = {key for key in edges if fnmatch.fnmatchcase(key, bare) or key.split("/")[0] == bare}
+        if not found:
+            raise NotFoundError.among("table", bare, edges, do="a stage (features), a glob (*/rfm*) or a name")
+        wanted |= found | (upstream(edges, found) if pattern.startswith("+") else set())
+    return [key for key in edges if key in wanted] if wanted else list(edges)
+
+
+def asset_edges(stages: Stages) -> dict[str, set[str]]:
+    """Every asset and what it is made of, in an order in which they can be computed."""
+    edges = {key: {source.table for source in stages.tables[key].inputs} for key in stages.order}
+    for name, spec in stages.models.items():
+        blocks = {f"features/{block}" for block in spec.model.features}
+        edges[f"models/{name}"] = blocks | {source.table for source in spec.labels} | set(spec.model.needs.tables)
+        edges[f"predictions/{name}"] = {f"models/{name}"} | blocks
+        edges[f"health/{name}"] = {f"predictions/{name}"}
+    return edges
+
+
+def upstream(edges: dict[str, set[str]], keys: Iterable[str]) -> set[str]:
+    """All that ``keys`` are made of, however far back."""
+    found: set[str] = set()
+    waiting = list(keys)
+    while waiting:
+        for parent in edges[waiting.pop()] - found:
+            found.add(parent)
+            waiting.append(parent)
+    return found
+
+
+def run_customer(
+    defs: dg.Definitions,
+    stages: Stages,
+    instance: dg.DagsterInstance,
+    customer: str,
+    keys: Sequence[str],
+    as_of: str | None = None,
+    watch: Callable[[Progress], None] = lambda progress: None,
+) -> Finished:
+    """Materialize ``keys`` of one customer: the tables in one run, then each model whose tables are whole."""
+    instance.add_dynamic_partitions(str(CUSTOMERS.name), [customer])
+    edges = asset_edges(stages)
+    finished = Finished(customer)
+    tables = [key for key in keys if key in stages.tables]
+    if tables:
+        _execute(defs, instance, tables, {"customer_tables": {"as_of": as_of}}, finished, watch)
+    for name in stages.models:
+        parts = [key for key in keys if key not in stages.tables and key.split("/")[1] == name]
+        broken = sorted(upstream(edges, parts) & set(finished.failures))
+        if broken:
+            finished.failures |= {part: f"{', '.join(broken)} failed" for part in parts}
+        elif parts:
+            _execute(defs, instance, parts, {f"{name}_model": {"as_of": as_of}}, finished, watch)
+    return finished
+
+
+def _execute(
+    defs: dg.Definitions,
+    instance: dg.DagsterInstance,
+    keys: Sequence[str],
+    config: dict[str, dict[str, Any]],
+    finished: Finished,
+    watch: Callable[[Progress], None],
+) -> None:
+    job = defs.resolve_implicit_global_asset_job_def()
+    run_id = str(uuid.uuid4())
+    with _following(instance, run_id, finished, watch):
+        result = job.execute_in_process(
+            instance=instance,
+            run_id=run_id,
+            partition_key=finished.customer,
+            asset_selection=[dg.AssetKey(key.split("/")) for key in keys],
+            run_config={"ops": {op: {"config": given} for op, given in config.items()}, **QUIET},
+            raise_on_error=False,
+        )
+    for event in result.all_events:
+        if event.is_step_failure:
+            finished.failures |= _failures(event, keys, finished)
+
+
+def _failures(event: Any, keys: Sequence[str], finished: Finished) -> dict[str, str]:
+    """The failed assets of a step with their reasons, from the failure's own words where it has them."""
+    data = event.step_failure_data
+    text = data.error.message if data.error else ""
+    if data.user_failure_data and data.user_failure_data.description:
+        text = data.user_failure_data.description
+    lines = text.split("\n")
+    missing = [key for key in keys if key not in finished.done]
+    reasons: dict[str, str] = {}
+    for key in missing:
+        marker = f"{finished.customer}: {key}: "
+        starts = [index for index, line in enumerate(lines) if line.startswith(marker)]
+        if starts:
+            reasons[key] = "\n".join([lines[starts[0]].removeprefix(marker), *_following_lines(lines, starts[0])])
+    return reasons or dict.fromkeys(missing or keys, text)
+
+
+def _following_lines(lines: Sequence[str], start: int) -> Iterator[str]:
+    for line in lines[start + 1 :]:
+        if not line.startswith("  "):
+            return
+        yield line
+
+
+@contextmanager
+def _following(
+    instance: dg.DagsterInstance, run_id: str, finished: Finished, watch: Callable[[Progress], None]
+) -> Iterator[None]:
+    """Tell ``watch`` of each materialization as it is logged, from a thread that reads nothing but events."""
+    over = threading.Event()
+    cursor: list[str | None] = [None]
+
+    def tell() -> None:
+        found = instance.get_records_for_run(
+            run_id, cursor=cursor[0], of_type=dg.DagsterEventType.ASSET_MATERIALIZATION
+        )
+        cursor[0] = found.cursor
+        for record in found.records:
+            event = record.event_log_entry.asset_materialization
+            if event is not None:
+                key = "/".join(event.asset_key.path)
+                finished.done[key] = plain(event.metadata)
+                watch(Progress(finished.customer, key, finished.done[key]))
+
+    def follow() -> None:
+        while not over.wait(0.2):
+            tell()
+
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        tell()
+
+
+def plain(metadata: Mapping[str, dg.MetadataValue]) -> dict[str, Any]:
+    """Metadata as plain values."""
+    return {name: value.value for name, value in metadata.items()}

@@ -1,0 +1,268 @@
+"""One multi-asset per model: ``models/{model}``, ``predictions/{model}`` and ``health/{model}``, each selectable alone,
+so that tonight's scoring needs no training.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any
+
+import dagster as dg
+
+from capflow_assets.contract import Finding, Verdict
+from capflow_assets.errors import CapflowError, ModelError
+from capflow_assets.graph.cohort import Outcome, run_cohort, timed
+from capflow_assets.graph.customer_tables import OWNER
+from capflow_assets.graph.deployment import Deployment
+from capflow_assets.graph.engine import Engine
+from capflow_assets.graph.examples import Examples
+from capflow_assets.graph.health import Health, watch
+from capflow_assets.graph.moments import parse_moment
+from capflow_assets.graph.partitions import CUSTOMERS, MODELS_COHORT
+from capflow_assets.graph.plots import markdown
+from capflow_assets.graph.scoring import Scored, score
+from capflow_assets.graph.stages import ModelSpec, Stages
+from capflow_assets.graph.training import NotReady, Trained, params_of, resolve_moment, train
+
+PARTS = ("models", "predictions", "health")
+
+
+def model_asset(stages: Stages, spec: ModelSpec, deploy: Callable[[Engine], Deployment]) -> dg.AssetsDefinition:
+    """The multi-asset of one model."""
+
+    @dg.multi_asset(
+        name=f"{spec.name}_model",
+        specs=list(asset_specs(spec)),
+        check_specs=list(check_specs(spec)),
+        partitions_def=CUSTOMERS,
+        can_subset=True,
+        backfill_policy=dg.BackfillPolicy.multi_run(MODELS_COHORT),
+        config_schema=config_schema(spec),
+        required_resource_keys={"pyspark"},
+        op_tags={"dagster/concurrency_key": "models"},
+    )
+    def model(context: dg.AssetExecutionContext):  # type: ignore[no-untyped-def]
+        deployment = deploy(context.resources.pyspark)
+        selected = frozenset(key.path[0] for key in context.selected_asset_keys)
+        config: dict[str, Any] = context.op_execution_context.op_config
+
+        def work(customer: str) -> Iterator[Outcome]:
+            given = config.get("params") or {}
+            yield from timed(live(deployment, spec, customer, selected, config.get("as_of"), given))
+
+        yield from run_cohort(context, context.partition_keys, work)
+
+    return model
+
+
+def live(
+    deployment: Deployment,
+    spec: ModelSpec,
+    customer: str,
+    selected: frozenset[str],
+    as_of: str | None = None,
+    given: dict[str, Any] | None = None,
+) -> Iterator[Outcome]:
+    """Train, score and watch one model of one customer, as far as selected."""
+    declared = deployment.customer(customer)
+    examples = Examples(deployment.lake, deployment.stages, declared, spec)
+    absent = sorted(set(spec.model.needs.tables) & set(deployment.stages.absent(declared.tables)))
+    if absent:
+        reason = f"not ready: needs {', '.join(absent)}, which {customer} does not have"
+        for part in sorted(selected, key=PARTS.index):
+            yield _waiting(part, spec, "not ready", reason)
+        return
+    moment = resolve_moment(examples, parse_moment(as_of, declared.time_zone) if as_of else None)
+    if "models" in selected:
+        yield _try_training(deployment, examples, given or {}, moment)
+    if not {"predictions", "health"} & selected:
+        return
+    scored = score(deployment, examples, moment)
+    for part in ("predictions", "health"):
+        if part not in selected:
+            continue
+        if scored is None:
+            yield _waiting(part, spec, "no champion", f"{customer}.{spec.name} has no champion yet")
+        elif part == "predictions":
+            yield _scored(deployment, spec, customer, scored)
+        else:
+            yield _watched(deployment, spec, customer, watch(deployment, examples, scored))
+
+
+def _try_training(deployment: Deployment, examples: Examples, given: dict[str, Any], moment: datetime) -> Outcome:
+    """A training that fails is a failed asset, one that finds too little to learn from is not ready; the champion goes
+    on scoring either way.
+    """
+    spec, customer = examples.spec, examples.customer.name
+    key = dg.AssetKey(["models", spec.name])
+    try:
+        params = params_of(deployment, customer, spec.name, given)
+    except CapflowError as error:
+        return Outcome(key, failure=str(error), error=error)
+    try:
+        return _trained(deployment, spec, customer, train(deployment, examples, params, moment))
+    except ModelError as error:
+        return _waiting("models", spec, "not ready", str(error))
+    except Exception as error:  # whatever a model breaks with must not stop the scoring
+        words = str(error) if isinstance(error, CapflowError) else f"{type(error).__name__}: {error}"
+        return Outcome(key, failure=words, error=error)
+
+
+def asset_specs(spec: ModelSpec) -> Iterator[dg.AssetSpec]:
+    """The three assets of a model and their lineage."""
+    tables = {source.table for source in spec.labels} | {f"features/{name}" for name in spec.model.features}
+    tables |= set(spec.model.needs.tables)
+    features = [dg.AssetKey(["features", name]) for name in spec.model.features]
+    deps: dict[str, list[dg.AssetKey]] = {
+        "models": [dg.AssetKey(table.split("/")) for table in sorted(tables)],
+        "predictions": [dg.AssetKey(["models", spec.name]), *features],
+        "health": [dg.AssetKey(["predictions", spec.name])],
+    }
+    texts = {
+        "models": f"{spec.model.question}\n\nThe champion and its challengers, a {spec.model.family} model.",
+        "predictions": f"{spec.model.question}\n\nThe champion's answer, one row per user.",
+        "health": "Drift of features and scores against the training population, one row per column and scoring.",
+    }
+    kinds = {"models": {"mlflow", "python"}, "predictions": {"deltalake", "python"}, "health": {"deltalake", "python"}}
+    for part in PARTS:
+        yield dg.AssetSpec(
+            key=[part, spec.name],
+            deps=deps[part],
+            description=texts[part],
+            group_name=part,
+            owners=[OWNER],
+            kinds=kinds[part],
+            skippable=True,
+            partitions_def=CUSTOMERS,
+        )
+
+
+def check_specs(spec: ModelSpec) -> Iterator[dg.AssetCheckSpec]:
+    """Is the customer ready, does the model beat its baseline, is it calibrated, has its world drifted."""
+    model, health = dg.AssetKey(["models", spec.name]), dg.AssetKey(["health", spec.name])
+    yield dg.AssetCheckSpec("ready", asset=model, description="The customer's evidence is enough to train on.")
+    yield dg.AssetCheckSpec(
+        "beats_baseline",
+        asset=model,
+        description=f"Better than {spec.model.baseline_name} out of time, the 95 % interval above zero.",
+    )
+    yield dg.AssetCheckSpec("calibrated", asset=model, description="The calibration error is within its bound.")
+    yield dg.AssetCheckSpec("drift", asset=health, description="No column is over the customer's PSI threshold.")
+
+
+def config_schema(spec: ModelSpec) -> dict[str, Any]:
+    """The launchpad's form: the as-of moment and the model's Params, with their bounds and defaults in words."""
+    kinds: dict[Any, Any] = {int: int, float: float, bool: bool, str: str}
+    fields = {
+        name: dg.Field(
+            kinds.get(info.annotation, dg.Noneable(dg.Any)),
+            is_required=False,
+            description=f"{info.description} Default {info.default!r}; {_bounds(info.metadata)}",
+        )
+        for name, info in spec.model.params.model_fields.items()
+    }
+    return {
+        "as_of": dg.Field(dg.Noneable(str), is_required=False, description="Read nothing after this moment."),
+        "params": dg.Field(dg.Shape(fields), is_required=False, description="Overrides of the customer's TOML."),
+    }
+
+
+def _bounds(rules: list[Any]) -> str:
+    words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+    found = [f"{words[name]} {getattr(rule, name)}" for rule in rules for name in words if hasattr(rule, name)]
+    return ", ".join(found) or "unbounded"
+
+
+def _waiting(part: str, spec: ModelSpec, status: str, reason: str) -> Outcome:
+    key = dg.AssetKey([part, spec.name])
+    findings = ((key, Finding("ready", False, reason)),) if part == "models" else ()
+    return Outcome(key, {"status": status, "reason": reason}, findings)
+
+
+def _not_ready(spec: ModelSpec, verdict: Verdict) -> Outcome:
+    missing = "; ".join(reason.fix for reason in verdict.missing)
+    rows = [
+        dg.TableRecord({"need": r.need, "found": str(r.found), "needed": str(r.needed), "met": r.met, "fix": r.fix})
+        for r in verdict.reasons
+    ]
+    metadata = {"status": "not ready", "reason": missing, "evidence": dg.MetadataValue.table(rows)}
+    key = dg.AssetKey(["models", spec.name])
+    return Outcome(key, metadata, ((key, Finding("ready", False, missing)),))
+
+
+def _trained(deployment: Deployment, spec: ModelSpec, customer: str, result: Trained | NotReady) -> Outcome:
+    if isinstance(result, NotReady):
+        return _not_ready(spec, result.verdict)
+    report = result.report
+    metadata: dict[str, Any] = {
+        "status": {"promote": "promoted", "keep": "kept the champion", "ask": "asks"}[report["decision"]["action"]],
+        "reason": report["decision"]["reason"],
+        "version": result.version,
+        "metric": report["metric"]["name"],
+        "value": report["metric"]["value"],
+        "interval": f"{report['metric']['low']:.4g} to {report['metric']['high']:.4g}",
+        "baseline": report["baseline"]["value"],
+        "calibration_error": report["calibration"]["error"],
+        "as_of": report["as_of"],
+        "report": dg.MetadataValue.json(report),
+        "artifacts": deployment.registry.artifacts(customer, spec.name, result.version),
+    }
+    for name, content in result.plots.items():
+        metadata["plot"] = dg.MetadataValue.md(markdown(content, f"{spec.name} {name}"))
+        file = f"plots/models.{spec.name}.png"
+        metadata["plot_file"] = dg.MetadataValue.path(deployment.lake.save_bytes(customer, file, content))
+    key = dg.AssetKey(["models", spec.name])
+    return Outcome(key, metadata, tuple((key, finding) for finding in _findings(report)))
+
+
+def _findings(report: dict[str, Any]) -> Iterator[Finding]:
+    yield Finding("ready", True, "every need is met")
+    difference, calibration = report["baseline"]["difference"], report["calibration"]
+    yield Finding(
+        "beats_baseline",
+        difference["low"] > 0,
+        f"{report['metric']['name']} {report['metric']['value']:.4g} against {report['baseline']['value']:.4g} of "
+        f"{report['baseline']['name']}; better by {difference['value']:.4g} "
+        f"({difference['low']:.4g} to {difference['high']:.4g})",
+        found=difference,
+    )
+    yield Finding(
+        "calibrated",
+        calibration["error"] <= calibration["at_most"],
+        f"calibration error {calibration['error']:.4g}, at most {calibration['at_most']:.4g}",
+        found=calibration,
+    )
+
+
+def _scored(deployment: Deployment, spec: ModelSpec, customer: str, scored: Scored) -> Outcome:
+    bands = scored.frame["band"].value_counts().to_dict()
+    metadata: dict[str, Any] = {
+        "status": "done",
+        "dagster/row_count": len(scored.frame),
+        "champion": scored.champion,
+        "version": scored.version,
+        "as_of": scored.as_of.isoformat(),
+        "location": deployment.lake.path(customer, f"predictions/{spec.name}"),
+        "bands": dg.MetadataValue.json({str(band): int(count) for band, count in bands.items()}),
+        "score_mean": float(scored.frame["score"].mean()),
+    }
+    return Outcome(dg.AssetKey(["predictions", spec.name]), metadata)
+
+
+def _watched(deployment: Deployment, spec: ModelSpec, customer: str, health: Health) -> Outcome:
+    file = deployment.lake.save_bytes(customer, f"plots/health.{spec.name}.png", health.plot)
+    metadata: dict[str, Any] = {
+        "status": "done",
+        "as_of": health.as_of.isoformat(),
+        "champion": health.champion,
+        "worst": health.worst,
+        "psi_max": health.psi_max,
+        "threshold": health.threshold,
+        "over": health.over,
+        "version": health.version,
+        "plot": dg.MetadataValue.md(markdown(health.plot, f"drift of {spec.name}")),
+        "plot_file": dg.MetadataValue.path(file),
+    }
+    message = f"PSI of {health.worst} is {health.psi_max:.3f}, threshold {health.threshold:g}"
+    finding = Finding("drift", not health.over, message, found={"psi_max": health.psi_max})
+    key = dg.AssetKey(["health", spec.name])
+    return Outcome(key, metadata, ((key, finding),))

@@ -1,0 +1,61 @@
+"""The as-of moment: how a person writes it, and what it is when nobody does."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from capflow_assets.errors import CapflowError, TableError
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+
+def parse_moment(text: str, zone: str) -> datetime:
+    """An as-of moment in UTC. A date means the end of that day in the customer's zone; a naive time is local there.
+
+    >>> parse_moment("2024-06-30", "Europe/Madrid").isoformat()
+    '2024-06-30T21:59:59.999999+00:00'
+    >>> parse_moment("2024-06-30T12:00", "Europe/Madrid").isoformat()
+    '2024-06-30T10:00:00+00:00'
+    """
+    try:
+        if len(text.strip()) <= len("2024-06-30"):
+            day = date.fromisoformat(text.strip())
+            return end_of_day(day, zone)
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise CapflowError(
+            "The as-of moment cannot be read",
+            expected="a date (2024-06-30) or an ISO 8601 time (2024-06-30T12:00:00+02:00)",
+            came=repr(text),
+        ) from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=ZoneInfo(zone))
+    return moment.astimezone(UTC)
+
+
+def end_of_day(day: date, zone: str) -> datetime:
+    """The last microsecond of a local day, in UTC."""
+    following = datetime.combine(day + timedelta(days=1), time(), tzinfo=ZoneInfo(zone))
+    return following.astimezone(UTC) - timedelta(microseconds=1)
+
+
+def newest(bills: DataFrame) -> datetime:
+    """The moment of the newest bill that is not in the future (a mistyped year must not move the as-of moment).
+
+    Raises:
+        TableError: there is no bill at all.
+    """
+    from pyspark.sql import functions as F
+
+    now = datetime.now(UTC)
+    micros = bills.filter(F.col("billed_at") <= F.lit(now)).agg(F.unix_micros(F.max("billed_at"))).collect()[0][0]
+    if micros is None:
+        raise TableError(
+            "There is no newest bill to take the as-of moment from",
+            expected="at least one bill up to now in clean/bills",
+            do="check the source of the bills, or name the moment: --as-of 2024-06-30",
+        )
+    return datetime.fromtimestamp(micros // 1_000_000, UTC).replace(microsecond=micros % 1_000_000)

@@ -1,0 +1,101 @@
+"""How a customer comes in: by the CLI, or as a TOML file dropped into the home's customers folder."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import dagster as dg
+
+from capflow_assets.customers import Customer, onboarded_text
+from capflow_assets.errors import CapflowError, CustomerError
+from capflow_assets.graph.deployment import Deployment
+from capflow_assets.graph.partitions import CUSTOMERS
+
+
+def onboard(deployment: Deployment, instance: dg.DagsterInstance, file: Path, replace: bool = False) -> Customer:
+    """Check a customer's TOML, copy it into the home and add the partition.
+
+    Raises:
+        CustomerError: the TOML is wrong, or another customer of that name is here already.
+    """
+    customer = deployment.read(file)
+    text = onboarded_text(file.read_text(encoding="utf-8"), str(file.resolve().parent))
+    target = deployment.home.customers / f"{customer.name}.toml"
+    if target.exists() and not replace and target.read_text(encoding="utf-8") != text:
+        raise CustomerError(
+            f"There is a customer {customer.name!r} already, with another TOML; it was left as it is",
+            where=f"{file} and {target}",
+            do="choose another name, or replace it on purpose: --replace",
+        )
+    write_atomically(target, text)
+    instance.add_dynamic_partitions(str(CUSTOMERS.name), [customer.name])
+    return customer
+
+
+def write_atomically(target: Path, text: str) -> None:
+    """A reader of ``target`` sees the old text or the new one."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=target.parent, suffix=".tmp")
+    with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        stream.write(text)
+    Path(temporary).replace(target)
+
+
+def read_dropped(deployment: Deployment, file: Path) -> str:
+    """The name of the customer that a dropped file declares.
+
+    Raises:
+        CustomerError: the TOML is wrong, or its file is not called after the customer.
+    """
+    customer = deployment.read(file)
+    if file.stem != customer.name:
+        raise CustomerError(
+            "The file is not called after its customer, so two files could declare the same one",
+            expected=f"{customer.name}.toml",
+            came=file.name,
+            do=f"rename the file, or use: capflow onboard {file}",
+        )
+    return customer.name
+
+
+def onboarding_sensor(deploy: Callable[[], Deployment]) -> dg.SensorDefinition:
+    """The sensor that adds a partition for every good file in the folder, and says which it refused and why."""
+
+    @dg.sensor(
+        name="onboarding",
+        minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Adds a customer for each good TOML file in the home's customers folder; names the refused ones.",
+    )
+    def onboarding(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        deployment = deploy()
+        seen: dict[str, list[str]] = json.loads(context.cursor or "{}")
+        now: dict[str, list[str]] = {}
+        for file in sorted(deployment.home.customers.glob("*.toml")):
+            digest = hashlib.sha256(file.read_bytes()).hexdigest()
+            before = seen.get(file.name)
+            now[file.name] = before if before and before[0] == digest else [digest, _refusal(deployment, file)]
+        good = [Path(name).stem for name, (_, refusal) in now.items() if not refusal]
+        known = set(context.instance.get_dynamic_partitions(str(CUSTOMERS.name)))
+        new = [name for name in good if name not in known]
+        refused = [f"refused {name}: {refusal}" for name, (_, refusal) in now.items() if refusal]
+        for line in refused:
+            context.log.warning(line)
+        return dg.SensorResult(
+            dynamic_partitions_requests=[CUSTOMERS.build_add_request(new)] if new else [],
+            cursor=json.dumps(now),
+            skip_reason=None if new and not refused else "\n".join(refused) or "no new customer",
+        )
+
+    return onboarding
+
+
+def _refusal(deployment: Deployment, file: Path) -> str:
+    try:
+        read_dropped(deployment, file)
+    except CapflowError as error:
+        return str(error)
+    return ""

@@ -1,0 +1,104 @@
+"""What Dagster and MLflow know of each customer and model, as plain rows for the CLI."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from capflow_assets.errors import ModelError
+from capflow_assets.graph.deployment import Deployment
+from capflow_assets.graph.launch import plain
+
+COLUMNS = (
+    "customer",
+    "model",
+    "status",
+    "champion",
+    "challenger",
+    "frozen",
+    "metric",
+    "value",
+    "interval",
+    "baseline",
+    "as_of",
+    "scored_users",
+    "drift",
+    "drifted",
+    "reason",
+)
+# What fits on a screen.
+OVERVIEW = (
+    "customer",
+    "model",
+    "status",
+    "champion",
+    "metric",
+    "interval",
+    "baseline",
+    "scored_users",
+    "drift",
+    "reason",
+)
+
+
+def latest(instance: dg.DagsterInstance, key: str, customer: str) -> dict[str, Any]:
+    """The metadata of an asset's newest materialization for a customer, empty where there is none."""
+    records = instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset_key=dg.AssetKey(key.split("/")), asset_partitions=[customer]), limit=1
+    ).records
+    event = records[0].asset_materialization if records else None
+    return plain(event.metadata) if event else {}
+
+
+def status_rows(deployment: Deployment, instance: dg.DagsterInstance, customer: str) -> Iterator[dict[str, Any]]:
+    """One row per model of a customer, with the columns of ``COLUMNS``."""
+    for name in deployment.stages.models:
+        trained = latest(instance, f"models/{name}", customer)
+        scored = latest(instance, f"predictions/{name}", customer)
+        health = latest(instance, f"health/{name}", customer)
+        row = {
+            "customer": customer,
+            "model": name,
+            "status": trained.get("status", "never run"),
+            "champion": deployment.registry.champion(customer, name),
+            "challenger": deployment.registry.challenger(customer, name),
+            "frozen": deployment.registry.frozen(customer, name),
+            "scored_users": scored.get("dagster/row_count"),
+            "drift": health.get("psi_max"),
+            "drifted": health.get("over"),
+        }
+        row |= {name: trained.get(name) for name in ("metric", "value", "interval", "baseline", "as_of", "reason")}
+        yield {name: row[name] for name in COLUMNS}
+
+
+def explain(
+    deployment: Deployment, instance: dg.DagsterInstance, customer: str, model: str, version: int | None = None
+) -> dict[str, Any]:
+    """All that is known of a customer's model: of a version, else of the champion, else of the newest challenger.
+
+    A customer that is not ready for the model gets the reasons instead.
+    """
+    deployment.customer(customer)
+    deployment.stages.model(model)
+    registry = deployment.registry
+    chosen = version or registry.champion(customer, model) or registry.challenger(customer, model)
+    if chosen is None:
+        last = latest(instance, f"models/{model}", customer)
+        if not last:
+            raise ModelError(f"{customer}.{model} has never been trained", do=f"capflow run {customer}")
+        return {"customer": customer, "model": model, "version": None} | {
+            name: last[name] for name in ("status", "reason") if name in last
+        }
+    decision = registry.decision(customer, model, chosen)
+    return registry.report(customer, model, chosen) | {
+        "version": chosen,
+        "is_champion": chosen == registry.champion(customer, model),
+        "champion_version": registry.champion(customer, model),
+        "challenger_version": registry.challenger(customer, model),
+        "past_champions": registry.history(customer, model),
+        "frozen": registry.frozen(customer, model),
+        "promotion": decision,
+        "artifacts": registry.artifacts(customer, model, chosen),
+    }

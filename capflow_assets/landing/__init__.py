@@ -1,0 +1,115 @@
+"""From a customer's own columns to a raw table's: types, times and rules, row by row, with the reason where one fails.
+
+Belongs here: what a row must be to land.
+    mappings      a customer's expression over the source's columns, held to one row
+    values        what text or a typed value means as a canonical type
+    rules         the words for a row that cannot land
+    time_formats  how times may be written
+Does not belong here: duplicates and unknown keys (cleaning decides), reading, writing. Pure; the same rows on every
+engine. The session's time zone is UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from capflow_assets.contract import Column, Table
+from capflow_assets.errors import MappingError
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+REASON = "rejected_because"
+SOURCE_ROW = "source_row"
+RESERVED = (REASON, SOURCE_ROW)
+
+
+def generated_key(table: Table) -> str | None:
+    """The key that landing makes where a customer has none: a bill's id. None for every other table."""
+    return "bill_id" if table.key == ("bill_id",) else None
+
+
+def conform(
+    frame: DataFrame,
+    table: Table,
+    mapping: Mapping[str, str],
+    *,
+    zone: str,
+    timestamp_format: str | None = None,
+    date_format: str | None = None,
+    decimal_comma: bool = False,
+    name: str = "",
+) -> DataFrame:
+    """A source's rows in a raw table's columns, each with the reason why it cannot land.
+
+    Grain: one row per row of ``frame``. Columns: those of ``table`` (null where not mapped), then the mapped columns
+    that it does not declare, as strings (open tables), then ``rejected_because`` (null = good; else the reasons, joined
+    by ``; ``) and ``source_row`` (JSON of the source columns that the mapping uses, as text).
+
+    ``mapping`` gives, for a column of the table, the name of a source column or a Spark SQL expression over one row.
+    An expression of the customer's that fails on dirty values should use the ``try_`` functions.
+    Missing: blank text is null; surrounding blanks of numbers and times are nothing; NaN and infinity reject the row.
+    Times: local times of ``zone`` become UTC; text with an offset and zoned timestamps are instants. Text is read by
+    ``timestamp_format``, then ``date_format`` (midnight), and as ISO 8601 where neither is given.
+    An unmapped bill id is made of the row's values and the count of equal rows, so landing again gives it again.
+
+    Raises:
+        MappingError: a required column is not mapped, an expression is wrong or not over one row, or a type is nested.
+    """
+    from pyspark.sql import functions as F
+
+    from capflow_assets.landing import mappings, rules, values
+
+    _refuse_unmapped(frame, table, mapping, name)
+    reading = values.Reading(zone, timestamp_format, date_format, decimal_comma)
+    declared = {column.name: column for column in table.columns}
+    columns = [declared.get(each) or Column(each, "string", "") for each in {**declared, **mapping}]
+    raw, types = mappings.applied(frame, mapping, name)
+    typed, reasons = [], [rules.unfit_row()]
+    for column in columns:
+        if column.name in mapping:
+            source = mappings.source(column.name)
+            typed.append(values.value(source, types[column.name], column.type, reading).alias(column.name))
+            reasons.append(rules.reason(column, values.text(source, types[column.name]), reading))
+        else:
+            typed.append(F.lit(None).cast(column.type).alias(column.name))
+    reason = F.nullif(F.concat_ws("; ", *reasons), F.lit(""))
+    read = raw.select("*", *typed)
+    landed = read.select(*(each.name for each in columns), reason.alias(REASON), F.col(mappings.JSON).alias(SOURCE_ROW))
+    key = generated_key(table)
+    return _with_key(landed, key) if key and key not in mapping else landed
+
+
+def split(frame: DataFrame) -> tuple[DataFrame, DataFrame]:
+    """The good rows of a conformed frame with the table's columns alone, and the rejected ones.
+
+    The second has one row per rejected row of the source: ``rejected_because`` and ``source_row``.
+    """
+    from pyspark.sql import functions as F
+
+    accepted = frame.where(F.col(REASON).isNull()).drop(*RESERVED)
+    return accepted, frame.where(F.col(REASON).isNotNull()).select(*RESERVED)
+
+
+def _refuse_unmapped(frame: DataFrame, table: Table, mapping: Mapping[str, str], name: str) -> None:
+    key = generated_key(table)
+    lacking = [c.name for c in table.columns if c.required and c.name not in mapping and c.name != key]
+    if lacking:
+        came = "a mapping of " + (", ".join(mapping) or "nothing")
+        do = "map them; the source's columns are " + ", ".join(repr(column) for column in frame.columns)
+        raise MappingError("Required columns are not mapped", expected=", ".join(lacking), came=came, where=name, do=do)
+
+
+def _with_key(landed: DataFrame, key: str) -> DataFrame:
+    """The rows with an id of 128 bits of their values and their number among equal rows."""
+    from pyspark.sql import Window
+    from pyspark.sql import functions as F
+
+    values = [F.col(column) for column in landed.columns if column not in (key, SOURCE_ROW)]
+    # A hash leaves nulls out; this tells (null, 'x') from ('x', null).
+    present = F.concat(*(F.when(value.isNull(), F.lit("0")).otherwise(F.lit("1")) for value in values))
+    halves = [F.lower(F.lpad(F.hex(F.xxhash64(F.lit(salt), present, *values)), 16, "0")) for salt in ("a", "b")]
+    hashed = landed.withColumn(key, F.concat(*halves))
+    equal = Window.partitionBy(key).orderBy(key)
+    return hashed.withColumn(key, F.concat(F.col(key), F.lit("-"), F.row_number().over(equal).cast("string")))

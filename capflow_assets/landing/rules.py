@@ -1,0 +1,77 @@
+"""Why a row cannot land, in words: the column, what came, what was expected."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from capflow_assets.contract import Column
+from capflow_assets.landing import mappings, values
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column as Expression
+
+SHOWN_CHARACTERS = 100
+KINDS = {"int": "an int", "double": "a double", "bigint": "a bigint", "boolean": "a boolean"}
+
+
+def unfit_row() -> Expression:
+    """The source's own complaint: the row does not fit the columns. Null where it does."""
+    from pyspark.sql import functions as F
+
+    return F.concat(F.lit("the row "), F.col(mappings.CORRUPT))
+
+
+def reason(column: Column, written: Expression, reading: values.Reading) -> Expression:
+    """The first rule of ``column`` that its value breaks; null where it breaks none.
+
+    ``written`` is what came, as text; the typed value stands in the frame under the column's name.
+    """
+    from pyspark.sql import functions as F
+
+    value = F.col(column.name)
+    came = values.trimmed(written)
+    shown = F.substring(came, 1, SHOWN_CHARACTERS)
+    cases = [(value.isNull() & (came != ""), _unread(column, came, shown, reading))]
+    if column.required:
+        cases.append((value.isNull(), F.lit(f"{column.name} is empty")))
+    cases += [(broken, F.concat(F.lit(f"{column.name}: "), shown, F.lit(words))) for broken, words in _rules(column)]
+    chosen = F.when(*cases[0])
+    for condition, words in cases[1:]:
+        chosen = chosen.when(condition, words)
+    return chosen
+
+
+def _rules(column: Column) -> list[tuple[Expression, str]]:
+    """What breaks each declared rule, and how the message ends."""
+    from pyspark.sql import functions as F
+
+    value = F.col(column.name)
+    rules: list[tuple[Expression, str]] = []
+    if column.at_least is not None:
+        rules.append((value < column.at_least, f" is below {column.at_least:g}"))
+    if column.above is not None:
+        rules.append((value <= column.above, f" is not above {column.above:g}"))
+    if column.at_most is not None:
+        rules.append((value > column.at_most, f" is above {column.at_most:g}"))
+    if column.one_of:
+        rules.append((~value.isin(*column.one_of), f" is none of {', '.join(column.one_of)}"))
+    if column.matches is not None:
+        rules.append((~value.rlike(rf"^(?:{column.matches})\z"), f" does not match {column.matches}"))
+    return rules
+
+
+def _unread(column: Column, came: Expression, shown: Expression, reading: values.Reading) -> Expression:
+    from pyspark.sql import functions as F
+
+    start = F.concat(F.lit(f"{column.name}: '"), shown)
+    if column.type in ("date", "timestamp"):
+        iso = {"date": "yyyy-MM-dd", "timestamp": "yyyy-MM-dd HH:mm:ss"}[column.type]
+        written = " or ".join(reading.formats) or iso
+        years = f"{values.FIRST_YEAR} to {values.LAST_YEAR}"
+        return F.concat(start, F.lit(f"' is not a {column.type} written as {written}, years {years}"))
+    wrong = F.concat(start, F.lit(f"' is not {KINDS.get(column.type, column.type)}"))
+    if column.type != "double":
+        return wrong
+    number = values.COMMA_NUMBER if reading.decimal_comma else values.NUMBER
+    is_number = F.lower(came).rlike(values.NOT_FINITE) | came.rlike(number)
+    return F.when(is_number, F.concat(start, F.lit("' is not a finite number"))).otherwise(wrong)

@@ -1,0 +1,136 @@
+"""What a source's text or typed value means as one of the canonical types. Null where it means none.
+
+Text is held against a pattern before an engine casts it: one engine takes ``1d`` for a number, the other does not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from capflow_assets.landing import time_formats
+
+if TYPE_CHECKING:
+    import pyspark.sql.types as st
+    from pyspark.sql import Column as Expression
+
+BLANKS = " \t\r\n\u00a0"
+NUMBER = "^[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?$"
+NOT_FINITE = "^[+-]?(nan|inf|infinity)$"
+COMMA_NUMBER = "^[+-]?([0-9]+|[0-9]{1,3}([.][0-9]{3})+)(,[0-9]+)?$"
+WHOLE_NUMBER = "^[+-]?[0-9]+([.]0*)?$"
+TRUE, FALSE = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0")
+NUMERIC = ("byte", "short", "integer", "long", "float", "double", "decimal")
+FIRST_YEAR, LAST_YEAR = 1900, 2199
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How the text of a source is to be read: the customer's zone, and the source's own ways of writing."""
+
+    zone: str
+    timestamp_format: str | None = None
+    date_format: str | None = None
+    decimal_comma: bool = False
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """The declared formats, in the order in which they are tried."""
+        return tuple(each for each in (self.timestamp_format, self.date_format) if each)
+
+
+def text(source: Expression, kind: st.DataType) -> Expression:
+    """The value as a person would write it: ids that came as ``31198570044.0`` read ``31198570044``."""
+    from pyspark.sql import functions as F
+
+    plain = source.cast("string")
+    if kind.typeName() in ("double", "float"):
+        whole = source.try_cast("bigint")
+        return F.when(whole.cast("double") == source, whole.cast("string")).otherwise(plain)
+    return F.regexp_replace(plain, "[.]0+$", "") if kind.typeName() == "decimal" else plain
+
+
+def trimmed(written: Expression) -> Expression:
+    """Text without the blanks around it, no-break spaces included."""
+    from pyspark.sql import functions as F
+
+    return F.btrim(written, F.lit(BLANKS))
+
+
+def value(source: Expression, kind: st.DataType, to: str, reading: Reading) -> Expression:
+    """The value as the canonical type ``to``; null where it is blank or means nothing of that type."""
+    from pyspark.sql import functions as F
+
+    written = text(source, kind)
+    if to == "string":
+        return F.when(trimmed(written) != "", written)
+    if to == "double":
+        is_number = kind.typeName() in NUMERIC
+        return _finite(source.cast("double") if is_number else _number(trimmed(written), "double", reading))
+    if to in ("int", "bigint"):
+        return _number(trimmed(written), to, reading)
+    if to == "boolean":
+        lower = F.lower(trimmed(written))
+        return F.when(lower.isin(*TRUE), F.lit(True)).when(lower.isin(*FALSE), F.lit(False))
+    if to == "date":
+        return _date(source, kind, reading)
+    return _in_range(_instant(source, kind, reading)).cast(to)
+
+
+def _number(written: Expression, to: str, reading: Reading) -> Expression:
+    from pyspark.sql import functions as F
+
+    pattern = NUMBER if to == "double" else WHOLE_NUMBER
+    if reading.decimal_comma:
+        points = F.translate(written, ".,", "\u0000.")
+        plain = F.when(written.rlike(COMMA_NUMBER), F.replace(points, F.lit("\u0000"), F.lit("")))
+    else:
+        plain = written
+    if to != "double":
+        plain = F.regexp_replace(plain, "[.]0*$", "")
+    return F.when(plain.rlike(pattern), plain.try_cast(to))
+
+
+def _finite(number: Expression) -> Expression:
+    from pyspark.sql import functions as F
+
+    return F.when(~F.isnan(number) & (F.abs(number) != F.lit(float("inf"))), number)
+
+
+def _date(source: Expression, kind: st.DataType, reading: Reading) -> Expression:
+    from pyspark.sql import functions as F
+
+    if kind.typeName() == "date":
+        return _in_range(source.cast("timestamp")).cast("date")
+    return F.from_utc_timestamp(_in_range(_instant(source, kind, reading)), reading.zone).cast("date")
+
+
+def _in_range(instant: Expression) -> Expression:
+    """Years that neither Python nor pandas can hold, or that stand for "never", are no times."""
+    from pyspark.sql import functions as F
+
+    return F.when(F.year(instant).between(FIRST_YEAR, LAST_YEAR), instant)
+
+
+def _instant(source: Expression, kind: st.DataType, reading: Reading) -> Expression:
+    from pyspark.sql import functions as F
+
+    if kind.typeName() == "timestamp":
+        return source
+    if kind.typeName() in ("timestamp_ntz", "date"):
+        return F.to_utc_timestamp(source.cast("timestamp"), reading.zone)
+    written = trimmed(text(source, kind))
+    return F.coalesce(*(_parsed(written, each, reading.zone) for each in reading.formats or ("",)))
+
+
+def _parsed(written: Expression, format: str, zone: str) -> Expression:
+    """The instant of text in ``format`` ('' is ISO 8601 with or without an offset)."""
+    from pyspark.sql import functions as F
+
+    if format:
+        read = F.try_to_timestamp(written, F.lit(format))
+        here = F.when(written.rlike(f"^(?:{time_formats.fitting(format)})$"), read)
+        return here if time_formats.has_offset(format) else F.to_utc_timestamp(here, zone)
+    read = written.try_cast("timestamp")
+    local = F.when(written.rlike(f"^{time_formats.ISO_LOCAL}$"), F.to_utc_timestamp(read, zone))
+    return F.coalesce(local, F.when(written.rlike(f"^{time_formats.ISO_LOCAL}{time_formats.ISO_OFFSET}$"), read))

@@ -1,0 +1,56 @@
+"""Why a user got a score, in words that a marketer can check against the user's bills.
+
+Contributions add up to the score's log-odds (SHAP values, Lundberg & Lee 2017); the largest few are worded.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+# Below a hundredth of log-odds a feature changes a chance by less than 0.25 percentage points.
+LEAST = 0.01
+ONE = re.compile(r"(?<![\d.,])1 (day|visit)s\b")
+
+
+def reasons(
+    values: pd.DataFrame, contributions: np.ndarray, words: Mapping[str, str], top: int = 3, least: float = LEAST
+) -> list[str]:
+    """One text per row: the ``top`` features that moved it most, each with its value and its direction.
+
+    ``words`` gives a format per column, such as ``"last visit {:.0f} days ago"``; a column without one is named.
+
+    >>> seen = pd.DataFrame({"recency_days": [3.0, None], "visits": [9.0, 1.0]})
+    >>> reasons(seen, np.array([[0.5, -0.2], [-0.9, 0.0]]), {"recency_days": "last visit {:.0f} days ago"})
+    ['last visit 3 days ago raises it; visits 9 lowers it', 'recency days unknown lowers it']
+    """
+    if not len(values):
+        return []
+    first = np.argsort(-np.abs(contributions), axis=1, kind="stable")[:, :top]
+    parts = np.full(first.shape, "", dtype=object)
+    cells = values.to_numpy(dtype=float)
+    for column, name in enumerate(values.columns):
+        rows, place = np.nonzero((first == column) & (np.abs(contributions[:, [column]]) >= least))
+        parts[rows, place] = _sentences(name, words, cells[rows, column], contributions[rows, column])
+    return [singular("; ".join(part for part in row if part)) or "close to the average user" for row in parts]
+
+
+def singular(text: str) -> str:
+    """A text whose ones count one.
+
+    >>> singular("1 visits, the last 21 days ago; 1 days before that; 0.1 days")
+    '1 visit, the last 21 days ago; 1 day before that; 0.1 days'
+    """
+    return ONE.sub(r"1 \1", text)
+
+
+def _sentences(name: str, words: Mapping[str, str], cells: np.ndarray, moved: np.ndarray) -> list[str]:
+    plain = name.replace("_", " ")
+    text = words.get(name, plain + " {:,.4g}")
+    return [
+        f"{f'{plain} unknown' if np.isnan(cell) else text.format(cell)} {'raises' if by > 0 else 'lowers'} it"
+        for cell, by in zip(cells, moved, strict=True)
+    ]

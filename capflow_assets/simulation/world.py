@@ -1,0 +1,251 @@
+"""The world of one brand: its tables under their canonical names, and the truth that no table tells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from capflow_assets.simulation import baskets, campaigns, catalogue, dirt
+from capflow_assets.simulation.brand import TABLES, Brand
+from capflow_assets.simulation.clock import MINUTES_A_DAY, Clock, Effects, clock, moments
+from capflow_assets.simulation.people import AGE_BANDS, INCOME_BANDS, Shoppers, shoppers
+from capflow_assets.simulation.purchases import NEVER, Purchases, purchases
+from capflow_assets.simulation.streams import stream
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What only the maker of the world knows.
+
+    ``users``: one row per known user: rate_per_week (bills a week while here, on the clock), dropout_chance (to leave
+    after a repeat purchase), dropped_at (the purchase after which the user left; null if not before the future ends),
+    is_alive (at the end of the history), price_sensitivity 0..4, basket_items, home_store_id, favourite_category, the
+    traits without gaps, and a ``taste_`` column of shares per category.
+    ``affinities``: one row per pair: item_id brings with_item_id in chance_pct of the lines.
+    ``effects``: one row per campaign and reached user: see ``campaigns.told``.
+    ``future_bills``: the bills of known users in the ``future_days`` after the end, columns as in ``World.bills``.
+    ``clock`` and ``felt``: the time on which BG/NBD holds: see ``clock``.
+    """
+
+    users: pd.DataFrame
+    affinities: pd.DataFrame
+    effects: pd.DataFrame
+    future_bills: pd.DataFrame
+    clock: Clock
+    felt: Effects
+
+
+@dataclass(frozen=True)
+class World:
+    """One brand's history, clean, with canonical columns and moments in UTC; ``dirt`` is laid on when files are made.
+
+    ``dirt``: one row per bill: see ``dirt.plan``. ``end`` is a local midnight, in UTC.
+    """
+
+    brand: Brand
+    bills: pd.DataFrame
+    line_items: pd.DataFrame
+    users: pd.DataFrame
+    items: pd.DataFrame
+    stores: pd.DataFrame
+    campaigns: pd.DataFrame
+    messages: pd.DataFrame
+    coupons: pd.DataFrame
+    redemptions: pd.DataFrame
+    dirt: pd.DataFrame
+    truth: Truth
+
+    @property
+    def end(self) -> pd.Timestamp:
+        """The moment at which the history ends."""
+        return moments(self.brand, np.array([self.brand.days * MINUTES_A_DAY]))[0]
+
+    @property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """The tables by their canonical names."""
+        return {name: getattr(self, name) for name in TABLES}
+
+
+def simulate(brand: Brand) -> World:
+    """Make the world of ``brand``. The same brand makes the same world, value by value.
+
+    >>> from capflow_assets.simulation.brand import tiny
+    >>> world = simulate(tiny("shop", seed=1, users=20))
+    >>> len(world.users), bool((world.bills["billed_at"] < world.end).all())
+    (20, True)
+    """
+    plain, now = clock(brand, shifted=False), clock(brand)
+    people = shoppers(brand, plain, catalogue.store_shares(brand))
+    mailing = campaigns.plan(brand, people)
+    felt = mailing.effects(now)
+    bought = purchases(brand, people, now, plain, felt)
+    goods = catalogue.catalogue(brand)
+    places = catalogue.stores(brand)
+    used = baskets.redemptions(brand, bought, mailing, goods)
+    ids = _user_ids(people)
+    bills, line_items = _ledger(brand, people, bought, goods, used, places, ids)
+    past = (bills["billed_at"] < moments(brand, np.array([brand.days * MINUTES_A_DAY]))[0]).to_numpy()
+    history = bills[past].reset_index(drop=True)
+    return World(
+        brand=brand,
+        bills=history,
+        line_items=line_items[line_items["bill_id"].isin(history["bill_id"])].reset_index(drop=True),
+        users=_users(brand, people, ids, places),
+        items=goods.frame,
+        stores=places,
+        campaigns=campaigns.campaigns(brand, mailing),
+        messages=campaigns.messages(brand, mailing, ids),
+        coupons=_coupons(brand, mailing, goods),
+        redemptions=_redemptions(brand, bought, used, mailing, ids),
+        dirt=dirt.plan(brand, history),
+        truth=Truth(
+            users=_true_users(brand, people, bought, ids, places),
+            affinities=_affinities(brand, goods),
+            effects=campaigns.told(brand, mailing, people, ids),
+            future_bills=bills[~past & bills["user_id"].notna()].reset_index(drop=True),
+            clock=now,
+            felt=felt,
+        ),
+    )
+
+
+def _user_ids(people: Shoppers) -> np.ndarray:
+    ids = np.full(len(people), None, dtype=object)
+    ids[: people.known] = [f"U{number + 1:07d}" for number in range(people.known)]
+    return ids
+
+
+def _ledger(
+    brand: Brand,
+    people: Shoppers,
+    bought: Purchases,
+    goods: catalogue.Catalogue,
+    used: baskets.Redemptions,
+    places: pd.DataFrame,
+    user_ids: np.ndarray,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Bills and line items of purchases and returns, past and future, numbered in the order of time."""
+    sold = baskets.lines(brand, people, bought, goods, used)
+    back = baskets.returns(brand, bought, sold)
+    minute = np.concatenate([bought.minute, back.minute])
+    purchase = np.concatenate([np.arange(len(bought.minute)), back.bill])
+    bill = np.concatenate([sold.bill, len(bought.minute) + np.arange(len(back.bill))])
+    quantity = np.concatenate([sold.quantity, -sold.quantity[back.line]])
+    amount = np.concatenate([sold.amount, -sold.amount[back.line]])
+    discount = np.concatenate([sold.discount, np.zeros(len(back.line))])
+    order = np.argsort(minute, kind="stable")
+    place = np.argsort(order, kind="stable")
+    bills = pd.DataFrame(
+        {
+            "bill_id": [f"B{number + 1:08d}" for number in range(len(order))],
+            "user_id": user_ids[bought.shopper[purchase]][order],
+            "store_id": places["store_id"].to_numpy()[_visited(brand, people, bought)[purchase]][order],
+            "billed_at": moments(brand, minute[order]),
+            "amount": np.bincount(bill, amount, len(order)).round(2)[order],
+            "discount": np.bincount(bill, discount, len(order)).round(2)[order],
+            "quantity": np.bincount(bill, quantity, len(order))[order],
+        }
+    )
+    by_bill = np.argsort(place[bill], kind="stable")
+    head = bills[["bill_id", "user_id", "store_id", "billed_at"]].take(place[bill][by_bill]).reset_index(drop=True)
+    item = np.concatenate([sold.item, sold.item[back.line]])
+    line_items = pd.DataFrame(
+        {
+            "item_id": goods.frame["item_id"].to_numpy()[item[by_bill]],
+            "quantity": quantity[by_bill],
+            "amount": amount[by_bill],
+            "discount": discount[by_bill],
+        }
+    )
+    line_items = pd.concat([head, line_items], axis=1)
+    end = moments(brand, np.array([(brand.days + brand.future_days) * MINUTES_A_DAY]))[0]
+    return bills[bills["billed_at"] < end], line_items
+
+
+def _visited(brand: Brand, people: Shoppers, bought: Purchases) -> np.ndarray:
+    """The store of each purchase: the home store, or now and then any other by its size."""
+    lots = stream(brand.seed, "stores visited").random((len(bought.shopper), 2))
+    edges = np.cumsum(catalogue.store_shares(brand))[:-1]
+    away = lots[:, 0] >= brand.home_store_pct / 100
+    return np.where(away, np.searchsorted(edges, lots[:, 1], side="right"), people.home_store[bought.shopper])
+
+
+def _traits(people: Shoppers, user_ids: np.ndarray) -> pd.DataFrame:
+    known = slice(people.known)
+    return pd.DataFrame(
+        {
+            "user_id": user_ids[known],
+            "age_band": AGE_BANDS[people.age[known]],
+            "income_band": INCOME_BANDS[people.income[known]],
+            "household_size": people.household_size[known],
+        }
+    )
+
+
+def _users(brand: Brand, people: Shoppers, user_ids: np.ndarray, places: pd.DataFrame) -> pd.DataFrame:
+    """The users as the customer has them: some attributes were never told."""
+    traits = _traits(people, user_ids).astype({"household_size": "Int64"})
+    told = ["age_band", "income_band", "household_size"]
+    missing = stream(brand.seed, "missing attributes").random((people.known, len(told)))
+    traits[told] = traits[told].mask(missing < brand.attributes_missing_pct / 100)
+    traits.insert(1, "joined_at", moments(brand, people.joined[: people.known]))
+    return traits.assign(city=places["city"].to_numpy()[people.home_store[: people.known]])
+
+
+def _true_users(
+    brand: Brand, people: Shoppers, bought: Purchases, user_ids: np.ndarray, places: pd.DataFrame
+) -> pd.DataFrame:
+    known = slice(people.known)
+    left = bought.left[known]
+    names = [category.name for category in brand.categories]
+    taste = pd.DataFrame(people.taste[known], columns=[f"taste_{name.replace(' ', '_')}" for name in names])
+    values = pd.DataFrame(
+        {
+            "joined_at": moments(brand, people.joined[known]),
+            "rate_per_week": people.rate_per_week[known],
+            "dropout_chance": people.dropout_chance[known],
+            "dropped_at": pd.Series(moments(brand, left)).where(left != NEVER),
+            "is_alive": (left == NEVER) | (left >= brand.days * MINUTES_A_DAY),
+            "price_sensitivity": people.price_sensitivity[known],
+            "basket_items": people.basket_items[known],
+            "home_store_id": places["store_id"].to_numpy()[people.home_store[known]],
+            "favourite_category": np.array(names, dtype=object)[people.taste[known].argmax(axis=1)],
+        }
+    )
+    return pd.concat([_traits(people, user_ids), values, taste], axis=1)
+
+
+def _affinities(brand: Brand, goods: catalogue.Catalogue) -> pd.DataFrame:
+    items = goods.frame["item_id"].to_numpy()
+    first = np.flatnonzero(goods.partner >= 0)
+    return pd.DataFrame(
+        {"item_id": items[first], "with_item_id": items[goods.partner[first]], "chance_pct": brand.affinity_pct}
+    )
+
+
+def _coupons(brand: Brand, mailing: campaigns.Plan, goods: catalogue.Catalogue) -> pd.DataFrame:
+    campaign, item = campaigns.coupon_items(brand, goods.popularity)
+    return pd.DataFrame(
+        {
+            "coupon_id": campaigns.coupon_ids(len(campaign)),
+            "campaign_id": mailing.ids()[campaign],
+            "item_id": goods.frame["item_id"].to_numpy()[item],
+        }
+    )
+
+
+def _redemptions(
+    brand: Brand, bought: Purchases, used: baskets.Redemptions, mailing: campaigns.Plan, user_ids: np.ndarray
+) -> pd.DataFrame:
+    count = len(campaigns.coupon_items(brand, np.ones(brand.items))[0])
+    frame = pd.DataFrame(
+        {
+            "user_id": user_ids[bought.shopper[used.bill]],
+            "coupon_id": campaigns.coupon_ids(count)[used.coupon],
+            "campaign_id": mailing.ids()[used.campaign],
+            "redeemed_at": moments(brand, bought.minute[used.bill]),
+        }
+    )
+    return frame.sort_values(["redeemed_at", "user_id"], kind="stable", ignore_index=True)

@@ -1,0 +1,210 @@
+"""What sources that read files share: which files a location means, reading them by Arrow batches, finding rows again.
+
+Files are read by workers (``mapInArrow``) where the engine's own reader would refuse them or read them wrongly, so that
+a file reads the same on every engine. Credentials and the endpoint of ``s3://`` come from the process (``AWS_*``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from capflow_assets.errors import SourceError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.fs as fs
+    from pyspark.sql import DataFrame, SparkSession
+
+CORRUPT = "_corrupt_record"
+ROWS_SEARCHED = 5_000_000
+MOST_PARTITIONS = 512
+Row = dict[str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """One file: its absolute path or ``s3://`` address, and its size."""
+
+    path: str
+    size_bytes: int
+
+
+def stored_files(location: str) -> list[StoredFile]:
+    """The files that ``location`` means, by name: a file, a folder with all in it, or a glob (``* ? [a]``).
+
+    Files and folders whose name starts with ``_`` or ``.`` are left out, as Spark does.
+
+    Raises:
+        SourceError: nothing is there, it cannot be listed, it is a Delta table, or all of it is empty.
+    """
+    system, path = _opened(location)
+    try:
+        found = _listed(system, path)
+    except OSError as error:
+        raise SourceError("A location cannot be listed", came=_first_line(error), where=location, do=_ACCESS) from error
+    prefix = "s3://" if location.startswith("s3://") else ""
+    files = [StoredFile(prefix + info.path, info.size) for info in found]
+    if not files:
+        raise SourceError(
+            "There are no files", expected="a file, a folder with files or a glob that matches some", where=location
+        )
+    if not any(file.size_bytes for file in files):
+        raise SourceError("There is no data", expected="a file that is not empty", came="0 bytes", where=location)
+    return files
+
+
+def open_file(path: str) -> pa.NativeFile:
+    """The bytes of one stored file, for reading from any place in it."""
+    system, inner = _opened(path)
+    return system.open_input_file(inner)
+
+
+def open_stream(path: str) -> pa.NativeFile:
+    """The bytes of one stored file from its start, unpacked if its name ends in ``.gz .bz2 .zst .lz4``."""
+    system, inner = _opened(path)
+    return system.open_input_stream(inner, compression="detect")
+
+
+def frame_of(
+    spark: SparkSession,
+    parts: Sequence[tuple[str, int, int]],
+    schema: Any,
+    batches: Callable[[str, int, int], Iterator[pa.RecordBatch]],
+) -> DataFrame:
+    """A DataFrame of what ``batches(path, start, stop)`` gives for each part, read by the workers in parallel."""
+
+    def run(incoming: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in incoming:
+            for part in batch.to_pylist():
+                yield from batches(part["path"], part["start"], part["stop"])
+
+    frame = spark.createDataFrame(list(parts), "path string, start bigint, stop bigint")
+    return frame.repartition(max(1, min(len(parts), MOST_PARTITIONS))).mapInArrow(run, schema)
+
+
+def found_in(batches: Iterable[pa.RecordBatch], rows: Sequence[Row]) -> list[int | None]:
+    """The 1-based number of each of ``rows`` in ``batches``; equal rows are given one after another.
+
+    None where a row is not found among the first ``ROWS_SEARCHED``. A row names some columns and their text.
+    """
+    found: list[int | None] = [None] * len(rows)
+    before = 0
+    for batch in batches:
+        for place, row in enumerate(rows):
+            if found[place] is None:
+                taken = {found[i] for i in range(place) if rows[i] == row}
+                numbers = (before + at + 1 for at in _places(batch, row))
+                found[place] = next((number for number in numbers if number not in taken), None)
+        before += batch.num_rows
+        if before > ROWS_SEARCHED or all(number is not None for number in found):
+            break
+    return found
+
+
+def arranged(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """The batch with exactly the columns and types of ``schema``; a column that it lacks is null."""
+    import pyarrow as pa
+
+    there = set(batch.schema.names)
+    arrays = [
+        batch.column(field.name).cast(field.type, safe=False)
+        if field.name in there
+        else pa.nulls(batch.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.record_batch(arrays, schema=schema)
+
+
+_ACCESS = "check the path, and for s3:// the credentials, AWS_REGION and AWS_ENDPOINT_URL of the process"
+
+
+def _opened(location: str) -> tuple[fs.FileSystem, str]:
+    from pyarrow import fs
+
+    if not location.startswith("s3://"):
+        return fs.LocalFileSystem(), location
+    try:
+        return fs.FileSystem.from_uri("s3://" + quote(location.removeprefix("s3://"), safe="/*"))
+    except (OSError, ValueError) as error:
+        raise SourceError("A bucket cannot be opened", came=_first_line(error), where=location, do=_ACCESS) from error
+
+
+def _listed(system: fs.FileSystem, path: str) -> list[fs.FileInfo]:
+    from pyarrow.fs import FileType
+
+    info = system.get_file_info(path)
+    if info.type == FileType.File:
+        return [info]
+    if info.type == FileType.Directory:
+        return _below(system, path)
+    fixed = _fixed_part(path)
+    if fixed == path or system.get_file_info(fixed).type != FileType.Directory:
+        return []
+    depth = len(PurePosixPath(path).parts)
+    shown = (each for each in _below(system, fixed) if len(PurePosixPath(each.path).parts) == depth)
+    return [each for each in shown if PurePosixPath(each.path).match(path)]
+
+
+def _below(system: fs.FileSystem, folder: str) -> list[fs.FileInfo]:
+    from pyarrow.fs import FileSelector, FileType
+
+    everything = system.get_file_info(FileSelector(folder, recursive=True))
+    if any(PurePosixPath(info.path).name == "_delta_log" for info in everything):
+        raise SourceError(
+            "The folder holds a Delta table, whose files are not its rows", where=folder, do="export it to plain files"
+        )
+    kept = [info for info in everything if info.type == FileType.File and not _is_hidden(info.path, folder)]
+    return sorted(kept, key=lambda info: info.path)
+
+
+def _is_hidden(path: str, folder: str) -> bool:
+    inner = PurePosixPath(path).relative_to(folder).parts
+    # ``_date=2020`` is a partition of Spark's, not a hidden folder.
+    return any(part.startswith(".") or (part.startswith("_") and "=" not in part) for part in inner)
+
+
+def _fixed_part(path: str) -> str:
+    parts = PurePosixPath(path).parts
+    wild = next((i for i, part in enumerate(parts) if set(part) & set("*?[")), len(parts))
+    return str(PurePosixPath(*parts[:wild]))
+
+
+def _places(batch: pa.RecordBatch, row: Row) -> list[int]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    mask = pa.array([True] * batch.num_rows)
+    for name, text in row.items():
+        if name not in batch.schema.names:
+            return []
+        same = _equal(batch.column(name), text)
+        if same is None:
+            return []
+        mask = pc.and_(mask, same)
+    return pc.indices_nonzero(mask).to_pylist()
+
+
+def _equal(array: pa.Array, text: str | None) -> pa.Array | None:
+    """Where ``array`` holds what Spark writes as ``text``; None where its type has no such text."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_dictionary(array.type):
+        array = array.cast(array.type.value_type)
+    if pa.types.is_timestamp(array.type):
+        array = array.cast(pa.timestamp("us", array.type.tz), safe=False).cast(pa.timestamp("us"))
+    if text is None:
+        is_null = pc.is_null(array)
+        return pc.or_(is_null, pc.equal(array, "").fill_null(False)) if pa.types.is_string(array.type) else is_null
+    try:
+        return pc.equal(array, pa.scalar(text).cast(array.type)).fill_null(False)
+    except pa.ArrowException:
+        return None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0][:300]

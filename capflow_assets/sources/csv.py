@@ -1,0 +1,131 @@
+"""Text files of rows: comma, semicolon or tab separated, or columns split by runs of white space.
+
+Every value comes as text (blank is null); landing reads numbers and times. Files are read by workers with one parser of
+our own making from pyarrow and Python's csv, not by the engines': those lose or refuse a whole file for one bad row,
+read other encodings as UTF-8, and put the columns of several files side by side by position instead of by name.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from capflow_assets.errors import SourceError
+from capflow_assets.landing.time_formats import TimeFormat
+from capflow_assets.sources import _files, _lines
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql import DataFrame, SparkSession
+
+SPLIT_BYTES = 64 << 20
+HEADER_THREADS = 8
+
+
+def _known_encoding(name: str) -> str:
+    try:
+        "".encode(name)
+    except LookupError:
+        raise ValueError(f"{name!r} is no text encoding; usual ones are utf-8, iso-8859-1, windows-1252") from None
+    return codecs.lookup(name).name
+
+
+class Options(BaseModel):
+    """How such files are written."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    delimiter: str = Field(",", pattern=r'^[^\r\n"]$', description="The one character between two values.")
+    header: bool = Field(True, description="Whether the first row names the columns.")
+    names: tuple[str, ...] = Field((), description="The columns' names, in place of the header's.")
+    encoding: Annotated[str, AfterValidator(_known_encoding)] = Field("utf-8", description="As Python names it.")
+    quote: str = Field('"', max_length=1, description="Stands around values; empty for none.")
+    escape: str = Field("", max_length=1, description="Stands before a quote inside one; empty where it is doubled.")
+    null_values: tuple[str, ...] = Field((), description="Text that means nothing, besides the empty one.")
+    comment: str = Field("", max_length=1, description="Lines that begin with it are left out.")
+    multiline: bool = Field(False, description="Whether quoted values go over several lines (such files read slower).")
+    fixed_whitespace: bool = Field(False, description="Columns are split by runs of white space, without quotes.")
+    timestamp_format: TimeFormat | None = Field(None, description="How times are written, such as dd/MM/yyyy HH:mm.")
+    date_format: TimeFormat | None = Field(None, description="How days are written, such as yyyyMMdd.")
+    decimal_comma: bool = Field(False, description="Whether numbers are written 1.234,56.")
+
+
+def read(spark: SparkSession, location: str, options: Options) -> DataFrame:
+    """The rows of the files at ``location``: their columns by name, all strings, and ``_corrupt_record``.
+
+    Grain: one row per row of the files; blank lines are no rows. A column that only some files have is null in the
+    others. A row of too few or too many values says so in ``_corrupt_record``; it never stops the file.
+
+    Raises:
+        SourceError: nothing is there, it is empty, or it cannot be opened.
+    """
+    import pyarrow as pa
+    from pyspark.sql.types import StringType, StructField, StructType
+
+    files = [file for file in _files.stored_files(location) if file.size_bytes]
+    columns = _columns([file.path for file in files], options)
+    names = list(dict.fromkeys(name for each in columns.values() for name in each))
+    parts = [part for file in files for part in _parts(file, options)]
+
+    def batches(path: str, start: int, stop: int) -> Iterator[pa.RecordBatch]:
+        for batch in _lines.batches_of(path, start, stop, columns[path], options):
+            yield _files.arranged(batch, arrow)
+
+    all_names = [*names, _files.CORRUPT]
+    arrow = pa.schema([(name, pa.string()) for name in all_names])
+    schema = StructType([StructField(name, StringType()) for name in all_names])
+    return _files.frame_of(spark, parts, schema, batches)
+
+
+def find_rows(location: str, options: Options, rows: list[dict[str, str | None]]) -> list[int | None]:
+    """The 1-based number of each row among the data rows at ``location`` (files by name), header and blanks apart."""
+    files = [file.path for file in _files.stored_files(location) if file.size_bytes]
+    columns = _columns(files, options)
+    batches = (
+        batch for path in files for batch in _lines.batches_of(path, 0, _lines.WHOLE_FILE, columns[path], options)
+    )
+    return _files.found_in(batches, rows)
+
+
+def _parts(file: _files.StoredFile, options: Options) -> list[tuple[str, int, int]]:
+    """Stretches of a file that can be read apart: only where a line's end is certain to be a row's."""
+    if _lines.is_whole(file.path, options) or file.size_bytes <= SPLIT_BYTES:
+        return [(file.path, 0, _lines.WHOLE_FILE)]
+    starts = range(0, file.size_bytes, SPLIT_BYTES)
+    return [(file.path, start, min(start + SPLIT_BYTES, file.size_bytes)) for start in starts]
+
+
+def _columns(paths: Sequence[str], options: Options) -> dict[str, list[str]]:
+    """The columns of each file, in its order."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(HEADER_THREADS) as pool:
+        return dict(zip(paths, pool.map(lambda path: _header(path, options), paths), strict=True))
+
+
+def _header(path: str, options: Options) -> list[str]:
+    with _lines.text_of(path, options) as lines:
+        first, _ = next(_lines.rows_of(lines, options), ([], ""))
+    if not first:
+        raise SourceError("A file holds no row", expected="rows, the first of which names the columns", where=path)
+    if options.names and len(options.names) != len(first):
+        expected, came = f"{len(options.names)} columns (options.names)", f"{len(first)}: {', '.join(first)[:200]}"
+        raise SourceError("A file has other columns than declared", expected=expected, came=came, where=path)
+    return _unique(options.names or (first if options.header else [""] * len(first)))
+
+
+def _unique(names: Iterable[str]) -> list[str]:
+    """Names that differ even where case does not count: blank ones are numbered, repeated ones too.
+
+    >>> _unique(["Total", " total ", "", "Total"])
+    ['Total', 'total_2', 'column_3', 'Total_4']
+    """
+    unique: list[str] = []
+    for place, name in enumerate(names, 1):
+        plain = name.strip() or f"column_{place}"
+        taken = plain.lower() in (_files.CORRUPT, *(each.lower() for each in unique))
+        unique.append(f"{plain}_{place}" if taken else plain)
+    return unique

@@ -1,0 +1,159 @@
+"""Parquet files, partitioned folders included, with the types that they have.
+
+The engine reads them itself where it can. Files with timestamps in nanoseconds (what pandas writes, and what every
+engine refuses), of differing schemas, or of names that engines take for patterns are read by workers through pyarrow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from capflow_assets.errors import SourceError
+from capflow_assets.landing.time_formats import TimeFormat
+from capflow_assets.sources import _files
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql import DataFrame, SparkSession
+
+ROWS_AT_ONCE = 1 << 16
+FOOTER_THREADS = 8
+PATTERN_CHARACTERS = frozenset(" *?[]{}\\%#:")
+
+
+class Options(BaseModel):
+    """How text inside such files is written."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    timestamp_format: TimeFormat | None = Field(None, description="How times in text columns are written.")
+    date_format: TimeFormat | None = Field(None, description="How days in text columns are written, such as yyyyMMdd.")
+    decimal_comma: bool = Field(False, description="Whether numbers in text columns are written 1.234,56.")
+
+
+def read(spark: SparkSession, location: str, options: Options) -> DataFrame:
+    """The rows of the Parquet files at ``location``, their columns by name and with their types.
+
+    Grain: one row per row of the files. Nanoseconds become microseconds; a column that only some files have is null in
+    the others; the ``key=value`` folders of a partitioned table are columns where the engine reads the files itself.
+
+    Raises:
+        SourceError: nothing is there, or a file is not Parquet or broken.
+    """
+    files = _files.stored_files(location)
+    schemas = _schemas(files)
+    if _is_for_engine(files, [schema for schema, _ in schemas]):
+        return spark.read.parquet(*_paths(location, files))
+    schema = _common(files, [schema for schema, _ in schemas])
+    groups = [
+        (file.path, group, group) for file, (_, count) in zip(files, schemas, strict=True) for group in range(count)
+    ]
+
+    def batches(path: str, group: int, _: int) -> Iterator[pa.RecordBatch]:
+        for batch in _batches(path, [group]):
+            yield _files.arranged(batch, schema)
+
+    from pyspark.sql.pandas.types import from_arrow_schema
+
+    return _files.frame_of(spark, groups, from_arrow_schema(schema, prefer_timestamp_ntz=True), batches)
+
+
+def find_rows(location: str, options: Options, rows: list[dict[str, str | None]]) -> list[int | None]:
+    """The 1-based number of each row among the rows of the files at ``location``, taken by name."""
+    names = {name for row in rows for name in row}
+    files = [file.path for file in _files.stored_files(location)]
+    return _files.found_in((batch for path in files for batch in _batches(path, None, names)), rows)
+
+
+def _batches(path: str, groups: list[int] | None, names: set[str] | None = None) -> Iterator[pa.RecordBatch]:
+    from pyarrow.parquet import ParquetFile
+
+    with _files.open_file(path) as stream, ParquetFile(stream) as file:
+        columns = None if names is None else [name for name in file.schema_arrow.names if name in names]
+        yield from file.iter_batches(ROWS_AT_ONCE, row_groups=groups, columns=columns, use_threads=False)
+
+
+def _schemas(files: Sequence[_files.StoredFile]) -> list[tuple[pa.Schema, int]]:
+    """The schema of each file, without the notes of who wrote it, and its number of row groups."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(FOOTER_THREADS) as pool:
+        return list(pool.map(_schema, files))
+
+
+def _schema(file: _files.StoredFile) -> tuple[pa.Schema, int]:
+    import pyarrow as pa
+    from pyarrow.parquet import ParquetFile
+
+    try:
+        with _files.open_file(file.path) as stream, ParquetFile(stream) as opened:
+            return opened.schema_arrow.remove_metadata(), opened.num_row_groups
+    except (pa.ArrowException, OSError) as error:
+        raise SourceError(
+            "A file cannot be read as Parquet",
+            expected="a whole Parquet file",
+            came=f"{file.size_bytes:,} bytes; {str(error).splitlines()[0][:200]}",
+            where=file.path,
+            do="export it again; other files do not belong into the folder",
+        ) from error
+
+
+def _is_for_engine(files: Sequence[_files.StoredFile], schemas: Sequence[pa.Schema]) -> bool:
+    plain = not any(PATTERN_CHARACTERS & set(file.path.removeprefix("s3://")) for file in files)
+    alike = all(schema == schemas[0] for schema in schemas)
+    return plain and alike and all(_is_read_by_engines(field.type) for field in schemas[0])
+
+
+def _is_read_by_engines(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    if pa.types.is_timestamp(kind):
+        return kind.unit != "ns"
+    if pa.types.is_nested(kind):
+        return all(_is_read_by_engines(kind.field(place).type) for place in range(kind.num_fields))
+    unread = (pa.types.is_unsigned_integer, pa.types.is_time, pa.types.is_null, pa.types.is_duration)
+    return not any(is_one(kind) for is_one in unread) and kind != pa.float16()
+
+
+def _paths(location: str, files: Sequence[_files.StoredFile]) -> list[str]:
+    """The folder itself where it is partitioned by ``key=value``, which makes columns; else every file by name."""
+    inner = [file.path.removeprefix(location.rstrip("/")) for file in files]
+    is_partitioned = all("=" in path.rpartition("/")[0] for path in inner)
+    return [location] if is_partitioned else [file.path for file in files]
+
+
+def _common(files: Sequence[_files.StoredFile], schemas: Sequence[pa.Schema]) -> pa.Schema:
+    """The columns of all files, each of a type that holds what every file has and that Spark knows."""
+    import pyarrow as pa
+
+    known = [pa.schema([field.with_type(_for_spark(field.type)) for field in schema]) for schema in schemas]
+    try:
+        return pa.unify_schemas(known, promote_options="permissive")
+    except pa.ArrowException as error:
+        came = str(error).splitlines()[0][:300]
+        do = "export them again with one schema, or narrow the location to files that agree"
+        raise SourceError("Files of one location disagree", came=came, where=files[0].path, do=do) from error
+
+
+def _for_spark(kind: pa.DataType) -> pa.DataType:
+    """The type that Spark has for an Arrow type: microseconds, signed numbers, plain strings."""
+    import pyarrow as pa
+
+    if pa.types.is_timestamp(kind):
+        return pa.timestamp("us", kind.tz)
+    if pa.types.is_dictionary(kind):
+        return _for_spark(kind.value_type)
+    if pa.types.is_struct(kind):
+        return pa.struct([field.with_type(_for_spark(field.type)) for field in kind])
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return pa.list_(_for_spark(kind.value_type))
+    if pa.types.is_unsigned_integer(kind):
+        return pa.decimal128(20, 0) if kind == pa.uint64() else pa.int64()
+    if pa.types.is_time(kind) or pa.types.is_null(kind) or pa.types.is_large_string(kind):
+        return pa.string()
+    if kind == pa.float16():
+        return pa.float64()
+    return pa.int64() if pa.types.is_duration(kind) else kind

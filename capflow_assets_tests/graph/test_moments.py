@@ -1,0 +1,38 @@
+"""The as-of moment as people write it."""
+
+from __future__ import annotations
+
+import pytest
+
+from capflow_assets.errors import CapflowError, TableError
+from capflow_assets.graph.moments import newest, parse_moment
+
+
+@pytest.mark.parametrize(
+    ("text", "zone", "moment"),
+    [
+        ("2024-03-31", "Europe/London", "2024-03-31T22:59:59.999999+00:00"),
+        ("2024-10-27", "Europe/London", "2024-10-27T23:59:59.999999+00:00"),
+        ("2024-01-01", "America/New_York", "2024-01-02T04:59:59.999999+00:00"),
+        ("2024-01-01T12:00:00+02:00", "America/New_York", "2024-01-01T10:00:00+00:00"),
+        ("2024-01-01 12:00", "Asia/Tokyo", "2024-01-01T03:00:00+00:00"),
+    ],
+)
+def test_a_moment_is_read_in_the_customers_zone(text, zone, moment):
+    assert parse_moment(text, zone).isoformat() == moment
+
+
+@pytest.mark.parametrize("text", ["yesterday", "2024-13-01", "31.12.2024", ""])
+def test_what_is_no_moment_is_refused(text):
+    with pytest.raises(CapflowError, match=r"expected|Expected"):
+        parse_moment(text, "UTC")
+
+
+def test_a_mistyped_year_does_not_move_the_newest_moment(spark):
+    bills = spark.sql("select timestamp '2023-05-01 10:00:00.25' as billed_at union all select timestamp '2203-05-01'")
+    assert newest(bills).isoformat() == "2023-05-01T10:00:00.250000+00:00"
+
+
+def test_no_bills_have_no_newest_moment(spark):
+    with pytest.raises(TableError, match="no newest bill"):
+        newest(spark.sql("select timestamp '2023-05-01' as billed_at where false"))

@@ -1,0 +1,93 @@
+"""Homes for tests: `capflow` called as a person calls it, in this process, on a home of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+MLFLOW_PATHS = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
+STATE = ("CAPFLOW_HOME", "CAPFLOW_LAKE", "DAGSTER_HOME", "MLFLOW_TRACKING_URI")
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command printed and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True)
+class TestHome:
+    """A home and the commands on it."""
+
+    __test__ = False
+    root: Path
+
+    def capflow(self, *arguments: str) -> Said:
+        """Run one command; never raises for what a person would see as an error."""
+        from capflow_assets.cli import main
+
+        out, err = io.TextIOWrapper(io.BytesIO(), encoding="utf-8"), io.StringIO()
+        code = 0
+        with own_environment(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                main([*arguments, "--home", str(self.root)])
+            except SystemExit as stop:
+                code = int(stop.code or 0)
+        out.seek(0)
+        return Said(code, out.read(), err.getvalue())
+
+    def ok(self, *arguments: str) -> str:
+        """What a command that must succeed printed."""
+        said = self.capflow(*arguments)
+        assert said.code == 0, said.err + said.out
+        return said.out
+
+    def rows(self, table: str, customer: str) -> list[dict[str, Any]]:
+        return json.loads(self.ok("show", table, "--customer", customer, "--format", "json"))
+
+    def copied(self, root: Path) -> TestHome:
+        """This home at another place, where it may be changed; paths that MLflow remembers are moved along."""
+        shutil.copytree(self.root, root)
+        with contextlib.closing(sqlite3.connect(root / "mlflow.db")) as database, database:
+            for table, column in MLFLOW_PATHS:
+                database.execute(f"update {table} set {column} = replace({column}, ?, ?)", (str(self.root), str(root)))
+        return TestHome(root)
+
+    def report(self, customer: str, model: str) -> dict[str, Any]:
+        return json.loads(self.ok("explain", customer, model, "--format", "json"))
+
+    def status(self, customer: str) -> dict[str, dict[str, Any]]:
+        rows = json.loads(self.ok("status", "--customer", customer, "--format", "json"))
+        return {row["model"]: row for row in rows}
+
+
+@contextlib.contextmanager
+def own_environment() -> Iterator[None]:
+    """The variables that `capflow` sets are as they were before, afterwards."""
+    before = {name: os.environ.get(name) for name in STATE}
+    for name in STATE:
+        os.environ.pop(name, None)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value

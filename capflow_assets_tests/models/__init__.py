@@ -1,0 +1,1 @@
+"""Tests of the models: the contract of all, and what is special to each."""

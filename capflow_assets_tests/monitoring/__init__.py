@@ -1,0 +1,1 @@
+"""Tests of drift and of the retraining policy."""

@@ -1,0 +1,126 @@
+"""PSI by hand, its corner cases, and that chance alone is not called drift."""
+
+from __future__ import annotations
+
+import math
+from io import BytesIO
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from capflow_assets.errors import ModelError
+from capflow_assets.monitoring.drift import EPSILON, Reference, plot, psi, reference
+
+
+def drift(then: list[float | None], now: list[float | None], bins: int = 10) -> pd.Series:
+    columns = [pd.DataFrame({"visits": pd.Series(values, dtype=float)}) for values in (then, now)]
+    return psi(reference(columns[0], bins), columns[1]).iloc[0]
+
+
+def test_psi_by_hand() -> None:
+    # Bins (-inf, 5] and (5, inf): half each then, 0.8 and 0.2 now
+    then, now = list(range(1, 11)), [1.0] * 8 + [9.0] * 2
+    expected = (0.8 - 0.5) * math.log(0.8 / 0.5) + (0.2 - 0.5) * math.log(0.2 / 0.5)
+    assert drift([float(each) for each in then], now, bins=2)["psi"] == pytest.approx(expected)
+
+
+def test_the_same_frame_has_not_drifted_at_all() -> None:
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": random.normal(size=500), "b": random.integers(0, 3, 500), "c": [None, 1.0] * 250})
+    found = psi(reference(frame), frame)
+    assert found["psi"].tolist() == [0.0, 0.0, 0.0]
+    assert not found["over"].any()
+
+
+def test_rows_in_another_order_and_twice_as_many_are_the_same() -> None:
+    frame = pd.DataFrame({"a": np.random.default_rng(0).normal(size=500)})
+    assert psi(reference(frame), pd.concat([frame[::-1], frame]))["psi"].item() == pytest.approx(0, abs=1e-12)
+
+
+def test_nulls_are_a_bin_of_their_own() -> None:
+    found = drift([1.0, 1.0, None, None], [1.0, None, None, None])
+    assert (found["null_share_then"], found["null_share_now"]) == (0.5, 0.75)
+    expected = (0.75 - 0.5) * math.log(0.75 / 0.5) + (0.25 - 0.5) * math.log(0.25 / 0.5)
+    assert found["psi"] == pytest.approx(expected)
+
+
+def test_an_empty_bin_counts_with_the_floor() -> None:
+    found = drift([None] * 4, [1.0] * 4)
+    assert found["psi"] == pytest.approx(2 * (1 - EPSILON) * math.log(1 / EPSILON))
+
+
+@pytest.mark.parametrize("other", [6.0, 8.0])
+def test_a_constant_that_moves_either_way_is_seen(other: float) -> None:
+    assert drift([7.0] * 50, [7.0] * 50)["psi"] == 0
+    assert drift([7.0] * 50, [other] * 50)["over"]
+
+
+def test_a_column_that_did_not_come_counts_as_null() -> None:
+    frame = pd.DataFrame({"a": np.arange(100.0), "b": np.arange(100.0)})
+    found = psi(reference(frame), frame[["a"]]).set_index("column")
+    assert found.loc["b", "over"]
+    assert found.loc["b", "null_share_now"] == 1
+    assert found.loc["a", "psi"] == 0
+
+
+def test_infinities_fall_into_the_outer_bins() -> None:
+    then = reference(pd.DataFrame({"a": [*np.arange(98.0), np.inf, -np.inf]}))
+    assert np.isfinite(then.columns["a"].edges).all()
+    assert psi(then, pd.DataFrame({"a": [*np.arange(98.0), np.inf, -np.inf]}))["psi"].item() == 0
+
+
+def test_small_samples_are_not_called_drifted_by_chance() -> None:
+    random = np.random.default_rng(0)
+    over_threshold, over = 0, 0
+    for _ in range(200):
+        then, now = (pd.DataFrame({"a": random.normal(size=100)}) for _ in range(2))
+        found = psi(reference(then), now).iloc[0]
+        over_threshold += found["psi"] > 0.25
+        over += found["over"]
+    # Two samples of a hundred pass 0.25 about one time in four; the noise beside it more than halves that.
+    assert over_threshold > 30
+    assert over < over_threshold / 2
+
+
+def test_a_shift_is_over_and_comes_first() -> None:
+    random = np.random.default_rng(0)
+    then = pd.DataFrame({"steady": random.normal(size=2000), "moved": random.normal(size=2000)})
+    now = pd.DataFrame({"steady": random.normal(size=2000), "moved": random.normal(1.0, 1.0, size=2000)})
+    found = psi(reference(then), now)
+    assert found["column"].tolist() == ["moved", "steady"]
+    assert found["over"].tolist() == [True, False]
+    assert found["rows_then"].tolist() == [2000, 2000]
+
+
+def test_a_stored_reference_is_the_same() -> None:
+    frame = pd.DataFrame({"a": np.random.default_rng(0).normal(size=300), "n": [None] * 300, "flag": [True] * 300})
+    then = reference(frame.assign(text="not a number", n=frame["n"].astype(float)))
+    assert list(then.columns) == ["a", "n", "flag"]
+    assert Reference.from_json(then.to_json()) == then
+    assert len(then.columns["a"].shares) == 10
+
+
+def test_empty_frames_are_refused() -> None:
+    frame = pd.DataFrame({"a": [1.0]})
+    with pytest.raises(ModelError):
+        reference(frame[:0])
+    with pytest.raises(ModelError):
+        psi(reference(frame), frame[:0])
+
+
+def test_nullable_types_are_read() -> None:
+    frame = pd.DataFrame({"a": pd.array([1, None, 3], dtype="Int64"), "b": pd.array([True, None, False])})
+    assert psi(reference(frame), frame)["psi"].tolist() == [0.0, 0.0]
+
+
+def test_the_plot_names_what_drifted() -> None:
+    frame = pd.DataFrame({f"column_{place}": np.arange(100.0) for place in range(20)})
+    found = psi(reference(frame), frame.assign(column_3=-1.0))
+    figure = plot(found)
+    axes = figure.axes[0]
+    assert axes.get_title() == "1 of 20 columns have drifted (PSI above 0.25)"
+    assert len(axes.patches) == 15
+    file = BytesIO()
+    figure.savefig(file, format="png")
+    assert len(file.getvalue()) < 40_000

@@ -1,0 +1,1 @@
+"""The whole platform, started for real: web page, daemon, code server, browser."""

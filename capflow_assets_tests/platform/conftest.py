@@ -1,0 +1,122 @@
+"""One home of eight customers, its platform, and the two backfills that the tests of this folder look at.
+
+A backfill takes minutes, nearly all of them waiting for the daemon's next look. So the first one is launched before
+the first test of this folder, and the tests that need its end come last of all.
+"""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from capflow_assets.definitions import STAGES
+from capflow_assets.graph.launch import asset_edges
+from capflow_assets.simulation.brand import tiny
+from capflow_assets.simulation.files import write
+from capflow_assets.simulation.world import simulate
+from capflow_assets_tests.homes import TestHome
+from capflow_assets_tests.platform.server import Server, serving
+
+GOOD = ("c1", "c2", "c3", "c5", "c6", "c7", "c8")
+BROKEN = "broken"
+# The broken one stands in the middle, so that what comes after it is seen to go on.
+SENDS = ("bills", "users")
+CUSTOMERS = (*GOOD[:3], BROKEN, *GOOD[3:])
+ASSETS = tuple(asset_edges(STAGES))
+SETTINGS = {
+    "models": {
+        "purchase_propensity": {"rounds": 20, "moments": 3, "min_child_weight": 2.0, "max_depth": 2},
+        "lifetime_value": {"moments": 2},
+        "rfm_segments": {"horizon_days": 90},
+    }
+}
+WAITING = ("backfilled", "mended")
+
+
+@dataclass(frozen=True)
+class Platform:
+    """The running platform, its home, where its customers' files lie, and the first backfill of everything."""
+
+    server: Server
+    home: TestHome
+    files: Path
+    backfill: str
+
+
+@dataclass(frozen=True)
+class Backfilled:
+    """The first backfill when it was over, what it left of the broken customer, and the second one, launched since."""
+
+    platform: Platform
+    found: dict[str, Any]
+    left: tuple[str, ...]
+    again: str
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: sum(name in getattr(item, "fixturenames", ()) for name in WAITING))
+
+
+@pytest.fixture(scope="session")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """Eight customers, one of whose files broke after it was onboarded, and one backfill of everything for all."""
+    files = tmp_path_factory.mktemp("platform")
+    home = TestHome(files / "home")
+    for seed, name in enumerate(CUSTOMERS, start=1):
+        brand = tiny(
+            name,
+            seed,
+            users=200,
+            campaigns=0,
+            affinities=0,
+            a=0.2,
+            b=8,
+            r=0.7,
+            alpha_weeks=2.5,
+            sends=SENDS,
+        )
+        home.ok("onboard", str(write(simulate(brand), files / name, settings=SETTINGS)))
+    bills = files / BROKEN / "bills.csv"
+    shutil.copy(bills, files / "bills.csv")
+    bills.write_bytes(gzip.compress(bills.read_bytes()))
+    with serving(home.root) as server:
+        yield Platform(server, home, files, server.backfill(ASSETS, CUSTOMERS))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def launched(request: pytest.FixtureRequest) -> None:
+    """Launch the first backfill early, if a test of this session needs it."""
+    wanted = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
+    if "platform" in wanted:
+        request.getfixturevalue("platform")
+
+
+@pytest.fixture(scope="session")
+def backfilled(platform: Platform) -> Backfilled:
+    """The first backfill at its end; then the file was mended and a second one launched, for the broken one only."""
+    found = platform.server.finished_backfill(platform.backfill)
+    left = tuple(sorted(path.parent.name for path in (platform.home.root / "lake" / BROKEN).glob("*/*/_delta_log")))
+    shutil.copy(platform.files / "bills.csv", platform.files / BROKEN / "bills.csv")
+    return Backfilled(platform, found, left, platform.server.backfill(ASSETS, [BROKEN]))
+
+
+@pytest.fixture(scope="session")
+def mended(backfilled: Backfilled) -> dict[str, Any]:
+    """The second backfill at its end."""
+    return backfilled.platform.server.finished_backfill(backfilled.again)
+
+
+def downstream(asset: str) -> set[str]:
+    """An asset and all that is made of it."""
+    edges = asset_edges(STAGES)
+    found = {asset}
+    for key in edges:
+        if edges[key] & found:
+            found.add(key)
+    return found

@@ -1,0 +1,161 @@
+"""Dagster's page and daemon on a home, as `capflow ui` starts them, and its GraphQL as a browser would call it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from capflow_assets_tests.homes import STATE
+
+BACKFILL = """
+mutation Launch($params: LaunchBackfillParams!) {
+  launchPartitionBackfill(backfillParams: $params) {
+    __typename
+    ... on LaunchBackfillSuccess { backfillId }
+    ... on PythonError { message }
+  }
+}
+"""
+
+BACKFILL_STATUS = """
+query Status($id: String!) {
+  partitionBackfillOrError(backfillId: $id) {
+    ... on PartitionBackfill {
+      status
+      runs(limit: 100) { runId status assetSelection { path } tags { key value } }
+      assetBackfillData { assetBackfillStatuses { ... on AssetPartitionsStatusCounts {
+        assetKey { path } numPartitionsTargeted numPartitionsMaterialized numPartitionsFailed
+      } } }
+    }
+    ... on PythonError { message }
+  }
+}
+"""
+
+PARTITIONS = """
+query Partitions($key: AssetKeyInput!) {
+  assetNodeOrError(assetKey: $key) { ... on AssetNode { assetPartitionStatuses { ... on DefaultPartitionStatuses {
+    materializedPartitions failedPartitions unmaterializedPartitions materializingPartitions
+  } } } }
+}
+"""
+
+FAILURES = """
+query Failures($id: ID!) {
+  runOrError(runId: $id) { ... on Run { eventConnection { events {
+    ... on ExecutionStepFailureEvent { stepKey error { message } failureMetadata { description } }
+  } } } }
+}
+"""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running platform."""
+
+    url: str
+    home: Path
+    log: Path
+
+    def ask(self, query: str, **variables: Any) -> dict[str, Any]:
+        """The answer to a GraphQL query; an error in it is an error here."""
+        body = json.dumps({"query": query, "variables": variables}).encode()
+        request = urllib.request.Request(f"{self.url}/graphql", body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=60) as response:
+            answer = json.load(response)
+        assert "errors" not in answer, answer["errors"]
+        return answer["data"]
+
+    def backfill(self, assets: Sequence[str], customers: Sequence[str]) -> str:
+        """Launch a backfill as the page's button does, and give its id."""
+        params = {"assetSelection": [{"path": key.split("/")} for key in assets], "partitionNames": list(customers)}
+        found = self.ask(BACKFILL, params=params)["launchPartitionBackfill"]
+        assert found["__typename"] == "LaunchBackfillSuccess", found
+        return found["backfillId"]
+
+    def finished_backfill(self, backfill: str, seconds: float = 500) -> dict[str, Any]:
+        """The backfill's state once it is over."""
+
+        def over() -> dict[str, Any] | None:
+            found = self.ask(BACKFILL_STATUS, id=backfill)["partitionBackfillOrError"]
+            return None if found["status"] in ("REQUESTED", "CANCELING", "FAILING") else found
+
+        return self.wait(over, seconds)
+
+    def partitions(self, asset: str) -> dict[str, list[str]]:
+        """The customers of an asset by the state that the page shows: ``materialized``, ``failed`` …"""
+        found = self.ask(PARTITIONS, key={"path": asset.split("/")})["assetNodeOrError"]["assetPartitionStatuses"]
+        return {state.removesuffix("Partitions"): sorted(names) for state, names in found.items()}
+
+    def failures(self, run: str) -> dict[str, str]:
+        """The failed steps of a run with what the page says about them."""
+        events = self.ask(FAILURES, id=run)["runOrError"]["eventConnection"]["events"]
+        steps = [event for event in events if event]
+        return {
+            step["stepKey"]: (step["failureMetadata"] or {}).get("description") or step["error"]["message"]
+            for step in steps
+        }
+
+    def wait(self, look: Callable[[], Any], seconds: float) -> Any:
+        """What ``look`` gives as soon as it gives something."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            found = look()
+            if found:
+                return found
+            time.sleep(0.5)
+        raise AssertionError(f"nothing came within {seconds:.0f} s:\n{self.log.read_text()[-5000:]}")
+
+
+def environment(**more: str) -> dict[str, str]:
+    """The variables of a process of its own: none that point at another home."""
+    ours = (*STATE, "CAPFLOW_POSTGRES_URL", "CAPFLOW_ENGINE")
+    return {name: value for name, value in os.environ.items() if name not in ours} | more
+
+
+@contextmanager
+def serving(home: Path) -> Iterator[Server]:
+    """`capflow ui` on a home, until the end of the block."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    log = home / "ui.log"
+    command = [sys.executable, "-m", "capflow_assets", "ui", "--home", str(home), "--port", str(port)]
+    with log.open("w") as sink:
+        process = subprocess.Popen(command, stdout=sink, stderr=sink, start_new_session=True, env=environment())
+    server = Server(f"http://127.0.0.1:{port}", home, log)
+    try:
+        server.wait(lambda: _alive(server.url), 120)
+        yield server
+    finally:
+        _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ask the whole process group to stop, as Ctrl-C does, and make sure that it did."""
+    os.killpg(process.pid, signal.SIGINT)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=30)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _alive(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/server_info", timeout=5) as response:
+            return response.status == 200
+    except (urllib.error.URLError, OSError):
+        return False

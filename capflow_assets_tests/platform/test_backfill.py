@@ -1,0 +1,96 @@
+"""One backfill of everything for eight customers, one of them broken: seven complete, and it is said why one did not."""
+
+from __future__ import annotations
+
+import pytest
+
+from capflow_assets.definitions import STAGES
+from capflow_assets_tests.platform.conftest import ASSETS, BROKEN, CUSTOMERS, GOOD, SENDS, Backfilled, downstream
+
+# What the broken customer cannot have: all that is made of its bills, but for what it has not in any case.
+LOST = downstream("raw/bills") - STAGES.absent(SENDS).keys()
+MODELS = tuple(STAGES.models)
+
+
+def counts(found):
+    statuses = found["assetBackfillData"]["assetBackfillStatuses"]
+    return {
+        "/".join(each["assetKey"]["path"]): (each["numPartitionsMaterialized"], each["numPartitionsFailed"])
+        for each in statuses
+    }
+
+
+def runs_of(found, asset):
+    return [run for run in found["runs"] if {"path": asset.split("/")} in run["assetSelection"]]
+
+
+def customers_of(run):
+    tags = {tag["key"]: tag["value"] for tag in run["tags"]}
+    if "dagster/partition" in tags:
+        return [tags["dagster/partition"]]
+    first, last = (tags[f"dagster/asset_partition_range_{end}"] for end in ("start", "end"))
+    return list(CUSTOMERS[CUSTOMERS.index(first) : CUSTOMERS.index(last) + 1])
+
+
+def test_what_a_missing_table_takes_with_it_is_known():
+    assert {"clean/bills", "features/rfm", "models/lifetime_value", "health/lifetime_value"} <= LOST
+    assert not {"raw/users", "raw/line_items", "clean/line_items"} & LOST
+
+
+def test_the_backfill_ends_and_marks_exactly_the_broken_customer(backfilled: Backfilled):
+    assert backfilled.found["status"] == "COMPLETED_FAILED"
+    assert counts(backfilled.found) == {asset: (7, 1) if asset in LOST else (8, 0) for asset in ASSETS}
+
+
+def test_all_tables_of_all_customers_were_one_run(backfilled: Backfilled):
+    (run,) = runs_of(backfilled.found, "raw/bills")
+    assert customers_of(run) == list(CUSTOMERS)
+    assert {"/".join(key["path"]) for key in run["assetSelection"]} == set(STAGES.order)
+
+
+def test_the_models_ran_for_the_others_and_did_not_fail(backfilled: Backfilled):
+    for model in MODELS:
+        runs = runs_of(backfilled.found, f"models/{model}")
+        assert sorted(name for run in runs for name in customers_of(run)) == sorted(GOOD)
+        assert {run["status"] for run in runs} == {"SUCCESS"}
+
+
+def test_the_run_says_who_failed_why_and_where(backfilled: Backfilled):
+    (run,) = runs_of(backfilled.found, "raw/bills")
+    assert run["status"] == "FAILURE"
+    (reason,) = backfilled.platform.server.failures(run["runId"]).values()
+    assert reason.startswith(f"1 of 8 customers failed: {BROKEN}\n{BROKEN}: raw/bills: ")
+    assert str(backfilled.platform.files / BROKEN / "bills.csv") in reason
+    assert not any(f"\n{name}: " in reason for name in GOOD)
+
+
+def test_nothing_of_the_broken_customer_was_written_but_what_can_be_made(backfilled: Backfilled):
+    assert backfilled.left == ("users",)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_seven_have_predictions_or_the_reason_why_not(backfilled: Backfilled, model):
+    home = backfilled.platform.home
+    champions = 0
+    for name in GOOD:
+        row = home.status(name)[model]
+        assert row["reason"]
+        if row["champion"]:
+            champions += 1
+            users = {each["user_id"] for each in home.rows("features/rfm", name)}
+            rows = home.rows(f"predictions/{model}", name)
+            assert {each["user_id"] for each in rows} == users
+            assert len(users) > 100
+    assert champions >= {"purchase_propensity": 0}.get(model, 4)
+
+
+def test_the_mended_customer_becomes_whole(backfilled: Backfilled, mended):
+    platform = backfilled.platform
+    assert mended["status"] == "COMPLETED_SUCCESS"
+    assert counts(mended) == dict.fromkeys(ASSETS, (1, 0))
+    for asset in ASSETS:
+        found = platform.server.partitions(asset)
+        assert found["materialized"] == sorted(CUSTOMERS), asset
+        assert found["failed"] == [], asset
+    assert {row["status"] for row in platform.home.status(BROKEN).values()}.isdisjoint({"never run", "not ready"})
+    assert len(platform.home.rows("predictions/rfm_segments", BROKEN)) > 100

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from capflow_assets.simulation.brand import tiny
+from capflow_assets.simulation.world import World, simulate
+
+
+@lru_cache
+def world() -> World:
+    return simulate(tiny("shop", seed=6, users=1500, items=60, affinities=4, affinity_pct=40, returns_pct=0))
+
+
+def together(first: str, second: str) -> float:
+    """Share of the bills with ``first`` that have ``second``."""
+    items = world().line_items.groupby("item_id")["bill_id"].agg(set)
+    return len(items[first] & items[second]) / len(items[first])
+
+
+def test_planted_pairs_stand_together_as_often_as_planted_and_far_more_than_others() -> None:
+    pairs = world().truth.affinities
+    shares = [together(*pair) for pair in pairs[["item_id", "with_item_id"]].itertuples(index=False)]
+    assert len(shares) == 4
+    assert min(shares) > 0.36
+    others = [together(first, second) for first in pairs["item_id"] for second in pairs["item_id"] if first != second]
+    assert max(others) < 0.15
+
+
+def test_items_fall_off_by_rank_in_their_category() -> None:
+    """Zipf of exponent 1 over 12 items: the first has 32 % of the category, and the later half 21 %."""
+    sold = world().line_items.merge(world().items, on="item_id")
+    partners = world().truth.affinities["with_item_id"]
+    shares = sold[~sold["item_id"].isin(partners)].groupby(["category", "item_id"]).size()
+    top = shares.groupby("category").max() / shares.groupby("category").sum()
+    assert top.between(0.2, 0.6).all()
+
+
+def test_users_buy_the_categories_that_they_like() -> None:
+    """The share of lines per category follows the taste, user by user, once affinities are left out."""
+    plain = simulate(tiny("shop", seed=6, users=300, affinities=0, campaigns=0, returns_pct=0, r=6.0, b=60.0))
+    sold = plain.line_items.dropna(subset="user_id").merge(plain.items[["item_id", "category"]], on="item_id")
+    counts = pd.crosstab(sold["user_id"], sold["category"])
+    counts = counts[counts.sum(axis=1) >= 40]
+    taste = plain.truth.users.set_index("user_id").filter(like="taste_").rename(columns=lambda name: name[6:])
+    taste.columns = taste.columns.str.replace("_", " ")
+    shares = counts.div(counts.sum(axis=1), axis=0)
+    expected = taste.loc[counts.index, counts.columns]
+    assert len(counts) > 50
+    assert np.abs(shares - expected).mean().max() < 0.05
+    assert (shares.idxmax(axis=1) == expected.idxmax(axis=1)).mean() > 0.85
+
+
+def test_those_who_mind_the_price_pay_less_for_the_same_kind_of_thing() -> None:
+    sold = (
+        world().line_items.dropna(subset="user_id").merge(world().items[["item_id", "category", "price"]], on="item_id")
+    )
+    sold = sold.merge(world().truth.users[["user_id", "price_sensitivity"]], on="user_id")
+    typical = sold.groupby(["category", "price_sensitivity"])["price"].mean().unstack()
+    assert (typical[4] < typical[0]).all()
+
+
+def test_the_poorer_mind_the_price_more() -> None:
+    minded = world().truth.users.groupby("income_band")["price_sensitivity"].mean()
+    assert minded["low"] > minded["middle"] + 0.5 > minded["high"] + 1
+
+
+def test_prices_lie_in_the_range_of_their_category_and_markdowns_take_a_fifth() -> None:
+    for category in world().brand.categories:
+        prices = world().items.query("category == @category.name")["price"]
+        assert prices.between(category.price_from, category.price_to).all()
+    lines = world().line_items
+    reduced = lines[lines["discount"] > 0]
+    full = reduced["amount"] + reduced["discount"]
+    assert np.allclose(reduced["discount"], 0.2 * full, atol=0.006)
+    assert len(reduced) / len(lines) == pytest.approx(0.10, abs=0.02)
+
+
+def test_descriptions_name_the_attributes() -> None:
+    items = world().items
+    coloured = items[items["colour"].notna()]
+    assert len(coloured) == len(items)
+    for item in coloured.itertuples():
+        assert f"colour {item.colour}" in item.description
+        assert item.subcategory.capitalize() in item.description

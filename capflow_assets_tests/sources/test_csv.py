@@ -1,0 +1,183 @@
+"""CSV files as customers send them: dialects, encodings, broken rows, folders, big files in parts."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from capflow_assets.errors import SourceError
+from capflow_assets.sources import _lines, csv
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+CORRUPT = "_corrupt_record"
+
+
+def rows(spark: SparkSession, location: Path | str, **options: Any) -> list[tuple[Any, ...]]:
+    frame = csv.read(spark, str(location), csv.Options(**options))
+    assert {kind for _, kind in frame.dtypes} == {"string"}
+    return sorted((tuple(row) for row in frame.collect()), key=str)
+
+
+def written(folder: Path, content: bytes, name: str = "bills.csv") -> Path:
+    file = folder / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content)
+    return file
+
+
+def test_values_stay_text_and_blank_is_null(spark: SparkSession, tmp_path: Path) -> None:
+    file = written(tmp_path, b'Receipt No,Total\n007,1.50\n"a ""b"", c",\n"", 3 \n')
+    frame = csv.read(spark, str(file), csv.Options())
+    assert frame.columns == ["Receipt No", "Total", CORRUPT]
+    assert rows(spark, file) == [("007", "1.50", None), ('a "b", c', None, None), (None, " 3 ", None)]
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "expected"),
+    [
+        (b"a;b\r\n1,5;2\r\n", {"delimiter": ";"}, [("1,5", "2")]),
+        (b"a\tb\n1\t\n", {"delimiter": "\t"}, [("1", None)]),
+        ("a,b\né,2\n".encode("latin-1"), {"encoding": "latin-1"}, [("é", "2")]),
+        ("a,b\n€,2\n".encode("cp1252"), {"encoding": "windows-1252"}, [("€", "2")]),
+        ("a,b\né,2\n".encode("utf-16"), {"encoding": "utf-16"}, [("é", "2")]),
+        (b"\xef\xbb\xbfa,b\n1,2\n", {}, [("1", "2")]),
+        (b"\xef\xbb\xbf1,2\n", {"header": False, "names": ["a", "b"]}, [("1", "2")]),
+        (b"a,b\n\xe9,2\n", {}, [("�", "2")]),
+        (b"a,b\nNA,-\n", {"null_values": ["NA", "-"]}, [(None, None)]),
+        (b"# told\na,b\n# you\n1,2\n", {"comment": "#"}, [("1", "2")]),
+        (b"a,b\n\n1,2\n\n", {}, [("1", "2")]),
+        (b'a,b\n"x\ny",2\n', {"multiline": True}, [("x\ny", "2")]),
+        (b"a,b\n'x,y',2\n", {"quote": "'"}, [("x,y", "2")]),
+        (b'a,b\n"x\\"y",2\n', {"escape": "\\"}, [('x"y', "2")]),
+        (b'a,b\n"x,2\n', {"quote": ""}, [('"x', "2")]),
+        (b"1,2\n", {"header": False, "names": ["a", "b"]}, [("1", "2")]),
+        (b"x,y\n1,2\n", {"names": ["a", "b"]}, [("1", "2")]),
+        (b"a,b\n1,2,\n", {}, [("1", "2")]),
+        (b"a,b\n\x001,2\n", {}, [("\x001", "2")]),
+        (b" a  b \r\n 00001 19970101\r\n", {"fixed_whitespace": True}, [("00001", "19970101")]),
+        (b"a,b\n", {}, []),
+    ],
+)
+def test_dialects(
+    spark: SparkSession, tmp_path: Path, content: bytes, options: dict[str, Any], expected: list[tuple[str, str]]
+) -> None:
+    frame = csv.read(spark, str(written(tmp_path, content)), csv.Options(**options))
+    assert frame.columns == ["a", "b", CORRUPT]
+    assert [tuple(row) for row in frame.collect()] == [(*row, None) for row in expected]
+
+
+def test_a_broken_row_says_so_and_leaves_the_others_alone(spark: SparkSession, tmp_path: Path) -> None:
+    file = written(tmp_path, b'a,b\n1,2\n3\n4,5,6\n"7,8\n9,10\nx\ry,1\n')
+    found = {row[0]: row[2] for row in rows(spark, file)}
+    assert found["1"] is None
+    assert found["9"] is None
+    assert found["3"] == "has 1 values, not 2: '3'"
+    assert found["4"] == "has 3 values, not 2: '4,5,6'"
+    assert found["7,8"] == "has 1 values, not 2: '\"7,8'"
+    assert found[None].startswith("has no values that can be told apart, not 2")
+
+
+def test_columns_of_several_files_meet_by_name(spark: SparkSession, tmp_path: Path) -> None:
+    written(tmp_path, b"a,b\n1,2\n", "in/1.csv")
+    written(tmp_path, b"b,c\n3,4\n", "in/deep/2.csv")
+    written(tmp_path, b"", "in/empty.csv")
+    written(tmp_path, b"junk", "in/_SUCCESS")
+    written(tmp_path, b"junk", "in/.hidden.csv")
+    expected = [("1", "2", None, None), (None, "3", "4", None)]
+    assert rows(spark, tmp_path / "in") == expected
+    assert rows(spark, tmp_path / "in" / "*.csv") == [("1", "2", None)]
+    assert rows(spark, tmp_path / "in" / "d*" / "?.csv") == [("3", "4", None)]
+
+
+def test_names_that_repeat_or_are_blank(spark: SparkSession, tmp_path: Path) -> None:
+    file = written(tmp_path, b"Total, total ,,Total\n1,2,3,4\n")
+    frame = csv.read(spark, str(file), csv.Options())
+    assert frame.columns == ["Total", "total_2", "column_3", "Total_4", CORRUPT]
+    nameless = csv.read(spark, str(file), csv.Options(header=False))
+    assert nameless.columns == ["column_1", "column_2", "column_3", "column_4", CORRUPT]
+    assert nameless.count() == 2
+
+
+def test_odd_names_and_packed_files(spark: SparkSession, tmp_path: Path) -> None:
+    assert rows(spark, written(tmp_path, b"a\n1\n", "a b [1] 50%.csv")) == [("1", None)]
+    assert rows(spark, written(tmp_path, gzip.compress(b"a\n2\n"), "b.csv.gz")) == [("2", None)]
+
+
+def test_a_big_file_is_read_in_parts(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [f"{number},{'x' * (number % 13)}" for number in range(5000)]
+    file = written(tmp_path, ("a,b\r\n" + "\r\n".join(lines)).encode())
+    monkeypatch.setattr(csv, "SPLIT_BYTES", 1000)
+    frame = csv.read(spark, str(file), csv.Options())
+    assert sorted(int(row.a) for row in frame.collect()) == list(range(5000))
+    assert frame.where("length(b) = 12").count() == len([n for n in range(5000) if n % 13 == 12])
+
+
+@pytest.mark.parametrize("where", ["nope.csv", "*.csv", "folder", "empty.csv"])
+def test_no_data(spark: SparkSession, tmp_path: Path, where: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "empty.txt").touch()
+    if where == "empty.csv":
+        written(tmp_path, b"", where)
+    with pytest.raises(SourceError, match=r"There (is|are) no"):
+        csv.read(spark, str(tmp_path / where), csv.Options())
+
+
+def test_a_file_without_a_row_and_one_with_other_columns(spark: SparkSession, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="holds no row"):
+        csv.read(spark, str(written(tmp_path, b"\n \n")), csv.Options())
+    with pytest.raises(SourceError, match="3 columns"):
+        csv.read(spark, str(written(tmp_path, b"1,2\n")), csv.Options(header=False, names=("a", "b", "c")))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"delimiter": "||"},
+        {"delimiter": ""},
+        {"encoding": "klingon"},
+        {"encoding": "base64"},
+        {"timestamp_format": "DD/MM/YYYY"},
+        {"date_format": "dd/MM/yy"},
+        {"sep": ";"},
+        {"quote": "''"},
+    ],
+)
+def test_wrong_options(wrong: dict[str, str]) -> None:
+    with pytest.raises(ValidationError):
+        csv.Options(**wrong)  # type: ignore[arg-type]
+
+
+def test_find_rows(spark: SparkSession, tmp_path: Path) -> None:
+    written(tmp_path, b"a,b\n1,2\n\n1,2\n", "in/1.csv")
+    written(tmp_path, b'a,b\n7,\n"x,\n', "in/2.csv")
+    wanted: list[dict[str, str | None]] = [
+        {"a": "7", "b": None},
+        {"a": "1"},
+        {"a": "1"},
+        {"a": "9"},
+        {"c": "1"},
+        {"a": "x,"},
+    ]
+    assert csv.find_rows(str(tmp_path / "in"), csv.Options(), wanted) == [3, 1, 2, None, None, 4]
+
+
+CELL = st.text(st.sampled_from(list("ab,\"; '\té\x00\r")), max_size=5)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.lists(CELL, min_size=2, max_size=2), min_size=1, max_size=5), st.sampled_from([",", ";"]))
+def test_the_fast_reading_equals_the_slow_one(cells: list[list[str]], delimiter: str) -> None:
+    block = "\n".join(delimiter.join(row) for row in cells).encode() + b"\n"
+    options = csv.Options(delimiter=delimiter)
+    fast = _lines._parsed(block, ["a", "b"], options)
+    if fast is not None:
+        slow = list(_lines._from_rows(_lines.rows_of(block.decode().split("\n"), options), ["a", "b"], options))
+        assert fast.to_pylist() == [row for batch in slow for row in batch.to_pylist()]

@@ -1,0 +1,143 @@
+"""Parquet files as customers send them: pandas' nanoseconds, differing schemas, partitions, broken files."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from capflow_assets.errors import SourceError
+from capflow_assets.sources import parquet
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+NANOSECONDS = 1_500_000_000_123_456_789
+
+
+def written(folder: Path, name: str = "bills.parquet", **columns: Any) -> Path:
+    file = folder / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(columns), file, row_group_size=2)
+    return file
+
+
+def read(spark: SparkSession, location: Path | str) -> DataFrame:
+    return parquet.read(spark, str(location), parquet.Options())
+
+
+def test_types_are_kept(spark: SparkSession, tmp_path: Path) -> None:
+    at = datetime(2020, 1, 2, 3, 4, 5, tzinfo=UTC)
+    frame = read(
+        spark,
+        written(
+            tmp_path,
+            **{
+                "Receipt No": [7, None, 9],
+                "at": pa.array([at, None, at], pa.timestamp("us", "UTC")),
+                "local": pa.array([at.replace(tzinfo=None), None, None], pa.timestamp("us")),
+            },
+        ),
+    )
+    assert frame.dtypes == [("Receipt No", "bigint"), ("at", "timestamp"), ("local", "timestamp_ntz")]
+    assert frame.count() == 3
+
+
+def test_nanoseconds_are_read(spark: SparkSession, tmp_path: Path) -> None:
+    stamps = [NANOSECONDS, None, NANOSECONDS]
+    file = written(
+        tmp_path,
+        n=[1, 2, 3],
+        local=pa.array(stamps, pa.timestamp("ns")),
+        at=pa.array(stamps, pa.timestamp("ns", "Europe/Berlin")),
+        nested=pa.array([{"t": NANOSECONDS}, None, None], pa.struct([("t", pa.timestamp("ns"))])),
+        kind=pa.array(["a", "b", None]).dictionary_encode(),
+    )
+    frame = read(spark, file)
+    assert frame.dtypes == [
+        ("n", "bigint"),
+        ("local", "timestamp_ntz"),
+        ("at", "timestamp"),
+        ("nested", "struct<t:timestamp_ntz>"),
+        ("kind", "string"),
+    ]
+    shown = frame.orderBy("n").selectExpr("cast(local as string)", "cast(at as string)", "kind").collect()
+    assert tuple(shown[0]) == ("2017-07-14 02:40:00.123456", "2017-07-14 02:40:00.123456", "a")
+    assert tuple(shown[1]) == (None, None, "b")
+
+
+def test_files_of_different_schemas(spark: SparkSession, tmp_path: Path) -> None:
+    written(tmp_path, "in/1.parquet", a=[1], b=["x"])
+    written(tmp_path, "in/deep/2.parquet", b=["y"], a=[1.5], c=[True])
+    frame = read(spark, tmp_path / "in")
+    assert frame.dtypes == [("a", "double"), ("b", "string"), ("c", "boolean")]
+    assert sorted(map(tuple, frame.collect()), key=str) == [(1.0, "x", None), (1.5, "y", True)]
+    written(tmp_path, "in/3.parquet", a=["text"])
+    with pytest.raises(SourceError, match="disagree"):
+        read(spark, tmp_path / "in")
+
+
+def test_folders_partitions_globs_and_odd_names(spark: SparkSession, tmp_path: Path) -> None:
+    written(tmp_path, "plain/deep/1.parquet", a=[1])
+    written(tmp_path, "plain/2.parquet", a=[2])
+    written(tmp_path, "plain/_tmp/3.parquet", a=[3])
+    assert sorted(row.a for row in read(spark, tmp_path / "plain").collect()) == [1, 2]
+    assert [row.a for row in read(spark, tmp_path / "plain" / "*.parquet").collect()] == [2]
+    written(tmp_path, "parted/day=2020-01-02/1.parquet", a=[1])
+    assert set(read(spark, tmp_path / "parted").columns) == {"a", "day"}
+    assert read(spark, written(tmp_path, "a b [1] 50%.parquet", a=[4])).collect()[0].a == 4
+
+
+def test_no_rows(spark: SparkSession, tmp_path: Path) -> None:
+    file = written(tmp_path, a=pa.array([], pa.int64()), t=pa.array([], pa.timestamp("ns")))
+    assert read(spark, file).count() == 0
+
+
+@pytest.mark.parametrize("content", [b"PAR1 and not much more", b"a,b\n1,2\n"])
+def test_a_broken_file(spark: SparkSession, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x.parquet").write_bytes(content)
+    with pytest.raises(SourceError, match="cannot be read as Parquet"):
+        read(spark, tmp_path)
+
+
+def test_a_file_cut_short(spark: SparkSession, tmp_path: Path) -> None:
+    file = written(tmp_path, a=list(range(1000)))
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(SourceError, match="cannot be read as Parquet"):
+        read(spark, file)
+
+
+def test_nothing_there_and_a_delta_table(spark: SparkSession, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="There are no files"):
+        read(spark, tmp_path / "nope.parquet")
+    with pytest.raises(SourceError, match="There are no files"):
+        read(spark, tmp_path)
+    written(tmp_path, "t/1.parquet", a=[1])
+    (tmp_path / "t" / "_delta_log").mkdir()
+    with pytest.raises(SourceError, match="Delta table"):
+        read(spark, tmp_path / "t")
+
+
+def test_find_rows(tmp_path: Path) -> None:
+    written(
+        tmp_path,
+        "in/1.parquet",
+        n=[1, 2, 2],
+        d=[1.5, None, -3.0],
+        t=pa.array([NANOSECONDS, None, None], pa.timestamp("ns")),
+    )
+    written(tmp_path, "in/2.parquet", n=[2], d=[1e20], t=pa.array([None], pa.timestamp("ns")), b=[True])
+    wanted: list[dict[str, str | None]] = [
+        {"n": "2", "d": "-3"},
+        {"t": "2017-07-14 02:40:00.123456"},
+        {"d": "1.0E20", "n": "2"},
+        {"b": "true"},
+        {"n": "x"},
+        {"n": "2", "d": None},
+    ]
+    found = parquet.find_rows(str(tmp_path / "in"), parquet.Options(), wanted)
+    assert found == [3, 1, 4, 4, None, 2]

@@ -1,0 +1,99 @@
+"""The shape of the project, kept by tests: the map, what importing costs, file sizes, names in the public files."""
+
+from __future__ import annotations
+
+import pkgutil
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import capflow_assets
+from capflow_assets.definitions import STAGES, defs
+from capflow_assets.graph.golden import graph_text
+from capflow_assets.graph.launch import asset_edges
+
+PACKAGE = Path(capflow_assets.__file__).parent
+ROOT = PACKAGE.parent
+HEAVY = ("torch", "xgboost", "mlflow", "pyspark", "matplotlib", "pandera", "pandas", "sklearn", "scipy", "deltalake")
+MODULES = sorted(info.name for info in pkgutil.walk_packages([str(PACKAGE)], "capflow_assets."))
+LONGEST_FILE = 350
+
+
+def python(code: str, **environment: str) -> str:
+    """What a new interpreter prints."""
+    return subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment, cwd=ROOT
+    ).stdout
+
+
+def test_the_golden_graph_is_the_graph():
+    golden = (Path(__file__).parent / "graph.txt").read_text()
+    assert graph_text(defs) == golden, "an edge has changed: look at it, then run `make graph`"
+
+
+def test_the_cli_knows_the_same_edges_as_dagster():
+    graph = defs.resolve_asset_graph()
+    dagster = {
+        key.to_user_string(): {parent.to_user_string() for parent in graph.get(key).parent_keys}
+        for key in graph.get_all_asset_keys()
+    }
+    assert asset_edges(STAGES) == dagster
+
+
+def test_every_check_is_on_an_asset_and_every_dependency_exists():
+    graph = defs.resolve_asset_graph()
+    assets = graph.get_all_asset_keys()
+    assert {check.asset_key for check in graph.asset_check_keys} <= set(assets)
+    assert all(graph.get(key).is_materializable for key in assets), "a dependency names no asset of ours"
+
+
+def test_every_asset_says_what_it_is():
+    for key in defs.resolve_asset_graph().get_all_asset_keys():
+        node = defs.resolve_asset_graph().get(key)
+        assert node.group_name == key.path[0]
+        assert node.owners, key
+        assert node.kinds, key
+        assert len(node.description or "") > 30, key
+
+
+def test_importing_any_module_works_in_an_empty_environment():
+    names = [name for name in MODULES if not name.endswith("__main__")]
+    python("import importlib, sys\nfor name in sys.argv[1:] or " + repr(names) + ": importlib.import_module(name)")
+
+
+@pytest.mark.parametrize("module", ["capflow_assets.definitions", "capflow_assets.cli"])
+def test_the_code_location_loads_without_heavy_libraries(module):
+    loaded = python(f"import sys, {module}\nprint(*sys.modules)").split()
+    assert sorted(set(HEAVY) & set(loaded)) == []
+
+
+def test_the_map_in_the_docstring_is_the_tree():
+    folders = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
+    mapped = set(re.findall(r"^    (\w+)/ ", capflow_assets.__doc__ or "", re.MULTILINE))
+    assert mapped == folders
+    files = {path.name for path in PACKAGE.glob("*.py")} - {"__init__.py", "__main__.py"}
+    assert files <= set(re.findall(r"\w+\.py", capflow_assets.__doc__ or ""))
+
+
+def test_the_readme_names_every_folder_of_the_way():
+    readme = (ROOT / "README.md").read_text()
+    for folder in ("sources", "raw", "clean", "validation", "features", "models", "learning", "monitoring", "graph"):
+        assert f"`{folder}/`" in readme
+
+
+def test_files_stay_readable():
+    long = {
+        str(path.relative_to(ROOT)): lines
+        for path in PACKAGE.rglob("*.py")
+        if (lines := len(path.read_text().splitlines())) > LONGEST_FILE
+    }
+    assert long == {}
+
+
+@pytest.mark.parametrize("name", ["utils", "helpers", "common", "misc", "constants", "base"])
+def test_no_file_has_a_name_that_says_nothing(name):
+    assert not list(PACKAGE.rglob(f"{name}.py"))
+    assert not [path for path in PACKAGE.rglob(name) if path.is_dir()]

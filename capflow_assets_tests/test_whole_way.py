@@ -1,0 +1,137 @@
+"""From files to predictions on a tiny world, by the commands that a person types."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pyarrow.parquet as pq
+import pytest
+
+from capflow_assets.definitions import STAGES
+from capflow_assets.graph.scoring import PREDICTIONS
+
+MODELS = ("lifetime_value", "purchase_propensity", "rfm_segments")
+
+
+def test_every_table_that_the_customer_has_is_there(acme):
+    for key in STAGES.order:
+        assert acme.rows(key, "acme"), key
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_champion_scores_every_user(acme, model):
+    users = {row["user_id"] for row in acme.rows("features/rfm", "acme")}
+    rows = acme.rows(f"predictions/{model}", "acme")
+    assert {row["user_id"] for row in rows} == users
+    assert len(rows) == len(users)
+    assert set(PREDICTIONS.names) <= set(rows[0])
+    assert {row["model_version"] for row in rows} == {1}
+    assert all(1 <= row["decile"] <= 10 and 0 <= row["percentile"] <= 100 for row in rows)
+    assert all(row["reasons"] for row in rows)
+    best, worst = max(rows, key=lambda row: row["score"]), min(rows, key=lambda row: row["score"])
+    assert best["decile"] == 10
+    assert best["percentile"] == 100
+    assert worst["decile"] < best["decile"]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_explain_says_what_a_person_asks(acme, model):
+    report = acme.report("acme", model)
+    assert report["version"] == 1
+    assert report["is_champion"] is True
+    assert report["metric"]["low"] <= report["metric"]["value"] <= report["metric"]["high"]
+    assert report["baseline"]["difference"]["low"] > 0
+    assert report["calibration"]["error"] <= report["calibration"]["at_most"]
+    assert report["promotion"]["action"] == "promote"
+    assert report["baseline"]["name"] in report["promotion"]["reason"]
+    assert set(report["feature_columns"]) == set(STAGES.models[model].model.columns)
+    assert report["data_versions"]["clean/bills"] == 0
+    assert report["parameters"]
+    newest = max(row["billed_at"] for row in acme.rows("clean/bills", "acme"))
+    assert report["as_of"] == newest
+
+
+def test_status_lists_every_model(acme):
+    rows = acme.status("acme")
+    assert set(rows) == set(MODELS)
+    assert {row["status"] for row in rows.values()} == {"promoted"}
+    assert all(row["drifted"] is False for row in rows.values())
+
+
+def test_the_same_rows_come_in_every_format(acme, tmp_path):
+    rows = acme.rows("features/rfm", "acme")
+    table = csv.DictReader(io.StringIO(acme.ok("show", "features/rfm", "-c", "acme", "--format", "csv")))
+    assert [row["user_id"] for row in table] == [row["user_id"] for row in rows]
+    file = tmp_path / "deep" / "rfm.parquet"
+    acme.ok("show", "features/rfm", "--customer", "acme", "--format", "parquet", "-o", str(file))
+    assert pq.read_table(file).num_rows == len(rows)
+    printed = acme.ok("show", "features/rfm", "--customer", "acme")
+    assert f"{len(rows):,} rows, {len(rows):,} users" in printed
+
+
+def test_running_again_changes_no_row(acme_copy):
+    tables = ("clean/bills", "features/rfm", "features/rhythm", "validation/report")
+    before = {table: acme_copy.rows(table, "acme") for table in tables}
+    acme_copy.ok("run", "acme", "--select", "raw,clean,validation,features")
+    for table, rows in before.items():
+        assert sorted(map(str, acme_copy.rows(table, "acme"))) == sorted(map(str, rows)), table
+
+
+def test_a_model_without_its_evidence_says_what_is_missing(bills_only):
+    row = bills_only.status("young")["purchase_propensity"]
+    assert row["status"] == "not ready"
+    assert "days of bills" in row["reason"]
+    assert bills_only.report("young", "purchase_propensity")["version"] is None
+
+
+def test_absent_tables_are_no_failure(bills_only):
+    said = bills_only.capflow("run", "young", "--select", "clean/items")
+    assert said.code == 0
+    missing = bills_only.capflow("show", "clean/items", "--customer", "young")
+    assert missing.code == 1
+    assert "There is no table of young 'clean/items'" in missing.err
+
+
+def test_promote_rollback_and_freeze(acme_copy):
+    acme_copy.ok("run", "acme", "--select", "models/rfm_segments")
+    champion = acme_copy.report("acme", "rfm_segments")["champion_version"]
+    assert champion == 2
+    acme_copy.ok("rollback", "acme", "rfm_segments", "--reason", "too new")
+    report = acme_copy.report("acme", "rfm_segments")
+    assert report["champion_version"] == 1
+    assert report["promotion"] == {"action": "rollback", "reason": "too new"}
+    acme_copy.ok("freeze", "acme", "rfm_segments")
+    refused = acme_copy.capflow("promote", "acme", "rfm_segments", "--version", "2")
+    assert refused.code == 1
+    assert "frozen" in refused.err
+    acme_copy.ok("run", "acme", "--select", "models/rfm_segments")
+    assert acme_copy.report("acme", "rfm_segments")["champion_version"] == 1
+    acme_copy.ok("freeze", "acme", "rfm_segments", "--off")
+    acme_copy.ok("promote", "acme", "rfm_segments", "--version", "2")
+    acme_copy.ok("run", "acme", "--select", "predictions/rfm_segments")
+    assert {row["model_version"] for row in acme_copy.rows("predictions/rfm_segments", "acme")} == {2}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("run", "acne"), "did you mean 'acme'"),
+        (("run", "acme", "--select", "features/rmf"), "did you mean 'features/rfm'"),
+        (("run", "acme", "--as-of", "soon"), "a date (2024-06-30)"),
+        (("explain", "acme", "churn"), "There is no model 'churn'"),
+        (("show", "features/rfm", "--customer", "../acme"), "There is no customer '../acme'"),
+        (("show", "../raw/bills", "--customer", "acme"), "stage/table"),
+        (("onboard", "nowhere.toml"), "nowhere.toml"),
+    ],
+)
+def test_a_mistake_is_answered_in_words(acme, arguments, words):
+    said = acme.capflow(*arguments)
+    assert said.code == 1
+    assert words in " ".join(said.err.split())
+    assert "Traceback" not in said.err
+
+
+def test_status_is_json_for_machines(acme):
+    assert isinstance(json.loads(acme.ok("status", "--format", "json")), list)
