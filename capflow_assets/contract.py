@@ -26,7 +26,8 @@ class Column:
     """One column of a table: what it holds and what must be true of it.
 
     ``type`` is a Spark SQL type name (``string bigint int double boolean date timestamp``). Bounds are inclusive
-    (``at_least``, ``at_most``) or strict (``above``); a null passes every rule but ``required``.
+    (``at_least``, ``at_most``) or strict (``above``); a null passes every rule but ``required``. A column that ``ages``
+    grows by one a day in every row, whatever anybody does.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Column:
     matches: str | None = None
     unit: str | None = None
     personal: bool = False
+    ages: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,8 +70,9 @@ class TestHome:
                 database.execute(f"update {table} set {column} = replace({column}, ?, ?)", (str(self.root), str(root)))
         return TestHome(root)
 
-    def report(self, customer: str, model: str) -> dict[str, Any]:
-        return json.loads(self.ok("explain", customer, model, "--format", "json"))
+    def report(self, customer: str, model: str, version: int | None = None) -> dict[str, Any]:
+        which = ("--version", str(version)) if version else ()
+        return json.loads(self.ok("explain", customer, model, "--format", "json", *which))
 
     def status(self, customer: str) -> dict[str, dict[str, Any]]:
         rows = json.loads(self.ok("status", "--customer", customer, "--format", "json"))

@@ -25,7 +25,7 @@ def user_days(bills: DataFrame, as_of: datetime) -> DataFrame:
     """The days on which known users had bills, up to the moment.
 
     One row per user and local day: ``net`` (all amounts), ``spend`` (amounts above 0), ``bills``, and ``visited_on``,
-    which is the day where something was paid, and null where all bills of the day were returns or came to 0.
+    which is the day, and null where all of its bills were returns. A bill of 0, paid by a coupon or given, is a visit.
     Several bills on one day are one visit. Sums are decimals, so that no engine rounds them otherwise.
     """
     from pyspark.sql import functions as F
@@ -37,5 +37,6 @@ def user_days(bills: DataFrame, as_of: datetime) -> DataFrame:
         F.sum(amount).cast("decimal(18,4)").alias("net"),
         F.sum(paid).cast("decimal(18,4)").alias("spend"),
         F.count(F.lit(1)).alias("bills"),
+        F.max(amount).alias("largest"),
     )
-    return days.withColumn("visited_on", F.when(F.col("spend") > 0, F.col("billed_on")))
+    return days.withColumn("visited_on", F.when(F.col("largest") >= 0, F.col("billed_on"))).drop("largest")

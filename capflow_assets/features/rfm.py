@@ -21,8 +21,8 @@ TABLE = Table(
         Column("user_id", "string", "The user.", required=True, personal=True),
         Column("as_of", "timestamp", "The moment up to which bills were read.", required=True),
         Column("recency_days", "int", "Days since the last visit; null without a visit.", at_least=0, unit="days"),
-        Column("tenure_days", "int", "Days since the first bill.", required=True, at_least=0, unit="days"),
-        Column("visits", "int", "Days on which something was paid.", required=True, at_least=0),
+        Column("tenure_days", "int", "Days since the first bill.", required=True, at_least=0, unit="days", ages=True),
+        Column("visits", "int", "Days with a bill that is no return.", required=True, at_least=0),
         Column("bills", "int", "Bills, returns among them.", required=True, at_least=1),
         Column("visits_28d", "int", "Visits in the last 28 days.", required=True, at_least=0, at_most=28),
         Column("visits_91d", "int", "Visits in the last 91 days.", required=True, at_least=0, at_most=91),
@@ -46,7 +46,7 @@ def rfm(bills: DataFrame, as_of: datetime, zone: str) -> DataFrame:
     """Recency, frequency and money of each known user as of a moment.
 
     **Grain**: one row per user with at least one bill up to the moment; anonymous bills are left out. A **visit** is a
-    local day on which the user paid something: several bills of a day are one visit, bills of returns alone are none.
+    local day with a bill that is no return: several bills of a day are one visit, one of 0 (paid by a coupon) is one too.
 
     **Columns**: ``recency_days`` and ``tenure_days`` count local days to the day of the moment, from the last visit and
     from the first bill; ``visits_28d`` and the like look at so many days, the moment's own included. Money is in the
@@ -57,7 +57,7 @@ def rfm(bills: DataFrame, as_of: datetime, zone: str) -> DataFrame:
     equal (the user included), the quintile is ``floor(5 (b + e/2) / n) + 1``. Where most users are equal, as
     one-time buyers are, they all get the quintile of their middle, and some quintiles are empty.
 
-    **Missing**: a user who never paid anything has no recency and no average, and is last in the recency quintiles.
+    **Missing**: a user who only ever brought back has no recency and no average, and is last in the recency quintiles.
 
     Reference: J. R. Bult, T. Wansbeek, "Optimal Selection for Direct Mail", Marketing Science 14 (1995).
     """

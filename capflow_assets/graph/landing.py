@@ -51,7 +51,7 @@ def land(lake: Lake, sources: Mapping[str, ModuleType], customer: Customer, spec
         timestamp_format=getattr(options, "timestamp_format", None),
         date_format=getattr(options, "date_format", None),
         decimal_comma=getattr(options, "decimal_comma", False),
-        name=f"[tables.{spec.name}] of {customer.name}",
+        name=f"[tables.{spec.name}] of {customer.name}, {location}",
     )
     came, bad = conformed.selectExpr("count(*)", "count(rejected_because)").collect()[0]
     if came == 0:

@@ -159,10 +159,15 @@ class TableRunner:
     ) -> dict[str, DataFrame | None]:
         frames: dict[str, DataFrame | None] = {}
         for source in inputs:
-            frame = None if source.table in absent else self.lake.table(self.customer.name, source.table)
-            frames[source.parameter] = frame
-            if frame is not None and moment is not None:
-                frames[source.parameter] = cut(frame, self.stages.tables[source.table], moment)
+            spec = self.stages.tables[source.table]
+            if source.table in absent:
+                frames[source.parameter] = None
+            elif moment is not None and spec.cut and source.table not in self.selected:
+                # What lies in the lake is as of the moment of another run.
+                frames[source.parameter] = call(spec, self._inputs(spec.inputs, absent, moment), self._values(moment))
+            else:
+                frame = self.lake.table(self.customer.name, source.table)
+                frames[source.parameter] = frame if moment is None else cut(frame, spec, moment)
         return frames
 
     def _values(self, moment: datetime | None) -> dict[str, Any]:

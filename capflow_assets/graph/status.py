@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from capflow_assets.errors import ModelError
+from capflow_assets.errors import ModelError, NotFoundError
 from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.launch import plain
 
@@ -91,6 +91,9 @@ def explain(
         return {"customer": customer, "model": model, "version": None} | {
             name: last[name] for name in ("status", "reason") if name in last
         }
+    known = registry.versions(customer, model)
+    if chosen not in known:
+        raise NotFoundError.among(f"version of {customer}.{model}", str(chosen), map(str, known))
     decision = registry.decision(customer, model, chosen)
     return registry.report(customer, model, chosen) | {
         "version": chosen,

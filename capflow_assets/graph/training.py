@@ -7,7 +7,7 @@ served estimator → reference for drift → registered version → promote, kee
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from importlib.metadata import version as package_version
 from pathlib import Path
@@ -21,6 +21,9 @@ from capflow_assets.graph.moments import newest
 
 if TYPE_CHECKING:
     import pandas as pd
+
+# A past moment makes examples if it has a horizon after it and this much history before it, or a horizon's if shorter.
+LEAST_HISTORY_DAYS = 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,9 +196,11 @@ def _split(examples: Examples, params: Params, as_of: datetime) -> tuple[Split |
         return None, verdict(model.needs, evidence)
     first = first_bill(examples, as_of)
     evidence["history_days"] = (as_of - first).days
-    past = moments(as_of, params.horizon_days, params.moments, first=first)
+    before = min(params.horizon_days, LEAST_HISTORY_DAYS)
+    past = moments(as_of, params.horizon_days, params.moments, first=first, min_history_days=before)
     if not past:
-        return None, verdict(model.needs, evidence, labelled_moments=0)
+        least = max(model.needs.history_days, params.horizon_days + before)
+        return None, verdict(replace(model.needs, history_days=least, users=0, positives=0), evidence)
     *earlier, newest_moment = past
     horizon = timedelta(days=params.horizon_days)
     test = examples.features(newest_moment)

@@ -14,10 +14,9 @@ if TYPE_CHECKING:
 
 
 def visits_within(bills: DataFrame, start: datetime, end: datetime) -> DataFrame:
-    """The bills of clean/bills by known users, of a positive amount, with ``start < billed_at <= end``.
+    """The bills of clean/bills by known users, returns apart, with ``start < billed_at <= end``.
 
-    One row per bill; columns as they came. A return is no visit, and neither is a bill of nothing: both have an
-    amount of 0 or less.
+    One row per bill; columns as they came. A bill of 0, paid by a coupon or given, is a visit.
     """
     import pyspark.sql.functions as F
 
@@ -27,5 +26,4 @@ def visits_within(bills: DataFrame, start: datetime, end: datetime) -> DataFrame
         & F.col("user_id").isNotNull()
         & ~F.col("is_anonymous")
         & ~F.col("is_return")
-        & (F.col("amount") > 0)
     )

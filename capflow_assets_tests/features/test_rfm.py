@@ -23,7 +23,7 @@ def test_figures_by_hand(spark: SparkSession) -> None:
         ("ana", 2, 366, 4, 6, 2, 3, 3),
         ("bea", 0, 0, 1, 2, 1, 1, 1),
         ("cem", None, 10, 0, 1, 0, 0, 0),
-        ("dan", None, 10, 0, 1, 0, 0, 0),
+        ("dan", 10, 10, 1, 1, 1, 1, 1),
     ]
     # Ana: 10 + 20.3 + 40 - 5 + 30 = 95.3; after the first visit (20.3 + 40 + 30) / 3 = 30.1.
     money = ("user_id", "spend_total", "spend_avg", "spend_91d", "spend_364d", "repeat_visit_spend_avg")
@@ -31,7 +31,7 @@ def test_figures_by_hand(spark: SparkSession) -> None:
         ("ana", 95.3, 95.3 / 4, 85.3, 85.3, pytest.approx(30.1)),
         ("bea", 15.0, 15.0, 15.0, 15.0, None),
         ("cem", -3.0, None, -3.0, -3.0, None),
-        ("dan", 0.0, None, 0.0, 0.0, None),
+        ("dan", 0.0, 0.0, 0.0, 0.0, None),
     ]
     assert set(rows_of(made, "as_of")) == {("2024-06-30 20:00:00",)}
 
@@ -79,10 +79,10 @@ def test_equal_sums_of_different_parts_are_equal(spark: SparkSession) -> None:
     assert rows_of(made, "spend_total", "monetary_quintile") == [(0.3, 3), (0.3, 3)]
 
 
-def test_who_never_paid_is_last_in_recency(spark: SparkSession) -> None:
+def test_who_only_brought_back_is_last_in_recency(spark: SparkSession) -> None:
     made = dict(rows_of(rfm(bills_of(spark, SHOPPERS), AS_OF, ZONE), "user_id", "recency_quintile"))
-    # Of four users two never paid: their middle is 1/4, ana's 2.5/4, bea's 3.5/4.
-    assert made == {"cem": 2, "dan": 2, "ana": 4, "bea": 5}
+    # Of four users one never came: the middles are 0.5/4, 1.5/4, 2.5/4 and 3.5/4.
+    assert made == {"cem": 1, "dan": 2, "ana": 4, "bea": 5}
 
 
 def test_the_future_changes_nothing(spark: SparkSession) -> None:
@@ -110,5 +110,5 @@ def test_the_picture_counts_every_user(spark: SparkSession) -> None:
     cells = {text.get_position(): text.get_text() for text in axes.texts}
     assert len(cells) == 25
     assert sum(int(text) for text in cells.values()) == 4
-    # Cem and dan share recency 2; with no visit their frequency is the middle of two in four: 2.
-    assert cells[(2, 2)] == "2"
+    # Dan and bea came once each, so their frequency is the middle of the two in four: 3.
+    assert [cells[place] for place in ((1, 1), (2, 3), (5, 3), (4, 5))] == ["1"] * 4

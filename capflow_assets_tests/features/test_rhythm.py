@@ -43,9 +43,14 @@ def test_two_visits_have_a_gap_but_no_deviation(spark: SparkSession) -> None:
 
 def test_returns_and_second_bills_of_a_day_make_no_gap(spark: SparkSession) -> None:
     visits = [bill("ana", "2024-06-10", 1.0), bill("ana", "2024-06-20", 1.0)]
-    others = [bill("ana", "2024-06-15", -1.0), bill("ana", "2024-06-16", 0.0), bill("ana", "2024-06-20", 5.0)]
+    others = [bill("ana", "2024-06-15", -1.0), bill("ana", "2024-06-20", 5.0)]
     alone, among = (rows_of(rhythm(bills_of(spark, rows), AS_OF, ZONE)) for rows in (visits, visits + others))
     assert alone == among
+
+
+def test_a_bill_of_nothing_is_a_visit(spark: SparkSession) -> None:
+    rows = [bill("ana", "2024-06-10", 1.0), bill("ana", "2024-06-16", 0.0), bill("ana", "2024-06-20", 1.0)]
+    assert rows_of(rhythm(bills_of(spark, rows), AS_OF, ZONE), "gap_days_last") == [(4.0,)]
 
 
 def test_a_day_of_buying_is_a_visit_though_more_was_brought_back(spark: SparkSession) -> None:

@@ -35,14 +35,14 @@ BILLS = [
     bill("bob", END, 7.0),  # the end itself belongs to the horizon
     bill("cas", END.replace(microsecond=1), 7.0),
     bill("dan", datetime(2020, 3, 9, tzinfo=UTC), -5.0),
-    bill("eve", datetime(2020, 3, 9, tzinfo=UTC), 0.0),
+    bill("eve", datetime(2020, 3, 9, tzinfo=UTC), 0.0),  # a gift is a visit
     bill(None, datetime(2020, 3, 9, tzinfo=UTC), 50.0),
 ]
 EXPECTED = {
-    "rfm_segments": [("ann", 27.3), ("bob", 7.0)],
+    "rfm_segments": [("ann", 27.3), ("bob", 7.0), ("eve", 0.0)],
     # ann's days: 1 March, 9 March, 11 March (twice)
-    "lifetime_value": [("ann", 3, 27.3), ("bob", 1, 7.0)],
-    "purchase_propensity": [("ann", 1), ("bob", 1)],
+    "lifetime_value": [("ann", 3, 27.3), ("bob", 1, 7.0), ("eve", 1, 0.0)],
+    "purchase_propensity": [("ann", 1), ("bob", 1), ("eve", 1)],
 }
 MODULES = {"rfm_segments": rfm_segments, "lifetime_value": lifetime_value, "purchase_propensity": purchase_propensity}
 

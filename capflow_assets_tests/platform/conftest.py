@@ -26,6 +26,8 @@ from capflow_assets_tests.platform.server import Server, serving
 GOOD = ("c1", "c2", "c3", "c5", "c6", "c7", "c8")
 BROKEN = "broken"
 # The broken one stands in the middle, so that what comes after it is seen to go on.
+# Files that lie in the home's customers folder when the platform starts: a good one, and one of no known source.
+DROPPED, BAD = "dropped", "bad"
 SENDS = ("bills", "users")
 CUSTOMERS = (*GOOD[:3], BROKEN, *GOOD[3:])
 ASSETS = tuple(asset_edges(STAGES))
@@ -85,6 +87,14 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     bills = files / BROKEN / "bills.csv"
     shutil.copy(bills, files / "bills.csv")
     bills.write_bytes(gzip.compress(bills.read_bytes()))
+    good = home.root / "customers" / "c1.toml"
+    for name, source in ((DROPPED, "csv"), (BAD, "cvs")):
+        text = (
+            good.read_text()
+            .replace('name = "c1"', f'name = "{name}"')
+            .replace('source = "csv"', f'source = "{source}"')
+        )
+        good.with_stem(name).write_text(text)
     with serving(home.root) as server:
         yield Platform(server, home, files, server.backfill(ASSETS, CUSTOMERS))
 

@@ -1,4 +1,4 @@
-"""One backfill of everything for eight customers, one of them broken: seven complete, and it is said why one did not."""
+"""One backfill of everything for eight customers, one of them broken: seven complete; it is said why one did not."""
 
 from __future__ import annotations
 

