@@ -130,7 +130,9 @@ def show(
     customer: CustomerOption,
     format: Annotated[TableFormat, typer.Option("--format", "-f")] = TableFormat.table,
     output: OutputOption = None,
-    limit: Annotated[int | None, typer.Option(help="At most this many rows. [default: 20 on screen, else all]")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=0, help="At most this many rows. [default: 20 on screen, else all]")
+    ] = None,
     home: HomeOption = None,
 ) -> None:
     """Print a table of a customer, or write it to a file."""
@@ -170,7 +172,7 @@ def explain(
     context: typer.Context,
     customer: CustomerArgument,
     model: ModelArgument,
-    version: Annotated[int | None, typer.Option(help="A version. [default: the champion]")] = None,
+    version: Annotated[int | None, typer.Option(min=1, help="A version. [default: the champion]")] = None,
     format: Annotated[TextFormat, typer.Option("--format", "-f")] = TextFormat.table,
     home: HomeOption = None,
 ) -> None:
@@ -188,7 +190,7 @@ def promote(
     context: typer.Context,
     customer: CustomerArgument,
     model: ModelArgument,
-    version: Annotated[int | None, typer.Option(help="A version. [default: the challenger]")] = None,
+    version: Annotated[int | None, typer.Option(min=1, help="A version. [default: the challenger]")] = None,
     reason: ReasonOption = "promoted by hand",
     home: HomeOption = None,
 ) -> None:
@@ -271,4 +273,9 @@ def main(arguments: list[str] | None = None) -> Any:
         app(arguments)
     except CapflowError as error:
         typer.secho(str(error), fg=typer.colors.RED, err=True)
+        sys.exit(1)
+    except OSError as error:
+        where = str(error.filename or "")
+        words = CapflowError("A file or folder cannot be used", came=error.strerror or str(error), where=where)
+        typer.secho(str(words), fg=typer.colors.RED, err=True)
         sys.exit(1)

@@ -10,8 +10,9 @@ import re
 import tomllib
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from importlib.util import find_spec
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import ModuleType
 from typing import Annotated, Any
 
@@ -172,6 +173,34 @@ def parse_customer(
     if problems or customer is None:
         raise CustomerError.listing(file, problems)
     return customer
+
+
+def refuse_own_places(customer: Customer, file: str, places: Collection[str]) -> None:
+    """Refuse sources in the ``places`` where the deployment keeps its own: what other customers sent, above all.
+
+    Symbolic links are followed; a folder or a glob that reaches into such a place counts as well.
+
+    Raises:
+        CustomerError: names every table that would be read from there.
+    """
+    problems: list[CapflowError] = []
+    for table in customer.tables:
+        try:
+            location = customer.location(table)
+        except SourceError:  # told when the table is read
+            continue
+        if any(_reaches(location, place) for place in places):
+            expected = "files of this customer, outside of what CapFlow keeps: that may be another customer's"
+            do = "export the rows to a place of the customer's own"
+            problems.append(CapflowError(f"tables.{table}.location", expected=expected, came=location, do=do))
+    if problems:
+        raise CustomerError.listing(file, problems)
+
+
+def _reaches(location: str, place: str) -> bool:
+    """Whether a folder, file or glob is ``place``, may lie in it or holds it."""
+    read, kept = (PurePosixPath(each if "://" in each else Path(each).resolve()).parts for each in (location, place))
+    return all(fnmatchcase(part, pattern) or part == pattern for part, pattern in zip(kept, read, strict=False))
 
 
 def onboarded_text(text: str, base: str) -> str:

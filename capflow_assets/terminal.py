@@ -58,9 +58,15 @@ def print_finished(results: Sequence[Finished]) -> None:
         mark = "[green]✓[/]" if result.ok else "[red]✗[/]"
         text = f"{len(states) - waiting} done, {waiting} waiting or absent, {len(result.failures)} failed"
         console.print(f"{mark} [bold]{result.customer}[/]: {text}")
+        for key, counts in ((key, metadata.get("counts") or {}) for key, metadata in result.done.items()):
+            if counts.get("rejected"):
+                aside = f"{counts['rejected']:,} of {counts['came']:,} rows cannot be read and were set aside"
+                see = f"capflow show {key}_rejected --customer {result.customer}"
+                console.print(f"  [yellow]{key}[/]: {aside}; {see}", soft_wrap=True)
         roots = {key: reason for key, reason in result.failures.items() if not result.is_consequence(key)}
-        for key, reason in roots.items():
-            console.print(f"  [red]{key}[/]: {escape(reason)}", soft_wrap=True)
+        for reason in dict.fromkeys(roots.values()):
+            keys = ", ".join(key for key in roots if roots[key] == reason)
+            console.print(f"  [red]{keys}[/]: {escape(reason)}", soft_wrap=True)
         if len(result.failures) > len(roots):
             others = ", ".join(key for key in result.failures if key not in roots)
             console.print(f"  made of these, so not done either: {others}", soft_wrap=True)

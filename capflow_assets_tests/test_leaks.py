@@ -112,7 +112,7 @@ def test_no_model_sees_the_future(two_futures, model):
     assert one["as_of"] == MOMENT.isoformat()
     assert one["parameters"]
     assert one == other
-    assert len(text(two_futures[0], f"predictions/{model}")) > 200
+    assert len(text(two_futures[0], f"predictions/{model}")) > 150
     assert text(two_futures[0], f"predictions/{model}") == text(two_futures[1], f"predictions/{model}")
 
 

@@ -31,7 +31,7 @@ TABLE = Table(
         Column("spend_avg", "double", "spend_total per visit; null without a visit.", unit="currency"),
         Column("spend_91d", "double", "Paid in the last 91 days, less returns.", required=True, unit="currency"),
         Column("spend_364d", "double", "Paid in the last 364 days, less returns.", required=True, unit="currency"),
-        Column("repeat_visit_spend_avg", "double", "Paid a visit after the first; null before.", above=0),
+        Column("repeat_visit_spend_avg", "double", "Paid a visit after the first; null before.", at_least=0),
         Column("recency_quintile", "int", "5: the fifth who came most lately.", True, at_least=1, at_most=5),
         Column("frequency_quintile", "int", "5: the fifth with the most visits.", True, at_least=1, at_most=5),
         Column("monetary_quintile", "int", "5: the fifth who paid most.", required=True, at_least=1, at_most=5),
@@ -46,7 +46,7 @@ def rfm(bills: DataFrame, as_of: datetime, zone: str) -> DataFrame:
     """Recency, frequency and money of each known user as of a moment.
 
     **Grain**: one row per user with at least one bill up to the moment; anonymous bills are left out. A **visit** is a
-    local day with a bill that is no return: several bills of a day are one visit, one of 0 (paid by a coupon) is one too.
+    local day with a bill that is no return: several bills of a day are one visit, one of 0 (a full coupon) is one too.
 
     **Columns**: ``recency_days`` and ``tenure_days`` count local days to the day of the moment, from the last visit and
     from the first bill; ``visits_28d`` and the like look at so many days, the moment's own included. Money is in the

@@ -32,7 +32,6 @@ def customer_tables(stages: Stages, deploy: Callable[[Engine], Deployment]) -> d
         partitions_def=CUSTOMERS,
         can_subset=True,
         backfill_policy=dg.BackfillPolicy.multi_run(TABLES_COHORT),
-        op_tags={"dagster/concurrency_key": "tables"},
         required_resource_keys={"pyspark", "step_launcher"},
     )
     def tables(context: dg.AssetExecutionContext, config: TablesConfig):  # type: ignore[no-untyped-def]

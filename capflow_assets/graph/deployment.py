@@ -6,8 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 
-from capflow_assets.customers import Customer, read_customer
-from capflow_assets.errors import NotFoundError
+from capflow_assets.customers import Customer, read_customer, refuse_own_places
+from capflow_assets.errors import CustomerError, NotFoundError
 from capflow_assets.graph.engine import Engine
 from capflow_assets.graph.home import Home
 from capflow_assets.graph.lake import Lake
@@ -35,18 +35,32 @@ class Deployment:
         return Registry(self.home.mlflow_uri, self.home.lake)
 
     def read(self, file: Path) -> Customer:
-        """A customer's TOML, checked against the tables, sources and models that there are."""
+        """A customer's TOML, checked against the tables, sources and models that there are, and against this home."""
         tables = {spec.name: spec.table for spec in self.stages.tables.values() if spec.stage == "raw"}
-        return read_customer(file, tables, self.sources, list(self.stages.models))
+        customer = read_customer(file, tables, self.sources, list(self.stages.models))
+        own = (self.home.lake, str(self.home.dagster), str(self.home.root / "mlflow.db"))
+        refuse_own_places(customer, str(file), own)
+        return customer
 
     def customer(self, name: str) -> Customer:
         """An onboarded customer by name.
 
         Raises:
             NotFoundError: no such customer here.
+            CustomerError: its TOML is wrong, or declares another customer, whose tables it would write.
         """
         self.require(name)
-        return self.read(self.home.customers / f"{name}.toml")
+        file = self.home.customers / f"{name}.toml"
+        customer = self.read(file)
+        if customer.name != name:
+            raise CustomerError(
+                "The file is not called after its customer, so two files could declare the same one",
+                expected=f"{customer.name}.toml",
+                came=file.name,
+                where=str(file),
+                do=f"rename the file, or use: capflow onboard {file}",
+            )
+        return customer
 
     def require(self, customer: str, model: str | None = None) -> None:
         """Refuse a customer or a model that does not exist.

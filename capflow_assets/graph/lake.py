@@ -7,7 +7,8 @@ One prefix per customer is what keeps tenants apart, so every path is built here
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ CUSTOMER = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 TABLE = re.compile(r"[a-z][a-z0-9_]*/[a-z][a-z0-9_]*")
 KEPT_VERSIONS_HOURS = 7 * 24
 VACUUM_EVERY = 20
+# No stage is called so: table names begin with a letter.
+STAGING = "_staging"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +98,32 @@ class Lake:
         frame.write.format("delta").mode("overwrite").option("replaceWhere", where).save(path)
         return self._committed(path)
 
+    @contextmanager
+    def staged(self, frame: DataFrame, customer: str, table: str) -> Iterator[DataFrame]:
+        """The same rows, computed once and read back, for a frame that several queries will look at."""
+        path = f"{self.prefix(customer)}/{STAGING}/{table}"
+        self._remove(path)  # what a killed run left
+        try:
+            frame.write.format("delta").mode("overwrite").save(path)
+            yield self.spark().read.format("delta").load(path)
+        finally:
+            self._remove(path)
+
+    def _remove(self, path: str) -> None:
+        from pyarrow import fs
+
+        store, folder = fs.FileSystem.from_uri(path if "://" in path else Path(path).resolve().as_uri())
+        if store.get_file_info(folder).type == fs.FileType.Directory:
+            store.delete_dir(folder)
+
     def tables(self, customer: str) -> list[str]:
         """The names of a customer's tables."""
         from pyarrow import fs
 
         store, folder = fs.FileSystem.from_uri(self.prefix(customer) if "://" in self.root else self._local(customer))
         selector = fs.FileSelector(folder, recursive=True, allow_not_found=True)
-        logs = [info.path for info in store.get_file_info(selector) if info.path.endswith("/_delta_log")]
+        found = [info.path for info in store.get_file_info(selector)]
+        logs = [path for path in found if path.endswith("/_delta_log") and f"/{STAGING}/" not in path]
         return sorted("/".join(path.split("/")[-3:-1]) for path in logs)
 
     def save_bytes(self, customer: str, name: str, content: bytes) -> str:

@@ -38,7 +38,6 @@ def model_asset(stages: Stages, spec: ModelSpec, deploy: Callable[[Engine], Depl
         backfill_policy=dg.BackfillPolicy.multi_run(MODELS_COHORT),
         config_schema=config_schema(spec),
         required_resource_keys={"pyspark"},
-        op_tags={"dagster/concurrency_key": "models"},
     )
     def model(context: dg.AssetExecutionContext):  # type: ignore[no-untyped-def]
         deployment = deploy(context.resources.pyspark)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
+from pydantic import ValidationError
 
 from capflow_assets.customers import Customer, onboarded_text
 from capflow_assets.errors import CapflowError, CustomerError
@@ -22,6 +23,7 @@ def onboard(deployment: Deployment, instance: dg.DagsterInstance, file: Path, re
         CustomerError: the TOML is wrong, or another customer of that name is here already.
     """
     customer = deployment.read(file)
+    refuse_params(deployment, customer, file)
     text = onboarded_text(file.read_text(encoding="utf-8"), str(file.resolve().parent))
     target = deployment.home.customers / f"{customer.name}.toml"
     if target.exists() and not replace and target.read_text(encoding="utf-8") != text:
@@ -50,15 +52,27 @@ def read_dropped(deployment: Deployment, file: Path) -> str:
     Raises:
         CustomerError: the TOML is wrong, or its file is not called after the customer.
     """
-    customer = deployment.read(file)
-    if file.stem != customer.name:
-        raise CustomerError(
-            "The file is not called after its customer, so two files could declare the same one",
-            expected=f"{customer.name}.toml",
-            came=file.name,
-            do=f"rename the file, or use: capflow onboard {file}",
-        )
+    customer = deployment.customer(file.stem)
+    refuse_params(deployment, customer, file)
     return customer.name
+
+
+def refuse_params(deployment: Deployment, customer: Customer, file: Path) -> None:
+    """Refuse parameters that a model does not have, or values out of their bounds, before any training meets them.
+
+    Raises:
+        CustomerError: names every one of them.
+    """
+    problems: list[CapflowError] = []
+    for name, given in customer.models.items():
+        try:
+            deployment.stages.model(name).model.params(**given)
+        except ValidationError as error:
+            for each in error.errors(include_url=False):
+                key = ".".join(("models", name, *map(str, each["loc"])))
+                problems.append(CapflowError(key, expected=each["msg"], came=repr(each["input"])))
+    if problems:
+        raise CustomerError.listing(str(file), problems)
 
 
 def onboarding_sensor(deploy: Callable[[], Deployment]) -> dg.SensorDefinition:

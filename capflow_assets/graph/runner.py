@@ -78,24 +78,26 @@ class TableRunner:
         if broken:
             return TableResult(spec.key, "blocked", f"{', '.join(broken)} failed; the last good version stays")
         try:
-            return self._raw(spec) if spec.function is None else self._derived(spec, absent)
+            return self._raw(spec, absent) if spec.function is None else self._derived(spec, absent)
         except CapflowError as error:
             return TableResult(spec.key, "failed", str(error), error=error)
         except Exception as error:  # one table's fault, of whatever kind, must not stop the others
             return TableResult(spec.key, "failed", f"{type(error).__name__}: {first_line(error)}", error=error)
 
-    def _raw(self, spec: TableSpec) -> TableResult:
+    def _raw(self, spec: TableSpec, absent: Mapping[str, str]) -> TableResult:
         landing = land(self.lake, self.sources, self.customer, spec)
-        done = self._finish(spec, landing.frame, dict(landing.counts), {})
+        done = self._finish(spec, landing.frame, dict(landing.counts), absent)
         return replace(done, findings=(*((spec.key, finding) for finding in landing.findings), *done.findings))
 
     def _derived(self, spec: TableSpec, absent: Mapping[str, str]) -> TableResult:
         moment = self.moment() if spec.cut else None
         frame = call(spec, self._inputs(spec.inputs, absent, moment), self._values(moment))
-        counts: dict[str, int] = {}
-        if "removed_because" in frame.columns:
-            frame, counts = self._set_aside(spec, frame)
-        return self._finish(spec, frame, counts, absent, moment)
+        if "removed_because" not in frame.columns:
+            return self._finish(spec, frame, {}, absent, moment)
+        # Cleaning sorts and ranks all rows; that is done once, and the rest reads the outcome.
+        with self.lake.staged(frame, self.customer.name, spec.key) as staged:
+            kept, counts = self._set_aside(spec, staged)
+            return self._finish(spec, kept, counts, absent, moment)
 
     def _set_aside(self, spec: TableSpec, frame: DataFrame) -> tuple[DataFrame, dict[str, int]]:
         """Keep the rows that cleaning removes in a table of their own, and count them by reason."""

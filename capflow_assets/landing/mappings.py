@@ -39,6 +39,8 @@ CALLS_REFUSED = {
     **dict.fromkeys(("monotonically_increasing_id", "spark_partition_id"), "gives something else every time"),
     "over": "looks at other rows",
 }
+# What Sail and Spark say of it.
+UNKNOWN_COLUMN = ("is missing from the schema", "UNRESOLVED_COLUMN")
 QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|`[^`]*`|--[^\n]*|/[*].*?[*]/""", re.DOTALL)
 
 
@@ -148,10 +150,13 @@ def _misread(columns: Sequence[str], text: str, where: str, error: Exception) ->
     lower = {column.lower(): column for column in columns}
     words = [text, *(word.strip("`") for word in re.findall(r"`[^`]+`|\w+", text))]
     near = (get_close_matches(word.lower(), lower, n=1, cutoff=0.7) for word in words)
-    hint = next((f"did you mean {lower[match[0]]!r}?" for match in near if match), "")
+    elsewise = "name one of them; if they look wrong, so are delimiter, header or encoding in the table's options"
+    hint = next((f"did you mean {lower[match[0]]!r}?" for match in near if match), elsewise)
     shown = ", ".join(repr(column) for column in columns)
     expected = "a source column or a Spark SQL expression over " + (shown if len(shown) < 2000 else shown[:2000] + " …")
-    came = str(error).strip().split("\n")[0][:200]
+    told = str(error).strip().split("\n")[0][:200]
+    is_unknown = any(sign in told for sign in UNKNOWN_COLUMN)
+    came = f"{text!r}, which is or names another" if is_unknown else told
     return MappingError("A mapping cannot be read", expected=expected, came=came, where=where, do=hint)
 
 

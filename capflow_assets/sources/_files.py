@@ -50,10 +50,14 @@ def stored_files(location: str) -> list[StoredFile]:
     files = [StoredFile(prefix + info.path, info.size) for info in found]
     if not files:
         raise SourceError(
-            "There are no files", expected="a file, a folder with files or a glob that matches some", where=location
+            "There are no files",
+            expected="a file, a folder with files or a glob that matches some",
+            where=location,
+            do=_EXPORTED,
         )
     if not any(file.size_bytes for file in files):
-        raise SourceError("There is no data", expected="a file that is not empty", came="0 bytes", where=location)
+        expected = "a file that is not empty"
+        raise SourceError("There is no data", expected=expected, came="0 bytes", where=location, do=_EXPORTED)
     return files
 
 
@@ -119,6 +123,7 @@ def arranged(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     return pa.record_batch(arrays, schema=schema)
 
 
+_EXPORTED = "check that the export ran, and the location in the customer's TOML"
 _ACCESS = "check the path, and for s3:// the credentials, AWS_REGION and AWS_ENDPOINT_URL of the process"
 
 

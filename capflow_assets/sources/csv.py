@@ -8,6 +8,7 @@ read other encodings as UTF-8, and put the columns of several files side by side
 from __future__ import annotations
 
 import codecs
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -67,6 +68,7 @@ def read(spark: SparkSession, location: str, options: Options) -> DataFrame:
 
     files = [file for file in _files.stored_files(location) if file.size_bytes]
     columns = _columns([file.path for file in files], options)
+    _refuse_strangers(location, columns)
     names = list(dict.fromkeys(name for each in columns.values() for name in each))
     parts = [part for file in files for part in _parts(file, options)]
 
@@ -111,10 +113,28 @@ def _header(path: str, options: Options) -> list[str]:
         first, _ = next(_lines.rows_of(lines, options), ([], ""))
     if not first:
         raise SourceError("A file holds no row", expected="rows, the first of which names the columns", where=path)
+    if any("\0" in name for name in first):
+        expected, do = f"text in {options.encoding}", "name the encoding (utf-16, say), or check that it is a text file"
+        came = repr("".join(first))[:100]
+        raise SourceError("A file begins with no text", expected=expected, came=came, where=path, do=f"options: {do}")
     if options.names and len(options.names) != len(first):
         expected, came = f"{len(options.names)} columns (options.names)", f"{len(first)}: {', '.join(first)[:200]}"
         raise SourceError("A file has other columns than declared", expected=expected, came=came, where=path)
     return _unique(options.names or (first if options.header else [""] * len(first)))
+
+
+def _refuse_strangers(location: str, columns: dict[str, list[str]]) -> None:
+    """Refuse a file that shares no column with any other of the folder: a note among the exports, say."""
+    files_with = Counter(name for names in columns.values() for name in names)
+    for path, names in columns.items():
+        if len(columns) > 1 and all(files_with[name] == 1 for name in names):
+            raise SourceError(
+                "A file of the location has no column in common with the others",
+                expected="files of one table",
+                came=", ".join(names)[:200],
+                where=path,
+                do=f"take it out of {location}, or narrow the location, to *.csv for example",
+            )
 
 
 def _unique(names: Iterable[str]) -> list[str]:

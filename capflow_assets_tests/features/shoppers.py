@@ -36,7 +36,7 @@ def bills_of(spark: SparkSession, rows: Iterable[dict[str, Any]]) -> DataFrame:
     return frame_of(spark, TABLE, [{"bill_id": f"b{n}", **row} for n, row in enumerate(rows)])
 
 
-# Ana comes regularly and returns something; bea came once, twice that day; cem only brought back; dan had it for nothing.
+# Ana comes regularly and returns something; bea came once, twice that day; cem only brought back; dan paid with a gift.
 SHOPPERS = (
     bill("ana", "2023-06-30", 10.0),
     bill("ana", "2024-04-01", 20.1),
