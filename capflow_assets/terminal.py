@@ -54,7 +54,9 @@ def print_finished(results: Sequence[Finished]) -> None:
     console = Console(stderr=True, highlight=False)
     for result in results:
         states = [metadata.get("status") for metadata in result.done.values()]
-        waiting = sum(state not in ("done", "promoted", "kept the champion", None) for state in states)
+        waiting = sum(
+            state not in ("done", "promoted", "not promoted", "kept the champion", "asks", None) for state in states
+        )
         mark = "[green]✓[/]" if result.ok else "[red]✗[/]"
         text = f"{len(states) - waiting} done, {waiting} waiting or absent, {len(result.failures)} failed"
         console.print(f"{mark} [bold]{result.customer}[/]: {text}")
@@ -193,7 +195,14 @@ def print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], kind: 
     console().print(grid)
 
 
-COLOURS = {"promoted": "green", "done": "green", "not ready": "yellow", "asks": "yellow", "never run": "dim"}
+COLOURS = {
+    "promoted": "green",
+    "done": "green",
+    "not ready": "yellow",
+    "asks": "yellow",
+    "not promoted": "yellow",
+    "never run": "dim",
+}
 
 
 def coloured(value: Any) -> str:

@@ -65,7 +65,6 @@ class Home:
         (self.dagster / "dagster.yaml").write_text(dagster_yaml(os.environ.get("CAPFLOW_POSTGRES_URL")))
         os.environ["CAPFLOW_HOME"] = str(self.root)
         os.environ["DAGSTER_HOME"] = str(self.dagster)
-        os.environ.setdefault("DAGSTER_EMIT_PARTITION_SUBSET_IN_PLANNED_EVENTS", "1")
         return self
 
 

@@ -193,7 +193,7 @@ def _trained(deployment: Deployment, spec: ModelSpec, customer: str, result: Tra
         return _not_ready(spec, result.verdict)
     report = result.report
     metadata: dict[str, Any] = {
-        "status": {"promote": "promoted", "keep": "kept the champion", "ask": "asks"}[report["decision"]["action"]],
+        "status": _status(report),
         "reason": report["decision"]["reason"],
         "version": result.version,
         "metric": report["metric"]["name"],
@@ -211,6 +211,11 @@ def _trained(deployment: Deployment, spec: ModelSpec, customer: str, result: Tra
         metadata["plot_file"] = dg.MetadataValue.path(deployment.lake.save_bytes(customer, file, content))
     key = dg.AssetKey(["models", spec.name])
     return Outcome(key, metadata, tuple((key, finding) for finding in _findings(report)))
+
+
+def _status(report: dict[str, Any]) -> str:
+    kept = "kept the champion" if report["champion"] else "not promoted"
+    return {"promote": "promoted", "keep": kept, "ask": "asks"}[report["decision"]["action"]]
 
 
 def _findings(report: dict[str, Any]) -> Iterator[Finding]:

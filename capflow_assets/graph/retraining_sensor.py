@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 import dagster as dg
@@ -19,6 +20,7 @@ from capflow_assets.graph.model_assets import PARTS
 from capflow_assets.graph.stages import Stages
 from capflow_assets.monitoring.retraining import HealthPoint, RetrainingRequest, wants_retraining
 
+# Of each model. A tick has 60 seconds.
 NEWS_A_TICK = 200
 RUNS_A_TICK = 20
 # How many materializations of one customer's health are looked at to find its last n scorings.
@@ -59,7 +61,8 @@ def retraining_sensor(stages: Stages, deploy: Callable[[], Deployment]) -> dg.Se
         cursor = Cursor.parse(context.cursor)
         requests: list[dg.RunRequest] = []
         for name in models:
-            for customer, storage_cursor in _news(context.instance, name, cursor):
+            # What is left over is the next tick's.
+            for customer, storage_cursor in islice(_news(context.instance, name, cursor), NEWS_A_TICK):
                 if len(requests) >= RUNS_A_TICK:
                     break
                 cursor.read[name] = storage_cursor

@@ -124,17 +124,17 @@ def _header(path: str, options: Options) -> list[str]:
 
 
 def _refuse_strangers(location: str, columns: dict[str, list[str]]) -> None:
-    """Refuse a file that shares no column with any other of the folder: a note among the exports, say."""
+    """Refuse files that share no column with any other of the folder: a note among the exports, say."""
     files_with = Counter(name for names in columns.values() for name in names)
-    for path, names in columns.items():
-        if len(columns) > 1 and all(files_with[name] == 1 for name in names):
-            raise SourceError(
-                "A file of the location has no column in common with the others",
-                expected="files of one table",
-                came=", ".join(names)[:200],
-                where=path,
-                do=f"take it out of {location}, or narrow the location, to *.csv for example",
-            )
+    strangers = [path for path, names in columns.items() if all(files_with[name] == 1 for name in names)]
+    if strangers and len(columns) > 1:
+        raise SourceError(
+            "Files of one location have no column in common with the others",
+            expected="files of one table",
+            came="; ".join(f"{path} with {', '.join(columns[path])[:100]}" for path in strangers[:3]),
+            where=location,
+            do="take out what does not belong there, or narrow the location, to *.csv for example",
+        )
 
 
 def _unique(names: Iterable[str]) -> list[str]:

@@ -31,6 +31,8 @@ query Ticks($sensor: SensorSelector!) {
 """
 MODEL = "purchase_propensity"
 SHIFTED = date(2025, 3, 3)
+# Weeks from the shift on at which new data land and are scored.
+WEEKS = (-2, -1, 0, 2, 3, 4)
 SETTINGS = {
     "models": {MODEL: {"rounds": 60, "moments": 3, "min_child_weight": 5.0}},
     "retraining": {"psi": 0.25, "k": 2, "n": 3, "cooldown_days": 28},
@@ -190,7 +192,7 @@ def shifted(tmp_path_factory: pytest.TempPathFactory) -> Shifted:
     tables = "raw/bills,clean/bills,features"
     home.ok("run", "moved", "--select", f"{tables},*/{MODEL}")
     sensor, said, worst = Sensor(home, "retraining"), {}, {}
-    for week in range(-3, 5):
+    for week in WEEKS:
         land(world, folder / "files", week)
         home.ok("run", "moved", "--select", f"{tables},predictions/{MODEL},health/{MODEL}")
         said[week] = sensor.tick()
@@ -200,7 +202,7 @@ def shifted(tmp_path_factory: pytest.TempPathFactory) -> Shifted:
 
 
 def test_the_sensor_is_quiet_while_nothing_happens(shifted: Shifted):
-    for week in (-3, -2, -1, 0):
+    for week in (week for week in WEEKS if week <= 0):
         assert shifted.said[week].run_requests in (None, []), shifted.worst
         assert "no champion has drifted often enough" in shifted.said[week].skip_message
         drifted, psi = shifted.worst[week]
@@ -212,11 +214,11 @@ def test_it_asks_once_after_the_shift_and_then_keeps_still(shifted: Shifted):
     asked = {week: said.run_requests for week, said in shifted.said.items() if said.run_requests}
     assert len(asked) == 1, shifted.worst
     ((week, (request,)),) = asked.items()
-    over = [each for each in range(-3, week + 1) if shifted.worst[each][0]]
+    over = [each for each in WEEKS if each <= week and shifted.worst[each][0]]
     assert len(over) == 2
-    assert 1 <= week <= 3
+    assert 0 < week < WEEKS[-1]
     # What follows is as bad or worse, and in the cool-down.
-    assert all(shifted.worst[each][0] for each in range(week, 5))
+    assert all(shifted.worst[each][0] for each in WEEKS if each >= week)
     assert request.partition_key == "moved"
     assert request.asset_selection == [dg.AssetKey([part, MODEL]) for part in ("models", "predictions", "health")]
     assert request.tags["capflow/cause"] == "drift"
