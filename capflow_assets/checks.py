@@ -166,7 +166,8 @@ def _counted(frame: DataFrame, rules: list[Rule], key: list[str]) -> tuple[int, 
     row = frame.agg(F.count(F.lit(1)).alias("rows"), different.alias("different"), *sums).collect()[0]
     rows, repeated = int(row[0]), int(row[0]) - int(row[1])
     if repeated:
-        repeated = int(frame.groupBy(*key).count().agg(F.sum(F.col("count") - 1)).collect()[0][0])
+        # A struct is never null, so keys that hold nulls are compared like others, as pandera's grouping does.
+        repeated = rows - int(frame.agg(F.countDistinct(F.struct(*key))).collect()[0][0])
     return rows, repeated, [int(count) for count in row[2:]]
 
 

@@ -388,7 +388,7 @@ def test_a_customer_of_next_to_nothing_has_its_tables_and_the_reason_why_no_mode
     home = TestHome(tmp_path / "home")
     for name, rows in LITTLE.items():
         home.ok("onboard", str(Sent(files=bills(*rows), name=name).into(tmp_path / name)))
-    home.ok("run", *LITTLE, "--select", "raw/bills,clean/bills,validation,features,models/rfm_segments")
+    home.ok("run", *LITTLE, "--select", "raw/bills,clean,validation,features,models/rfm_segments")
     for name, users in (("one-bill", 1), ("one-user", 1), ("nobody", 0)):
         assert len(home.rows("features/rfm", name)) == users
         row = home.status(name)["rfm_segments"]

@@ -43,7 +43,8 @@ def bills(raw_bills: DataFrame | None = None, line_items: DataFrame | None = Non
     stays.
 
     **Set aside** (``removed_because``): ``no_bill_id``, ``no_time``, ``no_amount``; ``duplicate`` is a copy of another
-    bill; ``conflicting_duplicate`` has the number of another bill and other values, of which the latest stays.
+    bill; ``conflicting_duplicate`` has the number of another bill and other values, of which the earliest stays: what
+    comes later must not change what was known before.
 
     Raises:
         TableError: neither bills nor line items were given.
@@ -65,14 +66,14 @@ def bills(raw_bills: DataFrame | None = None, line_items: DataFrame | None = Non
 
 
 def as_sent(raw_bills: DataFrame) -> DataFrame:
-    """The bills that the customer sent, with ``removed_because`` named: of each number the latest stays."""
+    """The bills that the customer sent, with ``removed_because`` named: of each number the earliest stays."""
     from pyspark.sql import functions as F
 
     reasons = {"bill_id": "no_bill_id", "billed_at": "no_time", "amount": "no_amount"}
     ids = (identifier(name) for name in ("bill_id", "user_id", "store_id"))
     numbers = (number(name) for name in ("amount", "discount", "quantity"))
     frame = raw_bills.select(*ids, "billed_at", *numbers).withColumn("removed_because", incomplete(reasons))
-    return name_doubles(frame, ["bill_id"], [F.col("billed_at").desc()])
+    return name_doubles(frame, ["bill_id"], [F.col("billed_at").asc()])
 
 
 def _fill_in(sent: DataFrame, line_items: DataFrame | None) -> DataFrame:

@@ -32,6 +32,8 @@ TABLE = Table(
     time="billed_at",
 )
 
+# Rows of one bill lie at most so far apart; a night shift that closes its bills the next morning fits in.
+LONGEST_BILL_HOURS = 24
 REASONS = {"bill_id": "no_bill_id", "item_id": "no_item_id", "billed_at": "no_time", "amount": "no_amount"}
 
 
@@ -51,7 +53,9 @@ def line_items(
     this one is not among them; ``unknown_item`` where a catalogue came and the item is not in it.
 
     **Set aside** (``removed_because``): ``no_bill_id``, ``no_item_id``, ``no_time`` (neither the row nor its bill has
-    one), ``no_amount``; ``duplicate`` is a copy of another row in every column, and shares its ``line_no``.
+    one), ``no_amount``; ``later_than_its_bill``: more than a day after the first row of its bill, so another bill that
+    took the same number, which must not change the one that was known; ``duplicate`` is a copy of another row in every
+    column, and shares its ``line_no``.
     """
     from pyspark.sql import functions as F
 
@@ -59,7 +63,7 @@ def line_items(
     numbers = (number(name) for name in ("quantity", "amount", "discount"))
     frame = raw_line_items.select(*ids, "billed_at", *numbers)
     frame = _known_items(_with_bill(frame, raw_bills), raw_items)
-    frame = _numbered(frame.withColumn("removed_because", incomplete(REASONS)))
+    frame = _numbered(_own_time(frame.withColumn("removed_because", incomplete(REASONS))))
     frame = (
         frame.withColumn("billed_on", local_day("billed_at", zone))
         .withColumn("is_return", (F.coalesce("quantity", F.lit(0.0)) < 0) | (F.coalesce("amount", F.lit(0.0)) < 0))
@@ -88,6 +92,17 @@ def _known_items(lines: DataFrame, raw_items: DataFrame | None) -> DataFrame:
     known = raw_items.select(identifier("item_id")).distinct().withColumn("_listed", F.lit(True))
     joined = lines.join(known, "item_id", "left")
     return joined.withColumn("_item_known", F.coalesce("_listed", F.lit(False))).drop("_listed")
+
+
+def _own_time(lines: DataFrame) -> DataFrame:
+    """Name the rows that come too long after the first of their bill to belong to it."""
+    from pyspark.sql import Window
+    from pyspark.sql import functions as F
+
+    moment = F.unix_micros("billed_at")
+    first = F.min(moment).over(Window.partitionBy("bill_id", "removed_because"))
+    late = F.when(moment - first > LONGEST_BILL_HOURS * 3_600_000_000, "later_than_its_bill")
+    return lines.withColumn("removed_because", F.coalesce("removed_because", late))
 
 
 def _numbered(lines: DataFrame) -> DataFrame:

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets.errors import CapflowError, NotFoundError
+from capflow_assets.errors import CapflowError, NotFoundError, TableError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from deltalake import DeltaTable
     from pyspark.sql import DataFrame, SparkSession
 
 CUSTOMER = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -54,11 +55,9 @@ class Lake:
 
     def version(self, customer: str, table: str) -> int | None:
         """The newest committed version, None where there is no such table yet."""
-        from deltalake import DeltaTable
-
         if not self.exists(customer, table):
             return None
-        return int(DeltaTable(self.path(customer, table)).version())
+        return int(self._opened(customer, table).version())
 
     def table(self, customer: str, table: str, version: int | None = None) -> DataFrame:
         """The rows of a table as a Spark DataFrame, the newest version unless one is named."""
@@ -71,18 +70,14 @@ class Lake:
 
     def arrow(self, customer: str, table: str, limit: int | None = None) -> pa.Table:
         """The rows as an Arrow table, without a Spark session; at most ``limit`` of them."""
-        from deltalake import DeltaTable
-
         if not self.exists(customer, table):
             raise self._missing(customer, table)
-        dataset = DeltaTable(self.path(customer, table)).to_pyarrow_dataset()
+        dataset = self._opened(customer, table).to_pyarrow_dataset()
         return dataset.to_table() if limit is None else dataset.head(limit)
 
     def rows(self, customer: str, table: str) -> int:
         """How many rows the newest version has; read from the table's log where the log says it."""
-        from deltalake import DeltaTable
-
-        return int(DeltaTable(self.path(customer, table)).to_pyarrow_dataset().count_rows())
+        return int(self._opened(customer, table).to_pyarrow_dataset().count_rows())
 
     def write(self, frame: DataFrame, customer: str, table: str) -> int:
         """Replace a table in one commit and give the new version."""
@@ -136,6 +131,18 @@ class Lake:
         with store.open_output_stream(path) as stream:
             stream.write(content)
         return place
+
+    def _opened(self, customer: str, table: str) -> DeltaTable:
+        from deltalake import DeltaTable
+        from deltalake.exceptions import DeltaError
+
+        path = self.path(customer, table)
+        try:
+            return DeltaTable(path)
+        except DeltaError as error:
+            words = str(error).splitlines()[0][:300]
+            do = f"materialize it again: capflow run {customer} --select {table}"
+            raise TableError(f"{table} of {customer} cannot be read", came=words, where=path, do=do) from error
 
     def _local(self, customer: str) -> str:
         return Path(self.prefix(customer)).resolve().as_uri()

@@ -16,12 +16,12 @@ from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.engine import Engine
 from capflow_assets.graph.examples import Examples
 from capflow_assets.graph.health import Health, watch
-from capflow_assets.graph.moments import parse_moment
+from capflow_assets.graph.moments import as_of_moment, parse_moment
 from capflow_assets.graph.partitions import CUSTOMERS, MODELS_COHORT
 from capflow_assets.graph.plots import markdown
 from capflow_assets.graph.scoring import Scored, score
 from capflow_assets.graph.stages import ModelSpec, Stages
-from capflow_assets.graph.training import NotReady, Trained, params_of, resolve_moment, train
+from capflow_assets.graph.training import NotReady, Trained, params_of, train
 
 PARTS = ("models", "predictions", "health")
 
@@ -70,7 +70,8 @@ def live(
         for part in sorted(selected, key=PARTS.index):
             yield _waiting(part, spec, "not ready", reason)
         return
-    moment = resolve_moment(examples, parse_moment(as_of, declared.time_zone) if as_of else None)
+    asked = parse_moment(as_of, declared.time_zone) if as_of else None
+    moment = as_of_moment(deployment.lake.table(customer, "clean/bills"), asked)
     if "models" in selected:
         yield _try_training(deployment, examples, given or {}, moment)
     if not {"predictions", "health"} & selected:

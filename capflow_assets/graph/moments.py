@@ -42,20 +42,30 @@ def end_of_day(day: date, zone: str) -> datetime:
     return following.astimezone(UTC) - timedelta(microseconds=1)
 
 
-def newest(bills: DataFrame) -> datetime:
-    """The moment of the newest bill that is not in the future (a mistyped year must not move the as-of moment).
+def as_of_moment(bills: DataFrame, asked: datetime | None) -> datetime:
+    """The moment asked for, else that of the newest bill.
 
     Raises:
-        TableError: there is no bill at all.
+        TableError: there is no bill up to then, so nothing can be known as of it.
+    """
+    last = newest(bills, asked)
+    return asked or last
+
+
+def newest(bills: DataFrame, until: datetime | None = None) -> datetime:
+    """The moment of the newest bill up to ``until``, or up to now: a mistyped year must not move the as-of moment.
+
+    Raises:
+        TableError: there is no such bill.
     """
     from pyspark.sql import functions as F
 
-    now = datetime.now(UTC)
-    micros = bills.filter(F.col("billed_at") <= F.lit(now)).agg(F.unix_micros(F.max("billed_at"))).collect()[0][0]
+    end = until or datetime.now(UTC)
+    micros = bills.filter(F.col("billed_at") <= F.lit(end)).agg(F.unix_micros(F.max("billed_at"))).collect()[0][0]
     if micros is None:
         raise TableError(
-            "There is no newest bill to take the as-of moment from",
-            expected="at least one bill up to now in clean/bills",
-            do="check the source of the bills, or name the moment: --as-of 2024-06-30",
+            "There is no bill that the as-of moment could know of",
+            expected=f"at least one bill up to {end:%Y-%m-%d %H:%M} UTC in clean/bills",
+            do="name a later moment (--as-of), or check the source of the bills",
         )
     return datetime.fromtimestamp(micros // 1_000_000, UTC).replace(microsecond=micros % 1_000_000)

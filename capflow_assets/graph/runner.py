@@ -19,7 +19,7 @@ from capflow_assets.customers import Customer
 from capflow_assets.errors import CapflowError, TableError
 from capflow_assets.graph.lake import Lake
 from capflow_assets.graph.landing import land
-from capflow_assets.graph.moments import newest, parse_moment
+from capflow_assets.graph.moments import as_of_moment, parse_moment
 from capflow_assets.graph.stages import CheckSpec, Input, Stages, Status, TableSpec
 
 if TYPE_CHECKING:
@@ -178,10 +178,8 @@ class TableRunner:
     def moment(self) -> datetime:
         """The as-of moment of this run: the one asked for, else that of the newest bill."""
         if self._moment is None:
-            if self.as_of is not None:
-                self._moment = parse_moment(self.as_of, self.customer.time_zone)
-            else:
-                self._moment = newest(self.lake.table(self.customer.name, "clean/bills"))
+            asked = parse_moment(self.as_of, self.customer.time_zone) if self.as_of else None
+            self._moment = as_of_moment(self.lake.table(self.customer.name, "clean/bills"), asked)
         return self._moment
 
 

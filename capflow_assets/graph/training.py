@@ -95,9 +95,13 @@ def first_bill(examples: Examples, moment: datetime) -> datetime:
     return datetime.fromtimestamp(micros / 1_000_000, moment.tzinfo)
 
 
-def resolve_moment(examples: Examples, as_of: datetime | None) -> datetime:
-    """The as-of moment asked for, else that of the newest bill."""
-    return as_of or newest(examples.lake.table(examples.customer.name, "clean/bills"))
+def known_until(examples: Examples, as_of: datetime) -> datetime:
+    """The moment up to which outcomes are known: the as-of moment, or that of the newest bill if it lies days before.
+
+    A feed that stopped a week ago says nothing of this week; to count it as a week without purchases would be wrong.
+    """
+    last = newest(examples.lake.table(examples.customer.name, "clean/bills"), as_of)
+    return last if as_of - last > timedelta(days=1) else as_of
 
 
 def train(deployment: Deployment, examples: Examples, params: Params, as_of: datetime) -> Trained | NotReady:
@@ -197,7 +201,8 @@ def _split(examples: Examples, params: Params, as_of: datetime) -> tuple[Split |
     first = first_bill(examples, as_of)
     evidence["history_days"] = (as_of - first).days
     before = min(params.horizon_days, LEAST_HISTORY_DAYS)
-    past = moments(as_of, params.horizon_days, params.moments, first=first, min_history_days=before)
+    until = known_until(examples, as_of)
+    past = moments(until, params.horizon_days, params.moments, first=first, min_history_days=before)
     if not past:
         least = max(model.needs.history_days, params.horizon_days + before)
         return None, verdict(replace(model.needs, history_days=least, users=0, positives=0), evidence)

@@ -68,8 +68,8 @@ def test_copies_and_corrections_leave_one_bill(spark: SparkSession) -> None:
     for order in (raw, raw[::-1]):
         made = bills(frame_of(spark, RAW, order), zone=MADRID)
         assert rows_of(made, "bill_id", "amount", "user_id", "removed_because") == [
-            ("corrected", 5.0, None, "conflicting_duplicate"),
-            ("corrected", 7.0, None, None),
+            ("corrected", 5.0, None, None),
+            ("corrected", 7.0, None, "conflicting_duplicate"),
             ("fuller", 5.0, "ana", None),
             ("fuller", 5.0, None, "conflicting_duplicate"),
             ("same", 5.0, None, "duplicate"),

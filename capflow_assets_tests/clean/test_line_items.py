@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from capflow_assets.clean.line_items import TABLE, line_items
@@ -83,7 +83,7 @@ def test_the_bill_tells_what_the_line_leaves_out(spark: SparkSession) -> None:
     made = line_items(frame_of(spark, RAW, raw), frame_of(spark, RAW_BILLS, heads), zone=ZONE)
     assert rows_of(made, "bill_id", "item_id", "user_id", "store_id", "billed_at", "flags", "removed_because") == [
         ("b1", "milk", "cem", "s2", "2024-06-01 12:00:00", "", None),
-        ("b1", "tea", "bea", "s1", "2024-06-01 13:00:00", "", None),
+        ("b1", "tea", "ana", "s1", "2024-06-01 12:00:00", "", None),
         ("b8", "tea", None, None, "2024-06-01 12:00:00", "unknown_bill", None),
         ("b9", "tea", None, None, None, "unknown_bill", "no_time"),
     ]
@@ -107,3 +107,13 @@ def test_no_rows(spark: SparkSession) -> None:
     for made in (line_items(empty, zone=ZONE), line_items(empty, heads, items, zone=ZONE)):
         assert rows_of(made) == []
         assert dict(made.dtypes).items() >= {column.name: column.type for column in TABLE.columns}.items()
+
+
+def test_a_row_long_after_its_bill_is_another_bills(spark: SparkSession) -> None:
+    days = [NOON, NOON + timedelta(hours=24), NOON + timedelta(hours=24, seconds=1)]
+    made = line_items(frame_of(spark, RAW, [line("b1", f"i{n}", at=at) for n, at in enumerate(days)]), zone=ZONE)
+    assert rows_of(made, "item_id", "removed_because") == [
+        ("i0", None),
+        ("i1", None),
+        ("i2", "later_than_its_bill"),
+    ]

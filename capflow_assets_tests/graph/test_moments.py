@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from capflow_assets.errors import CapflowError, TableError
-from capflow_assets.graph.moments import newest, parse_moment
+from capflow_assets.graph.moments import as_of_moment, newest, parse_moment
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,14 @@ def test_a_mistyped_year_does_not_move_the_newest_moment(spark):
     assert newest(bills).isoformat() == "2023-05-01T10:00:00.250000+00:00"
 
 
+def test_a_moment_before_the_first_bill_is_refused(spark):
+    bills = spark.sql("select timestamp '2023-05-01 10:00:00' as billed_at")
+    with pytest.raises(TableError, match="up to 2023-04-30"):
+        as_of_moment(bills, parse_moment("2023-04-30", "UTC"))
+    later = parse_moment("2023-05-02", "UTC")
+    assert as_of_moment(bills, later) == later
+
+
 def test_no_bills_have_no_newest_moment(spark):
-    with pytest.raises(TableError, match="no newest bill"):
+    with pytest.raises(TableError, match="There is no bill"):
         newest(spark.sql("select timestamp '2023-05-01' as billed_at where false"))
