@@ -25,6 +25,9 @@ from capflow_assets.graph.stages import CheckSpec, Input, Stages, Status, TableS
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+# The newest bill is the newest that is known of a customer.
+BILLS = "clean/bills"
+
 
 @dataclass(frozen=True, slots=True)
 class TableResult:
@@ -179,8 +182,13 @@ class TableRunner:
         """The as-of moment of this run: the one asked for, else that of the newest bill."""
         if self._moment is None:
             asked = parse_moment(self.as_of, self.customer.time_zone) if self.as_of else None
-            self._moment = as_of_moment(self.lake.table(self.customer.name, "clean/bills"), asked)
+            there = self.lake.exists(self.customer.name, BILLS)
+            # A moment asked for holds without bills too; the tables made of them are absent then.
+            self._moment = asked if asked and not there else as_of_moment(self._bills(), asked)
         return self._moment
+
+    def _bills(self) -> DataFrame:
+        return self.lake.table(self.customer.name, BILLS)
 
 
 def call(spec: TableSpec | CheckSpec, frames: Mapping[str, Any], values: Mapping[str, Any]) -> Any:
