@@ -136,13 +136,15 @@ def show(
     home: HomeOption = None,
 ) -> None:
     """Print a table of a customer, or write it to a file."""
+    from capflow_assets.graph.status import counts
     from capflow_assets.terminal import print_table, write_table
 
-    with opened(context, home) as (deployment, _):
+    with opened(context, home) as (deployment, instance):
         deployment.require(customer)
         if format is TableFormat.table and output is None:
             rows = deployment.lake.arrow(customer, table)
-            print_table(f"{table} of {customer}", rows, 20 if limit is None else limit)
+            title = f"{table} of {customer}"
+            print_table(title, rows, 20 if limit is None else limit, counts(instance, table, customer))
         else:
             write_table(deployment.lake.arrow(customer, table, limit), format.value, output)
 

@@ -74,11 +74,11 @@ def print_finished(results: Sequence[Finished]) -> None:
             console.print(f"  made of these, so not done either: {others}", soft_wrap=True)
 
 
-def print_table(title: str, table: pa.Table, limit: int) -> None:
-    """The first rows of a table, and how many there are."""
+def print_table(title: str, table: pa.Table, limit: int, counts: Mapping[str, int] | None = None) -> None:
+    """The first rows of a table, how many there are, and what was set aside or flagged, by reason."""
     from rich.table import Table as Grid
 
-    grid = Grid(title=title, title_justify="left", caption=counted(table), caption_justify="left")
+    grid = Grid(title=title, title_justify="left", caption=counted(table, counts or {}), caption_justify="left")
     for name, kind in zip(table.column_names, table.schema.types, strict=True):
         numeric = any(word in str(kind) for word in ("int", "double", "float", "decimal"))
         grid.add_column(name, justify="right" if numeric else "left", overflow="fold")
@@ -94,14 +94,14 @@ def console() -> Console:
     return Console() if sys.stdout.isatty() else Console(width=200)
 
 
-def counted(table: pa.Table) -> str:
-    """How many rows, and how many users where the table has them."""
+def counted(table: pa.Table, counts: Mapping[str, int]) -> str:
+    """How many rows, how many users where the table has them, and the counts by reason."""
     import pyarrow.compute as pc
 
     text = f"{table.num_rows:,} rows"
     if "user_id" in table.column_names:
         text += f", {pc.count_distinct(table['user_id'], mode='only_valid').as_py():,} users"
-    return text
+    return "; ".join([text, *(f"{reason} {rows:,}" for reason, rows in counts.items())])
 
 
 def cell(value: Any) -> str:

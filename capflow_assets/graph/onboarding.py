@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,10 +39,9 @@ def onboard(deployment: Deployment, instance: dg.DagsterInstance, file: Path, re
 def write_atomically(target: Path, text: str) -> None:
     """A reader of ``target`` sees the old text or the new one."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, suffix=".tmp")
-    with os.fdopen(handle, "w", encoding="utf-8") as stream:
-        stream.write(text)
-    Path(temporary).replace(target)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(target)
 
 
 def read_dropped(deployment: Deployment, file: Path) -> str:

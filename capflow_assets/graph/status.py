@@ -52,6 +52,11 @@ def latest(instance: dg.DagsterInstance, key: str, customer: str) -> dict[str, A
     return plain(event.metadata) if event else {}
 
 
+def counts(instance: dg.DagsterInstance, table: str, customer: str) -> dict[str, int]:
+    """Rows by reason (came, rejected, removed, flagged) of a table's newest materialization."""
+    return dict(latest(instance, table, customer).get("counts") or {})
+
+
 def status_rows(deployment: Deployment, instance: dg.DagsterInstance, customer: str) -> Iterator[dict[str, Any]]:
     """One row per model of a customer, with the columns of ``COLUMNS``."""
     for name in deployment.stages.models:
