@@ -96,7 +96,7 @@ class Lake:
     @contextmanager
     def staged(self, frame: DataFrame, customer: str, table: str) -> Iterator[DataFrame]:
         """The same rows, computed once and read back, for a frame that several queries will look at."""
-        path = f"{self.prefix(customer)}/{STAGING}/{table}"
+        path = f"{self.prefix(customer)}/{STAGING}.{table.replace('/', '.')}"
         self._remove(path)  # what a killed run left
         try:
             frame.write.format("delta").mode("overwrite").save(path)
@@ -118,7 +118,7 @@ class Lake:
         store, folder = fs.FileSystem.from_uri(self.prefix(customer) if "://" in self.root else self._local(customer))
         selector = fs.FileSelector(folder, recursive=True, allow_not_found=True)
         found = [info.path for info in store.get_file_info(selector)]
-        logs = [path for path in found if path.endswith("/_delta_log") and f"/{STAGING}/" not in path]
+        logs = [path for path in found if path.endswith("/_delta_log") and f"/{STAGING}." not in path]
         return sorted("/".join(path.split("/")[-3:-1]) for path in logs)
 
     def save_bytes(self, customer: str, name: str, content: bytes) -> str:
@@ -127,7 +127,8 @@ class Lake:
 
         place = f"{self.prefix(customer)}/{name}"
         store, path = fs.FileSystem.from_uri(place if "://" in place else Path(place).resolve().as_uri())
-        store.create_dir(path.rsplit("/", 1)[0], recursive=True)
+        if "://" not in place:  # a bucket has no folders, and would keep empty marks of them
+            store.create_dir(path.rsplit("/", 1)[0], recursive=True)
         with store.open_output_stream(path) as stream:
             stream.write(content)
         return place
