@@ -260,8 +260,8 @@ MODEL = Model(
     # The expected purchases are a conditional mean, which the squared error is proper for; the absolute error would
     # reward promising 0 to everybody, since most users of most retailers buy nothing in a given quarter.
     metric=rmse("purchases", "expected_purchases"),
-    # A season in the horizon, which the model is blind to, may move the sum of purchases by a third at most.
-    gate=Gate(calibration=calibration, at_most=1 / 3),
+    # A season in the horizon, which the model is blind to, moves the sum of purchases; past a quarter a person decides.
+    gate=Gate(calibration=calibration, at_most=0.25),
     learns_from="features",
     plot=plot,
 )
