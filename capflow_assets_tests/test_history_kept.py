@@ -106,6 +106,7 @@ def test_broken_bills_leave_every_last_good_version(own, tmp_path):
     assert "raw/bills: A file begins with no text." in said.err
     assert "made of these, so not done either: clean/" in said.err
     from_bills = {"raw/bills", "clean/bills", "clean/line_items", "clean/users", "validation/report"}
+    from_bills |= {"validation/kpis", "validation/distributions", "validation/retention"}
     from_bills |= {"features/rfm", "features/rhythm", *PARTS}
     assert written(own, before) == set(STAGES.tables) - from_bills
     assert own.rows("raw/bills", "acme") == bills

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import reduce
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 from capflow_assets.contract import Column, Table
 from capflow_assets.validation import _distributions as bins
+from capflow_assets.validation._calendar import local_day_of, visit_days
 from capflow_assets.validation._distributions import Figure, histogram, lengthwise
 
 if TYPE_CHECKING:
@@ -59,8 +59,8 @@ def report(
     from pyspark.sql import functions as F
 
     bills = bills.filter(F.col("billed_at") <= F.lit(as_of))
-    visits = _visits(bills)
-    per_user = _per_user(visits, as_of.astimezone(ZoneInfo(zone)).date())
+    visits = visit_days(bills)
+    per_user = _per_user(visits, local_day_of(as_of, zone))
     tables = {"bills": bills, "line_items": line_items, "users": users, "items": items}
     parts = [
         _rows({name: frame for name, frame in tables.items() if frame is not None}),
@@ -71,15 +71,6 @@ def report(
         _monthly(bills, currency),
     ]
     return reduce(lambda above, below: above.unionByName(below), parts).select(*TABLE.names)
-
-
-def _visits(bills: DataFrame) -> DataFrame:
-    from pyspark.sql import Window
-    from pyspark.sql import functions as F
-
-    days = bills.filter("user_id is not null and amount > 0").select("user_id", "billed_on").distinct()
-    before = F.lag("billed_on").over(Window.partitionBy("user_id").orderBy("billed_on"))
-    return days.withColumn("gap_days", F.datediff("billed_on", before))
 
 
 def _per_user(visits: DataFrame, today: date) -> DataFrame:
@@ -186,17 +177,19 @@ def plot(frame: DataFrame) -> Picture:
     rows = frame.filter("section in ('recency', 'latency', 'repeat', 'monthly')").toPandas().sort_values("position")
     picture = Picture(figsize=(7, 4.5), dpi=72, layout="constrained")
     (recency, latency), (repeat, monthly) = picture.subplots(2, 2)
-    _bars(recency, rows[rows["section"] == "recency"], "Users by days since the last visit")
-    _bars(latency, rows[rows["section"] == "latency"], "Gaps between visits by days")
-    _bars(repeat, rows[rows["section"] == "repeat"], "Users by number of visits")
+    _bars(recency, rows[rows["section"] == "recency"], "Users by days since the last visit", "days")
+    _bars(latency, rows[rows["section"] == "latency"], "Gaps between visits by days", "days")
+    _bars(repeat, rows[rows["section"] == "repeat"], "Users by number of visits", "visits")
     amounts = rows[(rows["section"] == "monthly") & ~rows["unit"].isin(["bills", "users"])]
     _months(monthly, amounts)
     return picture
 
 
-def _bars(axes: Axes, rows: pd.DataFrame, title: str) -> None:
+def _bars(axes: Axes, rows: pd.DataFrame, title: str, bin_unit: str) -> None:
     axes.bar(rows["name"], rows["value"], color="tab:blue")
     axes.set_title(title, fontsize=9)
+    axes.set_xlabel(bin_unit, fontsize=7)
+    axes.set_ylabel(rows["unit"].iloc[0], fontsize=7)
     axes.tick_params(labelsize=7)
     axes.tick_params(axis="x", rotation=30)
 
@@ -215,4 +208,6 @@ def _months(axes: Axes, amounts: pd.DataFrame) -> None:
     axes.set_xticks(list(ticks), [by_month.index[tick] for tick in ticks])
     axes.set_ylim(bottom=min(0, by_month.min()) if len(by_month) else 0)
     axes.set_title(f"Net amount a month ({unit})", fontsize=9)
+    axes.set_xlabel("month", fontsize=7)
+    axes.set_ylabel(unit, fontsize=7)
     axes.tick_params(labelsize=7)
