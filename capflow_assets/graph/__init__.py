@@ -9,5 +9,8 @@ model (``definitions.py`` hands the packages in), so that a new one is one new f
     runner cohort customer_tables  tables of one customer, of many, as assets
     examples training scoring health model_assets   the life of a model, as assets
     partitions onboarding retraining_sensor        customers coming, models retrained
+    step_launcher databricks_run databricks_settings code_wheel staging remote_step   a step as a Databricks run
+    pages charts wording         the report of a customer as one HTML page
+    doctor policies secrets      what a deployment needs around it, checked and written down
     build                        everything above as one Definitions
 """

@@ -1,10 +1,12 @@
 """All assets, checks, sensors and resources of the packages as one ``Definitions``."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
+from typing import Any
 
 import dagster as dg
 
@@ -30,6 +32,10 @@ def deployment(
 ) -> Deployment:
     """What the environment points at now, read through the given code."""
     place = home or Home.of()
+    if place.secrets:
+        from capflow_assets.graph.secrets import load_secrets
+
+        load_secrets(place.secrets)
     return Deployment(place, stages, sources, engine or Engine(engine=place.engine))
 
 
@@ -44,7 +50,22 @@ def build(stages: Stages, sources: Mapping[str, ModuleType]) -> dg.Definitions:
         sensors=[onboarding_sensor(deploy), retraining_sensor(stages, deploy)],
         resources={
             "pyspark": Engine(engine=dg.EnvVar("CAPFLOW_ENGINE").get_value("sail") or "sail"),
-            "step_launcher": dg.ResourceDefinition.none_resource("Steps run where the run runs."),
+            "step_launcher": dg.ResourceDefinition(
+                lambda _: step_launcher(deploy),
+                description="Runs steps on Databricks where CAPFLOW_DATABRICKS says so.",
+            ),
         },
         executor=dg.in_process_executor,
     )
+
+
+def step_launcher(deploy: Callable[[], Deployment], environment: Mapping[str, str] = os.environ) -> Any:
+    """The launcher that the environment asks for; None, and steps run where the run runs, where it asks for none."""
+    file = environment.get("CAPFLOW_DATABRICKS")
+    if not file:
+        return None
+    # Imported here: a laptop loads the code location without the Databricks SDK.
+    from capflow_assets.graph.databricks_settings import read_settings
+    from capflow_assets.graph.step_launcher import launcher
+
+    return launcher(read_settings(file), deploy(), environment)

@@ -8,6 +8,8 @@ import dagster as dg
 from capflow_assets.graph.cohort import Outcome, run_cohort
 from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.engine import Engine
+from capflow_assets.graph.pages import TABLES as PAGE_TABLES
+from capflow_assets.graph.pages import write_page
 from capflow_assets.graph.partitions import CUSTOMERS, TABLES_COHORT
 from capflow_assets.graph.plots import markdown, png
 from capflow_assets.graph.runner import TableResult, TableRunner
@@ -122,6 +124,8 @@ def table_metadata(deployment: Deployment, customer: str, result: TableResult) -
         metadata["as_of"] = result.as_of.isoformat()
     if result.counts:
         metadata["counts"] = dg.MetadataValue.json(dict(result.counts))
+    if result.key in PAGE_TABLES and all(deployment.lake.exists(customer, table) for table in PAGE_TABLES):
+        metadata["page"] = dg.MetadataValue.path(write_page(deployment.lake, deployment.customer(customer)))
     if result.plot:
         place = deployment.lake.save_bytes(customer, f"plots/{result.key.replace('/', '.')}.png", result.plot)
         metadata["plot"] = dg.MetadataValue.md(markdown(result.plot, result.key))

@@ -1,6 +1,6 @@
 """What assets, sensors and the CLI share at run time: the home, its customers, lake and registry."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -76,3 +76,11 @@ class Deployment:
     def customers(self) -> list[str]:
         """The names of all onboarded customers."""
         return sorted(file.stem for file in self.home.customers.glob("*.toml"))
+
+    def stored_bytes(self, customers: Iterable[str]) -> int | None:
+        """The bytes of the customers' raw tables, to size a cluster by; None where one has never landed."""
+        sizes = [self.lake.size_bytes(name, key) for name in customers for key in self._raw_tables(name)]
+        return None if None in sizes else sum(size or 0 for size in sizes)
+
+    def _raw_tables(self, customer: str) -> list[str]:
+        return [f"raw/{table}" for table in self.customer(customer).tables]

@@ -1,7 +1,7 @@
 """The session that computes tables: Sail in this process by default, any Spark by one configuration value.
 
 Does not belong here: anything about tables. The session is made when it is first asked for, so loading the code
-location and the sensors never start one. On a cluster it is dagster-pyspark's.
+location and the sensors never start one. On a cluster it is the cluster's own.
 """
 
 import os
@@ -56,9 +56,12 @@ class Engine(dg.ConfigurableResource):
         """The session, made on first use, with times in UTC."""
         if self.engine != "cluster":
             return session(sail_url() if self.engine == "sail" else self.engine, tuple(self.spark_config.items()))
-        # Imported here, since it imports pyspark, and the code location loads without.
-        from dagster_pyspark import LazyPySparkResource
+        # What dagster-pyspark's resource does, which a cluster does not get: it would bring another pyspark.
+        from pyspark.sql import SparkSession
 
-        found = LazyPySparkResource(spark_config=self.spark_config).spark_session
+        builder = SparkSession.builder
+        for key, value in self.spark_config.items():
+            builder = builder.config(key, value)
+        found = builder.getOrCreate()
         found.conf.set("spark.sql.session.timeZone", "UTC")
         return found

@@ -7,11 +7,16 @@
 | ``CAPFLOW_ENGINE`` | ``sail``, ``cluster`` (the cluster's own session) or a Spark Connect URL | ``sail`` |
 | ``CAPFLOW_POSTGRES_URL`` | Dagster's storage, ``postgresql+psycopg2://…`` | SQLite in ``{home}/dagster`` |
 | ``MLFLOW_TRACKING_URI`` | MLflow's server or database | SQLite in ``{home}/mlflow.db`` |
+| ``CAPFLOW_COMPUTE_LOGS`` | what steps print, ``s3://bucket/prefix`` | ``{home}/dagster/storage`` |
+| ``CAPFLOW_SECRETS`` | names of AWS secrets that become variables, by commas, see ``secrets`` | none |
+
+A bucket is reached as the ``AWS_*`` variables say (keys or a role, ``AWS_REGION``, ``AWS_ENDPOINT_URL``).
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +29,20 @@ storage:
     postgres_url:
       env: CAPFLOW_POSTGRES_URL
 """
+COMPUTE_LOGS = """
+compute_logs:
+  module: dagster_aws.s3.compute_log_manager
+  class: S3ComputeLogManager
+  config:
+    bucket: "{bucket}"
+    prefix: "{prefix}"
+    # Where a step's output is gathered before it is sent.
+    local_dir:
+      env: DAGSTER_HOME
+    # A step of an hour shows what it has printed so far.
+    upload_interval: 60
+"""
+PLACE = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/([\w!.*'()/=-]+?)/*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +53,7 @@ class Home:
     lake: str
     mlflow_uri: str
     engine: str
+    secrets: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, root: str | os.PathLike[str] | None = None, environment: Mapping[str, str] | None = None) -> Home:
@@ -46,6 +66,7 @@ class Home:
             lake=lake.rstrip("/"),
             mlflow_uri=env.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder / 'mlflow.db'}",
             engine=env.get("CAPFLOW_ENGINE") or "sail",
+            secrets=tuple(name.strip() for name in env.get("CAPFLOW_SECRETS", "").split(",") if name.strip()),
         )
 
     @property
@@ -62,7 +83,8 @@ class Home:
         """Make the folders, write Dagster's configuration and point this process and its children at this home."""
         for folder in (self.root, self.customers, self.dagster):
             folder.mkdir(parents=True, exist_ok=True)
-        (self.dagster / "dagster.yaml").write_text(dagster_yaml(os.environ.get("CAPFLOW_POSTGRES_URL")))
+        text = dagster_yaml(os.environ.get("CAPFLOW_POSTGRES_URL"), os.environ.get("CAPFLOW_COMPUTE_LOGS"))
+        (self.dagster / "dagster.yaml").write_text(text)
         os.environ["CAPFLOW_HOME"] = str(self.root)
         os.environ["DAGSTER_HOME"] = str(self.dagster)
         return self
@@ -75,15 +97,18 @@ def shipped(name: str) -> Path:
     return inside if inside.exists() else package.parent / name
 
 
-def dagster_yaml(postgres_url: str | None) -> str:
-    """The instance configuration as text: SQLite unless a PostgreSQL URL is given.
+def dagster_yaml(postgres_url: str | None, compute_logs: str | None = None) -> str:
+    """The instance configuration as text: SQLite unless a PostgreSQL URL is given, steps' output in a bucket if named.
 
     Raises:
-        CapflowError: the URL names no driver, or another than psycopg2, which dagster-postgres installs.
+        CapflowError: the URL names no driver, or another than psycopg2, which dagster-postgres installs; or the place
+            of the output is no ``s3://bucket/prefix``.
     """
     text = shipped("dagster.yaml").read_text()
-    if not postgres_url:
-        return text
+    return text + (_storage(postgres_url) if postgres_url else "") + (_logs(compute_logs) if compute_logs else "")
+
+
+def _storage(postgres_url: str) -> str:
     if not postgres_url.startswith("postgresql+psycopg2://"):
         raise CapflowError(
             "CAPFLOW_POSTGRES_URL cannot be used",
@@ -91,4 +116,11 @@ def dagster_yaml(postgres_url: str | None) -> str:
             came=postgres_url.split("://")[0] + "://…",
             do="name the driver in the URL; plain postgresql:// means another driver since SQLAlchemy 2.1",
         )
-    return text + POSTGRES_STORAGE
+    return POSTGRES_STORAGE
+
+
+def _logs(place: str) -> str:
+    found = PLACE.fullmatch(place)
+    if found is None:
+        raise CapflowError("CAPFLOW_COMPUTE_LOGS cannot be used", expected="s3://bucket/prefix", came=repr(place))
+    return COMPUTE_LOGS.format(bucket=found[1], prefix=found[2])

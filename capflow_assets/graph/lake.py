@@ -79,6 +79,16 @@ class Lake:
         """How many rows the newest version has; read from the table's log where the log says it."""
         return int(self._opened(customer, table).to_pyarrow_dataset().count_rows())
 
+    def size_bytes(self, customer: str, table: str) -> int | None:
+        """The stored bytes of the newest version, None where there is none; read from the table's log."""
+        import pyarrow as pa
+
+        if not self.exists(customer, table):
+            return None
+
+        files = pa.table(self._opened(customer, table).get_add_actions(flatten=True))
+        return int(sum(files.column("size_bytes").to_pylist()))
+
     def write(self, frame: DataFrame, customer: str, table: str) -> int:
         """Replace a table in one commit and give the new version."""
         path = self.path(customer, table)

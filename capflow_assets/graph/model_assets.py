@@ -37,7 +37,7 @@ def model_asset(stages: Stages, spec: ModelSpec, deploy: Callable[[Engine], Depl
         can_subset=True,
         backfill_policy=dg.BackfillPolicy.multi_run(MODELS_COHORT),
         config_schema=config_schema(spec),
-        required_resource_keys={"pyspark"},
+        required_resource_keys={"pyspark", "step_launcher"},
     )
     def model(context: dg.AssetExecutionContext):  # type: ignore[no-untyped-def]
         deployment = deploy(context.resources.pyspark)

@@ -94,6 +94,11 @@ class Server:
 
         return self.wait(over, seconds)
 
+    def runs_of(self, backfill: str) -> list[str]:
+        """The ids of the runs that a backfill has launched so far."""
+        found = self.ask(BACKFILL_STATUS, id=backfill)["partitionBackfillOrError"]
+        return [run["runId"] for run in found["runs"]]
+
     def partitions(self, asset: str) -> dict[str, list[str]]:
         """The customers of an asset by the state that the page shows: ``materialized``, ``failed`` …"""
         found = self.ask(PARTITIONS, key={"path": asset.split("/")})["assetNodeOrError"]["assetPartitionStatuses"]

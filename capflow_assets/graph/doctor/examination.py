@@ -1,0 +1,73 @@
+"""All checks, one after another: each has its time, and one that fails keeps none of the others from being made."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import NamedTuple
+
+from capflow_assets.errors import CapflowError
+from capflow_assets.graph.doctor.case import Case, Checks, Found, State, broken, first_line, harmless, told
+
+COLUMNS = ("check", "state", "found", "to_do")
+ORDER = ("configuration", "versions", "services", "lake", "sources", "permissions", "clock", "machine", "daemon")
+Check = Callable[[Case], Checks]
+
+
+class Result(NamedTuple):
+    """One line of the report, with the columns of ``COLUMNS``."""
+
+    check: str
+    state: State
+    found: str
+    to_do: str
+
+
+def checks() -> dict[str, Check]:
+    """Every check by name: the area, which is the file's name, and the function's."""
+    package = __package__ or ""
+    names = [info.name for info in iter_modules(import_module(package).__path__)]
+    names.sort(key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name))
+    modules = {name: import_module(f"{package}.{name}") for name in names}
+    return {
+        f"{area}.{check.__name__}": check for area, module in modules.items() for check in getattr(module, "CHECKS", ())
+    }
+
+
+def examine(case: Case, watch: Callable[[str], None] = lambda name: None, pattern: str = "*") -> Iterator[Result]:
+    """The results of all checks (or of those whose name fits ``pattern``) as they come.
+
+    ``watch`` is told the name of each check before it is made.
+    """
+    for name, check in checks().items():
+        if not fnmatchcase(name, pattern):
+            continue
+        watch(name)
+        for found in _within_its_time(check, case):
+            shown = (harmless(text, case.environment) for text in (found.found, found.to_do))
+            yield Result(name, found.state, *shown)
+
+
+def _within_its_time(check: Check, case: Case) -> list[Found]:
+    """What a check finds. Its error is a finding, and so is its silence; a thread that hangs is left behind."""
+    said: list[Found] = []
+
+    def run() -> None:
+        try:
+            said.extend(iter(check(case)))
+        except CapflowError as error:
+            said.append(broken(*told(error)))
+        except Exception as error:
+            said.append(broken(first_line(error), "mend that, then ask again"))
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(case.check_seconds)
+    results = list(said)
+    if thread.is_alive():
+        do = "see whether the other side is up and whether the network lets this machine through"
+        results.append(broken(f"no answer within {case.check_seconds:g} s", do))
+    return results

@@ -1,0 +1,121 @@
+"""Where customers' tables come from: something is there, and what is needed to open it is set. No row is read."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from capflow_assets.customers import Customer
+from capflow_assets.errors import CapflowError
+from capflow_assets.graph.doctor.case import Case, Checks, broken, first_line, ok, skipped
+from capflow_assets.graph.doctor.reach import aws, refusal
+
+PORTS = {"postgresql": 5432, "mysql": 3306, "mariadb": 3306, "mongodb": 27017, "mssql": 1433, "oracle": 1521}
+AT_ONCE = 8
+SHARE_OF_TIME = 0.6
+
+
+def variables(case: Case) -> Checks:
+    """The variables that customers' sources name for credentials are set."""
+    named = 0
+    for customer in _readable(case):
+        for table, source in customer.tables.items():
+            for name in _named(source.options):
+                named += 1
+                if not case.environment.get(name):
+                    do = "set it for every process that runs this customer, the daemon's too"
+                    yield broken(f"{customer.name}, {table}: {name} is not set", do)
+    if not named:
+        yield skipped("no source names a variable")
+    else:
+        yield ok(f"{named} looked up")
+
+
+def reachable(case: Case) -> Checks:
+    """Every declared table's files are there, or its server answers."""
+    wanted = [(customer, table) for customer in _readable(case) for table in customer.tables]
+    if not wanted:
+        yield skipped("no customer's file can be read: see configuration.customers")
+        return
+    until = time.monotonic() + SHARE_OF_TIME * case.check_seconds
+
+    def absence(each: tuple[Customer, str]) -> str | None:
+        return _absence(case, *each) if time.monotonic() < until else None
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        found = list(pool.map(absence, wanted))
+    for (customer, table), why in zip(wanted, found, strict=True):
+        if why:
+            do = "see whether the export ran; mend location in the customer's TOML"
+            yield broken(f"{customer.name}, {table}: {why}", do)
+    if found.count(""):
+        yield ok(f"{found.count('')} of {len(wanted)} tables are there")
+    if found.count(None):
+        yield skipped(f"no time for {found.count(None)} of {len(wanted)} tables; --customer looks at one customer's")
+
+
+def _readable(case: Case) -> Iterator[Customer]:
+    """The customers whose files are right; configuration.customers tells of the others."""
+    for name in case.customers:
+        try:
+            yield case.deployment.customer(name)
+        except CapflowError:
+            continue
+
+
+def _named(options: Any) -> Iterator[str]:
+    """The variables in options: ``{ env = "NAME" }``, however deep.
+
+    >>> list(_named({"user": "ann", "password": {"env": "PASSWORD"}, "more": [{"env": "OTHER"}]}))
+    ['PASSWORD', 'OTHER']
+    """
+    if isinstance(options, Mapping):
+        if set(options) == {"env"} and isinstance(options["env"], str):
+            yield options["env"]
+        else:
+            for value in options.values():
+                yield from _named(value)
+    elif isinstance(options, list):
+        for value in options:
+            yield from _named(value)
+
+
+def _absence(case: Case, customer: Customer, table: str) -> str:
+    """Why a table cannot be opened; empty where something is there."""
+    try:
+        location = customer.location(table)
+        if location.startswith("s3://"):
+            return "" if _in_bucket(case, location) else f"nothing at {location}"
+        if "://" in location:
+            return _unanswered(location, case.connect_seconds)
+        path = Path(location)
+        there = path.exists() or any(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+        return "" if there else f"nothing at {location}"
+    except Exception as error:
+        return first_line(error)
+
+
+def _in_bucket(case: Case, location: str) -> bool:
+    """Whether a key, a folder or the fixed beginning of a glob is there."""
+    bucket, _, key = location.removeprefix("s3://").partition("/")
+    fixed = re.split(r"[*?\[]", key)[0]
+    found = aws(case, "s3").list_objects_v2(Bucket=bucket, Prefix=fixed, MaxKeys=100).get("Contents", [])
+    names = [each["Key"] for each in found]
+    return any(fixed != key or name == key or name.startswith(f"{key.rstrip('/')}/") for name in names)
+
+
+def _unanswered(location: str, seconds: float) -> str:
+    """Why a server (of several, the first) does not answer; one whose port is not known is left to the run."""
+    parts = urlsplit(location)
+    first = urlsplit(f"//{parts.netloc.split(',')[0]}")
+    known = None if parts.scheme.endswith("+srv") else PORTS.get(parts.scheme.split("+")[0])
+    port = first.port or known
+    return refusal(first.hostname, port, seconds) if first.hostname and port else ""
+
+
+CHECKS = (variables, reachable)

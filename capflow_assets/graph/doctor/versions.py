@@ -1,0 +1,58 @@
+"""Python and the packages on this side, against what CapFlow asks for."""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+
+from capflow_assets.graph.doctor.case import Case, Checks, broken, ok, skipped
+
+PACKAGE = "capflow-assets"
+INSTALL = "install again with the constraints file: pip install -c constraints.txt capflow-assets"
+
+
+def python(case: Case) -> Checks:
+    """Python is one that CapFlow runs on."""
+    from packaging.specifiers import SpecifierSet
+
+    try:
+        asked = metadata.metadata(PACKAGE)["Requires-Python"] or ""
+    except metadata.PackageNotFoundError:
+        yield skipped(f"{PACKAGE} is not installed as a package, so it says nothing of versions")
+        return
+    found = f"{platform.python_version()}, asked for {asked}"
+    fits = SpecifierSet(asked).contains(platform.python_version())
+    yield ok(found) if fits else broken(found, "make the virtual environment with one of those")
+
+
+def packages(case: Case) -> Checks:
+    """Installed packages are those that CapFlow pins."""
+    from packaging.requirements import Requirement
+
+    try:
+        asked = [Requirement(line) for line in metadata.requires(PACKAGE) or []]
+    except metadata.PackageNotFoundError:
+        yield skipped(f"{PACKAGE} is not installed as a package, so it pins nothing")
+        return
+    wanted = [each for each in asked if each.marker is None or each.marker.evaluate({"extra": ""})]
+    problems = []
+    for each in wanted:
+        version = installed(each.name)
+        if version is None:
+            problems.append(broken(f"{each.name} is not installed", INSTALL))
+        elif not each.specifier.contains(version, prereleases=True):
+            problems.append(broken(f"{each.name} is {version}, asked for {each.specifier}", INSTALL))
+    if installed("databricks-connect"):
+        problems.append(broken("databricks-connect is installed over pyspark", "pip uninstall databricks-connect"))
+    yield from problems or [ok(f"all {len(wanted)} fit, CapFlow Assets {metadata.version(PACKAGE)}")]
+
+
+def installed(name: str) -> str | None:
+    """The version of a package that is installed here, None where it is not."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+CHECKS = (python, packages)

@@ -1,0 +1,338 @@
+"""Steps as Databricks runs: our launcher on dagster-databricks', mending what a fleet of customers needs mended.
+
+| the stock launcher | here |
+|---|---|
+| stages on DBFS; needs a global ``sc`` | a Unity Catalog volume or DBFS; dedicated, standard and serverless compute |
+| ships the one partition of a run | ships every customer of the cohort, and the TOML files of those customers alone |
+| zips the code for each step | a wheel named after its contents, uploaded once per version of the code |
+| pickles both ways | JSON of Dagster's named types both ways |
+| two calls a poll, and five more while there are no events | one call a poll, and pauses that grow with the run |
+| leaves staged files behind | removes what it staged |
+
+What is trusted: the staging folder holds the code and the step, so who can write there can run as the step does; keep
+it writable for the submitting identity alone (``capflow doctor`` looks). What comes back is data: no pickle is read,
+only Dagster's own event types are made of it, only lines that carry this submission's token and run are taken. The step
+itself is read by the cluster only if it has the SHA-256 that the submitted run names.
+"""
+
+import hashlib
+import json
+import secrets
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+from dagster._core.definitions.metadata import MetadataValue
+from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
+from dagster._core.errors import raise_execution_interrupts
+from dagster._core.events import DagsterEvent, DagsterEventType, EngineEventData
+from dagster._core.events.log import EventLogEntry
+from dagster._core.execution.context.system import StepExecutionContext
+from dagster._core.execution.plan.execute_step import core_dagster_event_sequence_for_step
+from dagster._serdes import deserialize_value, serialize_value
+from dagster_databricks import DatabricksPySparkStepLauncher
+
+from capflow_assets.errors import CapflowError
+from capflow_assets.graph.code_wheel import code_wheel
+from capflow_assets.graph.databricks_run import ComputeError, DatabricksRun, Submission, reached
+from capflow_assets.graph.databricks_settings import Settings
+from capflow_assets.graph.deployment import Deployment
+from capflow_assets.graph.partitions import CUSTOMERS
+from capflow_assets.graph.remote_step import EVENTS_FILE, STEP_FILE
+from capflow_assets.graph.staging import Staging, staging_of
+
+CODE = ("capflow_assets.definitions", "defs")
+# The longer a run has taken, the longer the pause to the next look: a twentieth of it, up to ten times the first.
+POLL_SHARE = 0.05
+POLL_GROWTH = 10
+# How many looks without news until the run's own state is asked for.
+STATE_EVERY = 5
+SDK_PATIENCE_S = 2
+
+
+class StepLauncher(DatabricksPySparkStepLauncher):
+    """Launches a step on the compute that the settings name for it, or leaves it in the orchestrator.
+
+    One step is one run, whatever the number of its customers. Who calls is the SDK's to find out, from the environment.
+    """
+
+    def __init__(self, settings: Settings, deployment: Deployment, host: str) -> None:
+        with warnings.catch_warnings():
+            # Superseded by Pipes, without a plan to remove it; see the deployment's page for why not Pipes.
+            warnings.simplefilter("ignore")
+            super().__init__(
+                run_config={},
+                permissions={},
+                databricks_host=host,
+                secrets_to_env_variables=[],
+                staging_prefix="/unused",
+                wait_for_logs=False,
+                max_completion_wait_time_seconds=int(settings.longest_hours * 3600),
+                poll_interval_sec=settings.poll_seconds,  # type: ignore[arg-type]
+                local_dagster_job_package_path="unused",
+            )
+        self.settings, self.deployment = settings, deployment
+
+    def launch_step(self, step_context: StepExecutionContext) -> Iterator[DagsterEvent]:
+        """Submit the step, hand on its events as they come, and leave nothing behind.
+
+        Raises:
+            dagster.RetryRequested: the compute failed, not the work, and there are tries left.
+            dagster.Failure: the step could not be brought to its end; the reason says what to do.
+        """
+        work = step_context.op_def.name.removesuffix("_model")
+        chosen = self.settings.compute_of(work)
+        if chosen is None:
+            yield from core_dagster_event_sequence_for_step(step_context)
+            return
+        name, compute = chosen
+        customers = customers_of(step_context)
+        client = self._client()
+        staging = staging_of(client, self.settings.staging)
+        submission = Submission(
+            name=f"{work} of {_listed(customers)}",
+            folder=f"runs/{step_context.run_id}/{step_context.step.key}-{secrets.token_hex(8)}",
+            compute_name=name,
+            compute=compute,
+            customers=customers,
+            tags=cost_tags(step_context.dagster_run.tags),
+        )
+        try:
+            run = self._submitted(step_context, client, staging, submission)
+            yield from self._followed(step_context, staging, submission, run)
+        except ComputeError as failure:
+            tries = self.settings.retries
+            if step_context.previous_attempt_count >= tries:
+                raise dg.Failure(str(failure), allow_retries=False) from None
+            step_context.log.warning(f"{failure}\n  A new try follows; {tries} are allowed (retries).")
+            raise dg.RetryRequested(max_retries=tries, seconds_to_wait=self.settings.poll_seconds) from failure
+        except CapflowError as error:
+            raise dg.Failure(str(error), allow_retries=False) from None
+
+    def _client(self) -> Any:
+        """The stock launcher's client, but for its patience: how long a call is tried again is the settings' to say."""
+        from databricks.sdk import WorkspaceClient
+
+        config = self.databricks_runner.client.workspace_client.config.copy()
+        config.retry_timeout_seconds = SDK_PATIENCE_S
+        return WorkspaceClient(config=config)
+
+    def _submitted(
+        self, step_context: StepExecutionContext, client: Any, staging: Staging, submission: Submission
+    ) -> DatabricksRun:
+        wheel = code_wheel()
+        library = f"code/{wheel.name}"
+        if not reached(lambda: staging.has(library), self.settings):
+            reached(lambda: staging.put(library, wheel.content), self.settings)
+            step_context.log.info(f"Uploaded {wheel.name}, {len(wheel.content):,} bytes")
+        step = json.dumps(self._step(step_context, submission)).encode()
+        reached(lambda: staging.put(f"{submission.folder}/{STEP_FILE}", step), self.settings)
+        return DatabricksRun.submit(
+            client,
+            self.settings,
+            submission,
+            library=staging.library(library),
+            arguments=[staging.mounted(submission.folder), hashlib.sha256(step).hexdigest()],
+            size_bytes=lambda: self.deployment.stored_bytes(submission.customers),
+        )
+
+    def _step(self, step_context: StepExecutionContext, submission: Submission) -> dict[str, Any]:
+        """Everything that the other side is told, as JSON."""
+        module, attribute = CODE
+        repository = ReconstructableRepository.for_module(module, attribute, working_directory=None)
+        run = step_context.dagster_run
+        parts = {
+            "run_config": step_context.run_config,
+            "dagster_run": run,
+            "retry_mode": step_context.retry_mode,
+            "step_key": step_context.step.key,
+            "recon_job": ReconstructableJob(repository, run.job_name),
+            "known_state": step_context.get_known_state(),
+        }
+        home = self.deployment.home
+        files = {name: home.customers / f"{name}.toml" for name in submission.customers}
+        return {
+            "step": serialize_value(parts),  # type: ignore[arg-type]
+            "token": submission.token,
+            "partitions": {str(CUSTOMERS.name): list(submission.customers)},
+            "customers": {name: file.read_text(encoding="utf-8") for name, file in files.items() if file.exists()},
+            "environment": self.environment(),
+            "secrets": {variable: secret.model_dump() for variable, secret in self.settings.secrets.items()},
+        }
+
+    def environment(self) -> dict[str, str]:
+        """The variables of the step's process, secrets apart.
+
+        Raises:
+            CapflowError: the cluster could not reach the lake or MLflow, or MLflow's address holds a password.
+        """
+        home, given = self.deployment.home, self.settings.environment
+        variables = {"CAPFLOW_ENGINE": "cluster", "CAPFLOW_LAKE": home.lake, "MLFLOW_TRACKING_URI": home.mlflow_uri}
+        variables = {name: value for name, value in variables.items() if name not in self.settings.secrets} | given
+        here = is_loopback(self.databricks_host)
+        lake, mlflow = variables.get("CAPFLOW_LAKE", "s3://"), variables.get("MLFLOW_TRACKING_URI", "http://")
+        if not here and not lake.startswith(("s3://", "/Volumes/")):
+            do = "set CAPFLOW_LAKE to s3://bucket/prefix"
+            raise CapflowError("The cluster cannot reach the lake", expected="s3://…", came=lake, do=do)
+        if not here and mlflow.startswith(("sqlite:", "file:")):
+            do = "run mlflow server and set MLFLOW_TRACKING_URI to its address, or to databricks"
+            raise CapflowError("The cluster cannot reach MLflow", expected="http(s)://…", came="a local file", do=do)
+        if "@" in mlflow.partition("://")[2]:
+            do = "keep it in a secret scope: [secrets] MLFLOW_TRACKING_URI = { scope = …, key = … }"
+            raise CapflowError("MLflow's address holds a password, which would be staged as plain text", do=do)
+        return variables
+
+    def _followed(
+        self, step_context: StepExecutionContext, staging: Staging, submission: Submission, run: DatabricksRun
+    ) -> Iterator[DagsterEvent]:
+        events = Events(staging, submission)
+        try:
+            with raise_execution_interrupts():
+                yield self._waiting(step_context, run)
+                for entry in self._entries(step_context, events, run):
+                    step_context.instance.handle_new_event(entry)
+                    if entry.is_dagster_event:
+                        yield entry.get_dagster_event()
+        except BaseException:
+            if not events.closed:
+                run.cancel(step_context.log.warning)
+            raise
+        finally:
+            _clean(step_context, staging, submission, events)
+        for name in ("stdout", "stderr"):
+            if events.last.get(name):
+                step_context.log.info(f"{name} of Databricks run {run.run_id}:\n{events.last[name]}")
+        step_context.log.info(f"Databricks run {run.run_id} completed.")
+
+    def _entries(
+        self, step_context: StepExecutionContext, events: "Events", run: DatabricksRun
+    ) -> Iterator[EventLogEntry]:
+        """The step's events until it says that there are no more.
+
+        Raises:
+            ComputeError: the run never began, or its compute ended before the step did.
+            CapflowError: the run was stopped, or the step broke outside of what Dagster runs.
+        """
+        began, quiet = time.monotonic(), 0
+        while True:
+            elapsed = time.monotonic() - began
+            first = self.settings.poll_seconds
+            time.sleep(min(max(first, POLL_SHARE * elapsed), POLL_GROWTH * first))
+            ended = None
+            if not run.running or quiet >= STATE_EVERY:
+                ended, quiet = run.look(elapsed), 0
+                if not run.running and not ended:
+                    continue
+            found = reached(events.read, self.settings, run.url)
+            yield from (entry for entry in found if entry.run_id == step_context.run_id)
+            if events.closed and events.last.get("error"):
+                what = f"The step broke on Databricks before its end ({run.url})"
+                raise CapflowError(what, came=events.last["error"])
+            if events.closed:
+                return
+            if ended:
+                raise ended
+            quiet = 0 if found else quiet + 1
+
+    @staticmethod
+    def _waiting(step_context: StepExecutionContext, run: DatabricksRun) -> DagsterEvent:
+        metadata: dict[str, Any] = {"databricks_run_id": run.run_id, "compute": run.compute_name}
+        if run.url:
+            metadata["databricks_run_url"] = MetadataValue.url(run.url)
+        return DagsterEvent.from_step(
+            event_type=DagsterEventType.ENGINE_EVENT,
+            step_context=step_context,
+            message=f"Waiting for Databricks run {run.run_id} on {run.compute_name}.",
+            event_specific_data=EngineEventData(metadata=metadata),
+        )
+
+
+class Events:
+    """The events that a step has written so far, read from where the last look ended."""
+
+    def __init__(self, staging: Staging, submission: Submission) -> None:
+        self._staging, self._submission = staging, submission
+        self._segment, self._offset = 1, 0
+        self.last: Mapping[str, str] = {}
+        self.closed = False
+
+    @property
+    def files(self) -> list[str]:
+        """The files that there are by now."""
+        return [f"{self._submission.folder}/{EVENTS_FILE.format(number)}" for number in range(1, self._segment + 1)]
+
+    def read(self) -> list[EventLogEntry]:
+        """The entries that are new."""
+        entries: list[EventLogEntry] = []
+        while True:
+            content = self._staging.read(self.files[-1], self._offset)
+            whole = content[: content.rfind(b"\n") + 1]
+            self._offset += len(whole)
+            segment = self._segment
+            for line in whole.splitlines():
+                entries += self._taken(json.loads(line))
+            if self._segment == segment:
+                return entries
+
+    def _taken(self, line: Mapping[str, Any]) -> Sequence[EventLogEntry]:
+        if line.get("token") != self._submission.token:
+            return ()
+        if "next" in line:
+            self._segment, self._offset = int(line["next"]), 0
+        elif "closed" in line:
+            self.closed, self.last = True, line["closed"]
+        elif "event" in line:
+            return (deserialize_value(line["event"], EventLogEntry),)
+        return ()
+
+
+def launcher(settings: Settings, deployment: Deployment, environment: Mapping[str, str]) -> StepLauncher:
+    """The launcher of a deployment.
+
+    Raises:
+        CapflowError: ``DATABRICKS_HOST`` is not set.
+    """
+    host = environment.get("DATABRICKS_HOST")
+    if not host:
+        do = "set DATABRICKS_HOST and DATABRICKS_TOKEN (or DATABRICKS_CLIENT_ID and DATABRICKS_CLIENT_SECRET)"
+        raise CapflowError("CAPFLOW_DATABRICKS is set, but no workspace is named", expected="DATABRICKS_HOST", do=do)
+    return StepLauncher(settings, deployment, host)
+
+
+def customers_of(step_context: StepExecutionContext) -> tuple[str, ...]:
+    """The customers of a run: its partition, or those of its range in the order in which they were onboarded."""
+    window = step_context.partition_key_range
+    if window.start == window.end:
+        return (window.start,)
+    with dg.partition_loading_context(dynamic_partitions_store=step_context.instance):
+        return tuple(CUSTOMERS.get_partition_keys_in_range(window))
+
+
+def cost_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """The run's tags that the bill is told.
+
+    >>> cost_tags({"cost/center": "crm", "dagster/partition": "acme"})
+    {'cost/center': 'crm'}
+    """
+    return {name: value for name, value in tags.items() if name.startswith("cost/")}
+
+
+def is_loopback(host: str) -> bool:
+    """Whether the workspace is a server on this machine, which can reach this machine's files."""
+    from urllib.parse import urlsplit
+
+    return urlsplit(host if "://" in host else f"//{host}").hostname in ("127.0.0.1", "localhost", "::1")
+
+
+def _listed(customers: Sequence[str]) -> str:
+    return ", ".join(customers) if len(customers) <= 3 else f"{len(customers)} customers"
+
+
+def _clean(step_context: StepExecutionContext, staging: Staging, submission: Submission, events: Events) -> None:
+    remove: Callable[..., None] = staging.remove
+    try:
+        remove(submission.folder, [f"{submission.folder}/{STEP_FILE}", *events.files])
+    except Exception as error:  # what was staged is small; the step's outcome matters more
+        step_context.log.warning(f"What was staged at {submission.folder} could not be removed: {error}")

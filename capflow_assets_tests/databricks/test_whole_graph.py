@@ -1,0 +1,86 @@
+"""The whole graph of a small world on Databricks (Spark on a JVM) equals the embedded one, table by table."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from capflow_assets.simulation.brand import tiny
+from capflow_assets.simulation.files import write
+from capflow_assets.simulation.world import simulate
+from capflow_assets_tests.databricks.steps import COMPUTE, environment, settings
+from capflow_assets_tests.databricks.workspace import LocalWorkspace
+from capflow_assets_tests.homes import TestHome
+
+MODELS = {
+    "models": {
+        "purchase_propensity": {"rounds": 20, "moments": 3},
+        "lifetime_value": {"moments": 2},
+        "rfm_segments": {"horizon_days": 60},
+    }
+}
+# Names and times of a run, which no two runs share.
+OWN = {"model_version", "trained_at", "run_id", "scored_at"}
+
+
+@pytest.fixture(scope="module")
+def homes(spark_workspace: LocalWorkspace, tmp_path_factory: pytest.TempPathFactory) -> tuple[TestHome, TestHome]:
+    """The same customer in two homes: one ran embedded, every step of the other on a cluster."""
+    folder = tmp_path_factory.mktemp("whole")
+    toml = write(simulate(tiny("acme", seed=4, users=200, days=260)), folder / "files", settings=MODELS)
+    here, there = TestHome(folder / "here"), TestHome(folder / "there")
+    for home in (here, there):
+        home.ok("onboard", str(toml))
+    here.ok("run", "acme")
+    file = settings(folder, runs_on={"*": "dedicated"}, compute=COMPUTE)
+    with environment(
+        CAPFLOW_DATABRICKS=str(file), DATABRICKS_HOST=spark_workspace.url, DATABRICKS_TOKEN=spark_workspace.token
+    ):
+        there.ok("run", "acme")
+    return here, there
+
+
+def tables(home: TestHome) -> list[str]:
+    lake = home.root / "lake" / "acme"
+    found = (path.parent.relative_to(lake) for path in lake.glob("*/*/_delta_log"))
+    return sorted("/".join(path.parts) for path in found)
+
+
+def same(one: Any, other: Any) -> bool:
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-9) or (math.isnan(one) and math.isnan(other))
+    return bool(one == other)
+
+
+def test_every_table_is_equal(homes: tuple[TestHome, TestHome]) -> None:
+    here, there = homes
+    assert tables(here) == tables(there)
+    assert {"raw/bills", "clean/line_items", "validation/report", "features/rfm"} <= set(tables(here))
+    assert any(table.startswith("predictions/") for table in tables(here))
+    for table in tables(here):
+        ours, theirs = (sorted(home.rows(table, "acme"), key=repr) for home in homes)
+        assert len(ours) == len(theirs), table
+        for one, other in zip(ours, theirs, strict=True):
+            different = [name for name in one if name not in OWN and not same(one[name], other[name])]
+            assert not different, (table, different, one, other)
+
+
+def test_the_models_end_alike(homes: tuple[TestHome, TestHome]) -> None:
+    columns = ("status", "metric", "value", "baseline", "reason")
+    ours, theirs = ({m: [row.get(c) for c in columns] for m, row in home.status("acme").items()} for home in homes)
+    assert ours == theirs
+
+
+def test_each_step_was_one_run(homes: tuple[TestHome, TestHome], spark_workspace: LocalWorkspace) -> None:
+    models = len(homes[0].status("acme"))
+    names = [run.name for run in spark_workspace.jobs.runs.values()]
+    names = [name for name in names if "acme" in name]
+    assert len(names) == 1 + models, names
+
+
+def test_what_was_staged_is_gone(homes: tuple[TestHome, TestHome], spark_workspace: LocalWorkspace) -> None:
+    staged = spark_workspace.storage.place("/Volumes/main/capflow/staging")
+    assert not list(Path(staged).glob("runs/*/*/*"))

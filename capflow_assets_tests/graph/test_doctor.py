@@ -1,0 +1,421 @@
+"""`capflow doctor` on this machine: what is right is left alone, what is broken is found, told and never costs long."""
+
+from __future__ import annotations
+
+import csv
+import http.server
+import io
+import json
+import os
+import re
+import shutil
+import socket
+import threading
+import time
+from collections import namedtuple
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import ModuleType
+
+import dagster as dg
+import pytest
+from pydantic import BaseModel
+
+import capflow_assets
+from capflow_assets.definitions import SOURCES, STAGES
+from capflow_assets.graph import doctor
+from capflow_assets.graph.build import deployment
+from capflow_assets.graph.doctor import configuration
+from capflow_assets.graph.doctor.case import broken, ok
+from capflow_assets.graph.doctor.examination import _within_its_time
+from capflow_assets.graph.doctor.sources import _unanswered
+from capflow_assets.graph.home import Home
+from capflow_assets.simulation.brand import tiny
+from capflow_assets.simulation.files import write
+from capflow_assets.simulation.world import simulate
+from capflow_assets_tests.homes import TestHome
+
+Usage = namedtuple("Usage", "total used free")
+SET = re.compile(r"CAPFLOW_|AWS_|MLFLOW_|DATABRICKS_|DAGSTER_HOME|.*_PROXY$", re.IGNORECASE)
+
+
+@pytest.fixture(autouse=True)
+def _bare_environment(monkeypatch):
+    for name in list(os.environ):
+        if SET.match(name):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("DAGSTER_HOME", "")  # so that it is put back after a check that sets it
+
+
+@pytest.fixture(scope="module")
+def onboarded(tmp_path_factory) -> Path:
+    """The folder of ``home`` as it is made once."""
+    folder = tmp_path_factory.mktemp("onboarded")
+    toml = write(simulate(tiny("shop", seed=3, users=30, sends=("bills",))), folder / "files")
+    TestHome(folder / "home").ok("onboard", str(toml))
+    return folder
+
+
+@pytest.fixture
+def home(onboarded, tmp_path) -> TestHome:
+    """A home with one customer, ``shop``, whose files lie beside it."""
+    shutil.copytree(onboarded, tmp_path, dirs_exist_ok=True)
+    file = tmp_path / "home" / "customers" / "shop.toml"
+    file.write_text(file.read_text().replace(str(onboarded), str(tmp_path)))
+    return TestHome(tmp_path / "home")
+
+
+def examined(root: Path, pattern: str = "*", customer: str | None = None, **given) -> list[doctor.Result]:
+    place = Home.of(root)
+    case = doctor.Case(place, lambda: deployment(STAGES, SOURCES, home=place), customer, connect_seconds=1, **given)
+    return list(doctor.examine(case, pattern=pattern))
+
+
+def only(results: list[doctor.Result], state: str | None = None) -> doctor.Result:
+    chosen = [result for result in results if state in (None, result.state)]
+    assert len(chosen) == 1, results
+    return chosen[0]
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def test_the_table_in_the_docstring_names_every_check():
+    named = re.findall(r"^\| ``([a-z_]+\.[a-z_0-9]+)`` \|", doctor.__doc__ or "", re.MULTILINE)
+    assert sorted(named) == sorted(doctor.checks())
+    assert len(named) == len(set(named))
+
+
+def test_every_variable_that_the_package_reads_is_known():
+    package = Path(capflow_assets.__file__).parent
+    named = {
+        name for file in package.rglob("*.py") for name in re.findall(r"\bCAPFLOW_[A-Z_]*[A-Z]\b", file.read_text())
+    }
+    assert named - {"CAPFLOW_"} <= set(configuration.KNOWN)
+
+
+def test_a_good_home_has_nothing_broken_and_is_left_as_it_was(home):
+    before = sorted(path for path in home.root.rglob("*") if path.name != "dagster.yaml")
+    said = home.capflow("doctor", "--format", "json")
+    rows = json.loads(said.out)
+    assert said.code == 0, [row for row in rows if row["state"] == "broken"]
+    assert {row["check"] for row in rows} == set(doctor.checks())
+    assert all(set(row) == set(doctor.COLUMNS) for row in rows)
+    assert all(row["to_do"] for row in rows if row["state"] in ("warning", "broken"))
+    by_check = {row["check"]: row for row in rows}
+    assert by_check["configuration.customers"]["found"] == "1 of 1 files are right"
+    assert by_check["sources.reachable"]["found"] == "1 of 1 tables are there"
+    assert by_check["lake.delta"]["state"] == "ok"
+    assert "computed in" in by_check["services.engine"]["found"]
+    assert sorted(path for path in home.root.rglob("*") if path.name != "dagster.yaml") == before
+
+
+def test_a_home_that_is_not_there_is_not_made(tmp_path):
+    results = examined(tmp_path / "a" / "b", "[cl][oa]*")
+    assert not [result for result in results if result.state == "broken"]
+    assert any("is made by the first command" in result.found for result in results)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("root", ["file/home", "/proc/capflow"])
+def test_a_home_that_cannot_be_written_is_told(tmp_path, root):
+    (tmp_path / "file").write_text("")
+    place = tmp_path / root
+    told = only(examined(place, "configuration.home"))
+    assert told.state == "broken"
+    assert str(place) in told.to_do
+    if root.startswith("/"):
+        assert only(examined(place, "lake.reachable")).state == "broken"
+
+
+def test_the_command_ends_with_1_and_tells_what_to_do(home, monkeypatch):
+    monkeypatch.setenv("CAPFLOW_ENGINE", f"sc://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("CAPFLOW_HOMES", "typo")
+    said = home.capflow("doctor", "--format", "csv")
+    assert said.code == 1
+    rows = list(csv.DictReader(io.StringIO(said.out)))
+    assert {row["check"] for row in rows if row["state"] == "warning"} >= {"configuration.variables"}
+    wide = home.capflow("doctor")
+    assert "did you mean CAPFLOW_HOME?" in wide.out
+    assert "to do" in wide.out
+    assert re.search(r"\d+ ok, \d+ warnings?, \d+ broken, \d+ skipped", wide.out)
+
+
+def test_a_narrow_screen_has_what_to_do_below_what_was_found():
+    from rich.console import Console
+
+    results = [doctor.Result("lake.delta", "broken", "it is [red] hot", "cool it")]
+    for width, lines in ((80, ["it is [red] hot", "→ cool it"]), (160, ["it is [red] hot"])):
+        screen = Console(width=width, file=io.StringIO(), force_terminal=False)
+        screen.print(doctor.grid(results, width))
+        text = screen.file.getvalue()
+        assert all(line in text for line in lines)
+        assert max(map(len, text.splitlines())) <= width
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "state", "words"),
+    [
+        ("CAPFLOW_ENGNE", "sail", "warning", "did you mean CAPFLOW_ENGINE?"),
+        ("CAPFLOW_ENGINE", "spark", "broken", "sail, cluster or sc://host:port"),
+        ("CAPFLOW_LAKE", "gs://bucket/x", "broken", "s3://bucket/prefix"),
+        ("DATABRICKS_TOKEN", "dapi123\n", "broken", "begins or ends with a space"),
+        ("MLFLOW_TRACKING_URI", "postgresql://ann:hunter2@db/mlflow", "broken", "names no driver"),
+        ("DAGSTER_HOME", "/elsewhere", "warning", "/elsewhere"),
+    ],
+)
+def test_variables_that_cannot_be_meant(tmp_path, monkeypatch, name, value, state, words):
+    monkeypatch.setenv(name, value)
+    told = only(examined(tmp_path, "configuration.variables"))
+    assert told.state == state
+    assert words in told.found + told.to_do
+    assert "hunter2" not in told.found + told.to_do
+    assert "dapi123" not in told.found + told.to_do
+
+
+@pytest.mark.parametrize(
+    ("url", "lacking"),
+    [
+        ("postgresql://ann:hunter2@db/dagster", "the driver postgresql+psycopg2"),
+        ("postgresql+psycopg2://ann:hunter2@/dagster", "a host"),
+        ("postgresql+psycopg2://ann:hunter2@db", "a database"),
+        ("ann:hunter2@db:none", "no URL"),
+    ],
+)
+def test_a_database_url_that_lacks_something(tmp_path, monkeypatch, url, lacking):
+    monkeypatch.setenv("CAPFLOW_POSTGRES_URL", url)
+    told = only(examined(tmp_path, "configuration.postgres_url"))
+    assert told.state == "broken"
+    assert lacking in told.found
+    assert "hunter2" not in told.found + told.to_do
+
+
+def test_dagsters_file_is_read_as_dagster_reads_it(home, monkeypatch):
+    assert only(examined(home.root, "configuration.dagster")).state == "ok"
+    file = home.root / "dagster" / "dagster.yaml"
+    file.write_text("concurrency:\n  runs:\n    max: 3\n")
+    told = only(examined(home.root, "configuration.dagster"))
+    assert (told.state, 'entry "max" at path root:concurrency:runs' in told.found) == ("broken", True), told
+    file.write_text("a: [1\n")
+    assert "is not YAML" in only(examined(home.root, "configuration.dagster")).found
+    monkeypatch.setenv("CAPFLOW_COMPUTE_LOGS", "bucket")
+    assert "s3://bucket/prefix" in only(examined(home.root, "configuration.dagster")).found
+
+
+def test_bad_customers_are_named_and_the_good_ones_still_looked_at(home):
+    folder = home.root / "customers"
+    good = (folder / "shop.toml").read_text()
+    (folder / "boots.toml").write_text(good.replace('"shop"', '"boots"').replace('source = "', 'source = "un'))
+    (folder / "cafe.toml").write_text("name = ")
+    results = examined(home.root, "configuration.customers")
+    assert [result.state for result in results] == ["broken", "broken", "ok"]
+    assert "tables.bills.source" in results[0].found
+    assert str(folder / "cafe.toml") in results[1].to_do
+    assert results[2].found == "1 of 3 files are right"
+    assert only(examined(home.root, "configuration.customers", customer="shop")).state == "ok"
+    told = only(examined(home.root, "configuration.customers", customer="shp"))
+    assert (told.state, "did you mean 'shop'" in told.to_do) == ("broken", True)
+
+
+def test_a_source_that_is_gone(home):
+    bills = next(path for path in (home.root.parent / "files").rglob("bills*") if path.is_file())
+    bills.rename(bills.with_name("moved"))
+    told = only(examined(home.root, "sources.reachable"))
+    assert (told.state, told.found.startswith("shop, bills: nothing at")) == ("broken", True)
+
+
+def test_a_variable_that_a_source_names_and_nobody_set(home, monkeypatch):
+    class Options(BaseModel):
+        password: dict[str, str]
+
+    shelf = ModuleType("shelf")
+    shelf.Options = Options
+    place = Home.of(home.root)
+    file = home.root / "customers" / "shop.toml"
+    text = re.sub(r"^options = .*\n|^\[tables.bills.options\]\n(.+\n)*", "", file.read_text(), flags=re.MULTILINE)
+    file.write_text(re.sub(r'source = "\w+"', 'source = "shelf"\noptions.password = { env = "SHOP_PASSWORD" }', text))
+    case = doctor.Case(place, lambda: deployment(STAGES, {**SOURCES, "shelf": shelf}, home=place))
+    found = list(doctor.examine(case, pattern="sources.variables"))
+    assert only(found, "broken").found == "shop, bills: SHOP_PASSWORD is not set"
+    monkeypatch.setenv("SHOP_PASSWORD", "planted")
+    assert only(list(doctor.examine(case, pattern="sources.variables"))).state == "ok"
+
+
+def test_a_database_as_a_source_is_knocked_at():
+    port = free_port()
+    assert _unanswered(f"postgresql://127.0.0.1:{port}/crm", 1) == f"nothing listens at 127.0.0.1:{port}"
+    assert _unanswered("dynamodb://eu-west-1/bills", 1) == ""
+    with socket.create_server(("127.0.0.1", port)):
+        assert _unanswered(f"mongodb://127.0.0.1:{port},127.0.0.1:1/crm/bills", 1) == ""
+
+
+@pytest.mark.parametrize(("free", "state"), [(50e9, "ok"), (5e9, "warning"), (0.5e9, "broken")])
+def test_little_disk(tmp_path, free, state):
+    results = examined(tmp_path, "machine.disk", disk_usage=lambda path: Usage(1e12, 1e12 - free, free))
+    assert {result.state for result in results} == {state}
+
+
+def test_a_lake_wants_twice_its_size(tmp_path, monkeypatch):
+    monkeypatch.setattr("capflow_assets.graph.doctor.machine.size_bytes", lambda folder: 30e9)
+    results = examined(tmp_path, "machine.disk", disk_usage=lambda path: Usage(1e12, 0, 50e9))
+    assert any(result.state == "warning" and "60 GB wanted" in result.found for result in results)
+
+
+def test_files_that_everybody_may_write(home):
+    assert only(examined(home.root, "permissions.files")).state == "ok"
+    (home.root / "customers").chmod(0o777)
+    told = only(examined(home.root, "permissions.files"))
+    assert (told.state, told.to_do) == ("warning", f"chmod o-w {home.root / 'customers'}")
+
+
+class Clock(http.server.BaseHTTPRequestHandler):
+    """A server in the shape of MLflow whose version and clock a test sets."""
+
+    version, off = "3.17.0", timedelta()
+
+    def date_time_string(self, timestamp=None):
+        return super().date_time_string((datetime.now(UTC) + self.off).timestamp())
+
+    def do_GET(self):
+        content = self.version.encode() if self.path == "/version" else b"{}"
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch) -> Iterator[type[Clock]]:
+    handler = type("Handler", (Clock,), {})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as listening:
+        threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{listening.server_address[1]}")
+        yield handler
+        listening.shutdown()
+
+
+@pytest.mark.parametrize(("seconds", "state"), [(0, "ok"), (-60, "warning"), (60, "warning"), (1000, "broken")])
+def test_clocks_that_differ(tmp_path, server, seconds, state):
+    server.off = timedelta(seconds=seconds)
+    told = only(examined(tmp_path, "clock.skew"))
+    assert told.state == state
+    assert ("behind" if seconds > 0 else "ahead of" if seconds else "within") in told.found
+
+
+@pytest.mark.parametrize(
+    ("version", "state"), [("3.17.9", "ok"), ("3.16.0", "warning"), ("2.22.0", "broken"), ("hello", "broken")]
+)
+def test_mlflow_servers_of_other_versions(tmp_path, server, version, state):
+    server.version = version
+    assert only(examined(tmp_path, "services.mlflow")).state == state
+
+
+def test_a_server_that_never_answers_costs_seconds(tmp_path, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        begun = time.monotonic()
+        assert only(examined(tmp_path, "services.mlflow")).state == "broken"
+        assert time.monotonic() - begun < 5
+
+
+def test_a_spark_that_never_answers_costs_seconds_and_no_thread(tmp_path, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("CAPFLOW_ENGINE", f"sc://127.0.0.1:{silent.getsockname()[1]}/;token=pl4nted")
+        before = threading.active_count()
+        told = only(examined(tmp_path, "services.engine", check_seconds=4))
+        assert (told.state, "within 3.2 s" in told.found, "pl4nted" in told.found) == ("broken", True, False)
+        assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("check", ["services.engine", "services.dagster", "services.mlflow"])
+def test_a_port_where_nothing_listens(tmp_path, monkeypatch, check):
+    port = free_port()
+    monkeypatch.setenv("CAPFLOW_ENGINE", f"sc://127.0.0.1:{port}")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("CAPFLOW_POSTGRES_URL", f"postgresql+psycopg2://ann:hunter2@127.0.0.1:{port}/dagster")
+    begun = time.monotonic()
+    told = only(examined(tmp_path, check))
+    assert told.state == "broken"
+    assert str(port) in told.found
+    assert told.to_do
+    assert "hunter2" not in told.found + told.to_do
+    assert time.monotonic() - begun < 10
+
+
+def test_a_check_that_fails_or_hangs_is_a_finding(tmp_path):
+    case = doctor.Case(Home.of(tmp_path), lambda: None, check_seconds=0.3)
+
+    def failing(case):
+        yield ok("so far")
+        raise RuntimeError("it fell over\nand more")
+
+    def hanging(case):
+        yield ok("so far")
+        time.sleep(3)
+        yield broken("too late", "")
+
+    assert [found.found for found in _within_its_time(failing, case)] == ["so far", "it fell over"]
+    begun = time.monotonic()
+    assert [found.found for found in _within_its_time(hanging, case)] == ["so far", "no answer within 0.3 s"]
+    assert time.monotonic() - begun < 2
+
+
+def test_code_that_does_not_load_is_a_finding(tmp_path):
+    def deploy():
+        raise ImportError("no module named churn")
+
+    (tmp_path / "customers").mkdir()
+    (tmp_path / "customers" / "shop.toml").write_text("")
+    case = doctor.Case(Home.of(tmp_path), deploy)
+    told = only(list(doctor.examine(case, pattern="configuration.customers")))
+    assert (told.state, told.found) == ("broken", "no module named churn")
+
+
+def test_the_daemons_signs_of_life(home):
+    from dagster._daemon.types import DaemonHeartbeat
+
+    assert "no daemon has ever run" in only(examined(home.root, "daemon.heartbeat")).found
+    now = datetime.now(UTC)
+    with dg.DagsterInstance.from_config(str(home.root / "dagster")) as instance:
+        kinds = instance.get_required_daemon_types()
+        for kind in kinds:
+            instance.add_daemon_heartbeat(DaemonHeartbeat(now.timestamp() - 20, kind, "it", []))
+    assert only(examined(home.root, "daemon.heartbeat")).found.startswith("last sign of life 2")
+    later = only(examined(home.root, "daemon.heartbeat", now=lambda: now + timedelta(hours=2)))
+    assert (later.state, later.found) == ("warning", "no sign of life for 120 minutes")
+    with dg.DagsterInstance.from_config(str(home.root / "dagster")) as instance:
+        instance.add_daemon_heartbeat(DaemonHeartbeat(now.timestamp() - 3600, "SENSOR", "it", []))
+    assert only(examined(home.root, "daemon.heartbeat"), "warning").found == "no sign of life of sensor"
+
+
+def test_sensors_that_are_off_or_failed(home):
+    from dagster._core.remote_origin import (
+        RegisteredCodeLocationOrigin,
+        RemoteInstigatorOrigin,
+        RemoteRepositoryOrigin,
+    )
+    from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, InstigatorType, TickData
+    from dagster._core.scheduler.instigation import TickStatus as Tick
+    from dagster._utils.error import SerializableErrorInfo
+
+    assert only(examined(home.root, "daemon.sensors")).state == "skipped"
+    repository = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("capflow"), "__repository__")
+    with dg.DagsterInstance.from_config(str(home.root / "dagster")) as instance:
+        for name, status in (("onboarding", InstigatorStatus.STOPPED), ("retraining", InstigatorStatus.RUNNING)):
+            origin = RemoteInstigatorOrigin(repository, name)
+            instance.add_instigator_state(InstigatorState(origin, InstigatorType.SENSOR, status))
+        error = SerializableErrorInfo("it lost its way\nand more", [], "ValueError")
+        tick = TickData(
+            origin.get_id(), name, InstigatorType.SENSOR, Tick.FAILURE, 1.0, selector_id=origin.get_selector().get_id(),
+            error=error,
+        )  # fmt: skip
+        instance.create_tick(tick)
+    found = [(result.state, result.found) for result in examined(home.root, "daemon.sensors")]
+    assert sorted(found) == [("warning", "onboarding is off"), ("warning", "retraining failed: it lost its way")]
