@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import argparse
 
-from bench import load, overhead, users
+from bench import databricks, load, overhead, sql, users
 
-BENCHMARKS = {"load": load.run, "overhead": overhead.run, "users": users.run}
+BENCHMARKS = {
+    "databricks": databricks.run,
+    "fleet": databricks.fleet,
+    "load": load.run,
+    "overhead": overhead.run,
+    "sql": sql.run,
+    "users": users.run,
+}
 
 
 def main() -> None:

@@ -48,6 +48,13 @@ class TextFormat(StrEnum):
     json = "json"
 
 
+class Access(StrEnum):
+    """What an identity may do with a customer's data."""
+
+    read = "read"
+    write = "read-write"
+
+
 HomeOption = Annotated[
     Path | None,
     typer.Option("--home", envvar="CAPFLOW_HOME", help="Folder of lake, MLflow and Dagster. [default: .capflow]"),
@@ -287,6 +294,33 @@ def doctor(
     else:
         print_rows([result._asdict() for result in results], COLUMNS, format.value, "capflow doctor")
     raise typer.Exit(1 if any(result.state == "broken" for result in results) else 0)
+
+
+@app.command()
+def policy(
+    context: typer.Context,
+    customer: Annotated[
+        str | None, typer.Argument(help="The customer that an identity may see. [default: the bucket's own policy]")
+    ] = None,
+    access: Annotated[Access, typer.Option("--access", help="What the identity may do.")] = Access.write,
+    kms_key: Annotated[str | None, typer.Option("--kms-key", help="ARN of the key that encrypts the lake.")] = None,
+    compute_logs: Annotated[
+        str | None, typer.Option("--compute-logs", help="s3://bucket/prefix that the output of steps is sent to.")
+    ] = None,
+    home: HomeOption = None,
+) -> None:
+    """Print the AWS policy that lets an identity see one customer of the lake, or the policy of the lake's bucket."""
+    import json
+
+    from capflow_assets.graph.home import Home
+    from capflow_assets.graph.policies import bucket_policy, customer_policy
+
+    lake = Home.of(home or context.obj).lake
+    if customer is None:
+        document = bucket_policy(lake, kms_key)
+    else:
+        document = customer_policy(lake, customer, access.value, kms_key, compute_logs)
+    typer.echo(json.dumps(document, indent=2))
 
 
 @app.command()

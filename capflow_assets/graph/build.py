@@ -39,9 +39,17 @@ def deployment(
     return Deployment(place, stages, sources, engine or Engine(engine=place.engine))
 
 
-def build(stages: Stages, sources: Mapping[str, ModuleType]) -> dg.Definitions:
-    """The whole graph. Reads the environment when work starts, not when this is called."""
+def build(
+    stages: Stages, sources: Mapping[str, ModuleType], launcher: dg.ResourceDefinition | None = None
+) -> dg.Definitions:
+    """The whole graph. Reads the environment when work starts, not when this is called.
+
+    ``launcher`` takes the place of our own step launcher.
+    """
     deploy = partial(deployment, stages, sources)
+    own = dg.ResourceDefinition(
+        lambda _: step_launcher(deploy), description="Runs steps on Databricks where CAPFLOW_DATABRICKS says so."
+    )
     return dg.Definitions(
         assets=[
             customer_tables(stages, deploy),
@@ -50,10 +58,7 @@ def build(stages: Stages, sources: Mapping[str, ModuleType]) -> dg.Definitions:
         sensors=[onboarding_sensor(deploy), retraining_sensor(stages, deploy)],
         resources={
             "pyspark": Engine(engine=dg.EnvVar("CAPFLOW_ENGINE").get_value("sail") or "sail"),
-            "step_launcher": dg.ResourceDefinition(
-                lambda _: step_launcher(deploy),
-                description="Runs steps on Databricks where CAPFLOW_DATABRICKS says so.",
-            ),
+            "step_launcher": launcher or own,
         },
         executor=dg.in_process_executor,
     )

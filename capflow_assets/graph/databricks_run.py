@@ -18,6 +18,8 @@ from capflow_assets.graph.databricks_settings import Existing, New, Serverless, 
 
 TASK = "step"
 TAG_CHARACTERS = 255
+# How long a cancelled run is waited for, so that it writes nothing any more.
+CANCEL_WAIT_S = 30
 ENDED = ("TERMINATED", "TERMINATING", "INTERNAL_ERROR", "SKIPPED")
 Found = TypeVar("Found")
 
@@ -28,10 +30,10 @@ class ComputeError(CapflowError):
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """One step on its way: its name for people, its staging folder, where it runs, and for whom."""
+    """One step on its way: its name for people, what its staged files begin with, where it runs, and for whom."""
 
     name: str
-    folder: str
+    place: str
     compute_name: str
     compute: Existing | Serverless | New
     customers: tuple[str, ...]
@@ -92,6 +94,16 @@ class DatabricksRun:
             return self._too_long(f"{elapsed / 3600:.2f} hours")
         return None
 
+    def stopped(self, elapsed: float) -> CapflowError | None:
+        """The error of a run that was cancelled or ran out of time, for a step that was broken off by just that."""
+        until = time.monotonic() + CANCEL_WAIT_S
+        while time.monotonic() < until:
+            found = self.look(elapsed)
+            if found is not None:
+                return None if isinstance(found, ComputeError) else found
+            time.sleep(self.settings.poll_seconds)
+        return None
+
     def _ended(self, found: Any, how: str) -> CapflowError:
         """The error for a run that ended before its step did."""
         detail = getattr(getattr(found.status, "termination_details", None), "message", "") or ""
@@ -125,9 +137,17 @@ class DatabricksRun:
         return f"\n{text[-3000:]}" if text else ""
 
     def cancel(self, say: Callable[[str], None]) -> None:
-        """Stop the run in Databricks; never raises."""
+        """Stop the run in Databricks and wait a while until it has stopped; never raises."""
+        until = time.monotonic() + CANCEL_WAIT_S
         try:
+            from databricks.sdk.service.jobs import RunLifeCycleState as Life
+
             self.client.jobs.cancel_run(self.run_id)
+            while time.monotonic() < until:
+                state = self.client.jobs.get_run(self.run_id).state
+                if state is None or state.result_state or state.life_cycle_state in (Life.INTERNAL_ERROR, Life.SKIPPED):
+                    return
+                time.sleep(self.settings.poll_seconds)
         except Exception as error:  # the step ends anyway, and the time-out stops the run
             say(f"Databricks run {self.run_id} could not be cancelled, stop it by hand: {self.url} ({error})")
 

@@ -97,6 +97,8 @@ class New(Declared):
     def _one_place(self) -> New:
         if (self.node_type_id is None) == (self.instance_pool_id is None):
             raise ValueError("either node_type_id or instance_pool_id")
+        if self.spot and self.instance_pool_id:
+            raise ValueError("no spot beside instance_pool_id: the pool decides what its instances are")
         if self.max_workers < max(1, self.min_workers):
             raise ValueError(f"max_workers of at least min_workers, which is {self.min_workers}")
         return self

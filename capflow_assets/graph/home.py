@@ -7,6 +7,7 @@
 | ``CAPFLOW_ENGINE`` | ``sail``, ``cluster`` (the cluster's own session) or a Spark Connect URL | ``sail`` |
 | ``CAPFLOW_POSTGRES_URL`` | Dagster's storage, ``postgresql+psycopg2://…`` | SQLite in ``{home}/dagster`` |
 | ``MLFLOW_TRACKING_URI`` | MLflow's server or database | SQLite in ``{home}/mlflow.db`` |
+| ``CAPFLOW_DATABRICKS`` | a TOML of what runs on Databricks, see ``databricks_settings`` | nothing does |
 | ``CAPFLOW_COMPUTE_LOGS`` | what steps print, ``s3://bucket/prefix`` | ``{home}/dagster/storage`` |
 | ``CAPFLOW_SECRETS`` | names of AWS secrets that become variables, by commas, see ``secrets`` | none |
 

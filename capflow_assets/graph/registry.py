@@ -45,6 +45,7 @@ class Registry:
 
         # Downloads of a few kilobytes need no progress bar.
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         import mlflow
 
         logging.getLogger("mlflow").setLevel(logging.ERROR)
@@ -81,7 +82,7 @@ class Registry:
                 pip_requirements=REQUIREMENTS,
             )
         self._ensure(name)
-        version = client.create_model_version(name, info.model_uri, run_id=info.run_id)
+        version = client.create_model_version(name, info.model_uri, run_id=info.run_id, model_id=info.model_id)
         return int(version.version)
 
     def load(self, customer: str, model: str, version: int) -> Estimator:

@@ -1,11 +1,11 @@
 """The main program of a step on Databricks: read what is to be done, do it, and write down what happened.
 
-Entry point ``capflow-remote-step FOLDER SHA256``. ``FOLDER`` is the step's staging folder as a file path. Works on
-dedicated, standard and serverless compute alike: it asks for no ``sc``, no DBFS and no Spark configuration.
+Entry point ``capflow-remote-step PLACE SHA256``. ``PLACE`` is what the step's staged files begin with, as a file path.
+Works on dedicated, standard and serverless compute alike: it asks for no ``sc``, no DBFS and no Spark configuration.
 
 What is read is JSON that only Dagster's own named types come out of, never a pickle, and only if it has the SHA-256
-that the run was submitted with. What happened goes to ``events-1.jsonl`` and on: one line per event, as soon as it
-happens; files only grow, each is written anew as a whole, since a volume knows no appending.
+that the run was submitted with; then it is removed. What happened goes to ``PLACE.events-1.jsonl`` and on: one line per
+event, as soon as it happens; files only grow, each is written anew as a whole, since a volume knows no appending.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO, cast
 
-STEP_FILE = "step.json"
-EVENTS_FILE = "events-{}.jsonl"
+STEP_FILE = "{}.step.json"
+EVENTS_FILE = "{}.events-{}.jsonl"
 # A file of events that is larger than this is followed by the next.
 SEGMENT_BYTES = 1 << 20
 WRITE_SECONDS = 0.3
@@ -34,12 +34,12 @@ KEPT_OUTPUT = 200_000
 
 
 def main() -> None:
-    """Do the step of the staging folder that the arguments name; the process fails where the step does."""
-    folder, expected = sys.argv[1], sys.argv[2]
-    step = read_step(Path(folder, STEP_FILE), expected)
+    """Do the step that the arguments name; the process fails where the step does."""
+    place, expected = sys.argv[1], sys.argv[2]
+    step = read_step(Path(STEP_FILE.format(place)), expected)
     prepare(step)
     with capturing() as output:
-        events = EventFile(folder, step["token"])
+        events = EventFile(place, step["token"])
         try:
             succeeded = run(step, events)
             error = ""
@@ -61,6 +61,8 @@ def read_step(file: Path, expected: str) -> dict[str, Any]:
     if found != expected:
         sys.exit(f"{file} is not what was submitted. Expected: SHA-256 {expected}. Came: {found}. Nothing was done.")
     step: dict[str, Any] = json.loads(content)
+    with suppress(OSError):  # the orchestrator removes what is left
+        file.unlink()
     return step
 
 
@@ -104,8 +106,8 @@ def run(step: Mapping[str, Any], events: EventFile) -> bool:
 class EventFile:
     """Lines for the orchestrator, written by a thread so that no work waits for storage."""
 
-    def __init__(self, folder: str, token: str) -> None:
-        self._folder, self._token = folder, token
+    def __init__(self, place: str, token: str) -> None:
+        self._place, self._token = place, token
         self._lines: list[str] = []
         self._segment, self._content = 1, b""
         self._lock, self._over = threading.Lock(), threading.Event()
@@ -142,7 +144,7 @@ class EventFile:
         full = len(content) > SEGMENT_BYTES
         if full:
             content += (json.dumps({"token": self._token, "next": self._segment + 1}) + "\n").encode()
-        Path(self._folder, EVENTS_FILE.format(self._segment)).write_bytes(content)
+        Path(EVENTS_FILE.format(self._place, self._segment)).write_bytes(content)
         self._content = content
         if full:
             self._segment, self._content = self._segment + 1, b""

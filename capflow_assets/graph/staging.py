@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
+from contextlib import suppress
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -27,8 +28,8 @@ class Staging(Protocol):
     def read(self, name: str, start: int) -> bytes:
         """The bytes from ``start`` on; empty where there are none yet, or no such file."""
 
-    def remove(self, folder: str, names: list[str]) -> None:
-        """Remove a folder with the files in it."""
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
 
     def mounted(self, name: str) -> str:
         """The path that the step's process opens as a file."""
@@ -79,15 +80,11 @@ class _Volume:
         with found["contents"] as stream:
             return bytes(stream.read())
 
-    def remove(self, folder: str, names: list[str]) -> None:
+    def remove(self, name: str) -> None:
         from databricks.sdk.errors import NotFound
 
-        for name in names:
-            try:
-                self._client.files.delete(self.mounted(name))
-            except NotFound:
-                continue
-        self._client.files.delete_directory(self.mounted(folder))
+        with suppress(NotFound):
+            self._client.files.delete(self.mounted(name))
 
     def mounted(self, name: str) -> str:
         return f"{self._place}/{name}"
@@ -137,8 +134,8 @@ class _Dbfs:
             if (found.bytes_read or 0) < BLOCK_BYTES:
                 return content
 
-    def remove(self, folder: str, names: list[str]) -> None:
-        self._client.dbfs.delete(f"{self._folder}/{folder}", recursive=True)
+    def remove(self, name: str) -> None:
+        self._client.dbfs.delete(f"{self._folder}/{name}")
 
     def mounted(self, name: str) -> str:
         return f"/dbfs{self._folder}/{name}"

@@ -20,7 +20,7 @@ import json
 import secrets
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -31,7 +31,7 @@ from dagster._core.events import DagsterEvent, DagsterEventType, EngineEventData
 from dagster._core.events.log import EventLogEntry
 from dagster._core.execution.context.system import StepExecutionContext
 from dagster._core.execution.plan.execute_step import core_dagster_event_sequence_for_step
-from dagster._serdes import deserialize_value, serialize_value
+from dagster._serdes import serialize_value
 from dagster_databricks import DatabricksPySparkStepLauncher
 
 from capflow_assets.errors import CapflowError
@@ -40,13 +40,11 @@ from capflow_assets.graph.databricks_run import ComputeError, DatabricksRun, Sub
 from capflow_assets.graph.databricks_settings import Settings
 from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.partitions import CUSTOMERS
-from capflow_assets.graph.remote_step import EVENTS_FILE, STEP_FILE
+from capflow_assets.graph.remote_events import Events, Pace
+from capflow_assets.graph.remote_step import STEP_FILE
 from capflow_assets.graph.staging import Staging, staging_of
 
 CODE = ("capflow_assets.definitions", "defs")
-# The longer a run has taken, the longer the pause to the next look: a twentieth of it, up to ten times the first.
-POLL_SHARE = 0.05
-POLL_GROWTH = 10
 # How many looks without news until the run's own state is asked for.
 STATE_EVERY = 5
 SDK_PATIENCE_S = 2
@@ -93,7 +91,7 @@ class StepLauncher(DatabricksPySparkStepLauncher):
         staging = staging_of(client, self.settings.staging)
         submission = Submission(
             name=f"{work} of {_listed(customers)}",
-            folder=f"runs/{step_context.run_id}/{step_context.step.key}-{secrets.token_hex(8)}",
+            place=f"runs/{step_context.run_id}/{step_context.step.key}-{secrets.token_hex(8)}",
             compute_name=name,
             compute=compute,
             customers=customers,
@@ -128,13 +126,13 @@ class StepLauncher(DatabricksPySparkStepLauncher):
             reached(lambda: staging.put(library, wheel.content), self.settings)
             step_context.log.info(f"Uploaded {wheel.name}, {len(wheel.content):,} bytes")
         step = json.dumps(self._step(step_context, submission)).encode()
-        reached(lambda: staging.put(f"{submission.folder}/{STEP_FILE}", step), self.settings)
+        reached(lambda: staging.put(STEP_FILE.format(submission.place), step), self.settings)
         return DatabricksRun.submit(
             client,
             self.settings,
             submission,
             library=staging.library(library),
-            arguments=[staging.mounted(submission.folder), hashlib.sha256(step).hexdigest()],
+            arguments=[staging.mounted(submission.place), hashlib.sha256(step).hexdigest()],
             size_bytes=lambda: self.deployment.stored_bytes(submission.customers),
         )
 
@@ -207,7 +205,7 @@ class StepLauncher(DatabricksPySparkStepLauncher):
         step_context.log.info(f"Databricks run {run.run_id} completed.")
 
     def _entries(
-        self, step_context: StepExecutionContext, events: "Events", run: DatabricksRun
+        self, step_context: StepExecutionContext, events: Events, run: DatabricksRun
     ) -> Iterator[EventLogEntry]:
         """The step's events until it says that there are no more.
 
@@ -215,21 +213,20 @@ class StepLauncher(DatabricksPySparkStepLauncher):
             ComputeError: the run never began, or its compute ended before the step did.
             CapflowError: the run was stopped, or the step broke outside of what Dagster runs.
         """
-        began, quiet = time.monotonic(), 0
+        pace, quiet = Pace(self.settings.poll_seconds, expected_assets(step_context)), 0
         while True:
-            elapsed = time.monotonic() - began
-            first = self.settings.poll_seconds
-            time.sleep(min(max(first, POLL_SHARE * elapsed), POLL_GROWTH * first))
+            time.sleep(pace.pause())
             ended = None
-            if not run.running or quiet >= STATE_EVERY:
-                ended, quiet = run.look(elapsed), 0
-                if not run.running and not ended:
-                    continue
+            if quiet >= STATE_EVERY:
+                ended, quiet = run.look(pace.elapsed), 0
             found = reached(events.read, self.settings, run.url)
+            pace.seen(
+                sum(entry.is_dagster_event and entry.get_dagster_event().is_step_materialization for entry in found)
+            )
             yield from (entry for entry in found if entry.run_id == step_context.run_id)
             if events.closed and events.last.get("error"):
                 what = f"The step broke on Databricks before its end ({run.url})"
-                raise CapflowError(what, came=events.last["error"])
+                raise run.stopped(pace.elapsed) or CapflowError(what, came=events.last["error"])
             if events.closed:
                 return
             if ended:
@@ -247,45 +244,6 @@ class StepLauncher(DatabricksPySparkStepLauncher):
             message=f"Waiting for Databricks run {run.run_id} on {run.compute_name}.",
             event_specific_data=EngineEventData(metadata=metadata),
         )
-
-
-class Events:
-    """The events that a step has written so far, read from where the last look ended."""
-
-    def __init__(self, staging: Staging, submission: Submission) -> None:
-        self._staging, self._submission = staging, submission
-        self._segment, self._offset = 1, 0
-        self.last: Mapping[str, str] = {}
-        self.closed = False
-
-    @property
-    def files(self) -> list[str]:
-        """The files that there are by now."""
-        return [f"{self._submission.folder}/{EVENTS_FILE.format(number)}" for number in range(1, self._segment + 1)]
-
-    def read(self) -> list[EventLogEntry]:
-        """The entries that are new."""
-        entries: list[EventLogEntry] = []
-        while True:
-            content = self._staging.read(self.files[-1], self._offset)
-            whole = content[: content.rfind(b"\n") + 1]
-            self._offset += len(whole)
-            segment = self._segment
-            for line in whole.splitlines():
-                entries += self._taken(json.loads(line))
-            if self._segment == segment:
-                return entries
-
-    def _taken(self, line: Mapping[str, Any]) -> Sequence[EventLogEntry]:
-        if line.get("token") != self._submission.token:
-            return ()
-        if "next" in line:
-            self._segment, self._offset = int(line["next"]), 0
-        elif "closed" in line:
-            self.closed, self.last = True, line["closed"]
-        elif "event" in line:
-            return (deserialize_value(line["event"], EventLogEntry),)
-        return ()
 
 
 def launcher(settings: Settings, deployment: Deployment, environment: Mapping[str, str]) -> StepLauncher:
@@ -310,6 +268,14 @@ def customers_of(step_context: StepExecutionContext) -> tuple[str, ...]:
         return tuple(CUSTOMERS.get_partition_keys_in_range(window))
 
 
+def expected_assets(step_context: StepExecutionContext) -> int:
+    """How many assets the step will tell of, if all goes well: those selected, once for each customer."""
+    layer = step_context.job_def.asset_layer
+    own = set(layer.get_selected_entity_keys_for_node(step_context.node_handle))
+    assets = sum(isinstance(key, dg.AssetKey) for key in own)
+    return assets * len(customers_of(step_context))
+
+
 def cost_tags(tags: Mapping[str, str]) -> dict[str, str]:
     """The run's tags that the bill is told.
 
@@ -331,8 +297,10 @@ def _listed(customers: Sequence[str]) -> str:
 
 
 def _clean(step_context: StepExecutionContext, staging: Staging, submission: Submission, events: Events) -> None:
-    remove: Callable[..., None] = staging.remove
+    """Remove what is still staged: the events, and the step itself where nobody came to read it."""
+    unread = [] if events.closed else [STEP_FILE.format(submission.place)]
     try:
-        remove(submission.folder, [f"{submission.folder}/{STEP_FILE}", *events.files])
+        for name in (*unread, *events.files):
+            staging.remove(name)
     except Exception as error:  # what was staged is small; the step's outcome matters more
-        step_context.log.warning(f"What was staged at {submission.folder} could not be removed: {error}")
+        step_context.log.warning(f"What was staged at {submission.place} could not be removed: {error}")

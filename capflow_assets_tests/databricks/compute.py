@@ -101,6 +101,11 @@ class Compute:
         if self._engine:
             self._engine.running()
 
+    def spark_remote(self) -> str:
+        """The address of Spark Connect."""
+        assert self._engine is not None, "this workspace has no Spark"
+        return f"sc://127.0.0.1:{self._engine.running().connect_port}"
+
     def close(self) -> None:
         if self._engine:
             self._engine.close()
@@ -159,7 +164,7 @@ class Compute:
                 "PYSPARK_GATEWAY_SECRET": running.classic_secret,
             }
             return found | gateway
-        return found | {"SPARK_REMOTE": f"sc://127.0.0.1:{running.connect_port}"}
+        return found | {"SPARK_REMOTE": self.spark_remote()}
 
     def _wheel(self, path: str, owner: Principal) -> Path:
         """The wheel as an archive that Spark takes, unpacked beside it, once for each content."""

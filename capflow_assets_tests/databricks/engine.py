@@ -18,6 +18,8 @@ from typing import Any
 from capflow_assets_tests.engines import connect_settings, free_port, java_home, spark_submit
 
 PLUGIN = "org.apache.spark.sql.connect.SparkConnectPlugin"
+# Steps of tests are short: compiling less saves most of the time of a first query.
+QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,10 @@ class Engine:
         settings = connect_settings(self._folder, port) | {"spark.plugins": PLUGIN}
         with log.open("w") as sink:
             self._process = subprocess.Popen(
-                [*spark_submit(self._folder, settings, "--driver-memory", "1g"), "pyspark-shell"],
+                [
+                    *spark_submit(self._folder, settings, "--driver-memory", "1g", "--driver-java-options", QUICK),
+                    "pyspark-shell",
+                ],
                 env=self._environment(said),
                 stdin=subprocess.PIPE,  # Spark ends when this is closed
                 stdout=sink,

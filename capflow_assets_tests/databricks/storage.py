@@ -79,9 +79,10 @@ class Storage:
         path = str(request.need("path")).removeprefix("dbfs:")
         if path.startswith("/Volumes"):
             raise ApiError(400, "INVALID_PARAMETER_VALUE", f"Unity Catalog volumes are not served by DBFS: {path}")
+        place = self.place(f"dbfs:{path}")
         if not request.principal.may(f"dbfs:{path}"):
             raise ApiError(403, "PERMISSION_DENIED", f"No operations allowed on this path: {path}")
-        return path, self.place(f"dbfs:{path}")
+        return path, place
 
     def _dbfs_found(self, request: Request) -> tuple[str, Path]:
         path, place = self._dbfs(request)

@@ -71,7 +71,7 @@ def tapped(workspace: LocalWorkspace, change: Callable[[str, bytes], bytes | Non
 def staged(workspace: LocalWorkspace) -> list[str]:
     """What lies in the staging folder besides the code."""
     folder = workspace.storage.place(STAGING)
-    return [str(path.relative_to(folder)) for path in folder.glob("runs/*/*/*")]
+    return [str(path.relative_to(folder)) for path in folder.glob("runs/*/*")]
 
 
 @pytest.mark.parametrize("mode", ["dedicated", "standard", "serverless"])
@@ -242,6 +242,9 @@ def test_a_run_that_takes_too_long_is_stopped(alone: TestHome, workspace: LocalW
     with launched(alone, file, ["a1"], TABLES) as cohort:
         assert "took too long" in cohort.failure
         assert "longest_hours" in cohort.failure
+    until = time.monotonic() + 30
+    while not ended(workspace) and time.monotonic() < until:
+        time.sleep(0.1)
     assert ended(workspace) in ("CANCELED", "TIMEDOUT")
 
 
@@ -282,16 +285,18 @@ def test_events_of_strangers_are_not_taken_and_nothing_is_unpickled(
 
     def plant(path: str, content: bytes) -> None:
         if path.endswith("step.json"):
-            folder = workspace.storage.place(path.removesuffix("/step.json"))
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / "events.pkl").write_bytes(pickle.dumps(Planted(str(mark))))
-            (folder / "0_events.pkl").write_bytes(pickle.dumps(Planted(str(mark))))
-            (folder / "events-1.jsonl").write_bytes(forged)
+            place = workspace.storage.place(path.removesuffix(".step.json"))
+            place.parent.mkdir(parents=True, exist_ok=True)
+            for name in ("events.pkl", "0_events.pkl"):
+                place.with_name(name).write_bytes(pickle.dumps(Planted(str(mark))))
+            place.with_name(place.name + ".events-1.jsonl").write_bytes(forged)
 
     file = settings(tmp_path, environment=ON_SAIL)
     with tapped(workspace, plant), launched(alone, file, ["a1"], ["raw/bills"]) as cohort:
         assert "forged" not in cohort.failure
         assert not mark.exists()
+    for planted in workspace.storage.place(STAGING).glob("runs/*/*events.pkl"):
+        planted.unlink()
 
 
 def test_cancelling_the_step_cancels_the_run(alone: TestHome, workspace: LocalWorkspace, tmp_path: Path) -> None:

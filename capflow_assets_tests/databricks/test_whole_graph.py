@@ -83,4 +83,4 @@ def test_each_step_was_one_run(homes: tuple[TestHome, TestHome], spark_workspace
 
 def test_what_was_staged_is_gone(homes: tuple[TestHome, TestHome], spark_workspace: LocalWorkspace) -> None:
     staged = spark_workspace.storage.place("/Volumes/main/capflow/staging")
-    assert not list(Path(staged).glob("runs/*/*/*"))
+    assert not list(Path(staged).glob("runs/*/*"))

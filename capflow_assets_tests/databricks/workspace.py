@@ -42,15 +42,13 @@ class LocalWorkspace:
         objects: Policies, pools, secrets and permissions.
     """
 
-    def __init__(
-        self, folder: Path, volumes: tuple[str, ...], instance_profile: Mapping[str, str], spark: bool
-    ) -> None:
+    def __init__(self, folder: Path, volumes: tuple[str, ...], profile: Mapping[str, str], spark: bool) -> None:
         self.calls: list[tuple[str, str]] = []
         self.step_calls: list[tuple[str, str]] = []
         self.faults = Faults()
         self.storage = Storage(folder / "storage", volumes)
         self.storage_root = self.storage.root
-        self.compute = Compute(folder, self.storage, instance_profile, spark)
+        self.compute = Compute(folder, self.storage, profile, spark)
         self.clusters = self.compute.clusters
         self.jobs = Jobs(self.compute, self.storage, self.faults)
         self.objects = Objects(self.compute, self.storage)
@@ -66,11 +64,7 @@ class LocalWorkspace:
 
     def mode(self, name: str) -> dict[str, str]:
         """The fields of a task that make it run in a mode: ``dedicated``, ``standard`` or ``serverless``."""
-        return (
-            {}
-            if name == "serverless"
-            else {"existing_cluster_id": {"dedicated": "dedicated-1"}.get(name, "standard-1")}
-        )
+        return {} if name == "serverless" else {"existing_cluster_id": f"{name}-1"}
 
     def add_principal(self, name: str, *places: str) -> str:
         """A principal that may touch these places only (all, if none is named); gives its token."""
@@ -81,6 +75,10 @@ class LocalWorkspace:
     def warm(self) -> None:
         """Have Spark running, so that the first run need not wait for it."""
         self.compute.warm()
+
+    def spark_remote(self) -> str:
+        """Where the workspace's Spark Connect is: for a test that looks at tables with the same engine."""
+        return self.compute.spark_remote()
 
     def close(self) -> None:
         self._server.shutdown()

