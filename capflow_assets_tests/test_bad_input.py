@@ -238,7 +238,7 @@ REFUSED = {
         ["time_zone.", "did you mean 'Europe/London'?"],
     ),
     "a currency in words": (Sent(more={"currency": "euro"}), ["currency.", "Came: 'euro'"]),
-    "a source that does not exist": (Sent(source="exel"), ["tables.bills.source.", "csv, parquet"]),
+    "a source that does not exist": (Sent(source="exel"), ["tables.bills.source.", "csv, delta, dynamodb, excel, files, json, mongodb, parquet, sql"]),
     "a table that does not exist": (
         Sent(more={"tables": {"bils": {"source": "csv", "location": "x", "columns": {"a": "b"}}}}),
         ["tables.bils.", "did you mean 'bills'?"],

@@ -6,6 +6,7 @@ a file reads the same on every engine. Credentials and the endpoint of ``s3://``
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 CORRUPT = "_corrupt_record"
+POSITION = "_position"
+RESERVED = (CORRUPT, POSITION)
 ROWS_SEARCHED = 5_000_000
 MOST_PARTITIONS = 512
 Row = dict[str, str | None]
@@ -71,6 +74,83 @@ def open_stream(path: str) -> pa.NativeFile:
     """The bytes of one stored file from its start, unpacked if its name ends in ``.gz .bz2 .zst .lz4``."""
     system, inner = _opened(path)
     return system.open_input_stream(inner, compression="detect")
+
+
+def shown_names(location: str, files: Sequence[StoredFile]) -> dict[str, str]:
+    """What people are shown for each path: its part below the folder of ``location``, or the file's own name.
+
+    >>> shown_names("/in/2024", [StoredFile("/in/2024/may/bills.csv", 1)])
+    {'/in/2024/may/bills.csv': 'may/bills.csv'}
+    >>> shown_names("/in/*.csv", [StoredFile("/in/bills.csv", 1)])
+    {'/in/bills.csv': 'bills.csv'}
+    """
+    paths = [file.path for file in files]
+    folder = location.rstrip("/") + "/"
+    if not all(path.startswith(folder) for path in paths):
+        folder = _fixed_part(location.removeprefix("s3://")) + "/"
+        folder = f"s3://{folder}" if location.startswith("s3://") else folder
+    return {path: path.removeprefix(folder) if path.startswith(folder) else PurePosixPath(path).name for path in paths}
+
+
+def positions(before: str, numbers: Any, after: str = "") -> pa.Array:
+    """The text of ``_position`` for row ``numbers`` of one file.
+
+    >>> positions("bills.csv:", [2, 3]).to_pylist()
+    ['bills.csv:2', 'bills.csv:3']
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    texts = pa.array(numbers, pa.int64()).cast(pa.string())
+    return pc.binary_join_element_wise(pa.scalar(before), texts, pa.scalar(after), "")
+
+
+def unique_names(names: Iterable[str]) -> list[str]:
+    """Names that differ even where case does not count, and from the reserved ones: repeated ones are numbered.
+
+    >>> unique_names(["Total", " total ", "", "Total", "_position"])
+    ['Total', 'total_2', 'column_3', 'Total_4', '_position_5']
+    """
+    unique: list[str] = []
+    taken = set(RESERVED)
+    for place, name in enumerate(names, 1):
+        plain = name.strip() or f"column_{place}"
+        given = plain
+        while given.lower() in taken:
+            given += f"_{place}"
+        taken.add(given.lower())
+        unique.append(given)
+    return unique
+
+
+def told_of(
+    spark: SparkSession, parts: Sequence[tuple[str, int, int]], tell: Callable[[str, int, int], dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """What ``tell(path, start, stop)`` says of each part, in the parts' order, asked by the workers in parallel.
+
+    Raises:
+        SourceError: ``tell`` raised it in a worker.
+    """
+    import pyarrow as pa
+    from pyspark.sql.types import StringType, StructField, StructType
+
+    def run(path: str, start: int, stop: int) -> Iterator[pa.RecordBatch]:
+        try:
+            told: dict[str, Any] = {"told": tell(path, start, stop)}
+        except SourceError as error:
+            told = {"refused": [error.what, str(error)]}
+        yield pa.record_batch({"told": [json.dumps({"part": [path, start, stop], **told})]})
+
+    frame = frame_of(spark, parts, StructType([StructField("told", StringType())]), run)
+    answers = [json.loads(row.told) for row in frame.collect()]
+    by_part = {tuple(answer["part"]): answer for answer in answers}
+    for part in parts:
+        if "refused" in by_part[part]:
+            what, text = by_part[part]["refused"]
+            refused = SourceError(what)
+            refused.args = (text,)
+            raise refused
+    return [by_part[part]["told"] for part in parts]
 
 
 def frame_of(
@@ -160,7 +240,9 @@ def _below(system: fs.FileSystem, folder: str) -> list[fs.FileInfo]:
     everything = system.get_file_info(FileSelector(folder, recursive=True))
     if any(PurePosixPath(info.path).name == "_delta_log" for info in everything):
         raise SourceError(
-            "The folder holds a Delta table, whose files are not its rows", where=folder, do="export it to plain files"
+            "The folder holds a Delta table, whose files are not its rows",
+            where=folder,
+            do='say source = "delta"; if only a part of the folder is meant, narrow the location',
         )
     kept = [info for info in everything if info.type == FileType.File and not _is_hidden(info.path, folder)]
     return sorted(kept, key=lambda info: info.path)

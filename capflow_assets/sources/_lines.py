@@ -31,24 +31,40 @@ SPLITTABLE = ("utf-8", "ascii", "iso8859", "cp125")
 PACKED = (".gz", ".bz2", ".zst", ".lz4")
 
 
-def batches_of(path: str, start: int, stop: int, columns: list[str], options: Options) -> Iterator[pa.RecordBatch]:
-    """The data rows of one part of one file: ``columns`` and ``_corrupt_record``."""
+def known_encoding(name: str) -> str:
+    """Python's own name of a text encoding."""
+    try:
+        "".encode(name)
+    except LookupError:
+        raise ValueError(f"{name!r} is no text encoding; usual ones are utf-8, iso-8859-1, windows-1252") from None
+    return codecs.lookup(name).name
+
+
+def batches_of(
+    path: str, start: int, stop: int, columns: list[str], options: Options, shown: str = ""
+) -> Iterator[pa.RecordBatch]:
+    """The data rows of one part of one file, which people are shown as ``shown``: ``columns`` and the reserved ones."""
     if is_whole(path, options):
         with text_of(path, options) as lines:
             rows = rows_of(lines, options)
-            yield from _from_rows(islice(rows, 1 if options.header else 0, None), columns, options)
+            yield from _from_rows(islice(rows, 1 if options.header else 0, None), columns, options, f"{shown}:")
         return
-    for block in _blocks(path, start, stop, options):
+    for block, before, number in _blocks(path, start, stop, options):
+        prefix = f"{shown}@{before}+" if start else f"{shown}:"
         table = _parsed(block, columns, options)
         if table is None:
-            rows = rows_of(block.decode(options.encoding, "replace").split("\n"), options)
-            yield from _from_rows(rows, columns, options)
+            rows = rows_of(block.decode(options.encoding, "replace").split("\n"), options, number)
+            yield from _from_rows(rows, columns, options, prefix)
         else:
-            yield from table.to_batches(ROWS_AT_ONCE)
+            numbered = _files.positions(prefix, range(number, number + table.num_rows))
+            yield from table.append_column(_files.POSITION, numbered).to_batches(ROWS_AT_ONCE)
 
 
-def _blocks(path: str, start: int, stop: int, options: Options) -> Iterator[bytes]:
-    """Whole lines of the part of a file in which they begin, some megabytes at a time, without the header."""
+def _blocks(path: str, start: int, stop: int, options: Options) -> Iterator[tuple[bytes, int, int]]:
+    """Whole lines of the part of a file in which they begin, some megabytes at a time, without the header.
+
+    With each come the byte at which the part's lines begin, and the number of the block's first line from there.
+    """
     with _files.open_file(path) as file, io.BufferedReader(file) as stream:
         stop = file.size() if stop == WHOLE_FILE else stop
         if start:
@@ -56,13 +72,17 @@ def _blocks(path: str, start: int, stop: int, options: Options) -> Iterator[byte
             stream.readline()
         elif stream.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
             stream.seek(0)
+        before, number = stream.tell(), 1
         header = options.header and start == 0
         while header and stream.tell() < stop:
             line = stream.readline().decode(options.encoding, "replace")
             header = next(rows_of([line], options), None) is None
+            number += 1
         while stream.tell() < stop:
             block = stream.read(min(BLOCK_BYTES, stop - stream.tell()))
-            yield block if block.endswith(b"\n") else block + stream.readline()
+            whole = block if block.endswith(b"\n") else block + stream.readline()
+            yield whole, before, number
+            number += whole.count(b"\n")
 
 
 def is_whole(path: str, options: Options) -> bool:
@@ -79,48 +99,73 @@ def text_of(path: str, options: Options) -> Iterator[Iterator[str]]:
         yield chain([first], lines)
 
 
-def rows_of(lines: Iterable[str], options: Options) -> Iterator[tuple[list[str], str]]:
-    """The values of each row and its text; no values where it cannot be split. Blank lines are no rows."""
-    told = options.comment or "\n"
-    kept = (line for line in lines if line.strip(" \r\n") and not line.startswith(told))
-    if options.fixed_whitespace:
-        yield from ((line.split(), line) for line in kept)
-        return
-    dialect: dict[str, Any] = {"delimiter": options.delimiter, "escapechar": options.escape or None}
-    if options.quote:
-        dialect["quotechar"] = options.quote
-    else:
-        dialect["quoting"] = csv.QUOTE_NONE
+def rows_of(lines: Iterable[str], options: Options, number: int = 1) -> Iterator[tuple[int, list[str], str]]:
+    """The number of each row's line, its values and its text; no values where it cannot be split.
+
+    ``number`` is that of the first line. Blank lines are counted but no rows. A row over several lines has its last's.
+    """
     if options.multiline:
-        yield from _split(csv.reader(lines if not options.comment else kept, **dialect), "a quoted value")
+        yield from _over_lines(lines, options, number)
         return
-    for line in kept:
+    told = options.comment or "\n"
+    kept = ((at, line) for at, line in enumerate(lines, number) if line.strip(" \r\n") and not line.startswith(told))
+    if options.fixed_whitespace:
+        yield from ((at, line.split(), line) for at, line in kept)
+        return
+    dialect = _dialect(options)
+    for at, line in kept:
         plain = line.rstrip("\r\n")
-        yield from _split(csv.reader((plain,), **dialect), plain)
+        for values in _split(csv.reader((plain,), **dialect)):
+            yield at, values, plain
 
 
-def _split(reader: Iterator[list[str]], text: str) -> Iterator[tuple[list[str], str]]:
+def _over_lines(lines: Iterable[str], options: Options, number: int) -> Iterator[tuple[int, list[str], str]]:
+    commented = 0
+
+    def kept() -> Iterator[str]:
+        nonlocal commented
+        for line in lines:
+            if options.comment and (line.startswith(options.comment) or not line.strip(" \r\n")):
+                commented += 1
+            else:
+                yield line
+
+    reader = csv.reader(kept(), **_dialect(options))
+    for values in _split(reader):
+        yield number + reader.line_num + commented - 1, values, "a quoted value"
+
+
+def _dialect(options: Options) -> dict[str, Any]:
+    quoting = {"quotechar": options.quote} if options.quote else {"quoting": csv.QUOTE_NONE}
+    return {"delimiter": options.delimiter, "escapechar": options.escape or None, **quoting}
+
+
+def _split(reader: Iterator[list[str]]) -> Iterator[list[str]]:
+    """The values of each row, none where it cannot be split; a row without a value is none."""
     while True:
         try:
             values = next(reader)
         except StopIteration:
             return
         except csv.Error:
-            yield [], text
+            yield []
         else:
             if values:
-                yield values, text
+                yield values
 
 
-def _from_rows(rows: Iterable[tuple[list[str], str]], columns: list[str], options: Options) -> Iterator[pa.RecordBatch]:
+def _from_rows(
+    rows: Iterable[tuple[int, list[str], str]], columns: list[str], options: Options, prefix: str
+) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
 
     nulls = {"", *options.null_values}
-    schema = pa.schema([(name, pa.string()) for name in (*columns, _files.CORRUPT)])
+    schema = pa.schema([(name, pa.string()) for name in (*columns, *_files.RESERVED)])
     while some := list(islice(rows, ROWS_AT_ONCE)):
-        fitted = [_fitted(values, text, len(columns)) for values, text in some]
+        fitted = [_fitted(values, text, len(columns)) for _, values, text in some]
         values = [[None if value in nulls else value for value in column] for column in zip(*fitted, strict=True)]
-        yield pa.record_batch([pa.array(column, pa.string()) for column in values], schema=schema)
+        numbered = _files.positions(prefix, [number for number, _, _ in some])
+        yield pa.record_batch([*(pa.array(column, pa.string()) for column in values), numbered], schema=schema)
 
 
 def _fitted(values: list[str], text: str, count: int) -> list[str]:

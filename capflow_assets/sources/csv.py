@@ -7,9 +7,8 @@ read other encodings as UTF-8, and put the columns of several files side by side
 
 from __future__ import annotations
 
-import codecs
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -26,14 +25,6 @@ SPLIT_BYTES = 64 << 20
 HEADER_THREADS = 8
 
 
-def _known_encoding(name: str) -> str:
-    try:
-        "".encode(name)
-    except LookupError:
-        raise ValueError(f"{name!r} is no text encoding; usual ones are utf-8, iso-8859-1, windows-1252") from None
-    return codecs.lookup(name).name
-
-
 class Options(BaseModel):
     """How such files are written."""
 
@@ -42,7 +33,7 @@ class Options(BaseModel):
     delimiter: str = Field(",", pattern=r'^[^\r\n"]$', description="The one character between two values.")
     header: bool = Field(True, description="Whether the first row names the columns.")
     names: tuple[str, ...] = Field((), description="The columns' names, in place of the header's.")
-    encoding: Annotated[str, AfterValidator(_known_encoding)] = Field("utf-8", description="As Python names it.")
+    encoding: Annotated[str, AfterValidator(_lines.known_encoding)] = Field("utf-8", description="As Python names it.")
     quote: str = Field('"', max_length=1, description="Stands around values; empty for none.")
     escape: str = Field("", max_length=1, description="Stands before a quote inside one; empty where it is doubled.")
     null_values: tuple[str, ...] = Field((), description="Text that means nothing, besides the empty one.")
@@ -55,10 +46,14 @@ class Options(BaseModel):
 
 
 def read(spark: SparkSession, location: str, options: Options) -> DataFrame:
-    """The rows of the files at ``location``: their columns by name, all strings, and ``_corrupt_record``.
+    """The rows of the files at ``location``: their columns by name, all strings; ``_corrupt_record``, ``_position``.
 
     Grain: one row per row of the files; blank lines are no rows. A column that only some files have is null in the
     others. A row of too few or too many values says so in ``_corrupt_record``; it never stops the file.
+
+    ``_position`` is the file and the line, header and blank lines counted: ``bills.csv:17``. Beyond the first 64 MiB of
+    a big file, which is read in parts at once, it counts from a byte: ``bills.csv@67108890+17`` is the line that
+    ``tail -c +67108891 bills.csv | sed -n 17p`` shows.
 
     Raises:
         SourceError: nothing is there, it is empty, or it cannot be opened.
@@ -72,11 +67,13 @@ def read(spark: SparkSession, location: str, options: Options) -> DataFrame:
     names = list(dict.fromkeys(name for each in columns.values() for name in each))
     parts = [part for file in files for part in _parts(file, options)]
 
+    shown = _files.shown_names(location, files)
+
     def batches(path: str, start: int, stop: int) -> Iterator[pa.RecordBatch]:
-        for batch in _lines.batches_of(path, start, stop, columns[path], options):
+        for batch in _lines.batches_of(path, start, stop, columns[path], options, shown[path]):
             yield _files.arranged(batch, arrow)
 
-    all_names = [*names, _files.CORRUPT]
+    all_names = [*names, *_files.RESERVED]
     arrow = pa.schema([(name, pa.string()) for name in all_names])
     schema = StructType([StructField(name, StringType()) for name in all_names])
     return _files.frame_of(spark, parts, schema, batches)
@@ -110,7 +107,7 @@ def _columns(paths: Sequence[str], options: Options) -> dict[str, list[str]]:
 
 def _header(path: str, options: Options) -> list[str]:
     with _lines.text_of(path, options) as lines:
-        first, _ = next(_lines.rows_of(lines, options), ([], ""))
+        _, first, _ = next(_lines.rows_of(lines, options), (0, [], ""))
     if not first:
         raise SourceError("A file holds no row", expected="rows, the first of which names the columns", where=path)
     if any("\0" in name for name in first):
@@ -120,7 +117,7 @@ def _header(path: str, options: Options) -> list[str]:
     if options.names and len(options.names) != len(first):
         expected, came = f"{len(options.names)} columns (options.names)", f"{len(first)}: {', '.join(first)[:200]}"
         raise SourceError("A file has other columns than declared", expected=expected, came=came, where=path)
-    return _unique(options.names or (first if options.header else [""] * len(first)))
+    return _files.unique_names(options.names or (first if options.header else [""] * len(first)))
 
 
 def _refuse_strangers(location: str, columns: dict[str, list[str]]) -> None:
@@ -135,17 +132,3 @@ def _refuse_strangers(location: str, columns: dict[str, list[str]]) -> None:
             where=location,
             do="take out what does not belong there, or narrow the location, to *.csv for example",
         )
-
-
-def _unique(names: Iterable[str]) -> list[str]:
-    """Names that differ even where case does not count: blank ones are numbered, repeated ones too.
-
-    >>> _unique(["Total", " total ", "", "Total"])
-    ['Total', 'total_2', 'column_3', 'Total_4']
-    """
-    unique: list[str] = []
-    for place, name in enumerate(names, 1):
-        plain = name.strip() or f"column_{place}"
-        taken = plain.lower() in (_files.CORRUPT, *(each.lower() for each in unique))
-        unique.append(f"{plain}_{place}" if taken else plain)
-    return unique

@@ -39,26 +39,37 @@ def read(spark: SparkSession, location: str, options: Options) -> DataFrame:
 
     Grain: one row per row of the files. Nanoseconds become microseconds; a column that only some files have is null in
     the others; the ``key=value`` folders of a partitioned table are columns where the engine reads the files itself.
+    Where the workers read them, ``_position`` is the file and the number of the row in it: ``bills.parquet:17``.
 
     Raises:
         SourceError: nothing is there, or a file is not Parquet or broken.
     """
+    import pyarrow as pa
+
     files = _files.stored_files(location)
-    schemas = _schemas(files)
-    if _is_for_engine(files, [schema for schema, _ in schemas]):
-        return spark.read.parquet(*_paths(location, files))
-    schema = _common(files, [schema for schema, _ in schemas])
+    footers = _footers(files)
+    if _is_for_engine(files, [schema for schema, _ in footers]):
+        return _without_reserved(spark.read.parquet(*_paths(location, files)))
+    schema = _common(files, [schema for schema, _ in footers])
+    names = _files.unique_names(schema.names)
+    shown = _files.shown_names(location, files)
     groups = [
-        (file.path, group, group) for file, (_, count) in zip(files, schemas, strict=True) for group in range(count)
+        (file.path, group, sum(counts[:group]))
+        for file, (_, counts) in zip(files, footers, strict=True)
+        for group in range(len(counts))
     ]
 
-    def batches(path: str, group: int, _: int) -> Iterator[pa.RecordBatch]:
+    def batches(path: str, group: int, before: int) -> Iterator[pa.RecordBatch]:
         for batch in _batches(path, [group]):
-            yield _files.arranged(batch, schema)
+            rows = _files.arranged(batch, schema).rename_columns(names)
+            numbers = range(before + 1, before + 1 + batch.num_rows)
+            yield rows.append_column(_files.POSITION, _files.positions(f"{shown[path]}:", numbers))
+            before += batch.num_rows
 
     from pyspark.sql.pandas.types import from_arrow_schema
 
-    return _files.frame_of(spark, groups, from_arrow_schema(schema, prefer_timestamp_ntz=True), batches)
+    told = from_arrow_schema(pa.schema(zip(names, schema.types, strict=True)), prefer_timestamp_ntz=True)
+    return _files.frame_of(spark, groups, told.add(_files.POSITION, "string"), batches)
 
 
 def find_rows(location: str, options: Options, rows: list[dict[str, str | None]]) -> list[int | None]:
@@ -76,21 +87,29 @@ def _batches(path: str, groups: list[int] | None, names: set[str] | None = None)
         yield from file.iter_batches(ROWS_AT_ONCE, row_groups=groups, columns=columns, use_threads=False)
 
 
-def _schemas(files: Sequence[_files.StoredFile]) -> list[tuple[pa.Schema, int]]:
-    """The schema of each file, without the notes of who wrote it, and its number of row groups."""
+def _without_reserved(frame: DataFrame) -> DataFrame:
+    """The frame with its columns that bear a reserved name renamed."""
+    names = _files.unique_names(frame.columns)
+    return frame.toDF(*names) if set(_files.RESERVED) & {name.lower() for name in frame.columns} else frame
+
+
+def _footers(files: Sequence[_files.StoredFile]) -> list[tuple[pa.Schema, list[int]]]:
+    """The schema of each file, without the notes of who wrote it, and the number of rows in each row group."""
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(FOOTER_THREADS) as pool:
-        return list(pool.map(_schema, files))
+        return list(pool.map(_footer, files))
 
 
-def _schema(file: _files.StoredFile) -> tuple[pa.Schema, int]:
+def _footer(file: _files.StoredFile) -> tuple[pa.Schema, list[int]]:
     import pyarrow as pa
     from pyarrow.parquet import ParquetFile
 
     try:
         with _files.open_file(file.path) as stream, ParquetFile(stream) as opened:
-            return opened.schema_arrow.remove_metadata(), opened.num_row_groups
+            groups = range(opened.num_row_groups)
+            rows = [opened.metadata.row_group(group).num_rows for group in groups]
+            return opened.schema_arrow.remove_metadata(), rows
     except (pa.ArrowException, OSError) as error:
         raise SourceError(
             "A file cannot be read as Parquet",

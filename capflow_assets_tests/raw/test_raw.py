@@ -15,13 +15,14 @@ def table(name: str) -> Table:
     return importlib.import_module(f"capflow_assets.raw.{name}").TABLE
 
 
-def test_the_nine_canonical_tables() -> None:
+def test_the_ten_canonical_tables() -> None:
     assert NAMES == [
         "bills",
         "campaigns",
         "coupons",
         "items",
         "line_items",
+        "media",
         "messages",
         "redemptions",
         "stores",

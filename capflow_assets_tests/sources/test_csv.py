@@ -18,12 +18,18 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 CORRUPT = "_corrupt_record"
+POSITION = "_position"
 
 
 def rows(spark: SparkSession, location: Path | str, **options: Any) -> list[tuple[Any, ...]]:
     frame = csv.read(spark, str(location), csv.Options(**options))
     assert {kind for _, kind in frame.dtypes} == {"string"}
-    return sorted((tuple(row) for row in frame.collect()), key=str)
+    return sorted((tuple(row)[:-1] for row in frame.collect()), key=str)
+
+
+def positions(spark: SparkSession, location: Path | str, **options: Any) -> dict[str, str]:
+    frame = csv.read(spark, str(location), csv.Options(**options))
+    return {row[0]: row[POSITION] for row in frame.collect()}
 
 
 def written(folder: Path, content: bytes, name: str = "bills.csv") -> Path:
@@ -36,7 +42,7 @@ def written(folder: Path, content: bytes, name: str = "bills.csv") -> Path:
 def test_values_stay_text_and_blank_is_null(spark: SparkSession, tmp_path: Path) -> None:
     file = written(tmp_path, b'Receipt No,Total\n007,1.50\n"a ""b"", c",\n"", 3 \n')
     frame = csv.read(spark, str(file), csv.Options())
-    assert frame.columns == ["Receipt No", "Total", CORRUPT]
+    assert frame.columns == ["Receipt No", "Total", CORRUPT, POSITION]
     assert rows(spark, file) == [("007", "1.50", None), ('a "b", c', None, None), (None, " 3 ", None)]
 
 
@@ -70,8 +76,8 @@ def test_dialects(
     spark: SparkSession, tmp_path: Path, content: bytes, options: dict[str, Any], expected: list[tuple[str, str]]
 ) -> None:
     frame = csv.read(spark, str(written(tmp_path, content)), csv.Options(**options))
-    assert frame.columns == ["a", "b", CORRUPT]
-    assert [tuple(row) for row in frame.collect()] == [(*row, None) for row in expected]
+    assert frame.columns == ["a", "b", CORRUPT, POSITION]
+    assert [tuple(row)[:-1] for row in frame.collect()] == [(*row, None) for row in expected]
 
 
 def test_a_broken_row_says_so_and_leaves_the_others_alone(spark: SparkSession, tmp_path: Path) -> None:
@@ -100,9 +106,9 @@ def test_columns_of_several_files_meet_by_name(spark: SparkSession, tmp_path: Pa
 def test_names_that_repeat_or_are_blank(spark: SparkSession, tmp_path: Path) -> None:
     file = written(tmp_path, b"Total, total ,,Total\n1,2,3,4\n")
     frame = csv.read(spark, str(file), csv.Options())
-    assert frame.columns == ["Total", "total_2", "column_3", "Total_4", CORRUPT]
+    assert frame.columns == ["Total", "total_2", "column_3", "Total_4", CORRUPT, POSITION]
     nameless = csv.read(spark, str(file), csv.Options(header=False))
-    assert nameless.columns == ["column_1", "column_2", "column_3", "column_4", CORRUPT]
+    assert nameless.columns == ["column_1", "column_2", "column_3", "column_4", CORRUPT, POSITION]
     assert nameless.count() == 2
 
 
@@ -118,6 +124,38 @@ def test_a_big_file_is_read_in_parts(spark: SparkSession, tmp_path: Path, monkey
     frame = csv.read(spark, str(file), csv.Options())
     assert sorted(int(row.a) for row in frame.collect()) == list(range(5000))
     assert frame.where("length(b) = 12").count() == len([n for n in range(5000) if n % 13 == 12])
+    content = file.read_bytes()
+    from_start = 0
+    for row in frame.where("cast(a as int) % 100 = 0").collect():
+        if "@" in row[POSITION]:
+            name, _, place = row[POSITION].partition("@")
+            before, line = (int(part) for part in place.split("+"))
+        else:
+            (name, line), before = (row[POSITION].split(":")[0], int(row[POSITION].split(":")[1])), 0
+            from_start += 1
+        assert name == "bills.csv"
+        assert content[before:].split(b"\n")[line - 1].split(b",")[0] == row.a.encode()
+    assert 0 < from_start < 50
+
+
+def test_positions_are_the_lines_of_the_file(spark: SparkSession, tmp_path: Path) -> None:
+    file = written(tmp_path, b"\n# told\na,b\n1,2\n\n# more\n3\n4,5\n", "in/deep/1.csv")
+    where = "deep/1.csv:"
+    expected = {"1": f"{where}4", "3": f"{where}7", "4": f"{where}8"}
+    assert positions(spark, tmp_path / "in", comment="#") == expected
+    assert positions(spark, tmp_path / "in", comment="#", multiline=True) == expected
+    assert positions(spark, file.parent / "*.csv", comment="#")["4"] == "1.csv:8"
+    assert positions(spark, file, comment="#", header=False, names=("a", "b"))["a"] == "1.csv:3"
+    assert positions(spark, written(tmp_path, b"a\r\n1\r\n2\r\n"))["2"] == "bills.csv:3"
+    assert positions(spark, written(tmp_path, gzip.compress(b"a\n1\n\n2\n"), "x.csv.gz"))["2"] == "x.csv.gz:4"
+    spread = written(tmp_path, b'a,b\n"1\n2",x\n3,y\n', "y.csv")
+    assert positions(spark, spread, multiline=True) == {"1\n2": "y.csv:3", "3": "y.csv:4"}
+
+
+def test_columns_of_reserved_names_are_renamed(spark: SparkSession, tmp_path: Path) -> None:
+    frame = csv.read(spark, str(written(tmp_path, b"_position,_Corrupt_Record\n1,2\n")), csv.Options())
+    assert frame.columns == ["_position_1", "_Corrupt_Record_2", CORRUPT, POSITION]
+    assert [tuple(row) for row in frame.collect()] == [("1", "2", None, "bills.csv:2")]
 
 
 @pytest.mark.parametrize("where", ["nope.csv", "*.csv", "folder", "empty.csv"])
@@ -179,5 +217,7 @@ def test_the_fast_reading_equals_the_slow_one(cells: list[list[str]], delimiter:
     options = csv.Options(delimiter=delimiter)
     fast = _lines._parsed(block, ["a", "b"], options)
     if fast is not None:
-        slow = list(_lines._from_rows(_lines.rows_of(block.decode().split("\n"), options), ["a", "b"], options))
-        assert fast.to_pylist() == [row for batch in slow for row in batch.to_pylist()]
+        rows = _lines.rows_of(block.decode().split("\n"), options)
+        slow = [row for batch in _lines._from_rows(rows, ["a", "b"], options, ":") for row in batch.to_pylist()]
+        assert [row.pop(POSITION) for row in slow] == [f":{number}" for number in range(1, fast.num_rows + 1)]
+        assert fast.to_pylist() == slow

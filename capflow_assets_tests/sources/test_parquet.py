@@ -64,6 +64,7 @@ def test_nanoseconds_are_read(spark: SparkSession, tmp_path: Path) -> None:
         ("at", "timestamp"),
         ("nested", "struct<t:timestamp_ntz>"),
         ("kind", "string"),
+        ("_position", "string"),
     ]
     shown = frame.orderBy("n").selectExpr("cast(local as string)", "cast(at as string)", "kind").collect()
     assert tuple(shown[0]) == ("2017-07-14 02:40:00.123456", "2017-07-14 02:40:00.123456", "a")
@@ -74,11 +75,27 @@ def test_files_of_different_schemas(spark: SparkSession, tmp_path: Path) -> None
     written(tmp_path, "in/1.parquet", a=[1], b=["x"])
     written(tmp_path, "in/deep/2.parquet", b=["y"], a=[1.5], c=[True])
     frame = read(spark, tmp_path / "in")
-    assert frame.dtypes == [("a", "double"), ("b", "string"), ("c", "boolean")]
-    assert sorted(map(tuple, frame.collect()), key=str) == [(1.0, "x", None), (1.5, "y", True)]
+    assert frame.dtypes == [("a", "double"), ("b", "string"), ("c", "boolean"), ("_position", "string")]
+    expected = [(1.0, "x", None, "1.parquet:1"), (1.5, "y", True, "deep/2.parquet:1")]
+    assert sorted(map(tuple, frame.collect()), key=str) == expected
     written(tmp_path, "in/3.parquet", a=["text"])
     with pytest.raises(SourceError, match="disagree"):
         read(spark, tmp_path / "in")
+
+
+def test_positions_are_the_rows_of_the_file(spark: SparkSession, tmp_path: Path) -> None:
+    file = written(tmp_path, n=[1, 2, 3, 4, 5], t=pa.array([NANOSECONDS] * 5, pa.timestamp("ns")))
+    found = {row.n: row._position for row in read(spark, file).collect()}
+    assert found == {number: f"bills.parquet:{number}" for number in range(1, 6)}
+
+
+def test_columns_of_reserved_names_are_renamed(spark: SparkSession, tmp_path: Path) -> None:
+    plain = read(spark, written(tmp_path, _position=[1], b=[2]))
+    assert (plain.columns, tuple(plain.collect()[0])) == (["_position_1", "b"], (1, 2))
+    stamps = pa.array([NANOSECONDS], pa.timestamp("ns"))
+    by_workers = read(spark, written(tmp_path, "x.parquet", t=stamps, _position=[1]))
+    assert by_workers.columns == ["t", "_position_2", "_position"]
+    assert by_workers.collect()[0]["_position_2"] == 1
 
 
 def test_folders_partitions_globs_and_odd_names(spark: SparkSession, tmp_path: Path) -> None:

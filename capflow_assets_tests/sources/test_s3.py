@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import subprocess
 import sys
@@ -16,7 +18,7 @@ SCRIPT = """
 import json, sys
 from pysail.spark import SparkConnectServer
 from pyspark.sql import SparkSession
-from capflow_assets.sources import csv, parquet
+from capflow_assets.sources import csv, delta, excel, json as json_files, parquet
 server = SparkConnectServer("127.0.0.1", 0)
 server.start(background=True)
 spark = SparkSession.builder.remote(f"sc://127.0.0.1:{server.listening_address[1]}").getOrCreate()
@@ -24,16 +26,22 @@ text = csv.read(spark, "s3://shop/in/*.csv", csv.Options()).select("a", "b").col
 plain = parquet.read(spark, "s3://shop/plain", parquet.Options()).collect()
 stamps = parquet.read(spark, "s3://shop/stamps.parquet", parquet.Options()).collect()
 row = csv.find_rows("s3://shop/in/a b.csv", csv.Options(), [{"a": "1"}])
-print(json.dumps([[list(row) for row in text], plain[0][0], str(stamps[0][0]), row]))
+lines = json_files.read(spark, "s3://shop/json", json_files.Options()).collect()
+cells = excel.read(spark, "s3://shop/b.xlsx", excel.Options()).collect()
+table = delta.read(spark, "s3://shop/table", delta.Options()).collect()
+found = [[list(row) for row in rows] for rows in (text, lines, cells, table)]
+print(json.dumps([*found, plain[0][0], str(stamps[0][0]), row]))
 """
 
 
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[dict[str, str]]:
-    """The environment that leads to a bucket ``shop`` with a CSV file and two Parquet files."""
+    """The environment that leads to a bucket ``shop`` with a file of each kind and a Delta table."""
     import boto3
     import pyarrow as pa
     import pyarrow.parquet as pq
+    import xlsxwriter
+    from deltalake import write_deltalake
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
@@ -51,7 +59,12 @@ def bucket() -> Iterator[dict[str, str]]:
         sink = pa.BufferOutputStream()
         pq.write_table(pa.table({"a": column}), sink)
         client.put_object(Bucket="shop", Key=key, Body=sink.getvalue().to_pybytes())
-    yield {
+    client.put_object(Bucket="shop", Key="json/a b.jsonl", Body=b'{"a": {"b": 1}}\noops\n')
+    book = io.BytesIO()
+    with xlsxwriter.Workbook(book) as made:
+        made.add_worksheet().write_column(0, 0, ["a", 5])
+    client.put_object(Bucket="shop", Key="b.xlsx", Body=book.getvalue())
+    way = {
         "AWS_ENDPOINT_URL": address,
         "AWS_REGION": "eu-west-1",
         "AWS_ALLOW_HTTP": "true",
@@ -59,6 +72,8 @@ def bucket() -> Iterator[dict[str, str]]:
         "AWS_SECRET_ACCESS_KEY": "y",
         "AWS_EC2_METADATA_DISABLED": "true",
     }
+    write_deltalake("s3://shop/table", pa.table({"a": [9]}), storage_options=way)
+    yield way
     server.stop()
 
 
@@ -66,7 +81,13 @@ def test_reading_a_bucket(bucket: dict[str, str]) -> None:
     command = [sys.executable, "-c", SCRIPT]
     done = subprocess.run(command, env=os.environ | bucket, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip().splitlines()[-1] == '[[["1", "2"]], 7, "2017-07-14 02:40:00", [1]]'
+    text, lines, cells, table, *others = json.loads(done.stdout.strip().splitlines()[-1])
+    assert text == [["1", "2"]]
+    told = "is no JSON (Expecting value at character 1): 'oops'"
+    assert lines == [[[1], None, "a b.jsonl:1"], [None, told, "a b.jsonl:2"]]
+    assert cells == [[5, "b.xlsx!Sheet1:2"]]
+    assert table == [[9]]
+    assert others == [7, "2017-07-14 02:40:00", [1]]
 
 
 def test_what_is_not_there(bucket: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,126 @@
+"""Rows from the text of JSON records: through pyarrow where it is sure, record by record elsewhere.
+
+What pyarrow refuses is tried again in smaller pieces, so that a bad record slows down its neighbours alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from capflow_assets.sources import _documents, _files, _json_arrow, _json_elements
+from capflow_assets.sources._documents import Columns
+from capflow_assets.sources._json_records import parsed
+from capflow_assets.sources._shapes import Shape
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from capflow_assets.sources._json_text import Records
+
+FEW_RECORDS = 512
+ROWS_AT_ONCE = 1 << 14
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """How the records of one file become rows: the columns, the array whose elements are rows, and the positions."""
+
+    columns: Columns
+    rows: str
+    before: str
+    after: str
+    decimal_comma: bool = False
+
+    def batches(self, chunk: Records) -> Iterator[pa.RecordBatch]:
+        """The rows of some records; a record that is none is a row that says so."""
+        sound, others = _json_arrow.parted(chunk)
+        yield from self._fast(sound)
+        yield from self._slow(others)
+
+    def _fast(self, chunk: Records) -> Iterator[pa.RecordBatch]:
+        if not chunk:
+            return
+        kinds = [
+            _json_elements.with_lists(kind, path)
+            for kind, path in zip(self.columns.kinds, _json_elements.paths(self.columns.fields, self.rows), strict=True)
+        ]
+        try:
+            batch = _json_arrow.read(chunk, list(zip(self.columns.fields, kinds, strict=True)))
+        except _json_arrow.NotReadError:
+            yield from (
+                self._slow(chunk)
+                if len(chunk) <= FEW_RECORDS
+                else (batch for piece in _json_arrow.pieces(chunk) for batch in self._fast(piece))
+            )
+            return
+        yield from self._arranged(batch, _files.positions(self.before, [at for at, _ in chunk], self.after))
+
+    def _arranged(self, batch: pa.RecordBatch, positions: pa.Array) -> Iterator[pa.RecordBatch]:
+        import pyarrow as pa
+
+        arrays = batch.columns
+        if self.rows:
+            arrays, positions = _json_elements.exploded(
+                arrays, _json_elements.paths(self.columns.fields, self.rows), positions, self.rows
+            )
+        nulls = pa.nulls(len(positions), pa.string())
+        whole = pa.record_batch([*arrays, nulls, positions], schema=self.columns.schema)
+        yield from (whole.slice(start, ROWS_AT_ONCE) for start in range(0, whole.num_rows, ROWS_AT_ONCE))
+
+    def _slow(self, chunk: Records) -> Iterator[pa.RecordBatch]:
+        page: list[tuple[dict[str, Any], str]] = []
+        broken: list[tuple[str, str]] = []
+        for number, record in chunk:
+            position = f"{self.before}{number}{self.after}"
+            try:
+                page.append((parsed(record, self.decimal_comma), position))
+            except ValueError as error:
+                broken.append((str(error), position))
+        if page:
+            yield from _documents.batches_of(page, self.columns, self.rows)
+        if broken:
+            yield self._broken(broken)
+
+    def _broken(self, rows: Sequence[tuple[str, str]]) -> pa.RecordBatch:
+        import pyarrow as pa
+
+        nulls = [pa.nulls(len(rows), kind) for kind in self.columns.kinds]
+        told = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
+        return pa.record_batch([*nulls, *told], schema=self.columns.schema)
+
+
+def shape_of(chunk: Records, told: Callable[[str], None], decimal_comma: bool = False) -> Shape:
+    """What the records of a chunk hold; what is wrong with one that is none is ``told``."""
+    sound, others = _json_arrow.parted(chunk)
+    shape = _fast_shape(sound, told, decimal_comma)
+    shape.merge(_slow_shape(others, told, decimal_comma))
+    return shape
+
+
+def _fast_shape(chunk: Records, told: Callable[[str], None], decimal_comma: bool) -> Shape:
+    shape = Shape()
+    if not chunk:
+        return shape
+    try:
+        batch = _json_arrow.read(chunk, None)
+        fields = {name: _json_arrow.seen(batch.column(place)) for place, name in enumerate(batch.schema.names)}
+        shape.merge(Shape({"struct"}, fields=fields))
+    except _json_arrow.NotReadError:
+        if len(chunk) <= FEW_RECORDS:
+            return _slow_shape(chunk, told, decimal_comma)
+        shape = Shape()
+        for piece in _json_arrow.pieces(chunk):
+            shape.merge(_fast_shape(piece, told, decimal_comma))
+    return shape
+
+
+def _slow_shape(chunk: Records, told: Callable[[str], None], decimal_comma: bool) -> Shape:
+    shape = Shape()
+    for _, record in chunk:
+        try:
+            shape.add(parsed(record, decimal_comma))
+        except ValueError as error:
+            told(str(error))
+    return shape

@@ -1,0 +1,135 @@
+"""Excel workbooks: .xlsx, .xlsm and .xls, one sheet or all of each.
+
+A sheet is read as a whole by one worker (the format allows no less), so big exports are better sent as CSV or Parquet;
+several workbooks are read in parallel. Formulas give the values that were saved with them; a cell with an error
+(``#N/A``) is blank.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from capflow_assets.errors import SourceError
+from capflow_assets.landing.time_formats import TimeFormat
+from capflow_assets.sources import _cells, _files, _workbook
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql import DataFrame, SparkSession
+    from python_calamine import CalamineSheet
+
+ROWS_AT_ONCE = 1 << 14
+# Excel's own, beside a workbook that somebody has open.
+LOCK = "~$"
+
+
+def _is_range(text: str) -> str:
+    if text:
+        _cells.Area.of(text)
+    return text
+
+
+class Options(BaseModel):
+    """Where the table stands in such workbooks, and how text in them is written."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sheet: Annotated[int, Field(ge=1)] | Annotated[str, Field(min_length=1)] = Field(
+        1, description="The sheet's name, its number from 1, or * for every visible one."
+    )
+    header: int | None = Field(
+        None, ge=0, description="The number, as Excel shows it, of the row of names; 0 for none. Else the first one."
+    )
+    names: tuple[str, ...] = Field((), description="The columns' names, in place of the header's.")
+    skip_rows: int = Field(0, ge=0, description="Rows below the header that are left out, one with units, say.")
+    skip_last: int = Field(0, ge=0, description="Rows at the end that are left out, one with totals, say.")
+    range: Annotated[str, AfterValidator(_is_range)] = Field("", description="The cells to read, such as B3:F.")
+    timestamp_format: TimeFormat | None = Field(None, description="How times in text cells are written.")
+    date_format: TimeFormat | None = Field(None, description="How days in text cells are written, such as dd/MM/yyyy.")
+    decimal_comma: bool = Field(False, description="Whether numbers in text cells are written 1.234,56.")
+
+
+def read(spark: SparkSession, location: str, options: Options) -> DataFrame:
+    """The rows of the workbooks at ``location``: their columns by name, and ``_position``.
+
+    Grain: one row per row of the sheets below the header; blank rows are none. A column of numbers is ``bigint`` or
+    ``double``, of dates and times ``timestamp_ntz`` (local times), of truth values ``boolean``; others, mixed ones
+    among them, are text: ``00123`` stays that. A merged cell's value stands in each of its rows. A column that only
+    some sheets have is null in the others; one without name and values is left out.
+    ``_position`` is the file, the sheet and the row that Excel shows: ``bills.xlsx!Sheet1:12``.
+
+    Raises:
+        SourceError: nothing is there; a file is no workbook, has a password, is damaged or would take too much memory;
+            there is no such sheet, or it has no header.
+    """
+    import pyarrow as pa
+    from pyspark.sql.pandas.types import from_arrow_schema
+
+    files = [each for each in _files.stored_files(location) if not PurePosixPath(each.path).name.startswith(LOCK)]
+    parts = [(file.path, 0, 0) for file in files]
+    told = _files.told_of(spark, parts, lambda path, *_: _told(path, options))
+    kinds: dict[str, set[str]] = {}
+    for each in told:
+        for name, found in each.items():
+            kinds.setdefault(name, set()).update(found)
+    if not kinds:
+        do = "check the export, and options.sheet, options.header and options.range"
+        raise SourceError("The workbooks hold no table", expected="a row of names", where=location, do=do)
+    columns = [(name, _cells.type_of(found)) for name, found in kinds.items()]
+    schema = pa.schema([*columns, (_files.POSITION, pa.string())])
+    shown = _files.shown_names(location, files)
+
+    def batches(path: str, _: int, __: int) -> Iterator[pa.RecordBatch]:
+        with _workbook.opened(path) as workbook:
+            for sheet in _workbook.sheets_of(workbook, path, options.sheet):
+                yield from _batches(sheet, path, shown[path], schema, options)
+
+    return _files.frame_of(spark, parts, from_arrow_schema(schema, prefer_timestamp_ntz=True), batches)
+
+
+def _told(path: str, options: Options) -> dict[str, list[str]]:
+    """The columns of one workbook and the kinds of cells in each."""
+    _workbook.refuse_oversize(path)
+    columns: dict[str, set[str]] = {}
+    with _workbook.opened(path) as workbook:
+        for sheet in _workbook.sheets_of(workbook, path, options.sheet):
+            header, rows = _cells.rows_of(sheet, options)
+            kinds = [set[str]() for _ in header]
+            for _, values in rows:
+                for found, value in zip(kinds, values, strict=True):
+                    found.add(_cells.kind_of(value))
+            for name, given, found in zip(_names(header, sheet, path, options), header, kinds, strict=True):
+                if given or options.names or found - {""}:
+                    columns.setdefault(name, set()).update(found - {""})
+    return {name: sorted(found) for name, found in columns.items()}
+
+
+def _names(header: Sequence[str], sheet: CalamineSheet, path: str, options: Options) -> list[str]:
+    if options.names and header and len(options.names) != len(header):
+        where, came = f"{path}!{sheet.name}", f"{len(header)}: {', '.join(header)[:200]}"
+        expected = f"{len(options.names)} columns (options.names)"
+        raise SourceError("A sheet has other columns than declared", expected=expected, came=came, where=where)
+    return _files.unique_names(options.names if options.names and header else header)
+
+
+def _batches(
+    sheet: CalamineSheet, path: str, shown: str, schema: pa.Schema, options: Options
+) -> Iterator[pa.RecordBatch]:
+    import pyarrow as pa
+
+    header, rows = _cells.rows_of(sheet, options)
+    names = _names(header, sheet, path, options)
+    while some := list(islice(rows, ROWS_AT_ONCE)):
+        cells = dict(zip(names, zip(*(values for _, values in some), strict=True), strict=True))
+        arrays = {
+            name: _cells.array_of(values, schema.field(name).type, options)
+            for name, values in cells.items()
+            if name in schema.names
+        }
+        arrays[_files.POSITION] = _files.positions(f"{shown}!{sheet.name}:", [number for number, _ in some])
+        yield _files.arranged(pa.record_batch(arrays), schema)

@@ -1,0 +1,274 @@
+"""Pictures, recordings, texts: files that are no tables, one row each, with what links them to an item or a user.
+
+The table holds what is known of a file, never its bytes; ``open_bytes`` gives those where they are wanted. Workers
+read each file once, in bounded memory, for its hash and to see what it really is. One that is empty, cut short,
+misnamed or unreadable says so in ``_corrupt_record``, and the others go on. A link that leads out of the folder is
+not followed: what lies there may be another customer's.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import quote
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from capflow_assets.errors import SourceError
+from capflow_assets.sources import _files, _media, csv
+from capflow_assets.sources._shapes import unique
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.fs as fs
+    from pyspark.sql import DataFrame, SparkSession
+
+FILES_PER_PART = 64
+MOST_BYTES = 64 << 20
+COLUMNS = ("path", "relative_path", "name", "kind", "media_type", "size_bytes", "sha256", "modified_at")
+OWN = (*COLUMNS, *_files.RESERVED)
+_DO = "check the location in the customer's TOML, and that it may be read"
+# The path, when it was last written in microseconds since 1970, and its size.
+Found = tuple[str, int, int]
+
+
+def _with_groups(pattern: str) -> str:
+    try:
+        groups = re.compile(pattern).groupindex
+    except re.error as error:
+        raise ValueError(f"a regular expression; {error}") from None
+    taken = sorted(set(groups) & set(OWN))
+    if pattern and (not groups or taken):
+        also = f", none named {', '.join(taken)}" if taken else ""
+        raise ValueError(rf"named groups, such as (?P<item_id>[^/]+)\.png${also}")
+    return pattern
+
+
+class Options(BaseModel):
+    """What links the files to items and users."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    link: Annotated[str, AfterValidator(_with_groups)] = Field(
+        "", description=r"A regular expression found in the path below the folder: (?P<item_id>[^/]+)\.png$"
+    )
+    manifest: str | None = Field(None, description="A CSV file below the folder that names files and ids.")
+    manifest_path: str = Field("path", description="The manifest's column with the path below the folder.")
+    kinds: tuple[_media.Kind, ...] = Field((), description="The kinds of files to keep; all where none is named.")
+
+
+def read(spark: SparkSession, location: str, options: Options) -> DataFrame:
+    r"""The files of the folder, glob or ``s3://`` prefix at ``location``.
+
+    Grain: one row per file; with a manifest, per file and line of it that names it, and one with a complaint for a line
+    whose file is not there. Names that start with ``.`` or ``_`` are left out. Columns: ``path`` (for ``open_bytes``),
+    ``relative_path`` (below the folder), ``name``, ``kind`` (image, audio, text, other: by content), ``media_type``,
+    ``size_bytes``, ``sha256`` (hexadecimal), ``modified_at`` (UTC), one per named group of ``link`` and per further
+    column of the manifest, as text, ``_corrupt_record`` and ``_position``. What the path does not tell is null.
+
+    Raises:
+        SourceError: nothing is there, it cannot be listed, or the manifest has no such column.
+    """
+    manifest = _manifest_at(location, options)
+    found = [each for each in _listed(location) if each[0] != manifest]
+    if not found:
+        expected = "a file, a folder with files or a glob that matches some"
+        raise SourceError("There are no files", expected=expected, where=location, do=_DO)
+    frame = _inspected(spark, found, _root(location), options)
+    frame = frame if manifest is None else _linked(spark, frame, manifest, options)
+    return frame.where(_is_kept(options)) if options.kinds else frame
+
+
+def open_bytes(location: str, path: str, most_bytes: int = MOST_BYTES) -> bytes:
+    """The content of one file: of a ``path`` or ``relative_path`` that ``read`` gave for ``location``.
+
+    Raises:
+        SourceError: the file lies or leads outside of the location, is larger than ``most_bytes``, or cannot be read.
+    """
+    root = _root(location)
+    is_full = path.startswith(("/", "s3://"))
+    full = path if is_full else f"{root.rstrip('/')}/{path}"
+    refused = _outside(full, root)
+    if refused:
+        raise SourceError("A file is not of this customer's folder", came=f"{path} {refused}", where=location)
+    try:
+        with _files.open_file(full) as stream:
+            if stream.size() > most_bytes:
+                came, expected = f"{stream.size():,} bytes", f"at most {most_bytes:,} bytes"
+                raise SourceError("A file is too large", expected=expected, came=came, where=full)
+            return bytes(stream.read())
+    except OSError as error:
+        raise SourceError("A file cannot be read", came=_first_line(error), where=full, do=_DO) from error
+
+
+def _root(location: str) -> str:
+    """The folder that paths are relative to: the location, what stands before its first pattern, or a file's folder."""
+    scheme = "s3://" if location.startswith("s3://") else ""
+    parts = PurePosixPath(location.removeprefix("s3://")).parts
+    wild = next((place for place, part in enumerate(parts) if set(part) & set("*?[")), len(parts))
+    fixed = scheme + str(PurePosixPath(*parts[:wild]))
+    is_file = wild == len(parts) and (not Path(fixed).is_dir() if not scheme else _is_object(fixed))
+    return scheme + str(PurePosixPath(fixed.removeprefix("s3://")).parent) if is_file else fixed
+
+
+def _is_object(address: str) -> bool:
+    from pyarrow.fs import FileType
+
+    system, path = _bucket(address)
+    return system.get_file_info(path).type == FileType.File
+
+
+def _bucket(address: str) -> tuple[fs.FileSystem, str]:
+    from pyarrow import fs
+
+    return fs.FileSystem.from_uri("s3://" + quote(address.removeprefix("s3://"), safe="/*"))
+
+
+def _listed(location: str) -> list[Found]:
+    """The files of a location by name, hidden ones apart."""
+    root = _root(location)
+    try:
+        found = _in_bucket(root) if location.startswith("s3://") else _on_disk(Path(root))
+        kept = sorted(each for each in found if not _is_hidden(_below(each[0], root)))
+    except OSError as error:
+        raise SourceError("A location cannot be listed", came=_first_line(error), where=location, do=_DO) from error
+    if location.rstrip("/") == root.rstrip("/"):
+        return kept
+    depth = len(PurePosixPath(location).parts)
+    fitting = (each for each in kept if len(PurePosixPath(each[0]).parts) == depth)
+    return [each for each in fitting if each[0] == location or PurePosixPath(each[0]).match(location)]
+
+
+def _on_disk(root: Path) -> Iterator[Found]:
+    """Links to folders are listed as they are and not entered."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    for folder, folders, names in os.walk(root, onerror=refuse):
+        links = [name for name in folders if Path(folder, name).is_symlink()]
+        for name in (*names, *links):
+            path = Path(folder, name)
+            told = path.lstat() if not path.exists() else path.stat()
+            yield str(path), told.st_mtime_ns // 1000, told.st_size
+
+
+def _in_bucket(root: str) -> Iterator[Found]:
+    from pyarrow.fs import FileSelector, FileType
+
+    system, path = _bucket(root)
+    for info in system.get_file_info(FileSelector(path, recursive=True)):
+        if info.type == FileType.File:
+            yield f"s3://{info.path}", (info.mtime_ns or 0) // 1000, info.size
+
+
+def _below(path: str, root: str) -> str:
+    return path.removeprefix(root.rstrip("/") + "/")
+
+
+def _is_hidden(inner: str) -> bool:
+    return any(part.startswith((".", "_")) for part in inner.split("/"))
+
+
+def _outside(path: str, root: str) -> str:
+    """Why a path is not below ``root``; blank where it is."""
+    if path.startswith("s3://") or root.startswith("s3://"):
+        is_below = path.startswith(root.rstrip("/") + "/") and ".." not in path.split("/")
+        return "" if is_below else "lies outside of the folder"
+    real = Path(path).resolve()
+    return "" if real.is_relative_to(Path(root).resolve()) else "is or goes through a link that leaves the folder"
+
+
+def _inspected(spark: SparkSession, found: list[Found], root: str, options: Options) -> DataFrame:
+    """A row for each file, made by the workers."""
+    groups = tuple(re.compile(options.link).groupindex)
+    texts = [f"`{name}` string" for name in (*groups, *_files.RESERVED)]
+    kinds = {"size_bytes": "bigint", "modified_at": "timestamp"}
+    schema = ", ".join([*(f"{name} {kinds.get(name, 'string')}" for name in COLUMNS), *texts])
+
+    def run(incoming: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        import pyarrow as pa
+
+        types = {"size_bytes": pa.int64(), "modified_at": pa.timestamp("us", "UTC")}
+        arrow = pa.schema([(name, types.get(name, pa.string())) for name in (*COLUMNS, *groups, *_files.RESERVED)])
+        for batch in incoming:
+            rows = [
+                _row(each["path"], each["modified"], each["size"], root, options.link) for each in batch.to_pylist()
+            ]
+            yield pa.RecordBatch.from_pylist(rows, schema=arrow)
+
+    parts = min(_files.MOST_PARTITIONS, -(-len(found) // FILES_PER_PART))
+    frame = spark.createDataFrame(found, "path string, modified bigint, size bigint")
+    return frame.repartition(parts).mapInArrow(run, schema)
+
+
+def _row(path: str, modified: int, size: int, root: str, link: str) -> dict[str, Any]:
+    inner, name = _below(path, root), PurePosixPath(path).name
+    row: dict[str, Any] = {"path": path, "relative_path": inner, "name": name, _files.POSITION: inner}
+    row["modified_at"] = datetime.fromtimestamp(modified // 1_000_000, UTC).replace(microsecond=modified % 1_000_000)
+    linked = re.search(link, inner) if link else None
+    row |= linked.groupdict() if linked else {}
+    complaint = _outside(path, root)
+    if not complaint:
+        try:
+            with _files.open_file(path) as stream:
+                content = _media.content_of(name, stream)
+        except OSError as error:
+            complaint = f"cannot be read: {_first_line(error)}"
+        else:
+            row |= {key: getattr(content, key) for key in ("kind", "media_type", "size_bytes", "sha256")}
+            return row | {_files.CORRUPT: content.complaint or None}
+    promised = _media.named_type(name)
+    row |= {"kind": _media.kind_of(promised), "media_type": promised, "size_bytes": size}
+    return row | {_files.CORRUPT: complaint}
+
+
+def _manifest_at(location: str, options: Options) -> str | None:
+    if options.manifest is None:
+        return None
+    root = _root(location)
+    path = f"{root.rstrip('/')}/{options.manifest}"
+    refused = _outside(path, root)
+    if refused:
+        expected = "a file below the folder, such as manifest.csv"
+        came = f"{options.manifest}, which {refused}"
+        raise SourceError("A manifest is not of this customer's folder", expected=expected, came=came, where=location)
+    return path
+
+
+def _linked(spark: SparkSession, frame: DataFrame, manifest: str, options: Options) -> DataFrame:
+    """The files beside the manifest's columns; its lines without a file with a complaint."""
+    from pyspark.sql import functions as F
+
+    lines = csv.read(spark, manifest, csv.Options.model_validate({}))
+    if options.manifest_path not in lines.columns:
+        expected = "a column " + " or ".join(repr(name) for name in lines.columns if name not in _files.RESERVED)
+        came = f"{options.manifest_path!r} (options.manifest_path)"
+        raise SourceError("A manifest lacks its column of paths", expected=expected, came=came, where=manifest)
+    ids = [name for name in lines.columns if name not in (options.manifest_path, *_files.RESERVED)]
+    named = unique(ids, (*frame.columns, "_named", "_unfit", "_line"))
+    quoted = {name: F.col("`" + name.replace("`", "``") + "`") for name in (*ids, options.manifest_path)}
+    plain = F.regexp_replace(F.trim(F.replace(quoted[options.manifest_path], F.lit("\\"), F.lit("/"))), "^[.]?/+", "")
+    told = (F.col(_files.CORRUPT).alias("_unfit"), F.col(_files.POSITION).alias("_line"))
+    lines = lines.select(plain.alias("_named"), *told, *(quoted[each].alias(named[each]) for each in ids))
+    joined = frame.join(lines, F.col("relative_path") == F.col("_named"), "full_outer")
+    absent = F.concat(F.lit("the manifest names a file that is not there: "), F.coalesce("_named", F.lit("no path")))
+    lost = F.when(F.col("path").isNull(), absent)
+    complaint = F.nullif(F.concat_ws("; ", F.col(_files.CORRUPT), lost, F.col("_unfit")), F.lit(""))
+    position = F.coalesce(_files.POSITION, "_line")
+    own = [name for name in frame.columns if name not in _files.RESERVED]
+    return joined.select(*own, *named.values(), complaint.alias(_files.CORRUPT), position.alias(_files.POSITION))
+
+
+def _is_kept(options: Options) -> Any:
+    from pyspark.sql import functions as F
+
+    return F.col("kind").isin(*options.kinds) | F.col("kind").isNull()
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0][:300]

