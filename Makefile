@@ -5,10 +5,10 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format ui bench graph clean
+.PHONY: help demo test test-databricks check format ui bench graph clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -21,6 +21,10 @@ demo: .venv/ready ## four customers, two of them real, from bills to champions a
 
 test: .venv/ready ## all tests
 	$(BIN)/python -m pytest
+
+test-databricks: .venv/ready ## the step launcher against the workspace that DATABRICKS_HOST names
+	@test -n "$$DATABRICKS_HOST" || { echo "Set DATABRICKS_HOST and the variables that capflow_assets_tests/databricks/test_real.py lists."; exit 2; }
+	$(BIN)/python -m pytest capflow_assets_tests/databricks/test_real.py
 
 check: .venv/ready ## format, lint, types, import rules, doctests
 	$(BIN)/ruff format --check .

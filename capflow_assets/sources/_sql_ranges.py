@@ -132,9 +132,9 @@ def _by_column(connection: Connection, dialect: Dialect, relation: Relation, col
 def _at_counts(connection: Connection, name: str, relation: Relation, parts: int) -> list[Any]:
     numbered = f"SELECT {name} AS bound, row_number() OVER (ORDER BY {name}) AS place FROM {relation.sql}"  # noqa: S608
     [(count,)] = _rows(connection, f"SELECT count(*) FROM {relation.sql}")  # noqa: S608
-    step = max(1, -(-count // parts))
+    places = ", ".join(str(count * part // parts + 1) for part in range(1, parts))
     statement = (
-        f"SELECT DISTINCT bound FROM ({numbered}) n WHERE MOD(place, {step}) = 0 AND bound IS NOT NULL ORDER BY bound"  # noqa: S608
+        f"SELECT DISTINCT bound FROM ({numbered}) n WHERE place IN ({places}) AND bound IS NOT NULL ORDER BY bound"  # noqa: S608
     )
     return [bound for (bound,) in _rows(connection, statement)]
 

@@ -67,6 +67,15 @@ class Options(_documents.Reading):
         return self
 
 
+def check_location(location: str) -> None:
+    """Refuse a location that names no such store, or holds credentials.
+
+    Raises:
+        SourceError: says how such a location is written.
+    """
+    _place(location)
+
+
 def read(spark: SparkSession, location: str, options: Options) -> DataFrame:
     """The items of the table: their attributes by name, ``_corrupt_record`` and ``_position``.
 

@@ -85,6 +85,15 @@ class _Place:
     collection: str
 
 
+def check_location(location: str) -> None:
+    """Refuse a location that names no such store, or holds credentials.
+
+    Raises:
+        SourceError: says how such a location is written.
+    """
+    _place(location)
+
+
 def read(spark: SparkSession, location: str, options: Options) -> DataFrame:
     """The documents of the collection: their fields by name, ``_corrupt_record`` and ``_position``.
 

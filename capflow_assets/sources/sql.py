@@ -1,8 +1,8 @@
 """SQL databases: a table or a query of PostgreSQL, MySQL, MariaDB, or any other that SQLAlchemy has a dialect for.
 
 Rows are read in parts, over a few connections at once, and each streams: memory does not grow with the table. The
-connections only read. Credentials are named in the options and read from the environment by whoever connects; they are
-in no plan. On a cluster with a JDBC reader, that one reads.
+connections only read; the databases not named here are sent nothing but SELECT. Credentials are named in the options
+and read from the environment by whoever connects: they are in no plan. On a cluster with a JDBC reader, that one reads.
 
 What is seen: on PostgreSQL all parts see one moment, and so does every later look at the same frame, because a
 connection holds that moment for as long as the frame is in use (``consistent``). Elsewhere every part sees the moment
@@ -71,6 +71,15 @@ class Options(BaseModel):
         if (self.table is None) == (self.query is None):
             raise ValueError("either table or query, and not both")
         return self
+
+
+def check_location(location: str) -> None:
+    """Refuse a location that names no such store, or holds credentials.
+
+    Raises:
+        SourceError: says how such a location is written.
+    """
+    _sql_store.address(location)
 
 
 def read(spark: SparkSession, location: str, options: Options) -> DataFrame:

@@ -57,17 +57,33 @@ def environment(**variables: str) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def home_of(folder: Path, customers: Sequence[str], broken: Sequence[str] = (), users: int = 40) -> TestHome:
-    """A home with small customers who send bills; the ``broken`` ones' file holds something else."""
+def home_of(
+    folder: Path, customers: Sequence[str], broken: Sequence[str] = (), users: int = 40, upload_to: str = ""
+) -> TestHome:
+    """A home with small customers who send bills; the ``broken`` ones' file holds something else.
+
+    With ``upload_to`` their files lie there, and not in the folder.
+    """
     home = TestHome(folder / "home")
     for number, name in enumerate(customers):
         brand = tiny(name, seed=number, users=users, days=60, sends=("bills",))
         toml = write(simulate(brand), folder / "files" / name)
-        home.ok("onboard", str(toml))
         if name in broken:
             for file in (folder / "files" / name).rglob("bills*.csv"):
                 file.write_bytes(b"\x1f\x8b this is no text")
+        if upload_to:
+            _upload(folder / "files" / name, f"{upload_to}/{name}")
+            toml.write_text(f'base = "{upload_to}/{name}"\n{toml.read_text()}')
+        home.ok("onboard", str(toml))
     return home
+
+
+def _upload(folder: Path, place: str) -> None:
+    from pyarrow import fs
+
+    store, path = fs.FileSystem.from_uri(place if "://" in place else Path(place).resolve().as_uri())
+    store.create_dir(path, recursive=True)
+    fs.copy_files(str(folder), path, destination_filesystem=store)
 
 
 @dataclass(frozen=True)

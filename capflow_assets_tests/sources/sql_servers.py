@@ -9,6 +9,7 @@ import pwd
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -23,6 +24,23 @@ READER = "reader"
 # No word that could stand in a log for another reason.
 PASSWORD = "Zx9-planted'pa%ss:w@rd/q"
 PASSWORD_ENV = "SHOP_DATABASE_PASSWORD"
+LOGIN = {"user": READER, "password": {"env": PASSWORD_ENV}}
+MEMORY = """
+import resource, sys
+from capflow_assets.sources import _sql_rows, _sql_store, _sql_columns
+from capflow_assets.sources._secrets import FromEnv
+import pyarrow as pa
+location, rows, text = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+columns = (_sql_columns.SqlColumn("n", "n", "n", pa.int64()), _sql_columns.SqlColumn("t", "t", "t", pa.string()))
+access = _sql_store.Access(user="reader", password=FromEnv(env=sys.argv[4]))
+reading = _sql_rows.Reading(location, access, columns, 10_000, "query", (0,))
+peaks = []
+for count in (rows // 10, rows):
+    statement = text.format(count)
+    assert sum(batch.num_rows for batch in _sql_rows.batches(reading, statement)) == count
+    peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+print(*peaks)
+"""
 
 
 @dataclass(frozen=True)
@@ -135,6 +153,15 @@ def mariadb() -> Iterator[Server]:
         finally:
             process.terminate()
             process.wait(timeout=60)
+
+
+def peaks(server: Server, rows: int, query: str) -> tuple[int, int]:
+    """The peak MB of a process that reads a tenth of the rows, and then all of them."""
+    command = [sys.executable, "-c", MEMORY, server.location(), str(rows), query, PASSWORD_ENV]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr
+    small, large = map(int, done.stdout.split())
+    return small, large
 
 
 def _wait(server: Server, process: subprocess.Popen[bytes], log: Path, seconds: float = 60) -> None:

@@ -12,8 +12,7 @@ import pytest
 
 from capflow_assets.errors import SourceError
 from capflow_assets.sources import _engine, _sql_cluster, sql
-from capflow_assets_tests.sources.sql_servers import PASSWORD, PASSWORD_ENV, Server, postgres
-from capflow_assets_tests.sources.test_sql import LOGIN
+from capflow_assets_tests.sources.sql_servers import LOGIN, PASSWORD, PASSWORD_ENV, Server, postgres
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -11,8 +11,7 @@ import pytest
 
 from capflow_assets.errors import SourceError
 from capflow_assets.sources import sql
-from capflow_assets_tests.sources.sql_servers import PASSWORD, PASSWORD_ENV, READER, Server, mariadb
-from capflow_assets_tests.sources.test_sql import LOGIN, peaks
+from capflow_assets_tests.sources.sql_servers import LOGIN, PASSWORD, PASSWORD_ENV, READER, Server, mariadb, peaks
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
