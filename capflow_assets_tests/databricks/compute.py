@@ -16,9 +16,11 @@ import threading
 import time
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
+from signal import Signals
 from typing import Any
 
 from capflow_assets_tests.databricks.engine import Engine
@@ -73,6 +75,16 @@ class Process:
 
     popen: subprocess.Popen[bytes]
     folder: Path
+
+    def signal(self, kind: Signals) -> None:
+        """Signal all processes of the task: its leader has a group of its own."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.popen.pid, kind)
+
+    def wait(self, seconds: float) -> None:
+        """Wait for the end of the leader, so long at most."""
+        with suppress(subprocess.TimeoutExpired):
+            self.popen.wait(seconds)
 
 
 class Compute:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import secrets
 import signal
 import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 from capflow_assets_tests.databricks.compute import Cluster, Compute, LibraryError
@@ -59,7 +57,7 @@ class Jobs:
         """Kill the processes of a run (SIGKILL), as when its machine runs out of memory."""
         for task in self.runs[run_id].tasks:
             if task.process:
-                _kill(task, signal.SIGKILL)
+                task.process.signal(signal.SIGKILL)
 
     def close(self) -> None:
         for run in self.runs.values():
@@ -279,15 +277,15 @@ class Jobs:
             while task.process.popen.poll() is None:
                 _stop_if_asked(run, until)
                 if dies is not None and time.monotonic() - begun > dies:
-                    _kill(task, signal.SIGKILL)
+                    task.process.signal(signal.SIGKILL)
                 time.sleep(POLL_S)
         except _EndedError:
             task.state = State("TERMINATING", message="Terminating the spark cluster")
-            _kill(task, signal.SIGTERM)
-            _wait(lambda: task.process.popen.poll() is not None, GRACE_S)
+            task.process.signal(signal.SIGTERM)
+            task.process.wait(GRACE_S)
             raise
         finally:
-            _kill(task, signal.SIGKILL)
+            task.process.signal(signal.SIGKILL)
             task.process.popen.wait()
         return self._ending(task, task.process.popen.returncode)
 
@@ -318,21 +316,6 @@ def _stop_if_asked(run: Run, until: float) -> None:
         raise _EndedError(State("TERMINATED", "CANCELED", "Run cancelled."))
     if time.time() > until:
         raise _EndedError(State("TERMINATED", "TIMEDOUT", "Run timed out"))
-
-
-def _kill(task: TaskRun, kind: signal.Signals) -> None:
-    """Signal all processes of the task: its leader has a group of its own."""
-    assert task.process is not None
-    try:
-        os.killpg(task.process.popen.pid, kind)
-    except ProcessLookupError:
-        return
-
-
-def _wait(done: Callable[[], bool], seconds: float) -> None:
-    until = time.monotonic() + seconds
-    while not done() and time.monotonic() < until:
-        time.sleep(POLL_S)
 
 
 def _is_wheel(dependency: str) -> bool:

@@ -5,19 +5,24 @@ The bucket is reached by the cluster's own rights, as by an instance profile.
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import requests
 from pyspark.errors import PySparkException
 
 from capflow_assets.graph.lake import Lake
 from capflow_assets_tests.databricks.steps import environment
-from capflow_assets_tests.databricks.workspace import LocalWorkspace, local_workspace
-from capflow_assets_tests.engines import rows_of
-from capflow_assets_tests.platform.services import Aws, aws
+from capflow_assets_tests.databricks.workspace import local_workspace
+from capflow_assets_tests.engines import free_port, rows_of, wait_until_open
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -26,58 +31,72 @@ SCHEMA = (
     "id long, name string, sold_at timestamp, day date, price decimal(12,2), tags array<string>, "
     "place struct<store:int,city:string>, share double, open boolean, count int, raw binary"
 )
+NIGHT = datetime(2024, 3, 31, 1, 30, 0, 123456, UTC)
+BEFORE = datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC)
 ROWS: list[tuple[Any, ...]] = [
-    (1, "ä", datetime(2024, 3, 31, 1, 30, 0, 123456, UTC), date(1969, 7, 20), Decimal("-1.50"), ["u", None], (1, "q"))
-    + (0.1, True, -3, b"\x00\xff"),
+    (1, "ä", NIGHT, date(1969, 7, 20), Decimal("-1.50"), ["u", None], (1, "q"), 0.1, True, -3, b"\x00\xff"),
     (2, *[None] * 10),
-    (
-        3,
-        "",
-        datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC),
-        date(2100, 1, 1),
-        Decimal("9999999999.99"),
-        [],
-        (None, None),
-    )
-    + (float("inf"), False, 2**31 - 1, b""),
+    (3, "", BEFORE, date(2100, 1, 1), Decimal("9999999999.99"), [], (None, None), float("inf"), False, 2**31 - 1, b""),
 ]
+BUCKET = "delta-of-clusters"
 DAYS = "id long, name string, day date"
 
 
 @pytest.fixture(scope="module")
-def bucket() -> Iterator[Aws]:
-    with aws() as made, environment(**made.variables()):
-        made.client("s3").create_bucket(Bucket="delta-of-clusters")
-        yield made
+def rights() -> Iterator[dict[str, str]]:
+    """The variables by which a bucket is reached, set here too. The store is another process, as delta-rs needs it."""
+    port = free_port()
+    server = subprocess.Popen([sys.executable, "-m", "moto.server", "-p", str(port)], stderr=subprocess.DEVNULL)
+    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
+    found = keys | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "AWS_ALLOW_HTTP": "true"}
+    try:
+        wait_until_open(port, server, Path(os.devnull))
+        requests.put(f"{found['AWS_ENDPOINT_URL']}/{BUCKET}", timeout=10).raise_for_status()
+        with environment(**found):
+            yield found
+    finally:
+        server.terminate()
+        server.wait(timeout=10)
 
 
 @pytest.fixture(scope="module")
-def clusters(bucket: Aws, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalWorkspace]:
-    with local_workspace(tmp_path_factory.mktemp("delta"), instance_profile=bucket.variables()) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def connected(clusters: LocalWorkspace, spark: SparkSession) -> Iterator[SparkSession]:
+def connected(
+    rights: dict[str, str], spark: SparkSession, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SparkSession]:
     """A session on the clusters' Spark, after ``spark``, so that the embedded engine stays the active session."""
     from pyspark.sql import SparkSession
 
-    session = SparkSession.builder.remote(clusters.spark_remote()).create()
-    yield session
-    session.stop()
+    with local_workspace(tmp_path_factory.mktemp("delta"), instance_profile=rights) as clusters:
+        session = SparkSession.builder.remote(clusters.spark_remote()).create()
+        yield session
+        session.stop()
+
+
+@dataclass(frozen=True)
+class Lakes:
+    """One place as each of the two engines sees it."""
+
+    sail: Lake
+    jvm: Lake
+
+    @property
+    def both(self) -> tuple[Lake, Lake]:
+        return self.sail, self.jvm
+
+
+@pytest.fixture
+def lakes(spark: SparkSession, connected: SparkSession, tmp_path: Path) -> Lakes:
+    """In a folder."""
+    return Lakes(Lake(str(tmp_path), lambda: spark), Lake(str(tmp_path), lambda: connected))
 
 
 @pytest.fixture(params=["folder", "bucket"])
-def lakes(
-    request: pytest.FixtureRequest,
-    spark: SparkSession,
-    connected: SparkSession,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> dict[str, Lake]:
-    """The same place as each of the two engines sees it."""
-    name = tmp_path_factory.mktemp("lake")
-    root = str(name) if request.param == "folder" else f"s3://delta-of-clusters/{name.name}"
-    return {"sail": Lake(root, lambda: spark), "jvm": Lake(root, lambda: connected)}
+def stores(request: pytest.FixtureRequest, lakes: Lakes, tmp_path: Path) -> Lakes:
+    """In a folder, and in a bucket."""
+    if request.param == "folder":
+        return lakes
+    root = f"s3://{BUCKET}/{tmp_path.name}"
+    return Lakes(replace(lakes.sail, root=root), replace(lakes.jvm, root=root))
 
 
 def of_days(lake: Lake, *rows: tuple[int, str, int]) -> Any:
@@ -86,35 +105,37 @@ def of_days(lake: Lake, *rows: tuple[int, str, int]) -> Any:
 
 
 @pytest.mark.parametrize("writer", ["sail", "jvm"])
-def test_what_one_engine_writes_both_read_alike(lakes: dict[str, Lake], writer: str):
-    lakes[writer].write(lakes[writer].spark().createDataFrame(ROWS, SCHEMA), "acme", "raw/bills")
-    mine, other = (lake.table("acme", "raw/bills") for lake in lakes.values())
+def test_what_one_engine_writes_both_read_alike(stores: Lakes, writer: str):
+    lake: Lake = getattr(stores, writer)
+    rows = lake.spark().createDataFrame(ROWS, SCHEMA)
+    lake.write(rows, "acme", "raw/bills")
+    mine, other = (each.table("acme", "raw/bills") for each in stores.both)
     assert mine.dtypes == other.dtypes
     assert rows_of(mine) == rows_of(other)
-    assert rows_of(mine) == rows_of(lakes[writer].spark().createDataFrame(ROWS, SCHEMA))
+    assert rows_of(mine) == rows_of(rows)
 
 
-def test_a_write_is_one_version_and_old_ones_stay_readable(lakes: dict[str, Lake]):
-    lake, session = lakes["jvm"], lakes["jvm"].spark()
+def test_a_write_is_one_version_and_old_ones_stay_readable(stores: Lakes):
+    lake, session = stores.jvm, stores.jvm.spark()
     assert lake.write(session.range(3), "acme", "raw/bills") == 0
     assert lake.write(session.range(5).selectExpr("id", "'x' as more"), "acme", "raw/bills") == 1
     assert lake.write(session.range(0), "acme", "raw/bills") == 2
     assert [lake.table("acme", "raw/bills", version).count() for version in (0, 1, 2)] == [3, 5, 0]
-    assert lakes["sail"].table("acme", "raw/bills", 1).columns == ["id", "more"]
+    assert stores.sail.table("acme", "raw/bills", 1).columns == ["id", "more"]
     assert lake.rows("acme", "raw/bills") == 0
 
 
 @pytest.mark.parametrize("engine", ["sail", "jvm"])
-def test_some_rows_are_replaced_in_one_commit(lakes: dict[str, Lake], engine: str):
-    lake = lakes[engine]
+def test_some_rows_are_replaced_in_one_commit(stores: Lakes, engine: str):
+    lake = getattr(stores, engine)
     lake.write(of_days(lake, (1, "a", 1), (2, "b", 2), (3, "c", 2)), "acme", "raw/bills")
     assert lake.replace(of_days(lake, (4, "new", 2)), "acme", "raw/bills", "day = '2024-01-02'") == 1
     expected = [(1, "a", date(2024, 1, 1)), (4, "new", date(2024, 1, 2))]
-    assert all(rows_of(each.table("acme", "raw/bills")) == expected for each in lakes.values())
+    assert all(rows_of(each.table("acme", "raw/bills")) == expected for each in stores.both)
 
 
-def test_appending_and_many_partitions(lakes: dict[str, Lake]):
-    lake, session = lakes["jvm"], lakes["jvm"].spark()
+def test_appending_and_many_partitions(lakes: Lakes):
+    lake, session = lakes.jvm, lakes.jvm.spark()
     lake.write(session.range(1000).repartition(4), "acme", "raw/bills")
     session.range(1000, 1500).write.format("delta").mode("append").save(lake.path("acme", "raw/bills"))
     assert [tuple(row) for row in lake.table("acme", "raw/bills").selectExpr("count(*)", "sum(id)").collect()] == [
@@ -122,8 +143,8 @@ def test_appending_and_many_partitions(lakes: dict[str, Lake]):
     ]
 
 
-def test_a_failed_write_leaves_the_old_version(lakes: dict[str, Lake]):
-    lake, session = lakes["jvm"], lakes["jvm"].spark()
+def test_a_failed_write_leaves_the_old_version(lakes: Lakes):
+    lake, session = lakes.jvm, lakes.jvm.spark()
     lake.write(session.range(3), "acme", "raw/bills")
     bad = session.range(3).selectExpr("if(id = 2, raise_error('half way'), id) as id")
     with pytest.raises(PySparkException, match="half way"):
@@ -132,11 +153,11 @@ def test_a_failed_write_leaves_the_old_version(lakes: dict[str, Lake]):
     with pytest.raises(PySparkException):
         other.write.format("delta").mode("overwrite").save(lake.path("acme", "raw/bills"))
     assert lake.version("acme", "raw/bills") == 0
-    assert rows_of(lakes["sail"].table("acme", "raw/bills")) == [(0,), (1,), (2,)]
+    assert rows_of(lakes.sail.table("acme", "raw/bills")) == [(0,), (1,), (2,)]
 
 
-def test_staged_rows_are_read_back_and_gone(lakes: dict[str, Lake]):
-    lake = lakes["jvm"]
+def test_staged_rows_are_read_back_and_gone(lakes: Lakes):
+    lake = lakes.jvm
     lake.write(lake.spark().range(1), "acme", "raw/bills")
     with lake.staged(lake.spark().range(4), "acme", "raw/items") as staged:
         assert staged.count() == 4
