@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 
-from bench import databricks, load, overhead, sql, users
+from bench import checks, databricks, landing, load, overhead, sql, users
 
 BENCHMARKS = {
+    "checks": checks.run,
     "databricks": databricks.run,
     "fleet": databricks.fleet,
+    "landing": landing.run,
     "load": load.run,
     "overhead": overhead.run,
     "sql": sql.run,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets.contract import Column, Finding, Scalar, Table
+from capflow_assets.contract import Column, Finding, Scalar, Severity, Table
 from capflow_assets.errors import GraphError
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class Rule:
     name: str
     words: str
     broken: Expression
+    severity: Severity = "block"
 
 
 def pandera_schema(table: Table) -> DataFrameSchema:
@@ -54,8 +55,10 @@ def pandera_schema(table: Table) -> DataFrameSchema:
     return DataFrameSchema(columns, unique=list(table.key) or None, strict=False)
 
 
-def evaluate(frame: DataFrame, table: Table) -> list[Finding]:
-    """One finding per rule of the table's schema; all of them block.
+def evaluate(frame: DataFrame, table: Table, *, at_most_share_pct: float = 0.0) -> list[Finding]:
+    """One finding per rule of the table's schema, of the severity that the column declares.
+
+    A rule passes where no more than ``at_most_share_pct`` of the rows break it: none, as pandera has it.
 
     The columns' presence and types are read off the frame; all other rules are one query. ``found`` holds ``rows`` (all
     there are) and ``breaking`` (the rows that break the rule; of a key, the rows beyond the first of each). ``sample``
@@ -67,12 +70,20 @@ def evaluate(frame: DataFrame, table: Table) -> list[Finding]:
     schema = pandera_schema(table)
     columns, sound = _columns(frame, schema)
     key = [name for name in schema.unique or [] if name in sound]
-    rules = [rule for name, declared in schema.columns.items() if name in sound for rule in _rules(name, declared)]
+    severities = {column.name: column.severity for column in table.columns}
+    rules = [
+        rule
+        for name, declared in schema.columns.items()
+        if name in sound
+        for rule in _rules(name, declared, severities[name])
+    ]
     if key and len(key) < len(schema.unique or []):
         key = []
     rows, duplicates, counts = _counted(frame, rules, key)
-    findings = [columns, *(_finding(frame, rule, rows, broken) for rule, broken in zip(rules, counts, strict=True))]
-    return [*findings, _key_finding(frame, key, rows, duplicates)] if key else findings
+    allowed = at_most_share_pct * rows / 100
+    told = (_finding(frame, rule, rows, broken, allowed) for rule, broken in zip(rules, counts, strict=True))
+    findings = [columns, *told]
+    return [*findings, _key_finding(frame, key, rows, duplicates, allowed)] if key else findings
 
 
 def _type(column: Column) -> Any:
@@ -116,19 +127,19 @@ def _evaluations() -> Mapping[str, Callable[[Expression, Mapping[str, Any]], tup
     }
 
 
-def _rules(name: str, declared: Any) -> Iterator[Rule]:
+def _rules(name: str, declared: Any, severity: Severity) -> Iterator[Rule]:
     from pyspark.sql import functions as F
 
     value = F.col(name)
     if not declared.nullable:
-        yield Rule(f"{name} not_nullable", f"{name} is never empty", value.isNull())
+        yield Rule(f"{name} not_nullable", f"{name} is never empty", value.isNull(), severity)
     known = _evaluations()
     for check in declared.checks:
         if check.name not in known:
             expected = f"one of {', '.join(known)}"
             raise GraphError("A schema holds a check that is not evaluated", expected=expected, came=check.name)
         words, broken = known[check.name](value, check.statistics)
-        yield Rule(f"{name} {check.error}", f"{name} is {words}", F.coalesce(broken, F.lit(False)))
+        yield Rule(f"{name} {check.error}", f"{name} is {words}", F.coalesce(broken, F.lit(False)), severity)
 
 
 def _columns(frame: DataFrame, schema: DataFrameSchema) -> tuple[Finding, set[str]]:
@@ -171,21 +182,21 @@ def _counted(frame: DataFrame, rules: list[Rule], key: list[str]) -> tuple[int, 
     return rows, repeated, [int(count) for count in row[2:]]
 
 
-def _finding(frame: DataFrame, rule: Rule, rows: int, broken: int) -> Finding:
+def _finding(frame: DataFrame, rule: Rule, rows: int, broken: int, allowed: float) -> Finding:
     message = f"{rule.words}: {broken:,} of {rows:,} rows break it" if broken else rule.words
-    sample = _sample(frame.where(rule.broken)) if broken else ()
-    return Finding(rule.name, broken == 0, message, "block", {"rows": rows, "breaking": broken}, sample)
+    sample = _sample(frame.where(rule.broken)) if broken > allowed else ()
+    return Finding(rule.name, broken <= allowed, message, rule.severity, {"rows": rows, "breaking": broken}, sample)
 
 
-def _key_finding(frame: DataFrame, key: list[str], rows: int, duplicates: int) -> Finding:
+def _key_finding(frame: DataFrame, key: list[str], rows: int, duplicates: int, allowed: float) -> Finding:
     from pyspark.sql import functions as F
 
     words = f"{', '.join(key)} {'is' if len(key) == 1 else 'are together'} unique"
     message = f"{words}: {duplicates:,} of {rows:,} rows repeat another" if duplicates else words
     repeated = frame.groupBy(*key).agg(F.count(F.lit(1)).alias("rows")).where("rows > 1")
-    sample = _sample(repeated.orderBy(F.desc("rows"), *key)) if duplicates else ()
+    sample = _sample(repeated.orderBy(F.desc("rows"), *key)) if duplicates > allowed else ()
     found = {"rows": rows, "breaking": duplicates}
-    return Finding(f"{', '.join(key)} unique", duplicates == 0, message, "block", found, sample)
+    return Finding(f"{', '.join(key)} unique", duplicates <= allowed, message, "block", found, sample)
 
 
 def _sample(frame: DataFrame) -> tuple[dict[str, Scalar], ...]:

@@ -7,20 +7,27 @@ functions of ``graph`` or ``demo``, which are imported when the command runs, so
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from capflow_assets import cli_admin
+from capflow_assets.cli_options import (
+    CustomerArgument,
+    CustomerOption,
+    HomeOption,
+    ModelArgument,
+    OutputOption,
+    ReasonOption,
+    TableFormat,
+    TextFormat,
+    opened,
+)
 from capflow_assets.errors import CapflowError
 
 if TYPE_CHECKING:
-    import dagster as dg
-
-    from capflow_assets.graph.deployment import Deployment
+    pass
 
 app = typer.Typer(
     name="capflow",
@@ -29,41 +36,6 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-
-
-class TableFormat(StrEnum):
-    """How rows are printed."""
-
-    table = "table"
-    csv = "csv"
-    json = "json"
-    parquet = "parquet"
-
-
-class TextFormat(StrEnum):
-    """How a report is printed."""
-
-    table = "table"
-    csv = "csv"
-    json = "json"
-
-
-class Access(StrEnum):
-    """What an identity may do with a customer's data."""
-
-    read = "read"
-    write = "read-write"
-
-
-HomeOption = Annotated[
-    Path | None,
-    typer.Option("--home", envvar="CAPFLOW_HOME", help="Folder of lake, MLflow and Dagster. [default: .capflow]"),
-]
-CustomerOption = Annotated[str, typer.Option("--customer", "-c", help="The customer's name.")]
-CustomerArgument = Annotated[str, typer.Argument(help="The customer's name.")]
-ModelArgument = Annotated[str, typer.Argument(help="The model's name, for example purchase_propensity.")]
-OutputOption = Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file instead of the screen.")]
-ReasonOption = Annotated[str, typer.Option("--reason", help="Why; kept with the version.")]
 
 
 @app.callback()
@@ -108,10 +80,14 @@ def run(
     as_of: Annotated[
         str | None, typer.Option("--as-of", help="Read nothing after this day or ISO time. [default: newest bill]")
     ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Land all rows again, where a watermark reads newer ones.")
+    ] = False,
     home: HomeOption = None,
 ) -> None:
     """Materialize tables, models and predictions of customers. One customer's failure leaves the others alone."""
     from capflow_assets.definitions import STAGES, defs
+    from capflow_assets.graph.fleet import FLEET, draw_fleet
     from capflow_assets.graph.launch import run_customer
     from capflow_assets.graph.launch import select as chosen
     from capflow_assets.graph.moments import parse_moment
@@ -124,8 +100,10 @@ def run(
             deployment.require(name)
         if as_of is not None:
             parse_moment(as_of, "UTC")
-        with following(names, len(keys)) as watch:
-            finished = [run_customer(defs, STAGES, instance, name, keys, as_of, watch) for name in names]
+        with following(names, len([key for key in keys if key != FLEET])) as watch:
+            finished = [run_customer(defs, STAGES, instance, name, keys, as_of, watch, full=full) for name in names]
+        if FLEET in keys:
+            draw_fleet(defs, instance)
     print_finished(finished)
     raise typer.Exit(0 if all(result.ok for result in finished) else 1)
 
@@ -160,20 +138,24 @@ def show(
 def status(
     context: typer.Context,
     customer: Annotated[str | None, typer.Option("--customer", "-c", help="Only this customer.")] = None,
+    details: Annotated[bool, typer.Option("--details", "-d", help="Champion, metric and drift of each too.")] = False,
     format: Annotated[TextFormat, typer.Option("--format", "-f")] = TextFormat.table,
     home: HomeOption = None,
 ) -> None:
-    """Every customer's models: ready or not and why, champion, metric against baseline, drift."""
+    """Customers × models: ready, at risk or not and why; with --details champion, metric against baseline, drift."""
     from capflow_assets.graph.status import COLUMNS, OVERVIEW, status_rows
-    from capflow_assets.terminal import print_rows
+    from capflow_assets.terminal import print_matrix, print_rows
 
     with opened(context, home) as (deployment, instance):
         if customer is not None:
             deployment.require(customer)
         names = [customer] if customer else deployment.customers()
         rows = [row for name in names for row in status_rows(deployment, instance, name)]
-    shown = OVERVIEW if format is TextFormat.table else COLUMNS
-    print_rows(rows, shown, format.value, "customers and their models")
+    if format is TextFormat.table:
+        print_matrix(rows)
+    if details or format is not TextFormat.table:
+        shown = OVERVIEW if format is TextFormat.table else COLUMNS
+        print_rows(rows, shown, format.value, "customers and their models")
 
 
 @app.command()
@@ -264,99 +246,12 @@ def freeze(
     typer.echo(f"{customer}.{model} is {'no longer ' if off else ''}frozen")
 
 
-@app.command()
-def doctor(
-    context: typer.Context,
-    customer: Annotated[str | None, typer.Option("--customer", "-c", help="Look at this customer's part only.")] = None,
-    format: Annotated[TextFormat, typer.Option("--format", "-f")] = TextFormat.table,
-    home: HomeOption = None,
-) -> None:
-    """Try configuration, servers, credentials, versions, permissions, clock and disk, and say what to do."""
-    from rich.console import Console
-
-    from capflow_assets.graph.doctor import COLUMNS, Case, examine, grid
-    from capflow_assets.graph.home import Home
-    from capflow_assets.terminal import console, print_rows
-
-    place = Home.of(home or context.obj)
-
-    def deploy() -> Deployment:
-        from capflow_assets.definitions import SOURCES, STAGES
-        from capflow_assets.graph.build import deployment
-
-        return deployment(STAGES, SOURCES, home=place)
-
-    with Console(stderr=True).status("looking") as shown:
-        results = list(examine(Case(place, deploy, customer), lambda check: shown.update(f"looking at {check}")))
-    if format is TextFormat.table:
-        screen = console()
-        screen.print(grid(results, screen.width))
-    else:
-        print_rows([result._asdict() for result in results], COLUMNS, format.value, "capflow doctor")
-    raise typer.Exit(1 if any(result.state == "broken" for result in results) else 0)
-
-
-@app.command()
-def policy(
-    context: typer.Context,
-    customer: Annotated[
-        str | None, typer.Argument(help="The customer that an identity may see. [default: the bucket's own policy]")
-    ] = None,
-    access: Annotated[Access, typer.Option("--access", help="What the identity may do.")] = Access.write,
-    kms_key: Annotated[str | None, typer.Option("--kms-key", help="ARN of the key that encrypts the lake.")] = None,
-    compute_logs: Annotated[
-        str | None, typer.Option("--compute-logs", help="s3://bucket/prefix that the output of steps is sent to.")
-    ] = None,
-    home: HomeOption = None,
-) -> None:
-    """Print the AWS policy that lets an identity see one customer of the lake, or the policy of the lake's bucket."""
-    import json
-
-    from capflow_assets.graph.home import Home
-    from capflow_assets.graph.policies import bucket_policy, customer_policy
-
-    lake = Home.of(home or context.obj).lake
-    if customer is None:
-        document = bucket_policy(lake, kms_key)
-    else:
-        document = customer_policy(lake, customer, access.value, kms_key, compute_logs)
-    typer.echo(json.dumps(document, indent=2))
-
-
-@app.command()
-def ui(
-    context: typer.Context,
-    port: Annotated[int, typer.Option(help="Port of the web page.")] = 3000,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    home: HomeOption = None,
-) -> None:
-    """Dagster's web page and daemon on this home, until interrupted."""
-    import subprocess
-
-    from capflow_assets.graph.home import Home, shipped
-
-    place = Home.of(home or context.obj).prepare()
-    typer.echo(f"http://{host}:{port} on {place.root}")
-    command = [sys.executable, "-m", "dagster", "dev", "-w", str(shipped("workspace.yaml"))]
-    raise typer.Exit(subprocess.run([*command, "-p", str(port), "-h", host], check=False).returncode)  # noqa: S603
+app.add_typer(cli_admin.app)
 
 
 def scoring(customer: str, model: str) -> str:
     """The command that scores with a new champion."""
     return f"capflow run {customer} --select predictions/{model},health/{model}"
-
-
-@contextmanager
-def opened(context: typer.Context, home: Path | None) -> Iterator[tuple[Deployment, dg.DagsterInstance]]:
-    """The deployment of a home and its Dagster, for one command."""
-    from capflow_assets.definitions import SOURCES, STAGES
-    from capflow_assets.graph.build import deployment
-    from capflow_assets.graph.home import Home
-    from capflow_assets.graph.launch import dagster_instance
-
-    place = Home.of(home or context.obj)
-    with dagster_instance(place) as instance:
-        yield deployment(STAGES, SOURCES, home=place), instance
 
 
 def main(arguments: list[str] | None = None) -> Any:

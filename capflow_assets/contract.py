@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Severity = Literal["warn", "block"]
+Readiness = Literal["ready", "at risk", "not ready"]
 Scalar = str | int | float | bool | None
 
 
@@ -27,7 +28,8 @@ class Column:
 
     ``type`` is a Spark SQL type name (``string bigint int double boolean date timestamp``). Bounds are inclusive
     (``at_least``, ``at_most``) or strict (``above``); a null passes every rule but ``required``. A column that ``ages``
-    grows by one a day in every row, whatever anybody does.
+    grows by one a day in every row, whatever anybody does. Rows that break a rule block the table, unless the column's
+    ``severity`` is ``warn``: then they are told and the table is written all the same.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Column:
     unit: str | None = None
     personal: bool = False
     ages: bool = False
+    severity: Severity = "block"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,23 +86,53 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """The evidence that a model asks of a customer before it is trained."""
+    """The evidence that a model asks of a customer before it is trained.
+
+    ``users`` are those known at the newest moment whose horizon is over, ``positives`` those of them with the outcome
+    in that horizon. ``evidence`` is the least value of further measures of validation/evidence, by their names in
+    ``learning.measures``: ``{"negatives": 30, "attribute_fill_share": 0.5}``.
+    """
 
     tables: tuple[str, ...]
     history_days: int = 0
     users: int = 0
     positives: int = 0
+    evidence: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a model asks of one customer: its needs, and as much of the model as it takes to measure them.
+
+    ``horizon_days`` and ``moments`` are those of the parameters that hold for the customer. ``label_tables`` names the
+    table of each parameter of ``label`` and ``injected`` the values that it takes besides; ``outcome`` is the label's
+    column that is above 0 where the outcome came. ``absent`` are the needed tables that the customer cannot have.
+    """
+
+    needs: Needs
+    horizon_days: int
+    moments: int
+    label: Callable[..., Any]
+    outcome: str
+    label_tables: Mapping[str, str]
+    injected: tuple[str, ...] = ()
+    learns_from: Literal["labels", "features"] = "labels"
+    absent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One line of a verdict: the number found, the number needed, and what would close the gap."""
+    """One line of a verdict: the number found, the number needed, and what would close the gap.
+
+    ``risk`` says why a need that is met may soon not be.
+    """
 
     need: str
     found: Scalar
     needed: Scalar
     met: bool
     fix: str = ""
+    risk: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +150,16 @@ class Verdict:
     def missing(self) -> tuple[Reason, ...]:
         """The needs that are not met."""
         return tuple(reason for reason in self.reasons if not reason.met)
+
+    @property
+    def risks(self) -> tuple[Reason, ...]:
+        """The needs that are met and may soon not be."""
+        return tuple(reason for reason in self.reasons if reason.met and reason.risk)
+
+    @property
+    def state(self) -> Readiness:
+        """The verdict in a word."""
+        return "not ready" if self.missing else "at risk" if self.risks else "ready"
 
 
 class Params(BaseModel):

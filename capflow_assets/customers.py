@@ -16,16 +16,28 @@ from pathlib import Path, PurePosixPath
 from types import ModuleType
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
+from capflow_assets.checks_settings import CheckSettings, DeclaredCheck, check_problems
 from capflow_assets.contract import Table
 from capflow_assets.errors import CapflowError, CustomerError, SourceError
 from capflow_assets.landing import RESERVED, generated_key
+from capflow_assets.landing.declared import landing_problems
 
 MOST_BYTES = 1 << 20
 PACKAGE = "package://"
 IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,62}")
 SHOWN_CHARACTERS = 120
+FILES = ("s3://", PACKAGE)
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
@@ -38,15 +50,6 @@ def _known_zone(name: str) -> str:
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"an IANA time zone such as Europe/London{hint}")
     return name
-
-
-def _possible_location(location: str) -> str:
-    scheme, found, rest = location.partition("://")
-    if found and f"{scheme}://" not in ("s3://", PACKAGE):
-        raise ValueError("a path, s3://bucket/key or package://module/path")
-    if found and (".." in rest.split("/") or not re.fullmatch(r"[^/]+/.+", rest)):
-        raise ValueError(f"{scheme}://name/path, without '..'")
-    return location
 
 
 def _absolute(folder: str) -> str:
@@ -65,10 +68,19 @@ class TableSource(Declared):
     """Where one raw table comes from, and which of its columns mean what."""
 
     source: Text = Field(description="The kind of store: the name of a file in sources/.")
-    location: Annotated[Text, AfterValidator(_possible_location)] = Field(description="A file, folder or glob.")
+    location: Text = Field(description="A file, folder or glob, or the address that the store has.")
     options: dict[str, Any] = Field(default_factory=dict, description="How the store is written; its Options.")
     max_rejected_pct: float = Field(default=5, ge=0, le=100, description="More rejected rows than that stop the table.")
     columns: dict[str, Text] = Field(min_length=1, description="Canonical column = source column or Spark SQL.")
+    watermark: Text | None = Field(None, description="A source column that grows: only newer rows are read.")
+    merge_on: tuple[str, ...] = Field((), description="Columns by which newer rows replace; else the table's key.")
+    personal: tuple[str, ...] = Field((), description="Columns that are hashed on landing.")
+    plain: tuple[str, ...] = Field((), description="Columns that are called as what is personal, and are not.")
+
+    @field_validator("merge_on", "personal", "plain", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
 
 
 class Retraining(Declared):
@@ -97,6 +109,7 @@ class Customer(Declared):
     tables: dict[str, TableSource] = Field(min_length=1)
     models: dict[str, dict[str, Any]] = Field(default_factory=dict)
     retraining: Retraining = Field(default_factory=Retraining)
+    checks: dict[str, CheckSettings] = Field(default_factory=dict)
 
     def location(self, table: str) -> str:
         """Where a declared table lies: an absolute path, folder or glob, or an ``s3://`` address.
@@ -107,7 +120,7 @@ class Customer(Declared):
         location = self.tables[table].location
         if location.startswith(PACKAGE):
             return _in_package(location)
-        if location.startswith("s3://") or Path(location).is_absolute():
+        if "://" in location or Path(location).is_absolute():
             return location
         if self.base is None:
             do = "set base in the TOML"
@@ -120,6 +133,7 @@ def read_customer(
     known_tables: Mapping[str, Table],
     known_sources: Mapping[str, ModuleType],
     known_models: Collection[str] | None = None,
+    known_checks: Mapping[str, DeclaredCheck] | None = None,
 ) -> Customer:
     """The customer of a TOML file; relative locations start from ``base``, or from the file's folder.
 
@@ -138,7 +152,7 @@ def read_customer(
     except UnicodeDecodeError as error:
         came, do = f"byte 0x{error.object[error.start]:02x} at place {error.start}", "save it as UTF-8"
         raise CustomerError("The file is not UTF-8", expected="TOML in UTF-8", came=came, where=file, do=do) from error
-    customer = parse_customer(text, file, known_tables, known_sources, known_models)
+    customer = parse_customer(text, file, known_tables, known_sources, known_models, known_checks)
     return customer if customer.base else customer.model_copy(update={"base": str(path.resolve().parent)})
 
 
@@ -148,6 +162,7 @@ def parse_customer(
     known_tables: Mapping[str, Table],
     known_sources: Mapping[str, ModuleType],
     known_models: Collection[str] | None = None,
+    known_checks: Mapping[str, DeclaredCheck] | None = None,
 ) -> Customer:
     """The customer that a TOML text declares; ``file`` names it in errors.
 
@@ -170,6 +185,8 @@ def parse_customer(
         problems += _table_problems(name, table, known_tables, known_sources)
     unknown = [m for m in _tables(data.get("models")) if known_models is not None and m not in known_models]
     problems += [_unknown(f"models.{model}", "model", model, known_models or ()) for model in unknown]
+    if customer is not None and known_checks is not None:
+        problems += check_problems(customer.checks, known_checks)
     if problems or customer is None:
         raise CustomerError.listing(file, problems)
     return customer
@@ -189,7 +206,9 @@ def refuse_own_places(customer: Customer, file: str, places: Collection[str]) ->
             location = customer.location(table)
         except SourceError:  # told when the table is read
             continue
-        if any(_reaches(location, place) for place in places):
+        # An address without a host is that of a file: sqlite:////data/shop.db
+        path = re.sub(r"^(?!s3:)[\w+.-]+:///+", "/", location)
+        if any(_reaches(path, place) for place in places):
             expected = "files of this customer, outside of what CapFlow keeps: that may be another customer's"
             do = "export the rows to a place of the customer's own"
             problems.append(CapflowError(f"tables.{table}.location", expected=expected, came=location, do=do))
@@ -253,7 +272,32 @@ def _table_problems(
             sources[source].Options.model_validate(table.get("options", {}))
         except ValidationError as error:
             problems += _told(error, f"{key}.options", list(sources[source].Options.model_fields))
+    if isinstance(table.get("location"), str) and isinstance(source, str) and source in sources:
+        problems += _location_problems(f"{key}.location", sources[source], table["location"].strip())
+    if name in tables and isinstance(table.get("columns"), dict):
+        problems += landing_problems(key, tables[name], table)
     return problems
+
+
+def _location_problems(key: str, source: ModuleType, location: str) -> list[CapflowError]:
+    """What is wrong with a location, as the source says where it has ``check_location``. Credentials are not shown."""
+    scheme, is_address, rest = location.partition("://")
+    is_of_files = f"{scheme}://" in FILES
+    if is_address and "@" in rest and not is_of_files:
+        do = 'name the variables that hold them in the options: user = "…", password = { env = "NAME" }'
+        came = f"{scheme}://(not shown)@{rest.rpartition('@')[2]}"
+        return [CapflowError(key, expected="a location without credentials", came=came, do=do)]
+    expected = ""
+    if is_of_files and (".." in rest.split("/") or not re.fullmatch(r"[^/]+/.+", rest)):
+        expected = f"{scheme}://name/path, without '..'"
+    elif check := getattr(source, "check_location", None):
+        try:
+            check(location)
+        except (SourceError, ValueError) as error:
+            return [CapflowError(key, expected=str(error).replace("\n", " "), came=location)]
+    elif is_address and not is_of_files:
+        expected = "a path, s3://bucket/key or package://module/path"
+    return [CapflowError(key, expected=expected, came=repr(location))] if expected else []
 
 
 def _column_problems(key: str, table: Table, columns: dict[str, Any]) -> list[CapflowError]:

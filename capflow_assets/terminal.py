@@ -195,6 +195,58 @@ def print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], kind: 
     console().print(grid)
 
 
+STANDINGS = {
+    "ready": "[green]✓ ready[/]",
+    "at risk": "[yellow]! at risk[/]",
+    "not ready": "[red]✗ not ready[/]",
+    "unknown": "[dim]? unknown[/]",
+}
+# With more models than that, the words do not fit on a screen and the signs are left.
+WORDS_FIT = 6
+
+
+def print_matrix(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Customers × models: ready, at risk or not; below, each reason with the customers and models that it holds for."""
+    from rich.markup import escape
+    from rich.table import Table as Grid
+
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    grid = Grid(title="readiness", title_justify="left")
+    grid.add_column("customer", no_wrap=True)
+    for name in models:
+        grid.add_column(name.replace("_", " "), overflow="fold")
+    for customer in dict.fromkeys(row["customer"] for row in rows):
+        cells = {row["model"]: STANDINGS[row["readiness"]] for row in rows if row["customer"] == customer}
+        fitting = [cells[name] if len(models) <= WORDS_FIT else _sign(cells[name]) for name in models]
+        grid.add_row(escape(customer), *fitting)
+    screen = console()
+    screen.print(grid)
+    screen.print(_ready_counts(rows), highlight=False)
+    for (customer, reason), names in _reasons(rows).items():
+        told = ", ".join(names) if len(names) < len(models) else "all models"
+        screen.print(f"[bold]{escape(customer)}[/] {told}: {escape(reason)}", soft_wrap=True, highlight=False)
+
+
+def _reasons(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], list[str]]:
+    """The models of each customer by reason, so that what several lack is told once."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        for reason in filter(None, row["readiness_reason"].split("; also ")):
+            found.setdefault((row["customer"], reason), []).append(row["model"])
+    return found
+
+
+def _ready_counts(rows: Sequence[Mapping[str, Any]]) -> str:
+    counts = {state: sum(row["readiness"] == state for row in rows) for state in STANDINGS}
+    return ", ".join(f"{count:,} {state}" for state, count in counts.items() if count) or "no customers yet"
+
+
+def _sign(words: str) -> str:
+    """The first sign alone, in its colour."""
+    colour, _, rest = words.partition("]")
+    return f"{colour}]{rest[0]}[/]"
+
+
 COLOURS = {
     "promoted": "green",
     "done": "green",

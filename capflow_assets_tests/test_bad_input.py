@@ -100,7 +100,11 @@ FAILING = {
     ),
     "too many bad rows": (
         Sent(files=bills(*spoilt(3, 17, 40, 41, 42, 43))),
-        ["6 of 100 rows of bills were rejected (6.0 %)", "row 3: amount: 'twelve' is not a double", "max_rejected_pct"],
+        [
+            "6 of 100 rows of bills were rejected (6.0 %)",
+            "bills.csv:4: amount: 'twelve' is not a double",
+            "max_rejected_pct",
+        ],
     ),
     "dates in another format": (
         Sent(files=bills(*(row.replace("2024-0", "31/0") for row in ROWS))),
@@ -163,7 +167,7 @@ def test_a_row_of_a_wrong_type_is_set_aside_and_named(tmp_path):
     assert "1 of 100 rows cannot be read and were set aside" in said.err
     assert "capflow show raw/bills_rejected --customer bad" in said.err
     assert "1 of 100 rows were rejected" in landed(home)
-    assert "row 17: amount: 'twelve' is not a double" in landed(home)
+    assert "bills.csv:18: amount: 'twelve' is not a double" in landed(home)
     (row,) = home.rows("raw/bills_rejected", "bad")
     assert row["rejected_because"] == "amount: 'twelve' is not a double"
     assert json.loads(row["source_row"])["bill_id"] == "17"
@@ -238,7 +242,10 @@ REFUSED = {
         ["time_zone.", "did you mean 'Europe/London'?"],
     ),
     "a currency in words": (Sent(more={"currency": "euro"}), ["currency.", "Came: 'euro'"]),
-    "a source that does not exist": (Sent(source="exel"), ["tables.bills.source.", "csv, delta, dynamodb, excel, files, json, mongodb, parquet, sql"]),
+    "a source that does not exist": (
+        Sent(source="exel"),
+        ["tables.bills.source.", "csv, delta, dynamodb, excel, files, json, mongodb, parquet, sql"],
+    ),
     "a table that does not exist": (
         Sent(more={"tables": {"bils": {"source": "csv", "location": "x", "columns": {"a": "b"}}}}),
         ["tables.bils.", "did you mean 'bills'?"],

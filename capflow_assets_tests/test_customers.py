@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pydantic
@@ -11,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.customers import Customer, onboarded_text, parse_customer, read_customer
+from capflow_assets.customers import Customer, onboarded_text, parse_customer, read_customer, refuse_own_places
 from capflow_assets.errors import CustomerError, SourceError
 from capflow_assets.sources import csv, parquet
 
@@ -209,3 +210,51 @@ def test_onboarding_fills_in_the_base_and_keeps_the_rest() -> None:
     assert "# the shop" in text
     assert parse(text).location("bills") == "/data/boots/bills.csv"
     assert onboarded_text(text, "/elsewhere") == text
+
+
+@pytest.mark.parametrize(
+    ("location", "words"),
+    [
+        ("postgresql://ann:hunter2@db/crm", ["a location without credentials", "(not shown)@db/crm"]),
+        ("postgresql://db/crm", ["s3://bucket/key"]),
+        ("mailto:hunter2@db", []),
+    ],
+)
+def test_a_location_with_credentials_is_refused_and_not_shown(location: str, words: list[str]) -> None:
+    text = GOOD.replace('"bills.csv"', f'"{location}"')
+    if not words:
+        assert parse(text).tables["bills"].location == location
+        return
+    told = refused(text)
+    assert "hunter2" not in told
+    for word in words:
+        assert word in told
+
+
+def test_a_source_says_itself_which_locations_it_has() -> None:
+    class Stores(ModuleType):
+        Options = csv.Options
+
+        @staticmethod
+        def check_location(location: str) -> None:
+            if location != "shop://here":
+                raise SourceError("That is no shop", came=location)
+
+    sources = SOURCES | {"csv": Stores("stores")}
+    good = GOOD.replace('"bills.csv"', '"shop://here"')
+    assert parse_customer(good, "boots.toml", TABLES, sources).location("bills") == "shop://here"
+    with pytest.raises(CustomerError, match=r"1\. tables\.bills\.location\.\s+Expected: That is no shop"):
+        parse_customer(good.replace("here", "there"), "boots.toml", TABLES, sources)
+
+
+@pytest.mark.parametrize("location", ["sqlite:////home/lake/x.db", "/home/lake", "/home/*/boots", "s3://b/lake/x"])
+def test_what_capflow_keeps_is_no_source(location: str) -> None:
+    class Everywhere(ModuleType):
+        Options = csv.Options
+        check_location = staticmethod(str)
+
+    text = GOOD.replace('"bills.csv"', f'"{location}"')
+    customer = parse_customer(text, "boots.toml", TABLES, SOURCES | {"csv": Everywhere("all")})
+    with pytest.raises(CustomerError, match="outside of what CapFlow keeps"):
+        refuse_own_places(customer, "boots.toml", ["/home/lake", "s3://b/lake"])
+    refuse_own_places(customer, "boots.toml", ["/elsewhere", "s3://c/lake"])

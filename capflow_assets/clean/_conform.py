@@ -29,6 +29,13 @@ def number(name: str) -> Column:
     return F.when(F.abs(F.col(name)) < LARGEST, F.col(name)).alias(name)
 
 
+def optional(frame: DataFrame, name: str, kind: str) -> Column:
+    """A column that a customer may leave out, as a ``kind``; null where it is left out or cannot be read as one."""
+    from pyspark.sql import functions as F
+
+    return (F.col(name).try_cast(kind) if name in frame.columns else F.lit(None).cast(kind)).alias(name)
+
+
 def exact_sum(name: str) -> Column:
     """A sum to the fourth decimal that does not depend on the order of the rows, as a double."""
     from pyspark.sql import functions as F
@@ -54,11 +61,13 @@ def incomplete(reasons: Mapping[str, str]) -> Column:
     return F.coalesce(*(F.when(F.col(name).isNull(), F.lit(reason)) for name, reason in reasons.items()))
 
 
-def name_doubles(frame: DataFrame, key: Sequence[str], prefer: Sequence[Column] = ()) -> DataFrame:
+def name_doubles(
+    frame: DataFrame, key: Sequence[str], prefer: Sequence[Column] = (), then: Sequence[Column] = ()
+) -> DataFrame:
     """Fill ``removed_because`` (there already, null so far) for every row but one of a key.
 
-    The row that stays is the first by ``prefer``, then the one with the most columns filled, then the first by all
-    columns in turn, so that the order of arrival never matters. A copy of an earlier row in that order is a
+    The row that stays is the first by ``prefer``, then the one with the most columns filled, then the first by ``then``
+    and by all columns in turn, so that the order of arrival never matters. A copy of an earlier row in that order is a
     ``duplicate``; a row of the same key with other values is a ``conflicting_duplicate``. Rows that have a reason
     already take no part.
     """
@@ -68,7 +77,7 @@ def name_doubles(frame: DataFrame, key: Sequence[str], prefer: Sequence[Column] 
     names = [name for name in frame.columns if name != "removed_because"]
     filled = reduce(add, (F.col(name).isNotNull().cast("int") for name in names))
     in_turn = (F.col(name).asc_nulls_last() for name in names)
-    window = Window.partitionBy(*key, "removed_because").orderBy(*prefer, filled.desc(), *in_turn)
+    window = Window.partitionBy(*key, "removed_because").orderBy(*prefer, filled.desc(), *then, *in_turn)
     # All columns are in the order, so rows share a rank only where they are copies.
     ranked = frame.withColumn("_row", F.row_number().over(window)).withColumn("_rank", F.rank().over(window))
     double = F.when(F.col("_row") > F.col("_rank"), "duplicate").when(F.col("_row") > 1, "conflicting_duplicate")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING
 
-from capflow_assets.clean._conform import identifier, incomplete, name_doubles
+from capflow_assets.clean._conform import identifier, incomplete, name_doubles, optional
 from capflow_assets.contract import Column, Table
 
 if TYPE_CHECKING:
+    from pyspark.sql import Column as Expression
     from pyspark.sql import DataFrame
 
 TABLE = Table(
@@ -23,6 +26,8 @@ TABLE = Table(
         Column("own_brand", "boolean", "Whether the brand is the customer's own."),
         Column("price", "double", "The price of one piece before discounts.", at_least=0, unit="currency"),
         Column("size", "string", "Its size or weight, as printed."),
+        Column("is_item", "boolean", "Whether it is goods; false for postage, fees and the like; null means it is."),
+        Column("flags", "string", "What is odd about the item, separated by commas; empty if nothing.", required=True),
     ),
     key=("item_id",),
     open=True,
@@ -33,8 +38,36 @@ def items(raw_items: DataFrame) -> DataFrame:
     """The items that can be bought, each once.
 
     **Grain**: one row per item, with the attributes that the customer adds. **Missing** attributes stay null; nothing
-    is made up. **Set aside** (``removed_because``): ``no_item_id``; ``duplicate`` is a copy of another row;
-    ``conflicting_duplicate`` has the id of another row and other values, of which the fullest stays.
+    is made up.
+
+    **Flags** (the item stays): ``several_descriptions`` where rows of the item differ in name or description;
+    ``not_an_item`` where any of them says so (``is_item``).
+
+    **Set aside** (``removed_because``): ``no_item_id``; ``duplicate`` is a copy of another row;
+    ``conflicting_duplicate`` has the id of another row and other values, of which the fullest stays, of equally full
+    ones that of the name that is given most often. Bills that tell what they call each item serve as a catalogue so.
     """
-    frame = raw_items.withColumn("item_id", identifier("item_id"))
-    return name_doubles(frame.withColumn("removed_because", incomplete({"item_id": "no_item_id"})), ["item_id"])
+    from pyspark.sql import Window
+    from pyspark.sql import functions as F
+
+    given = raw_items.withColumn("item_id", identifier("item_id"))
+    given = given.withColumn("is_item", optional(given, "is_item", "boolean"))
+    named = F.count(F.lit(1)).over(Window.partitionBy("item_id", "name"))
+    frame = given.withColumn("removed_because", incomplete({"item_id": "no_item_id"})).withColumn("_named", named)
+    made = name_doubles(frame, ["item_id"], then=[F.col("_named").desc()]).drop("_named")
+    added = [name for name in raw_items.columns if name not in TABLE.names]
+    return made.withColumn("flags", _flags()).select(*TABLE.names, *added, "removed_because")
+
+
+def _flags() -> Expression:
+    from pyspark.sql import Window
+    from pyspark.sql import functions as F
+
+    item = Window.partitionBy("item_id")
+    differ = (F.min(name).over(item) != F.max(name).over(item) for name in ("name", "description"))
+    odd = {
+        "several_descriptions": reduce(or_, (F.coalesce(each, F.lit(False)) for each in differ)),
+        "not_an_item": F.max((~F.col("is_item")).cast("int")).over(item) == 1,
+    }
+    there = F.col("item_id").isNotNull()
+    return F.concat_ws(",", *(F.when(there & condition, F.lit(name)) for name, condition in odd.items()))

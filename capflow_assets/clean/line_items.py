@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from capflow_assets.clean._conform import identifier, incomplete, local_day, number
+from capflow_assets.clean._conform import identifier, incomplete, local_day, number, optional
 from capflow_assets.clean.bills import as_sent
 from capflow_assets.contract import Column, Table
 
@@ -18,6 +18,7 @@ TABLE = Table(
         Column("bill_id", "string", "The bill that the row stands on.", required=True),
         Column("line_no", "int", "The number of the row on its bill, from 1; in the order of the items.", True, 1),
         Column("item_id", "string", "The item that was bought.", required=True),
+        Column("item_name", "string", "What the row calls the item; null where the customer does not say."),
         Column("user_id", "string", "The user who paid; null on an anonymous bill.", personal=True),
         Column("store_id", "string", "The store, or the web shop, where it was paid."),
         Column("billed_at", "timestamp", "When it was paid.", required=True),
@@ -49,8 +50,11 @@ def line_items(
     **Grain**: one row per item and bill as the customer sent them. User, store and time come from the row, else from
     its bill. **Amounts** are in the customer's currency, after discounts. Returns stay, marked ``is_return``.
 
-    **Flags** (the row stays): ``zero_quantity``, ``zero_amount``; ``unknown_bill`` where the customer sends bills and
-    this one is not among them; ``unknown_item`` where a catalogue came and the item is not in it.
+    **Flags** (the row stays): ``anonymous``, no user on the row nor on its bill; ``zero_quantity``, ``zero_amount``;
+    ``negative_quantity``; ``cancellation``, goods and money both go back (a return or a credit note; a negative
+    quantity without money is a write-off of stock); ``negative_price``, one of the two goes back and the other does
+    not; ``unknown_bill`` where the customer sends bills and this one is not among them; ``unknown_item`` where a
+    catalogue came and the item is not in it; ``not_an_item`` where the catalogue says so (``is_item``).
 
     **Set aside** (``removed_because``): ``no_bill_id``, ``no_item_id``, ``no_time`` (neither the row nor its bill has
     one), ``no_amount``; ``later_than_its_bill``: more than a day after the first row of its bill, so another bill that
@@ -61,7 +65,8 @@ def line_items(
 
     ids = (identifier(name) for name in ("bill_id", "item_id", "user_id", "store_id"))
     numbers = (number(name) for name in ("quantity", "amount", "discount"))
-    frame = raw_line_items.select(*ids, "billed_at", *numbers)
+    item_name = optional(raw_line_items, "item_name", "string")
+    frame = raw_line_items.select(*ids, "billed_at", item_name, *numbers)
     frame = _known_items(_with_bill(frame, raw_bills), raw_items)
     frame = _numbered(_own_time(frame.withColumn("removed_because", incomplete(REASONS))))
     frame = (
@@ -79,7 +84,7 @@ def _with_bill(lines: DataFrame, raw_bills: DataFrame | None) -> DataFrame:
         return lines.withColumn("_bill_known", F.lit(True))
     heads = as_sent(raw_bills).filter("removed_because is null")
     both = lines.alias("line").join(heads.alias("bill"), F.col("line.bill_id") == F.col("bill.bill_id"), "left")
-    own = (f"line.{name}" for name in ("bill_id", "item_id", "quantity", "amount", "discount"))
+    own = (f"line.{name}" for name in ("bill_id", "item_id", "item_name", "quantity", "amount", "discount"))
     filled = (F.coalesce(f"line.{name}", f"bill.{name}").alias(name) for name in ("user_id", "store_id", "billed_at"))
     return both.select(*own, *filled, F.col("bill.bill_id").isNotNull().alias("_bill_known"))
 
@@ -88,10 +93,16 @@ def _known_items(lines: DataFrame, raw_items: DataFrame | None) -> DataFrame:
     from pyspark.sql import functions as F
 
     if raw_items is None:
-        return lines.withColumn("_item_known", F.lit(True))
-    known = raw_items.select(identifier("item_id")).distinct().withColumn("_listed", F.lit(True))
-    joined = lines.join(known, "item_id", "left")
-    return joined.withColumn("_item_known", F.coalesce("_listed", F.lit(False))).drop("_listed")
+        return lines.withColumn("_item_known", F.lit(True)).withColumn("_no_item", F.lit(False))
+    is_item = optional(raw_items, "is_item", "boolean")
+    listed = (
+        raw_items.select(identifier("item_id"), is_item)
+        .groupBy("item_id")
+        .agg(F.lit(True).alias("_listed"), F.max((~F.col("is_item")).cast("int")).alias("_refused"))
+    )
+    joined = lines.join(listed, "item_id", "left")
+    known = joined.withColumn("_item_known", F.coalesce("_listed", F.lit(False)))
+    return known.withColumn("_no_item", F.coalesce(F.col("_refused") == 1, F.lit(False))).drop("_listed", "_refused")
 
 
 def _own_time(lines: DataFrame) -> DataFrame:
@@ -111,7 +122,7 @@ def _numbered(lines: DataFrame) -> DataFrame:
     from pyspark.sql import functions as F
 
     # All columns are in the order, so rows share a rank only where they are copies.
-    order = ("item_id", "billed_at", "amount", "quantity", "discount", "user_id", "store_id")
+    order = ("item_id", "billed_at", "amount", "quantity", "discount", "user_id", "store_id", "item_name")
     window = Window.partitionBy("bill_id", "removed_because").orderBy(*(F.col(name).asc_nulls_last() for name in order))
     ranked = (
         lines.withColumn("_row", F.row_number().over(window))
@@ -125,10 +136,16 @@ def _numbered(lines: DataFrame) -> DataFrame:
 def _flags() -> Expression:
     from pyspark.sql import functions as F
 
+    quantity, amount = F.col("quantity"), F.col("amount")
     odd = {
-        "zero_quantity": F.col("quantity") == 0,
-        "zero_amount": F.col("amount") == 0,
+        "anonymous": F.col("user_id").isNull(),
+        "zero_quantity": quantity == 0,
+        "zero_amount": amount == 0,
+        "negative_quantity": quantity < 0,
+        "cancellation": (quantity < 0) & (amount < 0),
+        "negative_price": F.signum(quantity) * F.signum(amount) < 0,
         "unknown_bill": ~F.col("_bill_known"),
         "unknown_item": ~F.col("_item_known"),
+        "not_an_item": F.col("_no_item"),
     }
     return F.concat_ws(",", *(F.when(condition, F.lit(name)) for name, condition in odd.items()))

@@ -8,6 +8,7 @@ model (``definitions.py`` hands the packages in), so that a new one is one new f
     stages                       reads the packages: tables, checks, models and the edges between them
     runner cohort customer_tables  tables of one customer, of many, as assets
     examples training scoring health model_assets   the life of a model, as assets
+    verdicts fleet               who is ready for which model, one customer's and all of them
     partitions onboarding retraining_sensor        customers coming, models retrained
     step_launcher databricks_run databricks_settings code_wheel staging remote_step   a step as a Databricks run
     pages charts wording         the report of a customer as one HTML page

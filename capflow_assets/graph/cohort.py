@@ -107,7 +107,14 @@ def _cohort_check(key: dg.AssetKey, check: str, found: list[tuple[str, Finding]]
     failed = [customer for customer, finding in found if not finding.passed]
     blocking = any(not finding.passed and finding.severity == "block" for _, finding in found)
     rows = [
-        dg.TableRecord({"customer": customer, "passed": finding.passed, "message": finding.message})
+        dg.TableRecord(
+            {
+                "customer": customer,
+                "passed": finding.passed,
+                "severity": finding.severity,
+                "message": finding.message,
+            }
+        )
         for customer, finding in found
     ]
     return dg.AssetCheckResult(

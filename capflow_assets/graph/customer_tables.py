@@ -1,6 +1,7 @@
 """``customer_tables``: every table of a customer as one multi-asset that can be subset, the way dbt assets do it."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -8,6 +9,7 @@ import dagster as dg
 from capflow_assets.graph.cohort import Outcome, run_cohort
 from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.engine import Engine
+from capflow_assets.graph.keys import customer_key
 from capflow_assets.graph.pages import TABLES as PAGE_TABLES
 from capflow_assets.graph.pages import write_page
 from capflow_assets.graph.partitions import CUSTOMERS, TABLES_COHORT
@@ -22,6 +24,7 @@ class TablesConfig(dg.Config):
     """What a run of tables may be told."""
 
     as_of: str | None = None
+    full: bool = False
 
 
 def customer_tables(stages: Stages, deploy: Callable[[Engine], Deployment]) -> dg.AssetsDefinition:
@@ -41,14 +44,17 @@ def customer_tables(stages: Stages, deploy: Callable[[Engine], Deployment]) -> d
         selected = frozenset("/".join(key.path) for key in context.selected_asset_keys)
 
         def work(name: str) -> Iterator[Outcome]:
+            declared = deployment.customer(name)
             runner = TableRunner(
                 lake=deployment.lake,
-                stages=stages,
+                stages=stages.of_customer(declared.tables, declared.models),
                 sources=deployment.sources,
-                customer=deployment.customer(name),
+                customer=declared,
                 selected=selected,
                 as_of=config.as_of,
                 draw=png,
+                full=config.full,
+                key=partial(customer_key, deployment.home, name),
             )
             for result in runner.run():
                 yield _outcome(deployment, name, result)
@@ -89,12 +95,14 @@ def column_schema(spec: TableSpec) -> dg.TableSchema:
 
 
 def check_specs(stages: Stages) -> Iterator[dg.AssetCheckSpec]:
-    """A schema check for every table, a landing check for every raw one, and the checks of validation."""
+    """A schema check for every table, two of the landing for every raw one, and the checks of validation."""
     for spec in stages.tables.values():
         asset = dg.AssetKey([spec.stage, spec.name])
         yield dg.AssetCheckSpec("schema", asset=asset, description="The table keeps its pandera schema; blocks.")
         if spec.stage == "raw":
             yield dg.AssetCheckSpec("landed", asset=asset, description="Every row of the source could be landed.")
+            told = "No column that is kept as it comes looks personal."
+            yield dg.AssetCheckSpec("personal_data", asset=asset, description=told)
     for check in stages.checks:
         yield dg.AssetCheckSpec(check.name, asset=dg.AssetKey(check.table.split("/")), description=check.description)
 
@@ -122,6 +130,8 @@ def table_metadata(deployment: Deployment, customer: str, result: TableResult) -
     }
     if result.as_of is not None:
         metadata["as_of"] = result.as_of.isoformat()
+    if result.how:
+        metadata["landed"] = result.how
     if result.counts:
         metadata["counts"] = dg.MetadataValue.json(dict(result.counts))
     if result.key in PAGE_TABLES and all(deployment.lake.exists(customer, table) for table in PAGE_TABLES):

@@ -8,6 +8,7 @@ from types import ModuleType
 
 from capflow_assets.customers import Customer, read_customer, refuse_own_places
 from capflow_assets.errors import CustomerError, NotFoundError
+from capflow_assets.graph.checking import declared_checks
 from capflow_assets.graph.engine import Engine
 from capflow_assets.graph.home import Home
 from capflow_assets.graph.lake import Lake
@@ -37,7 +38,7 @@ class Deployment:
     def read(self, file: Path) -> Customer:
         """A customer's TOML, checked against the tables, sources and models that there are, and against this home."""
         tables = {spec.name: spec.table for spec in self.stages.tables.values() if spec.stage == "raw"}
-        customer = read_customer(file, tables, self.sources, list(self.stages.models))
+        customer = read_customer(file, tables, self.sources, list(self.stages.models), declared_checks(self.stages))
         own = (self.home.lake, str(self.home.dagster), str(self.home.root / "mlflow.db"))
         refuse_own_places(customer, str(file), own)
         return customer

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 from capflow_assets.contract import Column, Table
 from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.examples import Examples
 from capflow_assets.graph.scoring import Scored
+from capflow_assets.graph.trained_on import as_then
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,17 +47,13 @@ class Health:
 def watch(deployment: Deployment, examples: Examples, scored: Scored) -> Health:
     """Measure the drift of a scoring, add it to the history (the same scoring again replaces itself), draw it."""
     from capflow_assets.graph.plots import png
-    from capflow_assets.monitoring.drift import Reference, plot, psi
+    from capflow_assets.monitoring.drift import plot, psi
 
     customer, name = examples.customer.name, examples.spec.name
-    reference = Reference.from_json(
-        deployment.registry.file(customer, name, scored.champion, "reference.json").decode()
-    )
     scores = scored.frame.set_index("user_id")["score"]
     threshold = examples.customer.retraining.psi
-    trained = datetime.fromisoformat(deployment.registry.report(customer, name, scored.champion)["as_of"])
-    state = _as_then(examples, scored.features, _local_days(trained, scored.as_of, examples.customer.time_zone))
-    found = psi(reference, state.assign(score=scores), threshold)
+    state = as_then(examples, scored.features, scored.then.as_of, scored.as_of)
+    found = psi(scored.then.reference, state.assign(score=scores), threshold)
     rows = _rows(found, scored, threshold)
     session = deployment.lake.spark()
     schema = ", ".join(f"`{column.name}` {column.type}" for column in HEALTH.columns)
@@ -80,21 +76,6 @@ def watch(deployment: Deployment, examples: Examples, scored: Scored) -> Health:
         version=version,
         plot=png(plot(found, threshold)),
     )
-
-
-def _as_then(examples: Examples, features: pd.DataFrame, days: int) -> pd.DataFrame:
-    """The features, ages as they were ``days`` ago.
-
-    Everybody is a day older tomorrow, so ages drift over any threshold within weeks though nobody has changed. Held
-    against the training population at its own time, they tell what is news: how many users there are who came since.
-    """
-    blocks = [examples.stages.spec(f"features/{name}").table for name in examples.spec.model.features]
-    ages = {column.name for table in blocks for column in table.columns if column.ages}
-    return features.assign(**{name: features[name] - days for name in features.columns if name in ages})
-
-
-def _local_days(first: datetime, last: datetime, zone: str) -> int:
-    return (last.astimezone(ZoneInfo(zone)).date() - first.astimezone(ZoneInfo(zone)).date()).days
 
 
 def _rows(found: pd.DataFrame, scored: Scored, threshold: float) -> pd.DataFrame:

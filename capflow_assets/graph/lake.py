@@ -7,11 +7,14 @@ One prefix per customer is what keeps tenants apart, so every path is built here
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import reduce
+from operator import and_
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from capflow_assets.errors import CapflowError, NotFoundError, TableError
 
@@ -51,7 +54,14 @@ class Lake:
         """Whether a version of the table was ever committed."""
         from deltalake import DeltaTable
 
-        return bool(DeltaTable.is_deltatable(self.path(customer, table)))
+        path = self.path(customer, table)
+        try:
+            return bool(DeltaTable.is_deltatable(path))
+        except OSError as error:
+            status = re.search(r"\b[45]\d\d [A-Z][A-Za-z ]+", str(error))
+            came = status[0] if status else str(error).splitlines()[0]
+            do = f"check AWS_* and what this identity may do: capflow policy {customer}"
+            raise TableError(f"{table} of {customer} cannot be reached", came=came, where=path, do=do) from error
 
     def version(self, customer: str, table: str) -> int | None:
         """The newest committed version, None where there is no such table yet."""
@@ -89,11 +99,53 @@ class Lake:
         files = pa.table(self._opened(customer, table).get_add_actions(flatten=True))
         return int(sum(files.column("size_bytes").to_pylist()))
 
-    def write(self, frame: DataFrame, customer: str, table: str) -> int:
-        """Replace a table in one commit and give the new version."""
+    def write(
+        self, frame: DataFrame, customer: str, table: str, mode: Literal["overwrite", "append"] = "overwrite"
+    ) -> int:
+        """Replace a table (or append to it) in one commit and give the new version."""
         path = self.path(customer, table)
-        frame.write.format("delta").mode("overwrite").option("overwriteSchema", "true").save(path)
-        return self._committed(path)
+        writer = frame.write.format("delta").mode(mode)
+        (writer.option("overwriteSchema", "true") if mode == "overwrite" else writer).save(path)
+        return self.committed(path)
+
+    def replace_keys(self, frame: DataFrame, keys: DataFrame, customer: str, table: str) -> int:
+        """Put ``frame`` in the place of all rows that have one of ``keys``, in one commit.
+
+        ``frame`` has the table's columns, ``keys`` some of them, each row once. Several rows of a key may come, and may
+        go; null is a value like others.
+        """
+        from pyspark.sql import functions as F
+
+        # An engine takes one change for each row of the table: each key goes once, and what comes matches nothing.
+        going = keys.withColumn("_is_going", F.lit(True))
+        both = frame.withColumn("_is_going", F.lit(False)).unionByName(going, allowMissingColumns=True)
+        with self.staged(both, customer, f"{table}_keys") as staged:
+            self._merge(staged, list(frame.columns), list(keys.columns), customer, table)
+        return self.committed(self.path(customer, table))
+
+    def _merge(self, staged: DataFrame, columns: list[str], key: list[str], customer: str, table: str) -> None:
+        from pyspark.errors import PySparkException
+        from pyspark.sql import functions as F
+
+        view = f"capflow_{uuid.uuid4().hex}"
+        names, given = (", ".join(f"{prefix}`{name}`" for name in columns) for prefix in ("", "s."))
+        same = " AND ".join(["s._is_going", *(f"t.`{name}` <=> s.`{name}`" for name in key)])
+        spark = self.spark()
+        staged.createOrReplaceTempView(view)
+        merge = (
+            f"MERGE INTO delta.`{self.path(customer, table)}` t USING {view} s ON {same} "  # noqa: S608
+            f"WHEN MATCHED THEN DELETE WHEN NOT MATCHED AND NOT s._is_going THEN INSERT ({names}) VALUES ({given})"
+        )
+        try:
+            spark.sql(merge)
+        except PySparkException:
+            # An engine that cannot merge: the whole table again, which is one commit as well.
+            there, going = self.table(customer, table), staged.where("_is_going").select(*key)
+            matches = reduce(and_, (there[name].eqNullSafe(going[name]) for name in key))
+            kept = there.join(going, matches, "left_anti").select(*columns)
+            self.write(kept.unionByName(staged.where(~F.col("_is_going")).select(*columns)), customer, table)
+        finally:
+            spark.catalog.dropTempView(view)
 
     def replace(self, frame: DataFrame, customer: str, table: str, where: str) -> int:
         """Replace the rows for which ``where`` holds (append, where none do) in one commit."""
@@ -101,7 +153,7 @@ class Lake:
         if not self.exists(customer, table):
             return self.write(frame, customer, table)
         frame.write.format("delta").mode("overwrite").option("replaceWhere", where).save(path)
-        return self._committed(path)
+        return self.committed(path)
 
     @contextmanager
     def staged(self, frame: DataFrame, customer: str, table: str) -> Iterator[DataFrame]:
@@ -130,6 +182,24 @@ class Lake:
         found = [info.path for info in store.get_file_info(selector)]
         logs = [path for path in found if path.endswith("/_delta_log") and f"/{STAGING}." not in path]
         return sorted("/".join(path.split("/")[-3:-1]) for path in logs)
+
+    def identity(self, customer: str, table: str) -> tuple[str, int] | None:
+        """What tells this state of a table from any other that is or was at its place; None where there is none."""
+        if not self.exists(customer, table):
+            return None
+        opened = self._opened(customer, table)
+        return str(opened.metadata().id), int(opened.version())
+
+    def read_bytes(self, customer: str, name: str) -> bytes | None:
+        """A small file that ``save_bytes`` kept; None where there is none."""
+        from pyarrow import fs
+
+        place = f"{self.prefix(customer)}/{name}"
+        store, path = fs.FileSystem.from_uri(place if "://" in place else Path(place).resolve().as_uri())
+        if store.get_file_info(path).type != fs.FileType.File:
+            return None
+        with store.open_input_stream(path) as stream:
+            return bytes(stream.read())
 
     def save_bytes(self, customer: str, name: str, content: bytes) -> str:
         """Keep a small file (a plot, a page) below the customer's prefix and give its place."""
@@ -164,12 +234,13 @@ class Lake:
         )
 
     @staticmethod
-    def _committed(path: str) -> int:
+    def committed(path: str) -> int:
         """The version just written; now and then, files of versions older than a week are let go."""
         from deltalake import DeltaTable
 
         table: Any = DeltaTable(path)
         version = int(table.version())
         if version and version % VACUUM_EVERY == 0:
-            table.vacuum(retention_hours=KEPT_VERSIONS_HOURS, dry_run=False)
+            # In full: with the files of runs that were killed before they committed.
+            table.vacuum(retention_hours=KEPT_VERSIONS_HOURS, dry_run=False, full=True)
         return version

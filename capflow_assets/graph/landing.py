@@ -1,103 +1,337 @@
-"""Land one raw table: open the customer's source, conform it, set bad rows aside, stop where there are too many."""
+"""Land one raw table: read the customer's source once, judge it, and commit what was written if it is good.
+
+The rows are conformed and written beside the table's own in one go; all that is asked of them afterwards is asked of
+those columns. Bad rows are set aside; too many stop the table, whose last good version stays. Rows that lie there
+already change nothing: no version, no file. With a ``watermark`` only newer rows are read (see ``increments``).
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.contract import Finding
-from capflow_assets.customers import Customer
+from capflow_assets.customers import Customer, TableSource
 from capflow_assets.errors import SourceError, TableError
+from capflow_assets.graph import quarantine
+from capflow_assets.graph.forgotten import SUPPRESSION, without_forgotten
+from capflow_assets.graph.increments import merge
 from capflow_assets.graph.lake import Lake
+from capflow_assets.graph.landed import Landed, fingerprint_of, fingerprint_sums, read_landed, save_landed, way_of
 from capflow_assets.graph.stages import TableSpec
+from capflow_assets.graph.written_files import WrittenFiles, written
+from capflow_assets.landing import REASON, RESERVED, disguised, merge_key, watermarks
+from capflow_assets.landing.personal import hashed_columns, pseudonym, pseudonymized
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-SHOWN_ROWS = 10
+FINGERPRINTED = ("rows", "low", "high")
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What was found about which table in rows that would land, and why they must not, if so."""
+
+    findings: tuple[tuple[str, Finding], ...]
+    refusal: str = ""
+
+
+Judge = Callable[["DataFrame | None", tuple[Finding, ...]], Judgement]
 
 
 @dataclass(frozen=True, slots=True)
 class Landing:
-    """The good rows of a source, and how many came and were set aside."""
+    """What became of a raw table: its version (none if it was refused) and what came. ``how`` says what was read."""
 
-    frame: DataFrame
     counts: Mapping[str, int]
-    findings: tuple[Finding, ...] = ()
+    judgement: Judgement
+    version: int | None
+    how: str
 
 
-def land(lake: Lake, sources: Mapping[str, ModuleType], customer: Customer, spec: TableSpec) -> Landing:
-    """The good rows of a raw table. Bad ones go to ``raw/{table}_rejected`` with their reason and source position.
+@dataclass
+class _Work:
+    """One landing on its way."""
+
+    lake: Lake
+    customer: Customer
+    spec: TableSpec
+    source: ModuleType
+    location: str
+    options: Any
+    key: Callable[[], bytes]
+    before: Landed | None = None
+    form: str = ""
+    way: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.way = way_of({
+            "source": self.declared.source,
+            "location": self.location,
+            "zone": self.customer.time_zone,
+            "hashed": self.hashed,
+            "key": pseudonym("", self.key()) if self.hashed else "",
+            "table": self.spec.table,
+            **self.declared.model_dump(include={"options", "columns", "watermark", "merge_on"}),
+        })  # fmt: skip
+
+    @property
+    def name(self) -> str:
+        return self.customer.name
+
+    @property
+    def declared(self) -> TableSource:
+        return self.customer.tables[self.spec.name]
+
+    @property
+    def hashed(self) -> tuple[str, ...]:
+        declared = self.declared
+        return hashed_columns(self.spec.table, declared.columns, declared.personal, declared.plain)
+
+    @property
+    def merge_on(self) -> tuple[str, ...]:
+        declared = self.declared
+        return merge_key(self.spec.table, declared.merge_on) if declared.watermark else ()
+
+    @property
+    def suspects(self) -> tuple[str, ...]:
+        return disguised.suspects(self.spec.table, self.declared.columns, self.hashed)
+
+    @property
+    def since(self) -> watermarks.Watermark | None:
+        return self.before.watermark if self.before else None
+
+
+def land(
+    lake: Lake,
+    sources: Mapping[str, ModuleType],
+    customer: Customer,
+    spec: TableSpec,
+    judge: Judge,
+    *,
+    full: bool = False,
+    key: Callable[[], bytes] = bytes,
+) -> Landing:
+    """Bring a raw table up to what its source holds. ``full`` reads everything, with a watermark as well.
+
+    Bad rows go to ``raw/{table}_rejected`` with their reason and place in the source. ``judge`` looks at the good ones
+    and at what landing found; where it refuses them, nothing is committed and the landing has no version. Rows of
+    forgotten users are left out. ``key`` gives the customer's key, which these and personal columns ask for.
 
     Raises:
         SourceError: the source cannot be opened, or holds no row.
         MappingError: a mapped column does not fit the source.
         TableError: more rows were rejected than the customer's ``max_rejected_pct`` allows.
     """
-    from capflow_assets.landing import conform, split
-
     declared = customer.tables[spec.name]
     source = sources[declared.source]
     options: Any = source.Options(**declared.options)
-    location = customer.location(spec.name)
-    conformed = conform(
-        source.read(lake.spark(), location, options),
-        spec.table,
+    work = _Work(lake, customer, spec, source, customer.location(spec.name), options, key)
+    last = read_landed(lake, customer.name, spec.name)
+    why = _why_everything(work, last, full)
+    work.before = None if why else last
+    frame = _conformed(work)
+    with written(lake, frame, customer.name, spec.key) as files:
+        return _judged(work, files, judge, last, why)
+
+
+def _why_everything(work: _Work, last: Landed | None, full: bool) -> str:
+    """Why the whole source is read, though only newer rows were asked for; empty where they will do."""
+    if not work.declared.watermark:
+        return "everything"
+    if full:
+        return "everything, as asked"
+    if last is None:
+        there = work.lake.exists(work.name, work.spec.key)
+        return f"everything, since {'the table was changed by others' if there else 'nothing had landed'}"
+    if last.way != work.way:
+        return "everything, since the customer's TOML says how to read it in another way than before"
+    return "" if last.watermark else "everything, since no row had a watermark"
+
+
+def _conformed(work: _Work) -> DataFrame:
+    """The rows that are to be looked at, in the table's columns, personal ones hashed."""
+    from capflow_assets.landing import conform
+    from capflow_assets.landing.mappings import mentioned
+
+    declared, options = work.declared, work.options
+    came = _opened(work)
+    if declared.watermark in came.columns:
+        work.form = came.schema[declared.watermark].dataType.typeName()
+    frame = conform(
+        came,
+        work.spec.table,
         declared.columns,
-        zone=customer.time_zone,
+        zone=work.customer.time_zone,
         timestamp_format=getattr(options, "timestamp_format", None),
         date_format=getattr(options, "date_format", None),
         decimal_comma=getattr(options, "decimal_comma", False),
-        name=f"[tables.{spec.name}] of {customer.name}, {location}",
+        name=f"[tables.{work.spec.name}] of {work.name}, {work.location}",
+        personal=work.hashed,
+        watermark=declared.watermark,
     )
-    came, bad = conformed.selectExpr("count(*)", "count(rejected_because)").collect()[0]
-    if came == 0:
+    if work.since:
+        frame = frame.where(watermarks.is_new(work.since))
+    if work.lake.exists(work.name, SUPPRESSION):  # before anything of a forgotten user is written
+        frame = without_forgotten(work.lake, work.name, frame, work.key())
+    if work.hashed:
+        texts = [declared.columns[name] for name in work.hashed]
+        frame = pseudonymized(frame, work.hashed, mentioned(came.columns, texts), work.key())
+    return frame
+
+
+def _opened(work: _Work) -> DataFrame:
+    """The source's rows; those at or after the newest watermark alone where the store can tell them by itself."""
+    spark, since = work.lake.spark(), work.since
+    read_newer = getattr(work.source, "read_newer", None)
+    # Text of times or numbers compares otherwise in a store, unless that knows how texts are written.
+    can_tell = since and (not since.is_text or getattr(work.source, "COMPARES_TEXT", False))
+    if since and read_newer and can_tell:
+        newer: DataFrame = read_newer(spark, work.location, work.options, work.declared.watermark, since.plain())
+        return newer
+    everything: DataFrame = work.source.read(spark, work.location, work.options)
+    return everything
+
+
+def _judged(work: _Work, files: WrittenFiles, judge: Judge, last: Landed | None, why: str) -> Landing:
+    found = _evidence(work, files.frame)
+    if not found["came"] and why:
         raise SourceError(
-            f"The source of {spec.name} holds no row; the last good version stays",
+            f"The source of {work.spec.name} holds no row; the last good version stays",
             expected="at least one row",
-            where=location,
+            where=work.location,
             do="check that the export ran, or remove the table from the customer's TOML",
         )
-    accepted, rejected = split(conformed)
-    _set_aside(lake, customer, spec, rejected, bad)
-    share = 100 * bad / came
-    shown = "; ".join(_examples(source, location, options, rejected)) if bad else ""
-    if share > declared.max_rejected_pct:
+    if files.frame is not None and found.get("keyed", 0) > found.get("keys", 0):
+        kind = (watermarks.newest(found, work.form, work.since) or watermarks.NONE).kind
+        with written(work.lake, watermarks.latest(files.frame, work.merge_on, kind), work.name, work.spec.key) as fewer:
+            return _committed(work, fewer, _evidence(work, fewer.frame), judge, last, why)
+    return _committed(work, files, found, judge, last, why)
+
+
+def _committed(
+    work: _Work, files: WrittenFiles, found: Mapping[str, Any], judge: Judge, last: Landed | None, why: str
+) -> Landing:
+    came, bad = int(found["came"]), int(found["bad"])
+    told = _set_aside(work, files, bad, why)
+    _refuse_many(work, came, bad, told)
+    counts = {"came": came} | ({"rejected": bad} if bad else {})
+    how = why or f"rows since {work.since.value if work.since else ''}"
+    found_so = (
+        _landed(work.spec, came, bad, told),
+        disguised.finding(work.spec.table, work.suspects, found, work.declared.plain),
+    )
+    good = None if files.frame is None or came == bad else files.frame.where(f"{REASON} is null")
+    # The columns that landing alone knows are no business of the checks'.
+    judgement = judge(good if good is None else good.select(*_columns(good)), found_so)
+    if judgement.refusal:
+        return Landing(counts, judgement, None, how)
+    version, landed = (_replaced if why else _merged)(work, files, found, last)
+    if version is None:
+        version, how = landed.version, f"{how}; nothing has changed"
+    save_landed(work.lake, work.name, work.spec.name, landed)
+    return Landing(counts, judgement, version, how)
+
+
+def _replaced(
+    work: _Work, files: WrittenFiles, found: Mapping[str, Any], last: Landed | None
+) -> tuple[int | None, Landed]:
+    """Everything anew, unless it lies there already."""
+    frame = files.frame
+    assert frame is not None  # noqa: S101  (a source without a row was refused)
+    columns = _columns(frame)
+    fingerprint = fingerprint_of([found[each] for each in FINGERPRINTED])
+    watermark = watermarks.newest(found, work.form, None) if work.declared.watermark else None
+    is_same = last is not None and (last.fingerprint, last.columns) == (fingerprint, str(columns))
+    if last is not None and is_same:
+        return None, replace(last, way=work.way, watermark=watermark)
+    if found["bad"]:
+        with written(work.lake, frame.where(f"{REASON} is null").select(*columns), work.name, work.spec.key) as good:
+            version = good.commit(columns, "overwrite")
+    else:
+        version = files.commit(columns, "overwrite")
+    return version, Landed(*_identity(work), work.way, str(columns), fingerprint, watermark)
+
+
+def _merged(
+    work: _Work, files: WrittenFiles, found: Mapping[str, Any], last: Landed | None
+) -> tuple[int | None, Landed]:
+    """The newer rows to those that have landed, unless they lie there already."""
+    assert last is not None  # noqa: S101  (else everything would have been read)
+    if files.frame is None:
+        return None, last
+    done = merge(work.lake, work.name, work.spec.key, files, _columns(files.frame), work.merge_on)
+    watermark = watermarks.newest(found, work.form, last.watermark)
+    if done.version is None:
+        return None, replace(last, watermark=watermark)
+    table_id, version = _identity(work)
+    fingerprint = last.fingerprint.plus(done.change)
+    landed = replace(last, table_id=table_id, version=version, fingerprint=fingerprint, watermark=watermark)
+    return done.version, landed
+
+
+def _identity(work: _Work) -> tuple[str, int]:
+    identity = work.lake.identity(work.name, work.spec.key)
+    assert identity is not None  # noqa: S101  (it was written a moment ago)
+    return identity
+
+
+def _columns(frame: DataFrame) -> dict[str, str]:
+    return {name: kind for name, kind in frame.dtypes if name not in (*RESERVED, *watermarks.COLUMNS)}
+
+
+def _evidence(work: _Work, frame: DataFrame | None) -> dict[str, Any]:
+    """All figures about the rows that came, in one look at them."""
+    from pyspark.sql import functions as F
+
+    if frame is None:
+        empty = dict.fromkeys(("came", "bad", *FINGERPRINTED), 0)
+        return empty | {f"_kept_{i}_{kind}": 0 for i in range(len(work.suspects)) for kind in disguised.COUNTED}
+    good = F.col(REASON).isNull()
+    prints = fingerprint_sums(list(_columns(frame)), good)
+    sums = {"came": F.count(F.lit(1)), "bad": F.count(REASON), **dict(zip(FINGERPRINTED, prints, strict=True))}
+    sums |= disguised.sums(work.suspects, good)
+    if work.merge_on:
+        keyed = watermarks.has_key(work.merge_on)
+        hashed = F.xxhash64(*work.merge_on, *(F.col(name).isNull() for name in work.merge_on))
+        sums |= {"keyed": F.count_if(keyed), "keys": F.countDistinct(F.when(keyed, hashed)), **watermarks.sums(good)}
+    row = frame.agg(*(expression.alias(name) for name, expression in sums.items())).collect()[0]
+    return dict(row.asDict())
+
+
+def _set_aside(work: _Work, files: WrittenFiles, bad: int, why: str) -> str:
+    """Keep the rejected rows, and tell some of them."""
+    aside = f"{work.spec.key}_rejected"
+    if files.frame is None or not (bad or work.lake.exists(work.name, aside)):
+        return ""
+    rejected = quarantine.rejected_rows(files.frame, work.merge_on)
+    rejected = quarantine.placed(rejected, bad, work.source, work.location, work.options)
+    keyed = quarantine.key_hash(work.merge_on).alias(quarantine.KEY) if not why else None
+    batch = None if keyed is None else files.frame.where(watermarks.has_key(work.merge_on)).select(keyed)
+    quarantine.set_aside(work.lake, work.name, aside, rejected, batch)
+    return quarantine.shown(rejected) if bad else ""
+
+
+def _refuse_many(work: _Work, came: int, bad: int, told: str) -> None:
+    share, most = 100 * bad / max(came, 1), work.declared.max_rejected_pct
+    if share > most:
         raise TableError(
-            f"{bad:,} of {came:,} rows of {spec.name} were rejected ({share:.1f} %); the last good version stays",
-            expected=f"at most {declared.max_rejected_pct:g} % (max_rejected_pct)",
-            came=shown,
-            where=location,
-            do=f"mend the rows (they are kept in {spec.key}_rejected), the mapping, or max_rejected_pct",
+            f"{bad:,} of {came:,} rows of {work.spec.name} were rejected ({share:.1f} %); the last good version stays",
+            expected=f"at most {most:g} % (max_rejected_pct)",
+            came=told,
+            where=work.location,
+            do=f"mend the rows (they are kept in {work.spec.key}_rejected), the mapping, or max_rejected_pct",
         )
-    counts = {"came": int(came)} | ({"rejected": int(bad)} if bad else {})
-    return Landing(accepted, counts, (_finding(spec, int(came), int(bad), shown),))
 
 
-def _finding(spec: TableSpec, came: int, bad: int, shown: str) -> Finding:
-    kept = f"; they are kept in {spec.key}_rejected: {shown}" if bad else ""
+def _landed(spec: TableSpec, came: int, bad: int, told: str) -> Finding:
+    kept = f"; they are kept in {spec.key}_rejected: {told}" if bad else ""
     return Finding(
         check="landed",
         passed=bad == 0,
         message=f"{bad:,} of {came:,} rows were rejected{kept}",
         found={"came": came, "rejected": bad},
     )
-
-
-def _set_aside(lake: Lake, customer: Customer, spec: TableSpec, rejected: DataFrame, bad: int) -> None:
-    aside = f"{spec.key}_rejected"
-    if bad or lake.exists(customer.name, aside):
-        lake.write(rejected, customer.name, aside)
-
-
-def _examples(source: ModuleType, location: str, options: Any, rejected: DataFrame) -> list[str]:
-    """Up to three rejected rows in words, with their row number where the source can tell it."""
-    rows = rejected.select("rejected_because", "source_row").limit(3).collect()
-    numbers = source.find_rows(location, options, [json.loads(row[1]) for row in rows])
-    return [
-        (f"row {number}: " if number is not None else "") + reason
-        for number, (reason, _) in zip(numbers, rows, strict=True)
-    ]

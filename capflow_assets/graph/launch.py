@@ -17,6 +17,7 @@ from capflow_assets.errors import NotFoundError
 from capflow_assets.graph.home import Home
 from capflow_assets.graph.partitions import CUSTOMERS
 from capflow_assets.graph.stages import Stages
+from capflow_assets.graph.verdicts import FLEET, fleet_edges
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -81,6 +82,7 @@ def asset_edges(stages: Stages) -> dict[str, set[str]]:
         edges[f"models/{name}"] = blocks | {source.table for source in spec.labels} | set(spec.model.needs.tables)
         edges[f"predictions/{name}"] = {f"models/{name}"} | blocks
         edges[f"health/{name}"] = {f"predictions/{name}"}
+    edges[FLEET] = fleet_edges(stages)
     return edges
 
 
@@ -103,14 +105,20 @@ def run_customer(
     keys: Sequence[str],
     as_of: str | None = None,
     watch: Callable[[Progress], None] = lambda progress: None,
+    *,
+    full: bool = False,
 ) -> Finished:
-    """Materialize ``keys`` of one customer: the tables in one run, then each model whose tables are whole."""
+    """Materialize ``keys`` of one customer: the tables in one run, then each model whose tables are whole.
+
+    ``full`` lands all rows of the sources, where newer ones would do.
+    """
     instance.add_dynamic_partitions(str(CUSTOMERS.name), [customer])
     edges = asset_edges(stages)
     finished = Finished(customer)
+    keys = [key for key in keys if key != FLEET]
     tables = [key for key in keys if key in stages.tables]
     if tables:
-        _execute(defs, instance, tables, {"customer_tables": {"as_of": as_of}}, finished, watch)
+        _execute(defs, instance, tables, {"customer_tables": {"as_of": as_of, "full": full}}, finished, watch)
     for name in stages.models:
         parts = [key for key in keys if key not in stages.tables and key.split("/")[1] == name]
         broken = sorted(upstream(edges, parts) & set(finished.failures))

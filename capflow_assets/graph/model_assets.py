@@ -8,8 +8,10 @@ from typing import Any
 
 import dagster as dg
 
+from capflow_assets.checks_settings import resting, severe
 from capflow_assets.contract import Finding, Verdict
 from capflow_assets.errors import CapflowError, ModelError
+from capflow_assets.graph.checking import choice
 from capflow_assets.graph.cohort import Outcome, run_cohort, timed
 from capflow_assets.graph.customer_tables import OWNER
 from capflow_assets.graph.deployment import Deployment
@@ -146,6 +148,12 @@ def check_specs(spec: ModelSpec) -> Iterator[dg.AssetCheckSpec]:
         description=f"Better than {spec.model.baseline_name} out of time, the 95 % interval above zero.",
     )
     yield dg.AssetCheckSpec("calibrated", asset=model, description="The calibration error is within its bound.")
+    yield dg.AssetCheckSpec("leakage", asset=model, description="No feature alone tells the label; blocks promotion.")
+    yield dg.AssetCheckSpec(
+        "skew",
+        asset=dg.AssetKey(["predictions", spec.name]),
+        description="The users are described as those that the champion was trained on; else it may not score them.",
+    )
     yield dg.AssetCheckSpec("drift", asset=health, description="No column is over the customer's PSI threshold.")
 
 
@@ -236,9 +244,19 @@ def _findings(report: dict[str, Any]) -> Iterator[Finding]:
         f"calibration error {calibration['error']:.4g}, at most {calibration['at_most']:.4g}",
         found=calibration,
     )
+    yield Finding(**report["leakage"])
 
 
 def _scored(deployment: Deployment, spec: ModelSpec, customer: str, scored: Scored) -> Outcome:
+    key = dg.AssetKey(["predictions", spec.name])
+    findings = ((key, scored.skew),)
+    if scored.version is None:
+        error = ModelError(
+            f"{customer}.{spec.name} was not scored: the last good predictions stay",
+            came=scored.skew.message,
+            do="mend the data, train again, or set [checks.skew] in the customer's TOML",
+        )
+        return Outcome(key, findings=findings, failure=str(error), error=error)
     bands = scored.frame["band"].value_counts().to_dict()
     metadata: dict[str, Any] = {
         "status": "done",
@@ -250,7 +268,7 @@ def _scored(deployment: Deployment, spec: ModelSpec, customer: str, scored: Scor
         "bands": dg.MetadataValue.json({str(band): int(count) for band, count in bands.items()}),
         "score_mean": float(scored.frame["score"].mean()),
     }
-    return Outcome(dg.AssetKey(["predictions", spec.name]), metadata)
+    return Outcome(key, metadata, findings)
 
 
 def _watched(deployment: Deployment, spec: ModelSpec, customer: str, health: Health) -> Outcome:
@@ -268,6 +286,8 @@ def _watched(deployment: Deployment, spec: ModelSpec, customer: str, health: Hea
         "plot_file": dg.MetadataValue.path(file),
     }
     message = f"PSI of {health.worst} is {health.psi_max:.3f}, threshold {health.threshold:g}"
-    finding = Finding("drift", not health.over, message, found={"psi_max": health.psi_max})
+    chosen = choice(deployment.stages, deployment.customer(customer), "drift", f"health/{spec.name}")
+    drifted = Finding("drift", not health.over, message, found={"psi_max": health.psi_max})
+    finding = resting("drift") if chosen.is_off else severe(drifted, chosen)
     key = dg.AssetKey(["health", spec.name])
     return Outcome(key, metadata, ((key, finding),))

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 TRUSTED = ("capflow_assets.", "xgboost.", "sklearn.", "numpy.", "scipy.", "pandas.", "builtins.", "collections.")
 REQUIREMENTS = ["capflow-assets"]
+# Tags of a version that learned from users who are forgotten now.
+FORGOTTEN = "capflow.forgotten"
 # MLflow's rule for the names of metrics.
 UNFIT = re.compile(r"[^\w\-. :/]")
 
@@ -178,6 +180,29 @@ class Registry:
         """The last thing that was decided about a version (promote, keep, ask, rollback) and why."""
         tags = self.client.get_model_version(f"{customer}.{model}", str(version)).tags
         return {"action": tags.get("decision", ""), "reason": tags.get("reason", "")}
+
+    def models(self, customer: str) -> list[str]:
+        """The names of a customer's models, whether the code still has them or not."""
+        # ``_`` stands for any character in the filter, so the names are looked at again.
+        names: list[str] = []
+        token: str | None = None
+        while token is None or token:
+            page = self.client.search_registered_models(f"name LIKE '{customer}.%'", page_token=token)
+            names += [found.name for found in page]
+            token = page.token or ""
+        return sorted(name.removeprefix(f"{customer}.") for name in names if name.startswith(f"{customer}."))
+
+    def mark_forgotten(self, customer: str, model: str, version: int, digest: str, at: str) -> None:
+        """Mark a version as trained on data of a user who is forgotten now; once, however often it is said."""
+        name = f"{customer}.{model}"
+        self.client.set_model_version_tag(name, str(version), f"{FORGOTTEN}.{digest[:16]}", at)
+        count = self.forgotten(customer, model, version)
+        self.client.set_model_version_tag(name, str(version), FORGOTTEN, f"{count}, the last at {at}")
+
+    def forgotten(self, customer: str, model: str, version: int) -> int:
+        """How many users on whose data a version was trained are forgotten now."""
+        tags = self.client.get_model_version(f"{customer}.{model}", str(version)).tags
+        return sum(name.startswith(f"{FORGOTTEN}.") for name in tags)
 
     def _crown(self, customer: str, model: str, version: int, action: str, reason: str) -> None:
         name = f"{customer}.{model}"

@@ -14,11 +14,13 @@ from datetime import datetime
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from capflow_assets.checks_settings import Chosen, resting, severe
 from capflow_assets.contract import Finding
 from capflow_assets.customers import Customer
 from capflow_assets.errors import CapflowError, TableError
+from capflow_assets.graph.checking import choice, landing_findings, schema_finding
 from capflow_assets.graph.lake import Lake
-from capflow_assets.graph.landing import land
+from capflow_assets.graph.landing import Judgement, land
 from capflow_assets.graph.moments import as_of_moment, parse_moment
 from capflow_assets.graph.stages import CheckSpec, Input, Stages, Status, TableSpec
 
@@ -31,7 +33,10 @@ BILLS = "clean/bills"
 
 @dataclass(frozen=True, slots=True)
 class TableResult:
-    """What became of one table of one customer. ``counts`` are rows by reason (removed, flagged, rejected)."""
+    """What became of one table of one customer.
+
+    ``counts`` are rows by reason (removed, flagged, rejected). ``how`` says what a raw table was landed of.
+    """
 
     key: str
     status: Status
@@ -46,6 +51,7 @@ class TableResult:
     findings: tuple[tuple[str, Finding], ...] = ()
     plot: bytes | None = None
     error: Exception | None = None
+    how: str = ""
 
 
 @dataclass
@@ -59,6 +65,8 @@ class TableRunner:
     selected: frozenset[str]
     as_of: str | None = None
     draw: Callable[[Any], bytes] | None = None
+    full: bool = False
+    key: Callable[[], bytes] = bytes
     _failed: dict[str, str] = field(default_factory=dict)
     _moment: datetime | None = None
 
@@ -88,9 +96,34 @@ class TableRunner:
             return TableResult(spec.key, "failed", f"{type(error).__name__}: {first_line(error)}", error=error)
 
     def _raw(self, spec: TableSpec, absent: Mapping[str, str]) -> TableResult:
-        landing = land(self.lake, self.sources, self.customer, spec)
-        done = self._finish(spec, landing.frame, dict(landing.counts), absent)
-        return replace(done, findings=(*((spec.key, finding) for finding in landing.findings), *done.findings))
+        def judge(frame: DataFrame | None, found: tuple[Finding, ...]) -> Judgement:
+            told = tuple((spec.key, each) for each in landing_findings(self.stages, self.customer, spec.key, found))
+            return self._judged(spec, frame, told, absent)
+
+        landing = land(self.lake, self.sources, self.customer, spec, judge, full=self.full, key=self.key)
+        if landing.version is None:
+            return TableResult(spec.key, "failed", landing.judgement.refusal, findings=landing.judgement.findings)
+        done = self._done(spec, landing.version, dict(landing.counts), absent)
+        return replace(done, findings=(*landing.judgement.findings, *done.findings), how=landing.how)
+
+    def _judged(
+        self,
+        spec: TableSpec,
+        frame: DataFrame | None,
+        told: tuple[tuple[str, Finding], ...],
+        absent: Mapping[str, str],
+    ) -> Judgement:
+        """What is found in the good rows of a source (None where none came), and why they must not become the table."""
+        gates: tuple[tuple[str, Finding], ...] = ()
+        if frame is not None:
+            # What came twice is landed as it came; cleaning removes and counts it.
+            schema = schema_finding(self.stages, self.customer, spec.key, frame, replace(spec.table, key=()))
+            told = ((spec.key, schema), *told)
+            if not schema.passed and schema.severity == "block":
+                return Judgement(told[:1], schema.message)
+            gates = self._gates(spec, frame, absent)
+        shut = [finding for _, finding in (*told, *gates) if not finding.passed and finding.severity == "block"]
+        return Judgement((*told, *gates), refusal(spec.key, shut) if shut else "")
 
     def _derived(self, spec: TableSpec, absent: Mapping[str, str]) -> TableResult:
         moment = self.moment() if spec.cut else None
@@ -119,40 +152,79 @@ class TableRunner:
         absent: Mapping[str, str],
         moment: datetime | None = None,
     ) -> TableResult:
-        from capflow_assets.checks import evaluate
-
         name = self.customer.name
-        # What came twice is landed as it came; cleaning removes and counts it.
-        table = replace(spec.table, key=()) if spec.stage == "raw" else spec.table
-        schema = summary(spec.key, evaluate(frame, table))
-        if not schema.passed:
+        schema = schema_finding(self.stages, self.customer, spec.key, frame, spec.table)
+        if not schema.passed and schema.severity == "block":
             return TableResult(spec.key, "failed", schema.message, findings=((spec.key, schema),))
+        gates = self._gates(spec, frame, absent)
+        shut = [finding for _, finding in gates if not finding.passed]
+        if shut:
+            return TableResult(spec.key, "failed", refusal(spec.key, shut), findings=((spec.key, schema), *gates))
         began = time.perf_counter()
         version = self.lake.write(frame, name, spec.key)
         computed = time.perf_counter() - began
-        written = self.lake.table(name, spec.key)
+        done = self._done(spec, version, counts, absent, moment)
+        return replace(done, compute_seconds=computed, findings=((spec.key, schema), *gates, *done.findings))
+
+    def _done(
+        self,
+        spec: TableSpec,
+        version: int,
+        counts: dict[str, int],
+        absent: Mapping[str, str],
+        moment: datetime | None = None,
+    ) -> TableResult:
+        """What there is to say of a table whose ``version`` is written."""
+        written = self.lake.table(self.customer.name, spec.key)
         return TableResult(
             key=spec.key,
             status="done",
-            rows=self.lake.rows(name, spec.key),
-            compute_seconds=computed,
+            rows=self.lake.rows(self.customer.name, spec.key),
             version=version,
             as_of=moment,
             columns=dict(written.dtypes),
             counts=counts | flag_counts(written),
-            findings=((spec.key, schema), *self._checks(spec, absent)),
+            findings=tuple(self._checks(spec, absent)),
             plot=self._plot(spec, written),
         )
 
     def _checks(self, spec: TableSpec, absent: Mapping[str, str]) -> Iterator[tuple[str, Finding]]:
-        """The checks whose inputs are all there now that this table is, each with the table that it is about."""
+        """The checks that only warn, or rest, each with the table that it is about."""
+        for check, chosen in self._due(spec, absent):
+            if not chosen.blocks:
+                yield check.table, self._asked(check, chosen, absent)
+
+    def _gates(self, spec: TableSpec, frame: DataFrame, absent: Mapping[str, str]) -> tuple[tuple[str, Finding], ...]:
+        """The checks that block for this customer, asked of the rows that are about to become the table."""
+        gates = [(check, chosen) for check, chosen in self._due(spec, absent) if chosen.blocks]
+        if not gates:
+            return ()
+        with self.lake.staged(frame, self.customer.name, f"{spec.key}_candidate") as staged:
+            return tuple(
+                (check.table, self._asked(check, chosen, absent, {spec.key: staged})) for check, chosen in gates
+            )
+
+    def _asked(
+        self,
+        check: CheckSpec,
+        chosen: Chosen,
+        absent: Mapping[str, str],
+        candidate: Mapping[str, DataFrame] | None = None,
+    ) -> Finding:
+        if chosen.is_off:
+            return resting(check.name)
+        moment = self._moment_of(candidate or {}) if "as_of" in check.injected else None
+        frames = self._inputs(check.inputs, absent, moment, candidate or {})
+        return severe(call(check, frames, self._values(moment), chosen.thresholds), chosen)
+
+    def _due(self, spec: TableSpec, absent: Mapping[str, str]) -> Iterator[tuple[CheckSpec, Chosen]]:
+        """The checks whose inputs are all there now that this table is, with what holds for this customer."""
         for check in self.stages.checks:
             there = [source for source in check.inputs if source.table not in absent]
             if len(there) < sum(not source.optional for source in check.inputs) or not there:
                 continue
             if spec.key == max((source.table for source in there), key=self.stages.order.index):
-                moment = self.moment() if "as_of" in check.injected else None
-                yield check.table, call(check, self._inputs(check.inputs, absent, moment), self._values(moment))
+                yield check, choice(self.stages, self.customer, check.name, check.table)
 
     def _plot(self, spec: TableSpec, written: DataFrame) -> bytes | None:
         if spec.plot is None or self.draw is None:
@@ -160,8 +232,13 @@ class TableRunner:
         return self.draw(spec.plot(written))
 
     def _inputs(
-        self, inputs: tuple[Input, ...], absent: Mapping[str, str], moment: datetime | None
+        self,
+        inputs: tuple[Input, ...],
+        absent: Mapping[str, str],
+        moment: datetime | None,
+        candidate: Mapping[str, DataFrame] | None = None,
     ) -> dict[str, DataFrame | None]:
+        """The tables behind a function's parameters; those of ``candidate`` are not in the lake yet."""
         frames: dict[str, DataFrame | None] = {}
         for source in inputs:
             spec = self.stages.tables[source.table]
@@ -171,7 +248,9 @@ class TableRunner:
                 # What lies in the lake is as of the moment of another run.
                 frames[source.parameter] = call(spec, self._inputs(spec.inputs, absent, moment), self._values(moment))
             else:
-                frame = self.lake.table(self.customer.name, source.table)
+                given = candidate or {}
+                stored = source.table not in given
+                frame = self.lake.table(self.customer.name, source.table) if stored else given[source.table]
                 frames[source.parameter] = frame if moment is None else cut(frame, spec, moment)
         return frames
 
@@ -187,16 +266,27 @@ class TableRunner:
             self._moment = asked if asked and not there else as_of_moment(self._bills(), asked)
         return self._moment
 
+    def _moment_of(self, candidate: Mapping[str, DataFrame]) -> datetime:
+        """The as-of moment, of bills that are not in the lake yet where they are among the candidates."""
+        if BILLS not in candidate:
+            return self.moment()
+        return as_of_moment(candidate[BILLS], parse_moment(self.as_of, self.customer.time_zone) if self.as_of else None)
+
     def _bills(self) -> DataFrame:
         return self.lake.table(self.customer.name, BILLS)
 
 
-def call(spec: TableSpec | CheckSpec, frames: Mapping[str, Any], values: Mapping[str, Any]) -> Any:
+def call(
+    spec: TableSpec | CheckSpec,
+    frames: Mapping[str, Any],
+    values: Mapping[str, Any],
+    thresholds: Mapping[str, float] | None = None,
+) -> Any:
     """A table's or check's function on its inputs and those injected values that it asks for."""
     function = spec.function
     if function is None:
         raise CapflowError(f"{spec.name} has no function")
-    return function(**frames, **{name: values[name] for name in spec.injected})
+    return function(**frames, **{name: values[name] for name in spec.injected}, **(thresholds or {}))
 
 
 def cut(frame: DataFrame, spec: TableSpec, moment: datetime) -> DataFrame:
@@ -209,25 +299,14 @@ def cut(frame: DataFrame, spec: TableSpec, moment: datetime) -> DataFrame:
     return frame.filter(time_column.isNull() | (time_column <= F.lit(moment)))
 
 
-def summary(key: str, findings: list[Finding]) -> Finding:
-    """All findings about a table's schema as one; where it did not pass, its message says what to do."""
-    failed = [finding for finding in findings if not finding.passed]
-    if not failed:
-        return Finding("schema", True, f"all {len(findings)} rules hold", "block", {"rules": len(findings)})
+def refusal(key: str, shut: list[Finding]) -> str:
+    """Why a table was not written, in the words of the checks that block it."""
     error = TableError(
-        f"{key} breaks its schema and was not written; the last good version stays",
-        came="; ".join(finding.message for finding in failed[:5]),
-        where="; ".join(str(dict(finding.sample[0])) for finding in failed[:2] if finding.sample),
-        do="mend the source or its mapping in the customer's TOML, then run it again",
+        f"{key} was not written: {', '.join(finding.check for finding in shut)} blocks; the last good version stays",
+        came="; ".join(finding.message for finding in shut),
+        do='mend the data, or set severity = "warn" for the check in the customer\'s TOML, then run it again',
     )
-    return Finding(
-        check="schema",
-        passed=False,
-        message=str(error),
-        severity="block",
-        found={"rules": len(findings), "broken": len(failed)},
-        sample=tuple(row for finding in failed for row in finding.sample)[:10],
-    )
+    return str(error)
 
 
 def flag_counts(frame: DataFrame) -> dict[str, int]:

@@ -3,6 +3,9 @@
 An edge is a parameter's name. ``def rfm(bills, as_of)`` in ``features/rfm.py`` makes ``features/rfm`` from the nearest
 table called ``bills``: of the same stage, else of an earlier one, going back. ``raw_bills`` names ``raw/bills``. All
 that is wired wrongly is refused here, at load, with a ``GraphError``.
+
+A table's parameter ``needs`` is no edge: it gets what every model asks (a mapping of its name to ``contract.Asked``),
+so that a report can judge all models and import none.
 """
 
 from __future__ import annotations
@@ -11,18 +14,21 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from graphlib import CycleError, TopologicalSorter
 from types import ModuleType
 from typing import Any, Literal
 
-from capflow_assets.contract import Model, Table
+from capflow_assets.checks_settings import thresholds_of
+from capflow_assets.contract import Asked, Model, Params, Table
 from capflow_assets.errors import GraphError, NotFoundError
+from capflow_assets.learning.measures import MEASURES
 
 STAGES = ("raw", "clean", "validation", "features")
 INJECTED = frozenset({"as_of", "zone", "currency"})
 CUT_STAGES = frozenset({"validation", "features"})
+NEEDS = "needs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,7 @@ class TableSpec:
     inputs: tuple[Input, ...] = ()
     injected: tuple[str, ...] = ()
     plot: Callable[..., Any] | None = None
+    asks_needs: bool = False
 
     @property
     def stage(self) -> str:
@@ -72,6 +79,7 @@ class CheckSpec:
     function: Callable[..., Any]
     inputs: tuple[Input, ...]
     injected: tuple[str, ...] = ()
+    thresholds: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -83,6 +91,21 @@ class ModelSpec:
     module: ModuleType
     labels: tuple[Input, ...]
     injected: tuple[str, ...]
+
+    def asked(self, params: Params | None = None, absent: Iterable[str] = ()) -> Asked:
+        """What the model asks of a customer with these parameters, by default its own."""
+        chosen = params or self.model.params.model_validate({})
+        return Asked(
+            needs=self.model.needs,
+            horizon_days=chosen.horizon_days,
+            moments=chosen.moments,
+            label=self.model.label,
+            outcome=self.model.label_columns[0],
+            label_tables={source.parameter: source.table for source in self.labels},
+            injected=self.injected,
+            learns_from=self.model.learns_from,
+            absent=tuple(sorted(set(self.model.needs.tables) & set(absent))),
+        )
 
 
 @dataclass(frozen=True)
@@ -113,6 +136,17 @@ class Stages:
         if name not in self.models:
             raise NotFoundError.among("model", name, self.models)
         return self.models[name]
+
+    def of_customer(self, declared: Iterable[str], params: Mapping[str, Mapping[str, Any]]) -> Stages:
+        """The same, with the needs that hold for a customer: by its ``declared`` raw tables and its own parameters.
+
+        Parameters that a model refuses are left to its training, which says what is wrong with them.
+        """
+        absent = self.absent(declared)
+        asked = {
+            name: spec.asked(_params(spec.model, params.get(name, {})), absent) for name, spec in self.models.items()
+        }
+        return replace(self, tables=bind_needs(self.tables, asked))
 
     def absent(self, declared: Iterable[str]) -> dict[str, str]:
         """The tables that a customer with the ``declared`` raw tables cannot have, each with the reason.
@@ -147,9 +181,27 @@ def read_stages(packages: Mapping[str, ModuleType]) -> Stages:
             else:
                 checks.append(_check(stage, name, module, known))
     models = {name: _model(name, module, known) for name, module in modules["models"].items()}
-    stages = Stages(tables=tables, checks=tuple(checks), models=models)
+    bound = bind_needs(tables, {name: spec.asked() for name, spec in models.items()})
+    stages = Stages(tables=bound, checks=tuple(checks), models=models)
     assert stages.order  # noqa: S101  (computing it refuses cycles at load)
     return stages
+
+
+def bind_needs(tables: Mapping[str, TableSpec], asked: Mapping[str, Asked]) -> dict[str, TableSpec]:
+    """The same tables; those that ask for the models' needs get them, in place of any that they had before."""
+    return {
+        key: replace(spec, function=partial(spec.function, needs=asked)) if spec.function and spec.asks_needs else spec
+        for key, spec in tables.items()
+    }
+
+
+def _params(model: Model, given: Mapping[str, Any]) -> Params:
+    from pydantic import ValidationError
+
+    try:
+        return model.params(**given)
+    except ValidationError:
+        return model.params.model_validate({})
 
 
 def _modules(package: ModuleType) -> Iterator[tuple[str, ModuleType]]:
@@ -177,15 +229,16 @@ def _table(stage: str, name: str, module: ModuleType, known: set[str]) -> TableS
     if stage == "raw":
         return TableSpec(f"raw/{name}", module.TABLE, inspect.cleandoc(module.__doc__ or ""))
     function = _function(stage, name, module)
-    inputs, injected = _edges(stage, name, function, known)
+    inputs, injected = _edges(stage, name, function, known, also=frozenset({NEEDS}))
     return TableSpec(
         key=f"{stage}/{name}",
         table=module.TABLE,
         description=inspect.getdoc(function) or "",
         function=function,
         inputs=inputs,
-        injected=injected,
+        injected=tuple(value for value in injected if value != NEEDS),
         plot=getattr(module, "plot", None),
+        asks_needs=NEEDS in injected,
     )
 
 
@@ -199,10 +252,12 @@ def _check(stage: str, name: str, module: ModuleType, known: set[str]) -> CheckS
             came=f"a function that returns {returns}",
             where=module.__name__,
         )
-    inputs, injected = _edges(stage, name, function, known)
+    thresholds = thresholds_of(function)
+    inputs, injected = _edges(stage, name, function, known, also=frozenset(thresholds))
     if not inputs:
         raise GraphError(f"The check {name} names no table", expected="a first parameter that names one")
-    return CheckSpec(name, inputs[0].table, inspect.getdoc(function) or "", function, inputs, injected)
+    values = tuple(value for value in injected if value not in thresholds)
+    return CheckSpec(name, inputs[0].table, inspect.getdoc(function) or "", function, inputs, values, thresholds)
 
 
 def _model(name: str, module: ModuleType, known: set[str]) -> ModelSpec:
@@ -215,6 +270,10 @@ def _model(name: str, module: ModuleType, known: set[str]) -> ModelSpec:
     for table in model.needs.tables:
         if table not in known:
             raise GraphError(f"The model {name} needs a table that does not exist", came=table, where=module.__name__)
+    for measure in model.needs.evidence:
+        if measure not in MEASURES:
+            do = str(NotFoundError.among("measure", measure, MEASURES)).split("To do: ")[-1]
+            raise GraphError(f"The model {name} needs evidence of no known measure", came=measure, do=do)
     labels, injected = _edges("models", name, model.label, known, also=frozenset({"start", "end"}))
     return ModelSpec(name, model, module, labels, injected)
 

@@ -10,6 +10,7 @@ import dagster as dg
 from capflow_assets.errors import ModelError, NotFoundError
 from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.launch import plain
+from capflow_assets.graph.verdicts import READINESS, standings
 
 COLUMNS = (
     "customer",
@@ -27,7 +28,11 @@ COLUMNS = (
     "drift",
     "drifted",
     "reason",
+    "readiness",
+    "readiness_reason",
 )
+# Reasons have semicolons of their own.
+ALSO = "; also "
 # What fits on a screen.
 OVERVIEW = (
     "customer",
@@ -59,10 +64,14 @@ def counts(instance: dg.DagsterInstance, table: str, customer: str) -> dict[str,
 
 def status_rows(deployment: Deployment, instance: dg.DagsterInstance, customer: str) -> Iterator[dict[str, Any]]:
     """One row per model of a customer, with the columns of ``COLUMNS``."""
-    for name in deployment.stages.models:
+    models = list(deployment.stages.models)
+    drifts = {name: latest(instance, f"health/{name}", customer) for name in models}
+    absent = latest(instance, READINESS, customer).get("reason", "")
+    stands = {one.model: one for one in standings(deployment.lake, customer, models, drifts, absent)}
+    for name in models:
         trained = latest(instance, f"models/{name}", customer)
         scored = latest(instance, f"predictions/{name}", customer)
-        health = latest(instance, f"health/{name}", customer)
+        health = drifts[name]
         row = {
             "customer": customer,
             "model": name,
@@ -73,6 +82,8 @@ def status_rows(deployment: Deployment, instance: dg.DagsterInstance, customer: 
             "scored_users": scored.get("dagster/row_count"),
             "drift": health.get("psi_max"),
             "drifted": health.get("over"),
+            "readiness": stands[name].readiness,
+            "readiness_reason": ALSO.join(stands[name].reasons),
         }
         row |= {name: trained.get(name) for name in ("metric", "value", "interval", "baseline", "as_of", "reason")}
         yield {name: row[name] for name in COLUMNS}

@@ -1,13 +1,13 @@
 """The life of a model up to its promotion, the same for every model.
 
-examples as of several past moments → split in time → baseline → fit → scores on the newest horizon with intervals →
-served estimator → reference for drift → registered version → promote, keep or ask, with the reason.
+examples as of several past moments → split in time → leaks looked for → baseline → fit → scores on the newest horizon
+with intervals → served estimator → reference for drift → registered version → promote, keep or ask, with the reason.
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.metadata import version as package_version
 from pathlib import Path
@@ -17,13 +17,12 @@ from capflow_assets.contract import Estimator, Model, Params, Verdict
 from capflow_assets.errors import ModelError
 from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.examples import Examples
+from capflow_assets.graph.leaking import barred, leakage_finding, told
 from capflow_assets.graph.moments import newest
+from capflow_assets.graph.verdicts import judged
 
 if TYPE_CHECKING:
     import pandas as pd
-
-# A past moment makes examples if it has a horizon after it and this much history before it, or a horizon's if shorter.
-LEAST_HISTORY_DAYS = 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +112,8 @@ def train(deployment: Deployment, examples: Examples, params: Params, as_of: dat
     if split is None:
         return NotReady(verdict)
     registry = deployment.registry
+    learnt = (split.test, split.test_labels) if split.train_labels is None else (split.train, split.train_labels)
+    leak = leakage_finding(examples, *learnt)
     estimator = model.estimator(params).fit(split.train, split.train_labels)
     champion = registry.champion(customer, name)
     rivals = {
@@ -134,6 +135,7 @@ def train(deployment: Deployment, examples: Examples, params: Params, as_of: dat
         gate=model.gate,
         frozen=registry.frozen(customer, name),
     )
+    decision = barred(decision, leak)
     served, population = _served(examples, params, as_of, estimator)
     report = {
         "customer": customer,
@@ -167,6 +169,7 @@ def train(deployment: Deployment, examples: Examples, params: Params, as_of: dat
         "code_version": code_version(examples),
         "seed": params.seed,
         "examples": {"train": len(split.train), "test": len(split.test)},
+        "leakage": told(leak),
         "decision": {"action": decision.action, "reason": decision.reason},
         "readiness": [_reason(reason) for reason in verdict.reasons],
     }
@@ -190,31 +193,19 @@ def _split(examples: Examples, params: Params, as_of: datetime) -> tuple[Split |
     """The examples split in time, or None with the verdict that says what is missing."""
     import pandas as pd
 
-    from capflow_assets.learning.readiness import verdict
+    from capflow_assets.learning.readiness import LEAST_HISTORY_DAYS
     from capflow_assets.learning.splits import moments
 
     model = examples.spec.model
-    absent = examples.stages.absent(examples.customer.tables)
-    evidence: dict[str, Any] = {"tables": [key for key in examples.stages.tables if key not in absent]}
-    if set(model.needs.tables) & set(absent):
-        return None, verdict(model.needs, evidence)
-    first = first_bill(examples, as_of)
-    evidence["history_days"] = (as_of - first).days
+    found = judged(examples, params, as_of)
+    if not found.ready:
+        return None, found
+    first, until = first_bill(examples, as_of), known_until(examples, as_of)
     before = min(params.horizon_days, LEAST_HISTORY_DAYS)
-    until = known_until(examples, as_of)
-    past = moments(until, params.horizon_days, params.moments, first=first, min_history_days=before)
-    if not past:
-        least = max(model.needs.history_days, params.horizon_days + before)
-        return None, verdict(replace(model.needs, history_days=least, users=0, positives=0), evidence)
-    *earlier, newest_moment = past
+    *earlier, newest_moment = moments(until, params.horizon_days, params.moments, first=first, min_history_days=before)
     horizon = timedelta(days=params.horizon_days)
     test = examples.features(newest_moment)
     test_labels = examples.labels(newest_moment, newest_moment + horizon, test.index)
-    evidence["users"] = len(test)
-    evidence["positives"] = int((test_labels.iloc[:, 0] > 0).sum())
-    found = verdict(model.needs, evidence, labelled_moments=len(earlier) if model.learns_from == "labels" else None)
-    if not found.ready:
-        return None, found
     if model.learns_from == "features":
         return Split(test, None, test, test_labels, newest_moment, ()), found
     frames, labels = [], []

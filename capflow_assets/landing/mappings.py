@@ -7,7 +7,7 @@ other table (another customer's, say), and gives the same every time. Engines wo
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 CORRUPT = "_corrupt_record"
-JSON = "_source_row"
+POSITION = "_position"
+TOLD = (CORRUPT, POSITION)
 ROW_ONLY = "a mapping is an expression over the columns of one row"
 WORDS_REFUSED = {
     **dict.fromkeys(("select", "table", "values"), "reads another table"),
@@ -44,18 +45,27 @@ UNKNOWN_COLUMN = ("is missing from the schema", "UNRESOLVED_COLUMN")
 QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|`[^`]*`|--[^\n]*|/[*].*?[*]/""", re.DOTALL)
 
 
-def applied(frame: DataFrame, mapping: Mapping[str, str], name: str) -> tuple[DataFrame, dict[str, st.DataType]]:
-    """The mapped values of each row (see ``source``), what the source says of the row, and its JSON; and the types.
+def applied(
+    frame: DataFrame, mapping: Mapping[str, str], name: str, more: Mapping[str, Expression] | None = None
+) -> tuple[DataFrame, dict[str, st.DataType]]:
+    """The mapped values of each row (see ``source``), what the source says of the row, what it is made of; the types.
+
+    ``more`` are further expressions over the source's columns, by the names that they are to have.
 
     Raises:
         MappingError: names the table, the canonical column, the expression and the source's columns.
     """
     from pyspark.sql import functions as F
 
-    columns = [column for column in frame.columns if column != CORRUPT]
+    columns = [column for column in frame.columns if column not in TOLD]
     named = [_expression(frame, columns, name, each, mapping[each]).alias(f"_from_{each}") for each in mapping]
-    corrupt = F.col(CORRUPT) if CORRUPT in frame.columns else F.lit(None).cast("string")
-    raw = frame.select(*named, corrupt.alias(CORRUPT), _json(frame, columns, mapping).alias(JSON))
+    told = [
+        (F.col(each) if each in frame.columns else F.lit(None)).cast("string").alias(each)
+        for each in (CORRUPT, POSITION)
+    ]
+    texts = [text.alias(f"_text_{column}") for column, text in _texts(frame, columns, mapping)]
+    others = [expression.alias(each) for each, expression in (more or {}).items()]
+    raw = frame.select(*named, *told, *texts, *others)
     types = dict(zip(mapping, (field.dataType for field in raw.schema.fields), strict=False))
     for column, kind in types.items():
         if kind.simpleString().startswith(("array", "map", "struct", "interval", "variant")):
@@ -65,6 +75,27 @@ def applied(frame: DataFrame, mapping: Mapping[str, str], name: str) -> tuple[Da
                 "A mapping gives no plain value", expected=expected, came=kind.simpleString(), where=where
             )
     return raw, types
+
+
+def mentioned(columns: Sequence[str], texts: Collection[str]) -> list[str]:
+    """The source columns that some mappings' texts use."""
+    return [column for column in columns if any(_mentions(text, column) for text in texts)]
+
+
+def position() -> Expression:
+    """Where each row of an applied frame stands in its source, if that tells."""
+    from pyspark.sql import functions as F
+
+    return F.col(POSITION)
+
+
+def row_json(raw: DataFrame) -> Expression:
+    """The source columns that the mapping uses, as JSON of text, in an applied frame."""
+    from pyspark.sql import functions as F
+
+    used = [column for column in raw.columns if column.startswith("_text_")]
+    parts = [part for each in used for part in (F.lit(each.removeprefix("_text_")), F.col(quoted(each)))]
+    return F.to_json(F.create_map(*parts)) if parts else F.lit("{}")
 
 
 def source(column: str) -> Expression:
@@ -83,14 +114,12 @@ def _where(name: str, column: str, text: str) -> str:
     return f"{name + ', ' if name else ''}{column} = {text!r}"
 
 
-def _json(frame: DataFrame, columns: Sequence[str], mapping: Mapping[str, str]) -> Expression:
-    """The text of the source columns that the mapping uses; only rejected rows are ever asked for it."""
+def _texts(frame: DataFrame, columns: Sequence[str], mapping: Mapping[str, str]) -> Iterator[tuple[str, Expression]]:
     from pyspark.sql import functions as F
 
     types = {field.name: field.dataType for field in frame.schema.fields}
-    used = [column for column in columns if any(_mentions(text, column) for text in mapping.values())]
-    texts = [part for each in used for part in (F.lit(each), values.text(F.col(quoted(each)), types[each]))]
-    return F.to_json(F.create_map(*texts)) if texts else F.lit("{}")
+    for each in mentioned(columns, mapping.values()):
+        yield each, values.text(F.col(quoted(each)), types[each])
 
 
 def _expression(frame: DataFrame, columns: Sequence[str], name: str, column: str, text: str) -> Expression:

@@ -11,17 +11,41 @@ if TYPE_CHECKING:
     from pyspark.sql import Column as Expression
 
 SHOWN_CHARACTERS = 100
+HIDDEN = "(not shown)"
 KINDS = {"int": "an int", "double": "a double", "bigint": "a bigint", "boolean": "a boolean"}
 
 
-def unfit_row() -> Expression:
-    """The source's own complaint: the row does not fit the columns. Null where it does."""
+def is_unfit() -> Expression:
+    """Whether the source itself complains of the row."""
     from pyspark.sql import functions as F
 
-    return F.concat(F.lit("the row "), F.col(mappings.CORRUPT))
+    return F.col(mappings.CORRUPT).isNotNull()
 
 
-def reason(column: Column, written: Expression, reading: values.Reading) -> Expression:
+def unfit_row(*, is_shown: bool = True) -> Expression:
+    """The source's own complaint: the row does not fit the columns. Null where it does.
+
+    What stands behind its first colon may be a value of any column; it is left out where one of them is personal.
+    """
+    from pyspark.sql import functions as F
+
+    told = F.col(mappings.CORRUPT)
+    return F.concat(F.lit("the row "), told if is_shown else F.regexp_replace(told, "(?s):.*", ": " + HIDDEN))
+
+
+def broken(column: Column, written: Expression) -> list[Expression]:
+    """What is true (else false or null) of a value that breaks a rule of ``column``: where ``reason`` gives words."""
+    from pyspark.sql import functions as F
+
+    value = F.col(column.name)
+    found = [condition for condition, _ in _rules(column)]
+    if column.required:
+        return [value.isNull(), *found]
+    # Text that is not blank is a text.
+    return found if column.type == "string" else [value.isNull() & (values.trimmed(written) != ""), *found]
+
+
+def reason(column: Column, written: Expression, reading: values.Reading, is_shown: bool = True) -> Expression:
     """The first rule of ``column`` that its value breaks; null where it breaks none.
 
     ``written`` is what came, as text; the typed value stands in the frame under the column's name.
@@ -30,7 +54,7 @@ def reason(column: Column, written: Expression, reading: values.Reading) -> Expr
 
     value = F.col(column.name)
     came = values.trimmed(written)
-    shown = F.substring(came, 1, SHOWN_CHARACTERS)
+    shown = F.substring(came, 1, SHOWN_CHARACTERS) if is_shown else F.lit(HIDDEN)
     cases = [(value.isNull() & (came != ""), _unread(column, came, shown, reading))]
     if column.required:
         cases.append((value.isNull(), F.lit(f"{column.name} is empty")))

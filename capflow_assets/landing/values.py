@@ -118,7 +118,7 @@ def _instant(source: Expression, kind: st.DataType, reading: Reading) -> Express
     if kind.typeName() == "timestamp":
         return source
     if kind.typeName() in ("timestamp_ntz", "date"):
-        return F.to_utc_timestamp(source.cast("timestamp"), reading.zone)
+        return _in_utc(source.cast("timestamp"), reading.zone)
     written = trimmed(text(source, kind))
     return F.coalesce(*(_parsed(written, each, reading.zone) for each in reading.formats or ("",)))
 
@@ -130,7 +130,13 @@ def _parsed(written: Expression, format: str, zone: str) -> Expression:
     if format:
         read = F.try_to_timestamp(written, F.lit(format))
         here = F.when(written.rlike(f"^(?:{time_formats.fitting(format)})$"), read)
-        return here if time_formats.has_offset(format) else F.to_utc_timestamp(here, zone)
+        return here if time_formats.has_offset(format) else _in_utc(here, zone)
     read = written.try_cast("timestamp")
-    local = F.when(written.rlike(f"^{time_formats.ISO_LOCAL}$"), F.to_utc_timestamp(read, zone))
+    local = F.when(written.rlike(f"^{time_formats.ISO_LOCAL}$"), _in_utc(read, zone))
     return F.coalesce(local, F.when(written.rlike(f"^{time_formats.ISO_LOCAL}{time_formats.ISO_OFFSET}$"), read))
+
+
+def _in_utc(local: Expression, zone: str) -> Expression:
+    from pyspark.sql import functions as F
+
+    return local if zone == "UTC" else F.to_utc_timestamp(local, zone)

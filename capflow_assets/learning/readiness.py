@@ -1,44 +1,110 @@
-"""Whether a customer's evidence is enough for a model, and what would close each gap."""
+"""Whether a customer's evidence is enough for a model, and what would close each gap.
+
+The one place that judges: validation/readiness asks it for every model, a training for its own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from math import ceil
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from datetime import date, timedelta
+from math import ceil, floor
 from typing import Any
 
-from capflow_assets.contract import Needs, Reason, Verdict
+from capflow_assets.contract import Asked, Needs, Reason, Verdict
+from capflow_assets.learning.measures import MEASURES
+
+# A past moment makes examples if it has a horizon after it and this much history before it, or a horizon's if shorter.
+LEAST_HISTORY_DAYS = 90
+# A need that is met by less than a tenth is met by luck.
+MARGIN = 0.1
+OF_A_HORIZON = ("positives", "negatives")
+LATE_FEED_DAYS = 7
 
 
-def verdict(needs: Needs, evidence: Mapping[str, Any], labelled_moments: int | None = None) -> Verdict:
+def judge(model: str, asked: Asked, rows: Iterable[Mapping[str, Any]], today: date) -> Verdict:
+    """The verdict on one model from rows of validation/evidence (``model``, ``measure``, ``category``, ``value``).
+
+    ``today`` is the local day of the as-of moment, from which dates are told.
+    """
+    known = list(rows)
+    tables = {row["category"]: int(row["value"]) for row in known if row["measure"] == "rows"}
+    together = [row for row in known if row["category"] is None]
+    # A model's own figure comes before that of everybody.
+    found: dict[str, Any] = {row["measure"]: row["value"] for row in together if row["model"] is None}
+    found |= {row["measure"]: row["value"] for row in together if row["model"] == model}
+    present = {table: count for table, count in _tables(asked, tables).items() if table not in asked.absent}
+    needs, horizons = asked.needs, found.get("past_horizons")
+    if not horizons:
+        # No horizon is over yet, so nothing can be said of its outcomes; history comes first.
+        least = asked.horizon_days + min(asked.horizon_days, LEAST_HISTORY_DAYS)
+        kept = {name: value for name, value in needs.evidence.items() if name not in OF_A_HORIZON}
+        needs = replace(needs, history_days=max(needs.history_days, least), positives=0, evidence=kept)
+    found |= {"users_now": _users_now(together), "horizon_days": asked.horizon_days}
+    learned = int(horizons) - 1 if horizons and asked.learns_from == "labels" else None
+    return verdict(needs, {**found, "tables": present}, learned, today)
+
+
+def _users_now(rows: Iterable[Mapping[str, Any]]) -> float | None:
+    """All users up to the as-of moment; a model's are those of a horizon before."""
+    return next((row["value"] for row in rows if row["measure"] == "users" and row["model"] is None), None)
+
+
+def _tables(asked: Asked, counted: Mapping[str, int]) -> dict[str, int | None]:
+    """Rows by table; None for tables that evidence does not count and that are made of those that it does."""
+    derived = [table for table in asked.needs.tables if table.split("/")[0] in ("features", "validation")]
+    return {**dict.fromkeys(derived if counted else ()), **counted}
+
+
+def verdict(
+    needs: Needs, evidence: Mapping[str, Any], labelled_moments: int | None = None, today: date | None = None
+) -> Verdict:
     """Hold what a customer has against what a model needs.
 
     ``evidence`` holds ``tables`` (names such as ``clean/bills``, or a mapping of name to rows), ``history_days``
-    (first to last bill), ``users`` (known, with a bill) and ``positives`` (users with the outcome in the newest
-    complete horizon). ``labelled_moments`` is how many past moments could be learned from besides the one to test
-    on; None for a model that learns from no outcomes. A figure that is absent or None is not met and says that it is
-    unknown. Every need has a reason, met or not; a need of 0 has none.
+    (first to last bill), ``users`` (known, with a bill), ``positives`` (users with the outcome in the newest complete
+    horizon) and whatever else the model asks for, by the names of ``learning.measures``. ``labelled_moments`` is how
+    many past moments could be learned from besides the one to test on; None for a model that learns from no outcomes.
+    A figure that is absent or None is not met and says that it is unknown. Every need has a reason, met or not; a need
+    of 0 has none. A met need carries a ``risk`` where it is met by less than a tenth, or where the outcomes of one more
+    horizon that changes as the last did would not do.
 
-    >>> needs = Needs(tables=("clean/bills",), history_days=180, users=500)
-    >>> found = verdict(needs, {"tables": ["clean/bills"], "history_days": 120, "users": 900})
-    >>> found.ready
-    False
+    Where ``today`` is given, what takes time is promised for a day at the pace of the last 28 days.
+
+    >>> needs = Needs(tables=("clean/bills",), history_days=365)
+    >>> found = verdict(needs, {"tables": ["clean/bills"], "history_days": 120}, today=date(2025, 11, 25))
+    >>> found.state
+    'not ready'
     >>> print(found.missing[0].fix)
-    needs 180 days of bills, has 120; ready in 60 days at today's pace
+    needs 365 days of bills, has 120; ready on 2026-07-28 at today's pace
     """
     tables = evidence.get("tables") or ()
     reasons = [_table(name, tables) for name in needs.tables]
-    history = evidence.get("history_days")
     if needs.history_days:
-        reasons.append(_history(needs.history_days, history))
+        reasons.append(_history(needs.history_days, evidence, today))
     if needs.users:
-        reasons.append(_count("users", "users with a bill", needs.users, evidence.get("users"), history))
+        reasons.append(_users(needs.users, evidence, today))
     if needs.positives:
-        reasons.append(
-            _count("positives", "users with the outcome", needs.positives, evidence.get("positives"), history)
-        )
+        reasons.append(_positives(needs.positives, evidence))
+    reasons += [_measure(name, least, evidence) for name, least in needs.evidence.items() if least]
     if labelled_moments is not None:
-        reasons.append(_moments(labelled_moments))
+        reasons.append(_moments(labelled_moments, evidence, today))
     return Verdict(tuple(reasons))
+
+
+def feed(age_days: float | None) -> Reason:
+    """Whether bills still come: ``age_days`` is the time from the newest one to the as-of moment.
+
+    Nothing is refused for it, since what is known stays known; but predictions grow old.
+
+    >>> feed(12).risk
+    'the newest bill is 12 days old; check the feed'
+    """
+    if age_days is None:
+        return Reason("feed", None, LATE_FEED_DAYS, False, "no bill has come yet; check the source of the bills")
+    age = floor(age_days)
+    risk = f"the newest bill is {_days(age)} old; check the feed" if age > LATE_FEED_DAYS else ""
+    return Reason("feed", age, LATE_FEED_DAYS, True, risk=risk)
 
 
 def _table(name: str, tables: Collection[str] | Mapping[str, Any]) -> Reason:
@@ -49,31 +115,111 @@ def _table(name: str, tables: Collection[str] | Mapping[str, Any]) -> Reason:
     return Reason(f"table {name}", "present" if present else "absent", "present", present, fix)
 
 
-def _history(needed: int, found: float | None) -> Reason:
+def _history(needed: int, evidence: Mapping[str, Any], today: date | None) -> Reason:
+    found = evidence.get("history_days")
     if found is None:
         return Reason("history_days", None, needed, False, f"needs {needed} days of bills, has none yet")
     gap = ceil(needed - found)
-    fix = "" if gap <= 0 else f"needs {needed} days of bills, has {found:g}; ready in {_days(gap)} at today's pace"
-    return Reason("history_days", found, needed, gap <= 0, fix)
+    if gap <= 0:
+        return Reason("history_days", found, needed, True)
+    # History grows from the newest bill on.
+    ready = _ready(gap - floor(evidence.get("newest_bill_age_days") or 0), gap, today)
+    return Reason("history_days", found, needed, False, f"needs {needed} days of bills, has {found:g}; {ready}")
 
 
-def _count(need: str, words: str, needed: int, found: int | None, history_days: float | None) -> Reason:
+def _users(needed: int, evidence: Mapping[str, Any], today: date | None) -> Reason:
+    words = "users with a bill"
+    found, history, new = (evidence.get(name) for name in ("users", "history_days", "users_new_28d"))
+    reason = _count("users", words, needed, found)
+    if reason.met or found is None:
+        return reason
+    horizon, now = evidence.get("horizon_days") or 0, evidence.get("users_now") or found
+    if now >= needed:
+        # They are here already and count as soon as a horizon has passed over them.
+        days = ceil(horizon * (needed - found) / (now - found))
+        return replace(reason, fix=f"{reason.fix}; {_ready(days, days, today)}")
+    a_day = new / 28 if new is not None else found / history if history else 0
+    if a_day > 0:
+        days = ceil((needed - now) / a_day) + horizon
+        return replace(reason, fix=f"{reason.fix}; {_ready(days, days, today)}")
+    return replace(reason, fix=f"{reason.fix}; none is new of late") if new is not None else reason
+
+
+def _positives(needed: int, evidence: Mapping[str, Any]) -> Reason:
+    found, before = evidence.get("positives"), evidence.get("positives_before")
+    reason = _count("positives", "users with the outcome", needed, found, before)
+    if reason.met or found is None:
+        return reason
+    # The outcome is counted over one horizon, so more days do not add to it; more users or a longer horizon do.
+    fix = f"{reason.fix}; grows with the users, or choose a longer horizon"
+    return Reason("positives", found, needed, False, fix)
+
+
+def _measure(name: str, needed: float, evidence: Mapping[str, Any]) -> Reason:
+    measure, found = MEASURES[name], evidence.get(name)
+    if measure.unit != "share":
+        reason = _count(name, measure.words, needed, found)
+    elif found is None:
+        fix = f"needs {_percent(needed)} {measure.words}, which is unknown yet"
+        reason = Reason(name, None, needed, False, fix)
+    else:
+        fix = "" if found >= needed else f"needs {_percent(needed)} {measure.words}, has {_percent(found)}"
+        reason = Reason(name, found, needed, not fix, fix, "" if fix else _thin(found, needed))
+    if reason.met:
+        return reason
+    return Reason(name, reason.found, needed, False, f"{reason.fix}; {measure.mend}")
+
+
+def _count(need: str, words: str, needed: float, found: float | None, before: float | None = None) -> Reason:
+    """A figure against the least; ``before`` is the same figure a horizon ago."""
     if found is None:
-        return Reason(need, None, needed, False, f"needs {needed:,} {words}, the count is unknown yet")
-    if found >= needed:
-        return Reason(need, found, needed, True)
-    fix = f"needs {needed:,} {words}, has {found:,}"
-    if need == "positives":
-        # The outcome is counted over one horizon, so more days do not add to it; more users or a longer horizon do.
-        return Reason(need, found, needed, False, f"{fix}; grows with the users, or choose a longer horizon")
-    if found > 0 and history_days:
-        fix += f"; ready in {_days(ceil((needed - found) * history_days / found))} at today's pace"
-    return Reason(need, found, needed, False, fix)
+        return Reason(need, None, needed, False, f"needs {_figure(needed)} {words}, the count is unknown yet")
+    if found < needed:
+        return Reason(need, found, needed, False, f"needs {_figure(needed)} {words}, has {_figure(found)}")
+    following = found - ((before or found) - found)
+    if following < needed and before is not None and before > found:
+        fall = f"{_figure(found)} {words}, {_figure(before)} a horizon before"
+        risk = f"{fall}; below {_figure(needed)} after one more such horizon"
+        return Reason(need, found, needed, True, risk=risk)
+    # How many users were ever seen does not shrink.
+    return Reason(need, found, needed, True, risk="" if need == "users" else _thin(found, needed))
 
 
-def _moments(found: int) -> Reason:
-    fix = "" if found else "needs one past horizon to learn from besides the one to test on; wait one horizon longer"
-    return Reason("labelled_moments", found, 1, found >= 1, fix)
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if value == int(value) else f"{value:,.2f}"
+
+
+def _thin(found: float, needed: float) -> str:
+    over = found / needed - 1
+    return f"only {_percent(over, floor)} above what is needed" if over < MARGIN else ""
+
+
+def _percent(share: float, rounded: Any = None) -> str:
+    """A share in percent; one that falls short must not look as if it did not."""
+    percent = 100 * share
+    return f"{rounded(percent + 1e-9)} %" if rounded else f"{floor(percent * 100 + 1e-6) / 100:g} %"
+
+
+def _moments(found: int, evidence: Mapping[str, Any], today: date | None) -> Reason:
+    if found:
+        return Reason("labelled_moments", found, 1, True)
+    fix = "needs one past horizon to learn from besides the one to test on; wait one horizon longer"
+    horizon, history = evidence.get("horizon_days"), evidence.get("history_days")
+    if horizon and history is not None and today is not None:
+        days = ceil(2 * horizon + min(horizon, LEAST_HISTORY_DAYS) - history)
+        fix += f": {_ready(days - floor(evidence.get('newest_bill_age_days') or 0), days, today)}" if days > 0 else ""
+    return Reason("labelled_moments", found, 1, False, fix)
+
+
+def _ready(from_today: int, days: int, today: date | None) -> str:
+    """When a gap is closed: on a day where today is known, else in so many days."""
+    if today is None:
+        return f"ready in {_days(days)} at today's pace"
+    try:
+        day = today + timedelta(days=max(1, from_today))
+    except OverflowError:
+        return f"ready in {_days(days)} at today's pace"
+    return f"ready on {day.isoformat()} at today's pace"
 
 
 def _days(days: int) -> str:

@@ -279,7 +279,7 @@ def _require_both(bought: np.ndarray, where: str) -> None:
 MODEL = Model(
     question="Who buys within the next thirty days?",
     family="propensity",
-    needs=Needs(tables=("clean/bills",), history_days=90, users=100, positives=50),
+    needs=Needs(tables=("clean/bills",), history_days=90, users=100, positives=50, evidence={"negatives": 30}),
     features=("rfm", "rhythm"),
     columns=COLUMNS,
     label=label,

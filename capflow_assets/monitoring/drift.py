@@ -10,7 +10,7 @@ in 4 % of simulated comparisons of 1,000 rows, 9 % of 100 to 200 rows, 16 % of 6
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from capflow_assets.errors import ModelError
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 BINS = 10
 EPSILON = 1e-4
 THRESHOLD = 0.25
+MOST_VALUES = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +36,20 @@ class Bins:
 
 
 @dataclass(frozen=True, slots=True)
+class Values:
+    """One column of texts then: the share of all rows of each of its most frequent values, and of nulls."""
+
+    shares: dict[str, float]
+    null_share: float
+
+
+@dataclass(frozen=True, slots=True)
 class Reference:
-    """What the numeric columns of a frame looked like, small enough to keep beside a model."""
+    """What the columns of a frame looked like, small enough to keep beside a model: numbers, and texts apart."""
 
     rows: int
     columns: dict[str, Bins]
+    categories: dict[str, Values] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """As text; ``from_json`` gives it back."""
@@ -53,11 +63,14 @@ class Reference:
             name: Bins(tuple(bins["edges"]), tuple(bins["shares"]), bins["null_share"])
             for name, bins in found["columns"].items()
         }
-        return cls(found["rows"], columns)
+        categories = {name: Values(**values) for name, values in found.get("categories", {}).items()}
+        return cls(found["rows"], columns, categories)
 
 
 def reference(features_and_scores: pd.DataFrame, bins: int = BINS) -> Reference:
-    """Remember the numeric and boolean columns of a frame in at most ``bins`` bins of equal mass, nulls apart.
+    """Remember a frame, nulls apart: numbers and booleans in at most ``bins`` bins of equal mass, texts by value.
+
+    Of texts the 50 most frequent values are remembered; all others are one.
 
     Raises ``ModelError`` on an empty frame.
     """
@@ -69,7 +82,30 @@ def reference(features_and_scores: pd.DataFrame, bins: int = BINS) -> Reference:
         edges = _edges(values, bins)
         shares, null_share = _shares(values, edges)
         columns[str(name)] = Bins(tuple(float(edge) for edge in edges), tuple(shares.tolist()), null_share)
-    return Reference(len(features_and_scores), columns)
+    texts = features_and_scores.select_dtypes(exclude=["number", "bool"])
+    categories = {str(name): _values(texts[name]) for name in texts.columns}
+    return Reference(len(features_and_scores), columns, categories)
+
+
+def placed(then: Reference, name: str, frame: pd.DataFrame) -> tuple[np.ndarray, float, np.ndarray, float]:
+    """A column's shares of all rows in the bins (or values) of the reference, and of nulls: then, and in the frame.
+
+    A text's values that the reference does not name share a bin, the last.
+    """
+    import numpy as np
+
+    if name in then.columns:
+        bins = then.columns[name]
+        shares, null_share = _shares(_numbers(frame, name), np.asarray(bins.edges))
+        return np.asarray(bins.shares), bins.null_share, shares, null_share
+    values = then.categories[name]
+    texts = _texts(frame, name)
+    now = texts.value_counts() / len(frame)
+    named = now.reindex(list(values.shares), fill_value=0.0).to_numpy()
+    then_named = np.asarray(list(values.shares.values()))
+    rest_then = max(0.0, round(1 - values.null_share - float(then_named.sum()), 12))
+    rest_now = max(0.0, round(float(now.sum()) - float(named.sum()), 12))
+    return np.append(then_named, rest_then), values.null_share, np.append(named, rest_now), 1 - len(texts) / len(frame)
 
 
 def psi(then: Reference, frame: pd.DataFrame, threshold: float = THRESHOLD, epsilon: float = EPSILON) -> pd.DataFrame:
@@ -129,6 +165,18 @@ def _compare(
     noise = float(chi2.ppf(0.95, freedom)) * (1 / rows_then + 1 / len(frame)) if freedom else 0.0
     over = value > threshold and value > noise
     return name, value, noise, over, bins.null_share, null_share, rows_then, len(frame)
+
+
+def _values(column: pd.Series) -> Values:
+    counts = column.dropna().astype(str).value_counts() / len(column)
+    shares = {str(value): float(share) for value, share in counts.head(MOST_VALUES).items()}
+    return Values(shares, float(column.isna().mean()))
+
+
+def _texts(frame: pd.DataFrame, name: str) -> pd.Series:
+    import pandas as pd
+
+    return frame[name].dropna().astype(str) if name in frame.columns else pd.Series([], dtype=str)
 
 
 def _numbers(frame: pd.DataFrame, name: str) -> np.ndarray:

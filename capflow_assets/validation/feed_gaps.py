@@ -13,45 +13,53 @@ from capflow_assets.contract import Finding
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-WINDOW_DAYS = 91
 # A shop that sells to ten users on such a weekday has a day without any once in 22,000 (Poisson: exp(-10)).
 USUAL_BILLS = 10
-# Shops close on holidays, and no calendar is at hand: so many silent days are named, but pass.
-AT_MOST_DAYS = 2
 
 
-def feed_gaps(bills: DataFrame, as_of: datetime, zone: str) -> Finding:
+def feed_gaps(
+    bills: DataFrame,
+    as_of: datetime,
+    zone: str,
+    *,
+    at_most_days: int = 2,
+    window_days: int = 91,
+    usual_bills: int = USUAL_BILLS,
+) -> Finding:
     """Whether, in the last 91 days, more than two days have no bill at all though their weekday usually has ten.
 
+    Those are ``window_days``, ``at_most_days`` and ``usual_bills``.
+
     Weekdays are held against themselves, so that a shop may be closed on Sundays; a small customer, for whom an empty
-    day is no surprise, is left alone. One or two silent days may be holidays: they are named, and pass. Silence up to
-    the as-of moment counts; the day of the moment itself does not, for it may not be over.
+    day is no surprise, is left alone. One or two silent days may be holidays, and no calendar is at hand: they are
+    named, and pass. Silence up to the as-of moment counts; the day of the moment itself does not, for it may not be
+    over.
     """
     from pyspark.sql import functions as F
 
     today = as_of.astimezone(ZoneInfo(zone)).date()
-    start = today - timedelta(days=WINDOW_DAYS)
+    start = today - timedelta(days=window_days)
     recent = bills.filter((F.col("billed_on") >= F.lit(start)) & (F.col("billed_on") < F.lit(today)))
     counted = {row[0]: int(row[1]) for row in recent.groupBy("billed_on").count().collect()}
     began = bills.agg(F.min("billed_on")).collect()[0][0]
-    silent = silent_days(counted, max(start, began or today), today)
+    silent = silent_days(counted, max(start, began or today), today, usual_bills)
     newest = max(counted, default=None)
     return Finding(
         check="feed_gaps",
-        passed=len(silent) <= AT_MOST_DAYS,
+        passed=len(silent) <= at_most_days,
         message=(
-            f"{len(silent)} of the last {WINDOW_DAYS} days have no bill, though their weekday usually has at least "
-            f"{USUAL_BILLS}; the first is {silent[0]}"
+            f"{len(silent)} of the last {window_days} days have no bill, though their weekday usually has at least "
+            f"{usual_bills}; the first is {silent[0]}"
             if silent
-            else f"no day of the last {WINDOW_DAYS} is silent against its weekday's habit"
+            else f"no day of the last {window_days} is silent against its weekday's habit"
         ),
         found={"silent_days": len(silent), "newest_day": newest.isoformat() if newest else None},
         sample=tuple({"billed_on": day.isoformat()} for day in silent[:10]),
     )
 
 
-def silent_days(bills_on: Mapping[date, int], start: date, end: date) -> list[date]:
-    """The days from ``start`` until before ``end`` without bills whose weekday has ten or more on average.
+def silent_days(bills_on: Mapping[date, int], start: date, end: date, usual_bills: int = USUAL_BILLS) -> list[date]:
+    """The days from ``start`` until before ``end`` without bills whose weekday has ``usual_bills`` or more on average.
 
     >>> mondays = [date(2024, 1, 1) + timedelta(weeks=n) for n in range(4)]
     >>> [str(day) for day in silent_days({day: 40 for day in mondays[:3]}, mondays[0], mondays[3] + timedelta(days=1))]
@@ -62,4 +70,4 @@ def silent_days(bills_on: Mapping[date, int], start: date, end: date) -> list[da
     for day in days:
         by_weekday[day.weekday()].append(bills_on.get(day, 0))
     usual = {weekday: sum(counts) / len(counts) for weekday, counts in by_weekday.items()}
-    return [day for day in days if day not in bills_on and usual[day.weekday()] >= USUAL_BILLS]
+    return [day for day in days if day not in bills_on and usual[day.weekday()] >= usual_bills]

@@ -9,12 +9,11 @@ from capflow_assets.contract import Finding
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-AT_MOST_SHARE_PCT = 5.0
 
-
-def known_items(line_items: DataFrame, raw_items: DataFrame) -> Finding:
+def known_items(line_items: DataFrame, raw_items: DataFrame, *, at_most_share_pct: float = 5.0) -> Finding:
     """Whether the items that were bought are in the catalogue: at most 5 % of the line items may name one that is not.
 
+    That share is ``at_most_share_pct``.
     The sample shows the missing items that were bought most often.
     """
     from pyspark.sql import functions as F
@@ -28,9 +27,9 @@ def known_items(line_items: DataFrame, raw_items: DataFrame) -> Finding:
     sample = unknown.orderBy(F.col("lines").desc(), "item_id").limit(10).collect() if missing[0] else []
     return Finding(
         check="known_items",
-        passed=share_pct <= AT_MOST_SHARE_PCT,
+        passed=share_pct <= at_most_share_pct,
         message=f"{missing[1]:,} of {lines:,} line items ({share_pct:.2f} %) name an item that is not in the "
-        f"catalogue; at most {AT_MOST_SHARE_PCT:g} % may",
+        f"catalogue; at most {at_most_share_pct:g} % may",
         found={"line_items": lines, "unknown": missing[1], "items": missing[0], "share_pct": share_pct},
         sample=tuple({"item_id": row["item_id"], "lines": row["lines"]} for row in sample),
     )

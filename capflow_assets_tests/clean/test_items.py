@@ -44,3 +44,35 @@ def test_equally_full_rows_are_decided_by_their_values(spark: SparkSession) -> N
 
 def test_no_rows(spark: SparkSession) -> None:
     assert rows_of(items(frame_of(spark, RAW, []))) == []
+
+
+def test_the_name_that_is_given_most_often_stays_and_several_are_flagged(spark: SparkSession) -> None:
+    rows = [("tea", "?"), ("tea", "Tea"), ("tea", "Tea"), ("tea", None), ("milk", "Milk"), ("milk", None)]
+    rows += [("", "a"), ("", "b")]
+    raw = [{"item_id": item, "name": name} for item, name in rows]
+    for order in (raw, raw[::-1]):
+        made = items(frame_of(spark, RAW, order))
+        assert rows_of(made, "item_id", "name", "flags", "removed_because") == [
+            ("milk", "Milk", "", None),
+            ("milk", None, "", "conflicting_duplicate"),
+            ("tea", "?", "several_descriptions", "conflicting_duplicate"),
+            ("tea", "Tea", "several_descriptions", "duplicate"),
+            ("tea", "Tea", "several_descriptions", None),
+            ("tea", None, "several_descriptions", "conflicting_duplicate"),
+            (None, "a", "", "no_item_id"),
+            (None, "b", "", "no_item_id"),
+        ]
+
+
+def test_what_is_no_item_says_so_and_stays(spark: SparkSession) -> None:
+    told = [{"item_id": item} for item in ("tea", "post", "post")]
+    raw = frame_of(spark, RAW, told).drop("is_item")
+    assert set(rows_of(items(raw), "is_item", "flags")) == {(None, "")}
+    said = raw.filter("item_id = 'post'").limit(1).selectExpr("*", "'false' as is_item")
+    made = items(raw.selectExpr("*", "cast(null as string) as is_item").unionByName(said))
+    assert rows_of(made, "item_id", "is_item", "flags", "removed_because") == [
+        ("post", False, "not_an_item", None),
+        ("post", None, "not_an_item", "conflicting_duplicate"),
+        ("post", None, "not_an_item", "duplicate"),
+        ("tea", None, "", None),
+    ]

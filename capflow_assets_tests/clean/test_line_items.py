@@ -3,6 +3,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import pytest
+
 from capflow_assets.clean.line_items import TABLE, line_items
 from capflow_assets.raw.bills import TABLE as RAW_BILLS
 from capflow_assets.raw.items import TABLE as RAW_ITEMS
@@ -25,11 +27,11 @@ def line(
 
 def test_odd_lines_are_flagged_and_stay(spark: SparkSession) -> None:
     raw = [
-        line("b1", "milk"),
-        line("b1", "tea", 0.0),
-        line("b1", "fuel", 5.0, quantity=0.0),
-        line("b1", "void", 0.0, quantity=0.0),
-        line("b1", "ghost", 2.0),
+        line("b1", "milk", user_id="ana"),
+        line("b1", "tea", 0.0, user_id="ana"),
+        line("b1", "fuel", 5.0, quantity=0.0, user_id="ana"),
+        line("b1", "void", 0.0, quantity=0.0, user_id="ana"),
+        line("b1", "ghost", 2.0, user_id="ana"),
     ]
     catalogue = frame_of(spark, RAW_ITEMS, [{"item_id": name} for name in ("milk", " tea ", "fuel", "void", "fuel")])
     made = line_items(frame_of(spark, RAW, raw), raw_items=catalogue, zone=ZONE)
@@ -43,6 +45,55 @@ def test_odd_lines_are_flagged_and_stay(spark: SparkSession) -> None:
     ]
     without = line_items(frame_of(spark, RAW, raw), zone=ZONE)
     assert dict(rows_of(without, "item_id", "flags"))["ghost"] == ""
+
+
+def test_what_goes_back_and_who_is_unknown_is_flagged(spark: SparkSession) -> None:
+    raw = [
+        line("b1", "credit note", -2.0, quantity=-1.0, user_id="ana"),
+        line("b1", "written off", 0.0, quantity=-1.0),
+        line("b1", "bad debt", -9.0, user_id="ana"),
+        line("b1", "weighed nothing", None, quantity=None, user_id="ana"),
+        line("b1", "sold", user_id=" "),
+    ]
+    made = line_items(frame_of(spark, RAW, raw), zone=ZONE)
+    assert dict(rows_of(made, "item_id", "flags")) == {
+        "credit note": "negative_quantity,cancellation",
+        "written off": "anonymous,zero_amount,negative_quantity",
+        "bad debt": "negative_price",
+        "weighed nothing": "",
+        "sold": "anonymous",
+    }
+
+
+@pytest.mark.parametrize("kind", ["boolean", "string"])
+def test_the_catalogue_says_what_is_no_item(spark: SparkSession, kind: str) -> None:
+    said = [("tea", None), ("post", False), ("post", True), ("milk", True), (" fee ", False)]
+    if kind == "string":
+        said = [(item, None if truth is None else str(truth).lower()) for item, truth in said]
+    catalogue = spark.createDataFrame(said, f"item_id string, is_item {kind}")
+    raw = [line("b1", item, user_id="ana") for item in ("tea", "post", "milk", "fee", "ghost")]
+    made = line_items(frame_of(spark, RAW, raw), raw_items=catalogue, zone=ZONE)
+    assert dict(rows_of(made, "item_id", "flags")) == {
+        "tea": "",
+        "post": "not_an_item",
+        "milk": "",
+        "fee": "not_an_item",
+        "ghost": "unknown_item",
+    }
+
+
+def test_rows_that_call_the_item_otherwise_are_no_copies(spark: SparkSession) -> None:
+    raw = frame_of(spark, RAW, [line("b1", "tea") for _ in range(3)]).drop("item_name")
+    assert [reason for (reason,) in rows_of(line_items(raw, zone=ZONE), "removed_because")].count("duplicate") == 2
+    named = raw.limit(2).unionByName(raw.limit(1)).selectExpr("*", "cast(null as string) as item_name")
+    other = raw.limit(1).selectExpr("*", "'Green tea' as item_name")
+    made = line_items(named.unionByName(other), zone=ZONE)
+    assert rows_of(made, "line_no", "item_name", "removed_because") == [
+        (1, "Green tea", None),
+        (2, None, "duplicate"),
+        (2, None, "duplicate"),
+        (2, None, None),
+    ]
 
 
 def test_returns_are_marked_and_stay(spark: SparkSession) -> None:
@@ -84,8 +135,8 @@ def test_the_bill_tells_what_the_line_leaves_out(spark: SparkSession) -> None:
     assert rows_of(made, "bill_id", "item_id", "user_id", "store_id", "billed_at", "flags", "removed_because") == [
         ("b1", "milk", "cem", "s2", "2024-06-01 12:00:00", "", None),
         ("b1", "tea", "ana", "s1", "2024-06-01 12:00:00", "", None),
-        ("b8", "tea", None, None, "2024-06-01 12:00:00", "unknown_bill", None),
-        ("b9", "tea", None, None, None, "unknown_bill", "no_time"),
+        ("b8", "tea", None, None, "2024-06-01 12:00:00", "anonymous,unknown_bill", None),
+        ("b9", "tea", None, None, None, "anonymous,unknown_bill", "no_time"),
     ]
 
 

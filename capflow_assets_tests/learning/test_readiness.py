@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from capflow_assets.contract import Needs
-from capflow_assets.learning.readiness import verdict
+from datetime import date
+from typing import Any
+
+from capflow_assets.contract import Asked, Needs
+from capflow_assets.learning.readiness import feed, judge, verdict
 
 NEEDS = Needs(tables=("clean/bills", "clean/items"), history_days=180, users=500, positives=100)
 ENOUGH = {"tables": ["clean/bills", "clean/items"], "history_days": 180, "users": 500, "positives": 100}
@@ -62,3 +65,140 @@ def test_a_model_that_learns_from_outcomes_needs_a_moment_besides_the_test() -> 
     assert verdict(NEEDS, ENOUGH, labelled_moments=1).ready
     (reason,) = verdict(NEEDS, ENOUGH, labelled_moments=0).missing
     assert "one horizon longer" in reason.fix
+
+
+TODAY = date(2025, 11, 25)
+
+
+def test_the_day_on_which_history_is_long_enough() -> None:
+    needs = Needs(tables=(), history_days=365)
+    (reason,) = verdict(needs, {"history_days": 120}, today=TODAY).missing
+    assert reason.fix == "needs 365 days of bills, has 120; ready on 2026-07-28 at today's pace"
+    # History grows from the newest bill on, ten days ago, once bills come again.
+    (late,) = verdict(needs, {"history_days": 120, "newest_bill_age_days": 10.5}, today=TODAY).missing
+    assert "ready on 2026-07-18" in late.fix
+    (soon,) = verdict(needs, {"history_days": 364, "newest_bill_age_days": 10.5}, today=TODAY).missing
+    assert "ready on 2025-11-26" in soon.fix
+
+
+def test_the_day_on_which_users_are_enough() -> None:
+    needs = Needs(tables=(), users=500)
+    some = {"users": 300, "horizon_days": 30, "users_now": 400, "users_new_28d": 56}
+    # 2 a day came: the 100 missing ones take 50 days, and 30 more until their horizon is over.
+    (reason,) = verdict(needs, some, today=TODAY).missing
+    assert reason.fix == "needs 500 users with a bill, has 300; ready on 2026-02-13 at today's pace"
+    # 700 are here; 300 were 30 days ago: half of the horizon brings 200.
+    (here,) = verdict(needs, {**some, "users_now": 700}, today=TODAY).missing
+    assert "ready on 2025-12-10" in here.fix
+    (none,) = verdict(needs, {**some, "users_new_28d": 0}, today=TODAY).missing
+    assert none.fix.endswith("has 300; none is new of late")
+
+
+def test_further_measures_say_what_to_send() -> None:
+    needs = Needs(tables=(), evidence={"attribute_fill_share": 0.5, "controls": 100, "negatives": 30})
+    found = verdict(needs, {"attribute_fill_share": 0.49999, "controls": 7, "negatives": 30})
+    assert [reason.met for reason in found.reasons] == [False, False, True]
+    fill, controls = (reason.fix for reason in found.missing)
+    assert fill == (
+        "needs 50 % of items with a description of three words, has 49.99 %; map raw/items.description to the column "
+        "that describes the items, in three words or more"
+    )
+    assert controls.startswith("needs 100 users held out of a campaign, has 7; hold a share")
+    unknown = verdict(needs, {})
+    assert [reason.found for reason in unknown.missing] == [None, None, None]
+    assert all("unknown yet" in reason.fix for reason in unknown.missing)
+
+
+def test_ready_by_little_is_at_risk() -> None:
+    found = verdict(NEEDS, {**ENOUGH, "positives": 109})
+    assert (found.ready, found.state) == (True, "at risk")
+    assert [(reason.need, reason.risk) for reason in found.risks] == [("positives", "only 9 % above what is needed")]
+    assert verdict(NEEDS, {**ENOUGH, "positives": 110}).state == "ready"
+    # History and the users ever seen do not shrink.
+    assert verdict(NEEDS, {**ENOUGH, "positives": 500}).state == "ready"
+    share = Needs(tables=(), evidence={"attribute_fill_share": 0.5})
+    assert verdict(share, {"attribute_fill_share": 0.54}).state == "at risk"
+    assert verdict(share, {"attribute_fill_share": 0.56}).state == "ready"
+
+
+def test_a_trend_that_will_break_a_need_is_a_risk() -> None:
+    falling = verdict(NEEDS, {**ENOUGH, "positives": 150, "positives_before": 201})
+    assert falling.state == "at risk"
+    assert falling.risks[0].risk == (
+        "150 users with the outcome, 201 a horizon before; below 100 after one more such horizon"
+    )
+    assert verdict(NEEDS, {**ENOUGH, "positives": 150, "positives_before": 200}).state == "ready"
+    assert verdict(NEEDS, {**ENOUGH, "positives": 150, "positives_before": 20}).state == "ready"
+    assert verdict(NEEDS, {**ENOUGH, "positives": 90, "positives_before": 300}).state == "not ready"
+
+
+def test_a_feed_that_stopped_is_a_risk() -> None:
+    assert feed(7.9).risk == ""
+    assert feed(8.0).risk == "the newest bill is 8 days old; check the feed"
+    assert feed(8.0).met
+    assert not feed(None).met
+
+
+def row(measure: str, value: float | None, model: str | None = None, category: str | None = None) -> dict[str, Any]:
+    return {"model": model, "measure": measure, "category": category, "value": value}
+
+
+def asked(needs: Needs, **more: Any) -> Asked:
+    return Asked(needs, 30, 4, label=lambda: None, outcome="bought", label_tables={}, **more)
+
+
+ROWS = [
+    row("rows", 900.0, category="clean/bills"),
+    row("history_days", 200.0),
+    row("newest_bill_age_days", 0.0),
+    row("users", 600.0),
+    row("attribute_fill_share", 0.8),
+    row("attribute_fill_share", 0.1, category="boots"),
+    row("past_horizons", 4.0, "churn"),
+    row("users", 520.0, "churn"),
+    row("positives", 130.0, "churn"),
+    row("negatives", 390.0, "churn"),
+    row("positives_before", 120.0, "churn"),
+    row("past_horizons", 4.0, "other"),
+    row("positives", 1.0, "other"),
+]
+
+
+def test_a_verdict_from_rows_takes_the_models_own_figures() -> None:
+    needs = Needs(("clean/bills",), 180, 500, 100, {"negatives": 30, "attribute_fill_share": 0.5})
+    found = judge("churn", asked(needs), ROWS, TODAY)
+    assert found.state == "ready"
+    assert [(reason.need, reason.found) for reason in found.reasons] == [
+        ("table clean/bills", "present"),
+        ("history_days", 200.0),
+        ("users", 520.0),
+        ("positives", 130.0),
+        ("negatives", 390.0),
+        ("attribute_fill_share", 0.8),
+        ("labelled_moments", 3),
+    ]
+    assert judge("other", asked(needs), ROWS, TODAY).state == "not ready"
+    features = judge("churn", asked(needs, learns_from="features"), ROWS, TODAY)
+    assert "labelled_moments" not in [reason.need for reason in features.reasons]
+
+
+def test_tables_that_are_not_there() -> None:
+    needs = Needs(("clean/bills", "clean/items", "features/rfm"))
+    (items,) = judge("churn", asked(needs), ROWS, TODAY).missing
+    assert (items.need, items.found) == ("table clean/items", "absent")
+    missing = judge("churn", asked(needs, absent=("clean/items", "features/rfm")), ROWS, TODAY).missing
+    assert [reason.need for reason in missing] == ["table clean/items", "table features/rfm"]
+
+
+def test_before_the_first_horizon_is_over_history_comes_first() -> None:
+    rows = [*ROWS[:2], row("history_days", 40.0), row("users", 600.0), row("past_horizons", 0.0, "churn")]
+    (history,) = judge("churn", asked(Needs((), 10, 500, 100, {"negatives": 30})), rows, TODAY).missing
+    # 30 days of horizon and 30 of history before it; 40 are there.
+    assert history.fix == "needs 60 days of bills, has 40; ready on 2025-12-15 at today's pace"
+
+
+def test_the_day_on_which_there_is_a_moment_to_learn_from() -> None:
+    rows = [row("history_days", 70.0), row("past_horizons", 1.0, "churn"), row("newest_bill_age_days", 0.0)]
+    (moment,) = judge("churn", asked(Needs(())), rows, TODAY).missing
+    # Two horizons and a month of history before them are 90 days.
+    assert moment.fix.endswith("wait one horizon longer: ready on 2025-12-15 at today's pace")

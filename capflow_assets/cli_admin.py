@@ -1,0 +1,152 @@
+"""``capflow …`` for whoever runs a deployment: forgetting and retiring, the doctor, policies, the page.
+
+Belongs here: commands, as in ``cli``. Does not belong here: work; it is in ``graph``.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from capflow_assets.cli_options import (
+    Access,
+    AnywayOption,
+    CustomerArgument,
+    HomeOption,
+    TextFormat,
+    YesOption,
+    opened,
+)
+
+if TYPE_CHECKING:
+    from capflow_assets.graph.deployment import Deployment
+
+app = typer.Typer()
+
+
+@app.command()
+def forget(
+    context: typer.Context,
+    customer: CustomerArgument,
+    users: Annotated[list[str], typer.Argument(help="Ids of users, as they stand in raw/bills.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; kept on the receipt.")] = "asked by the user",
+    yes: YesOption = False,
+    anyway: AnywayOption = False,
+    rerun: Annotated[bool, typer.Option("--rerun", help="Then compute again what was made of their rows.")] = False,
+    home: HomeOption = None,
+) -> None:
+    """Remove users from every table and version, pictures and records; they do not land again. Writes receipts."""
+    from capflow_assets.graph.erasure import forget as erase
+
+    with opened(context, home) as (deployment, instance):
+        deployment.require(customer)
+        if not yes:
+            typer.confirm(f"Remove {len(users):,} users of {customer} for good?", abort=True)
+        receipts = erase(deployment, instance, customer, users, reason, anyway)
+    for receipt in receipts:
+        typer.echo("\n".join(receipt.lines()))
+    tables = sorted({table for receipt in receipts for table in receipt.recomputed_at_the_next_run})
+    if rerun and tables:
+        from capflow_assets.cli import run
+
+        run(context, [customer], [*tables, "predictions", "health"], home=home)
+
+
+@app.command()
+def retire(
+    context: typer.Context,
+    customer: CustomerArgument,
+    reason: Annotated[str, typer.Option("--reason", help="Why; kept on the receipt.")] = "retired by hand",
+    yes: YesOption = False,
+    anyway: AnywayOption = False,
+    home: HomeOption = None,
+) -> None:
+    """Remove a customer altogether: tables, models, records, TOML and key. Writes a receipt."""
+    from capflow_assets.graph.retirement import require_any
+    from capflow_assets.graph.retirement import retire as remove
+
+    with opened(context, home) as (deployment, instance):
+        require_any(deployment, instance, customer)
+        if not yes:
+            typer.confirm(f"Remove {customer} with all its tables and models for good?", abort=True)
+        receipt = remove(deployment, instance, customer, reason, anyway)
+    typer.echo("\n".join(receipt.lines()))
+
+
+@app.command()
+def doctor(
+    context: typer.Context,
+    customer: Annotated[str | None, typer.Option("--customer", "-c", help="Look at this customer's part only.")] = None,
+    format: Annotated[TextFormat, typer.Option("--format", "-f")] = TextFormat.table,
+    home: HomeOption = None,
+) -> None:
+    """Try configuration, servers, credentials, versions, permissions, clock and disk, and say what to do."""
+    from rich.console import Console
+
+    from capflow_assets.graph.doctor import COLUMNS, Case, examine, grid
+    from capflow_assets.graph.home import Home
+    from capflow_assets.terminal import console, print_rows
+
+    place = Home.of(home or context.obj)
+
+    def deploy() -> Deployment:
+        from capflow_assets.definitions import SOURCES, STAGES
+        from capflow_assets.graph.build import deployment
+
+        return deployment(STAGES, SOURCES, home=place)
+
+    with Console(stderr=True).status("looking") as shown:
+        results = list(examine(Case(place, deploy, customer), lambda check: shown.update(f"looking at {check}")))
+    if format is TextFormat.table:
+        screen = console()
+        screen.print(grid(results, screen.width))
+    else:
+        print_rows([result._asdict() for result in results], COLUMNS, format.value, "capflow doctor")
+    raise typer.Exit(1 if any(result.state == "broken" for result in results) else 0)
+
+
+@app.command()
+def policy(
+    context: typer.Context,
+    customer: Annotated[
+        str | None, typer.Argument(help="The customer that an identity may see. [default: the bucket's own policy]")
+    ] = None,
+    access: Annotated[Access, typer.Option("--access", help="What the identity may do.")] = Access.write,
+    kms_key: Annotated[str | None, typer.Option("--kms-key", help="ARN of the key that encrypts the lake.")] = None,
+    compute_logs: Annotated[
+        str | None, typer.Option("--compute-logs", help="s3://bucket/prefix that the output of steps is sent to.")
+    ] = None,
+    home: HomeOption = None,
+) -> None:
+    """Print the AWS policy that lets an identity see one customer of the lake, or the policy of the lake's bucket."""
+    import json
+
+    from capflow_assets.graph.home import Home
+    from capflow_assets.graph.policies import bucket_policy, customer_policy
+
+    lake = Home.of(home or context.obj).lake
+    if customer is None:
+        document = bucket_policy(lake, kms_key)
+    else:
+        document = customer_policy(lake, customer, access.value, kms_key, compute_logs)
+    typer.echo(json.dumps(document, indent=2))
+
+
+@app.command()
+def ui(
+    context: typer.Context,
+    port: Annotated[int, typer.Option(help="Port of the web page.")] = 3000,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    home: HomeOption = None,
+) -> None:
+    """Dagster's web page and daemon on this home, until interrupted."""
+    import subprocess
+
+    from capflow_assets.graph.home import Home, shipped
+
+    place = Home.of(home or context.obj).prepare()
+    typer.echo(f"http://{host}:{port} on {place.root}")
+    command = [sys.executable, "-m", "dagster", "dev", "-w", str(shipped("workspace.yaml"))]
+    raise typer.Exit(subprocess.run([*command, "-p", str(port), "-h", host], check=False).returncode)  # noqa: S603

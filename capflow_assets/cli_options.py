@@ -1,0 +1,66 @@
+"""What the commands of ``capflow`` share: options and the home that they work on. Does not belong here: a command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from capflow_assets.graph.deployment import Deployment
+
+
+class TableFormat(StrEnum):
+    """How rows are printed."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+    parquet = "parquet"
+
+
+class TextFormat(StrEnum):
+    """How a report is printed."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+
+
+class Access(StrEnum):
+    """What an identity may do with a customer's data."""
+
+    read = "read"
+    write = "read-write"
+
+
+HomeOption = Annotated[
+    Path | None,
+    typer.Option("--home", envvar="CAPFLOW_HOME", help="Folder of lake, MLflow and Dagster. [default: .capflow]"),
+]
+CustomerOption = Annotated[str, typer.Option("--customer", "-c", help="The customer's name.")]
+CustomerArgument = Annotated[str, typer.Argument(help="The customer's name.")]
+ModelArgument = Annotated[str, typer.Argument(help="The model's name, for example purchase_propensity.")]
+OutputOption = Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file instead of the screen.")]
+ReasonOption = Annotated[str, typer.Option("--reason", help="Why; kept with the version.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+AnywayOption = Annotated[bool, typer.Option("--anyway", help="Even if runs seem not to have ended.")]
+
+
+@contextmanager
+def opened(context: typer.Context, home: Path | None) -> Iterator[tuple[Deployment, dg.DagsterInstance]]:
+    """The deployment of a home and its Dagster, for one command."""
+    from capflow_assets.definitions import SOURCES, STAGES
+    from capflow_assets.graph.build import deployment
+    from capflow_assets.graph.home import Home
+    from capflow_assets.graph.launch import dagster_instance
+
+    place = Home.of(home or context.obj)
+    with dagster_instance(place) as instance:
+        yield deployment(STAGES, SOURCES, home=place), instance

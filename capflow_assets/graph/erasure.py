@@ -1,0 +1,249 @@
+"""``capflow forget``: a user goes from every table and version, from pictures and records, and does not come back.
+
+In this order, so that what was broken off can be begun again: the user and their bills go on the list of those who do
+not land; the model versions that learned from them are marked; rows of nobody on their bills are deleted, then their
+own; then everything but the newest version of each table is taken away, with plots and pages, which the next run draws
+again. Dagster's records stay, without the id. A receipt says what was done, and names nobody.
+"""
+
+from __future__ import annotations
+
+import getpass
+import io
+import json
+import zipfile
+from collections.abc import Collection, Iterable
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version as package_version
+
+import dagster as dg
+
+from capflow_assets.errors import CapflowError
+from capflow_assets.graph.deployment import Deployment
+from capflow_assets.graph.erased_events import has_local_logs, redact_events, refuse_running
+from capflow_assets.graph.erased_history import (
+    files_below,
+    keep_newest_version,
+    opened,
+    remove_folder,
+    remove_old_objects,
+)
+from capflow_assets.graph.erased_rows import Traces, UserRows
+from capflow_assets.graph.forgotten import digest, remember
+from capflow_assets.graph.keys import customer_key
+from capflow_assets.graph.lake import STAGING, Lake
+
+PICTURES = ("plots", "pages")
+LEAST_CHARACTERS_TO_LOOK_FOR = 5
+
+
+@dataclass
+class Receipt:
+    """What was done about one user of a customer. ``remains`` says what is left, where, and what to do about it."""
+
+    customer: str
+    user_digest: str
+    reason: str
+    by: str
+    at: str
+    code_version: str
+    was_known: bool = False
+    rows_removed: dict[str, int] = field(default_factory=dict)
+    versions: dict[str, list[int | None]] = field(default_factory=dict)
+    bills_suppressed: int = 0
+    files_removed: int = 0
+    models_marked: dict[str, list[int]] = field(default_factory=dict)
+    records_redacted: dict[str, int] = field(default_factory=dict)
+    recomputed_at_the_next_run: list[str] = field(default_factory=list)
+    remains: list[str] = field(default_factory=list)
+    place: str = ""
+
+    def lines(self) -> list[str]:
+        """The receipt in words."""
+        rows = sum(self.rows_removed.values())
+        known = "" if self.was_known else "; nobody of that id was known"
+        marked = sum(map(len, self.models_marked.values()))
+        return [
+            f"forgot a user of {self.customer} ({self.user_digest[:12]}){known}",
+            f"  {rows:,} rows of {len(self.rows_removed)} tables, {self.files_removed:,} old files and pictures",
+            f"  {marked} model versions marked, {sum(self.records_redacted.values())} records redacted",
+            *(f"  remains: {told}" for told in self.remains),
+            f"  receipt: {self.place}",
+        ]
+
+
+def forget(
+    deployment: Deployment,
+    instance: dg.DagsterInstance,
+    customer: str,
+    users: Iterable[str],
+    reason: str,
+    anyway: bool = False,
+) -> list[Receipt]:
+    """Remove users of a customer; one receipt each, kept at ``{lake}/{customer}/receipts``.
+
+    A user of whom nothing is known gets a receipt too, and will not land.
+
+    Raises:
+        NotFoundError: no such customer.
+        CapflowError: a blank id; or a run of the customer has not ended, and not ``anyway``.
+        TableError: rows of a table cannot be deleted. Forget the user again once it can be written.
+    """
+    declared = deployment.customer(customer)
+    wanted = list(dict.fromkeys(user.strip(" ") for user in users))
+    if not all(wanted):
+        raise CapflowError("That is no user", expected="an id as it stands in raw/bills", came="blanks")
+    if not anyway:
+        refuse_running(instance, customer)
+    rows = UserRows(deployment.lake, deployment.stages, declared)
+    before = {name: deployment.lake.version(customer, name) for name in rows.tables()}
+    key = customer_key(deployment.home, customer)
+    receipts = [_forget_rows(deployment, rows, key, user, reason) for user in wanted]
+    files = _remove_files(deployment.lake, rows)
+    after = {name: deployment.lake.version(customer, name) for name in before}
+    for user, receipt in zip(wanted, receipts, strict=True):
+        receipt.versions = {name: [old, after[name]] for name, old in before.items() if after[name] != old}
+        receipt.files_removed = files
+        receipt.records_redacted = redact_events(instance, customer, user)
+        receipt.recomputed_at_the_next_run = _made_of(deployment, customer, receipt.rows_removed)
+        receipt.remains = _remains(deployment, instance, receipt, user)
+        _save(deployment.lake, receipt)
+    _remove_old_objects(deployment.lake, customer, receipts)
+    return receipts
+
+
+def _forget_rows(deployment: Deployment, rows: UserRows, key: bytes, user: str, reason: str) -> Receipt:
+    lake, customer = deployment.lake, rows.customer.name
+    receipt = Receipt(
+        customer=customer,
+        user_digest=digest(key, "user", user),
+        reason=reason,
+        by=who(),
+        at=datetime.now(UTC).isoformat(),
+        code_version=package_version("capflow-assets"),
+    )
+    remember(lake, customer, "user", [receipt.user_digest])
+    traces = rows.traces(user)
+    receipt.was_known = traces.is_known
+    receipt.bills_suppressed = len(traces.bills)
+    remember(lake, customer, "bill", [digest(key, "bill", bill) for bill in traces.bills])
+    receipt.models_marked = _mark(deployment, customer, receipt, traces)
+    for of_nobody in (True, False):
+        for table, count in rows.delete(traces, of_nobody).items():
+            receipt.rows_removed[table] = receipt.rows_removed.get(table, 0) + count
+    return receipt
+
+
+def _mark(deployment: Deployment, customer: str, receipt: Receipt, traces: Traces) -> dict[str, list[int]]:
+    """Mark every version that may have learned from the user: it was trained as of a moment when they were known."""
+    if not traces.is_known:
+        return {}
+    marked: dict[str, list[int]] = {}
+    registry = deployment.registry
+    for model in registry.models(customer):
+        for version in registry.versions(customer, model):
+            as_of = datetime.fromisoformat(registry.report(customer, model, version)["as_of"])
+            if traces.since is None or traces.since <= as_of:
+                registry.mark_forgotten(customer, model, version, receipt.user_digest, receipt.at)
+                marked.setdefault(model, []).append(version)
+    return marked
+
+
+def _remove_files(lake: Lake, rows: UserRows) -> int:
+    """Old versions of the tables that know users, plots, pages and what killed runs left; how many files that were."""
+    customer = rows.customer.name
+    removed = sum(keep_newest_version(lake.path(customer, name)) for name in rows.tables())
+    removed += sum(remove_folder(f"{lake.prefix(customer)}/{name}") for name in PICTURES)
+    return removed + sum(remove_folder(place) for place in _left_staged(lake, customer))
+
+
+def _left_staged(lake: Lake, customer: str) -> list[str]:
+    below = f"/{STAGING}."
+    names = {
+        info.path.split(below)[1].split("/")[0] for info in files_below(lake.prefix(customer)) if below in info.path
+    }
+    return [f"{lake.prefix(customer)}{below}{name}" for name in sorted(names)]
+
+
+def _made_of(deployment: Deployment, customer: str, tables: Collection[str]) -> list[str]:
+    """The tables there are that are made of those from which rows went: their totals still count the user."""
+    stages, waiting, found = deployment.stages, list(tables), set()
+    while waiting:
+        table = waiting.pop()
+        for key, spec in stages.tables.items():
+            if key not in found and table in {source.table for source in spec.inputs}:
+                found.add(key)
+                waiting.append(key)
+    there = set(deployment.lake.tables(customer))
+    return [key for key in stages.order if key in found & there]
+
+
+def _remains(deployment: Deployment, instance: dg.DagsterInstance, receipt: Receipt, user: str) -> list[str]:
+    remains = []
+    if receipt.recomputed_at_the_next_run:
+        remains.append(f"totals that count the user, until the next run: capflow run {receipt.customer}")
+    if receipt.models_marked:
+        remains.append("marked model versions, which learned from the user: train them again")
+    if user.isdigit() or len(user) < LEAST_CHARACTERS_TO_LOOK_FOR:
+        remains.append("an id this short is not looked for in the files of models")
+    else:
+        remains += [
+            f"the id itself in {file}: train again" for file in _holding(deployment.lake, receipt.customer, user)
+        ]
+    if "raw/media" in receipt.rows_removed:
+        remains.append("the user's pictures and recordings at the source, which are the customer's to delete")
+    if not has_local_logs(instance):
+        remains.append("what steps have printed, where CAPFLOW_COMPUTE_LOGS says: as long as that bucket keeps it")
+    return remains
+
+
+def _holding(lake: Lake, customer: str, user: str) -> list[str]:
+    """The files of models, below the customer's prefix, in which the id stands."""
+    signs = {user.encode(), json.dumps(user)[1:-1].encode(), user.encode("utf-32-le")}
+    found = []
+    for info in files_below(f"{lake.prefix(customer)}/mlflow"):
+        store, _ = opened(lake.prefix(customer))
+        with store.open_input_stream(info.path) as stream:
+            contents = _unpacked(bytes(stream.read()))
+        if any(sign in content for sign in signs for content in contents):
+            found.append(info.path.rsplit("/mlflow/", 1)[1])
+    return found
+
+
+def _unpacked(content: bytes) -> list[bytes]:
+    if not zipfile.is_zipfile(io.BytesIO(content)):
+        return [content]
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return [archive.read(name) for name in archive.namelist()]
+
+
+def _remove_old_objects(lake: Lake, customer: str, receipts: Iterable[Receipt]) -> None:
+    """What a bucket with versioning keeps; where this identity may not, the receipts say so."""
+    if not lake.root.startswith("s3://"):
+        return
+    from botocore.exceptions import ClientError
+
+    try:
+        remove_old_objects(lake.prefix(customer))
+    except ClientError as error:
+        code = error.response.get("Error", {}).get("Code", "")
+        told = f"older versions of objects, if the bucket keeps them: they could not be looked at ({code})"
+        for receipt in receipts:
+            receipt.remains.append(told)
+            _save(lake, receipt)
+
+
+def who() -> str:
+    """The account that this process runs as."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container without names
+        return "an account without a name"
+
+
+def _save(lake: Lake, receipt: Receipt) -> None:
+    at = datetime.fromisoformat(receipt.at).strftime("%Y%m%dT%H%M%S%fZ")
+    name = f"receipts/forget-{at}-{receipt.user_digest[:12]}.json"
+    content = {name: value for name, value in asdict(receipt).items() if name != "place"}
+    receipt.place = lake.save_bytes(receipt.customer, name, json.dumps(content, indent=2).encode())

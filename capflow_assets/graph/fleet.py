@@ -1,0 +1,164 @@
+"""The fleet: all customers and models on one picture, as an asset without partitions.
+
+Its state is outside the lake, where every prefix belongs to one customer: ``{home}/fleet/readiness.png`` and ``.csv``.
+"""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from capflow_assets.graph.customer_tables import OWNER
+from capflow_assets.graph.deployment import Deployment
+from capflow_assets.graph.engine import Engine
+from capflow_assets.graph.launch import QUIET
+from capflow_assets.graph.plots import markdown, png
+from capflow_assets.graph.stages import Stages
+from capflow_assets.graph.status import latest
+from capflow_assets.graph.verdicts import FLEET, READINESS, UNKNOWN, Standing, fleet_edges, standings
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Told apart by lightness and sign too, by those who see no difference between green and red.
+LOOKS = {
+    "ready": ("#2a9d6f", "✓", "white"),
+    "at risk": ("#f6c244", "!", "black"),
+    "not ready": ("#a3172a", "✗", "white"),
+    UNKNOWN: ("#e4e4e4", "?", "0.35"),
+}
+# More than that are not legible on one picture; the others are in the table and in the file.
+MOST_DRAWN = 45
+# With more models than that, their names stand at a slant over narrow columns.
+WORDS_FIT = 6
+MOST_REASONS = 200
+
+
+def fleet_asset(stages: Stages, deploy: Callable[[Engine], Deployment]) -> dg.AssetsDefinition:
+    """The asset ``fleet/readiness``."""
+
+    @dg.asset(
+        key=FLEET.split("/"),
+        deps=[dg.AssetKey(key.split("/")) for key in sorted(fleet_edges(stages))],
+        description="Which models each customer can have: ready, at risk, not ready, and why. All customers at once.",
+        group_name="fleet",
+        owners=[OWNER],
+        kinds={"python"},
+        required_resource_keys={"pyspark"},
+    )
+    def readiness(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        deployment = deploy(context.resources.pyspark)
+        return dg.MaterializeResult(metadata=metadata(deployment, list(matrix(deployment, context.instance))))
+
+    return readiness
+
+
+def draw_fleet(defs: dg.Definitions, instance: dg.DagsterInstance) -> bool:
+    """Materialize the picture in this process, and say whether that went well."""
+    job = defs.resolve_implicit_global_asset_job_def()
+    selection = [dg.AssetKey(FLEET.split("/"))]
+    result = job.execute_in_process(
+        instance=instance, asset_selection=selection, run_config=dict(QUIET), raise_on_error=False
+    )
+    return bool(result.success)
+
+
+def matrix(deployment: Deployment, instance: dg.DagsterInstance, now: datetime | None = None) -> Iterator[Standing]:
+    """Every customer and model, in order."""
+    models = list(deployment.stages.models)
+    watched = {name: instance.get_materialized_partitions(dg.AssetKey(["health", name])) for name in models}
+    for customer in deployment.customers():
+        drifts = {name: latest(instance, f"health/{name}", customer) for name in models if customer in watched[name]}
+        missing = {} if deployment.lake.exists(customer, READINESS) else latest(instance, READINESS, customer)
+        yield from standings(deployment.lake, customer, models, drifts, missing.get("reason", ""), now)
+
+
+def metadata(deployment: Deployment, found: Sequence[Standing]) -> dict[str, Any]:
+    """The picture, the matrix and the reasons as asset metadata; picture and all rows are kept as files too."""
+    folder = deployment.home.root / "fleet"
+    folder.mkdir(parents=True, exist_ok=True)
+    content = png(heat_map(found))
+    picture, rows = folder / "readiness.png", folder / "readiness.csv"
+    picture.write_bytes(content)
+    rows.write_text(_csv(found), encoding="utf-8")
+    counts = Counter(one.readiness for one in found)
+    why = [one for one in found if one.reasons]
+    return {
+        **{state.replace(" ", "_"): counts[state] for state in LOOKS},
+        "customers": len({one.customer for one in found}),
+        "matrix": dg.MetadataValue.table(_records(found)) if found else "no customers yet",
+        "reasons": dg.MetadataValue.table([_reason(one) for one in why[:MOST_REASONS]]) if why else "none",
+        "plot": dg.MetadataValue.md(markdown(content, FLEET)),
+        "plot_file": dg.MetadataValue.path(str(picture)),
+        "rows_file": dg.MetadataValue.path(str(rows)),
+    }
+
+
+def _records(found: Sequence[Standing]) -> list[dg.TableRecord]:
+    by_customer: dict[str, dict[str, str | int | float | bool]] = {}
+    for one in found:
+        by_customer.setdefault(one.customer, {"customer": one.customer})[one.model] = one.readiness
+    return [dg.TableRecord(row) for row in by_customer.values()]
+
+
+def _reason(one: Standing) -> dg.TableRecord:
+    return dg.TableRecord(
+        {"customer": one.customer, "model": one.model, "readiness": one.readiness, "reason": "; ".join(one.reasons)}
+    )
+
+
+def _csv(found: Sequence[Standing]) -> str:
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(("customer", "model", "readiness", "reason"))
+    writer.writerows((one.customer, one.model, one.readiness, "; ".join(one.reasons)) for one in found)
+    return stream.getvalue()
+
+
+def heat_map(found: Sequence[Standing]) -> "Figure":
+    """Customers from top to bottom, models from left to right; a colour and a sign for how each stands."""
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch, Rectangle
+
+    customers, models = (list(dict.fromkeys(getattr(one, name) for one in found)) for name in ("customer", "model"))
+    drawn = {name: row for row, name in enumerate(_worst_first(customers, found)[:MOST_DRAWN])}
+    many = len(models) > WORDS_FIT
+    size = (2.6 + (0.34 if many else 0.95) * len(models), 1.9 + (0.22 if len(drawn) > 30 else 0.3) * len(drawn))
+    figure = Figure(figsize=(max(6.4, size[0]), size[1]), dpi=100, layout="constrained")
+    axes = figure.subplots()
+    for one in found:
+        if one.customer in drawn:
+            colour, sign, ink = LOOKS[one.readiness]
+            place = (models.index(one.model), drawn[one.customer])
+            axes.add_patch(Rectangle((place[0] - 0.5, place[1] - 0.5), 1, 1, facecolor=colour, edgecolor="white", lw=2))
+            axes.text(*place, sign, ha="center", va="center", color=ink, fontsize=9, fontweight="bold")
+    axes.set(xlim=(-0.5, max(1, len(models)) - 0.5), ylim=(max(1, len(drawn)) - 0.5, -0.5))
+    tilt: dict[str, Any] = {"rotation": 55, "ha": "left", "rotation_mode": "anchor"} if many else {}
+    axes.set_xticks(range(len(models)), [name.replace("_", " ") for name in models], fontsize=8, **tilt)
+    axes.set_yticks(range(len(drawn)), list(drawn), fontsize=8)
+    axes.xaxis.tick_top()
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_title(_told(found, len(customers)), loc="left", fontsize=10)
+    counts = Counter(one.readiness for one in found)
+    legend = [Patch(facecolor=LOOKS[s][0], label=f"{LOOKS[s][1]}  {s} ({counts[s]:,})") for s in LOOKS if counts[s]]
+    figure.legend(handles=legend, loc="outside lower left", ncols=len(legend), frameon=False, fontsize=8)
+    return figure
+
+
+def _worst_first(customers: list[str], found: Sequence[Standing]) -> list[str]:
+    """All by name; where they do not fit, those with most that is missing."""
+    if len(customers) <= MOST_DRAWN:
+        return customers
+    lacking = Counter(one.customer for one in found if one.readiness in ("not ready", UNKNOWN))
+    return sorted(customers, key=lambda name: (-lacking[name], name))
+
+
+def _told(found: Sequence[Standing], customers: int) -> str:
+    ready = sum(one.readiness in ("ready", "at risk") for one in found)
+    shown = f"; the {MOST_DRAWN} customers that lack most" if customers > MOST_DRAWN else ""
+    return f"{ready:,} of {len(found):,} models of {customers:,} customers can be trained{shown}"

@@ -1,0 +1,178 @@
+"""The users who are forgotten: a list that keeps landing from bringing them back, and that names nobody.
+
+A source still sends a user whom we were told to forget. ``suppression/forgotten`` therefore keeps, of each such user
+and of each of their bills, the HMAC-SHA256 under the customer's key; the ids themselves are kept nowhere. A bill on
+which somebody else stands as well is kept as ``shared``: it stays, and is not asked for again at every landing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from capflow_assets.contract import Column, Table
+from capflow_assets.errors import GraphError
+from capflow_assets.graph.lake import Lake
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql import DataFrame
+
+    Batches = Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+
+SUPPRESSION = "suppression/forgotten"
+FORGOTTEN = Table(
+    grain="forgotten user, or bill of one",
+    key=("kind", "digest"),
+    columns=(
+        Column("kind", "string", "What is forgotten.", required=True, one_of=("user", "bill", "shared")),
+        Column("digest", "string", "HMAC-SHA256 of its id under the customer's key.", required=True),
+    ),
+)
+Kind = Literal["user", "bill", "shared"]
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """The digests of what must not land again."""
+
+    users: frozenset[str] = frozenset()
+    bills: frozenset[str] = frozenset()
+    shared: frozenset[str] = frozenset()
+
+
+def digest(key: bytes, kind: Kind, identifier: str) -> str:
+    """What stands for an id, as 64 hexadecimal digits; blanks around the id are nothing.
+
+    >>> digest(b"k", "user", " 12 ") == digest(b"k", "user", "12") != digest(b"k", "bill", "12")
+    True
+    """
+    return hmac.digest(key, f"forgotten {kind} {identifier.strip(' ')}".encode(), hashlib.sha256).hex()
+
+
+def forgotten(lake: Lake, customer: str) -> Forgotten | None:
+    """Whom this customer's landings leave out; None where nobody was forgotten."""
+    if not lake.exists(customer, SUPPRESSION):
+        return None
+    rows = lake.arrow(customer, SUPPRESSION).to_pylist()
+    kinds = ("user", "bill", "shared")
+    return Forgotten(*(frozenset(row["digest"] for row in rows if row["kind"] == kind) for kind in kinds))
+
+
+def remember(lake: Lake, customer: str, kind: Kind, digests: Collection[str]) -> int:
+    """Put digests on the list and give how many of them are new there."""
+    import pyarrow as pa
+    from deltalake import write_deltalake
+
+    found = forgotten(lake, customer) or Forgotten()
+    new = sorted(set(digests) - {"user": found.users, "bill": found.bills, "shared": found.shared}[kind])
+    if new:
+        rows = pa.table({"kind": pa.array([kind] * len(new), pa.string()), "digest": pa.array(new, pa.string())})
+        write_deltalake(lake.path(customer, SUPPRESSION), rows, mode="append")
+    return len(new)
+
+
+def without_forgotten(lake: Lake, customer: str, frame: DataFrame, key: bytes) -> DataFrame:
+    """A conformed frame without the rows of forgotten users, and without rows of nobody that stand on their bills.
+
+    New bills of a forgotten user, whom the source still knows, go on the list, so that their line items do not land
+    either; for that the frame is read once more. The key travels inside of functions, not in what engines show.
+
+    Raises:
+        GraphError: there are forgotten users, and no key to tell them by.
+    """
+    found = forgotten(lake, customer)
+    if found is None or not {"user_id", "bill_id"} & set(frame.columns):
+        return frame
+    if not key:
+        do = "give the landing the customer's key, as customer_tables does"
+        raise GraphError(f"Users of {customer} are forgotten, and without a key nobody can tell whose rows come", do=do)
+    if {"user_id", "bill_id"} <= set(frame.columns) and _learn_bills(lake, customer, frame, found, key):
+        found = forgotten(lake, customer) or found
+    return frame.mapInArrow(_rows_without(found, key), frame.schema)
+
+
+def _learn_bills(lake: Lake, customer: str, frame: DataFrame, found: Forgotten, key: bytes) -> int:
+    """Put the bills of forgotten users on the list that are not there yet; how many of them are theirs alone."""
+    pairs = frame.select("user_id", "bill_id")
+
+    def asked(function: Batches) -> set[str]:
+        return {row[0] for row in pairs.mapInArrow(function, "digest string").distinct().collect()}
+
+    new = asked(_bills_of(found, key))
+    shared = asked(_bills_of_others(found, new, key)) if new else set()
+    remember(lake, customer, "shared", shared)
+    return remember(lake, customer, "bill", new - shared)
+
+
+def _bills_of(found: Forgotten, key: bytes) -> Batches:
+    """The function that gives the digests of the bills of forgotten users that are not on the list."""
+    digest_of, gone, listed = _digests(key), found.users, found.bills | found.shared
+
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        import pyarrow as pa
+
+        for batch in batches:
+            users, bills = digest_of(batch.column("user_id"), "user"), digest_of(batch.column("bill_id"), "bill")
+            new = {bill for user, bill in zip(users, bills, strict=True) if user in gone and bill}
+            yield pa.record_batch([pa.array(sorted(new - listed), pa.string())], names=["digest"])
+
+    return run
+
+
+def _bills_of_others(found: Forgotten, bills: Collection[str], key: bytes) -> Batches:
+    """The function that gives those of the ``bills`` on which a user stands who is not forgotten."""
+    digest_of, gone, wanted = _digests(key), found.users, frozenset(bills)
+
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        import pyarrow as pa
+
+        for batch in batches:
+            users, bills = digest_of(batch.column("user_id"), "user"), digest_of(batch.column("bill_id"), "bill")
+            kept = {
+                bill for user, bill in zip(users, bills, strict=True) if bill in wanted and user and user not in gone
+            }
+            yield pa.record_batch([pa.array(sorted(kept), pa.string())], names=["digest"])
+
+    return run
+
+
+def _rows_without(found: Forgotten, key: bytes) -> Batches:
+    """The function that leaves out the rows of forgotten users, and those of nobody on their bills."""
+    digest_of, gone, gone_bills = _digests(key), found.users, found.bills
+
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        import pyarrow as pa
+
+        for batch in batches:
+            names = batch.schema.names
+            nobody = [None] * batch.num_rows
+            users = digest_of(batch.column("user_id"), "user") if "user_id" in names else nobody
+            bills = digest_of(batch.column("bill_id"), "bill") if "bill_id" in names else nobody
+            stays = [
+                user not in gone and not (user is None and bill in gone_bills)
+                for user, bill in zip(users, bills, strict=True)
+            ]
+            yield batch.filter(pa.array(stays, pa.bool_()))
+
+    return run
+
+
+def _digests(key: bytes) -> Callable[[pa.Array, str], list[str | None]]:
+    """The function that gives the digest of each id of a column, None for null and blank ones."""
+
+    # Engines run this in processes of their own, where this package need not be installed.
+    def digests(column: pa.Array, kind: str) -> list[str | None]:
+        encoded = column.dictionary_encode()
+        known = [
+            hmac.digest(key, f"forgotten {kind} {each.strip(' ')}".encode(), hashlib.sha256).hex()
+            if each.strip(" ")
+            else None
+            for each in encoded.dictionary.to_pylist()
+        ]
+        return [None if place is None else known[place] for place in encoded.indices.to_pylist()]
+
+    return digests

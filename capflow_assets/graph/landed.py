@@ -1,0 +1,97 @@
+"""What is known of the last landing of a raw table: of which rows, how they were read, and up to where.
+
+Kept in ``{lake}/{customer}/landed/{table}.json``, which belongs to one version of the table: where there is another
+(rows were taken out, say, or it was written by hand), nothing is known, and everything is read again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from capflow_assets.graph.lake import Lake
+from capflow_assets.landing.watermarks import Watermark
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column as Expression
+
+HALF = 0xFFFFFFFF
+# Raised when landing gives other rows for the same source: everything is read again then.
+WAY_OF_LANDING = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What tells a bag of rows from another one, in whatever order they come: their number and the sum of hashes."""
+
+    rows: int
+    hashes: int
+
+    def plus(self, other: Fingerprint) -> Fingerprint:
+        """The fingerprint of both bags together."""
+        return Fingerprint(self.rows + other.rows, self.hashes + other.hashes)
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """The last landing: the table's state that it left, its rows, the way they were read, and the newest of them."""
+
+    table_id: str
+    version: int
+    way: str
+    columns: str
+    fingerprint: Fingerprint
+    watermark: Watermark | None = None
+
+
+def read_landed(lake: Lake, customer: str, table: str) -> Landed | None:
+    """What is known of the last landing of ``raw/{table}``; None where that is not what lies there."""
+    content = lake.read_bytes(customer, _file(table))
+    try:
+        found: dict[str, Any] = json.loads(content or b"{}")
+        watermark = Watermark(**found["watermark"]) if found["watermark"] else None
+        landed = Landed(**found | {"fingerprint": Fingerprint(**found["fingerprint"]), "watermark": watermark})
+    except (ValueError, KeyError, TypeError):  # none yet, or of another release
+        return None
+    return landed if lake.identity(customer, f"raw/{table}") == (landed.table_id, landed.version) else None
+
+
+def save_landed(lake: Lake, customer: str, table: str, landed: Landed) -> None:
+    """Keep what is known of this landing, once the table is written."""
+    lake.save_bytes(customer, _file(table), json.dumps(asdict(landed), indent=1).encode())
+
+
+def way_of(parts: Mapping[str, Any]) -> str:
+    """One short word for all that decides how rows are read; it changes with each of the parts."""
+    text = json.dumps({"way": WAY_OF_LANDING, **parts}, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def fingerprint_sums(columns: Sequence[str], is_counted: Expression) -> list[Expression]:
+    """Sums over the rows that are counted, which ``fingerprint_of`` reads."""
+    from pyspark.sql import functions as F
+
+    hashed = row_hash(columns)
+    halves = (hashed.bitwiseAND(F.lit(HALF)), F.shiftright(hashed, 32))
+    return [F.count_if(is_counted), *(F.sum(F.when(is_counted, half)) for half in halves)]
+
+
+def fingerprint_of(sums: Sequence[int | None]) -> Fingerprint:
+    """The fingerprint that the sums of ``fingerprint_sums`` make."""
+    rows, low, high = (int(each or 0) for each in sums)
+    return Fingerprint(rows, low + (high << 32))
+
+
+def row_hash(columns: Sequence[str]) -> Expression:
+    """64 bits of a row's values; which of them are null counts as well."""
+    from pyspark.sql import functions as F
+
+    marks = [F.when(F.col(name).isNull(), F.lit(place)) for place, name in enumerate(columns)]
+    return F.xxhash64(*(F.col(name) for name in columns), *marks)
+
+
+def _file(table: str) -> str:
+    return f"landed/{table}.json"

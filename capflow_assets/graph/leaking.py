@@ -1,0 +1,40 @@
+"""Leaks looked for before a training, and what they do to its promotion."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+from capflow_assets.checks_settings import resting, severe
+from capflow_assets.contract import Finding
+from capflow_assets.graph.checking import choice
+from capflow_assets.graph.examples import Examples
+from capflow_assets.learning.promotion import Decision
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def leakage_finding(examples: Examples, features: pd.DataFrame, labels: pd.DataFrame) -> Finding:
+    """Whether a feature of the examples knows their labels, by the customer's settings."""
+    from capflow_assets.learning import leakage
+
+    model, name = examples.spec.model, examples.spec.name
+    chosen = choice(examples.stages, examples.customer, "leakage", f"models/{name}")
+    if chosen.is_off:
+        return resting("leakage")
+    return severe(leakage.judge(leakage.leaks(features, labels, model.columns), **chosen.thresholds), chosen)
+
+
+def barred(decision: Decision, leak: Finding) -> Decision:
+    """The decision, or that the version stays a challenger, where a leak blocks."""
+    if leak.passed or leak.severity != "block":
+        return decision
+    return Decision(
+        "keep", f"Not promoted, since a feature leaks: {leak.message}.", {**decision.evidence, "leaking": True}
+    )
+
+
+def told(leak: Finding) -> dict[str, Any]:
+    """The finding as a report keeps it."""
+    return asdict(replace(leak, found=dict(leak.found), sample=tuple(dict(row) for row in leak.sample)))

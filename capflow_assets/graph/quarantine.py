@@ -1,0 +1,97 @@
+"""Rows that could not land: ``raw/{table}_rejected``, each with the reason, its place and what it held.
+
+Where everything is read, it holds what was rejected then. Where only newer rows are, a rejected row stays until a row
+of the same key comes, whether that is good now or not.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from capflow_assets.errors import CapflowError
+from capflow_assets.graph.lake import Lake
+from capflow_assets.graph.landed import Fingerprint, fingerprint_of, fingerprint_sums
+from capflow_assets.graph.written_files import written
+from capflow_assets.landing import POSITION, REASON, RESERVED, SOURCE_ROW
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+KEY = "row_key"
+SHOWN_ROWS = 3
+# Looking a row up in its source reads that from the start.
+LOOKED_UP_ROWS = 20
+
+
+def rejected_rows(frame: DataFrame, key: Sequence[str] = ()) -> DataFrame:
+    """The rejected rows of a conformed frame, with a hash of their ``key`` where that is given and can be read."""
+    from pyspark.sql import functions as F
+
+    rejected = frame.where(F.col(REASON).isNotNull())
+    return rejected.select(*RESERVED, *([key_hash(key).alias(KEY)] if key else []))
+
+
+def key_hash(key: Sequence[str]) -> Any:
+    """128 bits of a key, as text; null where a part of it is."""
+    from functools import reduce
+    from operator import and_
+
+    from pyspark.sql import functions as F
+
+    parts = [F.col(name) for name in key]
+    halves = [F.lower(F.lpad(F.hex(F.xxhash64(F.lit(salt), *parts)), 16, "0")) for salt in ("a", "b")]
+    return F.when(reduce(and_, (part.isNotNull() for part in parts)), F.concat(*halves))
+
+
+def placed(rejected: DataFrame, bad: int, source: ModuleType, location: str, options: Any) -> DataFrame:
+    """The rejected rows with ``row N`` where their source gives no places, and there are few enough to look them up."""
+    find_rows = getattr(source, "find_rows", None)
+    if find_rows is None or not 0 < bad <= LOOKED_UP_ROWS or rejected.where(f"{POSITION} is not null").limit(1).count():
+        return rejected
+    rows = rejected.collect()
+    try:
+        numbers = find_rows(location, options, [json.loads(row[SOURCE_ROW]) for row in rows])
+    except CapflowError:  # it was readable a moment ago: the reasons matter more than the places
+        return rejected
+    told = [
+        tuple((row.asDict() | {POSITION: number and f"row {number}"}).values())
+        for row, number in zip(rows, numbers, strict=True)
+    ]
+    return rejected.sparkSession.createDataFrame(told, rejected.schema)
+
+
+def set_aside(lake: Lake, customer: str, aside: str, rejected: DataFrame, batch: DataFrame | None = None) -> None:
+    """Keep the rejected rows; nothing is written where they lie there already.
+
+    With a ``batch`` of newer rows (their key as ``row_key``), those that were rejected before stay, but for rows that
+    came again.
+    """
+    there = lake.table(customer, aside) if lake.exists(customer, aside) else None
+    if there is not None and batch is not None and KEY in there.columns:
+        older = there.join(batch.select(KEY).distinct(), KEY, "left_anti")
+        older = older.join(rejected.select(SOURCE_ROW).distinct(), SOURCE_ROW, "left_anti")
+        rejected = older.select(*rejected.columns).unionByName(rejected)
+    with written(lake, rejected, customer, aside) as files:
+        kept = files.frame
+        if there is None and kept is None:
+            return
+        is_same = there is not None and there.dtypes == rejected.dtypes and _print(there) == _print(kept)
+        if not is_same:
+            files.commit(dict(rejected.dtypes), "overwrite")
+
+
+def shown(rejected: DataFrame) -> str:
+    """Up to three rejected rows in words, each with its place."""
+    rows = rejected.select(POSITION, REASON).limit(SHOWN_ROWS).collect()
+    return "; ".join(f"{place}: {reason}" if place else str(reason) for place, reason in rows)
+
+
+def _print(frame: DataFrame | None) -> Fingerprint:
+    from pyspark.sql import functions as F
+
+    if frame is None:
+        return Fingerprint(0, 0)
+    return fingerprint_of(frame.agg(*fingerprint_sums(frame.columns, F.lit(True))).collect()[0])

@@ -1,0 +1,265 @@
+"""``capflow retire``: a customer goes altogether: tables, models, records, TOML and key.
+
+First the TOML goes, so that no sensor, schedule or person starts anything for the customer; then the lake's prefix, the
+entries in MLflow and the records in Dagster; last the partition, and with it the customer's name. What was broken off
+can be begun again: a customer is known as long as any of it is there. A receipt stays in ``{home}/receipts``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version as package_version
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from capflow_assets.errors import NotFoundError
+from capflow_assets.graph.deployment import Deployment
+from capflow_assets.graph.erased_events import has_local_logs, log_files, overwrite_deleted, refuse_running, runs_of
+from capflow_assets.graph.erased_history import files_below, remove_folder, remove_old_objects
+from capflow_assets.graph.erasure import who
+from capflow_assets.graph.keys import VARIABLE, destroy_key
+from capflow_assets.graph.onboarding import write_atomically
+from capflow_assets.graph.partitions import CUSTOMERS
+from capflow_assets.graph.registry import Registry
+
+SQLITE = "sqlite:///"
+BATCH = 500
+
+
+@dataclass
+class Retired:
+    """What went of a customer. ``remains`` says what is left, where, and what to do about it."""
+
+    customer: str
+    reason: str
+    by: str
+    at: str
+    code_version: str
+    toml_sha256: str = ""
+    tables: list[str] = field(default_factory=list)
+    files_removed: int = 0
+    models: list[str] = field(default_factory=list)
+    experiments: int = 0
+    mlflow_runs: int = 0
+    dagster_runs: int = 0
+    dagster_events: int = 0
+    is_key_destroyed: bool = False
+    remains: list[str] = field(default_factory=list)
+    place: str = ""
+
+    def lines(self) -> list[str]:
+        """The receipt in words."""
+        return [
+            f"retired {self.customer}",
+            f"  {len(self.tables)} tables and {self.files_removed:,} files of the lake",
+            f"  {len(self.models)} models, {self.experiments} experiments and {self.mlflow_runs} runs of MLflow",
+            f"  {self.dagster_runs} runs and {self.dagster_events} other events of Dagster",
+            f"  key: {'destroyed' if self.is_key_destroyed else 'none kept in the home'}",
+            *(f"  remains: {told}" for told in self.remains),
+            f"  receipt: {self.place}",
+        ]
+
+
+def retire(
+    deployment: Deployment, instance: dg.DagsterInstance, customer: str, reason: str, anyway: bool = False
+) -> Retired:
+    """Remove a customer and write the receipt.
+
+    Raises:
+        NotFoundError: nothing is left of such a customer here; names those that are.
+        CapflowError: a run of the customer has not ended, and not ``anyway``.
+    """
+    require_any(deployment, instance, customer)
+    if not anyway:
+        refuse_running(instance, customer)
+    receipt = Retired(customer, reason, who(), datetime.now(UTC).isoformat(), package_version("capflow-assets"))
+    toml = deployment.home.customers / f"{customer}.toml"
+    if toml.exists():
+        receipt.toml_sha256 = hashlib.sha256(toml.read_bytes()).hexdigest()
+        toml.unlink()
+    receipt.tables = deployment.lake.tables(customer)
+    _remove_models(deployment.registry, deployment.lake.prefix(customer), receipt)
+    _remove_lake(deployment, receipt)
+    _remove_records(instance, receipt)
+    receipt.is_key_destroyed = destroy_key(deployment.home, customer)
+    if not receipt.is_key_destroyed:
+        receipt.remains.append(f"the customer's key, if one was used, can be derived again from {VARIABLE}")
+    instance.delete_dynamic_partition(str(CUSTOMERS.name), customer)
+    at = datetime.fromisoformat(receipt.at).strftime("%Y%m%dT%H%M%S%fZ")
+    place = deployment.home.root / "receipts" / f"retire-{customer}-{at}.json"
+    content = {name: value for name, value in asdict(receipt).items() if name != "place"}
+    write_atomically(place, json.dumps(content, indent=2))
+    receipt.place = str(place)
+    return receipt
+
+
+def require_any(deployment: Deployment, instance: dg.DagsterInstance, customer: str) -> None:
+    """Refuse a customer of whom nothing is here: no TOML, no partition, no file in the lake.
+
+    Raises:
+        NotFoundError: names those who are.
+    """
+    known = {*deployment.customers(), *instance.get_dynamic_partitions(str(CUSTOMERS.name))}
+    if customer not in known and not files_below(deployment.lake.prefix(customer)):
+        raise NotFoundError.among("customer", customer, known)
+
+
+def _remove_lake(deployment: Deployment, receipt: Retired) -> None:
+    place = deployment.lake.prefix(receipt.customer)
+    receipt.files_removed = remove_folder(place)
+    if not place.startswith("s3://"):
+        return
+    from botocore.exceptions import ClientError
+
+    try:
+        remove_old_objects(place)
+    except ClientError as error:
+        code = error.response.get("Error", {}).get("Code", "")
+        receipt.remains.append(f"older versions of objects, if the bucket keeps them: not looked at ({code})")
+
+
+def _remove_models(registry: Registry, prefix: str, receipt: Retired) -> None:
+    """The registered models, experiments, runs and logged models, with artifacts that lie outside of the prefix."""
+    client, customer = registry.client, receipt.customer
+    receipt.models = registry.models(customer)
+    for model in receipt.models:
+        client.delete_registered_model(f"{customer}.{model}")
+    store: Any = client._tracking_client.store  # what `mlflow gc` uses
+    is_database = hasattr(store, "_hard_delete_run")
+    soft = []
+    for experiment in _experiments(client, customer):
+        receipt.experiments += 1
+        receipt.mlflow_runs += _remove_runs(client, store if is_database else None, experiment, prefix)
+        if not is_database:  # a new experiment of that name could not be made while the deleted one has it
+            if experiment.lifecycle_stage == "active":
+                client.rename_experiment(experiment.experiment_id, f"retired-{experiment.experiment_id}")
+            soft.append(experiment.experiment_id)
+        if experiment.lifecycle_stage == "active":
+            client.delete_experiment(experiment.experiment_id)
+        if is_database:
+            store._hard_delete_experiment(experiment.experiment_id)
+    if soft:
+        ids = ",".join(soft)
+        receipt.remains.append(
+            f"deleted runs in MLflow's database, until its host runs: mlflow gc --experiment-ids {ids}"
+        )
+    if is_database and registry.uri.startswith(SQLITE):
+        with closing(sqlite3.connect(registry.uri.removeprefix(SQLITE))) as database:
+            database.execute("VACUUM")  # else the pages of the deleted rows stay in the file
+
+
+def _experiments(client: Any, customer: str) -> list[Any]:
+    from mlflow.entities import ViewType
+
+    found, token = [], None
+    while token != "":
+        page = client.search_experiments(
+            view_type=ViewType.ALL, filter_string=f"name LIKE '{customer}.%'", page_token=token
+        )
+        found += [experiment for experiment in page if experiment.name.startswith(f"{customer}.")]
+        token = page.token or ""
+    return found
+
+
+def _remove_runs(client: Any, store: Any, experiment: Any, prefix: str) -> int:
+    """Delete the runs and logged models of an experiment, for good where ``store`` is a database."""
+    from mlflow.entities import LifecycleStage, ViewType
+
+    removed, experiments = 0, [experiment.experiment_id]
+    while runs := client.search_runs(experiments, run_view_type=ViewType.ALL if store else ViewType.ACTIVE_ONLY):
+        for run in runs:
+            _remove_artifacts(run.info.artifact_uri, prefix)
+            if run.info.lifecycle_stage == LifecycleStage.ACTIVE:
+                client.delete_run(run.info.run_id)
+            if store:
+                store._hard_delete_run(run.info.run_id)
+            removed += 1
+    while models := client.search_logged_models(experiments):
+        for model in models:
+            _remove_artifacts(model.artifact_location, prefix)
+            client.delete_logged_model(model.model_id)
+            if store:
+                store._hard_delete_logged_model(model.model_id)
+    return removed
+
+
+def _remove_artifacts(uri: str, prefix: str) -> None:
+    """Artifacts below the customer's prefix go with it; those of a server that keeps them go through it."""
+    below = prefix if "://" in prefix else Path(prefix).resolve().as_uri()
+    if not uri.startswith((f"{below}/", f"{prefix}/")):
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        get_artifact_repository(uri).delete_artifacts()
+
+
+def _remove_records(instance: dg.DagsterInstance, receipt: Retired) -> None:
+    """The customer's runs with all that they recorded, and what cohorts recorded of the customer's partition."""
+    if not has_local_logs(instance):
+        receipt.remains.append("what steps have printed, where CAPFLOW_COMPUTE_LOGS says: as long as that is kept")
+    storage: Any = instance.event_log_storage
+    runs = list(runs_of(instance, receipt.customer))
+    for run in runs:
+        for file in log_files(instance, run.run_id):
+            file.unlink()
+        remove_folder(str(Path(instance.storage_directory()) / run.run_id))
+        instance.delete_run(run.run_id)
+        if hasattr(storage, "path_for_shard"):
+            storage.dispose()
+            for end in ("", "-wal", "-shm", "-journal"):
+                Path(f"{storage.path_for_shard(run.run_id)}{end}").unlink(missing_ok=True)
+    receipt.dagster_runs = len(runs)
+    shared: set[str] = set()
+    with storage.index_connection() as connection:
+        receipt.dagster_events = _remove_events(connection, receipt.customer, shared)
+        _point_at_newest(connection, receipt.customer)
+    if hasattr(storage, "path_for_shard"):
+        for identifier in shared:
+            with storage.run_connection(identifier) as connection:
+                _remove_events(connection, receipt.customer, set())
+
+
+def _remove_events(connection: Any, customer: str, runs: set[str]) -> int:
+    """Delete the events of the customer's partition; the ``runs`` that recorded them are noted."""
+    from dagster._core.storage.event_log.schema import (
+        AssetCheckExecutionsTable,
+        AssetEventTagsTable,
+        SqlEventLogStorageTable,
+    )
+    from sqlalchemy import select
+
+    overwrite_deleted(connection)
+    events = SqlEventLogStorageTable
+    rows = connection.execute(select(events.c.id, events.c.run_id).where(events.c.partition == customer)).fetchall()
+    runs |= {run for _, run in rows if run}
+    found = [identifier for identifier, _ in rows]
+    for start in range(0, len(found), BATCH):
+        some = found[start : start + BATCH]
+        connection.execute(AssetEventTagsTable.delete().where(AssetEventTagsTable.c.event_id.in_(some)))
+        connection.execute(events.delete().where(events.c.id.in_(some)))
+    checks = AssetCheckExecutionsTable
+    connection.execute(checks.delete().where(checks.c.partition == customer))
+    return len(found)
+
+
+def _point_at_newest(connection: Any, customer: str) -> None:
+    """Assets whose newest materialization was the customer's: another's is that now, or none."""
+    from dagster._core.storage.event_log.schema import AssetKeyTable, SqlEventLogStorageTable
+    from sqlalchemy import select
+
+    events, assets = SqlEventLogStorageTable, AssetKeyTable
+    newest = select(events.c.event, events.c.run_id).where(events.c.dagster_event_type == "ASSET_MATERIALIZATION")
+    rows = connection.execute(select(assets.c.asset_key, assets.c.last_materialization)).fetchall()
+    for key, last in rows:
+        values: dict[str, Any] = {"cached_status_data": None}  # which partitions are there
+        if last and f'"{customer}"' in last:
+            of_asset = newest.where(events.c.asset_key == key).order_by(events.c.id.desc()).limit(1)
+            event, run = connection.execute(of_asset).first() or (None, None)
+            values |= {"last_materialization": event, "last_run_id": run}
+        connection.execute(assets.update().where(assets.c.asset_key == key).values(values))

@@ -1,0 +1,140 @@
+"""Is a customer ready for a model: asked by a training, and told of the newest run to people.
+
+A training measures as validation/readiness does, by the function of validation/evidence, with its own parameters and
+moment. People are told what that table said, and what came to light since: drift, and a feed that fell silent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from capflow_assets.contract import Asked, Verdict
+from capflow_assets.errors import CapflowError
+from capflow_assets.graph.runner import BILLS, cut
+from capflow_assets.learning.measures import MEASURES
+from capflow_assets.learning.readiness import LATE_FEED_DAYS, feed, judge, verdict
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from capflow_assets.contract import Params
+    from capflow_assets.graph.examples import Examples
+    from capflow_assets.graph.lake import Lake
+    from capflow_assets.graph.stages import Stages
+
+EVIDENCE = "validation/evidence"
+READINESS = "validation/readiness"
+# The picture of all customers; see fleet.py.
+FLEET = "fleet/readiness"
+UNKNOWN = "unknown"
+# Bills that ended so long ago are an archive, not a feed that stopped.
+ARCHIVE_DAYS = 365
+
+
+def fleet_edges(stages: Stages) -> set[str]:
+    """The assets that the picture of all customers is made of."""
+    return {READINESS} & set(stages.tables) | {f"health/{name}" for name in stages.models}
+
+
+def judged(examples: Examples, params: Params, as_of: datetime) -> Verdict:
+    """Whether the customer is ready for the model with these parameters, as of a moment."""
+    absent = examples.stages.absent(examples.customer.tables)
+    asked = examples.spec.asked(params, absent)
+    if BILLS in absent:
+        return verdict(asked.needs, {"tables": [key for key in examples.stages.tables if key not in absent]})
+    zone, name = examples.customer.time_zone, examples.spec.name
+    measure: Any = examples.stages.spec(EVIDENCE).function
+    values = {"as_of": as_of, "zone": zone, "currency": examples.customer.currency, "needs": {name: asked}}
+    rows = [row.asDict() for row in measure(**dict(_frames(examples, asked, as_of)), **values).collect()]
+    age = next((row["value"] for row in rows if row["measure"] == "newest_bill_age_days"), None)
+    today = as_of.astimezone(ZoneInfo(zone)).date()
+    return Verdict((*judge(name, asked, rows, today).reasons, feed(age)))
+
+
+def _frames(examples: Examples, asked: Asked, as_of: datetime) -> Iterator[tuple[str, DataFrame | None]]:
+    """The inputs of validation/evidence that this model's needs and label are measured on; None for the others."""
+    wanted = {*asked.label_tables.values(), *asked.needs.tables}
+    wanted |= {table for name in asked.needs.evidence for table in MEASURES[name].tables}
+    for source in examples.stages.spec(EVIDENCE).inputs:
+        there = source.table in wanted and examples.lake.exists(examples.customer.name, source.table)
+        if source.optional and not there:
+            yield source.parameter, None
+        else:
+            frame = examples.lake.table(examples.customer.name, source.table)
+            yield source.parameter, cut(frame, examples.stages.spec(source.table), as_of)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One customer and model in the matrix: ready, at risk, not ready or unknown, and why it is not ready."""
+
+    customer: str
+    model: str
+    readiness: str
+    reasons: tuple[str, ...] = ()
+
+
+def readiness_rows(lake: Lake, customer: str) -> list[dict[str, Any]] | None:
+    """The rows of a customer's validation/readiness; None where it was never made."""
+    if not lake.exists(customer, READINESS):
+        return None
+    rows: list[dict[str, Any]] = lake.arrow(customer, READINESS).to_pylist()
+    return sorted(rows, key=lambda row: (row["model"] or "", row["position"]))
+
+
+def standings(
+    lake: Lake,
+    customer: str,
+    models: Iterable[str],
+    drifts: Mapping[str, Mapping[str, Any]],
+    missing: str = "",
+    now: datetime | None = None,
+) -> list[Standing]:
+    """How a customer stands with each model.
+
+    ``drifts`` is the metadata of the newest health by model. ``missing`` says why there can be no readiness table.
+    """
+    try:
+        rows = readiness_rows(lake, customer)
+    except CapflowError as error:
+        return [Standing(customer, model, UNKNOWN, (str(error).splitlines()[0],)) for model in models]
+    if rows is None:
+        state, why = ("not ready", missing) if missing else (UNKNOWN, f"not looked at yet: capflow run {customer}")
+        return [Standing(customer, model, state, (why,)) for model in models]
+    return [standing(customer, model, rows, drifts.get(model, {}), now or datetime.now(UTC)) for model in models]
+
+
+def standing(
+    customer: str, model: str, rows: Sequence[Mapping[str, Any]], health: Mapping[str, Any], now: datetime
+) -> Standing:
+    """How a customer stands with a model, from the rows of validation/readiness, the newest health and the clock."""
+    own = [row for row in rows if row["model"] == model]
+    if not own:
+        return Standing(customer, model, UNKNOWN, (f"the model is new here: capflow run {customer}",))
+    shared = [row for row in rows if row["model"] is None]
+    missing = tuple(row["fix"] for row in (*own, *shared) if row["readiness"] == "not ready")
+    if missing:
+        return Standing(customer, model, "not ready", missing)
+    risks = [row["risk"] for row in (*own, *shared) if row["readiness"] == "at risk"]
+    risks += [] if any(row["risk"] for row in shared) else _silence(shared, now)
+    if health.get("over"):
+        found, most = float(health["psi_max"]), float(health["threshold"])
+        risks.append(f"{health['worst']} has drifted: PSI {found:.2f}, threshold {most:g}; train again")
+    return Standing(customer, model, "at risk" if risks else "ready", tuple(risks))
+
+
+def _silence(shared: Sequence[Mapping[str, Any]], now: datetime) -> list[str]:
+    """A run as of the newest bill cannot see that none came since; the clock can."""
+    ages = [(row["as_of"], row["found"]) for row in shared if row["need"] == "feed" and row["found"] is not None]
+    for as_of, age in ages:
+        newest = as_of.astimezone(UTC) - timedelta(days=age)
+        days = (now - newest).days
+        if LATE_FEED_DAYS < days <= ARCHIVE_DAYS:
+            return [
+                f"the newest bill is of {newest:%Y-%m-%d}, {days} days ago; check the feed, or run the tables again"
+            ]
+    return []

@@ -1,0 +1,194 @@
+"""The evidence that models ask for, beyond key figures: what is known of items, users, campaigns and outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from capflow_assets.contract import Asked, Column, Table
+from capflow_assets.learning.measures import MEASURES
+from capflow_assets.validation._coverage import catalogue, overlap, user_files
+from capflow_assets.validation._labels import DAY_SECONDS, balance
+from capflow_assets.validation._labels import Figures as ModelFigures
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+TABLE = Table(
+    grain="model (null: for all of them), measure and category (null: all together)",
+    columns=(
+        Column("model", "string", "The model whose outcome is counted; null for a measure that holds for all."),
+        Column("measure", "string", "What is measured.", required=True),
+        Column("category", "string", "The items' category; for rows, the table. Null: all together."),
+        Column("value", "double", "The figure; null where there is nothing to compute it from."),
+        Column("unit", "string", "What the value counts.", required=True),
+        Column("as_of", "timestamp", "The moment up to which rows were read.", required=True),
+    ),
+    key=("model", "measure", "category"),
+)
+
+# Since when a row is true. The runner cuts most of them at the moment already; a campaign is known when it begins.
+TIMES = {
+    "clean/bills": "billed_at",
+    "clean/line_items": "billed_at",
+    "clean/users": "known_since",
+    "raw/campaigns": "starts_at",
+    "raw/messages": "sent_at",
+    "raw/redemptions": "redeemed_at",
+}
+Figures = Iterator[tuple[str | None, str, str | None, float | None]]
+
+
+def evidence(
+    bills: DataFrame,
+    as_of: datetime,
+    zone: str,
+    currency: str,
+    needs: Mapping[str, Asked],
+    line_items: DataFrame | None = None,
+    items: DataFrame | None = None,
+    users: DataFrame | None = None,
+    media: DataFrame | None = None,
+    campaigns: DataFrame | None = None,
+    coupons: DataFrame | None = None,
+    messages: DataFrame | None = None,
+    redemptions: DataFrame | None = None,
+    stores: DataFrame | None = None,
+) -> DataFrame:
+    """What a customer has of each kind of evidence that a model may ask for, up to the as-of moment.
+
+    **Grain**: one row per measure; those of items also by category (``no category`` where an item has none); those of
+    outcomes by model. A table that the customer does not have gives no rows.
+
+    **Bills**: ``rows`` of each table; ``history_days`` from the first bill to the newest, ``newest_bill_age_days``,
+    ``users`` (known, on any bill), ``users_new_28d`` (first seen in the last 28 days).
+
+    **Items**: ``attribute_fill_share`` of items whose description has three words or more (a word has a letter),
+    ``description_words_avg`` of those that have a description; ``items_with_image_share``, ``items_with_audio_share``
+    and the same of users: those to whom at least one file of raw/media is linked.
+
+    **Overlap**: ``user_item_cells`` are the distinct pairs of a known user and an item bought, and
+    ``user_item_density_share`` their share in users × items; ``overlapping_items_share`` of items that two users or
+    more bought, ``overlapping_users_share`` of users who bought two such items or more.
+
+    **Campaigns**: ``campaigns`` begun, ``messages`` sent, ``controls`` held out, ``redemptions``, ``redeeming_users``.
+
+    **Outcomes**, by model, at its horizon: ``past_horizons`` that are over and have history before them (no more than
+    the model's moments), ``users`` known at the newest of those moments, ``positives`` and ``negatives`` among them,
+    ``positives_before`` a horizon earlier. Bills that stopped more than a day before the as-of moment end the newest
+    horizon: silence is no outcome. Null where the label is made of a table that comes after validation.
+    """
+    from pyspark.sql import functions as F
+
+    given = {
+        "clean/bills": bills,
+        "clean/line_items": line_items,
+        "clean/items": items,
+        "clean/users": users,
+        "raw/media": media,
+        "raw/campaigns": campaigns,
+        "raw/coupons": coupons,
+        "raw/messages": messages,
+        "raw/redemptions": redemptions,
+        "raw/stores": stores,
+    }
+    frames = {table: _known(frame, TIMES.get(table), as_of) for table, frame in given.items()}
+    values = {"as_of": as_of, "zone": zone, "currency": currency}
+    found = list(_all(frames, values, as_of, needs))
+    rows = [(model, measure, category, value, MEASURES[measure].unit) for model, measure, category, value in found]
+    schema = ", ".join(f"{column.name} {column.type}" for column in TABLE.columns[:-1])
+    return bills.sparkSession.createDataFrame(rows, schema).withColumn("as_of", F.lit(as_of)).select(*TABLE.names)
+
+
+def _all(
+    frames: Mapping[str, DataFrame | None], values: Mapping[str, object], as_of: datetime, needs: Mapping[str, Asked]
+) -> Figures:
+    bills = frames["clean/bills"]
+    assert bills is not None  # noqa: S101  (the one input that is not optional)
+    first, newest, figures = _of_bills(bills, as_of)
+    yield from ((None, name, None, value) for name, value in figures.items())
+    yield from ((None, "rows", table, count) for table, count in _rows(frames).items())
+    yield from ((None, name, None, value) for name, value in _of_campaigns(frames).items())
+    yield from ((None, *row) for row in catalogue(frames["clean/items"], frames["raw/media"]))
+    yield from ((None, *row) for row in user_files(frames["clean/users"], frames["raw/media"]))
+    yield from ((None, *row) for row in overlap(frames["clean/line_items"]))
+    for model, asked in needs.items():
+        measured: ModelFigures = balance(asked, bills, frames, values, first, newest)
+        yield from ((model, name, None, value) for name, value in measured.items())
+
+
+def _of_bills(bills: DataFrame, as_of: datetime) -> tuple[datetime | None, datetime | None, dict[str, float | None]]:
+    from pyspark.sql import functions as F
+
+    now = round(as_of.timestamp() * 1_000_000)
+    lately = now - 28 * DAY_SECONDS * 1_000_000
+    users = bills.groupBy("user_id").agg(
+        F.unix_micros(F.min("billed_at")).alias("first"), F.unix_micros(F.max("billed_at")).alias("newest")
+    )
+    is_known = F.col("user_id").isNotNull()
+    row = users.agg(
+        F.min("first"),
+        F.max("newest"),
+        F.count(F.when(is_known, 1)),
+        F.count(F.when(is_known & (F.col("first") > lately), 1)),
+    ).collect()[0]
+    first, newest, known, new = row
+    if first is None:
+        return None, None, {"history_days": None, "newest_bill_age_days": None, "users": 0.0, "users_new_28d": 0.0}
+    age_days = (now - newest) / 1e6 / DAY_SECONDS
+    # Bills of the last day are as new as can be: the moment is often the end of a day.
+    until = newest if age_days > 1 else now
+    history_days = float((until - first) // (DAY_SECONDS * 1_000_000))
+    figures = {
+        "history_days": history_days,
+        "newest_bill_age_days": age_days,
+        "users": float(known),
+        "users_new_28d": float(new),
+    }
+    return _moment(first), _moment(until), figures
+
+
+def _moment(micros: int) -> datetime:
+    return datetime.fromtimestamp(micros // 1_000_000, UTC).replace(microsecond=micros % 1_000_000)
+
+
+def _rows(frames: Mapping[str, DataFrame | None]) -> dict[str, float]:
+    """The rows of each table that is there, in one query."""
+    from functools import reduce
+
+    from pyspark.sql import functions as F
+
+    counted = [
+        frame.agg(F.lit(table).alias("table"), F.count(F.lit(1)).alias("rows"))
+        for table, frame in frames.items()
+        if frame is not None
+    ]
+    rows = reduce(lambda above, below: above.union(below), counted).collect()
+    return {row["table"]: float(row["rows"]) for row in sorted(rows)}
+
+
+def _known(frame: DataFrame | None, time: str | None, as_of: datetime) -> DataFrame | None:
+    """The rows that are true at the moment; those without a time always are."""
+    from pyspark.sql import functions as F
+
+    if frame is None or time is None:
+        return frame
+    return frame.filter(F.col(time).isNull() | (F.col(time) <= F.lit(as_of)))
+
+
+def _of_campaigns(frames: Mapping[str, DataFrame | None]) -> dict[str, float]:
+    from pyspark.sql import functions as F
+
+    found: dict[str, float] = {}
+    campaigns, messages, redemptions = (frames[f"raw/{name}"] for name in ("campaigns", "messages", "redemptions"))
+    if campaigns is not None:
+        found["campaigns"] = float(campaigns.agg(F.count_distinct("campaign_id")).collect()[0][0])
+    if messages is not None:
+        is_control = F.coalesce("is_control", F.lit(False))
+        row = messages.agg(F.count(F.when(~is_control, 1)), F.count(F.when(is_control, 1))).collect()[0]
+        found |= {"messages": float(row[0]), "controls": float(row[1])}
+    if redemptions is not None:
+        row = redemptions.agg(F.count(F.lit(1)), F.count_distinct("user_id")).collect()[0]
+        found |= {"redemptions": float(row[0]), "redeeming_users": float(row[1])}
+    return found

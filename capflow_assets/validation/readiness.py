@@ -1,0 +1,77 @@
+"""Readiness: which models a customer can have, and for each that it cannot, what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from capflow_assets.contract import Asked, Column, Reason, Table, Verdict
+from capflow_assets.learning.measures import MEASURES
+from capflow_assets.learning.readiness import feed, judge
+from capflow_assets.validation._calendar import local_day_of
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from pyspark.sql import DataFrame
+
+TABLE = Table(
+    grain="model (null: what holds for all of them) and need",
+    columns=(
+        Column("model", "string", "The model; null for what holds for all of them."),
+        Column("need", "string", "What is needed: a table, or a measure of validation/evidence.", required=True),
+        Column("position", "int", "The need's place among those of the model, from 1.", required=True, at_least=1),
+        Column("readiness", "string", "Of this need.", required=True, one_of=("ready", "at risk", "not ready")),
+        Column("found", "double", "What was found; null where it is unknown. Of a table: 1 if it has rows."),
+        Column("needed", "double", "What is needed; of the feed, the most days without a bill.", required=True),
+        Column("unit", "string", "What both count.", required=True),
+        Column("fix", "string", "What would close the gap, and when at today's pace; empty where it is met."),
+        Column("risk", "string", "Why a need that is met may soon not be; empty where nothing speaks for it."),
+        Column("as_of", "timestamp", "The moment up to which rows were read.", required=True),
+    ),
+    key=("model", "need"),
+)
+
+
+def readiness(evidence: DataFrame, as_of: datetime, zone: str, needs: Mapping[str, Asked]) -> DataFrame:
+    """For each model whether the customer's evidence is enough, with every reason, met or not.
+
+    **Grain**: one row per model and need; ``feed``, which every model shares, has one row without a model. A model is
+    not ready where one of its needs, or that without a model, is not; else at risk where one is; else ready. Trainings
+    judge by the same rules and numbers.
+
+    **At risk** is a need that is met by less than a tenth; an outcome that grew so much rarer from one horizon to the
+    next that one more such step is too much; a feed whose newest bill is more than seven days before the as-of moment.
+
+    **Dates** are those of the customer's time zone: history grows a day a day, users as in the last 28 days.
+    """
+    from pyspark.sql import functions as F
+
+    rows = [row.asDict() for row in evidence.select("model", "measure", "category", "value").collect()]
+    today = local_day_of(as_of, zone)
+    age = next((row["value"] for row in rows if row["measure"] == "newest_bill_age_days"), None)
+    verdicts: dict[str | None, Verdict] = {None: Verdict((feed(age),))}
+    verdicts |= {model: judge(model, asked, rows, today) for model, asked in needs.items()}
+    made = [row for model, verdict in verdicts.items() for row in _rows(model, verdict)]
+    schema = ", ".join(f"{column.name} {column.type}" for column in TABLE.columns[:-1])
+    return evidence.sparkSession.createDataFrame(made, schema).withColumn("as_of", F.lit(as_of)).select(*TABLE.names)
+
+
+def _rows(model: str | None, verdict: Verdict) -> Iterator[tuple[Any, ...]]:
+    for position, reason in enumerate(verdict.reasons, start=1):
+        state = Verdict((reason,)).state
+        found, needed = (_number(value) for value in (reason.found, reason.needed))
+        yield model, reason.need, position, state, found, needed, _unit(reason), reason.fix, reason.risk
+
+
+def _number(value: Any) -> float | None:
+    """A figure; of a table, whether it is there and has rows."""
+    if isinstance(value, str):
+        return float(value == "present")
+    return None if value is None else float(value)
+
+
+def _unit(reason: Reason) -> str:
+    if reason.need == "feed":
+        return "days"
+    return MEASURES[reason.need].unit if reason.need in MEASURES else "moments" if "moments" in reason.need else "table"

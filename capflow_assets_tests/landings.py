@@ -1,0 +1,71 @@
+"""Landings in tests: a customer's files, a lake, and what a run of one raw table made of them."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tomlkit
+
+from capflow_assets.customers import parse_customer
+from capflow_assets.definitions import SOURCES, STAGES
+from capflow_assets.graph.lake import Lake
+from capflow_assets.graph.runner import TableResult, TableRunner
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+TABLES = {spec.name: spec.table for spec in STAGES.tables.values() if spec.stage == "raw"}
+KEY = b"a key of thirty-two bytes, or so"
+
+
+@dataclass
+class Shop:
+    """A customer ``shop`` whose tables come from files in a folder, with a lake beside it."""
+
+    folder: Path
+    spark: SparkSession
+
+    @property
+    def lake(self) -> Lake:
+        return Lake(str(self.folder / "lake"), lambda: self.spark)
+
+    def sends(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        """Replace the table's file."""
+        with (self.folder / f"{table}.csv").open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(columns)
+            writer.writerows(["" if value is None else value for value in row] for row in rows)
+
+    def lands(
+        self, table: str, columns: Mapping[str, str], *, full: bool = False, key: bytes = KEY, **declared: Any
+    ) -> TableResult:
+        """Land the table as a run does, with what else the TOML says of it."""
+        of_table = {"source": "csv", "location": f"{table}.csv", "max_rejected_pct": 100, "columns": dict(columns)}
+        head = {"name": "shop", "vertical": "x", "currency": "EUR", "time_zone": "UTC", "base": str(self.folder)}
+        text = tomlkit.dumps(head | {"tables": {table: of_table | declared}})
+        customer = parse_customer(text, "shop.toml", TABLES, SOURCES)
+        only = frozenset({f"raw/{table}"})
+        runner = TableRunner(self.lake, STAGES, SOURCES, customer, only, full=full, key=lambda: key)
+        (result,) = runner.run()
+        return result
+
+    def landed(self, table: str, **how: Any) -> TableResult:
+        """Land the table, which must succeed."""
+        result = self.lands(table, **how)
+        assert result.status == "done", result.reason
+        return result
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        """What lies in a table of the lake, in order of its text; nothing where there is none."""
+        if not self.lake.exists("shop", table):
+            return []
+        return sorted(self.lake.arrow("shop", table).to_pylist(), key=repr)
+
+    def files(self) -> set[str]:
+        """Every file of the lake but the notes about the last landing, which are written anew."""
+        found = (self.folder / "lake").rglob("*")
+        return {str(file) for file in found if file.is_file() and "/landed/" not in str(file)}

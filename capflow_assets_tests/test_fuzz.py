@@ -1,0 +1,161 @@
+"""A thousand things that a customer could send: no traceback, no row that vanishes, no other customer that changes."""
+
+from __future__ import annotations
+
+import os
+import re
+import traceback
+from pathlib import Path
+
+import pytest
+
+from capflow_assets.graph.home import Home
+from capflow_assets.graph.lake import Lake
+from capflow_assets.graph.launch import dagster_instance
+from capflow_assets.graph.status import counts
+from capflow_assets_tests.fuzz import BYSTANDER, HEADER, SECRET, dumped, good, tomls
+from capflow_assets_tests.fuzz_files import Sent, files
+from capflow_assets_tests.homes import Said, TestHome, own_environment
+
+SEED = int(os.environ.get("CAPFLOW_FUZZ_SEED", "1"))
+TIMES = float(os.environ.get("CAPFLOW_FUZZ_TIMES", "1"))
+LABEL = re.compile(r"(Expected|Came|Where|To do): ")
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}
+
+
+def told_by(home: TestHome, *arguments: str) -> Said:
+    """What a person sees of a command; an error that gets through is the traceback that it would be."""
+    try:
+        return home.capflow(*arguments)
+    except Exception:  # noqa: BLE001
+        lines = traceback.format_exc().splitlines()
+        ours = [line.strip() for line in lines if "capflow_assets/" in line]
+        return Said(2, "", f"Traceback {lines[-1][:300]} {ours[-1:]}")
+
+
+def trouble(said: Said) -> str:
+    """What a person would rightly complain of in the words of a command; blank if nothing."""
+    text = said.out + said.err
+    if said.code not in (0, 1):
+        return f"ended with {said.code}: {text[-300:]}"
+    if "Traceback" in text or re.search(r"^\w*(Error|Exception)\b: ", text, re.MULTILINE):
+        return f"a traceback: {text[-600:]}"
+    if SECRET in text:
+        return "the secret is shown"
+    if re.search(r"[\x00-\x08\x0b-\x1f\x7f]", text):
+        return f"control characters: {text[:300]!r}"
+    if len(text) > 20_000:
+        return f"{len(text):,} characters"
+    return ""
+
+
+def unlike(message: str) -> str:
+    """How a message differs from the form of a CapflowError: what, then lines of what was expected, came, where."""
+    first, *rest = message.rstrip("\n").split("\n")
+    if not re.search(r"[.]$", first):
+        return f"begins with {first[:200]!r}"
+    others = [line for line in rest if not re.match(r"  +\S", line)]
+    return f"has the line {others[0][:200]!r}" if others else "" if LABEL.search(message) else f"says only {first!r}"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A home with a bystander in it."""
+    home = TestHome(tmp_path_factory.mktemp("fuzz") / "home")
+    folder = home.root.parent / BYSTANDER
+    folder.mkdir()
+    told = good(BYSTANDER)
+    del told["tables"]["items"], told["tables"]["bills"]["options"]
+    (folder / "bystander.toml").write_bytes(dumped(told))
+    rows = [f"b{n},u{n % 5},2024-05-{1 + n % 28:02} 10:00:00,{n}.5" for n in range(60)]
+    (folder / "bills.csv").write_text("\n".join([",".join(HEADER), *rows]) + "\n")
+    home.ok("onboard", str(folder / "bystander.toml"))
+    home.ok("run", BYSTANDER, "--select", "raw/bills,clean/bills")
+    return home
+
+
+def test_no_toml_is_answered_with_a_traceback(home, tmp_path):
+    (tmp_path / "link").symlink_to(home.root / "lake")
+    places = {"lake": f"{home.root}/lake/{BYSTANDER}", "home": str(home.root), "link": f"{tmp_path}/link/{BYSTANDER}",
+              "customers": f"{home.root}/customers"}  # fmt: skip
+    theirs, listed = files_below(home.root / "lake"), home.root / "customers" / f"{BYSTANDER}.toml"
+    toml, complaints, codes = tmp_path / "customer.toml", [], []
+    before = listed.read_bytes()
+    for told, content in tomls(SEED, int(800 * TIMES), places):
+        toml.write_bytes(content)
+        said = told_by(home, "onboard", str(toml))
+        problem = trouble(said) or (unlike(said.err) if said.code else "")
+        codes.append(said.code)
+        if problem:
+            complaints.append(f"{told}\n    {problem}")
+    assert complaints == []
+    assert 0.05 < codes.count(0) / len(codes) < 0.6, "most are wrong, some are right: else the maker is"
+    assert (files_below(home.root / "lake"), listed.read_bytes()) == (theirs, before)
+
+
+COHORT = 40
+
+
+def test_no_row_of_a_file_vanishes_and_no_file_stops_the_others(home, tmp_path):
+    theirs = files_below(home.root / "lake" / BYSTANDER)
+    sent = {f"s{n}": each for n, each in enumerate(files(SEED, int(240 * TIMES), f"{home.root}/lake/{BYSTANDER}"))}
+    told: dict[str, str] = {}
+    onboarded = [name for name in sent if onboarded_with(home, tmp_path / name, name, sent[name], told)]
+    for first in range(0, len(onboarded), COHORT):
+        names = onboarded[first : first + COHORT]
+        told |= by_customer(told_by(home, "run", *names, "--select", "raw/bills"), names)
+    complaints = [
+        f"{name} {each.told}\n    {problem}" for name, each in sent.items() if (problem := misdone(home, name, each, told))
+    ]
+    assert complaints == []
+    landed = sum(said == "" for said in told.values())
+    assert 0.3 < landed / len(sent) < 0.9
+    assert files_below(home.root / "lake" / BYSTANDER) == theirs
+    assert home.capflow("run", BYSTANDER, "--select", "raw/bills").code == 0
+
+
+def onboarded_with(home: TestHome, folder: Path, name: str, sent: Sent, told: dict[str, str]) -> bool:
+    """Write the customer's files and bring the customer in; what is said against it is told."""
+    for path, content in sent.files.items():
+        file = folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    toml = folder / "customer.toml"
+    toml.write_bytes(dumped(sent.toml(name)))
+    said = told_by(home, "onboard", str(toml))
+    if said.code:
+        told[name] = trouble(said) or unlike(said.err) or "refused"
+    return said.code == 0
+
+
+def by_customer(said: Said, names: list[str]) -> dict[str, str]:
+    """What a run of several says of each: blank where it is done, else the reason."""
+    if problem := trouble(said):
+        return dict.fromkeys(names, problem)
+    blocks = re.split(r"^(?=[✓✗] )", said.err, flags=re.MULTILINE)[1:]
+    found = {re.match(r"[✓✗] (\S+): ", block)[1]: block for block in blocks}
+    return {name: "" if found[name][0] == "✓" else found[name].partition("raw/bills: ")[2] for name in names}
+
+
+def misdone(home: TestHome, name: str, sent: Sent, told: dict[str, str]) -> str:
+    """What is wrong with how a customer's file was taken; blank if nothing."""
+    said = told[name]
+    if said:
+        expected = sent.is_hopeless or sent.came is None
+        strange = "" if said == "refused" else unlike(said)
+        return strange or ("" if expected else f"refused though {sent.came - sent.rejected} rows can land: {said}")
+    if sent.is_hopeless:
+        return "taken"
+    lake = Lake(f"{home.root}/lake", None)
+    with own_environment(), dagster_instance(Home.of(home.root)) as instance:
+        counted = counts(instance, "raw/bills", name)
+    landed = lake.rows(name, "raw/bills")
+    aside = lake.rows(name, "raw/bills_rejected") if lake.exists(name, "raw/bills_rejected") else 0
+    if counted["came"] != landed + aside or counted.get("rejected", 0) != aside:
+        return f"{counted}, but {landed} landed and {aside} are set aside"
+    if sent.came is not None and (counted["came"], aside) != (sent.came, sent.rejected):
+        return f"{sent.came} came and {sent.rejected} cannot land; {counted}"
+    return ""
