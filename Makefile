@@ -1,6 +1,8 @@
 # Every target sets up what it needs first: a virtual environment in .venv with the pinned packages.
 PYTHON ?= python3.11
 HOME_FOLDER ?= .capflow
+# Each takes up to 3 GB; much of what is tested waits for other processes.
+TEST_PROCESSES ?= 3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
@@ -20,7 +22,7 @@ demo: .venv/ready ## four customers, two of them real, from bills to champions a
 	$(BIN)/capflow demo --home $(HOME_FOLDER)
 
 test: .venv/ready ## all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadgroup --no-loadscope-reorder
 
 test-databricks: .venv/ready ## the step launcher against the workspace that DATABRICKS_HOST names
 	@test -n "$$DATABRICKS_HOST" || { echo "Set DATABRICKS_HOST and the variables that capflow_assets_tests/databricks/test_real.py lists."; exit 2; }

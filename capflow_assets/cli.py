@@ -102,7 +102,7 @@ def run(
             parse_moment(as_of, "UTC")
         with following(names, len([key for key in keys if key != FLEET])) as watch:
             finished = [run_customer(defs, STAGES, instance, name, keys, as_of, watch, full=full) for name in names]
-        if FLEET in keys:
+        if select and FLEET in keys:  # it reads of every customer, so only where it is asked for
             draw_fleet(defs, instance)
     print_finished(finished)
     raise typer.Exit(0 if all(result.ok for result in finished) else 1)

@@ -22,6 +22,22 @@ if TYPE_CHECKING:
 os.environ.setdefault("RUST_LOG", "error")
 
 
+# What takes minutes, most of them waiting, begins first where several processes share the tests.
+LONG = ("platform", "spark_workspace", "plain_workspace")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share something dear stay in one process; the others are handed out file by file."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+    items.sort(key=lambda item: 0 if _group(item) in LONG else 1)
+
+
+def _group(item: pytest.Item) -> str:
+    names = getattr(item, "fixturenames", ())
+    return next((name for name in LONG if name in names), str(item.path))
+
+
 @pytest.fixture(scope="session")
 def spark() -> Iterator[SparkSession]:
     """The embedded engine, in this process; it is also the session that code finds when it asks for the active one."""

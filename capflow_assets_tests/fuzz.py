@@ -20,11 +20,60 @@ SECRET = "pl4nted-pa55word"
 HEADER = ("bill_id", "user_id", "billed_at", "amount")
 EVIL = "'; drop table bills; --"
 HUGE = 1 << 21
-WORDS = ("", " ", "x", "é", "\u202egnp.exe", "👩‍👩‍👧", "a\u0301", "\ufeff", "\u2028", "\x7f", "\t", "\n", "a\nb: c", EVIL,
-         "../../etc/passwd", "/etc/passwd", "~/x", "%s%n", "${HOME}", "{0}", "[red]x[/]", "\x1b[31mred", "\0", "-", ".",
-         "..", "*", "**/*", "NaN", "null", "true", "CON", "a" * 5_000)  # fmt: skip
-SCALARS = (0, -1, 1, 2**63, 10**30, -(10**400), 0.5, 1e308, -1e308, math.inf, -math.inf, math.nan, True, False,
-           dt.date(2024, 2, 29), dt.datetime(1, 1, 1), dt.time(23, 59))  # fmt: skip
+WORDS = (
+    "",
+    " ",
+    "x",
+    "é",
+    "\u202egnp.exe",
+    "👩‍👩‍👧",
+    "a\u0301",
+    "\ufeff",
+    "\u2028",
+    "\x7f",
+    "\t",
+    "\n",
+    "a\nb: c",
+    EVIL,
+    "../../etc/passwd",
+    "/etc/passwd",
+    "~/x",
+    "%s%n",
+    "${HOME}",
+    "{0}",
+    "[red]x[/]",
+    "\x1b[31mred",
+    "\0",
+    "-",
+    ".",
+    "..",
+    "*",
+    "**/*",
+    "NaN",
+    "null",
+    "true",
+    "CON",
+    "a" * 5_000,
+)
+SCALARS = (
+    0,
+    -1,
+    1,
+    2**63,
+    10**30,
+    -(10**400),
+    0.5,
+    1e308,
+    -1e308,
+    math.inf,
+    -math.inf,
+    math.nan,
+    True,
+    False,
+    dt.date(2024, 2, 29),
+    dt.datetime(1, 1, 1, tzinfo=dt.UTC),
+    dt.time(23, 59),
+)
 SOURCES = ("csv", "parquet", "json", "excel", "delta", "sql", "mongodb", "dynamodb", "files")
 
 
@@ -79,8 +128,22 @@ def _key(random: Random, data: dict[str, Any], _: dict[str, str]) -> tuple[str, 
 
 
 def _name(random: Random, data: dict[str, Any], _: dict[str, str]) -> tuple[str, bytes]:
-    alike = (BYSTANDER, f"{BYSTANDER}/", f"../customers/{BYSTANDER}", f"./{BYSTANDER}", f"{BYSTANDER}\n", BYSTANDER.upper(),
-             f" {BYSTANDER}", f"{BYSTANDER}.toml", "by\u0455tander", "a" * 63, "a" * 64, "-a", "_a", "0")  # fmt: skip
+    alike = (
+        BYSTANDER,
+        f"{BYSTANDER}/",
+        f"../customers/{BYSTANDER}",
+        f"./{BYSTANDER}",
+        f"{BYSTANDER}\n",
+        BYSTANDER.upper(),
+        f" {BYSTANDER}",
+        f"{BYSTANDER}.toml",
+        "by\u0455tander",
+        "a" * 63,
+        "a" * 64,
+        "-a",
+        "_a",
+        "0",
+    )
     data["name"] = random.choice([*alike, *WORDS])
     return repr(data["name"][:60]), dumped(data)
 
@@ -91,11 +154,40 @@ def _location(random: Random, data: dict[str, Any], places: dict[str, str]) -> t
         for place in places.values()
         for form in ("{}", "{}/*", "{}/../" + Path(next(iter(places.values()))).name, "{}//./raw", "file://{}", "{}\0x")
     ]
-    odd = ("s3://", "s3:///x", "s3://b", "s3://b/../x", "s3://../x", "s3://b/x?y#z", "s3://B_a d/x", "package://", "package://..",
-           "package:///etc/passwd", "package://os/../x", "package://a b/c", "https://x/y.csv", "file:///etc/passwd",
-           "postgresql://", "postgresql:///", "sqlite:////etc/passwd", "mongodb://[::1/x", "dynamodb://", "://",
-           "\\\\host\\share", "[", "[!", "a[b", "**", "?" * 300, "x" * 5_000, "x/" * 3_000, "/", "/dev/zero", "/proc/self/environ",
-           "/dev/stdin")  # fmt: skip
+    odd = (
+        "s3://",
+        "s3:///x",
+        "s3://b",
+        "s3://b/../x",
+        "s3://../x",
+        "s3://b/x?y#z",
+        "s3://B_a d/x",
+        "package://",
+        "package://..",
+        "package:///etc/passwd",
+        "package://os/../x",
+        "package://a b/c",
+        "https://x/y.csv",
+        "file:///etc/passwd",
+        "postgresql://",
+        "postgresql:///",
+        "sqlite:////etc/passwd",
+        "mongodb://[::1/x",
+        "dynamodb://",
+        "://",
+        "\\\\host\\share",
+        "[",
+        "[!",
+        "a[b",
+        "**",
+        "?" * 300,
+        "x" * 5_000,
+        "x/" * 3_000,
+        "/",
+        "/dev/zero",
+        "/proc/self/environ",
+        "/dev/stdin",
+    )
     where = random.choice([("tables", "bills", "location"), ("tables", "items", "location"), ("base",)])
     new = random.choice([*theirs, *theirs, *odd, *WORDS])
     _put(data, where, new)
@@ -107,10 +199,47 @@ def _location(random: Random, data: dict[str, Any], places: dict[str, str]) -> t
 
 def _options(random: Random, data: dict[str, Any], _: dict[str, str]) -> tuple[str, bytes]:
     source = random.choice(SOURCES)
-    names = ("delimiter", "encoding", "quote", "escape", "names", "null_values", "header", "sheet", "range", "form",
-             "records", "rows", "table", "query", "user", "password", "version", "collection", "filter", "timestamp_format",
-             "date_format", "skip_rows", "region", "endpoint", random.choice(WORDS))  # fmt: skip
-    odd = ("rot13", "base64", "utf-7", "idna", "undefined", "zlib", "A1:", "ZZZZ9:A1", "a..b", "yyyy-'", "(a+)+$", "SELECT 1; DROP TABLE x")
+    names = (
+        "delimiter",
+        "encoding",
+        "quote",
+        "escape",
+        "names",
+        "null_values",
+        "header",
+        "sheet",
+        "range",
+        "form",
+        "records",
+        "rows",
+        "table",
+        "query",
+        "user",
+        "password",
+        "version",
+        "collection",
+        "filter",
+        "timestamp_format",
+        "date_format",
+        "skip_rows",
+        "region",
+        "endpoint",
+        random.choice(WORDS),
+    )
+    odd = (
+        "rot13",
+        "base64",
+        "utf-7",
+        "idna",
+        "undefined",
+        "zlib",
+        "A1:",
+        "ZZZZ9:A1",
+        "a..b",
+        "yyyy-'",
+        "(a+)+$",
+        "SELECT 1; DROP TABLE x",
+    )
     options = {name: random.choice([_any(random), random.choice(odd)]) for name in random.sample(names, 2)}
     data["tables"]["bills"] |= {"source": source, "options": options}
     return f"{source} {str(options)[:80]}", dumped(data)
@@ -119,9 +248,15 @@ def _options(random: Random, data: dict[str, Any], _: dict[str, str]) -> tuple[s
 def _secret(random: Random, data: dict[str, Any], _: dict[str, str]) -> tuple[str, bytes]:
     """A password where it belongs to and where it does not, beside something that is wrong."""
     passwords = (SECRET, {"env": SECRET}, {"env": "NOWHERE", "value": SECRET}, [SECRET], {"envv": SECRET})
-    addresses = ("postgresql://shop.invalid/crm", f"postgresql://ana:{SECRET}@shop.invalid/crm", "mongodb://shop.invalid/crm",
-                 f"mysql://ana:{SECRET}@shop.invalid:3306/crm", f"mongodb://ana:{SECRET}@shop.invalid",
-                 f"s3://ana:{SECRET}@bucket/x", f"postgresql://{SECRET}@")  # fmt: skip
+    addresses = (
+        "postgresql://shop.invalid/crm",
+        f"postgresql://ana:{SECRET}@shop.invalid/crm",
+        "mongodb://shop.invalid/crm",
+        f"mysql://ana:{SECRET}@shop.invalid:3306/crm",
+        f"mongodb://ana:{SECRET}@shop.invalid",
+        f"s3://ana:{SECRET}@bucket/x",
+        f"postgresql://{SECRET}@",
+    )
     location = random.choice(addresses)
     source = random.choice(["sql", "sql", "mongodb", "dynamodb", "csv"])
     options = {"password": random.choice(passwords), "table": "t"}

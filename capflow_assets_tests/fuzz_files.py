@@ -16,6 +16,7 @@ import json
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from random import Random
 from typing import Any
 
@@ -23,9 +24,35 @@ from capflow_assets_tests.fuzz import BYSTANDER, EVIL, HEADER, broken
 
 Rows = list[tuple[dict[str, Any], bool]]
 BOMB_BYTES = 200 << 20
-ODD = ("a,b", 'say "hi"', EVIL, "=1+1", "é", "👩‍👩‍👧", "\u202e", "a\0b", "  x  ", "NULL", "\\", "'", "\u2028", "x" * 5_000, "$(id)", "{{7*7}}")
+ODD = (
+    "a,b",
+    'say "hi"',
+    EVIL,
+    "=1+1",
+    "é",
+    "👩‍👩‍👧",
+    "\u202e",
+    "a\0b",
+    "  x  ",
+    "NULL",
+    "\\",
+    "'",
+    "\u2028",
+    "x" * 5_000,
+    "$(id)",
+    "{{7*7}}",
+)
 BAD_AMOUNTS = ("twelve", "", " ", "NaN", "inf", "1e999", "0x10", "1d", "1.2.3", "--1", "٣", "9" * 400)
-BAD_TIMES = ("yesterday", "", "2024-13-01 10:00:00", "2024-02-30", "0001-01-01 00:00:00", "9999-12-31", "05/05/2024", "1714903200")
+BAD_TIMES = (
+    "yesterday",
+    "",
+    "2024-13-01 10:00:00",
+    "2024-02-30",
+    "0001-01-01 00:00:00",
+    "9999-12-31",
+    "05/05/2024",
+    "1714903200",
+)
 
 
 @dataclass
@@ -99,7 +126,9 @@ def _csv(random: Random, _: str) -> Sent:
         content = codecs.BOM_UTF8 + content
     packed = {"": bytes, ".gz": gzip.compress, ".bz2": bz2.compress}
     ending = random.choice(["", "", "", "", ".gz", ".bz2"])
-    name = random.choice(["bills.csv", "bills.csv", "b'; drop.csv", "b [1].csv", "b%20{x}.csv", "é\u202e.csv", "#b:c.csv"])
+    name = random.choice(
+        ["bills.csv", "bills.csv", "b'; drop.csv", "b [1].csv", "b%20{x}.csv", "é\u202e.csv", "#b:c.csv"]
+    )
     name = name.replace(".csv", ".csv" + ending)
     # Brackets are a pattern in a location: such a file is found by its folder.
     location = f"in/{name}" if "[" not in name else "in"
@@ -194,25 +223,43 @@ def _odd(random: Random, theirs: str) -> Sent:
         lambda: Sent("an open quote", {"bills.csv": (good + 'b,"u\n' + good.partition("\n")[2]).encode()}),
         lambda: Sent("CR alone", {"bills.csv": good.replace("\n", "\r").encode()}),
         lambda: Sent("a gzip cut off", {"bills.csv.gz": gzip.compress((good * 500).encode())[:-20]}),
+        lambda: Sent("a gzip bomb", {"bills.csv.gz": gzip.compress(b"a" * (80 << 20), 1)}, is_hopeless=True),
+        lambda: Sent("1,900 columns", {"bills.csv": _wide(good)}, came=5, rejected=0),
         lambda: Sent("no gzip", {"bills.csv.gz": good.encode()}, is_hopeless=True),
         lambda: Sent("CSV as Parquet", {"bills.csv": good.encode()}, "parquet", is_hopeless=True),
         lambda: Sent("CSV as Excel", {"bills.csv": good.encode()}, "excel", is_hopeless=True),
         lambda: Sent("CSV as JSON", {"bills.csv": good.encode()}, "json"),
         lambda: Sent("a zip bomb", {"bills.xlsx": _bomb()}, "excel", is_hopeless=True),
         lambda: Sent("brackets", {"bills.json": b"[" * 100_000}, "json", is_hopeless=True),
-        lambda: Sent("deep objects", {"bills.json": b'{"a":' * 50_000 + b"1" + b"}" * 50_000}, "json", is_hopeless=True),
-        lambda: Sent("a folder of two", {"in/a.csv": good.encode(), "in/b.csv": good.encode()}, location="in", came=10, rejected=0),
+        lambda: Sent(
+            "deep objects", {"bills.json": b'{"a":' * 50_000 + b"1" + b"}" * 50_000}, "json", is_hopeless=True
+        ),
+        lambda: Sent(
+            "a folder of two",
+            {"in/a.csv": good.encode(), "in/b.csv": good.encode()},
+            location="in",
+            came=10,
+            rejected=0,
+        ),
         lambda: Sent("a glob", {"in/a.csv": good.encode(), "in/b.txt": b"?"}, location="in/*.csv", came=5, rejected=0),
         lambda: Sent("another customer's files", {"x": b""}, "parquet", f"{theirs}/raw/bills", is_hopeless=True),
         lambda: Sent("another customer's table", {"x": b""}, "delta", f"{theirs}/raw/bills", is_hopeless=True),
         lambda: Sent("another customer, by dots", {"x": b""}, "csv", f"{theirs}/../{BYSTANDER}/raw", is_hopeless=True),
         lambda: Sent("a device", {"x": b""}, "csv", "/dev/null", is_hopeless=True),
         lambda: Sent("a mapping", {"bills.csv": good.encode()}, columns=_mapped(random)),
-        lambda: Sent("a mapping that is refused", {"bills.csv": good.encode()}, columns=_evil(random), is_hopeless=True),
-    )  # fmt: skip
+        lambda: Sent(
+            "a mapping that is refused", {"bills.csv": good.encode()}, columns=_evil(random), is_hopeless=True
+        ),
+    )
     return random.choice([*cases, cases[-1], cases[-1], cases[-1], cases[-2], cases[-2]])()
 
 
+def _wide(good: str) -> bytes:
+    header, *rows = good.splitlines()
+    return "\n".join([header + "".join(f",c{n}" for n in range(1_896)), *(row + "," * 1_896 for row in rows)]).encode()
+
+
+@cache
 def _bomb() -> bytes:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as book, book.open("xl/worksheets/sheet1.xml", "w") as part:
@@ -222,13 +269,41 @@ def _bomb() -> bytes:
 
 
 REFUSED = (
-    "(select max(amount) from bills)", "(values 1)", "(from bills)", "amount; drop table bills", "sum(amount)", "count(*)",
-    "max(amount) over ()", "row_number() over (order by amount)", "explode(split(amount, ''))", "inline(array(struct(1)))",
-    "now()", "uuid()", "rand()", "current_timestamp", "reflect('java.lang.System', 'exit', 0)", "read_files('/etc/passwd')",
-    "`nobody`", "*", "amount.*", "lag(amount) over (order by bill_id)", "collect_list(amount)", "amount)) --", "'",
-    "array(amount)", "map('a', 1)", "struct(amount)", "exists(select 1)", "amount in (select 1)", "/* select */ (sElEcT 1)",
-    "first_value(amount)", "monotonically_increasing_id()", "stack(2, 1, 2)", "grouping(amount)", "sequence(1, 3)",
-)  # fmt: skip
+    "(select max(amount) from bills)",
+    "(values 1)",
+    "(from bills)",
+    "amount; drop table bills",
+    "sum(amount)",
+    "count(*)",
+    "max(amount) over ()",
+    "row_number() over (order by amount)",
+    "explode(split(amount, ''))",
+    "inline(array(struct(1)))",
+    "now()",
+    "uuid()",
+    "rand()",
+    "current_timestamp",
+    "reflect('java.lang.System', 'exit', 0)",
+    "read_files('/etc/passwd')",
+    "`nobody`",
+    "*",
+    "amount.*",
+    "lag(amount) over (order by bill_id)",
+    "collect_list(amount)",
+    "amount)) --",
+    "'",
+    "array(amount)",
+    "map('a', 1)",
+    "struct(amount)",
+    "exists(select 1)",
+    "amount in (select 1)",
+    "/* select */ (sElEcT 1)",
+    "first_value(amount)",
+    "monotonically_increasing_id()",
+    "stack(2, 1, 2)",
+    "grouping(amount)",
+    "sequence(1, 3)",
+)
 
 
 def _evil(random: Random) -> dict[str, str]:
@@ -237,7 +312,39 @@ def _evil(random: Random) -> dict[str, str]:
 
 def _mapped(random: Random) -> dict[str, str]:
     """An expression of random words: most are wrong, some are not."""
-    words = (*HEADER, "cast", "(", ")", ",", "as", "double", "coalesce", "+", "-", "*", "/", "'x'", "1", "null", "case", "when",
-             "then", "end", "||", "and", "not", "--", "/*", "`", "concat", "try_cast", "upper", "=", "from", "over", "lateral")  # fmt: skip
+    words = (
+        *HEADER,
+        "cast",
+        "(",
+        ")",
+        ",",
+        "as",
+        "double",
+        "coalesce",
+        "+",
+        "-",
+        "*",
+        "/",
+        "'x'",
+        "1",
+        "null",
+        "case",
+        "when",
+        "then",
+        "end",
+        "||",
+        "and",
+        "not",
+        "--",
+        "/*",
+        "`",
+        "concat",
+        "try_cast",
+        "upper",
+        "=",
+        "from",
+        "over",
+        "lateral",
+    )
     text = " ".join(random.choice(words) for _ in range(random.randrange(1, 8)))
     return {name: name for name in HEADER} | {"amount": text}

@@ -167,7 +167,9 @@ def test_the_bills_hold_what_their_rows_hold(home, sent):
 def test_the_report_tells_it(home, sent):
     once = sent.drop_duplicates()
     rows = table(home, "validation/report")
-    found = {(row.section, row.name_, row.unit): row.value for row in rows.rename(columns={"name": "name_"}).itertuples()}
+    found = {
+        (row.section, row.name_, row.unit): row.value for row in rows.rename(columns={"name": "name_"}).itertuples()
+    }
     odd = {name: rows for (section, name, unit), rows in found.items() if (section, unit) == ("flags", "line items")}
     assert odd == {
         "anonymous": once["CustomerID"].isna().sum(),

@@ -397,3 +397,32 @@ def test_a_run_says_what_it_landed_and_full_lands_everything(tmp_path: Path) -> 
     assert (landed()["landed"], landed()["dagster/row_count"]) == ("everything, as asked", 1)
     home.ok("run", "shop", "--select", "raw/bills", "--full")
     assert (landed()["landed"], landed()["version"]) == ("everything, as asked; nothing has changed", 2)
+
+
+def test_a_database_is_asked_for_newer_rows(shop: Shop) -> None:
+    import sqlite3
+    from contextlib import closing
+
+    file = shop.folder / "shop.db"
+
+    def runs(*statements: str) -> None:
+        with closing(sqlite3.connect(file)) as database, database:
+            for statement in statements:
+                database.execute(statement)
+
+    how = NEWER | {"source": "sql", "location": f"sqlite:///{file}", "options": {"table": "bills"}}
+    columns = "no text primary key, card text, at text, total double, changed bigint"
+    runs(f"create table bills ({columns})", "insert into bills values ('1', 'u', '2024-05-02', 1, 1)")
+    shop.landed("bills", **how)
+    runs(
+        "insert into bills values ('2', 'u', '2024-05-02', 2, 2)",
+        "update bills set total = 7, changed = 3 where no = 1",
+    )
+    result = shop.landed("bills", **how)
+    assert result.counts == {"came": 2}
+    assert amounts(shop) == {"1": 7, "2": 2}
+    runs("insert into bills values ('3', 'u', 'never', 2, 4)")
+    shop.landed("bills", **how)
+    (row,) = shop.rows("raw/bills_rejected")
+    assert row["source_position"] == "bills no=3"
+    assert shop.landed("bills", **how).version == 1

@@ -13,7 +13,7 @@ import dagster as dg
 from capflow_assets.graph.customer_tables import customer_tables
 from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.engine import Engine
-from capflow_assets.graph.fleet import fleet_asset
+from capflow_assets.graph.fleet import fleet_asset, fleet_schedule
 from capflow_assets.graph.home import Home
 from capflow_assets.graph.model_assets import model_asset
 from capflow_assets.graph.onboarding import onboarding_sensor
@@ -57,6 +57,7 @@ def build(
             *(model_asset(stages, spec, deploy) for spec in stages.models.values()),
             fleet_asset(stages, deploy),
         ],
+        schedules=[fleet_schedule()],
         sensors=[onboarding_sensor(deploy), retraining_sensor(stages, deploy)],
         resources={
             "pyspark": Engine(engine=dg.EnvVar("CAPFLOW_ENGINE").get_value("sail") or "sail"),

@@ -57,6 +57,17 @@ def fleet_asset(stages: Stages, deploy: Callable[[Engine], Deployment]) -> dg.As
     return readiness
 
 
+def fleet_schedule() -> dg.ScheduleDefinition:
+    """The picture is drawn anew every morning."""
+    return dg.ScheduleDefinition(
+        name="fleet_readiness",
+        cron_schedule="0 6 * * *",
+        target=dg.AssetSelection.assets(dg.AssetKey(FLEET.split("/"))),
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Draws the fleet's readiness anew.",
+    )
+
+
 def draw_fleet(defs: dg.Definitions, instance: dg.DagsterInstance) -> bool:
     """Materialize the picture in this process, and say whether that went well."""
     job = defs.resolve_implicit_global_asset_job_def()

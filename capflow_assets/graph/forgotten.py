@@ -7,7 +7,6 @@ which somebody else stands as well is kept as ``shared``: it stays, and is not a
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -32,6 +31,8 @@ FORGOTTEN = Table(
         Column("digest", "string", "HMAC-SHA256 of its id under the customer's key.", required=True),
     ),
 )
+# Ids whose digests a worker keeps at hand.
+MOST_REMEMBERED = 200_000
 Kind = Literal["user", "bill", "shared"]
 
 
@@ -50,7 +51,7 @@ def digest(key: bytes, kind: Kind, identifier: str) -> str:
     >>> digest(b"k", "user", " 12 ") == digest(b"k", "user", "12") != digest(b"k", "bill", "12")
     True
     """
-    return hmac.digest(key, f"forgotten {kind} {identifier.strip(' ')}".encode(), hashlib.sha256).hex()
+    return hmac.digest(key, f"forgotten {kind} {identifier.strip(' ')}".encode(), "sha256").hex()
 
 
 def forgotten(lake: Lake, customer: str) -> Forgotten | None:
@@ -116,9 +117,10 @@ def _bills_of(found: Forgotten, key: bytes) -> Batches:
         import pyarrow as pa
 
         for batch in batches:
-            users, bills = digest_of(batch.column("user_id"), "user"), digest_of(batch.column("bill_id"), "bill")
-            new = {bill for user, bill in zip(users, bills, strict=True) if user in gone and bill}
-            yield pa.record_batch([pa.array(sorted(new - listed), pa.string())], names=["digest"])
+            theirs = [user in gone for user in digest_of(batch.column("user_id"), "user")]
+            bills = digest_of(batch.column("bill_id").filter(pa.array(theirs, pa.bool_())), "bill")
+            new = sorted(set(filter(None, bills)) - listed)
+            yield pa.record_batch([pa.array(new, pa.string())], names=["digest"])
 
     return run
 
@@ -131,11 +133,9 @@ def _bills_of_others(found: Forgotten, bills: Collection[str], key: bytes) -> Ba
         import pyarrow as pa
 
         for batch in batches:
-            users, bills = digest_of(batch.column("user_id"), "user"), digest_of(batch.column("bill_id"), "bill")
-            kept = {
-                bill for user, bill in zip(users, bills, strict=True) if bill in wanted and user and user not in gone
-            }
-            yield pa.record_batch([pa.array(sorted(kept), pa.string())], names=["digest"])
+            others = [user is not None and user not in gone for user in digest_of(batch.column("user_id"), "user")]
+            bills = digest_of(batch.column("bill_id").filter(pa.array(others, pa.bool_())), "bill")
+            yield pa.record_batch([pa.array(sorted(wanted & set(bills)), pa.string())], names=["digest"])
 
     return run
 
@@ -149,30 +149,34 @@ def _rows_without(found: Forgotten, key: bytes) -> Batches:
 
         for batch in batches:
             names = batch.schema.names
-            nobody = [None] * batch.num_rows
-            users = digest_of(batch.column("user_id"), "user") if "user_id" in names else nobody
-            bills = digest_of(batch.column("bill_id"), "bill") if "bill_id" in names else nobody
-            stays = [
-                user not in gone and not (user is None and bill in gone_bills)
-                for user, bill in zip(users, bills, strict=True)
-            ]
-            yield batch.filter(pa.array(stays, pa.bool_()))
+            users = digest_of(batch.column("user_id"), "user") if "user_id" in names else [None] * batch.num_rows
+            stays = [user not in gone for user in users]
+            nobodys = [place for place, user in enumerate(users) if user is None]
+            if "bill_id" in names and gone_bills and nobodys:
+                bills = digest_of(batch.column("bill_id").take(pa.array(nobodys)), "bill")
+                for place, bill in zip(nobodys, bills, strict=True):
+                    stays[place] = bill not in gone_bills
+            yield batch if all(stays) else batch.filter(pa.array(stays, pa.bool_()))
 
     return run
 
 
 def _digests(key: bytes) -> Callable[[pa.Array, str], list[str | None]]:
     """The function that gives the digest of each id of a column, None for null and blank ones."""
+    remembered: dict[tuple[str, str], str | None] = {}
 
     # Engines run this in processes of their own, where this package need not be installed.
     def digests(column: pa.Array, kind: str) -> list[str | None]:
         encoded = column.dictionary_encode()
-        known = [
-            hmac.digest(key, f"forgotten {kind} {each.strip(' ')}".encode(), hashlib.sha256).hex()
-            if each.strip(" ")
-            else None
-            for each in encoded.dictionary.to_pylist()
-        ]
+        if len(remembered) > MOST_REMEMBERED:
+            remembered.clear()
+        known = []
+        for each in encoded.dictionary.to_pylist():
+            if (kind, each) not in remembered:
+                said = f"forgotten {kind} {each.strip(' ')}".encode()
+                made = hmac.digest(key, said, "sha256").hex() if each.strip(" ") else None
+                remembered[kind, each] = made
+            known.append(remembered[kind, each])
         return [None if place is None else known[place] for place in encoded.indices.to_pylist()]
 
     return digests

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -141,36 +140,19 @@ def _schema(columns: Mapping[str, str]) -> Schema:
 
 
 def _stats(store: fs.FileSystem, path: str) -> dict[str, Any]:
-    """What a log says of a file: its rows, and the bounds of numbers and times. Of texts, which may be ids, nothing."""
+    """What a log says of a file: its rows, and how many of each column are null.
+
+    Bounds of values are left out. Those of texts may be ids, which a log would keep; and where only some columns have
+    bounds, delta-rs takes the others' for null and finds no row in the file.
+    """
     from pyarrow.parquet import ParquetFile
 
     with store.open_input_file(path) as stream, ParquetFile(stream) as file:
         metadata = file.metadata
         groups = [metadata.row_group(place) for place in range(metadata.num_row_groups)]
-        stats: dict[str, Any] = {"numRecords": metadata.num_rows, "minValues": {}, "maxValues": {}, "nullCount": {}}
+        nulls: dict[str, int] = {}
         for place in range(metadata.num_columns):
             found = [group.column(place).statistics for group in groups]
-            name = metadata.schema.column(place).path
             if groups and all(each is not None and each.has_null_count for each in found):
-                stats["nullCount"][name] = sum(each.null_count for each in found)
-            bounds = _bounds([each for each in found if each is None or each.has_min_max or each.num_values])
-            if bounds:
-                stats["minValues"][name], stats["maxValues"][name] = bounds
-    return stats
-
-
-def _bounds(found: Sequence[Any]) -> tuple[Any, Any] | None:
-    """The least and the greatest value of a column, None where they are not known for every group of rows."""
-    if not found or not all(each is not None and each.has_min_max for each in found):
-        return None
-    least, most = min(each.min for each in found), max(each.max for each in found)
-    if isinstance(least, datetime):
-        return _instant(least), _instant(most)
-    if isinstance(least, date):
-        return least.isoformat(), most.isoformat()
-    return (least, most) if isinstance(least, int | float) and not isinstance(least, bool) else None
-
-
-def _instant(moment: datetime) -> str:
-    in_utc = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return in_utc.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+                nulls[metadata.schema.column(place).path] = sum(each.null_count for each in found)
+    return {"numRecords": metadata.num_rows, "nullCount": nulls}

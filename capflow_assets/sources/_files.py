@@ -7,6 +7,7 @@ a file reads the same on every engine. Credentials and the endpoint of ``s3://``
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -167,7 +168,13 @@ def frame_of(
                 yield from batches(part["path"], part["start"], part["stop"])
 
     frame = spark.createDataFrame(list(parts), "path string, start bigint, stop bigint")
-    return frame.repartition(max(1, min(len(parts), MOST_PARTITIONS))).mapInArrow(run, schema)
+    return frame.repartition(max(1, min(len(parts), _most_partitions(spark)))).mapInArrow(run, schema)
+
+
+def _most_partitions(spark: SparkSession) -> int:
+    """As many parts at once as this machine has cores, where the engine reads all partitions at the same time."""
+    host = getattr(getattr(spark, "client", None), "host", "")
+    return (os.cpu_count() or 1) if host in ("127.0.0.1", "localhost") else MOST_PARTITIONS
 
 
 def found_in(batches: Iterable[pa.RecordBatch], rows: Sequence[Row]) -> list[int | None]:

@@ -182,7 +182,7 @@ def _parsed(block: bytes, columns: list[str], options: Options) -> pa.Table | No
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
-    data = block.replace(b"\r\n", b"\n")
+    data = block.replace(b"\r\n", b"\n") if b"\r" in block else block
     lines = data.count(b"\n") + (not data.endswith(b"\n"))
     if options.comment or options.fixed_whitespace or b"\r" in data or not options.delimiter.isascii():
         return None

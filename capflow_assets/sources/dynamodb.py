@@ -42,6 +42,9 @@ _REFUSED = (
     "PartialCredentialsError",
 )
 
+# ``read_newer`` compares a text column as its store does.
+COMPARES_TEXT = True
+
 
 class Options(_documents.Reading):
     """Who reads, from which index, and how hard the table is read."""

@@ -51,6 +51,10 @@ def _query(written: str) -> str:
     return written
 
 
+# ``read_newer`` compares a text column as its store does.
+COMPARES_TEXT = True
+
+
 class Options(_documents.Reading):
     """Who reads, which documents, and how much at a time."""
 

@@ -75,7 +75,8 @@ def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:
 
 def submitted(compute: dict[str, object], size_bytes: int | None = None, **changes: object) -> dict[str, object]:
     found = settings(compute={"small": compute}, **changes)
-    submission = Submission("tables", "runs/1", "small", found.compute["small"], ("acme", "boots"), {"cost/center": "c"})
+    customers, costs = ("acme", "boots"), {"cost/center": "c"}
+    submission = Submission("tables", "runs/1", "small", found.compute["small"], customers, costs)
     return request(found, submission, f"{VOLUME}/code/w.whl", ["a", "b"], lambda: size_bytes)
 
 

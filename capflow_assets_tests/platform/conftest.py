@@ -103,7 +103,8 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 def launched(request: pytest.FixtureRequest) -> None:
     """Launch the first backfill early, if a test of this session needs it."""
     wanted = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
-    if "platform" in wanted:
+    # Where several processes share the tests, only the one that is handed those of the platform needs it.
+    if "platform" in wanted and not hasattr(request.config, "workerinput"):
         request.getfixturevalue("platform")
 
 
