@@ -7,7 +7,6 @@ which tables, sources and models there are; those are passed in. Pure.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -27,6 +26,7 @@ from pydantic import (
     model_validator,
 )
 
+from capflow_assets import toml_text
 from capflow_assets.checks_settings import CheckSettings, DeclaredCheck, check_problems
 from capflow_assets.contract import Table
 from capflow_assets.errors import CapflowError, CustomerError, SourceError
@@ -37,6 +37,7 @@ MOST_BYTES = 1 << 20
 PACKAGE = "package://"
 IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,62}")
 SHOWN_CHARACTERS = 120
+SECRET = re.compile("pass|pwd|secret|token|credential|key")
 FILES = ("s3://", PACKAGE)
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
@@ -169,12 +170,7 @@ def parse_customer(
     Raises:
         CustomerError: names every problem of the text.
     """
-    if not text.strip():
-        raise CustomerError("The file is empty", expected="name, vertical, currency, time_zone, [tables.…]", where=file)
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise CustomerError("The file is not TOML", came=str(error), where=file, do="mend that place") from error
+    data = toml_text.parsed(text, file)
     problems: list[CapflowError] = []
     customer: Customer | None = None
     try:
@@ -283,7 +279,7 @@ def _location_problems(key: str, source: ModuleType, location: str) -> list[Capf
     """What is wrong with a location, as the source says where it has ``check_location``. Credentials are not shown."""
     scheme, is_address, rest = location.partition("://")
     is_of_files = f"{scheme}://" in FILES
-    if is_address and "@" in rest and not is_of_files:
+    if is_address and "@" in (rest.partition("/")[0] if is_of_files else rest):
         do = 'name the variables that hold them in the options: user = "…", password = { env = "NAME" }'
         came = f"{scheme}://(not shown)@{rest.rpartition('@')[2]}"
         return [CapflowError(key, expected="a location without credentials", came=came, do=do)]
@@ -334,6 +330,8 @@ def _problem(found: Any, prefix: str, fields: Collection[str]) -> CapflowError:
     key = ".".join(str(part) for part in (prefix, *found["loc"]) if part != "")
     came = repr(found["input"])
     came = came if len(came) <= SHOWN_CHARACTERS else came[:SHOWN_CHARACTERS] + " …"
+    if any(SECRET.search(str(part).lower()) for part in found["loc"]):
+        came = "(not shown)"
     if found["type"] == "missing":
         return CapflowError(key, expected="a value", came="nothing", do="add it")
     if found["type"] == "extra_forbidden":

@@ -23,10 +23,21 @@ class CapflowError(Exception):
 
     def __init__(self, what: str, *, expected: str = "", came: str = "", where: str = "", do: str = "") -> None:
         parts = [what.rstrip(".") + "."]
-        parts += [f"{label}: {text}" for label, text in (("Expected", expected), ("Came", came)) if text]
-        parts += [f"{label}: {text}" for label, text in (("Where", where), ("To do", do)) if text]
-        super().__init__("\n  ".join(parts))
+        told = (("Expected", expected), ("Came", came), ("Where", where), ("To do", do))
+        parts += [f"{label}: {text}" for label, text in told if text]
+        super().__init__("\n  ".join(map(visible, parts)))
         self.what = what
+
+
+def visible(text: str) -> str:
+    """The text with what a terminal would obey, or nobody would see, written out; further lines stand under the first.
+
+    >>> print(visible("a\\x1b[2J\\0b\\u202ec\\nd"))
+    a\\x1b[2J\\x00b\\u202ec
+        d
+    """
+    lines = ("".join(each if each.isprintable() else repr(each)[1:-1] for each in line) for line in text.split("\n"))
+    return "\n    ".join(lines)
 
 
 class CustomerError(CapflowError):
@@ -83,5 +94,5 @@ class NotFoundError(CapflowError):
         names = sorted(known)
         near = get_close_matches(name, names, n=1)
         hint = f"did you mean {near[0]!r}?" if near else do
-        expected = f"one of {', '.join(names)}" if names else f"there are no {kind}s yet"
+        expected = f"one of {', '.join(names)}" if names else "there is none yet"
         return cls(f"There is no {kind} {name!r}", expected=expected, do=hint)

@@ -99,6 +99,7 @@ def page(customer: Customer, tables: Mapping[str, Sequence[Row]]) -> str:
         history=_history(facts),
         month=month(series.newest) if series.newest else "",
         rows=[(row["name"].replace("_", " "), number(row["value"], "")) for row in _section(tables[REPORT], "rows")],
+        flags=[(_flag(row), number(row["value"], "")) for row in _section(tables[REPORT], "flags")],
         facts=[(words, _value(facts[name])) for name, words in FACTS if name in facts],
         tiles=[tile for name, words in MEASURES.items() if (tile := _tile(series, name, words))],
         outliers=list(_outliers(series)),
@@ -110,6 +111,11 @@ def page(customer: Customer, tables: Mapping[str, Sequence[Row]]) -> str:
         outlier_z=OUTLIER_Z,
         fewest_bills=FEWEST_BILLS,
     )
+
+
+def _flag(row: Row) -> str:
+    """Which rows, and what is odd about them: ``line items, negative quantity``."""
+    return f"{row['unit']}, {row['name'].replace('_', ' ')}"
 
 
 FACTS = (

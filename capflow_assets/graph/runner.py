@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from capflow_assets.checks_settings import Chosen, resting, severe
 from capflow_assets.contract import Finding
 from capflow_assets.customers import Customer
-from capflow_assets.errors import CapflowError, TableError
+from capflow_assets.errors import CapflowError, SourceError, TableError
 from capflow_assets.graph.checking import choice, landing_findings, schema_finding
 from capflow_assets.graph.lake import Lake
 from capflow_assets.graph.landing import Judgement, land
@@ -93,7 +93,16 @@ class TableRunner:
         except CapflowError as error:
             return TableResult(spec.key, "failed", str(error), error=error)
         except Exception as error:  # one table's fault, of whatever kind, must not stop the others
-            return TableResult(spec.key, "failed", f"{type(error).__name__}: {first_line(error)}", error=error)
+            return TableResult(spec.key, "failed", self._unforeseen(spec, error), error=error)
+
+    def _unforeseen(self, spec: TableSpec, error: Exception) -> str:
+        """What to say of an error that is none of ours: a file that breaks off, an engine that gives up."""
+        came = f"{type(error).__name__}: {first_line(error)}"
+        if spec.function is not None:
+            return came
+        where = self.customer.location(spec.name)
+        do = "export it again and whole, and see that its options say how it is written"
+        return str(SourceError(f"The source of {spec.name} cannot be read", came=came, where=where, do=do))
 
     def _raw(self, spec: TableSpec, absent: Mapping[str, str]) -> TableResult:
         def judge(frame: DataFrame | None, found: tuple[Finding, ...]) -> Judgement:

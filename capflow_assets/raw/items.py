@@ -17,6 +17,7 @@ TABLE = Table(
         Column("own_brand", "boolean", "Whether the brand is the customer's own."),
         Column("price", "double", "The price of one piece before discounts.", at_least=0, unit="currency"),
         Column("size", "string", "Its size or weight, as printed: 500 g, 6 x 0.33 l."),
+        Column("is_item", "boolean", "Whether it is goods; false for postage, fees and the like; null means it is."),
     ),
     key=("item_id",),
     open=True,

@@ -9,6 +9,7 @@ TABLE = Table(
     columns=(
         Column("bill_id", "string", "The bill that the row stands on.", required=True),
         Column("item_id", "string", "The item that was bought.", required=True),
+        Column("item_name", "string", "What the row calls the item; may be left to the catalogue."),
         Column("user_id", "string", "The user who paid; may be left to the bill.", personal=True),
         Column("store_id", "string", "The store where it was paid; may be left to the bill."),
         Column("billed_at", "timestamp", "When it was paid; may be left to the bill."),

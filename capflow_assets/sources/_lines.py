@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
+from capflow_assets.errors import SourceError
 from capflow_assets.sources import _files
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ BLOCK_BYTES = 8 << 20
 ROWS_AT_ONCE = 1 << 16
 SHOWN_CHARACTERS = 100
 WHOLE_FILE = -1
+# A packed file of a few kilobytes may hold one line of gigabytes.
+MOST_CHARACTERS = 64 << 20
 # One byte a character below 128, so that a line's end is found without decoding.
 SPLITTABLE = ("utf-8", "ascii", "iso8859", "cp125")
 PACKED = (".gz", ".bz2", ".zst", ".lz4")
@@ -94,9 +97,21 @@ def is_whole(path: str, options: Options) -> bool:
 def text_of(path: str, options: Options) -> Iterator[Iterator[str]]:
     """The lines of a file from its start, as text; bytes that are none become U+FFFD."""
     with _files.open_stream(path) as stream:
-        lines = io.TextIOWrapper(stream, options.encoding, "replace", newline="\n")
+        lines = _bounded(io.TextIOWrapper(stream, options.encoding, "replace", newline="\n"), path)
         first = next(lines, "").removeprefix("\ufeff")
         yield chain([first], lines)
+
+
+def _bounded(text: io.TextIOWrapper, path: str) -> Iterator[str]:
+    while line := text.readline(MOST_CHARACTERS):
+        if len(line) == MOST_CHARACTERS:
+            raise SourceError(
+                "A line does not end",
+                expected=f"lines of less than {MOST_CHARACTERS:,} characters",
+                where=path,
+                do="check that it is a text file of rows, in the encoding that the options name",
+            )
+        yield line
 
 
 def rows_of(lines: Iterable[str], options: Options, number: int = 1) -> Iterator[tuple[int, list[str], str]]:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 SPLIT_BYTES = 64 << 20
 HEADER_THREADS = 8
+# Engines plan a column each: a line of nothing but commas would keep them for hours.
+MOST_COLUMNS = 2_000
 
 
 class Options(BaseModel):
@@ -114,6 +116,11 @@ def _header(path: str, options: Options) -> list[str]:
         expected, do = f"text in {options.encoding}", "name the encoding (utf-16, say), or check that it is a text file"
         came = repr("".join(first))[:100]
         raise SourceError("A file begins with no text", expected=expected, came=came, where=path, do=f"options: {do}")
+    if len(first) > MOST_COLUMNS:
+        came, do = f"{len(first):,}, {', '.join(first)[:100]!r} …", "check delimiter and quote in the options"
+        raise SourceError(
+            "A file has too many columns", expected=f"at most {MOST_COLUMNS:,}", came=came, where=path, do=do
+        )
     if options.names and len(options.names) != len(first):
         expected, came = f"{len(options.names)} columns (options.names)", f"{len(first)}: {', '.join(first)[:200]}"
         raise SourceError("A file has other columns than declared", expected=expected, came=came, where=path)

@@ -133,7 +133,8 @@ def _is_read_by_engines(kind: pa.DataType) -> bool:
         return kind.unit != "ns"
     if pa.types.is_nested(kind):
         return all(_is_read_by_engines(kind.field(place).type) for place in range(kind.num_fields))
-    unread = (pa.types.is_unsigned_integer, pa.types.is_time, pa.types.is_null, pa.types.is_duration)
+    unread = [pa.types.is_unsigned_integer, pa.types.is_time, pa.types.is_null, pa.types.is_duration]
+    unread += [pa.types.is_dictionary]  # what pandas writes of categories
     return not any(is_one(kind) for is_one in unread) and kind != pa.float16()
 
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 TABLE = Table(
     grain="figure",
     columns=(
-        Column("section", "string", "rows, kpi, recency, latency, repeat or monthly.", required=True),
-        Column("name", "string", "The figure, the bin or the month (2024-06).", required=True),
+        Column("section", "string", "rows, flags, kpi, recency, latency, repeat or monthly.", required=True),
+        Column("name", "string", "The figure, the flag, the bin or the month (2024-06).", required=True),
         Column("position", "int", "Its place in the section, from 1.", required=True, at_least=1),
         Column("value", "double", "The figure; null where there is nothing to compute it from."),
         Column("unit", "string", "What the value counts.", required=True),
@@ -45,7 +45,7 @@ def report(
 
     **Grain**: one row per figure. Sections:
 
-    - ``rows``: rows of each clean table that the customer has.
+    - ``rows``: rows of each clean table that the customer has. ``flags``: rows that cleaning flagged as odd, by flag.
     - ``kpi``: ``amount_total`` (net of returns), ``bill_amount_avg``, ``visits``, ``spend_avg`` (net a visit, of known
       users), ``line_items_avg`` (per bill), ``users`` (on bills), ``users_28d`` and ``users_91d`` (with a visit in so
       many days), shares of the bills that are anonymous or returns, the share of discounts in the price before them,
@@ -64,6 +64,7 @@ def report(
     tables = {"bills": bills, "line_items": line_items, "users": users, "items": items}
     parts = [
         _rows({name: frame for name, frame in tables.items() if frame is not None}),
+        *(_flagged(name, frame) for name, frame in tables.items() if frame is not None and "flags" in frame.columns),
         lengthwise(_totals(bills).crossJoin(_user_totals(per_user)), "kpi", _kpis(currency)),
         histogram(per_user, "recency", "recency_days", bins.RECENCY_DAYS, "users"),
         histogram(visits, "latency", "gap_days", bins.GAP_DAYS, "gaps"),
@@ -88,6 +89,21 @@ def _rows(tables: dict[str, DataFrame]) -> DataFrame:
     counted = [frame.agg(F.count(F.lit(1)).alias(name)) for name, frame in tables.items()]
     figures = [Figure(name, F.col(name), "rows") for name in tables]
     return lengthwise(reduce(lambda left, right: left.crossJoin(right), counted), "rows", figures)
+
+
+def _flagged(table: str, frame: DataFrame) -> DataFrame:
+    from pyspark.sql import Window
+    from pyspark.sql import functions as F
+
+    flags = frame.filter("flags <> ''").select(F.explode(F.split("flags", ",")).alias("name"))
+    counted = flags.groupBy("name").agg(F.count(F.lit(1)).cast("double").alias("value"))
+    return counted.select(
+        F.lit("flags").alias("section"),
+        "name",
+        F.row_number().over(Window.partitionBy(F.lit(1)).orderBy("name")).alias("position"),
+        "value",
+        F.lit(table.replace("_", " ")).alias("unit"),
+    )
 
 
 def _exact_sum(column: Expression) -> Expression:
