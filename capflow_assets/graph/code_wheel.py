@@ -29,6 +29,17 @@ LEFT_OUT = frozenset(
         *("dagster-webserver", "dagster-postgres", "typer", "rich"),
     }
 )
+# A runtime installs no library from DBFS, so there the first file of a step puts the code onto the path by itself.
+FIRST_FILE = b"""import sys
+
+code, *sys.argv[1:] = sys.argv[1:]
+sys.path.insert(0, code)
+if "sc" in globals():
+    sc.addPyFile(code)  # noqa: F821
+from capflow_assets.graph.remote_step import main
+
+main()
+"""
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from capflow_assets.errors import CapflowError
-from capflow_assets.graph.code_wheel import DISTRIBUTION, ENTRY_POINT
 from capflow_assets.graph.databricks_settings import Existing, New, Serverless, Settings
 
 TASK = "step"
@@ -59,12 +58,12 @@ class DatabricksRun:
         settings: Settings,
         submission: Submission,
         *,
-        library: str,
-        arguments: Sequence[str],
+        work: Mapping[str, Any],
+        libraries: Sequence[Mapping[str, Any]],
         size_bytes: Callable[[], int | None],
     ) -> DatabricksRun:
-        """Submit the step as a wheel task. ``size_bytes`` is asked only where a cluster is to be sized by it."""
-        body = request(settings, submission, library, arguments, size_bytes)
+        """Submit the step. ``size_bytes`` is asked only where a cluster is to be sized by it."""
+        body = request(settings, submission, work, libraries, size_bytes)
         answer = reached(lambda: client.api_client.do("POST", "/api/2.2/jobs/runs/submit", body=body), settings)
         run = cls(client, settings, int(answer["run_id"]), submission.compute_name)
         host = str(client.config.host or "").rstrip("/")
@@ -194,20 +193,13 @@ def is_passing(error: Exception) -> bool:
 def request(
     settings: Settings,
     submission: Submission,
-    library: str,
-    arguments: Sequence[str],
+    work: Mapping[str, Any],
+    libraries: Sequence[Mapping[str, Any]],
     size_bytes: Callable[[], int | None],
 ) -> dict[str, Any]:
-    """The body of ``jobs/runs/submit``."""
+    """The body of ``jobs/runs/submit`` for a task's ``work`` and the libraries that bring our code."""
     compute = submission.compute
-    task: dict[str, Any] = {
-        "task_key": TASK,
-        "python_wheel_task": {
-            "package_name": DISTRIBUTION.replace("-", "_"),
-            "entry_point": ENTRY_POINT,
-            "parameters": list(arguments),
-        },
-    }
+    task: dict[str, Any] = {"task_key": TASK, **work}
     body: dict[str, Any] = {
         "run_name": f"capflow {submission.name}"[:4096],
         "tasks": [task],
@@ -221,7 +213,7 @@ def request(
     if isinstance(compute, Serverless):
         spec = {
             "environment_version": compute.environment_version,
-            "dependencies": [library, *compute.dependencies],
+            "dependencies": [*(each["whl"] for each in libraries), *compute.dependencies],
         }
         body["environments"] = [{"environment_key": "default", "spec": spec}]
         task["environment_key"] = "default"
@@ -229,7 +221,7 @@ def request(
             body["budget_policy_id"] = compute.budget_policy_id
         return body
     more = compute.libraries if isinstance(compute, New) else []
-    task["libraries"] = [{"whl": library}, *({"pypi": {"package": package}} for package in more)]
+    task["libraries"] = [*libraries, *({"pypi": {"package": package}} for package in more)]
     if isinstance(compute, Existing):
         task["existing_cluster_id"] = compute.cluster_id
     else:

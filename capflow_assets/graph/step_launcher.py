@@ -35,14 +35,14 @@ from dagster._serdes import serialize_value
 from dagster_databricks import DatabricksPySparkStepLauncher
 
 from capflow_assets.errors import CapflowError
-from capflow_assets.graph.code_wheel import code_wheel
+from capflow_assets.graph.code_wheel import DISTRIBUTION, ENTRY_POINT, FIRST_FILE, code_wheel, requirements
 from capflow_assets.graph.databricks_run import ComputeError, DatabricksRun, Submission, reached
 from capflow_assets.graph.databricks_settings import Settings
 from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.partitions import CUSTOMERS
 from capflow_assets.graph.remote_events import Events, Pace
 from capflow_assets.graph.remote_step import STEP_FILE
-from capflow_assets.graph.staging import Staging, staging_of
+from capflow_assets.graph.staging import DBFS, Staging, staging_of
 
 CODE = ("capflow_assets.definitions", "defs")
 # How many looks without news until the run's own state is asked for.
@@ -120,21 +120,38 @@ class StepLauncher(DatabricksPySparkStepLauncher):
     def _submitted(
         self, step_context: StepExecutionContext, client: Any, staging: Staging, submission: Submission
     ) -> DatabricksRun:
-        wheel = code_wheel()
-        library = f"code/{wheel.name}"
-        if not reached(lambda: staging.has(library), self.settings):
-            reached(lambda: staging.put(library, wheel.content), self.settings)
-            step_context.log.info(f"Uploaded {wheel.name}, {len(wheel.content):,} bytes")
         step = json.dumps(self._step(step_context, submission)).encode()
+        arguments = [staging.mounted(submission.place), hashlib.sha256(step).hexdigest()]
+        work, libraries = self._code(step_context, staging, arguments)
         reached(lambda: staging.put(STEP_FILE.format(submission.place), step), self.settings)
         return DatabricksRun.submit(
             client,
             self.settings,
             submission,
-            library=staging.library(library),
-            arguments=[staging.mounted(submission.place), hashlib.sha256(step).hexdigest()],
+            work=work,
+            libraries=libraries,
             size_bytes=lambda: self.deployment.stored_bytes(submission.customers),
         )
+
+    def _code(
+        self, step_context: StepExecutionContext, staging: Staging, arguments: list[str]
+    ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """The task that runs our code, and the libraries that bring it, uploaded where they are not there yet."""
+        wheel = code_wheel()
+        on_dbfs = self.settings.staging.startswith(DBFS)
+        # Spark takes no file that is called .whl onto its path.
+        code = f"code/{wheel.name.removesuffix('.whl') + '.zip' if on_dbfs else wheel.name}"
+        if not reached(lambda: staging.has(code), self.settings):
+            if on_dbfs:
+                reached(lambda: staging.put(f"{code}.py", FIRST_FILE), self.settings)
+            reached(lambda: staging.put(code, wheel.content), self.settings)
+            step_context.log.info(f"Uploaded {code}, {len(wheel.content):,} bytes")
+        if on_dbfs:
+            parameters = [staging.mounted(code), *arguments]
+            task = {"python_file": staging.library(f"{code}.py"), "parameters": parameters}
+            return {"spark_python_task": task}, [{"pypi": {"package": package}} for package in requirements()]
+        named = {"package_name": DISTRIBUTION.replace("-", "_"), "entry_point": ENTRY_POINT}
+        return {"python_wheel_task": {**named, "parameters": arguments}}, [{"whl": staging.library(code)}]
 
     def _step(self, step_context: StepExecutionContext, submission: Submission) -> dict[str, Any]:
         """Everything that the other side is told, as JSON."""

@@ -173,8 +173,10 @@ def frame_of(
 
 def _most_partitions(spark: SparkSession) -> int:
     """As many parts at once as this machine has cores, where the engine reads all partitions at the same time."""
-    host = getattr(getattr(spark, "client", None), "host", "")
-    return (os.cpu_count() or 1) if host in ("127.0.0.1", "localhost") else MOST_PARTITIONS
+    is_remote = type(spark).__module__.startswith("pyspark.sql.connect")  # a cluster's own session has no client
+    client: Any = spark.client if is_remote else None
+    is_here = is_remote and client.host in ("127.0.0.1", "localhost")
+    return (os.cpu_count() or 1) if is_here else MOST_PARTITIONS
 
 
 def found_in(batches: Iterable[pa.RecordBatch], rows: Sequence[Row]) -> list[int | None]:

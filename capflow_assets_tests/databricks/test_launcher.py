@@ -83,7 +83,7 @@ def test_a_cohort_is_one_run_and_one_bad_customer_stays_alone(
         assert len(submitted) == 1
         assert not cohort.result.success
         good = {(customer, table) for customer in ("a1", "c3") for table in TABLES}
-        assert {found for found in cohort.materialized if found[0] != "b2"} == good
+        assert {found for found in cohort.materialized if found[0] != "b2"} == good, cohort.failure
         assert ("b2", "raw/bills") not in cohort.materialized
         assert "1 of 3 customers failed: b2" in cohort.failure
         assert "b2: raw/bills" in cohort.log
@@ -117,6 +117,14 @@ def test_the_command_line_runs_a_customer_on_databricks(
     alone.ok("run", "a1", "--select", "raw/bills,clean/bills,features/rfm")
     assert len(submitted) == 1
     assert alone.rows("features/rfm", "a1")
+
+
+def test_staging_on_dbfs_serves_dedicated_clusters(alone: TestHome, workspace: LocalWorkspace, tmp_path: Path) -> None:
+    file = settings(tmp_path, "dedicated", environment=ON_SAIL, staging="dbfs:/capflow/staging")
+    with launched(alone, file, ["a1"], TABLES) as cohort:
+        assert cohort.result.success, cohort.failure
+        assert {table for _, table in cohort.materialized} == set(TABLES)
+    assert not list(workspace.storage.place("dbfs:/capflow/staging").glob("runs/*/*"))
 
 
 def test_the_code_is_uploaded_once(alone: TestHome, workspace: LocalWorkspace, tmp_path: Path) -> None:

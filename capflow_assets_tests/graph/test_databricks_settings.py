@@ -77,7 +77,7 @@ def submitted(compute: dict[str, object], size_bytes: int | None = None, **chang
     found = settings(compute={"small": compute}, **changes)
     customers, costs = ("acme", "boots"), {"cost/center": "c"}
     submission = Submission("tables", "runs/1", "small", found.compute["small"], customers, costs)
-    return request(found, submission, f"{VOLUME}/code/w.whl", ["a", "b"], lambda: size_bytes)
+    return request(found, submission, {}, [{"whl": f"{VOLUME}/code/w.whl"}], lambda: size_bytes)
 
 
 NODES = {"kind": "new", "spark_version": "18", "node_type_id": "m", "gb_per_worker": 10.0, "max_workers": 6}
