@@ -173,9 +173,9 @@ def frame_of(
 
 def _most_partitions(spark: SparkSession) -> int:
     """As many parts at once as this machine has cores, where the engine reads all partitions at the same time."""
-    is_remote = type(spark).__module__.startswith("pyspark.sql.connect")  # a cluster's own session has no client
-    client: Any = spark.client if is_remote else None
-    is_here = is_remote and client.host in ("127.0.0.1", "localhost")
+    session: Any = spark  # a cluster's own session has no client
+    is_remote = type(spark).__module__.startswith("pyspark.sql.connect")
+    is_here = is_remote and session.client.host in ("127.0.0.1", "localhost")
     return (os.cpu_count() or 1) if is_here else MOST_PARTITIONS
 
 
