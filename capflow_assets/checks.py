@@ -90,7 +90,8 @@ def _type(column: Column) -> Any:
     import pyspark.sql.types as st
 
     known = (st.StringType, st.LongType, st.IntegerType, st.DoubleType, st.BooleanType, st.DateType, st.TimestampType)
-    types = {kind().simpleString(): kind() for kind in known}
+    types: dict[str, Any] = {kind().simpleString(): kind() for kind in known}
+    types |= {f"array<{name}>": st.ArrayType(kind) for name, kind in types.items()}
     if column.type not in types:
         raise GraphError("A column has no known type", expected=" ".join(types), came=column.type, where=column.name)
     return types[column.type]

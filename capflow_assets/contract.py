@@ -30,6 +30,10 @@ class Column:
     (``at_least``, ``at_most``) or strict (``above``); a null passes every rule but ``required``. A column that ``ages``
     grows by one a day in every row, whatever anybody does. Rows that break a rule block the table, unless the column's
     ``severity`` is ``warn``: then they are told and the table is written all the same.
+
+    A feature says by ``formula`` how it is made where its description does not, and by ``window`` which stretch of
+    time before the as-of moment it looks at (``"91 days"``; all of it where nothing is said). Types may be arrays,
+    ``array<string>``.
     """
 
     name: str
@@ -45,6 +49,8 @@ class Column:
     personal: bool = False
     ages: bool = False
     severity: Severity = "block"
+    formula: str = ""
+    window: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,10 @@ class Table:
     ``grain`` completes the sentence "one row per …". ``key`` is unique together. ``time`` names the column that says
     when a row became true: rows later than the as-of moment are cut away before any feature sees them. ``open``
     tables keep attribute columns that a customer adds to the declared ones.
+
+    A feature table whose key has ``as_of`` may be asked for several moments at once. ``version`` grows where a column
+    comes to mean something else, so that a model can tell. ``intermediate`` tables only serve to make others: no model
+    reads them and no catalogue lists them.
     """
 
     grain: str
@@ -61,6 +71,9 @@ class Table:
     key: tuple[str, ...] = ()
     time: str | None = None
     open: bool = False
+    version: int = 1
+    owner: str = "team:data"
+    intermediate: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -6,11 +6,10 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.features._visits import local_day_of, user_days
+from capflow_assets.features._moments import Moments
+from capflow_assets.features._visits import user_days
 
 if TYPE_CHECKING:
-    from datetime import date, datetime
-
     from matplotlib.figure import Figure
     from pyspark.sql import Column as Expression
     from pyspark.sql import DataFrame
@@ -27,25 +26,29 @@ TABLE = Table(
         Column("visits_28d", "int", "Visits in the last 28 days.", required=True, at_least=0, at_most=28),
         Column("visits_91d", "int", "Visits in the last 91 days.", required=True, at_least=0, at_most=91),
         Column("visits_364d", "int", "Visits in the last 364 days.", required=True, at_least=0, at_most=364),
+        Column("visits_prior_91d", "int", "Visits in the 91 days before the last 91.", True, at_least=0, at_most=91),
+        Column("visits_trend_pct", "double", "How many more visits in the last 91 days than before.", unit="%"),
         Column("spend_total", "double", "All that was paid, less returns.", required=True, unit="currency"),
         Column("spend_avg", "double", "spend_total per visit; null without a visit.", unit="currency"),
         Column("spend_91d", "double", "Paid in the last 91 days, less returns.", required=True, unit="currency"),
         Column("spend_364d", "double", "Paid in the last 364 days, less returns.", required=True, unit="currency"),
+        Column("spend_prior_91d", "double", "Paid in the 91 days before, less returns.", True, unit="currency"),
+        Column("spend_trend_pct", "double", "How much more was paid in the last 91 days than before.", unit="%"),
         Column("repeat_visit_spend_avg", "double", "Paid a visit after the first; null before.", at_least=0),
         Column("recency_quintile", "int", "5: the fifth who came most lately.", True, at_least=1, at_most=5),
         Column("frequency_quintile", "int", "5: the fifth with the most visits.", True, at_least=1, at_most=5),
         Column("monetary_quintile", "int", "5: the fifth who paid most.", required=True, at_least=1, at_most=5),
     ),
-    key=("user_id",),
+    key=("user_id", "as_of"),
 )
 
 FIFTHS = range(1, 6)
 
 
-def rfm(bills: DataFrame, as_of: datetime, zone: str) -> DataFrame:
+def rfm(bills: DataFrame, as_of: Moments, zone: str) -> DataFrame:
     """Recency, frequency and money of each known user as of a moment.
 
-    **Grain**: one row per user with at least one bill up to the moment; anonymous bills are left out. A **visit** is a
+    **Grain**: one row per user with at least one bill up to the moment, and moment; anonymous bills are left out. A **visit** is a
     local day with a bill that is no return: several bills of a day are one visit, one of 0 (a full coupon) is one too.
 
     **Columns**: ``recency_days`` and ``tenure_days`` count local days to the day of the moment, from the last visit and
@@ -63,10 +66,9 @@ def rfm(bills: DataFrame, as_of: datetime, zone: str) -> DataFrame:
     """
     from pyspark.sql import functions as F
 
-    frame = _figures(user_days(bills, as_of), local_day_of(as_of, zone))
+    frame = _figures(user_days(bills, as_of, zone))
     frame = (
-        frame.withColumn("as_of", F.lit(as_of))
-        .withColumn("recency_quintile", _quintile(F.col("recency_days").desc_nulls_first()))
+        frame.withColumn("recency_quintile", _quintile(F.col("recency_days").desc_nulls_first()))
         .withColumn("frequency_quintile", _quintile(F.col("visits").asc()))
         .withColumn("monetary_quintile", _quintile(F.col("spend_total").asc()))
     )
@@ -76,19 +78,20 @@ def rfm(bills: DataFrame, as_of: datetime, zone: str) -> DataFrame:
     return frame.withColumn("spend_avg", per_visit).select(*TABLE.names)
 
 
-def _figures(days: DataFrame, today: date) -> DataFrame:
+def _figures(days: DataFrame) -> DataFrame:
     from pyspark.sql import functions as F
 
     visited, net, spend = F.col("visited_on"), F.col("net"), F.col("spend")
     nothing = F.lit(0).cast("decimal(18,4)")
 
     def within(day: str, length: int) -> Expression:
-        return F.datediff(F.lit(today), F.col(day)) < length
+        return F.datediff(F.col("today"), F.col(day)) < length
 
-    grouped = days.groupBy("user_id").agg(
+    today = F.col("today")
+    grouped = days.groupBy("as_of", "today", "user_id").agg(
         # Sail's datediff is a bigint, Spark's an int.
-        F.datediff(F.lit(today), F.max(visited)).cast("int").alias("recency_days"),
-        F.datediff(F.lit(today), F.min("billed_on")).cast("int").alias("tenure_days"),
+        F.datediff(today, F.max(visited)).cast("int").alias("recency_days"),
+        F.datediff(today, F.min("billed_on")).cast("int").alias("tenure_days"),
         F.count(visited).cast("int").alias("visits"),
         F.sum("bills").cast("int").alias("bills"),
         *(F.count(F.when(within("visited_on", n), 1)).cast("int").alias(f"visits_{n}d") for n in (28, 91, 364)),
@@ -105,8 +108,8 @@ def _quintile(order: Expression) -> Expression:
     from pyspark.sql import Window
     from pyspark.sql import functions as F
 
-    # A constant partition says on purpose what an absent one would warn of: ranking all users is one task's work.
-    everybody = Window.partitionBy(F.lit(1))
+    # Ranking all users of a moment is one task's work.
+    everybody = Window.partitionBy("as_of")
     ranked = everybody.orderBy(order)
     not_better = F.count(F.lit(1)).over(ranked)  # worse and equal: the default frame takes in all that are equal
     twice_middle = F.rank().over(ranked) - 1 + not_better

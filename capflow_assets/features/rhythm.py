@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.features._visits import local_day_of, user_days
+from capflow_assets.features._moments import Moments
+from capflow_assets.features._visits import user_days
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from matplotlib.figure import Figure
     from pyspark.sql import DataFrame
 
@@ -25,13 +24,13 @@ TABLE = Table(
         Column("gap_change_pct", "double", "How much longer the last three gaps are than all.", unit="%"),
         Column("overdue_ratio", "double", "Days since the last visit, in average gaps.", at_least=0),
     ),
-    key=("user_id",),
+    key=("user_id", "as_of"),
 )
 
 RECENT_GAPS = 3
 
 
-def rhythm(bills: DataFrame, as_of: datetime, zone: str) -> DataFrame:
+def rhythm(bills: DataFrame, as_of: Moments, zone: str) -> DataFrame:
     """The gaps between the visits of each known user as of a moment.
 
     **Grain**: one row per user with at least one bill up to the moment, as in ``rfm``, and with the same visits: local
@@ -46,22 +45,21 @@ def rhythm(bills: DataFrame, as_of: datetime, zone: str) -> DataFrame:
     from pyspark.sql import Window
     from pyspark.sql import functions as F
 
-    today = F.lit(local_day_of(as_of, zone))
-    visits = Window.partitionBy("user_id", F.col("visited_on").isNull())
+    visits = Window.partitionBy("as_of", "user_id", F.col("visited_on").isNull())
     gap = F.datediff("visited_on", F.lag("visited_on").over(visits.orderBy("visited_on"))).cast("bigint")
     latest = F.row_number().over(visits.orderBy(F.col("visited_on").desc()))
-    days = user_days(bills, as_of).withColumn("gap", gap).withColumn("latest", latest)
+    days = user_days(bills, as_of, zone).withColumn("gap", gap).withColumn("latest", latest)
     recent = F.when(F.col("latest") <= RECENT_GAPS, F.col("gap"))
-    sums = days.groupBy("user_id").agg(
+    sums = days.groupBy("as_of", "today", "user_id").agg(
         F.count("gap").alias("gaps"),
         F.sum("gap").alias("total"),
         F.sum(F.col("gap") * F.col("gap")).alias("squares"),
         F.max(F.when(F.col("latest") == 1, F.col("gap"))).cast("double").alias("gap_days_last"),
         F.sum(recent).alias("recent_total"),
         F.count(recent).alias("recent_gaps"),
-        F.datediff(today, F.max("visited_on")).alias("recency_days"),
+        F.datediff(F.col("today"), F.max("visited_on")).alias("recency_days"),
     )
-    return _ratios(sums).withColumn("as_of", F.lit(as_of)).select(*TABLE.names)
+    return _ratios(sums).select(*TABLE.names)
 
 
 def _ratios(sums: DataFrame) -> DataFrame:

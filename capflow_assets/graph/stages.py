@@ -5,7 +5,8 @@ table called ``bills``: of the same stage, else of an earlier one, going back. `
 that is wired wrongly is refused here, at load, with a ``GraphError``.
 
 A table's parameter ``needs`` is no edge: it gets what every model asks (a mapping of its name to ``contract.Asked``),
-so that a report can judge all models and import none.
+so that a report can judge all models and import none. Nor is ``params``: a table whose file has a class ``Params`` gets
+what the customer's TOML sets under ``[features.NAME]``, None where it sets nothing.
 """
 
 from __future__ import annotations
@@ -18,17 +19,22 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from graphlib import CycleError, TopologicalSorter
 from types import ModuleType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from capflow_assets.checks_settings import thresholds_of
 from capflow_assets.contract import Asked, Model, Params, Table
 from capflow_assets.errors import GraphError, NotFoundError
 from capflow_assets.learning.measures import MEASURES
 
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
 STAGES = ("raw", "clean", "validation", "features")
 INJECTED = frozenset({"as_of", "zone", "currency"})
 CUT_STAGES = frozenset({"validation", "features"})
 NEEDS = "needs"
+PARAMS = "params"
+AS_OF = "as_of"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +48,11 @@ class Input:
 
 @dataclass(frozen=True)
 class TableSpec:
-    """One table of the graph: its name ``stage/table``, schema, function and edges."""
+    """One table of the graph: its name ``stage/table``, schema, function and edges.
+
+    ``advanced`` makes the table as of a later moment of itself as of an earlier one and the rows between; None where
+    only all rows make it. ``params`` is what a customer may set for it.
+    """
 
     key: str
     table: Table
@@ -52,6 +62,9 @@ class TableSpec:
     injected: tuple[str, ...] = ()
     plot: Callable[..., Any] | None = None
     asks_needs: bool = False
+    advanced: Callable[..., Any] | None = None
+    params: type[BaseModel] | None = None
+    module: ModuleType | None = None
 
     @property
     def stage(self) -> str:
@@ -67,6 +80,11 @@ class TableSpec:
     def cut(self) -> bool:
         """Whether the runner cuts this table's inputs at the as-of moment."""
         return self.stage in CUT_STAGES
+
+    @property
+    def takes_moments(self) -> bool:
+        """Whether its function may be asked for several moments at once: then each row says which it is of."""
+        return AS_OF in self.table.key
 
 
 @dataclass(frozen=True)
@@ -137,8 +155,14 @@ class Stages:
             raise NotFoundError.among("model", name, self.models)
         return self.models[name]
 
-    def of_customer(self, declared: Iterable[str], params: Mapping[str, Mapping[str, Any]]) -> Stages:
-        """The same, with the needs that hold for a customer: by its ``declared`` raw tables and its own parameters.
+    def of_customer(
+        self,
+        declared: Iterable[str],
+        params: Mapping[str, Mapping[str, Any]],
+        features: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> Stages:
+        """The same, with what holds for a customer: needs by its ``declared`` raw tables and its models' own
+        parameters, and what it sets for feature tables.
 
         Parameters that a model refuses are left to its training, which says what is wrong with them.
         """
@@ -146,7 +170,7 @@ class Stages:
         asked = {
             name: spec.asked(_params(spec.model, params.get(name, {})), absent) for name, spec in self.models.items()
         }
-        return replace(self, tables=bind_needs(self.tables, asked))
+        return replace(self, tables=bind_params(bind_needs(self.tables, asked), features or {}))
 
     def absent(self, declared: Iterable[str]) -> dict[str, str]:
         """The tables that a customer with the ``declared`` raw tables cannot have, each with the reason.
@@ -195,6 +219,20 @@ def bind_needs(tables: Mapping[str, TableSpec], asked: Mapping[str, Asked]) -> d
     }
 
 
+def bind_params(tables: Mapping[str, TableSpec], given: Mapping[str, Mapping[str, Any]]) -> dict[str, TableSpec]:
+    """The same tables; those for which something is set get it."""
+
+    def bound(spec: TableSpec) -> TableSpec:
+        if spec.params is None or spec.name not in given or spec.stage != "features":
+            return spec
+        chosen = spec.params(**given[spec.name])
+        both = (function and partial(function, params=chosen) for function in (spec.function, spec.advanced))
+        function, advanced = both
+        return replace(spec, function=function, advanced=advanced)
+
+    return {key: bound(spec) for key, spec in tables.items()}
+
+
 def _params(model: Model, given: Mapping[str, Any]) -> Params:
     from pydantic import ValidationError
 
@@ -229,16 +267,21 @@ def _table(stage: str, name: str, module: ModuleType, known: set[str]) -> TableS
     if stage == "raw":
         return TableSpec(f"raw/{name}", module.TABLE, inspect.cleandoc(module.__doc__ or ""))
     function = _function(stage, name, module)
-    inputs, injected = _edges(stage, name, function, known, also=frozenset({NEEDS}))
+    params = getattr(module, "Params", None)
+    given = {NEEDS, PARAMS} if params else {NEEDS}
+    inputs, injected = _edges(stage, name, function, known, also=frozenset(given))
     return TableSpec(
         key=f"{stage}/{name}",
         table=module.TABLE,
         description=inspect.getdoc(function) or "",
         function=function,
         inputs=inputs,
-        injected=tuple(value for value in injected if value != NEEDS),
+        injected=tuple(value for value in injected if value not in given),
         plot=getattr(module, "plot", None),
         asks_needs=NEEDS in injected,
+        advanced=getattr(module, "advanced", None),
+        params=params,
+        module=module,
     )
 
 

@@ -13,7 +13,7 @@ from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets.contract import Estimator, Model, Params, Verdict
+from capflow_assets.contract import Estimator, Model, Params, Verdict, Window
 from capflow_assets.errors import ModelError
 from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.examples import Examples
@@ -204,15 +204,15 @@ def _split(examples: Examples, params: Params, as_of: datetime) -> tuple[Split |
     before = min(params.horizon_days, LEAST_HISTORY_DAYS)
     *earlier, newest_moment = moments(until, params.horizon_days, params.moments, first=first, min_history_days=before)
     horizon = timedelta(days=params.horizon_days)
-    test = examples.features(newest_moment)
-    test_labels = examples.labels(newest_moment, newest_moment + horizon, test.index)
     if model.learns_from == "features":
+        test = examples.features(newest_moment)
+        test_labels = examples.labels(newest_moment, newest_moment + horizon, test.index)
         return Split(test, None, test, test_labels, newest_moment, ()), found
-    frames, labels = [], []
-    for position, moment in enumerate(earlier):
-        frame = examples.features(moment)
-        labels.append(examples.labels(moment, moment + horizon, frame.index))
-        frames.append(frame.assign(moment=position))
+    every = [*earlier, newest_moment]
+    *frames, test = examples.features_at(every)
+    windows = [Window(moment, moment + horizon) for moment in every]
+    *labels, test_labels = examples.labels_in(windows, [frame.index for frame in (*frames, test)])
+    frames = [frame.assign(moment=position) for position, frame in enumerate(frames)]
     return Split(pd.concat(frames), pd.concat(labels), test, test_labels, newest_moment, tuple(earlier)), found
 
 

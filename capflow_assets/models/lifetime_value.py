@@ -169,11 +169,11 @@ def label(bills: DataFrame, start: datetime, end: datetime) -> DataFrame:
     """
     import pyspark.sql.functions as F
 
-    from capflow_assets.learning.outcomes import visits_within
+    from capflow_assets.learning.outcomes import example_key, visits_within
 
     return (
         visits_within(bills, start, end)
-        .groupBy("user_id")
+        .groupBy(*example_key(bills))
         .agg(
             F.count_distinct("billed_on").cast("int").alias("purchases"),
             F.sum(F.col("amount").cast("decimal(18,4)")).cast("double").alias("spend"),

@@ -214,9 +214,9 @@ def label(bills: DataFrame, start: datetime, end: datetime) -> DataFrame:
     """
     import pyspark.sql.functions as F
 
-    from capflow_assets.learning.outcomes import visits_within
+    from capflow_assets.learning.outcomes import example_key, visits_within
 
-    return visits_within(bills, start, end).select("user_id").distinct().withColumn("bought", F.lit(1))
+    return visits_within(bills, start, end).select(*example_key(bills)).distinct().withColumn("bought", F.lit(1))
 
 
 def calibration(labels: pd.DataFrame, predictions: pd.DataFrame) -> float:

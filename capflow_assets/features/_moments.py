@@ -1,0 +1,67 @@
+"""One moment or many in one pass: which rows each as-of moment knows. No table of its own.
+
+A block whose key has ``as_of`` may be handed several moments. It narrows every input with ``known``, which drops what no
+moment knows and marks each row with the first moment that does; sums the rows up, by that mark besides its own keys; and
+then hands the few sums to each moment that knows them with ``at_each``. So the rows are read once whatever the number of
+moments, and a row can reach no moment that is earlier than itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column as Expression
+    from pyspark.sql import DataFrame
+
+Moments = datetime | Sequence[datetime]
+# The place of the first moment that knows a row, among the moments in order; from 0.
+KNOWN_FROM = "known_from"
+
+
+def in_order(as_of: Moments) -> tuple[datetime, ...]:
+    """The moments, each once, the oldest first."""
+    return (as_of,) if isinstance(as_of, datetime) else tuple(sorted(set(as_of)))
+
+
+def local_day_of(as_of: datetime, zone: str) -> date:
+    """The calendar day of a moment in the customer's zone.
+
+    >>> from datetime import UTC, datetime
+    >>> local_day_of(datetime(2024, 6, 30, 22, 30, tzinfo=UTC), "Europe/Madrid").isoformat()
+    '2024-07-01'
+    """
+    return as_of.astimezone(ZoneInfo(zone)).date()
+
+
+def known(frame: DataFrame, time: str, as_of: Moments) -> DataFrame:
+    """The rows that any of the moments knows, with ``known_from``; a row without a time was always known."""
+    from pyspark.sql import functions as F
+
+    moments = in_order(as_of)
+    first: Expression = F.when(F.col(time).isNull(), F.lit(0))
+    for place, moment in enumerate(moments):
+        first = first.when(F.col(time) <= F.lit(moment), F.lit(place))
+    is_known = F.col(time).isNull() | (F.col(time) <= F.lit(moments[-1]))
+    place = F.lit(0) if len(moments) == 1 else first
+    return frame.filter(is_known).withColumn(KNOWN_FROM, place.cast("int"))
+
+
+def at_each(frame: DataFrame, as_of: Moments, zone: str) -> DataFrame:
+    """Each row once for every moment that knows it: ``as_of`` and its local day ``today`` in place of ``known_from``."""
+    from pyspark.sql import functions as F
+
+    moments = in_order(as_of)
+    days = [local_day_of(moment, zone) for moment in moments]
+    if len(moments) == 1:
+        return frame.drop(KNOWN_FROM).withColumn("as_of", F.lit(moments[0])).withColumn("today", F.lit(days[0]))
+    place = F.explode(F.sequence(F.col(KNOWN_FROM), F.lit(len(moments) - 1)))
+    spread = frame.withColumn(KNOWN_FROM, place)
+
+    def of_place(values: Sequence[date]) -> Expression:
+        return F.element_at(F.array(*(F.lit(value) for value in values)), F.col(KNOWN_FROM) + 1)
+
+    return spread.withColumn("as_of", of_place(moments)).withColumn("today", of_place(days)).drop(KNOWN_FROM)
