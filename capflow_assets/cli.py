@@ -111,22 +111,37 @@ def run(
 @app.command()
 def show(
     context: typer.Context,
-    table: Annotated[str, typer.Argument(help="stage/table, for example features/rfm.")],
+    table: Annotated[str, typer.Argument(help="stage/table, for example features/rfm; or features, --catalogue.")],
     customer: CustomerOption,
     format: Annotated[TableFormat, typer.Option("--format", "-f")] = TableFormat.table,
     output: OutputOption = None,
     limit: Annotated[
         int | None, typer.Option(min=0, help="At most this many rows. [default: 20 on screen, else all]")
     ] = None,
+    catalogue: Annotated[
+        bool, typer.Option("--catalogue", help="Of features: what each says, how it is made and spread; -o FILE.html.")
+    ] = False,
     home: HomeOption = None,
 ) -> None:
     """Print a table of a customer, or write it to a file."""
+    from capflow_assets.graph.catalogue import catalogue_of
     from capflow_assets.graph.status import counts
     from capflow_assets.terminal import print_table, write_table
 
     with opened(context, home) as (deployment, instance):
         deployment.require(customer)
-        if format is TableFormat.table and output is None:
+        if catalogue:
+            found, shown = catalogue_of(deployment.lake, customer, table)
+            if output is not None and output.suffix == ".html":
+                from capflow_assets.graph.catalogue_page import page
+
+                output.parent.mkdir(parents=True, exist_ok=True)
+                output.write_text(page(deployment.customer(customer), found.to_pylist()), encoding="utf-8")
+            elif format is TableFormat.table and output is None:
+                print_table(f"features of {customer}", shown, shown.num_rows if limit is None else limit)
+            else:
+                write_table(found.slice(0, limit), format.value, output)
+        elif format is TableFormat.table and output is None:
             rows = deployment.lake.arrow(customer, table)
             title = f"{table} of {customer}"
             print_table(title, rows, 20 if limit is None else limit, counts(instance, table, customer))

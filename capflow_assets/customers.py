@@ -32,12 +32,11 @@ from capflow_assets.contract import Table
 from capflow_assets.errors import CapflowError, CustomerError, SourceError
 from capflow_assets.landing import RESERVED, generated_key
 from capflow_assets.landing.declared import landing_problems
+from capflow_assets.toml_problems import told, unknown
 
 MOST_BYTES = 1 << 20
 PACKAGE = "package://"
 IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,62}")
-SHOWN_CHARACTERS = 120
-SECRET = re.compile("pass|pwd|secret|token|credential|key")
 FILES = ("s3://", PACKAGE)
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
@@ -109,6 +108,7 @@ class Customer(Declared):
     base: Annotated[str, AfterValidator(_absolute)] | None = None
     tables: dict[str, TableSource] = Field(min_length=1)
     models: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    features: dict[str, dict[str, Any]] = Field(default_factory=dict)
     retraining: Retraining = Field(default_factory=Retraining)
     checks: dict[str, CheckSettings] = Field(default_factory=dict)
 
@@ -135,6 +135,7 @@ def read_customer(
     known_sources: Mapping[str, ModuleType],
     known_models: Collection[str] | None = None,
     known_checks: Mapping[str, DeclaredCheck] | None = None,
+    known_features: Mapping[str, type[BaseModel]] | None = None,
 ) -> Customer:
     """The customer of a TOML file; relative locations start from ``base``, or from the file's folder.
 
@@ -153,7 +154,7 @@ def read_customer(
     except UnicodeDecodeError as error:
         came, do = f"byte 0x{error.object[error.start]:02x} at place {error.start}", "save it as UTF-8"
         raise CustomerError("The file is not UTF-8", expected="TOML in UTF-8", came=came, where=file, do=do) from error
-    customer = parse_customer(text, file, known_tables, known_sources, known_models, known_checks)
+    customer = parse_customer(text, file, known_tables, known_sources, known_models, known_checks, known_features)
     return customer if customer.base else customer.model_copy(update={"base": str(path.resolve().parent)})
 
 
@@ -164,8 +165,9 @@ def parse_customer(
     known_sources: Mapping[str, ModuleType],
     known_models: Collection[str] | None = None,
     known_checks: Mapping[str, DeclaredCheck] | None = None,
+    known_features: Mapping[str, type[BaseModel]] | None = None,
 ) -> Customer:
-    """The customer that a TOML text declares; ``file`` names it in errors.
+    """The customer that a TOML text declares; ``file`` names it in errors. What is not ``known`` is not looked at.
 
     Raises:
         CustomerError: names every problem of the text.
@@ -176,11 +178,13 @@ def parse_customer(
     try:
         customer = Customer.model_validate(data)
     except ValidationError as error:
-        problems += _told(error, "", [*Customer.model_fields, *TableSource.model_fields, *Retraining.model_fields])
+        problems += told(error, "", [*Customer.model_fields, *TableSource.model_fields, *Retraining.model_fields])
     for name, table in _tables(data.get("tables")).items():
         problems += _table_problems(name, table, known_tables, known_sources)
-    unknown = [m for m in _tables(data.get("models")) if known_models is not None and m not in known_models]
-    problems += [_unknown(f"models.{model}", "model", model, known_models or ()) for model in unknown]
+    strange = [m for m in _tables(data.get("models")) if known_models is not None and m not in known_models]
+    problems += [unknown(f"models.{model}", "model", model, known_models or ()) for model in strange]
+    if known_features is not None:
+        problems += _feature_problems(_tables(data.get("features")), known_features)
     if customer is not None and known_checks is not None:
         problems += check_problems(customer.checks, known_checks)
     if problems or customer is None:
@@ -257,17 +261,17 @@ def _table_problems(
     key = f"tables.{name}"
     problems: list[CapflowError] = []
     if name not in tables:
-        problems.append(_unknown(key, "raw table", name, tables))
+        problems.append(unknown(key, "raw table", name, tables))
     elif isinstance(table.get("columns"), dict):
         problems += _column_problems(f"{key}.columns", tables[name], table["columns"])
     source = table.get("source")
     if isinstance(source, str) and source not in sources:
-        problems.append(_unknown(f"{key}.source", "source", source, sources))
+        problems.append(unknown(f"{key}.source", "source", source, sources))
     elif isinstance(source, str) and isinstance(table.get("options", {}), dict):
         try:
             sources[source].Options.model_validate(table.get("options", {}))
         except ValidationError as error:
-            problems += _told(error, f"{key}.options", list(sources[source].Options.model_fields))
+            problems += told(error, f"{key}.options", list(sources[source].Options.model_fields))
     if isinstance(table.get("location"), str) and isinstance(source, str) and source in sources:
         problems += _location_problems(f"{key}.location", sources[source], table["location"].strip())
     if name in tables and isinstance(table.get("columns"), dict):
@@ -302,7 +306,7 @@ def _column_problems(key: str, table: Table, columns: dict[str, Any]) -> list[Ca
         if name in table.names:
             continue
         if not table.open:
-            problems.append(_unknown(f"{key}.{name}", "column", name, table.names))
+            problems.append(unknown(f"{key}.{name}", "column", name, table.names))
         elif not IDENTIFIER.fullmatch(name) or name in RESERVED:
             expected = f"a name such as loyalty_tier ({IDENTIFIER.pattern}), none of {', '.join(RESERVED)}"
             problems.append(CapflowError(f"{key}.{name}", expected=expected, came=name, do="choose another name"))
@@ -315,27 +319,14 @@ def _column_problems(key: str, table: Table, columns: dict[str, Any]) -> list[Ca
     return problems
 
 
-def _unknown(key: str, kind: str, name: str, known: Collection[str]) -> CapflowError:
-    near = get_close_matches(name, known, n=1)
-    do = f"did you mean {near[0]!r}?" if near else f"take it out, or choose a {kind} that there is"
-    return CapflowError(key, expected=f"a {kind}: one of {', '.join(sorted(known)) or 'none'}", came=repr(name), do=do)
-
-
-def _told(error: ValidationError, prefix: str, fields: Collection[str]) -> list[CapflowError]:
-    """The problems that pydantic found, each by its dotted key; ``fields`` are the keys that there could be."""
-    return [_problem(each, prefix, fields) for each in error.errors(include_url=False)]
-
-
-def _problem(found: Any, prefix: str, fields: Collection[str]) -> CapflowError:
-    key = ".".join(str(part) for part in (prefix, *found["loc"]) if part != "")
-    came = repr(found["input"])
-    came = came if len(came) <= SHOWN_CHARACTERS else came[:SHOWN_CHARACTERS] + " …"
-    if any(SECRET.search(str(part).lower()) for part in found["loc"]):
-        came = "(not shown)"
-    if found["type"] == "missing":
-        return CapflowError(key, expected="a value", came="nothing", do="add it")
-    if found["type"] == "extra_forbidden":
-        near = get_close_matches(str(found["loc"][-1]), fields, n=1)
-        do = f"did you mean {near[0]!r}?" if near else "take it out"
-        return CapflowError(f"{key} is no key that is known", came=came, do=do)
-    return CapflowError(key, expected=found["msg"].removeprefix("Value error, "), came=came)
+def _feature_problems(given: Mapping[str, dict[str, Any]], known: Mapping[str, type[BaseModel]]) -> list[CapflowError]:
+    problems: list[CapflowError] = []
+    for name, params in given.items():
+        if name not in known:
+            problems.append(unknown(f"features.{name}", "feature table that can be set", name, known))
+            continue
+        try:
+            known[name].model_validate(params)
+        except ValidationError as error:
+            problems += told(error, f"features.{name}", list(known[name].model_fields))
+    return problems

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from capflow_assets.graph.engine import STACK_BYTES
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 # Sail reads its log level once, when its library is loaded.
 os.environ.setdefault("RUST_LOG", "error")
+os.environ.setdefault("RUST_MIN_STACK", STACK_BYTES)
 
 
 # What takes minutes, most of them waiting, begins first where several processes share the tests.

@@ -1,9 +1,9 @@
 """One moment or many in one pass: which rows each as-of moment knows. No table of its own.
 
-A block whose key has ``as_of`` may be handed several moments. It narrows every input with ``known``, which drops what no
-moment knows and marks each row with the first moment that does; sums the rows up, by that mark besides its own keys; and
-then hands the few sums to each moment that knows them with ``at_each``. So the rows are read once whatever the number of
-moments, and a row can reach no moment that is earlier than itself.
+A block whose key has ``as_of`` may be handed several moments. It narrows every input with ``known``, which drops what
+no moment knows and marks each row with the first moment that does; sums the rows up, by that mark besides its own
+keys; and then hands the few sums to each moment that knows them with ``at_each``. So the rows are read once whatever
+the number of moments, and a row can reach no moment that is earlier than itself.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ def known(frame: DataFrame, time: str, as_of: Moments) -> DataFrame:
     for place, moment in enumerate(moments):
         first = first.when(F.col(time) <= F.lit(moment), F.lit(place))
     is_known = F.col(time).isNull() | (F.col(time) <= F.lit(moments[-1]))
-    place = F.lit(0) if len(moments) == 1 else first
-    return frame.filter(is_known).withColumn(KNOWN_FROM, place.cast("int"))
+    first = F.lit(0) if len(moments) == 1 else first
+    return frame.filter(is_known).withColumn(KNOWN_FROM, first.cast("int"))
 
 
 def at_each(frame: DataFrame, as_of: Moments, zone: str) -> DataFrame:
-    """Each row once for every moment that knows it: ``as_of`` and its local day ``today`` in place of ``known_from``."""
+    """Each row once for every moment that knows it, with ``as_of`` and its local day ``today``, not ``known_from``."""
     from pyspark.sql import functions as F
 
     moments = in_order(as_of)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from capflow_assets.features._moments import KNOWN_FROM, Moments, at_each, known
+from capflow_assets.features._moments import Moments, at_each, known
+from capflow_assets.features._sums import mark
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -24,7 +25,7 @@ def user_days(bills: DataFrame, as_of: Moments, zone: str) -> DataFrame:
     moments_known = known(bills, "billed_at", as_of).filter(F.col("user_id").isNotNull())
     amount = F.col("amount").cast("decimal(18,4)")
     paid = F.when(amount > 0, amount).otherwise(F.lit(0).cast("decimal(18,4)"))
-    parts = moments_known.groupBy("user_id", "billed_on", KNOWN_FROM).agg(
+    parts = moments_known.groupBy("user_id", "billed_on", *mark(as_of)).agg(
         F.sum(amount).cast("decimal(18,4)").alias("net"),
         F.sum(paid).cast("decimal(18,4)").alias("spend"),
         F.count(F.lit(1)).alias("bills"),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
 from capflow_assets.features._moments import Moments
+from capflow_assets.features._sums import QUARTER_DAYS, change_pct, within
 from capflow_assets.features._visits import user_days
 
 if TYPE_CHECKING:
@@ -23,17 +24,73 @@ TABLE = Table(
         Column("tenure_days", "int", "Days since the first bill.", required=True, at_least=0, unit="days", ages=True),
         Column("visits", "int", "Days with a bill that is no return.", required=True, at_least=0),
         Column("bills", "int", "Bills, returns among them.", required=True, at_least=1),
-        Column("visits_28d", "int", "Visits in the last 28 days.", required=True, at_least=0, at_most=28),
-        Column("visits_91d", "int", "Visits in the last 91 days.", required=True, at_least=0, at_most=91),
-        Column("visits_364d", "int", "Visits in the last 364 days.", required=True, at_least=0, at_most=364),
-        Column("visits_prior_91d", "int", "Visits in the 91 days before the last 91.", True, at_least=0, at_most=91),
-        Column("visits_trend_pct", "double", "How many more visits in the last 91 days than before.", unit="%"),
+        Column(
+            "visits_28d", "int", "Visits in the last 28 days.", required=True, at_least=0, at_most=28, window="28 days"
+        ),
+        Column(
+            "visits_91d", "int", "Visits in the last 91 days.", required=True, at_least=0, at_most=91, window="91 days"
+        ),
+        Column(
+            "visits_364d",
+            "int",
+            "Visits in the last 364 days.",
+            required=True,
+            at_least=0,
+            at_most=364,
+            window="364 days",
+        ),
+        Column(
+            "visits_prior_91d",
+            "int",
+            "Visits in the 91 days before the last 91.",
+            required=True,
+            at_least=0,
+            at_most=91,
+            window="182 to 91 days",
+        ),
+        Column(
+            "visits_trend_pct",
+            "double",
+            "How many more visits in the last 91 days than in the 91 before; null without one before.",
+            at_least=-100,
+            unit="%",
+            formula="100 (visits_91d - visits_prior_91d) / visits_prior_91d",
+            window="182 days",
+        ),
         Column("spend_total", "double", "All that was paid, less returns.", required=True, unit="currency"),
         Column("spend_avg", "double", "spend_total per visit; null without a visit.", unit="currency"),
-        Column("spend_91d", "double", "Paid in the last 91 days, less returns.", required=True, unit="currency"),
-        Column("spend_364d", "double", "Paid in the last 364 days, less returns.", required=True, unit="currency"),
-        Column("spend_prior_91d", "double", "Paid in the 91 days before, less returns.", True, unit="currency"),
-        Column("spend_trend_pct", "double", "How much more was paid in the last 91 days than before.", unit="%"),
+        Column(
+            "spend_91d",
+            "double",
+            "Paid in the last 91 days, less returns.",
+            required=True,
+            unit="currency",
+            window="91 days",
+        ),
+        Column(
+            "spend_364d",
+            "double",
+            "Paid in the last 364 days, less returns.",
+            required=True,
+            unit="currency",
+            window="364 days",
+        ),
+        Column(
+            "spend_prior_91d",
+            "double",
+            "Paid in the 91 days before the last 91, less returns.",
+            required=True,
+            unit="currency",
+            window="182 to 91 days",
+        ),
+        Column(
+            "spend_trend_pct",
+            "double",
+            "How much more was paid in the last 91 days than in the 91 before; null where that is not above 0.",
+            unit="%",
+            formula="100 (spend_91d - spend_prior_91d) / spend_prior_91d",
+            window="182 days",
+        ),
         Column("repeat_visit_spend_avg", "double", "Paid a visit after the first; null before.", at_least=0),
         Column("recency_quintile", "int", "5: the fifth who came most lately.", True, at_least=1, at_most=5),
         Column("frequency_quintile", "int", "5: the fifth with the most visits.", True, at_least=1, at_most=5),
@@ -43,24 +100,28 @@ TABLE = Table(
 )
 
 FIFTHS = range(1, 6)
+TRENDS = ("visits", "spend")
 
 
 def rfm(bills: DataFrame, as_of: Moments, zone: str) -> DataFrame:
     """Recency, frequency and money of each known user as of a moment.
 
-    **Grain**: one row per user with at least one bill up to the moment, and moment; anonymous bills are left out. A **visit** is a
-    local day with a bill that is no return: several bills of a day are one visit, one of 0 (a full coupon) is one too.
+    **Grain**: one row per user with at least one bill up to the moment, and moment; anonymous bills are left out. A
+    **visit** is a local day with a bill that is no return: several bills of a day are one visit, one of 0 (a full
+    coupon) is one too.
 
     **Columns**: ``recency_days`` and ``tenure_days`` count local days to the day of the moment, from the last visit and
     from the first bill; ``visits_28d`` and the like look at so many days, the moment's own included. Money is in the
     customer's currency: ``spend_*`` are net of returns, ``repeat_visit_spend_avg`` is what was paid a visit after the
-    first, returns left aside (the input of the Gamma-Gamma model of spend).
+    first, returns left aside (the input of the Gamma-Gamma model of spend). **Trends** hold the last 91 days (r)
+    against the 91 before (p), ``100 (r - p) / p``: -50 for half as much.
 
     **Quintiles** are by rank, 5 is best, and equal users get equal quintiles: with n users, of whom b are worse and e
     equal (the user included), the quintile is ``floor(5 (b + e/2) / n) + 1``. Where most users are equal, as
     one-time buyers are, they all get the quintile of their middle, and some quintiles are empty.
 
     **Missing**: a user who only ever brought back has no recency and no average, and is last in the recency quintiles.
+    There is no trend where the 91 days before have no visit, or no more paid than brought back.
 
     Reference: J. R. Bult, T. Wansbeek, "Optimal Selection for Direct Mail", Marketing Science 14 (1995).
     """
@@ -72,7 +133,9 @@ def rfm(bills: DataFrame, as_of: Moments, zone: str) -> DataFrame:
         .withColumn("frequency_quintile", _quintile(F.col("visits").asc()))
         .withColumn("monetary_quintile", _quintile(F.col("spend_total").asc()))
     )
-    money = ("spend_total", "spend_91d", "spend_364d")
+    trends = {f"{name}_trend_pct": change_pct(F.col(f"{name}_91d"), F.col(f"{name}_prior_91d")) for name in TRENDS}
+    frame = frame.withColumns(trends)
+    money = ("spend_total", "spend_91d", "spend_364d", "spend_prior_91d")
     frame = frame.withColumns({name: F.col(name).cast("double") for name in money})
     per_visit = F.when(F.col("visits") > 0, F.col("spend_total") / F.col("visits"))
     return frame.withColumn("spend_avg", per_visit).select(*TABLE.names)
@@ -84,8 +147,8 @@ def _figures(days: DataFrame) -> DataFrame:
     visited, net, spend = F.col("visited_on"), F.col("net"), F.col("spend")
     nothing = F.lit(0).cast("decimal(18,4)")
 
-    def within(day: str, length: int) -> Expression:
-        return F.datediff(F.col("today"), F.col(day)) < length
+    def before(day: str) -> Expression:
+        return within(day, 2 * QUARTER_DAYS) & ~within(day, QUARTER_DAYS)
 
     today = F.col("today")
     grouped = days.groupBy("as_of", "today", "user_id").agg(
@@ -95,8 +158,10 @@ def _figures(days: DataFrame) -> DataFrame:
         F.count(visited).cast("int").alias("visits"),
         F.sum("bills").cast("int").alias("bills"),
         *(F.count(F.when(within("visited_on", n), 1)).cast("int").alias(f"visits_{n}d") for n in (28, 91, 364)),
+        F.count(F.when(before("visited_on"), 1)).cast("int").alias("visits_prior_91d"),
         F.sum(net).alias("spend_total"),
         *(F.sum(F.when(within("billed_on", n), net).otherwise(nothing)).alias(f"spend_{n}d") for n in (91, 364)),
+        F.sum(F.when(before("billed_on"), net).otherwise(nothing)).alias("spend_prior_91d"),
         # A struct's least value would be simpler, but the engines disagree on where null goes in one.
         (F.sum(spend) - F.min_by(spend, visited)).cast("double").alias("repeat_spend"),
     )

@@ -23,6 +23,35 @@ TABLE = Table(
         Column("gap_days_recent_avg", "double", "Average of the last three gaps.", at_least=1, unit="days"),
         Column("gap_change_pct", "double", "How much longer the last three gaps are than all.", unit="%"),
         Column("overdue_ratio", "double", "Days since the last visit, in average gaps.", at_least=0),
+        Column("gap_days_median", "double", "Median of the days between visits.", at_least=1, unit="days"),
+        Column(
+            "gap_days_cv",
+            "double",
+            "Coefficient of variation of the gaps: 0 for a clock, about 1 for visits at random.",
+            at_least=0,
+            formula="gap_days_std / gap_days_avg",
+        ),
+        Column(
+            "regularity",
+            "double",
+            "How regular the visits are: 1 for a clock, towards 0 for visits in bursts.",
+            above=0,
+            at_most=1,
+            formula="1 / (1 + gap_days_cv)",
+        ),
+        Column(
+            "next_visit_in_days",
+            "double",
+            "Days until the next visit is due; below 0 for a user who is late.",
+            unit="days",
+            formula="gap_days_avg - days since the last visit",
+        ),
+        Column(
+            "next_visit_on",
+            "date",
+            "The day on which the next visit is due.",
+            formula="last visit + gap_days_avg, rounded to a day",
+        ),
     ),
     key=("user_id", "as_of"),
 )
@@ -38,9 +67,10 @@ def rhythm(bills: DataFrame, as_of: Moments, zone: str) -> DataFrame:
 
     **Columns**: ``gap_days_avg`` g, the sample deviation ``gap_days_std``, ``gap_days_last``; ``gap_days_recent_avg`` r
     over the last three gaps (fewer where there are fewer); ``gap_change_pct`` = 100 (r - g) / g, above 0 for a user who
-    slows down; ``overdue_ratio`` = days since the last visit / g, above 1 for a user who is late.
+    slows down; ``overdue_ratio`` = days since the last visit / g, above 1 for a user who is late. The next visit is
+    **due** g days after the last one, ``next_visit_on``, which lies in the past for a user who is late.
 
-    **Missing**: all null before the second visit, the deviation before the third.
+    **Missing**: all null before the second visit, the deviation and what is made of it before the third.
     """
     from pyspark.sql import Window
     from pyspark.sql import functions as F
@@ -57,7 +87,9 @@ def rhythm(bills: DataFrame, as_of: Moments, zone: str) -> DataFrame:
         F.max(F.when(F.col("latest") == 1, F.col("gap"))).cast("double").alias("gap_days_last"),
         F.sum(recent).alias("recent_total"),
         F.count(recent).alias("recent_gaps"),
+        F.median("gap").cast("double").alias("gap_days_median"),
         F.datediff(F.col("today"), F.max("visited_on")).alias("recency_days"),
+        F.max("visited_on").alias("last_on"),
     )
     return _ratios(sums).select(*TABLE.names)
 
@@ -71,6 +103,8 @@ def _ratios(sums: DataFrame) -> DataFrame:
     average = total / F.nullif(gaps, nothing)
     recent = F.col("recent_total") / F.nullif("recent_gaps", nothing)
     variance = (gaps * squares - total * total) / F.nullif(gaps * (gaps - 1), nothing)
+    cv = F.sqrt(variance) / average
+    days_due = F.floor(average + F.lit(0.5)).cast("int")
     return sums.select(
         "*",
         average.alias("gap_days_avg"),
@@ -78,6 +112,10 @@ def _ratios(sums: DataFrame) -> DataFrame:
         recent.alias("gap_days_recent_avg"),
         ((recent - average) / average * 100).alias("gap_change_pct"),
         (F.col("recency_days") / average).alias("overdue_ratio"),
+        cv.alias("gap_days_cv"),
+        (1 / (1 + cv)).alias("regularity"),
+        (average - F.col("recency_days")).alias("next_visit_in_days"),
+        F.date_add("last_on", days_due).alias("next_visit_on"),
     )
 
 

@@ -1,11 +1,13 @@
 """``customer_tables``: every table of a customer as one multi-asset that can be subset, the way dbt assets do it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import dagster as dg
 
+from capflow_assets.contract import Column
+from capflow_assets.graph import catalogue, catalogue_page
 from capflow_assets.graph.cohort import Outcome, run_cohort
 from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.engine import Engine
@@ -16,6 +18,7 @@ from capflow_assets.graph.partitions import CUSTOMERS, TABLES_COHORT
 from capflow_assets.graph.plots import markdown, png
 from capflow_assets.graph.runner import TableResult, TableRunner
 from capflow_assets.graph.stages import Stages, TableSpec
+from capflow_assets.graph.wording import number, short
 
 OWNER = "team:data"
 
@@ -47,7 +50,7 @@ def customer_tables(stages: Stages, deploy: Callable[[Engine], Deployment]) -> d
             declared = deployment.customer(name)
             runner = TableRunner(
                 lake=deployment.lake,
-                stages=stages.of_customer(declared.tables, declared.models),
+                stages=stages.of_customer(declared.tables, declared.models, declared.features),
                 sources=deployment.sources,
                 customer=declared,
                 selected=selected,
@@ -56,8 +59,12 @@ def customer_tables(stages: Stages, deploy: Callable[[Engine], Deployment]) -> d
                 full=config.full,
                 key=partial(customer_key, deployment.home, name),
             )
+            is_news = False
             for result in runner.run():
+                is_news = is_news or bool(result.features)
                 yield _outcome(deployment, name, result)
+            if is_news:
+                catalogue_page.write_page(deployment.lake, declared)
 
         yield from run_cohort(context, context.partition_keys, work)
 
@@ -79,6 +86,12 @@ def table_asset(stages: Stages, spec: TableSpec) -> dg.AssetSpec:
     )
 
 
+def _words(column: Column) -> str:
+    formula = f" = {column.formula}" if column.formula else ""
+    also = ", ".join(each for each in (column.unit, column.window) if each)
+    return f"{column.description}{formula}" + (f" ({also})" if also else "")
+
+
 def column_schema(spec: TableSpec) -> dg.TableSchema:
     """The declared columns, with units and rules, as Dagster shows them."""
     return dg.TableSchema(
@@ -86,12 +99,32 @@ def column_schema(spec: TableSpec) -> dg.TableSchema:
             dg.TableColumn(
                 name=column.name,
                 type=column.type,
-                description=column.description + (f" ({column.unit})" if column.unit else ""),
+                description=_words(column),
                 constraints=dg.TableColumnConstraints(nullable=not column.required),
             )
             for column in spec.table.columns
         ]
     )
+
+
+def feature_schema(features: Sequence[Mapping[str, Any]]) -> dg.TableSchema:
+    """The columns of a feature table as they turned out: how each is made, filled and spread, and who learns of it."""
+
+    def words(row: Mapping[str, Any]) -> str:
+        is_spread = row["median"] is not None
+        spread = ", ".join(f"{name} {short(row[name])}" for name in ("p05", "median", "p95")) if is_spread else ""
+        parts = [
+            row["description"],
+            f"= {row['formula']}" if row["formula"] else "",
+            f"unit: {row['unit']}" if row["unit"] else "",
+            f"window: {row['window']}",
+            f"filled: {number(row['fill_pct'], '%')}",
+            spread,
+            f"models: {row['models']}" if row["models"] else "",
+        ]
+        return "; ".join(part for part in parts if part)
+
+    return dg.TableSchema([dg.TableColumn(row["feature"], row["type"], words(row)) for row in features])
 
 
 def check_specs(stages: Stages) -> Iterator[dg.AssetCheckSpec]:
@@ -132,6 +165,9 @@ def table_metadata(deployment: Deployment, customer: str, result: TableResult) -
         metadata["as_of"] = result.as_of.isoformat()
     if result.how:
         metadata["landed"] = result.how
+    if result.features:
+        metadata["dagster/column_schema"] = feature_schema(result.features)
+        metadata["catalogue"] = deployment.lake.path(customer, catalogue.KEY)
     if result.counts:
         metadata["counts"] = dg.MetadataValue.json(dict(result.counts))
     if result.key in PAGE_TABLES and all(deployment.lake.exists(customer, table) for table in PAGE_TABLES):

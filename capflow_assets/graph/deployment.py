@@ -38,7 +38,9 @@ class Deployment:
     def read(self, file: Path) -> Customer:
         """A customer's TOML, checked against the tables, sources and models that there are, and against this home."""
         tables = {spec.name: spec.table for spec in self.stages.tables.values() if spec.stage == "raw"}
-        customer = read_customer(file, tables, self.sources, list(self.stages.models), declared_checks(self.stages))
+        features = {spec.name: spec.params for spec in self.stages.tables.values() if spec.params is not None}
+        checks = declared_checks(self.stages)
+        customer = read_customer(file, tables, self.sources, list(self.stages.models), checks, features)
         own = (self.home.lake, str(self.home.dagster), str(self.home.root / "mlflow.db"))
         refuse_own_places(customer, str(file), own)
         return customer

@@ -10,11 +10,15 @@ from typing import Any
 
 import dagster as dg
 
+STACK_BYTES = str(16 << 20)
+
 
 @cache
 def sail_server() -> Any:
     """Sail's Spark Connect server in this process, started once and kept as long as the process lives."""
     os.environ.setdefault("RUST_LOG", "error")
+    # Python that runs inside the engine (scikit-learn on 90,000 texts) overflows the 2 MB that its threads have.
+    os.environ.setdefault("RUST_MIN_STACK", STACK_BYTES)
     from pysail.spark import SparkConnectServer
 
     server = SparkConnectServer("127.0.0.1", 0)

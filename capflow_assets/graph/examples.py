@@ -1,8 +1,8 @@
 """Examples of a model: the features of a customer's users as of past moments, and what they did afterwards.
 
-Each moment sees only rows up to itself: inputs are cut before a feature function is called, and a function that is asked
-for several moments at once hands every row only to those that know it. Labels look at the horizon after the moment and
-nowhere else. Whatever the number of moments, the rows are read once.
+Each moment sees only rows up to itself: inputs are cut before a feature function is called, and a function that is
+asked for several moments at once hands every row only to those that know it. Labels look at the horizon after the
+moment and nowhere else. Whatever the number of moments, the rows are read once.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import reduce
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.contract import Window
 from capflow_assets.customers import Customer
+from capflow_assets.graph.calls import call, cut
 from capflow_assets.graph.lake import Lake
-from capflow_assets.graph.runner import call, cut
 from capflow_assets.graph.stages import AS_OF, Input, ModelSpec, Stages, TableSpec
 from capflow_assets.learning.outcomes import MOMENT
 
@@ -86,7 +87,7 @@ class Examples:
         from pyspark.sql import functions as F
 
         ordered = sorted(windows, key=lambda window: window.start)
-        overlap = any(one.end > other.start for one, other in zip(ordered, ordered[1:], strict=False))
+        overlap = any(one.end > other.start for one, other in pairwise(ordered))
         times = {source.table: self.stages.tables[source.table].table.time for source in self.spec.labels}
         if overlap or None in times.values() or {"start", "end"} != set(self.spec.injected):
             return None

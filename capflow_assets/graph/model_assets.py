@@ -65,7 +65,8 @@ def live(
 ) -> Iterator[Outcome]:
     """Train, score and watch one model of one customer, as far as selected."""
     declared = deployment.customer(customer)
-    examples = Examples(deployment.lake, deployment.stages, declared, spec)
+    stages = deployment.stages.of_customer(declared.tables, declared.models, declared.features)
+    examples = Examples(deployment.lake, stages, declared, spec)
     absent = sorted(set(spec.model.needs.tables) & set(deployment.stages.absent(declared.tables)))
     if absent:
         reason = f"not ready: needs {', '.join(absent)}, which {customer} does not have"

@@ -18,24 +18,25 @@ from capflow_assets.checks_settings import Chosen, resting, severe
 from capflow_assets.contract import Finding
 from capflow_assets.customers import Customer
 from capflow_assets.errors import CapflowError, SourceError, TableError
+from capflow_assets.graph import catalogue
+from capflow_assets.graph.advancing import Advancing, carried_on
+from capflow_assets.graph.calls import call, cut
 from capflow_assets.graph.checking import choice, landing_findings, schema_finding
 from capflow_assets.graph.lake import Lake
 from capflow_assets.graph.landing import Judgement, land
 from capflow_assets.graph.moments import as_of_moment, parse_moment
-from capflow_assets.graph.stages import CheckSpec, Input, Stages, Status, TableSpec
+from capflow_assets.graph.stages import BILLS, CheckSpec, Input, Stages, Status, TableSpec
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-
-# The newest bill is the newest that is known of a customer.
-BILLS = "clean/bills"
 
 
 @dataclass(frozen=True, slots=True)
 class TableResult:
     """What became of one table of one customer.
 
-    ``counts`` are rows by reason (removed, flagged, rejected). ``how`` says what a raw table was landed of.
+    ``counts`` are rows by reason (removed, flagged, rejected). ``how`` says what a raw table was landed of, or that
+    nothing has changed. ``features`` are the catalogue's rows about it.
     """
 
     key: str
@@ -52,6 +53,7 @@ class TableResult:
     plot: bytes | None = None
     error: Exception | None = None
     how: str = ""
+    features: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass
@@ -70,6 +72,10 @@ class TableRunner:
     _failed: dict[str, str] = field(default_factory=dict)
     _moment: datetime | None = None
 
+    def __post_init__(self) -> None:
+        self._advancing = Advancing(self.lake, self.stages, self.customer)
+        self._catalogued: list[dict[str, Any]] = []
+
     def run(self) -> Iterator[TableResult]:
         """One result for each selected table, in the order the data flows."""
         absent = self.stages.absent(self.customer.tables)
@@ -81,6 +87,7 @@ class TableRunner:
             if result.status in ("failed", "blocked"):
                 self._failed[key] = result.reason
             yield replace(result, seconds=time.perf_counter() - began)
+        catalogue.keep(self.lake, self.customer.name, self._catalogued)
 
     def _one(self, spec: TableSpec, absent: Mapping[str, str]) -> TableResult:
         if spec.key in absent:
@@ -136,13 +143,24 @@ class TableRunner:
 
     def _derived(self, spec: TableSpec, absent: Mapping[str, str]) -> TableResult:
         moment = self.moment() if spec.cut else None
-        frame = call(spec, self._inputs(spec.inputs, absent, moment), self._values(moment))
-        if "removed_because" not in frame.columns:
+        since = self._advancing.since(spec, moment) if moment and not self.full else None
+        if since is not None and since == moment:
+            return self._unchanged(spec, absent, moment)
+        if since is not None:
+            tables, values = self.stages.tables, self._values(moment)
+            frame = carried_on(spec, self.lake, self.customer.name, tables, since, values)
+        else:
+            frame = call(spec, self._inputs(spec.inputs, absent, moment), self._values(moment))
+        is_cleaned = "removed_because" in frame.columns
+        if not (is_cleaned or spec.stage == "features"):
             return self._finish(spec, frame, {}, absent, moment)
-        # Cleaning sorts and ranks all rows; that is done once, and the rest reads the outcome.
+        # Cleaning ranks all rows, and features sum them up; that is done once, and the rest reads the outcome.
+        began = time.perf_counter()
         with self.lake.staged(frame, self.customer.name, spec.key) as staged:
-            kept, counts = self._set_aside(spec, staged)
-            return self._finish(spec, kept, counts, absent, moment)
+            computing = time.perf_counter() - began
+            kept, counts = self._set_aside(spec, staged) if is_cleaned else (staged, {})
+            result = self._finish(spec, kept, counts, absent, moment)
+        return replace(result, compute_seconds=result.compute_seconds + computing)
 
     def _set_aside(self, spec: TableSpec, frame: DataFrame) -> tuple[DataFrame, dict[str, int]]:
         """Keep the rows that cleaning removes in a table of their own, and count them by reason."""
@@ -172,8 +190,21 @@ class TableRunner:
         began = time.perf_counter()
         version = self.lake.write(frame, name, spec.key)
         computed = time.perf_counter() - began
-        done = self._done(spec, version, counts, absent, moment)
+        if moment is not None:
+            self._advancing.remember(spec, moment)
+        told = catalogue.described(self.lake, self.stages, name, spec) if spec.is_catalogued else []
+        self._catalogued += told
+        done = replace(self._done(spec, version, counts, absent, moment), features=tuple(told))
         return replace(done, compute_seconds=computed, findings=((spec.key, schema), *gates, *done.findings))
+
+    def _unchanged(self, spec: TableSpec, absent: Mapping[str, str], moment: datetime) -> TableResult:
+        """The table that lies in the lake already: of this moment, and made of the very same rows."""
+        version = self.lake.version(self.customer.name, spec.key)
+        assert version is not None  # noqa: S101  (its identity was just compared)
+        stored = self.lake.table(self.customer.name, spec.key)
+        schema = schema_finding(self.stages, self.customer, spec.key, stored, spec.table)
+        done = self._done(spec, version, {}, absent, moment)
+        return replace(done, findings=((spec.key, schema), *done.findings), how="nothing has changed")
 
     def _done(
         self,
@@ -283,29 +314,6 @@ class TableRunner:
 
     def _bills(self) -> DataFrame:
         return self.lake.table(self.customer.name, BILLS)
-
-
-def call(
-    spec: TableSpec | CheckSpec,
-    frames: Mapping[str, Any],
-    values: Mapping[str, Any],
-    thresholds: Mapping[str, float] | None = None,
-) -> Any:
-    """A table's or check's function on its inputs and those injected values that it asks for."""
-    function = spec.function
-    if function is None:
-        raise CapflowError(f"{spec.name} has no function")
-    return function(**frames, **{name: values[name] for name in spec.injected}, **(thresholds or {}))
-
-
-def cut(frame: DataFrame, spec: TableSpec, moment: datetime) -> DataFrame:
-    """Only what was true at the moment: rows later than it do not exist; rows without a time always did."""
-    from pyspark.sql import functions as F
-
-    if spec.table.time is None:
-        return frame
-    time_column = F.col(spec.table.time)
-    return frame.filter(time_column.isNull() | (time_column <= F.lit(moment)))
 
 
 def refusal(key: str, shut: list[Finding]) -> str:

@@ -16,7 +16,7 @@ import inspect
 import pkgutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from capflow_assets.checks_settings import thresholds_of
 from capflow_assets.contract import Asked, Model, Params, Table
 from capflow_assets.errors import GraphError, NotFoundError
+from capflow_assets.graph.binding import bind_needs, bind_params, params_of
 from capflow_assets.learning.measures import MEASURES
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 STAGES = ("raw", "clean", "validation", "features")
 INJECTED = frozenset({"as_of", "zone", "currency"})
 CUT_STAGES = frozenset({"validation", "features"})
+# The newest bill is the newest that is known of a customer.
+BILLS = "clean/bills"
 NEEDS = "needs"
 PARAMS = "params"
 AS_OF = "as_of"
@@ -80,6 +83,11 @@ class TableSpec:
     def cut(self) -> bool:
         """Whether the runner cuts this table's inputs at the as-of moment."""
         return self.stage in CUT_STAGES
+
+    @property
+    def is_catalogued(self) -> bool:
+        """Whether its columns are features that the catalogue tells of."""
+        return self.stage == "features" and not self.table.intermediate
 
     @property
     def takes_moments(self) -> bool:
@@ -136,8 +144,13 @@ class Stages:
 
     @cached_property
     def order(self) -> tuple[str, ...]:
-        """Table names such that every table comes after those it is made of."""
+        """Table names such that every table comes after those it is made of, and after the newest bill is known.
+
+        The newest bill is the as-of moment of what is cut at it, of whatever tables that is made.
+        """
         edges = {key: sorted(source.table for source in spec.inputs) for key, spec in self.tables.items()}
+        if BILLS in self.tables:
+            edges = {key: [*found, BILLS] if self.tables[key].cut else found for key, found in edges.items()}
         try:
             return tuple(TopologicalSorter(edges).static_order())
         except CycleError as error:
@@ -168,14 +181,15 @@ class Stages:
         """
         absent = self.absent(declared)
         asked = {
-            name: spec.asked(_params(spec.model, params.get(name, {})), absent) for name, spec in self.models.items()
+            name: spec.asked(params_of(spec.model, params.get(name, {})), absent) for name, spec in self.models.items()
         }
         return replace(self, tables=bind_params(bind_needs(self.tables, asked), features or {}))
 
     def absent(self, declared: Iterable[str]) -> dict[str, str]:
         """The tables that a customer with the ``declared`` raw tables cannot have, each with the reason.
 
-        A table is absent where a required input is, or where all of its inputs are optional and none is there.
+        A table is absent where a required input is, or where all of its inputs are optional and none is there; and
+        features are where there are no bills.
         """
         given = set(declared)
         reasons: dict[str, str] = {}
@@ -187,6 +201,8 @@ class Stages:
                 continue
             missing = [source.table for source in spec.inputs if source.table in reasons]
             required = [source.table for source in spec.inputs if not source.optional and source.table in reasons]
+            if spec.stage == "features" and BILLS in reasons:
+                required = [BILLS]  # what is known of users, items and all else is known as of a bill
             if required or (missing and len(missing) == len(spec.inputs)):
                 reasons[key] = f"it is made of {', '.join(required or missing)}, which the customer does not have"
         return reasons
@@ -209,37 +225,6 @@ def read_stages(packages: Mapping[str, ModuleType]) -> Stages:
     stages = Stages(tables=bound, checks=tuple(checks), models=models)
     assert stages.order  # noqa: S101  (computing it refuses cycles at load)
     return stages
-
-
-def bind_needs(tables: Mapping[str, TableSpec], asked: Mapping[str, Asked]) -> dict[str, TableSpec]:
-    """The same tables; those that ask for the models' needs get them, in place of any that they had before."""
-    return {
-        key: replace(spec, function=partial(spec.function, needs=asked)) if spec.function and spec.asks_needs else spec
-        for key, spec in tables.items()
-    }
-
-
-def bind_params(tables: Mapping[str, TableSpec], given: Mapping[str, Mapping[str, Any]]) -> dict[str, TableSpec]:
-    """The same tables; those for which something is set get it."""
-
-    def bound(spec: TableSpec) -> TableSpec:
-        if spec.params is None or spec.name not in given or spec.stage != "features":
-            return spec
-        chosen = spec.params(**given[spec.name])
-        both = (function and partial(function, params=chosen) for function in (spec.function, spec.advanced))
-        function, advanced = both
-        return replace(spec, function=function, advanced=advanced)
-
-    return {key: bound(spec) for key, spec in tables.items()}
-
-
-def _params(model: Model, given: Mapping[str, Any]) -> Params:
-    from pydantic import ValidationError
-
-    try:
-        return model.params(**given)
-    except ValidationError:
-        return model.params.model_validate({})
 
 
 def _modules(package: ModuleType) -> Iterator[tuple[str, ModuleType]]:

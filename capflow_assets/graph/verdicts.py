@@ -14,7 +14,8 @@ from zoneinfo import ZoneInfo
 
 from capflow_assets.contract import Asked, Verdict
 from capflow_assets.errors import CapflowError
-from capflow_assets.graph.runner import BILLS, cut
+from capflow_assets.graph.calls import cut
+from capflow_assets.graph.stages import BILLS
 from capflow_assets.learning.measures import MEASURES
 from capflow_assets.learning.readiness import LATE_FEED_DAYS, feed, judge, verdict
 

@@ -112,3 +112,31 @@ def test_the_picture_counts_every_user(spark: SparkSession) -> None:
     assert sum(int(text) for text in cells.values()) == 4
     # Dan and bea came once each, so their frequency is the middle of the two in four: 3.
     assert [cells[place] for place in ((1, 1), (2, 3), (5, 3), (4, 5))] == ["1"] * 4
+
+
+def test_trends_hold_the_last_91_days_against_the_91_before(spark: SparkSession) -> None:
+    """30 June back 90 days is 1 April; 91 days are 31 March, 181 days 1 January, and 182 days are outside."""
+    rows = [bill("up", day, 2.0) for day in ("2024-04-01", "2024-06-30", "2024-06-29", "2024-03-31")]
+    rows += [bill("down", "2024-01-01", 8.0), bill("down", "2024-03-31", 8.0), bill("down", "2024-06-01", 4.0)]
+    rows += [bill("gone", "2024-03-01", 5.0), bill("new", "2024-06-01", 5.0), bill("new", "2023-12-31", 5.0)]
+    made = rfm(bills_of(spark, rows), AS_OF, ZONE)
+    names = ("user_id", "visits_prior_91d", "visits_trend_pct", "spend_prior_91d", "spend_trend_pct")
+    assert rows_of(made, *names) == [
+        ("down", 2, -50.0, 16.0, -75.0),
+        ("gone", 1, -100.0, 5.0, -100.0),
+        ("new", 0, None, 0.0, None),
+        ("up", 1, 200.0, 2.0, 200.0),
+    ]
+
+
+def test_no_trend_of_money_where_more_was_brought_back(spark: SparkSession) -> None:
+    rows = [bill("ana", "2024-03-01", 2.0), bill("ana", "2024-03-02", -3.0), bill("ana", "2024-06-01", 5.0)]
+    made = rfm(bills_of(spark, rows), AS_OF, ZONE)
+    assert rows_of(made, "spend_prior_91d", "spend_trend_pct", "visits_trend_pct") == [(-1.0, None, 0.0)]
+
+
+def test_several_moments_are_each_alone(spark: SparkSession) -> None:
+    frame = bills_of(spark, [*SHOPPERS, *FUTURE])
+    moments = [AS_OF, datetime(2024, 6, 3, 10, 30, tzinfo=UTC), datetime(2024, 7, 3, tzinfo=UTC)]
+    alone = [row for moment in moments for row in rows_of(rfm(frame, moment, ZONE))]
+    assert rows_of(rfm(frame, moments, ZONE)) == sorted(alone, key=repr)

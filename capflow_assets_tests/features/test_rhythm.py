@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -85,3 +86,38 @@ def test_the_picture_counts_the_overdue(spark: SparkSession) -> None:
     assert axes.get_title() == "1 of 2 users with a rhythm are overdue"
     # Ana is 19 days after a gap of 10: 1.9, the bar from 1.75. Bea is 2 days after one of 27: 0.07, the first bar.
     assert sorted(bar.get_x() for bar in axes.patches if bar.get_height() == 1) == [0.0, 1.75]
+
+
+def test_spread_regularity_and_the_next_visit(spark: SparkSession) -> None:
+    """Gaps of 2 and 4 days: average 3, deviation sqrt(2). The visit due on the 23rd is 7 days late on the 30th."""
+    days = ("2024-06-14", "2024-06-16", "2024-06-20")
+    made = rhythm(bills_of(spark, [bill("ana", day, 1.0) for day in days]), AS_OF, ZONE)
+    cv = pytest.approx(2**0.5 / 3)
+    names = ("gap_days_median", "gap_days_cv", "regularity", "next_visit_in_days", "next_visit_on")
+    assert rows_of(made, *names) == [(3.0, cv, pytest.approx(1 / (1 + 2**0.5 / 3)), -7.0, date(2024, 6, 23))]
+
+
+def test_a_clock_is_wholly_regular(spark: SparkSession) -> None:
+    days = ("2024-06-14", "2024-06-21", "2024-06-28")
+    made = rhythm(bills_of(spark, [bill("ana", day, 1.0) for day in days]), AS_OF, ZONE)
+    names = ("gap_days_cv", "regularity", "next_visit_in_days", "next_visit_on")
+    assert rows_of(made, *names) == [(0.0, 1.0, 5.0, date(2024, 7, 5))]
+
+
+def test_a_half_day_is_rounded_up_and_one_gap_has_no_regularity(spark: SparkSession) -> None:
+    """Gaps of 1 and 2 days: 1.5 days after the 4th is the 6th. One gap of 29 February to 1 March is one day."""
+    rows = [bill("ana", f"2024-06-{day:02}", 1.0) for day in (1, 2, 4)]
+    rows += [bill("bea", "2024-02-29", 1.0), bill("bea", "2024-03-01", 1.0), bill("cem", "2024-06-01", 1.0)]
+    made = rhythm(bills_of(spark, rows), AS_OF, ZONE)
+    assert rows_of(made, "user_id", "gap_days_median", "regularity", "next_visit_on") == [
+        ("ana", 1.5, pytest.approx(1 / (1 + 0.5**0.5 / 1.5)), date(2024, 6, 6)),
+        ("bea", 1.0, None, date(2024, 3, 2)),
+        ("cem", None, None, None),
+    ]
+
+
+def test_several_moments_are_each_alone(spark: SparkSession) -> None:
+    frame = bills_of(spark, [*SHOPPERS, *FUTURE])
+    moments = [AS_OF, datetime(2024, 6, 3, 10, 30, tzinfo=UTC), datetime(2024, 7, 3, tzinfo=UTC)]
+    alone = [row for moment in moments for row in rows_of(rhythm(frame, moment, ZONE))]
+    assert rows_of(rhythm(frame, moments, ZONE)) == sorted(alone, key=repr)

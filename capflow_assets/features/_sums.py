@@ -1,0 +1,134 @@
+"""How the blocks sum, divide and find their users, so that every engine comes to the same bits. No table of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from capflow_assets.features._moments import KNOWN_FROM, Moments, at_each, known
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column as Expression
+    from pyspark.sql import DataFrame
+
+QUARTER_DAYS = 91
+EXACT = "decimal(18,4)"
+
+
+def exact(value: Expression) -> Expression:
+    """Money or a quantity to the fourth decimal: sums of it do not depend on the order of the rows."""
+    return value.cast(EXACT)
+
+
+def ratio(part: Expression, whole: Expression) -> Expression:
+    """Part divided by whole, one division of two doubles; null where the whole is not above 0."""
+    from pyspark.sql import functions as F
+
+    return F.when(whole > 0, part.cast("double") / whole.cast("double"))
+
+
+def as_double(value: Expression) -> Expression:
+    """A long decimal as the nearest double, by its digits: a plain cast rounds twice on one of the engines."""
+    return value.cast("string").cast("double")
+
+
+def concentration(squares: Expression, total: Expression) -> Expression:
+    """Herfindahl index: the sum of the squared shares, at most 1; null where the total is not above 0."""
+    from pyspark.sql import functions as F
+
+    whole = total.cast("double")
+    return F.when(total > 0, F.least(as_double(squares) / (whole * whole), F.lit(1.0)))
+
+
+def change_pct(now: Expression, before: Expression) -> Expression:
+    """How much more now is than before, in per cent; null where before is not above 0."""
+    return ratio(now - before, before) * 100
+
+
+def deviation(count: Expression, total: Expression, squares: Expression, largest: Expression) -> Expression:
+    """The sample standard deviation of values, none below 0, from sums of them; null below two values.
+
+    All are equal where the largest is the average: then it is 0, and not what rounding leaves of it.
+    """
+    from pyspark.sql import functions as F
+
+    n, sum_, square = count.cast("double"), total.cast("double"), as_double(squares)
+    variance = (n * square - sum_ * sum_) / (n * (n - 1))
+    spread = F.sqrt(F.when(variance > 0, variance).otherwise(F.lit(0.0)))
+    equal = largest.cast("decimal(28,4)") * count.cast("decimal(9,0)") == total
+    return F.when(count > 1, F.when(equal, F.lit(0.0)).otherwise(spread))
+
+
+def surprise(part: Expression, whole: Expression) -> Expression:
+    """The term of a share p in an entropy, -p ln p in nats; 0 where p is 0, null where the whole is not above 0.
+
+    The engines' logarithms may differ in the last bit, so it ends at the sixth decimal.
+    """
+    from pyspark.sql import functions as F
+
+    share = ratio(part, whole)
+    term = F.when(share > 0, -share * F.ln(share)).when(share.isNotNull(), F.lit(0.0))
+    return term.cast("decimal(18,6)")
+
+
+def within(day: str, days: int) -> Expression:
+    """Whether a day is one of the last so many, ``today`` among them."""
+    from pyspark.sql import functions as F
+
+    return F.datediff(F.col("today"), F.col(day)) < days
+
+
+def where(condition: Expression, value: Expression) -> Expression:
+    """The sum of a value over the rows of a condition; 0 where there are none."""
+    from pyspark.sql import functions as F
+
+    return F.coalesce(F.sum(F.when(condition, value)), F.lit(0))
+
+
+def local_day(time: str, zone: str) -> Expression:
+    """The calendar day of a timestamp in the customer's zone."""
+    from pyspark.sql import functions as F
+
+    return F.to_date(F.from_utc_timestamp(F.col(time), zone))
+
+
+def identifier(name: str) -> Expression:
+    """An id of a raw table as the clean tables write it: no blanks around it, null where it is empty."""
+    from pyspark.sql import functions as F
+
+    trimmed = F.trim(F.col(name))
+    return F.when(trimmed != "", trimmed)
+
+
+def mark(as_of: Moments) -> tuple[str, ...]:
+    """``known_from`` as a key to sum by, where there are several moments to tell apart.
+
+    With one moment it is the same everywhere, and the embedded engine takes three times as long for it.
+    """
+    return () if isinstance(as_of, datetime) else (KNOWN_FROM,)
+
+
+def summed_at_each(
+    rows: DataFrame, keys: Sequence[str], sums: Sequence[str], as_of: Moments, zone: str, largest: Sequence[str] = ()
+) -> DataFrame:
+    """Rows with ``known_from`` handed to each moment: keys, ``as_of``, ``today``, the ``sums`` and the ``largest``.
+
+    Several moments get the sums of rows with the same keys; one moment gets the rows as they are, as they are about to
+    be summed up anyway. What is made of them must be sums and largest values, over whatever rows.
+    """
+    from pyspark.sql import functions as F
+
+    if isinstance(as_of, datetime):
+        return at_each(rows.select(*keys, *sums, *largest), as_of, zone)
+    totals = (F.sum(name).alias(name) for name in sums)
+    most = (F.max(name).alias(name) for name in largest)
+    return at_each(rows.groupBy(*keys, KNOWN_FROM).agg(*totals, *most), as_of, zone)
+
+
+def known_users(bills: DataFrame, as_of: Moments, zone: str) -> DataFrame:
+    """Each user with a bill that a moment knows, and that moment: ``user_id``, ``as_of``, ``today``."""
+    from pyspark.sql import functions as F
+
+    users = known(bills, "billed_at", as_of).filter(F.col("user_id").isNotNull())
+    return at_each(users.groupBy("user_id").agg(F.min(KNOWN_FROM).alias(KNOWN_FROM)), as_of, zone)

@@ -1,0 +1,45 @@
+"""Give tables what holds for one customer: what its models need, and what it sets for features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from capflow_assets.contract import Asked, Model, Params
+
+if TYPE_CHECKING:
+    from capflow_assets.graph.stages import TableSpec
+
+
+def bind_needs(tables: Mapping[str, TableSpec], asked: Mapping[str, Asked]) -> dict[str, TableSpec]:
+    """The same tables; those that ask for the models' needs get them, in place of any that they had before."""
+    return {
+        key: replace(spec, function=partial(spec.function, needs=asked)) if spec.function and spec.asks_needs else spec
+        for key, spec in tables.items()
+    }
+
+
+def bind_params(tables: Mapping[str, TableSpec], given: Mapping[str, Mapping[str, Any]]) -> dict[str, TableSpec]:
+    """The same tables; those for which something is set get it."""
+
+    def bound(spec: TableSpec) -> TableSpec:
+        if spec.params is None or spec.name not in given or spec.stage != "features":
+            return spec
+        chosen = spec.params(**given[spec.name])
+        both = (function and partial(function, params=chosen) for function in (spec.function, spec.advanced))
+        function, advanced = both
+        return replace(spec, function=function, advanced=advanced)
+
+    return {key: bound(spec) for key, spec in tables.items()}
+
+
+def params_of(model: Model, given: Mapping[str, Any]) -> Params:
+    """A model's parameters with what is given; by themselves where the model refuses what is given."""
+    from pydantic import ValidationError
+
+    try:
+        return model.params(**given)
+    except ValidationError:
+        return model.params.model_validate({})

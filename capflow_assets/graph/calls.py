@@ -1,0 +1,36 @@
+"""Call what a stage file declares: a function on its inputs, which are cut at the as-of moment first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from capflow_assets.errors import CapflowError
+from capflow_assets.graph.stages import CheckSpec, TableSpec
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+
+def call(
+    spec: TableSpec | CheckSpec,
+    frames: Mapping[str, Any],
+    values: Mapping[str, Any],
+    thresholds: Mapping[str, float] | None = None,
+) -> Any:
+    """A table's or check's function on its inputs and those injected values that it asks for."""
+    function = spec.function
+    if function is None:
+        raise CapflowError(f"{spec.name} has no function")
+    return function(**frames, **{name: values[name] for name in spec.injected}, **(thresholds or {}))
+
+
+def cut(frame: DataFrame, spec: TableSpec, moment: datetime) -> DataFrame:
+    """Only what was true at the moment: rows later than it do not exist; rows without a time always did."""
+    from pyspark.sql import functions as F
+
+    if spec.table.time is None:
+        return frame
+    time_column = F.col(spec.table.time)
+    return frame.filter(time_column.isNull() | (time_column <= F.lit(moment)))

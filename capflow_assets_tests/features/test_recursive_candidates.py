@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from capflow_assets.clean.items import TABLE as ITEMS
+from capflow_assets.clean.line_items import TABLE as LINES
+from capflow_assets.features._synthesis import (
+    EVERYTHING,
+    described,
+    feature_of,
+    featuretools_name,
+    path,
+    source_tables,
+    synthesis,
+)
+from capflow_assets.features.recursive_candidates import TABLE, Params, recursive_candidates
+from capflow_assets.raw.stores import TABLE as STORES
+from capflow_assets_tests.engines import frame_of, rows_of
+from capflow_assets_tests.features.shoppers import AS_OF, FUTURE, SHOPPERS, ZONE, bill, bills_of
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+# Ana's bill of 28 June lies in all windows, that of 3 June is the first day of 28, that of 1 April the first of 91.
+BILLS = (
+    bill("ana", "2024-03-31", 4.0) | {"bill_id": "a0", "store_id": "north", "discount": 1.0},
+    bill("ana", "2024-04-01", 20.0) | {"bill_id": "a1", "store_id": "north"},
+    bill("ana", "2024-06-28", 30.0) | {"bill_id": "a2", "store_id": "süd"},
+    bill("bea", "2024-02-29", 7.0) | {"bill_id": "b0"},
+    bill(None, "2024-06-29", 99.0) | {"bill_id": "x0"},
+)
+# By bill: amount, quantity, discount and item of each row.
+ROWS = {
+    "a0": ((4.0, 1.0, 1.0, "tea"),),
+    "a1": ((12.0, 2.0, 0.0, "tea"), (8.0, 1.0, 2.0, "cup")),
+    "a2": ((10.0, 1.0, None, "tea"), (16.0, 4.0, 0.0, "té"), (4.0, 1.0, 0.0, "gone")),
+    "x0": ((99.0, 1.0, 0.0, "tea"),),
+}
+
+
+def lines_of(spark: SparkSession, bills: Any = BILLS, rows: Any = None) -> DataFrame:
+    heads = {row["bill_id"]: row for row in bills}
+    made = [
+        {"bill_id": name, "line_no": number, "item_id": item, "amount": amount, "quantity": quantity}
+        | {"discount": discount, "is_return": amount < 0, "flags": ""}
+        | {key: heads[name][key] for key in ("user_id", "billed_at", "billed_on")}
+        for name, lines in (ROWS if rows is None else rows).items()
+        for number, (amount, quantity, discount, item) in enumerate(lines, 1)
+    ]
+    return frame_of(spark, LINES, made)
+
+
+def items_of(spark: SparkSession) -> DataFrame:
+    rows = [
+        {"item_id": "tea", "category": "drinks", "price": 11.0, "own_brand": True, "flags": ""},
+        {"item_id": "té", "category": "drinks", "price": 5.0, "own_brand": False, "flags": ""},
+        {"item_id": "cup", "category": "ware", "price": 8.0, "flags": ""},
+    ]
+    return frame_of(spark, ITEMS, rows)
+
+
+def stores_of(spark: SparkSession) -> DataFrame:
+    return frame_of(spark, STORES, [{"store_id": "north", "city": "Oslo"}, {"store_id": "süd", "city": "Oslo"}])
+
+
+def world(spark: SparkSession, as_of: Any = AS_OF, **settings: Any) -> DataFrame:
+    frames = (frame_of_bills(spark), lines_of(spark), items_of(spark), stores_of(spark))
+    return recursive_candidates(*frames, as_of=as_of, zone=ZONE, params=Params(**settings))
+
+
+def frame_of_bills(spark: SparkSession) -> DataFrame:
+    return bills_of(spark, BILLS)
+
+
+def of_user(frame: DataFrame, user: str = "ana") -> dict[str, Any]:
+    (row,) = frame.filter(f"user_id = '{user}'").collect()
+    return row.asDict()
+
+
+def test_figures_by_hand(spark: SparkSession) -> None:
+    """Ana's bills of 4, 20 and 30, whose rows are 4 | 12, 8 | 10, 16, 4."""
+    made = of_user(world(spark, depth=3))
+    expected = {
+        "bills_count": 3,
+        "bills_sum_amount": 54.0,
+        "bills_mean_amount": 18.0,
+        # (14^2 + 2^2 + 12^2) / 2 = 172
+        "bills_std_amount": pytest.approx(172**0.5),
+        "bills_last_amount": 30.0,
+        "bills_n_unique_store_id": 2,
+        "bills_n_unique_stores_city": 1,
+        "bills_mean_of_line_items_max_amount": 32 / 3,
+        "bills_max_of_line_items_min_amount": 8.0,
+        "bills_mean_of_line_items_count": 2.0,
+        "bills_std_of_line_items_count": 1.0,
+        # One, two and three items; one, two and one category.
+        "bills_mean_of_line_items_n_unique_item_id": 2.0,
+        "bills_mean_of_line_items_n_unique_items_category": pytest.approx(4 / 3),
+        "line_items_count": 6,
+        "line_items_mean_amount": 9.0,
+        "line_items_max_amount": 16.0,
+        # 4, 6, 8, 10, 4, 4
+        "line_items_mean_unit_price": 6.0,
+        # Known of tea three times and of té; a1's is of its one known row.
+        "line_items_share_true_items_own_brand": 0.75,
+        "bills_mean_of_line_items_share_true_items_own_brand": pytest.approx((1 + 1 + 0.5) / 3),
+        # 1/5, 0, 2/10, unknown, 0, 0
+        "line_items_mean_discount_share": pytest.approx(0.08),
+        "bills_mean_of_line_items_max_discount_share": pytest.approx(0.4 / 3),
+        "bills_max_discount_share": 0.2,
+        "bills_min_hour": 12.0,
+        # Sunday, Monday, Friday.
+        "bills_mean_weekday": pytest.approx(13 / 3),
+        "bills_share_true_is_weekend": pytest.approx(1 / 3),
+    }
+    assert {name: made[name] for name in expected} == expected
+
+
+def test_windows_end_with_their_first_day(spark: SparkSession) -> None:
+    made = of_user(world(spark))
+    names = ("bills_count", "bills_sum_amount", "bills_mean_of_line_items_max_amount", "bills_std_amount")
+    assert [made[f"{name}_91d"] for name in names] == [2, 50.0, 14.0, pytest.approx(50**0.5)]
+    assert [made[f"{name}_28d"] for name in names] == [1, 30.0, 16.0, None]
+
+
+def test_who_has_no_line_items_has_none_and_nothing_else(spark: SparkSession) -> None:
+    made = of_user(world(spark), "bea")
+    assert (made["bills_count"], made["bills_count_91d"], made["bills_sum_amount_91d"]) == (1, 0, 0.0)
+    assert (made["line_items_count"], made["line_items_sum_amount"], made["line_items_mean_amount"]) == (0, 0.0, None)
+    assert (made["bills_mean_of_line_items_count"], made["bills_mean_of_line_items_max_amount"]) == (0.0, None)
+    assert (made["bills_n_unique_store_id"], made["bills_n_unique_store_id_28d"]) == (0, 0)
+
+
+def test_tables_that_are_missing_give_no_columns(spark: SparkSession) -> None:
+    made = recursive_candidates(bills_of(spark, SHOPPERS), as_of=AS_OF, zone=ZONE)
+    assert not [name for name in made.columns if "line_items" in name or "stores" in name]
+    assert rows_of(made, "user_id", "bills_count") == [("ana", 6), ("bea", 2), ("cem", 1), ("dan", 1)]
+    assert made.columns[:2] == list(TABLE.names)
+    assert len(world(spark).columns) == 2 + len(synthesis(2, (91, 28))) > 202
+
+
+def test_no_rows(spark: SparkSession) -> None:
+    assert rows_of(recursive_candidates(bills_of(spark, []), lines_of(spark, rows={}), as_of=AS_OF, zone=ZONE)) == []
+
+
+def test_the_future_changes_nothing(spark: SparkSession) -> None:
+    later = [row | {"bill_id": f"f{number}"} for number, row in enumerate(FUTURE)]
+    rows = ROWS | {row["bill_id"]: ((5.0, 1.0, 0.0, "tea"),) for row in later}
+    bills, lines = bills_of(spark, [*later, *BILLS]), lines_of(spark, [*later, *BILLS], rows)
+    made = recursive_candidates(bills, lines, items_of(spark), stores_of(spark), as_of=AS_OF, zone=ZONE)
+    assert rows_of(made) == rows_of(world(spark))
+
+
+MOMENTS = (datetime(2024, 4, 1, 10, tzinfo=UTC), datetime(2024, 5, 1, tzinfo=UTC), AS_OF)
+
+
+def straddling(spark: SparkSession) -> tuple[DataFrame, DataFrame]:
+    """Ana's bill of 1 April is paid an hour after the first moment but for a row; bea's has all its rows days later."""
+    from pyspark.sql import functions as F
+
+    hour = timedelta(hours=1)
+    rows = ROWS | {"b0": ((7.0, 1.0, 0.0, "cup"),)}
+    lines = lines_of(spark, rows=rows)
+    late = F.when(F.expr("bill_id = 'a1' and line_no = 1"), F.lit(MOMENTS[0] + hour))
+    late = late.when(F.expr("bill_id = 'b0'"), F.lit(MOMENTS[1] + hour))
+    early = [row | ({"billed_at": MOMENTS[0] - hour} if row["bill_id"] == "a1" else {}) for row in BILLS]
+    first = F.when(F.expr("bill_id = 'a1'"), F.lit(MOMENTS[0] - hour))
+    return bills_of(spark, early), lines.withColumn("billed_at", F.coalesce(late, first, "billed_at"))
+
+
+def test_many_moments_are_as_one_by_one(spark: SparkSession) -> None:
+    frames = (*straddling(spark), items_of(spark), stores_of(spark))
+    params = Params(depth=3)
+    together = recursive_candidates(*frames, as_of=MOMENTS, zone=ZONE, params=params)
+    alone = [
+        row
+        for moment in MOMENTS
+        for row in rows_of(recursive_candidates(*frames, as_of=moment, zone=ZONE, params=params))
+    ]
+    assert rows_of(together) == sorted(alone, key=repr)
+    counts = rows_of(together.filter("user_id = 'ana'"), "as_of", "line_items_count", "bills_count")
+    assert [count for _, *count in counts] == [[2, 2], [3, 2], [6, 3]]
+
+
+def test_both_engines_agree(spark: SparkSession, jvm: SparkSession) -> None:
+    def made(session: SparkSession) -> list[tuple[Any, ...]]:
+        frames = (*straddling(session), items_of(session), stores_of(session))
+        return rows_of(recursive_candidates(*frames, as_of=MOMENTS[1:], zone=ZONE, params=Params(depth=3)))
+
+    assert made(spark) == made(jvm)
+
+
+def test_numbers_too_large_are_left_out(spark: SparkSession) -> None:
+    rows = [bill("ana", "2024-06-01", amount) for amount in (1e13, 5.0, float("nan"))]
+    made = of_user(recursive_candidates(bills_of(spark, rows), as_of=AS_OF, zone=ZONE))
+    assert (made["bills_sum_amount"], made["bills_mean_amount"], made["bills_count"]) == (5.0, 5.0, 3)
+
+
+def test_the_hour_is_the_customers(spark: SparkSession) -> None:
+    """On 31 March 2024 clocks in Madrid went from 2 to 3: 01:30 UTC is half past three."""
+    row = bill("ana", "2024-03-31", 1.0) | {"billed_at": datetime(2024, 3, 31, 1, 30, tzinfo=UTC)}
+    assert of_user(recursive_candidates(bills_of(spark, [row]), as_of=AS_OF, zone=ZONE))["bills_mean_hour"] == 3.0
+
+
+def test_names_are_unique_and_safe_and_tell_the_formula() -> None:
+    features = synthesis(3, (364, 91, 28))
+    names = [feature.column for feature in features]
+    assert len(set(names)) == len(names) > 600
+    assert all(re.fullmatch(r"[a-z][a-z0-9_]{0,62}", name) for name in names)
+    assert all(feature_of(feature.column) == feature for feature in features)
+    assert feature_of("user_id") is None
+    assert len({(featuretools_name(feature), feature.window_days) for feature in features}) == len(names)
+
+
+def test_a_feature_tells_how_it_is_made() -> None:
+    feature = feature_of("bills_std_of_line_items_n_unique_items_category_28d")
+    assert feature is not None
+    assert feature.variable.formula == "std(bills.n_unique(line_items.items.category))"
+    assert [step.formula for step in path(feature)][1:] == ["n_unique(line_items.items.category)", "items.category"]
+    assert source_tables(feature) == ("clean/bills", "clean/items", "clean/line_items")
+    assert featuretools_name(feature) == "STD(bills.NUM_UNIQUE(line_items.items.category))"
+    column = described(feature.column)
+    assert column is not None
+    assert (column.type, column.window, column.unit) == ("double", "28 days", None)
+
+
+def test_depth_bounds_the_primitives() -> None:
+    assert {feature.variable.depth for feature in synthesis(1, ())} == {1}
+    assert max(feature.variable.depth for feature in synthesis(3, ())) == 3
+    assert len(synthesis(2, (), EVERYTHING)) >= 200
+    # What the inner aggregation says already is not said again.
+    formulas = {feature.variable.formula for feature in synthesis(3, ())}
+    assert not formulas & {"max(bills.max(line_items.amount))", "sum(bills.sum(line_items.amount))"}
