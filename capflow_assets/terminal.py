@@ -47,7 +47,7 @@ def following(customers: Sequence[str], assets: int) -> Iterator[Callable[[Progr
 
 
 def print_finished(results: Sequence[Finished]) -> None:
-    """One line per customer, and every failure with its reason."""
+    """One line per customer, every failure with its reason, and every check that warns."""
     from rich.console import Console
     from rich.markup import escape
 
@@ -72,6 +72,9 @@ def print_finished(results: Sequence[Finished]) -> None:
         if len(result.failures) > len(roots):
             others = ", ".join(key for key in result.failures if key not in roots)
             console.print(f"  made of these, so not done either: {others}", soft_wrap=True)
+        for one in result.warnings:
+            if one.check != "landed":  # told above, with where the rows are
+                console.print(f"  [yellow]{one.key}[/]: {one.check}: {escape(one.message)}", soft_wrap=True)
 
 
 def print_table(title: str, table: pa.Table, limit: int, counts: Mapping[str, int] | None = None) -> None:

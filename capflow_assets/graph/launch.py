@@ -31,13 +31,23 @@ class Progress:
     metadata: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """What a check of an asset found that stops nothing."""
+
+    key: str
+    check: str
+    message: str
+
+
 @dataclass
 class Finished:
-    """What became of one customer: what was materialized, what failed and why."""
+    """What became of one customer: what was materialized, what failed and why, and what checks warn of."""
 
     customer: str
     done: dict[str, dict[str, Any]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
+    warnings: list[Warned] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
@@ -151,6 +161,14 @@ def _execute(
     for event in result.all_events:
         if event.is_step_failure:
             finished.failures |= _failures(event, keys, finished)
+        if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+            finished.warnings += _warned(event.asset_check_evaluation_data)
+
+
+def _warned(found: Any) -> list[Warned]:
+    if found.passed or found.severity != dg.AssetCheckSeverity.WARN:
+        return []
+    return [Warned("/".join(found.asset_key.path), found.check_name, found.description or "")]
 
 
 def _failures(event: Any, keys: Sequence[str], finished: Finished) -> dict[str, str]:

@@ -136,6 +136,15 @@ def test_rejected_rows_may_be_borne_or_block() -> None:
     assert landing_findings(STAGES, given, "raw/items", [named])[0].severity == "warn"
 
 
+def test_a_run_tells_what_looks_personal_and_nobody_called_so(own: TestHome, tmp_path: Path) -> None:
+    users = pd.read_csv(tmp_path / "files" / "users.csv", dtype=str)
+    users.assign(city=users["user_id"] + "@example.com").to_csv(tmp_path / "files" / "users.csv", index=False)
+    said = own.capflow("run", "acme", "--select", "raw/users")
+    assert said.code == 0
+    assert "raw/users: personal_data: city: 100 % are e-mail" in said.err
+    assert "@example.com" not in said.err
+
+
 # -- checks of validation ----------------------------------------------------------------------------------------------
 
 
@@ -155,7 +164,8 @@ def test_a_check_that_blocks_keeps_the_table_and_what_is_made_of_it(own: TestHom
     assert told.metadata["at_most_share_pct"].value == 10.0  # its vertical's
 
     say(own, "", 'severity = "block"', 'severity = "warn"')
-    own.ok("run", "acme", "--select", "raw,clean")
+    said = own.capflow("run", "acme", "--select", "raw,clean")
+    assert (said.code, said.err.count("clean/line_items: known_items: ")) == (0, 1), said.err
     assert version(own, "clean/line_items") != before["clean/line_items"]
     told = checked(own, "clean/line_items", "known_items")
     assert (told.passed, told.severity) == (False, dg.AssetCheckSeverity.WARN)
