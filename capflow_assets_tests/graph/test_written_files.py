@@ -41,7 +41,7 @@ from capflow_assets.graph.written_files import written
 server = SparkConnectServer("127.0.0.1", 0)
 server.start(background=True)
 spark = SparkSession.builder.remote(f"sc://127.0.0.1:{server.listening_address[1]}").getOrCreate()
-lake = Lake("s3://shop/lake", lambda: spark)
+lake = Lake("s3://written/lake", lambda: spark)
 for number in (1, 2):
     with written(lake, spark.sql(f"select {number}L as n, 'x' as besides"), "acme", "raw/bills") as files:
         files.commit({"n": "bigint"}, "overwrite" if number == 1 else "append")
@@ -152,7 +152,7 @@ def bucket() -> Iterator[dict[str, str]]:
     address = "http://{}:{}".format(*server.get_host_and_port())
     keys = {"aws_access_key_id": "x", "aws_secret_access_key": "y"}
     client = boto3.client("s3", endpoint_url=address, region_name="eu-west-1", **keys)
-    client.create_bucket(Bucket="shop", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    client.create_bucket(Bucket="written", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     yield {
         "AWS_ACCESS_KEY_ID": "x",
         "AWS_SECRET_ACCESS_KEY": "y",

@@ -323,7 +323,7 @@ def bucket() -> Iterator[dict[str, str]]:
     client = boto3.client(
         "s3", endpoint_url=address, region_name="eu-west-1", aws_access_key_id="x", aws_secret_access_key="y"
     )
-    client.create_bucket(Bucket="shop", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    client.create_bucket(Bucket="media", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     for key, content in {
         "in/items/a b.png": PNG,
         "in/voice/u-1.wav": wav(),
@@ -332,7 +332,7 @@ def bucket() -> Iterator[dict[str, str]]:
         "in/list.csv": b"path,item_id\nitems/a b.png,7\n",
         "inside/other.png": PNG,
     }.items():
-        client.put_object(Bucket="shop", Key=key, Body=content)
+        client.put_object(Bucket="media", Key=key, Body=content)
     yield {
         "AWS_ENDPOINT_URL": address,
         "AWS_REGION": "eu-west-1",
@@ -347,21 +347,21 @@ def bucket() -> Iterator[dict[str, str]]:
 def test_a_bucket(spark: Any, bucket: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in bucket.items():
         monkeypatch.setenv(name, value)
-    data = files.read(spark, "s3://shop/in", options(link=r"voice/(?P<user_id>[^.]+)"))
+    data = files.read(spark, "s3://media/in", options(link=r"voice/(?P<user_id>[^.]+)"))
     assert by_path(data, "path", "kind", "size_bytes", "user_id", "_corrupt_record") == {
-        "items/a b.png": ("s3://shop/in/items/a b.png", "image", len(PNG), None, None),
-        "voice/u-1.wav": ("s3://shop/in/voice/u-1.wav", "audio", len(wav()), "u-1", None),
-        "bad.png": ("s3://shop/in/bad.png", "image", 0, None, "is empty"),
-        "list.csv": ("s3://shop/in/list.csv", "text", 29, None, None),
+        "items/a b.png": ("s3://media/in/items/a b.png", "image", len(PNG), None, None),
+        "voice/u-1.wav": ("s3://media/in/voice/u-1.wav", "audio", len(wav()), "u-1", None),
+        "bad.png": ("s3://media/in/bad.png", "image", 0, None, "is empty"),
+        "list.csv": ("s3://media/in/list.csv", "text", 29, None, None),
     }
     assert data.where("modified_at > timestamp'2020-01-01'").count() == 4
-    one = files.read(spark, "s3://shop/in/items/*.png", options())
+    one = files.read(spark, "s3://media/in/items/*.png", options())
     assert by_path(one, "sha256") == {"a b.png": hashlib.sha256(PNG).hexdigest()}
-    assert open_bytes("s3://shop/in", "items/a b.png") == PNG
-    for path in ("../inside/other.png", "s3://shop/inside/other.png", "s3://else/in/a.png"):
+    assert open_bytes("s3://media/in", "items/a b.png") == PNG
+    for path in ("../inside/other.png", "s3://media/inside/other.png", "s3://else/in/a.png"):
         with pytest.raises(SourceError, match="not of this customer's folder"):
-            open_bytes("s3://shop/in", path)
+            open_bytes("s3://media/in", path)
     with pytest.raises(SourceError, match="cannot be read"):
-        open_bytes("s3://shop/in", "none.png")
+        open_bytes("s3://media/in", "none.png")
     with pytest.raises(SourceError, match=r"There are no files|cannot be listed"):
         files.read(spark, "s3://nobody/in", options())

@@ -22,13 +22,13 @@ from capflow_assets.sources import csv, delta, excel, json as json_files, parque
 server = SparkConnectServer("127.0.0.1", 0)
 server.start(background=True)
 spark = SparkSession.builder.remote(f"sc://127.0.0.1:{server.listening_address[1]}").getOrCreate()
-text = csv.read(spark, "s3://shop/in/*.csv", csv.Options()).select("a", "b").collect()
-plain = parquet.read(spark, "s3://shop/plain", parquet.Options()).collect()
-stamps = parquet.read(spark, "s3://shop/stamps.parquet", parquet.Options()).collect()
-row = csv.find_rows("s3://shop/in/a b.csv", csv.Options(), [{"a": "1"}])
-lines = json_files.read(spark, "s3://shop/json", json_files.Options()).collect()
-cells = excel.read(spark, "s3://shop/b.xlsx", excel.Options()).collect()
-table = delta.read(spark, "s3://shop/table", delta.Options()).collect()
+text = csv.read(spark, "s3://tables/in/*.csv", csv.Options()).select("a", "b").collect()
+plain = parquet.read(spark, "s3://tables/plain", parquet.Options()).collect()
+stamps = parquet.read(spark, "s3://tables/stamps.parquet", parquet.Options()).collect()
+row = csv.find_rows("s3://tables/in/a b.csv", csv.Options(), [{"a": "1"}])
+lines = json_files.read(spark, "s3://tables/json", json_files.Options()).collect()
+cells = excel.read(spark, "s3://tables/b.xlsx", excel.Options()).collect()
+table = delta.read(spark, "s3://tables/table", delta.Options()).collect()
 found = [[list(row) for row in rows] for rows in (text, lines, cells, table)]
 print(json.dumps([*found, plain[0][0], str(stamps[0][0]), row]))
 """
@@ -36,7 +36,7 @@ print(json.dumps([*found, plain[0][0], str(stamps[0][0]), row]))
 
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[dict[str, str]]:
-    """The environment that leads to a bucket ``shop`` with a file of each kind and a Delta table."""
+    """The environment that leads to a bucket ``tables`` with a file of each kind and a Delta table."""
     import boto3
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -50,20 +50,20 @@ def bucket() -> Iterator[dict[str, str]]:
     client = boto3.client(
         "s3", endpoint_url=address, region_name="eu-west-1", aws_access_key_id="x", aws_secret_access_key="y"
     )
-    client.create_bucket(Bucket="shop", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-    client.put_object(Bucket="shop", Key="in/a b.csv", Body=b"a,b\n1,2\n")
+    client.create_bucket(Bucket="tables", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    client.put_object(Bucket="tables", Key="in/a b.csv", Body=b"a,b\n1,2\n")
     for key, column in (
         ("plain/1.parquet", pa.array([7])),
         ("stamps.parquet", pa.array([1_500_000_000_000_000_000], pa.timestamp("ns"))),
     ):
         sink = pa.BufferOutputStream()
         pq.write_table(pa.table({"a": column}), sink)
-        client.put_object(Bucket="shop", Key=key, Body=sink.getvalue().to_pybytes())
-    client.put_object(Bucket="shop", Key="json/a b.jsonl", Body=b'{"a": {"b": 1}}\noops\n')
+        client.put_object(Bucket="tables", Key=key, Body=sink.getvalue().to_pybytes())
+    client.put_object(Bucket="tables", Key="json/a b.jsonl", Body=b'{"a": {"b": 1}}\noops\n')
     book = io.BytesIO()
     with xlsxwriter.Workbook(book) as made:
         made.add_worksheet().write_column(0, 0, ["a", 5])
-    client.put_object(Bucket="shop", Key="b.xlsx", Body=book.getvalue())
+    client.put_object(Bucket="tables", Key="b.xlsx", Body=book.getvalue())
     way = {
         "AWS_ENDPOINT_URL": address,
         "AWS_REGION": "eu-west-1",
@@ -72,7 +72,7 @@ def bucket() -> Iterator[dict[str, str]]:
         "AWS_SECRET_ACCESS_KEY": "y",
         "AWS_EC2_METADATA_DISABLED": "true",
     }
-    write_deltalake("s3://shop/table", pa.table({"a": [9]}), storage_options=way)
+    write_deltalake("s3://tables/table", pa.table({"a": [9]}), storage_options=way)
     yield way
     server.stop()
 
@@ -94,7 +94,7 @@ def test_what_is_not_there(bucket: dict[str, str], monkeypatch: pytest.MonkeyPat
     for name, value in bucket.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(SourceError, match="There are no files"):
-        _files.stored_files("s3://shop/nope/*.csv")
+        _files.stored_files("s3://tables/nope/*.csv")
     with pytest.raises(SourceError) as caught:
         _files.stored_files("s3://nobody/bills.csv")
     assert "s3://nobody/bills.csv" in str(caught.value)
