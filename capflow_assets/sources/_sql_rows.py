@@ -221,8 +221,10 @@ def _finished(reading: Reading, arrays: list[pa.Array], complaints: Complaints) 
     import pyarrow as pa
 
     count = len(arrays[0])
-    texts = [complaints.get(place) for place in range(count)] if complaints else [None] * count
-    own = [pa.array(texts, pa.string()), _positions(reading, arrays, count)]
+    told = pa.nulls(count, pa.string())
+    if complaints:
+        told = pa.array([complaints.get(place) for place in range(count)], pa.string())
+    own = [told, _positions(reading, arrays, count)]
     return pa.RecordBatch.from_arrays([*arrays[: len(reading.shown)], *own], schema=reading.schema())
 
 
