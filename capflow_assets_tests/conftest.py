@@ -28,6 +28,7 @@ os.environ.setdefault("RUST_MIN_STACK", STACK_BYTES)
 LONG = ("platform", "spark_workspace", "plain_workspace")
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own hook, which comes before those of a conftest
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that share something dear stay in one process; the others are handed out file by file."""
     for item in items:

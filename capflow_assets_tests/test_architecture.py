@@ -97,3 +97,9 @@ def test_files_stay_readable():
 def test_no_file_has_a_name_that_says_nothing(name):
     assert not list(PACKAGE.rglob(f"{name}.py"))
     assert not [path for path in PACKAGE.rglob(name) if path.is_dir()]
+
+
+def test_tests_that_share_something_dear_stay_in_one_process(request):
+    """Where several processes share the tests, each test's id ends with its group, which hands them out."""
+    if getattr(request.config.option, "loadgroup", False):
+        assert request.node.nodeid.endswith(f"@{Path(__file__)}"), "pytest and pytest-xdist do not fit together"

@@ -35,9 +35,12 @@ query Status($id: String!) {
     ... on PartitionBackfill {
       status
       runs(limit: 100) { runId status assetSelection { path } tags { key value } }
-      assetBackfillData { assetBackfillStatuses { ... on AssetPartitionsStatusCounts {
-        assetKey { path } numPartitionsTargeted numPartitionsMaterialized numPartitionsFailed
-      } } }
+      assetBackfillData { assetBackfillStatuses {
+        ... on AssetPartitionsStatusCounts {
+          assetKey { path } numPartitionsTargeted numPartitionsMaterialized numPartitionsFailed
+        }
+        ... on UnpartitionedAssetStatus { assetKey { path } materialized failed }
+      } }
     }
     ... on PythonError { message }
   }
