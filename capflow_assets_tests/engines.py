@@ -41,13 +41,13 @@ def sail_session() -> Iterator[SparkSession]:
 
 
 @contextmanager
-def jvm_session(folder: Path) -> Iterator[SparkSession]:
+def jvm_session(folder: Path, memory: str = "2g") -> Iterator[SparkSession]:
     """A Spark Connect session on a local JVM, in UTC. ``folder`` takes the Java launcher, the log and scratch files."""
     from pyspark.sql import SparkSession
 
     port = free_port()
     log = folder / "jvm.log"
-    command = spark_submit(folder, connect_settings(folder, port), "--driver-memory", "2g", "--class", SERVER)
+    command = spark_submit(folder, connect_settings(folder, port), "--driver-memory", memory, "--class", SERVER)
     with log.open("w") as sink:
         server = subprocess.Popen([*command, "spark-internal"], env=_environment(folder), stdout=sink, stderr=sink)
     try:

@@ -1,6 +1,6 @@
 """The feature catalogue of a customer: how each feature is made, of what, how it is spread, and who learns from it.
 
-What a feature is comes from its declaration; how it is spread comes from one query over the table. Columns that differ
+What a feature is comes from its declaration; how it is spread comes from the values in the table. Columns that differ
 by customer (the recursive features) are described by the table NAME_columns beside NAME.
 """
 
@@ -16,16 +16,19 @@ from capflow_assets.graph.lake import Lake
 from capflow_assets.graph.stages import AS_OF, Stages, TableSpec
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     import pyarrow as pa
-    from pyspark.sql import Column as Expression
     from pyspark.sql import DataFrame
 
 KEY = "features/catalogue"
-# Percentiles look at about so many rows at most, chosen by a hash of the key; all else at all of them.
-SAMPLED_ROWS = 100_000
-NUMBERS = ("int", "bigint", "double")
+# Of so many values at most the distributions are taken at a time: 400 MB of numbers.
+VALUES_AT_ONCE = 50_000_000
+NUMBERS = ("int", "bigint", "double", "boolean")
 PERCENTILES = {"p05": 0.05, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95}
 TEXTS = ("string", "date")
+FIGURES = ("mean", "std", "min", *PERCENTILES, "max", "zero_pct", "top_value", "top_pct")
+NOTHING: dict[str, Any] = dict.fromkeys(FIGURES)
 SHOWN = ("block", "feature", "description", "unit", "window", "fill_pct", "p05", "median", "p95", "models")
 
 CATALOGUE = Table(
@@ -80,7 +83,7 @@ def described(lake: Lake, stages: Stages, customer: str, spec: TableSpec) -> lis
     """The catalogue's rows about a feature table that was just written."""
     frame = lake.table(customer, spec.key)
     features = list(_features(lake, stages, customer, spec, frame))
-    spread = _spread(frame, spec, features, lake.rows(customer, spec.key))
+    spread = _spread(lake, customer, spec, features, lake.rows(customer, spec.key))
     used = users_of(stages, spec.name)
     shared = {
         "block": spec.name,
@@ -88,7 +91,7 @@ def described(lake: Lake, stages: Stages, customer: str, spec: TableSpec) -> lis
         "owner": spec.table.owner,
         "version": spec.table.version,
         "table_version": lake.version(customer, spec.key),
-        "as_of": spread.pop(AS_OF, None),
+        "as_of": _moment(lake, customer, spec) if AS_OF in frame.columns else None,
     }
     return [
         {
@@ -105,6 +108,13 @@ def described(lake: Lake, stages: Stages, customer: str, spec: TableSpec) -> lis
         }
         for each in features
     ]
+
+
+def _moment(lake: Lake, customer: str, spec: TableSpec) -> datetime | None:
+    import pyarrow.compute as pc
+
+    found: datetime | None = pc.max(lake.arrow(customer, spec.key, columns=[AS_OF])[AS_OF]).as_py()
+    return found
 
 
 def keep(lake: Lake, customer: str, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -182,73 +192,50 @@ def _told_beside(lake: Lake, stages: Stages, customer: str, spec: TableSpec) -> 
     return {row["column"]: row for row in lake.arrow(customer, beside).to_pylist()}
 
 
-def _spread(frame: DataFrame, spec: TableSpec, features: Sequence[Feature], rows: int) -> dict[str, Any]:
-    """The distribution of every feature: one query, and one more for each text."""
-    from pyspark.sql import functions as F
-
-    share = max(1, rows // SAMPLED_ROWS)
-    keys = [F.col(name) for name in spec.table.key]
-    is_sampled = F.pmod(F.xxhash64(*keys), F.lit(share)) == 0 if share > 1 else F.lit(True)
-    asked: list[Expression] = []
-    for place, feature in enumerate(features):
-        asked += [each.alias(f"{place}_{name}") for name, each in _asked(feature, is_sampled).items()]
-    has_moment = AS_OF in frame.columns
-    asked += [F.unix_micros(F.max(AS_OF)).alias(AS_OF)] if has_moment else []
-    found = frame.agg(*asked).collect()[0].asDict() if asked else {}
-    spread: dict[str, Any] = {AS_OF: _moment(found.get(AS_OF))}
-    for place, feature in enumerate(features):
-        own = {name.partition("_")[2]: value for name, value in found.items() if name.startswith(f"{place}_")}
-        spread[feature.name] = {"rows": rows, **_figures(own, rows), **_most_frequent(frame, feature)}
+def _spread(lake: Lake, customer: str, spec: TableSpec, features: Sequence[Feature], rows: int) -> dict[str, Any]:
+    """The distribution of every feature, some columns at a time, so that memory stays bounded by the rows alone."""
+    at_once = max(1, VALUES_AT_ONCE // max(rows, 1))
+    spread: dict[str, Any] = {}
+    for first in range(0, len(features), at_once):
+        some = features[first : first + at_once]
+        table = lake.arrow(customer, spec.key, columns=[feature.name for feature in some])
+        spread |= {each.name: {"rows": rows, **_figures(table[each.name], each)} for each in some}
     return spread
 
 
-def _asked(feature: Feature, is_sampled: Expression) -> dict[str, Expression]:
-    from pyspark.sql import functions as F
+def _figures(column: pa.ChunkedArray, feature: Feature) -> dict[str, Any]:
+    import pyarrow.compute as pc
 
-    value = F.col(f"`{feature.name}`")
+    values = column.drop_null()
     if feature.type.startswith("array"):
-        return {"filled": F.count(F.when(F.size(value) > 0, 1))}
-    if feature.type == "boolean":
-        value = value.cast("int")
-    elif feature.type not in NUMBERS:
-        return {"filled": F.count(value)}
-    number = value.cast("double")
-    sampled = F.percentile(F.when(is_sampled, number), list(PERCENTILES.values()))
+        values = values.filter(pc.greater(pc.list_value_length(values), 0))
+    filled = {"fill_pct": 100 * len(values) / len(column) if len(column) else None}
+    if feature.type in TEXTS and not feature.personal:
+        return NOTHING | filled | _most_frequent(values)
+    return NOTHING | filled | (_of_numbers(values) if feature.type in NUMBERS else {})
+
+
+def _of_numbers(values: pa.ChunkedArray) -> dict[str, float]:
+    import numpy as np
+
+    numbers = values.cast("float64").to_numpy()
+    numbers = numbers[~np.isnan(numbers)]
+    if not numbers.size:
+        return {}
+    percentiles = np.percentile(numbers, [100 * share for share in PERCENTILES.values()])
     return {
-        "filled": F.count(value),
-        "mean": F.avg(number),
-        "std": F.stddev(number),
-        "min": F.min(number),
-        "max": F.max(number),
-        "zeros": F.count(F.when(value == 0, 1)),
-        "percentiles": sampled,
+        "mean": float(numbers.mean()),
+        "std": float(numbers.std(ddof=1)) if numbers.size > 1 else 0.0,
+        "min": float(numbers.min()),
+        "max": float(numbers.max()),
+        "zero_pct": 100 * float((numbers == 0).mean()),
+        **dict(zip(PERCENTILES, map(float, percentiles), strict=True)),
     }
 
 
-def _figures(found: Mapping[str, Any], rows: int) -> dict[str, Any]:
-    filled = int(found.get("filled") or 0)
-    figures = {name: found.get(name) for name in ("mean", "std", "min", "max")}
-    percentiles = found.get("percentiles") or [None] * len(PERCENTILES)
-    figures |= dict(zip(PERCENTILES, percentiles, strict=True))
-    zero = 100 * found["zeros"] / filled if filled and "zeros" in found else None
-    return {"fill_pct": 100 * filled / rows if rows else None, "zero_pct": zero, **figures}
-
-
-def _most_frequent(frame: DataFrame, feature: Feature) -> dict[str, Any]:
-    from pyspark.sql import functions as F
-
-    if feature.type not in TEXTS or feature.personal:
-        return {"top_value": None, "top_pct": None}
-    value = F.col(f"`{feature.name}`").cast("string").alias("value")
-    counted = frame.select(value).filter("value is not null").groupBy("value").agg(F.count(F.lit(1)).alias("n"))
-    first = counted.orderBy(F.col("n").desc(), "value").limit(1).collect()
-    if not first:
-        return {"top_value": None, "top_pct": None}
-    filled = frame.filter(F.col(f"`{feature.name}`").isNotNull()).count()
-    return {"top_value": first[0]["value"], "top_pct": 100 * first[0]["n"] / filled}
-
-
-def _moment(micros: int | None) -> Any:
-    from datetime import UTC, datetime, timedelta
-
-    return None if micros is None else datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)
+def _most_frequent(values: pa.ChunkedArray) -> dict[str, Any]:
+    counts = {str(each["values"]): each["counts"] for each in values.value_counts().to_pylist()}
+    if not counts:
+        return {}
+    most = min(counts, key=lambda value: (-counts[value], value))
+    return {"top_value": most, "top_pct": 100 * counts[most] / len(values)}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
@@ -78,12 +78,15 @@ class Lake:
             reader = reader.option("versionAsOf", str(version))
         return reader.load(self.path(customer, table))
 
-    def arrow(self, customer: str, table: str, limit: int | None = None) -> pa.Table:
-        """The rows as an Arrow table, without a Spark session; at most ``limit`` of them."""
+    def arrow(
+        self, customer: str, table: str, limit: int | None = None, columns: Sequence[str] | None = None
+    ) -> pa.Table:
+        """The rows as an Arrow table, without a Spark session; at most ``limit`` of them, and of ``columns`` only."""
         if not self.exists(customer, table):
             raise self._missing(customer, table)
         dataset = self._opened(customer, table).to_pyarrow_dataset()
-        return dataset.to_table() if limit is None else dataset.head(limit)
+        wanted = None if columns is None else list(columns)
+        return dataset.to_table(columns=wanted) if limit is None else dataset.head(limit, columns=wanted)
 
     def rows(self, customer: str, table: str) -> int:
         """How many rows the newest version has; read from the table's log where the log says it."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import capflow_assets.demo
 from capflow_assets.customers import Customer, read_customer
 from capflow_assets.definitions import SOURCES, STAGES
-from capflow_assets.graph.runner import call
+from capflow_assets.graph.calls import call
 from capflow_assets.graph.stages import TableSpec
 from capflow_assets.landing import conform, split
 
@@ -61,11 +61,19 @@ def values(customer: Customer, as_of: Moments | None = None) -> dict[str, Any]:
     return {"as_of": as_of, "zone": customer.time_zone, "currency": customer.currency}
 
 
-def inputs(spark: SparkSession, folder: Path, spec: TableSpec, absent: Mapping[str, str]) -> dict[str, Any]:
-    """The frames that a table's function takes, read from the folder; None for what the customer does not have."""
+def inputs(
+    spark: SparkSession, folder: Path, spec: TableSpec, absent: Mapping[str, str], made: Path | None = None
+) -> dict[str, Any]:
+    """The frames that a table's function takes, read from the folder; None for what the customer does not have.
+
+    Blocks that are made of other blocks read those below ``made``.
+    """
+
+    def place(key: str) -> str:
+        return str((made if made and key.startswith("features/") else folder) / key)
+
     return {
-        each.parameter: None if each.table in absent else spark.read.parquet(str(folder / each.table))
-        for each in spec.inputs
+        each.parameter: None if each.table in absent else spark.read.parquet(place(each.table)) for each in spec.inputs
     }
 
 

@@ -11,13 +11,13 @@ from hypothesis import HealthCheck, Phase, example, given, settings
 
 from capflow_assets.checks import evaluate
 from capflow_assets.contract import Column, Table
-from capflow_assets.definitions import STAGES
 from capflow_assets.features._moments import Moments, at_each, in_order, known
 from capflow_assets.graph.stages import Input, TableSpec
 from capflow_assets_tests.features.worlds import (
     BLOCKS,
     MICROSECOND,
     NAMES,
+    STAGES,
     Pools,
     World,
     futures,
@@ -42,7 +42,7 @@ NOON = datetime(2024, 2, 29, 12, tzinfo=UTC)
 ONE_BILL = world_of(Pools(1, 1, "Europe/Madrid", NAMES[:1], (NOON,), (5.0,), 1), (NOON,))
 EMPTY = world_of(Pools(1, 0, "Europe/Madrid", NAMES, (NOON,), (5.0,), 1), (NOON, NOON + timedelta(days=1)))
 few = settings(
-    max_examples=5,
+    max_examples=3,
     deadline=None,
     derandomize=True,
     database=None,
@@ -79,7 +79,8 @@ def test_a_block_keeps_its_schema_on_generated_worlds(spark: SparkSession, key: 
     spec = STAGES.tables[key]
     if has_all(spec, world):
         made = outcome(spec, spark, world, asked(spec, world))
-        assert made.columns == list(spec.table.names)
+        declared = len(spec.table.names) if spec.table.open else len(made.columns)
+        assert made.columns[:declared] == list(spec.table.names)
         assert [each for each in evaluate(made, spec.table) if not each.passed] == []
 
 

@@ -15,8 +15,8 @@ from zoneinfo import ZoneInfo
 
 import hypothesis.strategies as st
 
-from capflow_assets.definitions import STAGES
-from capflow_assets.graph.runner import call
+from capflow_assets import definitions
+from capflow_assets.graph.calls import call
 from capflow_assets.graph.stages import TableSpec
 from capflow_assets_tests.engines import frame_of
 from capflow_assets_tests.test_parity import ordered, value_of
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 Tables = Mapping[str, Sequence[Row]]
+# Of the recursive features few, so that a world takes seconds; test_recursive_candidates.py has them all.
+FEW = {"recursive_candidates": {"depth": 1, "windows_days": [28]}}
+RAW = [spec.name for spec in definitions.STAGES.tables.values() if spec.stage == "raw"]
+STAGES = definitions.STAGES.of_customer(RAW, {}, FEW)
 BLOCKS = tuple(key for key in STAGES.order if key.startswith("features/"))
 READ = tuple(
     key
@@ -38,7 +42,7 @@ OPTIONAL = frozenset(key for key in READ if key != "clean/bills")
 LATER_EVENTS = {"raw/messages": ("opened_at", "clicked_at")}
 ZONES = ("Europe/Madrid", "America/New_York", "Asia/Kathmandu", "Pacific/Apia", "Australia/Lord_Howe", "UTC")
 MICROSECOND = timedelta(microseconds=1)
-# Changes of the clock in Madrid and New York, leap days, new year, midnights, and what a till says whose clock is wrong.
+# Changes of the clock in Madrid and New York, leap days, new year, midnights, and tills whose clock is wrong.
 TURNS = (
     datetime(2024, 3, 31, 0, 59, 59, 999999, tzinfo=UTC),
     datetime(2024, 3, 31, 1, 0, tzinfo=UTC),
@@ -96,7 +100,7 @@ def worlds(draw: st.DrawFn) -> World:
     """Customers with anything from no bill to two hundred, as several moments see them."""
     names = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Z"]), min_size=1, max_size=6)
     money = st.integers(-(10**8), 10**9).map(lambda units: units / 10_000)
-    instants = st.datetimes(datetime(2022, 12, 1), datetime(2025, 1, 31), timezones=st.just(UTC))
+    instants = st.datetimes(datetime(2022, 12, 1), datetime(2025, 1, 31), timezones=st.just(UTC))  # noqa: DTZ001
     pools = Pools(
         seed=draw(st.integers(0, 2**32)),
         bills=draw(st.sampled_from([200, 0, 1, 2, 60])),
