@@ -4,15 +4,33 @@ from __future__ import annotations
 
 import argparse
 
-from bench import checks, databricks, landing, load, overhead, sql, users
+from bench import (
+    checks,
+    cohort,
+    databricks,
+    features,
+    features_sql,
+    growth,
+    landing,
+    load,
+    overhead,
+    recursive,
+    sql,
+    users,
+)
 
 BENCHMARKS = {
     "checks": checks.run,
+    "cohort": cohort.run,
     "databricks": databricks.run,
+    "features": features.run,
+    "features_sql": features_sql.run,
     "fleet": databricks.fleet,
+    "growth": growth.run,
     "landing": landing.run,
     "load": load.run,
     "overhead": overhead.run,
+    "recursive": recursive.run,
     "sql": sql.run,
     "users": users.run,
 }

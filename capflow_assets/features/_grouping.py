@@ -6,7 +6,7 @@ one moment, ``known_from``, ``as_of`` and ``today`` are such. So they are keys o
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -30,3 +30,36 @@ def sums_at_each(
     if isinstance(as_of, datetime):
         return at_each(frame.groupBy(*keys).agg(*sums), as_of, zone)
     return frame.groupBy("as_of", "today", *keys).agg(*sums)
+
+
+def totals_at_each(
+    rows: DataFrame,
+    as_of: Moments,
+    zone: str,
+    keys: Sequence[str],
+    sums: Iterable[Expression],
+    again: Iterable[Expression],
+) -> DataFrame:
+    """The rows of ``known`` summed by the keys as each moment knows them, with ``as_of`` and ``today``.
+
+    ``again`` sums up the ``sums``: of several moments the later ones know a group, as the day on which an earlier one
+    falls, in parts.
+    """
+    each = at_each(sums_known(rows, as_of, keys, sums), as_of, zone)
+    return each if isinstance(as_of, datetime) else sums_at_each(each, as_of, zone, keys, again)
+
+
+def parts_at_each(
+    rows: DataFrame, as_of: Moments, zone: str, keys: Sequence[str], sums: Sequence[str], largest: Sequence[str] = ()
+) -> DataFrame:
+    """The rows of ``known`` handed to each moment: keys, ``sums``, ``largest``, ``as_of`` and ``today``.
+
+    Several moments get the sums of rows with the same keys; one moment gets the rows as they are, as they are about to
+    be summed up anyway. What is made of them must be sums and largest values, over whatever rows.
+    """
+    from pyspark.sql import functions as F
+
+    if isinstance(as_of, datetime):
+        return at_each(rows.select(*keys, *sums, *largest), as_of, zone)
+    made = [F.sum(name).alias(name) for name in sums] + [F.max(name).alias(name) for name in largest]
+    return at_each(sums_known(rows, as_of, keys, made), as_of, zone)

@@ -2,8 +2,8 @@
 
 Numbers are counted in whole millionths (**ticks**, ``decimal(18,0)``), so that a sum is the same in every order and on
 every engine; a group of rows is told by five figures of each number: how many are known, their sum, the sum of their
-squares, the least and the greatest. Such **states** of parts give the state of the whole, so the rows are read once
-whatever the number of moments and windows. Truths are 1 or 0, and categories are told by the list of their different
+squares, the least and the greatest. Such **states** of parts give the state of the whole, so the rows are read no
+more often for more moments and windows. Truths are 1 or 0, and categories are told by the list of their different
 hashes.
 """
 

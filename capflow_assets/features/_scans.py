@@ -1,9 +1,11 @@
-"""Computes the features of ``_synthesis`` in the engine, all in one pass over the rows. No table of its own.
+"""Computes the features of ``_synthesis`` in the engine, however many, in one plan. No table of its own.
 
 Line items and bills are stacked and grouped by bill (one shuffle), which gives the states of every bill; these are
 grouped by user and stretch of time between the starts of any window (one more, over bills), and the few stretches of
 a user are put together for each moment and window. With several moments a bill whose line items come after a moment
-that knows the bill itself has several versions: each holds from the moment that knows it to the next version.
+that knows the bill itself has several versions: each holds from the moment that knows it to the next version. To find
+such bills the rows are read a second time, to sum up their earlier versions a third time, whatever the number of
+moments; one moment reads them once.
 """
 
 from __future__ import annotations
@@ -260,7 +262,8 @@ def _stretches(plan: Plan, valued: DataFrame, starts: Sequence[date]) -> DataFra
     for variable, states in plan.of_lines.items():
         made |= {f"{name_of(variable)}__{state}": merged(name_of(variable), state) for state in states}
     if plan.latest:
-        newest = F.struct(*(F.col(name_of(each)) for each in plan.latest))
+        # As long integers in one array: a structure of as many fields takes the engine several times as long.
+        newest = F.array(*(F.col(name_of(each)).cast("bigint") for each in plan.latest))
         made |= {_LATEST: F.max_by(newest, F.col(_ORDER)), _ORDER: F.max(_ORDER)}
     keyed = valued.withColumn(_SEGMENT, segment)
     return keyed.groupBy("user_id", KNOWN_FROM, _UNTIL, _SEGMENT).agg(
@@ -285,33 +288,29 @@ def _by_user(plan: Plan, stretches: DataFrame, as_of: Moments, zone: str) -> Dat
     keys = ("user_id", "as_of", _WINDOW)
     grouped = spread.groupBy(*keys).agg(*(each.alias(name) for name, each in made.items()))
     variables = list(dict.fromkeys((each.variable, each.aggregation) for each in plan.features))
-    values = F.struct(*(_value(variable, aggregation).alias(variable.slug) for variable, aggregation in variables))
-    return _side_by_side(plan, grouped.select(*keys, values.alias("values")), windows)
+    values = (_value(plan, variable, aggregation).alias(variable.slug) for variable, aggregation in variables)
+    return _side_by_side(plan, grouped.select(*keys, *values))
 
 
-def _side_by_side(plan: Plan, by_window: DataFrame, windows: Sequence[int | None]) -> DataFrame:
+def _side_by_side(plan: Plan, by_window: DataFrame) -> DataFrame:
     """One row per user and moment of the rows of their windows; a window without a row had nothing to sum up."""
     from pyspark.sql import functions as F
 
-    def of(days: int | None) -> Expression:
-        there = F.col(_WINDOW) == (days or 0)
-        return F.max_by(F.when(there, F.col("values")), F.when(there, F.lit(1))).alias(f"values_{days or 0}")
-
-    wide = by_window.groupBy("user_id", "as_of").agg(*(of(days) for days in windows))
-
     def told(feature: Feature) -> Expression:
-        value = F.col(f"values_{feature.window_days or 0}")[feature.variable.slug]
+        # One of the rows, if any, so its greatest value is its value; an engine sums plain columns up many at a time.
+        there = F.col(_WINDOW) == (feature.window_days or 0)
+        value = F.max(F.when(there, F.col(feature.variable.slug)))
         empty = feature.aggregation.empty
         kind = "int" if feature.aggregation.is_whole else "double"
         return value if empty is None else F.coalesce(value, F.lit(empty).cast(kind))
 
-    return wide.select("user_id", "as_of", *(told(each).alias(each.column) for each in plan.features))
+    return by_window.groupBy("user_id", "as_of").agg(*(told(each).alias(each.column) for each in plan.features))
 
 
-def _value(variable: Variable, aggregation: Aggregation) -> Expression:
+def _value(plan: Plan, variable: Variable, aggregation: Aggregation) -> Expression:
     from pyspark.sql import functions as F
 
-    column = name_of(variable.of or variable)
+    of = variable.of or variable
     if aggregation.is_latest:
-        return F.col(_LATEST)[column].cast("double") / float(TICKS)
-    return final(aggregation, column)
+        return F.col(_LATEST)[plan.latest.index(of)].cast("double") / float(TICKS)
+    return final(aggregation, name_of(of))

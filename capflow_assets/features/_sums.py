@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from capflow_assets.features._moments import KNOWN_FROM, Moments, at_each, known
@@ -99,31 +97,6 @@ def identifier(name: str) -> Expression:
 
     trimmed = F.trim(F.col(name))
     return F.when(trimmed != "", trimmed)
-
-
-def mark(as_of: Moments) -> tuple[str, ...]:
-    """``known_from`` as a key to sum by, where there are several moments to tell apart.
-
-    With one moment it is the same everywhere, and the embedded engine takes three times as long for it.
-    """
-    return () if isinstance(as_of, datetime) else (KNOWN_FROM,)
-
-
-def summed_at_each(
-    rows: DataFrame, keys: Sequence[str], sums: Sequence[str], as_of: Moments, zone: str, largest: Sequence[str] = ()
-) -> DataFrame:
-    """Rows with ``known_from`` handed to each moment: keys, ``as_of``, ``today``, the ``sums`` and the ``largest``.
-
-    Several moments get the sums of rows with the same keys; one moment gets the rows as they are, as they are about to
-    be summed up anyway. What is made of them must be sums and largest values, over whatever rows.
-    """
-    from pyspark.sql import functions as F
-
-    if isinstance(as_of, datetime):
-        return at_each(rows.select(*keys, *sums, *largest), as_of, zone)
-    totals = (F.sum(name).alias(name) for name in sums)
-    most = (F.max(name).alias(name) for name in largest)
-    return at_each(rows.groupBy(*keys, KNOWN_FROM).agg(*totals, *most), as_of, zone)
 
 
 def known_users(bills: DataFrame, as_of: Moments, zone: str) -> DataFrame:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING
 
-from capflow_assets.features._moments import Moments, at_each, known
-from capflow_assets.features._sums import mark
+from capflow_assets.features._grouping import totals_at_each
+from capflow_assets.features._moments import Moments, known
+from capflow_assets.features._sums import EXACT, exact
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -23,20 +23,18 @@ def user_days(bills: DataFrame, as_of: Moments, zone: str) -> DataFrame:
     from pyspark.sql import functions as F
 
     moments_known = known(bills, "billed_at", as_of).filter(F.col("user_id").isNotNull())
-    amount = F.col("amount").cast("decimal(18,4)")
-    paid = F.when(amount > 0, amount).otherwise(F.lit(0).cast("decimal(18,4)"))
-    parts = moments_known.groupBy("user_id", "billed_on", *mark(as_of)).agg(
-        F.sum(amount).cast("decimal(18,4)").alias("net"),
-        F.sum(paid).cast("decimal(18,4)").alias("spend"),
+    amount = exact(F.col("amount"))
+    paid = F.when(amount > 0, amount).otherwise(F.lit(0).cast(EXACT))
+    sums = (
+        exact(F.sum(amount)).alias("net"),
+        exact(F.sum(paid)).alias("spend"),
         F.count(F.lit(1)).alias("bills"),
         F.max(amount).alias("largest"),
     )
-    days = at_each(parts, as_of, zone)
-    if not isinstance(as_of, datetime):
-        # A day on which a moment falls is known in parts.
-        days = days.groupBy("as_of", "today", "user_id", "billed_on").agg(
-            *(F.sum(name).cast("decimal(18,4)").alias(name) for name in ("net", "spend")),
-            F.sum("bills").alias("bills"),
-            F.max("largest").alias("largest"),
-        )
+    again = (
+        *(exact(F.sum(name)).alias(name) for name in ("net", "spend")),
+        F.sum("bills").alias("bills"),
+        F.max("largest").alias("largest"),
+    )
+    days = totals_at_each(moments_known, as_of, zone, ("user_id", "billed_on"), sums, again)
     return days.withColumn("visited_on", F.when(F.col("largest") >= 0, F.col("billed_on"))).drop("largest")

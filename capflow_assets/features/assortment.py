@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.features._moments import KNOWN_FROM, Moments, at_each, known
-from capflow_assets.features._sums import QUARTER_DAYS, concentration, exact, known_users, mark, ratio, surprise, within
+from capflow_assets.features._grouping import totals_at_each
+from capflow_assets.features._moments import KNOWN_FROM, Moments, known
+from capflow_assets.features._sums import QUARTER_DAYS, concentration, exact, known_users, ratio, surprise, within
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -142,15 +143,12 @@ def _user_items(line_items: DataFrame, as_of: Moments, zone: str) -> DataFrame:
         KNOWN_FROM,
     )
 
-    def summed(frame: DataFrame, *keys: str) -> DataFrame:
-        return frame.groupBy("user_id", "item_id", *keys).agg(
-            F.sum("spend").cast("decimal(18,4)").alias("spend"),
-            F.min("first_on").alias("first_on"),
-            F.max("last_on").alias("last_on"),
-        )
-
-    each = at_each(summed(parts, *mark(as_of)), as_of, zone)
-    return each if isinstance(as_of, datetime) else summed(each, "as_of", "today")
+    sums = (
+        exact(F.sum("spend")).alias("spend"),
+        F.min("first_on").alias("first_on"),
+        F.max("last_on").alias("last_on"),
+    )
+    return totals_at_each(parts, as_of, zone, ("user_id", "item_id"), sums, sums)
 
 
 def _cells(user_items: DataFrame, items: DataFrame | None, as_of: Moments) -> DataFrame:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
+from capflow_assets.features._grouping import parts_at_each, sums_at_each, sums_known
 from capflow_assets.features._moments import KNOWN_FROM, Moments, known
 from capflow_assets.features._sums import (
     QUARTER_DAYS,
@@ -13,9 +14,7 @@ from capflow_assets.features._sums import (
     concentration,
     deviation,
     exact,
-    mark,
     ratio,
-    summed_at_each,
     where,
     within,
 )
@@ -138,13 +137,14 @@ def _purchases(bills: DataFrame, as_of: Moments, zone: str) -> DataFrame:
         F.when(lined, 1).alias("with_lines"),
         F.when(bought, amount).alias("largest"),
     )
-    days = summed_at_each(parts, ("user_id", "billed_on"), SUMS, as_of, zone, largest=("largest",))
+    days = parts_at_each(parts, as_of, zone, ("user_id", "billed_on"), SUMS, largest=("largest",))
     lately = within("billed_on", QUARTER_DAYS)
-    return days.groupBy("as_of", "user_id").agg(
+    sums = (
         *(F.coalesce(F.sum(name), F.lit(0)).alias(name) for name in SUMS),
         *(where(lately, F.col(name)).alias(f"{name}_91d") for name in SUMS if name != "square"),
         F.max("largest").alias("largest"),
     )
+    return sums_at_each(days, as_of, zone, ("user_id",), sums).drop("today")
 
 
 def _breadth(line_items: DataFrame, as_of: Moments, zone: str) -> DataFrame:
@@ -157,19 +157,19 @@ def _breadth(line_items: DataFrame, as_of: Moments, zone: str) -> DataFrame:
     items = rows.groupBy("user_id", "bill_id", "item").agg(
         F.min("billed_on").alias("billed_on"), F.min(KNOWN_FROM).alias(KNOWN_FROM)
     )
-    found = items.groupBy("user_id", "bill_id", *mark(as_of)).agg(
-        F.min("billed_on").alias("billed_on"), F.count(F.lit(1)).alias("items")
-    )
+    sums = (F.min("billed_on").alias("billed_on"), F.count(F.lit(1)).alias("items"))
+    found = sums_known(items, as_of, ("user_id", "bill_id"), sums)
     opened = F.lit(1)
     if not isinstance(as_of, datetime):
         found, opened = _of_whole_bills(found)
     counted = found.withColumn("opened", opened)
-    days = summed_at_each(counted, ("user_id", "billed_on"), ("items", "opened"), as_of, zone)
+    days = parts_at_each(counted, as_of, zone, ("user_id", "billed_on"), ("items", "opened"))
     lately = within("billed_on", QUARTER_DAYS)
-    return days.groupBy("as_of", "user_id").agg(
+    averages = (
         ratio(F.sum("items"), F.sum("opened")).alias("items_avg"),
         ratio(where(lately, F.col("items")), where(lately, F.col("opened"))).alias("items_avg_91d"),
     )
+    return sums_at_each(days, as_of, zone, ("user_id",), averages).drop("today")
 
 
 def _of_whole_bills(found: DataFrame) -> tuple[DataFrame, Expression]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
+from capflow_assets.features._grouping import sums_at_each, sums_known
 from capflow_assets.features._messages import messages_of
 from capflow_assets.features._moments import Moments, at_each, known
-from capflow_assets.features._sums import QUARTER_DAYS, known_users, local_day, mark, ratio, within
+from capflow_assets.features._sums import QUARTER_DAYS, known_users, local_day, ratio, within
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -88,8 +89,8 @@ def campaigns(
 
     events = known(_events(messages_of(messages, raw_campaigns), zone), "at", as_of)
     keys = ("user_id", "campaign_id", "ends_at", "kind", "sent_on", "happened_on")
-    counted = events.groupBy(*keys, *mark(as_of)).agg(F.count(F.lit(1)).alias("number"))
-    figures = _figures(_of_campaigns(at_each(counted, as_of, zone)))
+    counted = sums_known(events, as_of, keys, (F.count(F.lit(1)).alias("number"),))
+    figures = _figures(_of_campaigns(at_each(counted, as_of, zone), as_of, zone), as_of, zone)
     if bills is not None:
         users = known_users(bills, as_of, zone).select("user_id", "as_of")
         figures = figures.join(users, ["user_id", "as_of"], "full")
@@ -124,7 +125,7 @@ def _events(sent: DataFrame, zone: str) -> DataFrame:
     return happened.withColumns(days).drop("sent_at")
 
 
-def _of_campaigns(events: DataFrame) -> DataFrame:
+def _of_campaigns(events: DataFrame, as_of: Moments, zone: str) -> DataFrame:
     """One row per user, campaign and moment: events of each kind, in windows, and the last day of each."""
     from pyspark.sql import functions as F
 
@@ -135,7 +136,7 @@ def _of_campaigns(events: DataFrame) -> DataFrame:
         return F.coalesce(F.sum(F.when(chosen if condition is None else chosen & condition, number)), F.lit(0))
 
     lately, sent_lately = within("happened_on", QUARTER_DAYS), within("sent_on", QUARTER_DAYS)
-    return events.groupBy("as_of", "today", "user_id", "campaign_id", "ends_at").agg(
+    sums = (
         *(of(kind).alias(f"{name}s") for kind, name in KINDS.items()),
         *(of(kind, lately).alias(f"{name}s_91d") for kind, name in KINDS.items()),
         of("sent", within("happened_on", 28)).alias("contacts_28d"),
@@ -146,16 +147,17 @@ def _of_campaigns(events: DataFrame) -> DataFrame:
         ),
         of("held_out").alias("held_out"),
     )
+    return sums_at_each(events, as_of, zone, ("user_id", "campaign_id", "ends_at"), sums)
 
 
-def _figures(each: DataFrame) -> DataFrame:
+def _figures(each: DataFrame, as_of: Moments, zone: str) -> DataFrame:
     from pyspark.sql import functions as F
 
     counts = [f"{name}s{tail}" for name in KINDS.values() for tail in ("", "_91d")] + ["contacts_28d"]
     has_name = F.col("campaign_id").isNotNull()
     reached = has_name & (F.col("contacts") > 0)
     running = reached & (F.col("ends_at") >= F.col("as_of"))
-    sums = each.groupBy("as_of", "today", "user_id").agg(
+    made = (
         *(F.sum(name).cast("int").alias(name) for name in counts),
         *(F.sum(f"{kind}_of_91d").alias(f"{kind}_of_91d") for kind in ("opened", "clicked")),
         F.count(F.when(reached, 1)).cast("int").alias("contact_campaigns"),
@@ -163,6 +165,7 @@ def _figures(each: DataFrame) -> DataFrame:
         F.count(F.when(has_name & (F.col("held_out") > 0), 1)).cast("int").alias("held_out_campaigns"),
         *(F.max(f"last_{name}_on").alias(f"last_{name}_on") for name in KINDS.values()),
     )
+    sums = sums_at_each(each, as_of, zone, ("user_id",), made)
     contacts, lately = F.col("contacts"), F.col("contacts_91d")
     since = {
         f"{name}_recency_days": F.datediff(F.col("today"), F.col(f"last_{name}_on")).cast("int")

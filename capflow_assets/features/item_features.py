@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.features._grouping import sums_at_each, sums_known
+from capflow_assets.features._grouping import sums_at_each, totals_at_each
 from capflow_assets.features._moments import KNOWN_FROM, Moments, at_each, known
 
 if TYPE_CHECKING:
@@ -159,11 +158,8 @@ def _item_days(rows: DataFrame, as_of: Moments, zone: str) -> DataFrame:
     }
     keys = ("item_id", "billed_on")
     sums = (_narrow(parts[name], name) for name in SUMMED)
-    days = at_each(sums_known(rows, as_of, keys, sums), as_of, zone)
-    if isinstance(as_of, datetime):
-        return days
-    # A day on which a moment falls is known in parts.
-    return sums_at_each(days, as_of, zone, keys, (_narrow(F.sum(name), name) for name in SUMMED))
+    again = (_narrow(F.sum(name), name) for name in SUMMED)
+    return totals_at_each(rows, as_of, zone, keys, sums, again)
 
 
 def _narrow(total: Expression, name: str) -> Expression:
@@ -177,9 +173,8 @@ def _buyers(rows: DataFrame, as_of: Moments, zone: str) -> DataFrame:
     bought = rows.filter(F.col("user_id").isNotNull() & ~F.col("is_return"))
     keys = ("item_id", "user_id")
     ends = (F.min("billed_on").alias("first"), F.max("billed_on").alias("last"))
-    pairs = at_each(sums_known(bought, as_of, keys, ends), as_of, zone)
-    if not isinstance(as_of, datetime):
-        pairs = sums_at_each(pairs, as_of, zone, keys, (F.min("first").alias("first"), F.max("last").alias("last")))
+    again = (F.min("first").alias("first"), F.max("last").alias("last"))
+    pairs = totals_at_each(bought, as_of, zone, keys, ends, again)
     age = F.datediff("today", "last")
     counts = (
         F.count(F.lit(1)).alias("buyers"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
+from capflow_assets.features._grouping import parts_at_each, sums_at_each, sums_known, totals_at_each
 from capflow_assets.features._messages import messages_of
 from capflow_assets.features._moments import KNOWN_FROM, Moments, at_each, known
 from capflow_assets.features._sums import (
@@ -12,9 +13,7 @@ from capflow_assets.features._sums import (
     exact,
     identifier,
     local_day,
-    mark,
     ratio,
-    summed_at_each,
     where,
     within,
 )
@@ -164,11 +163,12 @@ def _discounts(rows: DataFrame, as_of: Moments, zone: str) -> DataFrame:
         F.when(told, 1).alias("priced"),
         F.when(told & (given > 0), 1).alias("discounted"),
     )
-    days = summed_at_each(parts, ("user_id", "billed_on"), SUMS, as_of, zone)
-    return days.groupBy("as_of", "user_id").agg(
+    days = parts_at_each(parts, as_of, zone, ("user_id", "billed_on"), SUMS)
+    sums = (
         *(F.coalesce(F.sum(name), F.lit(0)).alias(name) for name in SUMS),
         *(where(within("billed_on", QUARTER_DAYS), F.col(name)).alias(f"{name}_91d") for name in SUMS),
     )
+    return sums_at_each(days, as_of, zone, ("user_id",), sums).drop("today")
 
 
 def _coupons(redemptions: DataFrame, as_of: Moments, zone: str) -> DataFrame:
@@ -176,17 +176,15 @@ def _coupons(redemptions: DataFrame, as_of: Moments, zone: str) -> DataFrame:
     from pyspark.sql import functions as F
 
     rows = _redeemed(redemptions).withColumn("used_on", local_day("at", zone))
-    uses = known(rows, "at", as_of).groupBy("user_id", "used_on", *mark(as_of)).agg(F.count(F.lit(1)).alias("uses"))
-    return (
-        at_each(uses, as_of, zone)
-        .groupBy("as_of", "today", "user_id")
-        .agg(
-            F.sum("uses").cast("int").alias("coupons_used"),
-            where(within("used_on", QUARTER_DAYS), F.col("uses")).cast("int").alias("coupons_used_91d"),
-            F.datediff(F.col("today"), F.max("used_on")).cast("int").alias("coupon_recency_days"),
-        )
-        .drop("today")
+    uses = sums_known(known(rows, "at", as_of), as_of, ("user_id", "used_on"), (F.count(F.lit(1)).alias("uses"),))
+    sums = (
+        F.sum("uses").cast("int").alias("coupons_used"),
+        where(within("used_on", QUARTER_DAYS), F.col("uses")).cast("int").alias("coupons_used_91d"),
+        F.max("used_on").alias("last_on"),
     )
+    used = sums_at_each(at_each(uses, as_of, zone), as_of, zone, ("user_id",), sums)
+    recency = F.datediff("today", "last_on").cast("int")
+    return used.withColumn("coupon_recency_days", recency).drop("today", "last_on")
 
 
 def _redeemed(redemptions: DataFrame) -> DataFrame:
@@ -201,12 +199,12 @@ def _answers(sent: DataFrame, bills: DataFrame, redemptions: DataFrame | None, a
     from pyspark.sql import functions as F
 
     settled = known(_next(sent, bills, redemptions), "settled_at", as_of)
-    counted = settled.groupBy("user_id", *mark(as_of)).agg(
+    counts = (
         F.count(F.lit(1)).alias("messages"),
         *(F.count(F.when(F.col(name) <= F.col("until"), 1)).alias(name) for name in ("bought", "redeemed")),
     )
-    sums = at_each(counted, as_of, zone).groupBy("as_of", "user_id")
-    totals = sums.agg(*(F.sum(name).alias(name) for name in ("messages", "bought", "redeemed")))
+    again = (F.sum(name).alias(name) for name in ("messages", "bought", "redeemed"))
+    totals = totals_at_each(settled, as_of, zone, ("user_id",), counts, again).drop("today")
     messages = F.col("messages")
     redeemed = ratio(F.col("redeemed"), messages) if redemptions is not None else F.lit(None).cast("double")
     return totals.select(

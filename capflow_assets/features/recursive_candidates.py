@@ -69,8 +69,10 @@ def recursive_candidates(
     **Exactness**: numbers are summed in whole millionths, so that mean and std inside another aggregation are rounded
     to six decimals; numbers of ten thousand million or more are left out.
 
-    **Cost**: the rows are read once whatever the number of features, windows and moments; two shuffles, one of line
-    items and one of bills.
+    **Cost**: one moment reads the rows once, several read them three times, whatever their number and that of features
+    and windows: besides the sums of all bills, to find the few bills that a moment knows in parts, and to sum those up.
+    Two shuffles, one of line items and one of bills. In memory stand the sums of every bill, about a kilobyte each, and
+    the hashes of its items; an engine with a bound on its memory spills them to disk.
 
     Reference: J. M. Kanter, K. Veeramachaneni, "Deep Feature Synthesis: Towards Automating Data Science Endeavors",
     IEEE DSAA 2015.

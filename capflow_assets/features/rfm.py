@@ -6,6 +6,7 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
+from capflow_assets.features._grouping import sums_at_each
 from capflow_assets.features._moments import Moments
 from capflow_assets.features._sums import QUARTER_DAYS, change_pct, within
 from capflow_assets.features._visits import user_days
@@ -127,7 +128,7 @@ def rfm(bills: DataFrame, as_of: Moments, zone: str) -> DataFrame:
     """
     from pyspark.sql import functions as F
 
-    frame = _figures(user_days(bills, as_of, zone))
+    frame = _figures(user_days(bills, as_of, zone), as_of, zone)
     frame = (
         frame.withColumn("recency_quintile", _quintile(F.col("recency_days").desc_nulls_first()))
         .withColumn("frequency_quintile", _quintile(F.col("visits").asc()))
@@ -141,7 +142,7 @@ def rfm(bills: DataFrame, as_of: Moments, zone: str) -> DataFrame:
     return frame.withColumn("spend_avg", per_visit).select(*TABLE.names)
 
 
-def _figures(days: DataFrame) -> DataFrame:
+def _figures(days: DataFrame, as_of: Moments, zone: str) -> DataFrame:
     from pyspark.sql import functions as F
 
     visited, net, spend = F.col("visited_on"), F.col("net"), F.col("spend")
@@ -150,11 +151,9 @@ def _figures(days: DataFrame) -> DataFrame:
     def before(day: str) -> Expression:
         return within(day, 2 * QUARTER_DAYS) & ~within(day, QUARTER_DAYS)
 
-    today = F.col("today")
-    grouped = days.groupBy("as_of", "today", "user_id").agg(
-        # Sail's datediff is a bigint, Spark's an int.
-        F.datediff(today, F.max(visited)).cast("int").alias("recency_days"),
-        F.datediff(today, F.min("billed_on")).cast("int").alias("tenure_days"),
+    sums = (
+        F.max(visited).alias("last_visited_on"),
+        F.min("billed_on").alias("first_billed_on"),
         F.count(visited).cast("int").alias("visits"),
         F.sum("bills").cast("int").alias("bills"),
         *(F.count(F.when(within("visited_on", n), 1)).cast("int").alias(f"visits_{n}d") for n in (28, 91, 364)),
@@ -165,8 +164,13 @@ def _figures(days: DataFrame) -> DataFrame:
         # A struct's least value would be simpler, but the engines disagree on where null goes in one.
         (F.sum(spend) - F.min_by(spend, visited)).cast("double").alias("repeat_spend"),
     )
-    repeat = F.when(F.col("visits") > 1, F.col("repeat_spend") / (F.col("visits") - 1))
-    return grouped.withColumn("repeat_visit_spend_avg", repeat)
+    made = {
+        # Sail's datediff is a bigint, Spark's an int.
+        "recency_days": F.datediff("today", "last_visited_on").cast("int"),
+        "tenure_days": F.datediff("today", "first_billed_on").cast("int"),
+        "repeat_visit_spend_avg": F.when(F.col("visits") > 1, F.col("repeat_spend") / (F.col("visits") - 1)),
+    }
+    return sums_at_each(days, as_of, zone, ("user_id",), sums).withColumns(made)
 
 
 def _quintile(order: Expression) -> Expression:

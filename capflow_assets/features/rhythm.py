@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
+from capflow_assets.features._grouping import sums_at_each
 from capflow_assets.features._moments import Moments
 from capflow_assets.features._visits import user_days
 
@@ -80,7 +81,7 @@ def rhythm(bills: DataFrame, as_of: Moments, zone: str) -> DataFrame:
     latest = F.row_number().over(visits.orderBy(F.col("visited_on").desc()))
     days = user_days(bills, as_of, zone).withColumn("gap", gap).withColumn("latest", latest)
     recent = F.when(F.col("latest") <= RECENT_GAPS, F.col("gap"))
-    sums = days.groupBy("as_of", "today", "user_id").agg(
+    sums = (
         F.count("gap").alias("gaps"),
         F.sum("gap").alias("total"),
         F.sum(F.col("gap") * F.col("gap")).alias("squares"),
@@ -88,10 +89,10 @@ def rhythm(bills: DataFrame, as_of: Moments, zone: str) -> DataFrame:
         F.sum(recent).alias("recent_total"),
         F.count(recent).alias("recent_gaps"),
         F.median("gap").cast("double").alias("gap_days_median"),
-        F.datediff(F.col("today"), F.max("visited_on")).alias("recency_days"),
         F.max("visited_on").alias("last_on"),
     )
-    return _ratios(sums).select(*TABLE.names)
+    by_user = sums_at_each(days, as_of, zone, ("user_id",), sums)
+    return _ratios(by_user.withColumn("recency_days", F.datediff("today", "last_on"))).select(*TABLE.names)
 
 
 def _ratios(sums: DataFrame) -> DataFrame:

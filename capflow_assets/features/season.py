@@ -7,8 +7,9 @@ from operator import add
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.features._moments import KNOWN_FROM, Moments, at_each, known
-from capflow_assets.features._sums import mark, ratio, surprise
+from capflow_assets.features._grouping import totals_at_each
+from capflow_assets.features._moments import KNOWN_FROM, Moments, known
+from capflow_assets.features._sums import ratio, surprise
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,15 +93,12 @@ def season(bills: DataFrame, *, as_of: Moments, zone: str) -> DataFrame:
 
     Reference: C. E. Shannon, "A Mathematical Theory of Communication", Bell System Technical Journal 27 (1948).
     """
-    from pyspark.sql import functions as F
 
-    sums = at_each(_counts(bills, as_of, zone), as_of, zone)
-    each = sums.groupBy("as_of", "user_id").agg(*(F.sum(name).alias(name) for name in ("purchases", *BINS)))
-    return each.select("user_id", "as_of", *_profile()).select(*TABLE.names)
+    return _counts(bills, as_of, zone).select("user_id", "as_of", *_profile()).select(*TABLE.names)
 
 
 def _counts(bills: DataFrame, as_of: Moments, zone: str) -> DataFrame:
-    """How many purchases of each user fall in each bin, for each first moment that knows them."""
+    """How many purchases of each user fall in each bin, as each moment knows them."""
     from pyspark.sql import functions as F
 
     rows = known(bills, "billed_at", as_of).filter(F.col("user_id").isNotNull())
@@ -115,7 +113,9 @@ def _counts(bills: DataFrame, as_of: Moments, zone: str) -> DataFrame:
         name, number = label.split("_")
         return F.count(F.when(F.col(name) == int(number), 1)).alias(label)
 
-    return parts.groupBy("user_id", *mark(as_of)).agg(F.count("day").alias("purchases"), *map(count, BINS))
+    counts = (F.count("day").alias("purchases"), *map(count, BINS))
+    again = (F.sum(name).alias(name) for name in ("purchases", *BINS))
+    return totals_at_each(parts, as_of, zone, ("user_id",), counts, again)
 
 
 def _profile() -> list[Expression]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.features._grouping import sums_at_each, sums_known
+from capflow_assets.features._grouping import sums_at_each, sums_known, totals_at_each
 from capflow_assets.features._moments import Moments, at_each, known
 
 if TYPE_CHECKING:
@@ -80,11 +80,8 @@ def _newest(bills: DataFrame, as_of: Moments, zone: str, params: Params) -> Data
     rows = known(bills, "billed_at", as_of).filter(F.col("user_id").isNotNull())
     keys = ("user_id", "billed_on")
     sums = (F.sum(amount).alias("net"), F.max(amount).alias("largest"), F.min("store_id").alias("store_id"))
-    days = at_each(sums_known(rows, as_of, keys, sums), as_of, zone)
-    if not isinstance(as_of, datetime):
-        # A day on which a moment falls is known in parts.
-        sums = (F.sum("net").alias("net"), F.max("largest").alias("largest"), F.min("store_id").alias("store_id"))
-        days = sums_at_each(days, as_of, zone, keys, sums)
+    again = (F.sum("net").alias("net"), F.max("largest").alias("largest"), F.min("store_id").alias("store_id"))
+    days = totals_at_each(rows, as_of, zone, keys, sums, again)
     visits = Window.partitionBy("as_of", "user_id").orderBy(F.col("billed_on").desc())
     gap = F.datediff("billed_on", F.lead("billed_on").over(visits)).cast("int")
     placed = (
@@ -110,10 +107,12 @@ def _baskets(line_items: DataFrame, visits: DataFrame, as_of: Moments, zone: str
     kept = visits.select("user_id", "as_of", "position", F.col("visited_on").alias("billed_on"))
     bought = parts.join(kept, ["user_id", "as_of", "billed_on"])
     if not isinstance(as_of, datetime):
-        bought = bought.groupBy("user_id", "as_of", "position", "item_id").agg(F.sum("paid").alias("paid"))
+        again = (F.sum("paid").alias("paid"),)
+        bought = sums_at_each(bought, as_of, zone, ("user_id", "position", "item_id"), again)
     # The order is that of the struct: the dearest first, equal ones by id.
     each = F.struct((-F.col("paid")).cast("decimal(18,4)").alias("less"), "item_id")
-    collected = bought.groupBy("user_id", "as_of", "position").agg(F.sort_array(F.collect_list(each)).alias("all"))
+    in_order = F.sort_array(F.collect_list(each)).alias("all")
+    collected = sums_at_each(bought, as_of, zone, ("user_id", "position"), (in_order,))
     first = collected.withColumn("all", F.slice("all", 1, params.items_per_visit))
     return first.select(
         *("user_id", "as_of", "position"),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.features._moments import KNOWN_FROM, Moments, at_each, known
-from capflow_assets.features._sums import QUARTER_DAYS, identifier, mark, ratio, within
+from capflow_assets.features._grouping import sums_at_each, totals_at_each
+from capflow_assets.features._moments import KNOWN_FROM, Moments, known
+from capflow_assets.features._sums import QUARTER_DAYS, identifier, ratio, within
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -80,20 +80,23 @@ def stores(bills: DataFrame, raw_stores: DataFrame | None = None, *, as_of: Mome
     away = ranked.withColumn("away", F.when(is_store & ~home, _distance(ranked, home)))
     # A decimal of ten digits, so that no engine has to shorten the product.
     weight = F.when(F.col("away").isNotNull(), F.col("visits").cast("decimal(10,0)"))
-    sums = away.groupBy("as_of", "today", "user_id").agg(
+    figures = (
         F.max(F.when(home, F.col("store_id"))).alias("home_store_id"),
         F.count("store_id").cast("int").alias("stores_visited"),
         F.count(F.when(is_store & within("last_on", QUARTER_DAYS), 1)).cast("int").alias("stores_visited_91d"),
         F.coalesce(F.sum(F.when(is_store, F.col("visits"))), F.lit(0)).cast("int").alias("store_visits"),
         F.max(F.when(home, F.col("visits"))).alias("home_visits"),
         F.sum(F.when(is_store, F.col("switches"))).alias("switches"),
-        F.datediff(F.col("today"), F.max(F.when(home, F.col("last_on")))).cast("int").alias("home_store_recency_days"),
+        F.max(F.when(home, F.col("last_on"))).alias("home_last_on"),
         ratio(F.sum(F.col("away") * weight), F.sum(weight)).alias("other_stores_distance_avg_km"),
         F.max("away").cast("double").alias("other_stores_distance_max_km"),
     )
+    sums = sums_at_each(away, as_of, zone, ("user_id",), figures)
+    recency = F.datediff("today", "home_last_on").cast("int")
     share = ratio(F.col("home_visits"), F.col("store_visits"))
     rate = ratio(F.col("switches"), F.col("store_visits") - 1)
-    return sums.withColumns({"home_store_share": share, "store_switch_rate": rate}).select(*TABLE.names)
+    made = {"home_store_recency_days": recency, "home_store_share": share, "store_switch_rate": rate}
+    return sums.withColumns(made).select(*TABLE.names)
 
 
 def _visits(bills: DataFrame, as_of: Moments) -> DataFrame:
@@ -120,17 +123,15 @@ def _visited(visits: DataFrame, as_of: Moments, zone: str) -> DataFrame:
     """One row per user, store and moment: visits, switches to it, its last day and the last time."""
     from pyspark.sql import functions as F
 
-    def last_of(frame: DataFrame, *keys: str, first: bool = False) -> DataFrame:
-        count = F.count(F.lit(1)) if first else F.sum("visits")
-        return frame.groupBy(*keys, "user_id", "store_id").agg(
-            count.alias("visits"),
-            F.coalesce(F.sum("switched" if first else "switches"), F.lit(0)).alias("switches"),
-            F.max("billed_on" if first else "last_on").alias("last_on"),
-            F.max("first_at" if first else "last_at").alias("last_at"),
-        )
-
-    each = at_each(last_of(visits, *mark(as_of), first=True), as_of, zone)
-    return each if isinstance(as_of, datetime) else last_of(each, "as_of", "today")
+    sums = (
+        F.count(F.lit(1)).alias("visits"),
+        F.coalesce(F.sum("switched"), F.lit(0)).alias("switches"),
+        F.max("billed_on").alias("last_on"),
+        F.max("first_at").alias("last_at"),
+    )
+    added = (F.sum(name).alias(name) for name in ("visits", "switches"))
+    again = (*added, *(F.max(name).alias(name) for name in ("last_on", "last_at")))
+    return totals_at_each(visits, as_of, zone, ("user_id", "store_id"), sums, again)
 
 
 def _place() -> Expression:

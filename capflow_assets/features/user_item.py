@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.features._grouping import sums_at_each, sums_known
+from capflow_assets.features._grouping import sums_at_each, totals_at_each
 from capflow_assets.features._moments import KNOWN_FROM, Moments, at_each, known
 
 if TYPE_CHECKING:
@@ -116,12 +116,8 @@ def _pair_days(line_items: DataFrame, as_of: Moments, zone: str) -> DataFrame:
     keys = ("user_id", "item_id", "billed_on")
     bought = F.max(F.when(F.col("is_return"), F.lit(0)).otherwise(F.lit(1))).alias("bought")
     sums = (F.sum(_fixed(F.col(name))).alias(name) for name in NET)
-    days = at_each(sums_known(rows, as_of, keys, (bought, *sums)), as_of, zone)
-    if isinstance(as_of, datetime):
-        return days
-    # A day on which a moment falls is known in parts.
     again = (F.sum(name).alias(name) for name in NET)
-    return sums_at_each(days, as_of, zone, keys, (F.max("bought").alias("bought"), *again))
+    return totals_at_each(rows, as_of, zone, keys, (bought, *sums), (F.max("bought").alias("bought"), *again))
 
 
 def _fixed(value: Expression) -> Expression:
