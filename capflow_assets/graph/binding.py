@@ -1,4 +1,4 @@
-"""Give tables what holds for one customer: what its models need, and what it sets for features."""
+"""Give tables what holds for them: their moment, what models need, and what a customer sets for features."""
 
 from __future__ import annotations
 
@@ -11,6 +11,23 @@ from capflow_assets.contract import Asked, Model, Params
 
 if TYPE_CHECKING:
     from capflow_assets.graph.stages import TableSpec
+
+
+def bind_moments(tables: Mapping[str, TableSpec], bills: str) -> dict[str, TableSpec]:
+    """The same tables; those that are cut at the newest bill, and made of nothing that waits for it, come after it."""
+
+    def made_of(spec: TableSpec) -> set[str]:
+        found: set[str] = set()
+        fresh = {source.table for source in spec.inputs}
+        while fresh:
+            found |= fresh
+            fresh = {source.table for key in fresh for source in tables[key].inputs} - found
+        return found
+
+    def is_late(spec: TableSpec) -> bool:
+        return spec.cut and bills in tables and bills not in made_of(spec)
+
+    return {key: replace(spec, after=(bills,)) if is_late(spec) else spec for key, spec in tables.items()}
 
 
 def bind_needs(tables: Mapping[str, TableSpec], asked: Mapping[str, Asked]) -> dict[str, TableSpec]:

@@ -75,7 +75,7 @@ def table_asset(stages: Stages, spec: TableSpec) -> dg.AssetSpec:
     """The asset of one table: its lineage, group, kinds, and the columns it will have."""
     return dg.AssetSpec(
         key=[spec.stage, spec.name],
-        deps=sorted({dg.AssetKey(source.table.split("/")) for source in spec.inputs}),
+        deps=sorted(dg.AssetKey(table.split("/")) for table in spec.waits_for),
         description=f"{spec.description}\n\nOne row per {spec.table.grain}.",
         group_name=spec.stage,
         owners=[OWNER],

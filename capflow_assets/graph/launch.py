@@ -86,7 +86,7 @@ def select(stages: Stages, patterns: Iterable[str]) -> list[str]:
 
 def asset_edges(stages: Stages) -> dict[str, set[str]]:
     """Every asset and what it is made of, in an order in which they can be computed."""
-    edges = {key: {source.table for source in stages.tables[key].inputs} for key in stages.order}
+    edges = {key: set(stages.tables[key].waits_for) for key in stages.order}
     for name, spec in stages.models.items():
         blocks = {f"features/{block}" for block in spec.model.features}
         edges[f"models/{name}"] = blocks | {source.table for source in spec.labels} | set(spec.model.needs.tables)

@@ -92,7 +92,7 @@ class TableRunner:
     def _one(self, spec: TableSpec, absent: Mapping[str, str]) -> TableResult:
         if spec.key in absent:
             return TableResult(spec.key, "absent", absent[spec.key])
-        broken = [source.table for source in spec.inputs if source.table in self._failed]
+        broken = [table for table in sorted(spec.waits_for) if table in self._failed]
         if broken:
             return TableResult(spec.key, "blocked", f"{', '.join(broken)} failed; the last good version stays")
         try:

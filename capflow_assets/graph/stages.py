@@ -5,8 +5,7 @@ table called ``bills``: of the same stage, else of an earlier one, going back. `
 that is wired wrongly is refused here, at load, with a ``GraphError``.
 
 A table's parameter ``needs`` is no edge: it gets what every model asks (a mapping of its name to ``contract.Asked``),
-so that a report can judge all models and import none. Nor is ``params``: a table whose file has a class ``Params`` gets
-what the customer's TOML sets under ``[features.NAME]``, None where it sets nothing.
+so that a report can judge all models and import none. Nor is ``params``: what a TOML sets under ``[features.NAME]``.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from capflow_assets.checks_settings import thresholds_of
 from capflow_assets.contract import Asked, Model, Params, Table
 from capflow_assets.errors import GraphError, NotFoundError
-from capflow_assets.graph.binding import bind_needs, bind_params, params_of
+from capflow_assets.graph.binding import bind_moments, bind_needs, bind_params, params_of
 from capflow_assets.learning.measures import MEASURES
 
 if TYPE_CHECKING:
@@ -54,7 +53,8 @@ class TableSpec:
     """One table of the graph: its name ``stage/table``, schema, function and edges.
 
     ``advanced`` makes the table as of a later moment of itself as of an earlier one and the rows between; None where
-    only all rows make it. ``params`` is what a customer may set for it.
+    only all rows make it. ``params`` is what a customer may set for it. ``after`` names the bills where it is made of
+    none and cut at the newest of them all the same.
     """
 
     key: str
@@ -68,6 +68,7 @@ class TableSpec:
     advanced: Callable[..., Any] | None = None
     params: type[BaseModel] | None = None
     module: ModuleType | None = None
+    after: tuple[str, ...] = ()
 
     @property
     def stage(self) -> str:
@@ -83,6 +84,11 @@ class TableSpec:
     def cut(self) -> bool:
         """Whether the runner cuts this table's inputs at the as-of moment."""
         return self.stage in CUT_STAGES
+
+    @property
+    def waits_for(self) -> frozenset[str]:
+        """The tables that it is made of, and the one that tells its as-of moment."""
+        return frozenset({*(source.table for source in self.inputs), *self.after})
 
     @property
     def is_catalogued(self) -> bool:
@@ -144,15 +150,10 @@ class Stages:
 
     @cached_property
     def order(self) -> tuple[str, ...]:
-        """Table names such that every table comes after those it is made of, and after the newest bill is known.
-
-        The newest bill is the as-of moment of what is cut at it, of whatever tables that is made.
-        """
-        edges = {key: sorted(source.table for source in spec.inputs) for key, spec in self.tables.items()}
-        if BILLS in self.tables:
-            edges = {key: [*found, BILLS] if self.tables[key].cut else found for key, found in edges.items()}
+        """Table names such that every table comes after those that it waits for."""
         try:
-            return tuple(TopologicalSorter(edges).static_order())
+            waits = {key: sorted(spec.waits_for) for key, spec in self.tables.items()}
+            return tuple(TopologicalSorter(waits).static_order())
         except CycleError as error:
             raise GraphError("Tables are made of each other", came=" -> ".join(error.args[1])) from None
 
@@ -221,6 +222,7 @@ def read_stages(packages: Mapping[str, ModuleType]) -> Stages:
             else:
                 checks.append(_check(stage, name, module, known))
     models = {name: _model(name, module, known) for name, module in modules["models"].items()}
+    tables = bind_moments(tables, BILLS)
     bound = bind_needs(tables, {name: spec.asked() for name, spec in models.items()})
     stages = Stages(tables=bound, checks=tuple(checks), models=models)
     assert stages.order  # noqa: S101  (computing it refuses cycles at load)
