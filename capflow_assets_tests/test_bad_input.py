@@ -404,7 +404,7 @@ def test_a_customer_of_next_to_nothing_has_its_tables_and_the_reason_why_no_mode
 
 # -- the others ------------------------------------------------------------------------------------------------------
 
-UP_TO_SCORES = "raw/bills,clean/bills,features,models/rfm_segments,predictions/rfm_segments"
+UP_TO_SCORES = "raw/bills,clean/bills,features/rfm,features/rhythm,models/rfm_segments,predictions/rfm_segments"
 
 
 def gone_bad(home: TestHome) -> None:

@@ -19,20 +19,11 @@ def sail_server() -> Any:
     os.environ.setdefault("RUST_LOG", "error")
     # Python that runs inside the engine (scikit-learn on 90,000 texts) overflows the 2 MB that its threads have.
     os.environ.setdefault("RUST_MIN_STACK", STACK_BYTES)
-    # Beyond its pool the engine puts sums on disk; without one it takes whatever they need.
-    os.environ.setdefault("SAIL_RUNTIME__MEMORY_POOL__TYPE", "fair")
-    os.environ.setdefault("SAIL_RUNTIME__MEMORY_POOL__FAIR__MAX_SIZE", str(pool_bytes()))
     from pysail.spark import SparkConnectServer
 
     server = SparkConnectServer("127.0.0.1", 0)
     server.start(background=True)
     return server
-
-
-def pool_bytes() -> int:
-    """The memory that the embedded engine's sums and sorts may take: a third of the machine's, 2 GiB at least."""
-    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return max(2 << 30, there // 3)
 
 
 def sail_url() -> str:
