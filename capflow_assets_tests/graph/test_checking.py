@@ -225,19 +225,22 @@ def test_users_like_those_of_the_training_are_scored(acme: TestHome) -> None:
 
 def planted(label_noise: float) -> Callable[..., Any]:
     """Features in which ``overdue_ratio`` is the label with noise: what a feature that reads the future looks like."""
-    honest = Examples.features
+    honest = Examples.features_at
 
-    def features(self: Examples, moment: Any) -> pd.DataFrame:
-        frame = honest(self, moment)
-        told = self.labels(moment, moment + timedelta(days=30), frame.index).iloc[:, 0].to_numpy()
+    def told(self: Examples, moment: Any, frame: pd.DataFrame) -> pd.DataFrame:
+        label = self.labels(moment, moment + timedelta(days=30), frame.index).iloc[:, 0].to_numpy()
         noise = np.random.default_rng(0).normal(0, label_noise, len(frame))
-        return frame.assign(overdue_ratio=told + noise) if "overdue_ratio" in frame else frame
+        return frame.assign(overdue_ratio=label + noise) if "overdue_ratio" in frame else frame
 
-    return features
+    def features_at(self: Examples, moments: Any) -> list[pd.DataFrame]:
+        frames = honest(self, moments)
+        return [told(self, moment, frame) for moment, frame in zip(moments, frames, strict=True)]
+
+    return features_at
 
 
 def test_a_feature_that_leaks_is_not_promoted(own: TestHome, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Examples, "features", planted(0.2))
+    monkeypatch.setattr(Examples, "features_at", planted(0.2))
     own.ok("run", "acme", "--select", "models/purchase_propensity")
     status = own.status("acme")["purchase_propensity"]
     assert (status["status"], status["champion"], status["challenger"]) == ("kept the champion", 1, 2)
