@@ -81,6 +81,10 @@ class World:
         """The same customer with other rows."""
         return replace(self, tables=dict(tables))
 
+    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
+        """How Hypothesis shows it: without the rows, which are many and follow from what was drawn."""
+        printer.text(repr(self))
+
 
 @dataclass(frozen=True)
 class Pools:
