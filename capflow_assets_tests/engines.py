@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.contract import Table
+from capflow_assets.graph.engine import CALL_SITES, Engine
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -27,17 +28,10 @@ SERVER = "org.apache.spark.sql.connect.service.SparkConnectServer"
 
 @contextmanager
 def sail_session() -> Iterator[SparkSession]:
-    """A Spark Connect session on a Sail server in this process, in UTC."""
-    from pysail.spark import SparkConnectServer
-    from pyspark.sql import SparkSession
-
-    server = SparkConnectServer("127.0.0.1", 0)
-    server.start(background=True)
-    session = SparkSession.builder.remote(f"sc://127.0.0.1:{server.listening_address[1]}").getOrCreate()
-    session.conf.set("spark.sql.session.timeZone", "UTC")
-    yield session
-    session.stop()
-    server.stop()
+    """The session that tables are computed in by default, on the Sail of this process."""
+    made = Engine().spark_session
+    yield made
+    made.stop()
 
 
 @contextmanager
@@ -73,6 +67,7 @@ def spark_submit(folder: Path, settings: Mapping[str, str], *options: str) -> li
 def connect_settings(folder: Path, port: int) -> dict[str, str]:
     """Spark's settings for a Connect server on a port of this machine, in UTC, with its files below ``folder``."""
     return {
+        CALL_SITES: "false",
         "spark.connect.grpc.binding.address": "127.0.0.1",
         "spark.connect.grpc.binding.port": str(port),
         "spark.driver.bindAddress": "127.0.0.1",

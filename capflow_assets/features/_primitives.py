@@ -142,10 +142,9 @@ def deviation(n: Expression, total: Expression, squares: Expression) -> Expressi
     """
     from pyspark.sql import functions as F
 
-    rows = n.cast("double")
-    fits = (n > 1) & (F.abs(total.cast("double")) < 1e17) & (rows * squares.cast("double") < _WIDEST)
-    narrow = F.when(fits, total).cast(_EXACT)
-    spread = F.when(fits, n).cast(_EXACT) * F.when(fits, squares) - narrow * narrow
+    fits = (n > 1) & (F.abs(total.cast("double")) < 1e17) & (n.cast("double") * squares.cast("double") < _WIDEST)
+    narrow = total.cast(_EXACT)
+    spread = F.when(fits, n.cast(_EXACT) * squares - narrow * narrow)
     return F.sqrt(spread.cast("double") / F.nullif(n * (n - 1), F.lit(0)))
 
 

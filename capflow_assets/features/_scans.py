@@ -107,7 +107,8 @@ def feature_table(
         lines = _line_rows(plan, known(line_items, ENTITIES["line_items"].time or "", as_of), parents.get("items"))
         rows = _stacked(rows, lines)
     versions = _versions(plan, rows, as_of)
-    return _by_user(plan, _stretches(plan, _valued(plan, versions), _window_starts(plan, as_of, zone)), as_of, zone)
+    stretches = _stretches(plan, _valued(plan, versions), _window_starts(plan, as_of, zone), as_of)
+    return _by_user(plan, stretches, as_of, zone)
 
 
 def _with_parent(frame: DataFrame, parent: DataFrame | None, variables: Sequence[Variable]) -> DataFrame:
@@ -245,7 +246,7 @@ def _window_starts(plan: Plan, as_of: Moments, zone: str) -> list[date]:
     return sorted({day - timedelta(days=length - 1) for day in days for length in lengths}, reverse=True)
 
 
-def _stretches(plan: Plan, valued: DataFrame, starts: Sequence[date]) -> DataFrame:
+def _stretches(plan: Plan, valued: DataFrame, starts: Sequence[date], as_of: Moments) -> DataFrame:
     """The states of each user's bills by stretch of time: ``segment_on`` is the last start of a window up to the bill.
 
     No window of any moment begins inside a stretch, so it lies in a window wholly or not at all.
@@ -266,9 +267,11 @@ def _stretches(plan: Plan, valued: DataFrame, starts: Sequence[date]) -> DataFra
         newest = F.array(*(F.col(name_of(each)).cast("bigint") for each in plan.latest))
         made |= {_LATEST: F.max_by(newest, F.col(_ORDER)), _ORDER: F.max(_ORDER)}
     keyed = valued.withColumn(_SEGMENT, segment)
-    return keyed.groupBy("user_id", KNOWN_FROM, _UNTIL, _SEGMENT).agg(
-        *(each.alias(name) for name, each in made.items())
-    )
+    # What is the same in every row costs an engine time as a key: of one moment without a window, all but the user.
+    keys = (_SEGMENT,) if starts else ()
+    keys += () if len(in_order(as_of)) == 1 else (KNOWN_FROM, _UNTIL)
+    made |= {name: F.max(name) for name in (KNOWN_FROM, _UNTIL, _SEGMENT) if name not in keys}
+    return keyed.groupBy("user_id", *keys).agg(*(each.alias(name) for name, each in made.items()))
 
 
 def _by_user(plan: Plan, stretches: DataFrame, as_of: Moments, zone: str) -> DataFrame:
@@ -276,7 +279,10 @@ def _by_user(plan: Plan, stretches: DataFrame, as_of: Moments, zone: str) -> Dat
     from pyspark.sql import functions as F
 
     windows = list(dict.fromkeys(each.window_days for each in plan.features))
+    keys = ("user_id", "as_of", _WINDOW)
     spread = at_each(stretches, as_of, zone).filter(F.col(_UNTIL).isNull() | (F.col("as_of") < F.col(_UNTIL)))
+    if windows == [None] and len(in_order(as_of)) == 1:
+        return _side_by_side(plan, _values(plan, spread.withColumn(_WINDOW, F.lit(0)), keys))
     # A window's features are made once for all windows, so that the plan stays as small as for one.
     inside = (F.when(F.datediff("today", _SEGMENT) < days, F.lit(days)) for days in windows if days)
     spread = spread.withColumn(_WINDOW, F.explode(F.array_compact(F.array(F.lit(0), *inside))))
@@ -285,16 +291,23 @@ def _by_user(plan: Plan, stretches: DataFrame, as_of: Moments, zone: str) -> Dat
         made |= {f"{name_of(variable)}__{state}": merged(name_of(variable), state) for state in states}
     if plan.latest:
         made[_LATEST] = F.max_by(_LATEST, _ORDER)
-    keys = ("user_id", "as_of", _WINDOW)
     grouped = spread.groupBy(*keys).agg(*(each.alias(name) for name, each in made.items()))
+    return _side_by_side(plan, _values(plan, grouped, keys))
+
+
+def _values(plan: Plan, states: DataFrame, keys: Sequence[str]) -> DataFrame:
+    """The features of every window by their variable's name, from the states of all that lies in it."""
     variables = list(dict.fromkeys((each.variable, each.aggregation) for each in plan.features))
     values = (_value(plan, variable, aggregation).alias(variable.slug) for variable, aggregation in variables)
-    return _side_by_side(plan, grouped.select(*keys, *values))
+    return states.select(*keys, *values)
 
 
 def _side_by_side(plan: Plan, by_window: DataFrame) -> DataFrame:
     """One row per user and moment of the rows of their windows; a window without a row had nothing to sum up."""
     from pyspark.sql import functions as F
+
+    if all(feature.window_days is None for feature in plan.features):
+        return by_window.select("user_id", "as_of", *(feature.variable.slug for feature in plan.features))
 
     def told(feature: Feature) -> Expression:
         # One of the rows, if any, so its greatest value is its value; an engine sums plain columns up many at a time.

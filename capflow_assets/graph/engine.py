@@ -11,6 +11,9 @@ from typing import Any
 import dagster as dg
 
 STACK_BYTES = str(16 << 20)
+PURGE_DELAY_MS = "20000"
+# Where in the code each expression was made: for the errors of an engine that shows it, at five times the cost of it.
+CALL_SITES = "spark.python.sql.dataFrameDebugging.enabled"
 
 
 @cache
@@ -19,6 +22,9 @@ def sail_server() -> Any:
     os.environ.setdefault("RUST_LOG", "error")
     # Python that runs inside the engine (scikit-learn on 90,000 texts) overflows the 2 MB that its threads have.
     os.environ.setdefault("RUST_MIN_STACK", STACK_BYTES)
+    # The engine's allocator gives memory back after a second and gets it anew, zeroed, for the next query: a quarter of
+    # the processor's time. Some seconds later is soon enough.
+    os.environ.setdefault("MIMALLOC_PURGE_DELAY", PURGE_DELAY_MS)
     from pysail.spark import SparkConnectServer
 
     server = SparkConnectServer("127.0.0.1", 0)
@@ -58,8 +64,10 @@ class Engine(dg.ConfigurableResource):
     @property
     def spark_session(self) -> Any:
         """The session, made on first use, with times in UTC."""
+        if self.engine == "sail":
+            return session(sail_url(), tuple({CALL_SITES: "false", **self.spark_config}.items()))
         if self.engine != "cluster":
-            return session(sail_url() if self.engine == "sail" else self.engine, tuple(self.spark_config.items()))
+            return session(self.engine, tuple(self.spark_config.items()))
         # What dagster-pyspark's resource does, which a cluster does not get: it would bring another pyspark.
         from pyspark.sql import SparkSession
 

@@ -6,6 +6,7 @@ Text is held against a pattern before an engine casts it: one engine takes ``1d`
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from capflow_assets.landing import time_formats
@@ -109,7 +110,8 @@ def _in_range(instant: Expression) -> Expression:
     """Years that neither Python nor pandas can hold, or that stand for "never", are no times."""
     from pyspark.sql import functions as F
 
-    return F.when(F.year(instant).between(FIRST_YEAR, LAST_YEAR), instant)
+    first, after = (F.lit(datetime(year, 1, 1, tzinfo=UTC)) for year in (FIRST_YEAR, LAST_YEAR + 1))
+    return F.when((instant >= first) & (instant < after), instant)
 
 
 def _instant(source: Expression, kind: st.DataType, reading: Reading) -> Expression:
