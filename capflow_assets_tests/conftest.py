@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from filelock import FileLock
 
 from capflow_assets.graph.engine import STACK_BYTES
-from capflow_assets.simulation.brand import tiny
+from capflow_assets.simulation.brand import Brand, tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
 from capflow_assets_tests.engines import jvm_session, sail_session
@@ -58,12 +59,7 @@ def jvm(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 @pytest.fixture(scope="session")
 def acme(tmp_path_factory: pytest.TempPathFactory) -> TestHome:
     """A home in which ``acme``, simulated and large enough for every model, was run once. Do not change it."""
-    home = TestHome(tmp_path_factory.mktemp("acme") / "home")
-    brand = tiny("acme", seed=1, users=1500, days=500)
-    toml = write(simulate(brand), home.root.parent / "files")
-    home.ok("onboard", str(toml))
-    home.ok("run", "acme")
-    return home
+    return _run_once(tmp_path_factory, tiny("acme", seed=1, users=1500, days=500))
 
 
 @pytest.fixture
@@ -75,8 +71,17 @@ def acme_copy(acme: TestHome, tmp_path: Path) -> TestHome:
 @pytest.fixture(scope="session")
 def bills_only(tmp_path_factory: pytest.TempPathFactory) -> TestHome:
     """A home in which ``young``, which sends bills alone and those of ten weeks, was run once. Do not change it."""
-    home = TestHome(tmp_path_factory.mktemp("young") / "home")
-    brand = tiny("young", seed=2, users=150, days=70, sends=("bills",))
-    home.ok("onboard", str(write(simulate(brand), home.root.parent / "files")))
-    home.ok("run", "young")
+    return _run_once(tmp_path_factory, tiny("young", seed=2, users=150, days=70, sends=("bills",)))
+
+
+def _run_once(tmp_path_factory: pytest.TempPathFactory, brand: Brand) -> TestHome:
+    """A home in which a customer was run, the same one for all processes that the tests are shared among."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / f"home-of-{brand.name}"
+    home = TestHome(folder / "home")
+    with FileLock(folder.with_suffix(".lock")):
+        if not (folder / "ready").exists():
+            home.ok("onboard", str(write(simulate(brand), folder / "files")))
+            home.ok("run", brand.name)
+            (folder / "ready").touch()
     return home

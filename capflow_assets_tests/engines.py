@@ -7,6 +7,7 @@ leave a Spark context and a token in this process, and every later session would
 from __future__ import annotations
 
 import os
+import random
 import socket
 import stat
 import subprocess
@@ -51,8 +52,9 @@ def jvm_session(folder: Path, memory: str = "2g") -> Iterator[SparkSession]:
         yield session
         session.stop()
     finally:
-        server.terminate()
-        server.wait(timeout=30)
+        # It has nothing to put away, and takes half a minute to end by itself.
+        server.kill()
+        server.wait()
 
 
 def spark_submit(folder: Path, settings: Mapping[str, str], *options: str) -> list[str]:
@@ -102,9 +104,15 @@ def java_home(folder: Path) -> Path:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port below those that systems hand out by themselves: until its server is up, nobody else is given it."""
+    while True:
+        port = random.randrange(10_000, 30_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def wait_until_open(port: int, server: subprocess.Popen[bytes], log: Path, seconds: float = 90) -> None:

@@ -20,6 +20,8 @@ MLFLOW_PATHS = (
     ("model_versions", "source"),
     ("model_versions", "storage_location"),
 )
+# Of the recursive features few, where a test is about other things: all of them take seconds of every run.
+FEW_FEATURES = {"features": {"recursive_candidates": {"depth": 1, "windows_days": [28]}}}
 STATE = ("CAPFLOW_HOME", "CAPFLOW_LAKE", "DAGSTER_HOME", "MLFLOW_TRACKING_URI")
 
 

@@ -38,7 +38,7 @@ from capflow_assets.graph.launch import dagster_instance
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
-from capflow_assets_tests.homes import TestHome, own_environment
+from capflow_assets_tests.homes import FEW_FEATURES, TestHome, own_environment
 from capflow_assets_tests.platform.services import Aws
 
 USER = "o'Né\"il-77ü"
@@ -53,7 +53,7 @@ def files_of(folder: Path, name: str, extra: bool = False) -> Path:
 
     Line items say nothing of users. With ``extra`` one more bill has come.
     """
-    toml = write(simulate(tiny(name, seed=6, users=200, days=400, sends=SENDS)), folder)
+    toml = write(simulate(tiny(name, seed=6, users=200, days=400, sends=SENDS)), folder, settings=FEW_FEATURES)
     bills = pd.read_csv(folder / "bills.csv", dtype=str)
     lines = pd.read_csv(folder / "line_items.csv", dtype=str)
     users = pd.read_csv(folder / "users.csv", dtype=str)

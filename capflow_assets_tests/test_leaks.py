@@ -23,7 +23,7 @@ from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
 from capflow_assets_tests.graph import test_stages
-from capflow_assets_tests.homes import TestHome
+from capflow_assets_tests.homes import FEW_FEATURES, TestHome
 
 ZONE = "America/New_York"
 DAY = "2024-11-20"
@@ -68,7 +68,7 @@ def torn(folder: Path, seed: int) -> None:
 
 def seen_from_the_past(root: Path, future: int | None) -> TestHome:
     home = TestHome(root / "home")
-    toml = write(simulate(BRAND), root / "files")
+    toml = write(simulate(BRAND), root / "files", settings=FEW_FEATURES)
     if future is not None:
         torn(root / "files", future)
     home.ok("onboard", str(toml))

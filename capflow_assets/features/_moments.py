@@ -57,11 +57,11 @@ def at_each(frame: DataFrame, as_of: Moments, zone: str) -> DataFrame:
     moments = in_order(as_of)
     days = [local_day_of(moment, zone) for moment in moments]
     if len(moments) == 1:
-        return frame.drop(KNOWN_FROM).withColumn("as_of", F.lit(moments[0])).withColumn("today", F.lit(days[0]))
+        return frame.drop(KNOWN_FROM).withColumns({"as_of": F.lit(moments[0]), "today": F.lit(days[0])})
     place = F.explode(F.sequence(F.col(KNOWN_FROM), F.lit(len(moments) - 1)))
     spread = frame.withColumn(KNOWN_FROM, place)
 
     def of_place(values: Sequence[date]) -> Expression:
         return F.element_at(F.array(*(F.lit(value) for value in values)), F.col(KNOWN_FROM) + 1)
 
-    return spread.withColumn("as_of", of_place(moments)).withColumn("today", of_place(days)).drop(KNOWN_FROM)
+    return spread.withColumns({"as_of": of_place(moments), "today": of_place(days)}).drop(KNOWN_FROM)

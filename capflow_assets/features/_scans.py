@@ -268,8 +268,8 @@ def _stretches(plan: Plan, valued: DataFrame, starts: Sequence[date], as_of: Mom
         made |= {_LATEST: F.max_by(newest, F.col(_ORDER)), _ORDER: F.max(_ORDER)}
     keyed = valued.withColumn(_SEGMENT, segment)
     # What is the same in every row costs an engine time as a key: of one moment without a window, all but the user.
-    keys = (_SEGMENT,) if starts else ()
-    keys += () if len(in_order(as_of)) == 1 else (KNOWN_FROM, _UNTIL)
+    keys = [_SEGMENT] if starts else []
+    keys += [] if len(in_order(as_of)) == 1 else [KNOWN_FROM, _UNTIL]
     made |= {name: F.max(name) for name in (KNOWN_FROM, _UNTIL, _SEGMENT) if name not in keys}
     return keyed.groupBy("user_id", *keys).agg(*(each.alias(name) for name, each in made.items()))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from capflow_assets.features._synthesis import Feature, feature_of, source_table
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
     from pyspark.sql import Column as Expression
     from pyspark.sql import DataFrame
 
@@ -92,15 +93,46 @@ def _place(moments: Sequence[datetime]) -> Expression:
 
 
 def _totals(marked: DataFrame, features: Sequence[Feature]) -> dict[int, dict[str, Any]]:
-    """Of each moment the users, and how many know each feature, its least and its greatest value."""
-    from pyspark.sql import functions as F
+    """Of each moment the users, and how many know each feature, its least and its greatest value.
 
-    made = [F.count(F.lit(1)).alias("users")]
-    for number, feature in enumerate(features):
-        column = F.col(feature.column)
-        made += [F.count(column).alias(f"n{number}"), F.min(column).alias(f"lo{number}")]
-        made += [F.max(column).alias(f"hi{number}")]
-    return {row[_PLACE]: row.asDict() for row in marked.groupBy(_PLACE).agg(*made).collect()}
+    Summed up by the workers, a row for each of their batches: an engine takes seconds to plan as many aggregates.
+    """
+    import numpy as np
+
+    schema = f"{_PLACE} int, users bigint, known array<bigint>, least array<double>, greatest array<double>"
+    told = marked.select(_PLACE, *(feature.column for feature in features)).mapInArrow(_summed, schema).collect()
+    by_place: dict[int, list[Any]] = {}
+    for row in told:
+        by_place.setdefault(row[_PLACE], []).append(row)
+    return {
+        place: {
+            "users": sum(row["users"] for row in rows),
+            "known": np.sum([row["known"] for row in rows], axis=0),
+            "least": np.min([row["least"] for row in rows], axis=0),
+            "greatest": np.max([row["greatest"] for row in rows], axis=0),
+        }
+        for place, rows in by_place.items()
+    }
+
+
+def _summed(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """What ``_totals`` asks of each batch; the least of nothing is infinite."""
+    import numpy as np
+    import pyarrow as pa
+
+    for batch in batches:
+        places, *columns = (column.cast("float64").to_numpy(zero_copy_only=False) for column in batch.columns)
+        for place in np.unique(places):
+            values = np.column_stack([column[places == place] for column in columns])
+            is_known = ~np.isnan(values)
+            told = {
+                _PLACE: pa.array([place], pa.int32()),
+                "users": pa.array([len(values)], pa.int64()),
+                "known": pa.array([is_known.sum(axis=0)], pa.list_(pa.int64())),
+                "least": pa.array([np.where(is_known, values, np.inf).min(axis=0)], pa.list_(pa.float64())),
+                "greatest": pa.array([np.where(is_known, values, -np.inf).max(axis=0)], pa.list_(pa.float64())),
+            }
+            yield pa.record_batch(list(told.values()), names=list(told))
 
 
 def _sampled(marked: DataFrame, features: Sequence[Feature], users: dict[int, int], params: Params) -> pd.DataFrame:
@@ -112,8 +144,8 @@ def _sampled(marked: DataFrame, features: Sequence[Feature], users: dict[int, in
         allowed = _GRAIN_OF_SAMPLE * params.users_sampled // max(count, params.users_sampled)
         share = F.when(F.col(_PLACE) == place, F.lit(allowed)).otherwise(share)
     chosen = marked.filter(F.pmod(F.xxhash64("user_id"), F.lit(_GRAIN_OF_SAMPLE)) < share)
-    columns = (F.col(feature.column).cast("double").alias(feature.column) for feature in features)
-    return chosen.select(_PLACE, "user_id", *columns).toPandas().sort_values([_PLACE, "user_id"])
+    found = chosen.select(_PLACE, "user_id", *(feature.column for feature in features)).toPandas()
+    return found.sort_values([_PLACE, "user_id"])
 
 
 def _judged(
@@ -123,7 +155,7 @@ def _judged(
 
     users = totals.get("users", 0)
     values = sample[[feature.column for feature in features]].to_numpy(dtype=float)
-    fill = [100 * totals[f"n{number}"] / users if users else 0.0 for number in range(len(features))]
+    fill = [100 * float(totals["known"][number]) / users if users else 0.0 for number in range(len(features))]
     constants = [_constant(totals, number) for number in range(len(features))]
     limits = Limits(params.min_fill_pct, params.max_correlation)
     names = [feature.column for feature in features]
@@ -138,8 +170,8 @@ def _judged(
 
 
 def _constant(totals: dict[str, Any], number: int) -> float | None:
-    least, greatest = totals.get(f"lo{number}"), totals.get(f"hi{number}")
-    return float(least) if least is not None and least == greatest else None
+    least, greatest = (float(totals[name][number]) if totals else None for name in ("least", "greatest"))
+    return least if least == greatest else None
 
 
 def _told(feature: Feature) -> tuple[str, int, str, str | None, str]:

@@ -128,21 +128,25 @@ def rfm(bills: DataFrame, as_of: Moments, zone: str) -> DataFrame:
     """
     from pyspark.sql import functions as F
 
-    frame = _figures(user_days(bills, as_of, zone), as_of, zone)
-    frame = (
-        frame.withColumn("recency_quintile", _quintile(F.col("recency_days").desc_nulls_first()))
-        .withColumn("frequency_quintile", _quintile(F.col("visits").asc()))
-        .withColumn("monetary_quintile", _quintile(F.col("spend_total").asc()))
-    )
-    trends = {f"{name}_trend_pct": change_pct(F.col(f"{name}_91d"), F.col(f"{name}_prior_91d")) for name in TRENDS}
-    frame = frame.withColumns(trends)
+    sums = _sums(user_days(bills, as_of, zone), as_of, zone)
+    visits, spend = F.col("visits"), F.col("spend_total")
     money = ("spend_total", "spend_91d", "spend_364d", "spend_prior_91d")
-    frame = frame.withColumns({name: F.col(name).cast("double") for name in money})
-    per_visit = F.when(F.col("visits") > 0, F.col("spend_total") / F.col("visits"))
-    return frame.withColumn("spend_avg", per_visit).select(*TABLE.names)
+    made = {
+        # Sail's datediff is a bigint, Spark's an int.
+        "recency_days": F.datediff("today", "last_visited_on").cast("int"),
+        "tenure_days": F.datediff("today", "first_billed_on").cast("int"),
+        **{f"{name}_trend_pct": change_pct(F.col(f"{name}_91d"), F.col(f"{name}_prior_91d")) for name in TRENDS},
+        **{name: F.col(name).cast("double") for name in money},
+        "spend_avg": F.when(visits > 0, spend.cast("double") / visits),
+        "repeat_visit_spend_avg": F.when(visits > 1, F.col("repeat_spend") / (visits - 1)),
+        "recency_quintile": _quintile(F.col("last_visited_on").asc_nulls_first()),
+        "frequency_quintile": _quintile(visits.asc()),
+        "monetary_quintile": _quintile(spend.asc()),
+    }
+    return sums.select(*(made[name].alias(name) if name in made else name for name in TABLE.names))
 
 
-def _figures(days: DataFrame, as_of: Moments, zone: str) -> DataFrame:
+def _sums(days: DataFrame, as_of: Moments, zone: str) -> DataFrame:
     from pyspark.sql import functions as F
 
     visited, net, spend = F.col("visited_on"), F.col("net"), F.col("spend")
@@ -164,13 +168,7 @@ def _figures(days: DataFrame, as_of: Moments, zone: str) -> DataFrame:
         # A struct's least value would be simpler, but the engines disagree on where null goes in one.
         (F.sum(spend) - F.min_by(spend, visited)).cast("double").alias("repeat_spend"),
     )
-    made = {
-        # Sail's datediff is a bigint, Spark's an int.
-        "recency_days": F.datediff("today", "last_visited_on").cast("int"),
-        "tenure_days": F.datediff("today", "first_billed_on").cast("int"),
-        "repeat_visit_spend_avg": F.when(F.col("visits") > 1, F.col("repeat_spend") / (F.col("visits") - 1)),
-    }
-    return sums_at_each(days, as_of, zone, ("user_id",), sums).withColumns(made)
+    return sums_at_each(days, as_of, zone, ("user_id",), sums)
 
 
 def _quintile(order: Expression) -> Expression:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
@@ -76,10 +77,12 @@ def rhythm(bills: DataFrame, as_of: Moments, zone: str) -> DataFrame:
     from pyspark.sql import Window
     from pyspark.sql import functions as F
 
-    visits = Window.partitionBy("as_of", "user_id", F.col("visited_on").isNull())
-    gap = F.datediff("visited_on", F.lag("visited_on").over(visits.orderBy("visited_on"))).cast("bigint")
-    latest = F.row_number().over(visits.orderBy(F.col("visited_on").desc()))
-    days = user_days(bills, as_of, zone).withColumn("gap", gap).withColumn("latest", latest)
+    user = Window.partitionBy(*(("user_id",) if isinstance(as_of, datetime) else ("as_of", "user_id")))
+    # Days without a visit have null and come first, so that no gap leads to or from one.
+    in_turn = user.orderBy(F.col("visited_on").asc_nulls_first())
+    gap = F.datediff("visited_on", F.lag("visited_on").over(in_turn)).cast("bigint")
+    latest = F.count(F.lit(1)).over(user) - F.row_number().over(in_turn) + 1
+    days = user_days(bills, as_of, zone).withColumns({"gap": gap, "latest": latest})
     recent = F.when(F.col("latest") <= RECENT_GAPS, F.col("gap"))
     sums = (
         F.count("gap").alias("gaps"),
@@ -91,8 +94,7 @@ def rhythm(bills: DataFrame, as_of: Moments, zone: str) -> DataFrame:
         F.median("gap").cast("double").alias("gap_days_median"),
         F.max("visited_on").alias("last_on"),
     )
-    by_user = sums_at_each(days, as_of, zone, ("user_id",), sums)
-    return _ratios(by_user.withColumn("recency_days", F.datediff("today", "last_on"))).select(*TABLE.names)
+    return _ratios(sums_at_each(days, as_of, zone, ("user_id",), sums))
 
 
 def _ratios(sums: DataFrame) -> DataFrame:
@@ -101,23 +103,24 @@ def _ratios(sums: DataFrame) -> DataFrame:
 
     gaps, total, squares = F.col("gaps"), F.col("total"), F.col("squares")
     nothing = F.lit(0)
+    recency = F.datediff("today", "last_on").cast("int")
     average = total / F.nullif(gaps, nothing)
     recent = F.col("recent_total") / F.nullif("recent_gaps", nothing)
     variance = (gaps * squares - total * total) / F.nullif(gaps * (gaps - 1), nothing)
     cv = F.sqrt(variance) / average
     days_due = F.floor(average + F.lit(0.5)).cast("int")
-    return sums.select(
-        "*",
-        average.alias("gap_days_avg"),
-        F.sqrt(variance).alias("gap_days_std"),
-        recent.alias("gap_days_recent_avg"),
-        ((recent - average) / average * 100).alias("gap_change_pct"),
-        (F.col("recency_days") / average).alias("overdue_ratio"),
-        cv.alias("gap_days_cv"),
-        (1 / (1 + cv)).alias("regularity"),
-        (average - F.col("recency_days")).alias("next_visit_in_days"),
-        F.date_add("last_on", days_due).alias("next_visit_on"),
-    )
+    made = {
+        "gap_days_avg": average,
+        "gap_days_std": F.sqrt(variance),
+        "gap_days_recent_avg": recent,
+        "gap_change_pct": (recent - average) / average * 100,
+        "overdue_ratio": recency / average,
+        "gap_days_cv": cv,
+        "regularity": 1 / (1 + cv),
+        "next_visit_in_days": average - recency,
+        "next_visit_on": F.date_add("last_on", days_due),
+    }
+    return sums.select(*(made[name].alias(name) if name in made else name for name in TABLE.names))
 
 
 def plot(frame: DataFrame) -> Figure:

@@ -12,6 +12,7 @@ import dagster as dg
 
 STACK_BYTES = str(16 << 20)
 PURGE_DELAY_MS = "20000"
+NOT_PACKED = 1  # of the ways to pack a message, as bits, the one that leaves it as it is
 # Where in the code each expression was made: for the errors of an engine that shows it, at five times the cost of it.
 CALL_SITES = "spark.python.sql.dataFrameDebugging.enabled"
 
@@ -41,13 +42,30 @@ def sail_url() -> str:
 @cache
 def session(url: str, config: tuple[tuple[str, Any], ...]) -> Any:
     """A Spark Connect session at ``url``; one for each address and process, so that warm work stays warm."""
-    import logging
-
     from pyspark.sql import SparkSession
+
+    return _configured(SparkSession.builder.remote(url), config)
+
+
+@cache
+def sail_session(config: tuple[tuple[str, Any], ...]) -> Any:
+    """The session on this process's Sail; one for each process."""
+    from pyspark.sql.connect.client import DefaultChannelBuilder
+    from pyspark.sql.connect.session import SparkSession
+
+    channel = DefaultChannelBuilder(sail_url())
+    # Sail packs whatever it sends: within one process that makes a result five times as slow.
+    channel.setChannelOption("grpc.compression_enabled_algorithms_bitset", NOT_PACKED)
+    # What pyspark sets by itself where it is given an address; its functions ask for it.
+    os.environ["SPARK_CONNECT_MODE_ENABLED"] = "1"
+    return _configured(SparkSession.builder.channelBuilder(channel), config)
+
+
+def _configured(builder: Any, config: tuple[tuple[str, Any], ...]) -> Any:
+    import logging
 
     # Every error reaches the caller as an exception; the log would only repeat it, at exit even for Sail's lack of ML.
     logging.getLogger("pyspark.sql.connect.logging").setLevel(logging.CRITICAL)
-    builder = SparkSession.builder.remote(url)
     for key, value in config:
         builder = builder.config(key, value)
     made = builder.create()
@@ -65,7 +83,7 @@ class Engine(dg.ConfigurableResource):
     def spark_session(self) -> Any:
         """The session, made on first use, with times in UTC."""
         if self.engine == "sail":
-            return session(sail_url(), tuple({CALL_SITES: "false", **self.spark_config}.items()))
+            return sail_session(tuple({CALL_SITES: "false", **self.spark_config}.items()))
         if self.engine != "cluster":
             return session(self.engine, tuple(self.spark_config.items()))
         # What dagster-pyspark's resource does, which a cluster does not get: it would bring another pyspark.

@@ -13,14 +13,15 @@ from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
 from capflow_assets_tests.databricks.steps import COMPUTE, environment, settings
 from capflow_assets_tests.databricks.workspace import LocalWorkspace
-from capflow_assets_tests.homes import TestHome
+from capflow_assets_tests.homes import FEW_FEATURES, TestHome
 
-MODELS = {
+SETTINGS = {
+    **FEW_FEATURES,
     "models": {
         "purchase_propensity": {"rounds": 20, "moments": 3},
         "lifetime_value": {"moments": 2},
         "rfm_segments": {"horizon_days": 60},
-    }
+    },
 }
 # Names and times of a run, which no two runs share.
 OWN = {"model_version", "trained_at", "run_id", "scored_at"}
@@ -30,7 +31,7 @@ OWN = {"model_version", "trained_at", "run_id", "scored_at"}
 def homes(spark_workspace: LocalWorkspace, tmp_path_factory: pytest.TempPathFactory) -> tuple[TestHome, TestHome]:
     """The same customer in two homes: one ran embedded, every step of the other on a cluster."""
     folder = tmp_path_factory.mktemp("whole")
-    toml = write(simulate(tiny("acme", seed=4, users=200, days=260)), folder / "files", settings=MODELS)
+    toml = write(simulate(tiny("acme", seed=4, users=200, days=260)), folder / "files", settings=SETTINGS)
     here, there = TestHome(folder / "here"), TestHome(folder / "there")
     for home in (here, there):
         home.ok("onboard", str(toml))

@@ -20,7 +20,7 @@ from capflow_assets.graph.launch import asset_edges
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
-from capflow_assets_tests.homes import TestHome
+from capflow_assets_tests.homes import FEW_FEATURES, TestHome
 from capflow_assets_tests.platform.server import Server, serving
 
 GOOD = ("c1", "c2", "c3", "c5", "c6", "c7", "c8")
@@ -32,11 +32,12 @@ SENDS = ("bills", "users")
 CUSTOMERS = (*GOOD[:3], BROKEN, *GOOD[3:])
 ASSETS = tuple(asset_edges(STAGES))
 SETTINGS = {
+    **FEW_FEATURES,
     "models": {
         "purchase_propensity": {"rounds": 20, "moments": 3, "min_child_weight": 2.0, "max_depth": 2},
         "lifetime_value": {"moments": 2},
         "rfm_segments": {"horizon_days": 90},
-    }
+    },
 }
 WAITING = ("backfilled", "mended")
 

@@ -14,13 +14,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from capflow_assets_tests.engines import free_port
+
 
 @contextmanager
 def mongo_server(folder: Path, users: Mapping[str, str], roles: Mapping[str, list[Any]]) -> Iterator[str]:
     """``host:port`` of a server that knows ``users`` and their passwords, each with its roles."""
     from pymongo import MongoClient
 
-    port = _free_port()
+    port = free_port()
     with _running(folder, port), MongoClient("127.0.0.1", port) as client:
         for name, password in users.items():
             client["admin"].command("createUser", name, pwd=password, roles=roles[name])
@@ -40,12 +42,6 @@ def _running(folder: Path, port: int, *flags: str) -> Iterator[None]:
     finally:
         server.terminate()
         server.wait(timeout=30)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _wait_until_open(port: int, server: subprocess.Popen[bytes], log: Path, seconds: float = 60) -> None:

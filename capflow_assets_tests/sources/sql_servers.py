@@ -7,7 +7,6 @@ import ipaddress
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from capflow_assets_tests.engines import free_port
 
 READER = "reader"
 # No word that could stand in a log for another reason.
@@ -100,7 +101,7 @@ def postgres() -> Iterator[Server]:
         server.ensure_pgdata_inited()
         rules = data / "pg_hba.conf"
         rules.write_text(f"host all {READER} 127.0.0.1/32 scram-sha-256\n" + rules.read_text())
-        found = Server(_free_port(), "postgres", data)
+        found = Server(free_port(), "postgres", data)
         options = f"-h 127.0.0.1 -p {found.port} -k {data}"
         how: dict[str, Any] = {"bin_path": server.bin_path, "user": server.system_user}
         pgexec("pg_ctl", ("-w", "-o", options, "-l", str(data / "log"), "-D", str(data), "start"), timeout=60, **how)
@@ -126,7 +127,7 @@ def mariadb() -> Iterator[Server]:
         user = "mysql" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
         if user == "mysql":
             shutil.chown(folder, user)
-        found = Server(_free_port(), "root", Path(folder) / "socket")
+        found = Server(free_port(), "root", Path(folder) / "socket")
         settings = ["--no-defaults", f"--datadir={data}", f"--user={user}"]
         install = [installer, *settings, "--auth-root-authentication-method=normal", "--skip-test-db"]
         subprocess.run(install, check=True, capture_output=True)
@@ -192,9 +193,3 @@ def _certificate(folder: Path) -> tuple[Path, Path]:
     for file, content in zip(files, (builder.sign(key, hashes.SHA256()).public_bytes(pem), secret), strict=True):
         file.write_bytes(content)
     return files
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
