@@ -178,7 +178,7 @@ def _by_bill(plan: Plan, rows: DataFrame, *keys: str) -> DataFrame:
     made = {name: F.max(name) for name in own}
     for variable, states in plan.in_bills.items():
         made |= _made(variable, states) if ROW in rows.columns else {}
-    return rows.groupBy(*keys).agg(*(each.alias(name) for name, each in made.items()))
+    return rows.repartition("bill_id").groupBy(*keys).agg(*(each.alias(name) for name, each in made.items()))
 
 
 def _made(variable: Variable, states: tuple[str, ...]) -> dict[str, Expression]:

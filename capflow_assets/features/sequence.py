@@ -103,11 +103,15 @@ def _baskets(line_items: DataFrame, visits: DataFrame, as_of: Moments, zone: str
 
     rows = known(line_items, "billed_at", as_of).filter(F.col("user_id").isNotNull() & ~F.col("is_return"))
     paid = F.sum(F.col("amount").cast("decimal(18,4)")).alias("paid")
-    parts = at_each(sums_known(rows, as_of, ("user_id", "billed_on", "item_id"), (paid,)), as_of, zone)
     kept = visits.select("user_id", "as_of", "position", F.col("visited_on").alias("billed_on"))
-    bought = parts.join(kept, ["user_id", "as_of", "billed_on"])
-    if not isinstance(as_of, datetime):
+    # Sail holds the first of two tables in memory, and the visits are by far the fewer.
+    if isinstance(as_of, datetime):
+        bought = kept.drop("as_of").join(rows, ["user_id", "billed_on"])
+        bought = bought.groupBy("user_id", "position", "item_id").agg(paid)
+    else:
+        parts = at_each(sums_known(rows, as_of, ("user_id", "billed_on", "item_id"), (paid,)), as_of, zone)
         again = (F.sum("paid").alias("paid"),)
+        bought = kept.join(parts, ["user_id", "as_of", "billed_on"])
         bought = sums_at_each(bought, as_of, zone, ("user_id", "position", "item_id"), again)
     # The order is that of the struct: the dearest first, equal ones by id.
     each = F.struct((-F.col("paid")).cast("decimal(18,4)").alias("less"), "item_id")

@@ -15,6 +15,8 @@ from capflow_assets_tests.databricks.steps import COMPUTE, environment, settings
 from capflow_assets_tests.databricks.workspace import LocalWorkspace
 from capflow_assets_tests.homes import FEW_FEATURES, TestHome
 
+# Some forty steps, each a process of its own over there.
+pytestmark = pytest.mark.timeout(1500)
 SETTINGS = {
     **FEW_FEATURES,
     "models": {
