@@ -13,7 +13,7 @@ import dagster as dg
 
 STACK_BYTES = str(16 << 20)
 PURGE_DELAY_MS = "20000"
-POOL_SHARE = 5
+POOL_SHARE = 3
 NOT_PACKED = 1  # of the ways to pack a message, as bits, the one that leaves it as it is
 # Where in the code each expression was made: for the errors of an engine that shows it, at five times the cost of it.
 CALL_SITES = "spark.python.sql.dataFrameDebugging.enabled"
@@ -38,7 +38,7 @@ def sail_server() -> Any:
     # The engine's allocator gives memory back after a second and gets it anew, zeroed, for the next query: a quarter of
     # the processor's time. Some seconds later is soon enough.
     os.environ.setdefault("MIMALLOC_PURGE_DELAY", PURGE_DELAY_MS)
-    # Beyond its pool the engine sorts and sums up on disk. It takes as much again that it does not count, and the
+    # Beyond its pool the engine sorts and sums up on disk. It takes half as much again that it does not count, and the
     # rest of the machine is for the models. Whoever has larger joins on a larger machine may set both by themselves.
     os.environ.setdefault("SAIL_RUNTIME__MEMORY_POOL__TYPE", "greedy")
     os.environ.setdefault("SAIL_RUNTIME__MEMORY_POOL__GREEDY__MAX_SIZE", str(memory_bytes() // POOL_SHARE))

@@ -56,6 +56,10 @@ class TableResult:
     features: tuple[Mapping[str, Any], ...] = ()
 
 
+EXHAUSTED = "Resources exhausted"
+MORE_MEMORY = "allow it more: SAIL_RUNTIME__MEMORY_POOL__GREEDY__MAX_SIZE, in bytes; or run the table on a cluster"
+
+
 @dataclass
 class TableRunner:
     """The tables of one customer, of which ``selected`` are computed anew and the others read from the lake."""
@@ -105,6 +109,8 @@ class TableRunner:
     def _unforeseen(self, spec: TableSpec, error: Exception) -> str:
         """What to say of an error that is none of ours: a file that breaks off, an engine that gives up."""
         came = f"{type(error).__name__}: {first_line(error)}"
+        if EXHAUSTED in came:
+            return str(TableError(f"{spec.key} needs more memory than the engine may take", came=came, do=MORE_MEMORY))
         if spec.function is not None:
             return came
         where = self.customer.location(spec.name)
