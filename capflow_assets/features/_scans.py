@@ -178,6 +178,7 @@ def _by_bill(plan: Plan, rows: DataFrame, *keys: str) -> DataFrame:
     made = {name: F.max(name) for name in own}
     for variable, states in plan.in_bills.items():
         made |= _made(variable, states) if ROW in rows.columns else {}
+    # Brought together first: summed up in two steps, as engines do by themselves, every bill would be held twice.
     return rows.repartition("bill_id").groupBy(*keys).agg(*(each.alias(name) for name, each in made.items()))
 
 
