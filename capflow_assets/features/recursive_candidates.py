@@ -71,8 +71,8 @@ def recursive_candidates(
 
     **Cost**: one moment reads the rows once, several read them three times, whatever their number and that of features
     and windows: besides the sums of all bills, to find the few bills that a moment knows in parts, and to sum those up.
-    Two shuffles, one of line items and one of bills. In memory stand the sums of every bill, about a kilobyte each, and
-    the hashes of its items; an engine with a bound on its memory spills them to disk.
+    Two shuffles, one of line items and one of bills. In memory stand the sums of every bill, some two kilobytes each,
+    and the hashes of its items; an engine with a bound on its memory spills them to disk.
 
     Reference: J. M. Kanter, K. Veeramachaneni, "Deep Feature Synthesis: Towards Automating Data Science Endeavors",
     IEEE DSAA 2015.
