@@ -6,27 +6,15 @@ location and the sensors never start one. On a cluster it is the cluster's own.
 
 import os
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 STACK_BYTES = str(16 << 20)
 PURGE_DELAY_MS = "20000"
-POOL_SHARE = 3
 NOT_PACKED = 1  # of the ways to pack a message, as bits, the one that leaves it as it is
 # Where in the code each expression was made: for the errors of an engine that shows it, at five times the cost of it.
 CALL_SITES = "spark.python.sql.dataFrameDebugging.enabled"
-
-
-def memory_bytes() -> int:
-    """The memory of this machine, or what its container may take of it."""
-    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    try:
-        allowed = Path("/sys/fs/cgroup/memory.max").read_text().strip()
-    except OSError:
-        return machine
-    return min(machine, int(allowed)) if allowed.isdigit() else machine
 
 
 @cache
@@ -38,10 +26,6 @@ def sail_server() -> Any:
     # The engine's allocator gives memory back after a second and gets it anew, zeroed, for the next query: a quarter of
     # the processor's time. Some seconds later is soon enough.
     os.environ.setdefault("MIMALLOC_PURGE_DELAY", PURGE_DELAY_MS)
-    # Beyond its pool the engine sorts and sums up on disk. It takes half as much again that it does not count, and the
-    # rest of the machine is for the models. Whoever has larger joins on a larger machine may set both by themselves.
-    os.environ.setdefault("SAIL_RUNTIME__MEMORY_POOL__TYPE", "greedy")
-    os.environ.setdefault("SAIL_RUNTIME__MEMORY_POOL__GREEDY__MAX_SIZE", str(memory_bytes() // POOL_SHARE))
     from pysail.spark import SparkConnectServer
 
     server = SparkConnectServer("127.0.0.1", 0)

@@ -1,20 +1,13 @@
-"""How the embedded engine is started: what it may take of the machine, and what is said where that is too little."""
+"""How the embedded engine is spoken to, and what is said where it may take too little memory."""
 
 from __future__ import annotations
 
-import os
-
-from capflow_assets.graph.engine import POOL_SHARE, Engine, memory_bytes
+from capflow_assets.graph.engine import Engine
 from capflow_assets_tests.homes import TestHome
 from capflow_assets_tests.platform.services import capflow
 
 POOL = "SAIL_RUNTIME__MEMORY_POOL__GREEDY__MAX_SIZE"
-
-
-def test_the_engine_takes_a_share_of_what_the_process_may_have():
-    assert Engine().spark_session.range(3).count() == 3
-    assert int(os.environ[POOL]) == memory_bytes() // POOL_SHARE
-    assert memory_bytes() <= os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+BOUND = {"SAIL_RUNTIME__MEMORY_POOL__TYPE": "greedy", POOL: "300000"}
 
 
 def test_a_large_result_is_not_packed():
@@ -25,7 +18,7 @@ def test_a_large_result_is_not_packed():
 def test_a_table_that_needs_more_memory_says_what_to_do_and_leaves_the_last_one(bills_only: TestHome, tmp_path):
     home = bills_only.copied(tmp_path / "home")
     before = home.rows("features/rfm", "young")
-    said = capflow(home.root, "run", "young", "--select", "features/rfm", **{POOL: "300000"})
+    said = capflow(home.root, "run", "young", "--select", "features/rfm", **BOUND)
     assert said.returncode == 1
     told = " ".join((said.stdout + said.stderr).split())
     assert "features/rfm needs more memory than the engine may take" in told
