@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 HOME_FOLDER ?= .capflow
 # Each takes up to 3 GB; much of what is tested waits for other processes.
-TEST_PROCESSES ?= 4
+TEST_PROCESSES ?= 3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
