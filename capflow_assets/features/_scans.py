@@ -283,7 +283,7 @@ def _by_user(plan: Plan, stretches: DataFrame, as_of: Moments, zone: str) -> Dat
     keys = ("user_id", "as_of", _WINDOW)
     spread = at_each(stretches, as_of, zone).filter(F.col(_UNTIL).isNull() | (F.col("as_of") < F.col(_UNTIL)))
     if windows == [None] and len(in_order(as_of)) == 1:
-        return _side_by_side(plan, _values(plan, spread.withColumn(_WINDOW, F.lit(0)), keys))
+        return _values(plan, spread, keys[:2])  # the one stretch that each user has is all there is
     # A window's features are made once for all windows, so that the plan stays as small as for one.
     inside = (F.when(F.datediff("today", _SEGMENT) < days, F.lit(days)) for days in windows if days)
     spread = spread.withColumn(_WINDOW, F.explode(F.array_compact(F.array(F.lit(0), *inside))))
@@ -297,7 +297,7 @@ def _by_user(plan: Plan, stretches: DataFrame, as_of: Moments, zone: str) -> Dat
 
 
 def _values(plan: Plan, states: DataFrame, keys: Sequence[str]) -> DataFrame:
-    """The features of every window by their variable's name, from the states of all that lies in it."""
+    """The features by their variable's name, from the states of all that they are made of."""
     variables = list(dict.fromkeys((each.variable, each.aggregation) for each in plan.features))
     values = (_value(plan, variable, aggregation).alias(variable.slug) for variable, aggregation in variables)
     return states.select(*keys, *values)

@@ -186,6 +186,16 @@ def test_many_moments_are_as_one_by_one(spark: SparkSession) -> None:
     assert [count for _, *count in counts] == [[2, 2], [3, 2], [6, 3]]
 
 
+@pytest.mark.parametrize("as_of", [AS_OF, MOMENTS])
+def test_without_windows_there_is_all_time_and_it_is_the_same(spark: SparkSession, as_of: Any) -> None:
+    frames = (*straddling(spark), items_of(spark), stores_of(spark))
+    alone, beside = (
+        recursive_candidates(*frames, as_of=as_of, zone=ZONE, params=Params(windows_days=days)) for days in ((), (28,))
+    )
+    assert alone.columns == [name for name in beside.columns if not name.endswith("_28d")]
+    assert rows_of(alone) == rows_of(beside.select(*alone.columns))
+
+
 def test_both_engines_agree(spark: SparkSession, jvm: SparkSession) -> None:
     def made(session: SparkSession) -> list[tuple[Any, ...]]:
         frames = (*straddling(session), items_of(session), stores_of(session))
