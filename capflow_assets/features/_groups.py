@@ -92,7 +92,7 @@ class Groups:
 
 @dataclass(frozen=True)
 class Grouped:
-    """One variable of rows in groups. Figures in ticks; an unknown value is left out of each; NaN where there is none."""
+    """One variable of rows in groups. Figures in ticks; unknown values are left out; NaN where there is no value."""
 
     values: Any
     groups: Groups

@@ -76,7 +76,7 @@ class Rows:
         return Rows(self.parent[chosen], self.known_from[chosen], values)
 
     def figures(self, asked: Wanted[Key], groups: Groups, chosen: Any = slice(None)) -> dict[Key, Numbers]:
-        """What the groups sum up to: of the ``chosen`` rows, which are those of ``groups``. In ticks, counts in ones."""
+        """What the groups sum up to, of the ``chosen`` rows, which are theirs; in ticks, counts in ones."""
         grouped: dict[Variable, Grouped] = {}
         made = {}
         for key, (variable, aggregation) in asked.items():

@@ -69,7 +69,7 @@ def _bill_rows(plan: Plan, bills: DataFrame, stores: DataFrame | None, zone: str
     from pyspark.sql import functions as F
 
     at = ENTITIES["bills"].time or ""
-    frame = bills.withColumn("billed_locally_at", F.from_utc_timestamp(at, zone))
+    frame = bills.withColumn("billed_locally_at", F.from_utc_timestamp(at, zone)).withColumns(_hashes())
     frame = _with_parent(frame, stores, [each for each in plan.of_bills if each.parent])
     own = {
         "is_line": F.lit(False),
@@ -84,10 +84,17 @@ def _bill_rows(plan: Plan, bills: DataFrame, stores: DataFrame | None, zone: str
 def _line_rows(plan: Plan, bills: DataFrame, lines: DataFrame, items: DataFrame | None) -> DataFrame:
     from pyspark.sql import functions as F
 
-    # The first of two joined tables is the one that is held in memory.
-    frame = bills.select("bill_id", "user_id").join(lines.drop("user_id"), "bill_id")
-    frame = _with_parent(frame, items, [each for each in plan.of_lines if each.parent])
+    # The other way round an engine that does not know how large a join is holds the larger side in memory.
+    frame = _with_parent(lines, items, [each for each in plan.of_lines if each.parent])
+    frame = bills.select("bill_id", *(made.alias(name) for name, made in _hashes().items())).join(frame, "bill_id")
     return _as_rows(plan, frame, plan.of_lines, {"is_line": F.lit(True), "place": F.col("line_no").cast("bigint")})
+
+
+def _hashes() -> dict[str, Expression]:
+    """Of a bill, what brings all rows of its user together, and what its line items know it by."""
+    from pyspark.sql import functions as F
+
+    return {_TOGETHER: F.xxhash64("user_id"), "bill": F.xxhash64("bill_id")}
 
 
 def _with_parent(frame: DataFrame, parent: DataFrame | None, variables: Sequence[Variable]) -> DataFrame:
@@ -105,7 +112,7 @@ def _as_rows(plan: Plan, frame: DataFrame, variables: Sequence[Variable], own: d
     """The columns that all rows share, and what brings those of one user together; unknown where there is none."""
     from pyspark.sql import functions as F
 
-    made = {"bill": F.xxhash64("bill_id"), KNOWN_FROM: F.col(KNOWN_FROM), **own}
+    made = {"bill": F.col("bill"), KNOWN_FROM: F.col(KNOWN_FROM), **own}
     for variable, slot in slots(variables).items():
         read = variable.made() if variable.made else F.col(variable.column)
         made[slot] = F.col(variable.slug) if variable.parent else _value(read, variable)
@@ -114,7 +121,7 @@ def _as_rows(plan: Plan, frame: DataFrame, variables: Sequence[Variable], own: d
     }
     kinds = {**COLUMNS, **shared}
     columns = (made.get(name, F.lit(None)).cast(kind).alias(name) for name, kind in kinds.items())
-    return frame.select(F.xxhash64("user_id").alias(_TOGETHER), *columns)
+    return frame.select(_TOGETHER, *columns)
 
 
 def _value(read: Expression, variable: Variable) -> Expression:

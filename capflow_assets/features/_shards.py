@@ -25,11 +25,12 @@ COLUMNS = {
     "place": "bigint",
     "user_id": "string",
     "bill_id": "string",
-    "day": "int",
+    "day": "bigint",
 }
 TYPES = {"number": "double", "truth": "boolean", "category": "bigint"}
 NO_HASH = -(1 << 63)
 _LINE_NUMBERS = 1 << 31
+ROWS_COPIED = 1 << 18
 
 
 def slots(variables: Sequence[Variable]) -> dict[Variable, str]:
@@ -51,7 +52,8 @@ def shard_of(batches: Iterable[pa.RecordBatch], plan: Plan) -> Shard | None:
     came = _Columns()
     for batch in batches:
         came.add(batch)
-    if not came.texts["user_id"]:
+    came.copy()
+    if not any(map(len, came.texts["user_id"])):
         return None
     is_line = came.taken("is_line").astype(bool)
     bill_rows, line_rows = np.flatnonzero(~is_line), np.flatnonzero(is_line)
@@ -64,7 +66,7 @@ def shard_of(batches: Iterable[pa.RecordBatch], plan: Plan) -> Shard | None:
 
     found = pc.index_in(pa.array(key[line_rows]), value_set=pa.array(key[bill_rows]))
     line_rows, bill = _without_strangers(line_rows, found)
-    order = np.argsort(bill * _LINE_NUMBERS + place[line_rows], kind="stable")
+    order = _by_bill(bill * _LINE_NUMBERS + place[line_rows], bill)
     line_rows, bill = line_rows[order], bill[order]
     del key, place, order
 
@@ -77,7 +79,8 @@ def shard_of(batches: Iterable[pa.RecordBatch], plan: Plan) -> Shard | None:
     for slot, places in of_slot.items():
         column = came.taken(slot)
         for which, variable in places:
-            values[which][variable] = _value(column[(bill_rows, line_rows)[which]], variable)
+            rows = (bill_rows, line_rows)[which]
+            values[which][variable] = _value(None if column is None else column[rows], variable, len(rows))
     bills, lines = (
         Rows(parent, known_from[rows], each)
         for parent, rows, each in ((user, bill_rows, values[0]), (bill, line_rows, values[1]))
@@ -107,11 +110,26 @@ def _by_time(user: Whole, time: Whole, bill_id: pa.Array) -> Whole:
     return order
 
 
-def _value(column: Any, variable: Variable) -> Any:
+def _by_bill(key: Whole, bill: Whole) -> Whole:
+    """The order of line items by bill and number, which are their ``key``; those of a bill mostly come one by one."""
+    import numpy as np
+
+    starts = np.concatenate([[0], np.flatnonzero(np.diff(bill)) + 1])[: len(bill)]
+    sizes = np.diff(np.concatenate([starts, [len(bill)]]))
+    turn = np.argsort(key[starts])
+    starts, sizes = starts[turn], sizes[turn]
+    rows = np.repeat(starts - np.cumsum(sizes) + sizes, sizes) + np.arange(len(bill))
+    # All but a few are in order now, which this way of sorting makes use of.
+    return rows[np.argsort(key[rows], kind="stable")]
+
+
+def _value(column: Any, variable: Variable, count: int) -> Any:
     """A variable as figures are made of it: ticks, truths in ticks, or the number of each category."""
     import numpy as np
     import pyarrow as pa
 
+    if column is None:
+        return np.full(count, UNKNOWN, np.int32) if variable.kind == "category" else np.full(count, np.nan)
     if variable.kind == "number":
         return ticks(column)
     if variable.kind == "truth":
@@ -121,18 +139,30 @@ def _value(column: Any, variable: Variable) -> Any:
 
 
 class _Columns:
-    """The columns of all batches as numpy has them, copied out of each batch as it comes, so that none is held."""
+    """The columns of all batches as numpy has them, copied out of the batches as they come, so that none is held."""
 
     def __init__(self) -> None:
         self.parts: dict[str, list[Any]] = {}
         self.texts: dict[str, list[pa.Array]] = {"user_id": [], "bill_id": []}
+        self.waiting: list[pa.RecordBatch] = []
 
     def add(self, batch: pa.RecordBatch) -> None:
-        """Take the batch's columns; of texts, which bills alone have, those that are there."""
-        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        """Take a batch; many are copied at once, since each costs a little by itself."""
+        self.waiting.append(batch)
+        if sum(each.num_rows for each in self.waiting) > ROWS_COPIED:
+            self.copy()
+
+    def copy(self) -> None:
+        """Take the columns of the batches that wait; of texts, which bills alone have, those that are there."""
+        import pyarrow as pa
+
+        if not self.waiting:
+            return
+        table = pa.Table.from_batches(self.waiting)
+        self.waiting = []
+        for name, column in zip(table.column_names, table.columns, strict=True):
             if name in self.texts:
-                if column.null_count < len(column):
-                    self.texts[name].append(column.drop_null())
+                self.texts[name].append(column.drop_null().combine_chunks())
             else:
                 self.parts.setdefault(name, []).append(_copied(column))
 
@@ -140,23 +170,36 @@ class _Columns:
         """A text of all bills, in the order in which they came."""
         import pyarrow as pa
 
-        parts = self.texts.pop(name)
-        return pa.concat_arrays([part.cast(pa.large_string()) for part in parts]).cast(pa.string())
+        return pa.chunked_array(self.texts.pop(name)).combine_chunks()
 
     def taken(self, name: str) -> Any:
-        """A column of all rows, which is forgotten here."""
+        """A column of all rows, which is forgotten here; None where no row has a value."""
         import numpy as np
 
-        return np.concatenate(self.parts.pop(name))
+        parts = self.parts.pop(name)
+        if all(isinstance(part, int) for part in parts):
+            return None
+        some = next(part for part in parts if not isinstance(part, int))
+        filled = (np.full(part, _unknown(some), some.dtype) if isinstance(part, int) else part for part in parts)
+        return np.concatenate(list(filled))
 
 
-def _copied(column: pa.Array) -> Numbers | Whole:
-    """A column's numbers, an unknown double as NaN; truths as 0 and 1, unknown 2; hashes, unknown ``NO_HASH``."""
+def _unknown(values: Any) -> Any:
+    return float("nan") if values.dtype.kind == "f" else 2 if values.dtype.itemsize == 1 else NO_HASH
+
+
+def _copied(column: pa.ChunkedArray) -> Numbers | Whole | int:
+    """A column's numbers, an unknown double as NaN; truths as 0 and 1, unknown 2; hashes, unknown ``NO_HASH``.
+
+    Where none is known, how many there are.
+    """
     import numpy as np
     import pyarrow as pa
 
+    if column.null_count == len(column):
+        return len(column)
     if pa.types.is_boolean(column.type):
-        return np.array(column.cast(pa.int8()).fill_null(2))
-    if pa.types.is_integer(column.type):
-        return np.array(column.fill_null(NO_HASH if column.type == pa.int64() else 0))
-    return np.array(column)
+        return column.cast(pa.int8()).fill_null(2).to_numpy()
+    if column.null_count and pa.types.is_int64(column.type):
+        column = column.fill_null(NO_HASH)
+    return np.array(column.to_numpy())

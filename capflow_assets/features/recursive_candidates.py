@@ -66,13 +66,13 @@ def recursive_candidates(
     values. ``share_true`` is of the rows where it is known. ``last`` is the newest bill's value, known or not; of two
     bills of one moment the later number's. Categories are told apart by a hash of 64 bits.
 
-    **Exactness**: numbers are summed in whole millionths, so that mean and std inside another aggregation are rounded
-    to six decimals; numbers of ten thousand million or more are left out.
+    **Exactness**: numbers are counted in whole millionths, so that mean and std inside another aggregation are rounded
+    to six decimals; numbers of ten thousand million or more are left out. Sums are exact, and so the same in whatever
+    order rows come, up to nine thousand million. Bills are told apart by a hash of 64 bits, like categories.
 
-    **Cost**: one moment reads the rows once, several read them three times, whatever their number and that of features
-    and windows: besides the sums of all bills, to find the few bills that a moment knows in parts, and to sum those up.
-    Two shuffles, one of line items and one of bills. In memory stand the sums of every bill, some two kilobytes each,
-    and the hashes of its items; an engine with a bound on its memory spills them to disk.
+    **Cost**: the rows are read once, whatever the number of moments, features and windows; one shuffle brings those of
+    a user together. A worker holds all rows of its share of the users, some hundred bytes each, and sums them up some
+    hundred thousand at a time; each moment and window costs a pass over the rows that lie in it.
 
     Reference: J. M. Kanter, K. Veeramachaneni, "Deep Feature Synthesis: Towards Automating Data Science Endeavors",
     IEEE DSAA 2015.

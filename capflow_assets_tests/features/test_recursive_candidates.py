@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -202,6 +202,45 @@ def test_both_engines_agree(spark: SparkSession, jvm: SparkSession) -> None:
         return rows_of(recursive_candidates(*frames, as_of=MOMENTS[1:], zone=ZONE, params=Params(depth=3)))
 
     assert made(spark) == made(jvm)
+
+
+def test_few_rows_at_a_time_give_the_same(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = (*straddling(spark), items_of(spark), stores_of(spark))
+
+    def made() -> list[tuple[Any, ...]]:
+        return rows_of(recursive_candidates(*frames, as_of=MOMENTS, zone=ZONE, params=Params(depth=3)))
+
+    at_once = made()
+    monkeypatch.setattr("capflow_assets.features._rollup.ROWS_AT_ONCE", 1)
+    monkeypatch.setattr("capflow_assets.features._shards.ROWS_COPIED", 1)
+    assert made() == at_once
+
+
+def test_rows_in_any_order_give_the_same(spark: SparkSession) -> None:
+    """Two bills of one moment are told apart by number, rows of a bill by theirs, rows of other bills are nobody's."""
+    twice = [*BILLS, bill("ana", "2024-06-28", 1.0) | {"bill_id": "a10"}]
+    rows = ROWS | {"a10": ((0.7, 1.0, 0.0, "tea"), (0.3, 1.0, 0.0, "cup"), (0.1, 1.0, 0.0, "té"))}
+
+    def made(turn: int) -> list[tuple[Any, ...]]:
+        bills, lines = bills_of(spark, twice[::turn]), lines_of(spark, twice, dict(list(rows.items())[::turn]))
+        frames = (bills, lines.repartition(3).orderBy("line_no", ascending=turn > 0), items_of(spark), stores_of(spark))
+        return rows_of(recursive_candidates(*frames, as_of=AS_OF, zone=ZONE))
+
+    assert made(1) == made(-1)
+    newest = recursive_candidates(bills_of(spark, twice), as_of=AS_OF, zone=ZONE)
+    # In the order of texts "a10" comes before "a2".
+    assert of_user(newest)["bills_last_amount"] == 30.0
+
+
+def test_days_that_run_backwards_lie_in_their_own_windows(spark: SparkSession) -> None:
+    """In some zones clocks went back over midnight: the later of two bills is then the earlier day's."""
+    rows = [
+        bill("ana", "2024-06-03", 5.0),
+        bill("ana", "2024-06-03", 7.0, time(13)) | {"billed_on": date(2024, 6, 2)},
+        bill("ana", "2024-06-03", 9.0, time(14)),
+    ]
+    made = of_user(recursive_candidates(bills_of(spark, rows), as_of=AS_OF, zone=ZONE))
+    assert (made["bills_sum_amount"], made["bills_sum_amount_28d"]) == (21.0, 14.0)
 
 
 def test_numbers_too_large_are_left_out(spark: SparkSession) -> None:
