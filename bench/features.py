@@ -2,8 +2,6 @@
 
 Both read the same clean tables from Parquet files and write every block to Parquet files. Blocks take turns between the
 engines, so that what else the machine does falls on both. "With the start" is the session's start and a first pass.
-The recursive features are left out: the JVM had not finished a first pass of them after minutes. ``bench/recursive.py``
-holds them against another peer.
 """
 
 from __future__ import annotations
@@ -26,7 +24,7 @@ def run() -> None:
     from capflow_assets_tests.features.real_customers import blocks_of, demo_customer, prepare
 
     customer = demo_customer("grocer")
-    blocks = [key for key in blocks_of(customer) if not key.startswith("features/recursive")]
+    blocks = list(blocks_of(customer))
     with tempfile.TemporaryDirectory() as place, ExitStack() as stack:
         folder = Path(place)
         began = time.perf_counter()

@@ -78,10 +78,10 @@ def rhythm(bills: DataFrame, as_of: Moments, zone: str) -> DataFrame:
     from pyspark.sql import functions as F
 
     user = Window.partitionBy(*(("user_id",) if isinstance(as_of, datetime) else ("as_of", "user_id")))
-    # Days without a visit have null and come first, so that no gap leads to or from one.
-    in_turn = user.orderBy(F.col("visited_on").asc_nulls_first())
-    gap = F.datediff("visited_on", F.lag("visited_on").over(in_turn)).cast("bigint")
-    latest = F.count(F.lit(1)).over(user) - F.row_number().over(in_turn) + 1
+    # Days without a visit have null and come last, so that no gap leads to or from one.
+    newest_first = user.orderBy(F.col("visited_on").desc_nulls_last())
+    gap = F.datediff("visited_on", F.lead("visited_on").over(newest_first)).cast("bigint")
+    latest = F.row_number().over(newest_first)
     days = user_days(bills, as_of, zone).withColumns({"gap": gap, "latest": latest})
     recent = F.when(F.col("latest") <= RECENT_GAPS, F.col("gap"))
     sums = (
