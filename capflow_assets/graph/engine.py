@@ -11,7 +11,6 @@ from typing import Any
 import dagster as dg
 
 STACK_BYTES = str(16 << 20)
-PURGE_DELAY_MS = "20000"
 NOT_PACKED = 1  # of the ways to pack a message, as bits, the one that leaves it as it is
 # Where in the code each expression was made: for the errors of an engine that shows it, at five times the cost of it.
 CALL_SITES = "spark.python.sql.dataFrameDebugging.enabled"
@@ -23,9 +22,6 @@ def sail_server() -> Any:
     os.environ.setdefault("RUST_LOG", "error")
     # Python that runs inside the engine (scikit-learn on 90,000 texts) overflows the 2 MB that its threads have.
     os.environ.setdefault("RUST_MIN_STACK", STACK_BYTES)
-    # The engine's allocator gives memory back after a second and gets it anew, zeroed, for the next query: a quarter of
-    # the processor's time. Some seconds later is soon enough.
-    os.environ.setdefault("MIMALLOC_PURGE_DELAY", PURGE_DELAY_MS)
     from pysail.spark import SparkConnectServer
 
     server = SparkConnectServer("127.0.0.1", 0)

@@ -192,8 +192,19 @@ def _opened(work: _Work) -> DataFrame:
     if since and read_newer and can_tell:
         newer: DataFrame = read_newer(spark, work.location, work.options, work.declared.watermark, since.plain())
         return newer
-    everything: DataFrame = work.source.read(spark, work.location, work.options)
+    read_at_a_glance = getattr(work.source, "read_at_a_glance", None)
+    everything: DataFrame = (
+        read_at_a_glance(spark, work.location, work.options, _looked_at(work), work.customer.time_zone)
+        if read_at_a_glance
+        else work.source.read(spark, work.location, work.options)
+    )
     return everything
+
+
+def _looked_at(work: _Work) -> set[str]:
+    """The source's columns, if they are such, of which times are made as they are."""
+    times = {column.name for column in work.spec.table.columns if column.type == "timestamp"}
+    return {text for name, text in work.declared.columns.items() if name in times}
 
 
 def _judged(work: _Work, files: WrittenFiles, judge: Judge, last: Landed | None, why: str) -> Landing:

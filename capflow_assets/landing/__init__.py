@@ -89,7 +89,8 @@ def conform(
     for column in columns:
         if column.name in mapping:
             source, kind = mappings.source(column.name), types[column.name]
-            typed.append(values.value(source, kind, column.type, reading).alias(column.name))
+            seen = mappings.seen(raw, column.name) if column.type == "timestamp" else None
+            typed.append(values.value(source, kind, column.type, reading, seen).alias(column.name))
             broken += rules.broken(column, values.text(source, kind))
             reasons.append(rules.reason(column, values.text(source, kind), reading, column.name not in personal))
         else:

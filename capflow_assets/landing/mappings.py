@@ -57,15 +57,20 @@ def applied(
     """
     from pyspark.sql import functions as F
 
-    columns = [column for column in frame.columns if column not in TOLD]
+    columns = [column for column in frame.columns if not is_told(column)]
     named = [_expression(frame, columns, name, each, mapping[each]).alias(f"_from_{each}") for each in mapping]
+    seen = [
+        F.col(quoted(values.SEEN + text)).alias(values.SEEN + each)
+        for each, text in mapping.items()
+        if values.SEEN + text in frame.columns
+    ]
     told = [
         (F.col(each) if each in frame.columns else F.lit(None)).cast("string").alias(each)
         for each in (CORRUPT, POSITION)
     ]
     texts = [text.alias(f"_text_{column}") for column, text in _texts(frame, columns, mapping)]
     others = [expression.alias(each) for each, expression in (more or {}).items()]
-    raw = frame.select(*named, *told, *texts, *others)
+    raw = frame.select(*named, *seen, *told, *texts, *others)
     types = dict(zip(mapping, (field.dataType for field in raw.schema.fields), strict=False))
     for column, kind in types.items():
         if kind.simpleString().startswith(("array", "map", "struct", "interval", "variant")):
@@ -80,6 +85,11 @@ def applied(
 def mentioned(columns: Sequence[str], texts: Collection[str]) -> list[str]:
     """The source columns that some mappings' texts use."""
     return [column for column in columns if any(_mentions(text, column) for text in texts)]
+
+
+def is_told(column: str) -> bool:
+    """Whether a column is none of the source's own, but what is told of its rows."""
+    return column in TOLD or column.startswith(values.SEEN)
 
 
 def position() -> Expression:
@@ -103,6 +113,13 @@ def source(column: str) -> Expression:
     from pyspark.sql import functions as F
 
     return F.col(f"_from_{column}")
+
+
+def seen(raw: DataFrame, column: str) -> Expression | None:
+    """The instants that the source has told of a canonical column in an applied frame; None where it has not looked."""
+    from pyspark.sql import functions as F
+
+    return F.col(values.SEEN + column) if values.SEEN + column in raw.columns else None
 
 
 def quoted(column: str) -> str:

@@ -24,6 +24,8 @@ DIGITS = "^[+-]?[0-9]+$"
 TRUE, FALSE = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0")
 NUMERIC = ("byte", "short", "integer", "long", "float", "double", "decimal")
 FIRST_YEAR, LAST_YEAR = 1900, 2199
+# Before the name of a source's column: the instants that its text plainly says, as a source may tell.
+SEEN = "_seen_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +61,17 @@ def trimmed(written: Expression) -> Expression:
     return F.btrim(written, F.lit(BLANKS))
 
 
-def value(source: Expression, kind: st.DataType, to: str, reading: Reading) -> Expression:
-    """The value as the canonical type ``to``; null where it is blank or means nothing of that type."""
+def value(
+    source: Expression, kind: st.DataType, to: str, reading: Reading, seen: Expression | None = None
+) -> Expression:
+    """The value as the canonical type ``to``; null where it is blank or means nothing of that type.
+
+    ``seen`` is the same value where the source has told it already; the text's rules are asked where it is null alone.
+    """
     from pyspark.sql import functions as F
 
+    if seen is not None:
+        return F.coalesce(seen, value(source, kind, to, reading))
     written = text(source, kind)
     if to == "string":
         return F.when(_is_more_than_blanks(written), written)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from capflow_assets.errors import SourceError
 from capflow_assets.sources import _files
+from capflow_assets.sources._glance import Glance
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,6 +33,7 @@ MOST_CHARACTERS = 64 << 20
 # One byte a character below 128, so that a line's end is found without decoding.
 SPLITTABLE = ("utf-8", "ascii", "iso8859", "cp125")
 PACKED = (".gz", ".bz2", ".zst", ".lz4")
+NOTHING = Glance()
 
 
 def known_encoding(name: str) -> str:
@@ -44,29 +46,33 @@ def known_encoding(name: str) -> str:
 
 
 def batches_of(
-    path: str, start: int, stop: int, columns: list[str], options: Options, shown: str = ""
+    path: str, start: int, stop: int, columns: list[str], options: Options, shown: str = "", glance: Glance = NOTHING
 ) -> Iterator[pa.RecordBatch]:
-    """The data rows of one part of one file, which people are shown as ``shown``: ``columns`` and the reserved ones."""
+    """The data rows of one part of one file, which people are shown as ``shown``: ``columns`` and the reserved ones.
+
+    Where a glance at them tells, what ``glance`` asks for comes with them.
+    """
     if is_whole(path, options):
         with text_of(path, options) as lines:
             rows = rows_of(lines, options)
             yield from _from_rows(islice(rows, 1 if options.header else 0, None), columns, options, f"{shown}:")
         return
-    for block, before, number in _blocks(path, start, stop, options):
+    for block, before, number, lines in _blocks(path, start, stop, options):
         prefix = f"{shown}@{before}+" if start else f"{shown}:"
-        table = _parsed(block, columns, options)
+        table = _parsed(block, lines, columns, options)
         if table is None:
             rows = rows_of(block.decode(options.encoding, "replace").split("\n"), options, number)
             yield from _from_rows(rows, columns, options, prefix)
         else:
             numbered = _files.positions(prefix, range(number, number + table.num_rows))
-            yield from table.append_column(_files.POSITION, numbered).to_batches(ROWS_AT_ONCE)
+            yield from glance.at(table.append_column(_files.POSITION, numbered)).to_batches(ROWS_AT_ONCE)
 
 
-def _blocks(path: str, start: int, stop: int, options: Options) -> Iterator[tuple[bytes, int, int]]:
+def _blocks(path: str, start: int, stop: int, options: Options) -> Iterator[tuple[bytes, int, int, int]]:
     """Whole lines of the part of a file in which they begin, some megabytes at a time, without the header.
 
-    With each come the byte at which the part's lines begin, and the number of the block's first line from there.
+    With each come the byte at which the part's lines begin, the number of the block's first line from there, and how
+    many lines it has.
     """
     with _files.open_file(path) as file, io.BufferedReader(file) as stream:
         stop = file.size() if stop == WHOLE_FILE else stop
@@ -84,8 +90,9 @@ def _blocks(path: str, start: int, stop: int, options: Options) -> Iterator[tupl
         while stream.tell() < stop:
             block = stream.read(min(BLOCK_BYTES, stop - stream.tell()))
             whole = block if block.endswith(b"\n") else block + stream.readline()
-            yield whole, before, number
-            number += whole.count(b"\n")
+            ends = whole.count(b"\n")
+            yield whole, before, number, ends + (not whole.endswith(b"\n"))
+            number += ends
 
 
 def is_whole(path: str, options: Options) -> bool:
@@ -192,13 +199,12 @@ def _fitted(values: list[str], text: str, count: int) -> list[str]:
     return [*fitted, f"has {came}, not {count}: {text[:SHOWN_CHARACTERS]!r}"]
 
 
-def _parsed(block: bytes, columns: list[str], options: Options) -> pa.Table | None:
+def _parsed(block: bytes, lines: int, columns: list[str], options: Options) -> pa.Table | None:
     """The block as pyarrow reads it; None where it has a row that pyarrow may read otherwise than line by line."""
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
     data = block.replace(b"\r\n", b"\n") if b"\r" in block else block
-    lines = data.count(b"\n") + (not data.endswith(b"\n"))
     if options.comment or options.fixed_whitespace or b"\r" in data or not options.delimiter.isascii():
         return None
     try:

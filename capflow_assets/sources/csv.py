@@ -8,14 +8,17 @@ read other encodings as UTF-8, and put the columns of several files side by side
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from capflow_assets.errors import SourceError
 from capflow_assets.landing.time_formats import TimeFormat
+from capflow_assets.landing.values import SEEN
 from capflow_assets.sources import _files, _lines
+from capflow_assets.sources._glance import Glance
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,21 +50,23 @@ class Options(BaseModel):
     decimal_comma: bool = Field(False, description="Whether numbers are written 1.234,56.")
 
 
-def read(spark: SparkSession, location: str, options: Options) -> DataFrame:
+def read(spark: SparkSession, location: str, options: Options, glance: Glance = _lines.NOTHING) -> DataFrame:
     """The rows of the files at ``location``: their columns by name, all strings; ``_corrupt_record``, ``_position``.
 
     Grain: one row per row of the files; blank lines are no rows. A column that only some files have is null in the
     others. A row of too few or too many values says so in ``_corrupt_record``; it never stops the file.
 
-    ``_position`` is the file and the line, header and blank lines counted: ``bills.csv:17``. Beyond the first 64 MiB of
-    a big file, which is read in parts at once, it counts from a byte: ``bills.csv@67108890+17`` is the line that
-    ``tail -c +67108891 bills.csv | sed -n 17p`` shows.
+    ``_position`` is the file and the line, header and blank lines counted: ``bills.csv:17``. A file of more than 64 MiB
+    is read in parts at once; beyond the first it counts from a byte: ``bills.csv@57108890+17`` is the line that
+    ``tail -c +57108891 bills.csv | sed -n 17p`` shows.
+
+    ``glance`` asks for further columns of the times that others plainly say (see ``_glance``).
 
     Raises:
         SourceError: nothing is there, it is empty, or it cannot be opened.
     """
     import pyarrow as pa
-    from pyspark.sql.types import StringType, StructField, StructType
+    from pyspark.sql.types import StringType, StructField, StructType, TimestampType
 
     files = [file for file in _files.stored_files(location) if file.size_bytes]
     columns = _columns([file.path for file in files], options)
@@ -72,13 +77,29 @@ def read(spark: SparkSession, location: str, options: Options) -> DataFrame:
     shown = _files.shown_names(location, files)
 
     def batches(path: str, start: int, stop: int) -> Iterator[pa.RecordBatch]:
-        for batch in _lines.batches_of(path, start, stop, columns[path], options, shown[path]):
+        for batch in _lines.batches_of(path, start, stop, columns[path], options, shown[path], looked):
             yield _files.arranged(batch, arrow)
 
+    looked = glance.of(names)
     all_names = [*names, *_files.RESERVED]
-    arrow = pa.schema([(name, pa.string()) for name in all_names])
+    seen = [SEEN + name for name in looked.columns]
+    instant = pa.timestamp("us", "UTC")
+    arrow = pa.schema([*((name, pa.string()) for name in all_names), *((name, instant) for name in seen)])
     schema = StructType([StructField(name, StringType()) for name in all_names])
+    for name in seen:
+        schema.add(name, TimestampType())
     return _files.frame_of(spark, parts, schema, batches)
+
+
+def read_at_a_glance(
+    spark: SparkSession, location: str, options: Options, times: Collection[str], zone: str
+) -> DataFrame:
+    """As ``read``, with the instants that the columns ``times``, if they are there, plainly say in local time.
+
+    Column ``_seen_paid_at`` is that of ``paid_at``; null where a glance does not tell, and landing asks the text.
+    """
+    has_forms = options.timestamp_format or options.date_format
+    return read(spark, location, options, _lines.NOTHING if has_forms else Glance(times, zone))
 
 
 def find_rows(location: str, options: Options, rows: list[dict[str, str | None]]) -> list[int | None]:
@@ -95,8 +116,9 @@ def _parts(file: _files.StoredFile, options: Options) -> list[tuple[str, int, in
     """Stretches of a file that can be read apart: only where a line's end is certain to be a row's."""
     if _lines.is_whole(file.path, options) or file.size_bytes <= SPLIT_BYTES:
         return [(file.path, 0, _lines.WHOLE_FILE)]
-    starts = range(0, file.size_bytes, SPLIT_BYTES)
-    return [(file.path, start, min(start + SPLIT_BYTES, file.size_bytes)) for start in starts]
+    pieces = -(-file.size_bytes // SPLIT_BYTES)  # of one size, so that workers end together
+    ends = [file.size_bytes * place // pieces for place in range(pieces + 1)]
+    return [(file.path, start, stop) for start, stop in pairwise(ends)]
 
 
 def _columns(paths: Sequence[str], options: Options) -> dict[str, list[str]]:
