@@ -57,9 +57,9 @@ def batches_of(
             rows = rows_of(lines, options)
             yield from _from_rows(islice(rows, 1 if options.header else 0, None), columns, options, f"{shown}:")
         return
-    for block, before, number, lines in _blocks(path, start, stop, options):
+    for block, before, number, count in _blocks(path, start, stop, options):
         prefix = f"{shown}@{before}+" if start else f"{shown}:"
-        table = _parsed(block, lines, columns, options)
+        table = _parsed(block, count, columns, options)
         if table is None:
             rows = rows_of(block.decode(options.encoding, "replace").split("\n"), options, number)
             yield from _from_rows(rows, columns, options, prefix)
