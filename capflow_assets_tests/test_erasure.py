@@ -30,7 +30,14 @@ from capflow_assets.graph.build import deployment
 from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.erased_history import keep_newest_version, remove_old_objects
 from capflow_assets.graph.erased_rows import UserRows
-from capflow_assets.graph.forgotten import SUPPRESSION, digest, forgotten, remember, without_forgotten
+from capflow_assets.graph.forgotten import (
+    SUPPRESSION,
+    digest,
+    forgotten,
+    remember,
+    rows_of_forgotten,
+    without_forgotten,
+)
 from capflow_assets.graph.home import Home
 from capflow_assets.graph.keys import customer_key
 from capflow_assets.graph.lake import Lake
@@ -248,6 +255,7 @@ def test_a_forgotten_user_does_not_land_again(own):
     own.ok("forget", "shop", USER, "--yes")
     own.ok("run", "shop", "--select", SELECT)
     own.ok("run", "shop", "--select", "raw", "--full")
+    assert "forgotten" in own.ok("show", "raw/bills", "--customer", "shop")
     assert holding(own.root / "lake" / "shop") == []
     owners = {row["bill_id"]: row["user_id"] for row in own.rows("raw/bills", "shop")}
     assert owners[SHARED] == "somebody"
@@ -350,6 +358,8 @@ def test_rows_of_forgotten_users_and_their_bills_are_left_out(spark, tmp_path):
     remember(lake, "shop", "user", [digest(key, "user", "ann")])
     left = {tuple(row) for row in without_forgotten(lake, "shop", frame, key).collect()}
     assert left == {("b3", "bob"), ("b4", None), ("b5", "bob"), ("b5", None)}
+    assert rows_of_forgotten(lake, "shop", frame, key) == 10 - len(left)
+    assert rows_of_forgotten(lake, "shop", frame.select("user_id"), key) == 4
     found = forgotten(lake, "shop")
     assert found is not None
     assert found.bills == {digest(key, "bill", "b1"), digest(key, "bill", "b2")}

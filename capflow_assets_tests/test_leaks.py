@@ -34,9 +34,20 @@ TIMES = {
     "messages": "sent_at",
     "redemptions": "redeemed_at",
     "users": "joined_at",
+    "reviews": "written_at",
 }
 DIALS = {"users": 250, "days": 420, "campaigns": 7, "redemption_pct": 50}
-BRAND = tiny("acme", seed=4, time_zone=ZONE, sends=tuple(TIMES), **DIALS)
+BRAND = tiny("acme", seed=4, time_zone=ZONE, sends=tuple(TIMES)[:-1], **DIALS)
+REVIEWS = """
+[tables.reviews]
+source = "csv"
+location = "reviews.csv"
+[tables.reviews.columns]
+review_id = "review_id"
+text = "text"
+written_at = "written_at"
+user_id = "user_id"
+"""
 packages = test_stages.packages
 
 
@@ -58,7 +69,7 @@ def torn(folder: Path, seed: int) -> None:
             half = future.index[: len(future) // 2]
             future.loc[half, "amount"] = (future.loc[half, "amount"].astype(float) * -1e6).astype(str)
         made_up = future.head(10).assign(**{time: "2150-01-01 00:00:00"})
-        for key in {"bill_id"} & set(frame.columns):
+        for key in {"bill_id", "review_id"} & set(frame.columns):
             made_up[key] = "made-up-" + made_up[key]
         if table == "users":
             made_up["user_id"] = "made-up-" + made_up["user_id"]
@@ -66,9 +77,19 @@ def torn(folder: Path, seed: int) -> None:
         mixed.to_csv(file, index=False)
 
 
+def reviewed(folder: Path, toml: Path) -> None:
+    """Whoever buys writes of it: two words, which few others use at that time."""
+    bills = pd.read_csv(folder / "bills.csv", dtype=str, keep_default_na=False)
+    words = [f"{'abcdefgh'[number % 8] * 3} {'stuvwxyz'[number // 50 % 8] * 3}" for number in range(len(bills))]
+    made = {"review_id": "r" + bills["bill_id"], "text": words, "written_at": bills["billed_at"]}
+    pd.DataFrame({**made, "user_id": bills["user_id"]}).to_csv(folder / "reviews.csv", index=False)
+    toml.write_text(toml.read_text() + REVIEWS)
+
+
 def seen_from_the_past(root: Path, future: int | None) -> TestHome:
     home = TestHome(root / "home")
     toml = write(simulate(BRAND), root / "files", settings=FEW_FEATURES)
+    reviewed(root / "files", toml)
     if future is not None:
         torn(root / "files", future)
     home.ok("onboard", str(toml))

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
-
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.errors import SourceError, TableError
+from capflow_assets.features._encoders import Params, demand, vectors_of
 from capflow_assets.features._moments import KNOWN_FROM, Moments, at_each
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
     from pyspark.sql import DataFrame
-    from scipy.sparse import csr_matrix
 
 TABLE = Table(
     grain="item of the catalogue",
@@ -30,187 +25,39 @@ TABLE = Table(
 )
 
 TEXTS = ("name", "description", "department", "category", "subcategory", "brand")
-# Digits alone are sizes and numbers, no words.
-WORD = r"[^\W\d_]{2,}"
-DECIMALS = 6
-
-
-class Params(BaseModel):
-    """What a customer may set for texts: how they are encoded."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    encoder: Literal["tfidf", "glove", "sentence"] = Field("tfidf", description="tfidf needs no download.")
-    path: str | None = Field(None, description="The GloVe text file, or the folder of the sentence encoder.")
-    dimensions: int = Field(32, ge=1, le=1024, description="Length of a tfidf vector; a file's own otherwise.")
-    vocabulary: int = Field(20_000, ge=1, description="The most frequent words that tfidf and glove keep.")
-    seed: int = Field(0, ge=0, description="Seed of the decomposition.")
-
-    @model_validator(mode="after")
-    def _has_path(self) -> Params:
-        if self.encoder != "tfidf" and not self.path:
-            raise ValueError(f"path is missing: the encoder {self.encoder} is read from there")
-        return self
 
 
 def text(items: DataFrame, *, as_of: Moments, zone: str, params: Params | None = None) -> DataFrame:
     """The texts of each item as a vector: items that are described alike lie close.
 
     **Grain**: one row per item of the catalogue and moment. A catalogue has no time, so the rows of all moments are
-    equal. **Texts** are name, description, department, category, subcategory and brand, in lower case (Unicode NFKC);
-    a word has at least two letters. Reviews are not read: what the platform knows of a user's texts is the path of the
-    file (``raw/media``), and their bytes stay where they are.
+    equal. **Texts** are name, description, department, category, subcategory and brand; what users write of an item is
+    in ``features/reviews``.
 
-    **Embedding**, rounded to six decimals, so that the last bits of an engine's libraries do not show:
-
-    - ``tfidf``: (1 + ln tf) x idf, rows of length 1, projected on the first ``dimensions`` singular vectors (latent
-      semantic analysis). Each singular vector has its largest component above 0. Where there are fewer independent
-      texts than dimensions, the rest is 0.
-    - ``glove``: the vectors of the words from a text file (``word v1 v2 …`` a line), weighted by TF-IDF.
-    - ``sentence``: a sentence encoder from a folder, by the library sentence-transformers.
+    **Embedding**: by the encoder of ``params``, ``tfidf``, ``glove`` or ``sentence`` (see ``vectors_of``), rounded to
+    six decimals, so that the last bits of an engine's libraries do not show.
 
     One worker reads all texts, in the order of the ids.
 
     Raises:
         SourceError: there is nothing at ``Params.path``, or it is no such file.
         TableError: the encoder's library is not installed.
-
-    Reference: S. Deerwester et al., "Indexing by Latent Semantic Analysis", JASIS 41 (1990); J. Pennington, R. Socher,
-    C. Manning, "GloVe: Global Vectors for Word Representation", EMNLP (2014).
     """
     from pyspark.sql import functions as F
 
     chosen = params or Params.model_validate({})
-    _demand(chosen)
+    demand(chosen, "text")
 
     def encode(batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         import pandas as pd
 
         frames = [batch for batch in batches if len(batch)]
         if frames:
-            yield embedded(pd.concat(frames, ignore_index=True), chosen)
+            rows = pd.concat(frames, ignore_index=True).sort_values("item_id", kind="stable", ignore_index=True)
+            words, vectors = vectors_of(rows["said"].tolist(), chosen)
+            yield pd.DataFrame({"item_id": rows["item_id"], "words": words, "embedding": list(vectors)})
 
     texts = items.select("item_id", F.concat_ws(" . ", *TEXTS).alias("said"))
     # All items are one worker's work: the words of one weigh by how many others have them.
     made = texts.repartition(1).mapInPandas(encode, "item_id string, words int, embedding array<double>")
     return at_each(made.withColumn(KNOWN_FROM, F.lit(0)), as_of, zone).select(*TABLE.names)
-
-
-def embedded(texts: pd.DataFrame, params: Params) -> pd.DataFrame:
-    """``item_id``, ``words`` and ``embedding`` of rows of ``item_id`` and ``said``, in the order of the ids."""
-    import re
-    import unicodedata
-
-    import pandas as pd
-
-    rows = texts.sort_values("item_id", kind="stable", ignore_index=True)
-    said = [unicodedata.normalize("NFKC", one).lower() for one in rows["said"].fillna("")]
-    vectors = {"tfidf": _tfidf, "glove": _glove, "sentence": _sentence}[params.encoder](said, params)
-    # Adding 0 makes a 0 of a -0.
-    exact = vectors.astype(float).round(DECIMALS) + 0.0
-    words = pd.Series([len(re.findall(WORD, one)) for one in said], dtype="int32")
-    return pd.DataFrame({"item_id": rows["item_id"], "words": words, "embedding": list(exact)})
-
-
-def _demand(params: Params) -> None:
-    """Refuse what is not there before any worker starts."""
-    from importlib.util import find_spec
-
-    if params.encoder == "tfidf" or params.path is None:
-        return
-    if not Path(params.path).is_absolute():
-        raise SourceError("An encoder is read from a disk", expected="a path that every worker has", came=params.path)
-    if not Path(params.path).exists():
-        raise SourceError("There is no encoder", where=params.path, do="check path in [features.text]")
-    if params.encoder == "sentence" and find_spec("sentence_transformers") is None:
-        raise TableError(
-            "Texts cannot be encoded",
-            expected="the library sentence-transformers",
-            came="none",
-            do="install it beside the engine, or choose encoder = 'tfidf' in [features.text]",
-        )
-
-
-def _weights(said: list[str], params: Params) -> tuple[csr_matrix, list[str]]:
-    """The TF-IDF weight of each word in each text, and the words; none where nobody says a word."""
-    from scipy.sparse import csr_matrix
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    vectorizer = TfidfVectorizer(lowercase=False, token_pattern=WORD, sublinear_tf=True, max_features=params.vocabulary)
-    try:
-        weights = vectorizer.fit_transform(said)
-    except ValueError:  # the library's word for an empty vocabulary
-        return csr_matrix((len(said), 0)), []
-    return weights, list(vectorizer.get_feature_names_out())
-
-
-def _tfidf(said: list[str], params: Params) -> np.ndarray:
-    import numpy as np
-    from sklearn.decomposition import TruncatedSVD
-
-    weights, words = _weights(said, params)
-    made = np.zeros((len(said), params.dimensions))
-    kept = min(params.dimensions, *weights.shape)
-    if not words:
-        return made
-    if kept == 1 and weights.shape[1] == 1:
-        made[:, 0] = weights.toarray()[:, 0]
-        return made
-    svd = TruncatedSVD(kept, n_iter=7, random_state=params.seed)
-    vectors = svd.fit_transform(weights)
-    directions = svd.components_
-    largest = np.abs(directions).argmax(axis=1)
-    signs = np.where(directions[np.arange(kept), largest] < 0, -1.0, 1.0)
-    # A direction without weight is noise of the last bits.
-    told = svd.singular_values_ > 1e-6 * svd.singular_values_[0]
-    made[:, :kept] = vectors * signs * told
-    return _of_length_one(made)
-
-
-def _of_length_one(vectors: np.ndarray) -> np.ndarray:
-    import numpy as np
-
-    lengths = np.sqrt((vectors * vectors).sum(axis=1, keepdims=True))
-    return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 1e-9)
-
-
-def _glove(said: list[str], params: Params) -> np.ndarray:
-    import numpy as np
-
-    weights, words = _weights(said, params)
-    vectors, length = _word_vectors(Path(params.path or ""), frozenset(words))
-    if not words:
-        return np.zeros((len(said), length))
-    nothing = np.zeros(length)
-    return _of_length_one(np.asarray(weights @ np.stack([vectors.get(word, nothing) for word in words])))
-
-
-def _word_vectors(path: Path, wanted: frozenset[str]) -> tuple[dict[str, np.ndarray], int]:
-    """The vectors of the ``wanted`` words, and how long a vector is. The file is read line by line."""
-    import numpy as np
-
-    found: dict[str, np.ndarray] = {}
-    length = 0
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            word, *values = line.rstrip().split(" ")
-            length = length or len(values)
-            if len(values) != length:
-                expected = f"a word and {length} numbers in every line"
-                raise SourceError("This is no GloVe file", expected=expected, came=line[:80], where=f"{path}:{number}")
-            if word in wanted:
-                found[word] = np.asarray(values, dtype=float)
-    if not length:
-        raise SourceError("This is no GloVe file", expected="a word and its numbers", came="nothing", where=str(path))
-    return found, length
-
-
-def _sentence(said: list[str], params: Params) -> np.ndarray:
-    import numpy as np
-    from sentence_transformers import SentenceTransformer
-
-    model = SentenceTransformer(params.path, device="cpu")
-    vectors = np.asarray(model.encode(said, normalize_embeddings=True, show_progress_bar=False), dtype=float)
-    empty = np.asarray([not one.strip(" .") for one in said])
-    vectors[empty] = 0.0
-    return vectors

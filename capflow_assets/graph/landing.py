@@ -16,7 +16,7 @@ from capflow_assets.contract import Finding
 from capflow_assets.customers import Customer, TableSource
 from capflow_assets.errors import SourceError, TableError
 from capflow_assets.graph import quarantine
-from capflow_assets.graph.forgotten import SUPPRESSION, without_forgotten
+from capflow_assets.graph.forgotten import SUPPRESSION, rows_of_forgotten, without_forgotten
 from capflow_assets.graph.increments import merge
 from capflow_assets.graph.lake import Lake
 from capflow_assets.graph.landed import Landed, fingerprint_of, fingerprint_sums, read_landed, save_landed, way_of
@@ -65,6 +65,7 @@ class _Work:
     key: Callable[[], bytes]
     before: Landed | None = None
     form: str = ""
+    forgotten: int = 0
     way: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -176,7 +177,8 @@ def _conformed(work: _Work) -> DataFrame:
     if work.since:
         frame = frame.where(watermarks.is_new(work.since))
     if work.lake.exists(work.name, SUPPRESSION):  # before anything of a forgotten user is written
-        frame = without_forgotten(work.lake, work.name, frame, work.key())
+        everybodys, frame = frame, without_forgotten(work.lake, work.name, frame, work.key())
+        work.forgotten = rows_of_forgotten(work.lake, work.name, everybodys, work.key())
     if work.hashed:
         texts = [declared.columns[name] for name in work.hashed]
         frame = pseudonymized(frame, work.hashed, mentioned(came.columns, texts), work.key())
@@ -229,10 +231,10 @@ def _committed(
     came, bad = int(found["came"]), int(found["bad"])
     told = _set_aside(work, files, bad, why)
     _refuse_many(work, came, bad, told)
-    counts = {"came": came} | ({"rejected": bad} if bad else {})
+    counts = {"came": came, **{name: n for name, n in (("rejected", bad), ("forgotten", work.forgotten)) if n}}
     how = why or f"rows since {work.since.value if work.since else ''}"
     found_so = (
-        _landed(work.spec, came, bad, told),
+        quarantine.finding(work.spec.key, came, bad, told, work.forgotten),
         disguised.finding(work.spec.table, work.suspects, found, work.declared.plain),
     )
     good = None if files.frame is None or came == bad else files.frame.where(f"{REASON} is null")
@@ -336,13 +338,3 @@ def _refuse_many(work: _Work, came: int, bad: int, told: str) -> None:
             where=work.location,
             do=f"mend the rows (they are kept in {work.spec.key}_rejected), the mapping, or max_rejected_pct",
         )
-
-
-def _landed(spec: TableSpec, came: int, bad: int, told: str) -> Finding:
-    kept = f"; they are kept in {spec.key}_rejected: {told}" if bad else ""
-    return Finding(
-        check="landed",
-        passed=bad == 0,
-        message=f"{bad:,} of {came:,} rows were rejected{kept}",
-        found={"came": came, "rejected": bad},
-    )

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from capflow_assets.contract import Finding
 from capflow_assets.errors import CapflowError
 from capflow_assets.graph.lake import Lake
 from capflow_assets.graph.landed import Fingerprint, fingerprint_of, fingerprint_sums
@@ -24,6 +25,18 @@ KEY = "row_key"
 SHOWN_ROWS = 3
 # Looking a row up in its source reads that from the start.
 LOOKED_UP_ROWS = 20
+
+
+def finding(table: str, came: int, bad: int, told: str, forgotten: int = 0) -> Finding:
+    """How many rows came and were rejected, with some of these in words; and how many more are of forgotten users."""
+    kept = f"; they are kept in {table}_rejected: {told}" if bad else ""
+    left = f"; {forgotten:,} more, of forgotten users, were left out: the source still sends them" if forgotten else ""
+    return Finding(
+        check="landed",
+        passed=bad == 0,
+        message=f"{bad:,} of {came:,} rows were rejected{kept}{left}",
+        found={"came": came, "rejected": bad, **({"forgotten": forgotten} if forgotten else {})},
+    )
 
 
 def rejected_rows(frame: DataFrame, key: Sequence[str] = ()) -> DataFrame:

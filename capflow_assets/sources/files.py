@@ -29,8 +29,10 @@ if TYPE_CHECKING:
 
 FILES_PER_PART = 64
 MOST_BYTES = 64 << 20
+MOST_TEXT_BYTES = 1 << 20
 COLUMNS = ("path", "relative_path", "name", "kind", "media_type", "size_bytes", "sha256", "modified_at")
-OWN = (*COLUMNS, *_files.RESERVED)
+CONTENT = "content"
+OWN = (*COLUMNS, CONTENT, *_files.RESERVED)
 _DO = "check the location in the customer's TOML, and that it may be read"
 # The path, when it was last written in microseconds since 1970, and its size.
 Found = tuple[str, int, int]
@@ -59,6 +61,7 @@ class Options(BaseModel):
     manifest: str | None = Field(None, description="A CSV file below the folder that names files and ids.")
     manifest_path: str = Field("path", description="The manifest's column with the path below the folder.")
     kinds: tuple[_media.Kind, ...] = Field((), description="The kinds of files to keep; all where none is named.")
+    contents: bool = Field(False, description="Whether what texts say comes with them, as the column content.")
 
 
 def read(spark: SparkSession, location: str, options: Options) -> DataFrame:
@@ -68,7 +71,9 @@ def read(spark: SparkSession, location: str, options: Options) -> DataFrame:
     whose file is not there. Names that start with ``.`` or ``_`` are left out. Columns: ``path`` (for ``open_bytes``),
     ``relative_path`` (below the folder), ``name``, ``kind`` (image, audio, text, other: by content), ``media_type``,
     ``size_bytes``, ``sha256`` (hexadecimal), ``modified_at`` (UTC), one per named group of ``link`` and per further
-    column of the manifest, as text, ``_corrupt_record`` and ``_position``. What the path does not tell is null.
+    column of the manifest, as text, ``_corrupt_record`` and ``_position``. What the path does not tell is null. With
+    ``contents`` also ``content``, what each text of at most 1 MiB says (UTF-8, or UTF-16 with its mark), so that a
+    table such as ``raw/reviews`` can be made of a folder of texts.
 
     Raises:
         SourceError: nothing is there, it cannot be listed, or the manifest has no such column.
@@ -186,19 +191,17 @@ def _outside(path: str, root: str) -> str:
 def _inspected(spark: SparkSession, found: list[Found], root: str, options: Options) -> DataFrame:
     """A row for each file, made by the workers."""
     groups = tuple(re.compile(options.link).groupindex)
-    texts = [f"`{name}` string" for name in (*groups, *_files.RESERVED)]
+    names = (*COLUMNS, *((CONTENT,) if options.contents else ()), *groups, *_files.RESERVED)
     kinds = {"size_bytes": "bigint", "modified_at": "timestamp"}
-    schema = ", ".join([*(f"{name} {kinds.get(name, 'string')}" for name in COLUMNS), *texts])
+    schema = ", ".join(f"`{name}` {kinds.get(name, 'string')}" for name in names)
 
     def run(incoming: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
 
         types = {"size_bytes": pa.int64(), "modified_at": pa.timestamp("us", "UTC")}
-        arrow = pa.schema([(name, types.get(name, pa.string())) for name in (*COLUMNS, *groups, *_files.RESERVED)])
+        arrow = pa.schema([(name, types.get(name, pa.string())) for name in names])
         for batch in incoming:
-            rows = [
-                _row(each["path"], each["modified"], each["size"], root, options.link) for each in batch.to_pylist()
-            ]
+            rows = [_row(each["path"], each["modified"], each["size"], root, options) for each in batch.to_pylist()]
             yield pa.RecordBatch.from_pylist(rows, schema=arrow)
 
     parts = min(_files.MOST_PARTITIONS, -(-len(found) // FILES_PER_PART))
@@ -206,11 +209,11 @@ def _inspected(spark: SparkSession, found: list[Found], root: str, options: Opti
     return frame.repartition(parts).mapInArrow(run, schema)
 
 
-def _row(path: str, modified: int, size: int, root: str, link: str) -> dict[str, Any]:
+def _row(path: str, modified: int, size: int, root: str, options: Options) -> dict[str, Any]:
     inner, name = _below(path, root), PurePosixPath(path).name
     row: dict[str, Any] = {"path": path, "relative_path": inner, "name": name, _files.POSITION: inner}
     row["modified_at"] = datetime.fromtimestamp(modified // 1_000_000, UTC).replace(microsecond=modified % 1_000_000)
-    linked = re.search(link, inner) if link else None
+    linked = re.search(options.link, inner) if options.link else None
     row |= linked.groupdict() if linked else {}
     complaint = _outside(path, root)
     if not complaint:
@@ -221,10 +224,25 @@ def _row(path: str, modified: int, size: int, root: str, link: str) -> dict[str,
             complaint = f"cannot be read: {_first_line(error)}"
         else:
             row |= {key: getattr(content, key) for key in ("kind", "media_type", "size_bytes", "sha256")}
+            if options.contents and content.kind == "text" and not content.complaint:
+                return row | _said(path, content.size_bytes)
             return row | {_files.CORRUPT: content.complaint or None}
     promised = _media.named_type(name)
     row |= {"kind": _media.kind_of(promised), "media_type": promised, "size_bytes": size}
     return row | {_files.CORRUPT: complaint}
+
+
+def _said(path: str, size: int) -> dict[str, str]:
+    """What a text file says, or why that cannot be told."""
+    if size > MOST_TEXT_BYTES:
+        return {_files.CORRUPT: f"is a text of {size:,} bytes, more than {MOST_TEXT_BYTES:,}"}
+    with _files.open_file(path) as stream:
+        said = bytes(stream.read())
+    encoding = "utf-16" if said.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    try:
+        return {CONTENT: said.decode(encoding)}
+    except UnicodeDecodeError as error:
+        return {_files.CORRUPT: f"is no text in {encoding.removesuffix('-sig').upper()}: {error.reason}"}
 
 
 def _manifest_at(location: str, options: Options) -> str | None:

@@ -89,3 +89,25 @@ def test_a_sentence_encoder_needs_its_library(spark: SparkSession, tmp_path: Pat
     except ImportError:
         with pytest.raises(TableError, match="sentence-transformers"):
             vectors(spark, encoder="sentence", path=str(tmp_path))
+
+
+def test_sentences_by_an_encoder_of_ones_own(spark: SparkSession, tmp_path: Path) -> None:
+    """A BERT of two layers with weights drawn by chance, kept in a folder: what anybody's own encoder is."""
+    library = pytest.importorskip("sentence_transformers", reason="pip install 'capflow-assets[encoder]'")
+    import torch
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    torch.manual_seed(0)
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "tea", "jam", "tee", "plum", "fig", "loose", "leaves"]
+    (tmp_path / "vocab.txt").write_text("\n".join(words))
+    BertTokenizerFast(vocab=str(tmp_path / "vocab.txt")).save_pretrained(tmp_path / "bert")
+    small = BertConfig(
+        vocab_size=len(words), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32
+    )
+    BertModel(small).save_pretrained(tmp_path / "bert")
+    library.SentenceTransformer(str(tmp_path / "bert")).save(str(tmp_path / "encoder"))
+    made = vectors(spark, encoder="sentence", path=str(tmp_path / "encoder"))
+    assert {len(vector) for vector in made.values()} == {16}
+    assert made["j1"] @ made["j1"] == pytest.approx(1, abs=1e-4)
+    assert made["t1"] @ made["t2"] > made["t1"] @ made["j1"]
+    assert not made["n2"].any()

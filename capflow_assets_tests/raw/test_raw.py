@@ -15,7 +15,7 @@ def table(name: str) -> Table:
     return importlib.import_module(f"capflow_assets.raw.{name}").TABLE
 
 
-def test_the_ten_canonical_tables() -> None:
+def test_the_canonical_tables() -> None:
     assert NAMES == [
         "bills",
         "campaigns",
@@ -25,6 +25,7 @@ def test_the_ten_canonical_tables() -> None:
         "media",
         "messages",
         "redemptions",
+        "reviews",
         "stores",
         "users",
     ]

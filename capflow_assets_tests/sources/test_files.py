@@ -200,7 +200,7 @@ def test_a_folder_that_is_a_link_itself(spark: Any, folder: Path, tmp_path: Path
 
 
 def test_a_file_that_may_not_be_read(spark: Any, folder: Path) -> None:
-    row = files._row(str(folder / "gone.png"), 0, 5, str(folder), "")
+    row = files._row(str(folder / "gone.png"), 0, 5, str(folder), options())
     assert row["_corrupt_record"].startswith("cannot be read: ")
     assert (row["kind"], row["size_bytes"], row.get("sha256")) == ("image", 5, None)
 
@@ -264,6 +264,32 @@ def test_it_fits_the_raw_table(spark: Any, folder: Path) -> None:
     assert bad.count() == 5
     row = good.where("media_id = 'items/100.png'").collect()[0]
     assert (row["kind"], row["size_bytes"], row["item_id"]) == ("image", len(PNG), "100")
+
+
+def test_what_texts_say(spark: Any, tmp_path: Path) -> None:
+    here = tmp_path / "reviews"
+    here.mkdir()
+    said = {
+        "r1.txt": "Süß, crisp.\n".encode(),
+        "r2.txt": "\ufeffSour".encode(),
+        "r3.txt": "Größer".encode("utf-16"),
+        "r4.txt": "Süß".encode("latin-1"),
+        "r5.txt": b"a" * (1 << 20) + b"b",
+        "r6.png": PNG,
+    }
+    for name, content in said.items():
+        (here / name).write_bytes(content)
+    made = by_path(files.read(spark, str(here), options(contents=True)), "content", "_corrupt_record")
+    assert {name: made[name][0] for name in made} == {
+        **dict.fromkeys(said),
+        "r1.txt": "Süß, crisp.\n",
+        "r2.txt": "Sour",
+        "r3.txt": "Größer",
+    }
+    assert made["r4.txt"][1] == "is no text in UTF-8: invalid start byte"
+    assert made["r5.txt"][1] == "is a text of 1,048,577 bytes, more than 1,048,576"
+    assert made["r6.png"][1] is None
+    assert "content" not in files.read(spark, str(here), options()).columns
 
 
 def test_the_same_on_a_jvm(spark: Any, jvm: Any, folder: Path) -> None:

@@ -1,0 +1,75 @@
+"""Reviews: what users have written of items and stores, as vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from capflow_assets.contract import Column, Table
+from capflow_assets.features._encoders import Params, demand, vectors_of
+from capflow_assets.features._moments import KNOWN_FROM, Moments, in_order, known
+from capflow_assets.features._sums import identifier
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from pyspark.sql import DataFrame
+
+TABLE = Table(
+    grain="review that says something",
+    columns=(
+        Column("review_id", "string", "The review.", required=True),
+        Column("as_of", "timestamp", "The moment up to which reviews were read.", required=True),
+        Column("item_id", "string", "The item that it is about."),
+        Column("store_id", "string", "The store that it is about."),
+        Column("user_id", "string", "The user who wrote it.", personal=True),
+        Column("rating", "double", "The stars or points that were given, as the customer counts them."),
+        Column("words", "int", "How many words it has.", required=True, at_least=0),
+        Column("embedding", "array<double>", "What it says as a vector of length 1; all 0 where it has no word.", True),
+    ),
+    key=("review_id", "as_of"),
+)
+
+IDS = ("review_id", "item_id", "store_id", "user_id")
+
+
+def reviews(raw_reviews: DataFrame, *, as_of: Moments, zone: str, params: Params | None = None) -> DataFrame:
+    """Each review that a moment knows as a vector: reviews that say alike lie close.
+
+    **Grain**: one row per review with a text, written up to the moment, and moment; one without a time was always
+    known. Of several of one id the last in the order of their texts stays.
+
+    **Embedding**: by the encoder of ``params``, ``tfidf``, ``glove`` or ``sentence`` (see ``vectors_of``), rounded to
+    six decimals. How much a word weighs follows from the reviews that the moment knows, never from later ones, so the
+    vectors of two moments are not to be compared, but for those of a sentence encoder.
+
+    One worker reads all reviews, in the order of the ids.
+
+    Raises:
+        SourceError: there is nothing at ``Params.path``, or it is no such file.
+        TableError: the encoder's library is not installed.
+    """
+    from pyspark.sql import functions as F
+
+    chosen, moments = params or Params.model_validate({}), in_order(as_of)
+    demand(chosen, "reviews")
+
+    def encode(batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        import pandas as pd
+
+        frames = [batch for batch in batches if len(batch)]
+        every = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame({KNOWN_FROM: []})
+        for place, moment in enumerate(moments):
+            rows = every[every[KNOWN_FROM] <= place]
+            if len(rows):
+                rows = rows.sort_values(["review_id", "text"]).drop_duplicates("review_id", keep="last")
+                words, vectors = vectors_of(rows["text"].tolist(), chosen)
+                made = rows.assign(as_of=moment, words=words, embedding=list(vectors))
+                yield made[list(TABLE.names)]
+
+    texts = known(raw_reviews, "written_at", as_of).filter(
+        identifier("text").isNotNull() & identifier("review_id").isNotNull()
+    )
+    texts = texts.select(*(identifier(name).alias(name) for name in IDS), "rating", "text", KNOWN_FROM)
+    schema = ", ".join(f"{column.name} {column.type}" for column in TABLE.columns)
+    # All reviews are one worker's work: the words of one weigh by how many others have them.
+    return texts.repartition(1).mapInPandas(encode, schema).select(*(F.col(name) for name in TABLE.names))
