@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.databricks import _customers as customers
+from bench.databricks import customers
 
 COHORT = 50
 # The runs of one customer are alike: half of these before the cohort's run and half after it.

@@ -74,8 +74,8 @@ def run() -> None:
     with tempfile.TemporaryDirectory() as place, local_workspace(Path(place) / "workspace") as workspace:
         workspace.warm()  # the stock main needs a running Spark
         folder = Path(place)
-        names = _customers(folder, COHORT)
-        (large,) = _customers(folder, 1, "large", LARGE_USERS)
+        names = customers(folder, COHORT)
+        (large,) = customers(folder, 1, "large", LARGE_USERS)
         variables = _variables(folder, workspace)
         for name in (names[0], large):
             found: dict[str, list[Measured]] = {"ours": [], "stock": []}
@@ -94,7 +94,7 @@ def fleet() -> None:
 
     with tempfile.TemporaryDirectory() as name, local_workspace(Path(name) / "workspace", spark=False) as workspace:
         folder = Path(name)
-        names = _customers(folder, FLEET)
+        names = customers(folder, FLEET)
         variables = _variables(folder, workspace)
         with _environment(variables), serving(folder / "home") as server:
             began = time.perf_counter()
@@ -145,7 +145,7 @@ def _launched(who: str, names: Sequence[str], variables: dict[str, str], workspa
     return Measured(said["wall"], said["body"], len(workspace.calls) - before)
 
 
-def _customers(folder: Path, count: int, first: str = "c000", users: int = 60) -> list[str]:
+def customers(folder: Path, count: int, first: str = "c000", users: int = 60) -> list[str]:
     """Onboard ``count`` customers who all send the same bills."""
     from capflow_assets.definitions import SOURCES, STAGES
     from capflow_assets.graph.build import deployment
