@@ -9,7 +9,7 @@ TABLE = Table(
     columns=(
         Column("review_id", "string", "The review.", required=True),
         Column("text", "string", "What was written."),
-        Column("written_at", "timestamp", "When it was written."),
+        Column("written_at", "timestamp", "When it was written; a review without a time was always known."),
         Column("item_id", "string", "The item that it is about."),
         Column("store_id", "string", "The store that it is about."),
         Column("user_id", "string", "The user who wrote it.", personal=True),
