@@ -1,5 +1,44 @@
-"""`python -m capflow_assets` is `capflow`."""
+"""``python -m capflow_assets`` is ``capflow``: the commands in a process of their own."""
+
+import atexit
+import logging
+import os
+import sys
+from contextlib import suppress
 
 from capflow_assets.cli import main
 
-main()
+
+class _End:
+    """The end of the process, once Python has cleaned up.
+
+    Libraries take their own threads down after that, and one of them (an engine, a store) has been seen to abort the
+    process then, with all work done and written: "terminate called without an active exception".
+    """
+
+    status = 1
+
+    def come(self) -> None:
+        """Write what is still to be written, and leave."""
+        logging.shutdown()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):  # nobody may be reading any more
+                stream.flush()
+        os._exit(self.status)
+
+
+def run() -> None:
+    """The commands, with what they exit with."""
+    end = _End()
+    atexit.register(end.come)  # the first to be registered is the last to be called
+    try:
+        main()
+        end.status = 0
+    except SystemExit as error:
+        if isinstance(error.code, str):
+            print(error.code, file=sys.stderr)  # noqa: T201
+        end.status = error.code if isinstance(error.code, int) else int(error.code is not None)
+
+
+if __name__ == "__main__":
+    run()

@@ -18,7 +18,7 @@ MODELS = ("lifetime_value", "purchase_propensity", "rfm_segments")
 
 def test_every_table_that_the_customer_has_is_there(acme):
     absent = STAGES.absent(tomllib.loads((acme.root / "customers" / "acme.toml").read_text())["tables"])
-    assert set(absent) == {"raw/media"}
+    assert set(absent) == {"raw/media", "raw/reviews", "features/reviews"}
     for key in set(STAGES.order) - set(absent):
         assert acme.rows(key, "acme"), key
 

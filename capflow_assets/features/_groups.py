@@ -33,7 +33,10 @@ def ticks(values: Numbers) -> Numbers:
     >>> ticks(np.array([0.0000005, -2.5, 1e10, float("inf")])).tolist()
     [1.0, -2500000.0, nan, nan]
     """
-    return whole_ticks(values * float(TICKS))
+    import numpy as np
+
+    with np.errstate(over="ignore"):
+        return whole_ticks(values * float(TICKS))
 
 
 def whole_ticks(in_ticks: Numbers) -> Numbers:

@@ -176,8 +176,8 @@ def feature_rows(
         summed = piece.summed_into_bills(plan)
         for place, (moment, day) in enumerate(zip(moments, days, strict=True)):
             users, made = summed.as_known(plan, place).features(plan, (day - EPOCH).days)
-            at = pa.array([moment], pa.timestamp("us", "UTC")).take(pa.array([0] * len(users), pa.int8()))
-            columns = {"user_id": users, "as_of": at}
+            at = pa.scalar(moment, pa.timestamp("us", "UTC"))
+            columns = {"user_id": users, "as_of": pa.repeat(at, len(users))}
             for feature in plan.features:
                 kind = pa.int32() if feature.aggregation.is_whole else pa.float64()
                 columns[feature.column] = pa.array(made[feature.column], from_pandas=True).cast(kind)

@@ -24,7 +24,8 @@ def rows(acme):
 
 def test_every_feature_of_every_table_is_there(acme, rows):
     told = {(row["block"], row["feature"]) for row in rows}
-    for name, spec in BLOCKS.items():
+    for name in BLOCKS.keys() - {"reviews"}:  # which acme does not send
+        spec = BLOCKS[name]
         columns = acme.ok("show", spec.key, "--customer", "acme", "--format", "csv", "--limit", "0").split("\n")[0]
         expected = {(name, column) for column in columns.split(",") if column not in spec.table.key}
         assert expected == {each for each in told if each[0] == name}
