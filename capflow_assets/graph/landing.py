@@ -66,6 +66,7 @@ class _Work:
     before: Landed | None = None
     form: str = ""
     forgotten: int = 0
+    looked_at: tuple[str, ...] = ()
     way: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -173,6 +174,7 @@ def _conformed(work: _Work) -> DataFrame:
         name=f"[tables.{work.spec.name}] of {work.name}, {work.location}",
         personal=work.hashed,
         watermark=declared.watermark,
+        looked_at=work.looked_at,
     )
     if work.since:
         frame = frame.where(watermarks.is_new(work.since))
@@ -195,15 +197,16 @@ def _opened(work: _Work) -> DataFrame:
         newer: DataFrame = read_newer(spark, work.location, work.options, work.declared.watermark, since.plain())
         return newer
     read_at_a_glance = getattr(work.source, "read_at_a_glance", None)
-    everything: DataFrame = (
-        read_at_a_glance(spark, work.location, work.options, _looked_at(work), work.customer.time_zone)
-        if read_at_a_glance
-        else work.source.read(spark, work.location, work.options)
-    )
+    everything: DataFrame
+    if read_at_a_glance:
+        zone = work.customer.time_zone
+        everything, work.looked_at = read_at_a_glance(spark, work.location, work.options, _times(work), zone)
+    else:
+        everything = work.source.read(spark, work.location, work.options)
     return everything
 
 
-def _looked_at(work: _Work) -> set[str]:
+def _times(work: _Work) -> set[str]:
     """The source's columns, if they are such, of which times are made as they are."""
     times = {column.name for column in work.spec.table.columns if column.type == "timestamp"}
     return {text for name, text in work.declared.columns.items() if name in times}

@@ -54,6 +54,7 @@ def conform(
     name: str = "",
     personal: Collection[str] = (),
     watermark: str | None = None,
+    looked_at: Collection[str] = (),
 ) -> DataFrame:
     """A source's rows in a raw table's columns, each with the reason why it cannot land.
 
@@ -69,7 +70,8 @@ def conform(
     Times: local times of ``zone`` become UTC; text with an offset and zoned timestamps are instants. Text is read by
     ``timestamp_format``, then ``date_format`` (midnight), and as ISO 8601 where neither is given.
     An unmapped bill id is made of the row's values and the count of equal rows, so landing again gives it again.
-    Reasons do not show the values of ``personal`` columns.
+    Reasons do not show the values of ``personal`` columns. Of the columns ``looked_at`` the source has told the
+    instants (``read_at_a_glance``).
 
     Raises:
         MappingError: a required column is not mapped, an expression is wrong or not over one row, a type is nested, or
@@ -81,8 +83,9 @@ def conform(
 
     _refuse_unmapped(frame, table, mapping, name)
     reading = values.Reading(zone, timestamp_format, date_format, decimal_comma)
-    readings = watermarks.readings(frame, watermark, reading, name) if watermark else {}
-    raw, types = mappings.applied(frame, mapping, name, readings)
+    plain = frame.drop(*(values.SEEN + each for each in looked_at))
+    readings = watermarks.readings(plain, watermark, reading, name) if watermark else {}
+    raw, types = mappings.applied(frame, mapping, name, readings, looked_at)
     declared = {column.name: column for column in table.columns}
     columns = [declared.get(each) or Column(each, "string", "") for each in {**declared, **mapping}]
     typed, broken, reasons = [], [rules.is_unfit()], [rules.unfit_row(is_shown=not personal)]

@@ -46,23 +46,29 @@ QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|`[^`]*`|--[^\n]*|/[*
 
 
 def applied(
-    frame: DataFrame, mapping: Mapping[str, str], name: str, more: Mapping[str, Expression] | None = None
+    frame: DataFrame,
+    mapping: Mapping[str, str],
+    name: str,
+    more: Mapping[str, Expression] | None = None,
+    looked_at: Collection[str] = (),
 ) -> tuple[DataFrame, dict[str, st.DataType]]:
     """The mapped values of each row (see ``source``), what the source says of the row, what it is made of; the types.
 
-    ``more`` are further expressions over the source's columns, by the names that they are to have.
+    ``more`` are further expressions over the source's columns, by the names that they are to have. Of the columns
+    ``looked_at`` the source tells the instants as well: no column's name alone says so, for it may be the customer's.
 
     Raises:
         MappingError: names the table, the canonical column, the expression and the source's columns.
     """
     from pyspark.sql import functions as F
 
-    columns = [column for column in frame.columns if not is_told(column)]
+    apart = {*TOLD, *(values.SEEN + each for each in looked_at)}
+    columns = [column for column in frame.columns if column not in apart]
     named = [_expression(frame, columns, name, each, mapping[each]).alias(f"_from_{each}") for each in mapping]
     seen = [
         F.col(quoted(values.SEEN + text)).alias(values.SEEN + each)
         for each, text in mapping.items()
-        if values.SEEN + text in frame.columns
+        if text in looked_at
     ]
     told = [
         (F.col(each) if each in frame.columns else F.lit(None)).cast("string").alias(each)
@@ -85,11 +91,6 @@ def applied(
 def mentioned(columns: Sequence[str], texts: Collection[str]) -> list[str]:
     """The source columns that some mappings' texts use."""
     return [column for column in columns if any(_mentions(text, column) for text in texts)]
-
-
-def is_told(column: str) -> bool:
-    """Whether a column is none of the source's own, but what is told of its rows."""
-    return column in TOLD or column.startswith(values.SEEN)
 
 
 def position() -> Expression:

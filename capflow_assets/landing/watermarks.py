@@ -86,7 +86,7 @@ def readings(frame: DataFrame, watermark: str, reading: values.Reading, name: st
         near = get_close_matches(watermark, frame.columns, n=1)
         raise MappingError(
             "The watermark is no column of the source",
-            expected=", ".join(repr(each) for each in frame.columns if not mappings.is_told(each)),
+            expected=", ".join(repr(each) for each in frame.columns if each not in mappings.TOLD),
             came=repr(watermark),
             where=name,
             do=f"did you mean {near[0]!r}?" if near else "name one of them",

@@ -31,7 +31,7 @@ class Glance:
 
     def of(self, names: list[str]) -> Glance:
         """Of those columns alone; of none where one of them has a name that a glance would give."""
-        is_taken = any(name.startswith(SEEN) for name in names)
+        is_taken = any(name.lower().startswith(SEEN) for name in names)
         return Glance(() if is_taken else tuple(name for name in names if name in self.columns), self.zone)
 
     def at(self, table: pa.Table) -> pa.Table:

@@ -50,7 +50,7 @@ class Options(BaseModel):
     decimal_comma: bool = Field(False, description="Whether numbers are written 1.234,56.")
 
 
-def read(spark: SparkSession, location: str, options: Options, glance: Glance = _lines.NOTHING) -> DataFrame:
+def read(spark: SparkSession, location: str, options: Options) -> DataFrame:
     """The rows of the files at ``location``: their columns by name, all strings; ``_corrupt_record``, ``_position``.
 
     Grain: one row per row of the files; blank lines are no rows. A column that only some files have is null in the
@@ -60,11 +60,24 @@ def read(spark: SparkSession, location: str, options: Options, glance: Glance = 
     is read in parts at once; beyond the first it counts from a byte: ``bills.csv@57108890+17`` is the line that
     ``tail -c +57108891 bills.csv | sed -n 17p`` shows.
 
-    ``glance`` asks for further columns of the times that others plainly say (see ``_glance``).
-
     Raises:
         SourceError: nothing is there, it is empty, or it cannot be opened.
     """
+    return _read(spark, location, options, _lines.NOTHING)[0]
+
+
+def read_at_a_glance(
+    spark: SparkSession, location: str, options: Options, times: Collection[str], zone: str
+) -> tuple[DataFrame, tuple[str, ...]]:
+    """As ``read``, with the instants that the columns ``times`` plainly say in local time; and which it has looked at.
+
+    Column ``_seen_paid_at`` is that of ``paid_at``; null where a glance does not tell, and landing asks the text.
+    """
+    has_forms = options.timestamp_format or options.date_format
+    return _read(spark, location, options, _lines.NOTHING if has_forms else Glance(times, zone))
+
+
+def _read(spark: SparkSession, location: str, options: Options, glance: Glance) -> tuple[DataFrame, tuple[str, ...]]:
     import pyarrow as pa
     from pyspark.sql.types import StringType, StructField, StructType, TimestampType
 
@@ -88,18 +101,7 @@ def read(spark: SparkSession, location: str, options: Options, glance: Glance = 
     schema = StructType([StructField(name, StringType()) for name in all_names])
     for name in seen:
         schema.add(name, TimestampType())
-    return _files.frame_of(spark, parts, schema, batches)
-
-
-def read_at_a_glance(
-    spark: SparkSession, location: str, options: Options, times: Collection[str], zone: str
-) -> DataFrame:
-    """As ``read``, with the instants that the columns ``times``, if they are there, plainly say in local time.
-
-    Column ``_seen_paid_at`` is that of ``paid_at``; null where a glance does not tell, and landing asks the text.
-    """
-    has_forms = options.timestamp_format or options.date_format
-    return read(spark, location, options, _lines.NOTHING if has_forms else Glance(times, zone))
+    return _files.frame_of(spark, parts, schema, batches), tuple(looked.columns)
 
 
 def find_rows(location: str, options: Options, rows: list[dict[str, str | None]]) -> list[int | None]:

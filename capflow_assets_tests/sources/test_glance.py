@@ -111,14 +111,15 @@ def test_rows_land_alike_with_and_without_a_glance(spark: SparkSession, tmp_path
     file.write_text("\n".join(("id,paid_at,total", *ROWS, *more)) + "\n")
     mapping = {"bill_id": "paid_at", "billed_at": "paid_at", "amount": "total"}
 
-    def landed(frame: Any) -> list[tuple[Any, ...]]:
-        return rows_of(conform(frame, TABLE, mapping, zone="Europe/Madrid"))
+    def landed(frame: Any, looked_at: tuple[str, ...] = ()) -> list[tuple[Any, ...]]:
+        return rows_of(conform(frame, TABLE, mapping, zone="Europe/Madrid", looked_at=looked_at))
 
     plain = csv.read(spark, str(file), csv.Options())
-    seen = csv.read_at_a_glance(spark, str(file), csv.Options(), {"paid_at", "no_such"}, "Europe/Madrid")
+    seen, looked_at = csv.read_at_a_glance(spark, str(file), csv.Options(), {"paid_at", "no_such"}, "Europe/Madrid")
+    assert looked_at == ("paid_at",)
     assert [name for name in seen.columns if name not in plain.columns] == ["_seen_paid_at"]
     assert (seen.filter("_seen_paid_at is not null").count() > 0) == (not more)
-    assert landed(seen) == landed(plain)
+    assert landed(seen, looked_at) == landed(plain)
     assert len(landed(plain)) == len(ROWS) + len(more)
 
 
@@ -126,7 +127,13 @@ def test_no_glance_where_forms_are_declared_or_the_name_is_taken(spark: SparkSes
     file = tmp_path / "bills.csv"
     file.write_text("id,paid_at\n1,2024-06-30\n")
     options = csv.Options(date_format="yyyy-dd-MM")
-    assert "_seen_paid_at" not in csv.read_at_a_glance(spark, str(file), options, {"paid_at"}, "UTC").columns
-    file.write_text("_seen_paid_at,paid_at\n1,2024-06-30\n")
-    taken = csv.read_at_a_glance(spark, str(file), csv.Options(), {"paid_at"}, "UTC")
-    assert rows_of(taken.select("_seen_paid_at", "paid_at")) == [("1", "2024-06-30")]
+    plain, looked_at = csv.read_at_a_glance(spark, str(file), options, {"paid_at"}, "UTC")
+    assert ("_seen_paid_at" in plain.columns, looked_at) == (False, ())
+    for name in ("_seen_paid_at", "_SEEN_PAID_AT"):
+        file.write_text(f"{name},paid_at\n1999-01-01,2024-06-30\n")
+        taken, looked_at = csv.read_at_a_glance(spark, str(file), csv.Options(), {"paid_at"}, "UTC")
+        assert looked_at == ()
+        # The customer's own column is one like any other, and nobody's word for what another one says.
+        mapping = {"bill_id": name, "billed_at": "paid_at", "amount": "1"}
+        made = conform(taken, TABLE, mapping, zone="UTC", looked_at=looked_at).select("bill_id", "billed_at")
+        assert made.toArrow().to_pylist() == [{"bill_id": "1999-01-01", "billed_at": datetime(2024, 6, 30, tzinfo=UTC)}]
