@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from capflow_assets.features._moments import KNOWN_FROM, Moments, at_each
+from capflow_assets.features._moments import KNOWN_FROM, Moments, at_each, at_moment
 
 if TYPE_CHECKING:
     from pyspark.sql import Column as Expression
@@ -28,7 +28,7 @@ def sums_at_each(
 ) -> DataFrame:
     """The rows of ``at_each`` summed by moment and keys, with ``as_of`` and ``today``."""
     if isinstance(as_of, datetime):
-        return at_each(frame.groupBy(*keys).agg(*sums), as_of, zone)
+        return at_moment(frame.groupBy(*keys).agg(*sums), as_of, zone)
     return frame.groupBy("as_of", "today", *keys).agg(*sums)
 
 
@@ -45,8 +45,9 @@ def totals_at_each(
     ``again`` sums up the ``sums``: of several moments the later ones know a group, as the day on which an earlier one
     falls, in parts.
     """
-    each = at_each(sums_known(rows, as_of, keys, sums), as_of, zone)
-    return each if isinstance(as_of, datetime) else sums_at_each(each, as_of, zone, keys, again)
+    if isinstance(as_of, datetime):
+        return sums_at_each(rows, as_of, zone, keys, sums)
+    return sums_at_each(at_each(sums_known(rows, as_of, keys, sums), as_of, zone), as_of, zone, keys, again)
 
 
 def parts_at_each(

@@ -41,13 +41,20 @@ def known(frame: DataFrame, time: str, as_of: Moments) -> DataFrame:
     """The rows that any of the moments knows, with ``known_from``; a row without a time was always known."""
     from pyspark.sql import functions as F
 
-    moments = in_order(as_of)
+    *earlier, last = in_order(as_of)
     first: Expression = F.when(F.col(time).isNull(), F.lit(0))
-    for place, moment in enumerate(moments):
+    for place, moment in enumerate(earlier):
         first = first.when(F.col(time) <= F.lit(moment), F.lit(place))
-    is_known = F.col(time).isNull() | (F.col(time) <= F.lit(moments[-1]))
-    first = F.lit(0) if len(moments) == 1 else first
+    first = first.otherwise(F.lit(len(earlier))) if earlier else F.lit(0)
+    is_known = F.col(time).isNull() | (F.col(time) <= F.lit(last))
     return frame.filter(is_known).withColumn(KNOWN_FROM, first.cast("int"))
+
+
+def at_moment(frame: DataFrame, as_of: datetime, zone: str) -> DataFrame:
+    """The rows with the moment and its local day ``today``."""
+    from pyspark.sql import functions as F
+
+    return frame.withColumns({"as_of": F.lit(as_of), "today": F.lit(local_day_of(as_of, zone))})
 
 
 def at_each(frame: DataFrame, as_of: Moments, zone: str) -> DataFrame:
@@ -55,9 +62,9 @@ def at_each(frame: DataFrame, as_of: Moments, zone: str) -> DataFrame:
     from pyspark.sql import functions as F
 
     moments = in_order(as_of)
-    days = [local_day_of(moment, zone) for moment in moments]
     if len(moments) == 1:
-        return frame.drop(KNOWN_FROM).withColumns({"as_of": F.lit(moments[0]), "today": F.lit(days[0])})
+        return at_moment(frame.drop(KNOWN_FROM), moments[0], zone)
+    days = [local_day_of(moment, zone) for moment in moments]
     place = F.explode(F.sequence(F.col(KNOWN_FROM), F.lit(len(moments) - 1)))
     spread = frame.withColumn(KNOWN_FROM, place)
 

@@ -37,4 +37,5 @@ def user_days(bills: DataFrame, as_of: Moments, zone: str) -> DataFrame:
         F.max("largest").alias("largest"),
     )
     days = totals_at_each(moments_known, as_of, zone, ("user_id", "billed_on"), sums, again)
-    return days.withColumn("visited_on", F.when(F.col("largest") >= 0, F.col("billed_on"))).drop("largest")
+    visited_on = F.when(F.col("largest") >= 0, F.col("billed_on")).alias("visited_on")
+    return days.select("user_id", "as_of", "today", "billed_on", visited_on, "net", "spend", "bills")

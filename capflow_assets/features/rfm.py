@@ -128,8 +128,13 @@ def rfm(bills: DataFrame, as_of: Moments, zone: str) -> DataFrame:
     """
     from pyspark.sql import functions as F
 
-    sums = _sums(user_days(bills, as_of, zone), as_of, zone)
-    visits, spend = F.col("visits"), F.col("spend_total")
+    lately, visits, spend = (F.col(name) for name in ("last_visited_on", "visits", "spend_total"))
+    standings = {
+        "recency": _standing(lately.asc_nulls_first(), lately.desc_nulls_last()),
+        "frequency": _standing(visits.asc(), visits.desc()),
+        "monetary": _standing(spend.asc(), spend.desc()),
+    }
+    sums = _sums(user_days(bills, as_of, zone), as_of, zone).withColumns(standings)
     money = ("spend_total", "spend_91d", "spend_364d", "spend_prior_91d")
     made = {
         # Sail's datediff is a bigint, Spark's an int.
@@ -139,9 +144,7 @@ def rfm(bills: DataFrame, as_of: Moments, zone: str) -> DataFrame:
         **{name: F.col(name).cast("double") for name in money},
         "spend_avg": F.when(visits > 0, spend.cast("double") / visits),
         "repeat_visit_spend_avg": F.when(visits > 1, F.col("repeat_spend") / (visits - 1)),
-        "recency_quintile": _quintile(F.col("last_visited_on").asc_nulls_first()),
-        "frequency_quintile": _quintile(visits.asc()),
-        "monetary_quintile": _quintile(spend.asc()),
+        **{f"{name}_quintile": _quintile(name) for name in standings},
     }
     return sums.select(*(made[name].alias(name) if name in made else name for name in TABLE.names))
 
@@ -171,17 +174,24 @@ def _sums(days: DataFrame, as_of: Moments, zone: str) -> DataFrame:
     return sums_at_each(days, as_of, zone, ("user_id",), sums)
 
 
-def _quintile(order: Expression) -> Expression:
+def _standing(worst_first: Expression, best_first: Expression) -> Expression:
+    """Twice the share of a moment's users up to the middle of those who are equal: (2 b + e) / n, in (0, 2)."""
     from pyspark.sql import Window
     from pyspark.sql import functions as F
 
-    # Ranking all users of a moment is one task's work.
+    # Ranking all users of a moment is one task's work. Counting them besides, for the ranks, takes an engine longer
+    # than to sort them a second time.
     everybody = Window.partitionBy("as_of")
-    ranked = everybody.orderBy(order)
-    users = F.count(F.lit(1)).over(everybody)
-    not_better = F.round(F.cume_dist().over(ranked) * users)  # worse and equal: counted row by row it takes far longer
-    twice_middle = F.rank().over(ranked) - 1 + not_better
-    return (F.floor(5 * twice_middle / (2 * users)) + 1).cast("int")
+    not_better = F.cume_dist().over(everybody.orderBy(worst_first))
+    not_worse = F.cume_dist().over(everybody.orderBy(best_first))
+    return not_better + 1 - not_worse
+
+
+def _quintile(standing: str) -> Expression:
+    from pyspark.sql import functions as F
+
+    # A share that is a fifth may come out a rounding below it; one that is none is farther off with fewer than 10^8.
+    return (F.floor(F.col(standing) * 2.5 + 1e-9) + 1).cast("int")
 
 
 def plot(frame: DataFrame) -> Figure:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
@@ -74,53 +73,73 @@ def rhythm(bills: DataFrame, as_of: Moments, zone: str) -> DataFrame:
 
     **Missing**: all null before the second visit, the deviation and what is made of it before the third.
     """
-    from pyspark.sql import Window
     from pyspark.sql import functions as F
 
-    user = Window.partitionBy(*(("user_id",) if isinstance(as_of, datetime) else ("as_of", "user_id")))
-    # Days without a visit have null and come last, so that no gap leads to or from one.
-    newest_first = user.orderBy(F.col("visited_on").desc_nulls_last())
-    gap = F.datediff("visited_on", F.lead("visited_on").over(newest_first)).cast("bigint")
-    latest = F.row_number().over(newest_first)
-    days = user_days(bills, as_of, zone).withColumns({"gap": gap, "latest": latest})
-    recent = F.when(F.col("latest") <= RECENT_GAPS, F.col("gap"))
-    sums = (
-        F.count("gap").alias("gaps"),
-        F.sum("gap").alias("total"),
-        F.sum(F.col("gap") * F.col("gap")).alias("squares"),
-        F.max(F.when(F.col("latest") == 1, F.col("gap"))).cast("double").alias("gap_days_last"),
-        F.sum(recent).alias("recent_total"),
-        F.count(recent).alias("recent_gaps"),
-        F.median("gap").cast("double").alias("gap_days_median"),
-        F.max("visited_on").alias("last_on"),
+    # A user's visits in one array take a fraction of what a window over all of them takes. Null is left out of it.
+    visits = F.array_sort(F.collect_list("visited_on")).alias("visits")
+    days = sums_at_each(user_days(bills, as_of, zone), as_of, zone, ("user_id",), (visits,))
+    return _figures(_sums(_gaps(days)))
+
+
+def _gaps(days: DataFrame) -> DataFrame:
+    """Of users' visits in order: the days from one to the next."""
+    from pyspark.sql import functions as F
+
+    count = F.greatest(F.size("visits") - 1, F.lit(0))
+    # Not by the place of the one before: an engine hands the whole array to each of its elements then.
+    pairs = F.arrays_zip(
+        F.slice("visits", 1, count).alias("from_on"),
+        F.slice("visits", 2, count).alias("to_on"),
     )
-    return _ratios(sums_at_each(days, as_of, zone, ("user_id",), sums))
+    gaps = F.transform(pairs, lambda pair: F.datediff(pair["to_on"], pair["from_on"]).cast("bigint"))
+    return days.withColumns({"count": count, "gaps": gaps})
 
 
-def _ratios(sums: DataFrame) -> DataFrame:
-    """Averages from whole sums, so that every engine divides the same two numbers."""
+def _sums(gaps: DataFrame) -> DataFrame:
+    """Whole sums of the gaps, so that every engine divides the same two numbers."""
     from pyspark.sql import functions as F
 
-    gaps, total, squares = F.col("gaps"), F.col("total"), F.col("squares")
-    nothing = F.lit(0)
-    recency = F.datediff("today", "last_on").cast("int")
-    average = total / F.nullif(gaps, nothing)
-    recent = F.col("recent_total") / F.nullif("recent_gaps", nothing)
-    variance = (gaps * squares - total * total) / F.nullif(gaps * (gaps - 1), nothing)
-    cv = F.sqrt(variance) / average
-    days_due = F.floor(average + F.lit(0.5)).cast("int")
+    count = F.col("count")
+    last, recent = F.get("visits", count), F.least(count, F.lit(RECENT_GAPS))
+    ordered = F.array_sort("gaps")
+    middle = F.get(ordered, F.floor((count - 1) / 2).cast("int")) + F.get(ordered, F.floor(count / 2).cast("int"))
+    return gaps.select(
+        *("user_id", "as_of", "today"),
+        last.alias("last_on"),
+        count.cast("bigint").alias("gaps"),
+        F.datediff(last, F.get("visits", F.lit(0))).cast("bigint").alias("total"),
+        F.aggregate("gaps", F.lit(0).cast("bigint"), lambda total, gap: total + gap * gap).alias("squares"),
+        F.get("gaps", count - 1).cast("double").alias("gap_days_last"),
+        F.datediff(last, F.get("visits", count - recent)).alias("recent_total"),
+        recent.alias("recent_gaps"),
+        (middle / 2).alias("gap_days_median"),
+    )
+
+
+def _figures(sums: DataFrame) -> DataFrame:
+    """The averages first, and then what is made of them: an expression within others is planned once for each."""
+    from pyspark.sql import functions as F
+
+    gaps, total, nothing = F.col("gaps"), F.col("total"), F.lit(0)
+    variance = (gaps * F.col("squares") - total * total) / F.nullif(gaps * (gaps - 1), nothing)
+    averages = sums.select(
+        *("user_id", "as_of", "last_on", "gap_days_last", "gap_days_median"),
+        (total / F.nullif(gaps, nothing)).alias("gap_days_avg"),
+        F.sqrt(variance).alias("gap_days_std"),
+        (F.col("recent_total") / F.nullif("recent_gaps", nothing)).alias("gap_days_recent_avg"),
+        F.datediff("today", "last_on").cast("int").alias("recency"),
+    )
+    average, recent, recency = (F.col(name) for name in ("gap_days_avg", "gap_days_recent_avg", "recency"))
+    cv = F.col("gap_days_std") / average
     made = {
-        "gap_days_avg": average,
-        "gap_days_std": F.sqrt(variance),
-        "gap_days_recent_avg": recent,
         "gap_change_pct": (recent - average) / average * 100,
         "overdue_ratio": recency / average,
         "gap_days_cv": cv,
         "regularity": 1 / (1 + cv),
         "next_visit_in_days": average - recency,
-        "next_visit_on": F.date_add("last_on", days_due),
+        "next_visit_on": F.date_add("last_on", F.floor(average + F.lit(0.5)).cast("int")),
     }
-    return sums.select(*(made[name].alias(name) if name in made else name for name in TABLE.names))
+    return averages.select(*(made[name].alias(name) if name in made else name for name in TABLE.names))
 
 
 def plot(frame: DataFrame) -> Figure:
