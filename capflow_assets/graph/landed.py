@@ -17,6 +17,7 @@ from capflow_assets.landing.watermarks import Watermark
 
 if TYPE_CHECKING:
     from pyspark.sql import Column as Expression
+    from pyspark.sql import DataFrame
 
 HALF = 0xFFFFFFFF
 # Raised when landing gives other rows for the same source: everything is read again then.
@@ -25,14 +26,18 @@ WAY_OF_LANDING = 1
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What tells a bag of rows from another one, in whatever order they come: their number and the sum of hashes."""
+    """What tells a bag of rows from another one, in whatever order they come: their number and the sum of hashes.
+
+    ``hashes`` is None until a bag of as many rows makes it worth the look: most that land are of another number.
+    """
 
     rows: int
-    hashes: int
+    hashes: int | None = None
 
     def plus(self, other: Fingerprint) -> Fingerprint:
         """The fingerprint of both bags together."""
-        return Fingerprint(self.rows + other.rows, self.hashes + other.hashes)
+        is_known = self.hashes is not None and other.hashes is not None
+        return Fingerprint(self.rows + other.rows, (self.hashes or 0) + (other.hashes or 0) if is_known else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +75,17 @@ def way_of(parts: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def fingerprint_sums(columns: Sequence[str], is_counted: Expression) -> list[Expression]:
-    """Sums over the rows that are counted, which ``fingerprint_of`` reads."""
+def fingerprint(frame: DataFrame) -> Fingerprint:
+    """The fingerprint of the frame's rows, in one look at them."""
     from pyspark.sql import functions as F
 
-    hashed = row_hash(columns)
-    halves = (hashed.bitwiseAND(F.lit(HALF)), F.shiftright(hashed, 32))
-    return [F.count_if(is_counted), *(F.sum(F.when(is_counted, half)) for half in halves)]
+    hashed = row_hash(frame.columns)
+    low, high = hashed.bitwiseAND(F.lit(HALF)), F.shiftright(hashed, 32)
+    return fingerprint_of(frame.agg(F.count(F.lit(1)), F.sum(low), F.sum(high)).collect()[0])
 
 
 def fingerprint_of(sums: Sequence[int | None]) -> Fingerprint:
-    """The fingerprint that the sums of ``fingerprint_sums`` make."""
+    """The fingerprint of so many rows whose hashes' lower and upper halves have these sums."""
     rows, low, high = (int(each or 0) for each in sums)
     return Fingerprint(rows, low + (high << 32))
 

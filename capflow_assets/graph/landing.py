@@ -19,7 +19,7 @@ from capflow_assets.graph import quarantine
 from capflow_assets.graph.forgotten import SUPPRESSION, rows_of_forgotten, without_forgotten
 from capflow_assets.graph.increments import merge
 from capflow_assets.graph.lake import Lake
-from capflow_assets.graph.landed import Landed, fingerprint_of, fingerprint_sums, read_landed, save_landed, way_of
+from capflow_assets.graph.landed import Fingerprint, Landed, fingerprint, read_landed, save_landed, way_of
 from capflow_assets.graph.stages import TableSpec
 from capflow_assets.graph.written_files import WrittenFiles, written
 from capflow_assets.landing import REASON, RESERVED, disguised, merge_key, watermarks
@@ -27,8 +27,6 @@ from capflow_assets.landing.personal import hashed_columns, pseudonym, pseudonym
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-
-FINGERPRINTED = ("rows", "low", "high")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +64,7 @@ class _Work:
     before: Landed | None = None
     form: str = ""
     forgotten: int = 0
-    looked_at: tuple[str, ...] = ()
+    looked_at: Mapping[str, str] = field(default_factory=dict)
     way: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -199,21 +197,21 @@ def _opened(work: _Work) -> DataFrame:
     read_at_a_glance = getattr(work.source, "read_at_a_glance", None)
     everything: DataFrame
     if read_at_a_glance:
-        zone = work.customer.time_zone
-        everything, work.looked_at = read_at_a_glance(spark, work.location, work.options, _times(work), zone)
+        zone, texts = work.customer.time_zone, [*work.declared.columns.values(), work.declared.watermark or ""]
+        everything, work.looked_at = read_at_a_glance(spark, work.location, work.options, _kinds(work), zone, texts)
     else:
         everything = work.source.read(spark, work.location, work.options)
     return everything
 
 
-def _times(work: _Work) -> set[str]:
-    """The source's columns, if they are such, of which times are made as they are."""
-    times = {column.name for column in work.spec.table.columns if column.type == "timestamp"}
-    return {text for name, text in work.declared.columns.items() if name in times}
+def _kinds(work: _Work) -> dict[str, str]:
+    """The source's columns, if they are such, of which times or numbers are made as they are; each of one kind."""
+    kinds = {column.name: column.type for column in work.spec.table.columns if column.type in ("timestamp", "double")}
+    return {text: kinds[name] for name, text in work.declared.columns.items() if name in kinds}
 
 
 def _judged(work: _Work, files: WrittenFiles, judge: Judge, last: Landed | None, why: str) -> Landing:
-    found = _evidence(work, files.frame)
+    found = _evidence(work, files)
     if not found["came"] and why:
         raise SourceError(
             f"The source of {work.spec.name} holds no row; the last good version stays",
@@ -224,7 +222,7 @@ def _judged(work: _Work, files: WrittenFiles, judge: Judge, last: Landed | None,
     if files.frame is not None and found.get("keyed", 0) > found.get("keys", 0):
         kind = (watermarks.newest(found, work.form, work.since) or watermarks.NONE).kind
         with written(work.lake, watermarks.latest(files.frame, work.merge_on, kind), work.name, work.spec.key) as fewer:
-            return _committed(work, fewer, _evidence(work, fewer.frame), judge, last, why)
+            return _committed(work, fewer, _evidence(work, fewer), judge, last, why)
     return _committed(work, files, found, judge, last, why)
 
 
@@ -259,17 +257,21 @@ def _replaced(
     frame = files.frame
     assert frame is not None  # noqa: S101  (a source without a row was refused)
     columns = _columns(frame)
-    fingerprint = fingerprint_of([found[each] for each in FINGERPRINTED])
     watermark = watermarks.newest(found, work.form, None) if work.declared.watermark else None
-    is_same = last is not None and (last.fingerprint, last.columns) == (fingerprint, str(columns))
-    if last is not None and is_same:
-        return None, replace(last, way=work.way, watermark=watermark)
+    rows = Fingerprint(int(found["came"]) - int(found["bad"]))
+    if last is not None and (last.fingerprint.rows, last.columns) == (rows.rows, str(columns)):
+        rows = fingerprint(frame.where(f"{REASON} is null").select(*columns))
+        there = last.fingerprint
+        if there.hashes is None:
+            there = fingerprint(work.lake.table(work.name, work.spec.key).select(*columns))
+        if there == rows:
+            return None, replace(last, way=work.way, fingerprint=rows, watermark=watermark)
     if found["bad"]:
         with written(work.lake, frame.where(f"{REASON} is null").select(*columns), work.name, work.spec.key) as good:
             version = good.commit(columns, "overwrite")
     else:
         version = files.commit(columns, "overwrite")
-    return version, Landed(*_identity(work), work.way, str(columns), fingerprint, watermark)
+    return version, Landed(*_identity(work), work.way, str(columns), rows, watermark)
 
 
 def _merged(
@@ -284,8 +286,8 @@ def _merged(
     if done.version is None:
         return None, replace(last, watermark=watermark)
     table_id, version = _identity(work)
-    fingerprint = last.fingerprint.plus(done.change)
-    landed = replace(last, table_id=table_id, version=version, fingerprint=fingerprint, watermark=watermark)
+    rows = last.fingerprint.plus(done.change)
+    landed = replace(last, table_id=table_id, version=version, fingerprint=rows, watermark=watermark)
     return done.version, landed
 
 
@@ -299,23 +301,26 @@ def _columns(frame: DataFrame) -> dict[str, str]:
     return {name: kind for name, kind in frame.dtypes if name not in (*RESERVED, *watermarks.COLUMNS)}
 
 
-def _evidence(work: _Work, frame: DataFrame | None) -> dict[str, Any]:
-    """All figures about the rows that came, in one look at them."""
+def _evidence(work: _Work, files: WrittenFiles) -> dict[str, Any]:
+    """All figures about the rows that came: what the files tell by themselves, and else one look at the rows."""
     from pyspark.sql import functions as F
 
-    if frame is None:
-        empty = dict.fromkeys(("came", "bad", *FINGERPRINTED), 0)
-        return empty | {f"_kept_{i}_{kind}": 0 for i in range(len(work.suspects)) for kind in disguised.COUNTED}
+    if files.frame is None:
+        kept = {f"_kept_{place}_{kind}": 0 for place in range(len(work.suspects)) for kind in disguised.COUNTED}
+        return {"came": 0, "bad": 0, **kept}
+    counted = dict(zip(("came", "bad"), files.counted(REASON) or (), strict=False))
     good = F.col(REASON).isNull()
-    prints = fingerprint_sums(list(_columns(frame)), good)
-    sums = {"came": F.count(F.lit(1)), "bad": F.count(REASON), **dict(zip(FINGERPRINTED, prints, strict=True))}
-    sums |= disguised.sums(work.suspects, good)
+    sums = disguised.sums(work.suspects, good)
+    if not counted:
+        sums |= {"came": F.count(F.lit(1)), "bad": F.count(REASON)}
     if work.merge_on:
         keyed = watermarks.has_key(work.merge_on)
         hashed = F.xxhash64(*work.merge_on, *(F.col(name).isNull() for name in work.merge_on))
         sums |= {"keyed": F.count_if(keyed), "keys": F.countDistinct(F.when(keyed, hashed)), **watermarks.sums(good)}
-    row = frame.agg(*(expression.alias(name) for name, expression in sums.items())).collect()[0]
-    return dict(row.asDict())
+    if not sums:
+        return counted
+    row = files.frame.agg(*(expression.alias(name) for name, expression in sums.items())).collect()[0]
+    return counted | dict(row.asDict())
 
 
 def _set_aside(work: _Work, files: WrittenFiles, bad: int, why: str) -> str:

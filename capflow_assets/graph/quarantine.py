@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from capflow_assets.contract import Finding
 from capflow_assets.errors import CapflowError
 from capflow_assets.graph.lake import Lake
-from capflow_assets.graph.landed import Fingerprint, fingerprint_of, fingerprint_sums
+from capflow_assets.graph.landed import Fingerprint, fingerprint
 from capflow_assets.graph.written_files import written
 from capflow_assets.landing import POSITION, REASON, RESERVED, SOURCE_ROW
 
@@ -103,8 +103,4 @@ def shown(rejected: DataFrame) -> str:
 
 
 def _print(frame: DataFrame | None) -> Fingerprint:
-    from pyspark.sql import functions as F
-
-    if frame is None:
-        return Fingerprint(0, 0)
-    return fingerprint_of(frame.agg(*fingerprint_sums(frame.columns, F.lit(True))).collect()[0])
+    return Fingerprint(0, 0) if frame is None else fingerprint(frame)

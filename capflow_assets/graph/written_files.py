@@ -65,6 +65,14 @@ class WrittenFiles:
         self.is_kept = True
         return self.lake.committed(path)
 
+    def counted(self, column: str) -> tuple[int, int] | None:
+        """How many rows there are, and how many have a value in ``column``; None where a file does not tell."""
+        found = [_stats(self._store()[0], info.path) for info in self._parquet()]
+        if not all(column in each["nullCount"] for each in found):
+            return None
+        rows = sum(each["numRecords"] for each in found)
+        return rows, rows - sum(each["nullCount"][column] for each in found)
+
     def _added(self, info: fs.FileInfo) -> AddAction:
         from deltalake.transaction import AddAction
 
@@ -99,7 +107,7 @@ class WrittenFiles:
         for info in self._listed():  # marks of Spark's, which clearing out would leave for ever
             if not info.path.endswith(".parquet"):
                 store.delete_file(info.path)
-        self.frame = spark.read.schema(frame.schema).parquet(path) if self._parquet() else None
+        self.frame = spark.read.parquet(path) if self._parquet() else None
 
     def _remove(self) -> None:
         from pyarrow.fs import FileType

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
 from capflow_assets.errors import MappingError
+from capflow_assets.landing.values import NOTHING_SEEN
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -54,7 +55,7 @@ def conform(
     name: str = "",
     personal: Collection[str] = (),
     watermark: str | None = None,
-    looked_at: Collection[str] = (),
+    looked_at: Mapping[str, str] = NOTHING_SEEN,
 ) -> DataFrame:
     """A source's rows in a raw table's columns, each with the reason why it cannot land.
 
@@ -71,7 +72,7 @@ def conform(
     ``timestamp_format``, then ``date_format`` (midnight), and as ISO 8601 where neither is given.
     An unmapped bill id is made of the row's values and the count of equal rows, so landing again gives it again.
     Reasons do not show the values of ``personal`` columns. Of the columns ``looked_at`` the source has told the
-    instants (``read_at_a_glance``).
+    values of a type (``read_at_a_glance``).
 
     Raises:
         MappingError: a required column is not mapped, an expression is wrong or not over one row, a type is nested, or
@@ -85,14 +86,15 @@ def conform(
     reading = values.Reading(zone, timestamp_format, date_format, decimal_comma)
     plain = frame.drop(*(values.SEEN + each for each in looked_at))
     readings = watermarks.readings(plain, watermark, reading, name) if watermark else {}
-    raw, types = mappings.applied(frame, mapping, name, readings, looked_at)
+    raw, types, held = mappings.applied(frame, mapping, name, readings, looked_at)
     declared = {column.name: column for column in table.columns}
     columns = [declared.get(each) or Column(each, "string", "") for each in {**declared, **mapping}]
     typed, broken, reasons = [], [rules.is_unfit()], [rules.unfit_row(is_shown=not personal)]
     for column in columns:
         if column.name in mapping:
             source, kind = mappings.source(column.name), types[column.name]
-            seen = mappings.seen(raw, column.name) if column.type == "timestamp" else None
+            is_seen = column.type == looked_at.get(mapping[column.name])
+            seen = mappings.seen(column.name) if is_seen else None
             typed.append(values.value(source, kind, column.type, reading, seen).alias(column.name))
             broken += rules.broken(column, values.text(source, kind))
             reasons.append(rules.reason(column, values.text(source, kind), reading, column.name not in personal))
@@ -100,7 +102,7 @@ def conform(
             typed.append(F.lit(None).cast(column.type).alias(column.name))
     # Words cost ten times what values do: they are made for the rows that need them.
     is_bad = F.coalesce(reduce(or_, broken), F.lit(False))
-    told = {REASON: F.concat_ws("; ", *reasons), POSITION: mappings.position(), SOURCE_ROW: mappings.row_json(raw)}
+    told = {REASON: F.concat_ws("; ", *reasons), POSITION: mappings.position(), SOURCE_ROW: mappings.row_json(held)}
     landed = raw.select("*", *typed).select(
         *(each.name for each in columns), *(F.when(is_bad, what).alias(each) for each, what in told.items()), *readings
     )

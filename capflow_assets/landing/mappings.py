@@ -50,12 +50,14 @@ def applied(
     mapping: Mapping[str, str],
     name: str,
     more: Mapping[str, Expression] | None = None,
-    looked_at: Collection[str] = (),
-) -> tuple[DataFrame, dict[str, st.DataType]]:
-    """The mapped values of each row (see ``source``), what the source says of the row, what it is made of; the types.
+    looked_at: Mapping[str, str] = values.NOTHING_SEEN,
+) -> tuple[DataFrame, dict[str, st.DataType], dict[str, str]]:
+    """The mapped values of each row (see ``source``), what the source says of the row, what it is made of.
+
+    With it come the types of the values, and which of its columns has the text of each source column that is used.
 
     ``more`` are further expressions over the source's columns, by the names that they are to have. Of the columns
-    ``looked_at`` the source tells the instants as well: no column's name alone says so, for it may be the customer's.
+    ``looked_at`` the source tells values of a type as well: no name alone says so, for it may be the customer's own.
 
     Raises:
         MappingError: names the table, the canonical column, the expression and the source's columns.
@@ -74,7 +76,14 @@ def applied(
         (F.col(each) if each in frame.columns else F.lit(None)).cast("string").alias(each)
         for each in (CORRUPT, POSITION)
     ]
-    texts = [text.alias(f"_text_{column}") for column, text in _texts(frame, columns, mapping)]
+    plain = {text: f"_from_{each}" for each, text in mapping.items()}
+    used = {column: (text, is_text) for column, text, is_text in _texts(frame, columns, mapping)}
+    # The more columns a plan carries on, the longer it takes to make.
+    held = {
+        column: plain[column] if is_text and column in plain else f"_text_{column}"
+        for column, (_, is_text) in used.items()
+    }
+    texts = [text.alias(held[column]) for column, (text, _) in used.items() if held[column] not in plain.values()]
     others = [expression.alias(each) for each, expression in (more or {}).items()]
     raw = frame.select(*named, *seen, *told, *texts, *others)
     types = dict(zip(mapping, (field.dataType for field in raw.schema.fields), strict=False))
@@ -85,7 +94,7 @@ def applied(
             raise MappingError(
                 "A mapping gives no plain value", expected=expected, came=kind.simpleString(), where=where
             )
-    return raw, types
+    return raw, types, held
 
 
 def mentioned(columns: Sequence[str], texts: Collection[str]) -> list[str]:
@@ -100,12 +109,11 @@ def position() -> Expression:
     return F.col(POSITION)
 
 
-def row_json(raw: DataFrame) -> Expression:
-    """The source columns that the mapping uses, as JSON of text, in an applied frame."""
+def row_json(held: Mapping[str, str]) -> Expression:
+    """The source columns that the mapping uses, as JSON of text: ``held`` names their columns in an applied frame."""
     from pyspark.sql import functions as F
 
-    used = [column for column in raw.columns if column.startswith("_text_")]
-    parts = [part for each in used for part in (F.lit(each.removeprefix("_text_")), F.col(quoted(each)))]
+    parts = [part for column, each in held.items() for part in (F.lit(column), F.col(quoted(each)))]
     return F.to_json(F.create_map(*parts)) if parts else F.lit("{}")
 
 
@@ -116,11 +124,11 @@ def source(column: str) -> Expression:
     return F.col(f"_from_{column}")
 
 
-def seen(raw: DataFrame, column: str) -> Expression | None:
-    """The instants that the source has told of a canonical column in an applied frame; None where it has not looked."""
+def seen(column: str) -> Expression:
+    """What the source has told of a canonical column in an applied frame."""
     from pyspark.sql import functions as F
 
-    return F.col(values.SEEN + column) if values.SEEN + column in raw.columns else None
+    return F.col(values.SEEN + column)
 
 
 def quoted(column: str) -> str:
@@ -132,12 +140,15 @@ def _where(name: str, column: str, text: str) -> str:
     return f"{name + ', ' if name else ''}{column} = {text!r}"
 
 
-def _texts(frame: DataFrame, columns: Sequence[str], mapping: Mapping[str, str]) -> Iterator[tuple[str, Expression]]:
+def _texts(
+    frame: DataFrame, columns: Sequence[str], mapping: Mapping[str, str]
+) -> Iterator[tuple[str, Expression, bool]]:
+    """The text of each source column that the mapping uses, and whether it came as text."""
     from pyspark.sql import functions as F
 
     types = {field.name: field.dataType for field in frame.schema.fields}
     for each in mentioned(columns, mapping.values()):
-        yield each, values.text(F.col(quoted(each)), types[each])
+        yield each, values.text(F.col(quoted(each)), types[each]), types[each].typeName() == "string"
 
 
 def _expression(frame: DataFrame, columns: Sequence[str], name: str, column: str, text: str) -> Expression:

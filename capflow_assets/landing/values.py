@@ -5,8 +5,10 @@ Text is held against a pattern before an engine casts it: one engine takes ``1d`
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from capflow_assets.landing import time_formats
@@ -24,8 +26,9 @@ DIGITS = "^[+-]?[0-9]+$"
 TRUE, FALSE = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0")
 NUMERIC = ("byte", "short", "integer", "long", "float", "double", "decimal")
 FIRST_YEAR, LAST_YEAR = 1900, 2199
-# Before the name of a source's column: the instants that its text plainly says, as a source may tell.
+# Before the name of a source's column: the times or numbers that its text plainly says, as a source may tell.
 SEEN = "_seen_"
+NOTHING_SEEN: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,22 +73,28 @@ def value(
     """
     from pyspark.sql import functions as F
 
-    if seen is not None:
-        return F.coalesce(seen, value(source, kind, to, reading))
+    # What makes most texts cheap makes a plan dear: there is no need of it where few are left.
+    by_rules = _value(source, kind, to, reading, is_rare=seen is not None)
+    return by_rules if seen is None else F.coalesce(seen, by_rules)
+
+
+def _value(source: Expression, kind: st.DataType, to: str, reading: Reading, *, is_rare: bool) -> Expression:
+    from pyspark.sql import functions as F
+
     written = text(source, kind)
     if to == "string":
         return F.when(_is_more_than_blanks(written), written)
     if to == "double":
         is_number = kind.typeName() in NUMERIC
-        return _finite(source.cast("double") if is_number else _number(written, "double", reading))
+        return _finite(source.cast("double") if is_number else _number(written, "double", reading, is_rare))
     if to in ("int", "bigint"):
-        return _number(written, to, reading)
+        return _number(written, to, reading, is_rare)
     if to == "boolean":
         lower = F.lower(trimmed(written))
         return F.when(lower.isin(*TRUE), F.lit(True)).when(lower.isin(*FALSE), F.lit(False))
     if to == "date":
         return _date(source, kind, reading)
-    return _in_range(_instant(source, kind, reading)).cast(to)
+    return _in_range(_instant(source, kind, reading, is_rare)).cast(to)
 
 
 def _is_more_than_blanks(written: Expression) -> Expression:
@@ -96,7 +105,7 @@ def _is_more_than_blanks(written: Expression) -> Expression:
     return begins | (trimmed(written) != "")
 
 
-def _number(written: Expression, to: str, reading: Reading) -> Expression:
+def _number(written: Expression, to: str, reading: Reading, is_rare: bool) -> Expression:
     from pyspark.sql import functions as F
 
     bare = trimmed(written)
@@ -104,6 +113,8 @@ def _number(written: Expression, to: str, reading: Reading) -> Expression:
         points = F.translate(bare, ".,", "\u0000.")
         plain = F.when(bare.rlike(COMMA_NUMBER), F.replace(points, F.lit("\u0000"), F.lit("")))
         return _matching(plain, to)
+    if is_rare:
+        return _matching(bare, to)
     # Blanks and a fraction of zeros cost more to take off than all the rest, and few numbers have them.
     at_once = F.when(written.rlike(NUMBER if to == "double" else DIGITS), written.try_cast(to))
     return F.coalesce(at_once, _matching(bare, to))
@@ -138,7 +149,7 @@ def _in_range(instant: Expression) -> Expression:
     return F.when((instant >= first) & (instant < after), instant)
 
 
-def _instant(source: Expression, kind: st.DataType, reading: Reading) -> Expression:
+def _instant(source: Expression, kind: st.DataType, reading: Reading, is_rare: bool = False) -> Expression:
     from pyspark.sql import functions as F
 
     if kind.typeName() == "timestamp":
@@ -147,7 +158,7 @@ def _instant(source: Expression, kind: st.DataType, reading: Reading) -> Express
         return _in_utc(source.cast("timestamp"), reading.zone)
     written = text(source, kind)
     # Taking the blanks off costs a third of it, and few times have any.
-    at_once = () if reading.formats else (_iso_local(written, reading.zone),)
+    at_once = () if reading.formats or is_rare else (_iso_local(written, reading.zone),)
     bare = trimmed(written)
     return F.coalesce(*at_once, *(_parsed(bare, each, reading.zone) for each in reading.formats or ("",)))
 

@@ -5,7 +5,8 @@ location, options)``: one row per row of the store, its own column names, and ``
 people (``bills.csv:17``). A store that can filter by itself offers ``read_newer(spark, location, options, column,
 than)``; one whose rows only the engine reads offers ``find_rows(location, options, rows)`` instead of positions; one
 whose locations have a form of their own offers ``check_location(location)``; one whose workers read text offers
-``read_at_a_glance(spark, location, options, times, zone)``, which tells times beside their text, and of which columns.
+``read_at_a_glance(spark, location, options, kinds, zone)``, which tells times and numbers beside their text, and of
+which columns.
 Does not belong here: what the columns mean; that is the customer's mapping.
 
 A name that starts with an underscore is shared by the sources and is not one. Rows that fit no column come with their

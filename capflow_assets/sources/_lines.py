@@ -10,7 +10,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,10 @@ BLOCK_BYTES = 8 << 20
 ROWS_AT_ONCE = 1 << 16
 SHOWN_CHARACTERS = 100
 WHOLE_FILE = -1
+LINE_BYTES = 1 << 16
+LINE_END = ord("\n")
+# Names of a file's columns have no blanks around them.
+LINE = " line"
 # A packed file of a few kilobytes may hold one line of gigabytes.
 MOST_CHARACTERS = 64 << 20
 # One byte a character below 128, so that a line's end is found without decoding.
@@ -50,7 +54,8 @@ def batches_of(
 ) -> Iterator[pa.RecordBatch]:
     """The data rows of one part of one file, which people are shown as ``shown``: ``columns`` and the reserved ones.
 
-    Where a glance at them tells, what ``glance`` asks for comes with them.
+    A row's place is in two columns: what stands before the line's number, and ``LINE``, that number. Where a glance at
+    the rows tells, what ``glance`` asks for comes with them.
     """
     if is_whole(path, options):
         with text_of(path, options) as lines:
@@ -59,40 +64,99 @@ def batches_of(
         return
     for block, before, number, count in _blocks(path, start, stop, options):
         prefix = f"{shown}@{before}+" if start else f"{shown}:"
-        table = _parsed(block, count, columns, options)
+        table = _parsed(block, count, columns, options, glance.used)
         if table is None:
-            rows = rows_of(block.decode(options.encoding, "replace").split("\n"), options, number)
-            yield from _from_rows(rows, columns, options, prefix)
+            text = block.to_pybytes().decode(options.encoding, "replace")
+            yield from _from_rows(rows_of(text.split("\n"), options, number), columns, options, prefix)
         else:
-            numbered = _files.positions(prefix, range(number, number + table.num_rows))
-            yield from glance.at(table.append_column(_files.POSITION, numbered)).to_batches(ROWS_AT_ONCE)
+            placed = _placed(table, prefix, range(number, number + count))
+            yield from glance.at(placed).to_batches(ROWS_AT_ONCE)
 
 
-def _blocks(path: str, start: int, stop: int, options: Options) -> Iterator[tuple[bytes, int, int, int]]:
+def _placed(table: pa.Table, prefix: str, numbers: Sequence[int]) -> pa.Table:
+    """The rows with their places; text of each is made for those alone whose place somebody wants to know."""
+    import numpy as np
+    import pyarrow as pa
+
+    # Arrow asks a range for its numbers one by one, which takes longer than all the rest here.
+    known = np.arange(numbers.start, numbers.stop) if isinstance(numbers, range) else numbers
+    before = pa.repeat(pa.scalar(prefix), len(known))
+    return table.append_column(_files.POSITION, before).append_column(LINE, pa.array(known, pa.int64()))
+
+
+def _blocks(path: str, start: int, stop: int, options: Options) -> Iterator[tuple[pa.Buffer, int, int, int]]:
     """Whole lines of the part of a file in which they begin, some megabytes at a time, without the header.
 
     With each come the byte at which the part's lines begin, the number of the block's first line from there, and how
     many lines it has.
     """
-    with _files.open_file(path) as file, io.BufferedReader(file) as stream:
+    with _files.open_file(path) as file:
         stop = file.size() if stop == WHOLE_FILE else stop
-        if start:
-            stream.seek(start - 1)
-            stream.readline()
-        elif stream.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
-            stream.seek(0)
-        before, number = stream.tell(), 1
-        header = options.header and start == 0
-        while header and stream.tell() < stop:
-            line = stream.readline().decode(options.encoding, "replace")
-            header = next(rows_of([line], options), None) is None
-            number += 1
-        while stream.tell() < stop:
-            block = stream.read(min(BLOCK_BYTES, stop - stream.tell()))
-            whole = block if block.endswith(b"\n") else block + stream.readline()
-            ends = whole.count(b"\n")
-            yield whole, before, number, ends + (not whole.endswith(b"\n"))
-            number += ends
+        at, number = (_after_line(file, start - 1), 1) if start else _after_header(file, stop, options)
+        before = at
+        while at < stop:
+            block = _buffer(file, at, min(BLOCK_BYTES, stop - at))
+            end = _end_of_lines(block)
+            if not end or (at + block.size == stop and end < block.size):
+                end = _after_line(file, at + block.size) - at
+                block = _buffer(file, at, end)
+            whole = block.slice(0, end)
+            ends = _count(whole, b"\n")
+            lines = ends + (_end_of_lines(whole) < end)
+            yield whole, before, number, lines
+            at, number = at + end, number + ends
+
+
+def _buffer(file: pa.NativeFile, at: int, size: int) -> pa.Buffer:
+    """Some bytes of a file, in memory that pyarrow uses over and over; bytes of Python's are new, and twice as slow."""
+    file.seek(at)
+    return file.read_buffer(size)
+
+
+def _after_header(file: pa.NativeFile, stop: int, options: Options) -> tuple[int, int]:
+    """Where the data rows of a file begin, and on which line."""
+    stream = io.BufferedReader(file)
+    if stream.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
+        stream.seek(0)
+    number, header = 1, options.header
+    while header and stream.tell() < stop:
+        line = stream.readline().decode(options.encoding, "replace")
+        header = next(rows_of([line], options), None) is None
+        number += 1
+    at = stream.tell()
+    stream.detach()  # or the file is closed with it
+    return at, number
+
+
+def _after_line(file: pa.NativeFile, at: int) -> int:
+    """Where the line ends that goes on at a byte of a file: behind the next line's end, or at the end of the file."""
+    file.seek(at)
+    while block := file.read(LINE_BYTES):
+        end = block.find(b"\n") + 1
+        if end:
+            return at + end
+        at += len(block)
+    return at
+
+
+def _end_of_lines(block: pa.Buffer) -> int:
+    """Where the last whole line of a block ends; 0 where there is none."""
+    import numpy as np
+
+    bytes_of = np.frombuffer(block, np.uint8)
+    size = LINE_BYTES
+    while True:
+        begin = max(len(bytes_of) - size, 0)
+        found = np.flatnonzero(bytes_of[begin:] == LINE_END)
+        if len(found) or not begin:
+            return begin + int(found[-1]) + 1 if len(found) else 0
+        size *= 8
+
+
+def _count(block: pa.Buffer, character: bytes) -> int:
+    import numpy as np
+
+    return int(np.count_nonzero(np.frombuffer(block, np.uint8) == character[0]))
 
 
 def is_whole(path: str, options: Options) -> bool:
@@ -182,12 +246,12 @@ def _from_rows(
     import pyarrow as pa
 
     nulls = {"", *options.null_values}
-    schema = pa.schema([(name, pa.string()) for name in (*columns, *_files.RESERVED)])
+    schema = pa.schema([(name, pa.string()) for name in (*columns, _files.CORRUPT)])
     while some := list(islice(rows, ROWS_AT_ONCE)):
         fitted = [_fitted(values, text, len(columns)) for _, values, text in some]
         values = [[None if value in nulls else value for value in column] for column in zip(*fitted, strict=True)]
-        numbered = _files.positions(prefix, [number for number, _, _ in some])
-        yield pa.record_batch([*(pa.array(column, pa.string()) for column in values), numbered], schema=schema)
+        table = pa.table([pa.array(column, pa.string()) for column in values], schema=schema)
+        yield from _placed(table, prefix, [number for number, _, _ in some]).to_batches()
 
 
 def _fitted(values: list[str], text: str, count: int) -> list[str]:
@@ -199,20 +263,28 @@ def _fitted(values: list[str], text: str, count: int) -> list[str]:
     return [*fitted, f"has {came}, not {count}: {text[:SHOWN_CHARACTERS]!r}"]
 
 
-def _parsed(block: bytes, lines: int, columns: list[str], options: Options) -> pa.Table | None:
-    """The block as pyarrow reads it; None where it has a row that pyarrow may read otherwise than line by line."""
+def _parsed(
+    block: pa.Buffer, lines: int, columns: list[str], options: Options, used: Collection[str] | None = None
+) -> pa.Table | None:
+    """The block as pyarrow reads it; None where it has a row that pyarrow may read otherwise than line by line.
+
+    Of the columns those that are ``used`` at least.
+    """
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
-    data = block.replace(b"\r\n", b"\n") if b"\r" in block else block
-    if options.comment or options.fixed_whitespace or b"\r" in data or not options.delimiter.isascii():
+    if options.comment or options.fixed_whitespace or not options.delimiter.isascii():
         return None
     try:
-        if options.encoding != "utf-8":
-            data = data.decode(options.encoding).encode()
+        data = _in_plain_utf8(block, options)
+        if data is None:
+            return None
+        is_quoted = bool(options.quote) and options.quote.encode() in data.to_pybytes()
+        # A stray quote shows in any column.
+        chosen = columns if is_quoted or used is None else [name for name in columns if name in used]
         table = arrow_csv.read_csv(
             pa.BufferReader(data),
-            read_options=arrow_csv.ReadOptions(column_names=columns, use_threads=False, block_size=len(data) + 1),
+            read_options=arrow_csv.ReadOptions(column_names=columns, use_threads=False, block_size=data.size + 1),
             parse_options=arrow_csv.ParseOptions(
                 delimiter=options.delimiter, quote_char=options.quote or False, escape_char=options.escape or False
             ),
@@ -220,18 +292,30 @@ def _parsed(block: bytes, lines: int, columns: list[str], options: Options) -> p
                 column_types=dict.fromkeys(columns, pa.string()),
                 strings_can_be_null=True,
                 null_values=["", *options.null_values],
+                include_columns=chosen,
             ),
         )
     except (pa.ArrowException, UnicodeDecodeError):
         return None
-    if table.num_rows != lines or _has_line_ends(table, data, options):
+    if table.num_rows != lines or (is_quoted and _has_line_ends(table)):
         return None
     return table.append_column(_files.CORRUPT, pa.nulls(table.num_rows, pa.string()))
 
 
-def _has_line_ends(table: pa.Table, data: bytes, options: Options) -> bool:
+def _in_plain_utf8(block: pa.Buffer, options: Options) -> pa.Buffer | None:
+    """The block with lines that end in ``\\n`` alone; None where a ``\\r`` stands elsewhere."""
+    import pyarrow as pa
+
+    if _count(block, b"\r"):
+        plain = block.to_pybytes().replace(b"\r\n", b"\n")
+        if b"\r" in plain:
+            return None
+        block = pa.py_buffer(plain)
+    return block if options.encoding == "utf-8" else pa.py_buffer(str(block, options.encoding).encode())
+
+
+def _has_line_ends(table: pa.Table) -> bool:
     """Whether a stray quote made pyarrow read over the end of a line."""
     import pyarrow.compute as pc
 
-    quoted = bool(options.quote) and options.quote.encode() in data
-    return quoted and any(pc.any(pc.match_substring(column, "\n")).as_py() for column in table.columns)
+    return any(pc.any(pc.match_substring(column, "\n")).as_py() for column in table.columns)

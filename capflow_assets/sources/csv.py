@@ -8,7 +8,8 @@ read other encodings as UTF-8, and put the columns of several files side by side
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated
 
@@ -67,19 +68,27 @@ def read(spark: SparkSession, location: str, options: Options) -> DataFrame:
 
 
 def read_at_a_glance(
-    spark: SparkSession, location: str, options: Options, times: Collection[str], zone: str
-) -> tuple[DataFrame, tuple[str, ...]]:
-    """As ``read``, with the instants that the columns ``times`` plainly say in local time; and which it has looked at.
+    spark: SparkSession, location: str, options: Options, kinds: Mapping[str, str], zone: str, texts: Collection[str]
+) -> tuple[DataFrame, Mapping[str, str]]:
+    """As ``read``, with what columns plainly say as ``timestamp`` (of local times) or ``double``; and those looked at.
 
     Column ``_seen_paid_at`` is that of ``paid_at``; null where a glance does not tell, and landing asks the text.
+    ``texts`` are all that will be asked of the rows: a column that none of them mentions may be null.
     """
-    has_forms = options.timestamp_format or options.date_format
-    return _read(spark, location, options, _lines.NOTHING if has_forms else Glance(times, zone))
+    own_forms = {
+        "timestamp": bool(options.timestamp_format or options.date_format),
+        "double": options.decimal_comma,
+    }
+    plain = {name: kind for name, kind in kinds.items() if not own_forms[kind]}
+    return _read(spark, location, options, Glance(plain, zone), texts)
 
 
-def _read(spark: SparkSession, location: str, options: Options, glance: Glance) -> tuple[DataFrame, tuple[str, ...]]:
+def _read(
+    spark: SparkSession, location: str, options: Options, glance: Glance, texts: Collection[str] | None = None
+) -> tuple[DataFrame, Mapping[str, str]]:
     import pyarrow as pa
-    from pyspark.sql.types import StringType, StructField, StructType, TimestampType
+    from pyspark.sql import functions as F
+    from pyspark.sql.types import DataType, DoubleType, LongType, StringType, StructField, StructType, TimestampType
 
     files = [file for file in _files.stored_files(location) if file.size_bytes]
     columns = _columns([file.path for file in files], options)
@@ -93,15 +102,32 @@ def _read(spark: SparkSession, location: str, options: Options, glance: Glance) 
         for batch in _lines.batches_of(path, start, stop, columns[path], options, shown[path], looked):
             yield _files.arranged(batch, arrow)
 
-    looked = glance.of(names)
-    all_names = [*names, *_files.RESERVED]
-    seen = [SEEN + name for name in looked.columns]
-    instant = pa.timestamp("us", "UTC")
-    arrow = pa.schema([*((name, pa.string()) for name in all_names), *((name, instant) for name in seen)])
-    schema = StructType([StructField(name, StringType()) for name in all_names])
-    for name in seen:
-        schema.add(name, TimestampType())
-    return _files.frame_of(spark, parts, schema, batches), tuple(looked.columns)
+    looked = replace(glance.of(names), used=None if texts is None else _used(names, texts))
+    columns_of: dict[str, tuple[pa.DataType, DataType]] = {
+        name: (pa.string(), StringType()) for name in (*names, *_files.RESERVED)
+    }
+    columns_of |= {_lines.LINE: (pa.int64(), LongType())}
+    seen = {"timestamp": (pa.timestamp("us", "UTC"), TimestampType()), "double": (pa.float64(), DoubleType())}
+    columns_of |= {SEEN + name: seen[kind] for name, kind in looked.columns.items()}
+    arrow = pa.schema([(name, kind) for name, (kind, _) in columns_of.items()])
+    schema = StructType([StructField(name, kind) for name, (_, kind) in columns_of.items()])
+    came = _files.frame_of(spark, parts, schema, batches)
+    position = F.concat(_files.POSITION, F.col(f"`{_lines.LINE}`").cast("string"))
+    placed = came.withColumn(_files.POSITION, position).drop(_lines.LINE)
+    return placed, looked.columns
+
+
+def _used(names: Sequence[str], texts: Collection[str]) -> list[str] | None:
+    """The columns that texts may mean, rather too many than too few; None (all) where one may mean others by a sign.
+
+    >>> _used(["total", "week", "net"], ["total", "try_divide(net, 100)"])
+    ['total', 'net']
+    >>> _used(["total", "week"], ["to_json(struct(*))"]) is None
+    True
+    """
+    if any(sign in text for text in texts if text not in names for sign in "*`"):
+        return None
+    return [name for name in names if any(name.casefold() in text.casefold() for text in texts)]
 
 
 def find_rows(location: str, options: Options, rows: list[dict[str, str | None]]) -> list[int | None]:

@@ -10,13 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from capflow_assets.landing import conform
-from capflow_assets.landing.values import Reading, value
+from capflow_assets.landing.values import NOTHING_SEEN, Reading, value
 from capflow_assets.raw.bills import TABLE
 from capflow_assets.sources import csv
-from capflow_assets.sources._glance import instants
+from capflow_assets.sources._glance import instants, numbers
 from capflow_assets_tests.engines import rows_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pyspark.sql import SparkSession
 
 ZONES = ("UTC", "Europe/Madrid", "America/St_Johns", "Australia/Lord_Howe", "Pacific/Apia", "Asia/Kathmandu")
@@ -60,12 +62,12 @@ ANY = st.one_of(
 )
 
 
-def by_rules(spark: SparkSession, texts: list[str | None], zone: str) -> list[datetime | None]:
+def by_rules(spark: SparkSession, texts: list[str | None], zone: str, kind: str = "timestamp") -> list[Any]:
     from pyspark.sql import functions as F
     from pyspark.sql.types import StringType
 
     frame = spark.createDataFrame(list(enumerate(texts)), "n int, text string")
-    found = frame.select("n", value(F.col("text"), StringType(), "timestamp", Reading(zone)).alias("at")).toArrow()
+    found = frame.select("n", value(F.col("text"), StringType(), kind, Reading(zone)).alias("at")).toArrow()
     return [row["at"] for row in sorted(found.to_pylist(), key=lambda row: row["n"])]
 
 
@@ -98,41 +100,91 @@ def test_plain_times_are_seen() -> None:
     ]
 
 
+NUMBERS = st.one_of(
+    st.floats().map(repr),
+    st.integers(-(10**20), 10**20).map(str),
+    st.decimals(allow_nan=False, allow_infinity=False, places=4).map(str),
+    st.from_regex(r"[+-]?[0-9]{0,3}[.]?[0-9]{0,20}([eE][+-]?[0-9]{1,3})?", fullmatch=True),
+    st.sampled_from(("1d", "1f", "0x1F", "1_000", "1,5", " 1", "1 ", "\t1", "--1", ".", "", "1e", "Infinity", "-nan")),
+    st.none(),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(NUMBERS, min_size=1, max_size=12))
+def test_the_numbers_that_are_seen_are_those_of_the_rules(spark: SparkSession, texts: list[str | None]) -> None:
+    alone = [numbers(pa.chunked_array([[text]], pa.string())) for text in texts]
+    told = [found[0].as_py() for found in alone]
+    pairs = zip(told, by_rules(spark, texts, "UTC", "double"), strict=True)
+    assert [pair for pair in pairs if pair[0] is not None and repr(pair[0]) != repr(pair[1])] == []
+    assert numbers(pa.chunked_array([texts], pa.string())).to_pylist() == told
+
+
+def test_plain_numbers_are_seen() -> None:
+    seen = numbers(pa.chunked_array([["0", "-1.50", "1e3", None, ".5"]]))
+    assert seen.to_pylist() == [0.0, -1.5, 1000.0, None, 0.5]
+
+
 ROWS = (
     *(f"b{number},2024-10-27 {number % 24:02}:30:00,{number}" for number in range(48)),
     "late,2024-03-31 02:30,1",
 )
 
 
-@pytest.mark.parametrize("more", [(), ("odd,soon,1", "never,,1")])
+@pytest.mark.parametrize("more", [(), ("odd,soon,1", "never,,1"), ("odd,soon,1", "never,,many")])
 def test_rows_land_alike_with_and_without_a_glance(spark: SparkSession, tmp_path: Path, more: tuple[str, ...]) -> None:
     """``id`` is a time as well as text: what is told of a column as a time is no text's business."""
     file = tmp_path / "bills.csv"
     file.write_text("\n".join(("id,paid_at,total", *ROWS, *more)) + "\n")
     mapping = {"bill_id": "paid_at", "billed_at": "paid_at", "amount": "total"}
 
-    def landed(frame: Any, looked_at: tuple[str, ...] = ()) -> list[tuple[Any, ...]]:
+    def landed(frame: Any, looked_at: Mapping[str, str] = NOTHING_SEEN) -> list[tuple[Any, ...]]:
         return rows_of(conform(frame, TABLE, mapping, zone="Europe/Madrid", looked_at=looked_at))
 
     plain = csv.read(spark, str(file), csv.Options())
-    seen, looked_at = csv.read_at_a_glance(spark, str(file), csv.Options(), {"paid_at", "no_such"}, "Europe/Madrid")
-    assert looked_at == ("paid_at",)
-    assert [name for name in seen.columns if name not in plain.columns] == ["_seen_paid_at"]
-    assert (seen.filter("_seen_paid_at is not null").count() > 0) == (not more)
+    kinds = {"paid_at": "timestamp", "no_such": "timestamp", "total": "double"}
+    seen, looked_at = csv.read_at_a_glance(spark, str(file), csv.Options(), kinds, "Europe/Madrid", mapping.values())
+    assert looked_at == {"paid_at": "timestamp", "total": "double"}
+    assert [name for name in seen.columns if name not in plain.columns] == ["_seen_paid_at", "_seen_total"]
+    in_doubt = sum(text.split(",")[1][:13] in {"2024-10-27 02", "2024-03-31 02"} for text in ROWS)
+    assert seen.filter("_seen_paid_at is not null").count() == len(ROWS) - in_doubt
+    assert seen.filter("_seen_total is not null").count() == len(ROWS) + len(more) - ("never,,many" in more)
     assert landed(seen, looked_at) == landed(plain)
     assert len(landed(plain)) == len(ROWS) + len(more)
+
+
+@pytest.mark.parametrize("note", ["plain", '"a ""b"""', 'a"b', '"over', "\xff", "x,more"])
+@pytest.mark.parametrize("item", ["item", "ITEM", "concat(`item`, '')", "concat(Item, no_te)", "to_json(struct(*))"])
+def test_columns_that_no_mapping_means_change_nothing(
+    spark: SparkSession, tmp_path: Path, note: str, item: str
+) -> None:
+    file = tmp_path / "bills.csv"
+    rows = [f"b{number},i{number},{note if number == 1 else 'n'},-,1" for number in range(3)]
+    file.write_bytes("\n".join(("id,item,note,no_te,total", *rows, "")).encode("latin-1"))
+    mapping = {"bill_id": "id", "user_id": item, "billed_at": "date'2024-06-30'", "amount": "total"}
+    plain = csv.read(spark, str(file), csv.Options())
+    seen, looked_at = csv.read_at_a_glance(spark, str(file), csv.Options(), {}, "UTC", mapping.values())
+    made = [rows_of(conform(frame, TABLE, mapping, zone="UTC", looked_at=looked_at)) for frame in (plain, seen)]
+    assert made[0] == made[1]
+    assert seen.columns == plain.columns
 
 
 def test_no_glance_where_forms_are_declared_or_the_name_is_taken(spark: SparkSession, tmp_path: Path) -> None:
     file = tmp_path / "bills.csv"
     file.write_text("id,paid_at\n1,2024-06-30\n")
-    options = csv.Options(date_format="yyyy-dd-MM")
-    plain, looked_at = csv.read_at_a_glance(spark, str(file), options, {"paid_at"}, "UTC")
-    assert ("_seen_paid_at" in plain.columns, looked_at) == (False, ())
+    for kind, options in (
+        ("timestamp", csv.Options(date_format="yyyy-dd-MM")),
+        ("timestamp", csv.Options(timestamp_format="yyyy-dd-MM HH:mm")),
+        ("double", csv.Options(decimal_comma=True)),
+    ):
+        plain, looked_at = csv.read_at_a_glance(spark, str(file), options, {"paid_at": kind}, "UTC", ["paid_at"])
+        assert ("_seen_paid_at" in plain.columns, looked_at) == (False, {})
     for name in ("_seen_paid_at", "_SEEN_PAID_AT"):
         file.write_text(f"{name},paid_at\n1999-01-01,2024-06-30\n")
-        taken, looked_at = csv.read_at_a_glance(spark, str(file), csv.Options(), {"paid_at"}, "UTC")
-        assert looked_at == ()
+        taken, looked_at = csv.read_at_a_glance(
+            spark, str(file), csv.Options(), {"paid_at": "timestamp"}, "UTC", [name, "paid_at"]
+        )
+        assert looked_at == {}
         # The customer's own column is one like any other, and nobody's word for what another one says.
         mapping = {"bill_id": name, "billed_at": "paid_at", "amount": "1"}
         made = conform(taken, TABLE, mapping, zone="UTC", looked_at=looked_at).select("bill_id", "billed_at")
