@@ -27,6 +27,20 @@ os.environ.setdefault("RUST_MIN_STACK", STACK_BYTES)
 
 # What takes minutes, most of them waiting, begins first where several processes share the tests.
 LONG = ("platform", "spark_workspace", "plain_workspace")
+# Then the files that take a minute and more, so that no process is left alone with one at the end.
+SLOW = (
+    "erasure",
+    "fuzz",
+    "services",
+    "parity",
+    "checking",
+    "tenants",
+    "leaks",
+    "sensors",
+    "compose",
+    "contract",
+    "bucket",
+)
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own hook, which comes before those of a conftest
@@ -34,7 +48,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that share something dear stay in one process; the others are handed out file by file."""
     for item in items:
         item.add_marker(pytest.mark.xdist_group(_group(item)))
-    items.sort(key=lambda item: 0 if _group(item) in LONG else 1)
+    order = {name: place for place, name in enumerate((*LONG, *(f"test_{name}" for name in SLOW)))}
+    items.sort(key=lambda item: min(order.get(_group(item), len(order)), order.get(item.path.stem, len(order))))
 
 
 def _group(item: pytest.Item) -> str:

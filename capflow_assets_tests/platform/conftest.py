@@ -62,7 +62,10 @@ class Backfilled:
     again: str
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What waits for a backfill comes last, unless other processes go on with other tests meanwhile."""
+    if hasattr(config, "workerinput"):
+        return
     items.sort(key=lambda item: sum(name in getattr(item, "fixturenames", ()) for name in WAITING))
 
 
