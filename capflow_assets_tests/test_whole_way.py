@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
+import sys
 import tomllib
 
 import pyarrow.parquet as pq
@@ -73,6 +75,23 @@ def test_the_same_rows_come_in_every_format(acme, tmp_path):
     assert pq.read_table(file).num_rows == len(rows)
     printed = acme.ok("show", "features/rfm", "--customer", "acme")
     assert f"{len(rows):,} rows, {len(rows):,} users" in printed
+
+
+def test_a_command_ends_in_peace_when_its_reader_has_gone(acme):
+    """As ``capflow show … | head -1`` does; more is written than a pipe holds."""
+    command = [sys.executable, "-m", "capflow_assets", "show", "clean/line_items", "-c", "acme", "--format", "csv"]
+    with subprocess.Popen(
+        [*command, "--home", str(acme.root)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as shown:
+        assert shown.stdout is not None
+        assert shown.stderr is not None
+        assert shown.stdout.readline().startswith("bill_id,")
+        shown.stdout.close()
+        assert shown.stderr.read() == ""
+        assert shown.wait(timeout=60) == 0
 
 
 def test_running_again_changes_no_row(acme_copy):

@@ -29,7 +29,8 @@ def wheel(package: str, files: Mapping[str, str], entry_points: Mapping[str, str
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         for name, text in content.items():
-            archive.writestr(name, text)
+            # Always the same bytes: a cluster refuses a file of the same name that is not the one it has.
+            archive.writestr(zipfile.ZipInfo(name), text)
     return packed.getvalue()
 
 
