@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from types import ModuleType
@@ -41,10 +42,16 @@ FILES = ("s3://", PACKAGE)
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
-def _known_zone(name: str) -> str:
+@cache
+def _zones() -> frozenset[str]:
+    """All time zones that there are; to look for them takes as long as to read many customers."""
     from zoneinfo import available_timezones
 
-    zones = available_timezones()
+    return frozenset(available_timezones())
+
+
+def _known_zone(name: str) -> str:
+    zones = _zones()
     if name not in zones:
         near = get_close_matches(name, zones, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
