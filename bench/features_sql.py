@@ -1,8 +1,8 @@
 """Four feature blocks of the grocer: ours against SQL written by hand for DuckDB, with two threads.
 
 Both read the same Parquet files and end in an Arrow table. They take turns, so that what else the machine does falls
-on both; after a first pass, which also shows that the two compute the same, the medians of ``ROUNDS`` count. Ours is one
-request to the engine, as the writing of a run is; beside it stands what ``toArrow`` takes, which sends another one
+on both; after a first pass, which also shows that the two compute the same, the medians of ``ROUNDS`` count. Ours is
+one request to the engine, as the writing of a run is; beside it stands what ``toArrow`` takes, which sends another one
 first, for the schema. Beside the grocer stands ten times the grocer, with users of their own: what an engine takes to
 plan is the same for both.
 """
