@@ -50,7 +50,9 @@ def test_a_lake_at_the_root_of_a_bucket():
     assert document["Statement"][1]["Resource"] == "arn:aws:s3:::lake/shop/*"
 
 
-@pytest.mark.parametrize("lake", ["/data/lake", "s3://", "s3://lake/a*", "s3://lake/${aws:username}", "s3://LAKE/x"])
+@pytest.mark.parametrize(
+    "lake", ["/data/lake", "s3://", "s3://lake/a*", "s3://lake/${aws:username}", "s3://LAKE/x", "s3://ab/x"]
+)
 def test_a_lake_that_a_policy_would_misread_is_refused(lake):
     with pytest.raises(CapflowError, match="has no policies"):
         bucket_of(lake)
