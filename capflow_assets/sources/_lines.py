@@ -90,6 +90,8 @@ def _blocks(path: str, start: int, stop: int, options: Options) -> Iterator[tupl
     With each come the byte at which the part's lines begin, the number of the block's first line from there, and how
     many lines it has.
     """
+    import pyarrow as pa
+
     with _files.open_file(path) as file:
         stop = file.size() if stop == WHOLE_FILE else stop
         at, number = (_after_line(file, start - 1), 1) if start else _after_header(file, stop, options)
@@ -98,8 +100,9 @@ def _blocks(path: str, start: int, stop: int, options: Options) -> Iterator[tupl
             block = _buffer(file, at, min(BLOCK_BYTES, stop - at))
             end = _end_of_lines(block)
             if not end or (at + block.size == stop and end < block.size):
-                end = _after_line(file, at + block.size) - at
-                block = _buffer(file, at, end)
+                rest = _after_line(file, at + block.size) - at - block.size
+                block = pa.py_buffer(b"".join((block, _buffer(file, at + block.size, rest))))
+                end = block.size
             whole = block.slice(0, end)
             ends = _count(whole, b"\n")
             lines = ends + (_end_of_lines(whole) < end)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -206,6 +208,53 @@ def test_find_rows(spark: SparkSession, tmp_path: Path) -> None:
         {"a": "x,"},
     ]
     assert csv.find_rows(str(tmp_path / "in"), csv.Options(), wanted) == [3, 1, 2, None, None, 4]
+
+
+LINE = st.text(st.sampled_from("ab,\u00e9\r"), max_size=30)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    lines=st.lists(LINE, min_size=1, max_size=12),
+    end=st.sampled_from(["", "\n"]),
+    mark=st.sampled_from([b"", codecs.BOM_UTF8]),
+    header=st.booleans(),
+    pieces=st.integers(1, 4),
+)
+def test_blocks_hold_each_line_once_and_know_its_number(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    lines: list[str],
+    end: str,
+    mark: bytes,
+    header: bool,
+    pieces: int,
+) -> None:
+    """Lines longer than a block, blocks longer than a part, a line's end between two parts."""
+    monkeypatch.setattr(_lines, "BLOCK_BYTES", 16)
+    monkeypatch.setattr(_lines, "LINE_BYTES", 4)
+    content = mark + ("\n".join(lines) + end).encode()
+    file = tmp_path / "in.csv"
+    file.write_bytes(content)
+    options = csv.Options(header=header)
+    data = _split(content[len(mark) :])
+    first = next((place for place, line in enumerate(data) if line.strip(b" \r\n")), len(data) - 1)
+    data_begins = len(mark) + (sum(map(len, data[: first + 1])) if header else 0)
+    came: list[bytes] = []
+    ends = [len(content) * place // pieces for place in range(pieces + 1)]
+    assume(ends[1] > data_begins or pieces == 1)  # a part is larger than a header
+    for start, stop in pairwise(ends):
+        for block, before, number, count in _lines._blocks(str(file), start, stop, options):
+            there = _split(block.to_pybytes())
+            assert len(there) == count
+            numbered = _split(content[before if start else len(mark) :])
+            assert numbered[number - 1 : number - 1 + count] == there
+            came += there
+    assert came == (data[first + 1 :] if header else data)
+
+
+def _split(text: bytes) -> list[bytes]:
+    return [line + b"\n" for line in text.split(b"\n")[:-1]] + [line for line in text.split(b"\n")[-1:] if line]
 
 
 CELL = st.text(st.sampled_from(list("ab,\"; '\té\x00\r")), max_size=5)
