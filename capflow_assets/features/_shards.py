@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets.features._entities import ENTITIES, Variable
+from capflow_assets.features._entities import Variable
 from capflow_assets.features._groups import TICKS, UNKNOWN, Numbers, Whole, ticks
 from capflow_assets.features._rollup import Plan, Rows, Shard
 
@@ -76,15 +76,11 @@ def shard_of(batches: Iterable[pa.RecordBatch], plan: Plan) -> Shard | None:
     for which, variables in enumerate((plan.of_bills, plan.of_lines)):
         for variable, slot in slots(variables).items():
             of_slot.setdefault(slot, []).append((which, variable))
-    item = next((each for each in plan.of_lines if each.column == ENTITIES["items"].key), None)
-    for slot in sorted(of_slot, key=lambda slot: (1, item) not in of_slot[slot]):
+    for slot, places in of_slot.items():
         column = came.taken(slot)
-        for which, variable in of_slot[slot]:
+        for which, variable in places:
             rows = (bill_rows, line_rows)[which]
-            if column is not None and item and variable.parent == "items" and variable.kind == "category":
-                values[which][variable] = _of_parents(column, rows, values[which][item])
-            else:
-                values[which][variable] = _value(None if column is None else column[rows], variable, len(rows))
+            values[which][variable] = _value(None if column is None else column[rows], variable, len(rows))
     bills, lines = (
         Rows(parent, known_from[rows], each)
         for parent, rows, each in ((user, bill_rows, values[0]), (bill, line_rows, values[1]))
@@ -130,6 +126,7 @@ def _by_bill(key: Whole, bill: Whole) -> Whole:
 def _value(column: Any, variable: Variable, count: int) -> Any:
     """A variable as figures are made of it: ticks, truths in ticks, or the number of each category."""
     import numpy as np
+    import pyarrow as pa
 
     if column is None:
         return np.full(count, UNKNOWN, np.int32) if variable.kind == "category" else np.full(count, np.nan)
@@ -137,24 +134,8 @@ def _value(column: Any, variable: Variable, count: int) -> Any:
         return ticks(column)
     if variable.kind == "truth":
         return np.array([0.0, TICKS, np.nan])[column]
-    return _categories(column)
-
-
-def _categories(hashes: Whole) -> Whole:
-    """Hashes numbered as they come; ``UNKNOWN`` where there is none."""
-    import pyarrow as pa
-
-    known = pa.array(hashes, mask=hashes == NO_HASH)
-    return known.dictionary_encode().indices.fill_null(UNKNOWN).to_numpy()
-
-
-def _of_parents(column: Whole, rows: Whole, parent: Whole) -> Whole:
-    """The number of each row's category, which is its parent's, found once for each parent."""
-    import numpy as np
-
-    some = np.zeros(int(parent.max(initial=UNKNOWN)) + 2, dtype=np.int64)
-    some[parent] = rows  # an unknown parent is at -1, the last
-    return np.append(_categories(column[some])[:UNKNOWN], UNKNOWN)[parent]
+    hashes = pa.array(column, mask=column == NO_HASH)
+    return hashes.dictionary_encode().indices.fill_null(UNKNOWN).to_numpy()
 
 
 class _Columns:
@@ -221,5 +202,4 @@ def _copied(column: pa.ChunkedArray) -> Numbers | Whole | int:
         return column.cast(pa.int8()).fill_null(2).to_numpy()
     if column.null_count and pa.types.is_int64(column.type):
         column = column.fill_null(NO_HASH)
-    values = column.to_numpy()
-    return np.array(values) if column.num_chunks == 1 and not column.null_count else values  # else it is a copy
+    return np.array(column.to_numpy())
