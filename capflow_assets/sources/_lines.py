@@ -282,7 +282,8 @@ def _parsed(
         data = _in_plain_utf8(block, options)
         if data is None:
             return None
-        is_quoted = bool(options.quote) and options.quote.encode() in data.to_pybytes()
+        quote = options.quote.encode()
+        is_quoted = len(quote) > 1 or (bool(quote) and _count(data, quote) > 0)
         # A stray quote shows in any column.
         chosen = columns if is_quoted or used is None else [name for name in columns if name in used]
         table = arrow_csv.read_csv(
