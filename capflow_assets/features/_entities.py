@@ -5,11 +5,12 @@
 
 Belongs here: which entity is a child of which, and the variables of a row as data: its own columns, its parents' and
 the transforms of one row. Does not belong here: how rows are summed up (``_primitives``) and in which order
-(``_synthesis``). Pure but for the expressions of the transforms, which the engine evaluates.
+(``_synthesis``). Pure but for the expressions of transforms that the engine evaluates.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
@@ -31,7 +32,9 @@ class Variable:
     ``formula`` is how a person reads it (``"max(line_items.amount)"``), ``slug`` the same for a column's name.
     ``parent`` is the entity whose column it is, where it is not the entity's own. ``adds_up`` says that a sum of it
     means something. ``primitives`` are the primitives in it, the outermost first. An aggregation is ``of`` a variable
-    of the child.
+    of the child. The transform of a row is ``read`` by the engine where it is a matter of the calendar; where it is
+    arithmetic, it is ``made`` in the worker of the row's numbers with the slugs ``made_of``, unknown being NaN, by a
+    function that numba can compile.
     """
 
     entity: str
@@ -41,7 +44,9 @@ class Variable:
     unit: str | None = None
     parent: str = ""
     adds_up: bool = False
-    made: Callable[[], Expression] | None = None
+    read: Callable[[], Expression] | None = None
+    made: Callable[..., float] | None = None
+    made_of: tuple[str, ...] = ()
     primitives: tuple[str, ...] = ()
     of: Variable | None = None
 
@@ -73,23 +78,17 @@ class Entity:
     variables: tuple[Variable, ...] = ()
 
 
-def _discount_share() -> Expression:
-    from pyspark.sql import functions as F
-
-    before = F.col("amount") + F.col("discount")
-    return F.col("discount") / F.when((before > 0) & (F.col("discount") >= 0), before)
+def _discount_share(amount: float, discount: float) -> float:
+    before = amount + discount
+    return discount / before if before > 0 and discount >= 0 else math.nan
 
 
-def _unit_price() -> Expression:
-    from pyspark.sql import functions as F
-
-    return F.col("amount") / F.when(F.col("quantity") > 0, F.col("quantity"))
+def _unit_price(amount: float, quantity: float) -> float:
+    return amount / quantity if quantity > 0 else math.nan
 
 
-def _is_discounted() -> Expression:
-    from pyspark.sql import functions as F
-
-    return F.col("discount") > 0
+def _is_discounted(discount: float) -> float:
+    return math.nan if math.isnan(discount) else 1.0 if discount > 0 else 0.0
 
 
 def _weekday() -> Expression:
@@ -121,9 +120,9 @@ _BILL_VARIABLES = (
     Variable("bills", "stores.city", "stores_city", "category", parent="stores"),
     Variable("bills", "stores.region", "stores_region", "category", parent="stores"),
     Variable("bills", "rows", "rows", "row"),
-    Variable("bills", "hour(billed_at)", "hour", "number", "hour", made=_hour, primitives=("hour",)),
-    Variable("bills", "weekday(billed_on)", "weekday", "number", "1-7", made=_weekday, primitives=("weekday",)),
-    Variable("bills", "is_weekend(billed_on)", "is_weekend", "truth", made=_is_weekend, primitives=("is_weekend",)),
+    Variable("bills", "hour(billed_at)", "hour", "number", "hour", read=_hour, primitives=("hour",)),
+    Variable("bills", "weekday(billed_on)", "weekday", "number", "1-7", read=_weekday, primitives=("weekday",)),
+    Variable("bills", "is_weekend(billed_on)", "is_weekend", "truth", read=_is_weekend, primitives=("is_weekend",)),
     Variable(
         "bills",
         "discount_share(amount, discount)",
@@ -131,6 +130,7 @@ _BILL_VARIABLES = (
         "number",
         _SHARE,
         made=_discount_share,
+        made_of=("amount", "discount"),
         primitives=("discount_share",),
     ),
 )
@@ -154,6 +154,7 @@ _LINE_VARIABLES = (
         "number",
         "currency",
         made=_unit_price,
+        made_of=("amount", "quantity"),
         primitives=("unit_price",),
     ),
     Variable(
@@ -163,6 +164,7 @@ _LINE_VARIABLES = (
         "number",
         _SHARE,
         made=_discount_share,
+        made_of=("amount", "discount"),
         primitives=("discount_share",),
     ),
     Variable(
@@ -171,6 +173,7 @@ _LINE_VARIABLES = (
         "is_discounted",
         "truth",
         made=_is_discounted,
+        made_of=("discount",),
         primitives=("is_discounted",),
     ),
 )
@@ -201,3 +204,9 @@ ENTITIES = {
         Entity("stores", "raw/stores", "store_id"),
     )
 }
+
+
+def made_of(variable: Variable) -> tuple[Variable, ...]:
+    """The variables of the same row that a transform is made of."""
+    own = {each.slug: each for each in ENTITIES[variable.entity].variables}
+    return tuple(own[slug] for slug in variable.made_of)

@@ -1,14 +1,16 @@
-"""Values of rows that stand group by group, and what each group sums up to. No table of its own. Pure.
+"""Groups of rows, and what the values of each group sum up to. No table of its own. Pure.
 
 Numbers are counted in whole millionths (**ticks**) held as doubles, so that a sum is exact, and so the same in every
-order, up to nine thousand million; unknown is NaN. Truths are 0 or one whole in ticks. Categories are small whole
-numbers, unknown is -1. A group's figures depend on its own rows and their order alone, never on what lies beside it.
+order, up to nine thousand million; unknown is NaN. Truths are 0 or one whole in ticks. Categories are hashes, unknown
+is ``NO_HASH``. A group's figures depend on its own rows and their order alone, never on what lies beside it. Figures
+are in ticks, those that count in ones; NaN where there is none.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,177 +19,133 @@ if TYPE_CHECKING:
 
     Numbers = NDArray[np.float64]
     Whole = NDArray[np.int64]
+    Truths = NDArray[np.bool_]
 else:
-    Numbers = Whole = Any
+    Numbers = Whole = Truths = Any
 
 TICKS = 1_000_000
 # Numbers from here on are left out (null): sums of them could not be told exactly.
 LARGEST = 1e10
-UNKNOWN = -1
+NO_HASH = -(1 << 63)
+# Of numbers and truths: how many values are known, the sum of the squares of how far each is from their mean, their
+# sum, the least and greatest of them, their mean, their sample deviation (none below two), and the value of the last
+# row, known or not.
+FIGURES = ("known", "squares", "total", "least", "greatest", "mean", "deviation", "newest")
+# So many of these tell all the others but the newest, of groups and of groups of groups.
+STORED = 5
 
 
-def ticks(values: Numbers) -> Numbers:
-    """Numbers in whole millionths, halves upwards; unknown where they are none or too large.
+def whole_ticks(value: float, one: float) -> float:
+    """A number in whole ticks, ``one`` of it being so many, halves upwards; NaN where it is too large.
 
-    >>> import numpy as np
-    >>> ticks(np.array([0.0000005, -2.5, 1e10, float("inf")])).tolist()
-    [1.0, -2500000.0, nan, nan]
+    >>> [whole_ticks(each, TICKS) for each in (0.0000005, -2.5, 1e10)]
+    [1, -2500000, nan]
+    """
+    counted = value * one
+    return math.floor(counted + 0.5) if abs(counted) < LARGEST * TICKS else math.nan
+
+
+def of_each_row(made: Callable[..., float], *inputs: Any, out: Numbers) -> Numbers:
+    """What a function that numba can compile makes of the numbers of each row; unknown is NaN."""
+    import numpy as np
+
+    from capflow_assets.features._kernels import of_arrays
+
+    with np.errstate(all="ignore"):
+        return of_arrays(made, len(inputs))(*inputs, out=out)
+
+
+def room(*shape: int, kind: str = "f8") -> Any:
+    """An array that is yet to be filled.
+
+    It lies in memory of Arrow's, which is kept for the next one when it is given back. The C library's goes back to the
+    system where it is this large, and to get it anew takes as long as to fill it.
     """
     import numpy as np
+    import pyarrow as pa
 
-    with np.errstate(over="ignore"):
-        return whole_ticks(values * float(TICKS))
-
-
-def whole_ticks(in_ticks: Numbers) -> Numbers:
-    """Figures in ticks rounded to whole ones; unknown where they are too large."""
-    import numpy as np
-
-    rounded = np.floor(in_ticks + 0.5)
-    with np.errstate(invalid="ignore"):
-        is_fit = np.abs(in_ticks) < LARGEST * TICKS
-    if not is_fit.all():
-        rounded[~is_fit] = np.nan
-    return rounded
+    dtype = np.dtype(kind)
+    return np.frombuffer(pa.allocate_buffer(math.prod(shape) * dtype.itemsize), dtype).reshape(shape)
 
 
 @dataclass(frozen=True)
 class Groups:
-    """Which group each row belongs to: ``of_row``, ascending; ``count`` groups, of which some may have no row."""
+    """Which rows each group has, in which order, some having none: group g ``rows[begins[g]:ends[g]]``."""
 
-    of_row: Whole
-    count: int
+    rows: Any
+    begins: Whole
+    ends: Whole
 
-    @cached_property
+    @classmethod
+    def of(cls, group: Any, place: Whole, count: int) -> Groups:
+        """``count`` groups of rows, in the order of ``place``; ``group`` is each row's own, negative where in none."""
+        import numpy as np
+
+        from capflow_assets.features._kernels import by_group
+
+        rows, bounds = room(len(group), kind="u4"), np.zeros(count + 1, np.int64)
+        by_group(group, place, rows, bounds)
+        return cls(rows[: bounds[-1]], bounds[:-1], bounds[1:])
+
+    def __len__(self) -> int:
+        """How many groups there are."""
+        return len(self.begins)
+
+    @property
     def sizes(self) -> Whole:
-        """How many rows each group has."""
+        """How many rows each has."""
+        return self.ends - self.begins
+
+    def some(self, groups: Any) -> Groups:
+        """Some of the groups, and no other rows."""
         import numpy as np
 
-        return np.bincount(self.of_row, minlength=self.count)
+        sizes = self.sizes[groups]
+        ends = np.cumsum(sizes)
+        rows = self.rows[np.repeat(self.begins[groups] - ends + sizes, sizes) + np.arange(sizes.sum())]
+        return Groups(rows, ends - sizes, ends)
 
-    @cached_property
-    def filled(self) -> Whole:
-        """The groups that have rows."""
+    def where(self, chosen: Truths) -> Groups:
+        """The groups of the chosen rows alone."""
         import numpy as np
 
-        return np.flatnonzero(self.sizes)
+        kept = chosen[self.rows]
+        before = np.concatenate([[0], np.cumsum(kept)])
+        return Groups(self.rows[kept], before[self.begins], before[self.ends])
 
-    @cached_property
-    def starts(self) -> Whole:
-        """Where the rows of each filled group begin."""
-        import numpy as np
+    def counted(self) -> Numbers:
+        """How many rows each has, (1, groups)."""
+        return self.sizes[None].astype(float)
 
-        return np.concatenate([[0], np.cumsum(self.sizes[self.filled])[:-1]]).astype(np.int64)
+    def summed(self, values: Numbers, figures: int = len(FIGURES)) -> Numbers:
+        """The first of ``FIGURES`` of variables of rows (variables, rows): (variables, figures, groups)."""
+        from capflow_assets.features._kernels import summed
 
-    def reduced(self, ufunc: np.ufunc, values: Numbers, empty: float) -> Numbers:
-        """The values of each group put together; ``empty`` where a group has no row."""
-        import numpy as np
-
-        if not len(values):
-            return np.full(self.count, empty)
-        found = ufunc.reduceat(values, self.starts)
-        if len(found) == self.count:
-            return found
-        made = np.full(self.count, empty)
-        made[self.filled] = found
+        made = room(len(values), figures, len(self))
+        summed(values, self.rows, self.begins, self.ends, made)
         return made
 
+    def merged(self, parts: Numbers) -> Numbers:
+        """``FIGURES`` but for the newest, (1, figures, groups), of rows that are groups: ``parts`` (figures, rows)."""
+        from capflow_assets.features._kernels import merged
 
-@dataclass(frozen=True)
-class Grouped:
-    """One variable of rows in groups. Figures in ticks; unknown values are left out; NaN where there is no value."""
-
-    values: Any
-    groups: Groups
-
-    @cached_property
-    def _is_known(self) -> NDArray[np.bool_] | None:
-        """Where a number is known; None where all are."""
-        import numpy as np
-
-        unknown = np.isnan(self.values)
-        return ~unknown if unknown.any() else None
-
-    @cached_property
-    def known(self) -> Numbers:
-        """How many values are known."""
-        import numpy as np
-
-        if self._is_known is None:
-            return self.groups.sizes.astype(np.float64)
-        return self.groups.reduced(np.add, self._is_known.astype(np.float64), 0.0)
-
-    @cached_property
-    def total(self) -> Numbers:
-        """Their sum; 0 where there is none."""
-        import numpy as np
-
-        values = self.values if self._is_known is None else np.where(self._is_known, self.values, 0.0)
-        return self.groups.reduced(np.add, values, 0.0)
-
-    @cached_property
-    def mean(self) -> Numbers:
-        """Their mean."""
-        import numpy as np
-
-        with np.errstate(invalid="ignore"):
-            return self.total / self.known
-
-    @property
-    def deviation(self) -> Numbers:
-        """Their sample deviation; NaN below two values."""
-        import numpy as np
-
-        apart = self.values - np.repeat(self.mean, self.groups.sizes)
-        apart *= apart
-        if self._is_known is not None:
-            apart[~self._is_known] = 0.0
-        squares = self.groups.reduced(np.add, apart, 0.0)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.where(self.known > 1, np.sqrt(squares / (self.known - 1)), np.nan)
-
-    @property
-    def least(self) -> Numbers:
-        """The least of them."""
-        import numpy as np
-
-        return self.groups.reduced(np.minimum if self._is_known is None else np.fmin, self.values, np.nan)
-
-    @property
-    def greatest(self) -> Numbers:
-        """The greatest of them."""
-        import numpy as np
-
-        return self.groups.reduced(np.maximum if self._is_known is None else np.fmax, self.values, np.nan)
-
-    @property
-    def newest(self) -> Numbers:
-        """The value of the last row, known or not."""
-        import numpy as np
-
-        made = np.full(self.groups.count, np.nan)
-        made[self.groups.filled] = self.values[self.groups.starts + self.groups.sizes[self.groups.filled] - 1]
+        made = room(1, len(FIGURES), len(self))
+        merged(parts, self.rows, self.begins, self.ends, made)
         return made
 
-    @property
-    def rows(self) -> Numbers:
-        """How many rows there are."""
-        import numpy as np
+    def different(self, hashes: Whole) -> Numbers:
+        """How many different categories each has, (1, groups)."""
+        from capflow_assets.features._kernels import different
 
-        return self.groups.sizes.astype(np.float64)
+        return different(hashes, NO_HASH, self.rows, self.begins, self.ends)[None]
 
-    @property
-    def different(self) -> Numbers:
-        """How many different categories there are."""
-        import numpy as np
 
-        is_known = self.values != UNKNOWN
-        codes, of_row = self.values, self.groups.of_row
-        if not is_known.all():
-            codes, of_row = codes[is_known], of_row[is_known]
-        span = int(codes.max(initial=0)) + 1
-        pairs = of_row.astype(np.int64) * span + codes
-        pairs.sort(kind="stable")  # the groups are in order already, which this way of sorting makes use of
-        is_first = np.ones(len(pairs), dtype=bool)
-        np.not_equal(pairs[1:], pairs[:-1], out=is_first[1:])
-        return np.bincount(pairs[is_first] // span, minlength=self.groups.count).astype(np.float64)
+def in_ticks(parts: Numbers, figures: tuple[str, ...]) -> Numbers:
+    """Figures of groups in whole ticks, (figures, groups), of the stored ones (``STORED``, groups)."""
+    import numpy as np
+
+    from capflow_assets.features import _kernels
+
+    made = room(len(figures), parts.shape[1])
+    _kernels.in_ticks(parts, np.array([FIGURES.index(each) for each in figures]), made)
+    return made

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from operator import attrgetter
 
 from capflow_assets.features._entities import Kind, Variable
-from capflow_assets.features._groups import Grouped, Numbers
 
 
 @dataclass(frozen=True, slots=True)
 class Aggregation:
     """A primitive that makes one value of the rows of a child.
 
-    ``takes`` is the kind of variable it is made of, ``figure`` makes it of a variable in groups, ``empty`` is its value
-    where there is no row. ``is_whole`` where it counts, else it is in ticks. ``only_sums`` where it wants a variable
-    that adds up. ``collapses_over`` are the aggregations over which it says nothing new: the greatest of the greatest
-    lines is the greatest line. ``reaches_far`` where it is also made of the children's children, all of them at once.
-    ``is_latest`` where it takes the newest row.
+    ``takes`` is the kind of variable it is made of, ``figure`` is what makes it (one of ``_groups.FIGURES``, ``rows``
+    or ``different``), ``empty`` is its value where there is no row. ``is_whole`` where it counts, else it is in ticks.
+    ``only_sums`` where it wants a variable that adds up. ``collapses_over`` are the aggregations over which it says
+    nothing new: the greatest of the greatest lines is the greatest line. ``reaches_far`` where it is also made of the
+    children's children, all of them at once. ``is_latest`` where it takes the newest row.
     """
 
     name: str
     takes: Kind
-    figure: Callable[[Grouped], Numbers]
+    figure: str
     unit: str | None = ""
     empty: int | None = None
     only_sums: bool = False
@@ -38,23 +35,16 @@ class Aggregation:
 AGGREGATIONS = {
     each.name: each
     for each in (
-        Aggregation("count", "row", attrgetter("rows"), None, 0, is_whole=True, featuretools="COUNT"),
-        Aggregation("sum", "number", attrgetter("total"), empty=0, only_sums=True, featuretools="SUM"),
-        Aggregation("mean", "number", attrgetter("mean"), featuretools="MEAN"),
-        Aggregation("std", "number", attrgetter("deviation"), featuretools="STD"),
-        Aggregation("min", "number", attrgetter("least"), collapses_over=("min",), featuretools="MIN"),
-        Aggregation("max", "number", attrgetter("greatest"), collapses_over=("max",), featuretools="MAX"),
-        Aggregation("last", "number", attrgetter("newest"), reaches_far=False, is_latest=True, featuretools="LAST"),
-        Aggregation("share_true", "truth", attrgetter("mean"), "share", featuretools="PERCENT_TRUE"),
+        Aggregation("count", "row", "rows", None, 0, is_whole=True, featuretools="COUNT"),
+        Aggregation("sum", "number", "total", empty=0, only_sums=True, featuretools="SUM"),
+        Aggregation("mean", "number", "mean", featuretools="MEAN"),
+        Aggregation("std", "number", "deviation", featuretools="STD"),
+        Aggregation("min", "number", "least", collapses_over=("min",), featuretools="MIN"),
+        Aggregation("max", "number", "greatest", collapses_over=("max",), featuretools="MAX"),
+        Aggregation("last", "number", "newest", reaches_far=False, is_latest=True, featuretools="LAST"),
+        Aggregation("share_true", "truth", "mean", "share", featuretools="PERCENT_TRUE"),
         Aggregation(
-            "n_unique",
-            "category",
-            attrgetter("different"),
-            None,
-            0,
-            reaches_far=False,
-            is_whole=True,
-            featuretools="NUM_UNIQUE",
+            "n_unique", "category", "different", None, 0, reaches_far=False, is_whole=True, featuretools="NUM_UNIQUE"
         ),
     )
 }

@@ -1,30 +1,51 @@
 """Sums up all rows of some users, bottom up: line items into bills, bills into users. No table of its own. Pure.
 
-What a worker does with the rows that ``_scans`` brings it: all that every user has whom it has at all, in any order.
-They are put in order once, line items by bill and bills by user and time, and then summed up for each moment and
-window, some hundred thousand rows at a time.
+What a worker does with the rows that ``_scans`` brings it, all of every user whom it has at all, once ``_shards`` has
+put them in order: line items are summed up once, and again only those of bills which a moment knows in part; bills are
+summed up for each moment and window.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from itertools import count
+from typing import TYPE_CHECKING, Any, Literal
 
-from capflow_assets.features._entities import Variable
-from capflow_assets.features._groups import TICKS, Grouped, Groups, Numbers, Whole, whole_ticks
-from capflow_assets.features._primitives import Aggregation, aggregation_of
+from capflow_assets.features._columns import Slots, read
+from capflow_assets.features._entities import Variable, made_of
+from capflow_assets.features._groups import FIGURES, STORED, TICKS, Groups, Numbers, Truths, Whole, in_ticks, room
+from capflow_assets.features._primitives import aggregation_of
 from capflow_assets.features._synthesis import Feature
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-ROWS_AT_ONCE = 1 << 19
 EPOCH = date(1970, 1, 1)
-Key = TypeVar("Key")
-Wanted = Mapping[Key, tuple[Variable, Aggregation]]
+# Of each variable of line items what those of each bill sum up to, (figures, bills): stored ``FIGURES``, or how many.
+Sums = dict[Variable, Numbers]
+Window = int | None
+
+
+@dataclass(frozen=True)
+class Step:
+    """Variables whose figures are made at once, of each user.
+
+    Numbers of bills are read off their own rows (``numbers``), or made of their line items, figures of one variable
+    (``figures``) or counts of several (``counts``); all line items of a user are summed up too (``all_lines``).
+    """
+
+    makes: Literal["bills", "numbers", "figures", "counts", "different", "all_lines"]
+    variables: tuple[Variable, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The figures that there are of each variable, in order."""
+        if self.variables[0].kind == "row" and self.makes in ("bills", "all_lines"):
+            return ("rows",)
+        return ("different",) if self.makes == "different" else FIGURES
 
 
 @dataclass(frozen=True)
@@ -34,136 +55,219 @@ class Plan:
     features: tuple[Feature, ...]
 
     @cached_property
-    def windows(self) -> dict[int | None, tuple[Feature, ...]]:
-        """The features of each window, in days, None for all time."""
-        lengths = dict.fromkeys(each.window_days for each in self.features)
-        return {days: tuple(each for each in self.features if each.window_days == days) for days in lengths}
+    def asked(self) -> dict[Window, dict[Variable, None]]:
+        """The variables that features are made of, window by window, in days, None for all time."""
+        made: dict[Window, dict[Variable, None]] = {}
+        for each in self.features:
+            made.setdefault(each.window_days, {})[each.of] = None
+        return made
 
     @cached_property
-    def in_bills(self) -> dict[Variable, tuple[Variable, Aggregation]]:
-        """The variables of a bill that are aggregations of its line items, and what each is made of."""
-        outer = dict.fromkeys(each.of for each in self.features if each.of.entity == "bills")
-        return {each: (each.of, aggregation_of(each)) for each in outer if each.of}
+    def is_whole(self) -> Truths:
+        """Which features count."""
+        import numpy as np
+
+        return np.array([each.aggregation.is_whole for each in self.features])
 
     @cached_property
-    def of_bills(self) -> tuple[Variable, ...]:
-        """The variables that are read off a bill's own row."""
-        return _read("bills", (each.of for each in self.features))
+    def variables(self) -> tuple[Variable, ...]:
+        """The variables that features are made of."""
+        return tuple(dict.fromkeys(each.of for each in self.features))
+
+    @cached_property
+    def numbers(self) -> tuple[Variable, ...]:
+        """The numbers and truths of a bill's own row."""
+        return tuple(each for each in self._own("bills") if each.kind in ("number", "truth"))
+
+    @cached_property
+    def categories(self) -> tuple[Variable, ...]:
+        """The categories of a bill's own row."""
+        return tuple(each for each in self._own("bills") if each.kind == "category")
 
     @cached_property
     def of_lines(self) -> tuple[Variable, ...]:
-        """The variables that are read off a line item's row."""
-        inner = (variable for variable, _ in self.in_bills.values())
-        return _read("line_items", (*(each.of for each in self.features), *inner))
+        """The variables of line items that are summed up, bill by bill."""
+        inner = (each.of or each for each in self.variables)
+        return tuple(dict.fromkeys(each for each in inner if each.entity == "line_items"))
 
+    def _own(self, entity: str) -> tuple[Variable, ...]:
+        there = self.of_lines if entity == "line_items" else tuple(each for each in self.variables if not each.of)
+        return tuple(each for each in there if each.entity == entity)
 
-def _read(entity: str, variables: Iterable[Variable]) -> tuple[Variable, ...]:
-    there = dict.fromkeys(variables)
-    return tuple(each for each in there if each.entity == entity and each.of is None and each.kind != "row")
+    def read(self, entity: str) -> tuple[Variable, ...]:
+        """The variables that the engine reads off an entity's own row."""
+        each_and_its = (made_of(each) if each.made else (each,) for each in self._own(entity) if each.kind != "row")
+        return tuple(dict.fromkeys(variable for several in each_and_its for variable in several))
 
+    @cached_property
+    def steps(self) -> tuple[Step, ...]:
+        """How the figures of users are made."""
+        in_bills: dict[Variable | None, list[Variable]] = {}
+        for each in self.variables:
+            if each.of:
+                in_bills.setdefault(None if each.of.kind in ("row", "category") else each.of, []).append(each)
+        made = [
+            Step("bills", tuple(each for each in self._own("bills") if each.kind == "row")),
+            Step("numbers", self.numbers),
+            *(Step("figures" if of else "counts", tuple(several)) for of, several in in_bills.items()),
+            *(Step("different", (each,)) for each in self.categories),
+            *(Step("all_lines", (each,)) for each in self.variables if each.entity == "line_items"),
+        ]
+        return tuple(each for each in made if each.variables)
 
-@dataclass(frozen=True)
-class Rows:
-    """Rows of one entity in order: the place of each one's parent, the first moment that knows it, its variables."""
+    @cached_property
+    def windows(self) -> dict[Window, tuple[Step, ...]]:
+        """The steps of each window."""
+        return {
+            days: tuple(each for each in self.steps if not asked.keys().isdisjoint(each.variables))
+            for days, asked in self.asked.items()
+        }
 
-    parent: Whole
-    known_from: Whole
-    values: Mapping[Variable, Any]
-
-    def at(self, chosen: Any) -> Rows:
-        """Some of the rows, in their order: a mask or a slice."""
-        values = {name: column[chosen] for name, column in self.values.items()}
-        return Rows(self.parent[chosen], self.known_from[chosen], values)
-
-    def figures(self, asked: Wanted[Key], groups: Groups, chosen: Any = slice(None)) -> dict[Key, Numbers]:
-        """What the groups sum up to, of the ``chosen`` rows, which are theirs; in ticks, counts in ones."""
-        grouped: dict[Variable, Grouped] = {}
+    @cached_property
+    def places(self) -> dict[Window, tuple[list[int], list[int]]]:
+        """Of each window its features, by place, and where the figure of each stands among those of its steps."""
         made = {}
-        for key, (variable, aggregation) in asked.items():
-            if variable not in grouped:
-                column = self.values.get(variable)
-                grouped[variable] = Grouped(None if column is None else column[chosen], groups)
-            made[key] = aggregation.figure(grouped[variable])
+        for days, steps in self.windows.items():
+            figures = ((variable, name) for step in steps for variable in step.variables for name in step.names)
+            there = {figure: place for place, figure in enumerate(figures)}
+            features = [place for place, each in enumerate(self.features) if each.window_days == days]
+            chosen = [self.features[place] for place in features]
+            made[days] = features, [there[each.of, each.aggregation.figure] for each in chosen]
         return made
 
 
 @dataclass(frozen=True)
+class Lines:
+    """The line items of bills as they came, and the ``groups`` that those of each bill are.
+
+    ``known_from`` is the place of the first moment that knows each, None where there is one moment.
+    """
+
+    rows: pa.Table
+    groups: Groups
+    known_from: Whole | None
+    slots: Slots
+
+    def sums(self, variables: Sequence[Variable]) -> Sums:
+        """What the line items of each bill sum up to."""
+        import numpy as np
+
+        numbers, made = room(len(self.rows)), {}
+        nothing = Groups(self.groups.rows, self.groups.ends, self.groups.ends)
+        for each in variables:
+            if each.kind == "row":
+                made[each] = self.groups.counted()
+                continue
+            values = read(each, self.rows, self.slots, numbers)
+            groups = nothing if values is None else self.groups
+            if each.kind == "category":
+                made[each] = groups.different(np.empty(0, np.int64) if values is None else values)
+            else:
+                (made[each],) = groups.summed(numbers[None], STORED)
+        return made
+
+    def in_parts(self, place: int) -> Truths:
+        """The bills of whose line items the moment at ``place`` does not know all."""
+        import numpy as np
+
+        assert self.known_from is not None  # noqa: S101  (there are several moments)
+        (figures,) = self.groups.summed(self.known_from.astype(np.float64)[None])
+        return figures[FIGURES.index("greatest")] > place
+
+    def as_known(self, bills: Any, place: int) -> Lines:
+        """The line items of some bills that the moment at ``place`` knows."""
+        import numpy as np
+        import pyarrow as pa
+
+        assert self.known_from is not None  # noqa: S101  (there are several moments)
+        groups = self.groups.some(bills).where(self.known_from <= place)
+        in_order = np.arange(len(groups.rows), dtype=groups.rows.dtype)
+        rows = self.rows.take(pa.array(groups.rows))
+        return Lines(rows, Groups(in_order, groups.begins, groups.ends), None, self.slots)
+
+
+@dataclass(frozen=True)
 class Shard:
-    """Users with all their rows: ``bills`` by user and time, ``lines`` by bill. ``day`` is each bill's, since 1970."""
+    """Users, the bills of each by time, and their line items.
+
+    Of each bill, as they came: the place of the first moment that knows it (None where there is one moment), its
+    ``day`` since 1970 (None where there is no window), the ``numbers`` and ``categories`` of its own row (see
+    ``_groups``): (variables, bills), those of the plan.
+    """
 
     users: pa.Array
-    bills: Rows
-    day: Whole
-    lines: Rows
+    bills: Groups
+    known_from: Whole | None
+    day: Whole | None
+    numbers: Numbers
+    categories: Mapping[Variable, Whole]
+    lines: Lines
 
-    def pieces(self) -> Iterator[Shard]:
-        """A few users at a time, so that what is made on the way stays small."""
+    def features(self, plan: Plan, sums: Sums, place: int, today: int) -> tuple[pa.Array, Numbers]:
+        """The users of whom the moment at ``place`` knows a bill, and their features in their units, (features, users).
+
+        ``sums`` are those of all line items, ``today`` is the moment's day since 1970.
+        """
         import numpy as np
 
-        bills_to = np.searchsorted(self.bills.parent, np.arange(len(self.users)), side="right")
-        lines_to = np.searchsorted(self.lines.parent, bills_to - 1, side="right")
-        user = bill = line = 0
-        while user < len(self.users):
-            most = bill + line + ROWS_AT_ONCE
-            until = max(user + 1, int(np.searchsorted(bills_to + lines_to, most, side="right")))
-            bills, lines = slice(bill, int(bills_to[until - 1])), slice(line, int(lines_to[until - 1]))
-            some, theirs = self.bills.at(bills), self.lines.at(lines)
-            some, theirs = replace(some, parent=some.parent - user), replace(theirs, parent=theirs.parent - bill)
-            yield Shard(self.users[user:until], some, self.day[bills], theirs)
-            user, bill, line = until, bills.stop, lines.stop
+        bills = self.bills
+        if self.known_from is not None:
+            bills, sums = bills.where(self.known_from <= place), self._as_known(plan, sums, place)
+        there = np.flatnonzero(bills.sizes)
+        bills = bills.some(there)
+        within = {days: self._within(bills, days, today) for days in plan.windows}
+        figures: dict[Window, list[Numbers]] = {days: [] for days in plan.windows}
+        for step in plan.steps:
+            values = self._values(step, sums)
+            for days, steps in plan.windows.items():
+                if step in steps:
+                    figures[days].append(_figures(step, values, within[days]))
+        made = np.empty((len(plan.features), len(there)))
+        for days, (features, rows) in plan.places.items():
+            made[features] = np.concatenate(figures[days])[rows]
+        made[~plan.is_whole] /= TICKS
+        return self.users.take(there), made
 
-    def summed_into_bills(self, plan: Plan) -> Shard:
-        """With the variables of each bill that are aggregations of its line items."""
-        made = _in_bills(self.lines, len(self.day), plan)
-        return replace(self, bills=replace(self.bills, values={**self.bills.values, **made}))
+    def _within(self, bills: Groups, days: Window, today: int) -> Groups:
+        return bills if days is None or self.day is None else bills.where(self.day > today - days)
 
-    def as_known(self, plan: Plan, place: int) -> Shard:
-        """What the moment at ``place`` knows of it, which of some bills may be a part of their line items."""
+    def _as_known(self, plan: Plan, sums: Sums, place: int) -> Sums:
+        """What the line items of each bill sum up to of which the moment at ``place`` knows."""
         import numpy as np
 
-        bills, lines = (rows.known_from <= place for rows in (self.bills, self.lines))
-        if bills.all() and lines.all():
-            return self
-        of_known = bills[self.lines.parent]
-        in_parts = np.zeros(len(bills), dtype=bool)
-        in_parts[self.lines.parent[of_known & ~lines]] = True
-        values = dict(self.bills.values)
-        if in_parts.any():
-            their = self.lines.at(in_parts[self.lines.parent] & lines)
-            number = np.cumsum(in_parts) - 1
-            fresh = _in_bills(replace(their, parent=number[their.parent]), int(in_parts.sum()), plan)
-            for variable, made in fresh.items():
-                values[variable] = values[variable].copy()
-                values[variable][in_parts] = made
-        seen = self.lines.at(of_known & lines)
-        renumbered = replace(seen, parent=(np.cumsum(bills) - 1)[seen.parent])
-        return Shard(self.users, replace(self.bills, values=values).at(bills), self.day[bills], renumbered)
+        bills = np.flatnonzero(self.lines.in_parts(place))
+        if not len(bills):
+            return sums
+        made = {}
+        for variable, anew in self.lines.as_known(bills, place).sums(plan.of_lines).items():
+            made[variable] = sums[variable].copy()
+            made[variable][:, bills] = anew
+        return made
 
-    def features(self, plan: Plan, today: int) -> tuple[pa.Array, dict[str, Numbers]]:
-        """The users who have bills, and each feature of theirs by its column, in its unit."""
+    def _values(self, step: Step, sums: Sums) -> Any:
+        """What the figures of a step are made of: a value of each variable and bill, or sums of each bill."""
         import numpy as np
 
-        there = np.unique(self.bills.parent)
-        of_bill = np.searchsorted(there, self.bills.parent)
-        made: dict[str, Numbers] = {}
-        for days, features in plan.windows.items():
-            asked = {each.column: (each.of, each.aggregation) for each in features}
-            bills: Any = slice(None) if days is None else self.day > today - days
-            lines: Any = slice(None) if days is None else bills[self.lines.parent]
-            for rows, entity, chosen, of_row in (
-                (self.bills, "bills", bills, of_bill),
-                (self.lines, "line_items", lines, of_bill[self.lines.parent]),
-            ):
-                own = {column: each for column, each in asked.items() if each[0].entity == entity}
-                made |= rows.figures(own, Groups(of_row[chosen], len(there)), chosen)
-        units = {each.column: 1 if each.aggregation.is_whole else TICKS for each in plan.features}
-        return self.users.take(there), {column: made[column] / unit for column, unit in units.items()}
+        if step.makes == "numbers":
+            return self.numbers
+        if step.makes == "counts":
+            return np.concatenate([sums[each.of] for each in step.variables if each.of]) * TICKS
+        (variable, *_) = step.variables
+        if step.makes == "figures" and variable.of:
+            return in_ticks(sums[variable.of], tuple(aggregation_of(each).figure for each in step.variables))
+        return self.categories.get(variable) if step.makes == "different" else sums.get(variable)
 
 
-def _in_bills(lines: Rows, bills: int, plan: Plan) -> dict[Variable, Numbers]:
-    figures = lines.figures(plan.in_bills, Groups(lines.parent, bills))
-    is_whole = {variable: aggregation.is_whole for variable, (_, aggregation) in plan.in_bills.items()}
-    return {each: whole_ticks(made * TICKS if is_whole[each] else made) for each, made in figures.items()}
+def _figures(step: Step, values: Any, groups: Groups) -> Numbers:
+    """The figures of a step, of each of its variables those that it names, (figures, groups)."""
+    if step.makes == "bills":
+        return groups.counted()
+    if step.makes == "different":
+        return groups.different(values)
+    if step.names == ("rows",):
+        return groups.summed(values)[:, FIGURES.index("total")]
+    made = groups.merged(values) if step.makes == "all_lines" else groups.summed(values)
+    return made.reshape(-1, len(groups))
 
 
 def feature_rows(
@@ -172,13 +276,17 @@ def feature_rows(
     """One row per moment and user of whom it knows a bill. ``days`` are the moments' own, in the customer's zone."""
     import pyarrow as pa
 
-    for piece in shard.pieces():
-        summed = piece.summed_into_bills(plan)
-        for place, (moment, day) in enumerate(zip(moments, days, strict=True)):
-            users, made = summed.as_known(plan, place).features(plan, (day - EPOCH).days)
-            at = pa.scalar(moment, pa.timestamp("us", "UTC"))
-            columns = {"user_id": users, "as_of": pa.repeat(at, len(users))}
-            for feature in plan.features:
-                kind = pa.int32() if feature.aggregation.is_whole else pa.float64()
-                columns[feature.column] = pa.array(made[feature.column], from_pandas=True).cast(kind)
-            yield pa.record_batch(columns)
+    sums = shard.lines.sums(plan.of_lines)
+    names = ["user_id", "as_of", *(each.column for each in plan.features)]
+    for place, (moment, day) in enumerate(zip(moments, days, strict=True)):
+        users, made = shard.features(plan, sums, place, (day - EPOCH).days)
+        at = pa.repeat(pa.scalar(moment, pa.timestamp("us", "UTC")), len(users))
+        counts = pa.array(made[plan.is_whole].ravel(), pa.int32(), safe=False)
+        figures = pa.array(made[~plan.is_whole].ravel(), from_pandas=True)
+        column = {True: _in_turn(counts, len(users)), False: _in_turn(figures, len(users))}
+        yield pa.record_batch([users, at, *(next(column[whole]) for whole in plan.is_whole.tolist())], names)
+
+
+def _in_turn(columns: pa.Array, length: int) -> Iterator[pa.Array]:
+    """The columns that stand one after another, of so many rows each."""
+    return (columns.slice(begin, length) for begin in count(0, length))

@@ -198,7 +198,7 @@ def featuretools_name(feature: Feature) -> str:
 
     def named(variable: Variable) -> str:
         if variable.of is None:
-            return variable.slug if variable.made else variable.formula
+            return variable.slug if variable.read or variable.made else variable.formula
         primitive = AGGREGATIONS[variable.primitives[0]].featuretools
         entity = variable.of.entity
         return f"{primitive}({entity})" if variable.of.kind == "row" else f"{primitive}({entity}.{named(variable.of)})"

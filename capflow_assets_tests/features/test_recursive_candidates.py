@@ -204,18 +204,6 @@ def test_both_engines_agree(spark: SparkSession, jvm: SparkSession) -> None:
     assert made(spark) == made(jvm)
 
 
-def test_few_rows_at_a_time_give_the_same(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
-    frames = (*straddling(spark), items_of(spark), stores_of(spark))
-
-    def made() -> list[tuple[Any, ...]]:
-        return rows_of(recursive_candidates(*frames, as_of=MOMENTS, zone=ZONE, params=Params(depth=3)))
-
-    at_once = made()
-    monkeypatch.setattr("capflow_assets.features._rollup.ROWS_AT_ONCE", 1)
-    monkeypatch.setattr("capflow_assets.features._shards.ROWS_COPIED", 1)
-    assert made() == at_once
-
-
 def test_rows_in_any_order_give_the_same(spark: SparkSession) -> None:
     """Two bills of one moment are told apart by number, rows of a bill by theirs, rows of other bills are nobody's."""
     twice = [*BILLS, bill("ana", "2024-06-28", 1.0) | {"bill_id": "a10"}]

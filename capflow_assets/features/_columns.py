@@ -1,0 +1,56 @@
+"""The columns in which the rows of bills and of line items come to a worker, and what it reads off them.
+
+No table of its own. Pure. Both come as one kind of rows, for the engine puts them under one another, so that one
+shuffle brings together what belongs together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from capflow_assets.features._entities import Variable, made_of
+from capflow_assets.features._groups import NO_HASH, TICKS, Numbers, of_each_row, whole_ticks
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# What a row brings besides its variables: of which bill it is (a hash), what puts it in order (a bill's time, a line
+# item's number); of a bill alone its user, its number and, where there are windows, its day since 1970. Where there are
+# several moments, the first that knows it is there too.
+COLUMNS = {"bill": "bigint", "place": "bigint", "user_id": "string", "bill_id": "string", "day": "bigint"}
+OF_BILLS = ("user_id", "bill_id", "day")
+TYPES = {"number": "double", "truth": "tinyint", "category": "bigint"}
+Slots = Mapping[Variable, str]
+
+
+def slots(variables: Sequence[Variable]) -> Slots:
+    """The column in which each variable of a row comes; bills and line items share them: ``number_0``, ``truth_1``."""
+    placed: dict[Variable, str] = {}
+    for kind in TYPES:
+        placed |= {
+            each: f"{kind}_{place}" for place, each in enumerate(each for each in variables if each.kind == kind)
+        }
+    return placed
+
+
+def read(variable: Variable, rows: pa.Table, of_slots: Slots, numbers: Numbers) -> Any:
+    """A variable of each row as ``_groups`` has it: ticks, truths in ticks, hashes; None where no row has a value.
+
+    What is no hash is put into ``numbers`` (rows,).
+    """
+    columns = [rows[of_slots[each]] for each in (made_of(variable) if variable.made else (variable,))]
+    if any(each.null_count == len(each) for each in columns):
+        return None
+    if variable.kind == "category":
+        (hashes,) = columns
+        return (hashes.fill_null(NO_HASH) if hashes.null_count else hashes).combine_chunks().to_numpy()
+    # Unknown is NaN.
+    inputs = [each.combine_chunks().to_numpy(zero_copy_only=False) for each in columns]
+    values = of_each_row(variable.made, *inputs, out=numbers) if variable.made else inputs[0]
+    return of_each_row(whole_ticks, values, float(TICKS), out=numbers)
+
+
+def column(name: str, rows: pa.Table) -> Any:
+    """A column of which every row has a value."""
+    return rows[name].combine_chunks().to_numpy()
