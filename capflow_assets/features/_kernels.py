@@ -37,7 +37,7 @@ def compiled(signature: Any) -> Callable[[Callable[..., Any]], Callable[..., Any
     def of(loop: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return njit(signature, nogil=True, error_model="numpy", cache=True)(loop)
-        except RuntimeError:
+        except (RuntimeError, OSError):
             return njit(signature, nogil=True, error_model="numpy")(loop)
 
     return of
@@ -49,7 +49,7 @@ def of_arrays(made: Callable[..., float], inputs: int) -> Callable[..., Any]:
     signature = [f"f8({', '.join(['f8'] * inputs)})"]
     try:
         return vectorize(signature, cache=True)(made)
-    except RuntimeError:
+    except (RuntimeError, OSError):
         return vectorize(signature)(made)
 
 
