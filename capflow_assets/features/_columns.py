@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.features._entities import Variable, made_of
-from capflow_assets.features._groups import NO_HASH, TICKS, Numbers, of_each_row, whole_ticks
+from capflow_assets.features._groups import NO_HASH, of_each_row
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,21 +34,18 @@ def slots(variables: Sequence[Variable]) -> Slots:
     return placed
 
 
-def read(variable: Variable, rows: pa.Table, of_slots: Slots, numbers: Numbers) -> Any:
-    """A variable of each row as ``_groups`` has it: ticks, truths in ticks, hashes; None where no row has a value.
+def read(variable: Variable, rows: pa.Table, of_slots: Slots) -> Any:
+    """A variable of each row: numbers and truths as doubles, NaN where unknown, or hashes; None where none is known."""
+    import numpy as np
 
-    What is no hash is put into ``numbers`` (rows,).
-    """
     columns = [rows[of_slots[each]] for each in (made_of(variable) if variable.made else (variable,))]
     if any(each.null_count == len(each) for each in columns):
         return None
     if variable.kind == "category":
         (hashes,) = columns
         return (hashes.fill_null(NO_HASH) if hashes.null_count else hashes).combine_chunks().to_numpy()
-    # Unknown is NaN.
     inputs = [each.combine_chunks().to_numpy(zero_copy_only=False) for each in columns]
-    values = of_each_row(variable.made, *inputs, out=numbers) if variable.made else inputs[0]
-    return of_each_row(whole_ticks, values, float(TICKS), out=numbers)
+    return of_each_row(variable.made, *inputs) if variable.made else inputs[0].astype(np.float64, copy=False)
 
 
 def column(name: str, rows: pa.Table) -> Any:

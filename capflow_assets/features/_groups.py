@@ -35,24 +35,14 @@ FIGURES = ("known", "squares", "total", "least", "greatest", "mean", "deviation"
 STORED = 5
 
 
-def whole_ticks(value: float, one: float) -> float:
-    """A number in whole ticks, ``one`` of it being so many, halves upwards; NaN where it is too large.
-
-    >>> [whole_ticks(each, TICKS) for each in (0.0000005, -2.5, 1e10)]
-    [1, -2500000, nan]
-    """
-    counted = value * one
-    return math.floor(counted + 0.5) if abs(counted) < LARGEST * TICKS else math.nan
-
-
-def of_each_row(made: Callable[..., float], *inputs: Any, out: Numbers) -> Numbers:
+def of_each_row(made: Callable[..., float], *inputs: Any) -> Numbers:
     """What a function that numba can compile makes of the numbers of each row; unknown is NaN."""
     import numpy as np
 
     from capflow_assets.features._kernels import of_arrays
 
     with np.errstate(all="ignore"):
-        return of_arrays(made, len(inputs))(*inputs, out=out)
+        return of_arrays(made, len(inputs))(*inputs, out=room(len(inputs[0])))
 
 
 def room(*shape: int, kind: str = "f8") -> Any:
@@ -117,12 +107,15 @@ class Groups:
         """How many rows each has, (1, groups)."""
         return self.sizes[None].astype(float)
 
-    def summed(self, values: Numbers, figures: int = len(FIGURES)) -> Numbers:
-        """The first of ``FIGURES`` of variables of rows (variables, rows): (variables, figures, groups)."""
+    def summed(self, values: Numbers, one: float = 1, figures: int = len(FIGURES)) -> Numbers:
+        """The first of ``FIGURES`` of variables of rows (variables, rows): (variables, figures, groups).
+
+        ``one`` of the values is so many ticks; of each its whole ones are taken (``whole_ticks``).
+        """
         from capflow_assets.features._kernels import summed
 
         made = room(len(values), figures, len(self))
-        summed(values, self.rows, self.begins, self.ends, made)
+        summed(values, float(one), self.rows, self.begins, self.ends, made)
         return made
 
     def merged(self, parts: Numbers) -> Numbers:

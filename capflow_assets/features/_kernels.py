@@ -1,9 +1,10 @@
 """Loops over the rows of groups, compiled. No table of its own. Pure.
 
-Python's threads take turns, and numpy keeps the turn in most of what sums groups up; these loops leave it to others, so
-that the workers of one process go side by side, and read each value but once or twice. They are compiled when they are
-first asked for, a second or two, and kept beside this file or in the user's cache. Whoever needs them imports this
-module inside a function, for its compiler takes half a second to import.
+Python's threads take turns, and numpy keeps the turn in most of what sums groups up; these loops leave it to others,
+so that the workers of one process go side by side, and read each value but once or twice. They are compiled when they
+are first asked for, which takes some seconds, and kept beside this file or in the user's cache until this file changes:
+what is compiled in must stand in it. Whoever needs them imports this module inside a function, for its compiler takes
+half a second to import.
 
 Shapes: ``rows`` (n,) holds numbers of rows, group by group; those of group g are ``rows[begins[g]:ends[g]]``. Values
 are looked up by the number of the row. ``made`` is where the figures go, of which the first ``STORED`` of ``FIGURES``
@@ -19,9 +20,13 @@ from typing import Any
 import numpy as np
 from numba import njit, types, vectorize
 
-from capflow_assets.features._groups import FIGURES, STORED, whole_ticks
+from capflow_assets.features._groups import FIGURES, LARGEST, STORED, TICKS
 
-_KNOWN, _SQUARES, _TOTAL, _LEAST, _GREATEST, _MEAN, _DEVIATION, _NEWEST = range(len(FIGURES))
+_KNOWN, _SQUARES, _TOTAL, _LEAST, _GREATEST, _MEAN, _DEVIATION, _NEWEST = range(8)
+_STORED = 5
+_LARGEST = 1e16
+assert FIGURES == ("known", "squares", "total", "least", "greatest", "mean", "deviation", "newest")  # noqa: S101
+assert (_STORED, _LARGEST) == (STORED, LARGEST * TICKS)  # noqa: S101
 
 
 def _read(kind: Any, axes: int = 1) -> Any:
@@ -131,7 +136,7 @@ def by_group(group, place, rows, bounds):  # type: ignore[no-untyped-def]
 @compiled((types.f8[:, :, ::1], types.i8, types.i8, types.f8))
 def _derive(made, variable, group, newest):  # type: ignore[no-untyped-def]
     """The figures that are made of the others, where there is room for them."""
-    if made.shape[1] > STORED:
+    if made.shape[1] > _STORED:
         known = made[variable, _KNOWN, group]
         made[variable, _MEAN, group] = made[variable, _TOTAL, group] / known
         made[variable, _DEVIATION, group] = (
@@ -140,19 +145,31 @@ def _derive(made, variable, group, newest):  # type: ignore[no-untyped-def]
         made[variable, _NEWEST, group] = newest
 
 
-@compiled((_read(types.f8, 2), *_GROUPS, types.f8[:, :, ::1]))
-def summed(values, rows, begins, ends, made):  # type: ignore[no-untyped-def]
+@compiled((types.f8, types.f8))
+def whole_ticks(value, one):  # type: ignore[no-untyped-def]
+    """A number in whole ticks, ``one`` of it being so many, halves upwards; NaN where it is too large.
+
+    >>> [whole_ticks(each, 1e6) for each in (0.0000005, -2.5, 1e10)]
+    [1.0, -2500000.0, nan]
+    """
+    counted = value * one
+    return np.floor(counted + 0.5) if abs(counted) < _LARGEST else np.nan
+
+
+@compiled((_read(types.f8, 2), types.f8, *_GROUPS, types.f8[:, :, ::1]))
+def summed(values, one, rows, begins, ends, made):  # type: ignore[no-untyped-def]
     """Figures of the known values of each group: ``values`` (variables, rows), ``made`` (variables, figures, groups).
 
-    Squares are those of how far each value is from their mean. They are told in one pass, by how far each is from the
-    first one: that is one of them, so that no more of their digits are lost than their number has.
+    ``one`` of the values is so many ticks. Squares are those of how far each value is from their mean. They are told in
+    one pass, by how far each is from the first one: that is one of them, so that no more of their digits are lost than
+    their number has.
     """
     for variable in range(values.shape[0]):
         for group in range(begins.size):
             known, total, least, greatest = 0, 0.0, np.inf, -np.inf
             first, apart, squares, value = 0.0, 0.0, 0.0, np.nan
             for at in range(begins[group], ends[group]):
-                value = values[variable, rows[at]]
+                value = whole_ticks(values[variable, rows[at]], one)
                 if not np.isnan(value):
                     if known == 0:
                         first = value
@@ -193,22 +210,19 @@ def merged(parts, rows, begins, ends, made):  # type: ignore[no-untyped-def]
         _derive(made, 0, group, np.nan)
 
 
-_whole_ticks = compiled((types.f8, types.f8))(whole_ticks)
-
-
 @compiled((_read(types.f8, 2), _read(types.i8), types.f8[:, ::1]))
 def in_ticks(parts, wanted, made):  # type: ignore[no-untyped-def]
     """The ``wanted`` figures in whole ticks, (wanted, groups), ``parts`` (figures, groups) being the stored ones."""
     for place in range(wanted.size):
         for group in range(parts.shape[1]):
             known, figure = parts[_KNOWN, group], np.nan
-            if wanted[place] < STORED:
+            if wanted[place] < _STORED:
                 figure = parts[wanted[place], group]
             elif wanted[place] == _MEAN:
                 figure = parts[_TOTAL, group] / known
             elif known > 1:
                 figure = np.sqrt(parts[_SQUARES, group] / (known - 1))
-            made[place, group] = _whole_ticks(figure, 1.0)
+            made[place, group] = whole_ticks(figure, 1.0)
 
 
 @compiled((_read(types.i8), types.i8, *_GROUPS))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from capflow_assets.features._columns import Slots, read
 from capflow_assets.features._entities import Variable, made_of
-from capflow_assets.features._groups import FIGURES, STORED, TICKS, Groups, Numbers, Truths, Whole, in_ticks, room
+from capflow_assets.features._groups import FIGURES, STORED, TICKS, Groups, Numbers, Truths, Whole, in_ticks
 from capflow_assets.features._primitives import aggregation_of
 from capflow_assets.features._synthesis import Feature
 
@@ -152,18 +152,19 @@ class Lines:
         """What the line items of each bill sum up to."""
         import numpy as np
 
-        numbers, made = room(len(self.rows)), {}
+        made = {}
         nothing = Groups(self.groups.rows, self.groups.ends, self.groups.ends)
         for each in variables:
             if each.kind == "row":
                 made[each] = self.groups.counted()
                 continue
-            values = read(each, self.rows, self.slots, numbers)
+            values = read(each, self.rows, self.slots)
             groups = nothing if values is None else self.groups
             if each.kind == "category":
                 made[each] = groups.different(np.empty(0, np.int64) if values is None else values)
             else:
-                (made[each],) = groups.summed(numbers[None], STORED)
+                values = np.empty(0) if values is None else values
+                (made[each],) = groups.summed(values[None], TICKS, STORED)
         return made
 
     def in_parts(self, place: int) -> Truths:
@@ -251,7 +252,7 @@ class Shard:
         if step.makes == "numbers":
             return self.numbers
         if step.makes == "counts":
-            return np.concatenate([sums[each.of] for each in step.variables if each.of]) * TICKS
+            return np.concatenate([sums[each.of] for each in step.variables if each.of])
         (variable, *_) = step.variables
         if step.makes == "figures" and variable.of:
             return in_ticks(sums[variable.of], tuple(aggregation_of(each).figure for each in step.variables))
@@ -266,8 +267,9 @@ def _figures(step: Step, values: Any, groups: Groups) -> Numbers:
         return groups.different(values)
     if step.names == ("rows",):
         return groups.summed(values)[:, FIGURES.index("total")]
-    made = groups.merged(values) if step.makes == "all_lines" else groups.summed(values)
-    return made.reshape(-1, len(groups))
+    if step.makes == "all_lines":
+        return groups.merged(values)[0]
+    return groups.summed(values, TICKS if step.makes in ("numbers", "counts") else 1).reshape(-1, len(groups))
 
 
 def feature_rows(

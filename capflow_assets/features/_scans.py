@@ -1,16 +1,16 @@
 """Computes the features of ``_synthesis``, however many, in one scan of the rows. No table of its own.
 
 The engine reads what is asked of each row: its own columns, its parents', what the calendar tells of it. One shuffle
-brings all rows of a user to one worker, which sums line items up into bills (``_lines``), puts bills in order
-(``_shards``) and sums them up (``_rollup``) for all moments and windows. An engine that were to do this by itself would
-take longer to plan hundreds of aggregates than a worker takes to compute them, and would hold the states of every bill.
+brings all rows of a user to one worker, which puts them in order (``_shards``) and sums them up (``_rollup``) for all
+moments and windows, by compiled loops (``_kernels``). An engine that were to do this by itself would take longer to
+plan hundreds of aggregates than a worker takes to compute them, and would hold the states of every bill.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
-from functools import cache, partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 from capflow_assets.features._columns import COLUMNS, TYPES, slots
@@ -65,7 +65,7 @@ def _summed(
         yield from feature_rows(shard, plan, moments, days)
 
 
-@cache
+@lru_cache(maxsize=16)
 def _plan(columns: tuple[str, ...]) -> Plan:
     """What a worker does for features that are told by their columns; they travel as names, for these are short."""
     return Plan(tuple(feature for column in columns if (feature := feature_of(column))))

@@ -29,9 +29,9 @@ def shard_of(batches: Iterable[pa.RecordBatch], plan: Plan) -> Shard | None:
     of_slots = slots(plan.read("bills"))
     numbers = room(len(plan.numbers), len(bills))
     for variable, out in zip(plan.numbers, numbers, strict=True):
-        if read(variable, bills, of_slots, out) is None:
-            out[:] = math.nan
-    hashes = {variable: read(variable, bills, of_slots, numbers) for variable in plan.categories}
+        values = read(variable, bills, of_slots)
+        out[:] = math.nan if values is None else values
+    hashes = {variable: read(variable, bills, of_slots) for variable in plan.categories}
     unknown = np.full(len(bills), NO_HASH)
     return Shard(
         users=users.dictionary,

@@ -71,8 +71,9 @@ def recursive_candidates(
     order rows come, up to nine thousand million. Bills are told apart by a hash of 64 bits, like categories.
 
     **Cost**: the rows are read once, whatever the number of moments, features and windows; one shuffle brings those of
-    a user together. A worker holds all rows of its share of the users, some hundred bytes each, and sums them up some
-    hundred thousand at a time; each moment and window costs a pass over the rows that lie in it.
+    a user together. A worker holds all rows of its share of the users, some hundred bytes each. It sums line items up
+    once, and once more those of bills that a moment knows in part; each moment and window costs a pass over its bills.
+    The loops are compiled when a machine first needs them, some seconds; where nothing can be written, in each process.
 
     Reference: J. M. Kanter, K. Veeramachaneni, "Deep Feature Synthesis: Towards Automating Data Science Endeavors",
     IEEE DSAA 2015.

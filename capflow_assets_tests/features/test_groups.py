@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capflow_assets.features._groups import FIGURES, NO_HASH, STORED, TICKS, Groups, in_ticks, whole_ticks
-from capflow_assets.features._kernels import places
+from capflow_assets.features._groups import FIGURES, NO_HASH, STORED, TICKS, Groups, in_ticks
+from capflow_assets.features._kernels import places, whole_ticks
 from capflow_assets.features._primitives import AGGREGATIONS
 
 NUMBERS = st.one_of(st.none(), st.integers(-(10**12), 10**12), st.sampled_from((0, 7)))
@@ -72,7 +72,7 @@ def test_each_figure_is_what_python_makes_of_each_group(name: str, groups: list[
 @pytest.mark.parametrize("name", ["sum", "mean", "std", "min", "max"])
 def test_figures_of_groups_of_groups_are_those_of_all_their_rows(name: str, groups: Any) -> None:
     parts = [values for several in groups for values in several]
-    sums = grouped(parts).summed(numbers(parts), STORED)[0]
+    sums = grouped(parts).summed(numbers(parts), figures=STORED)[0]
     made = grouped(groups).merged(sums)[0][FIGURES.index(AGGREGATIONS[name].figure)]
     expected = [BY_HAND[name]([value for values in several for value in values]) for several in groups]
     # A deviation is as exact as the squares of the largest numbers allow.
@@ -90,7 +90,7 @@ def test_a_group_s_figures_do_not_depend_on_what_lies_beside_it(groups: Any, bes
 @given(groups=GROUPS)
 def test_figures_of_a_bill_are_rounded_to_whole_ticks(groups: Any) -> None:
     names = ("total", "least", "greatest", "mean", "deviation")
-    made = in_ticks(grouped(groups).summed(numbers(groups), STORED)[0], names)
+    made = in_ticks(grouped(groups).summed(numbers(groups), figures=STORED)[0], names)
     exact = grouped(groups).summed(numbers(groups))[0][[FIGURES.index(name) for name in names]]
     expected = [[whole_ticks(value, 1) for value in values] for values in exact.tolist()]
     assert np.array_equal(made, np.array(expected).reshape(made.shape), equal_nan=True)

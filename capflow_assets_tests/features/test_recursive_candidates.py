@@ -220,6 +220,18 @@ def test_rows_in_any_order_give_the_same(spark: SparkSession) -> None:
     assert of_user(newest)["bills_last_amount"] == 30.0
 
 
+def test_a_line_item_of_another_user_or_none_is_left_out(spark: SparkSession) -> None:
+    from pyspark.sql import functions as F
+
+    other = F.expr("case when bill_id = 'a2' and line_no = 1 then 'bea' when bill_id = 'a1' then null else user_id end")
+    frames = (frame_of_bills(spark), lines_of(spark).withColumn("user_id", other))
+    made = recursive_candidates(*frames, as_of=AS_OF, zone=ZONE)
+    ana, bea = of_user(made), of_user(made, "bea")
+    # Of her six those of 10, and of the whole bill of 12 and 8, are gone.
+    assert (ana["line_items_count"], ana["line_items_sum_amount"], ana["bills_count"]) == (3, 24.0, 3)
+    assert (bea["line_items_count"], bea["bills_mean_of_line_items_count"]) == (0, 0.0)
+
+
 def test_days_that_run_backwards_lie_in_their_own_windows(spark: SparkSession) -> None:
     """In some zones clocks went back over midnight: the later of two bills is then the earlier day's."""
     rows = [
