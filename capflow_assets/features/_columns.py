@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 # item's number); of a bill alone its user, its number and, where there are windows, its day since 1970. Where there are
 # several moments, the first that knows it is there too.
 COLUMNS = {"bill": "bigint", "place": "bigint", "user_id": "string", "bill_id": "string", "day": "bigint"}
-OF_BILLS = ("user_id", "bill_id", "day")
 TYPES = {"number": "double", "truth": "tinyint", "category": "bigint"}
 Slots = Mapping[Variable, str]
+Columns = dict[str, "pa.ChunkedArray"]
 
 
 def slots(variables: Sequence[Variable]) -> Slots:
@@ -34,20 +34,26 @@ def slots(variables: Sequence[Variable]) -> Slots:
     return placed
 
 
-def read(variable: Variable, rows: pa.Table, of_slots: Slots) -> Any:
+def needed(variable: Variable, of_slots: Slots) -> tuple[str, ...]:
+    """The columns that a variable is made of."""
+    return tuple(of_slots[each] for each in (made_of(variable) if variable.made else (variable,)))
+
+
+def read(variable: Variable, columns: Columns, of_slots: Slots) -> Any:
     """A variable of each row: numbers and truths as doubles, NaN where unknown, or hashes; None where none is known."""
     import numpy as np
 
-    columns = [rows[of_slots[each]] for each in (made_of(variable) if variable.made else (variable,))]
-    if any(each.null_count == len(each) for each in columns):
+    there = [columns[name] for name in needed(variable, of_slots)] if columns else []
+    if not there or any(each.null_count == len(each) for each in there):
         return None
     if variable.kind == "category":
-        (hashes,) = columns
-        return (hashes.fill_null(NO_HASH) if hashes.null_count else hashes).combine_chunks().to_numpy()
-    inputs = [each.combine_chunks().to_numpy(zero_copy_only=False) for each in columns]
+        (hashes,) = there
+        return column(hashes.fill_null(NO_HASH) if hashes.null_count else hashes)
+    inputs = [column(each) for each in there]
     return of_each_row(variable.made, *inputs) if variable.made else inputs[0].astype(np.float64, copy=False)
 
 
-def column(name: str, rows: pa.Table) -> Any:
-    """A column of which every row has a value."""
-    return rows[name].combine_chunks().to_numpy()
+def column(values: pa.ChunkedArray) -> Any:
+    """The numbers of a column one after another; unknown ones are NaN."""
+    joined = values.chunk(0) if values.num_chunks == 1 else values.combine_chunks()
+    return joined.to_numpy(zero_copy_only=False)

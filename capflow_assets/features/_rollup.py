@@ -14,7 +14,7 @@ from functools import cached_property
 from itertools import count
 from typing import TYPE_CHECKING, Any, Literal
 
-from capflow_assets.features._columns import Slots, read
+from capflow_assets.features._columns import Columns, Slots, needed, read
 from capflow_assets.features._entities import Variable, made_of
 from capflow_assets.features._groups import FIGURES, STORED, TICKS, Groups, Numbers, Truths, Whole, in_ticks
 from capflow_assets.features._primitives import aggregation_of
@@ -143,29 +143,38 @@ class Lines:
     ``known_from`` is the place of the first moment that knows each, None where there is one moment.
     """
 
-    rows: pa.Table
+    columns: Columns
     groups: Groups
     known_from: Whole | None
     slots: Slots
 
     def sums(self, variables: Sequence[Variable]) -> Sums:
-        """What the line items of each bill sum up to."""
+        """What the line items of each bill sum up to.
+
+        Where there is one moment nobody asks again: columns are let go as soon as no other variable needs them.
+        """
         import numpy as np
 
         made = {}
         nothing = Groups(self.groups.rows, self.groups.ends, self.groups.ends)
-        for each in variables:
+        for place, each in enumerate(variables):
             if each.kind == "row":
                 made[each] = self.groups.counted()
                 continue
-            values = read(each, self.rows, self.slots)
+            values = read(each, self.columns, self.slots)
+            if self.known_from is None:
+                self._keep(variables[place + 1 :])
             groups = nothing if values is None else self.groups
             if each.kind == "category":
                 made[each] = groups.different(np.empty(0, np.int64) if values is None else values)
             else:
-                values = np.empty(0) if values is None else values
-                (made[each],) = groups.summed(values[None], TICKS, STORED)
+                (made[each],) = groups.summed((np.empty(0) if values is None else values)[None], TICKS, STORED)
         return made
+
+    def _keep(self, variables: Sequence[Variable]) -> None:
+        still = {name for each in variables if each.kind != "row" for name in needed(each, self.slots)}
+        for name in self.columns.keys() - still:
+            del self.columns[name]
 
     def in_parts(self, place: int) -> Truths:
         """The bills of whose line items the moment at ``place`` does not know all."""
@@ -182,9 +191,9 @@ class Lines:
 
         assert self.known_from is not None  # noqa: S101  (there are several moments)
         groups = self.groups.some(bills).where(self.known_from <= place)
-        in_order = np.arange(len(groups.rows), dtype=groups.rows.dtype)
-        rows = self.rows.take(pa.array(groups.rows))
-        return Lines(rows, Groups(in_order, groups.begins, groups.ends), None, self.slots)
+        in_order, taken = np.arange(len(groups.rows), dtype=groups.rows.dtype), pa.array(groups.rows)
+        columns = {name: values.take(taken) for name, values in self.columns.items()}
+        return Lines(columns, Groups(in_order, groups.begins, groups.ends), None, self.slots)
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ Rows come in any order, as ``_columns`` tells. They stay where they are: their o
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from capflow_assets.features._columns import column, read, slots
+from capflow_assets.features._columns import Columns, Slots, column, read, slots
 from capflow_assets.features._groups import NO_HASH, Groups, Whole, room
 from capflow_assets.features._moments import KNOWN_FROM
 from capflow_assets.features._rollup import Lines, Plan, Shard
@@ -17,61 +17,100 @@ from capflow_assets.features._rollup import Lines, Plan, Shard
 if TYPE_CHECKING:
     import pyarrow as pa
 
+ROWS_AT_ONCE = 1 << 19
+
 
 def shard_of(batches: Iterable[pa.RecordBatch], plan: Plan) -> Shard | None:
     """The rows of the batches in order; None where there is no bill."""
     import numpy as np
 
-    bills, lines = _apart(batches)
-    if bills is None:
+    of_lines = slots(plan.read("line_items"))
+    bills, lines = _apart(batches, ("bill", "place", KNOWN_FROM, *of_lines.values()))
+    if not bills:
         return None
     users = bills["user_id"].combine_chunks().dictionary_encode()
-    of_slots = slots(plan.read("bills"))
-    numbers = room(len(plan.numbers), len(bills))
+    of_bills = slots(plan.read("bills"))
+    numbers = room(len(plan.numbers), len(users))
     for variable, out in zip(plan.numbers, numbers, strict=True):
-        values = read(variable, bills, of_slots)
+        values = read(variable, bills, of_bills)
         out[:] = math.nan if values is None else values
-    hashes = {variable: read(variable, bills, of_slots) for variable in plan.categories}
-    unknown = np.full(len(bills), NO_HASH)
+    hashes = {variable: read(variable, bills, of_bills) for variable in plan.categories}
+    unknown = np.full(len(users), NO_HASH)
     return Shard(
         users=users.dictionary,
         bills=_by_time(users, bills),
         known_from=_known_from(bills),
-        day=column("day", bills) if "day" in bills.column_names else None,
+        day=column(bills["day"]) if "day" in bills else None,
         numbers=numbers,
         categories={variable: unknown if each is None else each for variable, each in hashes.items()},
-        lines=_lines_of(bills, bills.slice(0, 0) if lines is None else lines, plan),
+        lines=_lines_of(bills, lines, of_lines),
     )
 
 
-def _apart(batches: Iterable[pa.RecordBatch]) -> tuple[pa.Table | None, pa.Table | None]:
-    """Bills, which say whose they are, and line items, which leave that to their bill; None where there is none."""
-    import pyarrow as pa
+def _apart(batches: Iterable[pa.RecordBatch], of_lines: Sequence[str]) -> tuple[Columns, Columns]:
+    """Bills, which say whose they are, and these columns of line items, which leave that to their bill."""
     import pyarrow.compute as pc
 
-    bills: list[pa.RecordBatch] = []
-    lines: list[pa.RecordBatch] = []
+    bills, lines = _Blocks(()), _Blocks(of_lines)
     for batch in batches:
         unsaid = batch["user_id"].null_count
         if 0 < unsaid < len(batch):
             is_bill = batch["user_id"].is_valid()
-            bills.append(batch.filter(is_bill))
-            lines.append(batch.filter(pc.invert(is_bill)))
-        elif len(batch):
-            (lines if unsaid else bills).append(batch)
-    made = (pa.Table.from_batches(some) if some else None for some in (bills, lines))
-    return next(made), next(made)
+            bills.add(batch.filter(is_bill))
+            lines.add(batch.filter(pc.invert(is_bill)))
+        else:
+            (lines if unsaid else bills).add(batch)
+    return bills.columns(), lines.columns()
 
 
-def _known_from(rows: pa.Table) -> Whole | None:
-    return column(KNOWN_FROM, rows) if KNOWN_FROM in rows.column_names else None
+class _Blocks:
+    """Rows in large batches that hold the named columns alone, or all, made of the small ones that come.
+
+    A small one lives as long as any of its columns is looked at, those that are empty too.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = names
+        self.made: list[pa.Table] = []
+        self.waiting: list[pa.RecordBatch] = []
+        self.rows = 0
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Take a batch."""
+        self.waiting.append(batch)
+        self.rows += len(batch)
+        if self.rows >= ROWS_AT_ONCE:
+            self._join()
+
+    def _join(self) -> None:
+        import pyarrow as pa
+
+        table = pa.Table.from_batches(self.waiting)
+        there = [name for name in table.column_names if name in self.names or not self.names]
+        self.made.append(table.select(there).combine_chunks())
+        self.waiting, self.rows = [], 0
+
+    def columns(self) -> Columns:
+        """The columns of all that came; none where nothing did."""
+        import pyarrow as pa
+
+        if self.rows:
+            self._join()
+        if not self.made:
+            return {}
+        table = pa.concat_tables(self.made)
+        return dict(zip(table.column_names, table.columns, strict=True))
 
 
-def _by_time(users: pa.DictionaryArray, bills: pa.Table) -> Groups:
+def _known_from(columns: Columns) -> Whole | None:
+    return column(columns[KNOWN_FROM]) if KNOWN_FROM in columns else None
+
+
+def _by_time(users: pa.DictionaryArray, bills: Columns) -> Groups:
     """The bills of each user by time and, of one moment, number."""
     import numpy as np
 
-    user, time = users.indices.to_numpy(), column("place", bills)
+    user, time = users.indices.to_numpy(), column(bills["place"])
     made = Groups.of(user, time, len(users.dictionary))
     rows = made.rows
     is_same = (user[rows][1:] == user[rows][:-1]) & (time[rows][1:] == time[rows][:-1])
@@ -83,11 +122,13 @@ def _by_time(users: pa.DictionaryArray, bills: pa.Table) -> Groups:
     return made
 
 
-def _lines_of(bills: pa.Table, lines: pa.Table, plan: Plan) -> Lines:
+def _lines_of(bills: Columns, lines: Columns, of_slots: Slots) -> Lines:
     """The line items of each bill by number; those of bills that are not there are nobody's."""
+    import numpy as np
+
     from capflow_assets.features._kernels import places
 
-    bill = room(len(lines), kind="i4")
-    places(column("bill", lines), column("bill", bills), bill)
-    groups = Groups.of(bill, column("place", lines), len(bills))
-    return Lines(lines, groups, _known_from(lines), slots(plan.read("line_items")))
+    bill, place = (column(lines.pop(name)) if lines else np.empty(0, np.int64) for name in ("bill", "place"))
+    of_bill = room(len(bill), kind="i4")
+    places(bill, column(bills["bill"]), of_bill)
+    return Lines(lines, Groups.of(of_bill, place, len(bills["bill"])), _known_from(lines), of_slots)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +9,7 @@ import pytest
 
 from capflow_assets.clean.items import TABLE as ITEMS
 from capflow_assets.clean.line_items import TABLE as LINES
+from capflow_assets.features._shards import shard_of
 from capflow_assets.features._synthesis import (
     EVERYTHING,
     described,
@@ -23,6 +25,7 @@ from capflow_assets_tests.engines import frame_of, rows_of
 from capflow_assets_tests.features.shoppers import AS_OF, FUTURE, SHOPPERS, ZONE, bill, bills_of
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
 
 # Ana's bill of 28 June lies in all windows, that of 3 June is the first day of 28, that of 1 April the first of 91.
@@ -202,6 +205,24 @@ def test_both_engines_agree(spark: SparkSession, jvm: SparkSession) -> None:
         return rows_of(recursive_candidates(*frames, as_of=MOMENTS[1:], zone=ZONE, params=Params(depth=3)))
 
     assert made(spark) == made(jvm)
+
+
+@pytest.mark.parametrize("as_of", [AS_OF, MOMENTS])
+def test_rows_that_come_one_by_one_give_the_same(
+    spark: SparkSession, as_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = (*straddling(spark), items_of(spark), stores_of(spark))
+
+    def made() -> list[tuple[Any, ...]]:
+        return rows_of(recursive_candidates(*frames, as_of=as_of, zone=ZONE, params=Params(depth=3)))
+
+    def one_by_one(batches: Iterable[pa.RecordBatch], plan: Any) -> Any:
+        return shard_of((batch.slice(row, 1) for batch in batches for row in range(len(batch))), plan)
+
+    at_once = made()
+    monkeypatch.setattr("capflow_assets.features._shards.ROWS_AT_ONCE", 2)
+    monkeypatch.setattr("capflow_assets.features._scans.shard_of", one_by_one)
+    assert made() == at_once
 
 
 def test_rows_in_any_order_give_the_same(spark: SparkSession) -> None:
