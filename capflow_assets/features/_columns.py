@@ -46,14 +46,17 @@ def read(variable: Variable, columns: Columns, of_slots: Slots) -> Any:
     there = [columns[name] for name in needed(variable, of_slots)] if columns else []
     if not there or any(each.null_count == len(each) for each in there):
         return None
-    if variable.kind == "category":
-        (hashes,) = there
-        return column(hashes.fill_null(NO_HASH) if hashes.null_count else hashes)
     inputs = [column(each) for each in there]
+    if variable.kind == "category":
+        return inputs[0]
     return of_each_row(variable.made, *inputs) if variable.made else inputs[0].astype(np.float64, copy=False)
 
 
 def column(values: pa.ChunkedArray) -> Any:
-    """The numbers of a column one after another; unknown ones are NaN."""
+    """The numbers of a column one after another; unknown ones are NaN, of 64-bit integers ``NO_HASH``, the least."""
+    import pyarrow as pa
+
+    if values.null_count and pa.types.is_int64(values.type):
+        values = values.fill_null(NO_HASH)
     joined = values.chunk(0) if values.num_chunks == 1 else values.combine_chunks()
     return joined.to_numpy(zero_copy_only=False)

@@ -140,7 +140,7 @@ class Plan:
 class Lines:
     """The line items of bills as they came, and the ``groups`` that those of each bill are.
 
-    ``known_from`` is the place of the first moment that knows each, None where there is one moment.
+    ``known_from`` is the place of the first moment that knows each, None where there is one moment or no line item.
     """
 
     columns: Columns
@@ -180,7 +180,8 @@ class Lines:
         """The bills of whose line items the moment at ``place`` does not know all."""
         import numpy as np
 
-        assert self.known_from is not None  # noqa: S101  (there are several moments)
+        if self.known_from is None:
+            return np.zeros(len(self.groups), dtype=bool)
         (figures,) = self.groups.summed(self.known_from.astype(np.float64)[None])
         return figures[FIGURES.index("greatest")] > place
 
@@ -189,8 +190,9 @@ class Lines:
         import numpy as np
         import pyarrow as pa
 
-        assert self.known_from is not None  # noqa: S101  (there are several moments)
-        groups = self.groups.some(bills).where(self.known_from <= place)
+        groups = self.groups.some(bills)
+        if self.known_from is not None:
+            groups = groups.where(self.known_from <= place)
         in_order, taken = np.arange(len(groups.rows), dtype=groups.rows.dtype), pa.array(groups.rows)
         columns = {name: values.take(taken) for name, values in self.columns.items()}
         return Lines(columns, Groups(in_order, groups.begins, groups.ends), None, self.slots)

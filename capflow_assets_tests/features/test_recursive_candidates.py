@@ -158,6 +158,7 @@ def test_the_future_changes_nothing(spark: SparkSession) -> None:
     assert rows_of(made) == rows_of(world(spark))
 
 
+FUTURE_MOMENT = AS_OF + timedelta(days=1)
 MOMENTS = (datetime(2024, 4, 1, 10, tzinfo=UTC), datetime(2024, 5, 1, tzinfo=UTC), AS_OF)
 
 
@@ -251,6 +252,18 @@ def test_a_line_item_of_another_user_or_none_is_left_out(spark: SparkSession) ->
     # Of her six those of 10, and of the whole bill of 12 and 8, are gone.
     assert (ana["line_items_count"], ana["line_items_sum_amount"], ana["bills_count"]) == (3, 24.0, 3)
     assert (bea["line_items_count"], bea["bills_mean_of_line_items_count"]) == (0, 0.0)
+
+
+def test_a_bill_without_a_time_is_the_first_and_in_no_window(spark: SparkSession) -> None:
+    from pyspark.sql import functions as F
+
+    timeless = (F.when(F.expr("bill_id != 'a2'"), F.col(name)).alias(name) for name in ("billed_at", "billed_on"))
+    rest = [name for name in bills_of(spark, BILLS).columns if name not in ("billed_at", "billed_on")]
+    bills = frame_of_bills(spark).select(*rest, *timeless)
+    for as_of in (AS_OF, (AS_OF, FUTURE_MOMENT)):
+        made = of_user(recursive_candidates(bills, as_of=as_of, zone=ZONE).filter(F.col("as_of") == F.lit(AS_OF)))
+        assert (made["bills_count"], made["bills_sum_amount"], made["bills_last_amount"]) == (3, 54.0, 20.0)
+        assert (made["bills_count_91d"], made["bills_count_28d"], made["bills_mean_hour"]) == (1, 0, 12.0)
 
 
 def test_days_that_run_backwards_lie_in_their_own_windows(spark: SparkSession) -> None:
