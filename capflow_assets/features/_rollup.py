@@ -280,7 +280,8 @@ def _figures(step: Step, values: Any, groups: Groups) -> Numbers:
         return groups.summed(values)[:, FIGURES.index("total")]
     if step.makes == "all_lines":
         return groups.merged(values)[0]
-    return groups.summed(values, TICKS if step.makes in ("numbers", "counts") else 1).reshape(-1, len(groups))
+    made = groups.summed(values, TICKS if step.makes in ("numbers", "counts") else 1)
+    return made.reshape(made.shape[0] * made.shape[1], len(groups))
 
 
 def feature_rows(

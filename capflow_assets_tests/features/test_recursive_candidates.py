@@ -190,6 +190,10 @@ def test_many_moments_are_as_one_by_one(spark: SparkSession) -> None:
     assert [count for _, *count in counts] == [[2, 2], [3, 2], [6, 3]]
 
 
+def test_a_moment_that_knows_nobody_has_no_row(spark: SparkSession) -> None:
+    assert rows_of(world(spark, (datetime(2000, 1, 1, tzinfo=UTC), AS_OF))) == rows_of(world(spark))
+
+
 @pytest.mark.parametrize("as_of", [AS_OF, MOMENTS])
 def test_without_windows_there_is_all_time_and_it_is_the_same(spark: SparkSession, as_of: Any) -> None:
     frames = (*straddling(spark), items_of(spark), stores_of(spark))
