@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _TOGETHER = "together"
 _A_DAY = date(1970, 1, 1)
+# The memory of so many bills of a worker's is kept for its next ones.
+KEPT_FOR = 100_000
 
 
 def feature_table(
@@ -59,10 +61,18 @@ def feature_table(
 def _summed(
     batches: Iterable[pa.RecordBatch], names: Sequence[str], moments: Sequence[datetime], days: Sequence[date]
 ) -> Iterator[pa.RecordBatch]:
+    import pyarrow as pa
+
     plan = _plan(tuple(names))
     shard = shard_of(batches, plan)
-    if shard is not None:
-        yield from feature_rows(shard, plan, moments, days)
+    if shard is None:
+        return
+    bills = len(shard.bills.rows)
+    yield from feature_rows(shard, plan, moments, days)
+    if bills > KEPT_FOR:
+        # Else Arrow keeps some gigabytes for whatever comes next, which may never ask for them.
+        del shard
+        pa.default_memory_pool().release_unused()
 
 
 @lru_cache(maxsize=16)

@@ -226,6 +226,7 @@ def test_rows_that_come_one_by_one_give_the_same(
 
     at_once = made()
     monkeypatch.setattr("capflow_assets.features._shards.ROWS_AT_ONCE", 2)
+    monkeypatch.setattr("capflow_assets.features._scans.KEPT_FOR", 0)
     monkeypatch.setattr("capflow_assets.features._scans.shard_of", one_by_one)
     assert made() == at_once
 
