@@ -51,11 +51,11 @@ def feature_table(
         rows = rows.union(_rows(line_items, "line_items", parents.get("items"), read, as_of, zone, kinds))
     moments = in_order(as_of)
     days = [local_day_of(moment, zone) for moment in moments]
-    made = T.StructType().add("user_id", T.StringType()).add("as_of", T.TimestampType())
-    for each in features:
-        made.add(each.column, T.IntegerType() if each.aggregation.is_whole else T.DoubleType())
+    made = [T.StructField("user_id", T.StringType()), T.StructField("as_of", T.TimestampType())]
+    kinds_of = {True: T.IntegerType(), False: T.DoubleType()}
+    made += [T.StructField(each.column, kinds_of[each.aggregation.is_whole]) for each in features]
     summed = partial(_summed, names=names, moments=moments, days=days)
-    return rows.repartition(_TOGETHER).drop(_TOGETHER).mapInArrow(summed, made)
+    return rows.repartition(_TOGETHER).drop(_TOGETHER).mapInArrow(summed, T.StructType(made))
 
 
 def _summed(
