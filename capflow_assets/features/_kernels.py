@@ -60,7 +60,7 @@ def of_arrays(made: Callable[..., float], inputs: int) -> Callable[..., Any]:
 
 @compiled((types.i8,))
 def _room(count):  # type: ignore[no-untyped-def]
-    """The size of a hash table for so many: a power of two, at most half full."""
+    """The size of a hash table for so many: a power of two, at most a quarter of it full."""
     size = 4
     while size < 4 * count:
         size *= 2

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 _TOGETHER = "together"
 _A_DAY = date(1970, 1, 1)
-# The memory of so many bills of a worker's is kept for its next ones.
-KEPT_FOR = 100_000
+# The memory of so many bills and line items of a worker's is kept for its next ones.
+KEPT_FOR = 1_000_000
 
 
 def feature_table(
@@ -67,9 +67,9 @@ def _summed(
     shard = shard_of(batches, plan)
     if shard is None:
         return
-    bills = len(shard.bills.rows)
+    rows = len(shard.bills.rows) + len(shard.lines.groups.rows)
     yield from feature_rows(shard, plan, moments, days)
-    if bills > KEPT_FOR:
+    if rows > KEPT_FOR:
         # Else Arrow keeps some gigabytes for whatever comes next, which may never ask for them.
         del shard
         pa.default_memory_pool().release_unused()
