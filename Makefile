@@ -7,7 +7,7 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-databricks check format ui bench graph clean
+.PHONY: help demo test test-long test-databricks check format ui bench graph clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -21,8 +21,11 @@ help: ## this list
 demo: .venv/ready ## four customers, two of them real, from bills to champions and predictions
 	$(BIN)/capflow demo --home $(HOME_FOLDER)
 
-test: .venv/ready ## all tests
+test: .venv/ready ## all tests but those of large counts
 	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadgroup --no-loadscope-reorder
+
+test-long: .venv/ready ## kills by the hundred and hostile input by the thousand; figures go to bench/reliability.json
+	CAPFLOW_RELIABILITY=bench/reliability.json $(BIN)/python -m pytest -m long --timeout 7200
 
 test-databricks: .venv/ready ## the step launcher against the workspace that DATABRICKS_HOST names
 	@test -n "$$DATABRICKS_HOST" || { echo "Set DATABRICKS_HOST and the variables that capflow_assets_tests/databricks/test_real.py lists."; exit 2; }
