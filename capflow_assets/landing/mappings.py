@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 CORRUPT = "_corrupt_record"
 POSITION = "_position"
 TOLD = (CORRUPT, POSITION)
+SHOWN_CHARACTERS = 300
 
 
 def applied(
@@ -115,7 +116,8 @@ def quoted(column: str) -> str:
 
 
 def _where(name: str, column: str, text: str) -> str:
-    return f"{name + ', ' if name else ''}{column} = {text!r}"
+    shown = text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + " …"
+    return f"{name + ', ' if name else ''}{column} = {shown!r}"
 
 
 def _texts(

@@ -20,8 +20,8 @@ FUNCTIONS = _words(
     # Numbers
     "abs acos acosh asin asinh atan atan2 atanh bit_count bit_get bround cbrt ceil ceiling cos cosh cot csc degrees "
     "div e exp expm1 factorial floor getbit hypot ln log log10 log1p log2 mod negative pi pmod positive pow power "
-    "radians rint round sec shiftleft shiftright shiftrightunsigned sign signum sin sinh sqrt tan tanh try_add try_divide "
-    "try_mod try_multiply try_subtract width_bucket ",
+    "radians rint round sec shiftleft shiftright shiftrightunsigned sign signum sin sinh sqrt tan tanh "
+    "try_add try_divide try_mod try_multiply try_subtract width_bucket ",
     # Text
     "ascii bit_length btrim char_length character_length concat concat_ws contains elt endswith find_in_set "
     "format_number format_string ilike initcap instr is_valid_utf8 lcase left len length levenshtein like locate lower "
