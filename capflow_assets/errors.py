@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from typing import Self
 
 
 class CapflowError(Exception):
@@ -27,6 +28,17 @@ class CapflowError(Exception):
         parts += [f"{label}: {text}" for label, text in told if text]
         super().__init__("\n  ".join(map(visible, parts)))
         self.what = what
+        self._told = {"expected": expected, "came": came, "where": where, "do": do}
+
+    def at(self, where: str) -> Self:
+        """The same error with the place that its raiser did not know.
+
+        >>> print(CapflowError("A word is wrong", came="'x'").at("boots.toml"))
+        A word is wrong.
+          Came: 'x'
+          Where: boots.toml
+        """
+        return type(self)(self.what, **{**self._told, "where": where})
 
 
 def visible(text: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from capflow_assets.errors import CapflowError, CustomerError
 
-MOST_PARTS, LARGEST_BITS = 32, 63
+MOST_PARTS, MOST_LEVELS, LARGEST_BITS = 32, 32, 63
 _PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""
 # tomllib takes memory by the square of the parts of a key: gigabytes for one of a few hundred kilobytes.
 MANY_PARTS = re.compile(rf"(?<![\w-]){_PART}(?:[ \t]*+[.][ \t]*+{_PART}){{{MOST_PARTS}}}")
@@ -35,6 +35,8 @@ def parsed(text: str, file: str) -> dict[str, Any]:
         raise _too_deep(file) from None
     except ValueError as error:  # tomllib's own, or of a number with thousands of digits
         raise CustomerError("The file is not TOML", came=str(error), where=file, do="mend that place") from error
+    if _is_deep(data):
+        raise _too_deep(file)
     problems = [CapflowError(key, expected=expected, do="mend it") for key, expected in _unfit(data)]
     if problems:
         raise CustomerError.listing(file, problems)
@@ -42,9 +44,18 @@ def parsed(text: str, file: str) -> dict[str, Any]:
 
 
 def _too_deep(file: str) -> CustomerError:
-    expected = f"keys of at most {MOST_PARTS} parts, in few levels"
+    expected = f"keys of at most {MOST_PARTS} parts, and at most {MOST_LEVELS} levels of tables and lists"
     do = "take out what does not belong there"
     return CustomerError("The file is nested too deep", expected=expected, where=file, do=do)
+
+
+def _is_deep(data: dict[str, Any]) -> bool:
+    """Whether tables and lists are nested deeper than what reads them after us can follow."""
+    level: list[Any] = [data]
+    for _ in range(MOST_LEVELS):
+        values = [value for part in level for value in (part.values() if isinstance(part, dict) else part)]
+        level = [value for value in values if isinstance(value, (dict, list))]
+    return bool(level)
 
 
 def _unfit(value: Any, key: str = "") -> Iterator[tuple[str, str]]:

@@ -271,7 +271,7 @@ def test_expressions(engine: SparkSession) -> None:
         ("nofunction(amount)", "cannot be read"),
         ("sum(amount)", "sums up many rows"),
         ("amount - avg(amount)", "sums up many rows"),
-        ("row_number() over (order by amount)", "'over', which looks at other rows"),
+        ("row_number() over (order by amount)", "'row_number', which looks at other rows"),
         ("explode(array(amount))", "'explode', which makes several rows"),
         ("(select max(amount) from other)", "'select', which reads another table"),
         ("(from other)", "'from', which reads another table"),

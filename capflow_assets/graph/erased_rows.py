@@ -179,12 +179,17 @@ class UserRows:
             return [""] * len(rows)
         if expression in names:
             return [str(row.get(expression) or "").strip(" ") for row in rows]
-        from pyspark.sql import functions as F
+        import pyspark.sql.types as st
+
+        from capflow_assets.landing import row_expressions
 
         values = [(place, *(row.get(name) for name in names)) for place, row in enumerate(rows)]
-        quoted = ", ".join(f"`{name.replace('`', '``')}` string" for name in names)
-        frame = self.lake.spark().createDataFrame(values, f"_place int, {quoted}")
-        read = frame.select("_place", F.expr(expression).cast("string")).collect()
+        fields = [
+            st.StructField("_place", st.IntegerType()),
+            *(st.StructField(name, st.StringType()) for name in names),
+        ]
+        frame = self.lake.spark().createDataFrame(values, st.StructType(fields))
+        read = frame.select("_place", row_expressions.expression(expression, names).cast("string")).collect()
         return [(text or "").strip(" ") for _, text in sorted((row[0], row[1]) for row in read)]
 
     def _time(self, name: str, columns: frozenset[str]) -> str | None:

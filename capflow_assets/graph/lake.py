@@ -131,12 +131,13 @@ class Lake:
         from pyspark.sql import functions as F
 
         view = f"capflow_{uuid.uuid4().hex}"
+        path = self.path(customer, table).replace("`", "``")
         names, given = (", ".join(f"{prefix}`{name}`" for name in columns) for prefix in ("", "s."))
         same = " AND ".join(["s._is_going", *(f"t.`{name}` <=> s.`{name}`" for name in key)])
         spark = self.spark()
         staged.createOrReplaceTempView(view)
         merge = (
-            f"MERGE INTO delta.`{self.path(customer, table)}` t USING {view} s ON {same} "  # noqa: S608
+            f"MERGE INTO delta.`{path}` t USING {view} s ON {same} "  # noqa: S608
             f"WHEN MATCHED THEN DELETE WHEN NOT MATCHED AND NOT s._is_going THEN INSERT ({names}) VALUES ({given})"
         )
         try:

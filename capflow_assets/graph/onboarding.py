@@ -13,6 +13,7 @@ from capflow_assets.customers import Customer, onboarded_text
 from capflow_assets.errors import CapflowError, CustomerError
 from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.partitions import CUSTOMERS
+from capflow_assets.landing import row_expressions
 
 
 def onboard(deployment: Deployment, instance: dg.DagsterInstance, file: Path, replace: bool = False) -> Customer:
@@ -22,6 +23,7 @@ def onboard(deployment: Deployment, instance: dg.DagsterInstance, file: Path, re
         CustomerError: the TOML is wrong, or another customer of that name is here already.
     """
     customer = deployment.read(file)
+    refuse_expressions(customer, str(file))
     refuse_params(deployment, customer, file)
     text = onboarded_text(file.read_text(encoding="utf-8"), str(file.resolve().parent))
     target = deployment.home.customers / f"{customer.name}.toml"
@@ -51,8 +53,27 @@ def read_dropped(deployment: Deployment, file: Path) -> str:
         CustomerError: the TOML is wrong, or its file is not called after the customer.
     """
     customer = deployment.customer(file.stem)
+    refuse_expressions(customer, str(file))
     refuse_params(deployment, customer, file)
     return customer.name
+
+
+def refuse_expressions(customer: Customer, file: str) -> None:
+    """Refuse what no mapping may be, before any source is opened: other tables, the clock, thousands of parentheses.
+
+    A TOML is read far more often than it changes, so this is no part of the reading; the landing asks the same again.
+
+    Raises:
+        CustomerError: names every mapping that is neither a column nor an expression over one row.
+    """
+    problems = [
+        error.at(f"tables.{table}.columns.{column}")
+        for table, declared in customer.tables.items()
+        for column, text in declared.columns.items()
+        if (error := row_expressions.problem(text)) is not None
+    ]
+    if problems:
+        raise CustomerError.listing(file, problems)
 
 
 def refuse_params(deployment: Deployment, customer: Customer, file: Path) -> None:

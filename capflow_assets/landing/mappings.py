@@ -1,18 +1,16 @@
 """A customer's mapping applied to the source's columns: each value is a column or an expression over one row.
 
-The words below keep an expression inside its row: it neither sums up, multiplies nor looks at other rows, reads no
-other table (another customer's, say), and gives the same every time. Engines would let most of that pass.
+What an expression may be is the business of ``row_expressions``; what its value has to be, and what is kept of the
+source beside it, is decided here.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from capflow_assets.errors import MappingError
-from capflow_assets.landing import values
+from capflow_assets.landing import row_expressions, values
 
 if TYPE_CHECKING:
     import pyspark.sql.types as st
@@ -22,27 +20,7 @@ if TYPE_CHECKING:
 CORRUPT = "_corrupt_record"
 POSITION = "_position"
 TOLD = (CORRUPT, POSITION)
-ROW_ONLY = "a mapping is an expression over the columns of one row"
-WORDS_REFUSED = {
-    **dict.fromkeys(("select", "table", "values"), "reads another table"),
-    **dict.fromkeys(("current_date", "current_timestamp"), "gives something else every time"),
-}
-CALLS_REFUSED = {
-    **dict.fromkeys(("read_files", "reflect", "java_method", "try_reflect"), "reaches outside the row"),
-    **dict.fromkeys(
-        ("explode", "explode_outer", "posexplode", "posexplode_outer", "inline", "inline_outer", "stack", "json_tuple"),
-        "makes several rows of one",
-    ),
-    **dict.fromkeys(
-        ("rand", "random", "randn", "randstr", "uniform", "uuid", "shuffle", "now", "curdate", "localtimestamp"),
-        "gives something else every time",
-    ),
-    **dict.fromkeys(("monotonically_increasing_id", "spark_partition_id"), "gives something else every time"),
-    "over": "looks at other rows",
-}
-# What Sail and Spark say of it.
-UNKNOWN_COLUMN = ("is missing from the schema", "UNRESOLVED_COLUMN")
-QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|`[^`]*`|--[^\n]*|/[*].*?[*]/""", re.DOTALL)
+SHOWN_CHARACTERS = 300
 
 
 def applied(
@@ -99,7 +77,8 @@ def applied(
 
 def mentioned(columns: Sequence[str], texts: Collection[str]) -> list[str]:
     """The source columns that some mappings' texts use."""
-    return [column for column in columns if any(_mentions(text, column) for text in texts)]
+    used = {column for text in texts for column in row_expressions.columns_used(text, columns)}
+    return [column for column in columns if column in used]
 
 
 def position() -> Expression:
@@ -137,7 +116,8 @@ def quoted(column: str) -> str:
 
 
 def _where(name: str, column: str, text: str) -> str:
-    return f"{name + ', ' if name else ''}{column} = {text!r}"
+    shown = text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + " …"
+    return f"{name + ', ' if name else ''}{column} = {shown!r}"
 
 
 def _texts(
@@ -153,70 +133,24 @@ def _texts(
 
 def _expression(frame: DataFrame, columns: Sequence[str], name: str, column: str, text: str) -> Expression:
     from pyspark.errors import PySparkException
-    from pyspark.sql import functions as F
 
-    if text in columns:
-        return F.col(quoted(text))
     where = _where(name, column, text)
-    word, why = _refused(text)
-    if word:
-        raise MappingError(f"A mapping uses {word!r}, which {why}", came=text, where=where, do=ROW_ONLY)
-    expression = F.expr(text).alias("value")
     try:
-        # An aggregate may stand alone and never beside a column.
-        _ = frame.select(F.col(quoted(columns[0])), expression).schema
+        expression = row_expressions.expression(text, columns)
+    except MappingError as error:
+        raise error.at(where) from None
+    if text in columns:
+        return expression
+    try:
+        _ = frame.select(expression.alias("value")).schema
     except PySparkException as error:
-        if _sums_up(frame, columns, expression):
-            raise MappingError("A mapping sums up many rows", came=text, where=where, do=ROW_ONLY) from error
-        raise _misread(columns, text, where, error) from error
+        came = str(error).strip().split("\n")[0][:200]
+        do = "write it as the engine expects it; cast or try_cast make one type of another"
+        expected = "an expression that the engine can compute over " + _shown(columns)
+        raise MappingError("A mapping cannot be read", expected=expected, came=came, where=where, do=do) from error
     return expression
 
 
-def _sums_up(frame: DataFrame, columns: Sequence[str], expression: Expression) -> bool:
-    """Whether an expression is only wrong over one row: grouped by everything it would be right."""
-    from pyspark.errors import PySparkException
-
-    try:
-        return bool(frame.groupBy(*(quoted(column) for column in columns)).agg(expression).schema)
-    except PySparkException:
-        return False
-
-
-def _refused(text: str) -> tuple[str, str]:
-    """The first word of an expression that it must not use, and why not; two blanks where there is none.
-
-    >>> _refused("concat(`select`, ' now()')")
-    ('', '')
-    >>> _refused("coalesce(a, (SELECT max(b) FROM c))")
-    ('select', 'reads another table')
-    >>> _refused("Explode (split(a, ','))")
-    ('explode', 'makes several rows of one')
-    """
-    bare = QUOTED.sub(" ", text.lower())
-    if re.fullmatch(r"\s*(\w*\s*[.])?\s*[*]\s*", bare):
-        return "*", "is every column"
-    for word in re.findall(r"\w+", bare):
-        if word in WORDS_REFUSED:
-            return word, WORDS_REFUSED[word]
-    for word in re.findall(r"(\w+)\s*\(", bare):
-        if word in CALLS_REFUSED:
-            return word, CALLS_REFUSED[word]
-    return ("from", "reads another table") if re.search(r"[(]\s*from\b", bare) else ("", "")
-
-
-def _misread(columns: Sequence[str], text: str, where: str, error: Exception) -> MappingError:
-    lower = {column.lower(): column for column in columns}
-    words = [text, *(word.strip("`") for word in re.findall(r"`[^`]+`|\w+", text))]
-    near = (get_close_matches(word.lower(), lower, n=1, cutoff=0.7) for word in words)
-    elsewise = "name one of them; if they look wrong, so are delimiter, header or encoding in the table's options"
-    hint = next((f"did you mean {lower[match[0]]!r}?" for match in near if match), elsewise)
+def _shown(columns: Sequence[str]) -> str:
     shown = ", ".join(repr(column) for column in columns)
-    expected = "a source column or a Spark SQL expression over " + (shown if len(shown) < 2000 else shown[:2000] + " …")
-    told = str(error).strip().split("\n")[0][:200]
-    is_unknown = any(sign in told for sign in UNKNOWN_COLUMN)
-    came = f"{text!r}, which is or names another" if is_unknown else told
-    return MappingError("A mapping cannot be read", expected=expected, came=came, where=where, do=hint)
-
-
-def _mentions(text: str, column: str) -> bool:
-    return text == column or bool(re.search(rf"(?<!\w){re.escape(column)}(?!\w)", text, re.IGNORECASE))
+    return shown if len(shown) < 2000 else shown[:2000] + " …"

@@ -63,7 +63,7 @@ def read(spark: SparkSession, location: str, options: Any, newer: tuple[str, Any
     shown = _sql_columns.frame_names(names)
     position = F.lit(None).cast("string")
     if options.split_by:
-        value = F.col(f"`{shown[names.index(options.split_by)]}`").cast("string")
+        value = F.col(_quoted(shown[names.index(options.split_by)])).cast("string")
         position = F.concat(F.lit(f"{options.table or 'query'} {options.split_by}="), value)
     corrupt = F.lit(None).cast("string").alias(_sql_columns.CORRUPT)
     return frame.toDF(*shown).select("*", corrupt, position.alias(_sql_columns.POSITION))
@@ -105,13 +105,17 @@ def _settings(url: URL, options: Any) -> dict[str, str]:
 
 def _cut(frame: DataFrame, options: Any) -> dict[str, str]:
     """The reader's options for even parts; none where there is nothing to cut by."""
+    from pyspark.sql import functions as F
+
     kind = dict(frame.dtypes).get(options.split_by or "", "")
     if not kind.startswith(EVENLY_CUT):
         return {}
     # Bounds of numbers have to be whole; rows beyond them are in the first and the last part.
     is_time = kind.startswith(("date", "timestamp"))
-    asked = ("{}(`{}`)" if is_time else "cast({}(`{}`) as bigint)").format
-    bounds = frame.selectExpr(*(f"cast({asked(name, options.split_by)} as string)" for name in ("min", "max"))).first()
+    # The name may be any text that the customer's query gives a column: as a part of SQL it would be more than a name.
+    column = F.col(_quoted(options.split_by))
+    ends = [end if is_time else end.cast("bigint") for end in (F.min(column), F.max(column))]
+    bounds = frame.select(*(end.cast("string") for end in ends)).first()
     if bounds is None or bounds[0] is None:
         return {}
     parts = str(options.parts or options.connections)
@@ -121,3 +125,7 @@ def _cut(frame: DataFrame, options: Any) -> dict[str, str]:
         "upperBound": bounds[1],
         "numPartitions": parts,
     }
+
+
+def _quoted(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"

@@ -1,0 +1,110 @@
+"""The tree of an expression over one row, and its spelling as SQL. Pure.
+
+Every piece of SQL in a tree is a word of ours. What a customer wrote is in it as a name or as a text, and both are
+spelled in a way that no reader of SQL takes for anything else, whatever is in them.
+
+Columns built by the client's own calls would be no safer and less able: protocol buffers nest at most 100 levels, which
+50 operators fill.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from capflow_assets.errors import MappingError
+
+# Quotes, backslashes, dollars, slashes and what is not ASCII are written as their numbers; a comment cannot begin.
+UNSAFE = re.compile(r"[^A-Za-z0-9 _.,:-]|-(?=-)|(?<=-)-")
+# Spark on a JVM puts settings and variables of its process in the place of these, in backquotes as well.
+SUBSTITUTED = "${"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text, as data."""
+
+    value: str
+    depth: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A name in backquotes: of a column, or of a part of it."""
+
+    value: str
+    depth: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """Words of ours with nodes between them; what is not ``closed`` stands in parentheses within another."""
+
+    parts: tuple[Node | str, ...]
+    closed: bool = False
+    added: int = 1
+    depth: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        inner = max((part.depth for part in self.parts if not isinstance(part, str)), default=0)
+        object.__setattr__(self, "depth", inner + self.added)
+
+
+Node = Text | Name | Phrase
+
+
+def spelled(node: Node) -> str:
+    """The SQL of a tree.
+
+    >>> spelled(Phrase((Name("a`b"), " || ", Text("it's -- $$"))))
+    "`a``b` || 'it\\\\u0027s \\\\u002d\\\\u002d \\\\u0024\\\\u0024'"
+    """
+    pieces: list[str] = []
+    left: list[Node | str] = [node]
+    while left:
+        part = left.pop()
+        if isinstance(part, str):
+            pieces.append(part)
+        elif isinstance(part, Text):
+            pieces.append(f"'{UNSAFE.sub(_escaped, part.value)}'")
+        elif isinstance(part, Name):
+            pieces.append(quoted(part.value))
+        else:
+            left += reversed(part.parts if part.closed else [enclosed(inner) for inner in part.parts])
+    return "".join(pieces)
+
+
+def enclosed(part: Node | str) -> Node | str:
+    """A part of a phrase in parentheses, unless nothing could be read into it."""
+    return Phrase(("(", part, ")"), closed=True) if isinstance(part, Phrase) and not part.closed else part
+
+
+def quoted(name: str) -> str:
+    """A name as Spark SQL reads it: blanks, dots and all.
+
+    Raises:
+        MappingError: the name has a sign that Spark replaces before it reads the SQL.
+    """
+    if SUBSTITUTED in name or "\0" in name:
+        do = "map the column by its name alone, or rename it in the export"
+        raise MappingError("A column's name cannot stand in an expression", came=repr(name), do=do)
+    return quoted_alone(name)
+
+
+def quoted_alone(name: str) -> str:
+    """A name as it is spelled where nothing else stands beside it."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+def _escaped(found: re.Match[str]) -> str:
+    number = ord(found[0])
+    return f"\\u{number:04x}" if number <= 0xFFFF else f"\\U{number:08x}"
+
+
+def listed(nodes: Sequence[Node], before: str, after: str) -> Phrase:
+    """Nodes with commas between them, between two words of ours."""
+    parts: list[Node | str] = [before]
+    for place, node in enumerate(nodes):
+        parts += [", ", node] if place else [node]
+    return Phrase((*parts, after), closed=True)
