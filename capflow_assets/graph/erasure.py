@@ -13,6 +13,7 @@ import io
 import json
 import zipfile
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version as package_version
@@ -144,10 +145,9 @@ def _mark(deployment: Deployment, customer: str, receipt: Receipt, traces: Trace
     for model in registry.models(customer):
         for version in registry.versions(customer, model):
             as_of: datetime | None = None
-            try:
+            # Where its report is broken, when it was trained cannot be told: it may have learned from the user.
+            with suppress(BrokenModelError):
                 as_of = datetime.fromisoformat(registry.report(customer, model, version)["as_of"])
-            except BrokenModelError:
-                pass  # when it was trained cannot be told, so it may have learned from the user
             if traces.since is None or as_of is None or traces.since <= as_of:
                 registry.mark_forgotten(customer, model, version, receipt.user_digest, receipt.at)
                 marked.setdefault(model, []).append(version)

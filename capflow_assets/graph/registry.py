@@ -13,7 +13,7 @@ import json
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from capflow_assets.contract import Estimator
 from capflow_assets.errors import BrokenModelError
 from capflow_assets.graph.champions import Champions
-from capflow_assets.graph.model_files import MODEL, REPORT, SCHEME, ModelFiles, run_folder
+from capflow_assets.graph.model_files import MODEL, REPORT, SCHEME, ModelFiles, digest, run_folder
 from capflow_assets.graph.saved_estimators import loads
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 FORGOTTEN = "capflow.forgotten"
 # The tag of a version that holds the digests of its files.
 DIGESTS = "capflow.sha256"
+# What is read of a version that has no digests.
+READ = (MODEL, f"{REPORT}/report.json", f"{REPORT}/reference.json")
 # MLflow's rule for the names of metrics.
 UNFIT = re.compile(r"[^\w\-. :/]")
 # Where a release before told MLflow to keep the estimator of a version.
@@ -77,7 +79,8 @@ class Registry(Champions):
             folder = run_folder(customer, model, run)
             digests = self.files.write(folder, kept)
         except BaseException:
-            client.set_terminated(run, "FAILED")
+            with suppress(Exception):  # what went wrong first is what to tell
+                client.set_terminated(run, "FAILED")
             raise
         client.set_terminated(run)
         self._ensure(name)
@@ -148,13 +151,21 @@ class Registry(Champions):
         """The files that a version is read from: where each lies below the lake, and its digest if one is kept."""
         found = self._version(customer, model, version)
         folder = run_folder(customer, model, str(found.run_id))
-        if DIGESTS in found.tags:
-            return {name: (f"{folder}/{name}", sha256) for name, sha256 in json.loads(found.tags[DIGESTS]).items()}
-        logged = LOGGED_MODEL.fullmatch(str(found.source))
-        place = f"{customer}/mlflow/{model}/models/{logged[1]}/artifacts/model.skops" if logged else f"{folder}/{MODEL}"
-        reports = (f"{REPORT}/report.json", f"{REPORT}/reference.json")
-        found_there = {MODEL: place} | {name: f"{folder}/{name}" for name in reports}
-        return {name: (path, None) for name, path in found_there.items()}
+        digests: dict[str, str | None] = json.loads(found.tags.get(DIGESTS, "{}")) or dict.fromkeys(READ)
+        paths = {name: f"{folder}/{name}" for name in digests}
+        if logged := LOGGED_MODEL.fullmatch(str(found.source)):
+            paths[MODEL] = f"{customer}/mlflow/{model}/models/{logged[1]}/artifacts/model.skops"
+        return {name: (path, digests.get(name)) for name, path in paths.items()}
+
+    def has_digests(self, customer: str, model: str, version: int) -> bool:
+        """Whether MLflow keeps the digests of a version's files; versions of a release before have none."""
+        return DIGESTS in self._version(customer, model, version).tags
+
+    def keep_digests(self, customer: str, model: str, version: int) -> None:
+        """Keep the digests of a version's files as they are now."""
+        paths = self.paths(customer, model, version)
+        kept = {name: digest(self.files.read(path)) for name, (path, _) in paths.items()}
+        self.client.set_model_version_tag(f"{customer}.{model}", str(version), DIGESTS, json.dumps(kept))
 
     def read(self, customer: str, model: str, version: int, name: str) -> bytes:
         """One file of a version as it was registered; ``name`` as in ``paths``.
