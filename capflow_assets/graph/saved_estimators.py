@@ -22,6 +22,8 @@ PLAIN = frozenset(
         *(f"numpy.{kind}{bits}" for kind in ("int", "uint", "float") for bits in (16, 32, 64)),
     ]
 )
+# Of the first release; a file may not ask for the laxer readers of older ones.
+OLDEST_PROTOCOL = 2
 # What builds data. The others of skops build functions, methods and calls that are put off.
 LOADERS = frozenset(
     f"{kind}Node"
@@ -100,9 +102,10 @@ def foreign_types(content: bytes, types: frozenset[str]) -> list[str]:
         ) from error
     if damaged:
         raise BrokenModelError("A saved model is damaged", came=f"other bytes than were written in {damaged}")
-    if not isinstance(schema, dict) or schema.get("protocol") != PROTOCOL or "__loader__" not in schema:
-        came = schema.get("protocol") if isinstance(schema, dict) else type(schema).__name__
-        raise BrokenModelError("A saved model is of another version of skops", expected=str(PROTOCOL), came=str(came))
+    protocol = schema.get("protocol") if isinstance(schema, dict) else None
+    if type(protocol) is not int or not OLDEST_PROTOCOL <= protocol <= PROTOCOL or "__loader__" not in schema:
+        expected = f"a description by protocol {OLDEST_PROTOCOL} to {PROTOCOL}"
+        raise BrokenModelError("A saved model is none that skops writes here", expected=expected, came=repr(protocol))
     return sorted({name for node in nodes for name in _unknown(node, types)})
 
 
