@@ -65,6 +65,13 @@ class TestHome:
         which = ("--version", str(version)) if version else ()
         return json.loads(self.ok("explain", customer, model, "--format", "json", *which))
 
+    def artifacts(self, model: str, version: int, customer: str = "acme") -> str:
+        """Where the files of a model's version lie, whether they can be read or not."""
+        from capflow_assets.graph.registry import Registry
+
+        registry = Registry(f"sqlite:///{self.root / 'mlflow.db'}", str(self.root / "lake"))
+        return registry.artifacts(customer, model, version)
+
     def status(self, customer: str) -> dict[str, dict[str, Any]]:
         rows = json.loads(self.ok("status", "--customer", customer, "--format", "json"))
         return {row["model"]: row for row in rows}

@@ -28,11 +28,13 @@ class LakeArtifactRepository(ArtifactRepository):
         self.folder = below(unquote(urlsplit(artifact_uri).path).strip("/"))
 
     def list_artifacts(self, path: str | None = None) -> list[FileInfo]:
-        """What lies in a folder."""
+        """What lies in a folder; nothing where the path is a file or nothing."""
         from pyarrow import fs
 
         inner = (path or "").strip("/")
         store, place = opened(f"{self.lake}/{self._below(inner)}")
+        if store.get_file_info(place).type != fs.FileType.Directory:
+            return []
         found = store.get_file_info(fs.FileSelector(place, allow_not_found=True))
         names = {info.path.rsplit("/", 1)[-1]: info for info in found}
         return [
