@@ -79,10 +79,13 @@ def retire(
 def doctor(
     context: typer.Context,
     customer: Annotated[str | None, typer.Option("--customer", "-c", help="Look at this customer's part only.")] = None,
+    mend: Annotated[
+        bool, typer.Option("--mend", help="Mend what can be mended, and say what was done. Without it nothing changes.")
+    ] = False,
     format: Annotated[TextFormat, typer.Option("--format", "-f")] = TextFormat.table,
     home: HomeOption = None,
 ) -> None:
-    """Try configuration, servers, credentials, versions, permissions, clock and disk, and say what to do."""
+    """Try configuration, servers, credentials, versions, models, clock and disk, and say what to do."""
     from rich.console import Console
 
     from capflow_assets.graph.doctor import COLUMNS, Case, examine, grid
@@ -98,7 +101,8 @@ def doctor(
         return deployment(STAGES, SOURCES, home=place)
 
     with Console(stderr=True).status("looking") as shown:
-        results = list(examine(Case(place, deploy, customer), lambda check: shown.update(f"looking at {check}")))
+        case = Case(place, deploy, customer)
+        results = list(examine(case, lambda check: shown.update(f"looking at {check}"), mend=mend))
     if format is TextFormat.table:
         screen = console()
         screen.print(grid(results, screen.width))

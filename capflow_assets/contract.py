@@ -186,7 +186,12 @@ class Params(BaseModel):
 
 
 class Estimator(Protocol):
-    """What a model file fits. Frames are indexed by ``user_id``; fitting never changes its inputs."""
+    """What a model file fits. Frames are indexed by ``user_id``; fitting never changes its inputs.
+
+    A fitted estimator is saved without pickle: its attributes are plain values, numpy arrays, its params, and objects
+    of the types that the class names in ``saved_types``, by module and name: ``("xgboost.core.Booster",)``. Nothing
+    else is loaded again.
+    """
 
     def fit(self, features: pd.DataFrame, labels: pd.DataFrame | None) -> Estimator:
         """Learn from one row per example. ``labels`` is aligned to ``features``; None where the model needs none."""

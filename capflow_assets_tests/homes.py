@@ -7,19 +7,11 @@ import io
 import json
 import os
 import shutil
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-MLFLOW_PATHS = (
-    ("experiments", "artifact_location"),
-    ("runs", "artifact_uri"),
-    ("logged_models", "artifact_location"),
-    ("model_versions", "source"),
-    ("model_versions", "storage_location"),
-)
 # Of the recursive features few, where a test is about other things: all of them take seconds of every run.
 FEW_FEATURES = {"features": {"recursive_candidates": {"depth": 1, "windows_days": [28]}}}
 STATE = ("CAPFLOW_HOME", "CAPFLOW_LAKE", "DAGSTER_HOME", "MLFLOW_TRACKING_URI")
@@ -65,18 +57,20 @@ class TestHome:
         return json.loads(self.ok("show", table, "--customer", customer, "--format", "json"))
 
     def copied(self, root: Path) -> TestHome:
-        """This home at another place, where it may be changed; paths that MLflow remembers are moved along."""
-        shutil.copytree(self.root, root)
-        if not (root / "mlflow.db").exists():
-            return TestHome(root)
-        with contextlib.closing(sqlite3.connect(root / "mlflow.db")) as database, database:
-            for table, column in MLFLOW_PATHS:
-                database.execute(f"update {table} set {column} = replace({column}, ?, ?)", (str(self.root), str(root)))
+        """This home at another place, where it may be changed."""
+        shutil.copytree(self.root, root, symlinks=True)
         return TestHome(root)
 
     def report(self, customer: str, model: str, version: int | None = None) -> dict[str, Any]:
         which = ("--version", str(version)) if version else ()
         return json.loads(self.ok("explain", customer, model, "--format", "json", *which))
+
+    def artifacts(self, model: str, version: int, customer: str = "acme") -> str:
+        """Where the files of a model's version lie, whether they can be read or not."""
+        from capflow_assets.graph.registry import Registry
+
+        registry = Registry(f"sqlite:///{self.root / 'mlflow.db'}", str(self.root / "lake"))
+        return registry.artifacts(customer, model, version)
 
     def status(self, customer: str) -> dict[str, dict[str, Any]]:
         rows = json.loads(self.ok("status", "--customer", customer, "--format", "json"))

@@ -400,7 +400,7 @@ def test_a_retired_customer_is_gone_and_its_namesake_stays(own):
             "shop2.rfm_segments",
         }
         assert database.execute("select count(*) from runs").fetchone() == (1,)
-        assert database.execute("select count(*) from logged_models").fetchone() == (1,)
+        assert database.execute("select count(*) from logged_models").fetchone() == (0,)
         assert database.execute("select count(*) from model_versions").fetchone() == (1,)
     assert b"shop.rfm_segments" not in (own.root / "mlflow.db").read_bytes()
     with opened(own) as (_, instance):

@@ -167,7 +167,7 @@ def test_models_lie_below_the_prefix_of_their_customer(shared):
         assert column("select name from experiments") - {"Default"} == names
         for name in names:
             customer, model = name.split(".")
-            below = f"{home.root}/lake/{customer}/mlflow/{model}/"
+            below = f"capflow-lake:/{customer}/mlflow/{model}/"
             places = column(f"select artifact_location || '/' from experiments where name = '{name}'")
             places |= column(
                 "select r.artifact_uri from runs r join experiments e on e.experiment_id = r.experiment_id "
@@ -175,7 +175,8 @@ def test_models_lie_below_the_prefix_of_their_customer(shared):
             )
             places |= column(f"select storage_location from model_versions where name = '{name}'")
             assert len(places) >= 3
-            assert {place for place in places if below not in place} == set()
+            assert {place for place in places if not place.startswith(below)} == set()
+            assert list((home.root / "lake" / customer / "mlflow" / model).glob("*/artifacts/model/model.skops"))
 
 
 # -- names ---------------------------------------------------------------------------------------------------------

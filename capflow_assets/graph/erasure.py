@@ -13,13 +13,14 @@ import io
 import json
 import zipfile
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version as package_version
 
 import dagster as dg
 
-from capflow_assets.errors import CapflowError
+from capflow_assets.errors import BrokenModelError, CapflowError
 from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.erased_events import has_local_logs, redact_events, refuse_running
 from capflow_assets.graph.erased_history import (
@@ -143,8 +144,11 @@ def _mark(deployment: Deployment, customer: str, receipt: Receipt, traces: Trace
     registry = deployment.registry
     for model in registry.models(customer):
         for version in registry.versions(customer, model):
-            as_of = datetime.fromisoformat(registry.report(customer, model, version)["as_of"])
-            if traces.since is None or traces.since <= as_of:
+            as_of: datetime | None = None
+            # Where its report is broken, when it was trained cannot be told: it may have learned from the user.
+            with suppress(BrokenModelError):
+                as_of = datetime.fromisoformat(registry.report(customer, model, version)["as_of"])
+            if traces.since is None or as_of is None or traces.since <= as_of:
                 registry.mark_forgotten(customer, model, version, receipt.user_digest, receipt.at)
                 marked.setdefault(model, []).append(version)
     return marked

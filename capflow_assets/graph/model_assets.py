@@ -79,7 +79,12 @@ def live(
         yield _try_training(deployment, examples, given or {}, moment)
     if not {"predictions", "health"} & selected:
         return
-    scored = score(deployment, examples, moment)
+    try:
+        scored = score(deployment, examples, moment)
+    except ModelError as error:  # there is a champion, and no version can answer
+        part = "predictions" if "predictions" in selected else "health"
+        yield Outcome(dg.AssetKey([part, spec.name]), failure=str(error), error=error)
+        return
     for part in ("predictions", "health"):
         if part not in selected:
             continue
@@ -268,7 +273,7 @@ def _scored(deployment: Deployment, spec: ModelSpec, customer: str, scored: Scor
         "location": deployment.lake.path(customer, f"predictions/{spec.name}"),
         "bands": dg.MetadataValue.json({str(band): int(count) for band, count in bands.items()}),
         "score_mean": float(scored.frame["score"].mean()),
-    }
+    } | ({"warning": scored.warning} if scored.warning else {})
     return Outcome(key, metadata, findings)
 
 

@@ -1,43 +1,48 @@
 """The model store: MLflow, with one registered model ``{customer}.{model}`` and the aliases champion and challenger.
 
-Look-ups go by name and alias, never by listing, since listing thousands of registered models is slow. Artifacts lie
-below the customer's own prefix of the lake. Estimators are saved with skops, which does not run code on loading; only
-types of this package and of the numeric libraries are trusted.
+Look-ups go by name and alias, never by listing, since listing thousands of registered models is slow. MLflow keeps
+what was measured and decided, and the digest of every file of a version; the files lie below the customer's own prefix
+of the lake (``model_files``). What is read from there is what was registered, or it is not read at all; a version that
+a release before registered has no digest until `capflow doctor --mend` keeps one, and passes the same loader.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import tempfile
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.contract import Estimator
-from capflow_assets.errors import CapflowError, ModelError, NotFoundError
+from capflow_assets.errors import BrokenModelError
+from capflow_assets.graph.champions import Champions
+from capflow_assets.graph.model_files import MODEL, REPORT, SCHEME, ModelFiles, digest, run_folder
+from capflow_assets.graph.saved_estimators import loads
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-TRUSTED = ("capflow_assets.", "xgboost.", "sklearn.", "numpy.", "scipy.", "pandas.", "builtins.", "collections.")
-REQUIREMENTS = ["capflow-assets"]
 # Tags of a version that learned from users who are forgotten now.
 FORGOTTEN = "capflow.forgotten"
+# The tag of a version that holds the digests of its files.
+DIGESTS = "capflow.sha256"
+# What is read of a version that has no digests.
+READ = (MODEL, f"{REPORT}/report.json", f"{REPORT}/reference.json")
 # MLflow's rule for the names of metrics.
 UNFIT = re.compile(r"[^\w\-. :/]")
+# Where a release before told MLflow to keep the estimator of a version.
+LOGGED_MODEL = re.compile(r"models:/(m-[0-9a-f]+)")
 
 
 @dataclass(frozen=True)
-class Registry:
+class Registry(Champions):
     """Register, load, promote, roll back and freeze the models of customers."""
 
-    uri: str
     lake: str
 
     @cached_property
@@ -45,141 +50,79 @@ class Registry:
         """MLflow's client, made on first use."""
         import logging
 
-        # Downloads of a few kilobytes need no progress bar.
-        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         import mlflow
 
         logging.getLogger("mlflow").setLevel(logging.ERROR)
         logging.getLogger("alembic").setLevel(logging.ERROR)
-        mlflow.set_tracking_uri(self.uri)
         with alone(self.uri):
             return mlflow.MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
 
-    def register(
-        self,
-        customer: str,
-        model: str,
-        estimator: Estimator,
-        report: Mapping[str, Any],
-        files: Mapping[str, bytes],
-    ) -> int:
-        """Log one trained model with its report, plots and reference, and give its version."""
-        import mlflow
+    @property
+    def files(self) -> ModelFiles:
+        """The files of versions, in this home's lake."""
+        return ModelFiles(self.lake)
 
+    def register(
+        self, customer: str, model: str, estimator: bytes, report: Mapping[str, Any], files: Mapping[str, bytes]
+    ) -> int:
+        """Keep one trained model (as ``saved_estimators`` writes it) with its report, plots and reference.
+
+        Gives the version's number. The files are written first: a version that MLflow knows is whole.
+        """
         client = self.client
         name = f"{customer}.{model}"
-        with mlflow.start_run(experiment_id=self._experiment(customer, model), run_name=f"{name} {report['as_of']}"):
-            mlflow.log_params({key: value for key, value in report["params"].items() if value is not None})
-            mlflow.log_metrics(numbers(report))
-            with tempfile.TemporaryDirectory() as folder:
-                for file, content in {**files, "report.json": _json(report)}.items():
-                    Path(folder, file).write_bytes(content)
-                mlflow.log_artifacts(folder, "report")
-            info = mlflow.sklearn.log_model(
-                estimator,
-                name="model",
-                serialization_format="skops",
-                skops_trusted_types=trusted_types(estimator),
-                pip_requirements=REQUIREMENTS,
-            )
+        run = client.create_run(self._experiment(customer, model), run_name=f"{name} {report['as_of']}").info.run_id
+        try:
+            _log(client, run, report)
+            content = {**files, "report.json": json.dumps(report, indent=2, default=str).encode()}
+            kept = {MODEL: estimator} | {f"{REPORT}/{file}": each for file, each in content.items()}
+            folder = run_folder(customer, model, run)
+            digests = self.files.write(folder, kept)
+        except BaseException:
+            with suppress(Exception):  # what went wrong first is what to tell
+                client.set_terminated(run, "FAILED")
+            raise
+        client.set_terminated(run)
         self._ensure(name)
-        version = client.create_model_version(name, info.model_uri, run_id=info.run_id, model_id=info.model_id)
-        return int(version.version)
+        tags = {DIGESTS: json.dumps(digests)}
+        source = f"{SCHEME}:/{folder}/model"
+        return int(client.create_model_version(name, source, run_id=run, tags=tags).version)
 
-    def load(self, customer: str, model: str, version: int) -> Estimator:
-        """The fitted estimator of one version."""
-        import mlflow
+    def load(self, customer: str, model: str, version: int, types: frozenset[str]) -> Estimator:
+        """The fitted estimator of one version; ``types`` is all that it may hold (``saved_estimators.types_of``).
 
-        _ = self.client
-        return mlflow.sklearn.load_model(f"models:/{customer}.{model}/{version}")
-
-    def champion(self, customer: str, model: str) -> int | None:
-        """The version that scores, None where there is none yet."""
-        return self._alias(customer, model, "champion")
-
-    def challenger(self, customer: str, model: str) -> int | None:
-        """The newest version that wants to score and does not, None where there is none."""
-        return self._alias(customer, model, "challenger")
-
-    def versions(self, customer: str, model: str) -> list[int]:
-        """All versions, the oldest first."""
-        found = self.client.search_model_versions(f"name = '{customer}.{model}'")
-        return sorted(int(version.version) for version in found)
+        Raises:
+            BrokenModelError: it is missing, damaged, not the one that was registered, or holds another type.
+        """
+        content = self.read(customer, model, version, MODEL)
+        with _of(f"{customer}.{model}", version):
+            return loads(content, types)
 
     def report(self, customer: str, model: str, version: int) -> dict[str, Any]:
-        """What was measured and decided when this version was trained."""
-        return dict(json.loads(self.file(customer, model, version, "report.json")))
+        """What was measured and decided when this version was trained.
+
+        Raises:
+            BrokenModelError: it is missing, damaged, or not the one that was registered.
+        """
+        content = self.read(customer, model, version, f"{REPORT}/report.json")
+        with _of(f"{customer}.{model}", version):
+            try:
+                return dict(json.loads(content))
+            except ValueError as error:
+                raise BrokenModelError("Its report is damaged", came=str(error)) from error
 
     def file(self, customer: str, model: str, version: int, name: str) -> bytes:
-        """One artifact that was logged beside a version."""
-        run = str(self.client.get_model_version(f"{customer}.{model}", str(version)).run_id)
-        with tempfile.TemporaryDirectory() as folder:
-            return Path(self.client.download_artifacts(run, f"report/{name}", folder)).read_bytes()
+        """One file that was kept beside a version.
+
+        Raises:
+            BrokenModelError: it is missing, damaged, or not the one that was registered.
+        """
+        return self.read(customer, model, version, f"{REPORT}/{name}")
 
     def artifacts(self, customer: str, model: str, version: int) -> str:
         """Where the report, the plots and the model of a version lie."""
-        run = str(self.client.get_model_version(f"{customer}.{model}", str(version)).run_id)
-        return str(self.client.get_run(run).info.artifact_uri)
-
-    def challenge(self, customer: str, model: str, version: int, reason: str) -> None:
-        """Name a version the challenger: it waits for a person, or for the next training."""
-        self._tag(customer, model, version, "keep", reason)
-        self.client.set_registered_model_alias(f"{customer}.{model}", "challenger", str(version))
-
-    def promote(self, customer: str, model: str, version: int | None, reason: str) -> int:
-        """Make a version (the challenger unless one is named) the champion, and remember the one before.
-
-        Raises:
-            ModelError: there is no challenger, or the model is frozen.
-            NotFoundError: no such version.
-        """
-        chosen = version or self.challenger(customer, model)
-        if chosen is None:
-            raise ModelError(f"{customer}.{model} has no challenger to promote", do="name one: --version N")
-        known = self.versions(customer, model)
-        if chosen not in known:
-            raise NotFoundError.among(f"version of {customer}.{model}", str(chosen), map(str, known))
-        if self.frozen(customer, model):
-            raise ModelError(f"{customer}.{model} is frozen", do=f"capflow freeze {customer} {model} --off")
-        before = self.champion(customer, model)
-        if before is not None and before != chosen:
-            self._write_history(customer, model, [*self.history(customer, model), before])
-        self._crown(customer, model, chosen, "promote", reason)
-        return chosen
-
-    def rollback(self, customer: str, model: str, reason: str) -> int:
-        """Make the champion before the present one champion again.
-
-        Raises:
-            ModelError: there was none before, or the model is frozen.
-        """
-        past = self.history(customer, model)
-        if self.frozen(customer, model):
-            raise ModelError(f"{customer}.{model} is frozen", do=f"capflow freeze {customer} {model} --off")
-        if not past:
-            raise ModelError(f"{customer}.{model} has no champion to go back to")
-        self._write_history(customer, model, past[:-1])
-        self._crown(customer, model, past[-1], "rollback", reason)
-        return past[-1]
-
-    def freeze(self, customer: str, model: str, frozen: bool) -> None:
-        """Keep the present champion whatever a training finds, or let trainings promote again."""
-        self._must_exist(customer, model)
-        self.client.set_registered_model_tag(f"{customer}.{model}", "frozen", str(frozen).lower())
-
-    def frozen(self, customer: str, model: str) -> bool:
-        """Whether trainings may not promote."""
-        return self._tags(customer, model).get("frozen") == "true"
-
-    def history(self, customer: str, model: str) -> list[int]:
-        """Champions before the present one, the latest last."""
-        return [int(version) for version in json.loads(self._tags(customer, model).get("past_champions", "[]"))]
-
-    def decision(self, customer: str, model: str, version: int) -> dict[str, str]:
-        """The last thing that was decided about a version (promote, keep, ask, rollback) and why."""
-        tags = self.client.get_model_version(f"{customer}.{model}", str(version)).tags
-        return {"action": tags.get("decision", ""), "reason": tags.get("reason", "")}
+        run = str(self._version(customer, model, version).run_id)
+        return f"{self.lake}/{run_folder(customer, model, run)}"
 
     def models(self, customer: str) -> list[str]:
         """The names of a customer's models, whether the code still has them or not."""
@@ -201,65 +144,56 @@ class Registry:
 
     def forgotten(self, customer: str, model: str, version: int) -> int:
         """How many users on whose data a version was trained are forgotten now."""
-        tags = self.client.get_model_version(f"{customer}.{model}", str(version)).tags
+        tags = self._version(customer, model, version).tags
         return sum(name.startswith(f"{FORGOTTEN}.") for name in tags)
 
-    def _crown(self, customer: str, model: str, version: int, action: str, reason: str) -> None:
-        name = f"{customer}.{model}"
-        self._tag(customer, model, version, action, reason)
-        self.client.set_registered_model_alias(name, "champion", str(version))
-        if self.challenger(customer, model) == version:
-            self.client.delete_registered_model_alias(name, "challenger")
+    def paths(self, customer: str, model: str, version: int) -> dict[str, tuple[str, str | None]]:
+        """The files that a version is read from: where each lies below the lake, and its digest if one is kept."""
+        found = self._version(customer, model, version)
+        folder = run_folder(customer, model, str(found.run_id))
+        digests: dict[str, str | None] = json.loads(found.tags.get(DIGESTS, "{}")) or dict.fromkeys(READ)
+        paths = {name: f"{folder}/{name}" for name in digests}
+        if logged := LOGGED_MODEL.fullmatch(str(found.source)):
+            paths[MODEL] = f"{customer}/mlflow/{model}/models/{logged[1]}/artifacts/model.skops"
+        return {name: (path, digests.get(name)) for name, path in paths.items()}
 
-    def _tag(self, customer: str, model: str, version: int, action: str, reason: str) -> None:
-        name = f"{customer}.{model}"
-        self.client.set_model_version_tag(name, str(version), "decision", action)
-        self.client.set_model_version_tag(name, str(version), "reason", reason[:4000])
+    def has_digests(self, customer: str, model: str, version: int) -> bool:
+        """Whether MLflow keeps the digests of a version's files; versions of a release before have none."""
+        return DIGESTS in self._version(customer, model, version).tags
+
+    def keep_digests(self, customer: str, model: str, version: int) -> None:
+        """Keep the digests of a version's files as they are now."""
+        paths = self.paths(customer, model, version)
+        kept = {name: digest(self.files.read(path)) for name, (path, _) in paths.items()}
+        self.client.set_model_version_tag(f"{customer}.{model}", str(version), DIGESTS, json.dumps(kept))
+
+    def read(self, customer: str, model: str, version: int, name: str) -> bytes:
+        """One file of a version as it was registered; ``name`` as in ``paths``.
+
+        Raises:
+            BrokenModelError: it is missing, damaged, or not the one that was registered.
+        """
+        with _of(f"{customer}.{model}", version):
+            paths = self.paths(customer, model, version)
+            if name not in paths:
+                raise BrokenModelError("It was registered without this file", expected=f"one of {', '.join(paths)}")
+            return self.files.read(*paths[name])
 
     def _experiment(self, customer: str, model: str) -> str:
         name = f"{customer}.{model}"
         found = self.client.get_experiment_by_name(name)
         if found is not None:
             return str(found.experiment_id)
-        place = f"{self.lake}/{customer}/mlflow/{model}"
-        return str(self.client.create_experiment(name, place if "://" in place else Path(place).resolve().as_uri()))
+        return str(self.client.create_experiment(name, f"{SCHEME}:/{customer}/mlflow/{model}"))
 
     def _ensure(self, name: str) -> None:
         from mlflow.exceptions import MlflowException
 
         try:
-            self.client.get_registered_model(name)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise
             self.client.create_registered_model(name)
-
-    def _alias(self, customer: str, model: str, alias: str) -> int | None:
-        from mlflow.exceptions import MlflowException
-
-        try:
-            return int(self.client.get_model_version_by_alias(f"{customer}.{model}", alias).version)
         except MlflowException as error:
-            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                return None
-            raise
-
-    def _tags(self, customer: str, model: str) -> dict[str, str]:
-        from mlflow.exceptions import MlflowException
-
-        try:
-            return dict(self.client.get_registered_model(f"{customer}.{model}").tags)
-        except MlflowException as error:
-            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-                return {}
-            raise
-
-    def _must_exist(self, customer: str, model: str) -> None:
-        if not self.versions(customer, model):
-            raise ModelError(f"{customer}.{model} has never been trained", do=f"capflow run {customer}")
-
-    def _write_history(self, customer: str, model: str, versions: list[int]) -> None:
-        self.client.set_registered_model_tag(f"{customer}.{model}", "past_champions", json.dumps(versions[-100:]))
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
 
 
 def alone(uri: str) -> AbstractContextManager[None]:
@@ -273,25 +207,6 @@ def alone(uri: str) -> AbstractContextManager[None]:
     return ExclusiveFileLock(f"{tempfile.gettempdir()}/capflow-mlflow-{digest}.lock")
 
 
-def trusted_types(estimator: Estimator) -> list[str]:
-    """The types in an estimator that skops must be told to trust.
-
-    Raises:
-        CapflowError: the estimator holds a type of another library, which would not load safely.
-    """
-    import skops.io
-
-    found = skops.io.get_untrusted_types(data=skops.io.dumps(estimator))
-    foreign = [name for name in found if not name.startswith(TRUSTED)]
-    if foreign:
-        raise CapflowError(
-            f"{type(estimator).__name__} cannot be saved safely",
-            expected=f"attributes of types from {', '.join(TRUSTED)}",
-            came=", ".join(foreign),
-        )
-    return list(found)
-
-
 def numbers(report: Mapping[str, Any]) -> dict[str, float]:
     """The figures of a report as MLflow metrics, flat: ``metric.value``, ``baseline.low`` …"""
     flat: dict[str, float] = {}
@@ -303,5 +218,23 @@ def numbers(report: Mapping[str, Any]) -> dict[str, float]:
     return flat
 
 
-def _json(report: Mapping[str, Any]) -> bytes:
-    return json.dumps(report, indent=2, default=str).encode()
+@contextmanager
+def _of(name: str, version: int) -> Iterator[None]:
+    """What is wrong with a file says whose it is."""
+    try:
+        yield
+    except BrokenModelError as error:
+        customer, _, model = name.partition(".")
+        do = f"train again (capflow run {customer} --select models/{model}) or put the file back"
+        told = str(error) if "\n  To do: " in str(error) else f"{error}\n  To do: {do}"
+        error.args = (f"Version {version} of {name} cannot be used: {told}",)
+        raise
+
+
+def _log(client: MlflowClient, run: str, report: Mapping[str, Any]) -> None:
+    from mlflow.entities import Metric, Param
+    from mlflow.utils.time import get_current_time_millis
+
+    at = get_current_time_millis()
+    params = [Param(key, str(value)) for key, value in report["params"].items() if value is not None]
+    client.log_batch(run, metrics=[Metric(key, value, at, 0) for key, value in numbers(report).items()], params=params)

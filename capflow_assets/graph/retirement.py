@@ -25,6 +25,7 @@ from capflow_assets.graph.erased_events import has_local_logs, log_files, overwr
 from capflow_assets.graph.erased_history import files_below, remove_folder, remove_old_objects
 from capflow_assets.graph.erasure import who
 from capflow_assets.graph.keys import VARIABLE, destroy_key
+from capflow_assets.graph.model_files import SCHEME
 from capflow_assets.graph.onboarding import write_atomically
 from capflow_assets.graph.partitions import CUSTOMERS
 from capflow_assets.graph.registry import Registry
@@ -113,6 +114,10 @@ def require_any(deployment: Deployment, instance: dg.DagsterInstance, customer: 
 
 def _remove_lake(deployment: Deployment, receipt: Retired) -> None:
     place = deployment.lake.prefix(receipt.customer)
+    if not place.startswith("s3://") and Path(place).is_symlink():
+        receipt.remains.append(f"the files where {place} led, outside of this home's lake: {Path(place).resolve()}")
+        Path(place).unlink()
+        return
     receipt.files_removed = remove_folder(place)
     if not place.startswith("s3://"):
         return
@@ -126,33 +131,41 @@ def _remove_lake(deployment: Deployment, receipt: Retired) -> None:
 
 
 def _remove_models(registry: Registry, prefix: str, receipt: Retired) -> None:
-    """The registered models, experiments, runs and logged models, with artifacts that lie outside of the prefix."""
+    """The registered models, experiments, runs and logged models. Files outside of the prefix are only named."""
     client, customer = registry.client, receipt.customer
     receipt.models = registry.models(customer)
     for model in receipt.models:
         client.delete_registered_model(f"{customer}.{model}")
     store: Any = client._tracking_client.store  # what `mlflow gc` uses
     is_database = hasattr(store, "_hard_delete_run")
-    soft = []
-    for experiment in _experiments(client, customer):
+    experiments = _experiments(client, customer)
+    for experiment in experiments:
         receipt.experiments += 1
-        receipt.mlflow_runs += _remove_runs(client, store if is_database else None, experiment, prefix)
-        if not is_database:  # a new experiment of that name could not be made while the deleted one has it
-            if experiment.lifecycle_stage == "active":
-                client.rename_experiment(experiment.experiment_id, f"retired-{experiment.experiment_id}")
-            soft.append(experiment.experiment_id)
-        if experiment.lifecycle_stage == "active":
-            client.delete_experiment(experiment.experiment_id)
-        if is_database:
-            store._hard_delete_experiment(experiment.experiment_id)
-    if soft:
-        ids = ",".join(soft)
+        receipt.mlflow_runs += _remove_runs(client, store if is_database else None, experiment)
+        _remove_experiment(client, store if is_database else None, experiment)
+    elsewhere = [each.artifact_location for each in experiments if _is_elsewhere(each.artifact_location, prefix)]
+    if elsewhere:
+        receipt.remains.append(
+            f"what MLflow says of places outside of this home's lake, which were not touched: {', '.join(elsewhere)}"
+        )
+    if experiments and not is_database:
+        ids = ",".join(experiment.experiment_id for experiment in experiments)
         receipt.remains.append(
             f"deleted runs in MLflow's database, until its host runs: mlflow gc --experiment-ids {ids}"
         )
     if is_database and registry.uri.startswith(SQLITE):
         with closing(sqlite3.connect(registry.uri.removeprefix(SQLITE))) as database:
             database.execute("VACUUM")  # else the pages of the deleted rows stay in the file
+
+
+def _remove_experiment(client: Any, store: Any, experiment: Any) -> None:
+    is_active = experiment.lifecycle_stage == "active"
+    if not store and is_active:  # a new experiment of that name could not be made while the deleted one has it
+        client.rename_experiment(experiment.experiment_id, f"retired-{experiment.experiment_id}")
+    if is_active:
+        client.delete_experiment(experiment.experiment_id)
+    if store:
+        store._hard_delete_experiment(experiment.experiment_id)
 
 
 def _experiments(client: Any, customer: str) -> list[Any]:
@@ -168,14 +181,13 @@ def _experiments(client: Any, customer: str) -> list[Any]:
     return found
 
 
-def _remove_runs(client: Any, store: Any, experiment: Any, prefix: str) -> int:
+def _remove_runs(client: Any, store: Any, experiment: Any) -> int:
     """Delete the runs and logged models of an experiment, for good where ``store`` is a database."""
     from mlflow.entities import LifecycleStage, ViewType
 
     removed, experiments = 0, [experiment.experiment_id]
     while runs := client.search_runs(experiments, run_view_type=ViewType.ALL if store else ViewType.ACTIVE_ONLY):
         for run in runs:
-            _remove_artifacts(run.info.artifact_uri, prefix)
             if run.info.lifecycle_stage == LifecycleStage.ACTIVE:
                 client.delete_run(run.info.run_id)
             if store:
@@ -183,20 +195,16 @@ def _remove_runs(client: Any, store: Any, experiment: Any, prefix: str) -> int:
             removed += 1
     while models := client.search_logged_models(experiments):
         for model in models:
-            _remove_artifacts(model.artifact_location, prefix)
             client.delete_logged_model(model.model_id)
             if store:
                 store._hard_delete_logged_model(model.model_id)
     return removed
 
 
-def _remove_artifacts(uri: str, prefix: str) -> None:
-    """Artifacts below the customer's prefix go with it; those of a server that keeps them go through it."""
-    below = prefix if "://" in prefix else Path(prefix).resolve().as_uri()
-    if not uri.startswith((f"{below}/", f"{prefix}/")):
-        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-
-        get_artifact_repository(uri).delete_artifacts()
+def _is_elsewhere(uri: str, prefix: str) -> bool:
+    """Whether an address of MLflow leads out of the customer's prefix: that of another home, or of a server's store."""
+    own = prefix if "://" in prefix else Path(prefix).resolve().as_uri()
+    return not uri.startswith((f"{SCHEME}:/", f"{own}/", f"{prefix}/"))
 
 
 def _remove_records(instance: dg.DagsterInstance, receipt: Retired) -> None:

@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.contract import Column, Finding, Model, Table
+from capflow_assets.graph.answering import answerer
 from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.examples import Examples
-from capflow_assets.graph.trained_on import TrainedOn, skew_finding, trained_on
+from capflow_assets.graph.trained_on import TrainedOn, skew_finding
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +34,10 @@ PREDICTIONS = Table(
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """The predictions of one customer and model. ``version`` is None where skew kept them from being written."""
+    """The predictions of one customer and model. ``version`` is None where skew kept them from being written.
+
+    ``champion`` is the version that answered; ``warning`` says why, where it is not the champion.
+    """
 
     frame: pd.DataFrame
     features: pd.DataFrame
@@ -42,28 +46,30 @@ class Scored:
     as_of: datetime
     then: TrainedOn
     skew: Finding
+    warning: str = ""
 
 
 def score(deployment: Deployment, examples: Examples, as_of: datetime) -> Scored | None:
     """Score every user known at the moment with the champion and replace the table; None without a champion.
 
+    Where the champion's files are broken, the champion before it answers, see ``answering``.
+
     The features are held against those that the champion was trained on first. Where their skew blocks, the last good
     predictions stay, and what was not written is given back all the same: drift is measured on it.
     """
     customer, name, model = examples.customer.name, examples.spec.name, examples.spec.model
-    champion = deployment.registry.champion(customer, name)
-    if champion is None:
+    answering = answerer(deployment, examples)
+    if answering is None:
         return None
-    estimator = deployment.registry.load(customer, name, champion)
-    then = trained_on(deployment, examples, champion)
+    champion, then, warning = answering.version, answering.then, answering.answers.warning
     features = examples.features(as_of)
     skew = skew_finding(examples, then, features, as_of)
-    frame = predictions(model, estimator.predict(features), champion, as_of)
+    frame = predictions(model, answering.estimator.predict(features), champion, as_of)
     if skew.severity == "block" and not skew.passed:
-        return Scored(frame, features, champion, None, as_of, then, skew)
+        return Scored(frame, features, champion, None, as_of, then, skew, warning)
     session = deployment.lake.spark()
     version = deployment.lake.write(session.createDataFrame(frame, schema=ddl(frame)), customer, f"predictions/{name}")
-    return Scored(frame, features, champion, version, as_of, then, skew)
+    return Scored(frame, features, champion, version, as_of, then, skew, warning)
 
 
 def predictions(model: Model, predicted: pd.DataFrame, champion: int, as_of: datetime) -> pd.DataFrame:

@@ -8,9 +8,10 @@ from typing import Any
 import dagster as dg
 
 from capflow_assets.errors import ModelError, NotFoundError
+from capflow_assets.graph.answering import Answers, answers
 from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.launch import plain
-from capflow_assets.graph.verdicts import READINESS, standings
+from capflow_assets.graph.verdicts import READINESS, Standing, standings
 
 COLUMNS = (
     "customer",
@@ -30,6 +31,8 @@ COLUMNS = (
     "reason",
     "readiness",
     "readiness_reason",
+    "answers",
+    "broken",
 )
 # Reasons have semicolons of their own.
 ALSO = "; also "
@@ -39,6 +42,7 @@ OVERVIEW = (
     "model",
     "status",
     "champion",
+    "answers",
     "metric",
     "interval",
     "baseline",
@@ -72,21 +76,36 @@ def status_rows(deployment: Deployment, instance: dg.DagsterInstance, customer: 
         trained = latest(instance, f"models/{name}", customer)
         scored = latest(instance, f"predictions/{name}", customer)
         health = drifts[name]
+        now = deployment.registry.standing(customer, name)
+        who = answers(deployment.registry, customer, name, deployment.stages.model(name).model)
+        readiness, reasons = _with_broken(who, stands[name])
         row = {
             "customer": customer,
             "model": name,
             "status": trained.get("status", "never run"),
-            "champion": deployment.registry.champion(customer, name),
-            "challenger": deployment.registry.challenger(customer, name),
-            "frozen": deployment.registry.frozen(customer, name),
+            "champion": now.champion,
+            "challenger": now.challenger,
+            "frozen": now.is_frozen,
             "scored_users": scored.get("dagster/row_count"),
             "drift": health.get("psi_max"),
             "drifted": health.get("over"),
-            "readiness": stands[name].readiness,
-            "readiness_reason": ALSO.join(stands[name].reasons),
+            "readiness": readiness,
+            "readiness_reason": ALSO.join(reasons),
+            "answers": who.version,
+            "broken": who.warning,
         }
         row |= {name: trained.get(name) for name in ("metric", "value", "interval", "baseline", "as_of", "reason")}
+        if who.broken:
+            row |= {"status": "broken champion", "reason": who.warning}
         yield {name: row[name] for name in COLUMNS}
+
+
+def _with_broken(who: Answers, stands: Standing) -> tuple[str, tuple[str, ...]]:
+    """Readiness and its reasons: with a broken champion no model is ready, and where nobody answers it is not."""
+    if not who.broken:
+        return stands.readiness, stands.reasons
+    worse = "not ready" if who.version is None or stands.readiness == "not ready" else "at risk"
+    return worse, (who.warning, *stands.reasons)
 
 
 def explain(
@@ -99,7 +118,8 @@ def explain(
     deployment.customer(customer)
     deployment.stages.model(model)
     registry = deployment.registry
-    chosen = version or registry.champion(customer, model) or registry.challenger(customer, model)
+    now = registry.standing(customer, model)
+    chosen = version or now.champion or now.challenger
     if chosen is None:
         last = latest(instance, f"models/{model}", customer)
         if not last:
@@ -111,13 +131,18 @@ def explain(
     if chosen not in known:
         raise NotFoundError.among(f"version of {customer}.{model}", str(chosen), map(str, known))
     decision = registry.decision(customer, model, chosen)
-    return registry.report(customer, model, chosen) | {
-        "version": chosen,
-        "is_champion": chosen == registry.champion(customer, model),
-        "champion_version": registry.champion(customer, model),
-        "challenger_version": registry.challenger(customer, model),
-        "past_champions": registry.history(customer, model),
-        "frozen": registry.frozen(customer, model),
-        "promotion": decision,
-        "artifacts": registry.artifacts(customer, model, chosen),
-    }
+    who = answers(registry, customer, model, deployment.stages.model(model).model)
+    return (
+        registry.report(customer, model, chosen)
+        | {
+            "version": chosen,
+            "is_champion": chosen == now.champion,
+            "champion_version": now.champion,
+            "challenger_version": now.challenger,
+            "past_champions": list(now.history),
+            "frozen": now.is_frozen,
+            "promotion": decision,
+            "artifacts": registry.artifacts(customer, model, chosen),
+        }
+        | ({"warning": who.warning} if who.broken else {})
+    )

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from capflow_assets.checks_settings import resting, severe
 from capflow_assets.contract import Finding
+from capflow_assets.errors import BrokenModelError
 from capflow_assets.graph.checking import choice
 from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.examples import Examples
@@ -32,7 +33,14 @@ def trained_on(deployment: Deployment, examples: Examples, version: int) -> Trai
     from capflow_assets.monitoring.drift import Reference
 
     customer, name, registry = examples.customer.name, examples.spec.name, deployment.registry
-    reference = Reference.from_json(registry.file(customer, name, version, "reference.json").decode())
+    content = registry.file(customer, name, version, "reference.json")
+    try:
+        reference = Reference.from_json(content.decode())
+    except (ValueError, KeyError, TypeError) as error:  # a version without a digest, of a release before
+        came = f"{type(error).__name__}: {error}"
+        raise BrokenModelError(
+            f"The reference of version {version} of {customer}.{name} is damaged", came=came
+        ) from None
     return TrainedOn(reference, datetime.fromisoformat(registry.report(customer, name, version)["as_of"]))
 
 

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.contract import Estimator, Model, Params, Verdict, Window
-from capflow_assets.errors import ModelError
+from capflow_assets.errors import BrokenModelError, ModelError
+from capflow_assets.graph.answering import in_short
 from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.examples import Examples
 from capflow_assets.graph.leaking import barred, leakage_finding, told
 from capflow_assets.graph.moments import newest
+from capflow_assets.graph.saved_estimators import dumps, types_of
 from capflow_assets.graph.verdicts import judged
 
 if TYPE_CHECKING:
@@ -115,11 +117,13 @@ def train(deployment: Deployment, examples: Examples, params: Params, as_of: dat
     learnt = (split.test, split.test_labels) if split.train_labels is None else (split.train, split.train_labels)
     leak = leakage_finding(examples, *learnt)
     estimator = model.estimator(params).fit(split.train, split.train_labels)
+    registry.settle(customer, name)
     champion = registry.champion(customer, name)
+    served_champion, broken = _champion(deployment, examples, split, champion) if champion else (None, "")
     rivals = {
         "challenger": estimator,
         "baseline": model.baseline(params).fit(split.train, split.train_labels),
-    } | ({"champion": _champion(deployment, examples, split, champion)} if champion else {})
+    } | ({"champion": served_champion} if served_champion else {})
     measured = _measure(model, rivals, split, params.seed)
     calibration = float(model.gate.calibration(split.test_labels, measured.predictions["challenger"]))
     coverage = _coverage(measured.predictions["challenger"])
@@ -134,6 +138,7 @@ def train(deployment: Deployment, examples: Examples, params: Params, as_of: dat
         coverage=coverage,
         gate=model.gate,
         frozen=registry.frozen(customer, name),
+        broken_champion=f"version {champion}" if broken else "",
     )
     decision = barred(decision, leak)
     served, population = _served(examples, params, as_of, estimator)
@@ -160,7 +165,7 @@ def train(deployment: Deployment, examples: Examples, params: Params, as_of: dat
             "difference": measured.against_baseline,
         },
         "champion": {"version": champion, **measured.scores["champion"], "difference": measured.against_champion}
-        if champion
+        if served_champion
         else None,
         "calibration": {"error": calibration, "at_most": model.gate.at_most},
         "coverage": {"share": coverage, "at_least": model.gate.coverage},
@@ -173,9 +178,11 @@ def train(deployment: Deployment, examples: Examples, params: Params, as_of: dat
         "decision": {"action": decision.action, "reason": decision.reason},
         "readiness": [_reason(reason) for reason in verdict.reasons],
     }
+    if broken:
+        report["broken_champion"] = {"version": champion, "came": broken, "comparison": "not possible"}
     plots = _plots(model, split, measured)
     files = {**plots, "reference.json": _reference(served, population)}
-    version = registry.register(customer, name, served, report, files)
+    version = registry.register(customer, name, dumps(served, types_of(model)), report, files)
     if decision.action == "promote":
         registry.promote(customer, name, version, decision.reason)
     else:
@@ -216,8 +223,8 @@ def _split(examples: Examples, params: Params, as_of: datetime) -> tuple[Split |
     return Split(pd.concat(frames), pd.concat(labels), test, test_labels, newest_moment, tuple(earlier)), found
 
 
-def _champion(deployment: Deployment, examples: Examples, split: Split, version: int) -> Estimator:
-    """The champion as a rival on the newest horizon.
+def _champion(deployment: Deployment, examples: Examples, split: Split, version: int) -> tuple[Estimator | None, str]:
+    """The champion as a rival on the newest horizon; or None, and why its files cannot be used.
 
     One that was fitted to the state of the users after the test moment has seen what it would be judged on; its recipe
     is then fitted again at the test moment, so that both rivals know the same.
@@ -225,15 +232,18 @@ def _champion(deployment: Deployment, examples: Examples, split: Split, version:
     from pydantic import ValidationError
 
     customer, name, model = examples.customer.name, examples.spec.name, examples.spec.model
-    served = deployment.registry.load(customer, name, version)
-    report = deployment.registry.report(customer, name, version)
+    try:
+        served = deployment.registry.load(customer, name, version, types_of(model))
+        report = deployment.registry.report(customer, name, version)
+    except BrokenModelError as error:  # a broken champion is one more reason to train
+        return None, in_short(error)
     if model.learns_from == "labels" or datetime.fromisoformat(report["as_of"]) <= split.test_moment:
-        return served
+        return served, ""
     try:
         params = model.params(**report["params"])
     except ValidationError:  # parameters of an older code; there is no recipe to fit again
-        return served
-    return model.estimator(params).fit(split.train, None)
+        return served, ""
+    return model.estimator(params).fit(split.train, None), ""
 
 
 def _measure(model: Model, rivals: dict[str, Estimator], split: Split, seed: int) -> Measured:

@@ -39,6 +39,7 @@ class _Trial:
     coverage: float
     gate: Gate
     frozen: bool
+    broken_champion: str
 
 
 def decide(
@@ -53,11 +54,13 @@ def decide(
     coverage: float,
     gate: Gate,
     frozen: bool = False,
+    broken_champion: str = "",
 ) -> Decision:
     """Promote, keep or ask, from what the newest horizon showed.
 
     ``score`` and ``baseline`` are the metric of the challenger and of the baseline; ``against_baseline`` and
-    ``against_champion`` are paired differences on the same users, the latter None where there is no champion.
+    ``against_champion`` are paired differences on the same users, the latter None where there is no champion, or where
+    ``broken_champion`` names one whose files cannot be used: the baseline alone decides then.
 
     Keep: coverage below the gate; not better than the baseline (surely worse, where the gate wants no more than "not
     worse"); surely worse than the champion. Ask: better than the
@@ -76,7 +79,17 @@ def decide(
     Promoted as the first champion: roc_auc 0.8000, better than recency alone (0.7500) by 0.0500 [0.0300, 0.0700].
     """
     trial = _Trial(
-        metric, score, baseline, baseline_name, against_baseline, against_champion, calibration, coverage, gate, frozen
+        metric,
+        score,
+        baseline,
+        baseline_name,
+        against_baseline,
+        against_champion,
+        calibration,
+        coverage,
+        gate,
+        frozen,
+        broken_champion,
     )
     keeps, asks, gain = "; ".join(_keeps(trial)), "; ".join(_asks(trial)), _gain(trial)
     if keeps:
@@ -121,6 +134,8 @@ def _gain(trial: _Trial) -> str:
     score = f"{trial.metric.name} {trial.score['value']:.4f}"
     standard = "better" if trial.against_baseline["low"] > 0 else "not surely worse"
     beats = f"{standard} than {trial.baseline_name} ({trial.baseline['value']:.4f}) by {_span(trial.against_baseline)}"
+    if trial.broken_champion:
+        return f"Promoted in the place of {trial.broken_champion}, which cannot be loaded to compare: {score}, {beats}"
     if trial.against_champion is None:
         return f"Promoted as the first champion: {score}, {beats}"
     if trial.against_champion["low"] > 0:

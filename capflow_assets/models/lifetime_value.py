@@ -39,6 +39,8 @@ class LifetimeValueParams(Params):
 class LifetimeValue:
     """A fitted BG/NBD for how often and a fitted Gamma-Gamma for how much."""
 
+    saved_types = ("capflow_assets.learning.btyd.BgNbd", "capflow_assets.learning.gamma_gamma.GammaGamma")
+
     def __init__(self, params: LifetimeValueParams) -> None:
         self.params = params
         self.buying: BgNbd | None = None

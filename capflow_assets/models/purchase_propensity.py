@@ -73,6 +73,8 @@ class PurchasePropensityParams(Params):
 class PurchasePropensity:
     """Trees that order users by their chance to buy, and the calibrator that makes the order a chance."""
 
+    saved_types = ("xgboost.core.Booster", "capflow_assets.learning.calibration.Calibrator")
+
     def __init__(self, params: PurchasePropensityParams) -> None:
         self.params = params
         self.trees: xgboost.Booster | None = None

@@ -1,8 +1,9 @@
 """What stands between a deployment and its work, found by trying it: `capflow doctor`.
 
 Belongs here: checks that look at the place where CapFlow runs, one file for each area, and each of them says what to
-do. Does not belong here: the customers' data (that is ``validation``), and mending anything: a check leaves things as
-it found them, and what it writes to try a place is called ``_doctor-…`` and taken away at once.
+do. Does not belong here: the customers' data (that is ``validation``), and mending in passing: a check leaves things as
+it found them, and what it writes to try a place is called ``_doctor-…`` and taken away at once. A finding may carry a
+``mend``, which `capflow doctor --mend` calls.
 
 A check is a generator of ``Found`` over a ``Case``; the area's file names it in ``CHECKS``, and nothing else is edited.
 
@@ -26,6 +27,9 @@ A check is a generator of ``Found`` over a ``Case``; the area's file names it in
 | ``lake.reachable`` | list, write, read back and delete in the lake |
 | ``lake.delta`` | a Delta table is committed there and read back |
 | ``lake.bucket`` | the bucket's region, versioning and encryption |
+| ``models.places`` | MLflow's addresses of model files lead into this home's lake, wherever it is |
+| ``models.digests`` | the digest of every version's files is kept, so that no other file is loaded in their place |
+| ``models.champions`` | every champion's files are whole; who answers where they are not; decisions carried out |
 | ``permissions.files`` | nobody else may write to the home, the customers or the local lake |
 | ``clock.skew`` | this machine's clock against those of S3, MLflow and Databricks |
 | ``clock.time_zones`` | the time zone database is there |

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from capflow_assets.graph.deployment import Deployment
     from capflow_assets.graph.home import Home
 
-State = Literal["ok", "warning", "broken", "skipped"]
+State = Literal["ok", "warning", "broken", "skipped", "mended"]
 SECRET_NAME = re.compile(r"secret|password|passwd|token|credential|key(_id)?$", re.IGNORECASE)
 IN_URL = re.compile(r"(?<=://)([^/@:\s]*):[^/@\s]+(?=@)")
 IN_QUERY = re.compile(r"\b(password|passwd|token|secret|sig)=[^&;\s'\"]+", re.IGNORECASE)
@@ -27,11 +27,16 @@ SHORTEST_SECRET = 3
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One thing that a check found, and what a person should do about it."""
+    """One thing that a check found, and what a person should do about it.
+
+    ``mend`` does it and says what it did, where `capflow doctor --mend` may: doing it twice does no harm, and it raises
+    what keeps it from being done.
+    """
 
     state: State
     found: str
     to_do: str = ""
+    mend: Callable[[], str] | None = None
 
 
 Checks = Iterator[Found]
@@ -42,14 +47,14 @@ def ok(found: str) -> Found:
     return Found("ok", found)
 
 
-def warning(found: str, to_do: str) -> Found:
+def warning(found: str, to_do: str, mend: Callable[[], str] | None = None) -> Found:
     """Work goes on, but someone should look."""
-    return Found("warning", found, to_do)
+    return Found("warning", found, to_do, mend)
 
 
-def broken(found: str, to_do: str) -> Found:
+def broken(found: str, to_do: str, mend: Callable[[], str] | None = None) -> Found:
     """Something will fail."""
-    return Found("broken", found, to_do)
+    return Found("broken", found, to_do, mend)
 
 
 def skipped(found: str) -> Found:

@@ -13,7 +13,18 @@ from capflow_assets.errors import CapflowError
 from capflow_assets.graph.doctor.case import Case, Checks, Found, State, broken, first_line, harmless, told
 
 COLUMNS = ("check", "state", "found", "to_do")
-ORDER = ("configuration", "versions", "services", "lake", "sources", "permissions", "clock", "machine", "daemon")
+ORDER = (
+    "configuration",
+    "versions",
+    "services",
+    "lake",
+    "models",
+    "sources",
+    "permissions",
+    "clock",
+    "machine",
+    "daemon",
+)
 Check = Callable[[Case], Checks]
 
 
@@ -37,18 +48,33 @@ def checks() -> dict[str, Check]:
     }
 
 
-def examine(case: Case, watch: Callable[[str], None] = lambda name: None, pattern: str = "*") -> Iterator[Result]:
+def examine(
+    case: Case, watch: Callable[[str], None] = lambda name: None, pattern: str = "*", mend: bool = False
+) -> Iterator[Result]:
     """The results of all checks (or of those whose name fits ``pattern``) as they come.
 
-    ``watch`` is told the name of each check before it is made.
+    ``watch`` is told the name of each check before it is made. With ``mend``, what can be mended is.
     """
     for name, check in checks().items():
         if not fnmatchcase(name, pattern):
             continue
         watch(name)
         for found in _within_its_time(check, case):
+            if mend and found.mend is not None:
+                found = _mended(found, found.mend)
             shown = (harmless(text, case.environment) for text in (found.found, found.to_do))
             yield Result(name, found.state, *shown)
+
+
+def _mended(found: Found, mend: Callable[[], str]) -> Found:
+    """What became of a finding that could be mended; mending takes the time that it takes."""
+    try:
+        return Found("mended", f"{found.found}; mended: {mend()}")
+    except CapflowError as error:
+        words, do = told(error)
+    except Exception as error:  # the next finding may be mended all the same
+        words, do = first_line(error), found.to_do
+    return broken(f"{found.found}; it could not be mended: {words}", do)
 
 
 def _within_its_time(check: Check, case: Case) -> list[Found]:

@@ -11,9 +11,9 @@ from capflow_assets.graph.doctor.examination import Result
 if TYPE_CHECKING:
     from rich.table import Table
 
-COLOURS = {"ok": "green", "warning": "yellow", "broken": "bold red", "skipped": "dim"}
+COLOURS = {"ok": "green", "warning": "yellow", "broken": "bold red", "skipped": "dim", "mended": "cyan"}
 WIDE = 120
-MARKS = {"ok": "✓", "warning": "!", "broken": "✗", "skipped": "–"}
+MARKS = {"ok": "✓", "warning": "!", "broken": "✗", "skipped": "–", "mended": "✚"}
 
 
 def grid(results: Sequence[Result], width: int) -> Table:
@@ -50,4 +50,5 @@ def counted(results: Sequence[Result]) -> str:
     by_state = Counter(result.state for result in results)
     plural = "" if by_state["warning"] == 1 else "s"
     told = f"{by_state['ok']} ok, {by_state['warning']} warning{plural}, {by_state['broken']} broken"
-    return f"{told}, {by_state['skipped']} skipped"
+    mended = f", {by_state['mended']} mended" if by_state["mended"] else ""
+    return f"{told}, {by_state['skipped']} skipped{mended}"

@@ -1,0 +1,283 @@
+"""Who is champion, who was, and who wants to be: read from what MLflow keeps of one registered model.
+
+One write decides. The tag ``capflow.champions`` holds all champions, the present one last, with action and reason; it
+is written first, as one row. The alias ``champion``, the tags of the version and the alias ``challenger`` follow from
+it, and the tag ``capflow.settled`` says that they did. A process that is killed in between leaves a decision that is
+whole: it is read as decided, and the next change, training, scoring or `capflow doctor --mend` carries it out.
+
+The alias is public. Where everything was settled and it points elsewhere, a person has moved it in MLflow: that counts,
+and the champion before joins the history.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from capflow_assets.errors import ModelError, NotFoundError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+RECORD = "capflow.champions"
+SETTLED = "capflow.settled"
+# Where releases before kept the champions before the present one.
+PAST = "past_champions"
+# MLflow's column for a tag of a registered model has 5,000 characters.
+REMEMBERED = 100
+LONGEST_REASON = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What was decided last: the champions, the present one last, and where the alias stood before."""
+
+    versions: tuple[int, ...]
+    action: str
+    reason: str
+    before: int | None
+    token: str
+
+    def to_json(self) -> str:
+        """The record as the tag holds it."""
+        content = {
+            "versions": self.versions[-REMEMBERED:],
+            "action": self.action,
+            "reason": self.reason[:LONGEST_REASON],
+            "before": self.before,
+            "token": self.token,
+        }
+        return json.dumps(content, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Record:
+        """The record from the tag."""
+        content = json.loads(text)
+        versions = tuple(int(version) for version in content["versions"])
+        return cls(versions, content["action"], content["reason"], content["before"], content["token"])
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One registered model: champion, those before (the latest last), challenger, and what is still to be done.
+
+    ``unsettled`` is a decision that was not carried out to its end. ``is_by_hand`` says that a person moved the alias.
+    """
+
+    champion: int | None
+    history: tuple[int, ...]
+    challenger: int | None
+    alias: int | None
+    is_frozen: bool
+    unsettled: Record | None = None
+    is_by_hand: bool = False
+
+
+def standing(tags: Mapping[str, str], aliases: Mapping[str, str | int]) -> Standing:
+    """How a registered model stands.
+
+    >>> standing({}, {"champion": "3"}).champion
+    3
+    >>> cut_off = Record((1, 2), "promote", "better", 1, "t").to_json()
+    >>> standing({RECORD: cut_off}, {"champion": "1"}).champion
+    2
+    >>> moved = standing({RECORD: cut_off, SETTLED: "t"}, {"champion": "1"})
+    >>> moved.champion, moved.history, moved.is_by_hand
+    (1, (1, 2), True)
+    """
+    alias = int(aliases["champion"]) if "champion" in aliases else None
+    wanting = int(aliases["challenger"]) if "challenger" in aliases else None
+    frozen = tags.get("frozen") == "true"
+    if RECORD not in tags:
+        past = tuple(int(version) for version in json.loads(tags.get(PAST, "[]")))
+        # The release before wrote the history first: killed there, it named the present champion too.
+        past = past[:-1] if past and past[-1] == alias else past
+        return Standing(alias, past, None if wanting == alias else wanting, alias, frozen)
+    record = Record.from_json(tags[RECORD])
+    present = record.versions[-1]
+    unsettled = record if record.token != tags.get(SETTLED) and alias in (record.before, present) else None
+    if unsettled is not None or alias == present:
+        challenger = None if wanting == present else wanting
+        return Standing(present, record.versions[:-1], challenger, alias, frozen, unsettled)
+    challenger = None if wanting == alias else wanting
+    return Standing(alias, record.versions, challenger, alias, frozen, is_by_hand=True)
+
+
+@dataclass(frozen=True)
+class Champions:
+    """Champions and challengers of the models of customers, in one MLflow."""
+
+    uri: str
+
+    if TYPE_CHECKING:
+
+        @property
+        def client(self) -> MlflowClient:
+            """MLflow's client."""
+
+    def champion(self, customer: str, model: str) -> int | None:
+        """The version that scores, None where there is none yet."""
+        return self.standing(customer, model).champion
+
+    def challenger(self, customer: str, model: str) -> int | None:
+        """The newest version that wants to score and does not, None where there is none."""
+        return self.standing(customer, model).challenger
+
+    def frozen(self, customer: str, model: str) -> bool:
+        """Whether trainings may not promote."""
+        return self.standing(customer, model).is_frozen
+
+    def history(self, customer: str, model: str) -> list[int]:
+        """Champions before the present one, the latest last."""
+        return list(self.standing(customer, model).history)
+
+    def standing(self, customer: str, model: str) -> Standing:
+        """Champion, past champions, challenger and what is still to be carried out, in one reading."""
+        return standing(*self._read_model(f"{customer}.{model}"))
+
+    def versions(self, customer: str, model: str) -> list[int]:
+        """All versions, the oldest first."""
+        found = self.client.search_model_versions(f"name = '{customer}.{model}'")
+        return sorted(int(version.version) for version in found)
+
+    def challenge(self, customer: str, model: str, version: int, reason: str) -> None:
+        """Name a version the challenger: it waits for a person, or for the next training."""
+        self._tag(f"{customer}.{model}", version, "keep", reason)
+        self.client.set_registered_model_alias(f"{customer}.{model}", "challenger", str(version))
+
+    def promote(self, customer: str, model: str, version: int | None, reason: str) -> int:
+        """Make a version (the challenger unless one is named) the champion, and remember the one before.
+
+        Raises:
+            ModelError: there is no challenger, or the model is frozen.
+            NotFoundError: no such version.
+        """
+
+        def chosen(now: Standing) -> tuple[int, ...]:
+            wanted = version or now.challenger
+            if wanted is None:
+                raise ModelError(f"{customer}.{model} has no challenger to promote", do="name one: --version N")
+            known = self.versions(customer, model)
+            if wanted not in known:
+                raise NotFoundError.among(f"version of {customer}.{model}", str(wanted), map(str, known))
+            before = () if now.champion in (None, wanted) else (now.champion,)
+            return (*now.history, *before, wanted)
+
+        return self._decide(customer, model, "promote", reason, chosen)
+
+    def rollback(self, customer: str, model: str, reason: str) -> int:
+        """Make the champion before the present one champion again.
+
+        Raises:
+            ModelError: there was none before, or the model is frozen.
+        """
+
+        def chosen(now: Standing) -> tuple[int, ...]:
+            known = set(self.versions(customer, model))
+            past = [each for each in now.history if each in known]
+            while past and past[-1] == now.champion:  # where a person has moved the alias back to it
+                past.pop()
+            if not past:
+                raise ModelError(f"{customer}.{model} has no champion to go back to")
+            return tuple(past)
+
+        return self._decide(customer, model, "rollback", reason, chosen)
+
+    def settle(self, customer: str, model: str) -> str:
+        """Carry out a decision that was cut off; says what was done, nothing where all is settled."""
+        if self.standing(customer, model).unsettled is None:
+            return ""
+        with deciding(self.uri, f"{customer}.{model}"):
+            record = self.standing(customer, model).unsettled
+            if record is None:
+                return ""
+            self._carry_out(f"{customer}.{model}", record)
+        return f"{record.action} of version {record.versions[-1]} of {customer}.{model} was carried out"
+
+    def freeze(self, customer: str, model: str, frozen: bool) -> None:
+        """Keep the present champion whatever a training finds, or let trainings promote again."""
+        if not self.versions(customer, model):
+            raise ModelError(f"{customer}.{model} has never been trained", do=f"capflow run {customer}")
+        self.client.set_registered_model_tag(f"{customer}.{model}", "frozen", str(frozen).lower())
+
+    def decision(self, customer: str, model: str, version: int) -> dict[str, str]:
+        """The last thing that was decided about a version (promote, keep, ask, rollback) and why."""
+        now = self.standing(customer, model)
+        if now.unsettled is not None and version == now.champion:
+            return {"action": now.unsettled.action, "reason": now.unsettled.reason}
+        if now.is_by_hand and version == now.champion:
+            return {"action": "by hand", "reason": "the alias champion was set in MLflow"}
+        tags = self._version(customer, model, version).tags
+        return {"action": tags.get("decision", ""), "reason": tags.get("reason", "")}
+
+    def _decide(
+        self, customer: str, model: str, action: str, reason: str, chosen: Callable[[Standing], tuple[int, ...]]
+    ) -> int:
+        """One write says who is champion now; what follows from it is carried out afterwards."""
+        name = f"{customer}.{model}"
+        with deciding(self.uri, name):
+            now = self.standing(customer, model)
+            if now.unsettled is not None and now.champion in self.versions(customer, model):
+                self._carry_out(name, now.unsettled)
+                now = self.standing(customer, model)
+            if now.is_frozen:
+                raise ModelError(f"{name} is frozen", do=f"capflow freeze {customer} {model} --off")
+            record = Record(chosen(now), action, reason[:LONGEST_REASON], now.alias, uuid.uuid4().hex)
+            self.client.set_registered_model_tag(name, RECORD, record.to_json())
+            self._carry_out(name, record)
+        return record.versions[-1]
+
+    def _carry_out(self, name: str, record: Record) -> None:
+        """What follows from a decision. Every step may be done twice, and the last one says that all were done."""
+        tags, aliases = self._read_model(name)
+        present = record.versions[-1]
+        self.client.set_registered_model_alias(name, "champion", str(present))
+        self._tag(name, present, record.action, record.reason)
+        if str(aliases.get("challenger")) == str(present):
+            self.client.delete_registered_model_alias(name, "challenger")
+        if PAST in tags:
+            self.client.delete_registered_model_tag(name, PAST)
+        self.client.set_registered_model_tag(name, SETTLED, record.token)
+
+    def _tag(self, name: str, version: int, action: str, reason: str) -> None:
+        self.client.set_model_version_tag(name, str(version), "decision", action)
+        self.client.set_model_version_tag(name, str(version), "reason", reason[:4000])
+
+    def _version(self, customer: str, model: str, version: int) -> ModelVersion:
+        return self.client.get_model_version(f"{customer}.{model}", str(version))
+
+    def _read_model(self, name: str) -> tuple[dict[str, str], dict[str, str]]:
+        """The tags and aliases of a registered model, as they were at one time; none where it does not exist."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            found = self.client.get_registered_model(name)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return {}, {}
+            raise
+        return dict(found.tags), dict(found.aliases)
+
+
+@contextmanager
+def deciding(uri: str, name: str) -> Iterator[None]:
+    """Nobody else of this user on this machine decides about the same model in the meantime; for milliseconds."""
+    import fcntl
+
+    digest = hashlib.sha256(f"{uri} {name}".encode()).hexdigest()[:16]
+    place = f"{tempfile.gettempdir()}/capflow-champion-{os.getuid()}-{digest}.lock"
+    # Never through a link that somebody else put there.
+    descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

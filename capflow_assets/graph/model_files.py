@@ -1,0 +1,117 @@
+"""The files of model versions: below the lake by relative path, never by an address that another store remembers.
+
+    {lake}/{customer}/mlflow/{model}/{run}/artifacts/model/model.skops
+                                                     report/report.json, reference.json, *.png
+
+A home that was copied or moved finds its own files, and a copy cannot reach those of the original. MLflow shows them
+under addresses of the scheme ``capflow-lake``, see ``lake_artifacts``. Whoever may write a customer's prefix may change
+files there, so what is read is held against the digest that MLflow's store keeps.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from capflow_assets.errors import BrokenModelError, CapflowError
+
+if TYPE_CHECKING:
+    from pyarrow import fs
+
+SCHEME = "capflow-lake"
+SEGMENT = re.compile(r"[\w][\w.\-]*")
+MODEL = "model/model.skops"
+REPORT = "report"
+
+
+def digest(content: bytes) -> str:
+    """The SHA-256 of a file's bytes."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def below(*parts: str) -> str:
+    """A path below the lake, of parts that can name nothing else.
+
+    >>> below("acme", "mlflow/churn")
+    'acme/mlflow/churn'
+
+    Raises:
+        CapflowError: a part would lead elsewhere.
+    """
+    path = "/".join(parts)
+    if not all(SEGMENT.fullmatch(part) for part in path.split("/")):
+        raise CapflowError("That is no path below the lake", expected="names between slashes", came=repr(path))
+    return path
+
+
+def run_folder(customer: str, model: str, run: str) -> str:
+    """Where the files of an MLflow run lie, below the lake."""
+    return below(customer, "mlflow", model, run, "artifacts")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """Read and write files of models below one lake, a folder or ``s3://…``."""
+
+    lake: str
+
+    def write(self, folder: str, files: Mapping[str, bytes]) -> dict[str, str]:
+        """Write files into a folder below the lake and give their digests."""
+        for name, content in files.items():
+            store, path = self._opened(below(folder, name))
+            if "://" not in self.lake:  # a bucket has no folders, and would keep empty marks of them
+                store.create_dir(path.rsplit("/", 1)[0], recursive=True)
+            with store.open_output_stream(path) as stream:
+                stream.write(content)
+        return {name: digest(content) for name, content in files.items()}
+
+    def read(self, path: str, sha256: str | None = None) -> bytes:
+        """The bytes of one file.
+
+        Raises:
+            BrokenModelError: there is none, or its digest is not ``sha256``.
+        """
+        store, place = self._opened(below(path))
+        where = f"{self.lake}/{path}"
+        try:
+            with store.open_input_stream(place) as stream:
+                content = bytes(stream.read())
+        except FileNotFoundError:
+            raise BrokenModelError("A file of a model is missing", where=where) from None
+        except OSError as error:
+            if "://" in self.lake:  # a store that does not answer says nothing of the file
+                raise
+            raise BrokenModelError("A file of a model cannot be read", came=str(error), where=where) from error
+        if sha256 is not None and digest(content) != sha256:
+            raise BrokenModelError(
+                "A file of a model is not the one that was registered; nothing of it was loaded",
+                expected=f"sha256 {sha256}, as MLflow keeps it",
+                came=f"sha256 {digest(content)}, {len(content):,} bytes",
+                where=where,
+            )
+        return content
+
+    def _opened(self, path: str) -> tuple[fs.FileSystem, str]:
+        """The file system and the path there.
+
+        Raises:
+            BrokenModelError: a symbolic link leads elsewhere.
+        """
+        from pyarrow import fs
+
+        if "://" in self.lake:
+            store, place = fs.FileSystem.from_uri(f"{self.lake}/{path}")
+            return store, place
+        place = Path(self.lake).resolve() / path
+        if place.resolve() != place:
+            raise BrokenModelError(
+                "A file of a model lies behind a symbolic link; it is neither read nor written",
+                came=str(place.resolve()),
+                where=str(place),
+                do="put the files themselves there (a mount does, where another disk is meant)",
+            )
+        return fs.LocalFileSystem(), str(place)

@@ -1,0 +1,130 @@
+"""Fitted estimators as bytes and back, by skops and by a list of our own.
+
+Loading builds objects, so what a file may name is decided here and not by the file: the classes of the model, those
+that its estimator declares in ``saved_types``, plain containers and numpy's arrays; each by its whole name. A module is
+never trusted as a whole: ``numpy``, ``pandas`` and ``builtins`` hold functions that read files and run code.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from capflow_assets.contract import Estimator, Model
+from capflow_assets.errors import BrokenModelError, CapflowError
+
+PLAIN = frozenset(
+    [
+        *(f"builtins.{name}" for name in ("dict", "list", "tuple", "set", "frozenset", "str", "int", "float", "bool")),
+        *("builtins.bytes", "builtins.bytearray", "numpy.ndarray", "numpy.bool", "numpy.int8", "numpy.uint8"),
+        *(f"numpy.{kind}{bits}" for kind in ("int", "uint", "float") for bits in (16, 32, 64)),
+    ]
+)
+# Of the first release; a file may not ask for the laxer readers of older ones.
+OLDEST_PROTOCOL = 2
+# What builds data. The others of skops build functions, methods and calls that are put off.
+LOADERS = frozenset(
+    f"{kind}Node"
+    for kind in ("Object", "Dict", "List", "Tuple", "Set", "Type", "Json", "Bytes", "Bytearray", "NdArray", "Tree")
+)
+
+
+def types_of(model: Model) -> frozenset[str]:
+    """The names of all types that a saved estimator of this model may hold."""
+    own: list[Any] = [model.estimator, model.params]
+    declared = getattr(model.estimator, "saved_types", ())
+    return PLAIN | {f"{each.__module__}.{each.__qualname__}" for each in own} | set(declared)
+
+
+def dumps(estimator: Estimator, types: frozenset[str]) -> bytes:
+    """The estimator as bytes that ``loads`` takes with the same ``types``.
+
+    Raises:
+        CapflowError: the estimator holds a type that its model does not declare; it would not load again.
+    """
+    import skops.io
+
+    content = skops.io.dumps(estimator)
+    foreign = foreign_types(content, types)
+    if foreign:
+        kind = type(estimator)
+        raise CapflowError(
+            f"{kind.__name__} cannot be saved safely",
+            expected="attributes of plain types, numpy arrays and the types that the estimator declares",
+            came=", ".join(foreign),
+            where=kind.__module__,
+            do=f"keep plain values instead, or name them: {kind.__name__}.saved_types = {tuple(foreign)!r}",
+        )
+    return content
+
+
+def loads(content: bytes, types: frozenset[str]) -> Estimator:
+    """The estimator that ``dumps`` saved. Nothing is built unless every type in it is one of ``types``.
+
+    Raises:
+        BrokenModelError: the bytes are damaged, or name another type.
+    """
+    import skops.io
+
+    foreign = foreign_types(content, types)
+    if foreign:
+        raise BrokenModelError(
+            "A saved model holds types that its code does not declare; nothing of it was loaded",
+            came=", ".join(foreign[:10]),
+        )
+    try:
+        estimator: Estimator = skops.io.loads(content, trusted=sorted(types))
+    except Exception as error:  # damaged bytes break the loader in any way they like
+        raise BrokenModelError("A saved model cannot be loaded", came=f"{type(error).__name__}: {error}") from error
+    return estimator
+
+
+def foreign_types(content: bytes, types: frozenset[str]) -> list[str]:
+    """What a saved estimator names and ``types`` does not; read from its description, and nothing is imported.
+
+    Raises:
+        BrokenModelError: the description cannot be read.
+    """
+    from zipfile import ZipFile
+
+    from skops.io._protocol import PROTOCOL
+
+    try:
+        with ZipFile(io.BytesIO(content)) as packed:
+            damaged = packed.testzip()
+            schema = json.loads(packed.read("schema.json"))
+            nodes = list(_nodes(schema))
+    except Exception as error:  # any bytes may have been put there
+        raise BrokenModelError(
+            "A saved model is damaged", expected="a file as skops writes it", came=f"{type(error).__name__}: {error}"
+        ) from error
+    if damaged:
+        raise BrokenModelError("A saved model is damaged", came=f"other bytes than were written in {damaged}")
+    protocol = schema.get("protocol") if isinstance(schema, dict) else None
+    if type(protocol) is not int or not OLDEST_PROTOCOL <= protocol <= PROTOCOL or "__loader__" not in schema:
+        expected = f"a description by protocol {OLDEST_PROTOCOL} to {PROTOCOL}"
+        raise BrokenModelError("A saved model is none that skops writes here", expected=expected, came=repr(protocol))
+    return sorted({name for node in nodes for name in _unknown(node, types)})
+
+
+def _nodes(part: Any) -> Iterator[dict[str, Any]]:
+    """Everything in a description that could become an object."""
+    waiting = [part]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            if "__loader__" in part or "__class__" in part:
+                yield part
+            waiting += part.values()
+        elif isinstance(part, list):
+            waiting += part
+
+
+def _unknown(node: dict[str, Any], types: frozenset[str]) -> Iterator[str]:
+    loader, name = node.get("__loader__"), f"{node.get('__module__')}.{node.get('__class__')}"
+    if not isinstance(loader, str) or loader not in LOADERS:
+        yield f"{name} by {loader}"
+    elif name not in types:
+        yield name
