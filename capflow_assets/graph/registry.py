@@ -7,13 +7,11 @@ types of this package and of the numeric libraries are trusted.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
 import tempfile
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from capflow_assets.contract import Estimator
 from capflow_assets.errors import CapflowError, ModelError, NotFoundError
+from capflow_assets.graph.first_use import alone
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -260,17 +259,6 @@ class Registry:
 
     def _write_history(self, customer: str, model: str, versions: list[int]) -> None:
         self.client.set_registered_model_tag(f"{customer}.{model}", "past_champions", json.dumps(versions[-100:]))
-
-
-def alone(uri: str) -> AbstractContextManager[None]:
-    """Nobody else on this machine opens the same store in the meantime.
-
-    The first to open a new database makes its tables, and two who do it at once (two runs of a fresh home) break them.
-    """
-    from mlflow.utils.file_utils import ExclusiveFileLock
-
-    digest = hashlib.sha256(uri.encode()).hexdigest()[:16]
-    return ExclusiveFileLock(f"{tempfile.gettempdir()}/capflow-mlflow-{digest}.lock")
 
 
 def trusted_types(estimator: Estimator) -> list[str]:
