@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from capflow_assets.errors import CapflowError
 from capflow_assets.graph.home import Home
 from capflow_assets.graph.process_locks import lock_store
 
@@ -35,17 +36,30 @@ def open_instance(home: Home) -> dg.DagsterInstance:
     home.prepare()
     if not os.access(home.root, os.W_OK):  # it can be looked at; whoever made it had made its stores
         return dg.DagsterInstance.get()
-    with _first(home):
-        instance = dg.DagsterInstance.get()
-        # Each is made when it is first asked.
-        instance.get_run_records(limit=1)
-        instance.event_log_storage.get_maximum_record_id()
-        instance.all_instigator_state()
+    with alone_in_home(home):
+        try:
+            instance = dg.DagsterInstance.get()
+            # Each is made when it is first asked.
+            instance.get_run_records(limit=1)
+            instance.event_log_storage.get_maximum_record_id()
+            instance.all_instigator_state()
+        except Exception as error:
+            _refuse_double_schemas(home, error)
+            raise
     return instance
 
 
+def _refuse_double_schemas(home: Home, error: Exception) -> None:
+    from capflow_assets.graph.schemas import double_schemas
+
+    for double in double_schemas(home):
+        came = f"{double.words()}: two processes made it at once"
+        raise CapflowError("Dagster's store cannot be opened", came=came, do="capflow doctor --mend") from error
+
+
 @contextmanager
-def _first(home: Home) -> Iterator[None]:
+def alone_in_home(home: Home) -> Iterator[None]:
+    """Nobody else makes or mends the stores of this home in the meantime."""
     with _alone_in(home.root / "locks" / f"{FIRST}.lock"):
         store = lock_store(home)
         if store.is_local:
