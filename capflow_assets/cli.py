@@ -16,13 +16,17 @@ from capflow_assets import cli_admin
 from capflow_assets.cli_options import (
     CustomerArgument,
     CustomerOption,
+    FailOption,
     HomeOption,
     ModelArgument,
     OutputOption,
     ReasonOption,
     TableFormat,
     TextFormat,
+    WaitOption,
     opened,
+    patience,
+    say,
 )
 from capflow_assets.errors import CapflowError
 
@@ -59,13 +63,15 @@ def onboard(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(help="The customer's TOML file.")],
     replace: Annotated[bool, typer.Option("--replace", help="Replace a customer of that name.")] = False,
+    wait: WaitOption = None,
+    fail: FailOption = False,
     home: HomeOption = None,
 ) -> None:
     """Check a customer's TOML, copy it into the home and add its partition."""
     from capflow_assets.graph.onboarding import onboard as bring_in
 
     with opened(context, home) as (deployment, instance):
-        customer = bring_in(deployment, instance, file, replace)
+        customer = bring_in(deployment, instance, file, replace, patience(wait, fail), say)
     typer.echo(f"onboarded {customer.name} with {', '.join(customer.tables)}; next: capflow run {customer.name}")
 
 
@@ -83,6 +89,8 @@ def run(
     full: Annotated[
         bool, typer.Option("--full", help="Land all rows again, where a watermark reads newer ones.")
     ] = False,
+    wait: WaitOption = None,
+    fail: FailOption = False,
     home: HomeOption = None,
 ) -> None:
     """Materialize tables, models and predictions of customers. One customer's failure leaves the others alone."""
@@ -101,7 +109,11 @@ def run(
         if as_of is not None:
             parse_moment(as_of, "UTC")
         with following(names, len([key for key in keys if key != FLEET])) as watch:
-            finished = [run_customer(defs, STAGES, instance, name, keys, as_of, watch, full=full) for name in names]
+            seconds = patience(wait, fail)
+            finished = [
+                run_customer(defs, STAGES, instance, name, keys, as_of, watch, full=full, wait=seconds, say=say)
+                for name in names
+            ]
         if select and FLEET in keys:  # it reads of every customer, so only where it is asked for
             draw_fleet(defs, instance)
     print_finished(finished)

@@ -14,10 +14,14 @@ from capflow_assets.cli_options import (
     Access,
     AnywayOption,
     CustomerArgument,
+    FailOption,
     HomeOption,
     TextFormat,
+    WaitOption,
     YesOption,
     opened,
+    patience,
+    say,
 )
 
 if TYPE_CHECKING:
@@ -35,6 +39,8 @@ def forget(
     yes: YesOption = False,
     anyway: AnywayOption = False,
     rerun: Annotated[bool, typer.Option("--rerun", help="Then compute again what was made of their rows.")] = False,
+    wait: WaitOption = None,
+    fail: FailOption = False,
     home: HomeOption = None,
 ) -> None:
     """Remove users from every table and version, pictures and records; they do not land again. Writes receipts."""
@@ -44,7 +50,7 @@ def forget(
         deployment.require(customer)
         if not yes:
             typer.confirm(f"Remove {len(users):,} users of {customer} for good?", abort=True)
-        receipts = erase(deployment, instance, customer, users, reason, anyway)
+        receipts = erase(deployment, instance, customer, users, reason, anyway, patience(wait, fail), say)
     for receipt in receipts:
         typer.echo("\n".join(receipt.lines()))
     tables = sorted({table for receipt in receipts for table in receipt.recomputed_at_the_next_run})
@@ -61,6 +67,8 @@ def retire(
     reason: Annotated[str, typer.Option("--reason", help="Why; kept on the receipt.")] = "retired by hand",
     yes: YesOption = False,
     anyway: AnywayOption = False,
+    wait: WaitOption = None,
+    fail: FailOption = False,
     home: HomeOption = None,
 ) -> None:
     """Remove a customer altogether: tables, models, records, TOML and key. Writes a receipt."""
@@ -71,7 +79,7 @@ def retire(
         require_any(deployment, instance, customer)
         if not yes:
             typer.confirm(f"Remove {customer} with all its tables and models for good?", abort=True)
-        receipt = remove(deployment, instance, customer, reason, anyway)
+        receipt = remove(deployment, instance, customer, reason, anyway, patience(wait, fail), say)
     typer.echo("\n".join(receipt.lines()))
 
 
@@ -148,9 +156,11 @@ def ui(
     """Dagster's web page and daemon on this home, until interrupted."""
     import subprocess
 
+    from capflow_assets.graph.first_use import open_instance
     from capflow_assets.graph.home import Home, shipped
 
-    place = Home.of(home or context.obj).prepare()
+    place = Home.of(home or context.obj)
+    open_instance(place).dispose()  # the page, the daemon and the code server would make the stores all at once
     typer.echo(f"http://{host}:{port} on {place.root}")
     command = [sys.executable, "-m", "dagster", "dev", "-w", str(shipped("workspace.yaml"))]
     raise typer.Exit(subprocess.run([*command, "-p", str(port), "-h", host], check=False).returncode)  # noqa: S603

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -52,15 +53,42 @@ ReasonOption = Annotated[str, typer.Option("--reason", help="Why; kept with the 
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 AnywayOption = Annotated[bool, typer.Option("--anyway", help="Even if runs seem not to have ended.")]
 
+WaitOption = Annotated[
+    float | None,
+    typer.Option(
+        "--wait",
+        min=0,
+        metavar="SECONDS",
+        help="Wait so long for a customer that somebody else is writing. [default: until it is free]",
+    ),
+]
+FailOption = Annotated[bool, typer.Option("--fail", help="Do not wait for a customer that somebody else is writing.")]
+
+
+def patience(wait: float | None, fail: bool) -> float | None:
+    """How many seconds are waited for a customer; None for as long as it takes."""
+    if fail and wait:
+        raise typer.BadParameter("--wait and --fail exclude each other")
+    return 0 if fail else wait
+
+
+def say(words: str) -> None:
+    """Tell a person what a command waits for, or has done besides, where it is not among the results."""
+    typer.echo(words, err=True)
+
 
 @contextmanager
 def opened(context: typer.Context, home: Path | None) -> Iterator[tuple[Deployment, dg.DagsterInstance]]:
     """The deployment of a home and its Dagster, for one command."""
     from capflow_assets.definitions import SOURCES, STAGES
     from capflow_assets.graph.build import deployment
+    from capflow_assets.graph.gone_runs import end_gone_runs
     from capflow_assets.graph.home import Home
     from capflow_assets.graph.launch import dagster_instance
 
     place = Home.of(home or context.obj)
     with dagster_instance(place) as instance:
+        if os.access(place.root, os.W_OK):  # a home that can only be looked at is left as it is
+            for words in end_gone_runs(instance, place):
+                say(f"ended run {words}: its process is gone")
         yield deployment(STAGES, SOURCES, home=place), instance

@@ -8,7 +8,8 @@
     ├── NotFoundError      a customer, table or model that does not exist; names the ones that do
     ├── GraphError         the code of a stage is wired wrongly; raised at load, never at night
     ├── ModelError         a model cannot be trained or served
-    └── BrokenModelError   a registered version whose files are missing, damaged or not those that were registered
+    ├── BrokenModelError   a registered version whose files are missing, damaged or not those that were registered
+    └── InUseError         somebody else is writing the customer; names the process
 
 A message says what was expected, what came, where, and what to do. It is built here, so that all of them read alike.
 """
@@ -94,6 +95,10 @@ class ModelError(CapflowError):
 
 class BrokenModelError(CapflowError):
     """A registered version cannot be loaded: its files are missing, damaged, or not those that were registered."""
+
+
+class InUseError(CapflowError):
+    """Somebody else is writing the customer."""
 
 
 class NotFoundError(CapflowError):

@@ -15,6 +15,7 @@ from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.engine import Engine
 from capflow_assets.graph.fleet import fleet_asset, fleet_schedule
 from capflow_assets.graph.home import Home
+from capflow_assets.graph.housekeeping import housekeeping_sensor
 from capflow_assets.graph.model_assets import model_asset
 from capflow_assets.graph.onboarding import onboarding_sensor
 from capflow_assets.graph.retraining_sensor import retraining_sensor
@@ -58,7 +59,7 @@ def build(
             fleet_asset(stages, deploy),
         ],
         schedules=[fleet_schedule()],
-        sensors=[onboarding_sensor(deploy), retraining_sensor(stages, deploy)],
+        sensors=[onboarding_sensor(deploy), retraining_sensor(stages, deploy), housekeeping_sensor(deploy)],
         resources={
             "pyspark": Engine(engine=dg.EnvVar("CAPFLOW_ENGINE").get_value("sail") or "sail"),
             "step_launcher": launcher or own,

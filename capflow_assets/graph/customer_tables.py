@@ -11,6 +11,7 @@ from capflow_assets.graph import catalogue, catalogue_page
 from capflow_assets.graph.cohort import Outcome, run_cohort
 from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.engine import Engine
+from capflow_assets.graph.held_work import held
 from capflow_assets.graph.keys import customer_key
 from capflow_assets.graph.pages import TABLES as PAGE_TABLES
 from capflow_assets.graph.pages import write_page
@@ -66,7 +67,7 @@ def customer_tables(stages: Stages, deploy: Callable[[Engine], Deployment]) -> d
             if is_news:
                 catalogue_page.write_page(deployment.lake, declared)
 
-        yield from run_cohort(context, context.partition_keys, work)
+        yield from run_cohort(context, context.partition_keys, held(context, deployment, work))
 
     return tables
 

@@ -103,7 +103,7 @@ def refuse_running(instance: dg.DagsterInstance, customer: str) -> None:
         raise CapflowError(
             f"{customer} is at work, or may be: {len(busy)} runs have not ended",
             came=", ".join(busy),
-            do="wait for them; runs of processes that are gone: end them in Dagster's page, or use --anyway",
+            do="wait for them; what ran on other machines: end it in Dagster's page, or use --anyway",
         )
 
 

@@ -12,7 +12,7 @@ import getpass
 import io
 import json
 import zipfile
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -20,7 +20,9 @@ from importlib.metadata import version as package_version
 
 import dagster as dg
 
+from capflow_assets.customers import Customer
 from capflow_assets.errors import BrokenModelError, CapflowError
+from capflow_assets.graph.customer_lock import customer_lock
 from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.erased_events import has_local_logs, redact_events, refuse_running
 from capflow_assets.graph.erased_history import (
@@ -81,6 +83,8 @@ def forget(
     users: Iterable[str],
     reason: str,
     anyway: bool = False,
+    wait: float | None = None,
+    say: Callable[[str], None] = lambda words: None,
 ) -> list[Receipt]:
     """Remove users of a customer; one receipt each, kept at ``{lake}/{customer}/receipts``.
 
@@ -90,13 +94,22 @@ def forget(
         NotFoundError: no such customer.
         CapflowError: a blank id; or a run of the customer has not ended, and not ``anyway``.
         TableError: rows of a table cannot be deleted. Forget the user again once it can be written.
+        InUseError: somebody else writes the customer for longer than ``wait`` seconds.
     """
-    declared = deployment.customer(customer)
     wanted = list(dict.fromkeys(user.strip(" ") for user in users))
     if not all(wanted):
         raise CapflowError("That is no user", expected="an id as it stands in raw/bills", came="blanks")
-    if not anyway:
-        refuse_running(instance, customer)
+    declared = deployment.customer(customer)
+    with customer_lock(deployment.home, customer, "capflow forget", wait, say):
+        if not anyway:
+            refuse_running(instance, customer)
+        return _forget_held(deployment, instance, declared, wanted, reason)
+
+
+def _forget_held(
+    deployment: Deployment, instance: dg.DagsterInstance, declared: Customer, wanted: list[str], reason: str
+) -> list[Receipt]:
+    customer = declared.name
     rows = UserRows(deployment.lake, deployment.stages, declared)
     before = {name: deployment.lake.version(customer, name) for name in rows.tables()}
     key = customer_key(deployment.home, customer)

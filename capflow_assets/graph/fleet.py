@@ -5,6 +5,7 @@ Its state is outside the lake, where every prefix belongs to one customer: ``{ho
 
 import csv
 import io
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
@@ -15,8 +16,12 @@ import dagster as dg
 from capflow_assets.graph.customer_tables import OWNER
 from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.engine import Engine
+from capflow_assets.graph.gone_runs import COMMAND
+from capflow_assets.graph.held_work import tag_run
+from capflow_assets.graph.home import Home
 from capflow_assets.graph.launch import QUIET
 from capflow_assets.graph.plots import markdown, png
+from capflow_assets.graph.running import this_process
 from capflow_assets.graph.stages import Stages
 from capflow_assets.graph.status import latest
 from capflow_assets.graph.verdicts import FLEET, READINESS, UNKNOWN, Standing, fleet_edges, standings
@@ -52,6 +57,7 @@ def fleet_asset(stages: Stages, deploy: Callable[[Engine], Deployment]) -> dg.As
     )
     def readiness(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         deployment = deploy(context.resources.pyspark)
+        tag_run(context, deployment.home)
         return dg.MaterializeResult(metadata=metadata(deployment, list(matrix(deployment, context.instance))))
 
     return readiness
@@ -73,7 +79,12 @@ def draw_fleet(defs: dg.Definitions, instance: dg.DagsterInstance) -> bool:
     job = defs.resolve_implicit_global_asset_job_def()
     selection = [dg.AssetKey(FLEET.split("/"))]
     result = job.execute_in_process(
-        instance=instance, asset_selection=selection, run_config=dict(QUIET), raise_on_error=False
+        instance=instance,
+        run_id=(run_id := str(uuid.uuid4())),
+        tags={COMMAND: "capflow run", **this_process(Home.of()).tags(run_id)},
+        asset_selection=selection,
+        run_config=dict(QUIET),
+        raise_on_error=False,
     )
     return bool(result.success)
 

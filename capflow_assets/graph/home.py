@@ -10,6 +10,7 @@
 | ``CAPFLOW_DATABRICKS`` | a TOML of what runs on Databricks, see ``databricks_settings`` | nothing does |
 | ``CAPFLOW_COMPUTE_LOGS`` | what steps print, ``s3://bucket/prefix`` | ``{home}/dagster/storage`` |
 | ``CAPFLOW_SECRETS`` | names of AWS secrets that become variables, by commas, see ``secrets`` | none |
+| ``CAPFLOW_LOCK_WAIT_MINUTES`` | how long a run of the daemon waits for a customer that is in use | 15 |
 
 A bucket is reached as the ``AWS_*`` variables say (keys or a role, ``AWS_REGION``, ``AWS_ENDPOINT_URL``).
 """
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import os
 import re
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,10 +87,19 @@ class Home:
         for folder in (self.root, self.customers, self.dagster):
             folder.mkdir(parents=True, exist_ok=True)
         text = dagster_yaml(os.environ.get("CAPFLOW_POSTGRES_URL"), os.environ.get("CAPFLOW_COMPUTE_LOGS"))
-        (self.dagster / "dagster.yaml").write_text(text)
+        write_if_changed(self.dagster / "dagster.yaml", text)
         os.environ["CAPFLOW_HOME"] = str(self.root)
         os.environ["DAGSTER_HOME"] = str(self.dagster)
         return self
+
+
+def write_if_changed(file: Path, text: str) -> None:
+    """Give a file this text; others, who may be reading it, find the old text or the new one."""
+    if file.exists() and file.read_text(encoding="utf-8") == text:
+        return
+    temporary = file.with_name(f".{file.name}.{uuid.uuid4().hex}")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(file)
 
 
 def shipped(name: str) -> Path:

@@ -162,8 +162,8 @@ class Lake:
     @contextmanager
     def staged(self, frame: DataFrame, customer: str, table: str) -> Iterator[DataFrame]:
         """The same rows, computed once and read back, for a frame that several queries will look at."""
-        path = f"{self.prefix(customer)}/{STAGING}.{table.replace('/', '.')}"
-        self._remove(path)  # what a killed run left
+        # What a killed run leaves here is removed by the customer's next holder, see ``leftovers``.
+        path = f"{self.prefix(customer)}/{STAGING}.{table.replace('/', '.')}.{uuid.uuid4().hex[:16]}"
         try:
             frame.write.format("delta").mode("overwrite").save(path)
             yield self.spark().read.format("delta").load(path)

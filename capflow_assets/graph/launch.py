@@ -13,9 +13,13 @@ from typing import Any
 
 import dagster as dg
 
-from capflow_assets.errors import NotFoundError
+from capflow_assets.errors import InUseError, NotFoundError
+from capflow_assets.graph.customer_lock import customer_lock
+from capflow_assets.graph.first_use import open_instance
+from capflow_assets.graph.gone_runs import COMMAND
 from capflow_assets.graph.home import Home
 from capflow_assets.graph.partitions import CUSTOMERS
+from capflow_assets.graph.running import this_process
 from capflow_assets.graph.stages import Stages
 from capflow_assets.graph.verdicts import FLEET, fleet_edges
 
@@ -62,8 +66,7 @@ class Finished:
 @contextmanager
 def dagster_instance(home: Home) -> Iterator[dg.DagsterInstance]:
     """The home's Dagster, for one command."""
-    home.prepare()
-    with dg.DagsterInstance.get() as instance:
+    with open_instance(home) as instance:
         yield instance
 
 
@@ -117,11 +120,31 @@ def run_customer(
     watch: Callable[[Progress], None] = lambda progress: None,
     *,
     full: bool = False,
+    wait: float | None = None,
+    say: Callable[[str], None] = lambda words: None,
 ) -> Finished:
     """Materialize ``keys`` of one customer: the tables in one run, then each model whose tables are whole.
 
-    ``full`` lands all rows of the sources, where newer ones would do.
+    ``full`` lands all rows of the sources, where newer ones would do. Where somebody else writes the customer, it waits
+    for at most ``wait`` seconds, or without end, and tells ``say`` whom for.
     """
+    try:
+        with customer_lock(Home.of(), customer, "capflow run", wait, say):
+            return _run_held(defs, stages, instance, customer, keys, as_of, watch, full)
+    except InUseError as error:
+        return Finished(customer, failures={"customer": str(error)})
+
+
+def _run_held(
+    defs: dg.Definitions,
+    stages: Stages,
+    instance: dg.DagsterInstance,
+    customer: str,
+    keys: Sequence[str],
+    as_of: str | None,
+    watch: Callable[[Progress], None],
+    full: bool,
+) -> Finished:
     instance.add_dynamic_partitions(str(CUSTOMERS.name), [customer])
     edges = asset_edges(stages)
     finished = Finished(customer)
@@ -154,6 +177,7 @@ def _execute(
             instance=instance,
             run_id=run_id,
             partition_key=finished.customer,
+            tags={COMMAND: "capflow run", **this_process(Home.of()).tags(run_id)},
             asset_selection=[dg.AssetKey(key.split("/")) for key in keys],
             run_config={"ops": {op: {"config": given} for op, given in config.items()}, **QUIET},
             raise_on_error=False,

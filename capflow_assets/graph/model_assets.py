@@ -18,6 +18,7 @@ from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.engine import Engine
 from capflow_assets.graph.examples import Examples
 from capflow_assets.graph.health import Health, watch
+from capflow_assets.graph.held_work import held
 from capflow_assets.graph.moments import as_of_moment, parse_moment
 from capflow_assets.graph.partitions import CUSTOMERS, MODELS_COHORT
 from capflow_assets.graph.plots import markdown
@@ -50,7 +51,7 @@ def model_asset(stages: Stages, spec: ModelSpec, deploy: Callable[[Engine], Depl
             given = config.get("params") or {}
             yield from timed(live(deployment, spec, customer, selected, config.get("as_of"), given))
 
-        yield from run_cohort(context, context.partition_keys, work)
+        yield from run_cohort(context, context.partition_keys, held(context, deployment, work))
 
     return model
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import dagster as dg
@@ -11,16 +12,27 @@ from pydantic import ValidationError
 
 from capflow_assets.customers import Customer, onboarded_text
 from capflow_assets.errors import CapflowError, CustomerError
+from capflow_assets.graph.customer_lock import customer_lock
 from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.partitions import CUSTOMERS
 from capflow_assets.landing import row_expressions
 
 
-def onboard(deployment: Deployment, instance: dg.DagsterInstance, file: Path, replace: bool = False) -> Customer:
+def onboard(
+    deployment: Deployment,
+    instance: dg.DagsterInstance,
+    file: Path,
+    replace: bool = False,
+    wait: float | None = None,
+    say: Callable[[str], None] = lambda words: None,
+) -> Customer:
     """Check a customer's TOML, copy it into the home and add the partition.
+
+    A customer of whom there is another TOML is replaced once nobody else writes its tables; that is waited for.
 
     Raises:
         CustomerError: the TOML is wrong, or another customer of that name is here already.
+        InUseError: somebody else writes the customer for longer than ``wait`` seconds.
     """
     customer = deployment.read(file)
     refuse_expressions(customer, str(file))
@@ -33,7 +45,10 @@ def onboard(deployment: Deployment, instance: dg.DagsterInstance, file: Path, re
             where=f"{file} and {target}",
             do="choose another name, or replace it on purpose: --replace",
         )
-    write_atomically(target, text)
+    is_other = target.exists() and target.read_text(encoding="utf-8") != text
+    lock = customer_lock(deployment.home, customer.name, "capflow onboard --replace", wait, say)
+    with lock if is_other else nullcontext():
+        write_atomically(target, text)
     instance.add_dynamic_partitions(str(CUSTOMERS.name), [customer.name])
     return customer
 

@@ -8,12 +8,10 @@ a release before registered has no digest until `capflow doctor --mend` keeps on
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -21,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from capflow_assets.contract import Estimator
 from capflow_assets.errors import BrokenModelError
 from capflow_assets.graph.champions import Champions
+from capflow_assets.graph.first_use import alone
 from capflow_assets.graph.model_files import MODEL, REPORT, SCHEME, ModelFiles, digest, run_folder
 from capflow_assets.graph.saved_estimators import loads
 
@@ -194,17 +193,6 @@ class Registry(Champions):
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-
-
-def alone(uri: str) -> AbstractContextManager[None]:
-    """Nobody else on this machine opens the same store in the meantime.
-
-    The first to open a new database makes its tables, and two who do it at once (two runs of a fresh home) break them.
-    """
-    from mlflow.utils.file_utils import ExclusiveFileLock
-
-    digest = hashlib.sha256(uri.encode()).hexdigest()[:16]
-    return ExclusiveFileLock(f"{tempfile.gettempdir()}/capflow-mlflow-{digest}.lock")
 
 
 def numbers(report: Mapping[str, Any]) -> dict[str, float]:

@@ -23,6 +23,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO, cast
 
+# As in ``customer_lock``, which this first file of a step does not import before its home is there.
+HELD_ELSEWHERE = "CAPFLOW_HELD_BY_LAUNCHER"
 STEP_FILE = "{}.step.json"
 EVENTS_FILE = "{}.events-{}.jsonl"
 # A file of events that is larger than this is followed by the next.
@@ -79,6 +81,7 @@ def prepare(step: Mapping[str, Any]) -> None:
     os.environ["CAPFLOW_HOME"] = str(home)
     os.environ.pop("CAPFLOW_DATABRICKS", None)
     os.environ.pop("DAGSTER_HOME", None)
+    os.environ[HELD_ELSEWHERE] = "1"
 
 
 def _secret(scope: str, key: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from typing import Any
 import dagster as dg
 
 from capflow_assets.errors import NotFoundError
+from capflow_assets.graph.customer_lock import customer_lock, forget_name
 from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.erased_events import has_local_logs, log_files, overwrite_deleted, refuse_running, runs_of
 from capflow_assets.graph.erased_history import files_below, remove_folder, remove_old_objects
@@ -69,17 +71,31 @@ class Retired:
 
 
 def retire(
-    deployment: Deployment, instance: dg.DagsterInstance, customer: str, reason: str, anyway: bool = False
+    deployment: Deployment,
+    instance: dg.DagsterInstance,
+    customer: str,
+    reason: str,
+    anyway: bool = False,
+    wait: float | None = None,
+    say: Callable[[str], None] = lambda words: None,
 ) -> Retired:
     """Remove a customer and write the receipt.
 
     Raises:
         NotFoundError: nothing is left of such a customer here; names those that are.
         CapflowError: a run of the customer has not ended, and not ``anyway``.
+        InUseError: somebody else writes the customer for longer than ``wait`` seconds.
     """
     require_any(deployment, instance, customer)
-    if not anyway:
-        refuse_running(instance, customer)
+    with customer_lock(deployment.home, customer, "capflow retire", wait, say):
+        if not anyway:
+            refuse_running(instance, customer)
+        receipt = _retire_held(deployment, instance, customer, reason)
+        forget_name(deployment.home, customer)
+    return receipt
+
+
+def _retire_held(deployment: Deployment, instance: dg.DagsterInstance, customer: str, reason: str) -> Retired:
     receipt = Retired(customer, reason, who(), datetime.now(UTC).isoformat(), package_version("capflow-assets"))
     toml = deployment.home.customers / f"{customer}.toml"
     if toml.exists():

@@ -39,6 +39,7 @@ from capflow_assets.graph.code_wheel import DISTRIBUTION, ENTRY_POINT, FIRST_FIL
 from capflow_assets.graph.databricks_run import ComputeError, DatabricksRun, Submission, reached
 from capflow_assets.graph.databricks_settings import Settings
 from capflow_assets.graph.deployment import Deployment
+from capflow_assets.graph.held_work import hold_all
 from capflow_assets.graph.partitions import CUSTOMERS
 from capflow_assets.graph.remote_events import Events, Pace
 from capflow_assets.graph.remote_step import STEP_FILE
@@ -85,8 +86,21 @@ class StepLauncher(DatabricksPySparkStepLauncher):
         if chosen is None:
             yield from core_dagster_event_sequence_for_step(step_context)
             return
-        name, compute = chosen
         customers = customers_of(step_context)
+        try:
+            with hold_all(step_context, self.deployment.home, customers):
+                yield from self._launched(step_context, work, chosen, customers)
+        except CapflowError as error:
+            raise dg.Failure(str(error), allow_retries=False) from None
+
+    def _launched(
+        self,
+        step_context: StepExecutionContext,
+        work: str,
+        chosen: tuple[str, Any],
+        customers: tuple[str, ...],
+    ) -> Iterator[DagsterEvent]:
+        name, compute = chosen
         client = self._client()
         staging = staging_of(client, self.settings.staging)
         submission = Submission(
@@ -106,8 +120,6 @@ class StepLauncher(DatabricksPySparkStepLauncher):
                 raise dg.Failure(str(failure), allow_retries=False) from None
             step_context.log.warning(f"{failure}\n  A new try follows; {tries} are allowed (retries).")
             raise dg.RetryRequested(max_retries=tries, seconds_to_wait=self.settings.poll_seconds) from failure
-        except CapflowError as error:
-            raise dg.Failure(str(error), allow_retries=False) from None
 
     def _client(self) -> Any:
         """The stock launcher's client, but for its patience: how long a call is tried again is the settings' to say."""

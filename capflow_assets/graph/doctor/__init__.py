@@ -39,6 +39,8 @@ A check is a generator of ``Found`` over a ``Case``; the area's file names it in
 | ``machine.event_log`` | the size of Dagster's event log on this disk |
 | ``daemon.heartbeat`` | Dagster's daemon runs |
 | ``daemon.sensors`` | sensors are on and their last tick was no failure |
+| ``records.schemas`` | each SQLite store has one number of its schema: two that made it at once left two |
+| ``records.runs`` | no run is under way whose process is gone |
 | ``databricks.settings`` | the file that ``CAPFLOW_DATABRICKS`` names is right |
 | ``databricks.workspace`` | the workspace answers and knows the caller |
 | ``databricks.staging`` | the staging place can be written and read |

@@ -16,7 +16,7 @@ START = "start it where it should run: capflow ui, or dagster-daemon run"
 
 def heartbeat(case: Case) -> Checks:
     """Dagster's daemon runs."""
-    with _instance(case) as instance:
+    with opened_instance(case) as instance:
         if isinstance(instance, Found):
             yield instance
             return
@@ -44,7 +44,7 @@ def sensors(case: Case) -> Checks:
     """Sensors are on and their last tick was no failure."""
     from dagster._core.scheduler.instigation import InstigatorStatus, InstigatorType, TickStatus
 
-    with _instance(case) as instance:
+    with opened_instance(case) as instance:
         if isinstance(instance, Found):
             yield instance
             return
@@ -67,7 +67,7 @@ def sensors(case: Case) -> Checks:
 
 
 @contextmanager
-def _instance(case: Case) -> Iterator[dg.DagsterInstance | Found]:
+def opened_instance(case: Case) -> Iterator[dg.DagsterInstance | Found]:
     """The home's Dagster, or why it is not looked at; nothing is made for it."""
     if not (case.home.dagster / "dagster.yaml").exists():
         yield skipped("nothing has run in this home yet")

@@ -1,0 +1,225 @@
+"""One writer for each customer: who writes a customer's tables holds the customer's lock, and the others wait for it.
+
+Terminals, runs of the daemon, cohorts, steps on a cluster, ``forget``, ``retire`` and ``onboard --replace`` take it.
+Readers take none, and two customers never wait for each other. A process that holds the lock may take it again. Its
+child processes may, too, one at a time: they find the holding's token in their environment and take a second lock,
+the writer's, for which a new holder waits as well. So a customer whose supervisor died stays locked as long as a child
+of it still writes. A child's own children write under the child's lock.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from capflow_assets.errors import CapflowError, InUseError
+from capflow_assets.graph.home import Home
+from capflow_assets.graph.process_locks import Holder, Lock, LockStore, lock_store
+
+# The customers that ancestors of this process hold, each with the tokens of the holding and of the writer's, if any.
+INHERITED = "CAPFLOW_HELD_CUSTOMERS"
+# Set in a step that runs elsewhere: the process that launched it holds the locks.
+HELD_ELSEWHERE = "CAPFLOW_HELD_BY_LAUNCHER"
+WAIT_MINUTES = "CAPFLOW_LOCK_WAIT_MINUTES"
+DEFAULT_WAIT_MINUTES = 15.0
+LOOK_SECONDS = 0.3
+CUSTOMER, WRITER = "customer-", "writer-"
+Say = Callable[[str], None]
+
+
+@dataclass
+class Holding:
+    """A customer's lock, held by this process."""
+
+    customer: str
+    lock: Lock | None
+    pid: int
+    count: int = 1
+    # The holder before this one died: what it was writing may lie about.
+    is_after_death: bool = False
+    # What children are told, and what this process was.
+    lineage: list[str] = field(default_factory=list)
+    inherited: list[str] = field(default_factory=list)
+
+    def require(self) -> None:
+        """Refuse to go on once the lock is lost.
+
+        Raises:
+            InUseError: the connection that held it broke, and somebody else has it now.
+        """
+        if self.lock is not None and not self.lock.is_held():
+            what = f"The lock of {self.customer} was lost: the connection to PostgreSQL broke"
+            raise InUseError(what, do="run it again; the last good version of every table stays")
+
+
+_held: dict[tuple[str, str], Holding] = {}
+_guard = threading.RLock()
+
+
+@contextmanager
+def customer_lock(
+    home: Home,
+    customer: str,
+    purpose: str,
+    wait: float | None = None,
+    say: Say = lambda words: None,
+    *,
+    is_lent: bool = True,
+) -> Iterator[Holding]:
+    """Hold a customer's lock. ``wait`` is in seconds, without end if None; ``say`` is told whom it waits for.
+
+    Unless it ``is_lent``, child processes that are started meanwhile have no part in it.
+
+    Raises:
+        InUseError: somebody else held the lock all the time; names the holder.
+    """
+    if os.environ.get(HELD_ELSEWHERE):
+        yield Holding(customer, None, os.getpid())
+        return
+    holding = _again(home, customer) or _first(home, customer, purpose, wait, say, is_lent)
+    try:
+        yield holding
+    finally:
+        _left(home, holding)
+
+
+def default_wait() -> float:
+    """How many seconds a run of the daemon waits for a customer that somebody else writes.
+
+    Raises:
+        CapflowError: ``CAPFLOW_LOCK_WAIT_MINUTES`` is no number.
+    """
+    text = os.environ.get(WAIT_MINUTES) or str(DEFAULT_WAIT_MINUTES)
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = -1
+    if not 0 <= minutes < float("inf"):
+        raise CapflowError(f"{WAIT_MINUTES} cannot be used", expected="a number of minutes", came=repr(text))
+    return 60 * minutes
+
+
+def _again(home: Home, customer: str) -> Holding | None:
+    with _guard:
+        holding = _held.get((str(home.root), customer))
+        if holding is None or holding.pid != os.getpid():  # a forked child finds its parent's
+            return None
+        holding.count += 1
+    holding.require()
+    return holding
+
+
+def _first(home: Home, customer: str, purpose: str, wait: float | None, say: Say, is_lent: bool) -> Holding:
+    store, patience = lock_store(home), _Patience(customer, wait, say)
+    lineage = _inherited().get(customer, [])
+    lock = _writers_lock(store, customer, lineage, patience)
+    if lock is None and len(lineage) > 1 and _token(store, WRITER, customer) == lineage[1]:
+        return Holding(customer, None, os.getpid())
+    kind = CUSTOMER if lock is None else WRITER
+    lock = lock or patience.until(store, kind + customer)
+    is_after_death = store.holder(kind + customer) is not None
+    holder = Holder.here(purpose)
+    lock.note(holder)
+    if kind == CUSTOMER:
+        _outlast_children(store, customer, lock, patience)
+    holding = Holding(customer, lock, os.getpid(), is_after_death=is_after_death)
+    with _guard:
+        _held[str(home.root), customer] = holding
+        if is_lent:
+            holding.lineage, holding.inherited = [*(lineage[:1] if kind == WRITER else []), holder.token], lineage
+            _lend(customer, holding.lineage)
+    return holding
+
+
+def _writers_lock(store: LockStore, customer: str, lineage: list[str], patience: _Patience) -> Lock | None:
+    """In a child of the process that holds the customer's lock, the writer's; None in any other process."""
+    if len(lineage) != 1 or _token(store, CUSTOMER, customer) != lineage[0]:
+        return None
+    lock = patience.until(store, WRITER + customer)
+    if _token(store, CUSTOMER, customer) == lineage[0]:
+        return lock
+    lock.release()  # the holder died, and there is a new one
+    return None
+
+
+def _outlast_children(store: LockStore, customer: str, lock: Lock, patience: _Patience) -> None:
+    """Wait for a child of an earlier holder, which died: the child may still be writing."""
+    try:
+        patience.until(store, WRITER + customer).release()
+    except BaseException:
+        lock.release()
+        raise
+
+
+def _left(home: Home, holding: Holding) -> None:
+    with _guard:
+        holding.count -= 1
+        if holding.count or holding.lock is None or holding.pid != os.getpid():
+            return
+        _held.pop((str(home.root), holding.customer), None)
+        if holding.lineage and _inherited().get(holding.customer) == holding.lineage:
+            _lend(holding.customer, holding.inherited)
+    try:
+        # What a dead holder left was not cleaned: the next one is to know.
+        if not holding.is_after_death and holding.lock.is_held():
+            holding.lock.note(None)
+    finally:
+        holding.lock.release()
+
+
+def forget_name(home: Home, customer: str) -> None:
+    """Leave nothing of the locks of a customer that is gone; to be called while holding them."""
+    store = lock_store(home)
+    for kind in (CUSTOMER, WRITER):
+        store.remove(kind + customer)
+
+
+class _Patience:
+    """How long is waited for a lock, and what is said meanwhile."""
+
+    def __init__(self, customer: str, wait: float | None, say: Say) -> None:
+        self._customer, self._say = customer, say
+        self._wait, self._began = wait, time.monotonic()
+        self._said = ""
+
+    def until(self, store: LockStore, name: str) -> Lock:
+        """The lock, once it is free."""
+        while (lock := store.take(name)) is None:
+            holder = store.holder(name)
+            words = holder.words() if holder else "a process that has not said who it is"
+            waited = time.monotonic() - self._began
+            if self._wait is not None and waited >= self._wait:
+                raise InUseError(
+                    f"{self._customer} is in use by somebody else",
+                    expected=f"its lock within {self._wait:g} s" if self._wait else "its lock to be free",
+                    came=words,
+                    do="wait for it, or stop that process; its lock is free as soon as it is gone",
+                )
+            if words != self._said:
+                self._said = words
+                self._say(f"waiting for {self._customer}, which is in use: {words}")
+            time.sleep(LOOK_SECONDS if self._wait is None else min(LOOK_SECONDS, max(0.01, self._wait - waited)))
+        return lock
+
+
+def _token(store: LockStore, kind: str, customer: str) -> str | None:
+    holder = store.holder(kind + customer)
+    return holder.token if holder else None
+
+
+def _inherited() -> dict[str, list[str]]:
+    return dict(json.loads(os.environ.get(INHERITED) or "{}"))
+
+
+def _lend(customer: str, lineage: list[str]) -> None:
+    others = {name: tokens for name, tokens in _inherited().items() if name != customer}
+    told = others | ({customer: lineage} if lineage else {})
+    if told:
+        os.environ[INHERITED] = json.dumps(told)
+    else:
+        os.environ.pop(INHERITED, None)

@@ -1,0 +1,81 @@
+"""What killed or hasty processes left in Dagster's and MLflow's stores: runs that never end, schemas counted twice.
+
+``end_runs`` and ``mend_schemas`` mend what the checks find; the checks themselves leave everything as it is.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from contextlib import redirect_stderr, redirect_stdout
+
+import dagster as dg
+
+from capflow_assets.graph.doctor.case import Case, Checks, Found, broken, ok, warning
+from capflow_assets.graph.doctor.daemon import opened_instance
+from capflow_assets.graph.first_use import open_instance
+from capflow_assets.graph.gone_runs import Gone, end_gone_runs, gone_runs
+from capflow_assets.graph.home import Home
+from capflow_assets.graph.postgres_locks import LOOK_SECONDS
+from capflow_assets.graph.running import evidence
+from capflow_assets.graph.schemas import double_schemas, mend_double_schemas
+
+MEND = "capflow doctor --mend"
+MOST_NAMED = 10
+
+
+def schemas(case: Case) -> Checks:
+    """Each SQLite store has one number of its schema."""
+    doubles = list(double_schemas(case.home))
+    for double in doubles[:MOST_NAMED]:
+        yield broken(double.words(), MEND if double.newest else "restore it from a backup: no version of it is known")
+    if not doubles:
+        yield ok("every store has one number of its schema")
+
+
+def runs(case: Case) -> Checks:
+    """No run is under way whose process is gone."""
+    with opened_instance(case) as instance:
+        if isinstance(instance, Found):
+            yield instance
+            return
+        found = gone_runs(instance, case.home)
+    for gone in found[:MOST_NAMED]:
+        yield warning(f"run {gone.words()} has not ended; {_state(gone)}", f"{MEND} ends it")
+    if len(found) > MOST_NAMED:
+        yield warning(f"and {len(found) - MOST_NAMED:,} more such runs", f"{MEND} ends them")
+    if not found:
+        yield ok("every run that has not ended has a process")
+
+
+def _state(gone: Gone) -> str:
+    if gone.evidence == "unknown":
+        return "an earlier version ran it in a terminal; if that is still open, wait for it"
+    return "its process is gone" if gone.evidence == "gone" else "its process, elsewhere, seems gone"
+
+
+def end_runs(home: Home) -> list[str]:
+    """End the runs that ``runs`` finds, in words. A process that seems gone is looked for again after a while."""
+    with open_instance(home) as instance:
+        return [f"ended run {words}" for words in end_gone_runs(instance, home, lambda gone: _may_end(home, gone))]
+
+
+def _may_end(home: Home, gone: Gone) -> bool:
+    if gone.evidence != "seems gone":
+        return True
+    time.sleep(1.5 * LOOK_SECONDS)  # in which a process whose line broke takes its locks back
+    return evidence(home, gone.run.tags, gone.run.run_id) != "alive"
+
+
+def mend_schemas(home: Home) -> list[str]:
+    """Mend the stores that ``schemas`` finds, in words."""
+    done = mend_double_schemas(home)
+    if done:
+        words = io.StringIO()  # Dagster prints which of its stores it looks at
+        opened = dg.DagsterInstance.from_config(str(home.dagster))
+        with opened as instance, redirect_stdout(words), redirect_stderr(words):
+            instance.upgrade()  # what whoever made the store did not come to
+    return done
+
+
+CHECKS = (schemas, runs)

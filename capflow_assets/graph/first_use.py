@@ -1,0 +1,97 @@
+"""Stores are made by one process at a time: two that come first at once break them for good.
+
+Dagster's SQLite files and tables, and MLflow's, are made by whoever opens them first. Two processes of a fresh home
+each saw that there was nothing and each wrote the number of the schema, and from then on nobody could open it. So a
+store is opened under a lock, and ``capflow ui`` opens all of them before it starts the processes that share them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from capflow_assets.errors import CapflowError
+from capflow_assets.graph.home import Home
+from capflow_assets.graph.process_locks import lock_store
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+SQLITE = "sqlite:///"
+LOOK_SECONDS = 0.05
+FIRST = "home"
+
+
+def open_instance(home: Home) -> dg.DagsterInstance:
+    """The home's Dagster, each of its stores made and at its newest schema."""
+    import dagster as dg
+
+    home.prepare()
+    if not os.access(home.root, os.W_OK):  # it can be looked at; whoever made it had made its stores
+        return dg.DagsterInstance.get()
+    with alone_in_home(home):
+        try:
+            instance = dg.DagsterInstance.get()
+            # Each is made when it is first asked.
+            instance.get_run_records(limit=1)
+            instance.event_log_storage.get_maximum_record_id()
+            instance.all_instigator_state()
+        except Exception as error:
+            _refuse_double_schemas(home, error)
+            raise
+    return instance
+
+
+def _refuse_double_schemas(home: Home, error: Exception) -> None:
+    from capflow_assets.graph.schemas import double_schemas
+
+    for double in double_schemas(home):
+        came = f"{double.words()}: two processes made it at once"
+        raise CapflowError("Dagster's store cannot be opened", came=came, do="capflow doctor --mend") from error
+
+
+@contextmanager
+def alone_in_home(home: Home) -> Iterator[None]:
+    """Nobody else makes or mends the stores of this home in the meantime."""
+    with _alone_in(home.root / "locks" / f"{FIRST}.lock"):
+        store = lock_store(home)
+        if store.is_local:
+            yield
+            return
+        while (lock := store.take(FIRST)) is None:
+            time.sleep(LOOK_SECONDS)
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+@contextmanager
+def alone(uri: str) -> Iterator[None]:
+    """Nobody else opens MLflow's store at ``uri`` meanwhile: a file's in its folder, another's from this machine."""
+    database = Path(uri.removeprefix(SQLITE).partition("?")[0])
+    if uri.startswith(SQLITE) and os.access(database.parent, os.W_OK):
+        place = database.with_name(f".{database.name}.lock")
+    else:
+        digest = hashlib.sha256(uri.encode()).hexdigest()[:16]
+        place = Path(tempfile.gettempdir(), f"capflow-mlflow-{digest}-{os.getuid()}.lock")
+    with _alone_in(place):
+        yield
+
+
+@contextmanager
+def _alone_in(place: Path) -> Iterator[None]:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(place, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
