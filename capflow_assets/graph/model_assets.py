@@ -18,6 +18,7 @@ from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.engine import Engine
 from capflow_assets.graph.examples import Examples
 from capflow_assets.graph.health import Health, watch
+from capflow_assets.graph.lifeline import LINE
 from capflow_assets.graph.moments import as_of_moment, parse_moment
 from capflow_assets.graph.partitions import CUSTOMERS, MODELS_COHORT
 from capflow_assets.graph.plots import markdown
@@ -76,9 +77,11 @@ def live(
     asked = parse_moment(as_of, declared.time_zone) if as_of else None
     moment = as_of_moment(deployment.lake.table(customer, "clean/bills"), asked)
     if "models" in selected:
+        LINE.begins(f"models/{spec.name}")
         yield _try_training(deployment, examples, given or {}, moment)
     if not {"predictions", "health"} & selected:
         return
+    LINE.begins(f"predictions/{spec.name}")
     scored = score(deployment, examples, moment)
     for part in ("predictions", "health"):
         if part not in selected:
