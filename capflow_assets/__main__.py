@@ -6,7 +6,8 @@ import os
 import sys
 from contextlib import suppress
 
-from capflow_assets.cli import main
+from capflow_assets import cli
+from capflow_assets.graph.lifeline import INTERRUPTED, LINE, leave
 
 
 class _End:
@@ -31,13 +32,19 @@ def run() -> None:
     """The commands, with what they exit with."""
     end = _End()
     atexit.register(end.come)  # the first to be registered is the last to be called
+    cli.owns_process = True
     try:
-        main()
+        cli.main()
         end.status = 0
+    except KeyboardInterrupt:
+        end.status = INTERRUPTED
     except SystemExit as error:
         if isinstance(error.code, str):
             print(error.code, file=sys.stderr)  # noqa: T201
         end.status = error.code if isinstance(error.code, int) else int(error.code is not None)
+    if LINE.is_interrupted:
+        leave(INTERRUPTED)  # Python would wait for threads that talk to an engine which has been cut off
+    LINE.send("over", end.status)
 
 
 if __name__ == "__main__":

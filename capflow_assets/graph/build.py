@@ -42,11 +42,15 @@ def deployment(
 
 
 def build(
-    stages: Stages, sources: Mapping[str, ModuleType], launcher: dg.ResourceDefinition | None = None
+    stages: Stages,
+    sources: Mapping[str, ModuleType],
+    launcher: dg.ResourceDefinition | None = None,
+    module: str | None = None,
 ) -> dg.Definitions:
     """The whole graph. Reads the environment when work starts, not when this is called.
 
-    ``launcher`` takes the place of our own step launcher.
+    ``launcher`` takes the place of our own step launcher. ``module`` holds ``STAGES`` and ``SOURCES`` under these
+    names, so that another process can read them; without it, cohorts are computed in the process of their run.
     """
     deploy = partial(deployment, stages, sources)
     own = dg.ResourceDefinition(
@@ -54,8 +58,8 @@ def build(
     )
     return dg.Definitions(
         assets=[
-            customer_tables(stages, deploy),
-            *(model_asset(stages, spec, deploy) for spec in stages.models.values()),
+            customer_tables(stages, deploy, module),
+            *(model_asset(stages, spec, deploy, module) for spec in stages.models.values()),
             fleet_asset(stages, deploy),
         ],
         schedules=[fleet_schedule()],

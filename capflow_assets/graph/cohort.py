@@ -16,25 +16,45 @@ import dagster as dg
 
 from capflow_assets.contract import Finding
 from capflow_assets.errors import CapflowError
+from capflow_assets.graph.cohort_process import EMBEDDED, ProcessDied, Task, apart
 
 Events = Iterator[dg.MaterializeResult | dg.AssetCheckResult]
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one asset of one customer. ``failure`` is empty where it was materialized."""
+    """What became of one asset of one customer. ``failure`` is empty where it was materialized.
+
+    ``trace`` is where an error that is none of ours came from.
+    """
 
     key: dg.AssetKey
     metadata: dict[str, Any] = field(default_factory=dict)
     findings: tuple[tuple[dg.AssetKey, Finding], ...] = ()
     failure: str = ""
     error: Exception | None = None
+    trace: str = ""
+
+    def as_plain(self) -> "Outcome":
+        """The same without the error itself, which may not travel between processes; its trace does."""
+        return replace(self, error=None, trace=self.trace or trace(self.error))
+
+
+Work = Callable[[str], Iterable[Outcome]]
 
 
 def run_cohort(
-    context: dg.AssetExecutionContext, customers: Sequence[str], work: Callable[[str], Iterable[Outcome]]
+    context: dg.AssetExecutionContext,
+    customers: Sequence[str],
+    work: Work,
+    task: Task | None = None,
+    hold: Callable[[Work], Work] = lambda work: work,
 ) -> Events:
     """Run ``work`` for each customer in turn and report what it yields.
+
+    Several customers on the embedded engine are computed in a process of their own where there is a ``task``, which is
+    the same ``work`` as it travels: what kills that process costs one customer. Wherever it is done, ``hold`` is around
+    each customer's.
 
     Raises:
         dagster.Failure: at the end, where any asset of any customer failed.
@@ -42,6 +62,7 @@ def run_cohort(
     failures: dict[str, list[Outcome]] = defaultdict(list)
     checked: dict[tuple[dg.AssetKey, str], list[tuple[str, Finding]]] = defaultdict(list)
     alone = len(customers) == 1
+    work = hold(_placed(alone, work, task))
     for customer in customers:
         for outcome in _guarded(customer, work):
             if outcome.failure:
@@ -62,12 +83,17 @@ def run_cohort(
         raise _failure(customers, failures)
 
 
+def _placed(alone: bool, work: Work, task: Task | None) -> Work:
+    return work if alone or task is None or task.engine != EMBEDDED else apart(task)
+
+
 def _guarded(customer: str, work: Callable[[str], Iterable[Outcome]]) -> Iterator[Outcome]:
     """A customer whose work breaks outside any one asset (a TOML gone bad, say) is a failed customer, no more."""
     try:
         yield from work(customer)
-    except dg.DagsterExecutionInterruptedError:
-        raise
+    except ProcessDied as error:
+        key = dg.AssetKey(error.death.key.split("/") if error.death.key else "customer")
+        yield Outcome(key, failure=str(error))
     except CapflowError as error:
         yield Outcome(dg.AssetKey("customer"), failure=str(error), error=error)
     except Exception as error:  # whatever one customer breaks with must not stop the others
@@ -84,8 +110,15 @@ def timed(outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
 
 def _log_failure(context: dg.AssetExecutionContext, customer: str, outcome: Outcome) -> None:
     context.log.error(f"{customer}: {outcome.key.to_user_string()}: {outcome.failure}")
-    if outcome.error is not None and not isinstance(outcome.error, CapflowError):
-        context.log.error("".join(traceback.format_exception(outcome.error)))
+    if lines := outcome.trace or trace(outcome.error):
+        context.log.error(lines)
+
+
+def trace(error: Exception | None) -> str:
+    """Where an error came from; nothing where its own words say all there is to say."""
+    if error is None or isinstance(error, CapflowError):
+        return ""
+    return "".join(traceback.format_exception(error))
 
 
 def check_result(key: dg.AssetKey, finding: Finding) -> dg.AssetCheckResult:

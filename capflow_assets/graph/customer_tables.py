@@ -9,6 +9,7 @@ import dagster as dg
 from capflow_assets.contract import Column
 from capflow_assets.graph import catalogue, catalogue_page
 from capflow_assets.graph.cohort import Outcome, run_cohort
+from capflow_assets.graph.cohort_process import Task
 from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.engine import Engine
 from capflow_assets.graph.held_work import held
@@ -31,8 +32,10 @@ class TablesConfig(dg.Config):
     full: bool = False
 
 
-def customer_tables(stages: Stages, deploy: Callable[[Engine], Deployment]) -> dg.AssetsDefinition:
-    """The multi-asset of all tables of ``stages``."""
+def customer_tables(
+    stages: Stages, deploy: Callable[[Engine], Deployment], module: str | None = None
+) -> dg.AssetsDefinition:
+    """The multi-asset of all tables of ``stages``, which ``module`` holds, if any does."""
 
     @dg.multi_asset(
         name="customer_tables",
@@ -47,29 +50,37 @@ def customer_tables(stages: Stages, deploy: Callable[[Engine], Deployment]) -> d
         deployment = deploy(context.resources.pyspark)
         selected = frozenset("/".join(key.path) for key in context.selected_asset_keys)
 
-        def work(name: str) -> Iterator[Outcome]:
-            declared = deployment.customer(name)
-            runner = TableRunner(
-                lake=deployment.lake,
-                stages=stages.of_customer(declared.tables, declared.models, declared.features),
-                sources=deployment.sources,
-                customer=declared,
-                selected=selected,
-                as_of=config.as_of,
-                draw=png,
-                full=config.full,
-                key=partial(customer_key, deployment.home, name),
-            )
-            is_news = False
-            for result in runner.run():
-                is_news = is_news or bool(result.features)
-                yield _outcome(deployment, name, result)
-            if is_news:
-                catalogue_page.write_page(deployment.lake, declared)
-
-        yield from run_cohort(context, context.partition_keys, held(context, deployment, work))
+        arguments: dict[str, Any] = {"selected": selected, "as_of": config.as_of, "full": config.full}
+        engine = deployment.engine
+        task = module and Task(module, engine.engine, engine.spark_config, land_and_compute, arguments)
+        work = partial(land_and_compute, deployment, **arguments)
+        yield from run_cohort(context, context.partition_keys, work, task or None, partial(held, context, deployment))
 
     return tables
+
+
+def land_and_compute(
+    deployment: Deployment, customer: str, selected: frozenset[str], as_of: str | None, full: bool
+) -> Iterator[Outcome]:
+    """The selected tables of one customer, and its catalogue of features if these are news."""
+    declared = deployment.customer(customer)
+    runner = TableRunner(
+        lake=deployment.lake,
+        stages=deployment.stages.of_customer(declared.tables, declared.models, declared.features),
+        sources=deployment.sources,
+        customer=declared,
+        selected=selected,
+        as_of=as_of,
+        draw=png,
+        full=full,
+        key=partial(customer_key, deployment.home, customer),
+    )
+    is_news = False
+    for result in runner.run():
+        is_news = is_news or bool(result.features)
+        yield _outcome(deployment, customer, result)
+    if is_news:
+        catalogue_page.write_page(deployment.lake, declared)
 
 
 def table_asset(stages: Stages, spec: TableSpec) -> dg.AssetSpec:

@@ -8,7 +8,7 @@ takes several.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +19,9 @@ from capflow_assets.graph.home import Home
 from capflow_assets.graph.running import PROCESS, this_process
 
 if TYPE_CHECKING:
-    from capflow_assets.graph.cohort import Outcome
+    from capflow_assets.graph.cohort import Outcome, Work
     from capflow_assets.graph.deployment import Deployment
     from capflow_assets.graph.lake import Lake
-
-Work = Callable[[str], Iterable["Outcome"]]
 
 
 def held(context: dg.AssetExecutionContext, deployment: Deployment, work: Work) -> Work:

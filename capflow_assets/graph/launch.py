@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
+from dagster._core.events import JobFailureData, RunFailureReason
 
 from capflow_assets.errors import InUseError, NotFoundError
 from capflow_assets.graph.customer_lock import customer_lock
 from capflow_assets.graph.first_use import open_instance
 from capflow_assets.graph.gone_runs import COMMAND
 from capflow_assets.graph.home import Home
+from capflow_assets.graph.lifeline import LINE
 from capflow_assets.graph.partitions import CUSTOMERS
 from capflow_assets.graph.running import this_process
 from capflow_assets.graph.stages import Stages
@@ -172,7 +174,9 @@ def _execute(
 ) -> None:
     job = defs.resolve_implicit_global_asset_job_def()
     run_id = str(uuid.uuid4())
-    with _following(instance, run_id, finished, watch):
+    LINE.run_begins(run_id)
+    LINE.last_words = lambda: _note_interrupted(instance, run_id)
+    with _ended_if_interrupted(instance, run_id), _following(instance, run_id, finished, watch):
         result = job.execute_in_process(
             instance=instance,
             run_id=run_id,
@@ -182,11 +186,36 @@ def _execute(
             run_config={"ops": {op: {"config": given} for op, given in config.items()}, **QUIET},
             raise_on_error=False,
         )
+    if LINE.is_interrupted or any(map(is_interruption, result.all_events)):
+        raise KeyboardInterrupt
     for event in result.all_events:
         if event.is_step_failure:
             finished.failures |= _failures(event, keys, finished)
         if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             finished.warnings += _warned(event.asset_check_evaluation_data)
+
+
+def is_interruption(event: dg.DagsterEvent) -> bool:
+    """Whether a run ended here because its process was told to."""
+    data = event.event_specific_data
+    return isinstance(data, JobFailureData) and data.failure_reason == RunFailureReason.UNEXPECTED_TERMINATION
+
+
+@contextmanager
+def _ended_if_interrupted(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
+    """Dagster ends the record of a run that is interrupted once it has begun, and not before."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        _note_interrupted(instance, run_id)
+        raise
+
+
+def _note_interrupted(instance: dg.DagsterInstance, run_id: str) -> None:
+    """End the record of a run whose process is about to end in the middle of it."""
+    run = instance.get_run_by_id(run_id)
+    if run is not None and not run.is_finished:
+        instance.report_run_failed(run, "The command was interrupted; what was done stays.")
 
 
 def _warned(found: Any) -> list[Warned]:

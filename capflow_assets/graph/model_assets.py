@@ -4,6 +4,7 @@ so that tonight's scoring needs no training.
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -13,12 +14,14 @@ from capflow_assets.contract import Finding, Verdict
 from capflow_assets.errors import CapflowError, ModelError
 from capflow_assets.graph.checking import choice
 from capflow_assets.graph.cohort import Outcome, run_cohort, timed
+from capflow_assets.graph.cohort_process import Task
 from capflow_assets.graph.customer_tables import OWNER
 from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.engine import Engine
 from capflow_assets.graph.examples import Examples
 from capflow_assets.graph.health import Health, watch
 from capflow_assets.graph.held_work import held
+from capflow_assets.graph.lifeline import LINE
 from capflow_assets.graph.moments import as_of_moment, parse_moment
 from capflow_assets.graph.partitions import CUSTOMERS, MODELS_COHORT
 from capflow_assets.graph.plots import markdown
@@ -29,8 +32,10 @@ from capflow_assets.graph.training import NotReady, Trained, params_of, train
 PARTS = ("models", "predictions", "health")
 
 
-def model_asset(stages: Stages, spec: ModelSpec, deploy: Callable[[Engine], Deployment]) -> dg.AssetsDefinition:
-    """The multi-asset of one model."""
+def model_asset(
+    stages: Stages, spec: ModelSpec, deploy: Callable[[Engine], Deployment], module: str | None = None
+) -> dg.AssetsDefinition:
+    """The multi-asset of one model of ``stages``, which ``module`` holds, if any does."""
 
     @dg.multi_asset(
         name=f"{spec.name}_model",
@@ -47,13 +52,31 @@ def model_asset(stages: Stages, spec: ModelSpec, deploy: Callable[[Engine], Depl
         selected = frozenset(key.path[0] for key in context.selected_asset_keys)
         config: dict[str, Any] = context.op_execution_context.op_config
 
-        def work(customer: str) -> Iterator[Outcome]:
-            given = config.get("params") or {}
-            yield from timed(live(deployment, spec, customer, selected, config.get("as_of"), given))
-
-        yield from run_cohort(context, context.partition_keys, held(context, deployment, work))
+        given = config.get("params") or {}
+        arguments: dict[str, Any] = {
+            "model": spec.name,
+            "selected": selected,
+            "as_of": config.get("as_of"),
+            "given": given,
+        }
+        engine = deployment.engine
+        task = module and Task(module, engine.engine, engine.spark_config, live_of, arguments)
+        work = partial(live_of, deployment, **arguments)
+        yield from run_cohort(context, context.partition_keys, work, task or None, partial(held, context, deployment))
 
     return model
+
+
+def live_of(
+    deployment: Deployment,
+    customer: str,
+    model: str,
+    selected: frozenset[str],
+    as_of: str | None,
+    given: dict[str, Any],
+) -> Iterator[Outcome]:
+    """``live`` by the model's name, each outcome with its seconds."""
+    yield from timed(live(deployment, deployment.stages.model(model), customer, selected, as_of, given))
 
 
 def live(
@@ -77,9 +100,11 @@ def live(
     asked = parse_moment(as_of, declared.time_zone) if as_of else None
     moment = as_of_moment(deployment.lake.table(customer, "clean/bills"), asked)
     if "models" in selected:
+        LINE.begins(f"models/{spec.name}")
         yield _try_training(deployment, examples, given or {}, moment)
     if not {"predictions", "health"} & selected:
         return
+    LINE.begins(f"predictions/{spec.name}")
     try:
         scored = score(deployment, examples, moment)
     except ModelError as error:  # there is a champion, and no version can answer

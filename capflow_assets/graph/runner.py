@@ -24,6 +24,7 @@ from capflow_assets.graph.calls import call, cut
 from capflow_assets.graph.checking import choice, landing_findings, schema_finding
 from capflow_assets.graph.lake import Lake
 from capflow_assets.graph.landing import Judgement, land
+from capflow_assets.graph.lifeline import LINE
 from capflow_assets.graph.moments import as_of_moment, parse_moment
 from capflow_assets.graph.stages import BILLS, CheckSpec, Input, Stages, Status, TableSpec
 
@@ -83,9 +84,8 @@ class TableRunner:
     def run(self) -> Iterator[TableResult]:
         """One result for each selected table, in the order the data flows."""
         absent = self.stages.absent(self.customer.tables)
-        for key in self.stages.order:
-            if key not in self.selected:
-                continue
+        for key in filter(self.selected.__contains__, self.stages.order):
+            LINE.begins(key)
             began = time.perf_counter()
             result = self._one(self.stages.tables[key], absent)
             if result.status in ("failed", "blocked"):

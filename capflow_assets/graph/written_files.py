@@ -2,7 +2,8 @@
 
 A table's rows are written once: first to a folder inside the table's, which no reader sees; then, if they are found
 good, the table's log names the files. A run that is killed between leaves the last version and some files that no
-version knows; they go with the next clearing out of old ones.
+version knows; they go with the next clearing out of old ones. Once a commit was begun, the log alone says whether it
+was made: an interrupt may come between the commit and the line after it.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ class WrittenFiles:
     table: str
     name: str
     frame: DataFrame | None = None
+    is_commit_begun: bool = False
     is_kept: bool = False
 
     def commit(self, columns: Mapping[str, str], mode: Mode) -> int:
@@ -52,6 +54,7 @@ class WrittenFiles:
 
         path = self.lake.path(self.customer, self.table)
         actions = [self._added(info) for info in self._parquet()]
+        self.is_commit_begun = True
         try:
             if self.lake.exists(self.customer, self.table):
                 DeltaTable(path).create_write_transaction(list(actions), mode, _schema(columns))
@@ -109,6 +112,28 @@ class WrittenFiles:
                 store.delete_file(info.path)
         self.frame = spark.read.parquet(path) if self._parquet() else None
 
+    def remove_uncommitted(self) -> None:
+        """Remove the files, unless the table's log names them, or cannot be read and might."""
+        if not self.is_kept and not (self.is_commit_begun and self._may_be_named()):
+            self._remove()
+
+    def _may_be_named(self) -> bool:
+        """Whether any version of the table names these files, as far as can be told."""
+        from pyarrow.fs import FileSelector
+
+        store, folder = self._store()
+        name = f"{self.name}/".encode()
+        try:
+            found = store.get_file_info(FileSelector(f"{Path(folder).parent}/_delta_log", allow_not_found=True))
+            for info in sorted(found, key=lambda info: info.path, reverse=True):
+                if info.path.endswith(".json"):
+                    with store.open_input_stream(info.path) as stream:
+                        if name in stream.read():
+                            return True
+        except (OSError, ValueError):  # a store that cannot be reached now, or forbids
+            return True
+        return False
+
     def _remove(self) -> None:
         from pyarrow.fs import FileType
 
@@ -121,15 +146,15 @@ class WrittenFiles:
 def written(lake: Lake, frame: DataFrame, customer: str, table: str) -> Iterator[WrittenFiles]:
     """The rows of ``frame``, computed once and written beside the table's; removed at the end unless committed.
 
-    ``frame`` of what is given reads them back; it is None where there was no row.
+    ``frame`` of what is given reads them back; it is None where there was no row. What ends the block, an interrupt
+    included, is no sign that nothing was committed: the table's log is asked.
     """
     files = WrittenFiles(lake, customer, table, f"{PREFIX}{uuid.uuid4().hex[:16]}")
     try:
         files._write(frame)
         yield files
     finally:
-        if not files.is_kept:
-            files._remove()
+        files.remove_uncommitted()
 
 
 def _write_delta_times(spark: SparkSession) -> None:

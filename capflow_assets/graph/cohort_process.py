@@ -1,0 +1,165 @@
+"""A process beside a run's own in which the customers of a cohort are computed, so that one of them can kill only it.
+
+It is started when a cohort first needs it, kept warm for the customers and steps that follow, and left alone it ends.
+A run that is canceled stops it, and the end of the run's process is its end. Started anew, never forked: the run's
+process has threads.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import queue
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import import_module
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Any
+
+from capflow_assets.graph.customer_lock import INHERITED, customer_lock, default_wait
+from capflow_assets.graph.lifeline import GRACE_SECONDS, LAST_WORDS_SECONDS, LINE, Death, ending, leave
+
+if TYPE_CHECKING:
+    from capflow_assets.graph.cohort import Outcome
+
+EMBEDDED = "sail"
+IDLE_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is to be done for each customer, as it travels to another process.
+
+    ``module`` holds ``STAGES`` and ``SOURCES``; ``function`` takes a deployment of them, a customer and ``arguments``,
+    and yields outcomes.
+    """
+
+    module: str
+    engine: str
+    spark_config: Mapping[str, Any]
+    function: Callable[..., Iterator[Outcome]]
+    arguments: Mapping[str, Any]
+
+
+class ProcessDied(Exception):  # noqa: N818  (it is no error of ours: it says what happened)
+    """The process of a cohort ended without a word."""
+
+    def __init__(self, death: Death) -> None:
+        super().__init__(death.words())
+        self.death = death
+
+
+class CohortProcess:
+    """The process, seen from the run's own."""
+
+    def __init__(self) -> None:
+        self._line, theirs = Pipe()
+        command = [sys.executable, "-P", "-m", __name__, str(theirs.fileno())]
+        self._process = subprocess.Popen(  # noqa: S603  (this interpreter and a module of ours)
+            command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, process_group=0
+        )
+        theirs.close()
+
+    def outcomes(self, task: Task, customer: str) -> Iterator[Outcome]:
+        """What comes of a customer, as it comes.
+
+        Raises:
+            ProcessDied: says how, and with what in hand.
+        """
+        key = ""
+        try:
+            with suppress(OSError):
+                self._line.send_bytes(pickle.dumps((task, customer, os.environ.get(INHERITED, ""))))
+            while (message := self._received(customer, key))[0] != "done":
+                if message[0] == "asset":
+                    key = message[1]
+                elif message[0] == "outcome":
+                    yield message[1]
+        except BaseException:  # an interrupt, or nobody listens any more: what it would say next is another's
+            self.end()
+            raise
+
+    def _received(self, customer: str, key: str) -> tuple[Any, ...]:
+        try:
+            message: tuple[Any, ...] = pickle.loads(self._line.recv_bytes())  # noqa: S301  (of our own process)
+        except (EOFError, OSError):
+            raise ProcessDied(Death(ending(self._process.wait()), customer, key=key)) from None
+        return message
+
+    def is_ready(self) -> bool:
+        """Whether it can be given work."""
+        return self._process.poll() is None and not self._line.closed
+
+    def end(self) -> None:
+        """Stop what it does, by force if it does not."""
+        with suppress(OSError):
+            self._line.send_bytes(pickle.dumps(("stop",)))
+        try:
+            self._process.wait(GRACE_SECONDS + LAST_WORDS_SECONDS)
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._line.close()
+
+
+_warm: list[CohortProcess] = []
+
+
+def apart(task: Task) -> Callable[[str], Iterator[Outcome]]:
+    """``task`` for one customer after another, in a process of their own; in another one if that has died."""
+
+    def work(customer: str) -> Iterator[Outcome]:
+        if not (_warm and _warm[0].is_ready()):
+            _warm[:] = [CohortProcess()]
+        yield from _warm[0].outcomes(task, customer)
+
+    return work
+
+
+def serve(line: Connection) -> None:
+    """Do what the line asks for until it ends, or nothing is asked for any more."""
+    LINE.attach(line)
+    with suppress(queue.Empty, KeyboardInterrupt):
+        while True:
+            task, customer, lent = LINE.inbox.get(timeout=IDLE_SECONDS)
+            os.environ[INHERITED] = lent  # the run's process holds the customer, and lends its lock
+            _answer(task, customer)
+            LINE.send("done")
+    leave(0)
+
+
+def _answer(task: Task, customer: str) -> None:
+    import dagster as dg
+
+    from capflow_assets.errors import CapflowError
+    from capflow_assets.graph.cohort import Outcome
+
+    try:
+        deployment = _deployment(task)
+        # Should the run's process die, nobody else writes the customer before this one has ended too.
+        with customer_lock(deployment.home, customer, "a cohort's process", default_wait()):
+            for outcome in task.function(deployment, customer, **task.arguments):
+                LINE.send("outcome", outcome.as_plain())
+    except Exception as error:  # it is this customer's, of whatever kind
+        words = str(error) if isinstance(error, CapflowError) else f"{type(error).__name__}: {error}"
+        LINE.send("outcome", Outcome(dg.AssetKey("customer"), failure=words, error=error).as_plain())
+
+
+def _deployment(task: Task) -> Any:
+    from capflow_assets.graph.build import deployment
+    from capflow_assets.graph.engine import Engine
+
+    code = import_module(task.module)
+    return deployment(code.STAGES, code.SOURCES, Engine(engine=task.engine, spark_config=dict(task.spark_config)))
+
+
+if __name__ == "__main__":
+    serve(Connection(int(sys.argv[1])))

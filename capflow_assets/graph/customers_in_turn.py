@@ -1,0 +1,84 @@
+"""Customers one after another, in a process that may die of one of them and be carried on by another.
+
+What became of each is handed to the process that watches over this one. Where this one takes over from a process that
+died, customers who were done stay done; the one in hand is a failed customer, whose run is ended in Dagster's records.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Sequence
+
+import dagster as dg
+
+from capflow_assets.graph.launch import Finished, Progress, plain, run_customer
+from capflow_assets.graph.lifeline import LINE, Death
+from capflow_assets.graph.stages import Stages
+from capflow_assets.graph.supervision import CARRIED
+
+
+def run_in_turn(
+    defs: dg.Definitions,
+    stages: Stages,
+    instance: dg.DagsterInstance,
+    customers: Sequence[str],
+    keys: Sequence[str],
+    as_of: str | None = None,
+    watch: Callable[[Progress], None] = lambda progress: None,
+    *,
+    full: bool = False,
+    wait: float | None = None,
+    say: Callable[[str], None] = lambda words: None,
+) -> list[Finished]:
+    """Materialize ``keys`` of each customer; see ``run_customer``.
+
+    Raises:
+        KeyboardInterrupt: this process was told to stop; the customers after the one in hand were not begun.
+    """
+    results = []
+    for name in customers:
+        earlier = _earlier(instance, name, keys)
+        if earlier is None:
+            LINE.customer_begins(name)
+            earlier = run_customer(defs, stages, instance, name, keys, as_of, watch, full=full, wait=wait, say=say)
+            LINE.raise_if_interrupted()
+            if LINE.is_watched:
+                LINE.send("finished", name, pickle.dumps(earlier))
+        else:
+            for key, metadata in earlier.done.items():
+                watch(Progress(name, key, metadata))
+        results.append(earlier)
+    LINE.customer_begins("")
+    return results
+
+
+def _earlier(instance: dg.DagsterInstance, customer: str, keys: Sequence[str]) -> Finished | None:
+    """What a process before this one came to, None where it did not come to this customer."""
+    if customer in CARRIED.finished:
+        finished: Finished = pickle.loads(CARRIED.finished[customer])  # noqa: S301  (of our own process)
+        return finished
+    if customer in CARRIED.deaths:
+        return _dead(instance, CARRIED.deaths[customer], keys)
+    return None
+
+
+def _dead(instance: dg.DagsterInstance, death: Death, keys: Sequence[str]) -> Finished:
+    """The customer in hand when a process died, as a failed one; the run's record is ended, and says why."""
+    finished = Finished(death.customer)
+    run = instance.get_run_by_id(death.run_id) if death.run_id else None
+    if run is not None:
+        for event in _materialized(instance, run):
+            finished.done["/".join(event.asset_key.path)] = plain(event.metadata)
+        if not run.is_finished:
+            instance.report_run_failed(run, f"{death.customer}: {death.words()}")
+    left = [key for key in keys if key not in finished.done]
+    at = death.key if death.key in left else next(iter(left), "the end")
+    finished.failures = dict.fromkeys(left, f"{at} failed; the process that computed it died")
+    finished.failures[at] = death.words()
+    return finished
+
+
+def _materialized(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[dg.AssetMaterialization]:
+    records = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION).records
+    found = [record.event_log_entry.asset_materialization for record in records]
+    return [event for event in found if event is not None]
