@@ -107,15 +107,21 @@ def kill_at_work(home: TestHome) -> str:
 
 def test_two_terminals_write_one_after_the_other_and_the_later_ones_rows_are_there(home):
     with begun(home, "run", "acme", *TABLES, "--as-of", EARLY) as first:
+        first.send_signal(signal.SIGSTOP)  # as long as the others take to begin
         at_once = capflow(home.root, "run", "acme", *TABLES, "--fail")
-        later = capflow(home.root, "run", "acme", *TABLES)
-        _, said = first.communicate()
+        command = [sys.executable, "-m", "capflow_assets", "run", "acme", *TABLES, "--home", str(home.root)]
+        with subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, text=True) as later:
+            assert later.stderr is not None
+            told = next(line for line in later.stderr if "waiting for" in line)
+            first.send_signal(signal.SIGCONT)
+            _, said = first.communicate()
+            _, said_later = later.communicate()
     assert first.returncode == 0, said
     assert at_once.returncode == 1
     assert "acme is in use by somebody else." in at_once.stderr
     assert f"Came: capflow run, process {first.pid} on" in at_once.stderr
-    assert later.returncode == 0, later.stderr
-    assert "waiting for acme, which is in use: capflow run" in later.stderr
+    assert f"waiting for acme, which is in use: capflow run, process {first.pid} on" in told
+    assert later.returncode == 0, said_later
     assert {run.status for run in runs(home)} == {dg.DagsterRunStatus.SUCCESS}
     newest = max(row["billed_at"] for row in home.rows("clean/bills", "acme"))
     assert {str(row["as_of"])[:10] for row in home.rows("features/rfm", "acme")} == {newest[:10]}
@@ -139,7 +145,9 @@ def test_the_next_command_ends_a_killed_run_and_clears_up_after_it(home):
 def test_a_run_that_goes_on_is_left_alone(home):
     with begun(home, "run", "acme", *TABLES) as process:
         wait(lambda: [run for run in runs(home) if run.status == dg.DagsterRunStatus.STARTED])
+        process.send_signal(signal.SIGSTOP)  # it is as alive as before
         assert "ended run" not in capflow(home.root, "status").stderr
+        process.send_signal(signal.SIGCONT)
         _, said = process.communicate()
     assert process.returncode == 0, said
     assert {run.status for run in runs(home)} == {dg.DagsterRunStatus.SUCCESS}
