@@ -57,7 +57,7 @@ def fleet_asset(stages: Stages, deploy: Callable[[Engine], Deployment]) -> dg.As
     )
     def readiness(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         deployment = deploy(context.resources.pyspark)
-        tag_run(context, deployment.home)
+        tag_run(context.instance, context.run.run_id, deployment.home)
         return dg.MaterializeResult(metadata=metadata(deployment, list(matrix(deployment, context.instance))))
 
     return readiness

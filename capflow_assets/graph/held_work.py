@@ -29,8 +29,8 @@ def held(context: dg.AssetExecutionContext, deployment: Deployment, work: Work) 
 
     A run waits as long as ``CAPFLOW_LOCK_WAIT_MINUTES`` allows, and its log says whom for; then that customer fails.
     """
-    tag_run(context, deployment.home)
-    purpose = f"Dagster's run {context.run_id[:8]}"
+    tag_run(context.instance, context.run.run_id, deployment.home)
+    purpose = f"Dagster's run {context.run.run_id[:8]}"
 
     def under_lock(customer: str) -> Iterator[Outcome]:
         with customer_lock(deployment.home, customer, purpose, default_wait(), context.log.info) as holding:
@@ -49,7 +49,7 @@ def hold_all(context: Any, home: Home, customers: Sequence[str]) -> Iterator[Non
     Raises:
         InUseError: one of them was in use for longer than the daemon's runs wait.
     """
-    tag_run(context, home)
+    tag_run(context.instance, context.run_id, home)
     purpose = f"Dagster's run {context.run_id[:8]}, on a cluster"
     with ExitStack() as stack:
         for customer in sorted(customers):
@@ -69,10 +69,10 @@ def clean_after_death(lake: Lake, holding: Holding, say: Callable[[str], None]) 
         say(f"{holding.customer}: {words}")
 
 
-def tag_run(context: Any, home: Home) -> None:
+def tag_run(instance: dg.DagsterInstance, run_id: str, home: Home) -> None:
     """Tag a run with the process that executes it, unless its launcher waits for it elsewhere."""
     if os.environ.get(HELD_ELSEWHERE):
         return
-    tags, run = this_process(home).tags(context.run_id), context.instance.get_run_by_id(context.run_id)
+    tags, run = this_process(home).tags(run_id), instance.get_run_by_id(run_id)
     if run is not None and run.tags.get(PROCESS) != tags[PROCESS]:
-        context.instance.add_run_tags(context.run_id, tags)
+        instance.add_run_tags(run_id, tags)

@@ -8,12 +8,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from capflow_assets.errors import CapflowError, InUseError
 from capflow_assets.graph.customer_lock import INHERITED, WAIT_MINUTES, customer_lock, default_wait, forget_name
 from capflow_assets.graph.home import Home
+from capflow_assets.graph.postgres_locks import key
 from capflow_assets.graph.process_locks import lock_store
 from capflow_assets_tests.platform.server import environment
 from capflow_assets_tests.platform.services import postgres, with_driver
@@ -27,6 +29,7 @@ with customer_lock(Home.of(sys.argv[1]), sys.argv[2], "a test", 0):
     print("held", flush=True)
     sys.stdin.read()
 """
+END = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'capflow locks'"
 FORK = """
 import os, sys
 from capflow_assets.graph.customer_lock import customer_lock
@@ -155,7 +158,7 @@ def test_a_child_writes_under_its_parents_lock_and_outlives_the_parent_with_it(h
     assert said, "the child waited for its own parent"
     parent.send_signal(signal.SIGKILL)
     os.waitpid(parent.pid, 0)
-    with pytest.raises(InUseError, match="a supervisor|a test"):
+    with pytest.raises(InUseError, match=r"a supervisor|a test"):
         customer_lock(home, "acme", "another", 1).__enter__()
     assert parent.stdin is not None
     parent.stdin.close()  # the child ends
@@ -188,31 +191,28 @@ def test_nothing_of_a_customer_that_is_gone_is_left(home):
 
 
 def test_a_lock_whose_session_was_ended_is_taken_back_or_known_to_be_lost(server, tmp_path, monkeypatch, start):
-    import psycopg2
-
     monkeypatch.setenv("CAPFLOW_POSTGRES_URL", server)
     home = Home.of(tmp_path / "home", {})
     with customer_lock(home, "acme", "a run", 0) as holding:
-        _end_sessions(psycopg2, server)
+        connection = _connected(server)
+        with connection.cursor() as cursor:
+            cursor.execute(END)
+        connection.close()
         holding.require()
         assert start(HOLD, "acme")[1] == ""
-    with pytest.raises(InUseError, match="was lost"), customer_lock(home, "acme", "a run", 0) as holding:
-        store = lock_store(home)
-        monkeypatch.setattr(store, "_look", lambda: None)  # as if it had not been back yet
-        _end_sessions(psycopg2, server)
-        assert start(HOLD, "acme")[1] == "held"
-        monkeypatch.undo()
-        monkeypatch.setenv("CAPFLOW_POSTGRES_URL", server)
-        holding.require()
+    with customer_lock(home, "acme", "a run", 0) as holding:
+        connection = _connected(server)  # which takes the lock as soon as the session that holds it has ended
+        with connection.cursor() as cursor:
+            cursor.execute(f"{END}; select pg_advisory_lock({key('customer-acme')})")
+        with pytest.raises(InUseError, match="was lost"):
+            holding.require()
+        connection.close()
 
 
-def _end_sessions(psycopg2, server: str) -> None:
-    connection = psycopg2.connect(server.replace("+psycopg2", ""))
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'capflow locks'"
-        )
-    connection.close()
+def _connected(server: str) -> Any:
+    import psycopg2
+
+    return psycopg2.connect(server.replace("+psycopg2", ""))
 
 
 @pytest.mark.parametrize("text", ["soon", "-1", "nan", "inf"])

@@ -1,0 +1,240 @@
+"""Two who write one customer, and one who is killed at it: `capflow` as processes of its own, with real signals."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from capflow_assets.graph.home import Home
+from capflow_assets.graph.launch import dagster_instance
+from capflow_assets.graph.running import PROCESS, STARTED, evidence, this_process
+from capflow_assets.simulation.brand import tiny
+from capflow_assets.simulation.files import write
+from capflow_assets.simulation.world import simulate
+from capflow_assets_tests.homes import FEW_FEATURES, TestHome, own_environment
+from capflow_assets_tests.platform.server import environment, serving
+from capflow_assets_tests.platform.services import capflow
+
+TABLES = ("--select", "raw/bills,clean/bills,features/rfm")
+EARLY = "2024-12-31"
+LAUNCH = """
+mutation Launch($params: ExecutionParams!) {
+  launchRun(executionParams: $params) {
+    __typename
+    ... on LaunchRunSuccess { run { runId } }
+    ... on PythonError { message }
+  }
+}
+"""
+STATE = "query State($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
+
+
+@pytest.fixture(scope="module")
+def onboarded(tmp_path_factory: pytest.TempPathFactory) -> TestHome:
+    """A home with ``acme``, of whom nothing has landed. Do not change it."""
+    folder = tmp_path_factory.mktemp("killed")
+    brand = tiny("acme", seed=3, users=200, campaigns=0, affinities=0, sends=("bills",))
+    home = TestHome(folder / "home")
+    home.ok("onboard", str(write(simulate(brand), folder / "files", settings=FEW_FEATURES)))
+    return home
+
+
+@pytest.fixture
+def home(onboarded: TestHome, tmp_path: Path) -> TestHome:
+    return onboarded.copied(tmp_path / "home")
+
+
+@contextmanager
+def begun(home: TestHome, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """`capflow` at work, once it holds acme's lock."""
+    command = [sys.executable, "-m", "capflow_assets", *arguments, "--home", str(home.root)]
+    process = subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, text=True)
+    try:
+        wait(lambda: holder(home) and holder(home)["pid"] == process.pid)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        if process.stderr is not None:
+            process.stderr.close()
+
+
+def holder(home: TestHome) -> dict[str, Any]:
+    file = home.root / "locks" / "customer-acme.lock"
+    try:
+        return json.loads(file.read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+def wait(look: Any, seconds: float = 60) -> Any:
+    until = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < until, "it never came to that"
+        time.sleep(0.02)
+    return found
+
+
+@contextmanager
+def instance_of(home: TestHome) -> Iterator[dg.DagsterInstance]:
+    with own_environment(), dagster_instance(Home.of(home.root)) as instance:
+        yield instance
+
+
+def runs(home: TestHome) -> list[dg.DagsterRun]:
+    with instance_of(home) as instance:
+        return list(instance.get_runs())
+
+
+def kill_at_work(home: TestHome) -> str:
+    """The id of a run that was killed while its process wrote."""
+    with begun(home, "run", "acme", *TABLES) as process:
+        run = wait(lambda: next((run for run in runs(home) if run.status == dg.DagsterRunStatus.STARTED), None))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    return run.run_id
+
+
+def test_two_terminals_write_one_after_the_other_and_the_later_ones_rows_are_there(home):
+    with begun(home, "run", "acme", *TABLES, "--as-of", EARLY) as first:
+        first.send_signal(signal.SIGSTOP)  # as long as the others take to begin
+        at_once = capflow(home.root, "run", "acme", *TABLES, "--fail")
+        command = [sys.executable, "-m", "capflow_assets", "run", "acme", *TABLES, "--home", str(home.root)]
+        with subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, text=True) as later:
+            assert later.stderr is not None
+            told = next(line for line in later.stderr if "waiting for" in line)
+            first.send_signal(signal.SIGCONT)
+            _, said = first.communicate()
+            _, said_later = later.communicate()
+    assert first.returncode == 0, said
+    assert at_once.returncode == 1
+    assert "acme is in use by somebody else." in at_once.stderr
+    assert f"Came: capflow run, process {first.pid} on" in at_once.stderr
+    assert f"waiting for acme, which is in use: capflow run, process {first.pid} on" in told
+    assert later.returncode == 0, said_later
+    assert {run.status for run in runs(home)} == {dg.DagsterRunStatus.SUCCESS}
+    newest = max(row["billed_at"] for row in home.rows("clean/bills", "acme"))
+    assert {str(row["as_of"])[:10] for row in home.rows("features/rfm", "acme")} == {newest[:10]}
+    assert not list((home.root / "lake/acme").glob("_staging*"))
+
+
+def test_the_next_command_ends_a_killed_run_and_clears_up_after_it(home):
+    killed = kill_at_work(home)
+    left = home.root / "lake/acme/_staging.clean.bills.0123456789abcdef"
+    left.mkdir(parents=True)
+    said = capflow(home.root, "status")
+    assert f"ended run {killed[:8]} of acme (process " in said.stderr
+    assert "its process is gone" in said.stderr
+    (run,) = runs(home)
+    assert run.status == dg.DagsterRunStatus.FAILURE
+    assert capflow(home.root, "run", "acme", *TABLES).returncode == 0
+    assert not left.exists()
+    assert not list((home.root / "locks").glob("process-*"))
+
+
+def test_a_run_that_goes_on_is_left_alone(home):
+    with begun(home, "run", "acme", *TABLES) as process:
+        wait(lambda: [run for run in runs(home) if run.status == dg.DagsterRunStatus.STARTED])
+        process.send_signal(signal.SIGSTOP)  # it is as alive as before
+        assert "ended run" not in capflow(home.root, "status").stderr
+        process.send_signal(signal.SIGCONT)
+        _, said = process.communicate()
+    assert process.returncode == 0, said
+    assert {run.status for run in runs(home)} == {dg.DagsterRunStatus.SUCCESS}
+
+
+def test_the_sensor_ends_a_killed_run_and_cleans_each_customer_once_a_day(home):
+    from capflow_assets.definitions import defs
+
+    kill_at_work(home)
+    left = home.root / "lake/acme/raw/bills/landing-0123456789abcdef"
+    left.mkdir(parents=True, exist_ok=True)
+    with instance_of(home) as instance:
+        sensor = next(sensor for sensor in defs.sensors or () if sensor.name == "housekeeping")
+        with dg.build_sensor_context(instance=instance, definitions=defs) as context:
+            told = sensor.evaluate_tick(context)
+        assert "its process is gone" in told.skip_message
+        assert "landing-0123456789abcdef" in told.skip_message
+        assert {run.status for run in instance.get_runs()} == {dg.DagsterRunStatus.FAILURE}
+        assert not left.exists()
+        left.mkdir()
+        with dg.build_sensor_context(instance=instance, definitions=defs, cursor=told.cursor) as context:
+            assert sensor.evaluate_tick(context).skip_message == "nothing to clear up"
+
+
+def test_a_killed_run_that_was_being_cancelled_is_cancelled_and_its_slots_are_free(home):
+    killed = kill_at_work(home)
+    with instance_of(home) as instance:
+        instance.report_run_canceling(instance.get_run_by_id(killed))
+        storage = instance.event_log_storage
+        storage.set_concurrency_slots("engine", 1)
+        storage.claim_concurrency_slot("engine", killed, "step")
+    home.ok("status")
+    with instance_of(home) as instance:
+        assert instance.get_run_by_id(killed).status == dg.DagsterRunStatus.CANCELED
+        assert instance.event_log_storage.get_concurrency_info("engine").active_slot_count == 0
+
+
+def test_what_is_known_of_a_process(tmp_path, monkeypatch):
+    home = Home.of(tmp_path, {})
+    tags = this_process(home).tags("r1")
+    assert evidence(home, tags, "r1") == "alive"
+    # Who executes a run again copies its tags, which tell nothing of the new run.
+    assert evidence(home, tags, "r2") == "unknown"
+    assert evidence(home, {}, "r1") == "unknown"
+    other = {**tags, PROCESS: "0123456789abcdef/r1"}
+    assert evidence(home, other, "r1") == "alive", "its lock is free, but the process is there"
+    # The same process id, given out again.
+    assert evidence(home, {**other, STARTED: "1"}, "r1") == "gone"
+    # Another container on this kernel; another host that shares the home.
+    boot = tags["capflow/machine"].split("/")[0]
+    assert evidence(home, {**other, "capflow/machine": f"{boot}/pid:[1]"}, "r1") == "gone"
+    elsewhere = {**other, "capflow/machine": "another/pid:[1]", "capflow/host": "elsewhere"}
+    assert evidence(home, elsewhere, "r1") == "seems gone"
+
+
+@pytest.mark.long
+def test_the_queue_takes_the_customer_again_when_a_terminal_was_killed(home):
+    """The page's run waits behind the killed one, the daemon ends that, and no command is needed."""
+    killed = kill_at_work(home)
+    with serving(home.root) as server:
+        selector = {
+            "repositoryLocationName": "capflow",
+            "repositoryName": "__repository__",
+            "jobName": "__ASSET_JOB",
+            "assetSelection": [{"path": ["raw", "bills"]}],
+        }
+        tags = [{"key": "dagster/partition", "value": "acme"}]
+        params = {"selector": selector, "executionMetadata": {"tags": tags}}
+        found = server.ask(LAUNCH, params=params)["launchRun"]
+        assert found["__typename"] == "LaunchRunSuccess", found
+
+        def state(run: str) -> str:
+            return server.ask(STATE, id=run)["runOrError"]["status"]
+
+        server.wait(lambda: state(found["run"]["runId"]) == "SUCCESS", 240)
+        assert state(killed) == "FAILURE"
+
+
+@pytest.mark.long
+def test_twenty_kills_at_random_moments_leave_nothing_that_blocks(home):
+    for number in range(20):
+        with begun(home, "run", "acme", *TABLES, *(["--full"] if number % 2 else [])) as process:
+            time.sleep(0.15 * number)
+            process.send_signal(signal.SIGKILL)
+    assert capflow(home.root, "run", "acme", *TABLES).returncode == 0
+    states = [run.status for run in runs(home)]
+    assert states[0] == dg.DagsterRunStatus.SUCCESS
+    assert all(state in (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE) for state in states)
+    assert not list((home.root / "lake/acme").rglob("_staging*"))
+    assert not list((home.root / "locks").glob("process-*"))
