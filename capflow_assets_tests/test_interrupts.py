@@ -1,0 +1,222 @@
+"""Interrupts and deaths of real processes: what was committed stays, the others go on, and it is said."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+
+from capflow_assets_tests.homes import TestHome
+from capflow_assets_tests.kills import TABLES, child_of, environment, kill_group, rows, small_customer, started
+
+NAMES = ("ann", "bob", "cid")
+# Sends itself a signal as a commit returns, once: the moment at which the writer does not know yet that it has written.
+COMMIT = """
+import os, signal, sys
+from deltalake import DeltaTable
+import deltalake.transaction as transaction
+from capflow_assets.graph.engine import Engine
+from capflow_assets.graph.lake import Lake
+from capflow_assets.graph.written_files import written
+
+number, kind = getattr(signal, sys.argv[2]), sys.argv[3]
+if number == signal.SIGTERM:  # as Dagster sets it
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+real = DeltaTable.create_write_transaction
+engine = Engine()
+lake = Lake(sys.argv[1], lambda: engine.spark_session)
+
+def signalled(*arguments, **named):
+    real(*arguments, **named)
+    os.kill(os.getpid(), number)
+
+spark = lake.spark()
+with written(lake, spark.range(5), "acme", "raw/things") as files:
+    files.commit({"id": "bigint"}, "overwrite")
+DeltaTable.create_write_transaction = signalled
+try:
+    with written(lake, spark.range(7), "acme", "raw/things") as files:
+        files.commit({"id": "bigint"}, kind)
+except KeyboardInterrupt:
+    os._exit(42)
+"""
+# A run of Dagster's own of several customers, as its daemon starts one.
+COHORT = """
+import sys
+import dagster as dg
+from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
+repository = ReconstructableRepository.for_module("capflow_assets.definitions", "defs")
+job = ReconstructableJob(repository, "__ASSET_JOB")
+tags = {"dagster/asset_partition_range_start": "ann", "dagster/asset_partition_range_end": "cid"}
+with dg.DagsterInstance.get() as instance:
+    result = dg.execute_job(job, instance, tags=tags, raise_on_error=False,
+        asset_selection=[dg.AssetKey(["raw", "bills"]), dg.AssetKey(["clean", "bills"])],
+        run_config={"ops": {"customer_tables": {"config": {"full": True}}},
+            "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}})
+    for event in result.all_events:
+        if event.is_step_failure and event.step_failure_data.user_failure_data:
+            print(event.step_failure_data.user_failure_data.description)
+"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with three onboarded customers."""
+    folder = tmp_path_factory.mktemp("interrupts")
+    test_home = TestHome(folder / "home")
+    for seed, name in enumerate(NAMES):
+        test_home.ok("onboard", str(small_customer(folder, name, seed)))
+    return test_home.root
+
+
+@pytest.fixture
+def command(home: Path, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Start `capflow` on the home; what it says is in ``tmp_path / "said"``."""
+    processes = []
+
+    def start(*arguments: str) -> subprocess.Popen[bytes]:
+        processes.append(started(home, *arguments, log=tmp_path / "said"))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        kill_group(process)
+
+
+def until(condition: Callable[[], object], seconds: float = 60) -> None:
+    """Wait for what has to come."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def runs(home: Path, status: str) -> int:
+    """How many runs Dagster's records have in a status."""
+    file = home / "dagster" / "history" / "runs.db"
+    if not file.exists():
+        return 0
+    with closing(sqlite3.connect(file)) as database, suppress(sqlite3.OperationalError):
+        return int(database.execute("select count(*) from runs where status = ?", (status,)).fetchone()[0])
+    return 0
+
+
+@pytest.mark.parametrize(("number", "kind"), [("SIGINT", "overwrite"), ("SIGTERM", "append")])
+def test_an_interrupt_as_the_commit_returns_loses_nothing(tmp_path: Path, number: str, kind: str) -> None:
+    process = subprocess.run(
+        [sys.executable, "-c", COMMIT, str(tmp_path), number, kind], capture_output=True, text=True, timeout=120
+    )
+    assert process.returncode == 42, process.stderr
+    from deltalake import DeltaTable
+
+    table = DeltaTable(str(tmp_path / "acme" / "raw" / "things"))
+    assert table.to_pyarrow_dataset().to_table().num_rows == (7 if kind == "overwrite" else 12)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGHUP, 129)])
+def test_an_interrupt_ends_the_whole_command(home: Path, command, tmp_path: Path, number: int, code: int) -> None:
+    finished = runs(home, "SUCCESS")
+    process = command("run", *NAMES, "--full", "--select", TABLES)
+    until(lambda: runs(home, "STARTED"))
+    os.killpg(process.pid, number)
+    assert process.wait(30) == code
+    said = (tmp_path / "said").read_text()
+    assert "interrupted; what is done is kept; next: the same command" in said
+    assert "Traceback" not in said
+    assert runs(home, "SUCCESS") - finished < len(NAMES), "the customers after it were not begun"
+    assert not runs(home, "STARTED"), "its run is ended in Dagster's records"
+    assert not runs(home, "NOT_STARTED")
+
+
+def test_a_signal_to_the_child_alone_ends_the_command_too(home: Path, command, tmp_path: Path) -> None:
+    process = command("run", *NAMES, "--full", "--select", TABLES)
+    until(lambda: runs(home, "STARTED"))
+    os.kill(child_of(process), signal.SIGTERM)
+    assert process.wait(30) == 143
+    assert "interrupted" in (tmp_path / "said").read_text()
+
+
+def test_a_death_costs_one_customer(home: Path, command, tmp_path: Path) -> None:
+    finished, failed = runs(home, "SUCCESS"), runs(home, "FAILURE")
+    process = command("run", *NAMES, "--full", "--select", TABLES)
+    until(lambda: runs(home, "STARTED"))
+    os.kill(child_of(process), signal.SIGSEGV)
+    assert process.wait(120) == 1
+    said = (tmp_path / "said").read_text()
+    assert "killed by SIGSEGV" in said
+    assert "✗ ann" in said
+    assert "✓ bob: 3 done" in said
+    assert "✓ cid: 3 done" in said
+    assert runs(home, "SUCCESS") - finished == 2
+    assert runs(home, "FAILURE") - failed == 1
+    assert not runs(home, "STARTED")
+
+
+def test_the_child_does_not_outlive_a_killed_parent(home: Path, command) -> None:
+    process = command("run", *NAMES, "--full", "--select", TABLES)
+    until(lambda: runs(home, "STARTED"))
+    child = child_of(process)
+    process.kill()
+    until(lambda: not Path(f"/proc/{child}").exists(), 10)
+
+
+@pytest.fixture
+def cohort(home: Path, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A run of all customers in one step."""
+    variables = environment() | {"CAPFLOW_HOME": str(home), "DAGSTER_HOME": str(home / "dagster")}
+    with (tmp_path / "said").open("wb") as sink:
+        process = subprocess.Popen(
+            [sys.executable, "-c", COHORT], stdout=sink, stderr=sink, env=variables, start_new_session=True
+        )
+    yield process
+    kill_group(process)
+
+
+def computing(process: subprocess.Popen[bytes]) -> int:
+    """The process in which the cohort is computed."""
+    found: list[int] = []
+
+    def look() -> bool:
+        for file in Path(f"/proc/{process.pid}/task").glob("*/children"):
+            for pid in file.read_text().split():
+                with suppress(OSError):
+                    if b"cohort_process" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                        found.append(int(pid))
+        return bool(found)
+
+    until(look)
+    return found[0]
+
+
+def test_a_death_in_a_cohort_costs_one_customer(home: Path, cohort, tmp_path: Path) -> None:
+    finished = {name: rows(home, name) for name in NAMES}
+    os.kill(computing(cohort), signal.SIGKILL)
+    cohort.wait(120)
+    said = (tmp_path / "said").read_text()
+    assert "1 of 3 customers failed: ann" in said
+    assert "the process that computed died: killed by SIGKILL; probably out of memory" in said
+    assert {name: rows(home, name) for name in NAMES} == finished | {
+        name: finished[name] | rows(home, name) for name in ("bob", "cid")
+    }
+    assert {"raw/bills", "clean/bills"} <= set(rows(home, "bob")) & set(rows(home, "cid"))
+
+
+def test_a_cohort_that_is_canceled_or_killed_leaves_no_process(cohort) -> None:
+    child = computing(cohort)
+    cohort.send_signal(signal.SIGINT)
+    cohort.wait(60)
+    until(lambda: not Path(f"/proc/{child}").exists(), 10)
+
+
+def test_the_process_of_a_killed_cohort_ends(cohort) -> None:
+    child = computing(cohort)
+    cohort.kill()
+    until(lambda: not Path(f"/proc/{child}").exists(), 10)
