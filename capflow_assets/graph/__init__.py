@@ -5,6 +5,7 @@ models. Does not belong here: any figure about a shopper; and no module here imp
 model (``definitions.py`` hands the packages in), so that a new one is one new file elsewhere.
 
     home engine lake registry    where state lives
+    champions model_files saved_estimators answering   which version answers, and that it is the one that was registered
     stages                       reads the packages: tables, checks, models and the edges between them
     runner cohort customer_tables  tables of one customer, of many, as assets
     examples training scoring health model_assets   the life of a model, as assets
