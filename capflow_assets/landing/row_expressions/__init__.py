@@ -29,7 +29,7 @@ LONGEST_NAME = 255
 PLAIN_NAME = re.compile(r"[A-Za-z_]\w*")
 # Words, and more words in parentheses.
 _WORDS = r"""[^`'"|();=<>\\]"""
-LIKE_A_NAME = re.compile(rf"\w{_WORDS}*(?:[(]{_WORDS}+[)])?{_WORDS}*")
+LIKE_A_NAME = re.compile(rf"\w{_WORDS}*(?:[(]{_WORDS}+[)]?)?{_WORDS}*")
 
 
 def expression(text: str, columns: Sequence[str]) -> Expression:

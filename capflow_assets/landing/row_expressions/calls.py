@@ -24,7 +24,7 @@ def call(reader: Reader) -> Node:
     if len(arguments) < words.LEAST_ARGUMENTS.get(name, 0):
         do = f"give {name} the column that it shall read"
         reader.refuse(f"A mapping uses '{name}()', which {words.CHANGES}", token, do)
-    return listed(arguments, f"{name}(", ")")
+    return listed(arguments, f"{name}(", ")", doubles=name in words.DOUBLED)
 
 
 def _refuse_function(reader: Reader, token: Token, name: str) -> None:

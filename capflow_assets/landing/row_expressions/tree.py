@@ -27,6 +27,7 @@ class Text:
 
     value: str
     depth: int = 1
+    doubled: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,20 +36,28 @@ class Name:
 
     value: str
     depth: int = 1
+    doubled: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """Words of ours with nodes between them; what is not ``closed`` stands in parentheses within another."""
+    """Words of ours with nodes between them; what is not ``closed`` stands in parentheses within another.
+
+    ``depth`` is how deep the engine finds it nested, ``added`` levels more than its parts; ``doubled`` counts the
+    levels at which an engine writes its parts out twice.
+    """
 
     parts: tuple[Node | str, ...]
     closed: bool = False
     added: int = 1
+    doubles: bool = False
     depth: int = field(init=False)
+    doubled: int = field(init=False)
 
     def __post_init__(self) -> None:
-        inner = max((part.depth for part in self.parts if not isinstance(part, str)), default=0)
-        object.__setattr__(self, "depth", inner + self.added)
+        nodes = [part for part in self.parts if not isinstance(part, str)]
+        object.__setattr__(self, "depth", max((node.depth for node in nodes), default=0) + self.added)
+        object.__setattr__(self, "doubled", max((node.doubled for node in nodes), default=0) + self.doubles)
 
 
 Node = Text | Name | Phrase
@@ -102,9 +111,9 @@ def _escaped(found: re.Match[str]) -> str:
     return f"\\u{number:04x}" if number <= 0xFFFF else f"\\U{number:08x}"
 
 
-def listed(nodes: Sequence[Node], before: str, after: str) -> Phrase:
+def listed(nodes: Sequence[Node], before: str, after: str, *, doubles: bool = False) -> Phrase:
     """Nodes with commas between them, between two words of ours."""
     parts: list[Node | str] = [before]
     for place, node in enumerate(nodes):
         parts += [", ", node] if place else [node]
-    return Phrase((*parts, after), closed=True)
+    return Phrase((*parts, after), closed=True, doubles=doubles)

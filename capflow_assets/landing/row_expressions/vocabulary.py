@@ -69,6 +69,8 @@ INTERVALS = frozenset(
     for unit in _words("DAY HOUR MICROSECOND MILLISECOND MINUTE MONTH SECOND WEEK YEAR")
     for ending in ("", "S")
 )
+# The embedded engine writes out their arguments twice: each level within another costs as much as all before.
+DOUBLED = _words("coalesce ifnull nvl zeroifnull")
 # Without that many arguments they read the clock.
 LEAST_ARGUMENTS = {"unix_timestamp": 1, "to_unix_timestamp": 1}
 
