@@ -27,6 +27,8 @@ A check is a generator of ``Found`` over a ``Case``; the area's file names it in
 | ``lake.delta`` | a Delta table is committed there and read back |
 | ``lake.bucket`` | the bucket's region, versioning and encryption |
 | ``permissions.files`` | nobody else may write to the home, the customers or the local lake |
+| ``permissions.readers`` | nobody else may read the customers' keys, or on a machine with other users their rows |
+| ``permissions.engine`` | nobody else may connect to the engine |
 | ``clock.skew`` | this machine's clock against those of S3, MLflow and Databricks |
 | ``clock.time_zones`` | the time zone database is there |
 | ``machine.disk`` | free space for the home, the lake and temporary files |
