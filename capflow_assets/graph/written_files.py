@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from capflow_assets.graph.lake import Lake
+from capflow_assets.graph.table_damage import make_room
 
 if TYPE_CHECKING:
     import pyarrow.fs as fs
@@ -43,6 +44,8 @@ class WrittenFiles:
     def commit(self, columns: Mapping[str, str], mode: Mode) -> int:
         """Make the files the table's, or some more of the table's, and give the new version.
 
+        Where all are replaced, a log that cannot be read makes room.
+
         ``columns`` are the table's, with their Spark types; what else stands in the files is no business of the table.
         A table that an outside engine has given abilities which the commit does not know is written through the engine.
         """
@@ -52,6 +55,8 @@ class WrittenFiles:
 
         path = self.lake.path(self.customer, self.table)
         actions = [self._added(info) for info in self._parquet()]
+        if mode == "overwrite":
+            make_room(path)
         try:
             if self.lake.exists(self.customer, self.table):
                 DeltaTable(path).create_write_transaction(list(actions), mode, _schema(columns))

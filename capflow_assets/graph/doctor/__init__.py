@@ -26,6 +26,7 @@ A check is a generator of ``Found`` over a ``Case``; the area's file names it in
 | ``lake.reachable`` | list, write, read back and delete in the lake |
 | ``lake.delta`` | a Delta table is committed there and read back |
 | ``lake.bucket`` | the bucket's region, versioning and encryption |
+| ``lake.tables`` | every table's log can be read, and the files that it names are there |
 | ``permissions.files`` | nobody else may write to the home, the customers or the local lake |
 | ``permissions.readers`` | nobody else may read the customers' keys, or on a machine with other users their rows |
 | ``permissions.engine`` | nobody else may connect to the engine |
