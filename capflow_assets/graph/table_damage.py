@@ -49,7 +49,9 @@ def log_damage(path: str) -> str:
     except NotADirectoryError:
         return f"its {LOG} is no folder"
     if not entries:
-        return ""
+        # A sum is written once its entry is; without one, nothing was ever committed.
+        is_summed = any(info.base_name.endswith(".crc") for info in files_below(f"{path}/{LOG}"))
+        return "its log has no entry" if is_summed else ""
     checkpoint = max((int(found[1]) for found in map(CHECKPOINT.fullmatch, entries) if found), default=-1)
     versions = sorted(int(found[1]) for found in map(ENTRY.fullmatch, entries) if found)
     newer = [version for version in versions if version > checkpoint]
@@ -70,7 +72,9 @@ def make_room(path: str) -> bool:
     """
     if not log_damage(path):
         return False
-    if not remove_folder(f"{path}/{LOG}"):
+    try:
+        remove_folder(f"{path}/{LOG}")
+    except NotADirectoryError:
         store, folder = opened(path)
         store.delete_file(f"{folder}/{LOG}")
     return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,7 +24,7 @@ COLUMNS = {"user_id": "id", "registered_at": "at", "city": "city"}
 HEADER = ("id", "at", "city")
 ROWS = [(f"u{place}", f"2024-01-{1 + place % 28:02d} 10:00:00", f"c{place % 3}") for place in range(40)]
 LATE = ("u99", "2024-02-02 10:00:00", "c9")
-BAD = ("u77", "yesterday or so", "c1")
+BAD = ("", "2024-01-05 10:00:00", "c1")
 NEWER = {"watermark": "at", "merge_on": ["user_id"]}
 
 
@@ -85,8 +85,8 @@ NAMED = (
 
 
 @pytest.fixture
-def shop(tmp_path, spark) -> Iterator[Shop]:
-    yield Shop(tmp_path, spark)
+def shop(tmp_path, spark) -> Shop:
+    return Shop(tmp_path, spark)
 
 
 def filled(shop: Shop, **how: object) -> list[dict[str, object]]:
