@@ -36,7 +36,7 @@ class Advancing:
     def since(self, spec: TableSpec, moment: datetime) -> datetime | None:
         """The earlier moment (or the same) from which a table can be carried on; None where it must be made anew."""
         kept = self.lake.read_bytes(self.customer.name, _place(spec)) if spec.advanced else None
-        if kept is None:
+        if kept is None or self.lake.damage(self.customer.name, spec.key):
             return None
         then = json.loads(kept)
         earlier = datetime.fromisoformat(then["as_of"])

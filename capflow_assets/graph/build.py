@@ -65,7 +65,8 @@ def build(
         schedules=[fleet_schedule()],
         sensors=[onboarding_sensor(deploy), retraining_sensor(stages, deploy), housekeeping_sensor(deploy)],
         resources={
-            "pyspark": Engine(engine=dg.EnvVar("CAPFLOW_ENGINE").get_value("sail") or "sail"),
+            # The variable and not its value: pages and runs' configurations show it, and it may have a token in it.
+            "pyspark": Engine(engine=dg.EnvVar("CAPFLOW_ENGINE") if os.environ.get("CAPFLOW_ENGINE") else "sail"),
             "step_launcher": launcher or own,
         },
         executor=dg.in_process_executor,

@@ -128,7 +128,8 @@ def keep(lake: Lake, customer: str, rows: Sequence[Mapping[str, Any]]) -> None:
     kinds["timestamp"] = pa.timestamp("us", tz="UTC")
     schema = pa.schema([pa.field(column.name, kinds[column.type]) for column in CATALOGUE.columns])
     frame = lake.spark().createDataFrame(pa.Table.from_pylist(list(rows), schema))
-    is_same = lake.exists(customer, KEY) and tuple(lake.table(customer, KEY).columns) == CATALOGUE.names
+    is_there = lake.exists(customer, KEY) and not lake.damage(customer, KEY)
+    is_same = is_there and tuple(lake.table(customer, KEY).columns) == CATALOGUE.names
     if is_same:
         lake.replace(frame, customer, KEY, " OR ".join(f"block = '{block}'" for block in blocks))
     else:

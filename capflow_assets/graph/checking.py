@@ -6,7 +6,7 @@ here, each with the function whose keyword parameters are its thresholds.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from capflow_assets import checks
@@ -113,3 +113,13 @@ def _with_note(finding: Finding, chosen: Chosen) -> Finding:
         return finding
     note = ' (columns and types alone: [checks.schema] says severity = "off")'
     return replace(finding, message=finding.message + note, found={**finding.found, "off": True})
+
+
+def refusal(key: str, shut: Sequence[Finding]) -> str:
+    """Why a table was not written, in the words of the checks that block it."""
+    error = TableError(
+        f"{key} was not written: {', '.join(finding.check for finding in shut)} blocks; the last good version stays",
+        came="; ".join(finding.message for finding in shut),
+        do='mend the data, or set severity = "warn" for the check in the customer\'s TOML, then run it again',
+    )
+    return str(error)

@@ -5,34 +5,67 @@ location and the sensors never start one. On a cluster it is the cluster's own.
 """
 
 import os
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
+
+from capflow_assets.errors import CapflowError
+from capflow_assets.graph.private_port import LOOPBACK, PrivatePort
 
 STACK_BYTES = str(16 << 20)
+STARTS = 3
 NOT_PACKED = 1  # of the ways to pack a message, as bits, the one that leaves it as it is
 # Where in the code each expression was made: for the errors of an engine that shows it, at five times the cost of it.
 CALL_SITES = "spark.python.sql.dataFrameDebugging.enabled"
 
 
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """Sail in this process. ``address`` is gRPC's; ``exposed`` says why others can connect too, and is empty else."""
+
+    server: Any
+    address: str
+    exposed: str = ""
+
+
 @cache
-def sail_server() -> Any:
-    """Sail's Spark Connect server in this process, started once and kept as long as the process lives."""
+def embedded() -> Embedded:
+    """Sail's Spark Connect server in this process, started once and kept as long as the process lives.
+
+    Raises:
+        CapflowError: another process has connected to it again and again while it started.
+    """
     os.environ.setdefault("RUST_LOG", "error")
     # Python that runs inside the engine (scikit-learn on 90,000 texts) overflows the 2 MB that its threads have.
     os.environ.setdefault("RUST_MIN_STACK", STACK_BYTES)
+    strangers: list[str] = []
+    for _ in range(STARTS):
+        server, port = _started()
+        try:
+            private = PrivatePort(port)
+        except OSError as error:
+            return Embedded(server, f"{LOOPBACK}:{port}", str(error))
+        if not private.strangers:
+            return Embedded(server, private.address())
+        server.stop()
+        strangers += private.strangers
+    raise CapflowError(
+        "The engine was not started: another process of this machine connected to it before its port was closed",
+        expected="no connection but this process's own",
+        came=f"connections from {', '.join(strangers)}",
+        do="find out who scans the ports of this machine and end it, or use another Spark Connect server with a token",
+    )
+
+
+def _started() -> tuple[Any, int]:
     from pysail.spark import SparkConnectServer
 
-    server = SparkConnectServer("127.0.0.1", 0)
+    server = SparkConnectServer(LOOPBACK, 0)
     server.start(background=True)
-    return server
-
-
-def sail_url() -> str:
-    """The address of this process's Sail."""
-    _, port = sail_server().listening_address
-    return f"sc://127.0.0.1:{port}"
+    return server, int(server.listening_address[1])
 
 
 @cache
@@ -49,7 +82,13 @@ def sail_session(config: tuple[tuple[str, Any], ...]) -> Any:
     from pyspark.sql.connect.client import DefaultChannelBuilder
     from pyspark.sql.connect.session import SparkSession
 
-    channel = DefaultChannelBuilder(sail_url())
+    address = embedded().address
+
+    class Channel(DefaultChannelBuilder):
+        def toChannel(self) -> Any:  # noqa: N802  (pyspark's name)
+            return self._insecure_channel(address)
+
+    channel = Channel(f"sc://{LOOPBACK}")
     # Sail packs whatever it sends: within one process that makes a result five times as slow.
     channel.setChannelOption("grpc.compression_enabled_algorithms_bitset", NOT_PACKED)
     # What pyspark sets by itself where it is given an address; its functions ask for it.
@@ -70,9 +109,9 @@ def _configured(builder: Any, config: tuple[tuple[str, Any], ...]) -> Any:
 
 
 class Engine(dg.ConfigurableResource):
-    """A PySpark session by name: ``sail``, ``cluster`` (the session that is there already) or ``sc://host:port``."""
+    """A PySpark session by name: ``sail``, ``cluster`` (the one that is there) or ``sc://host:port/;token=…``."""
 
-    engine: str = "sail"
+    engine: str = Field(default="sail", repr=False)  # the address may have a token in it
     spark_config: dict[str, Any] = {}  # noqa: RUF012  (a pydantic field, copied for each instance)
 
     @property

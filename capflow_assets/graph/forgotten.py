@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Literal
 
 from capflow_assets.contract import Column, Table
 from capflow_assets.errors import GraphError
+from capflow_assets.graph.erased_history import files_below
 from capflow_assets.graph.lake import Lake
+from capflow_assets.graph.table_damage import damaged_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -54,9 +56,25 @@ def digest(key: bytes, kind: Kind, identifier: str) -> str:
     return hmac.digest(key, f"forgotten {kind} {identifier.strip(' ')}".encode(), "sha256").hex()
 
 
+def is_anybody_forgotten(lake: Lake, customer: str) -> bool:
+    """Whether the customer has a list of forgotten users.
+
+    Raises:
+        TableError: it has one that cannot be read: without it, rows of forgotten users would land again.
+    """
+    path = lake.path(customer, SUPPRESSION)
+    is_there = lake.exists(customer, SUPPRESSION)
+    broken = lake.damage(customer, SUPPRESSION)
+    if not is_there and not broken and files_below(path):
+        broken = "there are files, and no log that names them"
+    if broken:
+        raise damaged_table(customer, SUPPRESSION, path, broken)
+    return is_there
+
+
 def forgotten(lake: Lake, customer: str) -> Forgotten | None:
     """Whom this customer's landings leave out; None where nobody was forgotten."""
-    if not lake.exists(customer, SUPPRESSION):
+    if not is_anybody_forgotten(lake, customer):
         return None
     rows = lake.arrow(customer, SUPPRESSION).to_pylist()
     kinds = ("user", "bill", "shared")

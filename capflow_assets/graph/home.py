@@ -21,7 +21,7 @@ import os
 import re
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from capflow_assets.errors import CapflowError
@@ -55,7 +55,7 @@ class Home:
     root: Path
     lake: str
     mlflow_uri: str
-    engine: str
+    engine: str = field(repr=False)  # the address may have a token in it
     secrets: tuple[str, ...] = ()
 
     @classmethod
@@ -84,8 +84,10 @@ class Home:
 
     def prepare(self) -> Home:
         """Make the folders, write Dagster's configuration and point this process and its children at this home."""
-        for folder in (self.root, self.customers, self.dagster):
-            folder.mkdir(parents=True, exist_ok=True)
+        # Customers' rows lie below it: no other user of this machine is to read them.
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in (self.customers, self.dagster):
+            folder.mkdir(exist_ok=True)
         text = dagster_yaml(os.environ.get("CAPFLOW_POSTGRES_URL"), os.environ.get("CAPFLOW_COMPUTE_LOGS"))
         write_if_changed(self.dagster / "dagster.yaml", text)
         os.environ["CAPFLOW_HOME"] = str(self.root)

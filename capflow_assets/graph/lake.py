@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from capflow_assets.errors import CapflowError, NotFoundError, TableError
+from capflow_assets.graph.table_damage import culprit, damage, damaged_table, make_room
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -58,10 +59,7 @@ class Lake:
         try:
             return bool(DeltaTable.is_deltatable(path))
         except OSError as error:
-            status = re.search(r"\b[45]\d\d [A-Z][A-Za-z ]+", str(error))
-            came = status[0] if status else str(error).splitlines()[0]
-            do = f"check AWS_* and what this identity may do: capflow policy {customer}"
-            raise TableError(f"{table} of {customer} cannot be reached", came=came, where=path, do=do) from error
+            raise self._unreachable(customer, table, error) from error
 
     def version(self, customer: str, table: str) -> int | None:
         """The newest committed version, None where there is no such table yet."""
@@ -105,10 +103,23 @@ class Lake:
     def write(
         self, frame: DataFrame, customer: str, table: str, mode: Literal["overwrite", "append"] = "overwrite"
     ) -> int:
-        """Replace a table (or append to it) in one commit and give the new version."""
+        """Replace a table (or append to it) in one commit and give the new version.
+
+        A table whose log cannot be read is written anew when it is replaced.
+        """
+        from pyspark.errors import PySparkException
+
         path = self.path(customer, table)
         writer = frame.write.format("delta").mode(mode)
-        (writer.option("overwriteSchema", "true") if mode == "overwrite" else writer).save(path)
+        if mode == "append":
+            writer.save(path)
+            return self.committed(path)
+        try:
+            writer.option("overwriteSchema", "true").save(path)
+        except PySparkException:
+            if not make_room(path):
+                raise
+            writer.option("overwriteSchema", "true").save(path)
         return self.committed(path)
 
     def replace_keys(self, frame: DataFrame, keys: DataFrame, customer: str, table: str) -> int:
@@ -152,12 +163,37 @@ class Lake:
             spark.catalog.dropTempView(view)
 
     def replace(self, frame: DataFrame, customer: str, table: str, where: str) -> int:
-        """Replace the rows for which ``where`` holds (append, where none do) in one commit."""
+        """Replace the rows for which ``where`` holds (append, where none do) in one commit.
+
+        Raises:
+            TableError: the table is damaged; it is named, with what to do.
+        """
+        from pyspark.errors import PySparkException
+
         path = self.path(customer, table)
         if not self.exists(customer, table):
             return self.write(frame, customer, table)
-        frame.write.format("delta").mode("overwrite").option("replaceWhere", where).save(path)
+        try:
+            frame.write.format("delta").mode("overwrite").option("replaceWhere", where).save(path)
+        except PySparkException as error:
+            raise culprit(customer, [(table, path)], str(error)) or error from error
         return self.committed(path)
+
+    def damage(self, customer: str, table: str) -> str:
+        """What is broken of a table: its log, or a file that is gone or cut short. Empty where all is well."""
+        try:
+            return damage(self.path(customer, table))
+        except OSError as error:
+            raise self._unreachable(customer, table, error) from error
+
+    def _unreachable(self, customer: str, table: str, error: OSError) -> TableError:
+        path = self.path(customer, table)
+        status = re.search(r"\b[45]\d\d [A-Z][A-Za-z ]+", str(error))
+        came = status[0] if status else str(error).splitlines()[0]
+        do = "see what lies there: a folder is expected that this user may read"
+        if "://" in path:
+            do = f"check AWS_* and what this identity may do: capflow policy {customer}"
+        return TableError(f"{table} of {customer} cannot be reached", came=came, where=path, do=do)
 
     @contextmanager
     def staged(self, frame: DataFrame, customer: str, table: str) -> Iterator[DataFrame]:
@@ -226,8 +262,7 @@ class Lake:
             return DeltaTable(path)
         except DeltaError as error:
             words = str(error).splitlines()[0][:300]
-            do = f"materialize it again: capflow run {customer} --select {table}"
-            raise TableError(f"{table} of {customer} cannot be read", came=words, where=path, do=do) from error
+            raise damaged_table(customer, table, path, f"its log cannot be read: {words}") from error
 
     def _local(self, customer: str) -> str:
         return Path(self.prefix(customer)).resolve().as_uri()

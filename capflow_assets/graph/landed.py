@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +64,14 @@ def read_landed(lake: Lake, customer: str, table: str) -> Landed | None:
     return landed if lake.identity(customer, f"raw/{table}") == (landed.table_id, landed.version) else None
 
 
+def why_unknown(lake: Lake, customer: str, table: str) -> str:
+    """Why nothing is known of the last landing of ``raw/{table}``, in words."""
+    if lake.exists(customer, f"raw/{table}"):
+        return "the table was changed by others"
+    had_landed = lake.read_bytes(customer, _file(table)) is not None
+    return "the table that had landed is gone" if had_landed else "nothing had landed"
+
+
 def save_landed(lake: Lake, customer: str, table: str, landed: Landed) -> None:
     """Keep what is known of this landing, once the table is written."""
     lake.save_bytes(customer, _file(table), json.dumps(asdict(landed), indent=1).encode())
@@ -82,6 +90,16 @@ def fingerprint(frame: DataFrame) -> Fingerprint:
     hashed = row_hash(frame.columns)
     low, high = hashed.bitwiseAND(F.lit(HALF)), F.shiftright(hashed, 32)
     return fingerprint_of(frame.agg(F.count(F.lit(1)), F.sum(low), F.sum(high)).collect()[0])
+
+
+def stored_fingerprint(lake: Lake, customer: str, table: str, columns: Iterable[str]) -> Fingerprint | None:
+    """The fingerprint of the rows that lie in a table; None where they cannot be read, and have to be written anew."""
+    from pyspark.errors import PySparkException
+
+    try:
+        return fingerprint(lake.table(customer, table).select(*columns))
+    except PySparkException:
+        return None
 
 
 def fingerprint_of(sums: Sequence[int | None]) -> Fingerprint:

@@ -14,13 +14,23 @@ from typing import TYPE_CHECKING, Any
 
 from capflow_assets.contract import Finding
 from capflow_assets.customers import Customer, TableSource
-from capflow_assets.errors import SourceError, TableError
+from capflow_assets.errors import SourceError
 from capflow_assets.graph import quarantine
-from capflow_assets.graph.forgotten import SUPPRESSION, rows_of_forgotten, without_forgotten
+from capflow_assets.graph.forgotten import is_anybody_forgotten, rows_of_forgotten, without_forgotten
 from capflow_assets.graph.increments import merge
 from capflow_assets.graph.lake import Lake
-from capflow_assets.graph.landed import Fingerprint, Landed, fingerprint, read_landed, save_landed, way_of
+from capflow_assets.graph.landed import (
+    Fingerprint,
+    Landed,
+    fingerprint,
+    read_landed,
+    save_landed,
+    stored_fingerprint,
+    way_of,
+    why_unknown,
+)
 from capflow_assets.graph.stages import TableSpec
+from capflow_assets.graph.table_damage import damaged_table
 from capflow_assets.graph.written_files import WrittenFiles, written
 from capflow_assets.landing import REASON, RESERVED, disguised, merge_key, watermarks
 from capflow_assets.landing.personal import hashed_columns, pseudonym, pseudonymized
@@ -61,6 +71,7 @@ class _Work:
     location: str
     options: Any
     key: Callable[[], bytes]
+    is_full: bool = False
     before: Landed | None = None
     form: str = ""
     forgotten: int = 0
@@ -124,29 +135,33 @@ def land(
     Raises:
         SourceError: the source cannot be opened, or holds no row.
         MappingError: a mapped column does not fit the source.
-        TableError: more rows were rejected than the customer's ``max_rejected_pct`` allows.
+        TableError: too many rows were rejected; or newer rows were to be added to a damaged table.
     """
     declared = customer.tables[spec.name]
     source = sources[declared.source]
     options: Any = source.Options(**declared.options)
-    work = _Work(lake, customer, spec, source, customer.location(spec.name), options, key)
-    last = read_landed(lake, customer.name, spec.name)
-    why = _why_everything(work, last, full)
+    work = _Work(lake, customer, spec, source, customer.location(spec.name), options, key, full)
+    broken = lake.damage(customer.name, spec.key)
+    last = None if broken else read_landed(lake, customer.name, spec.name)
+    why = _why_everything(work, last, full, broken)
     work.before = None if why else last
     frame = _conformed(work)
     with written(lake, frame, customer.name, spec.key) as files:
         return _judged(work, files, judge, last, why)
 
 
-def _why_everything(work: _Work, last: Landed | None, full: bool) -> str:
+def _why_everything(work: _Work, last: Landed | None, full: bool, broken: str) -> str:
     """Why the whole source is read, though only newer rows were asked for; empty where they will do."""
+    if broken and work.declared.watermark and not full:
+        raise damaged_table(work.name, work.spec.key, work.lake.path(work.name, work.spec.key), broken)
+    if broken:
+        return f"everything, since the table was damaged: {broken}"
     if not work.declared.watermark:
         return "everything"
     if full:
         return "everything, as asked"
     if last is None:
-        there = work.lake.exists(work.name, work.spec.key)
-        return f"everything, since {'the table was changed by others' if there else 'nothing had landed'}"
+        return f"everything, since {why_unknown(work.lake, work.name, work.spec.name)}"
     if last.way != work.way:
         return "everything, since the customer's TOML says how to read it in another way than before"
     return "" if last.watermark else "everything, since no row had a watermark"
@@ -176,7 +191,7 @@ def _conformed(work: _Work) -> DataFrame:
     )
     if work.since:
         frame = frame.where(watermarks.is_new(work.since))
-    if work.lake.exists(work.name, SUPPRESSION):  # before anything of a forgotten user is written
+    if is_anybody_forgotten(work.lake, work.name):  # before anything of a forgotten user is written
         everybodys, frame = frame, without_forgotten(work.lake, work.name, frame, work.key())
         work.forgotten = rows_of_forgotten(work.lake, work.name, everybodys, work.key())
     if work.hashed:
@@ -231,7 +246,7 @@ def _committed(
 ) -> Landing:
     came, bad = int(found["came"]), int(found["bad"])
     told = _set_aside(work, files, bad, why)
-    _refuse_many(work, came, bad, told)
+    quarantine.refuse_many(work.spec.key, came, bad, told, work.declared.max_rejected_pct, work.location)
     counts = {"came": came, **{name: n for name, n in (("rejected", bad), ("forgotten", work.forgotten)) if n}}
     how = why or f"rows since {work.since.value if work.since else ''}"
     found_so = (
@@ -261,9 +276,8 @@ def _replaced(
     rows = Fingerprint(int(found["came"]) - int(found["bad"]))
     if last is not None and (last.fingerprint.rows, last.columns) == (rows.rows, str(columns)):
         rows = fingerprint(frame.where(f"{REASON} is null").select(*columns))
-        there = last.fingerprint
-        if there.hashes is None:
-            there = fingerprint(work.lake.table(work.name, work.spec.key).select(*columns))
+        is_known = last.fingerprint.hashes is not None and not work.is_full
+        there = last.fingerprint if is_known else stored_fingerprint(work.lake, work.name, work.spec.key, columns)
         if there == rows:
             return None, replace(last, way=work.way, fingerprint=rows, watermark=watermark)
     if found["bad"]:
@@ -334,15 +348,3 @@ def _set_aside(work: _Work, files: WrittenFiles, bad: int, why: str) -> str:
     batch = None if keyed is None else files.frame.where(watermarks.has_key(work.merge_on)).select(keyed)
     quarantine.set_aside(work.lake, work.name, aside, rejected, batch)
     return quarantine.shown(rejected) if bad else ""
-
-
-def _refuse_many(work: _Work, came: int, bad: int, told: str) -> None:
-    share, most = 100 * bad / max(came, 1), work.declared.max_rejected_pct
-    if share > most:
-        raise TableError(
-            f"{bad:,} of {came:,} rows of {work.spec.name} were rejected ({share:.1f} %); the last good version stays",
-            expected=f"at most {most:g} % (max_rejected_pct)",
-            came=told,
-            where=work.location,
-            do=f"mend the rows (they are kept in {work.spec.key}_rejected), the mapping, or max_rejected_pct",
-        )

@@ -12,9 +12,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.contract import Finding
-from capflow_assets.errors import CapflowError
+from capflow_assets.errors import CapflowError, TableError
 from capflow_assets.graph.lake import Lake
 from capflow_assets.graph.landed import Fingerprint, fingerprint
+from capflow_assets.graph.table_damage import damaged_table
 from capflow_assets.graph.written_files import written
 from capflow_assets.landing import POSITION, REASON, RESERVED, SOURCE_ROW
 
@@ -81,15 +82,21 @@ def set_aside(lake: Lake, customer: str, aside: str, rejected: DataFrame, batch:
 
     With a ``batch`` of newer rows (their key as ``row_key``), those that were rejected before stay, but for rows that
     came again.
+
+    Raises:
+        TableError: the table is damaged, and rows that were rejected before are to stay in it.
     """
-    there = lake.table(customer, aside) if lake.exists(customer, aside) else None
+    broken = lake.damage(customer, aside)
+    if broken and batch is not None:
+        raise damaged_table(customer, aside, lake.path(customer, aside), broken)
+    there = lake.table(customer, aside) if lake.exists(customer, aside) and not broken else None
     if there is not None and batch is not None and KEY in there.columns:
         older = there.join(batch.select(KEY).distinct(), KEY, "left_anti")
         older = older.join(rejected.select(SOURCE_ROW).distinct(), SOURCE_ROW, "left_anti")
         rejected = older.select(*rejected.columns).unionByName(rejected)
     with written(lake, rejected, customer, aside) as files:
         kept = files.frame
-        if there is None and kept is None:
+        if there is None and kept is None and not broken:
             return
         is_same = there is not None and there.dtypes == rejected.dtypes and _print(there) == _print(kept)
         if not is_same:
@@ -104,3 +111,21 @@ def shown(rejected: DataFrame) -> str:
 
 def _print(frame: DataFrame | None) -> Fingerprint:
     return Fingerprint(0, 0) if frame is None else fingerprint(frame)
+
+
+def refuse_many(table: str, came: int, bad: int, told: str, most: float, location: str) -> None:
+    """Stop a landing of which more than ``most`` of a hundred rows were rejected.
+
+    Raises:
+        TableError: so many were.
+    """
+    share = 100 * bad / max(came, 1)
+    if share > most:
+        name = table.partition("/")[2]
+        raise TableError(
+            f"{bad:,} of {came:,} rows of {name} were rejected ({share:.1f} %); the last good version stays",
+            expected=f"at most {most:g} % (max_rejected_pct)",
+            came=told,
+            where=location,
+            do=f"mend the rows (they are kept in {table}_rejected), the mapping, or max_rejected_pct",
+        )

@@ -21,12 +21,13 @@ from capflow_assets.errors import CapflowError, SourceError, TableError
 from capflow_assets.graph import catalogue
 from capflow_assets.graph.advancing import Advancing, carried_on
 from capflow_assets.graph.calls import call, cut
-from capflow_assets.graph.checking import choice, landing_findings, schema_finding
+from capflow_assets.graph.checking import choice, landing_findings, refusal, schema_finding
 from capflow_assets.graph.lake import Lake
 from capflow_assets.graph.landing import Judgement, land
 from capflow_assets.graph.lifeline import LINE
 from capflow_assets.graph.moments import as_of_moment, parse_moment
 from capflow_assets.graph.stages import BILLS, CheckSpec, Input, Stages, Status, TableSpec
+from capflow_assets.graph.table_damage import culprit
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -109,6 +110,11 @@ class TableRunner:
     def _unforeseen(self, spec: TableSpec, error: Exception) -> str:
         """What to say of an error that is none of ours: a file that breaks off, an engine that gives up."""
         came = f"{type(error).__name__}: {first_line(error)}"
+        name = self.customer.name
+        tables = sorted({spec.key, *spec.waits_for, *(source.table for source in spec.inputs)})
+        damaged = culprit(name, [(table, self.lake.path(name, table)) for table in tables], str(error))
+        if damaged:
+            return str(damaged)
         if EXHAUSTED in came:
             return str(TableError(f"{spec.key} needs more memory than the engine may take", came=came, do=MORE_MEMORY))
         if spec.function is not None:
@@ -320,16 +326,6 @@ class TableRunner:
 
     def _bills(self) -> DataFrame:
         return self.lake.table(self.customer.name, BILLS)
-
-
-def refusal(key: str, shut: list[Finding]) -> str:
-    """Why a table was not written, in the words of the checks that block it."""
-    error = TableError(
-        f"{key} was not written: {', '.join(finding.check for finding in shut)} blocks; the last good version stays",
-        came="; ".join(finding.message for finding in shut),
-        do='mend the data, or set severity = "warn" for the check in the customer\'s TOML, then run it again',
-    )
-    return str(error)
 
 
 def flag_counts(frame: DataFrame) -> dict[str, int]:

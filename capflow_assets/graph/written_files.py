@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from capflow_assets.graph.lake import Lake
+from capflow_assets.graph.table_damage import make_room
 
 if TYPE_CHECKING:
     import pyarrow.fs as fs
@@ -45,6 +46,8 @@ class WrittenFiles:
     def commit(self, columns: Mapping[str, str], mode: Mode) -> int:
         """Make the files the table's, or some more of the table's, and give the new version.
 
+        Where all are replaced, a log that cannot be read makes room.
+
         ``columns`` are the table's, with their Spark types; what else stands in the files is no business of the table.
         A table that an outside engine has given abilities which the commit does not know is written through the engine.
         """
@@ -54,6 +57,8 @@ class WrittenFiles:
 
         path = self.lake.path(self.customer, self.table)
         actions = [self._added(info) for info in self._parquet()]
+        if mode == "overwrite":
+            make_room(path)
         self.is_commit_begun = True
         try:
             if self.lake.exists(self.customer, self.table):

@@ -279,10 +279,13 @@ class serving:  # noqa: N801
 
 
 def test_another_spark_by_its_address(tmp_path, monkeypatch):
-    from capflow_assets.graph.engine import sail_url
+    from pysail.spark import SparkConnectServer
 
-    monkeypatch.setenv("CAPFLOW_ENGINE", sail_url())
+    server = SparkConnectServer("127.0.0.1", 0)
+    server.start(background=True)
+    monkeypatch.setenv("CAPFLOW_ENGINE", f"sc://127.0.0.1:{server.listening_address[1]}")
     told = only(examined(tmp_path, "services.engine"))
+    server.stop()
     assert (told.state, "computed in" in told.found) == ("ok", True), told
 
 

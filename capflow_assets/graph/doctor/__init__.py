@@ -27,10 +27,13 @@ A check is a generator of ``Found`` over a ``Case``; the area's file names it in
 | ``lake.reachable`` | list, write, read back and delete in the lake |
 | ``lake.delta`` | a Delta table is committed there and read back |
 | ``lake.bucket`` | the bucket's region, versioning and encryption |
+| ``lake.tables`` | every table's log can be read, and the files that it names are there |
 | ``models.places`` | MLflow's addresses of model files lead into this home's lake, wherever it is |
 | ``models.digests`` | the digest of every version's files is kept, so that no other file is loaded in their place |
 | ``models.champions`` | every champion's files are whole; who answers where they are not; decisions carried out |
 | ``permissions.files`` | nobody else may write to the home, the customers or the local lake |
+| ``permissions.readers`` | nobody else may read the customers' keys, or on a machine with other users their rows |
+| ``permissions.engine`` | nobody else may connect to the engine |
 | ``clock.skew`` | this machine's clock against those of S3, MLflow and Databricks |
 | ``clock.time_zones`` | the time zone database is there |
 | ``machine.disk`` | free space for the home, the lake and temporary files |

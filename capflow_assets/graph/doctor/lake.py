@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,8 +14,10 @@ from urllib.parse import urlsplit
 
 from capflow_assets.graph.doctor.case import Case, Checks, Found, broken, existing, first_line, ok, skipped, warning
 from capflow_assets.graph.doctor.reach import aws, s3_silence
+from capflow_assets.graph.table_damage import remedy
 
 CONTENT = b"capflow doctor"
+SHARE_OF_TIME = 0.8
 UNREACHED = "the store does not answer: see lake.reachable"
 REASONS = {
     "InvalidAccessKeyId": "mend AWS_ACCESS_KEY_ID, or the role that this machine takes",
@@ -111,6 +114,31 @@ def bucket(case: Case) -> Checks:
         return
     yield _versioning(client, name)
     yield _encryption(client, name)
+
+
+def tables(case: Case) -> Checks:
+    """Every table's log can be read, and the files that it names are there."""
+    if case.in_bucket and s3_silence(case):
+        yield skipped(UNREACHED)
+        return
+    lake, until, count = case.deployment.lake, time.monotonic() + SHARE_OF_TIME * case.check_seconds, 0
+    damaged: list[Found] = []
+    for customer in case.customers:
+        for table in lake.tables(customer):
+            if time.monotonic() > until:
+                yield from damaged
+                yield warning(f"{count} tables were looked at in time", "look at one customer: capflow doctor CUSTOMER")
+                return
+            count += 1
+            broken_part = lake.damage(customer, table) or _never_committed(case, customer, table)
+            if broken_part:
+                do = remedy(customer, table, lake.path(customer, table))
+                damaged.append(broken(f"{table} of {customer} is damaged: {broken_part}", do))
+    yield from damaged or [ok(f"{count} tables: logs can be read, and their files are there")]
+
+
+def _never_committed(case: Case, customer: str, table: str) -> str:
+    return "" if case.deployment.lake.exists(customer, table) else "its log is empty"
 
 
 def _versioning(client: Any, name: str) -> Found:
@@ -244,4 +272,4 @@ def _emptied(case: Case, place: str) -> None:
             client.delete_object(Bucket=name, Key=each["Key"])
 
 
-CHECKS = (identity, reachable, delta, bucket)
+CHECKS = (identity, reachable, delta, bucket, tables)

@@ -1,0 +1,185 @@
+"""Nobody but this process reaches its engine: neither another user of the machine, nor another process of this one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from capflow_assets.errors import CapflowError
+from capflow_assets.graph import engine
+from capflow_assets.graph.engine import Engine, embedded
+from capflow_assets.graph.private_port import PrivatePort
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux filters what reaches a listening socket")
+
+# What speaks HTTP/2 answers these words, gRPC among them.
+GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+# Another process, as another user where one is named, tries every port and every abstract socket that the kernel lists.
+INTRUDER = f"""
+import os, socket, sys
+
+if int(sys.argv[1]) != os.getuid():
+    os.setgroups([])
+    os.setgid(int(sys.argv[1]))
+    os.setuid(int(sys.argv[1]))
+ports = set()
+for line in open("/proc/net/tcp").readlines()[1:]:
+    local, state = (line.split()[place] for place in (1, 3))
+    if state == "0A":
+        ports.add(("127.0.0.1", int(local.split(":")[1], 16)))
+names = {{line.split()[-1] for line in open("/proc/net/unix") if "@capflow-" in line}}
+for place in [*sorted(ports), *sorted(names)]:
+    is_port = isinstance(place, tuple)
+    with socket.socket(socket.AF_INET if is_port else socket.AF_UNIX) as door:
+        door.settimeout(0.5)
+        try:
+            door.connect(place if is_port else chr(0) + place[1:])
+            door.sendall({GREETING!r})
+            answer = door.recv(9)
+        except OSError:
+            answer = b""
+    print(place[1] if is_port else place, "answers" if answer else "is silent")
+"""
+
+
+@pytest.fixture
+def echo() -> Iterator[int]:
+    """A server in this process that sends back what it is sent; its port."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                threading.Thread(target=repeat, args=(connection,), daemon=True).start()
+
+        def repeat(connection: socket.socket) -> None:
+            with connection:
+                while heard := connection.recv(1 << 16):
+                    connection.sendall(heard)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+
+
+def listening() -> set[str]:
+    """The ports that this process listens on."""
+    inodes = {str(file.readlink()) for file in Path("/proc/self/fd").iterdir() if file.is_symlink()}
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    mine = [line for line in lines if line[3] == "0A" and f"socket:[{line[9]}]" in inodes]
+    return {str(int(line[1].split(":")[1], 16)) for line in mine}
+
+
+def is_cut_off(end: socket.socket) -> bool:
+    """True once it has ended; else it takes too long, which fails the test."""
+    with end, contextlib.suppress(ConnectionResetError):
+        end.settimeout(10)
+        while end.recv(1 << 16):  # a server's first words may have been on their way
+            pass
+    return True
+
+
+@pytest.mark.parametrize("user", [65534, os.getuid()], ids=["another user", "another process"])
+def test_an_intruder_is_answered_on_no_port_and_no_socket_of_the_engine(user: int):
+    if user != os.getuid() and os.getuid():
+        pytest.skip("only root can become another user")
+    assert Engine().spark_session.sql("select 1").collect()
+    port = embedded().server.listening_address[1]
+    assert str(port) in listening()
+    told = subprocess.run(
+        [sys.executable, "-c", INTRUDER, str(user)], capture_output=True, text=True, check=True, timeout=60
+    )
+    answers = dict(line.split(" ", 1) for line in told.stdout.splitlines())
+    assert answers[str(port)] == "is silent"
+    name = "@" + embedded().address.partition(":")[2]
+    assert answers[name] == "is silent"
+    assert Engine().spark_session.range(1_000_000).toPandas()["id"].sum() == 499_999_500_000
+
+
+def test_bytes_arrive_as_they_were_sent_over_several_connections_at_once(echo: int):
+    name = PrivatePort(echo).address().partition(":")[2]
+    sent = [os.urandom(3_000_000) for _ in range(4)]
+    heard: dict[int, bytes] = {}
+
+    def talk(place: int) -> None:
+        with socket.socket(socket.AF_UNIX) as end:
+            end.connect(f"\0{name}")
+            threading.Thread(target=end.sendall, args=(sent[place],)).start()
+            parts: list[bytes] = []
+            while sum(map(len, parts)) < len(sent[place]):
+                parts.append(end.recv(1 << 20))
+            heard[place] = b"".join(parts)
+
+    talks = [threading.Thread(target=talk, args=(place,)) for place in range(4)]
+    for thread in talks:
+        thread.start()
+    for thread in talks:
+        thread.join(60)
+    assert [heard[place] for place in range(4)] == sent
+
+
+def test_a_connection_that_ends_on_one_side_ends_on_the_other(echo: int):
+    name = PrivatePort(echo).address().partition(":")[2]
+    with socket.socket(socket.AF_UNIX) as end:
+        end.settimeout(10)
+        end.connect(f"\0{name}")
+        end.sendall(b"good day")
+        assert end.recv(100) == b"good day"
+        end.shutdown(socket.SHUT_WR)
+        assert end.recv(100) == b""
+
+
+def test_who_came_before_the_port_was_closed_is_cut_off_and_told_of(echo: int):
+    with socket.create_connection(("127.0.0.1", echo), timeout=10) as early:
+        private = PrivatePort(echo)
+        assert private.strangers == [f"127.0.0.1:{early.getsockname()[1]}"]
+        assert is_cut_off(early)
+    with private.connect() as own:
+        own.sendall(b"good day")
+        assert own.recv(100) == b"good day"
+
+
+def test_a_port_that_is_let_through_is_not_another_address_s(echo: int):
+    private = PrivatePort(echo)
+    with private.connect() as own, socket.socket() as other:
+        other.settimeout(0.5)
+        other.bind(("127.0.0.2", own.getsockname()[1]))
+        with pytest.raises(TimeoutError):
+            other.connect(("127.0.0.1", echo))
+
+
+def test_an_engine_that_others_always_reach_first_is_not_used(monkeypatch):
+    start, early = engine._started, []
+
+    def started():
+        server, port = start()
+        early.append(socket.create_connection(("127.0.0.1", port)))
+        return server, port
+
+    monkeypatch.setattr(engine, "_started", started)
+    with pytest.raises(CapflowError, match="before its port was closed"):
+        embedded.__wrapped__()
+    assert [is_cut_off(stranger) for stranger in early] == [True] * engine.STARTS
+
+
+def test_where_the_port_cannot_be_closed_the_engine_works_and_says_so(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "elsewhere")
+    found = embedded.__wrapped__()
+    assert found.exposed == "only Linux filters what reaches a listening socket"
+    host, _, port = found.address.partition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as end:
+        end.sendall(GREETING)
+        assert end.recv(9)
+    monkeypatch.undo()
+    found.server.stop()
