@@ -29,7 +29,7 @@ def serve(arguments: Sequence[str], allowed: Sequence[str]) -> None:
     from dagster_webserver import cli
 
     def host_guarded(
-        context: Any,
+        workspace_process_context: Any,
         host: str | None,
         port: int | None,
         path_prefix: str,
@@ -43,11 +43,11 @@ def serve(arguments: Sequence[str], allowed: Sequence[str]) -> None:
         if not is_loopback(address):
             LOGGER.warning("Listening at %s: the page has no log-in; whoever reaches it may do everything", address)
         app = cli.create_app_from_workspace_process_context(
-            context, path_prefix, live_data_poll_rate, lifespan=cli._lifespan
+            workspace_process_context, path_prefix, live_data_poll_rate, lifespan=cli._lifespan
         )
         LOGGER.info("Serving on http://%s:%s%s for %s", address, number, path_prefix, ", ".join(sorted(served.hosts)))
         uvicorn.run(
-            Guard(app, served),  # type: ignore[arg-type]
+            Guard(app, served),
             host=address,
             port=number,
             log_level=log_level,
