@@ -1,9 +1,19 @@
 """``python -m capflow_assets`` is ``capflow``: the commands in a process of their own."""
 
+import sys
+from pathlib import Path
+
+# `python -m` puts the working directory first, and whatever lies there would be imported in place of the libraries.
+if (
+    __name__ == "__main__"
+    and not sys.flags.safe_path
+    and Path(sys.path[0] or ".").resolve() != Path(__file__).parents[1]
+):
+    del sys.path[0]
+
 import atexit
 import logging
 import os
-import sys
 from contextlib import suppress
 
 from capflow_assets import cli

@@ -5,7 +5,6 @@ Belongs here: commands, as in ``cli``. Does not belong here: work; it is in ``gr
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -146,21 +145,49 @@ def policy(
     typer.echo(json.dumps(document, indent=2))
 
 
+AllowOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-host",
+        envvar="CAPFLOW_ALLOWED_HOSTS",
+        help="A further name that the page answers to, NAME or NAME:PORT. Repeatable; in the variable, by commas.",
+    ),
+]
+
+
 @app.command()
 def ui(
     context: typer.Context,
-    port: Annotated[int, typer.Option(help="Port of the web page.")] = 3000,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the web page.")] = 3000,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    allow_host: AllowOption = None,
+    browse: Annotated[bool, typer.Option("--open", help="Open the page in a browser once it answers.")] = False,
     home: HomeOption = None,
 ) -> None:
-    """Dagster's web page and daemon on this home, until interrupted."""
-    import subprocess
+    """Dagster's web page and daemon on this home, until interrupted. The page has no log-in."""
+    import webbrowser
 
-    from capflow_assets.graph.first_use import open_instance
-    from capflow_assets.graph.home import Home, shipped
+    from capflow_assets.graph.home import Home
+    from capflow_assets.graph.webpage.start import Address, serve
 
     place = Home.of(home or context.obj)
-    open_instance(place).dispose()  # the page, the daemon and the code server would make the stores all at once
-    typer.echo(f"http://{host}:{port} on {place.root}")
-    command = [sys.executable, "-m", "dagster", "dev", "-w", str(shipped("workspace.yaml"))]
-    raise typer.Exit(subprocess.run([*command, "-p", str(port), "-h", host], check=False).returncode)  # noqa: S603
+
+    def ready(url: str) -> None:
+        typer.echo(f"{url} on {place.root}")
+        if browse:
+            webbrowser.open(url)
+
+    raise typer.Exit(serve(place, Address(host, port, separated(allow_host)), ready))
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def webserver(context: typer.Context, allow_host: AllowOption = None) -> None:
+    """Dagster's webserver alone, for a deployment: guarded as `ui` is, with the options of `dagster-webserver`."""
+    from capflow_assets.graph.webpage.webserver import serve
+
+    serve(context.args, separated(allow_host))
+
+
+def separated(names: list[str] | None) -> tuple[str, ...]:
+    """Names that may have been given several at once, by commas."""
+    return tuple(name.strip() for text in names or () for name in text.split(",") if name.strip())

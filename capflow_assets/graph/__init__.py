@@ -14,5 +14,6 @@ model (``definitions.py`` hands the packages in), so that a new one is one new f
     step_launcher databricks_run databricks_settings code_wheel staging remote_step   a step as a Databricks run
     pages charts wording         the report of a customer as one HTML page
     doctor policies secrets      what a deployment needs around it, checked and written down
+    webpage                      Dagster's page behind a guard, its processes started and ended together
     build                        everything above as one Definitions
 """

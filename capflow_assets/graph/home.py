@@ -9,6 +9,7 @@
 | ``MLFLOW_TRACKING_URI`` | MLflow's server or database | SQLite in ``{home}/mlflow.db`` |
 | ``CAPFLOW_DATABRICKS`` | a TOML of what runs on Databricks, see ``databricks_settings`` | nothing does |
 | ``CAPFLOW_COMPUTE_LOGS`` | what steps print, ``s3://bucket/prefix`` | ``{home}/dagster/storage`` |
+| ``CAPFLOW_ALLOWED_HOSTS`` | names that Dagster's page answers to, by commas | those of the address it listens at |
 | ``CAPFLOW_SECRETS`` | names of AWS secrets that become variables, by commas, see ``secrets`` | none |
 | ``CAPFLOW_LOCK_WAIT_MINUTES`` | how long a run of the daemon waits for a customer that is in use | 15 |
 

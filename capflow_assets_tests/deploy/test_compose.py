@@ -14,6 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -165,6 +167,11 @@ def test_the_services_come_up_in_order_and_materialize_a_customer(machine):
     machine.start("webserver")
     machine.start("daemon")
     machine.healthy("webserver", services["webserver"]["healthcheck"]["test"][1:])
+
+    # It is the guarded one: another page's request is refused, whatever it asks for.
+    foreign = urllib.request.Request(f"http://127.0.0.1:{machine.ports['3000']}/graphql?query={{version}}")
+    with pytest.raises(urllib.error.HTTPError, match="405"):
+        urllib.request.urlopen(foreign, timeout=10)
 
     brand = tiny("shop", seed=3, users=150, campaigns=0, affinities=0, sends=("bills",))
     toml = write(simulate(brand), machine.folder / "files")

@@ -90,6 +90,21 @@ def test_it_runs_as_the_user_whom_the_cluster_expects():
     assert order.index("USER") > max(place for place, word in enumerate(order) if word == "RUN")
 
 
+def test_the_webserver_that_the_chart_starts_is_the_guarded_one(tmp_path):
+    """By the name that the chart writes into its command, with every option passed on."""
+    (lines,) = [line for line in TEXT.splitlines() if line.startswith("RUN printf")]
+    script = lines.removeprefix("RUN ").replace("/opt/venv/bin/dagster-webserver", str(tmp_path / "dagster-webserver"))
+    script = script.replace("/opt/venv/bin/capflow", "echo capflow")
+    subprocess.run(["sh", "-c", script], check=True)
+    done = subprocess.run(
+        ["sh", str(tmp_path / "dagster-webserver"), "-h", "0.0.0.0", "--read-only", "a b"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "capflow webserver -h 0.0.0.0 --read-only a b\n"
+
+
 def test_what_it_starts_is_the_code_location():
     workspace = yaml.safe_load((REPOSITORY / "workspace.yaml").read_text(encoding="utf-8"))
     module = workspace["load_from"][0]["python_module"]["module_name"]

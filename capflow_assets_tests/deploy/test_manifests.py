@@ -62,6 +62,9 @@ def test_the_two_doors_lead_to_the_two_servers():
         assert arguments["redirect-url"] == f"https://{host}/oauth2/callback"
         assert found[f"Ingress/proxy-{who}"]["spec"]["tls"][0]["hosts"] == [host]
         assert arguments["cookie-secure"] == "true"
+        # The page answers to that name, and the proxy passes it on: a foreign page's request is told by it.
+        assert host in found["ConfigMap/capflow-environment"]["data"]["CAPFLOW_ALLOWED_HOSTS"].split(",")
+        assert arguments["pass-host-header"] == "true"
         assert not {"skip-auth-route", "skip-auth-regex", "skip-jwt-bearer-tokens"} & arguments.keys()
         doors[who] = (arguments["upstream"], arguments["allowed-group"])
     assert doors == {

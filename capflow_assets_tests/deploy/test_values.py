@@ -195,6 +195,18 @@ def test_a_run_is_not_as_small_as_the_code_location():
     assert deployed["includeConfigInLaunchedRuns"] == {"enabled": False}
 
 
+def test_the_probes_call_the_page_by_a_name_that_it_answers_to():
+    """A probe names the pod's address otherwise, which no page of ours answers to."""
+    from capflow_assets.graph.webpage.served import Served
+
+    server = values()["dagsterWebserver"]
+    names = load("kubernetes/environment.yaml")["data"]["CAPFLOW_ALLOWED_HOSTS"].split(",")
+    served = Served.at("0.0.0.0", server["service"]["port"], names)
+    for probe in ("readinessProbe", "livenessProbe", "startupProbe"):
+        (header,) = server[probe]["httpGet"]["httpHeaders"]
+        assert served.foreign({header["name"].lower(): [header["value"]]}) is None
+
+
 def test_every_folder_that_a_container_writes_to_is_a_volume():
     (deployed,) = values()["dagster-user-deployments"]["deployments"]
     launcher = values()["runLauncher"]["config"]["k8sRunLauncher"]

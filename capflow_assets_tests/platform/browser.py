@@ -30,11 +30,11 @@ def chromium() -> str | None:
 
 
 @contextmanager
-def browsing() -> Iterator[Browser]:
+def browsing(*options: str) -> Iterator[Browser]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=list(QUIET))
+        browser = playwright.chromium.launch(executable_path=chromium(), args=[*QUIET, *options])
         try:
             yield browser
         finally:

@@ -133,32 +133,74 @@ def environment(**more: str) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in ours} | more
 
 
-@contextmanager
-def serving(home: Path) -> Iterator[Server]:
-    """`capflow ui` on a home, until the end of the block."""
+def free_port() -> int:
+    """A port of this machine at which nothing listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    log = home / "ui.log"
-    command = [sys.executable, "-m", "capflow_assets", "ui", "--home", str(home), "--port", str(port)]
+        return int(probe.getsockname()[1])
+
+
+@dataclass(frozen=True)
+class Page:
+    """`capflow ui` as a process, and what it printed."""
+
+    process: subprocess.Popen[bytes]
+    server: Server
+
+    def wait_until_ready(self) -> None:
+        """Return once it says that the page answers."""
+
+        def ready() -> bool:
+            assert self.process.poll() is None, self.server.log.read_text()[-5000:]
+            return f"{self.server.url} on" in self.server.log.read_text()
+
+        self.server.wait(ready, 120)
+
+    def processes(self) -> dict[int, str]:
+        """All that it started and that is still there, with their command lines."""
+        import psutil
+
+        found = {}
+        for process in psutil.process_iter(["cmdline", "environ", "status"]):
+            variables = process.info["environ"] or {}
+            ours = variables.get("CAPFLOW_HOME") == str(self.server.home) and "PYTHONSAFEPATH" in variables
+            if ours and process.info["status"] != psutil.STATUS_ZOMBIE:
+                found[process.pid] = " ".join(process.info["cmdline"] or ())
+        return found
+
+    def process_of(self, part: str) -> int:
+        """The process whose command line has a part, as soon as there is one."""
+        return self.server.wait(lambda: next((pid for pid, line in self.processes().items() if part in line), None), 60)
+
+
+@contextmanager
+def page(home: Path, *options: str, port: int | None = None, cwd: Path | None = None) -> Iterator[Page]:
+    """`capflow ui` on a home, started; at the end of the block it is no more."""
+    port = port or free_port()
+    home.mkdir(exist_ok=True)
+    log = home / f"ui-{port}.log"
+    command = [sys.executable, "-P", "-m", "capflow_assets", "ui", "--home", str(home), "--port", str(port), *options]
     with log.open("w") as sink:
-        process = subprocess.Popen(command, stdout=sink, stderr=sink, start_new_session=True, env=environment())
-    server = Server(f"http://127.0.0.1:{port}", home, log)
+        process = subprocess.Popen(
+            command, stdout=sink, stderr=sink, start_new_session=True, env=environment(), cwd=cwd
+        )
     try:
-        server.wait(lambda: _alive(server.url), 120)
-        yield server
+        yield Page(process, Server(f"http://127.0.0.1:{port}", home, log))
     finally:
-        _end(process)
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=30)
+        process.kill()
+        process.wait()
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ask the whole process group to stop, as Ctrl-C does, and make sure that it did."""
-    os.killpg(process.pid, signal.SIGINT)
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(timeout=30)
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+@contextmanager
+def serving(home: Path, *options: str) -> Iterator[Server]:
+    """`capflow ui` on a home and its page, until the end of the block."""
+    with page(home, *options) as started:
+        started.server.wait(lambda: _alive(started.server.url), 120)
+        yield started.server
 
 
 def _alive(url: str) -> bool:

@@ -68,7 +68,7 @@ def _other_spark(case: Case) -> Found:
     seconds, begun = SHARE_OF_TIME * case.check_seconds, time.monotonic()
     try:
         asked = subprocess.run(  # noqa: S603
-            [sys.executable, "-c", ASK], input=case.home.engine, capture_output=True, text=True, timeout=seconds
+            [sys.executable, "-P", "-c", ASK], input=case.home.engine, capture_output=True, text=True, timeout=seconds
         )
     except subprocess.TimeoutExpired:
         return broken(f"{parts.netloc.rpartition('@')[2]} computes nothing within {seconds:g} s", do)

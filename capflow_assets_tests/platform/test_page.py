@@ -1,0 +1,151 @@
+"""`capflow ui` as a process: how it starts, what it refuses, and that whatever ends it ends all that it started."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from capflow_assets_tests.platform.server import Page, environment, free_port, page
+from capflow_assets_tests.platform.services import capflow
+
+PLANTED = ("dagster", "dagster_webserver", "capflow_assets", "logging", "yaml", "json", "uvicorn", "signal")
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of modules that leave a mark beside them when imported."""
+    folder = tmp_path_factory.mktemp("planted")
+    for name in PLANTED:
+        (folder / f"{name}.py").write_text(f"open({str(folder / 'imported')!r}, 'a').write({name!r})\n")
+    return folder
+
+
+@pytest.fixture
+def starting(tmp_path: Path, planted: Path) -> Iterator[Page]:
+    """A page all of whose processes have been started; it need not answer yet."""
+    with page(tmp_path / "home", cwd=planted) as started:
+        started.process_of("capflow_assets webserver")
+        yield started
+
+
+def test_it_starts_beside_planted_modules_and_a_second_one_takes_over(tmp_path, planted):
+    home = tmp_path / "home"
+    with page(home, cwd=planted) as first:
+        first.wait_until_ready()
+        names = " ".join(first.processes().values())
+        assert all(part in names for part in ("code-server", "api grpc", "webpage.daemon", "webserver", "keeper"))
+        with page(home, cwd=planted) as second:
+            second.wait_until_ready()
+            log = second.server.log
+            second.server.wait(lambda: "is this home's daemon already" in log.read_text(), 60)
+            assert "dagster.daemon - " not in log.read_text()
+            first.process.send_signal(signal.SIGTERM)
+            assert first.process.wait(timeout=60) == 128 + signal.SIGTERM
+            # The heartbeat of the daemon that ended is not in the way of the one that waited.
+            second.server.wait(lambda: "Instance is configured with the following daemons" in log.read_text(), 60)
+            second.process.kill()
+            second.server.wait(lambda: not second.processes(), 60)
+    assert not (planted / "imported").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
+def test_whatever_ends_it_ends_all_that_it_started(starting, number):
+    starting.process.send_signal(number)
+    code = starting.process.wait(timeout=60)
+    assert code == (-number if number == signal.SIGKILL else 128 + number)
+    starting.server.wait(lambda: not starting.processes(), 60)
+
+
+def test_a_service_that_will_not_end_is_killed_at_the_second_signal(starting):
+    os.kill(starting.process_of("capflow_assets webserver"), signal.SIGSTOP)
+    starting.process.send_signal(signal.SIGINT)
+    starting.process.send_signal(signal.SIGTERM)
+    starting.process.wait(timeout=60)
+    assert starting.processes() == {}
+
+
+def test_the_keeper_killed_ends_the_page(starting):
+    os.kill(starting.process_of("webpage.keeper"), signal.SIGKILL)
+    assert starting.process.wait(timeout=60) == 1
+    assert "keeper was killed" in starting.server.log.read_text()
+    assert starting.processes() == {}
+
+
+@pytest.mark.parametrize(
+    ("part", "name"), [("capflow_assets webserver", "Dagster's webserver"), ("code-server", "The code server")]
+)
+def test_a_process_that_ends_by_itself_ends_the_page_and_is_named(starting, part, name):
+    os.kill(starting.process_of(part), signal.SIGKILL)
+    assert starting.process.wait(timeout=60) == 1
+    said = starting.server.log.read_text()
+    assert f"{name} ended by itself" in said
+    assert "SIGKILL" in said
+    assert starting.processes() == {}
+
+
+@pytest.mark.long
+def test_it_is_killed_at_many_moments(tmp_path, planted):
+    """Nothing of it stays, and the next one starts."""
+    chance = random.Random(7)
+    for number in range(25):
+        with page(tmp_path / "home", cwd=planted) as started:
+            time.sleep(chance.uniform(0, 12))
+            started.process.send_signal(chance.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM]))
+            started.process.wait(timeout=60)
+            started.server.wait(lambda started=started: not started.processes(), 60)
+        assert not started.processes(), number
+    with page(tmp_path / "home") as last:
+        last.wait_until_ready()
+
+
+def test_a_used_port_is_refused_at_once_and_nothing_is_started(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        done = capflow(tmp_path / "home", "ui", "--port", str(port))
+    assert done.returncode == 1
+    assert f"port {port}" in done.stderr
+    assert "--port" in done.stderr
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_listening_everywhere_without_a_name_is_refused(tmp_path, host):
+    done = capflow(tmp_path / "home", "ui", "--host", host, "--port", str(free_port()))
+    assert done.returncode == 1
+    assert "--allow-host" in done.stderr
+    assert "no log-in" in done.stderr
+
+
+def test_an_address_of_another_machine_is_refused(tmp_path):
+    done = capflow(tmp_path / "home", "ui", "--host", "192.0.2.1", "--port", str(free_port()))
+    assert done.returncode == 1
+    assert "192.0.2.1" in done.stderr
+
+
+def test_the_package_as_a_program_imports_nothing_from_where_it_is_called(planted, tmp_path):
+    """Once it runs: that it is found at all is the interpreter's own search, which `-P` or `capflow` avoid."""
+    for name in ("capflow_assets", "logging", "json", "signal"):
+        (planted / f"{name}.py").rename(planted / f"{name}.away")
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "capflow_assets", "status", "--home", str(tmp_path / "home")],
+            cwd=planted,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        for file in planted.glob("*.away"):
+            file.rename(file.with_suffix(".py"))
+    assert done.returncode == 0, done.stderr
+    assert not (planted / "imported").exists()
