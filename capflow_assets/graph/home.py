@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from capflow_assets.errors import CapflowError
+from capflow_assets.folders import LONGEST_HOME_BYTES, LONGEST_LAKE_BYTES, require_fit
 
 POSTGRES_STORAGE = """
 storage:
@@ -58,10 +59,17 @@ class Home:
 
     @classmethod
     def of(cls, root: str | os.PathLike[str] | None = None, environment: Mapping[str, str] | None = None) -> Home:
-        """The home at ``root``, or where the environment says, or ``.capflow`` in the current folder."""
+        """The home at ``root``, or where the environment says, or ``.capflow`` in the current folder.
+
+        Raises:
+            CapflowError: the home or a lake of its own lies at a path that cannot be used, see ``folders``.
+        """
         env = os.environ if environment is None else environment
-        folder = Path(root or env.get("CAPFLOW_HOME") or ".capflow").expanduser().resolve()
+        folder = _resolved(Path(root or env.get("CAPFLOW_HOME") or ".capflow"))
+        require_fit(str(folder), "The home", LONGEST_HOME_BYTES)
         lake = env.get("CAPFLOW_LAKE") or str(folder / "lake")
+        if "://" not in lake:
+            require_fit(str(Path(lake).absolute()), "The lake (CAPFLOW_LAKE)", LONGEST_LAKE_BYTES)
         return cls(
             root=folder,
             lake=lake.rstrip("/"),
@@ -89,6 +97,14 @@ class Home:
         os.environ["CAPFLOW_HOME"] = str(self.root)
         os.environ["DAGSTER_HOME"] = str(self.dagster)
         return self
+
+
+def _resolved(folder: Path) -> Path:
+    try:
+        return folder.expanduser().resolve()
+    except RuntimeError as error:  # ``~`` of nobody, or a ring of links
+        do = "write the home's path out, without ~: --home, CAPFLOW_HOME"
+        raise CapflowError("The home cannot be found", came=str(error), where=str(folder), do=do) from error
 
 
 def shipped(name: str) -> Path:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from capflow_assets.errors import CapflowError, NotFoundError, TableError
+from capflow_assets.folders import engine_name
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,10 +34,14 @@ STAGING = "_staging"
 
 @dataclass(frozen=True, slots=True)
 class Lake:
-    """Read and write the tables of customers. ``spark`` is called only when rows are read or written through it."""
+    """Read and write the tables of customers. ``spark`` is called only when rows are read or written through it.
+
+    ``is_embedded`` says that Spark is the engine in this process, which wants folders of plain names.
+    """
 
     root: str
     spark: Callable[[], SparkSession]
+    is_embedded: bool = True
 
     def prefix(self, customer: str) -> str:
         """Everything of one customer lies below this."""
@@ -49,6 +54,13 @@ class Lake:
         if not TABLE.fullmatch(table):
             raise CapflowError("That is no table name", expected="stage/table", came=repr(table))
         return f"{self.prefix(customer)}/{table}"
+
+    def spark_path(self, customer: str, table: str) -> str:
+        """The same place as ``path``, as Spark is to be told of it."""
+        return self._for_spark(self.path(customer, table))
+
+    def _for_spark(self, path: str) -> str:
+        return f"{engine_name(self.root)}{path.removeprefix(self.root)}" if self.is_embedded else path
 
     def exists(self, customer: str, table: str) -> bool:
         """Whether a version of the table was ever committed."""
@@ -76,7 +88,7 @@ class Lake:
         reader = self.spark().read.format("delta")
         if version is not None:
             reader = reader.option("versionAsOf", str(version))
-        return reader.load(self.path(customer, table))
+        return reader.load(self.spark_path(customer, table))
 
     def arrow(
         self, customer: str, table: str, limit: int | None = None, columns: Sequence[str] | None = None
@@ -106,10 +118,10 @@ class Lake:
         self, frame: DataFrame, customer: str, table: str, mode: Literal["overwrite", "append"] = "overwrite"
     ) -> int:
         """Replace a table (or append to it) in one commit and give the new version."""
-        path = self.path(customer, table)
         writer = frame.write.format("delta").mode(mode)
-        (writer.option("overwriteSchema", "true") if mode == "overwrite" else writer).save(path)
-        return self.committed(path)
+        writer = writer.option("overwriteSchema", "true") if mode == "overwrite" else writer
+        writer.save(self.spark_path(customer, table))
+        return self.committed(self.path(customer, table))
 
     def replace_keys(self, frame: DataFrame, keys: DataFrame, customer: str, table: str) -> int:
         """Put ``frame`` in the place of all rows that have one of ``keys``, in one commit.
@@ -136,7 +148,7 @@ class Lake:
         spark = self.spark()
         staged.createOrReplaceTempView(view)
         merge = (
-            f"MERGE INTO delta.`{self.path(customer, table)}` t USING {view} s ON {same} "  # noqa: S608
+            f"MERGE INTO delta.`{self.spark_path(customer, table)}` t USING {view} s ON {same} "  # noqa: S608
             f"WHEN MATCHED THEN DELETE WHEN NOT MATCHED AND NOT s._is_going THEN INSERT ({names}) VALUES ({given})"
         )
         try:
@@ -152,11 +164,11 @@ class Lake:
 
     def replace(self, frame: DataFrame, customer: str, table: str, where: str) -> int:
         """Replace the rows for which ``where`` holds (append, where none do) in one commit."""
-        path = self.path(customer, table)
         if not self.exists(customer, table):
             return self.write(frame, customer, table)
-        frame.write.format("delta").mode("overwrite").option("replaceWhere", where).save(path)
-        return self.committed(path)
+        writer = frame.write.format("delta").mode("overwrite").option("replaceWhere", where)
+        writer.save(self.spark_path(customer, table))
+        return self.committed(self.path(customer, table))
 
     @contextmanager
     def staged(self, frame: DataFrame, customer: str, table: str) -> Iterator[DataFrame]:
@@ -164,8 +176,8 @@ class Lake:
         path = f"{self.prefix(customer)}/{STAGING}.{table.replace('/', '.')}"
         self._remove(path)  # what a killed run left
         try:
-            frame.write.format("delta").mode("overwrite").save(path)
-            yield self.spark().read.format("delta").load(path)
+            frame.write.format("delta").mode("overwrite").save(self._for_spark(path))
+            yield self.spark().read.format("delta").load(self._for_spark(path))
         finally:
             self._remove(path)
 

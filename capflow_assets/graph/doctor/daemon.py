@@ -49,12 +49,13 @@ def sensors(case: Case) -> Checks:
             yield instance
             return
         states = instance.all_instigator_state(instigator_type=InstigatorType.SENSOR)
-        last = {each: instance.get_ticks(each.instigator_origin_id, each.selector_id, limit=1) for each in states}
+        # Pairs: a state holds dicts and can be no key.
+        last = [(each, instance.get_ticks(each.instigator_origin_id, each.selector_id, limit=1)) for each in states]
     if not states:
         yield skipped("none has run yet")
         return
     good = []
-    for state, ticks in last.items():
+    for state, ticks in last:
         if state.status == InstigatorStatus.STOPPED:
             yield warning(f"{state.instigator_name} is off", "turn it on in Dagster: Automation")
         elif ticks and ticks[0].status == TickStatus.FAILURE:
