@@ -7,7 +7,8 @@
     ├── TableError         a table breaks its schema, or too many of its rows do
     ├── NotFoundError      a customer, table or model that does not exist; names the ones that do
     ├── GraphError         the code of a stage is wired wrongly; raised at load, never at night
-    └── ModelError         a model cannot be trained or served
+    ├── ModelError         a model cannot be trained or served
+    └── StoreError         a disk or a database below a deployment cannot be used
 
 A message says what was expected, what came, where, and what to do. It is built here, so that all of them read alike.
 """
@@ -77,6 +78,10 @@ class GraphError(CapflowError):
 
 class ModelError(CapflowError):
     """A model cannot be trained or served."""
+
+
+class StoreError(CapflowError):
+    """A disk or a database below a deployment cannot be used."""
 
 
 class NotFoundError(CapflowError):

@@ -25,6 +25,7 @@ from pathlib import Path
 from capflow_assets.errors import CapflowError
 from capflow_assets.folders import LONGEST_HOME_BYTES, LONGEST_LAKE_BYTES, require_fit
 
+SQLITE = "sqlite:///"
 POSTGRES_STORAGE = """
 storage:
   postgres:
@@ -73,7 +74,7 @@ class Home:
         return cls(
             root=folder,
             lake=lake.rstrip("/"),
-            mlflow_uri=env.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder / 'mlflow.db'}",
+            mlflow_uri=env.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{folder / 'mlflow.db'}",
             engine=env.get("CAPFLOW_ENGINE") or "sail",
             secrets=tuple(name.strip() for name in env.get("CAPFLOW_SECRETS", "").split(",") if name.strip()),
         )
@@ -88,12 +89,25 @@ class Home:
         """Dagster's own home."""
         return self.root / "dagster"
 
+    @property
+    def is_writable(self) -> bool:
+        """Whether this user may make and change what a home holds; asked of the nearest folder that is there."""
+        there = next(each for each in (self.root, *self.root.parents) if each.exists())
+        state = [self.dagster, *self.dagster.glob("*/"), *self.dagster.rglob("history/**/*.db"), self.customers]
+        own = [there, self.root / "mlflow.db", self.dagster / "schedules/schedules.db", *state]
+        return all(os.access(place, os.W_OK) for place in own if place.exists())
+
     def prepare(self) -> Home:
         """Make the folders, write Dagster's configuration and point this process and its children at this home."""
         for folder in (self.root, self.customers, self.dagster):
             folder.mkdir(parents=True, exist_ok=True)
         text = dagster_yaml(os.environ.get("CAPFLOW_POSTGRES_URL"), os.environ.get("CAPFLOW_COMPUTE_LOGS"))
-        (self.dagster / "dagster.yaml").write_text(text)
+        file = self.dagster / "dagster.yaml"
+        if not file.exists() or file.read_text(encoding="utf-8") != text:
+            # In one step: on a full disk the old text stays, and a reader sees a whole one.
+            new = file.with_name(f".{file.name}.{os.getpid()}")
+            new.write_text(text, encoding="utf-8")
+            new.replace(file)
         os.environ["CAPFLOW_HOME"] = str(self.root)
         os.environ["DAGSTER_HOME"] = str(self.dagster)
         return self

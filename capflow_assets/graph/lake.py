@@ -43,6 +43,11 @@ class Lake:
     spark: Callable[[], SparkSession]
     is_embedded: bool = True
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the lake is called in errors: its own name, and the one that Spark is told."""
+        return (self.root, engine_name(self.root)) if self.is_embedded else (self.root,)
+
     def prefix(self, customer: str) -> str:
         """Everything of one customer lies below this."""
         if not CUSTOMER.fullmatch(customer):

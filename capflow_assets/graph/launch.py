@@ -14,6 +14,7 @@ from typing import Any
 import dagster as dg
 
 from capflow_assets.errors import NotFoundError
+from capflow_assets.graph.databases import looked_at, require_sound_dagster, require_writable
 from capflow_assets.graph.home import Home
 from capflow_assets.graph.partitions import CUSTOMERS
 from capflow_assets.graph.stages import Stages
@@ -61,10 +62,28 @@ class Finished:
 
 @contextmanager
 def dagster_instance(home: Home) -> Iterator[dg.DagsterInstance]:
-    """The home's Dagster, for one command."""
+    """The home's Dagster, for one command.
+
+    Raises:
+        StoreError: the home cannot be written, or one of Dagster's files is damaged.
+    """
+    require_writable(home)
     home.prepare()
+    require_sound_dagster(home)
     with dg.DagsterInstance.get() as instance:
         yield instance
+
+
+@contextmanager
+def dagster_to_look_at(home: Home) -> Iterator[tuple[Home, dg.DagsterInstance]]:
+    """The home and its Dagster, for a command that changes nothing: of a read-only home, copies of its databases."""
+    if home.is_writable:
+        with dagster_instance(home) as instance:
+            yield home, instance
+        return
+    require_sound_dagster(home)
+    with looked_at(home) as copied, dg.DagsterInstance.get() as instance:
+        yield copied, instance
 
 
 def select(stages: Stages, patterns: Iterable[str]) -> list[str]:

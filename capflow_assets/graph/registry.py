@@ -42,7 +42,11 @@ class Registry:
 
     @cached_property
     def client(self) -> MlflowClient:
-        """MLflow's client, made on first use."""
+        """MLflow's client, made on first use.
+
+        Raises:
+            StoreError: its SQLite file is damaged.
+        """
         import logging
 
         # Downloads of a few kilobytes need no progress bar.
@@ -50,10 +54,13 @@ class Registry:
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         import mlflow
 
+        from capflow_assets.graph.databases import require_sound_mlflow
+
         logging.getLogger("mlflow").setLevel(logging.ERROR)
         logging.getLogger("alembic").setLevel(logging.ERROR)
         mlflow.set_tracking_uri(self.uri)
         with alone(self.uri):
+            require_sound_mlflow(self.uri)
             return mlflow.MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
 
     def register(
