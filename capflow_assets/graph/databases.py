@@ -5,6 +5,7 @@ Dagster's and MLflow's own words for a damaged file are a traceback of a hundred
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 from capflow_assets.errors import CapflowError, StoreError
 from capflow_assets.foreign import NOT_ALLOWED, READ_ONLY, disk_error, first_words, kind_of
@@ -22,11 +24,18 @@ from capflow_assets.graph.home import SQLITE, Home, dagster_yaml
 # The tables without which a file is none of Dagster's or MLflow's.
 RUNS, EVENTS, SCHEDULES = "history/runs.db", "history/runs/index.db", "schedules/schedules.db"
 DAGSTER_TABLES = {RUNS: "runs", EVENTS: "event_logs", SCHEDULES: "jobs"}
+WHOSE = {
+    RUNS: "Dagster's list of runs",
+    EVENTS: "Dagster's record of what was materialized",
+    SCHEDULES: "Dagster's state of sensors and schedules",
+}
 MLFLOW_TABLE = "registered_models"
+EMPTY = "a file without a table"
 SECONDS_OF_MAKING = 5
 SECONDS_OF_A_LOCK = 10
 RECOVER = "deploy/backup.md"
 SEE = f"see {RECOVER}, “SQLite”: restore it from a backup, or begin anew without it"
+LEAST_ROOM_BYTES = 1 << 20
 LOOK_ONLY = "capflow show, status, report -o FILE, explain and doctor work on it as it is"
 
 
@@ -39,7 +48,7 @@ def require_sound_dagster(home: Home) -> None:
     if "CAPFLOW_POSTGRES_URL" in os.environ:
         return
     for name, table in DAGSTER_TABLES.items():
-        require_sound(home.dagster / name, table, "Dagster's history of runs")
+        require_sound(home.dagster / name, table, WHOSE[name])
 
 
 def require_sound_mlflow(uri: str) -> None:
@@ -49,9 +58,7 @@ def require_sound_mlflow(uri: str) -> None:
         StoreError: names the file, what is wrong with it, and what to do.
     """
     if uri.startswith(SQLITE):
-        require_sound(
-            Path(uri.removeprefix(SQLITE)), MLFLOW_TABLE, "MLflow's database, which says whose champion is what"
-        )
+        require_sound(Path(uri.removeprefix(SQLITE)), MLFLOW_TABLE, "MLflow's database (models and champions)")
 
 
 def require_sound(file: Path, table: str, what: str) -> None:
@@ -72,13 +79,13 @@ def require_sound(file: Path, table: str, what: str) -> None:
 
 def damaged(file: Path, wrong: str, what: str) -> StoreError:
     """The one message about a file that cannot be used."""
+    if not has_room(file.parent):
+        full = OSError(errno.ENOSPC, "No space left on device", str(file))
+        return cast(StoreError, disk_error(full, (str(file.parent),)))
     if "locked" in wrong:
         do = "wait for the process that holds it, or end it (fuser FILE names it), then run it again"
         return StoreError(f"{what} is locked by another process", came=wrong, where=str(file), do=do)
     return StoreError(f"{what} cannot be read", expected="a sound SQLite file", came=wrong, where=str(file), do=SEE)
-
-
-EMPTY = "a file without a table"
 
 
 def _wrong(file: Path, table: str) -> str:
@@ -86,8 +93,7 @@ def _wrong(file: Path, table: str) -> str:
     if not file.exists():
         return ""
     try:
-        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=SECONDS_OF_A_LOCK)) as database:
-            names = {name for (name,) in database.execute("select name from sqlite_master where type = 'table'")}
+        names = {name for (name,) in _asked(file, "select name from sqlite_master where type = 'table'")}
     except sqlite3.DatabaseError as error:
         return str(error)
     if table in names:
@@ -95,13 +101,33 @@ def _wrong(file: Path, table: str) -> str:
     return f"no table {table!r} in it" if names else EMPTY
 
 
+def _asked(file: Path, query: str) -> list[tuple[str]]:
+    """What a query gives, of a file that may lie in a folder where nothing can be written."""
+
+    def answer(how: str) -> list[tuple[str]]:
+        with closing(sqlite3.connect(f"{file.as_uri()}?{how}", uri=True, timeout=SECONDS_OF_A_LOCK)) as database:
+            return database.execute(query).fetchall()
+
+    try:
+        return answer("mode=ro")
+    except sqlite3.OperationalError as error:
+        if "unable to open" not in str(error):
+            raise
+        return answer("immutable=1")  # without the files that SQLite keeps beside it
+
+
+def has_room(folder: Path) -> bool:
+    """Whether SQLite can keep its files beside a database there."""
+    there = next(each for each in (folder, *folder.parents) if each.exists())
+    return shutil.disk_usage(there).free > LEAST_ROOM_BYTES
+
+
 def wrong_in_depth(file: Path) -> str:
     """What SQLite's own examination finds in a file; nothing where it is sound or not there. Reads all of it."""
     if not file.exists():
         return ""
     try:
-        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=SECONDS_OF_A_LOCK)) as database:
-            (first,) = database.execute("pragma quick_check(1)").fetchone()
+        ((first,),) = _asked(file, "pragma quick_check(1)")
     except sqlite3.DatabaseError as error:
         return str(error)
     return "" if first == "ok" else str(first).replace("\n", " ")[:300]

@@ -14,7 +14,7 @@ from typing import Any
 import dagster as dg
 
 from capflow_assets.errors import NotFoundError
-from capflow_assets.graph.databases import looked_at, require_sound_dagster, require_writable
+from capflow_assets.graph.databases import has_room, looked_at, require_sound_dagster, require_writable
 from capflow_assets.graph.home import Home
 from capflow_assets.graph.partitions import CUSTOMERS
 from capflow_assets.graph.stages import Stages
@@ -76,8 +76,8 @@ def dagster_instance(home: Home) -> Iterator[dg.DagsterInstance]:
 
 @contextmanager
 def dagster_to_look_at(home: Home) -> Iterator[tuple[Home, dg.DagsterInstance]]:
-    """The home and its Dagster, for a command that changes nothing: of a read-only home, copies of its databases."""
-    if home.is_writable:
+    """The home and its Dagster, for a command that only looks: copies of both where the home cannot be written."""
+    if home.is_writable and has_room(home.root):
         with dagster_instance(home) as instance:
             yield home, instance
         return
