@@ -24,14 +24,16 @@ from capflow_assets.cli_options import (
     TableFormat,
     TextFormat,
     WaitOption,
+    looked_at,
     opened,
     patience,
     say,
 )
-from capflow_assets.errors import CapflowError
+from capflow_assets.errors import CapflowError, StoreError
 
 if TYPE_CHECKING:
-    pass
+    from capflow_assets.customers import Customer
+    from capflow_assets.graph.deployment import Deployment
 
 app = typer.Typer(
     name="capflow",
@@ -147,7 +149,7 @@ def show(
     from capflow_assets.graph.status import counts
     from capflow_assets.terminal import print_table, write_table
 
-    with opened(context, home) as (deployment, instance):
+    with looked_at(context, home) as (deployment, instance):
         deployment.require(customer)
         if catalogue:
             found, shown = catalogue_of(deployment.lake, customer, table)
@@ -180,7 +182,7 @@ def status(
     from capflow_assets.graph.status import COLUMNS, OVERVIEW, status_rows
     from capflow_assets.terminal import print_matrix, print_rows
 
-    with opened(context, home) as (deployment, instance):
+    with looked_at(context, home) as (deployment, instance):
         if customer is not None:
             deployment.require(customer)
         names = [customer] if customer else deployment.customers()
@@ -201,12 +203,12 @@ def report(
     home: HomeOption = None,
 ) -> None:
     """A customer's report as one HTML page: key figures, what stands out, distributions, retention, stores."""
-    from capflow_assets.graph.pages import read_page, write_page
+    from capflow_assets.graph.pages import read_page
 
-    with opened(context, home) as (deployment, _):
+    with looked_at(context, home) as (deployment, _):
         declared = deployment.customer(customer)
         if output is None:
-            place = write_page(deployment.lake, declared)
+            place = _page_in_the_lake(deployment, declared)
         else:
             output.parent.mkdir(parents=True, exist_ok=True)
             output.write_text(read_page(deployment.lake, declared), encoding="utf-8")
@@ -229,7 +231,7 @@ def explain(
     from capflow_assets.graph.status import explain as explained
     from capflow_assets.terminal import print_report
 
-    with opened(context, home) as (deployment, instance):
+    with looked_at(context, home) as (deployment, instance):
         report = explained(deployment, instance, customer, model, version)
     print_report(report, format.value)
 
@@ -281,6 +283,21 @@ def freeze(
 
 
 app.add_typer(cli_admin.app)
+
+
+def _page_in_the_lake(deployment: Deployment, customer: Customer) -> str:
+    """The place of a customer's page, written beside its tables."""
+    from capflow_assets.graph.databases import is_refusal_to_write
+    from capflow_assets.graph.pages import write_page
+
+    try:
+        return write_page(deployment.lake, customer)
+    except OSError as error:
+        if not is_refusal_to_write(error):
+            raise
+        do = f"name a file elsewhere: capflow report {customer.name} -o report.html"
+        where = deployment.lake.prefix(customer.name)
+        raise StoreError("The report is kept in the lake, which cannot be written", where=where, do=do) from error
 
 
 def scoring(customer: str, model: str) -> str:

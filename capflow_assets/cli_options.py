@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     import dagster as dg
 
     from capflow_assets.graph.deployment import Deployment
+    from capflow_assets.graph.home import Home
 
 
 class TableFormat(StrEnum):
@@ -87,8 +87,37 @@ def opened(context: typer.Context, home: Path | None) -> Iterator[tuple[Deployme
     from capflow_assets.graph.launch import dagster_instance
 
     place = Home.of(home or context.obj)
-    with dagster_instance(place) as instance:
-        if os.access(place.root, os.W_OK):  # a home that can only be looked at is left as it is
-            for words in end_gone_runs(instance, place):
-                say(f"ended run {words}: its process is gone")
+    with _in_our_words(place), dagster_instance(place) as instance:
+        for words in end_gone_runs(instance, place):
+            say(f"ended run {words}: its process is gone")
         yield deployment(STAGES, SOURCES, home=place), instance
+
+
+@contextmanager
+def looked_at(context: typer.Context, home: Path | None) -> Iterator[tuple[Deployment, dg.DagsterInstance]]:
+    """The deployment of a home and its Dagster, for a command that changes nothing: the home may be read-only."""
+    from capflow_assets.definitions import SOURCES, STAGES
+    from capflow_assets.graph.build import deployment
+    from capflow_assets.graph.home import Home
+    from capflow_assets.graph.launch import dagster_to_look_at
+
+    place = Home.of(home or context.obj)
+    with _in_our_words(place), dagster_to_look_at(place) as (copied, instance):
+        yield deployment(STAGES, SOURCES, home=copied), instance
+
+
+@contextmanager
+def _in_our_words(place: Home) -> Iterator[None]:
+    """An error of the home's disk or databases, from whatever library, as one clear message."""
+    from capflow_assets.errors import CapflowError
+    from capflow_assets.graph.databases import in_our_words
+
+    try:
+        yield
+    except CapflowError:
+        raise
+    except Exception as error:
+        told = in_our_words(error, place)
+        if told is None:
+            raise
+        raise told from error

@@ -9,7 +9,8 @@
     ├── GraphError         the code of a stage is wired wrongly; raised at load, never at night
     ├── ModelError         a model cannot be trained or served
     ├── BrokenModelError   a registered version whose files are missing, damaged or not those that were registered
-    └── InUseError         somebody else is writing the customer; names the process
+    ├── InUseError         somebody else is writing the customer; names the process
+    └── StoreError         a disk or a database below a deployment cannot be used
 
 A message says what was expected, what came, where, and what to do. It is built here, so that all of them read alike.
 """
@@ -99,6 +100,10 @@ class BrokenModelError(CapflowError):
 
 class InUseError(CapflowError):
     """Somebody else is writing the customer."""
+
+
+class StoreError(CapflowError):
+    """A disk or a database below a deployment cannot be used."""
 
 
 class NotFoundError(CapflowError):

@@ -16,6 +16,7 @@ import dagster as dg
 
 from capflow_assets.contract import Finding
 from capflow_assets.errors import CapflowError
+from capflow_assets.foreign import words_of
 from capflow_assets.graph.cohort_process import EMBEDDED, ProcessDied, Task, apart
 
 Events = Iterator[dg.MaterializeResult | dg.AssetCheckResult]
@@ -97,7 +98,7 @@ def _guarded(customer: str, work: Callable[[str], Iterable[Outcome]]) -> Iterato
     except CapflowError as error:
         yield Outcome(dg.AssetKey("customer"), failure=str(error), error=error)
     except Exception as error:  # whatever one customer breaks with must not stop the others
-        yield Outcome(dg.AssetKey("customer"), failure=f"{type(error).__name__}: {error}", error=error)
+        yield Outcome(dg.AssetKey("customer"), failure=words_of(error), error=error)
 
 
 def timed(outcomes: Iterable[Outcome]) -> Iterator[Outcome]:

@@ -28,7 +28,7 @@ class Deployment:
     @cached_property
     def lake(self) -> Lake:
         """The lake of this home."""
-        return Lake(self.home.lake, lambda: self.engine.spark_session)
+        return Lake(self.home.lake, lambda: self.engine.spark_session, is_embedded=self.engine.engine == "sail")
 
     @cached_property
     def registry(self) -> Registry:

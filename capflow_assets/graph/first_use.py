@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from capflow_assets.errors import CapflowError
+from capflow_assets.graph.databases import require_sound_dagster
 from capflow_assets.graph.home import Home
 from capflow_assets.graph.process_locks import lock_store
 
@@ -37,6 +38,7 @@ def open_instance(home: Home) -> dg.DagsterInstance:
     if not os.access(home.root, os.W_OK):  # it can be looked at; whoever made it had made its stores
         return dg.DagsterInstance.get()
     with alone_in_home(home):
+        require_sound_dagster(home)
         try:
             instance = dg.DagsterInstance.get()
             # Each is made when it is first asked.

@@ -26,7 +26,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from capflow_assets.errors import CapflowError
+from capflow_assets.folders import LONGEST_HOME_BYTES, LONGEST_LAKE_BYTES, require_fit
 
+SQLITE = "sqlite:///"
 POSTGRES_STORAGE = """
 storage:
   postgres:
@@ -61,14 +63,21 @@ class Home:
 
     @classmethod
     def of(cls, root: str | os.PathLike[str] | None = None, environment: Mapping[str, str] | None = None) -> Home:
-        """The home at ``root``, or where the environment says, or ``.capflow`` in the current folder."""
+        """The home at ``root``, or where the environment says, or ``.capflow`` in the current folder.
+
+        Raises:
+            CapflowError: the home or a lake of its own lies at a path that cannot be used, see ``folders``.
+        """
         env = os.environ if environment is None else environment
-        folder = Path(root or env.get("CAPFLOW_HOME") or ".capflow").expanduser().resolve()
+        folder = _resolved(Path(root or env.get("CAPFLOW_HOME") or ".capflow"))
+        require_fit(str(folder), "The home", LONGEST_HOME_BYTES)
         lake = env.get("CAPFLOW_LAKE") or str(folder / "lake")
+        if "://" not in lake:
+            require_fit(str(Path(lake).absolute()), "The lake (CAPFLOW_LAKE)", LONGEST_LAKE_BYTES)
         return cls(
             root=folder,
             lake=lake.rstrip("/"),
-            mlflow_uri=env.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder / 'mlflow.db'}",
+            mlflow_uri=env.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{folder / 'mlflow.db'}",
             engine=env.get("CAPFLOW_ENGINE") or "sail",
             secrets=tuple(name.strip() for name in env.get("CAPFLOW_SECRETS", "").split(",") if name.strip()),
         )
@@ -82,6 +91,14 @@ class Home:
     def dagster(self) -> Path:
         """Dagster's own home."""
         return self.root / "dagster"
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether this user may make and change what a home holds; asked of the nearest folder that is there."""
+        there = next(each for each in (self.root, *self.root.parents) if each.exists())
+        state = [self.dagster, *self.dagster.glob("*/"), *self.dagster.rglob("history/**/*.db"), self.customers]
+        own = [there, self.root / "mlflow.db", self.dagster / "schedules/schedules.db", *state]
+        return all(os.access(place, os.W_OK) for place in own if place.exists())
 
     def prepare(self) -> Home:
         """Make the folders, write Dagster's configuration and point this process and its children at this home."""
@@ -103,6 +120,14 @@ def write_if_changed(file: Path, text: str) -> None:
     temporary = file.with_name(f".{file.name}.{uuid.uuid4().hex}")
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(file)
+
+
+def _resolved(folder: Path) -> Path:
+    try:
+        return folder.expanduser().resolve()
+    except RuntimeError as error:  # ``~`` of nobody, or a ring of links
+        do = "write the home's path out, without ~: --home, CAPFLOW_HOME"
+        raise CapflowError("The home cannot be found", came=str(error), where=str(folder), do=do) from error
 
 
 def shipped(name: str) -> Path:

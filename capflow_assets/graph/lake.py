@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from capflow_assets.errors import CapflowError, NotFoundError, TableError
+from capflow_assets.folders import engine_name
 from capflow_assets.graph.table_damage import culprit, damage, damaged_table, make_room
 
 if TYPE_CHECKING:
@@ -34,10 +35,19 @@ STAGING = "_staging"
 
 @dataclass(frozen=True, slots=True)
 class Lake:
-    """Read and write the tables of customers. ``spark`` is called only when rows are read or written through it."""
+    """Read and write the tables of customers. ``spark`` is called only when rows are read or written through it.
+
+    ``is_embedded`` says that Spark is the engine in this process, which wants folders of plain names.
+    """
 
     root: str
     spark: Callable[[], SparkSession]
+    is_embedded: bool = True
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the lake is called in errors: its own name, and the one that Spark is told."""
+        return (self.root, engine_name(self.root)) if self.is_embedded else (self.root,)
 
     def prefix(self, customer: str) -> str:
         """Everything of one customer lies below this."""
@@ -50,6 +60,13 @@ class Lake:
         if not TABLE.fullmatch(table):
             raise CapflowError("That is no table name", expected="stage/table", came=repr(table))
         return f"{self.prefix(customer)}/{table}"
+
+    def spark_path(self, customer: str, table: str) -> str:
+        """The same place as ``path``, as Spark is to be told of it."""
+        return self._for_spark(self.path(customer, table))
+
+    def _for_spark(self, path: str) -> str:
+        return f"{engine_name(self.root)}{path.removeprefix(self.root)}" if self.is_embedded else path
 
     def exists(self, customer: str, table: str) -> bool:
         """Whether a version of the table was ever committed."""
@@ -74,7 +91,7 @@ class Lake:
         reader = self.spark().read.format("delta")
         if version is not None:
             reader = reader.option("versionAsOf", str(version))
-        return reader.load(self.path(customer, table))
+        return reader.load(self.spark_path(customer, table))
 
     def arrow(
         self, customer: str, table: str, limit: int | None = None, columns: Sequence[str] | None = None
@@ -109,17 +126,17 @@ class Lake:
         """
         from pyspark.errors import PySparkException
 
-        path = self.path(customer, table)
+        path, told = self.path(customer, table), self.spark_path(customer, table)
         writer = frame.write.format("delta").mode(mode)
         if mode == "append":
-            writer.save(path)
+            writer.save(told)
             return self.committed(path)
         try:
-            writer.option("overwriteSchema", "true").save(path)
+            writer.option("overwriteSchema", "true").save(told)
         except PySparkException:
             if not make_room(path):
                 raise
-            writer.option("overwriteSchema", "true").save(path)
+            writer.option("overwriteSchema", "true").save(told)
         return self.committed(path)
 
     def replace_keys(self, frame: DataFrame, keys: DataFrame, customer: str, table: str) -> int:
@@ -142,7 +159,7 @@ class Lake:
         from pyspark.sql import functions as F
 
         view = f"capflow_{uuid.uuid4().hex}"
-        path = self.path(customer, table).replace("`", "``")
+        path = self.spark_path(customer, table).replace("`", "``")
         names, given = (", ".join(f"{prefix}`{name}`" for name in columns) for prefix in ("", "s."))
         same = " AND ".join(["s._is_going", *(f"t.`{name}` <=> s.`{name}`" for name in key)])
         spark = self.spark()
@@ -173,8 +190,9 @@ class Lake:
         path = self.path(customer, table)
         if not self.exists(customer, table):
             return self.write(frame, customer, table)
+        writer = frame.write.format("delta").mode("overwrite").option("replaceWhere", where)
         try:
-            frame.write.format("delta").mode("overwrite").option("replaceWhere", where).save(path)
+            writer.save(self.spark_path(customer, table))
         except PySparkException as error:
             raise culprit(customer, [(table, path)], str(error)) or error from error
         return self.committed(path)
@@ -201,8 +219,8 @@ class Lake:
         # What a killed run leaves here is removed by the customer's next holder, see ``leftovers``.
         path = f"{self.prefix(customer)}/{STAGING}.{table.replace('/', '.')}.{uuid.uuid4().hex[:16]}"
         try:
-            frame.write.format("delta").mode("overwrite").save(path)
-            yield self.spark().read.format("delta").load(path)
+            frame.write.format("delta").mode("overwrite").save(self._for_spark(path))
+            yield self.spark().read.format("delta").load(self._for_spark(path))
         finally:
             self._remove(path)
 

@@ -16,6 +16,7 @@ from dagster._core.events import JobFailureData, RunFailureReason
 
 from capflow_assets.errors import InUseError, NotFoundError
 from capflow_assets.graph.customer_lock import customer_lock
+from capflow_assets.graph.databases import has_room, looked_at, require_sound_dagster, require_writable
 from capflow_assets.graph.first_use import open_instance
 from capflow_assets.graph.gone_runs import COMMAND
 from capflow_assets.graph.home import Home
@@ -67,9 +68,26 @@ class Finished:
 
 @contextmanager
 def dagster_instance(home: Home) -> Iterator[dg.DagsterInstance]:
-    """The home's Dagster, for one command."""
+    """The home's Dagster, for one command.
+
+    Raises:
+        StoreError: the home cannot be written, or one of Dagster's files is damaged.
+    """
+    require_writable(home)
     with open_instance(home) as instance:
         yield instance
+
+
+@contextmanager
+def dagster_to_look_at(home: Home) -> Iterator[tuple[Home, dg.DagsterInstance]]:
+    """The home and its Dagster, for a command that only looks: copies of both where the home cannot be written."""
+    if home.is_writable and has_room(home.root):
+        with dagster_instance(home) as instance:
+            yield home, instance
+        return
+    require_sound_dagster(home)
+    with looked_at(home) as copied, dg.DagsterInstance.get() as instance:
+        yield copied, instance
 
 
 def select(stages: Stages, patterns: Iterable[str]) -> list[str]:

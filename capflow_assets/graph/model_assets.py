@@ -12,6 +12,7 @@ import dagster as dg
 from capflow_assets.checks_settings import resting, severe
 from capflow_assets.contract import Finding, Verdict
 from capflow_assets.errors import CapflowError, ModelError
+from capflow_assets.foreign import words_of
 from capflow_assets.graph.checking import choice
 from capflow_assets.graph.cohort import Outcome, run_cohort, timed
 from capflow_assets.graph.cohort_process import Task
@@ -137,8 +138,7 @@ def _try_training(deployment: Deployment, examples: Examples, given: dict[str, A
     except ModelError as error:
         return _waiting("models", spec, "not ready", str(error))
     except Exception as error:  # whatever a model breaks with must not stop the scoring
-        words = str(error) if isinstance(error, CapflowError) else f"{type(error).__name__}: {error}"
-        return Outcome(key, failure=words, error=error)
+        return Outcome(key, failure=words_of(error), error=error)
 
 
 def asset_specs(spec: ModelSpec) -> Iterator[dg.AssetSpec]:

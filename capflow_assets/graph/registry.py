@@ -46,14 +46,21 @@ class Registry(Champions):
 
     @cached_property
     def client(self) -> MlflowClient:
-        """MLflow's client, made on first use."""
+        """MLflow's client, made on first use.
+
+        Raises:
+            StoreError: its SQLite file is damaged.
+        """
         import logging
 
         import mlflow
 
+        from capflow_assets.graph.databases import require_sound_mlflow
+
         logging.getLogger("mlflow").setLevel(logging.ERROR)
         logging.getLogger("alembic").setLevel(logging.ERROR)
         with alone(self.uri):
+            require_sound_mlflow(self.uri)
             return mlflow.MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
 
     @property

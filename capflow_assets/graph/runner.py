@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import ModuleType
@@ -18,6 +17,7 @@ from capflow_assets.checks_settings import Chosen, resting, severe
 from capflow_assets.contract import Finding
 from capflow_assets.customers import Customer
 from capflow_assets.errors import CapflowError, SourceError, TableError
+from capflow_assets.foreign import first_words, lake_error
 from capflow_assets.graph import catalogue
 from capflow_assets.graph.advancing import Advancing, carried_on
 from capflow_assets.graph.calls import call, cut
@@ -109,7 +109,10 @@ class TableRunner:
 
     def _unforeseen(self, spec: TableSpec, error: Exception) -> str:
         """What to say of an error that is none of ours: a file that breaks off, an engine that gives up."""
-        came = f"{type(error).__name__}: {first_line(error)}"
+        came = first_words(error)
+        about_disk = lake_error(error, self.lake.names, is_source_read=spec.function is None)
+        if about_disk is not None:
+            return str(about_disk)
         name = self.customer.name
         tables = sorted({spec.key, *spec.waits_for, *(source.table for source in spec.inputs)})
         damaged = culprit(name, [(table, self.lake.path(name, table)) for table in tables], str(error))
@@ -336,11 +339,3 @@ def flag_counts(frame: DataFrame) -> dict[str, int]:
 
     flags = frame.filter("flags <> ''").select(F.explode(F.split("flags", ",")).alias("flag"))
     return {f"flagged: {row[0]}": int(row[1]) for row in flags.groupBy("flag").count().orderBy("flag").collect()}
-
-
-def first_line(error: Exception) -> str:
-    """An engine's message without its stack."""
-    text = str(error).strip()
-    with suppress(IndexError):
-        return text.splitlines()[0][:500]
-    return type(error).__name__

@@ -108,7 +108,7 @@ class WrittenFiles:
     def _write(self, frame: DataFrame) -> None:
         spark = self.lake.spark()
         _write_delta_times(spark)
-        path = f"{self.lake.path(self.customer, self.table)}/{self.name}"
+        path = f"{self.lake.spark_path(self.customer, self.table)}/{self.name}"
         # As Delta tables are written: a third smaller costs a fifth of the time.
         frame.write.mode("overwrite").option("compression", "snappy").parquet(path)
         store, _ = self._store()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import dagster as dg
 
+from capflow_assets.graph.databases import looked_at
 from capflow_assets.graph.doctor.case import Case, Checks, Found, ok, skipped, warning
 
 FRESH_SECONDS = 300
@@ -49,12 +50,13 @@ def sensors(case: Case) -> Checks:
             yield instance
             return
         states = instance.all_instigator_state(instigator_type=InstigatorType.SENSOR)
-        last = {each: instance.get_ticks(each.instigator_origin_id, each.selector_id, limit=1) for each in states}
+        # Pairs: a state holds dicts and can be no key.
+        last = [(each, instance.get_ticks(each.instigator_origin_id, each.selector_id, limit=1)) for each in states]
     if not states:
         yield skipped("none has run yet")
         return
     good = []
-    for state, ticks in last.items():
+    for state, ticks in last:
         if state.status == InstigatorStatus.STOPPED:
             yield warning(f"{state.instigator_name} is off", "turn it on in Dagster: Automation")
         elif ticks and ticks[0].status == TickStatus.FAILURE:
@@ -78,13 +80,14 @@ def opened_instance(case: Case) -> Iterator[dg.DagsterInstance | Found]:
         return
     # As every command does: Dagster's file may refer to it.
     os.environ["DAGSTER_HOME"] = str(case.home.dagster)
-    try:
-        opened = dg.DagsterInstance.from_config(str(case.home.dagster))
-    except Exception:
-        yield skipped("Dagster's storage cannot be opened: see configuration.dagster and services.dagster")
-        return
-    with opened as instance:
-        yield instance
+    with nullcontext() if case.home.is_writable else looked_at(case.home):
+        try:
+            opened = dg.DagsterInstance.from_config(os.environ["DAGSTER_HOME"])
+        except Exception:
+            yield skipped("Dagster's storage cannot be opened: see configuration.dagster and services.dagster")
+            return
+        with opened as instance:
+            yield instance
 
 
 def _answers(url: str, case: Case) -> bool:

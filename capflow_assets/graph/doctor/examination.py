@@ -86,8 +86,11 @@ def _within_its_time(check: Check, case: Case) -> list[Found]:
             said.extend(iter(check(case)))
         except CapflowError as error:
             said.append(broken(*told(error)))
-        except Exception as error:
-            said.append(broken(first_line(error), "mend that, then ask again"))
+        except BaseException as error:  # a panic in a library's Rust is no Exception
+            words = f"this examination itself failed: {type(error).__name__}: {first_line(error)}"
+            said.append(
+                broken(words, "mend that where it is yours, then ask again; else report it as a fault of CapFlow")
+            )
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()

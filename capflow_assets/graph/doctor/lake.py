@@ -84,17 +84,15 @@ def delta(case: Case) -> Checks:
     if case.in_bucket and s3_silence(case):
         yield skipped(UNREACHED)
         return
-    with _probe(case) as place:
-        try:
+    try:
+        with _probe(case) as place:
             write_deltalake(place, pa.table({"probe": [1]}), storage_options=_patience(case))
             rows = DeltaTable(place, storage_options=_patience(case)).to_pyarrow_table().num_rows
-        except (DeltaError, OSError) as error:
-            do = "lake.reachable and configuration.s3 say more; another S3 than AWS's must know If-None-Match on PUT"
-            yield broken(_innermost(str(error)), do)
-        else:
-            yield (
-                ok("committed and read back") if rows == 1 else broken(f"{rows} rows came back of 1", "mend the store")
-            )
+    except (DeltaError, OSError) as error:
+        do = "lake.reachable and configuration.s3 say more; another S3 than AWS's must know If-None-Match on PUT"
+        yield broken(_innermost(str(error)), do)
+    else:
+        yield ok("committed and read back") if rows == 1 else broken(f"{rows} rows came back of 1", "mend the store")
 
 
 def bucket(case: Case) -> Checks:

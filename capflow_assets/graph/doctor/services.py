@@ -5,13 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from capflow_assets.graph.databases import DAGSTER_TABLES, SEE, wrong_in_depth
 from capflow_assets.graph.doctor.case import Case, Checks, Found, broken, first_line, ok, skipped, warning
 from capflow_assets.graph.doctor.reach import fetched, refusal
 from capflow_assets.graph.doctor.versions import installed
@@ -82,7 +83,7 @@ def dagster(case: Case) -> Checks:
     """Dagster's database answers, can be written, and its schema is this version's."""
     url = case.environment.get("CAPFLOW_POSTGRES_URL")
     if not url:
-        yield ok(f"SQLite in {case.home.dagster}: fine for one machine")
+        yield from _sqlite(case.home.dagster, DAGSTER_TABLES, f"SQLite in {case.home.dagster}: fine for one machine")
         return
     with _connected(url, case) as connection:
         if isinstance(connection, Found):
@@ -108,6 +109,10 @@ def mlflow(case: Case) -> Checks:
     if uri.startswith("sqlite:///") and not file.exists():
         yield ok(f"{file} is made by the first training")
         return
+    unsound = [found for found in _sqlite(file.parent, (file.name,), "") if found.state != "ok"]
+    if uri.startswith("sqlite:///") and unsound:
+        yield from unsound
+        return
     with _connected(uri, case) as connection:
         if isinstance(connection, Found):
             yield connection
@@ -115,6 +120,16 @@ def mlflow(case: Case) -> Checks:
         if not uri.startswith("sqlite"):
             yield from _server(connection)
         yield from _schema(connection, MLFLOW_SCHEMA, "MLflow", "mlflow db upgrade URL")
+
+
+def _sqlite(folder: Path, names: Iterable[str], sound: str) -> Checks:
+    """What SQLite's own examination finds in each file."""
+    wrong = {folder / name: wrong_in_depth(folder / name) for name in names}
+    for file, words in wrong.items():
+        if words:
+            yield broken(f"{file}: {words}", SEE)
+    if not any(wrong.values()):
+        yield ok(sound)
 
 
 def _mlflow_server(case: Case, uri: str) -> Checks:

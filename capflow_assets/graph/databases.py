@@ -1,0 +1,208 @@
+"""The SQLite files of a home: whether they are sound, what to say where they are not, and a copy for who only looks.
+
+Dagster's and MLflow's own words for a damaged file are a traceback of a hundred lines that names no file.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import sqlite3
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+from capflow_assets.errors import CapflowError, StoreError
+from capflow_assets.foreign import NOT_ALLOWED, READ_ONLY, disk_error, first_words, kind_of
+from capflow_assets.graph.home import SQLITE, Home, dagster_yaml
+
+# The tables without which a file is none of Dagster's or MLflow's.
+RUNS, EVENTS, SCHEDULES = "history/runs.db", "history/runs/index.db", "schedules/schedules.db"
+DAGSTER_TABLES = {RUNS: "runs", EVENTS: "event_logs", SCHEDULES: "jobs"}
+WHOSE = {
+    RUNS: "Dagster's list of runs",
+    EVENTS: "Dagster's record of what was materialized",
+    SCHEDULES: "Dagster's state of sensors and schedules",
+}
+MLFLOW_TABLE = "registered_models"
+EMPTY = "a file without a table"
+SECONDS_OF_MAKING = 5
+SECONDS_OF_A_LOCK = 10
+RECOVER = "deploy/backup.md"
+SEE = f"see {RECOVER}, “SQLite”: restore it from a backup, or begin anew without it"
+LEAST_ROOM_BYTES = 1 << 20
+LOOK_ONLY = "capflow show, status, report -o FILE, explain and doctor work on it as it is"
+
+
+def require_sound_dagster(home: Home) -> None:
+    """Refuse a home whose Dagster would break on a damaged file.
+
+    Raises:
+        StoreError: names the file, what is wrong with it, and what to do.
+    """
+    if "CAPFLOW_POSTGRES_URL" in os.environ:
+        return
+    for name, table in DAGSTER_TABLES.items():
+        require_sound(home.dagster / name, table, WHOSE[name])
+
+
+def require_sound_mlflow(uri: str) -> None:
+    """Refuse a model store whose file is damaged.
+
+    Raises:
+        StoreError: names the file, what is wrong with it, and what to do.
+    """
+    if uri.startswith(SQLITE):
+        require_sound(Path(uri.removeprefix(SQLITE)), MLFLOW_TABLE, "MLflow's database (models and champions)")
+
+
+def require_sound(file: Path, table: str, what: str) -> None:
+    """Refuse a file that is there and is no database, or not the right one.
+
+    Raises:
+        StoreError: names the file, what is wrong with it, and what to do.
+    """
+    wrong = _wrong(file, table)
+    for _ in range(10 * SECONDS_OF_MAKING):
+        if wrong != EMPTY:  # else another process may be making it at this moment
+            break
+        time.sleep(0.1)
+        wrong = _wrong(file, table)
+    if wrong:
+        raise damaged(file, wrong, what)
+
+
+def damaged(file: Path, wrong: str, what: str) -> StoreError:
+    """The one message about a file that cannot be used."""
+    if not has_room(file.parent):
+        full = OSError(errno.ENOSPC, "No space left on device", str(file))
+        return cast(StoreError, disk_error(full, (str(file.parent),)))
+    if "locked" in wrong:
+        do = "wait for the process that holds it, or end it (fuser FILE names it), then run it again"
+        return StoreError(f"{what} is locked by another process", came=wrong, where=str(file), do=do)
+    return StoreError(f"{what} cannot be read", expected="a sound SQLite file", came=wrong, where=str(file), do=SEE)
+
+
+def _wrong(file: Path, table: str) -> str:
+    """What is wrong with a file at first sight; nothing where it is not there yet."""
+    if not file.exists():
+        return ""
+    try:
+        names = {name for (name,) in _asked(file, "select name from sqlite_master where type = 'table'")}
+    except sqlite3.DatabaseError as error:
+        return str(error)
+    if table in names:
+        return ""
+    return f"no table {table!r} in it" if names else EMPTY
+
+
+def _asked(file: Path, query: str) -> list[tuple[str]]:
+    """What a query gives, of a file that may lie in a folder where nothing can be written."""
+
+    def answer(how: str) -> list[tuple[str]]:
+        with closing(sqlite3.connect(f"{file.as_uri()}?{how}", uri=True, timeout=SECONDS_OF_A_LOCK)) as database:
+            return database.execute(query).fetchall()
+
+    try:
+        return answer("mode=ro")
+    except sqlite3.OperationalError as error:
+        if "unable to open" not in str(error):
+            raise
+        return answer("immutable=1")  # without the files that SQLite keeps beside it
+
+
+def has_room(folder: Path) -> bool:
+    """Whether SQLite can keep its files beside a database there."""
+    there = next(each for each in (folder, *folder.parents) if each.exists())
+    return shutil.disk_usage(there).free > LEAST_ROOM_BYTES
+
+
+def wrong_in_depth(file: Path) -> str:
+    """What SQLite's own examination finds in a file; nothing where it is sound or not there. Reads all of it."""
+    if not file.exists():
+        return ""
+    try:
+        ((first,),) = _asked(file, "pragma quick_check(1)")
+    except sqlite3.DatabaseError as error:
+        return str(error)
+    return "" if first == "ok" else str(first).replace("\n", " ")[:300]
+
+
+def in_our_words(error: Exception, home: Home) -> CapflowError | None:
+    """What to say of an error of this home's disk or databases; None for any other."""
+    told = disk_error(error, (str(home.root), home.lake, tempfile.gettempdir()))
+    if told is not None or not is_of_a_database(error):
+        return told
+    files = [home.dagster / name for name in DAGSTER_TABLES]
+    files += [Path(home.mlflow_uri.removeprefix(SQLITE))] if home.mlflow_uri.startswith(SQLITE) else []
+    for file in files:
+        wrong = wrong_in_depth(file)
+        if wrong:
+            return damaged(file, wrong, "A database of this home")
+    came, do = first_words(error), f"wait for other processes on this home, then run it again; capflow doctor; {SEE}"
+    return StoreError("A database of this home cannot be used", came=came, where=str(home.root), do=do)
+
+
+def is_of_a_database(error: BaseException) -> bool:
+    """Whether SQLite, directly or through the libraries above it, says that a file is damaged or held."""
+    from capflow_assets.foreign import causes
+
+    signs = ("sqlite3.DatabaseError", "sqlite3.OperationalError", "sqlite3.IntegrityError")
+    return any(isinstance(each, sqlite3.Error) or any(sign in str(each) for sign in signs) for each in causes(error))
+
+
+def require_writable(home: Home) -> None:
+    """Refuse a command that writes, on a home that cannot be written.
+
+    Raises:
+        StoreError: names the home and what can be done with it all the same.
+    """
+    if not home.is_writable:
+        came = "a home that this user or its disk lets nobody write"
+        raise StoreError("This command writes to the home", came=came, where=str(home.root), do=LOOK_ONLY)
+
+
+@contextmanager
+def looked_at(home: Home) -> Iterator[Home]:
+    """The home with copies of its databases, for a command that only looks at one that cannot be written.
+
+    SQLite and the libraries above it write beside a database even where they only read it.
+    """
+    with tempfile.TemporaryDirectory(prefix="capflow-") as folder:
+        dagster = Path(folder, "dagster")
+        for name in DAGSTER_TABLES:
+            (dagster / name).parent.mkdir(parents=True, exist_ok=True)
+            _copy(home.dagster / name, dagster / name)
+        text = dagster_yaml(os.environ.get("CAPFLOW_POSTGRES_URL"), None)
+        (dagster / "dagster.yaml").write_text(text, encoding="utf-8")
+        os.environ["CAPFLOW_HOME"], os.environ["DAGSTER_HOME"] = str(home.root), str(dagster)
+        own = home.mlflow_uri.startswith(SQLITE)
+        if own:
+            _copy(Path(home.mlflow_uri.removeprefix(SQLITE)), Path(folder, "mlflow.db"))
+        yield replace(home, mlflow_uri=f"{SQLITE}{folder}/mlflow.db") if own else home
+
+
+def _copy(source: Path, target: Path) -> None:
+    """A database with what was not yet brought into its file; as it lies there where SQLite cannot open it."""
+    if not source.exists():
+        return
+    with suppress(sqlite3.DatabaseError):
+        with (
+            closing(sqlite3.connect(f"{source.as_uri()}?mode=ro", uri=True)) as there,
+            closing(sqlite3.connect(target)) as here,
+        ):
+            there.backup(here)
+        return
+    for end in ("", "-wal"):
+        if Path(f"{source}{end}").exists():
+            shutil.copyfile(f"{source}{end}", f"{target}{end}")
+
+
+def is_refusal_to_write(error: BaseException) -> bool:
+    """Whether an error is of a place that lets this user not write."""
+    return kind_of(error, (READ_ONLY, NOT_ALLOWED)) is not None

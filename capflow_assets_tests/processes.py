@@ -1,0 +1,50 @@
+"""Real `capflow` processes, and places that real systems have: other users, full disks, disks that cannot be written."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from capflow_assets_tests.homes import STATE, Said
+
+CAPFLOW = (sys.executable, "-m", "capflow_assets")
+
+
+def capflow(*arguments: str, environment: Mapping[str, str | None] | None = None, before: str = "") -> Said:
+    """A command in a process of its own; with ``before``, in mounts of its own, after that shell script.
+
+    A variable that is None is unset.
+    """
+    given = {name: value for name, value in os.environ.items() if name not in STATE} | dict(environment or {})
+    command = [*CAPFLOW, *arguments]
+    if before:
+        command = ["unshare", "--mount", "sh", "-ec", f'{before}\nexec "$@"', "sh", *command]
+    variables = {name: value for name, value in given.items() if value is not None}
+    result = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=300)
+    return Said(result.returncode, result.stdout, result.stderr)
+
+
+@functools.cache
+def _may_mount() -> bool:
+    try:
+        asked = subprocess.run(["unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True)
+    except FileNotFoundError:
+        return False
+    return asked.returncode == 0
+
+
+needs_mounts = pytest.mark.skipif(not _may_mount(), reason="mounts of one's own need root and Linux")
+
+
+def fenced(file: Path, name: str) -> str:
+    """The commands of a document's fenced block ``bash NAME``."""
+    found = re.search(rf"^```bash {name}\n(.*?)^```$", file.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    assert found, f"{file} has no block {name}"
+    return found[1]
