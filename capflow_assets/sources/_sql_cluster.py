@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets.errors import SourceError
+from capflow_assets.errors import SourceError, listed
 from capflow_assets.sources import _sql_columns, _sql_store
 from capflow_assets.sources._secrets import first_line
 
@@ -52,7 +52,7 @@ def read(spark: SparkSession, location: str, options: Any, newer: tuple[str, Any
         frame = reader.load()
         names = frame.columns
         if options.split_by and options.split_by not in names:
-            expected = f"one of {', '.join(names)}"
+            expected = f"one of {listed(names)}"
             raise SourceError("There is no such column", expected=expected, came=options.split_by, where=location)
         if cut := _cut(frame, options):
             frame = reader.options(**cut).load()

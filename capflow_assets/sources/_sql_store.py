@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal
 
-from capflow_assets.errors import SourceError
+from capflow_assets.errors import SourceError, listed, nearest, shortened
 from capflow_assets.sources._secrets import FromEnv, first_line, refuse_credentials
 
 if TYPE_CHECKING:
@@ -141,10 +140,10 @@ def stream_address(location: str, access: Access) -> str:
 
 def no_table(name: str, known: list[str], location: str) -> SourceError:
     """The error for a table that is not there, with the nearest that is."""
-    near = get_close_matches(name, known, n=1) or get_close_matches(name.rpartition(".")[2], known, n=1)
-    came = ", ".join(sorted(known)[:20]) or "no table that this user may see"
-    do = f"did you mean {near[0]!r}?" if near else "check options.table, its schema, and what the user may read"
-    return SourceError("There is no such table", expected=name, came=came, where=location, do=do)
+    near = nearest(name, known) or nearest(name.rpartition(".")[2], known)
+    came = listed(sorted(known)) or "no table that this user may see"
+    do = f"did you mean {near!r}?" if near else "check options.table, its schema, and what the user may read"
+    return SourceError("There is no such table", expected=shortened(name), came=came, where=location, do=do)
 
 
 _FORM = "postgresql://host:port/database, mysql://host/database, or another that SQLAlchemy knows"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from capflow_assets.errors import SourceError
+from capflow_assets.errors import SourceError, listed
 from capflow_assets.landing.time_formats import TimeFormat
 from capflow_assets.sources import _files
 
@@ -79,7 +79,7 @@ def read_newer(spark: SparkSession, location: str, options: Options, column: str
 
     frame = read(spark, location, options)
     if column not in frame.columns:
-        expected = "one of " + ", ".join(frame.columns)[:300]
+        expected = "one of " + listed(frame.columns)
         raise SourceError(f"The table has no column {column!r}", expected=expected, where=location)
     return frame.where(F.col("`" + column.replace("`", "``") + "`") >= F.lit(than))
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, model_validator
 
-from capflow_assets.errors import SourceError
+from capflow_assets.errors import SourceError, listed
 from capflow_assets.sources import _documents
 from capflow_assets.sources._documents import alike, text
 from capflow_assets.sources._secrets import FromEnv
@@ -193,9 +193,7 @@ def _indexed(described: Mapping[str, Any], index: str | None, location: str) -> 
     indexes = [*described.get("GlobalSecondaryIndexes", ()), *described.get("LocalSecondaryIndexes", ())]
     found = next((each for each in indexes if each["IndexName"] == index), None)
     if found is None:
-        expected = (
-            "one of " + ", ".join(each["IndexName"] for each in indexes) if indexes else "none, the table has none"
-        )
+        expected = "one of " + listed(each["IndexName"] for each in indexes) if indexes else "none, the table has none"
         raise SourceError("There is no such index", expected=expected, came=index, where=location)
     return found
 

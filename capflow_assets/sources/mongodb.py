@@ -18,7 +18,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field, model_validator
 
-from capflow_assets.errors import SourceError
+from capflow_assets.errors import SourceError, listed
 from capflow_assets.sources import _documents
 from capflow_assets.sources._documents import alike, text
 from capflow_assets.sources._secrets import FromEnv
@@ -203,7 +203,7 @@ def _first_line(error: Exception) -> str:
 def _refuse_missing(client: MongoClient[dict[str, Any]], place: _Place, location: str) -> None:
     names = client[place.database].list_collection_names()
     if place.collection not in names:
-        expected = "one of " + ", ".join(sorted(names)[:20]) if names else f"a database {place.database!r} with some"
+        expected = "one of " + listed(sorted(names)) if names else f"a database {place.database!r} with some"
         raise SourceError("There is no such collection", expected=expected, came=place.collection, where=location)
 
 

@@ -14,12 +14,11 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from capflow_assets.errors import SourceError
+from capflow_assets.errors import SourceError, listed, nearest, shortened
 from capflow_assets.landing.time_formats import TimeFormat
 from capflow_assets.sources import _engine, _sql_cluster, _sql_columns, _sql_ranges, _sql_rows, _sql_store
 from capflow_assets.sources._secrets import FromEnv
@@ -207,7 +206,7 @@ def _known(columns: list[_sql_columns.SqlColumn], name: str, location: str) -> s
     known = {column.name: column.source for column in columns} | {column.source: column.source for column in columns}
     if name in known:
         return known[name]
-    near = get_close_matches(name, known, n=1)
-    do = f"did you mean {near[0]!r}?" if near else "name one of them"
-    expected = f"one of {', '.join(known)}"
-    raise SourceError("There is no such column", expected=expected[:1000], came=name, where=location, do=do)
+    near = nearest(name, known)
+    do = f"did you mean {near!r}?" if near else "name one of them"
+    expected, came = f"one of {listed(known)}", shortened(name)
+    raise SourceError("There is no such column", expected=expected, came=came, where=location, do=do)
