@@ -58,6 +58,7 @@ def customer_tables(stages: Stages, deploy: Callable[[Engine], Deployment]) -> d
                 draw=png,
                 full=config.full,
                 key=partial(customer_key, deployment.home, name),
+                fence=partial(deployment.fence, declared),
             )
             is_news = False
             for result in runner.run():

@@ -11,7 +11,8 @@
 | ``CAPFLOW_COMPUTE_LOGS`` | what steps print, ``s3://bucket/prefix`` | ``{home}/dagster/storage`` |
 | ``CAPFLOW_SECRETS`` | names of AWS secrets that become variables, by commas, see ``secrets`` | none |
 
-A bucket is reached as the ``AWS_*`` variables say (keys or a role, ``AWS_REGION``, ``AWS_ENDPOINT_URL``).
+``{home}/capflow.toml`` says what customers may read, see ``fences``. A bucket is reached as the ``AWS_*`` variables say
+(keys or a role, ``AWS_REGION``, ``AWS_ENDPOINT_URL``).
 """
 
 from __future__ import annotations
@@ -55,6 +56,8 @@ class Home:
     mlflow_uri: str
     engine: str
     secrets: tuple[str, ...] = ()
+    postgres_url: str = ""
+    compute_logs: str = ""
 
     @classmethod
     def of(cls, root: str | os.PathLike[str] | None = None, environment: Mapping[str, str] | None = None) -> Home:
@@ -68,6 +71,8 @@ class Home:
             mlflow_uri=env.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder / 'mlflow.db'}",
             engine=env.get("CAPFLOW_ENGINE") or "sail",
             secrets=tuple(name.strip() for name in env.get("CAPFLOW_SECRETS", "").split(",") if name.strip()),
+            postgres_url=env.get("CAPFLOW_POSTGRES_URL", ""),
+            compute_logs=env.get("CAPFLOW_COMPUTE_LOGS", ""),
         )
 
     @property

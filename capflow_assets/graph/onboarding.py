@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from capflow_assets.customers import Customer, onboarded_text
 from capflow_assets.errors import CapflowError, CustomerError
+from capflow_assets.graph import fences
 from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.partitions import CUSTOMERS
 
@@ -23,6 +24,7 @@ def onboard(deployment: Deployment, instance: dg.DagsterInstance, file: Path, re
     """
     customer = deployment.read(file)
     refuse_params(deployment, customer, file)
+    fences.refuse(deployment.home, customer, file)
     text = onboarded_text(file.read_text(encoding="utf-8"), str(file.resolve().parent))
     target = deployment.home.customers / f"{customer.name}.toml"
     if target.exists() and not replace and target.read_text(encoding="utf-8") != text:
@@ -31,7 +33,10 @@ def onboard(deployment: Deployment, instance: dg.DagsterInstance, file: Path, re
             where=f"{file} and {target}",
             do="choose another name, or replace it on purpose: --replace",
         )
+    before = target.stat() if target.exists() else None
     write_atomically(target, text)
+    if before is not None:  # who was here first stays so
+        os.utime(target, ns=(before.st_atime_ns, before.st_mtime_ns))
     instance.add_dynamic_partitions(str(CUSTOMERS.name), [customer.name])
     return customer
 
@@ -52,6 +57,7 @@ def read_dropped(deployment: Deployment, file: Path) -> str:
     """
     customer = deployment.customer(file.stem)
     refuse_params(deployment, customer, file)
+    fences.refuse(deployment.home, customer, file, elders=True)
     return customer.name
 
 

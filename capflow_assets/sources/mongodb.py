@@ -18,6 +18,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field, model_validator
 
+from capflow_assets import fence
 from capflow_assets.errors import SourceError, listed
 from capflow_assets.sources import _documents
 from capflow_assets.sources._documents import alike, text
@@ -168,7 +169,7 @@ def _client(location: str, options: Options) -> Iterator[MongoClient[dict[str, A
         settings |= {"username": user, "authSource": options.auth_source}
         settings |= {"password": options.password.value()} if options.password else {}
     settings |= {"tls": options.tls} if options.tls is not None else {}
-    settings |= {"tlsCAFile": options.tls_ca_file} if options.tls_ca_file else {}
+    settings |= {"tlsCAFile": fence.certificate(options.tls_ca_file)} if options.tls_ca_file else {}
     settings |= {"replicaSet": options.replica_set} if options.replica_set else {}
     wait = WAIT_SECONDS * 1000
     client: MongoClient[dict[str, Any]] = MongoClient(

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from capflow_assets import fence
 from capflow_assets.errors import SourceError, listed, nearest, shortened
 from capflow_assets.landing.time_formats import TimeFormat
-from capflow_assets.sources import _engine, _sql_cluster, _sql_columns, _sql_ranges, _sql_rows, _sql_store
+from capflow_assets.sources import _engine, _sql_address, _sql_cluster, _sql_columns, _sql_ranges, _sql_rows, _sql_store
 from capflow_assets.sources._secrets import FromEnv
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ class Options(BaseModel):
 
     def access(self) -> _sql_store.Access:
         """How the database is entered."""
-        return _sql_store.Access(self.user, self.password, self.ssl_mode, self.ssl_ca, self.timeout_seconds)
+        authorities = fence.certificate(self.ssl_ca)
+        return _sql_store.Access(self.user, self.password, self.ssl_mode, authorities, self.timeout_seconds)
 
     @field_validator("query")
     @classmethod
@@ -78,7 +80,7 @@ def check_location(location: str) -> None:
     Raises:
         SourceError: says how such a location is written.
     """
-    _sql_store.address(location)
+    _sql_address.address(location)
 
 
 def read(spark: SparkSession, location: str, options: Options) -> DataFrame:
@@ -97,6 +99,7 @@ def read(spark: SparkSession, location: str, options: Options) -> DataFrame:
     Raises:
         SourceError: the database cannot be reached, refuses the user, or lacks the table; the query is wrong.
     """
+    location = _sql_address.admitted(location)
     if _engine.has_cluster_readers(spark) and _sql_cluster.has_reader(location):
         return _sql_cluster.read(spark, location, options)
 
@@ -115,6 +118,7 @@ def read_newer(spark: SparkSession, location: str, options: Options, column: str
     Raises:
         SourceError: as ``read``; or there is no such column.
     """
+    location = _sql_address.admitted(location)
     if _engine.has_cluster_readers(spark) and _sql_cluster.has_reader(location):
         return _sql_cluster.read(spark, location, options, (column, than))
 
