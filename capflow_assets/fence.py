@@ -65,6 +65,7 @@ class Fence:
     theirs: Sequence[Place] = ()
     databases: Sequence[str] = ()
     free: Sequence[str] = ()
+    _roots_of: dict[str, Sequence[str]] = field(default_factory=dict, init=False, repr=False, compare=False)
     _by_folder: Mapping[str, list[Place]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -84,7 +85,9 @@ class Fence:
         above = (path, *map(str, PurePosixPath(path).parents))
         if any(place.holds(path) for folder in above for place in self._by_folder.get(folder, ())):
             raise _refusal("that is another customer's", location)
-        allowed = self._allowed(location)
+        if location not in self._roots_of:
+            self._roots_of[location] = self._allowed(location)
+        allowed = self._roots_of[location]
         if not any(is_below(path, root) for root in allowed):
             what = "that is outside of the customer's folders" if self.roots else "a link leads out of the folder"
             do = "take out the link, name the real folder as the location, or have it named in [sources] roots"

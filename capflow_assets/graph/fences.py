@@ -1,6 +1,7 @@
 """What each customer may read, as the deployment says: the fence that landing opens its sources within.
 
-``{home}/capflow.toml`` names the roots, and the variables that may be named as secrets; both by the customer's name:
+``{home}/capflow.toml`` (or what ``CAPFLOW_SETTINGS`` names) gives the roots, and the variables that may be named as
+secrets; both by the customer's name:
 
     [sources]
     roots = ["/exports/{customer}", "s3://exports/{customer}", "/exports/shared"]
@@ -15,6 +16,7 @@ secret without the customer's name in it is shared: there it does not matter who
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
@@ -41,6 +43,8 @@ PLATFORM = (
 SHELL = frozenset({"HOME", "PATH", "PWD", "USER", "LOGNAME", "SHELL", "HOSTNAME", "LANG", "TMPDIR", "VIRTUAL_ENV"})
 # Below the home, these are the platform's, whatever else is there.
 KEPT = ("customers", "keys", "dagster", "lake", "fleet", "receipts", "locks", "truth", FILE)
+# MLflow's address may also be that of a server of its own.
+IS_DATABASE = re.compile(r"(?!https?:|file:|s3:)[\w+.-]+://")
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 
 
@@ -66,7 +70,7 @@ class Settings(BaseModel):
 
     model_config = _STRICT
 
-    sources: Sources = Sources()
+    sources: Sources = Field(default_factory=lambda: Sources.model_validate({}))
 
 
 def settings(home: Home) -> Settings:
@@ -75,19 +79,32 @@ def settings(home: Home) -> Settings:
     Raises:
         CapflowError: it is no TOML, or says what is not known.
     """
-    file = home.root / FILE
+    file = home.settings
     try:
-        return Settings.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return Settings()
+        return Settings.model_validate(tomllib.loads(settings_text(home)))
     except ValidationError as error:
         fields = [*Settings.model_fields, *Sources.model_fields]
         raise CustomerError.listing(str(file), told(error, "", fields)) from None
+    except ValueError as error:
+        do = "mend it; nothing lands until it can be read"
+        raise CapflowError("The deployment's settings are no TOML", came=str(error), where=str(file), do=do) from None
+
+
+def settings_text(home: Home) -> str:
+    """The settings as they are written; blank where there are none.
+
+    Raises:
+        CapflowError: the file is named and is not there, or cannot be read.
+    """
+    file = home.settings
+    if not home.settings_file and not file.exists():
+        return ""
+    try:
+        return file.read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         do = "mend it; nothing lands until it can be read"
-        raise CapflowError(
-            "The deployment's settings cannot be read", came=str(error), where=str(file), do=do
-        ) from None
+        what = "The deployment's settings cannot be read"
+        raise CapflowError(what, came=str(error), where=str(file), do=do) from None
 
 
 def fence_of(home: Home, customer: Customer) -> Fence:
@@ -102,7 +119,7 @@ def fence_of(home: Home, customer: Customer) -> Fence:
         base=_own_folder(home, customer),
         kept=kept_by(home, customer),
         theirs=list(_others_places(home, customer, roots)),
-        databases=[_without_login(url) for url in (home.postgres_url, home.mlflow_uri) if "://" in url],
+        databases=[_without_login(url) for url in (home.postgres_url, home.mlflow_uri) if IS_DATABASE.match(url)],
         free=list(_packages(customer)),
     )
 
@@ -193,7 +210,7 @@ def named_variables(options: Any) -> Iterator[str]:
 
 def kept_by(home: Home, customer: Customer) -> list[str]:
     """What nobody reads, by real path or address: the lake, the stores, the home but for a customer's own folder."""
-    kept = [_resolved(place) for place in (home.lake, home.compute_logs) if place]
+    kept = [_resolved(place) for place in (home.lake, home.compute_logs, str(home.settings)) if place]
     stores = [url.partition(":///")[2] for url in (home.mlflow_uri, home.postgres_url) if SQLITE.match(url)]
     for store in (*stores, str(home.root / "mlflow.db")):
         kept += [os.path.realpath(store) + end for end in ("", "-wal", "-shm", "-journal")]
@@ -303,9 +320,9 @@ def _without_login(url: str) -> str:
     from sqlalchemy.exc import ArgumentError
 
     try:
-        return make_url(url).set(password=None).render_as_string()
+        return make_url(url)._replace(password=None).render_as_string()
     except (ArgumentError, ValueError):
-        return url if url.startswith(("http://", "https://")) else ""
+        return ""
 
 
 def _of(pattern: str, customer: str) -> str:

@@ -10,8 +10,9 @@
 | ``CAPFLOW_DATABRICKS`` | a TOML of what runs on Databricks, see ``databricks_settings`` | nothing does |
 | ``CAPFLOW_COMPUTE_LOGS`` | what steps print, ``s3://bucket/prefix`` | ``{home}/dagster/storage`` |
 | ``CAPFLOW_SECRETS`` | names of AWS secrets that become variables, by commas, see ``secrets`` | none |
+| ``CAPFLOW_SETTINGS`` | a TOML of what customers may read, see ``fences`` | ``{home}/capflow.toml``, if there |
 
-``{home}/capflow.toml`` says what customers may read, see ``fences``. A bucket is reached as the ``AWS_*`` variables say
+A bucket is reached as the ``AWS_*`` variables say
 (keys or a role, ``AWS_REGION``, ``AWS_ENDPOINT_URL``).
 """
 
@@ -58,6 +59,7 @@ class Home:
     secrets: tuple[str, ...] = ()
     postgres_url: str = ""
     compute_logs: str = ""
+    settings_file: str = ""
 
     @classmethod
     def of(cls, root: str | os.PathLike[str] | None = None, environment: Mapping[str, str] | None = None) -> Home:
@@ -73,12 +75,18 @@ class Home:
             secrets=tuple(name.strip() for name in env.get("CAPFLOW_SECRETS", "").split(",") if name.strip()),
             postgres_url=env.get("CAPFLOW_POSTGRES_URL", ""),
             compute_logs=env.get("CAPFLOW_COMPUTE_LOGS", ""),
+            settings_file=env.get("CAPFLOW_SETTINGS", ""),
         )
 
     @property
     def customers(self) -> Path:
         """The folder of the customers' TOML files."""
         return self.root / "customers"
+
+    @property
+    def settings(self) -> Path:
+        """The file of what the deployment says about customers' sources; it need not exist."""
+        return Path(self.settings_file or self.root / "capflow.toml")
 
     @property
     def dagster(self) -> Path:

@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from capflow_assets import fence
 from capflow_assets.errors import SourceError
+from capflow_assets.sources import _listing
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -55,9 +56,9 @@ def stored_files(location: str) -> list[StoredFile]:
         SourceError: nothing is there, it cannot be listed, it is a Delta table, or all of it is empty.
     """
     real_location(location)
-    system, path = opened(location)
     try:
-        found = _listed(system, path)
+        is_local = not location.startswith("s3://")
+        found = _listing.on_disk(location) if is_local else _listing.in_bucket(*opened(location))
     except OSError as error:
         raise SourceError("A location cannot be listed", came=_first_line(error), where=location, do=_ACCESS) from error
     prefix = "s3://" if location.startswith("s3://") else ""
@@ -274,42 +275,6 @@ def opened(location: str) -> tuple[fs.FileSystem, str]:
         return fs.FileSystem.from_uri("s3://" + quote(location.removeprefix("s3://"), safe="/*"))
     except (OSError, ValueError) as error:
         raise SourceError("A bucket cannot be opened", came=_first_line(error), where=location, do=_ACCESS) from error
-
-
-def _listed(system: fs.FileSystem, path: str) -> list[fs.FileInfo]:
-    from pyarrow.fs import FileType
-
-    info = system.get_file_info(path)
-    if info.type == FileType.File:
-        return [info]
-    if info.type == FileType.Directory:
-        return _below(system, path)
-    fixed = fence.fixed_part(path)
-    if fixed == path or system.get_file_info(fixed).type != FileType.Directory:
-        return []
-    depth = len(PurePosixPath(path).parts)
-    shown = (each for each in _below(system, fixed) if len(PurePosixPath(each.path).parts) == depth)
-    return [each for each in shown if PurePosixPath(each.path).match(path)]
-
-
-def _below(system: fs.FileSystem, folder: str) -> list[fs.FileInfo]:
-    from pyarrow.fs import FileSelector, FileType
-
-    everything = system.get_file_info(FileSelector(folder, recursive=True))
-    if any(PurePosixPath(info.path).name == "_delta_log" for info in everything):
-        raise SourceError(
-            "The folder holds a Delta table, whose files are not its rows",
-            where=folder,
-            do='say source = "delta"; if only a part of the folder is meant, narrow the location',
-        )
-    kept = [info for info in everything if info.type == FileType.File and not _is_hidden(info.path, folder)]
-    return sorted(kept, key=lambda info: info.path)
-
-
-def _is_hidden(path: str, folder: str) -> bool:
-    inner = PurePosixPath(path).relative_to(folder).parts
-    # ``_date=2020`` is a partition of Spark's, not a hidden folder.
-    return any(part.startswith(".") or (part.startswith("_") and "=" not in part) for part in inner)
 
 
 def _places(batch: pa.RecordBatch, row: Row) -> list[int]:

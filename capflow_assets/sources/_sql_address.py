@@ -69,7 +69,7 @@ def admitted(location: str) -> str:
     """
     url = address(location)
     if url.get_backend_name() == "sqlite":
-        real = fence.real_path(str(url.database), location)
+        real = fence.real_path(str(url.database), str(url.database))
         return url.set(drivername="sqlite", database=real, query={}).render_as_string(hide_password=False)
     limits = fence.current()
     if any(is_same(url, own) for own in (limits.databases if limits else ())):
