@@ -528,6 +528,34 @@ def test_who_was_here_first_keeps_what_both_name(both: Neighbours) -> None:
     assert both.home.capflow("run", "ann", "--select", "raw/bills").code == 0
 
 
+def test_a_customer_whose_folder_lies_in_the_home_reads_that_alone(both: Neighbours) -> None:
+    inside, other = both.home.root / "sources" / "spy", both.home.root / "sources" / "other"
+    for folder in (inside, other, both.home.root / "backup"):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "bills.csv").write_text(rows_of("spys-own" if folder == inside else CANARY))
+    both.drop("bills.csv")
+    dropped = both.home.root / "customers" / "spy.toml"
+    dropped.write_text(dropped.read_text().replace(str(both.spy), str(inside)))
+    assert both.land() == ""
+    for location in ("../../backup/bills.csv", "../../lake/ann/raw/bills", "../../*/bills.csv", "../../customers"):
+        dropped.write_text(dropped.read_text().replace("bills.csv", location, 1))
+        assert "CapFlow keeps" in both.land()
+        dropped.write_text(dropped.read_text().replace(location, "bills.csv", 1))
+    (inside / "bills.csv").unlink()
+    (inside / "bills.csv").symlink_to(other / "bills.csv")
+    assert "may not read" in both.land()
+
+
+def test_a_copy_that_somebody_kept_takes_nothing_from_its_customer(both: Neighbours) -> None:
+    kept = both.home.root / "customers" / "ann-before.toml"
+    kept.write_text((both.home.root / "customers" / "ann.toml").read_text())
+    os.utime(kept, (0, 0))
+    try:
+        assert both.home.capflow("run", "ann", "--select", "raw/bills").code == 0
+    finally:
+        kept.unlink()
+
+
 # -- secrets -----------------------------------------------------------------------------------------------------------
 
 

@@ -214,8 +214,11 @@ def kept_by(home: Home, customer: Customer) -> list[str]:
     stores = [url.partition(":///")[2] for url in (home.mlflow_uri, home.postgres_url) if SQLITE.match(url)]
     for store in (*stores, str(home.root / "mlflow.db")):
         kept += [os.path.realpath(store) + end for end in ("", "-wal", "-shm", "-journal")]
-    kept += [os.path.realpath(home.root / name) for name in KEPT]
-    return kept if _own_folder(home, customer, inside=True) else [*kept, os.path.realpath(home.root)]
+    own, root = _own_folder(home, customer, inside=True), os.path.realpath(home.root)
+    if not own:
+        return [*kept, root]
+    names = {*KEPT, *(os.listdir(root) if os.path.isdir(root) else ())}  # noqa: PTH112, PTH208
+    return kept + [f"{root}/{name}" for name in sorted(names) if name in KEPT or not is_below(own, f"{root}/{name}")]
 
 
 def _own_folder(home: Home, customer: Customer, inside: bool = False) -> str:
@@ -264,7 +267,9 @@ def _declared(home: Home, customer: str, elder_than: str | None) -> Iterator[tup
     for name in sorted(age):
         is_elder = elder_than is None or elder_than not in age or age[name] < age[elder_than]
         if name != customer and is_elder:
-            yield name, _parsed(str(files[name]), *age[name][:1])
+            declared = _parsed(str(files[name]), *age[name][:1])
+            if declared.get("name") == name:  # else it is a copy that somebody kept, and no customer's
+                yield name, declared
 
 
 @lru_cache(maxsize=10_000)
