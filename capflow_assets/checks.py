@@ -13,7 +13,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.contract import Column, Finding, Scalar, Severity, Table
-from capflow_assets.errors import GraphError
+from capflow_assets.errors import GraphError, listed
 
 if TYPE_CHECKING:
     from pandera.pyspark import Check, DataFrameSchema
@@ -154,7 +154,7 @@ def _columns(frame: DataFrame, schema: DataFrameSchema) -> tuple[Finding, set[st
             wrong[name] = "missing"
         elif not declared.dtype.check(Engine.dtype(types[name])):
             wrong[name] = f"{types[name].simpleString()} instead of {declared.dtype.type.simpleString()}"
-    message = "; ".join(f"{name} is {what}" for name, what in wrong.items())
+    message = listed((f"{name} is {what}" for name, what in wrong.items()), "; ")
     finding = Finding(
         check="columns",
         passed=not wrong,

@@ -12,7 +12,6 @@ import inspect
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -20,7 +19,7 @@ from typing import Any, Literal, Protocol
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from capflow_assets.contract import Finding
-from capflow_assets.errors import CapflowError, CustomerError
+from capflow_assets.errors import CapflowError, CustomerError, listed, nearest, shortened
 
 VERTICALS = Path(__file__).with_name("verticals")
 Rule = Literal["warn", "block", "off"]
@@ -181,6 +180,7 @@ class _Vertical(BaseModel):
 
 
 def _unknown(key: str, kind: str, name: str, known: Any) -> CapflowError:
-    near = get_close_matches(name, known, n=1)
-    do = f"did you mean {near[0]!r}?" if near else f"take it out, or choose a {kind} that there is"
-    return CapflowError(key, expected=f"a {kind}: one of {', '.join(sorted(known)) or 'none'}", came=repr(name), do=do)
+    near = nearest(name, known)
+    do = f"did you mean {near!r}?" if near else f"take it out, or choose a {kind} that there is"
+    expected = f"a {kind}: one of {listed(sorted(known)) or 'none'}"
+    return CapflowError(shortened(key), expected=expected, came=repr(shortened(name)), do=do)

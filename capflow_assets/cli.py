@@ -142,9 +142,12 @@ def show(
     catalogue: Annotated[
         bool, typer.Option("--catalogue", help="Of features: what each says, how it is made and spread; -o FILE.html.")
     ] = False,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="CSV for programs: text is left as it is, and may be a spreadsheet's formula.")
+    ] = False,
     home: HomeOption = None,
 ) -> None:
-    """Print a table of a customer, or write it to a file."""
+    """Print a table of a customer, or write it to a file. In CSV, text like =1+1 begins with an apostrophe."""
     from capflow_assets.graph.catalogue import catalogue_of
     from capflow_assets.graph.status import counts
     from capflow_assets.terminal import print_table, write_table
@@ -161,13 +164,13 @@ def show(
             elif format is TableFormat.table and output is None:
                 print_table(f"features of {customer}", shown, shown.num_rows if limit is None else limit)
             else:
-                write_table(found.slice(0, limit), format.value, output)
+                write_table(found.slice(0, limit), format.value, output, raw=raw)
         elif format is TableFormat.table and output is None:
             rows = deployment.lake.arrow(customer, table)
             title = f"{table} of {customer}"
             print_table(title, rows, 20 if limit is None else limit, counts(instance, table, customer))
         else:
-            write_table(deployment.lake.arrow(customer, table, limit), format.value, output)
+            write_table(deployment.lake.arrow(customer, table, limit), format.value, output, raw=raw)
 
 
 @app.command()

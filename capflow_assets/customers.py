@@ -39,6 +39,8 @@ MOST_BYTES = 1 << 20
 PACKAGE = "package://"
 IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,62}")
 FILES = ("s3://", PACKAGE)
+# Three slashes and a name start from the customer's folder, as any other location; four are an absolute path.
+SQLITE = re.compile(r"sqlite(?:\+\w+)?:///")
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
@@ -128,12 +130,14 @@ class Customer(Declared):
         location = self.tables[table].location
         if location.startswith(PACKAGE):
             return _in_package(location)
-        if "://" in location or Path(location).is_absolute():
+        of_file = SQLITE.match(location)
+        scheme, path = (of_file[0], location[of_file.end() :]) if of_file else ("", location)
+        if (not of_file and "://" in location) or Path(path).is_absolute() or not path:
             return location
         if self.base is None:
             do = "set base in the TOML"
             raise SourceError("A relative location has no folder to start from", where=location, do=do)
-        return f"{self.base.rstrip('/')}/{location}"
+        return f"{scheme}{self.base.rstrip('/')}/{path}"
 
 
 def read_customer(
@@ -215,7 +219,7 @@ def refuse_own_places(customer: Customer, file: str, places: Collection[str]) ->
             continue
         # An address without a host is that of a file: sqlite:////data/shop.db
         path = re.sub(r"^(?!s3:)[\w+.-]+:///+", "/", location)
-        if any(_reaches(path, place) for place in places):
+        if any(reaches(path, place) for place in places):
             expected = "files of this customer, outside of what CapFlow keeps: that may be another customer's"
             do = "export the rows to a place of the customer's own"
             problems.append(CapflowError(f"tables.{table}.location", expected=expected, came=location, do=do))
@@ -223,10 +227,15 @@ def refuse_own_places(customer: Customer, file: str, places: Collection[str]) ->
         raise CustomerError.listing(file, problems)
 
 
-def _reaches(location: str, place: str) -> bool:
-    """Whether a folder, file or glob is ``place``, may lie in it or holds it."""
+def reaches(location: str, place: str) -> bool:
+    """Whether a folder, file or glob is ``place`` (one of these as well), may lie in it or holds it.
+
+    >>> reaches("/in/*/bills.csv", "/in/boots/*.csv"), reaches("/in", "/in/boots"), reaches("/in/a*.csv", "/in/b*.csv")
+    (True, True, False)
+    """
     read, kept = (PurePosixPath(each if "://" in each else Path(each).resolve()).parts for each in (location, place))
-    return all(fnmatchcase(part, pattern) or part == pattern for part, pattern in zip(kept, read, strict=False))
+    both = zip(kept, read, strict=False)
+    return all(part == also or fnmatchcase(part, also) or fnmatchcase(also, part) for part, also in both)
 
 
 def onboarded_text(text: str, base: str) -> str:

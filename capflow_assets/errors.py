@@ -12,7 +12,8 @@
     ├── InUseError         somebody else is writing the customer; names the process
     └── StoreError         a disk or a database below a deployment cannot be used
 
-A message says what was expected, what came, where, and what to do. It is built here, so that all of them read alike.
+A message says what was expected, what came, where, and what to do. It is built here, so that all of them read alike,
+and here it has its end: a source of 60,000 columns, or one name of a megabyte, still makes a message of a few lines.
 """
 
 from __future__ import annotations
@@ -20,6 +21,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Self
+
+# How many names a list shows, and how long a name, a part of a message and a whole list of problems may be.
+LISTED = 20
+NAME_CHARACTERS = 120
+PART_CHARACTERS = 2_500
+PROBLEMS = 20
 
 
 class CapflowError(Exception):
@@ -29,6 +36,7 @@ class CapflowError(Exception):
         parts = [what.rstrip(".") + "."]
         told = (("Expected", expected), ("Came", came), ("Where", where), ("To do", do))
         parts += [f"{label}: {text}" for label, text in told if text]
+        parts = [shortened(part, PART_CHARACTERS) for part in parts]
         super().__init__("\n  ".join(map(visible, parts)))
         self.what = what
         self._told = {"expected": expected, "came": came, "where": where, "do": do}
@@ -42,6 +50,38 @@ class CapflowError(Exception):
           Where: boots.toml
         """
         return type(self)(self.what, **{**self._told, "where": where})
+
+
+def shortened(text: str, most: int = NAME_CHARACTERS) -> str:
+    """The text, or its beginning and how much of it is not shown.
+
+    >>> shortened("unit_price"), shortened("a" * 1_000_000, 3)
+    ('unit_price', 'aaa… (999,997 more characters)')
+    """
+    return text if len(text) <= most else f"{text[:most]}… ({len(text) - most:,} more characters)"
+
+
+def listed(names: Iterable[object], separator: str = ", ", most: int = LISTED) -> str:
+    """The first names, and how many more there are.
+
+    >>> listed(["bills", "items"]), listed((f"c{n}" for n in range(60_000)), most=2)
+    ('bills, items', 'c0, c1 … and 59,998 more')
+    """
+    every = list(names)
+    more = f" … and {len(every) - most:,} more" if len(every) > most else ""
+    return separator.join(shortened(str(name)) for name in every[:most]) + more
+
+
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """The known name that is most like ``name``; blank where none is, and where either is too long to be mistyped.
+
+    >>> nearest("amuont", ["amount", "user_id"]), nearest("x", ["amount"])
+    ('amount', '')
+    """
+    if len(name) > NAME_CHARACTERS:
+        return ""
+    found = get_close_matches(name, [each for each in known if len(each) <= NAME_CHARACTERS], n=1, cutoff=cutoff)
+    return found[0] if found else ""
 
 
 def visible(text: str) -> str:
@@ -68,9 +108,10 @@ class CustomerError(CapflowError):
     @classmethod
     def listing(cls, file: str, problems: Sequence[CapflowError]) -> CustomerError:
         """The error that tells every problem of a file at once."""
-        error = cls(f"{file} has {len(problems)} problem{'s' if len(problems) != 1 else ''}")
-        told = [str(problem).replace("\n", "\n   ") for problem in problems]
-        error.args = ("\n  ".join([str(error), *(f"{place}. {text}" for place, text in enumerate(told, 1))]),)
+        error = cls(f"{file} has {len(problems):,} problem{'s' if len(problems) != 1 else ''}")
+        told = [str(problem).replace("\n", "\n   ") for problem in problems[:PROBLEMS]]
+        more = [f"… and {len(problems) - PROBLEMS:,} more"] if len(problems) > PROBLEMS else []
+        error.args = ("\n  ".join([str(error), *(f"{place}. {text}" for place, text in enumerate(told, 1)), *more]),)
         return error
 
 
@@ -119,7 +160,7 @@ class NotFoundError(CapflowError):
     def among(cls, kind: str, name: str, known: Iterable[str], do: str = "") -> NotFoundError:
         """The error for a ``name`` that is not among the ``known`` ones, with the nearest as a hint."""
         names = sorted(known)
-        near = get_close_matches(name, names, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else do
-        expected = f"one of {', '.join(names)}" if names else "there is none yet"
-        return cls(f"There is no {kind} {name!r}", expected=expected, do=hint)
+        near = nearest(name, names)
+        hint = f"did you mean {near!r}?" if near else do
+        expected = f"one of {listed(names)}" if names else "there is none yet"
+        return cls(f"There is no {kind} {shortened(name)!r}", expected=expected, do=hint)

@@ -8,10 +8,12 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.errors import CapflowError
+from capflow_assets.spreadsheet import harmless
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -120,13 +122,17 @@ def cell(value: Any) -> str:
     return escape(str(value))
 
 
-def write_table(table: pa.Table, kind: str, output: Path | None) -> None:
+def write_table(table: pa.Table, kind: str, output: Path | None, *, raw: bool = False) -> None:
     """All rows as CSV, JSON (an array of records, times in ISO 8601 UTC) or Parquet, to a file or standard output.
 
-    ``kind`` ``table`` with a file takes the format from the file's ending.
+    ``kind`` ``table`` with a file takes the format from the file's ending. CSV is safe for spreadsheets unless ``raw``.
     """
     kind = (output.suffix.lstrip(".") or "csv") if kind == "table" and output is not None else kind
-    writers = {"csv": _csv_bytes, "json": _json_bytes, "parquet": _parquet_bytes}
+    writers: dict[str, Callable[[pa.Table], bytes]] = {
+        "csv": partial(_csv_bytes, raw=raw),
+        "json": _json_bytes,
+        "parquet": _parquet_bytes,
+    }
     if kind not in writers:
         raise CapflowError("That format is not known", expected=f"one of {', '.join(writers)}", came=kind)
     content = writers[kind](table)
@@ -138,13 +144,14 @@ def write_table(table: pa.Table, kind: str, output: Path | None) -> None:
     output.write_bytes(content)
 
 
-def _csv_bytes(table: pa.Table) -> bytes:
+def _csv_bytes(table: pa.Table, raw: bool) -> bytes:
+    cell = text if raw else safe_text
     stream = io.StringIO(newline="")
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(table.column_names)
+    writer.writerow([cell(name) for name in table.column_names])
     for batch in table.to_batches():
         for row in batch.to_pylist():
-            writer.writerow([text(value) for value in row.values()])
+            writer.writerow([cell(value) for value in row.values()])
     return stream.getvalue().encode()
 
 
@@ -177,6 +184,11 @@ def text(value: Any) -> Any:
     return value.isoformat() if hasattr(value, "isoformat") else value
 
 
+def safe_text(value: Any) -> Any:
+    """A value for a CSV file that a spreadsheet may open."""
+    return harmless(text(value))
+
+
 def print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], kind: str, title: str) -> None:
     """Rows as a table, CSV or JSON on standard output."""
     if kind == "json":
@@ -184,8 +196,8 @@ def print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], kind: 
         return
     if kind == "csv":
         writer = csv.DictWriter(sys.stdout, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({name: text(row[name]) for name in columns} for row in rows)
+        writer.writerow({name: harmless(name) for name in columns})
+        writer.writerows({name: safe_text(row[name]) for name in columns} for row in rows)
         return
     from rich.table import Table as Grid
 

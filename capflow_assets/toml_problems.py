@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from difflib import get_close_matches
 from typing import Any
 
 from pydantic import ValidationError
 
-from capflow_assets.errors import CapflowError
+from capflow_assets.errors import NAME_CHARACTERS, CapflowError, listed, nearest, shortened
 
 SHOWN_CHARACTERS = 120
 SECRET = re.compile("pass|pwd|secret|token|credential|key")
@@ -20,9 +19,10 @@ SECRET = re.compile("pass|pwd|secret|token|credential|key")
 
 def unknown(key: str, kind: str, name: str, known: Collection[str]) -> CapflowError:
     """A name that there is not, and the nearest that there is."""
-    near = get_close_matches(name, known, n=1)
-    do = f"did you mean {near[0]!r}?" if near else f"take it out, or choose a {kind} that there is"
-    return CapflowError(key, expected=f"a {kind}: one of {', '.join(sorted(known)) or 'none'}", came=repr(name), do=do)
+    near = nearest(name, known)
+    do = f"did you mean {near!r}?" if near else f"take it out, or choose a {kind} that there is"
+    expected = f"a {kind}: one of {listed(sorted(known)) or 'none'}"
+    return CapflowError(shortened(key), expected=expected, came=repr(shortened(name)), do=do)
 
 
 def told(error: ValidationError, prefix: str, fields: Collection[str]) -> list[CapflowError]:
@@ -31,7 +31,7 @@ def told(error: ValidationError, prefix: str, fields: Collection[str]) -> list[C
 
 
 def _problem(found: Any, prefix: str, fields: Collection[str]) -> CapflowError:
-    key = ".".join(str(part) for part in (prefix, *found["loc"]) if part != "")
+    key = shortened(".".join(str(part) for part in (prefix, *found["loc"]) if part != ""), 2 * NAME_CHARACTERS)
     came = repr(found["input"])
     came = came if len(came) <= SHOWN_CHARACTERS else came[:SHOWN_CHARACTERS] + " …"
     if any(SECRET.search(str(part).lower()) for part in found["loc"]):
@@ -39,7 +39,7 @@ def _problem(found: Any, prefix: str, fields: Collection[str]) -> CapflowError:
     if found["type"] == "missing":
         return CapflowError(key, expected="a value", came="nothing", do="add it")
     if found["type"] == "extra_forbidden":
-        near = get_close_matches(str(found["loc"][-1]), fields, n=1)
-        do = f"did you mean {near[0]!r}?" if near else "take it out"
+        near = nearest(str(found["loc"][-1]), fields)
+        do = f"did you mean {near!r}?" if near else "take it out"
         return CapflowError(f"{key} is no key that is known", came=came, do=do)
     return CapflowError(key, expected=found["msg"].removeprefix("Value error, "), came=came)

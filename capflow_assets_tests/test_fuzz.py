@@ -86,9 +86,12 @@ def test_no_toml_is_answered_with_a_traceback(home, tmp_path):
     places = {"lake": f"{home.root}/lake/{BYSTANDER}", "home": str(home.root), "link": f"{tmp_path}/link/{BYSTANDER}",
               "customers": f"{home.root}/customers"}  # fmt: skip
     theirs, listed = files_below(home.root / "lake"), home.root / "customers" / f"{BYSTANDER}.toml"
-    toml, complaints, codes = tmp_path / "customer.toml", [], []
+    complaints, codes = [], []
     before = listed.read_bytes()
-    for told, content in tomls(SEED, int(800 * TIMES), places):
+    for number, (told, content) in enumerate(tomls(SEED, int(800 * TIMES), places)):
+        # Each has a folder of its own: what one customer's TOML names, another's may not.
+        toml = tmp_path / str(number) / "customer.toml"
+        toml.parent.mkdir()
         toml.write_bytes(content)
         said = told_by(home, "onboard", str(toml))
         problem = trouble(said) or (unlike(said.err) if said.code else "")

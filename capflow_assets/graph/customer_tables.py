@@ -74,6 +74,7 @@ def land_and_compute(
         draw=png,
         full=full,
         key=partial(customer_key, deployment.home, customer),
+        fence=partial(deployment.fence, declared),
     )
     is_news = False
     for result in runner.run():

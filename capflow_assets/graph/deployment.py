@@ -8,6 +8,8 @@ from types import ModuleType
 
 from capflow_assets.customers import Customer, read_customer, refuse_own_places
 from capflow_assets.errors import CustomerError, NotFoundError
+from capflow_assets.fence import Fence
+from capflow_assets.graph import fences
 from capflow_assets.graph.checking import declared_checks
 from capflow_assets.graph.engine import Engine
 from capflow_assets.graph.home import Home
@@ -41,8 +43,7 @@ class Deployment:
         features = {spec.name: spec.params for spec in self.stages.tables.values() if spec.params is not None}
         checks = declared_checks(self.stages)
         customer = read_customer(file, tables, self.sources, list(self.stages.models), checks, features)
-        own = (self.home.lake, str(self.home.dagster), str(self.home.root / "mlflow.db"))
-        refuse_own_places(customer, str(file), own)
+        refuse_own_places(customer, str(file), fences.kept_by(self.home, customer))
         return customer
 
     def customer(self, name: str) -> Customer:
@@ -64,6 +65,16 @@ class Deployment:
                 do=f"rename the file, or use: capflow onboard {file}",
             )
         return customer
+
+    def fence(self, customer: Customer) -> Fence:
+        """What a customer's sources may open.
+
+        Raises:
+            CapflowError: the deployment's settings cannot be read.
+            CustomerError: the customer names variables that are not its own.
+        """
+        fences.refuse_variables(self.home, customer)
+        return fences.fence_of(self.home, customer)
 
     def require(self, customer: str, model: str | None = None) -> None:
         """Refuse a customer or a model that does not exist.

@@ -25,6 +25,7 @@ from capflow_assets.graph.running import this_process
 from capflow_assets.graph.stages import Stages
 from capflow_assets.graph.status import latest
 from capflow_assets.graph.verdicts import FLEET, READINESS, UNKNOWN, Standing, fleet_edges, standings
+from capflow_assets.spreadsheet import harmless
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -137,7 +138,8 @@ def _csv(found: Sequence[Standing]) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(("customer", "model", "readiness", "reason"))
-    writer.writerows((one.customer, one.model, one.readiness, "; ".join(one.reasons)) for one in found)
+    for one in found:
+        writer.writerow(map(harmless, (one.customer, one.model, one.readiness, "; ".join(one.reasons))))
     return stream.getvalue()
 
 

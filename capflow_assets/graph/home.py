@@ -12,8 +12,10 @@
 | ``CAPFLOW_ALLOWED_HOSTS`` | names that Dagster's page answers to, by commas | those of the address it listens at |
 | ``CAPFLOW_SECRETS`` | names of AWS secrets that become variables, by commas, see ``secrets`` | none |
 | ``CAPFLOW_LOCK_WAIT_MINUTES`` | how long a run of the daemon waits for a customer that is in use | 15 |
+| ``CAPFLOW_SETTINGS`` | a TOML of what customers may read, see ``fences`` | ``{home}/capflow.toml``, if there |
 
-A bucket is reached as the ``AWS_*`` variables say (keys or a role, ``AWS_REGION``, ``AWS_ENDPOINT_URL``).
+A bucket is reached as the ``AWS_*`` variables say
+(keys or a role, ``AWS_REGION``, ``AWS_ENDPOINT_URL``).
 """
 
 from __future__ import annotations
@@ -60,6 +62,9 @@ class Home:
     mlflow_uri: str
     engine: str = field(repr=False)  # the address may have a token in it
     secrets: tuple[str, ...] = ()
+    postgres_url: str = ""
+    compute_logs: str = ""
+    settings_file: str = ""
 
     @classmethod
     def of(cls, root: str | os.PathLike[str] | None = None, environment: Mapping[str, str] | None = None) -> Home:
@@ -80,12 +85,20 @@ class Home:
             mlflow_uri=env.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{folder / 'mlflow.db'}",
             engine=env.get("CAPFLOW_ENGINE") or "sail",
             secrets=tuple(name.strip() for name in env.get("CAPFLOW_SECRETS", "").split(",") if name.strip()),
+            postgres_url=env.get("CAPFLOW_POSTGRES_URL", ""),
+            compute_logs=env.get("CAPFLOW_COMPUTE_LOGS", ""),
+            settings_file=env.get("CAPFLOW_SETTINGS", ""),
         )
 
     @property
     def customers(self) -> Path:
         """The folder of the customers' TOML files."""
         return self.root / "customers"
+
+    @property
+    def settings(self) -> Path:
+        """The file of what the deployment says about customers' sources; it need not exist."""
+        return Path(self.settings_file or self.root / "capflow.toml")
 
     @property
     def dagster(self) -> Path:

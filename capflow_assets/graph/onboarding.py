@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from capflow_assets.customers import Customer, onboarded_text
 from capflow_assets.errors import CapflowError, CustomerError
+from capflow_assets.graph import fences
 from capflow_assets.graph.customer_lock import customer_lock
 from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.partitions import CUSTOMERS
@@ -37,6 +38,7 @@ def onboard(
     customer = deployment.read(file)
     refuse_expressions(customer, str(file))
     refuse_params(deployment, customer, file)
+    fences.refuse(deployment.home, customer, file)
     text = onboarded_text(file.read_text(encoding="utf-8"), str(file.resolve().parent))
     target = deployment.home.customers / f"{customer.name}.toml"
     if target.exists() and not replace and target.read_text(encoding="utf-8") != text:
@@ -45,10 +47,13 @@ def onboard(
             where=f"{file} and {target}",
             do="choose another name, or replace it on purpose: --replace",
         )
-    is_other = target.exists() and target.read_text(encoding="utf-8") != text
+    before = target.stat() if target.exists() else None
+    is_other = before is not None and target.read_text(encoding="utf-8") != text
     lock = customer_lock(deployment.home, customer.name, "capflow onboard --replace", wait, say)
     with lock if is_other else nullcontext():
         write_atomically(target, text)
+    if before is not None:  # who was here first stays so
+        os.utime(target, ns=(before.st_atime_ns, before.st_mtime_ns))
     instance.add_dynamic_partitions(str(CUSTOMERS.name), [customer.name])
     return customer
 
@@ -70,6 +75,7 @@ def read_dropped(deployment: Deployment, file: Path) -> str:
     customer = deployment.customer(file.stem)
     refuse_expressions(customer, str(file))
     refuse_params(deployment, customer, file)
+    fences.refuse(deployment.home, customer, file, elders=True)
     return customer.name
 
 

@@ -78,7 +78,10 @@ def prepare(step: Mapping[str, Any]) -> None:
     customers.mkdir()
     for name, text in step["customers"].items():
         (customers / f"{name}.toml").write_text(text, encoding="utf-8")
+    if settings := step.get("settings"):
+        (home / "capflow.toml").write_text(settings, encoding="utf-8")
     os.environ["CAPFLOW_HOME"] = str(home)
+    os.environ.pop("CAPFLOW_SETTINGS", None)
     os.environ.pop("CAPFLOW_DATABRICKS", None)
     os.environ.pop("DAGSTER_HOME", None)
     os.environ[HELD_ELSEWHERE] = "1"

@@ -17,6 +17,7 @@ from capflow_assets.checks_settings import Chosen, resting, severe
 from capflow_assets.contract import Finding
 from capflow_assets.customers import Customer
 from capflow_assets.errors import CapflowError, SourceError, TableError
+from capflow_assets.fence import Fence, current, within
 from capflow_assets.foreign import first_words, lake_error
 from capflow_assets.graph import catalogue
 from capflow_assets.graph.advancing import Advancing, carried_on
@@ -75,6 +76,7 @@ class TableRunner:
     draw: Callable[[Any], bytes] | None = None
     full: bool = False
     key: Callable[[], bytes] = bytes
+    fence: Callable[[], Fence | None] = current
     _failed: dict[str, str] = field(default_factory=dict)
     _moment: datetime | None = None
 
@@ -122,27 +124,24 @@ class TableRunner:
             return str(TableError(f"{spec.key} needs more memory than the engine may take", came=came, do=MORE_MEMORY))
         if spec.function is not None:
             return came
-        where = self.customer.location(spec.name)
+        what, where = f"The source of {spec.name} cannot be read", self.customer.location(spec.name)
         do = "export it again and whole, and see that its options say how it is written"
-        return str(SourceError(f"The source of {spec.name} cannot be read", came=came, where=where, do=do))
+        return str(SourceError(what, came=came, where=where, do=do))
 
     def _raw(self, spec: TableSpec, absent: Mapping[str, str]) -> TableResult:
         def judge(frame: DataFrame | None, found: tuple[Finding, ...]) -> Judgement:
             told = tuple((spec.key, each) for each in landing_findings(self.stages, self.customer, spec.key, found))
             return self._judged(spec, frame, told, absent)
 
-        landing = land(self.lake, self.sources, self.customer, spec, judge, full=self.full, key=self.key)
+        with within(self.fence()):
+            landing = land(self.lake, self.sources, self.customer, spec, judge, full=self.full, key=self.key)
         if landing.version is None:
             return TableResult(spec.key, "failed", landing.judgement.refusal, findings=landing.judgement.findings)
         done = self._done(spec, landing.version, dict(landing.counts), absent)
         return replace(done, findings=(*landing.judgement.findings, *done.findings), how=landing.how)
 
     def _judged(
-        self,
-        spec: TableSpec,
-        frame: DataFrame | None,
-        told: tuple[tuple[str, Finding], ...],
-        absent: Mapping[str, str],
+        self, spec: TableSpec, frame: DataFrame | None, told: tuple[tuple[str, Finding], ...], absent: Mapping[str, str]
     ) -> Judgement:
         """What is found in the good rows of a source (None where none came), and why they must not become the table."""
         gates: tuple[tuple[str, Finding], ...] = ()

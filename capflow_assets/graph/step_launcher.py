@@ -39,6 +39,7 @@ from capflow_assets.graph.code_wheel import DISTRIBUTION, ENTRY_POINT, FIRST_FIL
 from capflow_assets.graph.databricks_run import ComputeError, DatabricksRun, Submission, reached
 from capflow_assets.graph.databricks_settings import Settings
 from capflow_assets.graph.deployment import Deployment
+from capflow_assets.graph.fences import settings_text
 from capflow_assets.graph.held_work import hold_all
 from capflow_assets.graph.partitions import CUSTOMERS
 from capflow_assets.graph.remote_events import Events, Pace
@@ -185,6 +186,7 @@ class StepLauncher(DatabricksPySparkStepLauncher):
             "token": submission.token,
             "partitions": {str(CUSTOMERS.name): list(submission.customers)},
             "customers": {name: file.read_text(encoding="utf-8") for name, file in files.items() if file.exists()},
+            "settings": settings_text(home),
             "environment": self.environment(),
             "secrets": {variable: secret.model_dump() for variable, secret in self.settings.secrets.items()},
         }

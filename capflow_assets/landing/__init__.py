@@ -21,7 +21,7 @@ from operator import or_
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.errors import MappingError
+from capflow_assets.errors import MappingError, listed
 from capflow_assets.landing.values import NOTHING_SEEN
 
 if TYPE_CHECKING:
@@ -127,9 +127,9 @@ def _refuse_unmapped(frame: DataFrame, table: Table, mapping: Mapping[str, str],
     key = generated_key(table)
     lacking = [c.name for c in table.columns if c.required and c.name not in mapping and c.name != key]
     if lacking:
-        came = "a mapping of " + (", ".join(mapping) or "nothing")
-        do = "map them; the source's columns are " + ", ".join(repr(column) for column in frame.columns)
-        raise MappingError("Required columns are not mapped", expected=", ".join(lacking), came=came, where=name, do=do)
+        came = "a mapping of " + (listed(mapping) or "nothing")
+        do = "map them; the source's columns are " + listed(repr(column) for column in frame.columns)
+        raise MappingError("Required columns are not mapped", expected=listed(lacking), came=came, where=name, do=do)
 
 
 def _with_key(landed: DataFrame, key: str, besides: Collection[str]) -> DataFrame:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from capflow_assets.contract import Table
-from capflow_assets.errors import CapflowError
+from capflow_assets.errors import CapflowError, listed, nearest, shortened
 from capflow_assets.landing import generated_key, merge_key
 from capflow_assets.landing.personal import is_identifier
 
@@ -60,6 +59,6 @@ def _merge_problems(key: str, table: Table, given: Mapping[str, Any]) -> list[Ca
 
 
 def _unmapped(key: str, column: str, mapped: Collection[str]) -> CapflowError:
-    near = get_close_matches(column, mapped, n=1)
-    do = f"did you mean {near[0]!r}?" if near else "map it, or take it out"
-    return CapflowError(key, expected=f"mapped columns: {', '.join(mapped)}", came=repr(column), do=do)
+    near = nearest(column, mapped)
+    do = f"did you mean {near!r}?" if near else "map it, or take it out"
+    return CapflowError(key, expected=f"mapped columns: {listed(mapped)}", came=repr(shortened(column)), do=do)

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.contract import Finding, Table
+from capflow_assets.errors import listed
 from capflow_assets.landing import personal
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def finding(table: Table, columns: Sequence[str], found: Mapping[str, Any], plai
         if is_named and name not in plain and not any(each.startswith(f"{name}: ") for each in told):
             told.append(f"{name}: called as what is personal")
     do = "; name them in personal = […] of the table, or take them out of its columns" if told else ""
-    message = "; ".join(told) + do or "no column that is kept as it comes looks personal"
+    message = listed(told, "; ") + do or "no column that is kept as it comes looks personal"
     return Finding(CHECK, not told, message, "warn", shares)
 
 

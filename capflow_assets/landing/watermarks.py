@@ -15,12 +15,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from difflib import get_close_matches
 from functools import reduce
 from operator import and_
 from typing import TYPE_CHECKING, Any, Literal
 
-from capflow_assets.errors import MappingError
+from capflow_assets.errors import MappingError, listed, nearest, shortened
 from capflow_assets.landing import mappings, values
 
 if TYPE_CHECKING:
@@ -83,13 +82,13 @@ def readings(frame: DataFrame, watermark: str, reading: values.Reading, name: st
     from pyspark.sql import functions as F
 
     if watermark not in frame.columns:
-        near = get_close_matches(watermark, frame.columns, n=1)
+        near = nearest(watermark, frame.columns)
         raise MappingError(
             "The watermark is no column of the source",
-            expected=", ".join(repr(each) for each in frame.columns if each not in mappings.TOLD),
-            came=repr(watermark),
+            expected=listed(repr(each) for each in frame.columns if each not in mappings.TOLD),
+            came=repr(shortened(watermark)),
             where=name,
-            do=f"did you mean {near[0]!r}?" if near else "name one of them",
+            do=f"did you mean {near!r}?" if near else "name one of them",
         )
     source, kind = F.col(mappings.quoted(watermark)), frame.schema[watermark].dataType
     nothing = {each: F.lit(None).cast(TYPES[each]) for each in KINDS}

@@ -1,7 +1,8 @@
 """What sources that read files share: which files a location means, reading them by Arrow batches, finding rows again.
 
 Files are read by workers (``mapInArrow``) where the engine's own reader would refuse them or read them wrongly, so that
-a file reads the same on every engine. Credentials and the endpoint of ``s3://`` come from the process (``AWS_*``).
+a file reads the same on every engine; each is judged when it is listed and opened without following links (``fence``).
+Credentials and the endpoint of ``s3://`` come from the process (``AWS_*``).
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from capflow_assets import fence
 from capflow_assets.errors import SourceError
+from capflow_assets.sources import _listing
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,15 +29,22 @@ POSITION = "_position"
 RESERVED = (CORRUPT, POSITION)
 ROWS_SEARCHED = 5_000_000
 MOST_PARTITIONS = 512
+PACKED = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}
 Row = dict[str, str | None]
 
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """One file: its absolute path or ``s3://`` address, and its size."""
+    """One file: its real path or ``s3://`` address, its size, and the path by which its location names it."""
 
     path: str
     size_bytes: int
+    listed: str = ""
+
+    @property
+    def named(self) -> str:
+        """The path that people know."""
+        return self.listed or self.path
 
 
 def stored_files(location: str) -> list[StoredFile]:
@@ -45,13 +55,14 @@ def stored_files(location: str) -> list[StoredFile]:
     Raises:
         SourceError: nothing is there, it cannot be listed, it is a Delta table, or all of it is empty.
     """
-    system, path = _opened(location)
+    real_location(location)
     try:
-        found = _listed(system, path)
+        is_local = not location.startswith("s3://")
+        found = _listing.on_disk(location) if is_local else _listing.in_bucket(*opened(location))
     except OSError as error:
         raise SourceError("A location cannot be listed", came=_first_line(error), where=location, do=_ACCESS) from error
     prefix = "s3://" if location.startswith("s3://") else ""
-    files = [StoredFile(prefix + info.path, info.size) for info in found]
+    files = [StoredFile(may_open(prefix + info.path, location), info.size, prefix + info.path) for info in found]
     if not files:
         raise SourceError(
             "There are no files",
@@ -65,16 +76,48 @@ def stored_files(location: str) -> list[StoredFile]:
     return files
 
 
+def may_open(path: str, location: str) -> str:
+    """The real path or the address of a file of ``location``.
+
+    Raises:
+        SourceError: the customer may not read it.
+    """
+    return fence.address(path, location) if path.startswith("s3://") else fence.real_path(path, location)
+
+
+def real_location(location: str) -> str:
+    """The location with the links before its first pattern resolved, for an engine that opens it by itself.
+
+    Raises:
+        SourceError: the customer may not read what lies there.
+    """
+    if location.startswith("s3://"):
+        return fence.address(location, location)
+    fixed = fence.fixed_part(location)
+    real = fence.real_path(fixed, location)
+    return real + str(PurePosixPath(location)).removeprefix(fixed)
+
+
 def open_file(path: str) -> pa.NativeFile:
     """The bytes of one stored file, for reading from any place in it."""
-    system, inner = _opened(path)
-    return system.open_input_file(inner)
+    from pyarrow import fs
+
+    if path.startswith("s3://"):
+        system, inner = opened(path)
+        return system.open_input_file(inner)
+    with fence.opened(path) as inner:
+        return fs.LocalFileSystem().open_input_file(inner)
 
 
 def open_stream(path: str) -> pa.NativeFile:
     """The bytes of one stored file from its start, unpacked if its name ends in ``.gz .bz2 .zst .lz4``."""
-    system, inner = _opened(path)
-    return system.open_input_stream(inner, compression="detect")
+    from pyarrow import fs
+
+    if path.startswith("s3://"):
+        system, inner = opened(path)
+        return system.open_input_stream(inner, compression="detect")
+    with fence.opened(path) as inner:
+        return fs.LocalFileSystem().open_input_stream(inner, compression=PACKED.get(PurePosixPath(path).suffix))
 
 
 def shown_names(location: str, files: Sequence[StoredFile]) -> dict[str, str]:
@@ -82,15 +125,18 @@ def shown_names(location: str, files: Sequence[StoredFile]) -> dict[str, str]:
 
     >>> shown_names("/in/2024", [StoredFile("/in/2024/may/bills.csv", 1)])
     {'/in/2024/may/bills.csv': 'may/bills.csv'}
-    >>> shown_names("/in/*.csv", [StoredFile("/in/bills.csv", 1)])
-    {'/in/bills.csv': 'bills.csv'}
+    >>> shown_names("/in/*.csv", [StoredFile("/mnt/7.csv", 1, "/in/bills.csv")])
+    {'/mnt/7.csv': 'bills.csv'}
     """
-    paths = [file.path for file in files]
+    paths = [file.named for file in files]
     folder = location.rstrip("/") + "/"
     if not all(path.startswith(folder) for path in paths):
-        folder = _fixed_part(location.removeprefix("s3://")) + "/"
+        folder = fence.fixed_part(location.removeprefix("s3://")) + "/"
         folder = f"s3://{folder}" if location.startswith("s3://") else folder
-    return {path: path.removeprefix(folder) if path.startswith(folder) else PurePosixPath(path).name for path in paths}
+    return {
+        file.path: path.removeprefix(folder) if path.startswith(folder) else PurePosixPath(path).name
+        for file, path in zip(files, paths, strict=True)
+    }
 
 
 def positions(before: str, numbers: Any, after: str = "") -> pa.Array:
@@ -219,7 +265,8 @@ _EXPORTED = "check that the export ran, and the location in the customer's TOML"
 _ACCESS = "check the path, and for s3:// the credentials, AWS_REGION and AWS_ENDPOINT_URL of the process"
 
 
-def _opened(location: str) -> tuple[fs.FileSystem, str]:
+def opened(location: str) -> tuple[fs.FileSystem, str]:
+    """The file system of a location, and the path in it."""
     from pyarrow import fs
 
     if not location.startswith("s3://"):
@@ -228,48 +275,6 @@ def _opened(location: str) -> tuple[fs.FileSystem, str]:
         return fs.FileSystem.from_uri("s3://" + quote(location.removeprefix("s3://"), safe="/*"))
     except (OSError, ValueError) as error:
         raise SourceError("A bucket cannot be opened", came=_first_line(error), where=location, do=_ACCESS) from error
-
-
-def _listed(system: fs.FileSystem, path: str) -> list[fs.FileInfo]:
-    from pyarrow.fs import FileType
-
-    info = system.get_file_info(path)
-    if info.type == FileType.File:
-        return [info]
-    if info.type == FileType.Directory:
-        return _below(system, path)
-    fixed = _fixed_part(path)
-    if fixed == path or system.get_file_info(fixed).type != FileType.Directory:
-        return []
-    depth = len(PurePosixPath(path).parts)
-    shown = (each for each in _below(system, fixed) if len(PurePosixPath(each.path).parts) == depth)
-    return [each for each in shown if PurePosixPath(each.path).match(path)]
-
-
-def _below(system: fs.FileSystem, folder: str) -> list[fs.FileInfo]:
-    from pyarrow.fs import FileSelector, FileType
-
-    everything = system.get_file_info(FileSelector(folder, recursive=True))
-    if any(PurePosixPath(info.path).name == "_delta_log" for info in everything):
-        raise SourceError(
-            "The folder holds a Delta table, whose files are not its rows",
-            where=folder,
-            do='say source = "delta"; if only a part of the folder is meant, narrow the location',
-        )
-    kept = [info for info in everything if info.type == FileType.File and not _is_hidden(info.path, folder)]
-    return sorted(kept, key=lambda info: info.path)
-
-
-def _is_hidden(path: str, folder: str) -> bool:
-    inner = PurePosixPath(path).relative_to(folder).parts
-    # ``_date=2020`` is a partition of Spark's, not a hidden folder.
-    return any(part.startswith(".") or (part.startswith("_") and "=" not in part) for part in inner)
-
-
-def _fixed_part(path: str) -> str:
-    parts = PurePosixPath(path).parts
-    wild = next((i for i, part in enumerate(parts) if set(part) & set("*?[")), len(parts))
-    return str(PurePosixPath(*parts[:wild]))
 
 
 def _places(batch: pa.RecordBatch, row: Row) -> list[int]:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets.errors import SourceError
-from capflow_assets.sources import _sql_columns, _sql_store
+from capflow_assets.errors import SourceError, listed
+from capflow_assets.sources import _sql_address, _sql_columns, _sql_store
 from capflow_assets.sources._secrets import first_line
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ EVENLY_CUT = ("tinyint", "smallint", "int", "bigint", "decimal", "float", "doubl
 
 def has_reader(location: str) -> bool:
     """Whether the cluster's reader knows such a database."""
-    url = _sql_store.address(location)
+    url = _sql_address.address(location)
     return url.get_backend_name() in ADDRESSES and bool(url.host)
 
 
@@ -44,7 +44,7 @@ def read(spark: SparkSession, location: str, options: Any, newer: tuple[str, Any
     from pyspark.errors import PySparkException
     from pyspark.sql import functions as F
 
-    url = _sql_store.address(location)
+    url = _sql_address.address(location)
     source = _source(location, options, newer)
     settings = _settings(url, options)
     try:
@@ -52,7 +52,7 @@ def read(spark: SparkSession, location: str, options: Any, newer: tuple[str, Any
         frame = reader.load()
         names = frame.columns
         if options.split_by and options.split_by not in names:
-            expected = f"one of {', '.join(names)}"
+            expected = f"one of {listed(names)}"
             raise SourceError("There is no such column", expected=expected, came=options.split_by, where=location)
         if cut := _cut(frame, options):
             frame = reader.options(**cut).load()
@@ -95,7 +95,7 @@ def _settings(url: URL, options: Any) -> dict[str, str]:
         settings["queryTimeout"] = str(options.timeout_seconds)
     if backend == "postgresql":
         settings |= POSTGRESQL | {"sslmode": options.ssl_mode}
-        settings |= {"sslrootcert": options.ssl_ca} if options.ssl_ca else {}
+        settings |= {"sslrootcert": authorities} if (authorities := options.access().ssl_ca) else {}
     elif backend in ("mysql", "mariadb"):
         settings |= MYSQL | ({"sslMode": MYSQL_TLS[options.ssl_mode]} if options.ssl_mode in MYSQL_TLS else {})
     user, password = _sql_store.login(options.access())

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets.errors import SourceError
+from capflow_assets.errors import SourceError, listed
 from capflow_assets.sources import _sql_store
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def columns_of(
     names = [name for name, _, _ in found]
     if doubled := sorted({name for name in names if names.count(name) > 1}):
         do = "name each of them with AS"
-        raise SourceError("Columns of a query have one name", came=", ".join(doubled), where=location, do=do)
+        raise SourceError("Columns of a query have one name", came=listed(doubled), where=location, do=do)
     expressions = [cast.format(quoted(dialect, name)) for name, cast, _ in found]
     shown = frame_names(names)
     types = (kind for _, _, kind in found)

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal
 
-from capflow_assets.errors import SourceError
-from capflow_assets.sources._secrets import FromEnv, first_line, refuse_credentials
+from capflow_assets.errors import SourceError, listed, nearest, shortened
+from capflow_assets.sources._secrets import FromEnv, first_line
+from capflow_assets.sources._sql_address import address, still_real
 
 if TYPE_CHECKING:
     import ssl
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 15
 WRITE_SECONDS = 3600
-DRIVERS = {"postgresql": "psycopg2", "mysql": "pymysql", "mariadb": "pymysql"}
-PARTS_KNOWN = frozenset({"host", "unix_socket", "service_name", "driver", "warehouse", "role"})
+# PostgreSQL's library would look for the platform's own passwords and certificates, and show them to any server.
+NOBODYS = dict.fromkeys(("passfile", "sslcert", "sslkey"), "/nonexistent/capflow")
 SslMode = Literal["disable", "prefer", "require", "verify-ca", "verify-full"]
 
 
@@ -37,33 +37,6 @@ class Access:
     ssl_mode: SslMode = "prefer"
     ssl_ca: str | None = None
     timeout_seconds: int | None = None
-
-
-def address(location: str) -> URL:
-    """The address that ``location`` means, with the driver that is used for it.
-
-    Raises:
-        SourceError: it holds credentials, is no address, or has parts that are not known.
-
-    >>> address("mysql://shop.example.com:3307/crm").drivername
-    'mysql+pymysql'
-    """
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import ArgumentError
-
-    refuse_credentials(location)
-    try:
-        url = make_url(location)
-    except (ArgumentError, ValueError):
-        raise SourceError("A location is no address of a database", expected=_FORM, where=location) from None
-    if unknown := sorted(set(url.query) - PARTS_KNOWN):
-        expected = f"after '?' none but {', '.join(sorted(PARTS_KNOWN))}"
-        where = location.partition("?")[0]
-        raise SourceError("A location has parts that are not known", expected=expected, came=unknown[0], where=where)
-    if not url.database or not (url.host or url.query or url.drivername.startswith("sqlite")):
-        raise SourceError("A location lacks its host or its database", expected=_FORM, where=location)
-    known = "+" in url.drivername or url.drivername not in DRIVERS
-    return url if known else url.set(drivername=f"{url.drivername}+{DRIVERS[url.drivername]}")
 
 
 def dialect_of(location: str) -> Dialect:
@@ -94,6 +67,8 @@ def opened(location: str, access: Access) -> Iterator[Connection]:
     from sqlalchemy.pool import NullPool
 
     url = address(location)
+    if url.get_backend_name() == "sqlite":
+        still_real(str(url.database))
     user, password = login(access)
     full = _read_only_file(url) if url.drivername.startswith("sqlite") else url.set(username=user, password=password)
     with in_our_words(location, access):
@@ -103,6 +78,8 @@ def opened(location: str, access: Access) -> Iterator[Connection]:
         except (NoSuchModuleError, ImportError) as error:
             raise _no_driver(url, location, error) from None
         with engine.connect() as connection:
+            if url.get_backend_name() == "sqlite":
+                _alone(connection, str(url.database))
             for statement in _session_settings(connection.dialect, access):
                 connection.exec_driver_sql(statement)
             yield connection
@@ -141,13 +118,10 @@ def stream_address(location: str, access: Access) -> str:
 
 def no_table(name: str, known: list[str], location: str) -> SourceError:
     """The error for a table that is not there, with the nearest that is."""
-    near = get_close_matches(name, known, n=1) or get_close_matches(name.rpartition(".")[2], known, n=1)
-    came = ", ".join(sorted(known)[:20]) or "no table that this user may see"
-    do = f"did you mean {near[0]!r}?" if near else "check options.table, its schema, and what the user may read"
-    return SourceError("There is no such table", expected=name, came=came, where=location, do=do)
-
-
-_FORM = "postgresql://host:port/database, mysql://host/database, or another that SQLAlchemy knows"
+    near = nearest(name, known) or nearest(name.rpartition(".")[2], known)
+    came = listed(sorted(known)) or "no table that this user may see"
+    do = f"did you mean {near!r}?" if near else "check options.table, its schema, and what the user may read"
+    return SourceError("There is no such table", expected=shortened(name), came=came, where=location, do=do)
 
 
 def _in_quotes(value: str) -> str:
@@ -161,9 +135,9 @@ def _connect_settings(backend: str, access: Access) -> dict[str, Any]:
         options = f"-c default_transaction_read_only=on -c timezone=UTC -c statement_timeout={limit}"
         ssl_settings = {"sslmode": access.ssl_mode} | ({"sslrootcert": access.ssl_ca} if access.ssl_ca else {})
         own = {"connect_timeout": CONNECT_SECONDS, "application_name": "capflow"}
-        return own | {"options": options} | ssl_settings
+        return own | {"options": options} | ssl_settings | NOBODYS | ({} if access.password else {"password": ""})
     if backend in ("mysql", "mariadb"):
-        own = {"connect_timeout": CONNECT_SECONDS, "charset": "utf8mb4"}
+        own = {"connect_timeout": CONNECT_SECONDS, "charset": "utf8mb4", "local_infile": False}
         if access.ssl_mode == "disable":
             return own | {"ssl_disabled": True}
         return own if access.ssl_mode == "prefer" else own | {"ssl": _tls(access)}
@@ -193,6 +167,16 @@ def _session_settings(dialect: Dialect, access: Access) -> list[str]:
         if is_mariadb
         else f"SET SESSION max_execution_time = {1000 * limit}",
     ]
+
+
+def _alone(connection: Connection, path: str) -> None:
+    """Let a query reach no other file than the one that was judged."""
+    import sqlite3
+
+    file: Any = connection.connection.driver_connection
+    file.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+    connection.exec_driver_sql("SELECT count(*) FROM sqlite_master")  # the file is opened by now
+    still_real(path)
 
 
 def _read_only_file(url: URL) -> URL:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets.errors import SourceError
+from capflow_assets.errors import SourceError, listed
 from capflow_assets.sources import _files
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def sheets_of(workbook: CalamineWorkbook, path: str, wanted: str | int) -> list[
             name for name in names if name.strip().lower() == wanted.strip().lower()
         ]
     if not chosen:
-        there = ", ".join(repr(name) for name in names)[:300] or "none"
+        there = listed(repr(name) for name in names) or "none"
         do = "options.sheet: one of these names, a number from 1, or '*' for all"
         raise SourceError(f"A workbook has no sheet {wanted!r}", expected=there, where=path, do=do)
     return [workbook.get_sheet_by_name(name) for name in chosen]

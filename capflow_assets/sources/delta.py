@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from capflow_assets.errors import SourceError
+from capflow_assets.errors import SourceError, listed
 from capflow_assets.landing.time_formats import TimeFormat
-from capflow_assets.sources import _files
+from capflow_assets.sources import _delta_files, _files
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -53,6 +53,7 @@ def read(spark: SparkSession, location: str, options: Options) -> DataFrame:
     """
     from pyspark.errors import PySparkException
 
+    place = _delta_files.judged(location)
     reader = spark.read.format("delta")
     if options.version is not None:
         reader = reader.option("versionAsOf", str(options.version))
@@ -60,7 +61,7 @@ def read(spark: SparkSession, location: str, options: Options) -> DataFrame:
         moment = options.timestamp if options.timestamp.tzinfo else options.timestamp.replace(tzinfo=UTC)
         reader = reader.option("timestampAsOf", f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}")
     try:
-        frame = reader.load(location)
+        frame = reader.load(place)
         columns = frame.columns
     except PySparkException as error:
         raise _refusal(str(error).strip().split("\n")[0][:300], location, options) from error
@@ -79,7 +80,7 @@ def read_newer(spark: SparkSession, location: str, options: Options, column: str
 
     frame = read(spark, location, options)
     if column not in frame.columns:
-        expected = "one of " + ", ".join(frame.columns)[:300]
+        expected = "one of " + listed(frame.columns)
         raise SourceError(f"The table has no column {column!r}", expected=expected, where=location)
     return frame.where(F.col("`" + column.replace("`", "``") + "`") >= F.lit(than))
 

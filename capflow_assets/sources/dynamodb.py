@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, model_validator
 
-from capflow_assets.errors import SourceError
+from capflow_assets import fence
+from capflow_assets.errors import SourceError, listed
 from capflow_assets.sources import _documents
 from capflow_assets.sources._documents import alike, text
 from capflow_assets.sources._secrets import FromEnv
@@ -106,6 +107,9 @@ def read_newer(spark: SparkSession, location: str, options: Options, column: str
 
 def _frame(spark: SparkSession, location: str, options: Options, newer: Mapping[str, Any] | None = None) -> DataFrame:
     region, table = _place(location)
+    if fence.current() and options.endpoint and options.access_key is None:
+        expected = "access_key and secret_key beside the endpoint: the platform's own are not shown to any address"
+        raise SourceError("An endpoint lacks its keys", expected=expected, came=options.endpoint, where=location)
     with _reported(location):
         described = _client(region, options).describe_table(TableName=table)["Table"]
     keys = [key["AttributeName"] for key in described["KeySchema"]]
@@ -193,9 +197,7 @@ def _indexed(described: Mapping[str, Any], index: str | None, location: str) -> 
     indexes = [*described.get("GlobalSecondaryIndexes", ()), *described.get("LocalSecondaryIndexes", ())]
     found = next((each for each in indexes if each["IndexName"] == index), None)
     if found is None:
-        expected = (
-            "one of " + ", ".join(each["IndexName"] for each in indexes) if indexes else "none, the table has none"
-        )
+        expected = "one of " + listed(each["IndexName"] for each in indexes) if indexes else "none, the table has none"
         raise SourceError("There is no such index", expected=expected, came=index, where=location)
     return found
 

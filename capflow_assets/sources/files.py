@@ -33,9 +33,10 @@ MOST_TEXT_BYTES = 1 << 20
 COLUMNS = ("path", "relative_path", "name", "kind", "media_type", "size_bytes", "sha256", "modified_at")
 CONTENT = "content"
 OWN = (*COLUMNS, CONTENT, *_files.RESERVED)
+LEAVES = "is or goes through a link that leaves the folder"
 _DO = "check the location in the customer's TOML, and that it may be read"
-# The path, when it was last written in microseconds since 1970, and its size.
-Found = tuple[str, int, int]
+# The path, when it was last written in microseconds since 1970, its size, its real path (blank: not to be opened).
+Found = tuple[str, int, int, str]
 
 
 def _with_groups(pattern: str) -> str:
@@ -79,7 +80,7 @@ def read(spark: SparkSession, location: str, options: Options) -> DataFrame:
         SourceError: nothing is there, it cannot be listed, or the manifest has no such column.
     """
     manifest = _manifest_at(location, options)
-    found = [each for each in _listed(location) if each[0] != manifest]
+    found = [each for each in _judged(location) if each[0] != manifest]
     if not found:
         expected = "a file, a folder with files or a glob that matches some"
         raise SourceError("There are no files", expected=expected, where=location, do=_DO)
@@ -97,11 +98,11 @@ def open_bytes(location: str, path: str, most_bytes: int = MOST_BYTES) -> bytes:
     root = _root(location)
     is_full = path.startswith(("/", "s3://"))
     full = path if is_full else f"{root.rstrip('/')}/{path}"
-    refused = _outside(full, root)
-    if refused:
-        raise SourceError("A file is not of this customer's folder", came=f"{path} {refused}", where=location)
+    real = _real(full, root, location)
+    if not real:
+        raise SourceError("A file is not of this customer's folder", came=f"{path} {LEAVES}", where=location)
     try:
-        with _files.open_file(full) as stream:
+        with _files.open_file(real) as stream:
             if stream.size() > most_bytes:
                 came, expected = f"{stream.size():,} bytes", f"at most {most_bytes:,} bytes"
                 raise SourceError("A file is too large", expected=expected, came=came, where=full)
@@ -133,7 +134,18 @@ def _bucket(address: str) -> tuple[fs.FileSystem, str]:
     return fs.FileSystem.from_uri("s3://" + quote(address.removeprefix("s3://"), safe="/*"))
 
 
-def _listed(location: str) -> list[Found]:
+def _judged(location: str) -> list[Found]:
+    """The files of a location by name, each with its real path.
+
+    Raises:
+        SourceError: the customer may not read what lies there.
+    """
+    _files.real_location(location)
+    root = _root(location)
+    return [(path, modified, size, _real(path, root, location)) for path, modified, size in _listed(location)]
+
+
+def _listed(location: str) -> list[tuple[str, int, int]]:
     """The files of a location by name, hidden ones apart."""
     root = _root(location)
     try:
@@ -148,7 +160,7 @@ def _listed(location: str) -> list[Found]:
     return [each for each in fitting if each[0] == location or PurePosixPath(each[0]).match(location)]
 
 
-def _on_disk(root: Path) -> Iterator[Found]:
+def _on_disk(root: Path) -> Iterator[tuple[str, int, int]]:
     """Links to folders are listed as they are and not entered."""
 
     def refuse(error: OSError) -> None:
@@ -162,7 +174,7 @@ def _on_disk(root: Path) -> Iterator[Found]:
             yield str(path), told.st_mtime_ns // 1000, told.st_size
 
 
-def _in_bucket(root: str) -> Iterator[Found]:
+def _in_bucket(root: str) -> Iterator[tuple[str, int, int]]:
     from pyarrow.fs import FileSelector, FileType
 
     system, path = _bucket(root)
@@ -179,13 +191,19 @@ def _is_hidden(inner: str) -> bool:
     return any(part.startswith((".", "_")) for part in inner.split("/"))
 
 
-def _outside(path: str, root: str) -> str:
-    """Why a path is not below ``root``; blank where it is."""
+def _real(path: str, root: str, location: str) -> str:
+    """What is opened for a path; blank where it is not below ``root``.
+
+    Raises:
+        SourceError: the customer may not read it.
+    """
     if path.startswith("s3://") or root.startswith("s3://"):
         is_below = path.startswith(root.rstrip("/") + "/") and ".." not in path.split("/")
-        return "" if is_below else "lies outside of the folder"
+        return _files.may_open(path, location) if is_below else ""
     real = Path(path).resolve()
-    return "" if real.is_relative_to(Path(root).resolve()) else "is or goes through a link that leaves the folder"
+    if not real.is_relative_to(Path(root).resolve()):
+        return ""
+    return _files.may_open(str(real), location) if real.is_file() else str(real)
 
 
 def _inspected(spark: SparkSession, found: list[Found], root: str, options: Options) -> DataFrame:
@@ -201,31 +219,32 @@ def _inspected(spark: SparkSession, found: list[Found], root: str, options: Opti
         types = {"size_bytes": pa.int64(), "modified_at": pa.timestamp("us", "UTC")}
         arrow = pa.schema([(name, types.get(name, pa.string())) for name in names])
         for batch in incoming:
-            rows = [_row(each["path"], each["modified"], each["size"], root, options) for each in batch.to_pylist()]
+            rows = [_row(tuple(each.values()), root, options) for each in batch.to_pylist()]
             yield pa.RecordBatch.from_pylist(rows, schema=arrow)
 
     parts = min(_files.MOST_PARTITIONS, -(-len(found) // FILES_PER_PART))
-    frame = spark.createDataFrame(found, "path string, modified bigint, size bigint")
+    frame = spark.createDataFrame(found, "path string, modified bigint, size bigint, real string")
     return frame.repartition(parts).mapInArrow(run, schema)
 
 
-def _row(path: str, modified: int, size: int, root: str, options: Options) -> dict[str, Any]:
+def _row(found: Found, root: str, options: Options) -> dict[str, Any]:
+    path, modified, size, real = found
     inner, name = _below(path, root), PurePosixPath(path).name
     row: dict[str, Any] = {"path": path, "relative_path": inner, "name": name, _files.POSITION: inner}
     row["modified_at"] = datetime.fromtimestamp(modified // 1_000_000, UTC).replace(microsecond=modified % 1_000_000)
     linked = re.search(options.link, inner) if options.link else None
     row |= linked.groupdict() if linked else {}
-    complaint = _outside(path, root)
-    if not complaint:
+    complaint = "" if real else LEAVES
+    if real:
         try:
-            with _files.open_file(path) as stream:
+            with _files.open_file(real) as stream:
                 content = _media.content_of(name, stream)
-        except OSError as error:
+        except (OSError, SourceError) as error:
             complaint = f"cannot be read: {_first_line(error)}"
         else:
             row |= {key: getattr(content, key) for key in ("kind", "media_type", "size_bytes", "sha256")}
             if options.contents and content.kind == "text" and not content.complaint:
-                return row | _said(path, content.size_bytes)
+                return row | _said(real, content.size_bytes)
             return row | {_files.CORRUPT: content.complaint or None}
     promised = _media.named_type(name)
     row |= {"kind": _media.kind_of(promised), "media_type": promised, "size_bytes": size}
@@ -250,10 +269,9 @@ def _manifest_at(location: str, options: Options) -> str | None:
         return None
     root = _root(location)
     path = f"{root.rstrip('/')}/{options.manifest}"
-    refused = _outside(path, root)
-    if refused:
+    if not _real(path, root, location):
         expected = "a file below the folder, such as manifest.csv"
-        came = f"{options.manifest}, which {refused}"
+        came = f"{options.manifest}, which {LEAVES}"
         raise SourceError("A manifest is not of this customer's folder", expected=expected, came=came, where=location)
     return path
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from capflow_assets.errors import SourceError
+from capflow_assets.errors import SourceError, listed
 from capflow_assets.landing.time_formats import TimeFormat
 from capflow_assets.sources import _files, _json_rows, _json_text
 from capflow_assets.sources._documents import Columns
@@ -170,7 +170,7 @@ def _of_elements(shape: Shape, path: Sequence[str], location: str, above: str = 
     found = shape.fields.get(name)
     if found is None or (not inner and "array" not in found.kinds):
         arrays = [each for each, below in shape.fields.items() if "array" in below.kinds]
-        there = ", ".join(above + each for each in arrays)[:300] or "no array"
+        there = listed(above + each for each in arrays) or "no array"
         do = "name an array of the records in options.rows"
         raise SourceError(f"The records have no array {above + name!r}", came=there, where=location, do=do)
     made = _of_elements(found, inner, location, f"{above}{name}.") if inner else found.of or Shape()

@@ -18,7 +18,8 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field, model_validator
 
-from capflow_assets.errors import SourceError
+from capflow_assets import fence
+from capflow_assets.errors import SourceError, listed
 from capflow_assets.sources import _documents
 from capflow_assets.sources._documents import alike, text
 from capflow_assets.sources._secrets import FromEnv
@@ -168,7 +169,7 @@ def _client(location: str, options: Options) -> Iterator[MongoClient[dict[str, A
         settings |= {"username": user, "authSource": options.auth_source}
         settings |= {"password": options.password.value()} if options.password else {}
     settings |= {"tls": options.tls} if options.tls is not None else {}
-    settings |= {"tlsCAFile": options.tls_ca_file} if options.tls_ca_file else {}
+    settings |= {"tlsCAFile": fence.certificate(options.tls_ca_file)} if options.tls_ca_file else {}
     settings |= {"replicaSet": options.replica_set} if options.replica_set else {}
     wait = WAIT_SECONDS * 1000
     client: MongoClient[dict[str, Any]] = MongoClient(
@@ -203,7 +204,7 @@ def _first_line(error: Exception) -> str:
 def _refuse_missing(client: MongoClient[dict[str, Any]], place: _Place, location: str) -> None:
     names = client[place.database].list_collection_names()
     if place.collection not in names:
-        expected = "one of " + ", ".join(sorted(names)[:20]) if names else f"a database {place.database!r} with some"
+        expected = "one of " + listed(sorted(names)) if names else f"a database {place.database!r} with some"
         raise SourceError("There is no such collection", expected=expected, came=place.collection, where=location)
 
 

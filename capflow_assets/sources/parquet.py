@@ -140,9 +140,9 @@ def _is_read_by_engines(kind: pa.DataType) -> bool:
 
 def _paths(location: str, files: Sequence[_files.StoredFile]) -> list[str]:
     """The folder itself where it is partitioned by ``key=value``, which makes columns; else every file by name."""
-    inner = [file.path.removeprefix(location.rstrip("/")) for file in files]
+    inner = [file.named.removeprefix(location.rstrip("/")) for file in files]
     is_partitioned = all("=" in path.rpartition("/")[0] for path in inner)
-    return [location] if is_partitioned else [file.path for file in files]
+    return [_files.real_location(location)] if is_partitioned else [file.path for file in files]
 
 
 def _common(files: Sequence[_files.StoredFile], schemas: Sequence[pa.Schema]) -> pa.Schema:

@@ -14,14 +14,14 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from capflow_assets.errors import SourceError
+from capflow_assets import fence
+from capflow_assets.errors import SourceError, listed, nearest, shortened
 from capflow_assets.landing.time_formats import TimeFormat
-from capflow_assets.sources import _engine, _sql_cluster, _sql_columns, _sql_ranges, _sql_rows, _sql_store
+from capflow_assets.sources import _engine, _sql_address, _sql_cluster, _sql_columns, _sql_ranges, _sql_rows, _sql_store
 from capflow_assets.sources._secrets import FromEnv
 
 if TYPE_CHECKING:
@@ -59,7 +59,8 @@ class Options(BaseModel):
 
     def access(self) -> _sql_store.Access:
         """How the database is entered."""
-        return _sql_store.Access(self.user, self.password, self.ssl_mode, self.ssl_ca, self.timeout_seconds)
+        authorities = fence.certificate(self.ssl_ca)
+        return _sql_store.Access(self.user, self.password, self.ssl_mode, authorities, self.timeout_seconds)
 
     @field_validator("query")
     @classmethod
@@ -79,7 +80,7 @@ def check_location(location: str) -> None:
     Raises:
         SourceError: says how such a location is written.
     """
-    _sql_store.address(location)
+    _sql_address.address(location)
 
 
 def read(spark: SparkSession, location: str, options: Options) -> DataFrame:
@@ -98,6 +99,7 @@ def read(spark: SparkSession, location: str, options: Options) -> DataFrame:
     Raises:
         SourceError: the database cannot be reached, refuses the user, or lacks the table; the query is wrong.
     """
+    location = _sql_address.admitted(location)
     if _engine.has_cluster_readers(spark) and _sql_cluster.has_reader(location):
         return _sql_cluster.read(spark, location, options)
 
@@ -116,6 +118,7 @@ def read_newer(spark: SparkSession, location: str, options: Options, column: str
     Raises:
         SourceError: as ``read``; or there is no such column.
     """
+    location = _sql_address.admitted(location)
     if _engine.has_cluster_readers(spark) and _sql_cluster.has_reader(location):
         return _sql_cluster.read(spark, location, options, (column, than))
 
@@ -207,7 +210,7 @@ def _known(columns: list[_sql_columns.SqlColumn], name: str, location: str) -> s
     known = {column.name: column.source for column in columns} | {column.source: column.source for column in columns}
     if name in known:
         return known[name]
-    near = get_close_matches(name, known, n=1)
-    do = f"did you mean {near[0]!r}?" if near else "name one of them"
-    expected = f"one of {', '.join(known)}"
-    raise SourceError("There is no such column", expected=expected[:1000], came=name, where=location, do=do)
+    near = nearest(name, known)
+    do = f"did you mean {near!r}?" if near else "name one of them"
+    expected, came = f"one of {listed(known)}", shortened(name)
+    raise SourceError("There is no such column", expected=expected, came=came, where=location, do=do)

@@ -93,10 +93,12 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     bills.write_bytes(gzip.compress(bills.read_bytes()))
     good = home.root / "customers" / "c1.toml"
     for name, source in ((DROPPED, "csv"), (BAD, "cvs")):
+        shutil.copytree(files / "c1", files / name)
         text = (
             good.read_text()
             .replace('name = "c1"', f'name = "{name}"')
             .replace('source = "csv"', f'source = "{source}"')
+            .replace(str(files / "c1"), str(files / name))
         )
         good.with_stem(name).write_text(text)
     with serving(home.root) as server:

@@ -200,7 +200,8 @@ def test_a_folder_that_is_a_link_itself(spark: Any, folder: Path, tmp_path: Path
 
 
 def test_a_file_that_may_not_be_read(spark: Any, folder: Path) -> None:
-    row = files._row(str(folder / "gone.png"), 0, 5, str(folder), options())
+    gone = str(folder / "gone.png")
+    row = files._row((gone, 0, 5, gone), str(folder), options())
     assert row["_corrupt_record"].startswith("cannot be read: ")
     assert (row["kind"], row["size_bytes"], row.get("sha256")) == ("image", 5, None)
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from capflow_assets.customers import Customer
 from capflow_assets.errors import CapflowError
 from capflow_assets.graph.doctor.case import Case, Checks, broken, first_line, ok, skipped
 from capflow_assets.graph.doctor.reach import aws, refusal
+from capflow_assets.graph.fences import named_variables
 
 PORTS = {"postgresql": 5432, "mysql": 3306, "mariadb": 3306, "mongodb": 27017, "mssql": 1433, "oracle": 1521}
 AT_ONCE = 8
@@ -25,7 +25,7 @@ def variables(case: Case) -> Checks:
     named = 0
     for customer in _readable(case):
         for table, source in customer.tables.items():
-            for name in _named(source.options):
+            for name in named_variables(source.options):
                 named += 1
                 if not case.environment.get(name):
                     do = "set it for every process that runs this customer, the daemon's too"
@@ -66,23 +66,6 @@ def _readable(case: Case) -> Iterator[Customer]:
             yield case.deployment.customer(name)
         except CapflowError:
             continue
-
-
-def _named(options: Any) -> Iterator[str]:
-    """The variables in options: ``{ env = "NAME" }``, however deep.
-
-    >>> list(_named({"user": "ann", "password": {"env": "PASSWORD"}, "more": [{"env": "OTHER"}]}))
-    ['PASSWORD', 'OTHER']
-    """
-    if isinstance(options, Mapping):
-        if set(options) == {"env"} and isinstance(options["env"], str):
-            yield options["env"]
-        else:
-            for value in options.values():
-                yield from _named(value)
-    elif isinstance(options, list):
-        for value in options:
-            yield from _named(value)
 
 
 def _absence(case: Case, customer: Customer, table: str) -> str:
