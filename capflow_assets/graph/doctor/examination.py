@@ -13,7 +13,18 @@ from capflow_assets.errors import CapflowError
 from capflow_assets.graph.doctor.case import Case, Checks, Found, State, broken, first_line, harmless, told
 
 COLUMNS = ("check", "state", "found", "to_do")
-ORDER = ("configuration", "versions", "services", "lake", "sources", "permissions", "clock", "machine", "daemon")
+ORDER = (
+    "configuration",
+    "versions",
+    "services",
+    "lake",
+    "sources",
+    "permissions",
+    "clock",
+    "machine",
+    "daemon",
+    "records",
+)
 Check = Callable[[Case], Checks]
 
 
