@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from capflow_assets.graph.customer_lock import INHERITED, customer_lock
 from capflow_assets.graph.home import Home
 from capflow_assets.graph.launch import dagster_instance
 from capflow_assets.graph.running import PROCESS, STARTED, evidence, this_process
@@ -105,26 +107,34 @@ def kill_at_work(home: TestHome) -> str:
     return run.run_id
 
 
+def waiting(home: TestHome, *arguments: str) -> subprocess.Popen[str]:
+    """`capflow run` as soon as it says that it waits."""
+    command = [sys.executable, "-m", "capflow_assets", "run", "acme", *TABLES, *arguments, "--home", str(home.root)]
+    process = subprocess.Popen(command, env=stranger(), stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    said = next(line for line in process.stderr if "waiting for" in line)
+    assert f"waiting for acme, which is in use: a test, process {os.getpid()} on" in said
+    return process
+
+
+def stranger() -> dict[str, str]:
+    """The variables of a process that has no part in this one's lock."""
+    return {name: value for name, value in environment().items() if name != INHERITED}
+
+
 def test_two_terminals_write_one_after_the_other_and_the_later_ones_rows_are_there(home):
-    with begun(home, "run", "acme", *TABLES, "--as-of", EARLY) as first:
-        first.send_signal(signal.SIGSTOP)  # as long as the others take to begin
+    with customer_lock(Home.of(home.root, {}), "acme", "a test", is_lent=False):
         at_once = capflow(home.root, "run", "acme", *TABLES, "--fail")
-        command = [sys.executable, "-m", "capflow_assets", "run", "acme", *TABLES, "--home", str(home.root)]
-        with subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, text=True) as later:
-            assert later.stderr is not None
-            told = next(line for line in later.stderr if "waiting for" in line)
-            first.send_signal(signal.SIGCONT)
-            _, said = first.communicate()
-            _, said_later = later.communicate()
-    assert first.returncode == 0, said
+        both = [waiting(home, "--as-of", EARLY), waiting(home)]
+    said = [process.communicate()[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
     assert at_once.returncode == 1
-    assert "acme is in use by somebody else." in at_once.stderr
-    assert f"Came: capflow run, process {first.pid} on" in at_once.stderr
-    assert f"waiting for acme, which is in use: capflow run, process {first.pid} on" in told
-    assert later.returncode == 0, said_later
-    assert {run.status for run in runs(home)} == {dg.DagsterRunStatus.SUCCESS}
-    newest = max(row["billed_at"] for row in home.rows("clean/bills", "acme"))
-    assert {str(row["as_of"])[:10] for row in home.rows("features/rfm", "acme")} == {newest[:10]}
+    assert f"Came: a test, process {os.getpid()} on" in at_once.stderr
+    last, first = runs(home)
+    assert (last.status, first.status) == (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.SUCCESS)
+    as_of = last.run_config["ops"]["customer_tables"]["config"]["as_of"]
+    expected = as_of or max(row["billed_at"] for row in home.rows("clean/bills", "acme"))[:10]
+    assert {str(row["as_of"])[:10] for row in home.rows("features/rfm", "acme")} == {expected}
     assert not list((home.root / "lake/acme").glob("_staging*"))
 
 
@@ -145,9 +155,7 @@ def test_the_next_command_ends_a_killed_run_and_clears_up_after_it(home):
 def test_a_run_that_goes_on_is_left_alone(home):
     with begun(home, "run", "acme", *TABLES) as process:
         wait(lambda: [run for run in runs(home) if run.status == dg.DagsterRunStatus.STARTED])
-        process.send_signal(signal.SIGSTOP)  # it is as alive as before
         assert "ended run" not in capflow(home.root, "status").stderr
-        process.send_signal(signal.SIGCONT)
         _, said = process.communicate()
     assert process.returncode == 0, said
     assert {run.status for run in runs(home)} == {dg.DagsterRunStatus.SUCCESS}

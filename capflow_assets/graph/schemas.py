@@ -71,7 +71,8 @@ def _stores(home: Home) -> Iterator[tuple[Path, tuple[str, str]]]:
 def _revisions(file: Path) -> tuple[str, ...]:
     """The numbers that stand in a store; none where it cannot be read, which is another's to tell."""
     try:
-        with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as database:
+        # Whoever opens one for reading alone leaves SQLite's files of shared memory beside it.
+        with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=rw", uri=True)) as database:
             return tuple(sorted(row[0] for row in database.execute("select version_num from alembic_version")))
     except sqlite3.Error:
         return ()

@@ -22,6 +22,8 @@ KNOWN = (
     "CAPFLOW_PERSONAL_KEY",
     "CAPFLOW_LOCK_WAIT_MINUTES",
     "CAPFLOW_SETTINGS",
+    "CAPFLOW_HELD_CUSTOMERS",
+    "CAPFLOW_HELD_BY_LAUNCHER",
 )
 READ = re.compile(r"CAPFLOW_|AWS_|DATABRICKS_|MLFLOW_TRACKING_|DAGSTER_HOME$")
 ENGINE = re.compile(r"sail|cluster|sc://[^/:\s]+(:\d+)?(/.*)?")

@@ -24,6 +24,7 @@ ORDER = (
     "clock",
     "machine",
     "daemon",
+    "records",
 )
 Check = Callable[[Case], Checks]
 
