@@ -41,15 +41,9 @@ class Outcome:
 
 
 def run_cohort(
-    context: dg.AssetExecutionContext,
-    customers: Sequence[str],
-    work: Callable[[str], Iterable[Outcome]],
-    task: Task | None = None,
+    context: dg.AssetExecutionContext, customers: Sequence[str], work: Callable[[str], Iterable[Outcome]]
 ) -> Events:
     """Run ``work`` for each customer in turn and report what it yields.
-
-    Several customers on the embedded engine are computed in a process of their own where there is a ``task``, which is
-    the same ``work`` as it travels: what kills that process costs one customer.
 
     Raises:
         dagster.Failure: at the end, where any asset of any customer failed.
@@ -57,7 +51,6 @@ def run_cohort(
     failures: dict[str, list[Outcome]] = defaultdict(list)
     checked: dict[tuple[dg.AssetKey, str], list[tuple[str, Finding]]] = defaultdict(list)
     alone = len(customers) == 1
-    work = _placed(alone, work, task)
     for customer in customers:
         for outcome in _guarded(customer, work):
             if outcome.failure:
@@ -78,10 +71,15 @@ def run_cohort(
         raise _failure(customers, failures)
 
 
-def _placed(
-    alone: bool, work: Callable[[str], Iterable[Outcome]], task: Task | None
-) -> Callable[..., Iterable[Outcome]]:
-    return work if alone or task is None or task.engine != EMBEDDED else apart(task)
+def placed(
+    customers: Sequence[str], work: Callable[[str], Iterable[Outcome]], task: Task | None
+) -> Callable[[str], Iterable[Outcome]]:
+    """``work``, where it is to be done.
+
+    Several customers on the embedded engine are computed in a process of their own where there is a ``task``, which is
+    the same ``work`` as it travels: what kills that process costs one customer.
+    """
+    return work if len(customers) == 1 or task is None or task.engine != EMBEDDED else apart(task)
 
 
 def _guarded(customer: str, work: Callable[[str], Iterable[Outcome]]) -> Iterator[Outcome]:

@@ -13,7 +13,7 @@ from capflow_assets.checks_settings import resting, severe
 from capflow_assets.contract import Finding, Verdict
 from capflow_assets.errors import CapflowError, ModelError
 from capflow_assets.graph.checking import choice
-from capflow_assets.graph.cohort import Outcome, run_cohort, timed
+from capflow_assets.graph.cohort import Outcome, placed, run_cohort, timed
 from capflow_assets.graph.cohort_process import Task
 from capflow_assets.graph.customer_tables import OWNER
 from capflow_assets.graph.deployment import Deployment
@@ -60,7 +60,9 @@ def model_asset(
         }
         engine = deployment.engine
         task = module and Task(module, engine.engine, engine.spark_config, live_of, arguments)
-        yield from run_cohort(context, context.partition_keys, partial(live_of, deployment, **arguments), task or None)
+        customers = context.partition_keys
+        work = placed(customers, partial(live_of, deployment, **arguments), task or None)
+        yield from run_cohort(context, customers, work)
 
     return model
 
