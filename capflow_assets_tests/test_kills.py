@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from capflow_assets_tests.homes import TestHome
@@ -126,7 +127,7 @@ def bills_of(home: Path, customer: str, user: str) -> int:
     return most
 
 
-def bills(home: Path, customer: str):
+def bills(home: Path, customer: str) -> pa.Table:
     """The landed bills."""
     from deltalake import DeltaTable
 

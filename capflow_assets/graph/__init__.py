@@ -8,6 +8,7 @@ model (``definitions.py`` hands the packages in), so that a new one is one new f
     champions model_files saved_estimators answering   which version answers, and that it is the one that was registered
     stages                       reads the packages: tables, checks, models and the edges between them
     runner cohort customer_tables  tables of one customer, of many, as assets
+    lifeline supervision customers_in_turn cohort_process   what a process that dies or is stopped costs: one customer
     examples training scoring health model_assets   the life of a model, as assets
     verdicts fleet               who is ready for which model, one customer's and all of them
     partitions onboarding retraining_sensor        customers coming, models retrained

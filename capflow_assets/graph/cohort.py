@@ -44,18 +44,8 @@ class Outcome:
 Work = Callable[[str], Iterable[Outcome]]
 
 
-def run_cohort(
-    context: dg.AssetExecutionContext,
-    customers: Sequence[str],
-    work: Work,
-    task: Task | None = None,
-    hold: Callable[[Work], Work] = lambda work: work,
-) -> Events:
+def run_cohort(context: dg.AssetExecutionContext, customers: Sequence[str], work: Work) -> Events:
     """Run ``work`` for each customer in turn and report what it yields.
-
-    Several customers on the embedded engine are computed in a process of their own where there is a ``task``, which is
-    the same ``work`` as it travels: what kills that process costs one customer. Wherever it is done, ``hold`` is around
-    each customer's.
 
     Raises:
         dagster.Failure: at the end, where any asset of any customer failed.
@@ -63,7 +53,6 @@ def run_cohort(
     failures: dict[str, list[Outcome]] = defaultdict(list)
     checked: dict[tuple[dg.AssetKey, str], list[tuple[str, Finding]]] = defaultdict(list)
     alone = len(customers) == 1
-    work = hold(_placed(alone, work, task))
     for customer in customers:
         for outcome in _guarded(customer, work):
             if outcome.failure:
@@ -84,8 +73,13 @@ def run_cohort(
         raise _failure(customers, failures)
 
 
-def _placed(alone: bool, work: Work, task: Task | None) -> Work:
-    return work if alone or task is None or task.engine != EMBEDDED else apart(task)
+def placed(customers: Sequence[str], work: Work, task: Task | None) -> Work:
+    """``work``, where it is to be done.
+
+    Several customers on the embedded engine are computed in a process of their own where there is a ``task``, which is
+    the same ``work`` as it travels: what kills that process costs one customer.
+    """
+    return work if len(customers) == 1 or task is None or task.engine != EMBEDDED else apart(task)
 
 
 def _guarded(customer: str, work: Callable[[str], Iterable[Outcome]]) -> Iterator[Outcome]:

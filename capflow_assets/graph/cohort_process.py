@@ -140,6 +140,7 @@ def _answer(task: Task, customer: str) -> None:
     import dagster as dg
 
     from capflow_assets.errors import CapflowError
+    from capflow_assets.foreign import words_of
     from capflow_assets.graph.cohort import Outcome
 
     try:
@@ -149,7 +150,7 @@ def _answer(task: Task, customer: str) -> None:
             for outcome in task.function(deployment, customer, **task.arguments):
                 LINE.send("outcome", outcome.as_plain())
     except Exception as error:  # it is this customer's, of whatever kind
-        words = str(error) if isinstance(error, CapflowError) else f"{type(error).__name__}: {error}"
+        words = str(error) if isinstance(error, CapflowError) else words_of(error)
         LINE.send("outcome", Outcome(dg.AssetKey("customer"), failure=words, error=error).as_plain())
 
 

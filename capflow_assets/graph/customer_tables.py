@@ -8,7 +8,7 @@ import dagster as dg
 
 from capflow_assets.contract import Column
 from capflow_assets.graph import catalogue, catalogue_page
-from capflow_assets.graph.cohort import Outcome, run_cohort
+from capflow_assets.graph.cohort import Outcome, placed, run_cohort
 from capflow_assets.graph.cohort_process import Task
 from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.engine import Engine
@@ -53,8 +53,9 @@ def customer_tables(
         arguments: dict[str, Any] = {"selected": selected, "as_of": config.as_of, "full": config.full}
         engine = deployment.engine
         task = module and Task(module, engine.engine, engine.spark_config, land_and_compute, arguments)
-        work = partial(land_and_compute, deployment, **arguments)
-        yield from run_cohort(context, context.partition_keys, work, task or None, partial(held, context, deployment))
+        customers = context.partition_keys
+        work = placed(customers, partial(land_and_compute, deployment, **arguments), task or None)
+        yield from run_cohort(context, customers, held(context, deployment, work))
 
     return tables
 

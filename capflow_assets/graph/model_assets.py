@@ -14,7 +14,7 @@ from capflow_assets.contract import Finding, Verdict
 from capflow_assets.errors import CapflowError, ModelError
 from capflow_assets.foreign import words_of
 from capflow_assets.graph.checking import choice
-from capflow_assets.graph.cohort import Outcome, run_cohort, timed
+from capflow_assets.graph.cohort import Outcome, placed, run_cohort, timed
 from capflow_assets.graph.cohort_process import Task
 from capflow_assets.graph.customer_tables import OWNER
 from capflow_assets.graph.deployment import Deployment
@@ -62,8 +62,9 @@ def model_asset(
         }
         engine = deployment.engine
         task = module and Task(module, engine.engine, engine.spark_config, live_of, arguments)
-        work = partial(live_of, deployment, **arguments)
-        yield from run_cohort(context, context.partition_keys, work, task or None, partial(held, context, deployment))
+        customers = context.partition_keys
+        work = placed(customers, partial(live_of, deployment, **arguments), task or None)
+        yield from run_cohort(context, customers, held(context, deployment, work))
 
     return model
 

@@ -16,6 +16,7 @@ COLUMNS = ("check", "state", "found", "to_do")
 ORDER = (
     "configuration",
     "versions",
+    "records",
     "services",
     "lake",
     "models",
@@ -24,7 +25,6 @@ ORDER = (
     "clock",
     "machine",
     "daemon",
-    "records",
 )
 Check = Callable[[Case], Checks]
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import io
 import time
+from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
+from functools import partial
 
 import dagster as dg
 
@@ -28,7 +30,8 @@ def schemas(case: Case) -> Checks:
     """Each SQLite store has one number of its schema."""
     doubles = list(double_schemas(case.home))
     for double in doubles[:MOST_NAMED]:
-        yield broken(double.words(), MEND if double.newest else "restore it from a backup: no version of it is known")
+        do = MEND if double.newest else "restore it from a backup: no version of it is known"
+        yield broken(double.words(), do, partial(_in_words, mend_schemas, case.home))
     if not doubles:
         yield ok("every store has one number of its schema")
 
@@ -41,11 +44,18 @@ def runs(case: Case) -> Checks:
             return
         found = gone_runs(instance, case.home)
     for gone in found[:MOST_NAMED]:
-        yield warning(f"run {gone.words()} has not ended; {_state(gone)}", f"{MEND} ends it")
+        words = f"run {gone.words()} has not ended; {_state(gone)}"
+        yield warning(words, f"{MEND} ends it", partial(_in_words, end_runs, case.home))
     if len(found) > MOST_NAMED:
-        yield warning(f"and {len(found) - MOST_NAMED:,} more such runs", f"{MEND} ends them")
+        more = f"and {len(found) - MOST_NAMED:,} more such runs"
+        yield warning(more, f"{MEND} ends them", partial(_in_words, end_runs, case.home))
     if not found:
         yield ok("every run that has not ended has a process")
+
+
+def _in_words(mend: Callable[[Home], list[str]], home: Home) -> str:
+    """What a mending of all findings of a kind at once did, for one of them."""
+    return "; ".join(mend(home.prepare())) or "together with the others"
 
 
 def _state(gone: Gone) -> str:
