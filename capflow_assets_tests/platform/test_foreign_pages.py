@@ -99,8 +99,8 @@ def test_a_page_of_another_origin_changes_nothing_and_reads_nothing(server, brow
     page.goto(page.evaluate("target => link(target, 'navigation')", server.url))
     page.wait_for_timeout(500)
     page.close()
-    assert read == dict.fromkeys(("info", "query", "page", "debug", "socket", "frame"))
     assert state(server) == before
+    assert read == dict.fromkeys(("info", "query", "page", "debug", "socket", "frame"))
     # What they tried does change it when the page itself sends it.
     own = f"own-{host.replace('.', '-')}"
     server.ask(ADD, name=own)

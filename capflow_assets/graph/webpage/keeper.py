@@ -23,6 +23,8 @@ from pathlib import Path
 from capflow_assets.graph.webpage import sessions
 
 LAST_LINES = 20
+# It passes calls on to the process that holds the code and the runs, and takes ten seconds and more to end by itself.
+STATELESS = "code"
 
 
 @dataclass
@@ -81,14 +83,18 @@ def main() -> None:
     if not plan:
         return
     wish = Wish()
+    services: list[Service] = []
     try:
-        services = [Service.start(name, command) for name, command in plan["services"].items()]
+        services += [Service.start(name, command) for name, command in plan["services"].items()]
         ended = keep(services, wish, plan["url"])
         if ended is not None:
             if ended.reader:
                 ended.reader.join(timeout=1)
             tell({"ended": ended.name, "code": ended.process.returncode, "lines": list(ended.lines)})
     finally:
+        for service in services:
+            if service.name == STATELESS:
+                service.process.kill()
         sessions.end(sessions.own(), plan["grace"], wish.hurried.is_set)
         shutil.rmtree(Path(plan["folder"]), ignore_errors=True)
 
