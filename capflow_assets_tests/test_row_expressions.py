@@ -103,8 +103,8 @@ def test_columns_that_differ_in_capital_letters_alone_are_told_apart_by_nobody()
 
 
 @pytest.mark.parametrize(
-    "name", ["Total (net)", "Customer's name", 'Size 12"', "Receipt No", "sum(amount)", "now", "user", "first(name", "5%",
-             "Ärger & Co", "a/b", "Price (EUR)", "Is it? (y/n)", "user_id"],
+    "name", ["Total (net)", "Customer's name", 'Size 12"', "Receipt No", "sum(amount)", "now", "user", "first(name",
+             "5%", "Ärger & Co", "a/b", "Price (EUR)", "Is it? (y/n)", "user_id"],
 )  # fmt: skip
 def test_what_may_be_a_columns_name_is_left_to_the_landing(name: str) -> None:
     assert row_expressions.problem(name) is None

@@ -19,7 +19,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from capflow_assets.errors import MappingError
-from capflow_assets.landing.row_expressions.lexing import UnreadableError
+from capflow_assets.landing.row_expressions.lexing import DeepError, UnreadableError
 
 if TYPE_CHECKING:
     from pyspark.sql import Column as Expression
@@ -86,6 +86,8 @@ def problem(text: str) -> MappingError | None:
     is_short = len(text) <= LONGEST_NAME
     try:
         _read(text, None)
+    except DeepError as error:
+        return error
     except UnreadableError as error:
         return None if is_short else error
     except MappingError as error:
