@@ -65,7 +65,7 @@ def spelling(text: str, columns: Sequence[str] | None = None) -> str:
     """The SQL that an expression becomes, over any columns where none are given.
 
     >>> spelling("upper(Name) || -- a comment \\n ' ' || `a b`", ["name", "a b"])
-    "upper(`name`) || ' ' || `a b`"
+    "concat(upper(`name`), ' ', `a b`)"
     """
     return _read(text, None if columns is None else tuple(columns))[0]
 
