@@ -19,7 +19,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from capflow_assets.errors import MappingError
-from capflow_assets.landing.row_expressions.lexing import UnreadableError
+from capflow_assets.landing.row_expressions.lexing import DeepError, UnreadableError
 
 if TYPE_CHECKING:
     from pyspark.sql import Column as Expression
@@ -65,7 +65,7 @@ def spelling(text: str, columns: Sequence[str] | None = None) -> str:
     """The SQL that an expression becomes, over any columns where none are given.
 
     >>> spelling("upper(Name) || -- a comment \\n ' ' || `a b`", ["name", "a b"])
-    "upper(`name`) || ' ' || `a b`"
+    "concat(upper(`name`), ' ', `a b`)"
     """
     return _read(text, None if columns is None else tuple(columns))[0]
 
@@ -86,6 +86,8 @@ def problem(text: str) -> MappingError | None:
     is_short = len(text) <= LONGEST_NAME
     try:
         _read(text, None)
+    except DeepError as error:
+        return error
     except UnreadableError as error:
         return None if is_short else error
     except MappingError as error:

@@ -24,7 +24,7 @@ def call(reader: Reader) -> Node:
     if len(arguments) < words.LEAST_ARGUMENTS.get(name, 0):
         do = f"give {name} the column that it shall read"
         reader.refuse(f"A mapping uses '{name}()', which {words.CHANGES}", token, do)
-    return listed(arguments, f"{name}(", ")", doubles=name in words.DOUBLED)
+    return listed(arguments, f"{name}(", ")", doubles=words.weight(name))
 
 
 def _refuse_function(reader: Reader, token: Token, name: str) -> None:
@@ -106,7 +106,7 @@ def _extract(reader: Reader, name: str) -> Node:
     reader.expect("FROM")
     value = reader.expression()
     reader.expect(")")
-    return Phrase((f"EXTRACT({part} FROM ", value, ")"), closed=True)
+    return Phrase((f"EXTRACT({part} FROM ", value, ")"), closed=True, doubles=1)
 
 
 def _trim(reader: Reader, name: str) -> Node:
@@ -115,44 +115,44 @@ def _trim(reader: Reader, name: str) -> Node:
     if reader.next.word in ("both", "leading", "trailing") and reader.ahead(1).value not in (")", ","):
         side = f"{reader.advance().word.upper()} "
     if side and reader.word("from"):
-        return Phrase((f"TRIM({side}FROM ", _last(reader), ")"), closed=True)
+        return Phrase((f"TRIM({side}FROM ", _last(reader), ")"), closed=True, doubles=1)
     first = reader.expression()
     if reader.word("from"):
-        return Phrase((f"TRIM({side}", first, " FROM ", _last(reader), ")"), closed=True)
+        return Phrase((f"TRIM({side}", first, " FROM ", _last(reader), ")"), closed=True, doubles=1)
     if side:
         reader.unexpected("FROM")
-    return listed([first, *_others(reader)], "trim(", ")")
+    return listed([first, *_others(reader)], "trim(", ")", doubles=1)
 
 
 def _substring(reader: Reader, name: str) -> Node:
     first = reader.expression()
     if not reader.word("from"):
-        return listed([first, *_others(reader)], f"{name}(", ")")
+        return listed([first, *_others(reader)], f"{name}(", ")", doubles=1)
     parts: list[Node | str] = [f"{name}(", first, " FROM ", reader.expression()]
     if reader.word("for"):
         parts += [" FOR ", reader.expression()]
     reader.expect(")")
-    return Phrase((*parts, ")"), closed=True)
+    return Phrase((*parts, ")"), closed=True, doubles=1)
 
 
 def _position(reader: Reader, name: str) -> Node:
     first = reader.value()
     if reader.word("in"):
-        return Phrase(("position(", first, " IN ", _last(reader), ")"), closed=True)
-    return listed([first, *_others(reader)], "position(", ")")
+        return Phrase(("position(", first, " IN ", _last(reader), ")"), closed=True, doubles=1)
+    return listed([first, *_others(reader)], "position(", ")", doubles=1)
 
 
 def _overlay(reader: Reader, name: str) -> Node:
     first = reader.expression()
     if not reader.word("placing"):
-        return listed([first, *_others(reader)], "overlay(", ")")
+        return listed([first, *_others(reader)], "overlay(", ")", doubles=1)
     parts: list[Node | str] = ["overlay(", first, " PLACING ", reader.expression()]
     reader.expect("FROM")
     parts += [" FROM ", reader.expression()]
     if reader.word("for"):
         parts += [" FOR ", reader.expression()]
     reader.expect(")")
-    return Phrase((*parts, ")"), closed=True)
+    return Phrase((*parts, ")"), closed=True, doubles=1)
 
 
 def _others(reader: Reader) -> list[Node]:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from capflow_assets.errors import MappingError
 from capflow_assets.landing.row_expressions import calls, literals
 from capflow_assets.landing.row_expressions import vocabulary as words
-from capflow_assets.landing.row_expressions.lexing import snippet
+from capflow_assets.landing.row_expressions.lexing import DeepError, snippet
 from capflow_assets.landing.row_expressions.reader import Reader
 from capflow_assets.landing.row_expressions.tree import Name, Node, Phrase, Text, enclosed, listed
 
@@ -35,9 +34,9 @@ def read(text: str, columns: Sequence[str] | None) -> tuple[Node, tuple[str, ...
     if node.depth > MOST_DEEP:
         reader.too_deep()
     if node.doubled > MOST_DOUBLED:
-        do = "give one coalesce all of its arguments: coalesce(a, b, c)"
-        expected = f"at most {MOST_DOUBLED} levels of coalesce, nvl, ifnull and zeroifnull within each other"
-        raise MappingError("A mapping is nested too deep", expected=expected, came=snippet(text, 0, len(text)), do=do)
+        do = "give one coalesce all of its arguments, or make the column where the rows are exported"
+        expected = f"at most {MOST_DOUBLED} functions within each other, and at most two lists or parts"
+        raise DeepError("A mapping is nested too deep", expected=expected, came=snippet(text, 0, len(text)), do=do)
     return node, tuple(reader.used)
 
 
@@ -90,7 +89,7 @@ def _chain(reader: Reader, left: Node, level: int) -> Node:
     if set(parts[1::2]) == {" || "} and len(parts) > 3:
         # The same, and quick: the embedded engine takes seconds over a hundred signs.
         return listed([part for part in parts[::2] if not isinstance(part, str)], "concat(", ")")
-    return Phrase(tuple(parts), added=len(parts) // 2)
+    return Phrase(tuple(parts), added=len(parts) // 2, doubles=parts.count(" DIV "))
 
 
 def _predicate(reader: Reader, left: Node) -> Node:
@@ -100,7 +99,7 @@ def _predicate(reader: Reader, left: Node) -> Node:
     if reader.word("between"):
         least = _value(reader)
         reader.expect("AND")
-        return Phrase((left, f" {no}BETWEEN ", least, " AND ", _value(reader)))
+        return Phrase((left, f" {no}BETWEEN ", least, " AND ", _value(reader)), doubles=1)
     if reader.word("in"):
         reader.expect("(")
         values = reader.listed()
@@ -208,7 +207,7 @@ def _named(reader: Reader) -> Node:
 def _case(reader: Reader) -> Node:
     reader.expect("CASE")
     parts: list[Node | str] = ["CASE"]
-    if reader.next.word != "when":
+    if has_operand := reader.next.word != "when":
         parts += [" ", reader.expression()]
     if reader.next.word != "when":
         reader.unexpected("WHEN")
@@ -219,4 +218,4 @@ def _case(reader: Reader) -> Node:
     if reader.word("else"):
         parts += [" ELSE ", reader.expression()]
     reader.expect("END")
-    return Phrase((*parts, " END"), closed=True)
+    return Phrase((*parts, " END"), closed=True, doubles=int(has_operand))

@@ -30,6 +30,10 @@ class UnreadableError(MappingError):
     """A text that is no expression at all: it may be the name of a column."""
 
 
+class DeepError(MappingError):
+    """A text that is nested deeper than an engine can follow; no column is called so."""
+
+
 @dataclass(frozen=True, slots=True)
 class Token:
     """A part of an expression: what it is, what it says, and where it stands."""

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from capflow_assets.errors import MappingError
 from capflow_assets.landing.row_expressions import vocabulary
-from capflow_assets.landing.row_expressions.lexing import Token, UnreadableError, snippet, tokens
+from capflow_assets.landing.row_expressions.lexing import DeepError, Token, UnreadableError, snippet, tokens
 from capflow_assets.landing.row_expressions.tree import Name, Node, Phrase
 
 MOST_NESTED = 40
@@ -106,7 +106,7 @@ class Reader:
         came = snippet(self.text, token.start, token.end) if token else snippet(self.text, 0, len(self.text))
         expected = f"at most {MOST_NESTED} levels of parentheses, functions, CASE, NOT and signs"
         do = "write one CASE with several WHEN, or make the column where the rows are exported"
-        raise MappingError("A mapping is nested too deep", expected=expected, came=came, do=do)
+        raise DeepError("A mapping is nested too deep", expected=expected, came=came, do=do)
 
     def variable(self) -> Node:
         """A name for a parameter of a function of ours."""

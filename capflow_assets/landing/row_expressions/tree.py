@@ -43,14 +43,14 @@ class Name:
 class Phrase:
     """Words of ours with nodes between them; what is not ``closed`` stands in parentheses within another.
 
-    ``depth`` is how deep the engine finds it nested, ``added`` levels more than its parts; ``doubled`` counts the
-    levels at which an engine writes its parts out twice.
+    ``depth`` is how deep the engine finds it nested, ``added`` levels more than its parts; ``doubled`` counts how
+    often an engine may write out a part twice, and what is in it with it.
     """
 
     parts: tuple[Node | str, ...]
     closed: bool = False
     added: int = 1
-    doubles: bool = False
+    doubles: int = 0
     depth: int = field(init=False)
     doubled: int = field(init=False)
 
@@ -111,7 +111,7 @@ def _escaped(found: re.Match[str]) -> str:
     return f"\\u{number:04x}" if number <= 0xFFFF else f"\\U{number:08x}"
 
 
-def listed(nodes: Sequence[Node], before: str, after: str, *, doubles: bool = False) -> Phrase:
+def listed(nodes: Sequence[Node], before: str, after: str, *, doubles: int = 0) -> Phrase:
     """Nodes with commas between them, between two words of ours."""
     parts: list[Node | str] = [before]
     for place, node in enumerate(nodes):
