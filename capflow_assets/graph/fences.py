@@ -22,12 +22,12 @@ from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from importlib.util import find_spec
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from capflow_assets.customers import PACKAGE, SQLITE, Customer, reaches
+from capflow_assets.customers import PACKAGE, SQLITE, Customer
 from capflow_assets.errors import CapflowError, CustomerError, SourceError
 from capflow_assets.fence import S3, Fence, Place, fixed_part, is_below, spellings
 from capflow_assets.graph.home import Home
@@ -135,13 +135,15 @@ def refuse(home: Home, customer: Customer, file: Path, elders: bool = False) -> 
     chosen = settings(home).sources
     problems: list[CapflowError] = []
     others = dict(_declared(home, customer.name, elder_than=customer.name if elders else None))
+    places = (place for other in others.values() for place in _locations(other))
+    theirs = [real_parts(place) for place in places if not _shared(place, chosen.roots)]
     for table, source in customer.tables.items():
         try:
             location = customer.location(table)
         except SourceError:  # told when the table is read
             continue
-        theirs = (place for other in others.values() for place in _locations(other) if not _shared(place, chosen.roots))
-        if not source.location.startswith(PACKAGE) and any(reaches(_plain(location), place) for place in theirs):
+        read = real_parts(_plain(location))
+        if not source.location.startswith(PACKAGE) and any(overlap(read, place) for place in theirs):
             expected, do = "files that no other customer's TOML names", "see [sources] roots in capflow.toml"
             problems.append(CapflowError(f"tables.{table}.location", expected=expected, came=location, do=do))
     problems += refused_variables(customer, chosen.secrets, others)
@@ -253,6 +255,17 @@ def _others_places(home: Home, customer: Customer, roots: tuple[str, ...]) -> It
             plain = min(spellings(location)) if location.startswith(S3) else location
             fixed = fixed_part(plain) if not plain.startswith(S3) else S3 + fixed_part(plain.removeprefix(S3))
             yield Place(_resolved(fixed), plain.removeprefix(fixed).lstrip("/"))
+
+
+def real_parts(place: str) -> tuple[str, ...]:
+    """The parts of a place, links resolved."""
+    return PurePosixPath(place if "://" in place else Path(place).resolve()).parts
+
+
+def overlap(read: tuple[str, ...], kept: tuple[str, ...]) -> bool:
+    """Whether two places are one or hold one another, as far as their patterns tell."""
+    both = zip(kept, read, strict=False)
+    return all(part == also or fnmatchcase(part, also) or fnmatchcase(also, part) for part, also in both)
 
 
 def _shared(location: str, roots: tuple[str, ...]) -> bool:
