@@ -184,10 +184,15 @@ def table_metadata(deployment: Deployment, customer: str, result: TableResult) -
         metadata["catalogue"] = deployment.lake.path(customer, catalogue.KEY)
     if result.counts:
         metadata["counts"] = dg.MetadataValue.json(dict(result.counts))
-    if result.key in PAGE_TABLES and all(deployment.lake.exists(customer, table) for table in PAGE_TABLES):
+    if result.key in PAGE_TABLES and all(_is_sound(deployment, customer, table) for table in PAGE_TABLES):
         metadata["page"] = dg.MetadataValue.path(write_page(deployment.lake, deployment.customer(customer)))
     if result.plot:
         place = deployment.lake.save_bytes(customer, f"plots/{result.key.replace('/', '.')}.png", result.plot)
         metadata["plot"] = dg.MetadataValue.md(markdown(result.plot, result.key))
         metadata["plot_file"] = dg.MetadataValue.path(place)
     return metadata
+
+
+def _is_sound(deployment: Deployment, customer: str, table: str) -> bool:
+    """Whether there is such a table and it can be read; a damaged one is made anew by this run, later on."""
+    return deployment.lake.exists(customer, table) and not deployment.lake.damage(customer, table)

@@ -22,7 +22,7 @@ ENTRY = re.compile(r"(\d{20})\.json")
 CHECKPOINT = re.compile(r"(\d{20})\.checkpoint(\.\d+\.\d+|\.[0-9a-f-]+)?\.(parquet|json)")
 # Stages whose tables any run makes again from others; what is in other stages is kept, and made by no run again.
 MADE_AGAIN = ("clean", "features", "predictions", "validation")
-SPOILT = re.compile("parquet|json|delta|commit file|no such file|not found", re.IGNORECASE)
+SPOILT = re.compile("parquet|json error|delta|commit file|no such file|object at location", re.IGNORECASE)
 
 
 def damage(path: str, *, is_read: bool = False) -> str:
@@ -98,11 +98,12 @@ def damaged_table(customer: str, table: str, path: str, broken: str) -> TableErr
 def culprit(customer: str, paths: Iterable[tuple[str, str]], words: str) -> TableError | None:
     """The damaged one among tables, each with its path, that an error may come from; None where all are sound.
 
-    ``words`` are the error's: where they are of files, the tables' own are read.
+    ``words`` are the error's: where they are of files' contents, the tables' own are read.
     """
+    is_read = "parquet" in words.lower()
     for table, path in paths if SPOILT.search(words) else ():
         with suppress(OSError):  # the error that is to be explained says more than one of looking for its cause
-            broken = damage(path, is_read=True)
+            broken = damage(path, is_read=is_read)
             if not broken:
                 continue
             return damaged_table(customer, table, path, broken)

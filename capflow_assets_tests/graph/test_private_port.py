@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import stat
 import subprocess
 import sys
 import threading
@@ -15,7 +16,10 @@ import pytest
 
 from capflow_assets.errors import CapflowError
 from capflow_assets.graph import engine
+from capflow_assets.graph.doctor import Case, examine
 from capflow_assets.graph.engine import Engine, embedded
+from capflow_assets.graph.home import Home
+from capflow_assets.graph.keys import customer_key
 from capflow_assets.graph.private_port import PrivatePort
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux filters what reaches a listening socket")
@@ -183,3 +187,28 @@ def test_where_the_port_cannot_be_closed_the_engine_works_and_says_so(monkeypatc
         assert end.recv(9)
     monkeypatch.undo()
     found.server.stop()
+
+
+def test_a_new_home_is_its_owner_s_alone_and_one_that_is_there_stays_as_it_is(tmp_path, monkeypatch):
+    for name in ("CAPFLOW_HOME", "DAGSTER_HOME"):  # which preparing sets
+        monkeypatch.setenv(name, "")
+    home = Home.of(tmp_path / "new", {}).prepare()
+    assert stat.S_IMODE(home.root.stat().st_mode) == 0o700
+    (tmp_path / "shared").mkdir(mode=0o750)
+    assert stat.S_IMODE(Home.of(tmp_path / "shared", {}).prepare().root.stat().st_mode) == 0o750
+
+
+def test_keys_that_others_may_read_are_warned_of(tmp_path):
+    home = Home.of(tmp_path, {})
+    case = Case(home, lambda: None)
+    customer_key(home, "shop")
+    tmp_path.chmod(0o700)
+    assert {result.state for result in examine(case, pattern="permissions.readers")} == {"ok"}
+    (tmp_path / "keys" / "shop").chmod(0o640)
+    first, *_ = examine(case, pattern="permissions.readers")
+    assert (first.state, first.to_do) == ("warning", f"chmod -R go= {tmp_path / 'keys'}")
+
+
+def test_the_doctor_says_that_no_other_process_can_connect_to_the_engine(tmp_path):
+    (result,) = examine(Case(Home.of(tmp_path, {}), lambda: None), pattern="permissions.engine")
+    assert (result.state, result.found) == ("ok", "no other process can connect to it")
