@@ -93,9 +93,10 @@ def disk_error(error: BaseException, places: Iterable[str], kinds: Iterable[Kind
     kind = kind_of(error, kinds)
     if kind is None:
         return None
-    named = next((str(each.filename) for each in causes(error) if isinstance(each, OSError) and each.filename), "")
+    files = (each.filename2 or each.filename for each in causes(error) if isinstance(each, OSError))
+    named = next((str(file) for file in files if file), "")
     where = ", ".join(_room(places)) if kind is NO_SPACE else named
-    return StoreError(kind.what, came=first_words(error), where=where, do=kind.do)
+    return StoreError(kind.what, came=first_words(error), where=where or named, do=kind.do)
 
 
 def lake_error(error: BaseException, lake: Sequence[str], *, is_source_read: bool = False) -> StoreError | None:
@@ -112,7 +113,7 @@ def words_of(error: BaseException) -> str:
     """An error as a person is told of it: in its own words if it is ours, in ours if its kind is known."""
     if isinstance(error, CapflowError):
         return str(error)
-    told = disk_error(error, (tempfile.gettempdir(),), (*DISK, NOT_ALLOWED))
+    told = disk_error(error, (), (*DISK, NOT_ALLOWED))
     return str(told or f"{type(error).__name__}: {error}")
 
 

@@ -1,4 +1,4 @@
-"""Real `capflow` processes, and places that real systems have: other users, full disks, read-only ones."""
+"""Real `capflow` processes, and places that real systems have: full disks, and disks that cannot be written."""
 
 from __future__ import annotations
 

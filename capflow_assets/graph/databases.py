@@ -111,7 +111,7 @@ def _asked(file: Path, query: str) -> list[tuple[str]]:
     try:
         return answer("mode=ro")
     except sqlite3.OperationalError as error:
-        if "unable to open" not in str(error):
+        if not any(sign in str(error) for sign in ("unable to open", "disk I/O error")):
             raise
         return answer("immutable=1")  # without the files that SQLite keeps beside it
 
@@ -142,7 +142,7 @@ def in_our_words(error: Exception, home: Home) -> CapflowError | None:
     files += [Path(home.mlflow_uri.removeprefix(SQLITE))] if home.mlflow_uri.startswith(SQLITE) else []
     for file in files:
         wrong = wrong_in_depth(file)
-        if wrong:
+        if wrong or not has_room(file.parent):
             return damaged(file, wrong, "A database of this home")
     came, do = first_words(error), f"wait for other processes on this home, then run it again; capflow doctor; {SEE}"
     return StoreError("A database of this home cannot be used", came=came, where=str(home.root), do=do)
