@@ -17,6 +17,7 @@ The way of the data, and the folders that follow it:
 
 Beside them: contract.py (the nouns), customers.py (what a customer declares), toml_text.py (its text, within limits),
 toml_problems.py (what is wrong with it, in words), checks.py (pandera in one pass), checks_settings.py (what a customer
-says about checks; verticals/ holds the defaults), errors.py (every error and its words), cli.py, cli_admin.py,
+says about checks; verticals/ holds the defaults), errors.py (every error and its words), foreign.py (other
+libraries' errors in ours), folders.py (which folders libraries misread), cli.py, cli_admin.py,
 cli_options.py and terminal.py (`capflow …`), definitions.py (the whole graph, one page).
 """
