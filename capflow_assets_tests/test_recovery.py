@@ -10,11 +10,12 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from capflow_assets.graph import databases
-from capflow_assets_tests.homes import Said, TestHome
+from capflow_assets_tests.homes import TestHome
 from capflow_assets_tests.processes import capflow, fenced
 
 DOCUMENT = Path(__file__).parents[1] / "deploy" / "backup.md"
@@ -119,32 +120,31 @@ def commands(name: str, home: Path, backup: Path) -> None:
 def test_the_way_back_from_a_backup_and_without_one(acme_copy, tmp_path):
     home, backup = acme_copy, tmp_path / "backup"
     backup.mkdir()
-    before, bills = home.status("acme"), len(home.rows("raw/bills", "acme"))
+    before, bills = statuses(home), len(home.rows("raw/bills", "acme"))
     commands("sqlite-backup", home.root, backup)
     garbled(home.root / "dagster/history/runs.db")
     emptied(home.root / "mlflow.db")
     commands("sqlite-restore", home.root, backup)
-    assert home.status("acme") == before
-    assert home.report("acme", "rfm_segments")["is_champion"]
+    assert statuses(home) == before
 
     shutil.rmtree(home.root / "damaged")
     garbled(home.root / "dagster/history/runs/index.db")
     commands("sqlite-anew-dagster", home.root, backup)
-    anew = home.status("acme")
+    anew = statuses(home)
     assert {row["status"] for row in anew.values()} == {"never run"}
     assert {name: row["champion"] for name, row in anew.items()} == {name: r["champion"] for name, r in before.items()}
 
     garbled(home.root / "mlflow.db")
     commands("sqlite-anew-mlflow", home.root, backup)
-    # In processes of their own, as for a person: MLflow keeps an opened store as long as a process lives.
-    place = ("--home", str(home.root))
-    assert _champion(capflow("status", "-c", "acme", "-f", "json", *place)) is None
+    assert statuses(home)["rfm_segments"]["champion"] is None
     assert len(home.rows("raw/bills", "acme")) == bills
-    said = capflow("run", "acme", "-s", "models/rfm_segments,predictions/rfm_segments", *place)
+    said = capflow("run", "acme", "-s", "models/rfm_segments,predictions/rfm_segments", "--home", str(home.root))
     assert said.code == 0, said.err
-    assert _champion(capflow("status", "-c", "acme", "-f", "json", *place)) == 1
+    assert statuses(home)["rfm_segments"]["champion"] == 1
 
 
-def _champion(said: Said) -> int | None:
+def statuses(home: TestHome) -> dict[str, dict[str, Any]]:
+    """As a process of its own tells it: MLflow keeps an opened store as long as a process lives."""
+    said = capflow("status", "-c", "acme", "-f", "json", "--home", str(home.root))
     assert said.code == 0, said.err
-    return next(row["champion"] for row in json.loads(said.out) if row["model"] == "rfm_segments")
+    return {row["model"]: row for row in json.loads(said.out)}

@@ -109,9 +109,9 @@ def _asked(file: Path, query: str) -> list[tuple[str]]:
             return database.execute(query).fetchall()
 
     try:
-        return answer("mode=ro")
+        return answer("mode=rw")  # SQLite leaves files behind where it may only read, and opens what it may not write
     except sqlite3.OperationalError as error:
-        if not any(sign in str(error) for sign in ("unable to open", "disk I/O error")):
+        if not any(sign in str(error) for sign in ("unable to open", "disk I/O error", "readonly")):
             raise
         return answer("immutable=1")  # without the files that SQLite keeps beside it
 

@@ -39,6 +39,8 @@ from capflow_assets_tests.homes import TestHome
 Usage = namedtuple("Usage", "total used free")
 SET = re.compile(r"CAPFLOW_|AWS_|MLFLOW_|DATABRICKS_|DAGSTER_HOME|.*_PROXY$", re.IGNORECASE)
 
+FAILED = "this examination itself failed"
+
 
 @pytest.fixture(autouse=True)
 def _bare_environment(monkeypatch):
@@ -361,7 +363,10 @@ def test_a_check_that_fails_or_hangs_is_a_finding(tmp_path):
         time.sleep(3)
         yield broken("too late", "")
 
-    assert [found.found for found in _within_its_time(failing, case)] == ["so far", "it fell over"]
+    assert [found.found for found in _within_its_time(failing, case)] == [
+        "so far",
+        f"{FAILED}: RuntimeError: it fell over",
+    ]
     begun = time.monotonic()
     assert [found.found for found in _within_its_time(hanging, case)] == ["so far", "no answer within 0.3 s"]
     assert time.monotonic() - begun < 2
@@ -375,7 +380,7 @@ def test_code_that_does_not_load_is_a_finding(tmp_path):
     (tmp_path / "customers" / "shop.toml").write_text("")
     case = doctor.Case(Home.of(tmp_path), deploy)
     told = only(list(doctor.examine(case, pattern="configuration.customers")))
-    assert (told.state, told.found) == ("broken", "no module named churn")
+    assert (told.state, told.found) == ("broken", f"{FAILED}: ImportError: no module named churn")
 
 
 def test_the_daemons_signs_of_life(home):
