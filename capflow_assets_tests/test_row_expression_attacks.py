@@ -6,6 +6,7 @@ On the real engine, with a table and files of another customer in its reach. Wha
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -154,11 +155,11 @@ def test_generated_spellings(frame: DataFrame, places: dict[str, str]) -> None:
 
 @pytest.mark.long
 def test_a_thousand_generated_spellings(
-    frame: DataFrame, places: dict[str, str], record_property: pytest.RecordPropertyFixture
+    frame: DataFrame, places: dict[str, str], record_testsuite_property: Callable[[str, object], None]
 ) -> None:
     counts = attacked(frame, places, 1000)
     for became, count in counts.items():
-        record_property(became, count)
+        record_testsuite_property(f"hostile mappings {became}", count)
     assert sum(counts.values()) >= 1000
     assert counts["refused"] > 500
 

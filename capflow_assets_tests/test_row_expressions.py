@@ -96,6 +96,11 @@ def test_the_columns_that_a_text_uses(text: str, columns: tuple[str, ...]) -> No
     assert mentioned(names, [text]) == [name for name in names if name in columns]
 
 
+def test_a_parameter_hides_no_column() -> None:
+    sql = row_expressions.spelling("transform(split(a, ','), x -> x || Item_1)[0]", ["a", "Item_1"])
+    assert sql == "transform(split(`a`, ','), item_2 -> item_2 || `Item_1`)[0]"
+
+
 def test_columns_that_differ_in_capital_letters_alone_are_told_apart_by_nobody() -> None:
     for text in ("upper(Id)", "ID", "`id` || 'x'"):
         with pytest.raises(MappingError, match="'Id', 'ID'"):

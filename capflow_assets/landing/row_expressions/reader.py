@@ -109,8 +109,10 @@ class Reader:
         raise DeepError("A mapping is nested too deep", expected=expected, came=came, do=do)
 
     def variable(self) -> Node:
-        """A name for a parameter of a function of ours."""
+        """A name for a parameter of a function, of ours and no column's."""
         self._variables += 1
+        while f"item_{self._variables}" in self._twins:
+            self._variables += 1
         return Phrase((f"item_{self._variables}",), closed=True)
 
     def column(self, token: Token) -> Node:
