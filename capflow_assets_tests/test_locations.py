@@ -21,7 +21,17 @@ from capflow_assets.errors import CapflowError, SourceError
 from capflow_assets.graph import fences
 from capflow_assets.graph.home import Home
 from capflow_assets.sources import _sql_address, sql
-from capflow_assets_tests.neighbours import CANARY, COLUMNS, HEADER, Neighbours, manifest, neighbours, rows_of
+from capflow_assets_tests.homes import TestHome
+from capflow_assets_tests.neighbours import (
+    CANARY,
+    COLUMNS,
+    HEADER,
+    Neighbours,
+    manifest,
+    neighbours,
+    rows_of,
+    toml_of,
+)
 
 SEED = int(os.environ.get("CAPFLOW_FUZZ_SEED", "1"))
 FRAME = {"bill_id": ["b1"], "user_id": [CANARY], "billed_at": ["2024-05-01 10:00:00"], "amount": [1.5]}
@@ -513,12 +523,74 @@ def test_roots_of_the_deployment_bound_what_a_customer_reads(both: Neighbours, t
 
 
 @pytest.mark.parametrize(
-    "text", ["[sources]\nroot = []\n", "[sources]\nroots = ['relative']\n", "nonsense", "[sources]\nroots = 1"]
+    ("text", "words"),
+    [
+        ("[sources]\nroot = []\n", "did you mean 'roots'"),
+        ("[sources]\nroots = ['relative']\n", "an absolute folder"),
+        ("nonsense", "no TOML"),
+        ("[sources]\nroots = 1", "a list, such as"),
+        ("[sources]\nroots = ['/exports/{costumer}']", "no name in braces but {customer}"),
+        ("[sources]\nsecrets = ['{customer}_*']", "no name in braces but {CUSTOMER}"),
+        ("roots = ['/exports']", "move it there"),
+    ],
 )
-def test_settings_that_are_wrong_are_told_and_nothing_lands(both: Neighbours, text: str) -> None:
+def test_settings_that_are_wrong_are_told_and_nothing_lands(both: Neighbours, text: str, words: str) -> None:
     assert both.onboard("bills.csv") == ""
     both.settle(text)
-    assert "capflow.toml" in both.land()
+    refusal = both.land()
+    assert "capflow.toml" in refusal
+    assert words in refusal
+
+
+def test_who_is_outside_of_the_roots_does_not_come_in(both: Neighbours, tmp_path: Path) -> None:
+    both.settle(f'[sources]\nroots = ["{both.folder}/exports/{{customer}}"]\n')
+    refusal = both.onboard(f"{tmp_path}/alone/bills.csv")
+    assert f"files below {both.spy}" in refusal
+    assert "[sources] roots" in refusal
+    assert both.onboard("2024-*/bills.csv") == ""
+
+
+def test_what_else_lies_in_anothers_folder_is_hers(both: Neighbours) -> None:
+    last_year = both.ann / "2023.csv"
+    last_year.write_text(rows_of(CANARY))
+    try:
+        assert "outside of the folder of its files" in both.onboard(str(last_year))
+        both.drop(str(last_year))
+        assert "another customer's" in both.land()
+        assert both.stolen() == []
+        both.settle(f'[sources]\nroots = ["{both.folder}/exports"]\n')
+        assert both.land() == ""
+    finally:
+        last_year.unlink()
+
+
+def test_customers_whose_tomls_lie_in_one_folder_share_it(tmp_path: Path) -> None:
+    home = TestHome(tmp_path / "home")
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.csv").write_text(rows_of(name))
+        (tmp_path / f"{name}.toml").write_text(toml_of(name, f"{name}.csv"))
+        home.ok("onboard", str(tmp_path / f"{name}.toml"))
+    two = customer_of("csv", "two.csv").model_copy(update={"name": "two", "base": str(tmp_path)})
+    limits = fences.fence_of(Home.of(home.root, {}), two)
+    limits.refuse(str(tmp_path / "two-of-2023.csv"), str(tmp_path / "two-of-2023.csv"))
+    with pytest.raises(SourceError, match="another customer's"):
+        limits.refuse(str(tmp_path / "one.csv"), str(tmp_path / "one.csv"))
+
+
+def test_a_toml_that_was_replaced_is_read_anew(both: Neighbours) -> None:
+    home, spy = Home.of(both.home.root, {}), customer_of("csv", "bills.csv")
+    moved = both.folder / "moved" / "bills.csv"
+    before = fences.fence_of(home, spy)
+    toml = both.ann / "ann.toml"
+    try:
+        toml.write_text(toml_of("ann", str(moved)))
+        both.home.ok("onboard", str(toml), "--replace")
+        with pytest.raises(SourceError, match="another customer's"):
+            fences.fence_of(home, spy).refuse(str(moved), str(moved))
+        before.refuse(str(moved), str(moved))
+    finally:
+        toml.write_text(toml_of("ann", "bills.csv"))
+        both.home.ok("onboard", str(toml), "--replace")
 
 
 def test_who_was_here_first_keeps_what_both_name(both: Neighbours) -> None:
