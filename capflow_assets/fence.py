@@ -82,8 +82,7 @@ class Fence:
         """
         if any(is_below(path, kept) for kept in self.kept):
             raise _refusal("that is kept by CapFlow", location)
-        above = (path, *map(str, PurePosixPath(path).parents))
-        if any(place.holds(path) for folder in above for place in self._by_folder.get(folder, ())):
+        if any(place.holds(path) for folder in above(path) for place in self._by_folder.get(folder, ())):
             raise _refusal("that is another customer's", location)
         if not self.is_within(path, location):
             if self.roots:
@@ -118,6 +117,17 @@ def is_below(path: str, folder: str) -> bool:
     (True, False, True)
     """
     return path == folder or path.startswith(folder if folder.endswith("/") else f"{folder}/")
+
+
+def above(path: str) -> list[str]:
+    """A path or address and all folders that it lies in.
+
+    >>> above("/in/a.csv"), above("s3://exports/in/a.csv")
+    (['/in/a.csv', '/in', '/'], ['s3://exports/in/a.csv', 's3://exports/in', 's3://exports'])
+    """
+    scheme = S3 if path.startswith(S3) else ""
+    inner = PurePosixPath(path.removeprefix(scheme))
+    return [f"{scheme}{each}" for each in (inner, *inner.parents) if str(each) != "."]
 
 
 _current: ContextVar[Fence | None] = ContextVar("fence", default=None)

@@ -17,7 +17,7 @@ from deltalake import write_deltalake
 
 from capflow_assets import fence
 from capflow_assets.customers import Customer
-from capflow_assets.errors import CapflowError, SourceError
+from capflow_assets.errors import CapflowError, CustomerError, SourceError
 from capflow_assets.graph import fences
 from capflow_assets.graph.home import Home
 from capflow_assets.sources import _sql_address, sql
@@ -540,6 +540,24 @@ def test_settings_that_are_wrong_are_told_and_nothing_lands(both: Neighbours, te
     refusal = both.land()
     assert "capflow.toml" in refusal
     assert words in refusal
+
+
+@pytest.mark.parametrize(
+    "theirs", ["s3://exports/ann", "s3://exports/ann/", "s3://exports/*/bills.csv", "s3://exports"]
+)
+def test_anothers_folder_in_a_bucket_is_hers(tmp_path: Path, theirs: str) -> None:
+    home = Home.of(tmp_path, {})
+    home.customers.mkdir(parents=True)
+    (home.customers / "ann.toml").write_text(toml_of("ann", theirs))
+    limits = fences.fence_of(home, customer_of("csv", "s3://exports/spy/bills.csv"))
+    for spelling in ("ann/bills.csv", "/ann//bills.csv", "%61nn/bills.csv", "./ann/bills.csv"):
+        address = f"s3://exports/{spelling}"
+        with fence.within(limits), pytest.raises(SourceError, match="another customer's"):
+            fence.address(address, address)
+        with pytest.raises(CustomerError, match="no other customer's TOML names"):
+            fences.refuse(home, customer_of("csv", address), tmp_path / "spy.toml")
+    with fence.within(limits):
+        assert fence.address("s3://elsewhere/spy/bills.csv", "s3://elsewhere/spy/bills.csv")
 
 
 def test_who_is_outside_of_the_roots_does_not_come_in(both: Neighbours, tmp_path: Path) -> None:

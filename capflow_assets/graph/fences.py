@@ -83,12 +83,13 @@ def refuse(home: Home, customer: Customer, file: Path, elders: bool = False) -> 
             continue
         if source.location.startswith(PACKAGE):
             continue
-        read = real_parts(_plain(location))
-        if _is_outside_roots(limits, _plain(location)):
+        plain = _plain(location)
+        reads = [real_parts(each) for each in (spellings(plain) if plain.startswith(S3) else [plain])]
+        if _is_outside_roots(limits, plain):
             expected = f"files below {listed(limits.roots)}"
             do = f"export them there, or have their folder named in [sources] roots of {home.settings}"
             problems.append(CapflowError(f"tables.{table}.location", expected=expected, came=location, do=do))
-        elif any(overlap(read, place) for place in theirs):
+        elif any(overlap(read, place) for place in theirs for read in reads):
             expected = "files that no other customer's TOML names, outside of the folder of its files"
             do = f"name this customer's own; what several may read is named in [sources] roots of {home.settings}"
             problems.append(CapflowError(f"tables.{table}.location", expected=expected, came=location, do=do))
