@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import random
 import sqlite3
@@ -372,6 +373,18 @@ def test_a_file_that_the_toml_names_by_its_full_path_may_lie_elsewhere(both: Nei
     assert both.landed() == {"spys-own"}
 
 
+def test_what_a_worker_refuses_is_told_in_its_own_words(both: Neighbours) -> None:
+    with gzip.open(both.spy / "endless.csv.gz", "wb", 1) as file:
+        file.write(f"{HEADER}\n".encode())
+        for _ in range(65):
+            file.write(b"x" * (1 << 20))
+    assert both.onboard("endless.csv.gz") == ""
+    refusal = both.land()
+    assert refusal.startswith("A line does not end.")
+    assert "lines of less than" in refusal
+    assert "check that it is a text file" in refusal
+
+
 def test_links_in_a_ring_end(both: Neighbours) -> None:
     (both.spy / "in").mkdir()
     (both.spy / "bills.csv").rename(both.spy / "in" / "bills.csv")
@@ -577,6 +590,7 @@ def test_what_else_lies_in_anothers_folder_is_hers(both: Neighbours) -> None:
         assert "another customer's" in both.land()
         assert both.stolen() == []
         both.settle(f'[sources]\nroots = ["{both.folder}/exports"]\n')
+        last_year.write_text(rows_of("of-both"))
         assert both.land() == ""
     finally:
         last_year.unlink()
