@@ -77,7 +77,9 @@ class TableSource(Declared):
     """Where one raw table comes from, and which of its columns mean what."""
 
     source: Text = Field(description="The kind of store: the name of a file in sources/.")
-    location: Text = Field(description="A file, folder or glob, or the address that the store has.")
+    location: Annotated[Text, Field(max_length=4096)] = Field(
+        description="A file, folder or glob, or the address that the store has."
+    )
     options: dict[str, Any] = Field(default_factory=dict, description="How the store is written; its Options.")
     max_rejected_pct: float = Field(default=5, ge=0, le=100, description="More rejected rows than that stop the table.")
     columns: dict[str, Text] = Field(min_length=1, description="Canonical column = source column or Spark SQL.")

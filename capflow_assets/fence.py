@@ -21,7 +21,7 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from urllib.parse import unquote
 
-from capflow_assets.errors import SourceError
+from capflow_assets.errors import SourceError, listed
 
 S3 = "s3://"
 SYSTEM = ("/proc", "/sys", "/dev")
@@ -82,16 +82,21 @@ class Fence:
         """
         if any(is_below(path, kept) for kept in self.kept):
             raise _refusal("that is kept by CapFlow", location)
-        above = (path, *map(str, PurePosixPath(path).parents))
-        if any(place.holds(path) for folder in above for place in self._by_folder.get(folder, ())):
+        if any(place.holds(path) for folder in above(path) for place in self._by_folder.get(folder, ())):
             raise _refusal("that is another customer's", location)
+        if not self.is_within(path, location):
+            if self.roots:
+                expected = f"files below {listed(self.roots)}"
+                do = "export the rows to one of these, or have their folder named in [sources] roots of capflow.toml"
+                raise _refusal("that is outside of the customer's folders", location, expected, do)
+            do = "take out the link, name the real folder as the location, or have it named in [sources] roots of the"
+            raise _refusal("a link leads out of the folder", location, do=f"{do} deployment's capflow.toml")
+
+    def is_within(self, path: str, location: str) -> bool:
+        """Whether a real path or an address lies below the folders that a location may lead to."""
         if location not in self._roots_of:
             self._roots_of[location] = self._allowed(location)
-        allowed = self._roots_of[location]
-        if not any(is_below(path, root) for root in allowed):
-            what = "that is outside of the customer's folders" if self.roots else "a link leads out of the folder"
-            do = "take out the link, name the real folder as the location, or have it named in [sources] roots"
-            raise _refusal(what, location, do=f"{do} of the deployment's capflow.toml")
+        return any(is_below(path, root) for root in self._roots_of[location])
 
     def _allowed(self, location: str) -> Sequence[str]:
         if location.startswith(S3):
@@ -112,6 +117,17 @@ def is_below(path: str, folder: str) -> bool:
     (True, False, True)
     """
     return path == folder or path.startswith(folder if folder.endswith("/") else f"{folder}/")
+
+
+def above(path: str) -> list[str]:
+    """A path or address and all folders that it lies in.
+
+    >>> above("/in/a.csv"), above("s3://exports/in/a.csv")
+    (['/in/a.csv', '/in', '/'], ['s3://exports/in/a.csv', 's3://exports/in', 's3://exports'])
+    """
+    scheme = S3 if path.startswith(S3) else ""
+    inner = PurePosixPath(path.removeprefix(scheme))
+    return [f"{scheme}{each}" for each in (inner, *inner.parents) if str(each) != "."]
 
 
 _current: ContextVar[Fence | None] = ContextVar("fence", default=None)

@@ -7,6 +7,7 @@ that knows them.
 from __future__ import annotations
 
 import errno
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,6 +16,9 @@ from pathlib import Path
 
 from capflow_assets.errors import CapflowError, StoreError
 
+# An error of ours as Python shows it below the calls that led to it, with the lines that belong to it.
+OURS = re.compile(r"^capflow_assets\.errors\.\w+: (.+(?:\n  .*)*)", re.MULTILINE)
+TRACEBACK = "Traceback (most recent call last):"
 KEPT = "what is done is kept, and of the rest the last good version stays"
 
 
@@ -117,9 +121,25 @@ def words_of(error: BaseException) -> str:
     return str(told or f"{type(error).__name__}: {error}")
 
 
+def worker_words(error: BaseException) -> str:
+    r"""What an error of ours says that was raised in an engine's worker; blank for any other.
+
+    >>> worker_words(ValueError("Traceback …\ncapflow_assets.errors.SourceError: It is empty.\n  Where: x"))
+    'It is empty.\n  Where: x'
+    """
+    ours = OURS.findall(str(error))
+    return str(ours[-1]) if ours else ""
+
+
 def first_words(error: BaseException) -> str:
-    """The kind of an error and the first line of what it says."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    r"""The kind of an error and the first line of what it says; of a worker's error, the line in which it says it.
+
+    >>> first_words(RuntimeError("See below.\nTraceback (most recent call last):\n  File x\nEOFError: cut off\n"))
+    'RuntimeError: EOFError: cut off'
+    """
+    text = str(error)
+    last = [line for line in text.rpartition(TRACEBACK)[2].splitlines() if line.strip() and not line[0].isspace()]
+    lines = last if TRACEBACK in text and last else [line.strip() for line in text.splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
 
 

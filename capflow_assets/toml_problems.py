@@ -39,7 +39,10 @@ def _problem(found: Any, prefix: str, fields: Collection[str]) -> CapflowError:
     if found["type"] == "missing":
         return CapflowError(key, expected="a value", came="nothing", do="add it")
     if found["type"] == "extra_forbidden":
-        near = nearest(str(found["loc"][-1]), fields)
+        name = str(found["loc"][-1])
+        near = nearest(name, fields)
         do = f"did you mean {near!r}?" if near else "take it out"
+        do = "it belongs into another part of the file: move it there" if name in fields else do
         return CapflowError(f"{key} is no key that is known", came=came, do=do)
-    return CapflowError(key, expected=found["msg"].removeprefix("Value error, "), came=came)
+    rule = 'a list, such as ["one", "two"]' if found["type"] == "tuple_type" else found["msg"]
+    return CapflowError(key, expected=rule.removeprefix("Value error, "), came=came)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import random
 import sqlite3
@@ -17,11 +18,21 @@ from deltalake import write_deltalake
 
 from capflow_assets import fence
 from capflow_assets.customers import Customer
-from capflow_assets.errors import CapflowError, SourceError
+from capflow_assets.errors import CapflowError, CustomerError, SourceError
 from capflow_assets.graph import fences
 from capflow_assets.graph.home import Home
 from capflow_assets.sources import _sql_address, sql
-from capflow_assets_tests.neighbours import CANARY, COLUMNS, HEADER, Neighbours, manifest, neighbours, rows_of
+from capflow_assets_tests.homes import TestHome
+from capflow_assets_tests.neighbours import (
+    CANARY,
+    COLUMNS,
+    HEADER,
+    Neighbours,
+    manifest,
+    neighbours,
+    rows_of,
+    toml_of,
+)
 
 SEED = int(os.environ.get("CAPFLOW_FUZZ_SEED", "1"))
 FRAME = {"bill_id": ["b1"], "user_id": [CANARY], "billed_at": ["2024-05-01 10:00:00"], "amount": [1.5]}
@@ -362,6 +373,18 @@ def test_a_file_that_the_toml_names_by_its_full_path_may_lie_elsewhere(both: Nei
     assert both.landed() == {"spys-own"}
 
 
+def test_what_a_worker_refuses_is_told_in_its_own_words(both: Neighbours) -> None:
+    with gzip.open(both.spy / "endless.csv.gz", "wb", 1) as file:
+        file.write(f"{HEADER}\n".encode())
+        for _ in range(65):
+            file.write(b"x" * (1 << 20))
+    assert both.onboard("endless.csv.gz") == ""
+    refusal = both.land()
+    assert refusal.startswith("A line does not end.")
+    assert "lines of less than" in refusal
+    assert "check that it is a text file" in refusal
+
+
 def test_links_in_a_ring_end(both: Neighbours) -> None:
     (both.spy / "in").mkdir()
     (both.spy / "bills.csv").rename(both.spy / "in" / "bills.csv")
@@ -513,12 +536,93 @@ def test_roots_of_the_deployment_bound_what_a_customer_reads(both: Neighbours, t
 
 
 @pytest.mark.parametrize(
-    "text", ["[sources]\nroot = []\n", "[sources]\nroots = ['relative']\n", "nonsense", "[sources]\nroots = 1"]
+    ("text", "words"),
+    [
+        ("[sources]\nroot = []\n", "did you mean 'roots'"),
+        ("[sources]\nroots = ['relative']\n", "an absolute folder"),
+        ("nonsense", "no TOML"),
+        ("[sources]\nroots = 1", "a list, such as"),
+        ("[sources]\nroots = ['/exports/{costumer}']", "no name in braces but {customer}"),
+        ("[sources]\nsecrets = ['{customer}_*']", "no name in braces but {CUSTOMER}"),
+        ("roots = ['/exports']", "move it there"),
+    ],
 )
-def test_settings_that_are_wrong_are_told_and_nothing_lands(both: Neighbours, text: str) -> None:
+def test_settings_that_are_wrong_are_told_and_nothing_lands(both: Neighbours, text: str, words: str) -> None:
     assert both.onboard("bills.csv") == ""
     both.settle(text)
-    assert "capflow.toml" in both.land()
+    refusal = both.land()
+    assert "capflow.toml" in refusal
+    assert words in refusal
+
+
+@pytest.mark.parametrize(
+    "theirs", ["s3://exports/ann", "s3://exports/ann/", "s3://exports/*/bills.csv", "s3://exports"]
+)
+def test_anothers_folder_in_a_bucket_is_hers(tmp_path: Path, theirs: str) -> None:
+    home = Home.of(tmp_path, {})
+    home.customers.mkdir(parents=True)
+    (home.customers / "ann.toml").write_text(toml_of("ann", theirs))
+    limits = fences.fence_of(home, customer_of("csv", "s3://exports/spy/bills.csv"))
+    for spelling in ("ann/bills.csv", "/ann//bills.csv", "%61nn/bills.csv", "./ann/bills.csv"):
+        address = f"s3://exports/{spelling}"
+        with fence.within(limits), pytest.raises(SourceError, match="another customer's"):
+            fence.address(address, address)
+        with pytest.raises(CustomerError, match="no other customer's TOML names"):
+            fences.refuse(home, customer_of("csv", address), tmp_path / "spy.toml")
+    with fence.within(limits):
+        assert fence.address("s3://elsewhere/spy/bills.csv", "s3://elsewhere/spy/bills.csv")
+
+
+def test_who_is_outside_of_the_roots_does_not_come_in(both: Neighbours, tmp_path: Path) -> None:
+    both.settle(f'[sources]\nroots = ["{both.folder}/exports/{{customer}}"]\n')
+    refusal = both.onboard(f"{tmp_path}/alone/bills.csv")
+    assert f"files below {both.spy}" in refusal
+    assert "[sources] roots" in refusal
+    assert both.onboard("2024-*/bills.csv") == ""
+
+
+def test_what_else_lies_in_anothers_folder_is_hers(both: Neighbours) -> None:
+    last_year = both.ann / "2023.csv"
+    last_year.write_text(rows_of(CANARY))
+    try:
+        assert "outside of the folder of its files" in both.onboard(str(last_year))
+        both.drop(str(last_year))
+        assert "another customer's" in both.land()
+        assert both.stolen() == []
+        both.settle(f'[sources]\nroots = ["{both.folder}/exports"]\n')
+        last_year.write_text(rows_of("of-both"))
+        assert both.land() == ""
+    finally:
+        last_year.unlink()
+
+
+def test_customers_whose_tomls_lie_in_one_folder_share_it(tmp_path: Path) -> None:
+    home = TestHome(tmp_path / "home")
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.csv").write_text(rows_of(name))
+        (tmp_path / f"{name}.toml").write_text(toml_of(name, f"{name}.csv"))
+        home.ok("onboard", str(tmp_path / f"{name}.toml"))
+    two = customer_of("csv", "two.csv").model_copy(update={"name": "two", "base": str(tmp_path)})
+    limits = fences.fence_of(Home.of(home.root, {}), two)
+    limits.refuse(str(tmp_path / "two-of-2023.csv"), str(tmp_path / "two-of-2023.csv"))
+    with pytest.raises(SourceError, match="another customer's"):
+        limits.refuse(str(tmp_path / "one.csv"), str(tmp_path / "one.csv"))
+
+
+def test_a_toml_that_was_replaced_is_read_anew(both: Neighbours) -> None:
+    home, spy = Home.of(both.home.root, {}), customer_of("csv", "bills.csv")
+    moved = both.folder / "moved" / "bills.csv"
+    before = fences.fence_of(home, spy)
+    toml = both.ann / "ann.toml"
+    try:
+        toml.write_text(toml_of("ann", str(moved)))
+        both.home.ok("onboard", str(toml), "--replace")
+        with pytest.raises(SourceError, match="another customer's"):
+            fences.fence_of(home, spy).refuse(str(moved), str(moved))
+        before.refuse(str(moved), str(moved))
+    finally:
+        toml.write_text(toml_of("ann", "bills.csv"))
+        both.home.ok("onboard", str(toml), "--replace")
 
 
 def test_who_was_here_first_keeps_what_both_name(both: Neighbours) -> None:

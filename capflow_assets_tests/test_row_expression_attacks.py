@@ -193,6 +193,14 @@ DEEP = {
     "backquotes": ("`" * 19_999, "", ""),
     "both sides": ("(1 + " * 2_000, "1", " + 1)" * 2_000),
     "intervals": ("interval " * 2_000, "1 day", ""),
+    "a billion signs": ("repeat(name, ", "1000000000", ")"),
+    "a billion signs by steps": ("repeat(" * 3, "name", ", 1000)" * 3),
+    "a billion signs computed": ("repeat(name, ", "1000 * 1000 * 1000", ")"),
+    "a billion signs shifted": ("rpad(name, ", "1 << 30", ", 'x')"),
+    "a billion signs as text": ("space(", "'1e9'", ")"),
+    "a width": ("printf('%0", "2000000000", "d', 1)"),
+    "a long list": ("size(sequence(1, ", "1e12", "))"),
+    "loops in loops": ("transform(sequence(1, 9999), x -> size(" * 3, "sequence(1, 9999)", "))" * 3),
     "a huge text": ("'" + "x" * 1_000_000, "", "'"),
 }
 
@@ -231,6 +239,19 @@ def test_what_is_as_deep_as_may_be_is_computed(frame: DataFrame, before: str, in
     depth = next(n for n in range(200) if row_expressions.problem(before * (n + 1) + inner + after * (n + 1)))
     assert depth >= 2
     assert judged(frame, before * depth + inner + after * depth) == "computed"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "lpad(user_id, 10, '0') || rpad(name, greatest(length(name), 12), '.') || space(3)",
+        "format_number(amount, 2) || format_string('%05d', cast(amount as int))",
+        "aggregate(sequence(1, 40), 0, (sum, each) -> sum + each)",
+        "repeat('*', cast(amount as int))",
+    ],
+)
+def test_what_makes_some_of_one_row_is_computed(frame: DataFrame, text: str) -> None:
+    assert judged(frame, text) == "computed"
 
 
 @pytest.mark.parametrize("sign", ["+", "||", "and", "=", "*"])

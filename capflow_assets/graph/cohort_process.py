@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.graph.customer_lock import INHERITED, customer_lock, default_wait
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 EMBEDDED = "sail"
 IDLE_SECONDS = 60
+# Where memory runs out, Linux ends the process that weighs most, and this adds half of all memory to its own weight.
+WEIGHT, MORE_WEIGHT = Path("/proc/self/oom_score_adj"), 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +130,7 @@ def apart(task: Task) -> Callable[[str], Iterator[Outcome]]:
 def serve(line: Connection) -> None:
     """Do what the line asks for until it ends, or nothing is asked for any more."""
     LINE.attach(line)
+    _be_first_to_go()
     with suppress(queue.Empty, KeyboardInterrupt):
         while True:
             task, customer, lent = LINE.inbox.get(timeout=IDLE_SECONDS)
@@ -134,6 +138,13 @@ def serve(line: Connection) -> None:
             _answer(task, customer)
             LINE.send("done")
     leave(0)
+
+
+def _be_first_to_go() -> None:
+    """See that memory that runs out takes this process and its customer, not the run's or a daemon's."""
+    with suppress(OSError, ValueError):
+        if int(WEIGHT.read_text()) < MORE_WEIGHT:
+            WEIGHT.write_text(str(MORE_WEIGHT))
 
 
 def _answer(task: Task, customer: str) -> None:

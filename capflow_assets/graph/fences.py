@@ -9,8 +9,9 @@ secrets; both by the customer's name:
 
 Without roots, a customer reads below the folders that its own TOML names: the folder that the TOML was onboarded from,
 and that of each location. Whatever the roots say, nobody reads what CapFlow keeps (the home, the lake, the deployment's
-databases) or what another customer's TOML names; where two name the same, it belongs to who was here first. A root or a
-secret without the customer's name in it is shared: there it does not matter who was first.
+databases), what another customer's TOML names, or what else lies in the folder of files that another customer's TOML
+names from where it lies; where two name the same, it belongs to who was here first. A root or a secret without the
+customer's name in it is shared: there it does not matter who was first.
 """
 
 from __future__ import annotations
@@ -25,16 +26,12 @@ from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-
 from capflow_assets.customers import PACKAGE, SQLITE, Customer
-from capflow_assets.errors import CapflowError, CustomerError, SourceError
+from capflow_assets.errors import CapflowError, CustomerError, SourceError, listed
 from capflow_assets.fence import S3, Fence, Place, fixed_part, is_below, spellings
 from capflow_assets.graph.home import Home
-from capflow_assets.toml_problems import told
+from capflow_assets.graph.operator_settings import CUSTOMER, FILE, VARIABLE, settings
 
-FILE = "capflow.toml"
-CUSTOMER, VARIABLE = "{customer}", "{CUSTOMER}"
 # What the platform itself is told by variables, in the names that it and its libraries give them.
 PLATFORM = (
     "CAPFLOW_", "DAGSTER_", "MLFLOW_", "AWS_", "PG", "DATABRICKS_", "KUBERNETES_", "AZURE_", "GOOGLE_", "GCP_",
@@ -45,66 +42,6 @@ SHELL = frozenset({"HOME", "PATH", "PWD", "USER", "LOGNAME", "SHELL", "HOSTNAME"
 KEPT = ("customers", "keys", "dagster", "lake", "fleet", "receipts", "locks", "truth", FILE)
 # MLflow's address may also be that of a server of its own.
 IS_DATABASE = re.compile(r"(?!https?:|file:|s3:)[\w+.-]+://")
-_STRICT = ConfigDict(extra="forbid", frozen=True)
-
-
-class Sources(BaseModel):
-    """``[sources]``: what customers may read."""
-
-    model_config = _STRICT
-
-    roots: tuple[str, ...] = Field((), description="Folders or s3://bucket/prefix; {customer} stands for its name.")
-    secrets: tuple[str, ...] = Field((), description="Variables, such as {CUSTOMER}_*, with its name in capitals.")
-
-    @field_validator("roots")
-    @classmethod
-    def _absolute(cls, roots: tuple[str, ...]) -> tuple[str, ...]:
-        for root in roots:
-            if not (root.startswith(S3) or Path(root).is_absolute()) or set("*?[") & set(root):
-                raise ValueError("an absolute folder or s3://bucket/prefix, without patterns")
-        return roots
-
-
-class Settings(BaseModel):
-    """All of ``capflow.toml``."""
-
-    model_config = _STRICT
-
-    sources: Sources = Field(default_factory=lambda: Sources.model_validate({}))
-
-
-def settings(home: Home) -> Settings:
-    """What the home's ``capflow.toml`` says; all by default where there is none.
-
-    Raises:
-        CapflowError: it is no TOML, or says what is not known.
-    """
-    file = home.settings
-    try:
-        return Settings.model_validate(tomllib.loads(settings_text(home)))
-    except ValidationError as error:
-        fields = [*Settings.model_fields, *Sources.model_fields]
-        raise CustomerError.listing(str(file), told(error, "", fields)) from None
-    except ValueError as error:
-        do = "mend it; nothing lands until it can be read"
-        raise CapflowError("The deployment's settings are no TOML", came=str(error), where=str(file), do=do) from None
-
-
-def settings_text(home: Home) -> str:
-    """The settings as they are written; blank where there are none.
-
-    Raises:
-        CapflowError: the file is named and is not there, or cannot be read.
-    """
-    file = home.settings
-    if not home.settings_file and not file.exists():
-        return ""
-    try:
-        return file.read_text(encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
-        do = "mend it; nothing lands until it can be read"
-        what = "The deployment's settings cannot be read"
-        raise CapflowError(what, came=str(error), where=str(file), do=do) from None
 
 
 def fence_of(home: Home, customer: Customer) -> Fence:
@@ -135,20 +72,35 @@ def refuse(home: Home, customer: Customer, file: Path, elders: bool = False) -> 
     chosen = settings(home).sources
     problems: list[CapflowError] = []
     others = dict(_declared(home, customer.name, elder_than=customer.name if elders else None))
-    places = (place for other in others.values() for place in _locations(other))
+    base = os.path.realpath(customer.base or "/")
+    places = (place for other in others.values() for place in (*_locations(other), *_own_folders(other, base)))
     theirs = [real_parts(place) for place in places if not _shared(place, chosen.roots)]
+    limits = fence_of(home, customer)
     for table, source in customer.tables.items():
         try:
             location = customer.location(table)
         except SourceError:  # told when the table is read
             continue
-        read = real_parts(_plain(location))
-        if not source.location.startswith(PACKAGE) and any(overlap(read, place) for place in theirs):
-            expected, do = "files that no other customer's TOML names", "see [sources] roots in capflow.toml"
+        if source.location.startswith(PACKAGE):
+            continue
+        plain = _plain(location)
+        reads = [real_parts(each) for each in (spellings(plain) if plain.startswith(S3) else [plain])]
+        if _is_outside_roots(limits, plain):
+            expected = f"files below {listed(limits.roots)}"
+            do = f"export them there, or have their folder named in [sources] roots of {home.settings}"
+            problems.append(CapflowError(f"tables.{table}.location", expected=expected, came=location, do=do))
+        elif any(overlap(read, place) for place in theirs for read in reads):
+            expected = "files that no other customer's TOML names, outside of the folder of its files"
+            do = f"name this customer's own; what several may read is named in [sources] roots of {home.settings}"
             problems.append(CapflowError(f"tables.{table}.location", expected=expected, came=location, do=do))
     problems += refused_variables(customer, chosen.secrets, others)
     if problems:
         raise CustomerError.listing(str(file), problems)
+
+
+def _is_outside_roots(limits: Fence, location: str) -> bool:
+    is_of_files = location.startswith((S3, "/"))
+    return bool(limits.roots) and is_of_files and not limits.is_within(_resolved(location), location)
 
 
 def refuse_variables(home: Home, customer: Customer) -> None:
@@ -249,7 +201,8 @@ def _packages(customer: Customer) -> Iterator[str]:
 
 def _others_places(home: Home, customer: Customer, roots: tuple[str, ...]) -> Iterator[Place]:
     for _, other in _declared(home, customer.name, elder_than=customer.name):
-        for location in _locations(other):
+        own = _own_folders(other, os.path.realpath(customer.base or "/"))
+        for location in (*_locations(other), *own):
             if _shared(location, roots):
                 continue
             plain = min(spellings(location)) if location.startswith(S3) else location
@@ -276,17 +229,19 @@ def _shared(location: str, roots: tuple[str, ...]) -> bool:
 def _declared(home: Home, customer: str, elder_than: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
     """The TOMLs of other customers by name; of those alone that were here before one, where it is named."""
     files = {file.stem: file for file in home.customers.glob("*.toml")}
-    age = {name: (file.stat().st_mtime_ns, name) for name, file in files.items() if file.exists()}
+    stats = {name: file.stat() for name, file in files.items() if file.exists()}
+    age = {name: (each.st_mtime_ns, name) for name, each in stats.items()}
     for name in sorted(age):
         is_elder = elder_than is None or elder_than not in age or age[name] < age[elder_than]
         if name != customer and is_elder:
-            declared = _parsed(str(files[name]), *age[name][:1])
+            # One that is replaced keeps its age, so that does not tell whether it has changed.
+            declared = _parsed(str(files[name]), stats[name].st_ctime_ns, stats[name].st_ino)
             if declared.get("name") == name:  # else it is a copy that somebody kept, and no customer's
                 yield name, declared
 
 
 @lru_cache(maxsize=10_000)
-def _parsed(file: str, _written: int) -> dict[str, Any]:
+def _parsed(file: str, _changed: int, _node: int) -> dict[str, Any]:
     """A TOML as it was when written; nothing of one that cannot be read, which is told where that customer is run."""
     try:
         return tomllib.loads(Path(file).read_text(encoding="utf-8-sig"))
@@ -318,6 +273,21 @@ def _locations(declared: Mapping[str, Any]) -> Iterator[str]:
             yield plain
         elif isinstance(base, str):
             yield f"{base.rstrip('/')}/{plain}"
+
+
+def _own_folders(declared: Mapping[str, Any], base: str) -> list[str]:
+    """The folder of those of a customer's files that lie where its TOML does; none if that of ``base`` lies there too.
+
+    What else is in it may be that customer's as well: last year's export, or that of tomorrow.
+    """
+    lies = declared.get("base")
+    if not isinstance(lies, str) or not lies.startswith("/"):
+        return []
+    files = [os.path.normpath(fixed_part(each)) for each in _locations(declared) if each.startswith("/")]
+    folders = [os.path.dirname(each) for each in files if is_below(each, os.path.normpath(lies))]  # noqa: PTH120
+    folder = os.path.commonpath(folders) if folders else "/"
+    inside = is_below(folder, os.path.normpath(lies)) and folder != "/"
+    return [folder] if inside and not is_below(base, os.path.realpath(folder)) else []
 
 
 def _plain(location: str) -> str:

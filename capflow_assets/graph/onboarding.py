@@ -17,6 +17,7 @@ from capflow_assets.graph.customer_lock import customer_lock
 from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.partitions import CUSTOMERS
 from capflow_assets.landing import row_expressions
+from capflow_assets.toml_problems import told
 
 
 def onboard(
@@ -108,9 +109,7 @@ def refuse_params(deployment: Deployment, customer: Customer, file: Path) -> Non
         try:
             deployment.stages.model(name).model.params(**given)
         except ValidationError as error:
-            for each in error.errors(include_url=False):
-                key = ".".join(("models", name, *map(str, each["loc"])))
-                problems.append(CapflowError(key, expected=each["msg"], came=repr(each["input"])))
+            problems += told(error, f"models.{name}", list(deployment.stages.model(name).model.params.model_fields))
     if problems:
         raise CustomerError.listing(str(file), problems)
 

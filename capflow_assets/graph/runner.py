@@ -18,7 +18,7 @@ from capflow_assets.contract import Finding
 from capflow_assets.customers import Customer
 from capflow_assets.errors import CapflowError, SourceError, TableError
 from capflow_assets.fence import Fence, current, within
-from capflow_assets.foreign import first_words, lake_error
+from capflow_assets.foreign import first_words, lake_error, worker_words
 from capflow_assets.graph import catalogue
 from capflow_assets.graph.advancing import Advancing, carried_on
 from capflow_assets.graph.calls import call, cut
@@ -111,6 +111,8 @@ class TableRunner:
 
     def _unforeseen(self, spec: TableSpec, error: Exception) -> str:
         """What to say of an error that is none of ours: a file that breaks off, an engine that gives up."""
+        if said := worker_words(error):
+            return said
         came = first_words(error)
         about_disk = lake_error(error, self.lake.names, is_source_read=spec.function is None)
         if about_disk is not None:

@@ -39,8 +39,8 @@ from capflow_assets.graph.code_wheel import DISTRIBUTION, ENTRY_POINT, FIRST_FIL
 from capflow_assets.graph.databricks_run import ComputeError, DatabricksRun, Submission, reached
 from capflow_assets.graph.databricks_settings import Settings
 from capflow_assets.graph.deployment import Deployment
-from capflow_assets.graph.fences import settings_text
 from capflow_assets.graph.held_work import hold_all
+from capflow_assets.graph.operator_settings import settings_text
 from capflow_assets.graph.partitions import CUSTOMERS
 from capflow_assets.graph.remote_events import Events, Pace
 from capflow_assets.graph.remote_step import STEP_FILE

@@ -9,8 +9,7 @@ not followed: what lies there may be another customer's.
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any
@@ -33,6 +32,8 @@ MOST_TEXT_BYTES = 1 << 20
 COLUMNS = ("path", "relative_path", "name", "kind", "media_type", "size_bytes", "sha256", "modified_at")
 CONTENT = "content"
 OWN = (*COLUMNS, CONTENT, *_files.RESERVED)
+# Patterns such as (a+)+$ take years over a path of fifty letters. One path takes microseconds of a sound one.
+LINK_SECONDS = 10
 LEAVES = "is or goes through a link that leaves the folder"
 _DO = "check the location in the customer's TOML, and that it may be read"
 # The path, when it was last written in microseconds since 1970, its size, its real path (blank: not to be opened).
@@ -40,9 +41,11 @@ Found = tuple[str, int, int, str]
 
 
 def _with_groups(pattern: str) -> str:
+    import regex
+
     try:
-        groups = re.compile(pattern).groupindex
-    except re.error as error:
+        groups = regex.compile(pattern).groupindex
+    except regex.error as error:
         raise ValueError(f"a regular expression; {error}") from None
     taken = sorted(set(groups) & set(OWN))
     if pattern and (not groups or taken):
@@ -208,7 +211,10 @@ def _real(path: str, root: str, location: str) -> str:
 
 def _inspected(spark: SparkSession, found: list[Found], root: str, options: Options) -> DataFrame:
     """A row for each file, made by the workers."""
-    groups = tuple(re.compile(options.link).groupindex)
+    import regex
+
+    groups = tuple(regex.compile(options.link).groupindex)
+    _refuse_slow(options.link, [_below(each[0], root) for each in found])
     names = (*COLUMNS, *((CONTENT,) if options.contents else ()), *groups, *_files.RESERVED)
     kinds = {"size_bytes": "bigint", "modified_at": "timestamp"}
     schema = ", ".join(f"`{name}` {kinds.get(name, 'string')}" for name in names)
@@ -227,12 +233,28 @@ def _inspected(spark: SparkSession, found: list[Found], root: str, options: Opti
     return frame.repartition(parts).mapInArrow(run, schema)
 
 
+def _refuse_slow(link: str, paths: Sequence[str]) -> None:
+    """Refuse a pattern that is not done with a path before the workers take it over all of them."""
+    import regex
+
+    search = regex.compile(link).search
+    for path in paths if link else ():
+        try:
+            search(path, timeout=LINK_SECONDS)
+        except TimeoutError:
+            expected = f"a pattern that is done with a path in {LINK_SECONDS} seconds"
+            do = "write options.link without repetitions within repetitions, such as (a+)+"
+            raise SourceError("A pattern takes too long", expected=expected, came=link, where=path, do=do) from None
+
+
 def _row(found: Found, root: str, options: Options) -> dict[str, Any]:
+    import regex
+
     path, modified, size, real = found
     inner, name = _below(path, root), PurePosixPath(path).name
     row: dict[str, Any] = {"path": path, "relative_path": inner, "name": name, _files.POSITION: inner}
     row["modified_at"] = datetime.fromtimestamp(modified // 1_000_000, UTC).replace(microsecond=modified % 1_000_000)
-    linked = re.search(options.link, inner) if options.link else None
+    linked = regex.search(options.link, inner) if options.link else None
     row |= linked.groupdict() if linked else {}
     complaint = "" if real else LEAVES
     if real:

@@ -248,6 +248,13 @@ def test_nothing_there(spark: Any, tmp_path: Path) -> None:
         files.read(spark, str(tmp_path / "none"), options())
 
 
+def test_a_link_that_takes_years_is_refused(spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "LINK_SECONDS", 0.5)
+    (tmp_path / f"{'a' * 60}!.txt").write_text("x")
+    with pytest.raises(SourceError, match="takes too long"):
+        files.read(spark, str(tmp_path), options(link=r"^(?P<item_id>(a|aa)+)$"))
+
+
 @pytest.mark.parametrize("link", ["(", "no group", "(unnamed)", "(?P<sha256>x)", "(?P<path>x)"])
 def test_a_link_that_links_nothing(link: str) -> None:
     with pytest.raises(ValidationError):

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from difflib import get_close_matches
+from math import prod
 
 from capflow_assets.landing.row_expressions import literals
 from capflow_assets.landing.row_expressions import vocabulary as words
 from capflow_assets.landing.row_expressions.lexing import Token
 from capflow_assets.landing.row_expressions.reader import Reader
-from capflow_assets.landing.row_expressions.tree import Node, Phrase, listed
+from capflow_assets.landing.row_expressions.tree import Node, Phrase, Text, listed, spelled
+
+WRITTEN = re.compile(r"(?<![A-Za-z\\])(?:[0-9]{1,300}[.]?[0-9]{0,300}|[.][0-9]{1,300})(?:[eE][+]?[0-9]{1,3})?")
+# What makes a large number of small ones.
+POWERS = re.compile(r" << |\b(?:exp|factorial|pow|power|shiftleft)\(")
 
 
 def call(reader: Reader) -> Node:
@@ -24,7 +30,27 @@ def call(reader: Reader) -> Node:
     if len(arguments) < words.LEAST_ARGUMENTS.get(name, 0):
         do = f"give {name} the column that it shall read"
         reader.refuse(f"A mapping uses '{name}()', which {words.CHANGES}", token, do)
-    return listed(arguments, f"{name}(", ")", doubles=words.weight(name))
+    is_loop = name in words.TAKE_LAMBDAS
+    return listed(
+        arguments, f"{name}(", ")", doubles=words.weight(name), times=_times(name, arguments), is_loop=is_loop
+    )
+
+
+def _times(name: str, arguments: list[Node]) -> int:
+    """How many times as large as its arguments a function's value may be, by the numbers that are written there."""
+    if name not in words.SIZES:
+        return 1
+    place = words.SIZES[name]
+    return max(1, *map(_largest, arguments if place is None else arguments[place : place + 1]))
+
+
+def _largest(node: Node) -> int:
+    """The largest number that a value may be, by those that are written in it; in a format, the widest width."""
+    text = node.value if isinstance(node, Text) else re.sub("`[^`]*`", "", spelled(node))
+    if POWERS.search(text):
+        return words.BEYOND
+    numbers = [int(min(float(each), words.BEYOND)) for each in WRITTEN.findall(text)]
+    return prod(filter(None, numbers)) if " * " in text else max(numbers, default=0)
 
 
 def _refuse_function(reader: Reader, token: Token, name: str) -> None:

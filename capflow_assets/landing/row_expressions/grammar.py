@@ -14,7 +14,7 @@ from capflow_assets.landing.row_expressions.lexing import DeepError, snippet
 from capflow_assets.landing.row_expressions.reader import Reader
 from capflow_assets.landing.row_expressions.tree import Name, Node, Phrase, Text, enclosed, listed
 
-MOST_DEEP, MOST_DOUBLED = 256, 8
+MOST_DEEP, MOST_DOUBLED, MOST_GROWN = 256, 8, 100_000
 LIKES = ("like", "ilike", "rlike", "regexp")
 
 
@@ -37,6 +37,12 @@ def read(text: str, columns: Sequence[str] | None) -> tuple[Node, tuple[str, ...
         do = "give one coalesce all of its arguments, or make the column where the rows are exported"
         expected = f"at most {MOST_DOUBLED} functions within each other, and at most two lists or parts"
         raise DeepError("A mapping is nested too deep", expected=expected, came=snippet(text, 0, len(text)), do=do)
+    if node.grown > MOST_GROWN:
+        do = "write a smaller number: no cell of a table needs so much"
+        expected = f"numbers in repeat, lpad, space, sequence and the like that make at most {MOST_GROWN:,} of one"
+        raise DeepError(
+            "A mapping makes too much of one row", expected=expected, came=snippet(text, 0, len(text)), do=do
+        )
     return node, tuple(reader.used)
 
 

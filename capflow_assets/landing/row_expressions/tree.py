@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import prod
 
 from capflow_assets.errors import MappingError
 
@@ -28,6 +29,7 @@ class Text:
     value: str
     depth: int = 1
     doubled: int = 0
+    grown: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class Name:
     value: str
     depth: int = 1
     doubled: int = 0
+    grown: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +47,27 @@ class Phrase:
     """Words of ours with nodes between them; what is not ``closed`` stands in parentheses within another.
 
     ``depth`` is how deep the engine finds it nested, ``added`` levels more than its parts; ``doubled`` counts how
-    often an engine may write out a part twice, and what is in it with it.
+    often an engine may write out a part twice, and what is in it with it. ``grown`` is how many times as large as a
+    cell the value may be, as far as written numbers tell: ``times`` what its parts are, which is all of them together
+    where one is computed for each part of another.
     """
 
     parts: tuple[Node | str, ...]
     closed: bool = False
     added: int = 1
     doubles: int = 0
+    times: int = 1
+    is_loop: bool = False
     depth: int = field(init=False)
     doubled: int = field(init=False)
+    grown: int = field(init=False)
 
     def __post_init__(self) -> None:
         nodes = [part for part in self.parts if not isinstance(part, str)]
         object.__setattr__(self, "depth", max((node.depth for node in nodes), default=0) + self.added)
         object.__setattr__(self, "doubled", max((node.doubled for node in nodes), default=0) + self.doubles)
+        grown = [node.grown for node in nodes]
+        object.__setattr__(self, "grown", (prod(grown) if self.is_loop else max(grown, default=1)) * self.times)
 
 
 Node = Text | Name | Phrase
@@ -111,9 +121,11 @@ def _escaped(found: re.Match[str]) -> str:
     return f"\\u{number:04x}" if number <= 0xFFFF else f"\\U{number:08x}"
 
 
-def listed(nodes: Sequence[Node], before: str, after: str, *, doubles: int = 0) -> Phrase:
+def listed(
+    nodes: Sequence[Node], before: str, after: str, *, doubles: int = 0, times: int = 1, is_loop: bool = False
+) -> Phrase:
     """Nodes with commas between them, between two words of ours."""
     parts: list[Node | str] = [before]
     for place, node in enumerate(nodes):
         parts += [", ", node] if place else [node]
-    return Phrase((*parts, after), closed=True, doubles=doubles)
+    return Phrase((*parts, after), closed=True, doubles=doubles, times=times, is_loop=is_loop)

@@ -80,6 +80,21 @@ HEAVY = _words(
     "aggregate array filter map map_from_arrays named_struct reduce sequence struct transform transform_keys "
     "transform_values zip_with"
 )
+# What makes as much as a number says, and which argument that is; any of them where None. A billion signs in each row
+# take all memory there is.
+SIZES: dict[str, int | None] = {
+    "array_insert": 1,
+    "array_repeat": 1,
+    "format_number": 1,
+    "format_string": 0,
+    "lpad": 1,
+    "printf": 0,
+    "repeat": 1,
+    "rpad": 1,
+    "sequence": None,
+    "space": 0,
+}
+BEYOND = 1 << 62
 # Without that many arguments they read the clock.
 LEAST_ARGUMENTS = {"unix_timestamp": 1, "to_unix_timestamp": 1}
 

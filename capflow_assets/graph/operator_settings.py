@@ -1,0 +1,91 @@
+"""``{home}/capflow.toml``, or the file that ``CAPFLOW_SETTINGS`` names: what an operator says of a deployment.
+
+Does not belong here: what follows from it for a customer (``fences``).
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from capflow_assets.errors import CapflowError, CustomerError, shortened
+from capflow_assets.fence import S3
+from capflow_assets.graph.home import Home
+from capflow_assets.toml_problems import told
+
+FILE = "capflow.toml"
+CUSTOMER, VARIABLE = "{customer}", "{CUSTOMER}"
+_STRICT = ConfigDict(extra="forbid", frozen=True)
+
+
+def _with_known_names(patterns: tuple[str, ...], known: str) -> tuple[str, ...]:
+    """Refuse braces that stand for nothing: a name that is mistyped would make of all customers' roots a shared one."""
+    if wrong := [each for each in patterns if set("{}") & set(each.replace(known, ""))]:
+        raise ValueError(f"no name in braces but {known}; {shortened(repr(wrong[0]))} has another")
+    return patterns
+
+
+class Sources(BaseModel):
+    """``[sources]``: what customers may read."""
+
+    model_config = _STRICT
+
+    roots: tuple[str, ...] = Field((), description="Folders or s3://bucket/prefix; {customer} stands for its name.")
+    secrets: tuple[str, ...] = Field((), description="Variables, such as {CUSTOMER}_*, with its name in capitals.")
+
+    @field_validator("roots")
+    @classmethod
+    def _absolute(cls, roots: tuple[str, ...]) -> tuple[str, ...]:
+        for root in roots:
+            if not (root.startswith(S3) or Path(root).is_absolute()) or set("*?[") & set(root):
+                raise ValueError("an absolute folder or s3://bucket/prefix, without patterns")
+        return _with_known_names(roots, CUSTOMER)
+
+    @field_validator("secrets")
+    @classmethod
+    def _named(cls, secrets: tuple[str, ...]) -> tuple[str, ...]:
+        return _with_known_names(secrets, VARIABLE)
+
+
+class Settings(BaseModel):
+    """All of ``capflow.toml``."""
+
+    model_config = _STRICT
+
+    sources: Sources = Field(default_factory=lambda: Sources.model_validate({}))
+
+
+def settings(home: Home) -> Settings:
+    """What the home's ``capflow.toml`` says; all by default where there is none.
+
+    Raises:
+        CapflowError: it is no TOML, or says what is not known.
+    """
+    file = home.settings
+    try:
+        return Settings.model_validate(tomllib.loads(settings_text(home)))
+    except ValidationError as error:
+        fields = [*Settings.model_fields, *Sources.model_fields]
+        raise CustomerError.listing(str(file), told(error, "", fields)) from None
+    except ValueError as error:
+        do = "mend it; nothing lands until it can be read"
+        raise CapflowError("The deployment's settings are no TOML", came=str(error), where=str(file), do=do) from None
+
+
+def settings_text(home: Home) -> str:
+    """The settings as they are written; blank where there are none.
+
+    Raises:
+        CapflowError: the file is named and is not there, or cannot be read.
+    """
+    file = home.settings
+    if not home.settings_file and not file.exists():
+        return ""
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        do = "mend it; nothing lands until it can be read"
+        what = "The deployment's settings cannot be read"
+        raise CapflowError(what, came=str(error), where=str(file), do=do) from None
