@@ -90,12 +90,15 @@ def answers(registry: Registry, customer: str, name: str, model: Model) -> Answe
 
 
 def in_line(registry: Registry, customer: str, name: str) -> Iterator[int]:
-    """The champion and those before it, the latest first."""
+    """The champion and those before it, the latest first; a champion that was deleted in MLflow has its place."""
     now = registry.standing(customer, name)
-    if now.champion is not None:
-        known = set(registry.versions(customer, name))
-        line = dict.fromkeys((now.champion, *reversed(now.history)))
-        yield from (version for version in line if version in known or version == now.champion)
+    line = dict.fromkeys((*reversed(now.history),) if now.champion is None else (now.champion, *reversed(now.history)))
+    if not line:
+        return
+    known, first = set(registry.versions(customer, name)), next(iter(line))
+    # MLflow takes the alias with a version that is deleted. Taken from a version that is there, a person took it.
+    if now.champion is not None or first not in known:
+        yield from (version for version in line if version in known or version == first)
 
 
 def damage(registry: Registry, customer: str, name: str, version: int, types: frozenset[str]) -> str:
