@@ -15,7 +15,7 @@ from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.examples import Examples
 from capflow_assets.graph.model_files import MODEL
 from capflow_assets.graph.registry import Registry
-from capflow_assets.graph.saved_estimators import foreign_types, loads, types_of
+from capflow_assets.graph.saved_estimators import Trials, foreign_types, types_of
 from capflow_assets.graph.trained_on import TrainedOn, trained_on
 
 
@@ -117,16 +117,16 @@ def damage(registry: Registry, customer: str, name: str, version: int, types: fr
     return f"it holds types that its code does not declare: {', '.join(foreign[:5])}" if foreign else ""
 
 
-def checked(registry: Registry, customer: str, name: str, version: int, model: Model) -> str:
-    """As ``damage``, and the estimator is loaded as well, by the safe loader."""
+def checked(registry: Registry, customer: str, name: str, version: int, model: Model, trials: Trials) -> str:
+    """As ``damage``, and the estimator is loaded as well, by the safe loader, in the process of ``trials``."""
     words = damage(registry, customer, name, version, types_of(model))
     if words:
         return words
     try:
-        loads(registry.read(customer, name, version, MODEL), types_of(model))
+        words = trials.words(registry.read(customer, name, version, MODEL), types_of(model))
     except BrokenModelError as error:
         return in_short(error)
-    return ""
+    return " ".join(words.split())[:500]
 
 
 def in_short(error: BrokenModelError) -> str:

@@ -172,10 +172,18 @@ class Registry(Champions):
         return DIGESTS in self._version(customer, model, version).tags
 
     def keep_digests(self, customer: str, model: str, version: int) -> None:
-        """Keep the digests of a version's files as they are now."""
+        """Keep the digests of a version's files as they are now.
+
+        Raises:
+            BrokenModelError: one is missing or cannot be read.
+        """
         paths = self.paths(customer, model, version)
         kept = {name: digest(self.files.read(path)) for name, (path, _) in paths.items()}
         self.client.set_model_version_tag(f"{customer}.{model}", str(version), DIGESTS, json.dumps(kept))
+
+    def drop_digests(self, customer: str, model: str, version: int) -> None:
+        """Keep no digests of a version any more."""
+        self.client.delete_model_version_tag(f"{customer}.{model}", str(version), DIGESTS)
 
     def read(self, customer: str, model: str, version: int, name: str) -> bytes:
         """One file of a version as it was registered; ``name`` as in ``paths``.
