@@ -249,10 +249,14 @@ def promote(
     home: HomeOption = None,
 ) -> None:
     """Make a version the champion."""
+    from capflow_assets.graph.answering import answers
+
     with opened(context, home) as (deployment, _):
         deployment.require(customer, model)
         chosen = deployment.registry.promote(customer, model, version, reason)
-    typer.echo(f"version {chosen} of {customer}.{model} is the champion; next: {scoring(customer, model)}")
+        typer.echo(f"version {chosen} of {customer}.{model} is the champion; next: {scoring(customer, model)}")
+        if warning := answers(deployment.registry, customer, model, deployment.stages.model(model).model).warning:
+            say(warning)
 
 
 @app.command()
@@ -264,10 +268,14 @@ def rollback(
     home: HomeOption = None,
 ) -> None:
     """Make the champion before the present one champion again."""
+    from capflow_assets.graph.answering import answers
+
     with opened(context, home) as (deployment, _):
         deployment.require(customer, model)
         chosen = deployment.registry.rollback(customer, model, reason)
-    typer.echo(f"version {chosen} of {customer}.{model} is the champion again; next: {scoring(customer, model)}")
+        typer.echo(f"version {chosen} of {customer}.{model} is the champion again; next: {scoring(customer, model)}")
+        if warning := answers(deployment.registry, customer, model, deployment.stages.model(model).model).warning:
+            say(warning)
 
 
 @app.command()

@@ -15,7 +15,7 @@ from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.examples import Examples
 from capflow_assets.graph.model_files import MODEL
 from capflow_assets.graph.registry import Registry
-from capflow_assets.graph.saved_estimators import foreign_types, loads, types_of
+from capflow_assets.graph.saved_estimators import Trials, foreign_types, types_of
 from capflow_assets.graph.trained_on import TrainedOn, trained_on
 
 
@@ -90,12 +90,15 @@ def answers(registry: Registry, customer: str, name: str, model: Model) -> Answe
 
 
 def in_line(registry: Registry, customer: str, name: str) -> Iterator[int]:
-    """The champion and those before it, the latest first."""
+    """The champion and those before it, the latest first; a champion that was deleted in MLflow has its place."""
     now = registry.standing(customer, name)
-    if now.champion is not None:
-        known = set(registry.versions(customer, name))
-        line = dict.fromkeys((now.champion, *reversed(now.history)))
-        yield from (version for version in line if version in known or version == now.champion)
+    line = dict.fromkeys((*reversed(now.history),) if now.champion is None else (now.champion, *reversed(now.history)))
+    if not line:
+        return
+    known, first = set(registry.versions(customer, name)), next(iter(line))
+    # MLflow takes the alias with a version that is deleted. Taken from a version that is there, a person took it.
+    if now.champion is not None or first not in known:
+        yield from (version for version in line if version in known or version == first)
 
 
 def damage(registry: Registry, customer: str, name: str, version: int, types: frozenset[str]) -> str:
@@ -114,16 +117,16 @@ def damage(registry: Registry, customer: str, name: str, version: int, types: fr
     return f"it holds types that its code does not declare: {', '.join(foreign[:5])}" if foreign else ""
 
 
-def checked(registry: Registry, customer: str, name: str, version: int, model: Model) -> str:
-    """As ``damage``, and the estimator is loaded as well, by the safe loader."""
+def checked(registry: Registry, customer: str, name: str, version: int, model: Model, trials: Trials) -> str:
+    """As ``damage``, and the estimator is loaded as well, by the safe loader, in the process of ``trials``."""
     words = damage(registry, customer, name, version, types_of(model))
     if words:
         return words
     try:
-        loads(registry.read(customer, name, version, MODEL), types_of(model))
+        words = trials.words(registry.read(customer, name, version, MODEL), types_of(model))
     except BrokenModelError as error:
         return in_short(error)
-    return ""
+    return " ".join(words.split())[:500]
 
 
 def in_short(error: BrokenModelError) -> str:

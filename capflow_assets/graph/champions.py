@@ -51,7 +51,7 @@ class Record:
         content = {
             "versions": self.versions[-REMEMBERED:],
             "action": self.action,
-            "reason": self.reason[:LONGEST_REASON],
+            "reason": tidy(self.reason),
             "before": self.before,
             "token": self.token,
         }
@@ -63,6 +63,24 @@ class Record:
         content = json.loads(text)
         versions = tuple(int(version) for version in content["versions"])
         return cls(versions, content["action"], content["reason"], content["before"], content["token"])
+
+    @classmethod
+    def of(cls, tags: Mapping[str, str]) -> Record | None:
+        """The record of a registered model; None where there is none, or a person has written what is none."""
+        try:
+            record = cls.from_json(tags[RECORD])
+        except (KeyError, TypeError, ValueError):
+            return None
+        return record if record.versions else None
+
+
+def tidy(reason: str) -> str:
+    """A reason as every store takes it: of the length that fits, without characters that databases or JSON escape.
+
+    >>> tidy("better\\x00 by\\nfar")
+    'better  by far'
+    """
+    return "".join(letter if letter.isprintable() else " " for letter in reason[:LONGEST_REASON])
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +114,14 @@ def standing(tags: Mapping[str, str], aliases: Mapping[str, str | int]) -> Stand
     alias = int(aliases["champion"]) if "champion" in aliases else None
     wanting = int(aliases["challenger"]) if "challenger" in aliases else None
     frozen = tags.get("frozen") == "true"
-    if RECORD not in tags:
+    record = Record.of(tags)
+    if record is None:
         past = tuple(int(version) for version in json.loads(tags.get(PAST, "[]")))
         # The release before wrote the history first: killed there, it named the present champion too.
         past = past[:-1] if past and past[-1] == alias else past
         return Standing(alias, past, None if wanting == alias else wanting, alias, frozen)
-    record = Record.from_json(tags[RECORD])
     present = record.versions[-1]
-    unsettled = record if record.token != tags.get(SETTLED) and alias in (record.before, present) else None
+    unsettled = record if record.token != tags.get(SETTLED) and alias in (None, record.before, present) else None
     if unsettled is not None or alias == present:
         challenger = None if wanting == present else wanting
         return Standing(present, record.versions[:-1], challenger, alias, frozen, unsettled)
@@ -199,6 +217,10 @@ class Champions:
             record = self.standing(customer, model).unsettled
             if record is None:
                 return ""
+            if record.versions[-1] not in self.versions(customer, model):
+                self.client.set_registered_model_tag(f"{customer}.{model}", SETTLED, record.token)
+                what = f"{record.action} of version {record.versions[-1]} of {customer}.{model}"
+                return f"{what} was given up: the version was deleted in MLflow, and the alias counts"
             self._carry_out(f"{customer}.{model}", record)
         return f"{record.action} of version {record.versions[-1]} of {customer}.{model} was carried out"
 
@@ -230,7 +252,7 @@ class Champions:
                 now = self.standing(customer, model)
             if now.is_frozen:
                 raise ModelError(f"{name} is frozen", do=f"capflow freeze {customer} {model} --off")
-            record = Record(chosen(now), action, reason[:LONGEST_REASON], now.alias, uuid.uuid4().hex)
+            record = Record(chosen(now), action, tidy(reason), now.alias, uuid.uuid4().hex)
             self.client.set_registered_model_tag(name, RECORD, record.to_json())
             self._carry_out(name, record)
         return record.versions[-1]
@@ -249,7 +271,7 @@ class Champions:
 
     def _tag(self, name: str, version: int, action: str, reason: str) -> None:
         self.client.set_model_version_tag(name, str(version), "decision", action)
-        self.client.set_model_version_tag(name, str(version), "reason", reason[:4000])
+        self.client.set_model_version_tag(name, str(version), "reason", tidy(reason))
 
     def _version(self, customer: str, model: str, version: int) -> ModelVersion:
         return self.client.get_model_version(f"{customer}.{model}", str(version))

@@ -37,9 +37,15 @@ def files_below(place: str) -> list[fs.FileInfo]:
 
 
 def remove_folder(place: str) -> int:
-    """Remove a folder with all that is in it, and give how many files that were."""
+    """Remove a folder with all that is in it, and give how many files that were.
+
+    Of a link the link itself goes, and what it leads to stays: it is another's.
+    """
     from pyarrow import fs
 
+    if "://" not in place and (link := Path(place)).is_symlink():
+        link.unlink()
+        return 1
     files = files_below(place)
     store, path = opened(place)
     if store.get_file_info(path).type == fs.FileType.Directory:

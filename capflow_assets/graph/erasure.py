@@ -9,9 +9,7 @@ again. Dagster's records stay, without the id. A receipt says what was done, and
 from __future__ import annotations
 
 import getpass
-import io
 import json
-import zipfile
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -28,12 +26,12 @@ from capflow_assets.graph.erased_events import has_local_logs, redact_events, re
 from capflow_assets.graph.erased_history import (
     files_below,
     keep_newest_version,
-    opened,
     remove_folder,
     remove_old_objects,
 )
 from capflow_assets.graph.erased_rows import Traces, UserRows
 from capflow_assets.graph.forgotten import digest, remember
+from capflow_assets.graph.id_search import search
 from capflow_assets.graph.keys import customer_key
 from capflow_assets.graph.lake import STAGING, Lake
 
@@ -205,34 +203,14 @@ def _remains(deployment: Deployment, instance: dg.DagsterInstance, receipt: Rece
     if user.isdigit() or len(user) < LEAST_CHARACTERS_TO_LOOK_FOR:
         remains.append("an id this short is not looked for in the files of models")
     else:
-        remains += [
-            f"the id itself in {file}: train again" for file in _holding(deployment.lake, receipt.customer, user)
-        ]
+        found = search(deployment.lake.prefix(receipt.customer), user)
+        remains += [f"the id itself in {file}: train again" for file in found.holding]
+        remains += [f"{file}, which is damaged and was not looked into: train again" for file in found.unread]
     if "raw/media" in receipt.rows_removed:
         remains.append("the user's pictures and recordings at the source, which are the customer's to delete")
     if not has_local_logs(instance):
         remains.append("what steps have printed, where CAPFLOW_COMPUTE_LOGS says: as long as that bucket keeps it")
     return remains
-
-
-def _holding(lake: Lake, customer: str, user: str) -> list[str]:
-    """The files of models, below the customer's prefix, in which the id stands."""
-    signs = {user.encode(), json.dumps(user)[1:-1].encode(), user.encode("utf-32-le")}
-    found = []
-    for info in files_below(f"{lake.prefix(customer)}/mlflow"):
-        store, _ = opened(lake.prefix(customer))
-        with store.open_input_stream(info.path) as stream:
-            contents = _unpacked(bytes(stream.read()))
-        if any(sign in content for sign in signs for content in contents):
-            found.append(info.path.rsplit("/mlflow/", 1)[1])
-    return found
-
-
-def _unpacked(content: bytes) -> list[bytes]:
-    if not zipfile.is_zipfile(io.BytesIO(content)):
-        return [content]
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        return [archive.read(name) for name in archive.namelist()]
 
 
 def _remove_old_objects(lake: Lake, customer: str, receipts: Iterable[Receipt]) -> None:

@@ -1,11 +1,13 @@
 """The lake: one Delta table per customer and table, at ``{lake}/{customer}/{stage}/{table}``.
 
 A write replaces a table in one commit: a reader sees the old version or the new one, and a killed run leaves the old.
-One prefix per customer is what keeps tenants apart, so every path is built here and from checked names only.
+One prefix per customer is what keeps tenants apart, so every path is built here and from checked names only, and a
+link below the lake is followed by nobody: whoever may write a prefix, or has copied one, would lead us to another's.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -59,7 +61,25 @@ class Lake:
         """Where a table lies; ``table`` is ``stage/name``."""
         if not TABLE.fullmatch(table):
             raise CapflowError("That is no table name", expected="stage/table", came=repr(table))
-        return f"{self.prefix(customer)}/{table}"
+        return self.in_place(f"{self.prefix(customer)}/{table}")
+
+    def in_place(self, path: str) -> str:
+        """A path below the lake, as it is.
+
+        Raises:
+            TableError: a symbolic link leads elsewhere.
+        """
+        if "://" in self.root:
+            return path
+        place = f"{os.path.realpath(self.root)}{path.removeprefix(self.root)}"
+        if (there := os.path.realpath(place)) != place:
+            raise TableError(
+                "A symbolic link below the lake leads elsewhere; what it leads to is neither read nor written",
+                came=there,
+                where=path,
+                do="put the files themselves there (a mount does, where another disk is meant)",
+            )
+        return path
 
     def spark_path(self, customer: str, table: str) -> str:
         """The same place as ``path``, as Spark is to be told of it."""
@@ -217,7 +237,8 @@ class Lake:
     def staged(self, frame: DataFrame, customer: str, table: str) -> Iterator[DataFrame]:
         """The same rows, computed once and read back, for a frame that several queries will look at."""
         # What a killed run leaves here is removed by the customer's next holder, see ``leftovers``.
-        path = f"{self.prefix(customer)}/{STAGING}.{table.replace('/', '.')}.{uuid.uuid4().hex[:16]}"
+        name = f"{STAGING}.{table.replace('/', '.')}.{uuid.uuid4().hex[:16]}"
+        path = self.in_place(f"{self.prefix(customer)}/{name}")
         try:
             frame.write.format("delta").mode("overwrite").save(self._for_spark(path))
             yield self.spark().read.format("delta").load(self._for_spark(path))
@@ -237,9 +258,10 @@ class Lake:
 
         store, folder = fs.FileSystem.from_uri(self.prefix(customer) if "://" in self.root else self._local(customer))
         selector = fs.FileSelector(folder, recursive=True, allow_not_found=True)
-        found = [info.path for info in store.get_file_info(selector)]
-        logs = [path for path in found if path.endswith("/_delta_log") and f"/{STAGING}." not in path]
-        return sorted("/".join(path.split("/")[-3:-1]) for path in logs)
+        below = [info.path.removeprefix(folder).strip("/") for info in store.get_file_info(selector)]
+        names = [path.removesuffix("/_delta_log") for path in below if path.endswith("/_delta_log")]
+        # What lies deeper lies behind a link, and is another's.
+        return sorted(name for name in names if TABLE.fullmatch(name))
 
     def identity(self, customer: str, table: str) -> tuple[str, int] | None:
         """What tells this state of a table from any other that is or was at its place; None where there is none."""
@@ -252,7 +274,7 @@ class Lake:
         """A small file that ``save_bytes`` kept; None where there is none."""
         from pyarrow import fs
 
-        place = f"{self.prefix(customer)}/{name}"
+        place = self.in_place(f"{self.prefix(customer)}/{name}")
         store, path = fs.FileSystem.from_uri(place if "://" in place else Path(place).resolve().as_uri())
         if store.get_file_info(path).type != fs.FileType.File:
             return None
@@ -263,7 +285,7 @@ class Lake:
         """Keep a small file (a plot, a page) below the customer's prefix and give its place."""
         from pyarrow import fs
 
-        place = f"{self.prefix(customer)}/{name}"
+        place = self.in_place(f"{self.prefix(customer)}/{name}")
         store, path = fs.FileSystem.from_uri(place if "://" in place else Path(place).resolve().as_uri())
         if "://" not in place:  # a bucket has no folders, and would keep empty marks of them
             store.create_dir(path.rsplit("/", 1)[0], recursive=True)

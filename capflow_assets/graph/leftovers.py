@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from capflow_assets.graph.erased_history import remove_folder
 from capflow_assets.graph.lake import STAGING, Lake
 from capflow_assets.graph.written_files import PREFIX
 
@@ -41,22 +42,22 @@ class Leftovers:
 
 def clean(lake: Lake, customer: str) -> Leftovers:
     """Remove what killed writers left of a customer. The caller holds the customer's lock."""
-    store, prefix = _opened(lake.prefix(customer))
+    store, prefix = _opened(lake.in_place(lake.prefix(customer)))
     removed = []
     for folder in _folders(store, prefix):
         if folder.startswith(f"{STAGING}."):
-            store.delete_dir(f"{prefix}/{folder}")
+            remove_folder(f"{lake.prefix(customer)}/{folder}")
             removed.append(folder)
     unread = []
     for table in _folders(store, f"{prefix}/{LANDED_STAGE}"):
-        place = f"{prefix}/{LANDED_STAGE}/{table}"
+        uri = lake.in_place(f"{lake.prefix(customer)}/{LANDED_STAGE}/{table}")
         try:
-            left = _unnamed(store, place, f"{lake.prefix(customer)}/{LANDED_STAGE}/{table}")
+            left = _unnamed(store, f"{prefix}/{LANDED_STAGE}/{table}", uri)
         except Exception:  # whatever keeps a log from being read, what it names is not known
             unread.append(f"{LANDED_STAGE}/{table}")
             continue
         for folder in sorted(left):
-            store.delete_dir(f"{place}/{folder}")
+            remove_folder(f"{uri}/{folder}")
             removed.append(f"{LANDED_STAGE}/{table}/{folder}")
     return Leftovers(tuple(removed), tuple(unread))
 

@@ -26,6 +26,8 @@ SCHEME = "capflow-lake"
 SEGMENT = re.compile(r"[\w][\w.\-]*")
 MODEL = "model/model.skops"
 REPORT = "report"
+# Of what is larger nothing is read: a file without end in one customer's prefix would end the process for all of them.
+LARGEST_BYTES = 2 << 30
 
 
 def digest(content: bytes) -> str:
@@ -60,8 +62,15 @@ class ModelFiles:
     lake: str
 
     def write(self, folder: str, files: Mapping[str, bytes]) -> dict[str, str]:
-        """Write files into a folder below the lake and give their digests."""
+        """Write files into a folder below the lake and give their digests.
+
+        Raises:
+            CapflowError: one is larger than ``read`` would read.
+        """
         for name, content in files.items():
+            if len(content) > LARGEST_BYTES:
+                what, expected = "A file of a model is too large", f"at most {LARGEST_BYTES:,} bytes"
+                raise CapflowError(what, expected=expected, came=f"{len(content):,} bytes", where=name)
             store, path = self._opened(below(folder, name))
             if "://" not in self.lake:  # a bucket has no folders, and would keep empty marks of them
                 store.create_dir(path.rsplit("/", 1)[0], recursive=True)
@@ -73,13 +82,22 @@ class ModelFiles:
         """The bytes of one file.
 
         Raises:
-            BrokenModelError: there is none, or its digest is not ``sha256``.
+            BrokenModelError: there is none, it is no file of a model, or its digest is not ``sha256``.
         """
+        from pyarrow.fs import FileType
+
         store, place = self._opened(below(path))
         where = f"{self.lake}/{path}"
         try:
-            with store.open_input_stream(place) as stream:
-                content = bytes(stream.read())
+            if "://" not in self.lake and store.get_file_info(place).type not in (FileType.File, FileType.NotFound):
+                raise BrokenModelError("That is no file", where=where)  # a pipe would be waited for without end
+            with store.open_input_file(place) as stream:
+                size = stream.size()
+                if size > LARGEST_BYTES:
+                    expected = f"at most {LARGEST_BYTES:,} bytes"
+                    what = "A file of a model is larger than any that is written here; nothing of it was read"
+                    raise BrokenModelError(what, expected=expected, came=f"{size:,} bytes", where=where)
+                content = bytes(stream.read(size))
         except FileNotFoundError:
             raise BrokenModelError("A file of a model is missing", where=where) from None
         except OSError as error:

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -113,9 +114,12 @@ class Registry(Champions):
         content = self.read(customer, model, version, f"{REPORT}/report.json")
         with _of(f"{customer}.{model}", version):
             try:
-                return dict(json.loads(content))
-            except ValueError as error:
-                raise BrokenModelError("Its report is damaged", came=str(error)) from error
+                report = dict(json.loads(content))
+                datetime.fromisoformat(report["as_of"])
+            except (ValueError, TypeError, KeyError, RecursionError) as error:  # without a digest it may be anything
+                came = f"{type(error).__name__}: {error}"
+                raise BrokenModelError("Its report is damaged", came=came) from error
+            return report
 
     def file(self, customer: str, model: str, version: int, name: str) -> bytes:
         """One file that was kept beside a version.
@@ -168,10 +172,18 @@ class Registry(Champions):
         return DIGESTS in self._version(customer, model, version).tags
 
     def keep_digests(self, customer: str, model: str, version: int) -> None:
-        """Keep the digests of a version's files as they are now."""
+        """Keep the digests of a version's files as they are now.
+
+        Raises:
+            BrokenModelError: one is missing or cannot be read.
+        """
         paths = self.paths(customer, model, version)
         kept = {name: digest(self.files.read(path)) for name, (path, _) in paths.items()}
         self.client.set_model_version_tag(f"{customer}.{model}", str(version), DIGESTS, json.dumps(kept))
+
+    def drop_digests(self, customer: str, model: str, version: int) -> None:
+        """Keep no digests of a version any more."""
+        self.client.delete_model_version_tag(f"{customer}.{model}", str(version), DIGESTS)
 
     def read(self, customer: str, model: str, version: int, name: str) -> bytes:
         """One file of a version as it was registered; ``name`` as in ``paths``.
@@ -215,9 +227,16 @@ def numbers(report: Mapping[str, Any]) -> dict[str, float]:
 
 @contextmanager
 def _of(name: str, version: int) -> Iterator[None]:
-    """What is wrong with a file says whose it is."""
+    """What is wrong with a file says whose it is; a version that MLflow does not know is broken too."""
+    from mlflow.exceptions import MlflowException
+
     try:
         yield
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        do = f"train again (capflow run {name.partition('.')[0]} --select models/{name.partition('.')[2]})"
+        raise BrokenModelError(f"Version {version} of {name} cannot be used: it was deleted in MLflow", do=do) from None
     except BrokenModelError as error:
         customer, _, model = name.partition(".")
         do = f"train again (capflow run {customer} --select models/{model}) or put the file back"

@@ -9,8 +9,12 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
 from typing import Any
+from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 from capflow_assets.contract import Estimator, Model
 from capflow_assets.errors import BrokenModelError, CapflowError
@@ -22,6 +26,8 @@ PLAIN = frozenset(
         *(f"numpy.{kind}{bits}" for kind in ("int", "uint", "float") for bits in (16, 32, 64)),
     ]
 )
+DESCRIPTION = "schema.json"
+LARGEST_DESCRIPTION_BYTES = 64 << 20
 # Of the first release; a file may not ask for the laxer readers of older ones.
 OLDEST_PROTOCOL = 2
 # What builds data. The others of skops build functions, methods and calls that are put off.
@@ -81,20 +87,58 @@ def loads(content: bytes, types: frozenset[str]) -> Estimator:
     return estimator
 
 
+class Trials:
+    """Loads bytes of which nobody knows where they come from, in another process, begun again where one has died.
+
+    Libraries in C++ build parts of an estimator, and bytes that were made for it end the process that they run in.
+    """
+
+    def __enter__(self) -> Trials:
+        """Nothing is started yet."""
+        self._pool: ProcessPoolExecutor | None = None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the other process."""
+        self._end()
+
+    def words(self, content: bytes, types: frozenset[str]) -> str:
+        """What is wrong with the bytes; empty where they can be loaded."""
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+        try:
+            return self._pool.submit(_words, content, types).result()
+        except BrokenProcessPool:
+            self._end()
+            return "it ends the process that loads it"
+
+    def _end(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown()
+        self._pool = None
+
+
+def _words(content: bytes, types: frozenset[str]) -> str:
+    try:
+        loads(content, types)
+    except BrokenModelError as error:
+        return str(error)
+    return ""
+
+
 def foreign_types(content: bytes, types: frozenset[str]) -> list[str]:
     """What a saved estimator names and ``types`` does not; read from its description, and nothing is imported.
 
     Raises:
         BrokenModelError: the description cannot be read.
     """
-    from zipfile import ZipFile
-
     from skops.io._protocol import PROTOCOL
 
     try:
         with ZipFile(io.BytesIO(content)) as packed:
+            _require_plain(packed.infolist(), len(content))
             damaged = packed.testzip()
-            schema = json.loads(packed.read("schema.json"))
+            schema = json.loads(packed.read(DESCRIPTION))
             nodes = list(_nodes(schema))
     except Exception as error:  # any bytes may have been put there
         raise BrokenModelError(
@@ -107,6 +151,16 @@ def foreign_types(content: bytes, types: frozenset[str]) -> list[str]:
         expected = f"a description by protocol {OLDEST_PROTOCOL} to {PROTOCOL}"
         raise BrokenModelError("A saved model is none that skops writes here", expected=expected, came=repr(protocol))
     return sorted({name for node in nodes for name in _unknown(node, types)})
+
+
+def _require_plain(entries: Sequence[ZipInfo], size: int) -> None:
+    """Entries lie one after another and uncompressed, as skops writes them: whatever unpacks to more is a trap."""
+    if any(entry.compress_type != ZIP_STORED for entry in entries):
+        raise ValueError("it is compressed")
+    if sum(entry.file_size for entry in entries) > size:
+        raise ValueError("it says that it holds more than it does")
+    if any(entry.filename == DESCRIPTION and entry.file_size > LARGEST_DESCRIPTION_BYTES for entry in entries):
+        raise ValueError(f"its description has more than {LARGEST_DESCRIPTION_BYTES:,} bytes")
 
 
 def _nodes(part: Any) -> Iterator[dict[str, Any]]:

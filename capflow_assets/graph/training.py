@@ -237,6 +237,10 @@ def _champion(deployment: Deployment, examples: Examples, split: Split, version:
         report = deployment.registry.report(customer, name, version)
     except BrokenModelError as error:  # a broken champion is one more reason to train
         return None, in_short(error)
+    try:
+        served.predict(split.test)
+    except Exception as error:  # one of an older code may want other features than there are now
+        return None, f"it can be loaded and cannot score: {type(error).__name__}: {error}"[:500]
     if model.learns_from == "labels" or datetime.fromisoformat(report["as_of"]) <= split.test_moment:
         return served, ""
     try:

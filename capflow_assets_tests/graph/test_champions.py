@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from capflow_assets.errors import ModelError
+from capflow_assets.errors import BrokenModelError, ModelError
+from capflow_assets.graph.answering import in_line
 from capflow_assets.graph.champions import PAST, RECORD, Record
 from capflow_assets.graph.registry import Registry
 
@@ -202,6 +203,47 @@ def test_versions_that_are_gone_are_passed_over(store):
         store.promote("acme", "x", version, "better")
     store.client.delete_model_version(NAME, "2")
     assert store.rollback("acme", "x", "no") == 1
+
+
+def test_a_decision_about_a_version_that_was_deleted_is_given_up(store):
+    """A promotion was killed after its first write; then a person deleted that version. Nothing stops for ever."""
+    for version in (1, 2):
+        store.promote("acme", "x", version, "better")
+    store.client.set_registered_model_tag(NAME, RECORD, Record((1, 2, 3), "promote", "best", 2, "t").to_json())
+    store.client.delete_model_version(NAME, "3")
+    with pytest.raises(BrokenModelError, match="deleted in MLflow"):
+        store.report("acme", "x", 3)
+    assert "given up" in store.settle("acme", "x")
+    assert store.settle("acme", "x") == ""
+    assert store.champion("acme", "x") == 2
+    assert store.rollback("acme", "x", "back") == 1
+
+
+def test_where_the_champion_was_deleted_the_one_before_it_is_next_in_line(store):
+    for version in (1, 2, 3):
+        store.promote("acme", "x", version, "better")
+    store.client.delete_model_version(NAME, "3")
+    assert list(in_line(store, "acme", "x")) == [3, 2, 1]
+    store.promote("acme", "x", 2, "back")
+    store.client.delete_registered_model_alias(NAME, "champion")  # a person says that nobody answers
+    assert list(in_line(store, "acme", "x")) == []
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "oops", '{"versions": []}'])
+def test_a_record_that_a_person_has_garbled_stops_nothing(store, text):
+    store.promote("acme", "x", 1, "better")
+    store.client.set_registered_model_tag(NAME, RECORD, text)
+    assert store.champion("acme", "x") == 1
+    store.promote("acme", "x", 2, "better")
+    assert standing(store) == (2, [1], None)
+
+
+@pytest.mark.parametrize("letter", ["\x00", "\x01", "\n", "\udcff", '"', "\\"])
+def test_a_reason_of_any_letters_fits_into_any_database(store, letter):
+    assert len(Record(tuple(range(100_000, 100_500)), "promote", letter * 9_000, 1, "t" * 32).to_json()) < 5_000
+    store.promote("acme", "x", 1, f"a{letter}b")
+    assert store.decision("acme", "x", 1)["reason"].startswith("a")
+    assert "\x00" not in store.client.get_registered_model(NAME).tags[RECORD]
 
 
 @pytest.mark.parametrize(("past", "alias", "history"), [([1], 2, [1]), ([1, 2], 2, [1]), ([], 1, [])])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import sqlite3
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from capflow_assets.errors import BrokenModelError
-from capflow_assets.graph.model_files import ModelFiles
+from capflow_assets.graph.model_files import LARGEST_BYTES, ModelFiles
 from capflow_assets_tests.homes import TestHome
 from capflow_assets_tests.old_models import as_the_first_release
 
@@ -125,6 +126,17 @@ def test_a_file_that_is_a_link_is_not_read(tmp_path):
     (tmp_path / "lake" / "a").symlink_to(tmp_path / "secret")
     with pytest.raises(BrokenModelError, match="symbolic link"):
         ModelFiles(str(tmp_path / "lake")).read("a")
+
+
+def test_a_pipe_and_a_file_without_end_are_not_read(tmp_path):
+    files = ModelFiles(str(tmp_path))
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(BrokenModelError, match="no file"):
+        files.read("pipe")
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(LARGEST_BYTES + 1)
+    with pytest.raises(BrokenModelError, match="larger than any"):
+        files.read("large")
 
 
 def test_the_doctor_says_what_is_wrong_with_an_old_copy_and_mends_it(old, tmp_path):

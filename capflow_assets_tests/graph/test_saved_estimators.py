@@ -17,7 +17,7 @@ import skops.io
 
 from capflow_assets.definitions import STAGES
 from capflow_assets.errors import BrokenModelError, CapflowError
-from capflow_assets.graph.saved_estimators import PLAIN, dumps, loads, types_of
+from capflow_assets.graph.saved_estimators import PLAIN, Trials, dumps, loads, types_of
 
 MODELS = sorted(STAGES.models)
 
@@ -206,3 +206,38 @@ def test_a_description_without_end_is_refused():
         archive.writestr("schema.json", f'{{"protocol": 2, "__loader__": "ListNode", "content": {deep}}}')
     with pytest.raises(BrokenModelError):
         loads(buffer.getvalue(), TYPES)
+
+
+def test_what_unpacks_to_more_than_it_is_is_refused():
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("schema.json", json.dumps(schema_of(Shelf([1]))))
+        archive.writestr("zeros", b"0" * (1 << 24))
+    with pytest.raises(BrokenModelError, match="compressed"):
+        loads(buffer.getvalue(), TYPES)
+
+
+def test_bytes_that_end_the_process_end_another_process():
+    """XGBoost reads lists within lists within lists until its stack is at an end."""
+    model = STAGES.model("purchase_propensity").model
+    types = types_of(model)
+
+    def node(name: str, loader: str, content: Any = None, **more: Any) -> dict[str, Any]:
+        given = {
+            "__class__": name,
+            "__module__": "builtins",
+            "__loader__": loader,
+            "__id__": sum(loader.encode()),
+            **more,
+        }
+        return given if content is None else given | {"content": content}
+
+    handle = node("bytearray", "BytearrayNode", file="handle")
+    keys = node("list", "ListNode", [node("str", "TypeNode")])
+    state = node("dict", "DictNode", {"handle": handle}, key_types=keys)
+    booster = node("Booster", "ObjectNode", state, __module__="xgboost.core", protocol=2)
+    deep = b"{L" + (4).to_bytes(8, "big") + b"abcd[" + b"[" * 100_000
+    with Trials() as trials:
+        assert "ends the process" in trials.words(packed(booster, {"handle": deep}), types)
+        assert trials.words(dumps(model.estimator(model.params()), types), types) == ""
+        assert "does not declare" in trials.words(dumps(Shelf([1]), TYPES), types)

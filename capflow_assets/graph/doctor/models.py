@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from capflow_assets.errors import CapflowError
-from capflow_assets.graph.answering import answers, checked
+from capflow_assets.errors import BrokenModelError, CapflowError
+from capflow_assets.graph.answering import answers, checked, in_short
 from capflow_assets.graph.doctor.case import Case, Checks, broken, ok, skipped, warning
 from capflow_assets.graph.doctor.reach import silence
 from capflow_assets.graph.model_addresses import Addresses
 from capflow_assets.graph.registry import Registry
+from capflow_assets.graph.saved_estimators import Trials
 
 MEND = "capflow doctor --mend"
 # Of the time that a check has, this share goes to reading files; then it says how far it came.
@@ -59,23 +60,37 @@ def digests(case: Case) -> Checks:
         return
 
     def mend() -> str:
-        kept, refused = 0, []
-        for customer, name, version in bare:
-            words = checked(registry, customer, name, version, case.deployment.stages.model(name).model)
-            if words:
-                refused.append(f"version {version} of {customer}.{name}: {words}")
-            else:
-                registry.keep_digests(customer, name, version)
-                kept += 1
+        refused = []
+        with Trials() as trials:
+            for customer, name, version in bare:
+                if words := _kept(case, customer, name, version, trials):
+                    refused.append(f"version {version} of {customer}.{name}: {words}")
         if refused:
             do = "train these models again; what cannot be loaded has no digest, and does not answer"
+            kept = len(bare) - len(refused)
             raise CapflowError(f"{kept} digests kept, {len(refused)} refused", came=_some(refused), do=do)
-        return f"{kept} versions were loaded by the safe loader, and their digests kept"
+        return f"{len(bare)} versions were loaded by the safe loader, and their digests kept"
 
     named = _some([f"{customer}.{name} {version}" for customer, name, version in bare])
     words = f"{len(bare)} versions of a release before have no digest: {named}"
     why = "they run no code when they are loaded, but whoever writes their files decides what they answer"
     yield warning(f"{words}; {why}", MEND, mend)
+
+
+def _kept(case: Case, customer: str, name: str, version: int, trials: Trials) -> str:
+    """Keep the digests of a version; why not, where it cannot be loaded.
+
+    They are kept first: then what is loaded on trial is what they are of, whoever writes there in the meantime.
+    """
+    registry = case.deployment.registry
+    try:
+        registry.keep_digests(customer, name, version)
+    except BrokenModelError as error:
+        return in_short(error)
+    words = checked(registry, customer, name, version, case.deployment.stages.model(name).model, trials)
+    if words:
+        registry.drop_digests(customer, name, version)
+    return words
 
 
 def champions(case: Case) -> Checks:
