@@ -82,12 +82,14 @@ def opened(context: typer.Context, home: Path | None) -> Iterator[tuple[Deployme
     """The deployment of a home and its Dagster, for one command."""
     from capflow_assets.definitions import SOURCES, STAGES
     from capflow_assets.graph.build import deployment
+    from capflow_assets.graph.customers_in_turn import end_runs_of_the_dead
     from capflow_assets.graph.gone_runs import end_gone_runs
     from capflow_assets.graph.home import Home
     from capflow_assets.graph.launch import dagster_instance
 
     place = Home.of(home or context.obj)
     with _in_our_words(place), dagster_instance(place) as instance:
+        end_runs_of_the_dead(instance)
         for words in end_gone_runs(instance, place):
             say(f"ended run {words}: its process is gone")
         yield deployment(STAGES, SOURCES, home=place), instance

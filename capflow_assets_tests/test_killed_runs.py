@@ -58,11 +58,11 @@ def home(onboarded: TestHome, tmp_path: Path) -> TestHome:
 
 @contextmanager
 def begun(home: TestHome, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """`capflow` at work, once it holds acme's lock."""
+    """`capflow` at work, once the process that carries it out holds acme's lock."""
     command = [sys.executable, "-m", "capflow_assets", *arguments, "--home", str(home.root)]
     process = subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, text=True)
     try:
-        wait(lambda: holder(home) and holder(home)["pid"] == process.pid)
+        wait(lambda: parent_of(holder(home).get("pid", 0)) == process.pid)
         yield process
     finally:
         process.kill()
@@ -77,6 +77,14 @@ def holder(home: TestHome) -> dict[str, Any]:
         return json.loads(file.read_text())
     except (OSError, ValueError):
         return {}
+
+
+def parent_of(pid: int) -> int:
+    """The process that started another; 0 where that one is gone."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[1])
+    except OSError:
+        return 0
 
 
 def wait(look: Any, seconds: float = 60) -> Any:
