@@ -84,6 +84,14 @@ def rows(home: Path, customer: str) -> dict[str, int]:
     return counts
 
 
+def first_user(home: Path, customer: str) -> str:
+    """A user who stands on a bill."""
+    from deltalake import DeltaTable
+
+    bills = DeltaTable(str(home / "lake" / customer / "raw" / "bills")).to_pyarrow_dataset().to_table()
+    return str(next(user for user in bills.column("user_id").to_pylist() if user))
+
+
 def checksums(home: Path, customer: str) -> dict[str, str]:
     """What stands in each table, whatever the order of its rows; empty where it cannot be read."""
     from deltalake import DeltaTable

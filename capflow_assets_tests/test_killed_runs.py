@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,8 +16,10 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 
 from capflow_assets.graph.customer_lock import INHERITED, customer_lock
+from capflow_assets.graph.gone_runs import gone_runs
 from capflow_assets.graph.home import Home
 from capflow_assets.graph.launch import dagster_instance
 from capflow_assets.graph.running import PROCESS, STARTED, evidence, this_process
@@ -116,8 +119,8 @@ def kill_at_work(home: TestHome) -> str:
 
 
 def waiting(home: TestHome, *arguments: str) -> subprocess.Popen[str]:
-    """`capflow run` as soon as it says that it waits."""
-    command = [sys.executable, "-m", "capflow_assets", "run", "acme", *TABLES, *arguments, "--home", str(home.root)]
+    """A command on acme as soon as it says that it waits."""
+    command = [sys.executable, "-m", "capflow_assets", *arguments, "--home", str(home.root)]
     process = subprocess.Popen(command, env=stranger(), stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     said = next(line for line in process.stderr if "waiting for" in line)
@@ -133,7 +136,7 @@ def stranger() -> dict[str, str]:
 def test_two_terminals_write_one_after_the_other_and_the_later_ones_rows_are_there(home):
     with customer_lock(Home.of(home.root, {}), "acme", "a test", is_lent=False):
         at_once = capflow(home.root, "run", "acme", *TABLES, "--fail")
-        both = [waiting(home, "--as-of", EARLY), waiting(home)]
+        both = [waiting(home, "run", "acme", *TABLES, "--as-of", EARLY), waiting(home, "run", "acme", *TABLES)]
     said = [process.communicate()[1] for process in both]
     assert [process.returncode for process in both] == [0, 0], said
     assert at_once.returncode == 1
@@ -144,6 +147,33 @@ def test_two_terminals_write_one_after_the_other_and_the_later_ones_rows_are_the
     expected = as_of or max(row["billed_at"] for row in home.rows("clean/bills", "acme"))[:10]
     assert {str(row["as_of"])[:10] for row in home.rows("features/rfm", "acme")} == {expected}
     assert not list((home.root / "lake/acme").glob("_staging*"))
+
+
+def test_an_interrupt_ends_the_waiting(home):
+    with customer_lock(Home.of(home.root, {}), "acme", "a test", is_lent=False):
+        process = waiting(home, "run", "acme", *TABLES)
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    assert not runs(home)
+
+
+def test_who_waited_for_a_retirement_brings_nothing_of_the_customer_back(home):
+    with customer_lock(Home.of(home.root, {}), "acme", "a test", is_lent=False):
+        begun = [
+            waiting(home, "run", "acme", *TABLES),
+            waiting(home, "forget", "acme", "u1", "--yes", "--anyway"),
+            waiting(home, "retire", "acme", "--yes", "--anyway"),
+        ]
+        home.ok("retire", "acme", "--yes", "--anyway")  # of this process, which holds the lock
+    said = [process.communicate(timeout=120)[1] for process in begun]
+    assert [process.returncode for process in begun] == [1, 1, 1], said
+    assert "retired while its lock was waited for" in said[0]
+    assert [file.name for file in home.root.rglob("*acme*") if file.parent.name != "receipts"] == []
+    assert len(list((home.root / "receipts").glob("retire-acme-*"))) == 1
+    with instance_of(home) as instance:
+        assert instance.get_dynamic_partitions("customer") == []
 
 
 def test_the_next_command_ends_a_killed_run_and_clears_up_after_it(home):
@@ -217,6 +247,25 @@ def test_what_is_known_of_a_process(tmp_path, monkeypatch):
     assert evidence(home, {**other, "capflow/machine": f"{boot}/pid:[1]"}, "r1") == "gone"
     elsewhere = {**other, "capflow/machine": "another/pid:[1]", "capflow/host": "elsewhere"}
     assert evidence(home, elsewhere, "r1") == "seems gone"
+
+
+@pytest.mark.parametrize("is_listened_at", [True, False])
+def test_a_run_that_was_killed_before_it_named_its_process_is_known_by_its_launcher(tmp_path, is_listened_at):
+    place = tmp_path / "code.sock"
+    origin = RemoteRepositoryOrigin(GrpcServerCodeLocationOrigin(host="localhost", socket=str(place)), "any")
+    run = dg.DagsterRun(
+        "job",
+        status=dg.DagsterRunStatus.STARTED,
+        tags={".dagster/grpc_info": json.dumps({"host": "localhost", "socket": str(place)})},
+        remote_job_origin=RemoteJobOrigin(origin, "job"),
+    )
+    with dg.DagsterInstance.ephemeral() as instance, socket.socket(socket.AF_UNIX) as code:
+        if is_listened_at:
+            code.bind(str(place))
+            code.listen()
+        instance.add_run(run)
+        found = [gone.evidence for gone in gone_runs(instance, Home.of(tmp_path, {}))]
+    assert found == ([] if is_listened_at else ["seems gone"])
 
 
 @pytest.mark.long

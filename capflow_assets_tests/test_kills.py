@@ -7,11 +7,10 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 
 from capflow_assets_tests.homes import TestHome
-from capflow_assets_tests.kills import TABLES, Kills, small_customer
+from capflow_assets_tests.kills import TABLES, Kills, first_user, small_customer
 from capflow_assets_tests.platform.server import free_port
 from capflow_assets_tests.reliability import record
 
@@ -112,12 +111,6 @@ def list_of_commands(kills: Kills, passing: Path) -> dict[str, Callable[[str], o
     }
 
 
-def first_user(home: Path, customer: str) -> str:
-    """A user who stands on a bill."""
-    users = bills(home, customer).column("user_id").to_pylist()
-    return str(next(user for user in users if user))
-
-
 def bills_of(home: Path, customer: str, user: str) -> int:
     """How many rows a user has at most in any table."""
     from deltalake import DeltaTable
@@ -128,13 +121,6 @@ def bills_of(home: Path, customer: str, user: str) -> int:
         if "user_id" in table.schema.names:
             most = max(most, table.to_table(columns=["user_id"]).column(0).to_pylist().count(user))
     return most
-
-
-def bills(home: Path, customer: str) -> pa.Table:
-    """The landed bills."""
-    from deltalake import DeltaTable
-
-    return DeltaTable(str(home / "lake" / customer / "raw" / "bills")).to_pyarrow_dataset().to_table()
 
 
 def test_figures_of_rounds_stand_beside_each_other(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from capflow_assets.graph.webpage.start import passing_signals
 from capflow_assets_tests.platform.server import Page, environment, free_port, page
 from capflow_assets_tests.platform.services import capflow
 
@@ -63,6 +64,17 @@ def test_whatever_ends_it_ends_all_that_it_started(starting, number):
     code = starting.process.wait(timeout=60)
     assert code == (-number if number == signal.SIGKILL else 128 + number)
     starting.server.wait(lambda: not starting.processes(), 60)
+
+
+def test_what_nohup_keeps_off_is_not_heeded():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with passing_signals() as received:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not received.number
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_service_that_will_not_end_is_killed_at_the_second_signal(starting):
