@@ -29,6 +29,7 @@ from capflow_assets.simulation.world import simulate
 from capflow_assets_tests.homes import FEW_FEATURES, TestHome, own_environment
 from capflow_assets_tests.platform.server import environment, serving
 from capflow_assets_tests.platform.services import capflow
+from capflow_assets_tests.reliability import record
 
 TABLES = ("--select", "raw/bills,clean/bills,features/rfm")
 EARLY = "2024-12-31"
@@ -303,3 +304,4 @@ def test_twenty_kills_at_random_moments_leave_nothing_that_blocks(home):
     assert all(state in (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE) for state in states)
     assert not list((home.root / "lake/acme").rglob("_staging*"))
     assert not list((home.root / "locks").glob("process-*"))
+    record("kills of terminal runs at work", kills=20, runs_left_open=0)

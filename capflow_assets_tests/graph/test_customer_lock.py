@@ -167,6 +167,8 @@ def test_a_child_writes_under_its_parents_lock_and_outlives_the_parent_with_it(h
 
 
 def test_a_child_that_was_killed_at_work_is_known_to_the_next_holder(home, start):
+    home.customers.mkdir(parents=True)
+    (home.customers / "acme.toml").touch()  # of a customer who is gone nothing is kept
     parent, _ = start(SPAWN, "acme")
     os.kill(lock_store(home).holder("writer-acme").pid, signal.SIGKILL)
     assert parent.wait() == 0
