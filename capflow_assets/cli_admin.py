@@ -43,20 +43,28 @@ def forget(
     home: HomeOption = None,
 ) -> None:
     """Remove users from every table and version, pictures and records; they do not land again. Writes receipts."""
+    from capflow_assets.graph.customers_in_turn import once
+    from capflow_assets.graph.erasure import Receipt
     from capflow_assets.graph.erasure import forget as erase
 
-    with opened(context, home) as (deployment, instance):
+    seconds = patience(wait, fail)
+
+    def asked() -> list[Receipt]:
         deployment.require(customer)
         if not yes:
             typer.confirm(f"Remove {len(users):,} users of {customer} for good?", abort=True)
-        receipts = erase(deployment, instance, customer, users, reason, anyway, patience(wait, fail), say)
-    for receipt in receipts:
-        typer.echo("\n".join(receipt.lines()))
+        made = erase(deployment, instance, customer, users, reason, anyway, seconds, say)
+        for receipt in made:
+            typer.echo("\n".join(receipt.lines()))
+        return made
+
+    with opened(context, home) as (deployment, instance):
+        receipts = once("capflow forget", asked)
     tables = sorted({table for receipt in receipts for table in receipt.recomputed_at_the_next_run})
     if rerun and tables:
         from capflow_assets.cli import run
 
-        run(context, [customer], [*tables, "predictions", "health"], home=home)
+        run(context, [customer], [*tables, "predictions", "health"], wait=wait, fail=fail, home=home)
 
 
 @app.command()

@@ -82,20 +82,18 @@ def opened(context: typer.Context, home: Path | None) -> Iterator[tuple[Deployme
     """The deployment of a home and its Dagster, for one command."""
     from capflow_assets.definitions import SOURCES, STAGES
     from capflow_assets.graph.build import deployment
-    from capflow_assets.graph.gone_runs import end_gone_runs
     from capflow_assets.graph.home import Home
     from capflow_assets.graph.launch import dagster_instance
 
     place = Home.of(home or context.obj)
     with _in_our_words(place), dagster_instance(place) as instance:
-        for words in end_gone_runs(instance, place):
-            say(f"ended run {words}: its process is gone")
+        _end_gone_runs(instance, place)
         yield deployment(STAGES, SOURCES, home=place), instance
 
 
 @contextmanager
 def looked_at(context: typer.Context, home: Path | None) -> Iterator[tuple[Deployment, dg.DagsterInstance]]:
-    """The deployment of a home and its Dagster, for a command that changes nothing: the home may be read-only."""
+    """The deployment of a home and its Dagster, for a command that only looks: the home may be read-only."""
     from capflow_assets.definitions import SOURCES, STAGES
     from capflow_assets.graph.build import deployment
     from capflow_assets.graph.home import Home
@@ -103,7 +101,22 @@ def looked_at(context: typer.Context, home: Path | None) -> Iterator[tuple[Deplo
 
     place = Home.of(home or context.obj)
     with _in_our_words(place), dagster_to_look_at(place) as (copied, instance):
+        if copied == place:
+            _end_gone_runs(instance, place)
         yield deployment(STAGES, SOURCES, home=copied), instance
+
+
+def _end_gone_runs(instance: dg.DagsterInstance, place: Home) -> None:
+    """End what blocks a customer though nobody works on it any more, and say so."""
+    from capflow_assets.graph.customers_in_turn import end_runs_of_the_dead
+    from capflow_assets.graph.gone_runs import end_gone_runs
+    from capflow_assets.graph.running import sweep
+
+    end_runs_of_the_dead(instance)
+    for words in end_gone_runs(instance, place):
+        say(f"ended run {words}: its process is gone")
+    if not place.postgres_url:  # else the daemon does it: here it would be a connection for every command
+        sweep(place)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ the next command.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import signal
@@ -26,6 +27,7 @@ from capflow_assets_tests.homes import STATE
 TABLES = "raw/*,clean/*"
 # A command that takes longer waits for something that a killed one has left.
 BLOCKED_AFTER_SECONDS = 150
+PAGE_ENDS_WITHIN_SECONDS = 60
 
 
 def environment() -> dict[str, str]:
@@ -82,6 +84,43 @@ def rows(home: Path, customer: str) -> dict[str, int]:
     return counts
 
 
+def first_user(home: Path, customer: str) -> str:
+    """A user who stands on a bill."""
+    from deltalake import DeltaTable
+
+    bills = DeltaTable(str(home / "lake" / customer / "raw" / "bills")).to_pyarrow_dataset().to_table()
+    return str(next(user for user in bills.column("user_id").to_pylist() if user))
+
+
+def checksums(home: Path, customer: str) -> dict[str, str]:
+    """What stands in each table, whatever the order of its rows; empty where it cannot be read."""
+    from deltalake import DeltaTable
+
+    sums = {}
+    for log in sorted((home / "lake" / customer).glob("*/*/_delta_log")):
+        table = log.parent
+        name = f"{table.parent.name}/{table.name}"
+        try:
+            found = sorted(map(repr, DeltaTable(str(table)).to_pyarrow_dataset().to_table().to_pylist()))
+            sums[name] = hashlib.sha256("\n".join(found).encode()).hexdigest()
+        except Exception:  # of whatever kind: it cannot be read
+            sums[name] = ""
+    return sums
+
+
+def of_page(home: Path) -> list[int]:
+    """The processes of a `capflow ui` on a home that are still there."""
+    import psutil
+
+    found = []
+    for process in psutil.process_iter(["environ", "status"]):
+        variables = process.info["environ"] or {}
+        is_its = variables.get("CAPFLOW_HOME") == str(home) and "PYTHONSAFEPATH" in variables
+        if is_its and process.info["status"] != psutil.STATUS_ZOMBIE:
+            found.append(process.pid)
+    return found
+
+
 @dataclass
 class Figures:
     """What came of the kills."""
@@ -90,7 +129,9 @@ class Figures:
     ended_before: int = 0
     unreadable_tables: list[str] = field(default_factory=list)
     lost_rows: list[str] = field(default_factory=list)
+    changed_canaries: list[str] = field(default_factory=list)
     blocked_commands: list[str] = field(default_factory=list)
+    left_processes: list[str] = field(default_factory=list)
 
     def note_tables(self, where: str, before: Mapping[str, int], after: Mapping[str, int], may_lose: int = 0) -> None:
         """Compare a customer's tables with what they were; a command may have taken ``may_lose`` rows of each."""
@@ -106,8 +147,9 @@ class Figures:
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing was lost, broken or blocked."""
-        return not (self.unreadable_tables or self.lost_rows or self.blocked_commands)
+        """Whether nothing was lost, changed, broken, blocked or left."""
+        broken = (self.unreadable_tables, self.lost_rows, self.changed_canaries, self.blocked_commands)
+        return not any((*broken, self.left_processes))
 
 
 @dataclass
@@ -156,3 +198,22 @@ class Kills:
                 self.figures.note_tables(f"{where}: {name}", before[name], rows(self.home, name), may_lose)
 
         return compare
+
+    def untouched(self, customers: Sequence[str]) -> Callable[[str], None]:
+        """As ``watched``, of customers whom no command names: every row must be what it was, and no more."""
+        before = {name: checksums(self.home, name) for name in customers}
+
+        def compare(where: str) -> None:
+            for name, sums in before.items():
+                now = checksums(self.home, name)
+                changed = [table for table in {**sums, **now} if sums.get(table) != now.get(table)]
+                self.figures.changed_canaries += [f"{where}: {name}: {table}" for table in changed]
+
+        return compare
+
+    def page_is_gone(self) -> None:
+        """Nothing of a page that was killed is left after a while."""
+        until = time.monotonic() + PAGE_ENDS_WITHIN_SECONDS
+        while (left := of_page(self.home)) and time.monotonic() < until:
+            time.sleep(0.5)
+        self.figures.left_processes += [f"of the page: {pid}" for pid in left]

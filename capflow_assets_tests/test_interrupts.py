@@ -15,7 +15,16 @@ from pathlib import Path
 import pytest
 
 from capflow_assets_tests.homes import TestHome
-from capflow_assets_tests.kills import TABLES, child_of, environment, kill_group, rows, small_customer, started
+from capflow_assets_tests.kills import (
+    TABLES,
+    child_of,
+    environment,
+    first_user,
+    kill_group,
+    rows,
+    small_customer,
+    started,
+)
 
 NAMES = ("ann", "bob", "cid")
 # Sends itself a signal as a commit returns, once: the moment at which the writer does not know yet that it has written.
@@ -158,6 +167,19 @@ def test_a_death_costs_one_customer(home: Path, command, tmp_path: Path) -> None
     assert runs(home, "SUCCESS") - finished == 2
     assert runs(home, "FAILURE") - failed == 1
     assert not runs(home, "STARTED")
+    assert "ended run" not in said, "its record says how it died, not only that its process is gone"
+
+
+def test_a_death_while_made_anew_does_not_forget_a_second_time(home: Path, command, tmp_path: Path) -> None:
+    receipts = home / "lake" / "cid" / "receipts"
+    process = command("forget", "cid", first_user(home, "cid"), "--yes", "--rerun")
+    until(lambda: runs(home, "STARTED"))
+    os.kill(child_of(process), signal.SIGSEGV)
+    assert process.wait(120) == 1
+    said = (tmp_path / "said").read_text()
+    assert said.count("forgot a user of cid") == 1, said
+    assert len(list(receipts.iterdir())) == 1
+    assert "killed by SIGSEGV" in said
 
 
 def test_the_child_does_not_outlive_a_killed_parent(home: Path, command) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,8 +16,10 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 
 from capflow_assets.graph.customer_lock import INHERITED, customer_lock
+from capflow_assets.graph.gone_runs import gone_runs
 from capflow_assets.graph.home import Home
 from capflow_assets.graph.launch import dagster_instance
 from capflow_assets.graph.running import PROCESS, STARTED, evidence, this_process
@@ -26,6 +29,7 @@ from capflow_assets.simulation.world import simulate
 from capflow_assets_tests.homes import FEW_FEATURES, TestHome, own_environment
 from capflow_assets_tests.platform.server import environment, serving
 from capflow_assets_tests.platform.services import capflow
+from capflow_assets_tests.reliability import record
 
 TABLES = ("--select", "raw/bills,clean/bills,features/rfm")
 EARLY = "2024-12-31"
@@ -58,11 +62,11 @@ def home(onboarded: TestHome, tmp_path: Path) -> TestHome:
 
 @contextmanager
 def begun(home: TestHome, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """`capflow` at work, once it holds acme's lock."""
+    """`capflow` at work, once the process that carries it out holds acme's lock."""
     command = [sys.executable, "-m", "capflow_assets", *arguments, "--home", str(home.root)]
     process = subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, text=True)
     try:
-        wait(lambda: holder(home) and holder(home)["pid"] == process.pid)
+        wait(lambda: parent_of(holder(home).get("pid", 0)) == process.pid)
         yield process
     finally:
         process.kill()
@@ -77,6 +81,14 @@ def holder(home: TestHome) -> dict[str, Any]:
         return json.loads(file.read_text())
     except (OSError, ValueError):
         return {}
+
+
+def parent_of(pid: int) -> int:
+    """The process that started another; 0 where that one is gone."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[1])
+    except OSError:
+        return 0
 
 
 def wait(look: Any, seconds: float = 60) -> Any:
@@ -108,8 +120,8 @@ def kill_at_work(home: TestHome) -> str:
 
 
 def waiting(home: TestHome, *arguments: str) -> subprocess.Popen[str]:
-    """`capflow run` as soon as it says that it waits."""
-    command = [sys.executable, "-m", "capflow_assets", "run", "acme", *TABLES, *arguments, "--home", str(home.root)]
+    """A command on acme as soon as it says that it waits."""
+    command = [sys.executable, "-m", "capflow_assets", *arguments, "--home", str(home.root)]
     process = subprocess.Popen(command, env=stranger(), stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     said = next(line for line in process.stderr if "waiting for" in line)
@@ -125,7 +137,7 @@ def stranger() -> dict[str, str]:
 def test_two_terminals_write_one_after_the_other_and_the_later_ones_rows_are_there(home):
     with customer_lock(Home.of(home.root, {}), "acme", "a test", is_lent=False):
         at_once = capflow(home.root, "run", "acme", *TABLES, "--fail")
-        both = [waiting(home, "--as-of", EARLY), waiting(home)]
+        both = [waiting(home, "run", "acme", *TABLES, "--as-of", EARLY), waiting(home, "run", "acme", *TABLES)]
     said = [process.communicate()[1] for process in both]
     assert [process.returncode for process in both] == [0, 0], said
     assert at_once.returncode == 1
@@ -136,6 +148,33 @@ def test_two_terminals_write_one_after_the_other_and_the_later_ones_rows_are_the
     expected = as_of or max(row["billed_at"] for row in home.rows("clean/bills", "acme"))[:10]
     assert {str(row["as_of"])[:10] for row in home.rows("features/rfm", "acme")} == {expected}
     assert not list((home.root / "lake/acme").glob("_staging*"))
+
+
+def test_an_interrupt_ends_the_waiting(home):
+    with customer_lock(Home.of(home.root, {}), "acme", "a test", is_lent=False):
+        process = waiting(home, "run", "acme", *TABLES)
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    assert not runs(home)
+
+
+def test_who_waited_for_a_retirement_brings_nothing_of_the_customer_back(home):
+    with customer_lock(Home.of(home.root, {}), "acme", "a test", is_lent=False):
+        begun = [
+            waiting(home, "run", "acme", *TABLES),
+            waiting(home, "forget", "acme", "u1", "--yes", "--anyway"),
+            waiting(home, "retire", "acme", "--yes", "--anyway"),
+        ]
+        home.ok("retire", "acme", "--yes", "--anyway")  # of this process, which holds the lock
+    said = [process.communicate(timeout=120)[1] for process in begun]
+    assert [process.returncode for process in begun] == [1, 1, 1], said
+    assert "retired while its lock was waited for" in said[0]
+    assert [file.name for file in home.root.rglob("*acme*") if file.parent.name != "receipts"] == []
+    assert len(list((home.root / "receipts").glob("retire-acme-*"))) == 1
+    with instance_of(home) as instance:
+        assert instance.get_dynamic_partitions("customer") == []
 
 
 def test_the_next_command_ends_a_killed_run_and_clears_up_after_it(home):
@@ -211,6 +250,25 @@ def test_what_is_known_of_a_process(tmp_path, monkeypatch):
     assert evidence(home, elsewhere, "r1") == "seems gone"
 
 
+@pytest.mark.parametrize("is_listened_at", [True, False])
+def test_a_run_that_was_killed_before_it_named_its_process_is_known_by_its_launcher(tmp_path, is_listened_at):
+    place = tmp_path / "code.sock"
+    origin = RemoteRepositoryOrigin(GrpcServerCodeLocationOrigin(host="localhost", socket=str(place)), "any")
+    run = dg.DagsterRun(
+        "job",
+        status=dg.DagsterRunStatus.STARTED,
+        tags={".dagster/grpc_info": json.dumps({"host": "localhost", "socket": str(place)})},
+        remote_job_origin=RemoteJobOrigin(origin, "job"),
+    )
+    with dg.DagsterInstance.ephemeral() as instance, socket.socket(socket.AF_UNIX) as code:
+        if is_listened_at:
+            code.bind(str(place))
+            code.listen()
+        instance.add_run(run)
+        found = [gone.evidence for gone in gone_runs(instance, Home.of(tmp_path, {}))]
+    assert found == ([] if is_listened_at else ["seems gone"])
+
+
 @pytest.mark.long
 def test_the_queue_takes_the_customer_again_when_a_terminal_was_killed(home):
     """The page's run waits behind the killed one, the daemon ends that, and no command is needed."""
@@ -246,3 +304,4 @@ def test_twenty_kills_at_random_moments_leave_nothing_that_blocks(home):
     assert all(state in (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE) for state in states)
     assert not list((home.root / "lake/acme").rglob("_staging*"))
     assert not list((home.root / "locks").glob("process-*"))
+    record("kills of terminal runs at work", kills=20, runs_left_open=0)

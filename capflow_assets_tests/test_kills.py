@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 
 from capflow_assets_tests.homes import TestHome
-from capflow_assets_tests.kills import TABLES, Figures, Kills, small_customer
+from capflow_assets_tests.kills import TABLES, Kills, first_user, small_customer
+from capflow_assets_tests.platform.server import free_port
+from capflow_assets_tests.reliability import record
 
 MODEL = "purchase_propensity"
-# Where the long round leaves its figures, one file for each seed.
-FIGURES = "CAPFLOW_KILLS"
 KILLS_PER_SEED = 20
 
 
@@ -57,7 +55,7 @@ def test_nothing_is_lost_or_blocked_by_a_hundred_kills(acme_copy: TestHome, tmp_
     acme_copy.ok("onboard", str(canary))
     acme_copy.ok("run", "canary", "--select", TABLES)
     passing = small_customer(tmp_path, "passing", seed + 100)
-    untouched = kills.watched(("canary",))
+    untouched = kills.untouched(("canary",))
     commands = list_of_commands(kills, passing)
     while sum(kills.figures.kills.values()) < KILLS_PER_SEED:
         name = kills.random.choice(sorted(commands))
@@ -70,9 +68,9 @@ def test_nothing_is_lost_or_blocked_by_a_hundred_kills(acme_copy: TestHome, tmp_
         if name in ("run", "forget", "retire", "onboard"):
             kills.must_work("run", "acme", "--select", "raw/bills,clean/bills")
     kills.must_work("run", "acme")
-    kills.must_work("run", "canary", "--select", TABLES)
     untouched("at the end")
-    keep(kills.figures, seed, tmp_path)
+    kills.must_work("run", "canary", "--select", TABLES)
+    record(f"kills of commands, seed {seed}", **asdict(kills.figures))
     assert kills.figures.is_clean, kills.figures
 
 
@@ -98,6 +96,10 @@ def list_of_commands(kills: Kills, passing: Path) -> dict[str, Callable[[str], o
         kills.kill("rollback", "acme", MODEL, within=(0.5, 4))
         kills.must_work("explain", "acme", MODEL, "--format", "json")
 
+    def page(_: str) -> None:
+        kills.kill("ui", "--port", str(free_port()), within=(2, 20))
+        kills.page_is_gone()
+
     return {
         "onboard": lambda _: kills.kill("onboard", str(passing), "--replace", within=(0.1, 2.5)),
         "run": lambda _: kills.kill("run", "acme", "--full", within=(2, 40)),
@@ -105,14 +107,8 @@ def list_of_commands(kills: Kills, passing: Path) -> dict[str, Callable[[str], o
         "retire": retire,
         "promote": promote,
         "rollback": rollback,
-        "ui": lambda _: kills.kill("ui", "--port", str(3900 + kills.random.randrange(90)), within=(2, 20)),
+        "ui": page,
     }
-
-
-def first_user(home: Path, customer: str) -> str:
-    """A user who stands on a bill."""
-    users = bills(home, customer).column("user_id").to_pylist()
-    return str(next(user for user in users if user))
 
 
 def bills_of(home: Path, customer: str, user: str) -> int:
@@ -127,15 +123,10 @@ def bills_of(home: Path, customer: str, user: str) -> int:
     return most
 
 
-def bills(home: Path, customer: str) -> pa.Table:
-    """The landed bills."""
-    from deltalake import DeltaTable
-
-    return DeltaTable(str(home / "lake" / customer / "raw" / "bills")).to_pyarrow_dataset().to_table()
-
-
-def keep(figures: Figures, seed: int, folder: Path) -> None:
-    """Write the figures where they are wanted."""
-    place = Path(os.environ.get(FIGURES) or folder)
-    place.mkdir(parents=True, exist_ok=True)
-    (place / f"kills-{seed}.json").write_text(json.dumps({"seed": seed, **asdict(figures)}, indent=2))
+def test_figures_of_rounds_stand_beside_each_other(tmp_path: Path) -> None:
+    place = tmp_path / "new" / "figures.json"
+    record("one", place=place, kills=3)
+    record("other", place=place, refused=5)
+    record("one", place=place, kills=4)
+    kept = json.loads(place.read_text())
+    assert {name: list(figures.values())[1:] for name, figures in kept.items()} == {"one": [4], "other": [5]}

@@ -33,6 +33,7 @@ from capflow_assets_tests.neighbours import (
     rows_of,
     toml_of,
 )
+from capflow_assets_tests.reliability import record
 
 SEED = int(os.environ.get("CAPFLOW_FUZZ_SEED", "1"))
 FRAME = {"bill_id": ["b1"], "user_id": [CANARY], "billed_at": ["2024-05-01 10:00:00"], "amount": [1.5]}
@@ -778,4 +779,6 @@ def test_generated_locations_reach_nobody_else(both: Neighbours) -> None:
 
 @pytest.mark.long
 def test_a_thousand_generated_locations_reach_nobody_else(both: Neighbours) -> None:
-    assert attack(both, SEED + 1, 1_000, onboarded_every=10) == []
+    broken = attack(both, SEED + 1, 1_000, onboarded_every=10)
+    record("hostile locations", generated=1_000, reached_another=len(broken))
+    assert broken == []

@@ -39,6 +39,7 @@ class Holding:
     customer: str
     lock: Lock | None
     pid: int
+    kind: str = CUSTOMER
     count: int = 1
     # The holder before this one died: what it was writing may lie about.
     is_after_death: bool = False
@@ -126,8 +127,8 @@ def _first(home: Home, customer: str, purpose: str, wait: float | None, say: Say
     holder = Holder.here(purpose)
     lock.note(holder)
     if kind == CUSTOMER:
-        _outlast_children(store, customer, lock, patience)
-    holding = Holding(customer, lock, os.getpid(), is_after_death=is_after_death)
+        is_after_death |= _outlast_children(store, customer, lock, patience)
+    holding = Holding(customer, lock, os.getpid(), kind, is_after_death=is_after_death)
     with _guard:
         _held[str(home.root), customer] = holding
         if is_lent:
@@ -147,13 +148,19 @@ def _writers_lock(store: LockStore, customer: str, lineage: list[str], patience:
     return None
 
 
-def _outlast_children(store: LockStore, customer: str, lock: Lock, patience: _Patience) -> None:
-    """Wait for a child of an earlier holder, which died: the child may still be writing."""
+def _outlast_children(store: LockStore, customer: str, lock: Lock, patience: _Patience) -> bool:
+    """Wait for a child of an earlier holder, which died: the child may still be writing. Whether one died at it."""
+    name = WRITER + customer
     try:
-        patience.until(store, WRITER + customer).release()
+        writers = patience.until(store, name)
+        is_after_death = store.holder(name) is not None
+        if is_after_death:
+            writers.note(None)  # from here on the customer's own lock tells
+        writers.release()
     except BaseException:
         lock.release()
         raise
+    return is_after_death
 
 
 def _left(home: Home, holding: Holding) -> None:
@@ -168,6 +175,8 @@ def _left(home: Home, holding: Holding) -> None:
         # What a dead holder left was not cleaned: the next one is to know.
         if not holding.is_after_death and holding.lock.is_held():
             holding.lock.note(None)
+            if holding.kind == CUSTOMER and not home.has(holding.customer):
+                forget_name(home, holding.customer)  # whoever waited while it was retired leaves no name either
     finally:
         holding.lock.release()
 

@@ -1,13 +1,15 @@
 """Customers one after another, in a process that may die of one of them and be carried on by another.
 
-What became of each is handed to the process that watches over this one. Where this one takes over from a process that
-died, customers who were done stay done; the one in hand is a failed customer, whose run is ended in Dagster's records.
+What became of each, and of what comes once for all of them, is handed to the process that watches over this one. Where
+this one takes over from a process that died, what was done stays done; the customer in hand is a failed customer, whose
+run is ended in Dagster's records.
 """
 
 from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import dagster as dg
 
@@ -15,6 +17,8 @@ from capflow_assets.graph.launch import Finished, Progress, plain, run_customer
 from capflow_assets.graph.lifeline import LINE, Death
 from capflow_assets.graph.stages import Stages
 from capflow_assets.graph.supervision import CARRIED
+
+T = TypeVar("T")
 
 
 def run_in_turn(
@@ -52,6 +56,25 @@ def run_in_turn(
     return results
 
 
+def end_runs_of_the_dead(instance: dg.DagsterInstance) -> None:
+    """End the records of runs in which processes before this one died, which say why; first thing in a command."""
+    for death in CARRIED.deaths.values():
+        run = instance.get_run_by_id(death.run_id) if death.run_id else None
+        if run is not None and not run.is_finished:
+            instance.report_run_failed(run, f"{death.customer}: {death.words()}")
+
+
+def once(name: str, work: Callable[[], T]) -> T:
+    """What ``work`` gives: done by this process, or by one before it that died later; ``name`` is no customer's."""
+    if name in CARRIED.finished:
+        made: T = pickle.loads(CARRIED.finished[name])  # noqa: S301  (of our own process)
+        return made
+    made = work()
+    if LINE.is_watched:
+        LINE.send("finished", name, pickle.dumps(made))
+    return made
+
+
 def _earlier(instance: dg.DagsterInstance, customer: str, keys: Sequence[str]) -> Finished | None:
     """What a process before this one came to, None where it did not come to this customer."""
     if customer in CARRIED.finished:
@@ -63,14 +86,12 @@ def _earlier(instance: dg.DagsterInstance, customer: str, keys: Sequence[str]) -
 
 
 def _dead(instance: dg.DagsterInstance, death: Death, keys: Sequence[str]) -> Finished:
-    """The customer in hand when a process died, as a failed one; the run's record is ended, and says why."""
+    """The customer in hand when a process died, as a failed one."""
     finished = Finished(death.customer)
     run = instance.get_run_by_id(death.run_id) if death.run_id else None
     if run is not None:
         for event in _materialized(instance, run):
             finished.done["/".join(event.asset_key.path)] = plain(event.metadata)
-        if not run.is_finished:
-            instance.report_run_failed(run, f"{death.customer}: {death.words()}")
     left = [key for key in keys if key not in finished.done]
     at = death.key if death.key in left else next(iter(left), "the end")
     finished.failures = dict.fromkeys(left, f"{at} failed; the process that computed it died")

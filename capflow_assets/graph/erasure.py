@@ -97,8 +97,9 @@ def forget(
     wanted = list(dict.fromkeys(user.strip(" ") for user in users))
     if not all(wanted):
         raise CapflowError("That is no user", expected="an id as it stands in raw/bills", came="blanks")
-    declared = deployment.customer(customer)
+    deployment.require(customer)
     with customer_lock(deployment.home, customer, "capflow forget", wait, say):
+        declared = deployment.customer(customer)  # it may be a `retire` that was waited for
         if not anyway:
             refuse_running(instance, customer)
         return _forget_held(deployment, instance, declared, wanted, reason)

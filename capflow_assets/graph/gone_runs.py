@@ -7,13 +7,15 @@ on the home, by the daemon (``housekeeping``) and by the doctor. Runs that a clu
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import dagster as dg
 
 from capflow_assets.graph.home import Home
-from capflow_assets.graph.running import HOST, PID, Evidence, evidence
+from capflow_assets.graph.process_locks import lock_store
+from capflow_assets.graph.running import HOST, PID, Evidence, answers, evidence
 
 UNDER_WAY = tuple(dg.DagsterRunStatus[name] for name in ("NOT_STARTED", "STARTING", "STARTED", "CANCELING"))
 COMMAND = "capflow/command"
@@ -40,15 +42,28 @@ def gone_runs(instance: dg.DagsterInstance, home: Home) -> list[Gone]:
 
     The last were executed by an earlier version of CapFlow in a terminal; nobody but a person can say if they go on.
     """
+    is_local = lock_store(home).is_local
     is_watched = instance.run_launcher.supports_check_run_worker_health
     found = []
     for run in instance.get_runs(dg.RunsFilter(statuses=list(UNDER_WAY))):
         if is_watched and COMMAND not in run.tags and run.remote_job_origin is not None:
             continue  # its launcher's business
         state = evidence(home, run.tags, run.run_id)
+        if state == "unknown" and is_local and _has_lost_its_launcher(run):
+            state = "seems gone"
         if state in ("gone", "seems gone") or (state == "unknown" and run.remote_job_origin is None):
             found.append(Gone(run, state))
     return found
+
+
+def _has_lost_its_launcher(run: dg.DagsterRun) -> bool:
+    """Whether a run that has not come so far as to name its process was launched by a server that is no more.
+
+    A server's socket can be looked for from its own machine alone. A run that outlives its server names its process
+    within a minute or two; until then it seems gone.
+    """
+    place = json.loads(run.tags.get(LAUNCHED) or "{}")
+    return run.status == dg.DagsterRunStatus.STARTED and bool(place.get("socket")) and not answers(place["socket"])
 
 
 def end_gone_runs(

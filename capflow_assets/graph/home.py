@@ -95,6 +95,10 @@ class Home:
         """The folder of the customers' TOML files."""
         return self.root / "customers"
 
+    def has(self, customer: str) -> bool:
+        """Whether a customer is onboarded here."""
+        return (self.customers / f"{customer}.toml").is_file()
+
     @property
     def settings(self) -> Path:
         """The file of what the deployment says about customers' sources; it need not exist."""

@@ -148,8 +148,11 @@ def run_customer(
     ``full`` lands all rows of the sources, where newer ones would do. Where somebody else writes the customer, it waits
     for at most ``wait`` seconds, or without end, and tells ``say`` whom for.
     """
+    home = Home.of()
     try:
-        with customer_lock(Home.of(), customer, "capflow run", wait, say):
+        with customer_lock(home, customer, "capflow run", wait, say):
+            if not home.has(customer):  # else its partition would come back
+                return Finished(customer, failures={"customer": "It was retired while its lock was waited for"})
             return _run_held(defs, stages, instance, customer, keys, as_of, watch, full)
     except InUseError as error:
         return Finished(customer, failures={"customer": str(error)})

@@ -30,7 +30,8 @@ def onboard(
 ) -> Customer:
     """Check a customer's TOML, copy it into the home and add the partition.
 
-    A customer of whom there is another TOML is replaced once nobody else writes its tables; that is waited for.
+    A customer that is new, or of whom there is another TOML, is brought in once nobody else writes its tables or
+    retires it; that is waited for.
 
     Raises:
         CustomerError: the TOML is wrong, or another customer of that name is here already.
@@ -42,21 +43,32 @@ def onboard(
     fences.refuse(deployment.home, customer, file)
     text = onboarded_text(file.read_text(encoding="utf-8"), str(file.resolve().parent))
     target = deployment.home.customers / f"{customer.name}.toml"
-    if target.exists() and not replace and target.read_text(encoding="utf-8") != text:
+    _refuse_another(customer.name, target, text, file, replace)
+    lock = customer_lock(deployment.home, customer.name, "capflow onboard", wait, say)
+    # One that is as it was is not waited for: nothing of it changes.
+    with nullcontext() if _is_there(target, text) else lock:
+        # Others may have brought in a customer of that name meanwhile, or taken it away.
+        _refuse_another(customer.name, target, text, file, replace)
+        before = target.stat() if target.exists() else None
+        if not _is_there(target, text):
+            write_atomically(target, text)
+        if before is not None:  # who was here first stays so
+            os.utime(target, ns=(before.st_atime_ns, before.st_mtime_ns))
+        instance.add_dynamic_partitions(str(CUSTOMERS.name), [customer.name])
+    return customer
+
+
+def _is_there(target: Path, text: str) -> bool:
+    return target.exists() and target.read_text(encoding="utf-8") == text
+
+
+def _refuse_another(name: str, target: Path, text: str, file: Path, replace: bool) -> None:
+    if target.exists() and not replace and not _is_there(target, text):
         raise CustomerError(
-            f"There is a customer {customer.name!r} already, with another TOML; it was left as it is",
+            f"There is a customer {name!r} already, with another TOML; it was left as it is",
             where=f"{file} and {target}",
             do="choose another name, or replace it on purpose: --replace",
         )
-    before = target.stat() if target.exists() else None
-    is_other = before is not None and target.read_text(encoding="utf-8") != text
-    lock = customer_lock(deployment.home, customer.name, "capflow onboard --replace", wait, say)
-    with lock if is_other else nullcontext():
-        write_atomically(target, text)
-    if before is not None:  # who was here first stays so
-        os.utime(target, ns=(before.st_atime_ns, before.st_mtime_ns))
-    instance.add_dynamic_partitions(str(CUSTOMERS.name), [customer.name])
-    return customer
 
 
 def write_atomically(target: Path, text: str) -> None:

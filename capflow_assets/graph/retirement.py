@@ -88,6 +88,7 @@ def retire(
     """
     require_any(deployment, instance, customer)
     with customer_lock(deployment.home, customer, "capflow retire", wait, say):
+        require_any(deployment, instance, customer)  # it may be another `retire` that was waited for
         if not anyway:
             refuse_running(instance, customer)
         receipt = _retire_held(deployment, instance, customer, reason)

@@ -146,5 +146,15 @@ def started(pid: int) -> str:
     return "" if fields[0] in (b"Z", b"X") else fields[19].decode()
 
 
+def answers(path: str) -> bool:
+    """Whether a process of this machine listens at a Unix socket."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except OSError:
+            return False
+        return True
+
+
 def _lock_name(token: str) -> str:
     return f"process-{token}"

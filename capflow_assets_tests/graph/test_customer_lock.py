@@ -166,6 +166,21 @@ def test_a_child_writes_under_its_parents_lock_and_outlives_the_parent_with_it(h
         pass
 
 
+def test_a_child_that_was_killed_at_work_is_known_to_the_next_holder(home, start):
+    home.customers.mkdir(parents=True)
+    (home.customers / "acme.toml").touch()  # of a customer who is gone nothing is kept
+    parent, _ = start(SPAWN, "acme")
+    os.kill(lock_store(home).holder("writer-acme").pid, signal.SIGKILL)
+    assert parent.wait() == 0
+    for _ in range(2):
+        with customer_lock(home, "acme", "another", 20) as holding:
+            assert holding.is_after_death
+    with customer_lock(home, "acme", "another", 0) as holding:
+        holding.is_after_death = False
+    with customer_lock(home, "acme", "another", 0) as holding:
+        assert not holding.is_after_death
+
+
 def test_a_child_of_a_holder_that_is_gone_is_a_stranger_to_the_next(home, start, monkeypatch):
     start(HOLD, "acme")
     monkeypatch.setenv(INHERITED, '{"acme": ["of an earlier holder"]}')

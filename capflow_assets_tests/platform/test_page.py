@@ -14,8 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from capflow_assets.graph.webpage.start import passing_signals
+from capflow_assets_tests.homes import TestHome
 from capflow_assets_tests.platform.server import Page, environment, free_port, page
-from capflow_assets_tests.platform.services import capflow
+from capflow_assets_tests.reliability import record
 
 PLANTED = ("dagster", "dagster_webserver", "capflow_assets", "logging", "yaml", "json", "uvicorn", "signal")
 
@@ -57,7 +59,7 @@ def test_it_starts_beside_planted_modules_and_a_second_one_takes_over(tmp_path, 
     assert not (planted / "imported").exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGKILL])  # the others elsewhere in this file
 def test_whatever_ends_it_ends_all_that_it_started(starting, number):
     starting.process.send_signal(number)
     code = starting.process.wait(timeout=60)
@@ -65,11 +67,22 @@ def test_whatever_ends_it_ends_all_that_it_started(starting, number):
     starting.server.wait(lambda: not starting.processes(), 60)
 
 
+def test_what_nohup_keeps_off_is_not_heeded():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with passing_signals() as received:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not received.number
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_a_service_that_will_not_end_is_killed_at_the_second_signal(starting):
     os.kill(starting.process_of("capflow_assets webserver"), signal.SIGSTOP)
     starting.process.send_signal(signal.SIGINT)
     starting.process.send_signal(signal.SIGTERM)
-    starting.process.wait(timeout=60)
+    assert starting.process.wait(timeout=60) == 128 + signal.SIGINT
     assert starting.processes() == {}
 
 
@@ -80,14 +93,11 @@ def test_the_keeper_killed_ends_the_page(starting):
     assert starting.processes() == {}
 
 
-@pytest.mark.parametrize(
-    ("part", "name"), [("capflow_assets webserver", "Dagster's webserver"), ("code-server", "The code server")]
-)
-def test_a_process_that_ends_by_itself_ends_the_page_and_is_named(starting, part, name):
-    os.kill(starting.process_of(part), signal.SIGKILL)
+def test_a_process_that_ends_by_itself_ends_the_page_and_is_named(starting):
+    os.kill(starting.process_of("code-server"), signal.SIGKILL)
     assert starting.process.wait(timeout=60) == 1
     said = starting.server.log.read_text()
-    assert f"{name} ended by itself" in said
+    assert "The code server ended by itself" in said
     assert "SIGKILL" in said
     assert starting.processes() == {}
 
@@ -105,30 +115,31 @@ def test_it_is_killed_at_many_moments(tmp_path, planted):
         assert not started.processes(), number
     with page(tmp_path / "home") as last:
         last.wait_until_ready()
+    record("kills of the page", kills=25, left_processes=0)
 
 
 def test_a_used_port_is_refused_at_once_and_nothing_is_started(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        done = capflow(tmp_path / "home", "ui", "--port", str(port))
-    assert done.returncode == 1
-    assert f"port {port}" in done.stderr
-    assert "--port" in done.stderr
+        said = TestHome(tmp_path / "home").capflow("ui", "--port", str(port))
+    assert said.code == 1
+    assert f"port {port}" in said.err
+    assert "--port" in said.err
     assert not (tmp_path / "home").exists()
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
 def test_listening_everywhere_without_a_name_is_refused(tmp_path, host):
-    done = capflow(tmp_path / "home", "ui", "--host", host, "--port", str(free_port()))
-    assert done.returncode == 1
-    assert "--allow-host" in done.stderr
-    assert "no log-in" in done.stderr
+    said = TestHome(tmp_path / "home").capflow("ui", "--host", host, "--port", str(free_port()))
+    assert said.code == 1
+    assert "--allow-host" in said.err
+    assert "no log-in" in said.err
 
 
 def test_an_address_of_another_machine_is_refused(tmp_path):
-    done = capflow(tmp_path / "home", "ui", "--host", "192.0.2.1", "--port", str(free_port()))
-    assert done.returncode == 1
-    assert "192.0.2.1" in done.stderr
+    said = TestHome(tmp_path / "home").capflow("ui", "--host", "192.0.2.1", "--port", str(free_port()))
+    assert said.code == 1
+    assert "192.0.2.1" in said.err
 
 
 def test_the_package_as_a_program_imports_nothing_from_where_it_is_called(planted, tmp_path):

@@ -66,6 +66,8 @@ def serve(home: Home, address: Address, ready: Callable[[str], None]) -> int:
     with passing_signals() as received, keeper() as process:
         received.process = process
         send(process, json.dumps(plan))
+        if received.number:  # it came before there was anybody to pass it on to
+            send(process, "end")
         for line in process.stdout or ():
             news = json.loads(line)
             if "ready" in news:
@@ -179,7 +181,9 @@ class Received:
 def passing_signals() -> Iterator[Received]:
     """What came, while signals that end a process end the keeper's first."""
     received = Received()
-    before = {number: signal.signal(number, received.take) for number in SIGNALS}
+    # `nohup`, and shells' `&`, ignore some, and mean it.
+    heeded = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, received.take) for number in heeded}
     try:
         yield received
     finally:

@@ -7,7 +7,6 @@ writes its command itself.
 from __future__ import annotations
 
 import logging
-import socket
 import sys
 import time
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from capflow_assets.graph.running import answers
 from capflow_assets.graph.webpage.guard import Guard
 from capflow_assets.graph.webpage.served import Served, is_loopback
 
@@ -76,13 +76,3 @@ def await_code(workspace: Path, seconds: float = START_SECONDS) -> None:
             if time.monotonic() > until:
                 sys.exit(f"the code server at {path} did not answer within {seconds:.0f} s")
             time.sleep(0.1)
-
-
-def answers(path: str) -> bool:
-    """Whether something listens at a Unix socket."""
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(path)
-        except OSError:
-            return False
-        return True
