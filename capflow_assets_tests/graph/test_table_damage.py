@@ -215,6 +215,12 @@ DERIVED = {
 }
 
 
+def said_of(home: TestHome, table: str) -> list[str]:
+    """A table's rows, but for which version of a table they are about: those made anew have other versions."""
+    rows = home.rows(table, "young")
+    return sorted(repr({name: value for name, value in row.items() if name != "table_version"}) for row in rows)
+
+
 def test_a_run_makes_every_damaged_table_of_a_customer_anew_and_the_doctor_names_them_before(
     bills_only: TestHome, tmp_path
 ):
@@ -222,7 +228,7 @@ def test_a_run_makes_every_damaged_table_of_a_customer_anew_and_the_doctor_names
     lake = home.root / "lake" / "young"
     tables = [table for table in DERIVED if (lake / table / "_delta_log").is_dir()]
     assert {"raw/bills", "clean/bills", "features/rfm"} <= set(tables)
-    before = {table: home.rows(table, "young") for table in tables}
+    before = {table: said_of(home, table) for table in tables}
     for table in tables:
         DERIVED[table](lake / table)
     told = examined(home)
@@ -231,6 +237,6 @@ def test_a_run_makes_every_damaged_table_of_a_customer_anew_and_the_doctor_names
     chosen = [part for stage in ("raw", "clean", "features", "validation") for part in ("--select", f"{stage}/*")]
     home.ok("run", "young", "--full", *chosen)
     for table in tables:
-        assert sorted(map(repr, home.rows(table, "young"))) == sorted(map(repr, before[table])), table
+        assert said_of(home, table) == before[table], table
     (sound,) = examined(home)
     assert sound.state == "ok", sound
