@@ -11,7 +11,7 @@ import shutil
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +33,10 @@ MLFLOW_TABLE = "registered_models"
 EMPTY = "a file without a table"
 SECONDS_OF_MAKING = 5
 SECONDS_OF_A_LOCK = 10
+# Of SQLite, where it may not write beside a file, or not into what it keeps there.
+NOT_TO_BE_WRITTEN = ("unable to open", "disk I/O error", "readonly database")
+NOT_TO_BE_READ = "this user may not read it"
+COPIES_TRIED = 10
 RECOVER = "deploy/backup.md"
 SEE = f"see {RECOVER}, “SQLite”: restore it from a backup, or begin anew without it"
 LEAST_ROOM_BYTES = 1 << 20
@@ -82,6 +86,9 @@ def damaged(file: Path, wrong: str, what: str) -> StoreError:
     if not has_room(file.parent):
         full = OSError(errno.ENOSPC, "No space left on device", str(file))
         return cast(StoreError, disk_error(full, (str(file.parent),)))
+    if wrong == NOT_TO_BE_READ:
+        do = "let this user read the whole home, or run this as the user whose home it is"
+        return StoreError(f"{what} may not be read", came=wrong, where=str(file), do=do)
     if "locked" in wrong:
         do = "wait for the process that holds it, or end it (fuser FILE names it), then run it again"
         return StoreError(f"{what} is locked by another process", came=wrong, where=str(file), do=do)
@@ -103,17 +110,29 @@ def _wrong(file: Path, table: str) -> str:
 
 def _asked(file: Path, query: str) -> list[tuple[str]]:
     """What a query gives, of a file that may lie in a folder where nothing can be written."""
-
-    def answer(how: str) -> list[tuple[str]]:
-        with closing(sqlite3.connect(f"{file.as_uri()}?{how}", uri=True, timeout=SECONDS_OF_A_LOCK)) as database:
-            return database.execute(query).fetchall()
-
+    if not os.access(file, os.R_OK):
+        raise sqlite3.OperationalError(NOT_TO_BE_READ)
     try:
-        return answer("mode=rw")  # SQLite leaves files behind where it may only read, and opens what it may not write
+        # SQLite leaves files behind where it may only read, and opens what it may not write.
+        return _answer(file, "mode=rw", query)
     except sqlite3.OperationalError as error:
-        if not any(sign in str(error) for sign in ("unable to open", "disk I/O error", "readonly")):
+        if not any(sign in str(error) for sign in NOT_TO_BE_WRITTEN):
             raise
-        return answer("immutable=1")  # without the files that SQLite keeps beside it
+    if not _size(Path(f"{file}-wal")):
+        return _answer(file, "immutable=1", query)  # without the files that SQLite keeps beside it
+    with tempfile.TemporaryDirectory(prefix="capflow-") as folder:
+        copy = Path(folder, file.name)
+        _copy_files(file, copy)
+        return _answer(copy, "mode=rw", query)
+
+
+def _answer(file: Path, how: str, query: str) -> list[tuple[str]]:
+    with closing(sqlite3.connect(f"{file.as_uri()}?{how}", uri=True, timeout=SECONDS_OF_A_LOCK)) as database:
+        return database.execute(query).fetchall()
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0
 
 
 def has_room(folder: Path) -> bool:
@@ -198,9 +217,24 @@ def _copy(source: Path, target: Path) -> None:
         ):
             there.backup(here)
         return
-    for end in ("", "-wal"):
-        if Path(f"{source}{end}").exists():
-            shutil.copyfile(f"{source}{end}", f"{target}{end}")
+    _copy_files(source, target)
+
+
+def _copy_files(source: Path, target: Path) -> None:
+    """A database and what was not yet brought into its file, of one moment, though a process elsewhere may write."""
+    parts = [(Path(f"{source}{end}"), Path(f"{target}{end}")) for end in ("", "-wal")]
+    for _ in range(COPIES_TRIED):
+        before = _stamps(each for each, _ in parts)
+        for each, copy in parts:
+            copy.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                shutil.copyfile(each, copy)
+        if _stamps(each for each, _ in parts) == before:
+            return
+
+
+def _stamps(files: Iterable[Path]) -> list[tuple[int, int] | None]:
+    return [(each.stat().st_mtime_ns, each.stat().st_size) if each.exists() else None for each in files]
 
 
 def is_refusal_to_write(error: BaseException) -> bool:

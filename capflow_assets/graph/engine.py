@@ -13,7 +13,7 @@ import dagster as dg
 from pydantic import Field
 
 from capflow_assets.errors import CapflowError
-from capflow_assets.graph.private_port import LOOPBACK, PrivatePort
+from capflow_assets.graph.private_port import LOOPBACK, SPENT, PrivatePort
 
 STACK_BYTES = str(16 << 20)
 STARTS = 3
@@ -47,6 +47,9 @@ def embedded() -> Embedded:
         try:
             private = PrivatePort(port)
         except OSError as error:
+            if error.errno in SPENT:  # what is lacking for now is no reason to stay open for good
+                server.stop()
+                raise
             return Embedded(server, f"{LOOPBACK}:{port}", str(error))
         if not private.strangers:
             return Embedded(server, private.address())

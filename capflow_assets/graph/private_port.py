@@ -14,6 +14,7 @@ off, and told of (see ``strangers``).
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import os
 import secrets
@@ -24,7 +25,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,6 +42,10 @@ PASS, DROP = 0xFFFFFFFF, 0
 PIPE_BYTES = 1 << 20
 KNOCK_SECONDS = 0.01
 CUTTING_SECONDS = 2.0
+ARRIVING_SECONDS = 5.0
+# Where this process has no descriptor, thread or memory left for another connection.
+BREATH_SECONDS = 0.1
+SPENT = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
 # States of <net/tcp_states.h>: established, asked for, and those on their way to the end.
 ESTABLISHED = "01"
 CONNECTED = (ESTABLISHED, "03", "04", "05", "06", "07", "08", "09", "0B", "0C")
@@ -63,7 +68,8 @@ class PrivatePort:
     def __post_init__(self) -> None:
         if sys.platform != "linux":
             raise OSError("only Linux filters what reaches a listening socket")
-        self._let_through(None)
+        with _listening_socket(self.port) as listening:
+            _let_through(listening, None)
         self.strangers = list(_connections(self.port))
         _cut_off(self.port)
         if _is_open(self.port):
@@ -72,14 +78,21 @@ class PrivatePort:
     def connect(self) -> socket.socket:
         """A connection to the server, from a port that is let through for as long as connecting takes."""
         made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        with self._turn:
-            made.bind((LOOPBACK, 0))
-            self._let_through(made.getsockname()[1])
-            try:
-                made.connect((LOOPBACK, self.port))
-            finally:
-                self._let_through(None)
-        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            # One descriptor for opening and closing: closing never fails for lack of one.
+            with self._turn, _listening_socket(self.port) as listening:
+                made.bind((LOOPBACK, 0))
+                port = made.getsockname()[1]
+                _let_through(listening, port)
+                try:
+                    made.connect((LOOPBACK, self.port))
+                    self._await_arrival(port)
+                finally:
+                    _let_through(listening, None)
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except BaseException:
+            made.close()
+            raise
         return made
 
     def address(self) -> str:
@@ -93,23 +106,33 @@ class PrivatePort:
 
     def _serve(self, entrance: socket.socket) -> None:
         while True:
-            inside, _ = entrance.accept()
-            if _peer(inside) != os.getpid():
-                inside.close()
-                continue
             try:
-                outside = self.connect()
-            except OSError:  # the caller is told by its connection that ends
-                inside.close()
-            else:
-                threading.Thread(target=_join, args=(inside, outside), name="capflow-engine", daemon=True).start()
+                inside, _ = entrance.accept()
+            except OSError:  # too many open files: who waits at the entrance is let in once there is room again
+                time.sleep(BREATH_SECONDS)
+                continue
+            # Who cannot be let in is told by a connection that ends.
+            with suppress(OSError, RuntimeError), ExitStack() as ends:
+                ends.enter_context(inside)
+                if _peer(inside) == os.getpid():
+                    outside = ends.enter_context(self.connect())
+                    threading.Thread(target=_join, args=(inside, outside), name="capflow-engine", daemon=True).start()
+                    ends.pop_all()
 
-    def _let_through(self, port: int | None) -> None:
-        program = _program(port)
-        code = ctypes.create_string_buffer(program, len(program))
-        filtering = struct.pack("HL", len(program) // 8, ctypes.addressof(code))
-        with _listening_socket(self.port) as listening:
-            listening.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, filtering)
+    def _await_arrival(self, port: int) -> None:
+        """Wait for the server's side of a connection: its last step would be dropped as well, once others are."""
+        until, there = time.monotonic() + ARRIVING_SECONDS, f"{LOOPBACK}:{port}"
+        while there not in _connections(self.port, of=(ESTABLISHED,)):
+            if time.monotonic() > until:
+                raise TimeoutError("the engine takes no connection")
+            time.sleep(ARRIVING_SECONDS / 10_000)
+
+
+def _let_through(listening: socket.socket, port: int | None) -> None:
+    program = _program(port)
+    code = ctypes.create_string_buffer(program, len(program))
+    filtering = struct.pack("HL", len(program) // 8, ctypes.addressof(code))
+    listening.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, filtering)
 
 
 def _program(port: int | None) -> bytes:
@@ -158,15 +181,33 @@ def _sockets(port: int) -> Iterator[socket.socket]:
     """The TCP sockets of this process at a port, each by a descriptor of its own, for the caller to close."""
     # The newest first: the server has just been started.
     for number in sorted((int(file.name) for file in Path("/proc/self/fd").iterdir()), reverse=True):
+        # Other threads close descriptors, and open others of the same number, at any moment. Nothing but a socket is
+        # ever closed here: to close a file's descriptor would let go of the locks that SQLite holds on that file.
         try:
             found = socket.socket(fileno=number)
         except OSError:  # no socket, or closed by now
             continue
-        is_tcp = found.family == socket.AF_INET and found.type == socket.SOCK_STREAM
-        is_there = is_tcp and found.getsockname()[1] == port
+        is_there = _is_at(found, port)
         found.detach()  # it is another's
-        if is_there:
-            yield socket.socket(fileno=os.dup(number))
+        if not is_there:
+            continue
+        try:
+            own = socket.socket(fileno=os.dup(number))
+        except OSError as error:
+            if error.errno in SPENT:
+                raise
+            continue
+        if _is_at(own, port):
+            yield own
+        else:
+            own.close()
+
+
+def _is_at(end: socket.socket, port: int) -> bool:
+    try:
+        return end.family == socket.AF_INET and end.type == socket.SOCK_STREAM and end.getsockname()[1] == port
+    except OSError:  # closed by now
+        return False
 
 
 def _connections(port: int, of: tuple[str, ...] = CONNECTED) -> Iterator[str]:
@@ -195,27 +236,38 @@ def _peer(connection: socket.socket) -> int:
 
 
 def _join(inside: socket.socket, outside: socket.socket) -> None:
-    """Bring what comes at either end to the other, until one of them has ended."""
-    with inside, outside:
-        back = threading.Thread(target=_move, args=(outside, inside), name="capflow-engine-back", daemon=True)
-        back.start()
-        _move(inside, outside)
-        back.join()
+    """Bring what comes at either end to the other, until one of them has ended.
+
+    Both pipes are had before the first byte moves: one way alone would leave the caller to wait for ever.
+    """
+    with inside, outside, suppress(OSError, RuntimeError), _pipe() as there, _pipe() as back:
+        returning = threading.Thread(
+            target=_move, args=(outside, inside, back), name="capflow-engine-back", daemon=True
+        )
+        returning.start()
+        _move(inside, outside, there)
+        returning.join()
 
 
-def _move(source: socket.socket, sink: socket.socket) -> None:
-    """Bring all bytes from one end to the other without looking at them, and end both when either has ended."""
+@contextmanager
+def _pipe() -> Iterator[tuple[int, int]]:
     reading, writing = os.pipe()
     try:
         with suppress(OSError):  # a user's pipes are limited in all: with less room it takes more steps
             fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-        with suppress(OSError):
-            while waiting := os.splice(source.fileno(), writing, PIPE_BYTES):
-                while waiting:
-                    waiting -= os.splice(reading, sink.fileno(), waiting)
+        yield reading, writing
     finally:
         os.close(reading)
         os.close(writing)
-        for end in (source, sink):
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
+
+
+def _move(source: socket.socket, sink: socket.socket, pipe: tuple[int, int]) -> None:
+    """Bring all bytes from one end to the other without looking at them, and end both when either has ended."""
+    reading, writing = pipe
+    with suppress(OSError):
+        while waiting := os.splice(source.fileno(), writing, PIPE_BYTES):
+            while waiting:
+                waiting -= os.splice(reading, sink.fileno(), waiting)
+    for end in (source, sink):
+        with suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import socket
 import stat
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,14 +59,16 @@ for place in [*sorted(ports), *sorted(names)]:
 @pytest.fixture
 def echo() -> Iterator[int]:
     """A server in this process that sends back what it is sent; its port."""
+    is_over = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
-            while True:
+            while not is_over.is_set():
                 try:
                     connection, _ = server.accept()
-                except OSError:
-                    return
+                except OSError:  # it is over, or a test has taken all descriptors
+                    time.sleep(0.001)
+                    continue
                 threading.Thread(target=repeat, args=(connection,), daemon=True).start()
 
         def repeat(connection: socket.socket) -> None:
@@ -74,6 +78,7 @@ def echo() -> Iterator[int]:
 
         threading.Thread(target=serve, daemon=True).start()
         yield server.getsockname()[1]
+        is_over.set()
         server.shutdown(socket.SHUT_RDWR)
 
 
@@ -161,6 +166,96 @@ def test_a_port_that_is_let_through_is_not_another_address_s(echo: int):
         other.bind(("127.0.0.2", own.getsockname()[1]))
         with pytest.raises(TimeoutError):
             other.connect(("127.0.0.1", echo))
+
+
+@pytest.fixture
+def churn() -> Iterator[None]:
+    """Threads that open and close files and sockets at all moments, as those of an engine do."""
+    is_over = threading.Event()
+
+    def open_and_close() -> None:
+        while not is_over.is_set():
+            with Path(os.devnull).open("rb"), socket.socket(), socket.socket():
+                pass
+
+    threads = [threading.Thread(target=open_and_close) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    yield
+    is_over.set()
+    for thread in threads:
+        thread.join()
+
+
+def test_what_other_threads_open_and_close_meanwhile_leaves_the_port_closed_and_its_owner_connected(echo, churn):
+    for _ in range(100):
+        with PrivatePort(echo).connect() as own:
+            own.settimeout(10)
+            own.sendall(b"good day")
+            assert own.recv(100) == b"good day"
+        time.sleep(0.001)
+
+
+def descriptors_but(room: int) -> list[int]:
+    """All descriptors that this process may still have, but for some."""
+    taken: list[int] = []
+    with contextlib.suppress(OSError):
+        while True:
+            taken.append(os.open(os.devnull, os.O_RDONLY))
+    for _ in range(room):
+        os.close(taken.pop())
+    return taken
+
+
+@pytest.fixture
+def few_descriptors() -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(listed()) + 40, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def listed() -> list[int]:
+    return [int(file.name) for file in Path("/proc/self/fd").iterdir()]
+
+
+@pytest.mark.parametrize("room", range(9))
+def test_who_comes_while_no_file_can_be_opened_is_told_or_served_and_so_is_the_next(echo, few_descriptors, room: int):
+    name = PrivatePort(echo).address().partition(":")[2]
+    with socket.socket(socket.AF_UNIX) as first:
+        first.settimeout(10)
+        taken = descriptors_but(room)
+        try:
+            first.connect(f"\0{name}")
+            time.sleep(0.05)
+        finally:
+            for number in taken:
+                os.close(number)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            first.sendall(b"good day")
+            assert first.recv(100) in (b"", b"good day")  # else it would wait for ever
+    with socket.socket(socket.AF_UNIX) as second:
+        second.settimeout(10)
+        second.connect(f"\0{name}")
+        second.sendall(b"good day")
+        assert second.recv(100) == b"good day"
+
+
+def test_an_engine_for_which_descriptors_are_lacking_is_not_left_open_to_others(few_descriptors, monkeypatch):
+    start, taken = engine._started, []
+
+    def started():
+        server, port = start()
+        taken.extend(descriptors_but(0))
+        return server, port
+
+    monkeypatch.setattr(engine, "_started", started)
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            embedded.__wrapped__()
+    finally:
+        for number in taken:
+            os.close(number)
 
 
 def test_an_engine_that_others_always_reach_first_is_not_used(monkeypatch):

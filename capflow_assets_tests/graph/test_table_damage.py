@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from deltalake import DeltaTable
@@ -215,6 +216,18 @@ DERIVED = {
 }
 
 
+def said_of(home: TestHome, table: str) -> list[str]:
+    """A table's rows, but for which version of a table they are about, and in what order numbers were added up."""
+    rows = [
+        {name: value for name, value in row.items() if name != "table_version"} for row in home.rows(table, "young")
+    ]
+    return sorted(repr({name: _rounded(value) for name, value in row.items()}) for row in rows)
+
+
+def _rounded(value: Any) -> Any:
+    return round(value, 9) if isinstance(value, float) else value
+
+
 def test_a_run_makes_every_damaged_table_of_a_customer_anew_and_the_doctor_names_them_before(
     bills_only: TestHome, tmp_path
 ):
@@ -222,7 +235,7 @@ def test_a_run_makes_every_damaged_table_of_a_customer_anew_and_the_doctor_names
     lake = home.root / "lake" / "young"
     tables = [table for table in DERIVED if (lake / table / "_delta_log").is_dir()]
     assert {"raw/bills", "clean/bills", "features/rfm"} <= set(tables)
-    before = {table: home.rows(table, "young") for table in tables}
+    before = {table: said_of(home, table) for table in tables}
     for table in tables:
         DERIVED[table](lake / table)
     told = examined(home)
@@ -231,6 +244,6 @@ def test_a_run_makes_every_damaged_table_of_a_customer_anew_and_the_doctor_names
     chosen = [part for stage in ("raw", "clean", "features", "validation") for part in ("--select", f"{stage}/*")]
     home.ok("run", "young", "--full", *chosen)
     for table in tables:
-        assert sorted(map(repr, home.rows(table, "young"))) == sorted(map(repr, before[table])), table
+        assert said_of(home, table) == before[table], table
     (sound,) = examined(home)
     assert sound.state == "ok", sound
