@@ -1,0 +1,24 @@
+"""Memory that runs out takes the process of one customer, not the run that goes on with the others."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from capflow_assets.graph.cohort_process import MORE_WEIGHT, WEIGHT, CohortProcess
+
+
+@pytest.mark.skipif(not WEIGHT.exists(), reason="Linux alone weighs processes so")
+def test_a_cohorts_process_goes_before_its_run() -> None:
+    own = int(WEIGHT.read_text())
+    process = CohortProcess()
+    try:
+        weight = Path(f"/proc/{process._process.pid}/oom_score_adj")
+        until = time.monotonic() + 120
+        while int(weight.read_text()) < MORE_WEIGHT and time.monotonic() < until:
+            time.sleep(0.05)
+        assert int(weight.read_text()) == max(own, MORE_WEIGHT)
+    finally:
+        process.end()
