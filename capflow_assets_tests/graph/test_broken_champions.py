@@ -204,6 +204,26 @@ def test_the_last_good_version_scores_and_training_goes_on(home, tmp_path):
     assert not (tmp_path / MARKER).exists()
 
 
+def test_a_champion_that_loads_and_cannot_score_stops_no_training(home):
+    """As after a new release whose code wants an attribute that saved estimators do not have."""
+    from capflow_assets.definitions import STAGES
+    from capflow_assets.graph.registry import Registry
+    from capflow_assets.graph.saved_estimators import dumps, types_of
+
+    registry = Registry(f"sqlite:///{home.root / 'mlflow.db'}", str(home.root / "lake"))
+    types = types_of(STAGES.model(MODEL).model)
+    estimator = registry.load("acme", MODEL, 2, types)
+    vars(estimator).clear()
+    files = {"reference.json": registry.file("acme", MODEL, 2, "reference.json")}
+    report = registry.report("acme", MODEL, 2)
+    version = registry.register("acme", MODEL, dumps(estimator, types), report, files)
+    registry.promote("acme", MODEL, version, "of another release")
+    home.ok("run", "acme", "--select", f"models/{MODEL}")
+    broken = home.report("acme", MODEL, version + 1)["broken_champion"]
+    assert broken["version"] == version
+    assert "cannot score: AttributeError" in broken["came"]
+
+
 def test_where_nobody_can_answer_the_last_predictions_stay_and_training_goes_on(home, tmp_path):
     before = home.rows(f"predictions/{MODEL}", "acme")
     for version in (1, 2):

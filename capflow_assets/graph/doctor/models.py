@@ -87,9 +87,12 @@ def _kept(case: Case, customer: str, name: str, version: int, trials: Trials) ->
         registry.keep_digests(customer, name, version)
     except BrokenModelError as error:
         return in_short(error)
-    words = checked(registry, customer, name, version, case.deployment.stages.model(name).model, trials)
-    if words:
-        registry.drop_digests(customer, name, version)
+    words = "the trial was broken off"
+    try:
+        words = checked(registry, customer, name, version, case.deployment.stages.model(name).model, trials)
+    finally:
+        if words:
+            registry.drop_digests(customer, name, version)
     return words
 
 
