@@ -22,7 +22,7 @@ from capflow_assets.graph.customer_lock import INHERITED, customer_lock
 from capflow_assets.graph.gone_runs import gone_runs
 from capflow_assets.graph.home import Home
 from capflow_assets.graph.launch import dagster_instance
-from capflow_assets.graph.running import PROCESS, STARTED, evidence, this_process
+from capflow_assets.graph.running import PROCESS, STARTED, evidence, started, this_process
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
@@ -114,8 +114,10 @@ def kill_at_work(home: TestHome) -> str:
     """The id of a run that was killed while its process wrote."""
     with begun(home, "run", "acme", *TABLES) as process:
         run = wait(lambda: next((run for run in runs(home) if run.status == dg.DagsterRunStatus.STARTED), None))
+        child = holder(home)["pid"]
         process.send_signal(signal.SIGKILL)
         process.wait()
+        wait(lambda: not started(child))  # it ends itself once nobody watches over it
     return run.run_id
 
 
