@@ -288,10 +288,13 @@ class Lake:
     def _local(self, customer: str) -> str:
         return Path(self.prefix(customer)).resolve().as_uri()
 
-    def _missing(self, customer: str, table: str) -> NotFoundError:
-        return NotFoundError.among(
-            f"table of {customer}", table, self.tables(customer), do=f"materialize it: capflow run {customer}"
-        )
+    def _missing(self, customer: str, table: str) -> CapflowError:
+        """A table that was never made, or whose log has lost its only entry."""
+        broken = self.damage(customer, table)
+        if broken:
+            return damaged_table(customer, table, self.path(customer, table), broken)
+        others = [name for name in self.tables(customer) if name != table]
+        return NotFoundError.among(f"table of {customer}", table, others, do=f"materialize it: capflow run {customer}")
 
     @staticmethod
     def committed(path: str) -> int:
