@@ -46,13 +46,15 @@ def embedded() -> Embedded:
         server, port = _started()
         try:
             private = PrivatePort(port)
+            address = "" if private.strangers else private.address()
         except OSError as error:
+            server.stop()
             if error.errno in SPENT:  # what is lacking for now is no reason to stay open for good
-                server.stop()
                 raise
+            server, port = _started()  # the first one may be half closed: a filter, and no way in
             return Embedded(server, f"{LOOPBACK}:{port}", str(error))
         if not private.strangers:
-            return Embedded(server, private.address())
+            return Embedded(server, address)
         server.stop()
         strangers += private.strangers
     raise CapflowError(

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from capflow_assets.errors import CapflowError, NotFoundError, TableError
 from capflow_assets.folders import engine_name
-from capflow_assets.graph.table_damage import culprit, damage, damaged_table, make_room
+from capflow_assets.graph.table_damage import culprit, damage, damaged_table, make_room, named_if_damaged
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -121,11 +121,14 @@ class Lake:
             raise self._missing(customer, table)
         dataset = self._opened(customer, table).to_pyarrow_dataset()
         wanted = None if columns is None else list(columns)
-        return dataset.to_table(columns=wanted) if limit is None else dataset.head(limit, columns=wanted)
+        with named_if_damaged(customer, table, self.path(customer, table)):
+            return dataset.to_table(columns=wanted) if limit is None else dataset.head(limit, columns=wanted)
 
     def rows(self, customer: str, table: str) -> int:
         """How many rows the newest version has; read from the table's log where the log says it."""
-        return int(self._opened(customer, table).to_pyarrow_dataset().count_rows())
+        dataset = self._opened(customer, table).to_pyarrow_dataset()
+        with named_if_damaged(customer, table, self.path(customer, table)):
+            return int(dataset.count_rows())
 
     def size_bytes(self, customer: str, table: str) -> int | None:
         """The stored bytes of the newest version, None where there is none; read from the table's log."""
@@ -307,10 +310,13 @@ class Lake:
     def _local(self, customer: str) -> str:
         return Path(self.prefix(customer)).resolve().as_uri()
 
-    def _missing(self, customer: str, table: str) -> NotFoundError:
-        return NotFoundError.among(
-            f"table of {customer}", table, self.tables(customer), do=f"materialize it: capflow run {customer}"
-        )
+    def _missing(self, customer: str, table: str) -> CapflowError:
+        """A table that was never made, or whose log has lost its only entry."""
+        broken = self.damage(customer, table)
+        if broken:
+            return damaged_table(customer, table, self.path(customer, table), broken)
+        others = [name for name in self.tables(customer) if name != table]
+        return NotFoundError.among(f"table of {customer}", table, others, do=f"materialize it: capflow run {customer}")
 
     @staticmethod
     def committed(path: str) -> int:

@@ -99,8 +99,12 @@ class PrivatePort:
         """A gRPC address of the server, at which this process alone is served."""
         name = f"capflow-{os.getpid()}-{secrets.token_hex(8)}"
         entrance = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        entrance.bind(f"\0{name}")
-        entrance.listen()
+        try:
+            entrance.bind(f"\0{name}")
+            entrance.listen()
+        except OSError:
+            entrance.close()
+            raise
         threading.Thread(target=self._serve, args=(entrance,), name="capflow-engine-entrance", daemon=True).start()
         return f"unix-abstract:{name}"
 

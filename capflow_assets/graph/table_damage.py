@@ -7,8 +7,8 @@ written over by something of another length. Only where reading has failed alrea
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -108,6 +108,22 @@ def culprit(customer: str, paths: Iterable[tuple[str, str]], words: str) -> Tabl
                 continue
             return damaged_table(customer, table, path, broken)
     return None
+
+
+@contextmanager
+def named_if_damaged(customer: str, table: str, path: str) -> Iterator[None]:
+    """While a table is read: an error that comes of its damage names it, and says what mends it."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        broken = ""
+        with suppress(OSError):  # the error that is to be explained says more than one of looking for its cause
+            broken = damage(path, is_read=True)
+        if broken:
+            raise damaged_table(customer, table, path, broken) from error
+        raise
 
 
 def _entries(path: str) -> list[str]:

@@ -272,10 +272,24 @@ def test_an_engine_that_others_always_reach_first_is_not_used(monkeypatch):
     assert [is_cut_off(stranger) for stranger in early] == [True] * engine.STARTS
 
 
-def test_where_the_port_cannot_be_closed_the_engine_works_and_says_so(monkeypatch):
+def has_no_filter(monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(sys, "platform", "elsewhere")
+    return "only Linux filters what reaches a listening socket"
+
+
+def has_no_abstract_sockets(monkeypatch: pytest.MonkeyPatch) -> str:
+    def address(self: PrivatePort) -> str:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(PrivatePort, "address", address)
+    return "[Errno 1] Operation not permitted"
+
+
+@pytest.mark.parametrize("lack", [has_no_filter, has_no_abstract_sockets])
+def test_where_the_port_cannot_be_closed_the_engine_works_and_says_so(monkeypatch, lack):
+    why = lack(monkeypatch)
     found = embedded.__wrapped__()
-    assert found.exposed == "only Linux filters what reaches a listening socket"
+    assert found.exposed == why
     host, _, port = found.address.partition(":")
     with socket.create_connection((host, int(port)), timeout=10) as end:
         end.sendall(GREETING)

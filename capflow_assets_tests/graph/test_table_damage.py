@@ -200,6 +200,22 @@ def test_a_history_that_is_damaged_is_named_and_not_replaced(spark, tmp_path):
     assert "from a backup" in str(told.value)
 
 
+def garble_the_middle(table: Path) -> None:
+    file = newest_file(table)
+    content = file.read_bytes()
+    file.write_bytes(content[:10] + b"\xff" * (len(content) // 3) + content[10 + len(content) // 3 :])
+
+
+@pytest.mark.parametrize("harm", [delete_a_file, cut_a_file_short, garble_a_file, garble_the_middle, garble_the_log])
+def test_a_damaged_table_that_is_shown_is_named(bills_only: TestHome, tmp_path, harm: Callable[[Path], None]):
+    home = bills_only.copied(tmp_path / "home")
+    harm(home.root / "lake/young/raw/bills")
+    said = home.capflow("show", "raw/bills", "-c", "young", "-f", "csv")
+    assert said.code == 1
+    assert "raw/bills of young is damaged" in said.err
+    assert "capflow run young --full" in said.err
+
+
 def examined(home: TestHome) -> list[Result]:
     """What the doctor finds of the customer's tables."""
     place = Home.of(home.root, {})
