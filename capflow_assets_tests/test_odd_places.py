@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +21,10 @@ from capflow_assets_tests.processes import capflow, needs_mounts
 
 ODD = ("a blank", "größe-本", "50%", "no #1", "a+b & 'c'", 'say "so"', " edge ", "~tilde")
 UNFIT = ("what?", "a*b", "[a]", "{a,b}", "a%20b", "back\\slash", "two\nlines", "tab\there", "a|b", "a^b", "a`b")
+
+
+# What Debian's package faketime puts there.
+FAKE_CLOCK = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 
 
 @pytest.fixture(scope="module")
@@ -148,6 +154,24 @@ def test_a_home_on_a_full_disk_can_be_looked_at(bills_only, tmp_path):
 def test_no_folder_of_a_user_is_needed(bills_only, folder):
     said = capflow("status", "--home", str(bills_only.root), environment={"HOME": folder, "MPLCONFIGDIR": None})
     assert said.code == 0, said.err
+
+
+@pytest.mark.skipif(FAKE_CLOCK is None, reason="a clock of one's own needs libfaketime")
+def test_a_clock_that_jumps_back_loses_nothing(tmp_path, toml):
+    files = shutil.copytree(toml.parent, tmp_path / "files")
+    home = TestHome(tmp_path / "home")
+    home.ok("onboard", str(files / toml.name))
+    ahead = {"LD_PRELOAD": str(FAKE_CLOCK), "FAKETIME": "+3d", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    said = capflow("run", "young", "-s", "raw,clean", "--home", str(home.root), environment=ahead)
+    assert said.code == 0, said.err
+    assert len(home.rows("raw/bills", "young")) > 2
+    bills = files / "bills.csv"
+    header, *rows = bills.read_text(encoding="utf-8").splitlines(keepends=True)
+    bills.write_text("".join([header, *rows[:-1]]), encoding="utf-8")  # exported anew, one row less
+    home.ok("run", "young", "-s", "raw,clean")
+    assert len(home.rows("raw/bills", "young")) == len(rows) - 1
+    assert len(home.rows("clean/bills", "young")) == len({row.split(",")[0] for row in rows[:-1]})
+    assert not [line for line in home.capflow("doctor", "-f", "csv").out.splitlines() if ",broken," in line]
 
 
 def test_doctor_tells_of_an_examination_that_breaks_and_goes_on(tmp_path, monkeypatch):

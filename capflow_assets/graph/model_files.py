@@ -15,12 +15,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from capflow_assets.errors import BrokenModelError, CapflowError
 
 if TYPE_CHECKING:
     from pyarrow import fs
+
+    from capflow_assets.graph.lake_artifacts import LakeArtifactRepository
 
 SCHEME = "capflow-lake"
 SEGMENT = re.compile(r"[\w][\w.\-]*")
@@ -133,3 +135,10 @@ class ModelFiles:
                 do="put the files themselves there (a mount does, where another disk is meant)",
             )
         return fs.LocalFileSystem(), str(place)
+
+
+def mlflow_repository(*args: Any, **kwargs: Any) -> LakeArtifactRepository:
+    """What MLflow asks for by its entry point; made when an address is looked up, since MLflow is still being loaded."""
+    from capflow_assets.graph.lake_artifacts import LakeArtifactRepository
+
+    return LakeArtifactRepository(*args, **kwargs)
