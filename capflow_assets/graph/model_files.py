@@ -138,7 +138,7 @@ class ModelFiles:
 
 
 def mlflow_repository(*args: Any, **kwargs: Any) -> LakeArtifactRepository:
-    """What MLflow asks for by its entry point; made when an address is looked up, since MLflow is still being loaded."""
+    """What MLflow finds by its entry point: the repository is imported later, since MLflow is still being loaded."""
     from capflow_assets.graph.lake_artifacts import LakeArtifactRepository
 
     return LakeArtifactRepository(*args, **kwargs)
