@@ -40,6 +40,17 @@ SLOW = (
     "compose",
     "contract",
     "bucket",
+    "locations",
+    "kills",
+    "killed_runs",
+    "interrupts",
+    "foreign_pages",
+    "page",
+    "moved_homes",
+    "odd_places",
+    "recovery",
+    "table_damage",
+    "row_expressions",
 )
 
 
