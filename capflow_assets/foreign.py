@@ -140,7 +140,7 @@ def first_words(error: BaseException) -> str:
     text = str(error)
     last = [line for line in text.rpartition(TRACEBACK)[2].splitlines() if line.strip() and not line[0].isspace()]
     lines = last if TRACEBACK in text and last else [line.strip() for line in text.splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
+    return f"{type(error).__name__}: {lines[0][:500]}" if lines else type(error).__name__
 
 
 def _room(places: Iterable[str]) -> Iterator[str]:

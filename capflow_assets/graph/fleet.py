@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from capflow_assets.errors import CapflowError
 from capflow_assets.graph.customer_tables import OWNER
 from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.engine import Engine
@@ -96,8 +97,16 @@ def matrix(deployment: Deployment, instance: dg.DagsterInstance, now: datetime |
     watched = {name: instance.get_materialized_partitions(dg.AssetKey(["health", name])) for name in models}
     for customer in deployment.customers():
         drifts = {name: latest(instance, f"health/{name}", customer) for name in models if customer in watched[name]}
-        missing = {} if deployment.lake.exists(customer, READINESS) else latest(instance, READINESS, customer)
+        missing = {} if _is_made(deployment, customer) else latest(instance, READINESS, customer)
         yield from standings(deployment.lake, customer, models, drifts, missing.get("reason", ""), now)
+
+
+def _is_made(deployment: Deployment, customer: str) -> bool:
+    """Whether a customer has a readiness table, be it one that cannot be read: its standings say so."""
+    try:
+        return deployment.lake.exists(customer, READINESS)
+    except CapflowError:
+        return True
 
 
 def metadata(deployment: Deployment, found: Sequence[Standing]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -136,7 +137,7 @@ def test_the_customers_own_parameters_hold_for_its_needs() -> None:
 def fleet(acme: TestHome, bills_only: TestHome, tmp_path_factory: pytest.TempPathFactory) -> TestHome:
     """The home of ``acme``; beside it ``young``, run elsewhere, and ``fresh``, onboarded and never run."""
     home = acme.copied(tmp_path_factory.mktemp("fleet") / "home")
-    (home.root / "lake" / "young").symlink_to(bills_only.root / "lake" / "young", target_is_directory=True)
+    shutil.copytree(bills_only.root / "lake" / "young", home.root / "lake" / "young")
     (home.root / "customers" / "young.toml").write_text((bills_only.root / "customers" / "young.toml").read_text())
     brand = tiny("fresh", seed=4, users=20, days=70, sends=("bills",))
     home.ok("onboard", str(write(simulate(brand), home.root.parent / "files")))
@@ -195,6 +196,17 @@ def test_a_table_that_cannot_be_read_is_one_customers_matter(fleet: TestHome, tm
     assert found["acme", MODELS[0]].readiness == "ready"
 
 
+def test_a_customer_whose_folder_is_a_link_is_one_customers_matter(fleet: TestHome, tmp_path: Path) -> None:
+    copy = fleet.copied(tmp_path / "home")
+    (copy.root / "lake/young").rename(tmp_path / "elsewhere")
+    (copy.root / "lake/young").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    place = opened(copy)
+    with own_environment(), dagster_instance(Home.of(copy.root, {})) as instance:
+        found = {(one.customer, one.model): one for one in matrix(place, instance, AS_OF)}
+    assert "symbolic link" in found["young", MODELS[0]].reasons[0]
+    assert found["acme", MODELS[0]].readiness == "ready"
+
+
 def test_a_customer_that_cannot_have_the_table_is_not_ready(fleet: TestHome) -> None:
     found = standings(opened(fleet).lake, "fresh", MODELS, {}, "it is made of clean/bills, which is not there", AS_OF)
     assert {one.readiness for one in found} == {"not ready"}
@@ -235,7 +247,7 @@ def test_status_prints_the_matrix_first(fleet: TestHome) -> None:
 def test_status_for_programs_keeps_its_columns_and_adds_readiness(fleet: TestHome) -> None:
     rows = json.loads(fleet.ok("status", "--format", "json"))
     assert [*rows[0]][:4] == ["customer", "model", "status", "champion"]
-    assert [*rows[0]][-2:] == ["readiness", "readiness_reason"]
+    assert [*rows[0]][-4:] == ["readiness", "readiness_reason", "answers", "broken"]
     young = {row["model"]: row for row in rows if row["customer"] == "young"}
     assert young["purchase_propensity"]["readiness"] == "not ready"
     header = fleet.ok("status", "--format", "csv").splitlines()[0].split(",")

@@ -149,8 +149,9 @@ def test_artifacts_lie_below_the_customer_and_none_went_through_the_server(cloud
     assert all(key.startswith("brands/shop/") for key in keys)
 
 
-def test_the_home_keeps_customers_and_settings_only(grown: Deployment) -> None:
-    assert sorted(path.name for path in grown.home.iterdir()) == ["customers", "dagster"]
+def test_the_home_keeps_customers_settings_and_the_machines_own_locks_only(grown: Deployment) -> None:
+    assert sorted(path.name for path in grown.home.iterdir()) == ["customers", "dagster", "locks"]
+    assert [path.name for path in (grown.home / "locks").iterdir()] == ["home.lock"]
     assert grown.databases["dagster"].split("://")[1] not in (grown.home / "dagster" / "dagster.yaml").read_text()
 
 
