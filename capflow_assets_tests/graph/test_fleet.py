@@ -192,7 +192,7 @@ def test_a_table_that_cannot_be_read_is_one_customers_matter(fleet: TestHome, tm
     with own_environment(), dagster_instance(Home.of(copy.root, {})) as instance:
         found = {(one.customer, one.model): one for one in matrix(place, instance, AS_OF)}
     assert found["young", MODELS[0]].readiness == "unknown"
-    assert "cannot be read" in found["young", MODELS[0]].reasons[0]
+    assert "is damaged" in found["young", MODELS[0]].reasons[0]
     assert found["acme", MODELS[0]].readiness == "ready"
 
 

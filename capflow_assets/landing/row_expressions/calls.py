@@ -68,7 +68,8 @@ def _arguments(reader: Reader, name: str) -> list[Node]:
         if found:
             reader.expect(",")
         if reader.next.value == "*" and reader.next.kind == "sign":
-            reader.refuse("A mapping uses '*', which is every column", reader.next, "name the columns one by one")
+            found += reader.every_column(reader.advance())
+            continue
         following = reader.ahead(1)
         if following.value == "=>" and following.kind == "sign":
             reader.refuse("A mapping names an argument", following, "write the arguments in their order")

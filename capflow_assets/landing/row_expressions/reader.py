@@ -9,7 +9,7 @@ from typing import NoReturn
 from capflow_assets.errors import MappingError
 from capflow_assets.landing.row_expressions import vocabulary
 from capflow_assets.landing.row_expressions.lexing import DeepError, Token, UnreadableError, snippet, tokens
-from capflow_assets.landing.row_expressions.tree import Name, Node, Phrase
+from capflow_assets.landing.row_expressions.tree import Name, Node, Phrase, Text
 
 MOST_NESTED = 40
 MOST_SHOWN = 2000
@@ -129,6 +129,12 @@ class Reader:
             name = twins[0]
         self.used[name] = None
         return Name(name)
+
+    def every_column(self, star: Token) -> list[Node]:
+        """The columns of the source, for a star among the arguments of a function; one for them where none is known."""
+        if self.columns is None:
+            return [Text("")]
+        return [self.column(Token("name", name, star.start, star.end)) for name in self.columns]
 
     def refuse(self, what: str, token: Token, do: str, expected: str = "") -> NoReturn:
         """Refuse the expression because of a token."""
