@@ -40,6 +40,7 @@ REFUSED = {
     "current_user()": "'current_user', which tells of the session",
     "input_file_name()": "'input_file_name', which reaches outside the row",
     "count(*)": "'count', which sums up many rows",
+    "*": "'*', which is every column",
     "user_id.*": "A mapping cannot be read",
     "max(amount) over ()": "'max', which sums up many rows",
     "lag(amount) over (order by user_id)": "'lag', which looks at other rows",
