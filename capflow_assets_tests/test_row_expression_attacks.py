@@ -5,6 +5,7 @@ On the real engine, with a table and files of another customer in its reach. Wha
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -132,6 +133,23 @@ def test_every_payload_in_every_disguise_is_refused(frame: DataFrame, places: di
              for way in ("{}", *DISGUISES) for payload in PAYLOADS]  # fmt: skip
     became = [judged(frame, text) for text in texts]
     assert became.count("refused") == len(texts)
+
+
+@pytest.mark.parametrize("star", ["*", "struct(*)", "to_json(struct(*))"])
+def test_a_star_in_any_disguise_gives_the_row_itself_or_is_refused(
+    frame: DataFrame, places: dict[str, str], star: str
+) -> None:
+    texts = [placed(way.replace("{{", "{").replace("}}", "}").replace("{}", star), places) for way in DISGUISES]
+    # ``judged`` holds what is computed to one value a row, the same twice, and no canary.
+    assert {judged(frame, text) for text in texts} <= {"refused", "computed", "not computed"}
+
+
+def test_a_star_in_a_function_is_every_column_of_the_source(frame: DataFrame) -> None:
+    expression = row_expressions.expression("to_json(struct(*))", frame.columns)
+    values = [json.loads(row[0]) for row in frame.select(expression.alias("value")).collect()]
+    assert values == [
+        {name: value for name, value in zip(frame.columns, row, strict=True) if value is not None} for row in ROWS
+    ]
 
 
 def attacked(frame: DataFrame, places: dict[str, str], count: int) -> dict[str, int]:
