@@ -10,6 +10,8 @@ import math
 from functools import partial
 from typing import Any
 
+from capflow_assets.sources._json_text import UNDECODABLE
+
 # Deeper than any export; far from what a parser's stack bears.
 MOST_LEVELS = 100
 SHOWN_CHARACTERS = 100
@@ -42,6 +44,8 @@ def parsed(record: bytes, decimal_comma: bool = False) -> dict[str, Any]:
     ...
     ValueError: has the key 'id' twice: '{"id": 1, "id": 2}'
     """
+    if record.startswith(UNDECODABLE):
+        raise ValueError(record.removeprefix(UNDECODABLE).decode())
     text = record.decode()
     try:
         value = json.loads(
