@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 CORRUPT = "_corrupt_record"
 POSITION = "_position"
+# The columns whose values are at fault, where the rest of the row is sound: an array of names, dotted inside structs.
+UNFIT_COLUMNS = "_unfit_columns"
 RESERVED = (CORRUPT, POSITION)
 ROWS_SEARCHED = 5_000_000
 MOST_PARTITIONS = 512
@@ -156,7 +158,7 @@ def unique_names(names: Iterable[str]) -> list[str]:
     ['Total', 'total_2', 'column_3', 'Total_4', '_position_5']
     """
     unique: list[str] = []
-    taken = set(RESERVED)
+    taken = {*RESERVED, UNFIT_COLUMNS}
     for place, name in enumerate(names, 1):
         plain = name.strip() or f"column_{place}"
         given = plain

@@ -78,8 +78,9 @@ def with_columns(schema: pa.Schema, origins: Origins) -> pa.Schema:
     """The schema with the columns that the files' places give before the reserved ones."""
     import pyarrow as pa
 
-    own = [field for field in schema if field.name not in _files.RESERVED]
-    reserved = [field for field in schema if field.name in _files.RESERVED]
+    told = (*_files.RESERVED, _files.UNFIT_COLUMNS)
+    own = [field for field in schema if field.name not in told]
+    reserved = [field for field in schema if field.name in told]
     names = list(dict.fromkeys(name for values in origins.values() for name in values))
     return pa.schema([*own, *((name, pa.string()) for name in names), *reserved])
 
@@ -100,6 +101,6 @@ def _folders(location: str, file: _files.StoredFile) -> dict[str, str | None]:
     pairs = (part.partition("=") for part in parts)
 
     def is_name(key: str) -> bool:
-        return bool(key) and unquote(key).lower() not in _files.RESERVED
+        return bool(key) and unquote(key).lower() not in (*_files.RESERVED, _files.UNFIT_COLUMNS)
 
     return {unquote(key): None if value == NOTHING else unquote(value) for key, _, value in pairs if is_name(key)}

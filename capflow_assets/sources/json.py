@@ -173,7 +173,7 @@ def _columns(location: str, told: Sequence[dict[str, Any]], options: Options) ->
         )
     if options.rows:
         shape = _of_elements(shape, options.rows.split("."), location)
-    names = unique(shape.fields, _files.RESERVED)
+    names = unique(shape.fields, (*_files.RESERVED, _files.UNFIT_COLUMNS))
     kinds = tuple(each.arrow() for each in shape.fields.values())
     return Columns(tuple(names.values()), tuple(names), kinds, tuple(shape.fields.values()))
 
