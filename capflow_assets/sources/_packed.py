@@ -37,13 +37,14 @@ MOST_TIMES = 400
 FREE_BYTES = 256 << 20
 MOST_MEMBERS = 1_000
 ENCRYPTED = 0x1
+NO_MEMBERS = b"PK\x05\x06"
 MARKS = {
     b"\x1f\x8b\x08": "gzip",
     b"\xfd7zXZ\x00": "xz",
     b"\x28\xb5\x2f\xfd": "zstd",
     b"\x04\x22\x4d\x18": "lz4",
     b"PK\x03\x04": "zip",
-    b"PK\x05\x06": "zip",
+    NO_MEMBERS: "zip",
     b"PK\x07\x08": "zip",
 }
 BZIP2_BLOCKS = (b"1AY&SY", b"\x17rE8P\x90")
@@ -171,7 +172,9 @@ def _head(path: str) -> bytes:
 
 def _within(file: StoredFile, head: bytes, members: str, of_text: bool) -> Iterator[StoredFile]:
     way = packing(head)
-    if way == "zip":
+    if head.startswith(NO_MEMBERS):
+        _refuse_zip(file, (), (), members)
+    elif way == "zip":
         yield from _members(file, members, of_text)
     elif way:
         inner = replace(file, path=file.path + BEHIND + way, listed=file.named)
