@@ -8,6 +8,7 @@ Belongs here: what a row must be to land.
     watermarks    which rows are newer than those that have landed, and what becomes of the older ones
     personal      which columns name a person, and what stands in their place
     declared      what a TOML may say of these, held against the table
+    totals        rows that sum others up, and are no bills
     unfit_values  which complaints of a source count: those about what a mapping reads
     disguised     columns that nobody calls personal, and whose values look it
 Does not belong here: duplicates and unknown keys (cleaning decides), reading, writing. Pure; the same rows on every

@@ -219,7 +219,7 @@ def _as_text(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
 
 
 def _for_spark(kind: pa.DataType) -> pa.DataType:
-    """The type that Spark has for an Arrow type: microseconds, signed numbers, plain strings; text where it has none."""
+    """The type that Spark has for an Arrow type: microseconds, signed numbers; text where it has none."""
     import pyarrow as pa
 
     if pa.types.is_timestamp(kind):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,7 +89,7 @@ def test_types_that_engines_have_not_cost_no_other_column(spark: SparkSession, t
     odd = {
         "wide": pa.array([10**50, None], pa.decimal256(60, 0)),
         "pairs": pa.array([[("k", 1)], None], pa.map_(pa.string(), pa.int64())),
-        "fixed": pa.array([[1, 2], None], pa.list_(pa.int64(), 2)),
+        "fixed": pa.array([[1, 2], [3, 4]], pa.list_(pa.int64(), 2)),
         "large": pa.array(["x", None], pa.large_string()),
         "day": pa.array([dt.date(2024, 3, 1), None], pa.date64()),
     }
