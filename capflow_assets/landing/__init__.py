@@ -8,6 +8,8 @@ Belongs here: what a row must be to land.
     watermarks    which rows are newer than those that have landed, and what becomes of the older ones
     personal      which columns name a person, and what stands in their place
     declared      what a TOML may say of these, held against the table
+    totals        rows that sum others up, and are no bills
+    unfit_values  which complaints of a source count: those about what a mapping reads
     disguised     columns that nobody calls personal, and whose values look it
 Does not belong here: duplicates and unknown keys (cleaning decides), reading, writing. Pure; the same rows on every
 engine. The session's time zone is UTC.
@@ -86,7 +88,7 @@ def conform(
     reading = values.Reading(zone, timestamp_format, date_format, decimal_comma)
     plain = frame.drop(*(values.SEEN + each for each in looked_at))
     readings = watermarks.readings(plain, watermark, reading, name) if watermark else {}
-    raw, types, held = mappings.applied(frame, mapping, name, readings, looked_at)
+    raw, types, held = mappings.applied(frame, mapping, name, readings, looked_at, [watermark] if watermark else [])
     declared = {column.name: column for column in table.columns}
     columns = [declared.get(each) or Column(each, "string", "") for each in {**declared, **mapping}]
     typed, broken, reasons = [], [rules.is_unfit()], [rules.unfit_row(is_shown=not personal)]

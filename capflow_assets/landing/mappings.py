@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from capflow_assets.errors import MappingError
 from capflow_assets.landing import row_expressions, values
+from capflow_assets.landing.unfit_values import UNFIT_COLUMNS, counted, paths_read
 
 if TYPE_CHECKING:
     import pyspark.sql.types as st
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 CORRUPT = "_corrupt_record"
 POSITION = "_position"
-TOLD = (CORRUPT, POSITION)
+TOLD = (CORRUPT, POSITION, UNFIT_COLUMNS)
 SHOWN_CHARACTERS = 300
 
 
@@ -29,6 +30,7 @@ def applied(
     name: str,
     more: Mapping[str, Expression] | None = None,
     looked_at: Mapping[str, str] = values.NOTHING_SEEN,
+    also_read: Collection[str] = (),
 ) -> tuple[DataFrame, dict[str, st.DataType], dict[str, str]]:
     """The mapped values of each row (see ``source``), what the source says of the row, what it is made of.
 
@@ -36,6 +38,7 @@ def applied(
 
     ``more`` are further expressions over the source's columns, by the names that they are to have. Of the columns
     ``looked_at`` the source tells values of a type as well: no name alone says so, for it may be the customer's own.
+    A complaint of the source about a column counts where the mapping, or one of the texts ``also_read``, reads it.
 
     Raises:
         MappingError: names the table, the canonical column, the expression and the source's columns.
@@ -50,10 +53,12 @@ def applied(
         for each, text in mapping.items()
         if text in looked_at
     ]
-    told = [
-        (F.col(each) if each in frame.columns else F.lit(None)).cast("string").alias(each)
-        for each in (CORRUPT, POSITION)
-    ]
+    told = {
+        each: (F.col(each) if each in frame.columns else F.lit(None)).cast("string") for each in (CORRUPT, POSITION)
+    }
+    if UNFIT_COLUMNS in frame.columns:
+        read = mentioned(columns, [*mapping.values(), *also_read])
+        told[CORRUPT] = counted(told[CORRUPT], paths_read(frame.schema, read, [*mapping.values(), *also_read]))
     plain = {text: f"_from_{each}" for each, text in mapping.items()}
     used = {column: (text, is_text) for column, text, is_text in _texts(frame, columns, mapping)}
     # The more columns a plan carries on, the longer it takes to make.
@@ -63,7 +68,8 @@ def applied(
     }
     texts = [text.alias(held[column]) for column, (text, _) in used.items() if held[column] not in plain.values()]
     others = [expression.alias(each) for each, expression in (more or {}).items()]
-    raw = frame.select(*named, *seen, *told, *texts, *others)
+    words = [what.alias(each) for each, what in told.items()]
+    raw = frame.select(*named, *seen, *words, *texts, *others)
     types = dict(zip(mapping, (field.dataType for field in raw.schema.fields), strict=False))
     for column, kind in types.items():
         if kind.simpleString().startswith(("array", "map", "struct", "interval", "variant")):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column
-from capflow_assets.landing import mappings, values
+from capflow_assets.landing import mappings, totals, values
 
 if TYPE_CHECKING:
     from pyspark.sql import Column as Expression
@@ -79,6 +79,8 @@ def _rules(column: Column) -> list[tuple[Expression, str]]:
         rules.append((value > column.at_most, f" is above {column.at_most:g}"))
     if column.one_of:
         rules.append((~value.isin(*column.one_of), f" is none of {', '.join(column.one_of)}"))
+    if column.name == totals.COLUMN and column.type == "string":
+        rules.append((totals.is_one(value), " is a word for a sum, and no bill"))
     if column.matches is not None:
         rules.append((~value.rlike(rf"^(?:{column.matches})\z"), f" does not match {column.matches}"))
     return rules

@@ -10,6 +10,7 @@ which columns.
 Does not belong here: what the columns mean; that is the customer's mapping.
 
 A name that starts with an underscore is shared by the sources and is not one. Rows that fit no column come with their
-reason in the column ``_corrupt_record``; landing rejects them. Credentials are named, never written:
+reason in the column ``_corrupt_record``; landing rejects them. Where single values alone are at fault, the column
+``_unfit_columns`` names theirs, and landing rejects the rows that are read there. Credentials are named, never written:
 ``password = { env = "NAME" }``.
 """

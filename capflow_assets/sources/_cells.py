@@ -72,16 +72,16 @@ def rows_of(sheet: CalamineSheet, options: Options) -> tuple[list[str], Iterator
 
 def _header(sheet: CalamineSheet, rows: Iterator[Row], options: Options) -> list[str]:
     """The names, taken from ``rows``."""
-    if options.header == 0:
+    if options.row_of_names == 0:
         width = 0 if sheet.end is None else sheet.end[1] + 1
         area = Area.of(options.range) if options.range else Area()
         return [""] * max(0, min(width, area.right + 1) - area.left)
     for number, values in rows:
-        if number == options.header or (options.header is None and not _is_blank(values)):
+        if number == options.row_of_names or (options.row_of_names is None and not _is_blank(values)):
             return [(written(value, options) or "").strip() for value in values]
-    if options.header is None:
+    if options.row_of_names is None:
         return []
-    expected = f"names in row {options.header} (options.header)"
+    expected = f"names in row {options.row_of_names} (options.header)"
     raise SourceError("A sheet has no such row", expected=expected, came=f"{sheet.height} rows", where=sheet.name)
 
 
