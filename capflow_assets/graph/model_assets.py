@@ -13,6 +13,7 @@ from capflow_assets.checks_settings import resting, severe
 from capflow_assets.contract import Finding, Verdict
 from capflow_assets.errors import CapflowError, ModelError
 from capflow_assets.foreign import words_of
+from capflow_assets.graph.check_records import check_spec
 from capflow_assets.graph.checking import choice
 from capflow_assets.graph.cohort import Outcome, placed, run_cohort, timed
 from capflow_assets.graph.cohort_process import Task
@@ -174,20 +175,20 @@ def asset_specs(spec: ModelSpec) -> Iterator[dg.AssetSpec]:
 def check_specs(spec: ModelSpec) -> Iterator[dg.AssetCheckSpec]:
     """Is the customer ready, does the model beat its baseline, is it calibrated, has its world drifted."""
     model, health = dg.AssetKey(["models", spec.name]), dg.AssetKey(["health", spec.name])
-    yield dg.AssetCheckSpec("ready", asset=model, description="The customer's evidence is enough to train on.")
-    yield dg.AssetCheckSpec(
+    yield check_spec("ready", asset=model, description="The customer's evidence is enough to train on.")
+    yield check_spec(
         "beats_baseline",
         asset=model,
         description=f"Better than {spec.model.baseline_name} out of time, the 95 % interval above zero.",
     )
-    yield dg.AssetCheckSpec("calibrated", asset=model, description="The calibration error is within its bound.")
-    yield dg.AssetCheckSpec("leakage", asset=model, description="No feature alone tells the label; blocks promotion.")
-    yield dg.AssetCheckSpec(
+    yield check_spec("calibrated", asset=model, description="The calibration error is within its bound.")
+    yield check_spec("leakage", asset=model, description="No feature alone tells the label; blocks promotion.")
+    yield check_spec(
         "skew",
         asset=dg.AssetKey(["predictions", spec.name]),
         description="The users are described as those that the champion was trained on; else it may not score them.",
     )
-    yield dg.AssetCheckSpec("drift", asset=health, description="No column is over the customer's PSI threshold.")
+    yield check_spec("drift", asset=health, description="No column is over the customer's PSI threshold.")
 
 
 def config_schema(spec: ModelSpec) -> dict[str, Any]:

@@ -42,6 +42,7 @@ from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.held_work import hold_all
 from capflow_assets.graph.operator_settings import settings_text
 from capflow_assets.graph.partitions import CUSTOMERS
+from capflow_assets.graph.check_records import retargeted
 from capflow_assets.graph.remote_events import Events, Pace
 from capflow_assets.graph.remote_step import STEP_FILE
 from capflow_assets.graph.staging import DBFS, Staging, staging_of
@@ -220,7 +221,8 @@ class StepLauncher(DatabricksPySparkStepLauncher):
         try:
             with raise_execution_interrupts():
                 yield self._waiting(step_context, run)
-                for entry in self._entries(step_context, events, run):
+                for remote in self._entries(step_context, events, run):
+                    entry = retargeted(step_context.instance, remote)
                     step_context.instance.handle_new_event(entry)
                     if entry.is_dagster_event:
                         yield entry.get_dagster_event()
