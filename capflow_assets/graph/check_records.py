@@ -176,7 +176,7 @@ def _of_fleet(key: dg.AssetCheckKey, verdict_of: Mapping[str, Verdict], others: 
     failed = sorted((name for name, verdict in verdict_of.items() if not verdict.passed))
     worst = max(others, *map(_rank, verdict_of.values()))
     more = f" and {len(failed) - MOST_NAMED} more" if len(failed) > MOST_NAMED else ""
-    shown = sorted(verdict_of.items(), key=lambda item: -_rank(item[1]))[:MOST_SHOWN]
+    shown = sorted(verdict_of.items(), key=lambda item: item[1].passed)[:MOST_SHOWN]
     rows = [
         dg.TableRecord(
             {

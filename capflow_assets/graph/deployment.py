@@ -35,7 +35,7 @@ class Deployment:
     @cached_property
     def registry(self) -> Registry:
         """The model store of this home."""
-        return Registry(self.home.mlflow_uri, self.home.lake)
+        return Registry(self.home.mlflow_uri, self.home.lake, self.home)
 
     def read(self, file: Path) -> Customer:
         """A customer's TOML, checked against the tables, sources and models that there are, and against this home."""
