@@ -2,8 +2,9 @@
 
 One write decides. The tag ``capflow.champions`` holds all champions, the present one last, with action and reason; it
 is written first, as one row. The alias ``champion``, the tags of the version and the alias ``challenger`` follow from
-it, and the tag ``capflow.settled`` says that they did. Where the first champion was rolled back, there is none. A process that is killed in between leaves a decision that is
-whole: it is read as decided, and the next change, training, scoring or `capflow doctor --mend` carries it out.
+it, and the tag ``capflow.settled`` says that they did. A process that is killed in between leaves a decision that is
+whole: it is read as decided, and the next change, training, scoring or `capflow doctor --mend` carries it out. Where
+the first champion was rolled back, the decision holds none.
 
 The alias is public. Where everything was settled and it points elsewhere, a person has moved it in MLflow: that counts,
 and the champion before joins the history.
@@ -206,9 +207,7 @@ class Champions:
             before = () if now.champion in (None, wanted) else (now.champion,)
             return (*now.history, *before, wanted)
 
-        chosen_version = self._decide(customer, model, "promote", reason, chosen)
-        assert chosen_version is not None
-        return chosen_version
+        return self._decide(customer, model, "promote", reason, chosen)[-1]
 
     def rollback(self, customer: str, model: str, reason: str) -> int | None:
         """Make the champion before the present one champion again; None where there was none before: nothing scores.
@@ -226,7 +225,7 @@ class Champions:
                 raise ModelError(f"{customer}.{model} has no champion to go back to")
             return tuple(past)
 
-        return self._decide(customer, model, "rollback", reason, chosen)
+        return next(reversed(self._decide(customer, model, "rollback", reason, chosen)), None)
 
     def settle(self, customer: str, model: str) -> str:
         """Carry out a decision that was cut off; says what was done, nothing where all is settled."""
@@ -264,8 +263,8 @@ class Champions:
 
     def _decide(
         self, customer: str, model: str, action: str, reason: str, chosen: Callable[[Standing], tuple[int, ...]]
-    ) -> int | None:
-        """One write says who is champion now; what follows from it is carried out afterwards."""
+    ) -> tuple[int, ...]:
+        """One write says who is champion now, and was before; what follows from it is carried out afterwards."""
         name = f"{customer}.{model}"
         with deciding(self.locks, self.uri, name):
             now = self.standing(customer, model)
@@ -278,7 +277,7 @@ class Champions:
             record = Record(chosen(now), action, tidy(reason), now.alias, uuid.uuid4().hex)
             self.client.set_registered_model_tag(name, RECORD, record.to_json())
             self._carry_out(name, record)
-        return record.present
+        return record.versions
 
     def _carry_out(self, name: str, record: Record) -> None:
         """What follows from a decision. Every step may be done twice, and the last one says that all were done."""

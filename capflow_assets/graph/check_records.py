@@ -18,7 +18,7 @@ from dagster._core.events.log import EventLogEntry
 from dagster_shared.record import replace
 
 from capflow_assets.contract import Finding
-from capflow_assets.errors import shortened
+from capflow_assets.errors import listed, shortened
 from capflow_assets.graph.partitions import CUSTOMERS
 
 Checked = Mapping[dg.AssetCheckKey, Sequence[tuple[str, Finding]]]
@@ -34,6 +34,7 @@ class Verdict:
     passed: bool
     severity: dg.AssetCheckSeverity
     message: str
+    is_absent: bool = False
 
 
 def check_spec(name: str, asset: dg.AssetKey, description: str) -> dg.AssetCheckSpec:
@@ -90,9 +91,11 @@ def target(instance: dg.DagsterInstance, key: dg.AssetKey, customer: str) -> Tar
     """The newest materialization of an asset of a customer: a check that names an older one counts as outdated."""
     asked = dg.AssetRecordsFilter(asset_key=key, asset_partitions=[customer])
     records = instance.fetch_materializations(asked, limit=1).records
-    return Target(storage_id=records[0].storage_id, run_id=records[0].run_id, timestamp=records[0].timestamp) if (
-        records
-    ) else None
+    return (
+        Target(storage_id=records[0].storage_id, run_id=records[0].run_id, timestamp=records[0].timestamp)
+        if (records)
+        else None
+    )
 
 
 def retargeted(instance: dg.DagsterInstance, entry: EventLogEntry) -> EventLogEntry:
@@ -115,7 +118,7 @@ def fleet_records(instance: dg.DagsterInstance, checked: Checked) -> Iterator[dg
     """
     elsewhere = verdicts(instance, checked)
     for key, findings in checked.items():
-        own = {name: Verdict(found.passed, severity_of(found), found.message) for name, found in findings}
+        own = {name: _own(finding) for name, finding in findings}
         others = {name: verdict for name, verdict in elsewhere.get(key, {}).items() if name not in own}
         worst = max(map(_rank, others.values()), default=0)
         if len(own) > 1 or worst > max(map(_rank, own.values()), default=0):
@@ -125,7 +128,7 @@ def fleet_records(instance: dg.DagsterInstance, checked: Checked) -> Iterator[dg
 def verdicts(
     instance: dg.DagsterInstance, keys: Iterable[dg.AssetCheckKey]
 ) -> dict[dg.AssetCheckKey, dict[str, Verdict]]:
-    """The newest verdict of each check on each customer that there is; checks that nobody has evaluated are left out."""
+    """The newest verdict of each check on each customer that there is, as far as there are any."""
     connected = getattr(instance.event_log_storage, "index_connection", None)
     wanted = {(key.asset_key.to_string(), key.name): key for key in keys}
     if connected is None or not wanted:
@@ -162,7 +165,11 @@ def _verdict(event: str | None) -> Verdict:
         return Verdict(True, dg.AssetCheckSeverity.WARN, "")
     entry = dg.deserialize_value(event, EventLogEntry)
     data = entry.get_dagster_event().asset_check_evaluation_data
-    return Verdict(data.passed, data.severity, data.description or "")
+    return Verdict(data.passed, data.severity, data.description or "", "absent" in data.metadata)
+
+
+def _own(finding: Finding) -> Verdict:
+    return Verdict(finding.passed, severity_of(finding), finding.message, "absent" in finding.found)
 
 
 def _rank(verdict: Verdict) -> int:
@@ -173,9 +180,9 @@ def _rank(verdict: Verdict) -> int:
 
 
 def _of_fleet(key: dg.AssetCheckKey, verdict_of: Mapping[str, Verdict], others: int) -> dg.AssetCheckEvaluation:
-    failed = sorted((name for name, verdict in verdict_of.items() if not verdict.passed))
+    failed = sorted(name for name, verdict in verdict_of.items() if not verdict.passed and not verdict.is_absent)
+    absent = sorted(name for name, verdict in verdict_of.items() if not verdict.passed and verdict.is_absent)
     worst = max(others, *map(_rank, verdict_of.values()))
-    more = f" and {len(failed) - MOST_NAMED} more" if len(failed) > MOST_NAMED else ""
     shown = sorted(verdict_of.items(), key=lambda item: item[1].passed)[:MOST_SHOWN]
     rows = [
         dg.TableRecord(
@@ -191,10 +198,11 @@ def _of_fleet(key: dg.AssetCheckKey, verdict_of: Mapping[str, Verdict], others: 
     return dg.AssetCheckEvaluation(
         asset_key=key.asset_key,
         check_name=key.name,
-        passed=not failed,
+        passed=not failed and not absent,
         severity=dg.AssetCheckSeverity.ERROR if worst == 2 else dg.AssetCheckSeverity.WARN,
-        description=f"{len(verdict_of) - len(failed)} of {len(verdict_of)} customers pass"
-        + (f"; not {', '.join(failed[:MOST_NAMED])}{more}" if failed else ""),
+        description=f"{len(verdict_of) - len(failed) - len(absent)} of {len(verdict_of)} customers pass"
+        + (f"; not {listed(failed, most=MOST_NAMED)}" if failed else "")
+        + (f"; absent for {listed(absent, most=MOST_NAMED)}" if absent else ""),
         metadata={"customers": dg.MetadataValue.table(rows)},
         blocking=False,
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from capflow_assets.contract import Column
+from capflow_assets.contract import Column, Finding
 from capflow_assets.graph import catalogue, catalogue_page
 from capflow_assets.graph.check_records import check_spec
 from capflow_assets.graph.cohort import Outcome, placed, run_cohort
@@ -161,7 +161,8 @@ def _outcome(deployment: Deployment, customer: str, result: TableResult) -> Outc
     if result.status in ("failed", "blocked"):
         return Outcome(key, findings=findings, failure=result.reason, error=result.error)
     if result.status == "absent":
-        return Outcome(key, {"status": "absent", "reason": result.reason})
+        finding = Finding("schema", False, f"absent: {result.reason}", found={"absent": True})
+        return Outcome(key, {"status": "absent", "reason": result.reason}, ((key, finding),))
     return Outcome(key, table_metadata(deployment, customer, result), findings)
 
 

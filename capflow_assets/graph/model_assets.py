@@ -18,6 +18,7 @@ from capflow_assets.graph.checking import choice
 from capflow_assets.graph.cohort import Outcome, placed, run_cohort, timed
 from capflow_assets.graph.cohort_process import Task
 from capflow_assets.graph.customer_tables import OWNER
+from capflow_assets.graph.decisions import of_report
 from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.engine import Engine
 from capflow_assets.graph.examples import Examples
@@ -32,6 +33,8 @@ from capflow_assets.graph.stages import ModelSpec, Stages
 from capflow_assets.graph.training import NotReady, Trained, params_of, train
 
 PARTS = ("models", "predictions", "health")
+# The check of each part that warns where there is nothing to ask it of: green is what was done.
+WAITING_CHECK = {"models": "ready", "predictions": "skew", "health": "drift"}
 
 
 def model_asset(
@@ -118,7 +121,7 @@ def live(
         if part not in selected:
             continue
         if scored is None:
-            yield _waiting(part, spec, "no champion", f"{customer}.{spec.name} has no champion yet")
+            yield _waiting(part, spec, "no champion", f"{customer}.{spec.name} has no champion, so nothing is scored")
         elif part == "predictions":
             yield _scored(deployment, spec, customer, scored)
         else:
@@ -177,6 +180,9 @@ def check_specs(spec: ModelSpec) -> Iterator[dg.AssetCheckSpec]:
     model, health = dg.AssetKey(["models", spec.name]), dg.AssetKey(["health", spec.name])
     yield check_spec("ready", asset=model, description="The customer's evidence is enough to train on.")
     yield check_spec(
+        "promotion", asset=model, description="A champion scores, and no person is asked about the last training."
+    )
+    yield check_spec(
         "beats_baseline",
         asset=model,
         description=f"Better than {spec.model.baseline_name} out of time, the 95 % interval above zero.",
@@ -216,8 +222,8 @@ def _bounds(rules: list[Any]) -> str:
 
 def _waiting(part: str, spec: ModelSpec, status: str, reason: str) -> Outcome:
     key = dg.AssetKey([part, spec.name])
-    findings = ((key, Finding("ready", False, reason)),) if part == "models" else ()
-    return Outcome(key, {"status": status, "reason": reason}, findings)
+    finding = Finding(WAITING_CHECK[part], False, reason, found={"absent": True} if part != "models" else {})
+    return Outcome(key, {"status": status, "reason": reason}, ((key, finding),))
 
 
 def _not_ready(spec: ModelSpec, verdict: Verdict) -> Outcome:
@@ -239,12 +245,7 @@ def _trained(deployment: Deployment, spec: ModelSpec, customer: str, result: Tra
         "status": _status(report),
         "reason": report["decision"]["reason"],
         "version": result.version,
-        "metric": report["metric"]["name"],
-        "value": report["metric"]["value"],
-        "interval": f"{report['metric']['low']:.4g} to {report['metric']['high']:.4g}",
-        "baseline": report["baseline"]["value"],
-        "calibration_error": report["calibration"]["error"],
-        "as_of": report["as_of"],
+        **of_report(report),
         "report": dg.MetadataValue.json(report),
         "artifacts": deployment.registry.artifacts(customer, spec.name, result.version),
     }
@@ -263,6 +264,9 @@ def _status(report: dict[str, Any]) -> str:
 
 def _findings(report: dict[str, Any]) -> Iterator[Finding]:
     yield Finding("ready", True, "every need is met")
+    decision = report["decision"]
+    is_settled = decision["action"] == "promote" or (decision["action"] == "keep" and bool(report["champion"]))
+    yield Finding("promotion", is_settled, decision["reason"], found={"action": decision["action"]})
     difference, calibration = report["baseline"]["difference"], report["calibration"]
     yield Finding(
         "beats_baseline",

@@ -35,6 +35,7 @@ from dagster._serdes import serialize_value
 from dagster_databricks import DatabricksPySparkStepLauncher
 
 from capflow_assets.errors import CapflowError
+from capflow_assets.graph.check_records import retargeted
 from capflow_assets.graph.code_wheel import DISTRIBUTION, ENTRY_POINT, FIRST_FILE, code_wheel, requirements
 from capflow_assets.graph.databricks_run import ComputeError, DatabricksRun, Submission, reached
 from capflow_assets.graph.databricks_settings import Settings
@@ -42,7 +43,6 @@ from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.held_work import hold_all
 from capflow_assets.graph.operator_settings import settings_text
 from capflow_assets.graph.partitions import CUSTOMERS
-from capflow_assets.graph.check_records import retargeted
 from capflow_assets.graph.remote_events import Events, Pace
 from capflow_assets.graph.remote_step import STEP_FILE
 from capflow_assets.graph.staging import DBFS, Staging, staging_of

@@ -147,6 +147,8 @@ def test_a_check_of_a_step_that_ran_elsewhere_is_of_the_table_here(instance) -> 
 
 def test_every_check_of_a_table_or_model_is_partitioned_as_its_asset_is() -> None:
     graph = defs.resolve_asset_graph()
-    kinds = {key: (graph.get(key).partitions_def, graph.get(key.asset_key).partitions_def) for key in graph.asset_check_keys}
+    kinds = {
+        key: (graph.get(key).partitions_def, graph.get(key.asset_key).partitions_def) for key in graph.asset_check_keys
+    }
     assert kinds
     assert all(check == asset for check, asset in kinds.values())
