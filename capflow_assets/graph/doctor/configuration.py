@@ -168,13 +168,17 @@ def s3(case: Case) -> Checks:
 
 def customers(case: Case) -> Checks:
     """Every customer's TOML is right."""
+    from capflow_assets.checks_settings import verticals
     from capflow_assets.graph.onboarding import read_dropped
+    from capflow_assets.onboarding_problems import vertical_note
 
     good = 0
     for name in case.customers:
         file = case.home.customers / f"{name}.toml"
         try:
             read_dropped(case.deployment, file)
+            if note := vertical_note(case.deployment.customer(name).vertical, verticals()):
+                yield warning(f"{name}: {note}", f"change vertical in {file}, or leave it")
         except CapflowError as error:
             words = str(error).removeprefix(f"{file} has ")[:LONGEST_PROBLEM]
             yield broken(f"{name}: {words}", f"mend {file}; the next run reads it anew")
