@@ -48,12 +48,12 @@ def forget(
     home: HomeOption = None,
 ) -> None:
     """Remove users from every table and version, pictures and records; they do not land again. Writes receipts."""
+    names(context, home, [customer])
     from capflow_assets.graph.customers_in_turn import once
     from capflow_assets.graph.erasure import Receipt
     from capflow_assets.graph.erasure import forget as erase
 
     seconds = patience(wait, fail)
-    names(context, home, [customer])
 
     def asked() -> list[Receipt]:
         deployment.require(customer)
