@@ -186,7 +186,7 @@ def parse_customer(
 ) -> Customer:
     """The customer that a TOML text declares; ``file`` names it in errors. What is not ``known`` is not looked at.
 
-    With ``known_params``, those of models, it is asked what only a TOML that comes in is asked (``onboarding_problems``).
+    With ``known_params``, of models, it is asked what only a TOML that comes in is asked (``onboarding_problems``).
 
     Raises:
         CustomerError: names every problem of the text.

@@ -1,4 +1,4 @@
-"""What is asked of a customer's TOML when it comes in, besides its form: parameters within bounds, mappings over one row.
+"""What a customer's TOML is asked when it comes in, besides its form: parameters in bounds, mappings over one row.
 
 A home's TOMLs are read far more often than they change, and a release may narrow a bound: a model whose parameters are
 wrong then says so itself, and stops nothing else. Pure.

@@ -75,7 +75,7 @@ def verdict(home: TestHome, asset: str, check: str) -> tuple[bool, str]:
     return found.passed, found.description
 
 
-# -- which home ----------------------------------------------------------------------------------------------------------
+# -- which home --------------------------------------------------------------------------------------------------------
 
 
 def called(*arguments: str, **variables: str) -> Said:
@@ -119,7 +119,7 @@ def test_a_tilde_in_a_variable_is_the_persons_folder(name: str) -> None:
         Home.of("/srv/home", {name: "~nobody-of-that-name/x"})
 
 
-# -- refused at once -----------------------------------------------------------------------------------------------------
+# -- refused at once ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_waiting_for_no_number_of_seconds_is_refused(home) -> None:
     assert time.monotonic() - began < 60
 
 
-# -- green means something -----------------------------------------------------------------------------------------------
+# -- green means something ---------------------------------------------------------------------------------------------
 
 
 def test_what_is_absent_or_waits_is_no_green(home) -> None:
@@ -173,7 +173,7 @@ def test_what_is_absent_or_waits_is_no_green(home) -> None:
     assert verdict(home, "health/rfm_segments", "drift")[0] is False
 
 
-# -- what fits on the screen ---------------------------------------------------------------------------------------------
+# -- what fits on the screen -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("width", [40, 80, 120, 200])
@@ -209,7 +209,7 @@ def test_the_version_and_the_defaults_can_be_read() -> None:
     assert "[default: newest bill]" in " ".join(called("run", "--help", COLUMNS="200").out.split())
 
 
-# -- a TOML that comes in ------------------------------------------------------------------------------------------------
+# -- a TOML that comes in ----------------------------------------------------------------------------------------------
 
 
 def test_bounds_of_a_model_are_told_with_all_else(tmp_path) -> None:

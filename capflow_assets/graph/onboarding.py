@@ -9,8 +9,8 @@ from pathlib import Path
 
 import dagster as dg
 
-from capflow_assets.customers import Customer, onboarded_text
 from capflow_assets.checks_settings import verticals
+from capflow_assets.customers import Customer, onboarded_text
 from capflow_assets.errors import CapflowError, CustomerError
 from capflow_assets.graph import fences
 from capflow_assets.graph.customer_lock import customer_lock
