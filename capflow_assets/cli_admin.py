@@ -110,6 +110,7 @@ def doctor(
     home: HomeOption = None,
 ) -> None:
     """Try configuration, servers, credentials, versions, models, clock and disk, and say what to do."""
+    names(context, home, [customer] if customer else [])
     from rich.console import Console
 
     from capflow_assets.graph.doctor import COLUMNS, Case, examine, grid

@@ -119,10 +119,9 @@ def fleet_records(instance: dg.DagsterInstance, checked: Checked) -> Iterator[dg
     elsewhere = verdicts(instance, checked)
     for key, findings in checked.items():
         own = {name: _own(finding) for name, finding in findings}
-        others = {name: verdict for name, verdict in elsewhere.get(key, {}).items() if name not in own}
-        worst = max(map(_rank, others.values()), default=0)
-        if len(own) > 1 or worst > max(map(_rank, own.values()), default=0):
-            yield _of_fleet(key, {**own, **others}, worst)
+        every = {**elsewhere.get(key, {}), **own}
+        if len(own) > 1 or _rank_of_fleet(every) != max(map(_rank, own.values())):
+            yield _of_fleet(key, every)
 
 
 def verdicts(
@@ -179,10 +178,16 @@ def _rank(verdict: Verdict) -> int:
     return 2 if verdict.severity == dg.AssetCheckSeverity.ERROR else 1
 
 
-def _of_fleet(key: dg.AssetCheckKey, verdict_of: Mapping[str, Verdict], others: int) -> dg.AssetCheckEvaluation:
+def _rank_of_fleet(verdict_of: Mapping[str, Verdict]) -> int:
+    """How bad the worst verdict is; what some customers lack is no fault of those who have it."""
+    ranks = [_rank(verdict) for verdict in verdict_of.values() if not verdict.is_absent]
+    return max(ranks, default=1)
+
+
+def _of_fleet(key: dg.AssetCheckKey, verdict_of: Mapping[str, Verdict]) -> dg.AssetCheckEvaluation:
     failed = sorted(name for name, verdict in verdict_of.items() if not verdict.passed and not verdict.is_absent)
     absent = sorted(name for name, verdict in verdict_of.items() if not verdict.passed and verdict.is_absent)
-    worst = max(others, *map(_rank, verdict_of.values()))
+    worst = _rank_of_fleet(verdict_of)
     shown = sorted(verdict_of.items(), key=lambda item: item[1].passed)[:MOST_SHOWN]
     rows = [
         dg.TableRecord(
@@ -198,7 +203,7 @@ def _of_fleet(key: dg.AssetCheckKey, verdict_of: Mapping[str, Verdict], others: 
     return dg.AssetCheckEvaluation(
         asset_key=key.asset_key,
         check_name=key.name,
-        passed=not failed and not absent,
+        passed=worst == 0,
         severity=dg.AssetCheckSeverity.ERROR if worst == 2 else dg.AssetCheckSeverity.WARN,
         description=f"{len(verdict_of) - len(failed) - len(absent)} of {len(verdict_of)} customers pass"
         + (f"; not {listed(failed, most=MOST_NAMED)}" if failed else "")

@@ -20,10 +20,11 @@ KEY = dg.AssetKey(["clean", "bills"])
 CHECK = dg.AssetCheckKey(KEY, "schema")
 PASSES = Finding("schema", True, "all rules hold", "block")
 WARNS = Finding("schema", False, "2 rows are odd", "warn")
+ABSENT = Finding("schema", False, "absent: there is none", "warn", found={"absent": True})
 BLOCKS = Finding("schema", False, "a column is missing", "block")
 
 
-def job_of(findings: Mapping[str, Finding], absent: frozenset[str] = frozenset()) -> dg.AssetsDefinition:
+def job_of(findings: Mapping[str, Finding]) -> dg.AssetsDefinition:
     """The table of every customer, with what its check finds."""
 
     @dg.multi_asset(
@@ -36,7 +37,7 @@ def job_of(findings: Mapping[str, Finding], absent: frozenset[str] = frozenset()
     )
     def tables(context):  # type: ignore[no-untyped-def]
         def work(name: str) -> Iterator[Outcome]:
-            yield Outcome(KEY, {}, () if name in absent else ((KEY, findings[name]),))
+            yield Outcome(KEY, {}, ((KEY, findings[name]),))
 
         yield from run_cohort(context, context.partition_keys, work)
 
@@ -116,6 +117,20 @@ def test_a_cohort_keeps_the_verdict_of_each_customer(instance) -> None:
     assert of_customers(instance) == {"ann": (True, True), "bob": (False, True), "cid": (False, True)}
     shown = in_the_graph(instance)
     assert (shown.description, shown.severity) == ("1 of 3 customers pass; not bob, cid", dg.AssetCheckSeverity.ERROR)
+
+
+def test_what_one_customer_lacks_is_no_fault_of_those_who_have_it(instance) -> None:
+    """On its own partition it warns; the asset is not shown as faulty for it, and not as whole where all lack it."""
+    run(instance, "ann", ABSENT)
+    assert not in_the_graph(instance).passed
+    run(instance, "bob", PASSES)
+    assert in_the_graph(instance).partition == "bob"
+    run(instance, "ann", ABSENT)
+    assert (in_the_graph(instance).passed, in_the_graph(instance).partition) == (True, None)
+    assert in_the_graph(instance).description == "1 of 2 customers pass; absent for ann"
+    assert of_customers(instance) == {"ann": (False, True), "bob": (True, True)}
+    run(instance, "bob", WARNS)
+    assert in_the_graph(instance).description == "2 rows are odd"
 
 
 def test_a_customer_that_is_gone_fails_no_more(instance) -> None:
