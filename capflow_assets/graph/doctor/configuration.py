@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 
-from capflow_assets.errors import CapflowError
+from capflow_assets.errors import CapflowError, nearest
 from capflow_assets.graph.doctor.case import Case, Checks, Found, broken, existing, first_line, ok, skipped, warning
 
 KNOWN = (
@@ -177,7 +177,9 @@ def customers(case: Case) -> Checks:
         file = case.home.customers / f"{name}.toml"
         try:
             read_dropped(case.deployment, file)
-            if note := vertical_note(case.deployment.customer(name).vertical, verticals()):
+            vertical = case.deployment.customer(name).vertical
+            # One that is new may be meant; one that is nearly another is mistyped.
+            if nearest(vertical, verticals()) and (note := vertical_note(vertical, verticals())):
                 yield warning(f"{name}: {note}", f"change vertical in {file}, or leave it")
         except CapflowError as error:
             words = str(error).removeprefix(f"{file} has ")[:LONGEST_PROBLEM]
