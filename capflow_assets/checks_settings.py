@@ -173,6 +173,11 @@ def vertical_checks(vertical: str, folder: Path = VERTICALS) -> Mapping[str, Che
         raise CustomerError("A vertical's TOML is wrong", came=str(error), where=str(file)) from error
 
 
+def verticals(folder: Path = VERTICALS) -> list[str]:
+    """The verticals that have defaults."""
+    return sorted(file.stem for file in folder.glob("*.toml"))
+
+
 class _Vertical(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 

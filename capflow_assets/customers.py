@@ -33,6 +33,7 @@ from capflow_assets.contract import Table
 from capflow_assets.errors import CapflowError, CustomerError, SourceError
 from capflow_assets.landing import RESERVED, generated_key
 from capflow_assets.landing.declared import landing_problems
+from capflow_assets.onboarding_problems import onboarding_problems, param_problems
 from capflow_assets.toml_problems import told, unknown
 
 MOST_BYTES = 1 << 20
@@ -149,6 +150,7 @@ def read_customer(
     known_models: Collection[str] | None = None,
     known_checks: Mapping[str, DeclaredCheck] | None = None,
     known_features: Mapping[str, type[BaseModel]] | None = None,
+    known_params: Mapping[str, type[BaseModel]] | None = None,
 ) -> Customer:
     """The customer of a TOML file; relative locations start from ``base``, or from the file's folder.
 
@@ -167,7 +169,8 @@ def read_customer(
     except UnicodeDecodeError as error:
         came, do = f"byte 0x{error.object[error.start]:02x} at place {error.start}", "save it as UTF-8"
         raise CustomerError("The file is not UTF-8", expected="TOML in UTF-8", came=came, where=file, do=do) from error
-    customer = parse_customer(text, file, known_tables, known_sources, known_models, known_checks, known_features)
+    known = (known_tables, known_sources, known_models, known_checks, known_features, known_params)
+    customer = parse_customer(text, file, *known)
     return customer if customer.base else customer.model_copy(update={"base": str(path.resolve().parent)})
 
 
@@ -179,8 +182,11 @@ def parse_customer(
     known_models: Collection[str] | None = None,
     known_checks: Mapping[str, DeclaredCheck] | None = None,
     known_features: Mapping[str, type[BaseModel]] | None = None,
+    known_params: Mapping[str, type[BaseModel]] | None = None,
 ) -> Customer:
     """The customer that a TOML text declares; ``file`` names it in errors. What is not ``known`` is not looked at.
+
+    With ``known_params``, of models, it is asked what only a TOML that comes in is asked (``onboarding_problems``).
 
     Raises:
         CustomerError: names every problem of the text.
@@ -197,7 +203,10 @@ def parse_customer(
     strange = [m for m in _tables(data.get("models")) if known_models is not None and m not in known_models]
     problems += [unknown(f"models.{model}", "model", model, known_models or ()) for model in strange]
     if known_features is not None:
-        problems += _feature_problems(_tables(data.get("features")), known_features)
+        kind = "feature table that can be set"
+        problems += param_problems("features", kind, _tables(data.get("features")), known_features)
+    if known_params is not None:
+        problems += onboarding_problems(data, known_params)
     if customer is not None and known_checks is not None:
         problems += check_problems(customer.checks, known_checks)
     if problems or customer is None:
@@ -334,17 +343,4 @@ def _column_problems(key: str, table: Table, columns: dict[str, Any]) -> list[Ca
     for column in lacking:
         expected = f"a source column or expression: {column.description or column.type}"
         problems.append(CapflowError(f"{key}.{column.name}", expected=expected, came="nothing", do="map it"))
-    return problems
-
-
-def _feature_problems(given: Mapping[str, dict[str, Any]], known: Mapping[str, type[BaseModel]]) -> list[CapflowError]:
-    problems: list[CapflowError] = []
-    for name, params in given.items():
-        if name not in known:
-            problems.append(unknown(f"features.{name}", "feature table that can be set", name, known))
-            continue
-        try:
-            known[name].model_validate(params)
-        except ValidationError as error:
-            problems += told(error, f"features.{name}", list(known[name].model_fields))
     return problems

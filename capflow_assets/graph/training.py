@@ -22,6 +22,7 @@ from capflow_assets.graph.leaking import barred, leakage_finding, told
 from capflow_assets.graph.moments import newest
 from capflow_assets.graph.saved_estimators import dumps, types_of
 from capflow_assets.graph.verdicts import judged
+from capflow_assets.value_rules import rule_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,7 +78,7 @@ def params_of(deployment: Deployment, customer: str, model: str, given: dict[str
     try:
         return deployment.stages.model(model).model.params(**{**declared, **given})
     except ValidationError as error:
-        problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}, came {e['input']!r}" for e in error.errors()]
+        problems = [f"{'.'.join(map(str, e['loc']))}: {rule_of(e)}, came {e['input']!r}" for e in error.errors()]
         raise ModelError(
             f"The parameters of {model} are wrong for {customer}",
             came="; ".join(problems),
