@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from capflow_assets.landing import time_formats
+from capflow_assets.landing.number_formats import PLAIN, NumberFormat
 
 if TYPE_CHECKING:
     import pyspark.sql.types as st
@@ -39,11 +40,15 @@ class Reading:
     timestamp_format: str | None = None
     date_format: str | None = None
     decimal_comma: bool = False
+    numbers: NumberFormat = PLAIN
 
     @property
     def formats(self) -> tuple[str, ...]:
         """The declared formats, in the order in which they are tried."""
         return tuple(each for each in (self.timestamp_format, self.date_format) if each)
+
+
+PLAIN_READING = Reading("UTC")
 
 
 def text(source: Expression, kind: st.DataType) -> Expression:
@@ -109,6 +114,8 @@ def _number(written: Expression, to: str, reading: Reading, is_rare: bool) -> Ex
     from pyspark.sql import functions as F
 
     bare = trimmed(written)
+    if reading.numbers.has_signs:
+        return _matching(reading.numbers.plain(bare), to)
     if reading.decimal_comma:
         points = F.translate(bare, ".,", "\u0000.")
         plain = F.when(bare.rlike(COMMA_NUMBER), F.replace(points, F.lit("\u0000"), F.lit("")))
