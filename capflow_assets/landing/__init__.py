@@ -5,6 +5,8 @@ Belongs here: what a row must be to land.
     values        what text or a typed value means as a canonical type
     rules         the words for a row that cannot land
     time_formats  how times may be written; number_formats, how numbers may
+    suggestions   the option that would read what was rejected
+    time_texts    times read part by part; time_zones, the zones there are
     watermarks    which rows are newer than those that have landed, and what becomes of the older ones
     personal      which columns name a person, and what stands in their place
     declared      what a TOML may say of these, held against the table

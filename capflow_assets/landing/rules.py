@@ -108,5 +108,6 @@ def _unread(column: Column, came: Expression, shown: Expression, reading: values
     if column.type != "double":
         return wrong
     number = values.COMMA_NUMBER if reading.decimal_comma else values.NUMBER
+    number = reading.numbers.pattern if reading.numbers.has_signs else number
     is_number = F.lower(came).rlike(values.NOT_FINITE) | came.rlike(number)
     return F.when(is_number, F.concat(start, F.lit("' is not a finite number"))).otherwise(wrong)

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from capflow_assets.errors import SourceError
+from capflow_assets.landing.number_formats import NumberOptions
 from capflow_assets.landing.time_formats import TimeFormat
 from capflow_assets.sources import _files
 
@@ -24,10 +25,8 @@ FOOTER_THREADS = 8
 PATTERN_CHARACTERS = frozenset(" *?[]{}\\%#:")
 
 
-class Options(BaseModel):
+class Options(NumberOptions):
     """How text inside such files is written."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     timestamp_format: TimeFormat | None = Field(None, description="How times in text columns are written.")
     date_format: TimeFormat | None = Field(None, description="How days in text columns are written, such as yyyyMMdd.")

@@ -17,7 +17,7 @@ TYPES = {
     for name in ("bigint boolean date double float int smallint string timestamp tinyint binary").split()
 } | {"decimal": "DECIMAL(10, 0)"}
 DIVISIONS = {"mod": "mod", "pmod": "pmod", "div": "div", "try_mod": "mod", "try_divide": "/"}
-SUMS = ("try_add", "try_subtract")
+SUMS = {"try_add": " + ", "try_subtract": " - "}
 
 
 def special(meaning: Meaning, name: str, arguments: Sequence[Node]) -> Node | None:
@@ -26,6 +26,9 @@ def special(meaning: Meaning, name: str, arguments: Sequence[Node]) -> Node | No
         return None
     if name in TYPES and len(arguments) == 1:
         return casts.cast(meaning, arguments[0], TYPES[name])
+    if name in SUMS and {each.kind for each in arguments} == {TEXT, NUMBER}:
+        numbers = [conversions.number(meaning, each, strict=False) for each in arguments]
+        return conversions.tried(Phrase((numbers[0], SUMS[name], numbers[1]), kind=NUMBER))
     if name in DIVISIONS and len(arguments) == 2:
         return _division(meaning, name, arguments)
     make = times.FUNCTIONS.get(name) or choices.FUNCTIONS.get(name)
@@ -62,8 +65,6 @@ def _argument(meaning: Meaning, name: str, place: int, node: Node) -> Node:
         if name in places and (not places[name] or place in places[name]):
             whole = "INT" if place == 1 and type == "BIGINT" else type
             return conversions.number(meaning, node, whole, strict=strict)
-    if name in SUMS:
-        return conversions.number(meaning, node, strict=False)
     if place in kinds.OF_DAYS.get(name, ()):
         return conversions.day(meaning, node)
     if place in kinds.OF_CLOCKS.get(name, ()):

@@ -29,7 +29,7 @@ def chain(meaning: Meaning, parts: Sequence[Node | str], level: int) -> Node:
     if level != PRODUCT_LEVEL:
         return _flat([conversions.number(meaning, each, "BIGINT") for each in operands], signs, NUMBER)
     spans = [each.kind for each in operands if each.kind in kinds.SPANS]
-    numbers = [conversions.number(meaning, each) for each in operands]
+    numbers = [conversions.number(meaning, each, "BIGINT" if "DIV" in signs else "DOUBLE") for each in operands]
     divided = [divisor(each) if sign in "/%DIV" else each for sign, each in zip(signs, numbers[1:], strict=True)]
     return _flat([numbers[0], *divided], signs, spans[0] if spans else NUMBER)
 
