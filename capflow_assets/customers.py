@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from functools import cache
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from types import ModuleType
@@ -34,6 +32,7 @@ from capflow_assets.errors import CapflowError, CustomerError, SourceError
 from capflow_assets.landing import RESERVED, generated_key
 from capflow_assets.landing.declared import landing_problems
 from capflow_assets.onboarding_problems import onboarding_problems, param_problems
+from capflow_assets.landing.time_zones import known_zone
 from capflow_assets.toml_problems import told, unknown
 
 MOST_BYTES = 1 << 20
@@ -43,23 +42,6 @@ FILES = ("s3://", PACKAGE)
 # Three slashes and a name start from the customer's folder, as any other location; four are an absolute path.
 SQLITE = re.compile(r"sqlite(?:\+\w+)?:///")
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-
-
-@cache
-def _zones() -> frozenset[str]:
-    """All time zones that there are; to look for them takes as long as to read many customers."""
-    from zoneinfo import available_timezones
-
-    return frozenset(available_timezones())
-
-
-def _known_zone(name: str) -> str:
-    zones = _zones()
-    if name not in zones:
-        near = get_close_matches(name, zones, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"an IANA time zone such as Europe/London{hint}")
-    return name
 
 
 def _absolute(folder: str) -> str:
@@ -116,7 +98,7 @@ class Customer(Declared):
     name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
     vertical: Text
     currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
-    time_zone: Annotated[str, AfterValidator(_known_zone)]
+    time_zone: Annotated[str, AfterValidator(known_zone)]
     base: Annotated[str, AfterValidator(_absolute)] | None = None
     tables: dict[str, TableSource] = Field(min_length=1)
     models: dict[str, dict[str, Any]] = Field(default_factory=dict)

@@ -182,6 +182,7 @@ class UserRows:
         import pyspark.sql.types as st
 
         from capflow_assets.landing import row_expressions
+        from capflow_assets.landing.row_expressions.kinds import Meaning
 
         values = [(place, *(row.get(name) for name in names)) for place, row in enumerate(rows)]
         fields = [
@@ -189,7 +190,10 @@ class UserRows:
             *(st.StructField(name, st.StringType()) for name in names),
         ]
         frame = self.lake.spark().createDataFrame(values, st.StructType(fields))
-        read = frame.select("_place", row_expressions.expression(expression, names).cast("string")).collect()
+        types = {field.name: field.dataType for field in fields[1:]}
+        # What was rejected may hold what the expression could not read.
+        value, _ = row_expressions.converted(expression, names, Meaning(types))
+        read = frame.select("_place", value.cast("string")).collect()
         return [(text or "").strip(" ") for _, text in sorted((row[0], row[1]) for row in read)]
 
     def _time(self, name: str, columns: frozenset[str]) -> str | None:

@@ -18,6 +18,7 @@ from capflow_assets.graph.landed import Fingerprint, fingerprint
 from capflow_assets.graph.table_damage import damaged_table
 from capflow_assets.graph.written_files import written
 from capflow_assets.landing import POSITION, REASON, RESERVED, SOURCE_ROW
+from capflow_assets.landing.suggestions import option_for
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -104,9 +105,11 @@ def set_aside(lake: Lake, customer: str, aside: str, rejected: DataFrame, batch:
 
 
 def shown(rejected: DataFrame) -> str:
-    """Up to three rejected rows in words, each with its place."""
+    """Up to three rejected rows in words, each with its place; and the options that would read them."""
     rows = rejected.select(POSITION, REASON).limit(SHOWN_ROWS).collect()
-    return "; ".join(f"{place}: {reason}" if place else str(reason) for place, reason in rows)
+    words = "; ".join(f"{place}: {reason}" if place else str(reason) for place, reason in rows)
+    options = dict.fromkeys(option for _, reason in rows if (option := option_for(reason)))
+    return f"{words} ({'; '.join(options)})" if options else words
 
 
 def _print(frame: DataFrame | None) -> Fingerprint:

@@ -4,7 +4,9 @@ Belongs here: what a row must be to land.
     mappings      a customer's expression over the source's columns, held to one row
     values        what text or a typed value means as a canonical type
     rules         the words for a row that cannot land
-    time_formats  how times may be written
+    time_formats  how times may be written; number_formats, how numbers may
+    suggestions   the option that would read what was rejected
+    time_texts    times read part by part; time_zones, the zones there are
     watermarks    which rows are newer than those that have landed, and what becomes of the older ones
     personal      which columns name a person, and what stands in their place
     declared      what a TOML may say of these, held against the table
@@ -24,6 +26,7 @@ from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
 from capflow_assets.errors import MappingError, listed
+from capflow_assets.landing.number_formats import NumberFormat
 from capflow_assets.landing.values import NOTHING_SEEN
 
 if TYPE_CHECKING:
@@ -54,6 +57,7 @@ def conform(
     timestamp_format: str | None = None,
     date_format: str | None = None,
     decimal_comma: bool = False,
+    numbers: NumberFormat | None = None,
     name: str = "",
     personal: Collection[str] = (),
     watermark: str | None = None,
@@ -68,7 +72,8 @@ def conform(
     of the source, come its readings (see ``watermarks``).
 
     ``mapping`` gives, for a column of the table, the name of a source column or a Spark SQL expression over one row.
-    An expression of the customer's that fails on dirty values should use the ``try_`` functions.
+    In an expression text becomes a number, a truth or a time where one is asked for, times are in ``zone``, and a row
+    of which that cannot be read is rejected; ``try_`` functions, ``coalesce`` and the like say otherwise.
     Missing: blank text is null; surrounding blanks of numbers and times are nothing; NaN and infinity reject the row.
     Times: local times of ``zone`` become UTC; text with an offset and zoned timestamps are instants. Text is read by
     ``timestamp_format``, then ``date_format`` (midnight), and as ISO 8601 where neither is given.
@@ -85,11 +90,15 @@ def conform(
     from capflow_assets.landing import mappings, rules, values, watermarks
 
     _refuse_unmapped(frame, table, mapping, name)
-    reading = values.Reading(zone, timestamp_format, date_format, decimal_comma)
+    numbers = numbers or NumberFormat(decimal_comma)
+    reading = values.Reading(zone, timestamp_format, date_format, numbers.decimal_comma, numbers)
     plain = frame.drop(*(values.SEEN + each for each in looked_at))
     readings = watermarks.readings(plain, watermark, reading, name) if watermark else {}
-    raw, types, held = mappings.applied(frame, mapping, name, readings, looked_at, [watermark] if watermark else [])
     declared = {column.name: column for column in table.columns}
+    wanted = {column.name: column.type for column in table.columns}
+    raw, types, held, unread = mappings.applied(
+        frame, mapping, name, readings, looked_at, [watermark] if watermark else [], reading=reading, wanted=wanted
+    )
     columns = [declared.get(each) or Column(each, "string", "") for each in {**declared, **mapping}]
     typed, broken, reasons = [], [rules.is_unfit()], [rules.unfit_row(is_shown=not personal)]
     for column in columns:
@@ -98,8 +107,10 @@ def conform(
             is_seen = column.type == looked_at.get(mapping[column.name])
             seen = mappings.seen(column.name) if is_seen else None
             typed.append(values.value(source, kind, column.type, reading, seen).alias(column.name))
-            broken += rules.broken(column, values.text(source, kind))
-            reasons.append(rules.reason(column, values.text(source, kind), reading, column.name not in personal))
+            is_read = column.name not in unread
+            is_shown = column.name not in personal
+            broken += rules.broken(column, values.text(source, kind), is_read)
+            reasons.append(rules.reason(column, values.text(source, kind), reading, is_shown, is_read))
         else:
             typed.append(F.lit(None).cast(column.type).alias(column.name))
     # Words cost ten times what values do: they are made for the rows that need them.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from capflow_assets.errors import MappingError
 from capflow_assets.landing import row_expressions, values
 from capflow_assets.landing.unfit_values import UNFIT_COLUMNS, counted, paths_read
+from capflow_assets.landing.row_expressions.kinds import Meaning
 
 if TYPE_CHECKING:
     import pyspark.sql.types as st
@@ -31,10 +32,14 @@ def applied(
     more: Mapping[str, Expression] | None = None,
     looked_at: Mapping[str, str] = values.NOTHING_SEEN,
     also_read: Collection[str] = (),
-) -> tuple[DataFrame, dict[str, st.DataType], dict[str, str]]:
+    *,
+    reading: values.Reading = values.PLAIN_READING,
+    wanted: Mapping[str, str] = values.NOTHING_SEEN,
+) -> tuple[DataFrame, dict[str, st.DataType], dict[str, str], frozenset[str]]:
     """The mapped values of each row (see ``source``), what the source says of the row, what it is made of.
 
-    With it come the types of the values, and which of its columns has the text of each source column that is used.
+    With it come the types of the values, which of its columns has the text of each source column that is used, and the
+    mapped columns of which it has what could not be read (see ``unread``). ``wanted`` are the canonical types.
 
     ``more`` are further expressions over the source's columns, by the names that they are to have. Of the columns
     ``looked_at`` the source tells values of a type as well: no name alone says so, for it may be the customer's own.
@@ -47,7 +52,10 @@ def applied(
 
     apart = {*TOLD, *(values.SEEN + each for each in looked_at)}
     columns = [column for column in frame.columns if column not in apart]
-    named = [_expression(frame, columns, name, each, mapping[each]).alias(f"_from_{each}") for each in mapping]
+    meaning = Meaning({field.name: field.dataType for field in frame.schema.fields}, reading.zone, reading.numbers)
+    made = {each: _expression(frame, columns, name, each, mapping[each], meaning, wanted) for each in mapping}
+    named = [value.alias(f"_from_{each}") for each, (value, _) in made.items()]
+    unreads = [words.alias(f"_unread_{each}") for each, (_, words) in made.items() if words is not None]
     seen = [
         F.col(quoted(values.SEEN + text)).alias(values.SEEN + each)
         for each, text in mapping.items()
@@ -69,7 +77,7 @@ def applied(
     texts = [text.alias(held[column]) for column, (text, _) in used.items() if held[column] not in plain.values()]
     others = [expression.alias(each) for each, expression in (more or {}).items()]
     words = [what.alias(each) for each, what in told.items()]
-    raw = frame.select(*named, *seen, *words, *texts, *others)
+    raw = frame.select(*named, *seen, *words, *texts, *others, *unreads)
     types = dict(zip(mapping, (field.dataType for field in raw.schema.fields), strict=False))
     for column, kind in types.items():
         if kind.simpleString().startswith(("array", "map", "struct", "interval", "variant")):
@@ -78,7 +86,7 @@ def applied(
             raise MappingError(
                 "A mapping gives no plain value", expected=expected, came=kind.simpleString(), where=where
             )
-    return raw, types, held
+    return raw, types, held, frozenset(each for each, (_, words) in made.items() if words is not None)
 
 
 def mentioned(columns: Sequence[str], texts: Collection[str]) -> list[str]:
@@ -109,6 +117,13 @@ def source(column: str) -> Expression:
     return F.col(f"_from_{column}")
 
 
+def unread(column: str) -> Expression:
+    """What an expression could not read of its row in an applied frame, in words; null where it could."""
+    from pyspark.sql import functions as F
+
+    return F.col(f"_unread_{column}")
+
+
 def seen(column: str) -> Expression:
     """What the source has told of a canonical column in an applied frame."""
     from pyspark.sql import functions as F
@@ -137,24 +152,33 @@ def _texts(
         yield each, values.text(F.col(quoted(each)), types[each]), types[each].typeName() == "string"
 
 
-def _expression(frame: DataFrame, columns: Sequence[str], name: str, column: str, text: str) -> Expression:
+def _expression(
+    frame: DataFrame,
+    columns: Sequence[str],
+    name: str,
+    column: str,
+    text: str,
+    meaning: Meaning,
+    wanted: Mapping[str, str],
+) -> tuple[Expression, Expression | None]:
     from pyspark.errors import PySparkException
 
     where = _where(name, column, text)
     try:
-        expression = row_expressions.expression(text, columns)
+        expression, unread = row_expressions.converted(text, columns, meaning, wanted.get(column, ""))
     except MappingError as error:
         raise error.at(where) from None
     if text in columns:
-        return expression
+        return expression, None
+    both = [expression.alias("value"), *([] if unread is None else [unread.alias("unread")])]
     try:
-        _ = frame.select(expression.alias("value")).schema
+        _ = frame.select(*both).schema
     except PySparkException as error:
         came = str(error).strip().split("\n")[0][:200]
         do = "write it as the engine expects it; cast or try_cast make one type of another"
         expected = "an expression that the engine can compute over " + _shown(columns)
         raise MappingError("A mapping cannot be read", expected=expected, came=came, where=where, do=do) from error
-    return expression
+    return expression, unread
 
 
 def _shown(columns: Sequence[str]) -> str:

@@ -196,25 +196,4 @@ def _in_format(moment: datetime, timestamp_format: str | None, date_format: str 
     format = timestamp_format or (date_format if is_day else None)
     if format is None or time_formats.has_offset(format):
         return moment.isoformat(" ")
-    parts = {
-        "yyyy": f"{moment.year:04}",
-        "MMM": time_formats.MONTHS.split()[moment.month - 1],
-        "MM": f"{moment.month:02}",
-        "M": str(moment.month),
-        "dd": f"{moment.day:02}",
-        "d": str(moment.day),
-        "HH": f"{moment.hour:02}",
-        "H": str(moment.hour),
-        "hh": f"{(moment.hour + 11) % 12 + 1:02}",
-        "h": str((moment.hour + 11) % 12 + 1),
-        "mm": f"{moment.minute:02}",
-        "ss": f"{moment.second:02}",
-        "a": "AM" if moment.hour < 12 else "PM",
-    }
-
-    def part(match: re.Match[str]) -> str:
-        if match["fraction"]:
-            return f"{moment.microsecond:06}"[: len(match["fraction"])]
-        return parts[match["letters"]] if match["letters"] else (match["quoted"] or match["other"] or "")
-
-    return time_formats.TOKEN.sub(part, format)
+    return time_formats.written(moment, format)

@@ -14,9 +14,10 @@ from decimal import Decimal
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from capflow_assets.errors import SourceError
+from capflow_assets.landing.number_formats import NumberOptions
 from capflow_assets.landing.time_formats import TimeFormat
 from capflow_assets.sources import _files
 from capflow_assets.sources._shapes import MOST_FIELDS, Shape, Unfit, converter, text, unique
@@ -34,10 +35,8 @@ Complaint = tuple[str, str]
 Page = Sequence[tuple[Document, str]]
 
 
-class Reading(BaseModel):
+class Reading(NumberOptions):
     """What may be said about any store of documents."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     fields: tuple[str, ...] = Field((), description="The documents' fields to read; all where none is named.")
     rows: str = Field("", description="A list in the documents, such as order.lines: each of its elements is a row.")

@@ -13,9 +13,10 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from capflow_assets.errors import MappingError, SourceError
+from capflow_assets.landing.number_formats import NumberOptions
 from capflow_assets.landing.row_expressions import columns_used
 from capflow_assets.landing.time_formats import TimeFormat
 from capflow_assets.landing.values import SEEN
@@ -32,10 +33,8 @@ HEADER_THREADS = 8
 MOST_COLUMNS = 2_000
 
 
-class Options(BaseModel):
+class Options(NumberOptions):
     """How such files are written."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     delimiter: str = Field(",", pattern=r'^[^\r\n"]$', description="The one character between two values.")
     header: bool = Field(True, description="Whether the first row names the columns.")

@@ -12,9 +12,10 @@ from itertools import islice
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from capflow_assets.errors import SourceError
+from capflow_assets.landing.number_formats import NumberOptions
 from capflow_assets.landing.time_formats import TimeFormat
 from capflow_assets.sources import _cells, _files, _origins, _packed, _workbook
 
@@ -34,10 +35,8 @@ def _is_range(text: str) -> str:
     return text
 
 
-class Options(BaseModel):
+class Options(NumberOptions):
     """Where the table stands in such workbooks, and how text in them is written."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     sheet: Annotated[int, Field(ge=1)] | Annotated[str, Field(min_length=1)] = Field(
         1, description="The sheet's name, its number from 1, or * for every visible one."

@@ -13,9 +13,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
 from capflow_assets.errors import SourceError, listed
+from capflow_assets.landing.number_formats import NumberOptions
 from capflow_assets.landing.time_formats import TimeFormat
 from capflow_assets.sources import _files, _json_rows, _json_text, _origins, _packed
 from capflow_assets.sources._documents import Columns
@@ -32,10 +33,8 @@ PATH = r"^([^.]+(\.[^.]+)*)?$"
 Part = tuple[str, int, int]
 
 
-class Options(BaseModel):
+class Options(NumberOptions):
     """How such files are written."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     form: Literal["auto", "lines", "document"] = Field(
         "auto", description="lines: a record a line. document: an array, or objects over several lines. auto: looks."

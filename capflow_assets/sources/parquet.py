@@ -11,10 +11,11 @@ from functools import reduce
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from capflow_assets.errors import SourceError
 from capflow_assets.fence import fixed_part
+from capflow_assets.landing.number_formats import NumberOptions
 from capflow_assets.landing.time_formats import TimeFormat
 from capflow_assets.sources import _files, _origins
 from capflow_assets.sources._shapes import text
@@ -29,10 +30,8 @@ MOST_GROUPS = 32
 PATTERN_CHARACTERS = frozenset(" *?[]{}\\%#:")
 
 
-class Options(BaseModel):
+class Options(NumberOptions):
     """How text inside such files is written."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     timestamp_format: TimeFormat | None = Field(None, description="How times in text columns are written.")
     date_format: TimeFormat | None = Field(None, description="How days in text columns are written, such as yyyyMMdd.")
