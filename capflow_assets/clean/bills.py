@@ -57,8 +57,9 @@ def bills(raw_bills: DataFrame | None = None, line_items: DataFrame | None = Non
 
     **Set aside** (``removed_because``): ``no_bill_id``, ``no_time``, ``no_amount``; ``implausible_amount`` (and
     ``_discount``, ``_quantity``) of 10^11 and more, as a barcode is, of a bill that is summed up 10^14;
-    ``placeholder_time``, a day that stands for none, such as 1970-01-01; ``duplicate`` is a copy of another bill; ``conflicting_duplicate`` has the number of another bill and other values, of which the earliest stays: what
-    comes later must not change what was known before.
+    ``placeholder_time``, a day that stands for none, such as 1970-01-01; ``duplicate`` is a copy of another bill;
+    ``conflicting_duplicate`` has the number of another bill and other values, of which the earliest stays: what comes
+    later must not change what was known before.
 
     Raises:
         TableError: neither bills nor line items were given.

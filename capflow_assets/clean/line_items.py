@@ -67,9 +67,9 @@ def line_items(
 
     **Set aside** (``removed_because``): ``no_bill_id``, ``no_item_id``, ``no_time`` (neither the row nor its bill has
     one), ``no_amount``; ``implausible_amount`` (and ``_quantity``, ``_discount``) of 10^11 and more, as a barcode is;
-    ``placeholder_time``, a day that stands for none, such as 1970-01-01; ``later_than_its_bill``: more than a day after the first row of its bill, so another bill that
-    took the same number, which must not change the one that was known; ``duplicate`` is a copy of another row in every
-    column, and shares its ``line_no``.
+    ``placeholder_time``, a day that stands for none, such as 1970-01-01; ``later_than_its_bill``: more than a
+    day after the first row of its bill, so another bill that took the same number, which must not change the one that
+    was known; ``duplicate`` is a copy of another row in every column, and shares its ``line_no``.
     """
     from pyspark.sql import functions as F
 

@@ -37,6 +37,8 @@ _BLANK_RANGES = (
     (0xFEFF, 0xFEFF),
 )
 BLANKS = "".join(chr(code) for first, last in _BLANK_RANGES for code in range(first, last + 1))
+# Marks rows on their way to a table, and is no column of that.
+UNCOMPOSED = "_uncomposed"
 # Marks, jamo, and whatever else NFC may change or compose with what stands before it; some of it, it leaves alone.
 MAY_BE_UNCOMPOSED = (
     r"[\p{M}\x{374}\x{37E}\x{387}\x{958}-\x{95F}\x{9DC}-\x{9DF}\x{A33}-\x{A5E}\x{B5C}\x{B5D}\x{F43}-\x{FB9}"
@@ -69,6 +71,13 @@ def identifier(text: Expression | str) -> Expression:
 
     bare = without_blanks(F.col(text) if isinstance(text, str) else text)
     return F.when(bare != "", bare)
+
+
+def marked(frame: DataFrame, names: Collection[str]) -> DataFrame:
+    """The rows with ``UNCOMPOSED``, true where an id may need composing and else null; as they are without ids."""
+    from pyspark.sql import functions as F
+
+    return frame.withColumn(UNCOMPOSED, F.when(may_be_uncomposed(names), F.lit(True))) if names else frame
 
 
 def may_be_uncomposed(names: Iterable[str]) -> Expression:

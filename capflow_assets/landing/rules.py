@@ -55,7 +55,9 @@ def reason(column: Column, written: Expression, reading: values.Reading, is_show
     value = F.col(column.name)
     came = values.trimmed(written)
     shown = F.substring(came, 1, SHOWN_CHARACTERS) if is_shown else F.lit(HIDDEN)
-    cases = [(value.isNull() & (came != ""), _unread(column, came, shown, reading))]
+    # Text is always read; an id that stands for nobody is none all the same.
+    is_unread = F.lit(False) if column.type == "string" else value.isNull() & (came != "")
+    cases = [(is_unread, _unread(column, came, shown, reading))]
     if column.required:
         cases.append((value.isNull(), F.lit(f"{column.name} is empty")))
     cases += [(broken, F.concat(F.lit(f"{column.name}: "), shown, F.lit(words))) for broken, words in _rules(column)]
