@@ -1,6 +1,6 @@
 """What a customer declares in its TOML: who it is, where its tables lie, and what its columns mean.
 
-Belongs here: reading and checking that file. Does not belong here: opening the stores, and which tables there are. Pure.
+Belongs here: reading and checking that file. Does not belong here: opening stores, and which tables there are. Pure.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The rows of one user in a customer's tables: found, dated, and deleted.
 
-A row is the user's where ``user_id`` is theirs, however it is spelled (``expressions.ids``); where no user stands on it and its bill is theirs alone; or where it
-could not land and its source row, read as the customer's mapping says, is one of those.
+A row is the user's where ``user_id`` is theirs, however it is spelled (``expressions.ids``); where no user stands on
+it and its bill is theirs alone; or where it could not land and its source row, read as the customer's mapping says, is
+one of those.
 """
 
 from __future__ import annotations
@@ -237,7 +238,9 @@ def _is(column: str, values: Iterable[str]) -> ds.Expression:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    return pc.field(column).is_valid() & pc.is_in(pc.field(column), value_set=pa.array(list(values), pa.string()))
+    # Not the bare column: its files may hold it as another kind of text than their bounds, which Arrow cannot compare.
+    text = pc.coalesce(pc.field(column), "")
+    return pc.field(column).is_valid() & pc.is_in(text, value_set=pa.array(list(values), pa.string()))
 
 
 def _is_in_sql(column: str, values: Collection[str]) -> str:
