@@ -29,5 +29,5 @@ def lone_days(bills: DataFrame) -> Finding:
         if lone
         else f"no day lies more than {GAP_DAYS} days before all others"
     )
-    found = {"lone_days": len(lone), "bills": rows, "history_from": first and str(first)}
+    found = {"lone_days": len(lone), "bills": rows, "history_from": str(first) if first else None}
     return Finding("lone_days", not lone, message, "warn", found, tuple({"billed_on": str(day)} for day in lone[:10]))

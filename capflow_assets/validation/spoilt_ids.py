@@ -32,20 +32,21 @@ def spoilt_ids(bills: DataFrame, line_items: DataFrame | None = None, *, at_most
     ``12.0`` are left alone where there is no ``12``, for they may be meant. Asked of users, bills and stores on bills
     and of items on line items, rows being counted; ``at_most_share_pct`` of the rows of a column may break it.
     """
-    tables = {"bills": (bills, ("user_id", "bill_id", "store_id")), "line items": (line_items, ("item_id",))}
+    tables: list[tuple[str, DataFrame, tuple[str, ...]]] = [("bills", bills, ("user_id", "bill_id", "store_id"))]
+    if line_items is not None:
+        tables.append(("line items", line_items, ("item_id",)))
     said: list[str] = []
     found: dict[str, float] = {}
-    for table, (frame, names) in tables.items():
-        for column in _counted(frame, names) if frame is not None else ():
-            twice = _twice(frame, column.name) if column.with_fraction else []
-            for what, rows, examples in (
-                ("rounded", column.rounded, lambda c=column, f=frame: _examples(f, c.name)),
-                ("twice", column.with_fraction if twice else 0, lambda t=twice: t),
-            ):
-                if 100 * rows > at_most_share_pct * column.rows:
-                    found[f"{column.name}_{what}_rows"] = rows
-                    kind = "rounded, as a spreadsheet shows long numbers" if what == "rounded" else "there twice"
-                    said.append(f"{column.name} of {rows:,} {table} is {kind}: {listed(examples())}")
+    for table, frame, names in tables:
+        for column in _counted(frame, names):
+            allowed = at_most_share_pct * column.rows / 100
+            if column.rounded > allowed:
+                found[f"{column.name}_rounded_rows"] = column.rounded
+                what = f"{column.name} of {column.rounded:,} {table} is rounded, as a spreadsheet shows long numbers"
+                said.append(f"{what}: {listed(_examples(frame, column.name))}")
+            if column.with_fraction > allowed and (twice := _twice(frame, column.name)):
+                found[f"{column.name}_twice_rows"] = column.with_fraction
+                said.append(f"{column.name} of {column.with_fraction:,} {table} is there twice: {listed(twice)}")
     do = "; export these columns as text, from the system that made them" if said else ""
     return Finding("spoilt_ids", not said, ("; ".join(said) or "no id looks like a rounded number") + do, "warn", found)
 
