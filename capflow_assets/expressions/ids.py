@@ -69,8 +69,7 @@ def identifier(text: Expression | str) -> Expression:
     """An id without blanks around it, null where nothing is left; composed it is when it lands."""
     from pyspark.sql import functions as F
 
-    bare = without_blanks(F.col(text) if isinstance(text, str) else text)
-    return F.when(bare != "", bare)
+    return F.nullif(without_blanks(F.col(text) if isinstance(text, str) else text), F.lit(""))
 
 
 def marked(frame: DataFrame, names: Collection[str]) -> DataFrame:

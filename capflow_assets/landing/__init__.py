@@ -108,9 +108,10 @@ def conform(
             source, kind = mappings.source(column.name), types[column.name]
             is_seen = column.type == looked_at.get(mapping[column.name])
             seen = mappings.seen(column.name) if is_seen else None
-            value = values.value(source, kind, column.type, reading, seen)
             if column.name in joining:
-                value = ids.without_blanks(value)
+                value = ids.identifier(values.text(source, kind))
+            else:
+                value = values.value(source, kind, column.type, reading, seen)
             if column.name == OWNER:
                 value = guests.somebody(value, not_a_user)
             typed.append(value.alias(column.name))
