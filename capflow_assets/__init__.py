@@ -4,6 +4,7 @@ The way of the data, and the folders that follow it:
 
     landing/      a source's rows in the canonical columns, each with the reason where it cannot land
     sources/      opens a kind of store as a Spark DataFrame: one file, one kind
+    expressions/  what an id is, and which days are none: one definition for all of them
     raw/          the canonical tables as landed: one file, one schema
     clean/        conformed tables: one file, one function
     validation/   reports about a customer's data, and checks that return a Finding

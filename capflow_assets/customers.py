@@ -1,7 +1,6 @@
 """What a customer declares in its TOML: who it is, where its tables lie, and what its columns mean.
 
-Belongs here: reading and checking that file, every problem of it at once. Does not belong here: opening the stores, and
-which tables, sources and models there are; those are passed in. Pure.
+Belongs here: reading and checking that file. Does not belong here: opening stores, and which tables there are. Pure.
 """
 
 from __future__ import annotations
@@ -30,9 +29,9 @@ from capflow_assets.checks_settings import CheckSettings, DeclaredCheck, check_p
 from capflow_assets.contract import Table
 from capflow_assets.errors import CapflowError, CustomerError, SourceError
 from capflow_assets.landing import RESERVED, generated_key
-from capflow_assets.landing.declared import landing_problems
-from capflow_assets.onboarding_problems import onboarding_problems, param_problems
+from capflow_assets.landing.declared import NotUsers, landing_problems
 from capflow_assets.landing.time_zones import known_zone
+from capflow_assets.onboarding_problems import onboarding_problems, param_problems
 from capflow_assets.toml_problems import told, unknown
 
 MOST_BYTES = 1 << 20
@@ -100,6 +99,7 @@ class Customer(Declared):
     currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
     time_zone: Annotated[str, AfterValidator(known_zone)]
     base: Annotated[str, AfterValidator(_absolute)] | None = None
+    not_a_user: NotUsers = Field((), description="Ids that stand for nobody, such as 0 or GUEST.")
     tables: dict[str, TableSource] = Field(min_length=1)
     models: dict[str, dict[str, Any]] = Field(default_factory=dict)
     features: dict[str, dict[str, Any]] = Field(default_factory=dict)

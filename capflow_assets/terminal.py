@@ -73,6 +73,9 @@ def print_finished(results: Sequence[Finished]) -> None:
                 aside = f"{counts['rejected']:,} of {counts['came']:,} rows cannot be read and were set aside"
                 see = f"capflow show {key}_rejected --customer {result.customer}"
                 console.print(f"  [yellow]{key}[/]: {aside}; {see}", soft_wrap=True)
+            if counts.get("guests"):
+                aside = f"{counts['guests']:,} of {counts['came']:,} rows are guests, on which no user stands"
+                console.print(f"  [yellow]{key}[/]: {aside}", soft_wrap=True)
         roots = {key: reason for key, reason in result.failures.items() if not result.is_consequence(key)}
         for reason in dict.fromkeys(roots.values()):
             keys = ", ".join(key for key in roots if roots[key] == reason)

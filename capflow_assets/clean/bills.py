@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from capflow_assets.clean._conform import exact_sum, identifier, incomplete, local_day, name_doubles, number
+from capflow_assets.clean._conform import (
+    LARGEST_TOTAL,
+    exact_sum,
+    identifier,
+    implausible,
+    incomplete,
+    local_day,
+    name_doubles,
+    number,
+    placeholder_time,
+)
 from capflow_assets.contract import Column, Table
 from capflow_assets.errors import TableError
 
@@ -31,6 +41,9 @@ TABLE = Table(
 )
 
 
+NUMBERS = ("amount", "discount", "quantity")
+
+
 def bills(raw_bills: DataFrame | None = None, line_items: DataFrame | None = None, *, zone: str) -> DataFrame:
     """Bills from what the customer sends: bills, line items or both.
 
@@ -42,9 +55,11 @@ def bills(raw_bills: DataFrame | None = None, line_items: DataFrame | None = Non
     the fourth decimal. **Missing**: ids are trimmed, blank ones are null; a bill without a user is anonymous and
     stays.
 
-    **Set aside** (``removed_because``): ``no_bill_id``, ``no_time``, ``no_amount``; ``duplicate`` is a copy of another
-    bill; ``conflicting_duplicate`` has the number of another bill and other values, of which the earliest stays: what
-    comes later must not change what was known before.
+    **Set aside** (``removed_because``): ``no_bill_id``, ``no_time``, ``no_amount``; ``implausible_amount`` (and
+    ``_discount``, ``_quantity``) of 10^11 and more, as a barcode is, of a bill that is summed up 10^14;
+    ``placeholder_time``, a day that stands for none, such as 1970-01-01; ``duplicate`` is a copy of another bill;
+    ``conflicting_duplicate`` has the number of another bill and other values, of which the earliest stays: what comes
+    later must not change what was known before.
 
     Raises:
         TableError: neither bills nor line items were given.
@@ -57,8 +72,10 @@ def bills(raw_bills: DataFrame | None = None, line_items: DataFrame | None = Non
         frame = _summed(line_items).withColumn("removed_because", F.lit(None).cast("string"))
     else:
         raise TableError("There is nothing to make bills from", expected="raw/bills or clean/line_items")
+    too_large = implausible(NUMBERS, LARGEST_TOTAL)
     frame = (
-        frame.withColumn("billed_on", local_day("billed_at", zone))
+        frame.withColumn("removed_because", F.coalesce("removed_because", too_large))
+        .withColumn("billed_on", local_day("billed_at", zone))
         .withColumn("is_return", F.col("amount") < 0)
         .withColumn("is_anonymous", F.col("user_id").isNull())
     )
@@ -71,8 +88,10 @@ def as_sent(raw_bills: DataFrame) -> DataFrame:
 
     reasons = {"bill_id": "no_bill_id", "billed_at": "no_time", "amount": "no_amount"}
     ids = (identifier(name) for name in ("bill_id", "user_id", "store_id"))
-    numbers = (number(name) for name in ("amount", "discount", "quantity"))
-    frame = raw_bills.select(*ids, "billed_at", *numbers).withColumn("removed_because", incomplete(reasons))
+    numbers = (number(name) for name in NUMBERS)
+    frame = raw_bills.select(*ids, "billed_at", *numbers, implausible(NUMBERS).alias("removed_because"))
+    unfit = F.coalesce("removed_because", incomplete(reasons), placeholder_time("billed_at"))
+    frame = frame.withColumn("removed_because", unfit)
     return name_doubles(frame, ["bill_id"], [F.col("billed_at").asc()])
 
 
@@ -104,6 +123,6 @@ def _summed(line_items: DataFrame) -> DataFrame:
 
     return line_items.groupBy("bill_id").agg(
         *(F.min(name).alias(name) for name in ("user_id", "store_id", "billed_at")),
-        *(exact_sum(name) for name in ("amount", "discount", "quantity")),
+        *(exact_sum(name) for name in NUMBERS),
         F.count(F.lit(1)).cast("int").alias("line_items"),
     )

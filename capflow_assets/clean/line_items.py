@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from capflow_assets.clean._conform import identifier, incomplete, local_day, number, optional
+from capflow_assets.clean._conform import (
+    identifier,
+    implausible,
+    incomplete,
+    local_day,
+    number,
+    optional,
+    placeholder_time,
+)
 from capflow_assets.clean.bills import as_sent
 from capflow_assets.contract import Column, Table
 
@@ -35,6 +43,7 @@ TABLE = Table(
 
 # Rows of one bill lie at most so far apart; a night shift that closes its bills the next morning fits in.
 LONGEST_BILL_HOURS = 24
+NUMBERS = ("amount", "quantity", "discount")
 REASONS = {"bill_id": "no_bill_id", "item_id": "no_item_id", "billed_at": "no_time", "amount": "no_amount"}
 
 
@@ -57,18 +66,21 @@ def line_items(
     catalogue came and the item is not in it; ``not_an_item`` where the catalogue says so (``is_item``).
 
     **Set aside** (``removed_because``): ``no_bill_id``, ``no_item_id``, ``no_time`` (neither the row nor its bill has
-    one), ``no_amount``; ``later_than_its_bill``: more than a day after the first row of its bill, so another bill that
-    took the same number, which must not change the one that was known; ``duplicate`` is a copy of another row in every
-    column, and shares its ``line_no``.
+    one), ``no_amount``; ``implausible_amount`` (and ``_quantity``, ``_discount``) of 10^11 and more, as a barcode is;
+    ``placeholder_time``, a day that stands for none, such as 1970-01-01; ``later_than_its_bill``: more than a
+    day after the first row of its bill, so another bill that took the same number, which must not change the one that
+    was known; ``duplicate`` is a copy of another row in every column, and shares its ``line_no``.
     """
     from pyspark.sql import functions as F
 
     ids = (identifier(name) for name in ("bill_id", "item_id", "user_id", "store_id"))
-    numbers = (number(name) for name in ("quantity", "amount", "discount"))
+    numbers = (number(name) for name in NUMBERS)
     item_name = optional(raw_line_items, "item_name", "string")
-    frame = raw_line_items.select(*ids, "billed_at", item_name, *numbers)
+    odd = implausible(NUMBERS).alias("removed_because")
+    frame = raw_line_items.select(*ids, "billed_at", item_name, *numbers, odd)
     frame = _known_items(_with_bill(frame, raw_bills), raw_items)
-    frame = _numbered(_own_time(frame.withColumn("removed_because", incomplete(REASONS))))
+    unfit = F.coalesce("removed_because", incomplete(REASONS), placeholder_time("billed_at"))
+    frame = _numbered(_own_time(frame.withColumn("removed_because", unfit)))
     frame = (
         frame.withColumn("billed_on", local_day("billed_at", zone))
         .withColumn("is_return", (F.coalesce("quantity", F.lit(0.0)) < 0) | (F.coalesce("amount", F.lit(0.0)) < 0))
@@ -84,7 +96,7 @@ def _with_bill(lines: DataFrame, raw_bills: DataFrame | None) -> DataFrame:
         return lines.withColumn("_bill_known", F.lit(True))
     heads = as_sent(raw_bills).filter("removed_because is null")
     both = lines.alias("line").join(heads.alias("bill"), F.col("line.bill_id") == F.col("bill.bill_id"), "left")
-    own = (f"line.{name}" for name in ("bill_id", "item_id", "item_name", "quantity", "amount", "discount"))
+    own = (f"line.{name}" for name in ("bill_id", "item_id", "item_name", *NUMBERS, "removed_because"))
     filled = (F.coalesce(f"line.{name}", f"bill.{name}").alias(name) for name in ("user_id", "store_id", "billed_at"))
     return both.select(*own, *filled, F.col("bill.bill_id").isNotNull().alias("_bill_known"))
 

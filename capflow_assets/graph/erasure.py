@@ -20,6 +20,7 @@ import dagster as dg
 
 from capflow_assets.customers import Customer
 from capflow_assets.errors import BrokenModelError, CapflowError
+from capflow_assets.expressions.ids import normal
 from capflow_assets.graph.customer_lock import customer_lock
 from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.erased_events import has_local_logs, redact_events, refuse_running
@@ -98,7 +99,7 @@ def forget(
         TableError: rows of a table cannot be deleted. Forget the user again once it can be written.
         InUseError: somebody else writes the customer for longer than ``wait`` seconds.
     """
-    wanted = list(dict.fromkeys(user.strip(" ") for user in users))
+    wanted = list(dict.fromkeys(map(normal, users)))
     if not all(wanted):
         raise CapflowError("That is no user", expected="an id as it stands in raw/bills", came="blanks")
     deployment.require(customer)

@@ -9,6 +9,7 @@ Belongs here: what a row must be to land.
     time_texts    times read part by part; time_zones, the zones there are
     watermarks    which rows are newer than those that have landed, and what becomes of the older ones
     personal      which columns name a person, and what stands in their place
+    guests        rows of nobody: ids that stand for no user, and rows of a list of users that have none
     declared      what a TOML may say of these, held against the table
     totals        rows that sum others up, and are no bills
     unfit_values  which complaints of a source count: those about what a mapping reads
@@ -26,7 +27,9 @@ from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
 from capflow_assets.errors import MappingError, listed
+from capflow_assets.expressions import ids
 from capflow_assets.landing.number_formats import NumberFormat
+from capflow_assets.landing.personal import OWNER, is_identifier
 from capflow_assets.landing.values import NOTHING_SEEN
 
 if TYPE_CHECKING:
@@ -48,6 +51,12 @@ def merge_key(table: Table, declared: Sequence[str] = ()) -> tuple[str, ...]:
     return tuple(declared) or table.key
 
 
+def id_columns(table: Table, mapping: Collection[str]) -> tuple[str, ...]:
+    """The mapped columns of text that join tables."""
+    texts = (column.name for column in table.columns if column.type == "string" and column.name in mapping)
+    return tuple(name for name in texts if is_identifier(table, name))
+
+
 def conform(
     frame: DataFrame,
     table: Table,
@@ -62,6 +71,7 @@ def conform(
     personal: Collection[str] = (),
     watermark: str | None = None,
     looked_at: Mapping[str, str] = NOTHING_SEEN,
+    not_a_user: Collection[str] = (),
 ) -> DataFrame:
     """A source's rows in a raw table's columns, each with the reason why it cannot land.
 
@@ -77,6 +87,8 @@ def conform(
     Missing: blank text is null; surrounding blanks of numbers and times are nothing; NaN and infinity reject the row.
     Times: local times of ``zone`` become UTC; text with an offset and zoned timestamps are instants. Text is read by
     ``timestamp_format``, then ``date_format`` (midnight), and as ISO 8601 where neither is given.
+    Ids have no blanks around them; one that is ``not_a_user`` is null. A row that nobody stands on where somebody has
+    to is a guest's (``guests``).
     An unmapped bill id is made of the row's values and the count of equal rows, so landing again gives it again.
     Reasons do not show the values of ``personal`` columns. Of the columns ``looked_at`` the source has told the
     values of a type (``read_at_a_glance``).
@@ -87,7 +99,7 @@ def conform(
     """
     from pyspark.sql import functions as F
 
-    from capflow_assets.landing import mappings, rules, values, watermarks
+    from capflow_assets.landing import guests, mappings, rules, values, watermarks
 
     _refuse_unmapped(frame, table, mapping, name)
     numbers = numbers or NumberFormat(decimal_comma)
@@ -99,6 +111,7 @@ def conform(
     raw, types, held, unread = mappings.applied(
         frame, mapping, name, readings, looked_at, [watermark] if watermark else [], reading=reading, wanted=wanted
     )
+    joining = id_columns(table, mapping)
     columns = [declared.get(each) or Column(each, "string", "") for each in {**declared, **mapping}]
     typed, broken, reasons = [], [rules.is_unfit()], [rules.unfit_row(is_shown=not personal)]
     for column in columns:
@@ -106,7 +119,13 @@ def conform(
             source, kind = mappings.source(column.name), types[column.name]
             is_seen = column.type == looked_at.get(mapping[column.name])
             seen = mappings.seen(column.name) if is_seen else None
-            typed.append(values.value(source, kind, column.type, reading, seen).alias(column.name))
+            if column.name in joining:
+                value = ids.identifier(values.text(source, kind))
+            else:
+                value = values.value(source, kind, column.type, reading, seen)
+            if column.name == OWNER:
+                value = guests.somebody(value, not_a_user)
+            typed.append(value.alias(column.name))
             is_read = column.name not in unread
             is_shown = column.name not in personal
             broken += rules.broken(column, values.text(source, kind), is_read)
@@ -115,7 +134,8 @@ def conform(
             typed.append(F.lit(None).cast(column.type).alias(column.name))
     # Words cost ten times what values do: they are made for the rows that need them.
     is_bad = F.coalesce(reduce(or_, broken), F.lit(False))
-    told = {REASON: F.concat_ws("; ", *reasons), POSITION: mappings.position(), SOURCE_ROW: mappings.row_json(held)}
+    why = guests.reason(F.concat_ws("; ", *reasons), table, mapping, not_a_user)
+    told = {REASON: why, POSITION: mappings.position(), SOURCE_ROW: mappings.row_json(held)}
     landed = raw.select("*", *typed).select(
         *(each.name for each in columns), *(F.when(is_bad, what).alias(each) for each, what in told.items()), *readings
     )

@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator
 
 from capflow_assets.contract import Table
 from capflow_assets.errors import CapflowError, listed, nearest, shortened
+from capflow_assets.expressions.ids import normal
 from capflow_assets.landing import generated_key, merge_key
 from capflow_assets.landing.personal import is_identifier
+
+
+def _words(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _no_blanks(words: tuple[str, ...]) -> tuple[str, ...]:
+    if not all(map(normal, words)):
+        raise ValueError("ids as they stand in the source; what is blank is no user anyway")
+    return words
+
+
+NotUsers = Annotated[tuple[str, ...], BeforeValidator(_words), AfterValidator(_no_blanks)]
 
 
 def landing_problems(key: str, table: Table, given: Mapping[str, Any]) -> list[CapflowError]:

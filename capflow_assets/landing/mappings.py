@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from capflow_assets.errors import MappingError
 from capflow_assets.landing import row_expressions, values
-from capflow_assets.landing.unfit_values import UNFIT_COLUMNS, counted, paths_read
 from capflow_assets.landing.row_expressions.kinds import Meaning
+from capflow_assets.landing.unfit_values import UNFIT_COLUMNS, counted, paths_read
 
 if TYPE_CHECKING:
     import pyspark.sql.types as st

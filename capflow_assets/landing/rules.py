@@ -66,7 +66,9 @@ def reason(
     if not is_read:
         words = mappings.unread(column.name)
         cases.append((words.isNotNull(), F.concat(F.lit(f"{column.name}: "), words if is_shown else F.lit(UNREAD))))
-    cases.append((value.isNull() & (came != ""), _unread(column, came, shown, reading)))
+    # Text is always read; an id that stands for nobody is none all the same.
+    is_unread = F.lit(False) if column.type == "string" else value.isNull() & (came != "")
+    cases.append((is_unread, _unread(column, came, shown, reading)))
     if column.required:
         cases.append((value.isNull(), F.lit(f"{column.name} is empty")))
     cases += [(broken, F.concat(F.lit(f"{column.name}: "), shown, F.lit(words))) for broken, words in _rules(column)]

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from capflow_assets.expressions.ids import without_blanks
 from capflow_assets.landing import time_formats, time_texts
 from capflow_assets.landing.number_formats import PLAIN, NumberFormat
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     import pyspark.sql.types as st
     from pyspark.sql import Column as Expression
 
-BLANKS = " \t\r\n\u00a0"
 NUMBER = "^[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?$"
 NOT_FINITE = "^[+-]?(nan|inf|infinity)$"
 COMMA_NUMBER = "^[+-]?([0-9]+|[0-9]{1,3}([.][0-9]{3})+)(,[0-9]+)?$"
@@ -68,10 +68,8 @@ def text(source: Expression, kind: st.DataType) -> Expression:
 
 
 def trimmed(written: Expression) -> Expression:
-    """Text without the blanks around it, no-break spaces included."""
-    from pyspark.sql import functions as F
-
-    return F.btrim(written, F.lit(BLANKS))
+    """Text without the blanks around it, whatever Unicode knows of these."""
+    return without_blanks(written)
 
 
 def value(
@@ -108,10 +106,10 @@ def _value(source: Expression, kind: st.DataType, to: str, reading: Reading, *, 
 
 
 def _is_more_than_blanks(written: Expression) -> Expression:
-    """Whether some character is none of ``BLANKS``; where the first is none, which is nearly always, that is told."""
+    """Whether some character is not blank; where the first is of ASCII and is none, which is usual, that is told."""
     from pyspark.sql import functions as F
 
-    begins = (written >= F.lit("!")) & ~F.startswith(written, F.lit("\u00a0"))
+    begins = (written >= F.lit("!")) & (written < F.lit("\u007f"))
     return begins | (trimmed(written) != "")
 
 

@@ -12,10 +12,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from capflow_assets.expressions.ids import BLANKS
 from capflow_assets.landing import values
 from capflow_assets.landing.row_expressions import kinds
 from capflow_assets.landing.row_expressions.kinds import DAY, INSTANT, LOCAL, NULL, NUMBER, TEXT, TRUTH, Meaning
-from capflow_assets.landing.row_expressions.tree import Name, Node, Phrase, Text, first_of, listed
+from capflow_assets.landing.row_expressions.tree import Name, Node, Phrase, Text, first_of
 
 SHOWN_CHARACTERS = 100
 WHOLE = r"^([+-]?[0-9]+)(?:[.][0-9]*)?$"
@@ -182,7 +183,7 @@ def _by_zone(node: Node, named: Node, here: Node) -> Phrase:
 
 def bare(node: Node) -> Phrase:
     """Text without the blanks around it."""
-    return Phrase(("btrim(", node, ", ", Text(values.BLANKS), ")"), closed=True, kind=TEXT)
+    return Phrase(("btrim(", node, ", ", Text(BLANKS), ")"), closed=True, kind=TEXT)
 
 
 def _shown(node: Node) -> Phrase:
