@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 Severity = Literal["warn", "block"]
 Readiness = Literal["ready", "at risk", "not ready"]
 Scalar = str | int | float | bool | None
+# Of a raw table that came in several exports which overlap: the one that the row came with.
+EXPORT = "source_export"
 
 
 @dataclass(frozen=True, slots=True)

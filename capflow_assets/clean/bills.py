@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from capflow_assets.clean._conform import exact_sum, identifier, incomplete, local_day, name_doubles, number
+from capflow_assets.clean._exports import latest_of_key, with_export
 from capflow_assets.contract import Column, Table
 from capflow_assets.errors import TableError
 
@@ -30,8 +32,17 @@ TABLE = Table(
     time="billed_at",
 )
 
+# Rows of one bill lie at most so far apart; a night shift that closes its bills the next morning fits in.
+LONGEST_BILL_HOURS = 24
 
-def bills(raw_bills: DataFrame | None = None, line_items: DataFrame | None = None, *, zone: str) -> DataFrame:
+
+def bills(
+    raw_bills: DataFrame | None = None,
+    line_items: DataFrame | None = None,
+    *,
+    zone: str,
+    ordered_exports: Collection[str] = (),
+) -> DataFrame:
     """Bills from what the customer sends: bills, line items or both.
 
     **Grain**: one row per bill. With bills sent, those are the bills, and line items only count and fill in what the
@@ -44,7 +55,10 @@ def bills(raw_bills: DataFrame | None = None, line_items: DataFrame | None = Non
 
     **Set aside** (``removed_because``): ``no_bill_id``, ``no_time``, ``no_amount``; ``duplicate`` is a copy of another
     bill; ``conflicting_duplicate`` has the number of another bill and other values, of which the earliest stays: what
-    comes later must not change what was known before.
+    comes later must not change what was known before. Of several exports that have a bill the latest holds:
+    ``repeated_export`` where that has the same row, else ``earlier_export``. Where the TOML does not say which export
+    is later (``ordered_exports`` are the raw tables of which it does), the names of the files decide, and a bill of
+    another day is no later word on this one.
 
     Raises:
         TableError: neither bills nor line items were given.
@@ -52,7 +66,7 @@ def bills(raw_bills: DataFrame | None = None, line_items: DataFrame | None = Non
     from pyspark.sql import functions as F
 
     if raw_bills is not None:
-        frame = _fill_in(as_sent(raw_bills), line_items)
+        frame = _fill_in(as_sent(raw_bills, is_order_known="bills" in ordered_exports), line_items)
     elif line_items is not None:
         frame = _summed(line_items).withColumn("removed_because", F.lit(None).cast("string"))
     else:
@@ -65,15 +79,23 @@ def bills(raw_bills: DataFrame | None = None, line_items: DataFrame | None = Non
     return frame.select(*TABLE.names, "removed_because")
 
 
-def as_sent(raw_bills: DataFrame) -> DataFrame:
-    """The bills that the customer sent, with ``removed_because`` named: of each number the earliest stays."""
+def as_sent(raw_bills: DataFrame, *, is_order_known: bool = False) -> DataFrame:
+    """The bills that the customer sent, with ``removed_because`` named: of each number the earliest stays.
+
+    Of several exports the latest holds; where nobody says which that is, of bills within a day of the earliest alone.
+    """
+    from pyspark.sql import Window
     from pyspark.sql import functions as F
 
     reasons = {"bill_id": "no_bill_id", "billed_at": "no_time", "amount": "no_amount"}
     ids = (identifier(name) for name in ("bill_id", "user_id", "store_id"))
     numbers = (number(name) for name in ("amount", "discount", "quantity"))
-    frame = raw_bills.select(*ids, "billed_at", *numbers).withColumn("removed_because", incomplete(reasons))
-    return name_doubles(frame, ["bill_id"], [F.col("billed_at").asc()])
+    frame = raw_bills.select(*ids, "billed_at", *numbers, *with_export(raw_bills))
+    frame = frame.withColumn("removed_because", incomplete(reasons))
+    moment = F.unix_micros("billed_at")
+    first = F.min(moment).over(Window.partitionBy("bill_id", "removed_because"))
+    is_near = None if is_order_known else moment - first <= LONGEST_BILL_HOURS * 3_600_000_000
+    return name_doubles(latest_of_key(frame, ["bill_id"], is_near), ["bill_id"], [F.col("billed_at").asc()])
 
 
 def _fill_in(sent: DataFrame, line_items: DataFrame | None) -> DataFrame:

@@ -21,6 +21,7 @@ from capflow_assets.graph.plots import markdown, png
 from capflow_assets.graph.runner import TableResult, TableRunner
 from capflow_assets.graph.stages import Stages, TableSpec
 from capflow_assets.graph.wording import number, short
+from capflow_assets.landing import exports
 
 OWNER = "team:data"
 
@@ -150,6 +151,9 @@ def check_specs(stages: Stages) -> Iterator[dg.AssetCheckSpec]:
             yield dg.AssetCheckSpec("landed", asset=asset, description="Every row of the source could be landed.")
             told = "No column that is kept as it comes looks personal."
             yield dg.AssetCheckSpec("personal_data", asset=asset, description=told)
+        if spec.stage == "raw" and spec.name in exports.TABLES:
+            told = "Where bills come in several exports, the TOML says which is the later."
+            yield dg.AssetCheckSpec(exports.CHECK, asset=asset, description=told)
     for check in stages.checks:
         yield dg.AssetCheckSpec(check.name, asset=dg.AssetKey(check.table.split("/")), description=check.description)
 

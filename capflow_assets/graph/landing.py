@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets.contract import Finding
+from capflow_assets.contract import EXPORT, Finding
 from capflow_assets.customers import Customer, TableSource
 from capflow_assets.errors import SourceError
-from capflow_assets.graph import quarantine
+from capflow_assets.graph import exports, quarantine
 from capflow_assets.graph.forgotten import is_anybody_forgotten, rows_of_forgotten, without_forgotten
 from capflow_assets.graph.increments import merge
 from capflow_assets.graph.lake import Lake
@@ -33,6 +33,7 @@ from capflow_assets.graph.stages import TableSpec
 from capflow_assets.graph.table_damage import damaged_table
 from capflow_assets.graph.written_files import WrittenFiles, written
 from capflow_assets.landing import REASON, RESERVED, disguised, merge_key, watermarks
+from capflow_assets.landing.values import Reading
 from capflow_assets.landing.personal import hashed_columns, pseudonym, pseudonymized
 
 if TYPE_CHECKING:
@@ -76,9 +77,13 @@ class _Work:
     form: str = ""
     forgotten: int = 0
     looked_at: Mapping[str, str] = field(default_factory=dict)
+    overlap: Mapping[str, Any] | None = None
     way: str = field(init=False)
 
+    exports: exports.Exports = field(init=False)
+
     def __post_init__(self) -> None:
+        self.exports = exports.exports_of(self.source, self.declared, self.spec, self.location)
         self.way = way_of({
             "source": self.declared.source,
             "location": self.location,
@@ -173,18 +178,26 @@ def _conformed(work: _Work) -> DataFrame:
     from capflow_assets.landing.mappings import mentioned
 
     declared, options = work.declared, work.options
-    came = _opened(work)
+    came = exports.with_labels(_opened(work), work.source, options, work.exports)
     if declared.watermark in came.columns:
         work.form = came.schema[declared.watermark].dataType.typeName()
+    reading = Reading(
+        work.customer.time_zone,
+        getattr(options, "timestamp_format", None),
+        getattr(options, "date_format", None),
+        decimal_comma=getattr(options, "decimal_comma", False),
+    )
+    name = f"[tables.{work.spec.name}] of {work.name}, {work.location}"
     frame = conform(
         came,
         work.spec.table,
         declared.columns,
-        zone=work.customer.time_zone,
-        timestamp_format=getattr(options, "timestamp_format", None),
-        date_format=getattr(options, "date_format", None),
-        decimal_comma=getattr(options, "decimal_comma", False),
-        name=f"[tables.{work.spec.name}] of {work.name}, {work.location}",
+        zone=reading.zone,
+        timestamp_format=reading.timestamp_format,
+        date_format=reading.date_format,
+        decimal_comma=reading.decimal_comma,
+        name=name,
+        export=exports.export(came, work.exports, reading, name),
         personal=work.hashed,
         watermark=declared.watermark,
         looked_at=work.looked_at,
@@ -210,9 +223,12 @@ def _opened(work: _Work) -> DataFrame:
         newer: DataFrame = read_newer(spark, work.location, work.options, work.declared.watermark, since.plain())
         return newer
     read_at_a_glance = getattr(work.source, "read_at_a_glance", None)
-    everything: DataFrame
+    everything = exports.read_in_parts(spark, work.source, work.location, work.options, work.exports)
+    if everything is not None:
+        return everything
     if read_at_a_glance:
         zone, texts = work.customer.time_zone, [*work.declared.columns.values(), work.declared.watermark or ""]
+        texts += [work.exports.column or ""]
         everything, work.looked_at = read_at_a_glance(spark, work.location, work.options, _kinds(work), zone, texts)
     else:
         everything = work.source.read(spark, work.location, work.options)
@@ -238,6 +254,7 @@ def _judged(work: _Work, files: WrittenFiles, judge: Judge, last: Landed | None,
         kind = (watermarks.newest(found, work.form, work.since) or watermarks.NONE).kind
         with written(work.lake, watermarks.latest(files.frame, work.merge_on, kind), work.name, work.spec.key) as fewer:
             return _committed(work, fewer, _evidence(work, fewer), judge, last, why)
+    work.overlap = exports.overlap(files.frame, work.spec, work.exports)
     return _committed(work, files, found, judge, last, why)
 
 
@@ -252,10 +269,11 @@ def _committed(
     found_so = (
         quarantine.finding(work.spec.key, came, bad, told, work.forgotten),
         disguised.finding(work.spec.table, work.suspects, found, work.declared.plain),
+        *exports.finding(work.exports, work.overlap),
     )
     good = None if files.frame is None or came == bad else files.frame.where(f"{REASON} is null")
     # The columns that landing alone knows are no business of the checks'.
-    judgement = judge(good if good is None else good.select(*_columns(good)), found_so)
+    judgement = judge(good if good is None else good.select(*_columns(work, good)), found_so)
     if judgement.refusal:
         return Landing(counts, judgement, None, how)
     version, landed = (_replaced if why else _merged)(work, files, found, last)
@@ -271,7 +289,7 @@ def _replaced(
     """Everything anew, unless it lies there already."""
     frame = files.frame
     assert frame is not None  # noqa: S101  (a source without a row was refused)
-    columns = _columns(frame)
+    columns = _columns(work, frame)
     watermark = watermarks.newest(found, work.form, None) if work.declared.watermark else None
     rows = Fingerprint(int(found["came"]) - int(found["bad"]))
     if last is not None and (last.fingerprint.rows, last.columns) == (rows.rows, str(columns)):
@@ -295,7 +313,7 @@ def _merged(
     assert last is not None  # noqa: S101  (else everything would have been read)
     if files.frame is None:
         return None, last
-    done = merge(work.lake, work.name, work.spec.key, files, _columns(files.frame), work.merge_on)
+    done = merge(work.lake, work.name, work.spec.key, files, _columns(work, files.frame), work.merge_on)
     watermark = watermarks.newest(found, work.form, last.watermark)
     if done.version is None:
         return None, replace(last, watermark=watermark)
@@ -311,8 +329,10 @@ def _identity(work: _Work) -> tuple[str, int]:
     return identity
 
 
-def _columns(frame: DataFrame) -> dict[str, str]:
-    return {name: kind for name, kind in frame.dtypes if name not in (*RESERVED, *watermarks.COLUMNS)}
+def _columns(work: _Work, frame: DataFrame) -> dict[str, str]:
+    """The columns that land. Which export a row came with matters where these overlap."""
+    left = (*RESERVED, *watermarks.COLUMNS, *(() if work.overlap else (EXPORT,)))
+    return {name: kind for name, kind in frame.dtypes if name not in left}
 
 
 def _evidence(work: _Work, files: WrittenFiles) -> dict[str, Any]:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 CORRUPT = "_corrupt_record"
 POSITION = "_position"
-TOLD = (CORRUPT, POSITION)
+LABEL = "_source_export"
+TOLD = (CORRUPT, POSITION, LABEL)
 SHOWN_CHARACTERS = 300
 
 

@@ -18,12 +18,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from capflow_assets.errors import SourceError
 from capflow_assets.landing.time_formats import TimeFormat
 from capflow_assets.landing.values import SEEN
-from capflow_assets.sources import _files, _lines
+from capflow_assets.sources import _exports, _files, _lines
 from capflow_assets.sources._glance import Glance
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
 
 SPLIT_BYTES = 64 << 20
 HEADER_THREADS = 8
@@ -128,6 +128,14 @@ def _used(names: Sequence[str], texts: Collection[str]) -> list[str] | None:
     if any(sign in text for text in texts if text not in names for sign in "*`"):
         return None
     return [name for name in names if any(name.casefold() in text.casefold() for text in texts)]
+
+
+def file_of(position: Column, options: Options) -> Column:
+    """The file of a row, as its ``_position`` names it."""
+    return _exports.file_in(position, r"(:|@[0-9]+[+])[0-9]+$")
+
+
+exports = _exports.files_of
 
 
 def find_rows(location: str, options: Options, rows: list[dict[str, str | None]]) -> list[int | None]:

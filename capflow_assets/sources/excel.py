@@ -16,11 +16,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from capflow_assets.errors import SourceError
 from capflow_assets.landing.time_formats import TimeFormat
-from capflow_assets.sources import _cells, _files, _workbook
+from capflow_assets.sources import _cells, _exports, _files, _workbook
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
     from python_calamine import CalamineSheet
 
 ROWS_AT_ONCE = 1 << 14
@@ -90,6 +90,14 @@ def read(spark: SparkSession, location: str, options: Options) -> DataFrame:
                 yield from _batches(sheet, path, shown[path], schema, options)
 
     return _files.frame_of(spark, parts, from_arrow_schema(schema, prefer_timestamp_ntz=True), batches)
+
+
+def file_of(position: Column, options: Options) -> Column:
+    """The file of a row, as its ``_position`` names it; no sheet has a colon in its name."""
+    return _exports.file_in(position, r"![^!:]*:[0-9]+$")
+
+
+exports = _exports.files_of
 
 
 def _told(path: str, options: Options) -> dict[str, list[str]]:

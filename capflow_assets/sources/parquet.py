@@ -6,18 +6,20 @@ engine refuses), of differing schemas, or of names that engines take for pattern
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from capflow_assets.errors import SourceError
+from capflow_assets.landing.mappings import LABEL
 from capflow_assets.landing.time_formats import TimeFormat
-from capflow_assets.sources import _files
+from capflow_assets.sources import _exports, _files
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
 
 ROWS_AT_ONCE = 1 << 16
 FOOTER_THREADS = 8
@@ -70,6 +72,34 @@ def read(spark: SparkSession, location: str, options: Options) -> DataFrame:
 
     told = from_arrow_schema(pa.schema(zip(names, schema.types, strict=True)), prefer_timestamp_ntz=True)
     return _files.frame_of(spark, groups, told.add(_files.POSITION, "string"), batches)
+
+
+def read_labelled(spark: SparkSession, location: str, options: Options, labels: Mapping[str, str]) -> DataFrame | None:
+    """As ``read``, with the label of each row's file, by the name that people know.
+
+    None where the engine does not tell the files apart; ``read`` gives ``_position`` where workers read them.
+    """
+    from pyspark.sql import functions as F
+
+    files = _files.stored_files(location)
+    shown = _files.shown_names(location, files)
+    if not _is_for_engine(files, [schema for schema, _ in _footers(files)]):
+        return None
+    if len(_paths(location, files)) < len(files):
+        return None
+    of_label: dict[str, list[str]] = {}
+    for file in files:
+        of_label.setdefault(labels.get(shown[file.path], ""), []).append(file.path)
+    each = (spark.read.parquet(*paths).withColumn(LABEL, F.lit(label)) for label, paths in of_label.items())
+    return _without_reserved(reduce(lambda one, other: one.unionByName(other), each))
+
+
+def file_of(position: Column, options: Options) -> Column:
+    """The file of a row, as its ``_position`` names it."""
+    return _exports.file_in(position, ":[0-9]+$")
+
+
+exports = _exports.files_of
 
 
 def find_rows(location: str, options: Options, rows: list[dict[str, str | None]]) -> list[int | None]:
