@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from capflow_assets.clean._conform import exact_sum, identifier, incomplete, local_day, name_doubles, number
-from capflow_assets.clean._exports import latest_of_key, with_export
+from capflow_assets.clean._exports import REPLACED, latest_heads, with_export
 from capflow_assets.contract import Column, Table
 from capflow_assets.errors import TableError
 
@@ -30,10 +30,8 @@ TABLE = Table(
     ),
     key=("bill_id",),
     time="billed_at",
+    harmless_removals=REPLACED,
 )
-
-# Rows of one bill lie at most so far apart; a night shift that closes its bills the next morning fits in.
-LONGEST_BILL_HOURS = 24
 
 
 def bills(
@@ -57,8 +55,8 @@ def bills(
     bill; ``conflicting_duplicate`` has the number of another bill and other values, of which the earliest stays: what
     comes later must not change what was known before. Of several exports that have a bill the latest holds:
     ``repeated_export`` where that has the same row, else ``earlier_export``. Where the TOML does not say which export
-    is later (``ordered_exports`` are the raw tables of which it does), the names of the files decide, and a bill of
-    another day is no later word on this one.
+    is later (``ordered_exports`` are the raw tables of which it does), the names of the files decide,
+    ``earlier_by_file_name``, and a bill of another day, user or store is no later word on this one.
 
     Raises:
         TableError: neither bills nor line items were given.
@@ -82,9 +80,8 @@ def bills(
 def as_sent(raw_bills: DataFrame, *, is_order_known: bool = False) -> DataFrame:
     """The bills that the customer sent, with ``removed_because`` named: of each number the earliest stays.
 
-    Of several exports the latest holds; where nobody says which that is, of bills within a day of the earliest alone.
+    Of several exports the latest holds.
     """
-    from pyspark.sql import Window
     from pyspark.sql import functions as F
 
     reasons = {"bill_id": "no_bill_id", "billed_at": "no_time", "amount": "no_amount"}
@@ -92,10 +89,7 @@ def as_sent(raw_bills: DataFrame, *, is_order_known: bool = False) -> DataFrame:
     numbers = (number(name) for name in ("amount", "discount", "quantity"))
     frame = raw_bills.select(*ids, "billed_at", *numbers, *with_export(raw_bills))
     frame = frame.withColumn("removed_because", incomplete(reasons))
-    moment = F.unix_micros("billed_at")
-    first = F.min(moment).over(Window.partitionBy("bill_id", "removed_because"))
-    is_near = None if is_order_known else moment - first <= LONGEST_BILL_HOURS * 3_600_000_000
-    return name_doubles(latest_of_key(frame, ["bill_id"], is_near), ["bill_id"], [F.col("billed_at").asc()])
+    return name_doubles(latest_heads(frame, is_order_known=is_order_known), ["bill_id"], [F.col("billed_at").asc()])
 
 
 def _fill_in(sent: DataFrame, line_items: DataFrame | None) -> DataFrame:

@@ -7,7 +7,7 @@ from operator import or_
 from typing import TYPE_CHECKING
 
 from capflow_assets.clean._conform import identifier, incomplete, name_doubles, optional
-from capflow_assets.clean._exports import latest_of_key
+from capflow_assets.clean._exports import REPLACED, latest_of_key
 from capflow_assets.contract import EXPORT, Column, Table
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ TABLE = Table(
     ),
     key=("item_id",),
     open=True,
+    # A catalogue may be what every line item calls its item.
+    harmless_removals=("duplicate", *REPLACED),
 )
 
 
@@ -46,8 +48,9 @@ def items(raw_items: DataFrame) -> DataFrame:
 
     **Set aside** (``removed_because``): ``no_item_id``; ``duplicate`` is a copy of another row;
     ``conflicting_duplicate`` has the id of another row and other values, of which the fullest stays, of equally full
-    ones that of the name that is given most often. Bills that tell what they call each item serve as a catalogue so. Of several exports that
-    have the item the latest holds: ``repeated_export`` where that has the same row, else ``earlier_export``.
+    ones that of the name that is given most often. Bills that tell what they call each item serve as a catalogue so. Of
+    several exports that have the item the latest holds: ``repeated_export`` where that has the same row, else
+    ``earlier_export``.
     """
     from pyspark.sql import Window
     from pyspark.sql import functions as F

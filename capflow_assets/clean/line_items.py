@@ -6,8 +6,8 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from capflow_assets.clean._conform import identifier, incomplete, local_day, number, optional
-from capflow_assets.clean._exports import latest_of_bill, with_export
-from capflow_assets.clean.bills import LONGEST_BILL_HOURS, as_sent
+from capflow_assets.clean._exports import LONGEST_BILL_HOURS, REPLACED, latest_of_bill, with_export
+from capflow_assets.clean.bills import as_sent
 from capflow_assets.contract import Column, Table
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ TABLE = Table(
     grain="row of a bill",
     columns=(
         Column("bill_id", "string", "The bill that the row stands on.", required=True),
-        Column("line_no", "int", "The row's place on its bill, from 1: by its own number, else by its item.", True, 1),
+        Column("line_no", "int", "Its place on the bill, from 1: by its own number, else by item.", True, 1),
         Column("item_id", "string", "The item that was bought.", required=True),
         Column("item_name", "string", "What the row calls the item; null where the customer does not say."),
         Column("user_id", "string", "The user who paid; null on an anonymous bill.", personal=True),
@@ -33,6 +33,8 @@ TABLE = Table(
     ),
     key=("bill_id", "line_no"),
     time="billed_at",
+    # Copies go where rows have a number of their own, or where the customer asks for it.
+    harmless_removals=("duplicate", *REPLACED),
 )
 
 REASONS = {"bill_id": "no_bill_id", "item_id": "no_item_id", "billed_at": "no_time", "amount": "no_amount"}
@@ -49,8 +51,9 @@ def line_items(
 ) -> DataFrame:
     """The rows of the bills, each with the user, store and time of its bill.
 
-    **Grain**: one row per row of a bill as the customer sent them: equal ones are as many purchases. User, store and time come from the row, else from
-    its bill. **Amounts** are in the customer's currency, after discounts. Returns stay, marked ``is_return``.
+    **Grain**: one row per row of a bill as the customer sent them: equal ones are as many purchases. User, store and
+    time come from the row, else from its bill. **Amounts** are in the customer's currency, after discounts. Returns
+    stay, marked ``is_return``.
 
     **Flags** (the row stays): ``anonymous``, no user on the row nor on its bill; ``zero_quantity``, ``zero_amount``;
     ``negative_quantity``; ``cancellation``, goods and money both go back (a return or a credit note; a negative

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from capflow_assets.clean._conform import identifier, incomplete, name_doubles
-from capflow_assets.clean._exports import latest_of_key
+from capflow_assets.clean._exports import REPLACED, latest_of_key
 from capflow_assets.contract import Column, Table
 from capflow_assets.errors import TableError
 
@@ -23,6 +23,8 @@ TABLE = Table(
     key=("user_id",),
     time="known_since",
     open=True,
+    # A list may be what every order says of its user.
+    harmless_removals=("duplicate", *REPLACED),
 )
 
 

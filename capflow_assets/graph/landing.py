@@ -33,8 +33,8 @@ from capflow_assets.graph.stages import TableSpec
 from capflow_assets.graph.table_damage import damaged_table
 from capflow_assets.graph.written_files import WrittenFiles, written
 from capflow_assets.landing import REASON, RESERVED, disguised, merge_key, watermarks
-from capflow_assets.landing.values import Reading
 from capflow_assets.landing.personal import hashed_columns, pseudonym, pseudonymized
+from capflow_assets.landing.values import Reading
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

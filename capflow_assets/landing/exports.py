@@ -40,8 +40,8 @@ PART_NUMBERS = (
 def export_name(file: str) -> str:
     """What the export is called that a file is, or is a part of.
 
-    >>> export_name("2024/part-00003-0b1c5d0e-8f7a-4a54-9d3c-1f0e6f1b2a3c-c000.parquet"), export_name("bills_2_of_5.csv")
-    ('2024/*.parquet', 'bills_*.csv')
+    >>> export_name("2024/part-00003-0b1c5d0e-8f7a-4a54-9d3c-1f0e6f1b2a3c-c000.parquet"), export_name("b_2_of_5.csv")
+    ('2024/*.parquet', 'b_*.csv')
     >>> export_name("store=12/bills-2024-03.csv"), export_name("bills.csv")
     ('store=*/bills-2024-03.csv', 'bills.csv')
     """
@@ -129,7 +129,7 @@ def overlap(frame: DataFrame, column: str) -> DataFrame:
 
 
 def finding(table: str, by: str | None, exports: int, found: Mapping[str, Any] | None) -> Finding:
-    """Whether it is said which export is the later, where bills came in several. ``found`` is what ``overlap`` gives."""
+    """Whether it is said which export is later, where bills came in several. ``found`` is what ``overlap`` gives."""
     shared = int(found["shared"]) if found else 0
     counts = {"exports": exports, "shared": shared}
     if not found or not shared:

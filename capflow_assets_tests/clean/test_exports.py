@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pyspark.sql import functions as F
 
 from capflow_assets.clean._exports import later
 from capflow_assets.clean.bills import bills
@@ -137,6 +138,17 @@ def test_a_line_number_tells_which_line_was_edited(spark: SparkSession) -> None:
     ]
 
 
+def test_numbers_that_come_again_in_two_files_are_no_versions(spark: SparkSession) -> None:
+    """Bill 1 of Berlin and bill 1 of Paris, told apart by store or user: nothing of them goes without a word."""
+    raw = lines(spark, ("t1", "milk", 1.0, 5.0, MARCH), ("t1", "milk", 1.0, 6.0, APRIL))
+    for name in ("user_id", "store_id"):
+        told = raw.withColumn(name, F.substring("source_export", 6, 2))
+        assert [row[-1] for row in outcome(told, "item_id", name)] == [None, None]
+        known = heads(spark, ("1", None, 10.0, 0, MARCH), ("1", None, 4.0, 0, APRIL))
+        made = bills(known.withColumn(name, F.substring("source_export", 6, 2)), zone="UTC")
+        assert [row[0] for row in rows_of(made, "removed_because")] == ["conflicting_duplicate", None]
+
+
 def test_of_a_bills_heads_the_latest_holds(spark: SparkSession) -> None:
     """10 in March, 4 in April: 4, in whatever order the rows come. A number of another day is another bill."""
     raw = heads(
@@ -158,13 +170,14 @@ def test_of_a_bills_heads_the_latest_holds(spark: SparkSession) -> None:
         ]
         gone = rows_of(made.where("removed_because is not null"), "bill_id", "user_id", "amount", "removed_because")
         third = ("3", "c3", 5.0, reason) if said else (*moved, reason)
-        assert gone == [("1", "c1", 10.0, "earlier_export"), ("2", "c2", 3.0, "repeated_export"), third]
+        first = ("1", "c1", 10.0, "earlier_export" if said else "earlier_by_file_name")
+        assert gone == [first, ("2", "c2", 3.0, "repeated_export"), third]
 
 
 def test_the_heads_that_lines_ask_are_the_latest_too(spark: SparkSession) -> None:
     known = heads(spark, ("t1", "ana", 5.0, 0, MARCH), ("t1", "bea", 5.0, 0, APRIL))
     raw = lines(spark, ("t1", "milk", 1.0, 5.0, MARCH)).drop("source_export")
-    assert rows_of(line_items(raw, known, zone="UTC"), "user_id") == [("bea",)]
+    assert rows_of(line_items(raw, known, zone="UTC", ordered_exports=["bills"]), "user_id") == [("bea",)]
 
 
 def test_of_users_and_items_the_latest_holds_though_an_earlier_is_fuller(spark: SparkSession) -> None:
