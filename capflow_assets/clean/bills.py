@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from capflow_assets.clean._conform import (
@@ -15,6 +16,7 @@ from capflow_assets.clean._conform import (
     number,
     placeholder_time,
 )
+from capflow_assets.clean._exports import REPLACED, latest_heads, with_export
 from capflow_assets.contract import Column, Table
 from capflow_assets.errors import TableError
 
@@ -38,13 +40,20 @@ TABLE = Table(
     ),
     key=("bill_id",),
     time="billed_at",
+    harmless_removals=REPLACED,
 )
 
 
 NUMBERS = ("amount", "discount", "quantity")
 
 
-def bills(raw_bills: DataFrame | None = None, line_items: DataFrame | None = None, *, zone: str) -> DataFrame:
+def bills(
+    raw_bills: DataFrame | None = None,
+    line_items: DataFrame | None = None,
+    *,
+    zone: str,
+    ordered_exports: Collection[str] = (),
+) -> DataFrame:
     """Bills from what the customer sends: bills, line items or both.
 
     **Grain**: one row per bill. With bills sent, those are the bills, and line items only count and fill in what the
@@ -59,7 +68,10 @@ def bills(raw_bills: DataFrame | None = None, line_items: DataFrame | None = Non
     ``_discount``, ``_quantity``) of 10^11 and more, as a barcode is, of a bill that is summed up 10^14;
     ``placeholder_time``, a day that stands for none, such as 1970-01-01; ``duplicate`` is a copy of another bill;
     ``conflicting_duplicate`` has the number of another bill and other values, of which the earliest stays: what comes
-    later must not change what was known before.
+    later must not change what was known before. Of several exports that have a bill the latest holds:
+    ``repeated_export`` where that has the same row, else ``earlier_export``. Where the TOML does not say which export
+    is later (``ordered_exports`` are the raw tables of which it does), the names of the files decide,
+    ``earlier_by_file_name``, and a bill of another day, user or store is no later word on this one.
 
     Raises:
         TableError: neither bills nor line items were given.
@@ -67,7 +79,7 @@ def bills(raw_bills: DataFrame | None = None, line_items: DataFrame | None = Non
     from pyspark.sql import functions as F
 
     if raw_bills is not None:
-        frame = _fill_in(as_sent(raw_bills), line_items)
+        frame = _fill_in(as_sent(raw_bills, is_order_known="bills" in ordered_exports), line_items)
     elif line_items is not None:
         frame = _summed(line_items).withColumn("removed_because", F.lit(None).cast("string"))
     else:
@@ -82,17 +94,21 @@ def bills(raw_bills: DataFrame | None = None, line_items: DataFrame | None = Non
     return frame.select(*TABLE.names, "removed_because")
 
 
-def as_sent(raw_bills: DataFrame) -> DataFrame:
-    """The bills that the customer sent, with ``removed_because`` named: of each number the earliest stays."""
+def as_sent(raw_bills: DataFrame, *, is_order_known: bool = False) -> DataFrame:
+    """The bills that the customer sent, with ``removed_because`` named: of each number the earliest stays.
+
+    Of several exports the latest holds.
+    """
     from pyspark.sql import functions as F
 
     reasons = {"bill_id": "no_bill_id", "billed_at": "no_time", "amount": "no_amount"}
     ids = (identifier(name) for name in ("bill_id", "user_id", "store_id"))
     numbers = (number(name) for name in NUMBERS)
-    frame = raw_bills.select(*ids, "billed_at", *numbers, implausible(NUMBERS).alias("removed_because"))
+    odd = implausible(NUMBERS).alias("removed_because")
+    frame = raw_bills.select(*ids, "billed_at", *numbers, odd, *with_export(raw_bills))
     unfit = F.coalesce("removed_because", incomplete(reasons), placeholder_time("billed_at"))
     frame = frame.withColumn("removed_because", unfit)
-    return name_doubles(frame, ["bill_id"], [F.col("billed_at").asc()])
+    return name_doubles(latest_heads(frame, is_order_known=is_order_known), ["bill_id"], [F.col("billed_at").asc()])
 
 
 def _fill_in(sent: DataFrame, line_items: DataFrame | None) -> DataFrame:

@@ -14,6 +14,7 @@ from capflow_assets.checks_settings import Chosen, DeclaredCheck, HasChecks, cho
 from capflow_assets.contract import Column, Finding, Table
 from capflow_assets.errors import TableError
 from capflow_assets.graph.stages import Stages
+from capflow_assets.landing import exports
 from capflow_assets.learning import leakage
 from capflow_assets.monitoring import skew
 
@@ -32,6 +33,7 @@ def declared_checks(stages: Stages) -> dict[str, DeclaredCheck]:
         DeclaredCheck("schema", tables, thresholds_of(checks.evaluate)),
         DeclaredCheck("landed", raw, thresholds_of(landed)),
         DeclaredCheck("personal_data", raw, {}),
+        DeclaredCheck(exports.CHECK, tuple(key for key in raw if key.partition("/")[2] in exports.TABLES), {}),
         DeclaredCheck("leakage", models, thresholds_of(leakage.judge)),
         DeclaredCheck("skew", predictions, thresholds_of(skew.judge)),
         DeclaredCheck("drift", health, {}),

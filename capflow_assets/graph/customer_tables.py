@@ -22,6 +22,7 @@ from capflow_assets.graph.plots import markdown, png
 from capflow_assets.graph.runner import TableResult, TableRunner
 from capflow_assets.graph.stages import Stages, TableSpec
 from capflow_assets.graph.wording import number, short
+from capflow_assets.landing import exports
 
 OWNER = "team:data"
 
@@ -151,6 +152,9 @@ def check_specs(stages: Stages) -> Iterator[dg.AssetCheckSpec]:
             yield check_spec("landed", asset=asset, description="Every row of the source could be landed.")
             told = "No column that is kept as it comes looks personal."
             yield check_spec("personal_data", asset=asset, description=told)
+        if spec.stage == "raw" and spec.name in exports.TABLES:
+            told = "Where bills come in several exports, the TOML says which is the later."
+            yield check_spec(exports.CHECK, asset=asset, description=told)
     for check in stages.checks:
         yield check_spec(check.name, asset=dg.AssetKey(check.table.split("/")), description=check.description)
 

@@ -16,7 +16,7 @@ from capflow_assets.contract import Finding
 from capflow_assets.customers import Customer, TableSource
 from capflow_assets.errors import SourceError
 from capflow_assets.expressions import ids
-from capflow_assets.graph import quarantine
+from capflow_assets.graph import exports, quarantine
 from capflow_assets.graph.forgotten import is_anybody_forgotten, rows_of_forgotten, without_forgotten
 from capflow_assets.graph.lake import Lake
 from capflow_assets.graph.landed import Landed, read_landed, save_landed, way_of, why_unknown
@@ -27,6 +27,7 @@ from capflow_assets.graph.written_files import WrittenFiles, written
 from capflow_assets.landing import REASON, disguised, id_columns, merge_key, watermarks
 from capflow_assets.landing.number_formats import NumberFormat
 from capflow_assets.landing.personal import hashed_columns, pseudonym, pseudonymized
+from capflow_assets.landing.values import Reading
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -69,9 +70,13 @@ class _Work:
     form: str = ""
     forgotten: int = 0
     looked_at: Mapping[str, str] = field(default_factory=dict)
+    overlap: Mapping[str, Any] | None = None
     way: str = field(init=False)
 
+    exports: exports.Exports = field(init=False)
+
     def __post_init__(self) -> None:
+        self.exports = exports.exports_of(self.source, self.declared, self.spec, self.location, self.options)
         self.way = way_of({
             "source": self.declared.source,
             "location": self.location,
@@ -171,18 +176,26 @@ def _conformed(work: _Work) -> DataFrame:
     from capflow_assets.landing.mappings import mentioned
 
     declared, options = work.declared, work.options
-    came = _opened(work)
+    came = exports.with_labels(_opened(work), work.source, options, work.exports)
     if declared.watermark in came.columns:
         work.form = came.schema[declared.watermark].dataType.typeName()
+    reading = Reading(
+        work.customer.time_zone,
+        getattr(options, "timestamp_format", None),
+        getattr(options, "date_format", None),
+        numbers=NumberFormat.of(options),
+    )
+    name = f"[tables.{work.spec.name}] of {work.name}, {work.location}"
     frame = conform(
         came,
         work.spec.table,
         declared.columns,
-        zone=work.customer.time_zone,
-        timestamp_format=getattr(options, "timestamp_format", None),
-        date_format=getattr(options, "date_format", None),
-        numbers=NumberFormat.of(options),
-        name=f"[tables.{work.spec.name}] of {work.name}, {work.location}",
+        zone=reading.zone,
+        timestamp_format=reading.timestamp_format,
+        date_format=reading.date_format,
+        numbers=reading.numbers,
+        name=name,
+        export=exports.export(came, work.exports, reading, name),
         personal=work.hashed,
         watermark=declared.watermark,
         looked_at=work.looked_at,
@@ -209,9 +222,12 @@ def _opened(work: _Work) -> DataFrame:
         newer: DataFrame = read_newer(spark, work.location, work.options, work.declared.watermark, since.plain())
         return newer
     read_at_a_glance = getattr(work.source, "read_at_a_glance", None)
-    everything: DataFrame
+    everything = exports.read_in_parts(spark, work.source, work.location, work.options, work.exports)
+    if everything is not None:
+        return everything
     if read_at_a_glance:
         zone, texts = work.customer.time_zone, [*work.declared.columns.values(), work.declared.watermark or ""]
+        texts += [work.exports.column or ""]
         everything, work.looked_at = read_at_a_glance(spark, work.location, work.options, _kinds(work), zone, texts)
     else:
         everything = work.source.read(spark, work.location, work.options)
@@ -241,6 +257,7 @@ def _judged(work: _Work, files: WrittenFiles, judge: Judge, last: Landed | None,
         kind = (watermarks.newest(found, work.form, work.since) or watermarks.NONE).kind
         with written(work.lake, watermarks.latest(files.frame, work.merge_on, kind), work.name, work.spec.key) as fewer:
             return _committed(work, fewer, _evidence(work, fewer), judge, last, why)
+    work.overlap = exports.overlap(files.frame, work.spec, work.exports)
     return _committed(work, files, found, judge, last, why)
 
 
@@ -259,10 +276,11 @@ def _committed(
     found_so = (
         quarantine.finding(work.spec.key, came, broken, told, work.forgotten, guests),
         disguised.finding(work.spec.table, work.suspects, found, work.declared.plain),
+        *exports.finding(work.exports, work.overlap),
     )
     good = None if files.frame is None or came == bad else files.frame.where(f"{REASON} is null")
     # The columns that landing alone knows are no business of the checks'.
-    judgement = judge(good if good is None else good.select(*columns(good)), found_so)
+    judgement = judge(good if good is None else good.select(*columns(work, good)), found_so)
     if judgement.refusal:
         return Landing(counts, judgement, None, how)
     version, landed = (replaced if why else merged)(work, files, found, last)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from capflow_assets.contract import EXPORT
 from capflow_assets.expressions import ids
 from capflow_assets.graph.increments import merge
 from capflow_assets.graph.landed import Fingerprint, Landed, fingerprint, stored_fingerprint
@@ -27,7 +28,7 @@ def replaced(
     """Everything anew, unless it lies there already."""
     frame = files.frame
     assert frame is not None  # noqa: S101  (a source without a row was refused)
-    kept = columns(frame)
+    kept = columns(work, frame)
     watermark = watermarks.newest(found, work.form, None) if work.declared.watermark else None
     rows = Fingerprint(int(found["came"]) - int(found["bad"]))
     if last is not None and (last.fingerprint.rows, last.columns) == (rows.rows, str(kept)):
@@ -51,7 +52,7 @@ def merged(
     assert last is not None  # noqa: S101  (else everything would have been read)
     if files.frame is None:
         return None, last
-    done = merge(work.lake, work.name, work.spec.key, files, columns(files.frame), work.merge_on)
+    done = merge(work.lake, work.name, work.spec.key, files, columns(work, files.frame), work.merge_on)
     watermark = watermarks.newest(found, work.form, last.watermark)
     if done.version is None:
         return None, replace(last, watermark=watermark)
@@ -67,6 +68,7 @@ def _identity(work: _Work) -> tuple[str, int]:
     return identity
 
 
-def columns(frame: DataFrame) -> dict[str, str]:
-    """The columns of the table, with their types, among those of the written rows."""
-    return {name: kind for name, kind in frame.dtypes if name not in (*RESERVED, ids.UNCOMPOSED, *watermarks.COLUMNS)}
+def columns(work: _Work, frame: DataFrame) -> dict[str, str]:
+    """The columns of the table, with their types. Which export a row came with matters where these overlap."""
+    left = (*RESERVED, ids.UNCOMPOSED, *watermarks.COLUMNS, *(() if work.overlap else (EXPORT,)))
+    return {name: kind for name, kind in frame.dtypes if name not in left}

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from capflow_assets.checks_settings import Chosen, resting, severe
 from capflow_assets.contract import Finding
-from capflow_assets.customers import Customer
+from capflow_assets.customers import Customer, cleaning_values
 from capflow_assets.errors import CapflowError, SourceError, TableError
 from capflow_assets.fence import Fence, current, within
 from capflow_assets.foreign import first_words, lake_error, worker_words
@@ -311,7 +311,9 @@ class TableRunner:
         return frames
 
     def _values(self, moment: datetime | None) -> dict[str, Any]:
-        return {"as_of": moment, "zone": self.customer.time_zone, "currency": self.customer.currency}
+        customer = self.customer
+        values = {"as_of": moment, "zone": customer.time_zone, "currency": customer.currency}
+        return values | cleaning_values(customer)
 
     def moment(self) -> datetime:
         """The as-of moment of this run: the one asked for, else that of the newest bill."""

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 STAGES = ("raw", "clean", "validation", "features")
-INJECTED = frozenset({"as_of", "zone", "currency"})
+INJECTED = frozenset({"as_of", "zone", "currency", "equal_lines", "ordered_exports"})
 CUT_STAGES = frozenset({"validation", "features"})
 # The newest bill is the newest that is known of a customer.
 BILLS = "clean/bills"

@@ -14,6 +14,7 @@ Belongs here: what a row must be to land.
     totals        rows that sum others up, and are no bills
     unfit_values  which complaints of a source count: those about what a mapping reads
     disguised     columns that nobody calls personal, and whose values look it
+    exports       which export a row came with, where a table comes in several
 Does not belong here: duplicates and unknown keys (cleaning decides), reading, writing. Pure; the same rows on every
 engine. The session's time zone is UTC.
 """
@@ -25,7 +26,7 @@ from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING
 
-from capflow_assets.contract import Column, Table
+from capflow_assets.contract import EXPORT, Column, Table
 from capflow_assets.errors import MappingError, listed
 from capflow_assets.expressions import ids
 from capflow_assets.landing.number_formats import NumberFormat
@@ -33,6 +34,7 @@ from capflow_assets.landing.personal import OWNER, is_identifier
 from capflow_assets.landing.values import NOTHING_SEEN
 
 if TYPE_CHECKING:
+    from pyspark.sql import Column as Expression
     from pyspark.sql import DataFrame
 
 REASON = "rejected_because"
@@ -72,6 +74,7 @@ def conform(
     watermark: str | None = None,
     looked_at: Mapping[str, str] = NOTHING_SEEN,
     not_a_user: Collection[str] = (),
+    export: Expression | None = None,
 ) -> DataFrame:
     """A source's rows in a raw table's columns, each with the reason why it cannot land.
 
@@ -79,7 +82,7 @@ def conform(
     that it does not declare, as strings (open tables), then, of rows that cannot land alone, ``rejected_because`` (the
     reasons, joined by ``; ``), ``source_position`` (where the row stands, if the source tells) and ``source_row`` (JSON
     of the source columns that the mapping uses, as text). Of good rows these are null. With a ``watermark``, a column
-    of the source, come its readings (see ``watermarks``).
+    of the source, come its readings (see ``watermarks``); with an ``export``, the one that the row came with.
 
     ``mapping`` gives, for a column of the table, the name of a source column or a Spark SQL expression over one row.
     In an expression text becomes a number, a truth or a time where one is asked for, times are in ``zone``, and a row
@@ -106,6 +109,7 @@ def conform(
     reading = values.Reading(zone, timestamp_format, date_format, numbers.decimal_comma, numbers)
     plain = frame.drop(*(values.SEEN + each for each in looked_at))
     readings = watermarks.readings(plain, watermark, reading, name) if watermark else {}
+    readings |= {} if export is None else {EXPORT: export}
     declared = {column.name: column for column in table.columns}
     wanted = {column.name: column.type for column in table.columns}
     raw, types, held, unread = mappings.applied(
@@ -175,5 +179,6 @@ def _with_key(landed: DataFrame, key: str, besides: Collection[str]) -> DataFram
     present = F.concat(*(F.when(value.isNull(), F.lit("0")).otherwise(F.lit("1")) for value in values))
     halves = [F.lower(F.lpad(F.hex(F.xxhash64(F.lit(salt), present, *values)), 16, "0")) for salt in ("a", "b")]
     hashed = landed.withColumn(key, F.concat(*halves))
-    equal = Window.partitionBy(key).orderBy(key)
+    # Of two exports that overlap, the same rows get the same ids.
+    equal = Window.partitionBy(key, *({EXPORT} & set(besides))).orderBy(key)
     return hashed.withColumn(key, F.concat(F.col(key), F.lit("-"), F.row_number().over(equal).cast("string")))

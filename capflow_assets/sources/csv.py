@@ -20,12 +20,12 @@ from capflow_assets.landing.number_formats import NumberOptions
 from capflow_assets.landing.row_expressions import columns_used
 from capflow_assets.landing.time_formats import TimeFormat
 from capflow_assets.landing.values import SEEN
-from capflow_assets.sources import _encodings, _files, _lines, _origins, _packed
+from capflow_assets.sources import _encodings, _exports, _files, _lines, _origins, _packed
 from capflow_assets.sources._glance import Glance
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
 
 SPLIT_BYTES = 64 << 20
 HEADER_THREADS = 8
@@ -158,6 +158,14 @@ def _used(names: Sequence[str], texts: Collection[str]) -> list[str] | None:
     except MappingError:  # landing tells it
         return None
     return [name for name in names if name in used]
+
+
+def file_of(position: Column, options: Options) -> Column:
+    """The file of a row, as its ``_position`` names it."""
+    return _exports.file_in(position, r"(:|@[0-9]+[+])[0-9]+$")
+
+
+exports = _exports.files_of
 
 
 def find_rows(location: str, options: Options, rows: list[dict[str, str | None]]) -> list[int | None]:

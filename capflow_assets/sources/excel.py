@@ -17,11 +17,11 @@ from pydantic import AfterValidator, Field, model_validator
 from capflow_assets.errors import SourceError
 from capflow_assets.landing.number_formats import NumberOptions
 from capflow_assets.landing.time_formats import TimeFormat
-from capflow_assets.sources import _cells, _files, _origins, _packed, _workbook
+from capflow_assets.sources import _cells, _exports, _files, _origins, _packed, _workbook
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
     from python_calamine import CalamineSheet
 
 ROWS_AT_ONCE = 1 << 14
@@ -111,6 +111,14 @@ def read(spark: SparkSession, location: str, options: Options) -> DataFrame:
                     yield _files.arranged(placed, schema) if origins[path] else batch
 
     return _files.frame_of(spark, parts, from_arrow_schema(schema, prefer_timestamp_ntz=True), batches)
+
+
+def file_of(position: Column, options: Options) -> Column:
+    """The file of a row, as its ``_position`` names it; no sheet has a colon in its name."""
+    return _exports.file_in(position, r"![^!:]*:[0-9]+$")
+
+
+exports = _exports.files_of
 
 
 def _told(path: str, options: Options) -> dict[str, list[str]]:

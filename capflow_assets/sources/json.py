@@ -8,6 +8,7 @@ written.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -18,13 +19,14 @@ from pydantic import AfterValidator, Field
 from capflow_assets.errors import SourceError, listed
 from capflow_assets.landing.number_formats import NumberOptions
 from capflow_assets.landing.time_formats import TimeFormat
-from capflow_assets.sources import _files, _json_rows, _json_text, _origins, _packed
+from capflow_assets.sources import _exports, _files, _json_rows, _json_text, _origins, _packed
 from capflow_assets.sources._documents import Columns
 from capflow_assets.sources._lines import WHOLE_FILE, known_encoding
 from capflow_assets.sources._shapes import MOST_FIELDS, Shape, unique
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyspark.sql import Column as Expression
     from pyspark.sql import DataFrame, SparkSession
 
 SPLIT_BYTES = 64 << 20
@@ -99,6 +101,15 @@ def read(spark: SparkSession, location: str, options: Options) -> DataFrame:
     arrow = _origins.with_columns(columns.schema, origins)
     schema = from_arrow_schema(arrow, prefer_timestamp_ntz=True)
     return _files.frame_of(spark, parts, schema, batches)
+
+
+def file_of(position: Expression, options: Options) -> Expression:
+    """The file of a row, as its ``_position`` names it."""
+    records = options.records and f" {re.escape(options.records)}"
+    return _exports.file_in(position, rf"(:[0-9]+|{records}\[[0-9]+\])$")
+
+
+exports = _exports.files_of
 
 
 def _documents_among(paths: Sequence[str], options: Options) -> frozenset[str]:

@@ -6,7 +6,7 @@ engine refuses), of differing schemas, or of names that engines take for pattern
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -15,14 +15,15 @@ from pydantic import Field
 
 from capflow_assets.errors import SourceError
 from capflow_assets.fence import fixed_part
+from capflow_assets.landing.mappings import LABEL
 from capflow_assets.landing.number_formats import NumberOptions
 from capflow_assets.landing.time_formats import TimeFormat
-from capflow_assets.sources import _files, _origins
+from capflow_assets.sources import _exports, _files, _origins
 from capflow_assets.sources._shapes import text
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
 
 ROWS_AT_ONCE = 1 << 16
 FOOTER_THREADS = 8
@@ -82,6 +83,31 @@ def read(spark: SparkSession, location: str, options: Options) -> DataFrame:
     own = pa.schema([*zip(names, schema.types, strict=True), (_files.POSITION, pa.string())])
     arrow = _origins.with_columns(own, origins)
     return _files.frame_of(spark, groups, from_arrow_schema(arrow, prefer_timestamp_ntz=True), batches)
+
+
+def read_labelled(spark: SparkSession, location: str, options: Options, labels: Mapping[str, str]) -> DataFrame | None:
+    """As ``read``, with the label of each row's file, by the name that people know.
+
+    None where the engine does not tell the files apart; ``read`` gives ``_position`` where workers read them.
+    """
+    files = _files.stored_files(location)
+    footers = _footers(files)
+    if options.file_column or not _is_for_engine(files, [schema for schema, _ in footers]):
+        return None
+    origins = _origins.of_files(location, files, options.file_column, options.folder_columns)
+    _origins.refuse_conflicts(origins, {f.path: schema.names for f, (schema, _) in zip(files, footers, strict=True)})
+    shown = _files.shown_names(location, files)
+    labelled = {file.path: {**origins[file.path], LABEL: labels.get(shown[file.path], "")} for file in files}
+    rows = _by_engine(spark, location, files, labelled)
+    return None if rows is None else _without_reserved(rows)
+
+
+def file_of(position: Column, options: Options) -> Column:
+    """The file of a row, as its ``_position`` names it."""
+    return _exports.file_in(position, ":[0-9]+$")
+
+
+exports = _exports.files_of
 
 
 def find_rows(location: str, options: Options, rows: list[dict[str, str | None]]) -> list[int | None]:
@@ -164,9 +190,10 @@ def _by_engine(
         groups.setdefault(tuple(origins[file.path].items()), []).append(file.path)
     folders = [file.named.removeprefix(location.rstrip("/")).rpartition("/")[0] for file in files]
     is_plain = all("=" in folder and "%" not in folder and _origins.NOTHING not in folder for folder in folders)
-    if any(groups) and is_plain and fixed_part(location) == str(PurePosixPath(location)):
+    is_labelled = any(LABEL in values for values in origins.values())
+    if any(groups) and is_plain and not is_labelled and fixed_part(location) == str(PurePosixPath(location)):
         return spark.read.parquet(_files.real_location(location))
-    if len(groups) > MOST_GROUPS:
+    if len(groups) > MOST_GROUPS and not is_labelled:
         return None
     frames = [
         reduce(

@@ -14,7 +14,19 @@ from capflow_assets.landing.row_expressions.tree import Node, Phrase
 
 TYPES = {
     name: name.upper()
-    for name in ["bigint", "boolean", "date", "double", "float", "int", "smallint", "string", "timestamp", "tinyint", "binary"]
+    for name in [
+        "bigint",
+        "boolean",
+        "date",
+        "double",
+        "float",
+        "int",
+        "smallint",
+        "string",
+        "timestamp",
+        "tinyint",
+        "binary",
+    ]
 } | {"decimal": "DECIMAL(10, 0)"}
 DIVISIONS = {"mod": "mod", "pmod": "pmod", "div": "div", "try_mod": "mod", "try_divide": "/"}
 SUMS = {"try_add": " + ", "try_subtract": " - "}
