@@ -63,7 +63,8 @@ class Table:
 
     A feature table whose key has ``as_of`` may be asked for several moments at once. ``version`` grows where a column
     comes to mean something else, so that a model can tell. ``intermediate`` tables only serve to make others: no model
-    reads them and no catalogue lists them.
+    reads them and no catalogue lists them. ``harmless_removals`` are reasons by which cleaning may remove any number of
+    rows, since those that stay say the same; all others count against ``max_removed_pct``.
     """
 
     grain: str
@@ -74,6 +75,7 @@ class Table:
     version: int = 1
     owner: str = "team:data"
     intermediate: bool = False
+    harmless_removals: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -67,6 +67,10 @@ def print_finished(results: Sequence[Finished]) -> None:
                 aside = f"{counts['rejected']:,} of {counts['came']:,} rows cannot be read and were set aside"
                 see = f"capflow show {key}_rejected --customer {result.customer}"
                 console.print(f"  [yellow]{key}[/]: {aside}; {see}", soft_wrap=True)
+        for key, words in ((key, metadata.get("removed")) for key, metadata in result.done.items()):
+            if words:
+                see = f"capflow show {key}_removed --customer {result.customer}"
+                console.print(f"  [yellow]{key}[/]: {escape(words)}; {see}", soft_wrap=True)
         roots = {key: reason for key, reason in result.failures.items() if not result.is_consequence(key)}
         for reason in dict.fromkeys(roots.values()):
             keys = ", ".join(key for key in roots if roots[key] == reason)
@@ -75,7 +79,7 @@ def print_finished(results: Sequence[Finished]) -> None:
             others = ", ".join(key for key in result.failures if key not in roots)
             console.print(f"  made of these, so not done either: {others}", soft_wrap=True)
         for one in result.warnings:
-            if one.check != "landed":  # told above, with where the rows are
+            if one.check not in ("landed", "removed"):  # told above, with where the rows are
                 console.print(f"  [yellow]{one.key}[/]: {one.check}: {escape(one.message)}", soft_wrap=True)
 
 
@@ -240,6 +244,9 @@ def print_matrix(rows: Sequence[Mapping[str, Any]]) -> None:
     for (customer, reason), names in _reasons(rows).items():
         told = ", ".join(names) if len(names) < len(models) else "all models"
         screen.print(f"[bold]{escape(customer)}[/] {told}: {escape(reason)}", soft_wrap=True, highlight=False)
+    for customer, removed in dict.fromkeys((row["customer"], row["removed"]) for row in rows if row["removed"]):
+        for words in removed.split("; also "):
+            screen.print(f"[bold]{escape(customer)}[/] {escape(words)}", soft_wrap=True, highlight=False)
 
 
 def _reasons(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], list[str]]:

@@ -30,21 +30,25 @@ TABLE = Table(
     time="billed_at",
 )
 
+FIGURES = ("amount", "discount", "quantity")
+# What line items fill in where a bill leaves it open. Its time is its own.
+FILLED = ("user_id", "store_id", *FIGURES)
+
 
 def bills(raw_bills: DataFrame | None = None, line_items: DataFrame | None = None, *, zone: str) -> DataFrame:
     """Bills from what the customer sends: bills, line items or both.
 
     **Grain**: one row per bill. With bills sent, those are the bills, and line items only count and fill in what the
-    bills leave open (user, store, discount, quantity). With line items alone, the rows of a bill are summed: its user
-    and store are the first by name that any row has, its time the earliest.
+    bills leave open (user, store, amount, discount, quantity). With line items alone, the rows of a bill are summed:
+    its user and store are the first by name that any row has, its time the earliest.
 
     **Amounts** are in the customer's currency, after discounts; returns inside a bill are netted. Sums are exact to
     the fourth decimal. **Missing**: ids are trimmed, blank ones are null; a bill without a user is anonymous and
     stays.
 
-    **Set aside** (``removed_because``): ``no_bill_id``, ``no_time``, ``no_amount``; ``duplicate`` is a copy of another
-    bill; ``conflicting_duplicate`` has the number of another bill and other values, of which the earliest stays: what
-    comes later must not change what was known before.
+    **Set aside** (``removed_because``): ``no_bill_id``, ``no_time``; ``no_amount``, neither the bill nor its line items
+    have one; ``duplicate`` is a copy of another bill; ``conflicting_duplicate`` has the number of another bill and other
+    values, of which the earliest stays: what comes later must not change what was known before.
 
     Raises:
         TableError: neither bills nor line items were given.
@@ -52,7 +56,7 @@ def bills(raw_bills: DataFrame | None = None, line_items: DataFrame | None = Non
     from pyspark.sql import functions as F
 
     if raw_bills is not None:
-        frame = _fill_in(as_sent(raw_bills), line_items)
+        frame = _sent(raw_bills, line_items)
     elif line_items is not None:
         frame = _summed(line_items).withColumn("removed_because", F.lit(None).cast("string"))
     else:
@@ -65,38 +69,42 @@ def bills(raw_bills: DataFrame | None = None, line_items: DataFrame | None = Non
     return frame.select(*TABLE.names, "removed_because")
 
 
-def as_sent(raw_bills: DataFrame) -> DataFrame:
-    """The bills that the customer sent, with ``removed_because`` named: of each number the earliest stays."""
+def heads(raw_bills: DataFrame) -> DataFrame:
+    """The bills that line items may belong to, as the customer sent them, with ``removed_because`` named.
+
+    Of each number the earliest stays, as among the bills; an amount is not asked for, since the line items have it.
+    """
     from pyspark.sql import functions as F
 
-    reasons = {"bill_id": "no_bill_id", "billed_at": "no_time", "amount": "no_amount"}
-    ids = (identifier(name) for name in ("bill_id", "user_id", "store_id"))
-    numbers = (number(name) for name in ("amount", "discount", "quantity"))
-    frame = raw_bills.select(*ids, "billed_at", *numbers).withColumn("removed_because", incomplete(reasons))
+    frame = _conformed(raw_bills)
+    frame = frame.withColumn("removed_because", incomplete({"bill_id": "no_bill_id", "billed_at": "no_time"}))
     return name_doubles(frame, ["bill_id"], [F.col("billed_at").asc()])
 
 
-def _fill_in(sent: DataFrame, line_items: DataFrame | None) -> DataFrame:
+def _conformed(raw_bills: DataFrame) -> DataFrame:
+    ids = (identifier(name) for name in ("bill_id", "user_id", "store_id"))
+    return raw_bills.select(*ids, "billed_at", *(number(name) for name in FIGURES))
+
+
+def _sent(raw_bills: DataFrame, line_items: DataFrame | None) -> DataFrame:
     from pyspark.sql import functions as F
 
+    frame, amount = _conformed(raw_bills), F.col("amount")
+    if line_items is not None:
+        lines = _summed(line_items)
+        lines = lines.select("bill_id", *(F.col(name).alias(f"_{name}") for name in (*FILLED, "line_items")))
+        frame = frame.join(lines, "bill_id", "left")
+        amount = F.coalesce("amount", "_amount")
+    reason = incomplete({"bill_id": "no_bill_id", "billed_at": "no_time"})
+    reason = F.coalesce(reason, F.when(amount.isNull(), F.lit("no_amount")))
+    # What the lines say is the same for all bills of a number, and changes nothing between them.
+    frame = name_doubles(frame.withColumn("removed_because", reason), ["bill_id"], [F.col("billed_at").asc()])
     if line_items is None:
-        return sent.withColumn("line_items", F.lit(None).cast("int"))
-    both = sent.alias("bill").join(
-        _summed(line_items).alias("line"), F.col("bill.bill_id") == F.col("line.bill_id"), "left"
-    )
-    filled = (
-        F.coalesce(f"bill.{name}", f"line.{name}").alias(name)
-        for name in ("user_id", "store_id", "discount", "quantity")
-    )
-    # Time and amount are the bill's own, always: its lines' would hide that the two disagree.
-    return both.select(
-        "bill.bill_id",
-        "bill.billed_at",
-        "bill.amount",
-        "bill.removed_because",
-        *filled,
-        F.coalesce("line.line_items", F.lit(0)).alias("line_items"),
-    )
+        return frame.withColumn("line_items", F.lit(None).cast("int"))
+    # What a bill says of itself holds, whatever its lines say: that would hide that the two disagree.
+    filled = (F.coalesce(name, f"_{name}").alias(name) for name in FILLED)
+    count = F.coalesce("_line_items", F.lit(0)).alias("line_items")
+    return frame.select("bill_id", "billed_at", "removed_because", *filled, count)
 
 
 def _summed(line_items: DataFrame) -> DataFrame:
@@ -104,6 +112,6 @@ def _summed(line_items: DataFrame) -> DataFrame:
 
     return line_items.groupBy("bill_id").agg(
         *(F.min(name).alias(name) for name in ("user_id", "store_id", "billed_at")),
-        *(exact_sum(name) for name in ("amount", "discount", "quantity")),
+        *(exact_sum(name) for name in FIGURES),
         F.count(F.lit(1)).cast("int").alias("line_items"),
     )

@@ -31,6 +31,8 @@ TABLE = Table(
     ),
     key=("item_id",),
     open=True,
+    # A catalogue may be what every line item calls its item.
+    harmless_removals=("duplicate",),
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from capflow_assets.clean._conform import identifier, incomplete, local_day, number, optional
-from capflow_assets.clean.bills import as_sent
+from capflow_assets.clean.bills import heads
 from capflow_assets.contract import Column, Table
 
 if TYPE_CHECKING:
@@ -82,8 +82,8 @@ def _with_bill(lines: DataFrame, raw_bills: DataFrame | None) -> DataFrame:
 
     if raw_bills is None:
         return lines.withColumn("_bill_known", F.lit(True))
-    heads = as_sent(raw_bills).filter("removed_because is null")
-    both = lines.alias("line").join(heads.alias("bill"), F.col("line.bill_id") == F.col("bill.bill_id"), "left")
+    known = heads(raw_bills).filter("removed_because is null")
+    both = lines.alias("line").join(known.alias("bill"), F.col("line.bill_id") == F.col("bill.bill_id"), "left")
     own = (f"line.{name}" for name in ("bill_id", "item_id", "item_name", "quantity", "amount", "discount"))
     filled = (F.coalesce(f"line.{name}", f"bill.{name}").alias(name) for name in ("user_id", "store_id", "billed_at"))
     return both.select(*own, *filled, F.col("bill.bill_id").isNotNull().alias("_bill_known"))

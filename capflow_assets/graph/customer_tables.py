@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from capflow_assets.contract import Column
-from capflow_assets.graph import catalogue, catalogue_page
+from capflow_assets.graph import catalogue, catalogue_page, removals
 from capflow_assets.graph.cohort import Outcome, placed, run_cohort
 from capflow_assets.graph.cohort_process import Task
 from capflow_assets.graph.deployment import Deployment
@@ -142,7 +142,7 @@ def feature_schema(features: Sequence[Mapping[str, Any]]) -> dg.TableSchema:
 
 
 def check_specs(stages: Stages) -> Iterator[dg.AssetCheckSpec]:
-    """A schema check for every table, two of the landing for every raw one, and the checks of validation."""
+    """A schema check for every table, two of landing for raw ones, one of cleaning, and the checks of validation."""
     for spec in stages.tables.values():
         asset = dg.AssetKey([spec.stage, spec.name])
         yield dg.AssetCheckSpec("schema", asset=asset, description="The table keeps its pandera schema; blocks.")
@@ -150,6 +150,9 @@ def check_specs(stages: Stages) -> Iterator[dg.AssetCheckSpec]:
             yield dg.AssetCheckSpec("landed", asset=asset, description="Every row of the source could be landed.")
             told = "No column that is kept as it comes looks personal."
             yield dg.AssetCheckSpec("personal_data", asset=asset, description=told)
+        if spec.stage == "clean":
+            told = "Cleaning removed no row for a reason that counts; beyond max_removed_pct the table is not written."
+            yield dg.AssetCheckSpec(removals.CHECK, asset=asset, description=told)
     for check in stages.checks:
         yield dg.AssetCheckSpec(check.name, asset=dg.AssetKey(check.table.split("/")), description=check.description)
 
@@ -184,6 +187,8 @@ def table_metadata(deployment: Deployment, customer: str, result: TableResult) -
         metadata["catalogue"] = deployment.lake.path(customer, catalogue.KEY)
     if result.counts:
         metadata["counts"] = dg.MetadataValue.json(dict(result.counts))
+    if any(name.startswith(removals.PREFIX) for name in result.counts):
+        metadata["removed"] = next(each.message for _, each in result.findings if each.check == removals.CHECK)
     if result.key in PAGE_TABLES and all(_is_sound(deployment, customer, table) for table in PAGE_TABLES):
         metadata["page"] = dg.MetadataValue.path(write_page(deployment.lake, deployment.customer(customer)))
     if result.plot:

@@ -32,7 +32,7 @@ from capflow_assets.graph.landed import (
 from capflow_assets.graph.stages import TableSpec
 from capflow_assets.graph.table_damage import damaged_table
 from capflow_assets.graph.written_files import WrittenFiles, written
-from capflow_assets.landing import REASON, RESERVED, disguised, merge_key, watermarks
+from capflow_assets.landing import REASON, RESERVED, bill_keys, disguised, merge_key, watermarks
 from capflow_assets.landing.personal import hashed_columns, pseudonym, pseudonymized
 
 if TYPE_CHECKING:
@@ -81,12 +81,12 @@ class _Work:
     def __post_init__(self) -> None:
         self.way = way_of({
             "source": self.declared.source,
-            "location": self.location,
-            "zone": self.customer.time_zone,
+            "location": self.location, "zone": self.customer.time_zone,
             "hashed": self.hashed,
             "key": pseudonym("", self.key()) if self.hashed else "",
             "table": self.spec.table,
             **self.declared.model_dump(include={"options", "columns", "watermark", "merge_on"}),
+            **({"bill_key": self.declared.bill_key} if self.declared.bill_key else {}),
         })  # fmt: skip
 
     @property
@@ -138,15 +138,13 @@ def land(
         TableError: too many rows were rejected; or newer rows were to be added to a damaged table.
     """
     declared = customer.tables[spec.name]
-    source = sources[declared.source]
-    options: Any = source.Options(**declared.options)
-    work = _Work(lake, customer, spec, source, customer.location(spec.name), options, key, full)
+    source, place = sources[declared.source], customer.location(spec.name)
+    work = _Work(lake, customer, spec, source, place, source.Options(**declared.options), key, full)
     broken = lake.damage(customer.name, spec.key)
     last = None if broken else read_landed(lake, customer.name, spec.name)
     why = _why_everything(work, last, full, broken)
     work.before = None if why else last
-    frame = _conformed(work)
-    with written(lake, frame, customer.name, spec.key) as files:
+    with written(lake, _conformed(work), customer.name, spec.key) as files:
         return _judged(work, files, judge, last, why)
 
 
@@ -188,6 +186,7 @@ def _conformed(work: _Work) -> DataFrame:
         personal=work.hashed,
         watermark=declared.watermark,
         looked_at=work.looked_at,
+        bill_key=declared.bill_key,
     )
     if work.since:
         frame = frame.where(watermarks.is_new(work.since))
@@ -195,8 +194,9 @@ def _conformed(work: _Work) -> DataFrame:
         everybodys, frame = frame, without_forgotten(work.lake, work.name, frame, work.key())
         work.forgotten = rows_of_forgotten(work.lake, work.name, everybodys, work.key())
     if work.hashed:
-        texts = [declared.columns[name] for name in work.hashed]
-        frame = pseudonymized(frame, work.hashed, mentioned(came.columns, texts), work.key())
+        secret = mentioned(came.columns, [declared.columns[name] for name in work.hashed])
+        made = bill_keys.hashed(declared.bill_key, work.spec.table, declared.columns, work.hashed, secret)
+        frame = pseudonymized(frame, (*work.hashed, *made), secret, work.key())
     return frame
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 
 from capflow_assets.errors import ModelError, NotFoundError
+from capflow_assets.graph import removals
 from capflow_assets.graph.answering import Answers, answers
 from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.launch import plain
@@ -33,6 +34,7 @@ COLUMNS = (
     "readiness_reason",
     "answers",
     "broken",
+    "removed",
 )
 # Reasons have semicolons of their own.
 ALSO = "; also "
@@ -67,10 +69,11 @@ def counts(instance: dg.DagsterInstance, table: str, customer: str) -> dict[str,
 
 
 def status_rows(deployment: Deployment, instance: dg.DagsterInstance, customer: str) -> Iterator[dict[str, Any]]:
-    """One row per model of a customer, with the columns of ``COLUMNS``."""
+    """One row per model of a customer, with the columns of ``COLUMNS``; ``removed`` is of its tables, in each row."""
     models = list(deployment.stages.models)
     drifts = {name: latest(instance, f"health/{name}", customer) for name in models}
     absent = latest(instance, READINESS, customer).get("reason", "")
+    removed = ALSO.join(removals.told(deployment.lake, customer))
     stands = {one.model: one for one in standings(deployment.lake, customer, models, drifts, absent)}
     for name in models:
         trained = latest(instance, f"models/{name}", customer)
@@ -93,6 +96,7 @@ def status_rows(deployment: Deployment, instance: dg.DagsterInstance, customer: 
             "readiness_reason": ALSO.join(reasons),
             "answers": who.version,
             "broken": who.warning,
+            "removed": removed,
         }
         row |= {name: trained.get(name) for name in ("metric", "value", "interval", "baseline", "as_of", "reason")}
         if who.broken:

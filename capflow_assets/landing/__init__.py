@@ -5,6 +5,7 @@ Belongs here: what a row must be to land.
     values        what text or a typed value means as a canonical type
     rules         the words for a row that cannot land
     time_formats  how times may be written
+    bill_keys     a bill's id of several parts, where its numbers restart
     watermarks    which rows are newer than those that have landed, and what becomes of the older ones
     personal      which columns name a person, and what stands in their place
     declared      what a TOML may say of these, held against the table
@@ -25,6 +26,7 @@ from capflow_assets.errors import MappingError, listed
 from capflow_assets.landing.values import NOTHING_SEEN
 
 if TYPE_CHECKING:
+    from pyspark.sql import Column as Expression
     from pyspark.sql import DataFrame
 
 REASON = "rejected_because"
@@ -56,6 +58,7 @@ def conform(
     personal: Collection[str] = (),
     watermark: str | None = None,
     looked_at: Mapping[str, str] = NOTHING_SEEN,
+    bill_key: Sequence[str] = (),
 ) -> DataFrame:
     """A source's rows in a raw table's columns, each with the reason why it cannot land.
 
@@ -70,6 +73,7 @@ def conform(
     Missing: blank text is null; surrounding blanks of numbers and times are nothing; NaN and infinity reject the row.
     Times: local times of ``zone`` become UTC; text with an offset and zoned timestamps are instants. Text is read by
     ``timestamp_format``, then ``date_format`` (midnight), and as ISO 8601 where neither is given.
+    With a ``bill_key`` a bill's id is made of these parts (see ``bill_keys``).
     An unmapped bill id is made of the row's values and the count of equal rows, so landing again gives it again.
     Reasons do not show the values of ``personal`` columns. Of the columns ``looked_at`` the source has told the
     values of a type (``read_at_a_glance``).
@@ -80,22 +84,34 @@ def conform(
     """
     from pyspark.sql import functions as F
 
-    from capflow_assets.landing import mappings, rules, values, watermarks
+    from capflow_assets.landing import bill_keys, mappings, rules, values, watermarks
 
-    _refuse_unmapped(frame, table, mapping, name)
+    made = bill_keys.BILL if bill_keys.makes_bill(table, bill_key) else generated_key(table)
+    _refuse_unmapped(frame, table, mapping, name, made)
     reading = values.Reading(zone, timestamp_format, date_format, decimal_comma)
     plain = frame.drop(*(values.SEEN + each for each in looked_at))
     readings = watermarks.readings(plain, watermark, reading, name) if watermark else {}
-    raw, types, held = mappings.applied(frame, mapping, name, readings, looked_at)
+    parts = bill_keys.parts_of(bill_key, table, mapping, mappings.of_source(frame.columns, looked_at), name)
+    asked = {**mapping, **bill_keys.extra_columns(parts)}
+    raw, types, held = mappings.applied(frame, asked, name, readings, looked_at)
     declared = {column.name: column for column in table.columns}
     columns = [declared.get(each) or Column(each, "string", "") for each in {**declared, **mapping}]
     typed, broken, reasons = [], [rules.is_unfit()], [rules.unfit_row(is_shown=not personal)]
+
+    def value(column: Column) -> Expression:
+        is_seen = column.type == looked_at.get(mapping[column.name])
+        seen = mappings.seen(column.name) if is_seen else None
+        return values.value(mappings.source(column.name), types[column.name], column.type, reading, seen)
+
+    of_parts = (parts, types, zone, lambda column: value(declared[column]))
     for column in columns:
-        if column.name in mapping:
+        if parts and column.name == bill_keys.BILL:
+            typed.append(bill_keys.bill_id(*of_parts).alias(column.name))
+            broken.append(F.col(column.name).isNull())
+            reasons.append(bill_keys.reason(*of_parts))
+        elif column.name in mapping:
             source, kind = mappings.source(column.name), types[column.name]
-            is_seen = column.type == looked_at.get(mapping[column.name])
-            seen = mappings.seen(column.name) if is_seen else None
-            typed.append(values.value(source, kind, column.type, reading, seen).alias(column.name))
+            typed.append(value(column).alias(column.name))
             broken += rules.broken(column, values.text(source, kind))
             reasons.append(rules.reason(column, values.text(source, kind), reading, column.name not in personal))
         else:
@@ -107,7 +123,7 @@ def conform(
         *(each.name for each in columns), *(F.when(is_bad, what).alias(each) for each, what in told.items()), *readings
     )
     key = generated_key(table)
-    return _with_key(landed, key, readings) if key and key not in mapping else landed
+    return _with_key(landed, key, readings) if key and key not in mapping and not parts else landed
 
 
 def split(frame: DataFrame) -> tuple[DataFrame, DataFrame]:
@@ -123,9 +139,8 @@ def split(frame: DataFrame) -> tuple[DataFrame, DataFrame]:
     return accepted, frame.where(F.col(REASON).isNotNull()).select(*RESERVED)
 
 
-def _refuse_unmapped(frame: DataFrame, table: Table, mapping: Mapping[str, str], name: str) -> None:
-    key = generated_key(table)
-    lacking = [c.name for c in table.columns if c.required and c.name not in mapping and c.name != key]
+def _refuse_unmapped(frame: DataFrame, table: Table, mapping: Mapping[str, str], name: str, made: str | None) -> None:
+    lacking = [c.name for c in table.columns if c.required and c.name not in mapping and c.name != made]
     if lacking:
         came = "a mapping of " + (listed(mapping) or "nothing")
         do = "map them; the source's columns are " + listed(repr(column) for column in frame.columns)

@@ -42,8 +42,7 @@ def applied(
     """
     from pyspark.sql import functions as F
 
-    apart = {*TOLD, *(values.SEEN + each for each in looked_at)}
-    columns = [column for column in frame.columns if column not in apart]
+    columns = of_source(frame.columns, looked_at)
     named = [_expression(frame, columns, name, each, mapping[each]).alias(f"_from_{each}") for each in mapping]
     seen = [
         F.col(quoted(values.SEEN + text)).alias(values.SEEN + each)
@@ -73,6 +72,12 @@ def applied(
                 "A mapping gives no plain value", expected=expected, came=kind.simpleString(), where=where
             )
     return raw, types, held
+
+
+def of_source(columns: Sequence[str], looked_at: Collection[str] = ()) -> list[str]:
+    """The columns of a frame that are the source's own: not what it tells of rows, nor what it has looked at."""
+    apart = {*TOLD, *(values.SEEN + each for each in looked_at)}
+    return [column for column in columns if column not in apart]
 
 
 def mentioned(columns: Sequence[str], texts: Collection[str]) -> list[str]:
