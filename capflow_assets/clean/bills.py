@@ -47,8 +47,8 @@ def bills(raw_bills: DataFrame | None = None, line_items: DataFrame | None = Non
     stays.
 
     **Set aside** (``removed_because``): ``no_bill_id``, ``no_time``; ``no_amount``, neither the bill nor its line items
-    have one; ``duplicate`` is a copy of another bill; ``conflicting_duplicate`` has the number of another bill and other
-    values, of which the earliest stays: what comes later must not change what was known before.
+    have one; ``duplicate`` is a copy of another bill; ``conflicting_duplicate`` has the number of another bill and
+    other values, of which the earliest stays: what comes later must not change what was known before.
 
     Raises:
         TableError: neither bills nor line items were given.
