@@ -9,8 +9,9 @@ import pytest
 import tomlkit
 
 from capflow_assets.customers import parse_customer
-from capflow_assets.definitions import SOURCES
+from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.errors import CustomerError, MappingError
+from capflow_assets.graph.erased_rows import UserRows
 from capflow_assets.landing import conform
 from capflow_assets.raw.bills import TABLE as BILLS
 from capflow_assets_tests.landings import TABLES, Shop
@@ -140,3 +141,22 @@ def test_a_personal_part_makes_the_whole_id_a_hash(tmp_path: Path, spark: SparkS
     (row,) = shop.rows("raw/line_items")
     assert len(row["bill_id"]) == 64
     assert "a@b.example" not in str(row)
+
+
+def test_a_rejected_row_of_nobody_on_a_forgotten_users_bill_is_found_by_its_made_id(
+    tmp_path: Path, spark: SparkSession
+) -> None:
+    """Bill 1 of store A is the user's, that of store B on the same day is another's: only the former's row goes."""
+    shop = Shop(tmp_path, spark)
+    key = {"bill_key": ["store", "day", "bill"]}
+    names = ("time", "store", "receipt", "card", "total")
+    rows = [("01.03.2024", "A", "1", "c1", 5), ("01.03.2024", "A", "1", "", "x"), ("01.03.2024", "B", "1", "", "y")]
+    shop.sends("bills", names, rows)
+    how = {"options": {"date_format": "dd.MM.yyyy"}, **key}
+    assert shop.landed("bills", columns=MAPPING, **how).counts == {"came": 3, "rejected": 2}
+    users = UserRows(shop.lake, STAGES, read(bills=how).model_copy(update={"base": str(tmp_path)}))
+    traces = users.traces("c1")
+    assert traces.bills == {"A|2024-03-01|1"}
+    assert users.delete(traces, of_nobody=True) == {"raw/bills_rejected": 1}
+    (left,) = shop.rows("raw/bills_rejected")
+    assert '"total":"y"' in left["source_row"]
