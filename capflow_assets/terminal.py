@@ -244,8 +244,8 @@ def print_matrix(rows: Sequence[Mapping[str, Any]]) -> None:
     for (customer, reason), names in _reasons(rows).items():
         told = ", ".join(names) if len(names) < len(models) else "all models"
         screen.print(f"[bold]{escape(customer)}[/] {told}: {escape(reason)}", soft_wrap=True, highlight=False)
-    for customer, removed in dict.fromkeys((row["customer"], row["removed"]) for row in rows if row["removed"]):
-        for words in removed.split("; also "):
+    for customer, removed in dict.fromkeys((row["customer"], row.get("removed")) for row in rows):
+        for words in filter(None, (removed or "").split("; also ")):
             screen.print(f"[bold]{escape(customer)}[/] {escape(words)}", soft_wrap=True, highlight=False)
 
 
