@@ -26,17 +26,18 @@ from pydantic import (
 
 from capflow_assets import toml_text
 from capflow_assets.checks_settings import CheckSettings, DeclaredCheck, check_problems
-from capflow_assets.contract import EXPORT, Table
+from capflow_assets.contract import Table
 from capflow_assets.errors import CapflowError, CustomerError, SourceError
-from capflow_assets.landing import RESERVED, exports, generated_key
-from capflow_assets.landing.declared import NotUsers, landing_problems
+from capflow_assets.landing import exports
+from capflow_assets.landing.declared import NotUsers, column_problems, landing_problems, problems_between
 from capflow_assets.landing.time_zones import known_zone
 from capflow_assets.onboarding_problems import onboarding_problems, param_problems
 from capflow_assets.toml_problems import told, unknown
 
 MOST_BYTES = 1 << 20
+# Where a customer sends no table of a clean table's name.
+MOST_REMOVED_PCT = 5.0
 PACKAGE = "package://"
-IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,62}")
 FILES = ("s3://", PACKAGE)
 # Three slashes and a name start from the customer's folder, as any other location; four are an absolute path.
 SQLITE = re.compile(r"sqlite(?:\+\w+)?:///")
@@ -64,6 +65,13 @@ class TableSource(Declared):
     )
     options: dict[str, Any] = Field(default_factory=dict, description="How the store is written; its Options.")
     max_rejected_pct: float = Field(default=5, ge=0, le=100, description="More rejected rows than that stop the table.")
+    max_removed_pct: float = Field(
+        default=MOST_REMOVED_PCT,
+        ge=0,
+        le=100,
+        description="More rows removed in cleaning than that stop its clean table.",
+    )
+    bill_key: tuple[Text, ...] = Field((), description="What tells bills apart where their numbers restart.")
     columns: dict[str, Text] = Field(min_length=1, description="Canonical column = source column or Spark SQL.")
     watermark: Text | None = Field(None, description="A source column that grows: only newer rows are read.")
     merge_on: tuple[str, ...] = Field((), description="Columns by which newer rows replace; else the table's key.")
@@ -72,7 +80,7 @@ class TableSource(Declared):
     personal: tuple[str, ...] = Field((), description="Columns that are hashed on landing.")
     plain: tuple[str, ...] = Field((), description="Columns that are called as what is personal, and are not.")
 
-    @field_validator("merge_on", "personal", "plain", mode="before")
+    @field_validator("merge_on", "personal", "plain", "bill_key", mode="before")
     @classmethod
     def _listed(cls, value: Any) -> Any:
         return tuple(value) if isinstance(value, list) else value
@@ -191,6 +199,7 @@ def parse_customer(
         problems += told(error, "", [*Customer.model_fields, *TableSource.model_fields, *Retraining.model_fields])
     for name, table in _tables(data.get("tables")).items():
         problems += _table_problems(name, table, known_tables, known_sources)
+    problems += problems_between(_tables(data.get("tables")), known_tables)
     strange = [m for m in _tables(data.get("models")) if known_models is not None and m not in known_models]
     problems += [unknown(f"models.{model}", "model", model, known_models or ()) for model in strange]
     if known_features is not None:
@@ -281,7 +290,7 @@ def _table_problems(
     if name not in tables:
         problems.append(unknown(key, "raw table", name, tables))
     elif isinstance(table.get("columns"), dict):
-        problems += _column_problems(f"{key}.columns", tables[name], table["columns"])
+        problems += column_problems(f"{key}.columns", tables[name], table)
     source = table.get("source")
     if isinstance(source, str) and source not in sources:
         problems.append(unknown(f"{key}.source", "source", source, sources))
@@ -317,22 +326,3 @@ def _location_problems(key: str, source: ModuleType, location: str) -> list[Capf
     elif is_address and not is_of_files:
         expected = "a path, s3://bucket/key or package://module/path"
     return [CapflowError(key, expected=expected, came=repr(location))] if expected else []
-
-
-def _column_problems(key: str, table: Table, columns: dict[str, Any]) -> list[CapflowError]:
-    problems: list[CapflowError] = []
-    for name in columns:
-        if name in table.names:
-            continue
-        if not table.open:
-            problems.append(unknown(f"{key}.{name}", "column", name, table.names))
-        elif not IDENTIFIER.fullmatch(name) or name in (*RESERVED, EXPORT):
-            expected = f"a name such as loyalty_tier ({IDENTIFIER.pattern}), none of {', '.join((*RESERVED, EXPORT))}"
-            problems.append(CapflowError(f"{key}.{name}", expected=expected, came=name, do="choose another name"))
-    made = generated_key(table)
-    required = [column for column in table.columns if column.required and column.name != made]
-    lacking = [column for column in required if column.name not in columns]
-    for column in lacking:
-        expected = f"a source column or expression: {column.description or column.type}"
-        problems.append(CapflowError(f"{key}.{column.name}", expected=expected, came="nothing", do="map it"))
-    return problems

@@ -68,14 +68,9 @@ def print_finished(results: Sequence[Finished]) -> None:
         done = len(states) - waiting - asking
         text = f"{done} done, {asks}{waiting} waiting or absent, {len(result.failures)} failed"
         console.print(f"{mark} [bold]{result.customer}[/]: {text}")
-        for key, counts in ((key, metadata.get("counts") or {}) for key, metadata in result.done.items()):
-            if counts.get("rejected"):
-                aside = f"{counts['rejected']:,} of {counts['came']:,} rows cannot be read and were set aside"
-                see = f"capflow show {key}_rejected --customer {result.customer}"
-                console.print(f"  [yellow]{key}[/]: {aside}; {see}", soft_wrap=True)
-            if counts.get("guests"):
-                aside = f"{counts['guests']:,} of {counts['came']:,} rows are guests, on which no user stands"
-                console.print(f"  [yellow]{key}[/]: {aside}", soft_wrap=True)
+        for key, metadata in result.done.items():
+            for words in left_out(result.customer, key, metadata):
+                console.print(f"  [yellow]{key}[/]: {escape(words)}", soft_wrap=True)
         roots = {key: reason for key, reason in result.failures.items() if not result.is_consequence(key)}
         for reason in dict.fromkeys(roots.values()):
             keys = ", ".join(key for key in roots if roots[key] == reason)
@@ -84,8 +79,20 @@ def print_finished(results: Sequence[Finished]) -> None:
             others = ", ".join(key for key in result.failures if key not in roots)
             console.print(f"  made of these, so not done either: {others}", soft_wrap=True)
         for one in result.warnings:
-            if one.check != "landed":  # told above, with where the rows are
+            if one.check not in ("landed", "removed"):  # told above, with where the rows are
                 console.print(f"  [yellow]{one.key}[/]: {one.check}: {escape(one.message)}", soft_wrap=True)
+
+
+def left_out(customer: str, key: str, metadata: Mapping[str, Any]) -> Iterator[str]:
+    """What of a table's rows is not in it, in words, and where those rows are."""
+    counts = metadata.get("counts") or {}
+    if counts.get("rejected"):
+        aside = f"{counts['rejected']:,} of {counts['came']:,} rows cannot be read and were set aside"
+        yield f"{aside}; capflow show {key}_rejected --customer {customer}"
+    if counts.get("guests"):
+        yield f"{counts['guests']:,} of {counts['came']:,} rows are guests, on which no user stands"
+    if metadata.get("removed"):
+        yield f"{metadata['removed']}; capflow show {key}_removed --customer {customer}"
 
 
 NUMERIC = ("int", "double", "float", "decimal")
@@ -241,6 +248,9 @@ def print_matrix(rows: Sequence[Mapping[str, Any]]) -> None:
     for (customer, reason), names in _reasons(rows).items():
         told = ", ".join(names) if len(names) < len(models) else "all models"
         screen.print(f"[bold]{escape(customer)}[/] {told}: {escape(reason)}", soft_wrap=True, highlight=False)
+    for customer, removed in dict.fromkeys((row["customer"], row.get("removed")) for row in rows):
+        for words in filter(None, (removed or "").split("; also ")):
+            screen.print(f"[bold]{escape(customer)}[/] {escape(words)}", soft_wrap=True, highlight=False)
 
 
 def _reasons(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], list[str]]:

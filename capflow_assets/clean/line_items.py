@@ -15,7 +15,7 @@ from capflow_assets.clean._conform import (
     placeholder_time,
 )
 from capflow_assets.clean._exports import LONGEST_BILL_HOURS, REPLACED, latest_of_bill, with_export
-from capflow_assets.clean.bills import as_sent
+from capflow_assets.clean.bills import heads
 from capflow_assets.contract import Column, Table
 
 if TYPE_CHECKING:
@@ -107,8 +107,8 @@ def _with_bill(lines: DataFrame, raw_bills: DataFrame | None, *, is_order_known:
 
     if raw_bills is None:
         return lines.withColumn("_bill_known", F.lit(True))
-    heads = as_sent(raw_bills, is_order_known=is_order_known).filter("removed_because is null")
-    both = lines.alias("line").join(heads.alias("bill"), F.col("line.bill_id") == F.col("bill.bill_id"), "left")
+    known = heads(raw_bills, is_order_known=is_order_known).filter("removed_because is null")
+    both = lines.alias("line").join(known.alias("bill"), F.col("line.bill_id") == F.col("bill.bill_id"), "left")
     held = ("bill_id", "item_id", "item_name", *NUMBERS, "line_no", "removed_because", *with_export(lines))
     own = (f"line.{name}" for name in held)
     filled = (F.coalesce(f"line.{name}", f"bill.{name}").alias(name) for name in ("user_id", "store_id", "billed_at"))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pyarrow.dataset as ds
 
 SOURCE_ROW = "source_row"
+PLACE = "_place"
 # Of ids in one predicate.
 AT_ONCE = 1000
 
@@ -174,8 +175,34 @@ class UserRows:
         rows = [json.loads(text) for text in texts]
         declared = self.customer.tables.get(name.split("/")[1].removesuffix("_rejected"))
         mapping = declared.columns if declared else {}
-        users, bills = (self._mapped(rows, mapping.get(column)) for column in ("user_id", "bill_id"))
+        users = self._mapped(rows, mapping.get("user_id"))
+        has_key = declared is not None and bool(declared.bill_key)
+        bills = self._of_parts(name, rows) if has_key and any(rows) else self._mapped(rows, mapping.get("bill_id"))
         return list(zip(texts, users, bills, strict=True))
+
+    def _of_parts(self, name: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+        """The bill of each row of a table with a ``bill_key``, as landing makes it; blank where it makes none."""
+        import pyspark.sql.types as st
+
+        from capflow_assets.landing import conform
+
+        raw = name.removesuffix("_rejected")
+        declared, table = self.customer.tables[raw.partition("/")[2]], self.stages.spec(raw).table
+        names = sorted({column for row in rows for column in row})
+        values = [(place, *(row.get(column) for column in names)) for place, row in enumerate(rows)]
+        fields = [st.StructField(PLACE, st.IntegerType()), *(st.StructField(each, st.StringType()) for each in names)]
+        frame = self.lake.spark().createDataFrame(values, st.StructType(fields))
+        how = ("timestamp_format", "date_format", "decimal_comma")
+        landed = conform(
+            frame,
+            table,
+            {**declared.columns, PLACE: PLACE},
+            zone=self.customer.time_zone,
+            bill_key=declared.bill_key,
+            **{option: declared.options[option] for option in how if option in declared.options},
+        )
+        bills = {int(place): bill or "" for place, bill in landed.select(PLACE, "bill_id").collect()}
+        return [bills[place] for place in range(len(rows))]
 
     def _mapped(self, rows: Sequence[Mapping[str, Any]], expression: str | None) -> list[str]:
         """What a mapping makes of source rows, as ids in their normal form; blank where it makes nothing."""

@@ -24,7 +24,7 @@ from capflow_assets.graph.landing_commit import columns, merged, replaced
 from capflow_assets.graph.stages import TableSpec
 from capflow_assets.graph.table_damage import damaged_table
 from capflow_assets.graph.written_files import WrittenFiles, written
-from capflow_assets.landing import REASON, disguised, id_columns, merge_key, watermarks
+from capflow_assets.landing import REASON, bill_keys, disguised, id_columns, merge_key, watermarks
 from capflow_assets.landing.number_formats import NumberFormat
 from capflow_assets.landing.personal import hashed_columns, pseudonym, pseudonymized
 from capflow_assets.landing.values import Reading
@@ -79,13 +79,13 @@ class _Work:
         self.exports = exports.exports_of(self.source, self.declared, self.spec, self.location, self.options)
         self.way = way_of({
             "source": self.declared.source,
-            "location": self.location,
-            "zone": self.customer.time_zone,
+            "location": self.location, "zone": self.customer.time_zone,
             "hashed": self.hashed,
             "key": pseudonym("", self.key()) if self.hashed else "",
             "table": self.spec.table,
             **self.declared.model_dump(include={"options", "columns", "watermark", "merge_on"}),
             **({"not_a_user": self.customer.not_a_user} if self.customer.not_a_user else {}),
+            **({"bill_key": self.declared.bill_key} if self.declared.bill_key else {}),
         })  # fmt: skip
 
     @property
@@ -141,15 +141,13 @@ def land(
         TableError: too many rows were rejected; or newer rows were to be added to a damaged table.
     """
     declared = customer.tables[spec.name]
-    source = sources[declared.source]
-    options: Any = source.Options(**declared.options)
-    work = _Work(lake, customer, spec, source, customer.location(spec.name), options, key, full)
+    source, place = sources[declared.source], customer.location(spec.name)
+    work = _Work(lake, customer, spec, source, place, source.Options(**declared.options), key, full)
     broken = lake.damage(customer.name, spec.key)
     last = None if broken else read_landed(lake, customer.name, spec.name)
     why = _why_everything(work, last, full, broken)
     work.before = None if why else last
-    frame = _conformed(work)
-    with written(lake, frame, customer.name, spec.key) as files:
+    with written(lake, _conformed(work), customer.name, spec.key) as files:
         return _judged(work, files, judge, last, why)
 
 
@@ -200,6 +198,7 @@ def _conformed(work: _Work) -> DataFrame:
         watermark=declared.watermark,
         looked_at=work.looked_at,
         not_a_user=work.customer.not_a_user,
+        bill_key=declared.bill_key,
     )
     if work.since:
         frame = frame.where(watermarks.is_new(work.since))
@@ -207,8 +206,9 @@ def _conformed(work: _Work) -> DataFrame:
         everybodys, frame = frame, without_forgotten(work.lake, work.name, frame, work.key())
         work.forgotten = rows_of_forgotten(work.lake, work.name, everybodys, work.key())
     if work.hashed:
-        texts = [declared.columns[name] for name in work.hashed]
-        frame = pseudonymized(frame, work.hashed, mentioned(came.columns, texts), work.key())
+        secret = mentioned(came.columns, [declared.columns[name] for name in work.hashed])
+        made = bill_keys.hashed(declared.bill_key, work.spec.table, declared.columns, work.hashed, secret)
+        frame = pseudonymized(frame, (*work.hashed, *made), secret, work.key())
     return ids.marked(frame, work.ids)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 
 from capflow_assets.errors import ModelError, NotFoundError
+from capflow_assets.graph import removals
 from capflow_assets.graph.answering import Answers, answers
 from capflow_assets.graph.champions import Standing as Champions
 from capflow_assets.graph.deployment import Deployment
@@ -34,6 +35,7 @@ COLUMNS = (
     "readiness_reason",
     "answers",
     "broken",
+    "removed",
 )
 # What a training says of itself where its version did not become champion.
 OPEN = ("asks", "not promoted", "kept the champion")
@@ -70,10 +72,11 @@ def counts(instance: dg.DagsterInstance, table: str, customer: str) -> dict[str,
 
 
 def status_rows(deployment: Deployment, instance: dg.DagsterInstance, customer: str) -> Iterator[dict[str, Any]]:
-    """One row per model of a customer, with the columns of ``COLUMNS``."""
+    """One row per model of a customer, with the columns of ``COLUMNS``; ``removed`` is of its tables, in each row."""
     models = list(deployment.stages.models)
     drifts = {name: latest(instance, f"health/{name}", customer) for name in models}
     absent = latest(instance, READINESS, customer).get("reason", "")
+    removed = ALSO.join(removals.told(deployment.lake, customer))
     stands = {one.model: one for one in standings(deployment.lake, customer, models, drifts, absent)}
     for name in models:
         trained = latest(instance, f"models/{name}", customer)
@@ -96,6 +99,7 @@ def status_rows(deployment: Deployment, instance: dg.DagsterInstance, customer: 
             "readiness_reason": ALSO.join(reasons),
             "answers": who.version,
             "broken": who.warning,
+            "removed": removed,
         }
         row |= {name: trained.get(name) for name in ("metric", "value", "interval", "baseline", "as_of", "reason")}
         row |= _decided_since(deployment, customer, name, now, trained)

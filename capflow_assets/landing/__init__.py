@@ -7,6 +7,7 @@ Belongs here: what a row must be to land.
     time_formats  how times may be written; number_formats, how numbers may
     suggestions   the option that would read what was rejected
     time_texts    times read part by part; time_zones, the zones there are
+    bill_keys     a bill's id of several parts, where its numbers restart
     watermarks    which rows are newer than those that have landed, and what becomes of the older ones
     personal      which columns name a person, and what stands in their place
     guests        rows of nobody: ids that stand for no user, and rows of a list of users that have none
@@ -75,6 +76,7 @@ def conform(
     looked_at: Mapping[str, str] = NOTHING_SEEN,
     not_a_user: Collection[str] = (),
     export: Expression | None = None,
+    bill_key: Sequence[str] = (),
 ) -> DataFrame:
     """A source's rows in a raw table's columns, each with the reason why it cannot land.
 
@@ -92,6 +94,7 @@ def conform(
     ``timestamp_format``, then ``date_format`` (midnight), and as ISO 8601 where neither is given.
     Ids have no blanks around them; one that is ``not_a_user`` is null. A row that nobody stands on where somebody has
     to is a guest's (``guests``).
+    With a ``bill_key`` a bill's id is made of these parts (see ``bill_keys``).
     An unmapped bill id is made of the row's values and the count of equal rows, so landing again gives it again.
     Reasons do not show the values of ``personal`` columns. Of the columns ``looked_at`` the source has told the
     values of a type (``read_at_a_glance``).
@@ -102,36 +105,45 @@ def conform(
     """
     from pyspark.sql import functions as F
 
-    from capflow_assets.landing import guests, mappings, rules, values, watermarks
+    from capflow_assets.landing import bill_keys, guests, mappings, rules, values, watermarks
 
-    _refuse_unmapped(frame, table, mapping, name)
+    made = bill_keys.BILL if bill_keys.makes_bill(table, bill_key) else generated_key(table)
+    _refuse_unmapped(frame, table, mapping, name, made)
     numbers = numbers or NumberFormat(decimal_comma)
     reading = values.Reading(zone, timestamp_format, date_format, numbers.decimal_comma, numbers)
     plain = frame.drop(*(values.SEEN + each for each in looked_at))
     readings = watermarks.readings(plain, watermark, reading, name) if watermark else {}
     readings |= {} if export is None else {EXPORT: export}
+    parts = bill_keys.parts_of(bill_key, table, mapping, mappings.of_source(frame.columns, looked_at), name)
+    asked = {**mapping, **bill_keys.extra_columns(parts)}
     declared = {column.name: column for column in table.columns}
     wanted = {column.name: column.type for column in table.columns}
     raw, types, held, unread = mappings.applied(
-        frame, mapping, name, readings, looked_at, [watermark] if watermark else [], reading=reading, wanted=wanted
+        frame, asked, name, readings, looked_at, [watermark] if watermark else [], reading=reading, wanted=wanted
     )
     joining = id_columns(table, mapping)
     columns = [declared.get(each) or Column(each, "string", "") for each in {**declared, **mapping}]
     typed, broken, reasons = [], [rules.is_unfit()], [rules.unfit_row(is_shown=not personal)]
+
+    def value(column: Column) -> Expression:
+        source, kind = mappings.source(column.name), types[column.name]
+        if column.name in joining:
+            id_text = ids.identifier(values.text(source, kind))
+            return guests.somebody(id_text, not_a_user) if column.name == OWNER else id_text
+        is_seen = column.type == looked_at.get(mapping[column.name])
+        return values.value(source, kind, column.type, reading, mappings.seen(column.name) if is_seen else None)
+
+    of_parts = (parts, types, zone, lambda column: value(declared[column]))
     for column in columns:
-        if column.name in mapping:
+        if parts and column.name == bill_keys.BILL:
+            typed.append(bill_keys.bill_id(*of_parts).alias(column.name))
+            broken.append(F.col(column.name).isNull())
+            reasons.append(bill_keys.reason(*of_parts))
+        elif column.name in mapping:
             source, kind = mappings.source(column.name), types[column.name]
-            is_seen = column.type == looked_at.get(mapping[column.name])
-            seen = mappings.seen(column.name) if is_seen else None
-            if column.name in joining:
-                value = ids.identifier(values.text(source, kind))
-            else:
-                value = values.value(source, kind, column.type, reading, seen)
-            if column.name == OWNER:
-                value = guests.somebody(value, not_a_user)
-            typed.append(value.alias(column.name))
             is_read = column.name not in unread
             is_shown = column.name not in personal
+            typed.append(value(column).alias(column.name))
             broken += rules.broken(column, values.text(source, kind), is_read)
             reasons.append(rules.reason(column, values.text(source, kind), reading, is_shown, is_read))
         else:
@@ -144,7 +156,7 @@ def conform(
         *(each.name for each in columns), *(F.when(is_bad, what).alias(each) for each, what in told.items()), *readings
     )
     key = generated_key(table)
-    return _with_key(landed, key, readings) if key and key not in mapping else landed
+    return _with_key(landed, key, readings) if key and key not in mapping and not parts else landed
 
 
 def split(frame: DataFrame) -> tuple[DataFrame, DataFrame]:
@@ -160,9 +172,8 @@ def split(frame: DataFrame) -> tuple[DataFrame, DataFrame]:
     return accepted, frame.where(F.col(REASON).isNotNull()).select(*RESERVED)
 
 
-def _refuse_unmapped(frame: DataFrame, table: Table, mapping: Mapping[str, str], name: str) -> None:
-    key = generated_key(table)
-    lacking = [c.name for c in table.columns if c.required and c.name not in mapping and c.name != key]
+def _refuse_unmapped(frame: DataFrame, table: Table, mapping: Mapping[str, str], name: str, made: str | None) -> None:
+    lacking = [c.name for c in table.columns if c.required and c.name not in mapping and c.name != made]
     if lacking:
         came = "a mapping of " + (listed(mapping) or "nothing")
         do = "map them; the source's columns are " + listed(repr(column) for column in frame.columns)

@@ -51,8 +51,7 @@ def applied(
     """
     from pyspark.sql import functions as F
 
-    apart = {*TOLD, *(values.SEEN + each for each in looked_at)}
-    columns = [column for column in frame.columns if column not in apart]
+    columns = of_source(frame.columns, looked_at)
     meaning = Meaning({field.name: field.dataType for field in frame.schema.fields}, reading.zone, reading.numbers)
     made = {each: _expression(frame, columns, name, each, mapping[each], meaning, wanted) for each in mapping}
     named = [value.alias(f"_from_{each}") for each, (value, _) in made.items()]
@@ -88,6 +87,12 @@ def applied(
                 "A mapping gives no plain value", expected=expected, came=kind.simpleString(), where=where
             )
     return raw, types, held, frozenset(each for each, (_, words) in made.items() if words is not None)
+
+
+def of_source(columns: Sequence[str], looked_at: Collection[str] = ()) -> list[str]:
+    """The columns of a frame that are the source's own: not what it tells of rows, nor what it has looked at."""
+    apart = {*TOLD, *(values.SEEN + each for each in looked_at)}
+    return [column for column in columns if column not in apart]
 
 
 def mentioned(columns: Sequence[str], texts: Collection[str]) -> list[str]:
