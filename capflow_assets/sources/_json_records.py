@@ -76,8 +76,8 @@ def _held(value: Any, text: str, shown: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"is no JSON object: {shown}")
     if text.count("{") + text.count("[") > MOST_LEVELS:
-        said = Unfit(f"is nested deeper than {MOST_LEVELS} levels: {shown}", is_sentence=True)
-        value = {name: said if _levels(inner) >= MOST_LEVELS else inner for name, inner in value.items()}
+        deep = Unfit(f"is nested deeper than {MOST_LEVELS} levels: {shown}", is_sentence=True)
+        value = {name: deep if _levels(inner) >= MOST_LEVELS else inner for name, inner in value.items()}
     if "\\ud" in text.lower():
         said = f"holds half of a character (a lone surrogate): {shown}"
         if not all(_is_written(name) for name in value):
