@@ -113,8 +113,14 @@ def _once(pairs: list[tuple[str, Any]], shown: str) -> dict[str, Any]:
 
 def _number(text: str, decimal_comma: bool) -> Any:
     number = Written(text, decimal_comma)
-    return Unfit(f"the number {text[:40]}, which is too large") if math.isinf(number) else number
+    return (
+        Unfit(f"holds the number {text[:40]}, which is too large", is_sentence=True) if math.isinf(number) else number
+    )
 
 
 def _whole(text: str) -> Any:
-    return int(text) if len(text) <= MOST_DIGITS else Unfit(f"{text[:40]}…, a number of {len(text):,} digits")
+    return (
+        int(text)
+        if len(text) <= MOST_DIGITS
+        else Unfit(f"holds a number of {len(text):,} digits: {text[:40]}…", is_sentence=True)
+    )
