@@ -54,7 +54,7 @@ def number(meaning: Meaning, node: Node, type: str = "DOUBLE", *, strict: bool =
         digits = _plain(meaning, node)
     else:
         digits = Phrase(("regexp_extract(", bare(node), ", ", Text(values.NUMBER), ", 0)"), closed=True)
-    made = Phrase(("TRY_CAST(nullif(", digits, f", '') AS {type})"), closed=True, kind=NUMBER, doubles=1)
+    made = Phrase(("TRY_CAST(nullif(", digits, f", '') AS {type})"), closed=True, kind=NUMBER)
     what = WORDS.get(type, f"a number that fits {type}")
     return checked(made, node, what) if strict else replace(made, unread=node.unread)
 
@@ -63,7 +63,7 @@ def truth(node: Node, *, strict: bool = True) -> Node:
     """Text as true or false; all else as it is."""
     if node.kind != TEXT:
         return node
-    made = rewritten(bare(node), "TRY_CAST(", " AS BOOLEAN)", TRUTH, doubles=1)
+    made = rewritten(bare(node), "TRY_CAST(", " AS BOOLEAN)", TRUTH)
     return checked(made, node, WORDS["BOOLEAN"]) if strict else replace(made, unread=node.unread)
 
 
@@ -102,7 +102,7 @@ def clock(meaning: Meaning, node: Node) -> Node:
 def local(meaning: Meaning, node: Node, *, strict: bool = True) -> Node:
     """Any time as a local one."""
     if node.kind == TEXT:
-        made = rewritten(bare(node), "TRY_CAST(", " AS TIMESTAMP_NTZ)", LOCAL, doubles=1)
+        made = rewritten(bare(node), "TRY_CAST(", " AS TIMESTAMP_NTZ)", LOCAL)
         return checked(made, node, "a time") if strict else replace(made, unread=node.unread)
     if node.kind == INSTANT:
         return rewritten(clock(meaning, node), "CAST(", " AS TIMESTAMP_NTZ)", LOCAL, instant=node)
@@ -112,7 +112,7 @@ def local(meaning: Meaning, node: Node, *, strict: bool = True) -> Node:
 def day(meaning: Meaning, node: Node, *, strict: bool = True) -> Node:
     """Any time as its day in the customer's zone."""
     if node.kind == TEXT:
-        made = rewritten(bare(node), "TRY_CAST(", " AS DATE)", DAY, doubles=1)
+        made = rewritten(bare(node), "TRY_CAST(", " AS DATE)", DAY)
         return checked(made, node, "a day") if strict else replace(made, unread=node.unread)
     if node.kind in (INSTANT, LOCAL):
         return rewritten(clock(meaning, node), "CAST(", " AS DATE)", DAY)
@@ -170,7 +170,7 @@ def _by_zone(node: Node, named: Node, here: Node) -> Phrase:
     """One reading where text names its own zone, the other where it does not."""
     is_named = Phrase((bare(node), " RLIKE ", Text(NAMES_ITS_ZONE)), closed=True)
     return Phrase(
-        ("CASE WHEN ", is_named, " THEN ", named, " ELSE ", here, " END"), closed=True, kind=INSTANT, doubles=2, unread=None
+        ("CASE WHEN ", is_named, " THEN ", named, " ELSE ", here, " END"), closed=True, kind=INSTANT, doubles=1, unread=None
     )
 
 
