@@ -1,3 +1,4 @@
+# ruff: noqa: DTZ001  (local times)
 """Expressions over times: each is to mean what Spark makes of its text in a session of the customer's zone."""
 
 from __future__ import annotations

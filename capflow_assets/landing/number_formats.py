@@ -29,7 +29,7 @@ def _as_mark(mark: str) -> str:
 
 def _as_sign(sign: bool | str) -> bool | str:
     if isinstance(sign, str) and re.search(r"[0-9+\-()]", sign):
-        raise ValueError("a sign such as \"$\" or \"EUR\", without digits, plus, minus or parentheses; true for any")
+        raise ValueError('a sign such as "$" or "EUR", without digits, plus, minus or parentheses; true for any')
     return sign.strip() if isinstance(sign, str) else sign
 
 
@@ -42,7 +42,8 @@ class NumberOptions(BaseModel):
         "", description="The mark between thousands, such as , in 1,234.50."
     )
     currency_sign: Annotated[bool | Annotated[str, Field(max_length=8)], AfterValidator(_as_sign)] = Field(
-        False, description="A currency's sign before or behind numbers, such as $ or EUR; true for any of one character."
+        False,
+        description="A currency's sign before or behind numbers, such as $ or EUR; true for any of one character.",
     )
     negative: Literal["minus", "parentheses", "trailing_minus"] = Field(
         "minus", description="How numbers below 0 are written besides -12.00: (12.00) or 12.00-."
@@ -92,7 +93,9 @@ class NumberFormat:
         """
         grouped = self._grouped()
         whole = f"(?:{grouped}|[0-9]+)" if grouped else "[0-9]+"
-        number = f"{whole}(?:,[0-9]+)?" if self.decimal_comma else rf"(?:{whole}[.]?[0-9]*|[.][0-9]+)(?:[eE][+-]?[0-9]+)?"
+        number = (
+            f"{whole}(?:,[0-9]+)?" if self.decimal_comma else rf"(?:{whole}[.]?[0-9]*|[.][0-9]+)(?:[eE][+-]?[0-9]+)?"
+        )
         sign = f"(?:{self._sign()}[ \u00a0]?)?" if self.currency_sign else ""
         behind = f"(?:[ \u00a0]?{self._sign()})?" if self.currency_sign else ""
         minus = f"(?:[+\u2212-] ?{sign}|{sign}[+\u2212-]?)"

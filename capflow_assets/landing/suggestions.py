@@ -62,8 +62,8 @@ def option_for(reason: str) -> str:
 def number_options(value: str) -> list[str]:
     """The options that read a number which is written so: the fewest, and a second reading where there is one.
 
-    >>> number_options("1,234"), number_options("(€ 1.234,50)")
-    (['thousands = ","', 'decimal_comma = true'], ['decimal_comma = true, currency_sign = true, negative = "parentheses"'])
+    >>> number_options("1,234"), number_options("€ 1.234,50")
+    (['thousands = ","', 'decimal_comma = true'], ['decimal_comma = true, currency_sign = true'])
     """
     letters = LETTERS.search(value)
     readings = [each for each in _formats((letters[1] or letters[2]) if letters else "") if _reads(each, value)]

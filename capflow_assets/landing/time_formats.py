@@ -18,9 +18,20 @@ FULL_MONTHS = "January February March April May June July August September Octob
 # RFC 822's, and Europe's: names that stand for one offset only. (BST, IST and AST are those of several countries.)
 ZONE_OFFSETS = {
     **dict.fromkeys(("UTC", "GMT", "UT", "Z", "WET"), "+00:00"),
-    **{"EST": "-05:00", "EDT": "-04:00", "CST": "-06:00", "CDT": "-05:00", "MST": "-07:00", "MDT": "-06:00"},
-    **{"PST": "-08:00", "PDT": "-07:00", "WEST": "+01:00", "CET": "+01:00", "CEST": "+02:00", "EET": "+02:00"},
-    **{"EEST": "+03:00", "MSK": "+03:00"},
+    "EST": "-05:00",
+    "EDT": "-04:00",
+    "CST": "-06:00",
+    "CDT": "-05:00",
+    "MST": "-07:00",
+    "MDT": "-06:00",
+    "PST": "-08:00",
+    "PDT": "-07:00",
+    "WEST": "+01:00",
+    "CET": "+01:00",
+    "CEST": "+02:00",
+    "EET": "+02:00",
+    "EEST": "+03:00",
+    "MSK": "+03:00",
 }
 PARTS = {
     "yyyy": "[0-9]{4}",

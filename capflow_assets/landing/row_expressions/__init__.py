@@ -100,7 +100,9 @@ def problem(text: str) -> MappingError | None:
     return None
 
 
-def converted(text: str, columns: Sequence[str], meaning: Meaning, to: str = "") -> tuple[Expression, Expression | None]:
+def converted(
+    text: str, columns: Sequence[str], meaning: Meaning, to: str = ""
+) -> tuple[Expression, Expression | None]:
     """What a text means over columns of which the types are known, and what of a row it could not read.
 
     Text is made numbers, truths and times where they are asked for, as Spark does it where it is not strict; times are

@@ -38,7 +38,9 @@ def call(reader: Reader) -> Node:
         return node
     kind, type = functions.kind_of(name, arguments)
     arguments = functions.arguments_of(reader.meaning, name, arguments)
-    node = listed(arguments, f"{functions.name_of(name)}(", ")", doubles=doubles, times=times, is_loop=is_loop, kind=kind)
+    node = listed(
+        arguments, f"{functions.name_of(name)}(", ")", doubles=doubles, times=times, is_loop=is_loop, kind=kind
+    )
     node = node if type is None else replace(node, type=type)
     return conversions.tried(node) if name.startswith("try_") else node
 

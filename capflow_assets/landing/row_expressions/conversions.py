@@ -15,7 +15,7 @@ from dataclasses import replace
 from capflow_assets.landing import values
 from capflow_assets.landing.row_expressions import kinds
 from capflow_assets.landing.row_expressions.kinds import DAY, INSTANT, LOCAL, NULL, NUMBER, TEXT, TRUTH, Meaning
-from capflow_assets.landing.row_expressions.tree import Name, Node, Phrase, Text, first_of, listed
+from capflow_assets.landing.row_expressions.tree import Name, Node, Phrase, Text, first_of
 
 SHOWN_CHARACTERS = 100
 WHOLE = r"^([+-]?[0-9]+)(?:[.][0-9]*)?$"
@@ -35,7 +35,9 @@ def checked(node: Phrase, source: Node, what: str) -> Phrase:
     shown = _shown(source)
     words = Phrase(("concat(", Text("'"), ", ", shown, ", ", Text(f"' is not {what}"), ")"), closed=True)
     there = (bare(source), " <> ''") if source.kind == TEXT else (source, " IS NOT NULL")
-    failed = Phrase(("CASE WHEN ", Phrase(there, closed=True), " AND ", node, " IS NULL THEN ", words, " END"), closed=True)
+    failed = Phrase(
+        ("CASE WHEN ", Phrase(there, closed=True), " AND ", node, " IS NULL THEN ", words, " END"), closed=True
+    )
     return replace(node, unread=first_of([source.unread, failed]))
 
 
@@ -153,7 +155,7 @@ def compared(meaning: Meaning, nodes: Sequence[Node]) -> list[Node]:
 
 
 def unified(meaning: Meaning, nodes: Sequence[Node]) -> tuple[list[Node], str]:
-    """Values of which one is chosen, all of one kind, and that kind: text where that is the least they have in common."""
+    """Values of which one is chosen, all of one kind, and that kind: text where they have no more in common."""
     there = {node.kind for node in nodes} - {NULL}
     if len(there) <= 1 or kinds.UNKNOWN in there:
         return list(nodes), next(iter(there), NULL) if len(there) <= 1 else kinds.UNKNOWN
@@ -170,7 +172,11 @@ def _by_zone(node: Node, named: Node, here: Node) -> Phrase:
     """One reading where text names its own zone, the other where it does not."""
     is_named = Phrase((bare(node), " RLIKE ", Text(NAMES_ITS_ZONE)), closed=True)
     return Phrase(
-        ("CASE WHEN ", is_named, " THEN ", named, " ELSE ", here, " END"), closed=True, kind=INSTANT, doubles=1, unread=None
+        ("CASE WHEN ", is_named, " THEN ", named, " ELSE ", here, " END"),
+        closed=True,
+        kind=INSTANT,
+        doubles=1,
+        unread=None,
     )
 
 

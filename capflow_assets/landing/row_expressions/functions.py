@@ -14,7 +14,19 @@ from capflow_assets.landing.row_expressions.tree import Node, Phrase
 
 TYPES = {
     name: name.upper()
-    for name in ("bigint boolean date double float int smallint string timestamp tinyint binary").split()
+    for name in [
+        "bigint",
+        "boolean",
+        "date",
+        "double",
+        "float",
+        "int",
+        "smallint",
+        "string",
+        "timestamp",
+        "tinyint",
+        "binary",
+    ]
 } | {"decimal": "DECIMAL(10, 0)"}
 DIVISIONS = {"mod": "mod", "pmod": "pmod", "div": "div", "try_mod": "mod", "try_divide": "/"}
 SUMS = {"try_add": " + ", "try_subtract": " - "}
@@ -98,4 +110,6 @@ def divisor(node: Node) -> Node:
 
 def _is_written(node: Phrase) -> bool:
     """Whether a number is written there that is not 0."""
-    return len(node.parts) == 1 and isinstance(node.parts[0], str) and any(sign in "123456789" for sign in node.parts[0])
+    return (
+        len(node.parts) == 1 and isinstance(node.parts[0], str) and any(sign in "123456789" for sign in node.parts[0])
+    )

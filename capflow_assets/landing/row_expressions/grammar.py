@@ -19,9 +19,7 @@ MOST_DEEP, MOST_DOUBLED, MOST_GROWN = 256, 8, 100_000
 LIKES = ("like", "ilike", "rlike", "regexp")
 
 
-def read(
-    text: str, columns: Sequence[str] | None, meaning: Meaning | None = None
-) -> tuple[Node, tuple[str, ...]]:
+def read(text: str, columns: Sequence[str] | None, meaning: Meaning | None = None) -> tuple[Node, tuple[str, ...]]:
     """The tree of a text and the columns that it uses; of ``columns`` if they are known, with what they hold.
 
     Raises:
