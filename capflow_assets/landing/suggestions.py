@@ -100,7 +100,7 @@ def _patterns() -> list[tuple[str, re.Pattern[str]]]:
 
 
 def _formats(letters: str) -> Iterator[NumberFormat]:
-    signs = (False, True, *([letters] if letters else []))
+    signs: list[bool | str] = [False, True, *([letters] if letters else [])]
     for comma, mark, sign, negative in product(
         (False, True), ("", ",", " ", "'"), signs, ("minus", "parentheses", "trailing_minus")
     ):

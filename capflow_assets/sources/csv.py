@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, Field
 
-from capflow_assets.errors import SourceError
+from capflow_assets.errors import MappingError, SourceError
 from capflow_assets.landing.number_formats import NumberOptions
 from capflow_assets.landing.time_formats import TimeFormat
 from capflow_assets.landing.values import SEEN
@@ -117,16 +117,20 @@ def _read(
 
 
 def _used(names: Sequence[str], texts: Collection[str]) -> list[str] | None:
-    """The columns that texts may mean, rather too many than too few; None (all) where one may mean others by a sign.
+    """The columns that texts mean; None (all) where one of them means nothing, which landing tells.
 
-    >>> _used(["total", "week", "net"], ["total", "try_divide(net, 100)"])
+    >>> _used(["total", "week", "net"], ["total", "try_divide(`net`, 100) * 2"])
     ['total', 'net']
-    >>> _used(["total", "week"], ["to_json(struct(*))"]) is None
-    True
+    >>> _used(["total", "week"], ["to_json(struct(*))"]), _used(["total", "week"], ["now()"])
+    (['total', 'week'], None)
     """
-    if any(sign in text for text in texts if text not in names for sign in "*`"):
+    from capflow_assets.landing.row_expressions import columns_used
+
+    try:
+        used = {name for text in texts if text for name in columns_used(text, names)}
+    except MappingError:
         return None
-    return [name for name in names if any(name.casefold() in text.casefold() for text in texts)]
+    return [name for name in names if name in used]
 
 
 def find_rows(location: str, options: Options, rows: list[dict[str, str | None]]) -> list[int | None]:
