@@ -12,6 +12,9 @@ import pytest
 from capflow_assets.contract import Column, Table
 from capflow_assets.landing import conform, row_expressions
 from capflow_assets.landing.row_expressions.kinds import Meaning
+from capflow_assets_tests.expression_cases import EQUAL
+from capflow_assets_tests.expression_cases import ROWS as TYPED_ROWS
+from capflow_assets_tests.expression_cases import SCHEMA as TYPED
 from capflow_assets_tests.mapped_times import EXPRESSIONS, ROWS, SCHEMA
 
 if TYPE_CHECKING:
@@ -150,3 +153,17 @@ def test_what_names_its_zone_is_read_by_it(engine: SparkSession, text: str, expe
     frame = engine.createDataFrame([row], "i int, text string, at timestamp, here timestamp_ntz")
     found = landed(frame, "America/New_York", {"value": text})["value"]
     assert instants(found) == [datetime.fromisoformat(f"{expected}+00:00")]
+
+
+def test_where_the_columns_are_typed_and_the_zone_is_utc_nothing_changes(spark: SparkSession) -> None:
+    from pyspark.sql import functions as F
+
+    frame = spark.createDataFrame(TYPED_ROWS, TYPED).coalesce(1)
+    meaning = Meaning({field.name: field.dataType for field in frame.schema.fields})
+    ours = [row_expressions.converted(text, frame.columns, meaning)[0] for text in EQUAL]
+    found = []
+    for columns in (ours, [F.expr(text) for text in EQUAL]):
+        made = frame.select(*(column.alias(f"c{place}") for place, column in enumerate(columns)))
+        found.append([tuple(map(repr, row)) for row in made.collect()])
+    for place, text in enumerate(EQUAL):
+        assert [row[place] for row in found[0]] == [row[place] for row in found[1]], text
