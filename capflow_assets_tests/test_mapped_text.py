@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.landing import conform
+from capflow_assets.landing import conform, row_expressions
 from capflow_assets.landing.number_formats import NumberFormat
+from capflow_assets.landing.row_expressions.kinds import Meaning
 from capflow_assets_tests.landings import Shop
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ ROWS: list[tuple[str, str | None, str | None, str | None, str | None]] = [
 SCHEMA = "i string, p string, u string, l string, g string, b int"
 
 
-@pytest.fixture(params=["spark", "jvm"])
+# A JVM takes a minute to make code of so much at once.
+@pytest.fixture(params=["spark", pytest.param("jvm", marks=pytest.mark.long)])
 def engine(request: pytest.FixtureRequest) -> SparkSession:
     session: SparkSession = request.getfixturevalue(request.param)
     return session
@@ -76,6 +78,15 @@ def test_text_is_coerced_and_what_cannot_be_read_is_told(engine: SparkSession) -
     for name, (text, _, expected) in cases.items():
         values = [2.0 * 0 if value == 0 and value is not False else value for value in found[name]]
         assert values == expected, text
+
+
+def test_a_jvm_coerces_as_well(jvm: SparkSession) -> None:
+    frame = jvm.createDataFrame([(*row, int(row[0])) for row in ROWS], SCHEMA).coalesce(1)
+    meaning = Meaning({field.name: field.dataType for field in frame.schema.fields})
+    both = [row_expressions.converted(text, frame.columns, meaning) for text in ("u * p", "p::int", "p > 1")]
+    rows = frame.select(*(each.alias(f"c{place}") for place, pair in enumerate(both) for each in pair)).collect()
+    assert [tuple(row[::2]) for row in rows[:2]] == [(3.0, 2, True), (None, None, None)]
+    assert tuple(rows[1][1::2]) == (NOT_A_NUMBER, "'n/a' is not a whole number", NOT_A_NUMBER)
 
 
 def test_a_columns_own_text_is_read_as_the_source_writes_numbers(spark: SparkSession) -> None:

@@ -47,9 +47,16 @@ def instants(values: Sequence[Any]) -> list[datetime]:
     return [value.to_pydatetime().replace(tzinfo=UTC) for value in values]
 
 
-def test_local_text_and_instants_land_where_python_has_them(engine: SparkSession) -> None:
+@pytest.mark.parametrize(
+    ("name", "zones"),
+    [("spark", ZONES), ("jvm", ZONES[3:]), pytest.param("jvm", ZONES[:3], marks=pytest.mark.long)],
+)
+def test_local_text_and_instants_land_where_python_has_them(
+    name: str, zones: Sequence[str], request: pytest.FixtureRequest
+) -> None:
+    engine: SparkSession = request.getfixturevalue(name)
     columns = "i int, day string, hour string, seconds string, whole bigint, at timestamp, here timestamp_ntz"
-    for zone in ZONES:
+    for zone in zones:
         here = ZoneInfo(zone)
         moments = [each.replace(tzinfo=here).astimezone(UTC) for each in LOCAL]
         rows = [(place, f"{local:%m/%d/%y}", f"{local:%H:%M}", str(int(at.timestamp())), int(at.timestamp()), at, local)
