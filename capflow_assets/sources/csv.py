@@ -144,14 +144,12 @@ def _read(
 
 
 def _used(names: Sequence[str], texts: Collection[str]) -> list[str] | None:
-    """The columns that texts read; None (all of them) where one cannot be understood.
+    """The columns that texts read; None (all of them) where one means nothing, which landing tells.
 
-    >>> _used(["total", "week", "net"], ["total", "try_divide(net, 100)"])
+    >>> _used(["total", "week", "net"], ["total", "try_divide(`net`, 100) * 2"])
     ['total', 'net']
-    >>> _used(["total", "week", "net"], ["`net` * total"])
-    ['total', 'net']
-    >>> _used(["total", "week"], ["to_json(struct(*))"])
-    ['total', 'week']
+    >>> _used(["total", "week"], ["to_json(struct(*))"]), _used(["total", "week"], ["now()"])
+    (['total', 'week'], None)
     """
     try:
         used = {name for text in texts if text for name in columns_used(text, names)}
