@@ -29,7 +29,7 @@ from pydantic import (
 
 from capflow_assets import toml_text
 from capflow_assets.checks_settings import CheckSettings, DeclaredCheck, check_problems
-from capflow_assets.contract import EXPORT, Table
+from capflow_assets.contract import Table
 from capflow_assets.errors import CapflowError, CustomerError, SourceError
 from capflow_assets.landing import RESERVED, exports, generated_key
 from capflow_assets.landing.declared import landing_problems
@@ -85,7 +85,7 @@ class TableSource(Declared):
     columns: dict[str, Text] = Field(min_length=1, description="Canonical column = source column or Spark SQL.")
     watermark: Text | None = Field(None, description="A source column that grows: only newer rows are read.")
     merge_on: tuple[str, ...] = Field((), description="Columns by which newer rows replace; else the table's key.")
-    equal_lines: Literal["keep", "drop"] = Field("keep", description="What becomes of equal line items of one bill.")
+    equal_lines: Literal["keep", "drop"] = Field("keep", description="What becomes of equal rows of a bill.")
     exports_by: Text | None = Field(None, description="Which of overlapping exports is later; else by file name.")
     personal: tuple[str, ...] = Field((), description="Columns that are hashed on landing.")
     plain: tuple[str, ...] = Field((), description="Columns that are called as what is personal, and are not.")
@@ -142,13 +142,6 @@ class Customer(Declared):
             do = "set base in the TOML"
             raise SourceError("A relative location has no folder to start from", where=location, do=do)
         return f"{scheme}{self.base.rstrip('/')}/{path}"
-
-
-def cleaning_values(customer: Customer) -> dict[str, Any]:
-    """What a TOML says of cleaning: of equal line items, and the raw tables of which it says which export is later."""
-    lines = customer.tables.get("line_items")
-    ordered = frozenset(name for name, table in customer.tables.items() if table.exports_by is not None)
-    return {"equal_lines": lines.equal_lines if lines else "keep", "ordered_exports": ordered}
 
 
 def read_customer(
@@ -302,8 +295,7 @@ def _table_problems(
     if isinstance(table.get("location"), str) and isinstance(source, str) and source in sources:
         problems += _location_problems(f"{key}.location", sources[source], table["location"].strip())
     if name in tables and isinstance(table.get("columns"), dict):
-        problems += landing_problems(key, tables[name], table)
-        problems += exports.problems(key, name, table, hasattr(sources.get(str(source)), "exports"))
+        problems += landing_problems(key, tables[name], table) + exports.problems(key, table, sources.get(str(source)))
     return problems
 
 
@@ -335,13 +327,11 @@ def _column_problems(key: str, table: Table, columns: dict[str, Any]) -> list[Ca
             continue
         if not table.open:
             problems.append(unknown(f"{key}.{name}", "column", name, table.names))
-        elif not IDENTIFIER.fullmatch(name) or name in (*RESERVED, EXPORT):
-            expected = f"a name such as loyalty_tier ({IDENTIFIER.pattern}), none of {', '.join((*RESERVED, EXPORT))}"
+        elif not IDENTIFIER.fullmatch(name) or name in RESERVED:
+            expected = f"a name such as loyalty_tier ({IDENTIFIER.pattern}), none of {', '.join(RESERVED)}"
             problems.append(CapflowError(f"{key}.{name}", expected=expected, came=name, do="choose another name"))
-    made = generated_key(table)
-    required = [column for column in table.columns if column.required and column.name != made]
-    lacking = [column for column in required if column.name not in columns]
-    for column in lacking:
+    required = [column for column in table.columns if column.required and column.name != generated_key(table)]
+    for column in (column for column in required if column.name not in columns):
         expected = f"a source column or expression: {column.description or column.type}"
         problems.append(CapflowError(f"{key}.{column.name}", expected=expected, came="nothing", do="map it"))
     return problems

@@ -32,9 +32,8 @@ from capflow_assets.graph.landed import (
 from capflow_assets.graph.stages import TableSpec
 from capflow_assets.graph.table_damage import damaged_table
 from capflow_assets.graph.written_files import WrittenFiles, written
-from capflow_assets.landing import REASON, RESERVED, disguised, merge_key, watermarks
+from capflow_assets.landing import REASON, RESERVED, disguised, mappings, merge_key, watermarks
 from capflow_assets.landing.personal import hashed_columns, pseudonym, pseudonymized
-from capflow_assets.landing.values import Reading
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -86,8 +85,7 @@ class _Work:
         self.exports = exports.exports_of(self.source, self.declared, self.spec, self.location)
         self.way = way_of({
             "source": self.declared.source,
-            "location": self.location,
-            "zone": self.customer.time_zone,
+            "location": self.location, "zone": self.customer.time_zone,
             "hashed": self.hashed,
             "key": pseudonym("", self.key()) if self.hashed else "",
             "table": self.spec.table,
@@ -143,15 +141,13 @@ def land(
         TableError: too many rows were rejected; or newer rows were to be added to a damaged table.
     """
     declared = customer.tables[spec.name]
-    source = sources[declared.source]
-    options: Any = source.Options(**declared.options)
-    work = _Work(lake, customer, spec, source, customer.location(spec.name), options, key, full)
+    source, place = sources[declared.source], customer.location(spec.name)
+    work = _Work(lake, customer, spec, source, place, source.Options(**declared.options), key, full)
     broken = lake.damage(customer.name, spec.key)
     last = None if broken else read_landed(lake, customer.name, spec.name)
     why = _why_everything(work, last, full, broken)
     work.before = None if why else last
-    frame = _conformed(work)
-    with written(lake, frame, customer.name, spec.key) as files:
+    with written(lake, _conformed(work), customer.name, spec.key) as files:
         return _judged(work, files, judge, last, why)
 
 
@@ -181,23 +177,16 @@ def _conformed(work: _Work) -> DataFrame:
     came = exports.with_labels(_opened(work), work.source, options, work.exports)
     if declared.watermark in came.columns:
         work.form = came.schema[declared.watermark].dataType.typeName()
-    reading = Reading(
-        work.customer.time_zone,
-        getattr(options, "timestamp_format", None),
-        getattr(options, "date_format", None),
-        decimal_comma=getattr(options, "decimal_comma", False),
-    )
-    name = f"[tables.{work.spec.name}] of {work.name}, {work.location}"
     frame = conform(
         came,
         work.spec.table,
         declared.columns,
-        zone=reading.zone,
-        timestamp_format=reading.timestamp_format,
-        date_format=reading.date_format,
-        decimal_comma=reading.decimal_comma,
-        name=name,
-        export=exports.export(came, work.exports, reading, name),
+        zone=work.customer.time_zone,
+        timestamp_format=getattr(options, "timestamp_format", None),
+        date_format=getattr(options, "date_format", None),
+        decimal_comma=getattr(options, "decimal_comma", False),
+        name=f"[tables.{work.spec.name}] of {work.name}, {work.location}",
+        export=exports.export(came, work.exports, options, work.customer.time_zone),
         personal=work.hashed,
         watermark=declared.watermark,
         looked_at=work.looked_at,
@@ -224,21 +213,13 @@ def _opened(work: _Work) -> DataFrame:
         return newer
     read_at_a_glance = getattr(work.source, "read_at_a_glance", None)
     everything = exports.read_in_parts(spark, work.source, work.location, work.options, work.exports)
-    if everything is not None:
-        return everything
-    if read_at_a_glance:
+    if everything is None and read_at_a_glance:
         zone, texts = work.customer.time_zone, [*work.declared.columns.values(), work.declared.watermark or ""]
-        texts += [work.exports.column or ""]
-        everything, work.looked_at = read_at_a_glance(spark, work.location, work.options, _kinds(work), zone, texts)
-    else:
+        texts, kinds = [*texts, work.exports.column or ""], mappings.plain_kinds(work.spec.table, work.declared.columns)
+        everything, work.looked_at = read_at_a_glance(spark, work.location, work.options, kinds, zone, texts)
+    elif everything is None:
         everything = work.source.read(spark, work.location, work.options)
     return everything
-
-
-def _kinds(work: _Work) -> dict[str, str]:
-    """The source's columns, if they are such, of which times or numbers are made as they are; each of one kind."""
-    kinds = {column.name: column.type for column in work.spec.table.columns if column.type in ("timestamp", "double")}
-    return {text: kinds[name] for name, text in work.declared.columns.items() if name in kinds}
 
 
 def _judged(work: _Work, files: WrittenFiles, judge: Judge, last: Landed | None, why: str) -> Landing:
@@ -330,7 +311,6 @@ def _identity(work: _Work) -> tuple[str, int]:
 
 
 def _columns(work: _Work, frame: DataFrame) -> dict[str, str]:
-    """The columns that land. Which export a row came with matters where these overlap."""
     left = (*RESERVED, *watermarks.COLUMNS, *(() if work.overlap else (EXPORT,)))
     return {name: kind for name, kind in frame.dtypes if name not in left}
 
