@@ -83,6 +83,9 @@ class TableSource(Declared):
     options: dict[str, Any] = Field(default_factory=dict, description="How the store is written; its Options.")
     max_rejected_pct: float = Field(default=5, ge=0, le=100, description="More rejected rows than that stop the table.")
     columns: dict[str, Text] = Field(min_length=1, description="Canonical column = source column or Spark SQL.")
+    where: Text | None = Field(
+        None, description="Spark SQL over the source's columns: only such rows land."
+    )
     watermark: Text | None = Field(None, description="A source column that grows: only newer rows are read.")
     merge_on: tuple[str, ...] = Field((), description="Columns by which newer rows replace; else the table's key.")
     personal: tuple[str, ...] = Field((), description="Columns that are hashed on landing.")

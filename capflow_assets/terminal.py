@@ -67,6 +67,10 @@ def print_finished(results: Sequence[Finished]) -> None:
                 aside = f"{counts['rejected']:,} of {counts['came']:,} rows cannot be read and were set aside"
                 see = f"capflow show {key}_rejected --customer {result.customer}"
                 console.print(f"  [yellow]{key}[/]: {aside}; {see}", soft_wrap=True)
+            if counts.get("left_out"):
+                sent = counts["came"] + counts["left_out"] + counts.get("forgotten", 0)
+                left = f"{counts['left_out']:,} of {sent:,} rows are left out, as where in the TOML says"
+                console.print(f"  {key}: {left}", soft_wrap=True)
         roots = {key: reason for key, reason in result.failures.items() if not result.is_consequence(key)}
         for reason in dict.fromkeys(roots.values()):
             keys = ", ".join(key for key in roots if roots[key] == reason)

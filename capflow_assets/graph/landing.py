@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets.contract import Finding
 from capflow_assets.customers import Customer, TableSource
 from capflow_assets.errors import SourceError
 from capflow_assets.graph import quarantine
 from capflow_assets.graph.forgotten import is_anybody_forgotten, rows_of_forgotten, without_forgotten
 from capflow_assets.graph.increments import merge
+from capflow_assets.graph.judgements import Judge, Landing
 from capflow_assets.graph.lake import Lake
 from capflow_assets.graph.landed import (
     Fingerprint,
@@ -32,32 +33,14 @@ from capflow_assets.graph.landed import (
 from capflow_assets.graph.stages import TableSpec
 from capflow_assets.graph.table_damage import damaged_table
 from capflow_assets.graph.written_files import WrittenFiles, written
-from capflow_assets.landing import REASON, RESERVED, disguised, merge_key, watermarks
+from capflow_assets.landing import REASON, RESERVED, disguised, merge_key, row_filter, watermarks
 from capflow_assets.landing.personal import hashed_columns, pseudonym, pseudonymized
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """What was found about which table in rows that would land, and why they must not, if so."""
-
-    findings: tuple[tuple[str, Finding], ...]
-    refusal: str = ""
-
-
-Judge = Callable[["DataFrame | None", tuple[Finding, ...]], Judgement]
-
-
-@dataclass(frozen=True, slots=True)
-class Landing:
-    """What became of a raw table: its version (none if it was refused) and what came. ``how`` says what was read."""
-
-    counts: Mapping[str, int]
-    judgement: Judgement
-    version: int | None
-    how: str
+# What decides how rows are read, and was not always there: what a TOML does not say leaves the way as it was.
+SINCE_THEN = {"where", "query", "inputs"}
 
 
 @dataclass
@@ -75,6 +58,7 @@ class _Work:
     before: Landed | None = None
     form: str = ""
     forgotten: int = 0
+    left_out: row_filter.LeftOut = row_filter.NOTHING
     looked_at: Mapping[str, str] = field(default_factory=dict)
     way: str = field(init=False)
 
@@ -87,6 +71,7 @@ class _Work:
             "key": pseudonym("", self.key()) if self.hashed else "",
             "table": self.spec.table,
             **self.declared.model_dump(include={"options", "columns", "watermark", "merge_on"}),
+            **{name: value for name, value in self.declared.model_dump(include=SINCE_THEN).items() if value},
         })  # fmt: skip
 
     @property
@@ -176,21 +161,30 @@ def _conformed(work: _Work) -> DataFrame:
     came = _opened(work)
     if declared.watermark in came.columns:
         work.form = came.schema[declared.watermark].dataType.typeName()
-    frame = conform(
-        came,
-        work.spec.table,
-        declared.columns,
+    name = f"[tables.{work.spec.name}] of {work.name}, {work.location}"
+    to_conform = partial(
+        conform,
+        table=work.spec.table,
+        mapping=declared.columns,
         zone=work.customer.time_zone,
         timestamp_format=getattr(options, "timestamp_format", None),
         date_format=getattr(options, "date_format", None),
         decimal_comma=getattr(options, "decimal_comma", False),
-        name=f"[tables.{work.spec.name}] of {work.name}, {work.location}",
+        name=name,
         personal=work.hashed,
         watermark=declared.watermark,
         looked_at=work.looked_at,
     )
-    if work.since:
-        frame = frame.where(watermarks.is_new(work.since))
+
+    def newer(rows: DataFrame) -> DataFrame:
+        return to_conform(rows).where(watermarks.is_new(work.since)) if work.since else to_conform(rows)
+
+    if declared.where:
+        came, left, is_null = row_filter.divided(came, declared.where, name, work.looked_at)
+        work.left_out = row_filter.NOTHING if work.since else row_filter.counted(declared.where, left, is_null)
+    frame = newer(came)
+    if declared.where and work.since:
+        frame = frame.unionByName(row_filter.marked(newer(left)))
     if is_anybody_forgotten(work.lake, work.name):  # before anything of a forgotten user is written
         everybodys, frame = frame, without_forgotten(work.lake, work.name, frame, work.key())
         work.forgotten = rows_of_forgotten(work.lake, work.name, everybodys, work.key())
@@ -212,7 +206,8 @@ def _opened(work: _Work) -> DataFrame:
     read_at_a_glance = getattr(work.source, "read_at_a_glance", None)
     everything: DataFrame
     if read_at_a_glance:
-        zone, texts = work.customer.time_zone, [*work.declared.columns.values(), work.declared.watermark or ""]
+        declared, zone = work.declared, work.customer.time_zone
+        texts = [*declared.columns.values(), declared.watermark or "", declared.where or ""]
         everything, work.looked_at = read_at_a_glance(spark, work.location, work.options, _kinds(work), zone, texts)
     else:
         everything = work.source.read(spark, work.location, work.options)
@@ -227,6 +222,8 @@ def _kinds(work: _Work) -> dict[str, str]:
 
 def _judged(work: _Work, files: WrittenFiles, judge: Judge, last: Landed | None, why: str) -> Landing:
     found = _evidence(work, files)
+    if not found["came"] and why and work.left_out.rows:
+        raise work.left_out.nothing_left(work.spec.name, work.location)
     if not found["came"] and why:
         raise SourceError(
             f"The source of {work.spec.name} holds no row; the last good version stays",
@@ -247,10 +244,11 @@ def _committed(
     came, bad = int(found["came"]), int(found["bad"])
     told = _set_aside(work, files, bad, why)
     quarantine.refuse_many(work.spec.key, came, bad, told, work.declared.max_rejected_pct, work.location)
-    counts = {"came": came, **{name: n for name, n in (("rejected", bad), ("forgotten", work.forgotten)) if n}}
+    others = (("rejected", bad), ("left_out", work.left_out.rows), ("forgotten", work.forgotten))
+    counts = {"came": came, **{name: n for name, n in others if n}}
     how = why or f"rows since {work.since.value if work.since else ''}"
     found_so = (
-        quarantine.finding(work.spec.key, came, bad, told, work.forgotten),
+        quarantine.finding(work.spec.key, came, bad, told, work.forgotten, work.left_out),
         disguised.finding(work.spec.table, work.suspects, found, work.declared.plain),
     )
     good = None if files.frame is None or came == bad else files.frame.where(f"{REASON} is null")
@@ -330,11 +328,21 @@ def _evidence(work: _Work, files: WrittenFiles) -> dict[str, Any]:
     if work.merge_on:
         keyed = watermarks.has_key(work.merge_on)
         hashed = F.xxhash64(*work.merge_on, *(F.col(name).isNull() for name in work.merge_on))
-        sums |= {"keyed": F.count_if(keyed), "keys": F.countDistinct(F.when(keyed, hashed)), **watermarks.sums(good)}
+        sums |= {
+            "keyed": F.count_if(keyed),
+            "keys": F.countDistinct(F.when(keyed, hashed)),
+            **watermarks.sums(good | row_filter.is_marked()),
+        }
+    if work.declared.where and work.since:
+        sums["left_out"] = F.count_if(row_filter.is_marked())
     if not sums:
         return counted
     row = files.frame.agg(*(expression.alias(name) for name, expression in sums.items())).collect()[0]
-    return counted | dict(row.asDict())
+    found = counted | dict(row.asDict())
+    if left := int(found.get("left_out", 0)):
+        work.left_out = row_filter.LeftOut(work.declared.where or "", left)
+        found |= {name: int(found[name]) - left for name in ("came", "bad")}
+    return found
 
 
 def _set_aside(work: _Work, files: WrittenFiles, bad: int, why: str) -> str:

@@ -101,10 +101,13 @@ def refuse_expressions(customer: Customer, file: str) -> None:
         CustomerError: names every mapping that is neither a column nor an expression over one row.
     """
     problems = [
-        error.at(f"tables.{table}.columns.{column}")
+        error.at(f"tables.{table}.{key}")
         for table, declared in customer.tables.items()
-        for column, text in declared.columns.items()
-        if (error := row_expressions.problem(text)) is not None
+        for key, text in (
+            *((f"columns.{name}", text) for name, text in declared.columns.items()),
+            ("where", declared.where),
+        )
+        if text is not None and (error := row_expressions.problem(text)) is not None
     ]
     if problems:
         raise CustomerError.listing(file, problems)

@@ -18,6 +18,7 @@ from capflow_assets.graph.landed import Fingerprint, fingerprint
 from capflow_assets.graph.table_damage import damaged_table
 from capflow_assets.graph.written_files import written
 from capflow_assets.landing import POSITION, REASON, RESERVED, SOURCE_ROW
+from capflow_assets.landing.row_filter import MARK, NOTHING, LeftOut
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -28,15 +29,20 @@ SHOWN_ROWS = 3
 LOOKED_UP_ROWS = 20
 
 
-def finding(table: str, came: int, bad: int, told: str, forgotten: int = 0) -> Finding:
-    """How many rows came and were rejected, with some of these in words; and how many more are of forgotten users."""
+def finding(table: str, came: int, bad: int, told: str, forgotten: int = 0, left_out: LeftOut = NOTHING) -> Finding:
+    """How many rows came and were rejected, with some of these in words.
+
+    And how many more a ``where`` left out, or are of forgotten users.
+    """
     kept = f"; they are kept in {table}_rejected: {told}" if bad else ""
     left = f"; {forgotten:,} more, of forgotten users, were left out: the source still sends them" if forgotten else ""
+    left = f"; {left_out}{left}" if left_out.rows else left
+    others = {name: n for name, n in (("left_out", left_out.rows), ("forgotten", forgotten)) if n}
     return Finding(
         check="landed",
         passed=bad == 0,
         message=f"{bad:,} of {came:,} rows were rejected{kept}{left}",
-        found={"came": came, "rejected": bad, **({"forgotten": forgotten} if forgotten else {})},
+        found={"came": came, "rejected": bad, **others},
     )
 
 
@@ -44,7 +50,7 @@ def rejected_rows(frame: DataFrame, key: Sequence[str] = ()) -> DataFrame:
     """The rejected rows of a conformed frame, with a hash of their ``key`` where that is given and can be read."""
     from pyspark.sql import functions as F
 
-    rejected = frame.where(F.col(REASON).isNotNull())
+    rejected = frame.where(F.col(REASON) != MARK)  # never true of null
     return rejected.select(*RESERVED, *([key_hash(key).alias(KEY)] if key else []))
 
 

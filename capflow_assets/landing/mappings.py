@@ -75,6 +75,26 @@ def applied(
     return raw, types, held
 
 
+def condition(
+    frame: DataFrame, text: str, key: str, name: str, looked_at: Mapping[str, str] = values.NOTHING_SEEN
+) -> Expression:
+    """What the ``text`` at ``key`` says of each row of a source: true, false or null.
+
+    Raises:
+        MappingError: it is no expression over one row, or gives something else than a truth value.
+    """
+    apart = {*TOLD, *(values.SEEN + each for each in looked_at)}
+    columns = [column for column in frame.columns if column not in apart]
+    holds = _expression(frame, columns, name, key, text)
+    kind = frame.select(holds.alias(key)).schema[key].dataType.simpleString()
+    if kind != "boolean":
+        expected = "true or false of each row, such as Status = 'Paid'"
+        do = f"compare it with something: {quoted(text)} = 'true'" if text in columns else "compare it with something"
+        where = _where(name, key, text)
+        raise MappingError(f"A {key} gives no truth value", expected=expected, came=kind, where=where, do=do)
+    return holds
+
+
 def mentioned(columns: Sequence[str], texts: Collection[str]) -> list[str]:
     """The source columns that some mappings' texts use."""
     used = {column for text in texts for column in row_expressions.columns_used(text, columns)}
