@@ -19,7 +19,6 @@ from typing import Annotated, Any
 from pydantic import (
     AfterValidator,
     BaseModel,
-    ConfigDict,
     Field,
     StringConstraints,
     ValidationError,
@@ -33,15 +32,24 @@ from capflow_assets.contract import Table
 from capflow_assets.errors import CapflowError, CustomerError, SourceError
 from capflow_assets.landing import RESERVED, generated_key
 from capflow_assets.landing.declared import landing_problems
+from capflow_assets.table_inputs import (
+    PACKAGE,
+    Declared,
+    InputSource,
+    Origin,
+    Text,
+    described,
+    filled,
+    origins,
+    query_problems,
+    source_problems,
+)
 from capflow_assets.toml_problems import told, unknown
 
 MOST_BYTES = 1 << 20
-PACKAGE = "package://"
 IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,62}")
-FILES = ("s3://", PACKAGE)
 # Three slashes and a name start from the customer's folder, as any other location; four are an absolute path.
 SQLITE = re.compile(r"sqlite(?:\+\w+)?:///")
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
 @cache
@@ -67,12 +75,6 @@ def _absolute(folder: str) -> str:
     return folder
 
 
-class Declared(BaseModel):
-    """A part of the TOML: unknown keys are errors, and nothing is converted."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
 class TableSource(Declared):
     """Where one raw table comes from, and which of its columns mean what."""
 
@@ -83,13 +85,15 @@ class TableSource(Declared):
     options: dict[str, Any] = Field(default_factory=dict, description="How the store is written; its Options.")
     max_rejected_pct: float = Field(default=5, ge=0, le=100, description="More rejected rows than that stop the table.")
     columns: dict[str, Text] = Field(min_length=1, description="Canonical column = source column or Spark SQL.")
-    where: Text | None = Field(
-        None, description="Spark SQL over the source's columns: only such rows land."
-    )
+    query: Text | None = Field(None, description="Spark SQL over the inputs; the columns map over what it gives.")
+    inputs: dict[str, InputSource] = Field(default_factory=dict, description="What the query reads, by name.")
+    where: Text | None = Field(None, description="Spark SQL over the source's columns: only such rows land.")
     watermark: Text | None = Field(None, description="A source column that grows: only newer rows are read.")
     merge_on: tuple[str, ...] = Field((), description="Columns by which newer rows replace; else the table's key.")
     personal: tuple[str, ...] = Field((), description="Columns that are hashed on landing.")
     plain: tuple[str, ...] = Field((), description="Columns that are called as what is personal, and are not.")
+
+    _filled = model_validator(mode="before")(filled)
 
     @field_validator("merge_on", "personal", "plain", mode="before")
     @classmethod
@@ -129,10 +133,24 @@ class Customer(Declared):
     def location(self, table: str) -> str:
         """Where a declared table lies: an absolute path, folder or glob, or an ``s3://`` address.
 
+        Of a table with a query, where its inputs lie, in words: ``origins`` names them one by one.
+
         Raises:
             SourceError: the package that holds the files is not installed, or there is no base for a relative path.
         """
-        location = self.tables[table].location
+        declared = self.tables[table]
+        return described(declared.inputs, self.located) if declared.inputs else self.located(declared.location)
+
+    def origins(self) -> list[Origin]:
+        """All that this customer's tables read: the source of each, or those of its query's inputs."""
+        return list(origins(self.tables))
+
+    def located(self, location: str) -> str:
+        """A declared location as an absolute path, folder or glob, or an address.
+
+        Raises:
+            SourceError: as ``location``.
+        """
         if location.startswith(PACKAGE):
             return _in_package(location)
         of_file = SQLITE.match(location)
@@ -217,9 +235,9 @@ def refuse_own_places(customer: Customer, file: str, places: Collection[str]) ->
         CustomerError: names every table that would be read from there.
     """
     problems: list[CapflowError] = []
-    for table in customer.tables:
+    for origin in customer.origins():
         try:
-            location = customer.location(table)
+            location = customer.located(origin.location)
         except SourceError:  # told when the table is read
             continue
         # An address without a host is that of a file: sqlite:////data/shop.db
@@ -227,7 +245,7 @@ def refuse_own_places(customer: Customer, file: str, places: Collection[str]) ->
         if any(reaches(path, place) for place in places):
             expected = "files of this customer, outside of what CapFlow keeps: that may be another customer's"
             do = "export the rows to a place of the customer's own"
-            problems.append(CapflowError(f"tables.{table}.location", expected=expected, came=location, do=do))
+            problems.append(CapflowError(f"{origin.key}.location", expected=expected, came=location, do=do))
     if problems:
         raise CustomerError.listing(file, problems)
 
@@ -285,40 +303,11 @@ def _table_problems(
         problems.append(unknown(key, "raw table", name, tables))
     elif isinstance(table.get("columns"), dict):
         problems += _column_problems(f"{key}.columns", tables[name], table["columns"])
-    source = table.get("source")
-    if isinstance(source, str) and source not in sources:
-        problems.append(unknown(f"{key}.source", "source", source, sources))
-    elif isinstance(source, str) and isinstance(table.get("options", {}), dict):
-        try:
-            sources[source].Options.model_validate(table.get("options", {}))
-        except ValidationError as error:
-            problems += told(error, f"{key}.options", list(sources[source].Options.model_fields))
-    if isinstance(table.get("location"), str) and isinstance(source, str) and source in sources:
-        problems += _location_problems(f"{key}.location", sources[source], table["location"].strip())
+    problems += source_problems(key, table, sources)
+    problems += query_problems(key, table, sources)
     if name in tables and isinstance(table.get("columns"), dict):
         problems += landing_problems(key, tables[name], table)
     return problems
-
-
-def _location_problems(key: str, source: ModuleType, location: str) -> list[CapflowError]:
-    """What is wrong with a location, as the source says where it has ``check_location``. Credentials are not shown."""
-    scheme, is_address, rest = location.partition("://")
-    is_of_files = f"{scheme}://" in FILES
-    if is_address and "@" in (rest.partition("/")[0] if is_of_files else rest):
-        do = 'name the variables that hold them in the options: user = "…", password = { env = "NAME" }'
-        came = f"{scheme}://(not shown)@{rest.rpartition('@')[2]}"
-        return [CapflowError(key, expected="a location without credentials", came=came, do=do)]
-    expected = ""
-    if is_of_files and (".." in rest.split("/") or not re.fullmatch(r"[^/]+/.+", rest)):
-        expected = f"{scheme}://name/path, without '..'"
-    elif check := getattr(source, "check_location", None):
-        try:
-            check(location)
-        except (SourceError, ValueError) as error:
-            return [CapflowError(key, expected=str(error).replace("\n", " "), came=location)]
-    elif is_address and not is_of_files:
-        expected = "a path, s3://bucket/key or package://module/path"
-    return [CapflowError(key, expected=expected, came=repr(location))] if expected else []
 
 
 def _column_problems(key: str, table: Table, columns: dict[str, Any]) -> list[CapflowError]:

@@ -8,6 +8,7 @@ already change nothing: no version, no file. With a ``watermark`` only newer row
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from types import ModuleType
@@ -30,6 +31,8 @@ from capflow_assets.graph.landed import (
     way_of,
     why_unknown,
 )
+from capflow_assets.graph.opening import Opening
+from capflow_assets.graph.query_rows import placed_by_key, query_rows, with_unfit
 from capflow_assets.graph.stages import TableSpec
 from capflow_assets.graph.table_damage import damaged_table
 from capflow_assets.graph.written_files import WrittenFiles, written
@@ -50,7 +53,7 @@ class _Work:
     lake: Lake
     customer: Customer
     spec: TableSpec
-    source: ModuleType
+    source: ModuleType | None
     location: str
     options: Any
     key: Callable[[], bytes]
@@ -60,6 +63,9 @@ class _Work:
     forgotten: int = 0
     left_out: row_filter.LeftOut = row_filter.NOTHING
     looked_at: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, ModuleType] = field(default_factory=dict)
+    views: ExitStack = field(default_factory=ExitStack)
+    unfit: DataFrame | None = None
     way: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -93,6 +99,13 @@ class _Work:
         return merge_key(self.spec.table, declared.merge_on) if declared.watermark else ()
 
     @property
+    def told_by(self) -> tuple[str, ...]:
+        """The mapped columns that say which row one is, where no line of a file does."""
+        mapped = self.declared.columns
+        ids = [name for name in mapped if name in self.spec.table.key or name.endswith("_id")]
+        return tuple(name for name in ids if name not in self.hashed)
+
+    @property
     def suspects(self) -> tuple[str, ...]:
         return disguised.suspects(self.spec.table, self.declared.columns, self.hashed)
 
@@ -123,15 +136,14 @@ def land(
         TableError: too many rows were rejected; or newer rows were to be added to a damaged table.
     """
     declared = customer.tables[spec.name]
-    source = sources[declared.source]
-    options: Any = source.Options(**declared.options)
-    work = _Work(lake, customer, spec, source, customer.location(spec.name), options, key, full)
+    source = None if declared.query else sources[declared.source]
+    options: Any = source.Options(**declared.options) if source else None
+    work = _Work(lake, customer, spec, source, customer.location(spec.name), options, key, full, sources=sources)
     broken = lake.damage(customer.name, spec.key)
     last = None if broken else read_landed(lake, customer.name, spec.name)
     why = _why_everything(work, last, full, broken)
     work.before = None if why else last
-    frame = _conformed(work)
-    with written(lake, frame, customer.name, spec.key) as files:
+    with work.views, written(lake, _conformed(work), customer.name, spec.key) as files:
         return _judged(work, files, judge, last, why)
 
 
@@ -158,7 +170,13 @@ def _conformed(work: _Work) -> DataFrame:
     from capflow_assets.landing.mappings import mentioned
 
     declared, options = work.declared, work.options
-    came = _opened(work)
+    spark = work.lake.spark()
+    if declared.query:
+        came, work.unfit = query_rows(spark, work.sources, work.customer, work.spec.name, work.views)
+    else:
+        assert work.source is not None  # noqa: S101  (only a query has none)
+        opening = Opening(work.source, work.location, options, declared, work.spec.table, work.customer.time_zone)
+        came, work.looked_at = opening.rows(spark, work.since)
     if declared.watermark in came.columns:
         work.form = came.schema[declared.watermark].dataType.typeName()
     name = f"[tables.{work.spec.name}] of {work.name}, {work.location}"
@@ -182,7 +200,7 @@ def _conformed(work: _Work) -> DataFrame:
     if declared.where:
         came, left, is_null = row_filter.divided(came, declared.where, name, work.looked_at)
         work.left_out = row_filter.NOTHING if work.since else row_filter.counted(declared.where, left, is_null)
-    frame = newer(came)
+    frame = with_unfit(newer(came), work.unfit)
     if declared.where and work.since:
         frame = frame.unionByName(row_filter.marked(newer(left)))
     if is_anybody_forgotten(work.lake, work.name):  # before anything of a forgotten user is written
@@ -191,33 +209,7 @@ def _conformed(work: _Work) -> DataFrame:
     if work.hashed:
         texts = [declared.columns[name] for name in work.hashed]
         frame = pseudonymized(frame, work.hashed, mentioned(came.columns, texts), work.key())
-    return frame
-
-
-def _opened(work: _Work) -> DataFrame:
-    """The source's rows; those at or after the newest watermark alone where the store can tell them by itself."""
-    spark, since = work.lake.spark(), work.since
-    read_newer = getattr(work.source, "read_newer", None)
-    # Text of times or numbers compares otherwise in a store, unless that knows how texts are written.
-    can_tell = since and (not since.is_text or getattr(work.source, "COMPARES_TEXT", False))
-    if since and read_newer and can_tell:
-        newer: DataFrame = read_newer(spark, work.location, work.options, work.declared.watermark, since.plain())
-        return newer
-    read_at_a_glance = getattr(work.source, "read_at_a_glance", None)
-    everything: DataFrame
-    if read_at_a_glance:
-        declared, zone = work.declared, work.customer.time_zone
-        texts = [*declared.columns.values(), declared.watermark or "", declared.where or ""]
-        everything, work.looked_at = read_at_a_glance(spark, work.location, work.options, _kinds(work), zone, texts)
-    else:
-        everything = work.source.read(spark, work.location, work.options)
-    return everything
-
-
-def _kinds(work: _Work) -> dict[str, str]:
-    """The source's columns, if they are such, of which times or numbers are made as they are; each of one kind."""
-    kinds = {column.name: column.type for column in work.spec.table.columns if column.type in ("timestamp", "double")}
-    return {text: kinds[name] for name, text in work.declared.columns.items() if name in kinds}
+    return placed_by_key(frame, work.told_by) if declared.query else frame
 
 
 def _judged(work: _Work, files: WrittenFiles, judge: Judge, last: Landed | None, why: str) -> Landing:

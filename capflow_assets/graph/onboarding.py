@@ -16,7 +16,7 @@ from capflow_assets.graph import fences
 from capflow_assets.graph.customer_lock import customer_lock
 from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.partitions import CUSTOMERS
-from capflow_assets.landing import row_expressions
+from capflow_assets.landing import queries, row_expressions
 from capflow_assets.toml_problems import told
 
 
@@ -100,15 +100,14 @@ def refuse_expressions(customer: Customer, file: str) -> None:
     Raises:
         CustomerError: names every mapping that is neither a column nor an expression over one row.
     """
-    problems = [
-        error.at(f"tables.{table}.{key}")
-        for table, declared in customer.tables.items()
-        for key, text in (
-            *((f"columns.{name}", text) for name, text in declared.columns.items()),
-            ("where", declared.where),
-        )
-        if text is not None and (error := row_expressions.problem(text)) is not None
-    ]
+    problems = []
+    for table, declared in customer.tables.items():
+        texts = {f"columns.{name}": text for name, text in declared.columns.items()}
+        texts |= {"where": declared.where} if declared.where else {}
+        told = {key: row_expressions.problem(text) for key, text in texts.items()}
+        if declared.query:
+            told["query"] = queries.problem(declared.query, declared.inputs)
+        problems += [error.at(f"tables.{table}.{key}") for key, error in told.items() if error is not None]
     if problems:
         raise CustomerError.listing(file, problems)
 

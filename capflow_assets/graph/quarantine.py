@@ -66,7 +66,7 @@ def key_hash(key: Sequence[str]) -> Any:
     return F.when(reduce(and_, (part.isNotNull() for part in parts)), F.concat(*halves))
 
 
-def placed(rejected: DataFrame, bad: int, source: ModuleType, location: str, options: Any) -> DataFrame:
+def placed(rejected: DataFrame, bad: int, source: ModuleType | None, location: str, options: Any) -> DataFrame:
     """The rejected rows with ``row N`` where their source gives no places, and there are few enough to look them up."""
     find_rows = getattr(source, "find_rows", None)
     if find_rows is None or not 0 < bad <= LOOKED_UP_ROWS or rejected.where(f"{POSITION} is not null").limit(1).count():
