@@ -31,7 +31,7 @@ from capflow_assets.checks_settings import CheckSettings, DeclaredCheck, check_p
 from capflow_assets.contract import Table
 from capflow_assets.errors import CapflowError, CustomerError, SourceError
 from capflow_assets.landing import RESERVED, generated_key
-from capflow_assets.landing.declared import landing_problems
+from capflow_assets.landing.declared import landing_problems, user_problems
 from capflow_assets.table_inputs import (
     PACKAGE,
     Declared,
@@ -215,6 +215,7 @@ def parse_customer(
         problems += told(error, "", [*Customer.model_fields, *TableSource.model_fields, *Retraining.model_fields])
     for name, table in _tables(data.get("tables")).items():
         problems += _table_problems(name, table, known_tables, known_sources)
+    problems += user_problems(_tables(data.get("tables")))
     strange = [m for m in _tables(data.get("models")) if known_models is not None and m not in known_models]
     problems += [unknown(f"models.{model}", "model", model, known_models or ()) for model in strange]
     if known_features is not None:

@@ -18,6 +18,7 @@ from capflow_assets.graph.erased_history import named_files, opened
 from capflow_assets.graph.forgotten import SUPPRESSION
 from capflow_assets.graph.lake import Lake
 from capflow_assets.graph.stages import Stages
+from capflow_assets.landing.personal import OWNER, user_pseudonym
 
 if TYPE_CHECKING:
     import pyarrow.dataset as ds
@@ -31,10 +32,11 @@ AT_ONCE = 1000
 class Traces:
     """What is there of a user: the bills that are theirs alone, and since when anything is known of them.
 
-    ``since`` is None where no row of theirs has a time; ``is_known`` is whether there is any row.
+    ``users`` are the ids that stand for them (``known_as``). ``since`` is None where no row of theirs has a time;
+    ``is_known`` is whether there is any row.
     """
 
-    user: str
+    users: tuple[str, ...]
     bills: frozenset[str]
     since: datetime | None
     is_known: bool
@@ -47,6 +49,14 @@ class UserRows:
     lake: Lake
     stages: Stages
     customer: Customer
+    key: bytes = b""
+
+    def known_as(self, user: str) -> list[str]:
+        """The ids that may stand for a user in the lake: their own, and its hash.
+
+        What landed before the TOML said that ids are hashed, or no longer are, may be there still.
+        """
+        return [user, user_pseudonym(user, self.key)] if self.key else [user]
 
     def tables(self) -> dict[str, frozenset[str]]:
         """Each table that knows users, bills or source rows, with its columns."""
@@ -59,6 +69,7 @@ class UserRows:
         """The user's bills and times, from every table that has them."""
         import pyarrow.compute as pc
 
+        users = self.known_as(user)
         bills: set[str] = set()
         shared: set[str] = set()
         times: list[datetime] = []
@@ -69,7 +80,7 @@ class UserRows:
                 continue
             time = self._time(name, columns)
             wanted = [each for each in ("bill_id", time) if each in columns]
-            rows = self._dataset(name).to_table(columns=["user_id", *wanted], filter=_is("user_id", [user]))
+            rows = self._dataset(name).to_table(columns=["user_id", *wanted], filter=_is("user_id", users))
             is_known = is_known or bool(rows.num_rows)
             if time and rows.num_rows and (first := pc.min(rows.column(time)).as_py()) is not None:
                 times.append(first if first.tzinfo else first.replace(tzinfo=UTC))
@@ -79,12 +90,12 @@ class UserRows:
         rejected = [name for name, columns in self.tables().items() if SOURCE_ROW in columns]
         for name in rejected:
             for _, owner, bill in self._rejected(name):
-                if owner == user:
+                if owner in users:
                     is_known = True
                     bills |= {bill} if bill else set()
         for name in both if bills else ():
-            shared |= self._others_bills(name, user, bills)
-        return Traces(user, frozenset(bills - shared), min(times, default=None), is_known)
+            shared |= self._others_bills(name, users, bills)
+        return Traces(tuple(users), frozenset(bills - shared), min(times, default=None), is_known)
 
     def delete(self, traces: Traces, of_nobody: bool) -> dict[str, int]:
         """Delete the user's rows, or those ``of_nobody`` that stand on their bills; rows deleted, by table.
@@ -99,15 +110,15 @@ class UserRows:
             elif of_nobody:
                 deleted = self._delete_bills(name, columns, traces.bills)
             else:
-                deleted = self._delete_user(name, columns, traces.user)
+                deleted = self._delete_user(name, columns, traces.users)
             if deleted:
                 counts[name] = deleted
         return counts
 
-    def _delete_user(self, name: str, columns: frozenset[str], user: str) -> int:
+    def _delete_user(self, name: str, columns: frozenset[str], users: Sequence[str]) -> int:
         if "user_id" not in columns:
             return 0
-        return self._delete(name, _is("user_id", [user]), f"trim(user_id) = {_text(user)}")
+        return self._delete(name, _is("user_id", users), f"trim(user_id) IN ({', '.join(map(_text, users))})")
 
     def _delete_bills(self, name: str, columns: frozenset[str], bills: Iterable[str]) -> int:
         if "bill_id" not in columns:
@@ -125,7 +136,7 @@ class UserRows:
 
     def _delete_rejected(self, name: str, traces: Traces, of_nobody: bool) -> int:
         def is_theirs(owner: str, bill: str) -> bool:
-            return (not owner and bill in traces.bills) if of_nobody else owner == traces.user
+            return (not owner and bill in traces.bills) if of_nobody else owner in traces.users
 
         rows = {row for row, owner, bill in self._rejected(name) if is_theirs(owner, bill)}
         return sum(
@@ -152,13 +163,13 @@ class UserRows:
             raise _kept(name, self.customer.name, f"{left:,} of {count:,} rows are still there", path)
         return count
 
-    def _others_bills(self, name: str, user: str, bills: set[str]) -> set[str]:
+    def _others_bills(self, name: str, users: Sequence[str], bills: set[str]) -> set[str]:
         """Those of the bills on which, in this table, somebody else stands as well."""
         import pyarrow.compute as pc
 
         found: set[str] = set()
         for some in _portions(bills):
-            theirs = _is("bill_id", some) & pc.field("user_id").is_valid() & ~_is("user_id", [user, ""])
+            theirs = _is("bill_id", some) & pc.field("user_id").is_valid() & ~_is("user_id", [*users, ""])
             rows = self._dataset(name).to_table(columns=["bill_id"], filter=theirs)
             found |= {each.strip(" ") for each in rows.column("bill_id").to_pylist()}
         return found
@@ -170,6 +181,8 @@ class UserRows:
         declared = self.customer.tables.get(name.split("/")[1].removesuffix("_rejected"))
         mapping = declared.columns if declared else {}
         users, bills = (self._mapped(rows, mapping.get(column)) for column in ("user_id", "bill_id"))
+        if declared and OWNER in declared.personal:  # what the mapping would make of hashes says nothing
+            users = [str(row.get(OWNER) or user) for row, user in zip(rows, users, strict=True)]
         return list(zip(texts, users, bills, strict=True))
 
     def _mapped(self, rows: Sequence[Mapping[str, Any]], expression: str | None) -> list[str]:

@@ -36,7 +36,7 @@ from capflow_assets.graph.query_rows import placed_by_key, query_rows, with_unfi
 from capflow_assets.graph.stages import TableSpec
 from capflow_assets.graph.table_damage import damaged_table
 from capflow_assets.graph.written_files import WrittenFiles, written
-from capflow_assets.landing import REASON, RESERVED, disguised, merge_key, row_filter, watermarks
+from capflow_assets.landing import REASON, RESERVED, disguised, kept_columns, merge_key, row_filter, watermarks
 from capflow_assets.landing.personal import hashed_columns, pseudonym, pseudonymized
 
 if TYPE_CHECKING:
@@ -101,8 +101,7 @@ class _Work:
     @property
     def told_by(self) -> tuple[str, ...]:
         """The mapped columns that say which row one is, where no line of a file does."""
-        mapped = self.declared.columns
-        ids = [name for name in mapped if name in self.spec.table.key or name.endswith("_id")]
+        ids = [name for name in self.declared.columns if name in self.spec.table.key or name.endswith("_id")]
         return tuple(name for name in ids if name not in self.hashed)
 
     @property
@@ -238,10 +237,11 @@ def _committed(
     quarantine.refuse_many(work.spec.key, came, bad, told, work.declared.max_rejected_pct, work.location)
     others = (("rejected", bad), ("left_out", work.left_out.rows), ("forgotten", work.forgotten))
     counts = {"came": came, **{name: n for name, n in others if n}}
+    declared = work.declared
     how = why or f"rows since {work.since.value if work.since else ''}"
     found_so = (
         quarantine.finding(work.spec.key, came, bad, told, work.forgotten, work.left_out),
-        disguised.finding(work.spec.table, work.suspects, found, work.declared.plain),
+        kept_columns.finding(work.spec.table, declared.columns, work.hashed, declared.plain, found, files.sample),
     )
     good = None if files.frame is None or came == bad else files.frame.where(f"{REASON} is null")
     # The columns that landing alone knows are no business of the checks'.

@@ -66,7 +66,7 @@ def _parts() -> dict[type[exp.Expr], frozenset[str]]:
 
     select = "with_ expressions distinct from_ joins laterals where group having windows order limit"
     both = "this expression"
-    found = {
+    found: dict[type[exp.Expr], str] = {
         exp.Select: select,
         **dict.fromkeys((exp.Union, exp.Intersect, exp.Except), f"{both} with_ distinct order limit"),
         exp.Subquery: "this alias with_ order limit",
