@@ -9,6 +9,10 @@ Belongs here: what a row must be to land.
     personal      which columns name a person, and what stands in their place
     declared      what a TOML may say of these, held against the table
     disguised     columns that nobody calls personal, and whose values look it
+    kept_columns  columns that come from a personal one under a plain name, or that hold such values in a sample
+    personal_names  names of columns that tell so, in several languages
+    row_filter    which rows land at all: a customer's where
+    queries       a customer's query over several inputs, judged and spelled anew
 Does not belong here: duplicates and unknown keys (cleaning decides), reading, writing. Pure; the same rows on every
 engine. The session's time zone is UTC.
 """

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from capflow_assets.contract import Finding, Table
 from capflow_assets.landing import disguised, personal
-from capflow_assets.landing.personal_names import personal_source
+from capflow_assets.landing.personal_names import is_personal_name, personal_source
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -59,7 +59,8 @@ def looked_at(
             told.append(f"{name}: {share:.3g} % of a sample are {disguised.WORDS[kind]}")
     for name, text in mapping.items():
         source = personal_source(text)
-        if not source or name in hashed or name in plain or any(each.startswith(f"{name}: ") for each in told):
+        is_told = any(each.startswith(f"{name}: ") for each in told) or is_personal_name(name)
+        if not source or name in hashed or name in plain or is_told:
             continue
         if _is_of_a_user(table, name):
             told.append(f"{name}: comes from {source!r}, which is called as what is personal")
