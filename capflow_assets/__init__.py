@@ -16,9 +16,9 @@ The way of the data, and the folders that follow it:
     graph/        the only folder that knows Dagster, MLflow, sessions and the cloud
 
 Beside them: contract.py (the nouns), customers.py (what a customer declares), toml_text.py (its text, within limits),
-toml_problems.py (what is wrong with it, in words), table_inputs.py (what its tables read), checks.py (pandera in one pass), checks_settings.py (what a customer
-says about checks; verticals/ holds the defaults), errors.py (every error and its words), foreign.py (other
-libraries' errors in ours), folders.py (which folders libraries misread), fence.py (what a customer's sources may open),
-spreadsheet.py (CSV that may be opened), cli.py, cli_admin.py, cli_options.py and terminal.py (`capflow …`),
-definitions.py (the whole graph, one page).
+toml_problems.py (what is wrong with it, in words), table_inputs.py (what its tables read), checks.py (pandera in one
+pass), checks_settings.py (what a customer says about checks; verticals/ holds the defaults), errors.py (every error and
+its words), foreign.py (other libraries' errors in ours), folders.py (which folders libraries misread), fence.py (what a
+customer's sources may open), spreadsheet.py (CSV that may be opened), cli.py, cli_admin.py, cli_options.py and
+terminal.py (`capflow …`), definitions.py (the whole graph, one page).
 """

@@ -231,7 +231,7 @@ def test_no_key_is_made_on_a_cluster_which_would_lose_it(tmp_path: Path, monkeyp
     ("more", "words"),
     [
         ('personal = ["emial"]', ["tables.users.personal.", "did you mean 'email'?"]),
-        ('personal = ["user_id"]', ["tables.users.personal.", "capflow forget"]),
+        ('personal = ["partner_id"]', ["tables.users.personal.", "capflow forget"]),
         ('personal = ["joined_at"]', ["tables.users.personal.", "columns of text"]),
         ('personal = ["email"]\nplain = ["email"]', ["tables.users.plain.", "none of personal"]),
         ("personal = 3", ["tables.users.personal."]),
@@ -240,7 +240,7 @@ def test_no_key_is_made_on_a_cluster_which_would_lose_it(tmp_path: Path, monkeyp
 def test_what_is_wrong_about_personal_columns(more: str, words: list[str]) -> None:
     text = 'name = "shop"\nvertical = "x"\ncurrency = "EUR"\ntime_zone = "UTC"\nbase = "/x"\n'
     text += f'[tables.users]\nsource = "csv"\nlocation = "x"\n{more}\n[tables.users.columns]\n'
-    text += 'user_id = "card"\nemail = "mail"\njoined_at = "at"\n'
+    text += 'user_id = "card"\nemail = "mail"\njoined_at = "at"\npartner_id = "p"\n'
     with pytest.raises(CustomerError) as caught:
         parse_customer(text, "shop.toml", TABLES, SOURCES)
     for word in words:

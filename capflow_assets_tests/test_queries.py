@@ -128,8 +128,8 @@ def test_views_are_gone_afterwards_also_where_the_landing_fails(shop: Shop) -> N
 def test_both_engines_give_the_same(spark: SparkSession, jvm: SparkSession) -> None:
     answers = []
     for engine in (spark, jvm):
-        with offered(engine) as made:
-            answers.append([sorted(map(str, made(text).collect())) for text in LEGITIMATE])
+        with offered(engine) as answer:
+            answers.append([sorted(map(str, answer(text).collect())) for text in LEGITIMATE])
     assert answers[0] == answers[1]
 
 
@@ -173,10 +173,10 @@ def test_what_is_wrong_with_a_query_is_told_in_the_customers_own_names(
     ],
 )
 def test_what_can_be_wrong_about_inputs(more: dict[str, Any], words: list[str]) -> None:
-    with pytest.raises(CustomerError) as told:
+    with pytest.raises(CustomerError) as caught:
         customer_of(toml("/data", **more))
-    assert [word for word in words if word not in str(told.value)] == []
-    assert "secret" not in str(told.value)
+    assert [word for word in words if word not in str(caught.value)] == []
+    assert "secret" not in str(caught.value)
 
 
 def test_inputs_want_a_query_and_a_table_its_source() -> None:
@@ -250,9 +250,9 @@ class offered:  # noqa: N801  (a context, used as one)
         self.secret = self.spark.createDataFrame([(CANARY,)], "secret string")
         self.secret.createOrReplaceTempView("others")
         self.secret.createOrReplaceTempView("canary")
-        return self.made
+        return self.answer
 
-    def made(self, text: str) -> DataFrame:
+    def answer(self, text: str) -> DataFrame:
         judged = queries.judged(text, INPUTS, "qcafe")
         for name, columns in INPUTS.items():
             rows = [tuple(f"{n}" for _ in columns) for n in (1, 2, 3)]
@@ -267,17 +267,17 @@ class offered:  # noqa: N801  (a context, used as one)
                 self.spark.catalog.dropTempView(view.name)
 
 
-def told_by(made: Any, attack: str) -> str:
+def answer_of(answer: Any, attack: str) -> str:
     try:
-        return str(made(attack).collect())
+        return str(answer(attack).collect())
     except Exception as error:  # whatever is said, the canary is not in it
         return str(error)
 
 
 def test_no_attack_finds_the_canary(spark: SparkSession) -> None:
-    with offered(spark) as made:
+    with offered(spark) as answer:
         assert CANARY in str(spark.sql("select * from others").collect())
-        assert [attack for attack in ATTACKS if CANARY in told_by(made, attack)] == []
+        assert [attack for attack in ATTACKS if CANARY in answer_of(answer, attack)] == []
 
 
 def spellings(attack: str) -> Iterator[str]:
@@ -299,8 +299,8 @@ def spellings(attack: str) -> Iterator[str]:
 def test_no_spelling_of_an_attack_finds_the_canary(spark: SparkSession, jvm: SparkSession) -> None:
     texts = [spelling for attack in ATTACKS for spelling in spellings(attack)]
     for engine in (spark, jvm):
-        with offered(engine) as made:
-            assert [text for text in texts if CANARY in told_by(made, text)] == []
+        with offered(engine) as answer:
+            assert [text for text in texts if CANARY in answer_of(answer, text)] == []
 
 
 @pytest.mark.parametrize("text", LEGITIMATE)
@@ -329,8 +329,8 @@ def test_what_would_take_an_engine_minutes_is_refused(text: str) -> None:
 def test_texts_are_what_spark_reads_and_nothing_can_be_read_into_them(spark: SparkSession) -> None:
     texts = [r"'it''s'", r"'x\'; drop'", '"dq"', r"r'\d'", "'a' 'b'", r"'${x} -- \u0041'", r"'\\'"]
     query = ", ".join(f"{text} as t{n}" for n, text in enumerate(texts))
-    with offered(spark) as made:
-        (row,) = made(f"select {query} from orders, payments limit 1").collect()
+    with offered(spark) as answer:
+        (row,) = answer(f"select {query} from orders, payments limit 1").collect()
     assert tuple(row) == ("it's", "x'; drop", "dq", r"\d", "ab", "${x} -- A", "\\")
 
 

@@ -146,9 +146,9 @@ def test_another_where_reads_everything_again(shop: Shop) -> None:
 )
 def test_what_is_no_where(spark: SparkSession, where: str, words: list[str]) -> None:
     frame = spark.createDataFrame([("1", "Paid")], "id string, Status string")
-    with pytest.raises(MappingError) as told:
+    with pytest.raises(MappingError) as caught:
         row_filter.divided(frame, where, "[tables.bills]")
-    assert [word for word in words if word not in str(told.value)] == []
+    assert [word for word in words if word not in str(caught.value)] == []
 
 
 def test_both_engines_leave_out_the_same(spark: SparkSession, jvm: SparkSession) -> None:

@@ -51,7 +51,7 @@ def query_rows(
     for name, frame in inputs.items():
         names = {each: judged.names[each.lower()] for each in columns[name]}
         _offer(spark, judged.names[name], _fit(frame), names, views)
-    return _made(spark, judged, where), _unfit(inputs)
+    return _answer(spark, judged, where), _unfit(inputs)
 
 
 def with_unfit(conformed: DataFrame, unfit: DataFrame | None) -> DataFrame:
@@ -60,13 +60,13 @@ def with_unfit(conformed: DataFrame, unfit: DataFrame | None) -> DataFrame:
 
     if unfit is None:
         return conformed
-    told = {
+    reserved = {
         REASON: rules.unfit_row(is_shown=False),
         POSITION: F.coalesce(mappings.position(), F.col(INPUT)),
         SOURCE_ROW: F.lit("{}"),
     }
     columns = [
-        told[name].alias(name) if name in told else F.lit(None).cast(kind).alias(name)
+        reserved[name].alias(name) if name in reserved else F.lit(None).cast(kind).alias(name)
         for name, kind in conformed.dtypes
     ]
     return conformed.unionByName(unfit.select(*columns))
@@ -98,13 +98,13 @@ def _unfit(inputs: Mapping[str, DataFrame]) -> DataFrame | None:
     """The rows of which an input itself complains: why, and where they stand."""
     from pyspark.sql import functions as F
 
-    def told(name: str, frame: DataFrame) -> DataFrame:
+    def complaints(name: str, frame: DataFrame) -> DataFrame:
         position = F.col(mappings.POSITION) if mappings.POSITION in frame.columns else F.lit(None)
         wanted = F.col(mappings.CORRUPT), position.cast("string").alias(mappings.POSITION), F.lit(name).alias(INPUT)
         return frame.where(F.col(mappings.CORRUPT).isNotNull()).select(*wanted)
 
-    found = [told(name, frame) for name, frame in inputs.items() if mappings.CORRUPT in frame.columns]
-    return reduce(lambda one, other: one.unionByName(other), found) if found else None
+    unfit = [complaints(name, frame) for name, frame in inputs.items() if mappings.CORRUPT in frame.columns]
+    return reduce(lambda one, other: one.unionByName(other), unfit) if unfit else None
 
 
 def _offer(spark: SparkSession, view: str, frame: DataFrame, names: Mapping[str, str], views: ExitStack) -> None:
@@ -119,7 +119,7 @@ def _offer(spark: SparkSession, view: str, frame: DataFrame, names: Mapping[str,
     views.callback(drop)
 
 
-def _made(spark: SparkSession, judged: queries.JudgedQuery, where: str) -> DataFrame:
+def _answer(spark: SparkSession, judged: queries.JudgedQuery, where: str) -> DataFrame:
     from pyspark.errors import PySparkException
 
     try:

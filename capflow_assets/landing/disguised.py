@@ -40,7 +40,7 @@ class Looked:
     """What was seen of columns besides the counts: shares of a hundred, by name, and words."""
 
     shares: dict[str, float]
-    told: tuple[str, ...]
+    words: tuple[str, ...]
 
 
 def suspects(table: Table, mapping: Collection[str], hashed: Collection[str]) -> tuple[str, ...]:
@@ -83,7 +83,7 @@ def finding(
     shares: dict[str, float] = {}
     told: list[str] = []
     if named is not None:
-        shares, told = dict(named.shares), list(named.told)
+        shares, told = dict(named.shares), list(named.words)
     for place, name in enumerate(columns):
         counts = {kind: int(found[f"_kept_{place}_{kind}"]) for kind in COUNTED}
         for kind in WORDS:

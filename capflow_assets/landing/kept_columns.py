@@ -49,22 +49,22 @@ def looked_at(
     table: Table, mapping: Mapping[str, str], hashed: Collection[str], plain: Collection[str], sample: pa.Table | None
 ) -> disguised.Looked:
     """What is seen of the columns that are kept: a personal source that one comes from, and its values in a sample."""
-    told: list[str] = []
+    words: list[str] = []
     shares: dict[str, float] = {}
     declared = declared_texts(table, mapping, hashed, plain)
     for name in declared if sample is not None else ():
         kind, share = _kind(sample, name, is_id=personal.is_identifier(table, name))
         if kind:
             shares[f"{name}_{kind}_share_pct"] = round(share, 2)
-            told.append(f"{name}: {share:.3g} % of a sample are {disguised.WORDS[kind]}")
+            words.append(f"{name}: {share:.3g} % of a sample are {disguised.WORDS[kind]}")
     for name, text in mapping.items():
         source = personal_source(text)
-        is_told = any(each.startswith(f"{name}: ") for each in told) or is_personal_name(name)
+        is_told = any(each.startswith(f"{name}: ") for each in words) or is_personal_name(name)
         if not source or name in hashed or name in plain or is_told:
             continue
         if _is_of_a_user(table, name):
-            told.append(f"{name}: comes from {source!r}, which is called as what is personal")
-    return disguised.Looked(shares, tuple(told))
+            words.append(f"{name}: comes from {source!r}, which is called as what is personal")
+    return disguised.Looked(shares, tuple(words))
 
 
 def _is_of_a_user(table: Table, name: str) -> bool:
@@ -93,8 +93,8 @@ def _kind(sample: pa.Table, name: str, *, is_id: bool) -> tuple[str, float]:
         return 100 * float(pc.sum(both).as_py() or 0) / len(values)
 
     phone = (PHONE_OF_ID,) if is_id else (disguised.PHONE, disguised.DIGITS_OF_PHONE)
-    found = {"email": share(disguised.E_MAIL), "phone": share(*phone), "iban": share(disguised.IBAN)}
-    if not is_id and found["phone"]:
-        found["phone"] -= share(*phone, disguised.DATE) + share(*phone, disguised.CARD)
-    kind = max(found, key=lambda each: found[each])
-    return (kind, found[kind]) if found[kind] >= 100 * disguised.LEAST_SHARE else ("", 0.0)
+    by_kind = {"email": share(disguised.E_MAIL), "phone": share(*phone), "iban": share(disguised.IBAN)}
+    if not is_id and by_kind["phone"]:
+        by_kind["phone"] -= share(*phone, disguised.DATE) + share(*phone, disguised.CARD)
+    kind = max(by_kind, key=lambda each: by_kind[each])
+    return (kind, by_kind[kind]) if by_kind[kind] >= 100 * disguised.LEAST_SHARE else ("", 0.0)

@@ -66,7 +66,7 @@ def _parts() -> dict[type[exp.Expr], frozenset[str]]:
 
     select = "with_ expressions distinct from_ joins laterals where group having windows order limit"
     both = "this expression"
-    found: dict[type[exp.Expr], str] = {
+    parts: dict[type[exp.Expr], str] = {
         exp.Select: select,
         **dict.fromkeys((exp.Union, exp.Intersect, exp.Except), f"{both} with_ distinct order limit"),
         exp.Subquery: "this alias with_ order limit",
@@ -103,18 +103,24 @@ def _parts() -> dict[type[exp.Expr], frozenset[str]]:
         exp.Bracket: "this expressions",
         exp.Is: both,
     }
-    alone = (
+    alone: tuple[type[exp.Expr], ...] = (
         exp.From, exp.Where, exp.Having, exp.Paren, exp.Not, exp.Neg, exp.BitwiseNot, exp.Exists, exp.Boolean, exp.Null,
         exp.Star, exp.Var, exp.IgnoreNulls, exp.RespectNulls, exp.Any, exp.All,
     )  # fmt: skip
-    pairs = (
+    pairs: tuple[type[exp.Expr], ...] = (
         exp.And, exp.Or, exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.NullSafeEQ, exp.NullSafeNEQ, exp.Add,
         exp.Sub, exp.Mul, exp.Div, exp.IntDiv, exp.Mod, exp.DPipe, exp.BitwiseAnd, exp.BitwiseOr, exp.BitwiseXor,
         exp.Like, exp.ILike, exp.RegexpLike, exp.Escape, exp.Filter, exp.WithinGroup, exp.Dot, exp.Extract,
     )  # fmt: skip
-    found |= dict.fromkeys(alone, "this") | dict.fromkeys(pairs, both)
-    flags = {exp.Div: " typed safe", exp.IntDiv: " typed safe", exp.DPipe: " safe", exp.Dot: ""}
-    return {kind: frozenset((names + flags.get(kind, "")).split()) for kind, names in found.items()}
+    parts |= dict.fromkeys(alone, "this")
+    parts |= dict.fromkeys(pairs, both)
+    flags: dict[type[exp.Expr], str] = {
+        exp.Div: " typed safe",
+        exp.IntDiv: " typed safe",
+        exp.DPipe: " safe",
+        exp.Dot: "",
+    }
+    return {kind: frozenset((names + flags.get(kind, "")).split()) for kind, names in parts.items()}
 
 
 def judge(tree: exp.Query) -> None:
