@@ -163,6 +163,8 @@ def make_times_local(tree: exp.Query, instants: Collection[str]) -> None:
 def _judge_part(node: Any) -> None:
     from sqlglot import exp
 
+    if isinstance(node, exp.Table) and node.args.get("db"):
+        raise _outside(f"{node.db}.{node.name}")
     allowed = _parts().get(type(node))
     if allowed is None:
         raise _refusal(type(node).__name__)
