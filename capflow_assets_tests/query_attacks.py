@@ -110,6 +110,8 @@ ATTACKS = (
 
 LEGITIMATE = (
     "select o.a, p.d from orders o join payments p on o.a = p.c",
+    "with p as (select c as a, d from payments) select o.a, p.a as same, p.d from orders o join p using (a)",
+    "with p as (select c as a, d from payments where c > '1') select o.a, p.d from orders o left join p using (a)",
     "select * from orders, payments where a = c and a is not null and not b is null order by a desc limit 2",
     "SELECT Orders.A AS First, `full name` AS contact FROM Orders LEFT OUTER JOIN PAYMENTS ON A = C",
     "with s as (select c, sum(cast(d as double)) as d from payments group by c having count(*) > 0) "

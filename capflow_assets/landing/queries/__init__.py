@@ -3,6 +3,7 @@
 Belongs here: what a ``query`` of a TOML may compute. Sessions are shared, so the text itself never reaches an engine.
     parsing     from text to sqlglot's tree; texts are unescaped as Spark does
     sanctioned  which parts of a tree, functions and types there may be; what is not named there is refused
+    merged_columns  how columns are called that USING merges
     renaming    every name (inputs, columns, what the query itself names) becomes one that nobody can guess
 What runs is spelled from the judged tree, in which every table and column has a name of this one landing: a table, a
 view, a file or a session's variable of anybody else has none of these, whatever the engine looks for where.
@@ -66,12 +67,13 @@ def judged(text: str, inputs: Mapping[str, Sequence[str]], prefix: str, instants
     Raises:
         MappingError: says which part may not be in a query, or which name there is not, and what to write instead.
     """
-    from capflow_assets.landing.queries import parsing, renaming, sanctioned
+    from capflow_assets.landing.queries import merged_columns, parsing, renaming, sanctioned
 
     tree = parsing.parsed(text)
     sanctioned.judge(tree)
     renaming.judge_tables(tree, inputs)
     renaming.judge_outputs(tree)
     sanctioned.make_times_local(tree, instants)
+    merged_columns.name_alone(tree)
     names, shown = renaming.renamed(tree, inputs, prefix)
     return JudgedQuery(parsing.spelled(tree), names, shown)
