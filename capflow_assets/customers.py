@@ -16,7 +16,6 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
-    ConfigDict,
     Field,
     StringConstraints,
     ValidationError,
@@ -29,31 +28,40 @@ from capflow_assets.checks_settings import CheckSettings, DeclaredCheck, check_p
 from capflow_assets.contract import Table
 from capflow_assets.errors import CapflowError, CustomerError, SourceError
 from capflow_assets.landing import exports
-from capflow_assets.landing.declared import NotUsers, column_problems, landing_problems, problems_between
+from capflow_assets.landing.declared import (
+    NotUsers,
+    column_problems,
+    landing_problems,
+    problems_between,
+    user_problems,
+)
 from capflow_assets.landing.time_zones import known_zone
 from capflow_assets.onboarding_problems import onboarding_problems, param_problems
+from capflow_assets.table_inputs import (
+    PACKAGE,
+    Declared,
+    InputSource,
+    Origin,
+    Text,
+    described,
+    filled,
+    origins,
+    query_problems,
+    source_problems,
+)
 from capflow_assets.toml_problems import told, unknown
 
 MOST_BYTES = 1 << 20
 # Where a customer sends no table of a clean table's name.
 MOST_REMOVED_PCT = 5.0
-PACKAGE = "package://"
-FILES = ("s3://", PACKAGE)
 # Three slashes and a name start from the customer's folder, as any other location; four are an absolute path.
 SQLITE = re.compile(r"sqlite(?:\+\w+)?:///")
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
 def _absolute(folder: str) -> str:
     if not (folder.startswith("s3://") or Path(folder).is_absolute()):
         raise ValueError("an absolute folder or s3://bucket/folder")
     return folder
-
-
-class Declared(BaseModel):
-    """A part of the TOML: unknown keys are errors, and nothing is converted."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class TableSource(Declared):
@@ -73,12 +81,17 @@ class TableSource(Declared):
     )
     bill_key: tuple[Text, ...] = Field((), description="What tells bills apart where their numbers restart.")
     columns: dict[str, Text] = Field(min_length=1, description="Canonical column = source column or Spark SQL.")
+    query: Text | None = Field(None, description="Spark SQL over the inputs; the columns map over what it gives.")
+    inputs: dict[str, InputSource] = Field(default_factory=dict, description="What the query reads, by name.")
+    where: Text | None = Field(None, description="Spark SQL over the source's columns: only such rows land.")
     watermark: Text | None = Field(None, description="A source column that grows: only newer rows are read.")
     merge_on: tuple[str, ...] = Field((), description="Columns by which newer rows replace; else the table's key.")
     equal_lines: Literal["keep", "drop"] = Field("keep", description="What becomes of equal rows of a bill.")
     exports_by: Text | None = Field(None, description="Which of overlapping exports is later; else by file name.")
     personal: tuple[str, ...] = Field((), description="Columns that are hashed on landing.")
     plain: tuple[str, ...] = Field((), description="Columns that are called as what is personal, and are not.")
+
+    _filled = model_validator(mode="before")(filled)
 
     @field_validator("merge_on", "personal", "plain", "bill_key", mode="before")
     @classmethod
@@ -119,10 +132,24 @@ class Customer(Declared):
     def location(self, table: str) -> str:
         """Where a declared table lies: an absolute path, folder or glob, or an ``s3://`` address.
 
+        Of a table with a query, where its inputs lie, in words: ``origins`` names them one by one.
+
         Raises:
             SourceError: the package that holds the files is not installed, or there is no base for a relative path.
         """
-        location = self.tables[table].location
+        declared = self.tables[table]
+        return described(declared.inputs, self.located) if declared.inputs else self.located(declared.location)
+
+    def origins(self) -> list[Origin]:
+        """All that this customer's tables read: the source of each, or those of its query's inputs."""
+        return list(origins(self.tables))
+
+    def located(self, location: str) -> str:
+        """A declared location as an absolute path, folder or glob, or an address.
+
+        Raises:
+            SourceError: as ``location``.
+        """
         if location.startswith(PACKAGE):
             return _in_package(location)
         of_file = SQLITE.match(location)
@@ -193,6 +220,7 @@ def parse_customer(
     for name, table in _tables(data.get("tables")).items():
         problems += _table_problems(name, table, known_tables, known_sources)
     problems += problems_between(_tables(data.get("tables")), known_tables)
+    problems += user_problems(_tables(data.get("tables")))
     strange = [m for m in _tables(data.get("models")) if known_models is not None and m not in known_models]
     problems += [unknown(f"models.{model}", "model", model, known_models or ()) for model in strange]
     if known_features is not None:
@@ -216,9 +244,9 @@ def refuse_own_places(customer: Customer, file: str, places: Collection[str]) ->
         CustomerError: names every table that would be read from there.
     """
     problems: list[CapflowError] = []
-    for table in customer.tables:
+    for origin in customer.origins():
         try:
-            location = customer.location(table)
+            location = customer.located(origin.location)
         except SourceError:  # told when the table is read
             continue
         # An address without a host is that of a file: sqlite:////data/shop.db
@@ -226,7 +254,7 @@ def refuse_own_places(customer: Customer, file: str, places: Collection[str]) ->
         if any(reaches(path, place) for place in places):
             expected = "files of this customer, outside of what CapFlow keeps: that may be another customer's"
             do = "export the rows to a place of the customer's own"
-            problems.append(CapflowError(f"tables.{table}.location", expected=expected, came=location, do=do))
+            problems.append(CapflowError(f"{origin.key}.location", expected=expected, came=location, do=do))
     if problems:
         raise CustomerError.listing(file, problems)
 
@@ -285,36 +313,8 @@ def _table_problems(
     elif isinstance(table.get("columns"), dict):
         problems += column_problems(f"{key}.columns", tables[name], table)
     source = table.get("source")
-    if isinstance(source, str) and source not in sources:
-        problems.append(unknown(f"{key}.source", "source", source, sources))
-    elif isinstance(source, str) and isinstance(table.get("options", {}), dict):
-        try:
-            sources[source].Options.model_validate(table.get("options", {}))
-        except ValidationError as error:
-            problems += told(error, f"{key}.options", list(sources[source].Options.model_fields))
-    if isinstance(table.get("location"), str) and isinstance(source, str) and source in sources:
-        problems += _location_problems(f"{key}.location", sources[source], table["location"].strip())
+    problems += source_problems(key, table, sources)
+    problems += query_problems(key, table, sources)
     if name in tables and isinstance(table.get("columns"), dict):
         problems += landing_problems(key, tables[name], table) + exports.problems(key, table, sources.get(str(source)))
     return problems
-
-
-def _location_problems(key: str, source: ModuleType, location: str) -> list[CapflowError]:
-    """What is wrong with a location, as the source says where it has ``check_location``. Credentials are not shown."""
-    scheme, is_address, rest = location.partition("://")
-    is_of_files = f"{scheme}://" in FILES
-    if is_address and "@" in (rest.partition("/")[0] if is_of_files else rest):
-        do = 'name the variables that hold them in the options: user = "…", password = { env = "NAME" }'
-        came = f"{scheme}://(not shown)@{rest.rpartition('@')[2]}"
-        return [CapflowError(key, expected="a location without credentials", came=came, do=do)]
-    expected = ""
-    if is_of_files and (".." in rest.split("/") or not re.fullmatch(r"[^/]+/.+", rest)):
-        expected = f"{scheme}://name/path, without '..'"
-    elif check := getattr(source, "check_location", None):
-        try:
-            check(location)
-        except (SourceError, ValueError) as error:
-            return [CapflowError(key, expected=str(error).replace("\n", " "), came=location)]
-    elif is_address and not is_of_files:
-        expected = "a path, s3://bucket/key or package://module/path"
-    return [CapflowError(key, expected=expected, came=repr(location))] if expected else []

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from capflow_assets.errors import CapflowError, nearest
-from capflow_assets.landing import row_expressions
+from capflow_assets.landing import queries, row_expressions
 from capflow_assets.toml_problems import told, unknown
 
 
@@ -42,13 +42,19 @@ def param_problems(
 
 
 def expression_problems(data: Mapping[str, Any]) -> list[CapflowError]:
-    """Mappings that may not be: other tables, the clock, thousands of parentheses. The landing asks the same again."""
-    return [
-        error.at(f"tables.{table}.columns.{column}")
-        for table, declared in _parts(data.get("tables")).items()
-        for column, text in (declared["columns"] if isinstance(declared.get("columns"), dict) else {}).items()
-        if isinstance(text, str) and text.strip() and (error := row_expressions.problem(text)) is not None
-    ]
+    """Mappings, ``where`` and queries that may not be: other tables, the clock. The landing asks the same again."""
+    problems: list[CapflowError] = []
+    for table, declared in _parts(data.get("tables")).items():
+        columns = declared["columns"] if isinstance(declared.get("columns"), dict) else {}
+        texts = {**{f"columns.{name}": text for name, text in columns.items()}, "where": declared.get("where")}
+        judged = {
+            key: row_expressions.problem(text) for key, text in texts.items() if isinstance(text, str) and text.strip()
+        }
+        query = declared.get("query")
+        if isinstance(query, str) and query.strip() and isinstance(declared.get("inputs", {}), dict):
+            judged["query"] = queries.problem(query, declared.get("inputs", {}))
+        problems += [error.at(f"tables.{table}.{key}") for key, error in judged.items() if error is not None]
+    return problems
 
 
 def vertical_note(vertical: str, known: Collection[str]) -> str:

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import tomlkit
 
 from capflow_assets.contract import Column, Table
 from capflow_assets.customers import parse_customer
-from capflow_assets.definitions import SOURCES
+from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.errors import CapflowError, CustomerError
 from capflow_assets.graph.home import Home
 from capflow_assets.graph.keys import customer_key, destroy_key
@@ -230,7 +231,7 @@ def test_no_key_is_made_on_a_cluster_which_would_lose_it(tmp_path: Path, monkeyp
     ("more", "words"),
     [
         ('personal = ["emial"]', ["tables.users.personal.", "did you mean 'email'?"]),
-        ('personal = ["user_id"]', ["tables.users.personal.", "capflow forget"]),
+        ('personal = ["partner_id"]', ["tables.users.personal.", "capflow forget"]),
         ('personal = ["joined_at"]', ["tables.users.personal.", "columns of text"]),
         ('personal = ["email"]\nplain = ["email"]', ["tables.users.plain.", "none of personal"]),
         ("personal = 3", ["tables.users.personal."]),
@@ -239,7 +240,7 @@ def test_no_key_is_made_on_a_cluster_which_would_lose_it(tmp_path: Path, monkeyp
 def test_what_is_wrong_about_personal_columns(more: str, words: list[str]) -> None:
     text = 'name = "shop"\nvertical = "x"\ncurrency = "EUR"\ntime_zone = "UTC"\nbase = "/x"\n'
     text += f'[tables.users]\nsource = "csv"\nlocation = "x"\n{more}\n[tables.users.columns]\n'
-    text += 'user_id = "card"\nemail = "mail"\njoined_at = "at"\n'
+    text += 'user_id = "card"\nemail = "mail"\njoined_at = "at"\npartner_id = "p"\n'
     with pytest.raises(CustomerError) as caught:
         parse_customer(text, "shop.toml", TABLES, SOURCES)
     for word in words:
@@ -258,3 +259,117 @@ def test_a_forgotten_user_does_not_land_again(shop: Shop) -> None:
     remember(shop.lake, "shop", "user", [digest(KEY, "user", "1")])
     shop.landed("users", columns=columns)
     assert [row["user_id"] for row in shop.rows("raw/users")] == ["2"]
+
+
+# -- plain names, and ids that are hashed ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "Full Name",
+        "E-Mail",
+        "Vorname",
+        "Nom",
+        "Prénom",
+        "Correo",
+        "Telefon",
+        "Straße",
+        "KUNDEN-NAME",
+        "lower(`E-Mail`)",
+    ],
+)
+def test_a_personal_source_under_a_plain_name_is_told(shop: Shop, source: str) -> None:
+    column = "E-Mail" if "(" in source else source
+    shop.sends("users", ("card", column), [("U1", "x"), ("U2", "y"), ("U3", "z")])
+    told = finding(shop.landed("users", columns={"user_id": "card", "contact": source}), "personal_data")
+    assert not told.passed
+    assert f"contact: comes from {column!r}" in told.message
+    silent = shop.landed("users", columns={"user_id": "card", "contact": source}, plain=["contact"])
+    assert finding(silent, "personal_data").passed
+
+
+@pytest.mark.parametrize("source", ["tier", "City", "Kundennummer", "Segment", "Mailing", "Handyvertrag", "named"])
+def test_a_source_that_only_resembles_is_not_told(shop: Shop, source: str) -> None:
+    shop.sends("users", ("card", source), [("0123456789", "x"), ("0049 12 3456", "y"), ("5901234123457", "z")])
+    assert finding(shop.landed("users", columns={"user_id": "card", "contact": source}), "personal_data").passed
+
+
+def test_an_id_that_is_an_address_is_told_wherever_it_comes_from(shop: Shop) -> None:
+    at = "2024-01-01 10:00:00"
+    rows = [(n, at, 5, f"ann{n}@example.com") for n in range(5)]
+    shop.sends("bills", ("id", "at", "total", "who"), rows)
+    mapping = {"bill_id": "id", "billed_at": "at", "amount": "total", "user_id": "who"}
+    told = finding(shop.landed("bills", columns=mapping), "personal_data")
+    assert "user_id: 100 % of a sample are e-mail addresses" in told.message
+    assert told.found["user_id_email_share_pct"] == 100
+    assert "ann1" not in told.message
+    assert finding(shop.landed("bills", columns=mapping, personal=["user_id"]), "personal_data").passed
+
+
+def test_users_that_are_hashed_are_the_same_in_all_tables_and_can_be_told(shop: Shop) -> None:
+    at = "2024-01-01 10:00:00"
+    shop.sends("users", ("mail",), [("Ann@example.com",), ("bob@example.com",)])
+    shop.sends(
+        "bills", ("id", "at", "total", "mail"), [(1, at, 5, " ann@example.com"), (2, at, "x", "bob@example.com")]
+    )
+    mapping = {"bill_id": "id", "billed_at": "at", "amount": "total", "user_id": "mail"}
+    shop.landed("users", columns={"user_id": "mail"}, personal=["user_id"])
+    shop.landed("bills", columns=mapping, personal=["user_id"])
+    ann = pseudonym("ann@example.com", KEY)
+    assert ann == hmac.digest(KEY, b"ann@example.com", hashlib.sha256).hex()
+    assert [row["user_id"] for row in shop.rows("raw/bills")] == [ann]
+    assert ann in {row["user_id"] for row in shop.rows("raw/users")}
+    (rejected,) = shop.rows("raw/bills_rejected")
+    assert json.loads(rejected["source_row"])["user_id"] == pseudonym("bob@example.com", KEY)
+    assert "example.com" not in everything(shop)
+
+
+def test_a_user_that_is_hashed_is_forgotten_by_the_id_that_the_source_sends(shop: Shop) -> None:
+    """Whatever the mapping makes of it, in what landed and in what did not, and when the source sends it again."""
+    from capflow_assets.graph.erased_rows import UserRows
+    from capflow_assets.graph.forgotten import digest, remember
+
+    at = "2024-01-01 10:00:00"
+    shop.sends("bills", ("id", "at", "total", "card"), [(1, at, 5, "u1"), (2, at, 6, "u2"), (3, at, "x", "u1")])
+    mapping = {"bill_id": "id", "billed_at": "at", "amount": "total", "user_id": "concat('U', card)"}
+    shop.landed("bills", columns=mapping, personal=["user_id"])
+    text = tomlkit.dumps(
+        {"name": "shop", "vertical": "x", "currency": "EUR", "time_zone": "UTC", "base": str(shop.folder)}
+        | {"tables": {"bills": {"source": "csv", "location": "bills.csv", "columns": mapping, "personal": ["user_id"]}}}
+    )
+    rows = UserRows(shop.lake, STAGES, parse_customer(text, "shop.toml", TABLES, SOURCES), KEY)
+    traces = rows.traces("Uu1")
+    assert traces.is_known
+    remember(shop.lake, "shop", "user", [digest(KEY, "user", "Uu1")])
+    removed = [rows.delete(traces, of_nobody) for of_nobody in (True, False)]
+    assert removed[1] == {"raw/bills": 1, "raw/bills_rejected": 1}
+    assert not rows.traces("Uu1").is_known
+    result = shop.landed("bills", columns=mapping, personal=["user_id"])
+    assert dict(result.counts) == {"came": 1, "forgotten": 2}
+    assert [row["bill_id"] for row in shop.rows("raw/bills")] == ["2"]
+
+
+def test_users_are_hashed_in_all_tables_or_in_none() -> None:
+    tables = {
+        "users": {"source": "csv", "location": "u.csv", "columns": {"user_id": "card"}, "personal": ["user_id"]},
+        "bills": {
+            "source": "csv",
+            "location": "b.csv",
+            "columns": {"bill_id": "id", "billed_at": "at", "amount": "total", "user_id": "card"},
+        },
+    }
+    head = {"name": "shop", "vertical": "x", "currency": "EUR", "time_zone": "UTC", "base": "/data"}
+    with pytest.raises(CustomerError, match=r"(?s)tables\.bills\.personal.*as in users"):
+        parse_customer(tomlkit.dumps(head | {"tables": tables}), "shop.toml", TABLES, SOURCES)
+    del tables["bills"]["columns"]["user_id"]  # type: ignore[attr-defined]
+    parse_customer(tomlkit.dumps(head | {"tables": tables}), "shop.toml", TABLES, SOURCES)
+
+
+def test_hashing_the_ids_of_an_existing_table_reads_everything_and_says_so(shop: Shop) -> None:
+    shop.sends("users", ("card", "changed"), [("U1", 1), ("U2", 2)])
+    mapping = {"user_id": "card"}
+    shop.landed("users", columns=mapping, watermark="changed")
+    result = shop.landed("users", columns=mapping, watermark="changed", personal=["user_id"])
+    assert "in another way than before" in result.how
+    assert {row["user_id"] for row in shop.rows("raw/users")} == {pseudonym(user, KEY) for user in ("U1", "U2")}

@@ -20,6 +20,7 @@ from capflow_assets.graph.erased_history import named_files, opened
 from capflow_assets.graph.forgotten import SUPPRESSION
 from capflow_assets.graph.lake import Lake
 from capflow_assets.graph.stages import Stages
+from capflow_assets.landing.personal import OWNER, user_pseudonym
 
 if TYPE_CHECKING:
     import pyarrow.dataset as ds
@@ -34,10 +35,11 @@ AT_ONCE = 1000
 class Traces:
     """What is there of a user: the bills that are theirs alone, and since when anything is known of them.
 
-    ``since`` is None where no row of theirs has a time; ``is_known`` is whether there is any row.
+    ``users`` are the ids that stand for them (``known_as``). ``since`` is None where no row of theirs has a time;
+    ``is_known`` is whether there is any row.
     """
 
-    user: str
+    users: tuple[str, ...]
     bills: frozenset[str]
     since: datetime | None
     is_known: bool
@@ -50,6 +52,14 @@ class UserRows:
     lake: Lake
     stages: Stages
     customer: Customer
+    key: bytes = b""
+
+    def known_as(self, user: str) -> list[str]:
+        """The ids that may stand for a user in the lake: their own, and its hash.
+
+        What landed before the TOML said that ids are hashed, or no longer are, may be there still.
+        """
+        return [user, user_pseudonym(user, self.key)] if self.key else [user]
 
     def tables(self) -> dict[str, frozenset[str]]:
         """Each table that knows users, bills or source rows, with its columns."""
@@ -62,6 +72,7 @@ class UserRows:
         """The user's bills and times, from every table that has them."""
         import pyarrow.compute as pc
 
+        users = self.known_as(user)
         bills: set[str] = set()
         shared: set[str] = set()
         times: list[datetime] = []
@@ -73,7 +84,7 @@ class UserRows:
             time = self._time(name, columns)
             wanted = [each for each in ("bill_id", time) if each in columns]
             rows = self._dataset(name).to_table(
-                columns=["user_id", *wanted], filter=self._spelled(name, "user_id", [user])
+                columns=["user_id", *wanted], filter=self._spelled(name, "user_id", users)
             )
             is_known = is_known or bool(rows.num_rows)
             if time and rows.num_rows and (first := pc.min(rows.column(time)).as_py()) is not None:
@@ -84,12 +95,12 @@ class UserRows:
         rejected = [name for name, columns in self.tables().items() if SOURCE_ROW in columns]
         for name in rejected:
             for _, owner, bill in self._rejected(name):
-                if owner == user:
+                if owner in users:
                     is_known = True
                     bills |= {bill} if bill else set()
         for name in both if bills else ():
-            shared |= self._others_bills(name, user, bills)
-        return Traces(user, frozenset(bills - shared), min(times, default=None), is_known)
+            shared |= self._others_bills(name, users, bills)
+        return Traces(tuple(users), frozenset(bills - shared), min(times, default=None), is_known)
 
     def delete(self, traces: Traces, of_nobody: bool) -> dict[str, int]:
         """Delete the user's rows, or those ``of_nobody`` that stand on their bills; rows deleted, by table.
@@ -104,15 +115,15 @@ class UserRows:
             elif of_nobody:
                 deleted = self._delete_bills(name, columns, traces.bills)
             else:
-                deleted = self._delete_user(name, columns, traces.user)
+                deleted = self._delete_user(name, columns, traces.users)
             if deleted:
                 counts[name] = deleted
         return counts
 
-    def _delete_user(self, name: str, columns: frozenset[str], user: str) -> int:
+    def _delete_user(self, name: str, columns: frozenset[str], users: Sequence[str]) -> int:
         if "user_id" not in columns:
             return 0
-        spellings = self._spellings(name, "user_id", [user])
+        spellings = self._spellings(name, "user_id", users)
         return self._delete(name, _is("user_id", spellings), _is_in_sql("user_id", spellings))
 
     def _delete_bills(self, name: str, columns: frozenset[str], bills: Iterable[str]) -> int:
@@ -133,7 +144,7 @@ class UserRows:
 
     def _delete_rejected(self, name: str, traces: Traces, of_nobody: bool) -> int:
         def is_theirs(owner: str, bill: str) -> bool:
-            return (not owner and bill in traces.bills) if of_nobody else owner == traces.user
+            return (not owner and bill in traces.bills) if of_nobody else owner in traces.users
 
         rows = {row for row, owner, bill in self._rejected(name) if is_theirs(owner, bill)}
         return sum(self._delete(name, _is(SOURCE_ROW, some), _is_in_sql(SOURCE_ROW, some)) for some in _portions(rows))
@@ -157,13 +168,13 @@ class UserRows:
             raise _kept(name, self.customer.name, f"{left:,} of {count:,} rows are still there", path)
         return count
 
-    def _others_bills(self, name: str, user: str, bills: set[str]) -> set[str]:
+    def _others_bills(self, name: str, users: Sequence[str], bills: set[str]) -> set[str]:
         """Those of the bills on which, in this table, somebody else stands as well."""
         import pyarrow.compute as pc
 
         found: set[str] = set()
         for some in _portions(bills):
-            others = pc.field("user_id").is_valid() & ~self._spelled(name, "user_id", [user, ""])
+            others = pc.field("user_id").is_valid() & ~self._spelled(name, "user_id", [*users, ""])
             theirs = self._spelled(name, "bill_id", some) & others
             rows = self._dataset(name).to_table(columns=["bill_id"], filter=theirs)
             found |= set(map(normal, rows.column("bill_id").to_pylist()))
@@ -176,6 +187,8 @@ class UserRows:
         declared = self.customer.tables.get(name.split("/")[1].removesuffix("_rejected"))
         mapping = declared.columns if declared else {}
         users = self._mapped(rows, mapping.get("user_id"))
+        if declared and OWNER in declared.personal:  # what the mapping would make of hashes says nothing
+            users = [str(row.get(OWNER) or user) for row, user in zip(rows, users, strict=True)]
         has_key = declared is not None and bool(declared.bill_key)
         bills = self._of_parts(name, rows) if has_key and any(rows) else self._mapped(rows, mapping.get("bill_id"))
         return list(zip(texts, users, bills, strict=True))

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import getpass
 import json
-from collections.abc import Callable, Collection, Iterable
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -36,6 +37,7 @@ from capflow_assets.graph.id_search import search
 from capflow_assets.graph.keys import customer_key
 from capflow_assets.graph.lake import STAGING, Lake
 from capflow_assets.graph.strangers import strangers
+from capflow_assets.landing.personal import OWNER
 
 PICTURES = ("plots", "pages")
 LEAST_CHARACTERS_TO_LOOK_FOR = 5
@@ -145,21 +147,37 @@ def _forget_held(
     deployment: Deployment, instance: dg.DagsterInstance, declared: Customer, wanted: list[str], reason: str
 ) -> list[Receipt]:
     customer = declared.name
-    rows = UserRows(deployment.lake, deployment.stages, declared)
-    before = {name: deployment.lake.version(customer, name) for name in rows.tables()}
+    _refuse_hashes(declared, wanted)
     key = customer_key(deployment.home, customer)
+    rows = UserRows(deployment.lake, deployment.stages, declared, key)
+    before = {name: deployment.lake.version(customer, name) for name in rows.tables()}
     receipts = [_forget_rows(deployment, rows, key, user, reason) for user in wanted]
     files = _remove_files(deployment.lake, rows)
     after = {name: deployment.lake.version(customer, name) for name in before}
     for user, receipt in zip(wanted, receipts, strict=True):
         receipt.versions = {name: [old, after[name]] for name, old in before.items() if after[name] != old}
         receipt.files_removed = files
-        receipt.records_redacted = redact_events(instance, customer, user)
+        ids = rows.known_as(user) if _is_hashed(declared) else [user]
+        redacted = [redact_events(instance, customer, each) for each in ids]
+        receipt.records_redacted = {name: sum(each[name] for each in redacted) for name in redacted[0]}
         receipt.recomputed_at_the_next_run = _made_of(deployment, customer, receipt.rows_removed)
-        receipt.remains = _remains(deployment, instance, receipt, user)
+        receipt.remains = _remains(deployment, instance, receipt, ids)
         _save(deployment.lake, receipt)
     _remove_old_objects(deployment.lake, customer, receipts)
     return receipts
+
+
+def _is_hashed(declared: Customer) -> bool:
+    return any(OWNER in table.personal for table in declared.tables.values())
+
+
+def _refuse_hashes(declared: Customer, wanted: list[str]) -> None:
+    """Who is given by what stands in the lake would be deleted, and land again: the source sends another id."""
+    hashes = [user for user in wanted if re.fullmatch("[0-9a-f]{64}", user)]
+    if hashes and _is_hashed(declared):
+        expected = f"an id as the source of {declared.name} sends it, of which CapFlow makes the hash"
+        do = "ask whose it is where the export comes from"
+        raise CapflowError("That is the hash of a user", expected=expected, came=hashes[0][:12] + "…", do=do)
 
 
 def _forget_rows(deployment: Deployment, rows: UserRows, key: bytes, user: str, reason: str) -> Receipt:
@@ -224,8 +242,9 @@ def _made_of(deployment: Deployment, customer: str, tables: Collection[str]) -> 
     return [key for key in stages.order if key in found & there]
 
 
-def _remains(deployment: Deployment, instance: dg.DagsterInstance, receipt: Receipt, user: str) -> list[str]:
+def _remains(deployment: Deployment, instance: dg.DagsterInstance, receipt: Receipt, ids: Sequence[str]) -> list[str]:
     remains = []
+    user = ids[0]
     if receipt.recomputed_at_the_next_run:
         remains.append(f"totals that count the user, until the next run: capflow run {receipt.customer}")
     if receipt.models_marked:
@@ -233,9 +252,11 @@ def _remains(deployment: Deployment, instance: dg.DagsterInstance, receipt: Rece
     if user.isdigit() or len(user) < LEAST_CHARACTERS_TO_LOOK_FOR:
         remains.append("an id this short is not looked for in the files of models")
     else:
-        found = search(deployment.lake.prefix(receipt.customer), user)
-        remains += [f"the id itself in {file}: train again" for file in found.holding]
-        remains += [f"{file}, which is damaged and was not looked into: train again" for file in found.unread]
+        found = [search(deployment.lake.prefix(receipt.customer), each) for each in ids]
+        holding = dict.fromkeys(file for each in found for file in each.holding)
+        unread = dict.fromkeys(file for each in found for file in each.unread)
+        remains += [f"the id itself in {file}: train again" for file in holding]
+        remains += [f"{file}, which is damaged and was not looked into: train again" for file in unread]
     if "raw/media" in receipt.rows_removed:
         remains.append("the user's pictures and recordings at the source, which are the customer's to delete")
     if not has_local_logs(instance):

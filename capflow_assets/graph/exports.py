@@ -39,7 +39,9 @@ class Exports:
         return bool(self.labels or self.column)
 
 
-def exports_of(source: ModuleType, declared: TableSource, spec: TableSpec, location: str, options: Any) -> Exports:
+def exports_of(
+    source: ModuleType | None, declared: TableSource, spec: TableSpec, location: str, options: Any
+) -> Exports:
     """The exports of a raw table; the files are listed where it matters alone.
 
     Raises:

@@ -31,6 +31,7 @@ from capflow_assets.errors import CapflowError, CustomerError, SourceError, list
 from capflow_assets.fence import S3, Fence, Place, fixed_part, is_below, spellings
 from capflow_assets.graph.home import Home
 from capflow_assets.graph.operator_settings import CUSTOMER, FILE, VARIABLE, settings
+from capflow_assets.table_inputs import declared_origins
 
 # What the platform itself is told by variables, in the names that it and its libraries give them.
 PLATFORM = (
@@ -76,23 +77,23 @@ def refuse(home: Home, customer: Customer, file: Path, elders: bool = False) -> 
     places = (place for other in others.values() for place in (*_locations(other), *_own_folders(other, base)))
     theirs = [real_parts(place) for place in places if not _shared(place, chosen.roots)]
     limits = fence_of(home, customer)
-    for table, source in customer.tables.items():
+    for origin in customer.origins():
         try:
-            location = customer.location(table)
+            location = customer.located(origin.location)
         except SourceError:  # told when the table is read
             continue
-        if source.location.startswith(PACKAGE):
+        if origin.location.startswith(PACKAGE):
             continue
         plain = _plain(location)
         reads = [real_parts(each) for each in (spellings(plain) if plain.startswith(S3) else [plain])]
         if _is_outside_roots(limits, plain):
             expected = f"files below {listed(limits.roots)}"
             do = f"export them there, or have their folder named in [sources] roots of {home.settings}"
-            problems.append(CapflowError(f"tables.{table}.location", expected=expected, came=location, do=do))
+            problems.append(CapflowError(f"{origin.key}.location", expected=expected, came=location, do=do))
         elif any(overlap(read, place) for place in theirs for read in reads):
             expected = "files that no other customer's TOML names, outside of the folder of its files"
             do = f"name this customer's own; what several may read is named in [sources] roots of {home.settings}"
-            problems.append(CapflowError(f"tables.{table}.location", expected=expected, came=location, do=do))
+            problems.append(CapflowError(f"{origin.key}.location", expected=expected, came=location, do=do))
     problems += refused_variables(customer, chosen.secrets, others)
     if problems:
         raise CustomerError.listing(str(file), problems)
@@ -118,11 +119,11 @@ def refuse_variables(home: Home, customer: Customer) -> None:
 def refused_variables(customer: Customer, allowed: tuple[str, ...], others: Mapping[str, Any]) -> list[CapflowError]:
     """What is wrong with the variables that a customer names as secrets; ``others`` are other customers' TOMLs."""
     problems = []
-    for table, source in customer.tables.items():
-        for name in named_variables(source.options):
+    for origin in customer.origins():
+        for name in named_variables(origin.options):
             why = _why_not(name, customer.name, allowed, others)
             if why:
-                key, do = f"tables.{table}.options", f"name a variable of {customer.name}'s own; [sources] secrets"
+                key, do = f"{origin.key}.options", f"name a variable of {customer.name}'s own; [sources] secrets"
                 problems.append(CapflowError(key, expected=why, came=name, do=f"{do} in capflow.toml says which"))
     return problems
 
@@ -190,7 +191,7 @@ def _own_folder(home: Home, customer: Customer, inside: bool = False) -> str:
 
 def _packages(customer: Customer) -> Iterator[str]:
     """The folders of installed packages that a customer's tables come from: data for everybody."""
-    for source in customer.tables.values():
+    for source in customer.origins():
         module, _, _ = source.location.removeprefix(PACKAGE).partition("/")
         if source.location.startswith(PACKAGE) and module.isidentifier():
             spec = find_spec(module)
@@ -249,9 +250,10 @@ def _parsed(file: str, _changed: int, _node: int) -> dict[str, Any]:
         return {}
 
 
-def _sources(declared: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _sources(declared: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     tables = declared.get("tables")
-    yield from (each for each in (tables.values() if isinstance(tables, dict) else ()) if isinstance(each, dict))
+    for each in tables.values() if isinstance(tables, dict) else ():
+        yield from declared_origins(each) if isinstance(each, dict) else ()
 
 
 def _variables_of(declared: Mapping[str, Any]) -> Iterator[str]:

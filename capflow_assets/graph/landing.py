@@ -8,49 +8,45 @@ already change nothing: no version, no file. With a ``watermark`` only newer row
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets.contract import Finding
 from capflow_assets.customers import Customer, TableSource
 from capflow_assets.errors import SourceError
 from capflow_assets.expressions import ids
 from capflow_assets.graph import exports, quarantine
 from capflow_assets.graph.forgotten import is_anybody_forgotten, rows_of_forgotten, without_forgotten
+from capflow_assets.graph.judgements import Judge, Landing
 from capflow_assets.graph.lake import Lake
 from capflow_assets.graph.landed import Landed, read_landed, save_landed, way_of, why_unknown
 from capflow_assets.graph.landing_commit import columns, merged, replaced
+from capflow_assets.graph.opening import Opening
+from capflow_assets.graph.query_rows import placed_by_key, query_rows, with_unfit
 from capflow_assets.graph.stages import TableSpec
 from capflow_assets.graph.table_damage import damaged_table
 from capflow_assets.graph.written_files import WrittenFiles, written
-from capflow_assets.landing import REASON, bill_keys, disguised, id_columns, mappings, merge_key, watermarks
+from capflow_assets.landing import (
+    REASON,
+    bill_keys,
+    disguised,
+    id_columns,
+    kept_columns,
+    merge_key,
+    row_filter,
+    watermarks,
+)
 from capflow_assets.landing.number_formats import NumberFormat
 from capflow_assets.landing.personal import hashed_columns, pseudonym, pseudonymized
+from capflow_assets.landing.values import Reading
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """What was found about which table in rows that would land, and why they must not, if so."""
-
-    findings: tuple[tuple[str, Finding], ...]
-    refusal: str = ""
-
-
-Judge = Callable[["DataFrame | None", tuple[Finding, ...]], Judgement]
-
-
-@dataclass(frozen=True, slots=True)
-class Landing:
-    """What became of a raw table: its version (none if it was refused) and what came. ``how`` says what was read."""
-
-    counts: Mapping[str, int]
-    judgement: Judgement
-    version: int | None
-    how: str
+# What decides how rows are read, and was not always there: what a TOML does not say leaves the way as it was.
+SINCE_THEN = {"where", "query", "inputs", "bill_key"}
 
 
 @dataclass
@@ -60,7 +56,7 @@ class _Work:
     lake: Lake
     customer: Customer
     spec: TableSpec
-    source: ModuleType
+    source: ModuleType | None
     location: str
     options: Any
     key: Callable[[], bytes]
@@ -68,8 +64,12 @@ class _Work:
     before: Landed | None = None
     form: str = ""
     forgotten: int = 0
+    left_out: row_filter.LeftOut = row_filter.NOTHING
     looked_at: Mapping[str, str] = field(default_factory=dict)
     overlap: Mapping[str, Any] | None = None
+    sources: Mapping[str, ModuleType] = field(default_factory=dict)
+    views: ExitStack = field(default_factory=ExitStack)
+    unfit: DataFrame | None = None
     way: str = field(init=False)
 
     exports: exports.Exports = field(init=False)
@@ -84,7 +84,7 @@ class _Work:
             "table": self.spec.table,
             **self.declared.model_dump(include={"options", "columns", "watermark", "merge_on"}),
             **({"not_a_user": self.customer.not_a_user} if self.customer.not_a_user else {}),
-            **({"bill_key": self.declared.bill_key} if self.declared.bill_key else {}),
+            **{name: value for name, value in self.declared.model_dump(include=SINCE_THEN).items() if value},
         })  # fmt: skip
 
     @property
@@ -108,6 +108,12 @@ class _Work:
     def merge_on(self) -> tuple[str, ...]:
         declared = self.declared
         return merge_key(self.spec.table, declared.merge_on) if declared.watermark else ()
+
+    @property
+    def told_by(self) -> tuple[str, ...]:
+        """The mapped columns that say which row one is, where no line of a file does."""
+        ids = [name for name in self.declared.columns if name in self.spec.table.key or name.endswith("_id")]
+        return tuple(name for name in ids if name not in self.hashed)
 
     @property
     def suspects(self) -> tuple[str, ...]:
@@ -140,13 +146,14 @@ def land(
         TableError: too many rows were rejected; or newer rows were to be added to a damaged table.
     """
     declared = customer.tables[spec.name]
-    source, place = sources[declared.source], customer.location(spec.name)
-    work = _Work(lake, customer, spec, source, place, source.Options(**declared.options), key, full)
+    source = None if declared.query else sources[declared.source]
+    options: Any = source.Options(**declared.options) if source else None
+    work = _Work(lake, customer, spec, source, customer.location(spec.name), options, key, full, sources=sources)
     broken = lake.damage(customer.name, spec.key)
     last = None if broken else read_landed(lake, customer.name, spec.name)
     why = _why_everything(work, last, full, broken)
     work.before = None if why else last
-    with written(lake, _conformed(work), customer.name, spec.key) as files:
+    with work.views, written(lake, _conformed(work), customer.name, spec.key) as files:
         return _judged(work, files, judge, last, why)
 
 
@@ -173,55 +180,58 @@ def _conformed(work: _Work) -> DataFrame:
     from capflow_assets.landing.mappings import mentioned
 
     declared, options = work.declared, work.options
-    came = exports.with_labels(_opened(work), work.source, options, work.exports)
+    spark = work.lake.spark()
+    if declared.query:
+        came, work.unfit = query_rows(spark, work.sources, work.customer, work.spec.name, work.views)
+    else:
+        assert work.source is not None  # noqa: S101  (only a query has none)
+        opening = Opening(work.source, work.location, options, declared, work.spec.table, work.customer.time_zone)
+        came, work.looked_at = opening.rows(spark, work.since, work.exports)
+        came = exports.with_labels(came, work.source, options, work.exports)
     if declared.watermark in came.columns:
         work.form = came.schema[declared.watermark].dataType.typeName()
-    frame = conform(
-        came,
-        work.spec.table,
-        declared.columns,
-        zone=work.customer.time_zone,
-        timestamp_format=getattr(options, "timestamp_format", None),
-        date_format=getattr(options, "date_format", None),
+    name = f"[tables.{work.spec.name}] of {work.name}, {work.location}"
+    reading = Reading(
+        work.customer.time_zone,
+        getattr(options, "timestamp_format", None),
+        getattr(options, "date_format", None),
         numbers=NumberFormat.of(options),
-        name=f"[tables.{work.spec.name}] of {work.name}, {work.location}",
+    )
+    to_conform = partial(
+        conform,
+        table=work.spec.table,
+        mapping=declared.columns,
+        zone=reading.zone,
+        timestamp_format=reading.timestamp_format,
+        date_format=reading.date_format,
+        numbers=reading.numbers,
+        name=name,
         export=exports.export(came, work.exports, options, work.customer.time_zone),
+        also_read=[declared.where] if declared.where else [],
         personal=work.hashed,
         watermark=declared.watermark,
         looked_at=work.looked_at,
         not_a_user=work.customer.not_a_user,
         bill_key=declared.bill_key,
     )
-    if work.since:
-        frame = frame.where(watermarks.is_new(work.since))
+
+    def newer(rows: DataFrame) -> DataFrame:
+        return to_conform(rows).where(watermarks.is_new(work.since)) if work.since else to_conform(rows)
+
+    if declared.where:
+        came, left, is_null = row_filter.divided(came, declared.where, name, work.looked_at, reading)
+        work.left_out = row_filter.NOTHING if work.since else row_filter.counted(declared.where, left, is_null)
+    frame = with_unfit(newer(came), work.unfit)
+    if declared.where and work.since:
+        frame = frame.unionByName(row_filter.marked(newer(left)))
     if is_anybody_forgotten(work.lake, work.name):  # before anything of a forgotten user is written
         everybodys, frame = frame, without_forgotten(work.lake, work.name, frame, work.key())
         work.forgotten = rows_of_forgotten(work.lake, work.name, everybodys, work.key())
     if work.hashed:
         secret = mentioned(came.columns, [declared.columns[name] for name in work.hashed])
-        made = bill_keys.hashed(declared.bill_key, work.spec.table, declared.columns, work.hashed, secret)
-        frame = pseudonymized(frame, (*work.hashed, *made), secret, work.key())
-    return ids.marked(frame, work.ids)
-
-
-def _opened(work: _Work) -> DataFrame:
-    """The source's rows; those at or after the newest watermark alone where the store can tell them by itself."""
-    spark, since = work.lake.spark(), work.since
-    read_newer = getattr(work.source, "read_newer", None)
-    # Text of times or numbers compares otherwise in a store, unless that knows how texts are written.
-    can_tell = since and (not since.is_text or getattr(work.source, "COMPARES_TEXT", False))
-    if since and read_newer and can_tell:
-        newer: DataFrame = read_newer(spark, work.location, work.options, work.declared.watermark, since.plain())
-        return newer
-    read_at_a_glance = getattr(work.source, "read_at_a_glance", None)
-    everything = exports.read_in_parts(spark, work.source, work.location, work.options, work.exports)
-    if everything is None and read_at_a_glance:
-        zone, texts = work.customer.time_zone, [*work.declared.columns.values(), work.declared.watermark or ""]
-        texts, kinds = [*texts, work.exports.column or ""], mappings.plain_kinds(work.spec.table, work.declared.columns)
-        everything, work.looked_at = read_at_a_glance(spark, work.location, work.options, kinds, zone, texts)
-    elif everything is None:
-        everything = work.source.read(spark, work.location, work.options)
-    return everything
+        parts = bill_keys.hashed(declared.bill_key, work.spec.table, declared.columns, work.hashed, secret)
+        frame = pseudonymized(frame, (*work.hashed, *parts), secret, work.key())
+    return ids.marked(placed_by_key(frame, work.told_by) if declared.query else frame, work.ids)
 
 
 def _judged(work: _Work, files: WrittenFiles, judge: Judge, last: Landed | None, why: str) -> Landing:
@@ -230,6 +240,8 @@ def _judged(work: _Work, files: WrittenFiles, judge: Judge, last: Landed | None,
         with written(work.lake, frame, work.name, work.spec.key) as composed:
             return _judged(work, composed, judge, last, why)
     found = _evidence(work, files)
+    if not found["came"] and why and work.left_out.rows:
+        raise work.left_out.nothing_left(work.spec.name, work.location)
     if not found["came"] and why:
         raise SourceError(
             f"The source of {work.spec.name} holds no row; the last good version stays",
@@ -254,12 +266,13 @@ def _committed(
     quarantine.refuse_many(work.spec.key, came, broken, told, work.declared.max_rejected_pct, work.location)
     if guests and why and came == bad:
         raise quarantine.no_user(work.spec.name, came, work.location)
-    left_out = (("rejected", broken), ("guests", guests), ("forgotten", work.forgotten))
-    counts = {"came": came, **{name: n for name, n in left_out if n}}
+    others = {"rejected": broken, "guests": guests, "left_out": work.left_out.rows, "forgotten": work.forgotten}
+    counts = {"came": came, **{name: n for name, n in others.items() if n}}
+    declared = work.declared
     how = why or f"rows since {work.since.value if work.since else ''}"
     found_so = (
-        quarantine.finding(work.spec.key, came, broken, told, work.forgotten, guests),
-        disguised.finding(work.spec.table, work.suspects, found, work.declared.plain),
+        quarantine.finding(work.spec.key, came, broken, told, work.forgotten, guests, work.left_out),
+        kept_columns.finding(work.spec.table, declared.columns, work.hashed, declared.plain, found, files.sample),
         *exports.finding(work.exports, work.overlap),
     )
     good = None if files.frame is None or came == bad else files.frame.where(f"{REASON} is null")
@@ -289,11 +302,21 @@ def _evidence(work: _Work, files: WrittenFiles) -> dict[str, Any]:
     if work.merge_on:
         keyed = watermarks.has_key(work.merge_on)
         hashed = F.xxhash64(*work.merge_on, *(F.col(name).isNull() for name in work.merge_on))
-        sums |= {"keyed": F.count_if(keyed), "keys": F.countDistinct(F.when(keyed, hashed)), **watermarks.sums(good)}
+        sums |= {
+            "keyed": F.count_if(keyed),
+            "keys": F.countDistinct(F.when(keyed, hashed)),
+            **watermarks.sums(good | row_filter.is_marked()),
+        }
+    if work.declared.where and work.since:
+        sums["left_out"] = F.count_if(row_filter.is_marked())
     if not sums:
         return counted
     row = files.frame.agg(*(expression.alias(name) for name, expression in sums.items())).collect()[0]
-    return counted | dict(row.asDict())
+    found = counted | dict(row.asDict())
+    if left := int(found.get("left_out", 0)):
+        work.left_out = row_filter.LeftOut(work.declared.where or "", left)
+        found |= {name: int(found[name]) - left for name in ("came", "bad")}
+    return found
 
 
 def _set_aside(work: _Work, files: WrittenFiles, bad: int, why: str) -> str:

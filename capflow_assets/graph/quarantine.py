@@ -19,6 +19,7 @@ from capflow_assets.graph.table_damage import damaged_table
 from capflow_assets.graph.written_files import WrittenFiles, written
 from capflow_assets.landing import POSITION, REASON, RESERVED, SOURCE_ROW
 from capflow_assets.landing.guests import GUEST, may_hold
+from capflow_assets.landing.row_filter import MARK, NOTHING, LeftOut
 from capflow_assets.landing.suggestions import option_for
 
 if TYPE_CHECKING:
@@ -30,15 +31,18 @@ SHOWN_ROWS = 3
 LOOKED_UP_ROWS = 20
 
 
-def finding(table: str, came: int, bad: int, told: str, forgotten: int = 0, guests: int = 0) -> Finding:
+def finding(
+    table: str, came: int, bad: int, told: str, forgotten: int = 0, guests: int = 0, left_out: LeftOut = NOTHING
+) -> Finding:
     """How many rows came and were rejected, with some of these in words; and how many are guests' or forgotten users'.
 
-    Guests (``landing.guests``) are none of the ``bad`` rows, and kept beside them.
+    Guests (``landing.guests``) are none of the ``bad`` rows, and kept beside them; what a ``where`` left out is not.
     """
     kept = f"; they are kept in {table}_rejected: {told}" if bad else ""
     left = f"; {forgotten:,} more, of forgotten users, were left out: the source still sends them" if forgotten else ""
+    left = f"; {left_out}{left}" if left_out.rows else left
     of_guests = f"; {guests:,} are guests, on which no user stands: kept in {table}_rejected too" if guests else ""
-    more = {"guests": guests, "forgotten": forgotten}
+    more = {"guests": guests, "left_out": left_out.rows, "forgotten": forgotten}
     return Finding(
         check="landed",
         passed=bad == 0,
@@ -51,7 +55,7 @@ def rejected_rows(frame: DataFrame, key: Sequence[str] = ()) -> DataFrame:
     """The rejected rows of a conformed frame, with a hash of their ``key`` where that is given and can be read."""
     from pyspark.sql import functions as F
 
-    rejected = frame.where(F.col(REASON).isNotNull())
+    rejected = frame.where(F.col(REASON) != MARK)  # never true of null
     return rejected.select(*RESERVED, *([key_hash(key).alias(KEY)] if key else []))
 
 
@@ -67,7 +71,7 @@ def key_hash(key: Sequence[str]) -> Any:
     return F.when(reduce(and_, (part.isNotNull() for part in parts)), F.concat(*halves))
 
 
-def placed(rejected: DataFrame, bad: int, source: ModuleType, location: str, options: Any) -> DataFrame:
+def placed(rejected: DataFrame, bad: int, source: ModuleType | None, location: str, options: Any) -> DataFrame:
     """The rejected rows with ``row N`` where their source gives no places, and there are few enough to look them up."""
     find_rows = getattr(source, "find_rows", None)
     if find_rows is None or not 0 < bad <= LOOKED_UP_ROWS or rejected.where(f"{POSITION} is not null").limit(1).count():

@@ -25,8 +25,9 @@ from capflow_assets.graph.advancing import Advancing, carried_on
 from capflow_assets.graph.calls import call, cut
 from capflow_assets.graph.checking import choice, landing_findings, refusal, schema_finding
 from capflow_assets.graph.exports import cleaning_values
+from capflow_assets.graph.judgements import Judgement
 from capflow_assets.graph.lake import Lake
-from capflow_assets.graph.landing import Judgement, land
+from capflow_assets.graph.landing import land
 from capflow_assets.graph.lifeline import LINE
 from capflow_assets.graph.moments import as_of_moment, parse_moment
 from capflow_assets.graph.stages import BILLS, CheckSpec, Input, Stages, TableSpec

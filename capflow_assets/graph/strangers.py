@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from capflow_assets.expressions.ids import BLANKS, normal
 from capflow_assets.graph.erased_history import LOG, files_below, opened
 from capflow_assets.graph.erased_rows import UserRows
 from capflow_assets.graph.forgotten import digest, forgotten
@@ -29,10 +30,21 @@ def strangers(rows: UserRows, key: bytes, users: Iterable[str]) -> list[str]:
 
 def _is_in_files(rows: UserRows, user: str) -> bool:
     """Whether a user stands in any file of a table, be it one that the newest version does not name."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
-    theirs = pc.field(USER).is_valid() & (pc.utf8_trim_whitespace(pc.field(USER).cast("string")) == user.strip())
-    return any(data.count_rows(filter=theirs) for data in _files(rows))
+    text = pc.field(USER).cast("string")
+    known_as = [normal(name) for name in rows.known_as(user)]
+    # Older versions landed ids as they came: those that are not plain are read and held to their normal form.
+    trimmed = pc.utf8_trim(text, characters=BLANKS)
+    may_be = text.is_valid() & (
+        pc.is_in(trimmed, value_set=pa.array(known_as, pa.string())) | ~pc.string_is_ascii(text)
+    )
+    for data in _files(rows):
+        spellings = data.to_table(columns=[USER], filter=may_be).column(USER).cast("string").unique().to_pylist()
+        if any(normal(spelling) in known_as for spelling in spellings):
+            return True
+    return False
 
 
 def _files(rows: UserRows) -> Iterator[ds.Dataset]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from capflow_assets.graph.lake import Lake
 from capflow_assets.graph.table_damage import make_room
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     import pyarrow.fs as fs
     from deltalake import Schema
     from deltalake.transaction import AddAction
@@ -80,6 +81,18 @@ class WrittenFiles:
             return None
         rows = sum(each["numRecords"] for each in found)
         return rows, rows - sum(each["nullCount"][column] for each in found)
+
+    def sample(self, columns: Sequence[str], rows: int = 10_000, files: int = 4) -> pa.Table | None:
+        """The first rows of the first files, a few of each: for a glance at what columns hold. None where none is."""
+        import pyarrow as pa
+        from pyarrow.parquet import ParquetFile
+
+        batches = []
+        for info in self._parquet()[:files]:
+            with self._store()[0].open_input_file(info.path) as stream, ParquetFile(stream) as file:
+                batches += [next(file.iter_batches(rows // files, columns=list(columns)), None)]
+        there = [batch for batch in batches if batch is not None]
+        return pa.Table.from_batches(there) if there else None
 
     def _added(self, info: fs.FileInfo) -> AddAction:
         from deltalake.transaction import AddAction

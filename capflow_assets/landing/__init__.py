@@ -16,6 +16,10 @@ Belongs here: what a row must be to land.
     unfit_values  which complaints of a source count: those about what a mapping reads
     disguised     columns that nobody calls personal, and whose values look it
     exports       which export a row came with, where a table comes in several
+    kept_columns  columns that come from a personal one under a plain name, or that hold such values in a sample
+    personal_names  names of columns that tell so, in several languages
+    row_filter    which rows land at all: a customer's where
+    queries       a customer's query over several inputs, judged and spelled anew
 Does not belong here: duplicates and unknown keys (cleaning decides), reading, writing. Pure; the same rows on every
 engine. The session's time zone is UTC.
 """
@@ -77,6 +81,7 @@ def conform(
     not_a_user: Collection[str] = (),
     export: Expression | None = None,
     bill_key: Sequence[str] = (),
+    also_read: Collection[str] = (),
 ) -> DataFrame:
     """A source's rows in a raw table's columns, each with the reason why it cannot land.
 
@@ -94,7 +99,8 @@ def conform(
     ``timestamp_format``, then ``date_format`` (midnight), and as ISO 8601 where neither is given.
     Ids have no blanks around them; one that is ``not_a_user`` is null. A row that nobody stands on where somebody has
     to is a guest's (``guests``).
-    With a ``bill_key`` a bill's id is made of these parts (see ``bill_keys``).
+    With a ``bill_key`` a bill's id is made of these parts (see ``bill_keys``). ``also_read`` are further texts over the
+    source's columns: a value of which the source complains counts where one of them reads it.
     An unmapped bill id is made of the row's values and the count of equal rows, so landing again gives it again.
     Reasons do not show the values of ``personal`` columns. Of the columns ``looked_at`` the source has told the
     values of a type (``read_at_a_glance``).
@@ -119,7 +125,14 @@ def conform(
     declared = {column.name: column for column in table.columns}
     wanted = {column.name: column.type for column in table.columns}
     raw, types, held, unread = mappings.applied(
-        frame, asked, name, readings, looked_at, [watermark] if watermark else [], reading=reading, wanted=wanted
+        frame,
+        asked,
+        name,
+        readings,
+        looked_at,
+        [*also_read, *((watermark,) if watermark else ())],
+        reading=reading,
+        wanted=wanted,
     )
     joining = id_columns(table, mapping)
     columns = [declared.get(each) or Column(each, "string", "") for each in {**declared, **mapping}]

@@ -15,7 +15,7 @@ from capflow_assets.contract import EXPORT, Table
 from capflow_assets.errors import CapflowError, listed, nearest, shortened
 from capflow_assets.expressions.ids import normal
 from capflow_assets.landing import RESERVED, bill_keys, generated_key, merge_key
-from capflow_assets.landing.personal import is_identifier
+from capflow_assets.landing.personal import OWNER, is_identifier
 from capflow_assets.toml_problems import unknown
 
 IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -83,12 +83,32 @@ def landing_problems(key: str, table: Table, given: Mapping[str, Any]) -> list[C
     problems += _merge_problems(key, table, given)
     for column in lists["personal"]:
         declared = next((each for each in table.columns if each.name == column), None)
-        if is_identifier(table, str(column)) or (declared is not None and declared.type != "string"):
-            expected = "columns of text that join no tables; capflow forget removes the rows of a user"
+        is_key = is_identifier(table, str(column)) and column != OWNER
+        if is_key or (declared is not None and declared.type != "string"):
+            expected = "user_id, or columns of text that join no tables; capflow forget removes the rows of a user"
             problems.append(CapflowError(f"{key}.personal", expected=expected, came=repr(column), do="take it out"))
         if column in lists["plain"]:
             problems.append(CapflowError(f"{key}.plain", expected="none of personal", came=repr(column)))
     return problems
+
+
+def user_problems(tables: Mapping[str, Mapping[str, Any]]) -> list[CapflowError]:
+    """Where ``user_id`` is hashed in one table and not in another: no user of the one would be known in the other."""
+    mapping = [
+        name for name, table in tables.items() if isinstance(table.get("columns"), dict) and OWNER in table["columns"]
+    ]
+    lists = {name: tables[name].get("personal", []) for name in mapping}
+    hashing = [name for name, columns in lists.items() if isinstance(columns, list) and OWNER in columns]
+    return [
+        CapflowError(
+            f"tables.{name}.personal",
+            expected=f"{OWNER} in it, as in {listed(hashing)}: else no user here is one of there",
+            came=repr(lists[name]) if lists[name] else "nothing",
+            do=f'add personal = ["{OWNER}"] to every table that maps {OWNER}, or take it out of all',
+        )
+        for name in mapping
+        if hashing and name not in hashing
+    ]
 
 
 def _merge_problems(key: str, table: Table, given: Mapping[str, Any]) -> list[CapflowError]:

@@ -7,6 +7,7 @@ most of what looks like one has to: one in ten numbers of that length keeps it b
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.contract import Finding, Table
@@ -32,6 +33,14 @@ IBAN = (
 LEAST_SHARE = 0.01
 WORDS = {"email": "e-mail addresses", "phone": "phone numbers", "card": "payment cards", "iban": "IBANs"}
 COUNTED = ("all", "likecard", *WORDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What was seen of columns besides the counts: shares of a hundred, by name, and words."""
+
+    shares: dict[str, float]
+    words: tuple[str, ...]
 
 
 def suspects(table: Table, mapping: Collection[str], hashed: Collection[str]) -> tuple[str, ...]:
@@ -60,10 +69,21 @@ def sums(columns: Sequence[str], is_good: Expression) -> dict[str, Expression]:
     return found
 
 
-def finding(table: Table, columns: Sequence[str], found: Mapping[str, Any], plain: Collection[str] = ()) -> Finding:
-    """Whether a kept column looks personal, by its values or, unless it is said to be ``plain``, by its name."""
+def finding(
+    table: Table,
+    columns: Sequence[str],
+    found: Mapping[str, Any],
+    plain: Collection[str] = (),
+    named: Looked | None = None,
+) -> Finding:
+    """Whether a kept column looks personal, by its values or, unless it is said to be ``plain``, by its name.
+
+    ``named`` is what else was seen of columns that are kept (``kept_columns``).
+    """
     shares: dict[str, float] = {}
     told: list[str] = []
+    if named is not None:
+        shares, told = dict(named.shares), list(named.words)
     for place, name in enumerate(columns):
         counts = {kind: int(found[f"_kept_{place}_{kind}"]) for kind in COUNTED}
         for kind in WORDS:
@@ -74,7 +94,8 @@ def finding(table: Table, columns: Sequence[str], found: Mapping[str, Any], plai
         is_named = any(column.name == personal.OWNER for column in table.columns) and personal.is_personal_name(name)
         if is_named and name not in plain and not any(each.startswith(f"{name}: ") for each in told):
             told.append(f"{name}: called as what is personal")
-    do = "; name them in personal = […] of the table, or take them out of its columns" if told else ""
+    how = "name them in personal = […] of the table, or take them out of its columns; plain = […] if they name nobody"
+    do = f"; {how}" if told else ""
     message = listed(told, "; ") + do or "no column that is kept as it comes looks personal"
     return Finding(CHECK, not told, message, "warn", shares)
 

@@ -53,7 +53,7 @@ def applied(
     from pyspark.sql import functions as F
 
     columns = of_source(frame.columns, looked_at)
-    meaning = Meaning({field.name: field.dataType for field in frame.schema.fields}, reading.zone, reading.numbers)
+    meaning = _meaning(frame, reading)
     made = {each: _expression(frame, columns, name, each, mapping[each], meaning, wanted) for each in mapping}
     named = [value.alias(f"_from_{each}") for each, (value, _) in made.items()]
     unreads = [words.alias(f"_unread_{each}") for each, (_, words) in made.items() if words is not None]
@@ -94,6 +94,34 @@ def of_source(columns: Sequence[str], looked_at: Collection[str] = ()) -> list[s
     """The columns of a frame that are the source's own: not what it tells of rows, nor what it has looked at."""
     apart = {*TOLD, *(values.SEEN + each for each in looked_at)}
     return [column for column in columns if column not in apart]
+
+
+def condition(
+    frame: DataFrame,
+    text: str,
+    key: str,
+    name: str,
+    looked_at: Mapping[str, str] = values.NOTHING_SEEN,
+    reading: values.Reading = values.PLAIN_READING,
+) -> Expression:
+    """What the ``text`` at ``key`` says of each row of a source: true, false or null; null of what cannot be read.
+
+    Raises:
+        MappingError: it is no expression over one row, or gives something else than a truth value.
+    """
+    columns = of_source(frame.columns, looked_at)
+    holds, _ = _expression(frame, columns, name, key, text, _meaning(frame, reading), {})
+    kind = frame.select(holds.alias(key)).schema[key].dataType.simpleString()
+    if kind != "boolean":
+        expected = "true or false of each row, such as Status = 'Paid'"
+        do = f"compare it with something: {quoted(text)} = 'true'" if text in columns else "compare it with something"
+        where = _where(name, key, text)
+        raise MappingError(f"A {key} gives no truth value", expected=expected, came=kind, where=where, do=do)
+    return holds
+
+
+def _meaning(frame: DataFrame, reading: values.Reading) -> Meaning:
+    return Meaning({field.name: field.dataType for field in frame.schema.fields}, reading.zone, reading.numbers)
 
 
 def mentioned(columns: Sequence[str], texts: Collection[str]) -> list[str]:

@@ -1,7 +1,7 @@
 """Which columns name a person, and what stands in their place: a hash that only this customer's key can make.
 
 Equal values stay equal within a customer, so that a column still groups and joins, and differ between customers. What
-joins tables (``user_id``) is not hashed; forgetting a user removes it. Pure: the key is handed in.
+joins tables is not hashed, but for ``user_id`` where the TOML says so, in all tables alike. Pure: the key is handed in.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Table
+from capflow_assets.expressions.ids import normal
+from capflow_assets.landing.personal_names import is_personal_name
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -21,36 +22,6 @@ if TYPE_CHECKING:
 
 OWNER = "user_id"
 UNFIT = "the row "
-OF_WHOM = "(?:(?:customer|user|contact|billing|shipping|delivery|home|work|private)_?)?"
-NUMBER = "(?:_?(?:number|no|nr))?"
-WHAT = (
-    "e_?mail(?:_?addr(?:ess)?)?",
-    "mail",
-    f"(?:tele|cell|mobile_?)?phone{NUMBER}",
-    "tel",
-    "fax",
-    f"mobile{NUMBER}",
-    "(?:(?:first|last|full|middle|given|family|maiden|user|nick)_?)?name",
-    "(?:sur|fore)_?name",
-    "address(?:_?line)?",
-    "street(?:_?address)?",
-    "iban",
-    f"(?:credit|debit|payment)_?card{NUMBER}",
-    f"passport{NUMBER}",
-    "ssn",
-    "ip(?:_?address)?",
-)
-PERSONAL_NAME = re.compile(f"{OF_WHOM}(?:{'|'.join(WHAT)})_?[0-9]?")
-
-
-def is_personal_name(column: str) -> bool:
-    """Whether a column of people, by its name, tells who one is or where one is reached.
-
-    >>> names = "email", "phone_2", "last_name", "billing_address", "loyalty_tier", "city"
-    >>> [name for name in names if is_personal_name(name)]
-    ['email', 'phone_2', 'last_name', 'billing_address']
-    """
-    return bool(PERSONAL_NAME.fullmatch(column))
 
 
 def is_of_people(table: Table) -> bool:
@@ -91,11 +62,21 @@ def pseudonym(text: str, key: bytes) -> str:
     return hmac.digest(key, said.encode(), hashlib.sha256).hex()
 
 
+def user_pseudonym(user: str, key: bytes) -> str:
+    """What stands for a user in the lake where ``user_id`` is hashed: the hash of the id in its normal form.
+
+    >>> user_pseudonym(" U1 ", b"k") == pseudonym("U1", b"k")
+    True
+    """
+    return pseudonym(normal(user), key)
+
+
 def pseudonymized(frame: DataFrame, columns: Collection[str], source_columns: Collection[str], key: bytes) -> DataFrame:
     """A conformed frame with the hash in the place of each value of ``columns``; null stays null.
 
     In the source row of a rejected row the values of ``source_columns`` are hashed, all of them where the source itself
-    complains of the row: its values may stand in each other's places. The key travels inside of the function, not as a
+    complains of the row: its values may stand in each other's places. Where ``user_id`` is hashed, the row of a user
+    says so of itself, so that it can be told whose it is. The key travels inside of the function, not as a
     part of the query that engines show.
     """
     from capflow_assets.landing import REASON, SOURCE_ROW
@@ -115,9 +96,15 @@ def _hashed(
     import pyarrow as pa
 
     told = zip(batch.column(reason).to_pylist(), batch.column(row).to_pylist(), strict=True)
-    replaced = {row: [text and _row(text, key, None if why.startswith(UNFIT) else hidden) for why, text in told]}
+    replaced = {}
     for name in columns:
-        replaced[name] = [text if text is None else pseudonym(text, key) for text in batch.column(name).to_pylist()]
+        hashed = user_pseudonym if name == OWNER else pseudonym
+        replaced[name] = [text if text is None else hashed(text, key) for text in batch.column(name).to_pylist()]
+    owners = replaced.get(OWNER) or [None] * batch.num_rows
+    replaced[row] = [
+        text and _row(text, key, None if why.startswith(UNFIT) else hidden, owner)
+        for (why, text), owner in zip(told, owners, strict=True)
+    ]
     arrays = [
         pa.array(replaced[field.name], field.type) if field.name in replaced else batch.column(place)
         for place, field in enumerate(batch.schema)
@@ -125,9 +112,9 @@ def _hashed(
     return pa.record_batch(arrays, schema=batch.schema)
 
 
-def _row(text: str, key: bytes, hidden: Collection[str] | None) -> str:
+def _row(text: str, key: bytes, hidden: Collection[str] | None, owner: str | None) -> str:
     row: Mapping[str, str | None] = json.loads(text)
     return json.dumps({
         name: pseudonym(value, key) if value is not None and (hidden is None or name in hidden) else value
         for name, value in row.items()
-    }, ensure_ascii=False)  # fmt: skip
+    } | ({OWNER: owner} if owner else {}), ensure_ascii=False)  # fmt: skip

@@ -14,6 +14,7 @@ from capflow_assets.errors import CapflowError
 from capflow_assets.graph.doctor.case import Case, Checks, broken, first_line, ok, skipped
 from capflow_assets.graph.doctor.reach import aws, refusal
 from capflow_assets.graph.fences import named_variables
+from capflow_assets.table_inputs import Origin
 
 PORTS = {"postgresql": 5432, "mysql": 3306, "mariadb": 3306, "mongodb": 27017, "mssql": 1433, "oracle": 1521}
 AT_ONCE = 8
@@ -24,12 +25,12 @@ def variables(case: Case) -> Checks:
     """The variables that customers' sources name for credentials are set."""
     named = 0
     for customer in _readable(case):
-        for table, source in customer.tables.items():
-            for name in named_variables(source.options):
+        for origin in customer.origins():
+            for name in named_variables(origin.options):
                 named += 1
                 if not case.environment.get(name):
                     do = "set it for every process that runs this customer, the daemon's too"
-                    yield broken(f"{customer.name}, {table}: {name} is not set", do)
+                    yield broken(f"{customer.name}, {origin.shown}: {name} is not set", do)
     if not named:
         yield skipped("no source names a variable")
     else:
@@ -38,21 +39,21 @@ def variables(case: Case) -> Checks:
 
 def reachable(case: Case) -> Checks:
     """Every declared table's files are there, or its server answers."""
-    wanted = [(customer, table) for customer in _readable(case) for table in customer.tables]
+    wanted = [(customer, origin) for customer in _readable(case) for origin in customer.origins()]
     if not wanted:
         yield skipped("no customer's file can be read: see configuration.customers")
         return
     until = time.monotonic() + SHARE_OF_TIME * case.check_seconds
 
-    def absence(each: tuple[Customer, str]) -> str | None:
+    def absence(each: tuple[Customer, Origin]) -> str | None:
         return _absence(case, *each) if time.monotonic() < until else None
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         found = list(pool.map(absence, wanted))
-    for (customer, table), why in zip(wanted, found, strict=True):
+    for (customer, origin), why in zip(wanted, found, strict=True):
         if why:
             do = "see whether the export ran; mend location in the customer's TOML"
-            yield broken(f"{customer.name}, {table}: {why}", do)
+            yield broken(f"{customer.name}, {origin.shown}: {why}", do)
     if found.count(""):
         yield ok(f"{found.count('')} of {len(wanted)} tables are there")
     if found.count(None):
@@ -68,10 +69,10 @@ def _readable(case: Case) -> Iterator[Customer]:
             continue
 
 
-def _absence(case: Case, customer: Customer, table: str) -> str:
+def _absence(case: Case, customer: Customer, origin: Origin) -> str:
     """Why a table cannot be opened; empty where something is there."""
     try:
-        location = customer.location(table)
+        location = customer.located(origin.location)
         if location.startswith("s3://"):
             return "" if _in_bucket(case, location) else f"nothing at {location}"
         if "://" in location:

@@ -1,0 +1,60 @@
+"""The source of a raw table opened: as a whole, its newer rows alone, or with what its text plainly says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from capflow_assets.contract import Table
+from capflow_assets.customers import TableSource
+from capflow_assets.graph import exports
+from capflow_assets.graph.exports import Exports
+from capflow_assets.landing import bill_keys, mappings, watermarks
+from capflow_assets.landing.values import NOTHING_SEEN
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A source that is to be opened: what kind, where, how, and what for."""
+
+    source: ModuleType
+    location: str
+    options: Any
+    declared: TableSource
+    table: Table
+    zone: str
+
+    def rows(
+        self, spark: SparkSession, since: watermarks.Watermark | None, known: Exports
+    ) -> tuple[DataFrame, Mapping[str, str]]:
+        """The source's rows, and of which columns it tells values of a type as well.
+
+        Those at or after the newest watermark alone where the store can tell them by itself.
+        """
+        read_newer = getattr(self.source, "read_newer", None)
+        # Text of times or numbers compares otherwise in a store, unless that knows how texts are written.
+        can_tell = since and (not since.is_text or getattr(self.source, "COMPARES_TEXT", False))
+        if since and read_newer and can_tell:
+            return read_newer(spark, self.location, self.options, self.declared.watermark, since.plain()), NOTHING_SEEN
+        in_parts = exports.read_in_parts(spark, self.source, self.location, self.options, known)
+        if in_parts is not None:
+            return in_parts, NOTHING_SEEN
+        read_at_a_glance = getattr(self.source, "read_at_a_glance", None)
+        if not read_at_a_glance:
+            return self.source.read(spark, self.location, self.options), NOTHING_SEEN
+        kinds = mappings.plain_kinds(self.table, self.declared.columns)
+        opened: tuple[DataFrame, Mapping[str, str]]
+        opened = read_at_a_glance(spark, self.location, self.options, kinds, self.zone, self._texts(known))
+        return opened
+
+    def _texts(self, known: Exports) -> list[str]:
+        """All that is asked of the source's columns; a part of a bill's key may be one of them, or ours."""
+        declared = self.declared
+        parts = [mappings.quoted(part) for part in declared.bill_key if bill_keys.column_of(part, self.table) is None]
+        more = [declared.watermark, declared.where, known.column]
+        return [*declared.columns.values(), *parts, *(text for text in more if text)]

@@ -1,0 +1,141 @@
+"""The rows of a table that is made of several inputs: each opened as any source is, and the customer's query over them.
+
+What the engine gets is the judged query alone (``landing.queries``). Its inputs are temporary views, whose names and
+columns nobody else can guess, and which are gone when the landing ends. A row of which an input itself complains cannot
+take part; it is rejected, by its place alone. Other rejected rows have no line: their key says which they are.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from functools import reduce
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from capflow_assets.customers import Customer
+from capflow_assets.errors import MappingError
+from capflow_assets.landing import POSITION, REASON, SOURCE_ROW, mappings, queries, rules
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+INPUT = "_input"
+
+
+def query_rows(
+    spark: SparkSession, sources: Mapping[str, ModuleType], customer: Customer, table: str, views: ExitStack
+) -> tuple[DataFrame, DataFrame | None]:
+    """What a table's query gives, and the rows that could not take part; the views live as long as ``views``.
+
+    Raises:
+        SourceError: an input cannot be opened.
+        MappingError: the query is not what a query may be, or the engine cannot compute it.
+    """
+    declared = customer.tables[table]
+    where = f"[tables.{table}] of {customer.name}, query"
+    inputs = {
+        name: sources[each.source].read(
+            spark, customer.located(each.location), sources[each.source].Options(**each.options)
+        )
+        for name, each in declared.inputs.items()
+    }
+    columns = {name: _columns(frame) for name, frame in inputs.items()}
+    instants = {column.lower() for frame in inputs.values() for column, kind in frame.dtypes if kind == "timestamp"}
+    prefix = f"q{secrets.token_hex(16)}"
+    try:
+        judged = queries.judged(declared.query or "", columns, prefix, instants)
+    except MappingError as error:
+        raise error.at(where) from None
+    for name, frame in inputs.items():
+        names = {each: judged.names[each.lower()] for each in columns[name]}
+        _offer(spark, judged.names[name], _fit(frame), names, views)
+    return _answer(spark, judged, where), _unfit(inputs)
+
+
+def with_unfit(conformed: DataFrame, unfit: DataFrame | None) -> DataFrame:
+    """A conformed frame with the rows of inputs that could not take part, as rejected ones."""
+    from pyspark.sql import functions as F
+
+    if unfit is None:
+        return conformed
+    reserved = {
+        REASON: rules.unfit_row(is_shown=False),
+        POSITION: F.coalesce(mappings.position(), F.col(INPUT)),
+        SOURCE_ROW: F.lit("{}"),
+    }
+    columns = [
+        reserved[name].alias(name) if name in reserved else F.lit(None).cast(kind).alias(name)
+        for name, kind in conformed.dtypes
+    ]
+    return conformed.unionByName(unfit.select(*columns))
+
+
+def placed_by_key(conformed: DataFrame, key: Sequence[str]) -> DataFrame:
+    """A conformed frame whose rejected rows are placed by their key: no line of a file is theirs."""
+    from pyspark.sql import functions as F
+
+    parts = [F.concat(F.lit(f"{name} "), F.col(name).cast("string")) for name in key]
+    placed = F.coalesce(F.col(POSITION), F.concat_ws(", ", *parts))
+    return conformed.withColumn(POSITION, F.when(F.col(REASON).isNotNull() & (placed != ""), placed))
+
+
+def _columns(frame: DataFrame) -> list[str]:
+    """An input's columns; those that differ in nothing but capital letters cannot be named."""
+    own = [column for column in frame.columns if column not in mappings.TOLD]
+    lower = [column.lower() for column in own]
+    return [column for column in own if lower.count(column.lower()) == 1]
+
+
+def _fit(frame: DataFrame) -> DataFrame:
+    from pyspark.sql import functions as F
+
+    return frame.where(F.col(mappings.CORRUPT).isNull()) if mappings.CORRUPT in frame.columns else frame
+
+
+def _unfit(inputs: Mapping[str, DataFrame]) -> DataFrame | None:
+    """The rows of which an input itself complains: why, and where they stand."""
+    from pyspark.sql import functions as F
+
+    def complaints(name: str, frame: DataFrame) -> DataFrame:
+        position = F.col(mappings.POSITION) if mappings.POSITION in frame.columns else F.lit(None)
+        wanted = F.col(mappings.CORRUPT), position.cast("string").alias(mappings.POSITION), F.lit(name).alias(INPUT)
+        return frame.where(F.col(mappings.CORRUPT).isNotNull()).select(*wanted)
+
+    unfit = [complaints(name, frame) for name, frame in inputs.items() if mappings.CORRUPT in frame.columns]
+    return reduce(lambda one, other: one.unionByName(other), unfit) if unfit else None
+
+
+def _offer(spark: SparkSession, view: str, frame: DataFrame, names: Mapping[str, str], views: ExitStack) -> None:
+    from pyspark.errors import PySparkException
+    from pyspark.sql import functions as F
+
+    def drop() -> None:
+        with suppress(PySparkException):  # a session that is gone has taken it along
+            spark.catalog.dropTempView(view)
+
+    frame.select(*(F.col(mappings.quoted(old)).alias(new) for old, new in names.items())).createTempView(view)
+    views.callback(drop)
+
+
+def _answer(spark: SparkSession, judged: queries.JudgedQuery, where: str) -> DataFrame:
+    from pyspark.errors import PySparkException
+
+    try:
+        frame = spark.sql(judged.text)
+        columns = [judged.shown.get(column, column) for column in frame.columns]
+    except PySparkException as error:
+        came = judged.words(str(error).strip().split("\n")[0])[:300]
+        do = "see that each function gets what it takes: columns of CSV are text, try_cast makes numbers of them"
+        raise MappingError("The engine cannot compute a query", came=came, where=where, do=do) from None
+    twins = _twins(columns)
+    if twins:
+        do = "name one of them by AS, or join with USING"
+        raise MappingError("A query gives columns of one name", came=", ".join(map(repr, twins)), where=where, do=do)
+    return frame.toDF(*columns)
+
+
+def _twins(columns: Iterable[str]) -> list[str]:
+    lower = [column.lower() for column in columns]
+    return sorted({column for column in lower if lower.count(column) > 1})

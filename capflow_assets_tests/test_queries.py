@@ -1,0 +1,347 @@
+"""A table made of several inputs by a query: what comes of it, what is told, and that nothing else can be read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import tomlkit
+
+from capflow_assets.customers import Customer, parse_customer, refuse_own_places
+from capflow_assets.definitions import SOURCES, STAGES
+from capflow_assets.errors import CapflowError, CustomerError, MappingError
+from capflow_assets.graph.onboarding import refuse_expressions
+from capflow_assets.graph.runner import TableResult, TableRunner
+from capflow_assets.landing import queries
+from capflow_assets_tests.landings import KEY, TABLES, Shop
+from capflow_assets_tests.query_attacks import ATTACKS, CANARY, INPUTS, LEGITIMATE
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+MAPPING = {"bill_id": "order_id", "user_id": "card", "billed_at": "at", "amount": "paid"}
+# Two instalments, one payment, none (void), and a payment of no order.
+ORDERS = [
+    ("1", "2024-03-01 10:00:00", "u1", "ok"),
+    ("2", "2024-07-01 11:00:00", "u2", "ok"),
+    ("3", "2024-07-02 12:00:00", "u3", "void"),
+]
+PAYMENTS = [("1", "5.5"), ("1", "4.5"), ("2", "7"), ("9", "100")]
+JOINED = """
+    with paid as (select `Order ID` as id, sum(try_cast(paid as double)) as paid from payments group by 1)
+    select o.`Order ID` as order_id, to_timestamp(o.at) as at, o.card, paid.paid, o.state
+    from orders as o left join paid on paid.id = o.`Order ID`
+"""
+
+
+@pytest.fixture
+def shop(tmp_path: Path, spark: SparkSession) -> Shop:
+    shop = Shop(tmp_path, spark)
+    shop.sends("orders", ("Order ID", "at", "card", "state"), ORDERS)
+    shop.sends("payments", ("Order ID", "paid"), PAYMENTS)
+    return shop
+
+
+def toml(base: object, query: str = JOINED, zone: str = "UTC", **more: Any) -> str:
+    inputs = {name: {"source": "csv", "location": f"{name}.csv"} for name in ("orders", "payments")}
+    table = {"query": query, "columns": MAPPING, "max_rejected_pct": 100, "inputs": inputs} | more
+    head = {"name": "shop", "vertical": "x", "currency": "EUR", "time_zone": zone, "base": str(base)}
+    return tomlkit.dumps(head | {"tables": {"bills": table}})
+
+
+def customer_of(text: str) -> Customer:
+    return parse_customer(text, "shop.toml", TABLES, SOURCES)
+
+
+def lands(shop: Shop, *given: Any, **more: Any) -> TableResult:
+    customer = customer_of(toml(shop.folder, *given, **more))
+    runner = TableRunner(shop.lake, STAGES, SOURCES, customer, frozenset({"raw/bills"}), key=lambda: KEY)
+    (result,) = runner.run()
+    return result
+
+
+def bills(shop: Shop) -> list[tuple[str, str, float]]:
+    return [(row["bill_id"], str(row["billed_at"])[:16], row["amount"]) for row in shop.rows("raw/bills")]
+
+
+# -- what comes of it ------------------------------------------------------------------------------------------------
+
+
+def test_orders_joined_with_their_payments(shop: Shop) -> None:
+    result = lands(shop)
+    assert dict(result.counts) == {"came": 3, "rejected": 1}  # the void order has no amount
+    assert bills(shop) == [("1", "2024-03-01 10:00", 10.0), ("2", "2024-07-01 11:00", 7.0)]
+    (rejected,) = shop.rows("raw/bills_rejected")
+    assert rejected["source_position"] == "bill_id 3, user_id u3"
+    assert rejected["rejected_because"] == "amount is empty"
+
+
+def test_a_where_stands_behind_the_query(shop: Shop) -> None:
+    assert dict(lands(shop, where="state = 'ok'").counts) == {"came": 2, "left_out": 1}
+
+
+def test_times_that_a_query_makes_are_those_of_the_customers_zone(shop: Shop) -> None:
+    """Winter is an hour, summer two hours before UTC, whether they are made by a function, by a cast or by nobody."""
+    for time in ("to_timestamp(o.at)", "cast(o.at as timestamp)", "o.at", "to_timestamp(o.at, 'yyyy-MM-dd HH:mm:ss')"):
+        result = lands(shop, JOINED.replace("to_timestamp(o.at)", time), "Europe/Berlin")
+        assert result.status == "done", result.reason
+        assert [at for _, at, _ in bills(shop)] == ["2024-03-01 09:00", "2024-07-01 09:00"]
+
+
+def test_a_running_day_that_only_the_first_row_names(shop: Shop) -> None:
+    """A till's journal: the day stands on the first line, and holds until another does."""
+    shop.sends(
+        "orders", ("n", "day", "bill", "total"), [(1, "2024-03-01", "a", 5), (2, "", "b", 7), (3, "2024-03-02", "c", 9)]
+    )
+    query = """
+        select bill, total, max(nullif(day, '')) over (order by cast(n as int)) as day from orders
+    """
+    columns = {"bill_id": "bill", "billed_at": "day", "amount": "total"}
+    inputs = {"orders": {"source": "csv", "location": "orders.csv"}}
+    assert lands(shop, query, columns=columns, inputs=inputs).status == "done"
+    assert bills(shop) == [
+        ("a", "2024-03-01 00:00", 5.0),
+        ("b", "2024-03-01 00:00", 7.0),
+        ("c", "2024-03-02 00:00", 9.0),
+    ]
+
+
+def test_a_line_that_an_input_cannot_read_is_rejected_by_its_place(shop: Shop) -> None:
+    with (shop.folder / "payments.csv").open("a") as file:
+        file.write("broken\n")
+    result = lands(shop, where="state = 'ok'")
+    assert dict(result.counts) == {"came": 3, "rejected": 1, "left_out": 1}
+    (rejected,) = shop.rows("raw/bills_rejected")
+    assert (rejected["source_position"], rejected["source_row"]) == ("payments.csv:6", "{}")
+
+
+def test_views_are_gone_afterwards_also_where_the_landing_fails(shop: Shop) -> None:
+    before = {view.name for view in shop.spark.catalog.listTables()}
+    assert lands(shop).status == "done"
+    assert lands(shop, "select upper(card, card) as a, at from orders, payments").status == "failed"
+    assert lands(shop, max_rejected_pct=0).status == "failed"
+    assert {view.name for view in shop.spark.catalog.listTables()} == before
+
+
+def test_both_engines_give_the_same(spark: SparkSession, jvm: SparkSession) -> None:
+    answers = []
+    for engine in (spark, jvm):
+        with offered(engine) as answer:
+            answers.append([sorted(map(str, answer(text).collect())) for text in LEGITIMATE])
+    assert answers[0] == answers[1]
+
+
+# -- what is told ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        (JOINED.replace("o.state", "o.stat"), ["'stat'", "did you mean 'state'?"]),
+        (JOINED.replace("from orders", "from order"), ["'order'", "did you mean 'orders'?"]),
+        ("select count(*) from orders, payments", ["without a name", "give it a name"]),
+        ("select * from orders as o join payments as p on o.`Order ID` = p.`Order ID`", ["of one name", "'order id'"]),
+        ("select at + card as a from orders, payments", ["cannot compute", "try_cast"]),
+        ("select * from orders", ["does not read one of its inputs", "'payments'"]),
+    ],
+)
+def test_what_is_wrong_with_a_query_is_told_in_the_customers_own_names(
+    shop: Shop, query: str, words: list[str]
+) -> None:
+    result = lands(shop, query)
+    assert result.status == "failed"
+    assert [word for word in words if word not in result.reason] == []
+    assert "_0" not in result.reason
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"watermark": "at"}, ["tables.bills.watermark", "read as a whole"]),
+        ({"source": "csv"}, ["tables.bills.source", "has inputs instead", "tables.bills.location"]),
+        ({"inputs": {}}, ["tables.bills.inputs", "1 to 32 inputs"]),
+        ({"inputs": {"Orders": {"source": "csv", "location": "o.csv"}}}, ["tables.bills.inputs.Orders"]),
+        ({"inputs": {"o": {"source": "cvs", "location": "o.csv"}}}, ["tables.bills.inputs.o.source", "'csv'"]),
+        ({"inputs": {"o": {"source": "csv", "location": "o.csv", "options": {"x": 1}}}}, ["inputs.o.options.x"]),
+        (
+            {"inputs": {"o": {"source": "sql", "location": "postgresql://ann:secret@h/d"}}},
+            ["tables.bills.inputs.o.location", "(not shown)"],
+        ),
+        ({"inputs": {"o": {"source": "csv"}}}, ["tables.bills.inputs.o.location"]),
+    ],
+)
+def test_what_can_be_wrong_about_inputs(more: dict[str, Any], words: list[str]) -> None:
+    with pytest.raises(CustomerError) as caught:
+        customer_of(toml("/data", **more))
+    assert [word for word in words if word not in str(caught.value)] == []
+    assert "secret" not in str(caught.value)
+
+
+def test_inputs_want_a_query_and_a_table_its_source() -> None:
+    text = toml("/data").replace("query = ", "where = ")
+    with pytest.raises(CustomerError, match="a query beside them"):
+        customer_of(text)
+
+
+def test_every_input_is_looked_at_where_locations_are(tmp_path: Path) -> None:
+    customer = customer_of(toml("/data/shop"))
+    assert [(each.key, customer.located(each.location)) for each in customer.origins()] == [
+        ("tables.bills.inputs.orders", "/data/shop/orders.csv"),
+        ("tables.bills.inputs.payments", "/data/shop/payments.csv"),
+    ]
+    with pytest.raises(CustomerError, match=r"tables\.bills\.inputs\.orders\.location"):
+        refuse_own_places(customer, "shop.toml", ["/data/shop/orders.csv"])
+
+
+def test_fences_know_the_inputs_of_every_customer(tmp_path: Path) -> None:
+    from capflow_assets.graph import fences
+    from capflow_assets.graph.home import Home
+
+    home = Home.of(tmp_path / "home", {})
+    home.customers.mkdir(parents=True)
+    files = tmp_path / "files"
+    files.mkdir()
+    (home.customers / "shop.toml").write_text(toml(files))
+    thief = toml(tmp_path / "other", location="x").replace('name = "shop"', 'name = "thief"')
+    thief = thief.replace('"orders.csv"', f'"{files}/orders.csv"').replace('location = "x"\n', "")
+    with pytest.raises(CustomerError, match=r"tables\.bills\.inputs\.orders\.location"):
+        fences.refuse(home, customer_of(thief), tmp_path / "thief.toml")
+    named = {"source": "sql", "location": "sqlite:///a.db", "options": {"query": "x", "password": {"env": "PATH"}}}
+    customer = Customer.model_validate(tomlkit.parse(toml(files)).unwrap() | {"tables": {"bills": {
+        "query": "select 1 as a from o", "columns": MAPPING, "inputs": {"o": named}}}})  # fmt: skip
+    (problem,) = fences.refused_variables(customer, (), {})
+    assert "tables.bills.inputs.o.options" in str(problem)
+
+
+# -- what cannot be reached ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_no_attack_passes_the_judge_or_finds_anything(attack: str) -> None:
+    """What is not refused has none but names of its own: those of nobody else."""
+    try:
+        text = queries.judged(attack, INPUTS, "qcafe").text
+    except MappingError:
+        return
+    assert_own_names(text)
+
+
+def assert_own_names(text: str) -> None:
+    """Every table and every first part of a column is named by us."""
+    from sqlglot import exp, parse_one
+
+    tree = parse_one(text, dialect="spark")
+    assert [table.sql() for table in tree.find_all(exp.Table) if not table.name.startswith("qcafe_")] == []
+    assert [table.sql() for table in tree.find_all(exp.Table) if table.args.get("db")] == []
+    firsts = [column.parts[0] for column in tree.find_all(exp.Column)]
+    others = [each.name for each in firsts if not (each.name.startswith("qcafe_") or isinstance(each, exp.Star))]
+    assert [name for name in others if name.upper() not in ("DAY", "MONTH", "YEAR", "HOUR")] == []
+
+
+class offered:  # noqa: N801  (a context, used as one)
+    """The inputs of the attacks as views of a session, beside what belongs to somebody else; and what a text gives."""
+
+    def __init__(self, spark: SparkSession) -> None:
+        self.spark = spark
+
+    def __enter__(self) -> Any:
+        self.secret = self.spark.createDataFrame([(CANARY,)], "secret string")
+        self.secret.createOrReplaceTempView("others")
+        self.secret.createOrReplaceTempView("canary")
+        return self.answer
+
+    def answer(self, text: str) -> DataFrame:
+        judged = queries.judged(text, INPUTS, "qcafe")
+        for name, columns in INPUTS.items():
+            rows = [tuple(f"{n}" for _ in columns) for n in (1, 2, 3)]
+            renamed = [judged.names[column.lower()] for column in columns]
+            schema = ", ".join(f"{column} string" for column in renamed)
+            self.spark.createDataFrame(rows, schema).createOrReplaceTempView(judged.names[name])
+        return self.spark.sql(judged.text)
+
+    def __exit__(self, *_: object) -> None:
+        for view in self.spark.catalog.listTables():
+            if view.name.startswith("qcafe_") or view.name in ("others", "canary"):
+                self.spark.catalog.dropTempView(view.name)
+
+
+def answer_of(answer: Any, attack: str) -> str:
+    try:
+        return str(answer(attack).collect())
+    except Exception as error:  # whatever is said, the canary is not in it
+        return str(error)
+
+
+def test_no_attack_finds_the_canary(spark: SparkSession) -> None:
+    with offered(spark) as answer:
+        assert CANARY in str(spark.sql("select * from others").collect())
+        assert [attack for attack in ATTACKS if CANARY in answer_of(answer, attack)] == []
+
+
+def spellings(attack: str) -> Iterator[str]:
+    """An attack as others might write it: in capitals, quoted, within WITH, a subquery, EXISTS, a union, a comment."""
+    yield attack.upper()
+    yield attack.replace("others", "`others`").replace("canary", "`canary`")
+    yield attack.replace("others", "OTHERS").replace(" from ", "/**/from\n")
+    if attack.lstrip().lower().startswith("select"):
+        yield f"with x as ({attack}) select * from x, orders, payments"
+        yield f"select * from ({attack}) as x, orders, payments"
+        yield f"select a from orders, payments where exists ({attack})"
+        yield f"select a, ({attack}) as s from orders, payments"
+        yield f"select a from orders, payments union all {attack}"
+        yield f"select * from orders, payments, lateral ({attack}) as y"
+        yield f"select a from orders, payments where a in ({attack})"
+
+
+@pytest.mark.long
+def test_no_spelling_of_an_attack_finds_the_canary(spark: SparkSession, jvm: SparkSession) -> None:
+    texts = [spelling for attack in ATTACKS for spelling in spellings(attack)]
+    for engine in (spark, jvm):
+        with offered(engine) as answer:
+            assert [text for text in texts if CANARY in answer_of(answer, text)] == []
+
+
+@pytest.mark.parametrize("text", LEGITIMATE)
+def test_what_is_legitimate_is_not_refused(text: str) -> None:
+    assert queries.problem(text, INPUTS) is None
+    assert_own_names(queries.judged(text, INPUTS, "qcafe").text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "select " + "(" * 3000 + "a" + ")" * 3000 + " as a from orders, payments",
+        "select " + "not " * 4000 + "a as a from orders, payments",
+        "select a from orders, payments where a in (" + ", ".join(map(str, range(6000))) + ")",
+        "select a from " + ", ".join(["orders"] * 500) + ", payments",
+        "select '" + "x" * 30_000 + "' as a from orders, payments",
+        "select repeat(repeat(a, 1000), 100000) as a from orders, payments",
+        "select explode(sequence(1, 1000000000)) as a from orders, payments",
+    ],
+)
+def test_what_would_take_an_engine_minutes_is_refused(text: str) -> None:
+    with pytest.raises(MappingError):
+        queries.judged(text, INPUTS, "qcafe")
+
+
+def test_texts_are_what_spark_reads_and_nothing_can_be_read_into_them(spark: SparkSession) -> None:
+    texts = [r"'it''s'", r"'x\'; drop'", '"dq"', r"r'\d'", "'a' 'b'", r"'${x} -- \u0041'", r"'\\'"]
+    query = ", ".join(f"{text} as t{n}" for n, text in enumerate(texts))
+    with offered(spark) as answer:
+        (row,) = answer(f"select {query} from orders, payments limit 1").collect()
+    assert tuple(row) == ("it's", "x'; drop", "dq", r"\d", "ab", "${x} -- A", "\\")
+
+
+def test_onboarding_refuses_a_query_before_anything_is_opened() -> None:
+    with pytest.raises(CustomerError, match=r"tables\.bills\.query"):
+        refuse_expressions(customer_of(toml("/data", "select * from csv.`/etc/passwd`")), "shop.toml")
+
+
+def test_the_error_of_a_source_names_its_input(shop: Shop) -> None:
+    (shop.folder / "payments.csv").unlink()
+    result = lands(shop)
+    assert result.status == "failed"
+    assert "payments.csv" in result.reason
+    assert isinstance(result.error, CapflowError)
