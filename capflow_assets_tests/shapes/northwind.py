@@ -90,9 +90,9 @@ def _amount(row: tuple[int, int, Decimal, int, Decimal]) -> Decimal:
 
 def _rows(table: str, shop: list[Order]) -> list[tuple[object, ...]]:
     if table == "Orders":
+        ship = (32.38, "Vins et alcools", "Reims", "France")
         return [
-            (order.number, _company(order), 5, f"{order.at.astimezone(ZONE):%Y-%m-%d} 00:00:00", None, None, 3, 32.38)
-            + ("Vins et alcools", "Reims", "France")
+            (order.number, _company(order), 5, f"{order.at.astimezone(ZONE):%Y-%m-%d} 00:00:00", None, None, 3, *ship)
             for order in shop
         ]
     if table == "Order Details":

@@ -27,7 +27,7 @@ STATUS = {"unpaid": "on-hold", "cancelled": "cancelled"}
 
 
 def write_columns(folder: Path) -> Truth:
-    """Write ``orders.csv``: an order a row. It does not say what was given back; orders given back whole are no sale."""
+    """Write ``orders.csv``: an order a row. Of what was given back it tells whole orders alone: no sales."""
     shop = orders(seed=3)
     write_csv(folder / "orders.csv", HEADER, map(_row, shop))
     truth = _truth([order for order in shop if order.is_paid and order.returned != order.lines], is_net=False)
