@@ -60,6 +60,12 @@ def shops(tmp_path_factory: pytest.TempPathFactory) -> Shops:
     return Shops(tmp_path_factory.mktemp("shapes"))
 
 
+def sentences(shops: Shops, name: str) -> list[str]:
+    """What the run's end says of a customer."""
+    said = shops.run.out.partition(f"✓ {name}: ")[2]
+    return [line.strip() for line in said.partition("\n✓ ")[0].splitlines()[1:]]
+
+
 def cents(amount: float | Decimal) -> int:
     """Hundredths of a cent: sums are exact to the fourth decimal."""
     return round(amount * 10_000)
@@ -107,3 +113,21 @@ def test_the_lines_are_those_of_the_bills_and_their_items_are_known(shops, name)
     items = shops.rows(name, "clean/items")
     assert {row["item_id"] for row in items} == (truth.items or set())
     assert {row["item_id"] for row in items if row["is_item"] is False} == truth.no_goods
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_what_is_left_out_is_counted_at_the_runs_end_and_nothing_is_rejected(shops, name):
+    left_out = [line for line in sentences(shops, name) if "left out" in line]
+    for table, rows in shops.truth[name].left_out.items():
+        assert any(line.startswith(f"{table}: {rows} of ") for line in left_out), left_out
+    assert len(left_out) == len(shops.truth[name].left_out)
+    assert not [
+        table for table in ("bills", "line_items", "users", "items") if shops.rows(name, f"raw/{table}_rejected")
+    ]
+
+
+def test_there_is_a_customer_to_copy_for_each_and_the_readme_names_it():
+    files = sorted(file.name for file in EXAMPLES.glob("*.toml"))
+    assert files == sorted(f"{name}.toml" for name in SHAPES)
+    readme = (EXAMPLES / "README.md").read_text()
+    assert [file for file in files if f"`{file}`" not in readme] == []
