@@ -88,7 +88,7 @@ def _pieces(order: Order) -> list[dict[str, object]]:
             "order_id": f"o{order.number}",
             "order_item_id": place,
             "product_id": f"p-{article.sku}",
-            "seller_id": f"s{order.number % SELLERS}",
+            "seller_id": f"s{(order.number + place) % SELLERS}",
             "price": article.price,
             "freight_value": FREIGHT,
         }
