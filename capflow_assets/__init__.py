@@ -4,6 +4,7 @@ The way of the data, and the folders that follow it:
 
     landing/      a source's rows in the canonical columns, each with the reason where it cannot land
     sources/      opens a kind of store as a Spark DataFrame: one file, one kind
+    expressions/  what an id is, and which days are none: one definition for all of them
     raw/          the canonical tables as landed: one file, one schema
     clean/        conformed tables: one file, one function
     validation/   reports about a customer's data, and checks that return a Finding
@@ -16,9 +17,10 @@ The way of the data, and the folders that follow it:
     graph/        the only folder that knows Dagster, MLflow, sessions and the cloud
 
 Beside them: contract.py (the nouns), customers.py (what a customer declares), toml_text.py (its text, within limits),
-toml_problems.py (what is wrong with it, in words), checks.py (pandera in one pass), checks_settings.py (what a customer
-says about checks; verticals/ holds the defaults), errors.py (every error and its words), foreign.py (other
-libraries' errors in ours), folders.py (which folders libraries misread), fence.py (what a customer's sources may open),
-spreadsheet.py (CSV that may be opened), cli.py, cli_admin.py, cli_options.py and terminal.py (`capflow …`),
+toml_problems.py and value_rules.py (what is wrong with it, in words), onboarding_problems.py (what is asked of it when
+it comes in), checks.py (pandera in one pass), checks_settings.py (what a customer says about checks; verticals/ holds
+the defaults), errors.py (every error and its words), foreign.py (other libraries' errors in ours), folders.py (which
+folders libraries misread), fence.py (what a customer's sources may open), spreadsheet.py (CSV that may be opened),
+cli.py, cli_champions.py, cli_admin.py, cli_options.py, terminal.py and layout.py (`capflow …`),
 definitions.py (the whole graph, one page).
 """

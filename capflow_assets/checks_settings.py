@@ -41,11 +41,15 @@ class CheckSettings(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class DeclaredCheck:
-    """A check that can be set: its name, the assets that have it, and its thresholds with their defaults."""
+    """A check that can be set: its name, the assets that have it, and its thresholds and severity as it has them.
+
+    Without a ``severity`` what the check finds decides.
+    """
 
     name: str
     assets: tuple[str, ...]
     thresholds: Mapping[str, float]
+    severity: Rule | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,7 @@ def thresholds_of(function: Callable[..., Any]) -> dict[str, float]:
 
 def choose(customer: HasChecks, check: DeclaredCheck, asset: str) -> Chosen:
     """What the customer, else its vertical, else the check itself says of one check of one asset."""
-    severity: Rule | None = None
+    severity = check.severity
     thresholds = dict(check.thresholds)
     for layer in (vertical_checks(customer.vertical), customer.checks):
         for name in (check.name, f"{asset}:{check.name}"):
@@ -171,6 +175,11 @@ def vertical_checks(vertical: str, folder: Path = VERTICALS) -> Mapping[str, Che
         return _Vertical.model_validate(tomllib.loads(file.read_text("utf-8"))).checks
     except (tomllib.TOMLDecodeError, ValidationError) as error:
         raise CustomerError("A vertical's TOML is wrong", came=str(error), where=str(file)) from error
+
+
+def verticals(folder: Path = VERTICALS) -> list[str]:
+    """The verticals that have defaults."""
+    return sorted(file.stem for file in folder.glob("*.toml"))
 
 
 class _Vertical(BaseModel):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from capflow_assets import cli_admin
+from capflow_assets import cli_admin, cli_champions
 from capflow_assets.cli_options import (
     CustomerArgument,
     CustomerOption,
@@ -20,18 +20,21 @@ from capflow_assets.cli_options import (
     HomeOption,
     ModelArgument,
     OutputOption,
-    ReasonOption,
     TableFormat,
     TextFormat,
     WaitOption,
     looked_at,
+    names,
     opened,
     patience,
     say,
+    touches,
 )
 from capflow_assets.errors import CapflowError, StoreError
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from capflow_assets.customers import Customer
     from capflow_assets.graph.deployment import Deployment
 
@@ -50,8 +53,22 @@ WATCHED = ("demo", "forget", "freeze", "onboard", "promote", "retire", "rollback
 owns_process = False
 
 
+def print_version(is_asked: bool) -> None:
+    """Print the version of the package and end."""
+    if is_asked:
+        from importlib.metadata import version
+
+        typer.echo(f"capflow {version('capflow-assets')}")
+        raise typer.Exit
+
+
+VersionOption = Annotated[
+    bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and end.")
+]
+
+
 @app.callback()
-def common(context: typer.Context, home: HomeOption = None) -> None:
+def common(context: typer.Context, home: HomeOption = None, version: VersionOption = False) -> None:
     """Options that stand before the command serve it too."""
     context.obj = home
     if owns_process and context.invoked_subcommand in WATCHED:
@@ -83,6 +100,8 @@ def onboard(
     from capflow_assets.graph.onboarding import onboard as bring_in
 
     with opened(context, home) as (deployment, instance):
+        if replace:
+            touches(deployment, f"{file} takes the place of the TOML of that customer")
         customer = bring_in(deployment, instance, file, replace, patience(wait, fail), say)
     typer.echo(f"onboarded {customer.name} with {', '.join(customer.tables)}; next: capflow run {customer.name}")
 
@@ -96,7 +115,7 @@ def run(
         typer.Option("--select", "-s", help="stage/table, a stage or a glob; +NAME adds all it needs. Repeatable."),
     ] = None,
     as_of: Annotated[
-        str | None, typer.Option("--as-of", help="Read nothing after this day or ISO time. [default: newest bill]")
+        str | None, typer.Option("--as-of", help=r"Read nothing after this day or ISO time. \[default: newest bill]")
     ] = None,
     full: Annotated[
         bool, typer.Option("--full", help="Land all rows again, where a watermark reads newer ones.")
@@ -106,23 +125,26 @@ def run(
     home: HomeOption = None,
 ) -> None:
     """Materialize tables, models and predictions of customers. One customer's failure leaves the others alone."""
+    from capflow_assets.graph.known_names import refuse_moment
+
+    names(context, home, customers)
+    refuse_moment(as_of)
     from capflow_assets.definitions import STAGES, defs
     from capflow_assets.graph.customers_in_turn import run_in_turn
     from capflow_assets.graph.fleet import FLEET, draw_fleet
     from capflow_assets.graph.launch import select as chosen
-    from capflow_assets.graph.moments import parse_moment
     from capflow_assets.terminal import following, print_finished
 
     with opened(context, home) as (deployment, instance):
         keys = chosen(STAGES, select or [])
-        names = list(dict.fromkeys(customers))
-        for name in names:
+        chosen_customers = list(dict.fromkeys(customers))
+        for name in chosen_customers:
             deployment.require(name)
-        if as_of is not None:
-            parse_moment(as_of, "UTC")
-        with following(names, len([key for key in keys if key != FLEET])) as watch:
+        with following(chosen_customers, len([key for key in keys if key != FLEET])) as watch:
             seconds = patience(wait, fail)
-            finished = run_in_turn(defs, STAGES, instance, names, keys, as_of, watch, full=full, wait=seconds, say=say)
+            finished = run_in_turn(
+                defs, STAGES, instance, chosen_customers, keys, as_of, watch, full=full, wait=seconds, say=say
+            )
         if select and FLEET in keys:  # it reads of every customer, so only where it is asked for
             draw_fleet(defs, instance)
     print_finished(finished)
@@ -137,7 +159,7 @@ def show(
     format: Annotated[TableFormat, typer.Option("--format", "-f")] = TableFormat.table,
     output: OutputOption = None,
     limit: Annotated[
-        int | None, typer.Option(min=0, help="At most this many rows. [default: 20 on screen, else all]")
+        int | None, typer.Option(min=0, help=r"At most this many rows. \[default: 20 on screen, else all]")
     ] = None,
     catalogue: Annotated[
         bool, typer.Option("--catalogue", help="Of features: what each says, how it is made and spread; -o FILE.html.")
@@ -148,9 +170,15 @@ def show(
     home: HomeOption = None,
 ) -> None:
     """Print a table of a customer, or write it to a file. In CSV, text like =1+1 begins with an apostrophe."""
+    names(context, home, [customer])
     from capflow_assets.graph.catalogue import catalogue_of
     from capflow_assets.graph.status import counts
     from capflow_assets.terminal import print_table, write_table
+
+    def written(rows: pa.Table, what: str) -> None:
+        write_table(rows, format.value, output, raw=raw)
+        if output is not None:
+            say(f"wrote {rows.num_rows:,} rows, {what}, to {output}")
 
     with looked_at(context, home) as (deployment, instance):
         deployment.require(customer)
@@ -161,16 +189,17 @@ def show(
 
                 output.parent.mkdir(parents=True, exist_ok=True)
                 output.write_text(page(deployment.customer(customer), found.to_pylist()), encoding="utf-8")
+                say(f"wrote the features of {customer} to {output}")
             elif format is TableFormat.table and output is None:
                 print_table(f"features of {customer}", shown, shown.num_rows if limit is None else limit)
             else:
-                write_table(found.slice(0, limit), format.value, output, raw=raw)
+                written(found.slice(0, limit), f"features of {customer}")
         elif format is TableFormat.table and output is None:
             rows = deployment.lake.arrow(customer, table)
             title = f"{table} of {customer}"
             print_table(title, rows, 20 if limit is None else limit, counts(instance, table, customer))
         else:
-            write_table(deployment.lake.arrow(customer, table, limit), format.value, output, raw=raw)
+            written(deployment.lake.arrow(customer, table, limit), f"{table} of {customer}")
 
 
 @app.command()
@@ -182,14 +211,15 @@ def status(
     home: HomeOption = None,
 ) -> None:
     """Customers × models: ready, at risk or not and why; with --details champion, metric against baseline, drift."""
+    names(context, home, [customer] if customer else [])
     from capflow_assets.graph.status import COLUMNS, OVERVIEW, status_rows
     from capflow_assets.terminal import print_matrix, print_rows
 
     with looked_at(context, home) as (deployment, instance):
         if customer is not None:
             deployment.require(customer)
-        names = [customer] if customer else deployment.customers()
-        rows = [row for name in names for row in status_rows(deployment, instance, name)]
+        shown_customers = [customer] if customer else deployment.customers()
+        rows = [row for name in shown_customers for row in status_rows(deployment, instance, name)]
     if format is TextFormat.table:
         print_matrix(rows)
     if details or format is not TextFormat.table:
@@ -206,6 +236,7 @@ def report(
     home: HomeOption = None,
 ) -> None:
     """A customer's report as one HTML page: key figures, what stands out, distributions, retention, stores."""
+    names(context, home, [customer])
     from capflow_assets.graph.pages import read_page
 
     with looked_at(context, home) as (deployment, _):
@@ -226,11 +257,12 @@ def explain(
     context: typer.Context,
     customer: CustomerArgument,
     model: ModelArgument,
-    version: Annotated[int | None, typer.Option(min=1, help="A version. [default: the champion]")] = None,
+    version: Annotated[int | None, typer.Option(min=1, help=r"A version. \[default: the champion]")] = None,
     format: Annotated[TextFormat, typer.Option("--format", "-f")] = TextFormat.table,
     home: HomeOption = None,
 ) -> None:
     """All about a customer's model: parameters, metric with interval, baseline, calibration, data, why promoted."""
+    names(context, home, [customer], model)
     from capflow_assets.graph.status import explain as explained
     from capflow_assets.terminal import print_report
 
@@ -239,60 +271,7 @@ def explain(
     print_report(report, format.value)
 
 
-@app.command()
-def promote(
-    context: typer.Context,
-    customer: CustomerArgument,
-    model: ModelArgument,
-    version: Annotated[int | None, typer.Option(min=1, help="A version. [default: the challenger]")] = None,
-    reason: ReasonOption = "promoted by hand",
-    home: HomeOption = None,
-) -> None:
-    """Make a version the champion."""
-    from capflow_assets.graph.answering import answers
-
-    with opened(context, home) as (deployment, _):
-        deployment.require(customer, model)
-        chosen = deployment.registry.promote(customer, model, version, reason)
-        typer.echo(f"version {chosen} of {customer}.{model} is the champion; next: {scoring(customer, model)}")
-        if warning := answers(deployment.registry, customer, model, deployment.stages.model(model).model).warning:
-            say(warning)
-
-
-@app.command()
-def rollback(
-    context: typer.Context,
-    customer: CustomerArgument,
-    model: ModelArgument,
-    reason: ReasonOption = "rolled back by hand",
-    home: HomeOption = None,
-) -> None:
-    """Make the champion before the present one champion again."""
-    from capflow_assets.graph.answering import answers
-
-    with opened(context, home) as (deployment, _):
-        deployment.require(customer, model)
-        chosen = deployment.registry.rollback(customer, model, reason)
-        typer.echo(f"version {chosen} of {customer}.{model} is the champion again; next: {scoring(customer, model)}")
-        if warning := answers(deployment.registry, customer, model, deployment.stages.model(model).model).warning:
-            say(warning)
-
-
-@app.command()
-def freeze(
-    context: typer.Context,
-    customer: CustomerArgument,
-    model: ModelArgument,
-    off: Annotated[bool, typer.Option("--off", help="Let trainings promote again.")] = False,
-    home: HomeOption = None,
-) -> None:
-    """Keep the present champion whatever a training finds."""
-    with opened(context, home) as (deployment, _):
-        deployment.require(customer, model)
-        deployment.registry.freeze(customer, model, frozen=not off)
-    typer.echo(f"{customer}.{model} is {'no longer ' if off else ''}frozen")
-
-
+app.add_typer(cli_champions.app)
 app.add_typer(cli_admin.app)
 
 
@@ -309,11 +288,6 @@ def _page_in_the_lake(deployment: Deployment, customer: Customer) -> str:
         do = f"name a file elsewhere: capflow report {customer.name} -o report.html"
         where = deployment.lake.prefix(customer.name)
         raise StoreError("The report is kept in the lake, which cannot be written", where=where, do=do) from error
-
-
-def scoring(customer: str, model: str) -> str:
-    """The command that scores with a new champion."""
-    return f"capflow run {customer} --select predictions/{model},health/{model}"
 
 
 def main(arguments: list[str] | None = None) -> Any:

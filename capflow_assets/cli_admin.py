@@ -18,9 +18,11 @@ from capflow_assets.cli_options import (
     TextFormat,
     WaitOption,
     YesOption,
+    names,
     opened,
     patience,
     say,
+    touches,
 )
 
 if TYPE_CHECKING:
@@ -37,12 +39,16 @@ def forget(
     reason: Annotated[str, typer.Option("--reason", help="Why; kept on the receipt.")] = "asked by the user",
     yes: YesOption = False,
     anyway: AnywayOption = False,
+    keep_out: Annotated[
+        bool, typer.Option("--keep-out", help="Ids of whom nothing is known do not land either, from now on.")
+    ] = False,
     rerun: Annotated[bool, typer.Option("--rerun", help="Then compute again what was made of their rows.")] = False,
     wait: WaitOption = None,
     fail: FailOption = False,
     home: HomeOption = None,
 ) -> None:
     """Remove users from every table and version, pictures and records; they do not land again. Writes receipts."""
+    names(context, home, [customer])
     from capflow_assets.graph.customers_in_turn import once
     from capflow_assets.graph.erasure import Receipt
     from capflow_assets.graph.erasure import forget as erase
@@ -51,9 +57,10 @@ def forget(
 
     def asked() -> list[Receipt]:
         deployment.require(customer)
+        touches(deployment, f"{len(users):,} users of {customer}, in all tables, versions, pictures and records")
         if not yes:
             typer.confirm(f"Remove {len(users):,} users of {customer} for good?", abort=True)
-        made = erase(deployment, instance, customer, users, reason, anyway, seconds, say)
+        made = erase(deployment, instance, customer, users, reason, anyway, seconds, say, keep_out=keep_out)
         for receipt in made:
             typer.echo("\n".join(receipt.lines()))
         return made
@@ -84,6 +91,8 @@ def retire(
 
     with opened(context, home) as (deployment, instance):
         require_any(deployment, instance, customer)
+        count = len(deployment.lake.tables(customer))
+        touches(deployment, f"{customer} with {count:,} tables, and its models, records, TOML and key")
         if not yes:
             typer.confirm(f"Remove {customer} with all its tables and models for good?", abort=True)
         receipt = remove(deployment, instance, customer, reason, anyway, patience(wait, fail), say)
@@ -101,6 +110,7 @@ def doctor(
     home: HomeOption = None,
 ) -> None:
     """Try configuration, servers, credentials, versions, models, clock and disk, and say what to do."""
+    names(context, home, [customer] if customer else [])
     from rich.console import Console
 
     from capflow_assets.graph.doctor import COLUMNS, Case, examine, grid
@@ -130,7 +140,7 @@ def doctor(
 def policy(
     context: typer.Context,
     customer: Annotated[
-        str | None, typer.Argument(help="The customer that an identity may see. [default: the bucket's own policy]")
+        str | None, typer.Argument(help=r"The customer that an identity may see. \[default: the bucket's own policy]")
     ] = None,
     access: Annotated[Access, typer.Option("--access", help="What the identity may do.")] = Access.write,
     kms_key: Annotated[str | None, typer.Option("--kms-key", help="ARN of the key that encrypts the lake.")] = None,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -43,7 +44,8 @@ class Access(StrEnum):
 
 HomeOption = Annotated[
     Path | None,
-    typer.Option("--home", envvar="CAPFLOW_HOME", help="Folder of lake, MLflow and Dagster. [default: .capflow]"),
+    # No envvar here: a command's would win over what is written before the command. ``Home.of`` reads it last.
+    typer.Option("--home", help=r"Folder of lake, MLflow and Dagster. \[env: CAPFLOW_HOME; default: .capflow]"),
 ]
 CustomerOption = Annotated[str, typer.Option("--customer", "-c", help="The customer's name.")]
 CustomerArgument = Annotated[str, typer.Argument(help="The customer's name.")]
@@ -59,7 +61,7 @@ WaitOption = Annotated[
         "--wait",
         min=0,
         metavar="SECONDS",
-        help="Wait so long for a customer that somebody else is writing. [default: until it is free]",
+        help=r"Wait so long for a customer that somebody else is writing. \[default: until it is free]",
     ),
 ]
 FailOption = Annotated[bool, typer.Option("--fail", help="Do not wait for a customer that somebody else is writing.")]
@@ -69,12 +71,27 @@ def patience(wait: float | None, fail: bool) -> float | None:
     """How many seconds are waited for a customer; None for as long as it takes."""
     if fail and wait:
         raise typer.BadParameter("--wait and --fail exclude each other")
+    if wait is not None and math.isnan(wait):
+        raise typer.BadParameter("--wait is a number of seconds, and 'nan' is none")
     return 0 if fail else wait
 
 
 def say(words: str) -> None:
     """Tell a person what a command waits for, or has done besides, where it is not among the results."""
     typer.echo(words, err=True)
+
+
+def names(context: typer.Context, home: Path | None, customers: Iterable[str], model: str | None = None) -> None:
+    """Refuse what does not exist before anything is opened, which takes seconds."""
+    from capflow_assets.graph.home import Home
+    from capflow_assets.graph.known_names import refuse_unknown
+
+    refuse_unknown(Home.of(home or context.obj), customers, model)
+
+
+def touches(deployment: Deployment, words: str) -> None:
+    """Say in which home something is changed for good, and what."""
+    say(f"{words}, in the home {deployment.home.root}")
 
 
 @contextmanager

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 Severity = Literal["warn", "block"]
 Readiness = Literal["ready", "at risk", "not ready"]
 Scalar = str | int | float | bool | None
+# Of a raw table that came in several exports which overlap: the one that the row came with.
+EXPORT = "source_export"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,8 @@ class Table:
 
     A feature table whose key has ``as_of`` may be asked for several moments at once. ``version`` grows where a column
     comes to mean something else, so that a model can tell. ``intermediate`` tables only serve to make others: no model
-    reads them and no catalogue lists them.
+    reads them and no catalogue lists them. ``harmless_removals`` are reasons by which cleaning may remove any number of
+    rows, since those that stay say the same; all others count against ``max_removed_pct``.
     """
 
     grain: str
@@ -74,6 +77,7 @@ class Table:
     version: int = 1
     owner: str = "team:data"
     intermediate: bool = False
+    harmless_removals: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:

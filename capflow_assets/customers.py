@@ -1,20 +1,17 @@
 """What a customer declares in its TOML: who it is, where its tables lie, and what its columns mean.
 
-Belongs here: reading and checking that file, every problem of it at once. Does not belong here: opening the stores, and
-which tables, sources and models there are; those are passed in. Pure.
+Belongs here: reading and checking that file. Does not belong here: opening stores, and which tables there are. Pure.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from functools import cache
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from types import ModuleType
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -31,34 +28,20 @@ from capflow_assets import toml_text
 from capflow_assets.checks_settings import CheckSettings, DeclaredCheck, check_problems
 from capflow_assets.contract import Table
 from capflow_assets.errors import CapflowError, CustomerError, SourceError
-from capflow_assets.landing import RESERVED, generated_key
-from capflow_assets.landing.declared import landing_problems
+from capflow_assets.landing import exports
+from capflow_assets.landing.declared import NotUsers, column_problems, landing_problems, problems_between
+from capflow_assets.landing.time_zones import known_zone
+from capflow_assets.onboarding_problems import onboarding_problems, param_problems
 from capflow_assets.toml_problems import told, unknown
 
 MOST_BYTES = 1 << 20
+# Where a customer sends no table of a clean table's name.
+MOST_REMOVED_PCT = 5.0
 PACKAGE = "package://"
-IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,62}")
 FILES = ("s3://", PACKAGE)
 # Three slashes and a name start from the customer's folder, as any other location; four are an absolute path.
 SQLITE = re.compile(r"sqlite(?:\+\w+)?:///")
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-
-
-@cache
-def _zones() -> frozenset[str]:
-    """All time zones that there are; to look for them takes as long as to read many customers."""
-    from zoneinfo import available_timezones
-
-    return frozenset(available_timezones())
-
-
-def _known_zone(name: str) -> str:
-    zones = _zones()
-    if name not in zones:
-        near = get_close_matches(name, zones, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"an IANA time zone such as Europe/London{hint}")
-    return name
 
 
 def _absolute(folder: str) -> str:
@@ -82,13 +65,22 @@ class TableSource(Declared):
     )
     options: dict[str, Any] = Field(default_factory=dict, description="How the store is written; its Options.")
     max_rejected_pct: float = Field(default=5, ge=0, le=100, description="More rejected rows than that stop the table.")
+    max_removed_pct: float = Field(
+        default=MOST_REMOVED_PCT,
+        ge=0,
+        le=100,
+        description="More rows removed in cleaning than that stop its clean table.",
+    )
+    bill_key: tuple[Text, ...] = Field((), description="What tells bills apart where their numbers restart.")
     columns: dict[str, Text] = Field(min_length=1, description="Canonical column = source column or Spark SQL.")
     watermark: Text | None = Field(None, description="A source column that grows: only newer rows are read.")
     merge_on: tuple[str, ...] = Field((), description="Columns by which newer rows replace; else the table's key.")
+    equal_lines: Literal["keep", "drop"] = Field("keep", description="What becomes of equal line items of one bill.")
+    exports_by: Text | None = Field(None, description="Which of overlapping exports is later; else by file name.")
     personal: tuple[str, ...] = Field((), description="Columns that are hashed on landing.")
     plain: tuple[str, ...] = Field((), description="Columns that are called as what is personal, and are not.")
 
-    @field_validator("merge_on", "personal", "plain", mode="before")
+    @field_validator("merge_on", "personal", "plain", "bill_key", mode="before")
     @classmethod
     def _listed(cls, value: Any) -> Any:
         return tuple(value) if isinstance(value, list) else value
@@ -115,8 +107,9 @@ class Customer(Declared):
     name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
     vertical: Text
     currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
-    time_zone: Annotated[str, AfterValidator(_known_zone)]
+    time_zone: Annotated[str, AfterValidator(known_zone)]
     base: Annotated[str, AfterValidator(_absolute)] | None = None
+    not_a_user: NotUsers = Field((), description="Ids that stand for nobody, such as 0 or GUEST.")
     tables: dict[str, TableSource] = Field(min_length=1)
     models: dict[str, dict[str, Any]] = Field(default_factory=dict)
     features: dict[str, dict[str, Any]] = Field(default_factory=dict)
@@ -142,6 +135,13 @@ class Customer(Declared):
         return f"{scheme}{self.base.rstrip('/')}/{path}"
 
 
+def cleaning_values(customer: Customer) -> dict[str, Any]:
+    """What a TOML says of cleaning: of equal line items, and the raw tables of which it says which export is later."""
+    lines = customer.tables.get("line_items")
+    ordered = frozenset(name for name, table in customer.tables.items() if table.exports_by is not None)
+    return {"equal_lines": lines.equal_lines if lines else "keep", "ordered_exports": ordered}
+
+
 def read_customer(
     path: Path,
     known_tables: Mapping[str, Table],
@@ -149,6 +149,7 @@ def read_customer(
     known_models: Collection[str] | None = None,
     known_checks: Mapping[str, DeclaredCheck] | None = None,
     known_features: Mapping[str, type[BaseModel]] | None = None,
+    known_params: Mapping[str, type[BaseModel]] | None = None,
 ) -> Customer:
     """The customer of a TOML file; relative locations start from ``base``, or from the file's folder.
 
@@ -167,7 +168,8 @@ def read_customer(
     except UnicodeDecodeError as error:
         came, do = f"byte 0x{error.object[error.start]:02x} at place {error.start}", "save it as UTF-8"
         raise CustomerError("The file is not UTF-8", expected="TOML in UTF-8", came=came, where=file, do=do) from error
-    customer = parse_customer(text, file, known_tables, known_sources, known_models, known_checks, known_features)
+    known = (known_tables, known_sources, known_models, known_checks, known_features, known_params)
+    customer = parse_customer(text, file, *known)
     return customer if customer.base else customer.model_copy(update={"base": str(path.resolve().parent)})
 
 
@@ -179,8 +181,11 @@ def parse_customer(
     known_models: Collection[str] | None = None,
     known_checks: Mapping[str, DeclaredCheck] | None = None,
     known_features: Mapping[str, type[BaseModel]] | None = None,
+    known_params: Mapping[str, type[BaseModel]] | None = None,
 ) -> Customer:
     """The customer that a TOML text declares; ``file`` names it in errors. What is not ``known`` is not looked at.
+
+    With ``known_params``, of models, it is asked what only a TOML that comes in is asked (``onboarding_problems``).
 
     Raises:
         CustomerError: names every problem of the text.
@@ -194,10 +199,14 @@ def parse_customer(
         problems += told(error, "", [*Customer.model_fields, *TableSource.model_fields, *Retraining.model_fields])
     for name, table in _tables(data.get("tables")).items():
         problems += _table_problems(name, table, known_tables, known_sources)
+    problems += problems_between(_tables(data.get("tables")), known_tables)
     strange = [m for m in _tables(data.get("models")) if known_models is not None and m not in known_models]
     problems += [unknown(f"models.{model}", "model", model, known_models or ()) for model in strange]
     if known_features is not None:
-        problems += _feature_problems(_tables(data.get("features")), known_features)
+        kind = "feature table that can be set"
+        problems += param_problems("features", kind, _tables(data.get("features")), known_features)
+    if known_params is not None:
+        problems += onboarding_problems(data, known_params)
     if customer is not None and known_checks is not None:
         problems += check_problems(customer.checks, known_checks)
     if problems or customer is None:
@@ -281,7 +290,7 @@ def _table_problems(
     if name not in tables:
         problems.append(unknown(key, "raw table", name, tables))
     elif isinstance(table.get("columns"), dict):
-        problems += _column_problems(f"{key}.columns", tables[name], table["columns"])
+        problems += column_problems(f"{key}.columns", tables[name], table)
     source = table.get("source")
     if isinstance(source, str) and source not in sources:
         problems.append(unknown(f"{key}.source", "source", source, sources))
@@ -294,6 +303,7 @@ def _table_problems(
         problems += _location_problems(f"{key}.location", sources[source], table["location"].strip())
     if name in tables and isinstance(table.get("columns"), dict):
         problems += landing_problems(key, tables[name], table)
+        problems += exports.problems(key, name, table, hasattr(sources.get(str(source)), "exports"))
     return problems
 
 
@@ -316,35 +326,3 @@ def _location_problems(key: str, source: ModuleType, location: str) -> list[Capf
     elif is_address and not is_of_files:
         expected = "a path, s3://bucket/key or package://module/path"
     return [CapflowError(key, expected=expected, came=repr(location))] if expected else []
-
-
-def _column_problems(key: str, table: Table, columns: dict[str, Any]) -> list[CapflowError]:
-    problems: list[CapflowError] = []
-    for name in columns:
-        if name in table.names:
-            continue
-        if not table.open:
-            problems.append(unknown(f"{key}.{name}", "column", name, table.names))
-        elif not IDENTIFIER.fullmatch(name) or name in RESERVED:
-            expected = f"a name such as loyalty_tier ({IDENTIFIER.pattern}), none of {', '.join(RESERVED)}"
-            problems.append(CapflowError(f"{key}.{name}", expected=expected, came=name, do="choose another name"))
-    made = generated_key(table)
-    required = [column for column in table.columns if column.required and column.name != made]
-    lacking = [column for column in required if column.name not in columns]
-    for column in lacking:
-        expected = f"a source column or expression: {column.description or column.type}"
-        problems.append(CapflowError(f"{key}.{column.name}", expected=expected, came="nothing", do="map it"))
-    return problems
-
-
-def _feature_problems(given: Mapping[str, dict[str, Any]], known: Mapping[str, type[BaseModel]]) -> list[CapflowError]:
-    problems: list[CapflowError] = []
-    for name, params in given.items():
-        if name not in known:
-            problems.append(unknown(f"features.{name}", "feature table that can be set", name, known))
-            continue
-        try:
-            known[name].model_validate(params)
-        except ValidationError as error:
-            problems += told(error, f"features.{name}", list(known[name].model_fields))
-    return problems

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.errors import CapflowError
+from capflow_assets.layout import Laid
 from capflow_assets.spreadsheet import harmless
 
 if TYPE_CHECKING:
@@ -48,6 +50,9 @@ def following(customers: Sequence[str], assets: int) -> Iterator[Callable[[Progr
         yield watch
 
 
+DONE = ("done", "promoted", "not promoted", "kept the champion", None)
+
+
 def print_finished(results: Sequence[Finished]) -> None:
     """One line per customer, every failure with its reason, and every check that warns."""
     from rich.console import Console
@@ -56,17 +61,16 @@ def print_finished(results: Sequence[Finished]) -> None:
     console = Console(stderr=True, highlight=False)
     for result in results:
         states = [metadata.get("status") for metadata in result.done.values()]
-        waiting = sum(
-            state not in ("done", "promoted", "not promoted", "kept the champion", "asks", None) for state in states
-        )
+        asking = states.count("asks")
+        waiting = sum(state not in DONE for state in states) - asking
         mark = "[green]✓[/]" if result.ok else "[red]✗[/]"
-        text = f"{len(states) - waiting} done, {waiting} waiting or absent, {len(result.failures)} failed"
+        asks = f"{asking} asks a person, " if asking else ""
+        done = len(states) - waiting - asking
+        text = f"{done} done, {asks}{waiting} waiting or absent, {len(result.failures)} failed"
         console.print(f"{mark} [bold]{result.customer}[/]: {text}")
-        for key, counts in ((key, metadata.get("counts") or {}) for key, metadata in result.done.items()):
-            if counts.get("rejected"):
-                aside = f"{counts['rejected']:,} of {counts['came']:,} rows cannot be read and were set aside"
-                see = f"capflow show {key}_rejected --customer {result.customer}"
-                console.print(f"  [yellow]{key}[/]: {aside}; {see}", soft_wrap=True)
+        for key, metadata in result.done.items():
+            for words in left_out(result.customer, key, metadata):
+                console.print(f"  [yellow]{key}[/]: {escape(words)}", soft_wrap=True)
         roots = {key: reason for key, reason in result.failures.items() if not result.is_consequence(key)}
         for reason in dict.fromkeys(roots.values()):
             keys = ", ".join(key for key in roots if roots[key] == reason)
@@ -75,28 +79,39 @@ def print_finished(results: Sequence[Finished]) -> None:
             others = ", ".join(key for key in result.failures if key not in roots)
             console.print(f"  made of these, so not done either: {others}", soft_wrap=True)
         for one in result.warnings:
-            if one.check != "landed":  # told above, with where the rows are
+            if one.check not in ("landed", "removed"):  # told above, with where the rows are
                 console.print(f"  [yellow]{one.key}[/]: {one.check}: {escape(one.message)}", soft_wrap=True)
+
+
+def left_out(customer: str, key: str, metadata: Mapping[str, Any]) -> Iterator[str]:
+    """What of a table's rows is not in it, in words, and where those rows are."""
+    counts = metadata.get("counts") or {}
+    if counts.get("rejected"):
+        aside = f"{counts['rejected']:,} of {counts['came']:,} rows cannot be read and were set aside"
+        yield f"{aside}; capflow show {key}_rejected --customer {customer}"
+    if counts.get("guests"):
+        yield f"{counts['guests']:,} of {counts['came']:,} rows are guests, on which no user stands"
+    if metadata.get("removed"):
+        yield f"{metadata['removed']}; capflow show {key}_removed --customer {customer}"
+
+
+NUMERIC = ("int", "double", "float", "decimal")
 
 
 def print_table(title: str, table: pa.Table, limit: int, counts: Mapping[str, int] | None = None) -> None:
     """The first rows of a table, how many there are, and what was set aside or flagged, by reason."""
-    from rich.table import Table as Grid
-
-    grid = Grid(title=title, title_justify="left", caption=counted(table, counts or {}), caption_justify="left")
-    for name, kind in zip(table.column_names, table.schema.types, strict=True):
-        numeric = any(word in str(kind) for word in ("int", "double", "float", "decimal"))
-        grid.add_column(name, justify="right" if numeric else "left", overflow="fold")
-    for row in table.slice(0, limit).to_pylist():
-        grid.add_row(*(cell(value) for value in row.values()))
-    console().print(grid)
+    kinds = dict(zip(table.column_names, map(str, table.schema.types), strict=True))
+    numeric = frozenset(name for name, kind in kinds.items() if any(word in kind for word in NUMERIC))
+    rows = [[cell(value) for value in row.values()] for row in table.slice(0, limit).to_pylist()]
+    Laid(title, table.column_names, rows, numeric, counted(table, counts or {})).printed(console())
 
 
 def console() -> Console:
-    """Standard output; a pipe, which has no width of its own, gets a wide one."""
+    """Standard output. A pipe, which has no width of its own, is as wide as COLUMNS says, or 200 characters."""
     from rich.console import Console
 
-    return Console() if sys.stdout.isatty() else Console(width=200)
+    has_width = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
+    return Console() if has_width else Console(width=200)
 
 
 def counted(table: pa.Table, counts: Mapping[str, int]) -> str:
@@ -199,15 +214,8 @@ def print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], kind: 
         writer.writerow({name: harmless(name) for name in columns})
         writer.writerows({name: safe_text(row[name]) for name in columns} for row in rows)
         return
-    from rich.table import Table as Grid
-
-    grid = Grid(title=title, title_justify="left")
-    for name in columns:
-        wide = name in ("reason", "value", "name")
-        grid.add_column(name.replace("_", " "), overflow="fold", no_wrap=not wide, min_width=30 if wide else None)
-    for row in rows:
-        grid.add_row(*(coloured(row[name]) for name in columns))
-    console().print(grid)
+    shown = [[coloured(row[name]) for name in columns] for row in rows]
+    Laid(title, [name.replace("_", " ") for name in columns], shown).printed(console())
 
 
 STANDINGS = {
@@ -240,6 +248,9 @@ def print_matrix(rows: Sequence[Mapping[str, Any]]) -> None:
     for (customer, reason), names in _reasons(rows).items():
         told = ", ".join(names) if len(names) < len(models) else "all models"
         screen.print(f"[bold]{escape(customer)}[/] {told}: {escape(reason)}", soft_wrap=True, highlight=False)
+    for customer, removed in dict.fromkeys((row["customer"], row.get("removed")) for row in rows):
+        for words in filter(None, (removed or "").split("; also ")):
+            screen.print(f"[bold]{escape(customer)}[/] {escape(words)}", soft_wrap=True, highlight=False)
 
 
 def _reasons(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], list[str]]:
@@ -264,6 +275,9 @@ def _sign(words: str) -> str:
 
 COLOURS = {
     "promoted": "green",
+    "promoted by hand": "green",
+    "rolled back by hand": "yellow",
+    "no champion": "yellow",
     "done": "green",
     "not ready": "yellow",
     "asks": "yellow",

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from capflow_assets.errors import NAME_CHARACTERS, CapflowError, listed, nearest, shortened
+from capflow_assets.value_rules import rule_of
 
 SHOWN_CHARACTERS = 120
 SECRET = re.compile("pass|pwd|secret|token|credential|key")
@@ -44,5 +45,4 @@ def _problem(found: Any, prefix: str, fields: Collection[str]) -> CapflowError:
         do = f"did you mean {near!r}?" if near else "take it out"
         do = "it belongs into another part of the file: move it there" if name in fields else do
         return CapflowError(f"{key} is no key that is known", came=came, do=do)
-    rule = 'a list, such as ["one", "two"]' if found["type"] == "tuple_type" else found["msg"]
-    return CapflowError(key, expected=rule.removeprefix("Value error, "), came=came)
+    return CapflowError(key, expected=rule_of(found), came=came)

@@ -78,7 +78,7 @@ def spark() -> Iterator[SparkSession]:
 @pytest.fixture(scope="session")
 def jvm(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """Spark on a JVM, after ``spark``, so that the embedded engine stays the active session."""
-    with jvm_session(tmp_path_factory.mktemp("jvm")) as session:
+    with jvm_session(tmp_path_factory.mktemp("jvm"), is_quick=True) as session:
         yield session
 
 

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 SERVER = "org.apache.spark.sql.connect.service.SparkConnectServer"
+# Tests ask hundreds of small queries once: to compile their code takes longer than to run it. A benchmark must not.
+INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
+QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
 
 @contextmanager
@@ -36,13 +39,18 @@ def sail_session() -> Iterator[SparkSession]:
 
 
 @contextmanager
-def jvm_session(folder: Path, memory: str = "2g") -> Iterator[SparkSession]:
-    """A Spark Connect session on a local JVM, in UTC. ``folder`` takes the Java launcher, the log and scratch files."""
+def jvm_session(folder: Path, memory: str = "2g", *, is_quick: bool = False) -> Iterator[SparkSession]:
+    """A Spark Connect session on a local JVM, in UTC. ``folder`` takes the Java launcher, the log and scratch files.
+
+    ``is_quick`` interprets the queries, which is faster for small data alone; their results are the same.
+    """
     from pyspark.sql import SparkSession
 
     port = free_port()
     log = folder / "jvm.log"
-    command = spark_submit(folder, connect_settings(folder, port), "--driver-memory", memory, "--class", SERVER)
+    settings = connect_settings(folder, port) | (INTERPRETED if is_quick else {})
+    options = ("--driver-java-options", QUICK_JAVA) if is_quick else ()
+    command = spark_submit(folder, settings, "--driver-memory", memory, *options, "--class", SERVER)
     with log.open("w") as sink:
         server = subprocess.Popen([*command, "spark-internal"], env=_environment(folder), stdout=sink, stderr=sink)
     try:

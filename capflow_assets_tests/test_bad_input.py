@@ -278,7 +278,7 @@ REFUSED = {
     ),
     "a parameter out of its bounds": (
         Sent(more={"models": {"rfm_segments": {"horizon_days": 0}}}),
-        ["models.rfm_segments.horizon_days.", "greater than or equal to 1", "Came: 0"],
+        ["models.rfm_segments.horizon_days.", "at least 1", "Came: 0"],
     ),
     "a parameter of a wrong type": (
         Sent(more={"models": {"rfm_segments": {"seed": "lucky"}}}),

@@ -56,13 +56,25 @@ def test_every_check_that_can_be_set_says_its_thresholds() -> None:
         "schema": {"at_most_share_pct": 0.0},
         "landed": {"at_most_share_pct": 0.0},
         "personal_data": {},
+        "removed": {"at_most_share_pct": 0.0},
         "leakage": {"auc_at_most": 0.95, "r2_at_most": 0.95, "missing_auc_at_most": 0.9},
         "skew": {"js_warn": 0.1, "js_block": 0.5, "fill_warn_pct": 10.0, "fill_block_pct": 50.0},
         "drift": {},
         "feed_gaps": {"at_most_days": 2, "window_days": 91, "usual_bills": 10},
         "amounts_agree": {"tolerance_pct": 1.0, "at_most_share_pct": 1.0},
         "known_items": {"at_most_share_pct": 5.0},
+        "bill_numbers": {"at_most_users_pct": 3.0, "at_most_stores_pct": 3.0, "at_most_days_pct": 3.0},
     }
+
+
+def test_a_check_blocks_by_itself_where_its_file_says_so_and_a_customer_may_soften_it() -> None:
+    assert chosen(customer(), "bill_numbers")[0] == "block"
+    assert chosen(customer("[checks.bill_numbers]\nat_most_stores_pct = 60"), "bill_numbers") == (
+        "block",
+        {"at_most_users_pct": 3.0, "at_most_stores_pct": 60.0, "at_most_days_pct": 3.0},
+    )
+    assert chosen(customer('[checks.bill_numbers]\nseverity = "warn"'), "bill_numbers")[0] == "warn"
+    assert chosen(customer('[checks.bill_numbers]\nseverity = "off"'), "bill_numbers")[0] == "off"
 
 
 def test_a_customers_settings_stand_over_its_verticals_and_those_over_the_signatures() -> None:

@@ -274,9 +274,33 @@ def test_forgetting_again_changes_nothing(own):
     assert (second["rows_removed"], second["files_removed"], second["models_marked"]) == ({}, 0, {})
 
 
-def test_an_unknown_user_is_kept_out_all_the_same(own):
+def test_of_an_unknown_user_nothing_is_touched(own):
+    """Neither history nor pictures, nor the list of those who do not land: it may be a slip of the pen."""
+    before = bytes_below(own.root / "lake" / "shop")
+    said = own.capflow("forget", "shop", "nobody-9", "--yes")
+    assert (said.code, said.out) == (0, "")
+    assert "knows no user 'nobody-9'" in said.err
+    assert str(own.root) in said.err
+    assert bytes_below(own.root / "lake" / "shop") == before
+    mixed = own.capflow("forget", "shop", "nobody-9", USER, "--yes")
+    assert "knows no user 'nobody-9'" in mixed.err
+    assert len(receipts(own)) == 1
+    assert holding(own.root / "lake" / "shop") == []
+
+
+def test_a_user_of_older_versions_alone_is_no_stranger(own):
+    with opened(own) as (deployed, _):
+        lake = lake_of(own)
+        for name in UserRows(lake, deployed.stages, deployed.customer("shop")).tables():
+            DeltaTable(lake.path("shop", name)).delete()  # gone from the newest version, and in the files
+    assert holding(own.root / "lake" / "shop") != []
+    own.ok("forget", "shop", USER, "--yes")
+    assert holding(own.root / "lake" / "shop") == []
+
+
+def test_an_unknown_user_may_be_kept_out(own):
     before = rows_of(lake_of(own), "shop")
-    out = own.ok("forget", "shop", "nobody-9", "nobody-8", "--yes")
+    out = own.ok("forget", "shop", "nobody-9", "nobody-8", "--yes", "--keep-out")
     assert out.count("nobody of that id was known") == 2
     assert rows_of(lake_of(own), "shop") == before
     assert all(receipt["rows_removed"] == {} for receipt in receipts(own))

@@ -23,6 +23,8 @@ from capflow_assets_tests.homes import Said, TestHome, own_environment
 
 SEED = int(os.environ.get("CAPFLOW_FUZZ_SEED", "1"))
 TIMES = float(os.environ.get("CAPFLOW_FUZZ_TIMES", "1"))
+# How many of the thousand: a part of them in every run of the tests, all of them in that of the large counts.
+SHARES = [pytest.param(0.4, id="some"), pytest.param(1.0, id="all", marks=pytest.mark.long)]
 LABEL = re.compile(r"(Expected|Came|Where|To do): ")
 
 
@@ -81,14 +83,15 @@ def home(tmp_path_factory):
     return home
 
 
-def test_no_toml_is_answered_with_a_traceback(home, tmp_path):
+@pytest.mark.parametrize("share", SHARES)
+def test_no_toml_is_answered_with_a_traceback(home, tmp_path, share):
     (tmp_path / "link").symlink_to(home.root / "lake")
     places = {"lake": f"{home.root}/lake/{BYSTANDER}", "home": str(home.root), "link": f"{tmp_path}/link/{BYSTANDER}",
               "customers": f"{home.root}/customers"}  # fmt: skip
     theirs, listed = files_below(home.root / "lake"), home.root / "customers" / f"{BYSTANDER}.toml"
     complaints, codes = [], []
     before = listed.read_bytes()
-    for number, (told, content) in enumerate(tomls(SEED, int(800 * TIMES), places)):
+    for number, (told, content) in enumerate(tomls(SEED, int(800 * share * TIMES), places)):
         # Each has a folder of its own: what one customer's TOML names, another's may not.
         toml = tmp_path / str(number) / "customer.toml"
         toml.parent.mkdir()
@@ -116,9 +119,10 @@ class Taken:
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
-def test_no_row_of_a_file_vanishes_and_no_file_stops_the_others(home, tmp_path):
+@pytest.mark.parametrize("share", SHARES)
+def test_no_row_of_a_file_vanishes_and_no_file_stops_the_others(home, tmp_path, share):
     theirs = files_below(home.root / "lake" / BYSTANDER)
-    made = files(SEED, int(200 * TIMES), f"{home.root}/lake/{BYSTANDER}")
+    made = files(SEED, int(200 * share * TIMES), f"{home.root}/lake/{BYSTANDER}")
     sent, taken = {f"s{number}": each for number, each in enumerate(made)}, Taken()
     names = [name for name in sent if onboarded_with(home, tmp_path / name, name, sent[name], taken)]
     commanded = names[::BY_COMMAND]

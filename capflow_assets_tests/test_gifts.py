@@ -47,9 +47,9 @@ def table(home: TestHome, name: str) -> DataFrame:
 
 @pytest.fixture(scope="module")
 def lines(home: TestHome) -> DataFrame:
-    """All rows that cleaning saw: those that it keeps, and those that it sets aside with their reason."""
-    both = pd.concat([table(home, "clean/line_items"), table(home, "clean/line_items_removed")], ignore_index=True)
-    return both.assign(mills=(both["amount"] * 1000).round().astype(int))
+    """All rows that cleaning keeps, equal ones included."""
+    kept = table(home, "clean/line_items")
+    return kept.assign(mills=(kept["amount"] * 1000).round().astype(int))
 
 
 def counts(home: TestHome, name: str) -> dict[str, int]:
@@ -72,12 +72,10 @@ def test_the_file_is_the_one_that_is_known(sent):
 
 
 def test_every_row_and_every_penny_is_somewhere(home, lines, sent):
-    """The same rows, as often as they came: kept, set aside, or rejected."""
+    """The same rows, as often as they came."""
     assert counts(home, "raw/line_items") == {"came": ROWS}
-    kept, removed = table(home, "clean/line_items"), table(home, "clean/line_items_removed")
-    assert (len(kept), len(removed), len(kept) + len(removed)) == (ROWS - 5_268, 5_268, ROWS)
-    assert set(removed["removed_because"]) == {"duplicate"}
-    assert lines["mills"].sum() == MILLS
+    assert not any(reason.startswith("removed") for reason in counts(home, "clean/line_items"))
+    assert (len(lines), lines["mills"].sum()) == (ROWS, MILLS)
     theirs = pd.DataFrame(
         {
             "bill_id": sent["InvoiceNo"],
@@ -104,12 +102,13 @@ def test_every_row_and_every_penny_is_somewhere(home, lines, sent):
         ("zero_amount", 2_515),
         ("negative_price", 2),
         ("not_an_item", 2_912),
+        ("repeated", 5_268),
     ],
 )
 def test_what_is_odd_is_flagged_to_the_row(home, lines, flag, rows):
-    """Every row that came has its flags, copies too; what `show` says is of the rows that stayed."""
+    """Every row has its flags, repeated ones too."""
     assert len(flagged(lines, flag)) == rows
-    assert counts(home, "clean/line_items")[f"flagged: {flag}"] == len(flagged(table(home, "clean/line_items"), flag))
+    assert counts(home, "clean/line_items")[f"flagged: {flag}"] == rows
 
 
 def test_the_flags_are_on_the_right_rows(lines, sent):
@@ -123,6 +122,7 @@ def test_the_flags_are_on_the_right_rows(lines, sent):
         "zero_amount": sent["UnitPrice"] == 0,
         "negative_price": sent["UnitPrice"] < 0,
         "not_an_item": sent["StockCode"].isin(NO_ITEMS),
+        "repeated": sent.duplicated(),
     }
     for flag, those in expected.items():
         assert ids(flagged(lines, flag), "bill_id", "item_id") == ids(sent[those], "InvoiceNo", "StockCode"), flag
@@ -131,11 +131,11 @@ def test_the_flags_are_on_the_right_rows(lines, sent):
     assert len(flagged(lines, "zero_amount")) + len(flagged(lines, "negative_price")) == 2_517
 
 
-def test_copies_are_counted_and_taken_once(home, sent):
+def test_equal_rows_are_as_many_purchases_and_can_be_left_out(lines, sent):
     assert sent.duplicated().sum() == 5_268
-    assert counts(home, "clean/line_items")["removed: duplicate"] == 5_268
-    kept, there = table(home, "clean/line_items"), sent.drop_duplicates()
-    assert (kept["amount"] * 1000).round().astype(int).sum() == there["mills"].sum()
+    once = lines[~lines["flags"].str.contains("repeated")]
+    assert once["mills"].sum() == sent.drop_duplicates()["mills"].sum()
+    assert not lines.duplicated(["bill_id", "line_no"]).any()
 
 
 def test_a_code_of_several_descriptions_is_one_item_of_the_name_given_most(home, sent):
@@ -155,9 +155,9 @@ def test_a_code_of_several_descriptions_is_one_item_of_the_name_given_most(home,
 
 
 def test_the_bills_hold_what_their_rows_hold(home, sent):
-    bills, once = table(home, "clean/bills"), sent.drop_duplicates()
-    assert (len(bills), bills["user_id"].nunique(), bills["line_items"].sum()) == (25_900, 4_372, len(once))
-    theirs = once.groupby("InvoiceNo")["mills"].sum()
+    bills = table(home, "clean/bills")
+    assert (len(bills), bills["user_id"].nunique(), bills["line_items"].sum()) == (25_900, 4_372, ROWS)
+    theirs = sent.groupby("InvoiceNo")["mills"].sum()
     ours = (bills.set_index("bill_id")["amount"] * 1000).round().astype(int)
     assert ours.sort_index().to_dict() == theirs.sort_index().to_dict()
     assert set(bills.loc[bills["is_return"], "bill_id"]) == set(theirs[theirs < 0].index)
@@ -165,28 +165,28 @@ def test_the_bills_hold_what_their_rows_hold(home, sent):
 
 
 def test_the_report_tells_it(home, sent):
-    once = sent.drop_duplicates()
     rows = table(home, "validation/report")
     found = {
         (row.section, row.name_, row.unit): row.value for row in rows.rename(columns={"name": "name_"}).itertuples()
     }
     odd = {name: rows for (section, name, unit), rows in found.items() if (section, unit) == ("flags", "line items")}
     assert odd == {
-        "anonymous": once["CustomerID"].isna().sum(),
-        "cancellation": once["InvoiceNo"].str.startswith("C").sum(),
+        "anonymous": sent["CustomerID"].isna().sum(),
+        "cancellation": sent["InvoiceNo"].str.startswith("C").sum(),
         "negative_price": 2,
-        "negative_quantity": (once["Quantity"] < 0).sum(),
-        "not_an_item": once["StockCode"].isin(NO_ITEMS).sum(),
-        "zero_amount": (once["UnitPrice"] == 0).sum(),
+        "negative_quantity": (sent["Quantity"] < 0).sum(),
+        "not_an_item": sent["StockCode"].isin(NO_ITEMS).sum(),
+        "repeated": 5_268,
+        "zero_amount": (sent["UnitPrice"] == 0).sum(),
     }
     assert found["flags", "several_descriptions", "items"] == 650
-    assert found["rows", "line_items", "rows"] == ROWS - 5_268
-    assert round(found["kpi", "amount_total", "GBP"] * 1000) == once["mills"].sum()
-    bills = once.groupby("InvoiceNo").agg(user=("CustomerID", "first"), mills=("mills", "sum"))
+    assert found["rows", "line_items", "rows"] == ROWS
+    assert round(found["kpi", "amount_total", "GBP"] * 1000) == MILLS
+    bills = sent.groupby("InvoiceNo").agg(user=("CustomerID", "first"), mills=("mills", "sum"))
     assert found["kpi", "anonymous_share_pct", "%"] == pytest.approx(100 * bills["user"].isna().mean())
     assert found["kpi", "returns_share_pct", "%"] == pytest.approx(100 * (bills["mills"] < 0).mean())
     page = home.root.parent / "report.html"
     home.ok("report", "gifts", "--output", str(page))
     text = " ".join(re.sub(r"<[^>]*>", " ", page.read_text(encoding="utf-8")).split())
-    assert "line items, cancellation 9,251" in text
+    assert "line items, cancellation 9,288" in text
     assert "items, several descriptions 650" in text

@@ -125,6 +125,9 @@ def test_promote_rollback_and_freeze(acme_copy):
     report = acme_copy.report("acme", "rfm_segments")
     assert report["champion_version"] == 1
     assert report["promotion"] == {"action": "rollback", "reason": "too new"}
+    row = acme_copy.status("acme")["rfm_segments"]
+    assert (row["status"], row["reason"], row["champion"]) == ("rolled back by hand", "too new", 1)
+    assert row["value"] == report["metric"]["value"], "the figures are the champion's"
     acme_copy.ok("freeze", "acme", "rfm_segments")
     refused = acme_copy.capflow("promote", "acme", "rfm_segments", "--version", "2")
     assert refused.code == 1
@@ -132,7 +135,10 @@ def test_promote_rollback_and_freeze(acme_copy):
     acme_copy.ok("run", "acme", "--select", "models/rfm_segments")
     assert acme_copy.report("acme", "rfm_segments")["champion_version"] == 1
     acme_copy.ok("freeze", "acme", "rfm_segments", "--off")
-    acme_copy.ok("promote", "acme", "rfm_segments", "--version", "2")
+    acme_copy.ok("promote", "acme", "rfm_segments", "--version", "2", "--reason", "seen by Ann")
+    assert acme_copy.report("acme", "rfm_segments")["promotion"] == {"action": "promote", "reason": "seen by Ann"}
+    row = acme_copy.status("acme")["rfm_segments"]
+    assert (row["status"], row["reason"], row["champion"]) == ("promoted by hand", "seen by Ann", 2)
     acme_copy.ok("run", "acme", "--select", "predictions/rfm_segments")
     assert {row["model_version"] for row in acme_copy.rows("predictions/rfm_segments", "acme")} == {2}
 

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from capflow_assets.clean._conform import exact_sum, identifier, incomplete, local_day, name_doubles, number
+from capflow_assets.clean._conform import (
+    LARGEST_TOTAL,
+    exact_sum,
+    identifier,
+    implausible,
+    incomplete,
+    local_day,
+    name_doubles,
+    number,
+    placeholder_time,
+)
+from capflow_assets.clean._exports import REPLACED, latest_heads, with_export
 from capflow_assets.contract import Column, Table
 from capflow_assets.errors import TableError
 
@@ -28,23 +40,40 @@ TABLE = Table(
     ),
     key=("bill_id",),
     time="billed_at",
+    harmless_removals=REPLACED,
 )
 
+FIGURES = ("amount", "discount", "quantity")
+UNFIT = {"bill_id": "no_bill_id", "billed_at": "no_time"}
+# What line items fill in where a bill leaves it open. Its time is its own.
+FILLED = ("user_id", "store_id", *FIGURES)
 
-def bills(raw_bills: DataFrame | None = None, line_items: DataFrame | None = None, *, zone: str) -> DataFrame:
+
+def bills(
+    raw_bills: DataFrame | None = None,
+    line_items: DataFrame | None = None,
+    *,
+    zone: str,
+    ordered_exports: Collection[str] = (),
+) -> DataFrame:
     """Bills from what the customer sends: bills, line items or both.
 
     **Grain**: one row per bill. With bills sent, those are the bills, and line items only count and fill in what the
-    bills leave open (user, store, discount, quantity). With line items alone, the rows of a bill are summed: its user
-    and store are the first by name that any row has, its time the earliest.
+    bills leave open (user, store, amount, discount, quantity). With line items alone, the rows of a bill are summed:
+    its user and store are the first by name that any row has, its time the earliest.
 
     **Amounts** are in the customer's currency, after discounts; returns inside a bill are netted. Sums are exact to
     the fourth decimal. **Missing**: ids are trimmed, blank ones are null; a bill without a user is anonymous and
     stays.
 
-    **Set aside** (``removed_because``): ``no_bill_id``, ``no_time``, ``no_amount``; ``duplicate`` is a copy of another
-    bill; ``conflicting_duplicate`` has the number of another bill and other values, of which the earliest stays: what
-    comes later must not change what was known before.
+    **Set aside** (``removed_because``): ``no_bill_id``, ``no_time``; ``no_amount``, neither the bill nor its line items
+    have one; ``implausible_amount`` (and ``_discount``, ``_quantity``) of 10^11 and more, as a barcode is, of a bill
+    that is summed up 10^14; ``placeholder_time``, a day that stands for none, such as 1970-01-01; ``duplicate`` is a
+    copy of another bill; ``conflicting_duplicate`` has the number of another bill and other values, of which the
+    earliest stays: what comes later must not change what was known before. Of several exports that have a bill the
+    latest holds: ``repeated_export`` where that has the same row, else ``earlier_export``. Where the TOML does not say
+    which export is later (``ordered_exports`` are the raw tables of which it does), the names of the files decide,
+    ``earlier_by_file_name``, and a bill of another day, user or store is no later word on this one.
 
     Raises:
         TableError: neither bills nor line items were given.
@@ -52,51 +81,66 @@ def bills(raw_bills: DataFrame | None = None, line_items: DataFrame | None = Non
     from pyspark.sql import functions as F
 
     if raw_bills is not None:
-        frame = _fill_in(as_sent(raw_bills), line_items)
+        frame = _sent(raw_bills, line_items, is_order_known="bills" in ordered_exports)
     elif line_items is not None:
         frame = _summed(line_items).withColumn("removed_because", F.lit(None).cast("string"))
     else:
         raise TableError("There is nothing to make bills from", expected="raw/bills or clean/line_items")
+    too_large = implausible(FIGURES, LARGEST_TOTAL)
     frame = (
-        frame.withColumn("billed_on", local_day("billed_at", zone))
+        frame.withColumn("removed_because", F.coalesce("removed_because", too_large))
+        .withColumn("billed_on", local_day("billed_at", zone))
         .withColumn("is_return", F.col("amount") < 0)
         .withColumn("is_anonymous", F.col("user_id").isNull())
     )
     return frame.select(*TABLE.names, "removed_because")
 
 
-def as_sent(raw_bills: DataFrame) -> DataFrame:
-    """The bills that the customer sent, with ``removed_because`` named: of each number the earliest stays."""
+def heads(raw_bills: DataFrame, *, is_order_known: bool = False) -> DataFrame:
+    """The bills that line items may belong to, as the customer sent them, with ``removed_because`` named.
+
+    Of each number the earliest stays, as among the bills, and of several exports the latest holds; an amount is not
+    asked for, since the line items have it.
+    """
     from pyspark.sql import functions as F
 
-    reasons = {"bill_id": "no_bill_id", "billed_at": "no_time", "amount": "no_amount"}
+    frame = _conformed(raw_bills)
+    unfit = F.coalesce("removed_because", incomplete(UNFIT), placeholder_time("billed_at"))
+    return _of_one_number(frame.withColumn("removed_because", unfit), is_order_known=is_order_known)
+
+
+def _conformed(raw_bills: DataFrame) -> DataFrame:
     ids = (identifier(name) for name in ("bill_id", "user_id", "store_id"))
-    numbers = (number(name) for name in ("amount", "discount", "quantity"))
-    frame = raw_bills.select(*ids, "billed_at", *numbers).withColumn("removed_because", incomplete(reasons))
-    return name_doubles(frame, ["bill_id"], [F.col("billed_at").asc()])
+    figures = (number(name) for name in FIGURES)
+    odd = implausible(FIGURES).alias("removed_because")
+    return raw_bills.select(*ids, "billed_at", *figures, odd, *with_export(raw_bills))
 
 
-def _fill_in(sent: DataFrame, line_items: DataFrame | None) -> DataFrame:
+def _of_one_number(bills: DataFrame, *, is_order_known: bool) -> DataFrame:
     from pyspark.sql import functions as F
 
+    return name_doubles(latest_heads(bills, is_order_known=is_order_known), ["bill_id"], [F.col("billed_at").asc()])
+
+
+def _sent(raw_bills: DataFrame, line_items: DataFrame | None, *, is_order_known: bool) -> DataFrame:
+    from pyspark.sql import functions as F
+
+    frame, amount = _conformed(raw_bills), F.col("amount")
+    if line_items is not None:
+        lines = _summed(line_items)
+        lines = lines.select("bill_id", *(F.col(name).alias(f"_{name}") for name in (*FILLED, "line_items")))
+        frame = frame.join(lines, "bill_id", "left")
+        amount = F.coalesce("amount", "_amount")
+    no_amount = F.when(amount.isNull(), F.lit("no_amount"))
+    unfit = F.coalesce("removed_because", incomplete(UNFIT), no_amount, placeholder_time("billed_at"))
+    # What the lines say is the same for all bills of a number, and changes nothing between them.
+    frame = _of_one_number(frame.withColumn("removed_because", unfit), is_order_known=is_order_known)
     if line_items is None:
-        return sent.withColumn("line_items", F.lit(None).cast("int"))
-    both = sent.alias("bill").join(
-        _summed(line_items).alias("line"), F.col("bill.bill_id") == F.col("line.bill_id"), "left"
-    )
-    filled = (
-        F.coalesce(f"bill.{name}", f"line.{name}").alias(name)
-        for name in ("user_id", "store_id", "discount", "quantity")
-    )
-    # Time and amount are the bill's own, always: its lines' would hide that the two disagree.
-    return both.select(
-        "bill.bill_id",
-        "bill.billed_at",
-        "bill.amount",
-        "bill.removed_because",
-        *filled,
-        F.coalesce("line.line_items", F.lit(0)).alias("line_items"),
-    )
+        return frame.withColumn("line_items", F.lit(None).cast("int"))
+    # What a bill says of itself holds, whatever its lines say: that would hide that the two disagree.
+    filled = (F.coalesce(name, f"_{name}").alias(name) for name in FILLED)
+    count = F.coalesce("_line_items", F.lit(0)).alias("line_items")
+    return frame.select("bill_id", "billed_at", "removed_because", *filled, count)
 
 
 def _summed(line_items: DataFrame) -> DataFrame:
@@ -104,6 +148,6 @@ def _summed(line_items: DataFrame) -> DataFrame:
 
     return line_items.groupBy("bill_id").agg(
         *(F.min(name).alias(name) for name in ("user_id", "store_id", "billed_at")),
-        *(exact_sum(name) for name in ("amount", "discount", "quantity")),
+        *(exact_sum(name) for name in FIGURES),
         F.count(F.lit(1)).cast("int").alias("line_items"),
     )

@@ -7,7 +7,8 @@ from operator import or_
 from typing import TYPE_CHECKING
 
 from capflow_assets.clean._conform import identifier, incomplete, name_doubles, optional
-from capflow_assets.contract import Column, Table
+from capflow_assets.clean._exports import REPLACED, latest_of_key
+from capflow_assets.contract import EXPORT, Column, Table
 
 if TYPE_CHECKING:
     from pyspark.sql import Column as Expression
@@ -31,6 +32,8 @@ TABLE = Table(
     ),
     key=("item_id",),
     open=True,
+    # A catalogue may be what every line item calls its item.
+    harmless_removals=("duplicate", *REPLACED),
 )
 
 
@@ -45,7 +48,9 @@ def items(raw_items: DataFrame) -> DataFrame:
 
     **Set aside** (``removed_because``): ``no_item_id``; ``duplicate`` is a copy of another row;
     ``conflicting_duplicate`` has the id of another row and other values, of which the fullest stays, of equally full
-    ones that of the name that is given most often. Bills that tell what they call each item serve as a catalogue so.
+    ones that of the name that is given most often. Bills that tell what they call each item serve as a catalogue so. Of
+    several exports that have the item the latest holds: ``repeated_export`` where that has the same row, else
+    ``earlier_export``.
     """
     from pyspark.sql import Window
     from pyspark.sql import functions as F
@@ -53,9 +58,10 @@ def items(raw_items: DataFrame) -> DataFrame:
     given = raw_items.withColumn("item_id", identifier("item_id"))
     given = given.withColumn("is_item", optional(given, "is_item", "boolean"))
     named = F.count(F.lit(1)).over(Window.partitionBy("item_id", "name"))
-    frame = given.withColumn("removed_because", incomplete({"item_id": "no_item_id"})).withColumn("_named", named)
+    frame = given.withColumn("removed_because", incomplete({"item_id": "no_item_id"}))
+    frame = latest_of_key(frame, ["item_id"]).withColumn("_named", named)
     made = name_doubles(frame, ["item_id"], then=[F.col("_named").desc()]).drop("_named")
-    added = [name for name in raw_items.columns if name not in TABLE.names]
+    added = [name for name in raw_items.columns if name not in (*TABLE.names, EXPORT)]
     return made.withColumn("flags", _flags()).select(*TABLE.names, *added, "removed_because")
 
 

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from capflow_assets.clean._conform import identifier, incomplete, local_day, number, optional
-from capflow_assets.clean.bills import as_sent
+from capflow_assets.clean._conform import (
+    identifier,
+    implausible,
+    incomplete,
+    local_day,
+    number,
+    optional,
+    placeholder_time,
+)
+from capflow_assets.clean._exports import LONGEST_BILL_HOURS, REPLACED, latest_of_bill, with_export
+from capflow_assets.clean.bills import heads
 from capflow_assets.contract import Column, Table
 
 if TYPE_CHECKING:
@@ -16,7 +26,7 @@ TABLE = Table(
     grain="row of a bill",
     columns=(
         Column("bill_id", "string", "The bill that the row stands on.", required=True),
-        Column("line_no", "int", "The number of the row on its bill, from 1; in the order of the items.", True, 1),
+        Column("line_no", "int", "Its place on the bill, from 1: by its own number, else by item.", True, 1),
         Column("item_id", "string", "The item that was bought.", required=True),
         Column("item_name", "string", "What the row calls the item; null where the customer does not say."),
         Column("user_id", "string", "The user who paid; null on an anonymous bill.", personal=True),
@@ -31,10 +41,11 @@ TABLE = Table(
     ),
     key=("bill_id", "line_no"),
     time="billed_at",
+    # Copies go where rows have a number of their own, or where the customer asks for it.
+    harmless_removals=("duplicate", *REPLACED),
 )
 
-# Rows of one bill lie at most so far apart; a night shift that closes its bills the next morning fits in.
-LONGEST_BILL_HOURS = 24
+NUMBERS = ("amount", "quantity", "discount")
 REASONS = {"bill_id": "no_bill_id", "item_id": "no_item_id", "billed_at": "no_time", "amount": "no_amount"}
 
 
@@ -44,31 +55,45 @@ def line_items(
     raw_items: DataFrame | None = None,
     *,
     zone: str,
+    equal_lines: str = "keep",
+    ordered_exports: Collection[str] = (),
 ) -> DataFrame:
     """The rows of the bills, each with the user, store and time of its bill.
 
-    **Grain**: one row per item and bill as the customer sent them. User, store and time come from the row, else from
-    its bill. **Amounts** are in the customer's currency, after discounts. Returns stay, marked ``is_return``.
+    **Grain**: one row per row of a bill as the customer sent them: equal ones are as many purchases. User, store and
+    time come from the row, else from its bill. **Amounts** are in the customer's currency, after discounts. Returns
+    stay, marked ``is_return``.
 
     **Flags** (the row stays): ``anonymous``, no user on the row nor on its bill; ``zero_quantity``, ``zero_amount``;
     ``negative_quantity``; ``cancellation``, goods and money both go back (a return or a credit note; a negative
     quantity without money is a write-off of stock); ``negative_price``, one of the two goes back and the other does
     not; ``unknown_bill`` where the customer sends bills and this one is not among them; ``unknown_item`` where a
-    catalogue came and the item is not in it; ``not_an_item`` where the catalogue says so (``is_item``).
+    catalogue came and the item is not in it; ``not_an_item`` where the catalogue says so (``is_item``); ``repeated``,
+    equal to a row of the bill that stays before it; ``several_exports``, its bill has rows of several exports that
+    have no line in common.
 
     **Set aside** (``removed_because``): ``no_bill_id``, ``no_item_id``, ``no_time`` (neither the row nor its bill has
-    one), ``no_amount``; ``later_than_its_bill``: more than a day after the first row of its bill, so another bill that
-    took the same number, which must not change the one that was known; ``duplicate`` is a copy of another row in every
-    column, and shares its ``line_no``.
+    one), ``no_amount``; ``implausible_amount`` (and ``_quantity``, ``_discount``) of 10^11 and more, as a barcode is;
+    ``placeholder_time``, a day that stands for none, such as 1970-01-01; ``later_than_its_bill``: more than a day after
+    the first row of its bill, so another bill that took the same number, which must not change the one that was known;
+    ``duplicate`` is a copy of another row in every column, where rows have a number of their own (the raw
+    ``line_no``), or where equal ones are to go (``equal_lines`` is ``drop``); ``conflicting_duplicate`` has the number
+    of another row and other values, of which the earliest stays. Of several exports that have the bill the latest
+    holds for all of it (see ``clean/_exports``): ``repeated_export`` where that has the same row, else
+    ``earlier_export``, or ``earlier_by_file_name`` where nothing but the files' names says which is later.
     """
     from pyspark.sql import functions as F
 
     ids = (identifier(name) for name in ("bill_id", "item_id", "user_id", "store_id"))
-    numbers = (number(name) for name in ("quantity", "amount", "discount"))
+    numbers = (number(name) for name in NUMBERS)
     item_name = optional(raw_line_items, "item_name", "string")
-    frame = raw_line_items.select(*ids, "billed_at", item_name, *numbers)
-    frame = _known_items(_with_bill(frame, raw_bills), raw_items)
-    frame = _numbered(_own_time(frame.withColumn("removed_because", incomplete(REASONS))))
+    odd = implausible(NUMBERS).alias("removed_because")
+    line_no = optional(raw_line_items, "line_no", "bigint")
+    frame = raw_line_items.select(*ids, "billed_at", item_name, *numbers, odd, line_no, *with_export(raw_line_items))
+    frame = _known_items(_with_bill(frame, raw_bills, is_order_known="bills" in ordered_exports), raw_items)
+    unfit = F.coalesce("removed_because", incomplete(REASONS), placeholder_time("billed_at"))
+    frame = latest_of_bill(frame.withColumn("removed_because", unfit), is_order_known="line_items" in ordered_exports)
+    frame = _numbered(_own_time(frame), is_equal_kept=equal_lines == "keep")
     frame = (
         frame.withColumn("billed_on", local_day("billed_at", zone))
         .withColumn("is_return", (F.coalesce("quantity", F.lit(0.0)) < 0) | (F.coalesce("amount", F.lit(0.0)) < 0))
@@ -77,14 +102,15 @@ def line_items(
     return frame.select(*TABLE.names, "removed_because")
 
 
-def _with_bill(lines: DataFrame, raw_bills: DataFrame | None) -> DataFrame:
+def _with_bill(lines: DataFrame, raw_bills: DataFrame | None, *, is_order_known: bool) -> DataFrame:
     from pyspark.sql import functions as F
 
     if raw_bills is None:
         return lines.withColumn("_bill_known", F.lit(True))
-    heads = as_sent(raw_bills).filter("removed_because is null")
-    both = lines.alias("line").join(heads.alias("bill"), F.col("line.bill_id") == F.col("bill.bill_id"), "left")
-    own = (f"line.{name}" for name in ("bill_id", "item_id", "item_name", "quantity", "amount", "discount"))
+    known = heads(raw_bills, is_order_known=is_order_known).filter("removed_because is null")
+    both = lines.alias("line").join(known.alias("bill"), F.col("line.bill_id") == F.col("bill.bill_id"), "left")
+    held = ("bill_id", "item_id", "item_name", *NUMBERS, "line_no", "removed_because", *with_export(lines))
+    own = (f"line.{name}" for name in held)
     filled = (F.coalesce(f"line.{name}", f"bill.{name}").alias(name) for name in ("user_id", "store_id", "billed_at"))
     return both.select(*own, *filled, F.col("bill.bill_id").isNotNull().alias("_bill_known"))
 
@@ -116,21 +142,30 @@ def _own_time(lines: DataFrame) -> DataFrame:
     return lines.withColumn("removed_because", F.coalesce("removed_because", late))
 
 
-def _numbered(lines: DataFrame) -> DataFrame:
-    """Number the rows of a bill and name the copies, in one pass over the bill."""
+def _numbered(lines: DataFrame, *, is_equal_kept: bool) -> DataFrame:
+    """Number the rows of a bill, and name or mark the copies, in one pass over the bill."""
     from pyspark.sql import Window
     from pyspark.sql import functions as F
 
+    number = F.col("line_no")
     # All columns are in the order, so rows share a rank only where they are copies.
     order = ("item_id", "billed_at", "amount", "quantity", "discount", "user_id", "store_id", "item_name")
-    window = Window.partitionBy("bill_id", "removed_because").orderBy(*(F.col(name).asc_nulls_last() for name in order))
+    earliest = F.when(number.isNotNull(), F.col("billed_at"))
+    in_turn = (value.asc_nulls_last() for value in (number, earliest, *map(F.col, order)))
+    window = Window.partitionBy("bill_id", "removed_because").orderBy(*in_turn)
+    place = F.row_number() if is_equal_kept else F.dense_rank()
     ranked = (
         lines.withColumn("_row", F.row_number().over(window))
         .withColumn("_rank", F.rank().over(window))
-        .withColumn("line_no", F.dense_rank().over(window).cast("int"))
+        .withColumn("_is_same_number", F.coalesce(F.lag("line_no").over(window) == number, F.lit(False)))
+        .withColumn("line_no", place.over(window).cast("int"))
     )
-    copy = F.when(F.col("_row") > F.col("_rank"), "duplicate")
-    return ranked.withColumn("removed_because", F.coalesce("removed_because", copy))
+    is_copy = F.col("_row") > F.col("_rank")
+    is_left_out = F.col("_is_same_number") if is_equal_kept else F.lit(True)
+    double = F.when(is_copy & is_left_out, "duplicate").when(F.col("_is_same_number"), "conflicting_duplicate")
+    return ranked.withColumn("removed_because", F.coalesce("removed_because", double)).withColumn(
+        "_is_repeated", is_copy & ~is_left_out
+    )
 
 
 def _flags() -> Expression:
@@ -147,5 +182,7 @@ def _flags() -> Expression:
         "unknown_bill": ~F.col("_bill_known"),
         "unknown_item": ~F.col("_item_known"),
         "not_an_item": F.col("_no_item"),
+        "repeated": F.col("_is_repeated"),
+        "several_exports": F.col("_is_of_several"),
     }
     return F.concat_ws(",", *(F.when(condition, F.lit(name)) for name, condition in odd.items()))

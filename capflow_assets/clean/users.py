@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from capflow_assets.clean._conform import identifier, incomplete, name_doubles
+from capflow_assets.clean._exports import REPLACED, latest_of_key
 from capflow_assets.contract import Column, Table
 from capflow_assets.errors import TableError
 
@@ -22,6 +23,8 @@ TABLE = Table(
     key=("user_id",),
     time="known_since",
     open=True,
+    # A list may be what every order says of its user.
+    harmless_removals=("duplicate", *REPLACED),
 )
 
 
@@ -34,7 +37,8 @@ def users(raw_users: DataFrame | None = None, bills: DataFrame | None = None) ->
     other since the first bill. Taking the first bill for listed users too would tell who is going to buy.
 
     **Set aside** (``removed_because``): ``no_user_id``; ``duplicate`` is a copy of another row of the list;
-    ``conflicting_duplicate`` has the id of another row and other values, of which the fullest stays.
+    ``conflicting_duplicate`` has the id of another row and other values, of which the fullest stays. Of several exports
+    that have the user the latest holds: ``repeated_export`` where that has the same row, else ``earlier_export``.
 
     Raises:
         TableError: neither a list of users nor bills were given.
@@ -62,7 +66,8 @@ def _listed(raw_users: DataFrame) -> DataFrame:
     from pyspark.sql import functions as F
 
     frame = raw_users.withColumn("user_id", identifier("user_id"))
-    frame = name_doubles(frame.withColumn("removed_because", incomplete({"user_id": "no_user_id"})), ["user_id"])
+    frame = frame.withColumn("removed_because", incomplete({"user_id": "no_user_id"}))
+    frame = name_doubles(latest_of_key(frame, ["user_id"]), ["user_id"])
     return frame.withColumn("known_since", F.col("joined_at")).withColumn("is_listed", F.lit(True))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from capflow_assets.expressions import ids
 from capflow_assets.features._moments import KNOWN_FROM, Moments, at_each, known
 
 if TYPE_CHECKING:
@@ -12,11 +13,26 @@ if TYPE_CHECKING:
 
 QUARTER_DAYS = 91
 EXACT = "decimal(18,4)"
+TOTAL = "decimal(28,4)"
 
 
 def exact(value: Expression) -> Expression:
     """Money or a quantity to the fourth decimal: sums of it do not depend on the order of the rows."""
     return value.cast(EXACT)
+
+
+def total(sum_: Expression) -> Expression:
+    """A sum of ``exact`` values, or of such sums: of 10^10 rows of the largest value that is allowed, and more."""
+    return sum_.cast(TOTAL)
+
+
+def square_of_total(sum_: Expression) -> Expression:
+    """The square of a ``total``, exact below 10^14; a larger one counts as that, as its square could not be summed."""
+    from pyspark.sql import functions as F
+
+    most = F.lit("99999999999999.9999").cast(EXACT)
+    bounded = F.greatest(F.least(sum_, most), -most).cast(EXACT)
+    return bounded * bounded
 
 
 def ratio(part: Expression, whole: Expression) -> Expression:
@@ -93,10 +109,7 @@ def local_day(time: str, zone: str) -> Expression:
 
 def identifier(name: str) -> Expression:
     """An id of a raw table as the clean tables write it: no blanks around it, null where it is empty."""
-    from pyspark.sql import functions as F
-
-    trimmed = F.trim(F.col(name))
-    return F.when(trimmed != "", trimmed)
+    return ids.identifier(name)
 
 
 def known_users(bills: DataFrame, as_of: Moments, zone: str) -> DataFrame:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from capflow_assets.features._grouping import totals_at_each
 from capflow_assets.features._moments import Moments, known
-from capflow_assets.features._sums import EXACT, exact
+from capflow_assets.features._sums import EXACT, exact, total
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -26,13 +26,13 @@ def user_days(bills: DataFrame, as_of: Moments, zone: str) -> DataFrame:
     amount = exact(F.col("amount"))
     paid = F.when(amount > 0, amount).otherwise(F.lit(0).cast(EXACT))
     sums = (
-        exact(F.sum(amount)).alias("net"),
-        exact(F.sum(paid)).alias("spend"),
+        total(F.sum(amount)).alias("net"),
+        total(F.sum(paid)).alias("spend"),
         F.count(F.lit(1)).alias("bills"),
         F.max(amount).alias("largest"),
     )
     again = (
-        *(exact(F.sum(name)).alias(name) for name in ("net", "spend")),
+        *(total(F.sum(name)).alias(name) for name in ("net", "spend")),
         F.sum("bills").alias("bills"),
         F.max("largest").alias("largest"),
     )

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING
 from capflow_assets.contract import Column, Table
 from capflow_assets.features._grouping import totals_at_each
 from capflow_assets.features._moments import KNOWN_FROM, Moments, known
-from capflow_assets.features._sums import QUARTER_DAYS, concentration, exact, known_users, ratio, surprise, within
+from capflow_assets.features._sums import (
+    QUARTER_DAYS,
+    concentration,
+    exact,
+    known_users,
+    ratio,
+    square_of_total,
+    surprise,
+    total,
+    within,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -144,7 +154,7 @@ def _user_items(line_items: DataFrame, as_of: Moments, zone: str) -> DataFrame:
     )
 
     sums = (
-        exact(F.sum("spend")).alias("spend"),
+        total(F.sum("spend")).alias("spend"),
         F.min("first_on").alias("first_on"),
         F.max("last_on").alias("last_on"),
     )
@@ -175,7 +185,7 @@ def _cells(user_items: DataFrame, items: DataFrame | None, as_of: Moments) -> Da
         F.sum(F.when(repeated, spend).otherwise(nothing)).alias("repeat_spend"),
         F.sum(F.when(F.col("own_brand"), spend).otherwise(nothing)).alias("own_spend"),
         F.sum(F.when(F.col("own_brand").isNotNull(), spend).otherwise(nothing)).alias("branded_spend"),
-        F.sum(spend * spend).alias("square"),
+        F.sum(square_of_total(spend)).alias("square"),
         F.max(spend).alias("top_item"),
     )
     return cells.withColumn("as_of", F.lit(as_of)) if alone else cells

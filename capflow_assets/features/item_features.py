@@ -163,7 +163,7 @@ def _item_days(rows: DataFrame, as_of: Moments, zone: str) -> DataFrame:
 
 
 def _narrow(total: Expression, name: str) -> Expression:
-    return total.cast("bigint" if name in ("sold", "back") else "decimal(18,4)").alias(name)
+    return total.cast("bigint" if name in ("sold", "back") else "decimal(28,4)").alias(name)
 
 
 def _buyers(rows: DataFrame, as_of: Moments, zone: str) -> DataFrame:

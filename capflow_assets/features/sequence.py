@@ -114,7 +114,7 @@ def _baskets(line_items: DataFrame, visits: DataFrame, as_of: Moments, zone: str
         bought = kept.join(parts, ["user_id", "as_of", "billed_on"])
         bought = sums_at_each(bought, as_of, zone, ("user_id", "position", "item_id"), again)
     # The order is that of the struct: the dearest first, equal ones by id.
-    each = F.struct((-F.col("paid")).cast("decimal(18,4)").alias("less"), "item_id")
+    each = F.struct((-F.col("paid")).cast("decimal(28,4)").alias("less"), "item_id")
     in_order = F.sort_array(F.collect_list(each)).alias("all")
     collected = sums_at_each(bought, as_of, zone, ("user_id", "position"), (in_order,))
     first = collected.withColumn("all", F.slice("all", 1, params.items_per_visit))

@@ -3,7 +3,8 @@
 One write decides. The tag ``capflow.champions`` holds all champions, the present one last, with action and reason; it
 is written first, as one row. The alias ``champion``, the tags of the version and the alias ``challenger`` follow from
 it, and the tag ``capflow.settled`` says that they did. A process that is killed in between leaves a decision that is
-whole: it is read as decided, and the next change, training, scoring or `capflow doctor --mend` carries it out.
+whole: it is read as decided, and the next change, training, scoring or `capflow doctor --mend` carries it out. Where
+the first champion was rolled back, the decision holds none.
 
 The alias is public. Where everything was settled and it points elsewhere, a person has moved it in MLflow: that counts,
 and the champion before joins the history.
@@ -13,8 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
+    from capflow_assets.graph.process_locks import LockStore
+
 RECORD = "capflow.champions"
 SETTLED = "capflow.settled"
 # Where releases before kept the champions before the present one.
@@ -34,6 +36,8 @@ PAST = "past_champions"
 # MLflow's column for a tag of a registered model has 5,000 characters.
 REMEMBERED = 100
 LONGEST_REASON = 2_000
+# Between two looks whether somebody else has decided.
+LOOK_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,16 @@ class Record:
             record = cls.from_json(tags[RECORD])
         except (KeyError, TypeError, ValueError):
             return None
-        return record if record.versions else None
+        return record if record.versions or record.action == "rollback" else None
+
+    @property
+    def present(self) -> int | None:
+        """The champion that was decided on; None where the first one was rolled back."""
+        return self.versions[-1] if self.versions else None
+
+    def words(self) -> str:
+        """The decision, as a person is told of it."""
+        return f"{self.action} of version {self.present}" if self.versions else f"{self.action} to no champion"
 
 
 def tidy(reason: str) -> str:
@@ -120,7 +133,7 @@ def standing(tags: Mapping[str, str], aliases: Mapping[str, str | int]) -> Stand
         # The release before wrote the history first: killed there, it named the present champion too.
         past = past[:-1] if past and past[-1] == alias else past
         return Standing(alias, past, None if wanting == alias else wanting, alias, frozen)
-    present = record.versions[-1]
+    present = record.present
     unsettled = record if record.token != tags.get(SETTLED) and alias in (None, record.before, present) else None
     if unsettled is not None or alias == present:
         challenger = None if wanting == present else wanting
@@ -136,6 +149,10 @@ class Champions:
     uri: str
 
     if TYPE_CHECKING:
+
+        @property
+        def locks(self) -> LockStore:
+            """Where the locks of this deployment are."""
 
         @property
         def client(self) -> MlflowClient:
@@ -185,17 +202,18 @@ class Champions:
                 raise ModelError(f"{customer}.{model} has no challenger to promote", do="name one: --version N")
             known = self.versions(customer, model)
             if wanted not in known:
-                raise NotFoundError.among(f"version of {customer}.{model}", str(wanted), map(str, known))
+                do = "" if known else f"capflow run {customer} --select models/{model}"
+                raise NotFoundError.among(f"version of {customer}.{model}", str(wanted), map(str, known), do)
             before = () if now.champion in (None, wanted) else (now.champion,)
             return (*now.history, *before, wanted)
 
-        return self._decide(customer, model, "promote", reason, chosen)
+        return self._decide(customer, model, "promote", reason, chosen)[-1]
 
-    def rollback(self, customer: str, model: str, reason: str) -> int:
-        """Make the champion before the present one champion again.
+    def rollback(self, customer: str, model: str, reason: str) -> int | None:
+        """Make the champion before the present one champion again; None where there was none before: nothing scores.
 
         Raises:
-            ModelError: there was none before, or the model is frozen.
+            ModelError: there is no champion and was none before, or the model is frozen.
         """
 
         def chosen(now: Standing) -> tuple[int, ...]:
@@ -203,31 +221,34 @@ class Champions:
             past = [each for each in now.history if each in known]
             while past and past[-1] == now.champion:  # where a person has moved the alias back to it
                 past.pop()
-            if not past:
+            if not past and now.champion is None:
                 raise ModelError(f"{customer}.{model} has no champion to go back to")
             return tuple(past)
 
-        return self._decide(customer, model, "rollback", reason, chosen)
+        return next(reversed(self._decide(customer, model, "rollback", reason, chosen)), None)
 
     def settle(self, customer: str, model: str) -> str:
         """Carry out a decision that was cut off; says what was done, nothing where all is settled."""
         if self.standing(customer, model).unsettled is None:
             return ""
-        with deciding(self.uri, f"{customer}.{model}"):
+        with deciding(self.locks, self.uri, f"{customer}.{model}"):
             record = self.standing(customer, model).unsettled
             if record is None:
                 return ""
-            if record.versions[-1] not in self.versions(customer, model):
+            what = f"{record.words()} of {customer}.{model}"
+            if record.present is not None and record.present not in self.versions(customer, model):
                 self.client.set_registered_model_tag(f"{customer}.{model}", SETTLED, record.token)
-                what = f"{record.action} of version {record.versions[-1]} of {customer}.{model}"
                 return f"{what} was given up: the version was deleted in MLflow, and the alias counts"
             self._carry_out(f"{customer}.{model}", record)
-        return f"{record.action} of version {record.versions[-1]} of {customer}.{model} was carried out"
+        return f"{what} was carried out"
 
     def freeze(self, customer: str, model: str, frozen: bool) -> None:
         """Keep the present champion whatever a training finds, or let trainings promote again."""
         if not self.versions(customer, model):
             raise ModelError(f"{customer}.{model} has never been trained", do=f"capflow run {customer}")
+        if frozen and self.champion(customer, model) is None:
+            do = f"choose one first: capflow promote {customer} {model}"
+            raise ModelError(f"{customer}.{model} has no champion that could be kept", do=do)
         self.client.set_registered_model_tag(f"{customer}.{model}", "frozen", str(frozen).lower())
 
     def decision(self, customer: str, model: str, version: int) -> dict[str, str]:
@@ -242,12 +263,13 @@ class Champions:
 
     def _decide(
         self, customer: str, model: str, action: str, reason: str, chosen: Callable[[Standing], tuple[int, ...]]
-    ) -> int:
-        """One write says who is champion now; what follows from it is carried out afterwards."""
+    ) -> tuple[int, ...]:
+        """One write says who is champion now, and was before; what follows from it is carried out afterwards."""
         name = f"{customer}.{model}"
-        with deciding(self.uri, name):
+        with deciding(self.locks, self.uri, name):
             now = self.standing(customer, model)
-            if now.unsettled is not None and now.champion in self.versions(customer, model):
+            known = [None, *self.versions(customer, model)]
+            if now.unsettled is not None and now.champion in known:
                 self._carry_out(name, now.unsettled)
                 now = self.standing(customer, model)
             if now.is_frozen:
@@ -255,19 +277,28 @@ class Champions:
             record = Record(chosen(now), action, tidy(reason), now.alias, uuid.uuid4().hex)
             self.client.set_registered_model_tag(name, RECORD, record.to_json())
             self._carry_out(name, record)
-        return record.versions[-1]
+        return record.versions
 
     def _carry_out(self, name: str, record: Record) -> None:
         """What follows from a decision. Every step may be done twice, and the last one says that all were done."""
         tags, aliases = self._read_model(name)
-        present = record.versions[-1]
-        self.client.set_registered_model_alias(name, "champion", str(present))
-        self._tag(name, present, record.action, record.reason)
-        if str(aliases.get("challenger")) == str(present):
+        if record.present is None:
+            self._withdraw(name, record, aliases)
+        else:
+            self.client.set_registered_model_alias(name, "champion", str(record.present))
+            self._tag(name, record.present, record.action, record.reason)
+        if record.present is not None and str(aliases.get("challenger")) == str(record.present):
             self.client.delete_registered_model_alias(name, "challenger")
         if PAST in tags:
             self.client.delete_registered_model_tag(name, PAST)
         self.client.set_registered_model_tag(name, SETTLED, record.token)
+
+    def _withdraw(self, name: str, record: Record, aliases: Mapping[str, str]) -> None:
+        """Leave no champion; the version that was one keeps the reason."""
+        if record.before is not None and record.before in self.versions(*name.split(".", 1)):
+            self._tag(name, record.before, record.action, record.reason)
+        if "champion" in aliases:
+            self.client.delete_registered_model_alias(name, "champion")
 
     def _tag(self, name: str, version: int, action: str, reason: str) -> None:
         self.client.set_model_version_tag(name, str(version), "decision", action)
@@ -290,16 +321,13 @@ class Champions:
 
 
 @contextmanager
-def deciding(uri: str, name: str) -> Iterator[None]:
-    """Nobody else of this user on this machine decides about the same model in the meantime; for milliseconds."""
-    import fcntl
-
-    digest = hashlib.sha256(f"{uri} {name}".encode()).hexdigest()[:16]
-    place = f"{tempfile.gettempdir()}/capflow-champion-{os.getuid()}-{digest}.lock"
-    # Never through a link that somebody else put there.
-    descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+def deciding(locks: LockStore, uri: str, name: str) -> Iterator[None]:
+    """Nobody else of this deployment decides about the same model in the meantime; for milliseconds."""
+    own = f"champion-{hashlib.sha256(f'{uri} {name}'.encode()).hexdigest()[:16]}"
+    while (lock := locks.take(own)) is None:
+        time.sleep(LOOK_SECONDS)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(descriptor)
+        locks.remove(own)
+        lock.release()

@@ -14,6 +14,7 @@ from capflow_assets.checks_settings import Chosen, DeclaredCheck, HasChecks, cho
 from capflow_assets.contract import Column, Finding, Table
 from capflow_assets.errors import TableError
 from capflow_assets.graph.stages import Stages
+from capflow_assets.landing import exports
 from capflow_assets.learning import leakage
 from capflow_assets.monitoring import skew
 
@@ -25,6 +26,7 @@ def declared_checks(stages: Stages) -> dict[str, DeclaredCheck]:
     """Every check that a customer or a vertical can set, by its name."""
     tables = tuple(stages.tables)
     raw = tuple(key for key, spec in stages.tables.items() if spec.stage == "raw")
+    cleaned = tuple(key for key, spec in stages.tables.items() if spec.stage == "clean")
     models, predictions, health = (
         tuple(f"{part}/{name}" for name in stages.models) for part in ("models", "predictions", "health")
     )
@@ -32,10 +34,12 @@ def declared_checks(stages: Stages) -> dict[str, DeclaredCheck]:
         DeclaredCheck("schema", tables, thresholds_of(checks.evaluate)),
         DeclaredCheck("landed", raw, thresholds_of(landed)),
         DeclaredCheck("personal_data", raw, {}),
+        DeclaredCheck(exports.CHECK, tuple(key for key in raw if key.partition("/")[2] in exports.TABLES), {}),
+        DeclaredCheck("removed", cleaned, thresholds_of(removed)),
         DeclaredCheck("leakage", models, thresholds_of(leakage.judge)),
         DeclaredCheck("skew", predictions, thresholds_of(skew.judge)),
         DeclaredCheck("drift", health, {}),
-        *(DeclaredCheck(check.name, (check.table,), check.thresholds) for check in stages.checks),
+        *(DeclaredCheck(check.name, (check.table,), check.thresholds, check.severity) for check in stages.checks),
     )
     return {check.name: check for check in own}
 
@@ -51,10 +55,19 @@ def landed(finding: Finding, *, at_most_share_pct: float = 0.0) -> Finding:
     return replace(finding, passed=100 * rejected <= at_most_share_pct * came)
 
 
+def removed(finding: Finding, *, at_most_share_pct: float = 0.0) -> Finding:
+    """The finding of a cleaning, passed where no more than this share of the rows was removed for what counts."""
+    rows, counted = (int(finding.found.get(name) or 0) for name in ("rows", "counted"))
+    return replace(finding, passed=100 * counted <= at_most_share_pct * rows)
+
+
+MEASURED = {"landed": landed, "removed": removed}
+
+
 def landing_findings(
     stages: Stages, customer: HasChecks, table: str, findings: Iterable[Finding]
 ) -> tuple[Finding, ...]:
-    """What landing found, by the customer's settings; what was found is told where the check is off, and passes."""
+    """What landing or cleaning found, by the customer's settings; where the check is off, it is told and passes."""
     declared = declared_checks(stages)
 
     def judged(finding: Finding) -> Finding:
@@ -63,8 +76,8 @@ def landing_findings(
         chosen = choose(customer, declared[finding.check], table)
         if chosen.is_off:
             return replace(finding, passed=True)
-        measured = landed(finding, **chosen.thresholds) if finding.check == "landed" else finding
-        return severe(measured, chosen)
+        measure = MEASURED.get(finding.check)
+        return severe(measure(finding, **chosen.thresholds) if measure else finding, chosen)
 
     return tuple(judged(finding) for finding in findings)
 

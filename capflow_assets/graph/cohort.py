@@ -1,8 +1,8 @@
 """Many customers in one run, and one customer's failure that stays its own.
 
-With one customer in the run, results and checks are yielded as Dagster expects them. With several, a finished asset is
-logged at once for its partition and nothing is yielded for it; checks are reported once, with the table of customers;
-at the end the step fails if anything failed, naming the customers, which marks just those in a backfill.
+With one customer in the run, results and checks are yielded as Dagster expects them. With several, a finished asset and
+its checks are recorded at once for their partition; each check is told of once more, with the table of customers; at
+the end the step fails if anything failed, naming the customers, which marks just those in a backfill.
 """
 
 import time
@@ -17,9 +17,10 @@ import dagster as dg
 from capflow_assets.contract import Finding
 from capflow_assets.errors import CapflowError
 from capflow_assets.foreign import words_of
+from capflow_assets.graph.check_records import check_result, evaluation, fleet_records
 from capflow_assets.graph.cohort_process import EMBEDDED, ProcessDied, Task, apart
 
-Events = Iterator[dg.MaterializeResult | dg.AssetCheckResult]
+Events = Iterator[dg.MaterializeResult | dg.AssetMaterialization | dg.AssetCheckResult | dg.AssetCheckEvaluation]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def run_cohort(context: dg.AssetExecutionContext, customers: Sequence[str], work
         dagster.Failure: at the end, where any asset of any customer failed.
     """
     failures: dict[str, list[Outcome]] = defaultdict(list)
-    checked: dict[tuple[dg.AssetKey, str], list[tuple[str, Finding]]] = defaultdict(list)
+    checked: dict[dg.AssetCheckKey, list[tuple[str, Finding]]] = defaultdict(list)
     alone = len(customers) == 1
     for customer in customers:
         for outcome in _guarded(customer, work):
@@ -61,14 +62,13 @@ def run_cohort(context: dg.AssetExecutionContext, customers: Sequence[str], work
             elif alone:
                 yield dg.MaterializeResult(asset_key=outcome.key, metadata=outcome.metadata)
             else:
-                context.log_event(dg.AssetMaterialization(outcome.key, partition=customer, metadata=outcome.metadata))
+                yield dg.AssetMaterialization(outcome.key, partition=customer, metadata=outcome.metadata)
             for key, finding in outcome.findings:
-                if dg.AssetCheckKey(key, finding.check) in context.selected_asset_check_keys:
-                    checked[key, finding.check].append((customer, finding))
-                    if alone:
-                        yield check_result(key, finding)
-    if not alone:
-        yield from (_cohort_check(key, check, found) for (key, check), found in checked.items())
+                check = dg.AssetCheckKey(key, finding.check)
+                if check in context.selected_asset_check_keys:
+                    checked[check].append((customer, finding))
+                    yield check_result(key, finding) if alone else evaluation(context.instance, customer, key, finding)
+    yield from fleet_records(context.instance, checked)
     if failures:
         raise _failure(customers, failures)
 
@@ -114,46 +114,6 @@ def trace(error: Exception | None) -> str:
     if error is None or isinstance(error, CapflowError):
         return ""
     return "".join(traceback.format_exception(error))
-
-
-def check_result(key: dg.AssetKey, finding: Finding) -> dg.AssetCheckResult:
-    """A finding as Dagster shows it."""
-    metadata: dict[str, Any] = {name: value for name, value in finding.found.items() if value is not None}
-    if finding.sample:
-        metadata["sample"] = dg.MetadataValue.json([dict(row) for row in finding.sample])
-    return dg.AssetCheckResult(
-        asset_key=key,
-        check_name=finding.check,
-        passed=finding.passed,
-        severity=dg.AssetCheckSeverity.ERROR if finding.severity == "block" else dg.AssetCheckSeverity.WARN,
-        description=finding.message,
-        metadata=metadata,
-    )
-
-
-def _cohort_check(key: dg.AssetKey, check: str, found: list[tuple[str, Finding]]) -> dg.AssetCheckResult:
-    failed = [customer for customer, finding in found if not finding.passed]
-    blocking = any(not finding.passed and finding.severity == "block" for _, finding in found)
-    rows = [
-        dg.TableRecord(
-            {
-                "customer": customer,
-                "passed": finding.passed,
-                "severity": finding.severity,
-                "message": finding.message,
-            }
-        )
-        for customer, finding in found
-    ]
-    return dg.AssetCheckResult(
-        asset_key=key,
-        check_name=check,
-        passed=not failed,
-        severity=dg.AssetCheckSeverity.ERROR if blocking else dg.AssetCheckSeverity.WARN,
-        description=f"{len(found) - len(failed)} of {len(found)} customers pass"
-        + (f"; not {', '.join(failed)}" if failed else ""),
-        metadata={"customers": dg.MetadataValue.table(rows)},
-    )
 
 
 def _failure(customers: Sequence[str], failures: dict[str, list[Outcome]]) -> dg.Failure:

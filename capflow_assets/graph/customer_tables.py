@@ -6,8 +6,9 @@ from typing import Any
 
 import dagster as dg
 
-from capflow_assets.contract import Column
-from capflow_assets.graph import catalogue, catalogue_page
+from capflow_assets.contract import Column, Finding
+from capflow_assets.graph import catalogue, catalogue_page, removals
+from capflow_assets.graph.check_records import check_spec
 from capflow_assets.graph.cohort import Outcome, placed, run_cohort
 from capflow_assets.graph.cohort_process import Task
 from capflow_assets.graph.deployment import Deployment
@@ -21,6 +22,7 @@ from capflow_assets.graph.plots import markdown, png
 from capflow_assets.graph.runner import TableResult, TableRunner
 from capflow_assets.graph.stages import Stages, TableSpec
 from capflow_assets.graph.wording import number, short
+from capflow_assets.landing import exports
 
 OWNER = "team:data"
 
@@ -142,16 +144,22 @@ def feature_schema(features: Sequence[Mapping[str, Any]]) -> dg.TableSchema:
 
 
 def check_specs(stages: Stages) -> Iterator[dg.AssetCheckSpec]:
-    """A schema check for every table, two of the landing for every raw one, and the checks of validation."""
+    """A schema check for every table, two of landing for raw ones, one of cleaning, and the checks of validation."""
     for spec in stages.tables.values():
         asset = dg.AssetKey([spec.stage, spec.name])
-        yield dg.AssetCheckSpec("schema", asset=asset, description="The table keeps its pandera schema; blocks.")
+        yield check_spec("schema", asset=asset, description="The table keeps its pandera schema; blocks.")
         if spec.stage == "raw":
-            yield dg.AssetCheckSpec("landed", asset=asset, description="Every row of the source could be landed.")
+            yield check_spec("landed", asset=asset, description="Every row of the source could be landed.")
             told = "No column that is kept as it comes looks personal."
-            yield dg.AssetCheckSpec("personal_data", asset=asset, description=told)
+            yield check_spec("personal_data", asset=asset, description=told)
+        if spec.stage == "raw" and spec.name in exports.TABLES:
+            told = "Where bills come in several exports, the TOML says which is the later."
+            yield check_spec(exports.CHECK, asset=asset, description=told)
+        if spec.stage == "clean":
+            told = "Cleaning removed no row for a reason that counts; beyond max_removed_pct the table is not written."
+            yield check_spec(removals.CHECK, asset=asset, description=told)
     for check in stages.checks:
-        yield dg.AssetCheckSpec(check.name, asset=dg.AssetKey(check.table.split("/")), description=check.description)
+        yield check_spec(check.name, asset=dg.AssetKey(check.table.split("/")), description=check.description)
 
 
 def _outcome(deployment: Deployment, customer: str, result: TableResult) -> Outcome:
@@ -160,7 +168,8 @@ def _outcome(deployment: Deployment, customer: str, result: TableResult) -> Outc
     if result.status in ("failed", "blocked"):
         return Outcome(key, findings=findings, failure=result.reason, error=result.error)
     if result.status == "absent":
-        return Outcome(key, {"status": "absent", "reason": result.reason})
+        finding = Finding("schema", False, f"absent: {result.reason}", found={"absent": True})
+        return Outcome(key, {"status": "absent", "reason": result.reason}, ((key, finding),))
     return Outcome(key, table_metadata(deployment, customer, result), findings)
 
 
@@ -184,6 +193,8 @@ def table_metadata(deployment: Deployment, customer: str, result: TableResult) -
         metadata["catalogue"] = deployment.lake.path(customer, catalogue.KEY)
     if result.counts:
         metadata["counts"] = dg.MetadataValue.json(dict(result.counts))
+    if any(name.startswith(removals.PREFIX) for name in result.counts):
+        metadata["removed"] = next(each.message for _, each in result.findings if each.check == removals.CHECK)
     if result.key in PAGE_TABLES and all(_is_sound(deployment, customer, table) for table in PAGE_TABLES):
         metadata["page"] = dg.MetadataValue.path(write_page(deployment.lake, deployment.customer(customer)))
     if result.plot:

@@ -33,6 +33,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from capflow_assets.errors import CapflowError
+from capflow_assets.value_rules import rule_of
 
 ORCHESTRATOR = "orchestrator"
 EVERYTHING = "*"
@@ -190,5 +191,5 @@ def read_settings(path: str | Path) -> Settings:
 
 def _told(problem: Any) -> str:
     key = ".".join(str(part) for part in problem["loc"])
-    rule = problem["msg"].removeprefix("Value error, ")
+    rule = "no key that is known" if problem["type"] == "extra_forbidden" else rule_of(problem)
     return f"{key}: {rule}" if key else rule

@@ -35,19 +35,23 @@ class Deployment:
     @cached_property
     def registry(self) -> Registry:
         """The model store of this home."""
-        return Registry(self.home.mlflow_uri, self.home.lake)
+        return Registry(self.home.mlflow_uri, self.home.lake, self.home)
 
-    def read(self, file: Path) -> Customer:
-        """A customer's TOML, checked against the tables, sources and models that there are, and against this home."""
+    def read(self, file: Path, *, is_new: bool = False) -> Customer:
+        """A customer's TOML, checked against the tables, sources and models that there are, and against this home.
+
+        One that ``is_new`` is asked more: the bounds of its models' parameters, and whether mappings may be.
+        """
         tables = {spec.name: spec.table for spec in self.stages.tables.values() if spec.stage == "raw"}
         features = {spec.name: spec.params for spec in self.stages.tables.values() if spec.params is not None}
         checks = declared_checks(self.stages)
-        customer = read_customer(file, tables, self.sources, list(self.stages.models), checks, features)
+        params = {name: spec.model.params for name, spec in self.stages.models.items()} if is_new else None
+        customer = read_customer(file, tables, self.sources, list(self.stages.models), checks, features, params)
         refuse_own_places(customer, str(file), fences.kept_by(self.home, customer))
         return customer
 
-    def customer(self, name: str) -> Customer:
-        """An onboarded customer by name.
+    def customer(self, name: str, *, is_new: bool = False) -> Customer:
+        """An onboarded customer by name; one that ``is_new`` is asked more, as in ``read``.
 
         Raises:
             NotFoundError: no such customer here.
@@ -55,7 +59,7 @@ class Deployment:
         """
         self.require(name)
         file = self.home.customers / f"{name}.toml"
-        customer = self.read(file)
+        customer = self.read(file, is_new=is_new)
         if customer.name != name:
             raise CustomerError(
                 "The file is not called after its customer, so two files could declare the same one",

@@ -1,19 +1,21 @@
 """The rows of one user in a customer's tables: found, dated, and deleted.
 
-A row is the user's where ``user_id`` is theirs; where no user stands on it and its bill is theirs alone; or where it
-could not land and its source row, read as the customer's mapping says, is one of those.
+A row is the user's where ``user_id`` is theirs, however it is spelled (``expressions.ids``); where no user stands on
+it and its bill is theirs alone; or where it could not land and its source row, read as the customer's mapping says, is
+one of those.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.customers import Customer
 from capflow_assets.errors import TableError
+from capflow_assets.expressions.ids import BLANKS, normal
 from capflow_assets.graph.erased_history import named_files, opened
 from capflow_assets.graph.forgotten import SUPPRESSION
 from capflow_assets.graph.lake import Lake
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     import pyarrow.dataset as ds
 
 SOURCE_ROW = "source_row"
+PLACE = "_place"
 # Of ids in one predicate.
 AT_ONCE = 1000
 
@@ -69,13 +72,15 @@ class UserRows:
                 continue
             time = self._time(name, columns)
             wanted = [each for each in ("bill_id", time) if each in columns]
-            rows = self._dataset(name).to_table(columns=["user_id", *wanted], filter=_is("user_id", [user]))
+            rows = self._dataset(name).to_table(
+                columns=["user_id", *wanted], filter=self._spelled(name, "user_id", [user])
+            )
             is_known = is_known or bool(rows.num_rows)
             if time and rows.num_rows and (first := pc.min(rows.column(time)).as_py()) is not None:
                 times.append(first if first.tzinfo else first.replace(tzinfo=UTC))
             if "bill_id" in columns:
                 both.append(name)
-                bills |= {each.strip(" ") for each in rows.column("bill_id").to_pylist() if each}
+                bills |= set(filter(None, map(normal, rows.column("bill_id").to_pylist())))
         rejected = [name for name, columns in self.tables().items() if SOURCE_ROW in columns]
         for name in rejected:
             for _, owner, bill in self._rejected(name):
@@ -107,7 +112,8 @@ class UserRows:
     def _delete_user(self, name: str, columns: frozenset[str], user: str) -> int:
         if "user_id" not in columns:
             return 0
-        return self._delete(name, _is("user_id", [user]), f"trim(user_id) = {_text(user)}")
+        spellings = self._spellings(name, "user_id", [user])
+        return self._delete(name, _is("user_id", spellings), _is_in_sql("user_id", spellings))
 
     def _delete_bills(self, name: str, columns: frozenset[str], bills: Iterable[str]) -> int:
         if "bill_id" not in columns:
@@ -116,10 +122,12 @@ class UserRows:
 
         deleted = 0
         for some in _portions(bills):
-            found, said = _is("bill_id", some), f"trim(bill_id) IN ({', '.join(map(_text, some))})"
+            spellings = self._spellings(name, "bill_id", some)
+            found, said = _is("bill_id", spellings), _is_in_sql("bill_id", spellings)
             if "user_id" in columns:
-                found &= pc.field("user_id").is_null() | _is("user_id", [""])
-                said += " AND (user_id IS NULL OR trim(user_id) = '')"
+                blanks = self._spellings(name, "user_id", [""])
+                found &= pc.field("user_id").is_null() | _is("user_id", blanks)
+                said += f" AND (user_id IS NULL OR {_is_in_sql('user_id', blanks)})"
             deleted += self._delete(name, found, said)
         return deleted
 
@@ -128,10 +136,7 @@ class UserRows:
             return (not owner and bill in traces.bills) if of_nobody else owner == traces.user
 
         rows = {row for row, owner, bill in self._rejected(name) if is_theirs(owner, bill)}
-        return sum(
-            self._delete(name, _is(SOURCE_ROW, some), f"trim({SOURCE_ROW}) IN ({', '.join(map(_text, some))})")
-            for some in _portions(rows)
-        )
+        return sum(self._delete(name, _is(SOURCE_ROW, some), _is_in_sql(SOURCE_ROW, some)) for some in _portions(rows))
 
     def _delete(self, name: str, found: ds.Expression, predicate: str) -> int:
         """Delete the rows that are ``found``, which ``predicate`` says in SQL, and look whether they are gone."""
@@ -158,9 +163,10 @@ class UserRows:
 
         found: set[str] = set()
         for some in _portions(bills):
-            theirs = _is("bill_id", some) & pc.field("user_id").is_valid() & ~_is("user_id", [user, ""])
+            others = pc.field("user_id").is_valid() & ~self._spelled(name, "user_id", [user, ""])
+            theirs = self._spelled(name, "bill_id", some) & others
             rows = self._dataset(name).to_table(columns=["bill_id"], filter=theirs)
-            found |= {each.strip(" ") for each in rows.column("bill_id").to_pylist()}
+            found |= set(map(normal, rows.column("bill_id").to_pylist()))
         return found
 
     def _rejected(self, name: str) -> list[tuple[str, str, str]]:
@@ -169,19 +175,46 @@ class UserRows:
         rows = [json.loads(text) for text in texts]
         declared = self.customer.tables.get(name.split("/")[1].removesuffix("_rejected"))
         mapping = declared.columns if declared else {}
-        users, bills = (self._mapped(rows, mapping.get(column)) for column in ("user_id", "bill_id"))
+        users = self._mapped(rows, mapping.get("user_id"))
+        has_key = declared is not None and bool(declared.bill_key)
+        bills = self._of_parts(name, rows) if has_key and any(rows) else self._mapped(rows, mapping.get("bill_id"))
         return list(zip(texts, users, bills, strict=True))
 
+    def _of_parts(self, name: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+        """The bill of each row of a table with a ``bill_key``, as landing makes it; blank where it makes none."""
+        import pyspark.sql.types as st
+
+        from capflow_assets.landing import conform
+
+        raw = name.removesuffix("_rejected")
+        declared, table = self.customer.tables[raw.partition("/")[2]], self.stages.spec(raw).table
+        names = sorted({column for row in rows for column in row})
+        values = [(place, *(row.get(column) for column in names)) for place, row in enumerate(rows)]
+        fields = [st.StructField(PLACE, st.IntegerType()), *(st.StructField(each, st.StringType()) for each in names)]
+        frame = self.lake.spark().createDataFrame(values, st.StructType(fields))
+        how = ("timestamp_format", "date_format", "decimal_comma")
+        landed = conform(
+            frame,
+            table,
+            {**declared.columns, PLACE: PLACE},
+            zone=self.customer.time_zone,
+            bill_key=declared.bill_key,
+            **{option: declared.options[option] for option in how if option in declared.options},
+        )
+        bills = {int(place): bill or "" for place, bill in landed.select(PLACE, "bill_id").collect()}
+        return [bills[place] for place in range(len(rows))]
+
     def _mapped(self, rows: Sequence[Mapping[str, Any]], expression: str | None) -> list[str]:
-        """What a mapping makes of source rows, as text without blanks around it; blank where it makes nothing."""
+        """What a mapping makes of source rows, as ids in their normal form; blank where it makes nothing."""
         names = sorted({name for row in rows for name in row})
         if expression is None or not names:
             return [""] * len(rows)
         if expression in names:
-            return [str(row.get(expression) or "").strip(" ") for row in rows]
+            return [normal(str(row.get(expression) or "")) for row in rows]
         import pyspark.sql.types as st
 
         from capflow_assets.landing import row_expressions
+        from capflow_assets.landing.row_expressions.kinds import Meaning
 
         values = [(place, *(row.get(name) for name in names)) for place, row in enumerate(rows)]
         fields = [
@@ -189,8 +222,26 @@ class UserRows:
             *(st.StructField(name, st.StringType()) for name in names),
         ]
         frame = self.lake.spark().createDataFrame(values, st.StructType(fields))
-        read = frame.select("_place", row_expressions.expression(expression, names).cast("string")).collect()
-        return [(text or "").strip(" ") for _, text in sorted((row[0], row[1]) for row in read)]
+        types = {field.name: field.dataType for field in fields[1:]}
+        # What was rejected may hold what the expression could not read.
+        value, _ = row_expressions.converted(expression, names, Meaning(types))
+        read = frame.select("_place", value.cast("string")).collect()
+        return [normal(text) for _, text in sorted((row[0], row[1]) for row in read)]
+
+    def _spelled(self, name: str, column: str, ids: Collection[str]) -> ds.Expression:
+        """Rows in which a column holds one of the ids, however it is spelled there; never null."""
+        return _is(column, self._spellings(name, column, ids))
+
+    def _spellings(self, name: str, column: str, ids: Collection[str]) -> list[str]:
+        """The texts of a column whose normal form is one of ``ids``: older versions landed them as they came."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        text = pc.field(column)
+        trimmed = pc.utf8_trim(text, characters=BLANKS)
+        may_be = pc.is_in(trimmed, value_set=pa.array(list(ids), pa.string())) | ~pc.string_is_ascii(text)
+        rows = self._dataset(name).to_table(columns=[column], filter=text.is_valid() & may_be)
+        return sorted(each for each in rows.column(column).unique().to_pylist() if normal(each) in ids)
 
     def _time(self, name: str, columns: frozenset[str]) -> str | None:
         spec = self.stages.tables.get(name.removesuffix("_removed"))
@@ -214,12 +265,22 @@ class UserRows:
 
 
 def _is(column: str, values: Iterable[str]) -> ds.Expression:
-    """Rows in which a column, but for blanks around it, is one of the values; never null."""
+    """Rows in which a column is one of the values; never null."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    trimmed = pc.utf8_trim(pc.field(column), characters=" ")
-    return pc.field(column).is_valid() & pc.is_in(trimmed, value_set=pa.array(list(values), pa.string()))
+    # Not the bare column: its files may hold it as another kind of text than their bounds, which Arrow cannot compare.
+    text = pc.coalesce(pc.field(column), "")
+    return pc.field(column).is_valid() & pc.is_in(text, value_set=pa.array(list(values), pa.string()))
+
+
+def _is_in_sql(column: str, values: Collection[str]) -> str:
+    """The same in SQL.
+
+    >>> _is_in_sql("user_id", ["U1", "o'neil"]), _is_in_sql("user_id", [])
+    ("user_id IN ('U1', 'o''neil')", 'false')
+    """
+    return f"{column} IN ({', '.join(map(_text, values))})" if values else "false"
 
 
 def _text(value: str) -> str:

@@ -20,6 +20,7 @@ import dagster as dg
 
 from capflow_assets.customers import Customer
 from capflow_assets.errors import BrokenModelError, CapflowError
+from capflow_assets.expressions.ids import normal
 from capflow_assets.graph.customer_lock import customer_lock
 from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.erased_events import has_local_logs, redact_events, refuse_running
@@ -34,6 +35,7 @@ from capflow_assets.graph.forgotten import digest, remember
 from capflow_assets.graph.id_search import search
 from capflow_assets.graph.keys import customer_key
 from capflow_assets.graph.lake import STAGING, Lake
+from capflow_assets.graph.strangers import strangers
 
 PICTURES = ("plots", "pages")
 LEAST_CHARACTERS_TO_LOOK_FOR = 5
@@ -83,10 +85,13 @@ def forget(
     anyway: bool = False,
     wait: float | None = None,
     say: Callable[[str], None] = lambda words: None,
+    *,
+    keep_out: bool = False,
 ) -> list[Receipt]:
     """Remove users of a customer; one receipt each, kept at ``{lake}/{customer}/receipts``.
 
-    A user of whom nothing is known gets a receipt too, and will not land.
+    Of a user of whom nothing is known ``say`` is told, and nothing is touched. With ``keep_out`` they get a receipt
+    too, and will not land.
 
     Raises:
         NotFoundError: no such customer.
@@ -94,7 +99,7 @@ def forget(
         TableError: rows of a table cannot be deleted. Forget the user again once it can be written.
         InUseError: somebody else writes the customer for longer than ``wait`` seconds.
     """
-    wanted = list(dict.fromkeys(user.strip(" ") for user in users))
+    wanted = list(dict.fromkeys(map(normal, users)))
     if not all(wanted):
         raise CapflowError("That is no user", expected="an id as it stands in raw/bills", came="blanks")
     deployment.require(customer)
@@ -102,7 +107,38 @@ def forget(
         declared = deployment.customer(customer)  # it may be a `retire` that was waited for
         if not anyway:
             refuse_running(instance, customer)
-        return _forget_held(deployment, instance, declared, wanted, reason)
+        rows = UserRows(deployment.lake, deployment.stages, declared)
+        key = customer_key(deployment.home, customer)
+        unknown = strangers(rows, key, wanted)
+        known = [user for user in wanted if user not in unknown]
+        receipts = _forget_held(deployment, instance, declared, known, reason) if known else []
+        if keep_out:
+            return receipts + [_kept_out(deployment.lake, customer, key, user, reason) for user in unknown]
+        for user in unknown:
+            say(f"{customer} knows no user {user!r}, in no version of a table: nothing of theirs was touched; {_SEE}")
+        return receipts
+
+
+_SEE = "ids are written as in raw/bills; --keep-out keeps one from ever landing"
+
+
+def _kept_out(lake: Lake, customer: str, key: bytes, user: str, reason: str) -> Receipt:
+    """A user who never landed is on the list from now on; there is nothing else to do."""
+    receipt = _begun(customer, digest(key, "user", user), reason)
+    remember(lake, customer, "user", [receipt.user_digest])
+    _save(lake, receipt)
+    return receipt
+
+
+def _begun(customer: str, user_digest: str, reason: str) -> Receipt:
+    return Receipt(
+        customer=customer,
+        user_digest=user_digest,
+        reason=reason,
+        by=who(),
+        at=datetime.now(UTC).isoformat(),
+        code_version=package_version("capflow-assets"),
+    )
 
 
 def _forget_held(
@@ -128,14 +164,7 @@ def _forget_held(
 
 def _forget_rows(deployment: Deployment, rows: UserRows, key: bytes, user: str, reason: str) -> Receipt:
     lake, customer = deployment.lake, rows.customer.name
-    receipt = Receipt(
-        customer=customer,
-        user_digest=digest(key, "user", user),
-        reason=reason,
-        by=who(),
-        at=datetime.now(UTC).isoformat(),
-        code_version=package_version("capflow-assets"),
-    )
+    receipt = _begun(customer, digest(key, "user", user), reason)
     remember(lake, customer, "user", [receipt.user_digest])
     traces = rows.traces(user)
     receipt.was_known = traces.is_known

@@ -11,9 +11,11 @@ import hmac
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+from unicodedata import normalize
 
 from capflow_assets.contract import Column, Table
 from capflow_assets.errors import GraphError
+from capflow_assets.expressions.ids import BLANKS, normal
 from capflow_assets.graph.erased_history import files_below
 from capflow_assets.graph.lake import Lake
 from capflow_assets.graph.table_damage import damaged_table
@@ -48,12 +50,12 @@ class Forgotten:
 
 
 def digest(key: bytes, kind: Kind, identifier: str) -> str:
-    """What stands for an id, as 64 hexadecimal digits; blanks around the id are nothing.
+    """What stands for an id in its normal form, as 64 hexadecimal digits.
 
-    >>> digest(b"k", "user", " 12 ") == digest(b"k", "user", "12") != digest(b"k", "bill", "12")
+    >>> digest(b"k", "user", " 12\xa0") == digest(b"k", "user", "12") != digest(b"k", "bill", "12")
     True
     """
-    return hmac.digest(key, f"forgotten {kind} {identifier.strip(' ')}".encode(), "sha256").hex()
+    return hmac.digest(key, f"forgotten {kind} {normal(identifier)}".encode(), "sha256").hex()
 
 
 def is_anybody_forgotten(lake: Lake, customer: str) -> bool:
@@ -207,6 +209,8 @@ def _digests(key: bytes) -> Callable[[pa.Array, str], list[str | None]]:
     remembered: dict[tuple[str, str], str | None] = {}
 
     # Engines run this in processes of their own, where this package need not be installed.
+    blanks = BLANKS
+
     def digests(column: pa.Array, kind: str) -> list[str | None]:
         encoded = column.dictionary_encode()
         if len(remembered) > MOST_REMEMBERED:
@@ -214,9 +218,9 @@ def _digests(key: bytes) -> Callable[[pa.Array, str], list[str | None]]:
         known = []
         for each in encoded.dictionary.to_pylist():
             if (kind, each) not in remembered:
-                said = f"forgotten {kind} {each.strip(' ')}".encode()
-                made = hmac.digest(key, said, "sha256").hex() if each.strip(" ") else None
-                remembered[kind, each] = made
+                plain = normalize("NFC", each.strip(blanks))
+                said = f"forgotten {kind} {plain}".encode()
+                remembered[kind, each] = hmac.digest(key, said, "sha256").hex() if plain else None
             known.append(remembered[kind, each])
         return [None if place is None else known[place] for place in encoded.indices.to_pylist()]
 

@@ -78,6 +78,7 @@ class Home:
         require_fit(str(folder), "The home", LONGEST_HOME_BYTES)
         lake = env.get("CAPFLOW_LAKE") or str(folder / "lake")
         if "://" not in lake:
+            lake = str(_expanded(lake, "The lake (CAPFLOW_LAKE)"))
             require_fit(str(Path(lake).absolute()), "The lake (CAPFLOW_LAKE)", LONGEST_LAKE_BYTES)
         return cls(
             root=folder,
@@ -87,7 +88,7 @@ class Home:
             secrets=tuple(name.strip() for name in env.get("CAPFLOW_SECRETS", "").split(",") if name.strip()),
             postgres_url=env.get("CAPFLOW_POSTGRES_URL", ""),
             compute_logs=env.get("CAPFLOW_COMPUTE_LOGS", ""),
-            settings_file=env.get("CAPFLOW_SETTINGS", ""),
+            settings_file=str(_expanded(named, "CAPFLOW_SETTINGS")) if (named := env.get("CAPFLOW_SETTINGS")) else "",
         )
 
     @property
@@ -137,6 +138,16 @@ def write_if_changed(file: Path, text: str) -> None:
     temporary = file.with_name(f".{file.name}.{uuid.uuid4().hex}")
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(file)
+
+
+def _expanded(path: str, name: str) -> Path:
+    """A path without ``~``, which a shell leaves where it is quoted, or behind a prefix."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:  # ``~`` of nobody
+        raise CapflowError(
+            f"{name} cannot be found", came=str(error), where=path, do="write it out, without ~"
+        ) from error
 
 
 def _resolved(folder: Path) -> Path:

@@ -8,32 +8,26 @@ already change nothing: no version, no file. With a ``watermark`` only newer row
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.contract import Finding
 from capflow_assets.customers import Customer, TableSource
 from capflow_assets.errors import SourceError
-from capflow_assets.graph import quarantine
+from capflow_assets.expressions import ids
+from capflow_assets.graph import exports, quarantine
 from capflow_assets.graph.forgotten import is_anybody_forgotten, rows_of_forgotten, without_forgotten
-from capflow_assets.graph.increments import merge
 from capflow_assets.graph.lake import Lake
-from capflow_assets.graph.landed import (
-    Fingerprint,
-    Landed,
-    fingerprint,
-    read_landed,
-    save_landed,
-    stored_fingerprint,
-    way_of,
-    why_unknown,
-)
+from capflow_assets.graph.landed import Landed, read_landed, save_landed, way_of, why_unknown
+from capflow_assets.graph.landing_commit import columns, merged, replaced
 from capflow_assets.graph.stages import TableSpec
 from capflow_assets.graph.table_damage import damaged_table
 from capflow_assets.graph.written_files import WrittenFiles, written
-from capflow_assets.landing import REASON, RESERVED, disguised, merge_key, watermarks
+from capflow_assets.landing import REASON, bill_keys, disguised, id_columns, merge_key, watermarks
+from capflow_assets.landing.number_formats import NumberFormat
 from capflow_assets.landing.personal import hashed_columns, pseudonym, pseudonymized
+from capflow_assets.landing.values import Reading
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -76,17 +70,22 @@ class _Work:
     form: str = ""
     forgotten: int = 0
     looked_at: Mapping[str, str] = field(default_factory=dict)
+    overlap: Mapping[str, Any] | None = None
     way: str = field(init=False)
 
+    exports: exports.Exports = field(init=False)
+
     def __post_init__(self) -> None:
+        self.exports = exports.exports_of(self.source, self.declared, self.spec, self.location, self.options)
         self.way = way_of({
             "source": self.declared.source,
-            "location": self.location,
-            "zone": self.customer.time_zone,
+            "location": self.location, "zone": self.customer.time_zone,
             "hashed": self.hashed,
             "key": pseudonym("", self.key()) if self.hashed else "",
             "table": self.spec.table,
             **self.declared.model_dump(include={"options", "columns", "watermark", "merge_on"}),
+            **({"not_a_user": self.customer.not_a_user} if self.customer.not_a_user else {}),
+            **({"bill_key": self.declared.bill_key} if self.declared.bill_key else {}),
         })  # fmt: skip
 
     @property
@@ -101,6 +100,10 @@ class _Work:
     def hashed(self) -> tuple[str, ...]:
         declared = self.declared
         return hashed_columns(self.spec.table, declared.columns, declared.personal, declared.plain)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        return tuple(name for name in id_columns(self.spec.table, self.declared.columns) if name not in self.hashed)
 
     @property
     def merge_on(self) -> tuple[str, ...]:
@@ -138,15 +141,13 @@ def land(
         TableError: too many rows were rejected; or newer rows were to be added to a damaged table.
     """
     declared = customer.tables[spec.name]
-    source = sources[declared.source]
-    options: Any = source.Options(**declared.options)
-    work = _Work(lake, customer, spec, source, customer.location(spec.name), options, key, full)
+    source, place = sources[declared.source], customer.location(spec.name)
+    work = _Work(lake, customer, spec, source, place, source.Options(**declared.options), key, full)
     broken = lake.damage(customer.name, spec.key)
     last = None if broken else read_landed(lake, customer.name, spec.name)
     why = _why_everything(work, last, full, broken)
     work.before = None if why else last
-    frame = _conformed(work)
-    with written(lake, frame, customer.name, spec.key) as files:
+    with written(lake, _conformed(work), customer.name, spec.key) as files:
         return _judged(work, files, judge, last, why)
 
 
@@ -173,21 +174,31 @@ def _conformed(work: _Work) -> DataFrame:
     from capflow_assets.landing.mappings import mentioned
 
     declared, options = work.declared, work.options
-    came = _opened(work)
+    came = exports.with_labels(_opened(work), work.source, options, work.exports)
     if declared.watermark in came.columns:
         work.form = came.schema[declared.watermark].dataType.typeName()
+    reading = Reading(
+        work.customer.time_zone,
+        getattr(options, "timestamp_format", None),
+        getattr(options, "date_format", None),
+        numbers=NumberFormat.of(options),
+    )
+    name = f"[tables.{work.spec.name}] of {work.name}, {work.location}"
     frame = conform(
         came,
         work.spec.table,
         declared.columns,
-        zone=work.customer.time_zone,
-        timestamp_format=getattr(options, "timestamp_format", None),
-        date_format=getattr(options, "date_format", None),
-        decimal_comma=getattr(options, "decimal_comma", False),
-        name=f"[tables.{work.spec.name}] of {work.name}, {work.location}",
+        zone=reading.zone,
+        timestamp_format=reading.timestamp_format,
+        date_format=reading.date_format,
+        numbers=reading.numbers,
+        name=name,
+        export=exports.export(came, work.exports, reading, name),
         personal=work.hashed,
         watermark=declared.watermark,
         looked_at=work.looked_at,
+        not_a_user=work.customer.not_a_user,
+        bill_key=declared.bill_key,
     )
     if work.since:
         frame = frame.where(watermarks.is_new(work.since))
@@ -195,9 +206,10 @@ def _conformed(work: _Work) -> DataFrame:
         everybodys, frame = frame, without_forgotten(work.lake, work.name, frame, work.key())
         work.forgotten = rows_of_forgotten(work.lake, work.name, everybodys, work.key())
     if work.hashed:
-        texts = [declared.columns[name] for name in work.hashed]
-        frame = pseudonymized(frame, work.hashed, mentioned(came.columns, texts), work.key())
-    return frame
+        secret = mentioned(came.columns, [declared.columns[name] for name in work.hashed])
+        made = bill_keys.hashed(declared.bill_key, work.spec.table, declared.columns, work.hashed, secret)
+        frame = pseudonymized(frame, (*work.hashed, *made), secret, work.key())
+    return ids.marked(frame, work.ids)
 
 
 def _opened(work: _Work) -> DataFrame:
@@ -210,9 +222,12 @@ def _opened(work: _Work) -> DataFrame:
         newer: DataFrame = read_newer(spark, work.location, work.options, work.declared.watermark, since.plain())
         return newer
     read_at_a_glance = getattr(work.source, "read_at_a_glance", None)
-    everything: DataFrame
+    everything = exports.read_in_parts(spark, work.source, work.location, work.options, work.exports)
+    if everything is not None:
+        return everything
     if read_at_a_glance:
         zone, texts = work.customer.time_zone, [*work.declared.columns.values(), work.declared.watermark or ""]
+        texts += [work.exports.column or ""]
         everything, work.looked_at = read_at_a_glance(spark, work.location, work.options, _kinds(work), zone, texts)
     else:
         everything = work.source.read(spark, work.location, work.options)
@@ -226,6 +241,10 @@ def _kinds(work: _Work) -> dict[str, str]:
 
 
 def _judged(work: _Work, files: WrittenFiles, judge: Judge, last: Landed | None, why: str) -> Landing:
+    if files.frame is not None and (files.counted(ids.UNCOMPOSED) or (0, 0))[1]:
+        frame = ids.composed(files.frame, work.ids).drop(ids.UNCOMPOSED)
+        with written(work.lake, frame, work.name, work.spec.key) as composed:
+            return _judged(work, composed, judge, last, why)
     found = _evidence(work, files)
     if not found["came"] and why:
         raise SourceError(
@@ -238,6 +257,7 @@ def _judged(work: _Work, files: WrittenFiles, judge: Judge, last: Landed | None,
         kind = (watermarks.newest(found, work.form, work.since) or watermarks.NONE).kind
         with written(work.lake, watermarks.latest(files.frame, work.merge_on, kind), work.name, work.spec.key) as fewer:
             return _committed(work, fewer, _evidence(work, fewer), judge, last, why)
+    work.overlap = exports.overlap(files.frame, work.spec, work.exports)
     return _committed(work, files, found, judge, last, why)
 
 
@@ -246,73 +266,28 @@ def _committed(
 ) -> Landing:
     came, bad = int(found["came"]), int(found["bad"])
     told = _set_aside(work, files, bad, why)
-    quarantine.refuse_many(work.spec.key, came, bad, told, work.declared.max_rejected_pct, work.location)
-    counts = {"came": came, **{name: n for name, n in (("rejected", bad), ("forgotten", work.forgotten)) if n}}
+    broken = bad - (guests := quarantine.guests(files, work.spec.table, bad))
+    quarantine.refuse_many(work.spec.key, came, broken, told, work.declared.max_rejected_pct, work.location)
+    if guests and why and came == bad:
+        raise quarantine.no_user(work.spec.name, came, work.location)
+    left_out = (("rejected", broken), ("guests", guests), ("forgotten", work.forgotten))
+    counts = {"came": came, **{name: n for name, n in left_out if n}}
     how = why or f"rows since {work.since.value if work.since else ''}"
     found_so = (
-        quarantine.finding(work.spec.key, came, bad, told, work.forgotten),
+        quarantine.finding(work.spec.key, came, broken, told, work.forgotten, guests),
         disguised.finding(work.spec.table, work.suspects, found, work.declared.plain),
+        *exports.finding(work.exports, work.overlap),
     )
     good = None if files.frame is None or came == bad else files.frame.where(f"{REASON} is null")
     # The columns that landing alone knows are no business of the checks'.
-    judgement = judge(good if good is None else good.select(*_columns(good)), found_so)
+    judgement = judge(good if good is None else good.select(*columns(work, good)), found_so)
     if judgement.refusal:
         return Landing(counts, judgement, None, how)
-    version, landed = (_replaced if why else _merged)(work, files, found, last)
+    version, landed = (replaced if why else merged)(work, files, found, last)
     if version is None:
         version, how = landed.version, f"{how}; nothing has changed"
     save_landed(work.lake, work.name, work.spec.name, landed)
     return Landing(counts, judgement, version, how)
-
-
-def _replaced(
-    work: _Work, files: WrittenFiles, found: Mapping[str, Any], last: Landed | None
-) -> tuple[int | None, Landed]:
-    """Everything anew, unless it lies there already."""
-    frame = files.frame
-    assert frame is not None  # noqa: S101  (a source without a row was refused)
-    columns = _columns(frame)
-    watermark = watermarks.newest(found, work.form, None) if work.declared.watermark else None
-    rows = Fingerprint(int(found["came"]) - int(found["bad"]))
-    if last is not None and (last.fingerprint.rows, last.columns) == (rows.rows, str(columns)):
-        rows = fingerprint(frame.where(f"{REASON} is null").select(*columns))
-        is_known = last.fingerprint.hashes is not None and not work.is_full
-        there = last.fingerprint if is_known else stored_fingerprint(work.lake, work.name, work.spec.key, columns)
-        if there == rows:
-            return None, replace(last, way=work.way, fingerprint=rows, watermark=watermark)
-    if found["bad"]:
-        with written(work.lake, frame.where(f"{REASON} is null").select(*columns), work.name, work.spec.key) as good:
-            version = good.commit(columns, "overwrite")
-    else:
-        version = files.commit(columns, "overwrite")
-    return version, Landed(*_identity(work), work.way, str(columns), rows, watermark)
-
-
-def _merged(
-    work: _Work, files: WrittenFiles, found: Mapping[str, Any], last: Landed | None
-) -> tuple[int | None, Landed]:
-    """The newer rows to those that have landed, unless they lie there already."""
-    assert last is not None  # noqa: S101  (else everything would have been read)
-    if files.frame is None:
-        return None, last
-    done = merge(work.lake, work.name, work.spec.key, files, _columns(files.frame), work.merge_on)
-    watermark = watermarks.newest(found, work.form, last.watermark)
-    if done.version is None:
-        return None, replace(last, watermark=watermark)
-    table_id, version = _identity(work)
-    rows = last.fingerprint.plus(done.change)
-    landed = replace(last, table_id=table_id, version=version, fingerprint=rows, watermark=watermark)
-    return done.version, landed
-
-
-def _identity(work: _Work) -> tuple[str, int]:
-    identity = work.lake.identity(work.name, work.spec.key)
-    assert identity is not None  # noqa: S101  (it was written a moment ago)
-    return identity
-
-
-def _columns(frame: DataFrame) -> dict[str, str]:
-    return {name: kind for name, kind in frame.dtypes if name not in (*RESERVED, *watermarks.COLUMNS)}
 
 
 def _evidence(work: _Work, files: WrittenFiles) -> dict[str, Any]:

@@ -240,8 +240,10 @@ def _note_interrupted(instance: dg.DagsterInstance, run_id: str) -> None:
 
 
 def _warned(found: Any) -> list[Warned]:
-    if found.passed or found.severity != dg.AssetCheckSeverity.WARN:
-        return []
+    if found.passed or found.severity != dg.AssetCheckSeverity.WARN or found.partition is None:
+        return []  # without a partition it is about other customers
+    if "absent" in found.metadata:
+        return []  # counted as waiting
     return [Warned("/".join(found.asset_key.path), found.check_name, found.description or "")]
 
 

@@ -13,10 +13,12 @@ from capflow_assets.checks_settings import resting, severe
 from capflow_assets.contract import Finding, Verdict
 from capflow_assets.errors import CapflowError, ModelError
 from capflow_assets.foreign import words_of
+from capflow_assets.graph.check_records import check_spec
 from capflow_assets.graph.checking import choice
 from capflow_assets.graph.cohort import Outcome, placed, run_cohort, timed
 from capflow_assets.graph.cohort_process import Task
 from capflow_assets.graph.customer_tables import OWNER
+from capflow_assets.graph.decisions import of_report
 from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.engine import Engine
 from capflow_assets.graph.examples import Examples
@@ -31,6 +33,8 @@ from capflow_assets.graph.stages import ModelSpec, Stages
 from capflow_assets.graph.training import NotReady, Trained, params_of, train
 
 PARTS = ("models", "predictions", "health")
+# The check of each part that warns where there is nothing to ask it of: green is what was done.
+WAITING_CHECK = {"models": "ready", "predictions": "skew", "health": "drift"}
 
 
 def model_asset(
@@ -117,7 +121,7 @@ def live(
         if part not in selected:
             continue
         if scored is None:
-            yield _waiting(part, spec, "no champion", f"{customer}.{spec.name} has no champion yet")
+            yield _waiting(part, spec, "no champion", f"{customer}.{spec.name} has no champion, so nothing is scored")
         elif part == "predictions":
             yield _scored(deployment, spec, customer, scored)
         else:
@@ -174,20 +178,23 @@ def asset_specs(spec: ModelSpec) -> Iterator[dg.AssetSpec]:
 def check_specs(spec: ModelSpec) -> Iterator[dg.AssetCheckSpec]:
     """Is the customer ready, does the model beat its baseline, is it calibrated, has its world drifted."""
     model, health = dg.AssetKey(["models", spec.name]), dg.AssetKey(["health", spec.name])
-    yield dg.AssetCheckSpec("ready", asset=model, description="The customer's evidence is enough to train on.")
-    yield dg.AssetCheckSpec(
+    yield check_spec("ready", asset=model, description="The customer's evidence is enough to train on.")
+    yield check_spec(
+        "promotion", asset=model, description="A champion scores, and no person is asked about the last training."
+    )
+    yield check_spec(
         "beats_baseline",
         asset=model,
         description=f"Better than {spec.model.baseline_name} out of time, the 95 % interval above zero.",
     )
-    yield dg.AssetCheckSpec("calibrated", asset=model, description="The calibration error is within its bound.")
-    yield dg.AssetCheckSpec("leakage", asset=model, description="No feature alone tells the label; blocks promotion.")
-    yield dg.AssetCheckSpec(
+    yield check_spec("calibrated", asset=model, description="The calibration error is within its bound.")
+    yield check_spec("leakage", asset=model, description="No feature alone tells the label; blocks promotion.")
+    yield check_spec(
         "skew",
         asset=dg.AssetKey(["predictions", spec.name]),
         description="The users are described as those that the champion was trained on; else it may not score them.",
     )
-    yield dg.AssetCheckSpec("drift", asset=health, description="No column is over the customer's PSI threshold.")
+    yield check_spec("drift", asset=health, description="No column is over the customer's PSI threshold.")
 
 
 def config_schema(spec: ModelSpec) -> dict[str, Any]:
@@ -215,8 +222,8 @@ def _bounds(rules: list[Any]) -> str:
 
 def _waiting(part: str, spec: ModelSpec, status: str, reason: str) -> Outcome:
     key = dg.AssetKey([part, spec.name])
-    findings = ((key, Finding("ready", False, reason)),) if part == "models" else ()
-    return Outcome(key, {"status": status, "reason": reason}, findings)
+    finding = Finding(WAITING_CHECK[part], False, reason, found={"absent": True} if part != "models" else {})
+    return Outcome(key, {"status": status, "reason": reason}, ((key, finding),))
 
 
 def _not_ready(spec: ModelSpec, verdict: Verdict) -> Outcome:
@@ -238,12 +245,7 @@ def _trained(deployment: Deployment, spec: ModelSpec, customer: str, result: Tra
         "status": _status(report),
         "reason": report["decision"]["reason"],
         "version": result.version,
-        "metric": report["metric"]["name"],
-        "value": report["metric"]["value"],
-        "interval": f"{report['metric']['low']:.4g} to {report['metric']['high']:.4g}",
-        "baseline": report["baseline"]["value"],
-        "calibration_error": report["calibration"]["error"],
-        "as_of": report["as_of"],
+        **of_report(report),
         "report": dg.MetadataValue.json(report),
         "artifacts": deployment.registry.artifacts(customer, spec.name, result.version),
     }
@@ -262,6 +264,9 @@ def _status(report: dict[str, Any]) -> str:
 
 def _findings(report: dict[str, Any]) -> Iterator[Finding]:
     yield Finding("ready", True, "every need is met")
+    decision = report["decision"]
+    is_settled = decision["action"] == "promote" or (decision["action"] == "keep" and bool(report["champion"]))
+    yield Finding("promotion", is_settled, decision["reason"], found={"action": decision["action"]})
     difference, calibration = report["baseline"]["difference"], report["calibration"]
     yield Finding(
         "beats_baseline",

@@ -12,28 +12,42 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 
-def parse_moment(text: str, zone: str) -> datetime:
+def parse_moment(text: str, zone: str, now: datetime | None = None) -> datetime:
     """An as-of moment in UTC. A date means the end of that day in the customer's zone; a naive time is local there.
+
+    Raises:
+        CapflowError: it is no date and no time, or after today, of which nothing can be known yet.
 
     >>> parse_moment("2024-06-30", "Europe/Madrid").isoformat()
     '2024-06-30T21:59:59.999999+00:00'
     >>> parse_moment("2024-06-30T12:00", "Europe/Madrid").isoformat()
     '2024-06-30T10:00:00+00:00'
     """
+    today = end_of_day((now or datetime.now(UTC)).astimezone(ZoneInfo(zone)).date(), zone)
     try:
-        if len(text.strip()) <= len("2024-06-30"):
-            day = date.fromisoformat(text.strip())
-            return end_of_day(day, zone)
-        moment = datetime.fromisoformat(text.strip())
-    except ValueError:
+        moment = _moment(text.strip(), zone)
+    except (ValueError, OverflowError):  # the first and the last day of the calendar have no UTC everywhere
         raise CapflowError(
             "The as-of moment cannot be read",
             expected="a date (2024-06-30) or an ISO 8601 time (2024-06-30T12:00:00+02:00)",
             came=repr(text),
         ) from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=ZoneInfo(zone))
-    return moment.astimezone(UTC)
+    if moment > today:
+        raise CapflowError(
+            "The as-of moment is ahead of now: what will be known then is not known yet",
+            expected="a moment up to the end of today; left out, it is that of the newest bill",
+            came=repr(text),
+        )
+    return moment
+
+
+def _moment(text: str, zone: str) -> datetime:
+    if len(text) <= len("2024-06-30"):
+        day = date.fromisoformat(text)
+        return datetime.max.replace(tzinfo=UTC) if day.year == date.max.year else end_of_day(day, zone)
+    moment = datetime.fromisoformat(text)
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(zone))
+    return datetime.max.replace(tzinfo=UTC) if moment.year == date.max.year else moment.astimezone(UTC)
 
 
 def end_of_day(day: date, zone: str) -> datetime:

@@ -8,16 +8,15 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import dagster as dg
-from pydantic import ValidationError
 
+from capflow_assets.checks_settings import verticals
 from capflow_assets.customers import Customer, onboarded_text
 from capflow_assets.errors import CapflowError, CustomerError
 from capflow_assets.graph import fences
 from capflow_assets.graph.customer_lock import customer_lock
 from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.partitions import CUSTOMERS
-from capflow_assets.landing import row_expressions
-from capflow_assets.toml_problems import told
+from capflow_assets.onboarding_problems import vertical_note
 
 
 def onboard(
@@ -37,9 +36,9 @@ def onboard(
         CustomerError: the TOML is wrong, or another customer of that name is here already.
         InUseError: somebody else writes the customer for longer than ``wait`` seconds.
     """
-    customer = deployment.read(file)
-    refuse_expressions(customer, str(file))
-    refuse_params(deployment, customer, file)
+    customer = deployment.read(file, is_new=True)
+    if note := vertical_note(customer.vertical, verticals()):
+        say(note)
     fences.refuse(deployment.home, customer, file)
     text = onboarded_text(file.read_text(encoding="utf-8"), str(file.resolve().parent))
     target = deployment.home.customers / f"{customer.name}.toml"
@@ -85,45 +84,9 @@ def read_dropped(deployment: Deployment, file: Path) -> str:
     Raises:
         CustomerError: the TOML is wrong, or its file is not called after the customer.
     """
-    customer = deployment.customer(file.stem)
-    refuse_expressions(customer, str(file))
-    refuse_params(deployment, customer, file)
+    customer = deployment.customer(file.stem, is_new=True)
     fences.refuse(deployment.home, customer, file, elders=True)
     return customer.name
-
-
-def refuse_expressions(customer: Customer, file: str) -> None:
-    """Refuse what no mapping may be, before any source is opened: other tables, the clock, thousands of parentheses.
-
-    A TOML is read far more often than it changes, so this is no part of the reading; the landing asks the same again.
-
-    Raises:
-        CustomerError: names every mapping that is neither a column nor an expression over one row.
-    """
-    problems = [
-        error.at(f"tables.{table}.columns.{column}")
-        for table, declared in customer.tables.items()
-        for column, text in declared.columns.items()
-        if (error := row_expressions.problem(text)) is not None
-    ]
-    if problems:
-        raise CustomerError.listing(file, problems)
-
-
-def refuse_params(deployment: Deployment, customer: Customer, file: Path) -> None:
-    """Refuse parameters that a model does not have, or values out of their bounds, before any training meets them.
-
-    Raises:
-        CustomerError: names every one of them.
-    """
-    problems: list[CapflowError] = []
-    for name, given in customer.models.items():
-        try:
-            deployment.stages.model(name).model.params(**given)
-        except ValidationError as error:
-            problems += told(error, f"models.{name}", list(deployment.stages.model(name).model.params.model_fields))
-    if problems:
-        raise CustomerError.listing(str(file), problems)
 
 
 def onboarding_sensor(deploy: Callable[[], Deployment]) -> dg.SensorDefinition:

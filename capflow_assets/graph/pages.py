@@ -1,7 +1,7 @@
 """The report of a customer as one page: no script, nothing to fetch, so that it can be mailed and kept.
 
 Belongs here: what of the validation tables a page tells, and its words. Shapes are in ``charts.py``, the page around
-them in ``report.html``. The page is made of the tables alone: equal tables give the same bytes.
+them in ``report.html``. The page is made of the tables and the note of removed rows alone: equal ones give equal bytes.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.customers import Customer
+from capflow_assets.graph import removals
 from capflow_assets.graph.charts import Bar, columns, span
 from capflow_assets.graph.wording import compared, day, is_known, moment, month, number, short, signed
 
@@ -71,7 +72,7 @@ def read_page(lake: Lake, customer: Customer) -> str:
     """
     kpis = lake.arrow(customer.name, KPIS)
     rows = {name: lake.arrow(customer.name, name).to_pylist() for name in TABLES if name != KPIS}
-    return page(customer, rows | {KPIS: _shown_kpis(kpis)})
+    return page(customer, rows | {KPIS: _shown_kpis(kpis)}, removals.told(lake, customer.name))
 
 
 def _shown_kpis(kpis: pa.Table) -> list[dict[str, Any]]:
@@ -84,8 +85,8 @@ def _shown_kpis(kpis: pa.Table) -> list[dict[str, Any]]:
     return rows
 
 
-def page(customer: Customer, tables: Mapping[str, Sequence[Row]]) -> str:
-    """The page from the rows of the four tables of ``TABLES``."""
+def page(customer: Customer, tables: Mapping[str, Sequence[Row]], removed: Sequence[str] = ()) -> str:
+    """The page from the rows of the four tables of ``TABLES``, and what cleaning ``removed``, in words."""
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -100,6 +101,7 @@ def page(customer: Customer, tables: Mapping[str, Sequence[Row]]) -> str:
         month=month(series.newest) if series.newest else "",
         rows=[(row["name"].replace("_", " "), number(row["value"], "")) for row in _section(tables[REPORT], "rows")],
         flags=[(_flag(row), number(row["value"], "")) for row in _section(tables[REPORT], "flags")],
+        removed=removed,
         facts=[(words, _value(facts[name])) for name, words in FACTS if name in facts],
         tiles=[tile for name, words in MEASURES.items() if (tile := _tile(series, name, words))],
         outliers=list(_outliers(series)),

@@ -11,13 +11,15 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets.contract import Finding
+from capflow_assets.contract import Finding, Table
 from capflow_assets.errors import CapflowError, TableError
 from capflow_assets.graph.lake import Lake
 from capflow_assets.graph.landed import Fingerprint, fingerprint
 from capflow_assets.graph.table_damage import damaged_table
-from capflow_assets.graph.written_files import written
+from capflow_assets.graph.written_files import WrittenFiles, written
 from capflow_assets.landing import POSITION, REASON, RESERVED, SOURCE_ROW
+from capflow_assets.landing.guests import GUEST, may_hold
+from capflow_assets.landing.suggestions import option_for
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -28,15 +30,20 @@ SHOWN_ROWS = 3
 LOOKED_UP_ROWS = 20
 
 
-def finding(table: str, came: int, bad: int, told: str, forgotten: int = 0) -> Finding:
-    """How many rows came and were rejected, with some of these in words; and how many more are of forgotten users."""
+def finding(table: str, came: int, bad: int, told: str, forgotten: int = 0, guests: int = 0) -> Finding:
+    """How many rows came and were rejected, with some of these in words; and how many are guests' or forgotten users'.
+
+    Guests (``landing.guests``) are none of the ``bad`` rows, and kept beside them.
+    """
     kept = f"; they are kept in {table}_rejected: {told}" if bad else ""
     left = f"; {forgotten:,} more, of forgotten users, were left out: the source still sends them" if forgotten else ""
+    of_guests = f"; {guests:,} are guests, on which no user stands: kept in {table}_rejected too" if guests else ""
+    more = {"guests": guests, "forgotten": forgotten}
     return Finding(
         check="landed",
         passed=bad == 0,
-        message=f"{bad:,} of {came:,} rows were rejected{kept}{left}",
-        found={"came": came, "rejected": bad, **({"forgotten": forgotten} if forgotten else {})},
+        message=f"{bad:,} of {came:,} rows were rejected{kept}{of_guests}{left}",
+        found={"came": came, "rejected": bad, **{name: n for name, n in more.items() if n}},
     )
 
 
@@ -103,14 +110,35 @@ def set_aside(lake: Lake, customer: str, aside: str, rejected: DataFrame, batch:
             files.commit(dict(rejected.dtypes), "overwrite")
 
 
+def guests(files: WrittenFiles, table: Table, bad: int) -> int:
+    """How many of the ``bad`` rows that were set aside are guests'."""
+    if not bad or files.frame is None or not may_hold(table):
+        return 0
+    return int(files.frame.where(f"{REASON} = '{GUEST}'").count())
+
+
 def shown(rejected: DataFrame) -> str:
-    """Up to three rejected rows in words, each with its place."""
-    rows = rejected.select(POSITION, REASON).limit(SHOWN_ROWS).collect()
-    return "; ".join(f"{place}: {reason}" if place else str(reason) for place, reason in rows)
+    """Up to three rejected rows in words, each with its place, and the options that would read them; no guests."""
+    rows = rejected.where(f"{REASON} <> '{GUEST}'").select(POSITION, REASON).limit(SHOWN_ROWS).collect()
+    words = "; ".join(f"{place}: {reason}" if place else str(reason) for place, reason in rows)
+    options = dict.fromkeys(option for _, reason in rows if (option := option_for(reason)))
+    return f"{words} ({'; '.join(options)})" if options else words
 
 
 def _print(frame: DataFrame | None) -> Fingerprint:
     return Fingerprint(0, 0) if frame is None else fingerprint(frame)
+
+
+def no_user(table: str, came: int, location: str) -> TableError:
+    """The refusal of a list of users on which nobody stands: nearly always a wrong column."""
+    do = "see which column of the source has the users' ids, and map user_id to it; look at not_a_user as well"
+    return TableError(
+        f"None of {came:,} rows of {table} has a user; the last good version stays",
+        expected="at least one row with a user_id",
+        came="guests alone: user_id is empty, or one of not_a_user, in all of them",
+        where=location,
+        do=do,
+    )
 
 
 def refuse_many(table: str, came: int, bad: int, told: str, most: float, location: str) -> None:

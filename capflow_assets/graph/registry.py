@@ -10,18 +10,22 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.contract import Estimator
 from capflow_assets.errors import BrokenModelError
 from capflow_assets.graph.champions import Champions
 from capflow_assets.graph.first_use import alone
+from capflow_assets.graph.home import SQLITE, Home
 from capflow_assets.graph.model_files import MODEL, REPORT, SCHEME, ModelFiles, digest, run_folder
+from capflow_assets.graph.process_locks import FileLocks, LockStore, lock_store
 from capflow_assets.graph.saved_estimators import loads
 
 if TYPE_CHECKING:
@@ -44,6 +48,16 @@ class Registry(Champions):
     """Register, load, promote, roll back and freeze the models of customers."""
 
     lake: str
+    home: Home | None = field(default=None, compare=False)
+
+    @property
+    def locks(self) -> LockStore:
+        """The locks of the home; without one, in the folder of MLflow's file, or this machine's temporary one."""
+        if self.home is not None:
+            return lock_store(self.home)
+        is_file = self.uri.startswith(SQLITE)
+        folder = Path(self.uri.removeprefix(SQLITE)).parent if is_file else Path(tempfile.gettempdir())
+        return FileLocks(folder / "locks")
 
     @cached_property
     def client(self) -> MlflowClient:

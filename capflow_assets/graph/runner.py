@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from capflow_assets.checks_settings import Chosen, resting, severe
 from capflow_assets.contract import Finding
-from capflow_assets.customers import Customer
+from capflow_assets.customers import Customer, cleaning_values
 from capflow_assets.errors import CapflowError, SourceError, TableError
 from capflow_assets.fence import Fence, current, within
 from capflow_assets.foreign import first_words, lake_error, worker_words
-from capflow_assets.graph import catalogue
+from capflow_assets.graph import catalogue, removals
 from capflow_assets.graph.advancing import Advancing, carried_on
 from capflow_assets.graph.calls import call, cut
 from capflow_assets.graph.checking import choice, landing_findings, refusal, schema_finding
@@ -27,7 +28,7 @@ from capflow_assets.graph.lake import Lake
 from capflow_assets.graph.landing import Judgement, land
 from capflow_assets.graph.lifeline import LINE
 from capflow_assets.graph.moments import as_of_moment, parse_moment
-from capflow_assets.graph.stages import BILLS, CheckSpec, Input, Stages, Status, TableSpec
+from capflow_assets.graph.stages import BILLS, CheckSpec, Input, Stages, TableSpec
 from capflow_assets.graph.table_damage import culprit
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class TableResult:
     """
 
     key: str
-    status: Status
+    status: Literal["done", "absent", "failed", "blocked"]
     reason: str = ""
     rows: int = 0
     seconds: float = 0.0
@@ -174,18 +175,30 @@ class TableRunner:
         began = time.perf_counter()
         with self.lake.staged(frame, self.customer.name, spec.key) as staged:
             computing = time.perf_counter() - began
-            kept, counts = self._set_aside(spec, staged) if is_cleaned else (staged, {})
-            result = self._finish(spec, kept, counts, absent, moment)
+            if is_cleaned:
+                result = self._cleaned(spec, staged, absent, moment)
+            else:
+                result = self._finish(spec, staged, {}, absent, moment, is_staged=True)
         return replace(result, compute_seconds=result.compute_seconds + computing)
 
-    def _set_aside(self, spec: TableSpec, frame: DataFrame) -> tuple[DataFrame, dict[str, int]]:
-        """Keep the rows that cleaning removes in a table of their own, and count them by reason."""
-        groups = frame.groupBy("removed_because").count().collect()
-        counts = {f"removed: {row[0]}": int(row[1]) for row in groups if row[0] is not None}
-        aside = f"{spec.key}_removed"
-        if counts or self.lake.exists(self.customer.name, aside):
-            self.lake.write(frame.filter("removed_because is not null"), self.customer.name, aside)
-        return frame.filter("removed_because is null").drop("removed_because"), counts
+    def _cleaned(
+        self, spec: TableSpec, frame: DataFrame, absent: Mapping[str, str], moment: datetime | None
+    ) -> TableResult:
+        """Keep the rows that cleaning removes in a table of their own, and the others unless too many are removed."""
+        removal = removals.set_aside(self.lake, self.customer, spec, frame)
+        kept = frame.filter("removed_because is null").drop("removed_because")
+        found = removals.finding(removal)
+        if removal.is_beyond:
+            gates = self._gates(spec, kept, absent, is_staged=True)
+            also = "; ".join(each.message for _, each in gates if not each.passed)
+            error = removals.refusal(removal, self.customer.name, also)
+            return TableResult(spec.key, "failed", str(error), findings=((spec.key, found), *gates), error=error)
+        told = tuple((spec.key, each) for each in landing_findings(self.stages, self.customer, spec.key, (found,)))
+        shut = [each for _, each in told if not each.passed and each.severity == "block"]
+        if shut:
+            return TableResult(spec.key, "failed", refusal(spec.key, shut), findings=told)
+        result = self._finish(spec, kept, removal.counts, absent, moment, is_staged=True)
+        return replace(result, findings=(*result.findings, *told))
 
     def _finish(
         self,
@@ -194,12 +207,13 @@ class TableRunner:
         counts: dict[str, int],
         absent: Mapping[str, str],
         moment: datetime | None = None,
+        is_staged: bool = False,
     ) -> TableResult:
         name = self.customer.name
         schema = schema_finding(self.stages, self.customer, spec.key, frame, spec.table)
         if not schema.passed and schema.severity == "block":
             return TableResult(spec.key, "failed", schema.message, findings=((spec.key, schema),))
-        gates = self._gates(spec, frame, absent)
+        gates = self._gates(spec, frame, absent, is_staged)
         shut = [finding for _, finding in gates if not finding.passed]
         if shut:
             return TableResult(spec.key, "failed", refusal(spec.key, shut), findings=((spec.key, schema), *gates))
@@ -239,7 +253,7 @@ class TableRunner:
             version=version,
             as_of=moment,
             columns=dict(written.dtypes),
-            counts=counts | flag_counts(written),
+            counts=counts | removals.flag_counts(written),
             findings=tuple(self._checks(spec, absent)),
             plot=self._plot(spec, written),
         )
@@ -250,12 +264,15 @@ class TableRunner:
             if not chosen.blocks:
                 yield check.table, self._asked(check, chosen, absent)
 
-    def _gates(self, spec: TableSpec, frame: DataFrame, absent: Mapping[str, str]) -> tuple[tuple[str, Finding], ...]:
+    def _gates(
+        self, spec: TableSpec, frame: DataFrame, absent: Mapping[str, str], is_staged: bool = False
+    ) -> tuple[tuple[str, Finding], ...]:
         """The checks that block for this customer, asked of the rows that are about to become the table."""
         gates = [(check, chosen) for check, chosen in self._due(spec, absent) if chosen.blocks]
         if not gates:
             return ()
-        with self.lake.staged(frame, self.customer.name, f"{spec.key}_candidate") as staged:
+        candidate = f"{spec.key}_candidate"
+        with nullcontext(frame) if is_staged else self.lake.staged(frame, self.customer.name, candidate) as staged:
             return tuple(
                 (check.table, self._asked(check, chosen, absent, {spec.key: staged})) for check, chosen in gates
             )
@@ -311,7 +328,9 @@ class TableRunner:
         return frames
 
     def _values(self, moment: datetime | None) -> dict[str, Any]:
-        return {"as_of": moment, "zone": self.customer.time_zone, "currency": self.customer.currency}
+        customer = self.customer
+        values = {"as_of": moment, "zone": customer.time_zone, "currency": customer.currency}
+        return values | cleaning_values(customer)
 
     def moment(self) -> datetime:
         """The as-of moment of this run: the one asked for, else that of the newest bill."""
@@ -330,13 +349,3 @@ class TableRunner:
 
     def _bills(self) -> DataFrame:
         return self.lake.table(self.customer.name, BILLS)
-
-
-def flag_counts(frame: DataFrame) -> dict[str, int]:
-    """Rows by flag, for tables that carry a ``flags`` column."""
-    if "flags" not in frame.columns:
-        return {}
-    from pyspark.sql import functions as F
-
-    flags = frame.filter("flags <> ''").select(F.explode(F.split("flags", ",")).alias("flag"))
-    return {f"flagged: {row[0]}": int(row[1]) for row in flags.groupBy("flag").count().orderBy("flag").collect()}

@@ -18,9 +18,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from capflow_assets.checks_settings import thresholds_of
+from capflow_assets.checks_settings import Rule, thresholds_of
 from capflow_assets.contract import Asked, Model, Params, Table
 from capflow_assets.errors import GraphError, NotFoundError
 from capflow_assets.graph.binding import bind_moments, bind_needs, bind_params, params_of
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 STAGES = ("raw", "clean", "validation", "features")
-INJECTED = frozenset({"as_of", "zone", "currency"})
+INJECTED = frozenset({"as_of", "zone", "currency", "equal_lines", "ordered_exports"})
 CUT_STAGES = frozenset({"validation", "features"})
 # The newest bill is the newest that is known of a customer.
 BILLS = "clean/bills"
@@ -103,7 +103,7 @@ class TableSpec:
 
 @dataclass(frozen=True)
 class CheckSpec:
-    """One check: a function returning a ``Finding`` about the table that its first parameter names."""
+    """A check: a function returning a ``Finding`` about the table of its first parameter; its file's ``SEVERITY``."""
 
     name: str
     table: str
@@ -112,6 +112,7 @@ class CheckSpec:
     inputs: tuple[Input, ...]
     injected: tuple[str, ...] = ()
     thresholds: Mapping[str, float] = field(default_factory=dict)
+    severity: Rule | None = None
 
 
 @dataclass(frozen=True)
@@ -287,7 +288,8 @@ def _check(stage: str, name: str, module: ModuleType, known: set[str]) -> CheckS
     if not inputs:
         raise GraphError(f"The check {name} names no table", expected="a first parameter that names one")
     values = tuple(value for value in injected if value not in thresholds)
-    return CheckSpec(name, inputs[0].table, inspect.getdoc(function) or "", function, inputs, values, thresholds)
+    own = (thresholds, getattr(module, "SEVERITY", None))
+    return CheckSpec(name, inputs[0].table, inspect.getdoc(function) or "", function, inputs, values, *own)
 
 
 def _model(name: str, module: ModuleType, known: set[str]) -> ModelSpec:
@@ -345,6 +347,3 @@ def resolve(stage: str, name: str, parameter: str, known: Iterable[str]) -> str:
         came=parameter,
         do=str(NotFoundError.among("table", parameter, {key.split("/")[1] for key in tables})).split("To do: ")[-1],
     )
-
-
-Status = Literal["done", "absent", "failed", "blocked"]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
 
 from capflow_assets.errors import ModelError, NotFoundError
+from capflow_assets.graph import removals
 from capflow_assets.graph.answering import Answers, answers
+from capflow_assets.graph.champions import Standing as Champions
 from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.launch import plain
 from capflow_assets.graph.verdicts import READINESS, Standing, standings
@@ -33,7 +35,10 @@ COLUMNS = (
     "readiness_reason",
     "answers",
     "broken",
+    "removed",
 )
+# What a training says of itself where its version did not become champion.
+OPEN = ("asks", "not promoted", "kept the champion")
 # Reasons have semicolons of their own.
 ALSO = "; also "
 # What fits on a screen.
@@ -67,10 +72,11 @@ def counts(instance: dg.DagsterInstance, table: str, customer: str) -> dict[str,
 
 
 def status_rows(deployment: Deployment, instance: dg.DagsterInstance, customer: str) -> Iterator[dict[str, Any]]:
-    """One row per model of a customer, with the columns of ``COLUMNS``."""
+    """One row per model of a customer, with the columns of ``COLUMNS``; ``removed`` is of its tables, in each row."""
     models = list(deployment.stages.models)
     drifts = {name: latest(instance, f"health/{name}", customer) for name in models}
     absent = latest(instance, READINESS, customer).get("reason", "")
+    removed = ALSO.join(removals.told(deployment.lake, customer))
     stands = {one.model: one for one in standings(deployment.lake, customer, models, drifts, absent)}
     for name in models:
         trained = latest(instance, f"models/{name}", customer)
@@ -93,11 +99,27 @@ def status_rows(deployment: Deployment, instance: dg.DagsterInstance, customer: 
             "readiness_reason": ALSO.join(reasons),
             "answers": who.version,
             "broken": who.warning,
+            "removed": removed,
         }
         row |= {name: trained.get(name) for name in ("metric", "value", "interval", "baseline", "as_of", "reason")}
+        row |= _decided_since(deployment, customer, name, now, trained)
         if who.broken:
             row |= {"status": "broken champion", "reason": who.warning}
         yield {name: row[name] for name in COLUMNS}
+
+
+def _decided_since(
+    deployment: Deployment, customer: str, model: str, now: Champions, trained: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What was decided about the champion after the newest record: in MLflow, or by a command of a release before."""
+    of_champion = trained.get("version") == now.champion
+    if now.champion is None or trained.get("status") is None or (of_champion and trained["status"] not in OPEN):
+        return {}
+    decision = deployment.registry.decision(customer, model, now.champion)
+    if of_champion:
+        return {"status": "promoted", "reason": decision["reason"]} if decision["action"] == "promote" else {}
+    moved = {"rollback": "rolled back", "by hand": "set in MLflow"}.get(decision["action"])
+    return {"status": moved, "reason": decision["reason"]} if moved and trained["status"] not in OPEN else {}
 
 
 def _with_broken(who: Answers, stands: Standing) -> tuple[str, tuple[str, ...]]:

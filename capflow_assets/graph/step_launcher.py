@@ -35,6 +35,7 @@ from dagster._serdes import serialize_value
 from dagster_databricks import DatabricksPySparkStepLauncher
 
 from capflow_assets.errors import CapflowError
+from capflow_assets.graph.check_records import retargeted
 from capflow_assets.graph.code_wheel import DISTRIBUTION, ENTRY_POINT, FIRST_FILE, code_wheel, requirements
 from capflow_assets.graph.databricks_run import ComputeError, DatabricksRun, Submission, reached
 from capflow_assets.graph.databricks_settings import Settings
@@ -220,7 +221,8 @@ class StepLauncher(DatabricksPySparkStepLauncher):
         try:
             with raise_execution_interrupts():
                 yield self._waiting(step_context, run)
-                for entry in self._entries(step_context, events, run):
+                for remote in self._entries(step_context, events, run):
+                    entry = retargeted(step_context.instance, remote)
                     step_context.instance.handle_new_event(entry)
                     if entry.is_dagster_event:
                         yield entry.get_dagster_event()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from capflow_assets.contract import Estimator, Model, Params, Verdict, Window
 from capflow_assets.errors import BrokenModelError, ModelError
+from capflow_assets.expressions.history import first_moment
 from capflow_assets.graph.answering import in_short
 from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.examples import Examples
@@ -22,6 +23,7 @@ from capflow_assets.graph.leaking import barred, leakage_finding, told
 from capflow_assets.graph.moments import newest
 from capflow_assets.graph.saved_estimators import dumps, types_of
 from capflow_assets.graph.verdicts import judged
+from capflow_assets.value_rules import rule_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,7 +79,7 @@ def params_of(deployment: Deployment, customer: str, model: str, given: dict[str
     try:
         return deployment.stages.model(model).model.params(**{**declared, **given})
     except ValidationError as error:
-        problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}, came {e['input']!r}" for e in error.errors()]
+        problems = [f"{'.'.join(map(str, e['loc']))}: {rule_of(e)}, came {e['input']!r}" for e in error.errors()]
         raise ModelError(
             f"The parameters of {model} are wrong for {customer}",
             came="; ".join(problems),
@@ -86,14 +88,14 @@ def params_of(deployment: Deployment, customer: str, model: str, given: dict[str
 
 
 def first_bill(examples: Examples, moment: datetime) -> datetime:
-    """The time of a customer's first bill up to the moment."""
+    """The time of the first bill up to the moment of a customer's history (``expressions.history``)."""
     from pyspark.sql import functions as F
 
     bills = examples.lake.table(examples.customer.name, "clean/bills").filter(F.col("billed_at") <= F.lit(moment))
-    micros = bills.agg(F.unix_micros(F.min("billed_at"))).collect()[0][0]
-    if micros is None:
+    first = first_moment(bills)
+    if first is None:
         raise ModelError(f"{examples.customer.name} has no bill up to {moment.isoformat()}")
-    return datetime.fromtimestamp(micros / 1_000_000, moment.tzinfo)
+    return first.astimezone(moment.tzinfo)
 
 
 def known_until(examples: Examples, as_of: datetime) -> datetime:

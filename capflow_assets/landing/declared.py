@@ -1,14 +1,69 @@
-"""What a TOML may say of landing a table: by which columns newer rows replace, and which are personal. Pure."""
+"""What a TOML may say of landing a table: its columns, its bills' key, by what newer rows replace, what is personal.
+
+Pure.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from capflow_assets.contract import Table
+from pydantic import AfterValidator, BeforeValidator
+
+from capflow_assets.contract import EXPORT, Table
 from capflow_assets.errors import CapflowError, listed, nearest, shortened
-from capflow_assets.landing import generated_key, merge_key
+from capflow_assets.expressions.ids import normal
+from capflow_assets.landing import RESERVED, bill_keys, generated_key, merge_key
 from capflow_assets.landing.personal import is_identifier
+from capflow_assets.toml_problems import unknown
+
+IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,62}")
+
+
+def column_problems(key: str, table: Table, given: Mapping[str, Any]) -> list[CapflowError]:
+    """What is wrong with the names of a table's mapped columns; ``key`` is their place in the TOML."""
+    problems: list[CapflowError] = []
+    columns, bill_key = given["columns"], given.get("bill_key", [])
+    for name in columns:
+        if name in table.names:
+            continue
+        if not table.open:
+            problems.append(unknown(f"{key}.{name}", "column", name, table.names))
+        elif not IDENTIFIER.fullmatch(name) or name in (*RESERVED, EXPORT):
+            expected = f"a name such as loyalty_tier ({IDENTIFIER.pattern}), none of {', '.join((*RESERVED, EXPORT))}"
+            problems.append(CapflowError(f"{key}.{name}", expected=expected, came=name, do="choose another name"))
+    is_made = isinstance(bill_key, list) and bill_keys.makes_bill(table, [str(part) for part in bill_key])
+    made = {generated_key(table), bill_keys.BILL if is_made else None}
+    lacking = [each for each in table.columns if each.required and each.name not in {*made, *columns}]
+    for column in lacking:
+        expected = f"a source column or expression: {column.description or column.type}"
+        problems.append(CapflowError(f"{key}.{column.name}", expected=expected, came="nothing", do="map it"))
+    return problems
+
+
+def problems_between(tables: Mapping[str, Mapping[str, Any]], known: Mapping[str, Table]) -> list[CapflowError]:
+    """What is wrong with tables beside each other: keys of bills that never meet, and amounts that nothing tells."""
+    problems = bill_keys.between(tables)
+    columns = tables.get("bills", {}).get("columns")
+    is_left_open = "bills" in known and not known["bills"].column("amount").required
+    if is_left_open and isinstance(columns, dict) and "amount" not in columns and "line_items" not in tables:
+        expected = "a source column or expression: what was paid; or [tables.line_items], whose amounts are summed"
+        problems.append(CapflowError("tables.bills.columns.amount", expected=expected, came="nothing", do="map it"))
+    return problems
+
+
+def _words(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _no_blanks(words: tuple[str, ...]) -> tuple[str, ...]:
+    if not all(map(normal, words)):
+        raise ValueError("ids as they stand in the source; what is blank is no user anyway")
+    return words
+
+
+NotUsers = Annotated[tuple[str, ...], BeforeValidator(_words), AfterValidator(_no_blanks)]
 
 
 def landing_problems(key: str, table: Table, given: Mapping[str, Any]) -> list[CapflowError]:
@@ -21,8 +76,10 @@ def landing_problems(key: str, table: Table, given: Mapping[str, Any]) -> list[C
     if not all(isinstance(value, list) for value in lists.values()):
         return problems
     for name, columns in lists.items():
-        unmapped = [column for column in columns if column not in given["columns"]]
+        there = {*given["columns"], *_made_of_parts(given)}
+        unmapped = [column for column in columns if column not in there]
         problems += [_unmapped(f"{key}.{name}", str(each), given["columns"]) for each in unmapped]
+    problems += bill_keys.problems(key, table, given)
     problems += _merge_problems(key, table, given)
     for column in lists["personal"]:
         declared = next((each for each in table.columns if each.name == column), None)
@@ -46,7 +103,8 @@ def _merge_problems(key: str, table: Table, given: Mapping[str, Any]) -> list[Ca
         expected = "the columns that tell one row from the others: the table has no key of its own"
         do = 'such as merge_on = ["bill_id", "item_id"]'
         return [CapflowError(f"{key}.merge_on", expected=expected, came="nothing", do=do)]
-    unmapped = [] if merge_on else [column for column in columns if column not in given["columns"]]
+    there = {*given["columns"], *_made_of_parts(given)}
+    unmapped = [] if merge_on else [column for column in columns if column not in there]
     return [
         CapflowError(
             f"{key}.merge_on",
@@ -56,6 +114,10 @@ def _merge_problems(key: str, table: Table, given: Mapping[str, Any]) -> list[Ca
         )
         for column in unmapped
     ]
+
+
+def _made_of_parts(given: Mapping[str, Any]) -> tuple[str, ...]:
+    return (bill_keys.BILL,) if given.get("bill_key") else ()
 
 
 def _unmapped(key: str, column: str, mapped: Collection[str]) -> CapflowError:

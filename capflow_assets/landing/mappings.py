@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from capflow_assets.errors import MappingError
 from capflow_assets.landing import row_expressions, values
+from capflow_assets.landing.row_expressions.kinds import Meaning
+from capflow_assets.landing.unfit_values import UNFIT_COLUMNS, counted, paths_read
 
 if TYPE_CHECKING:
     import pyspark.sql.types as st
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
 
 CORRUPT = "_corrupt_record"
 POSITION = "_position"
-TOLD = (CORRUPT, POSITION)
+LABEL = "_source_export"
+TOLD = (CORRUPT, POSITION, LABEL, UNFIT_COLUMNS)
 SHOWN_CHARACTERS = 300
 
 
@@ -29,31 +32,41 @@ def applied(
     name: str,
     more: Mapping[str, Expression] | None = None,
     looked_at: Mapping[str, str] = values.NOTHING_SEEN,
-) -> tuple[DataFrame, dict[str, st.DataType], dict[str, str]]:
+    also_read: Collection[str] = (),
+    *,
+    reading: values.Reading = values.PLAIN_READING,
+    wanted: Mapping[str, str] = values.NOTHING_SEEN,
+) -> tuple[DataFrame, dict[str, st.DataType], dict[str, str], frozenset[str]]:
     """The mapped values of each row (see ``source``), what the source says of the row, what it is made of.
 
-    With it come the types of the values, and which of its columns has the text of each source column that is used.
+    With it come the types of the values, which of its columns has the text of each source column that is used, and the
+    mapped columns of which it has what could not be read (see ``unread``). ``wanted`` are the canonical types.
 
     ``more`` are further expressions over the source's columns, by the names that they are to have. Of the columns
     ``looked_at`` the source tells values of a type as well: no name alone says so, for it may be the customer's own.
+    A complaint of the source about a column counts where the mapping, or one of the texts ``also_read``, reads it.
 
     Raises:
         MappingError: names the table, the canonical column, the expression and the source's columns.
     """
     from pyspark.sql import functions as F
 
-    apart = {*TOLD, *(values.SEEN + each for each in looked_at)}
-    columns = [column for column in frame.columns if column not in apart]
-    named = [_expression(frame, columns, name, each, mapping[each]).alias(f"_from_{each}") for each in mapping]
+    columns = of_source(frame.columns, looked_at)
+    meaning = Meaning({field.name: field.dataType for field in frame.schema.fields}, reading.zone, reading.numbers)
+    made = {each: _expression(frame, columns, name, each, mapping[each], meaning, wanted) for each in mapping}
+    named = [value.alias(f"_from_{each}") for each, (value, _) in made.items()]
+    unreads = [words.alias(f"_unread_{each}") for each, (_, words) in made.items() if words is not None]
     seen = [
         F.col(quoted(values.SEEN + text)).alias(values.SEEN + each)
         for each, text in mapping.items()
         if text in looked_at
     ]
-    told = [
-        (F.col(each) if each in frame.columns else F.lit(None)).cast("string").alias(each)
-        for each in (CORRUPT, POSITION)
-    ]
+    told = {
+        each: (F.col(each) if each in frame.columns else F.lit(None)).cast("string") for each in (CORRUPT, POSITION)
+    }
+    if UNFIT_COLUMNS in frame.columns:
+        read = mentioned(columns, [*mapping.values(), *also_read])
+        told[CORRUPT] = counted(told[CORRUPT], paths_read(frame.schema, read, [*mapping.values(), *also_read]))
     plain = {text: f"_from_{each}" for each, text in mapping.items()}
     used = {column: (text, is_text) for column, text, is_text in _texts(frame, columns, mapping)}
     # The more columns a plan carries on, the longer it takes to make.
@@ -63,7 +76,8 @@ def applied(
     }
     texts = [text.alias(held[column]) for column, (text, _) in used.items() if held[column] not in plain.values()]
     others = [expression.alias(each) for each, expression in (more or {}).items()]
-    raw = frame.select(*named, *seen, *told, *texts, *others)
+    words = [what.alias(each) for each, what in told.items()]
+    raw = frame.select(*named, *seen, *words, *texts, *others, *unreads)
     types = dict(zip(mapping, (field.dataType for field in raw.schema.fields), strict=False))
     for column, kind in types.items():
         if kind.simpleString().startswith(("array", "map", "struct", "interval", "variant")):
@@ -72,7 +86,13 @@ def applied(
             raise MappingError(
                 "A mapping gives no plain value", expected=expected, came=kind.simpleString(), where=where
             )
-    return raw, types, held
+    return raw, types, held, frozenset(each for each, (_, words) in made.items() if words is not None)
+
+
+def of_source(columns: Sequence[str], looked_at: Collection[str] = ()) -> list[str]:
+    """The columns of a frame that are the source's own: not what it tells of rows, nor what it has looked at."""
+    apart = {*TOLD, *(values.SEEN + each for each in looked_at)}
+    return [column for column in columns if column not in apart]
 
 
 def mentioned(columns: Sequence[str], texts: Collection[str]) -> list[str]:
@@ -103,6 +123,13 @@ def source(column: str) -> Expression:
     return F.col(f"_from_{column}")
 
 
+def unread(column: str) -> Expression:
+    """What an expression could not read of its row in an applied frame, in words; null where it could."""
+    from pyspark.sql import functions as F
+
+    return F.col(f"_unread_{column}")
+
+
 def seen(column: str) -> Expression:
     """What the source has told of a canonical column in an applied frame."""
     from pyspark.sql import functions as F
@@ -131,24 +158,33 @@ def _texts(
         yield each, values.text(F.col(quoted(each)), types[each]), types[each].typeName() == "string"
 
 
-def _expression(frame: DataFrame, columns: Sequence[str], name: str, column: str, text: str) -> Expression:
+def _expression(
+    frame: DataFrame,
+    columns: Sequence[str],
+    name: str,
+    column: str,
+    text: str,
+    meaning: Meaning,
+    wanted: Mapping[str, str],
+) -> tuple[Expression, Expression | None]:
     from pyspark.errors import PySparkException
 
     where = _where(name, column, text)
     try:
-        expression = row_expressions.expression(text, columns)
+        expression, unread = row_expressions.converted(text, columns, meaning, wanted.get(column, ""))
     except MappingError as error:
         raise error.at(where) from None
     if text in columns:
-        return expression
+        return expression, None
+    both = [expression.alias("value"), *([] if unread is None else [unread.alias("unread")])]
     try:
-        _ = frame.select(expression.alias("value")).schema
+        _ = frame.select(*both).schema
     except PySparkException as error:
         came = str(error).strip().split("\n")[0][:200]
         do = "write it as the engine expects it; cast or try_cast make one type of another"
         expected = "an expression that the engine can compute over " + _shown(columns)
         raise MappingError("A mapping cannot be read", expected=expected, came=came, where=where, do=do) from error
-    return expression
+    return expression, unread
 
 
 def _shown(columns: Sequence[str]) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column
-from capflow_assets.landing import mappings, values
+from capflow_assets.landing import mappings, totals, values
 
 if TYPE_CHECKING:
     from pyspark.sql import Column as Expression
 
 SHOWN_CHARACTERS = 100
 HIDDEN = "(not shown)"
+UNREAD = "a value (not shown) is not what its expression reads"
 KINDS = {"int": "an int", "double": "a double", "bigint": "a bigint", "boolean": "a boolean"}
 
 
@@ -33,19 +34,25 @@ def unfit_row(*, is_shown: bool = True) -> Expression:
     return F.concat(F.lit("the row "), told if is_shown else F.regexp_replace(told, "(?s):.*", ": " + HIDDEN))
 
 
-def broken(column: Column, written: Expression) -> list[Expression]:
-    """What is true (else false or null) of a value that breaks a rule of ``column``: where ``reason`` gives words."""
+def broken(column: Column, written: Expression, is_read: bool = True) -> list[Expression]:
+    """What is true (else false or null) of a value that breaks a rule of ``column``: where ``reason`` gives words.
+
+    Where not ``is_read``, the frame says what the column's expression could not read.
+    """
     from pyspark.sql import functions as F
 
     value = F.col(column.name)
     found = [condition for condition, _ in _rules(column)]
+    found += [] if is_read else [mappings.unread(column.name).isNotNull()]
     if column.required:
         return [value.isNull(), *found]
     # Text that is not blank is a text.
     return found if column.type == "string" else [value.isNull() & (values.trimmed(written) != ""), *found]
 
 
-def reason(column: Column, written: Expression, reading: values.Reading, is_shown: bool = True) -> Expression:
+def reason(
+    column: Column, written: Expression, reading: values.Reading, is_shown: bool = True, is_read: bool = True
+) -> Expression:
     """The first rule of ``column`` that its value breaks; null where it breaks none.
 
     ``written`` is what came, as text; the typed value stands in the frame under the column's name.
@@ -55,7 +62,13 @@ def reason(column: Column, written: Expression, reading: values.Reading, is_show
     value = F.col(column.name)
     came = values.trimmed(written)
     shown = F.substring(came, 1, SHOWN_CHARACTERS) if is_shown else F.lit(HIDDEN)
-    cases = [(value.isNull() & (came != ""), _unread(column, came, shown, reading))]
+    cases = []
+    if not is_read:
+        words = mappings.unread(column.name)
+        cases.append((words.isNotNull(), F.concat(F.lit(f"{column.name}: "), words if is_shown else F.lit(UNREAD))))
+    # Text is always read; an id that stands for nobody is none all the same.
+    is_unread = F.lit(False) if column.type == "string" else value.isNull() & (came != "")
+    cases.append((is_unread, _unread(column, came, shown, reading)))
     if column.required:
         cases.append((value.isNull(), F.lit(f"{column.name} is empty")))
     cases += [(broken, F.concat(F.lit(f"{column.name}: "), shown, F.lit(words))) for broken, words in _rules(column)]
@@ -79,6 +92,8 @@ def _rules(column: Column) -> list[tuple[Expression, str]]:
         rules.append((value > column.at_most, f" is above {column.at_most:g}"))
     if column.one_of:
         rules.append((~value.isin(*column.one_of), f" is none of {', '.join(column.one_of)}"))
+    if column.name == totals.COLUMN and column.type == "string":
+        rules.append((totals.is_one(value), " is a word for a sum, and no bill"))
     if column.matches is not None:
         rules.append((~value.rlike(rf"^(?:{column.matches})\z"), f" does not match {column.matches}"))
     return rules
@@ -97,5 +112,6 @@ def _unread(column: Column, came: Expression, shown: Expression, reading: values
     if column.type != "double":
         return wrong
     number = values.COMMA_NUMBER if reading.decimal_comma else values.NUMBER
+    number = reading.numbers.pattern if reading.numbers.has_signs else number
     is_number = F.lower(came).rlike(values.NOT_FINITE) | came.rlike(number)
     return F.when(is_number, F.concat(start, F.lit("' is not a finite number"))).otherwise(wrong)

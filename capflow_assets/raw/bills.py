@@ -11,7 +11,12 @@ TABLE = Table(
         Column("user_id", "string", "The user who paid; null where nobody knows.", personal=True),
         Column("store_id", "string", "The store, or the web shop, where it was paid."),
         Column("billed_at", "timestamp", "When it was paid.", required=True),
-        Column("amount", "double", "What was paid, after discounts; negative for a return.", True, unit="currency"),
+        Column(
+            "amount",
+            "double",
+            "What was paid, after discounts; negative for a return. May be left to the line items.",
+            unit="currency",
+        ),
         Column("discount", "double", "What was taken off the bill.", unit="currency"),
         Column("quantity", "double", "How many pieces (or litres, or kilos) were bought.", unit="pieces"),
     ),

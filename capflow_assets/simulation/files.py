@@ -149,6 +149,8 @@ def _declared(shape: Shape, name: str, location: str, columns: list[str]) -> dic
         "source": shape.source,
         "location": location,
         **({"options": options} if options else {}),
+        # A bill has one row per item there; whatever is equal was sent twice.
+        **({"equal_lines": "drop"} if name == "line_items" else {}),
         "columns": {column: shape.mapping(name, column) for column in columns},
     }
 

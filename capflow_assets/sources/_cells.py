@@ -72,16 +72,16 @@ def rows_of(sheet: CalamineSheet, options: Options) -> tuple[list[str], Iterator
 
 def _header(sheet: CalamineSheet, rows: Iterator[Row], options: Options) -> list[str]:
     """The names, taken from ``rows``."""
-    if options.header == 0:
+    if options.row_of_names == 0:
         width = 0 if sheet.end is None else sheet.end[1] + 1
         area = Area.of(options.range) if options.range else Area()
         return [""] * max(0, min(width, area.right + 1) - area.left)
     for number, values in rows:
-        if number == options.header or (options.header is None and not _is_blank(values)):
+        if number == options.row_of_names or (options.row_of_names is None and not _is_blank(values)):
             return [(written(value, options) or "").strip() for value in values]
-    if options.header is None:
+    if options.row_of_names is None:
         return []
-    expected = f"names in row {options.header} (options.header)"
+    expected = f"names in row {options.row_of_names} (options.header)"
     raise SourceError("A sheet has no such row", expected=expected, came=f"{sheet.height} rows", where=sheet.name)
 
 
@@ -196,25 +196,4 @@ def _in_format(moment: datetime, timestamp_format: str | None, date_format: str 
     format = timestamp_format or (date_format if is_day else None)
     if format is None or time_formats.has_offset(format):
         return moment.isoformat(" ")
-    parts = {
-        "yyyy": f"{moment.year:04}",
-        "MMM": time_formats.MONTHS.split()[moment.month - 1],
-        "MM": f"{moment.month:02}",
-        "M": str(moment.month),
-        "dd": f"{moment.day:02}",
-        "d": str(moment.day),
-        "HH": f"{moment.hour:02}",
-        "H": str(moment.hour),
-        "hh": f"{(moment.hour + 11) % 12 + 1:02}",
-        "h": str((moment.hour + 11) % 12 + 1),
-        "mm": f"{moment.minute:02}",
-        "ss": f"{moment.second:02}",
-        "a": "AM" if moment.hour < 12 else "PM",
-    }
-
-    def part(match: re.Match[str]) -> str:
-        if match["fraction"]:
-            return f"{moment.microsecond:06}"[: len(match["fraction"])]
-        return parts[match["letters"]] if match["letters"] else (match["quoted"] or match["other"] or "")
-
-    return time_formats.TOKEN.sub(part, format)
+    return time_formats.written(moment, format)

@@ -14,12 +14,13 @@ from decimal import Decimal
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from capflow_assets.errors import SourceError
+from capflow_assets.landing.number_formats import NumberOptions
 from capflow_assets.landing.time_formats import TimeFormat
 from capflow_assets.sources import _files
-from capflow_assets.sources._shapes import MOST_FIELDS, Shape, converter, text, unique
+from capflow_assets.sources._shapes import MOST_FIELDS, Shape, Unfit, converter, text, unique
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,14 +29,14 @@ if TYPE_CHECKING:
 ROWS_AT_ONCE = 4096
 SHOWN_CHARACTERS = 100
 Document = dict[str, Any]
+# The column that a complaint is about, dotted inside structs, or blank for the whole row; and what it says.
+Complaint = tuple[str, str]
 # Documents that came from the store at once, each with its place there.
 Page = Sequence[tuple[Document, str]]
 
 
-class Reading(BaseModel):
+class Reading(NumberOptions):
     """What may be said about any store of documents."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     fields: tuple[str, ...] = Field((), description="The documents' fields to read; all where none is named.")
     rows: str = Field("", description="A list in the documents, such as order.lines: each of its elements is a row.")
@@ -58,10 +59,14 @@ class Columns:
 
     @property
     def schema(self) -> pa.Schema:
-        """The columns as Arrow has them, with the two that say of a row where it stands and why it cannot land."""
+        """The columns as Arrow has them, with those that say of a row where it stands and what of it cannot land."""
         import pyarrow as pa
 
-        own = [(_files.CORRUPT, pa.string()), (_files.POSITION, pa.string())]
+        own = [
+            (_files.UNFIT_COLUMNS, pa.list_(pa.string())),
+            (_files.CORRUPT, pa.string()),
+            (_files.POSITION, pa.string()),
+        ]
         return pa.schema([*zip(self.names, self.kinds, strict=True), *own])
 
 
@@ -184,7 +189,7 @@ def _with(document: Document, path: Sequence[str], value: Any) -> Document:
 def _batch(rows: Sequence[tuple[Document, str, str]], columns: Columns, converters: Sequence[Any]) -> pa.RecordBatch:
     import pyarrow as pa
 
-    complaints = [[complaint] if complaint else [] for _, _, complaint in rows]
+    complaints: list[list[Complaint]] = [[("", complaint)] if complaint else [] for _, _, complaint in rows]
     arrays = []
     for name, kind, convert in zip(columns.fields, columns.kinds, converters, strict=True):
         values = [document.get(name) for document, _, _ in rows]
@@ -194,9 +199,23 @@ def _batch(rows: Sequence[tuple[Document, str, str]], columns: Columns, converte
             arrays.append(nulls_inside(pa.array(values, kind)))
         except (pa.ArrowException, OverflowError, TypeError, ValueError):
             arrays.append(nulls_inside(_one_by_one(name, values, kind, complaints)))
-    told = ["; ".join(each) or None for each in complaints]
+    told = [pa.array(unfit_columns(complaints), pa.list_(pa.string())), pa.array(texts_of(complaints), pa.string())]
     positions = [position for _, position, _ in rows]
-    return pa.record_batch([*arrays, pa.array(told, pa.string()), pa.array(positions)], schema=columns.schema)
+    return pa.record_batch([*arrays, *told, pa.array(positions)], schema=columns.schema)
+
+
+def unfit_columns(complaints: Iterable[Sequence[Complaint]]) -> list[list[str] | None]:
+    """For each row the columns at fault; None where none is, or the row as a whole.
+
+    >>> unfit_columns([[("n", "n holds no int64: 'x'")], [], [("", "is no object")]])
+    [['n'], None, None]
+    """
+    return [[column for column, _ in row] if row and all(column for column, _ in row) else None for row in complaints]
+
+
+def texts_of(complaints: Iterable[Sequence[Complaint]]) -> list[str | None]:
+    """For each row all that is said of it; None where nothing is."""
+    return ["; ".join(said for _, said in row) or None for row in complaints]
 
 
 def nulls_inside(array: pa.Array) -> pa.Array:
@@ -216,19 +235,34 @@ def nulls_inside(array: pa.Array) -> pa.Array:
     return array
 
 
-def _one_by_one(name: str, values: Sequence[Any], kind: pa.DataType, complaints: Sequence[list[str]]) -> pa.Array:
+def _one_by_one(name: str, values: Sequence[Any], kind: pa.DataType, complaints: Sequence[list[Complaint]]) -> pa.Array:
     """The values that fit; of each other one the complaint that it does not."""
     import pyarrow as pa
 
-    fitting: list[Any] = []
-    for value, complaint in zip(values, complaints, strict=True):
-        try:
-            pa.scalar(value, kind)
-            fitting.append(value)
-        except (pa.ArrowException, OverflowError, TypeError, ValueError):
-            fitting.append(None)
-            complaint.append(f"{name} holds no {kind}: {text(value)[:SHOWN_CHARACTERS]!r}")
-    return pa.array(fitting, kind)
+    pairs = zip(values, complaints, strict=True)
+    return pa.array([_fitting(value, kind, name, complaint) for value, complaint in pairs], kind)
+
+
+def _fitting(value: Any, kind: pa.DataType, path: str, complaint: list[Complaint]) -> Any:
+    """The value, or as much of it as fits the type."""
+    import pyarrow as pa
+    import pyarrow.types as pt
+
+    try:
+        pa.scalar(value, kind)
+    except (pa.ArrowException, OverflowError, TypeError, ValueError):
+        if pt.is_struct(kind) and isinstance(value, Mapping):
+            return {
+                each.name: _fitting(value.get(each.name), each.type, f"{path}.{each.name}", complaint) for each in kind
+            }
+        if pt.is_list(kind) and isinstance(value, list):
+            return [_fitting(each, kind.value_type, path, complaint) for each in value]
+        is_said = isinstance(value, Unfit) and value.is_sentence
+        complaint.append(
+            (path, str(value) if is_said else f"{path} holds no {kind}: {text(value)[:SHOWN_CHARACTERS]!r}")
+        )
+        return None
+    return value
 
 
 def _shape(pages: Iterable[Page], rows: str) -> Shape:
@@ -255,7 +289,7 @@ def _columns(location: str, shapes: Iterable[Shape], options: Reading) -> Column
         do = "check the location, and the query where there is one"
         raise SourceError("There is no document", expected="at least one", came=came, where=location, do=do)
     chosen = [name for name in options.fields if name in seen.fields] or list(seen.fields)
-    names = unique(chosen, _files.RESERVED)
+    names = unique(chosen, (*_files.RESERVED, _files.UNFIT_COLUMNS))
     found = tuple(seen.fields[name] for name in chosen)
     return Columns(tuple(names.values()), tuple(chosen), tuple(shape.arrow() for shape in found), found)
 
@@ -269,5 +303,5 @@ def _declared(spark: SparkSession, location: str, columns: str) -> Columns:
     except PySparkException as error:
         came, do = str(error).strip().split("\n")[0][:200], "options.columns: name string, amount double, …"
         raise SourceError("The declared columns cannot be read", came=came, where=location, do=do) from error
-    names = tuple(unique(schema.names, _files.RESERVED).values())
+    names = tuple(unique(schema.names, (*_files.RESERVED, _files.UNFIT_COLUMNS)).values())
     return Columns(names, tuple(schema.names), tuple(schema.types), (None,) * len(names))

@@ -26,20 +26,25 @@ if TYPE_CHECKING:
 
 CORRUPT = "_corrupt_record"
 POSITION = "_position"
+# The columns whose values are at fault, where the rest of the row is sound: an array of names, dotted inside structs.
+UNFIT_COLUMNS = "_unfit_columns"
 RESERVED = (CORRUPT, POSITION)
 ROWS_SEARCHED = 5_000_000
 MOST_PARTITIONS = 512
-PACKED = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}
 Row = dict[str, str | None]
 
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """One file: its real path or ``s3://`` address, its size, and the path by which its location names it."""
+    """One file: its real path or ``s3://`` address, its size, and the path by which its location names it.
+
+    Of a member of a zip ``path`` is the address (``_packed``) and the size is that of what is unpacked.
+    """
 
     path: str
     size_bytes: int
     listed: str = ""
+    member: str = ""
 
     @property
     def named(self) -> str:
@@ -109,17 +114,6 @@ def open_file(path: str) -> pa.NativeFile:
         return fs.LocalFileSystem().open_input_file(inner)
 
 
-def open_stream(path: str) -> pa.NativeFile:
-    """The bytes of one stored file from its start, unpacked if its name ends in ``.gz .bz2 .zst .lz4``."""
-    from pyarrow import fs
-
-    if path.startswith("s3://"):
-        system, inner = opened(path)
-        return system.open_input_stream(inner, compression="detect")
-    with fence.opened(path) as inner:
-        return fs.LocalFileSystem().open_input_stream(inner, compression=PACKED.get(PurePosixPath(path).suffix))
-
-
 def shown_names(location: str, files: Sequence[StoredFile]) -> dict[str, str]:
     """What people are shown for each path: its part below the folder of ``location``, or the file's own name.
 
@@ -127,15 +121,17 @@ def shown_names(location: str, files: Sequence[StoredFile]) -> dict[str, str]:
     {'/in/2024/may/bills.csv': 'may/bills.csv'}
     >>> shown_names("/in/*.csv", [StoredFile("/mnt/7.csv", 1, "/in/bills.csv")])
     {'/mnt/7.csv': 'bills.csv'}
+    >>> shown_names("/in/a.zip", [StoredFile("/in/a.zip-zip:b.csv", 1, "/in/a.zip", "b.csv")])
+    {'/in/a.zip-zip:b.csv': 'a.zip!b.csv'}
     """
     paths = [file.named for file in files]
     folder = location.rstrip("/") + "/"
     if not all(path.startswith(folder) for path in paths):
         folder = fence.fixed_part(location.removeprefix("s3://")) + "/"
         folder = f"s3://{folder}" if location.startswith("s3://") else folder
+    shown = (path.removeprefix(folder) if path.startswith(folder) else PurePosixPath(path).name for path in paths)
     return {
-        file.path: path.removeprefix(folder) if path.startswith(folder) else PurePosixPath(path).name
-        for file, path in zip(files, paths, strict=True)
+        file.path: f"{name}!{file.member}" if file.member else name for file, name in zip(files, shown, strict=True)
     }
 
 
@@ -162,7 +158,7 @@ def unique_names(names: Iterable[str]) -> list[str]:
     ['Total', 'total_2', 'column_3', 'Total_4', '_position_5']
     """
     unique: list[str] = []
-    taken = set(RESERVED)
+    taken = {*RESERVED, UNFIT_COLUMNS}
     for place, name in enumerate(names, 1):
         plain = name.strip() or f"column_{place}"
         given = plain

@@ -65,8 +65,8 @@ class Reader:
             arrays, positions = _json_elements.exploded(
                 arrays, _json_elements.paths(self.columns.fields, self.rows), positions, self.rows
             )
-        nulls = pa.nulls(len(positions), pa.string())
-        whole = pa.record_batch([*arrays, nulls, positions], schema=self.columns.schema)
+        nulls = [pa.nulls(len(positions), pa.list_(pa.string())), pa.nulls(len(positions), pa.string())]
+        whole = pa.record_batch([*arrays, *nulls, positions], schema=self.columns.schema)
         yield from (whole.slice(start, ROWS_AT_ONCE) for start in range(0, whole.num_rows, ROWS_AT_ONCE))
 
     def _slow(self, chunk: Records) -> Iterator[pa.RecordBatch]:
@@ -86,7 +86,7 @@ class Reader:
     def _broken(self, rows: Sequence[tuple[str, str]]) -> pa.RecordBatch:
         import pyarrow as pa
 
-        nulls = [pa.nulls(len(rows), kind) for kind in self.columns.kinds]
+        nulls = [pa.nulls(len(rows), kind) for kind in (*self.columns.kinds, pa.list_(pa.string()))]
         told = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
         return pa.record_batch([*nulls, *told], schema=self.columns.schema)
 

@@ -6,19 +6,25 @@ import codecs
 import io
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import IO, NamedTuple
 
-from capflow_assets.sources import _files
+from capflow_assets.sources import _encodings, _files, _packed
 from capflow_assets.sources._json_document import MOST_RECORD_BYTES, READ_CHARACTERS, Document, read_text, too_long
-from capflow_assets.sources._lines import PACKED, SPLITTABLE, WHOLE_FILE
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from capflow_assets.sources._lines import SPLITTABLE, WHOLE_FILE
 
 # Each is UTF-8 and comes with its number in the file or part.
 Records = list[tuple[int, bytes]]
 
 BLOCK_BYTES = 8 << 20
+# Begins what is said of a record in the place of its text; no JSON does.
+UNDECODABLE = b"\xff"
+
+
+class Form(NamedTuple):
+    """How the text of a file is written, and what bytes that are none of it do: refuse the file, or their record."""
+
+    encoding: str
+    undecodable: str = "refuse"
 
 
 class Chunk(NamedTuple):
@@ -30,40 +36,52 @@ class Chunk(NamedTuple):
 
 def is_splittable(path: str, encoding: str) -> bool:
     """Whether parts of a file of lines can be read apart."""
-    return not path.endswith(PACKED) and encoding.startswith(SPLITTABLE)
+    return not _packed.is_packed(path) and encoding.startswith(SPLITTABLE)
 
 
 def is_document(path: str, encoding: str) -> bool:
     """Whether a file is a document rather than lines: an array, or an object that goes over several lines."""
-    with _opened(path) as stream, io.TextIOWrapper(stream, encoding, "replace") as text:
-        start = read_text(text, READ_CHARACTERS, path).removeprefix("\ufeff").lstrip()
+    with _text_of(path, encoding, "\n") as text:
+        start = read_text(text, READ_CHARACTERS, _packed.shown(path)).removeprefix("\ufeff").lstrip()
     first, _, rest = start.partition("\n")
     # A broken line, too, is no JSON; after it comes another record.
     goes_on = bool(rest.strip()) and not rest.lstrip().startswith("{")
     return start.startswith("[") or (start.startswith("{") and goes_on and not _is_whole(first))
 
 
-def lines_of(path: str, start: int, stop: int, encoding: str) -> Iterator[Chunk]:
-    """The lines of one part of one file that are not blank, numbered from 1 in the part, blank ones counted."""
+def lines_of(path: str, start: int, stop: int, form: Form) -> Iterator[Chunk]:
+    """The lines of one part of one file that are not blank, numbered from 1 in the part, blank ones counted.
+
+    Raises:
+        SourceError: one holds bytes that are no text in the encoding, and these refuse the file.
+    """
     number = 1
-    for block in _blocks(path, start, stop, encoding):
+    where = _packed.shown(path) + (f", behind byte {start:,}" if start else "")
+    for block, is_spoilt in _blocks(path, start, stop, form.encoding):
         lines = block.split(b"\n")
         numbered = ((at, line.strip(b" \t\r")) for at, line in enumerate(lines, number))
+        if is_spoilt:
+            numbered = ((at, _told(line, form, f"{where}:{at}")) for at, line in numbered)
         yield Chunk([(at, line) for at, line in numbered if line], len(lines) - 1)
         number += len(lines) - 1
 
 
-def records_of(path: str, records: str, encoding: str) -> Iterator[Chunk]:
+def records_of(path: str, records: str, form: Form) -> Iterator[Chunk]:
     """The records of one document, numbered from 0.
 
     Raises:
-        SourceError: it breaks off, is no JSON outside of its records, or has none at ``records``.
+        SourceError: it breaks off, is no JSON outside of its records, or has none at ``records``; one holds bytes that
+            are no text in the encoding, and these refuse the file.
     """
     some: Records = []
     size = 0
-    with _opened(path) as stream, io.TextIOWrapper(stream, encoding, "replace", newline="") as text:
-        for number, record in enumerate(Document(text, path).records(records)):
-            some.append((number, record.encode()))
+    where = _packed.shown(path)
+    with _text_of(path, form.encoding, "") as text:
+        for number, record in enumerate(Document(text, where).records(records)):
+            written = _as_utf8(record)
+            if _encodings.is_spoilt(record):
+                written = _told(written, form, f"{where}[{number}]")
+            some.append((number, written))
             size += len(record)
             if size > BLOCK_BYTES:
                 yield Chunk(some)
@@ -71,8 +89,11 @@ def records_of(path: str, records: str, encoding: str) -> Iterator[Chunk]:
     yield Chunk(some)
 
 
-def _blocks(path: str, start: int, stop: int, encoding: str) -> Iterator[bytes]:
-    """Whole lines of the part of a file in which they begin, as UTF-8, some megabytes at a time."""
+def _blocks(path: str, start: int, stop: int, encoding: str) -> Iterator[tuple[bytes, bool]]:
+    """Whole lines of the part of a file in which they begin, as UTF-8, some megabytes at a time.
+
+    With each comes whether bytes in it may be no text of the encoding.
+    """
     if is_splittable(path, encoding):
         with _files.open_file(path) as file, io.BufferedReader(file) as stream:
             stop = file.size() if stop == WHOLE_FILE else stop
@@ -84,18 +105,26 @@ def _blocks(path: str, start: int, stop: int, encoding: str) -> Iterator[bytes]:
             while stream.tell() < stop:
                 block = stream.read(min(BLOCK_BYTES, stop - stream.tell()))
                 whole = block if block.endswith(b"\n") else block + _line(stream, path)
-                yield whole if _is_utf8(whole, encoding) else whole.decode(encoding, "replace").encode()
+                yield (whole, False) if _is_utf8(whole, encoding) else _plain(whole.decode(encoding, _encodings.KEPT))
         return
-    with _opened(path) as packed, io.TextIOWrapper(packed, encoding, "replace", newline="\n") as text:
+    with _text_of(path, encoding, "\n") as text:
         left = ""
-        while read := read_text(text, BLOCK_BYTES, path):
+        while read := read_text(text, BLOCK_BYTES, _packed.shown(path)):
             lines, end, left = (left + read).removeprefix("\ufeff").rpartition("\n")
             if len(left) > MOST_RECORD_BYTES:
-                raise too_long("line", path)
+                raise too_long("line", _packed.shown(path))
             if end:
-                yield (lines + end).encode()
+                yield _plain(lines + end)
         if left:
-            yield left.encode()
+            yield _plain(left)
+
+
+def _plain(text: str) -> tuple[bytes, bool]:
+    return _as_utf8(text), _encodings.is_spoilt(text)
+
+
+def _text_of(path: str, encoding: str, newline: str) -> IO[str]:
+    return io.TextIOWrapper(_packed.open_stream(path), encoding, _encodings.KEPT, newline=newline)
 
 
 def _is_utf8(block: bytes, encoding: str) -> bool:
@@ -113,8 +142,23 @@ def _line(stream: io.BufferedReader, path: str) -> bytes:
     return line
 
 
-def _opened(path: str) -> pa.NativeFile:
-    return _files.open_stream(path)
+def _as_utf8(text: str) -> bytes:
+    """Text as UTF-8; what was no text of the encoding is none of UTF-8 either."""
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _told(record: bytes, form: Form, where: str) -> bytes:
+    """A record that holds bytes which are no text in the encoding: marked, so that its row can say so.
+
+    Raises:
+        SourceError: such records refuse the file.
+    """
+    text = record.decode("utf-8", "surrogatepass")
+    if not _encodings.is_spoilt(text):
+        return record
+    if form.undecodable == "refuse":
+        raise _encodings.refusal(text, form.encoding, where)
+    return UNDECODABLE + _encodings.complaint(text, form.encoding).encode()
 
 
 def _is_whole(text: str) -> bool:

@@ -2,7 +2,8 @@
 
 pyarrow is some twenty times faster, but refuses a block for one bad row. A block is 8 MiB of whole lines; one that it
 refuses, or reads into another number of rows than there are lines, is read again row by row, so that a stray quote or
-a missing value costs its own row and no other.
+a missing value costs its own row and no other. Bytes that are no text in the encoding refuse the file, by their line,
+unless nobody reads their column (``_encodings``).
 """
 
 from __future__ import annotations
@@ -10,13 +11,17 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.errors import SourceError
-from capflow_assets.sources import _files
+from capflow_assets.sources import _blocks, _encodings, _files, _packed
+from capflow_assets.sources._blocks import MOST_CHARACTERS
+from capflow_assets.sources._blocks import WHOLE_FILE as WHOLE_FILE
 from capflow_assets.sources._glance import Glance
 
 if TYPE_CHECKING:
@@ -24,20 +29,37 @@ if TYPE_CHECKING:
 
     from capflow_assets.sources.csv import Options
 
-BLOCK_BYTES = 8 << 20
 ROWS_AT_ONCE = 1 << 16
 SHOWN_CHARACTERS = 100
-WHOLE_FILE = -1
-LINE_BYTES = 1 << 16
-LINE_END = ord("\n")
+HEAD_BYTES = 1 << 16
 # Names of a file's columns have no blanks around them.
 LINE = " line"
-# A packed file of a few kilobytes may hold one line of gigabytes.
-MOST_CHARACTERS = 64 << 20
 # One byte a character below 128, so that a line's end is found without decoding.
 SPLITTABLE = ("utf-8", "ascii", "iso8859", "cp125")
-PACKED = (".gz", ".bz2", ".zst", ".lz4")
+# What Excel writes above a file whose delimiter is not that of the country.
+EXCELS_DELIMITER = re.compile(r'"?sep=([^\r\n"])"?[;,\t]*[ \r\n]*', re.IGNORECASE)
 NOTHING = Glance()
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How one file is written: its columns, and the options with its own delimiter.
+
+    ``above`` are the lines above the first row, and ``head_lines`` those above the first row of data. ``ends_in_cr``
+    where lines end as those of old Macs did.
+    """
+
+    columns: list[str]
+    options: Options
+    above: int = 0
+    head_lines: int = 0
+    ends_in_cr: bool = False
+
+    @property
+    def is_by_lines(self) -> bool:
+        """Whether a file can only be read row by row from its start: nowhere in it is a line's end surely a row's."""
+        options = self.options
+        return options.multiline or self.ends_in_cr or not options.encoding.startswith(SPLITTABLE)
 
 
 def known_encoding(name: str) -> str:
@@ -50,27 +72,51 @@ def known_encoding(name: str) -> str:
 
 
 def batches_of(
-    path: str, start: int, stop: int, columns: list[str], options: Options, shown: str = "", glance: Glance = NOTHING
+    path: str, start: int, stop: int, layout: Layout, shown: str = "", glance: Glance = NOTHING
 ) -> Iterator[pa.RecordBatch]:
-    """The data rows of one part of one file, which people are shown as ``shown``: ``columns`` and the reserved ones.
+    """The data rows of one part of one file, which people are shown as ``shown``: its columns and the reserved ones.
 
     A row's place is in two columns: what stands before the line's number, and ``LINE``, that number. Where a glance at
     the rows tells, what ``glance`` asks for comes with them.
     """
-    if is_whole(path, options):
-        with text_of(path, options) as lines:
-            rows = rows_of(lines, options)
-            yield from _from_rows(islice(rows, 1 if options.header else 0, None), columns, options, f"{shown}:")
+    if layout.is_by_lines:
+        with text_of(path, layout.options.encoding) as (lines, _):
+            rows = rows_of(islice(lines, layout.above, None), layout.options, layout.above + 1)
+            rows = islice(rows, 1 if layout.options.header else 0, None)
+            yield from _from_rows(rows, layout, f"{shown}:", glance.used)
         return
-    for block, before, number, count in _blocks(path, start, stop, options):
+    for block, before, number, count in _blocks.blocks_of(path, start, stop, layout):
         prefix = f"{shown}@{before}+" if start else f"{shown}:"
-        table = _parsed(block, count, columns, options, glance.used)
+        table = _parsed(block, count, layout, glance.used)
         if table is None:
-            text = block.to_pybytes().decode(options.encoding, "replace")
-            yield from _from_rows(rows_of(text.split("\n"), options, number), columns, options, prefix)
+            text = block.to_pybytes().decode(layout.options.encoding, _encodings.KEPT)
+            yield from _from_rows(rows_of(text.split("\n"), layout.options, number), layout, prefix, glance.used)
         else:
             placed = _placed(table, prefix, range(number, number + count))
             yield from glance.at(placed).to_batches(ROWS_AT_ONCE)
+
+
+def without_last(batches: Iterable[pa.RecordBatch], count: int, path: str) -> Iterator[pa.RecordBatch]:
+    """The batches without the last ``count`` rows of them all.
+
+    Raises:
+        SourceError: there are not so many.
+    """
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        held.append(batch)
+        while sum(each.num_rows for each in held[1:]) >= count:
+            yield held.pop(0)
+    left = count
+    while held and left:
+        last = held.pop()
+        kept = max(0, last.num_rows - left)
+        left -= last.num_rows - kept
+        held += [last.slice(0, kept)] if kept else []
+    if left:
+        expected = f"more than {count:,} rows (options.skip_last)"
+        raise SourceError("A file ends too soon", expected=expected, where=_packed.shown(path))
+    yield from held
 
 
 def _placed(table: pa.Table, prefix: str, numbers: Sequence[int]) -> pa.Table:
@@ -84,107 +130,44 @@ def _placed(table: pa.Table, prefix: str, numbers: Sequence[int]) -> pa.Table:
     return table.append_column(_files.POSITION, before).append_column(LINE, pa.array(known, pa.int64()))
 
 
-def _blocks(path: str, start: int, stop: int, options: Options) -> Iterator[tuple[pa.Buffer, int, int, int]]:
-    """Whole lines of the part of a file in which they begin, some megabytes at a time, without the header.
-
-    With each come the byte at which the part's lines begin, the number of the block's first line from there, and how
-    many lines it has.
-    """
-    import pyarrow as pa
-
-    with _files.open_file(path) as file:
-        stop = file.size() if stop == WHOLE_FILE else stop
-        at, number = (_after_line(file, start - 1), 1) if start else _after_header(file, stop, options)
-        before = at
-        while at < stop:
-            block = _buffer(file, at, min(BLOCK_BYTES, stop - at))
-            end = _end_of_lines(block)
-            if not end or (at + block.size == stop and end < block.size):
-                rest = _after_line(file, at + block.size) - at - block.size
-                block = pa.py_buffer(b"".join((block, _buffer(file, at + block.size, rest))))
-                end = block.size
-            whole = block.slice(0, end)
-            ends = _count(whole, b"\n")
-            lines = ends + (_end_of_lines(whole) < end)
-            yield whole, before, number, lines
-            at, number = at + end, number + ends
-
-
-def _buffer(file: pa.NativeFile, at: int, size: int) -> pa.Buffer:
-    """Some bytes of a file, in memory that pyarrow uses over and over; bytes of Python's are new, and twice as slow."""
-    file.seek(at)
-    return file.read_buffer(size)
-
-
-def _after_header(file: pa.NativeFile, stop: int, options: Options) -> tuple[int, int]:
-    """Where the data rows of a file begin, and on which line."""
-    stream = io.BufferedReader(file)
-    if stream.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
-        stream.seek(0)
-    number, header = 1, options.header
-    while header and stream.tell() < stop:
-        line = stream.readline().decode(options.encoding, "replace")
-        header = next(rows_of([line], options), None) is None
-        number += 1
-    at = stream.tell()
-    stream.detach()  # or the file is closed with it
-    return at, number
-
-
-def _after_line(file: pa.NativeFile, at: int) -> int:
-    """Where the line ends that goes on at a byte of a file: behind the next line's end, or at the end of the file."""
-    file.seek(at)
-    while block := file.read(LINE_BYTES):
-        end = block.find(b"\n") + 1
-        if end:
-            return at + end
-        at += len(block)
-    return at
-
-
-def _end_of_lines(block: pa.Buffer) -> int:
-    """Where the last whole line of a block ends; 0 where there is none."""
-    import numpy as np
-
-    bytes_of = np.frombuffer(block, np.uint8)
-    size = LINE_BYTES
-    while True:
-        begin = max(len(bytes_of) - size, 0)
-        found = np.flatnonzero(bytes_of[begin:] == LINE_END)
-        if len(found) or not begin:
-            return begin + int(found[-1]) + 1 if len(found) else 0
-        size *= 8
-
-
-def _count(block: pa.Buffer, character: bytes) -> int:
-    import numpy as np
-
-    return int(np.count_nonzero(np.frombuffer(block, np.uint8) == character[0]))
-
-
-def is_whole(path: str, options: Options) -> bool:
-    """Whether a file can only be read from its start: nowhere in it is a line's end surely a row's."""
-    return options.multiline or path.endswith(PACKED) or not options.encoding.startswith(SPLITTABLE)
-
-
 @contextmanager
-def text_of(path: str, options: Options) -> Iterator[Iterator[str]]:
-    """The lines of a file from its start, as text; bytes that are none become U+FFFD."""
-    with _files.open_stream(path) as stream:
-        lines = _bounded(io.TextIOWrapper(stream, options.encoding, "replace", newline="\n"), path)
+def text_of(path: str, encoding: str) -> Iterator[tuple[Iterator[str], bool]]:
+    """The lines of a file from its start, as text, and whether they end in a bare ``\\r``.
+
+    Bytes that are no text stand in it as ``_encodings`` keeps them.
+    """
+    with _packed.open_stream(path) as stream:
+        ends_in_cr = _ends_in_cr(stream.peek(HEAD_BYTES)[:HEAD_BYTES], encoding)
+        text = io.TextIOWrapper(stream, encoding, _encodings.KEPT, newline="\r" if ends_in_cr else "\n")
+        lines = _bounded(text, path)
         first = next(lines, "").removeprefix("\ufeff")
-        yield chain([first], lines)
+        yield chain([first], lines), ends_in_cr
+
+
+def layout_of(path: str, options: Options) -> tuple[Layout, int, list[str], str]:
+    """How a file is written, as far as its first lines tell, and its first row: its line, its values and its text."""
+    with text_of(path, options.encoding) as (lines, ends_in_cr):
+        first = next(lines, "")
+        told = EXCELS_DELIMITER.fullmatch(first)
+        if told:
+            options = options.model_copy(update={"delimiter": told[1]})
+        above = options.header_row - 1 if options.header_row else 1 if told else 0
+        rest = islice(lines, above - 1, None) if above else chain([first], lines)
+        number, values, text = next(rows_of(rest, options, above + 1), (0, [], ""))
+        layout = Layout([], options, above, number if options.header else above, ends_in_cr)
+        return layout, number, values, text
+
+
+def _ends_in_cr(head: bytes, encoding: str) -> bool:
+    if not encoding.startswith(SPLITTABLE):
+        head = head.decode(encoding, "ignore").encode("utf-8", "ignore")
+    return b"\n" not in head and b"\r" in head[:-1]
 
 
 def _bounded(text: io.TextIOWrapper, path: str) -> Iterator[str]:
     while line := text.readline(MOST_CHARACTERS):
         if len(line) == MOST_CHARACTERS:
-            raise SourceError(
-                "A line does not end",
-                expected=f"lines of less than {MOST_CHARACTERS:,} characters",
-                where=path,
-                do="check that it is a text file of rows, in the encoding that the options name",
-            )
+            raise _blocks.endless(path)
         yield line
 
 
@@ -244,17 +227,37 @@ def _split(reader: Iterator[list[str]]) -> Iterator[list[str]]:
 
 
 def _from_rows(
-    rows: Iterable[tuple[int, list[str], str]], columns: list[str], options: Options, prefix: str
+    rows: Iterable[tuple[int, list[str], str]], layout: Layout, prefix: str, used: Collection[str] | None = None
 ) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
 
-    nulls = {"", *options.null_values}
+    columns, nulls = layout.columns, {"", *layout.options.null_values}
     schema = pa.schema([(name, pa.string()) for name in (*columns, _files.CORRUPT)])
     while some := list(islice(rows, ROWS_AT_ONCE)):
         fitted = [_fitted(values, text, len(columns)) for _, values, text in some]
+        if any(_encodings.is_spoilt(value) for values in fitted for value in values):
+            numbers = (number for number, _, _ in some)
+            pairs = zip(fitted, numbers, strict=True)
+            fitted = [_told(values, layout, f"{prefix}{number}", used) for values, number in pairs]
         values = [[None if value in nulls else value for value in column] for column in zip(*fitted, strict=True)]
         table = pa.table([pa.array(column, pa.string()) for column in values], schema=schema)
         yield from _placed(table, prefix, [number for number, _, _ in some]).to_batches()
+
+
+def _told(fitted: list[str], layout: Layout, where: str, used: Collection[str] | None) -> list[str]:
+    """A row that can be written as text; one that holds other bytes where somebody reads them is told of.
+
+    Raises:
+        SourceError: such rows refuse the file.
+    """
+    *values, unfit = fitted
+    spoilt = _encodings.spoilt_columns(values, layout.columns, used)
+    if spoilt and not unfit:
+        options, value = layout.options, values[layout.columns.index(spoilt[0])]
+        if options.undecodable == "refuse":
+            raise _encodings.refusal(value, options.encoding, where, spoilt[0])
+        unfit = _encodings.complaint(value, options.encoding)
+    return [*map(_encodings.mended, values), _encodings.mended(unfit)]
 
 
 def _fitted(values: list[str], text: str, count: int) -> list[str]:
@@ -266,9 +269,7 @@ def _fitted(values: list[str], text: str, count: int) -> list[str]:
     return [*fitted, f"has {came}, not {count}: {text[:SHOWN_CHARACTERS]!r}"]
 
 
-def _parsed(
-    block: pa.Buffer, lines: int, columns: list[str], options: Options, used: Collection[str] | None = None
-) -> pa.Table | None:
+def _parsed(block: pa.Buffer, lines: int, layout: Layout, used: Collection[str] | None = None) -> pa.Table | None:
     """The block as pyarrow reads it; None where it has a row that pyarrow may read otherwise than line by line.
 
     Of the columns those that are ``used`` at least.
@@ -276,6 +277,7 @@ def _parsed(
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
+    columns, options = layout.columns, layout.options
     if options.comment or options.fixed_whitespace or not options.delimiter.isascii():
         return None
     try:
@@ -283,7 +285,7 @@ def _parsed(
         if data is None:
             return None
         quote = options.quote.encode()
-        is_quoted = len(quote) > 1 or (bool(quote) and _count(data, quote) > 0)
+        is_quoted = len(quote) > 1 or (bool(quote) and _blocks.count(data, quote) > 0)
         # A stray quote shows in any column.
         chosen = columns if is_quoted or used is None else [name for name in columns if name in used]
         table = arrow_csv.read_csv(
@@ -310,7 +312,7 @@ def _in_plain_utf8(block: pa.Buffer, options: Options) -> pa.Buffer | None:
     """The block with lines that end in ``\\n`` alone; None where a ``\\r`` stands elsewhere."""
     import pyarrow as pa
 
-    if _count(block, b"\r"):
+    if _blocks.count(block, b"\r"):
         plain = block.to_pybytes().replace(b"\r\n", b"\n")
         if b"\r" in plain:
             return None

@@ -42,9 +42,13 @@ Convert = Callable[[Any], Any]
 
 @dataclass(frozen=True, slots=True)
 class Unfit:
-    """A value of a store that no column holds, in words: its row says so."""
+    """A value of a store that no column holds, in words: its row says so.
+
+    Where they are a whole sentence, that is all that is said.
+    """
 
     said: str
+    is_sentence: bool = False
 
     def __str__(self) -> str:
         return self.said
@@ -278,8 +282,8 @@ def _elements(value: Any, of: Convert) -> Any:
     return [None if each is None else of(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
-def _text_or_none(value: Any) -> str | None:
-    return None if value is None else text(value)
+def _text_or_none(value: Any) -> Any:
+    return value if value is None or isinstance(value, Unfit) else text(value)
 
 
 def _double(value: Any) -> Any:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.errors import SourceError, listed
-from capflow_assets.sources import _sql_store
+from capflow_assets.sources import _files, _sql_store
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
 
 CORRUPT, POSITION = "_corrupt_record", "_position"
+TOLD = (CORRUPT, POSITION, _files.UNFIT_COLUMNS)
 MOST_DIGITS = 38
 # Spark's own choice for numbers of any size.
 ANY_NUMBER = (38, 18)
@@ -132,7 +133,7 @@ def frame_names(names: Iterable[str]) -> list[str]:
     """
     unique: list[str] = []
     for place, name in enumerate(names, 1):
-        taken = name.lower() in (CORRUPT, POSITION, *(each.lower() for each in unique))
+        taken = name.lower() in (*TOLD, *(each.lower() for each in unique))
         unique.append(f"{name}_{place}" if taken or not name else name)
     return unique
 

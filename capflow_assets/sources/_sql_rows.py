@@ -14,6 +14,8 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.sources import _sql_store
+from capflow_assets.sources._documents import Complaint, texts_of, unfit_columns
+from capflow_assets.sources._files import UNFIT_COLUMNS
 from capflow_assets.sources._sql_columns import CORRUPT, POSITION, SqlColumn
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ FIRST_DAY, LAST_DAY = dt.date(1, 1, 1), dt.date(9999, 12, 31)
 EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001  (a count of microseconds, whatever the zone)
 MICROSECOND = dt.timedelta(microseconds=1)
 DIGITS = Context(prec=60, rounding=ROUND_HALF_EVEN)
-Complaints = dict[int, str]
+Complaints = dict[int, list[Complaint]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class Reading:
         """The columns as they arrive, the complaint and the position."""
         import pyarrow as pa
 
-        own = [(CORRUPT, pa.string()), (POSITION, pa.string())]
+        own = [(UNFIT_COLUMNS, pa.list_(pa.string())), (CORRUPT, pa.string()), (POSITION, pa.string())]
         return pa.schema([*((column.name, column.type) for column in self.shown), *own])
 
 
@@ -152,7 +154,7 @@ def _converted(values: Sequence[Any], column: SqlColumn, complaints: Complaints)
         except (pa.ArrowException, ArithmeticError, TypeError, ValueError):
             fit = None
             said = f"{column.name}: {str(value)[:SHOWN_CHARACTERS]!r} is no {column.type}"
-            complaints[place] = f"{complaints[place]}; {said}" if place in complaints else said
+            complaints.setdefault(place, []).append((column.name, said))
         converted.append(fit)
     return pa.array(converted, column.type)
 
@@ -221,10 +223,11 @@ def _finished(reading: Reading, arrays: list[pa.Array], complaints: Complaints) 
     import pyarrow as pa
 
     count = len(arrays[0])
-    told = pa.nulls(count, pa.string())
+    unfit, told = pa.nulls(count, pa.list_(pa.string())), pa.nulls(count, pa.string())
     if complaints:
-        told = pa.array([complaints.get(place) for place in range(count)], pa.string())
-    own = [told, _positions(reading, arrays, count)]
+        rows = [complaints.get(place, ()) for place in range(count)]
+        unfit, told = pa.array(unfit_columns(rows), pa.list_(pa.string())), pa.array(texts_of(rows), pa.string())
+    own = [unfit, told, _positions(reading, arrays, count)]
     return pa.RecordBatch.from_arrays([*arrays[: len(reading.shown)], *own], schema=reading.schema())
 
 

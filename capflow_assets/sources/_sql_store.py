@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from capflow_assets.errors import SourceError, listed, nearest, shortened
+from capflow_assets.sources import _encodings
 from capflow_assets.sources._secrets import FromEnv, first_line
 from capflow_assets.sources._sql_address import address, still_real
 
@@ -175,6 +176,8 @@ def _alone(connection: Connection, path: str) -> None:
 
     file: Any = connection.connection.driver_connection
     file.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+    # Bytes that are no UTF-8 cost the column that holds them, not the whole table.
+    file.text_factory = lambda content: content.decode("utf-8", _encodings.KEPT)
     connection.exec_driver_sql("SELECT count(*) FROM sqlite_master")  # the file is opened by now
     still_real(path)
 

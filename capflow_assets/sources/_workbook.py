@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.errors import SourceError, listed
-from capflow_assets.sources import _files
+from capflow_assets.sources import _packed
 
 if TYPE_CHECKING:
     from python_calamine import CalamineSheet, CalamineWorkbook
@@ -46,7 +46,7 @@ def opened(path: str) -> Iterator[CalamineWorkbook]:
         with CalamineWorkbook.from_filelike(io.BytesIO(_content(path))) as workbook:
             yield workbook
     except PasswordError as error:
-        raise SourceError("A workbook has a password", where=path, do=SAVE_AS) from error
+        raise SourceError("A workbook has a password", where=_packed.shown(path), do=SAVE_AS) from error
     except CalamineError as error:
         raise _unread(path, error) from error
     except BaseException as error:
@@ -77,7 +77,7 @@ def sheets_of(workbook: CalamineWorkbook, path: str, wanted: str | int) -> list[
     if not chosen:
         there = listed(repr(name) for name in names) or "none"
         do = "options.sheet: one of these names, a number from 1, or '*' for all"
-        raise SourceError(f"A workbook has no sheet {wanted!r}", expected=there, where=path, do=do)
+        raise SourceError(f"A workbook has no sheet {wanted!r}", expected=there, where=_packed.shown(path), do=do)
     return [workbook.get_sheet_by_name(name) for name in chosen]
 
 
@@ -153,25 +153,30 @@ def column_number(name: str) -> int:
 
 
 def _content(path: str) -> bytes:
-    with _files.open_file(path) as file:
-        size = file.size()
-        if size > MOST_PACKED_BYTES:
-            raise _oversize(path, f"at most {MOST_PACKED_BYTES:,} bytes", f"{size:,}")
-        content: bytes = file.read()
+    with _packed.open_stream(path) as file:
+        content: bytes = file.read(MOST_PACKED_BYTES + 1)
+    if len(content) > MOST_PACKED_BYTES:
+        raise _oversize(path, f"at most {MOST_PACKED_BYTES:,} bytes", "more")
     return content
 
 
 def _oversize(path: str, expected: str, came: str) -> SourceError:
     do = "export the rows as CSV or Parquet, or delete what stands far from the table"
-    return SourceError("A workbook is too large to be read", expected=expected, came=came, where=path, do=do)
+    return SourceError(
+        "A workbook is too large to be read", expected=expected, came=came, where=_packed.shown(path), do=do
+    )
 
 
 def _stranger(path: str, content: bytes) -> SourceError:
     kind = "an .xlsb or .ods workbook" if content.startswith(b"PK") else repr(content[:40])
     do = 'save it as .xlsx; for text that is only called .xls say source = "csv"'
-    return SourceError("A file is no Excel workbook", expected=".xlsx, .xlsm or .xls", came=kind, where=path, do=do)
+    return SourceError(
+        "A file is no Excel workbook", expected=".xlsx, .xlsm or .xls", came=kind, where=_packed.shown(path), do=do
+    )
 
 
 def _unread(path: str, error: BaseException) -> SourceError:
     came = str(error).strip().split("\n")[0][:200] or type(error).__name__
-    return SourceError("A workbook cannot be read", expected="a whole .xlsx or .xls", came=came, where=path, do=SAVE_AS)
+    return SourceError(
+        "A workbook cannot be read", expected="a whole .xlsx or .xls", came=came, where=_packed.shown(path), do=SAVE_AS
+    )

@@ -11,19 +11,21 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field, model_validator
 
-from capflow_assets.errors import SourceError
+from capflow_assets.errors import MappingError, SourceError
+from capflow_assets.landing.number_formats import NumberOptions
+from capflow_assets.landing.row_expressions import columns_used
 from capflow_assets.landing.time_formats import TimeFormat
 from capflow_assets.landing.values import SEEN
-from capflow_assets.sources import _files, _lines
+from capflow_assets.sources import _encodings, _exports, _files, _lines, _origins, _packed
 from capflow_assets.sources._glance import Glance
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
 
 SPLIT_BYTES = 64 << 20
 HEADER_THREADS = 8
@@ -31,10 +33,8 @@ HEADER_THREADS = 8
 MOST_COLUMNS = 2_000
 
 
-class Options(BaseModel):
+class Options(NumberOptions):
     """How such files are written."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     delimiter: str = Field(",", pattern=r'^[^\r\n"]$', description="The one character between two values.")
     header: bool = Field(True, description="Whether the first row names the columns.")
@@ -46,9 +46,25 @@ class Options(BaseModel):
     comment: str = Field("", max_length=1, description="Lines that begin with it are left out.")
     multiline: bool = Field(False, description="Whether quoted values go over several lines (such files read slower).")
     fixed_whitespace: bool = Field(False, description="Columns are split by runs of white space, without quotes.")
+    header_row: int | None = Field(
+        None, ge=1, le=10_000, description="The line that names the columns; what stands above it is left out."
+    )
+    skip_last: int = Field(0, ge=0, le=10_000, description="Rows at a file's end that are left out, totals, say.")
+    undecodable: Literal["refuse", "reject"] = Field(
+        "refuse", description="What bytes that are no text in the encoding do: refuse the file, or reject their rows."
+    )
+    members: str = Field("", description="Which files in a zip are read, such as orders*.csv; all of them by default.")
+    file_column: str = Field("", description="A column of this name says which file a row is of, such as may/7.csv.")
+    folder_columns: bool = Field(True, description="Whether folders called store=7 make a column, store.")
     timestamp_format: TimeFormat | None = Field(None, description="How times are written, such as dd/MM/yyyy HH:mm.")
     date_format: TimeFormat | None = Field(None, description="How days are written, such as yyyyMMdd.")
     decimal_comma: bool = Field(False, description="Whether numbers are written 1.234,56.")
+
+    @model_validator(mode="after")
+    def _one_header(self) -> Options:
+        if self.header_row and not self.header:
+            raise ValueError("header_row without header = false; for files without one, names gives the columns")
+        return self
 
 
 def read(spark: SparkSession, location: str, options: Options) -> DataFrame:
@@ -57,12 +73,16 @@ def read(spark: SparkSession, location: str, options: Options) -> DataFrame:
     Grain: one row per row of the files; blank lines are no rows. A column that only some files have is null in the
     others. A row of too few or too many values says so in ``_corrupt_record``; it never stops the file.
 
-    ``_position`` is the file and the line, header and blank lines counted: ``bills.csv:17``. A file of more than 64 MiB
-    is read in parts at once; beyond the first it counts from a byte: ``bills.csv@57108890+17`` is the line that
-    ``tail -c +57108891 bills.csv | sed -n 17p`` shows.
+    Packed files are told by their first bytes (``_packed``). Folders called ``store=7`` below the location make a
+    column, and so does the file's name where ``file_column`` asks for it. A first line ``sep=;`` is Excel's.
+
+    ``_position`` is the file and the line, header and blank lines counted: ``bills.csv:17``; ``may.zip!bills.csv:17``
+    in a zip. A file of more than 64 MiB is read in parts at once; beyond the first it counts from a byte:
+    ``bills.csv@57108890+17`` is the line that ``tail -c +57108891 bills.csv | sed -n 17p`` shows.
 
     Raises:
-        SourceError: nothing is there, it is empty, or it cannot be opened.
+        SourceError: nothing is there, it is empty, cannot be opened or unpacked, or holds bytes that are no text in the
+            encoding; a folder's value and a column have one name.
     """
     return _read(spark, location, options, _lines.NOTHING)[0]
 
@@ -90,17 +110,23 @@ def _read(
     from pyspark.sql import functions as F
     from pyspark.sql.types import DataType, DoubleType, LongType, StringType, StructField, StructType, TimestampType
 
-    files = [file for file in _files.stored_files(location) if file.size_bytes]
-    columns = _columns([file.path for file in files], options)
-    _refuse_strangers(location, columns)
-    names = list(dict.fromkeys(name for each in columns.values() for name in each))
-    parts = [part for file in files for part in _parts(file, options)]
-
+    files = _packed.files_of(location, options.members)
+    layouts = _layouts([file.path for file in files], options)
+    _refuse_strangers(location, {path: layout.columns for path, layout in layouts.items()})
     shown = _files.shown_names(location, files)
+    origins = _origins.of_files(location, files, options.file_column, options.folder_columns)
+    _origins.refuse_conflicts(origins, {path: layout.columns for path, layout in layouts.items()})
+    own = dict.fromkeys(name for layout in layouts.values() for name in layout.columns)
+    names = list(dict.fromkeys([*own, *(name for values in origins.values() for name in values)]))
+    parts = [part for file in files for part in _parts(file, layouts[file.path])]
+    last = {path: start for path, start, _ in parts}
 
     def batches(path: str, start: int, stop: int) -> Iterator[pa.RecordBatch]:
-        for batch in _lines.batches_of(path, start, stop, columns[path], options, shown[path], looked):
-            yield _files.arranged(batch, arrow)
+        rows = _lines.batches_of(path, start, stop, layouts[path], shown[path], looked)
+        if options.skip_last and start == last[path]:
+            rows = _lines.without_last(rows, options.skip_last, path)
+        for batch in rows:
+            yield _files.arranged(_origins.with_values(batch, origins[path]), arrow)
 
     looked = replace(glance.of(names), used=None if texts is None else _used(names, texts))
     columns_of: dict[str, tuple[pa.DataType, DataType]] = {
@@ -118,63 +144,81 @@ def _read(
 
 
 def _used(names: Sequence[str], texts: Collection[str]) -> list[str] | None:
-    """The columns that texts may mean, rather too many than too few; None (all) where one may mean others by a sign.
+    """The columns that texts read; None (all of them) where one cannot be understood.
 
     >>> _used(["total", "week", "net"], ["total", "try_divide(net, 100)"])
     ['total', 'net']
-    >>> _used(["total", "week"], ["to_json(struct(*))"]) is None
-    True
+    >>> _used(["total", "week", "net"], ["`net` * total"])
+    ['total', 'net']
+    >>> _used(["total", "week"], ["to_json(struct(*))"])
+    ['total', 'week']
     """
-    if any(sign in text for text in texts if text not in names for sign in "*`"):
+    try:
+        used = {name for text in texts if text for name in columns_used(text, names)}
+    except MappingError:  # landing tells it
         return None
-    return [name for name in names if any(name.casefold() in text.casefold() for text in texts)]
+    return [name for name in names if name in used]
+
+
+def file_of(position: Column, options: Options) -> Column:
+    """The file of a row, as its ``_position`` names it."""
+    return _exports.file_in(position, r"(:|@[0-9]+[+])[0-9]+$")
+
+
+exports = _exports.files_of
 
 
 def find_rows(location: str, options: Options, rows: list[dict[str, str | None]]) -> list[int | None]:
     """The 1-based number of each row among the data rows at ``location`` (files by name), header and blanks apart."""
-    files = [file.path for file in _files.stored_files(location) if file.size_bytes]
-    columns = _columns(files, options)
-    batches = (
-        batch for path in files for batch in _lines.batches_of(path, 0, _lines.WHOLE_FILE, columns[path], options)
-    )
+    files = [file.path for file in _packed.files_of(location, options.members)]
+    layouts = _layouts(files, options)
+    batches = (batch for path in files for batch in _lines.batches_of(path, 0, _lines.WHOLE_FILE, layouts[path]))
     return _files.found_in(batches, rows)
 
 
-def _parts(file: _files.StoredFile, options: Options) -> list[tuple[str, int, int]]:
+def _parts(file: _files.StoredFile, layout: _lines.Layout) -> list[tuple[str, int, int]]:
     """Stretches of a file that can be read apart: only where a line's end is certain to be a row's."""
-    if _lines.is_whole(file.path, options) or file.size_bytes <= SPLIT_BYTES:
+    if layout.is_by_lines or _packed.is_packed(file.path) or file.size_bytes <= SPLIT_BYTES:
         return [(file.path, 0, _lines.WHOLE_FILE)]
     pieces = -(-file.size_bytes // SPLIT_BYTES)  # of one size, so that workers end together
     ends = [file.size_bytes * place // pieces for place in range(pieces + 1)]
     return [(file.path, start, stop) for start, stop in pairwise(ends)]
 
 
-def _columns(paths: Sequence[str], options: Options) -> dict[str, list[str]]:
-    """The columns of each file, in its order."""
+def _layouts(paths: Sequence[str], options: Options) -> dict[str, _lines.Layout]:
+    """How each file is written."""
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(HEADER_THREADS) as pool:
-        return dict(zip(paths, pool.map(lambda path: _header(path, options), paths), strict=True))
+        return dict(zip(paths, pool.map(lambda path: _layout(path, options), paths), strict=True))
 
 
-def _header(path: str, options: Options) -> list[str]:
-    with _lines.text_of(path, options) as lines:
-        _, first, _ = next(_lines.rows_of(lines, options), (0, [], ""))
+def _layout(path: str, options: Options) -> _lines.Layout:
+    layout, number, first, text = _lines.layout_of(path, options)
+    where = _packed.shown(path)
     if not first:
-        raise SourceError("A file holds no row", expected="rows, the first of which names the columns", where=path)
+        raise SourceError("A file holds no row", expected="rows, the first of which names the columns", where=where)
+    if options.header_row and number > options.header_row and not options.multiline:
+        came, do = f"none there; the next row is line {number}", "options.header_row: the line's number in the file"
+        expected = f"names in line {options.header_row} (options.header_row)"
+        raise SourceError("A file has no such header", expected=expected, came=came, where=where, do=do)
+    if any(_encodings.is_spoilt(name) for name in first):
+        raise _encodings.refusal(text if text in first else ",".join(first), options.encoding, f"{where}:{number}")
     if any("\0" in name for name in first):
         expected, do = f"text in {options.encoding}", "name the encoding (utf-16, say), or check that it is a text file"
         came = repr("".join(first))[:100]
-        raise SourceError("A file begins with no text", expected=expected, came=came, where=path, do=f"options: {do}")
+        raise SourceError("A file begins with no text", expected=expected, came=came, where=where, do=f"options: {do}")
     if len(first) > MOST_COLUMNS:
         came, do = f"{len(first):,}, {', '.join(first)[:100]!r} …", "check delimiter and quote in the options"
         raise SourceError(
-            "A file has too many columns", expected=f"at most {MOST_COLUMNS:,}", came=came, where=path, do=do
+            "A file has too many columns", expected=f"at most {MOST_COLUMNS:,}", came=came, where=where, do=do
         )
     if options.names and len(options.names) != len(first):
         expected, came = f"{len(options.names)} columns (options.names)", f"{len(first)}: {', '.join(first)[:200]}"
-        raise SourceError("A file has other columns than declared", expected=expected, came=came, where=path)
-    return _files.unique_names(options.names or (first if options.header else [""] * len(first)))
+        raise SourceError("A file has other columns than declared", expected=expected, came=came, where=where)
+    return replace(
+        layout, columns=_files.unique_names(options.names or (first if options.header else [""] * len(first)))
+    )
 
 
 def _refuse_strangers(location: str, columns: dict[str, list[str]]) -> None:
@@ -185,7 +229,7 @@ def _refuse_strangers(location: str, columns: dict[str, list[str]]) -> None:
         raise SourceError(
             "Files of one location have no column in common with the others",
             expected="files of one table",
-            came="; ".join(f"{path} with {', '.join(columns[path])[:100]}" for path in strangers[:3]),
+            came="; ".join(f"{_packed.shown(path)} with {', '.join(columns[path])[:100]}" for path in strangers[:3]),
             where=location,
             do="take out what does not belong there, or narrow the location, to *.csv for example",
         )

@@ -9,9 +9,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from capflow_assets.errors import SourceError, listed
+from capflow_assets.landing.number_formats import NumberOptions
 from capflow_assets.landing.time_formats import TimeFormat
 from capflow_assets.sources import _delta_files, _files
 
@@ -23,10 +24,8 @@ NO_TABLE = ("No commit files found", "DELTA_MISSING_DELTA_TABLE", "DELTA_TABLE_N
 NO_VERSION = ("Missing commit file", "No version of the Delta table", "VERSION_NOT_FOUND", "TIMESTAMP_", "_TIMESTAMP")
 
 
-class Options(BaseModel):
+class Options(NumberOptions):
     """Which state of such a table is read, and how text in it is written."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     version: int | None = Field(None, ge=0, description="The version to read, in place of the newest.")
     timestamp: datetime | None = Field(

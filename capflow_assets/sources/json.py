@@ -8,22 +8,25 @@ written.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
 from capflow_assets.errors import SourceError, listed
+from capflow_assets.landing.number_formats import NumberOptions
 from capflow_assets.landing.time_formats import TimeFormat
-from capflow_assets.sources import _files, _json_rows, _json_text
+from capflow_assets.sources import _exports, _files, _json_rows, _json_text, _origins, _packed
 from capflow_assets.sources._documents import Columns
 from capflow_assets.sources._lines import WHOLE_FILE, known_encoding
 from capflow_assets.sources._shapes import MOST_FIELDS, Shape, unique
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyspark.sql import Column as Expression
     from pyspark.sql import DataFrame, SparkSession
 
 SPLIT_BYTES = 64 << 20
@@ -32,10 +35,8 @@ PATH = r"^([^.]+(\.[^.]+)*)?$"
 Part = tuple[str, int, int]
 
 
-class Options(BaseModel):
+class Options(NumberOptions):
     """How such files are written."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     form: Literal["auto", "lines", "document"] = Field(
         "auto", description="lines: a record a line. document: an array, or objects over several lines. auto: looks."
@@ -45,6 +46,12 @@ class Options(BaseModel):
         "", pattern=PATH, description="An array in the records, such as lines: its elements are the rows."
     )
     encoding: Annotated[str, AfterValidator(known_encoding)] = Field("utf-8", description="As Python names it.")
+    undecodable: Literal["refuse", "reject"] = Field(
+        "refuse", description="What bytes that are no text in the encoding do: refuse the file, or reject their rows."
+    )
+    members: str = Field("", description="Which files in a zip are read, such as orders*.json; all by default.")
+    file_column: str = Field("", description="A column of this name says which file a row is of, such as may/7.json.")
+    folder_columns: bool = Field(True, description="Whether folders called store=7 make a column, store.")
     timestamp_format: TimeFormat | None = Field(None, description="How times in text are written.")
     date_format: TimeFormat | None = Field(None, description="How days in text are written, such as yyyyMMdd.")
     decimal_comma: bool = Field(False, description="Whether numbers in text are written 1.234,56.")
@@ -59,6 +66,7 @@ def read(spark: SparkSession, location: str, options: Options) -> DataFrame:
 
     Types: whole numbers are ``bigint``, exact decimals beyond that; others ``double``; times stay text; fields of
     several kinds are text, objects among them as JSON. A field that a record lacks is null.
+    Packed files and folders called ``store=7`` are read as those of CSV.
     ``_position`` is ``bills.jsonl:17`` (a line) or ``bills.json[16]`` (a record of a document, from 0).
 
     Raises:
@@ -66,7 +74,7 @@ def read(spark: SparkSession, location: str, options: Options) -> DataFrame:
     """
     from pyspark.sql.pandas.types import from_arrow_schema
 
-    files = [file for file in _files.stored_files(location) if file.size_bytes]
+    files = _packed.files_of(location, options.members)
     documents = _documents_among([file.path for file in files], options)
     parts = [part for file in files for part in _parts(file, file.path in documents, options)]
 
@@ -76,6 +84,8 @@ def read(spark: SparkSession, location: str, options: Options) -> DataFrame:
     told = _files.told_of(spark, parts, tell)
     columns = _columns(location, told, options)
     shown = _files.shown_names(location, files)
+    origins = _origins.of_files(location, files, options.file_column, options.folder_columns)
+    _origins.refuse_conflicts(origins, dict.fromkeys(origins, columns.names))
     lines_before = _lines_before(parts, told)
 
     def batches(path: str, start: int, stop: int) -> Iterator[pa.RecordBatch]:
@@ -84,10 +94,22 @@ def read(spark: SparkSession, location: str, options: Options) -> DataFrame:
         reader = _json_rows.Reader(columns, options.rows, before, after, options.decimal_comma)
         first = lines_before[path, start]
         for chunk in _chunks(path, start, stop, documents, options):
-            yield from reader.batches([(first + number, record) for number, record in chunk.records])
+            for batch in reader.batches([(first + number, record) for number, record in chunk.records]):
+                placed = _origins.with_values(batch, origins[path])
+                yield _files.arranged(placed, arrow) if origins[path] else batch
 
-    schema = from_arrow_schema(columns.schema, prefer_timestamp_ntz=True)
+    arrow = _origins.with_columns(columns.schema, origins)
+    schema = from_arrow_schema(arrow, prefer_timestamp_ntz=True)
     return _files.frame_of(spark, parts, schema, batches)
+
+
+def file_of(position: Expression, options: Options) -> Expression:
+    """The file of a row, as its ``_position`` names it."""
+    records = options.records and f" {re.escape(options.records)}"
+    return _exports.file_in(position, rf"(:[0-9]+|{records}\[[0-9]+\])$")
+
+
+exports = _exports.files_of
 
 
 def _documents_among(paths: Sequence[str], options: Options) -> frozenset[str]:
@@ -103,7 +125,8 @@ def _documents_among(paths: Sequence[str], options: Options) -> frozenset[str]:
 
 def _parts(file: _files.StoredFile, is_document: bool, options: Options) -> list[Part]:
     """Stretches of a file that can be read apart."""
-    if is_document or file.size_bytes <= SPLIT_BYTES or not _json_text.is_splittable(file.path, options.encoding):
+    is_split = _json_text.is_splittable(file.path, options.encoding) and not is_document
+    if not is_split or file.size_bytes <= SPLIT_BYTES:
         return [(file.path, 0, WHOLE_FILE)]
     starts = range(0, file.size_bytes, SPLIT_BYTES)
     return [(file.path, start, min(start + SPLIT_BYTES, file.size_bytes)) for start in starts]
@@ -112,9 +135,10 @@ def _parts(file: _files.StoredFile, is_document: bool, options: Options) -> list
 def _chunks(
     path: str, start: int, stop: int, documents: frozenset[str], options: Options
 ) -> Iterator[_json_text.Chunk]:
+    form = _json_text.Form(options.encoding, options.undecodable)
     if path in documents:
-        return _json_text.records_of(path, options.records, options.encoding)
-    return _json_text.lines_of(path, start, stop, options.encoding)
+        return _json_text.records_of(path, options.records, form)
+    return _json_text.lines_of(path, start, stop, form)
 
 
 def _told(chunks: Iterator[_json_text.Chunk], options: Options) -> dict[str, Any]:
@@ -159,7 +183,7 @@ def _columns(location: str, told: Sequence[dict[str, Any]], options: Options) ->
         )
     if options.rows:
         shape = _of_elements(shape, options.rows.split("."), location)
-    names = unique(shape.fields, _files.RESERVED)
+    names = unique(shape.fields, (*_files.RESERVED, _files.UNFIT_COLUMNS))
     kinds = tuple(each.arrow() for each in shape.fields.values())
     return Columns(tuple(names.values()), tuple(names), kinds, tuple(shape.fields.values()))
 

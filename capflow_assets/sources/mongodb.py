@@ -22,6 +22,7 @@ from capflow_assets import fence
 from capflow_assets.errors import SourceError, listed
 from capflow_assets.sources import _documents
 from capflow_assets.sources._documents import alike, text
+from capflow_assets.sources._encodings import mended
 from capflow_assets.sources._secrets import FromEnv
 from capflow_assets.sources._shapes import Unfit
 
@@ -258,7 +259,7 @@ def _pages(
         cursor = collection.find_raw_batches(query, fields, batch_size=options.batch_documents, **bounds, **hint)
         for batch in cast(Iterator[bytes], cursor):
             yield [
-                (document, f"{place.collection} _id={text(document.get('_id'))}")
+                (document, mended(f"{place.collection} _id={text(document.get('_id'))}"))
                 for document in bson.decode_all(batch, codec)
             ]
 
@@ -288,7 +289,7 @@ def _codec() -> CodecOptions[dict[str, Any]]:
     return CodecOptions(
         tz_aware=True,
         uuid_representation=UuidRepresentation.STANDARD,
-        unicode_decode_error_handler="replace",
+        unicode_decode_error_handler="surrogateescape",
         datetime_conversion=DatetimeConversion.DATETIME_AUTO,
         type_registry=TypeRegistry([decoder(kind, make) for kind, make in plain.items()]),
     )

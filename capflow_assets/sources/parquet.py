@@ -6,39 +6,46 @@ engine refuses), of differing schemas, or of names that engines take for pattern
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from capflow_assets.errors import SourceError
+from capflow_assets.fence import fixed_part
+from capflow_assets.landing.mappings import LABEL
+from capflow_assets.landing.number_formats import NumberOptions
 from capflow_assets.landing.time_formats import TimeFormat
-from capflow_assets.sources import _files
+from capflow_assets.sources import _exports, _files, _origins
+from capflow_assets.sources._shapes import text
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
 
 ROWS_AT_ONCE = 1 << 16
 FOOTER_THREADS = 8
+MOST_GROUPS = 32
 PATTERN_CHARACTERS = frozenset(" *?[]{}\\%#:")
 
 
-class Options(BaseModel):
+class Options(NumberOptions):
     """How text inside such files is written."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     timestamp_format: TimeFormat | None = Field(None, description="How times in text columns are written.")
     date_format: TimeFormat | None = Field(None, description="How days in text columns are written, such as yyyyMMdd.")
     decimal_comma: bool = Field(False, description="Whether numbers in text columns are written 1.234,56.")
+    file_column: str = Field("", description="A column of this name says which file a row is of: may/7.parquet.")
+    folder_columns: bool = Field(True, description="Whether folders called store=7 make a column, store.")
 
 
 def read(spark: SparkSession, location: str, options: Options) -> DataFrame:
     """The rows of the Parquet files at ``location``, their columns by name and with their types.
 
     Grain: one row per row of the files. Nanoseconds become microseconds; a column that only some files have is null in
-    the others; the ``key=value`` folders of a partitioned table are columns where the engine reads the files itself.
+    the others; one that is a number in some files and text in others is text. Folders called ``key=value`` are columns.
     Where the workers read them, ``_position`` is the file and the number of the row in it: ``bills.parquet:17``.
 
     Raises:
@@ -48,8 +55,12 @@ def read(spark: SparkSession, location: str, options: Options) -> DataFrame:
 
     files = _files.stored_files(location)
     footers = _footers(files)
-    if _is_for_engine(files, [schema for schema, _ in footers]):
-        return _without_reserved(spark.read.parquet(*_paths(location, files)))
+    origins = _origins.of_files(location, files, options.file_column, options.folder_columns)
+    _origins.refuse_conflicts(origins, {f.path: schema.names for f, (schema, _) in zip(files, footers, strict=True)})
+    if _is_for_engine(files, [schema for schema, _ in footers]) and not options.file_column:
+        by_engine = _by_engine(spark, location, files, origins)
+        if by_engine is not None:
+            return _without_reserved(by_engine)
     schema = _common(files, [schema for schema, _ in footers])
     names = _files.unique_names(schema.names)
     shown = _files.shown_names(location, files)
@@ -61,15 +72,42 @@ def read(spark: SparkSession, location: str, options: Options) -> DataFrame:
 
     def batches(path: str, group: int, before: int) -> Iterator[pa.RecordBatch]:
         for batch in _batches(path, [group]):
-            rows = _files.arranged(batch, schema).rename_columns(names)
+            rows = _files.arranged(_as_text(batch, schema), schema).rename_columns(names)
             numbers = range(before + 1, before + 1 + batch.num_rows)
-            yield rows.append_column(_files.POSITION, _files.positions(f"{shown[path]}:", numbers))
+            placed = rows.append_column(_files.POSITION, _files.positions(f"{shown[path]}:", numbers))
+            yield _files.arranged(_origins.with_values(placed, origins[path]), arrow)
             before += batch.num_rows
 
     from pyspark.sql.pandas.types import from_arrow_schema
 
-    told = from_arrow_schema(pa.schema(zip(names, schema.types, strict=True)), prefer_timestamp_ntz=True)
-    return _files.frame_of(spark, groups, told.add(_files.POSITION, "string"), batches)
+    own = pa.schema([*zip(names, schema.types, strict=True), (_files.POSITION, pa.string())])
+    arrow = _origins.with_columns(own, origins)
+    return _files.frame_of(spark, groups, from_arrow_schema(arrow, prefer_timestamp_ntz=True), batches)
+
+
+def read_labelled(spark: SparkSession, location: str, options: Options, labels: Mapping[str, str]) -> DataFrame | None:
+    """As ``read``, with the label of each row's file, by the name that people know.
+
+    None where the engine does not tell the files apart; ``read`` gives ``_position`` where workers read them.
+    """
+    files = _files.stored_files(location)
+    footers = _footers(files)
+    if options.file_column or not _is_for_engine(files, [schema for schema, _ in footers]):
+        return None
+    origins = _origins.of_files(location, files, options.file_column, options.folder_columns)
+    _origins.refuse_conflicts(origins, {f.path: schema.names for f, (schema, _) in zip(files, footers, strict=True)})
+    shown = _files.shown_names(location, files)
+    labelled = {file.path: {**origins[file.path], LABEL: labels.get(shown[file.path], "")} for file in files}
+    rows = _by_engine(spark, location, files, labelled)
+    return None if rows is None else _without_reserved(rows)
+
+
+def file_of(position: Column, options: Options) -> Column:
+    """The file of a row, as its ``_position`` names it."""
+    return _exports.file_in(position, ":[0-9]+$")
+
+
+exports = _exports.files_of
 
 
 def find_rows(location: str, options: Options, rows: list[dict[str, str | None]]) -> list[int | None]:
@@ -131,35 +169,83 @@ def _is_read_by_engines(kind: pa.DataType) -> bool:
 
     if pa.types.is_timestamp(kind):
         return kind.unit != "ns"
-    if pa.types.is_nested(kind):
+    if pa.types.is_struct(kind) or pa.types.is_list(kind):
         return all(_is_read_by_engines(kind.field(place).type) for place in range(kind.num_fields))
-    unread = [pa.types.is_unsigned_integer, pa.types.is_time, pa.types.is_null, pa.types.is_duration]
-    unread += [pa.types.is_dictionary]  # what pandas writes of categories
-    return not any(is_one(kind) for is_one in unread) and kind != pa.float16()
+    plain = [pa.types.is_boolean, pa.types.is_signed_integer, pa.types.is_string, pa.types.is_binary]
+    plain += [pa.types.is_float32, pa.types.is_float64, pa.types.is_date32, pa.types.is_decimal128]
+    return any(is_one(kind) for is_one in plain)
 
 
-def _paths(location: str, files: Sequence[_files.StoredFile]) -> list[str]:
-    """The folder itself where it is partitioned by ``key=value``, which makes columns; else every file by name."""
-    inner = [file.named.removeprefix(location.rstrip("/")) for file in files]
-    is_partitioned = all("=" in path.rpartition("/")[0] for path in inner)
-    return [_files.real_location(location)] if is_partitioned else [file.path for file in files]
+def _by_engine(
+    spark: SparkSession, location: str, files: Sequence[_files.StoredFile], origins: _origins.Origins
+) -> DataFrame | None:
+    """What the engine reads, which leaves out the columns that nobody wants; None where workers have to.
+
+    A partitioned folder is the engine's own business. Of others the files with one value are read together.
+    """
+    from pyspark.sql import functions as F
+
+    groups: dict[tuple[tuple[str, str | None], ...], list[str]] = {}
+    for file in files:
+        groups.setdefault(tuple(origins[file.path].items()), []).append(file.path)
+    folders = [file.named.removeprefix(location.rstrip("/")).rpartition("/")[0] for file in files]
+    is_plain = all("=" in folder and "%" not in folder and _origins.NOTHING not in folder for folder in folders)
+    is_labelled = any(LABEL in values for values in origins.values())
+    if any(groups) and is_plain and not is_labelled and fixed_part(location) == str(PurePosixPath(location)):
+        return spark.read.parquet(_files.real_location(location))
+    if len(groups) > MOST_GROUPS and not is_labelled:
+        return None
+    frames = [
+        reduce(
+            lambda frame, pair: frame.withColumn(pair[0], F.lit(pair[1]).cast("string")),
+            values,
+            spark.read.parquet(*paths),
+        )
+        for values, paths in groups.items()
+    ]
+    return reduce(lambda one, other: one.unionByName(other), frames)
 
 
 def _common(files: Sequence[_files.StoredFile], schemas: Sequence[pa.Schema]) -> pa.Schema:
     """The columns of all files, each of a type that holds what every file has and that Spark knows."""
     import pyarrow as pa
 
-    known = [pa.schema([field.with_type(_for_spark(field.type)) for field in schema]) for schema in schemas]
+    kinds: dict[str, list[pa.DataType]] = {}
+    for schema in schemas:
+        for field in schema:
+            kinds.setdefault(field.name, []).append(_for_spark(field.type))
+    return pa.schema([(name, _holding(each)) for name, each in kinds.items()])
+
+
+def _holding(kinds: Sequence[pa.DataType]) -> pa.DataType:
+    """The type that holds what several files have in one column; text where nothing else does."""
+    import pyarrow as pa
+
     try:
-        return pa.unify_schemas(known, promote_options="permissive")
-    except pa.ArrowException as error:
-        came = str(error).splitlines()[0][:300]
-        do = "export them again with one schema, or narrow the location to files that agree"
-        raise SourceError("Files of one location disagree", came=came, where=files[0].path, do=do) from error
+        return (
+            pa.unify_schemas([pa.schema([("x", kind)]) for kind in kinds], promote_options="permissive").field(0).type
+        )
+    except pa.ArrowException:
+        return pa.string()
+
+
+def _as_text(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """The rows with text in the columns of which the schema has text and Arrow has no cast to it."""
+    import pyarrow as pa
+
+    for place, field in enumerate(batch.schema):
+        if field.name in schema.names and pa.types.is_string(schema.field(field.name).type):
+            try:
+                written = batch.column(place).cast(pa.string())
+            except pa.ArrowException:
+                values = batch.column(place).to_pylist()
+                written = pa.array([None if value is None else text(value) for value in values], pa.string())
+            batch = batch.set_column(place, field.name, written)
+    return batch
 
 
 def _for_spark(kind: pa.DataType) -> pa.DataType:
-    """The type that Spark has for an Arrow type: microseconds, signed numbers, plain strings."""
+    """The type that Spark has for an Arrow type: microseconds, signed numbers; text where it has none."""
     import pyarrow as pa
 
     if pa.types.is_timestamp(kind):
@@ -172,8 +258,11 @@ def _for_spark(kind: pa.DataType) -> pa.DataType:
         return pa.list_(_for_spark(kind.value_type))
     if pa.types.is_unsigned_integer(kind):
         return pa.decimal128(20, 0) if kind == pa.uint64() else pa.int64()
-    if pa.types.is_time(kind) or pa.types.is_null(kind) or pa.types.is_large_string(kind):
-        return pa.string()
     if kind == pa.float16():
         return pa.float64()
-    return pa.int64() if pa.types.is_duration(kind) else kind
+    if pa.types.is_duration(kind):
+        return pa.int64()
+    if pa.types.is_date64(kind):
+        return pa.date32()
+    # A map, say, or a number of more than 38 digits.
+    return kind if _is_read_by_engines(kind) else pa.string()

@@ -16,10 +16,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from capflow_assets import fence
 from capflow_assets.errors import SourceError, listed, nearest, shortened
+from capflow_assets.landing.number_formats import NumberOptions
 from capflow_assets.landing.time_formats import TimeFormat
 from capflow_assets.sources import _engine, _sql_address, _sql_cluster, _sql_columns, _sql_ranges, _sql_rows, _sql_store
 from capflow_assets.sources._secrets import FromEnv
@@ -34,10 +35,8 @@ TRANSACTION_LIMITS_SINCE = (17, 0)
 Cut = Callable[["Connection", "Dialect", _sql_columns.Relation, list[_sql_columns.SqlColumn]], list[str]]
 
 
-class Options(BaseModel):
+class Options(NumberOptions):
     """Which rows of a database, who reads them, and how."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     table: str | None = Field(None, min_length=1, description="The table or view, such as crm.bills; or give query.")
     query: str | None = Field(None, min_length=1, description="A SELECT; or give table.")

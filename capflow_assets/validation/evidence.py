@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Asked, Column, Table
+from capflow_assets.expressions.history import first_moment
 from capflow_assets.learning.measures import MEASURES
 from capflow_assets.validation._coverage import catalogue, overlap, user_files
 from capflow_assets.validation._labels import DAY_SECONDS, balance
@@ -61,7 +62,8 @@ def evidence(
     **Grain**: one row per measure; those of items also by category (``no category`` where an item has none); those of
     outcomes by model. A table that the customer does not have gives no rows.
 
-    **Bills**: ``rows`` of each table; ``history_days`` from the first bill to the newest, ``newest_bill_age_days``,
+    **Bills**: ``rows`` of each table; ``history_days`` from the first bill of the history (a few days more than a year
+    before all others are none of it, see ``expressions.history``) to the newest, ``newest_bill_age_days``,
     ``users`` (known, on any bill), ``users_new_28d`` (first seen in the last 28 days).
 
     **Items**: ``attribute_fill_share`` of items whose description has three words or more (a word has a letter),
@@ -128,25 +130,25 @@ def _of_bills(bills: DataFrame, as_of: datetime) -> tuple[datetime | None, datet
     )
     is_known = F.col("user_id").isNotNull()
     row = users.agg(
-        F.min("first"),
         F.max("newest"),
         F.count(F.when(is_known, 1)),
         F.count(F.when(is_known & (F.col("first") > lately), 1)),
     ).collect()[0]
-    first, newest, known, new = row
-    if first is None:
+    newest, known, new = row
+    began = first_moment(bills)
+    if began is None:
         return None, None, {"history_days": None, "newest_bill_age_days": None, "users": 0.0, "users_new_28d": 0.0}
     age_days = (now - newest) / 1e6 / DAY_SECONDS
     # Bills of the last day are as new as can be: the moment is often the end of a day.
     until = newest if age_days > 1 else now
-    history_days = float((until - first) // (DAY_SECONDS * 1_000_000))
+    history_days = float((until - round(began.timestamp() * 1_000_000)) // (DAY_SECONDS * 1_000_000))
     figures = {
         "history_days": history_days,
         "newest_bill_age_days": age_days,
         "users": float(known),
         "users_new_28d": float(new),
     }
-    return _moment(first), _moment(until), figures
+    return began, _moment(until), figures
 
 
 def _moment(micros: int) -> datetime:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from capflow_assets.contract import Finding
+from capflow_assets.expressions.history import first_day
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -39,9 +40,9 @@ def feed_gaps(
 
     today = as_of.astimezone(ZoneInfo(zone)).date()
     start = today - timedelta(days=window_days)
-    recent = bills.filter((F.col("billed_on") >= F.lit(start)) & (F.col("billed_on") < F.lit(today)))
-    counted = {row[0]: int(row[1]) for row in recent.groupBy("billed_on").count().collect()}
-    began = bills.agg(F.min("billed_on")).collect()[0][0]
+    days = bills.filter(F.col("billed_on") < F.lit(today)).groupBy("billed_on").count().collect()
+    began = first_day(row[0] for row in days)
+    counted = {row[0]: int(row[1]) for row in days if row[0] >= start}
     silent = silent_days(counted, max(start, began or today), today, usual_bills)
     newest = max(counted, default=None)
     return Finding(

@@ -98,7 +98,7 @@ def test_what_no_bill_can_lack_is_set_aside_and_hides_no_good_bill(spark: SparkS
     ]
 
 
-def line(number: str, amount: float, at: datetime = NOON, **more: object) -> dict:
+def line(number: str, amount: float | None, at: datetime = NOON, **more: object) -> dict:
     return {"bill_id": number, "amount": amount, "billed_at": at, "quantity": 1.0, **more}
 
 
@@ -126,6 +126,35 @@ def test_lines_count_and_fill_in_but_do_not_overrule_bills(spark: SparkSession) 
     assert rows_of(made, "bill_id", "user_id", "amount", "discount", "quantity", "line_items") == [
         ("b1", "ana", 9.0, 1.0, 2.0, 2),
         ("b2", None, 4.0, None, None, 0),
+    ]
+
+
+def test_an_amount_that_a_bill_lacks_is_the_sum_of_its_lines(spark: SparkSession) -> None:
+    """2.10 + 3.20 − 1.00 = 4.30 for b1; b2 has an amount of its own; b3 has no lines, and b4 none with a number."""
+    raw = [bill("b1", None), bill("b2", 9.0), bill("b3", None), bill("b4", None), bill("b5", None, at=None)]
+    lines = [line("b1", 2.1), line("b1", 3.2), line("b1", -1.0), line("b2", 2.0), line("b4", None), line("b5", 1.0)]
+    made = bills(frame_of(spark, RAW, raw), frame_of(spark, CLEAN_LINES, lines), zone=MADRID)
+    assert rows_of(made, "bill_id", "amount", "line_items", "removed_because") == [
+        ("b1", 4.3, 3, None),
+        ("b2", 9.0, 1, None),
+        ("b3", None, 0, "no_amount"),
+        ("b4", None, 1, "no_amount"),
+        ("b5", 1.0, 1, "no_time"),
+    ]
+
+
+def test_a_bill_without_an_amount_hides_none_that_has_one(spark: SparkSession) -> None:
+    """Without lines the earlier row says nothing, and the later one is the bill; with lines it is the earlier one."""
+    raw = frame_of(spark, RAW, [bill("b1", None, NOON), bill("b1", 3.0, LATER)])
+    no_lines, lines = frame_of(spark, CLEAN_LINES, [line("b9", 1.0)]), frame_of(spark, CLEAN_LINES, [line("b1", 2.0)])
+    for made in (bills(raw, zone=MADRID), bills(raw, no_lines, zone=MADRID)):
+        assert rows_of(made, "billed_at", "amount", "removed_because") == [
+            ("2024-06-01 12:00:00", None, "no_amount"),
+            ("2024-06-01 13:00:00", 3.0, None),
+        ]
+    assert rows_of(bills(raw, lines, zone=MADRID), "billed_at", "amount", "removed_because") == [
+        ("2024-06-01 12:00:00", 2.0, None),
+        ("2024-06-01 13:00:00", 3.0, "conflicting_duplicate"),
     ]
 
 

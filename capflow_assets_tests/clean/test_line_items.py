@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from capflow_assets.clean.bills import bills
 from capflow_assets.clean.line_items import TABLE, line_items
 from capflow_assets.raw.bills import TABLE as RAW_BILLS
 from capflow_assets.raw.items import TABLE as RAW_ITEMS
@@ -84,10 +85,11 @@ def test_the_catalogue_says_what_is_no_item(spark: SparkSession, kind: str) -> N
 
 def test_rows_that_call_the_item_otherwise_are_no_copies(spark: SparkSession) -> None:
     raw = frame_of(spark, RAW, [line("b1", "tea") for _ in range(3)]).drop("item_name")
-    assert [reason for (reason,) in rows_of(line_items(raw, zone=ZONE), "removed_because")].count("duplicate") == 2
+    made = line_items(raw, zone=ZONE, equal_lines="drop")
+    assert [reason for (reason,) in rows_of(made, "removed_because")].count("duplicate") == 2
     named = raw.limit(2).unionByName(raw.limit(1)).selectExpr("*", "cast(null as string) as item_name")
     other = raw.limit(1).selectExpr("*", "'Green tea' as item_name")
-    made = line_items(named.unionByName(other), zone=ZONE)
+    made = line_items(named.unionByName(other), zone=ZONE, equal_lines="drop")
     assert rows_of(made, "line_no", "item_name", "removed_because") == [
         (1, "Green tea", None),
         (2, None, "duplicate"),
@@ -107,10 +109,58 @@ def test_returns_are_marked_and_stay(spark: SparkSession) -> None:
     assert rows_of(made, "item_id", "is_return") == [("a", True), ("b", True), ("c", False), ("d", False)]
 
 
+def test_equal_lines_stay_and_are_flagged(spark: SparkSession) -> None:
+    """Three scans of milk at 1.10 and one bread at 2.00 are 5.30, in whatever order they come."""
+    raw = [line("t1", "milk", 1.1) for _ in range(3)] + [line("t1", "bread", 2.0), line("t2", "milk", 1.1)]
+    for order in (raw, raw[::-1]):
+        made = line_items(frame_of(spark, RAW, order), zone=ZONE)
+        assert rows_of(made, "bill_id", "line_no", "item_id", "amount", "flags", "removed_because") == [
+            ("t1", 1, "bread", 2.0, "anonymous", None),
+            ("t1", 2, "milk", 1.1, "anonymous", None),
+            ("t1", 3, "milk", 1.1, "anonymous,repeated", None),
+            ("t1", 4, "milk", 1.1, "anonymous,repeated", None),
+            ("t2", 1, "milk", 1.1, "anonymous", None),
+        ]
+        (of_bill, of_other) = (
+            bills(line_items=made.where("removed_because is null"), zone=ZONE).orderBy("bill_id").collect()
+        )
+        assert (of_bill.amount, of_bill.quantity, of_bill.line_items, of_other.amount) == (5.3, 4.0, 4, 1.1)
+
+
+def test_rows_of_one_number_are_one_row_that_came_twice(spark: SparkSession) -> None:
+    """Equal ones are copies; of others the earliest stays; the number orders the rows; without one, all stay."""
+    raw = [
+        line("b1", "tea", line_no=20),
+        line("b1", "tea", line_no=20),
+        line("b1", "milk", line_no=100),
+        line("b1", "milk", 5.0, LATER, line_no=100),
+        line("b1", "tea", line_no=0),
+        line("b1", "egg"),
+        line("b1", "egg"),
+        line("b2", "tea", line_no=20),
+    ]
+    for order in (raw, raw[::-1]):
+        made = line_items(frame_of(spark, RAW, order), zone=ZONE)
+        kept = made.where("removed_because is null")
+        assert rows_of(kept, "bill_id", "line_no", "item_id", "amount", "flags") == [
+            ("b1", 1, "tea", 1.0, "anonymous"),
+            ("b1", 2, "tea", 1.0, "anonymous"),
+            ("b1", 4, "milk", 1.0, "anonymous"),
+            ("b1", 6, "egg", 1.0, "anonymous"),
+            ("b1", 7, "egg", 1.0, "anonymous,repeated"),
+            ("b2", 1, "tea", 1.0, "anonymous"),
+        ]
+        removed = made.where("removed_because is not null")
+        assert rows_of(removed, "item_id", "amount", "removed_because") == [
+            ("milk", 5.0, "conflicting_duplicate"),
+            ("tea", 1.0, "duplicate"),
+        ]
+
+
 def test_copies_are_removed_and_lines_numbered_whatever_their_order(spark: SparkSession) -> None:
     raw = [line("b1", "tea"), line("b1", "milk"), line("b1", "tea"), line("b1", "tea", 2.0), line("b2", "tea")]
     for order in (raw, raw[::-1]):
-        made = line_items(frame_of(spark, RAW, order), zone=ZONE)
+        made = line_items(frame_of(spark, RAW, order), zone=ZONE, equal_lines="drop")
         assert rows_of(made, "bill_id", "line_no", "item_id", "amount", "removed_because") == [
             ("b1", 1, "milk", 1.0, None),
             ("b1", 2, "tea", 1.0, "duplicate"),

@@ -15,11 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from capflow_assets_tests.engines import connect_settings, free_port, java_home, spark_submit
+from capflow_assets_tests.engines import INTERPRETED, QUICK_JAVA, connect_settings, free_port, java_home, spark_submit
 
 PLUGIN = "org.apache.spark.sql.connect.SparkConnectPlugin"
-# Steps of tests are short: compiling less saves most of the time of a first query.
-QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
 
 @dataclass(frozen=True)
@@ -62,11 +60,11 @@ class Engine:
     def _start(self) -> Running:
         self._folder.mkdir(parents=True, exist_ok=True)
         port, said, log = free_port(), self._folder / "gateway", self._folder / "jvm.log"
-        settings = connect_settings(self._folder, port) | {"spark.plugins": PLUGIN}
+        settings = connect_settings(self._folder, port) | INTERPRETED | {"spark.plugins": PLUGIN}
         with log.open("w") as sink:
             self._process = subprocess.Popen(
                 [
-                    *spark_submit(self._folder, settings, "--driver-memory", "1g", "--driver-java-options", QUICK),
+                    *spark_submit(self._folder, settings, "--driver-memory", "1g", "--driver-java-options", QUICK_JAVA),
                     "pyspark-shell",
                 ],
                 env=self._environment(said),

@@ -75,6 +75,39 @@ def test_champions_come_and_go_back(store):
         store.promote("acme", "x", 3, "frozen")
 
 
+def test_the_first_champion_can_be_rolled_back_to_none(store):
+    store.promote("acme", "x", 1, "the first")
+    assert store.rollback("acme", "x", "worse than nothing") is None
+    assert standing(store) == (None, [], None)
+    assert list(in_line(store, "acme", "x")) == []
+    assert "champion" not in store.client.get_registered_model(NAME).aliases
+    assert store.decision("acme", "x", 1) == {"action": "rollback", "reason": "worse than nothing"}
+    with pytest.raises(ModelError, match="no champion to go back to"):
+        store.rollback("acme", "x", "once more")
+    with pytest.raises(ModelError, match="no champion that could be kept"):
+        store.freeze("acme", "x", frozen=True)
+    store.freeze("acme", "x", frozen=False)
+    assert store.promote("acme", "x", 2, "better") == 2
+    assert standing(store) == (2, [], None)
+    store.client.set_registered_model_alias(NAME, "champion", "3")
+    assert standing(store) == (3, [2], None), "the alias is anybody's, still"
+
+
+def test_a_way_back_to_none_that_was_cut_off_is_carried_out(store):
+    store.promote("acme", "x", 1, "the first")
+    store.client.set_registered_model_tag(NAME, RECORD, Record((), "rollback", "bad", 1, "t").to_json())
+    assert standing(store) == (None, [], None)
+    assert store.settle("acme", "x") == "rollback to no champion of acme.x was carried out"
+    assert store.settle("acme", "x") == ""
+    assert "champion" not in store.client.get_registered_model(NAME).aliases
+    assert store.decision("acme", "x", 1)["reason"] == "bad"
+
+
+def test_nothing_is_left_of_the_lock_by_which_champions_are_decided(store):
+    store.promote("acme", "x", 1, "the first")
+    assert list((Path(store.uri.removeprefix("sqlite:///")).parent / "locks").iterdir()) == []
+
+
 def test_a_long_history_and_a_long_reason_fit_into_mlflow(store):
     record = Record(tuple(range(100_000, 100_500)), "promote", "ö" * 9_000, 1, "t" * 32)
     assert len(record.to_json()) < 5_000

@@ -16,6 +16,7 @@ import pytest
 from capflow_assets.contract import Column, Finding, Table
 from capflow_assets.customers import Customer, parse_customer
 from capflow_assets.definitions import SOURCES, STAGES, defs
+from capflow_assets.graph.check_records import check_spec
 from capflow_assets.graph.checking import declared_checks, landing_findings, schema_finding
 from capflow_assets.graph.cohort import Outcome, run_cohort
 from capflow_assets.graph.examples import Examples
@@ -258,15 +259,14 @@ def test_a_feature_that_leaks_is_not_promoted(own: TestHome, monkeypatch: pytest
 # -- many customers ----------------------------------------------------------------------------------------------------
 
 
-def test_a_cohort_has_one_result_a_check_with_the_table_of_customers() -> None:
+def test_a_cohort_has_a_result_for_each_customer_and_one_with_the_table_of_all() -> None:
     """Each customer by its own settings: what blocks one only warns another, and the whole tells the worst."""
     key = dg.AssetKey(["clean", "line_items"])
-    partitions = dg.StaticPartitionsDefinition(["ann", "bob", "cid"])
 
     @dg.multi_asset(
-        specs=[dg.AssetSpec(key, skippable=True, partitions_def=partitions)],
-        check_specs=[dg.AssetCheckSpec("landed", asset=key)],
-        partitions_def=partitions,
+        specs=[dg.AssetSpec(key, skippable=True, partitions_def=CUSTOMERS)],
+        check_specs=[check_spec("landed", key, "Every row could be landed.")],
+        partitions_def=CUSTOMERS,
         backfill_policy=dg.BackfillPolicy.single_run(),
         can_subset=True,
     )
@@ -286,7 +286,10 @@ def test_a_cohort_has_one_result_a_check_with_the_table_of_customers() -> None:
 
     tags = {"dagster/asset_partition_range_start": "ann", "dagster/asset_partition_range_end": "cid"}
     with dg.DagsterInstance.ephemeral() as instance:
-        (told,) = dg.materialize([cohort], tags=tags, instance=instance).get_asset_check_evaluations()
+        instance.add_dynamic_partitions(str(CUSTOMERS.name), ["ann", "bob", "cid"])
+        *own, told = dg.materialize([cohort], tags=tags, instance=instance).get_asset_check_evaluations()
+    assert [(each.partition, each.passed) for each in own] == [("ann", False), ("bob", False), ("cid", True)]
+    assert told.partition is None
     assert (told.passed, told.severity) == (False, dg.AssetCheckSeverity.ERROR)
     assert told.description == "1 of 3 customers pass; not ann, bob"
     table: Any = told.metadata["customers"]

@@ -247,7 +247,7 @@ def test_status_prints_the_matrix_first(fleet: TestHome) -> None:
 def test_status_for_programs_keeps_its_columns_and_adds_readiness(fleet: TestHome) -> None:
     rows = json.loads(fleet.ok("status", "--format", "json"))
     assert [*rows[0]][:4] == ["customer", "model", "status", "champion"]
-    assert [*rows[0]][-4:] == ["readiness", "readiness_reason", "answers", "broken"]
+    assert [*rows[0]][-5:] == ["readiness", "readiness_reason", "answers", "broken", "removed"]
     young = {row["model"]: row for row in rows if row["customer"] == "young"}
     assert young["purchase_propensity"]["readiness"] == "not ready"
     header = fleet.ok("status", "--format", "csv").splitlines()[0].split(",")

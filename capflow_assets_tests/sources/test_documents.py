@@ -173,7 +173,7 @@ def test_wide_and_deep_documents(spark: Any) -> None:
 
 def test_many_columns(spark: Any) -> None:
     data = frame(spark, [{f"c{place}": place for place in range(500)}] * 10)
-    assert len(data.columns) == 502
+    assert len(data.columns) == 503
     assert data.selectExpr("sum(c499)").collect()[0][0] == 4990
 
 

@@ -125,6 +125,7 @@ def test_types(spark: Any, options: Any) -> None:
         "sizes": "array<bigint>",
         "at": "string",
         "mixed": "string",
+        "_unfit_columns": "array<string>",
         "_corrupt_record": "string",
         "_position": "string",
     }
@@ -143,7 +144,7 @@ def test_types(spark: Any, options: Any) -> None:
 
 def test_lines_of_orders(spark: Any, options: Any) -> None:
     data = dynamodb.read(spark, ORDERS, options(rows="lines", fields=["lines", "total"]))
-    assert data.columns == ["lines", "total", "_corrupt_record", "_position"]
+    assert data.columns == ["lines", "total", "_unfit_columns", "_corrupt_record", "_position"]
     rows = data.selectExpr("lines.sku", "lines.n", "total", "_position").orderBy("sku").collect()
     assert [tuple(row) for row in rows] == [
         ("a", Decimal("1.0"), Decimal("12.50"), "orders order_id=o-1 line=1 lines[0]"),
@@ -181,7 +182,15 @@ def test_a_slower_scan(options: Any) -> None:
 
 def test_an_index(spark: Any, options: Any) -> None:
     data = dynamodb.read(spark, ORDERS, options(index="by_store"))
-    assert sorted(data.columns) == ["_corrupt_record", "_position", "line", "order_id", "store", "total"]
+    assert sorted(data.columns) == [
+        "_corrupt_record",
+        "_position",
+        "_unfit_columns",
+        "line",
+        "order_id",
+        "store",
+        "total",
+    ]
     assert positions(data) == ["orders order_id=o-1 line=1", "orders order_id=o-3 line=1"]
 
 

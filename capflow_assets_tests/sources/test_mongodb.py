@@ -96,6 +96,7 @@ def test_types(spark: Any, server: str, shop: Any) -> None:
         "code": "string",
         "like": "string",
         "late": "boolean",
+        "_unfit_columns": "array<string>",
         "_corrupt_record": "string",
         "_position": "string",
     }
@@ -112,7 +113,7 @@ def test_types(spark: Any, server: str, shop: Any) -> None:
 
 def test_lines_of_orders(spark: Any, server: str, shop: Any) -> None:
     data = mongodb.read(spark, f"mongodb://{server}/shop/orders", options(rows="lines", fields=["lines", "total"]))
-    assert data.columns == ["lines", "total", "_corrupt_record", "_position"]
+    assert data.columns == ["lines", "total", "_unfit_columns", "_corrupt_record", "_position"]
     rows = data.selectExpr("lines.sku", "total", "_position").orderBy("sku").collect()
     place = "orders _id=65f0c1e2a1b2c3d4e5f60718 lines"
     assert [tuple(row) for row in rows] == [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,8 +80,25 @@ def test_files_of_different_schemas(spark: SparkSession, tmp_path: Path) -> None
     expected = [(1.0, "x", None, "1.parquet:1"), (1.5, "y", True, "deep/2.parquet:1")]
     assert sorted(map(tuple, frame.collect()), key=str) == expected
     written(tmp_path, "in/3.parquet", a=["text"])
-    with pytest.raises(SourceError, match="disagree"):
-        read(spark, tmp_path / "in")
+    mixed = read(spark, tmp_path / "in")
+    assert mixed.dtypes[0] == ("a", "string")
+    assert sorted(row.a for row in mixed.collect()) == ["1", "1.5", "text"]
+
+
+def test_types_that_engines_have_not_cost_no_other_column(spark: SparkSession, tmp_path: Path) -> None:
+    odd = {
+        "wide": pa.array([10**50, None], pa.decimal256(60, 0)),
+        "pairs": pa.array([[("k", 1)], None], pa.map_(pa.string(), pa.int64())),
+        "fixed": pa.array([[1, 2], [3, 4]], pa.list_(pa.int64(), 2)),
+        "large": pa.array(["x", None], pa.large_string()),
+        "day": pa.array([dt.date(2024, 3, 1), None], pa.date64()),
+    }
+    found = read(spark, written(tmp_path, n=[1, 2], **odd)).orderBy("n").collect()
+    assert [row.n for row in found] == [1, 2]
+    assert (found[0].wide, found[0].large, str(found[0].day)) == (str(10**50), "x", "2024-03-01")
+    written(tmp_path, "in/1.parquet", n=[1], note=[{"a": 1}])
+    written(tmp_path, "in/2.parquet", n=[2], note=["plain"])
+    assert sorted(row.note for row in read(spark, tmp_path / "in").collect()) == ["plain", '{"a": 1}']
 
 
 def test_positions_are_the_rows_of_the_file(spark: SparkSession, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 UTC = dt.UTC
-OWN = ["_corrupt_record", "_position"]
+OWN = ["_unfit_columns", "_corrupt_record", "_position"]
 KINDS = """
 create type size as enum ('small', 'large');
 create table "Kinds" (
@@ -100,6 +100,7 @@ def test_types(spark: SparkSession, server: Server) -> None:
         "user": "string",
         "100%": "string",
         "_position_25": "string",
+        "_unfit_columns": "array<string>",
         "_corrupt_record": "string",
         "_position": "string",
     }
@@ -374,7 +375,17 @@ def test_sqlite_stands_for_every_other_database(spark: SparkSession, tmp_path: P
     database.close()
     location = f"sqlite:///{file}"
     frame = sql.read(spark, location, sql.Options(table="bills", parts=4, fetch_rows=50))
-    kinds = ["bigint", "decimal(10,2)", "timestamp_ntz", "date", "boolean", "binary", "string", "string"]
+    kinds = [
+        "bigint",
+        "decimal(10,2)",
+        "timestamp_ntz",
+        "date",
+        "boolean",
+        "binary",
+        "array<string>",
+        "string",
+        "string",
+    ]
     assert [kind for _, kind in frame.dtypes] == kinds
     good = frame.where("_corrupt_record is null").selectExpr("count(*)", "sum(total)", "max(at)").collect()[0]
     assert tuple(good) == (500, Decimal("31312.50"), dt.datetime(2024, 1, 1, 0, 59))  # noqa: DTZ001

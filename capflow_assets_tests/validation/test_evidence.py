@@ -238,3 +238,12 @@ def test_outcomes_of_all_models_are_equal_on_both_engines(spark: SparkSession, j
     needs["a"] = asked(30)
     sail, java = (rows_of(made(bills_of(engine, BUYERS), needs, NOON)) for engine in (spark, jvm))
     assert sail == java
+
+
+def test_a_day_long_before_all_others_is_no_history(spark: SparkSession) -> None:
+    """Fifty days of bills and one of 1999: fifty days of history, as without it."""
+    shop = [bill("ana", str((AS_OF - timedelta(days=n)).date()), 1.0) for n in range(50)]
+    found = together(made(bills_of(spark, [*shop, bill("bob", "1999-01-01", 1.0)])))
+    alone = together(made(bills_of(spark, shop)))
+    assert found["history_days"] == alone["history_days"] == 49.0
+    assert found["users"] == 2.0

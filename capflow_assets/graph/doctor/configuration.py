@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 
-from capflow_assets.errors import CapflowError
+from capflow_assets.errors import CapflowError, nearest
 from capflow_assets.graph.doctor.case import Case, Checks, Found, broken, existing, first_line, ok, skipped, warning
 
 KNOWN = (
@@ -168,13 +168,19 @@ def s3(case: Case) -> Checks:
 
 def customers(case: Case) -> Checks:
     """Every customer's TOML is right."""
+    from capflow_assets.checks_settings import verticals
     from capflow_assets.graph.onboarding import read_dropped
+    from capflow_assets.onboarding_problems import vertical_note
 
     good = 0
     for name in case.customers:
         file = case.home.customers / f"{name}.toml"
         try:
             read_dropped(case.deployment, file)
+            vertical = case.deployment.customer(name).vertical
+            # One that is new may be meant; one that is nearly another is mistyped.
+            if nearest(vertical, verticals()) and (note := vertical_note(vertical, verticals())):
+                yield warning(f"{name}: {note}", f"change vertical in {file}, or leave it")
         except CapflowError as error:
             words = str(error).removeprefix(f"{file} has ")[:LONGEST_PROBLEM]
             yield broken(f"{name}: {words}", f"mend {file}; the next run reads it anew")

@@ -1,13 +1,16 @@
 """A customer's expression over the columns of one row: read, held to what it may be, and spelled anew for the engine.
 
 Belongs here: what a text of a TOML may compute. What reaches the engine is built from the tree; the text never does.
-    lexing      where words, texts and comments begin and end, by sqlglot's tokenizer
-    grammar     operators, predicates, CASE
-    calls       functions
-    literals    types, and values whose kind is named
-    vocabulary  the words that may be used, and why others are refused
-    tree        what was read, and its spelling
-    reader      where the reading stands
+    lexing       where words, texts and comments begin and end, by sqlglot's tokenizer
+    grammar      operators, predicates, CASE
+    calls        functions
+    literals     types, and values whose kind is named
+    vocabulary   the words that may be used, and why others are refused
+    tree         what was read, and its spelling
+    reader       where the reading stands
+    kinds        text, numbers, days, local times, instants: what functions read and make
+    conversions  one kind made of another, in the customer's zone, and what of a row could not be
+    operators    … of operands; functions, of arguments; choices, of what is chosen; casts, as types; times, of times
 Does not belong here: what a mapping's value has to be (``landing``). Pure; libraries are loaded when a text needs them.
 """
 
@@ -23,6 +26,8 @@ from capflow_assets.landing.row_expressions.lexing import DeepError, UnreadableE
 
 if TYPE_CHECKING:
     from pyspark.sql import Column as Expression
+
+    from capflow_assets.landing.row_expressions.kinds import Meaning
 
 REMEMBERED = 1024
 LONGEST_NAME = 255
@@ -93,6 +98,31 @@ def problem(text: str) -> MappingError | None:
     except MappingError as error:
         return None if is_short and LIKE_A_NAME.fullmatch(text) else error
     return None
+
+
+def converted(
+    text: str, columns: Sequence[str], meaning: Meaning, to: str = ""
+) -> tuple[Expression, Expression | None]:
+    """What a text means over columns of which the types are known, and what of a row it could not read.
+
+    Text is made numbers, truths and times where they are asked for, as Spark does it where it is not strict; times are
+    in the customer's zone. The second is null in the rows of which all could be read, and else says what could not;
+    None where nothing is converted. ``to`` is the canonical type that is wanted.
+
+    Raises:
+        MappingError: as ``expression``.
+    """
+    from pyspark.sql import functions as F
+
+    from capflow_assets.landing.row_expressions.grammar import read
+    from capflow_assets.landing.row_expressions.tree import spelled
+
+    if text in columns:
+        return expression(text, columns), None
+    node, _ = read(text, columns, meaning)
+    value = node.instant if node.instant is not None and to in ("timestamp", "date") else node
+    unread = None if node.unread is None else F.expr(spelled(node.unread))
+    return F.expr(spelled(value)), unread
 
 
 @lru_cache(REMEMBERED)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from difflib import get_close_matches
 from math import prod
 
-from capflow_assets.landing.row_expressions import literals
+from capflow_assets.landing.row_expressions import casts, conversions, functions, kinds, literals
 from capflow_assets.landing.row_expressions import vocabulary as words
 from capflow_assets.landing.row_expressions.lexing import Token
 from capflow_assets.landing.row_expressions.reader import Reader
@@ -30,10 +31,18 @@ def call(reader: Reader) -> Node:
     if len(arguments) < words.LEAST_ARGUMENTS.get(name, 0):
         do = f"give {name} the column that it shall read"
         reader.refuse(f"A mapping uses '{name}()', which {words.CHANGES}", token, do)
-    is_loop = name in words.TAKE_LAMBDAS
-    return listed(
-        arguments, f"{name}(", ")", doubles=words.weight(name), times=_times(name, arguments), is_loop=is_loop
+    doubles, times, is_loop = words.weight(name), _times(name, arguments), name in words.TAKE_LAMBDAS
+    if reader.meaning is None:
+        return listed(arguments, f"{name}(", ")", doubles=doubles, times=times, is_loop=is_loop)
+    if (node := functions.special(reader.meaning, name, arguments)) is not None:
+        return node
+    kind, type = functions.kind_of(name, arguments)
+    arguments = functions.arguments_of(reader.meaning, name, arguments)
+    node = listed(
+        arguments, f"{functions.name_of(name)}(", ")", doubles=doubles, times=times, is_loop=is_loop, kind=kind
     )
+    node = node if type is None else replace(node, type=type)
+    return conversions.tried(node) if name.startswith("try_") else node
 
 
 def _times(name: str, arguments: list[Node]) -> int:
@@ -112,7 +121,8 @@ def _lambda(reader: Reader, names: list[str]) -> Node:
     body = reader.expression()
     reader.scopes.pop()
     head = listed(list(scope.values()), "(", ")") if len(scope) > 1 else next(iter(scope.values()))
-    return Phrase((head, " -> ", body), closed=True)
+    # What could not be read of a part cannot be told of the row.
+    return Phrase((head, " -> ", body), closed=True, unread=None)
 
 
 def _cast(reader: Reader, name: str) -> Node:
@@ -121,7 +131,7 @@ def _cast(reader: Reader, name: str) -> Node:
     kind = literals.type_of(reader)
     reader.expect(")")
     literals.refuse_clock(reader, value)
-    return Phrase((f"{name.upper()}(", value, " AS ", kind, ")"), closed=True)
+    return casts.cast(reader.meaning, value, kind, strict=name == "cast")
 
 
 def _extract(reader: Reader, name: str) -> Node:
@@ -133,7 +143,8 @@ def _extract(reader: Reader, name: str) -> Node:
     reader.expect("FROM")
     value = reader.expression()
     reader.expect(")")
-    return Phrase((f"EXTRACT({part} FROM ", value, ")"), closed=True, doubles=1)
+    shown = value if reader.meaning is None else conversions.clock(reader.meaning, value)
+    return Phrase((f"EXTRACT({part} FROM ", shown, ")"), closed=True, doubles=1, kind=kinds.NUMBER)
 
 
 def _trim(reader: Reader, name: str) -> Node:
@@ -142,44 +153,50 @@ def _trim(reader: Reader, name: str) -> Node:
     if reader.next.word in ("both", "leading", "trailing") and reader.ahead(1).value not in (")", ","):
         side = f"{reader.advance().word.upper()} "
     if side and reader.word("from"):
-        return Phrase((f"TRIM({side}FROM ", _last(reader), ")"), closed=True, doubles=1)
-    first = reader.expression()
+        return Phrase((f"TRIM({side}FROM ", _last(reader), ")"), closed=True, doubles=1, kind=kinds.TEXT)
+    first = _text(reader)
     if reader.word("from"):
-        return Phrase((f"TRIM({side}", first, " FROM ", _last(reader), ")"), closed=True, doubles=1)
+        return Phrase((f"TRIM({side}", first, " FROM ", _last(reader), ")"), closed=True, doubles=1, kind=kinds.TEXT)
     if side:
         reader.unexpected("FROM")
-    return listed([first, *_others(reader)], "trim(", ")", doubles=1)
+    return listed([first, *_others(reader)], "trim(", ")", doubles=1, kind=kinds.TEXT)
 
 
 def _substring(reader: Reader, name: str) -> Node:
-    first = reader.expression()
+    first = _text(reader)
     if not reader.word("from"):
-        return listed([first, *_others(reader)], f"{name}(", ")", doubles=1)
+        return listed([first, *_others(reader)], f"{name}(", ")", doubles=1, kind=kinds.TEXT)
     parts: list[Node | str] = [f"{name}(", first, " FROM ", reader.expression()]
     if reader.word("for"):
         parts += [" FOR ", reader.expression()]
     reader.expect(")")
-    return Phrase((*parts, ")"), closed=True, doubles=1)
+    return Phrase((*parts, ")"), closed=True, doubles=1, kind=kinds.TEXT)
 
 
 def _position(reader: Reader, name: str) -> Node:
     first = reader.value()
     if reader.word("in"):
-        return Phrase(("position(", first, " IN ", _last(reader), ")"), closed=True, doubles=1)
-    return listed([first, *_others(reader)], "position(", ")", doubles=1)
+        return Phrase(("position(", first, " IN ", _last(reader), ")"), closed=True, doubles=1, kind=kinds.NUMBER)
+    return listed([first, *_others(reader)], "position(", ")", doubles=1, kind=kinds.NUMBER)
 
 
 def _overlay(reader: Reader, name: str) -> Node:
-    first = reader.expression()
+    first = _text(reader)
     if not reader.word("placing"):
-        return listed([first, *_others(reader)], "overlay(", ")", doubles=1)
+        return listed([first, *_others(reader)], "overlay(", ")", doubles=1, kind=kinds.TEXT)
     parts: list[Node | str] = ["overlay(", first, " PLACING ", reader.expression()]
     reader.expect("FROM")
     parts += [" FROM ", reader.expression()]
     if reader.word("for"):
         parts += [" FOR ", reader.expression()]
     reader.expect(")")
-    return Phrase((*parts, ")"), closed=True, doubles=1)
+    return Phrase((*parts, ")"), closed=True, doubles=1, kind=kinds.TEXT)
+
+
+def _text(reader: Reader) -> Node:
+    """An expression that is read as text."""
+    node = reader.expression()
+    return node if reader.meaning is None or node.kind != kinds.INSTANT else conversions.text(reader.meaning, node)
 
 
 def _others(reader: Reader) -> list[Node]:

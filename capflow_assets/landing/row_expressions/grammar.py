@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from capflow_assets.landing.row_expressions import calls, literals
+from capflow_assets.landing.row_expressions import calls, casts, choices, conversions, kinds, literals, operators
 from capflow_assets.landing.row_expressions import vocabulary as words
+from capflow_assets.landing.row_expressions.kinds import Meaning
 from capflow_assets.landing.row_expressions.lexing import DeepError, snippet
 from capflow_assets.landing.row_expressions.reader import Reader
 from capflow_assets.landing.row_expressions.tree import Name, Node, Phrase, Text, enclosed, listed
@@ -18,13 +19,13 @@ MOST_DEEP, MOST_DOUBLED, MOST_GROWN = 256, 8, 100_000
 LIKES = ("like", "ilike", "rlike", "regexp")
 
 
-def read(text: str, columns: Sequence[str] | None) -> tuple[Node, tuple[str, ...]]:
-    """The tree of a text and the columns that it uses; of ``columns`` if they are known.
+def read(text: str, columns: Sequence[str] | None, meaning: Meaning | None = None) -> tuple[Node, tuple[str, ...]]:
+    """The tree of a text and the columns that it uses; of ``columns`` if they are known, with what they hold.
 
     Raises:
         MappingError: says which part is no expression over one row, and what to write instead.
     """
-    reader = Reader(text, columns, expression, _value)
+    reader = Reader(text, columns, expression, _value, meaning)
     try:
         node = reader.expression()
     except RecursionError:
@@ -59,7 +60,8 @@ def _operation(reader: Reader, least: int) -> Node:
     most = max(words.OPERATORS.values())
     if least <= words.NOT_LEVEL and (reader.word("not") or reader.sign("!")):
         reader.deeper()
-        left: Node = Phrase(("NOT ", _operation(reader, words.NOT_LEVEL)))
+        operand = _operation(reader, words.NOT_LEVEL)
+        left: Node = Phrase(("NOT ", conversions.truth(operand) if reader.meaning else operand), kind=kinds.TRUTH)
         reader.shallower()
         most = words.NOT_LEVEL
     else:
@@ -92,6 +94,8 @@ def _chain(reader: Reader, left: Node, level: int) -> Node:
         token = reader.advance()
         sign = next(known for known in words.OPERATORS if known == token.value.upper())
         parts += [f" {sign} ", _operation(reader, level + 1)]
+    if reader.meaning is not None:
+        return operators.chain(reader.meaning, parts, level)
     if set(parts[1::2]) == {" || "} and len(parts) > 3:
         # The same, and quick: the embedded engine takes seconds over a hundred signs.
         return listed([part for part in parts[::2] if not isinstance(part, str)], "concat(", ")")
@@ -105,35 +109,47 @@ def _predicate(reader: Reader, left: Node) -> Node:
     if reader.word("between"):
         least = _value(reader)
         reader.expect("AND")
-        return Phrase((left, f" {no}BETWEEN ", least, " AND ", _value(reader)), doubles=1)
+        left, least, most = _compared(reader, [left, least, _value(reader)])
+        return Phrase((left, f" {no}BETWEEN ", least, " AND ", most), doubles=1, kind=kinds.TRUTH)
     if reader.word("in"):
         reader.expect("(")
         values = reader.listed()
         if not values:
             reader.unexpected("at least one value")
-        return Phrase((left, f" {no}IN ", listed(values, "(", ")")))
+        left, *values = _compared(reader, [left, *values])
+        return Phrase((left, f" {no}IN ", listed(values, "(", ")")), kind=kinds.TRUTH)
     kind = reader.word(*LIKES).upper()
     kind = "RLIKE" if kind == "REGEXP" else kind
+    left = operators.like(reader.meaning, left) if reader.meaning else left
     if kind != "RLIKE" and (every := reader.word("any", "some", "all")):
         reader.expect("(")
-        return Phrase((left, f" {no}{kind} {every.upper()} ", listed(reader.listed(), "(", ")")))
+        return Phrase((left, f" {no}{kind} {every.upper()} ", listed(reader.listed(), "(", ")")), kind=kinds.TRUTH)
     pattern = _value(reader)
     if kind != "RLIKE" and reader.word("escape"):
         if reader.next.kind != "text" or len(reader.next.value) != 1:
             reader.unexpected("one character in quotes")
-        return Phrase((left, f" {no}{kind} ", pattern, " ESCAPE ", Text(reader.advance().value)))
-    return Phrase((left, f" {no}{kind} ", pattern))
+        return Phrase((left, f" {no}{kind} ", pattern, " ESCAPE ", Text(reader.advance().value)), kind=kinds.TRUTH)
+    return Phrase((left, f" {no}{kind} ", pattern), kind=kinds.TRUTH)
 
 
 def _is(reader: Reader, left: Node) -> Node:
     no = "NOT " if reader.word("not") else ""
     if reader.word("distinct"):
         reader.expect("FROM")
-        return Phrase((left, f" IS {no}DISTINCT FROM ", _value(reader)))
+        left, right = _compared(reader, [left, _value(reader)])
+        return Phrase((left, f" IS {no}DISTINCT FROM ", right), kind=kinds.TRUTH)
     kind = reader.word("null", "true", "false", "unknown")
     if not kind:
         reader.unexpected("NULL, TRUE, FALSE, UNKNOWN or DISTINCT FROM")
-    return Phrase((left, f" IS {no}{kind.upper()}"))
+    if reader.meaning is not None:
+        # Whether a value could be read is what is asked.
+        left = conversions.tried(left if kind == "null" else conversions.truth(left))
+    return Phrase((left, f" IS {no}{kind.upper()}"), kind=kinds.TRUTH)
+
+
+def _compared(reader: Reader, nodes: Sequence[Node]) -> list[Node]:
+    """Values that are held against each other."""
+    return list(nodes) if reader.meaning is None else conversions.compared(reader.meaning, nodes)
 
 
 def _value(reader: Reader) -> Node:
@@ -145,25 +161,38 @@ def _signed(reader: Reader) -> Node:
     if not sign:
         return _with_parts(reader, _primary(reader))
     reader.deeper()
-    node: Node = Phrase((sign, _signed(reader)))
+    node = _signed(reader)
     reader.shallower()
-    return node
+    if reader.meaning is not None:
+        node = conversions.number(reader.meaning, node, "BIGINT" if sign == "~" else "DOUBLE")
+    return Phrase((sign, node), kind=node.kind)
 
 
 def _with_parts(reader: Reader, node: Node) -> Node:
     """A value and what is taken from it or made of it: ``[0]``, ``.part``, ``::type``."""
     while True:
         if reader.sign("["):
-            node = Phrase((enclosed(node), "[", reader.expression(), "]"), closed=True)
+            node = _element(reader, node, reader.expression())
             reader.expect("]")
         elif reader.sign("::"):
-            node = Phrase(("CAST(", node, " AS ", literals.type_of(reader), ")"), closed=True)
+            node = casts.cast(reader.meaning, node, literals.type_of(reader))
         elif reader.sign("."):
             if reader.next.kind not in ("word", "name"):
                 reader.unexpected("the name of a part")
-            node = Phrase((enclosed(node), ".", Name(reader.advance().value)), closed=True)
+            name = reader.advance().value
+            part = kinds.part_of(node.type, name)
+            node = Phrase((enclosed(node), ".", Name(name)), closed=True, kind=kinds.kind_of(part), type=part)
         else:
             return node
+
+
+def _element(reader: Reader, node: Node, place: Node) -> Node:
+    """A list's element or a map's value; of what is not there, nothing comes where the columns are known."""
+    element = kinds.element_of(node.type)
+    kind = kinds.kind_of(element)
+    if reader.meaning is not None and element is not None and node.type.typeName() == "array":
+        return Phrase(("get(", node, ", ", place, ")"), closed=True, kind=kind, type=element)
+    return Phrase((enclosed(node), "[", place, "]"), closed=True, kind=kind, type=element)
 
 
 def _primary(reader: Reader) -> Node:
@@ -171,7 +200,7 @@ def _primary(reader: Reader) -> Node:
     if token.kind == "text":
         return Text(reader.advance().value)
     if token.kind == "number":
-        return Phrase((reader.advance().value,), closed=True)
+        return Phrase((reader.advance().value,), closed=True, kind=kinds.NUMBER)
     if reader.sign("("):
         node = reader.expression()
         if reader.next.value == "," and reader.next.kind == "sign":
@@ -191,7 +220,8 @@ def _primary(reader: Reader) -> Node:
 def _named(reader: Reader) -> Node:
     token, following = reader.next, reader.ahead(1)
     if token.word in ("null", "true", "false"):
-        return Phrase((reader.advance().word.upper(),), closed=True)
+        kind = kinds.NULL if token.word == "null" else kinds.TRUTH
+        return Phrase((reader.advance().word.upper(),), closed=True, kind=kind)
     if token.word == "case":
         return _case(reader)
     literal = literals.typed(reader)
@@ -212,16 +242,20 @@ def _named(reader: Reader) -> Node:
 
 def _case(reader: Reader) -> Node:
     reader.expect("CASE")
-    parts: list[Node | str] = ["CASE"]
-    if has_operand := reader.next.word != "when":
-        parts += [" ", reader.expression()]
+    operand = reader.expression() if reader.next.word != "when" else None
     if reader.next.word != "when":
         reader.unexpected("WHEN")
+    branches: list[tuple[Node, Node]] = []
     while reader.word("when"):
-        parts += [" WHEN ", reader.expression()]
+        condition = reader.expression()
         reader.expect("THEN")
-        parts += [" THEN ", reader.expression()]
-    if reader.word("else"):
-        parts += [" ELSE ", reader.expression()]
+        branches.append((condition, reader.expression()))
+    otherwise = reader.expression() if reader.word("else") else None
     reader.expect("END")
-    return Phrase((*parts, " END"), closed=True, doubles=int(has_operand))
+    if reader.meaning is not None:
+        return choices.case(reader.meaning, operand, branches, otherwise)
+    parts: list[Node | str] = ["CASE", *([" ", operand] if operand else [])]
+    for condition, value in branches:
+        parts += [" WHEN ", condition, " THEN ", value]
+    parts += [" ELSE ", otherwise] if otherwise else []
+    return Phrase((*parts, " END"), closed=True, doubles=int(operand is not None))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
+from capflow_assets.landing.row_expressions import conversions, kinds
 from capflow_assets.landing.row_expressions import vocabulary as words
 from capflow_assets.landing.row_expressions.reader import Reader
 from capflow_assets.landing.row_expressions.tree import Name, Node, Phrase, Text
@@ -14,6 +16,13 @@ WRITTEN_SPAN = re.compile(r"[+-]?[0-9][0-9:. -]*")
 UNIT = f"(?:{'|'.join(sorted(words.INTERVALS, key=len, reverse=True))})"
 WRITTEN_INTERVAL = re.compile(rf"\s*(?:interval\s+)?(?:[+-]?\s*[0-9]+(?:[.][0-9]+)?\s*{UNIT}\s*)+", re.IGNORECASE)
 BYTES = re.compile(r"(?:[0-9A-Fa-f]{2})*")
+KINDS = {
+    "DATE": kinds.DAY,
+    "TIME": kinds.TIME,
+    "TIMESTAMP": kinds.INSTANT,
+    "TIMESTAMP_LTZ": kinds.INSTANT,
+    "TIMESTAMP_NTZ": kinds.LOCAL,
+}
 CLOCK = frozenset(("now", "today", "tomorrow", "yesterday"))
 
 
@@ -36,7 +45,9 @@ def typed(reader: Reader) -> Node | None:
     if not WRITTEN_TIME.fullmatch(written):
         reader.unexpected("a day or time that begins with a digit; what the clock says changes every time")
     reader.advance()
-    return Phrase((f"{words.TYPED[token.word]} ", Text(written)), closed=True)
+    node = Phrase((f"{words.TYPED[token.word]} ", Text(written)), closed=True, kind=KINDS[words.TYPED[token.word]])
+    is_local = node.kind == kinds.INSTANT and not re.search(conversions.NAMES_ITS_ZONE, written)
+    return conversions.in_utc(reader.meaning, node) if reader.meaning is not None and is_local else node
 
 
 def refuse_clock(reader: Reader, value: Node) -> None:
@@ -48,7 +59,8 @@ def refuse_clock(reader: Reader, value: Node) -> None:
 def _interval(reader: Reader) -> Node:
     reader.expect("INTERVAL")
     if reader.next.kind == "text" and WRITTEN_INTERVAL.fullmatch(reader.next.value) and not _unit(reader, 1):
-        return Phrase(("INTERVAL ", Text(reader.advance().value)), closed=True)
+        written = reader.advance().value
+        return Phrase(("INTERVAL ", Text(written)), closed=True, kind=_span(re.findall(r"[A-Za-z]+", written)))
     parts: list[Node | str] = ["INTERVAL"]
     while reader.next.kind in ("text", "number") or (_is_sign(reader) and _unit(reader, 2)) or len(parts) == 1:
         sign = reader.sign("-", "+")
@@ -66,7 +78,14 @@ def _interval(reader: Reader) -> Node:
             if until not in words.INTERVALS:
                 reader.unexpected("the smaller unit, such as MONTH")
             parts.append(f" TO {until}")
-    return Phrase(tuple(parts), closed=True)
+    units = [part.split()[-1] for part in parts if isinstance(part, str) and part.strip()]
+    return Phrase(tuple(parts), closed=True, kind=_span(units))
+
+
+def _span(units: Sequence[str]) -> str:
+    """Whether a calendar or a stop-watch counts what a span is made of."""
+    is_calendar = any(unit.upper() in kinds.CALENDAR_UNITS for unit in units)
+    return kinds.CALENDAR_SPAN if is_calendar else kinds.EXACT_SPAN
 
 
 def _is_sign(reader: Reader) -> bool:

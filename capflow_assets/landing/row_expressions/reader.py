@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from capflow_assets.errors import MappingError
 from capflow_assets.landing.row_expressions import vocabulary
+from capflow_assets.landing.row_expressions.kinds import Meaning, kind_of
 from capflow_assets.landing.row_expressions.lexing import DeepError, Token, UnreadableError, snippet, tokens
 from capflow_assets.landing.row_expressions.tree import Name, Node, Phrase, Text
 
@@ -25,8 +26,9 @@ class Reader:
         columns: Sequence[str] | None,
         expression: Callable[[Reader], Node],
         value: Callable[[Reader], Node],
+        meaning: Meaning | None = None,
     ) -> None:
-        self.text, self.columns = text, columns
+        self.text, self.columns, self._meaning = text, columns, meaning
         self.used: dict[str, None] = {}
         self.scopes: list[dict[str, Node]] = []
         self._tokens = tokens(text)
@@ -35,6 +37,11 @@ class Reader:
         self._twins: dict[str, list[str]] = {}
         for column in columns or ():
             self._twins.setdefault(column.lower(), []).append(column)
+
+    @property
+    def meaning(self) -> Meaning | None:
+        """What the columns hold, where that is known; in a function of a list's parts all stays as it is written."""
+        return None if self.scopes else self._meaning
 
     @property
     def next(self) -> Token:
@@ -128,7 +135,8 @@ class Reader:
                 self._unknown(token)
             name = twins[0]
         self.used[name] = None
-        return Name(name)
+        type = None if self._meaning is None else self._meaning.types.get(name)
+        return Name(name, kind=kind_of(type), type=type)
 
     def every_column(self, star: Token) -> list[Node]:
         """The columns of the source, for a star among the arguments of a function; one for them where none is known."""

@@ -13,6 +13,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import prod
+from typing import Any
 
 from capflow_assets.errors import MappingError
 
@@ -30,16 +31,30 @@ class Text:
     depth: int = 1
     doubled: int = 0
     grown: int = 1
+    kind: str = "text"
+    type: Any = None
+    unread: Node | None = None
+    instant: Node | None = None
+    as_written: Node | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A name in backquotes: of a column, or of a part of it."""
+    """A name in backquotes: of a column, or of a part of it. The engine's ``type`` is given where it is known."""
 
     value: str
     depth: int = 1
     doubled: int = 0
     grown: int = 1
+    kind: str = ""
+    type: Any = None
+    unread: Node | None = None
+    instant: Node | None = None
+    as_written: Node | None = None
+
+
+# Where a phrase is not told what of it was unread.
+OF_PARTS = Text("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +65,11 @@ class Phrase:
     often an engine may write out a part twice, and what is in it with it. ``grown`` is how many times as large as a
     cell the value may be, as far as written numbers tell: ``times`` what its parts are, which is all of them together
     where one is computed for each part of another.
+
+    ``kind`` is what the value is (see ``kinds``), ``type`` the engine's type of what has parts, where they are known.
+    ``unread`` is the text that says which value could not be converted in a row, null where all could: that of the
+    parts where nothing else is given. ``instant`` is the moment that a text or a local time was made of, which a clock
+    that is set back shows twice; ``as_written`` is an instant that was made of a local time before it was one.
     """
 
     parts: tuple[Node | str, ...]
@@ -58,6 +78,11 @@ class Phrase:
     doubles: int = 0
     times: int = 1
     is_loop: bool = False
+    kind: str = ""
+    type: Any = None
+    unread: Node | None = OF_PARTS
+    instant: Node | None = None
+    as_written: Node | None = None
     depth: int = field(init=False)
     doubled: int = field(init=False)
     grown: int = field(init=False)
@@ -68,9 +93,17 @@ class Phrase:
         object.__setattr__(self, "doubled", max((node.doubled for node in nodes), default=0) + self.doubles)
         grown = [node.grown for node in nodes]
         object.__setattr__(self, "grown", (prod(grown) if self.is_loop else max(grown, default=1)) * self.times)
+        if self.unread is OF_PARTS:
+            object.__setattr__(self, "unread", first_of([node.unread for node in nodes]))
 
 
 Node = Text | Name | Phrase
+
+
+def first_of(unread: Sequence[Node | None]) -> Node | None:
+    """The first of several texts that say what was unread; None where there are none."""
+    there = [each for each in unread if each is not None]
+    return listed(there, "coalesce(", ")") if len(there) > 1 else next(iter(there), None)
 
 
 def spelled(node: Node) -> str:
@@ -122,10 +155,17 @@ def _escaped(found: re.Match[str]) -> str:
 
 
 def listed(
-    nodes: Sequence[Node], before: str, after: str, *, doubles: int = 0, times: int = 1, is_loop: bool = False
+    nodes: Sequence[Node],
+    before: str,
+    after: str,
+    *,
+    doubles: int = 0,
+    times: int = 1,
+    is_loop: bool = False,
+    kind: str = "",
 ) -> Phrase:
     """Nodes with commas between them, between two words of ours."""
     parts: list[Node | str] = [before]
     for place, node in enumerate(nodes):
         parts += [", ", node] if place else [node]
-    return Phrase((*parts, after), closed=True, doubles=doubles, times=times, is_loop=is_loop)
+    return Phrase((*parts, after), closed=True, doubles=doubles, times=times, is_loop=is_loop, kind=kind)

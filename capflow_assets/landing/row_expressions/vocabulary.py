@@ -7,11 +7,11 @@ nothing but its arguments. What is not here is refused.
 from __future__ import annotations
 
 
-def _words(*texts: str) -> frozenset[str]:
+def words_of(*texts: str) -> frozenset[str]:
     return frozenset(word for text in texts for word in text.split())
 
 
-FUNCTIONS = _words(
+FUNCTIONS = words_of(
     # Choices and nulls
     "coalesce equal_null greatest if ifnull isnan isnotnull isnull least nanvl nullif nullifzero nvl nvl2 zeroifnull ",
     # Conversions
@@ -52,31 +52,31 @@ FUNCTIONS = _words(
     "map_zip_with named_struct str_to_map struct transform_keys transform_values",
 )
 # Those that take a function of a list's parts: `x -> x + 1`.
-TAKE_LAMBDAS = _words(
+TAKE_LAMBDAS = words_of(
     "aggregate array_sort exists filter forall map_filter map_zip_with reduce transform transform_keys "
     "transform_values zip_with"
 )
 # Those whose first argument may be a unit that stands without quotes.
-TAKE_UNITS = _words("dateadd date_add datediff date_diff timestampadd timestampdiff")
-UNITS = _words("DAY DAYOFYEAR HOUR MICROSECOND MILLISECOND MINUTE MONTH QUARTER SECOND WEEK YEAR")
-PARTS = _words(
+TAKE_UNITS = words_of("dateadd date_add datediff date_diff timestampadd timestampdiff")
+UNITS = words_of("DAY DAYOFYEAR HOUR MICROSECOND MILLISECOND MINUTE MONTH QUARTER SECOND WEEK YEAR")
+PARTS = words_of(
     "CENTURY D DAY DAYOFWEEK DAYOFWEEK_ISO DAYS DECADE DOW DOW_ISO DOY H HOUR HOURS HR HRS M MILLENNIUM MIN MINS "
     "MINUTE MINUTES MON MONS MONTH MONTHS QTR QUARTER S SEC SECOND SECONDS SECS W WEEK WEEKS Y YEAR YEAROFWEEK YEARS "
     "YR YRS"
 )
 INTERVALS = frozenset(
     f"{unit}{ending}"
-    for unit in _words("DAY HOUR MICROSECOND MILLISECOND MINUTE MONTH SECOND WEEK YEAR")
+    for unit in words_of("DAY HOUR MICROSECOND MILLISECOND MINUTE MONTH SECOND WEEK YEAR")
     for ending in ("", "S")
 )
 # The embedded engine may write out an argument twice or more while it plans, and all that is in it: 15 levels of some
 # functions within each other take it minutes, six of an array of arrays. Those that were measured to grow in line with
 # their depth, and those that weigh most; all others weigh one.
-LINEAR = _words(
+LINEAR = words_of(
     "abs ceil concat floor greatest if lcase least left lower nullif nvl2 pmod regexp_extract regexp_replace replace "
     "right round split split_part substring_index translate try_add try_divide try_multiply try_subtract ucase upper"
 )
-HEAVY = _words(
+HEAVY = words_of(
     "aggregate array filter map map_from_arrays named_struct reduce sequence struct transform transform_keys "
     "transform_values zip_with"
 )
@@ -145,11 +145,11 @@ INSTEAD = {
     "xpath_string": "write regexp_extract(column, '<name>(.*?)</name>', 1)",
 }
 # No column's name unless in backquotes: the engine gives them a meaning without parentheses.
-NEVER_COLUMNS = _words(
+NEVER_COLUMNS = words_of(
     "select table values current_date current_time current_timestamp current_user current_catalog current_database "
     "current_schema"
 )
-STRUCTURE = _words("and as between case div else end escape ilike in is like not or regexp rlike then when")
+STRUCTURE = words_of("and as between case div else end escape ilike in is like not or regexp rlike then when")
 
 PLAIN_TYPES = {
     "bigint": "BIGINT",

@@ -1,0 +1,105 @@
+"""What a person decides about champions, kept where people look: in MLflow, and as the model's record in Dagster.
+
+A training records its own decision. One by hand is recorded the same way, so that the asset, its check and
+``status --details`` say what holds now rather than what the last training asked.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+from capflow_assets.contract import Finding
+from capflow_assets.errors import BrokenModelError
+from capflow_assets.graph.answering import answers
+from capflow_assets.graph.check_records import evaluation
+from capflow_assets.graph.deployment import Deployment
+
+BY_HAND = {"promote": "promoted by hand", "rollback": "rolled back by hand"}
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Who is champion now (None where nobody is), what was before, what to run next, and what a person should know."""
+
+    champion: int | None
+    before: str
+    next: str
+    warning: str
+
+
+def promote(
+    deployment: Deployment, instance: dg.DagsterInstance, customer: str, model: str, version: int | None, reason: str
+) -> Decision:
+    """Make a version (the challenger unless one is named) the champion, and record that a person did.
+
+    Raises:
+        ModelError: there is no challenger, or the model is frozen.
+        NotFoundError: no such customer, model or version.
+    """
+    deployment.require(customer, model)
+    before = deployment.registry.champion(customer, model)
+    chosen = deployment.registry.promote(customer, model, version, reason)
+    return _recorded(deployment, instance, customer, model, "promote", before, chosen, reason)
+
+
+def rollback(deployment: Deployment, instance: dg.DagsterInstance, customer: str, model: str, reason: str) -> Decision:
+    """Make the champion before the present one champion again, or nobody, and record that a person did.
+
+    Raises:
+        ModelError: there is no champion and was none before, or the model is frozen.
+        NotFoundError: no such customer or model.
+    """
+    deployment.require(customer, model)
+    before = deployment.registry.champion(customer, model)
+    chosen = deployment.registry.rollback(customer, model, reason)
+    return _recorded(deployment, instance, customer, model, "rollback", before, chosen, reason)
+
+
+def _recorded(
+    deployment: Deployment,
+    instance: dg.DagsterInstance,
+    customer: str,
+    model: str,
+    action: str,
+    before: int | None,
+    champion: int | None,
+    reason: str,
+) -> Decision:
+    key = dg.AssetKey(["models", model])
+    metadata: dict[str, Any] = {
+        "status": BY_HAND[action],
+        "reason": reason,
+        **measured(deployment, customer, model, champion),
+    }
+    instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=customer, metadata=metadata))
+    finding = Finding("promotion", champion is not None, f"{BY_HAND[action]}: {reason}")
+    instance.report_runless_asset_event(evaluation(instance, customer, key, finding))
+    was = f"version {before} was the champion" if before is not None else "there was no champion"
+    follow = f"capflow run {customer} --select predictions/{model},health/{model}"
+    warning = answers(deployment.registry, customer, model, deployment.stages.model(model).model).warning
+    return Decision(champion, was, follow, warning)
+
+
+def measured(deployment: Deployment, customer: str, model: str, version: int | None) -> dict[str, Any]:
+    """What a training recorded of a version, as metadata; nothing where its report is broken."""
+    if version is None:
+        return {}
+    with suppress(BrokenModelError):
+        return of_report(deployment.registry.report(customer, model, version)) | {"version": version}
+    return {"version": version}
+
+
+def of_report(report: dict[str, Any]) -> dict[str, Any]:
+    """The figures of a training's report that its asset shows."""
+    return {
+        "metric": report["metric"]["name"],
+        "value": report["metric"]["value"],
+        "interval": f"{report['metric']['low']:.4g} to {report['metric']['high']:.4g}",
+        "baseline": report["baseline"]["value"],
+        "calibration_error": report["calibration"]["error"],
+        "as_of": report["as_of"],
+    }

@@ -1,0 +1,105 @@
+"""A raw table that comes in several exports: which one each row came with, and whether any of them overlap.
+
+A table that came in one is not looked at, and one whose exports share no key lands without that column: nothing that
+is made of it has to ask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from capflow_assets.contract import EXPORT, Finding
+from capflow_assets.customers import TableSource
+from capflow_assets.graph.stages import TableSpec
+from capflow_assets.landing import REASON, exports
+from capflow_assets.landing.mappings import LABEL, POSITION
+from capflow_assets.landing.values import Reading
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column as Expression
+    from pyspark.sql import DataFrame, SparkSession
+
+
+@dataclass(frozen=True, slots=True)
+class Exports:
+    """What is known of a table's exports before its rows are read: what that of each file is called, if there are
+    several, or the column that tells."""
+
+    table: str
+    by: str | None
+    labels: Mapping[str, str]
+    column: str | None
+
+    @property
+    def are_several(self) -> bool:
+        """Whether rows may have come with different ones."""
+        return bool(self.labels or self.column)
+
+
+def exports_of(source: ModuleType, declared: TableSource, spec: TableSpec, location: str, options: Any) -> Exports:
+    """The exports of a raw table; the files are listed where it matters alone.
+
+    Raises:
+        SourceError: the files cannot be listed.
+    """
+    by, files_of = declared.exports_by, getattr(source, "exports", None)
+    if not exports.is_overlap_possible(spec.name, declared.watermark):
+        return Exports(spec.name, by, {}, None)
+    column = exports.column(by)
+    if column or files_of is None:
+        return Exports(spec.name, by, {}, column)
+    return Exports(
+        spec.name, by, exports.labels(files_of(location, options, with_times=by == exports.BY_TIME), by), None
+    )
+
+
+def read_in_parts(
+    spark: SparkSession, source: ModuleType, location: str, options: Any, known: Exports
+) -> DataFrame | None:
+    """The rows with their exports' labels, of a source that tells no places; None where it has other ways."""
+    read_labelled = getattr(source, "read_labelled", None)
+    rows: DataFrame | None = (
+        read_labelled(spark, location, options, known.labels) if known.labels and read_labelled else None
+    )
+    return rows
+
+
+def with_labels(frame: DataFrame, source: ModuleType, options: Any, known: Exports) -> DataFrame:
+    """The rows with their exports' labels, by their places."""
+    from pyspark.sql import functions as F
+
+    if not known.labels or LABEL in frame.columns or POSITION not in frame.columns:
+        return frame
+    return exports.labelled(frame, source.file_of(F.col(POSITION), options), known.labels)
+
+
+def export(frame: DataFrame, known: Exports, reading: Reading, name: str) -> Expression | None:
+    """The export that each row of the source came with; None where there is one alone.
+
+    Raises:
+        MappingError: the source has no such column.
+    """
+    from pyspark.sql import functions as F
+
+    if known.column:
+        return F.coalesce(exports.reading(frame, known.column, reading, name), F.lit(""))
+    return F.coalesce(F.col(LABEL), F.lit("")) if LABEL in frame.columns else None
+
+
+def overlap(frame: DataFrame | None, spec: TableSpec, known: Exports) -> dict[str, Any] | None:
+    """What several of the exports share; None where they share nothing. Asked of those alone that are several."""
+    if frame is None or not known.are_several or EXPORT not in frame.columns:
+        return None
+    good = frame.where(f"{REASON} is null")
+    found = exports.overlap(good, exports.key(spec.table)).collect()[0].asDict()
+    return found if found["shared"] else None
+
+
+def finding(known: Exports, shared: Mapping[str, Any] | None) -> tuple[Finding, ...]:
+    """Whether it is said which export is later; nothing of tables where it never matters."""
+    if known.table not in exports.TABLES:
+        return ()
+    return (exports.finding(known.table, known.by, len(set(known.labels.values())), shared),)

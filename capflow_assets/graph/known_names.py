@@ -1,0 +1,42 @@
+"""What a command can refuse before an engine, Dagster or a database is opened: names and moments mistyped.
+
+Read from the folders alone, which takes milliseconds; the deployment asks the same again (``Deployment.require``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from capflow_assets.errors import NotFoundError
+from capflow_assets.graph.home import Home
+from capflow_assets.graph.moments import parse_moment
+
+MODELS = Path(__file__).parents[1] / "models"
+# Where a day begins first: what is ahead of now there is so everywhere.
+EARLIEST_ZONE = "Pacific/Kiritimati"
+
+
+def refuse_unknown(home: Home, customers: Iterable[str], model: str | None = None) -> None:
+    """Refuse customers and a model that do not exist.
+
+    Raises:
+        NotFoundError: names the nearest, and those that there are.
+    """
+    known = sorted(file.stem for file in home.customers.glob("*.toml"))
+    for customer in customers:
+        if customer not in known:
+            raise NotFoundError.among("customer", customer, known, do=f"capflow onboard FILE.toml (home: {home.root})")
+    models = [file.stem for file in MODELS.glob("*.py") if not file.stem.startswith("_")]
+    if model is not None and model not in models:
+        raise NotFoundError.among("model", model, models)
+
+
+def refuse_moment(as_of: str | None) -> None:
+    """Refuse an as-of moment that cannot be read, or that is ahead of now in every time zone.
+
+    Raises:
+        CapflowError: says what a moment looks like.
+    """
+    if as_of is not None:
+        parse_moment(as_of, EARLIEST_ZONE)

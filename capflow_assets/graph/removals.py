@@ -1,0 +1,161 @@
+"""Rows that cleaning removed or flagged: by reason, how many are too many, and the note that people are told from.
+
+The rows themselves lie in ``clean/{table}_removed``. The note, ``{lake}/{customer}/removals.json``, is of each table's
+last cleaning, whether the table was written then or not.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from capflow_assets.contract import Finding, Severity
+from capflow_assets.customers import MOST_REMOVED_PCT, Customer
+from capflow_assets.errors import TableError
+from capflow_assets.graph.lake import Lake
+from capflow_assets.graph.stages import TableSpec
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+NOTE = "removals.json"
+CHECK = "removed"
+PREFIX = "removed: "
+# What rows of different bills under one number are removed for.
+RESTARTED = frozenset({"conflicting_duplicate", "later_than_its_bill"})
+OF_BILLS = frozenset({"clean/bills", "clean/line_items"})
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What cleaning removed of the ``rows`` that a table's source landed: rows by reason.
+
+    ``counted`` are those that count against ``limit_pct``, the share of the rows that may be removed.
+    """
+
+    table: str
+    rows: int
+    reasons: Mapping[str, int]
+    counted: int
+    limit_pct: float
+
+    @property
+    def removed(self) -> int:
+        """The rows that were removed, for whatever reason."""
+        return sum(self.reasons.values())
+
+    @property
+    def share_pct(self) -> float:
+        """The rows that count against the limit, in a hundred of all."""
+        return 100 * self.counted / max(self.rows, 1)
+
+    @property
+    def is_beyond(self) -> bool:
+        """Whether so many were removed that the table must not be written."""
+        return self.share_pct > self.limit_pct
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Rows by reason, as a table's counts tell them."""
+        return {PREFIX + reason: rows for reason, rows in self.reasons.items()}
+
+    @property
+    def words(self) -> str:
+        """How many rows were removed, and what for.
+
+        >>> Removal("clean/bills", 2880, {"conflicting_duplicate": 2872}, 2872, 5).words
+        '2,872 of 2,880 rows were removed in cleaning: conflicting_duplicate 2,872'
+        """
+        told = ", ".join(f"{reason} {rows:,}" for reason, rows in self.reasons.items())
+        return f"{self.removed:,} of {self.rows:,} rows were removed in cleaning" + (f": {told}" if told else "")
+
+    @property
+    def verdict(self) -> str:
+        """The words, and what became of the table where the limit was passed."""
+        beyond = f", more than {self.limit_pct:g} %: the table was not written, the last good version stays"
+        return self.words + (beyond if self.is_beyond else "")
+
+
+def set_aside(lake: Lake, customer: Customer, spec: TableSpec, frame: DataFrame) -> Removal:
+    """Keep the rows that cleaning removes in a table of their own, and note how many: all rows in, one look at them."""
+    found, aside = removal(lake, customer, spec, frame), f"{spec.key}_removed"
+    if found.removed or lake.exists(customer.name, aside):
+        lake.write(frame.filter("removed_because is not null"), customer.name, aside)
+    keep(lake, customer.name, found)
+    return found
+
+
+def removal(lake: Lake, customer: Customer, spec: TableSpec, frame: DataFrame) -> Removal:
+    """What cleaning removes of a table, from all of its rows with ``removed_because``.
+
+    The rows are those of the raw table of the same name; where the customer sends none, all that were looked at.
+    """
+    groups = frame.groupBy("removed_because").count().collect()
+    found = {row[0]: int(row[1]) for row in groups}
+    reasons = {reason: found[reason] for reason in sorted(filter(None, found), key=lambda each: (-found[each], each))}
+    declared = customer.tables.get(spec.name)
+    rows = lake.rows(customer.name, f"raw/{spec.name}") if declared else sum(found.values())
+    counted = sum(number for reason, number in reasons.items() if reason not in spec.table.harmless_removals)
+    limit_pct = declared.max_removed_pct if declared else MOST_REMOVED_PCT
+    return Removal(spec.key, rows, reasons, counted, limit_pct)
+
+
+def finding(found: Removal) -> Finding:
+    """The removed rows as a check's finding: it passes where none of them counts, and blocks beyond the limit."""
+    figures = {"rows": found.rows, "removed": found.removed, "counted": found.counted, **found.counts}
+    severity: Severity = "block" if found.is_beyond else "warn"
+    return Finding(CHECK, not found.counted, found.verdict, severity, figures)
+
+
+def refusal(found: Removal, customer: str, also: str = "") -> TableError:
+    """Why a table of which too many rows were removed is not written, and what to do; ``also`` is what checks found."""
+    name = found.table.partition("/")[2]
+    key = 'bill_key = ["store", "day", "bill"]'
+    restarted = not also and found.table in OF_BILLS and RESTARTED & found.reasons.keys()
+    hint = (
+        f"where bill numbers restart by store, till or day, write {key} under [tables.{name}]; else "
+        if restarted
+        else ""
+    )
+    look = f"look at them (capflow show {found.table}_removed --customer {customer})"
+    came = ", ".join(f"{reason} {rows:,}" for reason, rows in found.reasons.items())
+    share = f"{found.counted:,} of {found.rows:,} rows of {found.table} were removed in cleaning"
+    return TableError(
+        f"{share} ({found.share_pct:.1f} %); the last good version stays",
+        expected=f"at most {found.limit_pct:g} % (max_removed_pct)",
+        came="; ".join(filter(None, (came, also))),
+        do=f"{hint}{look}, and mend the export or its mapping, or raise max_removed_pct under [tables.{name}]",
+    )
+
+
+def keep(lake: Lake, customer: str, found: Removal) -> None:
+    """Note what the last cleaning of a table removed."""
+    notes = removals(lake, customer) | {found.table: found}
+    content = {table: asdict(note) for table, note in sorted(notes.items())}
+    lake.save_bytes(customer, NOTE, json.dumps(content, indent=1).encode())
+
+
+def removals(lake: Lake, customer: str) -> dict[str, Removal]:
+    """What the last cleaning of each table of a customer removed, by table; none of a run by an earlier release."""
+    content = lake.read_bytes(customer, NOTE)
+    try:
+        return {table: Removal(**note) for table, note in json.loads(content or b"{}").items()}
+    except (ValueError, TypeError, AttributeError):  # broken off, or of another release
+        return {}
+
+
+def told(lake: Lake, customer: str) -> list[str]:
+    """What cleaning removed of each table of a customer that lost any row, in words."""
+    return [f"{table}: {found.verdict}" for table, found in removals(lake, customer).items() if found.removed]
+
+
+def flag_counts(frame: DataFrame) -> dict[str, int]:
+    """Rows by flag, for tables that carry a ``flags`` column."""
+    if "flags" not in frame.columns:
+        return {}
+    from pyspark.sql import functions as F
+
+    flags = frame.filter("flags <> ''").select(F.explode(F.split("flags", ",")).alias("flag"))
+    return {f"flagged: {row[0]}": int(row[1]) for row in flags.groupBy("flag").count().orderBy("flag").collect()}

@@ -1,0 +1,48 @@
+"""Ids of whom a customer's tables hold nothing, in no version: to forget them is to do nothing, and to say so.
+
+Somebody whose rows are only in older versions of a table, or whose forgetting was broken off, is no stranger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from capflow_assets.graph.erased_history import LOG, files_below, opened
+from capflow_assets.graph.erased_rows import UserRows
+from capflow_assets.graph.forgotten import digest, forgotten
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
+
+USER = "user_id"
+
+
+def strangers(rows: UserRows, key: bytes, users: Iterable[str]) -> list[str]:
+    """Those of the users of whom nothing is known: no row, no older version, no earlier word to forget them."""
+    listed = forgotten(rows.lake, rows.customer.name)
+    digests = listed.users if listed else frozenset()
+    new = [user for user in users if digest(key, "user", user) not in digests]
+    unknown = [user for user in new if not rows.traces(user).is_known]
+    return [user for user in unknown if not _is_in_files(rows, user)] if unknown else []
+
+
+def _is_in_files(rows: UserRows, user: str) -> bool:
+    """Whether a user stands in any file of a table, be it one that the newest version does not name."""
+    import pyarrow.compute as pc
+
+    theirs = pc.field(USER).is_valid() & (pc.utf8_trim_whitespace(pc.field(USER).cast("string")) == user.strip())
+    return any(data.count_rows(filter=theirs) for data in _files(rows))
+
+
+def _files(rows: UserRows) -> Iterator[ds.Dataset]:
+    import pyarrow.dataset as ds
+
+    for name, columns in rows.tables().items():
+        path = rows.lake.path(rows.customer.name, name)
+        store, _ = opened(path)
+        below = [info.path for info in files_below(path) if info.path.endswith(".parquet")]
+        for file in below if USER in columns else ():
+            data = ds.dataset(file, filesystem=store, format="parquet")
+            if f"/{LOG}/" not in file and USER in data.schema.names:
+                yield data

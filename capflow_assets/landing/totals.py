@@ -1,0 +1,38 @@
+"""Rows that sum others up: an export's last line that says *Total* where others have the number of a bill.
+
+Such a row is set aside with its line: as a bill, it would double what it sums up. Only the whole of a bill's number
+counts, in the words of the languages that tills speak; a user or an item may well be called so. Pure.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column as Expression
+
+COLUMN = "bill_id"
+WORDS = (
+    "total", "totals", "grand total", "subtotal", "sub total", "sub-total", "sum", "summe", "gesamt", "gesamtsumme",
+    "endsumme", "zwischensumme", "total general", "total général", "totaal", "totale", "totale generale", "suma",
+    "razem", "итого", "всего", "合計", "合计", "总计", "小计", "toplam", "yhteensä", "summa", "totalt", "i alt",
+)  # fmt: skip
+SIGNS = " :.*=-"
+
+
+def spellings() -> list[str]:
+    """Every word as people write it: small, capital, and with a colon behind it.
+
+    >>> [each for each in spellings() if each.lower().startswith("grand")][:4]
+    ['GRAND TOTAL', 'GRAND TOTAL:', 'Grand Total', 'Grand Total:']
+    """
+    cased = {each for word in WORDS for each in (word, word.upper(), word.title(), word.capitalize())}
+    return sorted({each + end for each in cased for end in ("", ":")})
+
+
+def is_one(value: Expression) -> Expression:
+    """Whether a bill's number is a word for a sum."""
+    from pyspark.sql import functions as F
+
+    # Numbers of bills begin otherwise: their digits tell at once.
+    return (F.length(value) <= max(map(len, spellings()))) & F.btrim(value, F.lit(" ")).isin(*spellings())

@@ -1,0 +1,70 @@
+"""What a customer's TOML is asked when it comes in, besides its form: parameters in bounds, mappings over one row.
+
+A home's TOMLs are read far more often than they change, and a release may narrow a bound: a model whose parameters are
+wrong then says so itself, and stops nothing else. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from capflow_assets.errors import CapflowError, nearest
+from capflow_assets.landing import row_expressions
+from capflow_assets.toml_problems import told, unknown
+
+
+def onboarding_problems(data: Mapping[str, Any], models: Mapping[str, type[BaseModel]]) -> list[CapflowError]:
+    """Parameters that models do not have or that are out of bounds, and mappings that are no column and no expression.
+
+    ``data`` is the TOML as it was read, right or wrong; ``models`` are the parameters that each model has.
+    """
+    given = {name: params for name, params in _parts(data.get("models")).items() if name in models}
+    return param_problems("models", "model", given, models) + expression_problems(data)
+
+
+def param_problems(
+    part: str, kind: str, given: Mapping[str, Mapping[str, Any]], known: Mapping[str, type[BaseModel]]
+) -> list[CapflowError]:
+    """What is wrong with the parameters in ``[part.NAME]``: names that there are not, and values out of bounds."""
+    problems: list[CapflowError] = []
+    for name, params in given.items():
+        if name not in known:
+            problems.append(unknown(f"{part}.{name}", kind, name, known))
+            continue
+        try:
+            known[name].model_validate(params)
+        except ValidationError as error:
+            problems += told(error, f"{part}.{name}", list(known[name].model_fields))
+    return problems
+
+
+def expression_problems(data: Mapping[str, Any]) -> list[CapflowError]:
+    """Mappings that may not be: other tables, the clock, thousands of parentheses. The landing asks the same again."""
+    return [
+        error.at(f"tables.{table}.columns.{column}")
+        for table, declared in _parts(data.get("tables")).items()
+        for column, text in (declared["columns"] if isinstance(declared.get("columns"), dict) else {}).items()
+        if isinstance(text, str) and text.strip() and (error := row_expressions.problem(text)) is not None
+    ]
+
+
+def vertical_note(vertical: str, known: Collection[str]) -> str:
+    """What to say of a vertical of which there are no defaults; nothing where there are.
+
+    >>> vertical_note("fashoin", ["fashion", "grocery"])
+    "vertical 'fashoin' is new here, so checks have no defaults of a vertical; did you mean 'fashion'?"
+    >>> vertical_note("toys", ["fashion"])
+    "vertical 'toys' is new here, so checks have no defaults of a vertical; there are: fashion"
+    """
+    if vertical in known:
+        return ""
+    near = nearest(vertical, known)
+    hint = f"did you mean {near!r}?" if near else f"there are: {', '.join(sorted(known))}"
+    return f"vertical {vertical!r} is new here, so checks have no defaults of a vertical; {hint}"
+
+
+def _parts(value: Any) -> dict[str, dict[str, Any]]:
+    return {name: part for name, part in value.items() if isinstance(part, dict)} if isinstance(value, dict) else {}
