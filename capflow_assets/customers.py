@@ -75,7 +75,7 @@ class TableSource(Declared):
     columns: dict[str, Text] = Field(min_length=1, description="Canonical column = source column or Spark SQL.")
     watermark: Text | None = Field(None, description="A source column that grows: only newer rows are read.")
     merge_on: tuple[str, ...] = Field((), description="Columns by which newer rows replace; else the table's key.")
-    equal_lines: Literal["keep", "drop"] = Field("keep", description="What becomes of equal line items of one bill.")
+    equal_lines: Literal["keep", "drop"] = Field("keep", description="What becomes of equal rows of a bill.")
     exports_by: Text | None = Field(None, description="Which of overlapping exports is later; else by file name.")
     personal: tuple[str, ...] = Field((), description="Columns that are hashed on landing.")
     plain: tuple[str, ...] = Field((), description="Columns that are called as what is personal, and are not.")
@@ -133,13 +133,6 @@ class Customer(Declared):
             do = "set base in the TOML"
             raise SourceError("A relative location has no folder to start from", where=location, do=do)
         return f"{scheme}{self.base.rstrip('/')}/{path}"
-
-
-def cleaning_values(customer: Customer) -> dict[str, Any]:
-    """What a TOML says of cleaning: of equal line items, and the raw tables of which it says which export is later."""
-    lines = customer.tables.get("line_items")
-    ordered = frozenset(name for name, table in customer.tables.items() if table.exports_by is not None)
-    return {"equal_lines": lines.equal_lines if lines else "keep", "ordered_exports": ordered}
 
 
 def read_customer(
@@ -302,8 +295,7 @@ def _table_problems(
     if isinstance(table.get("location"), str) and isinstance(source, str) and source in sources:
         problems += _location_problems(f"{key}.location", sources[source], table["location"].strip())
     if name in tables and isinstance(table.get("columns"), dict):
-        problems += landing_problems(key, tables[name], table)
-        problems += exports.problems(key, name, table, hasattr(sources.get(str(source)), "exports"))
+        problems += landing_problems(key, tables[name], table) + exports.problems(key, table, sources.get(str(source)))
     return problems
 
 

@@ -70,8 +70,8 @@ def fits(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> b
     >>> fits(["id", "amount"], [["a", "1.00"]], 80), fits(["name"] * 20, [], 80)
     (True, False)
     """
-    each, once = FRAME
-    return sum(_widths(columns, rows)[name] for name in columns) + each * len(columns) + once <= width
+    per_column, once = FRAME
+    return sum(_widths(columns, rows)[name] for name in columns) + per_column * len(columns) + once <= width
 
 
 def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Mapping[str, int]:

@@ -52,18 +52,18 @@ PATTERNS: Mapping[str, str] = {
 }
 
 
-def rule_of(found: Mapping[str, Any]) -> str:
+def rule_of(error: Mapping[str, Any]) -> str:
     """What was expected where pydantic found this error (one of ``ValidationError.errors()``).
 
     >>> rule_of({"type": "greater_than_equal", "ctx": {"ge": 1}, "msg": "Input should be greater than or equal to 1"})
     'at least 1'
     """
-    kind, context = found["type"], found.get("ctx") or {}
+    kind, context = error["type"], error.get("ctx") or {}
     if kind in RULES:
         return RULES[kind]
     if kind in CONTEXTUAL:
         return CONTEXTUAL[kind](context)
-    return str(found["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    return str(error["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
 
 
 def _pattern(context: Mapping[str, Any]) -> str:

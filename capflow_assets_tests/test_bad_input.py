@@ -116,6 +116,10 @@ FAILING = {
     "garbage": (Sent(files={"bills.csv": bytes(range(256)) * 400}), ["begins with no text", "check that it is a text"]),
     "a picture": (Sent(files={"bills.csv": b"\x89PNG\r\n\x1a\n" + bytes(range(1, 255))}), ["PNG", "encoding"]),
     "UTF-16 that nobody declared": (Sent(files={"bills.csv": GOOD.encode("utf-16")}), ["text in utf-8", "utf-16"]),
+    "another encoding": (
+        Sent(files={"bills.csv": GOOD.replace("u3", "René").encode("latin-1")}),
+        ["byte e9", "column 'user_id'", "bills.csv:4", "cp1252, iso-8859-15 and latin-1 read 'René'"],
+    ),
     "a header that says a column twice": (
         Sent(files=bills(*ROWS, header=HEADER.replace("user_id", "amount"))),
         ["user_id = 'user_id'", "'amount', 'billed_at', 'amount_4'"],

@@ -55,6 +55,7 @@ def test_every_check_that_can_be_set_says_its_thresholds() -> None:
     assert {name: dict(check.thresholds) for name, check in DECLARED.items()} == {
         "schema": {"at_most_share_pct": 0.0},
         "landed": {"at_most_share_pct": 0.0},
+        "overlapping_exports": {},
         "personal_data": {},
         "removed": {"at_most_share_pct": 0.0},
         "leakage": {"auc_at_most": 0.95, "r2_at_most": 0.95, "missing_auc_at_most": 0.9},

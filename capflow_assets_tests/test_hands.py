@@ -60,10 +60,10 @@ def sent(folder: Path, toml: str = TOML) -> Path:
 def home(tmp_path_factory: pytest.TempPathFactory) -> TestHome:
     """A home with ``cafe``, which sends bills alone, and of which more was asked. Do not change it."""
     folder = tmp_path_factory.mktemp("hands")
-    made = TestHome(folder / "home")
-    made.ok("onboard", str(sent(folder)))
-    made.ok("run", "cafe", "--select", "raw/bills,raw/users,clean/bills,*/rfm_segments")
-    return made
+    of_cafe = TestHome(folder / "home")
+    of_cafe.ok("onboard", str(sent(folder)))
+    of_cafe.ok("run", "cafe", "--select", "raw/bills,raw/users,clean/bills,*/rfm_segments")
+    return of_cafe
 
 
 def verdict(home: TestHome, asset: str, check: str) -> tuple[bool, str]:
@@ -71,8 +71,8 @@ def verdict(home: TestHome, asset: str, check: str) -> tuple[bool, str]:
         key = dg.AssetCheckKey(dg.AssetKey(asset.split("/")), check)
         (record,) = instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
         event: Any = record.event
-    found = event.dagster_event.asset_check_evaluation_data
-    return found.passed, found.description
+    checked = event.dagster_event.asset_check_evaluation_data
+    return checked.passed, checked.description
 
 
 # -- which home --------------------------------------------------------------------------------------------------------
@@ -138,10 +138,10 @@ def test_a_tilde_in_a_variable_is_the_persons_folder(name: str) -> None:
 def test_what_is_mistyped_is_refused_before_dagster_or_an_engine_is_loaded(home, arguments, words) -> None:
     command = [*arguments, "--home", str(home.root)]
     program = [sys.executable, "-c", LOADED, *command]
-    done = subprocess.run(program, capture_output=True, text=True, env=environment(), check=False)
-    assert done.returncode == 1
-    assert words in done.stderr
-    assert done.stdout.strip() == "[]"
+    ended = subprocess.run(program, capture_output=True, text=True, env=environment(), check=False)
+    assert ended.returncode == 1
+    assert words in ended.stderr
+    assert ended.stdout.strip() == "[]"
 
 
 def test_today_is_no_day_ahead_wherever_a_customer_is() -> None:

@@ -48,12 +48,12 @@ def errors_of(model: type[BaseModel]) -> Iterator[tuple[Any, ValidationError]]:
 @pytest.mark.parametrize("name", MODELS)
 def test_every_kind_of_error_has_words_of_ours(name: str) -> None:
     kinds = {"value_error", "extra_forbidden", "missing", *RULES, *CONTEXTUAL}
-    for came, error in errors_of(MODELS[name]):
-        for found in error.errors(include_url=False):
-            assert found["type"] in kinds, (came, found)
-        for problem in told(error, "", list(MODELS[name].model_fields)):
-            expected = str(problem).partition("\n  Came:")[0]
-            assert not any(words in expected for words in PYDANTIC), (came, str(problem))
+    for given, error in errors_of(MODELS[name]):
+        for problem in error.errors(include_url=False):
+            assert problem["type"] in kinds, (given, problem)
+        for words_of_it in told(error, "", list(MODELS[name].model_fields)):
+            expected = str(words_of_it).partition("\n  Came:")[0]
+            assert not any(words in expected for words in PYDANTIC), (given, str(words_of_it))
 
 
 @pytest.mark.parametrize(

@@ -6,17 +6,21 @@ A training records its own decision. One by hand is recorded the same way, so th
 
 from __future__ import annotations
 
+import uuid
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
+from dagster._core.events import DagsterEvent, DagsterEventType, StepMaterializationData
 
 from capflow_assets.contract import Finding
 from capflow_assets.errors import BrokenModelError
 from capflow_assets.graph.answering import answers
-from capflow_assets.graph.check_records import evaluation
+from capflow_assets.graph.check_records import evaluation, fleet_records
 from capflow_assets.graph.deployment import Deployment
+from capflow_assets.graph.erased_events import PARTITION
+from capflow_assets.graph.gone_runs import COMMAND
 
 BY_HAND = {"promote": "promoted by hand", "rollback": "rolled back by hand"}
 
@@ -75,13 +79,38 @@ def _recorded(
         "reason": reason,
         **measured(deployment, customer, model, champion),
     }
-    instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=customer, metadata=metadata))
     finding = Finding("promotion", champion is not None, f"{BY_HAND[action]}: {reason}")
-    instance.report_runless_asset_event(evaluation(instance, customer, key, finding))
+    record = _Record.begun(instance, customer, action)
+    record.keep(dg.AssetMaterialization(key, partition=customer, metadata=metadata))
+    record.keep(evaluation(instance, customer, key, finding))
+    for of_fleet in fleet_records(instance, {dg.AssetCheckKey(key, finding.check): [(customer, finding)]}):
+        record.keep(of_fleet)
     was = f"version {before} was the champion" if before is not None else "there was no champion"
     follow = f"capflow run {customer} --select predictions/{model},health/{model}"
     warning = answers(deployment.registry, customer, model, deployment.stages.model(model).model).warning
     return Decision(champion, was, follow, warning)
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """A run of Dagster's that did nothing but keep a decision: it keeps a check once only of what has no run."""
+
+    instance: dg.DagsterInstance
+    run: dg.DagsterRun
+
+    @classmethod
+    def begun(cls, instance: dg.DagsterInstance, customer: str, action: str) -> _Record:
+        command = f"capflow {action}"
+        tags = {PARTITION: customer, COMMAND: command}
+        run = dg.DagsterRun(command.replace(" ", "_"), str(uuid.uuid4()), status=dg.DagsterRunStatus.SUCCESS, tags=tags)
+        return cls(instance, instance.add_run(run))
+
+    def keep(self, event: dg.AssetMaterialization | dg.AssetCheckEvaluation) -> None:
+        is_check = isinstance(event, dg.AssetCheckEvaluation)
+        kind = DagsterEventType.ASSET_CHECK_EVALUATION if is_check else DagsterEventType.ASSET_MATERIALIZATION
+        data = event if isinstance(event, dg.AssetCheckEvaluation) else StepMaterializationData(event)
+        known = DagsterEvent(kind.value, job_name=self.run.job_name, event_specific_data=data)
+        self.instance.report_dagster_event(known, self.run.run_id)
 
 
 def measured(deployment: Deployment, customer: str, model: str, version: int | None) -> dict[str, Any]:

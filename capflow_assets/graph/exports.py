@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.contract import EXPORT, Finding
-from capflow_assets.customers import TableSource
+from capflow_assets.customers import Customer, TableSource
 from capflow_assets.graph.stages import TableSpec
 from capflow_assets.landing import REASON, exports
 from capflow_assets.landing.mappings import LABEL, POSITION
@@ -76,8 +76,10 @@ def with_labels(frame: DataFrame, source: ModuleType, options: Any, known: Expor
     return exports.labelled(frame, source.file_of(F.col(POSITION), options), known.labels)
 
 
-def export(frame: DataFrame, known: Exports, reading: Reading, name: str) -> Expression | None:
+def export(frame: DataFrame, known: Exports, options: Any, zone: str) -> Expression | None:
     """The export that each row of the source came with; None where there is one alone.
+
+    ``options`` of the source say how times are written in the column that tells it, if one does.
 
     Raises:
         MappingError: the source has no such column.
@@ -85,7 +87,8 @@ def export(frame: DataFrame, known: Exports, reading: Reading, name: str) -> Exp
     from pyspark.sql import functions as F
 
     if known.column:
-        return F.coalesce(exports.reading(frame, known.column, reading, name), F.lit(""))
+        reading = Reading(zone, getattr(options, "timestamp_format", None), getattr(options, "date_format", None))
+        return F.coalesce(exports.reading(frame, known.column, reading, f"[tables.{known.table}]"), F.lit(""))
     return F.coalesce(F.col(LABEL), F.lit("")) if LABEL in frame.columns else None
 
 
@@ -103,3 +106,10 @@ def finding(known: Exports, shared: Mapping[str, Any] | None) -> tuple[Finding, 
     if known.table not in exports.TABLES:
         return ()
     return (exports.finding(known.table, known.by, len(set(known.labels.values())), shared),)
+
+
+def cleaning_values(customer: Customer) -> dict[str, Any]:
+    """What a TOML says of cleaning: of equal line items, and the raw tables of which it says which export is later."""
+    lines = customer.tables.get("line_items")
+    ordered = frozenset(name for name, table in customer.tables.items() if table.exports_by is not None)
+    return {"equal_lines": lines.equal_lines if lines else "keep", "ordered_exports": ordered}

@@ -24,10 +24,9 @@ from capflow_assets.graph.landing_commit import columns, merged, replaced
 from capflow_assets.graph.stages import TableSpec
 from capflow_assets.graph.table_damage import damaged_table
 from capflow_assets.graph.written_files import WrittenFiles, written
-from capflow_assets.landing import REASON, bill_keys, disguised, id_columns, merge_key, watermarks
+from capflow_assets.landing import REASON, bill_keys, disguised, id_columns, mappings, merge_key, watermarks
 from capflow_assets.landing.number_formats import NumberFormat
 from capflow_assets.landing.personal import hashed_columns, pseudonym, pseudonymized
-from capflow_assets.landing.values import Reading
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -177,23 +176,16 @@ def _conformed(work: _Work) -> DataFrame:
     came = exports.with_labels(_opened(work), work.source, options, work.exports)
     if declared.watermark in came.columns:
         work.form = came.schema[declared.watermark].dataType.typeName()
-    reading = Reading(
-        work.customer.time_zone,
-        getattr(options, "timestamp_format", None),
-        getattr(options, "date_format", None),
-        numbers=NumberFormat.of(options),
-    )
-    name = f"[tables.{work.spec.name}] of {work.name}, {work.location}"
     frame = conform(
         came,
         work.spec.table,
         declared.columns,
-        zone=reading.zone,
-        timestamp_format=reading.timestamp_format,
-        date_format=reading.date_format,
-        numbers=reading.numbers,
-        name=name,
-        export=exports.export(came, work.exports, reading, name),
+        zone=work.customer.time_zone,
+        timestamp_format=getattr(options, "timestamp_format", None),
+        date_format=getattr(options, "date_format", None),
+        numbers=NumberFormat.of(options),
+        name=f"[tables.{work.spec.name}] of {work.name}, {work.location}",
+        export=exports.export(came, work.exports, options, work.customer.time_zone),
         personal=work.hashed,
         watermark=declared.watermark,
         looked_at=work.looked_at,
@@ -223,21 +215,13 @@ def _opened(work: _Work) -> DataFrame:
         return newer
     read_at_a_glance = getattr(work.source, "read_at_a_glance", None)
     everything = exports.read_in_parts(spark, work.source, work.location, work.options, work.exports)
-    if everything is not None:
-        return everything
-    if read_at_a_glance:
+    if everything is None and read_at_a_glance:
         zone, texts = work.customer.time_zone, [*work.declared.columns.values(), work.declared.watermark or ""]
-        texts += [work.exports.column or ""]
-        everything, work.looked_at = read_at_a_glance(spark, work.location, work.options, _kinds(work), zone, texts)
-    else:
+        texts, kinds = [*texts, work.exports.column or ""], mappings.plain_kinds(work.spec.table, work.declared.columns)
+        everything, work.looked_at = read_at_a_glance(spark, work.location, work.options, kinds, zone, texts)
+    elif everything is None:
         everything = work.source.read(spark, work.location, work.options)
     return everything
-
-
-def _kinds(work: _Work) -> dict[str, str]:
-    """The source's columns, if they are such, of which times or numbers are made as they are; each of one kind."""
-    kinds = {column.name: column.type for column in work.spec.table.columns if column.type in ("timestamp", "double")}
-    return {text: kinds[name] for name, text in work.declared.columns.items() if name in kinds}
 
 
 def _judged(work: _Work, files: WrittenFiles, judge: Judge, last: Landed | None, why: str) -> Landing:

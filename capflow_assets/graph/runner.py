@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from capflow_assets.checks_settings import Chosen, resting, severe
 from capflow_assets.contract import Finding
-from capflow_assets.customers import Customer, cleaning_values
+from capflow_assets.customers import Customer
 from capflow_assets.errors import CapflowError, SourceError, TableError
 from capflow_assets.fence import Fence, current, within
 from capflow_assets.foreign import first_words, lake_error, worker_words
@@ -24,6 +24,7 @@ from capflow_assets.graph import catalogue, removals
 from capflow_assets.graph.advancing import Advancing, carried_on
 from capflow_assets.graph.calls import call, cut
 from capflow_assets.graph.checking import choice, landing_findings, refusal, schema_finding
+from capflow_assets.graph.exports import cleaning_values
 from capflow_assets.graph.lake import Lake
 from capflow_assets.graph.landing import Judgement, land
 from capflow_assets.graph.lifeline import LINE

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.contract import EXPORT, Finding, Table
@@ -133,8 +134,7 @@ def finding(table: str, by: str | None, exports: int, found: Mapping[str, Any] |
     shared = int(found["shared"]) if found else 0
     counts = {"exports": exports, "shared": shared}
     if not found or not shared:
-        words = f"none of the rows of {exports:,} exports are of the same" if exports else "one export"
-        return Finding(CHECK, True, words, "warn", counts)
+        return Finding(CHECK, True, "nothing came in several exports", "warn", counts)
     what = {"bills": "bills", "line_items": "bills", "users": "users", "items": "items"}[table]
     many = f"{shared:,} {what} came in several exports"
     if by is not None:
@@ -152,9 +152,13 @@ def finding(table: str, by: str | None, exports: int, found: Mapping[str, Any] |
     return Finding(CHECK, False, str(told), "warn", counts, ({"bill_id": found["such"][0], "in": one, "and": other},))
 
 
-def problems(key: str, table: str, given: Mapping[str, Any], has_files: bool) -> list[CapflowError]:
+def problems(key: str, given: Mapping[str, Any], source: ModuleType | None) -> list[CapflowError]:
     """What is wrong with a table's ``exports_by`` and ``equal_lines``; ``key`` is its place in the TOML."""
     wrong: list[CapflowError] = []
+    table = key.rpartition(".")[2]
+    if EXPORT in given["columns"]:
+        expected, do = "another name: rows that came in several exports have that one", "choose another name"
+        wrong.append(CapflowError(f"{key}.columns.{EXPORT}", expected=expected, came=EXPORT, do=do))
     if "equal_lines" in given and table != "line_items":
         wrong.append(CapflowError(f"{key}.equal_lines", expected="it for line_items", came=table, do="take it out"))
     if "exports_by" not in given:
@@ -165,7 +169,7 @@ def problems(key: str, table: str, given: Mapping[str, Any], has_files: bool) ->
     elif "watermark" in given:
         do = "take one of them out: with a watermark, newer rows replace older ones already"
         wrong.append(CapflowError(key, expected="no watermark beside it", came="one", do=do))
-    elif by in (BY_NAME, BY_TIME) and not has_files:
+    elif by in (BY_NAME, BY_TIME) and not hasattr(source, "exports"):
         do = "name the column that tells when a row was exported; one that is called so goes into backquotes"
         wrong.append(CapflowError(key, expected="a column of the source, which has no files", came=repr(by), do=do))
     return wrong

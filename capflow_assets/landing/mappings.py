@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from capflow_assets.contract import Table
 from capflow_assets.errors import MappingError
 from capflow_assets.landing import row_expressions, values
 from capflow_assets.landing.row_expressions.kinds import Meaning
@@ -99,6 +100,12 @@ def mentioned(columns: Sequence[str], texts: Collection[str]) -> list[str]:
     """The source columns that some mappings' texts use."""
     used = {column for text in texts for column in row_expressions.columns_used(text, columns)}
     return [column for column in columns if column in used]
+
+
+def plain_kinds(table: Table, mapping: Mapping[str, str]) -> dict[str, str]:
+    """The source's columns, if they are such, of which times or numbers are made as they are; each of one kind."""
+    kinds = {column.name: column.type for column in table.columns if column.type in ("timestamp", "double")}
+    return {text: kinds[name] for name, text in mapping.items() if name in kinds}
 
 
 def position() -> Expression:

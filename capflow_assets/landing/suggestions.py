@@ -62,8 +62,8 @@ def option_for(reason: str) -> str:
 def number_options(value: str) -> list[str]:
     """The options that read a number which is written so: the fewest, and a second reading where there is one.
 
-    >>> number_options("1,234"), number_options("(€ 1.234,50)")
-    (['thousands = ","', 'decimal_comma = true'], ['decimal_comma = true, currency_sign = true, negative = "parentheses"'])
+    >>> number_options("1,234"), number_options("€ 1.234,50")
+    (['thousands = ","', 'decimal_comma = true'], ['decimal_comma = true, currency_sign = true'])
     """
     letters = LETTERS.search(value)
     readings = [each for each in _formats((letters[1] or letters[2]) if letters else "") if _reads(each, value)]
@@ -100,7 +100,7 @@ def _patterns() -> list[tuple[str, re.Pattern[str]]]:
 
 
 def _formats(letters: str) -> Iterator[NumberFormat]:
-    signs = (False, True, *([letters] if letters else []))
+    signs: list[bool | str] = [False, True, *([letters] if letters else [])]
     for comma, mark, sign, negative in product(
         (False, True), ("", ",", " ", "'"), signs, ("minus", "parentheses", "trailing_minus")
     ):

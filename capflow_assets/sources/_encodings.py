@@ -85,7 +85,9 @@ def readings(text: str, encoding: str) -> Iterator[str]:
     # An encoding of several bytes a character is cut where characters end: at the ends of what could be read.
     whole = text[start:end].encode(encoding, KEPT)
     seen: dict[str, list[str]] = {}
-    for encoding_name in _marked(text.encode(encoding, KEPT)) or CANDIDATES:
+    marked = _marked(text.encode(encoding, KEPT))
+    whole = whole[: len(whole) // 4 * 4] if marked else whole
+    for encoding_name in marked or CANDIDATES:
         if codecs.lookup(encoding_name).name == codecs.lookup(encoding).name:
             continue
         try:
@@ -106,15 +108,20 @@ def refusal(text: str, encoding: str, where: str, column: str = "") -> SourceErr
     Raises nothing: it is for the reader of the file to raise.
     """
     others = "; ".join(readings(text, encoding))
-    do = f"options: encoding = '…': {others}" if others else "export it in one encoding, best in UTF-8"
+    do = f"name the encoding in the options: {others}" if others else "export it in one encoding, best in UTF-8"
     came = complaint(text, encoding).partition("; ")[0].removeprefix("holds ")
     return SourceError(
         "A file holds bytes that are no text in its encoding",
         expected=f"text in {encoding}",
         came=came + (f" (column {column!r})" if column else ""),
         where=where,
-        do=f"{do}; undecodable = 'reject' sets aside the rows that hold such",
+        do=f"{do}; undecodable = 'reject' sets aside the rows that hold such bytes",
     )
+
+
+def is_marked(text: str, encoding: str) -> bool:
+    """Whether a text begins with the mark of another encoding."""
+    return bool(_marked(text.encode(encoding, KEPT)))
 
 
 def spoilt_columns(values: Sequence[str], columns: Sequence[str], used: Collection[str] | None) -> list[str]:

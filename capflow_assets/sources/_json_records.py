@@ -76,8 +76,8 @@ def _held(value: Any, text: str, shown: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"is no JSON object: {shown}")
     if text.count("{") + text.count("[") > MOST_LEVELS:
-        said = Unfit(f"is nested deeper than {MOST_LEVELS} levels: {shown}", is_sentence=True)
-        value = {name: said if _levels(inner) >= MOST_LEVELS else inner for name, inner in value.items()}
+        deep = Unfit(f"is nested deeper than {MOST_LEVELS} levels: {shown}", is_sentence=True)
+        value = {name: deep if _levels(inner) >= MOST_LEVELS else inner for name, inner in value.items()}
     if "\\ud" in text.lower():
         said = f"holds half of a character (a lone surrogate): {shown}"
         if not all(_is_written(name) for name in value):
@@ -113,8 +113,14 @@ def _once(pairs: list[tuple[str, Any]], shown: str) -> dict[str, Any]:
 
 def _number(text: str, decimal_comma: bool) -> Any:
     number = Written(text, decimal_comma)
-    return Unfit(f"the number {text[:40]}, which is too large") if math.isinf(number) else number
+    return (
+        Unfit(f"holds the number {text[:40]}, which is too large", is_sentence=True) if math.isinf(number) else number
+    )
 
 
 def _whole(text: str) -> Any:
-    return int(text) if len(text) <= MOST_DIGITS else Unfit(f"{text[:40]}…, a number of {len(text):,} digits")
+    return (
+        int(text)
+        if len(text) <= MOST_DIGITS
+        else Unfit(f"holds a number of {len(text):,} digits: {text[:40]}…", is_sentence=True)
+    )

@@ -144,8 +144,8 @@ def text_of(path: str, encoding: str) -> Iterator[tuple[Iterator[str], bool]]:
         yield chain([first], lines), ends_in_cr
 
 
-def layout_of(path: str, options: Options) -> tuple[Layout, int, list[str], str]:
-    """How a file is written, as far as its first lines tell, and its first row: its line, its values and its text."""
+def layout_of(path: str, options: Options) -> tuple[Layout, int, list[str]]:
+    """How a file is written, as far as its first lines tell, and the line and values of its first row."""
     with text_of(path, options.encoding) as (lines, ends_in_cr):
         first = next(lines, "")
         told = EXCELS_DELIMITER.fullmatch(first)
@@ -153,9 +153,9 @@ def layout_of(path: str, options: Options) -> tuple[Layout, int, list[str], str]
             options = options.model_copy(update={"delimiter": told[1]})
         above = options.header_row - 1 if options.header_row else 1 if told else 0
         rest = islice(lines, above - 1, None) if above else chain([first], lines)
-        number, values, text = next(rows_of(rest, options, above + 1), (0, [], ""))
+        number, values, _ = next(rows_of(rest, options, above + 1), (0, [], ""))
         layout = Layout([], options, above, number if options.header else above, ends_in_cr)
-        return layout, number, values, text
+        return layout, number, values
 
 
 def _ends_in_cr(head: bytes, encoding: str) -> bool:

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from capflow_assets.errors import SourceError, listed
 from capflow_assets.sources import _files
@@ -99,7 +99,7 @@ def files_of(location: str, members: str = "", *, of_text: bool = True) -> list[
         return [each for file, head in zip(files, heads, strict=True) for each in _within(file, head, members, of_text)]
 
 
-def open_stream(path: str) -> IO[bytes]:
+def open_stream(path: str) -> io.BufferedReader:
     """The bytes of one file, or of what is packed in it, from the start; damages of packed ones are told in words."""
     real, *ways = path.split(BEHIND)
     file = _files.open_file(real)
@@ -174,6 +174,8 @@ def _within(file: StoredFile, head: bytes, members: str, of_text: bool) -> Itera
     way = packing(head)
     if head.startswith(NO_MEMBERS):
         _refuse_zip(file, (), (), members)
+    elif way == "zip" and not of_text and not _is_zip(file.path):
+        yield file  # a workbook that is damaged is told as such
     elif way == "zip":
         yield from _members(file, members, of_text)
     elif way:
@@ -223,8 +225,15 @@ def _members(file: StoredFile, members: str, of_text: bool) -> Iterator[StoredFi
                 came, do = f"{entry.filename}, a zip in a zip", "pack it once: " + REPACK
                 raise SourceError("A packed file holds another", came=came, where=file.path, do=do)
         path = one.path + (BEHIND + way if way else "")
-        member = replace(one, path=path, size_bytes=entry.file_size, listed=file.named, member=entry.filename)
-        yield _judged(member, _head(path) if way else head, of_text)
+        found = replace(one, path=path, size_bytes=entry.file_size, listed=file.named, member=entry.filename)
+        yield _judged(found, _head(path) if way else head, of_text)
+
+
+def _is_zip(path: str) -> bool:
+    with _files.open_file(path) as stream, suppress(*DAMAGES):
+        zipfile.ZipFile(stream)
+        return True
+    return False
 
 
 def _is_workbook(path: str) -> bool:

@@ -144,14 +144,12 @@ def _read(
 
 
 def _used(names: Sequence[str], texts: Collection[str]) -> list[str] | None:
-    """The columns that texts read; None (all of them) where one cannot be understood.
+    """The columns that texts read; None (all of them) where one means nothing, which landing tells.
 
-    >>> _used(["total", "week", "net"], ["total", "try_divide(net, 100)"])
+    >>> _used(["total", "week", "net"], ["total", "try_divide(`net`, 100) * 2"])
     ['total', 'net']
-    >>> _used(["total", "week", "net"], ["`net` * total"])
-    ['total', 'net']
-    >>> _used(["total", "week"], ["to_json(struct(*))"])
-    ['total', 'week']
+    >>> _used(["total", "week"], ["to_json(struct(*))"]), _used(["total", "week"], ["now()"])
+    (['total', 'week'], None)
     """
     try:
         used = {name for text in texts if text for name in columns_used(text, names)}
@@ -194,7 +192,7 @@ def _layouts(paths: Sequence[str], options: Options) -> dict[str, _lines.Layout]
 
 
 def _layout(path: str, options: Options) -> _lines.Layout:
-    layout, number, first, text = _lines.layout_of(path, options)
+    layout, number, first = _lines.layout_of(path, options)
     where = _packed.shown(path)
     if not first:
         raise SourceError("A file holds no row", expected="rows, the first of which names the columns", where=where)
@@ -202,11 +200,13 @@ def _layout(path: str, options: Options) -> _lines.Layout:
         came, do = f"none there; the next row is line {number}", "options.header_row: the line's number in the file"
         expected = f"names in line {options.header_row} (options.header_row)"
         raise SourceError("A file has no such header", expected=expected, came=came, where=where, do=do)
-    if any(_encodings.is_spoilt(name) for name in first):
-        raise _encodings.refusal(text if text in first else ",".join(first), options.encoding, f"{where}:{number}")
-    if any("\0" in name for name in first):
+    head = ",".join(first)
+    is_binary = "\0" in head and not _encodings.is_marked(head, options.encoding)
+    if _encodings.is_spoilt(head) and not is_binary:
+        raise _encodings.refusal(head, options.encoding, f"{where}:{number}")
+    if is_binary:
         expected, do = f"text in {options.encoding}", "name the encoding (utf-16, say), or check that it is a text file"
-        came = repr("".join(first))[:100]
+        came = repr(_encodings.mended(head))[:100]
         raise SourceError("A file begins with no text", expected=expected, came=came, where=where, do=f"options: {do}")
     if len(first) > MOST_COLUMNS:
         came, do = f"{len(first):,}, {', '.join(first)[:100]!r} …", "check delimiter and quote in the options"

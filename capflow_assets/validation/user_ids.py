@@ -47,7 +47,9 @@ def user_ids(bills: DataFrame, *, at_most_share_pct: float = 5.0) -> Finding:
         for row in dict.fromkeys((*named, *largest))
         if _is_nobody(row["user_id"], row["bills"], total, known, at_most_share_pct)
     }
-    shown = [f"{user} ({count:,} bills)" for user, count in list(nobodies.items())[:SHOWN]]
+    shown = [
+        f"{user} ({count:,} {'bill' if count == 1 else 'bills'})" for user, count in list(nobodies.items())[:SHOWN]
+    ]
     words_for = ", ".join(f'"{user}"' for user in list(nobodies)[:SHOWN])
     message = (
         f"{len(nobodies):,} of {known:,} users look like nobody, or like many: {listed(shown)}; if they are no users, "

@@ -57,7 +57,7 @@ def number(meaning: Meaning, node: Node, type: str = "DOUBLE", *, strict: bool =
         digits = _plain(meaning, node)
     else:
         digits = Phrase(("regexp_extract(", bare(node), ", ", Text(values.NUMBER), ", 0)"), closed=True)
-    made = Phrase(("TRY_CAST(nullif(", digits, f", '') AS {type})"), closed=True, kind=NUMBER, doubles=1)
+    made = Phrase(("TRY_CAST(nullif(", digits, f", '') AS {type})"), closed=True, kind=NUMBER)
     what = WORDS.get(type, f"a number that fits {type}")
     return checked(made, node, what) if strict else replace(made, unread=node.unread)
 
@@ -66,7 +66,7 @@ def truth(node: Node, *, strict: bool = True) -> Node:
     """Text as true or false; all else as it is."""
     if node.kind != TEXT:
         return node
-    made = rewritten(bare(node), "TRY_CAST(", " AS BOOLEAN)", TRUTH, doubles=1)
+    made = rewritten(bare(node), "TRY_CAST(", " AS BOOLEAN)", TRUTH)
     return checked(made, node, WORDS["BOOLEAN"]) if strict else replace(made, unread=node.unread)
 
 
@@ -105,7 +105,7 @@ def clock(meaning: Meaning, node: Node) -> Node:
 def local(meaning: Meaning, node: Node, *, strict: bool = True) -> Node:
     """Any time as a local one."""
     if node.kind == TEXT:
-        made = rewritten(bare(node), "TRY_CAST(", " AS TIMESTAMP_NTZ)", LOCAL, doubles=1)
+        made = rewritten(bare(node), "TRY_CAST(", " AS TIMESTAMP_NTZ)", LOCAL)
         return checked(made, node, "a time") if strict else replace(made, unread=node.unread)
     if node.kind == INSTANT:
         return rewritten(clock(meaning, node), "CAST(", " AS TIMESTAMP_NTZ)", LOCAL, instant=node)
@@ -115,7 +115,7 @@ def local(meaning: Meaning, node: Node, *, strict: bool = True) -> Node:
 def day(meaning: Meaning, node: Node, *, strict: bool = True) -> Node:
     """Any time as its day in the customer's zone."""
     if node.kind == TEXT:
-        made = rewritten(bare(node), "TRY_CAST(", " AS DATE)", DAY, doubles=1)
+        made = rewritten(bare(node), "TRY_CAST(", " AS DATE)", DAY)
         return checked(made, node, "a day") if strict else replace(made, unread=node.unread)
     if node.kind in (INSTANT, LOCAL):
         return rewritten(clock(meaning, node), "CAST(", " AS DATE)", DAY)
@@ -156,7 +156,7 @@ def compared(meaning: Meaning, nodes: Sequence[Node]) -> list[Node]:
 
 
 def unified(meaning: Meaning, nodes: Sequence[Node]) -> tuple[list[Node], str]:
-    """Values of which one is chosen, all of one kind, and that kind: text where that is the least they have in common."""
+    """Values of which one is chosen, all of one kind, and that kind: text where they have no more in common."""
     there = {node.kind for node in nodes} - {NULL}
     if len(there) <= 1 or kinds.UNKNOWN in there:
         return list(nodes), next(iter(there), NULL) if len(there) <= 1 else kinds.UNKNOWN
@@ -176,7 +176,7 @@ def _by_zone(node: Node, named: Node, here: Node) -> Phrase:
         ("CASE WHEN ", is_named, " THEN ", named, " ELSE ", here, " END"),
         closed=True,
         kind=INSTANT,
-        doubles=2,
+        doubles=1,
         unread=None,
     )
 

@@ -51,7 +51,7 @@ def unix_time(meaning: Meaning, name: str, arguments: Sequence[Node]) -> Node | 
 
 
 def from_unix_time(meaning: Meaning, name: str, arguments: Sequence[Node]) -> Node | None:
-    """The text that a clock shows so many seconds after 1970; the instant is kept with it, where it says all of that."""
+    """The text that a clock shows so many seconds after 1970, with the instant where it says all of that."""
     seconds = conversions.number(meaning, arguments[0], "BIGINT")
     whole = conversions.rewritten(seconds, "TRY_CAST(", " AS BIGINT)", NUMBER)
     moment = conversions.rewritten(whole, "timestamp_seconds(", ")", INSTANT)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 
 def words_of(*texts: str) -> frozenset[str]:
+    """The words of several texts."""
     return frozenset(word for text in texts for word in text.split())
 
 
