@@ -32,8 +32,7 @@ from capflow_assets.graph.landed import (
 from capflow_assets.graph.stages import TableSpec
 from capflow_assets.graph.table_damage import damaged_table
 from capflow_assets.graph.written_files import WrittenFiles, written
-from capflow_assets.landing import REASON, RESERVED, disguised, merge_key, watermarks
-from capflow_assets.landing.number_formats import NumberFormat
+from capflow_assets.landing import REASON, RESERVED, disguised, merge_key, number_formats, watermarks
 from capflow_assets.landing.personal import hashed_columns, pseudonym, pseudonymized
 
 if TYPE_CHECKING:
@@ -184,7 +183,7 @@ def _conformed(work: _Work) -> DataFrame:
         zone=work.customer.time_zone,
         timestamp_format=getattr(options, "timestamp_format", None),
         date_format=getattr(options, "date_format", None),
-        numbers=NumberFormat.of(options),
+        numbers=number_formats.NumberFormat.of(options),
         name=f"[tables.{work.spec.name}] of {work.name}, {work.location}",
         personal=work.hashed,
         watermark=declared.watermark,
