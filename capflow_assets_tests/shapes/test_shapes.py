@@ -137,9 +137,10 @@ def test_there_is_a_customer_to_copy_for_each_and_the_readme_names_it():
 
 @pytest.mark.long
 def test_a_person_at_a_terminal_gets_the_same(shops):
-    out = shops.home.ok("run", *SHAPES, "--select", "raw,clean")
+    said = shops.home.capflow("run", *SHAPES, "--select", "raw,clean")
+    assert said.code == 0, said.err + said.out
     for name in SHAPES:
-        assert f"✓ {name}: " in out
+        assert f"✓ {name}: " in said.err + said.out
         bills = shops.home.rows("clean/bills", name)
         amounts = {bill: cents(known.amount) for bill, known in shops.truth[name].bills.items()}
         assert {row["bill_id"]: cents(row["amount"]) for row in bills} == amounts
