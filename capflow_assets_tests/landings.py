@@ -13,7 +13,8 @@ import tomlkit
 from capflow_assets.customers import parse_customer
 from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.graph.lake import Lake
-from capflow_assets.graph.runner import TableResult, TableRunner
+from capflow_assets.graph.runner import TableRunner
+from capflow_assets.graph.table_result import TableResult
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -11,7 +11,7 @@ import pytest
 
 from capflow_assets.errors import CustomerError, MappingError
 from capflow_assets.graph.onboarding import refuse_expressions
-from capflow_assets.graph.runner import TableResult
+from capflow_assets.graph.table_result import TableResult
 from capflow_assets.landing import row_filter
 from capflow_assets_tests.landings import Shop
 

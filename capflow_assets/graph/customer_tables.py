@@ -19,8 +19,9 @@ from capflow_assets.graph.pages import TABLES as PAGE_TABLES
 from capflow_assets.graph.pages import write_page
 from capflow_assets.graph.partitions import CUSTOMERS, TABLES_COHORT
 from capflow_assets.graph.plots import markdown, png
-from capflow_assets.graph.runner import TableResult, TableRunner
+from capflow_assets.graph.runner import TableRunner
 from capflow_assets.graph.stages import Stages, TableSpec
+from capflow_assets.graph.table_result import TableResult
 from capflow_assets.graph.wording import number, short
 from capflow_assets.landing import exports
 

@@ -69,7 +69,9 @@ class Removal:
         '2,872 of 2,880 rows were removed in cleaning: conflicting_duplicate 2,872'
         """
         told = ", ".join(f"{reason} {rows:,}" for reason, rows in self.reasons.items())
-        return f"{self.removed:,} of {self.rows:,} rows were removed in cleaning" + (f": {told}" if told else "")
+        why = f": {told}" if told else ""
+        harmless = " (copies and what a later export replaced: nothing is lost)" if told and not self.counted else ""
+        return f"{self.removed:,} of {self.rows:,} rows were removed in cleaning{why}{harmless}"
 
     @property
     def verdict(self) -> str:

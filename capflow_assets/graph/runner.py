@@ -12,7 +12,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from capflow_assets.checks_settings import Chosen, resting, severe
 from capflow_assets.contract import Finding
@@ -32,34 +32,10 @@ from capflow_assets.graph.lifeline import LINE
 from capflow_assets.graph.moments import as_of_moment, parse_moment
 from capflow_assets.graph.stages import BILLS, CheckSpec, Input, Stages, TableSpec
 from capflow_assets.graph.table_damage import culprit
+from capflow_assets.graph.table_result import TableResult
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-
-
-@dataclass(frozen=True, slots=True)
-class TableResult:
-    """What became of one table of one customer.
-
-    ``counts`` are rows by reason (removed, flagged, rejected). ``how`` says what a raw table was landed of, or that
-    nothing has changed. ``features`` are the catalogue's rows about it.
-    """
-
-    key: str
-    status: Literal["done", "absent", "failed", "blocked"]
-    reason: str = ""
-    rows: int = 0
-    seconds: float = 0.0
-    compute_seconds: float = 0.0
-    version: int | None = None
-    as_of: datetime | None = None
-    columns: Mapping[str, str] = field(default_factory=dict)
-    counts: Mapping[str, int] = field(default_factory=dict)
-    findings: tuple[tuple[str, Finding], ...] = ()
-    plot: bytes | None = None
-    error: Exception | None = None
-    how: str = ""
-    features: tuple[Mapping[str, Any], ...] = ()
 
 
 EXHAUSTED = "Resources exhausted"

@@ -13,7 +13,8 @@ from capflow_assets.customers import parse_customer
 from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.graph.lake import Lake
 from capflow_assets.graph.removals import removals
-from capflow_assets.graph.runner import TableResult, TableRunner
+from capflow_assets.graph.runner import TableRunner
+from capflow_assets.graph.table_result import TableResult
 from capflow_assets_tests.homes import TestHome
 from capflow_assets_tests.landings import TABLES
 
