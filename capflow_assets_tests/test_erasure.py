@@ -352,7 +352,7 @@ def test_a_run_that_has_not_ended_is_waited_for(own):
 
 def test_marked_versions_say_so(own):
     own.ok("forget", "shop", USER, "--yes")
-    own.ok("forget", "shop", "nobody-9", "--yes")
+    own.ok("forget", "shop", "nobody-9", "--yes", "--keep-out")
     with opened(own) as (deployed, _):
         assert deployed.registry.forgotten("shop", "rfm_segments", 1) == 1
         assert deployed.registry.forgotten("shop2", "rfm_segments", 1) == 0

@@ -23,7 +23,13 @@ if TYPE_CHECKING:
 
 ZONE = "Europe/Madrid"
 AS_OF = datetime(2024, 11, 15, 22, 59, 59, tzinfo=UTC)
-VALUES: dict[str, Any] = {"as_of": AS_OF, "zone": ZONE, "currency": "EUR"}
+VALUES: dict[str, Any] = {
+    "as_of": AS_OF,
+    "zone": ZONE,
+    "currency": "EUR",
+    "equal_lines": "keep",
+    "ordered_exports": frozenset(),
+}
 USERS = ["ana", " ana", "Ünal", "漢字", "😀", "o'hara", "ΣΊΣΥΦΟΣ", "", " ", None, *(f"u{n}" for n in range(40))]
 # Around both changes of the clock in Madrid, the leap day, new year and midnight.
 TURNS = [
