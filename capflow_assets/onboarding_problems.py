@@ -61,15 +61,15 @@ def vertical_note(vertical: str, known: Collection[str]) -> str:
     """What to say of a vertical of which there are no defaults; nothing where there are.
 
     >>> vertical_note("fashoin", ["fashion", "grocery"])
-    "vertical 'fashoin' is new here, so checks have no defaults of a vertical; did you mean 'fashion'?"
+    "The vertical 'fashoin' is new here, so checks have no defaults of a vertical; did you mean 'fashion'?"
     >>> vertical_note("toys", ["fashion"])
-    "vertical 'toys' is new here, so checks have no defaults of a vertical; there are: fashion"
+    "The vertical 'toys' is new here, so checks have no defaults of a vertical; there are: fashion"
     """
     if vertical in known:
         return ""
     near = nearest(vertical, known)
     hint = f"did you mean {near!r}?" if near else f"there are: {', '.join(sorted(known))}"
-    return f"vertical {vertical!r} is new here, so checks have no defaults of a vertical; {hint}"
+    return f"The vertical {vertical!r} is new here, so checks have no defaults of a vertical; {hint}"
 
 
 def _parts(value: Any) -> dict[str, dict[str, Any]]:

@@ -91,6 +91,9 @@ def left_out(customer: str, key: str, metadata: Mapping[str, Any]) -> Iterator[s
         yield f"{aside}; capflow show {key}_rejected --customer {customer}"
     if counts.get("guests"):
         yield f"{counts['guests']:,} of {counts['came']:,} rows are guests, on which no user stands"
+    if counts.get("totals"):
+        aside = f"{counts['totals']:,} of {counts['came']:,} rows sum others up, and are no bills"
+        yield f"{aside}; capflow show {key}_rejected --customer {customer}"
     if counts.get("left_out"):
         sent = counts["came"] + counts["left_out"] + counts.get("forgotten", 0)
         yield f"{counts['left_out']:,} of {sent:,} rows are left out, as where in the TOML says"

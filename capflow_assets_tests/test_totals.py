@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from capflow_assets.landing import REASON, conform
+from capflow_assets.landing.totals import TOTAL
 from capflow_assets.raw import bills, items
 from capflow_assets.sources import csv
+from capflow_assets_tests.landings import Shop
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 WORDS = ["Total", "TOTAL", " Grand total", "Summe:", "Gesamtsumme", "合計", "итого"]
+MAPPING = {"bill_id": "id", "billed_at": "at", "amount": "total"}
 BILLS = ["1", "Total-17", "T0tal", "Totalenergies 4", "TOT", "7:"]
 
 
@@ -20,12 +23,30 @@ def test_a_total_is_told_with_its_line_and_a_bill_is_a_bill(spark: SparkSession,
     rows = [f"{word},2024-03-01 09:00:00,5" for word in (*BILLS, *WORDS)]
     (tmp_path / "in.csv").write_text("\n".join(("id,at,total", *rows, "")), encoding="utf-8")
     frame = csv.read(spark, str(tmp_path / "in.csv"), csv.Options())
-    mapping = {"bill_id": "id", "billed_at": "at", "amount": "total"}
-    landed = conform(frame, bills.TABLE, mapping, zone="UTC").collect()
+    landed = conform(frame, bills.TABLE, MAPPING, zone="UTC").collect()
     aside = {row["source_position"]: row[REASON] for row in landed if row[REASON]}
     first = 2 + len(BILLS)
     assert set(aside) == {f"in.csv:{first + place}" for place in range(len(WORDS))}
-    assert aside[f"in.csv:{first}"] == "bill_id: Total is a word for a sum, and no bill"
+    assert set(aside.values()) == {TOTAL}
+
+
+def test_totals_stop_no_table_and_are_told(spark: SparkSession, tmp_path: Path) -> None:
+    """One line of eleven is more than five of a hundred, and none of it is broken."""
+    bills_ = [f"{n},2024-03-{n:02} 09:00:00,5" for n in range(1, 11)]
+    (tmp_path / "in.csv").write_text("\n".join(("id,at,total", *bills_, ",Total,50", "")), encoding="utf-8")
+    result = Shop(tmp_path, spark).lands("bills", MAPPING, location="in.csv", max_rejected_pct=5)
+    assert (result.status, result.counts) == ("done", {"came": 11, "totals": 1})
+    (found,) = (finding for _, finding in result.findings if finding.check == "landed")
+    assert not found.passed
+    assert "1 sum others up" in found.message
+    assert "in.csv:12" in found.message
+
+
+def test_nothing_but_totals_is_refused(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("id,at,total\nTotal,2024-03-01 09:00:00,50\n", encoding="utf-8")
+    result = Shop(tmp_path, spark).lands("bills", MAPPING, location="in.csv")
+    assert result.status == "failed"
+    assert "None of 1 rows of bills is a bill" in result.reason
 
 
 def test_an_item_may_be_called_total(spark: SparkSession) -> None:

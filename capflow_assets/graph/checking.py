@@ -50,9 +50,9 @@ def choice(stages: Stages, customer: HasChecks, name: str, asset: str) -> Chosen
 
 
 def landed(finding: Finding, *, at_most_share_pct: float = 0.0) -> Finding:
-    """The finding of a landing, passed where no more than this share of the rows was rejected."""
-    came, rejected = (int(finding.found.get(name) or 0) for name in ("came", "rejected"))
-    return replace(finding, passed=100 * rejected <= at_most_share_pct * came)
+    """The finding of a landing, passed where no more than this share of the rows was rejected, or sums others up."""
+    came, rejected, totals = (int(finding.found.get(name) or 0) for name in ("came", "rejected", "totals"))
+    return replace(finding, passed=100 * (rejected + totals) <= at_most_share_pct * came)
 
 
 def removed(finding: Finding, *, at_most_share_pct: float = 0.0) -> Finding:

@@ -266,16 +266,16 @@ def _committed(
 ) -> Landing:
     came, bad = int(found["came"]), int(found["bad"])
     told = _set_aside(work, files, bad, why)
-    broken = bad - (guests := quarantine.guests(files, work.spec.table, bad))
+    guests, totals = quarantine.apart_of(files, bad)
+    broken, apart = bad - guests - totals, quarantine.Apart(guests, totals, work.left_out, work.forgotten)
     quarantine.refuse_many(work.spec.key, came, broken, told, work.declared.max_rejected_pct, work.location)
-    if guests and why and came == bad:
-        raise quarantine.no_user(work.spec.name, came, work.location)
-    others = {"rejected": broken, "guests": guests, "left_out": work.left_out.rows, "forgotten": work.forgotten}
-    counts = {"came": came, **{name: n for name, n in others.items() if n}}
+    if bad and not broken and why and came == bad:
+        raise quarantine.nobody_landed(work.spec.name, came, apart, work.location)
+    counts = {"came": came, **({"rejected": broken} if broken else {}), **apart.counts}
     declared = work.declared
     how = why or f"rows since {work.since.value if work.since else ''}"
     found_so = (
-        quarantine.finding(work.spec.key, came, broken, told, work.forgotten, guests, work.left_out),
+        quarantine.finding(work.spec.key, came, broken, told, apart),
         kept_columns.finding(work.spec.table, declared.columns, work.hashed, declared.plain, found, files.sample),
         *exports.finding(work.exports, work.overlap),
     )

@@ -37,8 +37,6 @@ def onboard(
         InUseError: somebody else writes the customer for longer than ``wait`` seconds.
     """
     customer = deployment.read(file, is_new=True)
-    if note := vertical_note(customer.vertical, verticals()):
-        say(note)
     fences.refuse(deployment.home, customer, file)
     text = onboarded_text(file.read_text(encoding="utf-8"), str(file.resolve().parent))
     target = deployment.home.customers / f"{customer.name}.toml"
@@ -54,6 +52,8 @@ def onboard(
         if before is not None:  # who was here first stays so
             os.utime(target, ns=(before.st_atime_ns, before.st_mtime_ns))
         instance.add_dynamic_partitions(str(CUSTOMERS.name), [customer.name])
+    if note := vertical_note(customer.vertical, verticals()):
+        say(note)
     return customer
 
 

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets.contract import Finding, Table
+from capflow_assets.contract import Finding
 from capflow_assets.errors import CapflowError, TableError
 from capflow_assets.graph.lake import Lake
 from capflow_assets.graph.landed import Fingerprint, fingerprint
 from capflow_assets.graph.table_damage import damaged_table
 from capflow_assets.graph.written_files import WrittenFiles, written
 from capflow_assets.landing import POSITION, REASON, RESERVED, SOURCE_ROW
-from capflow_assets.landing.guests import GUEST, may_hold
+from capflow_assets.landing.guests import GUEST
 from capflow_assets.landing.row_filter import MARK, NOTHING, LeftOut
 from capflow_assets.landing.suggestions import option_for
+from capflow_assets.landing.totals import TOTAL
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -31,23 +33,48 @@ SHOWN_ROWS = 3
 LOOKED_UP_ROWS = 20
 
 
-def finding(
-    table: str, came: int, bad: int, told: str, forgotten: int = 0, guests: int = 0, left_out: LeftOut = NOTHING
-) -> Finding:
-    """How many rows came and were rejected, with some of these in words; and how many are guests' or forgotten users'.
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """Rows that did not land and are not broken: guests' (``landing.guests``), and such as sum others up (``totals``).
 
-    Guests (``landing.guests``) are none of the ``bad`` rows, and kept beside them; what a ``where`` left out is not.
+    They are kept beside the rejected rows; what a ``where`` left out, and what is of forgotten users, is not.
     """
-    kept = f"; they are kept in {table}_rejected: {told}" if bad else ""
-    left = f"; {forgotten:,} more, of forgotten users, were left out: the source still sends them" if forgotten else ""
-    left = f"; {left_out}{left}" if left_out.rows else left
-    of_guests = f"; {guests:,} are guests, on which no user stands: kept in {table}_rejected too" if guests else ""
-    more = {"guests": guests, "left_out": left_out.rows, "forgotten": forgotten}
+
+    guests: int = 0
+    totals: int = 0
+    left_out: LeftOut = NOTHING
+    forgotten: int = 0
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Rows by what they are, those that there are alone."""
+        rows = {"guests": self.guests, "totals": self.totals, "left_out": self.left_out.rows}
+        return {name: number for name, number in {**rows, "forgotten": self.forgotten}.items() if number}
+
+    def words(self, table: str) -> str:
+        """The same in words, to stand behind how many were rejected."""
+        aside = f"kept in {table}_rejected too"
+        return "".join((
+            f"; {self.guests:,} are guests, on which no user stands: {aside}" if self.guests else "",
+            f"; {self.totals:,} sum others up, and are no bills: {aside}" if self.totals else "",
+            f"; {self.left_out}" if self.left_out.rows else "",
+            f"; {self.forgotten:,} more, of forgotten users, were left out: the source still sends them"
+            if self.forgotten else "",
+        ))  # fmt: skip
+
+
+NONE_APART = Apart()
+
+
+def finding(table: str, came: int, broken: int, shown_rows: str, apart: Apart = NONE_APART) -> Finding:
+    """How many rows came and were rejected as broken, with some of these in words; and what else did not land."""
+    is_kept = bool(broken or apart.totals)
+    kept = f"; they are kept in {table}_rejected: {shown_rows}" if is_kept else ""
     return Finding(
         check="landed",
-        passed=bad == 0,
-        message=f"{bad:,} of {came:,} rows were rejected{kept}{of_guests}{left}",
-        found={"came": came, "rejected": bad, **{name: n for name, n in more.items() if n}},
+        passed=not is_kept,
+        message=f"{broken:,} of {came:,} rows were rejected{apart.words(table)}{kept}",
+        found={"came": came, "rejected": broken, **apart.counts},
     )
 
 
@@ -114,11 +141,15 @@ def set_aside(lake: Lake, customer: str, aside: str, rejected: DataFrame, batch:
             files.commit(dict(rejected.dtypes), "overwrite")
 
 
-def guests(files: WrittenFiles, table: Table, bad: int) -> int:
-    """How many of the ``bad`` rows that were set aside are guests'."""
-    if not bad or files.frame is None or not may_hold(table):
-        return 0
-    return int(files.frame.where(f"{REASON} = '{GUEST}'").count())
+def apart_of(files: WrittenFiles, bad: int) -> tuple[int, int]:
+    """How many of the ``bad`` rows that were set aside are guests', and how many sum others up."""
+    from pyspark.sql import functions as F
+
+    if not bad or files.frame is None:
+        return 0, 0
+    counts = (F.count_if(F.col(REASON) == why) for why in (GUEST, TOTAL))
+    guests, totals = files.frame.agg(*counts).collect()[0]
+    return int(guests), int(totals)
 
 
 def shown(rejected: DataFrame) -> str:
@@ -133,15 +164,18 @@ def _print(frame: DataFrame | None) -> Fingerprint:
     return Fingerprint(0, 0) if frame is None else fingerprint(frame)
 
 
-def no_user(table: str, came: int, location: str) -> TableError:
-    """The refusal of a list of users on which nobody stands: nearly always a wrong column."""
-    do = "see which column of the source has the users' ids, and map user_id to it; look at not_a_user as well"
+def nobody_landed(table: str, came: int, apart: Apart, location: str) -> TableError:
+    """The refusal of rows of which none is broken and none can land: nearly always a wrong column."""
+    of_what, column = ("has a user", "user_id") if apart.guests else ("is a bill", "bill_id")
+    guests = "guests: user_id is empty, or one of not_a_user"
+    kinds = [words for words, rows in ((guests, apart.guests), ("rows that sum others up", apart.totals)) if rows]
+    look = "; look at not_a_user as well" if apart.guests else ""
     return TableError(
-        f"None of {came:,} rows of {table} has a user; the last good version stays",
-        expected="at least one row with a user_id",
-        came="guests alone: user_id is empty, or one of not_a_user, in all of them",
+        f"None of {came:,} rows of {table} {of_what}; the last good version stays",
+        expected=f"at least one row with a {column}",
+        came=f"in all of them {' or '.join(kinds)}",
         where=location,
-        do=do,
+        do=f"see which column of the source has it, and map {column} to that{look}",
     )
 
 

@@ -111,7 +111,7 @@ def conform(
     """
     from pyspark.sql import functions as F
 
-    from capflow_assets.landing import bill_keys, guests, mappings, rules, values, watermarks
+    from capflow_assets.landing import bill_keys, guests, mappings, rules, totals, values, watermarks
 
     made = bill_keys.BILL if bill_keys.makes_bill(table, bill_key) else generated_key(table)
     _refuse_unmapped(frame, table, mapping, name, made)
@@ -163,7 +163,7 @@ def conform(
             typed.append(F.lit(None).cast(column.type).alias(column.name))
     # Words cost ten times what values do: they are made for the rows that need them.
     is_bad = F.coalesce(reduce(or_, broken), F.lit(False))
-    why = guests.reason(F.concat_ws("; ", *reasons), table, mapping, not_a_user)
+    why = guests.reason(totals.reason(F.concat_ws("; ", *reasons), mapping), table, mapping, not_a_user)
     told = {REASON: why, POSITION: mappings.position(), SOURCE_ROW: mappings.row_json(held)}
     landed = raw.select("*", *typed).select(
         *(each.name for each in columns), *(F.when(is_bad, what).alias(each) for each, what in told.items()), *readings

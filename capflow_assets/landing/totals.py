@@ -1,23 +1,28 @@
 """Rows that sum others up: an export's last line that says *Total* where others have the number of a bill.
 
-Such a row is set aside with its line: as a bill, it would double what it sums up. Only the whole of a bill's number
-counts, in the words of the languages that tills speak; a user or an item may well be called so. Pure.
+Such a row is set aside with its line, and counted apart from the broken ones: as a bill, it would double what it sums
+up. Only the whole of a bill's number counts, or of a time that could not be read, in the words of the languages that
+tills speak; a user, a store or an item may well be called so. Pure.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pyspark.sql import Column as Expression
 
 COLUMN = "bill_id"
+LABELS = (COLUMN, "billed_at")
+TOTAL = "total: the row sums others up, and is no bill"
 WORDS = (
     "total", "totals", "grand total", "subtotal", "sub total", "sub-total", "sum", "summe", "gesamt", "gesamtsumme",
     "endsumme", "zwischensumme", "total general", "total général", "totaal", "totale", "totale generale", "suma",
     "razem", "итого", "всего", "合計", "合计", "总计", "小计", "toplam", "yhteensä", "summa", "totalt", "i alt",
 )  # fmt: skip
-SIGNS = " :.*=-"
 
 
 def spellings() -> list[str]:
@@ -35,4 +40,16 @@ def is_one(value: Expression) -> Expression:
     from pyspark.sql import functions as F
 
     # Numbers of bills begin otherwise: their digits tell at once.
-    return (F.length(value) <= max(map(len, spellings()))) & F.btrim(value, F.lit(" ")).isin(*spellings())
+    return (F.length(value) <= max(map(len, spellings()))) & value.isin(*spellings())
+
+
+def reason(otherwise: Expression, mapping: Collection[str]) -> Expression:
+    """Why a row cannot land: as one that sums others up where its number or its time says so, else ``otherwise``."""
+    from pyspark.sql import functions as F
+
+    from capflow_assets.landing import mappings, values
+
+    labels = [values.trimmed(mappings.source(name).cast("string")) for name in LABELS if name in mapping]
+    if not labels:
+        return otherwise
+    return F.when(F.coalesce(reduce(or_, map(is_one, labels)), F.lit(False)), F.lit(TOTAL)).otherwise(otherwise)

@@ -90,7 +90,8 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
         home.ok("onboard", str(write(simulate(brand), files / name, settings=SETTINGS)))
     bills = files / BROKEN / "bills.csv"
     shutil.copy(bills, files / "bills.csv")
-    bills.write_bytes(gzip.compress(bills.read_bytes()))
+    # Packed, which is no fault, and cut off, which is one.
+    bills.write_bytes(gzip.compress(bills.read_bytes())[:-20])
     good = home.root / "customers" / "c1.toml"
     for name, source in ((DROPPED, "csv"), (BAD, "cvs")):
         shutil.copytree(files / "c1", files / name)
