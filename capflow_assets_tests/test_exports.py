@@ -163,7 +163,7 @@ def test_exports_that_share_nothing_land_as_they_did(shop: Shop) -> None:
 
 
 def test_the_head_of_a_bill_on_each_of_its_lines_is_one_bill_and_stops_nothing(shop: Shop) -> None:
-    shop.sends(**{"lines": "bill,time,user,total,item 1,@,c1,10,pen 1,@,c1,10,cup 1,@,c1,10,ink 2,@,c2,4,pen"})
+    shop.sends(lines="bill,time,user,total,item 1,@,c1,10,pen 1,@,c1,10,cup 1,@,c1,10,ink 2,@,c2,4,pen")
     results = shop.runs("bills", BILLS)
     assert shop.rows("clean/bills", "bill_id", "amount") == [("1", 10.0), ("2", 4.0)]
     assert results["clean/bills"].counts == {"removed: duplicate": 2}
