@@ -162,6 +162,13 @@ def test_exports_that_share_nothing_land_as_they_did(shop: Shop) -> None:
     assert shop.runs("bills", BILLS)["raw/bills"].how == "everything; nothing has changed"
 
 
+def test_the_head_of_a_bill_on_each_of_its_lines_is_one_bill_and_stops_nothing(shop: Shop) -> None:
+    shop.sends(lines="bill,time,user,total,item 1,@,c1,10,pen 1,@,c1,10,cup 1,@,c1,10,ink 2,@,c2,4,pen")
+    results = shop.runs("bills", BILLS)
+    assert shop.rows("clean/bills", "bill_id", "amount") == [("1", 10.0), ("2", 4.0)]
+    assert results["clean/bills"].counts == {"removed: duplicate": 2}
+
+
 def test_a_list_of_users_is_the_newest(shop: Shop) -> None:
     shop.sends(**{"2024-03": "user,tier ana,gold bea,tin", "2024-04": "user,tier ana, cem,gold"})
     results = shop.runs("users", {"user_id": "user", "tier": "tier"})
@@ -190,6 +197,32 @@ def test_whatever_the_files_are(shop: Shop, kind: str) -> None:
     results = shop.runs("bills", BILLS, source=source, location=folder.name)
     assert shop.rows("clean/bills", "amount") == [(4.0,)]
     assert overlap(results, "bills").found == {"exports": 2, "shared": 1}
+
+
+def test_a_bill_that_a_later_export_has_otherwise_than_where_asks_is_taken_out(shop: Shop) -> None:
+    """Paid in March, refunded in April: no purchase. One whose newest rows are asked for stays, whatever was before."""
+    shop.sends(
+        **{
+            "9": "bill,user,time,total,is 1,a,@,10,paid 2,b,@,3,paid 4,d,@,6,open",
+            "10": "bill,user,time,total,is 1,a,@,10,back 3,c,@,7,paid 4,d,@,6,paid 5,e,@,1,back",
+        }
+    )
+    where = {"where": "`is` = 'paid'"}
+    results = shop.runs("bills", BILLS, exports_by="name", **where)
+    assert shop.rows("clean/bills", "bill_id", "amount") == [("2", 3.0), ("3", 7.0), ("4", 6.0)]
+    assert dict(results["raw/bills"].counts) == {"came": 3, "left_out": 4}
+    # Files that are parts of one export do not speak of one another.
+    shop.runs("bills", BILLS, exports_by="none", **where)
+    assert [bill for (bill,) in shop.rows("clean/bills", "bill_id")] == ["1", "2", "3", "4"]
+
+
+def test_a_later_bill_of_which_where_takes_some_lines_is_what_it_leaves(shop: Shop) -> None:
+    head = "bill,time,item,pieces,total"
+    shop.sends(
+        **{"1": f"{head} 1,@,pen,2,10 1,@,post,1,4 2,@,pen,1,5", "2": f"{head} 1,@,pen,1,5 1,@,post,1,4 2,@,post,1,4"}
+    )
+    shop.runs("line_items", LINES, exports_by="name", where="item <> 'post'")
+    assert shop.rows("clean/line_items", "bill_id", "item_id", "quantity", "amount") == [("1", "pen", 1.0, 5.0)]
 
 
 def test_what_cannot_be_is_told_with_the_rest() -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from capflow_assets.clean._exports import later
 from capflow_assets.contract import EXPORT, Finding
 from capflow_assets.customers import Customer, TableSource
 from capflow_assets.graph.stages import TableSpec
@@ -101,6 +102,30 @@ def overlap(frame: DataFrame | None, spec: TableSpec, known: Exports) -> dict[st
     good = frame.where(f"{REASON} is null")
     found = exports.overlap(good, exports.key(spec.table)).collect()[0].asDict()
     return found if found["shared"] else None
+
+
+def replaced_by_nothing(
+    kept: DataFrame, left_out: DataFrame, spec: TableSpec, known: Exports
+) -> tuple[DataFrame, DataFrame] | None:
+    """The conformed rows without those whose key a later export has in rows that ``where`` leaves out alone, and these.
+
+    The later export's word holds: a bill that was paid in one and is refunded in the next is not paid. None where there
+    are no several exports, or nothing says which is the later.
+    """
+    from pyspark.sql import functions as F
+
+    is_order_known = known.by is not None or known.table in exports.LISTS
+    if not (known.are_several and is_order_known and EXPORT in kept.columns):
+        return None
+    key = exports.key(spec.table)
+    both = kept.select(key, EXPORT, F.lit(True).alias("stays")).unionByName(
+        left_out.select(key, EXPORT, F.lit(False).alias("stays"))
+    )
+    newest = both.groupBy(key).agg(F.max(F.struct(later().alias("export"), "stays")).alias("newest"))
+    gone = newest.where("not newest.stays").select(F.col(key).alias("_gone"))
+    looked_up = kept.join(gone, kept[key] == gone["_gone"], "left")
+    is_gone = F.col("_gone").isNotNull() & F.col(REASON).isNull()
+    return looked_up.where(~is_gone).drop("_gone"), looked_up.where(is_gone).drop("_gone")
 
 
 def finding(known: Exports, shared: Mapping[str, Any] | None) -> tuple[Finding, ...]:

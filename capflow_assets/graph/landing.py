@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -224,6 +224,10 @@ def _conformed(work: _Work) -> DataFrame:
     frame = with_unfit(newer(came), work.unfit)
     if declared.where and work.since:
         frame = frame.unionByName(row_filter.marked(newer(left)))
+    elif declared.where and (parted := exports.replaced_by_nothing(frame, newer(left), work.spec, work.exports)):
+        frame, replaced = parted
+        if many := replaced.count():
+            work.left_out = replace(work.left_out, rows=work.left_out.rows + many, replaced=many)
     if is_anybody_forgotten(work.lake, work.name):  # before anything of a forgotten user is written
         everybodys, frame = frame, without_forgotten(work.lake, work.name, frame, work.key())
         work.forgotten = rows_of_forgotten(work.lake, work.name, everybodys, work.key())

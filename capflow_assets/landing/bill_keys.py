@@ -119,7 +119,7 @@ def parts_of(
         elif part in columns:
             found.append(Part(part, part, extra=f"_part_{place}"))
         else:
-            known = [*_words(table, mapping), *columns]
+            known = list(dict.fromkeys([*_words(table, mapping), *columns]))
             near = nearest(part, known)
             raise MappingError(
                 "A part of the bill_key is no column",

@@ -25,15 +25,18 @@ MARK = "left out by where"
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """How many rows a ``where`` left out; and of how many of these it is null, if that was counted."""
+    """How many rows a ``where`` left out; of how many of these it is null, if that was counted; and how many of them it
+    holds for, but a later export has them as rows that it leaves out."""
 
     where: str = ""
     rows: int = 0
     unknown: int = 0
+    replaced: int = 0
 
     def __str__(self) -> str:
         null = f" (it is null for {self.unknown:,} of them)" if self.unknown else ""
-        return f"{self.rows:,} more were left out by where = {shortened(self.where)!r}{null}"
+        later = f" ({self.replaced:,} of them since a later export has them so)" if self.replaced else ""
+        return f"{self.rows:,} more were left out by where = {shortened(self.where)!r}{null}{later}"
 
     def nothing_left(self, table: str, location: str) -> SourceError:
         """The error for a source of which no row is left."""
