@@ -121,7 +121,7 @@ def forget(
         return receipts
 
 
-_SEE = "ids are written as in raw/bills; --keep-out keeps one from ever landing"
+_SEE = "ids are written as the source sends them; --keep-out keeps one from ever landing"
 
 
 def _kept_out(lake: Lake, customer: str, key: bytes, user: str, reason: str) -> Receipt:
