@@ -350,6 +350,19 @@ def test_a_user_that_is_hashed_is_forgotten_by_the_id_that_the_source_sends(shop
     assert [row["bill_id"] for row in shop.rows("raw/bills")] == ["2"]
 
 
+def test_an_address_that_is_hashed_is_forgotten_in_any_case_and_words_for_nobody_stay(shop: Shop) -> None:
+    from capflow_assets.graph.forgotten import digests_of_user, remember
+
+    at = "2024-01-01 10:00:00"
+    sent = [(1, at, 5, "ann@x.org"), (2, at, 6, "ANN@x.org "), (3, at, 7, "bob@x.org"), (4, at, 8, "N/A")]
+    shop.sends("bills", ("id", "at", "total", "card"), sent)
+    remember(shop.lake, "shop", "user", digests_of_user(KEY, "Ann@x.org", True))
+    mapping = {"bill_id": "id", "billed_at": "at", "amount": "total", "user_id": "card"}
+    result = shop.landed("bills", columns=mapping, personal=["user_id"])
+    assert result.counts["forgotten"] == 2
+    assert {row["user_id"] for row in shop.rows("raw/bills")} == {pseudonym("bob@x.org", KEY), "N/A"}
+
+
 def test_users_are_hashed_in_all_tables_or_in_none() -> None:
     tables = {
         "users": {"source": "csv", "location": "u.csv", "columns": {"user_id": "card"}, "personal": ["user_id"]},
