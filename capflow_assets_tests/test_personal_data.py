@@ -252,6 +252,7 @@ def test_what_is_wrong_about_personal_columns(more: str, words: list[str]) -> No
 
 def test_a_forgotten_user_does_not_land_again(shop: Shop) -> None:
     from capflow_assets.graph.forgotten import digest, remember
+    from capflow_assets.graph.strangers import strangers
 
     shop.sends("users", ("card", "mail"), [("1", "a@b.cd"), ("2", "b@b.cd")])
     columns = {"user_id": "card", "email": "mail"}
@@ -329,6 +330,7 @@ def test_a_user_that_is_hashed_is_forgotten_by_the_id_that_the_source_sends(shop
     """Whatever the mapping makes of it, in what landed and in what did not, and when the source sends it again."""
     from capflow_assets.graph.erased_rows import UserRows
     from capflow_assets.graph.forgotten import digest, remember
+    from capflow_assets.graph.strangers import strangers
 
     at = "2024-01-01 10:00:00"
     shop.sends("bills", ("id", "at", "total", "card"), [(1, at, 5, "u1"), (2, at, 6, "u2"), (3, at, "x", "u1")])
@@ -341,6 +343,7 @@ def test_a_user_that_is_hashed_is_forgotten_by_the_id_that_the_source_sends(shop
     rows = UserRows(shop.lake, STAGES, parse_customer(text, "shop.toml", TABLES, SOURCES), KEY)
     traces = rows.traces("Uu1")
     assert traces.is_known
+    assert strangers(rows, ["Uu1", "Uu3"]) == ["Uu3"]
     remember(shop.lake, "shop", "user", [digest(KEY, "user", "Uu1")])
     removed = [rows.delete(traces, of_nobody) for of_nobody in (True, False)]
     assert removed[1] == {"raw/bills": 1, "raw/bills_rejected": 1}

@@ -111,7 +111,7 @@ def forget(
             refuse_running(instance, customer)
         key = customer_key(deployment.home, customer)
         rows = UserRows(deployment.lake, deployment.stages, declared, key)
-        unknown = strangers(rows, key, wanted)
+        unknown = strangers(rows, wanted)
         known = [user for user in wanted if user not in unknown]
         receipts = _forget_held(deployment, instance, declared, known, reason) if known else []
         if keep_out:
