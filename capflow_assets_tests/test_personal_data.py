@@ -252,7 +252,6 @@ def test_what_is_wrong_about_personal_columns(more: str, words: list[str]) -> No
 
 def test_a_forgotten_user_does_not_land_again(shop: Shop) -> None:
     from capflow_assets.graph.forgotten import digest, remember
-    from capflow_assets.graph.strangers import strangers
 
     shop.sends("users", ("card", "mail"), [("1", "a@b.cd"), ("2", "b@b.cd")])
     columns = {"user_id": "card", "email": "mail"}
