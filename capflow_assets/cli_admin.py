@@ -35,7 +35,7 @@ app = typer.Typer()
 def forget(
     context: typer.Context,
     customer: CustomerArgument,
-    users: Annotated[list[str], typer.Argument(help="Ids of users, as they stand in raw/bills.")],
+    users: Annotated[list[str], typer.Argument(help="Ids of users, as the source sends them.")],
     reason: Annotated[str, typer.Option("--reason", help="Why; kept on the receipt.")] = "asked by the user",
     yes: YesOption = False,
     anyway: AnywayOption = False,
@@ -57,9 +57,9 @@ def forget(
 
     def asked() -> list[Receipt]:
         deployment.require(customer)
-        touches(deployment, f"{len(users):,} users of {customer}, in all tables, versions, pictures and records")
+        touches(deployment, f"{_users(users)} of {customer}, in all tables, versions, pictures and records")
         if not yes:
-            typer.confirm(f"Remove {len(users):,} users of {customer} for good?", abort=True)
+            typer.confirm(f"Remove {_users(users)} of {customer} for good?", abort=True)
         made = erase(deployment, instance, customer, users, reason, anyway, seconds, say, keep_out=keep_out)
         for receipt in made:
             typer.echo("\n".join(receipt.lines()))
@@ -209,3 +209,7 @@ def webserver(context: typer.Context, allow_host: AllowOption = None) -> None:
 def separated(names: list[str] | None) -> tuple[str, ...]:
     """Names that may have been given several at once, by commas."""
     return tuple(name.strip() for text in names or () for name in text.split(",") if name.strip())
+
+
+def _users(ids: list[str]) -> str:
+    return "1 user" if len(ids) == 1 else f"{len(ids):,} users"

@@ -103,7 +103,7 @@ def test_the_option_wins_over_the_variable_wherever_it_stands(home, tmp_path) ->
 
 
 def test_what_destroys_names_the_home_and_what_it_touches_before_it_asks(home) -> None:
-    for command, words in ((("forget", "cafe", "u1"), "1 users of cafe"), (("retire", "cafe"), "cafe with")):
+    for command, words in ((("forget", "cafe", "u1"), "1 user of cafe"), (("retire", "cafe"), "cafe with")):
         said = home.capflow(*command)
         assert said.code == 1
         assert f"in the home {home.root}" in said.err

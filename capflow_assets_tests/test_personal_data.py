@@ -329,6 +329,7 @@ def test_a_user_that_is_hashed_is_forgotten_by_the_id_that_the_source_sends(shop
     """Whatever the mapping makes of it, in what landed and in what did not, and when the source sends it again."""
     from capflow_assets.graph.erased_rows import UserRows
     from capflow_assets.graph.forgotten import digest, remember
+    from capflow_assets.graph.strangers import strangers
 
     at = "2024-01-01 10:00:00"
     shop.sends("bills", ("id", "at", "total", "card"), [(1, at, 5, "u1"), (2, at, 6, "u2"), (3, at, "x", "u1")])
@@ -341,6 +342,7 @@ def test_a_user_that_is_hashed_is_forgotten_by_the_id_that_the_source_sends(shop
     rows = UserRows(shop.lake, STAGES, parse_customer(text, "shop.toml", TABLES, SOURCES), KEY)
     traces = rows.traces("Uu1")
     assert traces.is_known
+    assert strangers(rows, ["Uu1", "Uu3"]) == ["Uu3"]
     remember(shop.lake, "shop", "user", [digest(KEY, "user", "Uu1")])
     removed = [rows.delete(traces, of_nobody) for of_nobody in (True, False)]
     assert removed[1] == {"raw/bills": 1, "raw/bills_rejected": 1}
@@ -348,6 +350,19 @@ def test_a_user_that_is_hashed_is_forgotten_by_the_id_that_the_source_sends(shop
     result = shop.landed("bills", columns=mapping, personal=["user_id"])
     assert dict(result.counts) == {"came": 1, "forgotten": 2}
     assert [row["bill_id"] for row in shop.rows("raw/bills")] == ["2"]
+
+
+def test_an_address_that_is_hashed_is_forgotten_in_any_case_and_words_for_nobody_stay(shop: Shop) -> None:
+    from capflow_assets.graph.forgotten import digests_of_user, remember
+
+    at = "2024-01-01 10:00:00"
+    sent = [(1, at, 5, "ann@x.org"), (2, at, 6, "ANN@x.org "), (3, at, 7, "bob@x.org"), (4, at, 8, "N/A")]
+    shop.sends("bills", ("id", "at", "total", "card"), sent)
+    remember(shop.lake, "shop", "user", digests_of_user(KEY, "Ann@x.org", True))
+    mapping = {"bill_id": "id", "billed_at": "at", "amount": "total", "user_id": "card"}
+    result = shop.landed("bills", columns=mapping, personal=["user_id"])
+    assert result.counts["forgotten"] == 2
+    assert {row["user_id"] for row in shop.rows("raw/bills")} == {pseudonym("bob@x.org", KEY), "N/A"}
 
 
 def test_users_are_hashed_in_all_tables_or_in_none() -> None:

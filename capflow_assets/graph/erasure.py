@@ -32,7 +32,7 @@ from capflow_assets.graph.erased_history import (
     remove_old_objects,
 )
 from capflow_assets.graph.erased_rows import Traces, UserRows
-from capflow_assets.graph.forgotten import digest, remember
+from capflow_assets.graph.forgotten import digest, digests_of_user, remember
 from capflow_assets.graph.id_search import search
 from capflow_assets.graph.keys import customer_key
 from capflow_assets.graph.lake import STAGING, Lake
@@ -109,25 +109,25 @@ def forget(
         declared = deployment.customer(customer)  # it may be a `retire` that was waited for
         if not anyway:
             refuse_running(instance, customer)
-        rows = UserRows(deployment.lake, deployment.stages, declared)
         key = customer_key(deployment.home, customer)
-        unknown = strangers(rows, key, wanted)
+        rows = UserRows(deployment.lake, deployment.stages, declared, key)
+        unknown = strangers(rows, wanted)
         known = [user for user in wanted if user not in unknown]
         receipts = _forget_held(deployment, instance, declared, known, reason) if known else []
         if keep_out:
-            return receipts + [_kept_out(deployment.lake, customer, key, user, reason) for user in unknown]
+            return receipts + [_kept_out(deployment.lake, declared, key, user, reason) for user in unknown]
         for user in unknown:
             say(f"{customer} knows no user {user!r}, in no version of a table: nothing of theirs was touched; {_SEE}")
         return receipts
 
 
-_SEE = "ids are written as in raw/bills; --keep-out keeps one from ever landing"
+_SEE = "ids are written as the source sends them; --keep-out keeps one from ever landing"
 
 
-def _kept_out(lake: Lake, customer: str, key: bytes, user: str, reason: str) -> Receipt:
+def _kept_out(lake: Lake, declared: Customer, key: bytes, user: str, reason: str) -> Receipt:
     """A user who never landed is on the list from now on; there is nothing else to do."""
-    receipt = _begun(customer, digest(key, "user", user), reason)
-    remember(lake, customer, "user", [receipt.user_digest])
+    receipt = _begun(declared.name, digest(key, "user", user), reason)
+    remember(lake, declared.name, "user", digests_of_user(key, user, _is_hashed(declared)))
     _save(lake, receipt)
     return receipt
 
@@ -183,7 +183,7 @@ def _refuse_hashes(declared: Customer, wanted: list[str]) -> None:
 def _forget_rows(deployment: Deployment, rows: UserRows, key: bytes, user: str, reason: str) -> Receipt:
     lake, customer = deployment.lake, rows.customer.name
     receipt = _begun(customer, digest(key, "user", user), reason)
-    remember(lake, customer, "user", [receipt.user_digest])
+    remember(lake, customer, "user", digests_of_user(key, user, _is_hashed(rows.customer)))
     traces = rows.traces(user)
     receipt.was_known = traces.is_known
     receipt.bills_suppressed = len(traces.bills)

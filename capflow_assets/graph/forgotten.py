@@ -49,7 +49,7 @@ class Forgotten:
     shared: frozenset[str] = frozenset()
 
 
-def digest(key: bytes, kind: Kind, identifier: str) -> str:
+def digest(key: bytes, kind: Kind | Literal["address"], identifier: str) -> str:
     """What stands for an id in its normal form, as 64 hexadecimal digits.
 
     >>> digest(b"k", "user", " 12\xa0") == digest(b"k", "user", "12") != digest(b"k", "bill", "12")
@@ -154,7 +154,7 @@ def _learn_bills(lake: Lake, customer: str, frame: DataFrame, found: Forgotten, 
 
 def _bills_of(found: Forgotten, key: bytes) -> Batches:
     """The function that gives the digests of the bills of forgotten users that are not on the list."""
-    digest_of, gone, listed = _digests(key), found.users, found.bills | found.shared
+    digest_of, gone, listed = _digests(key, found.users), found.users, found.bills | found.shared
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
@@ -170,7 +170,7 @@ def _bills_of(found: Forgotten, key: bytes) -> Batches:
 
 def _bills_of_others(found: Forgotten, bills: Collection[str], key: bytes) -> Batches:
     """The function that gives those of the ``bills`` on which a user stands who is not forgotten."""
-    digest_of, gone, wanted = _digests(key), found.users, frozenset(bills)
+    digest_of, gone, wanted = _digests(key, found.users), found.users, frozenset(bills)
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
@@ -185,7 +185,7 @@ def _bills_of_others(found: Forgotten, bills: Collection[str], key: bytes) -> Ba
 
 def _rows_without(found: Forgotten, key: bytes) -> Batches:
     """The function that leaves out the rows of forgotten users, and those of nobody on their bills."""
-    digest_of, gone, gone_bills = _digests(key), found.users, found.bills
+    digest_of, gone, gone_bills = _digests(key, found.users), found.users, found.bills
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
@@ -204,8 +204,22 @@ def _rows_without(found: Forgotten, key: bytes) -> Batches:
     return run
 
 
-def _digests(key: bytes) -> Callable[[pa.Array, str], list[str | None]]:
-    """The function that gives the digest of each id of a column, None for null and blank ones."""
+def digests_of_user(key: bytes, user: str, is_hashed: bool) -> list[str]:
+    """What the list keeps of a user. Where ids are hashed, an e-mail address is one user in any case (``pseudonym``).
+
+    >>> one, other = (set(digests_of_user(b"k", user, True)) for user in ("Ann@x.org", "ann@X.org"))
+    >>> len(one & other), len(digests_of_user(b"k", "Ann@x.org", False))
+    (1, 1)
+    """
+    address = [digest(key, "address", user.lower())] if is_hashed and "@" in user else []
+    return [digest(key, "user", user), *address]
+
+
+def _digests(key: bytes, gone: Collection[str]) -> Callable[[pa.Array, str], list[str | None]]:
+    """The function that gives the digest of each id of a column, None for null and blank ones.
+
+    Of an e-mail address that is ``gone`` in any case it is that which says so.
+    """
     remembered: dict[tuple[str, str], str | None] = {}
 
     # Engines run this in processes of their own, where this package need not be installed.
@@ -221,6 +235,9 @@ def _digests(key: bytes) -> Callable[[pa.Array, str], list[str | None]]:
                 plain = normalize("NFC", each.strip(blanks))
                 said = f"forgotten {kind} {plain}".encode()
                 remembered[kind, each] = hmac.digest(key, said, "sha256").hex() if plain else None
+                if kind == "user" and "@" in plain:
+                    address = hmac.digest(key, f"forgotten address {plain.lower()}".encode(), "sha256").hex()
+                    remembered[kind, each] = address if address in gone else remembered[kind, each]
             known.append(remembered[kind, each])
         return [None if place is None else known[place] for place in encoded.indices.to_pylist()]
 

@@ -111,17 +111,19 @@ def finding(found: Removal) -> Finding:
     return Finding(CHECK, not found.counted, found.verdict, severity, figures)
 
 
-def refusal(found: Removal, customer: str, also: str = "") -> TableError:
+def refusal(found: Removal, customer: Customer, also: str = "") -> TableError:
     """Why a table of which too many rows were removed is not written, and what to do; ``also`` is what checks found."""
     name = found.table.partition("/")[2]
     key = 'bill_key = ["store", "day", "bill"]'
-    restarted = not also and found.table in OF_BILLS and RESTARTED & found.reasons.keys()
+    declared = customer.tables.get(name)
+    has_key = declared is not None and bool(declared.bill_key)
+    restarted = not also and not has_key and found.table in OF_BILLS and RESTARTED & found.reasons.keys()
     hint = (
         f"where bill numbers restart by store, till or day, write {key} under [tables.{name}]; else "
         if restarted
         else ""
     )
-    look = f"look at them (capflow show {found.table}_removed --customer {customer})"
+    look = f"look at them (capflow show {found.table}_removed --customer {customer.name})"
     came = ", ".join(f"{reason} {rows:,}" for reason, rows in found.reasons.items())
     share = f"{found.counted:,} of {found.rows:,} rows of {found.table} were removed in cleaning"
     return TableError(

@@ -169,7 +169,7 @@ class TableRunner:
         if removal.is_beyond:
             gates = self._gates(spec, kept, absent, is_staged=True)
             also = "; ".join(each.message for _, each in gates if not each.passed)
-            error = removals.refusal(removal, self.customer.name, also)
+            error = removals.refusal(removal, self.customer, also)
             return TableResult(spec.key, "failed", str(error), findings=((spec.key, found), *gates), error=error)
         told = tuple((spec.key, each) for each in landing_findings(self.stages, self.customer, spec.key, (found,)))
         shut = [each for _, each in told if not each.passed and each.severity == "block"]

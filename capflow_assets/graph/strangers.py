@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 USER = "user_id"
 
 
-def strangers(rows: UserRows, key: bytes, users: Iterable[str]) -> list[str]:
+def strangers(rows: UserRows, users: Iterable[str]) -> list[str]:
     """Those of the users of whom nothing is known: no row, no older version, no earlier word to forget them."""
     listed = forgotten(rows.lake, rows.customer.name)
     digests = listed.users if listed else frozenset()
-    new = [user for user in users if digest(key, "user", user) not in digests]
+    new = [user for user in users if digest(rows.key, "user", user) not in digests]
     unknown = [user for user in new if not rows.traces(user).is_known]
     return [user for user in unknown if not _is_in_files(rows, user)] if unknown else []
 

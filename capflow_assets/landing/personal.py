@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Table
 from capflow_assets.expressions.ids import normal
+from capflow_assets.expressions.nobody import may_mean_nobody
 from capflow_assets.landing.personal_names import is_personal_name
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 OWNER = "user_id"
 UNFIT = "the row "
+PSEUDONYM = re.compile("[0-9a-f]{64}")
 
 
 def is_of_people(table: Table) -> bool:
@@ -65,10 +68,17 @@ def pseudonym(text: str, key: bytes) -> str:
 def user_pseudonym(user: str, key: bytes) -> str:
     """What stands for a user in the lake where ``user_id`` is hashed: the hash of the id in its normal form.
 
-    >>> user_pseudonym(" U1 ", b"k") == pseudonym("U1", b"k")
-    True
+    A word that means nobody stays: it names no person, and behind a hash no check could tell it.
+
+    >>> user_pseudonym(" U1 ", b"k") == pseudonym("U1", b"k"), user_pseudonym("N/A ", b"k")
+    (True, 'N/A')
     """
-    return pseudonym(normal(user), key)
+    return user if may_mean_nobody(user := normal(user)) else pseudonym(user, key)
+
+
+def is_pseudonym(text: str) -> bool:
+    """Whether a text looks like what ``pseudonym`` makes."""
+    return bool(PSEUDONYM.fullmatch(text))
 
 
 def pseudonymized(frame: DataFrame, columns: Collection[str], source_columns: Collection[str], key: bytes) -> DataFrame:

@@ -23,9 +23,10 @@ def lone_days(bills: DataFrame) -> Finding:
     lone = sorted(day for day in counted if first is not None and day < first)
     rows = sum(counted[day] for day in lone)
     shown = ", ".join(map(str, lone[:3])) + (" …" if len(lone) > 3 else "")
+    bills_of, lie = ("bill of", "lies") if rows == 1 else ("bills of", "lie")
     message = (
-        f"{rows:,} bills of {shown} lie more than {GAP_DAYS} days before all others; history counts from {first}, see "
-        "whether their dates are right"
+        f"{rows:,} {bills_of} {shown} {lie} more than {GAP_DAYS} days before all others; history counts from {first}, "
+        "see whether their dates are right"
         if lone
         else f"no day lies more than {GAP_DAYS} days before all others"
     )

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Finding
 from capflow_assets.errors import listed
+from capflow_assets.expressions.nobody import NOBODY, PERHAPS_NOBODY
+from capflow_assets.landing.personal import is_pseudonym
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-NOBODY = re.compile(
-    r"null|none|nil|nan|n\.?/?a\.?|#n/a|undefined|unknown|anonym(?:ous|e)?|guest|walk[ _-]?in|nobody"
-    r"|no[ _-]?(?:card|user|id|customer)|[-_.?*/]+",
-    re.IGNORECASE,
-)
-# Words that may be somebody's id as well: they are named where they buy as nobody does.
-PERHAPS_NOBODY = re.compile(r"-1|0+|9{4,}|x+|test|default|dummy|cash|other", re.IGNORECASE)
 TIMES_USUAL = 3
 FEWEST_BILLS = 3
 MANY_TIMES_USUAL = 10
@@ -50,10 +44,13 @@ def user_ids(bills: DataFrame, *, at_most_share_pct: float = 5.0) -> Finding:
     shown = [
         f"{user} ({count:,} {'bill' if count == 1 else 'bills'})" for user, count in list(nobodies.items())[:SHOWN]
     ]
-    words_for = ", ".join(f'"{user}"' for user in list(nobodies)[:SHOWN])
+    in_clear = [user for user in list(nobodies)[:SHOWN] if not is_pseudonym(user)]
+    has_hashes = len(in_clear) < min(len(nobodies), SHOWN)
+    words_for = ", ".join([*(f'"{user}"' for user in in_clear), *(["…"] if has_hashes else [])])
+    as_sent = ", each id as the source sends it, not its hash" if has_hashes else ""
     message = (
         f"{len(nobodies):,} of {known:,} users look like nobody, or like many: {listed(shown)}; if they are no users, "
-        f"write not_a_user = [{words_for}] at the top of the TOML"
+        f"write not_a_user = [{words_for}] at the top of the TOML{as_sent}"
         if nobodies
         else f"none of {known:,} users looks like nobody, or like many"
     )

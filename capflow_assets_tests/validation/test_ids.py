@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from capflow_assets.clean.bills import TABLE as BILLS
 from capflow_assets.clean.line_items import TABLE as LINES
 from capflow_assets.clean.users import TABLE as USERS
+from capflow_assets.landing.personal import user_pseudonym
 from capflow_assets.raw.users import TABLE as RAW_USERS
 from capflow_assets.validation.listed_users import listed_users
 from capflow_assets.validation.spoilt_ids import spoilt_ids
@@ -41,6 +42,14 @@ def test_one_user_with_a_large_share_is_named(spark: SparkSession) -> None:
     finding = user_ids(bills(spark, CROWD | {"4711": 60}))
     assert [row["user_id"] for row in finding.sample] == ["4711"]
     assert "4711 (60 bills)" in finding.message
+
+
+def test_hashed_ids_that_are_nobodies_are_named_by_what_can_be_written(spark: SparkSession) -> None:
+    """Words that mean nobody are told behind no hash; of a hash the TOML wants the id that it was made of."""
+    sent = {"N/A": 3, "card 4711": 60} | CROWD
+    finding = user_ids(bills(spark, {user_pseudonym(user, b"key"): count for user, count in sent.items()}))
+    assert {row["user_id"] for row in finding.sample} == {"N/A", user_pseudonym("card 4711", b"key")}
+    assert 'not_a_user = ["N/A", …] at the top of the TOML, each id as the source sends it' in finding.message
 
 
 def test_users_are_left_alone(spark: SparkSession) -> None:
