@@ -10,7 +10,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from capflow_assets.errors import CustomerError, MappingError
-from capflow_assets.graph.onboarding import refuse_expressions
 from capflow_assets.graph.table_result import TableResult
 from capflow_assets.landing import row_filter
 from capflow_assets_tests.landings import Shop
@@ -173,4 +172,4 @@ def test_onboarding_refuses_what_no_where_may_be(tmp_path: Path) -> None:
         columns = {{ bill_id = "id", billed_at = "at", amount = "total" }}
     """
     with pytest.raises(CustomerError, match=r"tables\.bills\.where"):
-        refuse_expressions(parse_customer(text, "shop.toml", TABLES, SOURCES), "shop.toml")
+        parse_customer(text, "shop.toml", TABLES, SOURCES, known_params={})
