@@ -92,7 +92,7 @@ FAILING = {
     "a mapping that does not parse": (Sent(columns=COLUMNS | {"amount": "amount +"}), ["amount = 'amount +'"]),
     "a mapping that names nothing": (
         Sent(columns=COLUMNS | {"amount": "Umsatz"}),
-        ["amount = 'Umsatz'", "over 'bill_id'", "delimiter, header or encoding"],
+        ["amount = 'Umsatz'", "over 'bill_id'", "delimiter, header, header_row or encoding"],
     ),
     "a mapping that reads elsewhere": (
         # What no column could be called is refused at onboarding; this might be a header.

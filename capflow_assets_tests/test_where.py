@@ -9,10 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from capflow_assets.errors import MappingError
+from capflow_assets.errors import CustomerError, MappingError
 from capflow_assets.graph.table_result import TableResult
 from capflow_assets.landing import row_filter
-from capflow_assets.onboarding_problems import expression_problems
 from capflow_assets_tests.landings import Shop
 
 if TYPE_CHECKING:
@@ -162,7 +161,15 @@ def test_both_engines_leave_out_the_same(spark: SparkSession, jvm: SparkSession)
     assert kept == [(["1"], 3, 1)] * 2  # false and null is false
 
 
-def test_onboarding_refuses_what_no_where_may_be() -> None:
-    (problem,) = expression_problems({"tables": {"bills": {"columns": MAPPING, "where": "uuid() > 'a'"}}})
-    assert "tables.bills.where" in str(problem)
-    assert not expression_problems({"tables": {"bills": {"columns": MAPPING, "where": PAID}}})
+def test_onboarding_refuses_what_no_where_may_be(tmp_path: Path) -> None:
+    from capflow_assets.customers import parse_customer
+    from capflow_assets.definitions import SOURCES
+    from capflow_assets_tests.landings import TABLES
+
+    text = f"""
+        name = "shop"\nvertical = "x"\ncurrency = "EUR"\ntime_zone = "UTC"\nbase = "{tmp_path}"
+        [tables.bills]\nsource = "csv"\nlocation = "bills.csv"\nwhere = "uuid() > 'a'"
+        columns = {{ bill_id = "id", billed_at = "at", amount = "total" }}
+    """
+    with pytest.raises(CustomerError, match=r"tables\.bills\.where"):
+        parse_customer(text, "shop.toml", TABLES, SOURCES, known_params={})

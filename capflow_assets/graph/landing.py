@@ -24,7 +24,7 @@ from capflow_assets.graph.lake import Lake
 from capflow_assets.graph.landed import Landed, read_landed, save_landed, way_of, why_unknown
 from capflow_assets.graph.landing_commit import columns, merged, replaced
 from capflow_assets.graph.opening import Opening
-from capflow_assets.graph.query_rows import placed_by_key, query_rows, with_unfit
+from capflow_assets.graph.query_rows import placed_by_key, query_rows, reading_options, with_unfit
 from capflow_assets.graph.stages import TableSpec
 from capflow_assets.graph.table_damage import damaged_table
 from capflow_assets.graph.written_files import WrittenFiles, written
@@ -183,6 +183,7 @@ def _conformed(work: _Work) -> DataFrame:
     spark = work.lake.spark()
     if declared.query:
         came, work.unfit = query_rows(spark, work.sources, work.customer, work.spec.name, work.views)
+        options = reading_options(work.sources, declared.inputs)
     else:
         assert work.source is not None  # noqa: S101  (only a query has none)
         opening = Opening(work.source, work.location, options, declared, work.spec.table, work.customer.time_zone)

@@ -7,21 +7,33 @@ take part; it is rejected, by its place alone. Other rejected rows have no line:
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import reduce
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from capflow_assets.customers import Customer
-from capflow_assets.errors import MappingError
+from capflow_assets.errors import CapflowError, MappingError
 from capflow_assets.landing import POSITION, REASON, SOURCE_ROW, mappings, queries, rules
+from capflow_assets.landing.number_formats import NumberFormat
+from capflow_assets.table_inputs import InputSource
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 INPUT = "_input"
+MOST_PLACES = 3
+TIME_OPTIONS = ("timestamp_format", "date_format")
+# How engines speak of a text that is no number or time.
+UNREAD = re.compile(
+    r"(?:Cannot cast string |CAST_INVALID_INPUT\] The value )'(?P<cast>.*?)' (?:to value )?of "
+    r"|(?:invalid (?:timestamp|date)|Error parsing (?:timestamp|date) from|could not be parsed):? '?(?P<parsed>[^']*)"
+)
+# One engine does not see the columns of LATERAL VIEW in the WHERE beside it.
+LATERAL_DO = "put the SELECT with LATERAL VIEW under WITH, and ask for its columns by a WHERE outside of it"
 
 
 def query_rows(
@@ -35,17 +47,13 @@ def query_rows(
     """
     declared = customer.tables[table]
     where = f"[tables.{table}] of {customer.name}, query"
-    inputs = {
-        name: sources[each.source].read(
-            spark, customer.located(each.location), sources[each.source].Options(**each.options)
-        )
-        for name, each in declared.inputs.items()
-    }
+    inputs = _inputs(spark, sources, customer, table)
     columns = {name: _columns(frame) for name, frame in inputs.items()}
     instants = {column.lower() for frame in inputs.values() for column, kind in frame.dtypes if kind == "timestamp"}
     prefix = f"q{secrets.token_hex(16)}"
     try:
-        judged = queries.judged(declared.query or "", columns, prefix, instants)
+        texts = _texts(inputs, sources, declared.inputs)
+        judged = queries.judged(declared.query or "", columns, prefix, instants, texts)
     except MappingError as error:
         raise error.at(where) from None
     for name, frame in inputs.items():
@@ -79,6 +87,75 @@ def placed_by_key(conformed: DataFrame, key: Sequence[str]) -> DataFrame:
     parts = [F.concat(F.lit(f"{name} "), F.col(name).cast("string")) for name in key]
     placed = F.coalesce(F.col(POSITION), F.concat_ws(", ", *parts))
     return conformed.withColumn(POSITION, F.when(F.col(REASON).isNotNull() & (placed != ""), placed))
+
+
+def unread_value(
+    spark: SparkSession, sources: Mapping[str, ModuleType], customer: Customer, table: str, came: str
+) -> MappingError | None:
+    """What to say of an engine's words about a value that a query could not read; None where they are of another thing.
+
+    The inputs are read once more, to say where the value stands.
+    """
+    from pyspark.errors import PySparkException
+
+    matched = UNREAD.search(came) if customer.tables[table].query else None
+    if matched is None:
+        return None
+    value = matched["cast"] or matched["parsed"] or ""
+    places: list[str] = []
+    with suppress(CapflowError, PySparkException):  # the value is told of in any case
+        for frame in _inputs(spark, sources, customer, table).values():
+            places += _places(frame, value)
+    standing = f", in {', '.join(places[:MOST_PLACES])}" if places else ""
+    return MappingError(
+        "A query meets a value that it cannot read",
+        came=f"{value[:80]!r}{standing} ({came[:160]})",
+        where=f"[tables.{table}] of {customer.name}, query",
+        do="write try_cast(column as double), or try_to_timestamp, which is null there, or leave such rows out",
+    )
+
+
+def reading_options(sources: Mapping[str, ModuleType], inputs: Mapping[str, InputSource]) -> Any:
+    """How the text that a query hands on is written: as all its inputs say, None where they say different things."""
+    options = [sources[each.source].Options(**each.options) for each in inputs.values()]
+    ways = {(NumberFormat.of(each), *(getattr(each, name, None) for name in TIME_OPTIONS)) for each in options}
+    return options[0] if len(ways) == 1 else None
+
+
+def _inputs(
+    spark: SparkSession, sources: Mapping[str, ModuleType], customer: Customer, table: str
+) -> dict[str, DataFrame]:
+    return {
+        name: sources[each.source].read(
+            spark, customer.located(each.location), sources[each.source].Options(**each.options)
+        )
+        for name, each in customer.tables[table].inputs.items()
+    }
+
+
+def _texts(
+    inputs: Mapping[str, DataFrame], sources: Mapping[str, ModuleType], declared: Mapping[str, InputSource]
+) -> set[str]:
+    """The columns, in small letters, that are text in every input that has them, with numbers written plainly."""
+    kinds: dict[str, set[bool]] = {}
+    for name, frame in inputs.items():
+        given = declared[name]
+        is_plain = NumberFormat.of(sources[given.source].Options(**given.options)).is_plain
+        for column, kind in frame.dtypes:
+            kinds.setdefault(column.lower(), set()).add(is_plain and kind == "string")
+    return {column for column, said in kinds.items() if said == {True}}
+
+
+def _places(frame: DataFrame, value: str) -> list[str]:
+    """Where a text stands: the places of some rows, and the column of each."""
+    from pyspark.sql import functions as F
+
+    names = [name for name, kind in frame.dtypes if kind == "string" and name not in mappings.TOLD]
+    if not names or mappings.POSITION not in frame.columns:
+        return []
+    holds = [F.when(F.trim(F.col(mappings.quoted(name))) == value.strip(), F.lit(name)) for name in names]
+    rows = frame.select(F.col(mappings.POSITION).alias("place"), F.coalesce(*holds).alias("name"))
+    return [f"{row['place']} ({row['name']})" for row in rows.where("name is not null").limit(MOST_PLACES).collect()]
 
 
 def _columns(frame: DataFrame) -> list[str]:
@@ -127,7 +204,9 @@ def _answer(spark: SparkSession, judged: queries.JudgedQuery, where: str) -> Dat
         columns = [judged.shown.get(column, column) for column in frame.columns]
     except PySparkException as error:
         came = judged.words(str(error).strip().split("\n")[0])[:300]
-        do = "see that each function gets what it takes: columns of CSV are text, try_cast makes numbers of them"
+        do = "see what each function takes: columns of CSV are text; try_cast(replace(x, ',', '.') as double) makes numbers"
+        if "LATERAL VIEW" in judged.text and "cannot resolve" in came:
+            do = LATERAL_DO
         raise MappingError("The engine cannot compute a query", came=came, where=where, do=do) from None
     twins = _twins(columns)
     if twins:

@@ -30,6 +30,7 @@ from capflow_assets.graph.lake import Lake
 from capflow_assets.graph.landing import land
 from capflow_assets.graph.lifeline import LINE
 from capflow_assets.graph.moments import as_of_moment, parse_moment
+from capflow_assets.graph.query_rows import unread_value
 from capflow_assets.graph.stages import BILLS, CheckSpec, Input, Stages, TableSpec
 from capflow_assets.graph.table_damage import culprit
 from capflow_assets.graph.table_result import TableResult
@@ -105,6 +106,8 @@ class TableRunner:
             return str(TableError(f"{spec.key} needs more memory than the engine may take", came=came, do=MORE_MEMORY))
         if spec.function is not None:
             return came
+        if unread := unread_value(self.lake.spark(), self.sources, self.customer, spec.name, came):
+            return str(unread)
         what, where = f"The source of {spec.name} cannot be read", self.customer.location(spec.name)
         do = "export it again and whole, and see that its options say how it is written"
         return str(SourceError(what, came=came, where=where, do=do))

@@ -195,7 +195,11 @@ def _layout(path: str, options: Options) -> _lines.Layout:
     layout, number, first = _lines.layout_of(path, options)
     where = _packed.shown(path)
     if not first:
-        raise SourceError("A file holds no row", expected="rows, the first of which names the columns", where=where)
+        expected = "rows, the first of which names the columns"
+        if options.header_row:
+            expected = f"names in line {options.header_row} (options.header_row), and rows below"
+            raise SourceError("A file holds no row there", expected=expected, came="an end before it", where=where)
+        raise SourceError("A file holds no row", expected=expected, where=where)
     if options.header_row and number > options.header_row and not options.multiline:
         came, do = f"none there; the next row is line {number}", "options.header_row: the line's number in the file"
         expected = f"names in line {options.header_row} (options.header_row)"

@@ -4,6 +4,7 @@ Belongs here: what a ``query`` of a TOML may compute. Sessions are shared, so th
     parsing     from text to sqlglot's tree; texts are unescaped as Spark does
     sanctioned  which parts of a tree, functions and types there may be; what is not named there is refused
     merged_columns  how columns are called that USING merges
+    text_numbers    text is read as a number where only one can stand
     renaming    every name (inputs, columns, what the query itself names) becomes one that nobody can guess
 What runs is spelled from the judged tree, in which every table and column has a name of this one landing: a table, a
 view, a file or a session's variable of anybody else has none of these, whatever the engine looks for where.
@@ -59,21 +60,29 @@ def problem(text: str, inputs: Collection[str]) -> MappingError | None:
     return None
 
 
-def judged(text: str, inputs: Mapping[str, Sequence[str]], prefix: str, instants: Collection[str] = ()) -> JudgedQuery:
+def judged(
+    text: str,
+    inputs: Mapping[str, Sequence[str]],
+    prefix: str,
+    instants: Collection[str] = (),
+    texts: Collection[str] = (),
+) -> JudgedQuery:
     """A query over inputs, whose columns are given, in names that begin with ``prefix``: a ``q`` and random letters.
 
     Times that it makes of text are local ones, as mappings take them; columns called as the ``instants`` stay such.
+    Those called as the ``texts`` are read as numbers where only a number can stand. Both are in small letters.
 
     Raises:
         MappingError: says which part may not be in a query, or which name there is not, and what to write instead.
     """
-    from capflow_assets.landing.queries import merged_columns, parsing, renaming, sanctioned
+    from capflow_assets.landing.queries import merged_columns, parsing, renaming, sanctioned, text_numbers
 
     tree = parsing.parsed(text)
     sanctioned.judge(tree)
     renaming.judge_tables(tree, inputs)
     renaming.judge_outputs(tree)
     sanctioned.make_times_local(tree, instants)
+    text_numbers.cast_texts(tree, texts)
     merged_columns.name_alone(tree)
     names, shown = renaming.renamed(tree, inputs, prefix)
     return JudgedQuery(parsing.spelled(tree), names, shown)

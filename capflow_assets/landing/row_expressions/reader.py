@@ -14,7 +14,9 @@ from capflow_assets.landing.row_expressions.tree import Name, Node, Phrase, Text
 
 MOST_NESTED = 40
 MOST_SHOWN = 2000
-ELSEWISE = "name one of them; if they look wrong, so are delimiter, header or encoding in the table's options"
+ELSEWISE = (
+    "name one of them; if they look wrong, so are delimiter, header, header_row or encoding in the table's options"
+)
 
 
 class Reader:
