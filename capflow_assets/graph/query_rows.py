@@ -204,7 +204,7 @@ def _answer(spark: SparkSession, judged: queries.JudgedQuery, where: str) -> Dat
         columns = [judged.shown.get(column, column) for column in frame.columns]
     except PySparkException as error:
         came = judged.words(str(error).strip().split("\n")[0])[:300]
-        do = "see what each function takes: columns of CSV are text; try_cast(x as double) makes numbers of it"
+        do = "see what each function takes: columns of CSV are text, try_cast(replace(x, ',', '.') as double) a number"
         if "LATERAL VIEW" in judged.text and "cannot resolve" in came:
             do = LATERAL_DO
         raise MappingError("The engine cannot compute a query", came=came, where=where, do=do) from None
