@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import EXPORT
+from capflow_assets.landing.exports import later
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -17,22 +18,10 @@ if TYPE_CHECKING:
 
 # Rows of one bill lie at most so far apart; a night shift that closes its bills the next morning fits in.
 LONGEST_BILL_HOURS = 24
-DIGITS = 20
 PLACE = "_place"
 REPEATED, EARLIER, EARLIER_BY_NAME = "repeated_export", "earlier_export", "earlier_by_file_name"
 # What a later export says again, or otherwise, is not lost.
 REPLACED = (REPEATED, EARLIER, EARLIER_BY_NAME)
-
-
-def later(name: str = EXPORT) -> Column:
-    """What orders exports: the later one is greater."""
-    from pyspark.sql import functions as F
-
-    padded = F.regexp_replace(F.lower(F.coalesce(name, F.lit(""))), "([0-9]+)", "0" * DIGITS + "$1")
-    # Names that differ in leading zeros or in case alone are two exports all the same.
-    return F.concat(
-        F.regexp_replace(padded, f"[0-9]*([0-9]{{{DIGITS}}})", "$1"), F.lit(" "), F.coalesce(name, F.lit(""))
-    )
 
 
 def with_export(raw: DataFrame) -> list[str]:
