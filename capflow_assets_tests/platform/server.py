@@ -56,8 +56,8 @@ query Partitions($key: AssetKeyInput!) {
 """
 
 FAILURES = """
-query Failures($id: ID!) {
-  runOrError(runId: $id) { ... on Run { eventConnection { events {
+query Failures($id: ID!, $after: String) {
+  runOrError(runId: $id) { ... on Run { eventConnection(afterCursor: $after) { cursor hasMore events {
     ... on ExecutionStepFailureEvent { stepKey error { message } failureMetadata { description } }
   } } } }
 }
@@ -109,8 +109,12 @@ class Server:
 
     def failures(self, run: str) -> dict[str, str]:
         """The failed steps of a run with what the page says about them."""
-        events = self.ask(FAILURES, id=run)["runOrError"]["eventConnection"]["events"]
-        steps = [event for event in events if event]
+        steps: list[dict[str, Any]] = []
+        after, has_more = None, True
+        while has_more:
+            page = self.ask(FAILURES, id=run, after=after)["runOrError"]["eventConnection"]
+            steps += [event for event in page["events"] if event]
+            after, has_more = page["cursor"], page["hasMore"]
         return {
             step["stepKey"]: (step["failureMetadata"] or {}).get("description") or step["error"]["message"]
             for step in steps
