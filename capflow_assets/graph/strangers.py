@@ -33,16 +33,14 @@ def _is_in_files(rows: UserRows, user: str) -> bool:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    text = pc.field(USER).cast("string")
-    known_as = [normal(name) for name in rows.known_as(user)]
-    # Older versions landed ids as they came: those that are not plain are read and held to their normal form.
-    trimmed = pc.utf8_trim(text, characters=BLANKS)
-    may_be = text.is_valid() & (
-        pc.is_in(trimmed, value_set=pa.array(known_as, pa.string())) | ~pc.string_is_ascii(text)
-    )
+    known_as = pa.array(map(normal, rows.known_as(user)), pa.string())
     for data in _files(rows):
-        spellings = data.to_table(columns=[USER], filter=may_be).column(USER).cast("string").unique().to_pylist()
-        if any(normal(spelling) in known_as for spelling in spellings):
+        # Engines write texts as views, which Arrow does not filter.
+        ids = data.to_table(columns={USER: pc.field(USER).cast("string")}).column(USER).unique()
+        # Older versions landed ids as they came: those that are not plain are held to their normal form.
+        trimmed = pc.utf8_trim(ids, characters=BLANKS)
+        may_be = ids.filter(pc.or_(pc.is_in(trimmed, value_set=known_as), pc.invert(pc.string_is_ascii(ids))))
+        if any(normal(spelling) in known_as.to_pylist() for spelling in may_be.to_pylist() if spelling):
             return True
     return False
 
