@@ -23,7 +23,7 @@ from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
 from capflow_assets_tests.graph import test_stages
-from capflow_assets_tests.homes import FEW_FEATURES, TestHome
+from capflow_assets_tests.homes import ANY_BILL_NUMBERS, FEW_FEATURES, TestHome
 
 ZONE = "America/New_York"
 DAY = "2024-11-20"
@@ -88,7 +88,7 @@ def reviewed(folder: Path, toml: Path) -> None:
 
 def seen_from_the_past(root: Path, future: int | None) -> TestHome:
     home = TestHome(root / "home")
-    toml = write(simulate(BRAND), root / "files", settings=FEW_FEATURES)
+    toml = write(simulate(BRAND), root / "files", settings=FEW_FEATURES | ANY_BILL_NUMBERS)
     reviewed(root / "files", toml)
     if future is not None:
         torn(root / "files", future)

@@ -19,11 +19,11 @@ def call(
     values: Mapping[str, Any],
     thresholds: Mapping[str, float] | None = None,
 ) -> Any:
-    """A table's or check's function on its inputs and those injected values that it asks for."""
+    """A table's or check's function on its inputs and those injected values that it asks for, else its own defaults."""
     function = spec.function
     if function is None:
         raise CapflowError(f"{spec.name} has no function")
-    return function(**frames, **{name: values[name] for name in spec.injected}, **(thresholds or {}))
+    return function(**frames, **{name: values[name] for name in spec.injected if name in values}, **(thresholds or {}))
 
 
 def cut(frame: DataFrame, spec: TableSpec, moment: datetime) -> DataFrame:

@@ -62,7 +62,7 @@ def _streamed(path: str, layout: Layout) -> Iterator[Block]:
         is_first = number == 1
         while block := stream.read(BLOCK_BYTES):
             if not block.endswith(b"\n"):
-                block += _line(stream, path)
+                block += _line(stream, path, len(block) - block.rfind(b"\n") - 1)
             whole = block.removeprefix(codecs.BOM_UTF8) if is_first else block
             ends, is_first = whole.count(b"\n"), False
             yield pa.py_buffer(whole), 0, number, ends + (not whole.endswith(b"\n"))
@@ -77,9 +77,10 @@ def _skip_head(stream: Any, layout: Layout, path: str) -> int:
     return layout.head_lines + 1
 
 
-def _line(stream: Any, path: str) -> bytes:
-    line: bytes = stream.readline(MOST_CHARACTERS)
-    if len(line) == MOST_CHARACTERS:
+def _line(stream: Any, path: str, before: int = 0) -> bytes:
+    """The next line, of which so many bytes were read ``before``."""
+    line: bytes = stream.readline(MOST_CHARACTERS - before)
+    if len(line) == MOST_CHARACTERS - before:
         raise endless(path)
     return line
 
