@@ -263,8 +263,8 @@ def test_examples_show_no_model_the_future(planted, block, stored_as_of):
 
 def cleaned(lake: Lake, spark, table: str, columns: str, past: list[tuple], future: list[tuple]) -> list[tuple]:
     """Who had spent what by the end of June, cleaned with the future in the same table."""
-    tables = {table: {"source": "csv", "location": "/none.csv", "columns": {"bill_id": "b"}}}
-    customer = Customer.model_validate(CUSTOMER.model_dump() | {"tables": tables})
+    source = {"source": "csv", "location": "/none.csv", "columns": {"bill_id": "b"}, "max_removed_pct": 100.0}
+    customer = Customer.model_validate(CUSTOMER.model_dump() | {"tables": {table: source}} | ANY_BILL_NUMBERS)
     kinds = {column.name: column.type for column in STAGES.tables[f"raw/{table}"].table.columns}
     sent = spark.createDataFrame(past + future, columns)
     unsent = (f"cast(null as {kind}) {name}" for name, kind in kinds.items() if name not in sent.columns)
