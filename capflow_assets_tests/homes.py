@@ -16,7 +16,7 @@ from typing import Any
 FEW_FEATURES = {"features": {"recursive_candidates": {"depth": 1, "windows_days": [28]}}}
 # Where a test deals the same bills to other users, which numbers that restart would do as well.
 ANY_BILL_NUMBERS = {"checks": {"bill_numbers": {"severity": "warn"}}}
-STATE = ("CAPFLOW_HOME", "CAPFLOW_LAKE", "DAGSTER_HOME", "MLFLOW_TRACKING_URI")
+STATE = ("CAPFLOW_HOME", "CAPFLOW_LAKE", "DAGSTER_HOME", "MLFLOW_TRACKING_URI", "COLUMNS")
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class TestHome:
 
 @contextlib.contextmanager
 def own_environment() -> Iterator[None]:
-    """The variables that `capflow` sets are as they were before, afterwards."""
+    """The variables that `capflow` sets, and the width of the screen, are as they were before, afterwards."""
     before = {name: os.environ.get(name) for name in STATE}
     for name in STATE:
         os.environ.pop(name, None)
