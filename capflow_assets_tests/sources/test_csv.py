@@ -186,7 +186,7 @@ def test_a_file_without_a_row_and_one_with_other_columns(spark: SparkSession, tm
         {"encoding": "klingon"},
         {"encoding": "base64"},
         {"timestamp_format": "DD/MM/YYYY"},
-        {"date_format": "dd/MM/yy"},
+        {"date_format": "dd/MM/yyy"},
         {"sep": ";"},
         {"quote": "''"},
     ],

@@ -292,7 +292,7 @@ def test_damaged_files_are_told_and_nothing_else(tmp_path: Path, seed: int) -> N
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"sheet": 0}, {"sheet": ""}, {"header": -1}, {"range": "A1"}, {"range": "1:2"}, {"date_format": "dd/MM/yy"}],
+    [{"sheet": 0}, {"sheet": ""}, {"header": -1}, {"range": "A1"}, {"range": "1:2"}, {"date_format": "dd/MM/yyy"}],
 )
 def test_wrong_options(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
