@@ -59,10 +59,10 @@ def test_another_setting_makes_the_table_anew(tmp_path, toml):
         ("[features.user_item]\nhalf_life = 7", ["features.user_item.half_life is no key", "half_life_days"]),
         (
             "[features.user_item]\nhalf_life_days = 0",
-            ["features.user_item.half_life_days", "greater than or equal to 1"],
+            ["features.user_item.half_life_days", "at least 1"],
         ),
         ('[features.text]\nencoder = "glove"', ["features.text", "path"]),
-        ("[features]\nuser_item = 3", ["features.user_item", "valid dictionary"]),
+        ("[features]\nuser_item = 3", ["features.user_item", "keys and values"]),
     ],
 )
 def test_a_mistake_is_told_when_the_customer_is_onboarded(tmp_path, toml, settings, words):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.errors import SourceError, listed
-from capflow_assets.sources import _sql_address, _sql_columns, _sql_store
+from capflow_assets.sources import _files, _sql_address, _sql_columns, _sql_store
 from capflow_assets.sources._secrets import first_line
 
 if TYPE_CHECKING:
@@ -65,8 +65,9 @@ def read(spark: SparkSession, location: str, options: Any, newer: tuple[str, Any
     if options.split_by:
         value = F.col(_quoted(shown[names.index(options.split_by)])).cast("string")
         position = F.concat(F.lit(f"{options.table or 'query'} {options.split_by}="), value)
+    unfit = F.lit(None).cast("array<string>").alias(_files.UNFIT_COLUMNS)
     corrupt = F.lit(None).cast("string").alias(_sql_columns.CORRUPT)
-    return frame.toDF(*shown).select("*", corrupt, position.alias(_sql_columns.POSITION))
+    return frame.toDF(*shown).select("*", unfit, corrupt, position.alias(_sql_columns.POSITION))
 
 
 def _source(location: str, options: Any, newer: tuple[str, Any] | None) -> str:

@@ -84,7 +84,7 @@ def test_reading_a_bucket(bucket: dict[str, str]) -> None:
     text, lines, cells, table, *others = json.loads(done.stdout.strip().splitlines()[-1])
     assert text == [["1", "2"]]
     told = "is no JSON (Expecting value at character 1): 'oops'"
-    assert lines == [[[1], None, "a b.jsonl:1"], [None, told, "a b.jsonl:2"]]
+    assert lines == [[[1], None, None, "a b.jsonl:1"], [None, None, told, "a b.jsonl:2"]]
     assert cells == [[5, "b.xlsx!Sheet1:2"]]
     assert table == [[9]]
     assert others == [7, "2017-07-14 02:40:00", [1]]

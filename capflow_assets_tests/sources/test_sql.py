@@ -133,6 +133,7 @@ def test_types(spark: SparkSession, server: Server) -> None:
         "50%",
         "p",
         None,
+        None,
         "Kinds Receipt No=7",
     )
     assert {value for name, value in empty.asDict().items() if name not in ("Receipt No", "_position")} == {None}

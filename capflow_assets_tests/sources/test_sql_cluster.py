@@ -71,7 +71,7 @@ def test_parts_newer_rows_and_queries(cluster: SparkSession, server: Server) -> 
     newer = sql.read_newer(cluster, server.location(), options, "at", than)
     assert sorted(row.id for row in newer.collect()) == list(range(4980, 5001))
     by_query = read(cluster, server, query='select id, "User Id" from bills where id < 4 -- few')
-    assert sorted(map(tuple, by_query.collect())) == [(n, f"u{n}", None, None) for n in (1, 2, 3)]
+    assert sorted(map(tuple, by_query.collect())) == [(n, f"u{n}", None, None, None) for n in (1, 2, 3)]
     total = read(cluster, server, table="bills", split_by="total", parts=4).selectExpr("sum(total)").collect()[0][0]
     assert total == Decimal("125025.00")
 

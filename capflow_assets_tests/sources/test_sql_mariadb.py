@@ -74,7 +74,9 @@ def test_types(spark: SparkSession, server: Server, source: dict[str, str]) -> N
         "string",
         "binary",
         "binary",
-        *["string"] * 6,
+        *["string"] * 4,
+        "array<string>",
+        *["string"] * 2,
     ]
     empty, full = frame.selectExpr("cast(at as string) as instant", "*").collect()
     assert full.instant == "2024-03-31 00:30:00"
@@ -104,6 +106,7 @@ def test_types(spark: SparkSession, server: Server, source: dict[str, str]) -> N
         "large",
         "a,b",
         "50%",
+        None,
         None,
         position,
     )
