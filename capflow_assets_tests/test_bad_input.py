@@ -208,7 +208,7 @@ def test_nul_bytes_and_huge_values_cost_their_own_row_at_most(tmp_path):
         *ROWS,
         "101,a\0b,2024-01-01 10:00:00,5",
         f"102,{huge},2024-01-01 10:00:00,5",
-        "103,u,2024-01-01 10:00:00,5\0",
+        "103,u,2024-01-01 10:00:00,5\0005",
     ]
     home, _ = ran(tmp_path, Sent(files=bills(*rows, f"104,u,2024-01-01 10:00:00,{huge}")))
     users = {row["bill_id"]: row["user_id"] for row in home.rows("raw/bills", "bad")}
