@@ -148,7 +148,7 @@ from capflow_assets.contract import Column, Table
 TABLE = Table('user', (Column('user_id', 'string', ''), Column('n', 'bigint', '', at_most=2)), key=('user_id',))
 
 def counts(bills, as_of):
-    return bills.groupBy('user_id').count().withColumnRenamed('count', 'n' if as_of.year < 2030 else 'm')
+    return bills.groupBy('user_id').count().withColumnRenamed('count', 'n' if as_of.year < 2025 else 'm')
 """
 SCORES = """
 from capflow_assets.contract import Column, Table
@@ -172,7 +172,7 @@ CUSTOMER = Customer.model_validate(
     ("users", "as_of", "words"),
     [
         (["ann", "ann", "ann", "bob"], "2024-06-30", "n is at most 2"),  # a value that breaks its bound
-        (["ann", "bob"], "2031-01-01", "n is missing"),  # a column that is gone
+        (["ann", "bob"], "2025-01-01", "n is missing"),  # a column that is gone
     ],
 )
 def test_a_feature_table_that_breaks_its_schema_is_not_written(packages, tmp_path, spark, users, as_of, words):
