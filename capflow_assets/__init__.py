@@ -20,7 +20,7 @@ Beside them: contract.py (the nouns), customers.py (what a customer declares), t
 toml_problems.py and value_rules.py (what is wrong with it, in words), onboarding_problems.py (what is asked of it when
 it comes in), table_inputs.py (what its tables read), checks.py (pandera in one pass), checks_settings.py (what a
 customer says about checks; verticals/ holds the defaults), errors.py (every error and its words), foreign.py (other
-libraries' errors in ours), folders.py (which folders libraries misread), fence.py (what a customer's sources may open),
+libraries' errors in ours), paths/folders.py (which folders libraries misread), paths/fence.py (what a customer's sources may open),
 spreadsheet.py (CSV that may be opened), cli.py, cli_champions.py, cli_admin.py, cli_options.py, terminal.py and
 layout.py (`capflow …`), definitions.py (the whole graph, one page).
 """

@@ -16,11 +16,11 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from capflow_assets import fence
 from capflow_assets.customers import Customer
 from capflow_assets.errors import CapflowError, CustomerError, SourceError
 from capflow_assets.graph import fences
 from capflow_assets.graph.home import Home
+from capflow_assets.paths import fence
 from capflow_assets.sources import _sql_address, sql
 from capflow_assets_tests.homes import TestHome
 from capflow_assets_tests.neighbours import (

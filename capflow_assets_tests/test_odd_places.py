@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from capflow_assets.errors import CapflowError
-from capflow_assets.folders import LONGEST_HOME_BYTES
 from capflow_assets.graph.doctor import Case, examine
 from capflow_assets.graph.home import Home
 from capflow_assets.graph.lake import Lake
+from capflow_assets.paths.folders import LONGEST_HOME_BYTES
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate

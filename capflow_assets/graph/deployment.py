@@ -8,7 +8,6 @@ from types import ModuleType
 
 from capflow_assets.customers import Customer, read_customer, refuse_own_places
 from capflow_assets.errors import CustomerError, NotFoundError
-from capflow_assets.fence import Fence
 from capflow_assets.graph import fences
 from capflow_assets.graph.checking import declared_checks
 from capflow_assets.graph.engine import Engine
@@ -16,6 +15,7 @@ from capflow_assets.graph.home import Home
 from capflow_assets.graph.lake import Lake
 from capflow_assets.graph.registry import Registry
 from capflow_assets.graph.stages import Stages
+from capflow_assets.paths.fence import Fence
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from capflow_assets.errors import CapflowError
-from capflow_assets.folders import LONGEST_HOME_BYTES, LONGEST_LAKE_BYTES, require_fit
+from capflow_assets.paths.folders import LONGEST_HOME_BYTES, LONGEST_LAKE_BYTES, require_fit
 
 SQLITE = "sqlite:///"
 POSTGRES_STORAGE = """
@@ -71,7 +71,7 @@ class Home:
         """The home at ``root``, or where the environment says, or ``.capflow`` in the current folder.
 
         Raises:
-            CapflowError: the home or a lake of its own lies at a path that cannot be used, see ``folders``.
+            CapflowError: the home or a lake of its own lies at a path that cannot be used, see ``paths.folders``.
         """
         env = os.environ if environment is None else environment
         folder = _resolved(Path(root or env.get("CAPFLOW_HOME") or ".capflow"))

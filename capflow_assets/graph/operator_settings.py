@@ -11,8 +11,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from capflow_assets.errors import CapflowError, CustomerError, shortened
-from capflow_assets.fence import S3
 from capflow_assets.graph.home import Home
+from capflow_assets.paths.fence import S3
 from capflow_assets.toml_problems import told
 
 FILE = "capflow.toml"

@@ -18,7 +18,6 @@ from capflow_assets.checks_settings import Chosen, resting, severe
 from capflow_assets.contract import Finding
 from capflow_assets.customers import Customer
 from capflow_assets.errors import CapflowError, SourceError, TableError
-from capflow_assets.fence import Fence, current, within
 from capflow_assets.foreign import first_words, lake_error, worker_words
 from capflow_assets.graph import catalogue, removals
 from capflow_assets.graph.advancing import Advancing, carried_on
@@ -34,6 +33,7 @@ from capflow_assets.graph.query_rows import unread_value
 from capflow_assets.graph.stages import BILLS, CheckSpec, Input, Stages, TableSpec
 from capflow_assets.graph.table_damage import culprit
 from capflow_assets.graph.table_result import TableResult
+from capflow_assets.paths.fence import Fence, current, within
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

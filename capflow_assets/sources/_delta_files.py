@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from capflow_assets import fence
 from capflow_assets.errors import SourceError
+from capflow_assets.paths import fence
 from capflow_assets.sources import _files
 
 if TYPE_CHECKING:

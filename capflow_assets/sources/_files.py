@@ -1,7 +1,7 @@
 """What sources that read files share: which files a location means, reading them by Arrow batches, finding rows again.
 
 Files are read by workers (``mapInArrow``) where the engine's own reader would refuse them or read them wrongly, so that
-a file reads the same on every engine; each is judged when it is listed and opened without following links (``fence``).
+a file reads the same on every engine; each is judged when it is listed and opened without following links (``paths.fence``).
 Credentials and the endpoint of ``s3://`` come from the process (``AWS_*``).
 """
 
@@ -15,8 +15,8 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from capflow_assets import fence
 from capflow_assets.errors import SourceError
+from capflow_assets.paths import fence
 from capflow_assets.sources import _listing
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """The files that a location means, by name: one file, a folder with all in it, or a pattern (``* ? [a]``).
 
 On a disk, links to folders are followed, each folder once: a link to a folder above would never end. Where a link leads
-is judged before anything is listed there (``fence``).
+is judged before anything is listed there (``paths.fence``).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from pathlib import PurePosixPath
 from stat import S_ISREG
 from typing import TYPE_CHECKING
 
-from capflow_assets import fence
 from capflow_assets.errors import SourceError
+from capflow_assets.paths import fence
 
 if TYPE_CHECKING:
     import pyarrow.fs as fs

@@ -11,8 +11,8 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from capflow_assets import fence
 from capflow_assets.errors import SourceError
+from capflow_assets.paths import fence
 from capflow_assets.sources import _files, _packed
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from capflow_assets import fence
 from capflow_assets.errors import SourceError
+from capflow_assets.paths import fence
 from capflow_assets.sources._secrets import refuse_credentials
 
 if TYPE_CHECKING:

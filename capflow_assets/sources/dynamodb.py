@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, model_validator
 
-from capflow_assets import fence
 from capflow_assets.errors import SourceError, listed
+from capflow_assets.paths import fence
 from capflow_assets.sources import _documents
 from capflow_assets.sources._documents import alike, text
 from capflow_assets.sources._secrets import FromEnv

@@ -18,8 +18,8 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field, model_validator
 
-from capflow_assets import fence
 from capflow_assets.errors import SourceError, listed
+from capflow_assets.paths import fence
 from capflow_assets.sources import _documents
 from capflow_assets.sources._documents import alike, text
 from capflow_assets.sources._encodings import mended

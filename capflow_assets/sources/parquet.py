@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from capflow_assets.errors import SourceError
-from capflow_assets.fence import fixed_part
 from capflow_assets.landing.mappings import LABEL
 from capflow_assets.landing.number_formats import NumberOptions
 from capflow_assets.landing.time_formats import TimeFormat
+from capflow_assets.paths.fence import fixed_part
 from capflow_assets.sources import _exports, _files, _origins
 from capflow_assets.sources._shapes import text
 

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, field_validator, model_validator
 
-from capflow_assets import fence
 from capflow_assets.errors import SourceError, listed, nearest, shortened
 from capflow_assets.landing.number_formats import NumberOptions
 from capflow_assets.landing.time_formats import TimeFormat
+from capflow_assets.paths import fence
 from capflow_assets.sources import _engine, _sql_address, _sql_cluster, _sql_columns, _sql_ranges, _sql_rows, _sql_store
 from capflow_assets.sources._secrets import FromEnv
 

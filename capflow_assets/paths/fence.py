@@ -140,7 +140,7 @@ def current() -> Fence | None:
 
 @contextmanager
 def within(fence: Fence | None) -> Iterator[None]:
-    """What is opened meanwhile, in this thread, is judged by ``fence``."""
+    """What is opened meanwhile, in this thread, is judged by ``paths.fence``."""
     token = _current.set(fence)
     try:
         yield
