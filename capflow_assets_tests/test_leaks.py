@@ -13,11 +13,11 @@ import pytest
 
 from capflow_assets.customers import Customer
 from capflow_assets.definitions import STAGES
+from capflow_assets.expressions.as_of import end_of_day
 from capflow_assets.features.rfm import rfm
 from capflow_assets.graph.calls import call
 from capflow_assets.graph.examples import Examples
 from capflow_assets.graph.lake import Lake
-from capflow_assets.graph.moments import end_of_day
 from capflow_assets.graph.runner import TableRunner
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write

@@ -12,6 +12,7 @@ import dagster as dg
 from capflow_assets.checks_settings import resting, severe
 from capflow_assets.contract import Finding, Verdict
 from capflow_assets.errors import CapflowError, ModelError
+from capflow_assets.expressions.as_of import as_of_moment, parse_moment
 from capflow_assets.foreign import words_of
 from capflow_assets.graph.check_records import check_spec
 from capflow_assets.graph.checking import choice
@@ -25,7 +26,6 @@ from capflow_assets.graph.examples import Examples
 from capflow_assets.graph.health import Health, watch
 from capflow_assets.graph.held_work import held
 from capflow_assets.graph.lifeline import LINE
-from capflow_assets.graph.moments import as_of_moment, parse_moment
 from capflow_assets.graph.partitions import CUSTOMERS, MODELS_COHORT
 from capflow_assets.graph.plots import markdown
 from capflow_assets.graph.scoring import Scored, score

@@ -18,6 +18,7 @@ from capflow_assets.checks_settings import Chosen, resting, severe
 from capflow_assets.contract import Finding
 from capflow_assets.customers import Customer
 from capflow_assets.errors import CapflowError, SourceError, TableError
+from capflow_assets.expressions.as_of import as_of_moment, parse_moment
 from capflow_assets.foreign import first_words, lake_error, worker_words
 from capflow_assets.graph import catalogue, removals
 from capflow_assets.graph.advancing import Advancing, carried_on
@@ -28,7 +29,6 @@ from capflow_assets.graph.judgements import Judgement
 from capflow_assets.graph.lake import Lake
 from capflow_assets.graph.landing import land
 from capflow_assets.graph.lifeline import LINE
-from capflow_assets.graph.moments import as_of_moment, parse_moment
 from capflow_assets.graph.query_rows import unread_value
 from capflow_assets.graph.stages import BILLS, CheckSpec, Input, Stages, TableSpec
 from capflow_assets.graph.table_damage import culprit

@@ -16,13 +16,13 @@ import pytest
 from PIL import Image
 
 from capflow_assets.definitions import SOURCES, STAGES
+from capflow_assets.expressions.as_of import as_of_moment
 from capflow_assets.graph.build import deployment
 from capflow_assets.graph.engine import Engine
 from capflow_assets.graph.examples import Examples
 from capflow_assets.graph.fleet import LOOKS, MOST_DRAWN, draw_fleet, fleet_asset, heat_map, matrix
 from capflow_assets.graph.home import Home
 from capflow_assets.graph.launch import dagster_instance
-from capflow_assets.graph.moments import as_of_moment
 from capflow_assets.graph.plots import LARGEST_BYTES, png
 from capflow_assets.graph.verdicts import Standing, judged, standing, standings
 from capflow_assets.simulation.brand import tiny

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from capflow_assets.errors import CapflowError, TableError
-from capflow_assets.graph.moments import as_of_moment, newest, parse_moment
+from capflow_assets.expressions.as_of import as_of_moment, newest, parse_moment
 
 
 @pytest.mark.parametrize(
