@@ -70,7 +70,7 @@ def run() -> None:
 
 def ours(files: Path) -> Callable[[], None]:
     """A landing of the files into a lake that is empty each time."""
-    from capflow_assets.customers import parse_customer
+    from capflow_assets.customers.customer import parse_customer
     from capflow_assets.definitions import SOURCES, STAGES
     from capflow_assets.graph.engine import Engine
     from capflow_assets.graph.lake import Lake

@@ -35,7 +35,7 @@ from capflow_assets.errors import CapflowError, StoreError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from capflow_assets.customers import Customer
+    from capflow_assets.customers.customer import Customer
     from capflow_assets.graph.deployment import Deployment
 
 app = typer.Typer(

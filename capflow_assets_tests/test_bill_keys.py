@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import tomlkit
 
-from capflow_assets.customers import parse_customer
+from capflow_assets.customers.customer import parse_customer
 from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.errors import CustomerError, MappingError
 from capflow_assets.graph.erased_rows import UserRows

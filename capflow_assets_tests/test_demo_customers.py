@@ -14,7 +14,7 @@ import capflow_assets.demo
 from capflow_assets import raw
 from capflow_assets.checks import evaluate
 from capflow_assets.contract import Table
-from capflow_assets.customers import Customer, read_customer
+from capflow_assets.customers.customer import Customer, read_customer
 from capflow_assets.landing import conform, split
 from capflow_assets.sources import csv, parquet
 

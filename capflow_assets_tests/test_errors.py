@@ -7,7 +7,7 @@ import time
 import pytest
 import tomlkit
 
-from capflow_assets.customers import parse_customer
+from capflow_assets.customers.customer import parse_customer
 from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.errors import CapflowError, CustomerError, MappingError, NotFoundError, nearest
 from capflow_assets.landing import conform

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import tomlkit
 
-from capflow_assets.customers import parse_customer
+from capflow_assets.customers.customer import parse_customer
 from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.errors import CustomerError
 from capflow_assets.graph.lake import Lake

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from capflow_assets.customers import Customer
+from capflow_assets.customers.customer import Customer
 from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.graph.build import deployment
 from capflow_assets.graph.home import Home

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from capflow_assets.customers import parse_customer
+from capflow_assets.customers.customer import parse_customer
 from capflow_assets.definitions import SOURCES
 from capflow_assets.errors import CustomerError
 from capflow_assets.graph.landed import Fingerprint, fingerprint, read_landed

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 import pytest
 
-from capflow_assets.customers import Customer
+from capflow_assets.customers.customer import Customer
 from capflow_assets.definitions import STAGES
 from capflow_assets.expressions.as_of import end_of_day
 from capflow_assets.features.rfm import rfm

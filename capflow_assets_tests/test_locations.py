@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from capflow_assets.customers import Customer
+from capflow_assets.customers.customer import Customer
 from capflow_assets.errors import CapflowError, CustomerError, SourceError
 from capflow_assets.graph import fences
 from capflow_assets.graph.home import Home

@@ -13,7 +13,7 @@ import pytest
 import tomlkit
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.customers import parse_customer
+from capflow_assets.customers.customer import parse_customer
 from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.errors import CapflowError, CustomerError
 from capflow_assets.graph.home import Home

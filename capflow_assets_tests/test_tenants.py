@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from capflow_assets.customers import Customer, refuse_own_places
+from capflow_assets.customers.customer import Customer, refuse_own_places
 from capflow_assets.definitions import STAGES
 from capflow_assets.errors import CustomerError
 from capflow_assets.graph.lake import Lake

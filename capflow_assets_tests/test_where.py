@@ -162,7 +162,7 @@ def test_both_engines_leave_out_the_same(spark: SparkSession, jvm: SparkSession)
 
 
 def test_onboarding_refuses_what_no_where_may_be(tmp_path: Path) -> None:
-    from capflow_assets.customers import parse_customer
+    from capflow_assets.customers.customer import parse_customer
     from capflow_assets.definitions import SOURCES
     from capflow_assets_tests.landings import TABLES
 

@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets.customers import Customer
+from capflow_assets.customers.customer import Customer
 from capflow_assets.graph.lake import Lake
 from capflow_assets.graph.stages import Input, Stages, TableSpec
 

@@ -10,7 +10,7 @@ from importlib.resources import files
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets.customers import Customer
+from capflow_assets.customers.customer import Customer
 from capflow_assets.graph.catalogue import catalogue_of
 from capflow_assets.graph.wording import moment, number, short
 

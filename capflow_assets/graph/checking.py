@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from capflow_assets import checks
-from capflow_assets.checks_settings import Chosen, DeclaredCheck, HasChecks, choose, severe, thresholds_of
 from capflow_assets.contract import Column, Finding, Table
+from capflow_assets.customers.checks_settings import Chosen, DeclaredCheck, HasChecks, choose, severe, thresholds_of
 from capflow_assets.errors import TableError
 from capflow_assets.graph.stages import Stages
 from capflow_assets.landing import exports

@@ -32,8 +32,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
+from capflow_assets.customers.value_rules import rule_of
 from capflow_assets.errors import CapflowError
-from capflow_assets.value_rules import rule_of
 
 ORCHESTRATOR = "orchestrator"
 EVERYTHING = "*"

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 
-from capflow_assets.customers import Customer, read_customer, refuse_own_places
+from capflow_assets.customers.customer import Customer, read_customer, refuse_own_places
 from capflow_assets.errors import CustomerError, NotFoundError
 from capflow_assets.graph import fences
 from capflow_assets.graph.checking import declared_checks

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets.customers import Customer
+from capflow_assets.customers.customer import Customer
 from capflow_assets.errors import TableError
 from capflow_assets.expressions.ids import BLANKS, normal
 from capflow_assets.graph.erased_history import named_files, opened

@@ -19,7 +19,7 @@ from importlib.metadata import version as package_version
 
 import dagster as dg
 
-from capflow_assets.customers import Customer
+from capflow_assets.customers.customer import Customer
 from capflow_assets.errors import BrokenModelError, CapflowError
 from capflow_assets.expressions.ids import normal
 from capflow_assets.graph.customer_lock import customer_lock

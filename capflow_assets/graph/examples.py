@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.contract import Window
-from capflow_assets.customers import Customer
+from capflow_assets.customers.customer import Customer
 from capflow_assets.graph.calls import call, cut
 from capflow_assets.graph.lake import Lake
 from capflow_assets.graph.stages import AS_OF, Input, ModelSpec, Stages, TableSpec

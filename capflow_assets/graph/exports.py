@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.contract import EXPORT, Finding
-from capflow_assets.customers import Customer, TableSource
+from capflow_assets.customers.customer import Customer, TableSource
 from capflow_assets.graph.stages import TableSpec
 from capflow_assets.landing import REASON, exports
 from capflow_assets.landing.mappings import LABEL, POSITION

@@ -26,12 +26,12 @@ from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from capflow_assets.customers import PACKAGE, SQLITE, Customer
+from capflow_assets.customers.customer import PACKAGE, SQLITE, Customer
+from capflow_assets.customers.table_inputs import declared_origins
 from capflow_assets.errors import CapflowError, CustomerError, SourceError, listed
 from capflow_assets.graph.home import Home
 from capflow_assets.graph.operator_settings import CUSTOMER, FILE, VARIABLE, settings
 from capflow_assets.paths.fence import S3, Fence, Place, fixed_part, is_below, spellings
-from capflow_assets.table_inputs import declared_origins
 
 # What the platform itself is told by variables, in the names that it and its libraries give them.
 PLATFORM = (

@@ -14,7 +14,7 @@ from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets.customers import Customer, TableSource
+from capflow_assets.customers.customer import Customer, TableSource
 from capflow_assets.errors import SourceError
 from capflow_assets.expressions import ids
 from capflow_assets.graph import exports, quarantine

@@ -9,8 +9,8 @@ from typing import Any
 
 import dagster as dg
 
-from capflow_assets.checks_settings import resting, severe
 from capflow_assets.contract import Finding, Verdict
+from capflow_assets.customers.checks_settings import resting, severe
 from capflow_assets.errors import CapflowError, ModelError
 from capflow_assets.expressions.as_of import as_of_moment, parse_moment
 from capflow_assets.foreign import words_of

@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.contract import Table
-from capflow_assets.customers import TableSource
+from capflow_assets.customers.customer import TableSource
 from capflow_assets.graph import exports
 from capflow_assets.graph.exports import Exports
 from capflow_assets.landing import bill_keys, mappings, watermarks

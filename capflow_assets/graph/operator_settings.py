@@ -10,10 +10,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from capflow_assets.customers.toml_problems import told
 from capflow_assets.errors import CapflowError, CustomerError, shortened
 from capflow_assets.graph.home import Home
 from capflow_assets.paths.fence import S3
-from capflow_assets.toml_problems import told
 
 FILE = "capflow.toml"
 CUSTOMER, VARIABLE = "{customer}", "{CUSTOMER}"

@@ -15,11 +15,11 @@ from functools import reduce
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets.customers import Customer
+from capflow_assets.customers.customer import Customer
+from capflow_assets.customers.table_inputs import InputSource
 from capflow_assets.errors import CapflowError, MappingError
 from capflow_assets.landing import POSITION, REASON, SOURCE_ROW, mappings, queries, rules
 from capflow_assets.landing.number_formats import NumberFormat
-from capflow_assets.table_inputs import InputSource
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

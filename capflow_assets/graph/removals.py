@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Finding, Severity
-from capflow_assets.customers import MOST_REMOVED_PCT, Customer
+from capflow_assets.customers.customer import MOST_REMOVED_PCT, Customer
 from capflow_assets.errors import TableError
 from capflow_assets.graph.lake import Lake
 from capflow_assets.graph.stages import TableSpec

@@ -14,9 +14,9 @@ from datetime import datetime
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets.checks_settings import Chosen, resting, severe
 from capflow_assets.contract import Finding
-from capflow_assets.customers import Customer
+from capflow_assets.customers.checks_settings import Chosen, resting, severe
+from capflow_assets.customers.customer import Customer
 from capflow_assets.errors import CapflowError, SourceError, TableError
 from capflow_assets.expressions.as_of import as_of_moment, parse_moment
 from capflow_assets.foreign import first_words, lake_error, worker_words

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.contract import Estimator, Model, Params, Verdict, Window
+from capflow_assets.customers.value_rules import rule_of
 from capflow_assets.errors import BrokenModelError, ModelError
 from capflow_assets.expressions.as_of import newest
 from capflow_assets.expressions.history import first_moment
@@ -23,7 +24,6 @@ from capflow_assets.graph.examples import Examples
 from capflow_assets.graph.leaking import barred, leakage_finding, told
 from capflow_assets.graph.saved_estimators import dumps, types_of
 from capflow_assets.graph.verdicts import judged
-from capflow_assets.value_rules import rule_of
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from capflow_assets.customers import Customer
+from capflow_assets.customers.customer import Customer
 from capflow_assets.definitions import STAGES
 from capflow_assets.graph.advancing import Advancing, fingerprint
 from capflow_assets.graph.lake import Lake

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from capflow_assets.contract import Column, Finding, Table
-from capflow_assets.customers import Customer, parse_customer
+from capflow_assets.customers.customer import Customer, parse_customer
 from capflow_assets.definitions import SOURCES, STAGES, defs
 from capflow_assets.graph.check_records import check_spec
 from capflow_assets.graph.checking import declared_checks, landing_findings, schema_finding

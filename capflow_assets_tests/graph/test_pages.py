@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from capflow_assets.customers import Customer
+from capflow_assets.customers.customer import Customer
 from capflow_assets.errors import NotFoundError
 from capflow_assets.graph.charts import Bar, columns
 from capflow_assets.graph.lake import Lake

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from capflow_assets.customers import read_customer
+from capflow_assets.customers.customer import read_customer
 from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.graph.lake import Lake
 from capflow_assets.graph.runner import TableRunner

@@ -168,9 +168,9 @@ def s3(case: Case) -> Checks:
 
 def customers(case: Case) -> Checks:
     """Every customer's TOML is right."""
-    from capflow_assets.checks_settings import verticals
+    from capflow_assets.customers.checks_settings import verticals
+    from capflow_assets.customers.onboarding_problems import vertical_note
     from capflow_assets.graph.onboarding import read_dropped
-    from capflow_assets.onboarding_problems import vertical_note
 
     good = 0
     for name in case.customers:

@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from capflow_assets.customers import Customer
+from capflow_assets.customers.customer import Customer
+from capflow_assets.customers.table_inputs import Origin
 from capflow_assets.errors import CapflowError
 from capflow_assets.graph.doctor.case import Case, Checks, broken, first_line, ok, skipped
 from capflow_assets.graph.doctor.reach import aws, refusal
 from capflow_assets.graph.fences import named_variables
-from capflow_assets.table_inputs import Origin
 
 PORTS = {"postgresql": 5432, "mysql": 3306, "mariadb": 3306, "mongodb": 27017, "mssql": 1433, "oracle": 1521}
 AT_ONCE = 8

@@ -23,21 +23,18 @@ from pydantic import (
     model_validator,
 )
 
-from capflow_assets import toml_text
-from capflow_assets.checks_settings import CheckSettings, DeclaredCheck, check_problems
 from capflow_assets.contract import Table
-from capflow_assets.errors import CapflowError, CustomerError, SourceError
-from capflow_assets.landing import exports
-from capflow_assets.landing.declared import (
+from capflow_assets.customers.checks_settings import CheckSettings, DeclaredCheck, check_problems
+from capflow_assets.customers.customer import toml_text
+from capflow_assets.customers.declared_tables import (
     NotUsers,
     column_problems,
     landing_problems,
     problems_between,
     user_problems,
 )
-from capflow_assets.landing.time_zones import known_zone
-from capflow_assets.onboarding_problems import onboarding_problems, param_problems
-from capflow_assets.table_inputs import (
+from capflow_assets.customers.onboarding_problems import onboarding_problems, param_problems
+from capflow_assets.customers.table_inputs import (
     PACKAGE,
     Declared,
     InputSource,
@@ -49,7 +46,10 @@ from capflow_assets.table_inputs import (
     query_problems,
     source_problems,
 )
-from capflow_assets.toml_problems import told, unknown
+from capflow_assets.customers.toml_problems import told, unknown
+from capflow_assets.errors import CapflowError, CustomerError, SourceError
+from capflow_assets.landing import exports
+from capflow_assets.landing.time_zones import known_zone
 
 MOST_BYTES = 1 << 20
 # Where a customer sends no table of a clean table's name.
@@ -205,7 +205,7 @@ def parse_customer(
 ) -> Customer:
     """The customer that a TOML text declares; ``file`` names it in errors. What is not ``known`` is not looked at.
 
-    With ``known_params``, of models, it is asked what only a TOML that comes in is asked (``onboarding_problems``).
+    With ``known_params``, of models, it is asked what only a TOML that comes in is asked (``customers.onboarding_problems``).
 
     Raises:
         CustomerError: names every problem of the text.

@@ -11,9 +11,9 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from capflow_assets.customers.toml_problems import told, unknown
 from capflow_assets.errors import CapflowError, nearest
 from capflow_assets.landing import queries, row_expressions
-from capflow_assets.toml_problems import told, unknown
 
 
 def onboarding_problems(data: Mapping[str, Any], models: Mapping[str, type[BaseModel]]) -> list[CapflowError]:

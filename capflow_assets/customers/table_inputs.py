@@ -17,8 +17,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from capflow_assets.customers.toml_problems import told, unknown
 from capflow_assets.errors import CapflowError, SourceError, listed
-from capflow_assets.toml_problems import told, unknown
 
 # What stands for source and location of a table that has a query instead.
 QUERY = "query"

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from capflow_assets.checks_settings import CheckSettings
-from capflow_assets.customers import Customer, Retraining, TableSource
+from capflow_assets.customers.checks_settings import CheckSettings
+from capflow_assets.customers.customer import Customer, Retraining, TableSource
+from capflow_assets.customers.toml_problems import told
+from capflow_assets.customers.value_rules import CONTEXTUAL, RULES, rule_of
 from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.graph.databricks_settings import Settings as Databricks
 from capflow_assets.graph.operator_settings import Settings as Operator
-from capflow_assets.toml_problems import told
-from capflow_assets.value_rules import CONTEXTUAL, RULES, rule_of
 
 MODELS: dict[str, type[BaseModel]] = {
     "customer": Customer,

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from capflow_assets.checks_settings import (
+from capflow_assets.contract import Finding
+from capflow_assets.customers.checks_settings import (
     VERTICALS,
     CheckSettings,
     DeclaredCheck,
@@ -21,8 +22,7 @@ from capflow_assets.checks_settings import (
     thresholds_of,
     vertical_checks,
 )
-from capflow_assets.contract import Finding
-from capflow_assets.customers import Customer, parse_customer
+from capflow_assets.customers.customer import Customer, parse_customer
 from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.errors import CustomerError
 from capflow_assets.graph.checking import declared_checks

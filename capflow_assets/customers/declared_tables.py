@@ -12,11 +12,11 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator
 
 from capflow_assets.contract import EXPORT, Table
+from capflow_assets.customers.toml_problems import unknown
 from capflow_assets.errors import CapflowError, listed, nearest, shortened
 from capflow_assets.expressions.ids import normal
 from capflow_assets.landing import RESERVED, bill_keys, generated_key, merge_key
 from capflow_assets.landing.personal import OWNER, is_identifier
-from capflow_assets.toml_problems import unknown
 
 IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,62}")
 

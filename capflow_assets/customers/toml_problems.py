@@ -1,6 +1,6 @@
 """What is wrong with a customer's TOML, in words: the key, the rule, what came, and what to do.
 
-Belongs here: how a problem is told. Does not belong here: what a customer may declare (``customers.py``). Pure.
+Belongs here: how a problem is told. Does not belong here: what a customer may declare (``customers/customer.py``). Pure.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from capflow_assets.customers.value_rules import rule_of
 from capflow_assets.errors import NAME_CHARACTERS, CapflowError, listed, nearest, shortened
-from capflow_assets.value_rules import rule_of
 
 SHOWN_CHARACTERS = 120
 SECRET = re.compile("pass|pwd|secret|token|credential|key")
