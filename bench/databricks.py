@@ -149,9 +149,9 @@ def customers(folder: Path, count: int, first: str = "c000", users: int = 60) ->
     """Onboard ``count`` customers who all send the same bills."""
     from capflow_assets.definitions import SOURCES, STAGES
     from capflow_assets.graph.build import deployment
-    from capflow_assets.graph.home import Home
     from capflow_assets.graph.launch import dagster_instance
     from capflow_assets.graph.onboarding import onboard
+    from capflow_assets.home.places import Home
     from capflow_assets.simulation.brand import tiny
     from capflow_assets.simulation.files import write
     from capflow_assets.simulation.world import simulate

@@ -17,9 +17,9 @@ def run() -> None:
     """Print the split for a simulated customer of 2,000 users, the median of several warm runs."""
     from capflow_assets.definitions import SOURCES, STAGES, defs
     from capflow_assets.graph.build import deployment
-    from capflow_assets.graph.home import Home
     from capflow_assets.graph.launch import dagster_instance, run_customer, select
     from capflow_assets.graph.onboarding import onboard
+    from capflow_assets.home.places import Home
     from capflow_assets.simulation.brand import tiny
     from capflow_assets.simulation.files import write
     from capflow_assets.simulation.world import simulate

@@ -125,7 +125,7 @@ def run(
     home: HomeOption = None,
 ) -> None:
     """Materialize tables, models and predictions of customers. One customer's failure leaves the others alone."""
-    from capflow_assets.graph.known_names import refuse_moment
+    from capflow_assets.home.known_names import refuse_moment
 
     names(context, home, customers)
     refuse_moment(as_of)
@@ -277,8 +277,8 @@ app.add_typer(cli_admin.app)
 
 def _page_in_the_lake(deployment: Deployment, customer: Customer) -> str:
     """The place of a customer's page, written beside its tables."""
-    from capflow_assets.graph.databases import is_refusal_to_write
     from capflow_assets.graph.pages import write_page
+    from capflow_assets.home.databases import is_refusal_to_write
 
     try:
         return write_page(deployment.lake, customer)

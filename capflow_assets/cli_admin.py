@@ -114,7 +114,7 @@ def doctor(
     from rich.console import Console
 
     from capflow_assets.graph.doctor import COLUMNS, Case, examine, grid
-    from capflow_assets.graph.home import Home
+    from capflow_assets.home.places import Home
     from capflow_assets.terminal import console, print_rows
 
     place = Home.of(home or context.obj)
@@ -152,8 +152,8 @@ def policy(
     """Print the AWS policy that lets an identity see one customer of the lake, or the policy of the lake's bucket."""
     import json
 
-    from capflow_assets.graph.home import Home
     from capflow_assets.graph.policies import bucket_policy, customer_policy
+    from capflow_assets.home.places import Home
 
     lake = Home.of(home or context.obj).lake
     if customer is None:
@@ -185,8 +185,8 @@ def ui(
     """Dagster's web page and daemon on this home, until interrupted. The page has no log-in."""
     import webbrowser
 
-    from capflow_assets.graph.home import Home
     from capflow_assets.graph.webpage.start import Address, serve
+    from capflow_assets.home.places import Home
 
     place = Home.of(home or context.obj)
 

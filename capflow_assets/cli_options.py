@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import dagster as dg
 
     from capflow_assets.graph.deployment import Deployment
-    from capflow_assets.graph.home import Home
+    from capflow_assets.home.places import Home
 
 
 class TableFormat(StrEnum):
@@ -83,8 +83,8 @@ def say(words: str) -> None:
 
 def names(context: typer.Context, home: Path | None, customers: Iterable[str], model: str | None = None) -> None:
     """Refuse what does not exist before anything is opened, which takes seconds."""
-    from capflow_assets.graph.home import Home
-    from capflow_assets.graph.known_names import refuse_unknown
+    from capflow_assets.home.known_names import refuse_unknown
+    from capflow_assets.home.places import Home
 
     refuse_unknown(Home.of(home or context.obj), customers, model)
 
@@ -99,8 +99,8 @@ def opened(context: typer.Context, home: Path | None) -> Iterator[tuple[Deployme
     """The deployment of a home and its Dagster, for one command."""
     from capflow_assets.definitions import SOURCES, STAGES
     from capflow_assets.graph.build import deployment
-    from capflow_assets.graph.home import Home
     from capflow_assets.graph.launch import dagster_instance
+    from capflow_assets.home.places import Home
 
     place = Home.of(home or context.obj)
     with _in_our_words(place), dagster_instance(place) as instance:
@@ -113,8 +113,8 @@ def looked_at(context: typer.Context, home: Path | None) -> Iterator[tuple[Deplo
     """The deployment of a home and its Dagster, for a command that only looks: the home may be read-only."""
     from capflow_assets.definitions import SOURCES, STAGES
     from capflow_assets.graph.build import deployment
-    from capflow_assets.graph.home import Home
     from capflow_assets.graph.launch import dagster_to_look_at
+    from capflow_assets.home.places import Home
 
     place = Home.of(home or context.obj)
     with _in_our_words(place), dagster_to_look_at(place) as (copied, instance):
@@ -140,7 +140,7 @@ def _end_gone_runs(instance: dg.DagsterInstance, place: Home) -> None:
 def _in_our_words(place: Home) -> Iterator[None]:
     """An error of the home's disk or databases, from whatever library, as one clear message."""
     from capflow_assets.errors import CapflowError
-    from capflow_assets.graph.databases import in_our_words
+    from capflow_assets.home.databases import in_our_words
 
     try:
         yield

@@ -11,8 +11,8 @@ import dagster as dg
 import pytest
 import tomlkit
 
-from capflow_assets.graph.home import Home
 from capflow_assets.graph.launch import dagster_instance
+from capflow_assets.home.places import Home
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate

@@ -38,10 +38,10 @@ from capflow_assets.graph.forgotten import (
     rows_of_forgotten,
     without_forgotten,
 )
-from capflow_assets.graph.home import Home
-from capflow_assets.graph.keys import customer_key
 from capflow_assets.graph.lake import Lake
 from capflow_assets.graph.launch import dagster_instance
+from capflow_assets.home.keys import customer_key
+from capflow_assets.home.places import Home
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate

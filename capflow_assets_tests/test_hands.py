@@ -17,8 +17,8 @@ import pytest
 from capflow_assets.cli import main
 from capflow_assets.errors import CapflowError
 from capflow_assets.expressions.as_of import parse_moment
-from capflow_assets.graph.home import Home
 from capflow_assets.graph.launch import dagster_instance
+from capflow_assets.home.places import Home
 from capflow_assets_tests.homes import Said, TestHome, own_environment
 from capflow_assets_tests.platform.server import environment
 

@@ -372,8 +372,8 @@ def test_a_watermark_that_the_source_does_not_have(shop: Shop) -> None:
 def test_a_run_says_what_it_landed_and_full_lands_everything(tmp_path: Path) -> None:
     import dagster as dg
 
-    from capflow_assets.graph.home import Home
     from capflow_assets.graph.launch import dagster_instance
+    from capflow_assets.home.places import Home
     from capflow_assets_tests.homes import TestHome, own_environment
 
     def landed() -> dict[str, Any]:

@@ -18,8 +18,8 @@ from deltalake import write_deltalake
 
 from capflow_assets.customers.customer import Customer
 from capflow_assets.errors import CapflowError, CustomerError, SourceError
-from capflow_assets.graph import fences
-from capflow_assets.graph.home import Home
+from capflow_assets.home import fences
+from capflow_assets.home.places import Home
 from capflow_assets.paths import fence
 from capflow_assets.sources import _sql_address, sql
 from capflow_assets_tests.homes import TestHome

@@ -16,9 +16,9 @@ from capflow_assets.contract import Column, Table
 from capflow_assets.customers.customer import parse_customer
 from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.errors import CapflowError, CustomerError
-from capflow_assets.graph.home import Home
-from capflow_assets.graph.keys import customer_key, destroy_key
 from capflow_assets.graph.table_result import TableResult
+from capflow_assets.home.keys import customer_key, destroy_key
+from capflow_assets.home.places import Home
 from capflow_assets.landing import conform
 from capflow_assets.landing.personal import hashed_columns, pseudonym, pseudonymized
 from capflow_assets_tests.landings import KEY, TABLES, Shop

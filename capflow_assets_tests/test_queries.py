@@ -269,8 +269,8 @@ def test_every_input_is_looked_at_where_locations_are(tmp_path: Path) -> None:
 
 
 def test_fences_know_the_inputs_of_every_customer(tmp_path: Path) -> None:
-    from capflow_assets.graph import fences
-    from capflow_assets.graph.home import Home
+    from capflow_assets.home import fences
+    from capflow_assets.home.places import Home
 
     home = Home.of(tmp_path / "home", {})
     home.customers.mkdir(parents=True)

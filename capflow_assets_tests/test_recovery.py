@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from capflow_assets.graph import databases
+from capflow_assets.home import databases
 from capflow_assets_tests.homes import TestHome
 from capflow_assets_tests.processes import capflow, fenced
 

@@ -14,7 +14,6 @@ from capflow_assets.graph.cohort_process import Task
 from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.engine import Engine
 from capflow_assets.graph.held_work import held
-from capflow_assets.graph.keys import customer_key
 from capflow_assets.graph.pages import TABLES as PAGE_TABLES
 from capflow_assets.graph.pages import write_page
 from capflow_assets.graph.partitions import CUSTOMERS, TABLES_COHORT
@@ -23,6 +22,7 @@ from capflow_assets.graph.runner import TableRunner
 from capflow_assets.graph.stages import Stages, TableSpec
 from capflow_assets.graph.table_result import TableResult
 from capflow_assets.graph.wording import number, short
+from capflow_assets.home.keys import customer_key
 from capflow_assets.landing import exports
 
 OWNER = "team:data"

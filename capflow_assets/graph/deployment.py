@@ -8,13 +8,13 @@ from types import ModuleType
 
 from capflow_assets.customers.customer import Customer, read_customer, refuse_own_places
 from capflow_assets.errors import CustomerError, NotFoundError
-from capflow_assets.graph import fences
 from capflow_assets.graph.checking import declared_checks
 from capflow_assets.graph.engine import Engine
-from capflow_assets.graph.home import Home
 from capflow_assets.graph.lake import Lake
 from capflow_assets.graph.registry import Registry
 from capflow_assets.graph.stages import Stages
+from capflow_assets.home import fences
+from capflow_assets.home.places import Home
 from capflow_assets.paths.fence import Fence
 
 

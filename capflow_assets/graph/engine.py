@@ -13,7 +13,7 @@ import dagster as dg
 from pydantic import Field
 
 from capflow_assets.errors import CapflowError
-from capflow_assets.graph.private_port import LOOPBACK, SPENT, PrivatePort
+from capflow_assets.home.private_port import LOOPBACK, SPENT, PrivatePort
 
 STACK_BYTES = str(16 << 20)
 STARTS = 3

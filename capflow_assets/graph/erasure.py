@@ -34,9 +34,9 @@ from capflow_assets.graph.erased_history import (
 from capflow_assets.graph.erased_rows import Traces, UserRows
 from capflow_assets.graph.forgotten import digest, digests_of_user, remember
 from capflow_assets.graph.id_search import search
-from capflow_assets.graph.keys import customer_key
 from capflow_assets.graph.lake import STAGING, Lake
 from capflow_assets.graph.strangers import strangers
+from capflow_assets.home.keys import customer_key
 from capflow_assets.landing.personal import OWNER
 
 PICTURES = ("plots", "pages")

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from capflow_assets.errors import CapflowError
-from capflow_assets.graph.databases import require_sound_dagster
-from capflow_assets.graph.home import Home
 from capflow_assets.graph.process_locks import lock_store
+from capflow_assets.home.databases import require_sound_dagster
+from capflow_assets.home.places import Home
 
 if TYPE_CHECKING:
     import dagster as dg

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Protocol
 
 from capflow_assets.errors import CapflowError
-from capflow_assets.graph.home import Home
+from capflow_assets.home.places import Home
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 

@@ -23,10 +23,10 @@ from capflow_assets.contract import Estimator
 from capflow_assets.errors import BrokenModelError
 from capflow_assets.graph.champions import Champions
 from capflow_assets.graph.first_use import alone
-from capflow_assets.graph.home import SQLITE, Home
 from capflow_assets.graph.model_files import MODEL, REPORT, SCHEME, ModelFiles, digest, run_folder
 from capflow_assets.graph.process_locks import FileLocks, LockStore, lock_store
 from capflow_assets.graph.saved_estimators import loads
+from capflow_assets.home.places import SQLITE, Home
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -70,7 +70,7 @@ class Registry(Champions):
 
         import mlflow
 
-        from capflow_assets.graph.databases import require_sound_mlflow
+        from capflow_assets.home.databases import require_sound_mlflow
 
         logging.getLogger("mlflow").setLevel(logging.ERROR)
         logging.getLogger("alembic").setLevel(logging.ERROR)

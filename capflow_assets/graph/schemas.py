@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from capflow_assets.graph.home import Home
+from capflow_assets.home.places import Home
 
 DAGSTER = ("dagster", "_core/storage/alembic")
 MLFLOW = ("mlflow", "store/db_migrations")

@@ -41,11 +41,11 @@ from capflow_assets.graph.databricks_run import ComputeError, DatabricksRun, Sub
 from capflow_assets.graph.databricks_settings import Settings
 from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.held_work import hold_all
-from capflow_assets.graph.operator_settings import settings_text
 from capflow_assets.graph.partitions import CUSTOMERS
 from capflow_assets.graph.remote_events import Events, Pace
 from capflow_assets.graph.remote_step import STEP_FILE
 from capflow_assets.graph.staging import DBFS, Staging, staging_of
+from capflow_assets.home.operator import settings_text
 
 CODE = ("capflow_assets.definitions", "defs")
 # How many looks without news until the run's own state is asked for.

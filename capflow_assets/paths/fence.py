@@ -5,7 +5,7 @@ Where a location leads is only known from the disk: through links of files and o
 link, so that what was judged is what is read, also if somebody swaps a link meanwhile. Sources ask ``current()``, which
 landing sets; by themselves (in a notebook, say) sources are only kept from pipes, devices and the kernel's own files.
 
-Does not belong here: where a deployment keeps what (``graph.fences``). It knows neither home nor customers' TOMLs.
+Does not belong here: where a deployment keeps what (``home.fences``). It knows neither home nor customers' TOMLs.
 """
 
 from __future__ import annotations

@@ -125,8 +125,8 @@ def launched(
 ) -> Iterator[Cohort]:
     """A cohort's run on the home, launched in this process with the settings of ``file``."""
     from capflow_assets.definitions import defs
-    from capflow_assets.graph.home import Home
     from capflow_assets.graph.launch import dagster_instance
+    from capflow_assets.home.places import Home
 
     place = Home.of(home.root)
     kept = {name: os.environ.get(name, "") for name in ("CAPFLOW_HOME", "DAGSTER_HOME")}

@@ -30,7 +30,7 @@ from capflow_assets.graph.doctor import configuration
 from capflow_assets.graph.doctor.case import broken, ok
 from capflow_assets.graph.doctor.examination import _within_its_time
 from capflow_assets.graph.doctor.sources import _unanswered
-from capflow_assets.graph.home import Home
+from capflow_assets.home.places import Home
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate

@@ -152,7 +152,7 @@ def test_a_store_without_credentials(tmp_path, bucket, monkeypatch):
 
 def test_sources_in_a_bucket(bucket):
     from capflow_assets.graph.doctor.sources import _in_bucket
-    from capflow_assets.graph.home import Home
+    from capflow_assets.home.places import Home
 
     bucket.put_object(Bucket="lake", Key="sent/bills 1.csv", Body=b"a\n")
     case = doctor.Case(Home.of("/nowhere"), lambda: None)

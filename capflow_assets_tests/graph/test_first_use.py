@@ -15,8 +15,8 @@ import pytest
 from capflow_assets.errors import CapflowError
 from capflow_assets.graph.doctor import records
 from capflow_assets.graph.first_use import open_instance
-from capflow_assets.graph.home import Home, write_if_changed
 from capflow_assets.graph.schemas import double_schemas
+from capflow_assets.home.places import Home, write_if_changed
 from capflow_assets_tests.homes import own_environment
 from capflow_assets_tests.platform.server import environment
 from capflow_assets_tests.platform.services import postgres, with_driver
@@ -25,7 +25,7 @@ from capflow_assets_tests.reliability import record
 OPEN = """
 import sys
 from capflow_assets.graph.first_use import open_instance
-from capflow_assets.graph.home import Home
+from capflow_assets.home.places import Home
 from capflow_assets.graph.registry import Registry
 
 home = Home.of(sys.argv[1])

@@ -31,7 +31,7 @@ SELECT = {"shop": "raw/bills,clean/bills,features/rfm,*/rfm_segments", "shop2": 
 TALK = """
 import sys
 import dagster as dg
-from capflow_assets.graph.home import Home
+from capflow_assets.home.places import Home
 from capflow_assets.graph.launch import dagster_instance
 
 @dg.op

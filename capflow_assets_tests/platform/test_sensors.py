@@ -14,8 +14,8 @@ import dagster as dg
 import pytest
 
 from capflow_assets.definitions import defs
-from capflow_assets.graph.home import Home
 from capflow_assets.graph.launch import QUIET, dagster_instance
+from capflow_assets.home.places import Home
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import World, simulate

@@ -16,7 +16,7 @@ from capflow_assets.errors import CapflowError
 
 if TYPE_CHECKING:
     from capflow_assets.graph.deployment import Deployment
-    from capflow_assets.graph.home import Home
+    from capflow_assets.home.places import Home
 
 State = Literal["ok", "warning", "broken", "skipped", "mended"]
 SECRET_NAME = re.compile(r"secret|password|passwd|token|credential|key(_id)?$", re.IGNORECASE)

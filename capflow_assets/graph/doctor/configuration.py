@@ -87,7 +87,7 @@ def home(case: Case) -> Checks:
 
 def secrets(case: Case) -> Checks:
     """What ``CAPFLOW_SECRETS`` names can be read; the later checks have those variables."""
-    from capflow_assets.graph.secrets import load_secrets
+    from capflow_assets.home.secrets import load_secrets
 
     if not case.home.secrets:
         yield skipped("CAPFLOW_SECRETS is not set")
@@ -97,7 +97,7 @@ def secrets(case: Case) -> Checks:
 
 def dagster(case: Case) -> Checks:
     """Dagster accepts the home's ``dagster.yaml``, and what goes into it from variables."""
-    from capflow_assets.graph.home import dagster_yaml
+    from capflow_assets.home.places import dagster_yaml
 
     dagster_yaml(None, case.environment.get("CAPFLOW_COMPUTE_LOGS"))
     file = case.home.dagster / "dagster.yaml"

@@ -8,8 +8,8 @@ from contextlib import contextmanager, nullcontext
 
 import dagster as dg
 
-from capflow_assets.graph.databases import looked_at
 from capflow_assets.graph.doctor.case import Case, Checks, Found, ok, skipped, warning
+from capflow_assets.home.databases import looked_at
 
 FRESH_SECONDS = 300
 START = "start it where it should run: capflow ui, or dagster-daemon run"

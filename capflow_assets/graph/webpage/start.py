@@ -19,10 +19,10 @@ from types import FrameType
 from typing import Any
 
 from capflow_assets.errors import CapflowError
-from capflow_assets.graph.home import Home, shipped
 from capflow_assets.graph.launch import dagster_instance
 from capflow_assets.graph.webpage import sessions
 from capflow_assets.graph.webpage.served import EVERYWHERE, Served, bracketed
+from capflow_assets.home.places import Home, shipped
 
 GRACE_SECONDS = 10
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -29,8 +29,8 @@ from typing import Any
 from capflow_assets.customers.customer import PACKAGE, SQLITE, Customer
 from capflow_assets.customers.table_inputs import declared_origins
 from capflow_assets.errors import CapflowError, CustomerError, SourceError, listed
-from capflow_assets.graph.home import Home
-from capflow_assets.graph.operator_settings import CUSTOMER, FILE, VARIABLE, settings
+from capflow_assets.home.operator import CUSTOMER, FILE, VARIABLE, settings
+from capflow_assets.home.places import Home
 from capflow_assets.paths.fence import S3, Fence, Place, fixed_part, is_below, spellings
 
 # What the platform itself is told by variables, in the names that it and its libraries give them.

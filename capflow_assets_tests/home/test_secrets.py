@@ -10,10 +10,10 @@ import pytest
 
 from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.errors import CapflowError
-from capflow_assets.graph import secrets
 from capflow_assets.graph.build import deployment
-from capflow_assets.graph.home import Home
-from capflow_assets.graph.secrets import load_secrets, read_secrets, variables
+from capflow_assets.home import secrets
+from capflow_assets.home.places import Home
+from capflow_assets.home.secrets import load_secrets, read_secrets, variables
 from capflow_assets_tests.platform.services import Aws, aws
 
 PASSWORD = "c0rrect-horse"

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from capflow_assets.errors import CapflowError
-from capflow_assets.graph.home import Home, dagster_yaml
+from capflow_assets.home.places import Home, dagster_yaml
 
 URL = "postgresql+psycopg2://ann:secret@db/dagster"
 

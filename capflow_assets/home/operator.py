@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from capflow_assets.customers.toml_problems import told
 from capflow_assets.errors import CapflowError, CustomerError, shortened
-from capflow_assets.graph.home import Home
+from capflow_assets.home.places import Home
 from capflow_assets.paths.fence import S3
 
 FILE = "capflow.toml"

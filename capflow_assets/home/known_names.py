@@ -10,7 +10,7 @@ from pathlib import Path
 
 from capflow_assets.errors import NotFoundError
 from capflow_assets.expressions.as_of import parse_moment
-from capflow_assets.graph.home import Home
+from capflow_assets.home.places import Home
 
 MODELS = Path(__file__).parents[1] / "models"
 # Where a day begins first: what is ahead of now there is so everywhere.

@@ -19,7 +19,7 @@ from typing import cast
 
 from capflow_assets.errors import CapflowError, StoreError
 from capflow_assets.foreign import NOT_ALLOWED, READ_ONLY, disk_error, first_words, kind_of
-from capflow_assets.graph.home import SQLITE, Home, dagster_yaml
+from capflow_assets.home.places import SQLITE, Home, dagster_yaml
 
 # The tables without which a file is none of Dagster's or MLflow's.
 RUNS, EVENTS, SCHEDULES = "history/runs.db", "history/runs/index.db", "schedules/schedules.db"

@@ -20,9 +20,9 @@ from capflow_assets.errors import CapflowError
 from capflow_assets.graph import engine
 from capflow_assets.graph.doctor import Case, examine
 from capflow_assets.graph.engine import Engine, embedded
-from capflow_assets.graph.home import Home
-from capflow_assets.graph.keys import customer_key
-from capflow_assets.graph.private_port import PrivatePort
+from capflow_assets.home.keys import customer_key
+from capflow_assets.home.places import Home
+from capflow_assets.home.private_port import PrivatePort
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux filters what reaches a listening socket")
 

@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from capflow_assets.graph.databases import _copy_files
+from capflow_assets.home.databases import _copy_files
 
 ROWS = 50
 # What `capflow` asks of a file at first sight and in depth, and what is in the copy that a command looks at.
 LOOK = """
 import sqlite3, sys, tempfile
 from pathlib import Path
-from capflow_assets.graph.databases import _copy, _wrong, wrong_in_depth
+from capflow_assets.home.databases import _copy, _wrong, wrong_in_depth
 
 file = Path(sys.argv[1])
 print(_wrong(file, "runs") or "sound")
