@@ -17,7 +17,7 @@ import os
 from contextlib import suppress
 
 from capflow_assets import cli
-from capflow_assets.graph.lifeline import INTERRUPTED, LINE, leave
+from capflow_assets.processes.lifeline import INTERRUPTED, LINE, leave
 
 
 class _End:

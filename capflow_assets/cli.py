@@ -72,7 +72,7 @@ def common(context: typer.Context, home: HomeOption = None, version: VersionOpti
     """Options that stand before the command serve it too."""
     context.obj = home
     if owns_process and context.invoked_subcommand in WATCHED:
-        from capflow_assets.graph.supervision import supervise
+        from capflow_assets.processes.supervision import supervise
 
         supervise(context.invoked_subcommand)
 

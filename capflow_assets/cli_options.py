@@ -127,7 +127,7 @@ def _end_gone_runs(instance: dg.DagsterInstance, place: Home) -> None:
     """End what blocks a customer though nobody works on it any more, and say so."""
     from capflow_assets.graph.customers_in_turn import end_runs_of_the_dead
     from capflow_assets.graph.gone_runs import end_gone_runs
-    from capflow_assets.graph.running import sweep
+    from capflow_assets.processes.run_processes import sweep
 
     end_runs_of_the_dead(instance)
     for words in end_gone_runs(instance, place):

@@ -18,11 +18,11 @@ import dagster as dg
 import pytest
 from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 
-from capflow_assets.graph.customer_lock import INHERITED, customer_lock
 from capflow_assets.graph.gone_runs import gone_runs
 from capflow_assets.graph.launch import dagster_instance
-from capflow_assets.graph.running import PROCESS, STARTED, evidence, started, this_process
 from capflow_assets.home.places import Home
+from capflow_assets.processes.customer_lock import INHERITED, customer_lock
+from capflow_assets.processes.run_processes import PROCESS, STARTED, evidence, started, this_process
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate

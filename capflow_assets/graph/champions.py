@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-    from capflow_assets.graph.process_locks import LockStore
+    from capflow_assets.processes.process_locks import LockStore
 
 RECORD = "capflow.champions"
 SETTLED = "capflow.settled"

@@ -22,8 +22,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets.graph.customer_lock import INHERITED, customer_lock, default_wait
-from capflow_assets.graph.lifeline import GRACE_SECONDS, LAST_WORDS_SECONDS, LINE, Death, ending, leave
+from capflow_assets.processes.customer_lock import INHERITED, customer_lock, default_wait
+from capflow_assets.processes.lifeline import GRACE_SECONDS, LAST_WORDS_SECONDS, LINE, Death, ending, leave
 
 if TYPE_CHECKING:
     from capflow_assets.graph.cohort import Outcome

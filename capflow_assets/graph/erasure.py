@@ -22,7 +22,6 @@ import dagster as dg
 from capflow_assets.customers.customer import Customer
 from capflow_assets.errors import BrokenModelError, CapflowError
 from capflow_assets.expressions.ids import normal
-from capflow_assets.graph.customer_lock import customer_lock
 from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.erased_events import has_local_logs, redact_events, refuse_running
 from capflow_assets.graph.erased_history import (
@@ -38,6 +37,7 @@ from capflow_assets.graph.lake import STAGING, Lake
 from capflow_assets.graph.strangers import strangers
 from capflow_assets.home.keys import customer_key
 from capflow_assets.landing.personal import OWNER
+from capflow_assets.processes.customer_lock import customer_lock
 
 PICTURES = ("plots", "pages")
 LEAST_CHARACTERS_TO_LOOK_FOR = 5

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from capflow_assets.graph.process_locks import lock_store
-from capflow_assets.graph.running import HOST, PID, Evidence, answers, evidence
 from capflow_assets.home.places import Home
+from capflow_assets.processes.process_locks import lock_store
+from capflow_assets.processes.run_processes import HOST, PID, Evidence, answers, evidence
 
 UNDER_WAY = tuple(dg.DagsterRunStatus[name] for name in ("NOT_STARTED", "STARTING", "STARTED", "CANCELING"))
 COMMAND = "capflow/command"

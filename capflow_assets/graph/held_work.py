@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from capflow_assets.graph.customer_lock import HELD_ELSEWHERE, Holding, customer_lock, default_wait
-from capflow_assets.graph.running import PROCESS, this_process
 from capflow_assets.home.places import Home
+from capflow_assets.processes.customer_lock import HELD_ELSEWHERE, Holding, customer_lock, default_wait
+from capflow_assets.processes.run_processes import PROCESS, this_process
 
 if TYPE_CHECKING:
     from capflow_assets.graph.cohort import Outcome, Work

@@ -15,16 +15,16 @@ import dagster as dg
 from dagster._core.events import JobFailureData, RunFailureReason
 
 from capflow_assets.errors import InUseError, NotFoundError
-from capflow_assets.graph.customer_lock import customer_lock
-from capflow_assets.graph.first_use import open_instance
 from capflow_assets.graph.gone_runs import COMMAND
-from capflow_assets.graph.lifeline import LINE
 from capflow_assets.graph.partitions import CUSTOMERS
-from capflow_assets.graph.running import this_process
 from capflow_assets.graph.stages import Stages
 from capflow_assets.graph.verdicts import FLEET, fleet_edges
 from capflow_assets.home.databases import has_room, looked_at, require_sound_dagster, require_writable
 from capflow_assets.home.places import Home
+from capflow_assets.processes.customer_lock import customer_lock
+from capflow_assets.processes.first_use import open_instance
+from capflow_assets.processes.lifeline import LINE
+from capflow_assets.processes.run_processes import this_process
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 

@@ -14,9 +14,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from capflow_assets.graph.running import answers
 from capflow_assets.graph.webpage.guard import Guard
 from capflow_assets.graph.webpage.served import Served, is_loopback
+from capflow_assets.processes.run_processes import answers
 
 LOGGER = logging.getLogger("dagster-webserver")
 # Open pages hold websockets, which would keep the server for as long as they are open.

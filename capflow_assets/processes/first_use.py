@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from capflow_assets.errors import CapflowError
-from capflow_assets.graph.process_locks import lock_store
 from capflow_assets.home.databases import require_sound_dagster
 from capflow_assets.home.places import Home
+from capflow_assets.processes.process_locks import lock_store
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -52,7 +52,7 @@ def open_instance(home: Home) -> dg.DagsterInstance:
 
 
 def _refuse_double_schemas(home: Home, error: Exception) -> None:
-    from capflow_assets.graph.schemas import double_schemas
+    from capflow_assets.processes.sqlite_schemas import double_schemas
 
     for double in double_schemas(home):
         came = f"{double.words()}: two processes made it at once"

@@ -13,16 +13,16 @@ from typing import Any
 import pytest
 
 from capflow_assets.errors import CapflowError, InUseError
-from capflow_assets.graph.customer_lock import INHERITED, WAIT_MINUTES, customer_lock, default_wait, forget_name
-from capflow_assets.graph.postgres_locks import key
-from capflow_assets.graph.process_locks import lock_store
 from capflow_assets.home.places import Home
+from capflow_assets.processes.customer_lock import INHERITED, WAIT_MINUTES, customer_lock, default_wait, forget_name
+from capflow_assets.processes.postgres_locks import key
+from capflow_assets.processes.process_locks import lock_store
 from capflow_assets_tests.platform.server import environment
 from capflow_assets_tests.platform.services import postgres, with_driver
 
 HOLD = """
 import sys
-from capflow_assets.graph.customer_lock import customer_lock
+from capflow_assets.processes.customer_lock import customer_lock
 from capflow_assets.home.places import Home
 
 with customer_lock(Home.of(sys.argv[1]), sys.argv[2], "a test", 0):
@@ -32,7 +32,7 @@ with customer_lock(Home.of(sys.argv[1]), sys.argv[2], "a test", 0):
 END = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'capflow locks'"
 FORK = """
 import os, sys
-from capflow_assets.graph.customer_lock import customer_lock
+from capflow_assets.processes.customer_lock import customer_lock
 from capflow_assets.home.places import Home
 
 home = Home.of(sys.argv[1])
@@ -47,7 +47,7 @@ with customer_lock(home, sys.argv[2], "a supervisor", 0):
 """
 SPAWN = f"""
 import subprocess, sys
-from capflow_assets.graph.customer_lock import customer_lock
+from capflow_assets.processes.customer_lock import customer_lock
 from capflow_assets.home.places import Home
 
 with customer_lock(Home.of(sys.argv[1]), sys.argv[2], "a supervisor", 0):

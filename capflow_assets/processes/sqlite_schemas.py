@@ -45,7 +45,7 @@ def double_schemas(home: Home) -> Iterator[DoubleSchema]:
 
 def mend_double_schemas(home: Home) -> list[str]:
     """Leave the newest number alone; in words, what was done. To be called while nothing else works on the home."""
-    from capflow_assets.graph.first_use import alone_in_home
+    from capflow_assets.processes.first_use import alone_in_home
 
     done = []
     with alone_in_home(home):

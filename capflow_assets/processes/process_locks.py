@@ -103,7 +103,7 @@ def lock_store(home: Home) -> LockStore:
 
 @cache
 def _postgres_locks(url: str, _pid: int) -> LockStore:
-    from capflow_assets.graph.postgres_locks import PostgresLocks
+    from capflow_assets.processes.postgres_locks import PostgresLocks
 
     return PostgresLocks(url)
 

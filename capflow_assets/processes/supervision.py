@@ -20,7 +20,7 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import NoReturn
 
-from capflow_assets.graph.lifeline import GRACE_SECONDS, LAST_WORDS_SECONDS, LINE, SIGNALS, Death, ending
+from capflow_assets.processes.lifeline import GRACE_SECONDS, LAST_WORDS_SECONDS, LINE, SIGNALS, Death, ending
 
 # A child that is still there then is killed: a second more than it takes to end itself.
 KILLED_AFTER_SECONDS = GRACE_SECONDS + LAST_WORDS_SECONDS + 0.5
