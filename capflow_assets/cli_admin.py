@@ -152,8 +152,8 @@ def policy(
     """Print the AWS policy that lets an identity see one customer of the lake, or the policy of the lake's bucket."""
     import json
 
-    from capflow_assets.graph.policies import bucket_policy, customer_policy
     from capflow_assets.home.places import Home
+    from capflow_assets.stores.policies import bucket_policy, customer_policy
 
     lake = Home.of(home or context.obj).lake
     if customer is None:

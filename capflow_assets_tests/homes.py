@@ -69,7 +69,7 @@ class TestHome:
 
     def artifacts(self, model: str, version: int, customer: str = "acme") -> str:
         """Where the files of a model's version lie, whether they can be read or not."""
-        from capflow_assets.graph.registry import Registry
+        from capflow_assets.stores.registry import Registry
 
         registry = Registry(f"sqlite:///{self.root / 'mlflow.db'}", str(self.root / "lake"))
         return registry.artifacts(customer, model, version)

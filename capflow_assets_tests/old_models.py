@@ -8,10 +8,10 @@ import tempfile
 from pathlib import Path
 
 from capflow_assets.definitions import STAGES
-from capflow_assets.graph.champions import PAST
-from capflow_assets.graph.model_files import SCHEME
-from capflow_assets.graph.registry import Registry
-from capflow_assets.graph.saved_estimators import types_of
+from capflow_assets.stores.champions import PAST
+from capflow_assets.stores.model_files import SCHEME
+from capflow_assets.stores.registry import Registry
+from capflow_assets.stores.saved_estimators import types_of
 from capflow_assets_tests.homes import TestHome, own_environment
 
 

@@ -33,8 +33,8 @@ import os, signal, sys
 from deltalake import DeltaTable
 import deltalake.transaction as transaction
 from capflow_assets.graph.engine import Engine
-from capflow_assets.graph.lake import Lake
-from capflow_assets.graph.written_files import written
+from capflow_assets.stores.lake import Lake
+from capflow_assets.stores.written_files import written
 
 number, kind = getattr(signal, sys.argv[2]), sys.argv[3]
 if number == signal.SIGTERM:  # as Dagster sets it

@@ -10,12 +10,12 @@ import pytest
 
 from capflow_assets.errors import CapflowError
 from capflow_assets.graph.doctor import Case, examine
-from capflow_assets.graph.lake import Lake
 from capflow_assets.home.places import Home
 from capflow_assets.paths.folders import LONGEST_HOME_BYTES
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
+from capflow_assets.stores.lake import Lake
 from capflow_assets_tests.homes import TestHome
 from capflow_assets_tests.processes import capflow, needs_mounts
 

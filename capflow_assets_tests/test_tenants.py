@@ -19,11 +19,11 @@ import pytest
 from capflow_assets.customers.customer import Customer, refuse_own_places
 from capflow_assets.definitions import STAGES
 from capflow_assets.errors import CustomerError
-from capflow_assets.graph.lake import Lake
-from capflow_assets.graph.registry import Registry
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
+from capflow_assets.stores.lake import Lake
+from capflow_assets.stores.registry import Registry
 from capflow_assets_tests.homes import ANY_BILL_NUMBERS, FEW_FEATURES, TestHome
 
 SENDS = ("bills", "line_items", "users", "items")

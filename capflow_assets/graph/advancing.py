@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.customers.customer import Customer
-from capflow_assets.graph.lake import Lake
 from capflow_assets.graph.stages import Input, Stages, TableSpec
+from capflow_assets.stores.lake import Lake
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

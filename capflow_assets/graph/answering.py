@@ -13,10 +13,10 @@ from capflow_assets.contract import Estimator, Model
 from capflow_assets.errors import BrokenModelError, ModelError
 from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.examples import Examples
-from capflow_assets.graph.model_files import MODEL
-from capflow_assets.graph.registry import Registry
-from capflow_assets.graph.saved_estimators import Trials, foreign_types, types_of
 from capflow_assets.graph.trained_on import TrainedOn, trained_on
+from capflow_assets.stores.model_files import MODEL
+from capflow_assets.stores.registry import Registry
+from capflow_assets.stores.saved_estimators import Trials, foreign_types, types_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from capflow_assets.contract import Column, Table
 from capflow_assets.errors import CapflowError, NotFoundError
-from capflow_assets.graph.lake import Lake
 from capflow_assets.graph.stages import AS_OF, Stages, TableSpec
+from capflow_assets.stores.lake import Lake
 
 if TYPE_CHECKING:
     from datetime import datetime

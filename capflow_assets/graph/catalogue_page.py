@@ -17,7 +17,7 @@ from capflow_assets.graph.wording import moment, number, short
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-    from capflow_assets.graph.lake import Lake
+    from capflow_assets.stores.lake import Lake
 
 PAGE = "pages/features.html"
 WIDTH, HEIGHT, MARGIN = 120, 14, 2

@@ -10,12 +10,12 @@ from capflow_assets.customers.customer import Customer, read_customer, refuse_ow
 from capflow_assets.errors import CustomerError, NotFoundError
 from capflow_assets.graph.checking import declared_checks
 from capflow_assets.graph.engine import Engine
-from capflow_assets.graph.lake import Lake
-from capflow_assets.graph.registry import Registry
 from capflow_assets.graph.stages import Stages
 from capflow_assets.home import fences
 from capflow_assets.home.places import Home
 from capflow_assets.paths.fence import Fence
+from capflow_assets.stores.lake import Lake
+from capflow_assets.stores.registry import Registry
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 from capflow_assets.contract import Window
 from capflow_assets.customers.customer import Customer
 from capflow_assets.graph.calls import call, cut
-from capflow_assets.graph.lake import Lake
 from capflow_assets.graph.stages import AS_OF, Input, ModelSpec, Stages, TableSpec
 from capflow_assets.learning.outcomes import MOMENT
+from capflow_assets.stores.lake import Lake
 
 if TYPE_CHECKING:
     import pandas as pd

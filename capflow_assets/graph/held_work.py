@@ -21,7 +21,7 @@ from capflow_assets.processes.run_processes import PROCESS, this_process
 if TYPE_CHECKING:
     from capflow_assets.graph.cohort import Outcome, Work
     from capflow_assets.graph.deployment import Deployment
-    from capflow_assets.graph.lake import Lake
+    from capflow_assets.stores.lake import Lake
 
 
 def held(context: dg.AssetExecutionContext, deployment: Deployment, work: Work) -> Work:
@@ -61,7 +61,7 @@ def clean_after_death(lake: Lake, holding: Holding, say: Callable[[str], None]) 
     """Remove what the customer's last holder left, if that was killed."""
     if not holding.is_after_death:
         return
-    from capflow_assets.graph.leftovers import clean
+    from capflow_assets.stores.leftovers import clean
 
     words = clean(lake, holding.customer).words()
     holding.is_after_death = False

@@ -76,7 +76,7 @@ def _end(instance: dg.DagsterInstance, deployment: Deployment, cursor: Cursor, n
 
 def _clean(deployment: Deployment, cursor: Cursor, now: datetime) -> list[str]:
     """Clean those customers that were not cleaned today, as many as there is time for; busy ones another time."""
-    from capflow_assets.graph.leftovers import clean
+    from capflow_assets.stores.leftovers import clean
 
     names = deployment.customers()
     cursor.cleaned = {name: at for name, at in cursor.cleaned.items() if name in names}

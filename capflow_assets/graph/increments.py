@@ -11,11 +11,11 @@ from functools import reduce
 from operator import and_
 from typing import TYPE_CHECKING
 
-from capflow_assets.graph.lake import Lake
-from capflow_assets.graph.landed import HALF, Fingerprint, fingerprint_of, row_hash
-from capflow_assets.graph.written_files import WrittenFiles, written
 from capflow_assets.landing import REASON
 from capflow_assets.landing.watermarks import has_key
+from capflow_assets.stores.lake import Lake
+from capflow_assets.stores.landed import HALF, Fingerprint, fingerprint_of, row_hash
+from capflow_assets.stores.written_files import WrittenFiles, written
 
 if TYPE_CHECKING:
     from pyspark.sql import Column as Expression

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from markupsafe import Markup
 
-    from capflow_assets.graph.lake import Lake
+    from capflow_assets.stores.lake import Lake
 
 PAGE = "pages/report.html"
 REPORT, KPIS, DISTRIBUTIONS, RETENTION = (

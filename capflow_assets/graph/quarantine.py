@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from capflow_assets.contract import Finding
 from capflow_assets.errors import CapflowError, TableError
-from capflow_assets.graph.lake import Lake
-from capflow_assets.graph.landed import Fingerprint, fingerprint
-from capflow_assets.graph.table_damage import damaged_table
-from capflow_assets.graph.written_files import WrittenFiles, written
 from capflow_assets.landing import POSITION, REASON, RESERVED, SOURCE_ROW
 from capflow_assets.landing.guests import GUEST
 from capflow_assets.landing.row_filter import MARK, NOTHING, LeftOut
 from capflow_assets.landing.suggestions import option_for
 from capflow_assets.landing.totals import TOTAL
+from capflow_assets.stores.lake import Lake
+from capflow_assets.stores.landed import Fingerprint, fingerprint
+from capflow_assets.stores.table_damage import damaged_table
+from capflow_assets.stores.written_files import WrittenFiles, written
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

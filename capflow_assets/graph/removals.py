@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from capflow_assets.contract import Finding, Severity
 from capflow_assets.customers.customer import MOST_REMOVED_PCT, Customer
 from capflow_assets.errors import TableError
-from capflow_assets.graph.lake import Lake
 from capflow_assets.graph.stages import TableSpec
+from capflow_assets.stores.lake import Lake
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

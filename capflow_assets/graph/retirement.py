@@ -23,14 +23,14 @@ import dagster as dg
 from capflow_assets.errors import NotFoundError
 from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.erased_events import has_local_logs, log_files, overwrite_deleted, refuse_running, runs_of
-from capflow_assets.graph.erased_history import files_below, remove_folder, remove_old_objects
 from capflow_assets.graph.erasure import who
-from capflow_assets.graph.model_files import SCHEME
 from capflow_assets.graph.onboarding import write_atomically
 from capflow_assets.graph.partitions import CUSTOMERS
-from capflow_assets.graph.registry import Registry
 from capflow_assets.home.keys import VARIABLE, destroy_key
 from capflow_assets.processes.customer_lock import customer_lock, forget_name
+from capflow_assets.stores.erased_history import files_below, remove_folder, remove_old_objects
+from capflow_assets.stores.model_files import SCHEME
+from capflow_assets.stores.registry import Registry
 
 SQLITE = "sqlite:///"
 BATCH = 500

@@ -26,14 +26,14 @@ from capflow_assets.graph.calls import call, cut
 from capflow_assets.graph.checking import choice, landing_findings, refusal, schema_finding
 from capflow_assets.graph.exports import cleaning_values
 from capflow_assets.graph.judgements import Judgement
-from capflow_assets.graph.lake import Lake
 from capflow_assets.graph.landing import land
 from capflow_assets.graph.query_rows import unread_value
 from capflow_assets.graph.stages import BILLS, CheckSpec, Input, Stages, TableSpec
-from capflow_assets.graph.table_damage import culprit
 from capflow_assets.graph.table_result import TableResult
 from capflow_assets.paths.fence import Fence, current, within
 from capflow_assets.processes.lifeline import LINE
+from capflow_assets.stores.lake import Lake
+from capflow_assets.stores.table_damage import culprit
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -22,8 +22,8 @@ from capflow_assets.graph.answering import in_short
 from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.examples import Examples
 from capflow_assets.graph.leaking import barred, leakage_finding, told
-from capflow_assets.graph.saved_estimators import dumps, types_of
 from capflow_assets.graph.verdicts import judged
+from capflow_assets.stores.saved_estimators import dumps, types_of
 
 if TYPE_CHECKING:
     import pandas as pd

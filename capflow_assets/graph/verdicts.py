@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from capflow_assets.contract import Params
     from capflow_assets.graph.examples import Examples
-    from capflow_assets.graph.lake import Lake
     from capflow_assets.graph.stages import Stages
+    from capflow_assets.stores.lake import Lake
 
 EVIDENCE = "validation/evidence"
 READINESS = "validation/readiness"

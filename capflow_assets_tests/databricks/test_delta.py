@@ -19,7 +19,7 @@ import pytest
 import requests
 from pyspark.errors import PySparkException
 
-from capflow_assets.graph.lake import Lake
+from capflow_assets.stores.lake import Lake
 from capflow_assets_tests.databricks.steps import environment
 from capflow_assets_tests.databricks.workspace import local_workspace
 from capflow_assets_tests.engines import free_port, rows_of, wait_until_open

@@ -156,8 +156,8 @@ def registry_says(home: TestHome, attack: Callable[[Path, Path], None], marker: 
     """Loading it says in its own words what is wrong, whoever asks."""
     from capflow_assets.definitions import STAGES
     from capflow_assets.errors import BrokenModelError
-    from capflow_assets.graph.registry import Registry
-    from capflow_assets.graph.saved_estimators import types_of
+    from capflow_assets.stores.registry import Registry
+    from capflow_assets.stores.saved_estimators import types_of
 
     registry = Registry(f"sqlite:///{home.root / 'mlflow.db'}", str(home.root / "lake"))
 
@@ -207,8 +207,8 @@ def test_the_last_good_version_scores_and_training_goes_on(home, tmp_path):
 def test_a_champion_that_loads_and_cannot_score_stops_no_training(home):
     """As after a new release whose code wants an attribute that saved estimators do not have."""
     from capflow_assets.definitions import STAGES
-    from capflow_assets.graph.registry import Registry
-    from capflow_assets.graph.saved_estimators import dumps, types_of
+    from capflow_assets.stores.registry import Registry
+    from capflow_assets.stores.saved_estimators import dumps, types_of
 
     registry = Registry(f"sqlite:///{home.root / 'mlflow.db'}", str(home.root / "lake"))
     types = types_of(STAGES.model(MODEL).model)

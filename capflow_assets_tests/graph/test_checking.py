@@ -20,10 +20,10 @@ from capflow_assets.graph.check_records import check_spec
 from capflow_assets.graph.checking import declared_checks, landing_findings, schema_finding
 from capflow_assets.graph.cohort import Outcome, run_cohort
 from capflow_assets.graph.examples import Examples
-from capflow_assets.graph.lake import Lake
 from capflow_assets.graph.launch import dagster_instance
 from capflow_assets.graph.partitions import CUSTOMERS
 from capflow_assets.home.places import Home
+from capflow_assets.stores.lake import Lake
 from capflow_assets_tests.homes import TestHome, own_environment
 
 TABLES = {spec.name: spec.table for spec in STAGES.tables.values() if spec.stage == "raw"}

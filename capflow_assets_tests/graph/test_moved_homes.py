@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from capflow_assets.errors import BrokenModelError
-from capflow_assets.graph.model_files import LARGEST_BYTES, ModelFiles
+from capflow_assets.stores.model_files import LARGEST_BYTES, ModelFiles
 from capflow_assets_tests.homes import TestHome
 from capflow_assets_tests.old_models import as_the_first_release
 
@@ -167,7 +167,7 @@ def test_the_doctor_says_what_is_wrong_with_an_old_copy_and_mends_it(old, tmp_pa
 def test_mlflow_shows_the_files_of_whichever_home_it_runs_on(acme, acme_copy, monkeypatch, tmp_path):
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-    from capflow_assets.graph.registry import Registry
+    from capflow_assets.stores.registry import Registry
 
     monkeypatch.setenv("CAPFLOW_HOME", str(acme_copy.root))
     registry = Registry(f"sqlite:///{acme_copy.root / 'mlflow.db'}", str(acme_copy.root / "lake"))

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from capflow_assets.graph.policies import bucket_encryption, bucket_policy, customer_policy
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
+from capflow_assets.stores.policies import bucket_encryption, bucket_policy, customer_policy
 from capflow_assets_tests.platform.server import environment
 from capflow_assets_tests.platform.services import Aws, aws, capflow
 

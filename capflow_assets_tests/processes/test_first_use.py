@@ -26,7 +26,7 @@ OPEN = """
 import sys
 from capflow_assets.processes.first_use import open_instance
 from capflow_assets.home.places import Home
-from capflow_assets.graph.registry import Registry
+from capflow_assets.stores.registry import Registry
 
 home = Home.of(sys.argv[1])
 print("ready", flush=True)

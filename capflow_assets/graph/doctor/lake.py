@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from capflow_assets.graph.doctor.case import Case, Checks, Found, broken, existing, first_line, ok, skipped, warning
 from capflow_assets.graph.doctor.reach import aws, s3_silence
-from capflow_assets.graph.table_damage import remedy
+from capflow_assets.stores.table_damage import remedy
 
 CONTENT = b"capflow doctor"
 SHARE_OF_TIME = 0.8

@@ -11,9 +11,9 @@ from capflow_assets.errors import BrokenModelError, CapflowError
 from capflow_assets.graph.answering import answers, checked, in_short
 from capflow_assets.graph.doctor.case import Case, Checks, broken, ok, skipped, warning
 from capflow_assets.graph.doctor.reach import silence
-from capflow_assets.graph.model_addresses import Addresses
-from capflow_assets.graph.registry import Registry
-from capflow_assets.graph.saved_estimators import Trials
+from capflow_assets.stores.model_addresses import Addresses
+from capflow_assets.stores.registry import Registry
+from capflow_assets.stores.saved_estimators import Trials
 
 MEND = "capflow doctor --mend"
 # Of the time that a check has, this share goes to reading files; then it says how far it came.

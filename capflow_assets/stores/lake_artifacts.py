@@ -14,9 +14,9 @@ from mlflow.entities import FileInfo
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
 
 from capflow_assets.errors import CapflowError
-from capflow_assets.graph.erased_history import opened, remove_folder
-from capflow_assets.graph.model_files import ModelFiles, below
 from capflow_assets.home.places import Home
+from capflow_assets.stores.erased_history import opened, remove_folder
+from capflow_assets.stores.model_files import ModelFiles, below
 
 
 class LakeArtifactRepository(ArtifactRepository):

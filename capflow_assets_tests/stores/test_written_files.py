@@ -14,8 +14,8 @@ from pathlib import Path
 import pyarrow.compute as pc
 import pytest
 
-from capflow_assets.graph.lake import KEPT_VERSIONS_HOURS, VACUUM_EVERY, Lake
-from capflow_assets.graph.written_files import written
+from capflow_assets.stores.lake import KEPT_VERSIONS_HOURS, VACUUM_EVERY, Lake
+from capflow_assets.stores.written_files import written
 
 COLUMNS = {
     "word": "string",
@@ -36,8 +36,8 @@ IN_BUCKET = """
 import json, sys
 from pysail.spark import SparkConnectServer
 from pyspark.sql import SparkSession
-from capflow_assets.graph.lake import Lake
-from capflow_assets.graph.written_files import written
+from capflow_assets.stores.lake import Lake
+from capflow_assets.stores.written_files import written
 server = SparkConnectServer("127.0.0.1", 0)
 server.start(background=True)
 spark = SparkSession.builder.remote(f"sc://127.0.0.1:{server.listening_address[1]}").getOrCreate()

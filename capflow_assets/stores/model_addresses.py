@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from capflow_assets.graph.model_files import SCHEME
-from capflow_assets.graph.registry import Registry
+from capflow_assets.stores.model_files import SCHEME
+from capflow_assets.stores.registry import Registry
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets.graph.lake import Lake
 from capflow_assets.landing.watermarks import Watermark
+from capflow_assets.stores.lake import Lake
 
 if TYPE_CHECKING:
     from pyspark.sql import Column as Expression

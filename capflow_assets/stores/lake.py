@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from capflow_assets.errors import CapflowError, NotFoundError, TableError
-from capflow_assets.graph.table_damage import culprit, damage, damaged_table, make_room, named_if_damaged
 from capflow_assets.paths.folders import engine_name
+from capflow_assets.stores.table_damage import culprit, damage, damaged_table, make_room, named_if_damaged
 
 if TYPE_CHECKING:
     import pyarrow as pa

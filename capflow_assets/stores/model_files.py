@@ -22,7 +22,7 @@ from capflow_assets.errors import BrokenModelError, CapflowError
 if TYPE_CHECKING:
     from pyarrow import fs
 
-    from capflow_assets.graph.lake_artifacts import LakeArtifactRepository
+    from capflow_assets.stores.lake_artifacts import LakeArtifactRepository
 
 SCHEME = "capflow-lake"
 SEGMENT = re.compile(r"[\w][\w.\-]*")
@@ -139,6 +139,6 @@ class ModelFiles:
 
 def mlflow_repository(*args: Any, **kwargs: Any) -> LakeArtifactRepository:
     """What MLflow finds by its entry point: the repository is imported later, since MLflow is still being loaded."""
-    from capflow_assets.graph.lake_artifacts import LakeArtifactRepository
+    from capflow_assets.stores.lake_artifacts import LakeArtifactRepository
 
     return LakeArtifactRepository(*args, **kwargs)

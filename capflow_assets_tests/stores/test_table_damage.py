@@ -15,9 +15,9 @@ from capflow_assets.errors import TableError
 from capflow_assets.graph.build import deployment
 from capflow_assets.graph.doctor import Case, Result, examine
 from capflow_assets.graph.forgotten import SUPPRESSION, digest, remember
-from capflow_assets.graph.lake import Lake
-from capflow_assets.graph.table_damage import damage
 from capflow_assets.home.places import Home
+from capflow_assets.stores.lake import Lake
+from capflow_assets.stores.table_damage import damage
 from capflow_assets_tests.homes import TestHome
 from capflow_assets_tests.landings import KEY, Shop
 

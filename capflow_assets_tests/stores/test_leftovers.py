@@ -16,8 +16,8 @@ from deltalake import DeltaTable, write_deltalake
 from deltalake.transaction import AddAction, create_table_with_add_actions
 from pyarrow import fs
 
-from capflow_assets.graph.lake import Lake
-from capflow_assets.graph.leftovers import clean
+from capflow_assets.stores.lake import Lake
+from capflow_assets.stores.leftovers import clean
 from capflow_assets_tests.platform.policy_gate import Gate
 from capflow_assets_tests.platform.services import Aws
 

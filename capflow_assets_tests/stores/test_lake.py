@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from capflow_assets.errors import CapflowError, NotFoundError
-from capflow_assets.graph.lake import Lake
+from capflow_assets.stores.lake import Lake
 
 WRITER = """
 import sys
 from capflow_assets.graph.engine import Engine
-from capflow_assets.graph.lake import Lake
+from capflow_assets.stores.lake import Lake
 
 spark = Engine().spark_session
 lake = Lake(sys.argv[1], lambda: spark)

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from capflow_assets.errors import CapflowError
-from capflow_assets.graph.policies import bucket_encryption, bucket_of, bucket_policy, customer_policy
+from capflow_assets.stores.policies import bucket_encryption, bucket_of, bucket_policy, customer_policy
 from capflow_assets_tests.platform.services import aws
 
 KEY = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"

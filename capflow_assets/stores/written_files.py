@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from capflow_assets.graph.lake import Lake
-from capflow_assets.graph.table_damage import make_room
+from capflow_assets.stores.lake import Lake
+from capflow_assets.stores.table_damage import make_room
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets.graph.erased_history import remove_folder
-from capflow_assets.graph.lake import STAGING, Lake
-from capflow_assets.graph.written_files import PREFIX
+from capflow_assets.stores.erased_history import remove_folder
+from capflow_assets.stores.lake import STAGING, Lake
+from capflow_assets.stores.written_files import PREFIX
 
 if TYPE_CHECKING:
     import pyarrow.fs as fs

@@ -13,8 +13,8 @@ import pytest
 
 from capflow_assets.errors import BrokenModelError, ModelError
 from capflow_assets.graph.answering import in_line
-from capflow_assets.graph.champions import PAST, RECORD, Record
-from capflow_assets.graph.registry import Registry
+from capflow_assets.stores.champions import PAST, RECORD, Record
+from capflow_assets.stores.registry import Registry
 
 NAME = "acme.x"
 WRITES = (
@@ -123,7 +123,7 @@ KILLED = textwrap.dedent(
     import os, shutil, signal, sys
     from pathlib import Path
     import mlflow, mlflow.store.tracking.sqlalchemy_store, mlflow.store.model_registry.sqlalchemy_store
-    from capflow_assets.graph.registry import Registry
+    from capflow_assets.stores.registry import Registry
 
     folder, writes = Path(sys.argv[1]), sys.argv[2].split(",")
 
@@ -297,7 +297,7 @@ def test_two_who_promote_at_once_lose_no_champion(store):
     code = f"""if True:
         import os
         import mlflow, mlflow.store.tracking.sqlalchemy_store, mlflow.store.model_registry.sqlalchemy_store
-        from capflow_assets.graph.registry import Registry
+        from capflow_assets.stores.registry import Registry
 
         children = []
         for versions in ((2, 3), (4, 5)):

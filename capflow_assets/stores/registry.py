@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Any
 
 from capflow_assets.contract import Estimator
 from capflow_assets.errors import BrokenModelError
-from capflow_assets.graph.champions import Champions
-from capflow_assets.graph.model_files import MODEL, REPORT, SCHEME, ModelFiles, digest, run_folder
-from capflow_assets.graph.saved_estimators import loads
 from capflow_assets.home.places import SQLITE, Home
 from capflow_assets.processes.first_use import alone
 from capflow_assets.processes.process_locks import FileLocks, LockStore, lock_store
+from capflow_assets.stores.champions import Champions
+from capflow_assets.stores.model_files import MODEL, REPORT, SCHEME, ModelFiles, digest, run_folder
+from capflow_assets.stores.saved_estimators import loads
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

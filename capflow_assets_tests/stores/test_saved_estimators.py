@@ -17,7 +17,7 @@ import skops.io
 
 from capflow_assets.definitions import STAGES
 from capflow_assets.errors import BrokenModelError, CapflowError
-from capflow_assets.graph.saved_estimators import PLAIN, Trials, dumps, loads, types_of
+from capflow_assets.stores.saved_estimators import PLAIN, Trials, dumps, loads, types_of
 
 MODELS = sorted(STAGES.models)
 
@@ -25,7 +25,7 @@ MODELS = sorted(STAGES.models)
 class Shelf:
     """An estimator that holds whatever it is given."""
 
-    saved_types = ("capflow_assets_tests.graph.test_saved_estimators.Shelf",)
+    saved_types = ("capflow_assets_tests.stores.test_saved_estimators.Shelf",)
 
     def __init__(self, content: Any) -> None:
         self.content = content
