@@ -66,7 +66,7 @@ def run() -> None:
 
 def _asked(frame: DataFrame) -> dict[str, Callable[[], Any]]:
     """The three ways, after a look that they find the same: nothing."""
-    from capflow_assets.checks import evaluate, pandera_schema
+    from capflow_assets.blueprint.schema_checks import evaluate, pandera_schema
 
     schema = pandera_schema(LINES)
     broken = [each.message for each in evaluate(frame, LINES) if not each.passed]

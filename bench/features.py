@@ -63,7 +63,7 @@ def _print(what: str, seconds: dict[str, float]) -> None:
 def _seconds(engine: SparkSession, name: str, folder: Path, key: str) -> float:
     from datetime import UTC, datetime
 
-    from capflow_assets.graph.calls import call
+    from capflow_assets.blueprint.calls import call
     from capflow_assets_tests.features.real_customers import blocks_of, demo_customer, inputs, values
 
     customer = demo_customer("grocer")

@@ -198,8 +198,8 @@ def _seconds(compute: Callable[[], pa.Table]) -> float:
 
 
 def _ours(sail: Any, folder: Path, name: str) -> Callable[[], DataFrame]:
+    from capflow_assets.blueprint.calls import call
     from capflow_assets.definitions import STAGES
-    from capflow_assets.graph.calls import call
     from capflow_assets_tests.features.real_customers import demo_customer, inputs, values
 
     customer = demo_customer("grocer")

@@ -12,7 +12,7 @@ import pytest
 
 import capflow_assets.demo
 from capflow_assets import raw
-from capflow_assets.checks import evaluate
+from capflow_assets.blueprint.schema_checks import evaluate
 from capflow_assets.contract import Table
 from capflow_assets.customers.customer import Customer, read_customer
 from capflow_assets.landing import conform, split

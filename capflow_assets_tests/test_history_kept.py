@@ -16,7 +16,7 @@ from capflow_assets.graph.model_assets import live
 from capflow_assets.graph.runner import TableRunner
 from capflow_assets.home.places import Home
 from capflow_assets.stores.lake import Lake
-from capflow_assets_tests.graph import test_stages
+from capflow_assets_tests.blueprint import test_stages
 from capflow_assets_tests.homes import TestHome, own_environment
 
 MODELS = tuple(STAGES.models)

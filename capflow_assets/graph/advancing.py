@@ -16,8 +16,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from capflow_assets.blueprint.stages import Input, Stages, TableSpec
 from capflow_assets.customers.customer import Customer
-from capflow_assets.graph.stages import Input, Stages, TableSpec
 from capflow_assets.stores.lake import Lake
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from typing import Any
 
 import dagster as dg
 
+from capflow_assets.blueprint.stages import Stages
 from capflow_assets.graph.customer_tables import customer_tables
 from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.engine import Engine
@@ -18,7 +19,6 @@ from capflow_assets.graph.housekeeping import housekeeping_sensor
 from capflow_assets.graph.model_assets import model_asset
 from capflow_assets.graph.onboarding import onboarding_sensor
 from capflow_assets.graph.retraining_sensor import retraining_sensor
-from capflow_assets.graph.stages import Stages
 from capflow_assets.home.places import Home
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from capflow_assets.blueprint.stages import Stages, TableSpec
 from capflow_assets.contract import Column, Finding
 from capflow_assets.graph import catalogue, catalogue_page, removals
 from capflow_assets.graph.check_records import check_spec
@@ -19,7 +20,6 @@ from capflow_assets.graph.pages import write_page
 from capflow_assets.graph.partitions import CUSTOMERS, TABLES_COHORT
 from capflow_assets.graph.plots import markdown, png
 from capflow_assets.graph.runner import TableRunner
-from capflow_assets.graph.stages import Stages, TableSpec
 from capflow_assets.graph.table_result import TableResult
 from capflow_assets.graph.wording import number, short
 from capflow_assets.home.keys import customer_key

@@ -6,11 +6,11 @@ from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 
+from capflow_assets.blueprint.checking import declared_checks
+from capflow_assets.blueprint.stages import Stages
 from capflow_assets.customers.customer import Customer, read_customer, refuse_own_places
 from capflow_assets.errors import CustomerError, NotFoundError
-from capflow_assets.graph.checking import declared_checks
 from capflow_assets.graph.engine import Engine
-from capflow_assets.graph.stages import Stages
 from capflow_assets.home import fences
 from capflow_assets.home.places import Home
 from capflow_assets.paths.fence import Fence

@@ -14,10 +14,10 @@ from functools import reduce
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from capflow_assets.blueprint.calls import call, cut
+from capflow_assets.blueprint.stages import AS_OF, Input, ModelSpec, Stages, TableSpec
 from capflow_assets.contract import Window
 from capflow_assets.customers.customer import Customer
-from capflow_assets.graph.calls import call, cut
-from capflow_assets.graph.stages import AS_OF, Input, ModelSpec, Stages, TableSpec
 from capflow_assets.learning.outcomes import MOMENT
 from capflow_assets.stores.lake import Lake
 

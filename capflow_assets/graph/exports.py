@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from capflow_assets.blueprint.stages import TableSpec
 from capflow_assets.contract import EXPORT, Finding
 from capflow_assets.customers.customer import Customer, TableSource
-from capflow_assets.graph.stages import TableSpec
 from capflow_assets.landing import REASON, exports
 from capflow_assets.landing.mappings import LABEL, POSITION
 from capflow_assets.landing.values import Reading

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from capflow_assets.blueprint.stages import Stages
 from capflow_assets.errors import CapflowError
 from capflow_assets.graph.customer_tables import OWNER
 from capflow_assets.graph.deployment import Deployment
@@ -21,7 +22,6 @@ from capflow_assets.graph.gone_runs import COMMAND
 from capflow_assets.graph.held_work import tag_run
 from capflow_assets.graph.launch import QUIET
 from capflow_assets.graph.plots import markdown, png
-from capflow_assets.graph.stages import Stages
 from capflow_assets.graph.status import latest
 from capflow_assets.graph.verdicts import FLEET, READINESS, UNKNOWN, Standing, fleet_edges, standings
 from capflow_assets.home.places import Home

@@ -14,6 +14,7 @@ from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from capflow_assets.blueprint.stages import TableSpec
 from capflow_assets.customers.customer import Customer, TableSource
 from capflow_assets.errors import SourceError
 from capflow_assets.expressions import ids
@@ -23,7 +24,6 @@ from capflow_assets.graph.judgements import Judge, Landing
 from capflow_assets.graph.landing_commit import columns, merged, replaced
 from capflow_assets.graph.opening import Opening
 from capflow_assets.graph.query_rows import placed_by_key, query_rows, reading_options, with_unfit
-from capflow_assets.graph.stages import TableSpec
 from capflow_assets.landing import (
     REASON,
     bill_keys,

@@ -14,10 +14,10 @@ from typing import Any
 import dagster as dg
 from dagster._core.events import JobFailureData, RunFailureReason
 
+from capflow_assets.blueprint.stages import Stages
 from capflow_assets.errors import InUseError, NotFoundError
 from capflow_assets.graph.gone_runs import COMMAND
 from capflow_assets.graph.partitions import CUSTOMERS
-from capflow_assets.graph.stages import Stages
 from capflow_assets.graph.verdicts import FLEET, fleet_edges
 from capflow_assets.home.databases import has_room, looked_at, require_sound_dagster, require_writable
 from capflow_assets.home.places import Home

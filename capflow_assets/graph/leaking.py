@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+from capflow_assets.blueprint.checking import choice
 from capflow_assets.contract import Finding
 from capflow_assets.customers.checks_settings import resting, severe
-from capflow_assets.graph.checking import choice
 from capflow_assets.graph.examples import Examples
 from capflow_assets.learning.promotion import Decision
 

@@ -9,13 +9,14 @@ from typing import Any
 
 import dagster as dg
 
+from capflow_assets.blueprint.checking import choice
+from capflow_assets.blueprint.stages import ModelSpec, Stages
 from capflow_assets.contract import Finding, Verdict
 from capflow_assets.customers.checks_settings import resting, severe
 from capflow_assets.errors import CapflowError, ModelError
 from capflow_assets.expressions.as_of import as_of_moment, parse_moment
 from capflow_assets.foreign import words_of
 from capflow_assets.graph.check_records import check_spec
-from capflow_assets.graph.checking import choice
 from capflow_assets.graph.cohort import Outcome, placed, run_cohort, timed
 from capflow_assets.graph.cohort_process import Task
 from capflow_assets.graph.customer_tables import OWNER
@@ -28,7 +29,6 @@ from capflow_assets.graph.held_work import held
 from capflow_assets.graph.partitions import CUSTOMERS, MODELS_COHORT
 from capflow_assets.graph.plots import markdown
 from capflow_assets.graph.scoring import Scored, score
-from capflow_assets.graph.stages import ModelSpec, Stages
 from capflow_assets.graph.training import NotReady, Trained, params_of, train
 from capflow_assets.processes.lifeline import LINE
 

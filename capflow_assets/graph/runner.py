@@ -14,6 +14,9 @@ from datetime import datetime
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from capflow_assets.blueprint.calls import call, cut
+from capflow_assets.blueprint.checking import choice, landing_findings, refusal, schema_finding
+from capflow_assets.blueprint.stages import BILLS, CheckSpec, Input, Stages, TableSpec
 from capflow_assets.contract import Finding
 from capflow_assets.customers.checks_settings import Chosen, resting, severe
 from capflow_assets.customers.customer import Customer
@@ -22,13 +25,10 @@ from capflow_assets.expressions.as_of import as_of_moment, parse_moment
 from capflow_assets.foreign import first_words, lake_error, worker_words
 from capflow_assets.graph import catalogue, removals
 from capflow_assets.graph.advancing import Advancing, carried_on
-from capflow_assets.graph.calls import call, cut
-from capflow_assets.graph.checking import choice, landing_findings, refusal, schema_finding
 from capflow_assets.graph.exports import cleaning_values
 from capflow_assets.graph.judgements import Judgement
 from capflow_assets.graph.landing import land
 from capflow_assets.graph.query_rows import unread_value
-from capflow_assets.graph.stages import BILLS, CheckSpec, Input, Stages, TableSpec
 from capflow_assets.graph.table_result import TableResult
 from capflow_assets.paths.fence import Fence, current, within
 from capflow_assets.processes.lifeline import LINE

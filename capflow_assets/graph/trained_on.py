@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from capflow_assets.blueprint.checking import choice
 from capflow_assets.contract import Finding
 from capflow_assets.customers.checks_settings import resting, severe
 from capflow_assets.errors import BrokenModelError
-from capflow_assets.graph.checking import choice
 from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.examples import Examples
 

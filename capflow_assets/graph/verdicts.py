@@ -12,19 +12,19 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from capflow_assets.blueprint.calls import cut
+from capflow_assets.blueprint.stages import BILLS
 from capflow_assets.contract import Asked, Verdict
 from capflow_assets.errors import CapflowError
-from capflow_assets.graph.calls import cut
-from capflow_assets.graph.stages import BILLS
 from capflow_assets.learning.measures import MEASURES
 from capflow_assets.learning.readiness import LATE_FEED_DAYS, feed, judge, verdict
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+    from capflow_assets.blueprint.stages import Stages
     from capflow_assets.contract import Params
     from capflow_assets.graph.examples import Examples
-    from capflow_assets.graph.stages import Stages
     from capflow_assets.stores.lake import Lake
 
 EVIDENCE = "validation/evidence"

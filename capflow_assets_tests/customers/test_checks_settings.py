@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from capflow_assets.blueprint.checking import declared_checks
 from capflow_assets.contract import Finding
 from capflow_assets.customers.checks_settings import (
     VERTICALS,
@@ -25,7 +26,6 @@ from capflow_assets.customers.checks_settings import (
 from capflow_assets.customers.customer import Customer, parse_customer
 from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.errors import CustomerError
-from capflow_assets.graph.checking import declared_checks
 
 DECLARED = declared_checks(STAGES)
 TABLES = {spec.name: spec.table for spec in STAGES.tables.values() if spec.stage == "raw"}

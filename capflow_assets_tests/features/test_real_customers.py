@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from capflow_assets.graph.calls import call
+from capflow_assets.blueprint.calls import call
 from capflow_assets_tests.features.real_customers import blocks_of, demo_customer, inputs, prepare, values
 from capflow_assets_tests.features.test_contract import NONE, difference
 from capflow_assets_tests.features.worlds import STAGES, text

@@ -20,10 +20,10 @@ from graphlib import CycleError, TopologicalSorter
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from capflow_assets.blueprint.binding import bind_moments, bind_needs, bind_params, params_of
 from capflow_assets.contract import Asked, Model, Params, Table
 from capflow_assets.customers.checks_settings import Rule, thresholds_of
 from capflow_assets.errors import GraphError, NotFoundError
-from capflow_assets.graph.binding import bind_moments, bind_needs, bind_params, params_of
 from capflow_assets.learning.measures import MEASURES
 
 if TYPE_CHECKING:

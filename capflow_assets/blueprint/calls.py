@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from capflow_assets.blueprint.stages import CheckSpec, TableSpec
 from capflow_assets.errors import CapflowError
-from capflow_assets.graph.stages import CheckSpec, TableSpec
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from capflow_assets import checks
-from capflow_assets.checks import evaluate, pandera_schema
+from capflow_assets.blueprint import schema_checks as checks
+from capflow_assets.blueprint.schema_checks import evaluate, pandera_schema
 from capflow_assets.contract import Column, Finding, Table
 from capflow_assets.errors import GraphError
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from capflow_assets.blueprint.stages import read_stages, resolve
 from capflow_assets.definitions import STAGES
 from capflow_assets.errors import GraphError
-from capflow_assets.graph.stages import read_stages, resolve
 
 KNOWN = {"raw/bills", "raw/line_items", "clean/bills", "clean/line_items", "features/rfm"}
 

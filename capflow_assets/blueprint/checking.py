@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from capflow_assets import checks
+from capflow_assets.blueprint import schema_checks as checks
+from capflow_assets.blueprint.stages import Stages
 from capflow_assets.contract import Column, Finding, Table
 from capflow_assets.customers.checks_settings import Chosen, DeclaredCheck, HasChecks, choose, severe, thresholds_of
 from capflow_assets.errors import TableError
-from capflow_assets.graph.stages import Stages
 from capflow_assets.landing import exports
 from capflow_assets.learning import leakage
 from capflow_assets.monitoring import skew

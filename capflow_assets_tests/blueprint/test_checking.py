@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from capflow_assets.blueprint.checking import declared_checks, landing_findings, schema_finding
 from capflow_assets.contract import Column, Finding, Table
 from capflow_assets.customers.customer import Customer, parse_customer
 from capflow_assets.definitions import SOURCES, STAGES, defs
 from capflow_assets.graph.check_records import check_spec
-from capflow_assets.graph.checking import declared_checks, landing_findings, schema_finding
 from capflow_assets.graph.cohort import Outcome, run_cohort
 from capflow_assets.graph.examples import Examples
 from capflow_assets.graph.launch import dagster_instance
