@@ -204,7 +204,7 @@ def _seconds(spark: Any, folder: Path, key: str) -> tuple[float, float]:
     from datetime import UTC, datetime
 
     from capflow_assets.definitions import STAGES
-    from capflow_assets.graph.runner import call
+    from capflow_assets.tables.runner import call
     from capflow_assets_tests.features.real_customers import blocks_of, demo_customer, inputs, values
 
     customer = demo_customer("grocer")

@@ -73,8 +73,8 @@ def ours(files: Path) -> Callable[[], None]:
     from capflow_assets.customers.customer import parse_customer
     from capflow_assets.definitions import SOURCES, STAGES
     from capflow_assets.graph.engine import Engine
-    from capflow_assets.graph.runner import TableRunner
     from capflow_assets.stores.lake import Lake
+    from capflow_assets.tables.runner import TableRunner
 
     tables = {spec.name: spec.table for spec in STAGES.tables.values() if spec.stage == "raw"}
     customer = parse_customer(TOML.format(base=files), "grocer.toml", tables, SOURCES)

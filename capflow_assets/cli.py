@@ -171,8 +171,8 @@ def show(
 ) -> None:
     """Print a table of a customer, or write it to a file. In CSV, text like =1+1 begins with an apostrophe."""
     names(context, home, [customer])
-    from capflow_assets.graph.catalogue import catalogue_of
     from capflow_assets.graph.status import counts
+    from capflow_assets.tables.catalogue import catalogue_of
     from capflow_assets.terminal import print_table, write_table
 
     def written(rows: pa.Table, what: str) -> None:

@@ -12,9 +12,9 @@ import tomlkit
 
 from capflow_assets.customers.customer import parse_customer
 from capflow_assets.definitions import SOURCES, STAGES
-from capflow_assets.graph.runner import TableRunner
-from capflow_assets.graph.table_result import TableResult
 from capflow_assets.stores.lake import Lake
+from capflow_assets.tables.runner import TableRunner
+from capflow_assets.tables.table_result import TableResult
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

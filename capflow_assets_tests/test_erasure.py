@@ -29,14 +29,6 @@ from capflow_assets.graph import erasure
 from capflow_assets.graph.build import deployment
 from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.erased_rows import UserRows
-from capflow_assets.graph.forgotten import (
-    SUPPRESSION,
-    digest,
-    forgotten,
-    remember,
-    rows_of_forgotten,
-    without_forgotten,
-)
 from capflow_assets.graph.launch import dagster_instance
 from capflow_assets.home.keys import customer_key
 from capflow_assets.home.places import Home
@@ -45,6 +37,14 @@ from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
 from capflow_assets.stores.erased_history import keep_newest_version, remove_old_objects
 from capflow_assets.stores.lake import Lake
+from capflow_assets.tables.forgotten import (
+    SUPPRESSION,
+    digest,
+    forgotten,
+    remember,
+    rows_of_forgotten,
+    without_forgotten,
+)
 from capflow_assets_tests.homes import FEW_FEATURES, TestHome, own_environment
 from capflow_assets_tests.platform.services import Aws
 

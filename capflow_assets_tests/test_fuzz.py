@@ -13,10 +13,10 @@ import pytest
 from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.graph.build import deployment
 from capflow_assets.graph.launch import dagster_instance
-from capflow_assets.graph.runner import TableRunner
 from capflow_assets.graph.status import counts
 from capflow_assets.home.places import Home
 from capflow_assets.stores.lake import Lake
+from capflow_assets.tables.runner import TableRunner
 from capflow_assets_tests.fuzz import BYSTANDER, HEADER, SECRET, dumped, good, tomls
 from capflow_assets_tests.fuzz_files import Sent, files
 from capflow_assets_tests.homes import Said, TestHome, own_environment

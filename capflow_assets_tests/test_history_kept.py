@@ -13,9 +13,9 @@ from capflow_assets.customers.customer import Customer
 from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.graph.build import deployment
 from capflow_assets.graph.model_assets import live
-from capflow_assets.graph.runner import TableRunner
 from capflow_assets.home.places import Home
 from capflow_assets.stores.lake import Lake
+from capflow_assets.tables.runner import TableRunner
 from capflow_assets_tests.blueprint import test_stages
 from capflow_assets_tests.homes import TestHome, own_environment
 

@@ -63,7 +63,7 @@ def lands(shop: Shop, table: str, columns: dict[str, str], words: list[str], mos
     """Land a table of a customer with ``not_a_user``."""
     import tomlkit
 
-    from capflow_assets.graph.runner import TableRunner
+    from capflow_assets.tables.runner import TableRunner
 
     of_table = {"source": "csv", "location": f"{table}.csv", "max_rejected_pct": most, "columns": columns}
     head = {"name": "shop", "vertical": "x", "currency": "EUR", "time_zone": "UTC", "base": str(shop.folder)}

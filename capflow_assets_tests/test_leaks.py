@@ -17,11 +17,11 @@ from capflow_assets.definitions import STAGES
 from capflow_assets.expressions.as_of import end_of_day
 from capflow_assets.features.rfm import rfm
 from capflow_assets.graph.examples import Examples
-from capflow_assets.graph.runner import TableRunner
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
 from capflow_assets.stores.lake import Lake
+from capflow_assets.tables.runner import TableRunner
 from capflow_assets_tests.blueprint import test_stages
 from capflow_assets_tests.homes import ANY_BILL_NUMBERS, FEW_FEATURES, TestHome
 

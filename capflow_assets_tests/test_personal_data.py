@@ -16,11 +16,11 @@ from capflow_assets.contract import Column, Table
 from capflow_assets.customers.customer import parse_customer
 from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.errors import CapflowError, CustomerError
-from capflow_assets.graph.table_result import TableResult
 from capflow_assets.home.keys import customer_key, destroy_key
 from capflow_assets.home.places import Home
 from capflow_assets.landing import conform
 from capflow_assets.landing.personal import hashed_columns, pseudonym, pseudonymized
+from capflow_assets.tables.table_result import TableResult
 from capflow_assets_tests.landings import KEY, TABLES, Shop
 
 if TYPE_CHECKING:
@@ -251,7 +251,7 @@ def test_what_is_wrong_about_personal_columns(more: str, words: list[str]) -> No
 
 
 def test_a_forgotten_user_does_not_land_again(shop: Shop) -> None:
-    from capflow_assets.graph.forgotten import digest, remember
+    from capflow_assets.tables.forgotten import digest, remember
 
     shop.sends("users", ("card", "mail"), [("1", "a@b.cd"), ("2", "b@b.cd")])
     columns = {"user_id": "card", "email": "mail"}
@@ -328,8 +328,8 @@ def test_users_that_are_hashed_are_the_same_in_all_tables_and_can_be_told(shop: 
 def test_a_user_that_is_hashed_is_forgotten_by_the_id_that_the_source_sends(shop: Shop) -> None:
     """Whatever the mapping makes of it, in what landed and in what did not, and when the source sends it again."""
     from capflow_assets.graph.erased_rows import UserRows
-    from capflow_assets.graph.forgotten import digest, remember
     from capflow_assets.graph.strangers import strangers
+    from capflow_assets.tables.forgotten import digest, remember
 
     at = "2024-01-01 10:00:00"
     shop.sends("bills", ("id", "at", "total", "card"), [(1, at, 5, "u1"), (2, at, 6, "u2"), (3, at, "x", "u1")])
@@ -353,7 +353,7 @@ def test_a_user_that_is_hashed_is_forgotten_by_the_id_that_the_source_sends(shop
 
 
 def test_an_address_that_is_hashed_is_forgotten_in_any_case_and_words_for_nobody_stay(shop: Shop) -> None:
-    from capflow_assets.graph.forgotten import digests_of_user, remember
+    from capflow_assets.tables.forgotten import digests_of_user, remember
 
     at = "2024-01-01 10:00:00"
     sent = [(1, at, 5, "ann@x.org"), (2, at, 6, "ANN@x.org "), (3, at, 7, "bob@x.org"), (4, at, 8, "N/A")]

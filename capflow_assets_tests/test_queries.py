@@ -12,9 +12,9 @@ import tomlkit
 from capflow_assets.customers.customer import Customer, parse_customer, refuse_own_places
 from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.errors import CapflowError, CustomerError, MappingError
-from capflow_assets.graph.runner import TableRunner
-from capflow_assets.graph.table_result import TableResult
 from capflow_assets.landing import queries
+from capflow_assets.tables.runner import TableRunner
+from capflow_assets.tables.table_result import TableResult
 from capflow_assets_tests.landings import KEY, TABLES, Shop
 from capflow_assets_tests.query_attacks import ATTACKS, CANARY, INPUTS, LEGITIMATE
 

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from capflow_assets.errors import CustomerError, MappingError
-from capflow_assets.graph.table_result import TableResult
 from capflow_assets.landing import row_filter
+from capflow_assets.tables.table_result import TableResult
 from capflow_assets_tests.landings import Shop
 
 if TYPE_CHECKING:

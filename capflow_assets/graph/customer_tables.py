@@ -8,7 +8,7 @@ import dagster as dg
 
 from capflow_assets.blueprint.stages import Stages, TableSpec
 from capflow_assets.contract import Column, Finding
-from capflow_assets.graph import catalogue, catalogue_page, removals
+from capflow_assets.graph import catalogue_page
 from capflow_assets.graph.check_records import check_spec
 from capflow_assets.graph.cohort import Outcome, placed, run_cohort
 from capflow_assets.graph.cohort_process import Task
@@ -19,11 +19,12 @@ from capflow_assets.graph.pages import TABLES as PAGE_TABLES
 from capflow_assets.graph.pages import write_page
 from capflow_assets.graph.partitions import CUSTOMERS, TABLES_COHORT
 from capflow_assets.graph.plots import markdown, png
-from capflow_assets.graph.runner import TableRunner
-from capflow_assets.graph.table_result import TableResult
 from capflow_assets.graph.wording import number, short
 from capflow_assets.home.keys import customer_key
 from capflow_assets.landing import exports
+from capflow_assets.tables import catalogue, removals
+from capflow_assets.tables.runner import TableRunner
+from capflow_assets.tables.table_result import TableResult
 
 OWNER = "team:data"
 

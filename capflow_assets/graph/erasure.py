@@ -25,7 +25,6 @@ from capflow_assets.expressions.ids import normal
 from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.erased_events import has_local_logs, redact_events, refuse_running
 from capflow_assets.graph.erased_rows import Traces, UserRows
-from capflow_assets.graph.forgotten import digest, digests_of_user, remember
 from capflow_assets.graph.id_search import search
 from capflow_assets.graph.strangers import strangers
 from capflow_assets.home.keys import customer_key
@@ -38,6 +37,7 @@ from capflow_assets.stores.erased_history import (
     remove_old_objects,
 )
 from capflow_assets.stores.lake import STAGING, Lake
+from capflow_assets.tables.forgotten import digest, digests_of_user, remember
 
 PICTURES = ("plots", "pages")
 LEAST_CHARACTERS_TO_LOOK_FOR = 5

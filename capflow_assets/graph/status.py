@@ -8,12 +8,12 @@ from typing import Any
 import dagster as dg
 
 from capflow_assets.errors import ModelError, NotFoundError
-from capflow_assets.graph import removals
 from capflow_assets.graph.answering import Answers, answers
 from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.launch import plain
 from capflow_assets.graph.verdicts import READINESS, Standing, standings
 from capflow_assets.stores.champions import Standing as Champions
+from capflow_assets.tables import removals
 
 COLUMNS = (
     "customer",

@@ -13,9 +13,9 @@ import pytest
 
 from capflow_assets.customers.customer import read_customer
 from capflow_assets.definitions import SOURCES, STAGES
-from capflow_assets.graph.runner import TableRunner
-from capflow_assets.graph.table_result import TableResult
 from capflow_assets.stores.lake import Lake
+from capflow_assets.tables.runner import TableRunner
+from capflow_assets.tables.table_result import TableResult
 from capflow_assets_tests.homes import TestHome
 from capflow_assets_tests.landings import KEY
 from capflow_assets_tests.landings import TABLES as RAW

@@ -14,10 +14,10 @@ from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.errors import TableError
 from capflow_assets.graph.build import deployment
 from capflow_assets.graph.doctor import Case, Result, examine
-from capflow_assets.graph.forgotten import SUPPRESSION, digest, remember
 from capflow_assets.home.places import Home
 from capflow_assets.stores.lake import Lake
 from capflow_assets.stores.table_damage import damage
+from capflow_assets.tables.forgotten import SUPPRESSION, digest, remember
 from capflow_assets_tests.homes import TestHome
 from capflow_assets_tests.landings import KEY, Shop
 

@@ -8,7 +8,7 @@ Belongs here: what a ``query`` of a TOML may compute. Sessions are shared, so th
     renaming    every name (inputs, columns, what the query itself names) becomes one that nobody can guess
 What runs is spelled from the judged tree, in which every table and column has a name of this one landing: a table, a
 view, a file or a session's variable of anybody else has none of these, whatever the engine looks for where.
-Does not belong here: reading the inputs, running (``graph.query_rows``). Pure; libraries are loaded when needed.
+Does not belong here: reading the inputs, running (``tables.query_rows``). Pure; libraries are loaded when needed.
 """
 
 from __future__ import annotations

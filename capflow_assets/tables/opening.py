@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from capflow_assets.contract import Table
 from capflow_assets.customers.customer import TableSource
-from capflow_assets.graph import exports
-from capflow_assets.graph.exports import Exports
 from capflow_assets.landing import bill_keys, mappings, watermarks
 from capflow_assets.landing.values import NOTHING_SEEN
+from capflow_assets.tables import exports
+from capflow_assets.tables.exports import Exports
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -23,17 +23,17 @@ from capflow_assets.customers.customer import Customer
 from capflow_assets.errors import CapflowError, SourceError, TableError
 from capflow_assets.expressions.as_of import as_of_moment, parse_moment
 from capflow_assets.foreign import first_words, lake_error, worker_words
-from capflow_assets.graph import catalogue, removals
-from capflow_assets.graph.advancing import Advancing, carried_on
-from capflow_assets.graph.exports import cleaning_values
-from capflow_assets.graph.judgements import Judgement
-from capflow_assets.graph.landing import land
-from capflow_assets.graph.query_rows import unread_value
-from capflow_assets.graph.table_result import TableResult
 from capflow_assets.paths.fence import Fence, current, within
 from capflow_assets.processes.lifeline import LINE
 from capflow_assets.stores.lake import Lake
 from capflow_assets.stores.table_damage import culprit
+from capflow_assets.tables import catalogue, removals
+from capflow_assets.tables.advancing import Advancing, carried_on
+from capflow_assets.tables.exports import cleaning_values
+from capflow_assets.tables.judgements import Judgement
+from capflow_assets.tables.landing import land
+from capflow_assets.tables.query_rows import unread_value
+from capflow_assets.tables.table_result import TableResult
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from capflow_assets.contract import EXPORT
 from capflow_assets.expressions import ids
-from capflow_assets.graph.increments import merge
 from capflow_assets.landing import REASON, RESERVED, watermarks
 from capflow_assets.stores.landed import Fingerprint, Landed, fingerprint, stored_fingerprint
 from capflow_assets.stores.written_files import WrittenFiles, written
+from capflow_assets.tables.increments import merge
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from capflow_assets.graph.landing import _Work
+    from capflow_assets.tables.landing import _Work
 
 
 def replaced(

@@ -18,12 +18,6 @@ from capflow_assets.blueprint.stages import TableSpec
 from capflow_assets.customers.customer import Customer, TableSource
 from capflow_assets.errors import SourceError
 from capflow_assets.expressions import ids
-from capflow_assets.graph import exports, quarantine
-from capflow_assets.graph.forgotten import is_anybody_forgotten, rows_of_forgotten, without_forgotten
-from capflow_assets.graph.judgements import Judge, Landing
-from capflow_assets.graph.landing_commit import columns, merged, replaced
-from capflow_assets.graph.opening import Opening
-from capflow_assets.graph.query_rows import placed_by_key, query_rows, reading_options, with_unfit
 from capflow_assets.landing import (
     REASON,
     bill_keys,
@@ -41,6 +35,12 @@ from capflow_assets.stores.lake import Lake
 from capflow_assets.stores.landed import Landed, read_landed, save_landed, way_of, why_unknown
 from capflow_assets.stores.table_damage import damaged_table
 from capflow_assets.stores.written_files import WrittenFiles, written
+from capflow_assets.tables import exports, quarantine
+from capflow_assets.tables.forgotten import is_anybody_forgotten, rows_of_forgotten, without_forgotten
+from capflow_assets.tables.judgements import Judge, Landing
+from capflow_assets.tables.landing_commit import columns, merged, replaced
+from capflow_assets.tables.opening import Opening
+from capflow_assets.tables.query_rows import placed_by_key, query_rows, reading_options, with_unfit
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
