@@ -185,7 +185,7 @@ def show(
         if catalogue:
             found, shown = catalogue_of(deployment.lake, customer, table)
             if output is not None and output.suffix == ".html":
-                from capflow_assets.graph.catalogue_page import page
+                from capflow_assets.pages.catalogue_page import page
 
                 output.parent.mkdir(parents=True, exist_ok=True)
                 output.write_text(page(deployment.customer(customer), found.to_pylist()), encoding="utf-8")
@@ -237,7 +237,7 @@ def report(
 ) -> None:
     """A customer's report as one HTML page: key figures, what stands out, distributions, retention, stores."""
     names(context, home, [customer])
-    from capflow_assets.graph.pages import read_page
+    from capflow_assets.pages.report import read_page
 
     with looked_at(context, home) as (deployment, _):
         declared = deployment.customer(customer)
@@ -277,8 +277,8 @@ app.add_typer(cli_admin.app)
 
 def _page_in_the_lake(deployment: Deployment, customer: Customer) -> str:
     """The place of a customer's page, written beside its tables."""
-    from capflow_assets.graph.pages import write_page
     from capflow_assets.home.databases import is_refusal_to_write
+    from capflow_assets.pages.report import write_page
 
     try:
         return write_page(deployment.lake, customer)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from capflow_assets.errors import CapflowError
 from capflow_assets.layout import Laid
-from capflow_assets.spreadsheet import harmless
+from capflow_assets.pages.spreadsheet import harmless
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -8,20 +8,20 @@ import dagster as dg
 
 from capflow_assets.blueprint.stages import Stages, TableSpec
 from capflow_assets.contract import Column, Finding
-from capflow_assets.graph import catalogue_page
 from capflow_assets.graph.check_records import check_spec
 from capflow_assets.graph.cohort import Outcome, placed, run_cohort
 from capflow_assets.graph.cohort_process import Task
 from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.engine import Engine
 from capflow_assets.graph.held_work import held
-from capflow_assets.graph.pages import TABLES as PAGE_TABLES
-from capflow_assets.graph.pages import write_page
 from capflow_assets.graph.partitions import CUSTOMERS, TABLES_COHORT
-from capflow_assets.graph.plots import markdown, png
-from capflow_assets.graph.wording import number, short
 from capflow_assets.home.keys import customer_key
 from capflow_assets.landing import exports
+from capflow_assets.pages import catalogue_page
+from capflow_assets.pages.plots import markdown, png
+from capflow_assets.pages.report import TABLES as PAGE_TABLES
+from capflow_assets.pages.report import write_page
+from capflow_assets.pages.wording import number, short
 from capflow_assets.tables import catalogue, removals
 from capflow_assets.tables.runner import TableRunner
 from capflow_assets.tables.table_result import TableResult

@@ -46,8 +46,8 @@ class Health:
 
 def watch(deployment: Deployment, examples: Examples, scored: Scored) -> Health:
     """Measure the drift of a scoring, add it to the history (the same scoring again replaces itself), draw it."""
-    from capflow_assets.graph.plots import png
     from capflow_assets.monitoring.drift import plot, psi
+    from capflow_assets.pages.plots import png
 
     customer, name = examples.customer.name, examples.spec.name
     scores = scored.frame.set_index("user_id")["score"]

@@ -27,9 +27,9 @@ from capflow_assets.graph.examples import Examples
 from capflow_assets.graph.health import Health, watch
 from capflow_assets.graph.held_work import held
 from capflow_assets.graph.partitions import CUSTOMERS, MODELS_COHORT
-from capflow_assets.graph.plots import markdown
 from capflow_assets.graph.scoring import Scored, score
 from capflow_assets.graph.training import NotReady, Trained, params_of, train
+from capflow_assets.pages.plots import markdown
 from capflow_assets.processes.lifeline import LINE
 
 PARTS = ("models", "predictions", "health")

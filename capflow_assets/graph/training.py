@@ -303,7 +303,7 @@ def _reference(served: Estimator, population: pd.DataFrame) -> bytes:
 
 
 def _plots(model: Model, split: Split, measured: Measured) -> dict[str, bytes]:
-    from capflow_assets.graph.plots import png
+    from capflow_assets.pages.plots import png
 
     if model.plot is None:
         return {}

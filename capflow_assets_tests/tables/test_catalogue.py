@@ -10,8 +10,8 @@ import re
 import pytest
 
 from capflow_assets.definitions import STAGES
-from capflow_assets.graph.catalogue_page import box
 from capflow_assets.graph.customer_tables import feature_schema
+from capflow_assets.pages.catalogue_page import box
 from capflow_assets.tables.catalogue import CATALOGUE, users_of
 
 BLOCKS = {spec.name: spec for spec in STAGES.tables.values() if spec.is_catalogued}

@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.customers.customer import Customer
-from capflow_assets.graph.wording import moment, number, short
+from capflow_assets.pages.wording import moment, number, short
 from capflow_assets.tables.catalogue import catalogue_of
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.customers.customer import Customer
-from capflow_assets.graph.charts import Bar, columns, span
-from capflow_assets.graph.wording import compared, day, is_known, moment, month, number, short, signed
+from capflow_assets.pages.charts import Bar, columns, span
+from capflow_assets.pages.wording import compared, day, is_known, moment, month, number, short, signed
 from capflow_assets.tables import removals
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ import pytest
 
 from capflow_assets.customers.customer import Customer
 from capflow_assets.errors import NotFoundError
-from capflow_assets.graph.charts import Bar, columns
-from capflow_assets.graph.pages import PAGE, TABLES, read_page, write_page
+from capflow_assets.pages.charts import Bar, columns
+from capflow_assets.pages.report import PAGE, TABLES, read_page, write_page
 from capflow_assets.stores.lake import Lake
 from capflow_assets.validation.distributions import distributions
 from capflow_assets.validation.kpis import kpis
