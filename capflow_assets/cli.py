@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from capflow_assets.customers.customer import Customer
-    from capflow_assets.graph.deployment import Deployment
+    from capflow_assets.deployment import Deployment
 
 app = typer.Typer(
     name="capflow",

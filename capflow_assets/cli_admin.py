@@ -26,7 +26,7 @@ from capflow_assets.cli_options import (
 )
 
 if TYPE_CHECKING:
-    from capflow_assets.graph.deployment import Deployment
+    from capflow_assets.deployment import Deployment
 
 app = typer.Typer()
 

@@ -14,7 +14,7 @@ import typer
 if TYPE_CHECKING:
     import dagster as dg
 
-    from capflow_assets.graph.deployment import Deployment
+    from capflow_assets.deployment import Deployment
     from capflow_assets.home.places import Home
 
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import dagster as dg
     from rich.console import Console
 
-    from capflow_assets.graph.deployment import Deployment
+    from capflow_assets.deployment import Deployment
     from capflow_assets.graph.launch import Finished
 
 STAGES = ("raw", "clean", "validation", "features", "predictions")

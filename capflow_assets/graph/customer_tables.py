@@ -8,10 +8,10 @@ import dagster as dg
 
 from capflow_assets.blueprint.stages import Stages, TableSpec
 from capflow_assets.contract import Column, Finding
+from capflow_assets.deployment import Deployment
 from capflow_assets.graph.check_records import check_spec
 from capflow_assets.graph.cohort import Outcome, placed, run_cohort
 from capflow_assets.graph.cohort_process import Task
-from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.engine import Engine
 from capflow_assets.graph.held_work import held
 from capflow_assets.graph.partitions import CUSTOMERS, TABLES_COHORT

@@ -20,9 +20,9 @@ from importlib.metadata import version as package_version
 import dagster as dg
 
 from capflow_assets.customers.customer import Customer
+from capflow_assets.deployment import Deployment
 from capflow_assets.errors import BrokenModelError, CapflowError
 from capflow_assets.expressions.ids import normal
-from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.erased_events import has_local_logs, redact_events, refuse_running
 from capflow_assets.graph.erased_rows import Traces, UserRows
 from capflow_assets.graph.id_search import search

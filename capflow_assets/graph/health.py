@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.graph.deployment import Deployment
+from capflow_assets.deployment import Deployment
 from capflow_assets.graph.examples import Examples
 from capflow_assets.graph.scoring import Scored
 from capflow_assets.graph.trained_on import as_then

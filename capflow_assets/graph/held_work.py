@@ -19,8 +19,8 @@ from capflow_assets.processes.customer_lock import HELD_ELSEWHERE, Holding, cust
 from capflow_assets.processes.run_processes import PROCESS, this_process
 
 if TYPE_CHECKING:
+    from capflow_assets.deployment import Deployment
     from capflow_assets.graph.cohort import Outcome, Work
-    from capflow_assets.graph.deployment import Deployment
     from capflow_assets.stores.lake import Lake
 
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from capflow_assets.deployment import Deployment
 from capflow_assets.errors import CapflowError, InUseError
-from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.gone_runs import Gone, end_gone_runs
 from capflow_assets.processes.customer_lock import customer_lock
 from capflow_assets.processes.run_processes import sweep

@@ -13,6 +13,7 @@ from capflow_assets.blueprint.checking import choice
 from capflow_assets.blueprint.stages import ModelSpec, Stages
 from capflow_assets.contract import Finding, Verdict
 from capflow_assets.customers.checks_settings import resting, severe
+from capflow_assets.deployment import Deployment
 from capflow_assets.errors import CapflowError, ModelError
 from capflow_assets.expressions.as_of import as_of_moment, parse_moment
 from capflow_assets.foreign import words_of
@@ -21,7 +22,6 @@ from capflow_assets.graph.cohort import Outcome, placed, run_cohort, timed
 from capflow_assets.graph.cohort_process import Task
 from capflow_assets.graph.customer_tables import OWNER
 from capflow_assets.graph.decisions import of_report
-from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.engine import Engine
 from capflow_assets.graph.examples import Examples
 from capflow_assets.graph.health import Health, watch

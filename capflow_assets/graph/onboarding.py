@@ -12,8 +12,8 @@ import dagster as dg
 from capflow_assets.customers.checks_settings import verticals
 from capflow_assets.customers.customer import Customer, onboarded_text
 from capflow_assets.customers.onboarding_problems import vertical_note
+from capflow_assets.deployment import Deployment
 from capflow_assets.errors import CapflowError, CustomerError
-from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.partitions import CUSTOMERS
 from capflow_assets.home import fences
 from capflow_assets.processes.customer_lock import customer_lock

@@ -20,8 +20,8 @@ from typing import Any
 
 import dagster as dg
 
+from capflow_assets.deployment import Deployment
 from capflow_assets.errors import NotFoundError
-from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.erased_events import has_local_logs, log_files, overwrite_deleted, refuse_running, runs_of
 from capflow_assets.graph.erasure import who
 from capflow_assets.graph.onboarding import write_atomically

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.contract import Column, Finding, Model, Table
+from capflow_assets.deployment import Deployment
 from capflow_assets.graph.answering import answerer
-from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.examples import Examples
 from capflow_assets.graph.trained_on import TrainedOn, skew_finding
 

@@ -34,12 +34,12 @@ from dagster._core.execution.plan.execute_step import core_dagster_event_sequenc
 from dagster._serdes import serialize_value
 from dagster_databricks import DatabricksPySparkStepLauncher
 
+from capflow_assets.deployment import Deployment
 from capflow_assets.errors import CapflowError
 from capflow_assets.graph.check_records import retargeted
 from capflow_assets.graph.code_wheel import DISTRIBUTION, ENTRY_POINT, FIRST_FILE, code_wheel, requirements
 from capflow_assets.graph.databricks_run import ComputeError, DatabricksRun, Submission, reached
 from capflow_assets.graph.databricks_settings import Settings
-from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.held_work import hold_all
 from capflow_assets.graph.partitions import CUSTOMERS
 from capflow_assets.graph.remote_events import Events, Pace

@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 from capflow_assets.blueprint.checking import choice
 from capflow_assets.contract import Finding
 from capflow_assets.customers.checks_settings import resting, severe
+from capflow_assets.deployment import Deployment
 from capflow_assets.errors import BrokenModelError
-from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.examples import Examples
 
 if TYPE_CHECKING:

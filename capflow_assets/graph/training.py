@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from capflow_assets.contract import Estimator, Model, Params, Verdict, Window
 from capflow_assets.customers.value_rules import rule_of
+from capflow_assets.deployment import Deployment
 from capflow_assets.errors import BrokenModelError, ModelError
 from capflow_assets.expressions.as_of import newest
 from capflow_assets.expressions.history import first_moment
 from capflow_assets.graph.answering import in_short
-from capflow_assets.graph.deployment import Deployment
 from capflow_assets.graph.examples import Examples
 from capflow_assets.graph.leaking import barred, leakage_finding, told
 from capflow_assets.graph.verdicts import judged

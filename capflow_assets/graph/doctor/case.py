@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from capflow_assets.errors import CapflowError
 
 if TYPE_CHECKING:
-    from capflow_assets.graph.deployment import Deployment
+    from capflow_assets.deployment import Deployment
     from capflow_assets.home.places import Home
 
 State = Literal["ok", "warning", "broken", "skipped", "mended"]
