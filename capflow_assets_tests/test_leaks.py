@@ -16,7 +16,7 @@ from capflow_assets.customers.customer import Customer
 from capflow_assets.definitions import STAGES
 from capflow_assets.expressions.as_of import end_of_day
 from capflow_assets.features.rfm import rfm
-from capflow_assets.graph.examples import Examples
+from capflow_assets.life.examples import Examples
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from capflow_assets.definitions import STAGES
-from capflow_assets.graph.scoring import PREDICTIONS
+from capflow_assets.life.scoring import PREDICTIONS
 
 MODELS = ("lifetime_value", "purchase_propensity", "rfm_segments")
 

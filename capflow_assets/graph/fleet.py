@@ -22,8 +22,8 @@ from capflow_assets.graph.gone_runs import COMMAND
 from capflow_assets.graph.held_work import tag_run
 from capflow_assets.graph.launch import QUIET
 from capflow_assets.graph.status import latest
-from capflow_assets.graph.verdicts import FLEET, READINESS, UNKNOWN, Standing, fleet_edges, standings
 from capflow_assets.home.places import Home
+from capflow_assets.life.verdicts import FLEET, READINESS, UNKNOWN, Standing, fleet_edges, standings
 from capflow_assets.pages.plots import markdown, png
 from capflow_assets.pages.spreadsheet import harmless
 from capflow_assets.processes.run_processes import this_process

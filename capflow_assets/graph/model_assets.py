@@ -23,12 +23,12 @@ from capflow_assets.graph.cohort_process import Task
 from capflow_assets.graph.customer_tables import OWNER
 from capflow_assets.graph.decisions import of_report
 from capflow_assets.graph.engine import Engine
-from capflow_assets.graph.examples import Examples
-from capflow_assets.graph.health import Health, watch
 from capflow_assets.graph.held_work import held
 from capflow_assets.graph.partitions import CUSTOMERS, MODELS_COHORT
-from capflow_assets.graph.scoring import Scored, score
-from capflow_assets.graph.training import NotReady, Trained, params_of, train
+from capflow_assets.life.examples import Examples
+from capflow_assets.life.health import Health, watch
+from capflow_assets.life.scoring import Scored, score
+from capflow_assets.life.training import NotReady, Trained, params_of, train
 from capflow_assets.pages.plots import markdown
 from capflow_assets.processes.lifeline import LINE
 

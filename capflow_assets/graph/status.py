@@ -9,9 +9,9 @@ import dagster as dg
 
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import ModelError, NotFoundError
-from capflow_assets.graph.answering import Answers, answers
 from capflow_assets.graph.launch import plain
-from capflow_assets.graph.verdicts import READINESS, Standing, standings
+from capflow_assets.life.answering import Answers, answers
+from capflow_assets.life.verdicts import READINESS, Standing, standings
 from capflow_assets.stores.champions import Standing as Champions
 from capflow_assets.tables import removals
 

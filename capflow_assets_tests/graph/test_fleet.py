@@ -19,11 +19,11 @@ from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.expressions.as_of import as_of_moment
 from capflow_assets.graph.build import deployment
 from capflow_assets.graph.engine import Engine
-from capflow_assets.graph.examples import Examples
 from capflow_assets.graph.fleet import LOOKS, MOST_DRAWN, draw_fleet, fleet_asset, heat_map, matrix
 from capflow_assets.graph.launch import dagster_instance
-from capflow_assets.graph.verdicts import Standing, judged, standing, standings
 from capflow_assets.home.places import Home
+from capflow_assets.life.examples import Examples
+from capflow_assets.life.verdicts import Standing, judged, standing, standings
 from capflow_assets.pages.plots import LARGEST_BYTES, png
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write

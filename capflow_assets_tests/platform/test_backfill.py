@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from capflow_assets.definitions import STAGES
-from capflow_assets.graph.verdicts import FLEET
+from capflow_assets.life.verdicts import FLEET
 from capflow_assets_tests.platform.conftest import ASSETS, BROKEN, CUSTOMERS, GOOD, SENDS, Backfilled, downstream
 
 # What the broken customer cannot have: all that is made of its bills, but for what it has not in any case.

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from capflow_assets.errors import BrokenModelError, ModelError
-from capflow_assets.graph.answering import in_line
+from capflow_assets.life.answering import in_line
 from capflow_assets.stores.champions import PAST, RECORD, Record
 from capflow_assets.stores.registry import Registry
 

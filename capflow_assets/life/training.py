@@ -19,10 +19,10 @@ from capflow_assets.deployment import Deployment
 from capflow_assets.errors import BrokenModelError, ModelError
 from capflow_assets.expressions.as_of import newest
 from capflow_assets.expressions.history import first_moment
-from capflow_assets.graph.answering import in_short
-from capflow_assets.graph.examples import Examples
-from capflow_assets.graph.leaking import barred, leakage_finding, told
-from capflow_assets.graph.verdicts import judged
+from capflow_assets.life.answering import in_short
+from capflow_assets.life.examples import Examples
+from capflow_assets.life.leaking import barred, leakage_finding, told
+from capflow_assets.life.verdicts import judged
 from capflow_assets.stores.saved_estimators import dumps, types_of
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from capflow_assets.contract import Finding
 from capflow_assets.customers.checks_settings import resting, severe
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import BrokenModelError
-from capflow_assets.graph.examples import Examples
+from capflow_assets.life.examples import Examples
 
 if TYPE_CHECKING:
     import pandas as pd

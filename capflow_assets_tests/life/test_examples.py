@@ -13,9 +13,9 @@ from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.expressions.as_of import newest
 from capflow_assets.graph.build import deployment
 from capflow_assets.graph.engine import Engine
-from capflow_assets.graph.examples import Examples
 from capflow_assets.home.places import Home
 from capflow_assets.learning.splits import moments
+from capflow_assets.life.examples import Examples
 from capflow_assets.stores.lake import Lake
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from capflow_assets.blueprint.checking import choice
 from capflow_assets.contract import Finding
 from capflow_assets.customers.checks_settings import resting, severe
-from capflow_assets.graph.examples import Examples
 from capflow_assets.learning.promotion import Decision
+from capflow_assets.life.examples import Examples
 
 if TYPE_CHECKING:
     import pandas as pd

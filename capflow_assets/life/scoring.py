@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from capflow_assets.contract import Column, Finding, Model, Table
 from capflow_assets.deployment import Deployment
-from capflow_assets.graph.answering import answerer
-from capflow_assets.graph.examples import Examples
-from capflow_assets.graph.trained_on import TrainedOn, skew_finding
+from capflow_assets.life.answering import answerer
+from capflow_assets.life.examples import Examples
+from capflow_assets.life.trained_on import TrainedOn, skew_finding
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from capflow_assets.blueprint.stages import Stages
     from capflow_assets.contract import Params
-    from capflow_assets.graph.examples import Examples
+    from capflow_assets.life.examples import Examples
     from capflow_assets.stores.lake import Lake
 
 EVIDENCE = "validation/evidence"

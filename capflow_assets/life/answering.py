@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from capflow_assets.contract import Estimator, Model
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import BrokenModelError, ModelError
-from capflow_assets.graph.examples import Examples
-from capflow_assets.graph.trained_on import TrainedOn, trained_on
+from capflow_assets.life.examples import Examples
+from capflow_assets.life.trained_on import TrainedOn, trained_on
 from capflow_assets.stores.model_files import MODEL
 from capflow_assets.stores.registry import Registry
 from capflow_assets.stores.saved_estimators import Trials, foreign_types, types_of

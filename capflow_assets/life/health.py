@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
 from capflow_assets.deployment import Deployment
-from capflow_assets.graph.examples import Examples
-from capflow_assets.graph.scoring import Scored
-from capflow_assets.graph.trained_on import as_then
+from capflow_assets.life.examples import Examples
+from capflow_assets.life.scoring import Scored
+from capflow_assets.life.trained_on import as_then
 
 if TYPE_CHECKING:
     import pandas as pd
