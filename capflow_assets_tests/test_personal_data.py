@@ -327,8 +327,8 @@ def test_users_that_are_hashed_are_the_same_in_all_tables_and_can_be_told(shop: 
 
 def test_a_user_that_is_hashed_is_forgotten_by_the_id_that_the_source_sends(shop: Shop) -> None:
     """Whatever the mapping makes of it, in what landed and in what did not, and when the source sends it again."""
-    from capflow_assets.graph.erased_rows import UserRows
-    from capflow_assets.graph.strangers import strangers
+    from capflow_assets.erasure.erased_rows import UserRows
+    from capflow_assets.erasure.unknown_ids import strangers
     from capflow_assets.tables.forgotten import digest, remember
 
     at = "2024-01-01 10:00:00"

@@ -21,9 +21,9 @@ from typing import Any
 import dagster as dg
 
 from capflow_assets.deployment import Deployment
+from capflow_assets.erasure.forgetting import who
 from capflow_assets.errors import NotFoundError
 from capflow_assets.graph.erased_events import has_local_logs, log_files, overwrite_deleted, refuse_running, runs_of
-from capflow_assets.graph.erasure import who
 from capflow_assets.graph.onboarding import write_atomically
 from capflow_assets.graph.partitions import CUSTOMERS
 from capflow_assets.home.keys import VARIABLE, destroy_key

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from capflow_assets.graph.id_search import CHUNK_BYTES, search
+from capflow_assets.erasure.id_search import CHUNK_BYTES, search
 
 USER = "o'Né\"il-77ü"
 

@@ -25,10 +25,10 @@ from deltalake import DeltaTable
 
 from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.deployment import Deployment
+from capflow_assets.erasure import forgetting as erasure
+from capflow_assets.erasure.erased_rows import UserRows
 from capflow_assets.errors import GraphError
-from capflow_assets.graph import erasure
 from capflow_assets.graph.build import deployment
-from capflow_assets.graph.erased_rows import UserRows
 from capflow_assets.graph.launch import dagster_instance
 from capflow_assets.home.keys import customer_key
 from capflow_assets.home.places import Home

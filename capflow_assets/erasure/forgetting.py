@@ -21,12 +21,12 @@ import dagster as dg
 
 from capflow_assets.customers.customer import Customer
 from capflow_assets.deployment import Deployment
+from capflow_assets.erasure.erased_rows import Traces, UserRows
+from capflow_assets.erasure.id_search import search
+from capflow_assets.erasure.unknown_ids import strangers
 from capflow_assets.errors import BrokenModelError, CapflowError
 from capflow_assets.expressions.ids import normal
 from capflow_assets.graph.erased_events import has_local_logs, redact_events, refuse_running
-from capflow_assets.graph.erased_rows import Traces, UserRows
-from capflow_assets.graph.id_search import search
-from capflow_assets.graph.strangers import strangers
 from capflow_assets.home.keys import customer_key
 from capflow_assets.landing.personal import OWNER
 from capflow_assets.processes.customer_lock import customer_lock

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from capflow_assets.erasure.erased_rows import UserRows
 from capflow_assets.expressions.ids import BLANKS, normal
-from capflow_assets.graph.erased_rows import UserRows
 from capflow_assets.stores.erased_history import LOG, files_below, opened
 from capflow_assets.tables.forgotten import digest, forgotten
 
