@@ -113,7 +113,7 @@ def doctor(
     names(context, home, [customer] if customer else [])
     from rich.console import Console
 
-    from capflow_assets.graph.doctor import COLUMNS, Case, examine, grid
+    from capflow_assets.doctor import COLUMNS, Case, examine, grid
     from capflow_assets.home.places import Home
     from capflow_assets.terminal import console, print_rows
 

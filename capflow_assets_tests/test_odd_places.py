@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from capflow_assets.doctor import Case, examine
 from capflow_assets.errors import CapflowError
-from capflow_assets.graph.doctor import Case, examine
 from capflow_assets.home.places import Home
 from capflow_assets.paths.folders import LONGEST_HOME_BYTES
 from capflow_assets.simulation.brand import tiny
@@ -175,7 +175,7 @@ def test_a_clock_that_jumps_back_loses_nothing(tmp_path, toml):
 
 
 def test_doctor_tells_of_an_examination_that_breaks_and_goes_on(tmp_path, monkeypatch):
-    from capflow_assets.graph.doctor import examination
+    from capflow_assets.doctor import examination
 
     def odd(case):
         yield {}[{}]

@@ -23,13 +23,13 @@ import pytest
 from pydantic import BaseModel
 
 import capflow_assets
+from capflow_assets import doctor
 from capflow_assets.definitions import SOURCES, STAGES
-from capflow_assets.graph import doctor
+from capflow_assets.doctor import configuration
+from capflow_assets.doctor.case import broken, ok
+from capflow_assets.doctor.examination import _within_its_time
+from capflow_assets.doctor.sources import _unanswered
 from capflow_assets.graph.build import deployment
-from capflow_assets.graph.doctor import configuration
-from capflow_assets.graph.doctor.case import broken, ok
-from capflow_assets.graph.doctor.examination import _within_its_time
-from capflow_assets.graph.doctor.sources import _unanswered
 from capflow_assets.home.places import Home
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write
@@ -262,7 +262,7 @@ def test_little_disk(tmp_path, free, state):
 
 
 def test_a_lake_wants_twice_its_size(tmp_path, monkeypatch):
-    monkeypatch.setattr("capflow_assets.graph.doctor.machine.size_bytes", lambda folder: 30e9)
+    monkeypatch.setattr("capflow_assets.doctor.machine.size_bytes", lambda folder: 30e9)
     results = examined(tmp_path, "machine.disk", disk_usage=lambda path: Usage(1e12, 0, 50e9))
     assert any(result.state == "warning" and "60 GB wanted" in result.found for result in results)
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import requests
 
-from capflow_assets.graph import doctor
+from capflow_assets import doctor
 from capflow_assets_tests.graph.test_doctor import _bare_environment, examined, free_port, only  # noqa: F401
 
 PLANTED = "pl4nted-secret"
@@ -151,7 +151,7 @@ def test_a_store_without_credentials(tmp_path, bucket, monkeypatch):
 
 
 def test_sources_in_a_bucket(bucket):
-    from capflow_assets.graph.doctor.sources import _in_bucket
+    from capflow_assets.doctor.sources import _in_bucket
     from capflow_assets.home.places import Home
 
     bucket.put_object(Bucket="lake", Key="sent/bills 1.csv", Body=b"a\n")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from capflow_assets.definitions import SOURCES, STAGES
+from capflow_assets.doctor import Case, examine
 from capflow_assets.graph.build import build, deployment
-from capflow_assets.graph.doctor import Case, examine
 from capflow_assets.graph.engine import Engine
 from capflow_assets.home.places import Home
 from capflow_assets_tests.guarded_engine import guarded_engine

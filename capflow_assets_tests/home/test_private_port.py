@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from capflow_assets.doctor import Case, examine
 from capflow_assets.errors import CapflowError
 from capflow_assets.graph import engine
-from capflow_assets.graph.doctor import Case, examine
 from capflow_assets.graph.engine import Engine, embedded
 from capflow_assets.home.keys import customer_key
 from capflow_assets.home.places import Home

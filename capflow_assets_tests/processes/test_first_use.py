@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from capflow_assets.doctor import records
 from capflow_assets.errors import CapflowError
-from capflow_assets.graph.doctor import records
 from capflow_assets.home.places import Home, write_if_changed
 from capflow_assets.processes.first_use import open_instance
 from capflow_assets.processes.sqlite_schemas import double_schemas

@@ -11,9 +11,9 @@ import pytest
 from deltalake import DeltaTable
 
 from capflow_assets.definitions import SOURCES, STAGES
+from capflow_assets.doctor import Case, Result, examine
 from capflow_assets.errors import TableError
 from capflow_assets.graph.build import deployment
-from capflow_assets.graph.doctor import Case, Result, examine
 from capflow_assets.home.places import Home
 from capflow_assets.stores.lake import Lake
 from capflow_assets.stores.table_damage import damage

@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext
 
 import dagster as dg
 
-from capflow_assets.graph.doctor.case import Case, Checks, Found, ok, skipped, warning
+from capflow_assets.doctor.case import Case, Checks, Found, ok, skipped, warning
 from capflow_assets.home.databases import looked_at
 
 FRESH_SECONDS = 300

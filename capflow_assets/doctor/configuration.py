@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 
+from capflow_assets.doctor.case import Case, Checks, Found, broken, existing, first_line, ok, skipped, warning
 from capflow_assets.errors import CapflowError, nearest
-from capflow_assets.graph.doctor.case import Case, Checks, Found, broken, existing, first_line, ok, skipped, warning
 
 KNOWN = (
     "CAPFLOW_HOME",

@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 
 from capflow_assets.customers.customer import Customer
 from capflow_assets.customers.table_inputs import Origin
+from capflow_assets.doctor.case import Case, Checks, broken, first_line, ok, skipped
+from capflow_assets.doctor.reach import aws, refusal
 from capflow_assets.errors import CapflowError
-from capflow_assets.graph.doctor.case import Case, Checks, broken, first_line, ok, skipped
-from capflow_assets.graph.doctor.reach import aws, refusal
 from capflow_assets.home.fences import named_variables
 
 PORTS = {"postgresql": 5432, "mysql": 3306, "mariadb": 3306, "mongodb": 27017, "mssql": 1433, "oracle": 1521}

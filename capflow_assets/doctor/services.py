@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from capflow_assets.graph.doctor.case import Case, Checks, Found, broken, first_line, ok, skipped, warning
-from capflow_assets.graph.doctor.reach import fetched, refusal
-from capflow_assets.graph.doctor.versions import installed
+from capflow_assets.doctor.case import Case, Checks, Found, broken, first_line, ok, skipped, warning
+from capflow_assets.doctor.reach import fetched, refusal
+from capflow_assets.doctor.versions import installed
 from capflow_assets.home.databases import DAGSTER_TABLES, SEE, wrong_in_depth
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from importlib import metadata
 
-from capflow_assets.graph.doctor.case import Case, Checks, broken, ok, skipped
+from capflow_assets.doctor.case import Case, Checks, broken, ok, skipped
 
 PACKAGE = "capflow-assets"
 INSTALL = "install again with the constraints file: pip install -c constraints.txt capflow-assets"

@@ -13,7 +13,7 @@ from capflow_assets.errors import CapflowError
 if TYPE_CHECKING:
     import requests
 
-    from capflow_assets.graph.doctor.case import Case
+    from capflow_assets.doctor.case import Case
 
 
 def refusal(host: str, port: int, seconds: float) -> str:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from capflow_assets.graph.doctor.examination import Result
+from capflow_assets.doctor.examination import Result
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -11,11 +11,11 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from capflow_assets.doctor.case import Case, Checks, Found, broken, first_line, ok, skipped, warning
+from capflow_assets.doctor.reach import silence
+from capflow_assets.doctor.versions import installed
 from capflow_assets.errors import CapflowError
 from capflow_assets.graph.databricks_settings import Existing, New, Serverless, Settings, read_settings
-from capflow_assets.graph.doctor.case import Case, Checks, Found, broken, first_line, ok, skipped, warning
-from capflow_assets.graph.doctor.reach import silence
-from capflow_assets.graph.doctor.versions import installed
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient

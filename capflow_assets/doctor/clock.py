@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 
+from capflow_assets.doctor.case import Case, Checks, broken, ok, skipped, warning
+from capflow_assets.doctor.reach import fetched, s3_endpoint
 from capflow_assets.errors import CapflowError
-from capflow_assets.graph.doctor.case import Case, Checks, broken, ok, skipped, warning
-from capflow_assets.graph.doctor.reach import fetched, s3_endpoint
 
 NOTICED_SECONDS = 30
 # A request that is signed more than so far off is refused.

@@ -52,8 +52,8 @@ A check is a generator of ``Found`` over a ``Case``; the area's file names it in
 | ``databricks.secrets`` | every secret that a step will ask for exists |
 """
 
-from capflow_assets.graph.doctor.case import Case, Found
-from capflow_assets.graph.doctor.examination import COLUMNS, Result, checks, examine
-from capflow_assets.graph.doctor.grid import grid
+from capflow_assets.doctor.case import Case, Found
+from capflow_assets.doctor.examination import COLUMNS, Result, checks, examine
+from capflow_assets.doctor.grid import grid
 
 __all__ = ["COLUMNS", "Case", "Found", "Result", "checks", "examine", "grid"]

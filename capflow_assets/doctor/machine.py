@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from capflow_assets.graph.doctor.case import Case, Checks, Found, broken, existing, ok, skipped, warning
+from capflow_assets.doctor.case import Case, Checks, Found, broken, existing, ok, skipped, warning
 
 GB = 1e9
 LITTLE_DISK, NO_DISK = 10 * GB, 1 * GB

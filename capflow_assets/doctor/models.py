@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from capflow_assets.doctor.case import Case, Checks, broken, ok, skipped, warning
+from capflow_assets.doctor.reach import silence
 from capflow_assets.errors import BrokenModelError, CapflowError
-from capflow_assets.graph.doctor.case import Case, Checks, broken, ok, skipped, warning
-from capflow_assets.graph.doctor.reach import silence
 from capflow_assets.life.answering import answers, checked, in_short
 from capflow_assets.stores.model_addresses import Addresses
 from capflow_assets.stores.registry import Registry

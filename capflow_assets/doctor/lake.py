@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from capflow_assets.graph.doctor.case import Case, Checks, Found, broken, existing, first_line, ok, skipped, warning
-from capflow_assets.graph.doctor.reach import aws, s3_silence
+from capflow_assets.doctor.case import Case, Checks, Found, broken, existing, first_line, ok, skipped, warning
+from capflow_assets.doctor.reach import aws, s3_silence
 from capflow_assets.stores.table_damage import remedy
 
 CONTENT = b"capflow doctor"

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from capflow_assets.graph.doctor.case import Case, Checks, ok, skipped, warning
+from capflow_assets.doctor.case import Case, Checks, ok, skipped, warning
 
 MOST_SHOWN = 5
 FIRST_PERSON = 1000

@@ -13,8 +13,8 @@ from functools import partial
 
 import dagster as dg
 
-from capflow_assets.graph.doctor.case import Case, Checks, Found, broken, ok, warning
-from capflow_assets.graph.doctor.daemon import opened_instance
+from capflow_assets.doctor.case import Case, Checks, Found, broken, ok, warning
+from capflow_assets.doctor.daemon import opened_instance
 from capflow_assets.graph.gone_runs import Gone, end_gone_runs, gone_runs
 from capflow_assets.home.places import Home
 from capflow_assets.processes.first_use import open_instance

@@ -9,8 +9,8 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import NamedTuple
 
+from capflow_assets.doctor.case import Case, Checks, Found, State, broken, first_line, harmless, told
 from capflow_assets.errors import CapflowError
-from capflow_assets.graph.doctor.case import Case, Checks, Found, State, broken, first_line, harmless, told
 
 COLUMNS = ("check", "state", "found", "to_do")
 ORDER = (
