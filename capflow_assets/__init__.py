@@ -21,6 +21,6 @@ customers/toml_problems.py and customers/value_rules.py (what is wrong with it, 
 it comes in), customers/table_inputs.py (what its tables read), blueprint/schema_checks.py (pandera in one pass), customers/checks_settings.py (what a
 customer says about checks; verticals/ holds the defaults), errors.py (every error and its words), foreign.py (other
 libraries' errors in ours), paths/folders.py (which folders libraries misread), paths/fence.py (what a customer's sources may open),
-pages/spreadsheet.py (CSV that may be opened), cli.py, cli_champions.py, cli_admin.py, cli_options.py, terminal.py and
-layout.py (`capflow …`), definitions.py (the whole graph, one page).
+pages/spreadsheet.py (CSV that may be opened), cli/commands.py, cli/champion_commands.py, cli/operator_commands.py, cli/options.py, cli/terminal.py and
+cli/layout.py (`capflow …`), definitions.py (the whole graph, one page).
 """

@@ -16,7 +16,7 @@ import logging
 import os
 from contextlib import suppress
 
-from capflow_assets import cli
+from capflow_assets.cli.commands import commands as cli
 from capflow_assets.processes.lifeline import INTERRUPTED, LINE, leave
 
 

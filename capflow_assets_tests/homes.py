@@ -37,7 +37,7 @@ class TestHome:
 
     def capflow(self, *arguments: str) -> Said:
         """Run one command; never raises for what a person would see as an error."""
-        from capflow_assets.cli import main
+        from capflow_assets.cli.commands import main
 
         out, err = io.TextIOWrapper(io.BytesIO(), encoding="utf-8"), io.StringIO()
         code = 0

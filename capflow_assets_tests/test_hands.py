@@ -14,7 +14,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from capflow_assets.cli import main
+from capflow_assets.cli.commands import main
 from capflow_assets.errors import CapflowError
 from capflow_assets.expressions.as_of import parse_moment
 from capflow_assets.graph.launch import dagster_instance
@@ -25,7 +25,7 @@ from capflow_assets_tests.platform.server import environment
 # A command, and which of the libraries that take seconds it has loaded.
 LOADED = """
 import sys
-from capflow_assets.cli import main
+from capflow_assets.cli.commands import main
 try:
     main(sys.argv[1:])
 finally:

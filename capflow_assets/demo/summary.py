@@ -61,8 +61,8 @@ def _models(
     from rich.markup import escape
     from rich.table import Table
 
+    from capflow_assets.cli.terminal import cell, coloured
     from capflow_assets.graph.status import status_rows
-    from capflow_assets.terminal import cell, coloured
 
     grid = Table(
         title="Models, each judged on the newest horizon by the same rows as its baseline", title_justify="left"

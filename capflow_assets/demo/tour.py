@@ -23,13 +23,13 @@ def tour(deployment: Deployment, instance: dg.DagsterInstance, users: int | None
 
     ``users`` makes the simulated brands smaller or larger than they come.
     """
+    from capflow_assets.cli.terminal import following
     from capflow_assets.definitions import STAGES, defs
     from capflow_assets.demo.summary import print_summary
     from capflow_assets.graph.customers_in_turn import run_in_turn
     from capflow_assets.graph.fleet import FLEET, draw_fleet
     from capflow_assets.graph.launch import select
     from capflow_assets.graph.onboarding import onboard
-    from capflow_assets.terminal import following
 
     began = time.perf_counter()
     files = customer_files(deployment.home.root, users)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from capflow_assets.cli import app
+from capflow_assets.cli.commands import app
 from capflow_assets_tests.deploy.files import DEPLOY, REPOSITORY, text_files
 
 README = (DEPLOY / "README.md").read_text(encoding="utf-8")

@@ -15,6 +15,7 @@ import dagster as dg
 import pytest
 from PIL import Image
 
+from capflow_assets.cli.terminal import print_matrix
 from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.expressions.as_of import as_of_moment
 from capflow_assets.graph.build import deployment
@@ -28,7 +29,6 @@ from capflow_assets.pages.plots import LARGEST_BYTES, png
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
-from capflow_assets.terminal import print_matrix
 from capflow_assets_tests.homes import TestHome, own_environment
 
 AS_OF = datetime(2024, 6, 30, 20, tzinfo=UTC)

@@ -40,7 +40,7 @@ JSON = "{} --format json"
 LOOK = JSON.format("explain shop rfm_segments")
 SEVERAL = """
 import contextlib, io, json, sys
-from capflow_assets.cli import main
+from capflow_assets.cli.commands import main
 said = []
 for arguments in json.loads(sys.argv[1]):
     out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")

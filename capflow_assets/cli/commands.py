@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from capflow_assets import cli_admin, cli_champions
-from capflow_assets.cli_options import (
+from capflow_assets.cli.commands import champion_commands as cli_champions
+from capflow_assets.cli.commands import operator_commands as cli_admin
+from capflow_assets.cli.options import (
     CustomerArgument,
     CustomerOption,
     FailOption,
@@ -129,11 +130,11 @@ def run(
 
     names(context, home, customers)
     refuse_moment(as_of)
+    from capflow_assets.cli.terminal import following, print_finished
     from capflow_assets.definitions import STAGES, defs
     from capflow_assets.graph.customers_in_turn import run_in_turn
     from capflow_assets.graph.fleet import FLEET, draw_fleet
     from capflow_assets.graph.launch import select as chosen
-    from capflow_assets.terminal import following, print_finished
 
     with opened(context, home) as (deployment, instance):
         keys = chosen(STAGES, select or [])
@@ -171,9 +172,9 @@ def show(
 ) -> None:
     """Print a table of a customer, or write it to a file. In CSV, text like =1+1 begins with an apostrophe."""
     names(context, home, [customer])
+    from capflow_assets.cli.terminal import print_table, write_table
     from capflow_assets.graph.status import counts
     from capflow_assets.tables.catalogue import catalogue_of
-    from capflow_assets.terminal import print_table, write_table
 
     def written(rows: pa.Table, what: str) -> None:
         write_table(rows, format.value, output, raw=raw)
@@ -212,8 +213,8 @@ def status(
 ) -> None:
     """Customers × models: ready, at risk or not and why; with --details champion, metric against baseline, drift."""
     names(context, home, [customer] if customer else [])
+    from capflow_assets.cli.terminal import print_matrix, print_rows
     from capflow_assets.graph.status import COLUMNS, OVERVIEW, status_rows
-    from capflow_assets.terminal import print_matrix, print_rows
 
     with looked_at(context, home) as (deployment, instance):
         if customer is not None:
@@ -263,8 +264,8 @@ def explain(
 ) -> None:
     """All about a customer's model: parameters, metric with interval, baseline, calibration, data, why promoted."""
     names(context, home, [customer], model)
+    from capflow_assets.cli.terminal import print_report
     from capflow_assets.graph.status import explain as explained
-    from capflow_assets.terminal import print_report
 
     with looked_at(context, home) as (deployment, instance):
         report = explained(deployment, instance, customer, model, version)

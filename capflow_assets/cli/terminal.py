@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from capflow_assets.cli.layout import Laid
 from capflow_assets.errors import CapflowError
-from capflow_assets.layout import Laid
 from capflow_assets.pages.spreadsheet import harmless
 
 if TYPE_CHECKING:

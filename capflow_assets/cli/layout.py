@@ -1,6 +1,6 @@
 """Rows on a screen: columns side by side where they fit, and one record below the other where they do not.
 
-Belongs here: how wide rows are, and how they are laid out. Not here: what a value looks like (``terminal``).
+Belongs here: how wide rows are, and how they are laid out. Not here: what a value looks like (``cli.terminal``).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """``capflow …`` for who is champion: promote, rollback, freeze.
 
-Belongs here: commands, as in ``cli``. Does not belong here: work; it is in ``graph``.
+Belongs here: commands, as in ``cli.commands``. Does not belong here: work; it is in ``graph``.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from capflow_assets.cli_options import (
+from capflow_assets.cli.options import (
     CustomerArgument,
     HomeOption,
     ModelArgument,

@@ -1,6 +1,6 @@
 """``capflow …`` for whoever runs a deployment: forgetting and retiring, the doctor, policies, the page.
 
-Belongs here: commands, as in ``cli``. Does not belong here: work; it is in ``graph``.
+Belongs here: commands, as in ``cli.commands``. Does not belong here: work; it is in ``graph``.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from capflow_assets.cli_options import (
+from capflow_assets.cli.options import (
     Access,
     AnywayOption,
     CustomerArgument,
@@ -69,7 +69,7 @@ def forget(
         receipts = once("capflow forget", asked)
     tables = sorted({table for receipt in receipts for table in receipt.recomputed_at_the_next_run})
     if rerun and tables:
-        from capflow_assets.cli import run
+        from capflow_assets.cli.commands import run
 
         run(context, [customer], [*tables, "predictions", "health"], wait=wait, fail=fail, home=home)
 
@@ -113,9 +113,9 @@ def doctor(
     names(context, home, [customer] if customer else [])
     from rich.console import Console
 
+    from capflow_assets.cli.terminal import console, print_rows
     from capflow_assets.doctor import COLUMNS, Case, examine, grid
     from capflow_assets.home.places import Home
-    from capflow_assets.terminal import console, print_rows
 
     place = Home.of(home or context.obj)
 
