@@ -15,7 +15,7 @@ from capflow_assets.doctor.case import Case, Checks, Found, broken, first_line, 
 from capflow_assets.doctor.reach import silence
 from capflow_assets.doctor.versions import installed
 from capflow_assets.errors import CapflowError
-from capflow_assets.graph.databricks_settings import Existing, New, Serverless, Settings, read_settings
+from capflow_assets.graph.databricks.settings import Existing, New, Serverless, Settings, read_settings
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient

@@ -79,7 +79,7 @@ def step_launcher(deploy: Callable[[], Deployment], environment: Mapping[str, st
     if not file:
         return None
     # Imported here: a laptop loads the code location without the Databricks SDK.
-    from capflow_assets.graph.databricks_settings import read_settings
-    from capflow_assets.graph.step_launcher import launcher
+    from capflow_assets.graph.databricks.settings import read_settings
+    from capflow_assets.graph.databricks.step_launcher import launcher
 
     return launcher(read_settings(file), deploy(), environment)

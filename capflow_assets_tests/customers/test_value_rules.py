@@ -14,7 +14,7 @@ from capflow_assets.customers.customer import Customer, Retraining, TableSource
 from capflow_assets.customers.toml_problems import told
 from capflow_assets.customers.value_rules import CONTEXTUAL, RULES, rule_of
 from capflow_assets.definitions import SOURCES, STAGES
-from capflow_assets.graph.databricks_settings import Settings as Databricks
+from capflow_assets.graph.databricks.settings import Settings as Databricks
 from capflow_assets.home.operator import Settings as Operator
 
 MODELS: dict[str, type[BaseModel]] = {

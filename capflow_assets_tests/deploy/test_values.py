@@ -218,7 +218,7 @@ def test_every_folder_that_a_container_writes_to_is_a_volume():
 
 
 def test_the_cluster_policy_lets_the_production_settings_pass():
-    from capflow_assets.graph.databricks_settings import read_settings
+    from capflow_assets.graph.databricks.settings import read_settings
 
     settings = read_settings(DEPLOY / "databricks" / "production.toml")
     policy = json.loads((DEPLOY / "databricks" / "cluster-policy.json").read_text())
@@ -232,6 +232,6 @@ def test_the_cluster_policy_lets_the_production_settings_pass():
 
 @pytest.mark.parametrize("name", ["development", "production", "serverless"])
 def test_every_databricks_settings_file_is_right(name):
-    from capflow_assets.graph.databricks_settings import read_settings
+    from capflow_assets.graph.databricks.settings import read_settings
 
     assert read_settings(DEPLOY / "databricks" / f"{name}.toml").compute_of("customer_tables") is not None

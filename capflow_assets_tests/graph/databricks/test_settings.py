@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from capflow_assets.errors import CapflowError
-from capflow_assets.graph.databricks_run import Submission, request
-from capflow_assets.graph.databricks_settings import New, Settings, read_settings
+from capflow_assets.graph.databricks.settings import New, Settings, read_settings
+from capflow_assets.graph.databricks.submitted_run import Submission, request
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "deploy" / "databricks"
 VOLUME = "/Volumes/main/capflow/staging"

@@ -37,14 +37,14 @@ from dagster_databricks import DatabricksPySparkStepLauncher
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import CapflowError
 from capflow_assets.graph.check_records import retargeted
-from capflow_assets.graph.code_wheel import DISTRIBUTION, ENTRY_POINT, FIRST_FILE, code_wheel, requirements
-from capflow_assets.graph.databricks_run import ComputeError, DatabricksRun, Submission, reached
-from capflow_assets.graph.databricks_settings import Settings
+from capflow_assets.graph.databricks.code_wheel import DISTRIBUTION, ENTRY_POINT, FIRST_FILE, code_wheel, requirements
+from capflow_assets.graph.databricks.remote_events import Events, Pace
+from capflow_assets.graph.databricks.remote_step import STEP_FILE
+from capflow_assets.graph.databricks.settings import Settings
+from capflow_assets.graph.databricks.staging import DBFS, Staging, staging_of
+from capflow_assets.graph.databricks.submitted_run import ComputeError, DatabricksRun, Submission, reached
 from capflow_assets.graph.held_work import hold_all
 from capflow_assets.graph.partitions import CUSTOMERS
-from capflow_assets.graph.remote_events import Events, Pace
-from capflow_assets.graph.remote_step import STEP_FILE
-from capflow_assets.graph.staging import DBFS, Staging, staging_of
 from capflow_assets.home.operator import settings_text
 
 CODE = ("capflow_assets.definitions", "defs")

@@ -20,7 +20,7 @@ from packaging.requirements import Requirement
 
 DISTRIBUTION = "capflow-assets"
 ENTRY_POINT = "capflow-remote-step"
-ENTRY = f"{ENTRY_POINT} = capflow_assets.graph.remote_step:main"
+ENTRY = f"{ENTRY_POINT} = capflow_assets.graph.databricks.remote_step:main"
 # What the runtime has, what would bring a pyspark of its own, and what only the orchestrator needs.
 LEFT_OUT = frozenset(
     {
@@ -36,7 +36,7 @@ code, *sys.argv[1:] = sys.argv[1:]
 sys.path.insert(0, code)
 if "sc" in globals():
     sc.addPyFile(code)  # noqa: F821
-from capflow_assets.graph.remote_step import main
+from capflow_assets.graph.databricks.remote_step import main
 
 main()
 """

@@ -10,9 +10,9 @@ from typing import Any
 from dagster._core.events.log import EventLogEntry
 from dagster._serdes import deserialize_value
 
-from capflow_assets.graph.databricks_run import Submission
-from capflow_assets.graph.remote_step import EVENTS_FILE
-from capflow_assets.graph.staging import Staging
+from capflow_assets.graph.databricks.remote_step import EVENTS_FILE
+from capflow_assets.graph.databricks.staging import Staging
+from capflow_assets.graph.databricks.submitted_run import Submission
 
 # The longer a run has taken, the longer the pause to the next look may be: a fifth of it, up to ten times the first.
 # Within that, a look is due when half of what the work should still take has passed.

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from capflow_assets.errors import CapflowError
-from capflow_assets.graph.databricks_settings import Existing, New, Serverless, Settings
+from capflow_assets.graph.databricks.settings import Existing, New, Serverless, Settings
 
 TASK = "step"
 TAG_CHARACTERS = 255
