@@ -28,8 +28,8 @@ test-long: .venv/ready ## kills by the hundred and hostile input by the thousand
 	CAPFLOW_RELIABILITY=bench/reliability.json $(BIN)/python -m pytest -m long --timeout 7200
 
 test-databricks: .venv/ready ## the step launcher against the workspace that DATABRICKS_HOST names
-	@test -n "$$DATABRICKS_HOST" || { echo "Set DATABRICKS_HOST and the variables that capflow_assets_tests/databricks/test_real.py lists."; exit 2; }
-	$(BIN)/python -m pytest capflow_assets_tests/databricks/test_real.py
+	@test -n "$$DATABRICKS_HOST" || { echo "Set DATABRICKS_HOST and the variables that capflow_assets_tests/graph/databricks/test_real.py lists."; exit 2; }
+	$(BIN)/python -m pytest capflow_assets_tests/graph/databricks/test_real.py
 
 check: .venv/ready ## format, lint, types, import rules, doctests
 	$(BIN)/ruff format --check .

@@ -1,26 +1,42 @@
 """CapFlow Assets: the models of a retail CRM as a graph of assets, one partition per customer.
 
-The way of the data, and the folders that follow it:
+What a customer company adds to: one file is one thing, found by its name. The way of the data:
 
-    landing/      a source's rows in the canonical columns, each with the reason where it cannot land
     sources/      opens a kind of store as a Spark DataFrame: one file, one kind
-    expressions/  what an id is, and which days are none: one definition for all of them
     raw/          the canonical tables as landed: one file, one schema
     clean/        conformed tables: one file, one function
     validation/   reports about a customer's data, and checks that return a Finding
     features/     what is known of a user as of a moment: one file, one block
     models/       a question, its evidence, label, parameters, estimator and baseline: one file, one model
+    verticals/    what holds for the checks of a vertical's customers by default: one TOML, one vertical
+
+What carries it: rooms in floors, each importing only downwards. The lowest first:
+
+    paths/        which folders libraries misread, and what a customer's sources may open
+    expressions/  what an id is, which days are none, how an as-of moment is written: one definition for all of them
+    landing/      a source's rows in the canonical columns, each with the reason where it cannot land
+    customers/    what a customer declares in its TOML, checked
     learning/     what models share: splits, intervals, calibration, promotion (arrays, not customers)
     monitoring/   drift and the retraining policy
     simulation/   the seeded world with planted truth, for the demo, tests and benchmarks
+    home/         a deployment: its places, settings, keys, secrets, session, and what each customer may read
+    processes/    locks, first use, who is alive, and commands that outlive their own death
+    stores/       where tables and models lie: lake, history, written files, registry
+    blueprint/    what the packages declare, read and checked: specs, edges, order
+    tables/       one customer's tables: land, run, advance, quarantine, catalogue
+    pages/        what people read: report, features, pictures
+    life/         one model's life: examples, readiness, training, report, scoring, health
+    erasure/      forget
+    graph/        the only room that knows Dagster: build, assets, checks, sensors, runs, records; databricks/, webpage/
+    doctor/       tries a deployment and says what to do
+    cli/          `capflow …`
     demo/         the customers of `capflow demo` and the tour through them
-    graph/        the only folder that knows Dagster, MLflow, sessions and the cloud
 
-Beside them: contract.py (the nouns), customers/customer.py (what a customer declares), customers/toml_text.py (its text, within limits),
-customers/toml_problems.py and customers/value_rules.py (what is wrong with it, in words), customers/onboarding_problems.py (what is asked of it when
-it comes in), customers/table_inputs.py (what its tables read), blueprint/schema_checks.py (pandera in one pass), customers/checks_settings.py (what a
-customer says about checks; verticals/ holds the defaults), errors.py (every error and its words), foreign.py (other
-libraries' errors in ours), paths/folders.py (which folders libraries misread), paths/fence.py (what a customer's sources may open),
-pages/spreadsheet.py (CSV that may be opened), cli/commands.py, cli/champion_commands.py, cli/operator_commands.py, cli/options.py, cli/terminal.py and
-cli/layout.py (`capflow …`), definitions.py (the whole graph, one page).
+Beside them: contract.py (the nouns), errors.py (every error and its words), foreign.py (other libraries' errors in
+ours), deployment.py (a home, its customers, lake and registry, as `life` and all above it share them), definitions.py
+(the whole graph, one page). Stages do not import each other: a parameter's name is the edge. The floors are kept by
+import-linter (`make check`).
+
+`customers` lies above `landing`, whose grammar judges what a TOML says; `home` lies below the stores, since locks,
+databases and the registry each have a place in it.
 """

@@ -16,7 +16,7 @@ import logging
 import os
 from contextlib import suppress
 
-from capflow_assets.cli.commands import commands as cli
+from capflow_assets.cli import commands
 from capflow_assets.processes.lifeline import INTERRUPTED, LINE, leave
 
 
@@ -42,9 +42,9 @@ def run() -> None:
     """The commands, with what they exit with."""
     end = _End()
     atexit.register(end.come)  # the first to be registered is the last to be called
-    cli.owns_process = True
+    commands.owns_process = True
     try:
-        cli.main()
+        commands.main()
         end.status = 0
     except KeyboardInterrupt:
         end.status = INTERRUPTED

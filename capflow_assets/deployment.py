@@ -10,9 +10,9 @@ from capflow_assets.blueprint.checking import declared_checks
 from capflow_assets.blueprint.stages import Stages
 from capflow_assets.customers.customer import Customer, read_customer, refuse_own_places
 from capflow_assets.errors import CustomerError, NotFoundError
-from capflow_assets.graph.engine import Engine
 from capflow_assets.home import fences
 from capflow_assets.home.places import Home
+from capflow_assets.home.session import Sessions
 from capflow_assets.paths.fence import Fence
 from capflow_assets.stores.lake import Lake
 from capflow_assets.stores.registry import Registry
@@ -25,7 +25,7 @@ class Deployment:
     home: Home
     stages: Stages
     sources: Mapping[str, ModuleType]
-    engine: Engine
+    engine: Sessions
 
     @cached_property
     def lake(self) -> Lake:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from filelock import FileLock
 
-from capflow_assets.graph.engine import STACK_BYTES
+from capflow_assets.home.session import STACK_BYTES
 from capflow_assets.simulation.brand import Brand, tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate

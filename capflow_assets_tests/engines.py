@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.contract import Table
-from capflow_assets.graph.engine import CALL_SITES, Engine
+from capflow_assets.graph.engine import Engine
+from capflow_assets.home.session import CALL_SITES
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -12,7 +12,7 @@ from typing import Any
 
 import grpc
 
-from capflow_assets.graph.engine import embedded
+from capflow_assets.home.session import embedded
 
 ANSWERS_IN_PARTS = ("ExecutePlan", "ReattachExecute")
 ASKED_IN_PARTS = ("AddArtifacts",)

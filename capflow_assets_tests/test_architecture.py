@@ -19,6 +19,7 @@ PACKAGE = Path(capflow_assets.__file__).parent
 ROOT = PACKAGE.parent
 HEAVY = ("torch", "xgboost", "mlflow", "pyspark", "matplotlib", "pandera", "pandas", "sklearn", "scipy", "deltalake")
 MODULES = sorted(info.name for info in pkgutil.walk_packages([str(PACKAGE)], "capflow_assets."))
+FOLDERS = {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
 LONGEST_FILE = 350
 
 
@@ -71,17 +72,21 @@ def test_the_code_location_loads_without_heavy_libraries(module):
 
 
 def test_the_map_in_the_docstring_is_the_tree():
-    folders = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
     mapped = set(re.findall(r"^    (\w+)/ ", capflow_assets.__doc__ or "", re.MULTILINE))
-    assert mapped == folders
+    assert mapped == FOLDERS
     files = {path.name for path in PACKAGE.glob("*.py")} - {"__init__.py", "__main__.py"}
     assert files <= set(re.findall(r"\w+\.py", capflow_assets.__doc__ or ""))
 
 
-def test_the_readme_names_every_folder_of_the_way():
-    readme = (ROOT / "README.md").read_text()
-    for folder in ("sources", "raw", "clean", "validation", "features", "models", "learning", "monitoring", "graph"):
-        assert f"`{folder}/`" in readme
+def test_the_map_in_the_readme_is_the_tree():
+    way = (ROOT / "README.md").read_text().split("## The way of the data")[1].split("\n## ")[0]
+    assert set(re.findall(r"`(\w+)/`", "\n".join(re.findall(r"^\| (.*?) \|", way, re.MULTILINE)))) == FOLDERS
+
+
+def test_tests_lie_in_the_rooms_that_they_are_about():
+    tests = Path(__file__).parent
+    here = {path.name for path in tests.iterdir() if (path / "__init__.py").exists()}
+    assert here - FOLDERS == {"deploy", "platform", "shapes"}, "deployments, the whole platform, shapes of customers"
 
 
 def test_files_stay_readable():

@@ -16,7 +16,7 @@ import pytest
 
 from capflow_assets.home import databases
 from capflow_assets_tests.homes import TestHome
-from capflow_assets_tests.processes import capflow, fenced
+from capflow_assets_tests.commands import capflow, fenced
 
 DOCUMENT = Path(__file__).parents[1] / "deploy" / "backup.md"
 DAGSTER = tuple(f"dagster/{name}" for name in databases.DAGSTER_TABLES)

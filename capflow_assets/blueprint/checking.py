@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from capflow_assets.blueprint import schema_checks as checks
+from capflow_assets.blueprint import schema_checks
 from capflow_assets.blueprint.stages import Stages
 from capflow_assets.contract import Column, Finding, Table
 from capflow_assets.customers.checks_settings import Chosen, DeclaredCheck, HasChecks, choose, severe, thresholds_of
@@ -31,7 +31,7 @@ def declared_checks(stages: Stages) -> dict[str, DeclaredCheck]:
         tuple(f"{part}/{name}" for name in stages.models) for part in ("models", "predictions", "health")
     )
     own = (
-        DeclaredCheck("schema", tables, thresholds_of(checks.evaluate)),
+        DeclaredCheck("schema", tables, thresholds_of(schema_checks.evaluate)),
         DeclaredCheck("landed", raw, thresholds_of(landed)),
         DeclaredCheck("personal_data", raw, {}),
         DeclaredCheck(exports.CHECK, tuple(key for key in raw if key.partition("/")[2] in exports.TABLES), {}),
@@ -91,7 +91,7 @@ def schema_finding(stages: Stages, customer: HasChecks, key: str, frame: object,
     if chosen.is_off:
         bare = tuple(Column(**{name: getattr(column, name) for name in IDENTITY}) for column in table.columns)
         table = replace(table, columns=bare, key=())
-    found = checks.evaluate(frame, table, **chosen.thresholds)  # type: ignore[arg-type]
+    found = schema_checks.evaluate(frame, table, **chosen.thresholds)  # type: ignore[arg-type]
     by_choice = [each if each.check == "columns" else severe(each, chosen) for each in found]
     return _with_note(summary(key, by_choice), chosen)
 

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from capflow_assets.cli.commands import champion_commands as cli_champions
-from capflow_assets.cli.commands import operator_commands as cli_admin
+from capflow_assets.cli import champion_commands, operator_commands
 from capflow_assets.cli.options import (
     CustomerArgument,
     CustomerOption,
@@ -272,8 +271,8 @@ def explain(
     print_report(report, format.value)
 
 
-app.add_typer(cli_champions.app)
-app.add_typer(cli_admin.app)
+app.add_typer(champion_commands.app)
+app.add_typer(operator_commands.app)
 
 
 def _page_in_the_lake(deployment: Deployment, customer: Customer) -> str:

@@ -52,6 +52,7 @@ def forget(
     from capflow_assets.erasure.forgetting import Receipt
     from capflow_assets.erasure.forgetting import forget as erase
     from capflow_assets.graph.customers_in_turn import once
+    from capflow_assets.graph.records import DagsterRecords
 
     seconds = patience(wait, fail)
 
@@ -60,7 +61,9 @@ def forget(
         touches(deployment, f"{_users(users)} of {customer}, in all tables, versions, pictures and records")
         if not yes:
             typer.confirm(f"Remove {_users(users)} of {customer} for good?", abort=True)
-        made = erase(deployment, instance, customer, users, reason, anyway, seconds, say, keep_out=keep_out)
+        made = erase(
+            deployment, DagsterRecords(instance), customer, users, reason, anyway, seconds, say, keep_out=keep_out
+        )
         for receipt in made:
             typer.echo("\n".join(receipt.lines()))
         return made

@@ -1,1 +1,1 @@
-"""TODO."""
+"""What a customer declares in its TOML, read and checked. Pure."""

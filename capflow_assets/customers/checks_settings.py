@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from capflow_assets.contract import Finding
 from capflow_assets.errors import CapflowError, CustomerError, listed, nearest, shortened
 
-VERTICALS = Path(__file__).with_name("verticals")
+VERTICALS = Path(__file__).parents[1] / "verticals"
 Rule = Literal["warn", "block", "off"]
 
 

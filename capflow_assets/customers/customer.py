@@ -24,8 +24,8 @@ from pydantic import (
 )
 
 from capflow_assets.contract import Table
+from capflow_assets.customers import toml_text
 from capflow_assets.customers.checks_settings import CheckSettings, DeclaredCheck, check_problems
-from capflow_assets.customers.customer import toml_text
 from capflow_assets.customers.declared_tables import (
     NotUsers,
     column_problems,
@@ -205,7 +205,7 @@ def parse_customer(
 ) -> Customer:
     """The customer that a TOML text declares; ``file`` names it in errors. What is not ``known`` is not looked at.
 
-    With ``known_params``, of models, it is asked what only a TOML that comes in is asked (``customers.onboarding_problems``).
+    With ``known_params``, of models, it is asked what only a TOML that comes in is asked (``onboarding_problems``).
 
     Raises:
         CustomerError: names every problem of the text.

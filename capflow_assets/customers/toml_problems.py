@@ -1,6 +1,6 @@
 """What is wrong with a customer's TOML, in words: the key, the rule, what came, and what to do.
 
-Belongs here: how a problem is told. Does not belong here: what a customer may declare (``customers/customer.py``). Pure.
+Belongs here: how a problem is told. Does not belong here: what a customer may declare (``customer.py``). Pure.
 """
 
 from __future__ import annotations

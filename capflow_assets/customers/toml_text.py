@@ -1,6 +1,6 @@
 """A customer's TOML from text to data, within limits that keep a text from taking the machine.
 
-Belongs here: what no TOML of anybody's holds. Does not belong here: what the keys mean (``customers/customer.py``). Pure.
+Belongs here: what no TOML of anybody's holds. Does not belong here: what the keys mean (``customer.py``). Pure.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ def engine(case: Case) -> Checks:
         else:
             yield warning("CAPFLOW_ENGINE names no token: whoever reaches that server reads the lake", ANOTHER_ENGINE)
     else:
-        from capflow_assets.graph.engine import embedded
+        from capflow_assets.home.session import embedded
 
         why = embedded().exposed
         others = other_users() if why else []

@@ -16,8 +16,8 @@ import dagster as dg
 from capflow_assets.doctor.case import Case, Checks, Found, broken, ok, warning
 from capflow_assets.doctor.daemon import opened_instance
 from capflow_assets.graph.gone_runs import Gone, end_gone_runs, gone_runs
+from capflow_assets.graph.instance import open_instance
 from capflow_assets.home.places import Home
-from capflow_assets.processes.first_use import open_instance
 from capflow_assets.processes.postgres_locks import LOOK_SECONDS
 from capflow_assets.processes.run_processes import evidence
 from capflow_assets.processes.sqlite_schemas import double_schemas, mend_double_schemas

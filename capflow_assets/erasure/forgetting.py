@@ -17,16 +17,14 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version as package_version
 
-import dagster as dg
-
 from capflow_assets.customers.customer import Customer
 from capflow_assets.deployment import Deployment
 from capflow_assets.erasure.erased_rows import Traces, UserRows
 from capflow_assets.erasure.id_search import search
+from capflow_assets.erasure.redaction import Records
 from capflow_assets.erasure.unknown_ids import strangers
 from capflow_assets.errors import BrokenModelError, CapflowError
 from capflow_assets.expressions.ids import normal
-from capflow_assets.graph.erased_events import has_local_logs, redact_events, refuse_running
 from capflow_assets.home.keys import customer_key
 from capflow_assets.landing.personal import OWNER
 from capflow_assets.processes.customer_lock import customer_lock
@@ -80,7 +78,7 @@ class Receipt:
 
 def forget(
     deployment: Deployment,
-    instance: dg.DagsterInstance,
+    records: Records,
     customer: str,
     users: Iterable[str],
     reason: str,
@@ -108,12 +106,12 @@ def forget(
     with customer_lock(deployment.home, customer, "capflow forget", wait, say):
         declared = deployment.customer(customer)  # it may be a `retire` that was waited for
         if not anyway:
-            refuse_running(instance, customer)
+            records.refuse_running(customer)
         key = customer_key(deployment.home, customer)
         rows = UserRows(deployment.lake, deployment.stages, declared, key)
         unknown = strangers(rows, wanted)
         known = [user for user in wanted if user not in unknown]
-        receipts = _forget_held(deployment, instance, declared, known, reason) if known else []
+        receipts = _forget_held(deployment, records, declared, known, reason) if known else []
         if keep_out:
             return receipts + [_kept_out(deployment.lake, declared, key, user, reason) for user in unknown]
         for user in unknown:
@@ -144,7 +142,7 @@ def _begun(customer: str, user_digest: str, reason: str) -> Receipt:
 
 
 def _forget_held(
-    deployment: Deployment, instance: dg.DagsterInstance, declared: Customer, wanted: list[str], reason: str
+    deployment: Deployment, records: Records, declared: Customer, wanted: list[str], reason: str
 ) -> list[Receipt]:
     customer = declared.name
     _refuse_hashes(declared, wanted)
@@ -158,10 +156,10 @@ def _forget_held(
         receipt.versions = {name: [old, after[name]] for name, old in before.items() if after[name] != old}
         receipt.files_removed = files
         ids = rows.known_as(user) if _is_hashed(declared) else [user]
-        redacted = [redact_events(instance, customer, each) for each in ids]
+        redacted = [records.redact(customer, each) for each in ids]
         receipt.records_redacted = {name: sum(each[name] for each in redacted) for name in redacted[0]}
         receipt.recomputed_at_the_next_run = _made_of(deployment, customer, receipt.rows_removed)
-        receipt.remains = _remains(deployment, instance, receipt, ids)
+        receipt.remains = _remains(deployment, records, receipt, ids)
         _save(deployment.lake, receipt)
     _remove_old_objects(deployment.lake, customer, receipts)
     return receipts
@@ -242,7 +240,7 @@ def _made_of(deployment: Deployment, customer: str, tables: Collection[str]) -> 
     return [key for key in stages.order if key in found & there]
 
 
-def _remains(deployment: Deployment, instance: dg.DagsterInstance, receipt: Receipt, ids: Sequence[str]) -> list[str]:
+def _remains(deployment: Deployment, records: Records, receipt: Receipt, ids: Sequence[str]) -> list[str]:
     remains = []
     user = ids[0]
     if receipt.recomputed_at_the_next_run:
@@ -259,7 +257,7 @@ def _remains(deployment: Deployment, instance: dg.DagsterInstance, receipt: Rece
         remains += [f"{file}, which is damaged and was not looked into: train again" for file in unread]
     if "raw/media" in receipt.rows_removed:
         remains.append("the user's pictures and recordings at the source, which are the customer's to delete")
-    if not has_local_logs(instance):
+    if not records.is_local:
         remains.append("what steps have printed, where CAPFLOW_COMPUTE_LOGS says: as long as that bucket keeps it")
     return remains
 

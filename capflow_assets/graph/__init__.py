@@ -1,20 +1,17 @@
-"""Wiring: the only folder that knows dagster, mlflow, sessions and the cloud.
+"""Dagster: the packages as assets, checks, partitions, sensors and runs. The only room that knows the orchestrator.
 
-Belongs here: how the pure stages become assets, checks, partitions, sensors, sessions, stored tables and registered
-models. Does not belong here: any figure about a shopper; and no module here imports a concrete table, feature or
-model (``definitions.py`` hands the packages in), so that a new one is one new file elsewhere.
+Belongs here: how the rooms below become an asset graph, and what Dagster records of it. Does not belong here: any
+figure about a shopper, files of a lake, or a concrete table, feature or model (``definitions.py`` hands the packages
+in), so that a new one is one new file elsewhere.
 
-    home engine lake registry    where state lives
-    champions model_files saved_estimators answering   which version answers, and that it is the one that was registered
-    stages                       reads the packages: tables, checks, models and the edges between them
-    runner cohort customer_tables  tables of one customer, of many, as assets
-    lifeline supervision customers_in_turn cohort_process   what a process that dies or is stopped costs: one customer
-    examples training scoring health model_assets   the life of a model, as assets
-    verdicts fleet               who is ready for which model, one customer's and all of them
-    partitions onboarding retraining_sensor        customers coming, models retrained
-    step_launcher databricks_run databricks_settings code_wheel staging remote_step   a step as a Databricks run
-    pages charts wording         the report of a customer as one HTML page
-    doctor policies secrets      what a deployment needs around it, checked and written down
-    webpage                      Dagster's page behind a guard, its processes started and ended together
-    build                        everything above as one Definitions
+    build golden partitions            everything as one Definitions, the graph as text, one partition per customer
+    customer_tables model_assets fleet the assets: a customer's tables, each model, the picture of all
+    cohort cohort_process              several customers in one run, and what a process that dies costs: one customer
+    check_records records status decisions   what Dagster keeps of checks, runs, models and people's decisions
+    instance launch customers_in_turn  a run from a terminal
+    held_work gone_runs housekeeping   runs under a customer's lock, and those whose process is gone
+    onboarding retirement retraining_sensor  customers coming and going, models retrained
+    engine                             the session as a resource
+    databricks                         a step as a Databricks run
+    webpage                            Dagster's page behind a guard, its processes started and ended together
 """

@@ -18,8 +18,8 @@ from capflow_assets.contract import Finding
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import BrokenModelError
 from capflow_assets.graph.check_records import evaluation, fleet_records
-from capflow_assets.graph.erased_events import PARTITION
 from capflow_assets.graph.gone_runs import COMMAND
+from capflow_assets.graph.records import PARTITION
 from capflow_assets.life.answering import answers
 
 BY_HAND = {"promote": "promoted by hand", "rollback": "rolled back by hand"}

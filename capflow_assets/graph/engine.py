@@ -1,116 +1,11 @@
-"""The session that computes tables: Sail in this process by default, any Spark by one configuration value.
+"""The session that computes tables, as a Dagster resource. How a session is made is in ``home.session``."""
 
-Does not belong here: anything about tables. The session is made when it is first asked for, so loading the code
-location and the sensors never start one. On a cluster it is the cluster's own.
-"""
-
-import os
-from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
-from capflow_assets.errors import CapflowError
-from capflow_assets.home.private_port import LOOPBACK, SPENT, PrivatePort
-
-STACK_BYTES = str(16 << 20)
-STARTS = 3
-NOT_PACKED = 1  # of the ways to pack a message, as bits, the one that leaves it as it is
-# Where in the code each expression was made: for the errors of an engine that shows it, at five times the cost of it.
-CALL_SITES = "spark.python.sql.dataFrameDebugging.enabled"
-
-
-@dataclass(frozen=True, slots=True)
-class Embedded:
-    """Sail in this process. ``address`` is gRPC's; ``exposed`` says why others can connect too, and is empty else."""
-
-    server: Any
-    address: str
-    exposed: str = ""
-
-
-@cache
-def embedded() -> Embedded:
-    """Sail's Spark Connect server in this process, started once and kept as long as the process lives.
-
-    Raises:
-        CapflowError: another process has connected to it again and again while it started.
-    """
-    os.environ.setdefault("RUST_LOG", "error")
-    # Python that runs inside the engine (scikit-learn on 90,000 texts) overflows the 2 MB that its threads have.
-    os.environ.setdefault("RUST_MIN_STACK", STACK_BYTES)
-    strangers: list[str] = []
-    for _ in range(STARTS):
-        server, port = _started()
-        try:
-            private = PrivatePort(port)
-            address = "" if private.strangers else private.address()
-        except OSError as error:
-            server.stop()
-            if error.errno in SPENT:  # what is lacking for now is no reason to stay open for good
-                raise
-            server, port = _started()  # the first one may be half closed: a filter, and no way in
-            return Embedded(server, f"{LOOPBACK}:{port}", str(error))
-        if not private.strangers:
-            return Embedded(server, address)
-        server.stop()
-        strangers += private.strangers
-    raise CapflowError(
-        "The engine was not started: another process of this machine connected to it before its port was closed",
-        expected="no connection but this process's own",
-        came=f"connections from {', '.join(strangers)}",
-        do="find out who scans the ports of this machine and end it, or use another Spark Connect server with a token",
-    )
-
-
-def _started() -> tuple[Any, int]:
-    from pysail.spark import SparkConnectServer
-
-    server = SparkConnectServer(LOOPBACK, 0)
-    server.start(background=True)
-    return server, int(server.listening_address[1])
-
-
-@cache
-def session(url: str, config: tuple[tuple[str, Any], ...]) -> Any:
-    """A Spark Connect session at ``url``; one for each address and process, so that warm work stays warm."""
-    from pyspark.sql import SparkSession
-
-    return _configured(SparkSession.builder.remote(url), config)
-
-
-@cache
-def sail_session(config: tuple[tuple[str, Any], ...]) -> Any:
-    """The session on this process's Sail; one for each process."""
-    from pyspark.sql.connect.client import DefaultChannelBuilder
-    from pyspark.sql.connect.session import SparkSession
-
-    address = embedded().address
-
-    class Channel(DefaultChannelBuilder):
-        def toChannel(self) -> Any:  # noqa: N802  (pyspark's name)
-            return self._insecure_channel(address)
-
-    channel = Channel(f"sc://{LOOPBACK}")
-    # Sail packs whatever it sends: within one process that makes a result five times as slow.
-    channel.setChannelOption("grpc.compression_enabled_algorithms_bitset", NOT_PACKED)
-    # What pyspark sets by itself where it is given an address; its functions ask for it.
-    os.environ["SPARK_CONNECT_MODE_ENABLED"] = "1"
-    return _configured(SparkSession.builder.channelBuilder(channel), config)
-
-
-def _configured(builder: Any, config: tuple[tuple[str, Any], ...]) -> Any:
-    import logging
-
-    # Every error reaches the caller as an exception; the log would only repeat it, at exit even for Sail's lack of ML.
-    logging.getLogger("pyspark.sql.connect.logging").setLevel(logging.CRITICAL)
-    for key, value in config:
-        builder = builder.config(key, value)
-    made = builder.create()
-    made.conf.set("spark.sql.session.timeZone", "UTC")
-    return made
+from capflow_assets.home.session import session_of
 
 
 class Engine(dg.ConfigurableResource):
@@ -122,16 +17,4 @@ class Engine(dg.ConfigurableResource):
     @property
     def spark_session(self) -> Any:
         """The session, made on first use, with times in UTC."""
-        if self.engine == "sail":
-            return sail_session(tuple({CALL_SITES: "false", **self.spark_config}.items()))
-        if self.engine != "cluster":
-            return session(self.engine, tuple(self.spark_config.items()))
-        # What dagster-pyspark's resource does, which a cluster does not get: it would bring another pyspark.
-        from pyspark.sql import SparkSession
-
-        builder = SparkSession.builder
-        for key, value in self.spark_config.items():
-            builder = builder.config(key, value)
-        found = builder.getOrCreate()
-        found.conf.set("spark.sql.session.timeZone", "UTC")
-        return found
+        return session_of(self.engine, self.spark_config)

@@ -17,12 +17,12 @@ from dagster._core.events import JobFailureData, RunFailureReason
 from capflow_assets.blueprint.stages import Stages
 from capflow_assets.errors import InUseError, NotFoundError
 from capflow_assets.graph.gone_runs import COMMAND
+from capflow_assets.graph.instance import open_instance
 from capflow_assets.graph.partitions import CUSTOMERS
 from capflow_assets.home.databases import has_room, looked_at, require_sound_dagster, require_writable
 from capflow_assets.home.places import Home
 from capflow_assets.life.verdicts import FLEET, fleet_edges
 from capflow_assets.processes.customer_lock import customer_lock
-from capflow_assets.processes.first_use import open_instance
 from capflow_assets.processes.lifeline import LINE
 from capflow_assets.processes.run_processes import this_process
 

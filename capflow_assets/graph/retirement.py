@@ -23,9 +23,9 @@ import dagster as dg
 from capflow_assets.deployment import Deployment
 from capflow_assets.erasure.forgetting import who
 from capflow_assets.errors import NotFoundError
-from capflow_assets.graph.erased_events import has_local_logs, log_files, overwrite_deleted, refuse_running, runs_of
 from capflow_assets.graph.onboarding import write_atomically
 from capflow_assets.graph.partitions import CUSTOMERS
+from capflow_assets.graph.records import DagsterRecords, log_files, overwrite_deleted, refuse_running, runs_of
 from capflow_assets.home.keys import VARIABLE, destroy_key
 from capflow_assets.processes.customer_lock import customer_lock, forget_name
 from capflow_assets.stores.erased_history import files_below, remove_folder, remove_old_objects
@@ -226,7 +226,7 @@ def _is_elsewhere(uri: str, prefix: str) -> bool:
 
 def _remove_records(instance: dg.DagsterInstance, receipt: Retired) -> None:
     """The customer's runs with all that they recorded, and what cohorts recorded of the customer's partition."""
-    if not has_local_logs(instance):
+    if not DagsterRecords(instance).is_local:
         receipt.remains.append("what steps have printed, where CAPFLOW_COMPUTE_LOGS says: as long as that is kept")
     storage: Any = instance.event_log_storage
     runs = list(runs_of(instance, receipt.customer))

@@ -43,7 +43,7 @@ def page(customer: Customer, rows: Sequence[Row]) -> str:
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(files("capflow_assets.graph").joinpath("catalogue.html").read_text("utf-8"))
+    template = environment.from_string(files("capflow_assets.pages").joinpath("catalogue.html").read_text("utf-8"))
     blocks = [_block(name, list(own), customer.time_zone) for name, own in groupby(rows, lambda row: row["block"])]
     return template.render(customer=customer, blocks=blocks, features=len(rows))
 

@@ -90,7 +90,7 @@ def page(customer: Customer, tables: Mapping[str, Sequence[Row]], removed: Seque
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(files("capflow_assets.graph").joinpath("report.html").read_text("utf-8"))
+    template = environment.from_string(files("capflow_assets.pages").joinpath("report.html").read_text("utf-8"))
     series = Series.of(tables[KPIS])
     facts = {row["name"]: row for row in tables[REPORT] if row["section"] == "kpi"}
     moments = [row["as_of"] for row in (*tables[DISTRIBUTIONS], *tables[KPIS])]

@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from capflow_assets.home.places import Home
+from capflow_assets.processes.first_use import alone_in_home
 
 DAGSTER = ("dagster", "_core/storage/alembic")
 MLFLOW = ("mlflow", "store/db_migrations")
@@ -45,8 +46,6 @@ def double_schemas(home: Home) -> Iterator[DoubleSchema]:
 
 def mend_double_schemas(home: Home) -> list[str]:
     """Leave the newest number alone; in words, what was done. To be called while nothing else works on the home."""
-    from capflow_assets.processes.first_use import alone_in_home
-
     done = []
     with alone_in_home(home):
         for double in double_schemas(home):

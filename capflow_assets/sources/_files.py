@@ -1,7 +1,7 @@
 """What sources that read files share: which files a location means, reading them by Arrow batches, finding rows again.
 
 Files are read by workers (``mapInArrow``) where the engine's own reader would refuse them or read them wrongly, so that
-a file reads the same on every engine; each is judged when it is listed and opened without following links (``paths.fence``).
+a file reads the same on every engine; each is judged when it is listed and opened without links (``paths.fence``).
 Credentials and the endpoint of ``s3://`` come from the process (``AWS_*``).
 """
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from capflow_assets.blueprint import schema_checks as checks
+from capflow_assets.blueprint import schema_checks
 from capflow_assets.blueprint.schema_checks import evaluate, pandera_schema
 from capflow_assets.contract import Column, Finding, Table
 from capflow_assets.errors import GraphError
@@ -117,8 +117,8 @@ def test_one_query_where_nothing_fails(spark: SparkSession, monkeypatch: pytest.
 def test_what_a_schema_must_not_hold(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(GraphError, match="no known type"):
         pandera_schema(Table(grain="r", columns=(Column("a", "text", ""),)))
-    known = checks._evaluations()
-    monkeypatch.setattr(checks, "_evaluations", lambda: {name: known[name] for name in known if name != "isin"})
+    known = schema_checks._evaluations()
+    monkeypatch.setattr(schema_checks, "_evaluations", lambda: {name: known[name] for name in known if name != "isin"})
     with pytest.raises(GraphError, match="not evaluated"):
         evaluate(of(spark, []), TABLE)
 

@@ -25,11 +25,12 @@ from deltalake import DeltaTable
 
 from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.deployment import Deployment
-from capflow_assets.erasure import forgetting as erasure
+from capflow_assets.erasure import forgetting
 from capflow_assets.erasure.erased_rows import UserRows
 from capflow_assets.errors import GraphError
 from capflow_assets.graph.build import deployment
 from capflow_assets.graph.launch import dagster_instance
+from capflow_assets.graph.records import DagsterRecords
 from capflow_assets.home.keys import customer_key
 from capflow_assets.home.places import Home
 from capflow_assets.simulation.brand import tiny
@@ -325,7 +326,7 @@ def test_what_is_broken_off_is_finished_by_beginning_again(own, monkeypatch):
 
     monkeypatch.setattr(UserRows, "_delete", stop_at_clean_bills)
     with opened(own) as (deployed, instance), pytest.raises(KeyboardInterrupt):
-        erasure.forget(deployed, instance, "shop", [USER], "a letter")
+        forgetting.forget(deployed, DagsterRecords(instance), "shop", [USER], "a letter")
     assert stopped
     own.ok("forget", "shop", USER, "--yes")
     assert rows_of(lake_of(own), "shop") == rows_of(lake_of(whole), "shop")
@@ -538,7 +539,7 @@ def test_a_customer_in_a_bucket_is_retired_and_its_namesake_stays(bucket, tmp_pa
         for name in ("shop", "shop2"):
             write_deltalake(deployed.lake.path(name, "raw/users"), pa.table({"user_id": [USER, "ann"]}))
         with dagster_instance(place) as instance:
-            [receipt] = erasure.forget(deployed, instance, "shop", [USER], "a letter")
+            [receipt] = forgetting.forget(deployed, DagsterRecords(instance), "shop", [USER], "a letter")
             assert receipt.rows_removed == {"raw/users": 1}
             assert deployed.lake.arrow("shop", "raw/users").to_pylist() == [{"user_id": "ann"}]
             from capflow_assets.graph.retirement import retire

@@ -18,11 +18,12 @@ import pytest
 
 from capflow_assets.doctor import Case, examine
 from capflow_assets.errors import CapflowError
-from capflow_assets.graph import engine
-from capflow_assets.graph.engine import Engine, embedded
+from capflow_assets.graph.engine import Engine
+from capflow_assets.home import session
 from capflow_assets.home.keys import customer_key
 from capflow_assets.home.places import Home
 from capflow_assets.home.private_port import PrivatePort
+from capflow_assets.home.session import embedded
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux filters what reaches a listening socket")
 
@@ -242,14 +243,14 @@ def test_who_comes_while_no_file_can_be_opened_is_told_or_served_and_so_is_the_n
 
 
 def test_an_engine_for_which_descriptors_are_lacking_is_not_left_open_to_others(few_descriptors, monkeypatch):
-    start, taken = engine._started, []
+    start, taken = session._started, []
 
     def started():
         server, port = start()
         taken.extend(descriptors_but(0))
         return server, port
 
-    monkeypatch.setattr(engine, "_started", started)
+    monkeypatch.setattr(session, "_started", started)
     try:
         with pytest.raises(OSError, match="Too many open files"):
             embedded.__wrapped__()
@@ -259,17 +260,17 @@ def test_an_engine_for_which_descriptors_are_lacking_is_not_left_open_to_others(
 
 
 def test_an_engine_that_others_always_reach_first_is_not_used(monkeypatch):
-    start, early = engine._started, []
+    start, early = session._started, []
 
     def started():
         server, port = start()
         early.append(socket.create_connection(("127.0.0.1", port)))
         return server, port
 
-    monkeypatch.setattr(engine, "_started", started)
+    monkeypatch.setattr(session, "_started", started)
     with pytest.raises(CapflowError, match="before its port was closed"):
         embedded.__wrapped__()
-    assert [is_cut_off(stranger) for stranger in early] == [True] * engine.STARTS
+    assert [is_cut_off(stranger) for stranger in early] == [True] * session.STARTS
 
 
 def has_no_filter(monkeypatch: pytest.MonkeyPatch) -> str:

@@ -14,8 +14,8 @@ import pytest
 
 from capflow_assets.doctor import records
 from capflow_assets.errors import CapflowError
+from capflow_assets.graph.instance import open_instance
 from capflow_assets.home.places import Home, write_if_changed
-from capflow_assets.processes.first_use import open_instance
 from capflow_assets.processes.sqlite_schemas import double_schemas
 from capflow_assets_tests.homes import own_environment
 from capflow_assets_tests.platform.server import environment
@@ -24,7 +24,7 @@ from capflow_assets_tests.reliability import record
 
 OPEN = """
 import sys
-from capflow_assets.processes.first_use import open_instance
+from capflow_assets.graph.instance import open_instance
 from capflow_assets.home.places import Home
 from capflow_assets.stores.registry import Registry
 

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Steps as Databricks runs: settings, staging, the submitted run, its events, and our step launcher."""

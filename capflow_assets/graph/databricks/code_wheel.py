@@ -54,7 +54,7 @@ class Wheel:
 @cache
 def code_wheel() -> Wheel:
     """The wheel of the package as it lies on this machine. The same code gives the same bytes."""
-    package = Path(__file__).resolve().parents[1]
+    package = Path(__file__).resolve().parents[2]
     files = {
         f"{package.name}/{file.relative_to(package).as_posix()}": file.read_bytes()
         for file in sorted(package.rglob("*"))

@@ -10,7 +10,7 @@ from capflow_assets.errors import CapflowError
 from capflow_assets.graph.databricks.settings import New, Settings, read_settings
 from capflow_assets.graph.databricks.submitted_run import Submission, request
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "deploy" / "databricks"
+EXAMPLES = Path(__file__).resolve().parents[3] / "deploy" / "databricks"
 VOLUME = "/Volumes/main/capflow/staging"
 SERVERLESS = {"kind": "serverless"}
 

@@ -15,8 +15,8 @@ from urllib.parse import unquote
 
 import pytest
 
-from capflow_assets_tests.databricks.steps import ON_SAIL, STAGING, home_of, launched, settings
-from capflow_assets_tests.databricks.workspace import LocalWorkspace
+from capflow_assets_tests.graph.databricks.steps import ON_SAIL, STAGING, home_of, launched, settings
+from capflow_assets_tests.graph.databricks.workspace import LocalWorkspace
 from capflow_assets_tests.homes import TestHome
 
 TABLES = ("raw/bills", "clean/bills")

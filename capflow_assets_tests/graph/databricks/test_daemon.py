@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from capflow_assets_tests.databricks.steps import ON_SAIL, environment, home_of, settings
-from capflow_assets_tests.databricks.workspace import LocalWorkspace
+from capflow_assets_tests.graph.databricks.steps import ON_SAIL, environment, home_of, settings
+from capflow_assets_tests.graph.databricks.workspace import LocalWorkspace
 from capflow_assets_tests.homes import TestHome
 from capflow_assets_tests.platform.server import Server, serving
 

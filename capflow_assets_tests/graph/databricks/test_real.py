@@ -24,7 +24,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from capflow_assets_tests.databricks.steps import Cohort, home_of, launched, settings
+from capflow_assets_tests.graph.databricks.steps import Cohort, home_of, launched, settings
 from capflow_assets_tests.homes import TestHome
 
 pytestmark = [

@@ -15,8 +15,8 @@ from capflow_assets.errors import CapflowError, CustomerError, MappingError
 from capflow_assets.landing import queries
 from capflow_assets.tables.runner import TableRunner
 from capflow_assets.tables.table_result import TableResult
+from capflow_assets_tests.landing.query_attacks import ATTACKS, CANARY, INPUTS, LEGITIMATE
 from capflow_assets_tests.landings import KEY, TABLES, Shop
-from capflow_assets_tests.query_attacks import ATTACKS, CANARY, INPUTS, LEGITIMATE
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -18,7 +18,7 @@ from capflow_assets.landing.mappings import mentioned
 from capflow_assets.landing.row_expressions import vocabulary
 from capflow_assets.landing.row_expressions.lexing import unescaped
 from capflow_assets.landing.row_expressions.tree import Text, spelled
-from capflow_assets_tests.expression_cases import EQUAL, ROWS, SCHEMA
+from capflow_assets_tests.landing.expression_cases import EQUAL, ROWS, SCHEMA
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, SparkSession

@@ -17,7 +17,7 @@ import pytest
 import requests
 
 from capflow_assets import doctor
-from capflow_assets_tests.graph.test_doctor import _bare_environment, examined, free_port, only  # noqa: F401
+from capflow_assets_tests.doctor.test_doctor import _bare_environment, examined, free_port, only  # noqa: F401
 
 PLANTED = "pl4nted-secret"
 
@@ -310,7 +310,7 @@ SHOP_PASSWORD = {{ scope = "capflow", key = "{key}" }}
 
 @pytest.fixture
 def workspace(tmp_path, monkeypatch) -> Iterator[Any]:
-    from capflow_assets_tests.databricks.workspace import local_workspace
+    from capflow_assets_tests.graph.databricks.workspace import local_workspace
 
     with local_workspace(tmp_path / "workspace", volumes=("main.ops.staging",)) as found:
         found.objects.policies["policy-1"] = {"policy_id": "policy-1", "name": "small"}

@@ -11,8 +11,8 @@ import pytest
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
-from capflow_assets_tests.databricks.steps import COMPUTE, environment, settings
-from capflow_assets_tests.databricks.workspace import LocalWorkspace
+from capflow_assets_tests.graph.databricks.steps import COMPUTE, environment, settings
+from capflow_assets_tests.graph.databricks.workspace import LocalWorkspace
 from capflow_assets_tests.homes import FEW_FEATURES, TestHome
 
 # Some forty steps, each a process of its own over there.

@@ -17,12 +17,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from capflow_assets_tests.databricks.compute import Compute
-from capflow_assets_tests.databricks.faults import ConnectionLostError, Faults
-from capflow_assets_tests.databricks.jobs import Jobs
-from capflow_assets_tests.databricks.objects import Objects
-from capflow_assets_tests.databricks.storage import Storage
-from capflow_assets_tests.databricks.wire import ApiError, Principal, Request, Response, Routes, split
+from capflow_assets_tests.graph.databricks.compute import Compute
+from capflow_assets_tests.graph.databricks.faults import ConnectionLostError, Faults
+from capflow_assets_tests.graph.databricks.jobs import Jobs
+from capflow_assets_tests.graph.databricks.objects import Objects
+from capflow_assets_tests.graph.databricks.storage import Storage
+from capflow_assets_tests.graph.databricks.wire import ApiError, Principal, Request, Response, Routes, split
 
 VOLUME = "main.capflow.staging"
 ADMIN = Principal("admin@example.com", "dapi-admin", admin=True)

@@ -12,10 +12,10 @@ import pytest
 from capflow_assets.contract import Column, Table
 from capflow_assets.landing import conform, row_expressions
 from capflow_assets.landing.row_expressions.kinds import Meaning
-from capflow_assets_tests.expression_cases import EQUAL
-from capflow_assets_tests.expression_cases import ROWS as TYPED_ROWS
-from capflow_assets_tests.expression_cases import SCHEMA as TYPED
-from capflow_assets_tests.mapped_times import EXPRESSIONS, ROWS, SCHEMA
+from capflow_assets_tests.landing.expression_cases import EQUAL
+from capflow_assets_tests.landing.expression_cases import ROWS as TYPED_ROWS
+from capflow_assets_tests.landing.expression_cases import SCHEMA as TYPED
+from capflow_assets_tests.landing.mapped_times import EXPRESSIONS, ROWS, SCHEMA
 
 if TYPE_CHECKING:
     from pyspark.sql import Column as Expression

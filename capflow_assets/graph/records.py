@@ -1,13 +1,10 @@
-"""A user's id in Dagster's records of a customer: samples of checks, messages of failures, the output of steps.
+"""Dagster's records of a customer, as erasure needs them: samples of checks, messages of failures, output of steps.
 
-The records stay, with ``(forgotten)`` in the place of the id. A text that is the id is replaced; inside of longer texts
-the id is replaced as a word, and an id of digits alone only where it is quoted or follows ``user_id``: ``12`` in "12
-rows" is somebody's number of rows.
+How an id is replaced in a text is in ``erasure.redaction``.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -22,63 +19,34 @@ from dagster._core.storage.event_log.schema import (
     SqlEventLogStorageTable,
 )
 
+from capflow_assets.erasure.redaction import Redaction
 from capflow_assets.errors import CapflowError
 
 PARTITION = "dagster/partition"
 RANGE = "dagster/asset_partition_range_start"
-INSTEAD = "(forgotten)"
 RUNS_A_PAGE = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Redaction:
-    """One id, and how it is found in texts.
+class DagsterRecords:
+    """``erasure.redaction.Records`` of one Dagster instance."""
 
-    >>> Redaction.of("u-7").text('user u-7 and u-77; ["u-7"]')
-    'user (forgotten) and u-77; ["(forgotten)"]'
-    >>> Redaction.of("12").text("12 rows; user_id: 12; '12' came; 112")
-    "12 rows; user_id: (forgotten); '(forgotten)' came; 112"
-    """
+    instance: dg.DagsterInstance
 
-    whole: frozenset[str]
-    inside: re.Pattern[str]
-    sign: str
+    @property
+    def is_local(self) -> bool:
+        """Whether what steps print is kept on this machine alone."""
+        from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 
-    @classmethod
-    def of(cls, user: str) -> Redaction:
-        """The redaction of one user's id, as it is and as JSON writes it inside of texts."""
-        forms = sorted({user, json.dumps(user)[1:-1], json.dumps(user, ensure_ascii=False)[1:-1]}, key=len)
-        any_form = "|".join(re.escape(form) for form in reversed(forms))
-        if user.isdigit():
-            quote = r"(?:(?<=[\"'])|(?<=user_id[=:])|(?<=user_id[=:] )|(?<=user_id ))"
-            inside = re.compile(f"{quote}(?:{any_form})(?!\\w)")
-        else:
-            inside = re.compile(f"(?<!\\w)(?:{any_form})(?!\\w)")
-        # The longest run that every encoding writes alike, for the database to look for.
-        return cls(frozenset(forms), inside, max(re.findall(r"[A-Za-z0-9]+", user) or [""], key=len))
+        return isinstance(self.instance.compute_log_manager, LocalComputeLogManager)
 
-    def text(self, text: str) -> str:
-        """A text without the id."""
-        return INSTEAD if text in self.whole else self.inside.sub(INSTEAD, text)
+    def refuse_running(self, customer: str) -> None:
+        """Refuse to take data away under a run that is at it; ``CapflowError`` names the runs."""
+        refuse_running(self.instance, customer)
 
-    def value(self, value: Any) -> Any:
-        """A JSON value without the id in any of its texts."""
-        if isinstance(value, str):
-            return self.text(value)
-        if isinstance(value, list):
-            return [self.value(each) for each in value]
-        if isinstance(value, dict):
-            return {self.text(name): self.value(each) for name, each in value.items()}
-        return value
-
-    def document(self, text: str) -> str:
-        """A JSON document without the id; what is none, as text."""
-        try:
-            value = json.loads(text)
-        except ValueError:
-            return self.text(text)
-        redacted = self.value(value)
-        return text if redacted == value else json.dumps(redacted)
+    def redact(self, customer: str, user: str) -> dict[str, int]:
+        """Replace a user's id in all records of a customer; how many ``events`` and ``logs`` that were."""
+        return redact_events(self.instance, customer, user)
 
 
 def runs_of(instance: dg.DagsterInstance, customer: str) -> Iterator[dg.DagsterRun]:
@@ -171,10 +139,3 @@ def log_files(instance: dg.DagsterInstance, run: str) -> list[Path]:
     """The files of what the steps of a run have printed, as far as they lie on this machine."""
     folder = Path(instance.storage_directory()) / run
     return sorted(file for file in folder.rglob("*") if file.is_file()) if run and folder.is_dir() else []
-
-
-def has_local_logs(instance: dg.DagsterInstance) -> bool:
-    """Whether what steps print is kept on this machine alone."""
-    from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
-
-    return isinstance(instance.compute_log_manager, LocalComputeLogManager)
