@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.features._grouping import totals_at_each
-from capflow_assets.features._moments import KNOWN_FROM, Moments, known
-from capflow_assets.features._sums import (
+from capflow_assets.expressions.grouping import totals_at_each
+from capflow_assets.expressions.known_at import KNOWN_FROM, Moments, known
+from capflow_assets.expressions.sums import (
     QUARTER_DAYS,
     concentration,
     exact,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.features._grouping import parts_at_each, sums_at_each, sums_known, totals_at_each
-from capflow_assets.features._messages import messages_of
-from capflow_assets.features._moments import KNOWN_FROM, Moments, at_each, known
-from capflow_assets.features._sums import (
+from capflow_assets.expressions.grouping import parts_at_each, sums_at_each, sums_known, totals_at_each
+from capflow_assets.expressions.known_at import KNOWN_FROM, Moments, at_each, known
+from capflow_assets.expressions.messages import messages_of
+from capflow_assets.expressions.sums import (
     QUARTER_DAYS,
     exact,
     identifier,

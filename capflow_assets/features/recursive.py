@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.features._moments import Moments, in_order
+from capflow_assets.expressions.known_at import Moments, in_order
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.features._moments import Moments
-from capflow_assets.features._scans import feature_table
-from capflow_assets.features._synthesis import DEEPEST, synthesis
+from capflow_assets.expressions.known_at import Moments
+from capflow_assets.synthesis.features import DEEPEST, synthesis
+from capflow_assets.synthesis.scans import feature_table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

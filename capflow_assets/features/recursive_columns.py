@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.features._moments import Moments, in_order
-from capflow_assets.features._pruning import Limits, pruned
-from capflow_assets.features._synthesis import Feature, feature_of, source_tables
+from capflow_assets.expressions.known_at import Moments, in_order
+from capflow_assets.synthesis.features import Feature, feature_of, source_tables
+from capflow_assets.synthesis.pruning import Limits, pruned
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.features._encoders import Params, demand, vectors_of
-from capflow_assets.features._moments import KNOWN_FROM, Moments, in_order, known
-from capflow_assets.features._sums import identifier
+from capflow_assets.encoders.texts import Params, demand, vectors_of
+from capflow_assets.expressions.known_at import KNOWN_FROM, Moments, in_order, known
+from capflow_assets.expressions.sums import identifier
 
 if TYPE_CHECKING:
     import pandas as pd

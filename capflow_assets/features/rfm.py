@@ -6,10 +6,10 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.features._grouping import sums_at_each
-from capflow_assets.features._moments import Moments
-from capflow_assets.features._sums import QUARTER_DAYS, change_pct, within
-from capflow_assets.features._visits import user_days
+from capflow_assets.expressions.grouping import sums_at_each
+from capflow_assets.expressions.known_at import Moments
+from capflow_assets.expressions.sums import QUARTER_DAYS, change_pct, within
+from capflow_assets.expressions.visits import user_days
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.features._grouping import sums_at_each
-from capflow_assets.features._moments import Moments
-from capflow_assets.features._visits import user_days
+from capflow_assets.expressions.grouping import sums_at_each
+from capflow_assets.expressions.known_at import Moments
+from capflow_assets.expressions.visits import user_days
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,9 +7,9 @@ from operator import add
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.features._grouping import totals_at_each
-from capflow_assets.features._moments import KNOWN_FROM, Moments, known
-from capflow_assets.features._sums import ratio, surprise
+from capflow_assets.expressions.grouping import totals_at_each
+from capflow_assets.expressions.known_at import KNOWN_FROM, Moments, known
+from capflow_assets.expressions.sums import ratio, surprise
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

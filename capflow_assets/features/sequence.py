@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.features._grouping import sums_at_each, sums_known, totals_at_each
-from capflow_assets.features._moments import Moments, at_each, known
+from capflow_assets.expressions.grouping import sums_at_each, sums_known, totals_at_each
+from capflow_assets.expressions.known_at import Moments, at_each, known
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

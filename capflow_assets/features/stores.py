@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.features._grouping import sums_at_each, totals_at_each
-from capflow_assets.features._moments import KNOWN_FROM, Moments, known
-from capflow_assets.features._sums import QUARTER_DAYS, identifier, ratio, within
+from capflow_assets.expressions.grouping import sums_at_each, totals_at_each
+from capflow_assets.expressions.known_at import KNOWN_FROM, Moments, known
+from capflow_assets.expressions.sums import QUARTER_DAYS, identifier, ratio, within
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

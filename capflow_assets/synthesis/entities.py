@@ -1,11 +1,11 @@
-"""The entities that features are generated from, and what can be read off one row of each. No table of its own.
+"""The entities that features are generated from, and what can be read off one row of each.
 
     users ─< bills ─< line items >─ items
                   >─ stores
 
 Belongs here: which entity is a child of which, and the variables of a row as data: its own columns, its parents' and
-the transforms of one row. Does not belong here: how rows are summed up (``_primitives``) and in which order
-(``_synthesis``). Pure but for the expressions of transforms that the engine evaluates.
+the transforms of one row. Does not belong here: how rows are summed up (``primitives``) and in which order
+(``features``). Pure but for the expressions of transforms that the engine evaluates.
 """
 
 from __future__ import annotations

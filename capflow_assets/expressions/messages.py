@@ -1,11 +1,11 @@
-"""What a message to a user is, for all blocks that look at messages alike. No table of its own."""
+"""What a message to a user is, for all blocks that look at messages alike."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from capflow_assets.features._sums import identifier
+from capflow_assets.expressions.sums import identifier
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

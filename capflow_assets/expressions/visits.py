@@ -1,12 +1,12 @@
-"""What counts as a visit, for all blocks of user features alike. No table of its own."""
+"""What counts as a visit, for all blocks of user features alike."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from capflow_assets.features._grouping import totals_at_each
-from capflow_assets.features._moments import Moments, known
-from capflow_assets.features._sums import EXACT, exact, total
+from capflow_assets.expressions.grouping import totals_at_each
+from capflow_assets.expressions.known_at import Moments, known
+from capflow_assets.expressions.sums import EXACT, exact, total
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

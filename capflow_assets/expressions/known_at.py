@@ -1,4 +1,4 @@
-"""One moment or many in one pass: which rows each as-of moment knows. No table of its own.
+"""One moment or many in one pass: which rows each as-of moment knows.
 
 A block whose key has ``as_of`` may be handed several moments. It narrows every input with ``known``, which drops what
 no moment knows and marks each row with the first moment that does; sums the rows up, by that mark besides its own

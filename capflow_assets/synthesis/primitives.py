@@ -1,17 +1,17 @@
-"""The primitives that sum rows up, as data. No table of its own. How each is computed stands in ``_groups``."""
+"""The primitives that sum rows up, as data. How each is computed stands in ``groups``."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from capflow_assets.features._entities import Kind, Variable
+from capflow_assets.synthesis.entities import Kind, Variable
 
 
 @dataclass(frozen=True, slots=True)
 class Aggregation:
     """A primitive that makes one value of the rows of a child.
 
-    ``takes`` is the kind of variable it is made of, ``figure`` is what makes it (one of ``_groups.FIGURES``, ``rows``
+    ``takes`` is the kind of variable it is made of, ``figure`` is what makes it (one of ``figures.FIGURES``, ``rows``
     or ``different``), ``empty`` is its value where there is no row. ``is_whole`` where it counts, else it is in ticks.
     ``only_sums`` where it wants a variable that adds up. ``collapses_over`` are the aggregations over which it says
     nothing new: the greatest of the greatest lines is the greatest line. ``reaches_far`` where it is also made of the

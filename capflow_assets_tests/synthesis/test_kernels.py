@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 
 import capflow_assets
-from capflow_assets.features._groups import NO_HASH, TICKS, Groups
+from capflow_assets.synthesis.figures import NO_HASH, TICKS
+from capflow_assets.synthesis.groups import Groups
 
 SHARES = """
 import numpy as np
-from capflow_assets.features._entities import ENTITIES
-from capflow_assets.features._groups import Groups, of_each_row
+from capflow_assets.synthesis.entities import ENTITIES
+from capflow_assets.synthesis.groups import Groups, of_each_row
 groups = Groups.of(np.zeros(3, np.int32), np.arange(3), 1)
 (share,) = (each for each in ENTITIES["bills"].variables if each.slug == "discount_share")
 values = of_each_row(share.made, np.array([1.0, 3.0, -1.0]), np.array([1.0, 1.0, 1.0]))
@@ -26,7 +27,7 @@ def test_where_nothing_can_be_kept_loops_are_compiled_all_the_same(tmp_path: Pat
     """A package that belongs to root, and a user without a home: nobody may write where numba would."""
     package = tmp_path / "capflow_assets"
     shutil.copytree(Path(capflow_assets.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
-    (package / "features" / "__pycache__").touch()
+    (package / "synthesis" / "__pycache__").touch()
     nowhere = "/proc/nowhere"
     made = subprocess.run(
         [sys.executable, "-c", SHARES],

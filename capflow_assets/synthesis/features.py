@@ -1,4 +1,4 @@
-"""Which features the entity graph and the primitives give, and what each is called. No table of its own. Pure.
+"""Which features the entity graph and the primitives give, and what each is called. Pure.
 
 Deep Feature Synthesis: the features of an entity are aggregations of the variables of its children, which are their
 columns, their parents' columns, transforms of one row, and, in turn, aggregations of their own children; every
@@ -15,9 +15,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from capflow_assets.contract import Column
-from capflow_assets.features._entities import ENTITIES, Variable
-from capflow_assets.features._primitives import AGGREGATIONS, Aggregation
+from capflow_assets.synthesis.entities import ENTITIES, Variable
+from capflow_assets.synthesis.primitives import AGGREGATIONS, Aggregation
 
 DEEPEST = 3
 EVERYTHING = frozenset(ENTITIES)
@@ -167,24 +166,6 @@ def source_tables(feature: Feature) -> tuple[str, ...]:
     for step in path(feature):
         names |= {ENTITIES[step.entity].table} | ({ENTITIES[step.parent].table} if step.parent else set())
     return tuple(sorted(names))
-
-
-def described(column: str) -> Column | None:
-    """The column of a feature as the contract says it, for catalogues; None where the name is no feature's."""
-    feature = feature_of(column)
-    if feature is None:
-        return None
-    whole = feature.aggregation.is_whole
-    return Column(
-        column,
-        "int" if whole else "double",
-        f"{feature.variable.formula} over {feature.window or 'all time'}.",
-        required=feature.aggregation.empty is not None,
-        at_least=0 if whole else None,
-        unit=feature.variable.unit,
-        formula=feature.variable.formula,
-        window=feature.window,
-    )
 
 
 def featuretools_name(feature: Feature) -> str:

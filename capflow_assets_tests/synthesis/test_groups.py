@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capflow_assets.features._groups import FIGURES, NO_HASH, STORED, TICKS, Groups, in_ticks
-from capflow_assets.features._kernels import places, whole_ticks
-from capflow_assets.features._primitives import AGGREGATIONS
+from capflow_assets.synthesis.figures import FIGURES, NO_HASH, STORED, TICKS
+from capflow_assets.synthesis.groups import Groups, in_ticks
+from capflow_assets.synthesis.kernels import places, whole_ticks
+from capflow_assets.synthesis.primitives import AGGREGATIONS
 
 NUMBERS = st.one_of(st.none(), st.integers(-(10**12), 10**12), st.sampled_from((0, 7)))
 GROUPS = st.lists(st.lists(NUMBERS, max_size=12), max_size=8)

@@ -1,4 +1,4 @@
-"""Loops over the rows of groups, compiled. No table of its own. Pure.
+"""Loops over the rows of groups, compiled. Pure.
 
 Python's threads take turns, and numpy keeps the turn in most of what sums groups up; these loops leave it to others,
 so that the workers of one process go side by side, and read each value but once or twice. They are compiled when they
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numba import njit, types, vectorize
 
-from capflow_assets.features._groups import FIGURES, LARGEST, STORED, TICKS
+from capflow_assets.synthesis.figures import FIGURES, LARGEST, STORED, TICKS
 
 _KNOWN, _SQUARES, _TOTAL, _LEAST, _GREATEST, _MEAN, _DEVIATION, _NEWEST = range(8)
 _STORED = 5

@@ -1,6 +1,6 @@
-"""Puts the rows that a worker gets in order: bills by user and time, line items by bill. No table of its own. Pure.
+"""Puts the rows that a worker gets in order: bills by user and time, line items by bill. Pure.
 
-Rows come in any order, as ``_columns`` tells. They stay where they are: their order is kept beside them.
+Rows come in any order, as ``columns`` tells. They stay where they are: their order is kept beside them.
 """
 
 from __future__ import annotations
@@ -9,10 +9,12 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from capflow_assets.features._columns import Columns, Slots, column, read, slots
-from capflow_assets.features._groups import NO_HASH, Groups, Whole, room
-from capflow_assets.features._moments import KNOWN_FROM
-from capflow_assets.features._rollup import Lines, Plan, Shard
+from capflow_assets.expressions.known_at import KNOWN_FROM
+from capflow_assets.synthesis.columns import Columns, Slots, column, read, slots
+from capflow_assets.synthesis.figures import NO_HASH
+from capflow_assets.synthesis.groups import Groups, Whole, room
+from capflow_assets.synthesis.plan import Plan
+from capflow_assets.synthesis.rollup import Lines, Shard
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -126,7 +128,7 @@ def _lines_of(bills: Columns, lines: Columns, of_slots: Slots) -> Lines:
     """The line items of each bill by number; those of bills that are not there are nobody's."""
     import numpy as np
 
-    from capflow_assets.features._kernels import places
+    from capflow_assets.synthesis.kernels import places
 
     bill, place = (column(lines.pop(name)) if lines else np.empty(0, np.int64) for name in ("bill", "place"))
     of_bill = room(len(bill), kind="i4")

@@ -1,9 +1,7 @@
-"""Groups of rows, and what the values of each group sum up to. No table of its own. Pure.
+"""Groups of rows, and the figures of the values of each group. Pure.
 
-Numbers are counted in whole millionths (**ticks**) held as doubles, so that a sum is exact, and so the same in every
-order, up to nine thousand million; unknown is NaN. Truths are 0 or one whole in ticks. Categories are hashes, unknown
-is ``NO_HASH``. A group's figures depend on its own rows and their order alone, never on what lies beside it. Figures
-are in ticks, those that count in ones; NaN where there is none.
+A group's figures depend on its own rows and their order alone, never on what lies beside it. Figures are in ticks
+(``figures``), those that count in ones; NaN where there is none.
 """
 
 from __future__ import annotations
@@ -12,6 +10,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from capflow_assets.synthesis.figures import FIGURES, NO_HASH
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,23 +23,12 @@ if TYPE_CHECKING:
 else:
     Numbers = Whole = Truths = Any
 
-TICKS = 1_000_000
-# Numbers from here on are left out (null): sums of them could not be told exactly.
-LARGEST = 1e10
-NO_HASH = -(1 << 63)
-# Of numbers and truths: how many values are known, the sum of the squares of how far each is from their mean, their
-# sum, the least and greatest of them, their mean, their sample deviation (none below two), and the value of the last
-# row, known or not.
-FIGURES = ("known", "squares", "total", "least", "greatest", "mean", "deviation", "newest")
-# So many of these tell all the others but the newest, of groups and of groups of groups.
-STORED = 5
-
 
 def of_each_row(made: Callable[..., float], *inputs: Any) -> Numbers:
     """What a function that numba can compile makes of the numbers of each row; unknown is NaN."""
     import numpy as np
 
-    from capflow_assets.features._kernels import of_arrays
+    from capflow_assets.synthesis.kernels import of_arrays
 
     with np.errstate(all="ignore"):
         return of_arrays(made, len(inputs))(*inputs, out=room(len(inputs[0])))
@@ -71,7 +60,7 @@ class Groups:
         """``count`` groups of rows, in the order of ``place``; ``group`` is each row's own, negative where in none."""
         import numpy as np
 
-        from capflow_assets.features._kernels import by_group
+        from capflow_assets.synthesis.kernels import by_group
 
         rows, bounds = room(len(group), kind="u4"), np.zeros(count + 1, np.int64)
         by_group(group, place, rows, bounds)
@@ -112,7 +101,7 @@ class Groups:
 
         ``one`` of the values is so many ticks; of each its whole ones are taken (``whole_ticks``).
         """
-        from capflow_assets.features._kernels import summed
+        from capflow_assets.synthesis.kernels import summed
 
         made = room(len(values), figures, len(self))
         summed(values, float(one), self.rows, self.begins, self.ends, made)
@@ -120,7 +109,7 @@ class Groups:
 
     def merged(self, parts: Numbers) -> Numbers:
         """``FIGURES`` but for the newest, (1, figures, groups), of rows that are groups: ``parts`` (figures, rows)."""
-        from capflow_assets.features._kernels import merged
+        from capflow_assets.synthesis.kernels import merged
 
         made = room(1, len(FIGURES), len(self))
         merged(parts, self.rows, self.begins, self.ends, made)
@@ -128,7 +117,7 @@ class Groups:
 
     def different(self, hashes: Whole) -> Numbers:
         """How many different categories each has, (1, groups)."""
-        from capflow_assets.features._kernels import different
+        from capflow_assets.synthesis.kernels import different
 
         return different(hashes, NO_HASH, self.rows, self.begins, self.ends)[None]
 
@@ -137,8 +126,8 @@ def in_ticks(parts: Numbers, figures: tuple[str, ...]) -> Numbers:
     """Figures of groups in whole ticks, (figures, groups), of the stored ones (``STORED``, groups)."""
     import numpy as np
 
-    from capflow_assets.features import _kernels
+    from capflow_assets.synthesis import kernels
 
     made = room(len(figures), parts.shape[1])
-    _kernels.in_ticks(parts, np.array([FIGURES.index(each) for each in figures]), made)
+    kernels.in_ticks(parts, np.array([FIGURES.index(each) for each in figures]), made)
     return made

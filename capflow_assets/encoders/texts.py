@@ -1,4 +1,4 @@
-"""Texts as vectors, by the encoder that a customer chose. No table of its own. Pure but for the encoder's files.
+"""Texts as vectors, by the encoder that a customer chose. Pure but for the encoder's files.
 
 Belongs here: what makes vectors of the texts that it is handed. Does not belong here: which texts, and what is known of
 them when.

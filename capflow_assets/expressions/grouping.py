@@ -1,4 +1,4 @@
-"""Grouping by moment, where it costs nothing for one. No table of its own.
+"""Grouping by moment, where it costs nothing for one.
 
 Sail takes several times as long to group by a column that is the same in every row as without it, and where there is
 one moment, ``known_from``, ``as_of`` and ``today`` are such. So they are keys only where there are several.
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from capflow_assets.features._moments import KNOWN_FROM, Moments, at_each, at_moment
+from capflow_assets.expressions.known_at import KNOWN_FROM, Moments, at_each, at_moment
 
 if TYPE_CHECKING:
     from pyspark.sql import Column as Expression

@@ -1,11 +1,11 @@
-"""How the blocks sum, divide and find their users, so that every engine comes to the same bits. No table of its own."""
+"""How the blocks sum, divide and find their users, so that every engine comes to the same bits."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from capflow_assets.expressions import ids
-from capflow_assets.features._moments import KNOWN_FROM, Moments, at_each, known
+from capflow_assets.expressions.known_at import KNOWN_FROM, Moments, at_each, known
 
 if TYPE_CHECKING:
     from pyspark.sql import Column as Expression

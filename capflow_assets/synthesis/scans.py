@@ -1,8 +1,8 @@
-"""Computes the features of ``_synthesis``, however many, in one scan of the rows. No table of its own.
+"""Computes the features of ``features``, however many, in one scan of the rows.
 
 The engine reads what is asked of each row: its own columns, its parents', what the calendar tells of it. One shuffle
-brings all rows of a user to one worker, which puts them in order (``_shards``) and sums them up (``_rollup``) for all
-moments and windows, by compiled loops (``_kernels``). An engine that were to do this by itself would take longer to
+brings all rows of a user to one worker, which puts them in order (``shards``) and sums them up (``rollup``) for all
+moments and windows, by compiled loops (``kernels``). An engine that were to do this by itself would take longer to
 plan hundreds of aggregates than a worker takes to compute them, and would hold the states of every bill.
 """
 
@@ -13,12 +13,13 @@ from datetime import date, datetime
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
-from capflow_assets.features._columns import COLUMNS, TYPES, slots
-from capflow_assets.features._entities import ENTITIES, Variable
-from capflow_assets.features._moments import KNOWN_FROM, Moments, in_order, known, local_day_of
-from capflow_assets.features._rollup import Plan, feature_rows
-from capflow_assets.features._shards import shard_of
-from capflow_assets.features._synthesis import Feature, feature_of
+from capflow_assets.expressions.known_at import KNOWN_FROM, Moments, in_order, known, local_day_of
+from capflow_assets.synthesis.columns import COLUMNS, TYPES, slots
+from capflow_assets.synthesis.entities import ENTITIES, Variable
+from capflow_assets.synthesis.features import Feature, feature_of
+from capflow_assets.synthesis.plan import Plan
+from capflow_assets.synthesis.rollup import feature_rows
+from capflow_assets.synthesis.shards import shard_of
 
 if TYPE_CHECKING:
     import pyarrow as pa

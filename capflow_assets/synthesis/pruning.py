@@ -1,4 +1,4 @@
-"""Which of many columns say something new, judged on arrays. No table of its own. Pure.
+"""Which of many columns say something new, judged on arrays. Pure.
 
 Columns come in the order of preference. One is left out where it is nearly empty or constant, or where an earlier one
 that is kept says the same: wherever this one is known that one is too, and they are equal or almost proportional.

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets.features._entities import Variable, made_of
-from capflow_assets.features._groups import NO_HASH, of_each_row
+from capflow_assets.synthesis.entities import Variable, made_of
+from capflow_assets.synthesis.figures import NO_HASH
+from capflow_assets.synthesis.groups import of_each_row
 
 if TYPE_CHECKING:
     import pyarrow as pa
