@@ -6,13 +6,13 @@ with intervals → served estimator → reference for drift → registered versi
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from capflow_assets.blueprint.code_version import code_digest
 from capflow_assets.contract import Estimator, Model, Params, Verdict, Window
 from capflow_assets.customers.value_rules import rule_of
 from capflow_assets.deployment import Deployment
@@ -193,8 +193,8 @@ def train(deployment: Deployment, examples: Examples, params: Params, as_of: dat
 
 
 def code_version(examples: Examples) -> str:
-    """The package's version and a digest of the model's file."""
-    digest = hashlib.sha256(Path(str(examples.spec.module.__file__)).read_bytes()).hexdigest()
+    """The package's version and a digest of the model's file and of all that it imports from the package."""
+    digest = code_digest(Path(str(examples.spec.module.__file__)))
     return f"{package_version('capflow-assets')}+{digest[:12]}"
 
 
