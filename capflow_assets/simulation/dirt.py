@@ -1,4 +1,4 @@
-"""What goes wrong on the way to us: rows that are late, twice, missing, mended, absurd or no numbers at all."""
+"""What goes wrong between the till and the lake: rows late, twice, missing, mended, absurd, or no numbers at all."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from capflow_assets.simulation.streams import stream
 
 
 @dataclass(frozen=True)
-class Catalogue:
+class Assortment:
     """Items in the order of their categories.
 
     ``popularity`` adds up to 1 inside a category. ``partner`` is the item that an item brings along, or -1.
@@ -26,18 +26,18 @@ class Catalogue:
     partner: np.ndarray
 
 
-def catalogue(brand: Brand) -> Catalogue:
+def assortment(brand: Brand) -> Assortment:
     """Draw the items: price log-uniform in the category's range, popularity Zipf by a random rank in the category."""
     category = np.sort(np.arange(brand.items) % len(brand.categories))
     price = _prices(brand, category)
     popularity = _popularity(brand, category)
     frame = pd.DataFrame([_item(brand, number, code, price[number]) for number, code in enumerate(category)])
-    return Catalogue(frame, category, price, popularity, _partners(brand, popularity))
+    return Assortment(frame, category, price, popularity, _partners(brand, popularity))
 
 
 def _prices(brand: Brand, category: np.ndarray) -> np.ndarray:
-    low = np.array([each.price_from for each in brand.categories])[category]
-    high = np.array([each.price_to for each in brand.categories])[category]
+    low = np.array([category.price_from for category in brand.categories])[category]
+    high = np.array([category.price_to for category in brand.categories])[category]
     return np.round(low * (high / low) ** stream(brand.seed, "prices").random(len(category)), 2)
 
 
@@ -78,20 +78,20 @@ def _partners(brand: Brand, popularity: np.ndarray) -> np.ndarray:
     return partner
 
 
-def choices(catalogue: Catalogue) -> np.ndarray:
+def choices(assortment: Assortment) -> np.ndarray:
     """For each price sensitivity, a growing row from which ``searchsorted(category + uniform)`` picks an item.
 
     The weight of an item is its popularity times ``exp(-(level - 2) z / 2)``, where ``z`` is its log price against
     the others of its category: level 4 goes for the cheap, level 0 for the dear.
     """
-    groups = pd.Series(np.log(catalogue.price)).groupby(catalogue.category)
+    groups = pd.Series(np.log(assortment.price)).groupby(assortment.category)
     spread = groups.transform("std").fillna(0).to_numpy()
-    distance = np.log(catalogue.price) - groups.transform("mean").to_numpy()
+    distance = np.log(assortment.price) - groups.transform("mean").to_numpy()
     z = np.divide(distance, spread, out=np.zeros_like(spread), where=spread > 0)
     rows = []
     for level in range(PRICE_LEVELS):
-        weights = catalogue.popularity * np.exp(-0.5 * (level - PRICE_LEVELS // 2) * z)
-        shares = weights / np.bincount(catalogue.category, weights)[catalogue.category]
+        weights = assortment.popularity * np.exp(-0.5 * (level - PRICE_LEVELS // 2) * z)
+        shares = weights / np.bincount(assortment.category, weights)[assortment.category]
         rows.append(np.cumsum(shares))
     return np.array(rows)
 

@@ -1,4 +1,4 @@
-"""What brands sell: categories with their prices, nouns and attributes."""
+"""What brands may sell: categories with their prices, nouns and attributes."""
 
 from __future__ import annotations
 
