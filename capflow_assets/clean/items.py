@@ -6,9 +6,11 @@ from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING
 
-from capflow_assets.clean._conform import identifier, incomplete, name_doubles, optional
-from capflow_assets.clean._exports import REPLACED, latest_of_key
 from capflow_assets.contract import EXPORT, Column, Table
+from capflow_assets.expressions.exports import REPLACED, latest_of_key
+from capflow_assets.expressions.ids import identifier
+from capflow_assets.expressions.optional_columns import optional
+from capflow_assets.expressions.removals import incomplete, name_doubles
 
 if TYPE_CHECKING:
     from pyspark.sql import Column as Expression

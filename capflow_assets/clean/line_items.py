@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from capflow_assets.clean._conform import (
-    identifier,
-    implausible,
-    incomplete,
-    local_day,
-    number,
-    optional,
-    placeholder_time,
-)
-from capflow_assets.clean._exports import LONGEST_BILL_HOURS, REPLACED, latest_of_bill, with_export
 from capflow_assets.clean.bills import heads
 from capflow_assets.contract import Column, Table
+from capflow_assets.expressions.bills import LONGEST_BILL_MICROS
+from capflow_assets.expressions.days import local_day
+from capflow_assets.expressions.exports import REPLACED, latest_of_bill, with_export
+from capflow_assets.expressions.ids import identifiers
+from capflow_assets.expressions.numbers import implausible, number
+from capflow_assets.expressions.optional_columns import optional
+from capflow_assets.expressions.removals import incomplete, placeholder_time
 
 if TYPE_CHECKING:
     from pyspark.sql import Column as Expression
@@ -79,12 +76,12 @@ def line_items(
     ``duplicate`` is a copy of another row in every column, where rows have a number of their own (the raw
     ``line_no``), or where equal ones are to go (``equal_lines`` is ``drop``); ``conflicting_duplicate`` has the number
     of another row and other values, of which the earliest stays. Of several exports that have the bill the latest
-    holds for all of it (see ``clean/_exports``): ``repeated_export`` where that has the same row, else
+    holds for all of it (see ``expressions.exports``): ``repeated_export`` where that has the same row, else
     ``earlier_export``, or ``earlier_by_file_name`` where nothing but the files' names says which is later.
     """
     from pyspark.sql import functions as F
 
-    ids = (identifier(name) for name in ("bill_id", "item_id", "user_id", "store_id"))
+    ids = identifiers("bill_id", "item_id", "user_id", "store_id")
     numbers = (number(name) for name in NUMBERS)
     item_name = optional(raw_line_items, "item_name", "string")
     odd = implausible(NUMBERS).alias("removed_because")
@@ -122,7 +119,7 @@ def _known_items(lines: DataFrame, raw_items: DataFrame | None) -> DataFrame:
         return lines.withColumn("_item_known", F.lit(True)).withColumn("_no_item", F.lit(False))
     is_item = optional(raw_items, "is_item", "boolean")
     listed = (
-        raw_items.select(identifier("item_id"), is_item)
+        raw_items.select(*identifiers("item_id"), is_item)
         .groupBy("item_id")
         .agg(F.lit(True).alias("_listed"), F.max((~F.col("is_item")).cast("int")).alias("_refused"))
     )
@@ -138,7 +135,7 @@ def _own_time(lines: DataFrame) -> DataFrame:
 
     moment = F.unix_micros("billed_at")
     first = F.min(moment).over(Window.partitionBy("bill_id", "removed_because"))
-    late = F.when(moment - first > LONGEST_BILL_HOURS * 3_600_000_000, "later_than_its_bill")
+    late = F.when(moment - first > LONGEST_BILL_MICROS, "later_than_its_bill")
     return lines.withColumn("removed_because", F.coalesce("removed_because", late))
 
 

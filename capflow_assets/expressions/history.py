@@ -10,9 +10,11 @@ after the as-of moment is read, and that is never after now.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING
+
+from capflow_assets.expressions.micros import moment_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -47,4 +49,4 @@ def first_moment(bills: DataFrame) -> datetime | None:
     if first is None:
         return None
     begin = min(moment for day, moment in micros.items() if day >= first)
-    return datetime.fromtimestamp(begin // 1_000_000, UTC).replace(microsecond=begin % 1_000_000)
+    return moment_of(begin)

@@ -11,6 +11,7 @@ both at once (``normal``).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator
 from functools import reduce
 from operator import or_
@@ -37,6 +38,8 @@ _BLANK_RANGES = (
     (0xFEFF, 0xFEFF),
 )
 BLANKS = "".join(chr(code) for first, last in _BLANK_RANGES for code in range(first, last + 1))
+# 64 hexadecimal digits, as of SHA-256.
+PSEUDONYM = re.compile("[0-9a-f]{64}")
 # Marks rows on their way to a table, and is no column of that.
 UNCOMPOSED = "_uncomposed"
 # Marks, jamo, and whatever else NFC may change or compose with what stands before it; some of it, it leaves alone.
@@ -70,6 +73,16 @@ def identifier(text: Expression | str) -> Expression:
     from pyspark.sql import functions as F
 
     return F.nullif(without_blanks(F.col(text) if isinstance(text, str) else text), F.lit(""))
+
+
+def identifiers(*names: str) -> list[Expression]:
+    """The id columns as ``identifier`` makes them, each by its own name."""
+    return [identifier(name).alias(name) for name in names]
+
+
+def is_pseudonym(text: str) -> bool:
+    """Whether a text looks like the hash that stands for a person's id where a customer has ids hashed."""
+    return bool(PSEUDONYM.fullmatch(text))
 
 
 def marked(frame: DataFrame, names: Collection[str]) -> DataFrame:

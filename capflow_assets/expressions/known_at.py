@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
+
+from capflow_assets.expressions.days import local_day_of
 
 if TYPE_CHECKING:
     from pyspark.sql import Column as Expression
@@ -27,14 +28,11 @@ def in_order(as_of: Moments) -> tuple[datetime, ...]:
     return (as_of,) if isinstance(as_of, datetime) else tuple(sorted(set(as_of)))
 
 
-def local_day_of(as_of: datetime, zone: str) -> date:
-    """The calendar day of a moment in the customer's zone.
+def is_known(time: str, moment: datetime) -> Expression:
+    """Whether a moment knows a row: its time is not later, or it has none and was always known."""
+    from pyspark.sql import functions as F
 
-    >>> from datetime import UTC, datetime
-    >>> local_day_of(datetime(2024, 6, 30, 22, 30, tzinfo=UTC), "Europe/Madrid").isoformat()
-    '2024-07-01'
-    """
-    return as_of.astimezone(ZoneInfo(zone)).date()
+    return F.col(time).isNull() | (F.col(time) <= F.lit(moment))
 
 
 def known(frame: DataFrame, time: str, as_of: Moments) -> DataFrame:
@@ -46,8 +44,7 @@ def known(frame: DataFrame, time: str, as_of: Moments) -> DataFrame:
     for place, moment in enumerate(earlier):
         first = first.when(F.col(time) <= F.lit(moment), F.lit(place))
     first = first.otherwise(F.lit(len(earlier))) if earlier else F.lit(0)
-    is_known = F.col(time).isNull() | (F.col(time) <= F.lit(last))
-    return frame.filter(is_known).withColumn(KNOWN_FROM, first.cast("int"))
+    return frame.filter(is_known(time, last)).withColumn(KNOWN_FROM, first.cast("int"))
 
 
 def at_moment(frame: DataFrame, as_of: datetime, zone: str) -> DataFrame:

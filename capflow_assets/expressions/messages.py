@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from capflow_assets.expressions.sums import identifier
+from capflow_assets.expressions.ids import identifier
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -1,17 +1,12 @@
-"""How the blocks sum, divide and find their users, so that every engine comes to the same bits."""
+"""Exact sums, and what is divided of them, so that every engine comes to the same bits."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from capflow_assets.expressions import ids
-from capflow_assets.expressions.known_at import KNOWN_FROM, Moments, at_each, known
-
 if TYPE_CHECKING:
     from pyspark.sql import Column as Expression
-    from pyspark.sql import DataFrame
 
-QUARTER_DAYS = 91
 EXACT = "decimal(18,4)"
 TOTAL = "decimal(28,4)"
 
@@ -19,6 +14,20 @@ TOTAL = "decimal(28,4)"
 def exact(value: Expression) -> Expression:
     """Money or a quantity to the fourth decimal: sums of it do not depend on the order of the rows."""
     return value.cast(EXACT)
+
+
+def zero() -> Expression:
+    """Nothing, as an exact value."""
+    from pyspark.sql import functions as F
+
+    return exact(F.lit(0))
+
+
+def exact_sum(value: Expression) -> Expression:
+    """A sum of ``exact`` values, as a double."""
+    from pyspark.sql import functions as F
+
+    return F.sum(exact(value)).cast("double")
 
 
 def total(sum_: Expression) -> Expression:
@@ -70,7 +79,7 @@ def deviation(count: Expression, total: Expression, squares: Expression, largest
     n, sum_, square = count.cast("double"), total.cast("double"), as_double(squares)
     variance = (n * square - sum_ * sum_) / (n * (n - 1))
     spread = F.sqrt(F.when(variance > 0, variance).otherwise(F.lit(0.0)))
-    equal = largest.cast("decimal(28,4)") * count.cast("decimal(9,0)") == total
+    equal = largest.cast(TOTAL) * count.cast("decimal(9,0)") == total
     return F.when(count > 1, F.when(equal, F.lit(0.0)).otherwise(spread))
 
 
@@ -86,35 +95,8 @@ def surprise(part: Expression, whole: Expression) -> Expression:
     return term.cast("decimal(18,6)")
 
 
-def within(day: str, days: int) -> Expression:
-    """Whether a day is one of the last so many, ``today`` among them."""
-    from pyspark.sql import functions as F
-
-    return F.datediff(F.col("today"), F.col(day)) < days
-
-
 def where(condition: Expression, value: Expression) -> Expression:
     """The sum of a value over the rows of a condition; 0 where there are none."""
     from pyspark.sql import functions as F
 
     return F.coalesce(F.sum(F.when(condition, value)), F.lit(0))
-
-
-def local_day(time: str, zone: str) -> Expression:
-    """The calendar day of a timestamp in the customer's zone."""
-    from pyspark.sql import functions as F
-
-    return F.to_date(F.from_utc_timestamp(F.col(time), zone))
-
-
-def identifier(name: str) -> Expression:
-    """An id of a raw table as the clean tables write it: no blanks around it, null where it is empty."""
-    return ids.identifier(name)
-
-
-def known_users(bills: DataFrame, as_of: Moments, zone: str) -> DataFrame:
-    """Each user with a bill that a moment knows, and that moment: ``user_id``, ``as_of``, ``today``."""
-    from pyspark.sql import functions as F
-
-    users = known(bills, "billed_at", as_of).filter(F.col("user_id").isNotNull())
-    return at_each(users.groupBy("user_id").agg(F.min(KNOWN_FROM).alias(KNOWN_FROM)), as_of, zone)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from capflow_assets.expressions.grouping import totals_at_each
-from capflow_assets.expressions.known_at import Moments, known
-from capflow_assets.expressions.sums import EXACT, exact, total
+from capflow_assets.expressions.known_at import KNOWN_FROM, Moments, at_each, known
+from capflow_assets.expressions.sums import exact, total, zero
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -24,7 +24,7 @@ def user_days(bills: DataFrame, as_of: Moments, zone: str) -> DataFrame:
 
     moments_known = known(bills, "billed_at", as_of).filter(F.col("user_id").isNotNull())
     amount = exact(F.col("amount"))
-    paid = F.when(amount > 0, amount).otherwise(F.lit(0).cast(EXACT))
+    paid = F.when(amount > 0, amount).otherwise(zero())
     sums = (
         total(F.sum(amount)).alias("net"),
         total(F.sum(paid)).alias("spend"),
@@ -39,3 +39,21 @@ def user_days(bills: DataFrame, as_of: Moments, zone: str) -> DataFrame:
     days = totals_at_each(moments_known, as_of, zone, ("user_id", "billed_on"), sums, again)
     visited_on = F.when(F.col("largest") >= 0, F.col("billed_on")).alias("visited_on")
     return days.select("user_id", "as_of", "today", "billed_on", visited_on, "net", "spend", "bills")
+
+
+def known_users(bills: DataFrame, as_of: Moments, zone: str) -> DataFrame:
+    """Each user with a bill that a moment knows, and that moment: ``user_id``, ``as_of``, ``today``."""
+    from pyspark.sql import functions as F
+
+    users = known(bills, "billed_at", as_of).filter(F.col("user_id").isNotNull())
+    return at_each(users.groupBy("user_id").agg(F.min(KNOWN_FROM).alias(KNOWN_FROM)), as_of, zone)
+
+
+def paid_visits(bills: DataFrame) -> DataFrame:
+    """One row per visit, a local day on which a known user paid something, and ``gap_days`` since the one before."""
+    from pyspark.sql import Window
+    from pyspark.sql import functions as F
+
+    days = bills.filter("user_id is not null and amount > 0").select("user_id", "billed_on").distinct()
+    before = F.lag("billed_on").over(Window.partitionBy("user_id").orderBy("billed_on"))
+    return days.withColumn("gap_days", F.datediff("billed_on", before))

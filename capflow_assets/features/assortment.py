@@ -6,19 +6,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
+from capflow_assets.expressions.days import QUARTER_DAYS, within
 from capflow_assets.expressions.grouping import totals_at_each
 from capflow_assets.expressions.known_at import KNOWN_FROM, Moments, known
-from capflow_assets.expressions.sums import (
-    QUARTER_DAYS,
-    concentration,
-    exact,
-    known_users,
-    ratio,
-    square_of_total,
-    surprise,
-    total,
-    within,
-)
+from capflow_assets.expressions.sums import concentration, exact, ratio, square_of_total, surprise, total, zero
+from capflow_assets.expressions.visits import known_users
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -173,7 +165,7 @@ def _cells(user_items: DataFrame, items: DataFrame | None, as_of: Moments) -> Da
         known_as = user_items.join(F.broadcast(catalogue), "item_id", "left")
     lately, spend = within("last_on", QUARTER_DAYS), F.col("spend")
     repeated = F.col("first_on") < F.col("last_on")
-    nothing = F.lit(0).cast("decimal(18,4)")
+    nothing = zero()
     # One moment is the same everywhere: as a key it would only cost time.
     alone = isinstance(as_of, datetime)
     cells = known_as.groupBy(*(CELL[1:] if alone else CELL)).agg(

@@ -6,18 +6,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
+from capflow_assets.expressions.days import QUARTER_DAYS, within
 from capflow_assets.expressions.grouping import parts_at_each, sums_at_each, sums_known
 from capflow_assets.expressions.known_at import KNOWN_FROM, Moments, known
-from capflow_assets.expressions.sums import (
-    QUARTER_DAYS,
-    change_pct,
-    concentration,
-    deviation,
-    exact,
-    ratio,
-    where,
-    within,
-)
+from capflow_assets.expressions.sums import change_pct, concentration, deviation, exact, ratio, where
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

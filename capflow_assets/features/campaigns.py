@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
+from capflow_assets.expressions.days import QUARTER_DAYS, local_day, within
 from capflow_assets.expressions.grouping import sums_at_each, sums_known
 from capflow_assets.expressions.known_at import Moments, at_each, known
 from capflow_assets.expressions.messages import messages_of
-from capflow_assets.expressions.sums import QUARTER_DAYS, known_users, local_day, ratio, within
+from capflow_assets.expressions.sums import ratio
+from capflow_assets.expressions.visits import known_users
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

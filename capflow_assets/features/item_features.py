@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from capflow_assets.contract import Column, Table
 from capflow_assets.expressions.grouping import sums_at_each, totals_at_each
 from capflow_assets.expressions.known_at import KNOWN_FROM, Moments, at_each, known
+from capflow_assets.expressions.sums import exact, total, zero
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -116,7 +117,7 @@ def _sums(rows: DataFrame, as_of: Moments, zone: str) -> DataFrame:
 
     def within(name: str, first: int, end: int) -> Expression:
         inside = (age >= first) & (age < end)
-        return F.sum(F.when(inside, F.col(name)).otherwise(F.lit(0).cast("decimal(18,4)")))
+        return F.sum(F.when(inside, F.col(name)).otherwise(zero()))
 
     def counted(first: int, end: int) -> Expression:
         return F.sum(F.when((age >= first) & (age < end), F.col("sold")).otherwise(F.lit(0).cast("bigint")))
@@ -140,21 +141,19 @@ def _item_days(rows: DataFrame, as_of: Moments, zone: str) -> DataFrame:
     """One row per item, day and moment: rows sold and brought back, pieces and money."""
     from pyspark.sql import functions as F
 
-    def exact(name: str) -> Expression:
-        return F.col(name).cast("decimal(18,4)")
-
+    quantity, amount, discount = (exact(F.col(name)) for name in ("quantity", "amount", "discount"))
     sold = ~F.col("is_return")
     priced = sold & (F.col("quantity") > 0)
     told = sold & F.col("discount").isNotNull()
     parts = {
         "sold": F.count(F.when(sold, 1)),
         "back": F.count(F.when(F.col("is_return"), 1)),
-        "pieces": F.sum(exact("quantity")),
-        "net": F.sum(exact("amount")),
-        "priced": F.sum(F.when(priced, exact("quantity"))),
-        "paid": F.sum(F.when(priced, exact("amount"))),
-        "given": F.sum(F.when(told, exact("discount"))),
-        "gross": F.sum(F.when(told, exact("amount") + exact("discount"))),
+        "pieces": F.sum(quantity),
+        "net": F.sum(amount),
+        "priced": F.sum(F.when(priced, quantity)),
+        "paid": F.sum(F.when(priced, amount)),
+        "given": F.sum(F.when(told, discount)),
+        "gross": F.sum(F.when(told, amount + discount)),
     }
     keys = ("item_id", "billed_on")
     sums = (_narrow(parts[name], name) for name in SUMMED)
@@ -162,8 +161,8 @@ def _item_days(rows: DataFrame, as_of: Moments, zone: str) -> DataFrame:
     return totals_at_each(rows, as_of, zone, keys, sums, again)
 
 
-def _narrow(total: Expression, name: str) -> Expression:
-    return total.cast("bigint" if name in ("sold", "back") else "decimal(28,4)").alias(name)
+def _narrow(sum_: Expression, name: str) -> Expression:
+    return (sum_.cast("bigint") if name in ("sold", "back") else total(sum_)).alias(name)
 
 
 def _buyers(rows: DataFrame, as_of: Moments, zone: str) -> DataFrame:

@@ -5,18 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
+from capflow_assets.expressions.days import QUARTER_DAYS, local_day, within
 from capflow_assets.expressions.grouping import parts_at_each, sums_at_each, sums_known, totals_at_each
+from capflow_assets.expressions.ids import identifiers
 from capflow_assets.expressions.known_at import KNOWN_FROM, Moments, at_each, known
 from capflow_assets.expressions.messages import messages_of
-from capflow_assets.expressions.sums import (
-    QUARTER_DAYS,
-    exact,
-    identifier,
-    local_day,
-    ratio,
-    where,
-    within,
-)
+from capflow_assets.expressions.sums import exact, ratio, where, zero
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -152,7 +146,7 @@ def _discounts(rows: DataFrame, as_of: Moments, zone: str) -> DataFrame:
 
     own = known(rows, "billed_at", as_of).filter(F.col("user_id").isNotNull())
     amount, given = exact(F.col("amount")), exact(F.col("discount"))
-    taken = F.when(given > 0, given).otherwise(F.lit(0).cast("decimal(18,4)"))
+    taken = F.when(given > 0, given).otherwise(zero())
     told = ~F.col("is_return") & given.isNotNull()
     parts = own.select(
         "user_id",
@@ -190,7 +184,7 @@ def _coupons(redemptions: DataFrame, as_of: Moments, zone: str) -> DataFrame:
 def _redeemed(redemptions: DataFrame) -> DataFrame:
     from pyspark.sql import functions as F
 
-    rows = redemptions.select(identifier("user_id").alias("user_id"), F.col("redeemed_at").alias("at"))
+    rows = redemptions.select(*identifiers("user_id"), F.col("redeemed_at").alias("at"))
     return rows.filter("user_id is not null and at is not null")
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
 from capflow_assets.encoders.texts import Params, demand, vectors_of
+from capflow_assets.expressions.ids import identifier, identifiers
 from capflow_assets.expressions.known_at import KNOWN_FROM, Moments, in_order, known
-from capflow_assets.expressions.sums import identifier
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,7 +69,7 @@ def reviews(raw_reviews: DataFrame, *, as_of: Moments, zone: str, params: Params
     texts = known(raw_reviews, "written_at", as_of).filter(
         identifier("text").isNotNull() & identifier("review_id").isNotNull()
     )
-    texts = texts.select(*(identifier(name).alias(name) for name in IDS), "rating", "text", KNOWN_FROM)
+    texts = texts.select(*identifiers(*IDS), "rating", "text", KNOWN_FROM)
     schema = ", ".join(f"{column.name} {column.type}" for column in TABLE.columns)
     # All reviews are one worker's work: the words of one weigh by how many others have them.
     return texts.repartition(1).mapInPandas(encode, schema).select(*(F.col(name) for name in TABLE.names))

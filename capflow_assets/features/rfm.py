@@ -6,9 +6,10 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
+from capflow_assets.expressions.days import QUARTER_DAYS, within
 from capflow_assets.expressions.grouping import sums_at_each
 from capflow_assets.expressions.known_at import Moments
-from capflow_assets.expressions.sums import QUARTER_DAYS, change_pct, within
+from capflow_assets.expressions.sums import change_pct, zero
 from capflow_assets.expressions.visits import user_days
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ def _sums(days: DataFrame, as_of: Moments, zone: str) -> DataFrame:
     from pyspark.sql import functions as F
 
     visited, net, spend = F.col("visited_on"), F.col("net"), F.col("spend")
-    nothing = F.lit(0).cast("decimal(18,4)")
+    nothing = zero()
 
     def before(day: str) -> Expression:
         return within(day, 2 * QUARTER_DAYS) & ~within(day, QUARTER_DAYS)

@@ -7,6 +7,7 @@ from operator import add
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
+from capflow_assets.expressions.days import local_time
 from capflow_assets.expressions.grouping import totals_at_each
 from capflow_assets.expressions.known_at import KNOWN_FROM, Moments, known
 from capflow_assets.expressions.sums import ratio, surprise
@@ -105,7 +106,7 @@ def _counts(bills: DataFrame, as_of: Moments, zone: str) -> DataFrame:
     bought = F.col("amount") >= 0
     # Not weekday(): the embedded engine counts Sunday as -1.
     day = (F.dayofweek("billed_on") + F.lit(5)) % 7 + 1
-    hour = F.hour(F.from_utc_timestamp("billed_at", zone))
+    hour = F.hour(local_time("billed_at", zone))
     place = {"day": day, "hour": hour, "month": F.month("billed_on")}
     parts = rows.select("user_id", KNOWN_FROM, *(F.when(bought, value).alias(name) for name, value in place.items()))
 

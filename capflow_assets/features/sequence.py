@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from capflow_assets.contract import Column, Table
 from capflow_assets.expressions.grouping import sums_at_each, sums_known, totals_at_each
 from capflow_assets.expressions.known_at import Moments, at_each, known
+from capflow_assets.expressions.sums import exact, total
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -76,7 +77,7 @@ def _newest(bills: DataFrame, as_of: Moments, zone: str, params: Params) -> Data
     from pyspark.sql import Window
     from pyspark.sql import functions as F
 
-    amount = F.col("amount").cast("decimal(18,4)")
+    amount = exact(F.col("amount"))
     rows = known(bills, "billed_at", as_of).filter(F.col("user_id").isNotNull())
     keys = ("user_id", "billed_on")
     sums = (F.sum(amount).alias("net"), F.max(amount).alias("largest"), F.min("store_id").alias("store_id"))
@@ -102,7 +103,7 @@ def _baskets(line_items: DataFrame, visits: DataFrame, as_of: Moments, zone: str
     from pyspark.sql import functions as F
 
     rows = known(line_items, "billed_at", as_of).filter(F.col("user_id").isNotNull() & ~F.col("is_return"))
-    paid = F.sum(F.col("amount").cast("decimal(18,4)")).alias("paid")
+    paid = F.sum(exact(F.col("amount"))).alias("paid")
     kept = visits.select("user_id", "as_of", "position", F.col("visited_on").alias("billed_on"))
     # Sail holds the first of two tables in memory, and the visits are by far the fewer.
     if isinstance(as_of, datetime):
@@ -114,7 +115,7 @@ def _baskets(line_items: DataFrame, visits: DataFrame, as_of: Moments, zone: str
         bought = kept.join(parts, ["user_id", "as_of", "billed_on"])
         bought = sums_at_each(bought, as_of, zone, ("user_id", "position", "item_id"), again)
     # The order is that of the struct: the dearest first, equal ones by id.
-    each = F.struct((-F.col("paid")).cast("decimal(28,4)").alias("less"), "item_id")
+    each = F.struct(total(-F.col("paid")).alias("less"), "item_id")
     in_order = F.sort_array(F.collect_list(each)).alias("all")
     collected = sums_at_each(bought, as_of, zone, ("user_id", "position"), (in_order,))
     first = collected.withColumn("all", F.slice("all", 1, params.items_per_visit))

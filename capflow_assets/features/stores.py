@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
+from capflow_assets.expressions.days import QUARTER_DAYS, within
 from capflow_assets.expressions.grouping import sums_at_each, totals_at_each
+from capflow_assets.expressions.ids import identifiers
 from capflow_assets.expressions.known_at import KNOWN_FROM, Moments, known
-from capflow_assets.expressions.sums import QUARTER_DAYS, identifier, ratio, within
+from capflow_assets.expressions.sums import ratio
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -151,7 +153,7 @@ def _coordinates(raw_stores: DataFrame | None, bills: DataFrame) -> DataFrame:
         nowhere = F.lit(None).cast("double")
         rows = bills.select("store_id", nowhere.alias("latitude"), nowhere.alias("longitude"))
         return rows.filter(F.lit(False))
-    rows = raw_stores.select(identifier("store_id").alias("store_id"), "latitude", "longitude")
+    rows = raw_stores.select(*identifiers("store_id"), "latitude", "longitude")
     placed = rows.filter("store_id is not null and abs(latitude) <= 90 and abs(longitude) <= 180")
     # Of several rows the southernmost: whichever, as long as it is always the same one.
     place = F.min(F.struct("latitude", "longitude")).alias("place")

@@ -13,7 +13,8 @@ from datetime import date, datetime
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
-from capflow_assets.expressions.known_at import KNOWN_FROM, Moments, in_order, known, local_day_of
+from capflow_assets.expressions.days import local_day_of, local_time
+from capflow_assets.expressions.known_at import KNOWN_FROM, Moments, in_order, known
 from capflow_assets.synthesis.columns import COLUMNS, TYPES, slots
 from capflow_assets.synthesis.entities import ENTITIES, Variable
 from capflow_assets.synthesis.features import Feature, feature_of
@@ -111,7 +112,7 @@ def _rows(
         made = {"place": F.unix_micros(time), "user_id": F.col("user_id"), "bill_id": F.col("bill_id")}
         made["day"] = F.datediff("billed_on", F.lit(_A_DAY))
         # For the hour on the clock of the customer's zone.
-        seen = seen.withColumn("billed_locally_at", F.from_utc_timestamp(time, zone))
+        seen = seen.withColumn("billed_locally_at", local_time(time, zone))
     else:
         made = {"place": F.col("line_no")}
     # A line item that says it is another user's is not of this bill.

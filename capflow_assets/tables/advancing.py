@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from capflow_assets.blueprint.code_version import code_digest
 from capflow_assets.blueprint.stages import Input, Stages, TableSpec
 from capflow_assets.customers.customer import Customer
+from capflow_assets.expressions.known_at import is_known
 from capflow_assets.stores.lake import Lake
 
 if TYPE_CHECKING:
@@ -111,9 +112,10 @@ def between(frame: DataFrame, spec: TableSpec, after: datetime | None, until: da
 
     if spec.table.time is None:
         return frame
+    if after is None:
+        return frame.filter(is_known(spec.table.time, until))
     time = F.col(spec.table.time)
-    up_to = time <= F.lit(until)
-    return frame.filter(up_to & (time > F.lit(after))) if after else frame.filter(time.isNull() | up_to)
+    return frame.filter((time <= F.lit(until)) & (time > F.lit(after)))
 
 
 def carried_on(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets.expressions.ids import identifier
+from capflow_assets.expressions.ids import identifiers
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -75,7 +75,7 @@ def _with_files(frame: DataFrame, media: DataFrame, key: str) -> DataFrame:
     """The same rows, with ``has_image`` and ``has_audio``: whether a file of that kind is linked to them."""
     from pyspark.sql import functions as F
 
-    linked = media.select(identifier(key).alias(key), "kind").filter(F.col(key).isNotNull())
+    linked = media.select(*identifiers(key), "kind").filter(F.col(key).isNotNull())
     by_key = linked.groupBy(key).agg(*(F.max(F.col("kind") == kind).alias(f"has_{kind}") for kind in KINDS))
     return frame.join(by_key, key, "left")
 

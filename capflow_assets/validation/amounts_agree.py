@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Finding
+from capflow_assets.expressions.sums import exact_sum
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -22,8 +23,7 @@ def amounts_agree(
     """
     from pyspark.sql import functions as F
 
-    lines = line_items.groupBy("bill_id").agg(F.sum(F.col("amount").cast("decimal(18,4)")).alias("lines"))
-    lines = lines.withColumn("lines_amount", F.col("lines").cast("double"))
+    lines = line_items.groupBy("bill_id").agg(exact_sum(F.col("amount")).alias("lines_amount"))
     both = bills.select("bill_id", "amount").join(lines, "bill_id")
     allowed = F.greatest(F.abs("amount") * (tolerance_pct / 100), F.lit(SMALLEST))
     # Half of the fourth decimal is what rounding alone can make of it.

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Finding
+from capflow_assets.expressions.bills import LONGEST_BILL_MICROS
+from capflow_assets.expressions.ids import identifiers
 
 if TYPE_CHECKING:
     from pyspark.sql import Column as Expression
     from pyspark.sql import DataFrame
 
 SEVERITY = "block"
-# Lines of one bill lie at most so far apart; a night shift that closes its bills the next morning fits in.
-LONGEST_BILL_HOURS = 24
 KINDS = ("users", "stores", "days")
 
 
@@ -58,13 +58,13 @@ def _bills(lines: DataFrame) -> DataFrame:
     """One row per bill: its lines, and whether they are of several users, stores and days."""
     from pyspark.sql import functions as F
 
-    ids = {name: F.nullif(F.trim(name), F.lit("")) for name in ("bill_id", "user_id", "store_id")}
-    named = lines.select(*(value.alias(name) for name, value in ids.items()), F.unix_micros("billed_at").alias("at"))
+    ids = identifiers("bill_id", "user_id", "store_id")
+    named = lines.select(*ids, F.unix_micros("billed_at").alias("at"))
 
     def differ(name: str) -> Expression:
         return F.coalesce(F.min(name) != F.max(name), F.lit(False))
 
-    apart = F.max("at") - F.min("at") > LONGEST_BILL_HOURS * 3_600_000_000
+    apart = F.max("at") - F.min("at") > LONGEST_BILL_MICROS
     return (
         named.where("bill_id is not null")
         .groupBy("bill_id")

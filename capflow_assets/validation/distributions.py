@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.validation._calendar import local_day_of, visit_days
-from capflow_assets.validation._distributions import (
+from capflow_assets.expressions.bins import (
     AMOUNTS,
     GAP_DAYS,
     LINE_ITEMS,
@@ -16,11 +15,14 @@ from capflow_assets.validation._distributions import (
     amount_bin_names,
     bin_names,
 )
-from capflow_assets.validation._pictures import histograms
+from capflow_assets.expressions.days import local_day_of
+from capflow_assets.expressions.visits import paid_visits
+from capflow_assets.validation._pictures import BLUE, plain
 
 if TYPE_CHECKING:
     from datetime import date, datetime
 
+    import pandas as pd
     from matplotlib.figure import Figure
     from pyspark.sql import Column as Expression
     from pyspark.sql import DataFrame
@@ -87,7 +89,7 @@ def distributions(bills: DataFrame, as_of: datetime, zone: str, currency: str) -
     known = bills.filter(F.col("billed_at") <= F.lit(as_of))
     all_histograms = histograms_of(currency)
     of_bills = _reached_by_bills(known, [each for each in all_histograms if each.unit == "bills"])
-    of_users = _reached_by_users(visit_days(known), local_day_of(as_of, zone))
+    of_users = _reached_by_users(paid_visits(known), local_day_of(as_of, zone))
     rows = [row for each in all_histograms for row in _rows(each)]
     long = of_bills.crossJoin(of_users).select(F.explode(F.array(*rows)).alias("row")).select("row.*")
     return long.withColumn("as_of", F.lit(as_of)).select(*TABLE.names)
@@ -154,4 +156,55 @@ def _rows(histogram: Histogram) -> list[Expression]:
 
 def plot(frame: DataFrame) -> Figure:
     """The histograms beside each other, each with its finding as title."""
-    return histograms(frame.toPandas().sort_values(["distribution", "position"]))
+    return _histograms(frame.toPandas().sort_values(["distribution", "position"]))
+
+
+def _histograms(rows: pd.DataFrame) -> Figure:
+    """One picture a distribution, with its share that matters most as title."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 6), dpi=72, layout="constrained")
+    there = [(name, findings) for name, findings in FINDINGS.items() if _counted(rows, name)]
+    for place, (name, (found, axis)) in enumerate(there):
+        axes = figure.add_subplot(2, 3, place + 1)
+        one = _trimmed(rows[rows["distribution"] == name])
+        axes.bar(one["bin"], one["share_pct"], color=BLUE, width=0.85)
+        axes.set_title(found(rows[rows["distribution"] == name]), fontsize=9, loc="left")
+        axes.set_xlabel(axis.format(unit=one["bin_unit"].iloc[0]), fontsize=8)
+        axes.set_ylabel(f"% of {one['count'].sum():,} {one['unit'].iloc[0]}", fontsize=8)
+        plain(axes)
+        axes.tick_params(axis="x", rotation=40)
+    return figure
+
+
+def _counted(rows: pd.DataFrame, name: str) -> bool:
+    return bool(rows.loc[rows["distribution"] == name, "count"].sum())
+
+
+def _trimmed(rows: pd.DataFrame) -> pd.DataFrame:
+    """Without the empty bins at either end."""
+    filled = rows["count"].to_numpy().nonzero()[0]
+    return rows.iloc[filled[0] : filled[-1] + 1]
+
+
+def _before(rows: pd.DataFrame, edge: float) -> float:
+    """The share below an edge, in percent."""
+    return float(rows.loc[rows["below"] == edge, "up_to_share_pct"].iloc[0])
+
+
+def _median(rows: pd.DataFrame) -> str:
+    return f"{_half(rows)} {rows['bin_unit'].iloc[0]}"
+
+
+def _half(rows: pd.DataFrame) -> str:
+    """The bin that holds the median."""
+    return str(rows.loc[rows["up_to_share_pct"] >= 50, "bin"].iloc[0])
+
+
+FINDINGS: dict[str, tuple[Any, str]] = {
+    "recency": (lambda rows: f"{_before(rows, 28):.0f} % of users came in the last 28 days", "days since last visit"),
+    "latency": (lambda rows: f"{_before(rows, 8):.0f} % of gaps are a week or less", "days between two visits"),
+    "repeat": (lambda rows: f"{100 - _before(rows, 2):.0f} % of users came more than once", "visits of a user"),
+    "bill_amount": (lambda rows: f"The median bill is {_median(rows)}", "amount of a bill ({unit})"),
+    "line_items": (lambda rows: f"The median bill has {_median(rows)}", "line items of a bill"),
+}

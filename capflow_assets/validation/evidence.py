@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Asked, Column, Table
 from capflow_assets.expressions.history import first_moment
+from capflow_assets.expressions.known_at import is_known
+from capflow_assets.expressions.micros import A_DAY, A_SECOND, micros_of, moment_of
+from capflow_assets.learning.balance import balance
 from capflow_assets.learning.measures import MEASURES
+from capflow_assets.learning.outcomes import known_until
 from capflow_assets.validation._coverage import catalogue, overlap, user_files
-from capflow_assets.validation._labels import DAY_SECONDS, balance
-from capflow_assets.validation._labels import Figures as ModelFigures
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -95,7 +97,10 @@ def evidence(
         "raw/redemptions": redemptions,
         "raw/stores": stores,
     }
-    frames = {table: _known(frame, TIMES.get(table), as_of) for table, frame in given.items()}
+    frames = {
+        table: frame.filter(is_known(TIMES[table], as_of)) if frame is not None and table in TIMES else frame
+        for table, frame in given.items()
+    }
     values = {"as_of": as_of, "zone": zone, "currency": currency}
     found = list(_all(frames, values, as_of, needs))
     rows = [(model, measure, category, value, MEASURES[measure].unit) for model, measure, category, value in found]
@@ -108,7 +113,7 @@ def _all(
 ) -> Figures:
     bills = frames["clean/bills"]
     assert bills is not None  # noqa: S101  (the one input that is not optional)
-    first, newest, figures = _of_bills(bills, as_of)
+    first, until, figures = _of_bills(bills, as_of)
     yield from ((None, name, None, value) for name, value in figures.items())
     yield from ((None, "rows", table, count) for table, count in _rows(frames).items())
     yield from ((None, name, None, value) for name, value in _of_campaigns(frames).items())
@@ -116,15 +121,15 @@ def _all(
     yield from ((None, *row) for row in user_files(frames["clean/users"], frames["raw/media"]))
     yield from ((None, *row) for row in overlap(frames["clean/line_items"]))
     for model, asked in needs.items():
-        measured: ModelFigures = balance(asked, bills, frames, values, first, newest)
-        yield from ((model, name, None, value) for name, value in measured.items())
+        outcomes = balance(asked, bills, frames, values, first, until)
+        yield from ((model, name, None, value) for name, value in outcomes.items())
 
 
 def _of_bills(bills: DataFrame, as_of: datetime) -> tuple[datetime | None, datetime | None, dict[str, float | None]]:
     from pyspark.sql import functions as F
 
-    now = round(as_of.timestamp() * 1_000_000)
-    lately = now - 28 * DAY_SECONDS * 1_000_000
+    now = micros_of(as_of)
+    lately = now - 28 * A_DAY
     users = bills.groupBy("user_id").agg(
         F.unix_micros(F.min("billed_at")).alias("first"), F.unix_micros(F.max("billed_at")).alias("newest")
     )
@@ -138,21 +143,14 @@ def _of_bills(bills: DataFrame, as_of: datetime) -> tuple[datetime | None, datet
     began = first_moment(bills)
     if began is None:
         return None, None, {"history_days": None, "newest_bill_age_days": None, "users": 0.0, "users_new_28d": 0.0}
-    age_days = (now - newest) / 1e6 / DAY_SECONDS
-    # Bills of the last day are as new as can be: the moment is often the end of a day.
-    until = newest if age_days > 1 else now
-    history_days = float((until - round(began.timestamp() * 1_000_000)) // (DAY_SECONDS * 1_000_000))
+    until = known_until(as_of.astimezone(UTC), moment_of(newest))
     figures = {
-        "history_days": history_days,
-        "newest_bill_age_days": age_days,
+        "history_days": float((until - began).days),
+        "newest_bill_age_days": (now - newest) / A_SECOND / (A_DAY // A_SECOND),
         "users": float(known),
         "users_new_28d": float(new),
     }
-    return began, _moment(until), figures
-
-
-def _moment(micros: int) -> datetime:
-    return datetime.fromtimestamp(micros // 1_000_000, UTC).replace(microsecond=micros % 1_000_000)
+    return began, until, figures
 
 
 def _rows(frames: Mapping[str, DataFrame | None]) -> dict[str, float]:
@@ -168,15 +166,6 @@ def _rows(frames: Mapping[str, DataFrame | None]) -> dict[str, float]:
     ]
     rows = reduce(lambda above, below: above.union(below), counted).collect()
     return {row["table"]: float(row["rows"]) for row in sorted(rows)}
-
-
-def _known(frame: DataFrame | None, time: str | None, as_of: datetime) -> DataFrame | None:
-    """The rows that are true at the moment; those without a time always are."""
-    from pyspark.sql import functions as F
-
-    if frame is None or time is None:
-        return frame
-    return frame.filter(F.col(time).isNull() | (F.col(time) <= F.lit(as_of)))
 
 
 def _of_campaigns(frames: Mapping[str, DataFrame | None]) -> dict[str, float]:

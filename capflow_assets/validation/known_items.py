@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Finding
-from capflow_assets.expressions.ids import identifier
+from capflow_assets.expressions.ids import identifiers
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -20,7 +20,7 @@ def known_items(line_items: DataFrame, raw_items: DataFrame, *, at_most_share_pc
     from pyspark.sql import functions as F
 
     # The raw catalogue, because the clean one may be made after the line items in the same run.
-    listed = raw_items.select(identifier("item_id").alias("item_id")).distinct()
+    listed = raw_items.select(*identifiers("item_id")).distinct()
     unknown = line_items.join(listed, "item_id", "left_anti").groupBy("item_id").agg(F.count(F.lit(1)).alias("lines"))
     lines = line_items.count()
     missing = unknown.agg(F.count(F.lit(1)), F.coalesce(F.sum("lines"), F.lit(0))).collect()[0]

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.contract import Asked, Column, Reason, Table, Verdict
+from capflow_assets.expressions.days import local_day_of
 from capflow_assets.learning.measures import MEASURES
 from capflow_assets.learning.readiness import feed, judge
-from capflow_assets.validation._calendar import local_day_of
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pyspark.sql import functions as F
 
-from capflow_assets.clean._exports import later
 from capflow_assets.clean.bills import bills
 from capflow_assets.clean.items import items
 from capflow_assets.clean.line_items import line_items
 from capflow_assets.clean.users import users
+from capflow_assets.expressions.exports import later
 from capflow_assets_tests.engines import rows_of
 
 if TYPE_CHECKING:
