@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from scipy.sparse import csr_matrix
 
-# Digits alone are sizes and numbers, no words.
+# Digits alone are sizes and numbers, not words.
 WORD = r"[^\W\d_]{2,}"
 DECIMALS = 6
 
@@ -43,7 +43,7 @@ class Params(BaseModel):
 
 
 def vectors_of(texts: Sequence[str | None], params: Params) -> tuple[np.ndarray, np.ndarray]:
-    """How many words each text has, and its vector, of length 1 (all 0 where none is known), to six decimals.
+    """How many words each text has, and its vector of length 1 (all 0 where no word is known), to six decimals.
 
     Texts are read in lower case (Unicode NFKC); a word has at least two letters.
 
@@ -54,7 +54,7 @@ def vectors_of(texts: Sequence[str | None], params: Params) -> tuple[np.ndarray,
     - ``sentence``: a sentence encoder from a folder, by the library sentence-transformers.
 
     Raises:
-        SourceError: the file at ``Params.path`` is none of vectors.
+        SourceError: the file at ``Params.path`` does not hold vectors.
 
     Reference: S. Deerwester et al., "Indexing by Latent Semantic Analysis", JASIS 41 (1990); J. Pennington, R. Socher,
     C. Manning, "GloVe: Global Vectors for Word Representation", EMNLP (2014).
@@ -64,15 +64,15 @@ def vectors_of(texts: Sequence[str | None], params: Params) -> tuple[np.ndarray,
 
     import numpy as np
 
-    said = [unicodedata.normalize("NFKC", one or "").lower() for one in texts]
-    vectors = {"tfidf": _tfidf, "glove": _glove, "sentence": _sentence}[params.encoder](said, params)
-    words = np.array([len(re.findall(WORD, one)) for one in said], dtype="int32")
+    normalized = [unicodedata.normalize("NFKC", text or "").lower() for text in texts]
+    vectors = {"tfidf": _tfidf, "glove": _glove, "sentence": _sentence}[params.encoder](normalized, params)
+    words = np.array([len(re.findall(WORD, text)) for text in normalized], dtype="int32")
     # Adding 0 makes a 0 of a -0.
     return words, vectors.astype(float).round(DECIMALS) + 0.0
 
 
 def demand(params: Params, block: str) -> None:
-    """Refuse what is not there before any worker starts.
+    """Refuse an encoder that is missing before any worker starts.
 
     Raises:
         SourceError: there is nothing at ``Params.path``.
@@ -95,40 +95,40 @@ def demand(params: Params, block: str) -> None:
         )
 
 
-def _weights(said: list[str], params: Params) -> tuple[csr_matrix, list[str]]:
+def _weights(texts: list[str], params: Params) -> tuple[csr_matrix, list[str]]:
     """The TF-IDF weight of each word in each text, and the words; none where nobody says a word."""
     from scipy.sparse import csr_matrix
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     vectorizer = TfidfVectorizer(lowercase=False, token_pattern=WORD, sublinear_tf=True, max_features=params.vocabulary)
     try:
-        weights = vectorizer.fit_transform(said)
-    except ValueError:  # the library's word for an empty vocabulary
-        return csr_matrix((len(said), 0)), []
+        weights = vectorizer.fit_transform(texts)
+    except ValueError:  # how the library reports an empty vocabulary
+        return csr_matrix((len(texts), 0)), []
     return weights, list(vectorizer.get_feature_names_out())
 
 
-def _tfidf(said: list[str], params: Params) -> np.ndarray:
+def _tfidf(texts: list[str], params: Params) -> np.ndarray:
     import numpy as np
     from sklearn.decomposition import TruncatedSVD
 
-    weights, words = _weights(said, params)
-    made = np.zeros((len(said), params.dimensions))
-    kept = min(params.dimensions, *weights.shape)
+    weights, words = _weights(texts, params)
+    vectors = np.zeros((len(texts), params.dimensions))
+    dimensions = min(params.dimensions, *weights.shape)
     if not words:
-        return made
-    if kept == 1 and weights.shape[1] == 1:
-        made[:, 0] = weights.toarray()[:, 0]
-        return made
-    svd = TruncatedSVD(kept, n_iter=7, random_state=params.seed)
-    vectors = svd.fit_transform(weights)
+        return vectors
+    if dimensions == 1 and weights.shape[1] == 1:
+        vectors[:, 0] = weights.toarray()[:, 0]
+        return vectors
+    svd = TruncatedSVD(dimensions, n_iter=7, random_state=params.seed)
+    projected = svd.fit_transform(weights)
     directions = svd.components_
     largest = np.abs(directions).argmax(axis=1)
-    signs = np.where(directions[np.arange(kept), largest] < 0, -1.0, 1.0)
+    signs = np.where(directions[np.arange(dimensions), largest] < 0, -1.0, 1.0)
     # A direction without weight is noise of the last bits.
-    told = svd.singular_values_ > 1e-6 * svd.singular_values_[0]
-    made[:, :kept] = vectors * signs * told
-    return _of_length_one(made)
+    has_weight = svd.singular_values_ > 1e-6 * svd.singular_values_[0]
+    vectors[:, :dimensions] = projected * signs * has_weight
+    return _of_length_one(vectors)
 
 
 def _of_length_one(vectors: np.ndarray) -> np.ndarray:
@@ -138,22 +138,22 @@ def _of_length_one(vectors: np.ndarray) -> np.ndarray:
     return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 1e-9)
 
 
-def _glove(said: list[str], params: Params) -> np.ndarray:
+def _glove(texts: list[str], params: Params) -> np.ndarray:
     import numpy as np
 
-    weights, words = _weights(said, params)
+    weights, words = _weights(texts, params)
     vectors, length = _word_vectors(Path(params.path or ""), frozenset(words))
     if not words:
-        return np.zeros((len(said), length))
+        return np.zeros((len(texts), length))
     nothing = np.zeros(length)
     return _of_length_one(np.asarray(weights @ np.stack([vectors.get(word, nothing) for word in words])))
 
 
-def _word_vectors(path: Path, wanted: frozenset[str]) -> tuple[dict[str, np.ndarray], int]:
-    """The vectors of the ``wanted`` words, and how long a vector is. The file is read line by line."""
+def _word_vectors(path: Path, vocabulary: frozenset[str]) -> tuple[dict[str, np.ndarray], int]:
+    """The vectors of the words of the ``vocabulary``, and how long a vector is. The file is read line by line."""
     import numpy as np
 
-    found: dict[str, np.ndarray] = {}
+    vectors: dict[str, np.ndarray] = {}
     length = 0
     with path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
@@ -162,19 +162,19 @@ def _word_vectors(path: Path, wanted: frozenset[str]) -> tuple[dict[str, np.ndar
             if len(values) != length:
                 expected = f"a word and {length} numbers in every line"
                 raise SourceError("This is no GloVe file", expected=expected, came=line[:80], where=f"{path}:{number}")
-            if word in wanted:
-                found[word] = np.asarray(values, dtype=float)
+            if word in vocabulary:
+                vectors[word] = np.asarray(values, dtype=float)
     if not length:
         raise SourceError("This is no GloVe file", expected="a word and its numbers", came="nothing", where=str(path))
-    return found, length
+    return vectors, length
 
 
-def _sentence(said: list[str], params: Params) -> np.ndarray:
+def _sentence(texts: list[str], params: Params) -> np.ndarray:
     import numpy as np
     from sentence_transformers import SentenceTransformer
 
     model = SentenceTransformer(params.path, device="cpu")
-    vectors = np.asarray(model.encode(said, normalize_embeddings=True, show_progress_bar=False), dtype=float)
-    empty = np.asarray([not one.strip(" .") for one in said])
+    vectors = np.asarray(model.encode(texts, normalize_embeddings=True, show_progress_bar=False), dtype=float)
+    empty = np.asarray([not text.strip(" .") for text in texts])
     vectors[empty] = 0.0
     return vectors

@@ -26,7 +26,7 @@ def recursive(recursive_candidates: DataFrame, recursive_columns: DataFrame, *, 
 
     **Grain**: one row per user with at least one bill up to the moment, and moment. **Columns**: the key, and those
     candidates that ``recursive_columns`` keeps at the moment, of several moments at the newest, so that every row has
-    the same columns; ``recursive_columns`` tells the formula of each. **Missing**: as in ``recursive_candidates``.
+    the same columns; ``recursive_columns`` has the formula of each. **Missing**: as in ``recursive_candidates``.
     """
     from pyspark.sql import functions as F
 

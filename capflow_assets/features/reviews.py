@@ -36,7 +36,7 @@ def reviews(raw_reviews: DataFrame, *, as_of: Moments, zone: str, params: Params
     """Each review that a moment knows as a vector: reviews that say alike lie close.
 
     **Grain**: one row per review with a text, written up to the moment, and moment; one without a time was always
-    known. Of several of one id the last in the order of their texts stays.
+    known. Of several with one id the last in the order of their texts stays.
 
     **Embedding**: by the encoder of ``params``, ``tfidf``, ``glove`` or ``sentence`` (see ``vectors_of``), rounded to
     six decimals. How much a word weighs follows from the reviews that the moment knows, never from later ones, so the
@@ -63,8 +63,8 @@ def reviews(raw_reviews: DataFrame, *, as_of: Moments, zone: str, params: Params
             if len(rows):
                 rows = rows.sort_values(["review_id", "text"]).drop_duplicates("review_id", keep="last")
                 words, vectors = vectors_of(rows["text"].tolist(), chosen)
-                made = rows.assign(as_of=moment, words=words, embedding=list(vectors))
-                yield made[list(TABLE.names)]
+                encoded = rows.assign(as_of=moment, words=words, embedding=list(vectors))
+                yield encoded[list(TABLE.names)]
 
     texts = known(raw_reviews, "written_at", as_of).filter(
         identifier("text").isNotNull() & identifier("review_id").isNotNull()

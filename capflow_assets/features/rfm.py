@@ -137,7 +137,7 @@ def rfm(bills: DataFrame, as_of: Moments, zone: str) -> DataFrame:
     }
     sums = _sums(user_days(bills, as_of, zone), as_of, zone).withColumns(standings)
     money = ("spend_total", "spend_91d", "spend_364d", "spend_prior_91d")
-    made = {
+    columns = {
         # Sail's datediff is a bigint, Spark's an int.
         "recency_days": F.datediff("today", "last_visited_on").cast("int"),
         "tenure_days": F.datediff("today", "first_billed_on").cast("int"),
@@ -147,14 +147,13 @@ def rfm(bills: DataFrame, as_of: Moments, zone: str) -> DataFrame:
         "repeat_visit_spend_avg": F.when(visits > 1, F.col("repeat_spend") / (visits - 1)),
         **{f"{name}_quintile": _quintile(name) for name in standings},
     }
-    return sums.select(*(made[name].alias(name) if name in made else name for name in TABLE.names))
+    return sums.select(*(columns[name].alias(name) if name in columns else name for name in TABLE.names))
 
 
 def _sums(days: DataFrame, as_of: Moments, zone: str) -> DataFrame:
     from pyspark.sql import functions as F
 
     visited, net, spend = F.col("visited_on"), F.col("net"), F.col("spend")
-    nothing = zero()
 
     def before(day: str) -> Expression:
         return within(day, 2 * QUARTER_DAYS) & ~within(day, QUARTER_DAYS)
@@ -167,8 +166,8 @@ def _sums(days: DataFrame, as_of: Moments, zone: str) -> DataFrame:
         *(F.count(F.when(within("visited_on", n), 1)).cast("int").alias(f"visits_{n}d") for n in (28, 91, 364)),
         F.count(F.when(before("visited_on"), 1)).cast("int").alias("visits_prior_91d"),
         F.sum(net).alias("spend_total"),
-        *(F.sum(F.when(within("billed_on", n), net).otherwise(nothing)).alias(f"spend_{n}d") for n in (91, 364)),
-        F.sum(F.when(before("billed_on"), net).otherwise(nothing)).alias("spend_prior_91d"),
+        *(F.sum(F.when(within("billed_on", n), net).otherwise(zero())).alias(f"spend_{n}d") for n in (91, 364)),
+        F.sum(F.when(before("billed_on"), net).otherwise(zero())).alias("spend_prior_91d"),
         # A struct's least value would be simpler, but the engines disagree on where null goes in one.
         (F.sum(spend) - F.min_by(spend, visited)).cast("double").alias("repeat_spend"),
     )

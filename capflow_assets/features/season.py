@@ -103,12 +103,14 @@ def _counts(bills: DataFrame, as_of: Moments, zone: str) -> DataFrame:
     from pyspark.sql import functions as F
 
     rows = known(bills, "billed_at", as_of).filter(F.col("user_id").isNotNull())
-    bought = F.col("amount") >= 0
+    is_purchase = F.col("amount") >= 0
     # Not weekday(): the embedded engine counts Sunday as -1.
     day = (F.dayofweek("billed_on") + F.lit(5)) % 7 + 1
     hour = F.hour(local_time("billed_at", zone))
     place = {"day": day, "hour": hour, "month": F.month("billed_on")}
-    parts = rows.select("user_id", KNOWN_FROM, *(F.when(bought, value).alias(name) for name, value in place.items()))
+    parts = rows.select(
+        "user_id", KNOWN_FROM, *(F.when(is_purchase, value).alias(name) for name, value in place.items())
+    )
 
     def count(label: str) -> Expression:
         name, number = label.split("_")

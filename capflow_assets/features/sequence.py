@@ -66,8 +66,8 @@ def sequence(
     chosen = params or Params.model_validate({})
     visits = _newest(bills, as_of, zone, chosen)
     if line_items is None:
-        made = visits.withColumn("items", F.lit(None).cast("array<string>"))
-        return made.withColumn("item_amounts", F.lit(None).cast("array<double>")).select(*TABLE.names)
+        frame = visits.withColumn("items", F.lit(None).cast("array<string>"))
+        return frame.withColumn("item_amounts", F.lit(None).cast("array<double>")).select(*TABLE.names)
     baskets = _baskets(line_items, visits, as_of, zone, chosen)
     return visits.join(baskets, ["user_id", "as_of", "position"], "left").select(*TABLE.names)
 
@@ -115,8 +115,8 @@ def _baskets(line_items: DataFrame, visits: DataFrame, as_of: Moments, zone: str
         bought = kept.join(parts, ["user_id", "as_of", "billed_on"])
         bought = sums_at_each(bought, as_of, zone, ("user_id", "position", "item_id"), again)
     # The order is that of the struct: the dearest first, equal ones by id.
-    each = F.struct(total(-F.col("paid")).alias("less"), "item_id")
-    in_order = F.sort_array(F.collect_list(each)).alias("all")
+    priced = F.struct(total(-F.col("paid")).alias("less"), "item_id")
+    in_order = F.sort_array(F.collect_list(priced)).alias("all")
     collected = sums_at_each(bought, as_of, zone, ("user_id", "position"), (in_order,))
     first = collected.withColumn("all", F.slice("all", 1, params.items_per_visit))
     return first.select(

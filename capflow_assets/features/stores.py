@@ -97,8 +97,8 @@ def stores(bills: DataFrame, raw_stores: DataFrame | None = None, *, as_of: Mome
     recency = F.datediff("today", "home_last_on").cast("int")
     share = ratio(F.col("home_visits"), F.col("store_visits"))
     rate = ratio(F.col("switches"), F.col("store_visits") - 1)
-    made = {"home_store_recency_days": recency, "home_store_share": share, "store_switch_rate": rate}
-    return sums.withColumns(made).select(*TABLE.names)
+    columns = {"home_store_recency_days": recency, "home_store_share": share, "store_switch_rate": rate}
+    return sums.withColumns(columns).select(*TABLE.names)
 
 
 def _visits(bills: DataFrame, as_of: Moments) -> DataFrame:

@@ -1,7 +1,6 @@
-"""The columns in which the rows of bills and of line items come to a worker, and what it reads off them.
+"""The columns in which rows of bills and of line items come to a worker, and the variables that it reads off them.
 
-No table of its own. Pure. Both come as one kind of rows, for the engine puts them under one another, so that one
-shuffle brings together what belongs together.
+Pure. Both travel as one kind of rows, one below the other, so that one shuffle brings together what belongs together.
 """
 
 from __future__ import annotations
@@ -9,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets.synthesis.entities import Variable, made_of
+from capflow_assets.synthesis.entities import Variable, inputs_of
 from capflow_assets.synthesis.figures import NO_HASH
-from capflow_assets.synthesis.groups import of_each_row
+from capflow_assets.synthesis.groups import transformed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,28 +28,27 @@ def slots(variables: Sequence[Variable]) -> Slots:
     """The column in which each variable of a row comes; bills and line items share them: ``number_0``, ``truth_1``."""
     placed: dict[Variable, str] = {}
     for kind in TYPES:
-        placed |= {
-            each: f"{kind}_{place}" for place, each in enumerate(each for each in variables if each.kind == kind)
-        }
+        of_kind = (variable for variable in variables if variable.kind == kind)
+        placed |= {variable: f"{kind}_{place}" for place, variable in enumerate(of_kind)}
     return placed
 
 
 def needed(variable: Variable, of_slots: Slots) -> tuple[str, ...]:
     """The columns that a variable is made of."""
-    return tuple(of_slots[each] for each in (made_of(variable) if variable.made else (variable,)))
+    return tuple(of_slots[part] for part in (inputs_of(variable) if variable.transform else (variable,)))
 
 
 def read(variable: Variable, columns: Columns, of_slots: Slots) -> Any:
     """A variable of each row: numbers and truths as doubles, NaN where unknown, or hashes; None where none is known."""
     import numpy as np
 
-    there = [columns[name] for name in needed(variable, of_slots)] if columns else []
-    if not there or any(each.null_count == len(each) for each in there):
+    arrays = [columns[name] for name in needed(variable, of_slots)] if columns else []
+    if not arrays or any(array.null_count == len(array) for array in arrays):
         return None
-    inputs = [column(each) for each in there]
+    inputs = [column(array) for array in arrays]
     if variable.kind == "category":
         return inputs[0]
-    return of_each_row(variable.made, *inputs) if variable.made else inputs[0].astype(np.float64, copy=False)
+    return transformed(variable.transform, *inputs) if variable.transform else inputs[0].astype(np.float64, copy=False)
 
 
 def column(values: pa.ChunkedArray) -> Any:

@@ -3,9 +3,9 @@
     users ─< bills ─< line items >─ items
                   >─ stores
 
-Belongs here: which entity is a child of which, and the variables of a row as data: its own columns, its parents' and
-the transforms of one row. Does not belong here: how rows are summed up (``primitives``) and in which order
-(``features``). Pure but for the expressions of transforms that the engine evaluates.
+Belongs here: which entity is a child of which, and the variables of a row as data: its own columns, its parents'
+columns and the transforms of one row. Does not belong here: how rows are aggregated (``primitives``) and what the
+aggregations are composed of (``features``). Pure but for the expressions of transforms that the engine evaluates.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ Kind = Literal["number", "truth", "category", "row"]
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """What can be read off a row of an entity: a column, a parent's column, a transform, an aggregation of children.
+    """What is known of a row of an entity: a column, a parent's column, a transform, an aggregation of children.
 
     ``formula`` is how a person reads it (``"max(line_items.amount)"``), ``slug`` the same for a column's name.
     ``parent`` is the entity whose column it is, where it is not the entity's own. ``adds_up`` says that a sum of it
     means something. ``primitives`` are the primitives in it, the outermost first. An aggregation is ``of`` a variable
-    of the child. The transform of a row is ``read`` by the engine where it is a matter of the calendar; where it is
-    arithmetic, it is ``made`` in the worker of the row's numbers with the slugs ``made_of``, unknown being NaN, by a
-    function that numba can compile.
+    of the child. A transform of the calendar is ``read`` by the engine. A ``transform`` that is arithmetic is computed
+    in the worker from the row's numbers with the slugs ``inputs``, unknown being NaN, by a function that numba can
+    compile.
     """
 
     entity: str
@@ -45,8 +45,8 @@ class Variable:
     parent: str = ""
     adds_up: bool = False
     read: Callable[[], Expression] | None = None
-    made: Callable[..., float] | None = None
-    made_of: tuple[str, ...] = ()
+    transform: Callable[..., float] | None = None
+    inputs: tuple[str, ...] = ()
     primitives: tuple[str, ...] = ()
     of: Variable | None = None
 
@@ -129,8 +129,8 @@ _BILL_VARIABLES = (
         "discount_share",
         "number",
         _SHARE,
-        made=_discount_share,
-        made_of=("amount", "discount"),
+        transform=_discount_share,
+        inputs=("amount", "discount"),
         primitives=("discount_share",),
     ),
 )
@@ -153,8 +153,8 @@ _LINE_VARIABLES = (
         "unit_price",
         "number",
         "currency",
-        made=_unit_price,
-        made_of=("amount", "quantity"),
+        transform=_unit_price,
+        inputs=("amount", "quantity"),
         primitives=("unit_price",),
     ),
     Variable(
@@ -163,8 +163,8 @@ _LINE_VARIABLES = (
         "discount_share",
         "number",
         _SHARE,
-        made=_discount_share,
-        made_of=("amount", "discount"),
+        transform=_discount_share,
+        inputs=("amount", "discount"),
         primitives=("discount_share",),
     ),
     Variable(
@@ -172,8 +172,8 @@ _LINE_VARIABLES = (
         "is_discounted(discount)",
         "is_discounted",
         "truth",
-        made=_is_discounted,
-        made_of=("discount",),
+        transform=_is_discounted,
+        inputs=("discount",),
         primitives=("is_discounted",),
     ),
 )
@@ -206,7 +206,7 @@ ENTITIES = {
 }
 
 
-def made_of(variable: Variable) -> tuple[Variable, ...]:
-    """The variables of the same row that a transform is made of."""
-    own = {each.slug: each for each in ENTITIES[variable.entity].variables}
-    return tuple(own[slug] for slug in variable.made_of)
+def inputs_of(variable: Variable) -> tuple[Variable, ...]:
+    """The variables of the same row that a transform is computed from."""
+    by_slug = {own.slug: own for own in ENTITIES[variable.entity].variables}
+    return tuple(by_slug[slug] for slug in variable.inputs)

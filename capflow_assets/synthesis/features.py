@@ -47,7 +47,7 @@ class Feature:
 
     @property
     def of(self) -> Variable:
-        """The variable that the outermost primitive sums up."""
+        """The variable that the outermost primitive aggregates."""
         assert self.variable.of is not None  # noqa: S101  (features are aggregations)
         return self.variable.of
 
@@ -65,7 +65,7 @@ def synthesis(depth: int, windows_days: Sequence[int], entities: frozenset[str] 
     >>> synthesis(2, (91,))[-1].column
     'line_items_share_true_is_discounted_91d'
     """
-    variables = [each for each in aggregations_of("users", entities) if each.depth <= depth]
+    variables = [variable for variable in aggregations_of("users", entities) if variable.depth <= depth]
     windows: tuple[int | None, ...] = (None, *sorted(set(windows_days), reverse=True))
     # The newest row is the same in every window that has one.
     return tuple(
@@ -78,34 +78,34 @@ def synthesis(depth: int, windows_days: Sequence[int], entities: frozenset[str] 
 
 @cache
 def aggregations_of(entity: str, entities: frozenset[str] = EVERYTHING) -> tuple[Variable, ...]:
-    """What an entity's children say about it when they are summed up, then what its children's children say at once."""
-    made: list[Variable] = []
-    for child in _there(ENTITIES[entity].children, entities):
-        made += _summed(child, variables_of(child, entities), far=False)
-        for grandchild in _there(ENTITIES[child].children, entities):
-            made += _summed(grandchild, variables_of(grandchild, entities), far=True)
-    return tuple(made)
+    """The aggregations of an entity's children, then those of all its children's children at once."""
+    aggregations: list[Variable] = []
+    for child in _known(ENTITIES[entity].children, entities):
+        aggregations += _aggregated(child, variables_of(child, entities), far=False)
+        for grandchild in _known(ENTITIES[child].children, entities):
+            aggregations += _aggregated(grandchild, variables_of(grandchild, entities), far=True)
+    return tuple(aggregations)
 
 
 @cache
 def variables_of(entity: str, entities: frozenset[str] = EVERYTHING) -> tuple[Variable, ...]:
-    """What can be read off a row: columns, parents' columns and transforms, then aggregations of children."""
-    own = [each for each in ENTITIES[entity].variables if not each.parent or each.parent in entities]
+    """The variables of a row: columns, parents' columns and transforms, then aggregations of children."""
+    own = [variable for variable in ENTITIES[entity].variables if not variable.parent or variable.parent in entities]
     return (*own, *aggregations_of(entity, entities))
 
 
-def _there(names: Sequence[str], entities: frozenset[str]) -> Iterator[str]:
+def _known(names: Sequence[str], entities: frozenset[str]) -> Iterator[str]:
     return (name for name in names if name in entities)
 
 
-def _summed(entity: str, variables: Sequence[Variable], far: bool) -> Iterator[Variable]:
+def _aggregated(entity: str, variables: Sequence[Variable], *, far: bool) -> Iterator[Variable]:
     for variable in variables:
         for aggregation in AGGREGATIONS.values():
-            if _applies(aggregation, variable, far):
+            if _applies(aggregation, variable, far=far):
                 yield _apply(aggregation, entity, variable)
 
 
-def _applies(aggregation: Aggregation, variable: Variable, far: bool) -> bool:
+def _applies(aggregation: Aggregation, variable: Variable, *, far: bool) -> bool:
     return (
         aggregation.takes == variable.kind
         and (aggregation.reaches_far or not far)
@@ -130,22 +130,22 @@ def _apply(aggregation: Aggregation, entity: str, variable: Variable) -> Variabl
 
 
 @cache
-def _catalogue() -> dict[str, Variable]:
+def _by_slug() -> dict[str, Variable]:
     return {variable.slug: variable for variable in aggregations_of("users") if variable.depth <= DEEPEST}
 
 
 def feature_of(column: str) -> Feature | None:
-    """The feature that a column holds, told by its name alone; None where the name is no feature's.
+    """The feature that a column holds, by its name alone; None where it is not the name of a feature.
 
     >>> feature = feature_of("bills_mean_of_line_items_max_amount_91d")
     >>> feature.variable.formula, feature.variable.depth, feature.window
     ('mean(bills.max(line_items.amount))', 2, '91 days')
     """
-    found = _NAME.fullmatch(column)
-    variable = _catalogue().get(found["slug"]) if found else None
-    if found is None or variable is None:
+    parts = _NAME.fullmatch(column)
+    variable = _by_slug().get(parts["slug"]) if parts else None
+    if parts is None or variable is None:
         return None
-    return Feature(variable, int(found["days"]) if found["days"] else None)
+    return Feature(variable, int(parts["days"]) if parts["days"] else None)
 
 
 def path(feature: Feature) -> tuple[Variable, ...]:
@@ -179,7 +179,7 @@ def featuretools_name(feature: Feature) -> str:
 
     def named(variable: Variable) -> str:
         if variable.of is None:
-            return variable.slug if variable.read or variable.made else variable.formula
+            return variable.slug if variable.read or variable.transform else variable.formula
         primitive = AGGREGATIONS[variable.primitives[0]].featuretools
         entity = variable.of.entity
         return f"{primitive}({entity})" if variable.of.kind == "row" else f"{primitive}({entity}.{named(variable.of)})"

@@ -24,21 +24,21 @@ else:
     Numbers = Whole = Truths = Any
 
 
-def of_each_row(made: Callable[..., float], *inputs: Any) -> Numbers:
-    """What a function that numba can compile makes of the numbers of each row; unknown is NaN."""
+def transformed(transform: Callable[..., float], *inputs: Any) -> Numbers:
+    """A transform, which numba can compile, of the numbers of each row; unknown is NaN."""
     import numpy as np
 
-    from capflow_assets.synthesis.kernels import of_arrays
+    from capflow_assets.synthesis.kernels import array_transform
 
     with np.errstate(all="ignore"):
-        return of_arrays(made, len(inputs))(*inputs, out=room(len(inputs[0])))
+        return array_transform(transform, len(inputs))(*inputs, out=room(len(inputs[0])))
 
 
 def room(*shape: int, kind: str = "f8") -> Any:
     """An array that is yet to be filled.
 
-    It lies in memory of Arrow's, which is kept for the next one when it is given back. The C library's goes back to the
-    system where it is this large, and to get it anew takes as long as to fill it.
+    It lies in Arrow's memory, which keeps what is given back for the next one. The C library returns memory of this
+    size to the system, and to get it anew takes as long as to fill it.
     """
     import numpy as np
     import pyarrow as pa
@@ -57,7 +57,7 @@ class Groups:
 
     @classmethod
     def of(cls, group: Any, place: Whole, count: int) -> Groups:
-        """``count`` groups of rows, in the order of ``place``; ``group`` is each row's own, negative where in none."""
+        """``count`` groups of rows, in the order of ``place``; ``group`` is that of each row, negative for none."""
         import numpy as np
 
         from capflow_assets.synthesis.kernels import by_group
@@ -88,9 +88,9 @@ class Groups:
         """The groups of the chosen rows alone."""
         import numpy as np
 
-        kept = chosen[self.rows]
-        before = np.concatenate([[0], np.cumsum(kept)])
-        return Groups(self.rows[kept], before[self.begins], before[self.ends])
+        is_chosen = chosen[self.rows]
+        before = np.concatenate([[0], np.cumsum(is_chosen)])
+        return Groups(self.rows[is_chosen], before[self.begins], before[self.ends])
 
     def counted(self) -> Numbers:
         """How many rows each has, (1, groups)."""
@@ -103,17 +103,17 @@ class Groups:
         """
         from capflow_assets.synthesis.kernels import summed
 
-        made = room(len(values), figures, len(self))
-        summed(values, float(one), self.rows, self.begins, self.ends, made)
-        return made
+        sums = room(len(values), figures, len(self))
+        summed(values, float(one), self.rows, self.begins, self.ends, sums)
+        return sums
 
     def merged(self, parts: Numbers) -> Numbers:
         """``FIGURES`` but for the newest, (1, figures, groups), of rows that are groups: ``parts`` (figures, rows)."""
         from capflow_assets.synthesis.kernels import merged
 
-        made = room(1, len(FIGURES), len(self))
-        merged(parts, self.rows, self.begins, self.ends, made)
-        return made
+        sums = room(1, len(FIGURES), len(self))
+        merged(parts, self.rows, self.begins, self.ends, sums)
+        return sums
 
     def different(self, hashes: Whole) -> Numbers:
         """How many different categories each has, (1, groups)."""
@@ -128,6 +128,6 @@ def in_ticks(parts: Numbers, figures: tuple[str, ...]) -> Numbers:
 
     from capflow_assets.synthesis import kernels
 
-    made = room(len(figures), parts.shape[1])
-    kernels.in_ticks(parts, np.array([FIGURES.index(each) for each in figures]), made)
-    return made
+    ticks = room(len(figures), parts.shape[1])
+    kernels.in_ticks(parts, np.array([FIGURES.index(figure) for figure in figures]), ticks)
+    return ticks

@@ -1,14 +1,13 @@
 """Loops over the rows of groups, compiled. Pure.
 
-Python's threads take turns, and numpy keeps the turn in most of what sums groups up; these loops leave it to others,
-so that the workers of one process go side by side, and read each value but once or twice. They are compiled when they
-are first asked for, which takes some seconds, and kept beside this file or in the user's cache until this file changes:
-what is compiled in must stand in it. Whoever needs them imports this module inside a function, for its compiler takes
-half a second to import.
+Python's threads take turns, and numpy keeps the turn in most of what sums groups up. These loops give it up, so that
+the workers of one process run side by side, and they read each value once or twice only. They are compiled on first
+use, which takes some seconds, and cached beside this file or in the user's cache until this file changes: so whatever
+is compiled in must stand in it. Import this module inside a function, for its compiler takes half a second to import.
 
 Shapes: ``rows`` (n,) holds numbers of rows, group by group; those of group g are ``rows[begins[g]:ends[g]]``. Values
-are looked up by the number of the row. ``made`` is where the figures go, of which the first ``STORED`` of ``FIGURES``
-are those that figures of groups of groups are made of; the others are left out where there is no room for them.
+are looked up by the number of the row. ``out`` receives the figures. Figures of groups of groups are computed from the
+first ``STORED`` of ``FIGURES``; the others are left out where ``out`` has no room for them.
 """
 
 from __future__ import annotations
@@ -49,13 +48,13 @@ def compiled(signature: Any) -> Callable[[Callable[..., Any]], Callable[..., Any
 
 
 @cache
-def of_arrays(made: Callable[..., float], inputs: int) -> Callable[..., Any]:
-    """A function of numbers as one of arrays of them; unknown ones are NaN."""
+def array_transform(transform: Callable[..., float], inputs: int) -> Callable[..., Any]:
+    """A transform of numbers as one of arrays of them; unknown ones are NaN."""
     signature = [f"f8({', '.join(['f8'] * inputs)})"]
     try:
-        return vectorize(signature, cache=True)(made)
+        return vectorize(signature, cache=True)(transform)
     except (RuntimeError, OSError):
-        return vectorize(signature)(made)
+        return vectorize(signature)(transform)
 
 
 @compiled((types.i8,))
@@ -68,7 +67,7 @@ def _room(count):  # type: ignore[no-untyped-def]
 
 
 @compiled((_read(types.i8), _read(types.i8), types.i4[::1]))
-def places(hashes, among, made):  # type: ignore[no-untyped-def]
+def places(hashes, among, out):  # type: ignore[no-untyped-def]
     """Where each hash stands among others, all different; -1 where it does not. Neighbours are often the same."""
     mask = _room(among.size) - 1
     table = np.full(mask + 1, -1, np.int32)
@@ -79,12 +78,12 @@ def places(hashes, among, made):  # type: ignore[no-untyped-def]
         table[slot] = place
     for row in range(hashes.size):
         if row and hashes[row] == hashes[row - 1]:
-            made[row] = made[row - 1]
+            out[row] = out[row - 1]
             continue
         slot = hashes[row] & mask
         while table[slot] >= 0 and among[table[slot]] != hashes[row]:
             slot = (slot + 1) & mask
-        made[row] = table[slot]
+        out[row] = table[slot]
 
 
 @compiled((types.u4[::1], _read(types.i8)))
@@ -117,8 +116,8 @@ def by_group(group, place, rows, bounds):  # type: ignore[no-untyped-def]
     for row in range(group.size):
         if group[row] >= 0:
             bounds[group[row] + 1] += 1
-    for each in range(count):
-        bounds[each + 1] += bounds[each]
+    for preceding in range(count):
+        bounds[preceding + 1] += bounds[preceding]
     ends, is_in_order = bounds[:-1].copy(), np.ones(count, np.bool_)
     for row in range(group.size):
         of = group[row]
@@ -128,28 +127,28 @@ def by_group(group, place, rows, bounds):  # type: ignore[no-untyped-def]
                 is_in_order[of] = False
             rows[at] = row
             ends[of] = at + 1
-    for each in range(count):
-        if not is_in_order[each]:
-            _sort(rows[bounds[each] : bounds[each + 1]], place)
+    for unsorted in range(count):
+        if not is_in_order[unsorted]:
+            _sort(rows[bounds[unsorted] : bounds[unsorted + 1]], place)
 
 
 @compiled((types.f8[:, :, ::1], types.i8, types.i8, types.f8))
-def _derive(made, variable, group, newest):  # type: ignore[no-untyped-def]
-    """The figures that are made of the others, where there is room for them."""
-    if made.shape[1] > _STORED:
-        known = made[variable, _KNOWN, group]
-        made[variable, _MEAN, group] = made[variable, _TOTAL, group] / known
-        made[variable, _DEVIATION, group] = (
-            np.sqrt(made[variable, _SQUARES, group] / (known - 1)) if known > 1 else np.nan
+def _derive(out, variable, group, newest):  # type: ignore[no-untyped-def]
+    """The figures that follow from the stored ones, where there is room for them."""
+    if out.shape[1] > _STORED:
+        known = out[variable, _KNOWN, group]
+        out[variable, _MEAN, group] = out[variable, _TOTAL, group] / known
+        out[variable, _DEVIATION, group] = (
+            np.sqrt(out[variable, _SQUARES, group] / (known - 1)) if known > 1 else np.nan
         )
-        made[variable, _NEWEST, group] = newest
+        out[variable, _NEWEST, group] = newest
 
 
 @compiled((types.f8, types.f8))
 def whole_ticks(value, one):  # type: ignore[no-untyped-def]
     """A number in whole ticks, ``one`` of it being so many, halves upwards; NaN where it is too large.
 
-    >>> [whole_ticks(each, 1e6) for each in (0.0000005, -2.5, 1e10)]
+    >>> [whole_ticks(value, 1e6) for value in (0.0000005, -2.5, 1e10)]
     [1.0, -2500000.0, nan]
     """
     counted = value * one
@@ -157,12 +156,11 @@ def whole_ticks(value, one):  # type: ignore[no-untyped-def]
 
 
 @compiled((_read(types.f8, 2), types.f8, *_GROUPS, types.f8[:, :, ::1]))
-def summed(values, one, rows, begins, ends, made):  # type: ignore[no-untyped-def]
-    """Figures of the known values of each group: ``values`` (variables, rows), ``made`` (variables, figures, groups).
+def summed(values, one, rows, begins, ends, out):  # type: ignore[no-untyped-def]
+    """Figures of the known values of each group: ``values`` (variables, rows), ``out`` (variables, figures, groups).
 
-    ``one`` of the values is so many ticks. Squares are those of how far each value is from their mean. They are told in
-    one pass, by how far each is from the first one: that is one of them, so that no more of their digits are lost than
-    their number has.
+    ``one`` of the values is so many ticks. Squares are those of the distances from the mean. They are computed in one
+    pass from the distances from the first value: as that is one of the values, few of their digits are lost.
     """
     for variable in range(values.shape[0]):
         for group in range(begins.size):
@@ -179,15 +177,15 @@ def summed(values, one, rows, begins, ends, made):  # type: ignore[no-untyped-de
                     greatest = max(greatest, value)
                     apart += value - first
                     squares += (value - first) * (value - first)
-            made[variable, _KNOWN, group], made[variable, _TOTAL, group] = known, total
-            made[variable, _SQUARES, group] = max(squares - apart * apart / known, 0.0) if known else 0.0
-            made[variable, _LEAST, group] = least if known else np.nan
-            made[variable, _GREATEST, group] = greatest if known else np.nan
-            _derive(made, variable, group, value)
+            out[variable, _KNOWN, group], out[variable, _TOTAL, group] = known, total
+            out[variable, _SQUARES, group] = max(squares - apart * apart / known, 0.0) if known else 0.0
+            out[variable, _LEAST, group] = least if known else np.nan
+            out[variable, _GREATEST, group] = greatest if known else np.nan
+            _derive(out, variable, group, value)
 
 
 @compiled((_read(types.f8, 2), *_GROUPS, types.f8[:, :, ::1]))
-def merged(parts, rows, begins, ends, made):  # type: ignore[no-untyped-def]
+def merged(parts, rows, begins, ends, out):  # type: ignore[no-untyped-def]
     """The same of groups of groups, ``parts`` (figures, rows) being those of each (Chan et al., 1979)."""
     for group in range(begins.size):
         known, total, least, greatest = 0.0, 0.0, np.inf, -np.inf
@@ -204,25 +202,25 @@ def merged(parts, rows, begins, ends, made):  # type: ignore[no-untyped-def]
             if parts[_KNOWN, row] > 0:
                 apart = parts[_TOTAL, row] / parts[_KNOWN, row] - mean
                 squares += parts[_SQUARES, row] + parts[_KNOWN, row] * apart * apart
-        made[0, _KNOWN, group], made[0, _TOTAL, group], made[0, _SQUARES, group] = known, total, squares
-        made[0, _LEAST, group] = least if known else np.nan
-        made[0, _GREATEST, group] = greatest if known else np.nan
-        _derive(made, 0, group, np.nan)
+        out[0, _KNOWN, group], out[0, _TOTAL, group], out[0, _SQUARES, group] = known, total, squares
+        out[0, _LEAST, group] = least if known else np.nan
+        out[0, _GREATEST, group] = greatest if known else np.nan
+        _derive(out, 0, group, np.nan)
 
 
 @compiled((_read(types.f8, 2), _read(types.i8), types.f8[:, ::1]))
-def in_ticks(parts, wanted, made):  # type: ignore[no-untyped-def]
-    """The ``wanted`` figures in whole ticks, (wanted, groups), ``parts`` (figures, groups) being the stored ones."""
-    for place in range(wanted.size):
+def in_ticks(parts, figures, out):  # type: ignore[no-untyped-def]
+    """The ``figures``, by number, in whole ticks, (figures, groups); ``parts`` has the stored ones."""
+    for place in range(figures.size):
         for group in range(parts.shape[1]):
             known, figure = parts[_KNOWN, group], np.nan
-            if wanted[place] < _STORED:
-                figure = parts[wanted[place], group]
-            elif wanted[place] == _MEAN:
+            if figures[place] < _STORED:
+                figure = parts[figures[place], group]
+            elif figures[place] == _MEAN:
                 figure = parts[_TOTAL, group] / known
             elif known > 1:
                 figure = np.sqrt(parts[_SQUARES, group] / (known - 1))
-            made[place, group] = whole_ticks(figure, 1.0)
+            out[place, group] = whole_ticks(figure, 1.0)
 
 
 @compiled((_read(types.i8), types.i8, *_GROUPS))
@@ -231,7 +229,7 @@ def different(hashes, unknown, rows, begins, ends):  # type: ignore[no-untyped-d
     largest = 1
     for group in range(begins.size):
         largest = max(largest, ends[group] - begins[group])
-    seen, made = np.full(_room(largest), unknown), np.zeros(begins.size)
+    seen, counts = np.full(_room(largest), unknown), np.zeros(begins.size)
     for group in range(begins.size):
         # As much of the table as the group needs, so that small ones stay in the cache; left as empty as it was.
         mask, count = _room(ends[group] - begins[group]) - 1, 0
@@ -243,5 +241,5 @@ def different(hashes, unknown, rows, begins, ends):  # type: ignore[no-untyped-d
             count += seen[slot] != value
             seen[slot] = value
         seen[: mask + 1] = unknown
-        made[group] = count
-    return made
+        counts[group] = count
+    return counts

@@ -1,4 +1,4 @@
-"""The primitives that sum rows up, as data. How each is computed stands in ``groups``."""
+"""The primitives that aggregate rows, as data. ``groups`` computes them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from capflow_assets.synthesis.entities import Kind, Variable
 class Aggregation:
     """A primitive that makes one value of the rows of a child.
 
-    ``takes`` is the kind of variable it is made of, ``figure`` is what makes it (one of ``figures.FIGURES``, ``rows``
-    or ``different``), ``empty`` is its value where there is no row. ``is_whole`` where it counts, else it is in ticks.
-    ``only_sums`` where it wants a variable that adds up. ``collapses_over`` are the aggregations over which it says
-    nothing new: the greatest of the greatest lines is the greatest line. ``reaches_far`` where it is also made of the
-    children's children, all of them at once. ``is_latest`` where it takes the newest row.
+    ``takes`` is the kind of variable that it aggregates, ``figure`` is what it is computed as (one of
+    ``figures.FIGURES``, ``rows`` or ``different``), ``empty`` is its value where there is no row. ``is_whole`` where it
+    counts, else it is in ticks. ``only_sums`` where its variable must add up. ``collapses_over`` are the aggregations
+    over which it adds nothing: the greatest of the greatest lines is the greatest line. ``reaches_far`` where it is
+    also computed over the children's children, all of them at once. ``is_latest`` where it takes the newest row.
     """
 
     name: str
@@ -33,8 +33,8 @@ class Aggregation:
 
 # ``unit=""`` keeps the unit of what is summed up.
 AGGREGATIONS = {
-    each.name: each
-    for each in (
+    aggregation.name: aggregation
+    for aggregation in (
         Aggregation("count", "row", "rows", None, 0, is_whole=True, featuretools="COUNT"),
         Aggregation("sum", "number", "total", empty=0, only_sums=True, featuretools="SUM"),
         Aggregation("mean", "number", "mean", featuretools="MEAN"),

@@ -1,7 +1,7 @@
 """Which of many columns say something new, judged on arrays. Pure.
 
 Columns come in the order of preference. One is left out where it is nearly empty or constant, or where an earlier one
-that is kept says the same: wherever this one is known that one is too, and they are equal or almost proportional.
+that is kept says the same: it is known wherever this one is, and the two are equal or almost proportional.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Sums up all rows of some users, bottom up: line items into bills, bills into users. Pure.
 
-What a worker does with the rows that ``scans`` brings it, all of every user whom it has at all, once ``shards`` has
-put them in order: line items are summed up once, and again only those of bills which a moment knows in part; bills are
-summed up for each moment and window.
+This is what a worker does once ``shards`` has put its rows in order; of a user it has all rows or none. Line items are
+summed up once, and again only those of bills that a moment knows in part; bills are summed up for each moment and
+window.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Sums = dict[Variable, Numbers]
 
 @dataclass(frozen=True)
 class Lines:
-    """The line items of bills as they came, and the ``groups`` that those of each bill are.
+    """The line items of bills in the order of arrival, and the ``groups`` that those of each bill are.
 
     ``known_from`` is the place of the first moment that knows each, None where there is one moment or no line item.
     """
@@ -43,33 +43,33 @@ class Lines:
     def sums(self, variables: Sequence[Variable]) -> Sums:
         """What the line items of each bill sum up to.
 
-        Where there is one moment nobody asks again: columns are let go as soon as no other variable needs them.
+        Where there is one moment they are summed up once: columns are let go as soon as no other variable needs them.
         """
         import numpy as np
 
-        made = {}
+        sums = {}
         nothing = Groups(self.groups.rows, self.groups.ends, self.groups.ends)
-        for place, each in enumerate(variables):
-            if each.kind == "row":
-                made[each] = self.groups.counted()
+        for place, variable in enumerate(variables):
+            if variable.kind == "row":
+                sums[variable] = self.groups.counted()
                 continue
-            values = read(each, self.columns, self.slots)
+            values = read(variable, self.columns, self.slots)
             if self.known_from is None:
                 self._keep(variables[place + 1 :])
             groups = nothing if values is None else self.groups
-            if each.kind == "category":
-                made[each] = groups.different(np.empty(0, np.int64) if values is None else values)
+            if variable.kind == "category":
+                sums[variable] = groups.different(np.empty(0, np.int64) if values is None else values)
             else:
-                (made[each],) = groups.summed((np.empty(0) if values is None else values)[None], TICKS, STORED)
-        return made
+                (sums[variable],) = groups.summed((np.empty(0) if values is None else values)[None], TICKS, STORED)
+        return sums
 
     def _keep(self, variables: Sequence[Variable]) -> None:
-        still = {name for each in variables if each.kind != "row" for name in needed(each, self.slots)}
-        for name in self.columns.keys() - still:
+        kept = {name for variable in variables if variable.kind != "row" for name in needed(variable, self.slots)}
+        for name in self.columns.keys() - kept:
             del self.columns[name]
 
     def in_parts(self, place: int) -> Truths:
-        """The bills of whose line items the moment at ``place`` does not know all."""
+        """The bills that have line items which the moment at ``place`` does not know."""
         import numpy as np
 
         if self.known_from is None:
@@ -94,9 +94,9 @@ class Lines:
 class Shard:
     """Users, the bills of each by time, and their line items.
 
-    Of each bill, as they came: the place of the first moment that knows it (None where there is one moment), its
-    ``day`` since 1970 (None where there is no window), the ``numbers`` and ``categories`` of its own row (see
-    ``groups``): (variables, bills), those of the plan.
+    Of each bill, in the order of arrival: the place of the first moment that knows it (None where there is one
+    moment), its ``day`` since 1970 (None where there is no window), the plan's ``numbers`` and ``categories`` of its
+    own row: (variables, bills).
     """
 
     users: pa.Array
@@ -117,8 +117,8 @@ class Shard:
         bills = self.bills
         if self.known_from is not None:
             bills, sums = bills.where(self.known_from <= place), self._as_known(plan, sums, place)
-        there = np.flatnonzero(bills.sizes)
-        bills = bills.some(there)
+        known = np.flatnonzero(bills.sizes)
+        bills = bills.some(known)
         within = {days: self._within(bills, days, today) for days in plan.windows}
         figures: dict[Window, list[Numbers]] = {days: [] for days in plan.windows}
         for step in plan.steps:
@@ -126,39 +126,39 @@ class Shard:
             for days, steps in plan.windows.items():
                 if step in steps:
                     figures[days].append(_figures(step, values, within[days]))
-        made = np.empty((len(plan.features), len(there)))
-        for days, (features, rows) in plan.places.items():
-            made[features] = np.concatenate(figures[days])[rows]
-        made[~plan.is_whole] /= TICKS
-        return self.users.take(there), made
+        features = np.empty((len(plan.features), len(known)))
+        for days, (columns, rows) in plan.places.items():
+            features[columns] = np.concatenate(figures[days])[rows]
+        features[~plan.is_whole] /= TICKS
+        return self.users.take(known), features
 
     def _within(self, bills: Groups, days: Window, today: int) -> Groups:
         return bills if days is None or self.day is None else bills.where(self.day > today - days)
 
     def _as_known(self, plan: Plan, sums: Sums, place: int) -> Sums:
-        """What the line items of each bill sum up to of which the moment at ``place`` knows."""
+        """What those line items of each bill sum up to that the moment at ``place`` knows."""
         import numpy as np
 
         bills = np.flatnonzero(self.lines.in_parts(place))
         if not len(bills):
             return sums
-        made = {}
-        for variable, anew in self.lines.as_known(bills, place).sums(plan.of_lines).items():
-            made[variable] = sums[variable].copy()
-            made[variable][:, bills] = anew
-        return made
+        as_known = {}
+        for variable, part in self.lines.as_known(bills, place).sums(plan.of_lines).items():
+            as_known[variable] = sums[variable].copy()
+            as_known[variable][:, bills] = part
+        return as_known
 
     def _values(self, step: Step, sums: Sums) -> Any:
-        """What the figures of a step are made of: a value of each variable and bill, or sums of each bill."""
+        """The input of a step: a value of each variable and bill, or sums of each bill."""
         import numpy as np
 
         if step.makes == "numbers":
             return self.numbers
         if step.makes == "counts":
-            return np.concatenate([sums[each.of] for each in step.variables if each.of])
+            return np.concatenate([sums[variable.of] for variable in step.variables if variable.of])
         (variable, *_) = step.variables
         if step.makes == "figures" and variable.of:
-            return in_ticks(sums[variable.of], tuple(aggregation_of(each).figure for each in step.variables))
+            return in_ticks(sums[variable.of], tuple(aggregation_of(outer).figure for outer in step.variables))
         return self.categories.get(variable) if step.makes == "different" else sums.get(variable)
 
 
@@ -172,8 +172,8 @@ def _figures(step: Step, values: Any, groups: Groups) -> Numbers:
         return groups.summed(values)[:, FIGURES.index("total")]
     if step.makes == "all_lines":
         return groups.merged(values)[0]
-    made = groups.summed(values, TICKS if step.makes in ("numbers", "counts") else 1)
-    return made.reshape(made.shape[0] * made.shape[1], len(groups))
+    sums = groups.summed(values, TICKS if step.makes in ("numbers", "counts") else 1)
+    return sums.reshape(sums.shape[0] * sums.shape[1], len(groups))
 
 
 def feature_rows(
@@ -183,14 +183,14 @@ def feature_rows(
     import pyarrow as pa
 
     sums = shard.lines.sums(plan.of_lines)
-    names = ["user_id", "as_of", *(each.column for each in plan.features)]
+    names = ["user_id", "as_of", *(feature.column for feature in plan.features)]
     for place, (moment, day) in enumerate(zip(moments, days, strict=True)):
-        users, made = shard.features(plan, sums, place, (day - EPOCH).days)
+        users, features = shard.features(plan, sums, place, (day - EPOCH).days)
         at = pa.repeat(pa.scalar(moment, pa.timestamp("us", "UTC")), len(users))
-        counts = pa.array(made[plan.is_whole].ravel(), pa.int32(), safe=False)
-        figures = pa.array(made[~plan.is_whole].ravel(), from_pandas=True)
-        column = {True: _in_turn(counts, len(users)), False: _in_turn(figures, len(users))}
-        yield pa.record_batch([users, at, *(next(column[whole]) for whole in plan.is_whole.tolist())], names)
+        counts = pa.array(features[plan.is_whole].ravel(), pa.int32(), safe=False)
+        figures = pa.array(features[~plan.is_whole].ravel(), from_pandas=True)
+        columns = {True: _in_turn(counts, len(users)), False: _in_turn(figures, len(users))}
+        yield pa.record_batch([users, at, *(next(columns[is_whole]) for is_whole in plan.is_whole.tolist())], names)
 
 
 def _in_turn(columns: pa.Array, length: int) -> Iterator[pa.Array]:

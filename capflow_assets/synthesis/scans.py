@@ -1,9 +1,9 @@
-"""Computes the features of ``features``, however many, in one scan of the rows.
+"""Computes features, however many, in one scan of the rows.
 
-The engine reads what is asked of each row: its own columns, its parents', what the calendar tells of it. One shuffle
+The engine reads the variables of each row: its own columns, its parents', the transforms of the calendar. One shuffle
 brings all rows of a user to one worker, which puts them in order (``shards``) and sums them up (``rollup``) for all
-moments and windows, by compiled loops (``kernels``). An engine that were to do this by itself would take longer to
-plan hundreds of aggregates than a worker takes to compute them, and would hold the states of every bill.
+moments and windows, in compiled loops (``kernels``). An engine alone would take longer to plan hundreds of aggregates
+than a worker takes to compute them, and would hold the states of every bill.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _TOGETHER = "together"
 _A_DAY = date(1970, 1, 1)
-# The memory of so many bills and line items of a worker's is kept for its next ones.
+# A worker keeps the memory of up to so many bills and line items for its next ones.
 KEPT_FOR = 1_000_000
 
 
@@ -44,20 +44,20 @@ def feature_table(
     """One row per known user and moment with all the features. ``parents`` are ``items`` and ``stores``, if any."""
     from pyspark.sql import types as T
 
-    names = [each.column for each in features]
+    names = [feature.column for feature in features]
     plan = _plan(tuple(names))
     kinds = _kinds(plan, as_of)
     rows = _rows(bills, "bills", parents.get("stores"), plan.read("bills"), as_of, zone, kinds)
     if line_items is not None:
-        read = plan.read("line_items")
-        rows = rows.union(_rows(line_items, "line_items", parents.get("items"), read, as_of, zone, kinds))
+        variables = plan.read("line_items")
+        rows = rows.union(_rows(line_items, "line_items", parents.get("items"), variables, as_of, zone, kinds))
     moments = in_order(as_of)
     days = [local_day_of(moment, zone) for moment in moments]
-    made = [T.StructField("user_id", T.StringType()), T.StructField("as_of", T.TimestampType())]
+    fields = [T.StructField("user_id", T.StringType()), T.StructField("as_of", T.TimestampType())]
     kinds_of = {True: T.IntegerType(), False: T.DoubleType()}
-    made += [T.StructField(each.column, kinds_of[each.aggregation.is_whole]) for each in features]
+    fields += [T.StructField(feature.column, kinds_of[feature.aggregation.is_whole]) for feature in features]
     summed = partial(_summed, names=names, moments=moments, days=days)
-    return rows.repartition(_TOGETHER).drop(_TOGETHER).mapInArrow(summed, T.StructType(made))
+    return rows.repartition(_TOGETHER).drop(_TOGETHER).mapInArrow(summed, T.StructType(fields))
 
 
 def _summed(
@@ -79,7 +79,7 @@ def _summed(
 
 @lru_cache(maxsize=16)
 def _plan(columns: tuple[str, ...]) -> Plan:
-    """What a worker does for features that are told by their columns; they travel as names, for these are short."""
+    """The plan of the features of these columns; they travel as names, which are short."""
     return Plan(tuple(feature for column in columns if (feature := feature_of(column))))
 
 
@@ -90,8 +90,9 @@ def _kinds(plan: Plan, as_of: Moments) -> dict[str, str]:
         del own["day"]
     if not isinstance(as_of, datetime):
         own[KNOWN_FROM] = "int"
-    read = (slot for each in (plan.read("bills"), plan.read("line_items")) for slot in slots(each).values())
-    return own | {slot: TYPES[slot.partition("_")[0]] for slot in read}
+    variables = (plan.read("bills"), plan.read("line_items"))
+    shared = (slot for of_entity in variables for slot in slots(of_entity).values())
+    return own | {slot: TYPES[slot.partition("_")[0]] for slot in shared}
 
 
 def _rows(
@@ -107,35 +108,38 @@ def _rows(
     from pyspark.sql import functions as F
 
     time = ENTITIES[entity].time or ""
-    seen = known(frame, time, as_of).filter("user_id is not null")
+    rows = known(frame, time, as_of).filter("user_id is not null")
     if entity == "bills":
-        made = {"place": F.unix_micros(time), "user_id": F.col("user_id"), "bill_id": F.col("bill_id")}
-        made["day"] = F.datediff("billed_on", F.lit(_A_DAY))
+        values = {"place": F.unix_micros(time), "user_id": F.col("user_id"), "bill_id": F.col("bill_id")}
+        values["day"] = F.datediff("billed_on", F.lit(_A_DAY))
         # For the hour on the clock of the customer's zone.
-        seen = seen.withColumn("billed_locally_at", local_time(time, zone))
+        rows = rows.withColumn("billed_locally_at", local_time(time, zone))
     else:
-        made = {"place": F.col("line_no")}
-    # A line item that says it is another user's is not of this bill.
-    made |= {"bill": F.xxhash64("bill_id", "user_id"), KNOWN_FROM: F.col(KNOWN_FROM)}
+        values = {"place": F.col("line_no")}
+    # A line item of another user is not of this bill.
+    values |= {"bill": F.xxhash64("bill_id", "user_id"), KNOWN_FROM: F.col(KNOWN_FROM)}
     of_slots = slots(variables)
     for variable, slot in of_slots.items():
         if not variable.parent:
-            made[slot] = _value(variable.read() if variable.read else F.col(variable.column), variable)
-    key = ENTITIES[parents[0].parent].key if (parents := [each for each in variables if each.parent]) else ""
-    own = {name: made.get(name, F.lit(None)).cast(kind).alias(name) for name, kind in kinds.items()}
-    if parent is None or not parents:
-        return seen.select(F.xxhash64("user_id").alias(_TOGETHER), *own.values())
+            values[slot] = _value(variable.read() if variable.read else F.col(variable.column), variable)
+    columns = {name: values.get(name, F.lit(None)).cast(kind).alias(name) for name, kind in kinds.items()}
+    of_parent = [variable for variable in variables if variable.parent]
+    if parent is None or not of_parent:
+        return rows.select(F.xxhash64("user_id").alias(_TOGETHER), *columns.values())
     # What stands in the row is read before its parent is looked up, so that no text is carried along.
-    theirs = {of_slots[each]: _value(F.col(each.column), each).cast(TYPES[each.kind]) for each in parents}
-    left = seen.select(
-        key, F.xxhash64("user_id").alias(_TOGETHER), *(own[name] for name in kinds if name not in theirs)
-    )
-    looked_up = parent.select(key, *(value.alias(name) for name, value in theirs.items())).join(left, key, "right")
-    return looked_up.select(_TOGETHER, *kinds)
+    key = ENTITIES[of_parent[0].parent].key
+    looked_up = {
+        of_slots[variable]: _value(F.col(variable.column), variable).cast(TYPES[variable.kind])
+        for variable in of_parent
+    }
+    others = (columns[name] for name in kinds if name not in looked_up)
+    left = rows.select(key, F.xxhash64("user_id").alias(_TOGETHER), *others)
+    right = parent.select(key, *(value.alias(name) for name, value in looked_up.items()))
+    return right.join(left, key, "right").select(_TOGETHER, *kinds)
 
 
 def _value(read: Expression, variable: Variable) -> Expression:
-    """What a row tells of a variable: a number, a truth, or the hash of a category."""
+    """The value of a variable of a row: a number, a truth, or the hash of a category."""
     from pyspark.sql import functions as F
 
     return (

@@ -1,6 +1,6 @@
 """Puts the rows that a worker gets in order: bills by user and time, line items by bill. Pure.
 
-Rows come in any order, as ``columns`` tells. They stay where they are: their order is kept beside them.
+Rows come in any order, in the columns of ``columns``. They stay where they are: their order is kept beside them.
 """
 
 from __future__ import annotations
@@ -44,36 +44,36 @@ def shard_of(batches: Iterable[pa.RecordBatch], plan: Plan) -> Shard | None:
         known_from=_known_from(bills),
         day=column(bills["day"]) if "day" in bills else None,
         numbers=numbers,
-        categories={variable: unknown if each is None else each for variable, each in hashes.items()},
+        categories={variable: unknown if values is None else values for variable, values in hashes.items()},
         lines=_lines_of(bills, lines, of_lines),
     )
 
 
 def _apart(batches: Iterable[pa.RecordBatch], of_lines: Sequence[str]) -> tuple[Columns, Columns]:
-    """Bills, which say whose they are, and these columns of line items, which leave that to their bill."""
+    """Bills, which name their user, and these columns of line items, which leave that to their bill."""
     import pyarrow.compute as pc
 
     bills, lines = _Blocks(()), _Blocks(of_lines)
     for batch in batches:
-        unsaid = batch["user_id"].null_count
-        if 0 < unsaid < len(batch):
+        lines_of_batch = batch["user_id"].null_count
+        if 0 < lines_of_batch < len(batch):
             is_bill = batch["user_id"].is_valid()
             bills.add(batch.filter(is_bill))
             lines.add(batch.filter(pc.invert(is_bill)))
         else:
-            (lines if unsaid else bills).add(batch)
+            (lines if lines_of_batch else bills).add(batch)
     return bills.columns(), lines.columns()
 
 
 class _Blocks:
-    """Rows in large batches that hold the named columns alone, or all, made of the small ones that come.
+    """Rows in large batches that hold the named columns alone, or all, joined from the small ones that arrive.
 
-    A small one lives as long as any of its columns is looked at, those that are empty too.
+    A small batch lives as long as any of its columns is in use, even an empty one.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = names
-        self.made: list[pa.Table] = []
+        self.joined: list[pa.Table] = []
         self.waiting: list[pa.RecordBatch] = []
         self.rows = 0
 
@@ -88,19 +88,19 @@ class _Blocks:
         import pyarrow as pa
 
         table = pa.Table.from_batches(self.waiting)
-        there = [name for name in table.column_names if name in self.names or not self.names]
-        self.made.append(table.select(there).combine_chunks())
+        names = [name for name in table.column_names if name in self.names or not self.names]
+        self.joined.append(table.select(names).combine_chunks())
         self.waiting, self.rows = [], 0
 
     def columns(self) -> Columns:
-        """The columns of all that came; none where nothing did."""
+        """The columns of all rows; none where there is no row."""
         import pyarrow as pa
 
         if self.rows:
             self._join()
-        if not self.made:
+        if not self.joined:
             return {}
-        table = pa.concat_tables(self.made)
+        table = pa.concat_tables(self.joined)
         return dict(zip(table.column_names, table.columns, strict=True))
 
 
@@ -113,19 +113,19 @@ def _by_time(users: pa.DictionaryArray, bills: Columns) -> Groups:
     import numpy as np
 
     user, time = users.indices.to_numpy(), column(bills["place"])
-    made = Groups.of(user, time, len(users.dictionary))
-    rows = made.rows
+    groups = Groups.of(user, time, len(users.dictionary))
+    rows = groups.rows
     is_same = (user[rows][1:] == user[rows][:-1]) & (time[rows][1:] == time[rows][:-1])
     # Few bills share a moment; their numbers are compared as engines compare texts, byte by byte.
     edges = np.flatnonzero(np.diff(np.concatenate([[0], is_same, [0]]).astype(np.int8)))
     bill_id = bills["bill_id"]
     for begin, end in zip(edges[::2], edges[1::2] + 1, strict=True):
         rows[begin:end] = sorted(rows[begin:end], key=lambda row: bill_id[int(row)].as_py().encode())
-    return made
+    return groups
 
 
 def _lines_of(bills: Columns, lines: Columns, of_slots: Slots) -> Lines:
-    """The line items of each bill by number; those of bills that are not there are nobody's."""
+    """The line items of each bill by number; those of bills that are not here are in no group."""
     import numpy as np
 
     from capflow_assets.synthesis.kernels import places

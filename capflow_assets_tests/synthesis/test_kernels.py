@@ -15,10 +15,10 @@ from capflow_assets.synthesis.groups import Groups
 SHARES = """
 import numpy as np
 from capflow_assets.synthesis.entities import ENTITIES
-from capflow_assets.synthesis.groups import Groups, of_each_row
+from capflow_assets.synthesis.groups import Groups, transformed
 groups = Groups.of(np.zeros(3, np.int32), np.arange(3), 1)
-(share,) = (each for each in ENTITIES["bills"].variables if each.slug == "discount_share")
-values = of_each_row(share.made, np.array([1.0, 3.0, -1.0]), np.array([1.0, 1.0, 1.0]))
+(share,) = (variable for variable in ENTITIES["bills"].variables if variable.slug == "discount_share")
+values = transformed(share.transform, np.array([1.0, 3.0, -1.0]), np.array([1.0, 1.0, 1.0]))
 print(groups.summed(values[None], 100)[0, :3, 0].tolist())
 """
 
