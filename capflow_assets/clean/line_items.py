@@ -64,8 +64,8 @@ def line_items(
     **Flags** (the row stays): ``anonymous``, no user on the row nor on its bill; ``zero_quantity``, ``zero_amount``;
     ``negative_quantity``; ``cancellation``, goods and money both go back (a return or a credit note; a negative
     quantity without money is a write-off of stock); ``negative_price``, one of the two goes back and the other does
-    not; ``unknown_bill`` where the customer sends bills and this one is not among them; ``unknown_item`` where a
-    catalogue came and the item is not in it; ``not_an_item`` where the catalogue says so (``is_item``); ``repeated``,
+    not; ``unknown_bill`` where the customer sends bills and this one is not among them; ``unknown_item`` where there
+    is a list of items and the item is not in it; ``not_an_item`` where that list says so (``is_item``); ``repeated``,
     equal to a row of the bill that stays before it; ``several_exports``, its bill has rows of several exports that
     have no line in common.
 

@@ -58,14 +58,14 @@ def end_of_day(day: date, zone: str) -> datetime:
     return following.astimezone(UTC) - timedelta(microseconds=1)
 
 
-def as_of_moment(bills: DataFrame, asked: datetime | None) -> datetime:
-    """The moment asked for, else that of the newest bill.
+def as_of_moment(bills: DataFrame, requested: datetime | None) -> datetime:
+    """The requested moment, else that of the newest bill.
 
     Raises:
         TableError: there is no bill up to then, so nothing can be known as of it.
     """
-    last = newest(bills, asked)
-    return asked or last
+    last = newest(bills, requested)
+    return requested or last
 
 
 def newest(bills: DataFrame, until: datetime | None = None) -> datetime:

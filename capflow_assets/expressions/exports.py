@@ -1,4 +1,4 @@
-"""Rows that came in several exports which overlap: the later one's word holds.
+"""Rows that came in several exports which overlap: those of the later one hold.
 
 A raw table has the column ``source_export`` only where exports share a key: ``march.csv``, or when it was exported and
 its name. Numbers in it count as numbers, so that ``export-9`` comes before ``export-10``.
@@ -35,7 +35,7 @@ def later(name: str = EXPORT) -> Column:
 
 
 def with_export(raw: DataFrame) -> list[str]:
-    """The column to select besides, where the rows came in exports that overlap."""
+    """The name of the column of the export, where the rows came in exports that overlap."""
     return [EXPORT] if EXPORT in raw.columns else []
 
 
@@ -62,9 +62,8 @@ def latest_of_key(
 def latest_heads(bills: DataFrame, *, is_order_known: bool) -> DataFrame:
     """Fill ``removed_because`` of bills that came in a later export as well.
 
-    Where the names of the files have to say which is later, only of bills that are surely the same: within a day of the
-    earliest of the number, and not of two users or two stores. Others are left for what is said of numbers that come
-    again.
+    Where the names of the files decide which is later, only of bills that are surely the same: within a day of the
+    earliest of the number, and not of two users or two stores. Others are left to the rule of repeated numbers.
     """
     from pyspark.sql import Window
     from pyspark.sql import functions as F
@@ -75,13 +74,13 @@ def latest_heads(bills: DataFrame, *, is_order_known: bool) -> DataFrame:
     moment = F.unix_micros("billed_at")
     is_near = moment - F.min(moment).over(number) <= LONGEST_BILL_MICROS
     near = bills.withColumn("_is_near", F.coalesce(is_near, F.lit(False)))
-    of_one = [_is_one(F.when(F.col("_is_near"), F.col(name)), number) for name in ("user_id", "store_id")]
-    known = near.withColumn("_is_same", F.col("_is_near") & of_one[0] & of_one[1]).drop("_is_near")
+    is_one_bill = [_is_one(F.when(F.col("_is_near"), F.col(name)), number) for name in ("user_id", "store_id")]
+    known = near.withColumn("_is_same", F.col("_is_near") & is_one_bill[0] & is_one_bill[1]).drop("_is_near")
     return latest_of_key(known, ["bill_id"], F.col("_is_same"), EARLIER_BY_NAME).drop("_is_same")
 
 
 def _is_one(value: Column, rows: WindowSpec) -> Column:
-    """Whether rows that are to be looked at together have one value, or none."""
+    """Whether the rows of a window have one value, or none."""
     from pyspark.sql import functions as F
 
     return F.coalesce(F.min(value).over(rows) == F.max(value).over(rows), F.lit(True))
@@ -90,9 +89,9 @@ def _is_one(value: Column, rows: WindowSpec) -> Column:
 def latest_of_bill(lines: DataFrame, *, is_order_known: bool) -> DataFrame:
     """Fill ``removed_because`` of lines whose bill came in a later export as well, and say which bills are of several.
 
-    Where it is known which export is later, that has the whole bill's word: a line that it lacks was taken out. Where
-    the names of the files have to do, it has so only if it has a line of the earlier export again: of the same number,
-    or of the same item, store and time, and of no other user. Else both are parts of one bill and stay:
+    Where it is known which export is later, that one holds for the whole bill: a line that it lacks was taken out.
+    Where the names of the files decide, it does so only if it has a line of the earlier export again: of the same
+    number, or of the same item, store and time, and of no other user. Else both are parts of one bill and stay:
     ``_is_of_several``.
     """
     from pyspark.sql import Window
@@ -128,7 +127,7 @@ def _named(frame: DataFrame, is_earlier: Column, reason: str) -> DataFrame:
     values = [name for name in frame.columns if name not in own]
     nth = F.row_number().over(Window.partitionBy(*values, PLACE).orderBy(PLACE))
     newest = F.max(PLACE).over(Window.partitionBy(*values, "_nth"))
-    told = frame.withColumn("_nth", nth).withColumn("_newest", newest)
+    compared = frame.withColumn("_nth", nth).withColumn("_newest", newest)
     repeated = F.when(F.col("_newest") > F.col(PLACE), F.lit(REPEATED)).otherwise(F.lit(reason))
     because = F.coalesce("removed_because", F.when(F.coalesce(is_earlier, F.lit(False)), repeated))
-    return told.withColumn("removed_because", because).drop("_nth", "_newest")
+    return compared.withColumn("removed_because", because).drop("_nth", "_newest")

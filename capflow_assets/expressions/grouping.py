@@ -1,4 +1,4 @@
-"""Grouping by moment, where it costs nothing for one.
+"""Grouping by moment, which costs nothing where there is one.
 
 Sail takes several times as long to group by a column that is the same in every row as without it, and where there is
 one moment, ``known_from``, ``as_of`` and ``today`` are such. So they are keys only where there are several.
@@ -62,5 +62,5 @@ def parts_at_each(
 
     if isinstance(as_of, datetime):
         return at_each(rows.select(*keys, *sums, *largest), as_of, zone)
-    made = [F.sum(name).alias(name) for name in sums] + [F.max(name).alias(name) for name in largest]
-    return at_each(sums_known(rows, as_of, keys, made), as_of, zone)
+    parts = [F.sum(name).alias(name) for name in sums] + [F.max(name).alias(name) for name in largest]
+    return at_each(sums_known(rows, as_of, keys, parts), as_of, zone)

@@ -1,9 +1,9 @@
 """How far back a customer's history reaches: a span is what its days cover, not what its oldest date says.
 
-A day may be wrong: a till whose clock began anew, a mistyped year. A history reaches back to the first day after the
+A day may be wrong: a till whose clock was reset, a mistyped year. A history reaches back to the first day after the
 newest gap of more than a year before which there are fewer than four weeks of days with bills, and fewer than half as
 many as after it. So a shop that opens for a season, or that was closed for two years after a year's business, keeps all
-of its history; a handful of days before a year of nothing is none. The newest end is guarded by the clock: nothing
+of its history; a handful of days before a year of nothing is left out. The newest end is guarded by the clock: nothing
 after the as-of moment is read, and that is never after now.
 """
 

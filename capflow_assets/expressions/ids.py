@@ -4,7 +4,7 @@ An id has no blanks around it, and is composed (Unicode's NFC, https://unicode.o
 sees: Unicode's white space, control characters, and marks of no width (a byte order mark, a zero-width space, marks of
 a text's direction). What stands inside of an id stays, so do its case and its leading zeros.
 
-Engines have no function that composes. They take the blanks off, and tell which few ids need composing
+Engines have no function that composes. They take the blanks off, and mark the few ids that may need composing
 (``may_be_uncomposed``); landing then composes those rows in Python (``composed``), where Python meets an id it does
 both at once (``normal``).
 """

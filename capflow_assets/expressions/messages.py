@@ -16,8 +16,8 @@ NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 def messages_of(messages: DataFrame, campaigns: DataFrame | None) -> DataFrame:
     """The messages as they landed, each once: ``user_id campaign_id sent_at opened_at clicked_at is_control ends_at``.
 
-    A message without a time of its own was sent when its campaign began; one without either is left out, as nobody
-    could say since when it is known. Rows that share user, campaign, channel and time are one message, opened and
+    A message without a time of its own was sent when its campaign began; one without either is left out, since it is
+    unknown from when on it may be read. Rows that share user, campaign, channel and time are one message, opened and
     clicked when any of them says so first.
     """
     from pyspark.sql import functions as F

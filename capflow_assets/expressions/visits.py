@@ -1,4 +1,8 @@
-"""What counts as a visit, for all blocks of user features alike."""
+"""What counts as a visit.
+
+To features a local day with a bill that is no return is a visit, be it a bill of 0. To reports it is a local day on
+which something was paid.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +26,7 @@ def user_days(bills: DataFrame, as_of: Moments, zone: str) -> DataFrame:
     """
     from pyspark.sql import functions as F
 
-    moments_known = known(bills, "billed_at", as_of).filter(F.col("user_id").isNotNull())
+    rows = known(bills, "billed_at", as_of).filter(F.col("user_id").isNotNull())
     amount = exact(F.col("amount"))
     paid = F.when(amount > 0, amount).otherwise(zero())
     sums = (
@@ -36,7 +40,7 @@ def user_days(bills: DataFrame, as_of: Moments, zone: str) -> DataFrame:
         F.sum("bills").alias("bills"),
         F.max("largest").alias("largest"),
     )
-    days = totals_at_each(moments_known, as_of, zone, ("user_id", "billed_on"), sums, again)
+    days = totals_at_each(rows, as_of, zone, ("user_id", "billed_on"), sums, again)
     visited_on = F.when(F.col("largest") >= 0, F.col("billed_on")).alias("visited_on")
     return days.select("user_id", "as_of", "today", "billed_on", visited_on, "net", "spend", "bills")
 

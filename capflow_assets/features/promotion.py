@@ -120,8 +120,9 @@ def promotion(
     if messages is not None:
         answers = _answers(messages_of(messages, raw_campaigns), bills, redemptions, as_of, zone)
         frame = _zeros(frame.join(answers, ["user_id", "as_of"], "left"), "messages_answerable")
+    names = set(frame.columns)
     return frame.select(
-        *(F.col(c.name) if c.name in frame.columns else F.lit(None).cast(c.type).alias(c.name) for c in TABLE.columns)
+        *(F.col(c.name) if c.name in names else F.lit(None).cast(c.type).alias(c.name) for c in TABLE.columns)
     )
 
 

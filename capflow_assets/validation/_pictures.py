@@ -68,12 +68,12 @@ def _one_series(axes: Axes, rows: pd.DataFrame, name: str, newest: str | None) -
     axes.bar(places, rows["value"], color=[BLUE if whole else PALE for whole in is_whole], width=0.8)
     axes.plot(places, rows["usual"], color=GREY, linewidth=1.2, linestyle="--")
     at = rows[rows["month"] == newest] if newest else rows.tail(0)
-    said = TITLES.get(name, name)
+    title = TITLES.get(name, name)
     if len(at):
         # What is counted stands at the axis.
         counted = "" if unit != "%" and unit.islower() else unit
-        said += f": {brief(float(at['value'].iloc[0]), counted)}\n{_change(at)}"
-    axes.set_title(said, fontsize=9, loc="left")
+        title += f": {brief(float(at['value'].iloc[0]), counted)}\n{_change(at)}"
+    axes.set_title(title, fontsize=9, loc="left")
     axes.set_ylabel(unit, fontsize=8)
     _thousands(axes)
     months = list(rows["month"])

@@ -1,4 +1,4 @@
-"""The evidence that models ask for, beyond key figures: what is known of items, users, campaigns and outcomes."""
+"""The evidence that models need, beyond key figures: what is known of items, users, campaigns and outcomes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from capflow_assets.expressions.micros import A_DAY, A_SECOND, micros_of, moment
 from capflow_assets.learning.balance import balance
 from capflow_assets.learning.measures import MEASURES
 from capflow_assets.learning.outcomes import known_until
-from capflow_assets.validation._coverage import catalogue, overlap, user_files
+from capflow_assets.validation._coverage import item_coverage, overlap, user_files
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -85,7 +85,7 @@ def evidence(
     """
     from pyspark.sql import functions as F
 
-    given = {
+    tables = {
         "clean/bills": bills,
         "clean/line_items": line_items,
         "clean/items": items,
@@ -99,11 +99,11 @@ def evidence(
     }
     frames = {
         table: frame.filter(is_known(TIMES[table], as_of)) if frame is not None and table in TIMES else frame
-        for table, frame in given.items()
+        for table, frame in tables.items()
     }
     values = {"as_of": as_of, "zone": zone, "currency": currency}
-    found = list(_all(frames, values, as_of, needs))
-    rows = [(model, measure, category, value, MEASURES[measure].unit) for model, measure, category, value in found]
+    figures = _all(frames, values, as_of, needs)
+    rows = [(model, measure, category, value, MEASURES[measure].unit) for model, measure, category, value in figures]
     schema = ", ".join(f"{column.name} {column.type}" for column in TABLE.columns[:-1])
     return bills.sparkSession.createDataFrame(rows, schema).withColumn("as_of", F.lit(as_of)).select(*TABLE.names)
 
@@ -117,7 +117,7 @@ def _all(
     yield from ((None, name, None, value) for name, value in figures.items())
     yield from ((None, "rows", table, count) for table, count in _rows(frames).items())
     yield from ((None, name, None, value) for name, value in _of_campaigns(frames).items())
-    yield from ((None, *row) for row in catalogue(frames["clean/items"], frames["raw/media"]))
+    yield from ((None, *row) for row in item_coverage(frames["clean/items"], frames["raw/media"]))
     yield from ((None, *row) for row in user_files(frames["clean/users"], frames["raw/media"]))
     yield from ((None, *row) for row in overlap(frames["clean/line_items"]))
     for model, asked in needs.items():
@@ -171,15 +171,15 @@ def _rows(frames: Mapping[str, DataFrame | None]) -> dict[str, float]:
 def _of_campaigns(frames: Mapping[str, DataFrame | None]) -> dict[str, float]:
     from pyspark.sql import functions as F
 
-    found: dict[str, float] = {}
+    counts: dict[str, float] = {}
     campaigns, messages, redemptions = (frames[f"raw/{name}"] for name in ("campaigns", "messages", "redemptions"))
     if campaigns is not None:
-        found["campaigns"] = float(campaigns.agg(F.count_distinct("campaign_id")).collect()[0][0])
+        counts["campaigns"] = float(campaigns.agg(F.count_distinct("campaign_id")).collect()[0][0])
     if messages is not None:
         is_control = F.coalesce("is_control", F.lit(False))
         row = messages.agg(F.count(F.when(~is_control, 1)), F.count(F.when(is_control, 1))).collect()[0]
-        found |= {"messages": float(row[0]), "controls": float(row[1])}
+        counts |= {"messages": float(row[0]), "controls": float(row[1])}
     if redemptions is not None:
         row = redemptions.agg(F.count(F.lit(1)), F.count_distinct("user_id")).collect()[0]
-        found |= {"redemptions": float(row[0]), "redeeming_users": float(row[1])}
-    return found
+        counts |= {"redemptions": float(row[0]), "redeeming_users": float(row[1])}
+    return counts

@@ -41,9 +41,9 @@ def feed_gaps(
     today = local_day_of(as_of, zone)
     start = today - timedelta(days=window_days)
     days = bills.filter(F.col("billed_on") < F.lit(today)).groupBy("billed_on").count().collect()
-    began = first_day(row[0] for row in days)
+    first = first_day(row[0] for row in days)
     counted = {row[0]: int(row[1]) for row in days if row[0] >= start}
-    silent = silent_days(counted, max(start, began or today), today, usual_bills)
+    silent = silent_days(counted, max(start, first or today), today, usual_bills)
     newest = max(counted, default=None)
     return Finding(
         check="feed_gaps",

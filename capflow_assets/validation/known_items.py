@@ -1,4 +1,4 @@
-"""Line items held against the catalogue."""
+"""Line items held against the list of items."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ if TYPE_CHECKING:
 
 
 def known_items(line_items: DataFrame, raw_items: DataFrame, *, at_most_share_pct: float = 5.0) -> Finding:
-    """Whether the items that were bought are in the catalogue: at most 5 % of the line items may name one that is not.
+    """Whether the items that were bought are on the list of items: at most 5 % of the line items may name another.
 
-    That share is ``at_most_share_pct``.
-    The sample shows the missing items that were bought most often.
+    That share is ``at_most_share_pct``. The sample shows the missing items that were bought most often.
     """
     from pyspark.sql import functions as F
 
-    # The raw catalogue, because the clean one may be made after the line items in the same run.
+    # The raw list, because the clean one may be made after the line items in the same run.
     listed = raw_items.select(*identifiers("item_id")).distinct()
     unknown = line_items.join(listed, "item_id", "left_anti").groupBy("item_id").agg(F.count(F.lit(1)).alias("lines"))
     lines = line_items.count()

@@ -79,7 +79,7 @@ def _by_user_and_day(bills: DataFrame) -> DataFrame:
     both = F.array(everywhere, F.col("store_id"))
     scopes = F.when(F.col("store_id").isNull(), F.array(everywhere)).otherwise(both)
     amount, discount = (exact(F.col(name)) for name in ("amount", "discount"))
-    each = bills.select(
+    by_scope = bills.select(
         F.explode(scopes).alias("store_id"),
         "user_id",
         "billed_on",
@@ -88,7 +88,7 @@ def _by_user_and_day(bills: DataFrame) -> DataFrame:
         amount.alias("amount"),
         discount.alias("discount"),
     )
-    return each.groupBy("store_id", "user_id", "billed_on").agg(
+    return by_scope.groupBy("store_id", "user_id", "billed_on").agg(
         F.count(F.lit(1)).alias("bills"),
         F.count(F.when(F.col("is_return"), 1)).alias("returns"),
         F.count("line_items").alias("counted_bills"),

@@ -52,9 +52,9 @@ def readiness(evidence: DataFrame, as_of: datetime, zone: str, needs: Mapping[st
     age = next((row["value"] for row in rows if row["measure"] == "newest_bill_age_days"), None)
     verdicts: dict[str | None, Verdict] = {None: Verdict((feed(age),))}
     verdicts |= {model: judge(model, asked, rows, today) for model, asked in needs.items()}
-    made = [row for model, verdict in verdicts.items() for row in _rows(model, verdict)]
+    judged = [row for model, verdict in verdicts.items() for row in _rows(model, verdict)]
     schema = ", ".join(f"{column.name} {column.type}" for column in TABLE.columns[:-1])
-    return evidence.sparkSession.createDataFrame(made, schema).withColumn("as_of", F.lit(as_of)).select(*TABLE.names)
+    return evidence.sparkSession.createDataFrame(judged, schema).withColumn("as_of", F.lit(as_of)).select(*TABLE.names)
 
 
 def _rows(model: str | None, verdict: Verdict) -> Iterator[tuple[Any, ...]]:

@@ -150,9 +150,9 @@ def _retained(rows: pd.DataFrame) -> str:
     The first holds the users who came before the data began, and would outweigh all others.
     """
     whole = rows[rows["is_whole"].astype(bool) & (rows["cohort_month"] > rows["cohort_month"].min())]
-    said = []
+    shares = []
     for age, words in ((1, "in the month after"), (3, "3 months after"), (12, "12 months after")):
         cells = whole[whole["age_months"] == age]
         if len(cells):
-            said.append(f"{100 * cells['active_users'].sum() / cells['users'].sum():.0f} % come {words}")
-    return "Of new users, " + ", ".join(said) if said else "Too few months to see who comes back"
+            shares.append(f"{100 * cells['active_users'].sum() / cells['users'].sum():.0f} % come {words}")
+    return "Of new users, " + ", ".join(shares) if shares else "Too few months to see who comes back"

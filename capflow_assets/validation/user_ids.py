@@ -1,4 +1,4 @@
-"""Ids on bills that are nobody's, and users who are too many people to be one."""
+"""Ids on bills that mean nobody, and users with more bills than one person can have."""
 
 from __future__ import annotations
 
