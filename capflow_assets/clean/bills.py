@@ -68,7 +68,7 @@ def bills(
     earliest stays: what comes later must not change what was known before. Of several exports that have a bill the
     latest holds: ``repeated_export`` where that has the same row, else ``earlier_export``. Where the TOML does not say
     which export is later (``ordered_exports`` are the raw tables of which it does), the names of the files decide,
-    ``earlier_by_file_name``, and a bill of another day, user or store is no later word on this one.
+    ``earlier_by_file_name``, and a bill of another day, user or store does not replace this one.
 
     Raises:
         TableError: neither bills nor line items were given.

@@ -105,11 +105,11 @@ def _with_bill(lines: DataFrame, raw_bills: DataFrame | None, *, is_order_known:
     if raw_bills is None:
         return lines.withColumn("_bill_known", F.lit(True))
     known = heads(raw_bills, is_order_known=is_order_known).filter("removed_because is null")
-    both = lines.alias("line").join(known.alias("bill"), F.col("line.bill_id") == F.col("bill.bill_id"), "left")
+    joined = lines.alias("line").join(known.alias("bill"), F.col("line.bill_id") == F.col("bill.bill_id"), "left")
     held = ("bill_id", "item_id", "item_name", *NUMBERS, "line_no", "removed_because", *with_export(lines))
     own = (f"line.{name}" for name in held)
     filled = (F.coalesce(f"line.{name}", f"bill.{name}").alias(name) for name in ("user_id", "store_id", "billed_at"))
-    return both.select(*own, *filled, F.col("bill.bill_id").isNotNull().alias("_bill_known"))
+    return joined.select(*own, *filled, F.col("bill.bill_id").isNotNull().alias("_bill_known"))
 
 
 def _known_items(lines: DataFrame, raw_items: DataFrame | None) -> DataFrame:

@@ -96,7 +96,7 @@ def demand(params: Params, block: str) -> None:
 
 
 def _weights(texts: list[str], params: Params) -> tuple[csr_matrix, list[str]]:
-    """The TF-IDF weight of each word in each text, and the words; none where nobody says a word."""
+    """The TF-IDF weight of each word in each text, and the words; none where no text has a word."""
     from scipy.sparse import csr_matrix
     from sklearn.feature_extraction.text import TfidfVectorizer
 

@@ -107,15 +107,15 @@ def latest_of_bill(lines: DataFrame, *, is_order_known: bool) -> DataFrame:
     else:
         is_unnumbered = F.col("line_no").isNull()
         same = [F.when(is_unnumbered, F.col(name)) for name in ("item_id", "billed_at")]
-        again = Window.partitionBy("bill_id", "removed_because", "store_id", "line_no", *same)
+        same_line = Window.partitionBy("bill_id", "removed_because", "store_id", "line_no", *same)
         of_export = Window.partitionBy("bill_id", "removed_because", PLACE)
-        newest = F.when(_is_one(F.col("user_id"), again), F.max(PLACE).over(again))
+        newest = F.when(_is_one(F.col("user_id"), same_line), F.max(PLACE).over(same_line))
         frame = placed.withColumn("_latest", newest)
         frame = frame.withColumn("_is_earlier", F.max((F.col(PLACE) < F.col("_latest")).cast("int")).over(of_export))
         is_earlier, reason = F.col("_is_earlier") == 1, EARLIER_BY_NAME
     named = _named(frame, is_earlier, reason)
-    several = F.col("removed_because").isNull() & (F.min(PLACE).over(bill) != F.max(PLACE).over(bill))
-    return named.withColumn("_is_of_several", several).drop(EXPORT, PLACE, "_latest", "_is_earlier")
+    is_of_several = F.col("removed_because").isNull() & (F.min(PLACE).over(bill) != F.max(PLACE).over(bill))
+    return named.withColumn("_is_of_several", is_of_several).drop(EXPORT, PLACE, "_latest", "_is_earlier")
 
 
 def _named(frame: DataFrame, is_earlier: Column, reason: str) -> DataFrame:

@@ -38,16 +38,16 @@ def totals_at_each(
     zone: str,
     keys: Sequence[str],
     sums: Iterable[Expression],
-    again: Iterable[Expression],
+    combined: Iterable[Expression],
 ) -> DataFrame:
     """The rows of ``known`` summed by the keys as each moment knows them, with ``as_of`` and ``today``.
 
-    ``again`` sums up the ``sums``: of several moments the later ones know a group, as the day on which an earlier one
-    falls, in parts.
+    ``combined`` adds up the parts that ``sums`` makes of a group: the day on which an earlier moment falls, for one, is
+    known to the later moments in two parts.
     """
     if isinstance(as_of, datetime):
         return sums_at_each(rows, as_of, zone, keys, sums)
-    return sums_at_each(at_each(sums_known(rows, as_of, keys, sums), as_of, zone), as_of, zone, keys, again)
+    return sums_at_each(at_each(sums_known(rows, as_of, keys, sums), as_of, zone), as_of, zone, keys, combined)
 
 
 def parts_at_each(

@@ -96,10 +96,10 @@ def may_be_uncomposed(names: Iterable[str]) -> Expression:
     """Whether any of the id columns may need composing; costs nearly nothing where they are of ASCII."""
     from pyspark.sql import functions as F
 
-    def one(name: str) -> Expression:
+    def may_be(name: str) -> Expression:
         return (F.octet_length(name) != F.char_length(name)) & F.col(name).rlike(MAY_BE_UNCOMPOSED)
 
-    return reduce(or_, (F.coalesce(one(name), F.lit(False)) for name in names), F.lit(False))
+    return reduce(or_, (F.coalesce(may_be(name), F.lit(False)) for name in names), F.lit(False))
 
 
 def composed(frame: DataFrame, names: Collection[str]) -> DataFrame:

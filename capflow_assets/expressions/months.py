@@ -60,5 +60,5 @@ def every_month(cells: DataFrame, group: str, month: str, values: tuple[str, ...
         F.map_from_entries(F.collect_list(F.struct(month, F.struct(*values)))).alias("_cells"),
     )
     dealt = gathered.withColumn(month, F.explode(F.sequence("_first", until.cast("int"))))
-    found = dealt.withColumn("_cell", F.element_at("_cells", F.col(month)))
-    return found.select(group, month, *(F.col(f"_cell.{name}").alias(name) for name in values))
+    looked_up = dealt.withColumn("_cell", F.element_at("_cells", F.col(month)))
+    return looked_up.select(group, month, *(F.col(f"_cell.{name}").alias(name) for name in values))

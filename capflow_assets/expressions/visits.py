@@ -35,12 +35,12 @@ def user_days(bills: DataFrame, as_of: Moments, zone: str) -> DataFrame:
         F.count(F.lit(1)).alias("bills"),
         F.max(amount).alias("largest"),
     )
-    again = (
+    combined = (
         *(total(F.sum(name)).alias(name) for name in ("net", "spend")),
         F.sum("bills").alias("bills"),
         F.max("largest").alias("largest"),
     )
-    days = totals_at_each(rows, as_of, zone, ("user_id", "billed_on"), sums, again)
+    days = totals_at_each(rows, as_of, zone, ("user_id", "billed_on"), sums, combined)
     visited_on = F.when(F.col("largest") >= 0, F.col("billed_on")).alias("visited_on")
     return days.select("user_id", "as_of", "today", "billed_on", visited_on, "net", "spend", "bills")
 

@@ -156,8 +156,8 @@ def _item_days(rows: DataFrame, as_of: Moments, zone: str) -> DataFrame:
     }
     keys = ("item_id", "billed_on")
     sums = (_narrow(parts[name], name) for name in SUMMED)
-    again = (_narrow(F.sum(name), name) for name in SUMMED)
-    return totals_at_each(rows, as_of, zone, keys, sums, again)
+    combined = (_narrow(F.sum(name), name) for name in SUMMED)
+    return totals_at_each(rows, as_of, zone, keys, sums, combined)
 
 
 def _narrow(sum_: Expression, name: str) -> Expression:
@@ -171,8 +171,8 @@ def _buyers(rows: DataFrame, as_of: Moments, zone: str) -> DataFrame:
     bought = rows.filter(F.col("user_id").isNotNull() & ~F.col("is_return"))
     keys = ("item_id", "user_id")
     ends = (F.min("billed_on").alias("first"), F.max("billed_on").alias("last"))
-    again = (F.min("first").alias("first"), F.max("last").alias("last"))
-    pairs = totals_at_each(bought, as_of, zone, keys, ends, again)
+    combined = (F.min("first").alias("first"), F.max("last").alias("last"))
+    pairs = totals_at_each(bought, as_of, zone, keys, ends, combined)
     age = F.datediff("today", "last")
     counts = (
         F.count(F.lit(1)).alias("buyers"),
@@ -211,8 +211,8 @@ def _pairs(rows: DataFrame, as_of: Moments, zone: str, params: Params) -> DataFr
     popular = Window.partitionBy("as_of").orderBy(F.col("sold").desc(), "item_id")
     most = counted.withColumn("place", F.row_number().over(popular)).filter(F.col("place") <= params.co_items)
     baskets = recent.join(F.broadcast(most.drop("sold", "today")), ["as_of", "item_id"])
-    every = F.sort_array(F.collect_set(F.struct("place", "item_id"))).alias("all")
-    bills = sums_at_each(baskets, as_of, zone, ("bill_id",), (every,))
+    items_of_bill = F.sort_array(F.collect_set(F.struct("place", "item_id"))).alias("all")
+    bills = sums_at_each(baskets, as_of, zone, ("bill_id",), (items_of_bill,))
     bills = bills.select("as_of", "today", F.slice("all", 1, params.co_items_per_bill).alias("all"))
     one = bills.select("as_of", "today", "all", F.explode("all").alias("one"))
     two = one.select("as_of", "today", "one", F.explode("all").alias("two"))

@@ -196,8 +196,8 @@ def _answers(sent: DataFrame, bills: DataFrame, redemptions: DataFrame | None, a
         F.count(F.lit(1)).alias("messages"),
         *(F.count(F.when(F.col(name) <= F.col("until"), 1)).alias(name) for name in ("bought", "redeemed")),
     )
-    again = (F.sum(name).alias(name) for name in ("messages", "bought", "redeemed"))
-    totals = totals_at_each(settled, as_of, zone, ("user_id",), counts, again).drop("today")
+    combined = (F.sum(name).alias(name) for name in ("messages", "bought", "redeemed"))
+    totals = totals_at_each(settled, as_of, zone, ("user_id",), counts, combined).drop("today")
     messages = F.col("messages")
     redeemed = ratio(F.col("redeemed"), messages) if redemptions is not None else F.lit(None).cast("double")
     return totals.select(

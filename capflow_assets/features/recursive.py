@@ -31,6 +31,6 @@ def recursive(recursive_candidates: DataFrame, recursive_columns: DataFrame, *, 
     from pyspark.sql import functions as F
 
     newest = F.col("as_of") == F.lit(in_order(as_of)[-1])
-    kept = {row[0] for row in recursive_columns.filter(newest & F.col("is_kept")).select("column").collect()}
-    columns = (name for name in recursive_candidates.columns if name in kept)
+    kept_columns = {row[0] for row in recursive_columns.filter(newest & F.col("is_kept")).select("column").collect()}
+    columns = (name for name in recursive_candidates.columns if name in kept_columns)
     return recursive_candidates.select(*TABLE.names, *columns)

@@ -57,9 +57,9 @@ def reviews(raw_reviews: DataFrame, *, as_of: Moments, zone: str, params: Params
         import pandas as pd
 
         frames = [batch for batch in batches if len(batch)]
-        every = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame({KNOWN_FROM: []})
+        all_rows = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame({KNOWN_FROM: []})
         for place, moment in enumerate(moments):
-            rows = every[every[KNOWN_FROM] <= place]
+            rows = all_rows[all_rows[KNOWN_FROM] <= place]
             if len(rows):
                 rows = rows.sort_values(["review_id", "text"]).drop_duplicates("review_id", keep="last")
                 words, vectors = vectors_of(rows["text"].tolist(), chosen)

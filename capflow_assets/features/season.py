@@ -117,8 +117,8 @@ def _counts(bills: DataFrame, as_of: Moments, zone: str) -> DataFrame:
         return F.count(F.when(F.col(name) == int(number), 1)).alias(label)
 
     counts = (F.count("day").alias("purchases"), *map(count, BINS))
-    again = (F.sum(name).alias(name) for name in ("purchases", *BINS))
-    return totals_at_each(parts, as_of, zone, ("user_id",), counts, again)
+    combined = (F.sum(name).alias(name) for name in ("purchases", *BINS))
+    return totals_at_each(parts, as_of, zone, ("user_id",), counts, combined)
 
 
 def _profile() -> list[Expression]:

@@ -81,8 +81,8 @@ def _newest(bills: DataFrame, as_of: Moments, zone: str, params: Params) -> Data
     rows = known(bills, "billed_at", as_of).filter(F.col("user_id").isNotNull())
     keys = ("user_id", "billed_on")
     sums = (F.sum(amount).alias("net"), F.max(amount).alias("largest"), F.min("store_id").alias("store_id"))
-    again = (F.sum("net").alias("net"), F.max("largest").alias("largest"), F.min("store_id").alias("store_id"))
-    days = totals_at_each(rows, as_of, zone, keys, sums, again)
+    combined = (F.sum("net").alias("net"), F.max("largest").alias("largest"), F.min("store_id").alias("store_id"))
+    days = totals_at_each(rows, as_of, zone, keys, sums, combined)
     visits = Window.partitionBy("as_of", "user_id").orderBy(F.col("billed_on").desc())
     gap = F.datediff("billed_on", F.lead("billed_on").over(visits)).cast("int")
     placed = (
@@ -104,16 +104,16 @@ def _baskets(line_items: DataFrame, visits: DataFrame, as_of: Moments, zone: str
 
     rows = known(line_items, "billed_at", as_of).filter(F.col("user_id").isNotNull() & ~F.col("is_return"))
     paid = F.sum(exact(F.col("amount"))).alias("paid")
-    kept = visits.select("user_id", "as_of", "position", F.col("visited_on").alias("billed_on"))
+    days = visits.select("user_id", "as_of", "position", F.col("visited_on").alias("billed_on"))
     # Sail holds the first of two tables in memory, and the visits are by far the fewer.
     if isinstance(as_of, datetime):
-        bought = kept.drop("as_of").join(rows, ["user_id", "billed_on"])
+        bought = days.drop("as_of").join(rows, ["user_id", "billed_on"])
         bought = bought.groupBy("user_id", "position", "item_id").agg(paid)
     else:
         parts = at_each(sums_known(rows, as_of, ("user_id", "billed_on", "item_id"), (paid,)), as_of, zone)
-        again = (F.sum("paid").alias("paid"),)
-        bought = kept.join(parts, ["user_id", "as_of", "billed_on"])
-        bought = sums_at_each(bought, as_of, zone, ("user_id", "position", "item_id"), again)
+        combined = (F.sum("paid").alias("paid"),)
+        bought = days.join(parts, ["user_id", "as_of", "billed_on"])
+        bought = sums_at_each(bought, as_of, zone, ("user_id", "position", "item_id"), combined)
     # The order is that of the struct: the dearest first, equal ones by id.
     priced = F.struct(total(-F.col("paid")).alias("less"), "item_id")
     in_order = F.sort_array(F.collect_list(priced)).alias("all")

@@ -132,8 +132,8 @@ def _visited(visits: DataFrame, as_of: Moments, zone: str) -> DataFrame:
         F.max("first_at").alias("last_at"),
     )
     added = (F.sum(name).alias(name) for name in ("visits", "switches"))
-    again = (*added, *(F.max(name).alias(name) for name in ("last_on", "last_at")))
-    return totals_at_each(visits, as_of, zone, ("user_id", "store_id"), sums, again)
+    combined = (*added, *(F.max(name).alias(name) for name in ("last_on", "last_at")))
+    return totals_at_each(visits, as_of, zone, ("user_id", "store_id"), sums, combined)
 
 
 def _place() -> Expression:

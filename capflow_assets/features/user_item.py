@@ -116,8 +116,8 @@ def _pair_days(line_items: DataFrame, as_of: Moments, zone: str) -> DataFrame:
     keys = ("user_id", "item_id", "billed_on")
     bought = F.max(F.when(F.col("is_return"), F.lit(0)).otherwise(F.lit(1))).alias("bought")
     sums = (F.sum(_fixed(F.col(name))).alias(name) for name in NET)
-    again = (F.sum(name).alias(name) for name in NET)
-    return totals_at_each(rows, as_of, zone, keys, (bought, *sums), (F.max("bought").alias("bought"), *again))
+    combined = (F.sum(name).alias(name) for name in NET)
+    return totals_at_each(rows, as_of, zone, keys, (bought, *sums), (F.max("bought").alias("bought"), *combined))
 
 
 def _fixed(value: Expression) -> Expression:

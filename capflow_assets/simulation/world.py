@@ -1,4 +1,4 @@
-"""The world of one brand: its tables under their canonical names, and the truth that no table tells."""
+"""The world of one brand: its tables under their canonical names, and the truth, which is in no table."""
 
 from __future__ import annotations
 

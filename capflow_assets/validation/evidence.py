@@ -65,7 +65,7 @@ def evidence(
     outcomes by model. A table that the customer does not have gives no rows.
 
     **Bills**: ``rows`` of each table; ``history_days`` from the first bill of the history (a few days more than a year
-    before all others are none of it, see ``expressions.history``) to the newest, ``newest_bill_age_days``,
+    before all others do not count, see ``expressions.history``) to the newest, ``newest_bill_age_days``,
     ``users`` (known, on any bill), ``users_new_28d`` (first seen in the last 28 days).
 
     **Items**: ``attribute_fill_share`` of items whose description has three words or more (a word has a letter),
