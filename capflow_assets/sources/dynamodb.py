@@ -19,9 +19,10 @@ from pydantic import Field, model_validator
 
 from capflow_assets.errors import SourceError, listed
 from capflow_assets.paths import fence
-from capflow_assets.sources import _documents
-from capflow_assets.sources._documents import alike, text
-from capflow_assets.sources._secrets import FromEnv
+from capflow_assets.sources.reading import documents
+from capflow_assets.sources.reading.documents import alike
+from capflow_assets.sources.reading.secrets import FromEnv
+from capflow_assets.sources.reading.shapes import text
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -47,7 +48,7 @@ _REFUSED = (
 COMPARES_TEXT = True
 
 
-class Options(_documents.Reading):
+class Options(documents.Reading):
     """Who reads, from which index, and how hard the table is read."""
 
     access_key: FromEnv | None = Field(None, description='AWS access key id: { env = "NAME" } of a variable.')
@@ -101,7 +102,7 @@ def read_newer(spark: SparkSession, location: str, options: Options, column: str
     the newer items and of the table's first page; declare ``options.columns`` where a rare one matters.
     """
     if options.rows and f"{column}.".startswith(f"{options.rows}."):
-        return _documents.newer_elements(read(spark, location, options), options, column, than)
+        return documents.newer_elements(read(spark, location, options), options, column, than)
     return _frame(spark, location, options, _newer(column, alike(than, options)))
 
 
@@ -118,20 +119,20 @@ def _frame(spark: SparkSession, location: str, options: Options, newer: Mapping[
     request = _request(table, options, fields)
     count = options.segments or min(MOST_SEGMENTS, max(1, -(-_size(source) // SEGMENT_BYTES)))
 
-    def page(items: list[dict[str, Any]]) -> _documents.Page:
+    def page(items: list[dict[str, Any]]) -> documents.Page:
         documents = [{name: _value(item[name]) for name in sorted(item)} for item in items]
         return [(each, _position(table, keys, each)) for each in documents]
 
-    def pages(segment: str) -> Iterator[_documents.Page]:
+    def pages(segment: str) -> Iterator[documents.Page]:
         asked = _with(request, newer or {}) | {"Segment": int(segment), "TotalSegments": count}
         with _reported(location):
-            yield from map(page, _scanned(region, options, asked))
+            yield from map(page, scanned(region, options, asked))
 
-    first: list[_documents.Page] = []
+    first: list[documents.Page] = []
     if newer and not options.columns:
         with _reported(location):
             first = [page(_client(region, options).scan(**request)["Items"])]
-    return _documents.frame_of(spark, location, [str(segment) for segment in range(count)], pages, options, first)
+    return documents.frame_of(spark, location, [str(segment) for segment in range(count)], pages, options, first)
 
 
 def _with(request: Mapping[str, Any], condition: Mapping[str, Any]) -> dict[str, Any]:
@@ -242,7 +243,7 @@ def _attribute(value: Any) -> dict[str, Any]:
     return {"N": text(value)} if isinstance(value, Decimal) else {"S": text(value)}
 
 
-def _scanned(region: str, options: Options, request: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
+def scanned(region: str, options: Options, request: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
     """The items of a segment, page by page, no faster than the options allow."""
     client = _client(region, options)
     share = (options.most_units_per_second or 0) / request["TotalSegments"]

@@ -10,18 +10,18 @@ from typing import Any
 import pytest
 
 from capflow_assets.errors import SourceError
-from capflow_assets.sources import _documents
-from capflow_assets.sources._documents import Reading
-from capflow_assets.sources._shapes import MOST_DEPTH, MOST_FIELDS, Shape, unique
+from capflow_assets.sources.reading import documents
+from capflow_assets.sources.reading.documents import Reading
+from capflow_assets.sources.reading.shapes import MOST_DEPTH, MOST_FIELDS, Shape, unique
 
 
 def frame(spark: Any, *parts: list[dict[str, Any]], **options: Any) -> Any:
     """A frame of the documents of some parts, one page each."""
 
-    def pages(part: str) -> Iterator[_documents.Page]:
+    def pages(part: str) -> Iterator[documents.Page]:
         yield [(document, f"shop {part}.{place}") for place, document in enumerate(parts[int(part)])]
 
-    return _documents.frame_of(
+    return documents.frame_of(
         spark, "shop", [str(part) for part in range(len(parts))], pages, Reading.model_validate(options)
     )
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from capflow_assets.errors import SourceError
-from capflow_assets.sources import _encodings, csv, files, json
-from capflow_assets.sources._encodings import KEPT
+from capflow_assets.sources import csv, files, json
+from capflow_assets.sources.reading import text_encodings
+from capflow_assets.sources.reading.text_encodings import KEPT
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -55,7 +56,7 @@ def test_two_names_in_another_encoding_do_not_become_one(spark: SparkSession, tm
 )
 def test_the_encoding_is_told_by_trying(text: str, encoding: str, likeliest: str) -> None:
     spoilt = text.encode(encoding).decode("utf-8", KEPT)
-    assert next(_encodings.readings(spoilt, "utf-8")).startswith(likeliest)
+    assert next(text_encodings.readings(spoilt, "utf-8")).startswith(likeliest)
 
 
 def test_a_sign_that_stands_for_others_is_a_text_like_any(spark: SparkSession, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from capflow_assets.landing import conform
 from capflow_assets.landing.values import NOTHING_SEEN, Reading, value
 from capflow_assets.raw.bills import TABLE
 from capflow_assets.sources import csv
-from capflow_assets.sources._glance import instants, numbers
+from capflow_assets.sources.csv.glance import instants, numbers
 from capflow_assets_tests.engines import rows_of
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ import pyarrow as pa
 import pytest
 
 from capflow_assets.errors import SourceError
-from capflow_assets.sources import _packed, csv, json
+from capflow_assets.sources import csv, json
+from capflow_assets.sources.reading import packed_files
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -67,7 +68,8 @@ def written(folder: Path, content: bytes, name: str) -> str:
 
 def content_of(location: str, members: str = "") -> dict[str, bytes]:
     return {
-        _packed.shown(file.path): _packed.open_stream(file.path).read() for file in _packed.files_of(location, members)
+        packed_files.shown(file.path): packed_files.open_stream(file.path).read()
+        for file in packed_files.files_of(location, members)
     }
 
 
@@ -167,11 +169,11 @@ def test_what_cannot_be_unpacked_is_told(tmp_path: Path, content: bytes, words: 
 def test_a_stream_that_unpacks_without_end_is_ended(tmp_path: Path, way: str) -> None:
     location = written(tmp_path, WAYS[way](b"a,b\n" + b"1,2\n" * (70 << 20)), "in.csv")
     with pytest.raises(SourceError, match="unpacks to too much"):
-        read_to_the_end(_packed.files_of(location)[0].path)
+        read_to_the_end(packed_files.files_of(location)[0].path)
 
 
 def read_to_the_end(path: str) -> None:
-    with _packed.open_stream(path) as stream:
+    with packed_files.open_stream(path) as stream:
         while stream.read(1 << 20):
             pass
 
