@@ -10,10 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets.contract import EXPORT, Finding, Table
+from capflow_assets.contract import EXPORT, Finding, HasFiles, Source, Table
 from capflow_assets.errors import CapflowError, MappingError, listed, nearest, shortened
 from capflow_assets.landing import mappings, values
 
@@ -164,7 +163,7 @@ def finding(table: str, by: str | None, exports: int, found: Mapping[str, Any] |
     return Finding(CHECK, False, str(told), "warn", counts, ({"bill_id": found["such"][0], "in": one, "and": other},))
 
 
-def problems(key: str, given: Mapping[str, Any], source: ModuleType | None) -> list[CapflowError]:
+def problems(key: str, given: Mapping[str, Any], source: Source | None) -> list[CapflowError]:
     """What is wrong with a table's ``exports_by`` and ``equal_lines``; ``key`` is its place in the TOML."""
     wrong: list[CapflowError] = []
     table = key.rpartition(".")[2]
@@ -181,7 +180,7 @@ def problems(key: str, given: Mapping[str, Any], source: ModuleType | None) -> l
     elif "watermark" in given:
         do = "take one of them out: with a watermark, newer rows replace older ones already"
         wrong.append(CapflowError(key, expected="no watermark beside it", came="one", do=do))
-    elif by in (BY_NAME, BY_TIME) and not hasattr(source, "exports"):
+    elif by in (BY_NAME, BY_TIME) and not isinstance(source, HasFiles):
         do = "name the column that tells when a row was exported; one that is called so goes into backquotes"
         wrong.append(CapflowError(key, expected="a column of the source, which has no files", came=repr(by), do=do))
     return wrong

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.blueprint.stages import TableSpec
+from capflow_assets.contract import Source
 from capflow_assets.customers.customer import Customer, TableSource
 from capflow_assets.errors import SourceError
 from capflow_assets.expressions import ids
@@ -56,7 +56,7 @@ class _Work:
     lake: Lake
     customer: Customer
     spec: TableSpec
-    source: ModuleType | None
+    source: Source | None
     location: str
     options: Any
     key: Callable[[], bytes]
@@ -67,7 +67,7 @@ class _Work:
     left_out: row_filter.LeftOut = row_filter.NOTHING
     looked_at: Mapping[str, str] = field(default_factory=dict)
     overlap: Mapping[str, Any] | None = None
-    sources: Mapping[str, ModuleType] = field(default_factory=dict)
+    sources: Mapping[str, Source] = field(default_factory=dict)
     views: ExitStack = field(default_factory=ExitStack)
     unfit: DataFrame | None = None
     way: str = field(init=False)
@@ -126,7 +126,7 @@ class _Work:
 
 def land(
     lake: Lake,
-    sources: Mapping[str, ModuleType],
+    sources: Mapping[str, Source],
     customer: Customer,
     spec: TableSpec,
     judge: Judge,

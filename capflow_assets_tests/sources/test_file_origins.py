@@ -11,7 +11,7 @@ import pytest
 
 from capflow_assets.errors import SourceError
 from capflow_assets.sources import csv, json, parquet
-from capflow_assets_tests.sources.test_packed import zipped
+from capflow_assets_tests.sources.archives import zipped
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

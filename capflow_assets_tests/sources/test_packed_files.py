@@ -8,7 +8,7 @@ import io
 import lzma
 import tarfile
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,19 +18,12 @@ import pytest
 from capflow_assets.errors import SourceError
 from capflow_assets.sources import csv, json
 from capflow_assets.sources.reading import packed_files
+from capflow_assets_tests.sources.archives import zipped
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 BILLS = b"id,total\n1,5\n2,7\n"
-
-
-def zipped(members: Mapping[str, bytes], how: int = zipfile.ZIP_DEFLATED) -> bytes:
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", how) as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    return stream.getvalue()
 
 
 def compressed(content: bytes, codec: str) -> bytes:

@@ -20,6 +20,8 @@ from capflow_assets.sources.reading import arrow_frames
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+# Text in a table is compared letter by letter, however times and numbers in it are written.
+COMPARES_TEXT = False
 # What Sail and Spark say where there is no table, or not that version of it.
 NO_TABLE = ("No commit files found", "DELTA_MISSING_DELTA_TABLE", "DELTA_TABLE_NOT_FOUND", "PATH_NOT_FOUND")
 NO_VERSION = ("Missing commit file", "No version of the Delta table", "VERSION_NOT_FOUND", "TIMESTAMP_", "_TIMESTAMP")

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
 
 TRANSACTION_LIMITS_SINCE = (17, 0)
+# A database compares text by its own order; whether that is the order of times and numbers, nobody tells.
+COMPARES_TEXT = False
 Cut = Callable[["Connection", "Dialect", relations.Relation, list[relations.SqlColumn]], list[str]]
 
 
