@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from capflow_assets.contract import Table
 from capflow_assets.errors import MappingError
 from capflow_assets.landing import row_expressions, values
+from capflow_assets.landing.keys import id_columns
 from capflow_assets.landing.row_expressions.kinds import Meaning
 from capflow_assets.landing.unfit_values import UNFIT_COLUMNS, counted, paths_read
 
@@ -131,8 +132,9 @@ def mentioned(columns: Sequence[str], texts: Collection[str]) -> list[str]:
 
 
 def plain_kinds(table: Table, mapping: Mapping[str, str]) -> dict[str, str]:
-    """The source's columns, if they are such, of which times or numbers are made as they are; each of one kind."""
+    """The source's columns, if they are such, of which times, numbers or ids are made as they are; each of one kind."""
     kinds = {column.name: column.type for column in table.columns if column.type in ("timestamp", "double")}
+    kinds |= dict.fromkeys(id_columns(table, mapping), values.ID)
     return {text: kinds[name] for name, text in mapping.items() if name in kinds}
 
 

@@ -89,7 +89,7 @@ def pseudonymized(frame: DataFrame, columns: Collection[str], source_columns: Co
     says so of itself, so that it can be told whose it is. The key travels inside of the function, not as a
     part of the query that engines show.
     """
-    from capflow_assets.landing import REASON, SOURCE_ROW
+    from capflow_assets.landing.rejections import REASON, SOURCE_ROW
 
     hidden = frozenset(source_columns)
 

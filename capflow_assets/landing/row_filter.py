@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from capflow_assets.errors import SourceError, shortened
-from capflow_assets.landing import POSITION, REASON, SOURCE_ROW, mappings
+from capflow_assets.landing import mappings
+from capflow_assets.landing.rejections import POSITION, REASON, SOURCE_ROW
 from capflow_assets.landing.values import NOTHING_SEEN, PLAIN_READING, Reading
 
 if TYPE_CHECKING:

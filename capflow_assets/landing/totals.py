@@ -39,8 +39,9 @@ def is_one(value: Expression) -> Expression:
     """Whether a bill's number is a word for a sum."""
     from pyspark.sql import functions as F
 
-    # Numbers of bills begin otherwise: their digits tell at once.
-    return (F.length(value) <= max(map(len, spellings()))) & value.isin(*spellings())
+    # Numbers of bills begin otherwise: their first digit tells at once.
+    words = spellings()
+    return (value >= F.lit(min(words))) & (F.length(value) <= max(map(len, words))) & value.isin(*words)
 
 
 def reason(otherwise: Expression, mapping: Collection[str]) -> Expression:

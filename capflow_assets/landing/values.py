@@ -29,6 +29,8 @@ NUMERIC = ("byte", "short", "integer", "long", "float", "double", "decimal")
 FIRST_YEAR, LAST_YEAR = 1900, 2199
 # Before the name of a source's column: the times or numbers that its text plainly says, as a source may tell.
 SEEN = "_seen_"
+# Among the kinds of such values: the normal form of an id, of what is text for all else.
+ID = "id"
 NOTHING_SEEN: Mapping[str, str] = MappingProxyType({})
 
 

@@ -149,7 +149,7 @@ def has_key(key: Sequence[str]) -> Expression:
     """Whether it can be told which row a row of a conformed frame replaces: a rejected one may lack its key."""
     from pyspark.sql import functions as F
 
-    from capflow_assets.landing import REASON
+    from capflow_assets.landing.rejections import REASON
 
     return reduce(and_, (F.col(name).isNotNull() for name in key)) | F.col(REASON).isNull()
 

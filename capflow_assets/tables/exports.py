@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from capflow_assets.blueprint.stages import TableSpec
 from capflow_assets.contract import EXPORT, Finding, HasFiles, LabelsRows, Source
 from capflow_assets.customers.customer import Customer, TableSource
-from capflow_assets.landing import REASON, exports
+from capflow_assets.landing import exports
 from capflow_assets.landing.mappings import LABEL, POSITION
+from capflow_assets.landing.rejections import REASON
 from capflow_assets.landing.values import Reading
 
 if TYPE_CHECKING:

@@ -18,18 +18,11 @@ from capflow_assets.contract import Source
 from capflow_assets.customers.customer import Customer, TableSource
 from capflow_assets.errors import SourceError
 from capflow_assets.expressions import ids
-from capflow_assets.landing import (
-    REASON,
-    bill_keys,
-    disguised,
-    id_columns,
-    kept_columns,
-    merge_key,
-    row_filter,
-    watermarks,
-)
+from capflow_assets.landing import bill_keys, disguised, kept_columns, row_filter, watermarks
+from capflow_assets.landing.keys import id_columns, merge_key
 from capflow_assets.landing.number_formats import NumberFormat
 from capflow_assets.landing.personal import hashed_columns, pseudonym, pseudonymized
+from capflow_assets.landing.rejections import REASON
 from capflow_assets.landing.values import Reading
 from capflow_assets.stores.lake import Lake
 from capflow_assets.stores.landed import Landed, read_landed, save_landed, way_of, why_unknown
@@ -176,7 +169,7 @@ def _why_everything(work: _Work, last: Landed | None, full: bool, broken: str) -
 
 def _conformed(work: _Work) -> DataFrame:
     """The rows that are to be looked at, in the table's columns, personal ones hashed."""
-    from capflow_assets.landing import conform
+    from capflow_assets.landing.canonical_rows import conform
     from capflow_assets.landing.mappings import mentioned
 
     declared, options = work.declared, work.options

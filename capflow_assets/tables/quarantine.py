@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from capflow_assets.contract import Finding, FindsRows, Source
 from capflow_assets.errors import CapflowError, TableError
-from capflow_assets.landing import POSITION, REASON, RESERVED, SOURCE_ROW
 from capflow_assets.landing.guests import GUEST
+from capflow_assets.landing.rejections import POSITION, REASON, RESERVED, SOURCE_ROW
 from capflow_assets.landing.row_filter import MARK, NOTHING, LeftOut
 from capflow_assets.landing.suggestions import option_for
 from capflow_assets.landing.totals import TOTAL

@@ -18,8 +18,9 @@ from capflow_assets.contract import Source
 from capflow_assets.customers.customer import Customer
 from capflow_assets.customers.table_inputs import InputSource
 from capflow_assets.errors import CapflowError, MappingError
-from capflow_assets.landing import POSITION, REASON, SOURCE_ROW, mappings, queries, rules
+from capflow_assets.landing import mappings, queries, rules
 from capflow_assets.landing.number_formats import NumberFormat
+from capflow_assets.landing.rejections import POSITION, REASON, SOURCE_ROW
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -18,7 +18,7 @@ from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.errors import CapflowError, CustomerError
 from capflow_assets.home.keys import customer_key, destroy_key
 from capflow_assets.home.places import Home
-from capflow_assets.landing import conform
+from capflow_assets.landing.canonical_rows import conform
 from capflow_assets.landing.personal import hashed_columns, pseudonym, pseudonymized
 from capflow_assets.tables.table_result import TableResult
 from capflow_assets_tests.landings import KEY, TABLES, Shop

@@ -15,7 +15,8 @@ from pydantic import ValidationError
 
 from capflow_assets.contract import Column, Table
 from capflow_assets.errors import SourceError
-from capflow_assets.landing import REASON, conform
+from capflow_assets.landing.canonical_rows import conform
+from capflow_assets.landing.rejections import REASON
 from capflow_assets.sources import json
 from capflow_assets.sources.json import arrow_records, record_rows, record_text
 

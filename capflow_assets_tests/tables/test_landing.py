@@ -11,7 +11,9 @@ import pytest
 
 from capflow_assets.contract import Column, Table
 from capflow_assets.errors import MappingError
-from capflow_assets.landing import conform, generated_key, split
+from capflow_assets.landing.canonical_rows import conform
+from capflow_assets.landing.keys import generated_key
+from capflow_assets_tests.landings import split
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from capflow_assets.errors import MappingError, SourceError
 from capflow_assets.landing.row_expressions import columns_used
-from capflow_assets.landing.values import SEEN
+from capflow_assets.landing.values import ID, SEEN
 from capflow_assets.sources.csv import file_layout, lines
 from capflow_assets.sources.csv.glance import NOTHING, Glance
 from capflow_assets.sources.csv.options import Options
@@ -62,7 +62,9 @@ def read(spark: SparkSession, location: str, options: Options) -> DataFrame:
 def read_at_a_glance(
     spark: SparkSession, location: str, options: Options, kinds: Mapping[str, str], zone: str, texts: Collection[str]
 ) -> tuple[DataFrame, Mapping[str, str]]:
-    """As ``read``, with what columns plainly say as ``timestamp`` (of local times) or ``double``; and those looked at.
+    """As ``read``, with what columns plainly say as ``timestamp`` (of local times), ``double`` or ``id``.
+
+    With it come the columns that were looked at.
 
     Column ``_seen_paid_at`` is that of ``paid_at``; null where a glance does not tell, and landing asks the text.
     ``texts`` are all that will be asked of the rows: a column that none of them mentions may be null.
@@ -71,7 +73,7 @@ def read_at_a_glance(
         "timestamp": bool(options.timestamp_format or options.date_format),
         "double": options.decimal_comma,
     }
-    plain = {name: kind for name, kind in kinds.items() if not own_forms[kind]}
+    plain = {name: kind for name, kind in kinds.items() if not own_forms.get(kind)}
     return _read(spark, location, options, Glance(plain, zone), texts)
 
 
@@ -105,7 +107,11 @@ def _read(
         name: (pa.string(), StringType()) for name in (*names, *arrow_frames.RESERVED)
     }
     columns_of |= {lines.LINE: (pa.int64(), LongType())}
-    seen = {"timestamp": (pa.timestamp("us", "UTC"), TimestampType()), "double": (pa.float64(), DoubleType())}
+    seen = {
+        "timestamp": (pa.timestamp("us", "UTC"), TimestampType()),
+        "double": (pa.float64(), DoubleType()),
+        ID: (pa.string(), StringType()),
+    }
     columns_of |= {SEEN + name: seen[kind] for name, kind in looked.columns.items()}
     arrow = pa.schema([(name, kind) for name, (kind, _) in columns_of.items()])
     schema = StructType([StructField(name, kind) for name, (_, kind) in columns_of.items()])

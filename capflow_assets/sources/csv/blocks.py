@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 BLOCK_BYTES = 8 << 20
 LINE_BYTES = 1 << 16
 LINE_END = ord("\n")
+FIRST_BEYOND_ASCII = 0x80
 # The lines, the byte at which the part begins, the number of the first line from there, and how many lines there are.
 Block = tuple["pa.Buffer", int, int, int]
 
@@ -123,6 +124,13 @@ def _end_of_lines(block: pa.Buffer) -> int:
         if len(found) or not begin:
             return begin + int(found[-1]) + 1 if len(found) else 0
         size *= 8
+
+
+def is_ascii(block: pa.Buffer) -> bool:
+    """Whether all signs of a block are of ASCII."""
+    import numpy as np
+
+    return not block.size or int(np.frombuffer(block, np.uint8).max()) < FIRST_BEYOND_ASCII
 
 
 def count(block: pa.Buffer, character: bytes) -> int:

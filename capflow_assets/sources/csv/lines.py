@@ -169,6 +169,8 @@ def parsed_at_once(
                 strings_can_be_null=True,
                 null_values=["", *options.null_values],
                 include_columns=chosen,
+                # Of signs of ASCII alone there is nothing to check.
+                check_utf8=not blocks.is_ascii(data),
             ),
         )
     except (pa.ArrowException, UnicodeDecodeError):
