@@ -18,7 +18,7 @@ from capflow_assets.contract import Source
 from capflow_assets.customers.customer import Customer, TableSource
 from capflow_assets.errors import SourceError
 from capflow_assets.expressions import ids
-from capflow_assets.landing import bill_keys, disguised, kept_columns, row_filter, watermarks
+from capflow_assets.landing import bill_keys, kept_columns, personal_values, row_filter, watermarks
 from capflow_assets.landing.keys import id_columns, merge_key
 from capflow_assets.landing.number_formats import NumberFormat
 from capflow_assets.landing.personal import hashed_columns, pseudonym, pseudonymized
@@ -110,7 +110,7 @@ class _Work:
 
     @property
     def suspects(self) -> tuple[str, ...]:
-        return disguised.suspects(self.spec.table, self.declared.columns, self.hashed)
+        return personal_values.suspects(self.spec.table, self.declared.columns, self.hashed)
 
     @property
     def since(self) -> watermarks.Watermark | None:
@@ -290,11 +290,11 @@ def _evidence(work: _Work, files: WrittenFiles) -> dict[str, Any]:
     from pyspark.sql import functions as F
 
     if files.frame is None:
-        kept = {f"_kept_{place}_{kind}": 0 for place in range(len(work.suspects)) for kind in disguised.COUNTED}
+        kept = {f"_kept_{place}_{kind}": 0 for place in range(len(work.suspects)) for kind in personal_values.COUNTED}
         return {"came": 0, "bad": 0, **kept}
     counted = dict(zip(("came", "bad"), files.counted(REASON) or (), strict=False))
     good = F.col(REASON).isNull()
-    sums = disguised.sums(work.suspects, good)
+    sums = personal_values.sums(work.suspects, good)
     if not counted:
         sums |= {"came": F.count(F.lit(1)), "bad": F.count(REASON)}
     if work.merge_on:

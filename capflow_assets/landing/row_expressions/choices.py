@@ -94,11 +94,6 @@ def equal(meaning: Meaning, name: str, arguments: Sequence[Node]) -> Node | None
     return listed(conversions.compared(meaning, arguments), f"{name}(", ")", kind=TRUTH, doubles=1)
 
 
-def all_or_any(meaning: Meaning, sign: str, parts: Sequence[Node | str]) -> list[Node | str]:
-    """The parts of a chain of ``AND`` or ``OR``, texts as truths."""
-    return [each if isinstance(each, str) else conversions.truth(each) for each in parts]
-
-
 def unless_decided(node: Phrase, sign: str) -> Phrase:
     """A chain of ``AND`` or ``OR``: what could not be read matters where the other operands leave it open."""
     if node.unread is None:
