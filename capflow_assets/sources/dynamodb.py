@@ -142,15 +142,15 @@ def _with(request: Mapping[str, Any], condition: Mapping[str, Any]) -> dict[str,
 
 
 def _place(location: str) -> tuple[str, str]:
-    found = _ADDRESS.fullmatch(location)
-    if found is None:
+    match = _ADDRESS.fullmatch(location)
+    if match is None:
         raise SourceError(
             "A location is no DynamoDB table",
             expected="dynamodb://region/table",
             came="one with credentials in it" if "@" in location else location,
             do='give keys as options: secret_key = { env = "NAME" }',
         )
-    return found[1], found[2]
+    return match[1], match[2]
 
 
 def _client(region: str, options: Options) -> Any:
@@ -196,11 +196,13 @@ def _indexed(described: Mapping[str, Any], index: str | None, location: str) -> 
     if index is None:
         return described
     indexes = [*described.get("GlobalSecondaryIndexes", ()), *described.get("LocalSecondaryIndexes", ())]
-    found = next((each for each in indexes if each["IndexName"] == index), None)
-    if found is None:
-        expected = "one of " + listed(each["IndexName"] for each in indexes) if indexes else "none, the table has none"
+    indexed = next((entry for entry in indexes if entry["IndexName"] == index), None)
+    if indexed is None:
+        expected = (
+            "one of " + listed(entry["IndexName"] for entry in indexes) if indexes else "none, the table has none"
+        )
         raise SourceError("There is no such index", expected=expected, came=index, where=location)
-    return found
+    return indexed
 
 
 def _size(source: Mapping[str, Any]) -> int:
@@ -226,16 +228,16 @@ def _newer(column: str, values: Sequence[Any]) -> dict[str, Any]:
     if len(parts) > 1:
         names |= {f"#c{place}": part for place, part in enumerate(parts)}
         paths.append(".".join(f"#c{place}" for place in range(len(parts))))
-    asked: list[str] = []
-    given: dict[str, Any] = {}
+    conditions: list[str] = []
+    values_given: dict[str, Any] = {}
     for place, value in enumerate(value for value in values if not isinstance(value, datetime)):
         attribute = _attribute(value)
-        given |= {f":v{place}": attribute, f":t{place}": {"S": next(iter(attribute))}}
-        asked += [f"(attribute_type({path}, :t{place}) AND {path} >= :v{place})" for path in paths]
+        values_given |= {f":v{place}": attribute, f":t{place}": {"S": next(iter(attribute))}}
+        conditions += [f"(attribute_type({path}, :t{place}) AND {path} >= :v{place})" for path in paths]
     return {
-        "FilterExpression": " OR ".join(asked),
+        "FilterExpression": " OR ".join(conditions),
         "ExpressionAttributeNames": names,
-        "ExpressionAttributeValues": given,
+        "ExpressionAttributeValues": values_given,
     }
 
 
@@ -271,9 +273,9 @@ def _value(attribute: Mapping[str, Any]) -> Any:
     if kind == "M":
         return {name: _value(value[name]) for name in sorted(value)}
     if kind == "L":
-        return [_value(each) for each in value]
+        return [_value(element) for element in value]
     if kind == "NS":
-        return sorted(_number(each) for each in value)
+        return sorted(_number(element) for element in value)
     if kind in ("SS", "BS"):
         return sorted(value)
     return None if kind == "NULL" else value

@@ -191,8 +191,8 @@ def test_shapes_do_not_depend_on_the_order_of_parts() -> None:
         for value in some:
             one = Shape()
             one.add({"v": value})
-            shape.merge(Shape.heard(one.told()))
-    assert forwards.told() == backwards.told()
+            shape.merge(Shape.of_facts(one.facts()))
+    assert forwards.facts() == backwards.facts()
     assert str(forwards.arrow()) == "struct<v: string>"
 
 

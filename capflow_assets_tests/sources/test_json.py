@@ -360,8 +360,8 @@ def test_the_fast_reading_equals_the_slow_one(records: list[dict[str, Any]]) -> 
     for shape in (fast, slow):
         if not shape.fields:
             return
-    columns = json.columns_of("", [{"shape": fast.told(), "complaints": []}], json.Options())
-    expected = json.columns_of("", [{"shape": slow.told(), "complaints": []}], json.Options())
+    columns = json.columns_of("", [{"shape": fast.facts(), "complaints": []}], json.Options())
+    expected = json.columns_of("", [{"shape": slow.facts(), "complaints": []}], json.Options())
     assert dict(zip(columns.names, columns.kinds, strict=True)) == dict(
         zip(expected.names, expected.kinds, strict=True)
     )

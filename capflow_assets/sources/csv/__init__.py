@@ -115,9 +115,9 @@ def _read(
     columns_of |= {SEEN + name: seen[kind] for name, kind in looked.columns.items()}
     arrow = pa.schema([(name, kind) for name, (kind, _) in columns_of.items()])
     schema = StructType([StructField(name, kind) for name, (_, kind) in columns_of.items()])
-    came = arrow_frames.frame_of(spark, parts, schema, batches)
+    frame = arrow_frames.frame_of(spark, parts, schema, batches)
     position = F.concat(arrow_frames.POSITION, F.col(f"`{lines.LINE}`").cast("string"))
-    placed = came.withColumn(arrow_frames.POSITION, position).drop(lines.LINE)
+    placed = frame.withColumn(arrow_frames.POSITION, position).drop(lines.LINE)
     return placed, looked.columns
 
 

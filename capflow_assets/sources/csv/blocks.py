@@ -120,9 +120,9 @@ def _end_of_lines(block: pa.Buffer) -> int:
     size = LINE_BYTES
     while True:
         begin = max(len(bytes_of) - size, 0)
-        found = np.flatnonzero(bytes_of[begin:] == LINE_END)
-        if len(found) or not begin:
-            return begin + int(found[-1]) + 1 if len(found) else 0
+        ends = np.flatnonzero(bytes_of[begin:] == LINE_END)
+        if len(ends) or not begin:
+            return begin + int(ends[-1]) + 1 if len(ends) else 0
         size *= 8
 
 

@@ -42,10 +42,10 @@ def layout_of(path: str, options: Options) -> tuple[Layout, int, list[str]]:
     """How a file is written, as far as its first lines tell, and the line and values of its first row."""
     with text_of(path, options.encoding) as (lines, ends_in_cr):
         first = next(lines, "")
-        told = EXCELS_DELIMITER.fullmatch(first)
-        if told:
-            options = options.model_copy(update={"delimiter": told[1]})
-        above = options.header_row - 1 if options.header_row else 1 if told else 0
+        mark = EXCELS_DELIMITER.fullmatch(first)
+        if mark:
+            options = options.model_copy(update={"delimiter": mark[1]})
+        above = options.header_row - 1 if options.header_row else 1 if mark else 0
         rest = islice(lines, above - 1, None) if above else chain([first], lines)
         number, values, _ = next(rows_of(rest, options, above + 1), (0, [], ""))
         layout = Layout([], options, above, number if options.header else above, ends_in_cr)

@@ -90,8 +90,8 @@ def instants(texts: pa.ChunkedArray, zone: str) -> pa.ChunkedArray | None:
     begins = np.datetime64(f"{ends['min'].year}-01-01", "us").astype(np.int64)
     times = local.combine_chunks().cast(pa.int64())
     micros = times.fill_null(begins).to_numpy()
-    found = ahead[(micros - begins) // QUARTER]
-    seen = pa.array(micros - found, mask=found == IN_DOUBT)
+    ahead_of_utc = ahead[(micros - begins) // QUARTER]
+    seen = pa.array(micros - ahead_of_utc, mask=ahead_of_utc == IN_DOUBT)
     return pa.chunked_array([pc.if_else(times.is_valid(), seen, None).cast(pa.timestamp("us", "UTC"))])
 
 
@@ -174,7 +174,7 @@ def _ahead(zone: str, year: int) -> Any:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    begins, ends = (np.datetime64(f"{each}-01-01", "us").astype(np.int64) for each in (year, year + 1))
+    begins, ends = (np.datetime64(f"{first}-01-01", "us").astype(np.int64) for first in (year, year + 1))
     quarters = np.arange(begins, ends + QUARTER, QUARTER)
     local = pa.array(quarters, pa.timestamp("us"))
     sooner, later = (

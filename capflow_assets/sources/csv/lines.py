@@ -64,14 +64,14 @@ def without_last(batches: Iterable[pa.RecordBatch], count: int, path: str) -> It
     held: list[pa.RecordBatch] = []
     for batch in batches:
         held.append(batch)
-        while sum(each.num_rows for each in held[1:]) >= count:
+        while sum(held_batch.num_rows for held_batch in held[1:]) >= count:
             yield held.pop(0)
     left = count
     while held and left:
         last = held.pop()
-        kept = max(0, last.num_rows - left)
-        left -= last.num_rows - kept
-        held += [last.slice(0, kept)] if kept else []
+        rows_that_stay = max(0, last.num_rows - left)
+        left -= last.num_rows - rows_that_stay
+        held += [last.slice(0, rows_that_stay)] if rows_that_stay else []
     if left:
         expected = f"more than {count:,} rows (options.skip_last)"
         raise SourceError("A file ends too soon", expected=expected, where=packed_files.shown(path))

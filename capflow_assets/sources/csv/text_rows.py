@@ -66,13 +66,15 @@ def rows_of(lines: Iterable[str], options: Options, number: int = 1) -> Iterator
     if options.multiline:
         yield from _over_lines(lines, options, number)
         return
-    told = options.comment or "\n"
-    kept = ((at, line) for at, line in enumerate(lines, number) if line.strip(" \r\n") and not line.startswith(told))
+    comment = options.comment or "\n"
+    numbered = (
+        (at, line) for at, line in enumerate(lines, number) if line.strip(" \r\n") and not line.startswith(comment)
+    )
     if options.fixed_whitespace:
-        yield from ((at, line.split(), line) for at, line in kept)
+        yield from ((at, line.split(), line) for at, line in numbered)
         return
     dialect = _dialect(options)
-    for at, line in kept:
+    for at, line in numbered:
         plain = line.rstrip("\r\n")
         for values in _split(csv.reader((plain,), **dialect)):
             yield at, values, plain

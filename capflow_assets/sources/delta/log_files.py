@@ -75,8 +75,8 @@ def _named(place: str, location: str) -> Iterator[str]:
 
     system, folder = storage.opened(place)
     try:
-        found = system.get_file_info(FileSelector(f"{folder}/{LOG}", recursive=True, allow_not_found=True))
-        logs = [info.path for info in found if info.type == FileType.File and info.size]
+        entries = system.get_file_info(FileSelector(f"{folder}/{LOG}", recursive=True, allow_not_found=True))
+        logs = [info.path for info in entries if info.type == FileType.File and info.size]
         with ThreadPoolExecutor(THREADS) as pool:
             for paths in pool.map(lambda log: list(_paths(system, log)), logs):
                 yield from paths
@@ -100,9 +100,9 @@ def _of_checkpoint(system: fs.FileSystem, log: str) -> Iterator[str]:
     from pyarrow.parquet import ParquetFile
 
     with system.open_input_file(log) as stream, ParquetFile(stream) as file:
-        wanted = [f"{name}.{part}" for name in FILE_ACTIONS for part in ("path", "deletionVector")]
-        there = [field.name for field in file.schema_arrow]
-        for batch in file.iter_batches(columns=[each for each in wanted if each.partition(".")[0] in there]):
+        columns = [f"{name}.{part}" for name in FILE_ACTIONS for part in ("path", "deletionVector")]
+        present = [field.name for field in file.schema_arrow]
+        for batch in file.iter_batches(columns=[column for column in columns if column.partition(".")[0] in present]):
             for row in batch.to_pylist():
                 yield from _of(row)
 

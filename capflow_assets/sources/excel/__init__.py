@@ -44,18 +44,17 @@ def read(spark: SparkSession, location: str, options: Options) -> DataFrame:
     import pyarrow as pa
     from pyspark.sql.pandas.types import from_arrow_schema
 
-    given = packed_files.files_of(location, options.members, of_text=False)
-    files = [each for each in given if not PurePosixPath(packed_files.shown(each.path)).name.startswith(LOCK)]
+    stored = packed_files.files_of(location, options.members, of_text=False)
+    files = [file for file in stored if not PurePosixPath(packed_files.shown(file.path)).name.startswith(LOCK)]
     parts = [(file.path, 0, 0) for file in files]
-    told = arrow_frames.told_of(spark, parts, lambda path, *_: column_kinds(path, options))
     kinds: dict[str, set[str]] = {}
-    for each in told:
-        for name, found in each.items():
-            kinds.setdefault(name, set()).update(found)
+    for kinds_of_workbook in arrow_frames.answers_of(spark, parts, lambda path, *_: column_kinds(path, options)):
+        for name, cell_kinds in kinds_of_workbook.items():
+            kinds.setdefault(name, set()).update(cell_kinds)
     if not kinds:
         do = "check the export, and options.sheet, options.header and options.range"
         raise SourceError("The workbooks hold no table", expected="a row of names", where=location, do=do)
-    columns = [(name, cell_values.type_of(found)) for name, found in kinds.items()]
+    columns = [(name, cell_values.type_of(cell_kinds)) for name, cell_kinds in kinds.items()]
     shown = storage.shown_names(location, files)
     origins = file_origins.of_files(location, files, options.file_column, options.folder_columns)
     file_origins.refuse_conflicts(origins, dict.fromkeys(origins, tuple(kinds)))
@@ -89,12 +88,12 @@ def column_kinds(path: str, options: Options) -> dict[str, list[str]]:
             header, rows = cell_values.rows_of(sheet, options)
             kinds = [set[str]() for _ in header]
             for _, values in rows:
-                for found, value in zip(kinds, values, strict=True):
-                    found.add(cell_values.kind_of(value))
-            for name, given, found in zip(_names(header, sheet, path, options), header, kinds, strict=True):
-                if given or options.names or found - {""}:
-                    columns.setdefault(name, set()).update(found - {""})
-    return {name: sorted(found) for name, found in columns.items()}
+                for cell_kinds, value in zip(kinds, values, strict=True):
+                    cell_kinds.add(cell_values.kind_of(value))
+            for name, header_name, cell_kinds in zip(_names(header, sheet, path, options), header, kinds, strict=True):
+                if header_name or options.names or cell_kinds - {""}:
+                    columns.setdefault(name, set()).update(cell_kinds - {""})
+    return {name: sorted(cell_kinds) for name, cell_kinds in columns.items()}
 
 
 def _names(header: Sequence[str], sheet: CalamineSheet, path: str, options: Options) -> list[str]:

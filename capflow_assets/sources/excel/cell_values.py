@@ -120,10 +120,10 @@ def _within(sheet: CalamineSheet, area: Area) -> Iterator[Row]:
     before = sheet.start[1]
     merged = _merged(sheet)
     held: dict[int, tuple[Any, int]] = {}
-    for at, found in enumerate(sheet.iter_rows()):
-        values = [""] * before + found
+    for at, cells in enumerate(sheet.iter_rows()):
+        values = [""] * before + cells
         if not _is_blank(values):
-            held = {column: each for column, each in held.items() if each[1] >= at}
+            held = {column: merged_cell for column, merged_cell in held.items() if merged_cell[1] >= at}
             values = [held[place][0] if place in held else value for place, value in enumerate(values)]
         for column, last_row in merged.get(at, ()):
             held[column] = (values[column], last_row)

@@ -64,10 +64,10 @@ def sheets_of(workbook: CalamineWorkbook, path: str, wanted: str | int) -> list[
     """
     from python_calamine import SheetTypeEnum, SheetVisibleEnum
 
-    pages = [each for each in workbook.sheets_metadata if each.typ == SheetTypeEnum.WorkSheet]
-    names = [each.name for each in pages]
+    pages = [page for page in workbook.sheets_metadata if page.typ == SheetTypeEnum.WorkSheet]
+    names = [page.name for page in pages]
     if wanted == "*":
-        chosen = [each.name for each in pages if each.visible == SheetVisibleEnum.Visible]
+        chosen = [page.name for page in pages if page.visible == SheetVisibleEnum.Visible]
     elif isinstance(wanted, int):
         chosen = names[wanted - 1 : wanted]
     else:
@@ -100,13 +100,13 @@ def refuse_oversize(path: str) -> None:
 
 
 def _refuse_bomb(packed: zipfile.ZipFile, path: str) -> None:
-    unpacked = sum(each.file_size for each in packed.infolist())
+    unpacked = sum(member.file_size for member in packed.infolist())
     if unpacked > MOST_UNPACKED_BYTES:
         raise _oversize(path, f"at most {MOST_UNPACKED_BYTES:,} bytes when unpacked", f"{unpacked:,}")
-    for each in packed.infolist():
-        if not each.filename.endswith((".xml", ".rels")):
+    for member in packed.infolist():
+        if not member.filename.endswith((".xml", ".rels")):
             continue
-        with packed.open(each) as stream:
+        with packed.open(member) as stream:
             _refuse_far_cells(stream, path)
 
 
@@ -118,9 +118,9 @@ def _refuse_far_cells(stream: Any, path: str) -> None:
         if _has_long_text(text):
             raise _oversize(path, "text of at most 32,767 characters in a cell", f"more than {MOST_TEXT_BYTES:,}")
         if FAR.search(text):
-            found = CELL.findall(text)
-            columns = max(columns, *(_column_number(name) for name in {name for name, _ in found}), 1)
-            last_row = max(last_row, *(int(row) for row in {row for _, row in found}), 1)
+            places = CELL.findall(text)
+            columns = max(columns, *(_column_number(name) for name in {name for name, _ in places}), 1)
+            last_row = max(last_row, *(int(row) for row in {row for _, row in places}), 1)
             if last_row > MOST_ROWS or columns > MOST_COLUMNS or last_row * columns > MOST_CELLS:
                 expected = f"at most {MOST_CELLS:,} cells between the first and the last one"
                 raise _oversize(path, expected, f"{last_row:,} rows by {columns:,} columns")

@@ -18,7 +18,7 @@ from capflow_assets.sources.files import media
 from capflow_assets.sources.files.folders import (
     CHECK_ACCESS,
     LEAVES,
-    Found,
+    ListedFile,
     judged_files,
     path_below,
     real_path,
@@ -54,11 +54,11 @@ def read(spark: SparkSession, location: str, options: Options) -> DataFrame:
         SourceError: nothing is there, it cannot be listed, or the manifest has no such column.
     """
     manifest = manifest_at(location, options)
-    found = [each for each in judged_files(location) if each[0] != manifest]
-    if not found:
+    files = [file for file in judged_files(location) if file[0] != manifest]
+    if not files:
         expected = "a file, a folder with files or a glob that matches some"
         raise SourceError("There are no files", expected=expected, where=location, do=CHECK_ACCESS)
-    frame = _inspected(spark, found, root_of(location), options)
+    frame = _inspected(spark, files, root_of(location), options)
     frame = frame if manifest is None else linked(spark, frame, manifest, options)
     return frame.where(_is_kept(options)) if options.kinds else frame
 
@@ -87,12 +87,12 @@ def open_bytes(location: str, path: str, most_bytes: int = MOST_BYTES) -> bytes:
         ) from error
 
 
-def _inspected(spark: SparkSession, found: list[Found], root: str, options: Options) -> DataFrame:
+def _inspected(spark: SparkSession, files: list[ListedFile], root: str, options: Options) -> DataFrame:
     """A row for each file, made by the workers."""
     import regex
 
     groups = tuple(regex.compile(options.link).groupindex)
-    _refuse_slow(options.link, [path_below(each[0], root) for each in found])
+    _refuse_slow(options.link, [path_below(file[0], root) for file in files])
     names = (*COLUMNS, *((CONTENT,) if options.contents else ()), *groups, *arrow_frames.RESERVED)
     kinds = {"size_bytes": "bigint", "modified_at": "timestamp"}
     schema = ", ".join(f"`{name}` {kinds.get(name, 'string')}" for name in names)
@@ -103,11 +103,11 @@ def _inspected(spark: SparkSession, found: list[Found], root: str, options: Opti
         types = {"size_bytes": pa.int64(), "modified_at": pa.timestamp("us", "UTC")}
         arrow = pa.schema([(name, types.get(name, pa.string())) for name in names])
         for batch in incoming:
-            rows = [row_of(tuple(each.values()), root, options) for each in batch.to_pylist()]
+            rows = [row_of(tuple(file.values()), root, options) for file in batch.to_pylist()]
             yield pa.RecordBatch.from_pylist(rows, schema=arrow)
 
-    parts = min(arrow_frames.MOST_PARTITIONS, -(-len(found) // FILES_PER_PART))
-    frame = spark.createDataFrame(found, "path string, modified bigint, size bigint, real string")
+    parts = min(arrow_frames.MOST_PARTITIONS, -(-len(files) // FILES_PER_PART))
+    frame = spark.createDataFrame(files, "path string, modified bigint, size bigint, real string")
     return frame.repartition(parts).mapInArrow(run, schema)
 
 
@@ -125,11 +125,11 @@ def _refuse_slow(link: str, paths: Sequence[str]) -> None:
             raise SourceError("A pattern takes too long", expected=expected, came=link, where=path, do=do) from None
 
 
-def row_of(found: Found, root: str, options: Options) -> dict[str, Any]:
+def row_of(file: ListedFile, root: str, options: Options) -> dict[str, Any]:
     """What is known of one file, or the complaint that it cannot be read."""
     import regex
 
-    path, modified, size, real = found
+    path, modified, size, real = file
     inner, name = path_below(path, root), PurePosixPath(path).name
     row: dict[str, Any] = {"path": path, "relative_path": inner, "name": name, arrow_frames.POSITION: inner}
     row["modified_at"] = datetime.fromtimestamp(modified // 1_000_000, UTC).replace(microsecond=modified % 1_000_000)

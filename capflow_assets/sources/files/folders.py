@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 LEAVES = "is or goes through a link that leaves the folder"
 CHECK_ACCESS = "check the location in the customer's TOML, and that it may be read"
 # The path, when it was last written in microseconds since 1970, its size, its real path (blank: not to be opened).
-Found = tuple[str, int, int, str]
+ListedFile = tuple[str, int, int, str]
 
 
 def root_of(location: str) -> str:
@@ -46,7 +46,7 @@ def _bucket(address: str) -> tuple[fs.FileSystem, str]:
     return fs.FileSystem.from_uri("s3://" + quote(address.removeprefix("s3://"), safe="/*"))
 
 
-def judged_files(location: str) -> list[Found]:
+def judged_files(location: str) -> list[ListedFile]:
     """The files of a location by name, each with its real path.
 
     Raises:
@@ -61,17 +61,17 @@ def _listed(location: str) -> list[tuple[str, int, int]]:
     """The files of a location by name, hidden ones apart."""
     root = root_of(location)
     try:
-        found = _in_bucket(root) if location.startswith("s3://") else _on_disk(Path(root))
-        kept = sorted(each for each in found if not _is_hidden(path_below(each[0], root)))
+        entries = _in_bucket(root) if location.startswith("s3://") else _on_disk(Path(root))
+        visible = sorted(file for file in entries if not _is_hidden(path_below(file[0], root)))
     except OSError as error:
         raise SourceError(
             "A location cannot be listed", came=storage.first_line(error), where=location, do=CHECK_ACCESS
         ) from error
     if location.rstrip("/") == root.rstrip("/"):
-        return kept
+        return visible
     depth = len(PurePosixPath(location).parts)
-    fitting = (each for each in kept if len(PurePosixPath(each[0]).parts) == depth)
-    return [each for each in fitting if each[0] == location or PurePosixPath(each[0]).match(location)]
+    fitting = (file for file in visible if len(PurePosixPath(file[0]).parts) == depth)
+    return [file for file in fitting if file[0] == location or PurePosixPath(file[0]).match(location)]
 
 
 def _on_disk(root: Path) -> Iterator[tuple[str, int, int]]:
@@ -84,8 +84,8 @@ def _on_disk(root: Path) -> Iterator[tuple[str, int, int]]:
         links = [name for name in folders if Path(folder, name).is_symlink()]
         for name in (*names, *links):
             path = Path(folder, name)
-            told = path.lstat() if not path.exists() else path.stat()
-            yield str(path), told.st_mtime_ns // 1000, told.st_size
+            status = path.lstat() if not path.exists() else path.stat()
+            yield str(path), status.st_mtime_ns // 1000, status.st_size
 
 
 def _in_bucket(root: str) -> Iterator[tuple[str, int, int]]:

@@ -46,8 +46,8 @@ def linked(spark: SparkSession, frame: DataFrame, manifest: str, options: Option
     named = unique(ids, (*frame.columns, "_named", "_unfit", "_line"))
     quoted = {name: F.col("`" + name.replace("`", "``") + "`") for name in (*ids, options.manifest_path)}
     plain = F.regexp_replace(F.trim(F.replace(quoted[options.manifest_path], F.lit("\\"), F.lit("/"))), "^[.]?/+", "")
-    told = (F.col(arrow_frames.CORRUPT).alias("_unfit"), F.col(arrow_frames.POSITION).alias("_line"))
-    lines = lines.select(plain.alias("_named"), *told, *(quoted[each].alias(named[each]) for each in ids))
+    reserved = (F.col(arrow_frames.CORRUPT).alias("_unfit"), F.col(arrow_frames.POSITION).alias("_line"))
+    lines = lines.select(plain.alias("_named"), *reserved, *(quoted[name].alias(named[name]) for name in ids))
     joined = frame.join(lines, F.col("relative_path") == F.col("_named"), "full_outer")
     absent = F.concat(F.lit("the manifest names a file that is not there: "), F.coalesce("_named", F.lit("no path")))
     lost = F.when(F.col("path").isNull(), absent)

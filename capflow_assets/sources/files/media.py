@@ -44,9 +44,9 @@ def content_of(name: str, stream: IO[bytes]) -> Content:
     named = named_type(name)
     if not size:
         return Content(kind_of(named), named, 0, None, "is empty")
-    found = media_type(head, named)
-    complaint = _misnamed(named, found) or _cut(found, head, tail, size)
-    return Content(kind_of(found), found, size, digest.hexdigest(), complaint)
+    media = media_type(head, named)
+    complaint = _misnamed(named, media) or _cut(media, head, tail, size)
+    return Content(kind_of(media), media, size, digest.hexdigest(), complaint)
 
 
 def named_type(name: str) -> str:
@@ -104,7 +104,7 @@ def _marked() -> frozenset[str]:
     """The media types that begin with a mark."""
     import filetype
 
-    return frozenset(str(each.mime).replace("audio/x-", "audio/") for each in filetype.types)
+    return frozenset(str(file_type.mime).replace("audio/x-", "audio/") for file_type in filetype.types)
 
 
 def _is_text(head: bytes) -> bool:
@@ -114,20 +114,20 @@ def _is_text(head: bytes) -> bool:
     return control == 0
 
 
-def _misnamed(named: str, found: str) -> str:
+def _misnamed(named: str, media: str) -> str:
     """The complaint about a picture or a recording that is none: a page of an error, say, saved under its name."""
     promised = kind_of(named)
-    if promised not in ("image", "audio") or kind_of(found) == promised:
+    if promised not in ("image", "audio") or kind_of(media) == promised:
         return ""
-    is_unknown = found == "application/octet-stream" and named.replace("audio/x-", "audio/") not in _marked()
-    return "" if is_unknown else f"is named as {named} and holds {found}"
+    is_unknown = media == "application/octet-stream" and named.replace("audio/x-", "audio/") not in _marked()
+    return "" if is_unknown else f"is named as {named} and holds {media}"
 
 
-def _cut(found: str, head: bytes, tail: bytes, size: int) -> str:
+def _cut(media: str, head: bytes, tail: bytes, size: int) -> str:
     """The complaint about a file that ends too early."""
     if head.startswith(b"RIFF") and len(head) >= 8:
         length = int.from_bytes(head[4:8], "little")
         is_short = 0 < length < UNKNOWN_LENGTH and size < length + 8
         return f"is cut short: {size:,} of {length + 8:,} bytes" if is_short else ""
-    end = ENDS.get(found)
+    end = ENDS.get(media)
     return "is cut short: its end is missing" if end and end not in tail else ""

@@ -83,12 +83,12 @@ def read(spark: SparkSession, location: str, options: Options) -> DataFrame:
     def tell(path: str, start: int, stop: int) -> dict[str, Any]:
         return _told(_chunks(path, start, stop, documents, options), options)
 
-    told = arrow_frames.told_of(spark, parts, tell)
-    columns = columns_of(location, told, options)
+    part_facts = arrow_frames.answers_of(spark, parts, tell)
+    columns = columns_of(location, part_facts, options)
     shown = storage.shown_names(location, files)
     origins = file_origins.of_files(location, files, options.file_column, options.folder_columns)
     file_origins.refuse_conflicts(origins, dict.fromkeys(origins, columns.names))
-    lines_before = _lines_before(parts, told)
+    lines_before = _lines_before(parts, part_facts)
 
     def batches(path: str, start: int, stop: int) -> Iterator[pa.RecordBatch]:
         signs = (f"{shown[path]}{options.records and ' ' + options.records}[", "]")
@@ -121,8 +121,8 @@ def _documents_among(paths: Sequence[str], options: Options) -> frozenset[str]:
     if options.form != "auto" or options.records:
         return frozenset(paths if options.form == "document" or options.records else ())
     with ThreadPoolExecutor(THREADS) as pool:
-        found = pool.map(lambda path: record_text.is_document(path, options.encoding), paths)
-        return frozenset(path for path, is_one in zip(paths, found, strict=True) if is_one)
+        are_documents = pool.map(lambda path: record_text.is_document(path, options.encoding), paths)
+        return frozenset(path for path, is_one in zip(paths, are_documents, strict=True) if is_one)
 
 
 def _parts(file: storage.StoredFile, is_document: bool, options: Options) -> list[Part]:
@@ -156,29 +156,29 @@ def _told(chunks: Iterator[record_text.Chunk], options: Options) -> dict[str, An
     for chunk in chunks:
         shape.merge(record_rows.shape_of(chunk.records, tell, options.decimal_comma))
         lines += chunk.lines
-    return {"shape": shape.told(), "lines": lines, "complaints": complaints}
+    return {"shape": shape.facts(), "lines": lines, "complaints": complaints}
 
 
-def _lines_before(parts: Sequence[Part], told: Sequence[dict[str, Any]]) -> dict[tuple[str, int], int]:
+def _lines_before(parts: Sequence[Part], part_facts: Sequence[dict[str, Any]]) -> dict[tuple[str, int], int]:
     """The number of lines before each part of a file."""
     before: dict[tuple[str, int], int] = {}
     so_far: Counter[str] = Counter()
-    for (path, start, _), each in zip(parts, told, strict=True):
+    for (path, start, _), facts in zip(parts, part_facts, strict=True):
         before[path, start] = so_far[path]
-        so_far[path] += each["lines"]
+        so_far[path] += facts["lines"]
     return before
 
 
-def columns_of(location: str, told: Sequence[dict[str, Any]], options: Options) -> Columns:
+def columns_of(location: str, part_facts: Sequence[dict[str, Any]], options: Options) -> Columns:
     """The columns that hold every record."""
     shape = Shape()
-    for each in told:
-        shape.merge(Shape.heard(each["shape"]))
+    for facts in part_facts:
+        shape.merge(Shape.of_facts(facts["shape"]))
     if "wide" in shape.kinds:
         expected, do = f"at most {MOST_FIELDS:,} different fields", "keys that are ids belong into an array of records"
         raise SourceError("The records have too many fields for a table", expected=expected, where=location, do=do)
     if not shape.fields:
-        came = next((complaint for each in told for complaint in each["complaints"]), "no record with a field")
+        came = next((complaint for facts in part_facts for complaint in facts["complaints"]), "no record with a field")
         do = "check the location; for documents options.records, such as 'data.items', and for other text the encoding"
         raise SourceError(
             "There is no JSON record that can be read", expected="JSON objects", came=came, where=location, do=do
@@ -186,18 +186,18 @@ def columns_of(location: str, told: Sequence[dict[str, Any]], options: Options) 
     if options.rows:
         shape = _of_elements(shape, options.rows.split("."), location)
     names = unique(shape.fields, (*arrow_frames.RESERVED, arrow_frames.UNFIT_COLUMNS))
-    kinds = tuple(each.arrow() for each in shape.fields.values())
+    kinds = tuple(child.arrow() for child in shape.fields.values())
     return Columns(tuple(names.values()), tuple(names), kinds, tuple(shape.fields.values()))
 
 
 def _of_elements(shape: Shape, path: Sequence[str], location: str, above: str = "") -> Shape:
     """The shape of the rows: that of the records with the elements' in the place of their array's."""
     name, *inner = path
-    found = shape.fields.get(name)
-    if found is None or (not inner and "array" not in found.kinds):
-        arrays = [each for each, below in shape.fields.items() if "array" in below.kinds]
-        there = listed(above + each for each in arrays) or "no array"
+    child = shape.fields.get(name)
+    if child is None or (not inner and "array" not in child.kinds):
+        arrays = [field for field, below in shape.fields.items() if "array" in below.kinds]
+        there = listed(above + field for field in arrays) or "no array"
         do = "name an array of the records in options.rows"
         raise SourceError(f"The records have no array {above + name!r}", came=there, where=location, do=do)
-    made = _of_elements(found, inner, location, f"{above}{name}.") if inner else found.of or Shape()
-    return replace(shape, fields={**shape.fields, name: made})
+    row_shape = _of_elements(child, inner, location, f"{above}{name}.") if inner else child.of or Shape()
+    return replace(shape, fields={**shape.fields, name: row_shape})

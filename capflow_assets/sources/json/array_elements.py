@@ -28,7 +28,7 @@ def with_lists(kind: pa.DataType, path: Sequence[str] | None) -> pa.DataType:
         return pa.list_(kind)
     if not pa.types.is_struct(kind):
         return kind
-    inner = [each.with_type(with_lists(each.type, path[1:])) if each.name == path[0] else each for each in kind]
+    inner = [field.with_type(with_lists(field.type, path[1:])) if field.name == path[0] else field for field in kind]
     return pa.struct(inner)
 
 
@@ -48,8 +48,10 @@ def exploded(
     ]
     owners = parents.to_numpy()
     places = pa.array(np.arange(len(owners)) - np.searchsorted(owners, owners)).cast(pa.string())
-    told = pc.binary_join_element_wise(positions.take(parents), pa.scalar(f" {rows}["), places, pa.scalar("]"), "")
-    return taken, told
+    element_positions = pc.binary_join_element_wise(
+        positions.take(parents), pa.scalar(f" {rows}["), places, pa.scalar("]"), ""
+    )
+    return taken, element_positions
 
 
 def _at(array: pa.Array, path: Sequence[str]) -> pa.Array:
@@ -66,9 +68,9 @@ def _with(array: pa.Array, path: Sequence[str], parents: pa.Array, elements: pa.
     fields = list(array.type)
     inner = [
         _with(array.field(place), path[1:], parents, elements)
-        if each.name == path[0]
+        if field.name == path[0]
         else array.field(place).take(parents)
-        for place, each in enumerate(fields)
+        for place, field in enumerate(fields)
     ]
-    kept = [each.with_type(made.type) for each, made in zip(fields, inner, strict=True)]
-    return pa.StructArray.from_arrays(inner, fields=kept, mask=array.is_null().take(parents))
+    fields_with_lists = [field.with_type(made.type) for field, made in zip(fields, inner, strict=True)]
+    return pa.StructArray.from_arrays(inner, fields=fields_with_lists, mask=array.is_null().take(parents))

@@ -89,19 +89,19 @@ class Reader:
         import pyarrow as pa
 
         nulls = [pa.nulls(len(rows), kind) for kind in (*self.columns.kinds, pa.list_(pa.string()))]
-        told = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
-        return pa.record_batch([*nulls, *told], schema=self.columns.schema)
+        texts = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
+        return pa.record_batch([*nulls, *texts], schema=self.columns.schema)
 
 
-def shape_of(chunk: Records, told: Callable[[str], None], decimal_comma: bool = False) -> Shape:
+def shape_of(chunk: Records, complain: Callable[[str], None], decimal_comma: bool = False) -> Shape:
     """What the records of a chunk hold; what is wrong with one that is none is ``told``."""
     sound, others = arrow_records.parted(chunk)
-    shape = _shape_at_once(sound, told, decimal_comma)
-    shape.merge(shape_by_records(others, told, decimal_comma))
+    shape = _shape_at_once(sound, complain, decimal_comma)
+    shape.merge(shape_by_records(others, complain, decimal_comma))
     return shape
 
 
-def _shape_at_once(chunk: Records, told: Callable[[str], None], decimal_comma: bool) -> Shape:
+def _shape_at_once(chunk: Records, complain: Callable[[str], None], decimal_comma: bool) -> Shape:
     shape = Shape()
     if not chunk:
         return shape
@@ -111,19 +111,19 @@ def _shape_at_once(chunk: Records, told: Callable[[str], None], decimal_comma: b
         shape.merge(Shape({"struct"}, fields=fields))
     except arrow_records.NotReadError:
         if len(chunk) <= FEW_RECORDS:
-            return shape_by_records(chunk, told, decimal_comma)
+            return shape_by_records(chunk, complain, decimal_comma)
         shape = Shape()
         for piece in arrow_records.pieces(chunk):
-            shape.merge(_shape_at_once(piece, told, decimal_comma))
+            shape.merge(_shape_at_once(piece, complain, decimal_comma))
     return shape
 
 
-def shape_by_records(chunk: Records, told: Callable[[str], None], decimal_comma: bool) -> Shape:
-    """The shape of some records, each read by itself; ``told`` is called with what is wrong with one."""
+def shape_by_records(chunk: Records, complain: Callable[[str], None], decimal_comma: bool) -> Shape:
+    """The shape of some records, each read by itself; ``complain`` is called with what is wrong with one."""
     shape = Shape()
     for _, record in chunk:
         try:
             shape.add(parsed(record, decimal_comma))
         except ValueError as error:
-            told(str(error))
+            complain(str(error))
     return shape

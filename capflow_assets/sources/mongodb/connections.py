@@ -36,15 +36,15 @@ def place_of(location: str) -> Place:
     Raises:
         SourceError: it names none, or holds credentials.
     """
-    found = _ADDRESS.fullmatch(location)
-    if found is None:
+    match = _ADDRESS.fullmatch(location)
+    if match is None:
         raise SourceError(
             "A location is no MongoDB collection",
             expected="mongodb://host:port/database/collection or mongodb+srv://host/database/collection",
             came="one with a user or a password in it" if "@" in location else location,
             do='give user and password as options: password = { env = "NAME" }',
         )
-    scheme, hosts, database, collection = found.groups()
+    scheme, hosts, database, collection = match.groups()
     return Place(f"{scheme}://{hosts}", database, collection)
 
 
@@ -87,5 +87,5 @@ def reported(location: str) -> Iterator[None]:
 
 
 def _first_line(error: Exception) -> str:
-    told = str(error).strip().split("\n")[0].partition(", full error:")[0]
-    return told.partition(", Timeout:")[0].partition(" (configured timeouts")[0][:300]
+    line = str(error).strip().split("\n")[0].partition(", full error:")[0]
+    return line.partition(", Timeout:")[0].partition(" (configured timeouts")[0][:300]

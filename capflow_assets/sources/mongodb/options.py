@@ -16,10 +16,10 @@ MOST_PARTS = 512
 def _query(written: str) -> str:
     if written:
         try:
-            found = json.loads(written)
+            query = json.loads(written)
         except ValueError as error:
             raise ValueError(f"a query as JSON; {error}") from None
-        if not isinstance(found, dict):
+        if not isinstance(query, dict):
             raise ValueError('a query as JSON, such as {"status": "paid"}')
         if "$where" in written or "$function" in written:
             raise ValueError("a query without JavaScript ($where, $function)")

@@ -27,7 +27,9 @@ def sample_of(client: MongoClient[dict[str, Any]], place: Place) -> list[documen
     collection = client[place.database][place.collection]
     batches = collection.aggregate_raw_batches([{"$sample": {"size": DOCUMENTS_DRAWN}}])
     decoding = codec()
-    return [[(each, "") for each in bson.decode_all(batch, decoding)] for batch in cast(Iterator[bytes], batches)]
+    return [
+        [(document, "") for document in bson.decode_all(batch, decoding)] for batch in cast(Iterator[bytes], batches)
+    ]
 
 
 def parts_of(client: MongoClient[dict[str, Any]], place: Place, options: Options) -> list[str]:
@@ -36,15 +38,15 @@ def parts_of(client: MongoClient[dict[str, Any]], place: Place, options: Options
     kind = next(iter(client[place.database].list_collections(filter={"name": place.collection})), {})
     if kind.get("type", "collection") != "collection" or options.parts == 1:
         return [_bounds(None, None)]
-    wanted = options.parts or min(MOST_PARTS, -(-_size(client, place) // PART_BYTES))
-    if wanted <= 1:
+    count = options.parts or min(MOST_PARTS, -(-_size(client, place) // PART_BYTES))
+    if count <= 1:
         return [_bounds(None, None)]
     drawn = collection.aggregate(
-        [{"$sample": {"size": wanted * SAMPLES_PER_PART}}, {"$project": {"_id": 1}}, {"$sort": {"_id": 1}}],
+        [{"$sample": {"size": count * SAMPLES_PER_PART}}, {"$project": {"_id": 1}}, {"$sort": {"_id": 1}}],
         allowDiskUse=True,
     )
-    found = [document["_id"] for document in drawn]
-    cuts = [found[place * len(found) // wanted] for place in range(1, wanted)] if found else []
+    ids = [document["_id"] for document in drawn]
+    cuts = [ids[place * len(ids) // count] for place in range(1, count)] if ids else []
     distinct = [cut for before, cut in zip([None, *cuts], cuts, strict=False) if cut != before]
     return [_bounds(low, high) for low, high in zip([None, *distinct], [*distinct, None], strict=True)]
 
@@ -56,8 +58,8 @@ def _size(client: MongoClient[dict[str, Any]], place: Place) -> int:
 def _bounds(low: Any, high: Any) -> str:
     from bson import json_util
 
-    given = {name: value for name, value in (("min", low), ("max", high)) if value is not None}
-    return json_util.dumps(given, json_options=json_util.CANONICAL_JSON_OPTIONS)
+    bounds = {name: value for name, value in (("min", low), ("max", high)) if value is not None}
+    return json_util.dumps(bounds, json_options=json_util.CANONICAL_JSON_OPTIONS)
 
 
 def pages_of(
@@ -69,8 +71,8 @@ def pages_of(
 
     decoding = codec()
     parts = [json_util.loads(options.query) if options.query else {}, more]
-    given = [each for each in parts if each]
-    query = {"$and": given} if len(given) > 1 else (given[0] if given else {})
+    conditions = [condition for condition in parts if condition]
+    query = {"$and": conditions} if len(conditions) > 1 else (conditions[0] if conditions else {})
     # Bounds of the index, unlike $gte and $lt, leave out no document whose _id is of another type than theirs.
     bounds = {name: {"_id": value} for name, value in json_util.loads(part).items()}
     hint = {"hint": [("_id", 1)]} if bounds else {}

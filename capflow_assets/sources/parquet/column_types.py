@@ -32,7 +32,7 @@ def common_schema(schemas: Sequence[pa.Schema]) -> pa.Schema:
     for schema in schemas:
         for field in schema:
             kinds.setdefault(field.name, []).append(_for_spark(field.type))
-    return pa.schema([(name, _holding(each)) for name, each in kinds.items()])
+    return pa.schema([(name, _holding(types)) for name, types in kinds.items()])
 
 
 def _holding(kinds: Sequence[pa.DataType]) -> pa.DataType:

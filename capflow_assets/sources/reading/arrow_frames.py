@@ -62,7 +62,7 @@ def unique_names(names: Iterable[str]) -> list[str]:
     return unique
 
 
-def told_of(
+def answers_of(
     spark: SparkSession, parts: Sequence[tuple[str, int, int]], tell: Callable[[str, int, int], dict[str, Any]]
 ) -> list[dict[str, Any]]:
     """What ``tell(path, start, stop)`` says of each part, in the parts' order, asked by the workers in parallel.

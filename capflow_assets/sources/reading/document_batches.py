@@ -69,12 +69,12 @@ def rows_of(page: Page, rows: str) -> Iterator[tuple[Document, str, str]]:
         if not path:
             yield document, position, ""
             continue
-        found = _at(document, path)
-        if isinstance(found, list):
-            for place, element in enumerate(found):
+        rows_value = _at(document, path)
+        if isinstance(rows_value, list):
+            for place, element in enumerate(rows_value):
                 yield _with(document, path, element), f"{position} {rows}[{place}]", ""
-        elif found is not None:
-            yield _with(document, path, None), position, f"{rows} is no list: {text(found)[:SHOWN_CHARACTERS]!r}"
+        elif rows_value is not None:
+            yield _with(document, path, None), position, f"{rows} is no list: {text(rows_value)[:SHOWN_CHARACTERS]!r}"
 
 
 def _at(document: Any, path: Sequence[str]) -> Any:
@@ -101,9 +101,12 @@ def _batch(rows: Sequence[tuple[Document, str, str]], columns: Columns, converte
             arrays.append(nulls_inside(pa.array(values, kind)))
         except (pa.ArrowException, OverflowError, TypeError, ValueError):
             arrays.append(nulls_inside(_one_by_one(name, values, kind, complaints)))
-    told = [pa.array(unfit_columns(complaints), pa.list_(pa.string())), pa.array(texts_of(complaints), pa.string())]
+    complaint_texts = [
+        pa.array(unfit_columns(complaints), pa.list_(pa.string())),
+        pa.array(texts_of(complaints), pa.string()),
+    ]
     positions = [position for _, position, _ in rows]
-    return pa.record_batch([*arrays, *told, pa.array(positions)], schema=columns.schema)
+    return pa.record_batch([*arrays, *complaint_texts, pa.array(positions)], schema=columns.schema)
 
 
 def unfit_columns(complaints: Iterable[Sequence[Complaint]]) -> list[list[str] | None]:
@@ -129,7 +132,7 @@ def nulls_inside(array: pa.Array) -> pa.Array:
     import pyarrow.types as pt
 
     if pt.is_struct(array.type):
-        inner = [nulls_inside(each) for each in array.flatten()]
+        inner = [nulls_inside(field) for field in array.flatten()]
         return pa.StructArray.from_arrays(inner, fields=list(array.type), mask=array.is_null())
     if pt.is_list(array.type) and pt.is_nested(array.type.value_type):
         values = nulls_inside(array.values)
@@ -155,10 +158,10 @@ def _fitting(value: Any, kind: pa.DataType, path: str, complaint: list[Complaint
     except (pa.ArrowException, OverflowError, TypeError, ValueError):
         if pt.is_struct(kind) and isinstance(value, Mapping):
             return {
-                each.name: _fitting(value.get(each.name), each.type, f"{path}.{each.name}", complaint) for each in kind
+                part.name: _fitting(value.get(part.name), part.type, f"{path}.{part.name}", complaint) for part in kind
             }
         if pt.is_list(kind) and isinstance(value, list):
-            return [_fitting(each, kind.value_type, path, complaint) for each in value]
+            return [_fitting(part, kind.value_type, path, complaint) for part in value]
         is_said = isinstance(value, Unfit) and value.is_sentence
         complaint.append(
             (path, str(value) if is_said else f"{path} holds no {kind}: {text(value)[:SHOWN_CHARACTERS]!r}")

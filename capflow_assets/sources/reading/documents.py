@@ -63,8 +63,8 @@ def frame_of(
     if options.columns:
         columns = _declared(spark, location, options.columns)
     else:
-        told = arrow_frames.told_of(spark, places, lambda part, *_: _shape(pages(part), options.rows).told())
-        columns = _columns(location, [_shape(known, options.rows), *map(Shape.heard, told)], options)
+        part_shapes = arrow_frames.answers_of(spark, places, lambda part, *_: _shape(pages(part), options.rows).facts())
+        columns = _columns(location, [_shape(known, options.rows), *map(Shape.of_facts, part_shapes)], options)
     schema = from_arrow_schema(columns.schema, prefer_timestamp_ntz=True)
 
     def run(part: str, _: int, __: int) -> Iterator[pa.RecordBatch]:
@@ -85,11 +85,11 @@ def alike(than: Any, options: Reading) -> list[Any]:
     [datetime.datetime(2024, 5, 2, 0, 0, tzinfo=datetime.timezone.utc), '2024-05-01', Decimal('1714608000')]
     """
     if isinstance(than, str):
-        found: list[Any] = [than]
+        values: list[Any] = [than]
         if re.fullmatch(r"-?[0-9]+([.][0-9]+)?", than):
-            return [*found, Decimal(than)]
+            return [*values, Decimal(than)]
         moment = _moment(than)
-        return found if moment is None else [*found, moment]
+        return values if moment is None else [*values, moment]
     if isinstance(than, date):
         moment = than if isinstance(than, datetime) else datetime.combine(than, time())
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
@@ -139,8 +139,10 @@ def _columns(location: str, shapes: Iterable[Shape], options: Reading) -> Column
         raise SourceError("There is no document", expected="at least one", came=came, where=location, do=do)
     chosen = [name for name in options.fields if name in seen.fields] or list(seen.fields)
     names = unique(chosen, (*arrow_frames.RESERVED, arrow_frames.UNFIT_COLUMNS))
-    found = tuple(seen.fields[name] for name in chosen)
-    return Columns(tuple(names.values()), tuple(chosen), tuple(shape.arrow() for shape in found), found)
+    shapes_of_columns = tuple(seen.fields[name] for name in chosen)
+    return Columns(
+        tuple(names.values()), tuple(chosen), tuple(shape.arrow() for shape in shapes_of_columns), shapes_of_columns
+    )
 
 
 def _declared(spark: SparkSession, location: str, columns: str) -> Columns:

@@ -78,9 +78,9 @@ def with_columns(schema: pa.Schema, origins: Origins) -> pa.Schema:
     """The schema with the columns that the files' places give before the reserved ones."""
     import pyarrow as pa
 
-    told = (*arrow_frames.RESERVED, arrow_frames.UNFIT_COLUMNS)
-    own = [field for field in schema if field.name not in told]
-    reserved = [field for field in schema if field.name in told]
+    reserved_names = (*arrow_frames.RESERVED, arrow_frames.UNFIT_COLUMNS)
+    own = [field for field in schema if field.name not in reserved_names]
+    reserved = [field for field in schema if field.name in reserved_names]
     names = list(dict.fromkeys(name for values in origins.values() for name in values))
     return pa.schema([*own, *((name, pa.string()) for name in names), *reserved])
 

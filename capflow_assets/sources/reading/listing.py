@@ -41,12 +41,12 @@ def on_disk(location: str) -> list[Listed]:
     if os.path.isfile(location):  # noqa: PTH113
         return [Listed(location, os.path.getsize(location))]  # noqa: PTH202
     if os.path.isdir(location):  # noqa: PTH112
-        found = list(_below(location, location, set()))
+        files = list(_below(location, location, set()))
     else:
         fixed = fence.fixed_part(location)
         patterns = PurePosixPath(location).parts[len(PurePosixPath(fixed).parts) :]
-        found = list(_matching(fixed, patterns, location)) if patterns else []
-    return sorted(found, key=lambda each: each.path)
+        files = list(_matching(fixed, patterns, location)) if patterns else []
+    return sorted(files, key=lambda file: file.path)
 
 
 def in_bucket(system: fs.FileSystem, path: str) -> list[Listed]:
@@ -67,8 +67,8 @@ def in_bucket(system: fs.FileSystem, path: str) -> list[Listed]:
     if fixed == path or system.get_file_info(fixed).type != FileType.Directory:
         return []
     depth = len(PurePosixPath(path).parts)
-    shown = (each for each in _objects(system, fixed) if len(PurePosixPath(each.path).parts) == depth)
-    return [each for each in shown if PurePosixPath(each.path).match(path)]
+    shown = (entry for entry in _objects(system, fixed) if len(PurePosixPath(entry.path).parts) == depth)
+    return [entry for entry in shown if PurePosixPath(entry.path).match(path)]
 
 
 def _objects(system: fs.FileSystem, folder: str) -> list[Listed]:
@@ -77,8 +77,11 @@ def _objects(system: fs.FileSystem, folder: str) -> list[Listed]:
     everything = system.get_file_info(FileSelector(folder, recursive=True))
     if any(PurePosixPath(info.path).name == DELTA_LOG for info in everything):
         raise _is_delta(folder)
-    kept = [Listed(info.path, info.size) for info in everything if info.type == FileType.File]
-    return sorted((each for each in kept if not _is_hidden(each.path, folder)), key=lambda each: each.path)
+    files = [Listed(info.path, info.size) for info in everything if info.type == FileType.File]
+    return sorted(
+        (listed_object for listed_object in files if not _is_hidden(listed_object.path, folder)),
+        key=lambda listed_object: listed_object.path,
+    )
 
 
 def _below(folder: str, location: str, seen: set[str]) -> Iterator[Listed]:
@@ -109,8 +112,8 @@ def _matching(folder: str, patterns: Sequence[str], location: str) -> Iterator[L
 
 
 def _entries(folder: str) -> list[os.DirEntry[str]]:
-    with os.scandir(folder) as found:
-        entries = sorted(found, key=lambda entry: entry.name)
+    with os.scandir(folder) as scanned:
+        entries = sorted(scanned, key=lambda entry: entry.name)
     if any(entry.name == DELTA_LOG for entry in entries):
         raise _is_delta(folder)
     return entries

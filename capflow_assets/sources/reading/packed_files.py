@@ -96,7 +96,11 @@ def files_of(location: str, members: str = "", *, of_text: bool = True) -> list[
     files = [file for file in storage.stored_files(location) if file.size_bytes]
     with ThreadPoolExecutor(THREADS) as pool:
         heads = pool.map(lambda file: _head(file.path), files)
-        return [each for file, head in zip(files, heads, strict=True) for each in _within(file, head, members, of_text)]
+        return [
+            stored_file
+            for file, head in zip(files, heads, strict=True)
+            for stored_file in _within(file, head, members, of_text)
+        ]
 
 
 def open_stream(path: str) -> io.BufferedReader:
@@ -208,9 +212,11 @@ def _members(file: StoredFile, members: str, of_text: bool) -> Iterator[StoredFi
                 raise _stranger("an Excel workbook", file.named, 'say source = "excel"')
             yield file
             return
-        kept = [entry for entry in entries if not entry.is_dir() and entry.file_size and not _is_hidden(entry.filename)]
-        chosen = [entry for entry in kept if not members or _fits(entry.filename, members)]
-        _refuse_zip(file, chosen, kept, members)
+        with_bytes = [
+            entry for entry in entries if not entry.is_dir() and entry.file_size and not _is_hidden(entry.filename)
+        ]
+        chosen = [entry for entry in with_bytes if not members or _fits(entry.filename, members)]
+        _refuse_zip(file, chosen, with_bytes, members)
         inner = [replace(file, path=f"{file.path}{BEHIND}{ZIP}{entry.filename}") for entry in chosen]
         heads = []
         for entry in chosen:
@@ -225,8 +231,8 @@ def _members(file: StoredFile, members: str, of_text: bool) -> Iterator[StoredFi
                 came, do = f"{entry.filename}, a zip in a zip", "pack it once: " + REPACK
                 raise SourceError("A packed file holds another", came=came, where=file.path, do=do)
         path = one.path + (BEHIND + way if way else "")
-        found = replace(one, path=path, size_bytes=entry.file_size, listed=file.named, member=entry.filename)
-        yield _judged(found, _head(path) if way else head, of_text)
+        stored_member = replace(one, path=path, size_bytes=entry.file_size, listed=file.named, member=entry.filename)
+        yield _judged(stored_member, _head(path) if way else head, of_text)
 
 
 def _is_zip(path: str) -> bool:

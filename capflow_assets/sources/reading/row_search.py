@@ -17,18 +17,18 @@ def found_in(batches: Iterable[pa.RecordBatch], rows: Sequence[Row]) -> list[int
 
     None where a row is not found among the first ``ROWS_SEARCHED``. A row names some columns and their text.
     """
-    found: list[int | None] = [None] * len(rows)
+    numbers_of_rows: list[int | None] = [None] * len(rows)
     before = 0
     for batch in batches:
         for place, row in enumerate(rows):
-            if found[place] is None:
-                taken = {found[i] for i in range(place) if rows[i] == row}
+            if numbers_of_rows[place] is None:
+                taken = {numbers_of_rows[i] for i in range(place) if rows[i] == row}
                 numbers = (before + at + 1 for at in _places(batch, row))
-                found[place] = next((number for number in numbers if number not in taken), None)
+                numbers_of_rows[place] = next((number for number in numbers if number not in taken), None)
         before += batch.num_rows
-        if before > ROWS_SEARCHED or all(number is not None for number in found):
+        if before > ROWS_SEARCHED or all(number is not None for number in numbers_of_rows):
             break
-    return found
+    return numbers_of_rows
 
 
 def _places(batch: pa.RecordBatch, row: Row) -> list[int]:

@@ -57,11 +57,11 @@ class FromEnv(BaseModel):
         Raises:
             SourceError: the variable is not set, or empty.
         """
-        found = os.environ.get(self.env, "")
-        if not found:
+        secret = os.environ.get(self.env, "")
+        if not secret:
             do = "set it for the process that runs the assets, and for its workers where they run elsewhere"
             raise SourceError("A variable of the environment is not set", expected=f"{self.env}, with a secret", do=do)
-        return found
+        return secret
 
 
 def refuse_credentials(location: str) -> None:

@@ -159,22 +159,22 @@ class Shape:
         plain = {"boolean": pa.bool_(), "binary": pa.binary(), "timestamp": pa.timestamp("us", "UTC")}
         return plain.get(next(iter(kinds)), pa.string()) if len(kinds) == 1 else pa.string()
 
-    def told(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, Any]:
         """This shape as plain data, to come back from a worker as JSON."""
         return {
             "kinds": sorted(self.kinds),
             "digits": [self.largest, self.least, self.whole, self.scale],
-            "fields": {name: shape.told() for name, shape in self.fields.items()},
-            "of": self.of.told() if self.of else None,
+            "fields": {name: shape.facts() for name, shape in self.fields.items()},
+            "of": self.of.facts() if self.of else None,
         }
 
     @classmethod
-    def heard(cls, told: Mapping[str, Any]) -> Shape:
-        """The shape that ``told`` wrote."""
-        largest, least, whole, scale = told["digits"]
-        fields = {name: cls.heard(each) for name, each in told["fields"].items()}
-        of = cls.heard(told["of"]) if told["of"] else None
-        return cls(set(told["kinds"]), largest, least, whole, scale, fields, of)
+    def of_facts(cls, facts: Mapping[str, Any]) -> Shape:
+        """The shape that ``facts`` wrote."""
+        largest, least, whole, scale = facts["digits"]
+        fields = {name: cls.of_facts(field) for name, field in facts["fields"].items()}
+        of = cls.of_facts(facts["of"]) if facts["of"] else None
+        return cls(set(facts["kinds"]), largest, least, whole, scale, fields, of)
 
 
 def unique(names: Iterable[str], reserved: Iterable[str] = ()) -> dict[str, str]:
@@ -262,24 +262,26 @@ def _kind(value: Any) -> str:
 
 def _struct_converter(kind: pa.StructType, shape: Shape | None) -> Convert | None:
     fields = [kind.field(place) for place in range(kind.num_fields)]
-    sources = list(shape.fields) if shape else [each.name for each in fields]
+    sources = list(shape.fields) if shape else [field.name for field in fields]
     children = [shape.fields[name] if shape else None for name in sources]
-    converters = [converter(each.type, child) for each, child in zip(fields, children, strict=True)]
-    if not any(converters) and shape and sources == [each.name for each in fields]:
+    converters = [converter(field.type, child) for field, child in zip(fields, children, strict=True)]
+    if not any(converters) and shape and sources == [field.name for field in fields]:
         return None
-    read = [(each.name, name, made) for each, name, made in zip(fields, sources, converters, strict=True)]
+    read = [(field.name, name, convert) for field, name, convert in zip(fields, sources, converters, strict=True)]
 
     def convert(value: Any) -> Any:
         if not isinstance(value, Mapping):
             return value
-        found = ((column, value.get(name), made) for column, name, made in read)
-        return {column: made(inner) if made and inner is not None else inner for column, inner, made in found}
+        values = ((column, value.get(name), convert) for column, name, convert in read)
+        return {column: convert(inner) if convert and inner is not None else inner for column, inner, convert in values}
 
     return convert
 
 
 def _elements(value: Any, of: Convert) -> Any:
-    return [None if each is None else of(each) for each in value] if isinstance(value, (list, tuple)) else value
+    return (
+        [None if element is None else of(element) for element in value] if isinstance(value, (list, tuple)) else value
+    )
 
 
 def _text_or_none(value: Any) -> Any:

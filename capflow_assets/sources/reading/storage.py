@@ -51,11 +51,11 @@ def stored_files(location: str) -> list[StoredFile]:
     real_location(location)
     try:
         is_local = not location.startswith("s3://")
-        found = listing.on_disk(location) if is_local else listing.in_bucket(*opened(location))
+        entries = listing.on_disk(location) if is_local else listing.in_bucket(*opened(location))
     except OSError as error:
         raise SourceError("A location cannot be listed", came=first_line(error), where=location, do=_ACCESS) from error
     prefix = "s3://" if location.startswith("s3://") else ""
-    files = [StoredFile(may_open(prefix + info.path, location), info.size, prefix + info.path) for info in found]
+    files = [StoredFile(may_open(prefix + info.path, location), info.size, prefix + info.path) for info in entries]
     if not files:
         raise SourceError(
             "There are no files",

@@ -105,8 +105,8 @@ def _servers(url: URL) -> list[tuple[str, int | None]]:
     usual = url.port or next((int(port) for port in _listed(url.query.get("port")) if port.isdigit()), None)
     usual = usual or PORTS.get(url.get_backend_name())
     servers = []
-    for each in ",".join(filter(None, named)).split(","):
-        host, _, port = each.rpartition(":") if re.fullmatch(r"[^:/]+:\d+|\[.*\]:\d+", each) else (each, "", "")
+    for server in ",".join(filter(None, named)).split(","):
+        host, _, port = server.rpartition(":") if re.fullmatch(r"[^:/]+:\d+|\[.*\]:\d+", server) else (server, "", "")
         servers.append((host.strip("[]"), int(port) if port else usual))
     return servers
 
@@ -121,7 +121,7 @@ def _hosts(name: str) -> set[str]:
         return {HERE}
     plain = name.rstrip(".").lower()
     numbers = _numbers(plain) | {plain}
-    is_here = any(re.match(r"127\.|::1$|0\.0\.0\.0$|::$|::ffff:127\.", each) for each in numbers)
+    is_here = any(re.match(r"127\.|::1$|0\.0\.0\.0$|::$|::ffff:127\.", number) for number in numbers)
     return numbers | (
         {HERE} if is_here or numbers & (_numbers(socket.gethostname()) | {socket.gethostname()}) else set()
     )
@@ -129,7 +129,7 @@ def _hosts(name: str) -> set[str]:
 
 def _numbers(name: str) -> set[str]:
     with suppress(OSError, UnicodeError):
-        return {str(each[4][0]) for each in socket.getaddrinfo(name, None)}
+        return {str(address_info[4][0]) for address_info in socket.getaddrinfo(name, None)}
     return set()
 
 

@@ -153,8 +153,8 @@ def _between(least: Any, greatest: Any, parts: int) -> list[Any]:
     try:
         span = greatest - least
         whole = isinstance(span, int)
-        found = [least + (span * part // parts if whole else span * part / parts) for part in range(1, parts)]
-        return [bound for bound in dict.fromkeys(found) if least < bound < greatest]
+        bounds = [least + (span * part // parts if whole else span * part / parts) for part in range(1, parts)]
+        return [bound for bound in dict.fromkeys(bounds) if least < bound < greatest]
     except (ArithmeticError, TypeError):  # an infinity, or a day beside a moment: one part will do
         return []
 

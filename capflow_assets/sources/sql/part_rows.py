@@ -133,7 +133,7 @@ def _fetched(reading: Reading, statement: str) -> Iterator[tuple[list[pa.Array],
             complaints: Complaints = {}
             values = zip(*rows, strict=True)
             yield (
-                [_converted(each, column, complaints) for each, column in zip(values, reading.columns, strict=True)],
+                [_converted(cells, column, complaints) for cells, column in zip(values, reading.columns, strict=True)],
                 complaints,
             )
 
@@ -223,11 +223,14 @@ def _finished(reading: Reading, arrays: list[pa.Array], complaints: Complaints) 
     import pyarrow as pa
 
     count = len(arrays[0])
-    unfit, told = pa.nulls(count, pa.list_(pa.string())), pa.nulls(count, pa.string())
+    unfit, complaint_texts = pa.nulls(count, pa.list_(pa.string())), pa.nulls(count, pa.string())
     if complaints:
         rows = [complaints.get(place, ()) for place in range(count)]
-        unfit, told = pa.array(unfit_columns(rows), pa.list_(pa.string())), pa.array(texts_of(rows), pa.string())
-    own = [unfit, told, _positions(reading, arrays, count)]
+        unfit, complaint_texts = (
+            pa.array(unfit_columns(rows), pa.list_(pa.string())),
+            pa.array(texts_of(rows), pa.string()),
+        )
+    own = [unfit, complaint_texts, _positions(reading, arrays, count)]
     return pa.RecordBatch.from_arrays([*arrays[: len(reading.shown)], *own], schema=reading.schema())
 
 

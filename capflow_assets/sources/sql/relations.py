@@ -66,7 +66,9 @@ def relation_of(connection: Connection, dialect: Dialect, location: str, table: 
     inspector = inspect(connection)
     if not inspector.has_table(name, schema=schema) and name not in _views(inspector, schema):
         known = [*inspector.get_table_names(schema=schema), *_views(inspector, schema)]
-        raise database_access.no_table(table, [f"{schema}.{each}" if schema else each for each in known], location)
+        raise database_access.no_table(
+            table, [f"{schema}.{table_name}" if schema else table_name for table_name in known], location
+        )
     key = tuple(inspector.get_pk_constraint(name, schema=schema).get("constrained_columns") or ())
     return Relation(quoted_table(dialect, schema, name), table, schema, name, key)
 
@@ -109,21 +111,21 @@ def columns_of(
         SourceError: the query is wrong, or two of its columns have one name.
     """
     if dialect.name == "postgresql":
-        found = _of_postgresql(relation, location, access)
+        fields = _of_postgresql(relation, location, access)
     elif dialect.name in ("mysql", "mariadb"):
-        found = _of_mysql(connection, relation)
+        fields = _of_mysql(connection, relation)
     elif relation.table:
-        found = _of_table(connection, relation)
+        fields = _of_table(connection, relation)
     else:
-        found = _of_sample(connection, relation)
-    names = [name for name, _, _ in found]
+        fields = _of_sample(connection, relation)
+    names = [name for name, _, _ in fields]
     if doubled := sorted({name for name in names if names.count(name) > 1}):
         do = "name each of them with AS"
         raise SourceError("Columns of a query have one name", came=listed(doubled), where=location, do=do)
-    expressions = [cast.format(quoted(dialect, name)) for name, cast, _ in found]
+    expressions = [cast.format(quoted(dialect, name)) for name, cast, _ in fields]
     shown = frame_names(names)
-    types = (kind for _, _, kind in found)
-    return [SqlColumn(*each) for each in zip(shown, names, expressions, types, strict=True)]
+    types = (kind for _, _, kind in fields)
+    return [SqlColumn(*column) for column in zip(shown, names, expressions, types, strict=True)]
 
 
 def frame_names(names: Iterable[str]) -> list[str]:
@@ -134,7 +136,7 @@ def frame_names(names: Iterable[str]) -> list[str]:
     """
     unique: list[str] = []
     for place, name in enumerate(names, 1):
-        taken = name.lower() in (*TOLD, *(each.lower() for each in unique))
+        taken = name.lower() in (*TOLD, *(taken_name.lower() for taken_name in unique))
         unique.append(f"{name}_{place}" if taken or not name else name)
     return unique
 
@@ -203,17 +205,17 @@ def _of_mysql(connection: Connection, relation: Relation) -> list[Found]:
     # PyMySQL keeps what else the server told of each column; other drivers do without.
     fields = getattr(getattr(cursor, "_result", None), "fields", None) or [None] * len(cursor.description)
     found = [
-        (told[0], "{}", _mysql_type(told, getattr(field, "flags", 0), getattr(field, "charsetnr", 0)))
-        for told, field in zip(cursor.description, fields, strict=True)
+        (description[0], "{}", _mysql_type(description, getattr(field, "flags", 0), getattr(field, "charsetnr", 0)))
+        for description, field in zip(cursor.description, fields, strict=True)
     ]
     result.close()
     return found
 
 
-def _mysql_type(told: Sequence[Any], flags: int, charset: int) -> pa.DataType:
+def _mysql_type(description: Sequence[Any], flags: int, charset: int) -> pa.DataType:
     import pyarrow as pa
 
-    _, code, _, _, length, scale, *_ = told
+    _, code, _, _, length, scale, *_ = description
     if code in (0, 246):
         return decimal(length - (scale > 0) - (not flags & UNSIGNED), scale)
     if code in MYSQL_INTEGERS:
