@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING
@@ -69,69 +70,89 @@ def conform(
     """
     from pyspark.sql import functions as F
 
-    made = bill_keys.BILL if bill_keys.makes_bill(table, bill_key) else generated_key(table)
-    _refuse_unmapped(frame, table, mapping, name, made)
+    generated = bill_keys.BILL if bill_keys.makes_bill(table, bill_key) else generated_key(table)
+    _refuse_unmapped(frame, table, mapping, name, generated)
     numbers = numbers or NumberFormat(decimal_comma)
     reading = values.Reading(zone, timestamp_format, date_format, numbers.decimal_comma, numbers)
-    plain = frame.drop(*(values.SEEN + each for each in looked_at))
+    plain = frame.drop(*(values.SEEN + column for column in looked_at))
     readings = watermarks.readings(plain, watermark, reading, name) if watermark else {}
     readings |= {} if export is None else {EXPORT: export}
     parts = bill_keys.parts_of(bill_key, table, mapping, mappings.of_source(frame.columns, looked_at), name)
-    asked = {**mapping, **bill_keys.extra_columns(parts)}
-    declared = {column.name: column for column in table.columns}
-    wanted = {column.name: column.type for column in table.columns}
-    raw, types, held, unread = mappings.applied(
+    applied = mappings.applied(
         frame,
-        asked,
+        {**mapping, **bill_keys.extra_columns(parts)},
         name,
         readings,
         looked_at,
         [*also_read, *((watermark,) if watermark else ())],
         reading=reading,
-        wanted=wanted,
+        canonical_types={column.name: column.type for column in table.columns},
     )
-    joining = id_columns(table, mapping)
-    columns = [declared.get(each) or Column(each, "string", "") for each in {**declared, **mapping}]
+    conversion = _Conversion(table, mapping, applied, reading, looked_at, frozenset(not_a_user), parts)
+    columns = [*table.columns, *(Column(column, "string", "") for column in mapping if column not in table.names)]
     typed, broken, reasons = [], [rules.is_unfit()], [rules.unfit_row(is_shown=not personal)]
-
-    def value(column: Column) -> Expression:
-        source, kind = mappings.source(column.name), types[column.name]
-        if column.name in joining:
-            id_text = ids.identifier(values.text(source, kind))
-            if looked_at.get(mapping[column.name]) == values.ID:
-                id_text = F.coalesce(mappings.seen(column.name), id_text)
-            return guests.somebody(id_text, not_a_user) if column.name == OWNER else id_text
-        is_seen = column.type == looked_at.get(mapping[column.name])
-        return values.value(source, kind, column.type, reading, mappings.seen(column.name) if is_seen else None)
-
-    of_parts = (parts, types, zone, lambda column: value(declared[column]))
     for column in columns:
-        if parts and column.name == bill_keys.BILL:
-            typed.append(bill_keys.bill_id(*of_parts).alias(column.name))
-            broken.append(F.col(column.name).isNull())
-            reasons.append(bill_keys.reason(*of_parts))
-        elif column.name in mapping:
-            source, kind = mappings.source(column.name), types[column.name]
-            is_read = column.name not in unread
-            is_shown = column.name not in personal
-            typed.append(value(column).alias(column.name))
-            broken += rules.broken(column, values.text(source, kind), is_read)
-            reasons.append(rules.reason(column, values.text(source, kind), reading, is_shown, is_read))
-        else:
-            typed.append(F.lit(None).cast(column.type).alias(column.name))
+        value, conditions, reason = conversion.of(column, is_shown=column.name not in personal)
+        typed.append(value.alias(column.name))
+        broken += conditions
+        reasons += [] if reason is None else [reason]
     # Words cost ten times what values do: they are made for the rows that need them.
     is_bad = F.coalesce(reduce(or_, broken), F.lit(False))
     why = guests.reason(totals.reason(F.concat_ws("; ", *reasons), mapping), table, mapping, not_a_user)
-    told = {REASON: why, POSITION: mappings.position(), SOURCE_ROW: mappings.row_json(held)}
-    landed = raw.select("*", *typed).select(
-        *(each.name for each in columns), *(F.when(is_bad, what).alias(each) for each, what in told.items()), *readings
-    )
+    said = {REASON: why, POSITION: mappings.position(), SOURCE_ROW: mappings.row_json(applied.text_columns)}
+    rejection = [F.when(is_bad, expression).alias(column) for column, expression in said.items()]
+    landed = applied.frame.select("*", *typed).select(*(column.name for column in columns), *rejection, *readings)
     key = generated_key(table)
     return with_generated_key(landed, key, readings) if key and key not in mapping and not parts else landed
 
 
-def _refuse_unmapped(frame: DataFrame, table: Table, mapping: Mapping[str, str], name: str, made: str | None) -> None:
-    lacking = [c.name for c in table.columns if c.required and c.name not in mapping and c.name != made]
+@dataclass(frozen=True, slots=True)
+class _Conversion:
+    """How the columns of a table are made of the values that a mapping gives."""
+
+    table: Table
+    mapping: Mapping[str, str]
+    applied: mappings.Applied
+    reading: values.Reading
+    looked_at: Mapping[str, str]
+    not_a_user: frozenset[str]
+    parts: Sequence[bill_keys.Part]
+
+    def of(self, column: Column, *, is_shown: bool) -> tuple[Expression, list[Expression], Expression | None]:
+        """The value of a column, what is true of one that breaks a rule, and why, in words; none where nothing can."""
+        from pyspark.sql import functions as F
+
+        if self.parts and column.name == bill_keys.BILL:
+            by_name = (self.parts, self.applied.types, self.reading.zone, self._value_of_name)
+            return bill_keys.bill_id(*by_name), [F.col(column.name).isNull()], bill_keys.reason(*by_name)
+        if column.name not in self.mapping:
+            return F.lit(None).cast(column.type), [], None
+        written = values.text(mappings.source(column.name), self.applied.types[column.name])
+        is_read = column.name not in self.applied.unread
+        conditions = rules.broken(column, written, is_read)
+        return self._value(column), conditions, rules.reason(column, written, self.reading, is_shown, is_read)
+
+    def _value(self, column: Column) -> Expression:
+        from pyspark.sql import functions as F
+
+        source, kind = mappings.source(column.name), self.applied.types[column.name]
+        seen_as = self.looked_at.get(self.mapping[column.name])
+        if column.name in id_columns(self.table, self.mapping):
+            id_text = ids.identifier(values.text(source, kind))
+            if seen_as == values.ID:
+                id_text = F.coalesce(mappings.seen(column.name), id_text)
+            return guests.somebody(id_text, self.not_a_user) if column.name == OWNER else id_text
+        seen = mappings.seen(column.name) if seen_as == column.type else None
+        return values.value(source, kind, column.type, self.reading, seen)
+
+    def _value_of_name(self, name: str) -> Expression:
+        return self._value(self.table.column(name))
+
+
+def _refuse_unmapped(
+    frame: DataFrame, table: Table, mapping: Mapping[str, str], name: str, generated: str | None
+) -> None:
+    lacking = [c.name for c in table.columns if c.required and c.name not in mapping and c.name != generated]
     if lacking:
         came = "a mapping of " + (listed(mapping) or "nothing")
         do = "map them; the source's columns are " + listed(repr(column) for column in frame.columns)

@@ -153,14 +153,16 @@ def finding(table: str, by: str | None, exports: int, found: Mapping[str, Any] |
     if table in LISTS:
         return Finding(CHECK, True, f"{many}; the later one holds, by the name of its file", "warn", counts)
     _, one, other = found["such"]
-    told = CapflowError(
+    warning = CapflowError(
         f"{many}, and nothing says which is the later: the names of the files decide",
         came=f"{found['such'][0]!r} in {one} and in {other}, for one",
         where=f"[tables.{table}]",
         do='say exports_by = "name", "modified" or a column that tells the export; "none" where the files are parts of '
         "one export; or, where numbers of bills come again, bill_key",
     )
-    return Finding(CHECK, False, str(told), "warn", counts, ({"bill_id": found["such"][0], "in": one, "and": other},))
+    return Finding(
+        CHECK, False, str(warning), "warn", counts, ({"bill_id": found["such"][0], "in": one, "and": other},)
+    )
 
 
 def problems(key: str, given: Mapping[str, Any], source: Source | None) -> list[CapflowError]:

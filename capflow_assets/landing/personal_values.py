@@ -52,7 +52,7 @@ def sums(columns: Sequence[str], is_good: Expression) -> dict[str, Expression]:
     """What ``finding`` wants to know of the rows, by name."""
     from pyspark.sql import functions as F
 
-    found: dict[str, Expression] = {}
+    expressions: dict[str, Expression] = {}
     for place, name in enumerate(columns):
         value = F.btrim(F.when(is_good, F.col(name)))
         is_card = value.rlike(CARD)
@@ -65,8 +65,8 @@ def sums(columns: Sequence[str], is_good: Expression) -> dict[str, Expression]:
             "card": F.when(is_card, _keeps_luhn(value)),
             "iban": value.rlike(IBAN),
         }
-        found |= {f"_kept_{place}_{kind}": F.count_if(is_one) for kind, is_one in kinds.items()}
-    return found
+        expressions |= {f"_kept_{place}_{kind}": F.count_if(is_one) for kind, is_one in kinds.items()}
+    return expressions
 
 
 def finding(
@@ -81,23 +81,23 @@ def finding(
     ``named`` is what else was seen of columns that are kept (``kept_columns``).
     """
     shares: dict[str, float] = {}
-    told: list[str] = []
+    words: list[str] = []
     if named is not None:
-        shares, told = dict(named.shares), list(named.words)
+        shares, words = dict(named.shares), list(named.words)
     for place, name in enumerate(columns):
         counts = {kind: int(found[f"_kept_{place}_{kind}"]) for kind in COUNTED}
         for kind in WORDS:
             if _is_found(kind, counts):
                 share = 100 * counts[kind] / counts["all"]
                 shares[f"{name}_{kind}_share_pct"] = round(share, 2)
-                told.append(f"{name}: {share:.3g} % are {WORDS[kind]}")
+                words.append(f"{name}: {share:.3g} % are {WORDS[kind]}")
         is_named = any(column.name == personal.OWNER for column in table.columns) and personal.is_personal_name(name)
-        if is_named and name not in plain and not any(each.startswith(f"{name}: ") for each in told):
-            told.append(f"{name}: called as what is personal")
+        if is_named and name not in plain and not any(word.startswith(f"{name}: ") for word in words):
+            words.append(f"{name}: called as what is personal")
     how = "name them in personal = […] of the table, or take them out of its columns; plain = […] if they name nobody"
-    do = f"; {how}" if told else ""
-    message = listed(told, "; ") + do or "no column that is kept as it comes looks personal"
-    return Finding(CHECK, not told, message, "warn", shares)
+    do = f"; {how}" if words else ""
+    message = listed(words, "; ") + do or "no column that is kept as it comes looks personal"
+    return Finding(CHECK, not words, message, "warn", shares)
 
 
 def _is_found(kind: str, counts: Mapping[str, int]) -> bool:

@@ -31,8 +31,8 @@ def spellings() -> list[str]:
     >>> [each for each in spellings() if each.lower().startswith("grand")][:4]
     ['GRAND TOTAL', 'GRAND TOTAL:', 'Grand Total', 'Grand Total:']
     """
-    cased = {each for word in WORDS for each in (word, word.upper(), word.title(), word.capitalize())}
-    return sorted({each + end for each in cased for end in ("", ":")})
+    cased = {spelling for word in WORDS for spelling in (word, word.upper(), word.title(), word.capitalize())}
+    return sorted({spelling + end for spelling in cased for end in ("", ":")})
 
 
 def is_one(value: Expression) -> Expression:

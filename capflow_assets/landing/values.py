@@ -47,12 +47,12 @@ class Reading:
     @property
     def formats(self) -> tuple[str, ...]:
         """The declared formats, in the order in which they are tried."""
-        return tuple(each for each in (self.timestamp_format, self.date_format) if each)
+        return tuple(format for format in (self.timestamp_format, self.date_format) if format)
 
     @property
     def counts(self) -> tuple[str, ...]:
         """Those of the formats that count seconds, milliseconds or days."""
-        return tuple(each for each in self.formats if each in time_formats.COUNTS)
+        return tuple(format for format in self.formats if format in time_formats.COUNTS)
 
 
 PLAIN_READING = Reading("UTC")

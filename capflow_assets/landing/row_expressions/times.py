@@ -29,15 +29,15 @@ def read(meaning: Meaning, name: str, arguments: Sequence[Node]) -> Node | None:
     pattern = arguments[1]
     source = conversions.bare(value) if value.kind == TEXT else value
     parsed = Phrase(("try_to_timestamp(", source, ", ", pattern, ")"), closed=True, kind=INSTANT)
-    made: Node = parsed if _names_zone(pattern) else conversions.in_utc(meaning, parsed)
+    phrase: Node = parsed if _names_zone(pattern) else conversions.in_utc(meaning, parsed)
     if target != INSTANT:
         shown = conversions.clock(meaning, parsed) if _names_zone(pattern) else parsed
         type = "DATE" if target == DAY else "TIMESTAMP_NTZ"
-        made = conversions.rewritten(shown, "CAST(", f" AS {type})", target)
-    if not strict or not isinstance(made, Phrase) or value.kind != TEXT:
-        return made
+        phrase = conversions.rewritten(shown, "CAST(", f" AS {type})", target)
+    if not strict or not isinstance(phrase, Phrase) or value.kind != TEXT:
+        return phrase
     written = f" written as {pattern.value}" if isinstance(pattern, Text) else ""
-    return conversions.checked(made, value, f"a {'day' if target == DAY else 'time'}{written}")
+    return conversions.checked(phrase, value, f"a {'day' if target == DAY else 'time'}{written}")
 
 
 def unix_time(meaning: Meaning, name: str, arguments: Sequence[Node]) -> Node | None:
@@ -93,18 +93,18 @@ def made_of_parts(meaning: Meaning, name: str, arguments: Sequence[Node]) -> Nod
     zeros = [Phrase(("0",), closed=True, kind=NUMBER)] * 3 if is_day else []
     moment = listed([*parts, *zeros], "try_make_timestamp(", ")", kind=INSTANT, doubles=1)
     if is_day:
-        made: Phrase = conversions.rewritten(moment, "CAST(", " AS DATE)", DAY)
+        phrase: Phrase = conversions.rewritten(moment, "CAST(", " AS DATE)", DAY)
     elif name.endswith("_ntz"):
-        made = conversions.rewritten(moment, "CAST(", " AS TIMESTAMP_NTZ)", LOCAL)
+        phrase = conversions.rewritten(moment, "CAST(", " AS TIMESTAMP_NTZ)", LOCAL)
     else:
-        made = moment if len(parts) > 6 else conversions.in_utc(meaning, moment)
+        phrase = moment if len(parts) > 6 else conversions.in_utc(meaning, moment)
     if name.startswith("try_"):
-        return made
+        return phrase
     # A null among the parts makes their text null, and nothing is said.
     text = listed([conversions.rewritten(each, "CAST(", " AS STRING)", TEXT) for each in parts], "concat(", ")")
     words = Text("its parts make no day" if is_day else "its parts make no time")
     failed = Phrase(("CASE WHEN ", moment, " IS NULL AND ", text, " IS NOT NULL THEN ", words, " END"), closed=True)
-    return replace(made, unread=first_of([*(each.unread for each in parts), failed]))
+    return replace(phrase, unread=first_of([*(each.unread for each in parts), failed]))
 
 
 def truncated(meaning: Meaning, name: str, arguments: Sequence[Node]) -> Node | None:
