@@ -84,7 +84,7 @@ def counted(where: str, left: DataFrame, is_null: Expression) -> LeftOut:
 def marked(conformed: DataFrame) -> DataFrame:
     """Conformed rows that are left out, marked so: among newer rows they take away what has landed under their key.
 
-    What they are otherwise is no business of anybody's.
+    Nothing else about them matters.
     """
     from pyspark.sql import functions as F
 

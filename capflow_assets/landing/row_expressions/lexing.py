@@ -102,7 +102,7 @@ def _tokenizer() -> Tokenizer:
     from sqlglot.tokens import TokenType
 
     class RowTokenizer(Spark.Tokenizer):
-        """Spark's, to which a word is a word: what it means is the grammar's business."""
+        """Spark's tokenizer without keywords: the grammar decides what a word means."""
 
         KEYWORDS: ClassVar[dict[str, TokenType]] = dict.fromkeys(SIGNS, TokenType.UNKNOWN)
         COMMANDS: ClassVar[set[TokenType]] = set()

@@ -1,8 +1,8 @@
 """Text files of rows: comma, semicolon or tab separated, or columns split by runs of white space.
 
-Every value comes as text (blank is null); landing reads numbers and times. Files are read by workers with one parser of
-our own making from pyarrow and Python's csv, not by the engines': those lose or refuse a whole file for one bad row,
-read other encodings as UTF-8, and put the columns of several files side by side by position instead of by name.
+Every value comes as text (blank is null); landing reads numbers and times. Workers read the files, with pyarrow and
+Python's csv instead of the engines' parsers: those lose or refuse a whole file for one bad row, read other encodings as
+UTF-8, and match the columns of several files by position instead of by name.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ def _judge(path: str, table: str, location: str) -> None:
 
 
 def _named(place: str, location: str) -> Iterator[str]:
-    """Every path that the log names, of whatever version."""
+    """Every path that the log names, in any version."""
     from pyarrow.fs import FileSelector, FileType
 
     system, folder = storage.opened(place)

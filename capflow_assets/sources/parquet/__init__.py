@@ -173,7 +173,7 @@ def _by_engine(
 ) -> DataFrame | None:
     """What the engine reads, which leaves out the columns that nobody wants; None where workers have to.
 
-    A partitioned folder is the engine's own business. Of others the files with one value are read together.
+    The engine reads a partitioned folder by itself. Elsewhere, the files with the same values are read together.
     """
     from pyspark.sql import functions as F
 

@@ -83,7 +83,7 @@ def refuse_credentials(location: str) -> None:
 
 
 def first_line(error: BaseException, *secrets: str | None) -> str:
-    """The first line of what somebody else's error says, without the ``secrets`` in any spelling.
+    """The first line of another library's error, without the ``secrets`` in any spelling.
 
     >>> first_line(ValueError("cannot log in with p%20w or p w\\nmore"), "p w")
     'cannot log in with *** or ***'

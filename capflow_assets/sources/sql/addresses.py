@@ -100,7 +100,7 @@ def is_same(url: URL, own: str) -> bool:
 
 
 def _servers(url: URL) -> list[tuple[str, int | None]]:
-    """The hosts and ports that an address names, in whatever place of it; more than one where it says so."""
+    """Every host and port that an address names, wherever in it."""
     named = [url.host or "", *(_listed(url.query.get("host"))), *(_listed(url.query.get("unix_socket")))]
     usual = url.port or next((int(port) for port in _listed(url.query.get("port")) if port.isdigit()), None)
     usual = usual or PORTS.get(url.get_backend_name())

@@ -58,7 +58,7 @@ def dialect_of(location: str) -> Dialect:
 
 @contextmanager
 def opened(location: str, access: Access) -> Iterator[Connection]:
-    """A connection that only reads, with times in UTC, and whose errors are told in our words.
+    """A connection that only reads, with times in UTC; its driver's errors become ``SourceError``.
 
     Raises:
         SourceError: it cannot be reached, refuses the user or the statement, or takes too long.
