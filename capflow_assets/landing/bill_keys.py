@@ -58,9 +58,9 @@ def makes_bill(table: Table, bill_key: Collection[str]) -> bool:
     return bool(bill_key) and BILL in table.names and all(column_of(part, table) != BILL for part in bill_key)
 
 
-def problems(key: str, table: Table, given: Mapping[str, Any]) -> list[CapflowError]:
+def problems(key: str, table: Table, declared: Mapping[str, Any]) -> list[CapflowError]:
     """What is wrong with a table's ``bill_key`` before its source is known; ``key`` is its table's place."""
-    parts, columns = given.get("bill_key", []), given["columns"]
+    parts, columns = declared.get("bill_key", []), declared["columns"]
     if not isinstance(parts, list) or not parts:
         return []
     place = f"{key}.bill_key"

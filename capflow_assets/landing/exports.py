@@ -165,21 +165,21 @@ def finding(table: str, by: str | None, exports: int, found: Mapping[str, Any] |
     )
 
 
-def problems(key: str, given: Mapping[str, Any], source: Source | None) -> list[CapflowError]:
+def problems(key: str, declared: Mapping[str, Any], source: Source | None) -> list[CapflowError]:
     """What is wrong with a table's ``exports_by`` and ``equal_lines``; ``key`` is its place in the TOML."""
     wrong: list[CapflowError] = []
     table = key.rpartition(".")[2]
-    if EXPORT in given["columns"]:
+    if EXPORT in declared["columns"]:
         expected, do = "another name: rows that came in several exports have that one", "choose another name"
         wrong.append(CapflowError(f"{key}.columns.{EXPORT}", expected=expected, came=EXPORT, do=do))
-    if "equal_lines" in given and table != "line_items":
+    if "equal_lines" in declared and table != "line_items":
         wrong.append(CapflowError(f"{key}.equal_lines", expected="it for line_items", came=table, do="take it out"))
-    if "exports_by" not in given:
+    if "exports_by" not in declared:
         return wrong
-    key, by = f"{key}.exports_by", given["exports_by"]
+    key, by = f"{key}.exports_by", declared["exports_by"]
     if table not in TABLES:
         wrong.append(CapflowError(key, expected=f"it for one of {listed(TABLES)}", came=table, do="take it out"))
-    elif "watermark" in given:
+    elif "watermark" in declared:
         do = "take one of them out: with a watermark, newer rows replace older ones already"
         wrong.append(CapflowError(key, expected="no watermark beside it", came="one", do=do))
     elif by in (BY_NAME, BY_TIME) and not isinstance(source, HasFiles):

@@ -59,7 +59,7 @@ def looked_at(
             words.append(f"{name}: {share:.3g} % of a sample are {personal_values.WORDS[kind]}")
     for name, text in mapping.items():
         source = personal_source(text)
-        is_told = any(each.startswith(f"{name}: ") for each in words) or is_personal_name(name)
+        is_told = any(word.startswith(f"{name}: ") for word in words) or is_personal_name(name)
         if not source or name in hashed or name in plain or is_told:
             continue
         if _is_of_a_user(table, name):
@@ -88,13 +88,13 @@ def _kind(sample: pa.Table, name: str, *, is_id: bool) -> tuple[str, float]:
     def share(*patterns: str) -> float:
         matches = [pc.match_substring_regex(values, pattern) for pattern in patterns]
         both = matches[0]
-        for each in matches[1:]:
-            both = pc.and_(both, each)
+        for match in matches[1:]:
+            both = pc.and_(both, match)
         return 100 * float(pc.sum(both).as_py() or 0) / len(values)
 
     phone = (PHONE_OF_ID,) if is_id else (personal_values.PHONE, personal_values.DIGITS_OF_PHONE)
     by_kind = {"email": share(personal_values.E_MAIL), "phone": share(*phone), "iban": share(personal_values.IBAN)}
     if not is_id and by_kind["phone"]:
         by_kind["phone"] -= share(*phone, personal_values.DATE) + share(*phone, personal_values.CARD)
-    kind = max(by_kind, key=lambda each: by_kind[each])
+    kind = max(by_kind, key=lambda kind: by_kind[kind])
     return (kind, by_kind[kind]) if by_kind[kind] >= 100 * personal_values.LEAST_SHARE else ("", 0.0)

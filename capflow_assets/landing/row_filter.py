@@ -88,7 +88,7 @@ def marked(conformed: DataFrame) -> DataFrame:
     """
     from pyspark.sql import functions as F
 
-    nothing = {each: F.lit(None).cast("string") for each in (POSITION, SOURCE_ROW)}
+    nothing = {column: F.lit(None).cast("string") for column in (POSITION, SOURCE_ROW)}
     return conformed.withColumns({REASON: F.lit(MARK), **nothing})
 
 

@@ -170,11 +170,11 @@ def _instant(source: Expression, kind: st.DataType, reading: Reading, is_rare: b
         return _in_utc(source.cast("timestamp"), reading.zone)
     written = text(source, kind)
     if kind.typeName() in NUMERIC and reading.counts:
-        return F.coalesce(*(_counted(source, each, reading) for each in reading.counts))
+        return F.coalesce(*(_counted(source, format, reading) for format in reading.counts))
     # Taking the blanks off costs a third of it, and few times have any.
     at_once = () if reading.formats or is_rare else (_iso_local(written, reading.zone),)
     bare = trimmed(written)
-    return F.coalesce(*at_once, *(_parsed(bare, each, reading) for each in reading.formats or ("",)))
+    return F.coalesce(*at_once, *(_parsed(bare, format, reading) for format in reading.formats or ("",)))
 
 
 def _counted(number: Expression, format: str, reading: Reading) -> Expression:

@@ -86,7 +86,10 @@ def convert(meaning: Meaning, name: str, arguments: Sequence[Node]) -> Node | No
 def made_of_parts(meaning: Meaning, name: str, arguments: Sequence[Node]) -> Node | None:
     """A time of its year, month, day, hour, minute and second, and of a zone if one is named."""
     types = ("INT", "INT", "INT", "INT", "INT", "DECIMAL(16, 6)")
-    parts = [*(conversions.number(meaning, *each) for each in zip(arguments, types, strict=False)), *arguments[6:]]
+    parts = [
+        *(conversions.number(meaning, argument, type) for argument, type in zip(arguments, types, strict=False)),
+        *arguments[6:],
+    ]
     is_day = name == "make_date"
     if len(parts) < (3 if is_day else 6):
         return None
@@ -101,10 +104,10 @@ def made_of_parts(meaning: Meaning, name: str, arguments: Sequence[Node]) -> Nod
     if name.startswith("try_"):
         return phrase
     # A null among the parts makes their text null, and nothing is said.
-    text = listed([conversions.rewritten(each, "CAST(", " AS STRING)", TEXT) for each in parts], "concat(", ")")
+    text = listed([conversions.rewritten(part, "CAST(", " AS STRING)", TEXT) for part in parts], "concat(", ")")
     words = Text("its parts make no day" if is_day else "its parts make no time")
     failed = Phrase(("CASE WHEN ", moment, " IS NULL AND ", text, " IS NOT NULL THEN ", words, " END"), closed=True)
-    return replace(phrase, unread=first_of([*(each.unread for each in parts), failed]))
+    return replace(phrase, unread=first_of([*(part.unread for part in parts), failed]))
 
 
 def truncated(meaning: Meaning, name: str, arguments: Sequence[Node]) -> Node | None:
@@ -137,9 +140,9 @@ def moved(meaning: Meaning, name: str, arguments: Sequence[Node]) -> Node | None
 def apart(meaning: Meaning, name: str, arguments: Sequence[Node]) -> Node | None:
     """How many units, or days, lie between two times as clocks show them."""
     if len(arguments) == 2:
-        days = [conversions.day(meaning, each) for each in arguments]
+        days = [conversions.day(meaning, argument) for argument in arguments]
         return listed(days, f"{name}(", ")", kind=NUMBER, doubles=1)
-    shown = [arguments[0], *(_on_clock(meaning, each) for each in arguments[1:])]
+    shown = [arguments[0], *(_on_clock(meaning, argument) for argument in arguments[1:])]
     return listed(shown, f"{name}(", ")", kind=NUMBER, doubles=1)
 
 
