@@ -31,6 +31,11 @@ def split(frame: DataFrame) -> tuple[DataFrame, DataFrame]:
     return accepted, frame.where(f"{REASON} is not null").select(*RESERVED)
 
 
+def finding_of(result: TableResult, check: str) -> Any:
+    """What a check found in a landing."""
+    return next(finding for _, finding in result.findings if finding.check == check)
+
+
 @dataclass
 class Shop:
     """A customer ``shop`` whose tables come from files in a folder, with a lake beside it."""

@@ -1,4 +1,4 @@
-"""Personal data: hashed before it is written anywhere, the same within a customer, and told where nobody named it."""
+"""Personal data: hashed before it is written anywhere, the same within a customer, by a key of its own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from capflow_assets.home.keys import customer_key, destroy_key
 from capflow_assets.home.places import Home
 from capflow_assets.landing.canonical_rows import conform
 from capflow_assets.landing.personal import hashed_columns, pseudonym, pseudonymized
-from capflow_assets.tables.table_result import TableResult
 from capflow_assets_tests.landings import KEY, TABLES, Shop
 
 if TYPE_CHECKING:
@@ -40,10 +39,6 @@ def shop(tmp_path: Path, spark: SparkSession) -> Shop:
 def engine(request: pytest.FixtureRequest) -> SparkSession:
     session: SparkSession = request.getfixturevalue(request.param)
     return session
-
-
-def finding(result: TableResult, check: str) -> Any:
-    return next(each for _, each in result.findings if each.check == check)
 
 
 def everything(shop: Shop) -> str:
@@ -141,50 +136,6 @@ def test_no_key_is_asked_for_where_nothing_is_hashed(shop: Shop) -> None:
     shop.landed("items", columns={"item_id": "no", "name": "name"}, key=None)  # type: ignore[arg-type]
 
 
-# -- what nobody named -----------------------------------------------------------------------------------------------
-
-KINDS = {
-    "e-mail addresses": ["ann@example.org", "call me: bob@example.co.uk", "x", "y"],
-    "phone numbers": ["+44 20 7946 0958", "020 7946 0958", "(020) 79460958", "0049 30 1234567"],
-    "payment cards": ["4111 1111 1111 1111", "5500-0000-0000-0004", "340000000000009", "none"],
-    "IBANs": ["GB29 NWBK 6016 1331 9268 19", "DE89370400440532013000", "x", "y"],
-}
-HARMLESS = [
-    ["2024-05-02 10:00:00", "2024-05-02", "123456789", "31198570044"],
-    ["4006381333931", "5901234123457", "4111111111111112", "4111111111111113"],
-    ["GOLD", "12.50", "a@b", "SW1A 1AA"],
-]
-
-
-def told(shop: Shop, values: list[str], **how: Any) -> Any:
-    shop.sends("users", ("card", "extra"), list(enumerate(values)))
-    result = shop.landed("users", columns={"user_id": "card", "extra": "extra"}, **how)
-    return finding(result, "personal_data")
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_values_that_look_personal_are_told_and_not_shown(shop: Shop, kind: str) -> None:
-    found = told(shop, KINDS[kind])
-    assert not found.passed
-    share = 100 * sum(value not in ("x", "y", "none") for value in KINDS[kind]) / 4
-    assert f"extra: {share:g} % are {kind}" in found.message
-    assert found.severity == "warn"
-    assert not any(value in repr(found) for value in KINDS[kind] if len(value) > 4)
-    assert told(shop, KINDS[kind], personal=["extra"]).passed
-
-
-@pytest.mark.parametrize("values", HARMLESS)
-def test_values_that_only_resemble_are_left_alone(shop: Shop, values: list[str]) -> None:
-    assert told(shop, values).passed
-
-
-def test_a_name_that_tells_is_told_unless_it_is_said_to_be_plain(shop: Shop) -> None:
-    shop.sends("media", ("m", "p", "k", "u", "mail"), [("1", "/a", "text", "u", None)])
-    columns = {"media_id": "m", "path": "p", "kind": "k", "user_id": "u", "email": "mail"}
-    assert "email: called as" in finding(shop.landed("media", columns=columns), "personal_data").message
-    assert finding(shop.landed("media", columns=columns, plain=["email"]), "personal_data").passed
-
-
 # -- keys ------------------------------------------------------------------------------------------------------------
 
 
@@ -261,50 +212,7 @@ def test_a_forgotten_user_does_not_land_again(shop: Shop) -> None:
     assert [row["user_id"] for row in shop.rows("raw/users")] == ["2"]
 
 
-# -- plain names, and ids that are hashed ----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "source",
-    [
-        "Full Name",
-        "E-Mail",
-        "Vorname",
-        "Nom",
-        "Prénom",
-        "Correo",
-        "Telefon",
-        "Straße",
-        "KUNDEN-NAME",
-        "lower(`E-Mail`)",
-    ],
-)
-def test_a_personal_source_under_a_plain_name_is_told(shop: Shop, source: str) -> None:
-    column = "E-Mail" if "(" in source else source
-    shop.sends("users", ("card", column), [("U1", "x"), ("U2", "y"), ("U3", "z")])
-    told = finding(shop.landed("users", columns={"user_id": "card", "contact": source}), "personal_data")
-    assert not told.passed
-    assert f"contact: comes from {column!r}" in told.message
-    silent = shop.landed("users", columns={"user_id": "card", "contact": source}, plain=["contact"])
-    assert finding(silent, "personal_data").passed
-
-
-@pytest.mark.parametrize("source", ["tier", "City", "Kundennummer", "Segment", "Mailing", "Handyvertrag", "named"])
-def test_a_source_that_only_resembles_is_not_told(shop: Shop, source: str) -> None:
-    shop.sends("users", ("card", source), [("0123456789", "x"), ("0049 12 3456", "y"), ("5901234123457", "z")])
-    assert finding(shop.landed("users", columns={"user_id": "card", "contact": source}), "personal_data").passed
-
-
-def test_an_id_that_is_an_address_is_told_wherever_it_comes_from(shop: Shop) -> None:
-    at = "2024-01-01 10:00:00"
-    rows = [(n, at, 5, f"ann{n}@example.com") for n in range(5)]
-    shop.sends("bills", ("id", "at", "total", "who"), rows)
-    mapping = {"bill_id": "id", "billed_at": "at", "amount": "total", "user_id": "who"}
-    told = finding(shop.landed("bills", columns=mapping), "personal_data")
-    assert "user_id: 100 % of a sample are e-mail addresses" in told.message
-    assert told.found["user_id_email_share_pct"] == 100
-    assert "ann1" not in told.message
-    assert finding(shop.landed("bills", columns=mapping, personal=["user_id"]), "personal_data").passed
+# -- ids that are hashed ---------------------------------------------------------------------------------------------
 
 
 def test_users_that_are_hashed_are_the_same_in_all_tables_and_can_be_told(shop: Shop) -> None:
