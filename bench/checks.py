@@ -50,7 +50,7 @@ LINES = Table(
 def run() -> None:
     """Print, for computed and for stored rows, the seconds of each (medians of warm rounds) and the two ratios."""
     from capflow_assets.graph.engine import Engine
-    from capflow_assets.landing import conform
+    from capflow_assets.landing.canonical_rows import conform
     from capflow_assets.sources import csv
 
     spark = Engine().spark_session

@@ -2,7 +2,7 @@
 
 What a customer company adds to: one file is one thing, found by its name. The way of the data:
 
-    sources/      opens a kind of store as a Spark DataFrame: one file, one kind
+    sources/      opens a kind of store as a Spark DataFrame: one file or package, one kind
     raw/          the canonical tables as landed: one file, one schema
     clean/        conformed tables: one file, one function
     validation/   reports about a customer's data, and checks that return a Finding

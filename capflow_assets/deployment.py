@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from types import ModuleType
 
 from capflow_assets.blueprint.checking import declared_checks
 from capflow_assets.blueprint.stages import Stages
+from capflow_assets.contract import Source
 from capflow_assets.customers.customer import Customer, read_customer, refuse_own_places
 from capflow_assets.errors import CustomerError, NotFoundError
 from capflow_assets.home import fences
@@ -24,7 +24,7 @@ class Deployment:
 
     home: Home
     stages: Stages
-    sources: Mapping[str, ModuleType]
+    sources: Mapping[str, Source]
     engine: Sessions
 
     @cached_property

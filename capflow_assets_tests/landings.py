@@ -12,15 +12,28 @@ import tomlkit
 
 from capflow_assets.customers.customer import parse_customer
 from capflow_assets.definitions import SOURCES, STAGES
+from capflow_assets.landing import watermarks
+from capflow_assets.landing.rejections import REASON, RESERVED
 from capflow_assets.stores.lake import Lake
 from capflow_assets.tables.runner import TableRunner
 from capflow_assets.tables.table_result import TableResult
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 TABLES = {spec.name: spec.table for spec in STAGES.tables.values() if spec.stage == "raw"}
 KEY = b"a key of thirty-two bytes, or so"
+
+
+def split(frame: DataFrame) -> tuple[DataFrame, DataFrame]:
+    """The good rows of a conformed frame with the table's columns alone, and the rejected ones with their reasons."""
+    accepted = frame.where(f"{REASON} is null").drop(*RESERVED, *watermarks.COLUMNS)
+    return accepted, frame.where(f"{REASON} is not null").select(*RESERVED)
+
+
+def finding_of(result: TableResult, check: str) -> Any:
+    """What a check found in a landing."""
+    return next(finding for _, finding in result.findings if finding.check == check)
 
 
 @dataclass

@@ -15,8 +15,9 @@ from capflow_assets import raw
 from capflow_assets.blueprint.schema_checks import evaluate
 from capflow_assets.contract import Table
 from capflow_assets.customers.customer import Customer, read_customer
-from capflow_assets.landing import conform, split
+from capflow_assets.landing.canonical_rows import conform
 from capflow_assets.sources import csv, parquet
+from capflow_assets_tests.landings import split
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -10,7 +10,7 @@ import tomlkit
 from capflow_assets.customers.customer import parse_customer
 from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.errors import CapflowError, CustomerError, MappingError, NotFoundError, nearest
-from capflow_assets.landing import conform
+from capflow_assets.landing.canonical_rows import conform
 from capflow_assets.landing.watermarks import readings
 from capflow_assets.raw.bills import TABLE
 from capflow_assets_tests.fuzz import good

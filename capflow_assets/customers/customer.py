@@ -10,7 +10,6 @@ from collections.abc import Collection, Mapping
 from fnmatch import fnmatchcase
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
-from types import ModuleType
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -23,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from capflow_assets.contract import Table
+from capflow_assets.contract import Source, Table
 from capflow_assets.customers import toml_text
 from capflow_assets.customers.checks_settings import CheckSettings, DeclaredCheck, check_problems
 from capflow_assets.customers.declared_tables import (
@@ -165,7 +164,7 @@ class Customer(Declared):
 def read_customer(
     path: Path,
     known_tables: Mapping[str, Table],
-    known_sources: Mapping[str, ModuleType],
+    known_sources: Mapping[str, Source],
     known_models: Collection[str] | None = None,
     known_checks: Mapping[str, DeclaredCheck] | None = None,
     known_features: Mapping[str, type[BaseModel]] | None = None,
@@ -197,7 +196,7 @@ def parse_customer(
     text: str,
     file: str,
     known_tables: Mapping[str, Table],
-    known_sources: Mapping[str, ModuleType],
+    known_sources: Mapping[str, Source],
     known_models: Collection[str] | None = None,
     known_checks: Mapping[str, DeclaredCheck] | None = None,
     known_features: Mapping[str, type[BaseModel]] | None = None,
@@ -304,7 +303,7 @@ def _tables(value: Any) -> dict[str, dict[str, Any]]:
 
 
 def _table_problems(
-    name: str, table: dict[str, Any], tables: Mapping[str, Table], sources: Mapping[str, ModuleType]
+    name: str, table: dict[str, Any], tables: Mapping[str, Table], sources: Mapping[str, Source]
 ) -> list[CapflowError]:
     key = f"tables.{name}"
     problems: list[CapflowError] = []

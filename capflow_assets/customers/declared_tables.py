@@ -15,8 +15,10 @@ from capflow_assets.contract import EXPORT, Table
 from capflow_assets.customers.toml_problems import unknown
 from capflow_assets.errors import CapflowError, listed, nearest, shortened
 from capflow_assets.expressions.ids import normal
-from capflow_assets.landing import RESERVED, bill_keys, generated_key, merge_key
+from capflow_assets.landing import bill_keys
+from capflow_assets.landing.keys import generated_key, merge_key
 from capflow_assets.landing.personal import OWNER, is_identifier
+from capflow_assets.landing.rejections import RESERVED
 
 IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,62}")
 

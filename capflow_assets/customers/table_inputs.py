@@ -12,11 +12,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from capflow_assets.contract import ChecksLocations, Source
 from capflow_assets.customers.toml_problems import told, unknown
 from capflow_assets.errors import CapflowError, SourceError, listed
 
@@ -83,7 +83,7 @@ def declared_origins(table: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     yield from (each for each in (inputs.values() if isinstance(inputs, dict) else ()) if isinstance(each, dict))
 
 
-def query_problems(key: str, table: Mapping[str, Any], sources: Mapping[str, ModuleType]) -> list[CapflowError]:
+def query_problems(key: str, table: Mapping[str, Any], sources: Mapping[str, Source]) -> list[CapflowError]:
     """What is wrong with a table's query and inputs, but for the query's own words; wrong types are told already."""
     inputs, query = table.get("inputs", {}), table.get(QUERY)
     if query is None:
@@ -110,7 +110,7 @@ def query_problems(key: str, table: Mapping[str, Any], sources: Mapping[str, Mod
     return problems
 
 
-def source_problems(key: str, given: Mapping[str, Any], sources: Mapping[str, ModuleType]) -> list[CapflowError]:
+def source_problems(key: str, given: Mapping[str, Any], sources: Mapping[str, Source]) -> list[CapflowError]:
     """What is wrong with a declared source: of which kind, its options, its location."""
     problems: list[CapflowError] = []
     source, location = given.get("source"), given.get("location")
@@ -129,7 +129,7 @@ def source_problems(key: str, given: Mapping[str, Any], sources: Mapping[str, Mo
     return problems
 
 
-def _location_problems(key: str, source: ModuleType, location: str) -> list[CapflowError]:
+def _location_problems(key: str, source: Source, location: str) -> list[CapflowError]:
     """What is wrong with a location, as the source says where it has ``check_location``. Credentials are not shown."""
     scheme, is_address, rest = location.partition("://")
     is_of_files = f"{scheme}://" in FILES
@@ -140,9 +140,9 @@ def _location_problems(key: str, source: ModuleType, location: str) -> list[Capf
     expected = ""
     if is_of_files and (".." in rest.split("/") or not re.fullmatch(r"[^/]+/.+", rest)):
         expected = f"{scheme}://name/path, without '..'"
-    elif check := getattr(source, "check_location", None):
+    elif isinstance(source, ChecksLocations):
         try:
-            check(location)
+            source.check_location(location)
         except (SourceError, ValueError) as error:
             return [CapflowError(key, expected=str(error).replace("\n", " "), came=location)]
     elif is_address and not is_of_files:

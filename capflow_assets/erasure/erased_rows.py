@@ -197,7 +197,7 @@ class UserRows:
         """The bill of each row of a table with a ``bill_key``, as landing makes it; blank where it makes none."""
         import pyspark.sql.types as st
 
-        from capflow_assets.landing import conform
+        from capflow_assets.landing.canonical_rows import conform
 
         raw = name.removesuffix("_rejected")
         declared, table = self.customer.tables[raw.partition("/")[2]], self.stages.spec(raw).table

@@ -3,14 +3,12 @@
 import os
 from collections.abc import Callable, Mapping
 from functools import partial
-from importlib import import_module
-from pkgutil import iter_modules
-from types import ModuleType
 from typing import Any
 
 import dagster as dg
 
 from capflow_assets.blueprint.stages import Stages
+from capflow_assets.contract import Source
 from capflow_assets.deployment import Deployment
 from capflow_assets.graph.customer_tables import customer_tables
 from capflow_assets.graph.engine import Engine
@@ -22,15 +20,8 @@ from capflow_assets.graph.retraining_sensor import retraining_sensor
 from capflow_assets.home.places import Home
 
 
-def read_sources(package: ModuleType) -> dict[str, ModuleType]:
-    """The kinds of store by name: one module each."""
-    names = sorted(info.name for info in iter_modules(package.__path__) if not info.name.startswith("_"))
-    modules = {name: import_module(f"{package.__name__}.{name}") for name in names}
-    return {name: module for name, module in modules.items() if hasattr(module, "Options")}
-
-
 def deployment(
-    stages: Stages, sources: Mapping[str, ModuleType], engine: Engine | None = None, home: Home | None = None
+    stages: Stages, sources: Mapping[str, Source], engine: Engine | None = None, home: Home | None = None
 ) -> Deployment:
     """What the environment points at now, read through the given code."""
     place = home or Home.of()
@@ -43,7 +34,7 @@ def deployment(
 
 def build(
     stages: Stages,
-    sources: Mapping[str, ModuleType],
+    sources: Mapping[str, Source],
     launcher: dg.ResourceDefinition | None = None,
     module: str | None = None,
 ) -> dg.Definitions:

@@ -59,28 +59,28 @@ def makes_bill(table: Table, bill_key: Collection[str]) -> bool:
     return bool(bill_key) and BILL in table.names and all(column_of(part, table) != BILL for part in bill_key)
 
 
-def problems(key: str, table: Table, given: Mapping[str, Any]) -> list[CapflowError]:
+def problems(key: str, table: Table, declared: Mapping[str, Any]) -> list[CapflowError]:
     """What is wrong with a table's ``bill_key`` before its source is known; ``key`` is its table's place."""
-    parts, columns = given.get("bill_key", []), given["columns"]
+    parts, columns = declared.get("bill_key", []), declared["columns"]
     if not isinstance(parts, list) or not parts:
         return []
     place = f"{key}.bill_key"
     if BILL not in table.names:
         expected = "no bill_key: rows of this table stand on no bill"
         return [CapflowError(place, expected=expected, came=listed(map(repr, parts)), do="take it out")]
-    found = []
+    wrong = []
     for part in map(str, parts):
         column = column_of(part, table)
         if column is not None and column not in columns:
             expected = f"parts whose columns are mapped: {listed(_words(table, columns))}, or columns of the source"
             do = f"map {column}, or name another column"
-            found.append(CapflowError(place, expected=expected, came=repr(shortened(part)), do=do))
+            wrong.append(CapflowError(place, expected=expected, came=repr(shortened(part)), do=do))
         elif column is not None and part != DAY and table.column(column).type not in ("string", "timestamp"):
             expected = "parts that are ids, texts or times"
-            found.append(CapflowError(place, expected=expected, came=repr(part), do="take it out"))
+            wrong.append(CapflowError(place, expected=expected, came=repr(part), do="take it out"))
     if len(set(parts)) < len(parts):
-        found.append(CapflowError(place, expected="each part once", came=listed(map(repr, parts))))
-    return found
+        wrong.append(CapflowError(place, expected="each part once", came=listed(map(repr, parts))))
+    return wrong
 
 
 def between(tables: Mapping[str, Mapping[str, Any]]) -> list[CapflowError]:
@@ -108,17 +108,18 @@ def parts_of(
     Raises:
         MappingError: a part is neither a word of ours, nor a mapped column, nor a column of the source.
     """
-    found = []
+    key_parts = []
     for place, part in enumerate(bill_key):
         column = column_of(part, table)
         # What the source calls so may be mapped, and hashed, as a column of the table.
-        mapped = next((each for each in table.names if mapping.get(each) == part and each != table.time), None)
+        names = (column for column in table.names if column != table.time)
+        mapped = next((mapped for mapped in names if mapping.get(mapped) == part), None)
         if column in mapping:
-            found.append(Part(part, str(column), is_day=part == DAY))
+            key_parts.append(Part(part, str(column), is_day=part == DAY))
         elif mapped is not None and table.column(mapped).type == "string":
-            found.append(Part(part, mapped))
+            key_parts.append(Part(part, mapped))
         elif part in columns:
-            found.append(Part(part, part, extra=f"_part_{place}"))
+            key_parts.append(Part(part, part, extra=f"_part_{place}"))
         else:
             known = list(dict.fromkeys([*_words(table, mapping), *columns]))
             near = nearest(part, known)
@@ -129,7 +130,7 @@ def parts_of(
                 where=name,
                 do=f"did you mean {near!r}?" if near else "name one of them, or map the column",
             )
-    return tuple(found)
+    return tuple(key_parts)
 
 
 def extra_columns(parts: Collection[Part]) -> dict[str, str]:
@@ -162,9 +163,9 @@ def bill_id(
             text = F.replace(text, F.lit(sign), F.lit(ESCAPE + sign))
         written.append(F.coalesce(text, F.lit("")) if part.may_be_blank else text)
     # Unlike concat_ws, concat is null where a part is. An id of nothing but blank parts is none.
-    joined = [each for text in written for each in (F.lit(SEPARATOR), text)][1:]
-    made = F.concat(*joined)
-    return F.when(made != SEPARATOR * (len(parts) - 1), made) if parts else F.lit(None).cast("string")
+    joined = [piece for text in written for piece in (F.lit(SEPARATOR), text)][1:]
+    joined_id = F.concat(*joined)
+    return F.when(joined_id != SEPARATOR * (len(parts) - 1), joined_id) if parts else F.lit(None).cast("string")
 
 
 def reason(

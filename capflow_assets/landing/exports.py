@@ -10,10 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets.contract import EXPORT, Finding, Table
+from capflow_assets.contract import EXPORT, Finding, HasFiles, Source, Table
 from capflow_assets.errors import CapflowError, MappingError, listed, nearest, shortened
 from capflow_assets.landing import mappings, values
 
@@ -142,34 +141,36 @@ def finding(table: str, by: str | None, exports: int, found: Mapping[str, Any] |
     if table in LISTS:
         return Finding(CHECK, True, f"{many}; the later one holds, by the name of its file", "warn", counts)
     _, one, other = found["such"]
-    told = CapflowError(
+    warning = CapflowError(
         f"{many}, and nothing says which is the later: the names of the files decide",
         came=f"{found['such'][0]!r} in {one} and in {other}, for one",
         where=f"[tables.{table}]",
         do='say exports_by = "name", "modified" or a column that tells the export; "none" where the files are parts of '
         "one export; or, where numbers of bills come again, bill_key",
     )
-    return Finding(CHECK, False, str(told), "warn", counts, ({"bill_id": found["such"][0], "in": one, "and": other},))
+    return Finding(
+        CHECK, False, str(warning), "warn", counts, ({"bill_id": found["such"][0], "in": one, "and": other},)
+    )
 
 
-def problems(key: str, given: Mapping[str, Any], source: ModuleType | None) -> list[CapflowError]:
+def problems(key: str, declared: Mapping[str, Any], source: Source | None) -> list[CapflowError]:
     """What is wrong with a table's ``exports_by`` and ``equal_lines``; ``key`` is its place in the TOML."""
     wrong: list[CapflowError] = []
     table = key.rpartition(".")[2]
-    if EXPORT in given["columns"]:
+    if EXPORT in declared["columns"]:
         expected, do = "another name: rows that came in several exports have that one", "choose another name"
         wrong.append(CapflowError(f"{key}.columns.{EXPORT}", expected=expected, came=EXPORT, do=do))
-    if "equal_lines" in given and table != "line_items":
+    if "equal_lines" in declared and table != "line_items":
         wrong.append(CapflowError(f"{key}.equal_lines", expected="it for line_items", came=table, do="take it out"))
-    if "exports_by" not in given:
+    if "exports_by" not in declared:
         return wrong
-    key, by = f"{key}.exports_by", given["exports_by"]
+    key, by = f"{key}.exports_by", declared["exports_by"]
     if table not in TABLES:
         wrong.append(CapflowError(key, expected=f"it for one of {listed(TABLES)}", came=table, do="take it out"))
-    elif "watermark" in given:
+    elif "watermark" in declared:
         do = "take one of them out: with a watermark, newer rows replace older ones already"
         wrong.append(CapflowError(key, expected="no watermark beside it", came="one", do=do))
-    elif by in (BY_NAME, BY_TIME) and not hasattr(source, "exports"):
+    elif by in (BY_NAME, BY_TIME) and not isinstance(source, HasFiles):
         do = "name the column that tells when a row was exported; one that is called so goes into backquotes"
         wrong.append(CapflowError(key, expected="a column of the source, which has no files", came=repr(by), do=do))
     return wrong

@@ -1,17 +1,19 @@
 """A customer's mapping applied to the source's columns: each value is a column or an expression over one row.
 
-What an expression may be is the business of ``row_expressions``; what its value has to be, and what is kept of the
-source beside it, is decided here.
+``row_expressions`` say what an expression may be; what its value has to be, and what is kept of the source beside it,
+is decided here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Table
 from capflow_assets.errors import MappingError
 from capflow_assets.landing import row_expressions, values
+from capflow_assets.landing.keys import id_columns
 from capflow_assets.landing.row_expressions.kinds import Meaning
 from capflow_assets.landing.unfit_values import UNFIT_COLUMNS, counted, paths_read
 
@@ -27,6 +29,20 @@ TOLD = (CORRUPT, POSITION, LABEL, UNFIT_COLUMNS)
 SHOWN_CHARACTERS = 300
 
 
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """A mapping applied: a ``frame`` of the mapped values (see ``source``), and what the source says of each row.
+
+    ``types`` are those of the values, ``text_columns`` which column of the frame has the text of each source column
+    that is used, and ``unread`` the mapped columns of which the frame says what could not be read (see ``unread``).
+    """
+
+    frame: DataFrame
+    types: Mapping[str, st.DataType]
+    text_columns: Mapping[str, str]
+    unread: frozenset[str]
+
+
 def applied(
     frame: DataFrame,
     mapping: Mapping[str, str],
@@ -36,12 +52,9 @@ def applied(
     also_read: Collection[str] = (),
     *,
     reading: values.Reading = values.PLAIN_READING,
-    wanted: Mapping[str, str] = values.NOTHING_SEEN,
-) -> tuple[DataFrame, dict[str, st.DataType], dict[str, str], frozenset[str]]:
-    """The mapped values of each row (see ``source``), what the source says of the row, what it is made of.
-
-    With it come the types of the values, which of its columns has the text of each source column that is used, and the
-    mapped columns of which it has what could not be read (see ``unread``). ``wanted`` are the canonical types.
+    canonical_types: Mapping[str, str] = values.NOTHING_SEEN,
+) -> Applied:
+    """The mapped values of each row of a source, with what the source says of the row, and the text that it is made of.
 
     ``more`` are further expressions over the source's columns, by the names that they are to have. Of the columns
     ``looked_at`` the source tells values of a type as well: no name alone says so, for it may be the customer's own.
@@ -54,45 +67,64 @@ def applied(
 
     columns = of_source(frame.columns, looked_at)
     meaning = _meaning(frame, reading)
-    made = {each: _expression(frame, columns, name, each, mapping[each], meaning, wanted) for each in mapping}
-    named = [value.alias(f"_from_{each}") for each, (value, _) in made.items()]
-    unreads = [words.alias(f"_unread_{each}") for each, (_, words) in made.items() if words is not None]
+    mapped = {
+        column: _expression(frame, columns, name, column, text, meaning, canonical_types)
+        for column, text in mapping.items()
+    }
+    named = [value.alias(f"_from_{column}") for column, (value, _) in mapped.items()]
+    unreads = [words.alias(f"_unread_{column}") for column, (_, words) in mapped.items() if words is not None]
     seen = [
-        F.col(quoted(values.SEEN + text)).alias(values.SEEN + each)
-        for each, text in mapping.items()
+        F.col(quoted(values.SEEN + text)).alias(values.SEEN + column)
+        for column, text in mapping.items()
         if text in looked_at
     ]
-    told = {
-        each: (F.col(each) if each in frame.columns else F.lit(None)).cast("string") for each in (CORRUPT, POSITION)
-    }
-    if UNFIT_COLUMNS in frame.columns:
-        read = mentioned(columns, [*mapping.values(), *also_read])
-        told[CORRUPT] = counted(told[CORRUPT], paths_read(frame.schema, read, [*mapping.values(), *also_read]))
-    plain = {text: f"_from_{each}" for each, text in mapping.items()}
+    plain = {text: f"_from_{column}" for column, text in mapping.items()}
     used = {column: (text, is_text) for column, text, is_text in _texts(frame, columns, mapping)}
     # The more columns a plan carries on, the longer it takes to make.
-    held = {
+    text_columns = {
         column: plain[column] if is_text and column in plain else f"_text_{column}"
         for column, (_, is_text) in used.items()
     }
-    texts = [text.alias(held[column]) for column, (text, _) in used.items() if held[column] not in plain.values()]
-    others = [expression.alias(each) for each, expression in (more or {}).items()]
-    words = [what.alias(each) for each, what in told.items()]
-    raw = frame.select(*named, *seen, *words, *texts, *others, *unreads)
+    texts = [
+        text.alias(text_columns[column])
+        for column, (text, _) in used.items()
+        if text_columns[column] not in plain.values()
+    ]
+    others = [expression.alias(column) for column, expression in (more or {}).items()]
+    said = _said_by_source(frame, columns, [*mapping.values(), *also_read])
+    raw = frame.select(*named, *seen, *said, *texts, *others, *unreads)
     types = dict(zip(mapping, (field.dataType for field in raw.schema.fields), strict=False))
+    _refuse_nested(types, mapping, name)
+    unread = frozenset(column for column, (_, words) in mapped.items() if words is not None)
+    return Applied(raw, types, text_columns, unread)
+
+
+def _said_by_source(frame: DataFrame, columns: Sequence[str], texts: Sequence[str]) -> list[Expression]:
+    """What the source says of each row: its complaint, if it is about what the texts read, and the row's place."""
+    from pyspark.sql import functions as F
+
+    complaint, place = (
+        (F.col(column) if column in frame.columns else F.lit(None)).cast("string") for column in (CORRUPT, POSITION)
+    )
+    if UNFIT_COLUMNS in frame.columns:
+        complaint = counted(complaint, paths_read(frame.schema, mentioned(columns, texts), texts))
+    return [complaint.alias(CORRUPT), place.alias(POSITION)]
+
+
+def _refuse_nested(types: Mapping[str, st.DataType], mapping: Mapping[str, str], name: str) -> None:
     for column, kind in types.items():
         if kind.simpleString().startswith(("array", "map", "struct", "interval", "variant")):
-            expected = "text, a number, a truth value or a time"
-            where = _where(name, column, mapping[column])
             raise MappingError(
-                "A mapping gives no plain value", expected=expected, came=kind.simpleString(), where=where
+                "A mapping gives no plain value",
+                expected="text, a number, a truth value or a time",
+                came=kind.simpleString(),
+                where=_where(name, column, mapping[column]),
             )
-    return raw, types, held, frozenset(each for each, (_, words) in made.items() if words is not None)
 
 
 def of_source(columns: Sequence[str], looked_at: Collection[str] = ()) -> list[str]:
     """The columns of a frame that are the source's own: not what it tells of rows, nor what it has looked at."""
-    apart = {*TOLD, *(values.SEEN + each for each in looked_at)}
+    apart = {*TOLD, *(values.SEEN + column_name for column_name in looked_at)}
     return [column for column in columns if column not in apart]
 
 
@@ -131,8 +163,9 @@ def mentioned(columns: Sequence[str], texts: Collection[str]) -> list[str]:
 
 
 def plain_kinds(table: Table, mapping: Mapping[str, str]) -> dict[str, str]:
-    """The source's columns, if they are such, of which times or numbers are made as they are; each of one kind."""
+    """The source's columns, if they are such, of which times, numbers or ids are made as they are; each of one kind."""
     kinds = {column.name: column.type for column in table.columns if column.type in ("timestamp", "double")}
+    kinds |= dict.fromkeys(id_columns(table, mapping), values.ID)
     return {text: kinds[name] for name, text in mapping.items() if name in kinds}
 
 
@@ -143,11 +176,11 @@ def position() -> Expression:
     return F.col(POSITION)
 
 
-def row_json(held: Mapping[str, str]) -> Expression:
-    """The source columns that the mapping uses, as JSON of text: ``held`` names their columns in an applied frame."""
+def row_json(text_columns: Mapping[str, str]) -> Expression:
+    """The source columns that the mapping uses, as JSON of text: ``text_columns`` of an applied frame."""
     from pyspark.sql import functions as F
 
-    parts = [part for column, each in held.items() for part in (F.lit(column), F.col(quoted(each)))]
+    parts = [part for column, name in text_columns.items() for part in (F.lit(column), F.col(quoted(name)))]
     return F.to_json(F.create_map(*parts)) if parts else F.lit("{}")
 
 
@@ -189,8 +222,8 @@ def _texts(
     from pyspark.sql import functions as F
 
     types = {field.name: field.dataType for field in frame.schema.fields}
-    for each in mentioned(columns, mapping.values()):
-        yield each, values.text(F.col(quoted(each)), types[each]), types[each].typeName() == "string"
+    for column in mentioned(columns, mapping.values()):
+        yield column, values.text(F.col(quoted(column)), types[column]), types[column].typeName() == "string"
 
 
 def _expression(
@@ -200,13 +233,13 @@ def _expression(
     column: str,
     text: str,
     meaning: Meaning,
-    wanted: Mapping[str, str],
+    canonical_types: Mapping[str, str],
 ) -> tuple[Expression, Expression | None]:
     from pyspark.errors import PySparkException
 
     where = _where(name, column, text)
     try:
-        expression, unread = row_expressions.converted(text, columns, meaning, wanted.get(column, ""))
+        expression, unread = row_expressions.converted(text, columns, meaning, canonical_types.get(column, ""))
     except MappingError as error:
         raise error.at(where) from None
     if text in columns:

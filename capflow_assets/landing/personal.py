@@ -82,7 +82,7 @@ def pseudonymized(frame: DataFrame, columns: Collection[str], source_columns: Co
     says so of itself, so that it can be told whose it is. The key travels inside of the function, not as a
     part of the query that engines show.
     """
-    from capflow_assets.landing import REASON, SOURCE_ROW
+    from capflow_assets.landing.rejections import REASON, SOURCE_ROW
 
     hidden = frozenset(source_columns)
 
@@ -98,7 +98,7 @@ def _hashed(
 ) -> pa.RecordBatch:
     import pyarrow as pa
 
-    told = zip(batch.column(reason).to_pylist(), batch.column(row).to_pylist(), strict=True)
+    rejected = zip(batch.column(reason).to_pylist(), batch.column(row).to_pylist(), strict=True)
     replaced = {}
     for name in columns:
         hashed = user_pseudonym if name == OWNER else pseudonym
@@ -106,7 +106,7 @@ def _hashed(
     owners = replaced.get(OWNER) or [None] * batch.num_rows
     replaced[row] = [
         text and _row(text, key, None if why.startswith(UNFIT) else hidden, owner)
-        for (why, text), owner in zip(told, owners, strict=True)
+        for (why, text), owner in zip(rejected, owners, strict=True)
     ]
     arrays = [
         pa.array(replaced[field.name], field.type) if field.name in replaced else batch.column(place)

@@ -70,7 +70,7 @@ def plain_name(name: str) -> str:
     ('e_mail', 'telephone', 'strasse_nr', 'prenom')
     """
     letters = unicodedata.normalize("NFKD", name.casefold())
-    bare = "".join(each for each in letters if not unicodedata.combining(each))
+    bare = "".join(letter for letter in letters if not unicodedata.combining(letter))
     return re.sub(r"[\W_]+", "_", bare).strip("_")
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from capflow_assets.errors import SourceError, shortened
-from capflow_assets.landing import POSITION, REASON, SOURCE_ROW, mappings
+from capflow_assets.landing import mappings
+from capflow_assets.landing.rejections import POSITION, REASON, SOURCE_ROW
 from capflow_assets.landing.values import NOTHING_SEEN, PLAIN_READING, Reading
 
 if TYPE_CHECKING:
@@ -83,11 +84,11 @@ def counted(where: str, left: DataFrame, is_null: Expression) -> LeftOut:
 def marked(conformed: DataFrame) -> DataFrame:
     """Conformed rows that are left out, marked so: among newer rows they take away what has landed under their key.
 
-    What they are otherwise is no business of anybody's.
+    Nothing else about them matters.
     """
     from pyspark.sql import functions as F
 
-    nothing = {each: F.lit(None).cast("string") for each in (POSITION, SOURCE_ROW)}
+    nothing = {column: F.lit(None).cast("string") for column in (POSITION, SOURCE_ROW)}
     return conformed.withColumns({REASON: F.lit(MARK), **nothing})
 
 

@@ -30,8 +30,8 @@ def unfit_row(*, is_shown: bool = True) -> Expression:
     """
     from pyspark.sql import functions as F
 
-    told = F.col(mappings.CORRUPT)
-    return F.concat(F.lit("the row "), told if is_shown else F.regexp_replace(told, "(?s):.*", ": " + HIDDEN))
+    complaint = F.col(mappings.CORRUPT)
+    return F.concat(F.lit("the row "), complaint if is_shown else F.regexp_replace(complaint, "(?s):.*", ": " + HIDDEN))
 
 
 def broken(column: Column, written: Expression, is_read: bool = True) -> list[Expression]:
@@ -42,12 +42,12 @@ def broken(column: Column, written: Expression, is_read: bool = True) -> list[Ex
     from pyspark.sql import functions as F
 
     value = F.col(column.name)
-    found = [condition for condition, _ in _rules(column)]
-    found += [] if is_read else [mappings.unread(column.name).isNotNull()]
+    conditions = [condition for condition, _ in _rules(column)]
+    conditions += [] if is_read else [mappings.unread(column.name).isNotNull()]
     if column.required:
-        return [value.isNull(), *found]
+        return [value.isNull(), *conditions]
     # Text that is not blank is a text.
-    return found if column.type == "string" else [value.isNull() & (values.trimmed(written) != ""), *found]
+    return conditions if column.type == "string" else [value.isNull() & (values.trimmed(written) != ""), *conditions]
 
 
 def reason(
@@ -60,15 +60,15 @@ def reason(
     from pyspark.sql import functions as F
 
     value = F.col(column.name)
-    came = values.trimmed(written)
-    shown = F.substring(came, 1, SHOWN_CHARACTERS) if is_shown else F.lit(HIDDEN)
+    bare = values.trimmed(written)
+    shown = F.substring(bare, 1, SHOWN_CHARACTERS) if is_shown else F.lit(HIDDEN)
     cases = []
     if not is_read:
         words = mappings.unread(column.name)
         cases.append((words.isNotNull(), F.concat(F.lit(f"{column.name}: "), words if is_shown else F.lit(UNREAD))))
     # Text is always read; an id that stands for nobody is none all the same.
-    is_unread = F.lit(False) if column.type == "string" else value.isNull() & (came != "")
-    cases.append((is_unread, _unread(column, came, shown, reading)))
+    is_unread = F.lit(False) if column.type == "string" else value.isNull() & (bare != "")
+    cases.append((is_unread, _unread(column, bare, shown, reading)))
     if column.required:
         cases.append((value.isNull(), F.lit(f"{column.name} is empty")))
     cases += [(broken, F.concat(F.lit(f"{column.name}: "), shown, F.lit(words))) for broken, words in _rules(column)]
@@ -99,7 +99,7 @@ def _rules(column: Column) -> list[tuple[Expression, str]]:
     return rules
 
 
-def _unread(column: Column, came: Expression, shown: Expression, reading: values.Reading) -> Expression:
+def _unread(column: Column, bare: Expression, shown: Expression, reading: values.Reading) -> Expression:
     from pyspark.sql import functions as F
 
     start = F.concat(F.lit(f"{column.name}: '"), shown)
@@ -113,5 +113,5 @@ def _unread(column: Column, came: Expression, shown: Expression, reading: values
         return wrong
     number = values.COMMA_NUMBER if reading.decimal_comma else values.NUMBER
     number = reading.numbers.pattern if reading.numbers.has_signs else number
-    is_number = F.lower(came).rlike(values.NOT_FINITE) | came.rlike(number)
+    is_number = F.lower(bare).rlike(values.NOT_FINITE) | bare.rlike(number)
     return F.when(is_number, F.concat(start, F.lit("' is not a finite number"))).otherwise(wrong)

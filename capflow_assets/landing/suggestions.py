@@ -54,7 +54,7 @@ def option_for(reason: str) -> str:
     if match is None or not match["value"].strip():
         return ""
     value = match["value"]
-    times = [] if match["number"] else [f'{match["time"]}_format = "{each}"' for each in formats(value)]
+    times = [] if match["number"] else [f'{match["time"]}_format = "{form}"' for form in formats(value)]
     options = number_options(value) if match["number"] else times
     return f"{' or '.join(options[:2])} reads {value!r}" if options else ""
 
@@ -66,9 +66,9 @@ def number_options(value: str) -> list[str]:
     (['thousands = ","', 'decimal_comma = true'], ['decimal_comma = true, currency_sign = true'])
     """
     letters = LETTERS.search(value)
-    readings = [each for each in _formats((letters[1] or letters[2]) if letters else "") if _reads(each, value)]
-    fewest = min((len(_written(each)) for each in readings), default=0)
-    return [", ".join(_written(each)) for each in readings if len(_written(each)) == fewest]
+    readings = [form for form in _formats((letters[1] or letters[2]) if letters else "") if _reads(form, value)]
+    fewest = min((len(_written(form)) for form in readings), default=0)
+    return [", ".join(_written(form)) for form in readings if len(_written(form)) == fewest]
 
 
 def formats(value: str) -> list[str]:
@@ -89,14 +89,14 @@ def _is_day(format: str, match: re.Match[str]) -> bool:
     if "VV" in format and "/" not in match[0].rpartition(" ")[2]:
         return False
     _, numbers = time_formats.groups(format)
-    day, month = (int(match[numbers[each]]) if each in numbers else 1 for each in ("d", "M"))
+    day, month = (int(match[numbers[letter]]) if letter in numbers else 1 for letter in ("d", "M"))
     return day <= 31 and month <= 12
 
 
 @cache
 def _patterns() -> list[tuple[str, re.Pattern[str]]]:
     every = ["".join(parts) for parts in product(DAYS, CLOCKS, ZONES) if parts[1] or not parts[2]]
-    return [(each, re.compile(time_formats.groups(each)[0])) for each in every]
+    return [(form, re.compile(time_formats.groups(form)[0])) for form in every]
 
 
 def _formats(letters: str) -> Iterator[NumberFormat]:

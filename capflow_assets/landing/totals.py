@@ -31,16 +31,17 @@ def spellings() -> list[str]:
     >>> [each for each in spellings() if each.lower().startswith("grand")][:4]
     ['GRAND TOTAL', 'GRAND TOTAL:', 'Grand Total', 'Grand Total:']
     """
-    cased = {each for word in WORDS for each in (word, word.upper(), word.title(), word.capitalize())}
-    return sorted({each + end for each in cased for end in ("", ":")})
+    cased = {spelling for word in WORDS for spelling in (word, word.upper(), word.title(), word.capitalize())}
+    return sorted({spelling + end for spelling in cased for end in ("", ":")})
 
 
 def is_one(value: Expression) -> Expression:
     """Whether a bill's number is a word for a sum."""
     from pyspark.sql import functions as F
 
-    # Numbers of bills begin otherwise: their digits tell at once.
-    return (F.length(value) <= max(map(len, spellings()))) & value.isin(*spellings())
+    # Numbers of bills begin otherwise: their first digit tells at once.
+    words = spellings()
+    return (value >= F.lit(min(words))) & (F.length(value) <= max(map(len, words))) & value.isin(*words)
 
 
 def reason(otherwise: Expression, mapping: Collection[str]) -> Expression:

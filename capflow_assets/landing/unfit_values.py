@@ -36,13 +36,13 @@ def paths_read(schema: st.StructType, columns: Collection[str], texts: Collectio
     >>> paths_read(st.StructType().add("card", inner), ["card"], ["to_json(card)"])
     ['card', 'card.id', 'card.until']
     """
-    found: list[str] = []
+    paths: list[str] = []
     for field in schema.fields:
         if field.name in columns:
             is_whole = any(_is_read_whole(field.name, text) for text in texts)
             inner = _inner(field.dataType, field.name)
-            found += [field.name, *(path for path, name in inner if is_whole or _is_named(name, texts))]
-    return found
+            paths += [field.name, *(path for path, name in inner if is_whole or _is_named(name, texts))]
+    return paths
 
 
 def _inner(kind: st.DataType, path: str) -> Iterator[tuple[str, str]]:

@@ -29,6 +29,8 @@ NUMERIC = ("byte", "short", "integer", "long", "float", "double", "decimal")
 FIRST_YEAR, LAST_YEAR = 1900, 2199
 # Before the name of a source's column: the times or numbers that its text plainly says, as a source may tell.
 SEEN = "_seen_"
+# Among the kinds of such values: the normal form of an id, of what is text for all else.
+ID = "id"
 NOTHING_SEEN: Mapping[str, str] = MappingProxyType({})
 
 
@@ -45,12 +47,12 @@ class Reading:
     @property
     def formats(self) -> tuple[str, ...]:
         """The declared formats, in the order in which they are tried."""
-        return tuple(each for each in (self.timestamp_format, self.date_format) if each)
+        return tuple(format for format in (self.timestamp_format, self.date_format) if format)
 
     @property
     def counts(self) -> tuple[str, ...]:
         """Those of the formats that count seconds, milliseconds or days."""
-        return tuple(each for each in self.formats if each in time_formats.COUNTS)
+        return tuple(format for format in self.formats if format in time_formats.COUNTS)
 
 
 PLAIN_READING = Reading("UTC")
@@ -168,11 +170,11 @@ def _instant(source: Expression, kind: st.DataType, reading: Reading, is_rare: b
         return _in_utc(source.cast("timestamp"), reading.zone)
     written = text(source, kind)
     if kind.typeName() in NUMERIC and reading.counts:
-        return F.coalesce(*(_counted(source, each, reading) for each in reading.counts))
+        return F.coalesce(*(_counted(source, format, reading) for format in reading.counts))
     # Taking the blanks off costs a third of it, and few times have any.
     at_once = () if reading.formats or is_rare else (_iso_local(written, reading.zone),)
     bare = trimmed(written)
-    return F.coalesce(*at_once, *(_parsed(bare, each, reading) for each in reading.formats or ("",)))
+    return F.coalesce(*at_once, *(_parsed(bare, format, reading) for format in reading.formats or ("",)))
 
 
 def _counted(number: Expression, format: str, reading: Reading) -> Expression:

@@ -85,35 +85,35 @@ def readings(frame: DataFrame, watermark: str, reading: values.Reading, name: st
         near = nearest(watermark, frame.columns)
         raise MappingError(
             "The watermark is no column of the source",
-            expected=listed(repr(each) for each in frame.columns if each not in mappings.TOLD),
+            expected=listed(repr(column) for column in frame.columns if column not in mappings.TOLD),
             came=repr(shortened(watermark)),
             where=name,
             do=f"did you mean {near!r}?" if near else "name one of them",
         )
-    source, kind = F.col(mappings.quoted(watermark)), frame.schema[watermark].dataType
-    nothing = {each: F.lit(None).cast(TYPES[each]) for each in KINDS}
-    if kind.typeName() in values.NUMERIC:
-        found = nothing | {"number": source.try_cast(TYPES["number"])}
-    elif kind.typeName() in ("timestamp", "timestamp_ntz", "date"):
+    source, type = F.col(mappings.quoted(watermark)), frame.schema[watermark].dataType
+    nothing = {kind: F.lit(None).cast(TYPES[kind]) for kind in KINDS}
+    if type.typeName() in values.NUMERIC:
+        typed = nothing | {"number": source.try_cast(TYPES["number"])}
+    elif type.typeName() in ("timestamp", "timestamp_ntz", "date"):
         # Local times compare as the store has them.
-        found = nothing | {"time": source.cast("timestamp")}
+        typed = nothing | {"time": source.cast("timestamp")}
     else:
-        written = values.trimmed(values.text(source, kind))
-        found = {
-            "time": values.value(source, kind, "timestamp", reading),
+        written = values.trimmed(values.text(source, type))
+        typed = {
+            "time": values.value(source, type, "timestamp", reading),
             "number": F.when(written.rlike(values.NUMBER), written.try_cast(TYPES["number"])),
             "text": F.when(written != "", written),
         }
-    return {column(each): found[each] for each in KINDS}
+    return {column(kind): typed[kind] for kind in KINDS}
 
 
 def sums(is_good: Expression) -> dict[str, Expression]:
     """What ``newest`` wants to know of the good rows of a conformed frame, by name."""
     from pyspark.sql import functions as F
 
-    good = {each: F.when(is_good, F.col(each)) for each in COLUMNS}
-    counted = {f"{each}_count": F.count(value) for each, value in good.items()}
-    return counted | {f"{each}_newest": F.max(value).cast("string") for each, value in good.items()}
+    good = {name: F.when(is_good, F.col(name)) for name in COLUMNS}
+    counts = {f"{name}_count": F.count(value) for name, value in good.items()}
+    return counts | {f"{name}_newest": F.max(value).cast("string") for name, value in good.items()}
 
 
 def newest(found: Mapping[str, Any], form: str, before: Watermark | None) -> Watermark | None:
@@ -149,7 +149,7 @@ def has_key(key: Sequence[str]) -> Expression:
     """Whether it can be told which row a row of a conformed frame replaces: a rejected one may lack its key."""
     from pyspark.sql import functions as F
 
-    from capflow_assets.landing import REASON
+    from capflow_assets.landing.rejections import REASON
 
     return reduce(and_, (F.col(name).isNotNull() for name in key)) | F.col(REASON).isNull()
 
@@ -163,6 +163,6 @@ def latest(frame: DataFrame, key: Sequence[str], kind: Kind) -> DataFrame:
     from pyspark.sql import functions as F
 
     value = F.col(column(kind))
-    told = has_key(key)
-    ranked = frame.withColumn("_newest", F.max(value).over(Window.partitionBy(*key, told)))
-    return ranked.where(~told | value.eqNullSafe(F.col("_newest"))).drop("_newest")
+    is_keyed = has_key(key)
+    ranked = frame.withColumn("_newest", F.max(value).over(Window.partitionBy(*key, is_keyed)))
+    return ranked.where(~is_keyed | value.eqNullSafe(F.col("_newest"))).drop("_newest")

@@ -19,9 +19,10 @@ from pydantic import Field, model_validator
 
 from capflow_assets.errors import SourceError, listed
 from capflow_assets.paths import fence
-from capflow_assets.sources import _documents
-from capflow_assets.sources._documents import alike, text
-from capflow_assets.sources._secrets import FromEnv
+from capflow_assets.sources.reading import documents
+from capflow_assets.sources.reading.documents import alike
+from capflow_assets.sources.reading.secrets import FromEnv
+from capflow_assets.sources.reading.shapes import text
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -47,7 +48,7 @@ _REFUSED = (
 COMPARES_TEXT = True
 
 
-class Options(_documents.Reading):
+class Options(documents.Reading):
     """Who reads, from which index, and how hard the table is read."""
 
     access_key: FromEnv | None = Field(None, description='AWS access key id: { env = "NAME" } of a variable.')
@@ -101,7 +102,7 @@ def read_newer(spark: SparkSession, location: str, options: Options, column: str
     the newer items and of the table's first page; declare ``options.columns`` where a rare one matters.
     """
     if options.rows and f"{column}.".startswith(f"{options.rows}."):
-        return _documents.newer_elements(read(spark, location, options), options, column, than)
+        return documents.newer_elements(read(spark, location, options), options, column, than)
     return _frame(spark, location, options, _newer(column, alike(than, options)))
 
 
@@ -118,20 +119,20 @@ def _frame(spark: SparkSession, location: str, options: Options, newer: Mapping[
     request = _request(table, options, fields)
     count = options.segments or min(MOST_SEGMENTS, max(1, -(-_size(source) // SEGMENT_BYTES)))
 
-    def page(items: list[dict[str, Any]]) -> _documents.Page:
+    def page(items: list[dict[str, Any]]) -> documents.Page:
         documents = [{name: _value(item[name]) for name in sorted(item)} for item in items]
         return [(each, _position(table, keys, each)) for each in documents]
 
-    def pages(segment: str) -> Iterator[_documents.Page]:
+    def pages(segment: str) -> Iterator[documents.Page]:
         asked = _with(request, newer or {}) | {"Segment": int(segment), "TotalSegments": count}
         with _reported(location):
-            yield from map(page, _scanned(region, options, asked))
+            yield from map(page, scanned(region, options, asked))
 
-    first: list[_documents.Page] = []
+    first: list[documents.Page] = []
     if newer and not options.columns:
         with _reported(location):
             first = [page(_client(region, options).scan(**request)["Items"])]
-    return _documents.frame_of(spark, location, [str(segment) for segment in range(count)], pages, options, first)
+    return documents.frame_of(spark, location, [str(segment) for segment in range(count)], pages, options, first)
 
 
 def _with(request: Mapping[str, Any], condition: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,15 +142,15 @@ def _with(request: Mapping[str, Any], condition: Mapping[str, Any]) -> dict[str,
 
 
 def _place(location: str) -> tuple[str, str]:
-    found = _ADDRESS.fullmatch(location)
-    if found is None:
+    match = _ADDRESS.fullmatch(location)
+    if match is None:
         raise SourceError(
             "A location is no DynamoDB table",
             expected="dynamodb://region/table",
             came="one with credentials in it" if "@" in location else location,
             do='give keys as options: secret_key = { env = "NAME" }',
         )
-    return found[1], found[2]
+    return match[1], match[2]
 
 
 def _client(region: str, options: Options) -> Any:
@@ -195,11 +196,13 @@ def _indexed(described: Mapping[str, Any], index: str | None, location: str) -> 
     if index is None:
         return described
     indexes = [*described.get("GlobalSecondaryIndexes", ()), *described.get("LocalSecondaryIndexes", ())]
-    found = next((each for each in indexes if each["IndexName"] == index), None)
-    if found is None:
-        expected = "one of " + listed(each["IndexName"] for each in indexes) if indexes else "none, the table has none"
+    indexed = next((entry for entry in indexes if entry["IndexName"] == index), None)
+    if indexed is None:
+        expected = (
+            "one of " + listed(entry["IndexName"] for entry in indexes) if indexes else "none, the table has none"
+        )
         raise SourceError("There is no such index", expected=expected, came=index, where=location)
-    return found
+    return indexed
 
 
 def _size(source: Mapping[str, Any]) -> int:
@@ -225,16 +228,16 @@ def _newer(column: str, values: Sequence[Any]) -> dict[str, Any]:
     if len(parts) > 1:
         names |= {f"#c{place}": part for place, part in enumerate(parts)}
         paths.append(".".join(f"#c{place}" for place in range(len(parts))))
-    asked: list[str] = []
-    given: dict[str, Any] = {}
+    conditions: list[str] = []
+    values_given: dict[str, Any] = {}
     for place, value in enumerate(value for value in values if not isinstance(value, datetime)):
         attribute = _attribute(value)
-        given |= {f":v{place}": attribute, f":t{place}": {"S": next(iter(attribute))}}
-        asked += [f"(attribute_type({path}, :t{place}) AND {path} >= :v{place})" for path in paths]
+        values_given |= {f":v{place}": attribute, f":t{place}": {"S": next(iter(attribute))}}
+        conditions += [f"(attribute_type({path}, :t{place}) AND {path} >= :v{place})" for path in paths]
     return {
-        "FilterExpression": " OR ".join(asked),
+        "FilterExpression": " OR ".join(conditions),
         "ExpressionAttributeNames": names,
-        "ExpressionAttributeValues": given,
+        "ExpressionAttributeValues": values_given,
     }
 
 
@@ -242,7 +245,7 @@ def _attribute(value: Any) -> dict[str, Any]:
     return {"N": text(value)} if isinstance(value, Decimal) else {"S": text(value)}
 
 
-def _scanned(region: str, options: Options, request: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
+def scanned(region: str, options: Options, request: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
     """The items of a segment, page by page, no faster than the options allow."""
     client = _client(region, options)
     share = (options.most_units_per_second or 0) / request["TotalSegments"]
@@ -270,9 +273,9 @@ def _value(attribute: Mapping[str, Any]) -> Any:
     if kind == "M":
         return {name: _value(value[name]) for name in sorted(value)}
     if kind == "L":
-        return [_value(each) for each in value]
+        return [_value(element) for element in value]
     if kind == "NS":
-        return sorted(_number(each) for each in value)
+        return sorted(_number(element) for element in value)
     if kind in ("SS", "BS"):
         return sorted(value)
     return None if kind == "NULL" else value

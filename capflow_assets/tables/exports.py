@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.blueprint.stages import TableSpec
-from capflow_assets.contract import EXPORT, Finding
+from capflow_assets.contract import EXPORT, Finding, HasFiles, LabelsRows, Source
 from capflow_assets.customers.customer import Customer, TableSource
 from capflow_assets.expressions.exports import later
-from capflow_assets.landing import REASON, exports
+from capflow_assets.landing import exports
 from capflow_assets.landing.mappings import LABEL, POSITION
+from capflow_assets.landing.rejections import REASON
 from capflow_assets.landing.values import Reading
 
 if TYPE_CHECKING:
@@ -40,41 +40,35 @@ class Exports:
         return bool(self.labels or self.column)
 
 
-def exports_of(
-    source: ModuleType | None, declared: TableSource, spec: TableSpec, location: str, options: Any
-) -> Exports:
+def exports_of(source: Source | None, declared: TableSource, spec: TableSpec, location: str, options: Any) -> Exports:
     """The exports of a raw table; the files are listed where it matters alone.
 
     Raises:
         SourceError: the files cannot be listed.
     """
-    by, files_of = declared.exports_by, getattr(source, "exports", None)
+    by = declared.exports_by
     if not exports.is_overlap_possible(spec.name, declared.watermark):
         return Exports(spec.name, by, {}, None)
     column = exports.column(by)
-    if column or files_of is None:
+    if column or not isinstance(source, HasFiles):
         return Exports(spec.name, by, {}, column)
     return Exports(
-        spec.name, by, exports.labels(files_of(location, options, with_times=by == exports.BY_TIME), by), None
+        spec.name, by, exports.labels(source.exports(location, options, with_times=by == exports.BY_TIME), by), None
     )
 
 
-def read_in_parts(
-    spark: SparkSession, source: ModuleType, location: str, options: Any, known: Exports
-) -> DataFrame | None:
+def read_in_parts(spark: SparkSession, source: Source, location: str, options: Any, known: Exports) -> DataFrame | None:
     """The rows with their exports' labels, of a source that tells no places; None where it has other ways."""
-    read_labelled = getattr(source, "read_labelled", None)
-    rows: DataFrame | None = (
-        read_labelled(spark, location, options, known.labels) if known.labels and read_labelled else None
-    )
-    return rows
+    if not known.labels or not isinstance(source, LabelsRows):
+        return None
+    return source.read_labelled(spark, location, options, known.labels)
 
 
-def with_labels(frame: DataFrame, source: ModuleType, options: Any, known: Exports) -> DataFrame:
+def with_labels(frame: DataFrame, source: Source, options: Any, known: Exports) -> DataFrame:
     """The rows with their exports' labels, by their places."""
     from pyspark.sql import functions as F
 
-    if not known.labels or LABEL in frame.columns or POSITION not in frame.columns:
+    if not known.labels or LABEL in frame.columns or POSITION not in frame.columns or not isinstance(source, HasFiles):
         return frame
     return exports.labelled(frame, source.file_of(F.col(POSITION), options), known.labels)
 

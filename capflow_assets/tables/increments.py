@@ -11,7 +11,7 @@ from functools import reduce
 from operator import and_
 from typing import TYPE_CHECKING
 
-from capflow_assets.landing import REASON
+from capflow_assets.landing.rejections import REASON
 from capflow_assets.landing.watermarks import has_key
 from capflow_assets.stores.lake import Lake
 from capflow_assets.stores.landed import HALF, Fingerprint, fingerprint_of, row_hash

@@ -11,25 +11,18 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.blueprint.stages import TableSpec
+from capflow_assets.contract import Source
 from capflow_assets.customers.customer import Customer, TableSource
 from capflow_assets.errors import SourceError
 from capflow_assets.expressions import ids
-from capflow_assets.landing import (
-    REASON,
-    bill_keys,
-    disguised,
-    id_columns,
-    kept_columns,
-    merge_key,
-    row_filter,
-    watermarks,
-)
+from capflow_assets.landing import bill_keys, kept_columns, personal_values, row_filter, watermarks
+from capflow_assets.landing.keys import id_columns, merge_key
 from capflow_assets.landing.number_formats import NumberFormat
 from capflow_assets.landing.personal import hashed_columns, pseudonym, pseudonymized
+from capflow_assets.landing.rejections import REASON
 from capflow_assets.landing.values import Reading
 from capflow_assets.stores.lake import Lake
 from capflow_assets.stores.landed import Landed, read_landed, save_landed, way_of, why_unknown
@@ -56,7 +49,7 @@ class _Work:
     lake: Lake
     customer: Customer
     spec: TableSpec
-    source: ModuleType | None
+    source: Source | None
     location: str
     options: Any
     key: Callable[[], bytes]
@@ -67,7 +60,7 @@ class _Work:
     left_out: row_filter.LeftOut = row_filter.NOTHING
     looked_at: Mapping[str, str] = field(default_factory=dict)
     overlap: Mapping[str, Any] | None = None
-    sources: Mapping[str, ModuleType] = field(default_factory=dict)
+    sources: Mapping[str, Source] = field(default_factory=dict)
     views: ExitStack = field(default_factory=ExitStack)
     unfit: DataFrame | None = None
     way: str = field(init=False)
@@ -117,7 +110,7 @@ class _Work:
 
     @property
     def suspects(self) -> tuple[str, ...]:
-        return disguised.suspects(self.spec.table, self.declared.columns, self.hashed)
+        return personal_values.suspects(self.spec.table, self.declared.columns, self.hashed)
 
     @property
     def since(self) -> watermarks.Watermark | None:
@@ -126,7 +119,7 @@ class _Work:
 
 def land(
     lake: Lake,
-    sources: Mapping[str, ModuleType],
+    sources: Mapping[str, Source],
     customer: Customer,
     spec: TableSpec,
     judge: Judge,
@@ -176,7 +169,7 @@ def _why_everything(work: _Work, last: Landed | None, full: bool, broken: str) -
 
 def _conformed(work: _Work) -> DataFrame:
     """The rows that are to be looked at, in the table's columns, personal ones hashed."""
-    from capflow_assets.landing import conform
+    from capflow_assets.landing.canonical_rows import conform
     from capflow_assets.landing.mappings import mentioned
 
     declared, options = work.declared, work.options
@@ -297,11 +290,11 @@ def _evidence(work: _Work, files: WrittenFiles) -> dict[str, Any]:
     from pyspark.sql import functions as F
 
     if files.frame is None:
-        kept = {f"_kept_{place}_{kind}": 0 for place in range(len(work.suspects)) for kind in disguised.COUNTED}
+        kept = {f"_kept_{place}_{kind}": 0 for place in range(len(work.suspects)) for kind in personal_values.COUNTED}
         return {"came": 0, "bad": 0, **kept}
     counted = dict(zip(("came", "bad"), files.counted(REASON) or (), strict=False))
     good = F.col(REASON).isNull()
-    sums = disguised.sums(work.suspects, good)
+    sums = personal_values.sums(work.suspects, good)
     if not counted:
         sums |= {"came": F.count(F.lit(1)), "bad": F.count(REASON)}
     if work.merge_on:

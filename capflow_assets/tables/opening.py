@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets.contract import Table
+from capflow_assets.contract import ReadsAtAGlance, ReadsNewerRows, Source, Table
 from capflow_assets.customers.customer import TableSource
 from capflow_assets.landing import bill_keys, mappings, watermarks
 from capflow_assets.landing.values import NOTHING_SEEN
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 class Opening:
     """A source that is to be opened: what kind, where, how, and what for."""
 
-    source: ModuleType
+    source: Source
     location: str
     options: Any
     declared: TableSource
@@ -36,21 +35,17 @@ class Opening:
 
         Those at or after the newest watermark alone where the store can tell them by itself.
         """
-        read_newer = getattr(self.source, "read_newer", None)
+        source, column = self.source, self.declared.watermark
         # Text of times or numbers compares otherwise in a store, unless that knows how texts are written.
-        can_tell = since and (not since.is_text or getattr(self.source, "COMPARES_TEXT", False))
-        if since and read_newer and can_tell:
-            return read_newer(spark, self.location, self.options, self.declared.watermark, since.plain()), NOTHING_SEEN
-        in_parts = exports.read_in_parts(spark, self.source, self.location, self.options, known)
+        if since and column and isinstance(source, ReadsNewerRows) and (source.COMPARES_TEXT or not since.is_text):
+            return source.read_newer(spark, self.location, self.options, column, since.plain()), NOTHING_SEEN
+        in_parts = exports.read_in_parts(spark, source, self.location, self.options, known)
         if in_parts is not None:
             return in_parts, NOTHING_SEEN
-        read_at_a_glance = getattr(self.source, "read_at_a_glance", None)
-        if not read_at_a_glance:
-            return self.source.read(spark, self.location, self.options), NOTHING_SEEN
+        if not isinstance(source, ReadsAtAGlance):
+            return source.read(spark, self.location, self.options), NOTHING_SEEN
         kinds = mappings.plain_kinds(self.table, self.declared.columns)
-        opened: tuple[DataFrame, Mapping[str, str]]
-        opened = read_at_a_glance(spark, self.location, self.options, kinds, self.zone, self._texts(known))
-        return opened
+        return source.read_at_a_glance(spark, self.location, self.options, kinds, self.zone, self._texts(known))
 
     def _texts(self, known: Exports) -> list[str]:
         """All that is asked of the source's columns; a part of a bill's key may be one of them, or ours."""

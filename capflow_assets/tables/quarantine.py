@@ -9,13 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets.contract import Finding
+from capflow_assets.contract import Finding, FindsRows, Source
 from capflow_assets.errors import CapflowError, TableError
-from capflow_assets.landing import POSITION, REASON, RESERVED, SOURCE_ROW
 from capflow_assets.landing.guests import GUEST
+from capflow_assets.landing.rejections import POSITION, REASON, RESERVED, SOURCE_ROW
 from capflow_assets.landing.row_filter import MARK, NOTHING, LeftOut
 from capflow_assets.landing.suggestions import option_for
 from capflow_assets.landing.totals import TOTAL
@@ -98,14 +97,15 @@ def key_hash(key: Sequence[str]) -> Any:
     return F.when(reduce(and_, (part.isNotNull() for part in parts)), F.concat(*halves))
 
 
-def placed(rejected: DataFrame, bad: int, source: ModuleType | None, location: str, options: Any) -> DataFrame:
+def placed(rejected: DataFrame, bad: int, source: Source | None, location: str, options: Any) -> DataFrame:
     """The rejected rows with ``row N`` where their source gives no places, and there are few enough to look them up."""
-    find_rows = getattr(source, "find_rows", None)
-    if find_rows is None or not 0 < bad <= LOOKED_UP_ROWS or rejected.where(f"{POSITION} is not null").limit(1).count():
+    if not isinstance(source, FindsRows) or not 0 < bad <= LOOKED_UP_ROWS:
+        return rejected
+    if rejected.where(f"{POSITION} is not null").limit(1).count():
         return rejected
     rows = rejected.collect()
     try:
-        numbers = find_rows(location, options, [json.loads(row[SOURCE_ROW]) for row in rows])
+        numbers = source.find_rows(location, options, [json.loads(row[SOURCE_ROW]) for row in rows])
     except CapflowError:  # it was readable a moment ago: the reasons matter more than the places
         return rejected
     told = [

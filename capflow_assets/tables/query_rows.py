@@ -12,14 +12,15 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import reduce
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from capflow_assets.contract import Source
 from capflow_assets.customers.customer import Customer
 from capflow_assets.customers.table_inputs import InputSource
 from capflow_assets.errors import CapflowError, MappingError
-from capflow_assets.landing import POSITION, REASON, SOURCE_ROW, mappings, queries, rules
+from capflow_assets.landing import mappings, queries, rules
 from capflow_assets.landing.number_formats import NumberFormat
+from capflow_assets.landing.rejections import POSITION, REASON, SOURCE_ROW
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -37,7 +38,7 @@ LATERAL_DO = "put the SELECT with LATERAL VIEW under WITH, and ask for its colum
 
 
 def query_rows(
-    spark: SparkSession, sources: Mapping[str, ModuleType], customer: Customer, table: str, views: ExitStack
+    spark: SparkSession, sources: Mapping[str, Source], customer: Customer, table: str, views: ExitStack
 ) -> tuple[DataFrame, DataFrame | None]:
     """What a table's query gives, and the rows that could not take part; the views live as long as ``views``.
 
@@ -90,7 +91,7 @@ def placed_by_key(conformed: DataFrame, key: Sequence[str]) -> DataFrame:
 
 
 def unread_value(
-    spark: SparkSession, sources: Mapping[str, ModuleType], customer: Customer, table: str, came: str
+    spark: SparkSession, sources: Mapping[str, Source], customer: Customer, table: str, came: str
 ) -> MappingError | None:
     """What to say of an engine's words about a value that a query could not read; None where they are of another thing.
 
@@ -115,16 +116,14 @@ def unread_value(
     )
 
 
-def reading_options(sources: Mapping[str, ModuleType], inputs: Mapping[str, InputSource]) -> Any:
+def reading_options(sources: Mapping[str, Source], inputs: Mapping[str, InputSource]) -> Any:
     """How the text that a query hands on is written: as all its inputs say, None where they say different things."""
     options = [sources[each.source].Options(**each.options) for each in inputs.values()]
     ways = {(NumberFormat.of(each), *(getattr(each, name, None) for name in TIME_OPTIONS)) for each in options}
     return options[0] if len(ways) == 1 else None
 
 
-def _inputs(
-    spark: SparkSession, sources: Mapping[str, ModuleType], customer: Customer, table: str
-) -> dict[str, DataFrame]:
+def _inputs(spark: SparkSession, sources: Mapping[str, Source], customer: Customer, table: str) -> dict[str, DataFrame]:
     return {
         name: sources[each.source].read(
             spark, customer.located(each.location), sources[each.source].Options(**each.options)
@@ -134,7 +133,7 @@ def _inputs(
 
 
 def _texts(
-    inputs: Mapping[str, DataFrame], sources: Mapping[str, ModuleType], declared: Mapping[str, InputSource]
+    inputs: Mapping[str, DataFrame], sources: Mapping[str, Source], declared: Mapping[str, InputSource]
 ) -> set[str]:
     """The columns, in small letters, that are text in every input that has them, with numbers written plainly."""
     kinds: dict[str, set[bool]] = {}

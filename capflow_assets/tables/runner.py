@@ -11,13 +11,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.blueprint.calls import call, cut
 from capflow_assets.blueprint.checking import choice, landing_findings, refusal, schema_finding
 from capflow_assets.blueprint.stages import BILLS, CheckSpec, Input, Stages, TableSpec
-from capflow_assets.contract import Finding
+from capflow_assets.contract import Finding, Source
 from capflow_assets.customers.checks_settings import Chosen, resting, severe
 from capflow_assets.customers.customer import Customer
 from capflow_assets.errors import CapflowError, SourceError, TableError
@@ -49,7 +48,7 @@ class TableRunner:
 
     lake: Lake
     stages: Stages
-    sources: Mapping[str, ModuleType]
+    sources: Mapping[str, Source]
     customer: Customer
     selected: frozenset[str]
     as_of: str | None = None

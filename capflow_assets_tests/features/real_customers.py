@@ -14,7 +14,8 @@ from capflow_assets.blueprint.calls import call
 from capflow_assets.blueprint.stages import TableSpec
 from capflow_assets.customers.customer import Customer, read_customer
 from capflow_assets.definitions import SOURCES, STAGES
-from capflow_assets.landing import conform, split
+from capflow_assets.landing.canonical_rows import conform
+from capflow_assets_tests.landings import split
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -21,7 +21,8 @@ from capflow_assets.errors import CapflowError, CustomerError, SourceError
 from capflow_assets.home import fences
 from capflow_assets.home.places import Home
 from capflow_assets.paths import fence
-from capflow_assets.sources import _sql_address, sql
+from capflow_assets.sources import sql
+from capflow_assets.sources.sql import addresses
 from capflow_assets_tests.homes import TestHome
 from capflow_assets_tests.neighbours import (
     CANARY,
@@ -431,7 +432,7 @@ OWN = "postgresql+psycopg2://dagster@localhost:5432/dagster"
 )
 def test_the_deployments_own_database_is_no_source_however_it_is_called(location: str) -> None:
     with fence.within(fence.Fence(databases=[OWN])), pytest.raises(SourceError, match="may not read that"):
-        _sql_address.admitted(location)
+        addresses.admitted(location)
 
 
 @pytest.mark.parametrize(
@@ -445,12 +446,12 @@ def test_the_deployments_own_database_is_no_source_however_it_is_called(location
 )
 def test_other_databases_are_sources(location: str) -> None:
     with fence.within(fence.Fence(databases=[OWN])):
-        assert _sql_address.admitted(location) == location
+        assert addresses.admitted(location) == location
 
 
 def test_every_database_of_the_deployments_mysql_server_is_refused() -> None:
     with fence.within(fence.Fence(databases=["mysql+pymysql://u@db.invalid/mlflow"])), pytest.raises(SourceError):
-        _sql_address.admitted("mysql://DB.invalid:3306/shop")
+        addresses.admitted("mysql://DB.invalid:3306/shop")
 
 
 def test_the_databases_of_a_home_are_in_its_fence_without_passwords(tmp_path: Path) -> None:

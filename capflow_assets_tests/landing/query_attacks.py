@@ -1,6 +1,13 @@
-"""Queries that try to read what is none of their inputs, and queries that do not."""
+"""Queries that try to read what is no input of theirs, queries that do not, and what either finds in a session."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from capflow_assets.landing import queries
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
 
 CANARY = "the canary of another customer"
 INPUTS = {"orders": ["a", "b", "Full Name"], "payments": ["c", "d", "tags"]}
@@ -142,3 +149,30 @@ LEGITIMATE = (
     "select orders.a, payments.c as orders from orders full outer join payments on orders.a = payments.d",
     "select sum(cast(a as decimal(12, 2))) over w as s from orders join payments on a = c window w as (partition by b)",
 )
+
+
+class offered:  # noqa: N801  (a context, used as one)
+    """The inputs of the attacks as views of a session, beside what belongs to somebody else; and what a text gives."""
+
+    def __init__(self, spark: SparkSession) -> None:
+        self.spark = spark
+
+    def __enter__(self) -> Any:
+        self.secret = self.spark.createDataFrame([(CANARY,)], "secret string")
+        self.secret.createOrReplaceTempView("others")
+        self.secret.createOrReplaceTempView("canary")
+        return self.answer
+
+    def answer(self, text: str) -> DataFrame:
+        judged = queries.judged(text, INPUTS, "qcafe")
+        for name, columns in INPUTS.items():
+            rows = [tuple(f"{n}" for _ in columns) for n in (1, 2, 3)]
+            renamed = [judged.names[column.lower()] for column in columns]
+            schema = ", ".join(f"{column} string" for column in renamed)
+            self.spark.createDataFrame(rows, schema).createOrReplaceTempView(judged.names[name])
+        return self.spark.sql(judged.text)
+
+    def __exit__(self, *_: object) -> None:
+        for view in self.spark.catalog.listTables():
+            if view.name.startswith("qcafe_") or view.name in ("others", "canary"):
+                self.spark.catalog.dropTempView(view.name)

@@ -12,7 +12,7 @@ from capflow_assets.customers.customer import parse_customer
 from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.erasure.erased_rows import UserRows
 from capflow_assets.errors import CustomerError, MappingError
-from capflow_assets.landing import conform
+from capflow_assets.landing.canonical_rows import conform
 from capflow_assets.raw.bills import TABLE as BILLS
 from capflow_assets_tests.landings import TABLES, Shop
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.landing import conform, row_expressions
+from capflow_assets.landing import row_expressions
+from capflow_assets.landing.canonical_rows import conform
 from capflow_assets.landing.number_formats import NumberFormat
 from capflow_assets.landing.row_expressions.kinds import Meaning
 from capflow_assets_tests.landings import Shop

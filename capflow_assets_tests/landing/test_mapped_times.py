@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.landing import conform, row_expressions
+from capflow_assets.landing import row_expressions
+from capflow_assets.landing.canonical_rows import conform
 from capflow_assets.landing.row_expressions.kinds import Meaning
 from capflow_assets_tests.landing.expression_cases import EQUAL
 from capflow_assets_tests.landing.expression_cases import ROWS as TYPED_ROWS

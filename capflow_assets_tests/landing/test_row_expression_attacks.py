@@ -15,7 +15,8 @@ from pyspark.errors import PySparkException
 
 from capflow_assets.contract import Column, Table
 from capflow_assets.errors import MappingError
-from capflow_assets.landing import conform, row_expressions
+from capflow_assets.landing import row_expressions
+from capflow_assets.landing.canonical_rows import conform
 from capflow_assets.landing.row_expressions.lexing import MOST_CHARACTERS
 from capflow_assets_tests.landing.expression_spellings import CANARY, COLUMNS, DISGUISES, PAYLOADS, spellings
 from capflow_assets_tests.reliability import record

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from capflow_assets.landing import REASON, conform
+from capflow_assets.landing.canonical_rows import conform
+from capflow_assets.landing.rejections import REASON
 from capflow_assets.landing.totals import TOTAL
 from capflow_assets.raw import bills, items
 from capflow_assets.sources import csv

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.landing import conform
+from capflow_assets.landing.canonical_rows import conform
 from capflow_assets.landing.number_formats import NumberFormat
 from capflow_assets.landing.suggestions import option_for
 from capflow_assets.landing.time_zones import known_zone, known_zones

@@ -28,17 +28,17 @@ PASSWORD_ENV = "SHOP_DATABASE_PASSWORD"
 LOGIN = {"user": READER, "password": {"env": PASSWORD_ENV}}
 MEMORY = """
 import resource, sys
-from capflow_assets.sources import _sql_rows, _sql_store, _sql_columns
-from capflow_assets.sources._secrets import FromEnv
+from capflow_assets.sources.reading.secrets import FromEnv
+from capflow_assets.sources.sql import database_access, part_rows, relations
 import pyarrow as pa
 location, rows, text = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-columns = (_sql_columns.SqlColumn("n", "n", "n", pa.int64()), _sql_columns.SqlColumn("t", "t", "t", pa.string()))
-access = _sql_store.Access(user="reader", password=FromEnv(env=sys.argv[4]))
-reading = _sql_rows.Reading(location, access, columns, 10_000, "query", (0,))
+columns = (relations.SqlColumn("n", "n", "n", pa.int64()), relations.SqlColumn("t", "t", "t", pa.string()))
+access = database_access.Access(user="reader", password=FromEnv(env=sys.argv[4]))
+reading = part_rows.Reading(location, access, columns, 10_000, "query", (0,))
 peaks = []
 for count in (rows // 10, rows):
     statement = text.format(count)
-    assert sum(batch.num_rows for batch in _sql_rows.batches(reading, statement)) == count
+    assert sum(batch.num_rows for batch in part_rows.batches(reading, statement)) == count
     peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 print(*peaks)
 """

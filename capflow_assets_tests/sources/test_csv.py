@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from capflow_assets.errors import SourceError
-from capflow_assets.sources import _blocks, _lines, csv
+from capflow_assets.sources import csv
+from capflow_assets.sources.csv import blocks, file_layout, lines, text_rows
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -231,8 +232,8 @@ def test_blocks_hold_each_line_once_and_know_its_number(
     pieces: int,
 ) -> None:
     """Lines longer than a block, blocks longer than a part, a line's end between two parts."""
-    monkeypatch.setattr(_blocks, "BLOCK_BYTES", 16)
-    monkeypatch.setattr(_blocks, "LINE_BYTES", 4)
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 16)
+    monkeypatch.setattr(blocks, "LINE_BYTES", 4)
     content = mark + ("\n".join(lines) + end).encode()
     file = tmp_path / "in.csv"
     file.write_bytes(content)
@@ -240,13 +241,13 @@ def test_blocks_hold_each_line_once_and_know_its_number(
     data = _split(content[len(mark) :])
     assume(any(line.strip(b" \r\n") for line in data))  # a file without a row is refused
     first = next(place for place, line in enumerate(data) if line.strip(b" \r\n"))
-    layout = _lines.Layout([], options, 0, first + 1 if header else 0)
+    layout = file_layout.Layout([], options, 0, first + 1 if header else 0)
     data_begins = len(mark) + (sum(map(len, data[: first + 1])) if header else 0)
     came: list[bytes] = []
     ends = [len(content) * place // pieces for place in range(pieces + 1)]
     assume(ends[1] > data_begins or pieces == 1)  # a part is larger than a header
     for start, stop in pairwise(ends):
-        for block, before, number, count in _blocks.blocks_of(str(file), start, stop, layout):
+        for block, before, number, count in blocks.blocks_of(str(file), start, stop, layout):
             there = _split(block.to_pybytes())
             assert len(there) == count
             numbered = _split(content[before if start else len(mark) :])
@@ -267,11 +268,11 @@ CELL = st.text(st.sampled_from(list("ab,\"; '\té\x00\r")), max_size=5)
 def test_the_fast_reading_equals_the_slow_one(cells: list[list[str]], delimiter: str) -> None:
     block = "\n".join(delimiter.join(row) for row in cells).encode() + b"\n"
     options = csv.Options(delimiter=delimiter)
-    layout = _lines.Layout(["a", "b"], options)
-    fast = _lines._parsed(pa.py_buffer(block), block.count(b"\n"), layout)
+    layout = file_layout.Layout(["a", "b"], options)
+    fast = lines.parsed_at_once(pa.py_buffer(block), block.count(b"\n"), layout)
     if fast is not None:
-        rows = _lines.rows_of(block.decode().split("\n"), options)
-        slow = [row for batch in _lines._from_rows(rows, layout, ":") for row in batch.to_pylist()]
-        places = [(row.pop(POSITION), row.pop(_lines.LINE)) for row in slow]
+        rows = text_rows.rows_of(block.decode().split("\n"), options)
+        slow = [row for batch in lines.parsed_by_rows(rows, layout, ":") for row in batch.to_pylist()]
+        places = [(row.pop(POSITION), row.pop(lines.LINE)) for row in slow]
         assert places == [(":", number) for number in range(1, fast.num_rows + 1)]
         assert fast.to_pylist() == slow

@@ -10,18 +10,18 @@ from typing import Any
 import pytest
 
 from capflow_assets.errors import SourceError
-from capflow_assets.sources import _documents
-from capflow_assets.sources._documents import Reading
-from capflow_assets.sources._shapes import MOST_DEPTH, MOST_FIELDS, Shape, unique
+from capflow_assets.sources.reading import documents
+from capflow_assets.sources.reading.documents import Reading
+from capflow_assets.sources.reading.shapes import MOST_DEPTH, MOST_FIELDS, Shape, unique
 
 
 def frame(spark: Any, *parts: list[dict[str, Any]], **options: Any) -> Any:
     """A frame of the documents of some parts, one page each."""
 
-    def pages(part: str) -> Iterator[_documents.Page]:
+    def pages(part: str) -> Iterator[documents.Page]:
         yield [(document, f"shop {part}.{place}") for place, document in enumerate(parts[int(part)])]
 
-    return _documents.frame_of(
+    return documents.frame_of(
         spark, "shop", [str(part) for part in range(len(parts))], pages, Reading.model_validate(options)
     )
 
@@ -191,8 +191,8 @@ def test_shapes_do_not_depend_on_the_order_of_parts() -> None:
         for value in some:
             one = Shape()
             one.add({"v": value})
-            shape.merge(Shape.heard(one.told()))
-    assert forwards.told() == backwards.told()
+            shape.merge(Shape.of_facts(one.facts()))
+    assert forwards.facts() == backwards.facts()
     assert str(forwards.arrow()) == "struct<v: string>"
 
 

@@ -161,11 +161,11 @@ def test_segments_and_pages_hold_every_item_once(spark: Any, options: Any, segme
 
 def test_a_table_comes_in_pages(options: Any) -> None:
     request = {"TableName": "many", "Segment": 0, "TotalSegments": 1}
-    sizes = [len(items) for items in dynamodb._scanned("eu-west-1", options(), request)]
+    sizes = [len(items) for items in dynamodb.scanned("eu-west-1", options(), request)]
     assert sum(sizes) == MANY
     assert len(sizes) >= 3
     segments = [
-        sum(map(len, dynamodb._scanned("eu-west-1", options(), request | {"Segment": place, "TotalSegments": 4})))
+        sum(map(len, dynamodb.scanned("eu-west-1", options(), request | {"Segment": place, "TotalSegments": 4})))
         for place in range(4)
     ]
     assert sum(segments) == MANY
@@ -175,7 +175,7 @@ def test_a_table_comes_in_pages(options: Any) -> None:
 def test_a_slower_scan(options: Any) -> None:
     request = {"TableName": "many", "Segment": 0, "TotalSegments": 1, "ReturnConsumedCapacity": "TOTAL"}
     began = time.monotonic()
-    pages = list(dynamodb._scanned("eu-west-1", options(most_units_per_second=1), request))
+    pages = list(dynamodb.scanned("eu-west-1", options(most_units_per_second=1), request))
     # The server counts half a unit for any answer.
     assert time.monotonic() - began > 0.5 * (len(pages) - 1)
 

@@ -17,7 +17,8 @@ import xlwt
 from pydantic import ValidationError
 
 from capflow_assets.errors import SourceError
-from capflow_assets.sources import _workbook, excel
+from capflow_assets.sources import excel
+from capflow_assets.sources.excel import workbooks
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -257,7 +258,7 @@ def test_a_small_file_that_unpacks_to_much_is_refused(
 ) -> None:
     file = with_cells(tmp_path / "b.xlsx", '<row r="1"><c r="A1"><v>1</v></c></row>' + " " * 5_000_000)
     assert file.stat().st_size < 20_000
-    monkeypatch.setattr(_workbook, "MOST_UNPACKED_BYTES", 1_000_000)
+    monkeypatch.setattr(workbooks, "MOST_UNPACKED_BYTES", 1_000_000)
     with pytest.raises(SourceError, match="when unpacked"):
         read(spark, file)
 
@@ -287,7 +288,7 @@ def test_damaged_files_are_told_and_nothing_else(tmp_path: Path, seed: int) -> N
             damaged = tmp_path / f"damaged-{name}"
             damaged.write_bytes(content[: random_.randint(len(content) // 2, len(content))])
             with suppress(SourceError):
-                excel._told(str(damaged), excel.Options())
+                excel.column_kinds(str(damaged), excel.Options())
 
 
 @pytest.mark.parametrize(

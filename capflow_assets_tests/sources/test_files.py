@@ -17,8 +17,8 @@ from pydantic import ValidationError
 
 from capflow_assets.errors import SourceError
 from capflow_assets.raw.media import TABLE
-from capflow_assets.sources import _media, files
-from capflow_assets.sources.files import Options, open_bytes
+from capflow_assets.sources import files
+from capflow_assets.sources.files import Options, media, open_bytes
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 PNG = bytes.fromhex(
@@ -201,7 +201,7 @@ def test_a_folder_that_is_a_link_itself(spark: Any, folder: Path, tmp_path: Path
 
 def test_a_file_that_may_not_be_read(spark: Any, folder: Path) -> None:
     gone = str(folder / "gone.png")
-    row = files._row((gone, 0, 5, gone), str(folder), options())
+    row = files.row_of((gone, 0, 5, gone), str(folder), options())
     assert row["_corrupt_record"].startswith("cannot be read: ")
     assert (row["kind"], row["size_bytes"], row.get("sha256")) == ("image", 5, None)
 
@@ -224,7 +224,7 @@ def test_a_large_file_in_little_memory(tmp_path: Path) -> None:
         sink.truncate(200_000_000)
     tracemalloc.start()
     with path.open("rb") as stream:
-        content = _media.content_of(path.name, stream)
+        content = media.content_of(path.name, stream)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert content.size_bytes == 200_000_000
@@ -262,7 +262,8 @@ def test_a_link_that_links_nothing(link: str) -> None:
 
 
 def test_it_fits_the_raw_table(spark: Any, folder: Path) -> None:
-    from capflow_assets.landing import conform, split
+    from capflow_assets.landing.canonical_rows import conform
+    from capflow_assets_tests.landings import split
 
     data = files.read(spark, str(folder), options(link=r"items/(?P<item_id>[^/]+)\.png$"))
     same = ("path", "kind", "media_type", "size_bytes", "sha256", "item_id", "modified_at")

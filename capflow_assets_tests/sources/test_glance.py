@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from capflow_assets.landing import conform
+from capflow_assets.expressions import ids
+from capflow_assets.landing.canonical_rows import conform
 from capflow_assets.landing.values import NOTHING_SEEN, Reading, value
 from capflow_assets.raw.bills import TABLE
 from capflow_assets.sources import csv
-from capflow_assets.sources._glance import instants, numbers
+from capflow_assets.sources.csv.glance import identifiers, instants, numbers
 from capflow_assets_tests.engines import rows_of
 
 if TYPE_CHECKING:
@@ -123,6 +124,27 @@ def test_the_numbers_that_are_seen_are_those_of_the_rules(spark: SparkSession, t
 def test_plain_numbers_are_seen() -> None:
     seen = numbers(pa.chunked_array([["0", "-1.50", "1e3", None, ".5"]]))
     assert seen.to_pylist() == [0.0, -1.5, 1000.0, None, 0.5]
+
+
+ID_SIGNS = st.text(st.sampled_from("aZ09-~! \t\x7f\xa0\xe9\u0301\u200b"), max_size=6)
+IDS = st.lists(st.none() | st.text(st.sampled_from("aZ09-~! "), max_size=6) | ID_SIGNS, max_size=8)
+
+
+@settings(max_examples=300, deadline=None)
+@given(texts=IDS, start=st.integers(0, 3), more=IDS)
+def test_the_ids_that_are_seen_are_their_normal_form(
+    texts: list[str | None], start: int, more: list[str | None]
+) -> None:
+    chunks = [pa.array(texts, pa.string()).slice(start), pa.array(more, pa.string())]
+    seen = identifiers(pa.chunked_array(chunks))
+    expected = [ids.normal(text) or None for text in (*texts[start:], *more)]
+    is_plain = all(
+        text is None or (text.isascii() and all(sign.isprintable() for sign in text)) for text in texts[start:] + more
+    )
+    assert (seen is not None) == is_plain
+    if seen is not None:
+        pairs = zip(seen.to_pylist(), expected, [*texts[start:], *more], strict=True)
+        assert [pair for pair in pairs if pair[0] != (pair[1] if pair[1] == pair[2] else None)] == []
 
 
 ROWS = (

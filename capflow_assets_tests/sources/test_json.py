@@ -15,8 +15,10 @@ from pydantic import ValidationError
 
 from capflow_assets.contract import Column, Table
 from capflow_assets.errors import SourceError
-from capflow_assets.landing import REASON, conform
-from capflow_assets.sources import _json_arrow, _json_rows, _json_text, json
+from capflow_assets.landing.canonical_rows import conform
+from capflow_assets.landing.rejections import REASON
+from capflow_assets.sources import json
+from capflow_assets.sources.json import arrow_records, record_rows, record_text
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -286,7 +288,8 @@ def test_memory_does_not_grow_with_a_document(tmp_path: Path) -> None:
         file.write("]")
     tracemalloc.start()
     count = sum(
-        len(chunk.records) for chunk in _json_text.records_of(str(tmp_path / "big.json"), "", _json_text.Form("utf-8"))
+        len(chunk.records)
+        for chunk in record_text.records_of(str(tmp_path / "big.json"), "", record_text.Form("utf-8"))
     )
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -295,7 +298,7 @@ def test_memory_does_not_grow_with_a_document(tmp_path: Path) -> None:
 
 
 def test_a_line_without_end_is_refused(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_json_text, "MOST_RECORD_BYTES", 1000)
+    monkeypatch.setattr(record_text, "MOST_RECORD_BYTES", 1000)
     monkeypatch.setattr(json, "SPLIT_BYTES", 1000)
     file = written(tmp_path, '{"a": 1}\n{"a": "' + "x" * 5000 + '"}\n')
     with pytest.raises(SourceError, match="line of a JSON file is too long"):
@@ -352,27 +355,27 @@ RECORD = st.dictionaries(st.sampled_from(["a", "b", "c", "lines"]), VALUE, max_s
 def test_the_fast_reading_equals_the_slow_one(records: list[dict[str, Any]]) -> None:
     chunk = [(number, plain_json.dumps(record).encode()) for number, record in enumerate(records)]
     told: list[str] = []
-    fast, slow = _json_rows.shape_of(chunk, told.append), _json_rows._slow_shape(chunk, told.append, False)
+    fast, slow = record_rows.shape_of(chunk, told.append), record_rows.shape_by_records(chunk, told.append, False)
     assert not told
     for shape in (fast, slow):
         if not shape.fields:
             return
-    columns = json._columns("", [{"shape": fast.told(), "complaints": []}], json.Options())
-    expected = json._columns("", [{"shape": slow.told(), "complaints": []}], json.Options())
+    columns = json.columns_of("", [{"shape": fast.facts(), "complaints": []}], json.Options())
+    expected = json.columns_of("", [{"shape": slow.facts(), "complaints": []}], json.Options())
     assert dict(zip(columns.names, columns.kinds, strict=True)) == dict(
         zip(expected.names, expected.kinds, strict=True)
     )
-    reader = _json_rows.Reader(columns, "", "at ", "")
+    reader = record_rows.Reader(columns, "", "at ", "")
     read_fast = [row for batch in reader.batches(chunk) for row in batch.to_pylist()]
-    read_slow = [row for batch in reader._slow(chunk) for row in batch.to_pylist()]
+    read_slow = [row for batch in reader.batches_by_records(chunk) for row in batch.to_pylist()]
     assert sorted(read_fast, key=str) == sorted(read_slow, key=str)
 
 
 def test_a_mixed_neighbour_slows_no_other_down() -> None:
     chunk = [(number, b'{"a": %d}' % number) for number in range(10_000)] + [(10_000, b'{"a": "x"}')]
-    sound, others = _json_arrow.parted(chunk)
+    sound, others = arrow_records.parted(chunk)
     assert (len(sound), others) == (10_001, [])
-    pieces = list(_json_arrow.pieces(chunk))
+    pieces = list(arrow_records.pieces(chunk))
     assert [each for piece in pieces for each in piece] == chunk
     assert max(map(len, pieces)) < 1000
 

@@ -15,8 +15,9 @@ import pytest
 from pydantic import ValidationError
 
 from capflow_assets.errors import SourceError
-from capflow_assets.sources import _documents, mongodb
-from capflow_assets.sources.mongodb import Options
+from capflow_assets.sources import mongodb
+from capflow_assets.sources.mongodb import Options, bson_values, connections, ranges
+from capflow_assets.sources.reading import documents
 from capflow_assets_tests.sources.mongo_server import mongo_server
 
 SECRET = "pa55 w/rd@planted:%"
@@ -127,11 +128,11 @@ def test_a_time_that_no_calendar_holds(spark: Any) -> None:
 
     seen = [{"_id": 1, "at": AT}, {"_id": 2, "at": bson.DatetimeMS(10**17)}]
 
-    def pages(_: str) -> Iterator[_documents.Page]:
+    def pages(_: str) -> Iterator[documents.Page]:
         batch = b"".join(map(bson.encode, seen))
-        yield [(document, str(document["_id"])) for document in bson.decode_all(batch, mongodb._codec())]
+        yield [(document, str(document["_id"])) for document in bson.decode_all(batch, bson_values.codec())]
 
-    data = _documents.frame_of(spark, "times", [""], pages, options())
+    data = documents.frame_of(spark, "times", [""], pages, options())
     rows = data.orderBy("_id").selectExpr("at is null", "_corrupt_record").collect()
     assert tuple(rows[0]) == (False, None)
     assert tuple(rows[1]) == (True, "at holds no timestamp[us, tz=UTC]: '100000000000000000 ms'")
@@ -145,14 +146,16 @@ def test_ranges_hold_every_document_once(spark: Any, server: str, shop: Any, par
 
 
 def test_ranges_are_many(server: str, shop: Any) -> None:
-    place = mongodb._place(f"mongodb://{server}/shop/many")
-    with mongodb._client(f"mongodb://{server}/shop/many", options()) as client:
-        parts = mongodb._parts(client, place, options(parts=8))
+    place = connections.place_of(f"mongodb://{server}/shop/many")
+    with connections.connected(f"mongodb://{server}/shop/many", options()) as client:
+        parts = ranges.parts_of(client, place, options(parts=8))
         assert len(set(parts)) == 8
-        sizes = [sum(map(len, mongodb._pages(f"mongodb://{server}/shop/many", place, options(), {}, p))) for p in parts]
+        sizes = [
+            sum(map(len, ranges.pages_of(f"mongodb://{server}/shop/many", place, options(), {}, p))) for p in parts
+        ]
         assert sum(sizes) == MANY
         assert max(sizes) < MANY // 2
-        assert mongodb._parts(client, place, options()) == ["{}"]
+        assert ranges.parts_of(client, place, options()) == ["{}"]
 
 
 def test_ranges_lose_no_id_of_another_type(spark: Any, server: str, shop: Any) -> None:
@@ -194,12 +197,12 @@ def test_nothing_newer(spark: Any, server: str, shop: Any) -> None:
 
 def test_memory_does_not_grow_with_the_collection(server: str, shop: Any) -> None:
     location = f"mongodb://{server}/shop/many"
-    place = mongodb._place(location)
+    place = connections.place_of(location)
 
     def peak(query: str) -> tuple[int, int]:
         tracemalloc.start()
         asked = options(query=query, batch_documents=500)
-        read = sum(len(page) for page in mongodb._pages(location, place, asked, {}, "{}"))
+        read = sum(len(page) for page in ranges.pages_of(location, place, asked, {}, "{}"))
         found = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return read, found
@@ -228,7 +231,7 @@ def test_memory_does_not_grow_with_the_collection(server: str, shop: Any) -> Non
 def test_errors(
     spark: Any, server: str, shop: Any, location: str, more: Any, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mongodb, "WAIT_SECONDS", 1)
+    monkeypatch.setattr(connections, "WAIT_SECONDS", 1)
     with pytest.raises(SourceError, match=f"(?s){told}") as caught:
         mongodb.read(spark, location.format(server=server), options(**more))
     assert SECRET not in str(caught.value)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from capflow_assets.errors import SourceError
-from capflow_assets.sources import _files
+from capflow_assets.sources.reading import storage
 
 SCRIPT = """
 import json, sys
@@ -94,7 +94,7 @@ def test_what_is_not_there(bucket: dict[str, str], monkeypatch: pytest.MonkeyPat
     for name, value in bucket.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(SourceError, match="There are no files"):
-        _files.stored_files("s3://tables/nope/*.csv")
+        storage.stored_files("s3://tables/nope/*.csv")
     with pytest.raises(SourceError) as caught:
-        _files.stored_files("s3://nobody/bills.csv")
+        storage.stored_files("s3://nobody/bills.csv")
     assert "s3://nobody/bills.csv" in str(caught.value)

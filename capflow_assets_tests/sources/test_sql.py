@@ -14,7 +14,8 @@ import pytest
 from pydantic import ValidationError
 
 from capflow_assets.errors import SourceError
-from capflow_assets.sources import _sql_ranges, sql
+from capflow_assets.sources import sql
+from capflow_assets.sources.sql import part_ranges
 from capflow_assets_tests.sources.sql_servers import LOGIN, PASSWORD, PASSWORD_ENV, Server, peaks, postgres
 
 if TYPE_CHECKING:
@@ -189,14 +190,14 @@ def test_every_row_comes_once(spark: SparkSession, bills: Server, options: dict[
 
 
 def test_parts_are_of_one_size(bills: Server) -> None:
-    from capflow_assets.sources import _sql_columns, _sql_store
+    from capflow_assets.sources.sql import database_access, relations
 
     access = sql.Options(table="crm.bills", **LOGIN).access()
-    dialect = _sql_store.dialect_of(bills.location())
-    with _sql_store.opened(bills.location(), access) as connection:
-        relation = _sql_columns.relation_of(connection, dialect, bills.location(), "crm.bills", "")
+    dialect = database_access.dialect_of(bills.location())
+    with database_access.opened(bills.location(), access) as connection:
+        relation = relations.relation_of(connection, dialect, bills.location(), "crm.bills", "")
         for split_by in (None, "id", "user_id", "changed_at"):
-            conditions = _sql_ranges.cut(connection, dialect, relation, split_by, 5)
+            conditions = part_ranges.cut(connection, dialect, relation, split_by, 5)
             assert len(conditions) == 5
             sizes = [bills.run(f"select count(*) from crm.bills where {each}")[0][0] for each in conditions]
             assert sum(sizes) == 30_000
@@ -274,14 +275,14 @@ def test_newer_rows_are_looked_for_by_the_database(spark: SparkSession, bills: S
 
 
 def test_newer_rows_come_by_the_index(bills: Server) -> None:
-    from capflow_assets.sources import _sql_columns, _sql_store
+    from capflow_assets.sources.sql import database_access, relations
 
     access = sql.Options(table="crm.bills", **LOGIN).access()
-    dialect = _sql_store.dialect_of(bills.location())
+    dialect = database_access.dialect_of(bills.location())
     than = dt.datetime(2024, 1, 21, tzinfo=UTC)
-    with _sql_store.opened(bills.location(), access) as connection:
-        relation = _sql_columns.relation_of(connection, dialect, bills.location(), "crm.bills", "")
-        conditions = _sql_ranges.newer(connection, dialect, relation, "changed_at", than, 2)
+    with database_access.opened(bills.location(), access) as connection:
+        relation = relations.relation_of(connection, dialect, bills.location(), "crm.bills", "")
+        conditions = part_ranges.newer(connection, dialect, relation, "changed_at", than, 2)
     assert len(conditions) == 2
     for condition in conditions:
         plan = "\n".join(row[0] for row in bills.run(f"explain select * from crm.bills where {condition}"))

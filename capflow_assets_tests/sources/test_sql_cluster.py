@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from capflow_assets.errors import SourceError
-from capflow_assets.sources import _engine, _sql_cluster, sql
+from capflow_assets.sources import sql
+from capflow_assets.sources.sql import cluster_reader, engine
 from capflow_assets_tests.sources.sql_servers import LOGIN, PASSWORD, PASSWORD_ENV, Server, postgres
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def server() -> Iterator[Server]:
 def cluster(jvm: SparkSession, monkeypatch: pytest.MonkeyPatch) -> SparkSession:
     """A session that says of itself that it is a cluster's."""
     jvm.addArtifacts(str(DRIVER))
-    monkeypatch.setenv(_engine.DATABRICKS_RUNTIME, "18.0")
+    monkeypatch.setenv(engine.DATABRICKS_RUNTIME, "18.0")
     return jvm
 
 
@@ -55,7 +56,7 @@ def test_the_clusters_reader_gives_the_same(
     cluster: SparkSession, spark: SparkSession, server: Server, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
 ) -> None:
     there = read(cluster, server, **options)
-    monkeypatch.delenv(_engine.DATABRICKS_RUNTIME)
+    monkeypatch.delenv(engine.DATABRICKS_RUNTIME)
     here = read(spark, server, **options)
     assert there.dtypes == here.dtypes
     columns = ["id", "`User Id`", "total", "cast(at as string)", "local", "_position_6", "_corrupt_record"]
@@ -96,19 +97,19 @@ def test_the_cluster_only_reads(cluster: SparkSession, server: Server) -> None:
 
 
 def test_where_the_cluster_has_no_reader(spark: SparkSession, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv(_engine.DATABRICKS_RUNTIME, raising=False)
-    assert not _engine.has_cluster_readers(spark)
-    monkeypatch.setenv(_engine.DATABRICKS_RUNTIME, "18.0")
-    assert _engine.has_cluster_readers(spark)
-    assert _sql_cluster.has_reader("mysql://shop.example.com/crm")
-    assert not _sql_cluster.has_reader(f"sqlite:///{tmp_path}/shop.db")
-    assert not _sql_cluster.has_reader("postgresql:///crm?host=/var/run/postgresql")
+    monkeypatch.delenv(engine.DATABRICKS_RUNTIME, raising=False)
+    assert not engine.has_cluster_readers(spark)
+    monkeypatch.setenv(engine.DATABRICKS_RUNTIME, "18.0")
+    assert engine.has_cluster_readers(spark)
+    assert cluster_reader.has_reader("mysql://shop.example.com/crm")
+    assert not cluster_reader.has_reader(f"sqlite:///{tmp_path}/shop.db")
+    assert not cluster_reader.has_reader("postgresql:///crm?host=/var/run/postgresql")
 
 
 def test_a_clusters_setting_tells(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(_engine.DATABRICKS_RUNTIME, raising=False)
-    spark.conf.set(_engine.DATABRICKS_SETTING, "18.0.x-scala2.13")
+    monkeypatch.delenv(engine.DATABRICKS_RUNTIME, raising=False)
+    spark.conf.set(engine.DATABRICKS_SETTING, "18.0.x-scala2.13")
     try:
-        assert _engine.has_cluster_readers(spark)
+        assert engine.has_cluster_readers(spark)
     finally:
-        spark.conf.unset(_engine.DATABRICKS_SETTING)
+        spark.conf.unset(engine.DATABRICKS_SETTING)

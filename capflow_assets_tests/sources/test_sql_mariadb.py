@@ -198,13 +198,13 @@ def test_encryption_is_as_asked(spark: SparkSession, server: Server) -> None:
 def test_connections_only_read(spark: SparkSession, server: Server) -> None:
     from sqlalchemy import exc
 
-    from capflow_assets.sources import _sql_store
+    from capflow_assets.sources.sql import database_access
 
     server.run(f"grant all on shop.* to {READER}@'127.0.0.1'", "create table touched (a int)")
     access = sql.Options(table="touched", **LOGIN).access()
     with (
         pytest.raises((SourceError, exc.DBAPIError), match="READ ONLY"),
-        _sql_store.opened(server.location(), access) as it,
+        database_access.opened(server.location(), access) as it,
     ):
         it.exec_driver_sql("insert into touched values (1)")
 

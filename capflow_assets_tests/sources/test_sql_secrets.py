@@ -10,8 +10,9 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from capflow_assets.errors import SourceError
-from capflow_assets.sources import _sql_store, sql
-from capflow_assets.sources._secrets import FromEnv, first_line, refuse_credentials
+from capflow_assets.sources import sql
+from capflow_assets.sources.reading.secrets import FromEnv, first_line, refuse_credentials
+from capflow_assets.sources.sql import database_access
 from capflow_assets_tests.sources.sql_servers import LOGIN, PASSWORD, PASSWORD_ENV, Server, postgres
 
 if TYPE_CHECKING:
@@ -132,5 +133,5 @@ def test_other_peoples_words_lose_the_secret() -> None:
 def test_the_stream_reads_any_password(server: Server) -> None:
     from psycopg2.extensions import parse_dsn
 
-    told = parse_dsn(_sql_store.stream_address(server.location(), sql.Options(table="x", **LOGIN).access()))
+    told = parse_dsn(database_access.stream_address(server.location(), sql.Options(table="x", **LOGIN).access()))
     assert (told["user"], told["password"], told["dbname"]) == ("reader", PASSWORD, "shop")

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from capflow_assets.landing import REASON, conform
+from capflow_assets.landing.canonical_rows import conform
+from capflow_assets.landing.rejections import REASON
 from capflow_assets.raw import bills
 from capflow_assets.sources import csv, json, sql
-from capflow_assets.sources._documents import Columns, batches_of
-from capflow_assets.sources._shapes import Shape, Unfit
+from capflow_assets.sources.reading.documents import Columns, batches_of
+from capflow_assets.sources.reading.shapes import Shape, Unfit
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -14,7 +14,7 @@ def name_alone(tree: exp.Query) -> None:
 
     for select in tree.find_all(exp.Select):
         joins = select.args.get("joins") or []
-        merged = [{each.name.lower() for each in join.args.get("using") or ()} for join in joins]
+        merged = [{column.name.lower() for column in join.args.get("using") or ()} for join in joins]
         if not merged or not (names := set.intersection(*merged)):
             continue
         source = select.args["from_"].this

@@ -26,7 +26,7 @@ def judge_tables(tree: exp.Query, inputs: Collection[str]) -> None:
     """
     from sqlglot import exp
 
-    named = {each.alias.lower(): each.alias for each in tree.find_all(exp.CTE)}
+    named = {subquery.alias.lower(): subquery.alias for subquery in tree.find_all(exp.CTE)}
     for name in inputs:
         if name.lower() in named:
             do = "choose another name behind WITH"
@@ -74,14 +74,18 @@ def renamed(tree: exp.Query, inputs: Mapping[str, Sequence[str]], prefix: str) -
             shown[names[old.lower()]] = old
         return names[old.lower()]
 
-    for each in (*inputs, *(column for columns in inputs.values() for column in columns)):
-        new(each)
+    for spelling in (*inputs, *(column for columns in inputs.values() for column in columns)):
+        new(spelling)
     declared = list(_declared(tree))
-    columns = {column.lower() for each in inputs.values() for column in each}
-    columns |= {each.name.lower() for each, is_table in declared if not is_table}
-    tables = {each.lower() for each in inputs} | {each.name.lower() for each, is_table in declared if is_table}
-    spellings = [column for each in inputs.values() for column in each]
-    for identifier in list(_identifiers(tree, tables, columns, [*spellings, *(each.name for each, _ in declared)])):
+    columns = {column.lower() for of_input in inputs.values() for column in of_input}
+    columns |= {identifier.name.lower() for identifier, is_table in declared if not is_table}
+    tables = {name.lower() for name in inputs} | {
+        identifier.name.lower() for identifier, is_table in declared if is_table
+    }
+    spellings = [column for of_input in inputs.values() for column in of_input]
+    for identifier in list(
+        _identifiers(tree, tables, columns, [*spellings, *(identifier.name for identifier, _ in declared)])
+    ):
         identifier.set("this", new(identifier.name))
         identifier.set("quoted", True)
     for field in _fields(tree):

@@ -207,10 +207,10 @@ def _judge_call(node: Any) -> None:
 def _judge_size(node: Any, name: str) -> None:
     from sqlglot import exp
 
-    numbers = [each.name for each in node.find_all(exp.Literal)]
-    sizes = [float(each) for each in numbers if NUMBER.fullmatch(each)]
-    calls = [str(each.this).lower() for each in node.find_all(exp.Anonymous) if each is not node]
-    grows = any(each in words.SIZES or each in GROWING for each in calls) or any(node.find_all(exp.Mul))
+    numbers = [literal.name for literal in node.find_all(exp.Literal)]
+    sizes = [float(number) for number in numbers if NUMBER.fullmatch(number)]
+    calls = [str(call.this).lower() for call in node.find_all(exp.Anonymous) if call is not node]
+    grows = any(call in words.SIZES or call in GROWING for call in calls) or any(node.find_all(exp.Mul))
     if grows or max(sizes, default=0) > MOST_GROWN:
         expected = f"numbers of at most {MOST_GROWN:,} in it, plainly written"
         raise MappingError(f"A query makes too much by {name}", expected=expected, do="write a smaller number")

@@ -31,12 +31,12 @@ def cast_texts(tree: exp.Query, texts: Collection[str]) -> None:
     from sqlglot import exp
 
     # What the outermost SELECT calls as a column is called, x * 2 as x, does not hide it.
-    aliases = (each for each in tree.find_all(exp.Alias) if each.find_ancestor(exp.CTE, exp.Subquery))
-    named = {each.alias.lower() for each in aliases}
+    aliases = (alias for alias in tree.find_all(exp.Alias) if alias.find_ancestor(exp.CTE, exp.Subquery))
+    named = {alias.alias.lower() for alias in aliases}
     named |= {
-        column.name.lower() for each in tree.find_all(exp.TableAlias) for column in each.args.get("columns") or ()
+        column.name.lower() for alias in tree.find_all(exp.TableAlias) for column in alias.args.get("columns") or ()
     }
-    named |= {each.name.lower() for several in tree.find_all(exp.Aliases, exp.Lambda) for each in several.expressions}
+    named |= {name.name.lower() for names in tree.find_all(exp.Aliases, exp.Lambda) for name in names.expressions}
     chosen = set(texts) - named
     for column in list(_numbers(tree)):
         if isinstance(column, exp.Column) and len(column.parts) <= 2 and column.name.lower() in chosen:
@@ -49,7 +49,7 @@ def _numbers(tree: exp.Query) -> Iterator[Any]:
 
     yield from (node.this for node in tree.find_all(exp.Neg))
     for node in tree.find_all(*_arithmetic()):
-        if not any(isinstance(each, exp.Interval) for each in (node.this, node.expression)):
+        if not any(isinstance(operand, exp.Interval) for operand in (node.this, node.expression)):
             yield from (node.this, node.expression)
     yield from _beside_numbers(tree)
     for call in tree.find_all(exp.Anonymous):

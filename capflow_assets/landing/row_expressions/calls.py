@@ -58,7 +58,7 @@ def _largest(node: Node) -> int:
     text = node.value if isinstance(node, Text) else re.sub("`[^`]*`", "", spelled(node))
     if POWERS.search(text):
         return words.BEYOND
-    numbers = [int(min(float(each), words.BEYOND)) for each in WRITTEN.findall(text)]
+    numbers = [int(min(float(number), words.BEYOND)) for number in WRITTEN.findall(text)]
     return prod(filter(None, numbers)) if " * " in text else max(numbers, default=0)
 
 

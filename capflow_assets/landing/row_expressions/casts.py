@@ -29,8 +29,8 @@ def cast(meaning: Meaning | None, node: Node, type: Node | str, *, strict: bool 
     plain = Phrase((f"{word}(", node, " AS ", type, ")"), closed=True, kind=to)
     if meaning is None:
         return plain
-    made = _known(meaning, plain, node, name, strict=strict)
-    return made if strict else conversions.tried(made)
+    cast = _known(meaning, plain, node, name, strict=strict)
+    return cast if strict else conversions.tried(cast)
 
 
 def _known(meaning: Meaning, plain: Phrase, node: Node, name: str, *, strict: bool) -> Node:
@@ -47,8 +47,8 @@ def _known(meaning: Meaning, plain: Phrase, node: Node, name: str, *, strict: bo
     if to == kinds.NUMBER and kind == kinds.TEXT:
         return conversions.number(meaning, node, name, strict=strict)
     if to == kinds.NUMBER and kind == kinds.NUMBER and strict and name not in WIDE:
-        made = replace(plain, parts=("TRY_CAST(", *plain.parts[1:]))
-        return conversions.checked(made, node, f"a number that fits {name}")
+        cast = replace(plain, parts=("TRY_CAST(", *plain.parts[1:]))
+        return conversions.checked(cast, node, f"a number that fits {name}")
     if to == kinds.TRUTH and kind == kinds.TEXT:
         return conversions.truth(node, strict=strict)
     if to == kinds.TIME and kind == kinds.INSTANT:

@@ -17,19 +17,19 @@ NO_WORDS = Phrase(("CAST(NULL AS STRING)",), closed=True)
 
 def case(meaning: Meaning, operand: Node | None, branches: Sequence[tuple[Node, Node]], otherwise: Node | None) -> Node:
     """``CASE`` with each condition and its value."""
-    values, kind = conversions.unified(meaning, [each for _, each in branches] + ([otherwise] if otherwise else []))
-    conditions = [each for each, _ in branches]
+    values, kind = conversions.unified(meaning, [value for _, value in branches] + ([otherwise] if otherwise else []))
+    conditions = [condition for condition, _ in branches]
     if operand is not None:
         operand, *conditions = conversions.compared(meaning, [operand, *conditions])
     else:
-        conditions = [conversions.truth(each) for each in conditions]
+        conditions = [conversions.truth(condition) for condition in conditions]
     parts: list[Node | str] = ["CASE", *([" ", operand] if operand is not None else [])]
     for condition, value in zip(conditions, values, strict=False):
         parts += [" WHEN ", condition, " THEN ", value]
     if otherwise is not None:
         parts += [" ELSE ", values[-1]]
     if operand is not None:
-        conditions = [Phrase((operand, " = ", each), kind=TRUTH) for each in conditions]
+        conditions = [Phrase((operand, " = ", condition), kind=TRUTH) for condition in conditions]
     unread = _of_branches(conditions, values)
     return Phrase((*parts, " END"), closed=True, doubles=int(operand is not None), kind=kind, unread=unread)
 
@@ -48,7 +48,7 @@ def first(meaning: Meaning, name: str, arguments: Sequence[Node]) -> Node | None
     """``coalesce`` and its kin: where one of the values could be read, it is what the customer wants."""
     values, kind = conversions.unified(meaning, arguments)
     node = listed(values, f"{name}(", ")", kind=kind, doubles=1)
-    unread = first_of([each.unread for each in values])
+    unread = first_of([value.unread for value in values])
     if unread is None:
         return node
     return replace(node, unread=Phrase(("CASE WHEN ", node, " IS NULL THEN ", unread, " END"), closed=True))
@@ -67,7 +67,7 @@ def unless_equal(meaning: Meaning, name: str, arguments: Sequence[Node]) -> Node
     if len(arguments) != 2:
         return None
     value = arguments[0]
-    left, right = (conversions.tried(each) for each in conversions.compared(meaning, arguments))
+    left, right = (conversions.tried(argument) for argument in conversions.compared(meaning, arguments))
     if {value.kind, arguments[1].kind} <= {left.kind} or kinds.UNKNOWN in (left.kind, right.kind):
         return listed(arguments, f"{name}(", ")", kind=value.kind)
     parts = ("CASE WHEN ", Phrase((left, " = ", right)), " THEN NULL ELSE ", value, " END")
@@ -76,9 +76,9 @@ def unless_equal(meaning: Meaning, name: str, arguments: Sequence[Node]) -> Node
 
 def extreme(meaning: Meaning, name: str, arguments: Sequence[Node]) -> Node | None:
     """``greatest`` and ``least``: numbers beside text are held against numbers."""
-    there = {each.kind for each in arguments} - {kinds.NULL}
+    there = {argument.kind for argument in arguments} - {kinds.NULL}
     if there == {TEXT, NUMBER}:
-        values, kind = [conversions.number(meaning, each) for each in arguments], NUMBER
+        values, kind = [conversions.number(meaning, argument) for argument in arguments], NUMBER
     else:
         values, kind = conversions.unified(meaning, arguments)
     return listed(values, f"{name}(", ")", kind=kind)
@@ -86,17 +86,12 @@ def extreme(meaning: Meaning, name: str, arguments: Sequence[Node]) -> Node | No
 
 def is_there(meaning: Meaning, name: str, arguments: Sequence[Node]) -> Node | None:
     """``isnull`` and ``isnotnull``: whether a value could be read is what is asked."""
-    return listed([conversions.tried(each) for each in arguments], f"{name}(", ")", kind=TRUTH, doubles=1)
+    return listed([conversions.tried(argument) for argument in arguments], f"{name}(", ")", kind=TRUTH, doubles=1)
 
 
 def equal(meaning: Meaning, name: str, arguments: Sequence[Node]) -> Node | None:
     """``equal_null``."""
     return listed(conversions.compared(meaning, arguments), f"{name}(", ")", kind=TRUTH, doubles=1)
-
-
-def all_or_any(meaning: Meaning, sign: str, parts: Sequence[Node | str]) -> list[Node | str]:
-    """The parts of a chain of ``AND`` or ``OR``, texts as truths."""
-    return [each if isinstance(each, str) else conversions.truth(each) for each in parts]
 
 
 def unless_decided(node: Phrase, sign: str) -> Phrase:
@@ -110,7 +105,7 @@ def unless_decided(node: Phrase, sign: str) -> Phrase:
 
 def _of_branches(conditions: Sequence[Node], values: Sequence[Node]) -> Node | None:
     """What could not be read of the conditions up to the one that holds, and of its value."""
-    if all(each.unread is None for each in (*conditions[1:], *values)):
+    if all(node.unread is None for node in (*conditions[1:], *values)):
         return conditions[0].unread
     parts: list[Node | str] = ["CASE"]
     for condition, value in zip(conditions, values, strict=False):

@@ -57,17 +57,17 @@ def number(meaning: Meaning, node: Node, type: str = "DOUBLE", *, strict: bool =
         digits = _plain(meaning, node)
     else:
         digits = Phrase(("regexp_extract(", bare(node), ", ", Text(values.NUMBER), ", 0)"), closed=True)
-    made = Phrase(("TRY_CAST(nullif(", digits, f", '') AS {type})"), closed=True, kind=NUMBER)
+    phrase = Phrase(("TRY_CAST(nullif(", digits, f", '') AS {type})"), closed=True, kind=NUMBER)
     what = WORDS.get(type, f"a number that fits {type}")
-    return checked(made, node, what) if strict else replace(made, unread=node.unread)
+    return checked(phrase, node, what) if strict else replace(phrase, unread=node.unread)
 
 
 def truth(node: Node, *, strict: bool = True) -> Node:
     """Text as true or false; all else as it is."""
     if node.kind != TEXT:
         return node
-    made = rewritten(bare(node), "TRY_CAST(", " AS BOOLEAN)", TRUTH)
-    return checked(made, node, WORDS["BOOLEAN"]) if strict else replace(made, unread=node.unread)
+    phrase = rewritten(bare(node), "TRY_CAST(", " AS BOOLEAN)", TRUTH)
+    return checked(phrase, node, WORDS["BOOLEAN"]) if strict else replace(phrase, unread=node.unread)
 
 
 def text(meaning: Meaning, node: Node) -> Node:
@@ -84,8 +84,8 @@ def instant(meaning: Meaning, node: Node, *, strict: bool = True) -> Node:
     if node.kind == TEXT:
         read = rewritten(bare(node), "TRY_CAST(", " AS TIMESTAMP)", INSTANT)
         here = in_utc(meaning, read)
-        made = here if here is read else replace(_by_zone(node, read, here), as_written=read)
-        return checked(made, node, "a time") if strict else replace(made, unread=node.unread)
+        phrase = here if here is read else replace(_by_zone(node, read, here), as_written=read)
+        return checked(phrase, node, "a time") if strict else replace(phrase, unread=node.unread)
     if node.kind in (DAY, LOCAL):
         return in_utc(meaning, rewritten(node, "CAST(", " AS TIMESTAMP)", INSTANT))
     return node
@@ -105,8 +105,8 @@ def clock(meaning: Meaning, node: Node) -> Node:
 def local(meaning: Meaning, node: Node, *, strict: bool = True) -> Node:
     """Any time as a local one."""
     if node.kind == TEXT:
-        made = rewritten(bare(node), "TRY_CAST(", " AS TIMESTAMP_NTZ)", LOCAL)
-        return checked(made, node, "a time") if strict else replace(made, unread=node.unread)
+        phrase = rewritten(bare(node), "TRY_CAST(", " AS TIMESTAMP_NTZ)", LOCAL)
+        return checked(phrase, node, "a time") if strict else replace(phrase, unread=node.unread)
     if node.kind == INSTANT:
         return rewritten(clock(meaning, node), "CAST(", " AS TIMESTAMP_NTZ)", LOCAL, instant=node)
     return rewritten(node, "CAST(", " AS TIMESTAMP_NTZ)", LOCAL) if node.kind == DAY else node
@@ -115,8 +115,8 @@ def local(meaning: Meaning, node: Node, *, strict: bool = True) -> Node:
 def day(meaning: Meaning, node: Node, *, strict: bool = True) -> Node:
     """Any time as its day in the customer's zone."""
     if node.kind == TEXT:
-        made = rewritten(bare(node), "TRY_CAST(", " AS DATE)", DAY)
-        return checked(made, node, "a day") if strict else replace(made, unread=node.unread)
+        phrase = rewritten(bare(node), "TRY_CAST(", " AS DATE)", DAY)
+        return checked(phrase, node, "a day") if strict else replace(phrase, unread=node.unread)
     if node.kind in (INSTANT, LOCAL):
         return rewritten(clock(meaning, node), "CAST(", " AS DATE)", DAY)
     return node

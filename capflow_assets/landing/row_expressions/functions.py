@@ -38,8 +38,8 @@ def special(meaning: Meaning, name: str, arguments: Sequence[Node]) -> Node | No
         return None
     if name in TYPES and len(arguments) == 1:
         return casts.cast(meaning, arguments[0], TYPES[name])
-    if name in SUMS and {each.kind for each in arguments} == {TEXT, NUMBER}:
-        numbers = [conversions.number(meaning, each, strict=False) for each in arguments]
+    if name in SUMS and {argument.kind for argument in arguments} == {TEXT, NUMBER}:
+        numbers = [conversions.number(meaning, argument, strict=False) for argument in arguments]
         return conversions.tried(Phrase((numbers[0], SUMS[name], numbers[1]), kind=NUMBER))
     if name in DIVISIONS and len(arguments) == 2:
         return _division(meaning, name, arguments)
@@ -49,7 +49,7 @@ def special(meaning: Meaning, name: str, arguments: Sequence[Node]) -> Node | No
 
 def arguments_of(meaning: Meaning, name: str, arguments: Sequence[Node]) -> list[Node]:
     """The arguments as the function reads them."""
-    return [_argument(meaning, name, place, each) for place, each in enumerate(arguments)]
+    return [_argument(meaning, name, place, argument) for place, argument in enumerate(arguments)]
 
 
 def name_of(name: str) -> str:
@@ -66,7 +66,7 @@ def kind_of(name: str, arguments: Sequence[Node]) -> tuple[str, Any]:
     if name in ("split", "regexp_extract_all"):
         return kinds.UNKNOWN, kinds.TEXTS
     if name == "concat" or name in SUMS:
-        there = {each.kind for each in arguments}
+        there = {argument.kind for argument in arguments}
         return (next(iter(there)) if len(there) == 1 else TEXT if name == "concat" and "" not in there else ""), None
     return kinds.RESULTS.get(name, kinds.UNKNOWN), None
 
@@ -92,7 +92,7 @@ def _argument(meaning: Meaning, name: str, place: int, node: Node) -> Node:
 
 def _division(meaning: Meaning, name: str, arguments: Sequence[Node]) -> Node:
     strict = not name.startswith("try_")
-    left, right = (conversions.number(meaning, each, strict=strict) for each in arguments)
+    left, right = (conversions.number(meaning, argument, strict=strict) for argument in arguments)
     right = divisor(right)
     if DIVISIONS[name] == "/":
         made = Phrase((left, " / ", right), kind=NUMBER)

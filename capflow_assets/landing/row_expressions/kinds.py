@@ -60,7 +60,7 @@ def kind_of(type: Any) -> str:
 def part_of(type: Any, name: str) -> Any:
     """The type of a part of a struct by its name, capital letters aside; None where that is not known."""
     fields = getattr(type, "fields", None) or ()
-    return next((each.dataType for each in fields if each.name.lower() == name.lower()), None)
+    return next((field.dataType for field in fields if field.name.lower() == name.lower()), None)
 
 
 def element_of(type: Any) -> Any:

@@ -102,7 +102,7 @@ def _tokenizer() -> Tokenizer:
     from sqlglot.tokens import TokenType
 
     class RowTokenizer(Spark.Tokenizer):
-        """Spark's, to which a word is a word: what it means is the grammar's business."""
+        """Spark's tokenizer without keywords: the grammar decides what a word means."""
 
         KEYWORDS: ClassVar[dict[str, TokenType]] = dict.fromkeys(SIGNS, TokenType.UNKNOWN)
         COMMANDS: ClassVar[set[TokenType]] = set()
@@ -150,8 +150,8 @@ def unescaped(body: str) -> str:
         ) from None
 
 
-def _character(found: re.Match[str]) -> str:
-    escape = found[1]
+def _character(match: re.Match[str]) -> str:
+    escape = match[1]
     if len(escape) == 1:
         return LETTERS.get(escape, escape)
     return chr(int(escape, 8) if escape[0].isdigit() else int(escape[1:], 16))

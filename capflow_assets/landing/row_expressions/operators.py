@@ -18,7 +18,9 @@ def chain(meaning: Meaning, parts: Sequence[Node | str], level: int) -> Node:
     operands = [part for part in parts if not isinstance(part, str)]
     signs = [part.strip() for part in parts if isinstance(part, str)]
     if level <= 2:
-        return choices.unless_decided(_flat([conversions.truth(each) for each in operands], signs, TRUTH), signs[0])
+        return choices.unless_decided(
+            _flat([conversions.truth(operand) for operand in operands], signs, TRUTH), signs[0]
+        )
     if level == words.COMPARISON_LEVEL:
         node = operands[0]
         for sign, operand in zip(signs, operands[1:], strict=True):
@@ -27,10 +29,12 @@ def chain(meaning: Meaning, parts: Sequence[Node | str], level: int) -> Node:
     if level == SUM_LEVEL:
         return _sum(meaning, operands, signs)
     if level != PRODUCT_LEVEL:
-        return _flat([conversions.number(meaning, each, "BIGINT") for each in operands], signs, NUMBER)
-    spans = [each.kind for each in operands if each.kind in kinds.SPANS]
-    numbers = [conversions.number(meaning, each, "BIGINT" if "DIV" in signs else "DOUBLE") for each in operands]
-    divided = [divisor(each) if sign in "/%DIV" else each for sign, each in zip(signs, numbers[1:], strict=True)]
+        return _flat([conversions.number(meaning, operand, "BIGINT") for operand in operands], signs, NUMBER)
+    spans = [operand.kind for operand in operands if operand.kind in kinds.SPANS]
+    numbers = [conversions.number(meaning, operand, "BIGINT" if "DIV" in signs else "DOUBLE") for operand in operands]
+    divided = [
+        divisor(operand) if sign in "/%DIV" else operand for sign, operand in zip(signs, numbers[1:], strict=True)
+    ]
     return _flat([numbers[0], *divided], signs, spans[0] if spans else NUMBER)
 
 
@@ -41,10 +45,10 @@ def like(meaning: Meaning, node: Node) -> Node:
 
 def _sum(meaning: Meaning, operands: Sequence[Node], signs: Sequence[str]) -> Node:
     if set(signs) == {"||"}:
-        texts = [conversions.text(meaning, each) if each.kind == INSTANT else each for each in operands]
+        texts = [conversions.text(meaning, operand) if operand.kind == INSTANT else operand for operand in operands]
         return listed(texts, "concat(", ")", kind=_concatenated(texts)) if len(texts) > 2 else _flat(texts, signs, TEXT)
-    if "||" not in signs and not any(each.kind in (*kinds.TIMES, *kinds.SPANS) for each in operands):
-        return _flat([conversions.number(meaning, each) for each in operands], signs, NUMBER)
+    if "||" not in signs and not any(operand.kind in (*kinds.TIMES, *kinds.SPANS) for operand in operands):
+        return _flat([conversions.number(meaning, operand) for operand in operands], signs, NUMBER)
     node = operands[0]
     for sign, operand in zip(signs, operands[1:], strict=True):
         node = _pair(meaning, node, sign, operand)
@@ -53,18 +57,20 @@ def _sum(meaning: Meaning, operands: Sequence[Node], signs: Sequence[str]) -> No
 
 def _pair(meaning: Meaning, left: Node, sign: str, right: Node) -> Node:
     if sign == "||":
-        texts = [conversions.text(meaning, each) if each.kind == INSTANT else each for each in (left, right)]
+        texts = [
+            conversions.text(meaning, operand) if operand.kind == INSTANT else operand for operand in (left, right)
+        ]
         return _flat(texts, [sign], _concatenated(texts))
     if (moved := times.shifted(meaning, left, sign, right)) is not None:
         return moved
-    spans = [each.kind for each in (left, right) if each.kind in kinds.SPANS]
-    numbers = [conversions.number(meaning, each) for each in (left, right)]
-    is_known = all(each.kind == NUMBER for each in numbers)
+    spans = [operand.kind for operand in (left, right) if operand.kind in kinds.SPANS]
+    numbers = [conversions.number(meaning, operand) for operand in (left, right)]
+    is_known = all(operand.kind == NUMBER for operand in numbers)
     return _flat(numbers, [sign], NUMBER if is_known else spans[0] if spans else kinds.UNKNOWN)
 
 
 def _concatenated(texts: Sequence[Node]) -> str:
-    return kinds.UNKNOWN if all(each.kind == kinds.UNKNOWN for each in texts) else TEXT
+    return kinds.UNKNOWN if all(operand.kind == kinds.UNKNOWN for operand in texts) else TEXT
 
 
 def _flat(operands: Sequence[Node], signs: Sequence[str], kind: str) -> Phrase:

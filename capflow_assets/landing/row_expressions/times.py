@@ -29,15 +29,15 @@ def read(meaning: Meaning, name: str, arguments: Sequence[Node]) -> Node | None:
     pattern = arguments[1]
     source = conversions.bare(value) if value.kind == TEXT else value
     parsed = Phrase(("try_to_timestamp(", source, ", ", pattern, ")"), closed=True, kind=INSTANT)
-    made: Node = parsed if _names_zone(pattern) else conversions.in_utc(meaning, parsed)
+    phrase: Node = parsed if _names_zone(pattern) else conversions.in_utc(meaning, parsed)
     if target != INSTANT:
         shown = conversions.clock(meaning, parsed) if _names_zone(pattern) else parsed
         type = "DATE" if target == DAY else "TIMESTAMP_NTZ"
-        made = conversions.rewritten(shown, "CAST(", f" AS {type})", target)
-    if not strict or not isinstance(made, Phrase) or value.kind != TEXT:
-        return made
+        phrase = conversions.rewritten(shown, "CAST(", f" AS {type})", target)
+    if not strict or not isinstance(phrase, Phrase) or value.kind != TEXT:
+        return phrase
     written = f" written as {pattern.value}" if isinstance(pattern, Text) else ""
-    return conversions.checked(made, value, f"a {'day' if target == DAY else 'time'}{written}")
+    return conversions.checked(phrase, value, f"a {'day' if target == DAY else 'time'}{written}")
 
 
 def unix_time(meaning: Meaning, name: str, arguments: Sequence[Node]) -> Node | None:
@@ -86,25 +86,28 @@ def convert(meaning: Meaning, name: str, arguments: Sequence[Node]) -> Node | No
 def made_of_parts(meaning: Meaning, name: str, arguments: Sequence[Node]) -> Node | None:
     """A time of its year, month, day, hour, minute and second, and of a zone if one is named."""
     types = ("INT", "INT", "INT", "INT", "INT", "DECIMAL(16, 6)")
-    parts = [*(conversions.number(meaning, *each) for each in zip(arguments, types, strict=False)), *arguments[6:]]
+    parts = [
+        *(conversions.number(meaning, argument, type) for argument, type in zip(arguments, types, strict=False)),
+        *arguments[6:],
+    ]
     is_day = name == "make_date"
     if len(parts) < (3 if is_day else 6):
         return None
     zeros = [Phrase(("0",), closed=True, kind=NUMBER)] * 3 if is_day else []
     moment = listed([*parts, *zeros], "try_make_timestamp(", ")", kind=INSTANT, doubles=1)
     if is_day:
-        made: Phrase = conversions.rewritten(moment, "CAST(", " AS DATE)", DAY)
+        phrase: Phrase = conversions.rewritten(moment, "CAST(", " AS DATE)", DAY)
     elif name.endswith("_ntz"):
-        made = conversions.rewritten(moment, "CAST(", " AS TIMESTAMP_NTZ)", LOCAL)
+        phrase = conversions.rewritten(moment, "CAST(", " AS TIMESTAMP_NTZ)", LOCAL)
     else:
-        made = moment if len(parts) > 6 else conversions.in_utc(meaning, moment)
+        phrase = moment if len(parts) > 6 else conversions.in_utc(meaning, moment)
     if name.startswith("try_"):
-        return made
+        return phrase
     # A null among the parts makes their text null, and nothing is said.
-    text = listed([conversions.rewritten(each, "CAST(", " AS STRING)", TEXT) for each in parts], "concat(", ")")
+    text = listed([conversions.rewritten(part, "CAST(", " AS STRING)", TEXT) for part in parts], "concat(", ")")
     words = Text("its parts make no day" if is_day else "its parts make no time")
     failed = Phrase(("CASE WHEN ", moment, " IS NULL AND ", text, " IS NOT NULL THEN ", words, " END"), closed=True)
-    return replace(made, unread=first_of([*(each.unread for each in parts), failed]))
+    return replace(phrase, unread=first_of([*(part.unread for part in parts), failed]))
 
 
 def truncated(meaning: Meaning, name: str, arguments: Sequence[Node]) -> Node | None:
@@ -137,9 +140,9 @@ def moved(meaning: Meaning, name: str, arguments: Sequence[Node]) -> Node | None
 def apart(meaning: Meaning, name: str, arguments: Sequence[Node]) -> Node | None:
     """How many units, or days, lie between two times as clocks show them."""
     if len(arguments) == 2:
-        days = [conversions.day(meaning, each) for each in arguments]
+        days = [conversions.day(meaning, argument) for argument in arguments]
         return listed(days, f"{name}(", ")", kind=NUMBER, doubles=1)
-    shown = [arguments[0], *(_on_clock(meaning, each) for each in arguments[1:])]
+    shown = [arguments[0], *(_on_clock(meaning, argument) for argument in arguments[1:])]
     return listed(shown, f"{name}(", ")", kind=NUMBER, doubles=1)
 
 

@@ -102,7 +102,7 @@ Node = Text | Name | Phrase
 
 def first_of(unread: Sequence[Node | None]) -> Node | None:
     """The first of several texts that say what was unread; None where there are none."""
-    there = [each for each in unread if each is not None]
+    there = [words for words in unread if words is not None]
     return listed(there, "coalesce(", ")") if len(there) > 1 else next(iter(there), None)
 
 
@@ -149,8 +149,8 @@ def quoted_alone(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
 
 
-def _escaped(found: re.Match[str]) -> str:
-    number = ord(found[0])
+def _escaped(match: re.Match[str]) -> str:
+    number = ord(match[0])
     return f"\\u{number:04x}" if number <= 0xFFFF else f"\\U{number:08x}"
 
 
