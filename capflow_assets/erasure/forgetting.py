@@ -204,7 +204,7 @@ def _mark(deployment: Deployment, customer: str, receipt: Receipt, traces: Trace
             as_of: datetime | None = None
             # Where its report is broken, when it was trained cannot be told: it may have learned from the user.
             with suppress(BrokenModelError):
-                as_of = datetime.fromisoformat(registry.report(customer, model, version)["as_of"])
+                as_of = registry.trained_as_of(customer, model, version)
             if traces.since is None or as_of is None or traces.since <= as_of:
                 registry.mark_forgotten(customer, model, version, receipt.user_digest, receipt.at)
                 marked.setdefault(model, []).append(version)

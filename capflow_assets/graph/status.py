@@ -10,7 +10,7 @@ import dagster as dg
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import ModelError, NotFoundError
 from capflow_assets.graph.launch import plain
-from capflow_assets.life.answering import Answers, answers
+from capflow_assets.life.scoring_version import ScoringVersion, scoring_version
 from capflow_assets.life.verdicts import READINESS, Standing, standings
 from capflow_assets.stores.champions import Standing as Champions
 from capflow_assets.tables import removals
@@ -83,7 +83,7 @@ def status_rows(deployment: Deployment, instance: dg.DagsterInstance, customer: 
         scored = latest(instance, f"predictions/{name}", customer)
         health = drifts[name]
         now = deployment.registry.standing(customer, name)
-        who = answers(deployment.registry, customer, name, deployment.stages.model(name).model)
+        who = scoring_version(deployment.registry, customer, name, deployment.stages.model(name).model)
         readiness, reasons = _with_broken(who, stands[name])
         row = {
             "customer": customer,
@@ -122,7 +122,7 @@ def _decided_since(
     return {"status": moved, "reason": decision["reason"]} if moved and trained["status"] not in OPEN else {}
 
 
-def _with_broken(who: Answers, stands: Standing) -> tuple[str, tuple[str, ...]]:
+def _with_broken(who: ScoringVersion, stands: Standing) -> tuple[str, tuple[str, ...]]:
     """Readiness and its reasons: with a broken champion no model is ready, and where nobody answers it is not."""
     if not who.broken:
         return stands.readiness, stands.reasons
@@ -153,7 +153,7 @@ def explain(
     if chosen not in known:
         raise NotFoundError.among(f"version of {customer}.{model}", str(chosen), map(str, known))
     decision = registry.decision(customer, model, chosen)
-    who = answers(registry, customer, model, deployment.stages.model(model).model)
+    who = scoring_version(registry, customer, model, deployment.stages.model(model).model)
     return (
         registry.report(customer, model, chosen)
         | {

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from capflow_assets.contract import Column, Table
 from capflow_assets.deployment import Deployment
 from capflow_assets.life.examples import Examples
+from capflow_assets.life.reference import with_ages_of
 from capflow_assets.life.scoring import Scored
-from capflow_assets.life.trained_on import as_then
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,8 +52,8 @@ def watch(deployment: Deployment, examples: Examples, scored: Scored) -> Health:
     customer, name = examples.customer.name, examples.spec.name
     scores = scored.frame.set_index("user_id")["score"]
     threshold = examples.customer.retraining.psi
-    state = as_then(examples, scored.features, scored.then.as_of, scored.as_of)
-    found = psi(scored.then.reference, state.assign(score=scores), threshold)
+    state = with_ages_of(scored.population.as_of, examples, scored.features, scored.as_of)
+    found = psi(scored.population.reference, state.assign(score=scores), threshold)
     rows = _rows(found, scored, threshold)
     session = deployment.lake.spark()
     schema = ", ".join(f"`{column.name}` {column.type}" for column in HEALTH.columns)

@@ -129,11 +129,19 @@ class Registry(Champions):
         with _of(f"{customer}.{model}", version):
             try:
                 report = dict(json.loads(content))
-                datetime.fromisoformat(report["as_of"])
+                _as_of(report)
             except (ValueError, TypeError, KeyError, RecursionError) as error:  # without a digest it may be anything
                 came = f"{type(error).__name__}: {error}"
                 raise BrokenModelError("Its report is damaged", came=came) from error
             return report
+
+    def trained_as_of(self, customer: str, model: str, version: int) -> datetime:
+        """The moment up to which a version has seen data.
+
+        Raises:
+            BrokenModelError: its report is missing, damaged, or not the one that was registered.
+        """
+        return _as_of(self.report(customer, model, version))
 
     def file(self, customer: str, model: str, version: int, name: str) -> bytes:
         """One file that was kept beside a version.
@@ -226,6 +234,10 @@ class Registry(Champions):
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
+
+
+def _as_of(report: Mapping[str, Any]) -> datetime:
+    return datetime.fromisoformat(report["as_of"])
 
 
 def numbers(report: Mapping[str, Any]) -> dict[str, float]:

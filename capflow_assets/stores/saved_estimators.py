@@ -87,13 +87,13 @@ def loads(content: bytes, types: frozenset[str]) -> Estimator:
     return estimator
 
 
-class Trials:
+class IsolatedLoader:
     """Loads bytes of which nobody knows where they come from, in another process, begun again where one has died.
 
     Libraries in C++ build parts of an estimator, and bytes that were made for it end the process that they run in.
     """
 
-    def __enter__(self) -> Trials:
+    def __enter__(self) -> IsolatedLoader:
         """Nothing is started yet."""
         self._pool: ProcessPoolExecutor | None = None
         return self
@@ -102,12 +102,12 @@ class Trials:
         """End the other process."""
         self._end()
 
-    def words(self, content: bytes, types: frozenset[str]) -> str:
+    def damage(self, content: bytes, types: frozenset[str]) -> str:
         """What is wrong with the bytes; empty where they can be loaded."""
         if self._pool is None:
             self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
         try:
-            return self._pool.submit(_words, content, types).result()
+            return self._pool.submit(_damage, content, types).result()
         except BrokenProcessPool:
             self._end()
             return "it ends the process that loads it"
@@ -118,7 +118,7 @@ class Trials:
         self._pool = None
 
 
-def _words(content: bytes, types: frozenset[str]) -> str:
+def _damage(content: bytes, types: frozenset[str]) -> str:
     try:
         loads(content, types)
     except BrokenModelError as error:
