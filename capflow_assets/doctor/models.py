@@ -113,7 +113,7 @@ def champions(case: Case) -> Checks:
             what, _, do = who.warning.rpartition("; ")
             yield (broken if who.version is None else warning)(what, do)
         whole += who.version is not None and not who.broken
-        if (record := registry.standing(customer, name).unsettled) is not None:
+        if (record := registry.state(customer, name).unsettled) is not None:
             words = f"{record.words()} of {customer}.{name} was cut off"
             yield warning(
                 f"{words}; it counts, and MLflow's alias does not say so yet", MEND, _settle(case, customer, name)

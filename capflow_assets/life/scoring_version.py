@@ -95,14 +95,14 @@ def scoring_version(registry: Registry, customer: str, name: str, model: Model) 
 
 def succession(registry: Registry, customer: str, name: str) -> Iterator[int]:
     """The champion and those before it, the latest first; a champion that was deleted in MLflow keeps its place."""
-    standing = registry.standing(customer, name)
-    past = reversed(standing.history)
-    line = dict.fromkeys(past if standing.champion is None else (standing.champion, *past))
+    state = registry.state(customer, name)
+    past = reversed(state.history)
+    line = dict.fromkeys(past if state.champion is None else (state.champion, *past))
     if not line:
         return
     known, first = set(registry.versions(customer, name)), next(iter(line))
     # MLflow takes the alias with a version that is deleted. Taken from a version that is there, a person took it.
-    if standing.champion is not None or first not in known:
+    if state.champion is not None or first not in known:
         yield from (version for version in line if version in known or version == first)
 
 

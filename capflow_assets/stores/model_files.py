@@ -15,14 +15,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from capflow_assets.errors import BrokenModelError, CapflowError
 
 if TYPE_CHECKING:
     from pyarrow import fs
-
-    from capflow_assets.stores.lake_artifacts import LakeArtifactRepository
 
 SCHEME = "capflow-lake"
 SEGMENT = re.compile(r"[\w][\w.\-]*")
@@ -135,10 +133,3 @@ class ModelFiles:
                 do="put the files themselves there (a mount does, where another disk is meant)",
             )
         return fs.LocalFileSystem(), str(place)
-
-
-def mlflow_repository(*args: Any, **kwargs: Any) -> LakeArtifactRepository:
-    """What MLflow finds by its entry point: the repository is imported later, since MLflow is still being loaded."""
-    from capflow_assets.stores.lake_artifacts import LakeArtifactRepository
-
-    return LakeArtifactRepository(*args, **kwargs)

@@ -13,7 +13,7 @@ import pytest
 
 from capflow_assets.errors import BrokenModelError, ModelError
 from capflow_assets.life.scoring_version import succession
-from capflow_assets.stores.champions import PAST, RECORD, Record
+from capflow_assets.stores.champion_state import PAST, RECORD, Record
 from capflow_assets.stores.registry import Registry
 
 NAME = "acme.x"
@@ -191,7 +191,7 @@ def test_a_kill_between_any_two_writes_leaves_the_state_before_or_the_one_after(
         assert now == ((2, [1], 3) if is_before else after[command]), place.name
         if not is_before:
             assert store.decision("acme", "x", now[0])["reason"] == f"{command} it", place.name
-        seen.add((command, store.standing("acme", "x").unsettled is not None))
+        seen.add((command, store.state("acme", "x").unsettled is not None))
     assert len(seen) == 4, "some were cut off, some were not"
 
 
