@@ -8,19 +8,16 @@ again. Dagster's records stay, without the id. A receipt says what was done, and
 
 from __future__ import annotations
 
-import getpass
-import json
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
-from importlib.metadata import version as package_version
+from datetime import datetime
 
 from capflow_assets.customers.customer import Customer
 from capflow_assets.deployment import Deployment
 from capflow_assets.erasure.erased_rows import Traces, UserRows
 from capflow_assets.erasure.id_search import search
+from capflow_assets.erasure.receipts import Receipt, begin_receipt, save_receipt
 from capflow_assets.erasure.redaction import Records
 from capflow_assets.erasure.unknown_ids import strangers
 from capflow_assets.errors import BrokenModelError, CapflowError
@@ -39,41 +36,6 @@ from capflow_assets.tables.forgotten import digest, digests_of_user, remember
 
 PICTURES = ("plots", "pages")
 LEAST_CHARACTERS_TO_LOOK_FOR = 5
-
-
-@dataclass
-class Receipt:
-    """What was done about one user of a customer. ``remains`` says what is left, where, and what to do about it."""
-
-    customer: str
-    user_digest: str
-    reason: str
-    by: str
-    at: str
-    code_version: str
-    was_known: bool = False
-    rows_removed: dict[str, int] = field(default_factory=dict)
-    versions: dict[str, list[int | None]] = field(default_factory=dict)
-    bills_suppressed: int = 0
-    files_removed: int = 0
-    models_marked: dict[str, list[int]] = field(default_factory=dict)
-    records_redacted: dict[str, int] = field(default_factory=dict)
-    recomputed_at_the_next_run: list[str] = field(default_factory=list)
-    remains: list[str] = field(default_factory=list)
-    place: str = ""
-
-    def lines(self) -> list[str]:
-        """The receipt in words."""
-        rows = sum(self.rows_removed.values())
-        known = "" if self.was_known else "; nobody of that id was known"
-        marked = sum(map(len, self.models_marked.values()))
-        return [
-            f"forgot a user of {self.customer} ({self.user_digest[:12]}){known}",
-            f"  {rows:,} rows of {len(self.rows_removed)} tables, {self.files_removed:,} old files and pictures",
-            f"  {marked} model versions marked, {sum(self.records_redacted.values())} records redacted",
-            *(f"  remains: {told}" for told in self.remains),
-            f"  receipt: {self.place}",
-        ]
 
 
 def forget(
@@ -124,21 +86,10 @@ _SEE = "ids are written as the source sends them; --keep-out keeps one from ever
 
 def _kept_out(lake: Lake, declared: Customer, key: bytes, user: str, reason: str) -> Receipt:
     """A user who never landed is on the list from now on; there is nothing else to do."""
-    receipt = _begun(declared.name, digest(key, "user", user), reason)
+    receipt = begin_receipt(declared.name, digest(key, "user", user), reason)
     remember(lake, declared.name, "user", digests_of_user(key, user, _is_hashed(declared)))
-    _save(lake, receipt)
+    save_receipt(lake, receipt)
     return receipt
-
-
-def _begun(customer: str, user_digest: str, reason: str) -> Receipt:
-    return Receipt(
-        customer=customer,
-        user_digest=user_digest,
-        reason=reason,
-        by=who(),
-        at=datetime.now(UTC).isoformat(),
-        code_version=package_version("capflow-assets"),
-    )
 
 
 def _forget_held(
@@ -160,7 +111,7 @@ def _forget_held(
         receipt.records_redacted = {name: sum(each[name] for each in redacted) for name in redacted[0]}
         receipt.recomputed_at_the_next_run = _made_of(deployment, customer, receipt.rows_removed)
         receipt.remains = _remains(deployment, records, receipt, ids)
-        _save(deployment.lake, receipt)
+        save_receipt(deployment.lake, receipt)
     _remove_old_objects(deployment.lake, customer, receipts)
     return receipts
 
@@ -180,7 +131,7 @@ def _refuse_hashes(declared: Customer, wanted: list[str]) -> None:
 
 def _forget_rows(deployment: Deployment, rows: UserRows, key: bytes, user: str, reason: str) -> Receipt:
     lake, customer = deployment.lake, rows.customer.name
-    receipt = _begun(customer, digest(key, "user", user), reason)
+    receipt = begin_receipt(customer, digest(key, "user", user), reason)
     remember(lake, customer, "user", digests_of_user(key, user, _is_hashed(rows.customer)))
     traces = rows.traces(user)
     receipt.was_known = traces.is_known
@@ -275,19 +226,4 @@ def _remove_old_objects(lake: Lake, customer: str, receipts: Iterable[Receipt]) 
         told = f"older versions of objects, if the bucket keeps them: they could not be looked at ({code})"
         for receipt in receipts:
             receipt.remains.append(told)
-            _save(lake, receipt)
-
-
-def who() -> str:
-    """The account that this process runs as."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container without names
-        return "an account without a name"
-
-
-def _save(lake: Lake, receipt: Receipt) -> None:
-    at = datetime.fromisoformat(receipt.at).strftime("%Y%m%dT%H%M%S%fZ")
-    name = f"receipts/forget-{at}-{receipt.user_digest[:12]}.json"
-    content = {name: value for name, value in asdict(receipt).items() if name != "place"}
-    receipt.place = lake.save_bytes(receipt.customer, name, json.dumps(content, indent=2).encode())
+            save_receipt(lake, receipt)
