@@ -62,10 +62,10 @@ class UserRows:
 
     def tables(self) -> dict[str, frozenset[str]]:
         """Each table that knows users, bills or source rows, with its columns."""
-        wanted = {"user_id", "bill_id", SOURCE_ROW}
+        identifying = {"user_id", "bill_id", SOURCE_ROW}
         names = [name for name in self.lake.tables(self.customer.name) if name != SUPPRESSION]
         columns = {name: frozenset(self._dataset(name).schema.names) for name in names}
-        return {name: each for name, each in columns.items() if each & wanted}
+        return {table: names for table, names in columns.items() if names & identifying}
 
     def traces(self, user: str) -> Traces:
         """The user's bills and times, from every table that has them."""
@@ -81,9 +81,9 @@ class UserRows:
             if "user_id" not in columns:
                 continue
             time = self._time(name, columns)
-            wanted = [each for each in ("bill_id", time) if each in columns]
+            known = [column for column in ("bill_id", time) if column in columns]
             rows = self._dataset(name).to_table(
-                columns=["user_id", *wanted], filter=self._spelled(name, "user_id", users)
+                columns=["user_id", *known], filter=self._spelled(name, "user_id", users)
             )
             is_known = is_known or bool(rows.num_rows)
             if time and rows.num_rows and (first := pc.min(rows.column(time)).as_py()) is not None:
@@ -104,8 +104,8 @@ class UserRows:
     def delete(self, traces: Traces, of_nobody: bool) -> dict[str, int]:
         """Delete the user's rows, or those ``of_nobody`` that stand on their bills; rows deleted, by table.
 
-        The rows of nobody go first: which bills are the user's is told by the user's own rows alone, so that a deletion
-        that was broken off can be begun again.
+        The rows of nobody go first: only the user's own rows say which bills are theirs, so that a deletion that was
+        broken off can be begun again.
         """
         counts: dict[str, int] = {}
         for name, columns in self.tables().items():
@@ -133,12 +133,12 @@ class UserRows:
         deleted = 0
         for some in _portions(bills):
             spellings = self._spellings(name, "bill_id", some)
-            found, said = _is("bill_id", spellings), _is_in_sql("bill_id", spellings)
+            condition, predicate = _is("bill_id", spellings), _is_in_sql("bill_id", spellings)
             if "user_id" in columns:
                 blanks = self._spellings(name, "user_id", [""])
-                found &= pc.field("user_id").is_null() | _is("user_id", blanks)
-                said += f" AND (user_id IS NULL OR {_is_in_sql('user_id', blanks)})"
-            deleted += self._delete(name, found, said)
+                condition &= pc.field("user_id").is_null() | _is("user_id", blanks)
+                predicate += f" AND (user_id IS NULL OR {_is_in_sql('user_id', blanks)})"
+            deleted += self._delete(name, condition, predicate)
         return deleted
 
     def _delete_rejected(self, name: str, traces: Traces, of_nobody: bool) -> int:
@@ -148,12 +148,12 @@ class UserRows:
         texts = {row.text for row in self._rejected(name) if is_theirs(row)}
         return sum(self._delete(name, _is(SOURCE_ROW, some), _is_in_sql(SOURCE_ROW, some)) for some in _portions(texts))
 
-    def _delete(self, name: str, found: ds.Expression, predicate: str) -> int:
-        """Delete the rows that are ``found``, which ``predicate`` says in SQL, and look whether they are gone."""
+    def _delete(self, name: str, condition: ds.Expression, predicate: str) -> int:
+        """Delete the rows under ``condition`` (``predicate`` is the same in SQL), and check that they are gone."""
         from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError
 
-        count = int(self._dataset(name).count_rows(filter=found))
+        count = int(self._dataset(name).count_rows(filter=condition))
         if not count:
             return 0
         path = self.lake.path(self.customer.name, name)
@@ -162,7 +162,7 @@ class UserRows:
         except DeltaError as error:  # its words may hold the predicate, and that the id
             kind = type(error).__name__
             raise _kept(name, self.customer.name, kind, path) from None
-        left = int(self._dataset(name).count_rows(filter=found))
+        left = int(self._dataset(name).count_rows(filter=condition))
         if left:
             raise _kept(name, self.customer.name, f"{left:,} of {count:,} rows are still there", path)
         return count
@@ -171,13 +171,13 @@ class UserRows:
         """Those of the bills on which, in this table, somebody else stands as well."""
         import pyarrow.compute as pc
 
-        found: set[str] = set()
+        shared: set[str] = set()
         for some in _portions(bills):
             others = pc.field("user_id").is_valid() & ~self._spelled(name, "user_id", [*users, ""])
             theirs = self._spelled(name, "bill_id", some) & others
             rows = self._dataset(name).to_table(columns=["bill_id"], filter=theirs)
-            found |= set(map(normal, rows.column("bill_id").to_pylist()))
-        return found
+            shared |= set(map(normal, rows.column("bill_id").to_pylist()))
+        return shared
 
     def _rejected(self, name: str) -> list[RejectedRow]:
         texts = [text or "{}" for text in self._dataset(name).to_table(columns=[SOURCE_ROW]).column(0).to_pylist()]
@@ -196,7 +196,7 @@ class UserRows:
         trimmed = pc.utf8_trim(text, characters=BLANKS)
         may_be = pc.is_in(trimmed, value_set=pa.array(list(ids), pa.string())) | ~pc.string_is_ascii(text)
         rows = self._dataset(name).to_table(columns=[column], filter=text.is_valid() & may_be)
-        return sorted(each for each in rows.column(column).unique().to_pylist() if normal(each) in ids)
+        return sorted(text for text in rows.column(column).unique().to_pylist() if normal(text) in ids)
 
     def _time(self, name: str, columns: frozenset[str]) -> str | None:
         spec = self.stages.tables.get(name.removesuffix("_removed"))

@@ -61,8 +61,8 @@ def forget(
         TableError: rows of a table cannot be deleted. Forget the user again once it can be written.
         InUseError: somebody else writes the customer for longer than ``wait`` seconds.
     """
-    wanted = list(dict.fromkeys(map(normal, users)))
-    if not all(wanted):
+    ids = list(dict.fromkeys(map(normal, users)))
+    if not all(ids):
         raise CapflowError("That is no user", expected="an id as it stands in raw/bills", came="blanks")
     deployment.require(customer)
     with customer_lock(deployment.home, customer, "capflow forget", wait, say):
@@ -71,8 +71,8 @@ def forget(
             records.refuse_running(customer)
         key = customer_key(deployment.home, customer)
         rows = UserRows(deployment.lake, deployment.stages, declared, key)
-        unknown = strangers(rows, wanted)
-        known = [user for user in wanted if user not in unknown]
+        unknown = strangers(rows, ids)
+        known = [user for user in ids if user not in unknown]
         receipts = _forget_held(deployment, records, declared, known, reason) if known else []
         if keep_out:
             return receipts + [_kept_out(deployment.lake, declared, key, user, reason) for user in unknown]
@@ -93,17 +93,17 @@ def _kept_out(lake: Lake, declared: Customer, key: bytes, user: str, reason: str
 
 
 def _forget_held(
-    deployment: Deployment, records: Records, declared: Customer, wanted: list[str], reason: str
+    deployment: Deployment, records: Records, declared: Customer, users: list[str], reason: str
 ) -> list[Receipt]:
     customer = declared.name
-    _refuse_hashes(declared, wanted)
+    _refuse_hashes(declared, users)
     key = customer_key(deployment.home, customer)
     rows = UserRows(deployment.lake, deployment.stages, declared, key)
     before = {name: deployment.lake.version(customer, name) for name in rows.tables()}
-    receipts = [_forget_rows(deployment, rows, key, user, reason) for user in wanted]
+    receipts = [_forget_rows(deployment, rows, key, user, reason) for user in users]
     files = _remove_files(deployment.lake, rows)
     after = {name: deployment.lake.version(customer, name) for name in before}
-    for user, receipt in zip(wanted, receipts, strict=True):
+    for user, receipt in zip(users, receipts, strict=True):
         receipt.versions = {name: [old, after[name]] for name, old in before.items() if after[name] != old}
         receipt.files_removed = files
         ids = rows.known_as(user) if _is_hashed(declared) else [user]
@@ -120,9 +120,9 @@ def _is_hashed(declared: Customer) -> bool:
     return any(OWNER in table.personal for table in declared.tables.values())
 
 
-def _refuse_hashes(declared: Customer, wanted: list[str]) -> None:
+def _refuse_hashes(declared: Customer, users: list[str]) -> None:
     """Who is given by what stands in the lake would be deleted, and land again: the source sends another id."""
-    hashes = [user for user in wanted if re.fullmatch("[0-9a-f]{64}", user)]
+    hashes = [user for user in users if re.fullmatch("[0-9a-f]{64}", user)]
     if hashes and _is_hashed(declared):
         expected = f"an id as the source of {declared.name} sends it, of which CapFlow makes the hash"
         do = "ask whose it is where the export comes from"
@@ -179,16 +179,16 @@ def _left_staged(lake: Lake, customer: str) -> list[str]:
 
 
 def _made_of(deployment: Deployment, customer: str, tables: Collection[str]) -> list[str]:
-    """The tables there are that are made of those from which rows went: their totals still count the user."""
-    stages, waiting, found = deployment.stages, list(tables), set()
+    """The tables of the customer that are made of those from which rows went: their totals still count the user."""
+    stages, waiting, downstream = deployment.stages, list(tables), set()
     while waiting:
         table = waiting.pop()
         for key, spec in stages.tables.items():
-            if key not in found and table in {source.table for source in spec.inputs}:
-                found.add(key)
+            if key not in downstream and table in {source.table for source in spec.inputs}:
+                downstream.add(key)
                 waiting.append(key)
-    there = set(deployment.lake.tables(customer))
-    return [key for key in stages.order if key in found & there]
+    present = set(deployment.lake.tables(customer))
+    return [key for key in stages.order if key in downstream & present]
 
 
 def _remains(deployment: Deployment, records: Records, receipt: Receipt, ids: Sequence[str]) -> list[str]:
@@ -223,7 +223,7 @@ def _remove_old_objects(lake: Lake, customer: str, receipts: Iterable[Receipt]) 
         remove_old_objects(lake.prefix(customer))
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "")
-        told = f"older versions of objects, if the bucket keeps them: they could not be looked at ({code})"
+        remainder = f"older versions of objects, if the bucket keeps them: they could not be looked at ({code})"
         for receipt in receipts:
-            receipt.remains.append(told)
+            receipt.remains.append(remainder)
             save_receipt(lake, receipt)

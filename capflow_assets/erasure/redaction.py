@@ -69,9 +69,9 @@ class Redaction:
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, list):
-            return [self.value(each) for each in value]
+            return [self.value(item) for item in value]
         if isinstance(value, dict):
-            return {self.text(name): self.value(each) for name, each in value.items()}
+            return {self.text(name): self.value(item) for name, item in value.items()}
         return value
 
     def document(self, text: str) -> str:

@@ -67,8 +67,8 @@ def decide(trial: Trial) -> Decision:
     """
     keeps, asks, gain = "; ".join(_keeps(trial)), "; ".join(_asks(trial)), _gain(trial)
     if keeps:
-        kept = "Not promoted" if trial.against_champion is None else "The champion is kept"
-        return Decision("keep", f"{kept}: {keeps}.")
+        outcome = "Not promoted" if trial.against_champion is None else "The champion is kept"
+        return Decision("keep", f"{outcome}: {keeps}.")
     if trial.is_frozen:
         otherwise = f"it would be asked about: {asks}" if asks else f"it would be {gain[0].lower()}{gain[1:]}"
         return Decision("ask", f"A person decides, since the champion is frozen; otherwise {otherwise}.")

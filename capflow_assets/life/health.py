@@ -53,8 +53,8 @@ def watch(deployment: Deployment, examples: Examples, scored: Scored) -> Health:
     scores = scored.frame.set_index("user_id")["score"]
     threshold = examples.customer.retraining.psi
     state = with_ages_of(scored.population.as_of, examples, scored.features, scored.as_of)
-    found = psi(scored.population.reference, state.assign(score=scores), threshold)
-    rows = _rows(found, scored, threshold)
+    by_column = psi(scored.population.reference, state.assign(score=scores), threshold)
+    rows = _rows(by_column, scored, threshold)
     session = deployment.lake.spark()
     schema = ", ".join(f"`{column.name}` {column.type}" for column in HEALTH.columns)
     version = deployment.lake.replace(
@@ -74,11 +74,11 @@ def watch(deployment: Deployment, examples: Examples, scored: Scored) -> Health:
         threshold=threshold,
         over=bool(rows["is_over"].any()),
         version=version,
-        plot=png(plot(found, threshold)),
+        plot=png(plot(by_column, threshold)),
     )
 
 
-def _rows(found: pd.DataFrame, scored: Scored, threshold: float) -> pd.DataFrame:
+def _rows(drift: pd.DataFrame, scored: Scored, threshold: float) -> pd.DataFrame:
     import numpy as np
     import pandas as pd
 
@@ -86,9 +86,9 @@ def _rows(found: pd.DataFrame, scored: Scored, threshold: float) -> pd.DataFrame
         {
             "as_of": pd.Timestamp(scored.as_of),
             "model_version": np.int32(scored.champion),
-            "column": found["column"].astype(str),
-            "psi": found["psi"].astype(float),
+            "column": drift["column"].astype(str),
+            "psi": drift["psi"].astype(float),
             "threshold": threshold,
-            "is_over": found["over"].astype(bool),
+            "is_over": drift["over"].astype(bool),
         }
     )

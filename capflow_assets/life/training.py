@@ -31,7 +31,7 @@ from capflow_assets.life.report import (
     TrainingReport,
 )
 from capflow_assets.life.split import Split, split_in_time
-from capflow_assets.life.verdicts import judged
+from capflow_assets.life.verdicts import training_verdict
 from capflow_assets.stores.saved_estimators import dumps, types_of
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class _Served:
 
 def train(deployment: Deployment, examples: Examples, params: Params, as_of: datetime) -> Trained | NotReady:
     """Train one model for one customer as of a moment and register it, promoted or not."""
-    verdict = judged(examples, params, as_of)
+    verdict = training_verdict(examples, params, as_of)
     if not verdict.ready:
         return NotReady(verdict)
     split = split_in_time(examples, params, as_of)
@@ -89,7 +89,7 @@ def train(deployment: Deployment, examples: Examples, params: Params, as_of: dat
     return Trained(version, report, plots)
 
 
-def params_of(deployment: Deployment, customer: str, model: str, given: dict[str, Any]) -> Params:
+def params_of(deployment: Deployment, customer: str, model: str, of_run: dict[str, Any]) -> Params:
     """A model's parameters: what the run says, else what the customer's TOML says, else the defaults.
 
     Raises:
@@ -99,7 +99,7 @@ def params_of(deployment: Deployment, customer: str, model: str, given: dict[str
 
     declared = deployment.customer(customer).models.get(model, {})
     try:
-        return deployment.stages.model(model).model.params(**{**declared, **given})
+        return deployment.stages.model(model).model.params(**{**declared, **of_run})
     except ValidationError as error:
         problems = [f"{'.'.join(map(str, e['loc']))}: {rule_of(e)}, came {e['input']!r}" for e in error.errors()]
         raise ModelError(

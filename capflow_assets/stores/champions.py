@@ -67,8 +67,8 @@ class Champions:
 
     def versions(self, customer: str, model: str) -> list[int]:
         """All versions, the oldest first."""
-        found = self.client.search_model_versions(f"name = '{customer}.{model}'")
-        return sorted(int(version.version) for version in found)
+        registered = self.client.search_model_versions(f"name = '{customer}.{model}'")
+        return sorted(int(version.version) for version in registered)
 
     def challenge(self, customer: str, model: str, version: int, reason: str) -> None:
         """Name a version the challenger: it waits for a person, or for the next training."""
@@ -84,15 +84,15 @@ class Champions:
         """
 
         def chosen(now: ChampionState) -> tuple[int, ...]:
-            wanted = version or now.challenger
-            if wanted is None:
+            chosen_version = version or now.challenger
+            if chosen_version is None:
                 raise ModelError(f"{customer}.{model} has no challenger to promote", do="name one: --version N")
             known = self.versions(customer, model)
-            if wanted not in known:
+            if chosen_version not in known:
                 do = "" if known else f"capflow run {customer} --select models/{model}"
-                raise NotFoundError.among(f"version of {customer}.{model}", str(wanted), map(str, known), do)
-            before = () if now.champion in (None, wanted) else (now.champion,)
-            return (*now.history, *before, wanted)
+                raise NotFoundError.among(f"version of {customer}.{model}", str(chosen_version), map(str, known), do)
+            before = () if now.champion in (None, chosen_version) else (now.champion,)
+            return (*now.history, *before, chosen_version)
 
         return self._decide(customer, model, "promote", reason, chosen)[-1]
 
@@ -105,7 +105,7 @@ class Champions:
 
         def chosen(now: ChampionState) -> tuple[int, ...]:
             known = set(self.versions(customer, model))
-            past = [each for each in now.history if each in known]
+            past = [version for version in now.history if version in known]
             while past and past[-1] == now.champion:  # where a person has moved the alias back to it
                 past.pop()
             if not past and now.champion is None:
@@ -199,12 +199,12 @@ class Champions:
         from mlflow.exceptions import MlflowException
 
         try:
-            found = self.client.get_registered_model(name)
+            model = self.client.get_registered_model(name)
         except MlflowException as error:
             if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                 return {}, {}
             raise
-        return dict(found.tags), dict(found.aliases)
+        return dict(model.tags), dict(model.aliases)
 
 
 @contextmanager

@@ -39,9 +39,9 @@ LOADERS = frozenset(
 
 def types_of(model: Model) -> frozenset[str]:
     """The names of all types that a saved estimator of this model may hold."""
-    own: list[Any] = [model.estimator, model.params]
+    kinds: list[Any] = [model.estimator, model.params]
     declared = getattr(model.estimator, "saved_types", ())
-    return PLAIN | {f"{each.__module__}.{each.__qualname__}" for each in own} | set(declared)
+    return PLAIN | {f"{kind.__module__}.{kind.__qualname__}" for kind in kinds} | set(declared)
 
 
 def dumps(estimator: Estimator, types: frozenset[str]) -> bytes:

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from capflow_assets.contract import Needs, Reason
-from capflow_assets.life.verdicts import judged
+from capflow_assets.life.verdicts import training_verdict
 from capflow_assets_tests.life.shop import AS_OF, REGULARS, SHOP, RegularsParams, deployment, examples
 
 
 def reasons(root: Path, needs: Needs, days_ago: int = 0, horizon_days: int = 30) -> dict[str, Reason]:
     known = examples(deployment(root, replace(REGULARS, needs=needs)))
-    verdict = judged(known, RegularsParams(horizon_days=horizon_days), AS_OF - timedelta(days=days_ago))
+    verdict = training_verdict(known, RegularsParams(horizon_days=horizon_days), AS_OF - timedelta(days=days_ago))
     return {reason.need: reason for reason in verdict.reasons}
 
 
@@ -66,7 +66,7 @@ def test_a_horizon_as_long_as_the_history_leaves_nothing_to_learn_from(untrained
 def test_without_bills_there_is_nothing_to_ask(untrained: Path) -> None:
     known = examples(deployment(untrained))
     without = replace(known, customer=known.customer.model_copy(update={"tables": {}}))
-    verdict = judged(without, RegularsParams(), AS_OF)
+    verdict = training_verdict(without, RegularsParams(), AS_OF)
     assert not verdict.ready
     assert "clean/bills" in "; ".join(reason.fix for reason in verdict.missing)
     assert without.customer.name == SHOP
