@@ -1,9 +1,9 @@
-"""``capflow forget``: a user goes from every table and version, from pictures and records, and does not come back.
+"""``capflow forget``: erases a user from every table and version, from pictures and records, and keeps them out.
 
-In this order, so that what was broken off can be begun again: the user and their bills go on the list of those who do
-not land; the model versions that learned from them are marked; rows of nobody on their bills are deleted, then their
-own; then everything but the newest version of each table is taken away, with plots and pages, which the next run draws
-again. Dagster's records stay, without the id. A receipt says what was done, and names nobody.
+The order lets an interrupted erasure be started again: the user and their bills go on the suppression list; the model
+versions that learned from them are marked; rows of nobody on their bills are deleted, then their own; then everything
+but the newest version of each table is deleted, with plots and pages, which the next run draws again. The
+orchestrator's records stay, without the id. A receipt says what was done, and names nobody.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ def forget(
 ) -> list[Receipt]:
     """Remove users of a customer; one receipt each, kept at ``{lake}/{customer}/receipts``.
 
-    Of a user of whom nothing is known ``say`` is told, and nothing is touched. With ``keep_out`` they get a receipt
-    too, and will not land.
+    For a user of whom nothing is known, ``say`` gets a message and nothing is touched. With ``keep_out`` they get a
+    receipt too, and will not land.
 
     Raises:
         NotFoundError: no such customer.
@@ -85,7 +85,7 @@ _SEE = "ids are written as the source sends them; --keep-out keeps one from ever
 
 
 def _kept_out(lake: Lake, declared: Customer, key: bytes, user: str, reason: str) -> Receipt:
-    """A user who never landed is on the list from now on; there is nothing else to do."""
+    """Put a user who never landed on the suppression list; there is nothing else to do."""
     receipt = begin_receipt(declared.name, digest(key, "user", user), reason)
     remember(lake, declared.name, "user", digests_of_user(key, user, _is_hashed(declared)))
     save_receipt(lake, receipt)
@@ -121,7 +121,7 @@ def _is_hashed(declared: Customer) -> bool:
 
 
 def _refuse_hashes(declared: Customer, users: list[str]) -> None:
-    """Who is given by what stands in the lake would be deleted, and land again: the source sends another id."""
+    """Refuse hashes as the lake holds them: the user would be deleted and land again, since the source sends an id."""
     hashes = [user for user in users if re.fullmatch("[0-9a-f]{64}", user)]
     if hashes and _is_hashed(declared):
         expected = f"an id as the source of {declared.name} sends it, of which CapFlow makes the hash"

@@ -318,14 +318,14 @@ def _watched(deployment: Deployment, spec: ModelSpec, customer: str, health: Hea
         "worst": health.worst,
         "psi_max": health.psi_max,
         "threshold": health.threshold,
-        "over": health.over,
+        "over": health.is_over,
         "version": health.version,
         "plot": dg.MetadataValue.md(markdown(health.plot, f"drift of {spec.name}")),
         "plot_file": dg.MetadataValue.path(file),
     }
     message = f"PSI of {health.worst} is {health.psi_max:.3f}, threshold {health.threshold:g}"
     chosen = choice(deployment.stages, deployment.customer(customer), "drift", f"health/{spec.name}")
-    drifted = Finding("drift", not health.over, message, found={"psi_max": health.psi_max})
+    drifted = Finding("drift", not health.is_over, message, found={"psi_max": health.psi_max})
     finding = resting("drift") if chosen.is_off else severe(drifted, chosen)
     key = dg.AssetKey(["health", spec.name])
     return Outcome(key, metadata, ((key, finding),))

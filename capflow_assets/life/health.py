@@ -39,7 +39,7 @@ class Health:
     worst: str
     psi_max: float
     threshold: float
-    over: bool
+    is_over: bool
     version: int
     plot: bytes
 
@@ -72,7 +72,7 @@ def watch(deployment: Deployment, examples: Examples, scored: Scored) -> Health:
         worst=str(worst["column"]),
         psi_max=float(worst["psi"]),
         threshold=threshold,
-        over=bool(rows["is_over"].any()),
+        is_over=bool(rows["is_over"].any()),
         version=version,
         plot=png(plot(by_column, threshold)),
     )

@@ -40,7 +40,7 @@ def training_population(deployment: Deployment, examples: Examples, version: int
     content = registry.file(customer, name, version, "reference.json")
     try:
         reference = Reference.from_json(content.decode())
-    except (ValueError, KeyError, TypeError) as error:  # a version without a digest, of a release before
+    except (ValueError, KeyError, TypeError) as error:  # a version of an earlier release, without a digest
         came = f"{type(error).__name__}: {error}"
         raise BrokenModelError(
             f"The reference of version {version} of {customer}.{name} is damaged", came=came

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 RECORD = "capflow.champions"
 SETTLED = "capflow.settled"
-# Where releases before kept the champions before the present one.
+# Where earlier releases kept the champions before the present one.
 PAST = "past_champions"
 # MLflow's column for a tag of a registered model has 5,000 characters.
 REMEMBERED = 100
@@ -53,7 +53,7 @@ class Record:
 
     @classmethod
     def of(cls, tags: Mapping[str, str]) -> Record | None:
-        """The record of a registered model; None where there is none, or a person has written what is none."""
+        """The record of a registered model; None where there is none, or a person has overwritten it."""
         try:
             record = cls.from_json(tags[RECORD])
         except (KeyError, TypeError, ValueError):
@@ -113,7 +113,7 @@ def champion_state(tags: Mapping[str, str], aliases: Mapping[str, str | int]) ->
     record = Record.of(tags)
     if record is None:
         past = tuple(int(version) for version in json.loads(tags.get(PAST, "[]")))
-        # The release before wrote the history first: killed there, it named the present champion too.
+        # Earlier releases wrote the history first: killed there, they named the present champion too.
         past = past[:-1] if past and past[-1] == alias else past
         return ChampionState(alias, past, None if wanting == alias else wanting, alias, frozen)
     present = record.present

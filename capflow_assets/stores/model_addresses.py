@@ -1,7 +1,7 @@
-"""The addresses of model files that MLflow keeps, and how those of a release before become relative to the lake.
+"""The addresses of model files that MLflow keeps, and how those of earlier releases become relative to the lake.
 
-Nothing is read, written or deleted by them (``model_files`` knows where files are); MLflow's pages and `mlflow gc` go
-by them. An absolute address leads a copied home's pages to the original.
+CapFlow does not use them (``model_files`` knows where files are); MLflow's pages and `mlflow gc` do. With absolute
+addresses, the pages of a copied home show the files of the original.
 """
 
 from __future__ import annotations

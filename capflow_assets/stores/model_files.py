@@ -26,7 +26,7 @@ SCHEME = "capflow-lake"
 SEGMENT = re.compile(r"[\w][\w.\-]*")
 MODEL = "model/model.skops"
 REPORT = "report"
-# Of what is larger nothing is read: a file without end in one customer's prefix would end the process for all of them.
+# Larger files are not read: an endless file in one customer's prefix would end the process for all customers.
 LARGEST_BYTES = 2 << 30
 
 
@@ -82,7 +82,7 @@ class ModelFiles:
         """The bytes of one file.
 
         Raises:
-            BrokenModelError: there is none, it is no file of a model, or its digest is not ``sha256``.
+            BrokenModelError: the file is missing, is no file of a model, or has another digest than ``sha256``.
         """
         from pyarrow.fs import FileType
 

@@ -39,7 +39,7 @@ DIGESTS = "capflow.sha256"
 READ = (MODEL, f"{REPORT}/report.json", f"{REPORT}/reference.json")
 # MLflow's rule for the names of metrics.
 UNFIT = re.compile(r"[^\w\-. :/]")
-# Where a release before told MLflow to keep the estimator of a version.
+# Where earlier releases let MLflow keep the estimator of a version.
 LOGGED_MODEL = re.compile(r"models:/(m-[0-9a-f]+)")
 
 
@@ -190,7 +190,7 @@ class Registry(Champions):
         return {name: (path, digests.get(name)) for name, path in paths.items()}
 
     def has_digests(self, customer: str, model: str, version: int) -> bool:
-        """Whether MLflow keeps the digests of a version's files; versions of a release before have none."""
+        """Whether MLflow keeps the digests of a version's files; versions of earlier releases have none."""
         return DIGESTS in self._version(customer, model, version).tags
 
     def keep_digests(self, customer: str, model: str, version: int) -> None:

@@ -1,4 +1,4 @@
-"""Fitted estimators as bytes and back, by skops and by a list of our own.
+"""Fitted estimators as bytes and back, by skops and by an allow-list of types.
 
 Loading builds objects, so what a file may name is decided here and not by the file: the classes of the model, those
 that its estimator declares in ``saved_types``, plain containers and numpy's arrays; each by its whole name. A module is
@@ -88,13 +88,13 @@ def loads(content: bytes, types: frozenset[str]) -> Estimator:
 
 
 class IsolatedLoader:
-    """Loads bytes of which nobody knows where they come from, in another process, begun again where one has died.
+    """Loads bytes of unknown origin in another process, which is started again where one has died.
 
-    Libraries in C++ build parts of an estimator, and bytes that were made for it end the process that they run in.
+    Parts of an estimator are built by libraries in C++, which crafted bytes can crash.
     """
 
     def __enter__(self) -> IsolatedLoader:
-        """Nothing is started yet."""
+        """The process is started with the first load."""
         self._pool: ProcessPoolExecutor | None = None
         return self
 

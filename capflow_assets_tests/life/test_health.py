@@ -32,7 +32,7 @@ def history(root: Path) -> list[tuple[int, str, float, bool]]:
 def test_the_training_population_has_not_drifted(trained_shop: Path, scored: Scored) -> None:
     place = deployment(trained_shop)
     health = watch(place, examples(place), scored)
-    assert (health.champion, health.psi_max, health.over) == (1, 0.0, False)
+    assert (health.champion, health.psi_max, health.is_over) == (1, 0.0, False)
     assert health.threshold == place.customer(SHOP).retraining.psi
     assert health.plot.startswith(b"\x89PNG")
     assert history(trained_shop) == [(1, "score", 0.0, False), (1, "visits", 0.0, False)]
@@ -46,7 +46,7 @@ def test_drift_by_hand(trained_shop: Path, scored: Scored) -> None:
     health = watch(place, examples(place), replace(scored, features=scored.features.assign(visits=1)))
     assert health.worst == "visits"
     assert health.psi_max == pytest.approx(psi)
-    assert health.over
+    assert health.is_over
     assert history(trained_shop) == [(1, "score", 0.0, False), (1, "visits", pytest.approx(psi), True)]
 
 
