@@ -60,11 +60,27 @@ class NotReady:
 class _Judged:
     """The challenger, how it compares with its rivals on the newest horizon, and what follows from that."""
 
+    split: Split
     challenger: Estimator
     champion: ChampionRival | None
     comparison: Comparison
     leak: Finding
     decision: Decision
+
+    @property
+    def champion_score(self) -> RivalScore | None:
+        """The champion's score, where there was one to compare with."""
+        champion, score, difference = self.champion, self.comparison.champion, self.comparison.against_champion
+        if champion is None or score is None or difference is None:
+            return None
+        return RivalScore(champion.version, score, difference)
+
+    @property
+    def broken_champion(self) -> BrokenChampion | None:
+        """The champion, where it could not be compared with."""
+        if self.champion is None or not self.champion.damage:
+            return None
+        return BrokenChampion(self.champion.version, self.champion.damage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +97,10 @@ def train(deployment: Deployment, examples: Examples, params: Params, as_of: dat
     if not verdict.ready:
         return NotReady(verdict)
     split = split_in_time(examples, params, as_of)
-    judgement = _judgement(deployment, examples, params, split)
-    served = _served(examples, params, as_of, judgement.challenger)
-    report = _report(examples, params, as_of, verdict, split, judgement, served)
-    plots = _plots(examples.spec.model, split, judgement.comparison)
+    judged = _judged(deployment, examples, params, split)
+    served = _served(examples, params, as_of, judged.challenger)
+    report = _report(examples, params, as_of, verdict, judged, served)
+    plots = _plots(examples.spec.model, judged)
     version = _registered(deployment, examples, served, report, plots)
     return Trained(version, report, plots)
 
@@ -115,7 +131,7 @@ def code_version(examples: Examples) -> str:
     return f"{package_version('capflow-assets')}+{digest[:12]}"
 
 
-def _judgement(deployment: Deployment, examples: Examples, params: Params, split: Split) -> _Judged:
+def _judged(deployment: Deployment, examples: Examples, params: Params, split: Split) -> _Judged:
     """Fit the challenger and its baseline, and judge them beside the champion."""
     model = examples.spec.model
     leak = leakage_finding(examples, *split.labelled)
@@ -125,7 +141,7 @@ def _judgement(deployment: Deployment, examples: Examples, params: Params, split
     rival = None if champion is None else champion.estimator
     comparison = compare(model, challenger, baseline, rival, split, params.seed)
     decision = barred(_decision(deployment, examples, comparison, champion), leak)
-    return _Judged(challenger, champion, comparison, leak, decision)
+    return _Judged(split, challenger, champion, comparison, leak, decision)
 
 
 def _decision(
@@ -164,15 +180,9 @@ def _served(examples: Examples, params: Params, as_of: datetime, challenger: Est
 
 
 def _report(
-    examples: Examples,
-    params: Params,
-    as_of: datetime,
-    verdict: Verdict,
-    split: Split,
-    judgement: _Judged,
-    served: _Served,
+    examples: Examples, params: Params, as_of: datetime, verdict: Verdict, judged: _Judged, served: _Served
 ) -> TrainingReport:
-    model, comparison, champion = examples.spec.model, judgement.comparison, judgement.champion
+    model, split, scores = examples.spec.model, judged.split, judged.comparison
     metric = model.metric
     return TrainingReport(
         customer=examples.customer.name,
@@ -185,35 +195,29 @@ def _report(
         train_moments=split.train_moments,
         params=params.model_dump(),
         parameters=served.estimator.parameters(),
-        metric=MetricScore(metric.name, metric.description, metric.higher_is_better, comparison.challenger),
-        baseline=RivalScore(model.baseline_name, comparison.baseline, comparison.against_baseline),
-        champion=_champion_score(champion, comparison),
-        calibration=Calibration(comparison.calibration, model.gate.at_most),
-        coverage=Coverage(comparison.coverage, model.gate.coverage),
+        metric=MetricScore(metric.name, metric.description, metric.higher_is_better, scores.challenger),
+        baseline=RivalScore(model.baseline_name, scores.baseline, scores.against_baseline),
+        champion=judged.champion_score,
+        calibration=Calibration(scores.calibration, model.gate.at_most),
+        coverage=Coverage(scores.coverage, model.gate.coverage),
         feature_columns=model.columns,
         data_versions=examples.data_versions(),
         code_version=code_version(examples),
         seed=params.seed,
         examples=ExampleCounts(len(split.train), len(split.test)),
-        leakage=judgement.leak,
-        decision=judgement.decision,
+        leakage=judged.leak,
+        decision=judged.decision,
         readiness=verdict.reasons,
-        broken_champion=BrokenChampion(champion.version, champion.damage) if champion and champion.damage else None,
+        broken_champion=judged.broken_champion,
     )
 
 
-def _champion_score(champion: ChampionRival | None, comparison: Comparison) -> RivalScore | None:
-    if champion is None or comparison.champion is None or comparison.against_champion is None:
-        return None
-    return RivalScore(champion.version, comparison.champion, comparison.against_champion)
-
-
-def _plots(model: Model, split: Split, comparison: Comparison) -> dict[str, bytes]:
+def _plots(model: Model, judged: _Judged) -> dict[str, bytes]:
     from capflow_assets.pages.plots import png
 
     if model.plot is None:
         return {}
-    return {"holdout.png": png(model.plot(split.test_labels, comparison.predictions))}
+    return {"holdout.png": png(model.plot(judged.split.test_labels, judged.comparison.predictions))}
 
 
 def _registered(
