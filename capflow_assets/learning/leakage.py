@@ -1,4 +1,4 @@
-"""Whether a feature knows what it should not: one that all but is the label, or whose missing values tell it.
+"""Whether a feature knows what it should not: one that is almost the label, or whose missing values give it away.
 
 A model that learns from such a column looks perfect on the past and knows nothing at night. Three figures per column
 and label, each bounded from below at 95 %, so that a handful of examples proves nothing:
@@ -51,7 +51,7 @@ class Leak:
 
 
 def leaks(features: pd.DataFrame, labels: pd.DataFrame, columns: Sequence[str] | None = None) -> list[Leak]:
-    """Every figure that there is, the most telling first; rows of the two frames are aligned by position.
+    """All figures, the most telling first; rows of the two frames are aligned by position.
 
     One ``Leak`` per column, label and kind. Columns that are no numbers are ordered by how often their
     value goes with the label in the other half of the rows.

@@ -1,4 +1,4 @@
-"""Health of a champion: what it scores now, held against what it was trained on. Kept as a history table."""
+"""Health of a champion: the users that it scores now, compared with those that it was trained on; a history table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Leaks looked for before a training, and what they do to its promotion."""
+"""Features that know their labels: looked for before a training, and a bar to its promotion."""
 
 from __future__ import annotations
 

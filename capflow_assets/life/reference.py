@@ -51,8 +51,8 @@ def training_population(deployment: Deployment, examples: Examples, version: int
 def with_ages_of(then: datetime, examples: Examples, features: pd.DataFrame, now: datetime) -> pd.DataFrame:
     """The features of ``now``, ages as they were ``then``.
 
-    Everybody is a day older tomorrow, so ages drift over any threshold within weeks though nobody has changed. Held
-    against the training population at its own time, they tell what is news: how many users there are who came since.
+    Everybody is a day older tomorrow, so ages drift over any threshold within weeks though nobody has changed. With the
+    ages of the training's day, what differs is news: the users who came since.
     """
     days = _local_days(then, now, examples.customer.time_zone)
     blocks = [examples.stages.spec(f"features/{name}").table for name in examples.spec.model.features]

@@ -54,8 +54,8 @@ def score(deployment: Deployment, examples: Examples, as_of: datetime) -> Scored
 
     Where the champion's files are broken, the champion before it scores, see ``scoring_version``.
 
-    The features are held against those that the champion was trained on first. Where their skew blocks, the last good
-    predictions stay, and what was not written is given back all the same: drift is measured on it.
+    First the features are compared with those that the champion was trained on. Where their skew blocks, the last good
+    predictions stay, and those that were not written are returned all the same: drift is measured on them.
     """
     customer, name, model = examples.customer.name, examples.spec.name, examples.spec.model
     loaded = load_scoring_version(deployment, examples)
