@@ -40,7 +40,7 @@ class Deployment:
     def read(self, file: Path, *, is_new: bool = False) -> Customer:
         """A customer's TOML, checked against the tables, sources and models that there are, and against this home.
 
-        One that ``is_new`` is asked more: the bounds of its models' parameters, and whether mappings may be.
+        With ``is_new``, the bounds of its models' parameters and whether its mappings are allowed are checked as well.
         """
         tables = {spec.name: spec.table for spec in self.stages.tables.values() if spec.stage == "raw"}
         features = {spec.name: spec.params for spec in self.stages.tables.values() if spec.params is not None}
@@ -51,7 +51,7 @@ class Deployment:
         return customer
 
     def customer(self, name: str, *, is_new: bool = False) -> Customer:
-        """An onboarded customer by name; one that ``is_new`` is asked more, as in ``read``.
+        """An onboarded customer by name; with ``is_new`` more is checked, as in ``read``.
 
         Raises:
             NotFoundError: no such customer here.

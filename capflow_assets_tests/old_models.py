@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from capflow_assets.definitions import STAGES
-from capflow_assets.stores.champions import PAST
+from capflow_assets.stores.champion_state import PAST
 from capflow_assets.stores.model_files import SCHEME
 from capflow_assets.stores.registry import Registry
 from capflow_assets.stores.saved_estimators import types_of

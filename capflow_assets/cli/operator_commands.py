@@ -49,8 +49,8 @@ def forget(
 ) -> None:
     """Remove users from every table and version, pictures and records; they do not land again. Writes receipts."""
     names(context, home, [customer])
-    from capflow_assets.erasure.forgetting import Receipt
     from capflow_assets.erasure.forgetting import forget as erase
+    from capflow_assets.erasure.receipts import Receipt
     from capflow_assets.graph.customers_in_turn import once
     from capflow_assets.graph.records import DagsterRecords
 

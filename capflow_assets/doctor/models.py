@@ -10,10 +10,10 @@ from typing import Any
 from capflow_assets.doctor.case import Case, Checks, broken, ok, skipped, warning
 from capflow_assets.doctor.reach import silence
 from capflow_assets.errors import BrokenModelError, CapflowError
-from capflow_assets.life.answering import answers, checked, in_short
+from capflow_assets.life.scoring_version import damage_when_loaded, in_one_line, scoring_version
 from capflow_assets.stores.model_addresses import Addresses
 from capflow_assets.stores.registry import Registry
-from capflow_assets.stores.saved_estimators import Trials
+from capflow_assets.stores.saved_estimators import IsolatedLoader
 
 MEND = "capflow doctor --mend"
 # Of the time that a check has, this share goes to reading files; then it says how far it came.
@@ -61,9 +61,9 @@ def digests(case: Case) -> Checks:
 
     def mend() -> str:
         refused = []
-        with Trials() as trials:
+        with IsolatedLoader() as loader:
             for customer, name, version in bare:
-                if words := _kept(case, customer, name, version, trials):
+                if words := _kept(case, customer, name, version, loader):
                     refused.append(f"version {version} of {customer}.{name}: {words}")
         if refused:
             do = "train these models again; what cannot be loaded has no digest, and does not answer"
@@ -77,7 +77,7 @@ def digests(case: Case) -> Checks:
     yield warning(f"{words}; {why}", MEND, mend)
 
 
-def _kept(case: Case, customer: str, name: str, version: int, trials: Trials) -> str:
+def _kept(case: Case, customer: str, name: str, version: int, loader: IsolatedLoader) -> str:
     """Keep the digests of a version; why not, where it cannot be loaded.
 
     They are kept first: then what is loaded on trial is what they are of, whoever writes there in the meantime.
@@ -86,10 +86,10 @@ def _kept(case: Case, customer: str, name: str, version: int, trials: Trials) ->
     try:
         registry.keep_digests(customer, name, version)
     except BrokenModelError as error:
-        return in_short(error)
+        return in_one_line(error)
     words = "the trial was broken off"
     try:
-        words = checked(registry, customer, name, version, case.deployment.stages.model(name).model, trials)
+        words = damage_when_loaded(registry, customer, name, version, case.deployment.stages.model(name).model, loader)
     finally:
         if words:
             registry.drop_digests(customer, name, version)
@@ -108,12 +108,12 @@ def champions(case: Case) -> Checks:
             do = "ask for one customer at a time: capflow doctor --customer NAME"
             yield warning(f"looked at {looked} of {len(every)} models within the time of a check", do)
             break
-        who = answers(registry, customer, name, case.deployment.stages.model(name).model)
+        who = scoring_version(registry, customer, name, case.deployment.stages.model(name).model)
         if who.broken:
             what, _, do = who.warning.rpartition("; ")
             yield (broken if who.version is None else warning)(what, do)
         whole += who.version is not None and not who.broken
-        if (record := registry.standing(customer, name).unsettled) is not None:
+        if (record := registry.state(customer, name).unsettled) is not None:
             words = f"{record.words()} of {customer}.{name} was cut off"
             yield warning(
                 f"{words}; it counts, and MLflow's alias does not say so yet", MEND, _settle(case, customer, name)

@@ -7,17 +7,17 @@ one of those.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from capflow_assets.blueprint.stages import Stages
 from capflow_assets.customers.customer import Customer
+from capflow_assets.erasure.rejected_rows import RejectedRow, rejected_rows
 from capflow_assets.errors import TableError
 from capflow_assets.expressions.ids import BLANKS, normal
-from capflow_assets.landing.personal import OWNER, user_pseudonym
+from capflow_assets.landing.personal import user_pseudonym
 from capflow_assets.stores.erased_history import named_files, opened
 from capflow_assets.stores.lake import Lake
 from capflow_assets.tables.forgotten import SUPPRESSION
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     import pyarrow.dataset as ds
 
 SOURCE_ROW = "source_row"
-PLACE = "_place"
 # Of ids in one predicate.
 AT_ONCE = 1000
 
@@ -63,10 +62,10 @@ class UserRows:
 
     def tables(self) -> dict[str, frozenset[str]]:
         """Each table that knows users, bills or source rows, with its columns."""
-        wanted = {"user_id", "bill_id", SOURCE_ROW}
+        identifying = {"user_id", "bill_id", SOURCE_ROW}
         names = [name for name in self.lake.tables(self.customer.name) if name != SUPPRESSION]
         columns = {name: frozenset(self._dataset(name).schema.names) for name in names}
-        return {name: each for name, each in columns.items() if each & wanted}
+        return {table: names for table, names in columns.items() if names & identifying}
 
     def traces(self, user: str) -> Traces:
         """The user's bills and times, from every table that has them."""
@@ -82,9 +81,9 @@ class UserRows:
             if "user_id" not in columns:
                 continue
             time = self._time(name, columns)
-            wanted = [each for each in ("bill_id", time) if each in columns]
+            known = [column for column in ("bill_id", time) if column in columns]
             rows = self._dataset(name).to_table(
-                columns=["user_id", *wanted], filter=self._spelled(name, "user_id", users)
+                columns=["user_id", *known], filter=self._spelled(name, "user_id", users)
             )
             is_known = is_known or bool(rows.num_rows)
             if time and rows.num_rows and (first := pc.min(rows.column(time)).as_py()) is not None:
@@ -94,10 +93,10 @@ class UserRows:
                 bills |= set(filter(None, map(normal, rows.column("bill_id").to_pylist())))
         rejected = [name for name, columns in self.tables().items() if SOURCE_ROW in columns]
         for name in rejected:
-            for _, owner, bill in self._rejected(name):
-                if owner in users:
+            for row in self._rejected(name):
+                if row.user in users:
                     is_known = True
-                    bills |= {bill} if bill else set()
+                    bills |= {row.bill} if row.bill else set()
         for name in both if bills else ():
             shared |= self._others_bills(name, users, bills)
         return Traces(tuple(users), frozenset(bills - shared), min(times, default=None), is_known)
@@ -105,8 +104,8 @@ class UserRows:
     def delete(self, traces: Traces, of_nobody: bool) -> dict[str, int]:
         """Delete the user's rows, or those ``of_nobody`` that stand on their bills; rows deleted, by table.
 
-        The rows of nobody go first: which bills are the user's is told by the user's own rows alone, so that a deletion
-        that was broken off can be begun again.
+        The rows of nobody go first: only the user's own rows say which bills are theirs, so that a deletion that was
+        broken off can be begun again.
         """
         counts: dict[str, int] = {}
         for name, columns in self.tables().items():
@@ -134,27 +133,27 @@ class UserRows:
         deleted = 0
         for some in _portions(bills):
             spellings = self._spellings(name, "bill_id", some)
-            found, said = _is("bill_id", spellings), _is_in_sql("bill_id", spellings)
+            condition, predicate = _is("bill_id", spellings), _is_in_sql("bill_id", spellings)
             if "user_id" in columns:
                 blanks = self._spellings(name, "user_id", [""])
-                found &= pc.field("user_id").is_null() | _is("user_id", blanks)
-                said += f" AND (user_id IS NULL OR {_is_in_sql('user_id', blanks)})"
-            deleted += self._delete(name, found, said)
+                condition &= pc.field("user_id").is_null() | _is("user_id", blanks)
+                predicate += f" AND (user_id IS NULL OR {_is_in_sql('user_id', blanks)})"
+            deleted += self._delete(name, condition, predicate)
         return deleted
 
     def _delete_rejected(self, name: str, traces: Traces, of_nobody: bool) -> int:
-        def is_theirs(owner: str, bill: str) -> bool:
-            return (not owner and bill in traces.bills) if of_nobody else owner in traces.users
+        def is_theirs(row: RejectedRow) -> bool:
+            return (not row.user and row.bill in traces.bills) if of_nobody else row.user in traces.users
 
-        rows = {row for row, owner, bill in self._rejected(name) if is_theirs(owner, bill)}
-        return sum(self._delete(name, _is(SOURCE_ROW, some), _is_in_sql(SOURCE_ROW, some)) for some in _portions(rows))
+        texts = {row.text for row in self._rejected(name) if is_theirs(row)}
+        return sum(self._delete(name, _is(SOURCE_ROW, some), _is_in_sql(SOURCE_ROW, some)) for some in _portions(texts))
 
-    def _delete(self, name: str, found: ds.Expression, predicate: str) -> int:
-        """Delete the rows that are ``found``, which ``predicate`` says in SQL, and look whether they are gone."""
+    def _delete(self, name: str, condition: ds.Expression, predicate: str) -> int:
+        """Delete the rows under ``condition`` (``predicate`` is the same in SQL), and check that they are gone."""
         from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError
 
-        count = int(self._dataset(name).count_rows(filter=found))
+        count = int(self._dataset(name).count_rows(filter=condition))
         if not count:
             return 0
         path = self.lake.path(self.customer.name, name)
@@ -163,7 +162,7 @@ class UserRows:
         except DeltaError as error:  # its words may hold the predicate, and that the id
             kind = type(error).__name__
             raise _kept(name, self.customer.name, kind, path) from None
-        left = int(self._dataset(name).count_rows(filter=found))
+        left = int(self._dataset(name).count_rows(filter=condition))
         if left:
             raise _kept(name, self.customer.name, f"{left:,} of {count:,} rows are still there", path)
         return count
@@ -172,74 +171,17 @@ class UserRows:
         """Those of the bills on which, in this table, somebody else stands as well."""
         import pyarrow.compute as pc
 
-        found: set[str] = set()
+        shared: set[str] = set()
         for some in _portions(bills):
             others = pc.field("user_id").is_valid() & ~self._spelled(name, "user_id", [*users, ""])
             theirs = self._spelled(name, "bill_id", some) & others
             rows = self._dataset(name).to_table(columns=["bill_id"], filter=theirs)
-            found |= set(map(normal, rows.column("bill_id").to_pylist()))
-        return found
+            shared |= set(map(normal, rows.column("bill_id").to_pylist()))
+        return shared
 
-    def _rejected(self, name: str) -> list[tuple[str, str, str]]:
-        """The rows that could not land: as text, and their user and bill as the mapping reads them, or blank."""
-        texts = [row or "{}" for row in self._dataset(name).to_table(columns=[SOURCE_ROW]).column(0).to_pylist()]
-        rows = [json.loads(text) for text in texts]
-        declared = self.customer.tables.get(name.split("/")[1].removesuffix("_rejected"))
-        mapping = declared.columns if declared else {}
-        users = self._mapped(rows, mapping.get("user_id"))
-        if declared and OWNER in declared.personal:  # what the mapping would make of hashes says nothing
-            users = [str(row.get(OWNER) or user) for row, user in zip(rows, users, strict=True)]
-        has_key = declared is not None and bool(declared.bill_key)
-        bills = self._of_parts(name, rows) if has_key and any(rows) else self._mapped(rows, mapping.get("bill_id"))
-        return list(zip(texts, users, bills, strict=True))
-
-    def _of_parts(self, name: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-        """The bill of each row of a table with a ``bill_key``, as landing makes it; blank where it makes none."""
-        import pyspark.sql.types as st
-
-        from capflow_assets.landing.canonical_rows import conform
-
-        raw = name.removesuffix("_rejected")
-        declared, table = self.customer.tables[raw.partition("/")[2]], self.stages.spec(raw).table
-        names = sorted({column for row in rows for column in row})
-        values = [(place, *(row.get(column) for column in names)) for place, row in enumerate(rows)]
-        fields = [st.StructField(PLACE, st.IntegerType()), *(st.StructField(each, st.StringType()) for each in names)]
-        frame = self.lake.spark().createDataFrame(values, st.StructType(fields))
-        how = ("timestamp_format", "date_format", "decimal_comma")
-        landed = conform(
-            frame,
-            table,
-            {**declared.columns, PLACE: PLACE},
-            zone=self.customer.time_zone,
-            bill_key=declared.bill_key,
-            **{option: declared.options[option] for option in how if option in declared.options},
-        )
-        bills = {int(place): bill or "" for place, bill in landed.select(PLACE, "bill_id").collect()}
-        return [bills[place] for place in range(len(rows))]
-
-    def _mapped(self, rows: Sequence[Mapping[str, Any]], expression: str | None) -> list[str]:
-        """What a mapping makes of source rows, as ids in their normal form; blank where it makes nothing."""
-        names = sorted({name for row in rows for name in row})
-        if expression is None or not names:
-            return [""] * len(rows)
-        if expression in names:
-            return [normal(str(row.get(expression) or "")) for row in rows]
-        import pyspark.sql.types as st
-
-        from capflow_assets.landing import row_expressions
-        from capflow_assets.landing.row_expressions.kinds import Meaning
-
-        values = [(place, *(row.get(name) for name in names)) for place, row in enumerate(rows)]
-        fields = [
-            st.StructField("_place", st.IntegerType()),
-            *(st.StructField(name, st.StringType()) for name in names),
-        ]
-        frame = self.lake.spark().createDataFrame(values, st.StructType(fields))
-        types = {field.name: field.dataType for field in fields[1:]}
-        # What was rejected may hold what the expression could not read.
-        value, _ = row_expressions.converted(expression, names, Meaning(types))
-        read = frame.select("_place", value.cast("string")).collect()
-        return [normal(text) for _, text in sorted((row[0], row[1]) for row in read)]
+    def _rejected(self, name: str) -> list[RejectedRow]:
+        texts = [text or "{}" for text in self._dataset(name).to_table(columns=[SOURCE_ROW]).column(0).to_pylist()]
+        return rejected_rows(self.lake, self.stages, self.customer, name, texts)
 
     def _spelled(self, name: str, column: str, ids: Collection[str]) -> ds.Expression:
         """Rows in which a column holds one of the ids, however it is spelled there; never null."""
@@ -254,7 +196,7 @@ class UserRows:
         trimmed = pc.utf8_trim(text, characters=BLANKS)
         may_be = pc.is_in(trimmed, value_set=pa.array(list(ids), pa.string())) | ~pc.string_is_ascii(text)
         rows = self._dataset(name).to_table(columns=[column], filter=text.is_valid() & may_be)
-        return sorted(each for each in rows.column(column).unique().to_pylist() if normal(each) in ids)
+        return sorted(text for text in rows.column(column).unique().to_pylist() if normal(text) in ids)
 
     def _time(self, name: str, columns: frozenset[str]) -> str | None:
         spec = self.stages.tables.get(name.removesuffix("_removed"))

@@ -1,26 +1,23 @@
-"""``capflow forget``: a user goes from every table and version, from pictures and records, and does not come back.
+"""``capflow forget``: erases a user from every table and version, from pictures and records, and keeps them out.
 
-In this order, so that what was broken off can be begun again: the user and their bills go on the list of those who do
-not land; the model versions that learned from them are marked; rows of nobody on their bills are deleted, then their
-own; then everything but the newest version of each table is taken away, with plots and pages, which the next run draws
-again. Dagster's records stay, without the id. A receipt says what was done, and names nobody.
+The order lets an interrupted erasure be started again: the user and their bills go on the suppression list; the model
+versions that learned from them are marked; rows of nobody on their bills are deleted, then their own; then everything
+but the newest version of each table is deleted, with plots and pages, which the next run draws again. The
+orchestrator's records stay, without the id. A receipt says what was done, and names nobody.
 """
 
 from __future__ import annotations
 
-import getpass
-import json
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
-from importlib.metadata import version as package_version
+from datetime import datetime
 
 from capflow_assets.customers.customer import Customer
 from capflow_assets.deployment import Deployment
 from capflow_assets.erasure.erased_rows import Traces, UserRows
 from capflow_assets.erasure.id_search import search
+from capflow_assets.erasure.receipts import Receipt, begin_receipt, save_receipt
 from capflow_assets.erasure.redaction import Records
 from capflow_assets.erasure.unknown_ids import strangers
 from capflow_assets.errors import BrokenModelError, CapflowError
@@ -41,41 +38,6 @@ PICTURES = ("plots", "pages")
 LEAST_CHARACTERS_TO_LOOK_FOR = 5
 
 
-@dataclass
-class Receipt:
-    """What was done about one user of a customer. ``remains`` says what is left, where, and what to do about it."""
-
-    customer: str
-    user_digest: str
-    reason: str
-    by: str
-    at: str
-    code_version: str
-    was_known: bool = False
-    rows_removed: dict[str, int] = field(default_factory=dict)
-    versions: dict[str, list[int | None]] = field(default_factory=dict)
-    bills_suppressed: int = 0
-    files_removed: int = 0
-    models_marked: dict[str, list[int]] = field(default_factory=dict)
-    records_redacted: dict[str, int] = field(default_factory=dict)
-    recomputed_at_the_next_run: list[str] = field(default_factory=list)
-    remains: list[str] = field(default_factory=list)
-    place: str = ""
-
-    def lines(self) -> list[str]:
-        """The receipt in words."""
-        rows = sum(self.rows_removed.values())
-        known = "" if self.was_known else "; nobody of that id was known"
-        marked = sum(map(len, self.models_marked.values()))
-        return [
-            f"forgot a user of {self.customer} ({self.user_digest[:12]}){known}",
-            f"  {rows:,} rows of {len(self.rows_removed)} tables, {self.files_removed:,} old files and pictures",
-            f"  {marked} model versions marked, {sum(self.records_redacted.values())} records redacted",
-            *(f"  remains: {told}" for told in self.remains),
-            f"  receipt: {self.place}",
-        ]
-
-
 def forget(
     deployment: Deployment,
     records: Records,
@@ -90,8 +52,8 @@ def forget(
 ) -> list[Receipt]:
     """Remove users of a customer; one receipt each, kept at ``{lake}/{customer}/receipts``.
 
-    Of a user of whom nothing is known ``say`` is told, and nothing is touched. With ``keep_out`` they get a receipt
-    too, and will not land.
+    For a user of whom nothing is known, ``say`` gets a message and nothing is touched. With ``keep_out`` they get a
+    receipt too, and will not land.
 
     Raises:
         NotFoundError: no such customer.
@@ -99,8 +61,8 @@ def forget(
         TableError: rows of a table cannot be deleted. Forget the user again once it can be written.
         InUseError: somebody else writes the customer for longer than ``wait`` seconds.
     """
-    wanted = list(dict.fromkeys(map(normal, users)))
-    if not all(wanted):
+    ids = list(dict.fromkeys(map(normal, users)))
+    if not all(ids):
         raise CapflowError("That is no user", expected="an id as it stands in raw/bills", came="blanks")
     deployment.require(customer)
     with customer_lock(deployment.home, customer, "capflow forget", wait, say):
@@ -109,8 +71,8 @@ def forget(
             records.refuse_running(customer)
         key = customer_key(deployment.home, customer)
         rows = UserRows(deployment.lake, deployment.stages, declared, key)
-        unknown = strangers(rows, wanted)
-        known = [user for user in wanted if user not in unknown]
+        unknown = strangers(rows, ids)
+        known = [user for user in ids if user not in unknown]
         receipts = _forget_held(deployment, records, declared, known, reason) if known else []
         if keep_out:
             return receipts + [_kept_out(deployment.lake, declared, key, user, reason) for user in unknown]
@@ -123,36 +85,25 @@ _SEE = "ids are written as the source sends them; --keep-out keeps one from ever
 
 
 def _kept_out(lake: Lake, declared: Customer, key: bytes, user: str, reason: str) -> Receipt:
-    """A user who never landed is on the list from now on; there is nothing else to do."""
-    receipt = _begun(declared.name, digest(key, "user", user), reason)
+    """Put a user who never landed on the suppression list; there is nothing else to do."""
+    receipt = begin_receipt(declared.name, digest(key, "user", user), reason)
     remember(lake, declared.name, "user", digests_of_user(key, user, _is_hashed(declared)))
-    _save(lake, receipt)
+    save_receipt(lake, receipt)
     return receipt
 
 
-def _begun(customer: str, user_digest: str, reason: str) -> Receipt:
-    return Receipt(
-        customer=customer,
-        user_digest=user_digest,
-        reason=reason,
-        by=who(),
-        at=datetime.now(UTC).isoformat(),
-        code_version=package_version("capflow-assets"),
-    )
-
-
 def _forget_held(
-    deployment: Deployment, records: Records, declared: Customer, wanted: list[str], reason: str
+    deployment: Deployment, records: Records, declared: Customer, users: list[str], reason: str
 ) -> list[Receipt]:
     customer = declared.name
-    _refuse_hashes(declared, wanted)
+    _refuse_hashes(declared, users)
     key = customer_key(deployment.home, customer)
     rows = UserRows(deployment.lake, deployment.stages, declared, key)
     before = {name: deployment.lake.version(customer, name) for name in rows.tables()}
-    receipts = [_forget_rows(deployment, rows, key, user, reason) for user in wanted]
+    receipts = [_forget_rows(deployment, rows, key, user, reason) for user in users]
     files = _remove_files(deployment.lake, rows)
     after = {name: deployment.lake.version(customer, name) for name in before}
-    for user, receipt in zip(wanted, receipts, strict=True):
+    for user, receipt in zip(users, receipts, strict=True):
         receipt.versions = {name: [old, after[name]] for name, old in before.items() if after[name] != old}
         receipt.files_removed = files
         ids = rows.known_as(user) if _is_hashed(declared) else [user]
@@ -160,7 +111,7 @@ def _forget_held(
         receipt.records_redacted = {name: sum(each[name] for each in redacted) for name in redacted[0]}
         receipt.recomputed_at_the_next_run = _made_of(deployment, customer, receipt.rows_removed)
         receipt.remains = _remains(deployment, records, receipt, ids)
-        _save(deployment.lake, receipt)
+        save_receipt(deployment.lake, receipt)
     _remove_old_objects(deployment.lake, customer, receipts)
     return receipts
 
@@ -169,9 +120,9 @@ def _is_hashed(declared: Customer) -> bool:
     return any(OWNER in table.personal for table in declared.tables.values())
 
 
-def _refuse_hashes(declared: Customer, wanted: list[str]) -> None:
-    """Who is given by what stands in the lake would be deleted, and land again: the source sends another id."""
-    hashes = [user for user in wanted if re.fullmatch("[0-9a-f]{64}", user)]
+def _refuse_hashes(declared: Customer, users: list[str]) -> None:
+    """Refuse hashes as the lake holds them: the user would be deleted and land again, since the source sends an id."""
+    hashes = [user for user in users if re.fullmatch("[0-9a-f]{64}", user)]
     if hashes and _is_hashed(declared):
         expected = f"an id as the source of {declared.name} sends it, of which CapFlow makes the hash"
         do = "ask whose it is where the export comes from"
@@ -180,7 +131,7 @@ def _refuse_hashes(declared: Customer, wanted: list[str]) -> None:
 
 def _forget_rows(deployment: Deployment, rows: UserRows, key: bytes, user: str, reason: str) -> Receipt:
     lake, customer = deployment.lake, rows.customer.name
-    receipt = _begun(customer, digest(key, "user", user), reason)
+    receipt = begin_receipt(customer, digest(key, "user", user), reason)
     remember(lake, customer, "user", digests_of_user(key, user, _is_hashed(rows.customer)))
     traces = rows.traces(user)
     receipt.was_known = traces.is_known
@@ -204,7 +155,7 @@ def _mark(deployment: Deployment, customer: str, receipt: Receipt, traces: Trace
             as_of: datetime | None = None
             # Where its report is broken, when it was trained cannot be told: it may have learned from the user.
             with suppress(BrokenModelError):
-                as_of = datetime.fromisoformat(registry.report(customer, model, version)["as_of"])
+                as_of = registry.trained_as_of(customer, model, version)
             if traces.since is None or as_of is None or traces.since <= as_of:
                 registry.mark_forgotten(customer, model, version, receipt.user_digest, receipt.at)
                 marked.setdefault(model, []).append(version)
@@ -228,16 +179,16 @@ def _left_staged(lake: Lake, customer: str) -> list[str]:
 
 
 def _made_of(deployment: Deployment, customer: str, tables: Collection[str]) -> list[str]:
-    """The tables there are that are made of those from which rows went: their totals still count the user."""
-    stages, waiting, found = deployment.stages, list(tables), set()
+    """The tables of the customer that are made of those from which rows went: their totals still count the user."""
+    stages, waiting, downstream = deployment.stages, list(tables), set()
     while waiting:
         table = waiting.pop()
         for key, spec in stages.tables.items():
-            if key not in found and table in {source.table for source in spec.inputs}:
-                found.add(key)
+            if key not in downstream and table in {source.table for source in spec.inputs}:
+                downstream.add(key)
                 waiting.append(key)
-    there = set(deployment.lake.tables(customer))
-    return [key for key in stages.order if key in found & there]
+    present = set(deployment.lake.tables(customer))
+    return [key for key in stages.order if key in downstream & present]
 
 
 def _remains(deployment: Deployment, records: Records, receipt: Receipt, ids: Sequence[str]) -> list[str]:
@@ -272,22 +223,7 @@ def _remove_old_objects(lake: Lake, customer: str, receipts: Iterable[Receipt]) 
         remove_old_objects(lake.prefix(customer))
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "")
-        told = f"older versions of objects, if the bucket keeps them: they could not be looked at ({code})"
+        remainder = f"older versions of objects, if the bucket keeps them: they could not be looked at ({code})"
         for receipt in receipts:
-            receipt.remains.append(told)
-            _save(lake, receipt)
-
-
-def who() -> str:
-    """The account that this process runs as."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container without names
-        return "an account without a name"
-
-
-def _save(lake: Lake, receipt: Receipt) -> None:
-    at = datetime.fromisoformat(receipt.at).strftime("%Y%m%dT%H%M%S%fZ")
-    name = f"receipts/forget-{at}-{receipt.user_digest[:12]}.json"
-    content = {name: value for name, value in asdict(receipt).items() if name != "place"}
-    receipt.place = lake.save_bytes(receipt.customer, name, json.dumps(content, indent=2).encode())
+            receipt.remains.append(remainder)
+            save_receipt(lake, receipt)

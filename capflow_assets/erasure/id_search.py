@@ -1,4 +1,4 @@
-"""The files of a customer's models in which an id still stands, whatever their sizes and however they are damaged."""
+"""The files of a customer's models that still hold an id, whatever their size or damage."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from typing import IO
 from capflow_assets.stores.erased_history import files_below, opened
 
 CHUNK_BYTES = 1 << 20
-# What a packed file may hold at most for each of its bytes, and in all, before it is taken for one that has no end.
+# The most that a packed file may hold per byte of its own, and in all, before it counts as a decompression bomb.
 MOST_TIMES, MOST_BYTES = 1_000, 1 << 32
 SMALLEST_ZIP_BYTES = 22
-# What any bytes do to those who unpack them.
+# What unpacking arbitrary bytes may raise.
 UNPACKING = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError)
 
 

@@ -1,8 +1,8 @@
 """A user's id in records and logs: where it stands in a text, and the text without it.
 
-The records stay, with ``(forgotten)`` in the place of the id. A text that is the id is replaced; inside of longer texts
-the id is replaced as a word, and an id of digits alone only where it is quoted or follows ``user_id``: ``12`` in "12
-rows" is somebody's number of rows.
+The records stay, with ``(forgotten)`` in place of the id. A text that is the id is replaced. Inside longer texts the id
+is replaced as a word, and an id of digits alone only where it is quoted or follows ``user_id``: ``12`` in "12 rows" is
+a number of rows.
 """
 
 from __future__ import annotations
@@ -69,13 +69,13 @@ class Redaction:
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, list):
-            return [self.value(each) for each in value]
+            return [self.value(item) for item in value]
         if isinstance(value, dict):
-            return {self.text(name): self.value(each) for name, each in value.items()}
+            return {self.text(name): self.value(item) for name, item in value.items()}
         return value
 
     def document(self, text: str) -> str:
-        """A JSON document without the id; what is none, as text."""
+        """A JSON document without the id; text that is not JSON is redacted as text."""
         try:
             value = json.loads(text)
         except ValueError:

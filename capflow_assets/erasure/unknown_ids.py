@@ -1,6 +1,6 @@
-"""Ids of whom a customer's tables hold nothing, in no version: to forget them is to do nothing, and to say so.
+"""Ids that no version of a customer's tables holds: forgetting them changes nothing, and the command says so.
 
-Somebody whose rows are only in older versions of a table, or whose forgetting was broken off, is no stranger.
+Users whose rows are only in older versions of a table, or whose erasure was interrupted, are known.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ USER = "user_id"
 
 
 def strangers(rows: UserRows, users: Iterable[str]) -> list[str]:
-    """Those of the users of whom nothing is known: no row, no older version, no earlier word to forget them."""
+    """Those of the users of whom nothing is known: no row, no older version, no earlier erasure."""
     listed = forgotten(rows.lake, rows.customer.name)
     digests = listed.users if listed else frozenset()
     new = [user for user in users if digest(rows.key, "user", user) not in digests]

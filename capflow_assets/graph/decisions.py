@@ -20,7 +20,8 @@ from capflow_assets.errors import BrokenModelError
 from capflow_assets.graph.check_records import evaluation, fleet_records
 from capflow_assets.graph.gone_runs import COMMAND
 from capflow_assets.graph.records import PARTITION
-from capflow_assets.life.answering import answers
+from capflow_assets.life.report import TrainingReport, training_report
+from capflow_assets.life.scoring_version import scoring_version
 
 BY_HAND = {"promote": "promoted by hand", "rollback": "rolled back by hand"}
 
@@ -87,7 +88,7 @@ def _recorded(
         record.keep(of_fleet)
     was = f"version {before} was the champion" if before is not None else "there was no champion"
     follow = f"capflow run {customer} --select predictions/{model},health/{model}"
-    warning = answers(deployment.registry, customer, model, deployment.stages.model(model).model).warning
+    warning = scoring_version(deployment.registry, customer, model, deployment.stages.model(model).model).warning
     return Decision(champion, was, follow, warning)
 
 
@@ -118,17 +119,18 @@ def measured(deployment: Deployment, customer: str, model: str, version: int | N
     if version is None:
         return {}
     with suppress(BrokenModelError):
-        return of_report(deployment.registry.report(customer, model, version)) | {"version": version}
+        return of_report(training_report(deployment.registry, customer, model, version)) | {"version": version}
     return {"version": version}
 
 
-def of_report(report: dict[str, Any]) -> dict[str, Any]:
+def of_report(report: TrainingReport) -> dict[str, Any]:
     """The figures of a training's report that its asset shows."""
+    score = report.metric.score
     return {
-        "metric": report["metric"]["name"],
-        "value": report["metric"]["value"],
-        "interval": f"{report['metric']['low']:.4g} to {report['metric']['high']:.4g}",
-        "baseline": report["baseline"]["value"],
-        "calibration_error": report["calibration"]["error"],
-        "as_of": report["as_of"],
+        "metric": report.metric.name,
+        "value": score.value,
+        "interval": f"{score.low:.4g} to {score.high:.4g}",
+        "baseline": report.baseline.score.value,
+        "calibration_error": report.calibration.error,
+        "as_of": report.as_of.isoformat(),
     }

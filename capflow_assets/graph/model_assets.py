@@ -3,6 +3,7 @@ so that tonight's scoring needs no training.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -27,6 +28,7 @@ from capflow_assets.graph.held_work import held
 from capflow_assets.graph.partitions import CUSTOMERS, MODELS_COHORT
 from capflow_assets.life.examples import Examples
 from capflow_assets.life.health import Health, watch
+from capflow_assets.life.report import TrainingReport
 from capflow_assets.life.scoring import Scored, score
 from capflow_assets.life.training import NotReady, Trained, params_of, train
 from capflow_assets.pages.plots import markdown
@@ -243,10 +245,10 @@ def _trained(deployment: Deployment, spec: ModelSpec, customer: str, result: Tra
     report = result.report
     metadata: dict[str, Any] = {
         "status": _status(report),
-        "reason": report["decision"]["reason"],
+        "reason": report.decision.reason,
         "version": result.version,
         **of_report(report),
-        "report": dg.MetadataValue.json(report),
+        "report": dg.MetadataValue.json(report.to_json() | {"version": result.version}),
         "artifacts": deployment.registry.artifacts(customer, spec.name, result.version),
     }
     for name, content in result.plots.items():
@@ -257,32 +259,30 @@ def _trained(deployment: Deployment, spec: ModelSpec, customer: str, result: Tra
     return Outcome(key, metadata, tuple((key, finding) for finding in _findings(report)))
 
 
-def _status(report: dict[str, Any]) -> str:
-    kept = "kept the champion" if report["champion"] else "not promoted"
-    return {"promote": "promoted", "keep": kept, "ask": "asks"}[report["decision"]["action"]]
+def _status(report: TrainingReport) -> str:
+    kept = "kept the champion" if report.champion else "not promoted"
+    return {"promote": "promoted", "keep": kept, "ask": "asks"}[report.decision.action]
 
 
-def _findings(report: dict[str, Any]) -> Iterator[Finding]:
+def _findings(report: TrainingReport) -> Iterator[Finding]:
     yield Finding("ready", True, "every need is met")
-    decision = report["decision"]
-    is_settled = decision["action"] == "promote" or (decision["action"] == "keep" and bool(report["champion"]))
-    yield Finding("promotion", is_settled, decision["reason"], found={"action": decision["action"]})
-    difference, calibration = report["baseline"]["difference"], report["calibration"]
+    decision, metric, baseline, calibration = report.decision, report.metric, report.baseline, report.calibration
+    yield Finding("promotion", report.is_settled, decision.reason, found={"action": decision.action})
     yield Finding(
         "beats_baseline",
-        difference["low"] > 0,
-        f"{report['metric']['name']} {report['metric']['value']:.4g} against {report['baseline']['value']:.4g} of "
-        f"{report['baseline']['name']}; better by {difference['value']:.4g} "
-        f"({difference['low']:.4g} to {difference['high']:.4g})",
-        found=difference,
+        baseline.difference.low > 0,
+        f"{metric.name} {metric.score.value:.4g} against {baseline.score.value:.4g} of {baseline.rival}; "
+        f"better by {baseline.difference.value:.4g} ({baseline.difference.low:.4g} to {baseline.difference.high:.4g})",
+        found=baseline.difference._asdict(),
     )
     yield Finding(
         "calibrated",
-        calibration["error"] <= calibration["at_most"],
-        f"calibration error {calibration['error']:.4g}, at most {calibration['at_most']:.4g}",
-        found=calibration,
+        calibration.is_within_gate,
+        f"calibration error {calibration.error:.4g}, at most {calibration.at_most:.4g}",
+        found=asdict(calibration),
     )
-    yield Finding(**report["leakage"])
+    if report.leakage is not None:
+        yield report.leakage
 
 
 def _scored(deployment: Deployment, spec: ModelSpec, customer: str, scored: Scored) -> Outcome:
@@ -318,14 +318,14 @@ def _watched(deployment: Deployment, spec: ModelSpec, customer: str, health: Hea
         "worst": health.worst,
         "psi_max": health.psi_max,
         "threshold": health.threshold,
-        "over": health.over,
+        "over": health.is_over,
         "version": health.version,
         "plot": dg.MetadataValue.md(markdown(health.plot, f"drift of {spec.name}")),
         "plot_file": dg.MetadataValue.path(file),
     }
     message = f"PSI of {health.worst} is {health.psi_max:.3f}, threshold {health.threshold:g}"
     chosen = choice(deployment.stages, deployment.customer(customer), "drift", f"health/{spec.name}")
-    drifted = Finding("drift", not health.over, message, found={"psi_max": health.psi_max})
+    drifted = Finding("drift", not health.is_over, message, found={"psi_max": health.psi_max})
     finding = resting("drift") if chosen.is_off else severe(drifted, chosen)
     key = dg.AssetKey(["health", spec.name])
     return Outcome(key, metadata, ((key, finding),))

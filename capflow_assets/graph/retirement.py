@@ -21,7 +21,7 @@ from typing import Any
 import dagster as dg
 
 from capflow_assets.deployment import Deployment
-from capflow_assets.erasure.forgetting import who
+from capflow_assets.erasure.receipts import who
 from capflow_assets.errors import NotFoundError
 from capflow_assets.graph.onboarding import write_atomically
 from capflow_assets.graph.partitions import CUSTOMERS

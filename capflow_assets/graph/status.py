@@ -10,9 +10,9 @@ import dagster as dg
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import ModelError, NotFoundError
 from capflow_assets.graph.launch import plain
-from capflow_assets.life.answering import Answers, answers
+from capflow_assets.life.scoring_version import ScoringVersion, scoring_version
 from capflow_assets.life.verdicts import READINESS, Standing, standings
-from capflow_assets.stores.champions import Standing as Champions
+from capflow_assets.stores.champion_state import ChampionState
 from capflow_assets.tables import removals
 
 COLUMNS = (
@@ -82,8 +82,8 @@ def status_rows(deployment: Deployment, instance: dg.DagsterInstance, customer: 
         trained = latest(instance, f"models/{name}", customer)
         scored = latest(instance, f"predictions/{name}", customer)
         health = drifts[name]
-        now = deployment.registry.standing(customer, name)
-        who = answers(deployment.registry, customer, name, deployment.stages.model(name).model)
+        now = deployment.registry.state(customer, name)
+        who = scoring_version(deployment.registry, customer, name, deployment.stages.model(name).model)
         readiness, reasons = _with_broken(who, stands[name])
         row = {
             "customer": customer,
@@ -109,7 +109,7 @@ def status_rows(deployment: Deployment, instance: dg.DagsterInstance, customer: 
 
 
 def _decided_since(
-    deployment: Deployment, customer: str, model: str, now: Champions, trained: Mapping[str, Any]
+    deployment: Deployment, customer: str, model: str, now: ChampionState, trained: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What was decided about the champion after the newest record: in MLflow, or by a command of a release before."""
     of_champion = trained.get("version") == now.champion
@@ -122,7 +122,7 @@ def _decided_since(
     return {"status": moved, "reason": decision["reason"]} if moved and trained["status"] not in OPEN else {}
 
 
-def _with_broken(who: Answers, stands: Standing) -> tuple[str, tuple[str, ...]]:
+def _with_broken(who: ScoringVersion, stands: Standing) -> tuple[str, tuple[str, ...]]:
     """Readiness and its reasons: with a broken champion no model is ready, and where nobody answers it is not."""
     if not who.broken:
         return stands.readiness, stands.reasons
@@ -140,7 +140,7 @@ def explain(
     deployment.customer(customer)
     deployment.stages.model(model)
     registry = deployment.registry
-    now = registry.standing(customer, model)
+    now = registry.state(customer, model)
     chosen = version or now.champion or now.challenger
     if chosen is None:
         last = latest(instance, f"models/{model}", customer)
@@ -153,7 +153,7 @@ def explain(
     if chosen not in known:
         raise NotFoundError.among(f"version of {customer}.{model}", str(chosen), map(str, known))
     decision = registry.decision(customer, model, chosen)
-    who = answers(registry, customer, model, deployment.stages.model(model).model)
+    who = scoring_version(registry, customer, model, deployment.stages.model(model).model)
     return (
         registry.report(customer, model, chosen)
         | {

@@ -70,12 +70,12 @@ class BgNbd:
         if self.a > CLOSED_A or self.b > CLOSED_B:
             return self._purchases_by_integral(x, T, horizon)
         with np.errstate(all="ignore"):
-            found = self._purchases_in_closed_form(x, T, horizon)
+            purchases = self._purchases_in_closed_form(x, T, horizon)
         ceiling = (self.r + x) * horizon / (self.alpha + T)
-        lost = ~((found >= 0) & (found <= ceiling * (1 + 1e-9)))
+        lost = ~((purchases >= 0) & (purchases <= ceiling * (1 + 1e-9)))
         if lost.any():
-            found[lost] = self._purchases_by_integral(x[lost], T[lost], horizon)
-        return found
+            purchases[lost] = self._purchases_by_integral(x[lost], T[lost], horizon)
+        return purchases
 
     def _purchases_in_closed_form(self, x: np.ndarray, T: np.ndarray, horizon: float) -> np.ndarray:
         # Written with Euler's transformation of the hypergeometric function,
@@ -93,8 +93,8 @@ class BgNbd:
         # An active user's p is Beta(a, b + x) and rate Gamma(r + x, alpha + T) by now; eq. (5) averaged over both is
         # the mean over p of (1 - (1 + p t / (alpha + T))^-(r + x)) / p. Gauss-Legendre over the quantiles of p.
         node, weight = np.polynomial.legendre.leggauss(NODES)
-        each, place = np.unique(x, return_inverse=True)
-        leaving = np.maximum(betaincinv(self.a, self.b + each[:, None], (node + 1) / 2), 1e-300)
+        distinct_x, place = np.unique(x, return_inverse=True)
+        leaving = np.maximum(betaincinv(self.a, self.b + distinct_x[:, None], (node + 1) / 2), 1e-300)
         total = np.zeros(x.shape)
         for p, share in zip(leaving.T, weight / 2, strict=True):
             mine = p[place]
@@ -205,5 +205,5 @@ def _floats(x: Numbers, t_x: Numbers, T: Numbers) -> tuple[np.ndarray, np.ndarra
     return np.asarray(x, dtype=float), np.asarray(t_x, dtype=float), np.asarray(T, dtype=float)
 
 
-def _value(found: OptimizeResult) -> float:
-    return float(found.fun) if np.isfinite(found.fun) else float("inf")
+def _value(search: OptimizeResult) -> float:
+    return float(search.fun) if np.isfinite(search.fun) else float("inf")

@@ -47,8 +47,12 @@ class Calibrator:
 
     def describe(self) -> dict[str, Any]:
         """The calibrator for people."""
-        found: dict[str, Any] = {"kind": self.kind, "rows": self.rows, "positives": self.positives}
-        return found if self.kind == "isotonic" else {**found, "slope": self.slope, "intercept": self.intercept}
+        description: dict[str, Any] = {"kind": self.kind, "rows": self.rows, "positives": self.positives}
+        return (
+            description
+            if self.kind == "isotonic"
+            else {**description, "slope": self.slope, "intercept": self.intercept}
+        )
 
 
 def fit_calibrator(labels: Numbers, scores: Numbers, least_for_isotonic: int = LEAST_FOR_ISOTONIC) -> Calibrator:
@@ -198,8 +202,8 @@ def _platt(actual: np.ndarray, scores: np.ndarray) -> tuple[float, float]:
         return float(value), np.array([np.mean(residual * odds), np.mean(residual)])
 
     # A falling calibrator would turn the model's order round, so the slope stays at 0 or above.
-    found = minimize(loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=[(0, None), (None, None)])
-    return float(found.x[0]), float(found.x[1])
+    best = minimize(loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=[(0, None), (None, None)])
+    return float(best.x[0]), float(best.x[1])
 
 
 def _log_odds(scores: np.ndarray) -> np.ndarray:

@@ -70,7 +70,7 @@ def fit_gamma_gamma(x: Numbers, average: Numbers) -> GammaGamma:
             came=str(visits.size),
         )
     unit = float(spend.mean())
-    found = minimize(
+    best = minimize(
         _likelihood,
         np.log([2.0, 3.0, 2.0]),
         args=(visits, spend / unit),
@@ -79,11 +79,11 @@ def fit_gamma_gamma(x: Numbers, average: Numbers) -> GammaGamma:
         bounds=[(-LOG_BOUND, LOG_BOUND)] * 3,
         options={"maxiter": 500, "ftol": 1e-14, "gtol": 1e-8},
     )
-    p, q, gamma = (float(value) for value in np.exp(found.x))
-    if not np.isfinite(found.fun) or q <= 1:
+    p, q, gamma = (float(value) for value in np.exp(best.x))
+    if not np.isfinite(best.fun) or q <= 1:
         raise ModelError("Gamma-Gamma has no mean spend", expected="q above 1", came=f"p={p:.3f}, q={q:.3f}")
     # A density of the spend carries 1 / unit for each user.
-    log_likelihood = -float(found.fun) * visits.size - visits.size * np.log(unit)
+    log_likelihood = -float(best.fun) * visits.size - visits.size * np.log(unit)
     return GammaGamma(p, q, gamma * unit, float(log_likelihood), int(visits.size))
 
 

@@ -39,8 +39,8 @@ def interactions(
 
     >>> import pandas as pd
     >>> frame = pd.DataFrame({"user_id": ["b", "a", "b"], "item_id": ["x", "y", "y"], "purchases": [2, 1, 3]})
-    >>> made = interactions(frame)
-    >>> made.matrix.toarray().tolist(), list(made.users), list(made.items)
+    >>> counts = interactions(frame)
+    >>> counts.matrix.toarray().tolist(), list(counts.users), list(counts.items)
     ([[0.0, 1.0], [2.0, 3.0]], ['a', 'b'], ['x', 'y'])
     """
     users: dict[str, int] = {}

@@ -11,13 +11,14 @@ Bickel, Götze & van Zwet 1997). A million users then cost as much as fifty thou
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
-
-import numpy as np
-import pandas as pd
+from typing import TYPE_CHECKING, NamedTuple
 
 from capflow_assets.contract import Metric
 from capflow_assets.errors import ModelError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
 
 MOST_ROWS = 50_000
 CONFIDENCE = 0.95
@@ -65,6 +66,8 @@ def difference_with_interval(
             expected=f"{len(labels)} predictions each",
             came=f"{len(a)} and {len(b)}",
         )
+    import numpy as np
+
     sign = 1.0 if metric.higher_is_better else -1.0
     both = np.isfinite(a["score"].to_numpy(dtype=float)) & np.isfinite(b["score"].to_numpy(dtype=float))
     outcomes, first, second = labels[both], _numbers(a)[both], _numbers(b)[both]
@@ -81,6 +84,8 @@ def difference_with_interval(
 def _bootstrap(
     point: float, statistic: Callable[[np.ndarray], float], size: int, seed: int, replicates: int
 ) -> Interval:
+    import numpy as np
+
     drawn = min(size, MOST_ROWS)
     random = np.random.default_rng(seed)
     values = []
@@ -100,7 +105,7 @@ def _bootstrap(
     low, high = np.quantile(values, [tail, 1 - tail])
     shrink = (drawn / size) ** 0.5
     centre = point if drawn == size else float(np.mean(values))
-    return Interval(point, float(point + shrink * (low - centre)), float(point + shrink * (high - centre)))
+    return Interval(float(point), float(point + shrink * (low - centre)), float(point + shrink * (high - centre)))
 
 
 def _numbers(predictions: pd.DataFrame) -> pd.DataFrame:

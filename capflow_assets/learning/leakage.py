@@ -1,4 +1,4 @@
-"""Whether a feature knows what it should not: one that all but is the label, or whose missing values tell it.
+"""Whether a feature knows what it should not: one that is almost the label, or whose missing values give it away.
 
 A model that learns from such a column looks perfect on the past and knows nothing at night. Three figures per column
 and label, each bounded from below at 95 %, so that a handful of examples proves nothing:
@@ -51,7 +51,7 @@ class Leak:
 
 
 def leaks(features: pd.DataFrame, labels: pd.DataFrame, columns: Sequence[str] | None = None) -> list[Leak]:
-    """Every figure that there is, the most telling first; rows of the two frames are aligned by position.
+    """All figures, the most telling first; rows of the two frames are aligned by position.
 
     One ``Leak`` per column, label and kind. Columns that are no numbers are ordered by how often their
     value goes with the label in the other half of the rows.
@@ -70,31 +70,31 @@ def leaks(features: pd.DataFrame, labels: pd.DataFrame, columns: Sequence[str] |
     if len(rows) > MOST_ROWS:
         rows = np.sort(np.random.default_rng(0).choice(rows, MOST_ROWS, replace=False))
     names = [name for name in (columns or features.columns) if name in features.columns]
-    found = [
+    figures = [
         leak
         for label in labels.columns
         for name in names
         for leak in _of(name, features[name].iloc[rows], str(label), labels[label].to_numpy(dtype=float)[rows])
     ]
-    return sorted(found, key=lambda leak: (-leak.low, -leak.value, leak.column))
+    return sorted(figures, key=lambda leak: (-leak.low, -leak.value, leak.column))
 
 
 def judge(
-    found: Sequence[Leak], *, auc_at_most: float = 0.95, r2_at_most: float = 0.95, missing_auc_at_most: float = 0.9
+    figures: Sequence[Leak], *, auc_at_most: float = 0.95, r2_at_most: float = 0.95, missing_auc_at_most: float = 0.9
 ) -> Finding:
     """Whether no column's lower bound passes what a single feature may tell of the label. Blocks a promotion."""
     bounds = {"order": auc_at_most, "amount": r2_at_most, "missing": missing_auc_at_most}
-    over = [leak for leak in found if leak.low > bounds[leak.kind]]
+    over = [leak for leak in figures if leak.low > bounds[leak.kind]]
     named = list(dict.fromkeys(leak.column for leak in over))
     worst = [next(leak for leak in over if leak.column == name) for name in named]
     more = f"; and {len(named) - NAMED} more" if len(named) > NAMED else ""
-    told = "; ".join(str(leak) for leak in worst[:NAMED])
+    words = "; ".join(str(leak) for leak in worst[:NAMED])
     do = "make sure that it reads nothing after the as-of moment, or take it out of the model's columns"
-    largest = found[0] if found else None
+    largest = figures[0] if figures else None
     return Finding(
         check="leakage",
         passed=not over,
-        message=f"{told}{more}: {do}" if over else "no feature alone tells the label",
+        message=f"{words}{more}: {do}" if over else "no feature alone tells the label",
         severity="block",
         found={
             "leaking": len(named),

@@ -34,31 +34,6 @@ def roc_auc(label: str, prediction: str = "score") -> Metric:
     return Metric("roc_auc", compute, True, f"Chance that a user with {label} is scored above one without.")
 
 
-def log_loss(label: str, prediction: str = "score") -> Metric:
-    """Mean negative log-likelihood of 0/1 outcomes, in nats; probabilities are clipped to [1e-15, 1 - 1e-15]."""
-
-    def compute(labels: pd.DataFrame, predictions: pd.DataFrame) -> float:
-        import numpy as np
-
-        actual, score = aligned(labels, predictions, label, prediction)
-        chance = np.clip(score, 1e-15, 1 - 1e-15)
-        return float(-np.mean(np.where(actual > 0, np.log(chance), np.log1p(-chance))))
-
-    return Metric("log_loss", compute, False, f"Mean negative log-likelihood of {label}.")
-
-
-def brier(label: str, prediction: str = "score") -> Metric:
-    """Mean squared distance of a probability from the 0/1 outcome (Brier 1950, two-class form)."""
-
-    def compute(labels: pd.DataFrame, predictions: pd.DataFrame) -> float:
-        import numpy as np
-
-        actual, score = aligned(labels, predictions, label, prediction)
-        return float(np.mean((score - (actual > 0)) ** 2))
-
-    return Metric("brier", compute, False, f"Mean squared error of the probability of {label}.")
-
-
 def spend_gini(label: str = "spend", prediction: str = "score") -> Metric:
     """How much of the spend an ordering of users captures: 1 = the perfect order, 0 = a random one, below 0 = worse.
 
@@ -96,18 +71,6 @@ def rmse(label: str, prediction: str) -> Metric:
         return float(np.sqrt(np.mean((forecast - actual) ** 2)))
 
     return Metric(f"rmse_{label}", compute, False, f"Root mean squared error of {prediction} against {label}.")
-
-
-def mae(label: str, prediction: str) -> Metric:
-    """Mean absolute error. Minimised by the conditional median: of rare purchases that is 0, so prefer ``rmse``."""
-
-    def compute(labels: pd.DataFrame, predictions: pd.DataFrame) -> float:
-        import numpy as np
-
-        actual, forecast = aligned(labels, predictions, label, prediction)
-        return float(np.mean(np.abs(forecast - actual)))
-
-    return Metric(f"mae_{label}", compute, False, f"Mean absolute error of {prediction} against {label}.")
 
 
 def aligned(

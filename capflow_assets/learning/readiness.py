@@ -1,6 +1,6 @@
 """Whether a customer's evidence is enough for a model, and what would close each gap.
 
-The one place that judges: validation/readiness asks it for every model, a training for its own.
+The one place that judges: validation/readiness calls it for every model, a training for its own.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ LATE_FEED_DAYS = 7
 def judge(model: str, asked: Asked, rows: Iterable[Mapping[str, Any]], today: date) -> Verdict:
     """The verdict on one model from rows of validation/evidence (``model``, ``measure``, ``category``, ``value``).
 
-    ``today`` is the local day of the as-of moment, from which dates are told.
+    ``today`` is the local day of the as-of moment, from which dates are counted.
     """
     known = list(rows)
     tables = {row["category"]: int(row["value"]) for row in known if row["measure"] == "rows"}
-    together = [row for row in known if row["category"] is None]
+    totals = [row for row in known if row["category"] is None]
     # A model's own figure comes before that of everybody.
-    found: dict[str, Any] = {row["measure"]: row["value"] for row in together if row["model"] is None}
-    found |= {row["measure"]: row["value"] for row in together if row["model"] == model}
+    figures: dict[str, Any] = {row["measure"]: row["value"] for row in totals if row["model"] is None}
+    figures |= {row["measure"]: row["value"] for row in totals if row["model"] == model}
     present = {table: count for table, count in _tables(asked, tables).items() if table not in asked.absent}
-    needs, horizons = asked.needs, found.get("past_horizons")
+    needs, horizons = asked.needs, figures.get("past_horizons")
     if not horizons:
         # No horizon is over yet, so nothing can be said of its outcomes; history comes first.
         least = asked.horizon_days + min(asked.horizon_days, LEAST_HISTORY_DAYS)
-        kept = {name: value for name, value in needs.evidence.items() if name not in OF_A_HORIZON}
-        needs = replace(needs, history_days=max(needs.history_days, least), positives=0, evidence=kept)
-    found |= {"users_now": _users_now(together), "horizon_days": asked.horizon_days}
+        timeless = {name: value for name, value in needs.evidence.items() if name not in OF_A_HORIZON}
+        needs = replace(needs, history_days=max(needs.history_days, least), positives=0, evidence=timeless)
+    figures |= {"users_now": _users_now(totals), "horizon_days": asked.horizon_days}
     learned = int(horizons) - 1 if horizons and asked.learns_from == "labels" else None
-    return verdict(needs, {**found, "tables": present}, learned, today)
+    return verdict(needs, {**figures, "tables": present}, learned, today)
 
 
 def _users_now(rows: Iterable[Mapping[str, Any]]) -> float | None:

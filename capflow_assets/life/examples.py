@@ -1,8 +1,8 @@
 """Examples of a model: the features of a customer's users as of past moments, and what they did afterwards.
 
-Each moment sees only rows up to itself: inputs are cut before a feature function is called, and a function that is
-asked for several moments at once hands every row only to those that know it. Labels look at the horizon after the
-moment and nowhere else. Whatever the number of moments, the rows are read once.
+Each moment sees only rows up to itself: inputs are cut before a feature function is called, and a function that takes
+several moments at once counts a row only at those moments that come after it. Labels look at the horizon after the
+moment and nowhere else. Rows are read once, whatever the number of moments.
 """
 
 from __future__ import annotations
@@ -47,11 +47,13 @@ class Examples:
         """The features as of each of the moments, in their order."""
         from pyspark.sql import functions as F
 
-        asked = tuple(sorted(set(moments)))
-        blocks = [self._block(self.stages.spec(f"features/{name}"), asked) for name in self.spec.model.features]
+        distinct_moments = tuple(sorted(set(moments)))
+        blocks = [
+            self._block(self.stages.spec(f"features/{name}"), distinct_moments) for name in self.spec.model.features
+        ]
         joined = reduce(lambda left, right: left.join(right, ["user_id", AS_OF], "left"), blocks)
-        wanted = [name for name in self.spec.model.columns if name in joined.columns]
-        rows = joined.select("user_id", F.unix_micros(AS_OF).alias(MICROS), *wanted).toPandas()
+        known = [name for name in self.spec.model.columns if name in joined.columns]
+        rows = joined.select("user_id", F.unix_micros(AS_OF).alias(MICROS), *known).toPandas()
         return [_of_moment(rows, moment) for moment in moments]
 
     def labels(self, start: datetime, end: datetime, users: pd.Index) -> pd.DataFrame:
@@ -63,14 +65,16 @@ class Examples:
         columns = list(self.spec.model.label_columns)
         together = self._outcomes_together(windows) if len(windows) > 1 else None
         if together is None:
-            each = [self._outcome(window).select("user_id", *columns).toPandas() for window in windows]
-            found = [outcome.set_index("user_id") for outcome in each]
+            frames = [self._outcome(window).select("user_id", *columns).toPandas() for window in windows]
+            outcomes = [frame.set_index("user_id") for frame in frames]
         else:
             from pyspark.sql import functions as F
 
             rows = together.select("user_id", F.unix_micros(MOMENT).alias(MICROS), *columns).toPandas()
-            found = [_of_moment(rows, window.start) for window in windows]
-        return [each.reindex(of).fillna(0.0).astype(float) for each, of in zip(found, users, strict=True)]
+            outcomes = [_of_moment(rows, window.start) for window in windows]
+        return [
+            outcome.reindex(index).fillna(0.0).astype(float) for outcome, index in zip(outcomes, users, strict=True)
+        ]
 
     def _outcome(self, window: Window) -> DataFrame:
         values = {"zone": self.customer.time_zone, "currency": self.customer.currency}
@@ -104,17 +108,17 @@ class Examples:
         if stored is not None:
             return stored
         if spec.takes_moments:
-            return self._called(spec, moments)
-        # A block that knows one moment only is asked for one after the other.
-        each = [self._called(spec, (moment,)).withColumn(AS_OF, F.lit(moment)) for moment in moments]
-        return reduce(lambda left, right: left.unionByName(right), each)
+            return self._computed(spec, moments)
+        # A block that takes one moment only is computed for one after the other.
+        blocks = [self._computed(spec, (moment,)).withColumn(AS_OF, F.lit(moment)) for moment in moments]
+        return reduce(lambda left, right: left.unionByName(right), blocks)
 
-    def _called(self, spec: TableSpec, moments: tuple[datetime, ...]) -> DataFrame:
+    def _computed(self, spec: TableSpec, moments: tuple[datetime, ...]) -> DataFrame:
         as_of = moments if len(moments) > 1 else moments[0]
         values = {AS_OF: as_of, "zone": self.customer.time_zone, "currency": self.customer.currency}
         frames: dict[str, Any] = {source.parameter: self._table(source, moments) for source in spec.inputs}
-        made: DataFrame = call(spec, frames, values)
-        return made
+        block: DataFrame = call(spec, frames, values)
+        return block
 
     def _stored(self, spec: TableSpec, moment: datetime) -> DataFrame | None:
         if not self.lake.exists(self.customer.name, spec.key):

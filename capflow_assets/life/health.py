@@ -1,4 +1,4 @@
-"""Health of a champion: what it scores now, held against what it was trained on. Kept as a history table."""
+"""Health of a champion: the users that it scores now, compared with those that it was trained on; a history table."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from capflow_assets.contract import Column, Table
 from capflow_assets.deployment import Deployment
 from capflow_assets.life.examples import Examples
+from capflow_assets.life.reference import with_ages_of
 from capflow_assets.life.scoring import Scored
-from capflow_assets.life.trained_on import as_then
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +39,7 @@ class Health:
     worst: str
     psi_max: float
     threshold: float
-    over: bool
+    is_over: bool
     version: int
     plot: bytes
 
@@ -52,9 +52,9 @@ def watch(deployment: Deployment, examples: Examples, scored: Scored) -> Health:
     customer, name = examples.customer.name, examples.spec.name
     scores = scored.frame.set_index("user_id")["score"]
     threshold = examples.customer.retraining.psi
-    state = as_then(examples, scored.features, scored.then.as_of, scored.as_of)
-    found = psi(scored.then.reference, state.assign(score=scores), threshold)
-    rows = _rows(found, scored, threshold)
+    state = with_ages_of(scored.population.as_of, examples, scored.features, scored.as_of)
+    by_column = psi(scored.population.reference, state.assign(score=scores), threshold)
+    rows = _rows(by_column, scored, threshold)
     session = deployment.lake.spark()
     schema = ", ".join(f"`{column.name}` {column.type}" for column in HEALTH.columns)
     version = deployment.lake.replace(
@@ -72,13 +72,13 @@ def watch(deployment: Deployment, examples: Examples, scored: Scored) -> Health:
         worst=str(worst["column"]),
         psi_max=float(worst["psi"]),
         threshold=threshold,
-        over=bool(rows["is_over"].any()),
+        is_over=bool(rows["is_over"].any()),
         version=version,
-        plot=png(plot(found, threshold)),
+        plot=png(plot(by_column, threshold)),
     )
 
 
-def _rows(found: pd.DataFrame, scored: Scored, threshold: float) -> pd.DataFrame:
+def _rows(drift: pd.DataFrame, scored: Scored, threshold: float) -> pd.DataFrame:
     import numpy as np
     import pandas as pd
 
@@ -86,9 +86,9 @@ def _rows(found: pd.DataFrame, scored: Scored, threshold: float) -> pd.DataFrame
         {
             "as_of": pd.Timestamp(scored.as_of),
             "model_version": np.int32(scored.champion),
-            "column": found["column"].astype(str),
-            "psi": found["psi"].astype(float),
+            "column": drift["column"].astype(str),
+            "psi": drift["psi"].astype(float),
             "threshold": threshold,
-            "is_over": found["over"].astype(bool),
+            "is_over": drift["over"].astype(bool),
         }
     )

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from capflow_assets.contract import Column, Finding, Model, Table
 from capflow_assets.deployment import Deployment
-from capflow_assets.life.answering import answerer
 from capflow_assets.life.examples import Examples
-from capflow_assets.life.trained_on import TrainedOn, skew_finding
+from capflow_assets.life.reference import TrainingPopulation, skew_finding
+from capflow_assets.life.scoring_version import load_scoring_version
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +36,7 @@ PREDICTIONS = Table(
 class Scored:
     """The predictions of one customer and model. ``version`` is None where skew kept them from being written.
 
-    ``champion`` is the version that answered; ``warning`` says why, where it is not the champion.
+    ``champion`` is the version that scored; ``warning`` says why, where it is not the champion.
     """
 
     frame: pd.DataFrame
@@ -44,7 +44,7 @@ class Scored:
     champion: int
     version: int | None
     as_of: datetime
-    then: TrainedOn
+    population: TrainingPopulation
     skew: Finding
     warning: str = ""
 
@@ -52,24 +52,24 @@ class Scored:
 def score(deployment: Deployment, examples: Examples, as_of: datetime) -> Scored | None:
     """Score every user known at the moment with the champion and replace the table; None without a champion.
 
-    Where the champion's files are broken, the champion before it answers, see ``answering``.
+    Where the champion's files are broken, the champion before it scores, see ``scoring_version``.
 
-    The features are held against those that the champion was trained on first. Where their skew blocks, the last good
-    predictions stay, and what was not written is given back all the same: drift is measured on it.
+    First the features are compared with those that the champion was trained on. Where their skew blocks, the last good
+    predictions stay, and those that were not written are returned all the same: drift is measured on them.
     """
     customer, name, model = examples.customer.name, examples.spec.name, examples.spec.model
-    answering = answerer(deployment, examples)
-    if answering is None:
+    loaded = load_scoring_version(deployment, examples)
+    if loaded is None:
         return None
-    champion, then, warning = answering.version, answering.then, answering.answers.warning
+    champion, population, warning = loaded.version, loaded.population, loaded.warning
     features = examples.features(as_of)
-    skew = skew_finding(examples, then, features, as_of)
-    frame = predictions(model, answering.estimator.predict(features), champion, as_of)
+    skew = skew_finding(examples, population, features, as_of)
+    frame = predictions(model, loaded.estimator.predict(features), champion, as_of)
     if skew.severity == "block" and not skew.passed:
-        return Scored(frame, features, champion, None, as_of, then, skew, warning)
+        return Scored(frame, features, champion, None, as_of, population, skew, warning)
     session = deployment.lake.spark()
     version = deployment.lake.write(session.createDataFrame(frame, schema=ddl(frame)), customer, f"predictions/{name}")
-    return Scored(frame, features, champion, version, as_of, then, skew, warning)
+    return Scored(frame, features, champion, version, as_of, population, skew, warning)
 
 
 def predictions(model: Model, predicted: pd.DataFrame, champion: int, as_of: datetime) -> pd.DataFrame:

@@ -1,7 +1,7 @@
-"""Is a customer ready for a model: asked by a training, and told of the newest run to people.
+"""Whether a customer is ready for a model: for a training, and for people to read after a run.
 
 A training measures as validation/readiness does, by the function of validation/evidence, with its own parameters and
-moment. People are told what that table said, and what came to light since: drift, and a feed that fell silent.
+moment. People read what that table says, and what has come to light since: drift, and a feed that fell silent.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def fleet_edges(stages: Stages) -> set[str]:
     return {READINESS} & set(stages.tables) | {f"health/{name}" for name in stages.models}
 
 
-def judged(examples: Examples, params: Params, as_of: datetime) -> Verdict:
+def training_verdict(examples: Examples, params: Params, as_of: datetime) -> Verdict:
     """Whether the customer is ready for the model with these parameters, as of a moment."""
     absent = examples.stages.absent(examples.customer.tables)
     asked = examples.spec.asked(params, absent)
@@ -58,11 +58,11 @@ def judged(examples: Examples, params: Params, as_of: datetime) -> Verdict:
 
 def _frames(examples: Examples, asked: Asked, as_of: datetime) -> Iterator[tuple[str, DataFrame | None]]:
     """The inputs of validation/evidence that this model's needs and label are measured on; None for the others."""
-    wanted = {*asked.label_tables.values(), *asked.needs.tables}
-    wanted |= {table for name in asked.needs.evidence for table in MEASURES[name].tables}
+    measured_tables = {*asked.label_tables.values(), *asked.needs.tables}
+    measured_tables |= {table for name in asked.needs.evidence for table in MEASURES[name].tables}
     for source in examples.stages.spec(EVIDENCE).inputs:
-        there = source.table in wanted and examples.lake.exists(examples.customer.name, source.table)
-        if source.optional and not there:
+        is_measured = source.table in measured_tables and examples.lake.exists(examples.customer.name, source.table)
+        if source.optional and not is_measured:
             yield source.parameter, None
         else:
             frame = examples.lake.table(examples.customer.name, source.table)
@@ -80,7 +80,7 @@ class Standing:
 
 
 def readiness_rows(lake: Lake, customer: str) -> list[dict[str, Any]] | None:
-    """The rows of a customer's validation/readiness; None where it was never made."""
+    """The rows of a customer's validation/readiness; None where there is no such table yet."""
     if not lake.exists(customer, READINESS):
         return None
     rows: list[dict[str, Any]] = lake.arrow(customer, READINESS).to_pylist()
@@ -123,8 +123,8 @@ def standing(
     risks = [row["risk"] for row in (*own, *shared) if row["readiness"] == "at risk"]
     risks += [] if any(row["risk"] for row in shared) else _silence(shared, now)
     if health.get("over"):
-        found, most = float(health["psi_max"]), float(health["threshold"])
-        risks.append(f"{health['worst']} has drifted: PSI {found:.2f}, threshold {most:g}; train again")
+        psi, most = float(health["psi_max"]), float(health["threshold"])
+        risks.append(f"{health['worst']} has drifted: PSI {psi:.2f}, threshold {most:g}; train again")
     return Standing(customer, model, "at risk" if risks else "ready", tuple(risks))
 
 

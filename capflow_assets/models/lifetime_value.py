@@ -83,7 +83,7 @@ class LifetimeValue:
         purchases = buying.expected_purchases(x, t_x, T, self.params.horizon_days / WEEK_DAYS)
         spend = self._expected_spend(x, state["repeat_visit_spend_avg"].to_numpy())
         value = purchases * spend
-        found = {
+        columns = {
             "score": value,
             "expected_value": value,
             "expected_purchases": purchases,
@@ -91,16 +91,16 @@ class LifetimeValue:
             "repeat_visits": x.astype(np.int64),
             "reasons": _reasons(x, T - t_x, alive, purchases, spend, self.params.horizon_days),
         }
-        return pd.DataFrame(found, index=features.index)
+        return pd.DataFrame(columns, index=features.index)
 
     def parameters(self) -> dict[str, Any]:
         """BG/NBD's r, alpha (weeks), a, b; Gamma-Gamma's p, q, gamma (currency); both log-likelihoods; the note."""
-        found: dict[str, Any] = dict(self.buying.parameters()) if self.buying else {}
+        fitted: dict[str, Any] = dict(self.buying.parameters()) if self.buying else {}
         if self.spending:
             spending = self.spending.parameters()
-            found |= {name: spending[name] for name in ("p", "q", "gamma")}
-            found |= {"spend_log_likelihood": spending["log_likelihood"], "spend_users": spending["users"]}
-        return {**found, "mean_spend": self.mean_spend, "note": self.note}
+            fitted |= {name: spending[name] for name in ("p", "q", "gamma")}
+            fitted |= {"spend_log_likelihood": spending["log_likelihood"], "spend_users": spending["users"]}
+        return {**fitted, "mean_spend": self.mean_spend, "note": self.note}
 
     def _fit_spending(self, x: np.ndarray, average: np.ndarray) -> None:
         import numpy as np
@@ -155,8 +155,8 @@ class HistoricalRate:
         # Without the week, one early return visit would promise a purchase a day.
         rate = np.where(T > 0, x / np.maximum(T, 1.0), overall)
         purchases = rate * self.params.horizon_days / WEEK_DAYS
-        found = {"score": purchases, "expected_purchases": purchases, "reasons": "the rate of the past goes on"}
-        return pd.DataFrame(found, index=features.index)
+        columns = {"score": purchases, "expected_purchases": purchases, "reasons": "the rate of the past goes on"}
+        return pd.DataFrame(columns, index=features.index)
 
     def parameters(self) -> dict[str, Any]:
         """The rate of all users together, purchases a week."""
@@ -237,14 +237,14 @@ def _reasons(
     return [
         singular(
             f"visits after the first: {repeats:.0f}, the last {weeks * WEEK_DAYS:.0f} days ago; "
-            f"{chance:.0%} likely to be active; {count:.2f} visits of {each:,.2f} expected in {horizon_days} days"
+            f"{chance:.0%} likely to be active; {count:.2f} visits of {value:,.2f} expected in {horizon_days} days"
         )
         if repeats
         else singular(
             f"one visit, {weeks * WEEK_DAYS:.0f} days ago; "
-            f"{count:.2f} visits of {each:,.2f} expected in {horizon_days} days"
+            f"{count:.2f} visits of {value:,.2f} expected in {horizon_days} days"
         )
-        for repeats, weeks, chance, count, each in zip(x, since, alive, purchases, spend, strict=True)
+        for repeats, weeks, chance, count, value in zip(x, since, alive, purchases, spend, strict=True)
     ]
 
 

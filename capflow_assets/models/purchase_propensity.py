@@ -134,18 +134,18 @@ class PurchasePropensity:
         }
 
     def _settings(self) -> dict[str, Any]:
-        given = self.params
+        params = self.params
         return {
             "objective": "binary:logistic",
             "tree_method": "hist",
-            "learning_rate": given.learning_rate,
-            "max_depth": given.max_depth,
-            "min_child_weight": given.min_child_weight,
-            "subsample": given.subsample,
-            "colsample_bytree": given.colsample,
-            "lambda": given.l2,
-            "seed": given.seed,
-            "nthread": given.threads,
+            "learning_rate": params.learning_rate,
+            "max_depth": params.max_depth,
+            "min_child_weight": params.min_child_weight,
+            "subsample": params.subsample,
+            "colsample_bytree": params.colsample,
+            "lambda": params.l2,
+            "seed": params.seed,
+            "nthread": params.threads,
         }
 
     def _raw(self, state: pd.DataFrame) -> np.ndarray:

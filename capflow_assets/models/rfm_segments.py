@@ -111,11 +111,11 @@ class RfmSegments:
         import numpy as np
         import pandas as pd
 
-        found = {
+        scores = {
             name: 1 + np.searchsorted(edges[column], _goodness(state, column), side="left")
             for name, column in RANKED.items()
         }
-        return pd.DataFrame(found, index=state.index).astype("int32")
+        return pd.DataFrame(scores, index=state.index).astype("int32")
 
     def _segments(self, fifths: pd.DataFrame) -> pd.Series:
         import numpy as np

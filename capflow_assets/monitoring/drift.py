@@ -58,13 +58,13 @@ class Reference:
     @classmethod
     def from_json(cls, text: str) -> Reference:
         """The reference that ``to_json`` wrote."""
-        found = json.loads(text)
+        content = json.loads(text)
         columns = {
             name: Bins(tuple(bins["edges"]), tuple(bins["shares"]), bins["null_share"])
-            for name, bins in found["columns"].items()
+            for name, bins in content["columns"].items()
         }
-        categories = {name: Values(**values) for name, values in found.get("categories", {}).items()}
-        return cls(found["rows"], columns, categories)
+        categories = {name: Values(**values) for name, values in content.get("categories", {}).items()}
+        return cls(content["rows"], columns, categories)
 
 
 def reference(features_and_scores: pd.DataFrame, bins: int = BINS) -> Reference:
@@ -129,23 +129,23 @@ def psi(then: Reference, frame: pd.DataFrame, threshold: float = THRESHOLD, epsi
         raise ModelError("Drift cannot be measured", expected="at least one scored row", came="an empty frame")
     rows = [_compare(name, bins, then.rows, frame, threshold, epsilon) for name, bins in then.columns.items()]
     names = ["column", "psi", "psi_noise", "over", "null_share_then", "null_share_now", "rows_then", "rows_now"]
-    found = pd.DataFrame(rows, columns=names)
-    return found.sort_values(["psi", "column"], ascending=[False, True], ignore_index=True)
+    drift = pd.DataFrame(rows, columns=names)
+    return drift.sort_values(["psi", "column"], ascending=[False, True], ignore_index=True)
 
 
-def plot(found: pd.DataFrame, threshold: float = THRESHOLD, most: int = 15) -> Figure:
+def plot(drift: pd.DataFrame, threshold: float = THRESHOLD, most: int = 15) -> Figure:
     """A bar of PSI per column, the ``most`` largest, with the threshold as a line."""
     from matplotlib.figure import Figure
 
-    largest = found.head(most).iloc[::-1]
-    over = int(found["over"].sum())
+    largest = drift.head(most).iloc[::-1]
+    over = int(drift["over"].sum())
     figure = Figure(figsize=(7, max(2.0, 0.6 + 0.28 * len(largest))), dpi=80, layout="constrained")
     axes = figure.subplots()
     colors = ["tab:red" if each else "tab:blue" for each in largest["over"]]
     axes.barh(largest["column"], largest["psi"], color=colors)
     axes.axvline(threshold, color="black", linestyle="--", linewidth=1)
     axes.set_xlabel("population stability index")
-    axes.set_title(f"{over} of {len(found)} columns have drifted (PSI above {threshold:g})")
+    axes.set_title(f"{over} of {len(drift)} columns have drifted (PSI above {threshold:g})")
     return figure
 
 
@@ -184,8 +184,8 @@ def _numbers(frame: pd.DataFrame, name: str) -> np.ndarray:
 
     if name not in frame.columns:
         return np.full(len(frame), np.nan)
-    found: np.ndarray = frame[name].to_numpy(dtype=float, na_value=np.nan)
-    return found
+    numbers: np.ndarray = frame[name].to_numpy(dtype=float, na_value=np.nan)
+    return numbers
 
 
 def _edges(values: np.ndarray, bins: int) -> np.ndarray:

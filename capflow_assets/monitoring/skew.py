@@ -45,13 +45,13 @@ def compare(then: Reference, frame: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd
 
     rows = [_compare(then, name, frame) for name in (*then.columns, *then.categories)] if len(frame) else []
-    found = pd.DataFrame(rows, columns=list(COLUMNS))
-    size = found["js"].clip(lower=(found["fill_points"].abs() / 100))
-    return found.loc[size.sort_values(ascending=False, kind="stable").index].reset_index(drop=True)
+    differences = pd.DataFrame(rows, columns=list(COLUMNS))
+    size = differences["js"].clip(lower=(differences["fill_points"].abs() / 100))
+    return differences.loc[size.sort_values(ascending=False, kind="stable").index].reset_index(drop=True)
 
 
 def judge(
-    found: pd.DataFrame,
+    differences: pd.DataFrame,
     *,
     js_warn: float = 0.1,
     js_block: float = 0.5,
@@ -63,26 +63,26 @@ def judge(
     ``js_…`` bound the divergence and ``fill_…_pct`` the points by which the fill differs, either way. What is over a
     bound of ``block`` blocks: the finding did not pass and its severity is ``block``.
     """
-    warned = _over(found, js_warn, fill_warn_pct)
-    worst = _over(found, js_block, fill_block_pct)
+    warned = _over(differences, js_warn, fill_warn_pct)
+    worst = _over(differences, js_block, fill_block_pct)
     # The bounds to block by may be set below those to warn by.
-    told = found[warned | worst]
-    words = "; ".join(_words(row) for row in told.head(NAMED).itertuples())
-    more = f"; and {len(told) - NAMED} more" if len(told) > NAMED else ""
+    notable = differences[warned | worst]
+    words = "; ".join(_words(row) for row in notable.head(NAMED).itertuples())
+    more = f"; and {len(notable) - NAMED} more" if len(notable) > NAMED else ""
     return Finding(
         check="skew",
-        passed=told.empty,
+        passed=notable.empty,
         message=f"unlike the rows that the champion was trained on: {words}{more}"
-        if len(told)
-        else f"{len(found)} columns are filled and spread as those that the champion was trained on",
+        if len(notable)
+        else f"{len(differences)} columns are filled and spread as those that the champion was trained on",
         severity="block" if worst.any() else "warn",
         found={
-            "columns": len(found),
-            "skewed": len(told),
-            "js_max": float(found["js"].max()) if len(found) else 0.0,
-            "fill_points_max": float(found["fill_points"].abs().max()) if len(found) else 0.0,
+            "columns": len(differences),
+            "skewed": len(notable),
+            "js_max": float(differences["js"].max()) if len(differences) else 0.0,
+            "fill_points_max": float(differences["fill_points"].abs().max()) if len(differences) else 0.0,
         },
-        sample=tuple(_sampled(row) for row in told.head(10).itertuples()),
+        sample=tuple(_sampled(row) for row in notable.head(10).itertuples()),
     )
 
 
@@ -124,10 +124,10 @@ def _compare(
     return name, 100 * fill_then, 100 * fill_now, points, fill_noise, js, float(noise), rows
 
 
-def _over(found: pd.DataFrame, js: float, fill_points: float) -> pd.Series:
-    filled = found["fill_points"].abs()
-    spread = (found["js"] > js) & (found["js"] > found["js_noise"])
-    return spread | ((filled > fill_points) & (filled > found["fill_noise"]))
+def _over(differences: pd.DataFrame, js: float, fill_points: float) -> pd.Series:
+    filled = differences["fill_points"].abs()
+    spread = (differences["js"] > js) & (differences["js"] > differences["js_noise"])
+    return spread | ((filled > fill_points) & (filled > differences["fill_noise"]))
 
 
 def _words(row: Any) -> str:

@@ -1,19 +1,14 @@
-"""Who is champion, who was, and who wants to be: read from what MLflow keeps of one registered model.
+"""Who is champion, who was, and who wants to be: decided here, and kept in MLflow as ``champion_state`` reads it.
 
-One write decides. The tag ``capflow.champions`` holds all champions, the present one last, with action and reason; it
-is written first, as one row. The alias ``champion``, the tags of the version and the alias ``challenger`` follow from
-it, and the tag ``capflow.settled`` says that they did. A process that is killed in between leaves a decision that is
-whole: it is read as decided, and the next change, training, scoring or `capflow doctor --mend` carries it out. Where
-the first champion was rolled back, the decision holds none.
-
-The alias is public. Where everything was settled and it points elsewhere, a person has moved it in MLflow: that counts,
-and the champion before joins the history.
+One write decides: that of the record, as one row. The alias ``champion``, the tags of the version and the alias
+``challenger`` follow from it, and the tag ``capflow.settled`` says that they did. A process that is killed in between
+leaves a decision that is whole: it is read as decided, and the next change, training, scoring or
+`capflow doctor --mend` carries it out. Where the first champion was rolled back, the decision holds none.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from capflow_assets.errors import ModelError, NotFoundError
+from capflow_assets.stores.champion_state import PAST, RECORD, SETTLED, ChampionState, Record, champion_state, tidy
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -29,117 +25,8 @@ if TYPE_CHECKING:
 
     from capflow_assets.processes.process_locks import LockStore
 
-RECORD = "capflow.champions"
-SETTLED = "capflow.settled"
-# Where releases before kept the champions before the present one.
-PAST = "past_champions"
-# MLflow's column for a tag of a registered model has 5,000 characters.
-REMEMBERED = 100
-LONGEST_REASON = 2_000
 # Between two looks whether somebody else has decided.
 LOOK_SECONDS = 0.02
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What was decided last: the champions, the present one last, and where the alias stood before."""
-
-    versions: tuple[int, ...]
-    action: str
-    reason: str
-    before: int | None
-    token: str
-
-    def to_json(self) -> str:
-        """The record as the tag holds it."""
-        content = {
-            "versions": self.versions[-REMEMBERED:],
-            "action": self.action,
-            "reason": tidy(self.reason),
-            "before": self.before,
-            "token": self.token,
-        }
-        return json.dumps(content, ensure_ascii=False)
-
-    @classmethod
-    def from_json(cls, text: str) -> Record:
-        """The record from the tag."""
-        content = json.loads(text)
-        versions = tuple(int(version) for version in content["versions"])
-        return cls(versions, content["action"], content["reason"], content["before"], content["token"])
-
-    @classmethod
-    def of(cls, tags: Mapping[str, str]) -> Record | None:
-        """The record of a registered model; None where there is none, or a person has written what is none."""
-        try:
-            record = cls.from_json(tags[RECORD])
-        except (KeyError, TypeError, ValueError):
-            return None
-        return record if record.versions or record.action == "rollback" else None
-
-    @property
-    def present(self) -> int | None:
-        """The champion that was decided on; None where the first one was rolled back."""
-        return self.versions[-1] if self.versions else None
-
-    def words(self) -> str:
-        """The decision, as a person is told of it."""
-        return f"{self.action} of version {self.present}" if self.versions else f"{self.action} to no champion"
-
-
-def tidy(reason: str) -> str:
-    """A reason as every store takes it: of the length that fits, without characters that databases or JSON escape.
-
-    >>> tidy("better\\x00 by\\nfar")
-    'better  by far'
-    """
-    return "".join(letter if letter.isprintable() else " " for letter in reason[:LONGEST_REASON])
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """One registered model: champion, those before (the latest last), challenger, and what is still to be done.
-
-    ``unsettled`` is a decision that was not carried out to its end. ``is_by_hand`` says that a person moved the alias.
-    """
-
-    champion: int | None
-    history: tuple[int, ...]
-    challenger: int | None
-    alias: int | None
-    is_frozen: bool
-    unsettled: Record | None = None
-    is_by_hand: bool = False
-
-
-def standing(tags: Mapping[str, str], aliases: Mapping[str, str | int]) -> Standing:
-    """How a registered model stands.
-
-    >>> standing({}, {"champion": "3"}).champion
-    3
-    >>> cut_off = Record((1, 2), "promote", "better", 1, "t").to_json()
-    >>> standing({RECORD: cut_off}, {"champion": "1"}).champion
-    2
-    >>> moved = standing({RECORD: cut_off, SETTLED: "t"}, {"champion": "1"})
-    >>> moved.champion, moved.history, moved.is_by_hand
-    (1, (1, 2), True)
-    """
-    alias = int(aliases["champion"]) if "champion" in aliases else None
-    wanting = int(aliases["challenger"]) if "challenger" in aliases else None
-    frozen = tags.get("frozen") == "true"
-    record = Record.of(tags)
-    if record is None:
-        past = tuple(int(version) for version in json.loads(tags.get(PAST, "[]")))
-        # The release before wrote the history first: killed there, it named the present champion too.
-        past = past[:-1] if past and past[-1] == alias else past
-        return Standing(alias, past, None if wanting == alias else wanting, alias, frozen)
-    present = record.present
-    unsettled = record if record.token != tags.get(SETTLED) and alias in (None, record.before, present) else None
-    if unsettled is not None or alias == present:
-        challenger = None if wanting == present else wanting
-        return Standing(present, record.versions[:-1], challenger, alias, frozen, unsettled)
-    challenger = None if wanting == alias else wanting
-    return Standing(alias, record.versions, challenger, alias, frozen, is_by_hand=True)
 
 
 @dataclass(frozen=True)
@@ -160,28 +47,28 @@ class Champions:
 
     def champion(self, customer: str, model: str) -> int | None:
         """The version that scores, None where there is none yet."""
-        return self.standing(customer, model).champion
+        return self.state(customer, model).champion
 
     def challenger(self, customer: str, model: str) -> int | None:
         """The newest version that wants to score and does not, None where there is none."""
-        return self.standing(customer, model).challenger
+        return self.state(customer, model).challenger
 
     def frozen(self, customer: str, model: str) -> bool:
         """Whether trainings may not promote."""
-        return self.standing(customer, model).is_frozen
+        return self.state(customer, model).is_frozen
 
     def history(self, customer: str, model: str) -> list[int]:
         """Champions before the present one, the latest last."""
-        return list(self.standing(customer, model).history)
+        return list(self.state(customer, model).history)
 
-    def standing(self, customer: str, model: str) -> Standing:
+    def state(self, customer: str, model: str) -> ChampionState:
         """Champion, past champions, challenger and what is still to be carried out, in one reading."""
-        return standing(*self._read_model(f"{customer}.{model}"))
+        return champion_state(*self._read_model(f"{customer}.{model}"))
 
     def versions(self, customer: str, model: str) -> list[int]:
         """All versions, the oldest first."""
-        found = self.client.search_model_versions(f"name = '{customer}.{model}'")
-        return sorted(int(version.version) for version in found)
+        registered = self.client.search_model_versions(f"name = '{customer}.{model}'")
+        return sorted(int(version.version) for version in registered)
 
     def challenge(self, customer: str, model: str, version: int, reason: str) -> None:
         """Name a version the challenger: it waits for a person, or for the next training."""
@@ -196,16 +83,16 @@ class Champions:
             NotFoundError: no such version.
         """
 
-        def chosen(now: Standing) -> tuple[int, ...]:
-            wanted = version or now.challenger
-            if wanted is None:
+        def chosen(now: ChampionState) -> tuple[int, ...]:
+            chosen_version = version or now.challenger
+            if chosen_version is None:
                 raise ModelError(f"{customer}.{model} has no challenger to promote", do="name one: --version N")
             known = self.versions(customer, model)
-            if wanted not in known:
+            if chosen_version not in known:
                 do = "" if known else f"capflow run {customer} --select models/{model}"
-                raise NotFoundError.among(f"version of {customer}.{model}", str(wanted), map(str, known), do)
-            before = () if now.champion in (None, wanted) else (now.champion,)
-            return (*now.history, *before, wanted)
+                raise NotFoundError.among(f"version of {customer}.{model}", str(chosen_version), map(str, known), do)
+            before = () if now.champion in (None, chosen_version) else (now.champion,)
+            return (*now.history, *before, chosen_version)
 
         return self._decide(customer, model, "promote", reason, chosen)[-1]
 
@@ -216,9 +103,9 @@ class Champions:
             ModelError: there is no champion and was none before, or the model is frozen.
         """
 
-        def chosen(now: Standing) -> tuple[int, ...]:
+        def chosen(now: ChampionState) -> tuple[int, ...]:
             known = set(self.versions(customer, model))
-            past = [each for each in now.history if each in known]
+            past = [version for version in now.history if version in known]
             while past and past[-1] == now.champion:  # where a person has moved the alias back to it
                 past.pop()
             if not past and now.champion is None:
@@ -229,10 +116,10 @@ class Champions:
 
     def settle(self, customer: str, model: str) -> str:
         """Carry out a decision that was cut off; says what was done, nothing where all is settled."""
-        if self.standing(customer, model).unsettled is None:
+        if self.state(customer, model).unsettled is None:
             return ""
         with deciding(self.locks, self.uri, f"{customer}.{model}"):
-            record = self.standing(customer, model).unsettled
+            record = self.state(customer, model).unsettled
             if record is None:
                 return ""
             what = f"{record.words()} of {customer}.{model}"
@@ -253,7 +140,7 @@ class Champions:
 
     def decision(self, customer: str, model: str, version: int) -> dict[str, str]:
         """The last thing that was decided about a version (promote, keep, ask, rollback) and why."""
-        now = self.standing(customer, model)
+        now = self.state(customer, model)
         if now.unsettled is not None and version == now.champion:
             return {"action": now.unsettled.action, "reason": now.unsettled.reason}
         if now.is_by_hand and version == now.champion:
@@ -262,16 +149,16 @@ class Champions:
         return {"action": tags.get("decision", ""), "reason": tags.get("reason", "")}
 
     def _decide(
-        self, customer: str, model: str, action: str, reason: str, chosen: Callable[[Standing], tuple[int, ...]]
+        self, customer: str, model: str, action: str, reason: str, chosen: Callable[[ChampionState], tuple[int, ...]]
     ) -> tuple[int, ...]:
         """One write says who is champion now, and was before; what follows from it is carried out afterwards."""
         name = f"{customer}.{model}"
         with deciding(self.locks, self.uri, name):
-            now = self.standing(customer, model)
+            now = self.state(customer, model)
             known = [None, *self.versions(customer, model)]
             if now.unsettled is not None and now.champion in known:
                 self._carry_out(name, now.unsettled)
-                now = self.standing(customer, model)
+                now = self.state(customer, model)
             if now.is_frozen:
                 raise ModelError(f"{name} is frozen", do=f"capflow freeze {customer} {model} --off")
             record = Record(chosen(now), action, tidy(reason), now.alias, uuid.uuid4().hex)
@@ -312,12 +199,12 @@ class Champions:
         from mlflow.exceptions import MlflowException
 
         try:
-            found = self.client.get_registered_model(name)
+            model = self.client.get_registered_model(name)
         except MlflowException as error:
             if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                 return {}, {}
             raise
-        return dict(found.tags), dict(found.aliases)
+        return dict(model.tags), dict(model.aliases)
 
 
 @contextmanager

@@ -35,8 +35,8 @@ class LakeArtifactRepository(ArtifactRepository):
         store, place = opened(f"{self.lake}/{self._below(inner)}")
         if store.get_file_info(place).type != fs.FileType.Directory:
             return []
-        found = store.get_file_info(fs.FileSelector(place, allow_not_found=True))
-        names = {info.path.rsplit("/", 1)[-1]: info for info in found}
+        infos = store.get_file_info(fs.FileSelector(place, allow_not_found=True))
+        names = {info.path.rsplit("/", 1)[-1]: info for info in infos}
         return [
             FileInfo(f"{inner}/{name}".lstrip("/"), info.type == fs.FileType.Directory, info.size)
             for name, info in sorted(names.items())

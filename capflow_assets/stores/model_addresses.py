@@ -1,7 +1,7 @@
-"""The addresses of model files that MLflow keeps, and how those of a release before become relative to the lake.
+"""The addresses of model files that MLflow keeps, and how those of earlier releases become relative to the lake.
 
-Nothing is read, written or deleted by them (``model_files`` knows where files are); MLflow's pages and `mlflow gc` go
-by them. An absolute address leads a copied home's pages to the original.
+CapFlow does not use them (``model_files`` knows where files are); MLflow's pages and `mlflow gc` do. With absolute
+addresses, the pages of a copied home show the files of the original.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Addresses:
 
     def fixed(self, customer: str) -> list[Address]:
         """The absolute addresses of a customer's experiments."""
-        client, found = self.registry.client, []
+        client, absolute = self.registry.client, []
         lake = self.registry.lake
         own = lake if "://" in lake else Path(lake).resolve().as_uri()
         for model in self.registry.models(customer):
@@ -41,8 +41,10 @@ class Addresses:
             if experiment is not None and not experiment.artifact_location.startswith(f"{SCHEME}:"):
                 uri = str(experiment.artifact_location).rstrip("/")
                 relative = f"{SCHEME}:/{customer}/mlflow/{model}"
-                found.append(Address(experiment.experiment_id, uri, relative, not uri.startswith(f"{own}/{customer}/")))
-        return found
+                absolute.append(
+                    Address(experiment.experiment_id, uri, relative, not uri.startswith(f"{own}/{customer}/"))
+                )
+        return absolute
 
     def why_not(self) -> str:
         """What to do where they cannot be changed from here; empty where they can."""
@@ -62,7 +64,7 @@ class Addresses:
         number, old, new = int(address.experiment), address.uri, address.relative
         with self._store.ManagedSessionMaker() as session:
             runs = session.query(SqlRun.run_uuid).filter(SqlRun.experiment_id == number)
-            wanted: list[tuple[Any, Any, Any]] = [
+            columns: list[tuple[Any, Any, Any]] = [
                 (SqlExperiment, SqlExperiment.artifact_location, SqlExperiment.experiment_id == number),
                 (SqlRun, SqlRun.artifact_uri, SqlRun.experiment_id == number),
                 (SqlLoggedModel, SqlLoggedModel.artifact_location, SqlLoggedModel.experiment_id == number),
@@ -70,10 +72,10 @@ class Addresses:
                 (Version, Version.storage_location, Version.run_id.in_(runs)),
             ]
             changed = 0
-            for table, column, ours in wanted:
+            for table, column, is_of_experiment in columns:
                 below = or_(column == old, column.startswith(f"{old}/", autoescape=True))
                 moved = literal(new) + func.substr(column, len(old) + 1)
-                rows = session.query(table).filter(ours, below)
+                rows = session.query(table).filter(is_of_experiment, below)
                 changed += rows.update({column: moved}, synchronize_session=False)
         return changed
 

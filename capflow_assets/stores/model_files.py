@@ -15,20 +15,18 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from capflow_assets.errors import BrokenModelError, CapflowError
 
 if TYPE_CHECKING:
     from pyarrow import fs
 
-    from capflow_assets.stores.lake_artifacts import LakeArtifactRepository
-
 SCHEME = "capflow-lake"
 SEGMENT = re.compile(r"[\w][\w.\-]*")
 MODEL = "model/model.skops"
 REPORT = "report"
-# Of what is larger nothing is read: a file without end in one customer's prefix would end the process for all of them.
+# Larger files are not read: an endless file in one customer's prefix would end the process for all customers.
 LARGEST_BYTES = 2 << 30
 
 
@@ -84,7 +82,7 @@ class ModelFiles:
         """The bytes of one file.
 
         Raises:
-            BrokenModelError: there is none, it is no file of a model, or its digest is not ``sha256``.
+            BrokenModelError: the file is missing, is no file of a model, or has another digest than ``sha256``.
         """
         from pyarrow.fs import FileType
 
@@ -135,10 +133,3 @@ class ModelFiles:
                 do="put the files themselves there (a mount does, where another disk is meant)",
             )
         return fs.LocalFileSystem(), str(place)
-
-
-def mlflow_repository(*args: Any, **kwargs: Any) -> LakeArtifactRepository:
-    """What MLflow finds by its entry point: the repository is imported later, since MLflow is still being loaded."""
-    from capflow_assets.stores.lake_artifacts import LakeArtifactRepository
-
-    return LakeArtifactRepository(*args, **kwargs)

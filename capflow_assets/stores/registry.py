@@ -3,7 +3,7 @@
 Look-ups go by name and alias, never by listing, since listing thousands of registered models is slow. MLflow keeps
 what was measured and decided, and the digest of every file of a version; the files lie below the customer's own prefix
 of the lake (``model_files``). What is read from there is what was registered, or it is not read at all; a version that
-a release before registered has no digest until `capflow doctor --mend` keeps one, and passes the same loader.
+an earlier release registered has no digest until `capflow doctor --mend` keeps one, and passes the same loader.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ DIGESTS = "capflow.sha256"
 READ = (MODEL, f"{REPORT}/report.json", f"{REPORT}/reference.json")
 # MLflow's rule for the names of metrics.
 UNFIT = re.compile(r"[^\w\-. :/]")
-# Where a release before told MLflow to keep the estimator of a version.
+# Where earlier releases let MLflow keep the estimator of a version.
 LOGGED_MODEL = re.compile(r"models:/(m-[0-9a-f]+)")
 
 
@@ -96,9 +96,9 @@ class Registry(Champions):
         try:
             _log(client, run, report)
             content = {**files, "report.json": json.dumps(report, indent=2, default=str).encode()}
-            kept = {MODEL: estimator} | {f"{REPORT}/{file}": each for file, each in content.items()}
+            stored = {MODEL: estimator} | {f"{REPORT}/{file}": data for file, data in content.items()}
             folder = run_folder(customer, model, run)
-            digests = self.files.write(folder, kept)
+            digests = self.files.write(folder, stored)
         except BaseException:
             with suppress(Exception):  # what went wrong first is what to tell
                 client.set_terminated(run, "FAILED")
@@ -129,11 +129,19 @@ class Registry(Champions):
         with _of(f"{customer}.{model}", version):
             try:
                 report = dict(json.loads(content))
-                datetime.fromisoformat(report["as_of"])
+                _as_of(report)
             except (ValueError, TypeError, KeyError, RecursionError) as error:  # without a digest it may be anything
                 came = f"{type(error).__name__}: {error}"
                 raise BrokenModelError("Its report is damaged", came=came) from error
             return report
+
+    def trained_as_of(self, customer: str, model: str, version: int) -> datetime:
+        """The moment up to which a version has seen data.
+
+        Raises:
+            BrokenModelError: its report is missing, damaged, or not the one that was registered.
+        """
+        return _as_of(self.report(customer, model, version))
 
     def file(self, customer: str, model: str, version: int, name: str) -> bytes:
         """One file that was kept beside a version.
@@ -155,12 +163,12 @@ class Registry(Champions):
         token: str | None = None
         while token is None or token:
             page = self.client.search_registered_models(f"name LIKE '{customer}.%'", page_token=token)
-            names += [found.name for found in page]
+            names += [model.name for model in page]
             token = page.token or ""
         return sorted(name.removeprefix(f"{customer}.") for name in names if name.startswith(f"{customer}."))
 
     def mark_forgotten(self, customer: str, model: str, version: int, digest: str, at: str) -> None:
-        """Mark a version as trained on data of a user who is forgotten now; once, however often it is said."""
+        """Mark a version as trained on data of a user who is forgotten now; each user counts once."""
         name = f"{customer}.{model}"
         self.client.set_model_version_tag(name, str(version), f"{FORGOTTEN}.{digest[:16]}", at)
         count = self.forgotten(customer, model, version)
@@ -173,16 +181,16 @@ class Registry(Champions):
 
     def paths(self, customer: str, model: str, version: int) -> dict[str, tuple[str, str | None]]:
         """The files that a version is read from: where each lies below the lake, and its digest if one is kept."""
-        found = self._version(customer, model, version)
-        folder = run_folder(customer, model, str(found.run_id))
-        digests: dict[str, str | None] = json.loads(found.tags.get(DIGESTS, "{}")) or dict.fromkeys(READ)
+        registered = self._version(customer, model, version)
+        folder = run_folder(customer, model, str(registered.run_id))
+        digests: dict[str, str | None] = json.loads(registered.tags.get(DIGESTS, "{}")) or dict.fromkeys(READ)
         paths = {name: f"{folder}/{name}" for name in digests}
-        if logged := LOGGED_MODEL.fullmatch(str(found.source)):
+        if logged := LOGGED_MODEL.fullmatch(str(registered.source)):
             paths[MODEL] = f"{customer}/mlflow/{model}/models/{logged[1]}/artifacts/model.skops"
         return {name: (path, digests.get(name)) for name, path in paths.items()}
 
     def has_digests(self, customer: str, model: str, version: int) -> bool:
-        """Whether MLflow keeps the digests of a version's files; versions of a release before have none."""
+        """Whether MLflow keeps the digests of a version's files; versions of earlier releases have none."""
         return DIGESTS in self._version(customer, model, version).tags
 
     def keep_digests(self, customer: str, model: str, version: int) -> None:
@@ -192,8 +200,8 @@ class Registry(Champions):
             BrokenModelError: one is missing or cannot be read.
         """
         paths = self.paths(customer, model, version)
-        kept = {name: digest(self.files.read(path)) for name, (path, _) in paths.items()}
-        self.client.set_model_version_tag(f"{customer}.{model}", str(version), DIGESTS, json.dumps(kept))
+        current = {name: digest(self.files.read(path)) for name, (path, _) in paths.items()}
+        self.client.set_model_version_tag(f"{customer}.{model}", str(version), DIGESTS, json.dumps(current))
 
     def drop_digests(self, customer: str, model: str, version: int) -> None:
         """Keep no digests of a version any more."""
@@ -213,9 +221,9 @@ class Registry(Champions):
 
     def _experiment(self, customer: str, model: str) -> str:
         name = f"{customer}.{model}"
-        found = self.client.get_experiment_by_name(name)
-        if found is not None:
-            return str(found.experiment_id)
+        experiment = self.client.get_experiment_by_name(name)
+        if experiment is not None:
+            return str(experiment.experiment_id)
         return str(self.client.create_experiment(name, f"{SCHEME}:/{customer}/mlflow/{model}"))
 
     def _ensure(self, name: str) -> None:
@@ -226,6 +234,10 @@ class Registry(Champions):
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
+
+
+def _as_of(report: Mapping[str, Any]) -> datetime:
+    return datetime.fromisoformat(report["as_of"])
 
 
 def numbers(report: Mapping[str, Any]) -> dict[str, float]:
@@ -254,8 +266,8 @@ def _of(name: str, version: int) -> Iterator[None]:
     except BrokenModelError as error:
         customer, _, model = name.partition(".")
         do = f"train again (capflow run {customer} --select models/{model}) or put the file back"
-        told = str(error) if "\n  To do: " in str(error) else f"{error}\n  To do: {do}"
-        error.args = (f"Version {version} of {name} cannot be used: {told}",)
+        words = str(error) if "\n  To do: " in str(error) else f"{error}\n  To do: {do}"
+        error.args = (f"Version {version} of {name} cannot be used: {words}",)
         raise
 
 

@@ -1,4 +1,4 @@
-"""Fitted estimators as bytes and back, by skops and by a list of our own.
+"""Fitted estimators as bytes and back, by skops and by an allow-list of types.
 
 Loading builds objects, so what a file may name is decided here and not by the file: the classes of the model, those
 that its estimator declares in ``saved_types``, plain containers and numpy's arrays; each by its whole name. A module is
@@ -39,9 +39,9 @@ LOADERS = frozenset(
 
 def types_of(model: Model) -> frozenset[str]:
     """The names of all types that a saved estimator of this model may hold."""
-    own: list[Any] = [model.estimator, model.params]
+    kinds: list[Any] = [model.estimator, model.params]
     declared = getattr(model.estimator, "saved_types", ())
-    return PLAIN | {f"{each.__module__}.{each.__qualname__}" for each in own} | set(declared)
+    return PLAIN | {f"{kind.__module__}.{kind.__qualname__}" for kind in kinds} | set(declared)
 
 
 def dumps(estimator: Estimator, types: frozenset[str]) -> bytes:
@@ -87,14 +87,14 @@ def loads(content: bytes, types: frozenset[str]) -> Estimator:
     return estimator
 
 
-class Trials:
-    """Loads bytes of which nobody knows where they come from, in another process, begun again where one has died.
+class IsolatedLoader:
+    """Loads bytes of unknown origin in another process, which is started again where one has died.
 
-    Libraries in C++ build parts of an estimator, and bytes that were made for it end the process that they run in.
+    Parts of an estimator are built by libraries in C++, which crafted bytes can crash.
     """
 
-    def __enter__(self) -> Trials:
-        """Nothing is started yet."""
+    def __enter__(self) -> IsolatedLoader:
+        """The process is started with the first load."""
         self._pool: ProcessPoolExecutor | None = None
         return self
 
@@ -102,12 +102,12 @@ class Trials:
         """End the other process."""
         self._end()
 
-    def words(self, content: bytes, types: frozenset[str]) -> str:
+    def damage(self, content: bytes, types: frozenset[str]) -> str:
         """What is wrong with the bytes; empty where they can be loaded."""
         if self._pool is None:
             self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
         try:
-            return self._pool.submit(_words, content, types).result()
+            return self._pool.submit(_damage, content, types).result()
         except BrokenProcessPool:
             self._end()
             return "it ends the process that loads it"
@@ -118,7 +118,7 @@ class Trials:
         self._pool = None
 
 
-def _words(content: bytes, types: frozenset[str]) -> str:
+def _damage(content: bytes, types: frozenset[str]) -> str:
     try:
         loads(content, types)
     except BrokenModelError as error:

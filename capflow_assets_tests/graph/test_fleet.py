@@ -24,7 +24,7 @@ from capflow_assets.graph.fleet import LOOKS, MOST_DRAWN, draw_fleet, fleet_asse
 from capflow_assets.graph.launch import dagster_instance
 from capflow_assets.home.places import Home
 from capflow_assets.life.examples import Examples
-from capflow_assets.life.verdicts import Standing, judged, standing, standings
+from capflow_assets.life.verdicts import Standing, standing, standings, training_verdict
 from capflow_assets.pages.plots import LARGEST_BYTES, png
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write
@@ -94,7 +94,7 @@ def test_a_training_judges_as_the_table_does(acme: TestHome, bills_only: TestHom
         declared = place.customer(customer)
         moment = as_of_moment(place.lake.table(customer, "clean/bills"), None)
         examples = Examples(place.lake, STAGES, declared, STAGES.model(model))
-        verdict = judged(examples, STAGES.model(model).model.params(), moment)
+        verdict = training_verdict(examples, STAGES.model(model).model.params(), moment)
         rows = place.lake.arrow(customer, "validation/readiness").to_pylist()
         stored = {row["need"]: (row["found"], row["fix"], row["risk"]) for row in rows if row["model"] in (model, None)}
         assert {reason.need for reason in verdict.reasons} == set(stored)

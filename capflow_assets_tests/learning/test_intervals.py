@@ -10,9 +10,15 @@ from capflow_assets.contract import Metric
 from capflow_assets.errors import ModelError
 from capflow_assets.learning import intervals
 from capflow_assets.learning.intervals import difference_with_interval, score_with_interval
-from capflow_assets.learning.metrics import mae, roc_auc
+from capflow_assets.learning.metrics import aligned, roc_auc
 
-ERROR = mae("purchases", "score")
+
+def absolute_error(labels: pd.DataFrame, predictions: pd.DataFrame) -> float:
+    actual, forecast = aligned(labels, predictions, "purchases", "score")
+    return float(np.mean(np.abs(forecast - actual)))
+
+
+ERROR = Metric("mae", absolute_error, False, "Mean absolute error.")
 
 
 def frames(size: int, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:

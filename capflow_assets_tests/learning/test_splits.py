@@ -1,4 +1,4 @@
-"""Moments do not share an outcome, stay inside history, and get their roles in time."""
+"""Moments do not share an outcome and stay inside history."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from capflow_assets.errors import ModelError
-from capflow_assets.learning.splits import moments, time_split
+from capflow_assets.learning.splits import moments
 
 AS_OF = datetime(2020, 6, 1, 22, tzinfo=UTC)
 
@@ -40,15 +40,3 @@ def test_the_least_history_can_be_given() -> None:
 def test_wrong_questions_are_refused(as_of: datetime, horizon: int, count: int, word: str) -> None:
     with pytest.raises(ModelError, match=word):
         moments(as_of, horizon, count)
-
-
-def test_roles_shrink_with_history() -> None:
-    past = moments(AS_OF, 30, 4)
-    four, two, one, none = (time_split(past[-count:] if count else []) for count in (4, 2, 1, 0))
-    assert (four.training, four.calibration, four.test) == (tuple(past[:2]), past[2], past[3])
-    assert four.fitting == tuple(past[:3])
-    assert (two.training, two.calibration, two.test) == ((past[2],), None, past[3])
-    assert two.fitting == (past[2],)
-    assert (one.training, one.test) == ((past[3],), None)
-    assert "no later one to test on" in one.note
-    assert none.training == ()

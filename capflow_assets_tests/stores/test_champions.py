@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from capflow_assets.errors import BrokenModelError, ModelError
-from capflow_assets.life.answering import in_line
-from capflow_assets.stores.champions import PAST, RECORD, Record
+from capflow_assets.life.scoring_version import succession
+from capflow_assets.stores.champion_state import PAST, RECORD, Record
 from capflow_assets.stores.registry import Registry
 
 NAME = "acme.x"
@@ -79,7 +79,7 @@ def test_the_first_champion_can_be_rolled_back_to_none(store):
     store.promote("acme", "x", 1, "the first")
     assert store.rollback("acme", "x", "worse than nothing") is None
     assert standing(store) == (None, [], None)
-    assert list(in_line(store, "acme", "x")) == []
+    assert list(succession(store, "acme", "x")) == []
     assert "champion" not in store.client.get_registered_model(NAME).aliases
     assert store.decision("acme", "x", 1) == {"action": "rollback", "reason": "worse than nothing"}
     with pytest.raises(ModelError, match="no champion to go back to"):
@@ -191,7 +191,7 @@ def test_a_kill_between_any_two_writes_leaves_the_state_before_or_the_one_after(
         assert now == ((2, [1], 3) if is_before else after[command]), place.name
         if not is_before:
             assert store.decision("acme", "x", now[0])["reason"] == f"{command} it", place.name
-        seen.add((command, store.standing("acme", "x").unsettled is not None))
+        seen.add((command, store.state("acme", "x").unsettled is not None))
     assert len(seen) == 4, "some were cut off, some were not"
 
 
@@ -252,14 +252,14 @@ def test_a_decision_about_a_version_that_was_deleted_is_given_up(store):
     assert store.rollback("acme", "x", "back") == 1
 
 
-def test_where_the_champion_was_deleted_the_one_before_it_is_next_in_line(store):
+def test_where_the_champion_was_deleted_the_one_before_it_is_next_succession(store):
     for version in (1, 2, 3):
         store.promote("acme", "x", version, "better")
     store.client.delete_model_version(NAME, "3")
-    assert list(in_line(store, "acme", "x")) == [3, 2, 1]
+    assert list(succession(store, "acme", "x")) == [3, 2, 1]
     store.promote("acme", "x", 2, "back")
     store.client.delete_registered_model_alias(NAME, "champion")  # a person says that nobody answers
-    assert list(in_line(store, "acme", "x")) == []
+    assert list(succession(store, "acme", "x")) == []
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", "oops", '{"versions": []}'])

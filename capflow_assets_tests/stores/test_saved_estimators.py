@@ -17,7 +17,7 @@ import skops.io
 
 from capflow_assets.definitions import STAGES
 from capflow_assets.errors import BrokenModelError, CapflowError
-from capflow_assets.stores.saved_estimators import PLAIN, Trials, dumps, loads, types_of
+from capflow_assets.stores.saved_estimators import PLAIN, IsolatedLoader, dumps, loads, types_of
 
 MODELS = sorted(STAGES.models)
 
@@ -237,7 +237,7 @@ def test_bytes_that_end_the_process_end_another_process():
     state = node("dict", "DictNode", {"handle": handle}, key_types=keys)
     booster = node("Booster", "ObjectNode", state, __module__="xgboost.core", protocol=2)
     deep = b"{L" + (4).to_bytes(8, "big") + b"abcd[" + b"[" * 100_000
-    with Trials() as trials:
-        assert "ends the process" in trials.words(packed(booster, {"handle": deep}), types)
-        assert trials.words(dumps(model.estimator(model.params()), types), types) == ""
-        assert "does not declare" in trials.words(dumps(Shelf([1]), TYPES), types)
+    with IsolatedLoader() as loader:
+        assert "ends the process" in loader.damage(packed(booster, {"handle": deep}), types)
+        assert loader.damage(dumps(model.estimator(model.params()), types), types) == ""
+        assert "does not declare" in loader.damage(dumps(Shelf([1]), TYPES), types)

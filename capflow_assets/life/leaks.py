@@ -1,9 +1,8 @@
-"""Leaks looked for before a training, and what they do to its promotion."""
+"""Features that know their labels: looked for before a training, and a bar to its promotion."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from capflow_assets.blueprint.checking import choice
 from capflow_assets.contract import Finding
@@ -20,21 +19,14 @@ def leakage_finding(examples: Examples, features: pd.DataFrame, labels: pd.DataF
     from capflow_assets.learning import leakage
 
     model, name = examples.spec.model, examples.spec.name
-    chosen = choice(examples.stages, examples.customer, "leakage", f"models/{name}")
-    if chosen.is_off:
+    settings = choice(examples.stages, examples.customer, "leakage", f"models/{name}")
+    if settings.is_off:
         return resting("leakage")
-    return severe(leakage.judge(leakage.leaks(features, labels, model.columns), **chosen.thresholds), chosen)
+    return severe(leakage.judge(leakage.leaks(features, labels, model.columns), **settings.thresholds), settings)
 
 
 def barred(decision: Decision, leak: Finding) -> Decision:
-    """The decision, or that the version stays a challenger, where a leak blocks."""
+    """The decision; or, where a leak blocks, that the version stays a challenger."""
     if leak.passed or leak.severity != "block":
         return decision
-    return Decision(
-        "keep", f"Not promoted, since a feature leaks: {leak.message}.", {**decision.evidence, "leaking": True}
-    )
-
-
-def told(leak: Finding) -> dict[str, Any]:
-    """The finding as a report keeps it."""
-    return asdict(replace(leak, found=dict(leak.found), sample=tuple(dict(row) for row in leak.sample)))
+    return Decision("keep", f"Not promoted, since a feature leaks: {leak.message}.")

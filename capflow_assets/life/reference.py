@@ -1,4 +1,4 @@
-"""What a champion was trained on, and the rows to be scored held against it: ages as they were then."""
+"""The users that a version was trained on, and the rows to be scored held against them, ages as they were then."""
 
 from __future__ import annotations
 
@@ -21,34 +21,38 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class TrainedOn:
-    """The training population of one version: what is remembered of it, and its as-of moment."""
+class TrainingPopulation:
+    """The users that one version was trained on: the distribution of their features and scores, and its moment."""
 
     reference: Reference
     as_of: datetime
 
 
-def trained_on(deployment: Deployment, examples: Examples, version: int) -> TrainedOn:
-    """What was kept beside a version when it was trained."""
+def training_population(deployment: Deployment, examples: Examples, version: int) -> TrainingPopulation:
+    """What was kept beside a version of the users that it was trained on.
+
+    Raises:
+        BrokenModelError: the reference or the report is missing, damaged, or not the one that was registered.
+    """
     from capflow_assets.monitoring.drift import Reference
 
     customer, name, registry = examples.customer.name, examples.spec.name, deployment.registry
     content = registry.file(customer, name, version, "reference.json")
     try:
         reference = Reference.from_json(content.decode())
-    except (ValueError, KeyError, TypeError) as error:  # a version without a digest, of a release before
+    except (ValueError, KeyError, TypeError) as error:  # a version of an earlier release, without a digest
         came = f"{type(error).__name__}: {error}"
         raise BrokenModelError(
             f"The reference of version {version} of {customer}.{name} is damaged", came=came
         ) from None
-    return TrainedOn(reference, datetime.fromisoformat(registry.report(customer, name, version)["as_of"]))
+    return TrainingPopulation(reference, registry.trained_as_of(customer, name, version))
 
 
-def as_then(examples: Examples, features: pd.DataFrame, then: datetime, now: datetime) -> pd.DataFrame:
+def with_ages_of(then: datetime, examples: Examples, features: pd.DataFrame, now: datetime) -> pd.DataFrame:
     """The features of ``now``, ages as they were ``then``.
 
-    Everybody is a day older tomorrow, so ages drift over any threshold within weeks though nobody has changed. Held
-    against the training population at its own time, they tell what is news: how many users there are who came since.
+    Everybody is a day older tomorrow, so ages drift over any threshold within weeks though nobody has changed. With the
+    ages of the training's day, what differs is news: the users who came since.
     """
     days = _local_days(then, now, examples.customer.time_zone)
     blocks = [examples.stages.spec(f"features/{name}").table for name in examples.spec.model.features]
@@ -56,21 +60,23 @@ def as_then(examples: Examples, features: pd.DataFrame, then: datetime, now: dat
     return features.assign(**{name: features[name] - days for name in features.columns if name in ages})
 
 
-def skew_finding(examples: Examples, then: TrainedOn, features: pd.DataFrame, as_of: datetime) -> Finding:
-    """The features that are about to be scored, held against those that the champion knows.
+def skew_finding(
+    examples: Examples, population: TrainingPopulation, features: pd.DataFrame, as_of: datetime
+) -> Finding:
+    """The features that are about to be scored, held against those that the champion was trained on.
 
     Where the finding blocks and did not pass, scores of them would be worse than yesterday's.
     """
     from capflow_assets.monitoring import skew
 
     name = examples.spec.name
-    chosen = choice(examples.stages, examples.customer, "skew", f"predictions/{name}")
-    if chosen.is_off:
+    settings = choice(examples.stages, examples.customer, "skew", f"predictions/{name}")
+    if settings.is_off:
         return resting("skew")
-    columns = {each: bins for each, bins in then.reference.columns.items() if each != "score"}
-    state = as_then(examples, features, then.as_of, as_of)
-    found = skew.compare(replace(then.reference, columns=columns), state)
-    return severe(skew.judge(found, **chosen.thresholds), chosen)
+    columns = {column: bins for column, bins in population.reference.columns.items() if column != "score"}
+    state = with_ages_of(population.as_of, examples, features, as_of)
+    comparison = skew.compare(replace(population.reference, columns=columns), state)
+    return severe(skew.judge(comparison, **settings.thresholds), settings)
 
 
 def _local_days(first: datetime, last: datetime, zone: str) -> int:

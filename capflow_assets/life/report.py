@@ -1,0 +1,240 @@
+"""What a training measured and decided: typed, and as the JSON that MLflow keeps beside the version.
+
+The JSON is read by people (`capflow explain`) and by programs of theirs, so its keys stay. Reports of earlier releases
+have no ``leakage``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from capflow_assets.contract import Finding, Reason
+from capflow_assets.errors import BrokenModelError
+from capflow_assets.learning.intervals import Interval
+from capflow_assets.learning.promotion import Decision
+
+if TYPE_CHECKING:
+    from capflow_assets.stores.registry import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class MetricScore:
+    """The metric that judges the model, and the challenger's score."""
+
+    name: str
+    description: str
+    higher_is_better: bool
+    score: Interval
+
+    def to_json(self) -> dict[str, Any]:
+        """The metric with the score's value and interval beside it."""
+        words = {"name": self.name, "description": self.description, "higher_is_better": self.higher_is_better}
+        return words | self.score._asdict()
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> MetricScore:
+        """The same from JSON."""
+        return cls(content["name"], content["description"], content["higher_is_better"], _interval(content))
+
+
+@dataclass(frozen=True, slots=True)
+class RivalScore:
+    """A rival (the baseline by its name, the champion by its version): its score, and how far the challenger is ahead.
+
+    ``difference`` is above 0 where the challenger is better.
+    """
+
+    rival: str | int
+    score: Interval
+    difference: Interval
+
+    def to_json(self) -> dict[str, Any]:
+        """The rival with the score's value and interval beside it."""
+        key = "name" if isinstance(self.rival, str) else "version"
+        return {key: self.rival, **self.score._asdict(), "difference": self.difference._asdict()}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> RivalScore:
+        """The same from JSON."""
+        rival = content["name"] if "name" in content else int(content["version"])
+        return cls(rival, _interval(content), _interval(content["difference"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """The calibration error, and the largest that the model's gate lets through."""
+
+    error: float
+    at_most: float
+
+    @property
+    def is_within_gate(self) -> bool:
+        """Whether the error is as small as the gate wants."""
+        return self.error <= self.at_most
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """The share of users who got a score, and the smallest that the model's gate lets through."""
+
+    share: float
+    at_least: float
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleCounts:
+    """The rows that the challenger learned from, and those that it was judged on."""
+
+    train: int
+    test: int
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenChampion:
+    """A champion that the challenger could not be compared with, and what is wrong with it."""
+
+    version: int
+    damage: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The champion as the report keeps it."""
+        return {"version": self.version, "came": self.damage, "comparison": "not possible"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingReport:
+    """One training of one model for one customer. ``metric`` is of the challenger, which the training made.
+
+    ``params`` is what a person may set, ``parameters`` what the estimator learned or chose. ``champion`` is None where
+    there was none to compare with.
+    """
+
+    customer: str
+    model: str
+    family: str
+    question: str
+    as_of: datetime
+    horizon_days: int
+    test_moment: datetime
+    train_moments: tuple[datetime, ...]
+    params: Mapping[str, Any]
+    parameters: Mapping[str, Any]
+    metric: MetricScore
+    baseline: RivalScore
+    champion: RivalScore | None
+    calibration: Calibration
+    coverage: Coverage
+    feature_columns: tuple[str, ...]
+    data_versions: Mapping[str, int]
+    code_version: str
+    seed: int
+    examples: ExampleCounts
+    decision: Decision
+    readiness: tuple[Reason, ...]
+    leakage: Finding | None = None
+    broken_champion: BrokenChampion | None = None
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nobody has to decide: the challenger was promoted, or it gave way to the champion."""
+        return self.decision.action == "promote" or (self.decision.action == "keep" and self.champion is not None)
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as MLflow keeps it."""
+        content = {
+            "customer": self.customer,
+            "model": self.model,
+            "family": self.family,
+            "question": self.question,
+            "as_of": self.as_of.isoformat(),
+            "horizon_days": self.horizon_days,
+            "test_moment": self.test_moment.isoformat(),
+            "train_moments": [moment.isoformat() for moment in self.train_moments],
+            "params": dict(self.params),
+            "parameters": dict(self.parameters),
+            "metric": self.metric.to_json(),
+            "baseline": self.baseline.to_json(),
+            "champion": self.champion.to_json() if self.champion else None,
+            "calibration": asdict(self.calibration),
+            "coverage": asdict(self.coverage),
+            "feature_columns": list(self.feature_columns),
+            "data_versions": dict(self.data_versions),
+            "code_version": self.code_version,
+            "seed": self.seed,
+            "examples": asdict(self.examples),
+        }
+        if self.leakage is not None:
+            content["leakage"] = _finding_to_json(self.leakage)
+        content["decision"] = asdict(self.decision)
+        content["readiness"] = [_reason_to_json(reason) for reason in self.readiness]
+        if self.broken_champion is not None:
+            content["broken_champion"] = self.broken_champion.to_json()
+        return content
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> TrainingReport:
+        """The report from JSON, of this release or an earlier one."""
+        champion, leakage, broken = (content.get(name) for name in ("champion", "leakage", "broken_champion"))
+        return cls(
+            **{name: content[name] for name in ("customer", "model", "family", "question", "horizon_days", "seed")},
+            as_of=datetime.fromisoformat(content["as_of"]),
+            test_moment=datetime.fromisoformat(content["test_moment"]),
+            train_moments=tuple(datetime.fromisoformat(moment) for moment in content["train_moments"]),
+            params=content["params"],
+            parameters=content["parameters"],
+            metric=MetricScore.from_json(content["metric"]),
+            baseline=RivalScore.from_json(content["baseline"]),
+            champion=RivalScore.from_json(champion) if champion else None,
+            calibration=Calibration(content["calibration"]["error"], content["calibration"]["at_most"]),
+            coverage=Coverage(content["coverage"]["share"], content["coverage"]["at_least"]),
+            feature_columns=tuple(content["feature_columns"]),
+            data_versions=content["data_versions"],
+            code_version=content["code_version"],
+            examples=ExampleCounts(content["examples"]["train"], content["examples"]["test"]),
+            decision=Decision(content["decision"]["action"], content["decision"]["reason"]),
+            readiness=tuple(Reason(**reason) for reason in content["readiness"]),
+            leakage=_finding(leakage) if leakage else None,
+            broken_champion=BrokenChampion(broken["version"], broken["came"]) if broken else None,
+        )
+
+
+def training_report(registry: Registry, customer: str, model: str, version: int) -> TrainingReport:
+    """The report of one version.
+
+    Raises:
+        BrokenModelError: it is missing, damaged, or not the one that was registered.
+    """
+    content = registry.report(customer, model, version)
+    try:
+        return TrainingReport.from_json(content)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:  # without a digest it may be anything
+        raise BrokenModelError(
+            f"The report of version {version} of {customer}.{model} is damaged", came=f"{type(error).__name__}: {error}"
+        ) from error
+
+
+def _interval(content: Mapping[str, Any]) -> Interval:
+    return Interval(content["value"], content["low"], content["high"])
+
+
+def _finding(content: Mapping[str, Any]) -> Finding:
+    return Finding(**{**content, "sample": tuple(content["sample"])})
+
+
+def _finding_to_json(finding: Finding) -> dict[str, Any]:
+    return {
+        "check": finding.check,
+        "passed": finding.passed,
+        "message": finding.message,
+        "severity": finding.severity,
+        "found": dict(finding.found),
+        "sample": [dict(row) for row in finding.sample],
+    }
+
+
+def _reason_to_json(reason: Reason) -> dict[str, Any]:
+    """What made the customer ready; the risk is of the day of the training, and is not kept."""
+    return {name: getattr(reason, name) for name in ("need", "found", "needed", "met", "fix")}

@@ -1,0 +1,74 @@
+"""Health: the drift of a scoring by hand, kept as a history in which the same scoring stands once."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from capflow_assets.life.health import watch
+from capflow_assets.life.reference import with_ages_of
+from capflow_assets.life.scoring import Scored, score
+from capflow_assets.monitoring.drift import EPSILON
+from capflow_assets_tests.life.shop import AS_OF, MODEL, SHOP, deployment, examples
+
+
+@pytest.fixture
+def scored(trained_shop: Path) -> Scored:
+    place = deployment(trained_shop)
+    found = score(place, examples(place), AS_OF)
+    assert found is not None
+    return found
+
+
+def history(root: Path) -> list[tuple[int, str, float, bool]]:
+    rows = deployment(root).lake.arrow(SHOP, f"health/{MODEL}").to_pylist()
+    return sorted((row["model_version"], row["column"], row["psi"], row["is_over"]) for row in rows)
+
+
+def test_the_training_population_has_not_drifted(trained_shop: Path, scored: Scored) -> None:
+    place = deployment(trained_shop)
+    health = watch(place, examples(place), scored)
+    assert (health.champion, health.psi_max, health.is_over) == (1, 0.0, False)
+    assert health.threshold == place.customer(SHOP).retraining.psi
+    assert health.plot.startswith(b"\x89PNG")
+    assert history(trained_shop) == [(1, "score", 0.0, False), (1, "visits", 0.0, False)]
+
+
+def test_drift_by_hand(trained_shop: Path, scored: Scored) -> None:
+    """Of 41 users, 16 had one visit, 5 two, 20 six; now all have one. A share of nothing counts as ``EPSILON``."""
+    shares = (16 / 41, 1.0), (5 / 41, EPSILON), (20 / 41, EPSILON)
+    psi = sum((now - then) * math.log(now / then) for then, now in shares)
+    place = deployment(trained_shop)
+    health = watch(place, examples(place), replace(scored, features=scored.features.assign(visits=1)))
+    assert health.worst == "visits"
+    assert health.psi_max == pytest.approx(psi)
+    assert health.is_over
+    assert history(trained_shop) == [(1, "score", 0.0, False), (1, "visits", pytest.approx(psi), True)]
+
+
+def test_the_same_scoring_replaces_itself_and_another_is_added(trained_shop: Path, scored: Scored) -> None:
+    place = deployment(trained_shop)
+    for health in (scored, scored, replace(scored, champion=2), replace(scored, as_of=AS_OF + timedelta(days=1))):
+        watch(place, examples(place), health)
+    assert [(version, column) for version, column, _, _ in history(trained_shop)] == [
+        (1, "score"),
+        (1, "score"),
+        (1, "visits"),
+        (1, "visits"),
+        (2, "score"),
+        (2, "visits"),
+    ]
+
+
+def test_ages_are_held_against_those_of_the_training_day(untrained: Path) -> None:
+    """Who first came 43 days before the training did so 50 days ago a week later. Days since a visit are no age."""
+    known = examples(deployment(untrained))
+    features = known.features(AS_OF).assign(recency_days=10, tenure_days=50)
+    state = with_ages_of(AS_OF, known, features, AS_OF + timedelta(days=7))
+    assert set(state["tenure_days"]) == {43}
+    assert set(state["recency_days"]) == {10}
+    assert state["visits"].equals(features["visits"])

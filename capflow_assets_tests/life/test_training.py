@@ -1,0 +1,210 @@
+"""Training on a shop whose figures are told by hand: the split, the scores, the decision, and what is registered."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pytest
+
+from capflow_assets.contract import Model, Needs
+from capflow_assets.deployment import Deployment
+from capflow_assets.errors import ModelError
+from capflow_assets.life.report import training_report
+from capflow_assets.life.split import known_until, split_in_time
+from capflow_assets.life.training import NotReady, Trained, params_of, train
+from capflow_assets.monitoring.drift import Reference
+from capflow_assets_tests.life.shop import (
+    AS_OF,
+    MODEL,
+    REGULARS,
+    SHOP,
+    TEST_MOMENT,
+    TOML,
+    TRAIN_MOMENT,
+    RegularsParams,
+    deployment,
+    examples,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+REVERSED = RegularsParams(sign=-1)
+OF_FEATURES = replace(REGULARS, learns_from="features")
+
+
+def trained(place: Deployment, params: RegularsParams | None = None) -> Trained:
+    result = train(place, examples(place), params or RegularsParams(), AS_OF)
+    assert isinstance(result, Trained)
+    return result
+
+
+def test_examples_are_split_in_time(untrained: Path) -> None:
+    split = split_in_time(examples(deployment(untrained)), RegularsParams(), AS_OF)
+    assert (split.train_moments, split.test_moment) == ((TRAIN_MOMENT,), TEST_MOMENT)
+    assert split.train["visits"].value_counts().to_dict() == {1: 20, 4: 20}
+    assert split.test["visits"].value_counts().to_dict() == {1: 20, 5: 20}
+    assert split.train_labels is not None
+    assert split.train_labels["bought"].sum() == 20
+    assert split.test_labels["bought"].groupby(split.test["visits"]).sum().to_dict() == {1: 5, 5: 20}
+    assert set(split.train["moment"]) == {0}
+
+
+def test_a_model_of_the_users_state_has_no_examples_of_the_past(untrained: Path) -> None:
+    split = split_in_time(examples(deployment(untrained, OF_FEATURES)), RegularsParams(), AS_OF)
+    assert split.train_moments == ()
+    assert split.train_labels is None
+    assert split.labelled == (split.test, split.test_labels)
+    pd.testing.assert_frame_equal(split.train, split.test)
+
+
+def test_outcomes_are_known_until_the_newest_bill(untrained: Path) -> None:
+    known = examples(deployment(untrained))
+    assert known_until(known, AS_OF) == AS_OF, "8 hours after a bill"
+    silent = AS_OF.replace(day=10), AS_OF.replace(month=5, day=20)
+    assert [known_until(known, moment) for moment in silent] == [
+        AS_OF.replace(day=10),
+        AS_OF.replace(month=5, day=10, hour=12),
+    ]
+
+
+def test_the_first_training_by_hand(shop: Path) -> None:
+    """Of 25 × 15 pairs in June, 20 × 15 are in order and 5 × 15 tied: an AUC of (300 + 37.5) / 375 = 0.9."""
+    place = deployment(shop)
+    result = trained(place)
+    report = result.report
+    assert result.version == 1
+    assert report.metric.score.value == pytest.approx(0.9)
+    assert (report.baseline.rival, report.baseline.score.value) == ("all alike", 0.5)
+    assert report.baseline.difference.value == pytest.approx(0.4)
+    assert report.champion is None
+    assert (report.coverage.share, report.calibration.error) == (1.0, 0.01)
+    assert (report.examples.train, report.examples.test) == (40, 40)
+    assert report.decision.action == "promote"
+    assert report.decision.reason.startswith("Promoted as the first champion: roc_auc 0.9000, better than all alike")
+    assert report.is_settled
+    assert {reason.need: reason.found for reason in report.readiness}["users"] == 40
+    assert report.data_versions == {"clean/bills": 0}
+    assert place.registry.champion(SHOP, MODEL) == 1
+    assert training_report(place.registry, SHOP, MODEL, 1) == report
+
+
+def test_what_is_registered_can_be_read_again(trained_once: Path) -> None:
+    place = deployment(trained_once)
+    reference = Reference.from_json(place.registry.file(SHOP, MODEL, 1, "reference.json").decode())
+    assert reference.rows == 41, "all users of the as-of moment, with their scores"
+    assert set(reference.columns) == {"visits", "score"}
+    run = place.registry.client.get_run(place.registry.client.get_model_version(f"{SHOP}.{MODEL}", "1").run_id)
+    assert run.data.metrics["metric.value"] == pytest.approx(0.9)
+    assert run.data.params["sign"] == "1"
+
+
+def test_a_challenger_that_is_worse_than_the_champion_stays_one(trained_shop: Path) -> None:
+    place = deployment(trained_shop)
+    report = trained(place, REVERSED).report
+    assert report.metric.score.value == pytest.approx(0.1)
+    assert report.champion is not None
+    assert (report.champion.rival, report.champion.score.value) == (1, pytest.approx(0.9))
+    assert report.champion.difference.value == pytest.approx(-0.8)
+    assert report.decision.action == "keep"
+    assert report.decision.reason.startswith("The champion is kept: ")
+    assert (place.registry.champion(SHOP, MODEL), place.registry.challenger(SHOP, MODEL)) == (1, 2)
+
+
+def test_one_as_good_on_newer_data_takes_the_champions_place(trained_shop: Path) -> None:
+    place = deployment(trained_shop)
+    report = trained(place).report
+    assert "not surely worse than the champion (0.0000 [0.0000, 0.0000])" in report.decision.reason
+    assert place.registry.champion(SHOP, MODEL) == 2
+
+
+def test_a_frozen_champion_is_asked_about(trained_shop: Path) -> None:
+    place = deployment(trained_shop)
+    place.registry.freeze(SHOP, MODEL, frozen=True)
+    report = trained(place).report
+    assert report.decision.action == "ask"
+    assert not report.is_settled
+    assert place.registry.champion(SHOP, MODEL) == 1
+
+
+def test_a_champion_that_is_broken_is_named_and_not_compared_with(trained_shop: Path) -> None:
+    place = deployment(trained_shop)
+    (Path(place.registry.artifacts(SHOP, MODEL, 1)) / "model" / "model.skops").unlink()
+    report = trained(place).report
+    assert report.champion is None
+    assert report.broken_champion is not None
+    assert report.broken_champion.version == 1
+    assert "is missing" in report.broken_champion.damage
+    assert report.decision.reason.startswith("Promoted in the place of version 1")
+
+
+def test_a_feature_that_leaks_keeps_the_version_from_being_promoted(shop: Path) -> None:
+    """The settings say that no feature may order the users as well as visits do."""
+    (shop / "customers" / f"{SHOP}.toml").write_text(f"{TOML}[checks.leakage]\nauc_at_most = 0.6\n")
+    place = deployment(shop)
+    report = trained(place).report
+    assert report.leakage is not None
+    assert not report.leakage.passed
+    assert report.decision.action == "keep"
+    assert report.decision.reason.startswith("Not promoted, since a feature leaks: visits alone orders")
+    assert place.registry.champion(SHOP, MODEL) is None
+
+
+def test_a_model_of_the_users_state_is_fitted_again_at_the_as_of_moment(shop: Path) -> None:
+    """40 users are known at the test moment and 41 now; as a rival, the champion is fitted at the test moment."""
+    place = deployment(shop, OF_FEATURES)
+    report = trained(place).report
+    assert report.parameters == {"users": 41}
+    assert (report.examples.train, report.train_moments) == (40, ())
+    again = trained(place).report
+    assert again.champion is not None
+    assert again.champion.difference.value == 0.0
+
+
+@pytest.mark.parametrize(
+    "needs", [Needs(tables=("clean/bills",), users=1000), Needs(tables=("clean/items",))], ids=["users", "table"]
+)
+def test_without_the_evidence_nothing_is_trained(shop: Path, needs: Needs) -> None:
+    place = deployment(shop, replace(REGULARS, needs=needs))
+    result = train(place, examples(place), RegularsParams(), AS_OF)
+    assert isinstance(result, NotReady)
+    assert not result.verdict.ready
+    assert place.registry.versions(SHOP, MODEL) == []
+
+
+@pytest.mark.parametrize(
+    ("declared", "of_run", "sign"), [("", {}, 1), ("sign = -1", {}, -1), ("sign = -1", {"sign": 5}, 5)]
+)
+def test_a_runs_parameters_come_before_the_customers_and_those_before_the_defaults(
+    shop: Path, declared: str, of_run: Mapping[str, int], sign: int
+) -> None:
+    (shop / "customers" / f"{SHOP}.toml").write_text(f"{TOML}[models.{MODEL}]\n{declared}\n")
+    assert params_of(deployment(shop), SHOP, MODEL, dict(of_run)) == RegularsParams(sign=sign)
+
+
+def test_wrong_parameters_are_all_named(untrained: Path) -> None:
+    with pytest.raises(ModelError) as caught:
+        params_of(deployment(untrained), SHOP, MODEL, {"moments": 0, "colour": "red"})
+    assert "moments" in str(caught.value)
+    assert "colour" in str(caught.value)
+    assert f"[models.{MODEL}]" in str(caught.value)
+
+
+def test_a_picture_is_drawn_where_the_model_has_one(shop: Path) -> None:
+    from matplotlib.figure import Figure
+
+    def plot(labels: pd.DataFrame, predictions: pd.DataFrame) -> Figure:
+        figure = Figure()
+        figure.subplots().scatter(labels["bought"], predictions["score"])
+        return figure
+
+    drawn: Model = replace(REGULARS, plot=plot)
+    place = deployment(shop, drawn)
+    plots = trained(place).plots
+    assert plots["holdout.png"].startswith(b"\x89PNG")
+    assert place.registry.file(SHOP, MODEL, 1, "holdout.png") == plots["holdout.png"]
+    assert json.loads(place.registry.read(SHOP, MODEL, 1, "report/report.json"))["model"] == MODEL
