@@ -34,6 +34,8 @@ TABLE = Table(
     open=True,
     # A catalogue may be what every line item calls its item.
     harmless_removals=("duplicate", *REPLACED),
+    removal_reason="removed_because",
+    flags="flags",
 )
 
 

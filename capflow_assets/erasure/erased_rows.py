@@ -18,8 +18,9 @@ from capflow_assets.customers.customer import Customer
 from capflow_assets.errors import TableError
 from capflow_assets.expressions.ids import BLANKS, normal
 from capflow_assets.landing.personal import OWNER, user_pseudonym
-from capflow_assets.stores.erased_history import named_files, opened
+from capflow_assets.stores.erased_history import named_files
 from capflow_assets.stores.lake import Lake
+from capflow_assets.stores.places import opened
 from capflow_assets.tables.forgotten import SUPPRESSION
 
 if TYPE_CHECKING:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from capflow_assets.blueprint.stages import Input, Stages, TableSpec
 from capflow_assets.customers.customer import Customer
+from capflow_assets.stores.fingerprints import fingerprint
 from capflow_assets.stores.lake import Lake
 
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ class Advancing:
     def _print(self, key: str, moment: datetime) -> list[str]:
         if (key, moment) not in self._prints:
             rows = between(self.lake.table(self.customer.name, key), self.stages.tables[key], None, moment)
-            self._prints[key, moment] = fingerprint(rows)
+            rows_print = fingerprint(rows)
+            self._prints[key, moment] = [str(rows_print.rows), str(rows_print.hashes)]
         return self._prints[key, moment]
 
     def _recipe(self, spec: TableSpec) -> dict[str, str]:
@@ -88,20 +90,6 @@ class Advancing:
         code = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
         params = json.dumps(self.customer.features.get(spec.name, {}), sort_keys=True, default=str)
         return {"code": code, "params": params, "zone": self.customer.time_zone, "currency": self.customer.currency}
-
-
-def fingerprint(rows: DataFrame) -> list[str]:
-    """What tells a set of rows from any other, whatever their order: their number, and two sums of hashes."""
-    from pyspark.sql import functions as F
-
-    # Which of the columns are null is hashed too: a hash passes over a null.
-    nulls = F.concat(*(F.when(F.col(name).isNull(), F.lit("1")).otherwise(F.lit("0")) for name in rows.columns))
-    hashed = F.xxhash64(*(_hashable(name, kind) for name, kind in rows.dtypes), nulls)
-    parts = rows.select(hashed.alias("h"))
-    wide = F.col("h").cast("decimal(38,0)")
-    halves = F.pmod(F.col("h"), F.lit(2_147_483_647))
-    sums = parts.agg(F.count(F.lit(1)), F.sum(wide), F.sum(halves * F.pmod(F.shiftright("h", 31), F.lit(65_521))))
-    return [str(value) for value in sums.collect()[0]]
 
 
 def between(frame: DataFrame, spec: TableSpec, after: datetime | None, until: datetime) -> DataFrame:
@@ -139,12 +127,6 @@ def carried_on(
         lake.table(customer, spec.key), **frames, **{name: values[name] for name in spec.injected}
     )
     return made
-
-
-def _hashable(name: str, kind: str) -> Any:
-    from pyspark.sql import functions as F
-
-    return F.col(name).cast("string") if kind.startswith(("array", "map", "struct")) else F.col(name)
 
 
 def _place(spec: TableSpec) -> str:

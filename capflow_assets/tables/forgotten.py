@@ -16,8 +16,8 @@ from unicodedata import normalize
 from capflow_assets.contract import Column, Table
 from capflow_assets.errors import GraphError
 from capflow_assets.expressions.ids import BLANKS, normal
-from capflow_assets.stores.erased_history import files_below
 from capflow_assets.stores.lake import Lake
+from capflow_assets.stores.places import files_below
 from capflow_assets.stores.table_damage import damaged_table
 
 if TYPE_CHECKING:

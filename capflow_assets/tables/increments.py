@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from capflow_assets.landing import REASON
 from capflow_assets.landing.watermarks import has_key
+from capflow_assets.stores.fingerprints import Fingerprint, fingerprint_of, halves, row_hash
 from capflow_assets.stores.lake import Lake
-from capflow_assets.stores.landed import HALF, Fingerprint, fingerprint_of, row_hash
 from capflow_assets.stores.written_files import WrittenFiles, written
 
 if TYPE_CHECKING:
@@ -72,10 +72,10 @@ def _changes(frame: DataFrame, table: DataFrame, columns: Mapping[str, str], key
     before = table.join(keys, _same(table, keys, key), "left_semi")
     is_good = F.col(REASON).isNull().cast("int")
     signed = [
-        before.select(*key, row_hash(list(columns)).alias("hash"), F.lit(-1).alias(SIGN)),
-        batch.select(*key, row_hash(list(columns)).alias("hash"), is_good.alias(SIGN)),
+        before.select(*key, row_hash(columns.items()).alias("hash"), F.lit(-1).alias(SIGN)),
+        batch.select(*key, row_hash(columns.items()).alias("hash"), is_good.alias(SIGN)),
     ]
-    sign, low, high = F.col(SIGN), F.col("hash").bitwiseAND(F.lit(HALF)), F.shiftright("hash", 32)
+    sign, (low, high) = F.col(SIGN), halves(F.col("hash"))
     sums = reduce(lambda one, other: one.unionByName(other), signed).groupBy(*key)
     summed = sums.agg(
         F.sum(sign).alias("rows"),

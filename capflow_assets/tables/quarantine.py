@@ -19,8 +19,8 @@ from capflow_assets.landing.guests import GUEST
 from capflow_assets.landing.row_filter import MARK, NOTHING, LeftOut
 from capflow_assets.landing.suggestions import option_for
 from capflow_assets.landing.totals import TOTAL
+from capflow_assets.stores.fingerprints import Fingerprint, fingerprint
 from capflow_assets.stores.lake import Lake
-from capflow_assets.stores.landed import Fingerprint, fingerprint
 from capflow_assets.stores.table_damage import damaged_table
 from capflow_assets.stores.written_files import WrittenFiles, written
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from capflow_assets.blueprint.stages import TableSpec
-from capflow_assets.contract import Finding, Severity
+from capflow_assets.contract import Finding, Severity, Table
 from capflow_assets.customers.customer import MOST_REMOVED_PCT, Customer
 from capflow_assets.errors import TableError
 from capflow_assets.stores.lake import Lake
@@ -84,17 +84,17 @@ def set_aside(lake: Lake, customer: Customer, spec: TableSpec, frame: DataFrame)
     """Keep the rows that cleaning removes in a table of their own, and note how many: all rows in, one look at them."""
     found, aside = removal(lake, customer, spec, frame), f"{spec.key}_removed"
     if found.removed or lake.exists(customer.name, aside):
-        lake.write(frame.filter("removed_because is not null"), customer.name, aside)
+        lake.write(frame.filter(f"{spec.table.removal_reason} is not null"), customer.name, aside)
     keep(lake, customer.name, found)
     return found
 
 
 def removal(lake: Lake, customer: Customer, spec: TableSpec, frame: DataFrame) -> Removal:
-    """What cleaning removes of a table, from all of its rows with ``removed_because``.
+    """What cleaning removes of a table, from all of its rows, each with the reason for removing it, if any.
 
     The rows are those of the raw table of the same name; where the customer sends none, all that were looked at.
     """
-    groups = frame.groupBy("removed_because").count().collect()
+    groups = frame.groupBy(str(spec.table.removal_reason)).count().collect()
     found = {row[0]: int(row[1]) for row in groups}
     reasons = {reason: found[reason] for reason in sorted(filter(None, found), key=lambda each: (-found[each], each))}
     declared = customer.tables.get(spec.name)
@@ -155,11 +155,11 @@ def told(lake: Lake, customer: str) -> list[str]:
     return [f"{table}: {found.verdict}" for table, found in removals(lake, customer).items() if found.removed]
 
 
-def flag_counts(frame: DataFrame) -> dict[str, int]:
-    """Rows by flag, for tables that carry a ``flags`` column."""
-    if "flags" not in frame.columns:
+def flag_counts(frame: DataFrame, table: Table) -> dict[str, int]:
+    """Rows by flag, of a table that declares a column of them."""
+    if table.flags is None:
         return {}
     from pyspark.sql import functions as F
 
-    flags = frame.filter("flags <> ''").select(F.explode(F.split("flags", ",")).alias("flag"))
+    flags = frame.filter(F.col(table.flags) != "").select(F.explode(F.split(table.flags, ",")).alias("flag"))
     return {f"flagged: {row[0]}": int(row[1]) for row in flags.groupBy("flag").count().orderBy("flag").collect()}
