@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     import pyarrow as pa
-    from pyspark.sql import DataFrame
 
 KEY = "features/catalogue"
 # Of so many values at most the distributions are taken at a time: 400 MB of numbers.
@@ -79,19 +78,20 @@ class Feature:
     personal: bool = False
 
 
-def described(lake: Lake, stages: Stages, customer: str, spec: TableSpec) -> list[dict[str, Any]]:
-    """The catalogue's rows about a feature table that was just written."""
-    frame = lake.table(customer, spec.key)
-    features = list(_features(lake, stages, customer, spec, frame))
-    spread = _spread(lake, customer, spec, features, lake.rows(customer, spec.key))
+def described(
+    lake: Lake, stages: Stages, customer: str, spec: TableSpec, types: Mapping[str, str], rows: int, version: int
+) -> list[dict[str, Any]]:
+    """The catalogue's rows about a feature table that was just written: its columns' types, its rows, its version."""
+    features = list(_features(lake, stages, customer, spec, types))
+    spread = _spread(lake, customer, spec, features, rows)
     used = users_of(stages, spec.name)
     shared = {
         "block": spec.name,
         "grain": spec.table.grain,
         "owner": spec.table.owner,
         "version": spec.table.version,
-        "table_version": lake.version(customer, spec.key),
-        "as_of": _moment(lake, customer, spec) if AS_OF in frame.columns else None,
+        "table_version": version,
+        "as_of": _moment(lake, customer, spec) if AS_OF in types else None,
     }
     return [
         {
@@ -169,21 +169,22 @@ def users_of(stages: Stages, block: str) -> dict[str, tuple[str, ...]]:
     return {column: tuple(names) for column, names in used.items()}
 
 
-def _features(lake: Lake, stages: Stages, customer: str, spec: TableSpec, frame: DataFrame) -> Iterator[Feature]:
-    kinds = dict(frame.dtypes)
+def _features(
+    lake: Lake, stages: Stages, customer: str, spec: TableSpec, types: Mapping[str, str]
+) -> Iterator[Feature]:
     sources = ",".join(sorted({source.table for source in spec.inputs}))
     declared = {column.name: column for column in spec.table.columns}
     for name, column in declared.items():
-        if name not in spec.table.key and name in kinds:
+        if name not in spec.table.key and name in types:
             window, personal = column.window or "all", column.personal
-            yield Feature(name, kinds[name], column.description, column.formula, column.unit, window, sources, personal)
+            yield Feature(name, types[name], column.description, column.formula, column.unit, window, sources, personal)
     told = _told_beside(lake, stages, customer, spec)
-    for name in frame.columns:
+    for name in types:
         if name not in declared:
             row = told.get(name, {})
             formula, unit, window = (row.get(key) or "" for key in ("formula", "unit", "window"))
             made_of = row.get("source_tables") or sources
-            yield Feature(name, kinds[name], formula or name, formula, unit or None, window or "all", made_of)
+            yield Feature(name, types[name], formula or name, formula, unit or None, window or "all", made_of)
 
 
 def _told_beside(lake: Lake, stages: Stages, customer: str, spec: TableSpec) -> dict[str, Mapping[str, Any]]:

@@ -16,15 +16,14 @@ from capflow_assets.stores.fingerprints import Fingerprint, fingerprint
 from capflow_assets.stores.landed import Landed, stored_fingerprint
 from capflow_assets.stores.written_files import WrittenFiles, written
 from capflow_assets.tables.increments import merge
+from capflow_assets.tables.landing_work import LandingWork
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from capflow_assets.tables.landing import _Work
-
 
 def replaced(
-    work: _Work, files: WrittenFiles, found: Mapping[str, Any], last: Landed | None
+    work: LandingWork, files: WrittenFiles, found: Mapping[str, Any], last: Landed | None
 ) -> tuple[int | None, Landed]:
     """Everything anew, unless it lies there already."""
     frame = files.frame
@@ -47,7 +46,7 @@ def replaced(
 
 
 def merged(
-    work: _Work, files: WrittenFiles, found: Mapping[str, Any], last: Landed | None
+    work: LandingWork, files: WrittenFiles, found: Mapping[str, Any], last: Landed | None
 ) -> tuple[int | None, Landed]:
     """The newer rows to those that have landed, unless they lie there already."""
     assert last is not None  # noqa: S101  (else everything would have been read)
@@ -63,13 +62,13 @@ def merged(
     return done.version, landed
 
 
-def _identity(work: _Work) -> tuple[str, int]:
+def _identity(work: LandingWork) -> tuple[str, int]:
     identity = work.lake.identity(work.name, work.spec.key)
     assert identity is not None  # noqa: S101  (it was written a moment ago)
     return identity
 
 
-def columns(work: _Work, frame: DataFrame) -> dict[str, str]:
+def columns(work: LandingWork, frame: DataFrame) -> dict[str, str]:
     """The columns of the table, with their types. Which export a row came with matters where these overlap."""
     left = (*RESERVED, ids.UNCOMPOSED, *watermarks.COLUMNS, *(() if work.overlap else (EXPORT,)))
     return {name: kind for name, kind in frame.dtypes if name not in left}

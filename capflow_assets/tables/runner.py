@@ -28,6 +28,7 @@ from capflow_assets.tables.advancing import Advancing, carried_on
 from capflow_assets.tables.inputs import Inputs
 from capflow_assets.tables.judgements import Judgement
 from capflow_assets.tables.landing import land
+from capflow_assets.tables.pictures import Pictures
 from capflow_assets.tables.table_checks import TableChecks, TableFinding, blocking
 from capflow_assets.tables.table_result import TableResult
 
@@ -54,6 +55,7 @@ class TableRunner:
     def __post_init__(self) -> None:
         self._inputs = Inputs(self.lake, self.stages, self.customer, self.selected, self.as_of)
         self._checks = TableChecks(self._inputs)
+        self._pictures = Pictures(self.lake, self.customer.name, self.draw)
         self._advancing = Advancing(self.lake, self.stages, self.customer)
         self._catalogued: list[dict[str, Any]] = []
 
@@ -167,9 +169,13 @@ class TableRunner:
         seconds = time.perf_counter() - began
         if moment is not None:
             self._advancing.remember(spec, moment)
-        features = catalogue.described(self.lake, self.stages, self.customer.name, spec) if spec.is_catalogued else []
-        self._catalogued += features
-        done = replace(self._done(spec, version, frame, files.rows, counts or {}, moment), features=tuple(features))
+        done = self._done(spec, version, frame, files.rows, counts or {}, moment)
+        if spec.is_catalogued:
+            features = catalogue.described(
+                self.lake, self.stages, self.customer.name, spec, done.columns, done.rows, version
+            )
+            self._catalogued += features
+            done = replace(done, features=tuple(features))
         return replace(done, compute_seconds=seconds, findings=(schema, *gates, *done.findings))
 
     def _unchanged(self, spec: TableSpec, moment: datetime) -> TableResult:
@@ -204,5 +210,5 @@ class TableRunner:
             columns=dict(frame.dtypes),
             counts={**counts, **removals.flag_counts(frame, spec.table)},
             findings=self._checks.warnings(spec),
-            plot=self.draw(spec.plot(frame)) if spec.plot is not None and self.draw is not None else None,
+            plot=self._pictures.of(spec, frame, rows),
         )
