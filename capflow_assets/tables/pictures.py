@@ -40,7 +40,7 @@ class Pictures:
             return None
         if rows > MOST_ROWS_TO_COMPARE:
             return self.draw(spec.plot(frame))
-        drawn_of = {"rows": str(fingerprint(frame)), "types": frame.dtypes, "code": self._code(spec)}
+        drawn_of = {"rows": str(fingerprint(frame)), "types": frame.dtypes, "code": _code(spec.plot, self.draw)}
         name = place(spec.key)
         image = self.lake.read_bytes(self.customer, name)
         if image is not None and self.lake.read_bytes(self.customer, f"{name}.json") == _note(drawn_of, image):
@@ -48,12 +48,6 @@ class Pictures:
         image = self.draw(spec.plot(frame))
         self.lake.save_bytes(self.customer, f"{name}.json", _note(drawn_of, image))
         return image
-
-    def _code(self, spec: TableSpec) -> str:
-        """A digest of the code that draws: the table's file and those that its stage shares, and ``draw``'s own."""
-        own = Path(str(inspect.getsourcefile(spec.plot)))  # type: ignore[arg-type]  (a table without is not drawn)
-        files = [own, *sorted(own.parent.glob("_*.py")), Path(str(inspect.getsourcefile(self.draw)))]  # type: ignore[arg-type]
-        return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def place(table: str) -> str:
@@ -67,3 +61,10 @@ def place(table: str) -> str:
 
 def _note(drawn_of: dict[str, Any], image: bytes) -> bytes:
     return json.dumps({**drawn_of, "picture": hashlib.sha256(image).hexdigest()}, indent=1).encode()
+
+
+def _code(plot: Callable[..., Any], draw: Callable[[Any], bytes]) -> str:
+    """A digest of the code that draws: the table's file, those that its stage shares, and the file of ``draw``."""
+    own, drawing = (Path(str(inspect.getsourcefile(function))) for function in (plot, draw))
+    files = [own, *sorted(own.parent.glob("_*.py")), drawing]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
