@@ -96,25 +96,25 @@ def described(
     return [
         {
             **shared,
-            "feature": each.name,
-            "type": each.type,
-            "description": each.description,
-            "formula": each.formula or None,
-            "unit": each.unit,
-            "window": each.window,
-            "source_tables": each.sources,
-            "models": ",".join(used.get(each.name, ())),
-            **spread[each.name],
+            "feature": feature.name,
+            "type": feature.type,
+            "description": feature.description,
+            "formula": feature.formula or None,
+            "unit": feature.unit,
+            "window": feature.window,
+            "source_tables": feature.sources,
+            "models": ",".join(used.get(feature.name, ())),
+            **spread[feature.name],
         }
-        for each in features
+        for feature in features
     ]
 
 
 def _moment(lake: Lake, customer: str, spec: TableSpec) -> datetime | None:
     import pyarrow.compute as pc
 
-    found: datetime | None = pc.max(lake.arrow(customer, spec.key, columns=[AS_OF])[AS_OF]).as_py()
-    return found
+    newest: datetime | None = pc.max(lake.arrow(customer, spec.key, columns=[AS_OF])[AS_OF]).as_py()
+    return newest
 
 
 def keep(lake: Lake, customer: str, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -178,16 +178,16 @@ def _features(
         if name not in spec.table.key and name in types:
             window, personal = column.window or "all", column.personal
             yield Feature(name, types[name], column.description, column.formula, column.unit, window, sources, personal)
-    told = _told_beside(lake, stages, customer, spec)
+    rows_beside = _rows_beside(lake, stages, customer, spec)
     for name in types:
         if name not in declared:
-            row = told.get(name, {})
+            row = rows_beside.get(name, {})
             formula, unit, window = (row.get(key) or "" for key in ("formula", "unit", "window"))
             made_of = row.get("source_tables") or sources
             yield Feature(name, types[name], formula or name, formula, unit or None, window or "all", made_of)
 
 
-def _told_beside(lake: Lake, stages: Stages, customer: str, spec: TableSpec) -> dict[str, Mapping[str, Any]]:
+def _rows_beside(lake: Lake, stages: Stages, customer: str, spec: TableSpec) -> dict[str, Mapping[str, Any]]:
     beside = f"{spec.key}_columns"
     if beside not in stages.tables or not lake.exists(customer, beside):
         return {}
@@ -201,7 +201,7 @@ def _spread(lake: Lake, customer: str, spec: TableSpec, features: Sequence[Featu
     for first in range(0, len(features), at_once):
         some = features[first : first + at_once]
         table = lake.arrow(customer, spec.key, columns=[feature.name for feature in some])
-        spread |= {each.name: {"rows": rows, **_figures(table[each.name], each)} for each in some}
+        spread |= {feature.name: {"rows": rows, **_figures(table[feature.name], feature)} for feature in some}
     return spread
 
 
@@ -238,7 +238,7 @@ def _of_numbers(values: pa.ChunkedArray) -> dict[str, float]:
 
 
 def _most_frequent(values: pa.ChunkedArray) -> dict[str, Any]:
-    counts = {str(each["values"]): each["counts"] for each in values.value_counts().to_pylist()}
+    counts = {str(entry["values"]): entry["counts"] for entry in values.value_counts().to_pylist()}
     if not counts:
         return {}
     most = min(counts, key=lambda value: (-counts[value], value))

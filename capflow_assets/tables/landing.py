@@ -65,49 +65,49 @@ def _judged(work: LandingWork, files: WrittenFiles, judge: Judge, last: Landed |
         frame = ids.composed(files.frame, work.ids).drop(ids.UNCOMPOSED)
         with written(work.lake, frame, work.name, work.spec.key) as composed:
             return _judged(work, composed, judge, last)
-    found = _evidence(work, files)
+    evidence = _evidence(work, files)
     is_everything = work.extent.is_everything
-    if not found["came"] and is_everything and work.left_out.rows:
+    if not evidence["came"] and is_everything and work.left_out.rows:
         raise work.left_out.nothing_left(work.spec.name, work.location)
-    if not found["came"] and is_everything:
+    if not evidence["came"] and is_everything:
         raise SourceError(
             f"The source of {work.spec.name} holds no row; the last good version stays",
             expected="at least one row",
             where=work.location,
             do="check that the export ran, or remove the table from the customer's TOML",
         )
-    if files.frame is not None and found.get("keyed", 0) > found.get("keys", 0):
-        kind = (watermarks.newest(found, work.form, work.since) or watermarks.NONE).kind
+    if files.frame is not None and evidence.get("keyed", 0) > evidence.get("keys", 0):
+        kind = (watermarks.newest(evidence, work.form, work.since) or watermarks.NONE).kind
         with written(work.lake, watermarks.latest(files.frame, work.merge_on, kind), work.name, work.spec.key) as fewer:
             return _committed(work, fewer, _evidence(work, fewer), judge, last)
     work.overlap = exports.overlap(files.frame, work.spec, work.exports)
-    return _committed(work, files, found, judge, last)
+    return _committed(work, files, evidence, judge, last)
 
 
 def _committed(
-    work: LandingWork, files: WrittenFiles, found: Mapping[str, Any], judge: Judge, last: Landed | None
+    work: LandingWork, files: WrittenFiles, evidence: Mapping[str, Any], judge: Judge, last: Landed | None
 ) -> Landing:
-    came, bad = int(found["came"]), int(found["bad"])
-    told = _set_aside(work, files, bad)
+    came, bad = int(evidence["came"]), int(evidence["bad"])
+    shown_rows = _set_aside(work, files, bad)
     guests, totals = quarantine.apart_of(files, bad)
     broken, apart = bad - guests - totals, quarantine.Apart(guests, totals, work.left_out, work.forgotten)
-    quarantine.refuse_many(work.spec.key, came, broken, told, work.declared.max_rejected_pct, work.location)
+    quarantine.refuse_many(work.spec.key, came, broken, shown_rows, work.declared.max_rejected_pct, work.location)
     if bad and not broken and work.extent.is_everything and came == bad:
         raise quarantine.nobody_landed(work.spec.name, came, apart, work.location)
     counts = {"came": came, **({"rejected": broken} if broken else {}), **apart.counts}
     declared = work.declared
     how = work.extent.words
-    found_so = (
-        quarantine.finding(work.spec.key, came, broken, told, apart),
-        kept_columns.finding(work.spec.table, declared.columns, work.hashed, declared.plain, found, files.sample),
+    findings = (
+        quarantine.finding(work.spec.key, came, broken, shown_rows, apart),
+        kept_columns.finding(work.spec.table, declared.columns, work.hashed, declared.plain, evidence, files.sample),
         *exports.finding(work.exports, work.overlap),
     )
     good = None if files.frame is None or came == bad else files.frame.where(f"{REASON} is null")
-    # The columns that landing alone knows are no business of the checks'.
-    judgement = judge(good if good is None else good.select(*columns(work, good)), found_so)
+    # Checks see the table's columns, and not those that landing alone knows.
+    judgement = judge(good if good is None else good.select(*columns(work, good)), findings)
     if judgement.refusal:
         return Landing(counts, judgement, None, how)
-    version, landed = (replaced if work.extent.is_everything else merged)(work, files, found, last)
+    version, landed = (replaced if work.extent.is_everything else merged)(work, files, evidence, last)
     if version is None:
         version, how = landed.version, f"{how}; nothing has changed"
     save_landed(work.lake, work.name, work.spec.name, landed)
@@ -139,11 +139,11 @@ def _evidence(work: LandingWork, files: WrittenFiles) -> dict[str, Any]:
     if not sums:
         return counted
     row = files.frame.agg(*(expression.alias(name) for name, expression in sums.items())).collect()[0]
-    found = counted | dict(row.asDict())
-    if left := int(found.get("left_out", 0)):
+    evidence = counted | dict(row.asDict())
+    if left := int(evidence.get("left_out", 0)):
         work.left_out = row_filter.LeftOut(work.declared.where or "", left)
-        found |= {name: int(found[name]) - left for name in ("came", "bad")}
-    return found
+        evidence |= {name: int(evidence[name]) - left for name in ("came", "bad")}
+    return evidence
 
 
 def _set_aside(work: LandingWork, files: WrittenFiles, bad: int) -> str:
