@@ -74,9 +74,9 @@ def remove_old_objects(place: str) -> int:
     client = boto3.client("s3")
     old: list[dict[str, str]] = []
     for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=f"{prefix}/"):
-        versions = [each for each in page.get("Versions", ()) if not each["IsLatest"]]
-        old += [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in versions]
-        old += [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in page.get("DeleteMarkers", ())]
+        versions = [entry for entry in page.get("Versions", ()) if not entry["IsLatest"]]
+        old += [{"Key": entry["Key"], "VersionId": entry["VersionId"]} for entry in versions]
+        old += [{"Key": entry["Key"], "VersionId": entry["VersionId"]} for entry in page.get("DeleteMarkers", ())]
     for start in range(0, len(old), 1000):
         client.delete_objects(Bucket=bucket, Delete={"Objects": old[start : start + 1000], "Quiet": True})
     return len(old)

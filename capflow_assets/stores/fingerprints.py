@@ -1,4 +1,4 @@
-"""The fingerprint of a bag of rows: their number and the sum of their hashes, whatever the order they come in."""
+"""The fingerprint of a bag of rows: their number and the sum of their hashes, whatever their order."""
 
 from __future__ import annotations
 

@@ -86,9 +86,9 @@ class Lake(LakePlaces):
         if not self.exists(customer, table):
             raise self._missing(customer, table)
         dataset = self._opened(customer, table).to_pyarrow_dataset()
-        wanted = None if columns is None else list(columns)
+        names = None if columns is None else list(columns)
         with named_if_damaged(customer, table, self.path(customer, table)):
-            return dataset.to_table(columns=wanted) if limit is None else dataset.head(limit, columns=wanted)
+            return dataset.to_table(columns=names) if limit is None else dataset.head(limit, columns=names)
 
     def rows(self, customer: str, table: str) -> int:
         """How many rows the newest version has; read from the table's log where the log says it."""
@@ -115,17 +115,17 @@ class Lake(LakePlaces):
         """
         from pyspark.errors import PySparkException
 
-        path, told = self.path(customer, table), self.spark_path(customer, table)
+        path, engine_path = self.path(customer, table), self.spark_path(customer, table)
         writer = frame.write.format("delta").mode(mode)
         if mode == "append":
-            writer.save(told)
+            writer.save(engine_path)
             return self.committed(path)
         try:
-            writer.option("overwriteSchema", "true").save(told)
+            writer.option("overwriteSchema", "true").save(engine_path)
         except PySparkException:
             if not make_room(path):
                 raise
-            writer.option("overwriteSchema", "true").save(told)
+            writer.option("overwriteSchema", "true").save(engine_path)
         return self.committed(path)
 
     def replace_keys(self, frame: DataFrame, keys: DataFrame, customer: str, table: str) -> int:
@@ -149,21 +149,21 @@ class Lake(LakePlaces):
 
         view = f"capflow_{uuid.uuid4().hex}"
         path = self.spark_path(customer, table).replace("`", "``")
-        names, given = (", ".join(f"{prefix}`{name}`" for name in columns) for prefix in ("", "s."))
+        names, values = (", ".join(f"{prefix}`{name}`" for name in columns) for prefix in ("", "s."))
         same = " AND ".join(["s._is_going", *(f"t.`{name}` <=> s.`{name}`" for name in key)])
         spark = self.spark()
         staged.createOrReplaceTempView(view)
         merge = (
             f"MERGE INTO delta.`{path}` t USING {view} s ON {same} "  # noqa: S608
-            f"WHEN MATCHED THEN DELETE WHEN NOT MATCHED AND NOT s._is_going THEN INSERT ({names}) VALUES ({given})"
+            f"WHEN MATCHED THEN DELETE WHEN NOT MATCHED AND NOT s._is_going THEN INSERT ({names}) VALUES ({values})"
         )
         try:
             spark.sql(merge)
         except PySparkException:
             # An engine that cannot merge: the whole table again, which is one commit as well.
-            there, going = self.table(customer, table), staged.where("_is_going").select(*key)
-            matches = reduce(and_, (there[name].eqNullSafe(going[name]) for name in key))
-            kept = there.join(going, matches, "left_anti").select(*columns)
+            stored, going = self.table(customer, table), staged.where("_is_going").select(*key)
+            matches = reduce(and_, (stored[name].eqNullSafe(going[name]) for name in key))
+            kept = stored.join(going, matches, "left_anti").select(*columns)
             self.write(kept.unionByName(staged.where(~F.col("_is_going")).select(*columns)), customer, table)
         finally:
             spark.catalog.dropTempView(view)

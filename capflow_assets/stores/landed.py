@@ -36,9 +36,9 @@ def read_landed(lake: Lake, customer: str, table: str) -> Landed | None:
     """What is known of the last landing of ``raw/{table}``; None where that is not what lies there."""
     content = lake.read_bytes(customer, _file(table))
     try:
-        found: dict[str, Any] = json.loads(content or b"{}")
-        watermark = Watermark(**found["watermark"]) if found["watermark"] else None
-        landed = Landed(**found | {"fingerprint": Fingerprint(**found["fingerprint"]), "watermark": watermark})
+        note: dict[str, Any] = json.loads(content or b"{}")
+        watermark = Watermark(**note["watermark"]) if note["watermark"] else None
+        landed = Landed(**note | {"fingerprint": Fingerprint(**note["fingerprint"]), "watermark": watermark})
     except (ValueError, KeyError, TypeError):  # none yet, or of another release
         return None
     return landed if lake.identity(customer, f"raw/{table}") == (landed.table_id, landed.version) else None

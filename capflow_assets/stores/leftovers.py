@@ -68,8 +68,8 @@ def clean(lake: Lake, customer: str) -> Leftovers:
 def _folders(store: fs.FileSystem, place: str) -> list[str]:
     from pyarrow.fs import FileSelector, FileType
 
-    found = store.get_file_info(FileSelector(place, allow_not_found=True))
-    return sorted(info.base_name for info in found if info.type == FileType.Directory)
+    infos = store.get_file_info(FileSelector(place, allow_not_found=True))
+    return sorted(info.base_name for info in infos if info.type == FileType.Directory)
 
 
 def _unnamed(store: fs.FileSystem, place: str, uri: str, prefix: str) -> set[str]:

@@ -107,8 +107,8 @@ class WrittenFiles:
         for info in self._parquet[:files]:
             with self._store()[0].open_input_file(info.path) as stream, ParquetFile(stream) as file:
                 batches += [next(file.iter_batches(rows // files, columns=list(columns)), None)]
-        there = [batch for batch in batches if batch is not None]
-        return pa.Table.from_batches(there) if there else None
+        filled = [batch for batch in batches if batch is not None]
+        return pa.Table.from_batches(filled) if filled else None
 
     def _added(self, info: fs.FileInfo, stats: Mapping[str, Any]) -> AddAction:
         from deltalake.transaction import AddAction
@@ -120,8 +120,8 @@ class WrittenFiles:
         from pyarrow.fs import FileSelector, FileType
 
         store, folder = self._store()
-        found = store.get_file_info(FileSelector(folder, allow_not_found=True))
-        return sorted((info for info in found if info.type == FileType.File), key=lambda info: info.path)
+        infos = store.get_file_info(FileSelector(folder, allow_not_found=True))
+        return sorted((info for info in infos if info.type == FileType.File), key=lambda info: info.path)
 
     def _store(self) -> tuple[fs.FileSystem, str]:
         return opened(f"{self.lake.path(self.customer, self.table)}/{self.name}")
@@ -153,8 +153,8 @@ class WrittenFiles:
         store, folder = self._store()
         name = f"{self.name}/".encode()
         try:
-            found = store.get_file_info(FileSelector(f"{Path(folder).parent}/_delta_log", allow_not_found=True))
-            for info in sorted(found, key=lambda info: info.path, reverse=True):
+            infos = store.get_file_info(FileSelector(f"{Path(folder).parent}/_delta_log", allow_not_found=True))
+            for info in sorted(infos, key=lambda info: info.path, reverse=True):
                 if info.path.endswith(".json"):
                     with store.open_input_stream(info.path) as stream:
                         if name in stream.read():
@@ -175,8 +175,8 @@ class WrittenFiles:
 def written(lake: Lake, frame: DataFrame, customer: str, table: str) -> Iterator[WrittenFiles]:
     """The rows of ``frame``, computed once and written beside the table's; removed at the end unless committed.
 
-    ``frame`` of what is given reads them back; it is None where there was no row. What ends the block, an interrupt
-    included, is no sign that nothing was committed: the table's log is asked.
+    The ``frame`` of the files reads the rows back; it is None where there was no row. An exception or an interrupt that
+    ends the block does not show that nothing was committed: the table's log is asked.
     """
     prefix = LANDING if table.startswith(f"{LANDED_STAGE}/") else COMPUTED
     files = WrittenFiles(lake, customer, table, f"{prefix}{uuid.uuid4().hex[:16]}")

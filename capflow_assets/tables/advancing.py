@@ -36,10 +36,10 @@ class Advancing:
 
     def since(self, spec: TableSpec, moment: datetime) -> datetime | None:
         """The earlier moment (or the same) from which a table can be carried on; None where it must be made anew."""
-        kept = self.lake.read_bytes(self.customer.name, _place(spec)) if spec.advanced else None
-        if kept is None or self.lake.damage(self.customer.name, spec.key):
+        content = self.lake.read_bytes(self.customer.name, _place(spec)) if spec.advanced else None
+        if content is None or self.lake.damage(self.customer.name, spec.key):
             return None
-        then = json.loads(kept)
+        then = json.loads(content)
         earlier = datetime.fromisoformat(then["as_of"])
         same = {"recipe": self._recipe(spec), "table": _listed(self.lake.identity(self.customer.name, spec.key))}
         if earlier > moment or any(then.get(name) != value for name, value in same.items()):
@@ -59,13 +59,13 @@ class Advancing:
             key: {"identity": _listed(self.lake.identity(name, key)), "print": self._print(key, moment)}
             for key in self._inputs(spec)
         }
-        told = {
+        note = {
             "as_of": moment.isoformat(),
             "recipe": self._recipe(spec),
             "table": _listed(self.lake.identity(name, spec.key)),
             "inputs": inputs,
         }
-        self.lake.save_bytes(name, _place(spec), json.dumps(told, indent=1).encode())
+        self.lake.save_bytes(name, _place(spec), json.dumps(note, indent=1).encode())
 
     def _inputs(self, spec: TableSpec) -> list[str]:
         return [source.table for source in spec.inputs if self.lake.exists(self.customer.name, source.table)]
@@ -123,10 +123,10 @@ def carried_on(
 
     frames = {source.parameter: rows(source) for source in spec.inputs}
     assert spec.advanced is not None  # noqa: S101  (since says so)
-    made: DataFrame = spec.advanced(
+    advanced: DataFrame = spec.advanced(
         lake.table(customer, spec.key), **frames, **{name: values[name] for name in spec.injected}
     )
-    return made
+    return advanced
 
 
 def _place(spec: TableSpec) -> str:

@@ -46,9 +46,9 @@ def merge(
             F.count_if("is_changed"),
             F.count_if(~F.col("is_changed")),
             F.sum(F.when(F.col("is_changed"), F.col("replaced"))),
-            *(F.sum(each) for each in ("rows", "low", "high")),
+            *(F.sum(name) for name in ("rows", "low", "high")),
         ).collect()[0]
-        changed, unchanged, replaced = (int(each or 0) for each in totals[:3])
+        changed, unchanged, replaced = (int(number or 0) for number in totals[:3])
         if not changed:
             return Merged(None, Fingerprint(0, 0))
         change = fingerprint_of(totals[3:])

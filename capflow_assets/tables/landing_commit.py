@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 
 
 def replaced(
-    work: LandingWork, files: WrittenFiles, found: Mapping[str, Any], last: Landed | None
+    work: LandingWork, files: WrittenFiles, evidence: Mapping[str, Any], last: Landed | None
 ) -> tuple[int | None, Landed]:
     """Everything anew, unless it lies there already."""
     frame = files.frame
     assert frame is not None  # noqa: S101  (a source without a row was refused)
     kept = columns(work, frame)
-    watermark = watermarks.newest(found, work.form, None) if work.declared.watermark else None
-    rows = Fingerprint(int(found["came"]) - int(found["bad"]))
+    watermark = watermarks.newest(evidence, work.form, None) if work.declared.watermark else None
+    rows = Fingerprint(int(evidence["came"]) - int(evidence["bad"]))
     if last is not None and (last.fingerprint.rows, last.columns) == (rows.rows, str(kept)):
         rows = fingerprint(frame.where(f"{REASON} is null").select(*kept))
         is_known = last.fingerprint.hashes is not None and not work.is_full
-        there = last.fingerprint if is_known else stored_fingerprint(work.lake, work.name, work.spec.key, kept)
-        if there == rows:
+        stored = last.fingerprint if is_known else stored_fingerprint(work.lake, work.name, work.spec.key, kept)
+        if stored == rows:
             return None, replace(last, way=work.way, fingerprint=rows, watermark=watermark)
-    if found["bad"]:
+    if evidence["bad"]:
         with written(work.lake, frame.where(f"{REASON} is null").select(*kept), work.name, work.spec.key) as good:
             version = good.commit(kept, "overwrite")
     else:
@@ -46,14 +46,14 @@ def replaced(
 
 
 def merged(
-    work: LandingWork, files: WrittenFiles, found: Mapping[str, Any], last: Landed | None
+    work: LandingWork, files: WrittenFiles, evidence: Mapping[str, Any], last: Landed | None
 ) -> tuple[int | None, Landed]:
     """The newer rows to those that have landed, unless they lie there already."""
     assert last is not None  # noqa: S101  (else everything would have been read)
     if files.frame is None:
         return None, last
     done = merge(work.lake, work.name, work.spec.key, files, columns(work, files.frame), work.merge_on)
-    watermark = watermarks.newest(found, work.form, last.watermark)
+    watermark = watermarks.newest(evidence, work.form, last.watermark)
     if done.version is None:
         return None, replace(last, watermark=watermark)
     table_id, version = _identity(work)
