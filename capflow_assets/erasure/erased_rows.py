@@ -21,7 +21,7 @@ from capflow_assets.landing.personal import OWNER, user_pseudonym
 from capflow_assets.stores.erased_history import named_files
 from capflow_assets.stores.lake import Lake
 from capflow_assets.stores.places import opened
-from capflow_assets.tables.forgotten import SUPPRESSION
+from capflow_assets.tables.suppression import SUPPRESSION
 
 if TYPE_CHECKING:
     import pyarrow.dataset as ds

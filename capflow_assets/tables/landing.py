@@ -17,7 +17,7 @@ from capflow_assets.errors import SourceError
 from capflow_assets.expressions import ids
 from capflow_assets.landing import REASON, disguised, kept_columns, row_filter, watermarks
 from capflow_assets.stores.lake import Lake
-from capflow_assets.stores.landed import Landed, read_landed, save_landed
+from capflow_assets.stores.last_landing import Landed, read_landed, save_landed
 from capflow_assets.stores.written_files import WrittenFiles, written
 from capflow_assets.tables import exports, quarantine
 from capflow_assets.tables.judgements import Judge, Landing

@@ -13,7 +13,7 @@ from capflow_assets.contract import EXPORT
 from capflow_assets.expressions import ids
 from capflow_assets.landing import REASON, RESERVED, watermarks
 from capflow_assets.stores.fingerprints import Fingerprint, fingerprint
-from capflow_assets.stores.landed import Landed, stored_fingerprint
+from capflow_assets.stores.last_landing import Landed, stored_fingerprint
 from capflow_assets.stores.written_files import WrittenFiles, written
 from capflow_assets.tables.increments import merge
 from capflow_assets.tables.landing_work import LandingWork

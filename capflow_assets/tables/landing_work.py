@@ -13,7 +13,7 @@ from capflow_assets.customers.customer import Customer, TableSource
 from capflow_assets.landing import disguised, id_columns, merge_key, row_filter, watermarks
 from capflow_assets.landing.personal import hashed_columns, pseudonym
 from capflow_assets.stores.lake import Lake
-from capflow_assets.stores.landed import Landed, way_of, why_unknown
+from capflow_assets.stores.last_landing import Landed, way_of, why_unknown
 from capflow_assets.stores.table_damage import damaged_table
 from capflow_assets.tables import exports
 

@@ -12,10 +12,10 @@ from capflow_assets.landing.number_formats import NumberFormat
 from capflow_assets.landing.personal import pseudonymized
 from capflow_assets.landing.values import Reading
 from capflow_assets.tables import exports
-from capflow_assets.tables.forgotten import is_anybody_forgotten, rows_of_forgotten, without_forgotten
 from capflow_assets.tables.landing_work import LandingWork
 from capflow_assets.tables.opening import Opening
 from capflow_assets.tables.query_rows import placed_by_key, query_rows, reading_options, with_unfit
+from capflow_assets.tables.suppression import is_anybody_forgotten, rows_of_forgotten, without_forgotten
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
