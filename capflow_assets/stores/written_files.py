@@ -46,6 +46,7 @@ class WrittenFiles:
     customer: str
     table: str
     name: str
+    computed: DataFrame
     frame: DataFrame | None = None
     is_commit_begun: bool = False
     is_kept: bool = False
@@ -56,6 +57,11 @@ class WrittenFiles:
     def rows(self) -> int:
         """How many rows were written."""
         return sum(int(file["numRecords"]) for file in self._stats)
+
+    @property
+    def stored(self) -> DataFrame:
+        """The rows read back; a frame without any where there was none."""
+        return self.computed.limit(0) if self.frame is None else self.frame
 
     def commit(self, columns: Mapping[str, str], mode: Mode) -> int:
         """Make the files the table's, or some more of the table's, and give the new version.
@@ -90,8 +96,7 @@ class WrittenFiles:
         return self.lake.committed(path)
 
     def _written_again(self, columns: Mapping[str, str], mode: Mode) -> int:
-        assert self.frame is not None  # noqa: S101  (rows were written, or there would be nothing to commit)
-        return self.lake.write(self.frame.select(*columns), self.customer, self.table, mode)
+        return self.lake.write(self.stored.select(*columns), self.customer, self.table, mode)
 
     def counted(self, column: str) -> tuple[int, int] | None:
         """How many rows there are, and how many have a value in ``column``; None where a file does not tell."""
@@ -126,12 +131,12 @@ class WrittenFiles:
     def _store(self) -> tuple[fs.FileSystem, str]:
         return opened(f"{self.lake.path(self.customer, self.table)}/{self.name}")
 
-    def _write(self, frame: DataFrame) -> None:
+    def _write(self) -> None:
         spark = self.lake.spark()
         _write_delta_times(spark)
         path = f"{self.lake.spark_path(self.customer, self.table)}/{self.name}"
         # As Delta tables are written: a third smaller costs a fifth of the time.
-        frame.write.mode("overwrite").option("compression", "snappy").parquet(path)
+        self.computed.write.mode("overwrite").option("compression", "snappy").parquet(path)
         store, _ = self._store()
         for info in self._listed():
             if info.path.endswith(".parquet"):
@@ -179,9 +184,9 @@ def written(lake: Lake, frame: DataFrame, customer: str, table: str) -> Iterator
     ends the block does not show that nothing was committed: the table's log is asked.
     """
     prefix = LANDING if table.startswith(f"{LANDED_STAGE}/") else COMPUTED
-    files = WrittenFiles(lake, customer, table, f"{prefix}{uuid.uuid4().hex[:16]}")
+    files = WrittenFiles(lake, customer, table, f"{prefix}{uuid.uuid4().hex[:16]}", frame)
     try:
-        files._write(frame)
+        files._write()
         yield files
     finally:
         files.remove_uncommitted()

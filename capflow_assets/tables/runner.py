@@ -121,17 +121,16 @@ class TableRunner:
         began = time.perf_counter()
         with written(self.lake, frame, self.customer.name, spec.key) as files:
             seconds = time.perf_counter() - began
-            rows = files.frame if files.frame is not None else frame.limit(0)
             if spec.table.removal_reason:
-                result = self._cleaned(spec, files, rows, spec.table.removal_reason)
+                result = self._cleaned(spec, files, spec.table.removal_reason)
             else:
-                result = self._finish(spec, files, rows, moment)
+                result = self._finish(spec, files, files.stored, moment)
         return replace(result, compute_seconds=result.compute_seconds + seconds)
 
-    def _cleaned(self, spec: TableSpec, files: WrittenFiles, frame: DataFrame, reason: str) -> TableResult:
+    def _cleaned(self, spec: TableSpec, files: WrittenFiles, reason: str) -> TableResult:
         """Keep the rows that cleaning removes in a table of their own, and the others unless too many are removed."""
-        removal = removals.set_aside(self.lake, self.customer, spec, frame)
-        kept = frame.filter(f"{reason} is null").drop(reason)
+        removal = removals.set_aside(self.lake, self.customer, spec, files.stored)
+        kept = files.stored.filter(f"{reason} is null").drop(reason)
         finding = removals.finding(removal)
         if removal.is_beyond:
             gates = self._checks.gates(spec, kept)
@@ -143,8 +142,7 @@ class TableRunner:
             return TableResult(spec.key, "failed", refusal(spec.key, blocked), findings=findings)
         if removal.removed:
             with written(self.lake, kept, self.customer.name, spec.key) as fewer:
-                rows = fewer.frame if fewer.frame is not None else kept.limit(0)
-                result = self._finish(spec, fewer, rows, None, removal.counts)
+                result = self._finish(spec, fewer, fewer.stored, None, removal.counts)
         else:
             result = self._finish(spec, files, kept, None, removal.counts)
         return replace(result, findings=(*result.findings, *findings))
