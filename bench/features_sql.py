@@ -224,7 +224,7 @@ def _duckdb(folder: Path) -> Any:
 
 
 def _peer(connection: Any, name: str) -> pa.Table:
-    from capflow_assets.features._moments import local_day_of
+    from capflow_assets.expressions.days import local_day_of
 
     given = {"as_of": AS_OF, "today": local_day_of(AS_OF, "America/New_York")}
     return connection.sql(BLOCKS[name], params=given).to_arrow_table()

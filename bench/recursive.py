@@ -161,7 +161,7 @@ def featuretools(of: Any) -> pd.DataFrame:
     """Its features, by our names."""
     import featuretools as ft
 
-    from capflow_assets.features._synthesis import featuretools_name, synthesis
+    from capflow_assets.synthesis.features import featuretools_name, synthesis
 
     wanted = synthesis(2, (), frozenset(("users", *TABLES)))
     names = {featuretools_name(each): each.column for each in wanted if NOT_THE_SAME not in each.column}

@@ -13,11 +13,13 @@ What a customer company adds to: one file is one thing, found by its name. The w
 What carries it: rooms in floors, each importing only downwards. The lowest first:
 
     paths/        which folders libraries misread, and what a customer's sources may open
-    expressions/  what an id is, which days are none, how an as-of moment is written: one definition for all of them
+    expressions/  an id, an exact sum, a local day, a visit, what a moment knows: one definition for all of them
     landing/      a source's rows in the canonical columns, each with the reason where it cannot land
     customers/    what a customer declares in its TOML, checked
     learning/     what models share: splits, intervals, calibration, promotion (arrays, not customers)
     monitoring/   drift and the retraining policy
+    synthesis/    features composed recursively over the graph of entities
+    encoders/     texts as vectors
     simulation/   the seeded world with planted truth, for the demo, tests and benchmarks
     home/         a deployment: its places, settings, keys, secrets, session, and what each customer may read
     processes/    locks, first use, who is alive, and commands that outlive their own death

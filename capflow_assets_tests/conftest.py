@@ -63,6 +63,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: min(order.get(_group(item), len(order)), order.get(item.path.stem, len(order))))
 
 
+class Files:
+    """Says which file begins, where several processes share the tests: dots alone tell nobody what takes so long."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._plugins = config.pluginmanager
+        self._begun: set[str] = set()
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Name the file of the first of its tests."""
+        file = nodeid.split("::")[0].removeprefix("capflow_assets_tests/")
+        if file not in self._begun:
+            self._begun.add(file)
+            reporter = self._plugins.getplugin("terminalreporter")
+            reporter.ensure_newline()
+            reporter.write_line(f"{file} begins")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Say what runs, in the process that hands the tests out."""
+    if getattr(config.option, "numprocesses", None) and config.option.verbose == 0:
+        config.pluginmanager.register(Files(config))
+
+
 def _group(item: pytest.Item) -> str:
     names = getattr(item, "fixturenames", ())
     return next((name for name in LONG if name in names), str(item.path))

@@ -66,7 +66,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> tuple[TestHome, list[str
     home = TestHome(tmp_path_factory.mktemp("shared") / "home")
     for name in ("ann_b", "ann"):
         home.ok("onboard", str(files_of(home.root.parent / name, name, poison=name == "ann_b")))
-    home.ok("run", "ann_b", "--select", "raw,clean,validation,features,*/rfm_segments")
+    home.ok("run", "ann_b", "--select", "raw,clean,validation/readiness,features/rfm,features/user_item,*/rfm_segments")
     theirs = home.root / "lake" / "ann_b"
     for file in theirs.rglob("*"):
         if file.is_file():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from capflow_assets.blueprint.stages import CheckSpec, TableSpec
 from capflow_assets.errors import CapflowError
+from capflow_assets.expressions.known_at import is_known
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -28,9 +29,4 @@ def call(
 
 def cut(frame: DataFrame, spec: TableSpec, moment: datetime) -> DataFrame:
     """Only what was true at the moment: rows later than it do not exist; rows without a time always did."""
-    from pyspark.sql import functions as F
-
-    if spec.table.time is None:
-        return frame
-    time_column = F.col(spec.table.time)
-    return frame.filter(time_column.isNull() | (time_column <= F.lit(moment)))
+    return frame if spec.table.time is None else frame.filter(is_known(spec.table.time, moment))

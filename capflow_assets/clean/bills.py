@@ -5,20 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from capflow_assets.clean._conform import (
-    LARGEST_TOTAL,
-    exact_sum,
-    identifier,
-    implausible,
-    incomplete,
-    local_day,
-    name_doubles,
-    number,
-    placeholder_time,
-)
-from capflow_assets.clean._exports import REPLACED, latest_heads, with_export
 from capflow_assets.contract import Column, Table
 from capflow_assets.errors import TableError
+from capflow_assets.expressions.days import local_day
+from capflow_assets.expressions.exports import REPLACED, latest_heads, with_export
+from capflow_assets.expressions.ids import identifiers
+from capflow_assets.expressions.numbers import LARGEST_TOTAL, implausible, number
+from capflow_assets.expressions.removals import incomplete, name_doubles, placeholder_time
+from capflow_assets.expressions.sums import exact_sum
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -75,7 +69,7 @@ def bills(
     earliest stays: what comes later must not change what was known before. Of several exports that have a bill the
     latest holds: ``repeated_export`` where that has the same row, else ``earlier_export``. Where the TOML does not say
     which export is later (``ordered_exports`` are the raw tables of which it does), the names of the files decide,
-    ``earlier_by_file_name``, and a bill of another day, user or store is no later word on this one.
+    ``earlier_by_file_name``, and a bill of another day, user or store does not replace this one.
 
     Raises:
         TableError: neither bills nor line items were given.
@@ -112,7 +106,7 @@ def heads(raw_bills: DataFrame, *, is_order_known: bool = False) -> DataFrame:
 
 
 def _conformed(raw_bills: DataFrame) -> DataFrame:
-    ids = (identifier(name) for name in ("bill_id", "user_id", "store_id"))
+    ids = identifiers("bill_id", "user_id", "store_id")
     figures = (number(name) for name in FIGURES)
     odd = implausible(FIGURES).alias("removed_because")
     return raw_bills.select(*ids, "billed_at", *figures, odd, *with_export(raw_bills))
@@ -150,6 +144,6 @@ def _summed(line_items: DataFrame) -> DataFrame:
 
     return line_items.groupBy("bill_id").agg(
         *(F.min(name).alias(name) for name in ("user_id", "store_id", "billed_at")),
-        *(exact_sum(name) for name in FIGURES),
+        *(exact_sum(F.col(name)).alias(name) for name in FIGURES),
         F.count(F.lit(1)).cast("int").alias("line_items"),
     )

@@ -1,4 +1,4 @@
-"""The catalogue, conformed."""
+"""Items, conformed: the list of what can be bought."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING
 
-from capflow_assets.clean._conform import identifier, incomplete, name_doubles, optional
-from capflow_assets.clean._exports import REPLACED, latest_of_key
 from capflow_assets.contract import EXPORT, Column, Table
+from capflow_assets.expressions.exports import REPLACED, latest_of_key
+from capflow_assets.expressions.ids import identifier
+from capflow_assets.expressions.optional_columns import optional
+from capflow_assets.expressions.removals import incomplete, name_doubles
 
 if TYPE_CHECKING:
     from pyspark.sql import Column as Expression
@@ -32,7 +34,7 @@ TABLE = Table(
     ),
     key=("item_id",),
     open=True,
-    # A catalogue may be what every line item calls its item.
+    # The list may be what every line item calls its item.
     harmless_removals=("duplicate", *REPLACED),
     removal_reason="removed_because",
     flags="flags",
@@ -50,21 +52,21 @@ def items(raw_items: DataFrame) -> DataFrame:
 
     **Set aside** (``removed_because``): ``no_item_id``; ``duplicate`` is a copy of another row;
     ``conflicting_duplicate`` has the id of another row and other values, of which the fullest stays, of equally full
-    ones that of the name that is given most often. Bills that tell what they call each item serve as a catalogue so. Of
+    ones that of the name that is given most often. Bills that name their items can so serve as the list. Of
     several exports that have the item the latest holds: ``repeated_export`` where that has the same row, else
     ``earlier_export``.
     """
     from pyspark.sql import Window
     from pyspark.sql import functions as F
 
-    given = raw_items.withColumn("item_id", identifier("item_id"))
-    given = given.withColumn("is_item", optional(given, "is_item", "boolean"))
+    rows = raw_items.withColumn("item_id", identifier("item_id"))
+    rows = rows.withColumn("is_item", optional(rows, "is_item", "boolean"))
     named = F.count(F.lit(1)).over(Window.partitionBy("item_id", "name"))
-    frame = given.withColumn("removed_because", incomplete({"item_id": "no_item_id"}))
+    frame = rows.withColumn("removed_because", incomplete({"item_id": "no_item_id"}))
     frame = latest_of_key(frame, ["item_id"]).withColumn("_named", named)
-    made = name_doubles(frame, ["item_id"], then=[F.col("_named").desc()]).drop("_named")
+    frame = name_doubles(frame, ["item_id"], then=[F.col("_named").desc()]).drop("_named")
     added = [name for name in raw_items.columns if name not in (*TABLE.names, EXPORT)]
-    return made.withColumn("flags", _flags()).select(*TABLE.names, *added, "removed_because")
+    return frame.withColumn("flags", _flags()).select(*TABLE.names, *added, "removed_because")
 
 
 def _flags() -> Expression:
@@ -74,8 +76,8 @@ def _flags() -> Expression:
     item = Window.partitionBy("item_id")
     differ = (F.min(name).over(item) != F.max(name).over(item) for name in ("name", "description"))
     odd = {
-        "several_descriptions": reduce(or_, (F.coalesce(each, F.lit(False)) for each in differ)),
+        "several_descriptions": reduce(or_, (F.coalesce(is_different, F.lit(False)) for is_different in differ)),
         "not_an_item": F.max((~F.col("is_item")).cast("int")).over(item) == 1,
     }
-    there = F.col("item_id").isNotNull()
-    return F.concat_ws(",", *(F.when(there & condition, F.lit(name)) for name, condition in odd.items()))
+    has_id = F.col("item_id").isNotNull()
+    return F.concat_ws(",", *(F.when(has_id & condition, F.lit(name)) for name, condition in odd.items()))

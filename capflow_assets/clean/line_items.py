@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from capflow_assets.clean._conform import (
-    identifier,
-    implausible,
-    incomplete,
-    local_day,
-    number,
-    optional,
-    placeholder_time,
-)
-from capflow_assets.clean._exports import LONGEST_BILL_HOURS, REPLACED, latest_of_bill, with_export
 from capflow_assets.clean.bills import heads
 from capflow_assets.contract import Column, Table
+from capflow_assets.expressions.bills import LONGEST_BILL_MICROS
+from capflow_assets.expressions.days import local_day
+from capflow_assets.expressions.exports import REPLACED, latest_of_bill, with_export
+from capflow_assets.expressions.ids import identifiers
+from capflow_assets.expressions.numbers import implausible, number
+from capflow_assets.expressions.optional_columns import optional
+from capflow_assets.expressions.removals import incomplete, placeholder_time
 
 if TYPE_CHECKING:
     from pyspark.sql import Column as Expression
@@ -69,8 +66,8 @@ def line_items(
     **Flags** (the row stays): ``anonymous``, no user on the row nor on its bill; ``zero_quantity``, ``zero_amount``;
     ``negative_quantity``; ``cancellation``, goods and money both go back (a return or a credit note; a negative
     quantity without money is a write-off of stock); ``negative_price``, one of the two goes back and the other does
-    not; ``unknown_bill`` where the customer sends bills and this one is not among them; ``unknown_item`` where a
-    catalogue came and the item is not in it; ``not_an_item`` where the catalogue says so (``is_item``); ``repeated``,
+    not; ``unknown_bill`` where the customer sends bills and this one is not among them; ``unknown_item`` where there
+    is a list of items and the item is not in it; ``not_an_item`` where that list says so (``is_item``); ``repeated``,
     equal to a row of the bill that stays before it; ``several_exports``, its bill has rows of several exports that
     have no line in common.
 
@@ -81,12 +78,12 @@ def line_items(
     ``duplicate`` is a copy of another row in every column, where rows have a number of their own (the raw
     ``line_no``), or where equal ones are to go (``equal_lines`` is ``drop``); ``conflicting_duplicate`` has the number
     of another row and other values, of which the earliest stays. Of several exports that have the bill the latest
-    holds for all of it (see ``clean/_exports``): ``repeated_export`` where that has the same row, else
+    holds for all of it (see ``expressions.exports``): ``repeated_export`` where that has the same row, else
     ``earlier_export``, or ``earlier_by_file_name`` where nothing but the files' names says which is later.
     """
     from pyspark.sql import functions as F
 
-    ids = (identifier(name) for name in ("bill_id", "item_id", "user_id", "store_id"))
+    ids = identifiers("bill_id", "item_id", "user_id", "store_id")
     numbers = (number(name) for name in NUMBERS)
     item_name = optional(raw_line_items, "item_name", "string")
     odd = implausible(NUMBERS).alias("removed_because")
@@ -110,11 +107,11 @@ def _with_bill(lines: DataFrame, raw_bills: DataFrame | None, *, is_order_known:
     if raw_bills is None:
         return lines.withColumn("_bill_known", F.lit(True))
     known = heads(raw_bills, is_order_known=is_order_known).filter("removed_because is null")
-    both = lines.alias("line").join(known.alias("bill"), F.col("line.bill_id") == F.col("bill.bill_id"), "left")
+    joined = lines.alias("line").join(known.alias("bill"), F.col("line.bill_id") == F.col("bill.bill_id"), "left")
     held = ("bill_id", "item_id", "item_name", *NUMBERS, "line_no", "removed_because", *with_export(lines))
     own = (f"line.{name}" for name in held)
     filled = (F.coalesce(f"line.{name}", f"bill.{name}").alias(name) for name in ("user_id", "store_id", "billed_at"))
-    return both.select(*own, *filled, F.col("bill.bill_id").isNotNull().alias("_bill_known"))
+    return joined.select(*own, *filled, F.col("bill.bill_id").isNotNull().alias("_bill_known"))
 
 
 def _known_items(lines: DataFrame, raw_items: DataFrame | None) -> DataFrame:
@@ -124,7 +121,7 @@ def _known_items(lines: DataFrame, raw_items: DataFrame | None) -> DataFrame:
         return lines.withColumn("_item_known", F.lit(True)).withColumn("_no_item", F.lit(False))
     is_item = optional(raw_items, "is_item", "boolean")
     listed = (
-        raw_items.select(identifier("item_id"), is_item)
+        raw_items.select(*identifiers("item_id"), is_item)
         .groupBy("item_id")
         .agg(F.lit(True).alias("_listed"), F.max((~F.col("is_item")).cast("int")).alias("_refused"))
     )
@@ -140,7 +137,7 @@ def _own_time(lines: DataFrame) -> DataFrame:
 
     moment = F.unix_micros("billed_at")
     first = F.min(moment).over(Window.partitionBy("bill_id", "removed_because"))
-    late = F.when(moment - first > LONGEST_BILL_HOURS * 3_600_000_000, "later_than_its_bill")
+    late = F.when(moment - first > LONGEST_BILL_MICROS, "later_than_its_bill")
     return lines.withColumn("removed_because", F.coalesce("removed_because", late))
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from capflow_assets.clean._conform import identifier, incomplete, name_doubles
-from capflow_assets.clean._exports import REPLACED, latest_of_key
 from capflow_assets.contract import Column, Table
 from capflow_assets.errors import TableError
+from capflow_assets.expressions.exports import REPLACED, latest_of_key
+from capflow_assets.expressions.ids import identifier
+from capflow_assets.expressions.removals import incomplete, name_doubles
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

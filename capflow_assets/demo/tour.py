@@ -19,7 +19,7 @@ SIMULATED = ("boots", "cafe")
 
 
 def tour(deployment: Deployment, instance: dg.DagsterInstance, users: int | None = None) -> bool:
-    """Onboard and materialize everything for the demo's customers, then say what came of it; True if nothing failed.
+    """Onboard and materialize everything for the demo's customers, then print a summary; True if nothing failed.
 
     ``users`` makes the simulated brands smaller or larger than they come.
     """

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from capflow_assets.errors import CapflowError, TableError
+from capflow_assets.expressions.days import local_day_of
+from capflow_assets.expressions.micros import moment_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -23,7 +25,7 @@ def parse_moment(text: str, zone: str, now: datetime | None = None) -> datetime:
     >>> parse_moment("2024-06-30T12:00", "Europe/Madrid").isoformat()
     '2024-06-30T10:00:00+00:00'
     """
-    today = end_of_day((now or datetime.now(UTC)).astimezone(ZoneInfo(zone)).date(), zone)
+    today = end_of_day(local_day_of(now or datetime.now(UTC), zone), zone)
     try:
         moment = _moment(text.strip(), zone)
     except (ValueError, OverflowError):  # the first and the last day of the calendar have no UTC everywhere
@@ -56,14 +58,14 @@ def end_of_day(day: date, zone: str) -> datetime:
     return following.astimezone(UTC) - timedelta(microseconds=1)
 
 
-def as_of_moment(bills: DataFrame, asked: datetime | None) -> datetime:
-    """The moment asked for, else that of the newest bill.
+def as_of_moment(bills: DataFrame, requested: datetime | None) -> datetime:
+    """The requested moment, else that of the newest bill.
 
     Raises:
         TableError: there is no bill up to then, so nothing can be known as of it.
     """
-    last = newest(bills, asked)
-    return asked or last
+    last = newest(bills, requested)
+    return requested or last
 
 
 def newest(bills: DataFrame, until: datetime | None = None) -> datetime:
@@ -82,4 +84,4 @@ def newest(bills: DataFrame, until: datetime | None = None) -> datetime:
             expected=f"at least one bill up to {end:%Y-%m-%d %H:%M} UTC in clean/bills",
             do="name a later moment (--as-of), or check the source of the bills",
         )
-    return datetime.fromtimestamp(micros // 1_000_000, UTC).replace(microsecond=micros % 1_000_000)
+    return moment_of(micros)

@@ -1,18 +1,20 @@
 """How far back a customer's history reaches: a span is what its days cover, not what its oldest date says.
 
-A day may be wrong: a till whose clock began anew, a mistyped year. A history reaches back to the first day after the
+A day may be wrong: a till whose clock was reset, a mistyped year. A history reaches back to the first day after the
 newest gap of more than a year before which there are fewer than four weeks of days with bills, and fewer than half as
 many as after it. So a shop that opens for a season, or that was closed for two years after a year's business, keeps all
-of its history; a handful of days before a year of nothing is none. The newest end is guarded by the clock: nothing
+of its history; a handful of days before a year of nothing is left out. The newest end is guarded by the clock: nothing
 after the as-of moment is read, and that is never after now.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING
+
+from capflow_assets.expressions.micros import moment_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -47,4 +49,4 @@ def first_moment(bills: DataFrame) -> datetime | None:
     if first is None:
         return None
     begin = min(moment for day, moment in micros.items() if day >= first)
-    return datetime.fromtimestamp(begin // 1_000_000, UTC).replace(microsecond=begin % 1_000_000)
+    return moment_of(begin)

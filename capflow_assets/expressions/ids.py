@@ -4,13 +4,14 @@ An id has no blanks around it, and is composed (Unicode's NFC, https://unicode.o
 sees: Unicode's white space, control characters, and marks of no width (a byte order mark, a zero-width space, marks of
 a text's direction). What stands inside of an id stays, so do its case and its leading zeros.
 
-Engines have no function that composes. They take the blanks off, and tell which few ids need composing
+Engines have no function that composes. They take the blanks off, and mark the few ids that may need composing
 (``may_be_uncomposed``); landing then composes those rows in Python (``composed``), where Python meets an id it does
 both at once (``normal``).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator
 from functools import reduce
 from operator import or_
@@ -37,6 +38,8 @@ _BLANK_RANGES = (
     (0xFEFF, 0xFEFF),
 )
 BLANKS = "".join(chr(code) for first, last in _BLANK_RANGES for code in range(first, last + 1))
+# 64 hexadecimal digits, as of SHA-256.
+PSEUDONYM = re.compile("[0-9a-f]{64}")
 # Marks rows on their way to a table, and is no column of that.
 UNCOMPOSED = "_uncomposed"
 # Marks, jamo, and whatever else NFC may change or compose with what stands before it; some of it, it leaves alone.
@@ -72,6 +75,16 @@ def identifier(text: Expression | str) -> Expression:
     return F.nullif(without_blanks(F.col(text) if isinstance(text, str) else text), F.lit(""))
 
 
+def identifiers(*names: str) -> list[Expression]:
+    """The id columns as ``identifier`` makes them, each by its own name."""
+    return [identifier(name).alias(name) for name in names]
+
+
+def is_pseudonym(text: str) -> bool:
+    """Whether a text looks like the hash that stands for a person's id where a customer has ids hashed."""
+    return bool(PSEUDONYM.fullmatch(text))
+
+
 def marked(frame: DataFrame, names: Collection[str]) -> DataFrame:
     """The rows with ``UNCOMPOSED``, true where an id may need composing and else null; as they are without ids."""
     from pyspark.sql import functions as F
@@ -83,10 +96,10 @@ def may_be_uncomposed(names: Iterable[str]) -> Expression:
     """Whether any of the id columns may need composing; costs nearly nothing where they are of ASCII."""
     from pyspark.sql import functions as F
 
-    def one(name: str) -> Expression:
+    def may_be(name: str) -> Expression:
         return (F.octet_length(name) != F.char_length(name)) & F.col(name).rlike(MAY_BE_UNCOMPOSED)
 
-    return reduce(or_, (F.coalesce(one(name), F.lit(False)) for name in names), F.lit(False))
+    return reduce(or_, (F.coalesce(may_be(name), F.lit(False)) for name in names), F.lit(False))
 
 
 def composed(frame: DataFrame, names: Collection[str]) -> DataFrame:

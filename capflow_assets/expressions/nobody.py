@@ -14,7 +14,7 @@ PERHAPS_NOBODY = re.compile(r"-1|0+|9{4,}|x+|test|default|dummy|cash|other", re.
 
 
 def may_mean_nobody(user: str) -> bool:
-    """Whether an id is such a word, so that it tells of no person who it is.
+    """Whether an id is such a word, so that it identifies no person.
 
     >>> [may_mean_nobody(user) for user in ("NULL", "-", "99999999", "U1", "ann@x.org")]
     [True, True, True, False, False]

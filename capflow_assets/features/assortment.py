@@ -6,19 +6,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.features._grouping import totals_at_each
-from capflow_assets.features._moments import KNOWN_FROM, Moments, known
-from capflow_assets.features._sums import (
-    QUARTER_DAYS,
-    concentration,
-    exact,
-    known_users,
-    ratio,
-    square_of_total,
-    surprise,
-    total,
-    within,
-)
+from capflow_assets.expressions.days import QUARTER_DAYS, within
+from capflow_assets.expressions.grouping import totals_at_each
+from capflow_assets.expressions.known_at import KNOWN_FROM, Moments, known
+from capflow_assets.expressions.sums import concentration, exact, ratio, square_of_total, surprise, total, zero
+from capflow_assets.expressions.visits import known_users
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -68,7 +60,7 @@ TABLE = Table(
             at_most=1,
             formula="sum(amount of the item^2) / sum(amount)^2",
         ),
-        Column("categories_bought", "int", "Different categories; null without a catalogue.", at_least=0),
+        Column("categories_bought", "int", "Different categories; null without a list of items.", at_least=0),
         *_top("top_category", "top category", "category"),
         *_top("second_category", "category after the top one", "category"),
         Column(
@@ -79,7 +71,7 @@ TABLE = Table(
             unit="nats",
             formula="-sum(share * ln(share)) over the categories",
         ),
-        Column("departments_bought", "int", "Different departments; null without a catalogue.", at_least=0),
+        Column("departments_bought", "int", "Different departments; null without a list of items.", at_least=0),
         *_top("top_department", "top department", "department"),
         Column(
             "department_entropy",
@@ -115,11 +107,11 @@ def assortment(
 
     **Columns**: a category is one inside its department: two of the same name in two departments are two. The **top**
     ones are those for which most was paid, of equal ones the first by name; shares are of what was paid for items whose
-    category (department) is known. ``new_item_share_91d`` and the like look at the last 91 local days. The catalogue
-    has no history: today's categories hold for all moments.
+    category (department) is known. ``new_item_share_91d`` and the like look at the last 91 local days. The list
+    of items has no history: today's categories hold for all moments.
 
     **Missing**: without items, counts are 0 and shares null. All about categories, departments and own brands is null
-    without a catalogue, and where it does not say; ``second_category`` where there is no second one.
+    without a list of items, and where that does not say; ``second_category`` where there is no second one.
 
     Reference: C. E. Shannon, "A Mathematical Theory of Communication", Bell System Technical Journal 27 (1948), for the
     entropies.
@@ -127,9 +119,9 @@ def assortment(
     from pyspark.sql import functions as F
 
     cells = _cells(_user_items(line_items, as_of, zone), items, as_of)
-    made = _figures(_ranked(cells))
+    figures = _figures(_ranked(cells))
     users = known_users(bills, as_of, zone).select("user_id", "as_of")
-    joined = users.join(made, ["user_id", "as_of"], "left")
+    joined = users.join(figures, ["user_id", "as_of"], "left")
     filled = joined.withColumns({name: F.coalesce(name, F.lit(0)) for name in ("items_bought", "items_bought_91d")})
     groups = ("categories_bought", "departments_bought")
     none = F.lit(None).cast("int")
@@ -162,33 +154,32 @@ def _user_items(line_items: DataFrame, as_of: Moments, zone: str) -> DataFrame:
 
 
 def _cells(user_items: DataFrame, items: DataFrame | None, as_of: Moments) -> DataFrame:
-    """One row per user, category and moment. Without a catalogue all items are in one without a name."""
+    """One row per user, category and moment. Without a list of items all are in one without a name."""
     from pyspark.sql import functions as F
 
     if items is None:
         unknown = {"department": "string", "category": "string", "own_brand": "boolean"}
-        known_as = user_items.withColumns({name: F.lit(None).cast(kind) for name, kind in unknown.items()})
+        described = user_items.withColumns({name: F.lit(None).cast(kind) for name, kind in unknown.items()})
     else:
-        catalogue = items.select("item_id", "department", "category", "own_brand")
-        known_as = user_items.join(F.broadcast(catalogue), "item_id", "left")
+        attributes = items.select("item_id", "department", "category", "own_brand")
+        described = user_items.join(F.broadcast(attributes), "item_id", "left")
     lately, spend = within("last_on", QUARTER_DAYS), F.col("spend")
     repeated = F.col("first_on") < F.col("last_on")
-    nothing = F.lit(0).cast("decimal(18,4)")
     # One moment is the same everywhere: as a key it would only cost time.
-    alone = isinstance(as_of, datetime)
-    cells = known_as.groupBy(*(CELL[1:] if alone else CELL)).agg(
+    is_one_moment = isinstance(as_of, datetime)
+    cells = described.groupBy(*(CELL[1:] if is_one_moment else CELL)).agg(
         F.count(F.lit(1)).alias("items"),
         F.count(F.when(lately, 1)).alias("items_91d"),
         F.count(F.when(within("first_on", QUARTER_DAYS), 1)).alias("new_91d"),
         F.count(F.when(repeated, 1)).alias("repeated"),
         F.sum(spend).alias("spend"),
-        F.sum(F.when(repeated, spend).otherwise(nothing)).alias("repeat_spend"),
-        F.sum(F.when(F.col("own_brand"), spend).otherwise(nothing)).alias("own_spend"),
-        F.sum(F.when(F.col("own_brand").isNotNull(), spend).otherwise(nothing)).alias("branded_spend"),
+        F.sum(F.when(repeated, spend).otherwise(zero())).alias("repeat_spend"),
+        F.sum(F.when(F.col("own_brand"), spend).otherwise(zero())).alias("own_spend"),
+        F.sum(F.when(F.col("own_brand").isNotNull(), spend).otherwise(zero())).alias("branded_spend"),
         F.sum(square_of_total(spend)).alias("square"),
         F.max(spend).alias("top_item"),
     )
-    return cells.withColumn("as_of", F.lit(as_of)) if alone else cells
+    return cells.withColumn("as_of", F.lit(as_of)) if is_one_moment else cells
 
 
 def _ranked(cells: DataFrame) -> DataFrame:
@@ -198,28 +189,28 @@ def _ranked(cells: DataFrame) -> DataFrame:
 
     user = Window.partitionBy("as_of", "user_id")
     department = Window.partitionBy("as_of", "user_id", "department")
-    named, placed = F.col("category").isNotNull(), F.col("department").isNotNull()
+    has_category, has_department = F.col("category").isNotNull(), F.col("department").isNotNull()
     spend = F.col("spend")
     totals = cells.withColumns(
         {
-            "category_total": F.sum(F.when(named, spend)).over(user),
-            "department_total": F.sum(F.when(placed, spend)).over(user),
+            "category_total": F.sum(F.when(has_category, spend)).over(user),
+            "department_total": F.sum(F.when(has_department, spend)).over(user),
             "department_spend": F.sum(spend).over(department),
             "cell": F.row_number().over(department.orderBy(F.col("category").asc_nulls_last())),
         }
     )
     by_category = user.orderBy(
-        named.desc(), spend.desc(), F.col("category").asc(), F.col("department").asc_nulls_last()
+        has_category.desc(), spend.desc(), F.col("category").asc(), F.col("department").asc_nulls_last()
     )
-    by_department = user.orderBy(placed.desc(), F.col("department_spend").desc(), F.col("department").asc())
-    # Each department has one cell that speaks for it.
-    speaks = placed & (F.col("cell") == 1)
+    by_department = user.orderBy(has_department.desc(), F.col("department_spend").desc(), F.col("department").asc())
+    # A department has several cells; its first one stands for it.
+    is_first = has_department & (F.col("cell") == 1)
     return totals.withColumns(
         {
-            "category_place": F.when(named, F.row_number().over(by_category)),
-            "department_place": F.when(speaks, F.dense_rank().over(by_department)),
-            "category_term": F.when(named, surprise(spend, F.col("category_total"))),
-            "department_term": F.when(speaks, surprise(F.col("department_spend"), F.col("department_total"))),
+            "category_place": F.when(has_category, F.row_number().over(by_category)),
+            "department_place": F.when(is_first, F.dense_rank().over(by_department)),
+            "category_term": F.when(has_category, surprise(spend, F.col("category_total"))),
+            "department_term": F.when(is_first, surprise(F.col("department_spend"), F.col("department_total"))),
         }
     )
 

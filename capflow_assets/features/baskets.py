@@ -6,18 +6,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.features._grouping import parts_at_each, sums_at_each, sums_known
-from capflow_assets.features._moments import KNOWN_FROM, Moments, known
-from capflow_assets.features._sums import (
-    QUARTER_DAYS,
-    change_pct,
-    concentration,
-    deviation,
-    exact,
-    ratio,
-    where,
-    within,
-)
+from capflow_assets.expressions.days import QUARTER_DAYS, within
+from capflow_assets.expressions.grouping import parts_at_each, sums_at_each, sums_known
+from capflow_assets.expressions.known_at import KNOWN_FROM, Moments, known
+from capflow_assets.expressions.sums import change_pct, concentration, deviation, exact, ratio, where
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -120,22 +112,22 @@ def _purchases(bills: DataFrame, as_of: Moments, zone: str) -> DataFrame:
 
     rows = known(bills, "billed_at", as_of).filter(F.col("user_id").isNotNull())
     amount, pieces = exact(F.col("amount")), exact(F.col("quantity"))
-    bought = amount >= 0
-    counted = bought & (pieces > 0)
-    lined = bought & (F.col("line_items") > 0)
+    is_purchase = amount >= 0
+    has_pieces = is_purchase & (pieces > 0)
+    has_lines = is_purchase & (F.col("line_items") > 0)
     parts = rows.select(
         "user_id",
         "billed_on",
         KNOWN_FROM,
-        F.when(bought, 1).alias("purchase"),
-        F.when(bought, amount).alias("amount"),
-        F.when(bought, amount * amount).alias("square"),
-        F.when(counted, amount).alias("priced"),
-        F.when(counted, pieces).alias("pieces"),
-        F.when(counted, 1).alias("with_pieces"),
-        F.when(lined, F.col("line_items")).alias("lines"),
-        F.when(lined, 1).alias("with_lines"),
-        F.when(bought, amount).alias("largest"),
+        F.when(is_purchase, 1).alias("purchase"),
+        F.when(is_purchase, amount).alias("amount"),
+        F.when(is_purchase, amount * amount).alias("square"),
+        F.when(has_pieces, amount).alias("priced"),
+        F.when(has_pieces, pieces).alias("pieces"),
+        F.when(has_pieces, 1).alias("with_pieces"),
+        F.when(has_lines, F.col("line_items")).alias("lines"),
+        F.when(has_lines, 1).alias("with_lines"),
+        F.when(is_purchase, amount).alias("largest"),
     )
     days = parts_at_each(parts, as_of, zone, ("user_id", "billed_on"), SUMS, largest=("largest",))
     lately = within("billed_on", QUARTER_DAYS)
@@ -158,11 +150,11 @@ def _breadth(line_items: DataFrame, as_of: Moments, zone: str) -> DataFrame:
         F.min("billed_on").alias("billed_on"), F.min(KNOWN_FROM).alias(KNOWN_FROM)
     )
     sums = (F.min("billed_on").alias("billed_on"), F.count(F.lit(1)).alias("items"))
-    found = sums_known(items, as_of, ("user_id", "bill_id"), sums)
+    bills = sums_known(items, as_of, ("user_id", "bill_id"), sums)
     opened = F.lit(1)
     if not isinstance(as_of, datetime):
-        found, opened = _of_whole_bills(found)
-    counted = found.withColumn("opened", opened)
+        bills, opened = _of_whole_bills(bills)
+    counted = bills.withColumn("opened", opened)
     days = parts_at_each(counted, as_of, zone, ("user_id", "billed_on"), ("items", "opened"))
     lately = within("billed_on", QUARTER_DAYS)
     averages = (
@@ -172,14 +164,14 @@ def _breadth(line_items: DataFrame, as_of: Moments, zone: str) -> DataFrame:
     return sums_at_each(days, as_of, zone, ("user_id",), averages).drop("today")
 
 
-def _of_whole_bills(found: DataFrame) -> tuple[DataFrame, Expression]:
+def _of_whole_bills(parts: DataFrame) -> tuple[DataFrame, Expression]:
     """Where a moment falls between the rows of a bill: its day is that of its first row, and it is counted once."""
     from pyspark.sql import Window
     from pyspark.sql import functions as F
 
     bill = Window.partitionBy("user_id", "bill_id").orderBy(KNOWN_FROM)
     day, place = F.min("billed_on").over(bill), F.row_number().over(bill)
-    ordered = found.withColumns({"first_on": day, "place": place}).drop("billed_on")
+    ordered = parts.withColumns({"first_on": day, "place": place}).drop("billed_on")
     return ordered.withColumnRenamed("first_on", "billed_on"), F.when(F.col("place") == 1, 1).otherwise(0)
 
 
@@ -188,13 +180,13 @@ def _figures(sums: DataFrame) -> DataFrame:
 
     frame = sums.withColumns({f"purchase_bills{tail}": F.col(f"purchase{tail}").cast("int") for tail in ("", "_91d")})
     for tail in ("", "_91d"):
-        of = {name: F.col(f"{name}{tail}") for name in SUMS if name != "square"}
+        sum_of = {name: F.col(f"{name}{tail}") for name in SUMS if name != "square"}
         frame = frame.withColumns(
             {
-                f"purchase_amount_avg{tail}": ratio(of["amount"], of["purchase"]),
-                f"pieces_avg{tail}": ratio(of["pieces"], of["with_pieces"]),
-                f"lines_avg{tail}": ratio(of["lines"], of["with_lines"]),
-                f"piece_price_avg{tail}": ratio(of["priced"], of["pieces"]),
+                f"purchase_amount_avg{tail}": ratio(sum_of["amount"], sum_of["purchase"]),
+                f"pieces_avg{tail}": ratio(sum_of["pieces"], sum_of["with_pieces"]),
+                f"lines_avg{tail}": ratio(sum_of["lines"], sum_of["with_lines"]),
+                f"piece_price_avg{tail}": ratio(sum_of["priced"], sum_of["pieces"]),
             }
         )
     count, total, largest = F.col("purchase"), F.col("amount"), F.col("largest")

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.features._grouping import sums_at_each, sums_known
-from capflow_assets.features._messages import messages_of
-from capflow_assets.features._moments import Moments, at_each, known
-from capflow_assets.features._sums import QUARTER_DAYS, known_users, local_day, ratio, within
+from capflow_assets.expressions.days import QUARTER_DAYS, local_day, within
+from capflow_assets.expressions.grouping import sums_at_each, sums_known
+from capflow_assets.expressions.known_at import Moments, at_each, known
+from capflow_assets.expressions.messages import messages_of
+from capflow_assets.expressions.sums import ratio
+from capflow_assets.expressions.visits import known_users
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -110,9 +112,9 @@ def _events(sent: DataFrame, zone: str) -> DataFrame:
         "clicked": F.when(F.col("clicked_at").isNotNull(), F.greatest("clicked_at", "sent_at")),
     }
     pairs = (F.struct(F.lit(kind).alias("kind"), time.alias("at")) for kind, time in times.items())
-    each = sent.withColumn("event", F.explode(F.array(*pairs)))
+    events = sent.withColumn("event", F.explode(F.array(*pairs)))
     at, kind = F.col("event")["at"], F.col("event")["kind"]
-    flat = each.select(
+    flat = events.select(
         "user_id",
         "campaign_id",
         "ends_at",
@@ -131,41 +133,41 @@ def _of_campaigns(events: DataFrame, as_of: Moments, zone: str) -> DataFrame:
 
     number = F.col("number")
 
-    def of(kind: str, condition: Expression | None = None) -> Expression:
-        chosen = F.col("kind") == kind
-        return F.coalesce(F.sum(F.when(chosen if condition is None else chosen & condition, number)), F.lit(0))
+    def count(kind: str, condition: Expression | None = None) -> Expression:
+        is_kind = F.col("kind") == kind
+        return F.coalesce(F.sum(F.when(is_kind if condition is None else is_kind & condition, number)), F.lit(0))
 
     lately, sent_lately = within("happened_on", QUARTER_DAYS), within("sent_on", QUARTER_DAYS)
     sums = (
-        *(of(kind).alias(f"{name}s") for kind, name in KINDS.items()),
-        *(of(kind, lately).alias(f"{name}s_91d") for kind, name in KINDS.items()),
-        of("sent", within("happened_on", 28)).alias("contacts_28d"),
-        *(of(kind, sent_lately).alias(f"{kind}_of_91d") for kind in ("opened", "clicked")),
+        *(count(kind).alias(f"{name}s") for kind, name in KINDS.items()),
+        *(count(kind, lately).alias(f"{name}s_91d") for kind, name in KINDS.items()),
+        count("sent", within("happened_on", 28)).alias("contacts_28d"),
+        *(count(kind, sent_lately).alias(f"{kind}_of_91d") for kind in ("opened", "clicked")),
         *(
             F.max(F.when(F.col("kind") == kind, F.col("happened_on"))).alias(f"last_{name}_on")
             for kind, name in KINDS.items()
         ),
-        of("held_out").alias("held_out"),
+        count("held_out").alias("held_out"),
     )
     return sums_at_each(events, as_of, zone, ("user_id", "campaign_id", "ends_at"), sums)
 
 
-def _figures(each: DataFrame, as_of: Moments, zone: str) -> DataFrame:
+def _figures(by_campaign: DataFrame, as_of: Moments, zone: str) -> DataFrame:
     from pyspark.sql import functions as F
 
     counts = [f"{name}s{tail}" for name in KINDS.values() for tail in ("", "_91d")] + ["contacts_28d"]
     has_name = F.col("campaign_id").isNotNull()
-    reached = has_name & (F.col("contacts") > 0)
-    running = reached & (F.col("ends_at") >= F.col("as_of"))
-    made = (
+    is_reached = has_name & (F.col("contacts") > 0)
+    is_running = is_reached & (F.col("ends_at") >= F.col("as_of"))
+    totals = (
         *(F.sum(name).cast("int").alias(name) for name in counts),
         *(F.sum(f"{kind}_of_91d").alias(f"{kind}_of_91d") for kind in ("opened", "clicked")),
-        F.count(F.when(reached, 1)).cast("int").alias("contact_campaigns"),
-        F.count(F.when(running, 1)).cast("int").alias("contact_campaigns_running"),
+        F.count(F.when(is_reached, 1)).cast("int").alias("contact_campaigns"),
+        F.count(F.when(is_running, 1)).cast("int").alias("contact_campaigns_running"),
         F.count(F.when(has_name & (F.col("held_out") > 0), 1)).cast("int").alias("held_out_campaigns"),
         *(F.max(f"last_{name}_on").alias(f"last_{name}_on") for name in KINDS.values()),
     )
-    sums = sums_at_each(each, as_of, zone, ("user_id",), made)
+    sums = sums_at_each(by_campaign, as_of, zone, ("user_id",), totals)
     contacts, lately = F.col("contacts"), F.col("contacts_91d")
     since = {
         f"{name}_recency_days": F.datediff(F.col("today"), F.col(f"last_{name}_on")).cast("int")

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.features._grouping import sums_at_each, totals_at_each
-from capflow_assets.features._moments import KNOWN_FROM, Moments, at_each, known
+from capflow_assets.expressions.grouping import sums_at_each, totals_at_each
+from capflow_assets.expressions.known_at import KNOWN_FROM, Moments, at_each, known
+from capflow_assets.expressions.sums import exact, total, zero
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,7 +44,7 @@ TABLE = Table(
             "price_avg_91d", "double", "Average paid a piece lately.", at_least=0, unit="currency", window="91 days"
         ),
         Column("price_change_91d_pct", "double", "price_avg_91d against the 91 days before.", unit="%"),
-        Column("price_to_list_ratio", "double", "price_last / the catalogue's price.", at_least=0),
+        Column("price_to_list_ratio", "double", "price_last / the price in the list of items.", at_least=0),
         Column("discount_given_share", "double", "discount / (amount + discount); null where none is told."),
         Column("co_purchased", "array<string>", "Items most bought with it, the closest first.", window="91 days"),
     ),
@@ -74,7 +75,7 @@ def item_features(
     """How each item sells as of a moment: for how much, to how many, with what.
 
     **Grain**: one row per item with at least one row of a bill up to the moment, anonymous bills included, and moment;
-    what the catalogue says is no item is left out, and an item that nobody bought has no row.
+    what the list of items says is no item is left out, and an item that nobody bought has no row.
 
     **Columns**: *popularity* counts rows of bills, known users and pieces; ``sold_rank_share`` with n items, of which
     b sold less than this one in 91 days and e as much (this one included), is (b + e/2) / n. *Price* is money over
@@ -96,9 +97,9 @@ def item_features(
     goods = F.coalesce(~F.contains("flags", F.lit("not_an_item")), F.lit(True))
     rows = known(line_items.filter(goods), "billed_at", as_of)
     sums = _sums(rows, as_of, zone)
-    together = _co_purchased(rows, as_of, zone, params or Params.model_validate({}))
+    co_purchased = _co_purchased(rows, as_of, zone, params or Params.model_validate({}))
     frame = sums.join(_buyers(rows, as_of, zone), ["as_of", "item_id"], "left")
-    frame = frame.join(together, ["as_of", "item_id"], "left")
+    frame = frame.join(co_purchased, ["as_of", "item_id"], "left")
     price = F.lit(None).cast("double")
     if items is not None:
         frame = frame.join(items.select("item_id", F.col("price").alias("list_price")), "item_id", "left")
@@ -114,23 +115,22 @@ def _sums(rows: DataFrame, as_of: Moments, zone: str) -> DataFrame:
     sold_on = F.when(F.col("sold") > 0, F.col("billed_on"))
     priced_on = F.when(F.col("priced") > 0, F.col("billed_on"))
 
-    def within(name: str, first: int, end: int) -> Expression:
-        inside = (age >= first) & (age < end)
-        return F.sum(F.when(inside, F.col(name)).otherwise(F.lit(0).cast("decimal(18,4)")))
+    def sum_within(name: str, first: int, end: int) -> Expression:
+        return F.sum(F.when((age >= first) & (age < end), F.col(name)).otherwise(zero()))
 
-    def counted(first: int, end: int) -> Expression:
+    def sold_within(first: int, end: int) -> Expression:
         return F.sum(F.when((age >= first) & (age < end), F.col("sold")).otherwise(F.lit(0).cast("bigint")))
 
     sums = (
         F.min(sold_on).alias("first_on"),
         F.max(sold_on).alias("last_on"),
         *(F.sum(name).alias(f"{name}_all") for name in SUMMED),
-        *(counted(0, days).alias(f"sold_{days}") for days in (28, 91)),
-        counted(28, 56).alias("sold_before"),
-        within("pieces", 0, 91).alias("pieces_91"),
-        *(within("net", 0, days).alias(f"net_{days}") for days in (28, 91)),
-        *(within(name, 0, 91).alias(f"{name}_91") for name in ("priced", "paid")),
-        *(within(name, 91, 182).alias(f"{name}_before") for name in ("priced", "paid")),
+        *(sold_within(0, days).alias(f"sold_{days}") for days in (28, 91)),
+        sold_within(28, 56).alias("sold_before"),
+        sum_within("pieces", 0, 91).alias("pieces_91"),
+        *(sum_within("net", 0, days).alias(f"net_{days}") for days in (28, 91)),
+        *(sum_within(name, 0, 91).alias(f"{name}_91") for name in ("priced", "paid")),
+        *(sum_within(name, 91, 182).alias(f"{name}_before") for name in ("priced", "paid")),
         *(F.max_by(name, priced_on).alias(f"{name}_last") for name in ("priced", "paid")),
     )
     return sums_at_each(_item_days(rows, as_of, zone), as_of, zone, ("item_id",), sums)
@@ -140,30 +140,28 @@ def _item_days(rows: DataFrame, as_of: Moments, zone: str) -> DataFrame:
     """One row per item, day and moment: rows sold and brought back, pieces and money."""
     from pyspark.sql import functions as F
 
-    def exact(name: str) -> Expression:
-        return F.col(name).cast("decimal(18,4)")
-
+    quantity, amount, discount = (exact(F.col(name)) for name in ("quantity", "amount", "discount"))
     sold = ~F.col("is_return")
     priced = sold & (F.col("quantity") > 0)
-    told = sold & F.col("discount").isNotNull()
+    has_discount = sold & F.col("discount").isNotNull()
     parts = {
         "sold": F.count(F.when(sold, 1)),
         "back": F.count(F.when(F.col("is_return"), 1)),
-        "pieces": F.sum(exact("quantity")),
-        "net": F.sum(exact("amount")),
-        "priced": F.sum(F.when(priced, exact("quantity"))),
-        "paid": F.sum(F.when(priced, exact("amount"))),
-        "given": F.sum(F.when(told, exact("discount"))),
-        "gross": F.sum(F.when(told, exact("amount") + exact("discount"))),
+        "pieces": F.sum(quantity),
+        "net": F.sum(amount),
+        "priced": F.sum(F.when(priced, quantity)),
+        "paid": F.sum(F.when(priced, amount)),
+        "given": F.sum(F.when(has_discount, discount)),
+        "gross": F.sum(F.when(has_discount, amount + discount)),
     }
     keys = ("item_id", "billed_on")
     sums = (_narrow(parts[name], name) for name in SUMMED)
-    again = (_narrow(F.sum(name), name) for name in SUMMED)
-    return totals_at_each(rows, as_of, zone, keys, sums, again)
+    combined = (_narrow(F.sum(name), name) for name in SUMMED)
+    return totals_at_each(rows, as_of, zone, keys, sums, combined)
 
 
-def _narrow(total: Expression, name: str) -> Expression:
-    return total.cast("bigint" if name in ("sold", "back") else "decimal(28,4)").alias(name)
+def _narrow(sum_: Expression, name: str) -> Expression:
+    return (sum_.cast("bigint") if name in ("sold", "back") else total(sum_)).alias(name)
 
 
 def _buyers(rows: DataFrame, as_of: Moments, zone: str) -> DataFrame:
@@ -173,8 +171,8 @@ def _buyers(rows: DataFrame, as_of: Moments, zone: str) -> DataFrame:
     bought = rows.filter(F.col("user_id").isNotNull() & ~F.col("is_return"))
     keys = ("item_id", "user_id")
     ends = (F.min("billed_on").alias("first"), F.max("billed_on").alias("last"))
-    again = (F.min("first").alias("first"), F.max("last").alias("last"))
-    pairs = totals_at_each(bought, as_of, zone, keys, ends, again)
+    combined = (F.min("first").alias("first"), F.max("last").alias("last"))
+    pairs = totals_at_each(bought, as_of, zone, keys, ends, combined)
     age = F.datediff("today", "last")
     counts = (
         F.count(F.lit(1)).alias("buyers"),
@@ -190,7 +188,7 @@ def _co_purchased(rows: DataFrame, as_of: Moments, zone: str, params: Params) ->
     from pyspark.sql import functions as F
 
     pairs = _pairs(rows, as_of, zone, params)
-    # How many bills have b at all is told by the pair of b with itself.
+    # The pair of b with itself says how many bills have b at all.
     alone = F.max(F.when(F.col("a") == F.col("b"), F.col("bills"))).over(Window.partitionBy("as_of", "b"))
     others = pairs.withColumn("b_bills", alone).filter("a <> b")
     # For one a the order by n_ab^2 / n_b is that by n_ab / sqrt(n_a n_b), without a root.
@@ -213,10 +211,10 @@ def _pairs(rows: DataFrame, as_of: Moments, zone: str, params: Params) -> DataFr
     popular = Window.partitionBy("as_of").orderBy(F.col("sold").desc(), "item_id")
     most = counted.withColumn("place", F.row_number().over(popular)).filter(F.col("place") <= params.co_items)
     baskets = recent.join(F.broadcast(most.drop("sold", "today")), ["as_of", "item_id"])
-    every = F.sort_array(F.collect_set(F.struct("place", "item_id"))).alias("all")
-    kept = sums_at_each(baskets, as_of, zone, ("bill_id",), (every,))
-    kept = kept.select("as_of", "today", F.slice("all", 1, params.co_items_per_bill).alias("all"))
-    one = kept.select("as_of", "today", "all", F.explode("all").alias("one"))
+    items_of_bill = F.sort_array(F.collect_set(F.struct("place", "item_id"))).alias("all")
+    bills = sums_at_each(baskets, as_of, zone, ("bill_id",), (items_of_bill,))
+    bills = bills.select("as_of", "today", F.slice("all", 1, params.co_items_per_bill).alias("all"))
+    one = bills.select("as_of", "today", "all", F.explode("all").alias("one"))
     two = one.select("as_of", "today", "one", F.explode("all").alias("two"))
     flat = two.select(
         "as_of",
@@ -243,33 +241,33 @@ def _ratios(frame: DataFrame) -> DataFrame:
     def money(name: str) -> Expression:
         return F.coalesce(F.col(name).cast("double"), F.lit(0.0))
 
-    def ratio(above: Expression | str, below: Expression | str) -> Expression:
-        over, under = (F.col(each) if isinstance(each, str) else each for each in (above, below))
-        return over.cast("double") / F.nullif(under.cast("double"), F.lit(0.0))
+    def quotient(part: Expression | str, whole: Expression | str) -> Expression:
+        dividend, divisor = (F.col(value) if isinstance(value, str) else value for value in (part, whole))
+        return dividend.cast("double") / F.nullif(divisor.cast("double"), F.lit(0.0))
 
-    now, before = ratio("paid_91", "priced_91"), ratio("paid_before", "priced_before")
-    made = {
+    now, before = quotient("paid_91", "priced_91"), quotient("paid_before", "priced_before")
+    columns = {
         "days_since_first_sold": F.datediff("today", "first_on").cast("int"),
         "days_since_last_sold": F.datediff("today", "last_on").cast("int"),
         **{name: number(name) for name in ("buyers", "buyers_28d", "buyers_91d")},
-        "repeat_buyers_share": ratio("repeat_buyers", "buyers"),
+        "repeat_buyers_share": quotient("repeat_buyers", "buyers"),
         "lines_sold": number("sold_all"),
         **{f"lines_sold_{days}d": number(f"sold_{days}") for days in (28, 91)},
         "sold_rank_share": twice_middle / (2 * F.count(F.lit(1)).over(everything)),
-        "trend_28d": ratio(F.col("sold_28") - F.col("sold_before"), F.col("sold_28") + F.col("sold_before")),
+        "trend_28d": quotient(F.col("sold_28") - F.col("sold_before"), F.col("sold_28") + F.col("sold_before")),
         "pieces_sold": F.col("pieces_all").cast("double"),
         "pieces_sold_91d": F.col("pieces_91").cast("double"),
         "revenue": money("net_all"),
         **{f"revenue_{days}d": money(f"net_{days}") for days in (28, 91)},
-        "returned_lines_share": ratio("back_all", F.col("sold_all") + F.col("back_all")),
-        "price_avg": ratio("paid_all", "priced_all"),
-        "price_last": ratio("paid_last", "priced_last"),
+        "returned_lines_share": quotient("back_all", F.col("sold_all") + F.col("back_all")),
+        "price_avg": quotient("paid_all", "priced_all"),
+        "price_last": quotient("paid_last", "priced_last"),
         "price_avg_91d": now,
         "price_change_91d_pct": (now - before) / F.nullif(before, F.lit(0.0)) * 100,
-        "price_to_list_ratio": ratio(ratio("paid_last", "priced_last"), "list_price"),
-        "discount_given_share": F.when(F.col("gross_all") > 0, ratio("given_all", "gross_all")),
+        "price_to_list_ratio": quotient(quotient("paid_last", "priced_last"), "list_price"),
+        "discount_given_share": F.when(F.col("gross_all") > 0, quotient("given_all", "gross_all")),
     }
-    return frame.select("item_id", "as_of", "co_purchased", *(each.alias(name) for name, each in made.items()))
+    return frame.select("item_id", "as_of", "co_purchased", *(value.alias(name) for name, value in columns.items()))
 
 
 def plot(frame: DataFrame) -> Figure:

@@ -5,18 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.features._grouping import parts_at_each, sums_at_each, sums_known, totals_at_each
-from capflow_assets.features._messages import messages_of
-from capflow_assets.features._moments import KNOWN_FROM, Moments, at_each, known
-from capflow_assets.features._sums import (
-    QUARTER_DAYS,
-    exact,
-    identifier,
-    local_day,
-    ratio,
-    where,
-    within,
-)
+from capflow_assets.expressions.days import QUARTER_DAYS, local_day, within
+from capflow_assets.expressions.grouping import parts_at_each, sums_at_each, sums_known, totals_at_each
+from capflow_assets.expressions.ids import identifiers
+from capflow_assets.expressions.known_at import KNOWN_FROM, Moments, at_each, known
+from capflow_assets.expressions.messages import messages_of
+from capflow_assets.expressions.sums import exact, ratio, where, zero
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -107,8 +101,7 @@ def promotion(
     """
     from pyspark.sql import functions as F
 
-    made = _discounts(bills, as_of, zone)
-    made = made.select(
+    frame = _discounts(bills, as_of, zone).select(
         "user_id",
         "as_of",
         F.when(F.col("priced") > 0, F.col("discount")).cast("double").alias("discount_total"),
@@ -120,16 +113,16 @@ def promotion(
         of_lines = _discounts(line_items, as_of, zone).select(
             "user_id", "as_of", *_shares_with("discounted_line_share")
         )
-        made = made.join(of_lines, ["user_id", "as_of"], "left")
+        frame = frame.join(of_lines, ["user_id", "as_of"], "left")
     if redemptions is not None:
-        made = made.join(_coupons(redemptions, as_of, zone), ["user_id", "as_of"], "left")
-        made = _zeros(made, "coupons_used", "coupons_used_91d")
+        frame = frame.join(_coupons(redemptions, as_of, zone), ["user_id", "as_of"], "left")
+        frame = _zeros(frame, "coupons_used", "coupons_used_91d")
     if messages is not None:
         answers = _answers(messages_of(messages, raw_campaigns), bills, redemptions, as_of, zone)
-        made = _zeros(made.join(answers, ["user_id", "as_of"], "left"), "messages_answerable")
-    there = set(made.columns)
-    return made.select(
-        *(F.col(c.name) if c.name in there else F.lit(None).cast(c.type).alias(c.name) for c in TABLE.columns)
+        frame = _zeros(frame.join(answers, ["user_id", "as_of"], "left"), "messages_answerable")
+    names = set(frame.columns)
+    return frame.select(
+        *(F.col(c.name) if c.name in names else F.lit(None).cast(c.type).alias(c.name) for c in TABLE.columns)
     )
 
 
@@ -150,18 +143,18 @@ def _discounts(rows: DataFrame, as_of: Moments, zone: str) -> DataFrame:
     """Sums over bills, or over line items, of each user and moment; ``_91d`` of the last 91 days."""
     from pyspark.sql import functions as F
 
-    own = known(rows, "billed_at", as_of).filter(F.col("user_id").isNotNull())
-    amount, given = exact(F.col("amount")), exact(F.col("discount"))
-    taken = F.when(given > 0, given).otherwise(F.lit(0).cast("decimal(18,4)"))
-    told = ~F.col("is_return") & given.isNotNull()
-    parts = own.select(
+    of_users = known(rows, "billed_at", as_of).filter(F.col("user_id").isNotNull())
+    amount, discount = exact(F.col("amount")), exact(F.col("discount"))
+    taken_off = F.when(discount > 0, discount).otherwise(zero())
+    has_discount = ~F.col("is_return") & discount.isNotNull()
+    parts = of_users.select(
         "user_id",
         "billed_on",
         KNOWN_FROM,
-        F.when(told, taken).alias("discount"),
-        F.when(told, amount + taken).alias("full"),
-        F.when(told, 1).alias("priced"),
-        F.when(told & (given > 0), 1).alias("discounted"),
+        F.when(has_discount, taken_off).alias("discount"),
+        F.when(has_discount, amount + taken_off).alias("full"),
+        F.when(has_discount, 1).alias("priced"),
+        F.when(has_discount & (discount > 0), 1).alias("discounted"),
     )
     days = parts_at_each(parts, as_of, zone, ("user_id", "billed_on"), SUMS)
     sums = (
@@ -190,7 +183,7 @@ def _coupons(redemptions: DataFrame, as_of: Moments, zone: str) -> DataFrame:
 def _redeemed(redemptions: DataFrame) -> DataFrame:
     from pyspark.sql import functions as F
 
-    rows = redemptions.select(identifier("user_id").alias("user_id"), F.col("redeemed_at").alias("at"))
+    rows = redemptions.select(*identifiers("user_id"), F.col("redeemed_at").alias("at"))
     return rows.filter("user_id is not null and at is not null")
 
 
@@ -203,8 +196,8 @@ def _answers(sent: DataFrame, bills: DataFrame, redemptions: DataFrame | None, a
         F.count(F.lit(1)).alias("messages"),
         *(F.count(F.when(F.col(name) <= F.col("until"), 1)).alias(name) for name in ("bought", "redeemed")),
     )
-    again = (F.sum(name).alias(name) for name in ("messages", "bought", "redeemed"))
-    totals = totals_at_each(settled, as_of, zone, ("user_id",), counts, again).drop("today")
+    combined = (F.sum(name).alias(name) for name in ("messages", "bought", "redeemed"))
+    totals = totals_at_each(settled, as_of, zone, ("user_id",), counts, combined).drop("today")
     messages = F.col("messages")
     redeemed = ratio(F.col("redeemed"), messages) if redemptions is not None else F.lit(None).cast("double")
     return totals.select(
@@ -219,8 +212,8 @@ def _answers(sent: DataFrame, bills: DataFrame, redemptions: DataFrame | None, a
 def _next(sent: DataFrame, bills: DataFrame, redemptions: DataFrame | None) -> DataFrame:
     """Each message with the time of the next purchase and the next coupon of its user, in microseconds.
 
-    Messages, purchases and coupons are put in one row of time and walked backwards, once, instead of held each against
-    each. What happens at the very time of a message is no answer to it.
+    Messages, purchases and coupons are put in one order of time and walked backwards, once, instead of being compared
+    pair by pair. What happens at the very time of a message is no answer to it.
     """
     from pyspark.sql import Window
     from pyspark.sql import functions as F

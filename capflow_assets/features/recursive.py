@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.features._moments import Moments, in_order
+from capflow_assets.expressions.known_at import Moments, in_order
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -26,11 +26,11 @@ def recursive(recursive_candidates: DataFrame, recursive_columns: DataFrame, *, 
 
     **Grain**: one row per user with at least one bill up to the moment, and moment. **Columns**: the key, and those
     candidates that ``recursive_columns`` keeps at the moment, of several moments at the newest, so that every row has
-    the same columns; ``recursive_columns`` tells the formula of each. **Missing**: as in ``recursive_candidates``.
+    the same columns; ``recursive_columns`` has the formula of each. **Missing**: as in ``recursive_candidates``.
     """
     from pyspark.sql import functions as F
 
     newest = F.col("as_of") == F.lit(in_order(as_of)[-1])
-    kept = {row[0] for row in recursive_columns.filter(newest & F.col("is_kept")).select("column").collect()}
-    columns = (name for name in recursive_candidates.columns if name in kept)
+    kept_columns = {row[0] for row in recursive_columns.filter(newest & F.col("is_kept")).select("column").collect()}
+    columns = (name for name in recursive_candidates.columns if name in kept_columns)
     return recursive_candidates.select(*TABLE.names, *columns)

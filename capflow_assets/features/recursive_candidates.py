@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.features._moments import Moments
-from capflow_assets.features._scans import feature_table
-from capflow_assets.features._synthesis import DEEPEST, synthesis
+from capflow_assets.expressions.known_at import Moments
+from capflow_assets.synthesis.features import DEEPEST, synthesis
+from capflow_assets.synthesis.scans import feature_table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -64,11 +64,11 @@ def recursive_candidates(
     **Missing**: unknown values are left out of an aggregation. Counts, sums and numbers of different values are 0
     where there is nothing to sum up, also for a bill without line items; all others are null there, and std below two
     values. ``share_true`` is of the rows where it is known. ``last`` is the newest bill's value, known or not; of two
-    bills of one moment the later number's. Categories are told apart by a hash of 64 bits.
+    bills of one moment the later number's. Categories are distinguished by a hash of 64 bits.
 
     **Exactness**: numbers are counted in whole millionths, so that mean and std inside another aggregation are rounded
     to six decimals; numbers of ten thousand million or more are left out. Sums are exact, and so the same in whatever
-    order rows come, up to nine thousand million. Bills are told apart by a hash of 64 bits, like categories.
+    order rows come, up to nine thousand million. Bills are distinguished by a hash of 64 bits, like categories.
 
     **Cost**: the rows are read once, whatever the number of moments, features and windows; one shuffle brings those of
     a user together. A worker holds all rows of its share of the users, some hundred bytes each. It sums line items up
@@ -79,7 +79,7 @@ def recursive_candidates(
     IEEE DSAA 2015.
     """
     chosen = params or Params.model_validate({})
-    given = {"bills": bills, "line_items": line_items, "items": items, "stores": raw_stores}
-    entities = frozenset({"users", *(name for name, frame in given.items() if frame is not None)})
+    tables = {"bills": bills, "line_items": line_items, "items": items, "stores": raw_stores}
+    entities = frozenset({"users", *(name for name, frame in tables.items() if frame is not None)})
     features = synthesis(chosen.depth, chosen.windows_days, entities)
     return feature_table(features, bills, line_items, {"items": items, "stores": raw_stores}, as_of, zone)

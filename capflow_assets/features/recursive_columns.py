@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.features._moments import Moments, in_order
-from capflow_assets.features._pruning import Limits, pruned
-from capflow_assets.features._synthesis import Feature, feature_of, source_tables
+from capflow_assets.expressions.known_at import Moments, in_order
+from capflow_assets.synthesis.features import Feature, feature_of, source_tables
+from capflow_assets.synthesis.pruning import Limits, pruned
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,9 +100,9 @@ def _totals(marked: DataFrame, features: Sequence[Feature]) -> dict[int, dict[st
     import numpy as np
 
     schema = f"{_PLACE} int, users bigint, known array<bigint>, least array<double>, greatest array<double>"
-    told = marked.select(_PLACE, *(feature.column for feature in features)).mapInArrow(_summed, schema).collect()
+    parts = marked.select(_PLACE, *(feature.column for feature in features)).mapInArrow(_summed, schema).collect()
     by_place: dict[int, list[Any]] = {}
-    for row in told:
+    for row in parts:
         by_place.setdefault(row[_PLACE], []).append(row)
     return {
         place: {
@@ -116,7 +116,7 @@ def _totals(marked: DataFrame, features: Sequence[Feature]) -> dict[int, dict[st
 
 
 def _summed(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """What ``_totals`` asks of each batch; the least of nothing is infinite."""
+    """The sums of each batch that ``_totals`` adds up; the least of nothing is infinite."""
     import numpy as np
     import pyarrow as pa
 
@@ -125,14 +125,14 @@ def _summed(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for place in np.unique(places):
             values = np.column_stack([column[places == place] for column in columns])
             is_known = ~np.isnan(values)
-            told = {
+            part = {
                 _PLACE: pa.array([place], pa.int32()),
                 "users": pa.array([len(values)], pa.int64()),
                 "known": pa.array([is_known.sum(axis=0)], pa.list_(pa.int64())),
                 "least": pa.array([np.where(is_known, values, np.inf).min(axis=0)], pa.list_(pa.float64())),
                 "greatest": pa.array([np.where(is_known, values, -np.inf).max(axis=0)], pa.list_(pa.float64())),
             }
-            yield pa.record_batch(list(told.values()), names=list(told))
+            yield pa.record_batch(list(part.values()), names=list(part))
 
 
 def _sampled(marked: DataFrame, features: Sequence[Feature], users: dict[int, int], params: Params) -> pd.DataFrame:
@@ -143,9 +143,9 @@ def _sampled(marked: DataFrame, features: Sequence[Feature], users: dict[int, in
     for place, count in users.items():
         allowed = _GRAIN_OF_SAMPLE * params.users_sampled // max(count, params.users_sampled)
         share = F.when(F.col(_PLACE) == place, F.lit(allowed)).otherwise(share)
-    chosen = marked.filter(F.pmod(F.xxhash64("user_id"), F.lit(_GRAIN_OF_SAMPLE)) < share)
-    found = chosen.select(_PLACE, "user_id", *(feature.column for feature in features)).toPandas()
-    return found.sort_values([_PLACE, "user_id"])
+    sample = marked.filter(F.pmod(F.xxhash64("user_id"), F.lit(_GRAIN_OF_SAMPLE)) < share)
+    rows = sample.select(_PLACE, "user_id", *(feature.column for feature in features)).toPandas()
+    return rows.sort_values([_PLACE, "user_id"])
 
 
 def _judged(
@@ -165,7 +165,7 @@ def _judged(
         known = values[:, number][~np.isnan(values[:, number])]
         std = float(known.std(ddof=1)) if len(known) > 1 else None
         figures = (verdict.is_kept, verdict.reason, fill[number], std, len(values))
-        rows.append((feature.column, moment, *_told(feature), *figures))
+        rows.append((feature.column, moment, *_described(feature), *figures))
     return rows
 
 
@@ -174,6 +174,6 @@ def _constant(totals: dict[str, Any], number: int) -> float | None:
     return least if least == greatest else None
 
 
-def _told(feature: Feature) -> tuple[str, int, str, str | None, str]:
+def _described(feature: Feature) -> tuple[str, int, str, str | None, str]:
     variable = feature.variable
     return variable.formula, variable.depth, feature.window, variable.unit, ",".join(source_tables(feature))

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.features._encoders import Params, demand, vectors_of
-from capflow_assets.features._moments import KNOWN_FROM, Moments, in_order, known
-from capflow_assets.features._sums import identifier
+from capflow_assets.encoders.texts import Params, demand, vectors_of
+from capflow_assets.expressions.ids import identifier, identifiers
+from capflow_assets.expressions.known_at import KNOWN_FROM, Moments, in_order, known
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +36,7 @@ def reviews(raw_reviews: DataFrame, *, as_of: Moments, zone: str, params: Params
     """Each review that a moment knows as a vector: reviews that say alike lie close.
 
     **Grain**: one row per review with a text, written up to the moment, and moment; one without a time was always
-    known. Of several of one id the last in the order of their texts stays.
+    known. Of several with one id the last in the order of their texts stays.
 
     **Embedding**: by the encoder of ``params``, ``tfidf``, ``glove`` or ``sentence`` (see ``vectors_of``), rounded to
     six decimals. How much a word weighs follows from the reviews that the moment knows, never from later ones, so the
@@ -57,19 +57,19 @@ def reviews(raw_reviews: DataFrame, *, as_of: Moments, zone: str, params: Params
         import pandas as pd
 
         frames = [batch for batch in batches if len(batch)]
-        every = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame({KNOWN_FROM: []})
+        all_rows = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame({KNOWN_FROM: []})
         for place, moment in enumerate(moments):
-            rows = every[every[KNOWN_FROM] <= place]
+            rows = all_rows[all_rows[KNOWN_FROM] <= place]
             if len(rows):
                 rows = rows.sort_values(["review_id", "text"]).drop_duplicates("review_id", keep="last")
                 words, vectors = vectors_of(rows["text"].tolist(), chosen)
-                made = rows.assign(as_of=moment, words=words, embedding=list(vectors))
-                yield made[list(TABLE.names)]
+                encoded = rows.assign(as_of=moment, words=words, embedding=list(vectors))
+                yield encoded[list(TABLE.names)]
 
     texts = known(raw_reviews, "written_at", as_of).filter(
         identifier("text").isNotNull() & identifier("review_id").isNotNull()
     )
-    texts = texts.select(*(identifier(name).alias(name) for name in IDS), "rating", "text", KNOWN_FROM)
+    texts = texts.select(*identifiers(*IDS), "rating", "text", KNOWN_FROM)
     schema = ", ".join(f"{column.name} {column.type}" for column in TABLE.columns)
     # All reviews are one worker's work: the words of one weigh by how many others have them.
     return texts.repartition(1).mapInPandas(encode, schema).select(*(F.col(name) for name in TABLE.names))

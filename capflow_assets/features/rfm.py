@@ -6,10 +6,11 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.features._grouping import sums_at_each
-from capflow_assets.features._moments import Moments
-from capflow_assets.features._sums import QUARTER_DAYS, change_pct, within
-from capflow_assets.features._visits import user_days
+from capflow_assets.expressions.days import QUARTER_DAYS, within
+from capflow_assets.expressions.grouping import sums_at_each
+from capflow_assets.expressions.known_at import Moments
+from capflow_assets.expressions.sums import change_pct, zero
+from capflow_assets.expressions.visits import user_days
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -136,7 +137,7 @@ def rfm(bills: DataFrame, as_of: Moments, zone: str) -> DataFrame:
     }
     sums = _sums(user_days(bills, as_of, zone), as_of, zone).withColumns(standings)
     money = ("spend_total", "spend_91d", "spend_364d", "spend_prior_91d")
-    made = {
+    columns = {
         # Sail's datediff is a bigint, Spark's an int.
         "recency_days": F.datediff("today", "last_visited_on").cast("int"),
         "tenure_days": F.datediff("today", "first_billed_on").cast("int"),
@@ -146,14 +147,13 @@ def rfm(bills: DataFrame, as_of: Moments, zone: str) -> DataFrame:
         "repeat_visit_spend_avg": F.when(visits > 1, F.col("repeat_spend") / (visits - 1)),
         **{f"{name}_quintile": _quintile(name) for name in standings},
     }
-    return sums.select(*(made[name].alias(name) if name in made else name for name in TABLE.names))
+    return sums.select(*(columns[name].alias(name) if name in columns else name for name in TABLE.names))
 
 
 def _sums(days: DataFrame, as_of: Moments, zone: str) -> DataFrame:
     from pyspark.sql import functions as F
 
     visited, net, spend = F.col("visited_on"), F.col("net"), F.col("spend")
-    nothing = F.lit(0).cast("decimal(18,4)")
 
     def before(day: str) -> Expression:
         return within(day, 2 * QUARTER_DAYS) & ~within(day, QUARTER_DAYS)
@@ -166,8 +166,8 @@ def _sums(days: DataFrame, as_of: Moments, zone: str) -> DataFrame:
         *(F.count(F.when(within("visited_on", n), 1)).cast("int").alias(f"visits_{n}d") for n in (28, 91, 364)),
         F.count(F.when(before("visited_on"), 1)).cast("int").alias("visits_prior_91d"),
         F.sum(net).alias("spend_total"),
-        *(F.sum(F.when(within("billed_on", n), net).otherwise(nothing)).alias(f"spend_{n}d") for n in (91, 364)),
-        F.sum(F.when(before("billed_on"), net).otherwise(nothing)).alias("spend_prior_91d"),
+        *(F.sum(F.when(within("billed_on", n), net).otherwise(zero())).alias(f"spend_{n}d") for n in (91, 364)),
+        F.sum(F.when(before("billed_on"), net).otherwise(zero())).alias("spend_prior_91d"),
         # A struct's least value would be simpler, but the engines disagree on where null goes in one.
         (F.sum(spend) - F.min_by(spend, visited)).cast("double").alias("repeat_spend"),
     )

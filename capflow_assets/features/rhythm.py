@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.features._grouping import sums_at_each
-from capflow_assets.features._moments import Moments
-from capflow_assets.features._visits import user_days
+from capflow_assets.expressions.grouping import sums_at_each
+from capflow_assets.expressions.known_at import Moments
+from capflow_assets.expressions.visits import user_days
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -117,7 +117,7 @@ def _sums(gaps: DataFrame) -> DataFrame:
 
 
 def _figures(sums: DataFrame) -> DataFrame:
-    """The averages first, and then what is made of them: an expression within others is planned once for each."""
+    """The averages first, then what is computed from them: an engine plans a nested expression once for each use."""
     from pyspark.sql import functions as F
 
     gaps, total, nothing = F.col("gaps"), F.col("total"), F.lit(0)
@@ -131,7 +131,7 @@ def _figures(sums: DataFrame) -> DataFrame:
     )
     average, recent, recency = (F.col(name) for name in ("gap_days_avg", "gap_days_recent_avg", "recency"))
     cv = F.col("gap_days_std") / average
-    made = {
+    columns = {
         "gap_change_pct": (recent - average) / average * 100,
         "overdue_ratio": recency / average,
         "gap_days_cv": cv,
@@ -139,7 +139,7 @@ def _figures(sums: DataFrame) -> DataFrame:
         "next_visit_in_days": average - recency,
         "next_visit_on": F.date_add("last_on", F.floor(average + F.lit(0.5)).cast("int")),
     }
-    return averages.select(*(made[name].alias(name) if name in made else name for name in TABLE.names))
+    return averages.select(*(columns[name].alias(name) if name in columns else name for name in TABLE.names))
 
 
 def plot(frame: DataFrame) -> Figure:

@@ -7,9 +7,10 @@ from operator import add
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.features._grouping import totals_at_each
-from capflow_assets.features._moments import KNOWN_FROM, Moments, known
-from capflow_assets.features._sums import ratio, surprise
+from capflow_assets.expressions.days import local_time
+from capflow_assets.expressions.grouping import totals_at_each
+from capflow_assets.expressions.known_at import KNOWN_FROM, Moments, known
+from capflow_assets.expressions.sums import ratio, surprise
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,20 +103,22 @@ def _counts(bills: DataFrame, as_of: Moments, zone: str) -> DataFrame:
     from pyspark.sql import functions as F
 
     rows = known(bills, "billed_at", as_of).filter(F.col("user_id").isNotNull())
-    bought = F.col("amount") >= 0
+    is_purchase = F.col("amount") >= 0
     # Not weekday(): the embedded engine counts Sunday as -1.
     day = (F.dayofweek("billed_on") + F.lit(5)) % 7 + 1
-    hour = F.hour(F.from_utc_timestamp("billed_at", zone))
+    hour = F.hour(local_time("billed_at", zone))
     place = {"day": day, "hour": hour, "month": F.month("billed_on")}
-    parts = rows.select("user_id", KNOWN_FROM, *(F.when(bought, value).alias(name) for name, value in place.items()))
+    parts = rows.select(
+        "user_id", KNOWN_FROM, *(F.when(is_purchase, value).alias(name) for name, value in place.items())
+    )
 
     def count(label: str) -> Expression:
         name, number = label.split("_")
         return F.count(F.when(F.col(name) == int(number), 1)).alias(label)
 
     counts = (F.count("day").alias("purchases"), *map(count, BINS))
-    again = (F.sum(name).alias(name) for name in ("purchases", *BINS))
-    return totals_at_each(parts, as_of, zone, ("user_id",), counts, again)
+    combined = (F.sum(name).alias(name) for name in ("purchases", *BINS))
+    return totals_at_each(parts, as_of, zone, ("user_id",), counts, combined)
 
 
 def _profile() -> list[Expression]:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.features._grouping import sums_at_each, sums_known, totals_at_each
-from capflow_assets.features._moments import Moments, at_each, known
+from capflow_assets.expressions.grouping import sums_at_each, sums_known, totals_at_each
+from capflow_assets.expressions.known_at import Moments, at_each, known
+from capflow_assets.expressions.sums import exact, total
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -65,8 +66,8 @@ def sequence(
     chosen = params or Params.model_validate({})
     visits = _newest(bills, as_of, zone, chosen)
     if line_items is None:
-        made = visits.withColumn("items", F.lit(None).cast("array<string>"))
-        return made.withColumn("item_amounts", F.lit(None).cast("array<double>")).select(*TABLE.names)
+        frame = visits.withColumn("items", F.lit(None).cast("array<string>"))
+        return frame.withColumn("item_amounts", F.lit(None).cast("array<double>")).select(*TABLE.names)
     baskets = _baskets(line_items, visits, as_of, zone, chosen)
     return visits.join(baskets, ["user_id", "as_of", "position"], "left").select(*TABLE.names)
 
@@ -76,12 +77,12 @@ def _newest(bills: DataFrame, as_of: Moments, zone: str, params: Params) -> Data
     from pyspark.sql import Window
     from pyspark.sql import functions as F
 
-    amount = F.col("amount").cast("decimal(18,4)")
+    amount = exact(F.col("amount"))
     rows = known(bills, "billed_at", as_of).filter(F.col("user_id").isNotNull())
     keys = ("user_id", "billed_on")
     sums = (F.sum(amount).alias("net"), F.max(amount).alias("largest"), F.min("store_id").alias("store_id"))
-    again = (F.sum("net").alias("net"), F.max("largest").alias("largest"), F.min("store_id").alias("store_id"))
-    days = totals_at_each(rows, as_of, zone, keys, sums, again)
+    combined = (F.sum("net").alias("net"), F.max("largest").alias("largest"), F.min("store_id").alias("store_id"))
+    days = totals_at_each(rows, as_of, zone, keys, sums, combined)
     visits = Window.partitionBy("as_of", "user_id").orderBy(F.col("billed_on").desc())
     gap = F.datediff("billed_on", F.lead("billed_on").over(visits)).cast("int")
     placed = (
@@ -102,20 +103,20 @@ def _baskets(line_items: DataFrame, visits: DataFrame, as_of: Moments, zone: str
     from pyspark.sql import functions as F
 
     rows = known(line_items, "billed_at", as_of).filter(F.col("user_id").isNotNull() & ~F.col("is_return"))
-    paid = F.sum(F.col("amount").cast("decimal(18,4)")).alias("paid")
-    kept = visits.select("user_id", "as_of", "position", F.col("visited_on").alias("billed_on"))
+    paid = F.sum(exact(F.col("amount"))).alias("paid")
+    days = visits.select("user_id", "as_of", "position", F.col("visited_on").alias("billed_on"))
     # Sail holds the first of two tables in memory, and the visits are by far the fewer.
     if isinstance(as_of, datetime):
-        bought = kept.drop("as_of").join(rows, ["user_id", "billed_on"])
+        bought = days.drop("as_of").join(rows, ["user_id", "billed_on"])
         bought = bought.groupBy("user_id", "position", "item_id").agg(paid)
     else:
         parts = at_each(sums_known(rows, as_of, ("user_id", "billed_on", "item_id"), (paid,)), as_of, zone)
-        again = (F.sum("paid").alias("paid"),)
-        bought = kept.join(parts, ["user_id", "as_of", "billed_on"])
-        bought = sums_at_each(bought, as_of, zone, ("user_id", "position", "item_id"), again)
+        combined = (F.sum("paid").alias("paid"),)
+        bought = days.join(parts, ["user_id", "as_of", "billed_on"])
+        bought = sums_at_each(bought, as_of, zone, ("user_id", "position", "item_id"), combined)
     # The order is that of the struct: the dearest first, equal ones by id.
-    each = F.struct((-F.col("paid")).cast("decimal(28,4)").alias("less"), "item_id")
-    in_order = F.sort_array(F.collect_list(each)).alias("all")
+    priced = F.struct(total(-F.col("paid")).alias("less"), "item_id")
+    in_order = F.sort_array(F.collect_list(priced)).alias("all")
     collected = sums_at_each(bought, as_of, zone, ("user_id", "position"), (in_order,))
     first = collected.withColumn("all", F.slice("all", 1, params.items_per_visit))
     return first.select(

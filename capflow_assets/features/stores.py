@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.features._grouping import sums_at_each, totals_at_each
-from capflow_assets.features._moments import KNOWN_FROM, Moments, known
-from capflow_assets.features._sums import QUARTER_DAYS, identifier, ratio, within
+from capflow_assets.expressions.days import QUARTER_DAYS, within
+from capflow_assets.expressions.grouping import sums_at_each, totals_at_each
+from capflow_assets.expressions.ids import identifiers
+from capflow_assets.expressions.known_at import KNOWN_FROM, Moments, known
+from capflow_assets.expressions.sums import ratio
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -95,8 +97,8 @@ def stores(bills: DataFrame, raw_stores: DataFrame | None = None, *, as_of: Mome
     recency = F.datediff("today", "home_last_on").cast("int")
     share = ratio(F.col("home_visits"), F.col("store_visits"))
     rate = ratio(F.col("switches"), F.col("store_visits") - 1)
-    made = {"home_store_recency_days": recency, "home_store_share": share, "store_switch_rate": rate}
-    return sums.withColumns(made).select(*TABLE.names)
+    columns = {"home_store_recency_days": recency, "home_store_share": share, "store_switch_rate": rate}
+    return sums.withColumns(columns).select(*TABLE.names)
 
 
 def _visits(bills: DataFrame, as_of: Moments) -> DataFrame:
@@ -130,8 +132,8 @@ def _visited(visits: DataFrame, as_of: Moments, zone: str) -> DataFrame:
         F.max("first_at").alias("last_at"),
     )
     added = (F.sum(name).alias(name) for name in ("visits", "switches"))
-    again = (*added, *(F.max(name).alias(name) for name in ("last_on", "last_at")))
-    return totals_at_each(visits, as_of, zone, ("user_id", "store_id"), sums, again)
+    combined = (*added, *(F.max(name).alias(name) for name in ("last_on", "last_at")))
+    return totals_at_each(visits, as_of, zone, ("user_id", "store_id"), sums, combined)
 
 
 def _place() -> Expression:
@@ -151,7 +153,7 @@ def _coordinates(raw_stores: DataFrame | None, bills: DataFrame) -> DataFrame:
         nowhere = F.lit(None).cast("double")
         rows = bills.select("store_id", nowhere.alias("latitude"), nowhere.alias("longitude"))
         return rows.filter(F.lit(False))
-    rows = raw_stores.select(identifier("store_id").alias("store_id"), "latitude", "longitude")
+    rows = raw_stores.select(*identifiers("store_id"), "latitude", "longitude")
     placed = rows.filter("store_id is not null and abs(latitude) <= 90 and abs(longitude) <= 180")
     # Of several rows the southernmost: whichever, as long as it is always the same one.
     place = F.min(F.struct("latitude", "longitude")).alias("place")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.features._grouping import sums_at_each, totals_at_each
-from capflow_assets.features._moments import KNOWN_FROM, Moments, at_each, known
+from capflow_assets.expressions.grouping import sums_at_each, totals_at_each
+from capflow_assets.expressions.known_at import KNOWN_FROM, Moments, at_each, known
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -101,8 +101,8 @@ def advanced(
     chosen = params or Params.model_validate({})
     last = earlier.select("user_id", "item_id", F.col("last_bought_on").alias("counted_on"))
     days = _pair_days(line_items, as_of, zone).join(last, ["user_id", "item_id"], "left")
-    again = F.coalesce(F.col("counted_on") >= F.col("billed_on"), F.lit(False))
-    days = days.withColumn("bought", F.when(again, F.lit(0)).otherwise(F.col("bought"))).drop("counted_on")
+    is_counted = F.coalesce(F.col("counted_on") >= F.col("billed_on"), F.lit(False))
+    days = days.withColumn("bought", F.when(is_counted, F.lit(0)).otherwise(F.col("bought"))).drop("counted_on")
     parts = _parts(days, chosen).unionByName(_carried(earlier, as_of, zone, chosen))
     return _finished(_summed(parts, as_of, zone), chosen)
 
@@ -116,8 +116,8 @@ def _pair_days(line_items: DataFrame, as_of: Moments, zone: str) -> DataFrame:
     keys = ("user_id", "item_id", "billed_on")
     bought = F.max(F.when(F.col("is_return"), F.lit(0)).otherwise(F.lit(1))).alias("bought")
     sums = (F.sum(_fixed(F.col(name))).alias(name) for name in NET)
-    again = (F.sum(name).alias(name) for name in NET)
-    return totals_at_each(rows, as_of, zone, keys, (bought, *sums), (F.max("bought").alias("bought"), *again))
+    combined = (F.sum(name).alias(name) for name in NET)
+    return totals_at_each(rows, as_of, zone, keys, (bought, *sums), (F.max("bought").alias("bought"), *combined))
 
 
 def _fixed(value: Expression) -> Expression:
@@ -132,13 +132,13 @@ def _parts(days: DataFrame, params: Params) -> DataFrame:
     from pyspark.sql import functions as F
 
     weighed = _weighed(days, "billed_on", params)
-    bought = F.col("bought") == 1
+    is_bought = F.col("bought") == 1
     ago = _period(F.col("today"), params) - F.col("period")
-    day = F.when(bought, F.col("billed_on"))
+    day = F.when(is_bought, F.col("billed_on"))
     nothing = F.lit(0).cast("bigint")
 
     def weight(periods: int) -> Expression:
-        counts = bought & (ago == periods * PERIOD_HALF_LIVES * params.half_life_days)
+        counts = is_bought & (ago == periods * PERIOD_HALF_LIVES * params.half_life_days)
         return F.when(counts, F.col("weight")).otherwise(nothing)
 
     return weighed.select(
@@ -156,7 +156,7 @@ def _carried(earlier: DataFrame, as_of: datetime, zone: str, params: Params) -> 
     """An earlier table's rows as parts of a later one."""
     from pyspark.sql import functions as F
 
-    # Whatever the moments are called, the row belongs to the one asked for.
+    # Whichever moment the row was of, it now belongs to the later one.
     rows = at_each(earlier.drop("as_of").withColumn(KNOWN_FROM, F.lit(0)), as_of, zone)
     passed = _period(F.col("today"), params) - _day_number(F.col("decay_from_on"))
     length = PERIOD_HALF_LIVES * params.half_life_days

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from capflow_assets.contract import Table
 from capflow_assets.errors import CapflowError, MappingError, listed, nearest, shortened
+from capflow_assets.expressions.days import local_day
 from capflow_assets.landing import mappings, values
 
 if TYPE_CHECKING:
@@ -182,7 +183,7 @@ def _text(part: Part, types: Mapping[str, Any], zone: str, typed: Callable[[str]
     from pyspark.sql import functions as F
 
     if part.is_day:
-        return F.to_date(F.from_utc_timestamp(typed(part.column), zone)).cast("string")
+        return local_day(typed(part.column), zone).cast("string")
     if part.extra:
         text = values.text(mappings.source(part.extra), types[part.extra])
     else:

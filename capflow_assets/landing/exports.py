@@ -27,7 +27,6 @@ BY_NAME, BY_TIME, PARTS = "name", "modified", "none"
 TABLES = ("bills", "line_items", "users", "items")
 # Of lists, the newest is what everybody expects; bills that change are told.
 LISTS = ("users", "items")
-DIGITS = 20
 PART_NUMBERS = (
     r"(?<=[^/=]=)[^/]+(?=/)",  # the value of a partition's folder
     r"(?<![^/])part-\d+(-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?([-.]c\d+)?",  # Spark
@@ -114,17 +113,6 @@ def reading(frame: DataFrame, by: str, written: values.Reading, name: str = "") 
 def is_overlap_possible(table: str, watermark: str | None) -> bool:
     """Whether it matters which export a row came with: with a watermark newer rows replace as it says."""
     return table in TABLES and not watermark
-
-
-def later(name: str = EXPORT) -> Expression:
-    """What orders exports: the later one is greater."""
-    from pyspark.sql import functions as F
-
-    padded = F.regexp_replace(F.lower(F.coalesce(name, F.lit(""))), "([0-9]+)", "0" * DIGITS + "$1")
-    # Names that differ in leading zeros or in case alone are two exports all the same.
-    return F.concat(
-        F.regexp_replace(padded, f"[0-9]*([0-9]{{{DIGITS}}})", "$1"), F.lit(" "), F.coalesce(name, F.lit(""))
-    )
 
 
 def key(table: Table) -> str:

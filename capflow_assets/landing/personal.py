@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 OWNER = "user_id"
 UNFIT = "the row "
-PSEUDONYM = re.compile("[0-9a-f]{64}")
 
 
 def is_of_people(table: Table) -> bool:
@@ -74,11 +72,6 @@ def user_pseudonym(user: str, key: bytes) -> str:
     (True, 'N/A')
     """
     return user if may_mean_nobody(user := normal(user)) else pseudonym(user, key)
-
-
-def is_pseudonym(text: str) -> bool:
-    """Whether a text looks like what ``pseudonym`` makes."""
-    return bool(PSEUDONYM.fullmatch(text))
 
 
 def pseudonymized(frame: DataFrame, columns: Collection[str], source_columns: Collection[str], key: bytes) -> DataFrame:

@@ -1,14 +1,20 @@
-"""What counts as a visit inside a horizon: the one definition that every label of buying is made of.
+"""Outcomes: what counts as a visit inside a horizon, whose horizon a model may learn from, and what came of it.
 
-Pure: PySpark DataFrame API only; a row is one visit's bill, ``user_id`` is never null.
+The one definition that labels of buying are made of, and that training and validation ask for outcomes by. Pure:
+PySpark DataFrame API only.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from capflow_assets.contract import Window
+from capflow_assets.learning.readiness import LEAST_HISTORY_DAYS
+from capflow_assets.learning.splits import moments
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Callable, Iterable, Mapping
 
     from pyspark.sql import Column as Expression
     from pyspark.sql import DataFrame
@@ -37,3 +43,36 @@ def visits_within(bills: DataFrame, start: datetime | Expression, end: datetime 
         & ~F.col("is_anonymous")
         & ~F.col("is_return")
     )
+
+
+def outcome_of(
+    label: Callable[..., Any],
+    frames: Mapping[str, DataFrame | None],
+    injected: Iterable[str],
+    values: Mapping[str, object],
+    window: Window,
+) -> DataFrame:
+    """What a label says of a window: it is called on its tables and on those values that it asks for.
+
+    ``values`` are those of the customer (its zone, its currency); the label knows what is known at the window's end.
+    """
+    known = {**values, "start": window.start, "end": window.end, "as_of": window.end}
+    outcome: DataFrame = label(**frames, **{name: known[name] for name in injected})
+    return outcome
+
+
+def known_until(as_of: datetime, newest: datetime) -> datetime:
+    """The moment up to which outcomes are known: the as-of moment, or that of the newest bill if it lies days before.
+
+    A feed that stopped a week ago says nothing of this week; to count it as a week without purchases would be wrong.
+    """
+    return newest if as_of - newest > timedelta(days=1) else as_of
+
+
+def past_moments(until: datetime, horizon_days: int, count: int, first: datetime) -> list[datetime]:
+    """The moments of which a model has examples, oldest first: their horizons are over by ``until``.
+
+    Each has history before it, ``LEAST_HISTORY_DAYS`` or a horizon if that is shorter, counted from the ``first`` bill.
+    """
+    before = min(horizon_days, LEAST_HISTORY_DAYS)
+    return moments(until, horizon_days, count, first=first, min_history_days=before)

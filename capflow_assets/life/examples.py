@@ -18,7 +18,8 @@ from capflow_assets.blueprint.calls import call, cut
 from capflow_assets.blueprint.stages import AS_OF, Input, ModelSpec, Stages, TableSpec
 from capflow_assets.contract import Window
 from capflow_assets.customers.customer import Customer
-from capflow_assets.learning.outcomes import MOMENT
+from capflow_assets.expressions.micros import micros_of
+from capflow_assets.learning.outcomes import MOMENT, outcome_of
 from capflow_assets.stores.lake import Lake
 
 if TYPE_CHECKING:
@@ -72,12 +73,9 @@ class Examples:
         return [each.reindex(of).fillna(0.0).astype(float) for each, of in zip(found, users, strict=True)]
 
     def _outcome(self, window: Window) -> DataFrame:
-        values = {"start": window.start, "end": window.end, "as_of": window.end, "zone": self.customer.time_zone}
-        values["currency"] = self.customer.currency
+        values = {"zone": self.customer.time_zone, "currency": self.customer.currency}
         frames = {source.parameter: self._table(source, (window.end,)) for source in self.spec.labels}
-        injected = {name: values[name] for name in self.spec.injected}
-        outcome: DataFrame = self.spec.model.label(**frames, **injected)
-        return outcome
+        return outcome_of(self.spec.model.label, frames, self.spec.injected, values, window)
 
     def _outcomes_together(self, windows: Sequence[Window]) -> DataFrame | None:
         """The outcomes of all windows in one pass, with the moment that each is of; None where the label cannot.
@@ -125,7 +123,7 @@ class Examples:
         if "as_of" not in frame.columns:
             return None
         first = frame.select("as_of").limit(1).selectExpr("unix_micros(as_of)").collect()
-        if not first or first[0][0] != _micros(moment):
+        if not first or first[0][0] != micros_of(moment):
             return None
         self._remember(spec.key)
         return frame
@@ -150,12 +148,8 @@ class Examples:
         return dict(sorted(self.versions.items()))
 
 
-def _micros(moment: datetime) -> int:
-    return round(moment.timestamp() * 1_000_000)
-
-
 def _of_moment(rows: pd.DataFrame, moment: datetime) -> pd.DataFrame:
-    return rows[rows[MICROS] == _micros(moment)].drop(columns=MICROS).set_index("user_id").sort_index()
+    return rows[rows[MICROS] == micros_of(moment)].drop(columns=MICROS).set_index("user_id").sort_index()
 
 
 def _in_windows(frame: DataFrame, time: str, windows: Sequence[Window]) -> DataFrame:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 from capflow_assets.blueprint.checking import choice
 from capflow_assets.contract import Finding
 from capflow_assets.customers.checks_settings import resting, severe
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import BrokenModelError
+from capflow_assets.expressions.days import local_day_of
 from capflow_assets.life.examples import Examples
 
 if TYPE_CHECKING:
@@ -74,4 +74,4 @@ def skew_finding(examples: Examples, then: TrainedOn, features: pd.DataFrame, as
 
 
 def _local_days(first: datetime, last: datetime, zone: str) -> int:
-    return (last.astimezone(ZoneInfo(zone)).date() - first.astimezone(ZoneInfo(zone)).date()).days
+    return (local_day_of(last, zone) - local_day_of(first, zone)).days

@@ -6,19 +6,20 @@ with intervals → served estimator → reference for drift → registered versi
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from capflow_assets.blueprint.code_version import code_digest
 from capflow_assets.contract import Estimator, Model, Params, Verdict, Window
 from capflow_assets.customers.value_rules import rule_of
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import BrokenModelError, ModelError
 from capflow_assets.expressions.as_of import newest
 from capflow_assets.expressions.history import first_moment
+from capflow_assets.learning import outcomes
 from capflow_assets.life.answering import in_short
 from capflow_assets.life.examples import Examples
 from capflow_assets.life.leaking import barred, leakage_finding, told
@@ -99,12 +100,8 @@ def first_bill(examples: Examples, moment: datetime) -> datetime:
 
 
 def known_until(examples: Examples, as_of: datetime) -> datetime:
-    """The moment up to which outcomes are known: the as-of moment, or that of the newest bill if it lies days before.
-
-    A feed that stopped a week ago says nothing of this week; to count it as a week without purchases would be wrong.
-    """
-    last = newest(examples.lake.table(examples.customer.name, "clean/bills"), as_of)
-    return last if as_of - last > timedelta(days=1) else as_of
+    """The moment up to which outcomes are known (``learning.outcomes``)."""
+    return outcomes.known_until(as_of, newest(examples.lake.table(examples.customer.name, "clean/bills"), as_of))
 
 
 def train(deployment: Deployment, examples: Examples, params: Params, as_of: datetime) -> Trained | NotReady:
@@ -193,8 +190,8 @@ def train(deployment: Deployment, examples: Examples, params: Params, as_of: dat
 
 
 def code_version(examples: Examples) -> str:
-    """The package's version and a digest of the model's file."""
-    digest = hashlib.sha256(Path(str(examples.spec.module.__file__)).read_bytes()).hexdigest()
+    """The package's version and a digest of the model's file and of all that it imports from the package."""
+    digest = code_digest(Path(str(examples.spec.module.__file__)))
     return f"{package_version('capflow-assets')}+{digest[:12]}"
 
 
@@ -202,16 +199,12 @@ def _split(examples: Examples, params: Params, as_of: datetime) -> tuple[Split |
     """The examples split in time, or None with the verdict that says what is missing."""
     import pandas as pd
 
-    from capflow_assets.learning.readiness import LEAST_HISTORY_DAYS
-    from capflow_assets.learning.splits import moments
-
     model = examples.spec.model
     found = judged(examples, params, as_of)
     if not found.ready:
         return None, found
     first, until = first_bill(examples, as_of), known_until(examples, as_of)
-    before = min(params.horizon_days, LEAST_HISTORY_DAYS)
-    *earlier, newest_moment = moments(until, params.horizon_days, params.moments, first=first, min_history_days=before)
+    *earlier, newest_moment = outcomes.past_moments(until, params.horizon_days, params.moments, first)
     horizon = timedelta(days=params.horizon_days)
     if model.learns_from == "features":
         test = examples.features(newest_moment)

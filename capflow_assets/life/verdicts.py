@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 from capflow_assets.blueprint.calls import cut
 from capflow_assets.blueprint.stages import BILLS
 from capflow_assets.contract import Asked, Verdict
 from capflow_assets.errors import CapflowError
+from capflow_assets.expressions.days import local_day_of
 from capflow_assets.learning.measures import MEASURES
 from capflow_assets.learning.readiness import LATE_FEED_DAYS, feed, judge, verdict
 
@@ -52,7 +52,7 @@ def judged(examples: Examples, params: Params, as_of: datetime) -> Verdict:
     values = {"as_of": as_of, "zone": zone, "currency": examples.customer.currency, "needs": {name: asked}}
     rows = [row.asDict() for row in measure(**dict(_frames(examples, asked, as_of)), **values).collect()]
     age = next((row["value"] for row in rows if row["measure"] == "newest_bill_age_days"), None)
-    today = as_of.astimezone(ZoneInfo(zone)).date()
+    today = local_day_of(as_of, zone)
     return Verdict((*judge(name, asked, rows, today).reasons, feed(age)))
 
 

@@ -171,6 +171,7 @@ def label(bills: DataFrame, start: datetime, end: datetime) -> DataFrame:
     """
     import pyspark.sql.functions as F
 
+    from capflow_assets.expressions.sums import exact_sum
     from capflow_assets.learning.outcomes import example_key, visits_within
 
     return (
@@ -178,7 +179,7 @@ def label(bills: DataFrame, start: datetime, end: datetime) -> DataFrame:
         .groupBy(*example_key(bills))
         .agg(
             F.count_distinct("billed_on").cast("int").alias("purchases"),
-            F.sum(F.col("amount").cast("decimal(18,4)")).cast("double").alias("spend"),
+            exact_sum(F.col("amount")).alias("spend"),
         )
     )
 

@@ -157,10 +157,11 @@ def label(bills: DataFrame, start: datetime, end: datetime) -> DataFrame:
     """
     import pyspark.sql.functions as F
 
+    from capflow_assets.expressions.sums import exact_sum
     from capflow_assets.learning.outcomes import example_key, visits_within
 
     # A sum of decimals is the same whatever the order of the rows; one of doubles is not.
-    spend = F.sum(F.col("amount").cast("decimal(18,4)")).cast("double").alias("spend")
+    spend = exact_sum(F.col("amount")).alias("spend")
     return visits_within(bills, start, end).groupBy(*example_key(bills)).agg(spend)
 
 

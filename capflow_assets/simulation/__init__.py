@@ -7,16 +7,16 @@ module                  holds
 ======================  ==================================================================================
 ``brand``               ``Brand``: every dial of one customer; ``BOOTS``, ``CAFE``, ``tiny``
 ``world``               ``simulate(brand) -> World``: the tables under their canonical names, and ``Truth``
-``assortments``         what brands sell: categories, prices, nouns, attributes
+``categories``          what brands may sell: categories, prices, nouns, attributes
 ``files``               ``write``: the customer's files and TOML; ``write_truth``: the truth, elsewhere
 ``shape``               how one customer writes files: format, delimiter, dates, its own column names
-``oracle``              what is to be expected, for one who knows the laws; and what then happened
+``oracle``              what to expect, for someone who knows the laws; and what then happened
 ``people``              who the shoppers are: traits, tastes, rates
-``catalogue``           items, stores, and the items that go together
-``campaigns``           who was written to, who was held out, and what it did to them
+``assortment``          items, stores, and the items that go together
+``campaigns``           who was written to, who was held out, and how their buying changed
 ``purchases``           when everybody buys, and leaves
 ``baskets``             what is on each bill
-``dirt``                what goes wrong on the way to us
+``dirt``                what goes wrong between the till and the lake
 ``clock``               the brand's own time: seasons, weeks, hours, shifts
 ``streams``             one stream of random numbers per draw
 ======================  ==================================================================================

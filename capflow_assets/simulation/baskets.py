@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from capflow_assets.simulation.assortment import Assortment, choices
 from capflow_assets.simulation.brand import Brand
 from capflow_assets.simulation.campaigns import Plan, coupon_items
-from capflow_assets.simulation.catalogue import Catalogue, choices
 from capflow_assets.simulation.clock import MINUTES_A_DAY, day_of, shift
 from capflow_assets.simulation.people import Shoppers
 from capflow_assets.simulation.purchases import Purchases
@@ -40,7 +40,7 @@ class Redemptions:
     item: np.ndarray
 
 
-def redemptions(brand: Brand, bought: Purchases, plan: Plan, goods: Catalogue) -> Redemptions:
+def redemptions(brand: Brand, bought: Purchases, plan: Plan, goods: Assortment) -> Redemptions:
     """Some bills of treated users inside a coupon campaign use one of its coupons, each user each coupon once."""
     owner, item = coupon_items(brand, goods.popularity)
     lots = stream(brand.seed, "redemptions").random((len(bought.minute), 2))
@@ -58,7 +58,7 @@ def redemptions(brand: Brand, bought: Purchases, plan: Plan, goods: Catalogue) -
     return Redemptions(np.concatenate(bills), coupon, owner[coupon], item[coupon])
 
 
-def lines(brand: Brand, people: Shoppers, bought: Purchases, goods: Catalogue, used: Redemptions) -> Lines:
+def lines(brand: Brand, people: Shoppers, bought: Purchases, goods: Assortment, used: Redemptions) -> Lines:
     """Fill every bill. An item stands on a bill once: what comes up again adds to its quantity."""
     bill, item = _picked(brand, people, bought, goods)
     bring = stream(brand.seed, "company").random(len(bill)) < brand.affinity_pct / 100
@@ -75,7 +75,7 @@ def lines(brand: Brand, people: Shoppers, bought: Purchases, goods: Catalogue, u
     return _priced(brand, bought, goods, bill, item, quantity, np.bincount(place, reduced) > 0)
 
 
-def _picked(brand: Brand, people: Shoppers, bought: Purchases, goods: Catalogue) -> tuple[np.ndarray, np.ndarray]:
+def _picked(brand: Brand, people: Shoppers, bought: Purchases, goods: Assortment) -> tuple[np.ndarray, np.ndarray]:
     extra = stream(brand.seed, "items on a bill").poisson(people.basket_items[bought.shopper] - 1)
     bill = np.repeat(np.arange(len(bought.shopper)), 1 + extra)
     shopper = bought.shopper[bill]
@@ -92,8 +92,8 @@ def _of_row(shares: np.ndarray, row: np.ndarray, draws: np.ndarray) -> np.ndarra
     """For each draw, a column of its row of ``shares``, found in all rows laid end to end."""
     width = shares.shape[1]
     edges = (np.cumsum(shares, axis=1) + np.arange(len(shares))[:, None]).ravel()
-    found = np.searchsorted(edges, row + draws, side="right") - row * width
-    return np.clip(found, 0, width - 1)
+    column = np.searchsorted(edges, row + draws, side="right") - row * width
+    return np.clip(column, 0, width - 1)
 
 
 def price_factor(brand: Brand, minutes: np.ndarray) -> np.ndarray:
@@ -109,7 +109,7 @@ def price_factor(brand: Brand, minutes: np.ndarray) -> np.ndarray:
 def _priced(
     brand: Brand,
     bought: Purchases,
-    goods: Catalogue,
+    goods: Assortment,
     bill: np.ndarray,
     item: np.ndarray,
     quantity: np.ndarray,

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from capflow_assets.simulation.assortments import MENU, SHOES, Category
+from capflow_assets.simulation.categories import MENU, SHOES, Category
 from capflow_assets.simulation.shape import BOOTS_SHAPE, CAFE_SHAPE, Shape
 
 TABLES = ("bills", "line_items", "users", "items", "stores", "campaigns", "messages", "coupons", "redemptions")

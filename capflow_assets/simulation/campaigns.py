@@ -1,4 +1,4 @@
-"""Who was written to, who was held out, and what it did to their rate of buying."""
+"""Who was written to, who was held out, and how their rate of buying changed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from capflow_assets.simulation.clock import MINUTES_A_DAY, Clock, Effects, momen
 from capflow_assets.simulation.people import AGE_BANDS, INCOME_BANDS, Shoppers
 from capflow_assets.simulation.streams import stream
 
-# What the traits make of a campaign: the young answer most and the oldest not at all, the well-off half as much.
+# How strongly a trait answers a campaign: the young most, the oldest not at all, the well-off half as much.
 AGE_RESPONSE = np.array([1.5, 1.0, 0.5, 0.0])
 INCOME_RESPONSE = np.array([1.25, 1.0, 0.5])
 CHANNELS = np.array(["email", "push", "sms"], dtype=object)
@@ -118,8 +118,8 @@ def coupon_ids(count: int) -> np.ndarray:
     return np.array([f"K{number + 1:03d}" for number in range(count)], dtype=object)
 
 
-def told(brand: Brand, plan: Plan, people: Shoppers, user_ids: np.ndarray) -> pd.DataFrame:
-    """The truth of the effects: one row per reached user and campaign, with the uplift that treatment has.
+def true_effects(brand: Brand, plan: Plan, people: Shoppers, user_ids: np.ndarray) -> pd.DataFrame:
+    """The effects as they truly are: one row per reached user and campaign, with the uplift that treatment has.
 
     ``uplift_pct``: what was done to the rate (0 for controls). ``uplift_if_treated_pct``: what it does if one is.
     """

@@ -1,4 +1,4 @@
-"""What goes wrong on the way to us: rows that are late, twice, missing, mended, absurd or no numbers at all."""
+"""What goes wrong between the till and the lake: rows late, twice, missing, mended, absurd, or no numbers at all."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def _with_anomalies(bills: pd.DataFrame, line_items: pd.DataFrame, dirt: pd.Data
 
 
 def spoilt(bills: pd.DataFrame, dirt: pd.DataFrame) -> pd.DataFrame:
-    """Bills as text, with a total or a date that is none where the plan says so."""
+    """Bills as text, some with a total or a date that cannot be read, by the plan."""
     kind = bills["bill_id"].map(dirt.set_index("bill_id")["wrong_type"])
     return bills.assign(
         amount=bills["amount"].astype(object).mask(kind == "amount", NOT_A_NUMBER),

@@ -59,9 +59,9 @@ def write_truth(world: World, folder: Path) -> Path:
         CapflowError: the folder is the customer's, or inside it.
     """
     folder = Path(folder)
-    for each in (folder, *folder.resolve().parents):
-        if (each / f"{world.brand.name}.toml").exists():
-            raise _mixed(folder, f"the customer's {world.brand.name}.toml is in {each}")
+    for parent in (folder, *folder.resolve().parents):
+        if (parent / f"{world.brand.name}.toml").exists():
+            raise _mixed(folder, f"the customer's {world.brand.name}.toml is in {parent}")
     folder.mkdir(parents=True, exist_ok=True)
     truth = world.truth
     clock = pd.DataFrame({"local_minutes": truth.clock.minutes, "weeks": truth.clock.weeks})
@@ -80,9 +80,9 @@ def _check(world: World, folder: Path, shape: Shape, upto: datetime | None) -> N
         raise CapflowError(
             "Wrong types need files that hold text", expected="a CSV shape", came=shape.source, where=str(folder)
         )
-    for each in (folder, *folder.resolve().parents, *folder.glob("*/")):
-        if (each / TRUTH_MARK).exists():
-            raise _mixed(folder, f"the truth is in {each}")
+    for relative in (folder, *folder.resolve().parents, *folder.glob("*/")):
+        if (relative / TRUTH_MARK).exists():
+            raise _mixed(folder, f"the truth is in {relative}")
 
 
 def _mixed(folder: Path, came: str) -> CapflowError:

@@ -1,4 +1,4 @@
-"""What is to be expected, for one who knows the laws; and what then happened.
+"""What to expect, for someone who knows the laws; and what then happened.
 
 Both work at any moment of the history, so that a model can be held against them where it is trained and where it is
 served.
@@ -43,13 +43,13 @@ def expected_purchases(world: World, as_of: datetime, horizon_days: int) -> pd.D
     users = users.iloc[number]
     past = _purchases(world)
     past = past[past["billed_at"] <= start].groupby("user_id")["billed_at"].agg(["size", "max"]).loc[users["user_id"]]
-    came = _felt(world, users["joined_at"], number)
+    joined = _felt(world, users["joined_at"], number)
     now = _felt(world, pd.Series(start, users.index), number)
     ahead = _felt(world, pd.Series(end, users.index), number) - now
     alive = (users["dropped_at"].isna() | (users["dropped_at"] > start)).to_numpy()
     chance, rate = users["dropout_chance"].to_numpy(), users["rate_per_week"].to_numpy()
-    x, last = past["size"].to_numpy() - 1, _felt(world, past["max"], number) - came
-    p_alive, purchases = given_history(world.brand, x, last, now - came, ahead)
+    x, last = past["size"].to_numpy() - 1, _felt(world, past["max"], number) - joined
+    p_alive, purchases = given_history(world.brand, x, last, now - joined, ahead)
     return pd.DataFrame(
         {
             "user_id": users["user_id"].to_numpy(),

@@ -86,7 +86,7 @@ def _arrivals(brand: Brand, plain: Clock, count: int) -> np.ndarray:
 
 
 def _leaves_after(brand: Brand, chance: np.ndarray) -> np.ndarray:
-    """Geometric from 1: BG/NBD lets nobody leave after the first bill, only after repeat purchases."""
+    """Geometric from 1: BG/NBD lets users leave after repeat purchases only, never after the first bill."""
     draws = 1 - stream(brand.seed, "leaving").random(len(chance))
     with np.errstate(divide="ignore"):
         counts = np.ceil(np.log(draws) / np.log1p(-chance))

@@ -32,9 +32,9 @@ def purchases(brand: Brand, people: Shoppers, clock: Clock, plain: Clock, effect
     The stretch of time that every world of this brand has is drawn from one stream; what campaigns and a shift add to
     it from another. So a world with a shift repeats the one without, row by row, until the shift.
     """
-    came = clock.weeks_at(people.joined)
+    joined = clock.weeks_at(people.joined)
     everyone = np.arange(len(people))
-    here = effects.felt(np.full(len(people), clock.weeks[-1]), everyone) - came
+    here = effects.felt(np.full(len(people), clock.weeks[-1]), everyone) - joined
     shared = plain.weeks[-1] - plain.weeks_at(people.joined)
     first = _points(brand, "purchases", people.rate_per_week, np.zeros(len(people)), shared)
     more = _points(brand, "more purchases", people.rate_per_week, shared, np.maximum(here, shared))
@@ -43,7 +43,7 @@ def purchases(brand: Brand, people: Shoppers, clock: Clock, plain: Clock, effect
     shopper, since = shopper[inside], since[inside]
     order = np.lexsort((since, shopper))
     shopper, since = shopper[order], since[order]
-    minute = clock.minutes_at(effects.unfelt(since + came[shopper], shopper))
+    minute = clock.minutes_at(effects.unfelt(since + joined[shopper], shopper))
     return _cut(people, shopper, minute)
 
 

@@ -1,4 +1,4 @@
-"""The world of one brand: its tables under their canonical names, and the truth that no table tells."""
+"""The world of one brand: its tables under their canonical names, and the truth, which is in no table."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from capflow_assets.simulation import baskets, campaigns, catalogue, dirt
+from capflow_assets.simulation import assortment, baskets, campaigns, dirt
 from capflow_assets.simulation.brand import TABLES, Brand
 from capflow_assets.simulation.clock import MINUTES_A_DAY, Clock, Effects, clock, moments
 from capflow_assets.simulation.people import AGE_BANDS, INCOME_BANDS, Shoppers, shoppers
@@ -24,7 +24,7 @@ class Truth:
     is_alive (at the end of the history), price_sensitivity 0..4, basket_items, home_store_id, favourite_category, the
     traits without gaps, and a ``taste_`` column of shares per category.
     ``affinities``: one row per pair: item_id brings with_item_id in chance_pct of the lines.
-    ``effects``: one row per campaign and reached user: see ``campaigns.told``.
+    ``effects``: one row per campaign and reached user: see ``campaigns.true_effects``.
     ``future_bills``: the bills of known users in the ``future_days`` after the end, columns as in ``World.bills``.
     ``clock`` and ``felt``: the time on which BG/NBD holds: see ``clock``.
     """
@@ -77,12 +77,12 @@ def simulate(brand: Brand) -> World:
     (20, True)
     """
     plain, now = clock(brand, shifted=False), clock(brand)
-    people = shoppers(brand, plain, catalogue.store_shares(brand))
+    people = shoppers(brand, plain, assortment.store_shares(brand))
     mailing = campaigns.plan(brand, people)
     felt = mailing.effects(now)
     bought = purchases(brand, people, now, plain, felt)
-    goods = catalogue.catalogue(brand)
-    places = catalogue.stores(brand)
+    goods = assortment.assortment(brand)
+    places = assortment.stores(brand)
     used = baskets.redemptions(brand, bought, mailing, goods)
     ids = _user_ids(people)
     bills, line_items = _ledger(brand, people, bought, goods, used, places, ids)
@@ -103,7 +103,7 @@ def simulate(brand: Brand) -> World:
         truth=Truth(
             users=_true_users(brand, people, bought, ids, places),
             affinities=_affinities(brand, goods),
-            effects=campaigns.told(brand, mailing, people, ids),
+            effects=campaigns.true_effects(brand, mailing, people, ids),
             future_bills=bills[~past & bills["user_id"].notna()].reset_index(drop=True),
             clock=now,
             felt=felt,
@@ -121,7 +121,7 @@ def _ledger(
     brand: Brand,
     people: Shoppers,
     bought: Purchases,
-    goods: catalogue.Catalogue,
+    goods: assortment.Assortment,
     used: baskets.Redemptions,
     places: pd.DataFrame,
     user_ids: np.ndarray,
@@ -167,7 +167,7 @@ def _ledger(
 def _visited(brand: Brand, people: Shoppers, bought: Purchases) -> np.ndarray:
     """The store of each purchase: the home store, or now and then any other by its size."""
     lots = stream(brand.seed, "stores visited").random((len(bought.shopper), 2))
-    edges = np.cumsum(catalogue.store_shares(brand))[:-1]
+    edges = np.cumsum(assortment.store_shares(brand))[:-1]
     away = lots[:, 0] >= brand.home_store_pct / 100
     return np.where(away, np.searchsorted(edges, lots[:, 1], side="right"), people.home_store[bought.shopper])
 
@@ -185,11 +185,11 @@ def _traits(people: Shoppers, user_ids: np.ndarray) -> pd.DataFrame:
 
 
 def _users(brand: Brand, people: Shoppers, user_ids: np.ndarray, places: pd.DataFrame) -> pd.DataFrame:
-    """The users as the customer has them: some attributes were never told."""
+    """The users as the customer has them: some attributes are missing."""
     traits = _traits(people, user_ids).astype({"household_size": "Int64"})
-    told = ["age_band", "income_band", "household_size"]
-    missing = stream(brand.seed, "missing attributes").random((people.known, len(told)))
-    traits[told] = traits[told].mask(missing < brand.attributes_missing_pct / 100)
+    attributes = ["age_band", "income_band", "household_size"]
+    missing = stream(brand.seed, "missing attributes").random((people.known, len(attributes)))
+    traits[attributes] = traits[attributes].mask(missing < brand.attributes_missing_pct / 100)
     traits.insert(1, "joined_at", moments(brand, people.joined[: people.known]))
     return traits.assign(city=places["city"].to_numpy()[people.home_store[: people.known]])
 
@@ -217,7 +217,7 @@ def _true_users(
     return pd.concat([_traits(people, user_ids), values, taste], axis=1)
 
 
-def _affinities(brand: Brand, goods: catalogue.Catalogue) -> pd.DataFrame:
+def _affinities(brand: Brand, goods: assortment.Assortment) -> pd.DataFrame:
     items = goods.frame["item_id"].to_numpy()
     first = np.flatnonzero(goods.partner >= 0)
     return pd.DataFrame(
@@ -225,7 +225,7 @@ def _affinities(brand: Brand, goods: catalogue.Catalogue) -> pd.DataFrame:
     )
 
 
-def _coupons(brand: Brand, mailing: campaigns.Plan, goods: catalogue.Catalogue) -> pd.DataFrame:
+def _coupons(brand: Brand, mailing: campaigns.Plan, goods: assortment.Assortment) -> pd.DataFrame:
     campaign, item = campaigns.coupon_items(brand, goods.popularity)
     return pd.DataFrame(
         {

@@ -8,7 +8,6 @@ So the outcome is the same either way; only the work differs.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,8 +15,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from capflow_assets.blueprint.code_version import code_digest
 from capflow_assets.blueprint.stages import Input, Stages, TableSpec
 from capflow_assets.customers.customer import Customer
+from capflow_assets.expressions.known_at import is_known
 from capflow_assets.stores.fingerprints import fingerprint
 from capflow_assets.stores.lake import Lake
 
@@ -85,9 +86,7 @@ class Advancing:
 
     def _recipe(self, spec: TableSpec) -> dict[str, str]:
         """The code, the parameters and the customer's settings that a table depends on."""
-        package = Path(str(spec.module.__file__)).parent if spec.module else Path()
-        files = [Path(str(spec.module.__file__)), *sorted(package.glob("_*.py"))] if spec.module else []
-        code = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+        code = code_digest(Path(str(spec.module.__file__))) if spec.module else ""
         params = json.dumps(self.customer.features.get(spec.name, {}), sort_keys=True, default=str)
         return {"code": code, "params": params, "zone": self.customer.time_zone, "currency": self.customer.currency}
 
@@ -101,9 +100,10 @@ def between(frame: DataFrame, spec: TableSpec, after: datetime | None, until: da
 
     if spec.table.time is None:
         return frame
+    if after is None:
+        return frame.filter(is_known(spec.table.time, until))
     time = F.col(spec.table.time)
-    up_to = time <= F.lit(until)
-    return frame.filter(up_to & (time > F.lit(after))) if after else frame.filter(time.isNull() | up_to)
+    return frame.filter((time <= F.lit(until)) & (time > F.lit(after)))
 
 
 def carried_on(

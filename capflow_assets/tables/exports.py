@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from capflow_assets.blueprint.stages import TableSpec
 from capflow_assets.contract import EXPORT, Finding
 from capflow_assets.customers.customer import Customer, TableSource
+from capflow_assets.expressions.exports import later
 from capflow_assets.landing import REASON, exports
 from capflow_assets.landing.mappings import LABEL, POSITION
 from capflow_assets.landing.values import Reading
@@ -120,7 +121,7 @@ def replaced_by_nothing(
     both = kept.select(key, EXPORT, F.lit(True).alias("stays")).unionByName(
         left_out.select(key, EXPORT, F.lit(False).alias("stays"))
     )
-    newest = both.groupBy(key).agg(F.max(F.struct(exports.later().alias("export"), "stays")).alias("newest"))
+    newest = both.groupBy(key).agg(F.max(F.struct(later().alias("export"), "stays")).alias("newest"))
     gone = newest.where("not newest.stays").select(F.col(key).alias("_gone"))
     looked_up = kept.join(gone, kept[key] == gone["_gone"], "left")
     is_gone = F.col("_gone").isNotNull() & F.col(REASON).isNull()

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from capflow_assets.blueprint.code_version import code_digest
 from capflow_assets.blueprint.stages import TableSpec
 from capflow_assets.stores.fingerprints import fingerprint
 from capflow_assets.stores.lake import Lake
@@ -63,8 +64,6 @@ def _note(drawn_of: dict[str, Any], image: bytes) -> bytes:
     return json.dumps({**drawn_of, "picture": hashlib.sha256(image).hexdigest()}, indent=1).encode()
 
 
-def _code(plot: Callable[..., Any], draw: Callable[[Any], bytes]) -> str:
-    """A digest of the code that draws: the table's file, those that its stage shares, and the file of ``draw``."""
-    own, drawing = (Path(str(inspect.getsourcefile(function))) for function in (plot, draw))
-    files = [own, *sorted(own.parent.glob("_*.py")), drawing]
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+def _code(*functions: Callable[..., Any]) -> list[str]:
+    """The versions of the code that draws: of the table's picture, and of ``draw``."""
+    return [code_digest(Path(str(inspect.getsourcefile(function)))) for function in functions]

@@ -1,11 +1,11 @@
-"""How far items and users are covered: descriptions, files, purchases in common. No table of its own."""
+"""How far items and users are covered: descriptions, files, purchases in common."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets.expressions.ids import identifier
+from capflow_assets.expressions.ids import identifiers
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -27,18 +27,18 @@ def words(text: str) -> Column:
     return F.size(parts)
 
 
-def catalogue(items: DataFrame | None, media: DataFrame | None) -> Rows:
+def item_coverage(items: DataFrame | None, media: DataFrame | None) -> Rows:
     """Descriptions and files of the items: measure, category (null: all together), value."""
     from pyspark.sql import functions as F
 
     if items is None:
         return
-    each = items.select(
+    described = items.select(
         "item_id", F.coalesce("category", F.lit(NO_CATEGORY)).alias("category"), words("description").alias("words")
     )
-    each = each if media is None else _with_files(each, media, "item_id")
+    described = described if media is None else _with_files(described, media, "item_id")
     files = [] if media is None else [F.count(F.when(F.col(f"has_{kind}"), 1)).alias(kind) for kind in KINDS]
-    counted = each.groupBy("category").agg(
+    counted = described.groupBy("category").agg(
         F.count(F.lit(1)).alias("items"),
         F.count(F.when(F.col("words") >= USABLE_WORDS, 1)).alias("usable"),
         F.count(F.when(F.col("words") > 0, 1)).alias("described"),
@@ -58,16 +58,16 @@ def catalogue(items: DataFrame | None, media: DataFrame | None) -> Rows:
 
 
 def user_files(users: DataFrame | None, media: DataFrame | None) -> Rows:
-    """Files of the users."""
+    """How many users have a file of each kind: measure, category (null), value."""
     from pyspark.sql import functions as F
 
     if users is None or media is None:
         return
     with_files = (F.count(F.when(F.col(f"has_{kind}"), 1)) for kind in KINDS)
-    total, *found = (
+    total, *counts = (
         _with_files(users.select("user_id"), media, "user_id").agg(F.count(F.lit(1)), *with_files).collect()[0]
     )
-    for kind, count in zip(KINDS, found, strict=True):
+    for kind, count in zip(KINDS, counts, strict=True):
         yield f"users_with_{kind}_share", None, _share(count, total)
 
 
@@ -75,7 +75,7 @@ def _with_files(frame: DataFrame, media: DataFrame, key: str) -> DataFrame:
     """The same rows, with ``has_image`` and ``has_audio``: whether a file of that kind is linked to them."""
     from pyspark.sql import functions as F
 
-    linked = media.select(identifier(key).alias(key), "kind").filter(F.col(key).isNotNull())
+    linked = media.select(*identifiers(key), "kind").filter(F.col(key).isNotNull())
     by_key = linked.groupBy(key).agg(*(F.max(F.col("kind") == kind).alias(f"has_{kind}") for kind in KINDS))
     return frame.join(by_key, key, "left")
 
@@ -96,12 +96,12 @@ def overlap(line_items: DataFrame | None) -> Rows:
         "is_first",
         F.col("user_id") == F.min("user_id").over(of_item),
     )
-    shared = F.col("buyers") > 1
+    is_shared = F.col("buyers") > 1
     per_user = marked.groupBy("user_id").agg(
         F.count(F.lit(1)).alias("cells"),
-        F.count(F.when(shared, 1)).alias("shared"),
+        F.count(F.when(is_shared, 1)).alias("shared"),
         F.count(F.when(F.col("is_first"), 1)).alias("items"),
-        F.count(F.when(F.col("is_first") & shared, 1)).alias("shared_items"),
+        F.count(F.when(F.col("is_first") & is_shared, 1)).alias("shared_items"),
     )
     row: Any = per_user.agg(
         F.count(F.lit(1)).alias("users"),

@@ -1,4 +1,4 @@
-"""A figure against its own past. No table of its own."""
+"""A figure against its own past."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAD_TO_STD = 1.4826
 
 
 def against_history(figures: DataFrame, series: Sequence[str], month: str) -> DataFrame:
-    """Add to the ``value`` of each month what the 12 months before it lead to expect.
+    """Add to the ``value`` of each month what the 12 months before it lead one to expect.
 
     ``figures`` has one row per ``series`` and ``month`` (a number, without holes) and says of each with ``is_whole``
     whether the month was seen from end to end: only such months are compared, with such. Added are

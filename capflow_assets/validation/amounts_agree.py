@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Finding
+from capflow_assets.expressions.sums import exact_sum
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -22,20 +23,19 @@ def amounts_agree(
     """
     from pyspark.sql import functions as F
 
-    lines = line_items.groupBy("bill_id").agg(F.sum(F.col("amount").cast("decimal(18,4)")).alias("lines"))
-    lines = lines.withColumn("lines_amount", F.col("lines").cast("double"))
-    both = bills.select("bill_id", "amount").join(lines, "bill_id")
+    lines = line_items.groupBy("bill_id").agg(exact_sum(F.col("amount")).alias("lines_amount"))
+    compared = bills.select("bill_id", "amount").join(lines, "bill_id")
     allowed = F.greatest(F.abs("amount") * (tolerance_pct / 100), F.lit(SMALLEST))
     # Half of the fourth decimal is what rounding alone can make of it.
-    off = both.withColumn("off", F.abs(F.col("amount") - F.col("lines_amount")) > allowed + 0.00005)
-    compared, disagreeing = off.agg(F.count(F.lit(1)), F.count(F.when(F.col("off"), 1))).collect()[0]
-    share_pct = 100 * disagreeing / compared if compared else 0.0
+    off = compared.withColumn("off", F.abs(F.col("amount") - F.col("lines_amount")) > allowed + 0.00005)
+    count, disagreeing = off.agg(F.count(F.lit(1)), F.count(F.when(F.col("off"), 1))).collect()[0]
+    share_pct = 100 * disagreeing / count if count else 0.0
     sample = off.filter("off").orderBy("bill_id").limit(10).collect() if disagreeing else []
     return Finding(
         check="amounts_agree",
         passed=share_pct <= at_most_share_pct,
-        message=f"{disagreeing:,} of {compared:,} bills ({share_pct:.2f} %) differ from the sum of their line items "
+        message=f"{disagreeing:,} of {count:,} bills ({share_pct:.2f} %) differ from the sum of their line items "
         f"by more than {tolerance_pct:g} %; at most {at_most_share_pct:g} % may",
-        found={"bills": compared, "disagreeing": disagreeing, "share_pct": share_pct},
+        found={"bills": count, "disagreeing": disagreeing, "share_pct": share_pct},
         sample=tuple({name: row[name] for name in ("bill_id", "amount", "lines_amount")} for row in sample),
     )

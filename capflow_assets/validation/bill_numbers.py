@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Finding
+from capflow_assets.expressions.bills import LONGEST_BILL_MICROS
+from capflow_assets.expressions.ids import identifiers
 
 if TYPE_CHECKING:
     from pyspark.sql import Column as Expression
     from pyspark.sql import DataFrame
 
 SEVERITY = "block"
-# Lines of one bill lie at most so far apart; a night shift that closes its bills the next morning fits in.
-LONGEST_BILL_HOURS = 24
 KINDS = ("users", "stores", "days")
 
 
@@ -34,22 +34,22 @@ def bill_numbers(
     """
     from pyspark.sql import functions as F
 
-    del line_items  # it is what must not be written; whose numbers they were is told by all that landed
+    del line_items  # the table that must not be written; its bill numbers are those of all that landed
     bills = _bills(raw_line_items)
     sums = [F.count(F.lit(1)), *(F.count_if(kind) for kind in KINDS)]
-    count, *several = (int(each) for each in bills.agg(*sums).collect()[0])
-    found = dict(zip(KINDS, several, strict=True))
-    most = dict(zip(KINDS, (at_most_users_pct, at_most_stores_pct, at_most_days_pct), strict=True))
-    shares = {kind: 100 * found[kind] / max(count, 1) for kind in KINDS}
-    broken = [kind for kind in KINDS if shares[kind] > most[kind]]
-    told = ", ".join(f"{found[kind]:,} ({shares[kind]:.2f} %) of several {kind}" for kind in KINDS)
-    allowed = ", ".join(f"{most[kind]:g} % of several {kind}" for kind in broken)
+    count, *several = (int(value) for value in bills.agg(*sums).collect()[0])
+    mixed = dict(zip(KINDS, several, strict=True))
+    allowed_pct = dict(zip(KINDS, (at_most_users_pct, at_most_stores_pct, at_most_days_pct), strict=True))
+    shares = {kind: 100 * mixed[kind] / max(count, 1) for kind in KINDS}
+    broken = [kind for kind in KINDS if shares[kind] > allowed_pct[kind]]
+    counts = ", ".join(f"{mixed[kind]:,} ({shares[kind]:.2f} %) of several {kind}" for kind in KINDS)
+    allowed = ", ".join(f"{allowed_pct[kind]:g} % of several {kind}" for kind in broken)
     advice = f"; at most {allowed} may: numbers restart, and become one bill; {_advice(broken)}" if broken else ""
     return Finding(
         check="bill_numbers",
         passed=not broken,
-        message=f"of {count:,} bills these have line items: {told}{advice}",
-        found={"bills": count, **{f"several_{kind}": found[kind] for kind in KINDS}},
+        message=f"of {count:,} bills these have line items: {counts}{advice}",
+        found={"bills": count, **{f"several_{kind}": mixed[kind] for kind in KINDS}},
         sample=_sample(bills) if broken else (),
     )
 
@@ -58,13 +58,13 @@ def _bills(lines: DataFrame) -> DataFrame:
     """One row per bill: its lines, and whether they are of several users, stores and days."""
     from pyspark.sql import functions as F
 
-    ids = {name: F.nullif(F.trim(name), F.lit("")) for name in ("bill_id", "user_id", "store_id")}
-    named = lines.select(*(value.alias(name) for name, value in ids.items()), F.unix_micros("billed_at").alias("at"))
+    ids = identifiers("bill_id", "user_id", "store_id")
+    named = lines.select(*ids, F.unix_micros("billed_at").alias("at"))
 
     def differ(name: str) -> Expression:
         return F.coalesce(F.min(name) != F.max(name), F.lit(False))
 
-    apart = F.max("at") - F.min("at") > LONGEST_BILL_HOURS * 3_600_000_000
+    is_apart = F.max("at") - F.min("at") > LONGEST_BILL_MICROS
     return (
         named.where("bill_id is not null")
         .groupBy("bill_id")
@@ -72,7 +72,7 @@ def _bills(lines: DataFrame) -> DataFrame:
             F.count(F.lit(1)).alias("lines"),
             differ("user_id").alias("users"),
             differ("store_id").alias("stores"),
-            F.coalesce(apart, F.lit(False)).alias("days"),
+            F.coalesce(is_apart, F.lit(False)).alias("days"),
         )
     )
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.validation._calendar import local_day_of, visit_days
-from capflow_assets.validation._distributions import (
+from capflow_assets.expressions.bins import (
     AMOUNTS,
     GAP_DAYS,
     LINE_ITEMS,
@@ -16,11 +15,14 @@ from capflow_assets.validation._distributions import (
     amount_bin_names,
     bin_names,
 )
-from capflow_assets.validation._pictures import histograms
+from capflow_assets.expressions.days import local_day_of
+from capflow_assets.expressions.visits import paid_visits
+from capflow_assets.validation._pictures import BLUE, plain
 
 if TYPE_CHECKING:
     from datetime import date, datetime
 
+    import pandas as pd
     from matplotlib.figure import Figure
     from pyspark.sql import Column as Expression
     from pyspark.sql import DataFrame
@@ -86,9 +88,9 @@ def distributions(bills: DataFrame, as_of: datetime, zone: str, currency: str) -
 
     known = bills.filter(F.col("billed_at") <= F.lit(as_of))
     all_histograms = histograms_of(currency)
-    of_bills = _reached_by_bills(known, [each for each in all_histograms if each.unit == "bills"])
-    of_users = _reached_by_users(visit_days(known), local_day_of(as_of, zone))
-    rows = [row for each in all_histograms for row in _rows(each)]
+    of_bills = _reached_by_bills(known, [histogram for histogram in all_histograms if histogram.unit == "bills"])
+    of_users = _reached_by_users(paid_visits(known), local_day_of(as_of, zone))
+    rows = [row for histogram in all_histograms for row in _rows(histogram)]
     long = of_bills.crossJoin(of_users).select(F.explode(F.array(*rows)).alias("row")).select("row.*")
     return long.withColumn("as_of", F.lit(as_of)).select(*TABLE.names)
 
@@ -100,12 +102,12 @@ def _reached(name: str, column: Expression, edges: tuple[int, ...]) -> list[Expr
     return [F.count(F.when(column >= edge, 1)).alias(f"{name}_{n}") for n, edge in enumerate(edges)]
 
 
-def _reached_by_bills(bills: DataFrame, wanted: list[Histogram]) -> DataFrame:
+def _reached_by_bills(bills: DataFrame, histograms: list[Histogram]) -> DataFrame:
     from pyspark.sql import functions as F
 
     columns = {"bill_amount": F.col("amount"), "line_items": F.col("line_items")}
-    reached = [count for each in wanted for count in _reached(each.name, columns[each.name], each.edges)]
-    return bills.agg(*reached, *(F.count(columns[each.name]).alias(f"{each.name}_all") for each in wanted))
+    reached = [count for one in histograms for count in _reached(one.name, columns[one.name], one.edges)]
+    return bills.agg(*reached, *(F.count(columns[one.name]).alias(f"{one.name}_all") for one in histograms))
 
 
 def _reached_by_users(visited: DataFrame, today: date) -> DataFrame:
@@ -154,4 +156,56 @@ def _rows(histogram: Histogram) -> list[Expression]:
 
 def plot(frame: DataFrame) -> Figure:
     """The histograms beside each other, each with its finding as title."""
-    return histograms(frame.toPandas().sort_values(["distribution", "position"]))
+    return _histograms(frame.toPandas().sort_values(["distribution", "position"]))
+
+
+def _histograms(rows: pd.DataFrame) -> Figure:
+    """One picture a distribution, with its most telling share as title."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 6), dpi=72, layout="constrained")
+    shown = [(name, titles) for name, titles in TITLES.items() if _is_counted(rows, name)]
+    for place, (name, (title, axis)) in enumerate(shown):
+        axes = figure.add_subplot(2, 3, place + 1)
+        one = _trimmed(rows[rows["distribution"] == name])
+        axes.bar(one["bin"], one["share_pct"], color=BLUE, width=0.85)
+        axes.set_title(title(rows[rows["distribution"] == name]), fontsize=9, loc="left")
+        axes.set_xlabel(axis.format(unit=one["bin_unit"].iloc[0]), fontsize=8)
+        axes.set_ylabel(f"% of {one['count'].sum():,} {one['unit'].iloc[0]}", fontsize=8)
+        plain(axes)
+        axes.tick_params(axis="x", rotation=40)
+    return figure
+
+
+def _is_counted(rows: pd.DataFrame, name: str) -> bool:
+    return bool(rows.loc[rows["distribution"] == name, "count"].sum())
+
+
+def _trimmed(rows: pd.DataFrame) -> pd.DataFrame:
+    """Without the empty bins at either end."""
+    filled = rows["count"].to_numpy().nonzero()[0]
+    return rows.iloc[filled[0] : filled[-1] + 1]
+
+
+def _before(rows: pd.DataFrame, edge: float) -> float:
+    """The share below an edge, in percent."""
+    return float(rows.loc[rows["below"] == edge, "up_to_share_pct"].iloc[0])
+
+
+def _median(rows: pd.DataFrame) -> str:
+    return f"{_half(rows)} {rows['bin_unit'].iloc[0]}"
+
+
+def _half(rows: pd.DataFrame) -> str:
+    """The bin that holds the median."""
+    return str(rows.loc[rows["up_to_share_pct"] >= 50, "bin"].iloc[0])
+
+
+# The title, made of the rows of a distribution, and the words at its axis.
+TITLES: dict[str, tuple[Any, str]] = {
+    "recency": (lambda rows: f"{_before(rows, 28):.0f} % of users came in the last 28 days", "days since last visit"),
+    "latency": (lambda rows: f"{_before(rows, 8):.0f} % of gaps are a week or less", "days between two visits"),
+    "repeat": (lambda rows: f"{100 - _before(rows, 2):.0f} % of users came more than once", "visits of a user"),
+    "bill_amount": (lambda rows: f"The median bill is {_median(rows)}", "amount of a bill ({unit})"),
+    "line_items": (lambda rows: f"The median bill has {_median(rows)}", "line items of a bill"),
+}

@@ -1,4 +1,4 @@
-"""The evidence that models ask for, beyond key figures: what is known of items, users, campaigns and outcomes."""
+"""The evidence that models need, beyond key figures: what is known of items, users, campaigns and outcomes."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Asked, Column, Table
 from capflow_assets.expressions.history import first_moment
+from capflow_assets.expressions.known_at import is_known
+from capflow_assets.expressions.micros import A_DAY, A_SECOND, micros_of, moment_of
+from capflow_assets.learning.balance import balance
 from capflow_assets.learning.measures import MEASURES
-from capflow_assets.validation._coverage import catalogue, overlap, user_files
-from capflow_assets.validation._labels import DAY_SECONDS, balance
-from capflow_assets.validation._labels import Figures as ModelFigures
+from capflow_assets.learning.outcomes import known_until
+from capflow_assets.validation._coverage import item_coverage, overlap, user_files
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -63,7 +65,7 @@ def evidence(
     outcomes by model. A table that the customer does not have gives no rows.
 
     **Bills**: ``rows`` of each table; ``history_days`` from the first bill of the history (a few days more than a year
-    before all others are none of it, see ``expressions.history``) to the newest, ``newest_bill_age_days``,
+    before all others do not count, see ``expressions.history``) to the newest, ``newest_bill_age_days``,
     ``users`` (known, on any bill), ``users_new_28d`` (first seen in the last 28 days).
 
     **Items**: ``attribute_fill_share`` of items whose description has three words or more (a word has a letter),
@@ -83,7 +85,7 @@ def evidence(
     """
     from pyspark.sql import functions as F
 
-    given = {
+    tables = {
         "clean/bills": bills,
         "clean/line_items": line_items,
         "clean/items": items,
@@ -95,10 +97,13 @@ def evidence(
         "raw/redemptions": redemptions,
         "raw/stores": stores,
     }
-    frames = {table: _known(frame, TIMES.get(table), as_of) for table, frame in given.items()}
+    frames = {
+        table: frame.filter(is_known(TIMES[table], as_of)) if frame is not None and table in TIMES else frame
+        for table, frame in tables.items()
+    }
     values = {"as_of": as_of, "zone": zone, "currency": currency}
-    found = list(_all(frames, values, as_of, needs))
-    rows = [(model, measure, category, value, MEASURES[measure].unit) for model, measure, category, value in found]
+    figures = _all(frames, values, as_of, needs)
+    rows = [(model, measure, category, value, MEASURES[measure].unit) for model, measure, category, value in figures]
     schema = ", ".join(f"{column.name} {column.type}" for column in TABLE.columns[:-1])
     return bills.sparkSession.createDataFrame(rows, schema).withColumn("as_of", F.lit(as_of)).select(*TABLE.names)
 
@@ -108,23 +113,23 @@ def _all(
 ) -> Figures:
     bills = frames["clean/bills"]
     assert bills is not None  # noqa: S101  (the one input that is not optional)
-    first, newest, figures = _of_bills(bills, as_of)
+    first, until, figures = _of_bills(bills, as_of)
     yield from ((None, name, None, value) for name, value in figures.items())
     yield from ((None, "rows", table, count) for table, count in _rows(frames).items())
     yield from ((None, name, None, value) for name, value in _of_campaigns(frames).items())
-    yield from ((None, *row) for row in catalogue(frames["clean/items"], frames["raw/media"]))
+    yield from ((None, *row) for row in item_coverage(frames["clean/items"], frames["raw/media"]))
     yield from ((None, *row) for row in user_files(frames["clean/users"], frames["raw/media"]))
     yield from ((None, *row) for row in overlap(frames["clean/line_items"]))
     for model, asked in needs.items():
-        measured: ModelFigures = balance(asked, bills, frames, values, first, newest)
-        yield from ((model, name, None, value) for name, value in measured.items())
+        outcomes = balance(asked, bills, frames, values, first, until)
+        yield from ((model, name, None, value) for name, value in outcomes.items())
 
 
 def _of_bills(bills: DataFrame, as_of: datetime) -> tuple[datetime | None, datetime | None, dict[str, float | None]]:
     from pyspark.sql import functions as F
 
-    now = round(as_of.timestamp() * 1_000_000)
-    lately = now - 28 * DAY_SECONDS * 1_000_000
+    now = micros_of(as_of)
+    lately = now - 28 * A_DAY
     users = bills.groupBy("user_id").agg(
         F.unix_micros(F.min("billed_at")).alias("first"), F.unix_micros(F.max("billed_at")).alias("newest")
     )
@@ -138,21 +143,14 @@ def _of_bills(bills: DataFrame, as_of: datetime) -> tuple[datetime | None, datet
     began = first_moment(bills)
     if began is None:
         return None, None, {"history_days": None, "newest_bill_age_days": None, "users": 0.0, "users_new_28d": 0.0}
-    age_days = (now - newest) / 1e6 / DAY_SECONDS
-    # Bills of the last day are as new as can be: the moment is often the end of a day.
-    until = newest if age_days > 1 else now
-    history_days = float((until - round(began.timestamp() * 1_000_000)) // (DAY_SECONDS * 1_000_000))
+    until = known_until(as_of.astimezone(UTC), moment_of(newest))
     figures = {
-        "history_days": history_days,
-        "newest_bill_age_days": age_days,
+        "history_days": float((until - began).days),
+        "newest_bill_age_days": (now - newest) / A_SECOND / (A_DAY // A_SECOND),
         "users": float(known),
         "users_new_28d": float(new),
     }
-    return began, _moment(until), figures
-
-
-def _moment(micros: int) -> datetime:
-    return datetime.fromtimestamp(micros // 1_000_000, UTC).replace(microsecond=micros % 1_000_000)
+    return began, until, figures
 
 
 def _rows(frames: Mapping[str, DataFrame | None]) -> dict[str, float]:
@@ -170,27 +168,18 @@ def _rows(frames: Mapping[str, DataFrame | None]) -> dict[str, float]:
     return {row["table"]: float(row["rows"]) for row in sorted(rows)}
 
 
-def _known(frame: DataFrame | None, time: str | None, as_of: datetime) -> DataFrame | None:
-    """The rows that are true at the moment; those without a time always are."""
-    from pyspark.sql import functions as F
-
-    if frame is None or time is None:
-        return frame
-    return frame.filter(F.col(time).isNull() | (F.col(time) <= F.lit(as_of)))
-
-
 def _of_campaigns(frames: Mapping[str, DataFrame | None]) -> dict[str, float]:
     from pyspark.sql import functions as F
 
-    found: dict[str, float] = {}
+    counts: dict[str, float] = {}
     campaigns, messages, redemptions = (frames[f"raw/{name}"] for name in ("campaigns", "messages", "redemptions"))
     if campaigns is not None:
-        found["campaigns"] = float(campaigns.agg(F.count_distinct("campaign_id")).collect()[0][0])
+        counts["campaigns"] = float(campaigns.agg(F.count_distinct("campaign_id")).collect()[0][0])
     if messages is not None:
         is_control = F.coalesce("is_control", F.lit(False))
         row = messages.agg(F.count(F.when(~is_control, 1)), F.count(F.when(is_control, 1))).collect()[0]
-        found |= {"messages": float(row[0]), "controls": float(row[1])}
+        counts |= {"messages": float(row[0]), "controls": float(row[1])}
     if redemptions is not None:
         row = redemptions.agg(F.count(F.lit(1)), F.count_distinct("user_id")).collect()[0]
-        found |= {"redemptions": float(row[0]), "redeeming_users": float(row[1])}
-    return found
+        counts |= {"redemptions": float(row[0]), "redeeming_users": float(row[1])}
+    return counts

@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 from capflow_assets.contract import Finding
+from capflow_assets.expressions.days import local_day_of
 from capflow_assets.expressions.history import first_day
 
 if TYPE_CHECKING:
@@ -38,12 +38,12 @@ def feed_gaps(
     """
     from pyspark.sql import functions as F
 
-    today = as_of.astimezone(ZoneInfo(zone)).date()
+    today = local_day_of(as_of, zone)
     start = today - timedelta(days=window_days)
     days = bills.filter(F.col("billed_on") < F.lit(today)).groupBy("billed_on").count().collect()
-    began = first_day(row[0] for row in days)
+    first = first_day(row[0] for row in days)
     counted = {row[0]: int(row[1]) for row in days if row[0] >= start}
-    silent = silent_days(counted, max(start, began or today), today, usual_bills)
+    silent = silent_days(counted, max(start, first or today), today, usual_bills)
     newest = max(counted, default=None)
     return Finding(
         check="feed_gaps",

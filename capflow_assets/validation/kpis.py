@@ -5,15 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.validation._calendar import (
-    every_month,
-    last_whole_month,
-    local_day_of,
-    month_name,
-    month_number,
-    month_of,
-)
-from capflow_assets.validation._distributions import Figure
+from capflow_assets.expressions.days import local_day_of
+from capflow_assets.expressions.figures import Figure
+from capflow_assets.expressions.months import every_month, last_whole_month, month_name, month_number, month_of
+from capflow_assets.expressions.sums import exact
 from capflow_assets.validation._history import against_history
 from capflow_assets.validation._pictures import month_series
 
@@ -83,8 +78,8 @@ def _by_user_and_day(bills: DataFrame) -> DataFrame:
     everywhere = F.lit(None).cast("string")
     both = F.array(everywhere, F.col("store_id"))
     scopes = F.when(F.col("store_id").isNull(), F.array(everywhere)).otherwise(both)
-    amount, discount = (F.col(name).cast("decimal(18,4)") for name in ("amount", "discount"))
-    each = bills.select(
+    amount, discount = (exact(F.col(name)) for name in ("amount", "discount"))
+    by_scope = bills.select(
         F.explode(scopes).alias("store_id"),
         "user_id",
         "billed_on",
@@ -93,7 +88,7 @@ def _by_user_and_day(bills: DataFrame) -> DataFrame:
         amount.alias("amount"),
         discount.alias("discount"),
     )
-    return each.groupBy("store_id", "user_id", "billed_on").agg(
+    return by_scope.groupBy("store_id", "user_id", "billed_on").agg(
         F.count(F.lit(1)).alias("bills"),
         F.count(F.when(F.col("is_return"), 1)).alias("returns"),
         F.count("line_items").alias("counted_bills"),

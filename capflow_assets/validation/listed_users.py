@@ -16,19 +16,19 @@ SHOWN = 3
 def listed_users(users: DataFrame, raw_users: DataFrame, *, at_most_share_pct: float = 5.0) -> Finding:
     """Whether the users on bills are on the customer's list: at most 5 % (``at_most_share_pct``) may be missing there.
 
-    Many that are not mean that the two write ids in different ways, or that the list is an old one. Asked where there
-    is a list, of the users as cleaned (``is_listed``).
+    Many that are missing mean that the two write ids in different ways, or that the list is an old one. It is checked
+    where there is a list, on the cleaned users (``is_listed``).
     """
     from pyspark.sql import functions as F
 
     total, unlisted = users.agg(F.count(F.lit(1)), F.count_if(~F.col("is_listed"))).collect()[0]
     share_pct = 100 * unlisted / total if total else 0.0
-    is_told = share_pct > at_most_share_pct
-    missing = _some(users.where(~F.col("is_listed"))) if is_told else []
-    examples = f", such as {listed(missing)}; listed are such as {listed(_some(raw_users))}" if is_told else ""
+    is_too_many = share_pct > at_most_share_pct
+    missing = _some(users.where(~F.col("is_listed"))) if is_too_many else []
+    examples = f", such as {listed(missing)}; listed are such as {listed(_some(raw_users))}" if is_too_many else ""
     return Finding(
         "listed_users",
-        not is_told,
+        not is_too_many,
         f"{unlisted:,} of {total:,} users ({share_pct:.2f} %) stand on bills and not on the list of users{examples}; "
         f"at most {at_most_share_pct:g} % may",
         "warn",

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def lone_days(bills: DataFrame) -> Finding:
-    """Whether all bills lie in the history: a few days more than a year before all others are none of it.
+    """Whether all bills lie in the history: a few days more than a year before all others do not belong to it.
 
     Such as those of a till whose clock began anew. The bills stay, and the history that models ask for is counted from
     the first day after (``expressions.history``). Bills of days that always stand for none, such as 1970-01-01,
@@ -30,5 +30,5 @@ def lone_days(bills: DataFrame) -> Finding:
         if lone
         else f"no day lies more than {GAP_DAYS} days before all others"
     )
-    found = {"lone_days": len(lone), "bills": rows, "history_from": str(first) if first else None}
-    return Finding("lone_days", not lone, message, "warn", found, tuple({"billed_on": str(day)} for day in lone[:10]))
+    figures = {"lone_days": len(lone), "bills": rows, "history_from": str(first) if first else None}
+    return Finding("lone_days", not lone, message, "warn", figures, tuple({"billed_on": str(day)} for day in lone[:10]))

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.contract import Asked, Column, Reason, Table, Verdict
+from capflow_assets.expressions.days import local_day_of
 from capflow_assets.learning.measures import MEASURES
 from capflow_assets.learning.readiness import feed, judge
-from capflow_assets.validation._calendar import local_day_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -52,9 +52,9 @@ def readiness(evidence: DataFrame, as_of: datetime, zone: str, needs: Mapping[st
     age = next((row["value"] for row in rows if row["measure"] == "newest_bill_age_days"), None)
     verdicts: dict[str | None, Verdict] = {None: Verdict((feed(age),))}
     verdicts |= {model: judge(model, asked, rows, today) for model, asked in needs.items()}
-    made = [row for model, verdict in verdicts.items() for row in _rows(model, verdict)]
+    judged = [row for model, verdict in verdicts.items() for row in _rows(model, verdict)]
     schema = ", ".join(f"{column.name} {column.type}" for column in TABLE.columns[:-1])
-    return evidence.sparkSession.createDataFrame(made, schema).withColumn("as_of", F.lit(as_of)).select(*TABLE.names)
+    return evidence.sparkSession.createDataFrame(judged, schema).withColumn("as_of", F.lit(as_of)).select(*TABLE.names)
 
 
 def _rows(model: str | None, verdict: Verdict) -> Iterator[tuple[Any, ...]]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import reduce
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.validation import _distributions as bins
-from capflow_assets.validation._calendar import local_day_of, visit_days
-from capflow_assets.validation._distributions import Figure, histogram, lengthwise
+from capflow_assets.expressions import bins
+from capflow_assets.expressions.days import local_day_of
+from capflow_assets.expressions.figures import Figure, lengthwise
+from capflow_assets.expressions.sums import exact_sum
+from capflow_assets.expressions.visits import paid_visits
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -59,16 +62,16 @@ def report(
     from pyspark.sql import functions as F
 
     bills = bills.filter(F.col("billed_at") <= F.lit(as_of))
-    visits = visit_days(bills)
+    visits = paid_visits(bills)
     per_user = _per_user(visits, local_day_of(as_of, zone))
     tables = {"bills": bills, "line_items": line_items, "users": users, "items": items}
     parts = [
         _rows({name: frame for name, frame in tables.items() if frame is not None}),
         *(_flagged(name, frame) for name, frame in tables.items() if frame is not None and "flags" in frame.columns),
         lengthwise(_totals(bills).crossJoin(_user_totals(per_user)), "kpi", _kpis(currency)),
-        histogram(per_user, "recency", "recency_days", bins.RECENCY_DAYS, "users"),
-        histogram(visits, "latency", "gap_days", bins.GAP_DAYS, "gaps"),
-        histogram(per_user, "repeat", "visits", bins.VISITS, "users"),
+        _histogram(per_user, "recency", "recency_days", bins.RECENCY_DAYS, "users"),
+        _histogram(visits, "latency", "gap_days", bins.GAP_DAYS, "gaps"),
+        _histogram(per_user, "repeat", "visits", bins.VISITS, "users"),
         _monthly(bills, currency),
     ]
     return reduce(lambda above, below: above.unionByName(below), parts).select(*TABLE.names)
@@ -106,12 +109,6 @@ def _flagged(table: str, frame: DataFrame) -> DataFrame:
     )
 
 
-def _exact_sum(column: Expression) -> Expression:
-    from pyspark.sql import functions as F
-
-    return F.sum(column.cast("decimal(18,4)")).cast("double")
-
-
 def _totals(bills: DataFrame) -> DataFrame:
     from pyspark.sql import functions as F
 
@@ -122,10 +119,10 @@ def _totals(bills: DataFrame) -> DataFrame:
         F.count(F.when(F.col("is_anonymous"), 1)).alias("anonymous"),
         F.count(F.when(F.col("is_return"), 1)).alias("returns"),
         F.avg("line_items").alias("line_items_avg"),
-        _exact_sum(amount).alias("amount"),
-        _exact_sum(F.when(~F.col("is_anonymous"), amount)).alias("known_amount"),
-        _exact_sum(discount).alias("discount"),
-        _exact_sum(F.when(discount.isNotNull(), amount)).alias("discounted_amount"),
+        exact_sum(amount).alias("amount"),
+        exact_sum(F.when(~F.col("is_anonymous"), amount)).alias("known_amount"),
+        exact_sum(discount).alias("discount"),
+        exact_sum(F.when(discount.isNotNull(), amount)).alias("discounted_amount"),
         F.min("billed_on").alias("first_day"),
         F.max("billed_on").alias("last_day"),
     )
@@ -169,6 +166,17 @@ def _kpis(currency: str) -> list[Figure]:
     ]
 
 
+def _histogram(frame: DataFrame, section: str, column: str, edges: Sequence[int], unit: str) -> DataFrame:
+    """How many rows fall in each bin, empty bins included; nulls fall in none."""
+    from pyspark.sql import functions as F
+
+    names = bins.bin_names(edges)
+    reached = [F.count(F.when(F.col(column) >= edge, 1)).alias(f"reached_{n}") for n, edge in enumerate(edges)]
+    wide = frame.agg(*reached).withColumn(f"reached_{len(edges)}", F.lit(0))
+    figures = [Figure(name, F.col(f"reached_{n}") - F.col(f"reached_{n + 1}"), unit) for n, name in enumerate(names)]
+    return lengthwise(wide, section, figures)
+
+
 def _monthly(bills: DataFrame, currency: str) -> DataFrame:
     from pyspark.sql import Window
     from pyspark.sql import functions as F
@@ -176,7 +184,7 @@ def _monthly(bills: DataFrame, currency: str) -> DataFrame:
     months = bills.groupBy(F.date_format("billed_on", "yyyy-MM").alias("name")).agg(
         F.count(F.lit(1)).cast("double").alias("bills"),
         F.count_distinct("user_id").cast("double").alias("users"),
-        _exact_sum(F.col("amount")).alias(currency),
+        exact_sum(F.col("amount")).alias(currency),
     )
     rows = (F.struct(F.col(unit).alias("value"), F.lit(unit).alias("unit")) for unit in ("bills", "users", currency))
     position = F.row_number().over(Window.partitionBy(F.lit(1)).orderBy("name"))

@@ -5,19 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.validation._calendar import (
-    every_month,
-    last_whole_month,
-    local_day_of,
-    month_name,
-    month_number,
-    month_of,
-)
-from capflow_assets.validation._pictures import retention_triangle
+from capflow_assets.expressions.days import local_day_of
+from capflow_assets.expressions.months import every_month, last_whole_month, month_name, month_number, month_of
+from capflow_assets.expressions.sums import exact
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    import pandas as pd
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from pyspark.sql import DataFrame
 
@@ -37,6 +33,8 @@ TABLE = Table(
     ),
     key=("cohort_month", "age_months"),
 )
+
+MOST_COHORTS = 24
 
 
 def retention(bills: DataFrame, as_of: datetime, zone: str) -> DataFrame:
@@ -66,7 +64,7 @@ def _user_months(known: DataFrame) -> DataFrame:
     from pyspark.sql import Window
     from pyspark.sql import functions as F
 
-    amount = F.col("amount").cast("decimal(18,4)")
+    amount = exact(F.col("amount"))
     months = known.groupBy("user_id", month_number("billed_on").alias("month_number")).agg(
         F.sum(amount).alias("amount"), F.max(amount).alias("largest")
     )
@@ -109,4 +107,52 @@ def _named(filled: DataFrame, as_of: datetime, last_whole: int) -> DataFrame:
 def plot(frame: DataFrame) -> Figure:
     """The share of each cohort that came in each month since."""
     columns = ("cohort_month", "age_months", "is_whole", "users", "active_users", "retained_pct")
-    return retention_triangle(frame.select(*columns).toPandas())
+    return _triangle(frame.select(*columns).toPandas())
+
+
+def _triangle(rows: pd.DataFrame) -> Figure:
+    """Cohorts from top to bottom, months since from left to right, the share that came as colour and number."""
+    from matplotlib.figure import Figure
+
+    cohorts = sorted(rows["cohort_month"].unique())[-MOST_COHORTS:]
+    cells = rows[rows["cohort_month"].isin(cohorts)]
+    sizes = cells.groupby("cohort_month")["users"].max()
+    shares = cells[cells["age_months"] > 0].pivot(index="cohort_month", columns="age_months", values="retained_pct")
+    shares = shares.reindex(cohorts)
+    figure = Figure(figsize=(9, 1.6 + 0.24 * max(4, len(cohorts))), dpi=72, layout="constrained")
+    axes = figure.subplots()
+    axes.set_title(_retained(rows), fontsize=10, loc="left")
+    if shares.size:
+        picture = axes.pcolormesh(shares.columns, range(len(cohorts)), shares.to_numpy(float), cmap="Blues", vmin=0)
+        figure.colorbar(picture, ax=axes, label="% of the cohort with a visit")
+        _numbers(axes, shares, float(shares.max().max()))
+    first = rows["cohort_month"].min()
+    words = [f"{'until ' if month == first else ''}{month} ({sizes[month]:,})" for month in cohorts]
+    axes.set_yticks(range(len(cohorts)), words)
+    axes.invert_yaxis()
+    axes.set_xlabel("months since the first visit", fontsize=8)
+    axes.set_ylabel("month of the first visit (users)", fontsize=8)
+    axes.tick_params(labelsize=7)
+    return figure
+
+
+def _numbers(axes: Axes, shares: pd.DataFrame, most: float) -> None:
+    for row, values in enumerate(shares.to_numpy(float)):
+        for age, value in zip(map(int, shares.columns), values, strict=True):
+            if value == value:
+                colour = "white" if value > most * 0.6 else "black"
+                axes.text(age, row, f"{value:.0f}", ha="center", va="center", fontsize=6.5, color=colour)
+
+
+def _retained(rows: pd.DataFrame) -> str:
+    """How many come again after 1, 3 and 12 months, over all cohorts that had the time, but for the first.
+
+    The first holds the users who came before the data began, and would outweigh all others.
+    """
+    whole = rows[rows["is_whole"].astype(bool) & (rows["cohort_month"] > rows["cohort_month"].min())]
+    shares = []
+    for age, words in ((1, "in the month after"), (3, "3 months after"), (12, "12 months after")):
+        cells = whole[whole["age_months"] == age]
+        if len(cells):
+            shares.append(f"{100 * cells['active_users'].sum() / cells['users'].sum():.0f} % come {words}")
+    return "Of new users, " + ", ".join(shares) if shares else "Too few months to see who comes back"

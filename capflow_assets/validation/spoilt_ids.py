@@ -28,27 +28,33 @@ class _Column(NamedTuple):
 def spoilt_ids(bills: DataFrame, line_items: DataFrame | None = None, *, at_most_share_pct: float = 0.0) -> Finding:
     """Whether ids are as they were given: none rounded as a spreadsheet shows it, none twice, as ``12`` and ``12.0``.
 
-    ``1.23457E+12`` stood for many ids, which are now one; what it was is only known where it came from. Ids such as
-    ``12.0`` are left alone where there is no ``12``, for they may be meant. Asked of users, bills and stores on bills
-    and of items on line items, rows being counted; ``at_most_share_pct`` of the rows of a column may break it.
+    ``1.23457E+12`` stood for many ids, which are now one; only the source knows what it was. Ids such as ``12.0`` are
+    left alone where there is no ``12``, for they may be meant. Users, bills and stores on bills are checked, and items
+    on line items, and rows are counted; ``at_most_share_pct`` of the rows of a column may break it.
     """
     tables: list[tuple[str, DataFrame, tuple[str, ...]]] = [("bills", bills, ("user_id", "bill_id", "store_id"))]
     if line_items is not None:
         tables.append(("line items", line_items, ("item_id",)))
-    said: list[str] = []
-    found: dict[str, float] = {}
+    complaints: list[str] = []
+    spoilt_rows: dict[str, float] = {}
     for table, frame, names in tables:
         for column in _counted(frame, names):
             allowed = at_most_share_pct * column.rows / 100
             if column.rounded > allowed:
-                found[f"{column.name}_rounded_rows"] = column.rounded
+                spoilt_rows[f"{column.name}_rounded_rows"] = column.rounded
                 what = f"{column.name} of {column.rounded:,} {table} is rounded, as a spreadsheet shows long numbers"
-                said.append(f"{what}: {listed(_examples(frame, column.name))}")
+                complaints.append(f"{what}: {listed(_examples(frame, column.name))}")
             if column.with_fraction > allowed and (twice := _twice(frame, column.name)):
-                found[f"{column.name}_twice_rows"] = column.with_fraction
-                said.append(f"{column.name} of {column.with_fraction:,} {table} is there twice: {listed(twice)}")
-    do = "; export these columns as text, from the system that made them" if said else ""
-    return Finding("spoilt_ids", not said, ("; ".join(said) or "no id looks like a rounded number") + do, "warn", found)
+                spoilt_rows[f"{column.name}_twice_rows"] = column.with_fraction
+                complaints.append(f"{column.name} of {column.with_fraction:,} {table} is there twice: {listed(twice)}")
+    do = "; export these columns as text, from the system that made them" if complaints else ""
+    return Finding(
+        "spoilt_ids",
+        not complaints,
+        ("; ".join(complaints) or "no id looks like a rounded number") + do,
+        "warn",
+        spoilt_rows,
+    )
 
 
 def _is_rounded(name: str) -> Expression:

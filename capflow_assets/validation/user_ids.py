@@ -1,4 +1,4 @@
-"""Ids on bills that are nobody's, and users who are too many people to be one."""
+"""Ids on bills that mean nobody, and users with more bills than one person can have."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Finding
 from capflow_assets.errors import listed
+from capflow_assets.expressions.ids import is_pseudonym
 from capflow_assets.expressions.nobody import NOBODY, PERHAPS_NOBODY
-from capflow_assets.landing.personal import is_pseudonym
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -19,7 +19,7 @@ from capflow_assets.landing import conform, split
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-    from capflow_assets.features._moments import Moments
+    from capflow_assets.expressions.known_at import Moments
 
 Narrow = Callable[["DataFrame"], "DataFrame"]
 

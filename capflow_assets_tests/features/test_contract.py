@@ -12,14 +12,16 @@ from hypothesis import HealthCheck, Phase, example, given, settings
 from capflow_assets.blueprint.schema_checks import evaluate
 from capflow_assets.blueprint.stages import Input, TableSpec
 from capflow_assets.contract import Column, Table
-from capflow_assets.features._moments import Moments, at_each, in_order, known
+from capflow_assets.expressions.known_at import Moments, at_each, in_order, known
 from capflow_assets_tests.features.worlds import (
     BLOCKS,
     MICROSECOND,
     NAMES,
+    NONE,
     STAGES,
     Pools,
     World,
+    difference,
     futures,
     has_all,
     outcome,
@@ -29,7 +31,7 @@ from capflow_assets_tests.features.worlds import (
     world_of,
     worlds,
 )
-from capflow_assets_tests.test_parity import ordered
+from capflow_assets_tests.random_rows import ordered
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -83,15 +85,6 @@ def test_a_block_keeps_its_schema_on_generated_worlds(spark: SparkSession, key: 
         declared = len(spec.table.names) if spec.table.open else len(made.columns)
         assert made.columns[:declared] == list(spec.table.names)
         assert [each for each in evaluate(made, spec.table) if not each.passed] == []
-
-
-NONE: dict[str, list[str]] = {"only the first": [], "only the second": []}
-
-
-def difference(one: list[str], other: list[str]) -> dict[str, list[str]]:
-    """Some of the rows that only one of the two has."""
-    first, second = Counter(one), Counter(other)
-    return {"only the first": [*(first - second)][:3], "only the second": [*(second - first)][:3]}
 
 
 def asked(spec: TableSpec, world: World) -> Moments:

@@ -10,8 +10,7 @@ import pytest
 
 from capflow_assets.blueprint.calls import call
 from capflow_assets_tests.features.real_customers import blocks_of, demo_customer, inputs, prepare, values
-from capflow_assets_tests.features.test_contract import NONE, difference
-from capflow_assets_tests.features.worlds import STAGES, text
+from capflow_assets_tests.features.worlds import NONE, STAGES, difference, text
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
@@ -9,18 +8,10 @@ import pytest
 
 from capflow_assets.clean.items import TABLE as ITEMS
 from capflow_assets.clean.line_items import TABLE as LINES
-from capflow_assets.features._shards import shard_of
-from capflow_assets.features._synthesis import (
-    EVERYTHING,
-    described,
-    feature_of,
-    featuretools_name,
-    path,
-    source_tables,
-    synthesis,
-)
 from capflow_assets.features.recursive_candidates import TABLE, Params, recursive_candidates
 from capflow_assets.raw.stores import TABLE as STORES
+from capflow_assets.synthesis.features import synthesis
+from capflow_assets.synthesis.shards import shard_of
 from capflow_assets_tests.engines import frame_of, rows_of
 from capflow_assets_tests.features.shoppers import AS_OF, FUTURE, SHOPPERS, ZONE, bill, bills_of
 
@@ -225,9 +216,9 @@ def test_rows_that_come_one_by_one_give_the_same(
         return shard_of((batch.slice(row, 1) for batch in batches for row in range(len(batch))), plan)
 
     at_once = made()
-    monkeypatch.setattr("capflow_assets.features._shards.ROWS_AT_ONCE", 2)
-    monkeypatch.setattr("capflow_assets.features._scans.KEPT_FOR", 0)
-    monkeypatch.setattr("capflow_assets.features._scans.shard_of", one_by_one)
+    monkeypatch.setattr("capflow_assets.synthesis.shards.ROWS_AT_ONCE", 2)
+    monkeypatch.setattr("capflow_assets.synthesis.scans.KEPT_FOR", 0)
+    monkeypatch.setattr("capflow_assets.synthesis.scans.shard_of", one_by_one)
     assert made() == at_once
 
 
@@ -292,34 +283,3 @@ def test_the_hour_is_the_customers(spark: SparkSession) -> None:
     """On 31 March 2024 clocks in Madrid went from 2 to 3: 01:30 UTC is half past three."""
     row = bill("ana", "2024-03-31", 1.0) | {"billed_at": datetime(2024, 3, 31, 1, 30, tzinfo=UTC)}
     assert of_user(recursive_candidates(bills_of(spark, [row]), as_of=AS_OF, zone=ZONE))["bills_mean_hour"] == 3.0
-
-
-def test_names_are_unique_and_safe_and_tell_the_formula() -> None:
-    features = synthesis(3, (364, 91, 28))
-    names = [feature.column for feature in features]
-    assert len(set(names)) == len(names) > 600
-    assert all(re.fullmatch(r"[a-z][a-z0-9_]{0,62}", name) for name in names)
-    assert all(feature_of(feature.column) == feature for feature in features)
-    assert feature_of("user_id") is None
-    assert len({(featuretools_name(feature), feature.window_days) for feature in features}) == len(names)
-
-
-def test_a_feature_tells_how_it_is_made() -> None:
-    feature = feature_of("bills_std_of_line_items_n_unique_items_category_28d")
-    assert feature is not None
-    assert feature.variable.formula == "std(bills.n_unique(line_items.items.category))"
-    assert [step.formula for step in path(feature)][1:] == ["n_unique(line_items.items.category)", "items.category"]
-    assert source_tables(feature) == ("clean/bills", "clean/items", "clean/line_items")
-    assert featuretools_name(feature) == "STD(bills.NUM_UNIQUE(line_items.items.category))"
-    column = described(feature.column)
-    assert column is not None
-    assert (column.type, column.window, column.unit) == ("double", "28 days", None)
-
-
-def test_depth_bounds_the_primitives() -> None:
-    assert {feature.variable.depth for feature in synthesis(1, ())} == {1}
-    assert max(feature.variable.depth for feature in synthesis(3, ())) == 3
-    assert len(synthesis(2, (), EVERYTHING)) >= 200
-    # What the inner aggregation says already is not said again.
-    formulas = {feature.variable.formula for feature in synthesis(3, ())}
-    assert not formulas & {"max(bills.max(line_items.amount))", "sum(bills.sum(line_items.amount))"}

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from capflow_assets.encoders.texts import Params
 from capflow_assets.errors import SourceError
-from capflow_assets.features._encoders import Params
 from capflow_assets.features.reviews import TABLE, reviews
 from capflow_assets.raw.reviews import TABLE as RAW
 from capflow_assets_tests.engines import frame_of, rows_of

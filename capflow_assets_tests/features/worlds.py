@@ -6,6 +6,7 @@ fills its tables from that, since one world of many rows costs an engine no more
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -19,7 +20,7 @@ from capflow_assets import definitions
 from capflow_assets.blueprint.calls import call
 from capflow_assets.blueprint.stages import TableSpec
 from capflow_assets_tests.engines import frame_of
-from capflow_assets_tests.test_parity import ordered, value_of
+from capflow_assets_tests.random_rows import ordered, value_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -244,6 +245,15 @@ def has_all(spec: TableSpec, world: World) -> bool:
 def text(frame: DataFrame) -> list[str]:
     """The rows as sorted text in which any other byte is seen."""
     return ordered(frame.toArrow())
+
+
+NONE: dict[str, list[str]] = {"only the first": [], "only the second": []}
+
+
+def difference(one: list[str], other: list[str]) -> dict[str, list[str]]:
+    """Some of the rows that only one of the two has."""
+    first, second = Counter(one), Counter(other)
+    return {"only the first": [*(first - second)][:3], "only the second": [*(second - first)][:3]}
 
 
 def _is_there(key: str, world: World) -> bool:

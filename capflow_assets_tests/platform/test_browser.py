@@ -11,7 +11,7 @@ import pytest
 
 from capflow_assets.definitions import STAGES
 from capflow_assets_tests.platform.browser import GROUPS, box, browsing, chromium, open_graph, visiting
-from capflow_assets_tests.platform.conftest import CUSTOMERS, DROPPED, Backfilled
+from capflow_assets_tests.platform.conftest import CUSTOMERS, DROPPED, GOOD, Backfilled
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -74,13 +74,13 @@ def test_a_partition_is_materialized_by_clicking(page: Page, backfilled: Backfil
 
     def runs() -> set[str]:
         found = server.ask(MATERIALIZED, key={"path": ["raw", "bills"]})["assetOrError"]["assetMaterializations"]
-        return {each["runId"] for each in found if each["partition"] == "c5"}
+        return {each["runId"] for each in found if each["partition"] == GOOD[-1]}
 
     before = runs()
     page.goto("/assets/raw/bills")
     page.get_by_role("button", name="Materialize").first.click()
     page.get_by_text("Select a partition or create one").click()
-    page.get_by_placeholder("Filter partitions").fill("c5")
+    page.get_by_placeholder("Filter partitions").fill(GOOD[-1])
     page.get_by_text("Select all (1)").click()
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Launch 1 run").click()

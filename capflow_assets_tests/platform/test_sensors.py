@@ -24,7 +24,7 @@ from capflow_assets_tests.platform.conftest import BAD, DROPPED, Backfilled
 
 TICKS = """
 query Ticks($sensor: SensorSelector!) {
-  sensorOrError(sensorSelector: $sensor) { ... on Sensor { sensorState { ticks(limit: 20) {
+  sensorOrError(sensorSelector: $sensor) { ... on Sensor { sensorState { ticks(limit: 1000) {
     status skipReason dynamicPartitionsRequestResults { partitionKeys }
   } } } }
 }

@@ -1,0 +1,69 @@
+"""How a model's outcomes fell in the newest horizons that are over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from capflow_assets.contract import Asked, Window
+from capflow_assets.learning.outcomes import outcome_of, past_moments
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+Balance = dict[str, float | None]
+UNKNOWN: Balance = {"users": None, "positives": None, "negatives": None, "positives_before": None}
+
+
+def balance(
+    asked: Asked,
+    bills: DataFrame,
+    frames: Mapping[str, DataFrame | None],
+    values: Mapping[str, object],
+    first: datetime | None,
+    until: datetime | None,
+) -> Balance:
+    """Users with and without the outcome at the newest moments whose horizons are over by ``until``.
+
+    The moments are those that a training with the same parameters would learn from and be tested on.
+    """
+    from pyspark.sql import functions as F
+
+    if first is None or until is None:
+        return {"past_horizons": 0.0}
+    past = past_moments(until, asked.horizon_days, asked.moments, first)
+    if not past:
+        return {"past_horizons": 0.0}
+    horizons: Balance = {"past_horizons": float(len(past))}
+    tables = {parameter: frames.get(table) for parameter, table in asked.label_tables.items()}
+    if any(table not in frames for table in asked.label_tables.values()):
+        return horizons | UNKNOWN
+    known = bills.filter("user_id is not null").groupBy("user_id").agg(F.min("billed_at").alias("first"))
+    newest, *earlier = past[:-3:-1]
+    positive = _positive_users(asked, tables, values, newest).withColumnRenamed("is_positive", "is_positive_now")
+    joined = known.join(positive, "user_id", "left")
+    is_known = F.col("first") <= F.lit(newest)
+    counts = [F.count(F.when(is_known, 1)), F.count(F.when(is_known & F.col("is_positive_now"), 1))]
+    for moment in earlier:
+        joined = joined.join(_positive_users(asked, tables, values, moment), "user_id", "left")
+        counts.append(F.count(F.when((F.col("first") <= F.lit(moment)) & F.col("is_positive"), 1)))
+    users, positives, *positives_before = map(float, joined.agg(*counts).collect()[0])
+    return horizons | {
+        "users": users,
+        "positives": positives,
+        "negatives": users - positives,
+        "positives_before": positives_before[0] if positives_before else None,
+    }
+
+
+def _positive_users(
+    asked: Asked, tables: Mapping[str, DataFrame | None], values: Mapping[str, object], start: datetime
+) -> DataFrame:
+    """One row per user with the outcome in the horizon after ``start``: ``user_id``, ``is_positive`` (true)."""
+    from pyspark.sql import functions as F
+
+    window = Window(start, start + timedelta(days=asked.horizon_days))
+    outcome = outcome_of(asked.label, tables, asked.injected, values, window)
+    users = outcome.filter(F.col(asked.outcome) > 0).select("user_id").distinct()
+    return users.withColumn("is_positive", F.lit(True))
