@@ -15,6 +15,7 @@ from bench import (
     load,
     overhead,
     recursive,
+    small,
     sql,
     users,
 )
@@ -31,6 +32,7 @@ BENCHMARKS = {
     "load": load.run,
     "overhead": overhead.run,
     "recursive": recursive.run,
+    "small": small.run,
     "sql": sql.run,
     "users": users.run,
 }

@@ -69,6 +69,9 @@ class Table:
     comes to mean something else, so that a model can tell. ``intermediate`` tables only serve to make others: no model
     reads them and no catalogue lists them. ``harmless_removals`` are reasons by which cleaning may remove any number of
     rows, since those that stay say the same; all others count against ``max_removed_pct``.
+
+    ``removal_reason`` names the column, besides the declared ones, by which the table's function says why a row is not
+    to stay (null where it is). ``flags`` names the column that says what is odd about a row, separated by commas.
     """
 
     grain: str
@@ -80,6 +83,8 @@ class Table:
     owner: str = "team:data"
     intermediate: bool = False
     harmless_removals: tuple[str, ...] = ()
+    removal_reason: str | None = None
+    flags: str | None = None
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -36,6 +36,7 @@ TABLE = Table(
     time="billed_at",
     # A file of lines has the head of a bill on each of them.
     harmless_removals=("duplicate", *REPLACED),
+    removal_reason="removed_because",
 )
 
 FIGURES = ("amount", "discount", "quantity")

@@ -36,6 +36,8 @@ TABLE = Table(
     open=True,
     # The list may be what every line item calls its item.
     harmless_removals=("duplicate", *REPLACED),
+    removal_reason="removed_because",
+    flags="flags",
 )
 
 

@@ -40,6 +40,8 @@ TABLE = Table(
     time="billed_at",
     # Copies go where rows have a number of their own, or where the customer asks for it.
     harmless_removals=("duplicate", *REPLACED),
+    removal_reason="removed_because",
+    flags="flags",
 )
 
 NUMBERS = ("amount", "quantity", "discount")

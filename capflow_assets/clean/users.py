@@ -26,6 +26,7 @@ TABLE = Table(
     open=True,
     # A list may be what every order says of its user.
     harmless_removals=("duplicate", *REPLACED),
+    removal_reason="removed_because",
 )
 
 

@@ -18,9 +18,10 @@ from capflow_assets.erasure.rejected_rows import RejectedRow, rejected_rows
 from capflow_assets.errors import TableError
 from capflow_assets.expressions.ids import BLANKS, normal
 from capflow_assets.landing.personal import user_pseudonym
-from capflow_assets.stores.erased_history import named_files, opened
+from capflow_assets.stores.erased_history import named_files
 from capflow_assets.stores.lake import Lake
-from capflow_assets.tables.forgotten import SUPPRESSION
+from capflow_assets.stores.places import opened
+from capflow_assets.tables.suppression import SUPPRESSION
 
 if TYPE_CHECKING:
     import pyarrow.dataset as ds

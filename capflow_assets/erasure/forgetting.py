@@ -25,14 +25,10 @@ from capflow_assets.expressions.ids import normal
 from capflow_assets.home.keys import customer_key
 from capflow_assets.landing.personal import OWNER
 from capflow_assets.processes.customer_lock import customer_lock
-from capflow_assets.stores.erased_history import (
-    files_below,
-    keep_newest_version,
-    remove_folder,
-    remove_old_objects,
-)
+from capflow_assets.stores.erased_history import keep_newest_version, remove_old_objects
 from capflow_assets.stores.lake import STAGING, Lake
-from capflow_assets.tables.forgotten import digest, digests_of_user, remember
+from capflow_assets.stores.places import files_below, remove_folder
+from capflow_assets.tables.suppression import digest, digests_of_user, remember
 
 PICTURES = ("plots", "pages")
 LEAST_CHARACTERS_TO_LOOK_FOR = 5

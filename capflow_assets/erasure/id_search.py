@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import IO
 
-from capflow_assets.stores.erased_history import files_below, opened
+from capflow_assets.stores.places import files_below, opened
 
 CHUNK_BYTES = 1 << 20
 # The most that a packed file may hold per byte of its own, and in all, before it counts as a decompression bomb.

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from capflow_assets.erasure.erased_rows import UserRows
 from capflow_assets.expressions.ids import BLANKS, normal
-from capflow_assets.stores.erased_history import LOG, files_below, opened
-from capflow_assets.tables.forgotten import digest, forgotten
+from capflow_assets.stores.erased_history import LOG
+from capflow_assets.stores.places import files_below, opened
+from capflow_assets.tables.suppression import digest, forgotten
 
 if TYPE_CHECKING:
     import pyarrow.dataset as ds

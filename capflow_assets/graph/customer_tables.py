@@ -22,7 +22,7 @@ from capflow_assets.pages.plots import markdown, png
 from capflow_assets.pages.report import TABLES as PAGE_TABLES
 from capflow_assets.pages.report import write_page
 from capflow_assets.pages.wording import number, short
-from capflow_assets.tables import catalogue, removals
+from capflow_assets.tables import catalogue, pictures, removals
 from capflow_assets.tables.runner import TableRunner
 from capflow_assets.tables.table_result import TableResult
 
@@ -200,7 +200,7 @@ def table_metadata(deployment: Deployment, customer: str, result: TableResult) -
     if result.key in PAGE_TABLES and all(_is_sound(deployment, customer, table) for table in PAGE_TABLES):
         metadata["page"] = dg.MetadataValue.path(write_page(deployment.lake, deployment.customer(customer)))
     if result.plot:
-        place = deployment.lake.save_bytes(customer, f"plots/{result.key.replace('/', '.')}.png", result.plot)
+        place = deployment.lake.save_bytes(customer, pictures.place(result.key), result.plot)
         metadata["plot"] = dg.MetadataValue.md(markdown(result.plot, result.key))
         metadata["plot_file"] = dg.MetadataValue.path(place)
     return metadata

@@ -28,8 +28,9 @@ from capflow_assets.graph.partitions import CUSTOMERS
 from capflow_assets.graph.records import DagsterRecords, log_files, overwrite_deleted, refuse_running, runs_of
 from capflow_assets.home.keys import VARIABLE, destroy_key
 from capflow_assets.processes.customer_lock import customer_lock, forget_name
-from capflow_assets.stores.erased_history import files_below, remove_folder, remove_old_objects
+from capflow_assets.stores.erased_history import remove_old_objects
 from capflow_assets.stores.model_files import SCHEME
+from capflow_assets.stores.places import files_below, remove_folder
 from capflow_assets.stores.registry import Registry
 
 SQLITE = "sqlite:///"

@@ -7,9 +7,10 @@ checkpoint of it, take the place of the whole log. The newest version keeps its 
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
+
+from capflow_assets.stores.places import files_below, opened, remove_folder
 
 if TYPE_CHECKING:
     import pyarrow.fs as fs
@@ -17,40 +18,6 @@ if TYPE_CHECKING:
 
 LOG = "_delta_log"
 LAST = "_last_checkpoint"
-
-
-def opened(place: str) -> tuple[fs.FileSystem, str]:
-    """The file system of a folder or ``s3://…``, and the path there."""
-    from pyarrow import fs
-
-    store, path = fs.FileSystem.from_uri(place if "://" in place else Path(place).resolve().as_uri())
-    return store, path
-
-
-def files_below(place: str) -> list[fs.FileInfo]:
-    """All files below a folder, by path; none where there is no such folder."""
-    from pyarrow import fs
-
-    store, path = opened(place)
-    found = store.get_file_info(fs.FileSelector(path, recursive=True, allow_not_found=True))
-    return sorted((info for info in found if info.type == fs.FileType.File), key=lambda info: info.path)
-
-
-def remove_folder(place: str) -> int:
-    """Remove a folder with all that is in it, and give how many files that were.
-
-    Of a link the link itself goes, and what it leads to stays: it is another's.
-    """
-    from pyarrow import fs
-
-    if "://" not in place and (link := Path(place)).is_symlink():
-        link.unlink()
-        return 1
-    files = files_below(place)
-    store, path = opened(place)
-    if store.get_file_info(path).type == fs.FileType.Directory:
-        store.delete_dir(path)
-    return len(files)
 
 
 def keep_newest_version(path: str) -> int:
@@ -107,9 +74,9 @@ def remove_old_objects(place: str) -> int:
     client = boto3.client("s3")
     old: list[dict[str, str]] = []
     for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=f"{prefix}/"):
-        versions = [each for each in page.get("Versions", ()) if not each["IsLatest"]]
-        old += [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in versions]
-        old += [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in page.get("DeleteMarkers", ())]
+        versions = [entry for entry in page.get("Versions", ()) if not entry["IsLatest"]]
+        old += [{"Key": entry["Key"], "VersionId": entry["VersionId"]} for entry in versions]
+        old += [{"Key": entry["Key"], "VersionId": entry["VersionId"]} for entry in page.get("DeleteMarkers", ())]
     for start in range(0, len(old), 1000):
         client.delete_objects(Bucket=bucket, Delete={"Objects": old[start : start + 1000], "Quiet": True})
     return len(old)

@@ -1,13 +1,11 @@
 """The lake: one Delta table per customer and table, at ``{lake}/{customer}/{stage}/{table}``.
 
 A write replaces a table in one commit: a reader sees the old version or the new one, and a killed run leaves the old.
-One prefix per customer is what keeps tenants apart, so every path is built here and from checked names only, and a
-link below the lake is followed by nobody: whoever may write a prefix, or has copied one, would lead us to another's.
+Where tables lie is in ``lake_places``.
 """
 
 from __future__ import annotations
 
-import os
 import re
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -15,11 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
 from operator import and_
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from capflow_assets.errors import CapflowError, NotFoundError, TableError
 from capflow_assets.paths.folders import engine_name
+from capflow_assets.stores.lake_places import LakePlaces
+from capflow_assets.stores.places import is_remote, remove_folder
 from capflow_assets.stores.table_damage import culprit, damage, damaged_table, make_room, named_if_damaged
 
 if TYPE_CHECKING:
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
     from pyspark.sql import DataFrame, SparkSession
 
-CUSTOMER = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-TABLE = re.compile(r"[a-z][a-z0-9_]*/[a-z][a-z0-9_]*")
 KEPT_VERSIONS_HOURS = 7 * 24
 VACUUM_EVERY = 20
 # No stage is called so: table names begin with a letter.
@@ -36,13 +33,12 @@ STAGING = "_staging"
 
 
 @dataclass(frozen=True, slots=True)
-class Lake:
+class Lake(LakePlaces):
     """Read and write the tables of customers. ``spark`` is called only when rows are read or written through it.
 
     ``is_embedded`` says that Spark is the engine in this process, which wants folders of plain names.
     """
 
-    root: str
     spark: Callable[[], SparkSession]
     is_embedded: bool = True
 
@@ -50,36 +46,6 @@ class Lake:
     def names(self) -> tuple[str, ...]:
         """What the lake is called in errors: its own name, and the one that Spark is told."""
         return (self.root, engine_name(self.root)) if self.is_embedded else (self.root,)
-
-    def prefix(self, customer: str) -> str:
-        """Everything of one customer lies below this."""
-        if not CUSTOMER.fullmatch(customer):
-            raise CapflowError("That is no customer name", expected=CUSTOMER.pattern, came=repr(customer))
-        return f"{self.root}/{customer}"
-
-    def path(self, customer: str, table: str) -> str:
-        """Where a table lies; ``table`` is ``stage/name``."""
-        if not TABLE.fullmatch(table):
-            raise CapflowError("That is no table name", expected="stage/table", came=repr(table))
-        return self.in_place(f"{self.prefix(customer)}/{table}")
-
-    def in_place(self, path: str) -> str:
-        """A path below the lake, as it is.
-
-        Raises:
-            TableError: a symbolic link leads elsewhere.
-        """
-        if "://" in self.root:
-            return path
-        place = f"{os.path.realpath(self.root)}{path.removeprefix(self.root)}"
-        if (there := os.path.realpath(place)) != place:
-            raise TableError(
-                "A symbolic link below the lake leads elsewhere; what it leads to is neither read nor written",
-                came=there,
-                where=path,
-                do="put the files themselves there (a mount does, where another disk is meant)",
-            )
-        return path
 
     def spark_path(self, customer: str, table: str) -> str:
         """The same place as ``path``, as Spark is to be told of it."""
@@ -120,9 +86,9 @@ class Lake:
         if not self.exists(customer, table):
             raise self._missing(customer, table)
         dataset = self._opened(customer, table).to_pyarrow_dataset()
-        wanted = None if columns is None else list(columns)
+        names = None if columns is None else list(columns)
         with named_if_damaged(customer, table, self.path(customer, table)):
-            return dataset.to_table(columns=wanted) if limit is None else dataset.head(limit, columns=wanted)
+            return dataset.to_table(columns=names) if limit is None else dataset.head(limit, columns=names)
 
     def rows(self, customer: str, table: str) -> int:
         """How many rows the newest version has; read from the table's log where the log says it."""
@@ -149,17 +115,17 @@ class Lake:
         """
         from pyspark.errors import PySparkException
 
-        path, told = self.path(customer, table), self.spark_path(customer, table)
+        path, engine_path = self.path(customer, table), self.spark_path(customer, table)
         writer = frame.write.format("delta").mode(mode)
         if mode == "append":
-            writer.save(told)
+            writer.save(engine_path)
             return self.committed(path)
         try:
-            writer.option("overwriteSchema", "true").save(told)
+            writer.option("overwriteSchema", "true").save(engine_path)
         except PySparkException:
             if not make_room(path):
                 raise
-            writer.option("overwriteSchema", "true").save(told)
+            writer.option("overwriteSchema", "true").save(engine_path)
         return self.committed(path)
 
     def replace_keys(self, frame: DataFrame, keys: DataFrame, customer: str, table: str) -> int:
@@ -183,21 +149,21 @@ class Lake:
 
         view = f"capflow_{uuid.uuid4().hex}"
         path = self.spark_path(customer, table).replace("`", "``")
-        names, given = (", ".join(f"{prefix}`{name}`" for name in columns) for prefix in ("", "s."))
+        names, values = (", ".join(f"{prefix}`{name}`" for name in columns) for prefix in ("", "s."))
         same = " AND ".join(["s._is_going", *(f"t.`{name}` <=> s.`{name}`" for name in key)])
         spark = self.spark()
         staged.createOrReplaceTempView(view)
         merge = (
             f"MERGE INTO delta.`{path}` t USING {view} s ON {same} "  # noqa: S608
-            f"WHEN MATCHED THEN DELETE WHEN NOT MATCHED AND NOT s._is_going THEN INSERT ({names}) VALUES ({given})"
+            f"WHEN MATCHED THEN DELETE WHEN NOT MATCHED AND NOT s._is_going THEN INSERT ({names}) VALUES ({values})"
         )
         try:
             spark.sql(merge)
         except PySparkException:
             # An engine that cannot merge: the whole table again, which is one commit as well.
-            there, going = self.table(customer, table), staged.where("_is_going").select(*key)
-            matches = reduce(and_, (there[name].eqNullSafe(going[name]) for name in key))
-            kept = there.join(going, matches, "left_anti").select(*columns)
+            stored, going = self.table(customer, table), staged.where("_is_going").select(*key)
+            matches = reduce(and_, (stored[name].eqNullSafe(going[name]) for name in key))
+            kept = stored.join(going, matches, "left_anti").select(*columns)
             self.write(kept.unionByName(staged.where(~F.col("_is_going")).select(*columns)), customer, table)
         finally:
             spark.catalog.dropTempView(view)
@@ -232,7 +198,7 @@ class Lake:
         status = re.search(r"\b[45]\d\d [A-Z][A-Za-z ]+", str(error))
         came = status[0] if status else str(error).splitlines()[0]
         do = "see what lies there: a folder is expected that this user may read"
-        if "://" in path:
+        if is_remote(path):
             do = f"check AWS_* and what this identity may do: capflow policy {customer}"
         return TableError(f"{table} of {customer} cannot be reached", came=came, where=path, do=do)
 
@@ -246,25 +212,7 @@ class Lake:
             frame.write.format("delta").mode("overwrite").save(self._for_spark(path))
             yield self.spark().read.format("delta").load(self._for_spark(path))
         finally:
-            self._remove(path)
-
-    def _remove(self, path: str) -> None:
-        from pyarrow import fs
-
-        store, folder = fs.FileSystem.from_uri(path if "://" in path else Path(path).resolve().as_uri())
-        if store.get_file_info(folder).type == fs.FileType.Directory:
-            store.delete_dir(folder)
-
-    def tables(self, customer: str) -> list[str]:
-        """The names of a customer's tables."""
-        from pyarrow import fs
-
-        store, folder = fs.FileSystem.from_uri(self.prefix(customer) if "://" in self.root else self._local(customer))
-        selector = fs.FileSelector(folder, recursive=True, allow_not_found=True)
-        below = [info.path.removeprefix(folder).strip("/") for info in store.get_file_info(selector)]
-        names = [path.removesuffix("/_delta_log") for path in below if path.endswith("/_delta_log")]
-        # What lies deeper lies behind a link, and is another's.
-        return sorted(name for name in names if TABLE.fullmatch(name))
+            remove_folder(path)
 
     def identity(self, customer: str, table: str) -> tuple[str, int] | None:
         """What tells this state of a table from any other that is or was at its place; None where there is none."""
@@ -272,29 +220,6 @@ class Lake:
             return None
         opened = self._opened(customer, table)
         return str(opened.metadata().id), int(opened.version())
-
-    def read_bytes(self, customer: str, name: str) -> bytes | None:
-        """A small file that ``save_bytes`` kept; None where there is none."""
-        from pyarrow import fs
-
-        place = self.in_place(f"{self.prefix(customer)}/{name}")
-        store, path = fs.FileSystem.from_uri(place if "://" in place else Path(place).resolve().as_uri())
-        if store.get_file_info(path).type != fs.FileType.File:
-            return None
-        with store.open_input_stream(path) as stream:
-            return bytes(stream.read())
-
-    def save_bytes(self, customer: str, name: str, content: bytes) -> str:
-        """Keep a small file (a plot, a page) below the customer's prefix and give its place."""
-        from pyarrow import fs
-
-        place = self.in_place(f"{self.prefix(customer)}/{name}")
-        store, path = fs.FileSystem.from_uri(place if "://" in place else Path(place).resolve().as_uri())
-        if "://" not in place:  # a bucket has no folders, and would keep empty marks of them
-            store.create_dir(path.rsplit("/", 1)[0], recursive=True)
-        with store.open_output_stream(path) as stream:
-            stream.write(content)
-        return place
 
     def _opened(self, customer: str, table: str) -> DeltaTable:
         from deltalake import DeltaTable
@@ -306,9 +231,6 @@ class Lake:
         except DeltaError as error:
             words = str(error).splitlines()[0][:300]
             raise damaged_table(customer, table, path, f"its log cannot be read: {words}") from error
-
-    def _local(self, customer: str) -> str:
-        return Path(self.prefix(customer)).resolve().as_uri()
 
     def _missing(self, customer: str, table: str) -> CapflowError:
         """A table that was never made, or whose log has lost its only entry."""

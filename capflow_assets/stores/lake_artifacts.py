@@ -15,8 +15,8 @@ from mlflow.store.artifact.artifact_repo import ArtifactRepository
 
 from capflow_assets.errors import CapflowError
 from capflow_assets.home.places import Home
-from capflow_assets.stores.erased_history import opened, remove_folder
 from capflow_assets.stores.model_files import ModelFiles, below
+from capflow_assets.stores.places import opened, remove_folder
 
 
 class LakeArtifactRepository(ArtifactRepository):

@@ -1,10 +1,11 @@
 """What a writer that was killed left in a customer's prefix: staged tables, and rows that were never committed.
 
 Only who holds the customer's lock may remove it: then nobody else is writing. A folder of rows beside a table's own
-(``landing-…``) goes only where no entry of the table's log names a file of it, be it as added or as removed, since
-older versions are read for a week. Where a log cannot be read, nothing of that table is removed.
+(``landing-…`` of a raw table, ``computed-…`` of another) goes only where no entry of the table's log names a file of
+it, be it as added or as removed, since older versions are read for a week. Where a log cannot be read, nothing of that
+table is removed.
 
-Three looks tell a customer without leftovers, and one for each raw table; a log is read only where there is a folder
+A few looks tell a customer without leftovers, and one for each table; a log is read only where there is a folder
 that its newest version does not name, from its newest entry back to where that folder is found.
 """
 
@@ -12,17 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets.stores.erased_history import remove_folder
 from capflow_assets.stores.lake import STAGING, Lake
-from capflow_assets.stores.written_files import PREFIX
+from capflow_assets.stores.places import opened, remove_folder
+from capflow_assets.stores.written_files import COMPUTED, LANDED_STAGE, LANDING
 
 if TYPE_CHECKING:
     import pyarrow.fs as fs
 
-LANDED_STAGE = "raw"
+# The stages whose tables are written beside what lies there, and what the folders are called.
+WRITTEN_BESIDE = {LANDED_STAGE: LANDING, "clean": COMPUTED, "validation": COMPUTED, "features": COMPUTED}
 LOG = "_delta_log"
 
 
@@ -42,50 +43,45 @@ class Leftovers:
 
 def clean(lake: Lake, customer: str) -> Leftovers:
     """Remove what killed writers left of a customer. The caller holds the customer's lock."""
-    store, prefix = _opened(lake.in_place(lake.prefix(customer)))
+    store, prefix = opened(lake.in_place(lake.prefix(customer)))
     removed = []
     for folder in _folders(store, prefix):
         if folder.startswith(f"{STAGING}."):
             remove_folder(f"{lake.prefix(customer)}/{folder}")
             removed.append(folder)
     unread = []
-    for table in _folders(store, f"{prefix}/{LANDED_STAGE}"):
-        uri = lake.in_place(f"{lake.prefix(customer)}/{LANDED_STAGE}/{table}")
-        try:
-            left = _unnamed(store, f"{prefix}/{LANDED_STAGE}/{table}", uri)
-        except Exception:  # whatever keeps a log from being read, what it names is not known
-            unread.append(f"{LANDED_STAGE}/{table}")
-            continue
-        for folder in sorted(left):
-            remove_folder(f"{uri}/{folder}")
-            removed.append(f"{LANDED_STAGE}/{table}/{folder}")
+    for stage, prefix_of_rows in WRITTEN_BESIDE.items():
+        for name in _folders(store, f"{prefix}/{stage}"):
+            table = f"{stage}/{name}"
+            uri = lake.in_place(f"{lake.prefix(customer)}/{table}")
+            try:
+                left = _unnamed(store, f"{prefix}/{table}", uri, prefix_of_rows)
+            except Exception:  # whatever keeps a log from being read, what it names is not known
+                unread.append(table)
+                continue
+            for folder in sorted(left):
+                remove_folder(f"{uri}/{folder}")
+                removed.append(f"{table}/{folder}")
     return Leftovers(tuple(removed), tuple(unread))
-
-
-def _opened(place: str) -> tuple[fs.FileSystem, str]:
-    from pyarrow import fs
-
-    store, folder = fs.FileSystem.from_uri(place if "://" in place else Path(place).resolve().as_uri())
-    return store, folder
 
 
 def _folders(store: fs.FileSystem, place: str) -> list[str]:
     from pyarrow.fs import FileSelector, FileType
 
-    found = store.get_file_info(FileSelector(place, allow_not_found=True))
-    return sorted(info.base_name for info in found if info.type == FileType.Directory)
+    infos = store.get_file_info(FileSelector(place, allow_not_found=True))
+    return sorted(info.base_name for info in infos if info.type == FileType.Directory)
 
 
-def _unnamed(store: fs.FileSystem, place: str, uri: str) -> set[str]:
+def _unnamed(store: fs.FileSystem, place: str, uri: str, prefix: str) -> set[str]:
     """The folders of rows beside a table's own that nothing in its log names."""
     folders = _folders(store, place)
-    left = {folder for folder in folders if folder.startswith(PREFIX)}
+    left = {folder for folder in folders if folder.startswith(prefix)}
     if not left or LOG not in folders:  # a first landing that was killed: there is no log
         return left
     from deltalake import DeltaTable
 
     current = DeltaTable(uri).file_uris()
-    left -= {part for file in current for part in file.split("/") if part.startswith(PREFIX)}
+    left -= {part for file in current for part in file.split("/") if part.startswith(prefix)}
     for entry in _entries(store, f"{place}/{LOG}") if left else ():
         left -= {folder for folder in left if f"{folder}/" in entry}
         if not left:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from capflow_assets.errors import BrokenModelError, CapflowError
+from capflow_assets.stores.places import is_remote, opened
 
 if TYPE_CHECKING:
     from pyarrow import fs
@@ -72,7 +73,7 @@ class ModelFiles:
                 what, expected = "A file of a model is too large", f"at most {LARGEST_BYTES:,} bytes"
                 raise CapflowError(what, expected=expected, came=f"{len(content):,} bytes", where=name)
             store, path = self._opened(below(folder, name))
-            if "://" not in self.lake:  # a bucket has no folders, and would keep empty marks of them
+            if not is_remote(self.lake):  # a bucket has no folders, and would keep empty marks of them
                 store.create_dir(path.rsplit("/", 1)[0], recursive=True)
             with store.open_output_stream(path) as stream:
                 stream.write(content)
@@ -89,7 +90,7 @@ class ModelFiles:
         store, place = self._opened(below(path))
         where = f"{self.lake}/{path}"
         try:
-            if "://" not in self.lake and store.get_file_info(place).type not in (FileType.File, FileType.NotFound):
+            if not is_remote(self.lake) and store.get_file_info(place).type not in (FileType.File, FileType.NotFound):
                 raise BrokenModelError("That is no file", where=where)  # a pipe would be waited for without end
             with store.open_input_file(place) as stream:
                 size = stream.size()
@@ -101,7 +102,7 @@ class ModelFiles:
         except FileNotFoundError:
             raise BrokenModelError("A file of a model is missing", where=where) from None
         except OSError as error:
-            if "://" in self.lake:  # a store that does not answer says nothing of the file
+            if is_remote(self.lake):  # a store that does not answer says nothing of the file
                 raise
             raise BrokenModelError("A file of a model cannot be read", came=str(error), where=where) from error
         if sha256 is not None and digest(content) != sha256:
@@ -119,11 +120,8 @@ class ModelFiles:
         Raises:
             BrokenModelError: a symbolic link leads elsewhere.
         """
-        from pyarrow import fs
-
-        if "://" in self.lake:
-            store, place = fs.FileSystem.from_uri(f"{self.lake}/{path}")
-            return store, place
+        if is_remote(self.lake):
+            return opened(f"{self.lake}/{path}")
         place = Path(self.lake).resolve() / path
         if place.resolve() != place:
             raise BrokenModelError(
@@ -132,4 +130,4 @@ class ModelFiles:
                 where=str(place),
                 do="put the files themselves there (a mount does, where another disk is meant)",
             )
-        return fs.LocalFileSystem(), str(place)
+        return opened(str(place))

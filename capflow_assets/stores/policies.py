@@ -11,7 +11,7 @@ import re
 from typing import Any, Literal
 
 from capflow_assets.errors import CapflowError
-from capflow_assets.stores.lake import CUSTOMER
+from capflow_assets.stores.lake_places import CUSTOMER
 
 Access = Literal["read", "read-write"]
 Document = dict[str, Any]

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from capflow_assets.errors import TableError
-from capflow_assets.stores.erased_history import LOG, files_below, named_files, opened, remove_folder
+from capflow_assets.stores.erased_history import LOG, named_files
+from capflow_assets.stores.places import files_below, opened, remove_folder
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable

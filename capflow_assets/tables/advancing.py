@@ -19,6 +19,7 @@ from capflow_assets.blueprint.code_version import code_digest
 from capflow_assets.blueprint.stages import Input, Stages, TableSpec
 from capflow_assets.customers.customer import Customer
 from capflow_assets.expressions.known_at import is_known
+from capflow_assets.stores.fingerprints import fingerprint
 from capflow_assets.stores.lake import Lake
 
 if TYPE_CHECKING:
@@ -36,10 +37,10 @@ class Advancing:
 
     def since(self, spec: TableSpec, moment: datetime) -> datetime | None:
         """The earlier moment (or the same) from which a table can be carried on; None where it must be made anew."""
-        kept = self.lake.read_bytes(self.customer.name, _place(spec)) if spec.advanced else None
-        if kept is None or self.lake.damage(self.customer.name, spec.key):
+        content = self.lake.read_bytes(self.customer.name, _place(spec)) if spec.advanced else None
+        if content is None or self.lake.damage(self.customer.name, spec.key):
             return None
-        then = json.loads(kept)
+        then = json.loads(content)
         earlier = datetime.fromisoformat(then["as_of"])
         same = {"recipe": self._recipe(spec), "table": _listed(self.lake.identity(self.customer.name, spec.key))}
         if earlier > moment or any(then.get(name) != value for name, value in same.items()):
@@ -59,13 +60,13 @@ class Advancing:
             key: {"identity": _listed(self.lake.identity(name, key)), "print": self._print(key, moment)}
             for key in self._inputs(spec)
         }
-        told = {
+        note = {
             "as_of": moment.isoformat(),
             "recipe": self._recipe(spec),
             "table": _listed(self.lake.identity(name, spec.key)),
             "inputs": inputs,
         }
-        self.lake.save_bytes(name, _place(spec), json.dumps(told, indent=1).encode())
+        self.lake.save_bytes(name, _place(spec), json.dumps(note, indent=1).encode())
 
     def _inputs(self, spec: TableSpec) -> list[str]:
         return [source.table for source in spec.inputs if self.lake.exists(self.customer.name, source.table)]
@@ -79,7 +80,8 @@ class Advancing:
     def _print(self, key: str, moment: datetime) -> list[str]:
         if (key, moment) not in self._prints:
             rows = between(self.lake.table(self.customer.name, key), self.stages.tables[key], None, moment)
-            self._prints[key, moment] = fingerprint(rows)
+            rows_print = fingerprint(rows)
+            self._prints[key, moment] = [str(rows_print.rows), str(rows_print.hashes)]
         return self._prints[key, moment]
 
     def _recipe(self, spec: TableSpec) -> dict[str, str]:
@@ -87,20 +89,6 @@ class Advancing:
         code = code_digest(Path(str(spec.module.__file__))) if spec.module else ""
         params = json.dumps(self.customer.features.get(spec.name, {}), sort_keys=True, default=str)
         return {"code": code, "params": params, "zone": self.customer.time_zone, "currency": self.customer.currency}
-
-
-def fingerprint(rows: DataFrame) -> list[str]:
-    """What tells a set of rows from any other, whatever their order: their number, and two sums of hashes."""
-    from pyspark.sql import functions as F
-
-    # Which of the columns are null is hashed too: a hash passes over a null.
-    nulls = F.concat(*(F.when(F.col(name).isNull(), F.lit("1")).otherwise(F.lit("0")) for name in rows.columns))
-    hashed = F.xxhash64(*(_hashable(name, kind) for name, kind in rows.dtypes), nulls)
-    parts = rows.select(hashed.alias("h"))
-    wide = F.col("h").cast("decimal(38,0)")
-    halves = F.pmod(F.col("h"), F.lit(2_147_483_647))
-    sums = parts.agg(F.count(F.lit(1)), F.sum(wide), F.sum(halves * F.pmod(F.shiftright("h", 31), F.lit(65_521))))
-    return [str(value) for value in sums.collect()[0]]
 
 
 def between(frame: DataFrame, spec: TableSpec, after: datetime | None, until: datetime) -> DataFrame:
@@ -135,16 +123,10 @@ def carried_on(
 
     frames = {source.parameter: rows(source) for source in spec.inputs}
     assert spec.advanced is not None  # noqa: S101  (since says so)
-    made: DataFrame = spec.advanced(
+    advanced: DataFrame = spec.advanced(
         lake.table(customer, spec.key), **frames, **{name: values[name] for name in spec.injected}
     )
-    return made
-
-
-def _hashable(name: str, kind: str) -> Any:
-    from pyspark.sql import functions as F
-
-    return F.col(name).cast("string") if kind.startswith(("array", "map", "struct")) else F.col(name)
+    return advanced
 
 
 def _place(spec: TableSpec) -> str:

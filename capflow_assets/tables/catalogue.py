@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     import pyarrow as pa
-    from pyspark.sql import DataFrame
 
 KEY = "features/catalogue"
 # Of so many values at most the distributions are taken at a time: 400 MB of numbers.
@@ -79,42 +78,43 @@ class Feature:
     personal: bool = False
 
 
-def described(lake: Lake, stages: Stages, customer: str, spec: TableSpec) -> list[dict[str, Any]]:
-    """The catalogue's rows about a feature table that was just written."""
-    frame = lake.table(customer, spec.key)
-    features = list(_features(lake, stages, customer, spec, frame))
-    spread = _spread(lake, customer, spec, features, lake.rows(customer, spec.key))
+def described(
+    lake: Lake, stages: Stages, customer: str, spec: TableSpec, types: Mapping[str, str], rows: int, version: int
+) -> list[dict[str, Any]]:
+    """The catalogue's rows about a feature table that was just written: its columns' types, its rows, its version."""
+    features = list(_features(lake, stages, customer, spec, types))
+    spread = _spread(lake, customer, spec, features, rows)
     used = users_of(stages, spec.name)
     shared = {
         "block": spec.name,
         "grain": spec.table.grain,
         "owner": spec.table.owner,
         "version": spec.table.version,
-        "table_version": lake.version(customer, spec.key),
-        "as_of": _moment(lake, customer, spec) if AS_OF in frame.columns else None,
+        "table_version": version,
+        "as_of": _moment(lake, customer, spec) if AS_OF in types else None,
     }
     return [
         {
             **shared,
-            "feature": each.name,
-            "type": each.type,
-            "description": each.description,
-            "formula": each.formula or None,
-            "unit": each.unit,
-            "window": each.window,
-            "source_tables": each.sources,
-            "models": ",".join(used.get(each.name, ())),
-            **spread[each.name],
+            "feature": feature.name,
+            "type": feature.type,
+            "description": feature.description,
+            "formula": feature.formula or None,
+            "unit": feature.unit,
+            "window": feature.window,
+            "source_tables": feature.sources,
+            "models": ",".join(used.get(feature.name, ())),
+            **spread[feature.name],
         }
-        for each in features
+        for feature in features
     ]
 
 
 def _moment(lake: Lake, customer: str, spec: TableSpec) -> datetime | None:
     import pyarrow.compute as pc
 
-    found: datetime | None = pc.max(lake.arrow(customer, spec.key, columns=[AS_OF])[AS_OF]).as_py()
-    return found
+    newest: datetime | None = pc.max(lake.arrow(customer, spec.key, columns=[AS_OF])[AS_OF]).as_py()
+    return newest
 
 
 def keep(lake: Lake, customer: str, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -169,24 +169,25 @@ def users_of(stages: Stages, block: str) -> dict[str, tuple[str, ...]]:
     return {column: tuple(names) for column, names in used.items()}
 
 
-def _features(lake: Lake, stages: Stages, customer: str, spec: TableSpec, frame: DataFrame) -> Iterator[Feature]:
-    kinds = dict(frame.dtypes)
+def _features(
+    lake: Lake, stages: Stages, customer: str, spec: TableSpec, types: Mapping[str, str]
+) -> Iterator[Feature]:
     sources = ",".join(sorted({source.table for source in spec.inputs}))
     declared = {column.name: column for column in spec.table.columns}
     for name, column in declared.items():
-        if name not in spec.table.key and name in kinds:
+        if name not in spec.table.key and name in types:
             window, personal = column.window or "all", column.personal
-            yield Feature(name, kinds[name], column.description, column.formula, column.unit, window, sources, personal)
-    told = _told_beside(lake, stages, customer, spec)
-    for name in frame.columns:
+            yield Feature(name, types[name], column.description, column.formula, column.unit, window, sources, personal)
+    rows_beside = _rows_beside(lake, stages, customer, spec)
+    for name in types:
         if name not in declared:
-            row = told.get(name, {})
+            row = rows_beside.get(name, {})
             formula, unit, window = (row.get(key) or "" for key in ("formula", "unit", "window"))
             made_of = row.get("source_tables") or sources
-            yield Feature(name, kinds[name], formula or name, formula, unit or None, window or "all", made_of)
+            yield Feature(name, types[name], formula or name, formula, unit or None, window or "all", made_of)
 
 
-def _told_beside(lake: Lake, stages: Stages, customer: str, spec: TableSpec) -> dict[str, Mapping[str, Any]]:
+def _rows_beside(lake: Lake, stages: Stages, customer: str, spec: TableSpec) -> dict[str, Mapping[str, Any]]:
     beside = f"{spec.key}_columns"
     if beside not in stages.tables or not lake.exists(customer, beside):
         return {}
@@ -200,7 +201,7 @@ def _spread(lake: Lake, customer: str, spec: TableSpec, features: Sequence[Featu
     for first in range(0, len(features), at_once):
         some = features[first : first + at_once]
         table = lake.arrow(customer, spec.key, columns=[feature.name for feature in some])
-        spread |= {each.name: {"rows": rows, **_figures(table[each.name], each)} for each in some}
+        spread |= {feature.name: {"rows": rows, **_figures(table[feature.name], feature)} for feature in some}
     return spread
 
 
@@ -221,7 +222,8 @@ def _of_numbers(values: pa.ChunkedArray) -> dict[str, float]:
 
     # Whole numbers beyond 2^53 are rounded, which no figure of a distribution shows.
     numbers = values.cast("float64", safe=False).to_numpy()
-    numbers = numbers[~np.isnan(numbers)]
+    # In order, since sums of doubles depend on it, and the order of a table's rows says nothing.
+    numbers = np.sort(numbers[~np.isnan(numbers)])
     if not numbers.size:
         return {}
     percentiles = np.percentile(numbers, [100 * share for share in PERCENTILES.values()])
@@ -236,7 +238,7 @@ def _of_numbers(values: pa.ChunkedArray) -> dict[str, float]:
 
 
 def _most_frequent(values: pa.ChunkedArray) -> dict[str, Any]:
-    counts = {str(each["values"]): each["counts"] for each in values.value_counts().to_pylist()}
+    counts = {str(entry["values"]): entry["counts"] for entry in values.value_counts().to_pylist()}
     if not counts:
         return {}
     most = min(counts, key=lambda value: (-counts[value], value))

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from capflow_assets.landing.rejections import REASON
 from capflow_assets.landing.watermarks import has_key
+from capflow_assets.stores.fingerprints import Fingerprint, fingerprint_of, halves, row_hash
 from capflow_assets.stores.lake import Lake
-from capflow_assets.stores.landed import HALF, Fingerprint, fingerprint_of, row_hash
 from capflow_assets.stores.written_files import WrittenFiles, written
 
 if TYPE_CHECKING:
@@ -46,9 +46,9 @@ def merge(
             F.count_if("is_changed"),
             F.count_if(~F.col("is_changed")),
             F.sum(F.when(F.col("is_changed"), F.col("replaced"))),
-            *(F.sum(each) for each in ("rows", "low", "high")),
+            *(F.sum(name) for name in ("rows", "low", "high")),
         ).collect()[0]
-        changed, unchanged, replaced = (int(each or 0) for each in totals[:3])
+        changed, unchanged, replaced = (int(number or 0) for number in totals[:3])
         if not changed:
             return Merged(None, Fingerprint(0, 0))
         change = fingerprint_of(totals[3:])
@@ -72,10 +72,10 @@ def _changes(frame: DataFrame, table: DataFrame, columns: Mapping[str, str], key
     before = table.join(keys, _same(table, keys, key), "left_semi")
     is_good = F.col(REASON).isNull().cast("int")
     signed = [
-        before.select(*key, row_hash(list(columns)).alias("hash"), F.lit(-1).alias(SIGN)),
-        batch.select(*key, row_hash(list(columns)).alias("hash"), is_good.alias(SIGN)),
+        before.select(*key, row_hash(columns.items()).alias("hash"), F.lit(-1).alias(SIGN)),
+        batch.select(*key, row_hash(columns.items()).alias("hash"), is_good.alias(SIGN)),
     ]
-    sign, low, high = F.col(SIGN), F.col("hash").bitwiseAND(F.lit(HALF)), F.shiftright("hash", 32)
+    sign, (low, high) = F.col(SIGN), halves(F.col("hash"))
     sums = reduce(lambda one, other: one.unionByName(other), signed).groupBy(*key)
     summed = sums.agg(
         F.sum(sign).alias("rows"),

@@ -13,32 +13,32 @@ from capflow_assets.contract import EXPORT
 from capflow_assets.expressions import ids
 from capflow_assets.landing import watermarks
 from capflow_assets.landing.rejections import REASON, RESERVED
-from capflow_assets.stores.landed import Fingerprint, Landed, fingerprint, stored_fingerprint
+from capflow_assets.stores.fingerprints import Fingerprint, fingerprint
+from capflow_assets.stores.last_landing import Landed, stored_fingerprint
 from capflow_assets.stores.written_files import WrittenFiles, written
 from capflow_assets.tables.increments import merge
+from capflow_assets.tables.landing_work import LandingWork
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from capflow_assets.tables.landing import _Work
-
 
 def replaced(
-    work: _Work, files: WrittenFiles, found: Mapping[str, Any], last: Landed | None
+    work: LandingWork, files: WrittenFiles, evidence: Mapping[str, Any], last: Landed | None
 ) -> tuple[int | None, Landed]:
     """Everything anew, unless it lies there already."""
     frame = files.frame
     assert frame is not None  # noqa: S101  (a source without a row was refused)
     kept = columns(work, frame)
-    watermark = watermarks.newest(found, work.form, None) if work.declared.watermark else None
-    rows = Fingerprint(int(found["came"]) - int(found["bad"]))
+    watermark = watermarks.newest(evidence, work.form, None) if work.declared.watermark else None
+    rows = Fingerprint(int(evidence["came"]) - int(evidence["bad"]))
     if last is not None and (last.fingerprint.rows, last.columns) == (rows.rows, str(kept)):
         rows = fingerprint(frame.where(f"{REASON} is null").select(*kept))
         is_known = last.fingerprint.hashes is not None and not work.is_full
-        there = last.fingerprint if is_known else stored_fingerprint(work.lake, work.name, work.spec.key, kept)
-        if there == rows:
+        stored = last.fingerprint if is_known else stored_fingerprint(work.lake, work.name, work.spec.key, kept)
+        if stored == rows:
             return None, replace(last, way=work.way, fingerprint=rows, watermark=watermark)
-    if found["bad"]:
+    if evidence["bad"]:
         with written(work.lake, frame.where(f"{REASON} is null").select(*kept), work.name, work.spec.key) as good:
             version = good.commit(kept, "overwrite")
     else:
@@ -47,14 +47,14 @@ def replaced(
 
 
 def merged(
-    work: _Work, files: WrittenFiles, found: Mapping[str, Any], last: Landed | None
+    work: LandingWork, files: WrittenFiles, evidence: Mapping[str, Any], last: Landed | None
 ) -> tuple[int | None, Landed]:
     """The newer rows to those that have landed, unless they lie there already."""
     assert last is not None  # noqa: S101  (else everything would have been read)
     if files.frame is None:
         return None, last
     done = merge(work.lake, work.name, work.spec.key, files, columns(work, files.frame), work.merge_on)
-    watermark = watermarks.newest(found, work.form, last.watermark)
+    watermark = watermarks.newest(evidence, work.form, last.watermark)
     if done.version is None:
         return None, replace(last, watermark=watermark)
     table_id, version = _identity(work)
@@ -63,13 +63,13 @@ def merged(
     return done.version, landed
 
 
-def _identity(work: _Work) -> tuple[str, int]:
+def _identity(work: LandingWork) -> tuple[str, int]:
     identity = work.lake.identity(work.name, work.spec.key)
     assert identity is not None  # noqa: S101  (it was written a moment ago)
     return identity
 
 
-def columns(work: _Work, frame: DataFrame) -> dict[str, str]:
+def columns(work: LandingWork, frame: DataFrame) -> dict[str, str]:
     """The columns of the table, with their types. Which export a row came with matters where these overlap."""
     left = (*RESERVED, ids.UNCOMPOSED, *watermarks.COLUMNS, *(() if work.overlap else (EXPORT,)))
     return {name: kind for name, kind in frame.dtypes if name not in left}

@@ -18,8 +18,8 @@ from capflow_assets.landing.rejections import POSITION, REASON, RESERVED, SOURCE
 from capflow_assets.landing.row_filter import MARK, NOTHING, LeftOut
 from capflow_assets.landing.suggestions import option_for
 from capflow_assets.landing.totals import TOTAL
+from capflow_assets.stores.fingerprints import Fingerprint, fingerprint
 from capflow_assets.stores.lake import Lake
-from capflow_assets.stores.landed import Fingerprint, fingerprint
 from capflow_assets.stores.table_damage import damaged_table
 from capflow_assets.stores.written_files import WrittenFiles, written
 
@@ -108,11 +108,11 @@ def placed(rejected: DataFrame, bad: int, source: Source | None, location: str, 
         numbers = source.find_rows(location, options, [json.loads(row[SOURCE_ROW]) for row in rows])
     except CapflowError:  # it was readable a moment ago: the reasons matter more than the places
         return rejected
-    told = [
+    placed_rows = [
         tuple((row.asDict() | {POSITION: number and f"row {number}"}).values())
         for row, number in zip(rows, numbers, strict=True)
     ]
-    return rejected.sparkSession.createDataFrame(told, rejected.schema)
+    return rejected.sparkSession.createDataFrame(placed_rows, rejected.schema)
 
 
 def set_aside(lake: Lake, customer: str, aside: str, rejected: DataFrame, batch: DataFrame | None = None) -> None:
@@ -127,16 +127,15 @@ def set_aside(lake: Lake, customer: str, aside: str, rejected: DataFrame, batch:
     broken = lake.damage(customer, aside)
     if broken and batch is not None:
         raise damaged_table(customer, aside, lake.path(customer, aside), broken)
-    there = lake.table(customer, aside) if lake.exists(customer, aside) and not broken else None
-    if there is not None and batch is not None and KEY in there.columns:
-        older = there.join(batch.select(KEY).distinct(), KEY, "left_anti")
+    stored = lake.table(customer, aside) if lake.exists(customer, aside) and not broken else None
+    if stored is not None and batch is not None and KEY in stored.columns:
+        older = stored.join(batch.select(KEY).distinct(), KEY, "left_anti")
         older = older.join(rejected.select(SOURCE_ROW).distinct(), SOURCE_ROW, "left_anti")
         rejected = older.select(*rejected.columns).unionByName(rejected)
     with written(lake, rejected, customer, aside) as files:
-        kept = files.frame
-        if there is None and kept is None and not broken:
+        if stored is None and files.frame is None and not broken:
             return
-        is_same = there is not None and there.dtypes == rejected.dtypes and _print(there) == _print(kept)
+        is_same = stored is not None and stored.dtypes == rejected.dtypes and _print(stored) == _print(files.frame)
         if not is_same:
             files.commit(dict(rejected.dtypes), "overwrite")
 
@@ -179,7 +178,7 @@ def nobody_landed(table: str, came: int, apart: Apart, location: str) -> TableEr
     )
 
 
-def refuse_many(table: str, came: int, bad: int, told: str, most: float, location: str) -> None:
+def refuse_many(table: str, came: int, bad: int, shown_rows: str, most: float, location: str) -> None:
     """Stop a landing of which more than ``most`` of a hundred rows were rejected.
 
     Raises:
@@ -191,7 +190,7 @@ def refuse_many(table: str, came: int, bad: int, told: str, most: float, locatio
         raise TableError(
             f"{bad:,} of {came:,} rows of {name} were rejected ({share:.1f} %); the last good version stays",
             expected=f"at most {most:g} % (max_rejected_pct)",
-            came=told,
+            came=shown_rows,
             where=location,
             do=f"mend the rows (they are kept in {table}_rejected), the mapping, or max_rejected_pct",
         )

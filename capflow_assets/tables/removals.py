@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from capflow_assets.blueprint.stages import TableSpec
-from capflow_assets.contract import Finding, Severity
+from capflow_assets.contract import Finding, Severity, Table
 from capflow_assets.customers.customer import MOST_REMOVED_PCT, Customer
 from capflow_assets.errors import TableError
 from capflow_assets.stores.lake import Lake
@@ -68,9 +68,9 @@ class Removal:
         >>> Removal("clean/bills", 2880, {"conflicting_duplicate": 2872}, 2872, 5).words
         '2,872 of 2,880 rows were removed in cleaning: conflicting_duplicate 2,872'
         """
-        told = ", ".join(f"{reason} {rows:,}" for reason, rows in self.reasons.items())
-        why = f": {told}" if told else ""
-        harmless = " (copies and what a later export replaced: nothing is lost)" if told and not self.counted else ""
+        reasons = ", ".join(f"{reason} {rows:,}" for reason, rows in self.reasons.items())
+        why = f": {reasons}" if reasons else ""
+        harmless = " (copies and what a later export replaced: nothing is lost)" if reasons and not self.counted else ""
         return f"{self.removed:,} of {self.rows:,} rows were removed in cleaning{why}{harmless}"
 
     @property
@@ -82,61 +82,62 @@ class Removal:
 
 def set_aside(lake: Lake, customer: Customer, spec: TableSpec, frame: DataFrame) -> Removal:
     """Keep the rows that cleaning removes in a table of their own, and note how many: all rows in, one look at them."""
-    found, aside = removal(lake, customer, spec, frame), f"{spec.key}_removed"
-    if found.removed or lake.exists(customer.name, aside):
-        lake.write(frame.filter("removed_because is not null"), customer.name, aside)
-    keep(lake, customer.name, found)
-    return found
+    removal, aside = removal_of(lake, customer, spec, frame), f"{spec.key}_removed"
+    if removal.removed or lake.exists(customer.name, aside):
+        lake.write(frame.filter(f"{spec.table.removal_reason} is not null"), customer.name, aside)
+    keep(lake, customer.name, removal)
+    return removal
 
 
-def removal(lake: Lake, customer: Customer, spec: TableSpec, frame: DataFrame) -> Removal:
-    """What cleaning removes of a table, from all of its rows with ``removed_because``.
+def removal_of(lake: Lake, customer: Customer, spec: TableSpec, frame: DataFrame) -> Removal:
+    """What cleaning removes of a table, from all of its rows, each with the reason for removing it, if any.
 
     The rows are those of the raw table of the same name; where the customer sends none, all that were looked at.
     """
-    groups = frame.groupBy("removed_because").count().collect()
-    found = {row[0]: int(row[1]) for row in groups}
-    reasons = {reason: found[reason] for reason in sorted(filter(None, found), key=lambda each: (-found[each], each))}
+    groups = frame.groupBy(str(spec.table.removal_reason)).count().collect()
+    counts = {row[0]: int(row[1]) for row in groups}
+    in_order = sorted(filter(None, counts), key=lambda reason: (-counts[reason], reason))
+    reasons = {reason: counts[reason] for reason in in_order}
     declared = customer.tables.get(spec.name)
-    rows = lake.rows(customer.name, f"raw/{spec.name}") if declared else sum(found.values())
+    rows = lake.rows(customer.name, f"raw/{spec.name}") if declared else sum(counts.values())
     counted = sum(number for reason, number in reasons.items() if reason not in spec.table.harmless_removals)
     limit_pct = declared.max_removed_pct if declared else MOST_REMOVED_PCT
     return Removal(spec.key, rows, reasons, counted, limit_pct)
 
 
-def finding(found: Removal) -> Finding:
+def finding(removal: Removal) -> Finding:
     """The removed rows as a check's finding: it passes where none of them counts, and blocks beyond the limit."""
-    figures = {"rows": found.rows, "removed": found.removed, "counted": found.counted, **found.counts}
-    severity: Severity = "block" if found.is_beyond else "warn"
-    return Finding(CHECK, not found.counted, found.verdict, severity, figures)
+    figures = {"rows": removal.rows, "removed": removal.removed, "counted": removal.counted, **removal.counts}
+    severity: Severity = "block" if removal.is_beyond else "warn"
+    return Finding(CHECK, not removal.counted, removal.verdict, severity, figures)
 
 
-def refusal(found: Removal, customer: Customer, also: str = "") -> TableError:
+def refusal(removal: Removal, customer: Customer, also: str = "") -> TableError:
     """Why a table of which too many rows were removed is not written, and what to do; ``also`` is what checks found."""
-    name = found.table.partition("/")[2]
+    name = removal.table.partition("/")[2]
     key = 'bill_key = ["store", "day", "bill"]'
     declared = customer.tables.get(name)
     has_key = declared is not None and bool(declared.bill_key)
-    restarted = not also and not has_key and found.table in OF_BILLS and RESTARTED & found.reasons.keys()
+    restarted = not also and not has_key and removal.table in OF_BILLS and RESTARTED & removal.reasons.keys()
     hint = (
         f"where bill numbers restart by store, till or day, write {key} under [tables.{name}]; else "
         if restarted
         else ""
     )
-    look = f"look at them (capflow show {found.table}_removed --customer {customer.name})"
-    came = ", ".join(f"{reason} {rows:,}" for reason, rows in found.reasons.items())
-    share = f"{found.counted:,} of {found.rows:,} rows of {found.table} were removed in cleaning"
+    look = f"look at them (capflow show {removal.table}_removed --customer {customer.name})"
+    came = ", ".join(f"{reason} {rows:,}" for reason, rows in removal.reasons.items())
+    share = f"{removal.counted:,} of {removal.rows:,} rows of {removal.table} were removed in cleaning"
     return TableError(
-        f"{share} ({found.share_pct:.1f} %); the last good version stays",
-        expected=f"at most {found.limit_pct:g} % (max_removed_pct)",
+        f"{share} ({removal.share_pct:.1f} %); the last good version stays",
+        expected=f"at most {removal.limit_pct:g} % (max_removed_pct)",
         came="; ".join(filter(None, (came, also))),
         do=f"{hint}{look}, and mend the export or its mapping, or raise max_removed_pct under [tables.{name}]",
     )
 
 
-def keep(lake: Lake, customer: str, found: Removal) -> None:
+def keep(lake: Lake, customer: str, removal: Removal) -> None:
     """Note what the last cleaning of a table removed."""
-    notes = removals(lake, customer) | {found.table: found}
+    notes = removals(lake, customer) | {removal.table: removal}
     content = {table: asdict(note) for table, note in sorted(notes.items())}
     lake.save_bytes(customer, NOTE, json.dumps(content, indent=1).encode())
 
@@ -152,14 +153,14 @@ def removals(lake: Lake, customer: str) -> dict[str, Removal]:
 
 def told(lake: Lake, customer: str) -> list[str]:
     """What cleaning removed of each table of a customer that lost any row, in words."""
-    return [f"{table}: {found.verdict}" for table, found in removals(lake, customer).items() if found.removed]
+    return [f"{table}: {removal.verdict}" for table, removal in removals(lake, customer).items() if removal.removed]
 
 
-def flag_counts(frame: DataFrame) -> dict[str, int]:
-    """Rows by flag, for tables that carry a ``flags`` column."""
-    if "flags" not in frame.columns:
+def flag_counts(frame: DataFrame, table: Table) -> dict[str, int]:
+    """Rows by flag, of a table that declares a column of them."""
+    if table.flags is None:
         return {}
     from pyspark.sql import functions as F
 
-    flags = frame.filter("flags <> ''").select(F.explode(F.split("flags", ",")).alias("flag"))
+    flags = frame.filter(F.col(table.flags) != "").select(F.explode(F.split(table.flags, ",")).alias("flag"))
     return {f"flagged: {row[0]}": int(row[1]) for row in flags.groupBy("flag").count().orderBy("flag").collect()}

@@ -38,7 +38,7 @@ from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
 from capflow_assets.stores.erased_history import keep_newest_version, remove_old_objects
 from capflow_assets.stores.lake import Lake
-from capflow_assets.tables.forgotten import (
+from capflow_assets.tables.suppression import (
     SUPPRESSION,
     digest,
     forgotten,

@@ -202,7 +202,7 @@ def test_what_is_wrong_about_personal_columns(more: str, words: list[str]) -> No
 
 
 def test_a_forgotten_user_does_not_land_again(shop: Shop) -> None:
-    from capflow_assets.tables.forgotten import digest, remember
+    from capflow_assets.tables.suppression import digest, remember
 
     shop.sends("users", ("card", "mail"), [("1", "a@b.cd"), ("2", "b@b.cd")])
     columns = {"user_id": "card", "email": "mail"}
@@ -237,7 +237,7 @@ def test_a_user_that_is_hashed_is_forgotten_by_the_id_that_the_source_sends(shop
     """Whatever the mapping makes of it, in what landed and in what did not, and when the source sends it again."""
     from capflow_assets.erasure.erased_rows import UserRows
     from capflow_assets.erasure.unknown_ids import strangers
-    from capflow_assets.tables.forgotten import digest, remember
+    from capflow_assets.tables.suppression import digest, remember
 
     at = "2024-01-01 10:00:00"
     shop.sends("bills", ("id", "at", "total", "card"), [(1, at, 5, "u1"), (2, at, 6, "u2"), (3, at, "x", "u1")])
@@ -261,7 +261,7 @@ def test_a_user_that_is_hashed_is_forgotten_by_the_id_that_the_source_sends(shop
 
 
 def test_an_address_that_is_hashed_is_forgotten_in_any_case_and_words_for_nobody_stay(shop: Shop) -> None:
-    from capflow_assets.tables.forgotten import digests_of_user, remember
+    from capflow_assets.tables.suppression import digests_of_user, remember
 
     at = "2024-01-01 10:00:00"
     sent = [(1, at, 5, "ann@x.org"), (2, at, 6, "ANN@x.org "), (3, at, 7, "bob@x.org"), (4, at, 8, "N/A")]

@@ -112,6 +112,16 @@ def test_only_what_no_entry_of_the_log_names_goes(lake):
     assert clean(lake, "acme").words() == ""
 
 
+def test_rows_that_were_computed_and_not_committed_go_from_every_stage(lake):
+    left = [f"{table}/computed-killed" for table in ("clean/bills", "features/rfm", "validation/kpis")]
+    write_deltalake(lake.path("acme", "clean/bills"), ROWS)
+    for folder in left:
+        put(lake, f"{folder}/part-0.parquet")
+    assert sorted(clean(lake, "acme").removed) == left
+    assert not any(is_there(lake, f"{folder}/part-0.parquet") for folder in left)
+    assert DeltaTable(lake.path("acme", "clean/bills")).to_pyarrow_table().num_rows == 3
+
+
 def test_what_a_checkpoint_alone_names_stays(lake):
     for number in range(3):
         commit(lake, f"landing-named{number}")

@@ -9,9 +9,9 @@ import pytest
 from deltalake import write_deltalake
 
 from capflow_assets.errors import TableError
-from capflow_assets.stores.erased_history import remove_folder
 from capflow_assets.stores.lake import STAGING, Lake
 from capflow_assets.stores.leftovers import clean
+from capflow_assets.stores.places import remove_folder
 
 
 @pytest.fixture

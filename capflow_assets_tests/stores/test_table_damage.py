@@ -17,7 +17,7 @@ from capflow_assets.graph.build import deployment
 from capflow_assets.home.places import Home
 from capflow_assets.stores.lake import Lake
 from capflow_assets.stores.table_damage import damage
-from capflow_assets.tables.forgotten import SUPPRESSION, digest, remember
+from capflow_assets.tables.suppression import SUPPRESSION, digest, remember
 from capflow_assets_tests.homes import TestHome
 from capflow_assets_tests.landings import KEY, Shop
 

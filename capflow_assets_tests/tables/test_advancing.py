@@ -9,8 +9,9 @@ import pytest
 
 from capflow_assets.customers.customer import Customer
 from capflow_assets.definitions import STAGES
+from capflow_assets.stores.fingerprints import fingerprint
 from capflow_assets.stores.lake import Lake
-from capflow_assets.tables.advancing import Advancing, fingerprint
+from capflow_assets.tables.advancing import Advancing
 from capflow_assets.tables.runner import TableRunner
 from capflow_assets_tests.engines import frame_of
 

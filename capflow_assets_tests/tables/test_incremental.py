@@ -15,7 +15,8 @@ from capflow_assets.customers.customer import parse_customer
 from capflow_assets.definitions import SOURCES
 from capflow_assets.errors import CustomerError
 from capflow_assets.landing.watermarks import Watermark
-from capflow_assets.stores.landed import Fingerprint, fingerprint, read_landed
+from capflow_assets.stores.fingerprints import Fingerprint, fingerprint
+from capflow_assets.stores.last_landing import read_landed
 from capflow_assets_tests.landings import TABLES, Shop
 
 if TYPE_CHECKING:

@@ -8,36 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from capflow_assets.landing.watermarks import Watermark
+from capflow_assets.stores.fingerprints import Fingerprint, fingerprint
 from capflow_assets.stores.lake import Lake
 
-if TYPE_CHECKING:
-    from pyspark.sql import Column as Expression
-    from pyspark.sql import DataFrame
-
-HALF = 0xFFFFFFFF
 # Raised when landing gives other rows for the same source: everything is read again then.
 WAY_OF_LANDING = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Fingerprint:
-    """What tells a bag of rows from another one, in whatever order they come: their number and the sum of hashes.
-
-    ``hashes`` is None until a bag of as many rows makes it worth the look: most that land are of another number.
-    """
-
-    rows: int
-    hashes: int | None = None
-
-    def plus(self, other: Fingerprint) -> Fingerprint:
-        """The fingerprint of both bags together."""
-        is_known = self.hashes is not None and other.hashes is not None
-        return Fingerprint(self.rows + other.rows, (self.hashes or 0) + (other.hashes or 0) if is_known else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +36,9 @@ def read_landed(lake: Lake, customer: str, table: str) -> Landed | None:
     """What is known of the last landing of ``raw/{table}``; None where that is not what lies there."""
     content = lake.read_bytes(customer, _file(table))
     try:
-        found: dict[str, Any] = json.loads(content or b"{}")
-        watermark = Watermark(**found["watermark"]) if found["watermark"] else None
-        landed = Landed(**found | {"fingerprint": Fingerprint(**found["fingerprint"]), "watermark": watermark})
+        note: dict[str, Any] = json.loads(content or b"{}")
+        watermark = Watermark(**note["watermark"]) if note["watermark"] else None
+        landed = Landed(**note | {"fingerprint": Fingerprint(**note["fingerprint"]), "watermark": watermark})
     except (ValueError, KeyError, TypeError):  # none yet, or of another release
         return None
     return landed if lake.identity(customer, f"raw/{table}") == (landed.table_id, landed.version) else None
@@ -83,15 +63,6 @@ def way_of(parts: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def fingerprint(frame: DataFrame) -> Fingerprint:
-    """The fingerprint of the frame's rows, in one look at them."""
-    from pyspark.sql import functions as F
-
-    hashed = row_hash(frame.columns)
-    low, high = hashed.bitwiseAND(F.lit(HALF)), F.shiftright(hashed, 32)
-    return fingerprint_of(frame.agg(F.count(F.lit(1)), F.sum(low), F.sum(high)).collect()[0])
-
-
 def stored_fingerprint(lake: Lake, customer: str, table: str, columns: Iterable[str]) -> Fingerprint | None:
     """The fingerprint of the rows that lie in a table; None where they cannot be read, and have to be written anew."""
     from pyspark.errors import PySparkException
@@ -100,20 +71,6 @@ def stored_fingerprint(lake: Lake, customer: str, table: str, columns: Iterable[
         return fingerprint(lake.table(customer, table).select(*columns))
     except PySparkException:
         return None
-
-
-def fingerprint_of(sums: Sequence[int | None]) -> Fingerprint:
-    """The fingerprint of so many rows whose hashes' lower and upper halves have these sums."""
-    rows, low, high = (int(each or 0) for each in sums)
-    return Fingerprint(rows, low + (high << 32))
-
-
-def row_hash(columns: Sequence[str]) -> Expression:
-    """64 bits of a row's values; which of them are null counts as well."""
-    from pyspark.sql import functions as F
-
-    marks = [F.when(F.col(name).isNull(), F.lit(place)) for place, name in enumerate(columns)]
-    return F.xxhash64(*(F.col(name) for name in columns), *marks)
 
 
 def _file(table: str) -> str:

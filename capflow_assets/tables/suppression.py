@@ -16,8 +16,8 @@ from unicodedata import normalize
 from capflow_assets.contract import Column, Table
 from capflow_assets.errors import GraphError
 from capflow_assets.expressions.ids import BLANKS, normal
-from capflow_assets.stores.erased_history import files_below
 from capflow_assets.stores.lake import Lake
+from capflow_assets.stores.places import files_below
 from capflow_assets.stores.table_damage import damaged_table
 
 if TYPE_CHECKING:
@@ -88,8 +88,8 @@ def remember(lake: Lake, customer: str, kind: Kind, digests: Collection[str]) ->
     import pyarrow as pa
     from deltalake import write_deltalake
 
-    found = forgotten(lake, customer) or Forgotten()
-    new = sorted(set(digests) - {"user": found.users, "bill": found.bills, "shared": found.shared}[kind])
+    suppressed = forgotten(lake, customer) or Forgotten()
+    new = sorted(set(digests) - {"user": suppressed.users, "bill": suppressed.bills, "shared": suppressed.shared}[kind])
     if new:
         rows = pa.table({"kind": pa.array([kind] * len(new), pa.string()), "digest": pa.array(new, pa.string())})
         write_deltalake(lake.path(customer, SUPPRESSION), rows, mode="append")
@@ -105,24 +105,24 @@ def without_forgotten(lake: Lake, customer: str, frame: DataFrame, key: bytes) -
     Raises:
         GraphError: there are forgotten users, and no key to tell them by.
     """
-    found = forgotten(lake, customer)
-    if found is None or not {"user_id", "bill_id"} & set(frame.columns):
+    suppressed = forgotten(lake, customer)
+    if suppressed is None or not {"user_id", "bill_id"} & set(frame.columns):
         return frame
     if not key:
         do = "give the landing the customer's key, as customer_tables does"
         raise GraphError(f"Users of {customer} are forgotten, and without a key nobody can tell whose rows come", do=do)
-    if {"user_id", "bill_id"} <= set(frame.columns) and _learn_bills(lake, customer, frame, found, key):
-        found = forgotten(lake, customer) or found
-    return frame.mapInArrow(_rows_without(found, key), frame.schema)
+    if {"user_id", "bill_id"} <= set(frame.columns) and _learn_bills(lake, customer, frame, suppressed, key):
+        suppressed = forgotten(lake, customer) or suppressed
+    return frame.mapInArrow(_rows_without(suppressed, key), frame.schema)
 
 
 def rows_of_forgotten(lake: Lake, customer: str, frame: DataFrame, key: bytes) -> int:
     """How many rows ``without_forgotten`` leaves out of a frame, which is read once more for it."""
-    found = forgotten(lake, customer)
+    suppressed = forgotten(lake, customer)
     ids = [name for name in ("user_id", "bill_id") if name in frame.columns]
-    if found is None or not ids:
+    if suppressed is None or not ids:
         return 0
-    told = frame.select(*ids).mapInArrow(_counted(_rows_without(found, key)), "rows bigint").collect()
+    told = frame.select(*ids).mapInArrow(_counted(_rows_without(suppressed, key)), "rows bigint").collect()
     return sum(row[0] for row in told)
 
 
@@ -139,22 +139,22 @@ def _counted(function: Batches) -> Batches:
     return run
 
 
-def _learn_bills(lake: Lake, customer: str, frame: DataFrame, found: Forgotten, key: bytes) -> int:
+def _learn_bills(lake: Lake, customer: str, frame: DataFrame, suppressed: Forgotten, key: bytes) -> int:
     """Put the bills of forgotten users on the list that are not there yet; how many of them are theirs alone."""
     pairs = frame.select("user_id", "bill_id")
 
     def asked(function: Batches) -> set[str]:
         return {row[0] for row in pairs.mapInArrow(function, "digest string").distinct().collect()}
 
-    new = asked(_bills_of(found, key))
-    shared = asked(_bills_of_others(found, new, key)) if new else set()
+    new = asked(_bills_of(suppressed, key))
+    shared = asked(_bills_of_others(suppressed, new, key)) if new else set()
     remember(lake, customer, "shared", shared)
     return remember(lake, customer, "bill", new - shared)
 
 
-def _bills_of(found: Forgotten, key: bytes) -> Batches:
+def _bills_of(suppressed: Forgotten, key: bytes) -> Batches:
     """The function that gives the digests of the bills of forgotten users that are not on the list."""
-    digest_of, gone, listed = _digests(key, found.users), found.users, found.bills | found.shared
+    digest_of, gone, listed = _digests(key, suppressed.users), suppressed.users, suppressed.bills | suppressed.shared
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
@@ -168,9 +168,9 @@ def _bills_of(found: Forgotten, key: bytes) -> Batches:
     return run
 
 
-def _bills_of_others(found: Forgotten, bills: Collection[str], key: bytes) -> Batches:
+def _bills_of_others(suppressed: Forgotten, bills: Collection[str], key: bytes) -> Batches:
     """The function that gives those of the ``bills`` on which a user stands who is not forgotten."""
-    digest_of, gone, wanted = _digests(key, found.users), found.users, frozenset(bills)
+    digest_of, gone, wanted = _digests(key, suppressed.users), suppressed.users, frozenset(bills)
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
@@ -183,9 +183,9 @@ def _bills_of_others(found: Forgotten, bills: Collection[str], key: bytes) -> Ba
     return run
 
 
-def _rows_without(found: Forgotten, key: bytes) -> Batches:
+def _rows_without(suppressed: Forgotten, key: bytes) -> Batches:
     """The function that leaves out the rows of forgotten users, and those of nobody on their bills."""
-    digest_of, gone, gone_bills = _digests(key, found.users), found.users, found.bills
+    digest_of, gone, gone_bills = _digests(key, suppressed.users), suppressed.users, suppressed.bills
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
