@@ -16,6 +16,7 @@ from bench import (
     overhead,
     recursive,
     sql,
+    status,
     users,
 )
 
@@ -32,6 +33,7 @@ BENCHMARKS = {
     "overhead": overhead.run,
     "recursive": recursive.run,
     "sql": sql.run,
+    "status": status.run,
     "users": users.run,
 }
 

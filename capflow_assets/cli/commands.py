@@ -219,7 +219,7 @@ def status(
         if customer is not None:
             deployment.require(customer)
         shown_customers = [customer] if customer else deployment.customers()
-        rows = [row for name in shown_customers for row in status_rows(deployment, instance, name)]
+        rows = list(status_rows(deployment, instance, shown_customers))
     if format is TextFormat.table:
         print_matrix(rows)
     if details or format is not TextFormat.table:

@@ -71,7 +71,7 @@ def _models(
         grid.add_column(name, justify="right" if name.endswith(("'s", "drift")) else "left", no_wrap=True)
     whys = []
     for result in finished:
-        for row in status_rows(deployment, instance, result.customer):
+        for row in status_rows(deployment, instance, [result.customer]):
             shown = [row["customer"], row["model"], coloured(row["status"]), cell(row["metric"]), cell(row["value"])]
             grid.add_row(*shown, cell(row["interval"]), cell(row["baseline"]), cell(row["drift"]))
             if row["status"] != "promoted":

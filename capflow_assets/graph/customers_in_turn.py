@@ -14,7 +14,8 @@ from typing import TypeVar
 import dagster as dg
 
 from capflow_assets.blueprint.stages import Stages
-from capflow_assets.graph.launch import Finished, Progress, plain, run_customer
+from capflow_assets.graph.launch import Finished, Progress, run_customer
+from capflow_assets.graph.newest import plain
 from capflow_assets.processes.lifeline import LINE, Death
 from capflow_assets.processes.supervision import CARRIED
 

@@ -21,7 +21,8 @@ from capflow_assets.graph.engine import Engine
 from capflow_assets.graph.gone_runs import COMMAND
 from capflow_assets.graph.held_work import tag_run
 from capflow_assets.graph.launch import QUIET
-from capflow_assets.graph.status import latest
+from capflow_assets.graph.newest import newest
+from capflow_assets.graph.status import ENTRIES_OF_HEALTH
 from capflow_assets.home.places import Home
 from capflow_assets.life.verdicts import FLEET, READINESS, UNKNOWN, Standing, fleet_edges, standings
 from capflow_assets.pages.plots import markdown, png
@@ -93,11 +94,12 @@ def draw_fleet(defs: dg.Definitions, instance: dg.DagsterInstance) -> bool:
 
 def matrix(deployment: Deployment, instance: dg.DagsterInstance, now: datetime | None = None) -> Iterator[Standing]:
     """Every customer and model, in order."""
-    models = list(deployment.stages.models)
-    watched = {name: instance.get_materialized_partitions(dg.AssetKey(["health", name])) for name in models}
-    for customer in deployment.customers():
-        drifts = {name: latest(instance, f"health/{name}", customer) for name in models if customer in watched[name]}
-        missing = {} if _is_made(deployment, customer) else latest(instance, READINESS, customer)
+    models, customers = list(deployment.stages.models), deployment.customers()
+    entries = {f"health/{name}": ENTRIES_OF_HEALTH for name in models} | {READINESS: {"reason"}}
+    records = newest(instance, entries, customers)
+    for customer in customers:
+        drifts = {name: records[f"health/{name}"].get(customer, {}) for name in models}
+        missing = {} if _is_made(deployment, customer) else records[READINESS].get(customer, {})
         yield from standings(deployment.lake, customer, models, drifts, missing.get("reason", ""), now)
 
 

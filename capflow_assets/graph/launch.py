@@ -6,7 +6,7 @@ import fnmatch
 import re
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +18,7 @@ from capflow_assets.blueprint.stages import Stages
 from capflow_assets.errors import InUseError, NotFoundError
 from capflow_assets.graph.gone_runs import COMMAND
 from capflow_assets.graph.instance import open_instance
+from capflow_assets.graph.newest import plain
 from capflow_assets.graph.partitions import CUSTOMERS
 from capflow_assets.home.databases import has_room, looked_at, require_sound_dagster, require_writable
 from capflow_assets.home.places import Home
@@ -304,7 +305,3 @@ def _following(
         thread.join()
         tell()
 
-
-def plain(metadata: Mapping[str, dg.MetadataValue]) -> dict[str, Any]:
-    """Metadata as plain values."""
-    return {name: value.value for name, value in metadata.items()}

@@ -16,8 +16,8 @@ import dagster as dg
 from capflow_assets.blueprint.stages import Stages
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import CapflowError
-from capflow_assets.graph.launch import plain
 from capflow_assets.graph.model_assets import PARTS
+from capflow_assets.graph.newest import plain
 from capflow_assets.monitoring.retraining import HealthPoint, RetrainingRequest, wants_retraining
 
 # Of each model. A tick has 60 seconds.

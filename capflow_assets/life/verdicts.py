@@ -106,7 +106,13 @@ def standings(
     if rows is None:
         state, why = ("not ready", missing) if missing else (UNKNOWN, f"not looked at yet: capflow run {customer}")
         return [Standing(customer, model, state, (why,)) for model in models]
-    return [standing(customer, model, rows, drifts.get(model, {}), now or datetime.now(UTC)) for model in models]
+    rows_of: dict[str | None, list[dict[str, Any]]] = {}
+    for row in rows:
+        rows_of.setdefault(row["model"], []).append(row)
+    shared, at = rows_of.get(None, []), now or datetime.now(UTC)
+    return [
+        standing(customer, model, [*rows_of.get(model, ()), *shared], drifts.get(model, {}), at) for model in models
+    ]
 
 
 def standing(
