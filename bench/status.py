@@ -42,6 +42,11 @@ ESTIMATOR_BYTES = 100_000
 PICTURE_BYTES = {"models": 10_000, "predictions": 0, "health": 7_000}
 NEEDS = 6
 SECONDS_DEMANDED = {"sqlite": 10, "postgresql": 5}
+FILL = """
+import sys
+from bench.status import fill
+fill(*sys.argv[1:])
+"""
 LOOK = """
 import sys
 from bench.status import look
@@ -64,8 +69,7 @@ def run(customers: int = CUSTOMERS, models: int = MODELS) -> None:
         for store in SECONDS_DEMANDED:
             with places(store, Path(folder, store), lake) as environment:
                 subprocess.run(  # noqa: S603
-                    [sys.executable, "-c", "import sys; from bench.status import fill; fill(*sys.argv[1:])"]
-                    + [str(customers), str(models), json.dumps(files)],
+                    [sys.executable, "-c", FILL, str(customers), str(models), json.dumps(files)],
                     env=environment,
                     check=True,
                 )

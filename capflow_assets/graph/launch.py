@@ -304,4 +304,3 @@ def _following(
         over.set()
         thread.join()
         tell()
-

@@ -1,4 +1,4 @@
-"""The newest materializations of many assets and customers: what they say of themselves, in a query or two an asset.
+"""The newest materializations of many assets and customers: what they say of themselves, in a few queries.
 
 Pictures and reports lie in the same records, tens of kilobytes each; of a record only the named entries are built.
 """
@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import dagster as dg
-from dagster._core.events import DagsterEventType
 from dagster._core.events.log import EventLogEntry
 
-# A statement names so many records, and so many customers.
+# One statement names so many records, and so many customers.
 RECORDS_A_QUERY = 500
 MOST_NAMED = 100
 # Where the value of an entry stands, in Dagster's own writing.
@@ -42,34 +42,53 @@ def newest(
     """For each asset of ``entries`` the metadata of its newest materialization by customer, as far as ``entries``
     names it; a customer without one is not among them.
     """
-    return {key: _of_asset(instance, key, names, customers) for key, names in entries.items()}
-
-
-def _of_asset(
-    instance: dg.DagsterInstance, key: str, names: Collection[str], customers: Sequence[str]
-) -> dict[str, Metadata]:
     storage: Any = instance.event_log_storage
+    records: dict[str, dict[str, Metadata]] = {key: {} for key in entries}
     if not hasattr(storage, "index_connection"):  # none that keeps its records in SQL
-        records = {customer: latest(instance, key, customer) for customer in customers}
-        return {customer: _named(metadata, names) for customer, metadata in records.items() if metadata}
-    named = set(customers) if len(customers) <= MOST_NAMED else None
-    kind = DagsterEventType.ASSET_MATERIALIZATION
-    ids = storage.get_latest_storage_id_by_partition(_asset(key), kind, named)
-    asked = set(customers)
-    customer_of = {number: customer for customer, number in ids.items() if customer in asked}
-    return {customer_of[number]: picked(event, names) for number, event in _events(storage, customer_of)}
+        for key, customer in product(entries, customers):
+            if metadata := latest(instance, key, customer):
+                records[key][customer] = _named(metadata, entries[key])
+        return records
+    key_of = {_asset(key).to_string(): key for key in entries}
+    chosen = set(customers)
+    with storage.index_connection() as connection:
+        newest_ids = _newest_ids(connection, list(key_of), customers if len(customers) <= MOST_NAMED else None)
+        owners = {number: (key_of[asset], name) for asset, name, number in newest_ids if name in chosen}
+        for number, event in _events(connection, owners):
+            key, customer = owners[number]
+            records[key][customer] = picked(event, entries[key])
+    return records
 
 
-def _events(storage: Any, ids: Iterable[int]) -> Iterator[tuple[int, str]]:
+def _newest_ids(connection: Any, assets: Sequence[str], customers: Sequence[str] | None) -> Iterator[Any]:
+    """Asset, customer and number of each newest materialization that was not wiped."""
+    from dagster._core.storage.event_log.schema import AssetKeyTable as Assets
+    from dagster._core.storage.event_log.schema import SqlEventLogStorageTable as Table
+    from sqlalchemy import func, or_, select
+
+    query = (
+        select(Table.c.asset_key, Table.c.partition, func.max(Table.c.id))
+        .outerjoin(Assets, Assets.c.asset_key == Table.c.asset_key)
+        .where(
+            Table.c.asset_key.in_(assets),
+            Table.c.dagster_event_type == dg.DagsterEventType.ASSET_MATERIALIZATION.value,
+            Table.c.partition.is_not(None) if customers is None else Table.c.partition.in_(customers),
+            or_(Assets.c.wipe_timestamp.is_(None), Table.c.timestamp > Assets.c.wipe_timestamp),
+        )
+        .group_by(Table.c.asset_key, Table.c.partition)
+    )
+    return iter(connection.execute(query).fetchall())
+
+
+def _events(connection: Any, numbers: Iterable[int]) -> Iterator[Any]:
+    """Number and text of records."""
     from dagster._core.storage.event_log.schema import SqlEventLogStorageTable as Table
     from sqlalchemy import select
 
-    with storage.index_connection() as connection:
-        ordered = sorted(ids)
-        for start in range(0, len(ordered), RECORDS_A_QUERY):
-            part = ordered[start : start + RECORDS_A_QUERY]
-            for number, event in connection.execute(select(Table.c.id, Table.c.event).where(Table.c.id.in_(part))):
-                yield number, event
+    ordered = sorted(numbers)
+    for start in range(0, len(ordered), RECORDS_A_QUERY):
+        part = ordered[start : start + RECORDS_A_QUERY]
+        yield from connection.execute(select(Table.c.id, Table.c.event).where(Table.c.id.in_(part)))
 
 
 def picked(event: str, names: Collection[str]) -> Metadata:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import dagster as dg
@@ -49,6 +50,8 @@ ENTRIES = {
 }
 # What a training says of itself where its version did not become champion.
 OPEN = ("asks", "not promoted", "kept the champion")
+# Threads that read the lake.
+THREADS = 4
 # Reasons have semicolons of their own.
 ALSO = "; also "
 # What fits on a screen.
@@ -86,16 +89,21 @@ def status_rows(
     entries = {f"{part}/{name}": ENTRIES[part] for part in ENTRIES for name in models} | {READINESS: {"reason"}}
     records = newest(instance, entries, customers)
     registry, sound = snapshot(deployment.registry, customers), SoundFiles.of(deployment.home)
-    for customer in customers:
-        own = {key: records[key].get(customer, {}) for key in entries}
-        removed = ALSO.join(removals.told(deployment.lake, customer))
-        drifts = {name: own[f"health/{name}"] for name in models}
-        absent = own[READINESS].get("reason", "")
-        for standing in standings(deployment.lake, customer, models, drifts, absent):
-            model = deployment.stages.model(standing.model).model
-            who = answers(registry, customer, standing.model, model, sound)
-            row = _row(registry, standing, who, own) | {"removed": removed}
-            yield {name: row[name] for name in COLUMNS}
+
+    def looked_up(customer: str) -> tuple[list[Standing], list[str]]:
+        """What the lake says of a customer; most of the time is spent in waiting for files."""
+        drifts = {name: records[f"health/{name}"].get(customer, {}) for name in models}
+        absent = records[READINESS].get(customer, {}).get("reason", "")
+        return standings(deployment.lake, customer, models, drifts, absent), removals.told(deployment.lake, customer)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        for customer, (own, removed) in zip(customers, pool.map(looked_up, customers), strict=True):
+            asset_records = {key: records[key].get(customer, {}) for key in entries}
+            for standing in own:
+                model = deployment.stages.model(standing.model).model
+                who = answers(registry, customer, standing.model, model, sound)
+                row = _row(registry, standing, who, asset_records) | {"removed": ALSO.join(removed)}
+                yield {name: row[name] for name in COLUMNS}
     sound.save(is_complete=set(customers) >= set(deployment.customers()))
 
 

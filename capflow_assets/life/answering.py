@@ -81,9 +81,7 @@ def answerer(deployment: Deployment, examples: Examples) -> Answerer | None:
     raise ModelError(f"{customer}.{name} was not scored: the last good predictions stay", came=warning)
 
 
-def answers(
-    registry: Registry, customer: str, name: str, model: Model, sound: SoundFiles | None = None
-) -> Answers:
+def answers(registry: Registry, customer: str, name: str, model: Model, sound: SoundFiles | None = None) -> Answers:
     """Who would answer now, from the files as they are; nothing of them is loaded.
 
     Files that ``sound`` remembers as whole are not read again.

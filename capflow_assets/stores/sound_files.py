@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from stat import S_ISLNK
 
 from capflow_assets.home.places import Home, write_if_changed
 
@@ -51,7 +52,7 @@ class SoundFiles:
         for name, (path, digest) in sorted(files.items()):
             place = f"{self.home.lake}/{path}"
             try:
-                state = os.stat(place, follow_symlinks=False)
+                state = os.lstat(place)
             except OSError:
                 return None
             if not self._is_real(place.rpartition("/")[0]):
@@ -89,5 +90,5 @@ class SoundFiles:
         if folder == self.home.lake:
             return True
         if folder not in self._real:
-            self._real[folder] = not os.path.islink(folder) and self._is_real(folder.rpartition("/")[0])
+            self._real[folder] = not S_ISLNK(os.lstat(folder).st_mode) and self._is_real(folder.rpartition("/")[0])
         return self._real[folder]
