@@ -71,7 +71,7 @@ def print_finished(results: Sequence[Finished]) -> None:
         for key, metadata in result.done.items():
             for words in left_out(result.customer, key, metadata):
                 console.print(f"  [yellow]{key}[/]: {escape(words)}", soft_wrap=True)
-        roots = {key: reason for key, reason in result.failures.items() if not result.is_consequence(key)}
+        roots = result.root_causes
         for reason in dict.fromkeys(roots.values()):
             keys = ", ".join(key for key in roots if roots[key] == reason)
             console.print(f"  [red]{keys}[/]: {escape(reason)}", soft_wrap=True)

@@ -85,7 +85,7 @@ def _failures(console: Console, finished: Sequence[Finished]) -> None:
     from rich.markup import escape
 
     for result in finished:
-        roots = {key: reason for key, reason in result.failures.items() if not result.is_consequence(key)}
+        roots = result.root_causes
         for key, reason in roots.items():
             console.print(f"[red]{result.customer} {key}[/]: {escape(reason)}", soft_wrap=True)
         if len(result.failures) > len(roots):

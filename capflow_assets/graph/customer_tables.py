@@ -168,7 +168,9 @@ def _outcome(deployment: Deployment, customer: str, result: TableResult) -> Outc
     key = dg.AssetKey(result.key.split("/"))
     findings = tuple((dg.AssetKey(table.split("/")), finding) for table, finding in result.findings)
     if result.status in ("failed", "blocked"):
-        return Outcome(key, findings=findings, failure=result.reason, error=result.error)
+        return Outcome(
+            key, findings=findings, failure=result.reason, consequence_of=result.blocked_by, error=result.error
+        )
     if result.status == "absent":
         finding = Finding("schema", False, f"absent: {result.reason}", found={"absent": True})
         return Outcome(key, {"status": "absent", "reason": result.reason}, ((key, finding),))

@@ -14,6 +14,7 @@ from typing import TypeVar
 import dagster as dg
 
 from capflow_assets.blueprint.stages import Stages
+from capflow_assets.graph.failures import AssetFailure
 from capflow_assets.graph.launch import Finished, Progress, run_customer
 from capflow_assets.graph.newest import plain
 from capflow_assets.processes.lifeline import LINE, Death
@@ -95,8 +96,10 @@ def _dead(instance: dg.DagsterInstance, death: Death, keys: Sequence[str]) -> Fi
             finished.done["/".join(event.asset_key.path)] = plain(event.metadata)
     left = [key for key in keys if key not in finished.done]
     at = death.key if death.key in left else next(iter(left), "the end")
-    finished.failures = dict.fromkeys(left, f"{at} failed; the process that computed it died")
-    finished.failures[at] = death.words()
+    for key in left:
+        then = "; the process that computed it died"
+        finished.failures[key] = AssetFailure.of_failed_inputs(death.customer, key, [at], then)
+    finished.failures[at] = AssetFailure(death.customer, at, death.words())
     return finished
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import re
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,6 +15,7 @@ from dagster._core.events import JobFailureData, RunFailureReason
 
 from capflow_assets.blueprint.stages import Stages
 from capflow_assets.errors import InUseError, NotFoundError
+from capflow_assets.graph.failures import AssetFailure, failures_of_step
 from capflow_assets.graph.gone_runs import COMMAND
 from capflow_assets.graph.instance import open_instance
 from capflow_assets.graph.newest import plain
@@ -54,7 +54,7 @@ class Finished:
 
     customer: str
     done: dict[str, dict[str, Any]] = field(default_factory=dict)
-    failures: dict[str, str] = field(default_factory=dict)
+    failures: dict[str, AssetFailure] = field(default_factory=dict)
     warnings: list[Warned] = field(default_factory=list)
 
     @property
@@ -62,9 +62,15 @@ class Finished:
         """Whether nothing failed."""
         return not self.failures
 
-    def is_consequence(self, key: str) -> bool:
-        """Whether an asset failed only because another one did."""
-        return bool(re.match(r"[\w/, ]+ failed($|;)", self.failures[key]))
+    @property
+    def root_causes(self) -> dict[str, str]:
+        """The assets that failed of themselves, not because another one did, and why."""
+        return {key: failure.reason for key, failure in self.failures.items() if not failure.consequence_of}
+
+    def fail(self, reason: str) -> Finished:
+        """The customer as a whole has failed."""
+        self.failures["customer"] = AssetFailure(self.customer, "customer", reason)
+        return self
 
 
 @contextmanager
@@ -153,10 +159,10 @@ def run_customer(
     try:
         with customer_lock(home, customer, "capflow run", wait, say):
             if not home.has(customer):  # else its partition would come back
-                return Finished(customer, failures={"customer": "It was retired while its lock was waited for"})
+                return Finished(customer).fail("It was retired while its lock was waited for")
             return _run_held(defs, stages, instance, customer, keys, as_of, watch, full)
     except InUseError as error:
-        return Finished(customer, failures={"customer": str(error)})
+        return Finished(customer).fail(str(error))
 
 
 def _run_held(
@@ -180,7 +186,7 @@ def _run_held(
         parts = [key for key in keys if key not in stages.tables and key.split("/")[1] == name]
         broken = sorted(upstream(edges, parts) & set(finished.failures))
         if broken:
-            finished.failures |= {part: f"{', '.join(broken)} failed" for part in parts}
+            finished.failures |= {part: AssetFailure.of_failed_inputs(customer, part, broken) for part in parts}
         elif parts:
             _execute(defs, instance, parts, {f"{name}_model": {"as_of": as_of}}, finished, watch)
     return finished
@@ -212,7 +218,8 @@ def _execute(
         raise KeyboardInterrupt
     for event in result.all_events:
         if event.is_step_failure:
-            finished.failures |= _failures(event, keys, finished)
+            missing = [key for key in keys if key not in finished.done]
+            finished.failures |= failures_of_step(event, finished.customer, missing or keys)
         if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             finished.warnings += _warned(event.asset_check_evaluation_data)
 
@@ -246,30 +253,6 @@ def _warned(found: Any) -> list[Warned]:
     if "absent" in found.metadata:
         return []  # counted as waiting
     return [Warned("/".join(found.asset_key.path), found.check_name, found.description or "")]
-
-
-def _failures(event: Any, keys: Sequence[str], finished: Finished) -> dict[str, str]:
-    """The failed assets of a step with their reasons, from the failure's own words where it has them."""
-    data = event.step_failure_data
-    text = data.error.message if data.error else ""
-    if data.user_failure_data and data.user_failure_data.description:
-        text = data.user_failure_data.description
-    lines = text.split("\n")
-    missing = [key for key in keys if key not in finished.done]
-    reasons: dict[str, str] = {}
-    for key in missing:
-        marker = f"{finished.customer}: {key}: "
-        starts = [index for index, line in enumerate(lines) if line.startswith(marker)]
-        if starts:
-            reasons[key] = "\n".join([lines[starts[0]].removeprefix(marker), *_following_lines(lines, starts[0])])
-    return reasons or dict.fromkeys(missing or keys, text)
-
-
-def _following_lines(lines: Sequence[str], start: int) -> Iterator[str]:
-    for line in lines[start + 1 :]:
-        if not line.startswith("  "):
-            return
-        yield line
 
 
 @contextmanager

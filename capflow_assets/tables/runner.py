@@ -81,7 +81,8 @@ class TableRunner:
             return TableResult(spec.key, "absent", absent[spec.key])
         broken = [table for table in sorted(spec.waits_for) if table in self._failed]
         if broken:
-            return TableResult(spec.key, "blocked", f"{', '.join(broken)} failed; the last good version stays")
+            reason = f"{', '.join(broken)} failed; the last good version stays"
+            return TableResult(spec.key, "blocked", reason, blocked_by=tuple(broken))
         try:
             return self._raw(spec, absent) if spec.function is None else self._derived(spec, absent)
         except CapflowError as error:
