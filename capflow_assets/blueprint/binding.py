@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from capflow_assets.contract import Asked, Model, Params
 
 if TYPE_CHECKING:
-    from capflow_assets.blueprint.stages import TableSpec
+    from capflow_assets.blueprint.specs import TableSpec
 
 
 def bind_moments(tables: Mapping[str, TableSpec], bills: str) -> dict[str, TableSpec]:

@@ -6,7 +6,8 @@ from typing import Any
 
 import dagster as dg
 
-from capflow_assets.blueprint.stages import Stages, TableSpec
+from capflow_assets.blueprint.specs import TableSpec
+from capflow_assets.blueprint.stages import Stages
 from capflow_assets.contract import Column, Finding
 from capflow_assets.deployment import Deployment
 from capflow_assets.graph.check_records import check_spec

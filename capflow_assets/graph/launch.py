@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -114,19 +114,12 @@ def select(stages: Stages, patterns: Iterable[str]) -> list[str]:
     return [key for key in edges if key in wanted] if wanted else list(edges)
 
 
-def asset_edges(stages: Stages) -> dict[str, set[str]]:
-    """Every asset and what it is made of, in an order in which they can be computed."""
-    edges = {key: set(stages.tables[key].waits_for) for key in stages.order}
-    for name, spec in stages.models.items():
-        blocks = {f"features/{block}" for block in spec.model.features}
-        edges[f"models/{name}"] = blocks | {source.table for source in spec.labels} | set(spec.model.needs.tables)
-        edges[f"predictions/{name}"] = {f"models/{name}"} | blocks
-        edges[f"health/{name}"] = {f"predictions/{name}"}
-    edges[FLEET] = fleet_edges(stages)
-    return edges
+def asset_edges(stages: Stages) -> dict[str, frozenset[str]]:
+    """Every asset and what it is made of, in an order in which they can be computed; the picture of the fleet last."""
+    return {**stages.edges, FLEET: frozenset(fleet_edges(stages))}
 
 
-def upstream(edges: dict[str, set[str]], keys: Iterable[str]) -> set[str]:
+def upstream(edges: Mapping[str, frozenset[str]], keys: Iterable[str]) -> set[str]:
     """All that ``keys`` are made of, however far back."""
     found: set[str] = set()
     waiting = list(keys)

@@ -10,7 +10,8 @@ from typing import Any
 import dagster as dg
 
 from capflow_assets.blueprint.checking import choice
-from capflow_assets.blueprint.stages import ModelSpec, Stages
+from capflow_assets.blueprint.specs import ModelSpec
+from capflow_assets.blueprint.stages import Stages
 from capflow_assets.contract import Finding, Verdict
 from capflow_assets.customers.checks_settings import resting, severe
 from capflow_assets.deployment import Deployment
@@ -148,14 +149,6 @@ def _try_training(deployment: Deployment, examples: Examples, given: dict[str, A
 
 def asset_specs(spec: ModelSpec) -> Iterator[dg.AssetSpec]:
     """The three assets of a model and their lineage."""
-    tables = {source.table for source in spec.labels} | {f"features/{name}" for name in spec.model.features}
-    tables |= set(spec.model.needs.tables)
-    features = [dg.AssetKey(["features", name]) for name in spec.model.features]
-    deps: dict[str, list[dg.AssetKey]] = {
-        "models": [dg.AssetKey(table.split("/")) for table in sorted(tables)],
-        "predictions": [dg.AssetKey(["models", spec.name]), *features],
-        "health": [dg.AssetKey(["predictions", spec.name])],
-    }
     texts = {
         "models": f"{spec.model.question}\n\nThe champion and its challengers, a {spec.model.family} model.",
         "predictions": f"{spec.model.question}\n\nThe champion's answer, one row per user.",
@@ -165,7 +158,7 @@ def asset_specs(spec: ModelSpec) -> Iterator[dg.AssetSpec]:
     for part in PARTS:
         yield dg.AssetSpec(
             key=[part, spec.name],
-            deps=deps[part],
+            deps=[dg.AssetKey(key.split("/")) for key in sorted(spec.edges[f"{part}/{spec.name}"])],
             description=texts[part],
             group_name=part,
             owners=[OWNER],

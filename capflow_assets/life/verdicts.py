@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from capflow_assets.blueprint.calls import cut
-from capflow_assets.blueprint.stages import BILLS
+from capflow_assets.blueprint.specs import BILLS
 from capflow_assets.contract import Asked, Verdict
 from capflow_assets.errors import CapflowError
 from capflow_assets.learning.measures import MEASURES

@@ -16,7 +16,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets.blueprint.stages import Input, Stages, TableSpec
+from capflow_assets.blueprint.specs import Input, TableSpec
+from capflow_assets.blueprint.stages import Stages
 from capflow_assets.customers.customer import Customer
 from capflow_assets.stores.lake import Lake
 

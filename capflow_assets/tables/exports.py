@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets.blueprint.stages import TableSpec
+from capflow_assets.blueprint.specs import TableSpec
 from capflow_assets.contract import EXPORT, Finding
 from capflow_assets.customers.customer import Customer, TableSource
 from capflow_assets.landing import REASON, exports

@@ -14,7 +14,7 @@ from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets.blueprint.stages import TableSpec
+from capflow_assets.blueprint.specs import TableSpec
 from capflow_assets.customers.customer import Customer, TableSource
 from capflow_assets.errors import SourceError
 from capflow_assets.expressions import ids

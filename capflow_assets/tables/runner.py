@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from capflow_assets.blueprint.calls import call, cut
 from capflow_assets.blueprint.checking import choice, landing_findings, refusal, schema_finding
-from capflow_assets.blueprint.stages import BILLS, CheckSpec, Input, Stages, TableSpec
+from capflow_assets.blueprint.specs import BILLS, CheckSpec, Input, TableSpec
+from capflow_assets.blueprint.stages import Stages
 from capflow_assets.contract import Finding
 from capflow_assets.customers.checks_settings import Chosen, resting, severe
 from capflow_assets.customers.customer import Customer

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from capflow_assets.blueprint.stages import read_stages, resolve
+from capflow_assets.blueprint.reading import read_stages, resolve
 from capflow_assets.definitions import STAGES
 from capflow_assets.errors import GraphError
 
