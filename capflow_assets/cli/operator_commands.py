@@ -1,6 +1,6 @@
 """``capflow …`` for whoever runs a deployment: forgetting and retiring, the doctor, policies, the page.
 
-Belongs here: commands, as in ``cli.commands``. Does not belong here: work; it is in ``graph``.
+Belongs here: commands, as ``cli.commands`` says. Does not belong here: work; it is in ``graph``.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from capflow_assets.cli.options import (
     say,
     touches,
 )
+from capflow_assets.cli.run_commands import run
 
 if TYPE_CHECKING:
     from capflow_assets.deployment import Deployment
@@ -72,8 +73,6 @@ def forget(
         receipts = once("capflow forget", asked)
     tables = sorted({table for receipt in receipts for table in receipt.recomputed_at_the_next_run})
     if rerun and tables:
-        from capflow_assets.cli.commands import run
-
         run(context, [customer], [*tables, "predictions", "health"], wait=wait, fail=fail, home=home)
 
 

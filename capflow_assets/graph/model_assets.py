@@ -9,11 +9,8 @@ from typing import Any
 
 import dagster as dg
 
-from capflow_assets.blueprint.checking import choice
 from capflow_assets.blueprint.specs import ModelSpec
 from capflow_assets.blueprint.stages import Stages
-from capflow_assets.contract import Finding, Verdict
-from capflow_assets.customers.checks_settings import resting, severe
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import CapflowError, ModelError
 from capflow_assets.expressions.as_of import as_of_moment, parse_moment
@@ -22,20 +19,17 @@ from capflow_assets.graph.check_records import check_spec
 from capflow_assets.graph.cohort import Outcome, placed, run_cohort, timed
 from capflow_assets.graph.cohort_process import Task
 from capflow_assets.graph.customer_tables import OWNER
-from capflow_assets.graph.decisions import of_report
 from capflow_assets.graph.engine import Engine
 from capflow_assets.graph.held_work import held
+from capflow_assets.graph.model_outcomes import scored_outcome, trained_outcome, waiting_outcome, watched_outcome
 from capflow_assets.graph.partitions import CUSTOMERS, MODELS_COHORT
 from capflow_assets.life.examples import Examples
-from capflow_assets.life.health import Health, watch
-from capflow_assets.life.scoring import Scored, score
-from capflow_assets.life.training import NotReady, Trained, params_of, train
-from capflow_assets.pages.plots import markdown
+from capflow_assets.life.health import watch
+from capflow_assets.life.scoring import score
+from capflow_assets.life.training import params_of, train
 from capflow_assets.processes.lifeline import LINE
 
 PARTS = ("models", "predictions", "health")
-# The check of each part that warns where there is nothing to ask it of: green is what was done.
-WAITING_CHECK = {"models": "ready", "predictions": "skew", "health": "drift"}
 
 
 def model_asset(
@@ -102,7 +96,7 @@ def live(
     if absent:
         reason = f"not ready: needs {', '.join(absent)}, which {customer} does not have"
         for part in sorted(selected, key=PARTS.index):
-            yield _waiting(part, spec, "not ready", reason)
+            yield waiting_outcome(part, spec, "not ready", reason)
         return
     asked = parse_moment(as_of, declared.time_zone) if as_of else None
     moment = as_of_moment(deployment.lake.table(customer, "clean/bills"), asked)
@@ -122,11 +116,13 @@ def live(
         if part not in selected:
             continue
         if scored is None:
-            yield _waiting(part, spec, "no champion", f"{customer}.{spec.name} has no champion, so nothing is scored")
+            yield waiting_outcome(
+                part, spec, "no champion", f"{customer}.{spec.name} has no champion, so nothing is scored"
+            )
         elif part == "predictions":
-            yield _scored(deployment, spec, customer, scored)
+            yield scored_outcome(deployment, spec, customer, scored)
         else:
-            yield _watched(deployment, spec, customer, watch(deployment, examples, scored))
+            yield watched_outcome(deployment, spec, customer, watch(deployment, examples, scored))
 
 
 def _try_training(deployment: Deployment, examples: Examples, given: dict[str, Any], moment: datetime) -> Outcome:
@@ -140,9 +136,9 @@ def _try_training(deployment: Deployment, examples: Examples, given: dict[str, A
     except CapflowError as error:
         return Outcome(key, failure=str(error), error=error)
     try:
-        return _trained(deployment, spec, customer, train(deployment, examples, params, moment))
+        return trained_outcome(deployment, spec, customer, train(deployment, examples, params, moment))
     except ModelError as error:
-        return _waiting("models", spec, "not ready", str(error))
+        return waiting_outcome("models", spec, "not ready", str(error))
     except Exception as error:  # whatever a model breaks with must not stop the scoring
         return Outcome(key, failure=words_of(error), error=error)
 
@@ -211,114 +207,3 @@ def _bounds(rules: list[Any]) -> str:
     words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
     found = [f"{words[name]} {getattr(rule, name)}" for rule in rules for name in words if hasattr(rule, name)]
     return ", ".join(found) or "unbounded"
-
-
-def _waiting(part: str, spec: ModelSpec, status: str, reason: str) -> Outcome:
-    key = dg.AssetKey([part, spec.name])
-    finding = Finding(WAITING_CHECK[part], False, reason, found={"absent": True} if part != "models" else {})
-    return Outcome(key, {"status": status, "reason": reason}, ((key, finding),))
-
-
-def _not_ready(spec: ModelSpec, verdict: Verdict) -> Outcome:
-    missing = "; ".join(reason.fix for reason in verdict.missing)
-    rows = [
-        dg.TableRecord({"need": r.need, "found": str(r.found), "needed": str(r.needed), "met": r.met, "fix": r.fix})
-        for r in verdict.reasons
-    ]
-    metadata = {"status": "not ready", "reason": missing, "evidence": dg.MetadataValue.table(rows)}
-    key = dg.AssetKey(["models", spec.name])
-    return Outcome(key, metadata, ((key, Finding("ready", False, missing)),))
-
-
-def _trained(deployment: Deployment, spec: ModelSpec, customer: str, result: Trained | NotReady) -> Outcome:
-    if isinstance(result, NotReady):
-        return _not_ready(spec, result.verdict)
-    report = result.report
-    metadata: dict[str, Any] = {
-        "status": _status(report),
-        "reason": report["decision"]["reason"],
-        "version": result.version,
-        **of_report(report),
-        "report": dg.MetadataValue.json(report),
-        "artifacts": deployment.registry.artifacts(customer, spec.name, result.version),
-    }
-    for name, content in result.plots.items():
-        metadata["plot"] = dg.MetadataValue.md(markdown(content, f"{spec.name} {name}"))
-        file = f"plots/models.{spec.name}.png"
-        metadata["plot_file"] = dg.MetadataValue.path(deployment.lake.save_bytes(customer, file, content))
-    key = dg.AssetKey(["models", spec.name])
-    return Outcome(key, metadata, tuple((key, finding) for finding in _findings(report)))
-
-
-def _status(report: dict[str, Any]) -> str:
-    kept = "kept the champion" if report["champion"] else "not promoted"
-    return {"promote": "promoted", "keep": kept, "ask": "asks"}[report["decision"]["action"]]
-
-
-def _findings(report: dict[str, Any]) -> Iterator[Finding]:
-    yield Finding("ready", True, "every need is met")
-    decision = report["decision"]
-    is_settled = decision["action"] == "promote" or (decision["action"] == "keep" and bool(report["champion"]))
-    yield Finding("promotion", is_settled, decision["reason"], found={"action": decision["action"]})
-    difference, calibration = report["baseline"]["difference"], report["calibration"]
-    yield Finding(
-        "beats_baseline",
-        difference["low"] > 0,
-        f"{report['metric']['name']} {report['metric']['value']:.4g} against {report['baseline']['value']:.4g} of "
-        f"{report['baseline']['name']}; better by {difference['value']:.4g} "
-        f"({difference['low']:.4g} to {difference['high']:.4g})",
-        found=difference,
-    )
-    yield Finding(
-        "calibrated",
-        calibration["error"] <= calibration["at_most"],
-        f"calibration error {calibration['error']:.4g}, at most {calibration['at_most']:.4g}",
-        found=calibration,
-    )
-    yield Finding(**report["leakage"])
-
-
-def _scored(deployment: Deployment, spec: ModelSpec, customer: str, scored: Scored) -> Outcome:
-    key = dg.AssetKey(["predictions", spec.name])
-    findings = ((key, scored.skew),)
-    if scored.version is None:
-        error = ModelError(
-            f"{customer}.{spec.name} was not scored: the last good predictions stay",
-            came=scored.skew.message,
-            do="mend the data, train again, or set [checks.skew] in the customer's TOML",
-        )
-        return Outcome(key, findings=findings, failure=str(error), error=error)
-    bands = scored.frame["band"].value_counts().to_dict()
-    metadata: dict[str, Any] = {
-        "status": "done",
-        "dagster/row_count": len(scored.frame),
-        "champion": scored.champion,
-        "version": scored.version,
-        "as_of": scored.as_of.isoformat(),
-        "location": deployment.lake.path(customer, f"predictions/{spec.name}"),
-        "bands": dg.MetadataValue.json({str(band): int(count) for band, count in bands.items()}),
-        "score_mean": float(scored.frame["score"].mean()),
-    } | ({"warning": scored.warning} if scored.warning else {})
-    return Outcome(key, metadata, findings)
-
-
-def _watched(deployment: Deployment, spec: ModelSpec, customer: str, health: Health) -> Outcome:
-    file = deployment.lake.save_bytes(customer, f"plots/health.{spec.name}.png", health.plot)
-    metadata: dict[str, Any] = {
-        "status": "done",
-        "as_of": health.as_of.isoformat(),
-        "champion": health.champion,
-        "worst": health.worst,
-        "psi_max": health.psi_max,
-        "threshold": health.threshold,
-        "over": health.over,
-        "version": health.version,
-        "plot": dg.MetadataValue.md(markdown(health.plot, f"drift of {spec.name}")),
-        "plot_file": dg.MetadataValue.path(file),
-    }
-    message = f"PSI of {health.worst} is {health.psi_max:.3f}, threshold {health.threshold:g}"
-    chosen = choice(deployment.stages, deployment.customer(customer), "drift", f"health/{spec.name}")
-    drifted = Finding("drift", not health.over, message, found={"psi_max": health.psi_max})
-    finding = resting("drift") if chosen.is_off else severe(drifted, chosen)
-    key = dg.AssetKey(["health", spec.name])
-    return Outcome(key, metadata, ((key, finding),))
