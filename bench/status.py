@@ -196,7 +196,7 @@ def _run(customer: str, model: str) -> str:
 def fill(customers: str, models: str, digests: str) -> None:
     """Fill the stores of the home that the environment names."""
     from capflow_assets.definitions import SOURCES
-    from capflow_assets.graph.build import deployment
+    from capflow_assets.graph.engine import deployment
     from capflow_assets.graph.launch import dagster_instance
 
     home = deployment(stages(1), SOURCES)
@@ -281,7 +281,7 @@ def look(models: int) -> None:
     """Make the rows of `capflow status` once, and print how long that took."""
     began = time.perf_counter()
     from capflow_assets.definitions import SOURCES
-    from capflow_assets.graph.build import deployment
+    from capflow_assets.graph.engine import deployment
     from capflow_assets.graph.launch import dagster_to_look_at
     from capflow_assets.graph.status import status_rows
     from capflow_assets.home.places import Home

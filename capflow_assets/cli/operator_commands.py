@@ -123,7 +123,7 @@ def doctor(
 
     def deploy() -> Deployment:
         from capflow_assets.definitions import SOURCES, STAGES
-        from capflow_assets.graph.build import deployment
+        from capflow_assets.graph.engine import deployment
 
         return deployment(STAGES, SOURCES, home=place)
 

@@ -98,7 +98,7 @@ def touches(deployment: Deployment, words: str) -> None:
 def opened(context: typer.Context, home: Path | None) -> Iterator[tuple[Deployment, dg.DagsterInstance]]:
     """The deployment of a home and its Dagster, for one command."""
     from capflow_assets.definitions import SOURCES, STAGES
-    from capflow_assets.graph.build import deployment
+    from capflow_assets.graph.engine import deployment
     from capflow_assets.graph.launch import dagster_instance
     from capflow_assets.home.places import Home
 
@@ -112,7 +112,7 @@ def opened(context: typer.Context, home: Path | None) -> Iterator[tuple[Deployme
 def looked_at(context: typer.Context, home: Path | None) -> Iterator[tuple[Deployment, dg.DagsterInstance]]:
     """The deployment of a home and its Dagster, for a command that only looks: the home may be read-only."""
     from capflow_assets.definitions import SOURCES, STAGES
-    from capflow_assets.graph.build import deployment
+    from capflow_assets.graph.engine import deployment
     from capflow_assets.graph.launch import dagster_to_look_at
     from capflow_assets.home.places import Home
 

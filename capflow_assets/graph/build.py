@@ -13,13 +13,12 @@ import dagster as dg
 from capflow_assets.blueprint.stages import Stages
 from capflow_assets.deployment import Deployment
 from capflow_assets.graph.customer_tables import customer_tables
-from capflow_assets.graph.engine import Engine
+from capflow_assets.graph.engine import Engine, deployment
 from capflow_assets.graph.fleet import fleet_asset, fleet_schedule
 from capflow_assets.graph.housekeeping import housekeeping_sensor
 from capflow_assets.graph.model_assets import model_asset
 from capflow_assets.graph.onboarding import onboarding_sensor
 from capflow_assets.graph.retraining_sensor import retraining_sensor
-from capflow_assets.home.places import Home
 
 
 def read_sources(package: ModuleType) -> dict[str, ModuleType]:
@@ -27,18 +26,6 @@ def read_sources(package: ModuleType) -> dict[str, ModuleType]:
     names = sorted(info.name for info in iter_modules(package.__path__) if not info.name.startswith("_"))
     modules = {name: import_module(f"{package.__name__}.{name}") for name in names}
     return {name: module for name, module in modules.items() if hasattr(module, "Options")}
-
-
-def deployment(
-    stages: Stages, sources: Mapping[str, ModuleType], engine: Engine | None = None, home: Home | None = None
-) -> Deployment:
-    """What the environment points at now, read through the given code."""
-    place = home or Home.of()
-    if place.secrets:
-        from capflow_assets.home.secrets import load_secrets
-
-        load_secrets(place.secrets)
-    return Deployment(place, stages, sources, engine or Engine(engine=place.engine))
 
 
 def build(

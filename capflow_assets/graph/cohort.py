@@ -6,11 +6,9 @@ the end the step fails if anything failed, naming the customers, which marks jus
 """
 
 import time
-import traceback
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
 
 import dagster as dg
 
@@ -20,32 +18,9 @@ from capflow_assets.foreign import words_of
 from capflow_assets.graph.check_records import check_result, evaluation, fleet_records
 from capflow_assets.graph.cohort_process import EMBEDDED, ProcessDied, Task, apart
 from capflow_assets.graph.failures import AssetFailure, step_failure
+from capflow_assets.graph.outcomes import Outcome, Work, trace
 
 Events = Iterator[dg.MaterializeResult | dg.AssetMaterialization | dg.AssetCheckResult | dg.AssetCheckEvaluation]
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one asset of one customer. ``failure`` is empty where it was materialized.
-
-    ``consequence_of`` names the assets whose failure led to it, and ``trace`` is where another library's error came
-    from.
-    """
-
-    key: dg.AssetKey
-    metadata: dict[str, Any] = field(default_factory=dict)
-    findings: tuple[tuple[dg.AssetKey, Finding], ...] = ()
-    failure: str = ""
-    consequence_of: tuple[str, ...] = ()
-    error: Exception | None = None
-    trace: str = ""
-
-    def as_plain(self) -> "Outcome":
-        """The same without the error itself, which may not travel between processes; its trace does."""
-        return replace(self, error=None, trace=self.trace or trace(self.error))
-
-
-Work = Callable[[str], Iterable[Outcome]]
 
 
 def run_cohort(context: dg.AssetExecutionContext, customers: Sequence[str], work: Work) -> Events:
@@ -114,10 +89,3 @@ def _log_failure(context: dg.AssetExecutionContext, failure: AssetFailure, outco
     context.log.error(failure.words)
     if lines := outcome.trace or trace(outcome.error):
         context.log.error(lines)
-
-
-def trace(error: Exception | None) -> str:
-    """Where an error came from; nothing where its own words say all there is to say."""
-    if error is None or isinstance(error, CapflowError):
-        return ""
-    return "".join(traceback.format_exception(error))

@@ -26,7 +26,7 @@ from capflow_assets.processes.customer_lock import INHERITED, customer_lock, def
 from capflow_assets.processes.lifeline import GRACE_SECONDS, LAST_WORDS_SECONDS, LINE, Death, ending, leave
 
 if TYPE_CHECKING:
-    from capflow_assets.graph.cohort import Outcome
+    from capflow_assets.graph.outcomes import Outcome
 
 EMBEDDED = "sail"
 IDLE_SECONDS = 60
@@ -152,7 +152,7 @@ def _answer(task: Task, customer: str) -> None:
 
     from capflow_assets.errors import CapflowError
     from capflow_assets.foreign import words_of
-    from capflow_assets.graph.cohort import Outcome
+    from capflow_assets.graph.outcomes import Outcome
 
     try:
         deployment = _deployment(task)
@@ -166,8 +166,7 @@ def _answer(task: Task, customer: str) -> None:
 
 
 def _deployment(task: Task) -> Any:
-    from capflow_assets.graph.build import deployment
-    from capflow_assets.graph.engine import Engine
+    from capflow_assets.graph.engine import Engine, deployment
 
     code = import_module(task.module)
     return deployment(code.STAGES, code.SOURCES, Engine(engine=task.engine, spark_config=dict(task.spark_config)))

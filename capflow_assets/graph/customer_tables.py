@@ -11,10 +11,11 @@ from capflow_assets.blueprint.stages import Stages
 from capflow_assets.contract import Column, Finding
 from capflow_assets.deployment import Deployment
 from capflow_assets.graph.check_records import check_spec
-from capflow_assets.graph.cohort import Outcome, placed, run_cohort
+from capflow_assets.graph.cohort import placed, run_cohort
 from capflow_assets.graph.cohort_process import Task
 from capflow_assets.graph.engine import Engine
 from capflow_assets.graph.held_work import held
+from capflow_assets.graph.outcomes import Outcome
 from capflow_assets.graph.partitions import CUSTOMERS, TABLES_COHORT
 from capflow_assets.home.keys import customer_key
 from capflow_assets.landing import exports

@@ -16,12 +16,13 @@ from capflow_assets.errors import CapflowError, ModelError
 from capflow_assets.expressions.as_of import as_of_moment, parse_moment
 from capflow_assets.foreign import words_of
 from capflow_assets.graph.check_records import check_spec
-from capflow_assets.graph.cohort import Outcome, placed, run_cohort, timed
+from capflow_assets.graph.cohort import placed, run_cohort, timed
 from capflow_assets.graph.cohort_process import Task
 from capflow_assets.graph.customer_tables import OWNER
 from capflow_assets.graph.engine import Engine
 from capflow_assets.graph.held_work import held
 from capflow_assets.graph.model_outcomes import scored_outcome, trained_outcome, waiting_outcome, watched_outcome
+from capflow_assets.graph.outcomes import Outcome
 from capflow_assets.graph.partitions import CUSTOMERS, MODELS_COHORT
 from capflow_assets.life.examples import Examples
 from capflow_assets.life.health import watch

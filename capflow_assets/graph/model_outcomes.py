@@ -11,8 +11,8 @@ from capflow_assets.contract import Finding, Verdict
 from capflow_assets.customers.checks_settings import resting, severe
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import ModelError
-from capflow_assets.graph.cohort import Outcome
 from capflow_assets.graph.decisions import of_report
+from capflow_assets.graph.outcomes import Outcome
 from capflow_assets.life.health import Health
 from capflow_assets.life.scoring import Scored
 from capflow_assets.life.training import NotReady, Trained

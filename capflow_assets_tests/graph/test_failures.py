@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 import pytest
 
-from capflow_assets.graph.cohort import Outcome, run_cohort
+from capflow_assets.graph.cohort import run_cohort
 from capflow_assets.graph.failures import AssetFailure, failures_of_step
 from capflow_assets.graph.launch import Finished
+from capflow_assets.graph.outcomes import Outcome
 from capflow_assets.graph.partitions import CUSTOMERS
 
 BILLS, RFM = dg.AssetKey(["clean", "bills"]), dg.AssetKey(["features", "rfm"])
