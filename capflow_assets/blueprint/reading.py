@@ -77,15 +77,15 @@ def _table(stage: str, name: str, module: ModuleType, known: set[str]) -> TableS
         return TableSpec(f"raw/{name}", module.TABLE, inspect.cleandoc(module.__doc__ or ""))
     function = _function(stage, name, module)
     params = getattr(module, "Params", None)
-    given = {NEEDS, PARAMS} if params else {NEEDS}
-    inputs, injected = _edges(stage, name, function, known, also=frozenset(given))
+    values = {NEEDS, PARAMS} if params else {NEEDS}
+    inputs, injected = _edges(stage, name, function, known, also=frozenset(values))
     return TableSpec(
         key=f"{stage}/{name}",
         table=module.TABLE,
         description=inspect.getdoc(function) or "",
         function=function,
         inputs=inputs,
-        injected=tuple(value for value in injected if value not in given),
+        injected=tuple(value for value in injected if value not in values),
         plot=getattr(module, "plot", None),
         asks_needs=NEEDS in injected,
         advanced=getattr(module, "advanced", None),

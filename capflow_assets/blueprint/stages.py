@@ -61,10 +61,10 @@ class Stages:
         Parameters that a model refuses are left to its training, which says what is wrong with them.
         """
         absent = self.absent(declared)
-        asked = {
+        needs = {
             name: spec.asked(params_of(spec.model, params.get(name, {})), absent) for name, spec in self.models.items()
         }
-        return replace(self, tables=bind_params(bind_needs(self.tables, asked), features or {}))
+        return replace(self, tables=bind_params(bind_needs(self.tables, needs), features or {}))
 
     def absent(self, declared: Iterable[str]) -> dict[str, str]:
         """The tables that a customer with the ``declared`` raw tables cannot have, each with the reason.
@@ -72,12 +72,12 @@ class Stages:
         A table is absent where a required input is, or where all of its inputs are optional and none is there; and
         features are where there are no bills.
         """
-        given = set(declared)
+        sent = set(declared)
         reasons: dict[str, str] = {}
         for key in self.order:
             spec = self.tables[key]
             if spec.function is None:
-                if spec.name not in given:
+                if spec.name not in sent:
                     reasons[key] = f"the customer's TOML declares no [tables.{spec.name}]"
                 continue
             missing = [source.table for source in spec.inputs if source.table in reasons]

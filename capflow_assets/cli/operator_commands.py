@@ -57,20 +57,20 @@ def forget(
 
     seconds = patience(wait, fail)
 
-    def asked() -> list[Receipt]:
+    def erase_confirmed() -> list[Receipt]:
         deployment.require(customer)
         touches(deployment, f"{_users(users)} of {customer}, in all tables, versions, pictures and records")
         if not yes:
             typer.confirm(f"Remove {_users(users)} of {customer} for good?", abort=True)
-        made = erase(
+        written = erase(
             deployment, DagsterRecords(instance), customer, users, reason, anyway, seconds, say, keep_out=keep_out
         )
-        for receipt in made:
+        for receipt in written:
             typer.echo("\n".join(receipt.lines()))
-        return made
+        return written
 
     with opened(context, home) as (deployment, instance):
-        receipts = once("capflow forget", asked)
+        receipts = once("capflow forget", erase_confirmed)
     tables = sorted({table for receipt in receipts for table in receipt.recomputed_at_the_next_run})
     if rerun and tables:
         run(context, [customer], [*tables, "predictions", "health"], wait=wait, fail=fail, home=home)

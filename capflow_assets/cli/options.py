@@ -147,7 +147,7 @@ def _in_our_words(place: Home) -> Iterator[None]:
     except CapflowError:
         raise
     except Exception as error:
-        told = in_our_words(error, place)
-        if told is None:
+        worded = in_our_words(error, place)
+        if worded is None:
             raise
-        raise told from error
+        raise worded from error

@@ -75,9 +75,9 @@ def print_finished(results: Sequence[Finished]) -> None:
         if len(result.failures) > len(roots):
             others = ", ".join(key for key in result.failures if key not in roots)
             console.print(f"  made of these, so not done either: {others}", soft_wrap=True)
-        for one in result.warnings:
-            if one.check not in ("landed", "removed"):  # told above, with where the rows are
-                console.print(f"  [yellow]{one.key}[/]: {one.check}: {escape(one.message)}", soft_wrap=True)
+        for warned in result.warnings:
+            if warned.check not in ("landed", "removed"):  # told above, with where the rows are
+                console.print(f"  [yellow]{warned.key}[/]: {warned.check}: {escape(warned.message)}", soft_wrap=True)
 
 
 def left_out(customer: str, key: str, metadata: Mapping[str, Any]) -> Iterator[str]:
@@ -184,8 +184,8 @@ def print_matrix(rows: Sequence[Mapping[str, Any]]) -> None:
     screen.print(grid)
     screen.print(_ready_counts(rows), highlight=False)
     for (customer, reason), names in _reasons(rows).items():
-        told = ", ".join(names) if len(names) < len(models) else "all models"
-        screen.print(f"[bold]{escape(customer)}[/] {told}: {escape(reason)}", soft_wrap=True, highlight=False)
+        concerned = ", ".join(names) if len(names) < len(models) else "all models"
+        screen.print(f"[bold]{escape(customer)}[/] {concerned}: {escape(reason)}", soft_wrap=True, highlight=False)
     for customer, removed in dict.fromkeys((row["customer"], row.get("removed")) for row in rows):
         for words in filter(None, (removed or "").split("; also ")):
             screen.print(f"[bold]{escape(customer)}[/] {escape(words)}", soft_wrap=True, highlight=False)
@@ -193,11 +193,11 @@ def print_matrix(rows: Sequence[Mapping[str, Any]]) -> None:
 
 def _reasons(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], list[str]]:
     """The models of each customer by reason, so that what several lack is told once."""
-    found: dict[tuple[str, str], list[str]] = {}
+    models_of: dict[tuple[str, str], list[str]] = {}
     for row in rows:
         for reason in filter(None, row["readiness_reason"].split("; also ")):
-            found.setdefault((row["customer"], reason), []).append(row["model"])
-    return found
+            models_of.setdefault((row["customer"], reason), []).append(row["model"])
+    return models_of
 
 
 def _ready_counts(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -36,8 +36,8 @@ def files(case: Case) -> Checks:
 def readers(case: Case) -> Checks:
     """Nobody else may read the customers' keys, or on a machine with other users their rows."""
     keys = case.home.root / "keys"
-    kept = [keys, *sorted(keys.iterdir())] if keys.is_dir() else []
-    shown = [path for path in kept if path.stat().st_mode & OTHERS]
+    key_files = [keys, *sorted(keys.iterdir())] if keys.is_dir() else []
+    shown = [path for path in key_files if path.stat().st_mode & OTHERS]
     if shown:
         yield warning(f"others may read the keys that personal data is hashed with: {shown[0]}", f"chmod -R go= {keys}")
     others = other_users()

@@ -34,17 +34,19 @@ def packages(case: Case) -> Checks:
     except metadata.PackageNotFoundError:
         yield skipped(f"{PACKAGE} is not installed as a package, so it pins nothing")
         return
-    wanted = [each for each in asked if each.marker is None or each.marker.evaluate({"extra": ""})]
+    active = [
+        requirement for requirement in asked if requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+    ]
     problems = []
-    for each in wanted:
-        version = installed(each.name)
+    for requirement in active:
+        version = installed(requirement.name)
         if version is None:
-            problems.append(broken(f"{each.name} is not installed", INSTALL))
-        elif not each.specifier.contains(version, prereleases=True):
-            problems.append(broken(f"{each.name} is {version}, asked for {each.specifier}", INSTALL))
+            problems.append(broken(f"{requirement.name} is not installed", INSTALL))
+        elif not requirement.specifier.contains(version, prereleases=True):
+            problems.append(broken(f"{requirement.name} is {version}, asked for {requirement.specifier}", INSTALL))
     if installed("databricks-connect"):
         problems.append(broken("databricks-connect is installed over pyspark", "pip uninstall databricks-connect"))
-    yield from problems or [ok(f"all {len(wanted)} fit, CapFlow Assets {metadata.version(PACKAGE)}")]
+    yield from problems or [ok(f"all {len(active)} fit, CapFlow Assets {metadata.version(PACKAGE)}")]
 
 
 def installed(name: str) -> str | None:

@@ -69,12 +69,12 @@ def end_runs_of_the_dead(instance: dg.DagsterInstance) -> None:
 def once(name: str, work: Callable[[], T]) -> T:
     """What ``work`` gives: done by this process, or by one before it that died later; ``name`` is no customer's."""
     if name in CARRIED.finished:
-        made: T = pickle.loads(CARRIED.finished[name])  # noqa: S301  (of our own process)
-        return made
-    made = work()
+        result: T = pickle.loads(CARRIED.finished[name])  # noqa: S301  (of our own process)
+        return result
+    result = work()
     if LINE.is_watched:
-        LINE.send("finished", name, pickle.dumps(made))
-    return made
+        LINE.send("finished", name, pickle.dumps(result))
+    return result
 
 
 def _earlier(instance: dg.DagsterInstance, customer: str, keys: Sequence[str]) -> Finished | None:
@@ -105,5 +105,5 @@ def _dead(instance: dg.DagsterInstance, death: Death, keys: Sequence[str]) -> Fi
 
 def _materialized(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[dg.AssetMaterialization]:
     records = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION).records
-    found = [record.event_log_entry.asset_materialization for record in records]
-    return [event for event in found if event is not None]
+    events = [record.event_log_entry.asset_materialization for record in records]
+    return [event for event in events if event is not None]

@@ -60,9 +60,9 @@ def failures_of_step(event: dg.DagsterEvent, customer: str, keys: Iterable[str])
     data: Any = event.step_failure_data
     failure = data.user_failure_data
     declared = (failure.metadata or {}).get(FAILURES) if failure else None
-    told = [_read(content) for content in declared.value] if declared is not None else []
+    failures = [_read(content) for content in declared.value] if declared is not None else []
     named = frozenset(keys)
-    own = {one.key: one for one in told if one.customer == customer and one.key in named}
+    own = {read.key: read for read in failures if read.customer == customer and read.key in named}
     if own:
         return own
     error = data.error.message if data.error else ""

@@ -44,7 +44,7 @@ def gone_runs(instance: dg.DagsterInstance, home: Home) -> list[Gone]:
     """
     is_local = lock_store(home).is_local
     is_watched = instance.run_launcher.supports_check_run_worker_health
-    found = []
+    gone = []
     for run in instance.get_runs(dg.RunsFilter(statuses=list(UNDER_WAY))):
         if is_watched and COMMAND not in run.tags and run.remote_job_origin is not None:
             continue  # its launcher's business
@@ -52,8 +52,8 @@ def gone_runs(instance: dg.DagsterInstance, home: Home) -> list[Gone]:
         if state == "unknown" and is_local and _has_lost_its_launcher(run):
             state = "seems gone"
         if state in ("gone", "seems gone") or (state == "unknown" and run.remote_job_origin is None):
-            found.append(Gone(run, state))
-    return found
+            gone.append(Gone(run, state))
+    return gone
 
 
 def _has_lost_its_launcher(run: dg.DagsterRun) -> bool:

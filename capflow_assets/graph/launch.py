@@ -104,14 +104,14 @@ def select(stages: Stages, patterns: Iterable[str]) -> list[str]:
         NotFoundError: a pattern that names nothing.
     """
     edges = asset_edges(stages)
-    wanted: set[str] = set()
+    selected: set[str] = set()
     for pattern in [part.strip() for text in patterns for part in text.split(",") if part.strip()]:
         bare = pattern.lstrip("+")
-        found = {key for key in edges if fnmatch.fnmatchcase(key, bare) or key.split("/")[0] == bare}
-        if not found:
+        matched = {key for key in edges if fnmatch.fnmatchcase(key, bare) or key.split("/")[0] == bare}
+        if not matched:
             raise NotFoundError.among("table", bare, edges, do="a stage (features), a glob (*/rfm*) or a name")
-        wanted |= found | (upstream(edges, found) if pattern.startswith("+") else set())
-    return [key for key in edges if key in wanted] if wanted else list(edges)
+        selected |= matched | (upstream(edges, matched) if pattern.startswith("+") else set())
+    return [key for key in edges if key in selected] if selected else list(edges)
 
 
 def asset_edges(stages: Stages) -> dict[str, frozenset[str]]:
@@ -121,13 +121,13 @@ def asset_edges(stages: Stages) -> dict[str, frozenset[str]]:
 
 def upstream(edges: Mapping[str, frozenset[str]], keys: Iterable[str]) -> set[str]:
     """All that ``keys`` are made of, however far back."""
-    found: set[str] = set()
+    ancestors: set[str] = set()
     waiting = list(keys)
     while waiting:
-        for parent in edges[waiting.pop()] - found:
-            found.add(parent)
+        for parent in edges[waiting.pop()] - ancestors:
+            ancestors.add(parent)
             waiting.append(parent)
-    return found
+    return ancestors
 
 
 def run_customer(
@@ -240,12 +240,12 @@ def _note_interrupted(instance: dg.DagsterInstance, run_id: str) -> None:
         instance.report_run_failed(run, "The command was interrupted; what was done stays.")
 
 
-def _warned(found: Any) -> list[Warned]:
-    if found.passed or found.severity != dg.AssetCheckSeverity.WARN or found.partition is None:
+def _warned(evaluation: Any) -> list[Warned]:
+    if evaluation.passed or evaluation.severity != dg.AssetCheckSeverity.WARN or evaluation.partition is None:
         return []  # without a partition it is about other customers
-    if "absent" in found.metadata:
+    if "absent" in evaluation.metadata:
         return []  # counted as waiting
-    return [Warned("/".join(found.asset_key.path), found.check_name, found.description or "")]
+    return [Warned("/".join(evaluation.asset_key.path), evaluation.check_name, evaluation.description or "")]
 
 
 @contextmanager
@@ -257,11 +257,11 @@ def _following(
     cursor: list[str | None] = [None]
 
     def tell() -> None:
-        found = instance.get_records_for_run(
+        batch = instance.get_records_for_run(
             run_id, cursor=cursor[0], of_type=dg.DagsterEventType.ASSET_MATERIALIZATION
         )
-        cursor[0] = found.cursor
-        for record in found.records:
+        cursor[0] = batch.cursor
+        for record in batch.records:
             event = record.event_log_entry.asset_materialization
             if event is not None:
                 key = "/".join(event.asset_key.path)

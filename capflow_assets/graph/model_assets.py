@@ -206,5 +206,5 @@ def config_schema(spec: ModelSpec) -> dict[str, Any]:
 
 def _bounds(rules: list[Any]) -> str:
     words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
-    found = [f"{words[name]} {getattr(rule, name)}" for rule in rules for name in words if hasattr(rule, name)]
-    return ", ".join(found) or "unbounded"
+    bounds = [f"{words[name]} {getattr(rule, name)}" for rule in rules for name in words if hasattr(rule, name)]
+    return ", ".join(bounds) or "unbounded"

@@ -62,8 +62,8 @@ def trained_outcome(deployment: Deployment, spec: ModelSpec, customer: str, resu
 
 
 def _status(report: dict[str, Any]) -> str:
-    kept = "kept the champion" if report["champion"] else "not promoted"
-    return {"promote": "promoted", "keep": kept, "ask": "asks"}[report["decision"]["action"]]
+    otherwise = "kept the champion" if report["champion"] else "not promoted"
+    return {"promote": "promoted", "keep": otherwise, "ask": "asks"}[report["decision"]["action"]]
 
 
 def _findings(report: dict[str, Any]) -> Iterator[Finding]:

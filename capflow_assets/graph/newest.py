@@ -95,8 +95,8 @@ def picked(event: str, names: Collection[str]) -> Metadata:
     """The named entries of a materialization's metadata, from the record as Dagster writes it."""
     try:
         content = json.loads(event)["dagster_event"]["event_specific_data"]["materialization"]["metadata_entries"]
-        wanted = {entry["label"]: entry["entry_data"] for entry in content if entry["label"] in names}
-        return {label: data[VALUE_OF[data["__class__"]]] for label, data in wanted.items()}
+        named = {entry["label"]: entry["entry_data"] for entry in content if entry["label"] in names}
+        return {label: data[VALUE_OF[data["__class__"]]] for label, data in named.items()}
     except (KeyError, TypeError):  # an entry of another kind, or written by another release of Dagster
         materialization = dg.deserialize_value(event, EventLogEntry).asset_materialization
         return _named(plain(materialization.metadata), names) if materialization else {}

@@ -87,18 +87,18 @@ def _chart(rows: Sequence[Row], words: str) -> Markup:
     ]
     low, high = span(bars)
     edges = (short(high), "0", short(low) if low < 0 else "")
-    told = f"{words} by month, {rows[0]['month']} to {rows[-1]['month']}; the last: {bars[-1].words}"
-    return columns(bars, told, edges if high > 0 else ("", "0", edges[2]))
+    description = f"{words} by month, {rows[0]['month']} to {rows[-1]['month']}; the last: {bars[-1].words}"
+    return columns(bars, description, edges if high > 0 else ("", "0", edges[2]))
 
 
 def outliers(series: Series) -> Iterable[dict[str, str]]:
     """What is out of the ordinary in the newest whole month: of all stores, then one figure of each larger store."""
     newest = [row for rows in series.months.values() for row in rows if row["month"] == series.newest]
-    found = [("All stores", row) for row in _ranked(newest)]
+    overall = [("All stores", row) for row in _ranked(newest)]
     large = [(name, rows) for name, rows in series.stores.items() if _is_large(rows)]
     stores = [(f"Store {name}", row) for name, rows in large for row in _ranked(rows.values())[:1]]
     stores.sort(key=lambda each: (-abs(each[1]["robust_z"]), each[0]))
-    for where, row in [*found, *stores][:OUTLIERS]:
+    for where, row in [*overall, *stores][:OUTLIERS]:
         yield {
             "where": where,
             "measure": MEASURES[row["measure"]],

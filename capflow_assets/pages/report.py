@@ -72,8 +72,8 @@ def _shown_kpis(kpis: pa.Table) -> list[dict[str, Any]]:
     import pyarrow.compute as pc
 
     newest = pc.max(pc.filter(kpis["month"], kpis["is_whole"]))
-    kept = pc.or_kleene(pc.is_null(kpis["store_id"]), pc.equal(kpis["month"], newest))
-    rows: list[dict[str, Any]] = kpis.filter(kept).to_pylist()
+    is_shown = pc.or_kleene(pc.is_null(kpis["store_id"]), pc.equal(kpis["month"], newest))
+    rows: list[dict[str, Any]] = kpis.filter(is_shown).to_pylist()
     return rows
 
 

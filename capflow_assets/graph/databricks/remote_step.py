@@ -59,9 +59,9 @@ def read_step(file: Path, expected: str) -> dict[str, Any]:
         SystemExit: the file has another content than the run was submitted with.
     """
     content = file.read_bytes()
-    found = hashlib.sha256(content).hexdigest()
-    if found != expected:
-        sys.exit(f"{file} is not what was submitted. Expected: SHA-256 {expected}. Came: {found}. Nothing was done.")
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != expected:
+        sys.exit(f"{file} is not what was submitted. Expected: SHA-256 {expected}. Came: {digest}. Nothing was done.")
     step: dict[str, Any] = json.loads(content)
     with suppress(OSError):  # the orchestrator removes what is left
         file.unlink()

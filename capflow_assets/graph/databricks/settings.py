@@ -110,8 +110,8 @@ class New(Declared):
         >>> New(kind="new", spark_version="18", node_type_id="m", gb_per_worker=10).workers(35 * 10**9)
         (1, 4)
         """
-        asked = math.ceil(size_bytes / (self.gb_per_worker * 1e9))
-        return self.min_workers, max(self.min_workers, 1, min(self.max_workers, asked))
+        needed = math.ceil(size_bytes / (self.gb_per_worker * 1e9))
+        return self.min_workers, max(self.min_workers, 1, min(self.max_workers, needed))
 
 
 Compute = Annotated[Existing | Serverless | New, Field(discriminator="kind")]

@@ -198,9 +198,9 @@ class StepLauncher(DatabricksPySparkStepLauncher):
         Raises:
             CapflowError: the cluster could not reach the lake or MLflow, or MLflow's address holds a password.
         """
-        home, given = self.deployment.home, self.settings.environment
+        home, declared = self.deployment.home, self.settings.environment
         variables = {"CAPFLOW_ENGINE": "cluster", "CAPFLOW_LAKE": home.lake, "MLFLOW_TRACKING_URI": home.mlflow_uri}
-        variables = {name: value for name, value in variables.items() if name not in self.settings.secrets} | given
+        variables = {name: value for name, value in variables.items() if name not in self.settings.secrets} | declared
         here = is_loopback(self.databricks_host)
         lake, mlflow = variables.get("CAPFLOW_LAKE", "s3://"), variables.get("MLFLOW_TRACKING_URI", "http://")
         if not here and not lake.startswith(("s3://", "/Volumes/")):
@@ -252,11 +252,11 @@ class StepLauncher(DatabricksPySparkStepLauncher):
             ended = None
             if quiet >= STATE_EVERY:
                 ended, quiet = run.look(pace.elapsed), 0
-            found = reached(events.read, self.settings, run.url)
+            entries = reached(events.read, self.settings, run.url)
             pace.seen(
-                sum(entry.is_dagster_event and entry.get_dagster_event().is_step_materialization for entry in found)
+                sum(entry.is_dagster_event and entry.get_dagster_event().is_step_materialization for entry in entries)
             )
-            yield from (entry for entry in found if entry.run_id == step_context.run_id)
+            yield from (entry for entry in entries if entry.run_id == step_context.run_id)
             if events.closed and events.last.get("error"):
                 what = f"The step broke on Databricks before its end ({run.url})"
                 raise run.stopped(pace.elapsed) or CapflowError(what, came=events.last["error"])
@@ -264,7 +264,7 @@ class StepLauncher(DatabricksPySparkStepLauncher):
                 return
             if ended:
                 raise ended
-            quiet = 0 if found else quiet + 1
+            quiet = 0 if entries else quiet + 1
 
     @staticmethod
     def _waiting(step_context: StepExecutionContext, run: DatabricksRun) -> DagsterEvent:
