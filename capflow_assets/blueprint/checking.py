@@ -67,7 +67,7 @@ MEASURED = {"landed": landed, "removed": removed}
 def landing_findings(
     stages: Stages, customer: HasChecks, table: str, findings: Iterable[Finding]
 ) -> tuple[Finding, ...]:
-    """What landing or cleaning found, by the customer's settings; where the check is off, it is told and passes."""
+    """The findings of landing or cleaning under the customer's settings; a check that is off passes."""
     declared = declared_checks(stages)
 
     def judged(finding: Finding) -> Finding:

@@ -37,7 +37,7 @@ class Rule:
 def pandera_schema(table: Table) -> DataFrameSchema:
     """The table's schema in pandera's words: types, required columns, bounds, allowed values, patterns and the key.
 
-    A pattern has to match the whole value. Columns besides the declared ones are no business of the schema.
+    A pattern has to match the whole value. Columns that are not declared are not checked.
     """
     from pandera.pyspark import Column as Declared
     from pandera.pyspark import DataFrameSchema

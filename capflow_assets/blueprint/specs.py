@@ -118,7 +118,7 @@ class ModelSpec:
         }
 
     def asked(self, params: Params | None = None, absent: Iterable[str] = ()) -> Asked:
-        """What the model asks of a customer with these parameters, by default its own."""
+        """What the model needs of a customer with these parameters, by default its own."""
         chosen = params or self.model.params.model_validate({})
         return Asked(
             needs=self.model.needs,

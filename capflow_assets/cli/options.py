@@ -77,7 +77,7 @@ def patience(wait: float | None, fail: bool) -> float | None:
 
 
 def say(words: str) -> None:
-    """Tell a person what a command waits for, or has done besides, where it is not among the results."""
+    """Print, beside the results, what a command waits for or has done on the way."""
     typer.echo(words, err=True)
 
 
@@ -90,7 +90,7 @@ def names(context: typer.Context, home: Path | None, customers: Iterable[str], m
 
 
 def touches(deployment: Deployment, words: str) -> None:
-    """Say in which home something is changed for good, and what."""
+    """Say what is changed permanently, and in which home."""
     say(f"{words}, in the home {deployment.home.root}")
 
 

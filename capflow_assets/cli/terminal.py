@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def following(customers: Sequence[str], assets: int) -> Iterator[Callable[[Progress], None]]:
-    """A progress bar per customer on standard error; what is given back is told of each finished asset."""
+    """A progress bar per customer on standard error; call the result for each finished asset."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
@@ -76,7 +76,7 @@ def print_finished(results: Sequence[Finished]) -> None:
             others = ", ".join(key for key in result.failures if key not in roots)
             console.print(f"  made of these, so not done either: {others}", soft_wrap=True)
         for warned in result.warnings:
-            if warned.check not in ("landed", "removed"):  # told above, with where the rows are
+            if warned.check not in ("landed", "removed"):  # shown above, with where the rows are
                 console.print(f"  [yellow]{warned.key}[/]: {warned.check}: {escape(warned.message)}", soft_wrap=True)
 
 
@@ -192,7 +192,7 @@ def print_matrix(rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _reasons(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], list[str]]:
-    """The models of each customer by reason, so that what several lack is told once."""
+    """The models of each customer by reason, so that what several lack is shown once."""
     models_of: dict[tuple[str, str], list[str]] = {}
     for row in rows:
         for reason in filter(None, row["readiness_reason"].split("; also ")):

@@ -171,7 +171,7 @@ def _caller(client: WorkspaceClient) -> str:
 
 
 def _both(case: Case) -> tuple[WorkspaceClient, Settings] | Found:
-    """The client and the settings; what keeps either away is told by their own checks."""
+    """The client and the settings; their own checks report why either is missing."""
     said = _settings(case)
     if isinstance(said, Found):
         return said if said.state == "skipped" else skipped("see databricks.settings")

@@ -266,7 +266,7 @@ def _emptied(case: Case, place: str) -> None:
 
     client = aws(case, "s3")
     name, prefix = _address(place)
-    # What keeps things from being deleted is told by lake.reachable.
+    # Why something cannot be deleted is reported by lake.reachable.
     with suppress(BotoCoreError, ClientError):
         for each in client.list_objects_v2(Bucket=name, Prefix=prefix).get("Contents", []):
             client.delete_object(Bucket=name, Key=each["Key"])

@@ -127,7 +127,7 @@ def fleet_records(instance: dg.DagsterInstance, checked: Checked) -> Iterator[dg
 def verdicts(
     instance: dg.DagsterInstance, keys: Iterable[dg.AssetCheckKey]
 ) -> dict[dg.AssetCheckKey, dict[str, Verdict]]:
-    """The newest verdict of each check on each customer that there is, as far as there are any."""
+    """The newest verdict of each check on each present customer, where there is one."""
     connected = getattr(instance.event_log_storage, "index_connection", None)
     check_of = {(key.asset_key.to_string(), key.name): key for key in keys}
     if connected is None or not check_of:

@@ -49,7 +49,7 @@ class Task:
     arguments: Mapping[str, Any]
 
 
-class ProcessDied(Exception):  # noqa: N818  (it is no error of ours: it says what happened)
+class ProcessDied(Exception):  # noqa: N818  (not an error to show: it says what happened)
     """The process of a cohort ended without a word."""
 
     def __init__(self, death: Death) -> None:
@@ -63,13 +63,13 @@ class CohortProcess:
     def __init__(self) -> None:
         self._line, theirs = Pipe()
         command = [sys.executable, "-P", "-m", __name__, str(theirs.fileno())]
-        self._process = subprocess.Popen(  # noqa: S603  (this interpreter and a module of ours)
+        self._process = subprocess.Popen(  # noqa: S603  (this interpreter and one of our modules)
             command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, process_group=0
         )
         theirs.close()
 
     def outcomes(self, task: Task, customer: str) -> Iterator[Outcome]:
-        """What comes of a customer, as it comes.
+        """The outcomes of a customer, each as soon as it is known.
 
         Raises:
             ProcessDied: says how, and with what in hand.

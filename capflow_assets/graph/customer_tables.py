@@ -32,7 +32,7 @@ OWNER = "team:data"
 
 
 class TablesConfig(dg.Config):
-    """What a run of tables may be told."""
+    """The settings of a run of tables."""
 
     as_of: str | None = None
     full: bool = False

@@ -78,7 +78,7 @@ def once(name: str, work: Callable[[], T]) -> T:
 
 
 def _earlier(instance: dg.DagsterInstance, customer: str, keys: Sequence[str]) -> Finished | None:
-    """What a process before this one came to, None where it did not come to this customer."""
+    """The result of a process before this one; None where it never reached this customer."""
     if customer in CARRIED.finished:
         finished: Finished = pickle.loads(CARRIED.finished[customer])  # noqa: S301  (of our own process)
         return finished

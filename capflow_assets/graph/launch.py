@@ -218,7 +218,7 @@ def _execute(
 
 
 def is_interruption(event: dg.DagsterEvent) -> bool:
-    """Whether a run ended here because its process was told to."""
+    """Whether a run ended because its process was asked to stop."""
     data = event.event_specific_data
     return isinstance(data, JobFailureData) and data.failure_reason == RunFailureReason.UNEXPECTED_TERMINATION
 

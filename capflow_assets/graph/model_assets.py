@@ -89,7 +89,7 @@ def live(
     as_of: str | None = None,
     given: dict[str, Any] | None = None,
 ) -> Iterator[Outcome]:
-    """Train, score and watch one model of one customer, as far as selected."""
+    """Train, score and watch one model of one customer: the parts that are selected."""
     declared = deployment.customer(customer)
     stages = deployment.stages.of_customer(declared.tables, declared.models, declared.features)
     examples = Examples(deployment.lake, stages, declared, spec)

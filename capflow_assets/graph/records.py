@@ -136,6 +136,6 @@ def _redact_logs(instance: dg.DagsterInstance, run: str, redaction: Redaction) -
 
 
 def log_files(instance: dg.DagsterInstance, run: str) -> list[Path]:
-    """The files of what the steps of a run have printed, as far as they lie on this machine."""
+    """The files on this machine with what the steps of a run have printed."""
     folder = Path(instance.storage_directory()) / run
     return sorted(file for file in folder.rglob("*") if file.is_file()) if run and folder.is_dir() else []

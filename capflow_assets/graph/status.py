@@ -140,7 +140,7 @@ def _row(
 def _decided_since(
     registry: Registry, customer: str, model: str, champions: Champions, trained: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What was decided about the champion after the newest record: in MLflow, or by a command of a release before."""
+    """What was decided about the champion after the newest record, in MLflow or by a command of an earlier release."""
     champion, status = champions.champion, trained.get("status")
     is_of_champion = trained.get("version") == champion
     if champion is None or status is None or (is_of_champion and status not in OPEN):

@@ -148,6 +148,6 @@ def value_of(row: Row) -> str:
 
 
 def _unit(row: Row) -> str:
-    """Currencies and per cents are said; what is counted stands in the title."""
+    """The unit to print: currencies and per cents; what is counted is in the title."""
     unit: str = row["unit"]
     return unit if unit == "%" or unit.isupper() else ""

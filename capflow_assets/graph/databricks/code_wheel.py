@@ -77,13 +77,13 @@ def code_wheel() -> Wheel:
 
 
 def requirements() -> list[str]:
-    """What a cluster installs besides: our dependencies at the versions that run here, without what it has itself."""
+    """What a cluster installs beside the wheel: our dependencies, at the versions that run here, that it lacks."""
     declared = [Requirement(text) for text in distribution(DISTRIBUTION).requires or []]
     return [_pinned(requirement) for requirement in declared if _is_asked_of_a_cluster(requirement)]
 
 
 def _is_asked_of_a_cluster(requirement: Requirement) -> bool:
-    """Whether a requirement holds without any extra of ours, and a cluster does not have it itself."""
+    """Whether a requirement applies without any of our extras, and a cluster lacks it."""
     holds = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
     return holds and requirement.name not in LEFT_OUT
 

@@ -30,7 +30,7 @@ EVENTS_FILE = "{}.events-{}.jsonl"
 # A file of events that is larger than this is followed by the next.
 SEGMENT_BYTES = 1 << 20
 WRITE_SECONDS = 0.3
-# The longer a step has run, the less it matters when exactly an event is told.
+# The longer a step has run, the less it matters when exactly an event arrives.
 WRITE_SHARE = 0.02
 KEPT_OUTPUT = 200_000
 

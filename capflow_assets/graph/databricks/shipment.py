@@ -42,7 +42,7 @@ def ship_code(
 def step_content(
     step_context: StepExecutionContext, settings: Settings, home: Home, host: str, submission: Submission
 ) -> dict[str, Any]:
-    """Everything that the other side is told, as JSON."""
+    """Everything that the cluster needs to know of the step, as JSON."""
     module, attribute = CODE
     repository = ReconstructableRepository.for_module(module, attribute, working_directory=None)
     run = step_context.dagster_run

@@ -232,7 +232,7 @@ def customers_of(step_context: StepExecutionContext) -> tuple[str, ...]:
 
 
 def expected_assets(step_context: StepExecutionContext) -> int:
-    """How many assets the step will tell of, if all goes well: those selected, once for each customer."""
+    """How many assets the step will report if all goes well: those selected, once for each customer."""
     layer = step_context.job_def.asset_layer
     own = set(layer.get_selected_entity_keys_for_node(step_context.node_handle))
     assets = sum(isinstance(key, dg.AssetKey) for key in own)
@@ -240,7 +240,7 @@ def expected_assets(step_context: StepExecutionContext) -> int:
 
 
 def cost_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    """The run's tags that the bill is told.
+    """The tags of the run that appear on the bill.
 
     >>> cost_tags({"cost/center": "crm", "dagster/partition": "acme"})
     {'cost/center': 'crm'}

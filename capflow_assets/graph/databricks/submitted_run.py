@@ -127,7 +127,7 @@ class DatabricksRun:
         return CapflowError(what, expected=expected, came=came, where=self.url, do=do)
 
     def _output(self, found: Any) -> str:
-        """What the task itself said at its end, if it can be had."""
+        """The last output of the task itself, if Databricks still has it."""
         try:
             output = self.client.jobs.get_run_output(found.tasks[0].run_id)
         except Exception:  # a dead cluster has none

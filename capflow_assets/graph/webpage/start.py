@@ -157,7 +157,7 @@ def environment(given: Mapping[str, str]) -> dict[str, str]:
 
 @dataclass
 class Received:
-    """The signal that came, and what the keeper told at its end."""
+    """The signal that was received, and the keeper's last message."""
 
     process: subprocess.Popen[str] | None = None
     number: int = 0
