@@ -65,7 +65,7 @@ def digests(case: Case) -> Checks:
         refused = []
         with Trials() as trials:
             for customer, name, version in bare:
-                if words := _kept(case, customer, name, version, trials):
+                if words := _try_and_keep(case, customer, name, version, trials):
                     refused.append(f"version {version} of {customer}.{name}: {words}")
         if refused:
             do = "train these models again; what cannot be loaded has no digest, and does not answer"
@@ -79,7 +79,7 @@ def digests(case: Case) -> Checks:
     yield warning(f"{words}; {why}", MEND, mend)
 
 
-def _kept(case: Case, customer: str, name: str, version: int, trials: Trials) -> str:
+def _try_and_keep(case: Case, customer: str, name: str, version: int, trials: Trials) -> str:
     """Keep the digests of a version; why not, where it cannot be loaded.
 
     They are kept first: then what is loaded on trial is what they are of, whoever writes there in the meantime.

@@ -16,12 +16,12 @@ def python(case: Case) -> Checks:
     from packaging.specifiers import SpecifierSet
 
     try:
-        asked = metadata.metadata(PACKAGE)["Requires-Python"] or ""
+        required = metadata.metadata(PACKAGE)["Requires-Python"] or ""
     except metadata.PackageNotFoundError:
         yield skipped(f"{PACKAGE} is not installed as a package, so it says nothing of versions")
         return
-    found = f"{platform.python_version()}, asked for {asked}"
-    fits = SpecifierSet(asked).contains(platform.python_version())
+    found = f"{platform.python_version()}, asked for {required}"
+    fits = SpecifierSet(required).contains(platform.python_version())
     yield ok(found) if fits else broken(found, "make the virtual environment with one of those")
 
 
@@ -30,12 +30,14 @@ def packages(case: Case) -> Checks:
     from packaging.requirements import Requirement
 
     try:
-        asked = [Requirement(line) for line in metadata.requires(PACKAGE) or []]
+        required = [Requirement(line) for line in metadata.requires(PACKAGE) or []]
     except metadata.PackageNotFoundError:
         yield skipped(f"{PACKAGE} is not installed as a package, so it pins nothing")
         return
     active = [
-        requirement for requirement in asked if requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+        requirement
+        for requirement in required
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""})
     ]
     problems = []
     for requirement in active:

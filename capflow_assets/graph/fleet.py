@@ -178,7 +178,7 @@ def heat_map(cells: Sequence[Standing]) -> "Figure":
     axes.xaxis.tick_top()
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    axes.set_title(_told(cells, len(customers)), loc="left", fontsize=10)
+    axes.set_title(_title(cells, len(customers)), loc="left", fontsize=10)
     counts = Counter(cell.readiness for cell in cells)
     legend = [Patch(facecolor=LOOKS[s][0], label=f"{LOOKS[s][1]}  {s} ({counts[s]:,})") for s in LOOKS if counts[s]]
     figure.legend(handles=legend, loc="outside lower left", ncols=len(legend), frameon=False, fontsize=8)
@@ -193,7 +193,7 @@ def _worst_first(customers: list[str], cells: Sequence[Standing]) -> list[str]:
     return sorted(customers, key=lambda name: (-lacking[name], name))
 
 
-def _told(cells: Sequence[Standing], customers: int) -> str:
+def _title(cells: Sequence[Standing], customers: int) -> str:
     ready = sum(cell.readiness in ("ready", "at risk") for cell in cells)
     shown = f"; the {MOST_DRAWN} customers that lack most" if customers > MOST_DRAWN else ""
     return f"{ready:,} of {len(cells):,} models of {customers:,} customers can be trained{shown}"

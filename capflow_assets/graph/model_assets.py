@@ -53,12 +53,12 @@ def model_asset(
         selected = frozenset(key.path[0] for key in context.selected_asset_keys)
         config: dict[str, Any] = context.op_execution_context.op_config
 
-        given = config.get("params") or {}
+        overrides = config.get("params") or {}
         arguments: dict[str, Any] = {
             "model": spec.name,
             "selected": selected,
             "as_of": config.get("as_of"),
-            "given": given,
+            "overrides": overrides,
         }
         engine = deployment.engine
         task = module and Task(module, engine.engine, engine.spark_config, live_of, arguments)
@@ -75,10 +75,10 @@ def live_of(
     model: str,
     selected: frozenset[str],
     as_of: str | None,
-    given: dict[str, Any],
+    overrides: dict[str, Any],
 ) -> Iterator[Outcome]:
     """``live`` by the model's name, each outcome with its seconds."""
-    yield from timed(live(deployment, deployment.stages.model(model), customer, selected, as_of, given))
+    yield from timed(live(deployment, deployment.stages.model(model), customer, selected, as_of, overrides))
 
 
 def live(
@@ -87,7 +87,7 @@ def live(
     customer: str,
     selected: frozenset[str],
     as_of: str | None = None,
-    given: dict[str, Any] | None = None,
+    overrides: dict[str, Any] | None = None,
 ) -> Iterator[Outcome]:
     """Train, score and watch one model of one customer: the parts that are selected."""
     declared = deployment.customer(customer)
@@ -99,11 +99,11 @@ def live(
         for part in sorted(selected, key=PARTS.index):
             yield waiting_outcome(part, spec, "not ready", reason)
         return
-    asked = parse_moment(as_of, declared.time_zone) if as_of else None
-    moment = as_of_moment(deployment.lake.table(customer, "clean/bills"), asked)
+    requested = parse_moment(as_of, declared.time_zone) if as_of else None
+    moment = as_of_moment(deployment.lake.table(customer, "clean/bills"), requested)
     if "models" in selected:
         LINE.begins(f"models/{spec.name}")
-        yield _try_training(deployment, examples, given or {}, moment)
+        yield _try_training(deployment, examples, overrides or {}, moment)
     if not {"predictions", "health"} & selected:
         return
     LINE.begins(f"predictions/{spec.name}")
@@ -126,14 +126,14 @@ def live(
             yield watched_outcome(deployment, spec, customer, watch(deployment, examples, scored))
 
 
-def _try_training(deployment: Deployment, examples: Examples, given: dict[str, Any], moment: datetime) -> Outcome:
+def _try_training(deployment: Deployment, examples: Examples, overrides: dict[str, Any], moment: datetime) -> Outcome:
     """A training that fails is a failed asset, one that finds too little to learn from is not ready; the champion goes
     on scoring either way.
     """
     spec, customer = examples.spec, examples.customer.name
     key = dg.AssetKey(["models", spec.name])
     try:
-        params = params_of(deployment, customer, spec.name, given)
+        params = params_of(deployment, customer, spec.name, overrides)
     except CapflowError as error:
         return Outcome(key, failure=str(error), error=error)
     try:

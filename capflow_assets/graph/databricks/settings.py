@@ -185,11 +185,11 @@ def read_settings(path: str | Path) -> Settings:
     try:
         return Settings.model_validate(data)
     except ValidationError as error:
-        words = "; ".join(_told(each) for each in error.errors(include_url=False))
+        words = "; ".join(_in_words(problem) for problem in error.errors(include_url=False))
         raise CapflowError("The Databricks settings are wrong", came=words, where=str(file), do="mend them") from None
 
 
-def _told(problem: Any) -> str:
+def _in_words(problem: Any) -> str:
     key = ".".join(str(part) for part in problem["loc"])
     rule = "no key that is known" if problem["type"] == "extra_forbidden" else rule_of(problem)
     return f"{key}: {rule}" if key else rule
