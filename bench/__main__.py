@@ -17,6 +17,7 @@ from bench import (
     recursive,
     small,
     sql,
+    status,
     users,
 )
 
@@ -34,6 +35,7 @@ BENCHMARKS = {
     "recursive": recursive.run,
     "small": small.run,
     "sql": sql.run,
+    "status": status.run,
     "users": users.run,
 }
 

@@ -148,7 +148,7 @@ def _launched(who: str, names: Sequence[str], variables: dict[str, str], workspa
 def customers(folder: Path, count: int, first: str = "c000", users: int = 60) -> list[str]:
     """Onboard ``count`` customers who all send the same bills."""
     from capflow_assets.definitions import SOURCES, STAGES
-    from capflow_assets.graph.build import deployment
+    from capflow_assets.graph.engine import deployment
     from capflow_assets.graph.launch import dagster_instance
     from capflow_assets.graph.onboarding import onboard
     from capflow_assets.home.places import Home

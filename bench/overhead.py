@@ -16,7 +16,7 @@ ROUNDS = 3
 def run() -> None:
     """Print the split for a simulated customer of 2,000 users, the median of several warm runs."""
     from capflow_assets.definitions import SOURCES, STAGES, defs
-    from capflow_assets.graph.build import deployment
+    from capflow_assets.graph.engine import deployment
     from capflow_assets.graph.launch import dagster_instance, run_customer, select
     from capflow_assets.graph.onboarding import onboard
     from capflow_assets.home.places import Home

@@ -4,8 +4,8 @@ Each package is read for what its files declare; adding a table, a check or a mo
 """
 
 from capflow_assets import clean, features, models, raw, sources, validation
+from capflow_assets.blueprint.reading import read_stages
 from capflow_assets.blueprint.sources import read_sources
-from capflow_assets.blueprint.stages import read_stages
 from capflow_assets.graph.build import build
 
 SOURCES = read_sources(sources)

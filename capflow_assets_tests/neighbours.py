@@ -14,7 +14,7 @@ import tomlkit
 from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import CapflowError
-from capflow_assets.graph.build import deployment
+from capflow_assets.graph.engine import deployment
 from capflow_assets.home.places import Home
 from capflow_assets.tables.runner import TableRunner
 from capflow_assets_tests.homes import TestHome, own_environment

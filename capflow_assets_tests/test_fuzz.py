@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from capflow_assets.definitions import SOURCES, STAGES
-from capflow_assets.graph.build import deployment
+from capflow_assets.graph.engine import deployment
 from capflow_assets.graph.launch import dagster_instance
 from capflow_assets.graph.status import counts
 from capflow_assets.home.places import Home

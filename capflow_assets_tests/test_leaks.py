@@ -22,7 +22,7 @@ from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
 from capflow_assets.stores.lake import Lake
 from capflow_assets.tables.runner import TableRunner
-from capflow_assets_tests.blueprint import test_stages
+from capflow_assets_tests.blueprint import stage_packages
 from capflow_assets_tests.homes import ANY_BILL_NUMBERS, FEW_FEATURES, TestHome
 
 ZONE = "America/New_York"
@@ -48,7 +48,7 @@ text = "text"
 written_at = "written_at"
 user_id = "user_id"
 """
-packages = test_stages.packages
+packages = stage_packages.packages
 
 
 # -- the whole way -----------------------------------------------------------------------------------------------------

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from capflow_assets import clean, features, raw, validation
-from capflow_assets.blueprint.stages import CheckSpec, Stages, TableSpec, read_stages
+from capflow_assets.blueprint.reading import read_stages
+from capflow_assets.blueprint.specs import CheckSpec, TableSpec
+from capflow_assets.blueprint.stages import Stages
 from capflow_assets_tests.engines import frame_of
 from capflow_assets_tests.random_rows import AS_OF, ordered, raw_rows
 

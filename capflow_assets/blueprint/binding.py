@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any
 from capflow_assets.contract import Asked, Model, Params
 
 if TYPE_CHECKING:
-    from capflow_assets.blueprint.stages import TableSpec
+    from capflow_assets.blueprint.specs import TableSpec
 
 
 def bind_moments(tables: Mapping[str, TableSpec], bills: str) -> dict[str, TableSpec]:
     """The same tables; those that are cut at the newest bill, and made of nothing that waits for it, come after it."""
 
     def made_of(spec: TableSpec) -> set[str]:
-        found: set[str] = set()
+        ancestors: set[str] = set()
         fresh = {source.table for source in spec.inputs}
         while fresh:
-            found |= fresh
-            fresh = {source.table for key in fresh for source in tables[key].inputs} - found
-        return found
+            ancestors |= fresh
+            fresh = {source.table for key in fresh for source in tables[key].inputs} - ancestors
+        return ancestors
 
     def is_late(spec: TableSpec) -> bool:
         return spec.cut and bills in tables and bills not in made_of(spec)

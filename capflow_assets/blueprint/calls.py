@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets.blueprint.stages import CheckSpec, TableSpec
+from capflow_assets.blueprint.specs import CheckSpec, TableSpec
 from capflow_assets.errors import CapflowError
 from capflow_assets.expressions.known_at import is_known
 

@@ -67,7 +67,7 @@ MEASURED = {"landed": landed, "removed": removed}
 def landing_findings(
     stages: Stages, customer: HasChecks, table: str, findings: Iterable[Finding]
 ) -> tuple[Finding, ...]:
-    """What landing or cleaning found, by the customer's settings; where the check is off, it is told and passes."""
+    """The findings of landing or cleaning under the customer's settings; a check that is off passes."""
     declared = declared_checks(stages)
 
     def judged(finding: Finding) -> Finding:
@@ -91,8 +91,8 @@ def schema_finding(stages: Stages, customer: HasChecks, key: str, frame: object,
     if chosen.is_off:
         bare = tuple(Column(**{name: getattr(column, name) for name in IDENTITY}) for column in table.columns)
         table = replace(table, columns=bare, key=())
-    found = schema_checks.evaluate(frame, table, **chosen.thresholds)  # type: ignore[arg-type]
-    by_choice = [each if each.check == "columns" else severe(each, chosen) for each in found]
+    findings = schema_checks.evaluate(frame, table, **chosen.thresholds)  # type: ignore[arg-type]
+    by_choice = [finding if finding.check == "columns" else severe(finding, chosen) for finding in findings]
     return _with_note(summary(key, by_choice), chosen)
 
 
@@ -103,7 +103,7 @@ def summary(key: str, findings: list[Finding]) -> Finding:
         return Finding("schema", True, f"all {len(findings)} rules hold", "block", {"rules": len(findings)})
     blocks = any(finding.severity == "block" for finding in failed)
     failed.sort(key=lambda finding: finding.severity != "block")
-    told = TableError(
+    error = TableError(
         f"{key} breaks its schema and was not written; the last good version stays"
         if blocks
         else f"{key} breaks its schema, and was written all the same: these rules only warn",
@@ -114,7 +114,7 @@ def summary(key: str, findings: list[Finding]) -> Finding:
     return Finding(
         check="schema",
         passed=False,
-        message=str(told),
+        message=str(error),
         severity="block" if blocks else "warn",
         found={"rules": len(findings), "broken": len(failed)},
         sample=tuple(row for finding in failed for row in finding.sample)[:10],

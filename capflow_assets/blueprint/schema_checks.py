@@ -37,7 +37,7 @@ class Rule:
 def pandera_schema(table: Table) -> DataFrameSchema:
     """The table's schema in pandera's words: types, required columns, bounds, allowed values, patterns and the key.
 
-    A pattern has to match the whole value. Columns besides the declared ones are no business of the schema.
+    A pattern has to match the whole value. Columns that are not declared are not checked.
     """
     from pandera.pyspark import Column as Declared
     from pandera.pyspark import DataFrameSchema
@@ -81,8 +81,8 @@ def evaluate(frame: DataFrame, table: Table, *, at_most_share_pct: float = 0.0) 
         key = []
     rows, duplicates, counts = _counted(frame, rules, key)
     allowed = at_most_share_pct * rows / 100
-    told = (_finding(frame, rule, rows, broken, allowed) for rule, broken in zip(rules, counts, strict=True))
-    findings = [columns, *told]
+    of_rules = (_finding(frame, rule, rows, broken, allowed) for rule, broken in zip(rules, counts, strict=True))
+    findings = [columns, *of_rules]
     return [*findings, _key_finding(frame, key, rows, duplicates, allowed)] if key else findings
 
 
@@ -117,14 +117,17 @@ def _checks(column: Column) -> list[Check]:
 def _evaluations() -> Mapping[str, Callable[[Expression, Mapping[str, Any]], tuple[str, Expression]]]:
     """By the name of a pandera check: its words, and what breaks it (null where the value is)."""
     return {
-        "greater_than_or_equal_to": lambda value, given: (f"at least {given['min_value']}", value < given["min_value"]),
-        "greater_than": lambda value, given: (f"above {given['min_value']}", value <= given["min_value"]),
-        "less_than_or_equal_to": lambda value, given: (f"at most {given['max_value']}", value > given["max_value"]),
-        "isin": lambda value, given: (
-            f"one of {', '.join(given['allowed_values'])}",
-            ~value.isin(list(given["allowed_values"])),
+        "greater_than_or_equal_to": lambda value, rule: (
+            f"at least {rule['min_value']}",
+            value < rule["min_value"],
         ),
-        "str_matches": lambda value, given: (f"text like {given['pattern']}", ~value.rlike(given["pattern"])),
+        "greater_than": lambda value, rule: (f"above {rule['min_value']}", value <= rule["min_value"]),
+        "less_than_or_equal_to": lambda value, rule: (f"at most {rule['max_value']}", value > rule["max_value"]),
+        "isin": lambda value, rule: (
+            f"one of {', '.join(rule['allowed_values'])}",
+            ~value.isin(list(rule["allowed_values"])),
+        ),
+        "str_matches": lambda value, rule: (f"text like {rule['pattern']}", ~value.rlike(rule["pattern"])),
     }
 
 
@@ -196,8 +199,8 @@ def _key_finding(frame: DataFrame, key: list[str], rows: int, duplicates: int, a
     message = f"{words}: {duplicates:,} of {rows:,} rows repeat another" if duplicates else words
     repeated = frame.groupBy(*key).agg(F.count(F.lit(1)).alias("rows")).where("rows > 1")
     sample = _sample(repeated.orderBy(F.desc("rows"), *key)) if duplicates > allowed else ()
-    found = {"rows": rows, "breaking": duplicates}
-    return Finding(f"{', '.join(key)} unique", duplicates <= allowed, message, "block", found, sample)
+    counts = {"rows": rows, "breaking": duplicates}
+    return Finding(f"{', '.join(key)} unique", duplicates <= allowed, message, "block", counts, sample)
 
 
 def _sample(frame: DataFrame) -> tuple[dict[str, Scalar], ...]:

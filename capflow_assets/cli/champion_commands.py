@@ -1,6 +1,6 @@
 """``capflow …`` for who is champion: promote, rollback, freeze.
 
-Belongs here: commands, as in ``cli.commands``. Does not belong here: work; it is in ``graph``.
+Belongs here: commands, as ``cli.commands`` says. Does not belong here: work; it is in ``graph``.
 """
 
 from __future__ import annotations

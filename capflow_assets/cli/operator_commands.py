@@ -1,6 +1,6 @@
 """``capflow …`` for whoever runs a deployment: forgetting and retiring, the doctor, policies, the page.
 
-Belongs here: commands, as in ``cli.commands``. Does not belong here: work; it is in ``graph``.
+Belongs here: commands, as ``cli.commands`` says. Does not belong here: work; it is in ``graph``.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from capflow_assets.cli.options import (
     say,
     touches,
 )
+from capflow_assets.cli.run_commands import run
 
 if TYPE_CHECKING:
     from capflow_assets.deployment import Deployment
@@ -56,24 +57,22 @@ def forget(
 
     seconds = patience(wait, fail)
 
-    def asked() -> list[Receipt]:
+    def erase_confirmed() -> list[Receipt]:
         deployment.require(customer)
         touches(deployment, f"{_users(users)} of {customer}, in all tables, versions, pictures and records")
         if not yes:
             typer.confirm(f"Remove {_users(users)} of {customer} for good?", abort=True)
-        made = erase(
+        written = erase(
             deployment, DagsterRecords(instance), customer, users, reason, anyway, seconds, say, keep_out=keep_out
         )
-        for receipt in made:
+        for receipt in written:
             typer.echo("\n".join(receipt.lines()))
-        return made
+        return written
 
     with opened(context, home) as (deployment, instance):
-        receipts = once("capflow forget", asked)
+        receipts = once("capflow forget", erase_confirmed)
     tables = sorted({table for receipt in receipts for table in receipt.recomputed_at_the_next_run})
     if rerun and tables:
-        from capflow_assets.cli.commands import run
-
         run(context, [customer], [*tables, "predictions", "health"], wait=wait, fail=fail, home=home)
 
 
@@ -124,7 +123,7 @@ def doctor(
 
     def deploy() -> Deployment:
         from capflow_assets.definitions import SOURCES, STAGES
-        from capflow_assets.graph.build import deployment
+        from capflow_assets.graph.engine import deployment
 
         return deployment(STAGES, SOURCES, home=place)
 

@@ -77,7 +77,7 @@ def patience(wait: float | None, fail: bool) -> float | None:
 
 
 def say(words: str) -> None:
-    """Tell a person what a command waits for, or has done besides, where it is not among the results."""
+    """Print, beside the results, what a command waits for or has done on the way."""
     typer.echo(words, err=True)
 
 
@@ -90,7 +90,7 @@ def names(context: typer.Context, home: Path | None, customers: Iterable[str], m
 
 
 def touches(deployment: Deployment, words: str) -> None:
-    """Say in which home something is changed for good, and what."""
+    """Say what is changed permanently, and in which home."""
     say(f"{words}, in the home {deployment.home.root}")
 
 
@@ -98,7 +98,7 @@ def touches(deployment: Deployment, words: str) -> None:
 def opened(context: typer.Context, home: Path | None) -> Iterator[tuple[Deployment, dg.DagsterInstance]]:
     """The deployment of a home and its Dagster, for one command."""
     from capflow_assets.definitions import SOURCES, STAGES
-    from capflow_assets.graph.build import deployment
+    from capflow_assets.graph.engine import deployment
     from capflow_assets.graph.launch import dagster_instance
     from capflow_assets.home.places import Home
 
@@ -112,7 +112,7 @@ def opened(context: typer.Context, home: Path | None) -> Iterator[tuple[Deployme
 def looked_at(context: typer.Context, home: Path | None) -> Iterator[tuple[Deployment, dg.DagsterInstance]]:
     """The deployment of a home and its Dagster, for a command that only looks: the home may be read-only."""
     from capflow_assets.definitions import SOURCES, STAGES
-    from capflow_assets.graph.build import deployment
+    from capflow_assets.graph.engine import deployment
     from capflow_assets.graph.launch import dagster_to_look_at
     from capflow_assets.home.places import Home
 
@@ -147,7 +147,7 @@ def _in_our_words(place: Home) -> Iterator[None]:
     except CapflowError:
         raise
     except Exception as error:
-        told = in_our_words(error, place)
-        if told is None:
+        worded = in_our_words(error, place)
+        if worded is None:
             raise
-        raise told from error
+        raise worded from error

@@ -1,20 +1,17 @@
-"""How results look in a terminal, and in the files that the CLI writes. Does not belong here: where they come from."""
+"""How results look in a terminal. Does not belong here: where they come from, and files (``cli.table_files``)."""
 
 from __future__ import annotations
 
 import csv
-import io
 import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.cli.layout import Laid
-from capflow_assets.errors import CapflowError
+from capflow_assets.cli.table_files import safe_text
 from capflow_assets.pages.spreadsheet import harmless
 
 if TYPE_CHECKING:
@@ -26,7 +23,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def following(customers: Sequence[str], assets: int) -> Iterator[Callable[[Progress], None]]:
-    """A progress bar per customer on standard error; what is given back is told of each finished asset."""
+    """A progress bar per customer on standard error; call the result for each finished asset."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
@@ -71,16 +68,16 @@ def print_finished(results: Sequence[Finished]) -> None:
         for key, metadata in result.done.items():
             for words in left_out(result.customer, key, metadata):
                 console.print(f"  [yellow]{key}[/]: {escape(words)}", soft_wrap=True)
-        roots = {key: reason for key, reason in result.failures.items() if not result.is_consequence(key)}
+        roots = result.root_causes
         for reason in dict.fromkeys(roots.values()):
             keys = ", ".join(key for key in roots if roots[key] == reason)
             console.print(f"  [red]{keys}[/]: {escape(reason)}", soft_wrap=True)
         if len(result.failures) > len(roots):
             others = ", ".join(key for key in result.failures if key not in roots)
             console.print(f"  made of these, so not done either: {others}", soft_wrap=True)
-        for one in result.warnings:
-            if one.check not in ("landed", "removed"):  # told above, with where the rows are
-                console.print(f"  [yellow]{one.key}[/]: {one.check}: {escape(one.message)}", soft_wrap=True)
+        for warned in result.warnings:
+            if warned.check not in ("landed", "removed"):  # shown above, with where the rows are
+                console.print(f"  [yellow]{warned.key}[/]: {warned.check}: {escape(warned.message)}", soft_wrap=True)
 
 
 def left_out(customer: str, key: str, metadata: Mapping[str, Any]) -> Iterator[str]:
@@ -143,73 +140,6 @@ def cell(value: Any) -> str:
     return escape(str(value))
 
 
-def write_table(table: pa.Table, kind: str, output: Path | None, *, raw: bool = False) -> None:
-    """All rows as CSV, JSON (an array of records, times in ISO 8601 UTC) or Parquet, to a file or standard output.
-
-    ``kind`` ``table`` with a file takes the format from the file's ending. CSV is safe for spreadsheets unless ``raw``.
-    """
-    kind = (output.suffix.lstrip(".") or "csv") if kind == "table" and output is not None else kind
-    writers: dict[str, Callable[[pa.Table], bytes]] = {
-        "csv": partial(_csv_bytes, raw=raw),
-        "json": _json_bytes,
-        "parquet": _parquet_bytes,
-    }
-    if kind not in writers:
-        raise CapflowError("That format is not known", expected=f"one of {', '.join(writers)}", came=kind)
-    content = writers[kind](table)
-    if output is None:
-        sys.stdout.buffer.write(content)
-        sys.stdout.buffer.flush()
-        return
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_bytes(content)
-
-
-def _csv_bytes(table: pa.Table, raw: bool) -> bytes:
-    cell = text if raw else safe_text
-    stream = io.StringIO(newline="")
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([cell(name) for name in table.column_names])
-    for batch in table.to_batches():
-        for row in batch.to_pylist():
-            writer.writerow([cell(value) for value in row.values()])
-    return stream.getvalue().encode()
-
-
-def _json_bytes(table: pa.Table) -> bytes:
-    rows = [
-        json.dumps({name: finite(value) for name, value in row.items()}, default=text, ensure_ascii=False)
-        for batch in table.to_batches()
-        for row in batch.to_pylist()
-    ]
-    return ("[\n" + ",\n".join(rows) + "\n]\n").encode()
-
-
-def _parquet_bytes(table: pa.Table) -> bytes:
-    import pyarrow.parquet as pq
-
-    stream = io.BytesIO()
-    pq.write_table(table, stream)
-    return stream.getvalue()
-
-
-def finite(value: Any) -> Any:
-    """JSON knows no NaN and no infinity; both are null there."""
-    return None if isinstance(value, float) and not -float("inf") < value < float("inf") else value
-
-
-def text(value: Any) -> Any:
-    """A value for a file: times in ISO 8601, nothing for null."""
-    if value is None:
-        return ""
-    return value.isoformat() if hasattr(value, "isoformat") else value
-
-
-def safe_text(value: Any) -> Any:
-    """A value for a CSV file that a spreadsheet may open."""
-    return harmless(text(value))
-
-
 def print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], kind: str, title: str) -> None:
     """Rows as a table, CSV or JSON on standard output."""
     if kind == "json":
@@ -244,28 +174,30 @@ def print_matrix(rows: Sequence[Mapping[str, Any]]) -> None:
     grid.add_column("customer", no_wrap=True)
     for name in models:
         grid.add_column(name.replace("_", " "), overflow="fold")
-    for customer in dict.fromkeys(row["customer"] for row in rows):
-        cells = {row["model"]: STANDINGS[row["readiness"]] for row in rows if row["customer"] == customer}
+    cells_of: dict[str, dict[str, str]] = {}
+    for row in rows:
+        cells_of.setdefault(row["customer"], {})[row["model"]] = STANDINGS[row["readiness"]]
+    for customer, cells in cells_of.items():
         fitting = [cells[name] if len(models) <= WORDS_FIT else _sign(cells[name]) for name in models]
         grid.add_row(escape(customer), *fitting)
     screen = console()
     screen.print(grid)
     screen.print(_ready_counts(rows), highlight=False)
     for (customer, reason), names in _reasons(rows).items():
-        told = ", ".join(names) if len(names) < len(models) else "all models"
-        screen.print(f"[bold]{escape(customer)}[/] {told}: {escape(reason)}", soft_wrap=True, highlight=False)
+        concerned = ", ".join(names) if len(names) < len(models) else "all models"
+        screen.print(f"[bold]{escape(customer)}[/] {concerned}: {escape(reason)}", soft_wrap=True, highlight=False)
     for customer, removed in dict.fromkeys((row["customer"], row.get("removed")) for row in rows):
         for words in filter(None, (removed or "").split("; also ")):
             screen.print(f"[bold]{escape(customer)}[/] {escape(words)}", soft_wrap=True, highlight=False)
 
 
 def _reasons(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], list[str]]:
-    """The models of each customer by reason, so that what several lack is told once."""
-    found: dict[tuple[str, str], list[str]] = {}
+    """The models of each customer by reason, so that what several lack is shown once."""
+    models_of: dict[tuple[str, str], list[str]] = {}
     for row in rows:
         for reason in filter(None, row["readiness_reason"].split("; also ")):
-            found.setdefault((row["customer"], reason), []).append(row["model"])
-    return found
+            models_of.setdefault((row["customer"], reason), []).append(row["model"])
+    return models_of
 
 
 def _ready_counts(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -71,7 +71,7 @@ def _models(
         grid.add_column(name, justify="right" if name.endswith(("'s", "drift")) else "left", no_wrap=True)
     whys = []
     for result in finished:
-        for row in status_rows(deployment, instance, result.customer):
+        for row in status_rows(deployment, instance, [result.customer]):
             shown = [row["customer"], row["model"], coloured(row["status"]), cell(row["metric"]), cell(row["value"])]
             grid.add_row(*shown, cell(row["interval"]), cell(row["baseline"]), cell(row["drift"]))
             if row["status"] != "promoted":
@@ -85,7 +85,7 @@ def _failures(console: Console, finished: Sequence[Finished]) -> None:
     from rich.markup import escape
 
     for result in finished:
-        roots = {key: reason for key, reason in result.failures.items() if not result.is_consequence(key)}
+        roots = result.root_causes
         for key, reason in roots.items():
             console.print(f"[red]{result.customer} {key}[/]: {escape(reason)}", soft_wrap=True)
         if len(result.failures) > len(roots):

@@ -114,7 +114,7 @@ def existing(folder: Path) -> Path:
 
 
 def first_line(error: BaseException) -> str:
-    """An error in one line, the way a person is told of it.
+    """An error in one line, for people.
 
     >>> first_line(ValueError("no such thing\\nand much more"))
     'no such thing'
@@ -126,7 +126,7 @@ def first_line(error: BaseException) -> str:
 
 
 def told(error: CapflowError) -> tuple[str, str]:
-    """What an error of ours says, and what it says to do.
+    """The message of one of our errors, and what it says to do.
 
     >>> told(CapflowError("No such shop", came="'boots'", do="mend the name"))
     ("No such shop. Came: 'boots'", 'mend the name')

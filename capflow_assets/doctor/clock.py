@@ -22,15 +22,15 @@ def skew(case: Case) -> Checks:
         compared = True
         before = case.now()
         try:
-            told = fetched(url, case, allow_redirects=False).headers.get("Date")
+            date = fetched(url, case, allow_redirects=False).headers.get("Date")
         except CapflowError:
             yield skipped(f"{name} does not answer")
             continue
         middle = before + (case.now() - before) / 2
-        if told is None:
+        if date is None:
             yield skipped(f"{name} tells no time")
             continue
-        off = (middle - parsedate_to_datetime(told)).total_seconds()
+        off = (middle - parsedate_to_datetime(date)).total_seconds()
         found = f"{abs(off):.0f} s {'ahead of' if off > 0 else 'behind'} {name}"
         if abs(off) > REFUSED_SECONDS:
             yield broken(f"{found}: signed requests are refused", SET)

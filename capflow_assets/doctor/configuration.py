@@ -110,7 +110,7 @@ def dagster(case: Case) -> Checks:
     try:
         InstanceRef.from_dir(str(case.home.dagster))
     except DagsterInvalidConfigError as error:
-        words = "; ".join(each.message.split(" Expected: ")[0] for each in error.errors) or first_line(error)
+        words = "; ".join(problem.message.split(" Expected: ")[0] for problem in error.errors) or first_line(error)
         yield broken(f"{file}: {words}", "undo the last edit; any `capflow` command but this one writes the file anew")
     except Exception as error:  # a YAML parser has many
         yield broken(f"{file} is not YAML: {first_line(error)}", "any `capflow` command but this one writes it anew")

@@ -118,7 +118,7 @@ def secrets(case: Case) -> Checks:
     for variable, secret in said.secrets.items():
         try:
             if secret.scope not in known:
-                known[secret.scope] = {each.key for each in client.secrets.list_secrets(secret.scope)}
+                known[secret.scope] = {stored.key for stored in client.secrets.list_secrets(secret.scope)}
         except Exception as error:
             do = f"create the scope, or give the caller READ: databricks secrets put-acl {secret.scope} CALLER READ"
             yield broken(f"{variable}: scope {secret.scope}: {first_line(error)}", do)
@@ -171,7 +171,7 @@ def _caller(client: WorkspaceClient) -> str:
 
 
 def _both(case: Case) -> tuple[WorkspaceClient, Settings] | Found:
-    """The client and the settings; what keeps either away is told by their own checks."""
+    """The client and the settings; their own checks report why either is missing."""
     said = _settings(case)
     if isinstance(said, Found):
         return said if said.state == "skipped" else skipped("see databricks.settings")
@@ -198,22 +198,22 @@ def _store(client: Any, place: str) -> tuple[Callable[[str], Any], Callable[[str
 
 def _cluster(client: Any, name: str, chosen: Existing) -> Checks:
     try:
-        found = client.clusters.get(chosen.cluster_id)
+        cluster = client.clusters.get(chosen.cluster_id)
     except Exception as error:
         do = f"mend compute.{name}.cluster_id, or give the caller CAN ATTACH TO"
         yield broken(f"{name}: cluster {chosen.cluster_id}: {first_line(error)}", do)
         return
-    state = getattr(found.state, "value", found.state)
-    yield _runtime(f"{name}: cluster {chosen.cluster_id}, {str(state).lower()}", str(found.spark_version), {})
+    state = getattr(cluster.state, "value", cluster.state)
+    yield _runtime(f"{name}: cluster {chosen.cluster_id}, {str(state).lower()}", str(cluster.spark_version), {})
 
 
 def _new(client: Any, name: str, chosen: New) -> Checks:
-    asked: list[tuple[str, str | None, Callable[[str], Any]]] = [
+    references: list[tuple[str, str | None, Callable[[str], Any]]] = [
         ("instance_pool_id", chosen.instance_pool_id, client.instance_pools.get),
         ("driver_instance_pool_id", chosen.driver_instance_pool_id, client.instance_pools.get),
         ("policy_id", chosen.policy_id, client.cluster_policies.get),
     ]
-    for key, value, get in asked:
+    for key, value, get in references:
         if value is None:
             continue
         try:
@@ -239,15 +239,15 @@ def _new(client: Any, name: str, chosen: New) -> Checks:
 def _offered(listed: Callable[[], Any], key: str) -> dict[str, Any]:
     """What a workspace offers by its key; empty where it does not tell."""
     try:
-        return {getattr(each, key): each for each in listed() or []}
+        return {getattr(offer, key): offer for offer in listed() or []}
     except Exception:
         return {}
 
 
 def _runtime(what: str, version: str, offered: dict[str, Any]) -> Found:
     """Whether a runtime's Spark fits the pyspark on this side."""
-    told = re.search(r"Spark (\d+\.\d+)", str(getattr(offered.get(version), "name", "")))
-    there = told[1] if told else SPARK_OF_RUNTIME.get(version.split(".")[0])
+    named = re.search(r"Spark (\d+\.\d+)", str(getattr(offered.get(version), "name", "")))
+    there = named[1] if named else SPARK_OF_RUNTIME.get(version.split(".")[0])
     here = ".".join((installed("pyspark") or "").split(".")[:2])
     if there is None:
         return warning(f"{what} {version}: which Spark that is, is not known", f"see that it is Spark {here}")
@@ -264,11 +264,11 @@ def _compared(name: str, there: list[str]) -> Iterator[Found]:
     different = []
     for line in there:
         try:
-            asked = Requirement(line)
+            requirement = Requirement(line)
         except InvalidRequirement:
             continue
-        here = installed(asked.name)
-        if here is not None and not asked.specifier.contains(here, prereleases=True):
+        here = installed(requirement.name)
+        if here is not None and not requirement.specifier.contains(here, prereleases=True):
             different.append(warning(f"{name}: {line} there, {here} here", "install the same version on both sides"))
     yield from different or [ok(f"{name}: none of its {len(there)} packages differs from this side's")]
 

@@ -156,13 +156,13 @@ def _encryption(client: Any, name: str) -> Found:
     from botocore.exceptions import ClientError
 
     try:
-        told = client.get_bucket_encryption(Bucket=name)["ServerSideEncryptionConfiguration"]["Rules"]
+        rules = client.get_bucket_encryption(Bucket=name)["ServerSideEncryptionConfiguration"]["Rules"]
     except ClientError as error:
         code = error.response["Error"].get("Code", "")
         if code != "ServerSideEncryptionConfigurationNotFoundError":
             return skipped(f"encryption is not told: {code}")
         return warning("no encryption by default", "set the bucket's default encryption, best with a key of your own")
-    kinds = [rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] for rule in told]
+    kinds = [rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] for rule in rules]
     return ok(f"encrypted by default: {', '.join(kinds)}")
 
 
@@ -266,7 +266,7 @@ def _emptied(case: Case, place: str) -> None:
 
     client = aws(case, "s3")
     name, prefix = _address(place)
-    # What keeps things from being deleted is told by lake.reachable.
+    # Why something cannot be deleted is reported by lake.reachable.
     with suppress(BotoCoreError, ClientError):
         for each in client.list_objects_v2(Bucket=name, Prefix=prefix).get("Contents", []):
             client.delete_object(Bucket=name, Key=each["Key"])

@@ -87,7 +87,7 @@ def event_log(case: Case) -> Checks:
 
 
 def size_bytes(folder: Path) -> float:
-    """The bytes of all files below a folder, as far as they can be counted in a few seconds."""
+    """The bytes of the files below a folder that can be counted in a few seconds."""
     until, total = time.monotonic() + COUNTING_SECONDS, 0.0
     for path, _, names in os.walk(folder):
         for name in names:

@@ -27,19 +27,21 @@ def places(case: Case) -> Checks:
         yield skipped(why)
         return
     addresses = Addresses(case.deployment.registry)
-    found = [place for customer in case.customers for place in addresses.fixed(customer)]
-    if not found:
+    absolute = [place for customer in case.customers for place in addresses.fixed(customer)]
+    if not absolute:
         yield ok("every address is relative to the lake")
         return
-    elsewhere = sorted({place.uri for place in found if place.is_elsewhere})
-    mend = None if addresses.why_not() else _mender(addresses.make_relative, found)
+    elsewhere = sorted({place.uri for place in absolute if place.is_elsewhere})
+    mend = None if addresses.why_not() else _mender(addresses.make_relative, absolute)
     do = addresses.why_not() or MEND
     if elsewhere:
         words = f"MLflow's pages look for {len(elsewhere)} models elsewhere: {_some(elsewhere)}"
         why = "this home was copied or moved; its models are read from its own lake all the same, and only there"
         yield warning(f"{words}; {why}", do, mend)
     else:
-        words = f"{len(found)} addresses of a release before are absolute: MLflow's pages would not move with the lake"
+        words = (
+            f"{len(absolute)} addresses of a release before are absolute: MLflow's pages would not move with the lake"
+        )
         yield warning(words, do, mend)
 
 
@@ -63,7 +65,7 @@ def digests(case: Case) -> Checks:
         refused = []
         with IsolatedLoader() as loader:
             for customer, name, version in bare:
-                if words := _kept(case, customer, name, version, loader):
+                if words := _try_and_keep(case, customer, name, version, loader):
                     refused.append(f"version {version} of {customer}.{name}: {words}")
         if refused:
             do = "train these models again; what cannot be loaded has no digest, and does not answer"
@@ -77,7 +79,7 @@ def digests(case: Case) -> Checks:
     yield warning(f"{words}; {why}", MEND, mend)
 
 
-def _kept(case: Case, customer: str, name: str, version: int, loader: IsolatedLoader) -> str:
+def _try_and_keep(case: Case, customer: str, name: str, version: int, loader: IsolatedLoader) -> str:
     """Keep the digests of a version; why not, where it cannot be loaded.
 
     They are kept first: then what is loaded on trial is what they are of, whoever writes there in the meantime.

@@ -24,7 +24,7 @@ def files(case: Case) -> Checks:
     if not case.home.root.exists():
         yield skipped("there is no home yet")
         return
-    open_to_all = [path for path in _kept(case) if path.exists() and path.stat().st_mode & stat.S_IWOTH]
+    open_to_all = [path for path in _protected_files(case) if path.exists() and path.stat().st_mode & stat.S_IWOTH]
     for path in open_to_all[:MOST_SHOWN]:
         yield warning(f"every user of this machine may write to {path}", f"chmod o-w {path}")
     if len(open_to_all) > MOST_SHOWN:
@@ -36,8 +36,8 @@ def files(case: Case) -> Checks:
 def readers(case: Case) -> Checks:
     """Nobody else may read the customers' keys, or on a machine with other users their rows."""
     keys = case.home.root / "keys"
-    kept = [keys, *sorted(keys.iterdir())] if keys.is_dir() else []
-    shown = [path for path in kept if path.stat().st_mode & OTHERS]
+    key_files = [keys, *sorted(keys.iterdir())] if keys.is_dir() else []
+    shown = [path for path in key_files if path.stat().st_mode & OTHERS]
     if shown:
         yield warning(f"others may read the keys that personal data is hashed with: {shown[0]}", f"chmod -R go= {keys}")
     others = other_users()
@@ -112,7 +112,7 @@ def _folders_of_rows(case: Case) -> list[Path]:
     return [case.home.root, *([lake] if is_elsewhere else [])]
 
 
-def _kept(case: Case) -> Iterator[Path]:
+def _protected_files(case: Case) -> Iterator[Path]:
     home = case.home
     yield from (home.root, home.customers, home.dagster, home.dagster / "dagster.yaml", home.root / "mlflow.db")
     yield from sorted(home.customers.glob("*.toml"))

@@ -75,5 +75,5 @@ def s3_silence(case: Case) -> str:
 def s3_endpoint(environment: Mapping[str, str]) -> str:
     """Where the bucket's server is: the one that is set, else that of AWS in the region."""
     region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or "us-east-1"
-    given = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
-    return given or f"https://s3.{region}.amazonaws.com"
+    declared = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
+    return declared or f"https://s3.{region}.amazonaws.com"

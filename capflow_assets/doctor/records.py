@@ -84,7 +84,7 @@ def mend_schemas(home: Home) -> list[str]:
         words = io.StringIO()  # Dagster prints which of its stores it looks at
         opened = dg.DagsterInstance.from_config(str(home.dagster))
         with opened as instance, redirect_stdout(words), redirect_stderr(words):
-            instance.upgrade()  # what whoever made the store did not come to
+            instance.upgrade()  # what the process that made the store left undone
     return done
 
 

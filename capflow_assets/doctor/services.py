@@ -68,15 +68,15 @@ def _other_spark(case: Case) -> Found:
         return broken(why, do)
     seconds, begun = SHARE_OF_TIME * case.check_seconds, time.monotonic()
     try:
-        asked = subprocess.run(  # noqa: S603
+        probe = subprocess.run(  # noqa: S603
             [sys.executable, "-P", "-c", ASK], input=case.home.engine, capture_output=True, text=True, timeout=seconds
         )
     except subprocess.TimeoutExpired:
         return broken(f"{parts.netloc.rpartition('@')[2]} computes nothing within {seconds:g} s", do)
-    if asked.returncode:
-        return broken(asked.stderr.strip().splitlines()[-1][:300] if asked.stderr.strip() else "no reason given", do)
+    if probe.returncode:
+        return broken(probe.stderr.strip().splitlines()[-1][:300] if probe.stderr.strip() else "no reason given", do)
     took = time.monotonic() - begun
-    return _fits("Spark", asked.stdout.split()[-1], installed("pyspark") or "", "pyspark", f"computed in {took:.1f} s")
+    return _fits("Spark", probe.stdout.split()[-1], installed("pyspark") or "", "pyspark", f"computed in {took:.1f} s")
 
 
 def dagster(case: Case) -> Checks:
@@ -148,10 +148,10 @@ def _mlflow_server(case: Case, uri: str) -> Checks:
         yield broken(f"{uri} is no MLflow server: /version gives {answer.status_code}", "mend MLFLOW_TRACKING_URI")
         return
     yield _fits("MLflow server", version, installed("mlflow") or "", "client", uri)
-    asked = fetched(f"{uri}/api/2.0/mlflow/registered-models/search?max_results=1", case, **options)
-    if asked.status_code != 200:
+    response = fetched(f"{uri}/api/2.0/mlflow/registered-models/search?max_results=1", case, **options)
+    if response.status_code != 200:
         do = "read the server's log; the caller needs to read and write models and experiments"
-        yield broken(f"{uri} does not list its models ({asked.status_code})", do)
+        yield broken(f"{uri} does not list its models ({response.status_code})", do)
 
 
 def _fits(what: str, there: str, here: str, client: str, more: str) -> Found:

@@ -39,8 +39,8 @@ def variables(case: Case) -> Checks:
 
 def reachable(case: Case) -> Checks:
     """Every declared table's files are there, or its server answers."""
-    wanted = [(customer, origin) for customer in _readable(case) for origin in customer.origins()]
-    if not wanted:
+    origins = [(customer, origin) for customer in _readable(case) for origin in customer.origins()]
+    if not origins:
         yield skipped("no customer's file can be read: see configuration.customers")
         return
     until = time.monotonic() + SHARE_OF_TIME * case.check_seconds
@@ -49,15 +49,17 @@ def reachable(case: Case) -> Checks:
         return _absence(case, *each) if time.monotonic() < until else None
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        found = list(pool.map(absence, wanted))
-    for (customer, origin), why in zip(wanted, found, strict=True):
+        absences = list(pool.map(absence, origins))
+    for (customer, origin), why in zip(origins, absences, strict=True):
         if why:
             do = "see whether the export ran; mend location in the customer's TOML"
             yield broken(f"{customer.name}, {origin.shown}: {why}", do)
-    if found.count(""):
-        yield ok(f"{found.count('')} of {len(wanted)} tables are there")
-    if found.count(None):
-        yield skipped(f"no time for {found.count(None)} of {len(wanted)} tables; --customer looks at one customer's")
+    if absences.count(""):
+        yield ok(f"{absences.count('')} of {len(origins)} tables are there")
+    if absences.count(None):
+        yield skipped(
+            f"no time for {absences.count(None)} of {len(origins)} tables; --customer looks at one customer's"
+        )
 
 
 def _readable(case: Case) -> Iterator[Customer]:
@@ -88,8 +90,8 @@ def _in_bucket(case: Case, location: str) -> bool:
     """Whether a key, a folder or the fixed beginning of a glob is there."""
     bucket, _, key = location.removeprefix("s3://").partition("/")
     fixed = re.split(r"[*?\[]", key)[0]
-    found = aws(case, "s3").list_objects_v2(Bucket=bucket, Prefix=fixed, MaxKeys=100).get("Contents", [])
-    names = [each["Key"] for each in found]
+    objects = aws(case, "s3").list_objects_v2(Bucket=bucket, Prefix=fixed, MaxKeys=100).get("Contents", [])
+    names = [entry["Key"] for entry in objects]
     return any(fixed != key or name == key or name.startswith(f"{key.rstrip('/')}/") for name in names)
 
 

@@ -16,12 +16,12 @@ def python(case: Case) -> Checks:
     from packaging.specifiers import SpecifierSet
 
     try:
-        asked = metadata.metadata(PACKAGE)["Requires-Python"] or ""
+        required = metadata.metadata(PACKAGE)["Requires-Python"] or ""
     except metadata.PackageNotFoundError:
         yield skipped(f"{PACKAGE} is not installed as a package, so it says nothing of versions")
         return
-    found = f"{platform.python_version()}, asked for {asked}"
-    fits = SpecifierSet(asked).contains(platform.python_version())
+    found = f"{platform.python_version()}, asked for {required}"
+    fits = SpecifierSet(required).contains(platform.python_version())
     yield ok(found) if fits else broken(found, "make the virtual environment with one of those")
 
 
@@ -30,21 +30,25 @@ def packages(case: Case) -> Checks:
     from packaging.requirements import Requirement
 
     try:
-        asked = [Requirement(line) for line in metadata.requires(PACKAGE) or []]
+        required = [Requirement(line) for line in metadata.requires(PACKAGE) or []]
     except metadata.PackageNotFoundError:
         yield skipped(f"{PACKAGE} is not installed as a package, so it pins nothing")
         return
-    wanted = [each for each in asked if each.marker is None or each.marker.evaluate({"extra": ""})]
+    active = [
+        requirement
+        for requirement in required
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+    ]
     problems = []
-    for each in wanted:
-        version = installed(each.name)
+    for requirement in active:
+        version = installed(requirement.name)
         if version is None:
-            problems.append(broken(f"{each.name} is not installed", INSTALL))
-        elif not each.specifier.contains(version, prereleases=True):
-            problems.append(broken(f"{each.name} is {version}, asked for {each.specifier}", INSTALL))
+            problems.append(broken(f"{requirement.name} is not installed", INSTALL))
+        elif not requirement.specifier.contains(version, prereleases=True):
+            problems.append(broken(f"{requirement.name} is {version}, asked for {requirement.specifier}", INSTALL))
     if installed("databricks-connect"):
         problems.append(broken("databricks-connect is installed over pyspark", "pip uninstall databricks-connect"))
-    yield from problems or [ok(f"all {len(wanted)} fit, CapFlow Assets {metadata.version(PACKAGE)}")]
+    yield from problems or [ok(f"all {len(active)} fit, CapFlow Assets {metadata.version(PACKAGE)}")]
 
 
 def installed(name: str) -> str | None:

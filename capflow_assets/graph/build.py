@@ -11,25 +11,12 @@ from capflow_assets.blueprint.stages import Stages
 from capflow_assets.contract import Source
 from capflow_assets.deployment import Deployment
 from capflow_assets.graph.customer_tables import customer_tables
-from capflow_assets.graph.engine import Engine
+from capflow_assets.graph.engine import Engine, deployment
 from capflow_assets.graph.fleet import fleet_asset, fleet_schedule
 from capflow_assets.graph.housekeeping import housekeeping_sensor
 from capflow_assets.graph.model_assets import model_asset
 from capflow_assets.graph.onboarding import onboarding_sensor
 from capflow_assets.graph.retraining_sensor import retraining_sensor
-from capflow_assets.home.places import Home
-
-
-def deployment(
-    stages: Stages, sources: Mapping[str, Source], engine: Engine | None = None, home: Home | None = None
-) -> Deployment:
-    """What the environment points at now, read through the given code."""
-    place = home or Home.of()
-    if place.secrets:
-        from capflow_assets.home.secrets import load_secrets
-
-        load_secrets(place.secrets)
-    return Deployment(place, stages, sources, engine or Engine(engine=place.engine))
 
 
 def build(

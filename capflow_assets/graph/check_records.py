@@ -89,8 +89,8 @@ def evaluation(
 
 def target(instance: dg.DagsterInstance, key: dg.AssetKey, customer: str) -> Target | None:
     """The newest materialization of an asset of a customer: a check that names an older one counts as outdated."""
-    asked = dg.AssetRecordsFilter(asset_key=key, asset_partitions=[customer])
-    records = instance.fetch_materializations(asked, limit=1).records
+    newest = dg.AssetRecordsFilter(asset_key=key, asset_partitions=[customer])
+    records = instance.fetch_materializations(newest, limit=1).records
     return (
         Target(storage_id=records[0].storage_id, run_id=records[0].run_id, timestamp=records[0].timestamp)
         if (records)
@@ -127,18 +127,18 @@ def fleet_records(instance: dg.DagsterInstance, checked: Checked) -> Iterator[dg
 def verdicts(
     instance: dg.DagsterInstance, keys: Iterable[dg.AssetCheckKey]
 ) -> dict[dg.AssetCheckKey, dict[str, Verdict]]:
-    """The newest verdict of each check on each customer that there is, as far as there are any."""
+    """The newest verdict of each check on each present customer, where there is one."""
     connected = getattr(instance.event_log_storage, "index_connection", None)
-    wanted = {(key.asset_key.to_string(), key.name): key for key in keys}
-    if connected is None or not wanted:
+    check_of = {(key.asset_key.to_string(), key.name): key for key in keys}
+    if connected is None or not check_of:
         return {}
     known = set(instance.get_dynamic_partitions(str(CUSTOMERS.name)))
     newest: dict[dg.AssetCheckKey, dict[str, Verdict]] = {}
     with connected() as connection:
-        rows = _newest(connection, {asset for asset, _ in wanted})
+        rows = _newest(connection, {asset for asset, _ in check_of})
     for asset, name, customer, event in rows:
-        if (asset, name) in wanted and customer in known:
-            newest.setdefault(wanted[asset, name], {})[customer] = _verdict(event)
+        if (asset, name) in check_of and customer in known:
+            newest.setdefault(check_of[asset, name], {})[customer] = _verdict(event)
     return newest
 
 

@@ -6,11 +6,9 @@ the end the step fails if anything failed, naming the customers, which marks jus
 """
 
 import time
-import traceback
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
 
 import dagster as dg
 
@@ -19,30 +17,10 @@ from capflow_assets.errors import CapflowError
 from capflow_assets.foreign import words_of
 from capflow_assets.graph.check_records import check_result, evaluation, fleet_records
 from capflow_assets.graph.cohort_process import EMBEDDED, ProcessDied, Task, apart
+from capflow_assets.graph.failures import AssetFailure, step_failure
+from capflow_assets.graph.outcomes import Outcome, Work, trace
 
 Events = Iterator[dg.MaterializeResult | dg.AssetMaterialization | dg.AssetCheckResult | dg.AssetCheckEvaluation]
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one asset of one customer. ``failure`` is empty where it was materialized.
-
-    ``trace`` is where an error that is none of ours came from.
-    """
-
-    key: dg.AssetKey
-    metadata: dict[str, Any] = field(default_factory=dict)
-    findings: tuple[tuple[dg.AssetKey, Finding], ...] = ()
-    failure: str = ""
-    error: Exception | None = None
-    trace: str = ""
-
-    def as_plain(self) -> "Outcome":
-        """The same without the error itself, which may not travel between processes; its trace does."""
-        return replace(self, error=None, trace=self.trace or trace(self.error))
-
-
-Work = Callable[[str], Iterable[Outcome]]
 
 
 def run_cohort(context: dg.AssetExecutionContext, customers: Sequence[str], work: Work) -> Events:
@@ -51,26 +29,30 @@ def run_cohort(context: dg.AssetExecutionContext, customers: Sequence[str], work
     Raises:
         dagster.Failure: at the end, where any asset of any customer failed.
     """
-    failures: dict[str, list[Outcome]] = defaultdict(list)
+    failures: list[AssetFailure] = []
     checked: dict[dg.AssetCheckKey, list[tuple[str, Finding]]] = defaultdict(list)
     alone = len(customers) == 1
     for customer in customers:
         for outcome in _guarded(customer, work):
             if outcome.failure:
-                failures[customer].append(outcome)
-                _log_failure(context, customer, outcome)
+                key = outcome.key.to_user_string()
+                failures.append(AssetFailure(customer, key, outcome.failure, outcome.consequence_of))
+                _log_failure(context, failures[-1], outcome)
             elif alone:
                 yield dg.MaterializeResult(asset_key=outcome.key, metadata=outcome.metadata)
             else:
                 yield dg.AssetMaterialization(outcome.key, partition=customer, metadata=outcome.metadata)
-            for key, finding in outcome.findings:
-                check = dg.AssetCheckKey(key, finding.check)
+            for asset, finding in outcome.findings:
+                check = dg.AssetCheckKey(asset, finding.check)
                 if check in context.selected_asset_check_keys:
                     checked[check].append((customer, finding))
-                    yield check_result(key, finding) if alone else evaluation(context.instance, customer, key, finding)
+                    if alone:
+                        yield check_result(asset, finding)
+                    else:
+                        yield evaluation(context.instance, customer, asset, finding)
     yield from fleet_records(context.instance, checked)
     if failures:
-        raise _failure(customers, failures)
+        raise step_failure(customers, failures)
 
 
 def placed(customers: Sequence[str], work: Work, task: Task | None) -> Work:
@@ -103,31 +85,7 @@ def timed(outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
         began = time.perf_counter()
 
 
-def _log_failure(context: dg.AssetExecutionContext, customer: str, outcome: Outcome) -> None:
-    context.log.error(f"{customer}: {outcome.key.to_user_string()}: {outcome.failure}")
+def _log_failure(context: dg.AssetExecutionContext, failure: AssetFailure, outcome: Outcome) -> None:
+    context.log.error(failure.words)
     if lines := outcome.trace or trace(outcome.error):
         context.log.error(lines)
-
-
-def trace(error: Exception | None) -> str:
-    """Where an error came from; nothing where its own words say all there is to say."""
-    if error is None or isinstance(error, CapflowError):
-        return ""
-    return "".join(traceback.format_exception(error))
-
-
-def _failure(customers: Sequence[str], failures: dict[str, list[Outcome]]) -> dg.Failure:
-    lines = [
-        f"{customer}: {outcome.key.to_user_string()}: {outcome.failure}"
-        for customer, outcomes in failures.items()
-        for outcome in outcomes
-    ]
-    good = [customer for customer in customers if customer not in failures]
-    return dg.Failure(
-        description=f"{len(failures)} of {len(customers)} customers failed: {', '.join(failures)}\n" + "\n".join(lines),
-        metadata={
-            "failed": dg.MetadataValue.json({c: [o.key.to_user_string() for o in f] for c, f in failures.items()}),
-            "completed": dg.MetadataValue.json(good),
-        },
-        allow_retries=False,
-    )

@@ -26,7 +26,7 @@ from capflow_assets.processes.customer_lock import INHERITED, customer_lock, def
 from capflow_assets.processes.lifeline import GRACE_SECONDS, LAST_WORDS_SECONDS, LINE, Death, ending, leave
 
 if TYPE_CHECKING:
-    from capflow_assets.graph.cohort import Outcome
+    from capflow_assets.graph.outcomes import Outcome
 
 EMBEDDED = "sail"
 IDLE_SECONDS = 60
@@ -49,7 +49,7 @@ class Task:
     arguments: Mapping[str, Any]
 
 
-class ProcessDied(Exception):  # noqa: N818  (it is no error of ours: it says what happened)
+class ProcessDied(Exception):  # noqa: N818  (not an error to show: it says what happened)
     """The process of a cohort ended without a word."""
 
     def __init__(self, death: Death) -> None:
@@ -63,13 +63,13 @@ class CohortProcess:
     def __init__(self) -> None:
         self._line, theirs = Pipe()
         command = [sys.executable, "-P", "-m", __name__, str(theirs.fileno())]
-        self._process = subprocess.Popen(  # noqa: S603  (this interpreter and a module of ours)
+        self._process = subprocess.Popen(  # noqa: S603  (this interpreter and one of our modules)
             command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, process_group=0
         )
         theirs.close()
 
     def outcomes(self, task: Task, customer: str) -> Iterator[Outcome]:
-        """What comes of a customer, as it comes.
+        """The outcomes of a customer, each as soon as it is known.
 
         Raises:
             ProcessDied: says how, and with what in hand.
@@ -152,7 +152,7 @@ def _answer(task: Task, customer: str) -> None:
 
     from capflow_assets.errors import CapflowError
     from capflow_assets.foreign import words_of
-    from capflow_assets.graph.cohort import Outcome
+    from capflow_assets.graph.outcomes import Outcome
 
     try:
         deployment = _deployment(task)
@@ -166,8 +166,7 @@ def _answer(task: Task, customer: str) -> None:
 
 
 def _deployment(task: Task) -> Any:
-    from capflow_assets.graph.build import deployment
-    from capflow_assets.graph.engine import Engine
+    from capflow_assets.graph.engine import Engine, deployment
 
     code = import_module(task.module)
     return deployment(code.STAGES, code.SOURCES, Engine(engine=task.engine, spark_config=dict(task.spark_config)))

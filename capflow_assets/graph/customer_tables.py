@@ -6,14 +6,16 @@ from typing import Any
 
 import dagster as dg
 
-from capflow_assets.blueprint.stages import Stages, TableSpec
+from capflow_assets.blueprint.specs import TableSpec
+from capflow_assets.blueprint.stages import Stages
 from capflow_assets.contract import Column, Finding
 from capflow_assets.deployment import Deployment
 from capflow_assets.graph.check_records import check_spec
-from capflow_assets.graph.cohort import Outcome, placed, run_cohort
+from capflow_assets.graph.cohort import placed, run_cohort
 from capflow_assets.graph.cohort_process import Task
 from capflow_assets.graph.engine import Engine
 from capflow_assets.graph.held_work import held
+from capflow_assets.graph.outcomes import Outcome
 from capflow_assets.graph.partitions import CUSTOMERS, TABLES_COHORT
 from capflow_assets.home.keys import customer_key
 from capflow_assets.landing import exports
@@ -30,7 +32,7 @@ OWNER = "team:data"
 
 
 class TablesConfig(dg.Config):
-    """What a run of tables may be told."""
+    """The settings of a run of tables."""
 
     as_of: str | None = None
     full: bool = False
@@ -106,8 +108,8 @@ def table_asset(stages: Stages, spec: TableSpec) -> dg.AssetSpec:
 
 def _words(column: Column) -> str:
     formula = f" = {column.formula}" if column.formula else ""
-    also = ", ".join(each for each in (column.unit, column.window) if each)
-    return f"{column.description}{formula}" + (f" ({also})" if also else "")
+    notes = ", ".join(note for note in (column.unit, column.window) if note)
+    return f"{column.description}{formula}" + (f" ({notes})" if notes else "")
 
 
 def column_schema(spec: TableSpec) -> dg.TableSchema:
@@ -152,14 +154,16 @@ def check_specs(stages: Stages) -> Iterator[dg.AssetCheckSpec]:
         yield check_spec("schema", asset=asset, description="The table keeps its pandera schema; blocks.")
         if spec.stage == "raw":
             yield check_spec("landed", asset=asset, description="Every row of the source could be landed.")
-            told = "No column that is kept as it comes looks personal."
-            yield check_spec("personal_data", asset=asset, description=told)
+            description = "No column that is kept as it comes looks personal."
+            yield check_spec("personal_data", asset=asset, description=description)
         if spec.stage == "raw" and spec.name in exports.TABLES:
-            told = "Where bills come in several exports, the TOML says which is the later."
-            yield check_spec(exports.CHECK, asset=asset, description=told)
+            description = "Where bills come in several exports, the TOML says which is the later."
+            yield check_spec(exports.CHECK, asset=asset, description=description)
         if spec.stage == "clean":
-            told = "Cleaning removed no row for a reason that counts; beyond max_removed_pct the table is not written."
-            yield check_spec(removals.CHECK, asset=asset, description=told)
+            description = (
+                "Cleaning removed no row for a reason that counts; beyond max_removed_pct the table is not written."
+            )
+            yield check_spec(removals.CHECK, asset=asset, description=description)
     for check in stages.checks:
         yield check_spec(check.name, asset=dg.AssetKey(check.table.split("/")), description=check.description)
 
@@ -168,7 +172,9 @@ def _outcome(deployment: Deployment, customer: str, result: TableResult) -> Outc
     key = dg.AssetKey(result.key.split("/"))
     findings = tuple((dg.AssetKey(table.split("/")), finding) for table, finding in result.findings)
     if result.status in ("failed", "blocked"):
-        return Outcome(key, findings=findings, failure=result.reason, error=result.error)
+        return Outcome(
+            key, findings=findings, failure=result.reason, consequence_of=result.blocked_by, error=result.error
+        )
     if result.status == "absent":
         finding = Finding("schema", False, f"absent: {result.reason}", found={"absent": True})
         return Outcome(key, {"status": "absent", "reason": result.reason}, ((key, finding),))
@@ -196,7 +202,7 @@ def table_metadata(deployment: Deployment, customer: str, result: TableResult) -
     if result.counts:
         metadata["counts"] = dg.MetadataValue.json(dict(result.counts))
     if any(name.startswith(removals.PREFIX) for name in result.counts):
-        metadata["removed"] = next(each.message for _, each in result.findings if each.check == removals.CHECK)
+        metadata["removed"] = next(finding.message for _, finding in result.findings if finding.check == removals.CHECK)
     if result.key in PAGE_TABLES and all(_is_sound(deployment, customer, table) for table in PAGE_TABLES):
         metadata["page"] = dg.MetadataValue.path(write_page(deployment.lake, deployment.customer(customer)))
     if result.plot:

@@ -14,7 +14,9 @@ from typing import TypeVar
 import dagster as dg
 
 from capflow_assets.blueprint.stages import Stages
-from capflow_assets.graph.launch import Finished, Progress, plain, run_customer
+from capflow_assets.graph.failures import AssetFailure
+from capflow_assets.graph.launch import Finished, Progress, run_customer
+from capflow_assets.graph.newest import plain
 from capflow_assets.processes.lifeline import LINE, Death
 from capflow_assets.processes.supervision import CARRIED
 
@@ -67,16 +69,16 @@ def end_runs_of_the_dead(instance: dg.DagsterInstance) -> None:
 def once(name: str, work: Callable[[], T]) -> T:
     """What ``work`` gives: done by this process, or by one before it that died later; ``name`` is no customer's."""
     if name in CARRIED.finished:
-        made: T = pickle.loads(CARRIED.finished[name])  # noqa: S301  (of our own process)
-        return made
-    made = work()
+        result: T = pickle.loads(CARRIED.finished[name])  # noqa: S301  (of our own process)
+        return result
+    result = work()
     if LINE.is_watched:
-        LINE.send("finished", name, pickle.dumps(made))
-    return made
+        LINE.send("finished", name, pickle.dumps(result))
+    return result
 
 
 def _earlier(instance: dg.DagsterInstance, customer: str, keys: Sequence[str]) -> Finished | None:
-    """What a process before this one came to, None where it did not come to this customer."""
+    """The result of a process before this one; None where it never reached this customer."""
     if customer in CARRIED.finished:
         finished: Finished = pickle.loads(CARRIED.finished[customer])  # noqa: S301  (of our own process)
         return finished
@@ -94,12 +96,14 @@ def _dead(instance: dg.DagsterInstance, death: Death, keys: Sequence[str]) -> Fi
             finished.done["/".join(event.asset_key.path)] = plain(event.metadata)
     left = [key for key in keys if key not in finished.done]
     at = death.key if death.key in left else next(iter(left), "the end")
-    finished.failures = dict.fromkeys(left, f"{at} failed; the process that computed it died")
-    finished.failures[at] = death.words()
+    for key in left:
+        then = "; the process that computed it died"
+        finished.failures[key] = AssetFailure.of_failed_inputs(death.customer, key, [at], then)
+    finished.failures[at] = AssetFailure(death.customer, at, death.words())
     return finished
 
 
 def _materialized(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[dg.AssetMaterialization]:
     records = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION).records
-    found = [record.event_log_entry.asset_materialization for record in records]
-    return [event for event in found if event is not None]
+    events = [record.event_log_entry.asset_materialization for record in records]
+    return [event for event in events if event is not None]

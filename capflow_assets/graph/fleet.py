@@ -21,7 +21,8 @@ from capflow_assets.graph.engine import Engine
 from capflow_assets.graph.gone_runs import COMMAND
 from capflow_assets.graph.held_work import tag_run
 from capflow_assets.graph.launch import QUIET
-from capflow_assets.graph.status import latest
+from capflow_assets.graph.newest import newest
+from capflow_assets.graph.status import ENTRIES_OF_HEALTH
 from capflow_assets.home.places import Home
 from capflow_assets.life.verdicts import FLEET, READINESS, UNKNOWN, Standing, fleet_edges, standings
 from capflow_assets.pages.plots import markdown, png
@@ -93,11 +94,12 @@ def draw_fleet(defs: dg.Definitions, instance: dg.DagsterInstance) -> bool:
 
 def matrix(deployment: Deployment, instance: dg.DagsterInstance, now: datetime | None = None) -> Iterator[Standing]:
     """Every customer and model, in order."""
-    models = list(deployment.stages.models)
-    watched = {name: instance.get_materialized_partitions(dg.AssetKey(["health", name])) for name in models}
-    for customer in deployment.customers():
-        drifts = {name: latest(instance, f"health/{name}", customer) for name in models if customer in watched[name]}
-        missing = {} if _is_made(deployment, customer) else latest(instance, READINESS, customer)
+    models, customers = list(deployment.stages.models), deployment.customers()
+    entries = {f"health/{name}": ENTRIES_OF_HEALTH for name in models} | {READINESS: {"reason"}}
+    records = newest(instance, entries, customers)
+    for customer in customers:
+        drifts = {name: records[f"health/{name}"].get(customer, {}) for name in models}
+        missing = {} if _is_made(deployment, customer) else records[READINESS].get(customer, {})
         yield from standings(deployment.lake, customer, models, drifts, missing.get("reason", ""), now)
 
 
@@ -109,64 +111,64 @@ def _is_made(deployment: Deployment, customer: str) -> bool:
         return True
 
 
-def metadata(deployment: Deployment, found: Sequence[Standing]) -> dict[str, Any]:
+def metadata(deployment: Deployment, cells: Sequence[Standing]) -> dict[str, Any]:
     """The picture, the matrix and the reasons as asset metadata; picture and all rows are kept as files too."""
     folder = deployment.home.root / "fleet"
     folder.mkdir(parents=True, exist_ok=True)
-    content = png(heat_map(found))
+    content = png(heat_map(cells))
     picture, rows = folder / "readiness.png", folder / "readiness.csv"
     picture.write_bytes(content)
-    rows.write_text(_csv(found), encoding="utf-8")
-    counts = Counter(one.readiness for one in found)
-    why = [one for one in found if one.reasons]
+    rows.write_text(_csv(cells), encoding="utf-8")
+    counts = Counter(cell.readiness for cell in cells)
+    explained = [cell for cell in cells if cell.reasons]
     return {
         **{state.replace(" ", "_"): counts[state] for state in LOOKS},
-        "customers": len({one.customer for one in found}),
-        "matrix": dg.MetadataValue.table(_records(found)) if found else "no customers yet",
-        "reasons": dg.MetadataValue.table([_reason(one) for one in why[:MOST_REASONS]]) if why else "none",
+        "customers": len({cell.customer for cell in cells}),
+        "matrix": dg.MetadataValue.table(_records(cells)) if cells else "no customers yet",
+        "reasons": dg.MetadataValue.table(list(map(_reason, explained[:MOST_REASONS]))) if explained else "none",
         "plot": dg.MetadataValue.md(markdown(content, FLEET)),
         "plot_file": dg.MetadataValue.path(str(picture)),
         "rows_file": dg.MetadataValue.path(str(rows)),
     }
 
 
-def _records(found: Sequence[Standing]) -> list[dg.TableRecord]:
+def _records(cells: Sequence[Standing]) -> list[dg.TableRecord]:
     by_customer: dict[str, dict[str, str | int | float | bool]] = {}
-    for one in found:
-        by_customer.setdefault(one.customer, {"customer": one.customer})[one.model] = one.readiness
+    for cell in cells:
+        by_customer.setdefault(cell.customer, {"customer": cell.customer})[cell.model] = cell.readiness
     return [dg.TableRecord(row) for row in by_customer.values()]
 
 
-def _reason(one: Standing) -> dg.TableRecord:
+def _reason(cell: Standing) -> dg.TableRecord:
     return dg.TableRecord(
-        {"customer": one.customer, "model": one.model, "readiness": one.readiness, "reason": "; ".join(one.reasons)}
+        {"customer": cell.customer, "model": cell.model, "readiness": cell.readiness, "reason": "; ".join(cell.reasons)}
     )
 
 
-def _csv(found: Sequence[Standing]) -> str:
+def _csv(cells: Sequence[Standing]) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(("customer", "model", "readiness", "reason"))
-    for one in found:
-        writer.writerow(map(harmless, (one.customer, one.model, one.readiness, "; ".join(one.reasons))))
+    for cell in cells:
+        writer.writerow(map(harmless, (cell.customer, cell.model, cell.readiness, "; ".join(cell.reasons))))
     return stream.getvalue()
 
 
-def heat_map(found: Sequence[Standing]) -> "Figure":
+def heat_map(cells: Sequence[Standing]) -> "Figure":
     """Customers from top to bottom, models from left to right; a colour and a sign for how each stands."""
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch, Rectangle
 
-    customers, models = (list(dict.fromkeys(getattr(one, name) for one in found)) for name in ("customer", "model"))
-    drawn = {name: row for row, name in enumerate(_worst_first(customers, found)[:MOST_DRAWN])}
+    customers, models = (list(dict.fromkeys(getattr(cell, name) for cell in cells)) for name in ("customer", "model"))
+    drawn = {name: row for row, name in enumerate(_worst_first(customers, cells)[:MOST_DRAWN])}
     many = len(models) > WORDS_FIT
     size = (2.6 + (0.34 if many else 0.95) * len(models), 1.9 + (0.22 if len(drawn) > 30 else 0.3) * len(drawn))
     figure = Figure(figsize=(max(6.4, size[0]), size[1]), dpi=100, layout="constrained")
     axes = figure.subplots()
-    for one in found:
-        if one.customer in drawn:
-            colour, sign, ink = LOOKS[one.readiness]
-            place = (models.index(one.model), drawn[one.customer])
+    for cell in cells:
+        if cell.customer in drawn:
+            colour, sign, ink = LOOKS[cell.readiness]
+            place = (models.index(cell.model), drawn[cell.customer])
             axes.add_patch(Rectangle((place[0] - 0.5, place[1] - 0.5), 1, 1, facecolor=colour, edgecolor="white", lw=2))
             axes.text(*place, sign, ha="center", va="center", color=ink, fontsize=9, fontweight="bold")
     axes.set(xlim=(-0.5, max(1, len(models)) - 0.5), ylim=(max(1, len(drawn)) - 0.5, -0.5))
@@ -176,22 +178,22 @@ def heat_map(found: Sequence[Standing]) -> "Figure":
     axes.xaxis.tick_top()
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    axes.set_title(_told(found, len(customers)), loc="left", fontsize=10)
-    counts = Counter(one.readiness for one in found)
+    axes.set_title(_title(cells, len(customers)), loc="left", fontsize=10)
+    counts = Counter(cell.readiness for cell in cells)
     legend = [Patch(facecolor=LOOKS[s][0], label=f"{LOOKS[s][1]}  {s} ({counts[s]:,})") for s in LOOKS if counts[s]]
     figure.legend(handles=legend, loc="outside lower left", ncols=len(legend), frameon=False, fontsize=8)
     return figure
 
 
-def _worst_first(customers: list[str], found: Sequence[Standing]) -> list[str]:
+def _worst_first(customers: list[str], cells: Sequence[Standing]) -> list[str]:
     """All by name; where they do not fit, those with most that is missing."""
     if len(customers) <= MOST_DRAWN:
         return customers
-    lacking = Counter(one.customer for one in found if one.readiness in ("not ready", UNKNOWN))
+    lacking = Counter(cell.customer for cell in cells if cell.readiness in ("not ready", UNKNOWN))
     return sorted(customers, key=lambda name: (-lacking[name], name))
 
 
-def _told(found: Sequence[Standing], customers: int) -> str:
-    ready = sum(one.readiness in ("ready", "at risk") for one in found)
+def _title(cells: Sequence[Standing], customers: int) -> str:
+    ready = sum(cell.readiness in ("ready", "at risk") for cell in cells)
     shown = f"; the {MOST_DRAWN} customers that lack most" if customers > MOST_DRAWN else ""
-    return f"{ready:,} of {len(found):,} models of {customers:,} customers can be trained{shown}"
+    return f"{ready:,} of {len(cells):,} models of {customers:,} customers can be trained{shown}"

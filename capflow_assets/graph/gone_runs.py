@@ -1,4 +1,4 @@
-"""Runs whose process is gone, told apart from those that go on, and ended.
+"""Find the runs whose process is gone, and end them.
 
 Dagster's monitoring asks a launcher about runs, and the launcher of a single host has no answer: a run that was killed
 would stay as it was, keep its customer's place in the queue and its slots in pools. They are ended by the next command
@@ -30,7 +30,7 @@ class Gone:
     evidence: Evidence
 
     def words(self) -> str:
-        """The run as a person is told of it."""
+        """The run in words."""
         tags = self.run.tags
         customer = tags.get("dagster/partition") or tags.get("dagster/asset_partition_range_start") or "no customer"
         where = f"process {tags[PID]} on {tags[HOST]}" if PID in tags and HOST in tags else "no process on record"
@@ -44,16 +44,16 @@ def gone_runs(instance: dg.DagsterInstance, home: Home) -> list[Gone]:
     """
     is_local = lock_store(home).is_local
     is_watched = instance.run_launcher.supports_check_run_worker_health
-    found = []
+    gone = []
     for run in instance.get_runs(dg.RunsFilter(statuses=list(UNDER_WAY))):
         if is_watched and COMMAND not in run.tags and run.remote_job_origin is not None:
-            continue  # its launcher's business
+            continue  # its launcher looks after it
         state = evidence(home, run.tags, run.run_id)
         if state == "unknown" and is_local and _has_lost_its_launcher(run):
             state = "seems gone"
         if state in ("gone", "seems gone") or (state == "unknown" and run.remote_job_origin is None):
-            found.append(Gone(run, state))
-    return found
+            gone.append(Gone(run, state))
+    return gone
 
 
 def _has_lost_its_launcher(run: dg.DagsterRun) -> bool:

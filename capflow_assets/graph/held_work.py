@@ -20,7 +20,7 @@ from capflow_assets.processes.run_processes import PROCESS, this_process
 
 if TYPE_CHECKING:
     from capflow_assets.deployment import Deployment
-    from capflow_assets.graph.cohort import Outcome, Work
+    from capflow_assets.graph.outcomes import Outcome, Work
     from capflow_assets.stores.lake import Lake
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import re
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,8 +15,10 @@ from dagster._core.events import JobFailureData, RunFailureReason
 
 from capflow_assets.blueprint.stages import Stages
 from capflow_assets.errors import InUseError, NotFoundError
+from capflow_assets.graph.failures import AssetFailure, failures_of_step
 from capflow_assets.graph.gone_runs import COMMAND
 from capflow_assets.graph.instance import open_instance
+from capflow_assets.graph.newest import plain
 from capflow_assets.graph.partitions import CUSTOMERS
 from capflow_assets.home.databases import has_room, looked_at, require_sound_dagster, require_writable
 from capflow_assets.home.places import Home
@@ -53,7 +54,7 @@ class Finished:
 
     customer: str
     done: dict[str, dict[str, Any]] = field(default_factory=dict)
-    failures: dict[str, str] = field(default_factory=dict)
+    failures: dict[str, AssetFailure] = field(default_factory=dict)
     warnings: list[Warned] = field(default_factory=list)
 
     @property
@@ -61,9 +62,15 @@ class Finished:
         """Whether nothing failed."""
         return not self.failures
 
-    def is_consequence(self, key: str) -> bool:
-        """Whether an asset failed only because another one did."""
-        return bool(re.match(r"[\w/, ]+ failed($|;)", self.failures[key]))
+    @property
+    def root_causes(self) -> dict[str, str]:
+        """The assets that failed of themselves, not because another one did, and why."""
+        return {key: failure.reason for key, failure in self.failures.items() if not failure.consequence_of}
+
+    def fail(self, reason: str) -> Finished:
+        """The customer as a whole has failed."""
+        self.failures["customer"] = AssetFailure(self.customer, "customer", reason)
+        return self
 
 
 @contextmanager
@@ -97,37 +104,30 @@ def select(stages: Stages, patterns: Iterable[str]) -> list[str]:
         NotFoundError: a pattern that names nothing.
     """
     edges = asset_edges(stages)
-    wanted: set[str] = set()
+    selected: set[str] = set()
     for pattern in [part.strip() for text in patterns for part in text.split(",") if part.strip()]:
         bare = pattern.lstrip("+")
-        found = {key for key in edges if fnmatch.fnmatchcase(key, bare) or key.split("/")[0] == bare}
-        if not found:
+        matched = {key for key in edges if fnmatch.fnmatchcase(key, bare) or key.split("/")[0] == bare}
+        if not matched:
             raise NotFoundError.among("table", bare, edges, do="a stage (features), a glob (*/rfm*) or a name")
-        wanted |= found | (upstream(edges, found) if pattern.startswith("+") else set())
-    return [key for key in edges if key in wanted] if wanted else list(edges)
+        selected |= matched | (upstream(edges, matched) if pattern.startswith("+") else set())
+    return [key for key in edges if key in selected] if selected else list(edges)
 
 
-def asset_edges(stages: Stages) -> dict[str, set[str]]:
-    """Every asset and what it is made of, in an order in which they can be computed."""
-    edges = {key: set(stages.tables[key].waits_for) for key in stages.order}
-    for name, spec in stages.models.items():
-        blocks = {f"features/{block}" for block in spec.model.features}
-        edges[f"models/{name}"] = blocks | {source.table for source in spec.labels} | set(spec.model.needs.tables)
-        edges[f"predictions/{name}"] = {f"models/{name}"} | blocks
-        edges[f"health/{name}"] = {f"predictions/{name}"}
-    edges[FLEET] = fleet_edges(stages)
-    return edges
+def asset_edges(stages: Stages) -> dict[str, frozenset[str]]:
+    """Every asset and what it is made of, in an order in which they can be computed; the picture of the fleet last."""
+    return {**stages.edges, FLEET: frozenset(fleet_edges(stages))}
 
 
-def upstream(edges: dict[str, set[str]], keys: Iterable[str]) -> set[str]:
+def upstream(edges: Mapping[str, frozenset[str]], keys: Iterable[str]) -> set[str]:
     """All that ``keys`` are made of, however far back."""
-    found: set[str] = set()
+    ancestors: set[str] = set()
     waiting = list(keys)
     while waiting:
-        for parent in edges[waiting.pop()] - found:
-            found.add(parent)
+        for parent in edges[waiting.pop()] - ancestors:
+            ancestors.add(parent)
             waiting.append(parent)
-    return found
+    return ancestors
 
 
 def run_customer(
@@ -152,10 +152,10 @@ def run_customer(
     try:
         with customer_lock(home, customer, "capflow run", wait, say):
             if not home.has(customer):  # else its partition would come back
-                return Finished(customer, failures={"customer": "It was retired while its lock was waited for"})
+                return Finished(customer).fail("It was retired while its lock was waited for")
             return _run_held(defs, stages, instance, customer, keys, as_of, watch, full)
     except InUseError as error:
-        return Finished(customer, failures={"customer": str(error)})
+        return Finished(customer).fail(str(error))
 
 
 def _run_held(
@@ -179,7 +179,7 @@ def _run_held(
         parts = [key for key in keys if key not in stages.tables and key.split("/")[1] == name]
         broken = sorted(upstream(edges, parts) & set(finished.failures))
         if broken:
-            finished.failures |= {part: f"{', '.join(broken)} failed" for part in parts}
+            finished.failures |= {part: AssetFailure.of_failed_inputs(customer, part, broken) for part in parts}
         elif parts:
             _execute(defs, instance, parts, {f"{name}_model": {"as_of": as_of}}, finished, watch)
     return finished
@@ -211,13 +211,14 @@ def _execute(
         raise KeyboardInterrupt
     for event in result.all_events:
         if event.is_step_failure:
-            finished.failures |= _failures(event, keys, finished)
+            missing = [key for key in keys if key not in finished.done]
+            finished.failures |= failures_of_step(event, finished.customer, missing or keys)
         if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             finished.warnings += _warned(event.asset_check_evaluation_data)
 
 
 def is_interruption(event: dg.DagsterEvent) -> bool:
-    """Whether a run ended here because its process was told to."""
+    """Whether a run ended because its process was asked to stop."""
     data = event.event_specific_data
     return isinstance(data, JobFailureData) and data.failure_reason == RunFailureReason.UNEXPECTED_TERMINATION
 
@@ -239,36 +240,12 @@ def _note_interrupted(instance: dg.DagsterInstance, run_id: str) -> None:
         instance.report_run_failed(run, "The command was interrupted; what was done stays.")
 
 
-def _warned(found: Any) -> list[Warned]:
-    if found.passed or found.severity != dg.AssetCheckSeverity.WARN or found.partition is None:
+def _warned(evaluation: Any) -> list[Warned]:
+    if evaluation.passed or evaluation.severity != dg.AssetCheckSeverity.WARN or evaluation.partition is None:
         return []  # without a partition it is about other customers
-    if "absent" in found.metadata:
+    if "absent" in evaluation.metadata:
         return []  # counted as waiting
-    return [Warned("/".join(found.asset_key.path), found.check_name, found.description or "")]
-
-
-def _failures(event: Any, keys: Sequence[str], finished: Finished) -> dict[str, str]:
-    """The failed assets of a step with their reasons, from the failure's own words where it has them."""
-    data = event.step_failure_data
-    text = data.error.message if data.error else ""
-    if data.user_failure_data and data.user_failure_data.description:
-        text = data.user_failure_data.description
-    lines = text.split("\n")
-    missing = [key for key in keys if key not in finished.done]
-    reasons: dict[str, str] = {}
-    for key in missing:
-        marker = f"{finished.customer}: {key}: "
-        starts = [index for index, line in enumerate(lines) if line.startswith(marker)]
-        if starts:
-            reasons[key] = "\n".join([lines[starts[0]].removeprefix(marker), *_following_lines(lines, starts[0])])
-    return reasons or dict.fromkeys(missing or keys, text)
-
-
-def _following_lines(lines: Sequence[str], start: int) -> Iterator[str]:
-    for line in lines[start + 1 :]:
-        if not line.startswith("  "):
-            return
-        yield line
+    return [Warned("/".join(evaluation.asset_key.path), evaluation.check_name, evaluation.description or "")]
 
 
 @contextmanager
@@ -280,11 +257,11 @@ def _following(
     cursor: list[str | None] = [None]
 
     def tell() -> None:
-        found = instance.get_records_for_run(
+        batch = instance.get_records_for_run(
             run_id, cursor=cursor[0], of_type=dg.DagsterEventType.ASSET_MATERIALIZATION
         )
-        cursor[0] = found.cursor
-        for record in found.records:
+        cursor[0] = batch.cursor
+        for record in batch.records:
             event = record.event_log_entry.asset_materialization
             if event is not None:
                 key = "/".join(event.asset_key.path)
@@ -303,8 +280,3 @@ def _following(
         over.set()
         thread.join()
         tell()
-
-
-def plain(metadata: Mapping[str, dg.MetadataValue]) -> dict[str, Any]:
-    """Metadata as plain values."""
-    return {name: value.value for name, value in metadata.items()}

@@ -3,40 +3,34 @@ so that tonight's scoring needs no training.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from datetime import datetime
 from functools import partial
 from typing import Any
 
 import dagster as dg
 
-from capflow_assets.blueprint.checking import choice
-from capflow_assets.blueprint.stages import ModelSpec, Stages
-from capflow_assets.contract import Finding, Verdict
-from capflow_assets.customers.checks_settings import resting, severe
+from capflow_assets.blueprint.specs import ModelSpec
+from capflow_assets.blueprint.stages import Stages
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import CapflowError, ModelError
 from capflow_assets.expressions.as_of import as_of_moment, parse_moment
 from capflow_assets.foreign import words_of
 from capflow_assets.graph.check_records import check_spec
-from capflow_assets.graph.cohort import Outcome, placed, run_cohort, timed
+from capflow_assets.graph.cohort import placed, run_cohort, timed
 from capflow_assets.graph.cohort_process import Task
 from capflow_assets.graph.customer_tables import OWNER
-from capflow_assets.graph.decisions import of_report
 from capflow_assets.graph.engine import Engine
 from capflow_assets.graph.held_work import held
+from capflow_assets.graph.model_outcomes import scored_outcome, trained_outcome, waiting_outcome, watched_outcome
+from capflow_assets.graph.outcomes import Outcome
 from capflow_assets.graph.partitions import CUSTOMERS, MODELS_COHORT
 from capflow_assets.life.examples import Examples
-from capflow_assets.life.health import Health, watch
-from capflow_assets.life.report import TrainingReport
-from capflow_assets.life.scoring import Scored, score
-from capflow_assets.life.training import NotReady, Trained, params_of, train
-from capflow_assets.pages.plots import markdown
+from capflow_assets.life.health import watch
+from capflow_assets.life.scoring import score
+from capflow_assets.life.training import params_of, train
 from capflow_assets.processes.lifeline import LINE
 
 PARTS = ("models", "predictions", "health")
-# The check of each part that warns where there is nothing to ask it of: green is what was done.
-WAITING_CHECK = {"models": "ready", "predictions": "skew", "health": "drift"}
 
 
 def model_asset(
@@ -59,12 +53,12 @@ def model_asset(
         selected = frozenset(key.path[0] for key in context.selected_asset_keys)
         config: dict[str, Any] = context.op_execution_context.op_config
 
-        given = config.get("params") or {}
+        overrides = config.get("params") or {}
         arguments: dict[str, Any] = {
             "model": spec.name,
             "selected": selected,
             "as_of": config.get("as_of"),
-            "given": given,
+            "overrides": overrides,
         }
         engine = deployment.engine
         task = module and Task(module, engine.engine, engine.spark_config, live_of, arguments)
@@ -81,10 +75,10 @@ def live_of(
     model: str,
     selected: frozenset[str],
     as_of: str | None,
-    given: dict[str, Any],
+    overrides: dict[str, Any],
 ) -> Iterator[Outcome]:
     """``live`` by the model's name, each outcome with its seconds."""
-    yield from timed(live(deployment, deployment.stages.model(model), customer, selected, as_of, given))
+    yield from timed(live(deployment, deployment.stages.model(model), customer, selected, as_of, overrides))
 
 
 def live(
@@ -93,9 +87,9 @@ def live(
     customer: str,
     selected: frozenset[str],
     as_of: str | None = None,
-    given: dict[str, Any] | None = None,
+    overrides: dict[str, Any] | None = None,
 ) -> Iterator[Outcome]:
-    """Train, score and watch one model of one customer, as far as selected."""
+    """Train, score and watch one model of one customer: the parts that are selected."""
     declared = deployment.customer(customer)
     stages = deployment.stages.of_customer(declared.tables, declared.models, declared.features)
     examples = Examples(deployment.lake, stages, declared, spec)
@@ -103,13 +97,13 @@ def live(
     if absent:
         reason = f"not ready: needs {', '.join(absent)}, which {customer} does not have"
         for part in sorted(selected, key=PARTS.index):
-            yield _waiting(part, spec, "not ready", reason)
+            yield waiting_outcome(part, spec, "not ready", reason)
         return
-    asked = parse_moment(as_of, declared.time_zone) if as_of else None
-    moment = as_of_moment(deployment.lake.table(customer, "clean/bills"), asked)
+    requested = parse_moment(as_of, declared.time_zone) if as_of else None
+    moment = as_of_moment(deployment.lake.table(customer, "clean/bills"), requested)
     if "models" in selected:
         LINE.begins(f"models/{spec.name}")
-        yield _try_training(deployment, examples, given or {}, moment)
+        yield _try_training(deployment, examples, overrides or {}, moment)
     if not {"predictions", "health"} & selected:
         return
     LINE.begins(f"predictions/{spec.name}")
@@ -123,41 +117,35 @@ def live(
         if part not in selected:
             continue
         if scored is None:
-            yield _waiting(part, spec, "no champion", f"{customer}.{spec.name} has no champion, so nothing is scored")
+            yield waiting_outcome(
+                part, spec, "no champion", f"{customer}.{spec.name} has no champion, so nothing is scored"
+            )
         elif part == "predictions":
-            yield _scored(deployment, spec, customer, scored)
+            yield scored_outcome(deployment, spec, customer, scored)
         else:
-            yield _watched(deployment, spec, customer, watch(deployment, examples, scored))
+            yield watched_outcome(deployment, spec, customer, watch(deployment, examples, scored))
 
 
-def _try_training(deployment: Deployment, examples: Examples, given: dict[str, Any], moment: datetime) -> Outcome:
+def _try_training(deployment: Deployment, examples: Examples, overrides: dict[str, Any], moment: datetime) -> Outcome:
     """A training that fails is a failed asset, one that finds too little to learn from is not ready; the champion goes
     on scoring either way.
     """
     spec, customer = examples.spec, examples.customer.name
     key = dg.AssetKey(["models", spec.name])
     try:
-        params = params_of(deployment, customer, spec.name, given)
+        params = params_of(deployment, customer, spec.name, overrides)
     except CapflowError as error:
         return Outcome(key, failure=str(error), error=error)
     try:
-        return _trained(deployment, spec, customer, train(deployment, examples, params, moment))
+        return trained_outcome(deployment, spec, customer, train(deployment, examples, params, moment))
     except ModelError as error:
-        return _waiting("models", spec, "not ready", str(error))
+        return waiting_outcome("models", spec, "not ready", str(error))
     except Exception as error:  # whatever a model breaks with must not stop the scoring
         return Outcome(key, failure=words_of(error), error=error)
 
 
 def asset_specs(spec: ModelSpec) -> Iterator[dg.AssetSpec]:
     """The three assets of a model and their lineage."""
-    tables = {source.table for source in spec.labels} | {f"features/{name}" for name in spec.model.features}
-    tables |= set(spec.model.needs.tables)
-    features = [dg.AssetKey(["features", name]) for name in spec.model.features]
-    deps: dict[str, list[dg.AssetKey]] = {
-        "models": [dg.AssetKey(table.split("/")) for table in sorted(tables)],
-        "predictions": [dg.AssetKey(["models", spec.name]), *features],
-        "health": [dg.AssetKey(["predictions", spec.name])],
-    }
     texts = {
         "models": f"{spec.model.question}\n\nThe champion and its challengers, a {spec.model.family} model.",
         "predictions": f"{spec.model.question}\n\nThe champion's answer, one row per user.",
@@ -167,7 +155,7 @@ def asset_specs(spec: ModelSpec) -> Iterator[dg.AssetSpec]:
     for part in PARTS:
         yield dg.AssetSpec(
             key=[part, spec.name],
-            deps=deps[part],
+            deps=[dg.AssetKey(key.split("/")) for key in sorted(spec.edges[f"{part}/{spec.name}"])],
             description=texts[part],
             group_name=part,
             owners=[OWNER],
@@ -218,114 +206,5 @@ def config_schema(spec: ModelSpec) -> dict[str, Any]:
 
 def _bounds(rules: list[Any]) -> str:
     words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
-    found = [f"{words[name]} {getattr(rule, name)}" for rule in rules for name in words if hasattr(rule, name)]
-    return ", ".join(found) or "unbounded"
-
-
-def _waiting(part: str, spec: ModelSpec, status: str, reason: str) -> Outcome:
-    key = dg.AssetKey([part, spec.name])
-    finding = Finding(WAITING_CHECK[part], False, reason, found={"absent": True} if part != "models" else {})
-    return Outcome(key, {"status": status, "reason": reason}, ((key, finding),))
-
-
-def _not_ready(spec: ModelSpec, verdict: Verdict) -> Outcome:
-    missing = "; ".join(reason.fix for reason in verdict.missing)
-    rows = [
-        dg.TableRecord({"need": r.need, "found": str(r.found), "needed": str(r.needed), "met": r.met, "fix": r.fix})
-        for r in verdict.reasons
-    ]
-    metadata = {"status": "not ready", "reason": missing, "evidence": dg.MetadataValue.table(rows)}
-    key = dg.AssetKey(["models", spec.name])
-    return Outcome(key, metadata, ((key, Finding("ready", False, missing)),))
-
-
-def _trained(deployment: Deployment, spec: ModelSpec, customer: str, result: Trained | NotReady) -> Outcome:
-    if isinstance(result, NotReady):
-        return _not_ready(spec, result.verdict)
-    report = result.report
-    metadata: dict[str, Any] = {
-        "status": _status(report),
-        "reason": report.decision.reason,
-        "version": result.version,
-        **of_report(report),
-        "report": dg.MetadataValue.json(report.to_json() | {"version": result.version}),
-        "artifacts": deployment.registry.artifacts(customer, spec.name, result.version),
-    }
-    for name, content in result.plots.items():
-        metadata["plot"] = dg.MetadataValue.md(markdown(content, f"{spec.name} {name}"))
-        file = f"plots/models.{spec.name}.png"
-        metadata["plot_file"] = dg.MetadataValue.path(deployment.lake.save_bytes(customer, file, content))
-    key = dg.AssetKey(["models", spec.name])
-    return Outcome(key, metadata, tuple((key, finding) for finding in _findings(report)))
-
-
-def _status(report: TrainingReport) -> str:
-    kept = "kept the champion" if report.champion else "not promoted"
-    return {"promote": "promoted", "keep": kept, "ask": "asks"}[report.decision.action]
-
-
-def _findings(report: TrainingReport) -> Iterator[Finding]:
-    yield Finding("ready", True, "every need is met")
-    decision, metric, baseline, calibration = report.decision, report.metric, report.baseline, report.calibration
-    yield Finding("promotion", report.is_settled, decision.reason, found={"action": decision.action})
-    yield Finding(
-        "beats_baseline",
-        baseline.difference.low > 0,
-        f"{metric.name} {metric.score.value:.4g} against {baseline.score.value:.4g} of {baseline.rival}; "
-        f"better by {baseline.difference.value:.4g} ({baseline.difference.low:.4g} to {baseline.difference.high:.4g})",
-        found=baseline.difference._asdict(),
-    )
-    yield Finding(
-        "calibrated",
-        calibration.is_within_gate,
-        f"calibration error {calibration.error:.4g}, at most {calibration.at_most:.4g}",
-        found=asdict(calibration),
-    )
-    if report.leakage is not None:
-        yield report.leakage
-
-
-def _scored(deployment: Deployment, spec: ModelSpec, customer: str, scored: Scored) -> Outcome:
-    key = dg.AssetKey(["predictions", spec.name])
-    findings = ((key, scored.skew),)
-    if scored.version is None:
-        error = ModelError(
-            f"{customer}.{spec.name} was not scored: the last good predictions stay",
-            came=scored.skew.message,
-            do="mend the data, train again, or set [checks.skew] in the customer's TOML",
-        )
-        return Outcome(key, findings=findings, failure=str(error), error=error)
-    bands = scored.frame["band"].value_counts().to_dict()
-    metadata: dict[str, Any] = {
-        "status": "done",
-        "dagster/row_count": len(scored.frame),
-        "champion": scored.champion,
-        "version": scored.version,
-        "as_of": scored.as_of.isoformat(),
-        "location": deployment.lake.path(customer, f"predictions/{spec.name}"),
-        "bands": dg.MetadataValue.json({str(band): int(count) for band, count in bands.items()}),
-        "score_mean": float(scored.frame["score"].mean()),
-    } | ({"warning": scored.warning} if scored.warning else {})
-    return Outcome(key, metadata, findings)
-
-
-def _watched(deployment: Deployment, spec: ModelSpec, customer: str, health: Health) -> Outcome:
-    file = deployment.lake.save_bytes(customer, f"plots/health.{spec.name}.png", health.plot)
-    metadata: dict[str, Any] = {
-        "status": "done",
-        "as_of": health.as_of.isoformat(),
-        "champion": health.champion,
-        "worst": health.worst,
-        "psi_max": health.psi_max,
-        "threshold": health.threshold,
-        "over": health.is_over,
-        "version": health.version,
-        "plot": dg.MetadataValue.md(markdown(health.plot, f"drift of {spec.name}")),
-        "plot_file": dg.MetadataValue.path(file),
-    }
-    message = f"PSI of {health.worst} is {health.psi_max:.3f}, threshold {health.threshold:g}"
-    chosen = choice(deployment.stages, deployment.customer(customer), "drift", f"health/{spec.name}")
-    drifted = Finding("drift", not health.is_over, message, found={"psi_max": health.psi_max})
-    finding = resting("drift") if chosen.is_off else severe(drifted, chosen)
-    key = dg.AssetKey(["health", spec.name])
-    return Outcome(key, metadata, ((key, finding),))
+    bounds = [f"{words[name]} {getattr(rule, name)}" for rule in rules for name in words if hasattr(rule, name)]
+    return ", ".join(bounds) or "unbounded"

@@ -65,8 +65,8 @@ def refuse_running(instance: dg.DagsterInstance, customer: str) -> None:
         CapflowError: names the runs.
     """
     states = [dg.DagsterRunStatus[name] for name in ("STARTING", "STARTED", "CANCELING")]
-    found = instance.get_runs(dg.RunsFilter(statuses=states))
-    busy = [run.run_id[:8] for run in found if run.tags.get(PARTITION) == customer or RANGE in run.tags]
+    active_runs = instance.get_runs(dg.RunsFilter(statuses=states))
+    busy = [run.run_id[:8] for run in active_runs if run.tags.get(PARTITION) == customer or RANGE in run.tags]
     if busy:
         raise CapflowError(
             f"{customer} is at work, or may be: {len(busy)} runs have not ended",
@@ -101,9 +101,9 @@ def _redact(
     overwrite_deleted(connection)
     owner = table.c.last_run_id if table is AssetKeyTable else table.c.run_id
     partition = table.c.partition if "partition" in table.c else None
-    kept = table.c[column]
-    asked = [table.c.id, owner, kept, *([partition] if partition is not None else [])]
-    rows = connection.execute(select(*asked).where(kept.contains(redaction.sign, autoescape=True))).fetchall()
+    text_column = table.c[column]
+    selected = [table.c.id, owner, text_column, *([partition] if partition is not None else [])]
+    rows = connection.execute(select(*selected).where(text_column.contains(redaction.sign, autoescape=True))).fetchall()
     named = re.compile(rf"(?<![\w-]){re.escape(customer)}(?![\w-])")
     changed = 0
     for identifier, run, text, *rest in rows:
@@ -136,6 +136,6 @@ def _redact_logs(instance: dg.DagsterInstance, run: str, redaction: Redaction) -
 
 
 def log_files(instance: dg.DagsterInstance, run: str) -> list[Path]:
-    """The files of what the steps of a run have printed, as far as they lie on this machine."""
+    """The files on this machine with what the steps of a run have printed."""
     folder = Path(instance.storage_directory()) / run
     return sorted(file for file in folder.rglob("*") if file.is_file()) if run and folder.is_dir() else []

@@ -189,14 +189,14 @@ def _remove_experiment(client: Any, store: Any, experiment: Any) -> None:
 def _experiments(client: Any, customer: str) -> list[Any]:
     from mlflow.entities import ViewType
 
-    found, token = [], None
+    experiments, token = [], None
     while token != "":
         page = client.search_experiments(
             view_type=ViewType.ALL, filter_string=f"name LIKE '{customer}.%'", page_token=token
         )
-        found += [experiment for experiment in page if experiment.name.startswith(f"{customer}.")]
+        experiments += [experiment for experiment in page if experiment.name.startswith(f"{customer}.")]
         token = page.token or ""
-    return found
+    return experiments
 
 
 def _remove_runs(client: Any, store: Any, experiment: Any) -> int:

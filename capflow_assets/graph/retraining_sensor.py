@@ -16,8 +16,8 @@ import dagster as dg
 from capflow_assets.blueprint.stages import Stages
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import CapflowError
-from capflow_assets.graph.launch import plain
 from capflow_assets.graph.model_assets import PARTS
+from capflow_assets.graph.newest import plain
 from capflow_assets.monitoring.retraining import HealthPoint, RetrainingRequest, wants_retraining
 
 # Of each model. A tick has 60 seconds.
@@ -79,15 +79,15 @@ def retraining_sensor(stages: Stages, deploy: Callable[[], Deployment]) -> dg.Se
 def _news(instance: dg.DagsterInstance, model: str, cursor: Cursor) -> Iterator[tuple[str, str]]:
     """Customers whose health of a model was measured since the cursor, each with the cursor after it."""
     while True:
-        found = instance.fetch_materializations(
+        batch = instance.fetch_materializations(
             dg.AssetKey(["health", model]), limit=1, cursor=cursor.read.get(model), ascending=True
         )
-        for record in found.records:
+        for record in batch.records:
             if record.partition_key is not None:
-                yield record.partition_key, found.cursor
+                yield record.partition_key, batch.cursor
             else:
-                cursor.read[model] = found.cursor
-        if not found.records or not found.has_more:
+                cursor.read[model] = batch.cursor
+        if not batch.records or not batch.has_more:
             return
 
 
@@ -100,13 +100,13 @@ def _requests(
     except CapflowError as error:
         context.log.warning(f"{name}: not looked at: {error}")
         return []
-    asked = cursor.asked.get(name)
+    last_request = cursor.asked.get(name)
     request = wants_retraining(
         history(context.instance, model, customer),
         k=policy.k,
         n=policy.n,
         cooldown_days=policy.cooldown_days,
-        last_requested=datetime.fromisoformat(asked) if asked else None,
+        last_requested=datetime.fromisoformat(last_request) if last_request else None,
     )
     if request is None:
         return []
@@ -122,7 +122,7 @@ def history(instance: dg.DagsterInstance, model: str, customer: str) -> list[Hea
     ).records
     events = [record.asset_materialization for record in reversed(records)]
     metadata = [plain(event.metadata) for event in events if event is not None]
-    return [_point(each) for each in metadata if "psi_max" in each]
+    return [_point(values) for values in metadata if "psi_max" in values]
 
 
 def _point(metadata: dict[str, Any]) -> HealthPoint:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import dagster as dg
 
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import ModelError, NotFoundError
-from capflow_assets.graph.launch import plain
+from capflow_assets.graph.newest import latest, newest
 from capflow_assets.life.scoring_version import ScoringVersion, scoring_version
 from capflow_assets.life.verdicts import READINESS, Standing, standings
 from capflow_assets.stores.champion_state import ChampionState
+from capflow_assets.stores.registry import Registry
+from capflow_assets.stores.registry_snapshot import snapshot
+from capflow_assets.stores.sound_files import SoundFiles
 from capflow_assets.tables import removals
 
 COLUMNS = (
@@ -37,8 +41,17 @@ COLUMNS = (
     "broken",
     "removed",
 )
+# What is read of the newest record of each asset of a model.
+ENTRIES_OF_HEALTH = frozenset({"psi_max", "threshold", "worst", "over"})
+ENTRIES = {
+    "models": frozenset({"status", "reason", "version", "metric", "value", "interval", "baseline", "as_of"}),
+    "predictions": frozenset({"dagster/row_count"}),
+    "health": ENTRIES_OF_HEALTH,
+}
 # What a training says of itself where its version did not become champion.
 OPEN = ("asks", "not promoted", "kept the champion")
+# Threads that read the lake.
+THREADS = 4
 # Reasons have semicolons of their own.
 ALSO = "; also "
 # What fits on a screen.
@@ -57,77 +70,94 @@ OVERVIEW = (
 )
 
 
-def latest(instance: dg.DagsterInstance, key: str, customer: str) -> dict[str, Any]:
-    """The metadata of an asset's newest materialization for a customer, empty where there is none."""
-    records = instance.fetch_materializations(
-        dg.AssetRecordsFilter(asset_key=dg.AssetKey(key.split("/")), asset_partitions=[customer]), limit=1
-    ).records
-    event = records[0].asset_materialization if records else None
-    return plain(event.metadata) if event else {}
-
-
 def counts(instance: dg.DagsterInstance, table: str, customer: str) -> dict[str, int]:
     """Rows by reason (came, rejected, removed, flagged) of a table's newest materialization."""
     return dict(latest(instance, table, customer).get("counts") or {})
 
 
-def status_rows(deployment: Deployment, instance: dg.DagsterInstance, customer: str) -> Iterator[dict[str, Any]]:
-    """One row per model of a customer, with the columns of ``COLUMNS``; ``removed`` is of its tables, in each row."""
+def status_rows(
+    deployment: Deployment, instance: dg.DagsterInstance, customers: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    """One row per customer and model, with the columns of ``COLUMNS``; ``removed`` is of the customer's tables.
+
+    Dagster and MLflow are asked for all customers at once, and of the files of champions those are read that have
+    changed since they were last found whole.
+    """
+    if not customers:
+        return
     models = list(deployment.stages.models)
-    drifts = {name: latest(instance, f"health/{name}", customer) for name in models}
-    absent = latest(instance, READINESS, customer).get("reason", "")
-    removed = ALSO.join(removals.told(deployment.lake, customer))
-    stands = {one.model: one for one in standings(deployment.lake, customer, models, drifts, absent)}
-    for name in models:
-        trained = latest(instance, f"models/{name}", customer)
-        scored = latest(instance, f"predictions/{name}", customer)
-        health = drifts[name]
-        now = deployment.registry.state(customer, name)
-        who = scoring_version(deployment.registry, customer, name, deployment.stages.model(name).model)
-        readiness, reasons = _with_broken(who, stands[name])
-        row = {
-            "customer": customer,
-            "model": name,
-            "status": trained.get("status", "never run"),
-            "champion": now.champion,
-            "challenger": now.challenger,
-            "frozen": now.is_frozen,
-            "scored_users": scored.get("dagster/row_count"),
-            "drift": health.get("psi_max"),
-            "drifted": health.get("over"),
-            "readiness": readiness,
-            "readiness_reason": ALSO.join(reasons),
-            "answers": who.version,
-            "broken": who.warning,
-            "removed": removed,
-        }
-        row |= {name: trained.get(name) for name in ("metric", "value", "interval", "baseline", "as_of", "reason")}
-        row |= _decided_since(deployment, customer, name, now, trained)
-        if who.broken:
-            row |= {"status": "broken champion", "reason": who.warning}
-        yield {name: row[name] for name in COLUMNS}
+    entries = {f"{part}/{name}": ENTRIES[part] for part in ENTRIES for name in models} | {READINESS: {"reason"}}
+    records = newest(instance, entries, customers)
+    registry, sound = snapshot(deployment.registry, customers), SoundFiles.of(deployment.home)
+
+    def looked_up(customer: str) -> tuple[list[Standing], list[str]]:
+        """What the lake says of a customer; most of the time is spent in waiting for files."""
+        drifts = {name: records[f"health/{name}"].get(customer, {}) for name in models}
+        absent = records[READINESS].get(customer, {}).get("reason", "")
+        return standings(deployment.lake, customer, models, drifts, absent), removals.told(deployment.lake, customer)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        for customer, (own, removed) in zip(customers, pool.map(looked_up, customers), strict=True):
+            asset_records = {key: records[key].get(customer, {}) for key in entries}
+            for standing in own:
+                model = deployment.stages.model(standing.model).model
+                who = scoring_version(registry, customer, standing.model, model, sound)
+                row = _row(registry, standing, who, asset_records) | {"removed": ALSO.join(removed)}
+                yield {name: row[name] for name in COLUMNS}
+    sound.save(is_complete=set(customers) >= set(deployment.customers()))
+
+
+def _row(
+    registry: Registry, standing: Standing, who: ScoringVersion, records: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """The row of one customer and model, from the newest records of its assets by name."""
+    customer, name = standing.customer, standing.model
+    trained, scored, health = (records[f"{part}/{name}"] for part in ENTRIES)
+    champions = registry.state(customer, name)
+    readiness, reasons = _with_broken(who, standing)
+    row = {
+        "customer": customer,
+        "model": name,
+        "status": trained.get("status", "never run"),
+        "champion": champions.champion,
+        "challenger": champions.challenger,
+        "frozen": champions.is_frozen,
+        "scored_users": scored.get("dagster/row_count"),
+        "drift": health.get("psi_max"),
+        "drifted": health.get("over"),
+        "readiness": readiness,
+        "readiness_reason": ALSO.join(reasons),
+        "answers": who.version,
+        "broken": who.warning,
+    }
+    row |= {name: trained.get(name) for name in ("metric", "value", "interval", "baseline", "as_of", "reason")}
+    row |= _decided_since(registry, customer, name, champions, trained)
+    if who.broken:
+        row |= {"status": "broken champion", "reason": who.warning}
+    return row
 
 
 def _decided_since(
-    deployment: Deployment, customer: str, model: str, now: ChampionState, trained: Mapping[str, Any]
+    registry: Registry, customer: str, model: str, champions: ChampionState, trained: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What was decided about the champion after the newest record: in MLflow, or by a command of a release before."""
-    of_champion = trained.get("version") == now.champion
-    if now.champion is None or trained.get("status") is None or (of_champion and trained["status"] not in OPEN):
+    """What was decided about the champion after the newest record, in MLflow or by a command of an earlier release."""
+    champion, status = champions.champion, trained.get("status")
+    is_of_champion = trained.get("version") == champion
+    if champion is None or status is None or (is_of_champion and status not in OPEN):
         return {}
-    decision = deployment.registry.decision(customer, model, now.champion)
-    if of_champion:
+    decision = registry.decision(customer, model, champion)
+    if is_of_champion:
         return {"status": "promoted", "reason": decision["reason"]} if decision["action"] == "promote" else {}
     moved = {"rollback": "rolled back", "by hand": "set in MLflow"}.get(decision["action"])
-    return {"status": moved, "reason": decision["reason"]} if moved and trained["status"] not in OPEN else {}
+    return {"status": moved, "reason": decision["reason"]} if moved and status not in OPEN else {}
 
 
-def _with_broken(who: ScoringVersion, stands: Standing) -> tuple[str, tuple[str, ...]]:
+def _with_broken(who: ScoringVersion, standing: Standing) -> tuple[str, tuple[str, ...]]:
     """Readiness and its reasons: with a broken champion no model is ready, and where nobody answers it is not."""
     if not who.broken:
-        return stands.readiness, stands.reasons
-    worse = "not ready" if who.version is None or stands.readiness == "not ready" else "at risk"
-    return worse, (who.warning, *stands.reasons)
+        return standing.readiness, standing.reasons
+    worse = "not ready" if who.version is None or standing.readiness == "not ready" else "at risk"
+    return worse, (who.warning, *standing.reasons)
 
 
 def explain(

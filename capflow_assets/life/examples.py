@@ -15,7 +15,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.blueprint.calls import call, cut
-from capflow_assets.blueprint.stages import AS_OF, Input, ModelSpec, Stages, TableSpec
+from capflow_assets.blueprint.specs import AS_OF, Input, ModelSpec, TableSpec
+from capflow_assets.blueprint.stages import Stages
 from capflow_assets.contract import Window
 from capflow_assets.customers.customer import Customer
 from capflow_assets.expressions.micros import micros_of

@@ -14,9 +14,13 @@ from capflow_assets.deployment import Deployment
 from capflow_assets.errors import BrokenModelError, ModelError
 from capflow_assets.life.examples import Examples
 from capflow_assets.life.reference import TrainingPopulation, training_population
-from capflow_assets.stores.model_files import MODEL
+from capflow_assets.stores.model_files import MODEL, REPORT
 from capflow_assets.stores.registry import Registry
 from capflow_assets.stores.saved_estimators import IsolatedLoader, foreign_types, types_of
+from capflow_assets.stores.sound_files import SoundFiles
+
+# The files of a version that ``damage_of`` reads.
+READ_FILES = frozenset((MODEL, f"{REPORT}/report.json", f"{REPORT}/reference.json"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +85,17 @@ def load_scoring_version(deployment: Deployment, examples: Examples) -> LoadedVe
     raise ModelError(f"{customer}.{name} was not scored: the last good predictions stay", came=warning)
 
 
-def scoring_version(registry: Registry, customer: str, name: str, model: Model) -> ScoringVersion:
-    """The version that would score now, judged by the files as they are; no estimator is loaded."""
+def scoring_version(
+    registry: Registry, customer: str, name: str, model: Model, sound: SoundFiles | None = None
+) -> ScoringVersion:
+    """The version that would score now, judged by the files as they are; no estimator is loaded.
+
+    Files that ``sound`` remembers as whole are not read again.
+    """
     broken: list[tuple[int, str]] = []
     champion = registry.champion(customer, name)
     for version in succession(registry, customer, name):
-        damage = damage_of(registry, customer, name, version, types_of(model))
+        damage = damage_of(registry, customer, name, version, types_of(model), sound)
         if not damage:
             return ScoringVersion(customer, name, champion, version, tuple(broken))
         broken.append((version, damage))
@@ -106,11 +115,24 @@ def succession(registry: Registry, customer: str, name: str) -> Iterator[int]:
         yield from (version for version in line if version in known or version == first)
 
 
-def damage_of(registry: Registry, customer: str, name: str, version: int, types: frozenset[str]) -> str:
-    """What is wrong with the files of a version; empty where it could score."""
+def damage_of(
+    registry: Registry,
+    customer: str,
+    name: str,
+    version: int,
+    types: frozenset[str],
+    sound: SoundFiles | None = None,
+) -> str:
+    """What is wrong with the files of a version; empty where it could score.
+
+    Files that ``sound`` remembers as whole are not read again.
+    """
     from capflow_assets.monitoring.drift import Reference
 
     try:
+        sign = None if sound is None else _sign(registry, customer, name, version, types, sound)
+        if sound is not None and sound.has(sign):
+            return ""
         content = registry.read(customer, name, version, MODEL)
         foreign = foreign_types(content, types)
         registry.trained_as_of(customer, name, version)
@@ -119,7 +141,23 @@ def damage_of(registry: Registry, customer: str, name: str, version: int, types:
         return in_one_line(error)
     except (ValueError, KeyError, TypeError) as error:
         return f"its reference distribution is damaged: {type(error).__name__}"
-    return f"it holds types that its code does not declare: {', '.join(foreign[:5])}" if foreign else ""
+    if foreign:
+        return f"it holds types that its code does not declare: {', '.join(foreign[:5])}"
+    if sound is not None:
+        sound.add(sign)
+    return ""
+
+
+def _sign(
+    registry: Registry, customer: str, name: str, version: int, types: frozenset[str], sound: SoundFiles
+) -> str | None:
+    """What tells the files that ``damage_of`` reads from any others; None where MLflow does not know the version."""
+    if version not in registry.versions(customer, name):
+        return None
+    paths = registry.paths(customer, name, version)
+    if not paths.keys() >= READ_FILES:
+        return None
+    return sound.sign({file: paths[file] for file in READ_FILES}, types)
 
 
 def damage_when_loaded(

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.blueprint.calls import cut
-from capflow_assets.blueprint.stages import BILLS
+from capflow_assets.blueprint.specs import BILLS
 from capflow_assets.contract import Asked, Verdict
 from capflow_assets.errors import CapflowError
 from capflow_assets.expressions.days import local_day_of
@@ -106,7 +106,13 @@ def standings(
     if rows is None:
         state, why = ("not ready", missing) if missing else (UNKNOWN, f"not looked at yet: capflow run {customer}")
         return [Standing(customer, model, state, (why,)) for model in models]
-    return [standing(customer, model, rows, drifts.get(model, {}), now or datetime.now(UTC)) for model in models]
+    rows_of: dict[str | None, list[dict[str, Any]]] = {}
+    for row in rows:
+        rows_of.setdefault(row["model"], []).append(row)
+    shared, at = rows_of.get(None, []), now or datetime.now(UTC)
+    return [
+        standing(customer, model, [*rows_of.get(model, ()), *shared], drifts.get(model, {}), at) for model in models
+    ]
 
 
 def standing(

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from capflow_assets.contract import Estimator
 from capflow_assets.errors import BrokenModelError
@@ -49,6 +49,8 @@ class Registry(Champions):
 
     lake: str
     home: Home | None = field(default=None, compare=False)
+    # What was read of MLflow at once, in the place of its client (``registry_snapshot``).
+    reader: Any = field(default=None, compare=False)
 
     @property
     def locks(self) -> LockStore:
@@ -61,11 +63,13 @@ class Registry(Champions):
 
     @cached_property
     def client(self) -> MlflowClient:
-        """MLflow's client, made on first use.
+        """MLflow's client, made on first use; of a snapshot, what it holds.
 
         Raises:
             StoreError: its SQLite file is damaged.
         """
+        if self.reader is not None:
+            return cast("MlflowClient", self.reader)
         import logging
 
         import mlflow

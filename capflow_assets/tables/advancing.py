@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.blueprint.code_version import code_digest
-from capflow_assets.blueprint.stages import Input, Stages, TableSpec
+from capflow_assets.blueprint.specs import Input, TableSpec
+from capflow_assets.blueprint.stages import Stages
 from capflow_assets.customers.customer import Customer
 from capflow_assets.expressions.known_at import is_known
 from capflow_assets.stores.fingerprints import fingerprint

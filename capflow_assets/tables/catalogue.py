@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets.blueprint.stages import AS_OF, Stages, TableSpec
+from capflow_assets.blueprint.specs import AS_OF, TableSpec
+from capflow_assets.blueprint.stages import Stages
 from capflow_assets.contract import Column, Table
 from capflow_assets.errors import CapflowError, NotFoundError
 from capflow_assets.stores.lake import Lake

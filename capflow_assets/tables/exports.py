@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets.blueprint.stages import TableSpec
+from capflow_assets.blueprint.specs import TableSpec
 from capflow_assets.contract import EXPORT, Finding, HasFiles, LabelsRows, Source
 from capflow_assets.customers.customer import Customer, TableSource
 from capflow_assets.expressions.exports import later

@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.blueprint.calls import call, cut
-from capflow_assets.blueprint.stages import BILLS, Input, Stages
+from capflow_assets.blueprint.specs import BILLS, Input
+from capflow_assets.blueprint.stages import Stages
 from capflow_assets.customers.customer import Customer
 from capflow_assets.expressions.as_of import as_of_moment, parse_moment
 from capflow_assets.stores.lake import Lake

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets.blueprint.stages import TableSpec
+from capflow_assets.blueprint.specs import TableSpec
 from capflow_assets.contract import Source
 from capflow_assets.customers.customer import Customer, TableSource
 from capflow_assets.landing import personal_values, row_filter, watermarks

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.blueprint.code_version import code_digest
-from capflow_assets.blueprint.stages import TableSpec
+from capflow_assets.blueprint.specs import TableSpec
 from capflow_assets.stores.fingerprints import fingerprint
 from capflow_assets.stores.lake import Lake
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from capflow_assets.blueprint.stages import TableSpec
+from capflow_assets.blueprint.specs import TableSpec
 from capflow_assets.contract import Finding, Severity, Table
 from capflow_assets.customers.customer import MOST_REMOVED_PCT, Customer
 from capflow_assets.errors import TableError

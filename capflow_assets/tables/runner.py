@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from capflow_assets.blueprint.calls import call
 from capflow_assets.blueprint.checking import refusal
-from capflow_assets.blueprint.stages import Stages, TableSpec
+from capflow_assets.blueprint.specs import TableSpec
+from capflow_assets.blueprint.stages import Stages
 from capflow_assets.contract import Finding, Source
 from capflow_assets.customers.customer import Customer
 from capflow_assets.errors import CapflowError
@@ -74,7 +75,8 @@ class TableRunner:
             return TableResult(spec.key, "absent", self._inputs.absent[spec.key])
         broken = [table for table in sorted(spec.waits_for) if table in self._failed]
         if broken:
-            return TableResult(spec.key, "blocked", f"{', '.join(broken)} failed; the last good version stays")
+            reason = f"{', '.join(broken)} failed; the last good version stays"
+            return TableResult(spec.key, "blocked", reason, blocked_by=tuple(broken))
         try:
             return self._raw(spec) if spec.function is None else self._derived(spec)
         except CapflowError as error:

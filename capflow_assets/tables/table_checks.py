@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from capflow_assets.blueprint.calls import call
 from capflow_assets.blueprint.checking import choice, landing_findings, schema_finding
-from capflow_assets.blueprint.stages import CheckSpec, TableSpec
+from capflow_assets.blueprint.specs import CheckSpec, TableSpec
 from capflow_assets.contract import Finding
 from capflow_assets.customers.checks_settings import Chosen, resting, severe
 from capflow_assets.tables.inputs import NONE_YET, Inputs

@@ -15,7 +15,8 @@ class TableResult:
     """What became of one table of one customer.
 
     ``counts`` are rows by reason (removed, flagged, rejected). ``how`` says what a raw table was landed of, or that
-    nothing has changed. ``features`` are the catalogue's rows about it.
+    nothing has changed. ``features`` are the catalogue's rows about it. ``blocked_by`` names the tables whose failure
+    blocked it.
     """
 
     key: str
@@ -33,3 +34,4 @@ class TableResult:
     error: Exception | None = None
     how: str = ""
     features: tuple[Mapping[str, Any], ...] = ()
+    blocked_by: tuple[str, ...] = ()

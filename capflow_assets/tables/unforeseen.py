@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from capflow_assets.blueprint.stages import TableSpec
+from capflow_assets.blueprint.specs import TableSpec
 from capflow_assets.contract import Source
 from capflow_assets.customers.customer import Customer
 from capflow_assets.errors import SourceError, TableError

@@ -18,8 +18,9 @@ from capflow_assets.contract import Column, Finding, Table
 from capflow_assets.customers.customer import Customer, parse_customer
 from capflow_assets.definitions import SOURCES, STAGES, defs
 from capflow_assets.graph.check_records import check_spec
-from capflow_assets.graph.cohort import Outcome, run_cohort
+from capflow_assets.graph.cohort import run_cohort
 from capflow_assets.graph.launch import dagster_instance
+from capflow_assets.graph.outcomes import Outcome
 from capflow_assets.graph.partitions import CUSTOMERS
 from capflow_assets.home.places import Home
 from capflow_assets.life.examples import Examples

@@ -2,46 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-import textwrap
-from pathlib import Path
-
 import pytest
 
-from capflow_assets.blueprint.stages import read_stages, resolve
+from capflow_assets.blueprint.reading import resolve
 from capflow_assets.definitions import STAGES
 from capflow_assets.errors import GraphError
+from capflow_assets_tests.blueprint import stage_packages
 
 KNOWN = {"raw/bills", "raw/line_items", "clean/bills", "clean/line_items", "features/rfm"}
 
 TABLE = "from capflow_assets.contract import Column, Table\nTABLE = Table('thing', (Column('a', 'int', 'An a.'),))\n"
 
 
-@pytest.fixture
-def packages(tmp_path, monkeypatch):
-    """A tree of tiny stage packages: ``write(stage, name, code)`` adds a file, ``read()`` reads them all."""
-    monkeypatch.syspath_prepend(str(tmp_path))
-    root = f"stages_{abs(hash(str(tmp_path)))}"
-
-    def write(stage: str, name: str, code: str) -> None:
-        folder = tmp_path / root / stage
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{name}.py").write_text(textwrap.dedent(code))
-
-    def read():
-        for stage in ("raw", "clean", "validation", "features", "models"):
-            write(stage, "__init__", "")
-        Path(tmp_path / root / "__init__.py").write_text("")
-        __import__(root)
-        names = ("raw", "clean", "validation", "features", "models")
-        modules = {}
-        for stage in names:
-            __import__(f"{root}.{stage}")
-            modules[stage] = sys.modules[f"{root}.{stage}"]
-        return read_stages(modules)
-
-    read.write = write  # type: ignore[attr-defined]
-    return read
+packages = stage_packages.packages
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from capflow_assets.doctor import configuration
 from capflow_assets.doctor.case import broken, ok
 from capflow_assets.doctor.examination import _within_its_time
 from capflow_assets.doctor.sources import _unanswered
-from capflow_assets.graph.build import deployment
+from capflow_assets.graph.engine import deployment
 from capflow_assets.home.places import Home
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write

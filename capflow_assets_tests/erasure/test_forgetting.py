@@ -28,7 +28,7 @@ from capflow_assets.deployment import Deployment
 from capflow_assets.erasure import forgetting
 from capflow_assets.erasure.erased_rows import UserRows
 from capflow_assets.errors import GraphError
-from capflow_assets.graph.build import deployment
+from capflow_assets.graph.engine import deployment
 from capflow_assets.graph.launch import dagster_instance
 from capflow_assets.graph.records import DagsterRecords
 from capflow_assets.home.keys import customer_key

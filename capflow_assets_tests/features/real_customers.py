@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import capflow_assets.demo
 from capflow_assets.blueprint.calls import call
-from capflow_assets.blueprint.stages import TableSpec
+from capflow_assets.blueprint.specs import TableSpec
 from capflow_assets.customers.customer import Customer, read_customer
 from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.landing.canonical_rows import conform

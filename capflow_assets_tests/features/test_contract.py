@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 
 from capflow_assets.blueprint.schema_checks import evaluate
-from capflow_assets.blueprint.stages import Input, TableSpec
+from capflow_assets.blueprint.specs import Input, TableSpec
 from capflow_assets.contract import Column, Table
 from capflow_assets.expressions.known_at import Moments, at_each, in_order, known
 from capflow_assets_tests.features.worlds import (

@@ -13,7 +13,8 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 from capflow_assets.contract import Finding
 from capflow_assets.definitions import defs
 from capflow_assets.graph.check_records import check_spec, retargeted, verdicts
-from capflow_assets.graph.cohort import Outcome, run_cohort
+from capflow_assets.graph.cohort import run_cohort
+from capflow_assets.graph.outcomes import Outcome
 from capflow_assets.graph.partitions import CUSTOMERS
 
 KEY = dg.AssetKey(["clean", "bills"])

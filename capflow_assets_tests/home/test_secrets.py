@@ -10,7 +10,7 @@ import pytest
 
 from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.errors import CapflowError
-from capflow_assets.graph.build import deployment
+from capflow_assets.graph.engine import deployment
 from capflow_assets.home import secrets
 from capflow_assets.home.places import Home
 from capflow_assets.home.secrets import load_secrets, read_secrets, variables

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from capflow_assets.cli.terminal import print_report, print_rows, write_table
+from capflow_assets.cli.table_files import write_table
+from capflow_assets.cli.terminal import print_report, print_rows
 from capflow_assets.graph.fleet import _csv
 from capflow_assets.life.verdicts import Standing
 from capflow_assets.pages.spreadsheet import harmless

@@ -13,7 +13,7 @@ from deltalake import DeltaTable
 from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.doctor import Case, Result, examine
 from capflow_assets.errors import TableError
-from capflow_assets.graph.build import deployment
+from capflow_assets.graph.engine import deployment
 from capflow_assets.home.places import Home
 from capflow_assets.stores.lake import Lake
 from capflow_assets.stores.table_damage import damage

@@ -11,17 +11,17 @@ import pytest
 
 from capflow_assets.customers.customer import Customer
 from capflow_assets.definitions import SOURCES, STAGES
-from capflow_assets.graph.build import deployment
+from capflow_assets.graph.engine import deployment
 from capflow_assets.graph.model_assets import live
 from capflow_assets.home.places import Home
 from capflow_assets.stores.lake import Lake
 from capflow_assets.tables.runner import TableRunner
-from capflow_assets_tests.blueprint import test_stages
+from capflow_assets_tests.blueprint import stage_packages
 from capflow_assets_tests.homes import TestHome, own_environment
 
 MODELS = tuple(STAGES.models)
 PARTS = tuple(f"{part}/{model}" for model in MODELS for part in ("predictions", "health"))
-packages = test_stages.packages
+packages = stage_packages.packages
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from capflow_assets.blueprint.stages import TableSpec
+from capflow_assets.blueprint.specs import TableSpec
 from capflow_assets.contract import Column, Table
 from capflow_assets.stores.lake import Lake
 from capflow_assets.tables.pictures import Pictures, place

@@ -77,20 +77,25 @@ def code_wheel() -> Wheel:
 
 
 def requirements() -> list[str]:
-    """What a cluster installs besides: our dependencies at the versions that run here, without what it has itself."""
-    needed = [Requirement(text) for text in distribution(DISTRIBUTION).requires or []]
-    wanted = [each for each in needed if each.marker is None or each.marker.evaluate({"extra": ""})]
-    return [
-        f"{each.name}{'[' + ','.join(sorted(each.extras - {'pyspark'})) + ']' if each.extras - {'pyspark'} else ''}"
-        f"=={version(each.name)}"
-        for each in wanted
-        if each.name not in LEFT_OUT
-    ]
+    """What a cluster installs beside the wheel: our dependencies, at the versions that run here, that it lacks."""
+    declared = [Requirement(text) for text in distribution(DISTRIBUTION).requires or []]
+    return [_pinned(requirement) for requirement in declared if _is_asked_of_a_cluster(requirement)]
+
+
+def _is_asked_of_a_cluster(requirement: Requirement) -> bool:
+    """Whether a requirement applies without any of our extras, and a cluster lacks it."""
+    holds = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+    return holds and requirement.name not in LEFT_OUT
+
+
+def _pinned(requirement: Requirement) -> str:
+    extras = ",".join(sorted(requirement.extras - {"pyspark"}))
+    return f"{requirement.name}{f'[{extras}]' if extras else ''}=={version(requirement.name)}"
 
 
 def _metadata(local: str) -> str:
     lines = ["Metadata-Version: 2.1", f"Name: {DISTRIBUTION}", f"Version: {local}"]
-    return "\n".join([*lines, *(f"Requires-Dist: {each}" for each in requirements())]) + "\n"
+    return "\n".join([*lines, *(f"Requires-Dist: {requirement}" for requirement in requirements())]) + "\n"
 
 
 def _record(files: dict[str, bytes], own: str) -> bytes:

@@ -40,7 +40,7 @@ class Pace:
         return time.monotonic() - self._began
 
     def seen(self, assets: int) -> None:
-        """So many more assets were told to be done."""
+        """Note that so many more assets were reported as done."""
         if assets and not self._done:
             self._worked_from = self.elapsed
         self._done += assets

@@ -30,7 +30,7 @@ EVENTS_FILE = "{}.events-{}.jsonl"
 # A file of events that is larger than this is followed by the next.
 SEGMENT_BYTES = 1 << 20
 WRITE_SECONDS = 0.3
-# The longer a step has run, the less it matters when exactly an event is told.
+# The longer a step has run, the less it matters when exactly an event arrives.
 WRITE_SHARE = 0.02
 KEPT_OUTPUT = 200_000
 
@@ -59,9 +59,9 @@ def read_step(file: Path, expected: str) -> dict[str, Any]:
         SystemExit: the file has another content than the run was submitted with.
     """
     content = file.read_bytes()
-    found = hashlib.sha256(content).hexdigest()
-    if found != expected:
-        sys.exit(f"{file} is not what was submitted. Expected: SHA-256 {expected}. Came: {found}. Nothing was done.")
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != expected:
+        sys.exit(f"{file} is not what was submitted. Expected: SHA-256 {expected}. Came: {digest}. Nothing was done.")
     step: dict[str, Any] = json.loads(content)
     with suppress(OSError):  # the orchestrator removes what is left
         file.unlink()

@@ -110,8 +110,8 @@ class New(Declared):
         >>> New(kind="new", spark_version="18", node_type_id="m", gb_per_worker=10).workers(35 * 10**9)
         (1, 4)
         """
-        asked = math.ceil(size_bytes / (self.gb_per_worker * 1e9))
-        return self.min_workers, max(self.min_workers, 1, min(self.max_workers, asked))
+        needed = math.ceil(size_bytes / (self.gb_per_worker * 1e9))
+        return self.min_workers, max(self.min_workers, 1, min(self.max_workers, needed))
 
 
 Compute = Annotated[Existing | Serverless | New, Field(discriminator="kind")]
@@ -185,11 +185,11 @@ def read_settings(path: str | Path) -> Settings:
     try:
         return Settings.model_validate(data)
     except ValidationError as error:
-        words = "; ".join(_told(each) for each in error.errors(include_url=False))
+        words = "; ".join(_in_words(problem) for problem in error.errors(include_url=False))
         raise CapflowError("The Databricks settings are wrong", came=words, where=str(file), do="mend them") from None
 
 
-def _told(problem: Any) -> str:
+def _in_words(problem: Any) -> str:
     key = ".".join(str(part) for part in problem["loc"])
     rule = "no key that is known" if problem["type"] == "extra_forbidden" else rule_of(problem)
     return f"{key}: {rule}" if key else rule

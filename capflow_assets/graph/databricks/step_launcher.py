@@ -25,29 +25,25 @@ from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.metadata import MetadataValue
-from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
 from dagster._core.errors import raise_execution_interrupts
 from dagster._core.events import DagsterEvent, DagsterEventType, EngineEventData
 from dagster._core.events.log import EventLogEntry
 from dagster._core.execution.context.system import StepExecutionContext
 from dagster._core.execution.plan.execute_step import core_dagster_event_sequence_for_step
-from dagster._serdes import serialize_value
 from dagster_databricks import DatabricksPySparkStepLauncher
 
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import CapflowError
 from capflow_assets.graph.check_records import retargeted
-from capflow_assets.graph.databricks.code_wheel import DISTRIBUTION, ENTRY_POINT, FIRST_FILE, code_wheel, requirements
 from capflow_assets.graph.databricks.remote_events import Events, Pace
 from capflow_assets.graph.databricks.remote_step import STEP_FILE
 from capflow_assets.graph.databricks.settings import Settings
-from capflow_assets.graph.databricks.staging import DBFS, Staging, staging_of
+from capflow_assets.graph.databricks.shipment import ship_code, step_content
+from capflow_assets.graph.databricks.staging import Staging, staging_of
 from capflow_assets.graph.databricks.submitted_run import ComputeError, DatabricksRun, Submission, reached
 from capflow_assets.graph.held_work import hold_all
 from capflow_assets.graph.partitions import CUSTOMERS
-from capflow_assets.home.operator import settings_text
 
-CODE = ("capflow_assets.definitions", "defs")
 # How many looks without news until the run's own state is asked for.
 STATE_EVERY = 5
 SDK_PATIENCE_S = 2
@@ -134,9 +130,10 @@ class StepLauncher(DatabricksPySparkStepLauncher):
     def _submitted(
         self, step_context: StepExecutionContext, client: Any, staging: Staging, submission: Submission
     ) -> DatabricksRun:
-        step = json.dumps(self._step(step_context, submission)).encode()
+        home, host = self.deployment.home, self.databricks_host
+        step = json.dumps(step_content(step_context, self.settings, home, host, submission)).encode()
         arguments = [staging.mounted(submission.place), hashlib.sha256(step).hexdigest()]
-        work, libraries = self._code(step_context, staging, arguments)
+        work, libraries = ship_code(step_context, self.settings, staging, arguments)
         reached(lambda: staging.put(STEP_FILE.format(submission.place), step), self.settings)
         return DatabricksRun.submit(
             client,
@@ -146,73 +143,6 @@ class StepLauncher(DatabricksPySparkStepLauncher):
             libraries=libraries,
             size_bytes=lambda: self.deployment.stored_bytes(submission.customers),
         )
-
-    def _code(
-        self, step_context: StepExecutionContext, staging: Staging, arguments: list[str]
-    ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        """The task that runs our code, and the libraries that bring it, uploaded where they are not there yet."""
-        wheel = code_wheel()
-        on_dbfs = self.settings.staging.startswith(DBFS)
-        # Spark takes no file that is called .whl onto its path.
-        code = f"code/{wheel.name.removesuffix('.whl') + '.zip' if on_dbfs else wheel.name}"
-        if not reached(lambda: staging.has(code), self.settings):
-            if on_dbfs:
-                reached(lambda: staging.put(f"{code}.py", FIRST_FILE), self.settings)
-            reached(lambda: staging.put(code, wheel.content), self.settings)
-            step_context.log.info(f"Uploaded {code}, {len(wheel.content):,} bytes")
-        if on_dbfs:
-            parameters = [staging.mounted(code), *arguments]
-            task = {"python_file": staging.library(f"{code}.py"), "parameters": parameters}
-            return {"spark_python_task": task}, [{"pypi": {"package": package}} for package in requirements()]
-        named = {"package_name": DISTRIBUTION.replace("-", "_"), "entry_point": ENTRY_POINT}
-        return {"python_wheel_task": {**named, "parameters": arguments}}, [{"whl": staging.library(code)}]
-
-    def _step(self, step_context: StepExecutionContext, submission: Submission) -> dict[str, Any]:
-        """Everything that the other side is told, as JSON."""
-        module, attribute = CODE
-        repository = ReconstructableRepository.for_module(module, attribute, working_directory=None)
-        run = step_context.dagster_run
-        parts = {
-            "run_config": step_context.run_config,
-            "dagster_run": run,
-            "retry_mode": step_context.retry_mode,
-            "step_key": step_context.step.key,
-            "recon_job": ReconstructableJob(repository, run.job_name),
-            "known_state": step_context.get_known_state(),
-        }
-        home = self.deployment.home
-        files = {name: home.customers / f"{name}.toml" for name in submission.customers}
-        return {
-            "step": serialize_value(parts),  # type: ignore[arg-type]
-            "token": submission.token,
-            "partitions": {str(CUSTOMERS.name): list(submission.customers)},
-            "customers": {name: file.read_text(encoding="utf-8") for name, file in files.items() if file.exists()},
-            "settings": settings_text(home),
-            "environment": self.environment(),
-            "secrets": {variable: secret.model_dump() for variable, secret in self.settings.secrets.items()},
-        }
-
-    def environment(self) -> dict[str, str]:
-        """The variables of the step's process, secrets apart.
-
-        Raises:
-            CapflowError: the cluster could not reach the lake or MLflow, or MLflow's address holds a password.
-        """
-        home, given = self.deployment.home, self.settings.environment
-        variables = {"CAPFLOW_ENGINE": "cluster", "CAPFLOW_LAKE": home.lake, "MLFLOW_TRACKING_URI": home.mlflow_uri}
-        variables = {name: value for name, value in variables.items() if name not in self.settings.secrets} | given
-        here = is_loopback(self.databricks_host)
-        lake, mlflow = variables.get("CAPFLOW_LAKE", "s3://"), variables.get("MLFLOW_TRACKING_URI", "http://")
-        if not here and not lake.startswith(("s3://", "/Volumes/")):
-            do = "set CAPFLOW_LAKE to s3://bucket/prefix"
-            raise CapflowError("The cluster cannot reach the lake", expected="s3://…", came=lake, do=do)
-        if not here and mlflow.startswith(("sqlite:", "file:")):
-            do = "run mlflow server and set MLFLOW_TRACKING_URI to its address, or to databricks"
-            raise CapflowError("The cluster cannot reach MLflow", expected="http(s)://…", came="a local file", do=do)
-        if "@" in mlflow.partition("://")[2]:
-            do = "keep it in a secret scope: [secrets] MLFLOW_TRACKING_URI = { scope = …, key = … }"
-            raise CapflowError("MLflow's address holds a password, which would be staged as plain text", do=do)
-        return variables
 
     def _followed(
         self, step_context: StepExecutionContext, staging: Staging, submission: Submission, run: DatabricksRun
@@ -252,11 +182,11 @@ class StepLauncher(DatabricksPySparkStepLauncher):
             ended = None
             if quiet >= STATE_EVERY:
                 ended, quiet = run.look(pace.elapsed), 0
-            found = reached(events.read, self.settings, run.url)
+            entries = reached(events.read, self.settings, run.url)
             pace.seen(
-                sum(entry.is_dagster_event and entry.get_dagster_event().is_step_materialization for entry in found)
+                sum(entry.is_dagster_event and entry.get_dagster_event().is_step_materialization for entry in entries)
             )
-            yield from (entry for entry in found if entry.run_id == step_context.run_id)
+            yield from (entry for entry in entries if entry.run_id == step_context.run_id)
             if events.closed and events.last.get("error"):
                 what = f"The step broke on Databricks before its end ({run.url})"
                 raise run.stopped(pace.elapsed) or CapflowError(what, came=events.last["error"])
@@ -264,7 +194,7 @@ class StepLauncher(DatabricksPySparkStepLauncher):
                 return
             if ended:
                 raise ended
-            quiet = 0 if found else quiet + 1
+            quiet = 0 if entries else quiet + 1
 
     @staticmethod
     def _waiting(step_context: StepExecutionContext, run: DatabricksRun) -> DagsterEvent:
@@ -302,7 +232,7 @@ def customers_of(step_context: StepExecutionContext) -> tuple[str, ...]:
 
 
 def expected_assets(step_context: StepExecutionContext) -> int:
-    """How many assets the step will tell of, if all goes well: those selected, once for each customer."""
+    """How many assets the step will report if all goes well: those selected, once for each customer."""
     layer = step_context.job_def.asset_layer
     own = set(layer.get_selected_entity_keys_for_node(step_context.node_handle))
     assets = sum(isinstance(key, dg.AssetKey) for key in own)
@@ -310,19 +240,12 @@ def expected_assets(step_context: StepExecutionContext) -> int:
 
 
 def cost_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    """The run's tags that the bill is told.
+    """The tags of the run that appear on the bill.
 
     >>> cost_tags({"cost/center": "crm", "dagster/partition": "acme"})
     {'cost/center': 'crm'}
     """
     return {name: value for name, value in tags.items() if name.startswith("cost/")}
-
-
-def is_loopback(host: str) -> bool:
-    """Whether the workspace is a server on this machine, which can reach this machine's files."""
-    from urllib.parse import urlsplit
-
-    return urlsplit(host if "://" in host else f"//{host}").hostname in ("127.0.0.1", "localhost", "::1")
 
 
 def _listed(customers: Sequence[str]) -> str:

@@ -72,13 +72,13 @@ class DatabricksRun:
 
     def look(self, elapsed: float) -> CapflowError | None:
         """Ask for the run's state: None while it may go on, else the error that tells how it ended."""
-        found = reached(lambda: self.client.jobs.get_run(self.run_id), self.settings, self.url)
-        self.url = found.run_page_url or self.url
-        state = found.state
+        run = reached(lambda: self.client.jobs.get_run(self.run_id), self.settings, self.url)
+        self.url = run.run_page_url or self.url
+        state = run.state
         life = state.life_cycle_state.value if state and state.life_cycle_state else "PENDING"
         result = state.result_state.value if state and state.result_state else ""
         if life in ENDED and (result or life != "TERMINATING"):
-            return self._ended(found, result or life)
+            return self._ended(run, result or life)
         self.running = life in ("RUNNING", "TERMINATING")
         if not self.running and elapsed > 60 * self.settings.start_minutes:
             return ComputeError(
@@ -97,16 +97,16 @@ class DatabricksRun:
         """The error of a run that was cancelled or ran out of time, for a step that was broken off by just that."""
         until = time.monotonic() + CANCEL_WAIT_S
         while time.monotonic() < until:
-            found = self.look(elapsed)
-            if found is not None:
-                return None if isinstance(found, ComputeError) else found
+            error = self.look(elapsed)
+            if error is not None:
+                return None if isinstance(error, ComputeError) else error
             time.sleep(self.settings.poll_seconds)
         return None
 
-    def _ended(self, found: Any, how: str) -> CapflowError:
+    def _ended(self, run: Any, how: str) -> CapflowError:
         """The error for a run that ended before its step did."""
-        detail = getattr(getattr(found.status, "termination_details", None), "message", "") or ""
-        said = (text.strip() for text in (found.state.state_message or "", detail))
+        detail = getattr(getattr(run.status, "termination_details", None), "message", "") or ""
+        said = (text.strip() for text in (run.state.state_message or "", detail))
         words = "; ".join(dict.fromkeys(text for text in said if text)) or "no word of why"
         if how == "TIMEDOUT":
             return self._too_long(words)
@@ -115,7 +115,7 @@ class DatabricksRun:
             return CapflowError(what, came=words, where=self.url, do="run it again")
         return ComputeError(
             f"Databricks run {self.run_id} on {self.compute_name} ended as {how} before its step did",
-            came=words + self._output(found),
+            came=words + self._output(run),
             where=self.url,
             do="look at the cluster's event log and the driver's log; memory and spot loss are the usual reasons",
         )
@@ -127,7 +127,7 @@ class DatabricksRun:
         return CapflowError(what, expected=expected, came=came, where=self.url, do=do)
 
     def _output(self, found: Any) -> str:
-        """What the task itself said at its end, if it can be had."""
+        """The last output of the task itself, if Databricks still has it."""
         try:
             output = self.client.jobs.get_run_output(found.tasks[0].run_id)
         except Exception:  # a dead cluster has none
@@ -213,7 +213,7 @@ def request(
     if isinstance(compute, Serverless):
         spec = {
             "environment_version": compute.environment_version,
-            "dependencies": [*(each["whl"] for each in libraries), *compute.dependencies],
+            "dependencies": [*(library["whl"] for library in libraries), *compute.dependencies],
         }
         body["environments"] = [{"environment_key": "default", "spec": spec}]
         task["environment_key"] = "default"
@@ -243,24 +243,24 @@ def cluster(compute: New, submission: Submission, size_bytes: int | None) -> dic
         if len(customers) <= TAG_CHARACTERS
         else f"{len(submission.customers)} customers",
     }
-    made: dict[str, Any] = {
+    spec: dict[str, Any] = {
         "spark_version": compute.spark_version,
         "data_security_mode": "SINGLE_USER" if compute.access == "dedicated" else "USER_ISOLATION",
         "autoscale": {"min_workers": least, "max_workers": most},
         "custom_tags": {name[:127]: value[:TAG_CHARACTERS] for name, value in tags.items()},
     }
     if least == most:
-        made.pop("autoscale")
-        made["num_workers"] = most
+        spec.pop("autoscale")
+        spec["num_workers"] = most
     named = ("node_type_id", "instance_pool_id", "driver_node_type_id", "driver_instance_pool_id", "policy_id")
-    made |= {name: getattr(compute, name) for name in (*named, "single_user_name") if getattr(compute, name)}
+    spec |= {name: getattr(compute, name) for name in (*named, "single_user_name") if getattr(compute, name)}
     aws: dict[str, Any] = {}
     if compute.spot:
         aws |= {"availability": "SPOT_WITH_FALLBACK", "first_on_demand": 1}
     if compute.instance_profile_arn:
         aws["instance_profile_arn"] = compute.instance_profile_arn
     if aws:
-        made["aws_attributes"] = aws
+        spec["aws_attributes"] = aws
     if compute.spark_conf:
-        made["spark_conf"] = dict(compute.spark_conf)
-    return made
+        spec["spark_conf"] = dict(compute.spark_conf)
+    return spec

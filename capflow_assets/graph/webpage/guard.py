@@ -106,7 +106,7 @@ def from_another_site(headers: Headers) -> bool:
 
 
 def is_a_link(method: str, headers: Headers) -> bool:
-    """Whether a reader followed a link to a page of ours, which shows it to the reader alone."""
+    """Whether a reader followed a link to one of our pages, which only the reader sees."""
     mode, place = only(headers.get("sec-fetch-mode", ())), only(headers.get("sec-fetch-dest", ()))
     return method == "GET" and mode == "navigate" and place == "document"
 

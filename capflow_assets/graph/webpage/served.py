@@ -55,16 +55,16 @@ class Served:
         Raises:
             CapflowError: a name is no host's name, or the page listens everywhere and no name is given.
         """
-        given = [name.strip().lower() for name in names if name.strip()]
-        if address in EVERYWHERE and not given:
+        named = [name.strip().lower() for name in names if name.strip()]
+        if address in EVERYWHERE and not named:
             raise CapflowError(
                 f"A page that listens at all addresses ({address or 'every one'}) must know its names",
                 expected="the names that readers type into their browser",
                 do=f"{NAMING}. Whoever reaches the page may do everything: it has no log-in of its own",
             )
-        own = LOOPBACK if address in EVERYWHERE else (*LOOPBACK, bracketed(address.lower()))
-        hosts = {f"{name}:{port}" for name in own} | ({*own} if port == int(DEFAULT_PORTS["http"]) else set())
-        for name in given:
+        local = LOOPBACK if address in EVERYWHERE else (*LOOPBACK, bracketed(address.lower()))
+        hosts = {f"{name}:{port}" for name in local} | ({*local} if port == int(DEFAULT_PORTS["http"]) else set())
+        for name in named:
             matched = HOST.fullmatch(bracketed(name))
             if matched is None:
                 raise CapflowError(

@@ -53,13 +53,13 @@ def listed() -> Iterator[tuple[int, int]]:
 def end(session: int, seconds: float, hurried: Callable[[], bool] = lambda: False) -> None:
     """Ask every process of a session to end, and kill what has not after some seconds, or at once if hurried."""
     until = time.monotonic() + seconds
-    asked: set[int] = set()
+    signalled: set[int] = set()
     while left := members(session):
         if time.monotonic() > until or hurried():
             tell(left, signal.SIGKILL)
         else:
-            tell(left - asked, signal.SIGTERM)
-            asked |= left
+            tell(left - signalled, signal.SIGTERM)
+            signalled |= left
         reap()
         time.sleep(0.1)
 

@@ -87,8 +87,8 @@ def require_free(host: str, port: int) -> None:
         CapflowError: with the port, and what to do.
     """
     try:
-        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        for family, kind, protocol, _, place in found:
+        addresses = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, kind, protocol, _, place in addresses:
             with socket.socket(family, kind, protocol) as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 if family == socket.AF_INET6:
@@ -157,7 +157,7 @@ def environment(given: Mapping[str, str]) -> dict[str, str]:
 
 @dataclass
 class Received:
-    """The signal that came, and what the keeper told at its end."""
+    """The signal that was received, and the keeper's last message."""
 
     process: subprocess.Popen[str] | None = None
     number: int = 0

@@ -1,0 +1,133 @@
+"""What the stages declare, one spec each: tables, checks and models, with the tables that each is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from capflow_assets.contract import Asked, Model, Params, Table
+from capflow_assets.customers.checks_settings import Rule
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+CUT_STAGES = frozenset({"validation", "features"})
+# The newest bill is the newest that is known of a customer.
+BILLS = "clean/bills"
+AS_OF = "as_of"
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One parameter of a table's function: the table it names, or a value that the runner injects."""
+
+    parameter: str
+    table: str
+    optional: bool
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """One table of the graph: its name ``stage/table``, schema, function and edges.
+
+    ``advanced`` makes the table as of a later moment of itself as of an earlier one and the rows between; None where
+    only all rows make it. ``params`` is what a customer may set for it. ``after`` names the bills where it is made of
+    none and cut at the newest of them all the same.
+    """
+
+    key: str
+    table: Table
+    description: str
+    function: Callable[..., Any] | None = None
+    inputs: tuple[Input, ...] = ()
+    injected: tuple[str, ...] = ()
+    plot: Callable[..., Any] | None = None
+    asks_needs: bool = False
+    advanced: Callable[..., Any] | None = None
+    params: type[BaseModel] | None = None
+    module: ModuleType | None = None
+    after: tuple[str, ...] = ()
+
+    @property
+    def stage(self) -> str:
+        """The first half of the key."""
+        return self.key.split("/")[0]
+
+    @property
+    def name(self) -> str:
+        """The second half of the key."""
+        return self.key.split("/")[1]
+
+    @property
+    def cut(self) -> bool:
+        """Whether the runner cuts this table's inputs at the as-of moment."""
+        return self.stage in CUT_STAGES
+
+    @property
+    def waits_for(self) -> frozenset[str]:
+        """The tables that it is made of, and the one that tells its as-of moment."""
+        return frozenset({*(source.table for source in self.inputs), *self.after})
+
+    @property
+    def is_catalogued(self) -> bool:
+        """Whether its columns are features that the catalogue tells of."""
+        return self.stage == "features" and not self.table.intermediate
+
+    @property
+    def takes_moments(self) -> bool:
+        """Whether its function may be asked for several moments at once: then each row says which it is of."""
+        return AS_OF in self.table.key
+
+
+@dataclass(frozen=True)
+class CheckSpec:
+    """A check: a function returning a ``Finding`` about the table of its first parameter; its file's ``SEVERITY``."""
+
+    name: str
+    table: str
+    description: str
+    function: Callable[..., Any]
+    inputs: tuple[Input, ...]
+    injected: tuple[str, ...] = ()
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    severity: Rule | None = None
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """One model of the graph, and the tables that its labels are made of."""
+
+    name: str
+    model: Model
+    module: ModuleType
+    labels: tuple[Input, ...]
+    injected: tuple[str, ...]
+
+    @cached_property
+    def edges(self) -> Mapping[str, frozenset[str]]:
+        """The three assets of the model, and the assets that each is made of."""
+        blocks = {f"features/{block}" for block in self.model.features}
+        evidence = {*(source.table for source in self.labels), *self.model.needs.tables}
+        return {
+            f"models/{self.name}": frozenset(blocks | evidence),
+            f"predictions/{self.name}": frozenset({f"models/{self.name}"} | blocks),
+            f"health/{self.name}": frozenset({f"predictions/{self.name}"}),
+        }
+
+    def asked(self, params: Params | None = None, absent: Iterable[str] = ()) -> Asked:
+        """What the model needs of a customer with these parameters, by default its own."""
+        chosen = params or self.model.params.model_validate({})
+        return Asked(
+            needs=self.model.needs,
+            horizon_days=chosen.horizon_days,
+            moments=chosen.moments,
+            label=self.model.label,
+            outcome=self.model.label_columns[0],
+            label_tables={source.parameter: source.table for source in self.labels},
+            injected=self.injected,
+            learns_from=self.model.learns_from,
+            absent=tuple(sorted(set(self.model.needs.tables) & set(absent))),
+        )

@@ -1,0 +1,137 @@
+"""What trainings, scorings and health say of themselves: the metadata and checks of a model's assets."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import dagster as dg
+
+from capflow_assets.blueprint.checking import choice
+from capflow_assets.blueprint.specs import ModelSpec
+from capflow_assets.contract import Finding, Verdict
+from capflow_assets.customers.checks_settings import resting, severe
+from capflow_assets.deployment import Deployment
+from capflow_assets.errors import ModelError
+from capflow_assets.graph.decisions import of_report
+from capflow_assets.graph.outcomes import Outcome
+from capflow_assets.life.health import Health
+from capflow_assets.life.report import TrainingReport
+from capflow_assets.life.scoring import Scored
+from capflow_assets.life.training import NotReady, Trained
+from capflow_assets.pages.plots import markdown
+
+# The check of each part that warns where there is nothing to ask it of: green is what was done.
+WAITING_CHECK = {"models": "ready", "predictions": "skew", "health": "drift"}
+
+
+def waiting_outcome(part: str, spec: ModelSpec, status: str, reason: str) -> Outcome:
+    """A part that waits: the customer lacks something, or nobody is champion; it is materialized all the same."""
+    key = dg.AssetKey([part, spec.name])
+    finding = Finding(WAITING_CHECK[part], False, reason, found={"absent": True} if part != "models" else {})
+    return Outcome(key, {"status": status, "reason": reason}, ((key, finding),))
+
+
+def _not_ready(spec: ModelSpec, verdict: Verdict) -> Outcome:
+    missing = "; ".join(reason.fix for reason in verdict.missing)
+    rows = [
+        dg.TableRecord({"need": r.need, "found": str(r.found), "needed": str(r.needed), "met": r.met, "fix": r.fix})
+        for r in verdict.reasons
+    ]
+    metadata = {"status": "not ready", "reason": missing, "evidence": dg.MetadataValue.table(rows)}
+    key = dg.AssetKey(["models", spec.name])
+    return Outcome(key, metadata, ((key, Finding("ready", False, missing)),))
+
+
+def trained_outcome(deployment: Deployment, spec: ModelSpec, customer: str, result: Trained | NotReady) -> Outcome:
+    """A training, or why there was none."""
+    if isinstance(result, NotReady):
+        return _not_ready(spec, result.verdict)
+    report = result.report
+    metadata: dict[str, Any] = {
+        "status": _status(report),
+        "reason": report.decision.reason,
+        "version": result.version,
+        **of_report(report),
+        "report": dg.MetadataValue.json(report.to_json() | {"version": result.version}),
+        "artifacts": deployment.registry.artifacts(customer, spec.name, result.version),
+    }
+    for name, content in result.plots.items():
+        metadata["plot"] = dg.MetadataValue.md(markdown(content, f"{spec.name} {name}"))
+        file = f"plots/models.{spec.name}.png"
+        metadata["plot_file"] = dg.MetadataValue.path(deployment.lake.save_bytes(customer, file, content))
+    key = dg.AssetKey(["models", spec.name])
+    return Outcome(key, metadata, tuple((key, finding) for finding in _findings(report)))
+
+
+def _status(report: TrainingReport) -> str:
+    otherwise = "kept the champion" if report.champion else "not promoted"
+    return {"promote": "promoted", "keep": otherwise, "ask": "asks"}[report.decision.action]
+
+
+def _findings(report: TrainingReport) -> Iterator[Finding]:
+    yield Finding("ready", True, "every need is met")
+    decision, metric, baseline, calibration = report.decision, report.metric, report.baseline, report.calibration
+    yield Finding("promotion", report.is_settled, decision.reason, found={"action": decision.action})
+    yield Finding(
+        "beats_baseline",
+        baseline.difference.low > 0,
+        f"{metric.name} {metric.score.value:.4g} against {baseline.score.value:.4g} of {baseline.rival}; "
+        f"better by {baseline.difference.value:.4g} ({baseline.difference.low:.4g} to {baseline.difference.high:.4g})",
+        found=baseline.difference._asdict(),
+    )
+    yield Finding(
+        "calibrated",
+        calibration.is_within_gate,
+        f"calibration error {calibration.error:.4g}, at most {calibration.at_most:.4g}",
+        found=asdict(calibration),
+    )
+    if report.leakage is not None:
+        yield report.leakage
+
+
+def scored_outcome(deployment: Deployment, spec: ModelSpec, customer: str, scored: Scored) -> Outcome:
+    """A scoring, or why it was refused: its users are not described as those that the champion learned from."""
+    key = dg.AssetKey(["predictions", spec.name])
+    findings = ((key, scored.skew),)
+    if scored.version is None:
+        error = ModelError(
+            f"{customer}.{spec.name} was not scored: the last good predictions stay",
+            came=scored.skew.message,
+            do="mend the data, train again, or set [checks.skew] in the customer's TOML",
+        )
+        return Outcome(key, findings=findings, failure=str(error), error=error)
+    bands = scored.frame["band"].value_counts().to_dict()
+    metadata: dict[str, Any] = {
+        "status": "done",
+        "dagster/row_count": len(scored.frame),
+        "champion": scored.champion,
+        "version": scored.version,
+        "as_of": scored.as_of.isoformat(),
+        "location": deployment.lake.path(customer, f"predictions/{spec.name}"),
+        "bands": dg.MetadataValue.json({str(band): int(count) for band, count in bands.items()}),
+        "score_mean": float(scored.frame["score"].mean()),
+    } | ({"warning": scored.warning} if scored.warning else {})
+    return Outcome(key, metadata, findings)
+
+
+def watched_outcome(deployment: Deployment, spec: ModelSpec, customer: str, health: Health) -> Outcome:
+    """What health found of the newest scoring."""
+    file = deployment.lake.save_bytes(customer, f"plots/health.{spec.name}.png", health.plot)
+    metadata: dict[str, Any] = {
+        "status": "done",
+        "as_of": health.as_of.isoformat(),
+        "champion": health.champion,
+        "worst": health.worst,
+        "psi_max": health.psi_max,
+        "threshold": health.threshold,
+        "over": health.is_over,
+        "version": health.version,
+        "plot": dg.MetadataValue.md(markdown(health.plot, f"drift of {spec.name}")),
+        "plot_file": dg.MetadataValue.path(file),
+    }
+    message = f"PSI of {health.worst} is {health.psi_max:.3f}, threshold {health.threshold:g}"
+    chosen = choice(deployment.stages, deployment.customer(customer), "drift", f"health/{spec.name}")
+    drifted = Finding("drift", not health.is_over, message, found={"psi_max": health.psi_max})
+    finding = resting("drift") if chosen.is_off else severe(drifted, chosen)
+    key = dg.AssetKey(["health", spec.name])
+    return Outcome(key, metadata, ((key, finding),))

@@ -1,0 +1,58 @@
+"""`capflow status` says of all customers at once what it says of each, and what holds now."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from capflow_assets.stores.sound_files import FILE
+from capflow_assets_tests.homes import TestHome
+
+MODEL = "rfm_segments"
+
+
+@pytest.fixture(scope="module")
+def two(acme: TestHome, tmp_path_factory: pytest.TempPathFactory) -> TestHome:
+    """``acme`` beside ``beta``, which was onboarded and never run. Do not change it."""
+    home = acme.copied(tmp_path_factory.mktemp("two") / "home")
+    toml = (home.root / "customers" / "acme.toml").read_text()
+    beta = home.root.parent / "beta.toml"
+    beta.write_text(toml.replace('name = "acme"', 'name = "beta"'))
+    home.ok("onboard", str(beta))
+    return home
+
+
+def rows(home: TestHome, *arguments: str) -> list[dict[str, object]]:
+    return json.loads(home.ok("status", "--format", "json", *arguments))
+
+
+def test_the_rows_of_all_customers_are_those_of_each(two):
+    every = rows(two)
+    assert [row["customer"] for row in every] == sorted(str(row["customer"]) for row in every)
+    assert every == [*rows(two, "--customer", "acme"), *rows(two, "--customer", "beta")]
+    assert {row["status"] for row in every if row["customer"] == "beta"} == {"never run"}
+    trained = [row for row in every if row["customer"] == "acme"]
+    assert all(row["answers"] == row["champion"] and row["metric"] for row in trained if row["champion"])
+
+
+def test_a_second_look_says_the_same_as_the_first(acme_copy):
+    first = rows(acme_copy)
+    assert (acme_copy.root / FILE).exists()
+    assert rows(acme_copy) == first
+
+
+def test_files_that_were_whole_in_an_earlier_look_are_broken_once_they_are_changed(acme_copy):
+    version = acme_copy.status("acme")[MODEL]["champion"]
+    assert version is not None
+    model = Path(acme_copy.artifacts(MODEL, version)) / "model" / "model.skops"
+    times = (model.stat().st_atime_ns, model.stat().st_mtime_ns)
+    content = bytearray(model.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    model.write_bytes(content)
+    os.utime(model, ns=times)
+    row = acme_copy.status("acme")[MODEL]
+    assert row["status"] == "broken champion"
+    assert "not the one that was registered" in row["broken"]
