@@ -4,7 +4,6 @@ HOME_FOLDER ?= .capflow
 # Each takes up to 3 GB; much of what is tested waits for other processes.
 TEST_PROCESSES ?= 3
 BIN := .venv/bin
-export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-long test-databricks check format ui bench graph clean
@@ -12,10 +11,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
 
-.venv/ready: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25'
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,dev]'
+.venv/ready: pyproject.toml constraints.txt deploy/environment.py deploy/without_gpu.txt
+	$(PYTHON) deploy/environment.py demo dev
 	@touch .venv/ready
 
 demo: .venv/ready ## four customers, two of them real, from bills to champions and predictions
@@ -46,7 +43,7 @@ ui: .venv/ready ## Dagster's page and daemon on the demo's home, http://127.0.0.
 	$(BIN)/capflow ui --home $(HOME_FOLDER)
 
 .venv/bench: .venv/ready
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,dev,bench]'
+	$(PYTHON) deploy/environment.py demo dev bench
 	@touch .venv/bench
 
 bench: .venv/bench ## timings, ours and the peer in one run

@@ -5,10 +5,11 @@ from __future__ import annotations
 import platform
 from importlib import metadata
 
-from capflow_assets.doctor.case import Case, Checks, broken, ok, skipped
+from capflow_assets.doctor.case import Case, Checks, broken, ok, skipped, warning
 
 PACKAGE = "capflow-assets"
 INSTALL = "install again with the constraints file: pip install -c constraints.txt capflow-assets"
+TORCH = "UV_TORCH_BACKEND=cpu uv pip install --override deploy/without_gpu.txt -c constraints.txt torch"
 
 
 def python(case: Case) -> Checks:
@@ -38,7 +39,10 @@ def packages(case: Case) -> Checks:
     problems = []
     for each in wanted:
         version = installed(each.name)
-        if version is None:
+        if version is None and each.name == "torch":
+            # A set-up without a GPU may have left it out.
+            problems.append(warning("torch is not installed, so that deep models cannot work here", TORCH))
+        elif version is None:
             problems.append(broken(f"{each.name} is not installed", INSTALL))
         elif not each.specifier.contains(version, prereleases=True):
             problems.append(broken(f"{each.name} is {version}, asked for {each.specifier}", INSTALL))
