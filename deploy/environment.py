@@ -89,8 +89,8 @@ def make(folder: Path, extras: Iterable[str]) -> None:
         CalledProcessError: pip or uv, which have said why.
     """
     uv = shutil.which("uv")
-    venv.create(folder, with_pip=uv is None, symlinks=os.name != "nt")
-    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    venv.create(folder, with_pip=uv is None, symlinks=True)
+    python = folder / "bin" / "python"
     if uv is None:
         pip = [str(python), "-m", "pip", "--disable-pip-version-check"]
         _tell("Getting uv")
@@ -104,19 +104,17 @@ def make(folder: Path, extras: Iterable[str]) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         overrides = [] if has_gpu() else ["--override", str(_overrides(install, environment, Path(scratch)))]
         project = f"{REPOSITORY}[{','.join(extras)}]"
-        subprocess.run([*install, *overrides, "--editable", project], env=environment, check=True)
+        subprocess.run([*install, *overrides, "--editable", project], env=environment, cwd=REPOSITORY, check=True)
 
 
 def _overrides(install: list[str], environment: Mapping[str, str], scratch: Path) -> Path:
-    """The file of overrides for a machine without a GPU: with torch where its build for CPUs can be had, else without."""
+    """The overrides for a machine without a GPU; where torch's build for CPUs cannot be had, they leave torch out."""
     lines = WITHOUT_GPU.read_text(encoding="utf-8").splitlines()
     torch = [line for line in lines if line.startswith("torch")]
     trial = [*install, "--quiet", "--dry-run", "--no-deps", *torch]
     if subprocess.run(trial, env=environment, capture_output=True, check=False).returncode == 0:
         return WITHOUT_GPU
-    _tell(
-        "torch is left out: no index here has its build for CPUs. UV_TORCH_BACKEND=cpu takes it from PyTorch's index."
-    )
+    _tell("torch is left out, for no index here has its build for CPUs. README.md says how to get it.")
     file = scratch / WITHOUT_GPU.name
     rest = [line for line in lines if line not in torch]
     file.write_text("\n".join([*rest, "torch ; python_version < '0'", ""]), encoding="utf-8")
