@@ -6,7 +6,7 @@ TEST_PROCESSES ?= 3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-databricks check format ui bench graph clean
+.PHONY: help setup demo test test-long test-databricks check format ui bench graph clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -14,6 +14,8 @@ help: ## this list
 .venv/ready: pyproject.toml constraints.txt deploy/environment.py deploy/without_gpu.txt
 	$(PYTHON) deploy/environment.py demo dev
 	@touch .venv/ready
+
+setup: .venv/ready ## the virtual environment alone
 
 demo: .venv/ready ## four customers, two of them real, from bills to champions and predictions
 	$(BIN)/capflow demo --home $(HOME_FOLDER)

@@ -9,7 +9,7 @@ from capflow_assets.doctor.case import Case, Checks, broken, ok, skipped, warnin
 
 PACKAGE = "capflow-assets"
 INSTALL = "install again with the constraints file: pip install -c constraints.txt capflow-assets"
-TORCH = "UV_TORCH_BACKEND=cpu uv pip install --override deploy/without_gpu.txt -c constraints.txt torch"
+TORCH = "install torch: README.md says in its part on setting up which build"
 
 
 def python(case: Case) -> Checks:
