@@ -18,7 +18,7 @@ from deltalake import write_deltalake
 
 from capflow_assets.customers.customer import Customer
 from capflow_assets.errors import CapflowError, CustomerError, SourceError
-from capflow_assets.home import fences
+from capflow_assets.home import fences, secret_variables
 from capflow_assets.home.places import Home
 from capflow_assets.paths import fence
 from capflow_assets.sources import _sql_address, sql
@@ -670,16 +670,16 @@ def test_a_copy_that_somebody_kept_takes_nothing_from_its_customer(both: Neighbo
 )
 def test_the_platforms_own_variables_are_no_secrets_of_a_customers(name: str) -> None:
     customer = customer_of("sql", "postgresql://h/d", table="t", password={"env": name})
-    (problem,) = fences.refused_variables(customer, (), {})
+    (problem,) = secret_variables.refused_variables(customer, (), {})
     assert "platform" in str(problem)
-    assert fences.refused_variables(customer, ("*",), {})
+    assert secret_variables.refused_variables(customer, ("*",), {})
 
 
 def test_a_variable_that_another_customer_names_is_its_own() -> None:
     customer = customer_of("sql", "postgresql://h/d", table="t", password={"env": "ANN_PASSWORD"})
     hers = {"ann": {"tables": {"bills": {"options": {"password": {"env": "ANN_PASSWORD"}}}}}}
-    assert "no other customer" in str(fences.refused_variables(customer, (), hers)[0])
-    assert fences.refused_variables(customer, (), {"ann": {}}) == []
+    assert "no other customer" in str(secret_variables.refused_variables(customer, (), hers)[0])
+    assert secret_variables.refused_variables(customer, (), {"ann": {}}) == []
 
 
 @pytest.mark.parametrize(
@@ -694,7 +694,7 @@ def test_a_variable_that_another_customer_names_is_its_own() -> None:
 )
 def test_the_deployment_says_which_variables_are_a_customers(name: str, is_fine: bool) -> None:
     customer = customer_of("sql", "postgresql://h/d", table="t", password={"env": name})
-    problems = fences.refused_variables(customer, ("{CUSTOMER}_*", "SHARED_*"), {"ann": {}, "spy-eu": {}})
+    problems = secret_variables.refused_variables(customer, ("{CUSTOMER}_*", "SHARED_*"), {"ann": {}, "spy-eu": {}})
     assert (problems == []) is is_fine
 
 
