@@ -1,7 +1,7 @@
 """Which environment variables a customer's TOML may name as secrets: its own, and not the platform's or another's.
 
-``[sources] secrets`` of ``capflow.toml`` says which are whose. Without it, a variable belongs to the customer whose TOML
-named it first.
+``[sources] secrets`` of ``capflow.toml`` says which are whose. Without it, a variable belongs to the customer whose
+TOML named it first.
 """
 
 from __future__ import annotations
