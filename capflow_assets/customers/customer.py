@@ -45,7 +45,7 @@ from capflow_assets.customers.table_inputs import (
     query_problems,
     source_problems,
 )
-from capflow_assets.customers.toml_problems import told, unknown
+from capflow_assets.customers.toml_problems import unknown, validation_problems
 from capflow_assets.errors import CapflowError, CustomerError, SourceError
 from capflow_assets.landing import exports
 from capflow_assets.landing.time_zones import known_zone
@@ -215,7 +215,9 @@ def parse_customer(
     try:
         customer = Customer.model_validate(data)
     except ValidationError as error:
-        problems += told(error, "", [*Customer.model_fields, *TableSource.model_fields, *Retraining.model_fields])
+        problems += validation_problems(
+            error, "", [*Customer.model_fields, *TableSource.model_fields, *Retraining.model_fields]
+        )
     for name, table in _tables(data.get("tables")).items():
         problems += _table_problems(name, table, known_tables, known_sources)
     problems += problems_between(_tables(data.get("tables")), known_tables)

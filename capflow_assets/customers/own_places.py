@@ -49,7 +49,10 @@ def real_parts(place: str) -> tuple[str, ...]:
     return PurePosixPath(place if "://" in place else Path(place).resolve()).parts
 
 
-def overlap(read: tuple[str, ...], kept: tuple[str, ...]) -> bool:
+def overlap(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
     """Whether two places are one or hold one another, as far as their patterns tell."""
-    both = zip(kept, read, strict=False)
-    return all(part == also or fnmatchcase(part, also) or fnmatchcase(also, part) for part, also in both)
+    pairs = zip(other, one, strict=False)
+    return all(
+        part == counterpart or fnmatchcase(part, counterpart) or fnmatchcase(counterpart, part)
+        for part, counterpart in pairs
+    )

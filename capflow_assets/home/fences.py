@@ -77,7 +77,7 @@ def refuse(home: Home, customer: Customer, file: Path, elders: bool = False) -> 
         if origin.location.startswith(PACKAGE):
             continue
         plain = file_path(location)
-        reads = [real_parts(each) for each in (spellings(plain) if plain.startswith(S3) else [plain])]
+        reads = [real_parts(spelling) for spelling in (spellings(plain) if plain.startswith(S3) else [plain])]
         if _is_outside_roots(limits, plain):
             expected = f"files below {listed(limits.roots)}"
             do = f"export them there, or have their folder named in [sources] roots of {home.settings}"

@@ -22,7 +22,7 @@ def other_tomls(home: Home, customer: str, elder_than: str | None) -> Iterator[t
     """The TOMLs of other customers by name; of those alone that were here before one, where it is named."""
     files = {file.stem: file for file in home.customers.glob("*.toml")}
     stats = {name: file.stat() for name, file in files.items() if file.exists()}
-    age = {name: (each.st_mtime_ns, name) for name, each in stats.items()}
+    age = {name: (stat.st_mtime_ns, name) for name, stat in stats.items()}
     for name in sorted(age):
         is_elder = elder_than is None or elder_than not in age or age[name] < age[elder_than]
         if name != customer and is_elder:
@@ -44,8 +44,8 @@ def _parsed(file: str, _changed: int, _node: int) -> dict[str, Any]:
 def sources_of(declared: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """The parts of a TOML that may name a source: tables, and the inputs of their queries."""
     tables = declared.get("tables")
-    for each in tables.values() if isinstance(tables, dict) else ():
-        yield from declared_origins(each) if isinstance(each, dict) else ()
+    for table in tables.values() if isinstance(tables, dict) else ():
+        yield from declared_origins(table) if isinstance(table, dict) else ()
 
 
 def locations_of(declared: Mapping[str, Any]) -> Iterator[str]:
@@ -69,13 +69,13 @@ def folders_of_files(declared: Mapping[str, Any], base: str) -> list[str]:
 
     What else is in it may be that customer's as well: last year's export, or that of tomorrow.
     """
-    lies = declared.get("base")
-    if not isinstance(lies, str) or not lies.startswith("/"):
+    base_of_toml = declared.get("base")
+    if not isinstance(base_of_toml, str) or not base_of_toml.startswith("/"):
         return []
-    files = [os.path.normpath(fixed_part(each)) for each in locations_of(declared) if each.startswith("/")]
-    folders = [os.path.dirname(each) for each in files if is_below(each, os.path.normpath(lies))]  # noqa: PTH120
+    files = [os.path.normpath(fixed_part(place)) for place in locations_of(declared) if place.startswith("/")]
+    folders = [os.path.dirname(file) for file in files if is_below(file, os.path.normpath(base_of_toml))]  # noqa: PTH120
     folder = os.path.commonpath(folders) if folders else "/"
-    inside = is_below(folder, os.path.normpath(lies)) and folder != "/"
+    inside = is_below(folder, os.path.normpath(base_of_toml)) and folder != "/"
     return [folder] if inside and not is_below(base, os.path.realpath(folder)) else []
 
 

@@ -52,7 +52,7 @@ def _why_not(name: str, customer: str, allowed: tuple[str, ...], others: Mapping
     if name in SHELL or name.startswith(PLATFORM):
         return "a variable of the customer's, not one of the platform's own"
     if not allowed:
-        theirs = {each for other in others.values() for each in _variables_of(other)}
+        theirs = {variable for other in others.values() for variable in _variables_of(other)}
         return "a variable that no other customer's TOML names" if name in theirs else ""
     fitting = [pattern for pattern in allowed if fnmatchcase(name, _of(pattern, customer))]
     if not fitting:
@@ -62,7 +62,7 @@ def _why_not(name: str, customer: str, allowed: tuple[str, ...], others: Mapping
     # acme_* fits ACME_EU_PASSWORD, which is that of acme_eu.
     longest = max(len(_of(pattern, customer)) for pattern in fitting)
     closer = (_of(pattern, other) for other in others for pattern in allowed if VARIABLE in pattern)
-    is_others = any(len(each) > longest and fnmatchcase(name, each) for each in closer)
+    is_others = any(len(pattern) > longest and fnmatchcase(name, pattern) for pattern in closer)
     return "a variable of this customer's, whose name is not that of another's" if is_others else ""
 
 
