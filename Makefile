@@ -4,25 +4,24 @@ HOME_FOLDER ?= .capflow
 # Each takes up to 3 GB; much of what is tested waits for other processes.
 TEST_PROCESSES ?= 3
 BIN := .venv/bin
-export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-databricks check format ui bench graph clean
+.PHONY: help setup demo test test-long test-databricks check format ui bench graph clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
 
-.venv/ready: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25'
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,dev]'
+.venv/ready: pyproject.toml constraints.txt deploy/environment.py deploy/without_gpu.txt
+	$(PYTHON) deploy/environment.py demo dev
 	@touch .venv/ready
+
+setup: .venv/ready ## the virtual environment alone
 
 demo: .venv/ready ## four customers, two of them real, from bills to champions and predictions
 	$(BIN)/capflow demo --home $(HOME_FOLDER)
 
 test: .venv/ready ## all tests but those of large counts
-	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadgroup --no-loadscope-reorder --durations 30
 
 test-long: .venv/ready ## kills by the hundred and hostile input by the thousand; figures go to bench/reliability.json
 	CAPFLOW_RELIABILITY=bench/reliability.json $(BIN)/python -m pytest -m long --timeout 7200
@@ -46,7 +45,7 @@ ui: .venv/ready ## Dagster's page and daemon on the demo's home, http://127.0.0.
 	$(BIN)/capflow ui --home $(HOME_FOLDER)
 
 .venv/bench: .venv/ready
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,dev,bench]'
+	$(PYTHON) deploy/environment.py demo dev bench
 	@touch .venv/bench
 
 bench: .venv/bench ## timings, ours and the peer in one run

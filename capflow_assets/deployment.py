@@ -8,9 +8,10 @@ from pathlib import Path
 from capflow_assets.blueprint.checking import declared_checks
 from capflow_assets.blueprint.stages import Stages
 from capflow_assets.contract import Source
-from capflow_assets.customers.customer import Customer, read_customer, refuse_own_places
+from capflow_assets.customers.customer import Customer, read_customer
+from capflow_assets.customers.own_places import refuse_own_places
 from capflow_assets.errors import CustomerError, NotFoundError
-from capflow_assets.home import fences
+from capflow_assets.home import fences, secret_variables
 from capflow_assets.home.places import Home
 from capflow_assets.home.session import Sessions
 from capflow_assets.paths.fence import Fence
@@ -77,7 +78,7 @@ class Deployment:
             CapflowError: the deployment's settings cannot be read.
             CustomerError: the customer names variables that are not its own.
         """
-        fences.refuse_variables(self.home, customer)
+        secret_variables.refuse_variables(self.home, customer)
         return fences.fence_of(self.home, customer)
 
     def require(self, customer: str, model: str | None = None) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import tomlkit
 
+from capflow_assets.customers.customer import Customer
 from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import CapflowError
@@ -110,6 +111,13 @@ class Neighbours:
         (self.spy / "bills.csv").write_text(rows_of("spys-own"))
         for file in ("capflow.toml", "customers/spy.toml"):
             (self.home.root / file).unlink(missing_ok=True)
+
+
+def customer_of(source: str, location: str, **options: object) -> Customer:
+    """The customer who tries, with bills at a location."""
+    bills = {"source": source, "location": location, "columns": COLUMNS, "options": options}
+    declared = {"name": "spy", "vertical": "x", "currency": "EUR", "time_zone": "UTC", "tables": {"bills": bills}}
+    return Customer.model_validate(declared)
 
 
 def neighbours(folder: Path) -> Neighbours:

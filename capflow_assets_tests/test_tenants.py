@@ -16,7 +16,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from capflow_assets.customers.customer import Customer, refuse_own_places
+from capflow_assets.customers.customer import Customer
+from capflow_assets.customers.own_places import refuse_own_places
 from capflow_assets.definitions import STAGES
 from capflow_assets.errors import CustomerError
 from capflow_assets.simulation.brand import tiny

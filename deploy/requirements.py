@@ -1,7 +1,7 @@
 """Print what a ``pyproject.toml`` requires, one requirement a line, without building or installing the project.
 
-``python requirements.py pyproject.toml k8s,deep`` prints the dependencies and those of the extras ``k8s`` and ``deep``.
-An extra that the file does not declare ends it with an error.
+``python requirements.py pyproject.toml k8s,encoder`` prints the dependencies and those of both
+extras. An extra that the file does not declare ends it with an error.
 """
 
 from __future__ import annotations

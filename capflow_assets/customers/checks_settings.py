@@ -91,9 +91,9 @@ def thresholds_of(function: Callable[..., Any]) -> dict[str, float]:
     """
     parameters = inspect.signature(function).parameters.values()
     return {
-        each.name: each.default
-        for each in parameters
-        if each.kind is inspect.Parameter.KEYWORD_ONLY and isinstance(each.default, int | float)
+        parameter.name: parameter.default
+        for parameter in parameters
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and isinstance(parameter.default, int | float)
     }
 
 
@@ -124,7 +124,7 @@ def resting(name: str) -> Finding:
 
 
 def check_problems(
-    given: Mapping[str, CheckSettings], declared: Mapping[str, DeclaredCheck], prefix: str = "checks"
+    chosen: Mapping[str, CheckSettings], declared: Mapping[str, DeclaredCheck], prefix: str = "checks"
 ) -> list[CapflowError]:
     """What is wrong with settings: names of checks, assets and thresholds that do not exist, and figures that fit not.
 
@@ -136,7 +136,7 @@ def check_problems(
       To do: did you mean 'known_items'?
     """
     problems: list[CapflowError] = []
-    for key, settings in given.items():
+    for key, settings in chosen.items():
         asset, colon, name = key.rpartition(":")
         if name not in declared:
             problems.append(_unknown(f"{prefix}.{key}", "check", name, declared))

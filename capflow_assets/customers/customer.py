@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from fnmatch import fnmatchcase
 from importlib.util import find_spec
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -45,7 +44,7 @@ from capflow_assets.customers.table_inputs import (
     query_problems,
     source_problems,
 )
-from capflow_assets.customers.toml_problems import told, unknown
+from capflow_assets.customers.toml_problems import unknown, validation_problems
 from capflow_assets.errors import CapflowError, CustomerError, SourceError
 from capflow_assets.landing import exports
 from capflow_assets.landing.time_zones import known_zone
@@ -215,7 +214,9 @@ def parse_customer(
     try:
         customer = Customer.model_validate(data)
     except ValidationError as error:
-        problems += told(error, "", [*Customer.model_fields, *TableSource.model_fields, *Retraining.model_fields])
+        problems += validation_problems(
+            error, "", [*Customer.model_fields, *TableSource.model_fields, *Retraining.model_fields]
+        )
     for name, table in _tables(data.get("tables")).items():
         problems += _table_problems(name, table, known_tables, known_sources)
     problems += problems_between(_tables(data.get("tables")), known_tables)
@@ -232,41 +233,6 @@ def parse_customer(
     if problems or customer is None:
         raise CustomerError.listing(file, problems)
     return customer
-
-
-def refuse_own_places(customer: Customer, file: str, places: Collection[str]) -> None:
-    """Refuse sources in the ``places`` where the deployment keeps its own: what other customers sent, above all.
-
-    Symbolic links are followed; a folder or a glob that reaches into such a place counts as well.
-
-    Raises:
-        CustomerError: names every table that would be read from there.
-    """
-    problems: list[CapflowError] = []
-    for origin in customer.origins():
-        try:
-            location = customer.located(origin.location)
-        except SourceError:  # told when the table is read
-            continue
-        # An address without a host is that of a file: sqlite:////data/shop.db
-        path = re.sub(r"^(?!s3:)[\w+.-]+:///+", "/", location)
-        if any(reaches(path, place) for place in places):
-            expected = "files of this customer, outside of what CapFlow keeps: that may be another customer's"
-            do = "export the rows to a place of the customer's own"
-            problems.append(CapflowError(f"{origin.key}.location", expected=expected, came=location, do=do))
-    if problems:
-        raise CustomerError.listing(file, problems)
-
-
-def reaches(location: str, place: str) -> bool:
-    """Whether a folder, file or glob is ``place`` (one of these as well), may lie in it or holds it.
-
-    >>> reaches("/in/*/bills.csv", "/in/boots/*.csv"), reaches("/in", "/in/boots"), reaches("/in/a*.csv", "/in/b*.csv")
-    (True, True, False)
-    """
-    read, kept = (PurePosixPath(each if "://" in each else Path(each).resolve()).parts for each in (location, place))
-    both = zip(kept, read, strict=False)
-    return all(part == also or fnmatchcase(part, also) or fnmatchcase(also, part) for part, also in both)
 
 
 def onboarded_text(text: str, base: str) -> str:

@@ -23,10 +23,10 @@ from capflow_assets.landing.rejections import RESERVED
 IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
-def column_problems(key: str, table: Table, given: Mapping[str, Any]) -> list[CapflowError]:
+def column_problems(key: str, table: Table, declared: Mapping[str, Any]) -> list[CapflowError]:
     """What is wrong with the names of a table's mapped columns; ``key`` is their place in the TOML."""
     problems: list[CapflowError] = []
-    columns, bill_key = given["columns"], given.get("bill_key", [])
+    columns, bill_key = declared["columns"], declared.get("bill_key", [])
     for name in columns:
         if name in table.names:
             continue
@@ -36,8 +36,8 @@ def column_problems(key: str, table: Table, given: Mapping[str, Any]) -> list[Ca
             expected = f"a name such as loyalty_tier ({IDENTIFIER.pattern}), none of {', '.join((*RESERVED, EXPORT))}"
             problems.append(CapflowError(f"{key}.{name}", expected=expected, came=name, do="choose another name"))
     is_made = isinstance(bill_key, list) and bill_keys.makes_bill(table, [str(part) for part in bill_key])
-    made = {generated_key(table), bill_keys.BILL if is_made else None}
-    lacking = [each for each in table.columns if each.required and each.name not in {*made, *columns}]
+    generated = {generated_key(table), bill_keys.BILL if is_made else None}
+    lacking = [column for column in table.columns if column.required and column.name not in {*generated, *columns}]
     for column in lacking:
         expected = f"a source column or expression: {column.description or column.type}"
         problems.append(CapflowError(f"{key}.{column.name}", expected=expected, came="nothing", do="map it"))
@@ -68,25 +68,25 @@ def _no_blanks(words: tuple[str, ...]) -> tuple[str, ...]:
 NotUsers = Annotated[tuple[str, ...], BeforeValidator(_words), AfterValidator(_no_blanks)]
 
 
-def landing_problems(key: str, table: Table, given: Mapping[str, Any]) -> list[CapflowError]:
+def landing_problems(key: str, table: Table, declared: Mapping[str, Any]) -> list[CapflowError]:
     """What is wrong with a table's ``merge_on``, ``personal`` and ``plain``; ``key`` is its place in the TOML.
 
     Values of other types than lists have their problem told already.
     """
     problems: list[CapflowError] = []
-    lists = {name: given.get(name, []) for name in ("merge_on", "personal", "plain")}
+    lists = {name: declared.get(name, []) for name in ("merge_on", "personal", "plain")}
     if not all(isinstance(value, list) for value in lists.values()):
         return problems
     for name, columns in lists.items():
-        there = {*given["columns"], *_made_of_parts(given)}
-        unmapped = [column for column in columns if column not in there]
-        problems += [_unmapped(f"{key}.{name}", str(each), given["columns"]) for each in unmapped]
-    problems += bill_keys.problems(key, table, given)
-    problems += _merge_problems(key, table, given)
+        available = {*declared["columns"], *_made_of_parts(declared)}
+        unmapped = [column for column in columns if column not in available]
+        problems += [_unmapped(f"{key}.{name}", str(each), declared["columns"]) for each in unmapped]
+    problems += bill_keys.problems(key, table, declared)
+    problems += _merge_problems(key, table, declared)
     for column in lists["personal"]:
-        declared = next((each for each in table.columns if each.name == column), None)
+        canonical = next((each for each in table.columns if each.name == column), None)
         is_key = is_identifier(table, str(column)) and column != OWNER
-        if is_key or (declared is not None and declared.type != "string"):
+        if is_key or (canonical is not None and canonical.type != "string"):
             expected = "user_id, or columns of text that join no tables; capflow forget removes the rows of a user"
             problems.append(CapflowError(f"{key}.personal", expected=expected, came=repr(column), do="take it out"))
         if column in lists["plain"]:
@@ -113,9 +113,9 @@ def user_problems(tables: Mapping[str, Mapping[str, Any]]) -> list[CapflowError]
     ]
 
 
-def _merge_problems(key: str, table: Table, given: Mapping[str, Any]) -> list[CapflowError]:
-    merge_on = given.get("merge_on", [])
-    if "watermark" not in given:
+def _merge_problems(key: str, table: Table, declared: Mapping[str, Any]) -> list[CapflowError]:
+    merge_on = declared.get("merge_on", [])
+    if "watermark" not in declared:
         do = "add watermark, or take it out"
         return (
             [CapflowError(f"{key}.merge_on", expected="a watermark beside it", came="none", do=do)] if merge_on else []
@@ -125,8 +125,8 @@ def _merge_problems(key: str, table: Table, given: Mapping[str, Any]) -> list[Ca
         expected = "the columns that tell one row from the others: the table has no key of its own"
         do = 'such as merge_on = ["bill_id", "item_id"]'
         return [CapflowError(f"{key}.merge_on", expected=expected, came="nothing", do=do)]
-    there = {*given["columns"], *_made_of_parts(given)}
-    unmapped = [] if merge_on else [column for column in columns if column not in there]
+    available = {*declared["columns"], *_made_of_parts(declared)}
+    unmapped = [] if merge_on else [column for column in columns if column not in available]
     return [
         CapflowError(
             f"{key}.merge_on",
@@ -138,8 +138,8 @@ def _merge_problems(key: str, table: Table, given: Mapping[str, Any]) -> list[Ca
     ]
 
 
-def _made_of_parts(given: Mapping[str, Any]) -> tuple[str, ...]:
-    return (bill_keys.BILL,) if given.get("bill_key") else ()
+def _made_of_parts(declared: Mapping[str, Any]) -> tuple[str, ...]:
+    return (bill_keys.BILL,) if declared.get("bill_key") else ()
 
 
 def _unmapped(key: str, column: str, mapped: Collection[str]) -> CapflowError:

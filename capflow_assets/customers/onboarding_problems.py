@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from capflow_assets.customers.toml_problems import told, unknown
+from capflow_assets.customers.toml_problems import unknown, validation_problems
 from capflow_assets.errors import CapflowError, nearest
 from capflow_assets.landing import queries, row_expressions
 
@@ -21,23 +21,23 @@ def onboarding_problems(data: Mapping[str, Any], models: Mapping[str, type[BaseM
 
     ``data`` is the TOML as it was read, right or wrong; ``models`` are the parameters that each model has.
     """
-    given = {name: params for name, params in _parts(data.get("models")).items() if name in models}
-    return param_problems("models", "model", given, models) + expression_problems(data)
+    declared = {name: params for name, params in _parts(data.get("models")).items() if name in models}
+    return param_problems("models", "model", declared, models) + expression_problems(data)
 
 
 def param_problems(
-    part: str, kind: str, given: Mapping[str, Mapping[str, Any]], known: Mapping[str, type[BaseModel]]
+    part: str, kind: str, declared: Mapping[str, Mapping[str, Any]], known: Mapping[str, type[BaseModel]]
 ) -> list[CapflowError]:
     """What is wrong with the parameters in ``[part.NAME]``: names that there are not, and values out of bounds."""
     problems: list[CapflowError] = []
-    for name, params in given.items():
+    for name, params in declared.items():
         if name not in known:
             problems.append(unknown(f"{part}.{name}", kind, name, known))
             continue
         try:
             known[name].model_validate(params)
         except ValidationError as error:
-            problems += told(error, f"{part}.{name}", list(known[name].model_fields))
+            problems += validation_problems(error, f"{part}.{name}", list(known[name].model_fields))
     return problems
 
 

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from capflow_assets.contract import ChecksLocations, Source
-from capflow_assets.customers.toml_problems import told, unknown
+from capflow_assets.customers.toml_problems import unknown, validation_problems
 from capflow_assets.errors import CapflowError, SourceError, listed
 
 # What stands for source and location of a table that has a query instead.
@@ -64,8 +64,8 @@ def origins(tables: Mapping[str, Any]) -> Iterator[Origin]:
     for name, table in tables.items():
         if not table.inputs:
             yield Origin(f"tables.{name}", name, table.source, table.location, table.options)
-        for each, declared in table.inputs.items():
-            key = f"tables.{name}.inputs.{each}"
+        for input_name, declared in table.inputs.items():
+            key = f"tables.{name}.inputs.{input_name}"
             yield Origin(key, name, declared.source, declared.location, declared.options)
 
 
@@ -80,7 +80,9 @@ def declared_origins(table: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """The parts of a TOML's table, read but not checked, that may name a source: itself, and its inputs."""
     yield table
     inputs = table.get("inputs")
-    yield from (each for each in (inputs.values() if isinstance(inputs, dict) else ()) if isinstance(each, dict))
+    yield from (
+        declared for declared in (inputs.values() if isinstance(inputs, dict) else ()) if isinstance(declared, dict)
+    )
 
 
 def query_problems(key: str, table: Mapping[str, Any], sources: Mapping[str, Source]) -> list[CapflowError]:
@@ -100,30 +102,30 @@ def query_problems(key: str, table: Mapping[str, Any], sources: Mapping[str, Sou
     if not 0 < len(inputs) <= MOST_INPUTS:
         expected, do = f"1 to {MOST_INPUTS} inputs", f"write [{key}.inputs.NAME] with source and location for each"
         problems.append(CapflowError(f"{key}.inputs", expected=expected, came=f"{len(inputs)}", do=do))
-    for name, given in inputs.items():
+    for name, declared in inputs.items():
         place = f"{key}.inputs.{name}"
         if not NAME.fullmatch(name):
             expected = f"a name such as orders ({NAME.pattern})"
             problems.append(CapflowError(place, expected=expected, came=repr(name[:64]), do="choose another name"))
-        if isinstance(given, dict):
-            problems += source_problems(place, given, sources)
+        if isinstance(declared, dict):
+            problems += source_problems(place, declared, sources)
     return problems
 
 
-def source_problems(key: str, given: Mapping[str, Any], sources: Mapping[str, Source]) -> list[CapflowError]:
+def source_problems(key: str, declared: Mapping[str, Any], sources: Mapping[str, Source]) -> list[CapflowError]:
     """What is wrong with a declared source: of which kind, its options, its location."""
     problems: list[CapflowError] = []
-    source, location = given.get("source"), given.get("location")
+    source, location = declared.get("source"), declared.get("location")
     if not isinstance(source, str):
         return problems
     if source not in sources:
         return [unknown(f"{key}.source", "source", source, sources)]
-    options = given.get("options", {})
+    options = declared.get("options", {})
     if isinstance(options, dict):
         try:
             sources[source].Options.model_validate(options)
         except ValidationError as error:
-            problems += told(error, f"{key}.options", list(sources[source].Options.model_fields))
+            problems += validation_problems(error, f"{key}.options", list(sources[source].Options.model_fields))
     if isinstance(location, str):
         problems += _location_problems(f"{key}.location", sources[source], location.strip())
     return problems
@@ -152,7 +154,7 @@ def _location_problems(key: str, source: Source, location: str) -> list[CapflowE
 
 def described(inputs: Mapping[str, InputSource], located: Callable[[str], str]) -> str:
     """Where the inputs of a query lie, in words; never the place of a file."""
-    return listed(f"{name}: {_located(each.location, located)}" for name, each in inputs.items())
+    return listed(f"{name}: {_located(declared.location, located)}" for name, declared in inputs.items())
 
 
 def _located(location: str, located: Callable[[str], str]) -> str:

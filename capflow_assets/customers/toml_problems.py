@@ -26,23 +26,23 @@ def unknown(key: str, kind: str, name: str, known: Collection[str]) -> CapflowEr
     return CapflowError(shortened(key), expected=expected, came=repr(shortened(name)), do=do)
 
 
-def told(error: ValidationError, prefix: str, fields: Collection[str]) -> list[CapflowError]:
+def validation_problems(error: ValidationError, prefix: str, fields: Collection[str]) -> list[CapflowError]:
     """The problems that pydantic found, each by its dotted key; ``fields`` are the keys that there could be."""
-    return [_problem(each, prefix, fields) for each in error.errors(include_url=False)]
+    return [_problem(detail, prefix, fields) for detail in error.errors(include_url=False)]
 
 
-def _problem(found: Any, prefix: str, fields: Collection[str]) -> CapflowError:
-    key = shortened(".".join(str(part) for part in (prefix, *found["loc"]) if part != ""), 2 * NAME_CHARACTERS)
-    came = repr(found["input"])
+def _problem(detail: Any, prefix: str, fields: Collection[str]) -> CapflowError:
+    key = shortened(".".join(str(part) for part in (prefix, *detail["loc"]) if part != ""), 2 * NAME_CHARACTERS)
+    came = repr(detail["input"])
     came = came if len(came) <= SHOWN_CHARACTERS else came[:SHOWN_CHARACTERS] + " …"
-    if any(SECRET.search(str(part).lower()) for part in found["loc"]):
+    if any(SECRET.search(str(part).lower()) for part in detail["loc"]):
         came = "(not shown)"
-    if found["type"] == "missing":
+    if detail["type"] == "missing":
         return CapflowError(key, expected="a value", came="nothing", do="add it")
-    if found["type"] == "extra_forbidden":
-        name = str(found["loc"][-1])
+    if detail["type"] == "extra_forbidden":
+        name = str(detail["loc"][-1])
         near = nearest(name, fields)
         do = f"did you mean {near!r}?" if near else "take it out"
         do = "it belongs into another part of the file: move it there" if name in fields else do
         return CapflowError(f"{key} is no key that is known", came=came, do=do)
-    return CapflowError(key, expected=rule_of(found), came=came)
+    return CapflowError(key, expected=rule_of(detail), came=came)

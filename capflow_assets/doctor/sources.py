@@ -14,7 +14,7 @@ from capflow_assets.customers.table_inputs import Origin
 from capflow_assets.doctor.case import Case, Checks, broken, first_line, ok, skipped
 from capflow_assets.doctor.reach import aws, refusal
 from capflow_assets.errors import CapflowError
-from capflow_assets.home.fences import named_variables
+from capflow_assets.home.secret_variables import named_variables
 
 PORTS = {"postgresql": 5432, "mysql": 3306, "mariadb": 3306, "mongodb": 27017, "mssql": 1433, "oracle": 1521}
 AT_ONCE = 8

@@ -5,10 +5,11 @@ from __future__ import annotations
 import platform
 from importlib import metadata
 
-from capflow_assets.doctor.case import Case, Checks, broken, ok, skipped
+from capflow_assets.doctor.case import Case, Checks, broken, ok, skipped, warning
 
 PACKAGE = "capflow-assets"
 INSTALL = "install again with the constraints file: pip install -c constraints.txt capflow-assets"
+TORCH = "install torch: README.md says in its part on setting up which build"
 
 
 def python(case: Case) -> Checks:
@@ -42,7 +43,10 @@ def packages(case: Case) -> Checks:
     problems = []
     for requirement in active:
         version = installed(requirement.name)
-        if version is None:
+        if version is None and requirement.name == "torch":
+            # A set-up without a GPU may have left it out.
+            problems.append(warning("torch is not installed, so that deep models cannot work here", TORCH))
+        elif version is None:
             problems.append(broken(f"{requirement.name} is not installed", INSTALL))
         elif not requirement.specifier.contains(version, prereleases=True):
             problems.append(broken(f"{requirement.name} is {version}, asked for {requirement.specifier}", INSTALL))

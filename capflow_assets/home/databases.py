@@ -137,8 +137,8 @@ def _size(file: Path) -> int:
 
 def has_room(folder: Path) -> bool:
     """Whether SQLite can keep its files beside a database there."""
-    there = next(each for each in (folder, *folder.parents) if each.exists())
-    return shutil.disk_usage(there).free > LEAST_ROOM_BYTES
+    existing = next(place for place in (folder, *folder.parents) if place.exists())
+    return shutil.disk_usage(existing).free > LEAST_ROOM_BYTES
 
 
 def wrong_in_depth(file: Path) -> str:
@@ -172,7 +172,7 @@ def is_of_a_database(error: BaseException) -> bool:
     from capflow_assets.foreign import causes
 
     signs = ("sqlite3.DatabaseError", "sqlite3.OperationalError", "sqlite3.IntegrityError")
-    return any(isinstance(each, sqlite3.Error) or any(sign in str(each) for sign in signs) for each in causes(error))
+    return any(isinstance(cause, sqlite3.Error) or any(sign in str(cause) for sign in signs) for cause in causes(error))
 
 
 def require_writable(home: Home) -> None:
@@ -224,17 +224,17 @@ def _copy_files(source: Path, target: Path) -> None:
     """A database and what was not yet brought into its file, of one moment, though a process elsewhere may write."""
     parts = [(Path(f"{source}{end}"), Path(f"{target}{end}")) for end in ("", "-wal")]
     for _ in range(COPIES_TRIED):
-        before = _stamps(each for each, _ in parts)
-        for each, copy in parts:
+        before = _stamps(part for part, _ in parts)
+        for part, copy in parts:
             copy.unlink(missing_ok=True)
             with suppress(FileNotFoundError):
-                shutil.copyfile(each, copy)
-        if _stamps(each for each, _ in parts) == before:
+                shutil.copyfile(part, copy)
+        if _stamps(part for part, _ in parts) == before:
             return
 
 
 def _stamps(files: Iterable[Path]) -> list[tuple[int, int] | None]:
-    return [(each.stat().st_mtime_ns, each.stat().st_size) if each.exists() else None for each in files]
+    return [(file.stat().st_mtime_ns, file.stat().st_size) if file.exists() else None for file in files]
 
 
 def is_refusal_to_write(error: BaseException) -> bool:

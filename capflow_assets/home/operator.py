@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from capflow_assets.customers.toml_problems import told
+from capflow_assets.customers.toml_problems import validation_problems
 from capflow_assets.errors import CapflowError, CustomerError, shortened
 from capflow_assets.home.places import Home
 from capflow_assets.paths.fence import S3
@@ -22,8 +22,8 @@ _STRICT = ConfigDict(extra="forbid", frozen=True)
 
 def _with_known_names(patterns: tuple[str, ...], known: str) -> tuple[str, ...]:
     """Refuse braces that stand for nothing: a name that is mistyped would make of all customers' roots a shared one."""
-    if wrong := [each for each in patterns if set("{}") & set(each.replace(known, ""))]:
-        raise ValueError(f"no name in braces but {known}; {shortened(repr(wrong[0]))} has another")
+    if unknown := [pattern for pattern in patterns if set("{}") & set(pattern.replace(known, ""))]:
+        raise ValueError(f"no name in braces but {known}; {shortened(repr(unknown[0]))} has another")
     return patterns
 
 
@@ -68,7 +68,7 @@ def settings(home: Home) -> Settings:
         return Settings.model_validate(tomllib.loads(settings_text(home)))
     except ValidationError as error:
         fields = [*Settings.model_fields, *Sources.model_fields]
-        raise CustomerError.listing(str(file), told(error, "", fields)) from None
+        raise CustomerError.listing(str(file), validation_problems(error, "", fields)) from None
     except ValueError as error:
         do = "mend it; nothing lands until it can be read"
         raise CapflowError("The deployment's settings are no TOML", came=str(error), where=str(file), do=do) from None

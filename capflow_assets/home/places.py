@@ -113,9 +113,9 @@ class Home:
     @property
     def is_writable(self) -> bool:
         """Whether this user may make and change what a home holds; asked of the nearest folder that is there."""
-        there = next(each for each in (self.root, *self.root.parents) if each.exists())
+        nearest = next(place for place in (self.root, *self.root.parents) if place.exists())
         state = [self.dagster, *self.dagster.glob("*/"), *self.dagster.rglob("history/**/*.db"), self.customers]
-        own = [there, self.root / "mlflow.db", self.dagster / "schedules/schedules.db", *state]
+        own = [nearest, self.root / "mlflow.db", self.dagster / "schedules/schedules.db", *state]
         return all(os.access(place, os.W_OK) for place in own if place.exists())
 
     def prepare(self) -> Home:
@@ -188,7 +188,7 @@ def _storage(postgres_url: str) -> str:
 
 
 def _logs(place: str) -> str:
-    found = PLACE.fullmatch(place)
-    if found is None:
+    match = PLACE.fullmatch(place)
+    if match is None:
         raise CapflowError("CAPFLOW_COMPUTE_LOGS cannot be used", expected="s3://bucket/prefix", came=repr(place))
-    return COMPUTE_LOGS.format(bucket=found[1], prefix=found[2])
+    return COMPUTE_LOGS.format(bucket=match[1], prefix=match[2])

@@ -77,23 +77,23 @@ class PrivatePort:
 
     def connect(self) -> socket.socket:
         """A connection to the server, from a port that is let through for as long as connecting takes."""
-        made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
             # One descriptor for opening and closing: closing never fails for lack of one.
             with self._turn, _listening_socket(self.port) as listening:
-                made.bind((LOOPBACK, 0))
-                port = made.getsockname()[1]
+                connection.bind((LOOPBACK, 0))
+                port = connection.getsockname()[1]
                 _let_through(listening, port)
                 try:
-                    made.connect((LOOPBACK, self.port))
+                    connection.connect((LOOPBACK, self.port))
                     self._await_arrival(port)
                 finally:
                     _let_through(listening, None)
-            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except BaseException:
-            made.close()
+            connection.close()
             raise
-        return made
+        return connection
 
     def address(self) -> str:
         """A gRPC address of the server, at which this process alone is served."""
@@ -188,11 +188,11 @@ def _sockets(port: int) -> Iterator[socket.socket]:
         # Other threads close descriptors, and open others of the same number, at any moment. Nothing but a socket is
         # ever closed here: to close a file's descriptor would let go of the locks that SQLite holds on that file.
         try:
-            found = socket.socket(fileno=number)
+            other = socket.socket(fileno=number)
         except OSError:  # no socket, or closed by now
             continue
-        is_there = _is_at(found, port)
-        found.detach()  # it is another's
+        is_there = _is_at(other, port)
+        other.detach()  # it is another's
         if not is_there:
             continue
         try:

@@ -33,13 +33,13 @@ def load_secrets(names: Sequence[str]) -> list[str]:
     Raises:
         CapflowError: a secret cannot be read, or holds what is no variable; names the secret, never its value.
     """
-    asked = tuple(names)
-    if asked and time.monotonic() - _read_at.get(asked, -FRESH_SECONDS) >= FRESH_SECONDS:
-        for name, value in read_secrets(asked).items():
+    secrets = tuple(names)
+    if secrets and time.monotonic() - _read_at.get(secrets, -FRESH_SECONDS) >= FRESH_SECONDS:
+        for name, value in read_secrets(secrets).items():
             if name in _ours or name not in os.environ:
                 os.environ[name] = value
                 _ours.add(name)
-        _read_at[asked] = time.monotonic()
+        _read_at[secrets] = time.monotonic()
     return sorted(_ours)
 
 
@@ -56,11 +56,11 @@ def _values(names: Sequence[str]) -> Iterator[tuple[str, str]]:
     from botocore.exceptions import BotoCoreError, ClientError
     from dagster_aws.secretsmanager.secrets import construct_secretsmanager_client
 
-    asked = ",".join(names)
+    reading = ",".join(names)
     try:
         client = construct_secretsmanager_client(max_attempts=5)
         for secret in _secrets(client, names):
-            asked = secret
+            reading = secret
             answer = client.get_secret_value(SecretId=secret)
             yield from variables(str(answer["Name"]), answer.get("SecretString"))
     except (BotoCoreError, ClientError) as error:
@@ -68,7 +68,7 @@ def _values(names: Sequence[str]) -> Iterator[tuple[str, str]]:
         raise CapflowError(
             "A secret cannot be read",
             came=str(code),
-            where=f"CAPFLOW_SECRETS: {asked}",
+            where=f"CAPFLOW_SECRETS: {reading}",
             do="check its name and region, and that this identity may secretsmanager:GetSecretValue (and ListSecrets "
             "for tag:) and kms:Decrypt",
         ) from None
@@ -97,10 +97,10 @@ def variables(secret: str, text: str | None) -> list[tuple[str, str]]:
         CapflowError: it is binary, or a name in it can be no variable's.
     """
     try:
-        found = json.loads(text or "")
+        content = json.loads(text or "")
     except ValueError:
-        found = None
-    entries = found if isinstance(found, dict) else {secret.rsplit("/", 1)[-1]: text}
+        content = None
+    entries = content if isinstance(content, dict) else {secret.rsplit("/", 1)[-1]: text}
     unfit = [str(name) for name in entries if not VARIABLE.fullmatch(str(name))]
     if text is None or unfit or any(isinstance(value, (dict, list)) or value is None for value in entries.values()):
         raise CapflowError(

@@ -47,8 +47,8 @@ class Place:
         if not self.pattern:
             return is_below(path, self.folder)
         parts = PurePosixPath(path).parts[len(PurePosixPath(self.folder).parts) :]
-        wanted = PurePosixPath(self.pattern).parts
-        return is_below(path, self.folder) and all(map(fnmatchcase, parts, wanted)) and len(parts) >= len(wanted)
+        patterns = PurePosixPath(self.pattern).parts
+        return is_below(path, self.folder) and all(map(fnmatchcase, parts, patterns)) and len(parts) >= len(patterns)
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Fence:
         fixed = fixed_part(location)
         folder, parent = os.path.realpath(fixed), os.path.realpath(os.path.dirname(fixed))  # noqa: PTH120
         own = [self.base] if self.base else []
-        is_own = any(is_below(folder, each) for each in (parent, *own))
+        is_own = any(is_below(folder, allowed) for allowed in (parent, *own))
         return (*own, *self.free, *([folder] if is_own else []))
 
 
@@ -127,7 +127,7 @@ def above(path: str) -> list[str]:
     """
     scheme = S3 if path.startswith(S3) else ""
     inner = PurePosixPath(path.removeprefix(scheme))
-    return [f"{scheme}{each}" for each in (inner, *inner.parents) if str(each) != "."]
+    return [f"{scheme}{folder}" for folder in (inner, *inner.parents) if str(folder) != "."]
 
 
 _current: ContextVar[Fence | None] = ContextVar("fence", default=None)
@@ -159,7 +159,7 @@ def real_path(path: str, location: str) -> str:
         mode = os.stat(real).st_mode if os.path.exists(real) else stat.S_IFREG  # noqa: PTH110, PTH116
     except (OSError, ValueError) as error:
         raise SourceError("A file cannot be opened", came=str(error), where=location) from error
-    lies_in_system = any(is_below(each, folder) for each in (real, _plain(path)) for folder in SYSTEM)
+    lies_in_system = any(is_below(spelling, folder) for spelling in (real, _plain(path)) for folder in SYSTEM)
     if lies_in_system and not is_below(real, SHARED_MEMORY):
         raise _refusal("that is the system's", location)
     if real == "/":
@@ -197,9 +197,9 @@ def spellings(place: str) -> set[str]:
     ['s3://b/%6cake/x', 's3://b/lake/x']
     """
     rest = place[len(S3) :]
-    found = {rest, unquote(rest), unquote(unquote(rest))}
-    found |= {re.split("[?#]", each)[0] for each in found}
-    return {S3 + "/".join(part for part in each.split("/") if part not in ("", ".")) for each in found}
+    decoded = {rest, unquote(rest), unquote(unquote(rest))}
+    decoded |= {re.split("[?#]", text)[0] for text in decoded}
+    return {S3 + "/".join(part for part in text.split("/") if part not in ("", ".")) for text in decoded}
 
 
 def certificate(path: str | None) -> str | None:

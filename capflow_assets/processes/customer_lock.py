@@ -227,8 +227,8 @@ def _inherited() -> dict[str, list[str]]:
 
 def _lend(customer: str, lineage: list[str]) -> None:
     others = {name: tokens for name, tokens in _inherited().items() if name != customer}
-    told = others | ({customer: lineage} if lineage else {})
-    if told:
-        os.environ[INHERITED] = json.dumps(told)
+    holdings = others | ({customer: lineage} if lineage else {})
+    if holdings:
+        os.environ[INHERITED] = json.dumps(holdings)
     else:
         os.environ.pop(INHERITED, None)

@@ -12,7 +12,8 @@ import pytest
 from pydantic import ValidationError
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.customers.customer import Customer, onboarded_text, parse_customer, read_customer, refuse_own_places
+from capflow_assets.customers.customer import Customer, onboarded_text, parse_customer, read_customer
+from capflow_assets.customers.own_places import refuse_own_places
 from capflow_assets.errors import CustomerError, SourceError
 from capflow_assets.sources import csv, parquet
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from capflow_assets.customers.checks_settings import CheckSettings
 from capflow_assets.customers.customer import Customer, Retraining, TableSource
-from capflow_assets.customers.toml_problems import told
+from capflow_assets.customers.toml_problems import validation_problems
 from capflow_assets.customers.value_rules import CONTEXTUAL, RULES, rule_of
 from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.graph.databricks.settings import Settings as Databricks
@@ -51,7 +51,7 @@ def test_every_kind_of_error_has_words_of_ours(name: str) -> None:
     for given, error in errors_of(MODELS[name]):
         for problem in error.errors(include_url=False):
             assert problem["type"] in kinds, (given, problem)
-        for words_of_it in told(error, "", list(MODELS[name].model_fields)):
+        for words_of_it in validation_problems(error, "", list(MODELS[name].model_fields)):
             expected = str(words_of_it).partition("\n  Came:")[0]
             assert not any(words in expected for words in PYDANTIC), (given, str(words_of_it))
 
@@ -75,7 +75,7 @@ def test_every_kind_of_error_has_words_of_ours(name: str) -> None:
 def test_a_problem_names_its_key_and_what_belongs_there(values: dict[str, Any], key: str, words: str) -> None:
     with pytest.raises(ValidationError) as caught:
         Customer.model_validate(values)
-    problems = [str(problem) for problem in told(caught.value, "", list(Customer.model_fields))]
+    problems = [str(problem) for problem in validation_problems(caught.value, "", list(Customer.model_fields))]
     (problem,) = [text for text in problems if text.startswith((f"{key}.\n", f"{key}\n"))]
     assert words in problem
 

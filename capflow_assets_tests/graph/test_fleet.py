@@ -18,8 +18,7 @@ from PIL import Image
 from capflow_assets.cli.terminal import print_matrix
 from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.expressions.as_of import as_of_moment
-from capflow_assets.graph.engine import deployment
-from capflow_assets.graph.engine import Engine
+from capflow_assets.graph.engine import Engine, deployment
 from capflow_assets.graph.fleet import LOOKS, MOST_DRAWN, draw_fleet, fleet_asset, heat_map, matrix
 from capflow_assets.graph.launch import dagster_instance
 from capflow_assets.home.places import Home

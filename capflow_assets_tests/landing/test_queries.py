@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import tomlkit
 
-from capflow_assets.customers.customer import Customer, parse_customer, refuse_own_places
+from capflow_assets.customers.customer import Customer, parse_customer
+from capflow_assets.customers.own_places import refuse_own_places
 from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.errors import CapflowError, CustomerError
 from capflow_assets.landing import queries

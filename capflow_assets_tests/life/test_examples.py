@@ -11,8 +11,7 @@ import pytest
 from capflow_assets.contract import Window
 from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.expressions.as_of import newest
-from capflow_assets.graph.engine import deployment
-from capflow_assets.graph.engine import Engine
+from capflow_assets.graph.engine import Engine, deployment
 from capflow_assets.home.places import Home
 from capflow_assets.learning.splits import moments
 from capflow_assets.life.examples import Examples

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from capflow_assets.life.scoring_version import succession
 from mlflow.exceptions import MlflowException
 
+from capflow_assets.life.scoring_version import succession
 from capflow_assets.stores.registry import Registry
 from capflow_assets.stores.registry_snapshot import from_database, from_pages, snapshot
 
