@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from capflow_assets.simulation.brand import tiny
+from capflow_assets.simulation.files import write
+from capflow_assets.simulation.world import simulate
 from capflow_assets.stores.sound_files import FILE
 from capflow_assets_tests.homes import TestHome
 
@@ -18,10 +21,7 @@ MODEL = "rfm_segments"
 def two(acme: TestHome, tmp_path_factory: pytest.TempPathFactory) -> TestHome:
     """``acme`` beside ``beta``, which was onboarded and never run. Do not change it."""
     home = acme.copied(tmp_path_factory.mktemp("two") / "home")
-    toml = (home.root / "customers" / "acme.toml").read_text()
-    beta = home.root.parent / "beta.toml"
-    beta.write_text(toml.replace('name = "acme"', 'name = "beta"'))
-    home.ok("onboard", str(beta))
+    home.ok("onboard", str(write(simulate(tiny("beta", seed=3, users=20, days=70)), home.root.parent / "files")))
     return home
 
 
