@@ -12,6 +12,7 @@ What a customer company adds to: one file is one thing, found by its name. The w
 
 What carries it: rooms in floors, each importing only downwards. The lowest first:
 
+    contract/     the nouns that every room shares: of tables, of sources, of models
     paths/        which folders libraries misread, and what a customer's sources may open
     expressions/  an id, an exact sum, a local day, a visit, what a moment knows: one definition for all of them
     landing/      a source's rows in the canonical columns, each with the reason where it cannot land
@@ -34,7 +35,7 @@ What carries it: rooms in floors, each importing only downwards. The lowest firs
     cli/          `capflow …`
     demo/         the customers of `capflow demo` and the tour through them
 
-Beside them: contract.py (the nouns), errors.py (every error and its words), foreign.py (other libraries' errors in
+Beside them: errors.py (every error and its words), foreign.py (other libraries' errors in
 ours), deployment.py (a home, its customers, lake and registry, as `life` and all above it share them), definitions.py
 (the whole graph, one page). Stages do not import each other: a parameter's name is the edge. The floors are kept by
 import-linter (`make check`).

@@ -1,0 +1,30 @@
+"""The nouns that every room shares, and nothing else: of tables, of sources, of models.
+
+Belongs here: what a table, a column, a check's finding, a model and its needs *are*. Does not belong here: how any
+of them is computed, stored or scheduled. Pure: no engine, no orchestrator, no environment, no clock.
+"""
+
+from capflow_assets.contract.models import Asked as Asked
+from capflow_assets.contract.models import Estimator as Estimator
+from capflow_assets.contract.models import Gate as Gate
+from capflow_assets.contract.models import Metric as Metric
+from capflow_assets.contract.models import Model as Model
+from capflow_assets.contract.models import Needs as Needs
+from capflow_assets.contract.models import Params as Params
+from capflow_assets.contract.models import Reason as Reason
+from capflow_assets.contract.models import Verdict as Verdict
+from capflow_assets.contract.sources import ChecksLocations as ChecksLocations
+from capflow_assets.contract.sources import FindsRows as FindsRows
+from capflow_assets.contract.sources import HasFiles as HasFiles
+from capflow_assets.contract.sources import LabelsRows as LabelsRows
+from capflow_assets.contract.sources import ReadsAtAGlance as ReadsAtAGlance
+from capflow_assets.contract.sources import ReadsNewerRows as ReadsNewerRows
+from capflow_assets.contract.sources import Source as Source
+from capflow_assets.contract.tables import EXPORT as EXPORT
+from capflow_assets.contract.tables import Column as Column
+from capflow_assets.contract.tables import Finding as Finding
+from capflow_assets.contract.tables import Readiness as Readiness
+from capflow_assets.contract.tables import Scalar as Scalar
+from capflow_assets.contract.tables import Severity as Severity
+from capflow_assets.contract.tables import Table as Table
+from capflow_assets.contract.tables import Window as Window
