@@ -57,5 +57,5 @@ def _incomplete(module: ModuleType, expected: str, value: object) -> GraphError:
         expected=expected,
         came="nothing of that name" if value is None else repr(value),
         where=module.__name__,
-        do="declare it, as contract.py describes; what several kinds share belongs in sources/reading",
+        do="declare it, as ``contract.Source`` describes; what several kinds share belongs in sources/reading",
     )
