@@ -6,6 +6,8 @@ import json
 import re
 import subprocess
 import sys
+import threading
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,6 +37,8 @@ def bucket() -> Iterator[str]:
     with server, pytest.MonkeyPatch.context() as patch:
         assert server.stderr is not None
         address = next(found[0] for line in server.stderr if (found := re.search(r"http://127\.0\.0\.1:\d+", line)))
+        # The server writes a line for each request, and stops where nobody reads them.
+        threading.Thread(target=deque, args=(server.stderr, 0), daemon=True).start()
         for name, value in Aws(address, Gate(None)).variables().items():
             patch.setenv(name, value)
         boto3.client("s3", endpoint_url=address).create_bucket(Bucket="left")
