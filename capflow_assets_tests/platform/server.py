@@ -88,7 +88,7 @@ class Server:
         assert found["__typename"] == "LaunchBackfillSuccess", found
         return found["backfillId"]
 
-    def finished_backfill(self, backfill: str, seconds: float = 500) -> dict[str, Any]:
+    def finished_backfill(self, backfill: str, seconds: float = 1200) -> dict[str, Any]:
         """The backfill's state once it is over."""
 
         def over() -> dict[str, Any] | None:
