@@ -63,7 +63,7 @@ class Backfilled:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What waits for a backfill comes last, unless other processes go on with other tests meanwhile, and may wait long."""
+    """What waits for a backfill comes last, unless other processes go on meanwhile; it may wait long."""
     for item in items:
         if not {*WAITING}.isdisjoint(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.timeout(1500))
