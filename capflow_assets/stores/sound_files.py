@@ -79,9 +79,11 @@ class SoundFiles:
     def save(self, *, is_complete: bool) -> None:
         """Keep what was met, and nothing else where all files of the home were looked at.
 
-        A home that cannot be written keeps what it has.
+        A home that cannot be written keeps what it has; one with nothing to remember gets no file.
         """
         signs = self.met if is_complete else self.signs | self.met
+        if signs == self.signs:
+            return
         with suppress(OSError):
             write_if_changed(self.home.root / FILE, "\n".join(sorted(signs)))
 

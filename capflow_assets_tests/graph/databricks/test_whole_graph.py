@@ -32,7 +32,7 @@ SETTINGS = {
         "rfm_segments": {"horizon_days": 60},
     },
 }
-MODEL = "rfm_segments"
+MODEL = "lifetime_value"
 # Names and times of a run, which no two runs share.
 OWN = {"model_version", "trained_at", "run_id", "scored_at"}
 
