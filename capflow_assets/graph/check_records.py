@@ -188,7 +188,7 @@ def _of_fleet(key: dg.AssetCheckKey, verdict_of: Mapping[str, Verdict]) -> dg.As
     failed = sorted(name for name, verdict in verdict_of.items() if not verdict.passed and not verdict.is_absent)
     absent = sorted(name for name, verdict in verdict_of.items() if not verdict.passed and verdict.is_absent)
     worst = _rank_of_fleet(verdict_of)
-    shown = sorted(verdict_of.items(), key=lambda item: item[1].passed)[:MOST_SHOWN]
+    shown = sorted(verdict_of.items(), key=lambda item: (item[1].passed, item[0]))[:MOST_SHOWN]
     rows = [
         dg.TableRecord(
             {
