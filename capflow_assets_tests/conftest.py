@@ -29,7 +29,7 @@ os.environ.setdefault("RUST_MIN_STACK", STACK_BYTES)
 LONG = ("platform", "spark_workspace", "plain_workspace")
 # Then the files that take a minute and more, so that no process is left alone with one at the end.
 SLOW = (
-    "erasure",
+    "forgetting",
     "fuzz",
     "services",
     "parity",
