@@ -67,12 +67,12 @@ def kind_of(error: BaseException, kinds: Iterable[Kind]) -> Kind | None:
     >>> kind_of(ValueError("that is no number"), DISK)
     """
     chain = list(causes(error))
-    texts = [str(each) for each in chain]
+    texts = [str(link) for link in chain]
     return next(
         (
             kind
             for kind in kinds
-            if any(isinstance(each, OSError) and each.errno in kind.numbers for each in chain)
+            if any(isinstance(link, OSError) and link.errno in kind.numbers for link in chain)
             or any(word in text for word in kind.words for text in texts)
         ),
         None,
@@ -97,7 +97,7 @@ def disk_error(error: BaseException, places: Iterable[str], kinds: Iterable[Kind
     kind = kind_of(error, kinds)
     if kind is None:
         return None
-    files = (each.filename2 or each.filename for each in causes(error) if isinstance(each, OSError))
+    files = (link.filename2 or link.filename for link in causes(error) if isinstance(link, OSError))
     named = next((str(file) for file in files if file), "")
     where = ", ".join(_room(places)) if kind is NO_SPACE else named
     return StoreError(kind.what, came=first_words(error), where=where or named, do=kind.do)
@@ -109,7 +109,7 @@ def lake_error(error: BaseException, lake: Sequence[str], *, is_source_read: boo
     ``lake`` are its folder and what else errors may call it. Where a customer's own source is read as well, a missing
     permission is the lake's only if the error names it.
     """
-    is_ours = not is_source_read or any(name in str(each) for each in causes(error) for name in lake)
+    is_ours = not is_source_read or any(name in str(link) for link in causes(error) for name in lake)
     return disk_error(error, (lake[0], tempfile.gettempdir()), (*DISK, NOT_ALLOWED) if is_ours else DISK)
 
 
@@ -147,7 +147,7 @@ def _room(places: Iterable[str]) -> Iterator[str]:
     """How much is free at each place, once for each disk."""
     disks: set[int] = set()
     for place in places:
-        folder = next((each for each in (Path(place), *Path(place).parents) if each.exists()), None)
+        folder = next((parent for parent in (Path(place), *Path(place).parents) if parent.exists()), None)
         if "://" in place or folder is None or folder.stat().st_dev in disks:
             continue
         disks.add(folder.stat().st_dev)

@@ -80,7 +80,7 @@ def landing_problems(key: str, table: Table, declared: Mapping[str, Any]) -> lis
     for name, columns in lists.items():
         available = {*declared["columns"], *_made_of_parts(declared)}
         unmapped = [column for column in columns if column not in available]
-        problems += [_unmapped(f"{key}.{name}", str(each), declared["columns"]) for each in unmapped]
+        problems += [_unmapped(f"{key}.{name}", str(column), declared["columns"]) for column in unmapped]
     problems += bill_keys.problems(key, table, declared)
     problems += _merge_problems(key, table, declared)
     for column in lists["personal"]:

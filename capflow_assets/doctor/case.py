@@ -110,7 +110,7 @@ class Case:
 
 def existing(folder: Path) -> Path:
     """The folder, or the nearest one above it that is there."""
-    return next(each for each in (folder, *folder.parents) if each.exists())
+    return next(place for place in (folder, *folder.parents) if place.exists())
 
 
 def first_line(error: BaseException) -> str:

@@ -51,7 +51,7 @@ def sensors(case: Case) -> Checks:
             return
         states = instance.all_instigator_state(instigator_type=InstigatorType.SENSOR)
         # Pairs: a state holds dicts and can be no key.
-        last = [(each, instance.get_ticks(each.instigator_origin_id, each.selector_id, limit=1)) for each in states]
+        last = [(state, instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=1)) for state in states]
     if not states:
         yield skipped("none has run yet")
         return

@@ -97,11 +97,11 @@ def packages(case: Case) -> Checks:
         yield skipped("no standing cluster: CapFlow's own package travels with each run")
     for name, chosen in standing.items():
         try:
-            there = [each.library for each in client.libraries.cluster_status(chosen.cluster_id) if each.library]
+            there = [status.library for status in client.libraries.cluster_status(chosen.cluster_id) if status.library]
         except Exception as error:
             yield skipped(f"{name}: not told: {first_line(error)}")
             continue
-        yield from _compared(name, [each.pypi.package for each in there if each.pypi])
+        yield from _compared(name, [library.pypi.package for library in there if library.pypi])
 
 
 def secrets(case: Case) -> Checks:

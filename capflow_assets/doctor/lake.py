@@ -268,8 +268,8 @@ def _emptied(case: Case, place: str) -> None:
     name, prefix = _address(place)
     # Why something cannot be deleted is reported by lake.reachable.
     with suppress(BotoCoreError, ClientError):
-        for each in client.list_objects_v2(Bucket=name, Prefix=prefix).get("Contents", []):
-            client.delete_object(Bucket=name, Key=each["Key"])
+        for entry in client.list_objects_v2(Bucket=name, Prefix=prefix).get("Contents", []):
+            client.delete_object(Bucket=name, Key=entry["Key"])
 
 
 CHECKS = (identity, reachable, delta, bucket, tables)

@@ -217,7 +217,7 @@ def _schema(connection: Connection, scripts: tuple[str, str], whose: str, migrat
     spec = find_spec(package)
     places = list(spec.submodule_search_locations or ()) if spec else []
     directory = ScriptDirectory(str(Path(places[0], folder)))
-    known, head = {each.revision for each in directory.walk_revisions()}, directory.get_current_head()
+    known, head = {revision.revision for revision in directory.walk_revisions()}, directory.get_current_head()
     revision = MigrationContext.configure(connection).get_current_revision()
     if revision is None:
         yield ok(f"{whose}'s tables are made at the first use")

@@ -103,8 +103,8 @@ def _forget_held(
         receipt.versions = {name: [old, after[name]] for name, old in before.items() if after[name] != old}
         receipt.files_removed = files
         ids = rows.known_as(user) if _is_hashed(declared) else [user]
-        redacted = [records.redact(customer, each) for each in ids]
-        receipt.records_redacted = {name: sum(each[name] for each in redacted) for name in redacted[0]}
+        redacted = [records.redact(customer, spelling) for spelling in ids]
+        receipt.records_redacted = {name: sum(counts[name] for counts in redacted) for name in redacted[0]}
         receipt.recomputed_at_the_next_run = _made_of(deployment, customer, receipt.rows_removed)
         receipt.remains = _remains(deployment, records, receipt, ids)
         save_receipt(deployment.lake, receipt)
@@ -197,9 +197,9 @@ def _remains(deployment: Deployment, records: Records, receipt: Receipt, ids: Se
     if user.isdigit() or len(user) < LEAST_CHARACTERS_TO_LOOK_FOR:
         remains.append("an id this short is not looked for in the files of models")
     else:
-        found = [search(deployment.lake.prefix(receipt.customer), each) for each in ids]
-        holding = dict.fromkeys(file for each in found for file in each.holding)
-        unread = dict.fromkeys(file for each in found for file in each.unread)
+        found = [search(deployment.lake.prefix(receipt.customer), spelling) for spelling in ids]
+        holding = dict.fromkeys(file for result in found for file in result.holding)
+        unread = dict.fromkeys(file for result in found for file in result.unread)
         remains += [f"the id itself in {file}: train again" for file in holding]
         remains += [f"{file}, which is damaged and was not looked into: train again" for file in unread]
     if "raw/media" in receipt.rows_removed:

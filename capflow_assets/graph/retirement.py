@@ -161,7 +161,11 @@ def _remove_models(registry: Registry, prefix: str, receipt: Retired) -> None:
         receipt.experiments += 1
         receipt.mlflow_runs += _remove_runs(client, store if is_database else None, experiment)
         _remove_experiment(client, store if is_database else None, experiment)
-    elsewhere = [each.artifact_location for each in experiments if _is_elsewhere(each.artifact_location, prefix)]
+    elsewhere = [
+        experiment.artifact_location
+        for experiment in experiments
+        if _is_elsewhere(experiment.artifact_location, prefix)
+    ]
     if elsewhere:
         receipt.remains.append(
             f"what MLflow says of places outside of this home's lake, which were not touched: {', '.join(elsewhere)}"

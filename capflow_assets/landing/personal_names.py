@@ -77,7 +77,7 @@ def plain_name(name: str) -> str:
 def personal_source(text: str) -> str:
     """The source column of a mapping whose name tells that it is personal; blank where none does.
 
-    >>> [personal_source(each) for each in ("Full Name", "lower(`E-Mail`)", "Vorname", "KundenNr", "concat('name', x)")]
+    >>> [personal_source(name) for name in ("Full Name", "lower(`E-Mail`)", "Vorname", "KundenNr", "concat('name', x)")]
     ['Full Name', 'E-Mail', 'Vorname', '', '']
     """
     if _is_personal(text):

@@ -28,7 +28,7 @@ WORDS = (
 def spellings() -> list[str]:
     """Every word as people write it: small, capital, and with a colon behind it.
 
-    >>> [each for each in spellings() if each.lower().startswith("grand")][:4]
+    >>> [word for word in spellings() if word.lower().startswith("grand")][:4]
     ['GRAND TOTAL', 'GRAND TOTAL:', 'Grand Total', 'Grand Total:']
     """
     cased = {spelling for word in WORDS for spelling in (word, word.upper(), word.title(), word.capitalize())}

@@ -88,7 +88,7 @@ def _encoded(
 def _places(ids: pa.Array, known: dict[str, int]) -> np.ndarray:
     """The place of each id among the ``known`` ones, which grow by the new ones."""
     encoded = ids.dictionary_encode()
-    found = [known.setdefault(each, len(known)) for each in encoded.dictionary.to_pylist()]
+    found = [known.setdefault(text, len(known)) for text in encoded.dictionary.to_pylist()]
     return np.asarray(found, dtype="int32")[encoded.indices.to_numpy(zero_copy_only=False)]
 
 

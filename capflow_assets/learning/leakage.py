@@ -170,7 +170,7 @@ def _r2(values: np.ndarray, outcome: np.ndarray) -> float:
 
     ranks = _correlation(rankdata(values), rankdata(outcome))
     # One user who always spent a hundred times the others' is no leak.
-    clipped = [np.clip(each, *np.quantile(each, [0.01, 0.99])) for each in (values, outcome)]
+    clipped = [np.clip(series, *np.quantile(series, [0.01, 0.99])) for series in (values, outcome)]
     return max(ranks**2, _correlation(*clipped) ** 2)
 
 

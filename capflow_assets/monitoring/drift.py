@@ -141,7 +141,7 @@ def plot(drift: pd.DataFrame, threshold: float = THRESHOLD, most: int = 15) -> F
     over = int(drift["over"].sum())
     figure = Figure(figsize=(7, max(2.0, 0.6 + 0.28 * len(largest))), dpi=80, layout="constrained")
     axes = figure.subplots()
-    colors = ["tab:red" if each else "tab:blue" for each in largest["over"]]
+    colors = ["tab:red" if is_over else "tab:blue" for is_over in largest["over"]]
     axes.barh(largest["column"], largest["psi"], color=colors)
     axes.axvline(threshold, color="black", linestyle="--", linewidth=1)
     axes.set_xlabel("population stability index")

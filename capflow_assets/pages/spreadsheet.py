@@ -19,7 +19,7 @@ FORMULA = re.compile(r'(^|[;\t\r\n])([ "\u00a0\u200b\ufeff]*)(?=[=+\-@＝＋－�
 def harmless(value: Any) -> Any:
     """A cell for a CSV file: text that a spreadsheet would compute begins with an apostrophe.
 
-    >>> [harmless(each) for each in ("=1+1", "-5", "+3 dl", "Anna; =HYPERLINK(1)", -5.2, "a-b")]
+    >>> [harmless(value) for value in ("=1+1", "-5", "+3 dl", "Anna; =HYPERLINK(1)", -5.2, "a-b")]
     ["'=1+1", '-5', "'+3 dl", "Anna;' =HYPERLINK(1)", -5.2, 'a-b']
     """
     if not isinstance(value, str) or NUMBER.fullmatch(value):

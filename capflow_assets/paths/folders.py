@@ -73,7 +73,7 @@ def engine_name(folder: str) -> str:
 
 def _linked(folder: str) -> Path:
     """A link to ``folder`` in a temporary folder of this user's alone, for as long as the process lives."""
-    place = next((each for each in (tempfile.gettempdir(), "/tmp", "/var/tmp") if PLAIN.fullmatch(each)), None)  # noqa: S108
+    place = next((folder for folder in (tempfile.gettempdir(), "/tmp", "/var/tmp") if PLAIN.fullmatch(folder)), None)  # noqa: S108
     if place is None:
         expected = "a folder of letters, digits and . _ - for temporary files"
         raise CapflowError("TMPDIR cannot be used", expected=expected, came=repr(tempfile.gettempdir()))

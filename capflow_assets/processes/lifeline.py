@@ -91,7 +91,7 @@ class Lifeline:
 
     def attach(self, connection: Connection) -> None:
         """Take the line up, in the main thread of a process that has just begun."""
-        for number in (each for each in SIGNALS if signal.getsignal(each) != signal.SIG_IGN):
+        for number in (candidate for candidate in SIGNALS if signal.getsignal(candidate) != signal.SIG_IGN):
             signal.signal(number, signal.default_int_handler if number != HANGS_UP else _leave_to_the_line)
         signal.signal(signal.SIGUSR1, _as_dagster_wants_it)
         # Whatever handler stands in the way of a signal, its number comes here: Dagster puts its own there, often.

@@ -121,7 +121,7 @@ def _frame(spark: SparkSession, location: str, options: Options, newer: Mapping[
 
     def page(items: list[dict[str, Any]]) -> documents.Page:
         documents = [{name: _value(item[name]) for name in sorted(item)} for item in items]
-        return [(each, _position(table, keys, each)) for each in documents]
+        return [(document, _position(table, keys, document)) for document in documents]
 
     def pages(segment: str) -> Iterator[documents.Page]:
         asked = _with(request, newer or {}) | {"Segment": int(segment), "TotalSegments": count}

@@ -58,7 +58,7 @@ def query_rows(
     except MappingError as error:
         raise error.at(where) from None
     for name, frame in inputs.items():
-        names = {each: judged.names[each.lower()] for each in columns[name]}
+        names = {column: judged.names[column.lower()] for column in columns[name]}
         _offer(spark, judged.names[name], _fit(frame), names, views)
     return _answer(spark, judged, where), _unfit(inputs)
 
@@ -118,8 +118,8 @@ def unread_value(
 
 def reading_options(sources: Mapping[str, Source], inputs: Mapping[str, InputSource]) -> Any:
     """How the text that a query hands on is written: as all its inputs say, None where they say different things."""
-    options = [sources[each.source].Options(**each.options) for each in inputs.values()]
-    ways = {(NumberFormat.of(each), *(getattr(each, name, None) for name in TIME_OPTIONS)) for each in options}
+    options = [sources[declared.source].Options(**declared.options) for declared in inputs.values()]
+    ways = {(NumberFormat.of(option), *(getattr(option, name, None) for name in TIME_OPTIONS)) for option in options}
     return options[0] if len(ways) == 1 else None
 
 

@@ -133,7 +133,7 @@ def _counted(function: Batches) -> Batches:
         import pyarrow as pa
 
         for batch in batches:
-            left = sum(each.num_rows for each in function([batch]))
+            left = sum(part.num_rows for part in function([batch]))
             yield pa.record_batch([pa.array([batch.num_rows - left], pa.int64())], names=["rows"])
 
     return run
@@ -230,15 +230,15 @@ def _digests(key: bytes, gone: Collection[str]) -> Callable[[pa.Array, str], lis
         if len(remembered) > MOST_REMEMBERED:
             remembered.clear()
         known = []
-        for each in encoded.dictionary.to_pylist():
-            if (kind, each) not in remembered:
-                plain = normalize("NFC", each.strip(blanks))
+        for text in encoded.dictionary.to_pylist():
+            if (kind, text) not in remembered:
+                plain = normalize("NFC", text.strip(blanks))
                 said = f"forgotten {kind} {plain}".encode()
-                remembered[kind, each] = hmac.digest(key, said, "sha256").hex() if plain else None
+                remembered[kind, text] = hmac.digest(key, said, "sha256").hex() if plain else None
                 if kind == "user" and "@" in plain:
                     address = hmac.digest(key, f"forgotten address {plain.lower()}".encode(), "sha256").hex()
-                    remembered[kind, each] = address if address in gone else remembered[kind, each]
-            known.append(remembered[kind, each])
+                    remembered[kind, text] = address if address in gone else remembered[kind, text]
+            known.append(remembered[kind, text])
         return [None if place is None else known[place] for place in encoded.indices.to_pylist()]
 
     return digests

@@ -83,7 +83,7 @@ def _refuse_large(tree: exp.Query) -> None:
             do = "prepare it where it is exported"
             raise MappingError("A query is too large", expected=f"at most {MOST_NODES:,} parts", came="more", do=do)
         # A chain of operators is no nesting: engines follow it without going deeper.
-        depths += [(each, depth + 1) for each in node.iter_expressions()]
+        depths += [(child, depth + 1) for child in node.iter_expressions()]
 
 
 def _too_deep() -> MappingError:

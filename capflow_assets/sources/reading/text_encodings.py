@@ -42,7 +42,7 @@ def _kept(error: UnicodeError) -> tuple[str | bytes, int]:
     if isinstance(error, UnicodeDecodeError):
         return "".join(chr(FIRST + byte) for byte in error.object[error.start : error.end]), error.end
     if isinstance(error, UnicodeEncodeError):
-        places = [ord(each) for each in error.object[error.start : error.end]]
+        places = [ord(value) for value in error.object[error.start : error.end]]
         if all(FIRST <= place <= LAST for place in places):
             return bytes(place - FIRST for place in places), error.end
     raise error
@@ -145,14 +145,14 @@ def _marked(content: bytes) -> tuple[str, ...]:
 
 def _is_plausible(read: str) -> bool:
     """Whether a text may be one that people write: no control characters, and words of one script and case."""
-    if any(category(each) in ODD for each in read if not each.isascii()) or any(
-        ord(each) < 32 and each not in "\t\r\n" for each in read
+    if any(category(letter) in ODD for letter in read if not letter.isascii()) or any(
+        ord(letter) < 32 and letter not in "\t\r\n" for letter in read
     ):
         return False
     words = [word for word in LETTERS.findall(read) if not word.isascii()]
     # A capital within a word of small letters is what an encoding of another country makes of one.
-    is_cased = any(re.search(r"[a-z]", word) and any(each.isupper() for each in word[1:]) for word in words)
-    return not is_cased and all(len({_script(each) for each in word}) == 1 for word in words)
+    is_cased = any(re.search(r"[a-z]", word) and any(letter.isupper() for letter in word[1:]) for word in words)
+    return not is_cased and all(len({_script(letter) for letter in word}) == 1 for word in words)
 
 
 def _script(letter: str) -> str:
@@ -162,7 +162,7 @@ def _script(letter: str) -> str:
 
 def _oddness(read: str) -> int:
     """How much of a reading is no letter, or letters with marks one after another, of which people write few."""
-    signs = sum(not each.isalpha() for each in read if not each.isascii())
+    signs = sum(not letter.isalpha() for letter in read if not letter.isascii())
     return signs + sum(len(run) for run in MARKED_LETTERS.findall(read))
 
 
