@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import pkgutil
 import re
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -87,6 +89,24 @@ def test_tests_lie_in_the_rooms_that_they_are_about():
     tests = Path(__file__).parent
     here = {path.name for path in tests.iterdir() if (path / "__init__.py").exists()}
     assert here - FOLDERS == {"deploy", "platform", "shapes"}, "deployments, the whole platform, shapes of customers"
+
+
+def imports_of(module: str) -> set[str]:
+    """The modules of the package that one imports, also inside of functions and for types alone."""
+    file = PACKAGE.parent.joinpath(*module.split("."))
+    source = (file / "__init__.py" if file.is_dir() else file.with_suffix(".py")).read_text()
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            members = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= members & set(MODULES) or {node.module}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    return names & set(MODULES) - {module}
+
+
+def test_no_files_import_each_other_in_a_circle():
+    TopologicalSorter({module: imports_of(module) for module in MODULES}).prepare()
 
 
 def test_files_stay_readable():

@@ -19,7 +19,8 @@ from dataclasses import dataclass, field
 
 from capflow_assets.errors import CapflowError, InUseError
 from capflow_assets.home.places import Home
-from capflow_assets.processes.process_locks import Holder, Lock, LockStore, lock_store
+from capflow_assets.processes.locks import Holder, Lock, LockStore
+from capflow_assets.processes.process_locks import lock_store
 
 # The customers that ancestors of this process hold, each with the tokens of the holding and of the writer's, if any.
 INHERITED = "CAPFLOW_HELD_CUSTOMERS"

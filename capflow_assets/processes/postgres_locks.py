@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from capflow_assets.errors import CapflowError
-from capflow_assets.processes.process_locks import Holder
+from capflow_assets.processes.locks import Holder
 
 LOOK_SECONDS = 10
 KEEP_ALIVES = "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3"

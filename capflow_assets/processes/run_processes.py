@@ -21,7 +21,8 @@ from typing import Literal
 
 from capflow_assets.errors import CapflowError
 from capflow_assets.home.places import Home
-from capflow_assets.processes.process_locks import Holder, Lock, lock_store
+from capflow_assets.processes.locks import Holder, Lock
+from capflow_assets.processes.process_locks import lock_store
 
 PROCESS, HOST, PID = "capflow/process", "capflow/host", "capflow/pid"
 STARTED, MACHINE = "capflow/process_started", "capflow/machine"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-    from capflow_assets.processes.process_locks import LockStore
+    from capflow_assets.processes.locks import LockStore
 
 # Between two looks whether somebody else has decided.
 LOOK_SECONDS = 0.02

@@ -23,7 +23,8 @@ from capflow_assets.contract import Estimator
 from capflow_assets.errors import BrokenModelError
 from capflow_assets.home.places import SQLITE, Home
 from capflow_assets.processes.first_use import alone
-from capflow_assets.processes.process_locks import FileLocks, LockStore, lock_store
+from capflow_assets.processes.locks import LockStore
+from capflow_assets.processes.process_locks import FileLocks, lock_store
 from capflow_assets.stores.champions import Champions
 from capflow_assets.stores.model_files import MODEL, REPORT, SCHEME, ModelFiles, digest, run_folder
 from capflow_assets.stores.saved_estimators import loads
