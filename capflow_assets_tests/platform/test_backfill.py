@@ -88,7 +88,7 @@ def test_the_others_have_predictions_or_the_reason_why_not(backfilled: Backfille
             rows = home.rows(f"predictions/{model}", name)
             assert {each["user_id"] for each in rows} == users
             assert len(users) > 100
-    assert champions >= {"purchase_propensity": 0}.get(model, 4)
+    assert champions >= {"purchase_propensity": 0}.get(model, len(GOOD))
 
 
 def test_the_mended_customer_becomes_whole(backfilled: Backfilled, mended):
