@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
+from types import ModuleType
 from typing import Any
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
@@ -26,6 +28,8 @@ PLAIN = frozenset(
         *(f"numpy.{kind}{bits}" for kind in ("int", "uint", "float") for bits in (16, 32, 64)),
     ]
 )
+# Arrays of torch as scikit-learn takes them.
+TORCH_ARRAYS = "sklearn.externals.array_api_compat.torch"
 DESCRIPTION = "schema.json"
 LARGEST_DESCRIPTION_BYTES = 64 << 20
 # Of the first release; a file may not ask for the laxer readers of older ones.
@@ -44,15 +48,28 @@ def types_of(model: Model) -> frozenset[str]:
     return PLAIN | {f"{kind.__module__}.{kind.__qualname__}" for kind in kinds} | set(declared)
 
 
+def _skops_io() -> Any:
+    """``skops.io``, without torch: while it is imported it walks scikit-learn's packages, one of which loads torch.
+
+    That takes seconds, and no estimator of ours is of that package. An empty module stands in its place meanwhile.
+    """
+    is_first = TORCH_ARRAYS not in sys.modules
+    sys.modules.setdefault(TORCH_ARRAYS, ModuleType(TORCH_ARRAYS))
+    try:
+        import skops.io
+    finally:
+        if is_first:
+            del sys.modules[TORCH_ARRAYS]
+    return skops.io
+
+
 def dumps(estimator: Estimator, types: frozenset[str]) -> bytes:
     """The estimator as bytes that ``loads`` takes with the same ``types``.
 
     Raises:
         CapflowError: the estimator holds a type that its model does not declare; it would not load again.
     """
-    import skops.io
-
-    content = skops.io.dumps(estimator)
+    content = _skops_io().dumps(estimator)
     foreign = foreign_types(content, types)
     if foreign:
         kind = type(estimator)
@@ -72,8 +89,6 @@ def loads(content: bytes, types: frozenset[str]) -> Estimator:
     Raises:
         BrokenModelError: the bytes are damaged, or name another type.
     """
-    import skops.io
-
     foreign = foreign_types(content, types)
     if foreign:
         raise BrokenModelError(
@@ -81,7 +96,7 @@ def loads(content: bytes, types: frozenset[str]) -> Estimator:
             came=", ".join(foreign[:10]),
         )
     try:
-        estimator: Estimator = skops.io.loads(content, trusted=sorted(types))
+        estimator: Estimator = _skops_io().loads(content, trusted=sorted(types))
     except Exception as error:  # damaged bytes break the loader in any way they like
         raise BrokenModelError("A saved model cannot be loaded", came=f"{type(error).__name__}: {error}") from error
     return estimator
@@ -132,6 +147,7 @@ def foreign_types(content: bytes, types: frozenset[str]) -> list[str]:
     Raises:
         BrokenModelError: the description cannot be read.
     """
+    _skops_io()
     from skops.io._protocol import PROTOCOL
 
     try:
