@@ -7,6 +7,8 @@ import io
 import json
 import operator
 import pickle
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -241,3 +243,14 @@ def test_bytes_that_end_the_process_end_another_process():
         assert "ends the process" in loader.damage(packed(booster, {"handle": deep}), types)
         assert loader.damage(dumps(model.estimator(model.params()), types), types) == ""
         assert "does not declare" in loader.damage(dumps(Shelf([1]), TYPES), types)
+
+
+def test_saving_and_loading_leave_torch_alone():
+    code = (
+        "import sys\n"
+        "from capflow_assets.stores.saved_estimators import PLAIN, TORCH_ARRAYS, dumps\n"
+        "dumps({'a': 1}, PLAIN)\n"
+        "assert 'skops.io' in sys.modules\n"
+        "assert not {'torch', TORCH_ARRAYS} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
