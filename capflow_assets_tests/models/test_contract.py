@@ -10,8 +10,8 @@ import pkgutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -344,7 +344,7 @@ def test_the_plot_is_a_small_figure(case: Case) -> None:
 class Torn(Lake):
     """The lake, in which every figure of every row later than a moment is another one."""
 
-    moment: datetime = datetime.max.replace(tzinfo=UTC)
+    moment: datetime = field(kw_only=True)
 
     def table(self, customer: str, table: str, version: int | None = None) -> DataFrame:
         from pyspark.sql import functions as F
