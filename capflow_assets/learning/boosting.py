@@ -132,7 +132,7 @@ class BoostedChance:
         return pd.DataFrame({"score": scores, "reasons": pd.Series(texts, index=state.index, dtype=object)})
 
     def figures(self, examples: Examples) -> pd.DataFrame:
-        """``score`` as of ``predict``, without the contributions of the columns, which take longer than all the rest."""
+        """``score`` as of ``predict``, without the columns' contributions, which take longer than all the rest."""
         import pandas as pd
 
         from capflow_assets.learning.frames import fitted

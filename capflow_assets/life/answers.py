@@ -69,8 +69,11 @@ def answered(
     Raises:
         ModelError: it answered for subjects that it was not asked about, or twice, or left a declared figure empty.
     """
-    is_short = not with_reasons and isinstance(estimator, GivesFigures)
-    answers, model = estimator.figures(asked) if is_short else estimator.predict(asked), reader.spec.model
+    model = reader.spec.model
+    if not with_reasons and isinstance(estimator, GivesFigures):
+        answers = estimator.figures(asked)
+    else:
+        answers = estimator.predict(asked)
     problem = "; ".join(_problems(model, answers, asked))
     if problem:
         raise ModelError(

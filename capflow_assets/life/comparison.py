@@ -87,9 +87,9 @@ def champion_rival(deployment: Deployment, reader: ExampleReader, split: Split) 
         damage = f"it can be loaded and cannot score: {type(error).__name__}: {error}"[:500]
         return ChampionRival(version, None, damage)
     rival = _at_test_moment(model, served, report, split)
-    return ChampionRival(
-        version, answers if rival is served else answered(reader, rival, split.test, with_reasons=False)
-    )
+    if rival is not served:
+        answers = answered(reader, rival, split.test, with_reasons=False)
+    return ChampionRival(version, answers)
 
 
 def _at_test_moment(model: Model[Any], served: Estimator, report: TrainingReport, split: Split) -> Estimator:
