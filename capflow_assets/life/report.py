@@ -174,9 +174,10 @@ class TrainingReport:
             content["leakage"] = _finding_to_json(self.leakage)
         content["decision"] = asdict(self.decision)
         content["readiness"] = [_reason_to_json(reason) for reason in self.readiness]
-        content["candidate"] = self.candidate
-        content["fitted_moments"] = [moment.isoformat() for moment in self.fitted_moments]
-        content["judgements"] = [asdict(judgement) for judgement in self.judgements]
+        if self.candidate:
+            content["candidate"] = self.candidate
+            content["fitted_moments"] = [moment.isoformat() for moment in self.fitted_moments]
+            content["judgements"] = [asdict(judgement) for judgement in self.judgements]
         if self.broken_champion is not None:
             content["broken_champion"] = self.broken_champion.to_json()
         return content
