@@ -118,7 +118,7 @@ def _check_join(model: Model[Any], reads: Reads, spec: TableSpec) -> None:
 
 
 def _check_distinct(model: Model[Any]) -> None:
-    blocks: dict[str, list[str]] = {}
+    blocks = {name: ["the subject's key"] for name in (*model.subject.key, AS_OF)}
     for reads in model.joined:
         for column in reads.columns:
             blocks.setdefault(column, []).append(reads.table)

@@ -55,7 +55,7 @@ def test_what_is_wired_well_is_read() -> None:
         ((Reads("features/rfm", ("visits", "vists")),), ["features/rfm does not have", "vists", "'visits'"]),
         ((Reads("clean/bills", ("amonut",), "frame"),), ["clean/bills does not have", "did you mean 'amount'"]),
         ((RFM, Reads("features/rfm", ("recency_days",))), ["reads a table twice", "features/rfm"]),
-        ((RFM, Reads("features/user_item", ("visits",))), ["cannot be joined", "user_id, item_id", 'form="frame"']),
+        ((RFM, Reads("features/user_item", ("purchases",))), ["cannot be joined", "user_id, item_id", 'form="frame"']),
         ((RFM, Reads("clean/users", ("city",))), ["cannot be joined"]),
         ((RFM, Reads("features/rhythm")), ["joins features/rhythm and names no column"]),
         ((Reads("clean/bills", form="frame"),), ["Nobody says which users", "Subject.known"]),
@@ -70,7 +70,13 @@ def test_reads_that_are_wired_wrongly_are_refused(reads: tuple[Reads, ...], word
 
 def test_one_column_name_in_two_blocks_is_refused() -> None:
     with pytest.raises(GraphError, match=r"two columns of one name(.|\n)*words of features/text, features/reviews"):
-        read(subject=ITEMS, reads=(Reads("features/text", ("words",)), Reads("features/reviews", ("words", "stars"))))
+        read(subject=ITEMS, reads=(Reads("features/text", ("words",)), Reads("features/reviews", ("words", "rating"))))
+
+
+@pytest.mark.parametrize("name", ["user_id", "as_of"])
+def test_a_key_is_no_feature(name: str) -> None:
+    with pytest.raises(GraphError, match=f"two columns of one name(.|\\n)*{name} of the subject's key, features/rfm"):
+        read(reads=(Reads("features/rfm", ("visits", name)),))
 
 
 @pytest.mark.parametrize(
