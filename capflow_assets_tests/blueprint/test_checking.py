@@ -226,7 +226,7 @@ def test_users_like_those_of_the_training_are_scored(acme: TestHome) -> None:
 
 
 def planted(noise_std: float) -> Callable[..., Any]:
-    """Features in which ``overdue_ratio`` is the outcome with noise: what a feature that reads the future looks like."""
+    """Features in which ``overdue_ratio`` is the outcome with noise: as a feature that reads the future."""
     honest = ExampleReader.columns_at
 
     def told(self: ExampleReader, moment: Any, frame: pd.DataFrame) -> pd.DataFrame:
