@@ -65,20 +65,15 @@ class RivalScore:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """The calibration error, and the largest that the model's gate lets through."""
+    """The calibration error, and the largest that the model's rule allows."""
 
     error: float
     at_most: float
 
-    @property
-    def is_within_gate(self) -> bool:
-        """Whether the error is as small as the gate wants."""
-        return self.error <= self.at_most
-
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """The share of users who got a score, and the smallest that the model's gate lets through."""
+    """The share of subjects that got an answer, and the smallest that the model allows."""
 
     share: float
     at_least: float

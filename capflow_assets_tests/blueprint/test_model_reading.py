@@ -109,10 +109,24 @@ def test_one_baseline_and_another_are_needed(candidates: tuple[Any, ...], came: 
             "Nobody says which user and campaigns",
         ),
         ({"metric": replace(REGULARS.metric, unit=("store_id",))}, "unit is no part of the subject's key"),
+        ({"rules": REGULARS.rules * 2}, "rule has a name that is taken(.|\n)*Came: calibrated"),
+        ({"rules": (replace(REGULARS.rules[0], name="leakage"),)}, "rule has a name that is taken(.|\n)*Came: leakage"),
         ({"needs": Needs(tables=("clean/bils",))}, "did you mean 'clean/bills'"),
         ({"needs": Needs(tables=("clean/bills",), evidence={"negative": 3})}, "did you mean 'negatives'"),
     ],
-    ids=["columns", "parameter", "per", "no key", "no key of frames", "half a key", "unit", "table", "measure"],
+    ids=[
+        "columns",
+        "parameter",
+        "per",
+        "no key",
+        "no key of frames",
+        "half a key",
+        "unit",
+        "rules of one name",
+        "rule of a taken name",
+        "table",
+        "measure",
+    ],
 )
 def test_what_else_cannot_be_wired_is_refused(changed: dict[str, Any], words: str) -> None:
     with pytest.raises(GraphError, match=words):
