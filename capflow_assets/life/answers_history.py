@@ -9,7 +9,7 @@ the newest is ``horizon_days`` and ``AFTER_HORIZON_DAYS`` local days later, in a
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from capflow_assets.contract import Model
 from capflow_assets.customers.customer import Customer
@@ -18,12 +18,13 @@ from capflow_assets.expressions.days import local_day_of
 from capflow_assets.stores.moments import MOMENT, moments, partition_of, remove_moments, replace_moment
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from pyspark.sql import DataFrame
 
 # Bills come late, and what came is looked at more than once.
 AFTER_HORIZON_DAYS = 35
 SCORED_BY = ("model_version", "as_of")
+# The types of what a series says that can be held against an outcome.
+FIGURES = ("double", "float", "int", "bigint", "boolean")
 
 
 def table_of(model: str) -> str:
@@ -34,14 +35,14 @@ def table_of(model: str) -> str:
 def keep(deployment: Deployment, customer: Customer, model: str, version: int, as_of: datetime) -> int | None:
     """Keep the predictions that lie in the lake, which ``version`` made as of a moment; the table's version.
 
-    None where nothing of them can be compared with an outcome (vectors), so nothing is kept. Rows pass in batches.
+    None where nothing is kept of such answers. Rows pass in batches.
 
     Raises:
         TableError: the predictions or the answers kept before are damaged.
     """
     lake, name = deployment.lake, customer.name
     predictions, answers = f"predictions/{model}", table_of(model)
-    columns = kept_columns(deployment.stages.model(model).model, lake.schema(name, predictions))
+    columns = kept_columns(deployment.stages.model(model).model)
     if not columns:
         return None
     replace_moment(lake, name, answers, as_of, lake.batches(name, predictions, columns))
@@ -62,20 +63,13 @@ def as_of(deployment: Deployment, customer: str, model: str, moment: datetime) -
     return lake.table(customer, table).filter(f"{MOMENT} = '{partition_of(scored[-1])}'").drop(MOMENT)
 
 
-def kept_columns(model: Model, predictions: pa.Schema) -> list[str]:
-    """The columns of the predictions that are kept; none where no answer is a number."""
-    import pyarrow.types as types
-
-    subject, answer = model.subject, model.answer
-    key = [*subject.key, *answer.per]
-    if answer.ranked_by == "score":
-        return [*key, "score", *SCORED_BY]
-
-    def is_figure(kind: pa.DataType) -> bool:
-        return types.is_floating(kind) or types.is_integer(kind) or types.is_boolean(kind)
-
-    figures = [field.name for field in predictions if field.name not in (*key, *SCORED_BY) and is_figure(field.type)]
-    return [*key, *figures, *SCORED_BY] if figures else []
+def kept_columns(model: Model[Any]) -> list[str]:
+    """The columns of the predictions that are kept; none of vectors, which say nothing of a horizon."""
+    answer = model.answer
+    if answer.shape == "vector":
+        return []
+    declared = [column.name for column in answer.columns if column.type in FIGURES]
+    return [*model.subject.key, *answer.per, *(["score"] if answer.ranked_by else declared), *SCORED_BY]
 
 
 def outlived(kept: list[datetime], horizon_days: int, zone: str) -> list[datetime]:

@@ -90,12 +90,6 @@ class Lake(LakePlaces):
         with named_if_damaged(customer, table, self.path(customer, table)):
             return dataset.to_table(columns=names) if limit is None else dataset.head(limit, columns=names)
 
-    def schema(self, customer: str, table: str) -> pa.Schema:
-        """The columns of the newest version, with their types."""
-        import pyarrow as pa
-
-        return pa.schema(self.delta(customer, table).schema().to_arrow())
-
     def batches(self, customer: str, table: str, columns: Sequence[str]) -> pa.RecordBatchReader:
         """The rows of the newest version in batches, of these columns, so that never all of them are held at once."""
         dataset = self.delta(customer, table).to_pyarrow_dataset()

@@ -51,11 +51,13 @@ def replace_moment(lake: Lake, customer: str, table: str, moment: datetime, rows
         TableError: the table is damaged.
         CapflowError: a column has another type than in the table.
     """
+    import pyarrow as pa
     from deltalake import WriterProperties, write_deltalake
 
     predicate = None
     if lake.exists(customer, table):
-        _refuse_other_types(customer, table, rows.schema, lake.schema(customer, table))
+        stored = pa.schema(lake.delta(customer, table).schema().to_arrow())
+        _refuse_other_types(customer, table, rows.schema, stored)
         predicate = _is_one_of([moment])
     path = lake.path(customer, table)
     write_deltalake(
