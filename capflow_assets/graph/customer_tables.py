@@ -5,12 +5,14 @@ from functools import partial
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.utils import is_valid_owner
 from pydantic import Field
 
 from capflow_assets.blueprint.specs import TableSpec
 from capflow_assets.blueprint.stages import Stages
 from capflow_assets.contract import Column, Finding
 from capflow_assets.deployment import Deployment
+from capflow_assets.errors import GraphError
 from capflow_assets.expressions.as_of import parse_moment
 from capflow_assets.graph.check_records import check_spec
 from capflow_assets.graph.cohort import placed, run_cohort
@@ -108,12 +110,24 @@ def table_asset(stages: Stages, spec: TableSpec) -> dg.AssetSpec:
         deps=sorted(dg.AssetKey(table.split("/")) for table in spec.waits_for),
         description=f"{spec.description}\n\nOne row per {spec.table.grain}.",
         group_name=spec.stage,
-        owners=[spec.table.owner],
+        owners=[_owner(spec)],
         kinds={"pyspark", "deltalake"},
         skippable=True,
         partitions_def=CUSTOMERS,
         metadata={"dagster/column_schema": column_schema(spec)},
     )
+
+
+def _owner(spec: TableSpec) -> str:
+    """Who is asked about a table.
+
+    Raises:
+        GraphError: Dagster knows no such owner.
+    """
+    if not is_valid_owner(spec.table.owner):
+        expected = "team:NAME, or an e-mail address"
+        raise GraphError(f"The owner of {spec.key} cannot be one", expected=expected, came=repr(spec.table.owner))
+    return spec.table.owner
 
 
 def _words(column: Column) -> str:
