@@ -3,9 +3,8 @@
 It reads only health materializations that are newer than its cursor, so a tick costs as much as the news, not as the
 fleet. The policy itself is pure and lives in ``monitoring/retraining.py``.
 
-A moment ahead of the time at which it was recorded (earlier releases took them) counts as that time: else it would be
-the newest scoring, and the last request, until it has passed. A customer who was retired leaves nothing to one who gets
-its name.
+A scoring whose moment had not passed when it was recorded (earlier releases took such) does not count: it would be the
+newest, whatever comes after it, until then. A customer that was retired leaves nothing to one that gets its name.
 """
 
 import json
@@ -154,12 +153,13 @@ def history(instance: dg.DagsterInstance, model: str, customer: str) -> list[Hea
     ).records
     events = [(record.timestamp, record.asset_materialization) for record in reversed(records)]
     measured = [(datetime.fromtimestamp(at, UTC), plain(event.metadata)) for at, event in events if event is not None]
-    return [_point(metadata, at) for at, metadata in measured if "psi_max" in metadata]
+    points = [(_point(metadata), at) for at, metadata in measured if "psi_max" in metadata]
+    return [point for point, at in points if point.as_of <= at]
 
 
-def _point(metadata: dict[str, Any], measured_at: datetime) -> HealthPoint:
+def _point(metadata: dict[str, Any]) -> HealthPoint:
     return HealthPoint(
-        as_of=min(datetime.fromisoformat(str(metadata["as_of"])), measured_at),
+        as_of=datetime.fromisoformat(str(metadata["as_of"])),
         model_version=int(metadata["champion"]),
         psi_max=float(metadata["psi_max"]),
         column=str(metadata["worst"]),
