@@ -42,7 +42,7 @@ def test_the_model_of_the_readme_can_be_trained_and_asked(own: Any, spark: Spark
     place.registry.promote(SHOP, MODEL, result.version, "")
     scored = score(place, reader(place), AS_OF)
     assert scored is not None
-    users = scored.frame.set_index("user_id")["score"]
+    users = scored.answers["score"]
     # u39 spent 30 in the last 91 days and 60 in 177; u40 came 15 days ago and spent 10.
     assert users["u39"] == pytest.approx(30 * (0.8 * 30 / 91 + 0.2 * 60 / 177))
     assert users["u40"] == pytest.approx(30 * (0.8 * 10 / 91 + 0.2 * 10 / 15))

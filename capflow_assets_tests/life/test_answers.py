@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from capflow_assets.contract import Answer, Column, Examples, Model, Subject
 from capflow_assets.errors import ModelError
-from capflow_assets.life.answers import answered, ddl, figure_of, rows_of, table_of
-from capflow_assets_tests.life.shop import AS_OF, REGULARS, deployment, reader
+from capflow_assets.life.answers import answered, figure_of, rows_of, schema_of, table_of
+from capflow_assets_tests.life.shop import AS_OF, REGULARS, SHOP, deployment, reader
 
 BILLS = Column("bills", "double", "Bills expected.", required=True)
 LIST = replace(REGULARS, answer=Answer(per=("item_id",)))
@@ -149,14 +150,14 @@ def test_the_rows_of_a_series_are_its_days_and_what_is_declared() -> None:
     assert frame.columns.tolist() == ["store_id", "day", "model_version", "as_of", "bills", "note"]
     assert frame["bills"].tolist() == [1.0, 2.0, 3.0, 5.0]
     assert frame["as_of"].unique() == [AS_OF]
-    types = dict(part.split() for part in ddl(SERIES, frame).split(", "))
-    assert types == {
-        "`store_id`": "string",
-        "`day`": "date",
-        "`model_version`": "int",
-        "`as_of`": "timestamp",
-        "`bills`": "double",
-        "`note`": "string",
+    schema = schema_of(SERIES, frame)
+    assert {field.name: str(field.type) for field in schema} == {
+        "store_id": "string",
+        "day": "date32[day]",
+        "model_version": "int32",
+        "as_of": "timestamp[us, tz=UTC]",
+        "bills": "double",
+        "note": "string",
     }
 
 
@@ -170,12 +171,13 @@ def test_one_figure_of_each_subject_by_hand() -> None:
 
 def test_rows_of_every_shape_are_written_as_they_are(untrained: Path, tmp_path: Path) -> None:
     """The schema holds for the engine too: what is written is read back."""
-    place = deployment(untrained)
+    place = deployment(tmp_path)
     lists = indexed(["u0", "u0"], item_id=["a", "b"], score=[0.2, 0.9])
     series = indexed(["s1", "s1"], "store_id", day=[*DAYS], bills=[1.0, 2.0])
     for model, answers in ((LIST, lists), (SERIES, series)):
         frame = rows_of(model, answers, 1, datetime(2024, 6, 30, tzinfo=UTC))
-        spark = place.lake.spark()
-        rows = [row.asDict() for row in spark.createDataFrame(frame, schema=ddl(model, frame)).collect()]
+        table = pa.Table.from_pandas(frame, schema=schema_of(model, frame), preserve_index=False)
+        place.lake.write_batches(SHOP, "predictions/shapes", table.to_reader())
+        rows = [row.asDict() for row in place.lake.table(SHOP, "predictions/shapes").collect()]
         key = list(table_of(model).key)
         assert [[row[name] for name in key] for row in rows] == frame[key].to_numpy().tolist()

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from capflow_assets.errors import ModelError
-from capflow_assets.life.answers import ddl, rows_of
+from capflow_assets.life.answers import rows_of, schema_of
 from capflow_assets.life.scoring import score
 from capflow_assets.life.scoring_version import load_scoring_version, scoring_version, succession
 from capflow_assets_tests.life.shop import AS_OF, MODEL, REGULARS, SHOP, TOML, deployment, reader
@@ -42,15 +42,10 @@ def test_a_user_without_a_score_has_no_rank() -> None:
 
 def test_the_columns_of_a_models_own_get_the_type_of_their_values() -> None:
     own = predicted(1.0).assign(is_new=True, visits=3, share=0.5, segment="loyal")
-    types = dict(part.split() for part in ddl(REGULARS, rows_of(REGULARS, own, 1, AS_OF)).split(", "))
-    assert types["`score`"] == "double"
-    assert types["`model_version`"] == "int"
-    assert [types[f"`{name}`"] for name in ("is_new", "visits", "share", "segment")] == [
-        "boolean",
-        "bigint",
-        "double",
-        "string",
-    ]
+    schema = schema_of(REGULARS, rows_of(REGULARS, own, 1, AS_OF))
+    names = ("score", "model_version", "is_new", "visits", "share", "segment")
+    types = [str(schema.field(name).type) for name in names]
+    assert types == ["double", "int32", "bool", "int64", "double", "string"]
 
 
 def test_without_a_champion_nobody_is_scored(untrained: Path) -> None:
@@ -85,7 +80,7 @@ def test_rows_unlike_those_of_the_training_leave_the_last_predictions(trained_sh
     assert scored is not None
     assert scored.version is None
     assert (scored.skew.passed, scored.skew.severity) == (False, "block")
-    assert len(scored.frame) == 40, "what was not written is given back: drift is measured on it"
+    assert scored.totals.rows == len(scored.answers) == 40, "what was not written is given back, for drift"
     assert place.lake.version(SHOP, f"predictions/{MODEL}") == 0
 
 
@@ -123,3 +118,18 @@ def test_where_no_version_can_be_loaded_scoring_fails_and_says_what_to_do(promot
         load_scoring_version(place, reader(place))
     assert f"capflow run {SHOP} --select models/{MODEL},predictions/{MODEL}" in str(caught.value)
     assert [version for version, _ in scoring_version(place.registry, SHOP, MODEL, REGULARS).broken] == [2, 1]
+
+
+def test_many_users_are_scored_some_at_a_time_and_ranked_among_all(trained_shop: Path) -> None:
+    place = deployment(trained_shop)
+    whole = score(place, reader(place), AS_OF)
+    at_once = place.lake.arrow(SHOP, f"predictions/{MODEL}").to_pandas()
+    parts = score(place, reader(place), AS_OF, at_once=10)
+    some_at_a_time = place.lake.arrow(SHOP, f"predictions/{MODEL}").to_pandas()
+    assert whole is not None
+    assert parts is not None
+    assert 0 < len(parts.examples) < len(whole.examples) == 41
+    assert parts.totals == whole.totals
+    assert parts.totals.bands == {"medium": 21, "high": 20}, "16 of 41 are 1.17 thirds, 21 are 1.54"
+    in_order = some_at_a_time.sort_values("user_id", ignore_index=True)
+    pd.testing.assert_frame_equal(in_order, at_once.sort_values("user_id", ignore_index=True), check_exact=True)
