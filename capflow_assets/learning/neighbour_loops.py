@@ -1,0 +1,185 @@
+"""The loops of ``learning.neighbours``, compiled. Pure.
+
+They are compiled on first use, which takes some seconds, and cached beside this file or in the user's cache until
+this file changes. They give up Python's turn, so that threads run side by side, and each row is computed by itself in
+one order of sums: its result depends neither on the other rows that are asked about nor on the number of threads.
+Import this module inside a function, for its compiler takes half a second to import.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import njit, types
+
+
+def _read(kind: Any, axes: int = 1) -> Any:
+    return types.Array(kind, axes, "C", readonly=True)
+
+
+_LONGS, _INTS, _FLOATS = _read(types.i8), _read(types.i4), _read(types.f4)
+
+
+def compiled(signature: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Compile a loop for one kind of arguments; without keeping it where there is no place to keep it."""
+
+    def of(loop: Callable[..., Any]) -> Callable[..., Any]:
+        try:
+            return njit(signature, nogil=True, error_model="numpy", cache=True)(loop)
+        except (RuntimeError, OSError):
+            return njit(signature, nogil=True, error_model="numpy")(loop)
+
+    return of
+
+
+@compiled((types.f4[::1], types.i4[::1], types.i8, types.f4, types.i4))
+def _push(values, rows, size, value, row):  # type: ignore[no-untyped-def]
+    """Put a pair into a heap of ``size`` pairs that keeps the greatest values, of equal ones those of lower rows.
+
+    The worst pair is at the root and goes once the heap is full; returns the new size.
+    """
+    room = values.size
+    if size < room:
+        place = size
+        while place:
+            above = (place - 1) // 2
+            if values[above] < value or (values[above] == value and rows[above] > row):
+                break
+            values[place], rows[place] = values[above], rows[above]
+            place = above
+        values[place], rows[place] = value, row
+        return size + 1
+    if value < values[0] or (value == values[0] and row > rows[0]):
+        return size
+    place = 0
+    while True:
+        below = 2 * place + 1
+        if below >= room:
+            break
+        other = below + 1
+        if other < room and (
+            values[other] < values[below] or (values[other] == values[below] and rows[other] > rows[below])
+        ):
+            below = other
+        if value < values[below] or (value == values[below] and row > rows[below]):
+            break
+        values[place], rows[place] = values[below], rows[below]
+        place = below
+    values[place], rows[place] = value, row
+    return size
+
+
+@compiled((types.f4[::1], types.i4[::1], types.i8, types.i4[::1], types.f4[::1]))
+def _drain(values, rows, size, out, scores):  # type: ignore[no-untyped-def]
+    """Write a heap's rows and values out, the best first; -1 and NaN where there are no more."""
+    out[:] = -1
+    scores[:] = np.nan
+    # Sorted by row and then, stably, by value: of equal values the lower row comes first.
+    by_row = np.argsort(rows[:size], kind="mergesort")
+    kept, numbers = values[:size][by_row], rows[:size][by_row]
+    order = np.argsort(-kept, kind="mergesort")
+    for place in range(size):
+        out[place] = numbers[order[place]]
+        scores[place] = kept[order[place]]
+
+
+@compiled(
+    (
+        *(_LONGS, _INTS, _FLOATS),
+        *(_LONGS, _INTS, _FLOATS),
+        *(_INTS, _read(types.f4, 2)),
+        *(_FLOATS, _LONGS, types.i4[:, ::1]),
+    )
+)
+def nearest(  # type: ignore[no-untyped-def]
+    begins, items, values, item_begins, rows, row_values, dense_place, dense, lengths, asked, out
+):
+    """The rows with the greatest cosine to each row asked about, itself apart and only above 0; -1 where no more.
+
+    The matrix by rows (``begins``, ``items``, ``values``) and by items (``item_begins``, ``rows``, ``row_values``);
+    an item that most rows have is a row of ``dense``, by ``dense_place``, instead, or -1. ``lengths`` are the rows'.
+    """
+    users = lengths.size
+    products = np.empty(users, np.float32)
+    best = np.empty(out.shape[1], np.float32)
+    numbers = np.empty(out.shape[1], np.int32)
+    cosines = np.empty(out.shape[1], np.float32)
+    for place in range(asked.size):
+        row = asked[place]
+        products[:] = 0
+        for at in range(begins[row], begins[row + 1]):
+            item, value = items[at], values[at]
+            if dense_place[item] >= 0:
+                column = dense[dense_place[item]]
+                for other in range(users):
+                    products[other] += value * column[other]
+            else:
+                for near in range(item_begins[item], item_begins[item + 1]):
+                    products[rows[near]] += value * row_values[near]
+        size = 0
+        for other in range(users):
+            if products[other] > 0 and other != row:
+                cosine = products[other] / lengths[other]
+                if size < best.size or cosine > best[0]:
+                    size = _push(best, numbers, size, cosine, np.int32(other))
+        _drain(best, numbers, size, out[place], cosines)
+
+
+@compiled(
+    (
+        *(_LONGS, _INTS, _FLOATS),
+        *(_LONGS, _read(types.i4, 2), _INTS, _FLOATS),
+        *(types.f4, types.i4[:, ::1], types.f4[:, ::1]),
+    )
+)
+def ranked(  # type: ignore[no-untyped-def]
+    begins, items, values, asked, neighbours, popular, popularity, own_share, out, scores
+):
+    """The best items of each row asked about (-1: of none), and their scores; -1 and NaN where there are no more.
+
+    An item scores ``own_share`` of the row's value and the rest of the mean of its neighbours' values; where nothing
+    scores any more, ``popular`` items follow, the most popular first, below the last one that did.
+    """
+    total = np.zeros(popular.size, np.float64)
+    touched = np.empty(popular.size, np.int32)
+    is_met = np.zeros(popular.size, np.bool_)
+    best = np.empty(out.shape[1], np.float32)
+    numbers = np.empty(out.shape[1], np.int32)
+    for place in range(asked.size):
+        row, met, size = asked[place], 0, 0
+        near = neighbours[place]
+        count = (near >= 0).sum()
+        # The user comes last, so that what the neighbours add is the same sum whoever asks.
+        for turn in range(near.size + 1):
+            source = near[turn] if turn < near.size else row
+            if source < 0:
+                continue
+            share = (1 - own_share) / count if turn < near.size else own_share
+            for at in range(begins[source], begins[source + 1]):
+                item = items[at]
+                if not is_met[item]:
+                    is_met[item] = True
+                    touched[met] = item
+                    met += 1
+                total[item] += share * values[at]
+        for at in range(met):
+            item = touched[at]
+            score = np.float32(total[item])
+            total[item], is_met[item] = 0, False
+            if score > 0:
+                size = _push(best, numbers, size, score, item)
+        _drain(best, numbers, size, out[place], scores[place])
+        least = scores[place, size - 1] if size else np.float32(1)
+        for at in range(size):
+            is_met[out[place, at]] = True
+        at = size
+        for item in popular:
+            if at == out.shape[1]:
+                break
+            if not is_met[item]:
+                out[place, at], scores[place, at] = item, least / 2 * popularity[item]
+                at += 1
+        for at in range(size):
+            is_met[out[place, at]] = False

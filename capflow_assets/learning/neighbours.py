@@ -1,0 +1,125 @@
+"""TIFU-kNN: lists of items from a user's own frequencies and those of the users nearest to them.
+
+H. Hu, X. He, J. Gao, Z.-L. Zhang, "Modeling Personalized Item Frequency Information for Next-basket Recommendation",
+SIGIR (2020), section 4.2; neighbours by the cosine, where the paper has Euclid's distance: that takes users with little
+for neighbours of everybody. Arrays in, arrays out.
+
+Cost: of each item, the square of its users; a column that many users have is held dense, and its products are as fast
+as memory. 100,000 users and 20,000 items of 3 million pairs take half a minute on two cores. Memory: the vectors
+twice, and besides what ``ROWS_AT_ONCE`` users need; users times items is never held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+T = TypeVar("T")
+
+ROWS_AT_ONCE = 2_048
+# To add a dense column up costs a sixth per row of what a sparse one does per entry.
+DENSE_SHARE = 1 / 6
+# The dense columns take no more than this; of more, those that most users have are dense.
+DENSE_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbourhood:
+    """Vectors of users, ready to be searched: by users, by items, and the columns of most entries dense."""
+
+    vectors: csr_matrix
+    item_begins: np.ndarray
+    rows: np.ndarray
+    row_values: np.ndarray
+    dense_place: np.ndarray
+    dense: np.ndarray
+    lengths: np.ndarray
+
+    @classmethod
+    def of(cls, vectors: csr_matrix) -> Neighbourhood:
+        """Lay the vectors out for the search: users by items, float32, no entry below 0."""
+        users, items = vectors.shape
+        columns = vectors.tocsc()
+        held = np.diff(columns.indptr)
+        most = int(min((held > DENSE_SHARE * users).sum(), DENSE_BYTES // (4 * max(1, users))))
+        often = np.sort(np.argsort(-held, kind="stable")[:most])
+        place = np.full(items, -1, dtype="int32")
+        place[often] = np.arange(most, dtype="int32")
+        squares = np.asarray(vectors.multiply(vectors).sum(axis=1, dtype="float64")).ravel()
+        return cls(
+            vectors=vectors,
+            item_begins=columns.indptr.astype("int64"),
+            rows=columns.indices.astype("int32"),
+            row_values=columns.data,
+            dense_place=place,
+            dense=np.ascontiguousarray(columns[:, often].toarray().T, dtype="float32"),
+            lengths=np.sqrt(squares).astype("float32"),
+        )
+
+    def nearest(self, asked: np.ndarray, count: int) -> np.ndarray:
+        """The ``count`` users nearest to each user asked about (numbers, or -1: of nobody), the nearest first.
+
+        (asked, count) int32, -1 where there are no more: only users who share an item are near. Of equally near ones
+        the lower number comes first.
+        """
+        from capflow_assets.learning.neighbour_loops import nearest
+
+        near = np.full((len(asked), max(0, min(count, self.vectors.shape[0] - 1))), -1, dtype="int32")
+        known = np.flatnonzero(asked >= 0)
+        if near.size and len(known):
+            chosen = np.empty((len(known), near.shape[1]), dtype="int32")
+            by_items = (self.item_begins, self.rows, self.row_values, self.dense_place, self.dense, self.lengths)
+            nearest(*_by_users(self.vectors), *by_items, asked[known].astype("int64"), chosen)
+            near[known] = chosen
+        return near
+
+
+@dataclass(frozen=True, slots=True)
+class Popular:
+    """Each item's ``popularity`` (items,), from 0 to 1, and the items in ``order``, the most popular first."""
+
+    popularity: np.ndarray
+    order: np.ndarray
+
+    @classmethod
+    def of(cls, popularity: np.ndarray) -> Popular:
+        """Order the items; of equally popular ones the lower number comes first."""
+        order = np.argsort(-popularity, kind="stable").astype("int32")
+        return cls(popularity.astype("float32"), order)
+
+
+def ranked_items(
+    vectors: csr_matrix, asked: np.ndarray, near: np.ndarray, popular: Popular, own_share: float, size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The ``size`` best items of each user asked about (numbers, or -1: nobody knows), the best first, with scores.
+
+    The score of an item is ``own_share`` times the user's own frequency and ``1 - own_share`` times the mean of the
+    neighbours' (equation 5). Where fewer items score, the most popular of the others follow below them. Of equal scores
+    the lower number comes first. Two arrays (asked, size): items int32, -1 where there are no more; scores float32.
+    """
+    from capflow_assets.learning.neighbour_loops import ranked
+
+    items = np.empty((len(asked), size), dtype="int32")
+    scores = np.empty((len(asked), size), dtype="float32")
+    neighbours = np.ascontiguousarray(near)
+    popularity = (popular.order, popular.popularity)
+    ranked(*_by_users(vectors), asked.astype("int64"), neighbours, *popularity, own_share, items, scores)
+    return items, scores
+
+
+def in_blocks(work: Callable[[np.ndarray], T], asked: np.ndarray, threads: int) -> Iterator[T]:
+    """What ``work`` makes of ``ROWS_AT_ONCE`` of the users after the other, several at a time, in their order."""
+    blocks = [asked[first : first + ROWS_AT_ONCE] for first in range(0, len(asked), ROWS_AT_ONCE)]
+    with ThreadPoolExecutor(threads) as pool:
+        yield from pool.map(work, blocks)
+
+
+def _by_users(vectors: csr_matrix) -> tuple[np.ndarray, ...]:
+    return vectors.indptr.astype("int64"), vectors.indices.astype("int32", copy=False), vectors.data
