@@ -129,57 +129,74 @@ def nearest(  # type: ignore[no-untyped-def]
 
 @compiled(
     (
+        *(_LONGS, _INTS, _FLOATS, types.i8, types.f8),
+        *(types.f8[::1], types.b1[::1], types.i4[::1], types.i8),
+    )
+)
+def _add(begins, items, values, row, share, total, is_met, met, count):  # type: ignore[no-untyped-def]
+    """Add a share of a row's values to ``total``; the items that are met for the first time go to ``met``."""
+    for at in range(begins[row], begins[row + 1]):
+        item = items[at]
+        if not is_met[item]:
+            is_met[item] = True
+            met[count] = item
+            count += 1
+        total[item] += share * values[at]
+    return count
+
+
+@compiled((types.i8, types.i4[::1], types.f4[::1], _INTS, _FLOATS, types.b1[::1]))
+def _fill(size, out, scores, popular, popularity, is_listed):  # type: ignore[no-untyped-def]
+    """Write popular items after the first ``size`` of a list, scored below the last of them."""
+    least = scores[size - 1] if size else np.float32(1)
+    for place in range(size):
+        is_listed[out[place]] = True
+    place = size
+    for item in popular:
+        if place == out.size:
+            break
+        if not is_listed[item]:
+            out[place], scores[place] = item, least / 2 * popularity[item]
+            place += 1
+    for place in range(size):
+        is_listed[out[place]] = False
+
+
+@compiled(
+    (
         *(_LONGS, _INTS, _FLOATS),
         *(_LONGS, _read(types.i4, 2), _INTS, _FLOATS),
-        *(types.f4, types.i4[:, ::1], types.f4[:, ::1]),
+        *(types.f8, types.i4[:, ::1], types.f4[:, ::1], types.i4[::1]),
     )
 )
 def ranked(  # type: ignore[no-untyped-def]
-    begins, items, values, asked, neighbours, popular, popularity, own_share, out, scores
+    begins, items, values, asked, neighbours, popular, popularity, own_share, out, scores, scored
 ):
     """The best items of each row asked about (-1: of none), and their scores; -1 and NaN where there are no more.
 
-    An item scores ``own_share`` of the row's value and the rest of the mean of its neighbours' values; where nothing
-    scores any more, ``popular`` items follow, the most popular first, below the last one that did.
+    An item scores ``own_share`` of the row's value and the rest of the mean of its neighbours' values; after the
+    ``scored`` items that have any, ``popular`` ones follow, the most popular first, below the last of those.
     """
     total = np.zeros(popular.size, np.float64)
-    touched = np.empty(popular.size, np.int32)
+    met = np.empty(popular.size, np.int32)
     is_met = np.zeros(popular.size, np.bool_)
     best = np.empty(out.shape[1], np.float32)
     numbers = np.empty(out.shape[1], np.int32)
     for place in range(asked.size):
-        row, met, size = asked[place], 0, 0
-        near = neighbours[place]
-        count = (near >= 0).sum()
-        # The user comes last, so that what the neighbours add is the same sum whoever asks.
-        for turn in range(near.size + 1):
-            source = near[turn] if turn < near.size else row
-            if source < 0:
-                continue
-            share = (1 - own_share) / count if turn < near.size else own_share
-            for at in range(begins[source], begins[source + 1]):
-                item = items[at]
-                if not is_met[item]:
-                    is_met[item] = True
-                    touched[met] = item
-                    met += 1
-                total[item] += share * values[at]
-        for at in range(met):
-            item = touched[at]
+        near, count, size = neighbours[place], 0, 0
+        known = max(1, (near >= 0).sum())
+        for other in near:
+            if other >= 0:
+                share = (1 - own_share) / known
+                count = _add(begins, items, values, other, share, total, is_met, met, count)
+        if asked[place] >= 0:
+            count = _add(begins, items, values, asked[place], own_share, total, is_met, met, count)
+        for at in range(count):
+            item = met[at]
             score = np.float32(total[item])
             total[item], is_met[item] = 0, False
             if score > 0:
                 size = _push(best, numbers, size, score, item)
         _drain(best, numbers, size, out[place], scores[place])
-        least = scores[place, size - 1] if size else np.float32(1)
-        for at in range(size):
-            is_met[out[place, at]] = True
-        at = size
-        for item in popular:
-            if at == out.shape[1]:
-                break
-            if not is_met[item]:
-                out[place, at], scores[place, at] = item, least / 2 * popularity[item]
-                at += 1
-        for at in range(size):
-            is_met[out[place, at]] = False
+        _fill(size, out[place], scores[place], popular, popularity, is_met)
+        scored[place] = size

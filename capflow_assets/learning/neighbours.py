@@ -5,25 +5,19 @@ SIGIR (2020), section 4.2; neighbours by the cosine, where the paper has Euclid'
 for neighbours of everybody. Arrays in, arrays out.
 
 Cost: of each item, the square of its users; a column that many users have is held dense, and its products are as fast
-as memory. 100,000 users and 20,000 items of 3 million pairs take half a minute on two cores. Memory: the vectors
-twice, and besides what ``ROWS_AT_ONCE`` users need; users times items is never held.
+as memory. Memory: the vectors twice, the dense columns, and what is asked for; users times items is never held.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-T = TypeVar("T")
-
-ROWS_AT_ONCE = 2_048
 # To add a dense column up costs a sixth per row of what a sparse one does per entry.
 DENSE_SHARE = 1 / 6
 # The dense columns take no more than this; of more, those that most users have are dense.
@@ -97,28 +91,23 @@ class Popular:
 
 def ranked_items(
     vectors: csr_matrix, asked: np.ndarray, near: np.ndarray, popular: Popular, own_share: float, size: int
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The ``size`` best items of each user asked about (numbers, or -1: nobody knows), the best first, with scores.
 
     The score of an item is ``own_share`` times the user's own frequency and ``1 - own_share`` times the mean of the
     neighbours' (equation 5). Where fewer items score, the most popular of the others follow below them. Of equal scores
-    the lower number comes first. Two arrays (asked, size): items int32, -1 where there are no more; scores float32.
+    the lower number comes first. Returned are items (asked, size) int32, -1 where there are no more; their scores
+    (asked, size) float32, NaN; and how many of each list scored (asked,) int32.
     """
     from capflow_assets.learning.neighbour_loops import ranked
 
     items = np.empty((len(asked), size), dtype="int32")
     scores = np.empty((len(asked), size), dtype="float32")
+    scored = np.empty(len(asked), dtype="int32")
     neighbours = np.ascontiguousarray(near)
     popularity = (popular.order, popular.popularity)
-    ranked(*_by_users(vectors), asked.astype("int64"), neighbours, *popularity, own_share, items, scores)
-    return items, scores
-
-
-def in_blocks(work: Callable[[np.ndarray], T], asked: np.ndarray, threads: int) -> Iterator[T]:
-    """What ``work`` makes of ``ROWS_AT_ONCE`` of the users after the other, several at a time, in their order."""
-    blocks = [asked[first : first + ROWS_AT_ONCE] for first in range(0, len(asked), ROWS_AT_ONCE)]
-    with ThreadPoolExecutor(threads) as pool:
-        yield from pool.map(work, blocks)
+    ranked(*_by_users(vectors), asked.astype("int64"), neighbours, *popularity, own_share, items, scores, scored)
+    return items, scores, scored
 
 
 def _by_users(vectors: csr_matrix) -> tuple[np.ndarray, ...]:

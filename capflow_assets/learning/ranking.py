@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+    from matplotlib.figure import Figure
 
 ITEM, CAME = "item_id", "bought"
 
@@ -68,3 +69,21 @@ def _by_subject(came: pd.Series, subject: np.ndarray, parts: np.ndarray) -> pd.D
     import pandas as pd
 
     return pd.DataFrame({"value": np.bincount(subject, parts, len(came))}, index=came.index)
+
+
+def recall_plot(outcomes: pd.DataFrame, answers: pd.DataFrame, most: int = 20) -> Figure:
+    """What share of what came stood on the list, by how much of the list is shown; the mean over subjects."""
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    lengths = np.arange(1, most + 1)
+    recalls = [float(recall_by_subject(outcomes, answers, int(length))["value"].mean()) for length in lengths]
+    ndcg = float(ndcg_by_subject(outcomes, answers)["value"].mean())
+    figure = Figure(figsize=(5, 3.5), dpi=80, layout="constrained")
+    axes = figure.subplots()
+    axes.plot(lengths, recalls, marker="o")
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("items of the list that are shown")
+    axes.set_ylabel("share of the next visit's items among them")
+    axes.set_title(f"Recall@10 {recalls[min(10, most) - 1]:.3f}, NDCG@10 {ndcg:.3f}")
+    return figure

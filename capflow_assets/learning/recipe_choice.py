@@ -1,0 +1,121 @@
+"""The recipe of lists that would have served best at past moments, of a small grid.
+
+First the fading of baskets is chosen, by lists of users' own items alone; then, with that, how many neighbours and how
+much of their own. So neighbours, the dear part, are looked for once a moment.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from capflow_assets.errors import ModelError
+from capflow_assets.learning.baskets import Baskets, baskets_of
+from capflow_assets.learning.item_frequency import Decay, item_frequencies
+from capflow_assets.learning.item_lists import Recipe
+from capflow_assets.learning.neighbours import Neighbourhood, Popular, ranked_items
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from scipy.sparse import csr_matrix
+
+    from capflow_assets.contract import Examples
+
+# The paper's choices for its data sets (Hu et al. 2020, section 5.1) lie among them; the first does not fade.
+DECAYS = (Decay(1, 1.0, 1.0), Decay(3, 0.9, 0.6), Decay(7, 0.9, 0.7), Decay(30, 0.9, 0.9))
+NEIGHBOURS = (100, 300)
+OWN_SHARES = (0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
+USUAL = Recipe(7, 0.9, 0.7, neighbours=300, own_share=0.7)
+# A thousand users tell a hundredth of recall apart, and cost seconds at most.
+MOST_USERS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A past moment: the ``baskets`` known then, the numbers of the users ``asked`` about, and what they bought next.
+
+    ``came`` are the items by number, -1 for one that nobody had bought before, of the user at ``place`` of ``asked``.
+    """
+
+    baskets: Baskets
+    asked: np.ndarray
+    place: np.ndarray
+    came: np.ndarray
+
+    def recall(self, items: np.ndarray) -> float:
+        """The mean share of what a user bought next that was on the user's list: rows of item numbers."""
+        width = len(self.baskets.items) + 1
+        listed = np.arange(len(self.asked))[:, None] * width + items
+        hits = np.isin(listed, self.place * width + self.came) & (items >= 0)
+        return float(np.mean(hits.sum(axis=1) / np.bincount(self.place, minlength=len(self.asked))))
+
+
+def pasts_of(examples: Examples, table: str, seed: int) -> list[Past]:
+    """The past moments of examples whose ``table`` holds line items and whose outcomes are items; see ``past_of``.
+
+    Raises:
+        ModelError: there are no outcomes.
+    """
+    rows = examples.outcomes
+    if rows is None:
+        raise ModelError("Lists cannot be learned", expected="what users bought next", came="examples without outcomes")
+    # Outcomes say of which moment they are; where each user bought one item, their examples do.
+    numbered = next((frame for frame in (rows, examples.columns) if "moment" in frame.columns), None)
+    pasts = []
+    for place, lines in enumerate(examples.tables[table]):
+        of_moment = rows if numbered is None else rows[(numbered["moment"] == place).to_numpy()]
+        pasts.append(past_of(baskets_of(lines), of_moment, seed))
+    return [past for past in pasts if past]
+
+
+def past_of(baskets: Baskets, outcomes: pd.DataFrame, seed: int) -> Past | None:
+    """A past moment from the rows of its outcomes: index ``user_id``, column ``item_id``; None where nobody is known.
+
+    Of more than ``MOST_USERS`` who had a basket before, so many are drawn by the seed.
+    """
+    import pandas as pd
+
+    users = np.sort(outcomes.index.unique().to_numpy())
+    users = users[baskets.numbers(users) >= 0]
+    if len(users) > MOST_USERS:
+        users = np.sort(np.random.default_rng(seed).choice(users, MOST_USERS, replace=False))
+    place = pd.Index(users).get_indexer(outcomes.index)
+    items = pd.Index(baskets.items).get_indexer(outcomes["item_id"])
+    is_asked = place >= 0
+    return Past(baskets, baskets.numbers(users), place[is_asked], items[is_asked]) if len(users) else None
+
+
+def best_recipe(pasts: list[Past], top: int) -> tuple[Recipe, dict[str, float]]:
+    """The recipe of the best mean recall among the ``top`` at past moments, and that of the recipes it was chosen from.
+
+    Of equally good ones the first of the grid. Without a past it is the ``USUAL`` one, of no known recall.
+    """
+    if not pasts:
+        return USUAL, {}
+    vectors = {decay: [item_frequencies(past.baskets, decay) for past in pasts] for decay in DECAYS}
+    popular = [Popular.of(past.baskets.popularity) for past in pasts]
+
+    def recall(of: list[csr_matrix], near: list[np.ndarray], own_share: float) -> float:
+        lists = (
+            ranked_items(matrix, past.asked, alike, everyones, own_share, top)[0]
+            for matrix, past, alike, everyones in zip(of, pasts, near, popular, strict=True)
+        )
+        return float(np.mean([past.recall(items) for past, items in zip(pasts, lists, strict=True)]))
+
+    nobody = [np.empty((len(past.asked), 0), dtype="int32") for past in pasts]
+    decay = max(DECAYS, key=lambda decay: recall(vectors[decay], nobody, 1.0))
+    chosen = vectors[decay]
+    near = [
+        Neighbourhood.of(matrix).nearest(past.asked, max(NEIGHBOURS))
+        for matrix, past in zip(chosen, pasts, strict=True)
+    ]
+    recipes = [Recipe(*decay, count, share) for count, share in product(NEIGHBOURS, OWN_SHARES)]
+    recalls = {
+        recipe: recall(chosen, [alike[:, : recipe.neighbours] for alike in near], recipe.own_share)
+        for recipe in recipes
+    }
+    best = max(recipes, key=lambda recipe: recalls[recipe])
+    return best, {f"{recipe.neighbours} alike, own {recipe.own_share:g}": recalls[recipe] for recipe in recipes}
