@@ -151,8 +151,8 @@ def test_importing_a_model_loads_nothing_heavy(name: str) -> None:
 def test_bounds_of_params_are_respected(name: str) -> None:
     params = STAGES.model(name).model.params
     schemas = params.model_json_schema()["properties"]
-    for parameter, field in params.model_fields.items():
-        assert field.description, parameter
+    for parameter, info in params.model_fields.items():
+        assert info.description, parameter
         schema = schemas[parameter]
         for end, step in (("minimum", -1), ("exclusiveMinimum", 0), ("maximum", 1), ("exclusiveMaximum", 0)):
             if end in schema:
@@ -165,11 +165,11 @@ def test_bounds_of_params_are_respected(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_search_ranges_lie_within_bounds_and_around_the_default(name: str) -> None:
     params = STAGES.model(name).model.params
-    for parameter, field in params.model_fields.items():
-        for search in (rule for rule in field.metadata if isinstance(rule, Search)):
+    for parameter, info in params.model_fields.items():
+        for search in (rule for rule in info.metadata if isinstance(rule, Search)):
             for value in (search.low, search.high):
                 params.model_validate({parameter: value})
-            assert search.low <= field.default <= search.high, parameter
+            assert search.low <= info.default <= search.high, parameter
             assert not search.log or search.low > 0, parameter
 
 
