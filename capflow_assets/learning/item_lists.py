@@ -40,6 +40,10 @@ class Recipe:
         """How baskets fade."""
         return Decay(self.groups, self.within, self.between)
 
+    def __str__(self) -> str:
+        fading = f"{self.groups} groups, {self.within:g} and {self.between:g}"
+        return f"{fading}; {self.neighbours} alike; own share {self.own_share:g}"
+
     def describe(self) -> dict[str, Any]:
         """The same as plain values, to be saved."""
         return asdict(self)
