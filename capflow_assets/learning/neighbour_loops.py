@@ -90,16 +90,17 @@ def _drain(values, rows, size, out, scores):  # type: ignore[no-untyped-def]
         *(_LONGS, _INTS, _FLOATS),
         *(_LONGS, _INTS, _FLOATS),
         *(_INTS, _read(types.f4, 2)),
-        *(_FLOATS, _LONGS, types.i4[:, ::1]),
+        *(_FLOATS, _LONGS, _LONGS, types.i4[:, ::1]),
     )
 )
 def nearest(  # type: ignore[no-untyped-def]
-    begins, items, values, item_begins, rows, row_values, dense_place, dense, lengths, asked, out
+    begins, items, values, item_begins, rows, row_values, dense_place, dense, lengths, asked, own, out
 ):
-    """The rows with the greatest cosine to each row asked about, itself apart and only above 0; -1 where no more.
+    """The others with the greatest cosine to each row asked about, only above 0; -1 where there are no more.
 
-    The matrix by rows (``begins``, ``items``, ``values``) and by items (``item_begins``, ``rows``, ``row_values``);
-    an item that most rows have is a row of ``dense``, by ``dense_place``, instead, or -1. ``lengths`` are the rows'.
+    ``begins``, ``items`` and ``values`` are the matrix that the rows are asked of. The others are by items:
+    ``item_begins``, ``rows``, ``row_values``; an item that many have is instead a row of ``dense``, by ``dense_place``
+    (or -1). ``lengths`` are the others', and ``own`` (asked,) is which of them a row is itself, or -1.
     """
     users = lengths.size
     products = np.empty(users, np.float32)
@@ -120,7 +121,7 @@ def nearest(  # type: ignore[no-untyped-def]
                     products[rows[near]] += value * row_values[near]
         size = 0
         for other in range(users):
-            if products[other] > 0 and other != row:
+            if products[other] > 0 and other != own[place]:
                 cosine = products[other] / lengths[other]
                 if size < best.size or cosine > best[0]:
                     size = _push(best, numbers, size, cosine, np.int32(other))

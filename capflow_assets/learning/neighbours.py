@@ -4,8 +4,9 @@ H. Hu, X. He, J. Gao, Z.-L. Zhang, "Modeling Personalized Item Frequency Informa
 SIGIR (2020), section 4.2; neighbours by the cosine, where the paper has Euclid's distance: that takes users with little
 for neighbours of everybody. Arrays in, arrays out.
 
-Cost: of each item, the square of its users; a column that many users have is held dense, and its products are as fast
-as memory. Memory: the vectors twice, the dense columns, and what is asked for; users times items is never held.
+Cost: of each item, its users squared; a column that many users have is held dense, and its products are as fast as
+memory. From ``MOST_OTHERS`` users on neighbours are sought among so many, so that the cost grows no faster than the
+users. Memory: the vectors twice, the dense columns, and what is asked for; users times items is never held.
 """
 
 from __future__ import annotations
@@ -24,11 +25,19 @@ DENSE_SHARE = 1 / 6
 DENSE_BYTES = 256 * 2**20
 
 
+# Who is among that many is as near as one needs: more neighbours change a mean of some hundred by little.
+MOST_OTHERS = 100_000
+
+
 @dataclass(frozen=True, slots=True)
 class Neighbourhood:
-    """Vectors of users, ready to be searched: by users, by items, and the columns of most entries dense."""
+    """Vectors of users, and those of the ``others`` (their numbers, sorted) who may be neighbours, ready to search.
+
+    The others' are by items, and the columns of most entries dense.
+    """
 
     vectors: csr_matrix
+    others: np.ndarray
     item_begins: np.ndarray
     rows: np.ndarray
     row_values: np.ndarray
@@ -38,17 +47,21 @@ class Neighbourhood:
 
     @classmethod
     def of(cls, vectors: csr_matrix) -> Neighbourhood:
-        """Lay the vectors out for the search: users by items, float32, no entry below 0."""
-        users, items = vectors.shape
-        columns = vectors.tocsc()
+        """Lay the vectors out for the search: users by items, float32, no entry below 0.
+
+        Of more than ``MOST_OTHERS`` users every so many may be a neighbour.
+        """
+        others = np.arange(0, vectors.shape[0], -(-max(1, vectors.shape[0]) // MOST_OTHERS))
+        columns = (vectors if len(others) == vectors.shape[0] else vectors[others]).tocsc()
         held = np.diff(columns.indptr)
-        most = int(min((held > DENSE_SHARE * users).sum(), DENSE_BYTES // (4 * max(1, users))))
+        most = int(min((held > DENSE_SHARE * len(others)).sum(), DENSE_BYTES // (4 * max(1, len(others)))))
         often = np.sort(np.argsort(-held, kind="stable")[:most])
-        place = np.full(items, -1, dtype="int32")
+        place = np.full(vectors.shape[1], -1, dtype="int32")
         place[often] = np.arange(most, dtype="int32")
-        squares = np.asarray(vectors.multiply(vectors).sum(axis=1, dtype="float64")).ravel()
+        squares = np.asarray(columns.multiply(columns).sum(axis=1, dtype="float64")).ravel()
         return cls(
             vectors=vectors,
+            others=others,
             item_begins=columns.indptr.astype("int64"),
             rows=columns.indices.astype("int32"),
             row_values=columns.data,
@@ -65,13 +78,15 @@ class Neighbourhood:
         """
         from capflow_assets.learning.neighbour_loops import nearest
 
-        near = np.full((len(asked), max(0, min(count, self.vectors.shape[0] - 1))), -1, dtype="int32")
+        near = np.full((len(asked), max(0, min(count, len(self.others) - 1))), -1, dtype="int32")
         known = np.flatnonzero(asked >= 0)
         if near.size and len(known):
-            chosen = np.empty((len(known), near.shape[1]), dtype="int32")
+            chosen, users = np.empty((len(known), near.shape[1]), dtype="int32"), asked[known].astype("int64")
+            place = np.minimum(np.searchsorted(self.others, users), len(self.others) - 1)
+            own = np.where(self.others[place] == users, place, -1)
             by_items = (self.item_begins, self.rows, self.row_values, self.dense_place, self.dense, self.lengths)
-            nearest(*_by_users(self.vectors), *by_items, asked[known].astype("int64"), chosen)
-            near[known] = chosen
+            nearest(*_by_users(self.vectors), *by_items, users, own, chosen)
+            near[known] = np.where(chosen >= 0, self.others[chosen], -1)
         return near
 
 

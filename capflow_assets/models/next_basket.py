@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 LINES = "clean/line_items"
 LINE_COLUMNS = ("user_id", "item_id", "billed_on", "is_return", "flags")
 JUDGED = 10
+NDCG = mean_by_subject("ndcg_10", ndcg_by_subject, True, "How high the next visit's items stand among the first ten.")
 
 
 class NextBasketParams(Horizon):
@@ -61,10 +62,8 @@ class NextBasket:
         from capflow_assets.learning.frames import fitted
         from capflow_assets.learning.item_lists import Recipe, alike_lists
 
-        recipe = Recipe(**fitted(self.recipe, "next_basket"))
-        return _answers(
-            examples, lambda baskets, asked: alike_lists(baskets, asked, recipe, self.params.items, self.params.threads)
-        )
+        recipe, params = Recipe(**fitted(self.recipe, "next_basket")), self.params
+        return _answers(examples, lambda known, users: alike_lists(known, users, recipe, params.items, params.threads))
 
     def parameters(self) -> dict[str, Any]:
         """The chosen recipe, and the mean recall at past moments of those that it was chosen from."""
@@ -85,7 +84,7 @@ class FrequentItems:
         """As the model's; the ``score`` is the number of visits with the item, plus half the item's popularity."""
         from capflow_assets.learning.item_lists import frequent_lists
 
-        return _answers(examples, lambda baskets, asked: frequent_lists(baskets, asked, self.params.items))
+        return _answers(examples, lambda known, users: frequent_lists(known, users, self.params.items))
 
     def parameters(self) -> dict[str, Any]:
         """How long its lists are."""
@@ -130,16 +129,6 @@ def known(bills: DataFrame, as_of: datetime, zone: str) -> DataFrame:
     return known_users(bills, as_of, zone).select("user_id")
 
 
-def ndcg(outcomes: pd.DataFrame, answers: pd.DataFrame) -> float:
-    """The mean NDCG of the first ten over users."""
-    return float(ndcg_by_subject(outcomes, answers, JUDGED)["value"].mean())
-
-
-def recall(outcomes: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
-    """Of each user, the share of the next visit's items among the first ten."""
-    return recall_by_subject(outcomes, answers, JUDGED)
-
-
 MODEL = Model(
     question="Which items will each user buy on the next visit?",
     family="recommendation",
@@ -153,7 +142,9 @@ MODEL = Model(
         Candidate("TIFU-kNN", NextBasket),
         Candidate("the most frequent items", FrequentItems, is_baseline=True),
     ),
-    metric=mean_by_subject("recall_10", recall, True, "Share of the next visit's items among the first ten listed."),
-    rules=(Rule("ndcg_10", ndcg, "its NDCG@10", otherwise="tell"),),
+    metric=mean_by_subject(
+        "recall_10", recall_by_subject, True, "Share of the next visit's items among the first ten listed."
+    ),
+    rules=(Rule("ndcg_10", NDCG.compute, "its NDCG@10", otherwise="tell"),),
     plot=recall_plot,
 )

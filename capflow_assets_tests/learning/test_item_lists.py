@@ -72,6 +72,18 @@ def test_neighbours_by_hand() -> None:
     assert near.tolist() == [[4, 1, 2, -1], [-1, -1, -1, -1]]
 
 
+def test_of_many_users_some_may_be_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every third; to those others are as near as if there were nobody else."""
+    baskets = baskets_of(lines_of(random_shop(users=90, items=30, seed=6)))
+    vectors = item_frequencies(baskets, RECIPES[1].decay)
+    everybody = Neighbourhood.of(vectors).nearest(np.arange(90), 89)
+    monkeypatch.setattr(neighbours, "MOST_OTHERS", 30)
+    near = Neighbourhood.of(vectors).nearest(np.arange(90), 5)
+    for user in range(90):
+        chosen = [other for other in everybody[user] if other % 3 == 0]
+        assert near[user].tolist() == chosen[:5]
+
+
 def test_the_frequent_items_by_hand() -> None:
     """Tea twice; then, of what was bought once, what all shoppers buy more; then what only the others buy."""
     shop: Shop = {
