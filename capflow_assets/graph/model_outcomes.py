@@ -17,6 +17,7 @@ from capflow_assets.life.health import Health
 from capflow_assets.life.report import TrainingReport
 from capflow_assets.life.scoring import Scored
 from capflow_assets.life.training import NotReady, Trained
+from capflow_assets.pages import model_cards
 from capflow_assets.pages.plots import markdown
 
 # The conditions of every promotion, and those of them that have a check of their own besides each rule of the model.
@@ -57,12 +58,33 @@ def trained_outcome(deployment: Deployment, spec: ModelSpec, customer: str, resu
         "report": dg.MetadataValue.json(report.to_json() | {"version": result.version}),
         "artifacts": deployment.registry.artifacts(customer, spec.name, result.version),
     }
-    for name, content in result.plots.items():
-        metadata["plot"] = dg.MetadataValue.md(markdown(content, f"{spec.name} {name}"))
-        file = f"plots/models.{spec.name}.png"
-        metadata["plot_file"] = dg.MetadataValue.path(deployment.lake.save_bytes(customer, file, content))
+    metadata |= _pictures(deployment, customer, result)
     key = dg.AssetKey(["models", spec.name])
     return Outcome(key, metadata, tuple((key, finding) for finding in _findings(report)))
+
+
+def _pictures(deployment: Deployment, customer: str, result: Trained) -> dict[str, Any]:
+    """The version's card and pictures, kept under names of their own, as metadata: all pictures, and where they lie."""
+    report, metric = result.report, result.report.metric
+    card = model_cards.ModelCard(
+        model=report.model,
+        version=result.version,
+        question=report.question,
+        as_of=report.as_of.isoformat(),
+        status=_status(report),
+        reason=report.decision.reason,
+        metric=metric.name,
+        score=f"{metric.score.value:.4g} ({metric.score.low:.4g} to {metric.score.high:.4g})",
+        baseline=f"{report.baseline.score.value:.4g} of {report.baseline.rival}",
+    )
+    places = model_cards.keep_card(deployment.lake, customer, card, result.plots)
+    if not places:
+        return {}
+    title = f"{report.model} v{result.version}"
+    pictures = "\n\n".join(markdown(content, f"{title} {name}") for name, content in result.plots.items())
+    files = {f"plot_file_{place}": dg.MetadataValue.path(file) for place, file in enumerate(places.values(), 1)}
+    files["plot_file"] = files.pop("plot_file_1")
+    return {"plot": dg.MetadataValue.md(pictures), **files}
 
 
 def _status(report: TrainingReport) -> str:

@@ -195,6 +195,7 @@ def explain(
             "frozen": now.is_frozen,
             "promotion": decision,
             "artifacts": registry.artifacts(customer, model, chosen),
+            "plots": registry.plots(customer, model, chosen),
         }
         | ({"warning": who.warning} if who.broken else {})
     )

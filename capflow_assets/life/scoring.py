@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Answer, Examples, Finding
 from capflow_assets.deployment import Deployment
+from capflow_assets.life import answers_history
 from capflow_assets.life.answers import answered, ddl, rows_of
 from capflow_assets.life.examples import ExampleReader
 from capflow_assets.life.reference import TrainingPopulation, skew_finding
@@ -40,6 +41,8 @@ class Scored:
 def score(deployment: Deployment, reader: ExampleReader, as_of: datetime) -> Scored | None:
     """Answer for every subject known at the moment with the champion and replace the table; None without a champion.
 
+    What was answered is kept besides, see ``answers_history``.
+
     Where the champion's files are broken, the champion before it answers, see ``scoring_version``.
 
     First the features are compared with those that the champion was trained on. Where their skew blocks, the last good
@@ -59,4 +62,5 @@ def score(deployment: Deployment, reader: ExampleReader, as_of: datetime) -> Sco
     session = deployment.lake.spark()
     rows = session.createDataFrame(frame, schema=ddl(model, frame))
     version = deployment.lake.write(rows, customer, f"predictions/{name}")
+    answers_history.keep(deployment, reader.customer, name, champion, as_of)
     return Scored(answers, frame, examples, champion, version, as_of, population, skew, model.answer, warning)
