@@ -32,16 +32,16 @@ def measure() -> None:
     baskets, outcomes = market(np.random.default_rng(0))
     before = peak_mib(resource.RUSAGE_SELF)
     alike_lists(baskets, np.arange(2), USUAL, 20)
-    began = time.perf_counter()
+    began, processor = time.perf_counter(), time.process_time()
     past = past_of(baskets, outcomes, seed=0)
     recipe, _ = best_recipe([past] if past else [], 10)
     chosen = time.perf_counter()
     lists = alike_lists(baskets, np.arange(USERS), USUAL, 20, THREADS)
-    listed = time.perf_counter()
+    listed, spent = time.perf_counter(), time.process_time() - processor
     sizes = f"{USERS:,} users, {ITEMS:,} items, {len(baskets.item):,} pairs"
     print(  # noqa: T201
         f"next_basket: {sizes}: to choose a recipe at one moment {chosen - began:.1f} s ({recipe.neighbours} alike), "
-        f"lists of {lists.items.shape[1]} {listed - chosen:.1f} s on {THREADS} threads; peak "
+        f"lists of {lists.items.shape[1]} {listed - chosen:.1f} s on {THREADS} threads, processor {spent:.1f} s; peak "
         f"{peak_mib(resource.RUSAGE_SELF):,.0f} MiB, of which {before:,.0f} to make the baskets"
     )
 

@@ -67,7 +67,7 @@ def baskets_of(lines: pd.DataFrame) -> Baskets:
     """
     user, users, item, items, day, days = _numbered(lines)
     # One number for user, item and day, so that one sort brings pairs together, the oldest basket first.
-    entries = np.unique((user * len(items) + item) * len(days) + day)
+    entries = _distinct((user * len(items) + item) * len(days) + day)
     pair, day = np.divmod(entries, max(1, len(days)))
     starts = np.flatnonzero(np.diff(pair, prepend=-1))
     visits = np.diff(starts, append=len(pair)).astype("int32")
@@ -86,6 +86,12 @@ def baskets_of(lines: pd.DataFrame) -> Baskets:
         age=(ends[user] - 1 - place).astype("int32"),
         baskets=counts.astype("int32"),
     )
+
+
+def _distinct(numbers: np.ndarray) -> np.ndarray:
+    """Each number once, in order; many times faster than ``np.unique``, which looks into a hash table first."""
+    numbers = np.sort(numbers)
+    return numbers[np.flatnonzero(np.diff(numbers, prepend=-1))]
 
 
 def _numbered(lines: pd.DataFrame) -> tuple[np.ndarray, ...]:
@@ -108,7 +114,7 @@ def _numbered(lines: pd.DataFrame) -> tuple[np.ndarray, ...]:
     numbers: list[np.ndarray] = []
     for name in rows.columns:
         values = rows[name].astype(object) if isinstance(rows[name].dtype, pd.CategoricalDtype) else rows[name]
-        number, ids = pd.factorize(values, sort=True)
-        ids = pd.to_datetime(ids).to_numpy("datetime64[D]") if name == "billed_on" else np.asarray(ids, dtype=object)
-        numbers += [number.astype("int64"), ids]
+        number, distinct = pd.factorize(values, sort=True)
+        kind = "datetime64[D]" if name == "billed_on" else object
+        numbers += [number.astype("int64"), np.asarray(distinct).astype(kind)]
     return tuple(numbers)

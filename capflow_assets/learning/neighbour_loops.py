@@ -90,59 +90,55 @@ def _drain(values, rows, size, out, scores):  # type: ignore[no-untyped-def]
         *(_LONGS, _INTS, _FLOATS),
         *(_LONGS, _INTS, _FLOATS),
         *(_INTS, _read(types.f4, 2)),
-        *(_FLOATS, _LONGS, _LONGS, types.i4[:, ::1]),
+        *(_LONGS, _LONGS, types.i4[:, ::1]),
     )
 )
 def nearest(  # type: ignore[no-untyped-def]
-    begins, items, values, item_begins, rows, row_values, dense_place, dense, lengths, asked, own, out
+    begins, items, values, item_begins, others, other_values, dense_place, dense, asked, own, out
 ):
-    """The others with the greatest cosine to each row asked about, only above 0; -1 where there are no more.
+    """The others with the greatest product with each row asked about, only above 0; -1 where there are no more.
 
     ``begins``, ``items`` and ``values`` are the matrix that the rows are asked of. The others are by items:
-    ``item_begins``, ``rows``, ``row_values``; an item that many have is instead a row of ``dense``, by ``dense_place``
-    (or -1). ``lengths`` are the others', and ``own`` (asked,) is which of them a row is itself, or -1.
+    ``item_begins``, ``others``, ``other_values``; an item that many have is instead a row of ``dense`` (items, others),
+    by ``dense_place`` (or -1). ``own`` (asked,) is which of the others a row is itself, or -1.
     """
-    users = lengths.size
-    products = np.empty(users, np.float32)
+    products = np.empty(dense.shape[1], np.float32)
     best = np.empty(out.shape[1], np.float32)
     numbers = np.empty(out.shape[1], np.int32)
-    cosines = np.empty(out.shape[1], np.float32)
+    sorted_best = np.empty(out.shape[1], np.float32)
     for place in range(asked.size):
-        row = asked[place]
         products[:] = 0
-        for at in range(begins[row], begins[row + 1]):
+        for at in range(begins[asked[place]], begins[asked[place] + 1]):
             item, value = items[at], values[at]
             if dense_place[item] >= 0:
                 column = dense[dense_place[item]]
-                for other in range(users):
+                for other in range(products.size):
                     products[other] += value * column[other]
             else:
                 for near in range(item_begins[item], item_begins[item + 1]):
-                    products[rows[near]] += value * row_values[near]
-        size = 0
-        for other in range(users):
-            if products[other] > 0 and other != own[place]:
-                cosine = products[other] / lengths[other]
-                if size < best.size or cosine > best[0]:
-                    size = _push(best, numbers, size, cosine, np.int32(other))
-        _drain(best, numbers, size, out[place], cosines)
+                    products[others[near]] += value * other_values[near]
+        if own[place] >= 0:
+            products[own[place]] = 0
+        size, least = 0, np.float32(0)
+        for other in range(products.size):
+            if products[other] > least:
+                size = _push(best, numbers, size, products[other], np.int32(other))
+                # A later one that is equally near is none of the best.
+                least = best[0] if size == best.size else np.float32(0)
+        _drain(best, numbers, size, out[place], sorted_best)
 
 
-@compiled(
-    (
-        *(_LONGS, _INTS, _FLOATS, types.i8, types.f8),
-        *(types.f8[::1], types.b1[::1], types.i4[::1], types.i8),
-    )
-)
-def _add(begins, items, values, row, share, total, is_met, met, count):  # type: ignore[no-untyped-def]
+@compiled((_LONGS, _INTS, _FLOATS, types.i8, types.f8, types.f8[::1], types.i4[::1], types.i8))
+def _add(begins, items, values, row, share, total, met, count):  # type: ignore[no-untyped-def]
     """Add a share of a row's values to ``total``; the items that are met for the first time go to ``met``."""
     for at in range(begins[row], begins[row + 1]):
         item = items[at]
-        if not is_met[item]:
-            is_met[item] = True
-            met[count] = item
-            count += 1
-        total[item] += share * values[at]
+        part = share * values[at]
+        if part > 0:
+            if total[item] == 0:
+                met[count] = item
+                count += 1
+            total[item] += part
     return count
 
 
@@ -180,24 +176,23 @@ def ranked(  # type: ignore[no-untyped-def]
     """
     total = np.zeros(popular.size, np.float64)
     met = np.empty(popular.size, np.int32)
-    is_met = np.zeros(popular.size, np.bool_)
+    is_listed = np.zeros(popular.size, np.bool_)
     best = np.empty(out.shape[1], np.float32)
     numbers = np.empty(out.shape[1], np.int32)
     for place in range(asked.size):
         near, count, size = neighbours[place], 0, 0
         known = max(1, (near >= 0).sum())
         for other in near:
-            if other >= 0:
-                share = (1 - own_share) / known
-                count = _add(begins, items, values, other, share, total, is_met, met, count)
+            if other >= 0 and own_share < 1:
+                count = _add(begins, items, values, other, (1 - own_share) / known, total, met, count)
         if asked[place] >= 0:
-            count = _add(begins, items, values, asked[place], own_share, total, is_met, met, count)
+            count = _add(begins, items, values, asked[place], own_share, total, met, count)
         for at in range(count):
             item = met[at]
             score = np.float32(total[item])
-            total[item], is_met[item] = 0, False
+            total[item] = 0
             if score > 0:
                 size = _push(best, numbers, size, score, item)
         _drain(best, numbers, size, out[place], scores[place])
-        _fill(size, out[place], scores[place], popular, popularity, is_met)
+        _fill(size, out[place], scores[place], popular, popularity, is_listed)
         scored[place] = size

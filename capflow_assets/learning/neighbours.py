@@ -33,17 +33,17 @@ MOST_OTHERS = 100_000
 class Neighbourhood:
     """Vectors of users, and those of the ``others`` (their numbers, sorted) who may be neighbours, ready to search.
 
-    The others' are by items, and the columns of most entries dense.
+    The others' are of length 1 and by items: ``item_begins``, ``rows``, ``values``. An item that many of them have is
+    a row of ``dense`` (items, others) besides, by ``dense_place``, which is -1 for all that are not.
     """
 
     vectors: csr_matrix
     others: np.ndarray
     item_begins: np.ndarray
     rows: np.ndarray
-    row_values: np.ndarray
+    values: np.ndarray
     dense_place: np.ndarray
     dense: np.ndarray
-    lengths: np.ndarray
 
     @classmethod
     def of(cls, vectors: csr_matrix) -> Neighbourhood:
@@ -53,21 +53,21 @@ class Neighbourhood:
         """
         others = np.arange(0, vectors.shape[0], -(-max(1, vectors.shape[0]) // MOST_OTHERS))
         columns = (vectors if len(others) == vectors.shape[0] else vectors[others]).tocsc()
+        squares = np.bincount(columns.indices, columns.data.astype("float64") ** 2, len(others))
+        columns.data = (columns.data / np.sqrt(squares)[columns.indices]).astype("float32")
         held = np.diff(columns.indptr)
         most = int(min((held > DENSE_SHARE * len(others)).sum(), DENSE_BYTES // (4 * max(1, len(others)))))
         often = np.sort(np.argsort(-held, kind="stable")[:most])
         place = np.full(vectors.shape[1], -1, dtype="int32")
         place[often] = np.arange(most, dtype="int32")
-        squares = np.asarray(columns.multiply(columns).sum(axis=1, dtype="float64")).ravel()
         return cls(
             vectors=vectors,
             others=others,
             item_begins=columns.indptr.astype("int64"),
             rows=columns.indices.astype("int32"),
-            row_values=columns.data,
+            values=columns.data,
             dense_place=place,
             dense=np.ascontiguousarray(columns[:, often].toarray().T, dtype="float32"),
-            lengths=np.sqrt(squares).astype("float32"),
         )
 
     def nearest(self, asked: np.ndarray, count: int) -> np.ndarray:
@@ -84,7 +84,7 @@ class Neighbourhood:
             chosen, users = np.empty((len(known), near.shape[1]), dtype="int32"), asked[known].astype("int64")
             place = np.minimum(np.searchsorted(self.others, users), len(self.others) - 1)
             own = np.where(self.others[place] == users, place, -1)
-            by_items = (self.item_begins, self.rows, self.row_values, self.dense_place, self.dense, self.lengths)
+            by_items = (self.item_begins, self.rows, self.values, self.dense_place, self.dense)
             nearest(*_by_users(self.vectors), *by_items, users, own, chosen)
             near[known] = np.where(chosen >= 0, self.others[chosen], -1)
         return near

@@ -35,7 +35,7 @@ NEIGHBOURS = (100, 300)
 OWN_SHARES = (0.7, 0.1, 0.3, 0.5, 0.9, 1.0)
 # What is chosen from first, and what holds where there is no past.
 USUAL = Recipe(*DECAYS[0], NEIGHBOURS[0], OWN_SHARES[0])
-# A thousand users tell a hundredth of recall apart, and cost seconds at most.
+# Over all moments: a thousand users tell a hundredth of recall apart, and cost seconds at most.
 MOST_USERS = 1_000
 
 
@@ -70,26 +70,26 @@ def pasts_of(examples: Examples, table: str, seed: int) -> list[Past]:
         raise ModelError("Lists cannot be learned", expected="what users bought next", came="examples without outcomes")
     # Outcomes say of which moment they are; where each user bought one item, their examples do.
     numbered = next((frame for frame in (rows, examples.columns) if "moment" in frame.columns), None)
-    pasts = []
-    for place, lines in enumerate(examples.tables[table]):
+    pasts, frames = [], examples.tables[table]
+    for place, lines in enumerate(frames):
         of_moment = rows if numbered is None else rows[(numbered["moment"] == place).to_numpy()]
-        pasts.append(past_of(baskets_of(lines), of_moment, seed))
+        pasts.append(past_of(baskets_of(lines), of_moment, seed, MOST_USERS // len(frames)))
     return [past for past in pasts if past]
 
 
-def past_of(baskets: Baskets, outcomes: pd.DataFrame, seed: int) -> Past | None:
+def past_of(baskets: Baskets, outcomes: pd.DataFrame, seed: int, most: int = MOST_USERS) -> Past | None:
     """A past moment from the rows of its outcomes: index ``user_id``, column ``item_id``; None where nobody is known.
 
-    Of more than ``MOST_USERS`` who had a basket before, so many are drawn by the seed.
+    Of more than ``most`` who had a basket before, so many are drawn by the seed.
     """
     import pandas as pd
 
     users = np.sort(outcomes.index.unique().to_numpy())
     users = users[baskets.numbers(users) >= 0]
-    if len(users) > MOST_USERS:
-        users = np.sort(np.random.default_rng(seed).choice(users, MOST_USERS, replace=False))
+    if len(users) > most:
+        users = np.sort(np.random.default_rng(seed).choice(users, most, replace=False))
     place = pd.Index(users).get_indexer(outcomes.index)
-    items = pd.Index(baskets.items).get_indexer(outcomes["item_id"])
+    items = pd.Index(baskets.items).get_indexer(pd.Index(outcomes["item_id"]))
     is_asked = place >= 0
     return Past(baskets, baskets.numbers(users), place[is_asked], items[is_asked]) if len(users) else None
 

@@ -9,7 +9,6 @@ import pytest
 
 from capflow_assets.contract import Examples
 from capflow_assets.errors import ModelError
-from capflow_assets.learning import recipe_choice
 from capflow_assets.learning.baskets import baskets_of
 from capflow_assets.learning.item_frequency import Decay
 from capflow_assets.learning.item_lists import alike_lists, list_rows
@@ -88,11 +87,10 @@ def test_without_a_past_the_recipe_is_the_usual_one() -> None:
     assert past_of(baskets_of(lines_of({})), outcomes_of({"ana": ["tea"]}), seed=0) is None
 
 
-def test_of_many_users_some_are_drawn_by_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recipe_choice, "MOST_USERS", 20)
+def test_of_many_users_some_are_drawn_by_the_seed() -> None:
     shop, came = herd(100)
     baskets = baskets_of(lines_of(shop))
-    one, same, other = (past_of(baskets, outcomes_of(came), seed) for seed in (1, 1, 2))
+    one, same, other = (past_of(baskets, outcomes_of(came), seed, most=20) for seed in (1, 1, 2))
     assert one is not None
     assert same is not None
     assert other is not None
