@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from inspect import signature
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Asked, Window
@@ -27,7 +28,8 @@ def balance(
     """Users with and without the outcome at the newest moments whose horizons are over by ``until``.
 
     The moments are those that a training with the same parameters would learn from and be tested on. Of a model whose
-    subjects are not users the past horizons alone are counted.
+    subjects are not users the past horizons alone are counted; they are all that is known where the customer lacks a
+    table that outcomes are of.
     """
     from pyspark.sql import functions as F
 
@@ -40,7 +42,7 @@ def balance(
     if not asked.is_of_users:
         return horizons
     tables = {parameter: frames.get(table) for parameter, table in asked.outcome_tables.items()}
-    if any(table not in frames for table in asked.outcome_tables.values()):
+    if any(table not in frames for table in asked.outcome_tables.values()) or _required(asked, tables):
         return horizons | UNKNOWN
     known = bills.filter("user_id is not null").groupBy("user_id").agg(F.min("billed_at").alias("first"))
     newest, *earlier = past[:-3:-1]
@@ -58,6 +60,12 @@ def balance(
         "negatives": users - positives,
         "positives_before": positives_before[0] if positives_before else None,
     }
+
+
+def _required(asked: Asked, tables: Mapping[str, DataFrame | None]) -> list[str]:
+    """The tables that the customer does not have and without which there is no outcome, by parameter."""
+    parameters = signature(asked.outcome).parameters
+    return [name for name, table in tables.items() if table is None and parameters[name].default is not None]
 
 
 def _positive_users(
