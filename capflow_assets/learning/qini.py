@@ -14,11 +14,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 
-from capflow_assets.contract import Metric
-from capflow_assets.errors import ModelError
-from capflow_assets.learning.metrics import aligned
+from capflow_assets.errors import EvidenceError
 
 
 class QiniCurve(NamedTuple):
@@ -54,11 +51,11 @@ def qini_curve(outcome: np.ndarray, treated: np.ndarray, score: np.ndarray, lot:
     """The gain of treating the rows with the highest scores, by their share.
 
     At each depth it is the difference of the two groups' weighted mean outcomes above the depth, times the share of
-    all treated that lie above it: Radcliffe's ``R_t - R_c N_t / N_c``, over the number treated. Rows of equal score come in together, so their order is
-    irrelevant, and one score for all is the straight line of a random order. Where a group is absent above a depth,
-    the line runs straight on to the next depth that has both.
+    all treated that lie above it: Radcliffe's ``R_t - R_c N_t / N_c``, over the number treated. Rows of equal score
+    come in together, so their order is irrelevant, and one score for all is the straight line of a random order. Where
+    a group is absent above a depth, the line runs straight on to the next depth that has both.
 
-    Raises ``ModelError`` where no lot has both groups.
+    Raises ``EvidenceError`` where no lot has both groups.
     """
     weight = group_weights(treated, lot)
     kept = weight > 0
@@ -82,9 +79,13 @@ def qini_coefficient(outcome: np.ndarray, treated: np.ndarray, score: np.ndarray
     treated. 0 for a random order, below 0 for a worse one. Not divided by that of a perfect order, which is unknown
     for outcomes that are no yes or no.
 
-    Raises ``ModelError`` like ``qini_curve``.
+    Raises ``EvidenceError`` like ``qini_curve``.
     """
-    share, gain = qini_curve(outcome, treated, score, lot)
+    return area_beyond_random(*qini_curve(outcome, treated, score, lot))
+
+
+def area_beyond_random(share: np.ndarray, gain: np.ndarray) -> float:
+    """The area between a Qini curve and the straight line to its end."""
     return float(np.trapezoid(gain, share) - gain[-1] / 2)
 
 
@@ -98,9 +99,7 @@ def policy_value(outcome: np.ndarray, treated: np.ndarray, chosen: np.ndarray, l
     return float(np.dot(agrees, outcome) / agrees.sum()) if agrees.any() else float("nan")
 
 
-def targeting_gain(
-    outcome: np.ndarray, treated: np.ndarray, score: np.ndarray, lot: np.ndarray, share: float
-) -> float:
+def targeting_gain(outcome: np.ndarray, treated: np.ndarray, score: np.ndarray, lot: np.ndarray, share: float) -> float:
     """What treating the best ``share`` of the rows brings beyond treating as many of them at random, per row."""
     chosen = np.zeros(len(score), dtype=bool)
     chosen[np.argsort(-score, kind="stable")[: round(share * len(score))]] = True
@@ -109,32 +108,25 @@ def targeting_gain(
     return best - (share * everybody + (1 - share) * nobody)
 
 
-def qini(outcome: str, treatment: str, lot: str, unit: tuple[str, ...]) -> Metric:
-    """The Qini coefficient of ``score`` as a metric.
+def prognostic_imbalance(prognosis: np.ndarray, treated: np.ndarray, lot: np.ndarray) -> float:
+    """How far treated and held out differ in what was to be expected of them anyway, beyond what chance does.
 
-    ``lot`` is the level of the outcomes' index that says which draw decided the group, ``unit`` those levels whose
-    rows a resample draws together.
+    The difference of the weighted means of the ``prognosis`` in standard deviations, less twice its standard error
+    under a fair draw; 0 where that is more. Above 0.1 the groups were hardly drawn by chance. The prognosis is of all
+    balances the one that matters to an effect (Stuart, Lee & Leacy, Journal of Clinical Epidemiology 66, 2013).
     """
-
-    def compute(outcomes: pd.DataFrame, answers: pd.DataFrame) -> float:
-        return qini_coefficient(*columns(outcomes, answers, outcome, treatment, lot))
-
-    words = f"Extra {outcome} that treating the best by score gains beyond as many at random, averaged over how many."
-    return Metric("qini", compute, True, words, unit=unit)
-
-
-def columns(
-    outcomes: pd.DataFrame, answers: pd.DataFrame, outcome: str, treatment: str, lot: str, score: str = "score"
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Outcome, treatment, score and lot of the rows with a finite score."""
-    finite = np.isfinite(answers[score].to_numpy(dtype=float, na_value=np.nan))
-    y, by_score = aligned(outcomes, answers, outcome, score)
-    treated = outcomes[treatment].to_numpy(dtype=float)[finite]
-    return y, treated, by_score, outcomes.index.get_level_values(lot).to_numpy()[finite]
+    weight = group_weights(treated, lot)
+    first, second = weight * (treated > 0), weight * (treated <= 0)
+    spread = float(np.std(prognosis))
+    if not first.any() or not second.any() or spread == 0:
+        return 0.0
+    difference = abs(np.average(prognosis, weights=first) - np.average(prognosis, weights=second)) / spread
+    chance = np.sqrt(sum((group**2).sum() / group.sum() ** 2 for group in (first, second)))
+    return float(max(0.0, difference - 2 * chance))
 
 
-def _no_comparison(treated: np.ndarray, lot: np.ndarray) -> ModelError:
-    return ModelError(
+def _no_comparison(treated: np.ndarray, lot: np.ndarray) -> EvidenceError:
+    return EvidenceError(
         "What a treatment changes cannot be seen",
         expected="a campaign with users treated and users held out by chance",
         came=f"{len(np.unique(lot))} campaigns, {int((treated > 0).sum())} rows treated, "

@@ -31,7 +31,7 @@ class Responses:
 
     def predict(self, state: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
         """The outcome of each row if treated, and if not."""
-        return _predicted(self.if_treated, state), _predicted(self.if_not, state)
+        return predicted(self.if_treated, state), predicted(self.if_not, state)
 
     def effect(self, state: pd.DataFrame) -> np.ndarray:
         """The difference that treatment makes, in outcome."""
@@ -40,7 +40,7 @@ class Responses:
 
     def contributions(self, state: pd.DataFrame) -> np.ndarray:
         """What each column adds to the effect of each row (SHAP values; a row's sum is its effect less the average)."""
-        return _contributions(self.if_treated, state) - _contributions(self.if_not, state)
+        return contributions(self.if_treated, state) - contributions(self.if_not, state)
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,11 @@ class Effects:
 
     def effect(self, state: pd.DataFrame) -> np.ndarray:
         """The difference that treatment makes, in outcome."""
-        return self._mean(_predicted(self.of_treated, state), _predicted(self.of_not, state))
+        return self._mean(predicted(self.of_treated, state), predicted(self.of_not, state))
 
     def contributions(self, state: pd.DataFrame) -> np.ndarray:
         """What each column adds to the effect of each row (SHAP values; a row's sum is its effect less the average)."""
-        return self._mean(_contributions(self.of_treated, state), _contributions(self.of_not, state))
+        return self._mean(contributions(self.of_treated, state), contributions(self.of_not, state))
 
     def _mean(self, of_treated: np.ndarray, of_not: np.ndarray) -> np.ndarray:
         return (1 - self.treated_share) * of_treated + self.treated_share * of_not
@@ -76,7 +76,7 @@ def fit_responses(
     no other lot a weight.
     """
     groups = [(weight > 0) & (treated > 0), (weight > 0) & (treated <= 0)]
-    trees = (_trained(state[group], outcome[group], weight[group], settings, rounds) for group in groups)
+    trees = (trained(state[group], outcome[group], weight[group], settings, rounds) for group in groups)
     return Responses(*trees, float(groups[0].sum() / max(groups[0].sum() + groups[1].sum(), 1)))
 
 
@@ -93,22 +93,25 @@ def fit_effects(
     if_treated, if_not = responses.predict(state)
     imputed = np.where(treated > 0, outcome - if_not, if_treated - outcome)
     groups = [(weight > 0) & (treated > 0), (weight > 0) & (treated <= 0)]
-    trees = (_trained(state[group], imputed[group], weight[group], settings, rounds) for group in groups)
+    trees = (trained(state[group], imputed[group], weight[group], settings, rounds) for group in groups)
     return Effects(*trees, responses.treated_share)
 
 
-def _trained(
+def trained(
     state: pd.DataFrame, target: np.ndarray, weight: np.ndarray, settings: Settings, rounds: int
 ) -> xgboost.Booster:
+    """Trees of the expected ``target``, each row counting by its weight."""
     # Weights with a mean of 1, so that the least weight of a leaf counts rows in both groups.
     rows = xgboost.DMatrix(state, label=target, weight=weight / weight.mean(), nthread=settings.get("nthread"))
     return xgboost.train({"objective": "reg:squarederror", "tree_method": "hist", **settings}, rows, rounds)
 
 
-def _predicted(trees: xgboost.Booster, state: pd.DataFrame) -> np.ndarray:
+def predicted(trees: xgboost.Booster, state: pd.DataFrame) -> np.ndarray:
+    """What the trees say of each row."""
     return np.asarray(trees.predict(xgboost.DMatrix(state)), dtype=float)
 
 
-def _contributions(trees: xgboost.Booster, state: pd.DataFrame) -> np.ndarray:
-    contributions = trees.predict(xgboost.DMatrix(state), pred_contribs=True)
-    return np.asarray(contributions, dtype=float)[:, :-1]  # the last is everybody's average
+def contributions(trees: xgboost.Booster, state: pd.DataFrame) -> np.ndarray:
+    """What each column adds to what the trees say of each row (SHAP values)."""
+    values = trees.predict(xgboost.DMatrix(state), pred_contribs=True)
+    return np.asarray(values, dtype=float)[:, :-1]  # the last is everybody's average
