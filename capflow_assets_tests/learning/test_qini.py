@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from capflow_assets.errors import ModelError
-from capflow_assets.learning.qini import policy_value, qini, qini_coefficient, qini_curve, targeting_gain
+from capflow_assets.errors import EvidenceError
+from capflow_assets.learning.qini import (
+    policy_value,
+    prognostic_imbalance,
+    qini_coefficient,
+    qini_curve,
+    targeting_gain,
+)
 
 # Best score first: treated and held out in turn.
 TREATED = np.array([1, 0, 1, 0, 1, 0])
@@ -87,7 +92,7 @@ def test_lots_without_both_groups_are_left_out() -> None:
     more = (np.array([9.0, 9.0]), np.array([1, 1]), np.array([7.0, 0.0]), np.array(["no control", "no control"]))
     rows = zip((OUTCOME, TREATED, SCORE, LOT), more, strict=True)
     assert qini_coefficient(*(np.append(one, other) for one, other in rows)) == pytest.approx(16 / 36)
-    with pytest.raises(ModelError, match="1 campaigns, 2 rows treated, 0 held out"):
+    with pytest.raises(EvidenceError, match="1 campaigns, 2 rows treated, 0 held out"):
         qini_curve(*more)
 
 
@@ -108,10 +113,12 @@ def test_a_policy_weighs_by_the_chance_that_a_row_got_what_it_says() -> None:
     assert np.isnan(policy_value(outcome, treated, chosen, np.arange(4)))
 
 
-def test_the_metric_reads_lots_from_the_index_and_leaves_out_what_has_no_score() -> None:
-    index = pd.MultiIndex.from_arrays([list("abcdefg"), ["c"] * 7], names=["user_id", "campaign_id"])
-    outcomes = pd.DataFrame({"visits": [*OUTCOME, 99.0], "treated": [*TREATED, 1.0]}, index=index)
-    answers = pd.DataFrame({"score": [*SCORE, np.nan]}, index=index)
-    metric = qini("visits", "treated", "campaign_id", unit=("user_id",))
-    assert metric.compute(outcomes, answers) == pytest.approx(16 / 36)
-    assert (metric.name, metric.higher_is_better) == ("qini", True)
+def test_groups_that_a_fair_draw_would_make_are_balanced_and_others_are_not() -> None:
+    random = np.random.default_rng(0)
+    prognosis, lot = random.gamma(1.0, 2.0, 2000), np.zeros(2000)
+    fair = (random.random(2000) < 0.8).astype(float)
+    assert prognostic_imbalance(prognosis, fair, lot) < 0.02
+    # The best were addressed and the worst left alone.
+    chosen = (prognosis > np.quantile(prognosis, 0.2)).astype(float)
+    assert prognostic_imbalance(prognosis, chosen, lot) > 0.5
+    assert prognostic_imbalance(np.ones(2000), chosen, lot) == 0

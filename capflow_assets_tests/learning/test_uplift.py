@@ -53,8 +53,15 @@ def test_responses_are_those_of_their_groups() -> None:
 
 
 def test_where_few_are_held_out_the_x_learner_is_nearer_to_the_truth() -> None:
-    responses, effects = fit(*planted(4000, 0.95)[:3])
-    state, _, _, effect = planted(4000, 0.5, seed=1)
+    """Three of a hundred are held out, too few to tell a wavy level from an effect."""
+
+    def wavy(rows: int, treated_share: float, seed: int) -> tuple[pd.DataFrame, np.ndarray, np.ndarray, np.ndarray]:
+        state, outcome, treated, effect = planted(rows, treated_share, seed)
+        b = state["b"].to_numpy()
+        return state, outcome - 3 * b**2 + 3 * np.sin(8 * b), treated, effect
+
+    responses, effects = fit(*wavy(6000, 0.97, seed=0)[:3])
+    state, _, _, effect = wavy(4000, 0.5, seed=1)
     errors = [np.sqrt(np.mean((learner.effect(state) - effect) ** 2)) for learner in (responses, effects)]
     assert errors[1] < 0.9 * errors[0]
 
