@@ -150,7 +150,7 @@ def _judged(deployment: Deployment, reader: ExampleReader, params: Horizon, spli
     challenger = candidate.make(params).fit(split.train)
     champion = champion_rival(deployment, reader, split)
     baseline = model.baseline.make(params).fit(split.train)
-    rival = None if champion is None else champion.estimator
+    rival = None if champion is None else champion.answers
     comparison = compare(reader, challenger, baseline, rival, split, params.seed)
     trial = _trial(deployment, reader, comparison, champion)
     decision = barred(decide(trial), leak)
@@ -267,5 +267,6 @@ def _reference(reader: ExampleReader, served: _Served) -> bytes:
     """The distribution of the features and answers of the population, for drift and skew."""
     from capflow_assets.monitoring.drift import reference
 
-    scores = figure_of(reader.spec.model, answered(reader, served.estimator, served.population))
+    answers = answered(reader, served.estimator, served.population, with_reasons=False)
+    scores = figure_of(reader.spec.model, answers)
     return reference(served.population.columns.assign(score=scores)).to_json().encode()
