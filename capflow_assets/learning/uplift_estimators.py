@@ -126,6 +126,8 @@ class UpliftEstimator:
         raise NotImplementedError
 
     def _matrix(self, examples: Examples) -> pd.DataFrame:
+        """The columns of the ``words``, and the traits of each row's subject as its moment knows them."""
+        import numpy as np
         import pandas as pd
 
         from capflow_assets.learning.frames import matrix
@@ -135,16 +137,15 @@ class UpliftEstimator:
         if not self.traits:
             return state
         table, level = self.traits_table
-        moments = examples.columns["moment"].to_numpy() if "moment" in examples.columns else None
-        parts = []
-        for place, frame in enumerate(examples.tables[table]):
-            rows = state if moments is None else state[moments == place]
-            subjects = rows.index.get_level_values(level)
-            known = frame.drop_duplicates(level).set_index(level).reindex(subjects)
-            parts.append(rows.reset_index(drop=True).join(trait_matrix(known.reset_index(), self.traits)))
-            parts[-1].index = rows.index
-        # Examples lie moment by moment.
-        return pd.concat(parts)
+        subjects = state.index.get_level_values(level)
+        moments = examples.columns["moment"] if "moment" in examples.columns else np.zeros(len(state))
+        rows = [np.flatnonzero(np.asarray(moments) == place) for place in range(len(examples.tables[table]))]
+        parts = [
+            trait_matrix(frame.drop_duplicates(level).set_index(level).reindex(subjects[of_moment]), self.traits)
+            for frame, of_moment in zip(examples.tables[table], rows, strict=True)
+        ]
+        traits = pd.concat(parts).iloc[np.argsort(np.concatenate(rows), kind="stable")]
+        return pd.concat([state, traits.set_axis(state.index)], axis=1)
 
 
 class TLearner(UpliftEstimator):
@@ -212,10 +213,12 @@ class ResponseModel(UpliftEstimator):
         self.trees: xgboost.Booster | None = None
 
     def _grow(self, state: pd.DataFrame, outcome: np.ndarray, treated: np.ndarray, weight: np.ndarray) -> None:
+        import numpy as np
+
         from capflow_assets.learning.uplift import trained
 
         settings = self.params.settings("reg:squarederror")
-        self.trees = trained(state, outcome, weight * 0 + 1, settings, self.params.rounds)
+        self.trees = trained(state, outcome, np.ones_like(weight), settings, self.params.rounds)
 
     def _answers(self, state: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         from capflow_assets.learning.frames import fitted

@@ -119,6 +119,10 @@ def test_traits_are_looked_up_at_each_example_s_moment() -> None:
     twice: dict[str, Any] = {"outcomes": pd.concat([one.outcomes, one.outcomes]), "moments": one.moments * 2}
     estimator = T(PARAMS).fit(Examples(columns, tables={"users": (nobody, one.tables["users"][0])}, **twice))
     answers = estimator.predict(Examples(columns, tables={"users": (nobody, one.tables["users"][0])}, **twice))
+    mixed = np.random.default_rng(1).permutation(len(columns))
+    tables = {"users": (nobody, one.tables["users"][0])}
+    other = estimator.predict(Examples(columns.iloc[mixed], None, tables, one.moments * 2))
+    assert other["score"].tolist() == answers["score"].iloc[mixed].tolist()
     early, late = answers["score"][: len(one)], answers["score"][len(one) :]
     young = one.tables["users"][0]["age"].to_numpy() == "18-29"
     assert early[young].mean() == pytest.approx(early[~young].mean(), abs=0.2)
