@@ -40,7 +40,7 @@ class Response(Reading, ResponseModel):
 
 
 LEARNERS = [T, X, Response]
-PARAMS = UpliftParams(threads=1, rounds=50, max_depth=2, l2=1.0)
+PARAMS = UpliftParams(threads=1, rounds=100, learning_rate=0.1, l2=1.0)
 
 
 def examples(rows: int = 2000, lots: Mapping[str, float] = {"a": 0.5, "b": 0.8}, seed: int = 0) -> Examples:
