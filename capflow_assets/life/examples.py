@@ -52,9 +52,12 @@ class ExampleReader:
         """The subjects known at the moment, to answer for."""
         return self.states([moment])[0]
 
-    def states(self, moments: Sequence[datetime], of_events: bool = False) -> list[Examples]:
-        """The subjects known at each of the moments, in their order; or those of the events that began then."""
-        columns = self.columns_at(moments, of_events)
+    def states(self, moments: Sequence[datetime], events_until: datetime | None = None) -> list[Examples]:
+        """The subjects known at each of the moments, in their order; or those of the events that began then.
+
+        Whom an event is about may be told after it began: it is read up to ``events_until``.
+        """
+        columns = self.columns_at(moments, events_until)
         return [
             Examples(frame, None, self._frames(moment), (moment,), self.customer.time_zone)
             for frame, moment in zip(columns, moments, strict=True)
@@ -65,7 +68,8 @@ class ExampleReader:
 
         Subjects of whom nothing can be said are left out.
         """
-        states = self.states([window.start for window in windows], of_events=self.spec.events is not None)
+        until = max(window.end for window in windows) if self.spec.events else None
+        states = self.states([window.start for window in windows], events_until=until)
         absent = self.spec.model.outcome.absent
         frames = self.outcomes_in(windows, [state.columns.index for state in states])
         return [_known(state, frame, absent) for state, frame in zip(states, frames, strict=True)]
@@ -96,21 +100,21 @@ class ExampleReader:
         return self.columns_at([moment])[0]
 
     def columns_at(
-        self, moments: Sequence[datetime], of_events: bool = False, part: tuple[int, int] = (0, 1)
+        self, moments: Sequence[datetime], events_until: datetime | None = None, part: tuple[int, int] = (0, 1)
     ) -> list[pd.DataFrame]:
         """The joined columns as of each of the moments, in their order; ``part`` is one of how many, see ``parts``."""
         from pyspark.sql import functions as F
 
-        joined, (place, parts) = self._joined(tuple(sorted(set(moments))), of_events), part
+        joined, (place, parts) = self._joined(tuple(sorted(set(moments))), events_until), part
         if parts > 1:
             joined = joined.filter(F.pmod(F.xxhash64(*self.key), F.lit(parts)) == place)
         known = [name for name in self.spec.model.columns if name in joined.columns]
         rows = joined.select(*self.key, F.unix_micros(AS_OF).alias(MICROS), *known).toPandas()
         return [self._of_moment(rows, moment) for moment in moments]
 
-    def _joined(self, distinct_moments: tuple[datetime, ...], of_events: bool = False) -> DataFrame:
+    def _joined(self, distinct_moments: tuple[datetime, ...], events_until: datetime | None = None) -> DataFrame:
         """One row per subject and moment: the key, the moment, and the joined columns."""
-        joined = self._of_events(distinct_moments) if of_events else self._subjects(distinct_moments)
+        joined = self._of_events(distinct_moments, events_until) if events_until else self._subjects(distinct_moments)
         for reads in self.spec.model.joined:
             block = self._rows_at(reads.table, distinct_moments)
             on = [name for name in self.key if name in block.columns]
@@ -178,13 +182,13 @@ class ExampleReader:
         self._remember(answers_history.table_of(model))
         return reduce(lambda above, below: above.unionByName(below, allowMissingColumns=True), frames)
 
-    def _of_events(self, moments: tuple[datetime, ...]) -> DataFrame:
-        """The subjects of the events that began at each of the moments."""
+    def _of_events(self, moments: tuple[datetime, ...], until: datetime) -> DataFrame:
+        """The subjects of the events that began at each of the moments, as they are known later."""
         from pyspark.sql import functions as F
 
         events = self.spec.events
         assert events is not None  # noqa: S101
-        begun = self._called(events, moments[-1]).withColumnRenamed(BEGAN_AT, AS_OF)
+        begun = self._called(events, until).withColumnRenamed(BEGAN_AT, AS_OF)
         return begun.filter(F.col(AS_OF).isin([F.lit(moment) for moment in moments])).select(*self.key, AS_OF)
 
     def _called(self, function: Call, moment: datetime) -> DataFrame:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Asked, Column, Table
+from capflow_assets.expressions.campaign_groups import campaign_groups
 from capflow_assets.expressions.history import first_moment
 from capflow_assets.expressions.known_at import is_known
 from capflow_assets.expressions.micros import A_DAY, A_SECOND, micros_of, moment_of
@@ -76,7 +77,8 @@ def evidence(
     ``user_item_density_share`` their share in users × items; ``overlapping_items_share`` of items that two users or
     more bought, ``overlapping_users_share`` of users who bought two such items or more.
 
-    **Campaigns**: ``campaigns`` begun, ``messages`` sent, ``controls`` held out, ``redemptions``, ``redeeming_users``.
+    **Campaigns**: ``campaigns`` begun, ``messages`` sent, ``controls`` held out, ``compared_campaigns`` that addressed
+    and held out ten users or more (``expressions.campaign_groups``), ``redemptions``, ``redeeming_users``.
 
     **Outcomes**, by model, at its horizon: ``past_horizons`` that are over and have history before them (no more than
     the model's moments), ``users`` known at the newest of those moments, ``positives`` and ``negatives`` among them,
@@ -116,7 +118,7 @@ def _all(
     first, until, figures = _of_bills(bills, as_of)
     yield from ((None, name, None, value) for name, value in figures.items())
     yield from ((None, "rows", table, count) for table, count in _rows(frames).items())
-    yield from ((None, name, None, value) for name, value in _of_campaigns(frames).items())
+    yield from ((None, name, None, value) for name, value in _of_campaigns(frames, str(values["zone"])).items())
     yield from ((None, *row) for row in item_coverage(frames["clean/items"], frames["raw/media"]))
     yield from ((None, *row) for row in user_files(frames["clean/users"], frames["raw/media"]))
     yield from ((None, *row) for row in overlap(frames["clean/line_items"]))
@@ -168,7 +170,7 @@ def _rows(frames: Mapping[str, DataFrame | None]) -> dict[str, float]:
     return {row["table"]: float(row["rows"]) for row in sorted(rows)}
 
 
-def _of_campaigns(frames: Mapping[str, DataFrame | None]) -> dict[str, float]:
+def _of_campaigns(frames: Mapping[str, DataFrame | None], zone: str) -> dict[str, float]:
     from pyspark.sql import functions as F
 
     counts: dict[str, float] = {}
@@ -179,6 +181,9 @@ def _of_campaigns(frames: Mapping[str, DataFrame | None]) -> dict[str, float]:
         is_control = F.coalesce("is_control", F.lit(False))
         row = messages.agg(F.count(F.when(~is_control, 1)), F.count(F.when(is_control, 1))).collect()[0]
         counts |= {"messages": float(row[0]), "controls": float(row[1])}
+    if campaigns is not None and messages is not None:
+        groups = campaign_groups(messages, campaigns, zone)
+        counts["compared_campaigns"] = float(groups.agg(F.count_distinct("campaign_id")).collect()[0][0])
     if redemptions is not None:
         row = redemptions.agg(F.count(F.lit(1)), F.count_distinct("user_id")).collect()[0]
         counts |= {"redemptions": float(row[0]), "redeeming_users": float(row[1])}

@@ -163,6 +163,19 @@ def test_campaigns_and_redemptions(spark: SparkSession) -> None:
     )
     assert [found[name] for name in ("campaigns", "messages", "controls")] == [1, 2, 1]
     assert [found[name] for name in ("redemptions", "redeeming_users")] == [2, 1]
+    assert found["compared_campaigns"] == 0
+
+
+def test_campaigns_with_users_addressed_and_held_out(spark: SparkSession) -> None:
+    campaigns = [{"campaign_id": name, "starts_at": AS_OF - timedelta(days=9)} for name in ("c1", "c2", "c3")]
+    held_out = {"c1": range(10, 20), "c2": range(10, 19), "c3": range(0)}
+    messages = [
+        {"campaign_id": name, "user_id": f"u{number}", "sent_at": AS_OF, "is_control": number in held_out[name]}
+        for name in held_out
+        for number in range(20)
+    ]
+    tables = {"campaigns": table(spark, "raw/campaigns", campaigns), "messages": table(spark, "raw/messages", messages)}
+    assert together(made(bills_of(spark, ()), **tables))["compared_campaigns"] == 1
 
 
 def asked(horizon_days: int, **more: Any) -> Asked:
