@@ -20,12 +20,14 @@ LINE_COLUMNS = ("user_id", "item_id", "billed_on", "is_return", "flags")
 class Baskets:
     """The baskets of known users. A basket is all that a user bought on one local day, each item once.
 
-    ``users`` and ``items`` are ids, sorted; a user's or item's number is its place among them. ``days`` are the local
-    days with a basket, sorted. A *pair* is a user and an item that the user bought: pairs are sorted by user, then
-    item, and those of user u are ``begins[u]:begins[u + 1]``. Of each pair, ``item`` is the item's number, ``visits``
-    the baskets that it was in, and ``last`` the place in ``days`` of the newest. Of each of those baskets, pair by
-    pair and oldest first, ``age`` is how many baskets the user had since; 0 is the newest. ``baskets`` (users,) is how
-    many each user has. Memory: 4 bytes for each item of each basket, 12 for each pair.
+    ``users`` are ids, sorted; ``items`` are ids, those in most baskets first, then by id, so that what is read most
+    lies together. A user's or item's number is its place among them. ``days`` are the local days with a basket, sorted.
+
+    A *pair* is a user and an item that the user bought: pairs are sorted by user, then item, and those of user u are
+    ``begins[u]:begins[u + 1]``. Of each pair, ``item`` is the item's number, ``visits`` the baskets that it was in, and
+    ``last`` the place in ``days`` of the newest. Of each of those baskets, pair by pair and oldest first, ``age`` is
+    how many baskets the user had since; 0 is the newest. ``baskets`` (users,) is how many each user has. Memory: 4
+    bytes for each item of each basket, 12 for each pair.
     """
 
     users: np.ndarray
@@ -63,11 +65,12 @@ def baskets_of(lines: pd.DataFrame) -> Baskets:
     >>> lines = pd.DataFrame({"user_id": "ana", "item_id": ["tea", "jam", "tea"], "billed_on": days})
     >>> read = baskets_of(lines.assign(is_return=False, flags=""))
     >>> list(read.items), read.visits.tolist(), read.age.tolist(), read.baskets.tolist()
-    (['jam', 'tea'], [1, 2], [1, 1, 0], [2])
+    (['tea', 'jam'], [2, 1], [1, 0, 1], [2])
     """
     user, users, item, items, day, days = _numbered(lines)
     # One number for user, item and day, so that one sort brings pairs together, the oldest basket first.
     entries = _distinct((user * len(items) + item) * len(days) + day)
+    entries, items = _by_popularity(entries, items, len(days))
     pair, day = np.divmod(entries, max(1, len(days)))
     starts = np.flatnonzero(np.diff(pair, prepend=-1))
     visits = np.diff(starts, append=len(pair)).astype("int32")
@@ -86,6 +89,16 @@ def baskets_of(lines: pd.DataFrame) -> Baskets:
         age=(ends[user] - 1 - place).astype("int32"),
         baskets=counts.astype("int32"),
     )
+
+
+def _by_popularity(entries: np.ndarray, items: np.ndarray, days: int) -> tuple[np.ndarray, np.ndarray]:
+    """The entries with the items numbered anew, those in most baskets first; and the items in that order."""
+    pair, day = np.divmod(entries, max(1, days))
+    user, item = np.divmod(pair, max(1, len(items)))
+    order = np.argsort(-np.bincount(item, minlength=len(items)), kind="stable")
+    number = np.empty(len(items), dtype="int64")
+    number[order] = np.arange(len(items))
+    return np.sort((user * len(items) + number[item]) * days + day), items[order]
 
 
 def _distinct(numbers: np.ndarray) -> np.ndarray:

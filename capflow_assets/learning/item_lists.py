@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from capflow_assets.learning.item_frequency import Decay, item_frequencies
-from capflow_assets.learning.neighbours import Neighbourhood, Popular, ranked_items
+from capflow_assets.learning.neighbours import Neighbourhood, ranked_items
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,11 +64,11 @@ class Lists:
 def alike_lists(baskets: Baskets, asked: np.ndarray, recipe: Recipe, size: int, threads: int = 1) -> Lists:
     """Lists by TIFU-kNN for users by their numbers; -1 is a user without a basket, who gets what is popular."""
     vectors = item_frequencies(baskets, recipe.decay)
-    neighbourhood, popular = Neighbourhood.of(vectors), Popular.of(baskets.popularity)
+    neighbourhood, popularity = Neighbourhood.of(vectors), baskets.popularity
 
     def of_some(some: np.ndarray) -> Lists:
         near = neighbourhood.nearest(some, recipe.neighbours)
-        return Lists(*ranked_items(vectors, some, near, popular, recipe.own_share, size))
+        return Lists(*ranked_items(vectors, some, near, popularity, recipe.own_share, size))
 
     blocks = [asked[first : first + USERS_AT_ONCE] for first in range(0, max(1, len(asked)), USERS_AT_ONCE)]
     with ThreadPoolExecutor(threads) as pool:
@@ -88,7 +88,7 @@ def frequent_lists(baskets: Baskets, asked: np.ndarray, size: int) -> Lists:
     counts = (baskets.visits + popularity[baskets.item] / 2).astype("float32")
     vectors = csr_matrix((counts, baskets.item, baskets.begins), shape=(len(baskets.users), len(baskets.items)))
     nobody = np.empty((len(asked), 0), dtype="int32")
-    return Lists(*ranked_items(vectors, asked, nobody, Popular.of(popularity), 1.0, size))
+    return Lists(*ranked_items(vectors, asked, nobody, popularity, 1.0, size))
 
 
 def list_rows(baskets: Baskets, lists: Lists, asked: np.ndarray, index: pd.Index, today: date) -> pd.DataFrame:

@@ -142,14 +142,14 @@ def _add(begins, items, values, row, share, total, met, count):  # type: ignore[
     return count
 
 
-@compiled((types.i8, types.i4[::1], types.f4[::1], _INTS, _FLOATS, types.b1[::1]))
-def _fill(size, out, scores, popular, popularity, is_listed):  # type: ignore[no-untyped-def]
-    """Write popular items after the first ``size`` of a list, scored below the last of them."""
+@compiled((types.i8, types.i4[::1], types.f4[::1], _FLOATS, types.b1[::1]))
+def _fill(size, out, scores, popularity, is_listed):  # type: ignore[no-untyped-def]
+    """Write the first items that are not among the first ``size`` of a list after those, scored below the last."""
     least = scores[size - 1] if size else np.float32(1)
     for place in range(size):
         is_listed[out[place]] = True
     place = size
-    for item in popular:
+    for item in range(popularity.size):
         if place == out.size:
             break
         if not is_listed[item]:
@@ -162,21 +162,21 @@ def _fill(size, out, scores, popular, popularity, is_listed):  # type: ignore[no
 @compiled(
     (
         *(_LONGS, _INTS, _FLOATS),
-        *(_LONGS, _read(types.i4, 2), _INTS, _FLOATS),
+        *(_LONGS, _read(types.i4, 2), _FLOATS),
         *(types.f8, types.i4[:, ::1], types.f4[:, ::1], types.i4[::1]),
     )
 )
 def ranked(  # type: ignore[no-untyped-def]
-    begins, items, values, asked, neighbours, popular, popularity, own_share, out, scores, scored
+    begins, items, values, asked, neighbours, popularity, own_share, out, scores, scored
 ):
     """The best items of each row asked about (-1: of none), and their scores; -1 and NaN where there are no more.
 
     An item scores ``own_share`` of the row's value and the rest of the mean of its neighbours' values; after the
-    ``scored`` items that have any, ``popular`` ones follow, the most popular first, below the last of those.
+    ``scored`` items that have any the first of the others follow, by their ``popularity``, below the last of those.
     """
-    total = np.zeros(popular.size, np.float64)
-    met = np.empty(popular.size, np.int32)
-    is_listed = np.zeros(popular.size, np.bool_)
+    total = np.zeros(popularity.size, np.float64)
+    met = np.empty(popularity.size, np.int32)
+    is_listed = np.zeros(popularity.size, np.bool_)
     best = np.empty(out.shape[1], np.float32)
     numbers = np.empty(out.shape[1], np.int32)
     for place in range(asked.size):
@@ -194,5 +194,5 @@ def ranked(  # type: ignore[no-untyped-def]
             if score > 0:
                 size = _push(best, numbers, size, score, item)
         _drain(best, numbers, size, out[place], scores[place])
-        _fill(size, out[place], scores[place], popular, popularity, is_listed)
+        _fill(size, out[place], scores[place], popularity, is_listed)
         scored[place] = size

@@ -90,29 +90,16 @@ class Neighbourhood:
         return near
 
 
-@dataclass(frozen=True, slots=True)
-class Popular:
-    """Each item's ``popularity`` (items,), from 0 to 1, and the items in ``order``, the most popular first."""
-
-    popularity: np.ndarray
-    order: np.ndarray
-
-    @classmethod
-    def of(cls, popularity: np.ndarray) -> Popular:
-        """Order the items; of equally popular ones the lower number comes first."""
-        order = np.argsort(-popularity, kind="stable").astype("int32")
-        return cls(popularity.astype("float32"), order)
-
-
 def ranked_items(
-    vectors: csr_matrix, asked: np.ndarray, near: np.ndarray, popular: Popular, own_share: float, size: int
+    vectors: csr_matrix, asked: np.ndarray, near: np.ndarray, popularity: np.ndarray, own_share: float, size: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The ``size`` best items of each user asked about (numbers, or -1: nobody knows), the best first, with scores.
 
     The score of an item is ``own_share`` times the user's own frequency and ``1 - own_share`` times the mean of the
-    neighbours' (equation 5). Where fewer items score, the most popular of the others follow below them. Of equal scores
-    the lower number comes first. Returned are items (asked, size) int32, -1 where there are no more; their scores
-    (asked, size) float32, NaN; and how many of each list scored (asked,) int32.
+    neighbours' (equation 5). Where fewer items score, the first of the others by number follow below them, by their
+    ``popularity`` (items,), which falls with the number. Of equal scores the lower number comes first. Returned are
+    items (asked, size) int32, -1 where there are no more; their scores (asked, size) float32, NaN; and how many of each
+    list scored (asked,) int32.
     """
     from capflow_assets.learning.neighbour_loops import ranked
 
@@ -120,8 +107,8 @@ def ranked_items(
     scores = np.empty((len(asked), size), dtype="float32")
     scored = np.empty(len(asked), dtype="int32")
     neighbours = np.ascontiguousarray(near)
-    popularity = (popular.order, popular.popularity)
-    ranked(*_by_users(vectors), asked.astype("int64"), neighbours, *popularity, own_share, items, scores, scored)
+    users, popular = asked.astype("int64"), popularity.astype("float32")
+    ranked(*_by_users(vectors), users, neighbours, popular, own_share, items, scores, scored)
     return items, scores, scored
 
 

@@ -15,7 +15,7 @@ from capflow_assets.errors import ModelError
 from capflow_assets.learning.baskets import Baskets, baskets_of
 from capflow_assets.learning.item_frequency import Decay, item_frequencies
 from capflow_assets.learning.item_lists import Recipe
-from capflow_assets.learning.neighbours import Neighbourhood, Popular, ranked_items
+from capflow_assets.learning.neighbours import Neighbourhood, ranked_items
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,16 +123,16 @@ class _Trial:
     past: Past
     vectors: csr_matrix
     near: np.ndarray
-    popular: Popular
+    popularity: np.ndarray
 
     @classmethod
     def of(cls, past: Past, decay: Decay) -> _Trial:
         vectors = item_frequencies(past.baskets, decay)
         near = Neighbourhood.of(vectors).nearest(past.asked, max(NEIGHBOURS))
-        return cls(past, vectors, near, Popular.of(past.baskets.popularity))
+        return cls(past, vectors, near, past.baskets.popularity)
 
     def recall(self, recipe: Recipe, top: int) -> float:
         near = self.near[:, : recipe.neighbours]
         return self.past.recall(
-            ranked_items(self.vectors, self.past.asked, near, self.popular, recipe.own_share, top)[0]
+            ranked_items(self.vectors, self.past.asked, near, self.popularity, recipe.own_share, top)[0]
         )

@@ -76,6 +76,7 @@ def tifu_knn(
         for _, items in baskets:
             for item in items:
                 popularity[item] += 1
-    scored = sorted((item for item in scores if scores[item] > 0), key=lambda item: (-scores[item], item))[:size]
+    scored = sorted(scores.keys(), key=lambda item: (-scores[item], -popularity[item], item))
+    scored = [item for item in scored if scores[item] > 0][:size]
     others = sorted(popularity.keys() - set(scored), key=lambda item: (-popularity[item], item))
     return [(item, scores[item]) for item in scored] + [(item, 0.0) for item in others[: size - len(scored)]]
