@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xgboost
 
+    from capflow_assets.learning.explanations import Word
     from capflow_assets.learning.uplift import Effects, Responses
 
 LEAST_IN_A_GROUP = 10
@@ -100,7 +101,7 @@ class UpliftEstimator:
         from capflow_assets.learning.traits import trait_words
 
         state, parts, texts = self._matrix(examples), [np.empty((0, 3))], []
-        words = {**self.words, **trait_words(self.traits)}
+        words: dict[str, Word] = {**self.words, **trait_words(self.traits)}
         for first in range(0, len(state), ROWS_AT_ONCE):
             part = state.iloc[first : first + ROWS_AT_ONCE]
             parts.append(np.column_stack(self._answers(part)))
