@@ -14,7 +14,7 @@ import pytest
 from capflow_assets.blueprint.calls import call
 from capflow_assets.customers.customer import Customer
 from capflow_assets.definitions import STAGES
-from capflow_assets.expressions.as_of import end_of_day
+from capflow_assets.expressions.days import end_of_day
 from capflow_assets.features.rfm import rfm
 from capflow_assets.life.examples import Examples
 from capflow_assets.simulation.brand import tiny

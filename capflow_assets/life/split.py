@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Params, Window
@@ -43,13 +43,13 @@ class Split:
 
 def split_in_time(examples: Examples, params: Params, as_of: datetime) -> Split:
     """The examples of a customer who is ready for the model."""
-    *train_moments, test_moment = _moments(examples, params, as_of)
-    horizon = timedelta(days=params.horizon_days)
+    windows = _windows(examples, params, as_of)
     if examples.spec.model.learns_from == "features":
-        test = examples.features(test_moment)
-        test_labels = examples.labels(test_moment, test_moment + horizon, test.index)
-        return Split(test, None, test, test_labels, test_moment, ())
-    return _labelled_split(examples, tuple(train_moments), test_moment, horizon)
+        horizon = windows[-1]
+        test = examples.features(horizon.start)
+        test_labels = examples.labels(horizon.start, horizon.end, test.index)
+        return Split(test, None, test, test_labels, horizon.start, ())
+    return _labelled_split(examples, windows)
 
 
 def first_bill(examples: Examples, moment: datetime) -> datetime:
@@ -65,23 +65,22 @@ def first_bill(examples: Examples, moment: datetime) -> datetime:
 
 def known_until(examples: Examples, as_of: datetime) -> datetime:
     """The moment up to which outcomes are known (``learning.outcomes``)."""
-    return outcomes.known_until(as_of, newest(examples.lake.table(examples.customer.name, BILLS), as_of))
+    customer = examples.customer
+    return outcomes.known_until(as_of, newest(examples.lake.table(customer.name, BILLS), as_of), customer.time_zone)
 
 
-def _moments(examples: Examples, params: Params, as_of: datetime) -> list[datetime]:
-    """The past moments whose horizons are over, oldest first; the last one is to be judged on."""
+def _windows(examples: Examples, params: Params, as_of: datetime) -> list[Window]:
+    """The past horizons that are over, oldest first; the last one is to be judged on."""
     first, until = first_bill(examples, as_of), known_until(examples, as_of)
-    return outcomes.past_moments(until, params.horizon_days, params.moments, first)
+    return outcomes.past_windows(until, params.horizon_days, params.moments, first, examples.customer.time_zone)
 
 
-def _labelled_split(
-    examples: Examples, train_moments: tuple[datetime, ...], test_moment: datetime, horizon: timedelta
-) -> Split:
+def _labelled_split(examples: Examples, windows: list[Window]) -> Split:
     import pandas as pd
 
-    moments = [*train_moments, test_moment]
-    *train_frames, test = examples.features_at(moments)
-    windows = [Window(moment, moment + horizon) for moment in moments]
+    *train_moments, test_moment = (window.start for window in windows)
+    *train_frames, test = examples.features_at([*train_moments, test_moment])
     *train_labels, test_labels = examples.labels_in(windows, [frame.index for frame in (*train_frames, test)])
     numbered_frames = [frame.assign(moment=position) for position, frame in enumerate(train_frames)]
-    return Split(pd.concat(numbered_frames), pd.concat(train_labels), test, test_labels, test_moment, train_moments)
+    labels = pd.concat(train_labels)
+    return Split(pd.concat(numbered_frames), labels, test, test_labels, test_moment, tuple(train_moments))
