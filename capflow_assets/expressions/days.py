@@ -60,7 +60,7 @@ def local_day_of(moment: datetime, zone: str) -> date:
 
 
 def moment_showing(shown: datetime, zone: str) -> datetime:
-    """The moment at which calendar and clock show a time without a zone, in UTC; see above for one shown twice or never.
+    """The moment at which calendar and clock show a naive time, in UTC; see above for one shown twice or never.
 
     >>> showings = (datetime(2024, 10, 27, 2, 30), datetime(2024, 3, 31, 2, 30))  # shown twice in Madrid; never
     >>> [moment_showing(shown, "Europe/Madrid").isoformat() for shown in showings]

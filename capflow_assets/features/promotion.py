@@ -91,9 +91,9 @@ def promotion(
 
     **Columns**: discounts are of purchases whose discount is known, in the customer's currency; a share is of the full
     price, amount and discount. ``*_91d`` look at the last 91 local days, the moment's own included. A message **calls
-    for an answer** within 7 local days of its sending, up to the same time of the day (``expressions.days``); only those
-    whose week is over at the moment are counted, so that what is still to come counts neither way. Controls got no
-    message. Who answers need not be who was moved: many would have come anyway.
+    for an answer** within 7 local days of its sending, up to the same time of the day (``expressions.days``); only
+    those whose week is over at the moment are counted, so that what is still to come counts neither way. Controls got
+    no message. Who answers need not be who was moved: many would have come anyway.
 
     **Missing**: shares are null without a purchase (line item, message) of the kind; all of coupons is null where the
     customer sends no redemptions, and all of messages where it sends none.
