@@ -175,9 +175,9 @@ def _clock_of(zone: str) -> tuple[tuple[int, ...], tuple[tuple[int, int, int], .
         first, end = _shown(change - MICROSECOND, zone) + MICROSECOND, _shown(change, zone)
         while first < end:
             midnight = datetime.combine(first.date() + timedelta(days=1), time())
-            ends = tuple(micros_of(shown.replace(tzinfo=UTC)) for shown in (first, min(end, midnight)))
-            skips.append((*ends, micros_of(moment_showing(first, zone))))
-            first = min(end, midnight)
+            until = min(end, midnight)
+            skips.append((_as_micros(first), _as_micros(until), micros_of(moment_showing(first, zone))))
+            first = until
     return tuple(sorted(offsets)), tuple(skips)
 
 
@@ -191,6 +191,10 @@ def _changes(zone: str) -> Iterator[datetime]:
         if later != offset:
             yield _change(day, following, local)
         day, offset = following, later
+
+
+def _as_micros(shown: datetime) -> int:
+    return micros_of(shown.replace(tzinfo=UTC))
 
 
 def _offset(moment: datetime, local: ZoneInfo) -> int:

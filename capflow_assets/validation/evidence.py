@@ -148,7 +148,7 @@ def _of_bills(
         return None, None, {"history_days": None, "newest_bill_age_days": None, "users": 0.0, "users_new_28d": 0.0}
     until = known_until(as_of.astimezone(UTC), moment_of(newest), zone)
     age = local_span(moment_of(newest), as_of, zone)
-    figures = {
+    figures: dict[str, float | None] = {
         "history_days": float(local_span(began, until, zone).days),
         "newest_bill_age_days": age.total_seconds() / (A_DAY // A_SECOND),
         "users": float(known),
