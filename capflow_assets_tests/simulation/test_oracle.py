@@ -71,9 +71,9 @@ def test_the_outcome_counts_bills_after_the_moment_up_to_the_end_of_the_horizon(
 
 
 def test_a_horizon_is_of_the_brands_own_days() -> None:
-    """In Madrid 28 days from 1 October on last an hour more: bills until 22:00 of the 29th by the clock count."""
-    madrid = simulate(tiny("shop", seed=3, users=300, days=420, time_zone="Europe/Madrid", start=date(2023, 9, 1)))
-    as_of, end = datetime(2024, 10, 1, 20, tzinfo=UTC), datetime(2024, 10, 29, 21, tzinfo=UTC)
+    """In Madrid 28 days from 1 October on last an hour more: bills until noon of the 29th by the clock count."""
+    madrid = simulate(tiny("shop", seed=3, users=3000, days=420, time_zone="Europe/Madrid", start=date(2023, 9, 1)))
+    as_of, end = datetime(2024, 10, 1, 10, tzinfo=UTC), datetime(2024, 10, 29, 11, tzinfo=UTC)
     bills = pd.concat([madrid.bills, madrid.truth.future_bills])
     inside = bills[(bills["billed_at"] > as_of) & (bills["billed_at"] <= end) & (bills["amount"] > 0)]
     known = set(madrid.truth.users.loc[madrid.truth.users["joined_at"] <= as_of, "user_id"])
