@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 def parse_moment(text: str, zone: str, now: datetime | None = None) -> datetime:
     """An as-of moment in UTC. A date means the end of that day in the customer's zone; a naive time is local there.
 
+    It may be ahead of now by the rest of today, see ``as_of_moment``.
+
     Raises:
         CapflowError: it is no date and no time, or after today, of which nothing can be known yet.
 
@@ -52,14 +54,27 @@ def _moment(text: str, zone: str) -> datetime:
     return moment.astimezone(UTC) if moment.tzinfo else moment_showing(moment, zone)
 
 
-def as_of_moment(bills: DataFrame, requested: datetime | None) -> datetime:
-    """The requested moment, else that of the newest bill.
+def past(moment: datetime, now: datetime | None = None) -> datetime:
+    """The moment, or now where it has not passed yet.
+
+    >>> past(datetime(2024, 6, 30, 23, tzinfo=UTC), datetime(2024, 6, 30, 11, tzinfo=UTC)).isoformat()
+    '2024-06-30T11:00:00+00:00'
+    """
+    return min(moment, now or datetime.now(UTC))
+
+
+def as_of_moment(bills: DataFrame, requested: datetime | None, now: datetime | None = None) -> datetime:
+    """The requested moment, else that of the newest bill; and that of the newest bill where it has not passed yet.
+
+    Today is such a moment until it is over. What is recorded as of its end would be the newest until then, whatever
+    comes after it, and two runs of today would know different things as of the same moment.
 
     Raises:
         TableError: there is no bill up to then, so nothing can be known as of it.
     """
-    last = newest(bills, requested)
-    return requested or last
+    has_passed = requested is not None and past(requested, now) == requested
+    last = newest(bills, requested if has_passed else now)
+    return requested if requested is not None and has_passed else last
 
 
 def newest(bills: DataFrame, until: datetime | None = None) -> datetime:

@@ -125,7 +125,7 @@ def _row(
         "champion": champions.champion,
         "challenger": champions.challenger,
         "frozen": champions.is_frozen,
-        "scored_users": scored.get("dagster/row_count"),
+        "scored_users": scored.get("subjects", scored.get("dagster/row_count")),
         "drift": health.get("psi_max"),
         "drifted": health.get("over"),
         "readiness": readiness,
@@ -198,6 +198,7 @@ def explain(
             "frozen": now.is_frozen,
             "promotion": decision,
             "artifacts": registry.artifacts(customer, model, chosen),
+            "plots": registry.plots(customer, model, chosen),
         }
         | ({"warning": who.warning} if who.broken else {})
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from capflow_assets.errors import CapflowError, TableError
@@ -43,6 +45,22 @@ def test_a_moment_before_the_first_bill_is_refused(spark):
         as_of_moment(bills, parse_moment("2023-04-30", "UTC"))
     later = parse_moment("2023-05-02", "UTC")
     assert as_of_moment(bills, later) == later
+
+
+def test_a_moment_that_has_not_passed_is_that_of_the_newest_bill(spark):
+    """At eleven o'clock the day is not over: its end says no more than the newest bill that is known does."""
+    bills = spark.sql(
+        "select timestamp '2024-06-29 18:00:00' as billed_at union all select timestamp '2024-06-30 10:00:00' "
+        "union all select timestamp '2024-06-30 12:00:00'"
+    )
+    now = datetime(2024, 6, 30, 11, tzinfo=UTC)
+    today, yesterday = (parse_moment(day, "Europe/Madrid", now) for day in ("2024-06-30", "2024-06-29"))
+    assert as_of_moment(bills, today, now).isoformat() == "2024-06-30T10:00:00+00:00"
+    assert as_of_moment(bills, None, now) == as_of_moment(bills, today, now)
+    assert as_of_moment(bills, yesterday, now) == yesterday
+    assert as_of_moment(bills, now, now) == now
+    tomorrow = now + timedelta(days=1)
+    assert as_of_moment(bills, today, tomorrow) == today, "once it has passed, it is what it says"
 
 
 def test_no_bills_have_no_newest_moment(spark):

@@ -35,12 +35,11 @@ def test_moments_are_at_the_same_time_of_the_customers_days(untrained: Path) -> 
 
 
 def test_the_horizon_of_an_event_is_of_the_customers_days(untrained: Path) -> None:
-    """31 days after noon of 10 March in UTC, 13:00 in Madrid, the bill of noon of 10 April is an hour too late there."""
+    """31 days after 13:00 of 10 March in Madrid, which is noon in UTC, the bill of 14:00 of 10 April is too late."""
     shop = in_madrid(untrained)
     events = Call(each_bill, (Input("bills", "clean/bills", optional=False),), ())
-    split = split_in_time(
-        replace(shop, spec=replace(shop.spec, events=events)), RegularsParams(horizon_days=31, moments=4), AS_OF
-    )
+    shop = replace(shop, spec=replace(shop.spec, events=events))
+    split = split_in_time(shop, RegularsParams(horizon_days=31, moments=4), AS_OF)
     noons = [datetime(2024, month, 10, 12, tzinfo=UTC) for month in (2, 3, 4, 5)]
     assert [*split.train_moments, split.test_moment] == noons
     assert split.train.outcomes is not None

@@ -226,7 +226,7 @@ def test_silence_is_no_outcome(spark: SparkSession) -> None:
     assert later == of_model(made(bills_of(spark, BUYERS), {"a": asked(30)}, NOON))
 
 
-def test_a_label_of_tables_that_are_not_known_here_is_unknown(spark: SparkSession) -> None:
+def test_an_outcome_of_tables_that_are_not_known_here_is_unknown(spark: SparkSession) -> None:
     unknown = asked(30, outcome_tables={"rfm": "features/rfm"})
     found = of_model(made(bills_of(spark, BUYERS), {"a": unknown}, NOON))
     assert (found["past_horizons"], found["positives"], found["users"]) == (3.0, None, None)
