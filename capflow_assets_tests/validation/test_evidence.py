@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -56,6 +56,18 @@ def test_of_bills_alone(spark: SparkSession) -> None:
 def test_a_feed_that_stopped_ends_history(spark: SparkSession) -> None:
     found = together(made(bills_of(spark, SHOPPERS), as_of=AS_OF + timedelta(days=20)))
     assert (found["history_days"], found["newest_bill_age_days"]) == (366.0, pytest.approx(20 + 1 / 24))
+
+
+def test_days_are_local_ones(spark: SparkSession) -> None:
+    """From 3 to 31 March clocks in Madrid went forward: 28 days by the calendar last an hour less."""
+    rows = [bill("ana", "2024-03-03", 5.0), bill("bea", "2024-03-03", 5.0, time(13)), bill("ana", "2024-03-24", 5.0)]
+    found = together(made(bills_of(spark, rows), as_of=datetime(2024, 3, 31, 10, 30, tzinfo=UTC)))
+    assert (found["history_days"], found["users_new_28d"]) == (21.0, 1.0)
+    assert found["newest_bill_age_days"] == 7 + 0.5 / 24
+    found = together(made(bills_of(spark, rows), as_of=datetime(2024, 3, 31, 10, tzinfo=UTC)))
+    assert found["newest_bill_age_days"] == 7.0
+    whole = [bill("ana", "2024-03-03", 5.0), bill("ana", "2024-04-02", 5.0)]
+    assert together(made(bills_of(spark, whole)))["history_days"] == 30.0
 
 
 def test_no_bills_at_all(spark: SparkSession) -> None:
