@@ -8,6 +8,7 @@
     ├── NotFoundError      a customer, table or model that does not exist; names the ones that do
     ├── GraphError         the code of a stage is wired wrongly; raised at load, never at night
     ├── ModelError         a model cannot be trained or served
+    │   └── EvidenceError  there is too little to learn from or to judge by: a verdict of "not ready", no fault
     ├── BrokenModelError   a registered version whose files are missing, damaged or not those that were registered
     ├── InUseError         somebody else is writing the customer; names the process
     └── StoreError         a disk or a database below a deployment cannot be used
@@ -135,6 +136,10 @@ class GraphError(CapflowError):
 
 class ModelError(CapflowError):
     """A model cannot be trained or served."""
+
+
+class EvidenceError(ModelError):
+    """There is too little to learn from, or to judge by: the customer is not ready for the model, and nothing broke."""
 
 
 class BrokenModelError(CapflowError):

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets.contract import Asked, Model, Params
+from capflow_assets.contract import Asked, Horizon, Model
 
 if TYPE_CHECKING:
     from capflow_assets.blueprint.specs import TableSpec
@@ -52,7 +52,7 @@ def bind_params(tables: Mapping[str, TableSpec], given: Mapping[str, Mapping[str
     return {key: bound(spec) for key, spec in tables.items()}
 
 
-def params_of(model: Model, given: Mapping[str, Any]) -> Params:
+def params_of(model: Model[Any], given: Mapping[str, Any]) -> Horizon:
     """A model's parameters with what is given; by themselves where the model refuses what is given."""
     from pydantic import ValidationError
 

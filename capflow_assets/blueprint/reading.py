@@ -1,8 +1,6 @@
 """Read the stage packages: which tables, checks and models there are, and the edges between them.
 
-An edge is a parameter's name. ``def rfm(bills, as_of)`` in ``features/rfm.py`` makes ``features/rfm`` from the nearest
-table called ``bills``: of the same stage, else of an earlier one, going back. ``raw_bills`` names ``raw/bills``. All
-that is wired wrongly is refused here, at load, with a ``GraphError``.
+An edge is a parameter's name, see ``edges``. All that is wired wrongly is refused here, at load, with a ``GraphError``.
 
 A table's parameter ``needs`` is no edge: it gets what every model asks (a mapping of its name to ``contract.Asked``),
 so that a report can judge all models and import none. Nor is ``params``: what a TOML sets under ``[features.NAME]``.
@@ -13,20 +11,19 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
 from capflow_assets.blueprint.binding import bind_moments, bind_needs
-from capflow_assets.blueprint.specs import BILLS, CheckSpec, Input, ModelSpec, TableSpec
+from capflow_assets.blueprint.edges import STAGES, edges_of
+from capflow_assets.blueprint.model_reading import read_model
+from capflow_assets.blueprint.specs import BILLS, CheckSpec, TableSpec
 from capflow_assets.blueprint.stages import Stages
-from capflow_assets.contract import Model, Table
+from capflow_assets.contract import Table
 from capflow_assets.customers.checks_settings import thresholds_of
-from capflow_assets.errors import GraphError, NotFoundError, nearest
-from capflow_assets.learning.measures import MEASURES
+from capflow_assets.errors import GraphError
 
-STAGES = ("raw", "clean", "validation", "features")
-INJECTED = frozenset({"as_of", "zone", "currency", "equal_lines", "ordered_exports"})
 NEEDS = "needs"
 PARAMS = "params"
 
@@ -43,7 +40,7 @@ def read_stages(packages: Mapping[str, ModuleType]) -> Stages:
                 tables[f"{stage}/{name}"] = _table(stage, name, module, known)
             else:
                 checks.append(_check(stage, name, module, known))
-    models = {name: _model(name, module, known) for name, module in modules["models"].items()}
+    models = {name: read_model(name, module, tables) for name, module in modules["models"].items()}
     tables = bind_moments(tables, BILLS)
     bound = bind_needs(tables, {name: spec.asked() for name, spec in models.items()})
     stages = Stages(tables=bound, checks=tuple(checks), models=models)
@@ -78,7 +75,7 @@ def _table(stage: str, name: str, module: ModuleType, known: set[str]) -> TableS
     function = _function(stage, name, module)
     params = getattr(module, "Params", None)
     values = {NEEDS, PARAMS} if params else {NEEDS}
-    inputs, injected = _edges(stage, name, function, known, also=frozenset(values))
+    inputs, injected = edges_of(stage, name, function, known, also=frozenset(values))
     return TableSpec(
         key=f"{stage}/{name}",
         table=module.TABLE,
@@ -105,72 +102,9 @@ def _check(stage: str, name: str, module: ModuleType, known: set[str]) -> CheckS
             where=module.__name__,
         )
     thresholds = thresholds_of(function)
-    inputs, injected = _edges(stage, name, function, known, also=frozenset(thresholds))
+    inputs, injected = edges_of(stage, name, function, known, also=frozenset(thresholds))
     if not inputs:
         raise GraphError(f"The check {name} names no table", expected="a first parameter that names one")
     values = tuple(value for value in injected if value not in thresholds)
     own = (thresholds, getattr(module, "SEVERITY", None))
     return CheckSpec(name, inputs[0].table, inspect.getdoc(function) or "", function, inputs, values, *own)
-
-
-def _model(name: str, module: ModuleType, known: set[str]) -> ModelSpec:
-    model = getattr(module, "MODEL", None)
-    if not isinstance(model, Model):
-        raise GraphError(f"models/{name}.py declares no model", expected="MODEL = Model(...)", where=module.__name__)
-    for block in model.features:
-        if f"features/{block}" not in known:
-            raise GraphError(f"The model {name} reads features that do not exist", came=block, where=module.__name__)
-    for table in model.needs.tables:
-        if table not in known:
-            raise GraphError(f"The model {name} needs a table that does not exist", came=table, where=module.__name__)
-    for measure in model.needs.evidence:
-        if measure not in MEASURES:
-            do = _choice("measure", measure, MEASURES)
-            raise GraphError(f"The model {name} needs evidence of no known measure", came=measure, do=do)
-    labels, injected = _edges("models", name, model.label, known, also=frozenset({"start", "end"}))
-    return ModelSpec(name, model, module, labels, injected)
-
-
-def _edges(
-    stage: str, name: str, function: Callable[..., Any], known: set[str], also: frozenset[str] = frozenset()
-) -> tuple[tuple[Input, ...], tuple[str, ...]]:
-    inputs: list[Input] = []
-    injected: list[str] = []
-    for parameter in inspect.signature(function).parameters.values():
-        if parameter.name in INJECTED | also:
-            injected.append(parameter.name)
-            continue
-        table = resolve(stage, name, parameter.name, known)
-        inputs.append(Input(parameter.name, table, parameter.default is None))
-    return tuple(inputs), tuple(injected)
-
-
-def resolve(stage: str, name: str, parameter: str, known: Iterable[str]) -> str:
-    """The table that a parameter names, seen from ``stage/name``.
-
-    >>> resolve("features", "rfm", "bills", {"raw/bills", "clean/bills"})
-    'clean/bills'
-    >>> resolve("clean", "bills", "raw_bills", {"raw/bills", "clean/bills"})
-    'raw/bills'
-    """
-    tables = set(known)
-    before = STAGES[: STAGES.index(stage) + 1] if stage in STAGES else STAGES
-    for earlier in reversed(before):
-        candidate = f"{earlier}/{parameter}"
-        if candidate in tables and candidate != f"{stage}/{name}":
-            return candidate
-    prefix, _, rest = parameter.partition("_")
-    if f"{prefix}/{rest}" in tables and prefix in before:
-        return f"{prefix}/{rest}"
-    raise GraphError(
-        f"The parameter {parameter!r} of {stage}/{name} names no table",
-        expected=f"a table of {', '.join(before)}, or one of {', '.join(sorted(INJECTED))}",
-        came=parameter,
-        do=_choice("table", parameter, {key.split("/")[1] for key in tables}),
-    )
-
-
-def _choice(kind: str, name: str, known: Iterable[str]) -> str:
-    """The nearest of the known names as a hint; where none is near, all that there are."""
-    near = nearest(name, known)
-    return f"did you mean {near!r}?" if near else str(NotFoundError.among(kind, name, known))

@@ -8,7 +8,7 @@ from functools import cached_property
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets.contract import Asked, Model, Params, Table
+from capflow_assets.contract import USER, Asked, Horizon, Model, Table
 from capflow_assets.customers.checks_settings import Rule
 
 if TYPE_CHECKING:
@@ -97,37 +97,58 @@ class CheckSpec:
 
 
 @dataclass(frozen=True)
+class Call:
+    """A function that a model declares, with the tables of its parameters and the values that it takes besides."""
+
+    function: Callable[..., Any]
+    inputs: tuple[Input, ...]
+    injected: tuple[str, ...]
+
+    @property
+    def tables(self) -> frozenset[str]:
+        """The tables that it is called on."""
+        return frozenset(source.table for source in self.inputs)
+
+
+@dataclass(frozen=True)
 class ModelSpec:
-    """One model of the graph, and the tables that its labels are made of."""
+    """One model of the graph, and the tables of the functions that it declares.
+
+    ``known`` and ``events`` are those of its subject, None where it has none.
+    """
 
     name: str
-    model: Model
+    model: Model[Any]
     module: ModuleType
-    labels: tuple[Input, ...]
-    injected: tuple[str, ...]
+    outcome: Call
+    known: Call | None = None
+    events: Call | None = None
 
     @cached_property
     def edges(self) -> Mapping[str, frozenset[str]]:
         """The three assets of the model, and the assets that each is made of."""
-        blocks = {f"features/{block}" for block in self.model.features}
-        evidence = {*(source.table for source in self.labels), *self.model.needs.tables}
+        reads = frozenset(self.model.tables) | (self.known.tables if self.known else frozenset())
+        evidence = self.outcome.tables | (self.events.tables if self.events else frozenset())
         return {
-            f"models/{self.name}": frozenset(blocks | evidence),
-            f"predictions/{self.name}": frozenset({f"models/{self.name}"} | blocks),
+            f"models/{self.name}": reads | evidence | frozenset(self.model.needs.tables),
+            f"predictions/{self.name}": reads | frozenset({f"models/{self.name}"}),
             f"health/{self.name}": frozenset({f"predictions/{self.name}"}),
         }
 
-    def asked(self, params: Params | None = None, absent: Iterable[str] = ()) -> Asked:
+    def asked(self, params: Horizon | None = None, absent: Iterable[str] = ()) -> Asked:
         """What the model needs of a customer with these parameters, by default its own."""
-        chosen = params or self.model.params.model_validate({})
+        model = self.model
+        chosen = params or model.params.model_validate({})
         return Asked(
-            needs=self.model.needs,
+            needs=model.needs,
             horizon_days=chosen.horizon_days,
             moments=chosen.moments,
-            label=self.model.label,
-            outcome=self.model.label_columns[0],
-            label_tables={source.parameter: source.table for source in self.labels},
-            injected=self.injected,
-            learns_from=self.model.learns_from,
-            absent=tuple(sorted(set(self.model.needs.tables) & set(absent))),
+            outcome=model.outcome.compute,
+            column=model.outcome.columns[0],
+            outcome_tables={source.parameter: source.table for source in self.outcome.inputs},
+            injected=self.outcome.injected,
+            # Of examples whose moments are events no horizons are counted back.
+            fitted="now" if model.subject.events else model.fitted,
+            is_of_users=model.subject.key == USER.key,
+            absent=tuple(sorted(set(model.needs.tables) & set(absent))),
         )

@@ -4,15 +4,25 @@ Belongs here: what a table, a column, a check's finding, a model and its needs *
 of them is computed, stored or scheduled. Pure: no engine, no orchestrator, no environment, no clock.
 """
 
-from capflow_assets.contract.models import Asked as Asked
+from capflow_assets.contract.models import USER as USER
+from capflow_assets.contract.models import Answer as Answer
+from capflow_assets.contract.models import Candidate as Candidate
 from capflow_assets.contract.models import Estimator as Estimator
-from capflow_assets.contract.models import Gate as Gate
+from capflow_assets.contract.models import Examples as Examples
+from capflow_assets.contract.models import Horizon as Horizon
 from capflow_assets.contract.models import Metric as Metric
 from capflow_assets.contract.models import Model as Model
-from capflow_assets.contract.models import Needs as Needs
+from capflow_assets.contract.models import Outcome as Outcome
 from capflow_assets.contract.models import Params as Params
-from capflow_assets.contract.models import Reason as Reason
-from capflow_assets.contract.models import Verdict as Verdict
+from capflow_assets.contract.models import Reads as Reads
+from capflow_assets.contract.models import Refits as Refits
+from capflow_assets.contract.models import Rule as Rule
+from capflow_assets.contract.models import Search as Search
+from capflow_assets.contract.models import Subject as Subject
+from capflow_assets.contract.needs import Asked as Asked
+from capflow_assets.contract.needs import Needs as Needs
+from capflow_assets.contract.needs import Reason as Reason
+from capflow_assets.contract.needs import Verdict as Verdict
 from capflow_assets.contract.sources import ChecksLocations as ChecksLocations
 from capflow_assets.contract.sources import FindsRows as FindsRows
 from capflow_assets.contract.sources import HasFiles as HasFiles

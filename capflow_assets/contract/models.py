@@ -1,95 +1,27 @@
-"""What a model asks, answers and is judged by."""
+"""What a model is about, reads, answers and is judged by.
+
+One contract for every shape of answer: a score of a user, a ranked list of items, a series of days, the effect of a
+campaign. The life around it (``life``) is the same for all of them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from datetime import datetime
+from math import inf
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from capflow_assets.contract.needs import Needs
+from capflow_assets.contract.tables import Column
 
 if TYPE_CHECKING:
     import pandas as pd
 
-from capflow_assets.contract.tables import Readiness, Scalar
-
-
-@dataclass(frozen=True, slots=True)
-class Needs:
-    """The evidence that a model asks of a customer before it is trained.
-
-    ``users`` are those known at the newest moment whose horizon is over, ``positives`` those of them with the outcome
-    in that horizon. ``evidence`` is the least value of further measures of validation/evidence, by their names in
-    ``learning.measures``: ``{"negatives": 30, "attribute_fill_share": 0.5}``.
-    """
-
-    tables: tuple[str, ...]
-    history_days: int = 0
-    users: int = 0
-    positives: int = 0
-    evidence: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a model asks of one customer: its needs, and as much of the model as it takes to measure them.
-
-    ``horizon_days`` and ``moments`` are those of the parameters that hold for the customer. ``label_tables`` names the
-    table of each parameter of ``label`` and ``injected`` the values that it takes besides; ``outcome`` is the label's
-    column that is above 0 where the outcome came. ``absent`` are the needed tables that the customer cannot have.
-    """
-
-    needs: Needs
-    horizon_days: int
-    moments: int
-    label: Callable[..., Any]
-    outcome: str
-    label_tables: Mapping[str, str]
-    injected: tuple[str, ...] = ()
-    learns_from: Literal["labels", "features"] = "labels"
-    absent: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """One line of a verdict: the number found, the number needed, and what would close the gap.
-
-    ``risk`` says why a need that is met may soon not be.
-    """
-
-    need: str
-    found: Scalar
-    needed: Scalar
-    met: bool
-    fix: str = ""
-    risk: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """Whether a customer's evidence is enough for a model, with every reason, met or not."""
-
-    reasons: tuple[Reason, ...]
-
-    @property
-    def ready(self) -> bool:
-        """Whether every need is met."""
-        return all(reason.met for reason in self.reasons)
-
-    @property
-    def missing(self) -> tuple[Reason, ...]:
-        """The needs that are not met."""
-        return tuple(reason for reason in self.reasons if not reason.met)
-
-    @property
-    def risks(self) -> tuple[Reason, ...]:
-        """The needs that are met and may soon not be."""
-        return tuple(reason for reason in self.reasons if reason.met and reason.risk)
-
-    @property
-    def state(self) -> Readiness:
-        """The verdict in a word."""
-        return "not ready" if self.missing else "at risk" if self.risks else "ready"
+Otherwise = Literal["keep", "ask", "tell"]
+Shape = Literal["score", "list", "series", "vector"]
 
 
 class Params(BaseModel):
@@ -97,79 +29,264 @@ class Params(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    horizon_days: int = Field(30, ge=1, le=730, description="Days after the as-of moment that the label looks at.")
-    moments: int = Field(4, ge=1, le=24, description="How many past as-of moments make the examples.")
     seed: int = Field(0, ge=0, description="Seed of everything random in the training.")
 
 
+class Horizon(Params):
+    """The parameters of a model that looks ahead: how far, and at how many past moments it learns."""
+
+    horizon_days: int = Field(30, ge=1, le=730, description="Local days after the as-of moment that are looked at.")
+    moments: int = Field(4, ge=1, le=24, description="How many past as-of moments make the examples.")
+
+
+P = TypeVar("P", bound=Horizon)
+P_contra = TypeVar("P_contra", bound=Horizon, contravariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """The range in which a parameter is tuned: ``rate: Annotated[float, Search(0.01, 0.3, log=True)] = Field(0.05)``.
+
+    ``log`` where the orders of magnitude count.
+    """
+
+    low: float
+    high: float
+    log: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What one example and one answer of a model are about: a user, a store, a user and a campaign.
+
+    ``key`` are the columns that name one. ``known`` takes tables by parameter name (and ``as_of``, ``zone``, where it
+    asks for them) and returns one row per subject that is known at the moment; without it they are the rows of the
+    first joined block. ``events`` takes the same and returns the key and ``began_at`` of all that began up to the
+    moment; where it is given, examples are of those moments rather than of horizons counted back.
+    """
+
+    name: str
+    key: tuple[str, ...]
+    known: Callable[..., Any] | None = None
+    events: Callable[..., Any] | None = None
+
+
+USER = Subject("user", ("user_id",))
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """One table that a model reads, as of the moment of its examples.
+
+    ``joined``: of a feature block the row of each subject, by those columns of its key that the subject has;
+    ``columns`` must be named. ``frame``: the rows known at the moment, of which ``columns`` are kept (all, if none is
+    named); an estimator finds them in ``Examples.tables``.
+    """
+
+    table: str
+    columns: tuple[str, ...] = ()
+    form: Literal["joined", "frame"] = "joined"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of the subjects in the horizon.
+
+    ``compute`` takes tables by parameter name, ``start`` and ``end`` (the horizon, start exclusive and end inclusive),
+    and ``zone`` or ``currency`` where it asks for them. It returns the subject's key, the columns of ``per`` and
+    ``columns``, one row per key and ``per``; the first of ``columns`` is above 0 where the outcome came. ``per`` names
+    what tells the several outcomes of one subject apart: ``("item_id",)``, ``("day",)``.
+
+    A subject without a row did nothing (``absent="zero"``), or nothing can be said of it (``"unknown"``: it is neither
+    learned from nor judged). ``treatment`` is the column that is 1 for subjects who were treated and 0 for those who
+    were held out by chance.
+    """
+
+    compute: Callable[..., Any]
+    columns: tuple[str, ...]
+    per: tuple[str, ...] = ()
+    absent: Literal["zero", "unknown"] = "zero"
+    treatment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The shape of what a model says of one subject.
+
+    A score (the default), a ranked list (``per=("item_id",)``), a series (``per=("day",)``, ``ranked_by=None``) or a
+    vector (no ``per``, ``ranked_by=None``). ``columns`` are declared where they have a unit or are no number; a score
+    may have more of the model's own. ``bands`` are names for score ranges from low to high; equal shares of the
+    subjects fall in each.
+    """
+
+    per: tuple[str, ...] = ()
+    columns: tuple[Column, ...] = ()
+    ranked_by: Literal["score"] | None = "score"
+    bands: tuple[str, ...] = ("low", "medium", "high")
+
+    @property
+    def shape(self) -> Shape:
+        """What the answer is, in a word."""
+        if self.ranked_by:
+            return "list" if self.per else "score"
+        return "series" if self.per else "vector"
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """What an estimator learns from, or answers for. It never changes them.
+
+    ``columns`` has one row per subject and moment, indexed by the subject's key, with the joined columns in any order
+    and perhaps others; where the examples are of several moments a column ``moment`` numbers them, 0 the oldest.
+    ``outcomes`` are aligned with it; those with a ``per`` are rows indexed by the key, with ``per``, the outcome's
+    columns and ``moment``. ``tables`` gives for each table that is read as a frame its rows as of each of ``moments``.
+    Answers are for the last of ``moments``.
+    """
+
+    columns: pd.DataFrame
+    outcomes: pd.DataFrame | None = None
+    tables: Mapping[str, tuple[pd.DataFrame, ...]] = field(default_factory=dict)
+    moments: tuple[datetime, ...] = ()
+    zone: str = "UTC"
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+    def table(self, name: str) -> pd.DataFrame:
+        """A table that is read as a frame, as of the newest moment."""
+        return self.tables[name][-1]
+
+
 class Estimator(Protocol):
-    """What a model file fits. Frames are indexed by ``user_id``; fitting never changes its inputs.
+    """What a candidate fits.
 
     A fitted estimator is saved without pickle: its attributes are plain values, numpy arrays, its params, and objects
     of the types that the class names in ``saved_types``, by module and name: ``("xgboost.core.Booster",)``. Nothing
     else is loaded again.
     """
 
-    def fit(self, features: pd.DataFrame, labels: pd.DataFrame | None) -> Estimator:
-        """Learn from one row per example. ``labels`` is aligned to ``features``; None where the model needs none."""
+    def fit(self, examples: Examples) -> Estimator:
+        """Learn from the examples; their outcomes are None where the model is fitted to the state of a moment."""
 
-    def predict(self, features: pd.DataFrame) -> pd.DataFrame:
-        """One row per row of ``features``, same index: ``score``, ``reasons`` (text) and columns of the model's own."""
+    def predict(self, examples: Examples) -> pd.DataFrame:
+        """The answers: one row per row of ``examples.columns`` with the same index, or several, told apart by ``per``.
+
+        Columns: ``per``, ``score`` where answers are ranked, ``reasons`` (text) and columns of the model's own.
+        """
 
     def parameters(self) -> dict[str, Any]:
         """The fitted or chosen parameters, for people."""
 
 
+@runtime_checkable
+class Refits(Protocol):
+    """An estimator that is fitted again in a way of its own on all that is known, once it has been promoted.
+
+    For instance one that holds examples out of its first fit to calibrate on.
+    """
+
+    def refit(self, examples: Examples) -> Estimator:
+        """Another estimator of the same recipe, fitted on all of the examples."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate(Generic[P_contra]):
+    """One way to answer: ``make`` is the class of an estimator that takes the model's parameters."""
+
+    name: str
+    make: Callable[[P_contra], Estimator]
+    is_baseline: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """How a model is judged: ``compute(labels, predictions)`` over aligned frames gives one number."""
+    """How a model is judged: ``compute(outcomes, answers)`` over aligned frames gives one number.
+
+    ``by_subject``, where the metric is a mean over subjects, gives one row per subject, indexed by its key: ``value``
+    and, unless all count the same, ``weight``. ``unit`` names the columns of the key whose rows a resample draws
+    together; by default each subject is drawn by itself.
+    """
 
     name: str
     compute: Callable[[pd.DataFrame, pd.DataFrame], float]
     higher_is_better: bool
     description: str
+    by_subject: Callable[[pd.DataFrame, pd.DataFrame], pd.DataFrame] | None = None
+    unit: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
-    """What a challenger must hold besides beating its baseline.
+class Rule:
+    """What a challenger must hold besides beating its baseline: a figure of outcomes and answers, within bounds.
 
-    ``calibration`` gives the calibration error of predictions against labels (0 is perfect); ``at_most`` bounds it.
-    ``coverage`` is the least share of users that must get a finite score. ``baseline`` is the standard held against
-    the baseline: ``"better"`` wants the whole interval of the difference above zero; ``"not worse"``, for models that
-    describe users in words rather than compete for accuracy, only that it is not wholly below.
+    It is asked once; the decision, the asset check ``name`` and the model's card tell the same. ``words`` name the
+    figure: "its calibration error". Where it is out of bounds the version is kept from promotion, a person is asked,
+    or it is told and nothing else.
     """
 
-    calibration: Callable[[pd.DataFrame, pd.DataFrame], float]
-    at_most: float
-    coverage: float = 0.99
-    baseline: Literal["better", "not worse"] = "better"
+    name: str
+    measure: Callable[[pd.DataFrame, pd.DataFrame], float]
+    words: str
+    at_most: float = inf
+    at_least: float = -inf
+    otherwise: Otherwise = "ask"
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class Model(Generic[P]):
     """All that a model file says about itself; the life around it is the same for every model.
 
-    ``label`` takes tables by parameter name, plus ``start`` and ``end`` (the horizon, start exclusive and end
-    inclusive), and returns one row per user who did anything in it; users without a row get zeros.
-    ``learns_from`` is ``"labels"`` where the estimator needs outcomes, and ``"features"`` where it fits the state of
-    the users at a moment (then the served model is fitted at the as-of moment itself).
-    ``bands`` are names for score ranges from low to high; equal shares of users fall in each.
+    ``candidates`` hold one baseline and at least one other. ``beats`` is the standard held against the baseline:
+    ``"better"`` wants the whole interval of the difference above zero; ``"not worse"``, for models that describe
+    subjects rather than compete for accuracy, only that it is not wholly below. ``coverage`` is the least share of
+    subjects that must get an answer.
+
+    ``fitted`` is ``"past"`` where the estimator learns from outcomes of past moments, and ``"now"`` where it fits the
+    state of the subjects at a moment (then the served model is fitted at the as-of moment itself).
     """
 
     question: str
     family: str
     needs: Needs
-    features: tuple[str, ...]
-    columns: tuple[str, ...]
-    label: Callable[..., Any]
-    label_columns: tuple[str, ...]
-    params: type[Params]
-    estimator: Callable[[Params], Estimator]
-    baseline: Callable[[Params], Estimator]
-    baseline_name: str
+    reads: tuple[Reads, ...]
+    outcome: Outcome
+    params: type[P]
+    candidates: tuple[Candidate[P], ...]
     metric: Metric
-    gate: Gate
-    learns_from: Literal["labels", "features"] = "labels"
-    bands: tuple[str, ...] = ("low", "medium", "high")
+    rules: tuple[Rule, ...] = ()
+    subject: Subject = USER
+    answer: Answer = Answer()
+    beats: Literal["better", "not worse"] = "better"
+    coverage: float = 0.99
+    fitted: Literal["past", "now"] = "past"
     plot: Callable[[pd.DataFrame, pd.DataFrame], Any] | None = None
+
+    @property
+    def joined(self) -> tuple[Reads, ...]:
+        """The feature blocks whose rows are joined."""
+        return tuple(reads for reads in self.reads if reads.form == "joined")
+
+    @property
+    def frames(self) -> tuple[Reads, ...]:
+        """The tables that are read as frames."""
+        return tuple(reads for reads in self.reads if reads.form == "frame")
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The names of all tables that are read."""
+        return tuple(reads.table for reads in self.reads)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The joined columns, block by block."""
+        return tuple(column for reads in self.joined for column in reads.columns)
+
+    @property
+    def baseline(self) -> Candidate[P]:
+        """The candidate that the others must beat."""
+        return next(candidate for candidate in self.candidates if candidate.is_baseline)
+
+    @property
+    def challengers(self) -> tuple[Candidate[P], ...]:
+        """The candidates but the baseline."""
+        return tuple(candidate for candidate in self.candidates if not candidate.is_baseline)

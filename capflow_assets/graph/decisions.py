@@ -131,6 +131,6 @@ def of_report(report: TrainingReport) -> dict[str, Any]:
         "value": score.value,
         "interval": f"{score.low:.4g} to {score.high:.4g}",
         "baseline": report.baseline.score.value,
-        "calibration_error": report.calibration.error,
+        **({"calibration_error": report.calibration.error} if report.calibration else {}),
         "as_of": report.as_of.isoformat(),
     }

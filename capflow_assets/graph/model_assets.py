@@ -5,14 +5,16 @@ so that tonight's scoring needs no training.
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import partial
+from math import isinf
 from typing import Any
 
 import dagster as dg
 
 from capflow_assets.blueprint.specs import ModelSpec
 from capflow_assets.blueprint.stages import Stages
+from capflow_assets.contract import Rule
 from capflow_assets.deployment import Deployment
-from capflow_assets.errors import CapflowError, ModelError
+from capflow_assets.errors import CapflowError, EvidenceError, ModelError
 from capflow_assets.expressions.as_of import as_of_moment, parse_moment
 from capflow_assets.foreign import words_of
 from capflow_assets.graph.check_records import check_spec
@@ -24,13 +26,19 @@ from capflow_assets.graph.held_work import held
 from capflow_assets.graph.model_outcomes import scored_outcome, trained_outcome, waiting_outcome, watched_outcome
 from capflow_assets.graph.outcomes import Outcome
 from capflow_assets.graph.partitions import CUSTOMERS, MODELS_COHORT
-from capflow_assets.life.examples import Examples
+from capflow_assets.life.answers import table_of
+from capflow_assets.life.examples import ExampleReader
 from capflow_assets.life.health import watch
 from capflow_assets.life.scoring import score
 from capflow_assets.life.training import params_of, train
 from capflow_assets.processes.lifeline import LINE
 
 PARTS = ("models", "predictions", "health")
+BEATS = {
+    "better": "Better than {baseline} out of time, the 95 % interval above zero.",
+    "not worse": "Not surely worse than {baseline} out of time, the 95 % interval not wholly below zero.",
+}
+OTHERWISE = {"keep": "else it is not promoted", "ask": "else a person decides", "tell": "nothing follows from it"}
 
 
 def model_asset(
@@ -92,7 +100,7 @@ def live(
     """Train, score and watch one model of one customer: the parts that are selected."""
     declared = deployment.customer(customer)
     stages = deployment.stages.of_customer(declared.tables, declared.models, declared.features)
-    examples = Examples(deployment.lake, stages, declared, spec)
+    reader = ExampleReader(deployment.lake, stages, declared, spec)
     absent = sorted(set(spec.model.needs.tables) & set(deployment.stages.absent(declared.tables)))
     if absent:
         reason = f"not ready: needs {', '.join(absent)}, which {customer} does not have"
@@ -103,12 +111,12 @@ def live(
     moment = as_of_moment(deployment.lake.table(customer, "clean/bills"), requested)
     if "models" in selected:
         LINE.begins(f"models/{spec.name}")
-        yield _try_training(deployment, examples, overrides or {}, moment)
+        yield _try_training(deployment, reader, overrides or {}, moment)
     if not {"predictions", "health"} & selected:
         return
     LINE.begins(f"predictions/{spec.name}")
     try:
-        scored = score(deployment, examples, moment)
+        scored = score(deployment, reader, moment)
     except ModelError as error:  # there is a champion, and no version can answer
         part = "predictions" if "predictions" in selected else "health"
         yield Outcome(dg.AssetKey([part, spec.name]), failure=str(error), error=error)
@@ -123,22 +131,24 @@ def live(
         elif part == "predictions":
             yield scored_outcome(deployment, spec, customer, scored)
         else:
-            yield watched_outcome(deployment, spec, customer, watch(deployment, examples, scored))
+            yield watched_outcome(deployment, spec, customer, watch(deployment, reader, scored))
 
 
-def _try_training(deployment: Deployment, examples: Examples, overrides: dict[str, Any], moment: datetime) -> Outcome:
+def _try_training(
+    deployment: Deployment, reader: ExampleReader, overrides: dict[str, Any], moment: datetime
+) -> Outcome:
     """A training that fails is a failed asset, one that finds too little to learn from is not ready; the champion goes
-    on scoring either way.
+    on answering either way.
     """
-    spec, customer = examples.spec, examples.customer.name
+    spec, customer = reader.spec, reader.customer.name
     key = dg.AssetKey(["models", spec.name])
     try:
         params = params_of(deployment, customer, spec.name, overrides)
     except CapflowError as error:
         return Outcome(key, failure=str(error), error=error)
     try:
-        return trained_outcome(deployment, spec, customer, train(deployment, examples, params, moment))
-    except ModelError as error:
+        return trained_outcome(deployment, spec, customer, train(deployment, reader, params, moment))
+    except EvidenceError as error:
         return waiting_outcome("models", spec, "not ready", str(error))
     except Exception as error:  # whatever a model breaks with must not stop the scoring
         return Outcome(key, failure=words_of(error), error=error)
@@ -148,7 +158,7 @@ def asset_specs(spec: ModelSpec) -> Iterator[dg.AssetSpec]:
     """The three assets of a model and their lineage."""
     texts = {
         "models": f"{spec.model.question}\n\nThe champion and its challengers, a {spec.model.family} model.",
-        "predictions": f"{spec.model.question}\n\nThe champion's answer, one row per user.",
+        "predictions": f"{spec.model.question}\n\nThe champion's answer, one row per {table_of(spec.model).grain}.",
         "health": "Drift of features and scores against the training population, one row per column and scoring.",
     }
     kinds = {"models": {"mlflow", "python"}, "predictions": {"deltalake", "python"}, "health": {"deltalake", "python"}}
@@ -175,9 +185,10 @@ def check_specs(spec: ModelSpec) -> Iterator[dg.AssetCheckSpec]:
     yield check_spec(
         "beats_baseline",
         asset=model,
-        description=f"Better than {spec.model.baseline_name} out of time, the 95 % interval above zero.",
+        description=BEATS[spec.model.beats].format(baseline=spec.model.baseline.name),
     )
-    yield check_spec("calibrated", asset=model, description="The calibration error is within its bound.")
+    for rule in spec.model.rules:
+        yield check_spec(rule.name, asset=model, description=_rule_words(rule))
     yield check_spec("leakage", asset=model, description="No feature alone tells the label; blocks promotion.")
     yield check_spec(
         "skew",
@@ -185,6 +196,17 @@ def check_specs(spec: ModelSpec) -> Iterator[dg.AssetCheckSpec]:
         description="The users are described as those that the champion was trained on; else it may not score them.",
     )
     yield check_spec("drift", asset=health, description="No column is over the customer's PSI threshold.")
+
+
+def _rule_words(rule: Rule) -> str:
+    """What a rule asks, and what follows where it does not hold."""
+    bounds = [
+        f"{words} {bound:g}"
+        for words, bound in (("at least", rule.at_least), ("at most", rule.at_most))
+        if not isinf(bound)
+    ]
+    figure = rule.words.removeprefix("its ")
+    return f"{figure[0].upper()}{figure[1:]} is {' and '.join(bounds) or 'told'}; {OTHERWISE[rule.otherwise]}."
 
 
 def config_schema(spec: ModelSpec) -> dict[str, Any]:

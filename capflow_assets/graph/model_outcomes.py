@@ -1,7 +1,6 @@
 """What trainings, scorings and health say of themselves: the metadata and checks of a model's assets."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any
 
 import dagster as dg
@@ -20,6 +19,9 @@ from capflow_assets.life.scoring import Scored
 from capflow_assets.life.training import NotReady, Trained
 from capflow_assets.pages.plots import markdown
 
+# The conditions of every promotion, and those of them that have a check of their own besides each rule of the model.
+CONDITIONS = ("coverage", "beats_baseline", "holds_against_champion")
+CHECKED = ("beats_baseline",)
 # The check of each part that warns where there is nothing to ask it of: green is what was done.
 WAITING_CHECK = {"models": "ready", "predictions": "skew", "health": "drift"}
 
@@ -69,22 +71,12 @@ def _status(report: TrainingReport) -> str:
 
 
 def _findings(report: TrainingReport) -> Iterator[Finding]:
+    """What the asset's checks tell: the conditions of the promotion, as they were asked for it."""
     yield Finding("ready", True, "every need is met")
-    decision, metric, baseline, calibration = report.decision, report.metric, report.baseline, report.calibration
-    yield Finding("promotion", report.is_settled, decision.reason, found={"action": decision.action})
-    yield Finding(
-        "beats_baseline",
-        baseline.difference.low > 0,
-        f"{metric.name} {metric.score.value:.4g} against {baseline.score.value:.4g} of {baseline.rival}; "
-        f"better by {baseline.difference.value:.4g} ({baseline.difference.low:.4g} to {baseline.difference.high:.4g})",
-        found=baseline.difference._asdict(),
-    )
-    yield Finding(
-        "calibrated",
-        calibration.is_within_gate,
-        f"calibration error {calibration.error:.4g}, at most {calibration.at_most:.4g}",
-        found=asdict(calibration),
-    )
+    yield Finding("promotion", report.is_settled, report.decision.reason, found={"action": report.decision.action})
+    for judgement in report.judgements:
+        if judgement.name in CHECKED or judgement.name not in CONDITIONS:
+            yield Finding(judgement.name, judgement.passed, judgement.message, found=judgement.found)
     if report.leakage is not None:
         yield report.leakage
 
@@ -100,7 +92,6 @@ def scored_outcome(deployment: Deployment, spec: ModelSpec, customer: str, score
             do="mend the data, train again, or set [checks.skew] in the customer's TOML",
         )
         return Outcome(key, findings=findings, failure=str(error), error=error)
-    bands = scored.frame["band"].value_counts().to_dict()
     metadata: dict[str, Any] = {
         "status": "done",
         "dagster/row_count": len(scored.frame),
@@ -108,10 +99,21 @@ def scored_outcome(deployment: Deployment, spec: ModelSpec, customer: str, score
         "version": scored.version,
         "as_of": scored.as_of.isoformat(),
         "location": deployment.lake.path(customer, f"predictions/{spec.name}"),
-        "bands": dg.MetadataValue.json({str(band): int(count) for band, count in bands.items()}),
-        "score_mean": float(scored.frame["score"].mean()),
+        "subjects": int(scored.answers.index.nunique()),
+        **_figures(scored),
     } | ({"warning": scored.warning} if scored.warning else {})
     return Outcome(key, metadata, findings)
+
+
+def _figures(scored: Scored) -> dict[str, Any]:
+    """What the answers' shape lets one say of all of them: bands and a mean score, or the means of what is declared."""
+    frame, answer = scored.frame, scored.answer
+    if answer.shape == "score":
+        bands = frame["band"].value_counts().to_dict()
+        counts = dg.MetadataValue.json({str(band): int(count) for band, count in bands.items()})
+        return {"bands": counts, "score_mean": float(frame["score"].mean())}
+    names = ["score"] if answer.ranked_by else [column.name for column in answer.columns]
+    return {f"{name}_mean": float(frame[name].mean()) for name in names if frame[name].dtype.kind in "iuf"}
 
 
 def watched_outcome(deployment: Deployment, spec: ModelSpec, customer: str, health: Health) -> Outcome:

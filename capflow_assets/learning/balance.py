@@ -26,7 +26,8 @@ def balance(
 ) -> Balance:
     """Users with and without the outcome at the newest moments whose horizons are over by ``until``.
 
-    The moments are those that a training with the same parameters would learn from and be tested on.
+    The moments are those that a training with the same parameters would learn from and be tested on. Of a model whose
+    subjects are not users the past horizons alone are counted.
     """
     from pyspark.sql import functions as F
 
@@ -36,8 +37,10 @@ def balance(
     if not past:
         return {"past_horizons": 0.0}
     horizons: Balance = {"past_horizons": float(len(past))}
-    tables = {parameter: frames.get(table) for parameter, table in asked.label_tables.items()}
-    if any(table not in frames for table in asked.label_tables.values()):
+    if not asked.is_of_users:
+        return horizons
+    tables = {parameter: frames.get(table) for parameter, table in asked.outcome_tables.items()}
+    if any(table not in frames for table in asked.outcome_tables.values()):
         return horizons | UNKNOWN
     known = bills.filter("user_id is not null").groupBy("user_id").agg(F.min("billed_at").alias("first"))
     newest, *earlier = past[:-3:-1]
@@ -64,6 +67,6 @@ def _positive_users(
     from pyspark.sql import functions as F
 
     window = Window(start, start + timedelta(days=asked.horizon_days))
-    outcome = outcome_of(asked.label, tables, asked.injected, values, window)
-    users = outcome.filter(F.col(asked.outcome) > 0).select("user_id").distinct()
+    outcome = outcome_of(asked.outcome, tables, asked.injected, values, window)
+    users = outcome.filter(F.col(asked.column) > 0).select("user_id").distinct()
     return users.withColumn("is_positive", F.lit(True))

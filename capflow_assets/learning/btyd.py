@@ -20,7 +20,7 @@ import pandas as pd
 from scipy.optimize import minimize
 from scipy.special import betaincinv, betaln, digamma, expit, gammaln, hyp2f1
 
-from capflow_assets.errors import ModelError
+from capflow_assets.errors import EvidenceError, ModelError
 
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
@@ -107,8 +107,8 @@ def fit_bg_nbd(x: Numbers, t_x: Numbers, T: Numbers, weights: Numbers | None = N
 
     ``weights`` says how many users share a history (1 each by default). No penalty: the estimates are the paper's.
 
-    Raises ``ModelError`` when a history is impossible, when nobody bought twice (a rate cannot be told from a
-    departure then), or when the search does not end.
+    Raises ``EvidenceError`` when nobody bought twice (a rate cannot be told from a departure then), and ``ModelError``
+    when a history is impossible or the search does not end.
     """
     patterns = _patterns(x, t_x, T, weights)
     # The likelihood only knows alpha relative to time; a typical T as the unit keeps all four logarithms near 0.
@@ -192,7 +192,7 @@ def _patterns(x: Numbers, t_x: Numbers, T: Numbers, weights: Numbers | None) -> 
             came=f"x={row['x']:g}, t_x={row['t_x']:g}, T={row['T']:g} ({int((~possible).sum())} such rows)",
         )
     if not ((repeats > 0) & (frame["weight"] > 0)).any():
-        raise ModelError(
+        raise EvidenceError(
             "BG/NBD cannot be fitted",
             expected="users who bought more than once",
             came=f"{len(frame)} users, none with a second purchase day",

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from capflow_assets.errors import ModelError
+from capflow_assets.errors import EvidenceError
 
 LEAST_FOR_ISOTONIC = 1_000
 BINS = 10
@@ -60,13 +60,13 @@ def fit_calibrator(labels: Numbers, scores: Numbers, least_for_isotonic: int = L
 
     Isotonic where the rarer outcome came at least ``least_for_isotonic`` times, Platt otherwise.
 
-    Raises ``ModelError`` when only one outcome occurs.
+    Raises ``EvidenceError`` when only one outcome occurs.
     """
     actual = np.asarray(labels, dtype=float) > 0
     values = np.asarray(scores, dtype=float)
     positives = int(actual.sum())
     if positives == 0 or positives == actual.size:
-        raise ModelError(
+        raise EvidenceError(
             "The scores cannot be calibrated",
             expected="both outcomes among the calibration rows",
             came=f"{positives} positives of {actual.size}",

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 from scipy.special import digamma, gammaln
 
-from capflow_assets.errors import ModelError
+from capflow_assets.errors import EvidenceError
 
 LOG_BOUND = 12.0
 LEAST_USERS = 30
@@ -57,14 +57,14 @@ def fit_gamma_gamma(x: Numbers, average: Numbers) -> GammaGamma:
 
     Users without visits or without a positive average are left out.
 
-    Raises ``ModelError`` with fewer than ``LEAST_USERS`` users left, or when users differ so much that everybody's
+    Raises ``EvidenceError`` with fewer than ``LEAST_USERS`` users left, or when users differ so much that everybody's
     mean does not exist (``q`` at 1 or below).
     """
     visits, spend = np.asarray(x, dtype=float), np.asarray(average, dtype=float)
     usable = (visits > 0) & (spend > 0) & np.isfinite(spend)
     visits, spend = visits[usable], spend[usable]
     if visits.size < LEAST_USERS:
-        raise ModelError(
+        raise EvidenceError(
             "Gamma-Gamma cannot be fitted",
             expected=f"{LEAST_USERS} users with repeat visits of a positive amount",
             came=str(visits.size),
@@ -81,7 +81,7 @@ def fit_gamma_gamma(x: Numbers, average: Numbers) -> GammaGamma:
     )
     p, q, gamma = (float(value) for value in np.exp(best.x))
     if not np.isfinite(best.fun) or q <= 1:
-        raise ModelError("Gamma-Gamma has no mean spend", expected="q above 1", came=f"p={p:.3f}, q={q:.3f}")
+        raise EvidenceError("Gamma-Gamma has no mean spend", expected="q above 1", came=f"p={p:.3f}, q={q:.3f}")
     # A density of the spend carries 1 / unit for each user.
     log_likelihood = -float(best.fun) * visits.size - visits.size * np.log(unit)
     return GammaGamma(p, q, gamma * unit, float(log_likelihood), int(visits.size))

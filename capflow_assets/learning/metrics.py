@@ -7,10 +7,11 @@ file can name its metric and still load at once.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Metric
-from capflow_assets.errors import ModelError
+from capflow_assets.errors import EvidenceError, ModelError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,7 +50,7 @@ def spend_gini(label: str = "spend", prediction: str = "score") -> Metric:
         actual, score = aligned(labels, predictions, label, prediction)
         spend = np.maximum(actual, 0.0)
         if spend.size == 0 or spend.min() == spend.max():
-            raise ModelError(
+            raise EvidenceError(
                 "spend_gini cannot be computed",
                 expected="users whose spend differs",
                 came=f"{spend.size} users who all spent the same",
@@ -73,6 +74,32 @@ def rmse(label: str, prediction: str) -> Metric:
     return Metric(f"rmse_{label}", compute, False, f"Root mean squared error of {prediction} against {label}.")
 
 
+def mean_by_subject(
+    name: str,
+    by_subject: Callable[[pd.DataFrame, pd.DataFrame], pd.DataFrame],
+    higher_is_better: bool,
+    description: str,
+    unit: tuple[str, ...] = (),
+) -> Metric:
+    """A metric that is the mean over subjects of what ``by_subject`` says of each, see ``contract.Metric``.
+
+    A subject whose value is not finite does not count.
+    """
+
+    def compute(outcomes: pd.DataFrame, answers: pd.DataFrame) -> float:
+        import numpy as np
+
+        values = by_subject(outcomes, answers)
+        value = values["value"].to_numpy(dtype=float)
+        weight = values["weight"].to_numpy(dtype=float) if "weight" in values.columns else np.ones(value.size)
+        is_known = np.isfinite(value) & np.isfinite(weight)
+        if weight[is_known].sum() <= 0:
+            raise EvidenceError("There is nothing to judge by", expected="subjects whose outcome is known", came="none")
+        return float(np.average(value[is_known], weights=weight[is_known]))
+
+    return Metric(name, compute, higher_is_better, description, by_subject, unit)
+
+
 def aligned(
     labels: pd.DataFrame, predictions: pd.DataFrame, label: str, prediction: str
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -90,14 +117,14 @@ def aligned(
     forecast = predictions[prediction].to_numpy(dtype=float, na_value=np.nan)
     finite = np.isfinite(forecast)
     if not finite.any():
-        raise ModelError(
+        raise EvidenceError(
             "Nothing to judge", expected="at least one finite prediction", came=f"{len(labels)} rows, none"
         )
     return actual[finite], forecast[finite]
 
 
-def _one_class(metric: str, positives: int, negatives: int) -> ModelError:
-    return ModelError(
+def _one_class(metric: str, positives: int, negatives: int) -> EvidenceError:
+    return EvidenceError(
         f"{metric} cannot be computed",
         expected="at least one positive and one negative",
         came=f"{positives} positives, {negatives} negatives",

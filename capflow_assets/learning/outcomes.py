@@ -46,18 +46,18 @@ def visits_within(bills: DataFrame, start: datetime | Expression, end: datetime 
 
 
 def outcome_of(
-    label: Callable[..., Any],
+    compute: Callable[..., Any],
     frames: Mapping[str, DataFrame | None],
     injected: Iterable[str],
     values: Mapping[str, object],
     window: Window,
 ) -> DataFrame:
-    """What a label says of a window: it is called on its tables and on those values that it asks for.
+    """The outcomes in a window: ``compute`` is called on its tables and on those values that it asks for.
 
-    ``values`` are those of the customer (its zone, its currency); the label knows what is known at the window's end.
+    ``values`` are those of the customer (its zone, its currency); it knows what is known at the window's end.
     """
     known = {**values, "start": window.start, "end": window.end, "as_of": window.end}
-    outcome: DataFrame = label(**frames, **{name: known[name] for name in injected})
+    outcome: DataFrame = compute(**frames, **{name: known[name] for name in injected})
     return outcome
 
 

@@ -1,20 +1,23 @@
 """Whether a challenger takes the champion's place: on evidence, and always with the reason.
 
-A rule says keep, ask or nothing. Any keep keeps; otherwise any ask asks a person; otherwise the challenger is
-promoted. Intervals are 95 %; a difference above 0 means that the challenger is better.
+Every condition is asked once and gives one ``Judgement``; the decision, the asset's checks and the model's card all
+tell it. Any that says keep keeps; otherwise any that says ask asks a person; otherwise the challenger is promoted.
+Intervals are 95 %; a difference above 0 means that the challenger is better.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from math import isfinite
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import isfinite, isinf
 from typing import Literal
 
-from capflow_assets.contract import Gate, Metric
+from capflow_assets.contract import Metric, Rule
+from capflow_assets.contract.models import Otherwise
 from capflow_assets.learning.intervals import Interval
 
 Action = Literal["promote", "keep", "ask"]
+BASELINE = "beats_baseline"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +28,30 @@ class Decision:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """One condition, asked once: whether it holds, the figures in words, and what follows where it does not.
+
+    ``message`` tells the figures whether it holds or not, ``complaint`` only where it does not. ``found`` holds them.
+    """
+
+    name: str
+    passed: bool
+    message: str
+    otherwise: Otherwise = "keep"
+    complaint: str = ""
+    found: Mapping[str, float] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
     """What the newest horizon showed of a challenger.
 
     ``score`` and ``baseline`` are the metric of the challenger and of the baseline; ``against_baseline`` and
-    ``against_champion`` are paired differences on the same users, the latter None where there is no champion, or where
-    ``broken_champion`` names one whose files cannot be used: the baseline alone decides then.
+    ``against_champion`` are paired differences on the same subjects, the latter None where there is no champion, or
+    where ``broken_champion`` names one whose files cannot be used: the baseline alone decides then. ``beats`` is the
+    standard that the model holds against its baseline, see ``contract.Model``. ``coverage`` is the share of subjects
+    who got an answer, ``least_coverage`` the smallest that will do. ``rules`` are the model's, each with its figure.
     """
 
     metric: Metric
@@ -40,32 +60,45 @@ class Trial:
     baseline_name: str
     against_baseline: Interval
     against_champion: Interval | None
-    calibration: float
     coverage: float
-    gate: Gate
+    rules: tuple[tuple[Rule, float], ...] = ()
+    subjects: str = "users"
+    beats: Literal["better", "not worse"] = "better"
+    least_coverage: float = 0.99
     is_frozen: bool = False
     broken_champion: str = ""
+
+
+def judgements(trial: Trial) -> tuple[Judgement, ...]:
+    """Every condition of a promotion, asked of the trial, in the order in which the decision names them."""
+    conditions = [_coverage(trial), _baseline(trial)]
+    if trial.against_champion is not None:
+        conditions.append(_champion(trial, trial.against_champion))
+    return (*conditions, *(_rule(rule, figure) for rule, figure in trial.rules))
 
 
 def decide(trial: Trial) -> Decision:
     """Promote, keep or ask.
 
-    Keep: coverage below the gate; not better than the baseline (surely worse, where the gate wants no more than "not
-    worse"); surely worse than the champion. Ask: better than the baseline, but maybe by chance; calibration error
-    above the gate or unknown; a champion that is frozen. Promote otherwise: the first champion, a better one, or one
+    Keep: too few subjects with an answer; not better than the baseline (surely worse, where the model wants no more
+    than "not worse"); surely worse than the champion; a rule that keeps. Ask: better than the baseline, but maybe by
+    chance; a rule that asks; a champion that is frozen. Promote otherwise: the first champion, a better one, or one
     that is not surely worse and was fitted on newer data.
 
+    >>> rule = Rule("calibrated", lambda outcomes, answers: 0.0, "its calibration error", at_most=0.05)
     >>> decision = decide(Trial(
-    ...     metric=Metric("roc_auc", lambda labels, predictions: 0.0, True, ""),
+    ...     metric=Metric("roc_auc", lambda outcomes, answers: 0.0, True, ""),
     ...     score=Interval(0.8, 0.78, 0.82), baseline=Interval(0.75, 0.73, 0.77), baseline_name="recency alone",
-    ...     against_baseline=Interval(0.05, 0.03, 0.07), against_champion=None,
-    ...     calibration=0.02, coverage=1.0, gate=Gate(lambda labels, predictions: 0.0, at_most=0.05)))
+    ...     against_baseline=Interval(0.05, 0.03, 0.07), against_champion=None, coverage=1.0, rules=((rule, 0.02),)))
     >>> decision.action
     'promote'
     >>> print(decision.reason)
     Promoted as the first champion: roc_auc 0.8000, better than recency alone (0.7500) by 0.0500 [0.0300, 0.0700].
     """
-    keeps, asks, gain = "; ".join(_keeps(trial)), "; ".join(_asks(trial)), _gain(trial)
+    broken = [judgement for judgement in judgements(trial) if not judgement.passed]
+    keeps = "; ".join(judgement.complaint for judgement in broken if judgement.otherwise == "keep")
+    asks = "; ".join(judgement.complaint for judgement in broken if judgement.otherwise == "ask")
+    gain = _gain(trial)
     if keeps:
         outcome = "Not promoted" if trial.against_champion is None else "The champion is kept"
         return Decision("keep", f"{outcome}: {keeps}.")
@@ -77,29 +110,66 @@ def decide(trial: Trial) -> Decision:
     return Decision("promote", f"{gain}.")
 
 
-def _keeps(trial: Trial) -> Iterator[str]:
-    if not trial.coverage >= trial.gate.coverage:
-        yield f"only {trial.coverage:.1%} of users got a score, {trial.gate.coverage:.1%} needed"
-    strict = trial.gate.baseline == "better"
-    if not (trial.against_baseline.value > 0 if strict else trial.against_baseline.high >= 0):
-        yield (
-            f"{trial.metric.name} {trial.score.value:.4f} is no better than {trial.baseline_name} "
-            f"({trial.baseline.value:.4f}), by {trial.against_baseline}"
-        )
-    if trial.against_champion is not None and trial.against_champion.high < 0:
-        yield f"worse than the champion on the same users, by {trial.against_champion}"
+def _coverage(trial: Trial) -> Judgement:
+    words = f"{trial.coverage:.1%} of {trial.subjects} got a score"
+    return Judgement(
+        "coverage",
+        trial.coverage >= trial.least_coverage,
+        f"{words}, {trial.least_coverage:.1%} needed",
+        complaint=f"only {words}, {trial.least_coverage:.1%} needed",
+        found={"share": trial.coverage, "at_least": trial.least_coverage},
+    )
 
 
-def _asks(trial: Trial) -> Iterator[str]:
-    if trial.gate.baseline == "better" and not trial.against_baseline.low > 0:
-        yield (
-            f"{trial.metric.name} {trial.score.value:.4f} is better than {trial.baseline_name} "
-            f"({trial.baseline.value:.4f}) by {trial.against_baseline}, which may be chance"
-        )
-    if not isfinite(trial.calibration):
-        yield "its calibration error cannot be told"
-    elif trial.calibration > trial.gate.at_most:
-        yield f"its calibration error is {trial.calibration:.4f}, at most {trial.gate.at_most:g} allowed"
+def _baseline(trial: Trial) -> Judgement:
+    """Better than the baseline beyond chance; or, where the model wants no more, not surely worse."""
+    gain, is_strict = trial.against_baseline, trial.beats == "better"
+    score = f"{trial.metric.name} {trial.score.value:.4f}"
+    rival = f"{trial.baseline_name} ({trial.baseline.value:.4f})"
+    may_be_chance = is_strict and gain.value > 0
+    return Judgement(
+        BASELINE,
+        gain.low > 0 if is_strict else gain.high >= 0,
+        f"{trial.metric.name} {trial.score.value:.4g} against {trial.baseline.value:.4g} of {trial.baseline_name}; "
+        f"better by {gain.value:.4g} ({gain.low:.4g} to {gain.high:.4g})"
+        + ("" if is_strict else ", where no more is asked than not to be surely worse"),
+        "ask" if may_be_chance else "keep",
+        f"{score} is better than {rival} by {gain}, which may be chance"
+        if may_be_chance
+        else f"{score} is no better than {rival}, by {gain}",
+        gain._asdict(),
+    )
+
+
+def _champion(trial: Trial, gain: Interval) -> Judgement:
+    return Judgement(
+        "holds_against_champion",
+        gain.high >= 0,
+        f"ahead of the champion by {gain}",
+        complaint=f"worse than the champion on the same {trial.subjects}, by {gain}",
+        found=gain._asdict(),
+    )
+
+
+def _rule(rule: Rule, figure: float) -> Judgement:
+    bounds = [
+        f"{words} {bound:g} allowed"
+        for words, bound in (("at least", rule.at_least), ("at most", rule.at_most))
+        if not isinf(bound)
+    ]
+    words = f"{rule.words} is {figure:.4f}, {' and '.join(bounds) or 'any value allowed'}"
+    return Judgement(
+        rule.name,
+        isfinite(figure) and rule.at_least <= figure <= rule.at_most,
+        f"{rule.words.removeprefix('its ')} {figure:.4g}, {' and '.join(bounds) or 'any value allowed'}".replace(
+            " allowed", ""
+        ),
+        rule.otherwise,
+        words if isfinite(figure) else f"{rule.words} cannot be told",
+        {"error": figure, "at_most": rule.at_most}
+        if isinf(rule.at_least)
+        else {"value": figure, "at_least": rule.at_least, "at_most": rule.at_most},
+    )
 
 
 def _gain(trial: Trial) -> str:

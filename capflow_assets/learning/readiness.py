@@ -41,7 +41,7 @@ def judge(model: str, asked: Asked, rows: Iterable[Mapping[str, Any]], today: da
         timeless = {name: value for name, value in needs.evidence.items() if name not in OF_A_HORIZON}
         needs = replace(needs, history_days=max(needs.history_days, least), positives=0, evidence=timeless)
     figures |= {"users_now": _users_now(totals), "horizon_days": asked.horizon_days}
-    learned = int(horizons) - 1 if horizons and asked.learns_from == "labels" else None
+    learned = int(horizons) - 1 if horizons and asked.fitted == "past" else None
     return verdict(needs, {**figures, "tables": present}, learned, today)
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
-from capflow_assets.contract import Estimator, Model
+from capflow_assets.contract import Candidate, Estimator, Examples, Model
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import BrokenModelError
-from capflow_assets.life.examples import Examples
+from capflow_assets.life.answers import answered
+from capflow_assets.life.examples import ExampleReader
 from capflow_assets.life.report import TrainingReport, training_report
 from capflow_assets.life.scoring_version import in_one_line
-from capflow_assets.life.split import Split
+from capflow_assets.life.split import Split, apart, together
 from capflow_assets.stores.saved_estimators import types_of
 
 if TYPE_CHECKING:
@@ -31,89 +33,127 @@ class ChampionRival:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The challenger's predictions for the test's users, and the scores of all rivals with their 95 % intervals.
+    """The challenger's answers for the test's subjects, and the scores of all rivals with their 95 % intervals.
 
-    The differences are paired on the same users, above 0 where the challenger is better. ``champion`` and
-    ``against_champion`` are None where there is no champion to compare with.
+    The differences are paired on the same subjects, above 0 where the challenger is better. ``champion`` and
+    ``against_champion`` are None where there is no champion to compare with. ``rules`` are the figures of the model's
+    rules, in their order.
     """
 
-    predictions: pd.DataFrame
+    answers: pd.DataFrame
     challenger: Interval
     baseline: Interval
     against_baseline: Interval
     champion: Interval | None
     against_champion: Interval | None
-    calibration: float
+    rules: tuple[float, ...]
     coverage: float
 
 
-def champion_rival(deployment: Deployment, examples: Examples, split: Split) -> ChampionRival | None:
+def chosen_candidate(model: Model[Any], params: Any, split: Split) -> Candidate[Any]:
+    """The candidate that becomes the challenger: the best on the newest moment that the model may learn from.
+
+    It is chosen without a look at the horizon that it will be judged on.
+    """
+    candidates = model.challengers
+    *older, newest = apart(split.train)
+    if len(candidates) == 1 or not older or model.fitted == "now":
+        return candidates[0]
+    train = together(older)
+
+    def score(candidate: Candidate[Any]) -> float:
+        answers = candidate.make(params).fit(train).predict(newest)
+        value = model.metric.compute(outcomes_of(newest), answers)
+        return value if model.metric.higher_is_better else -value
+
+    return max(candidates, key=score)
+
+
+def champion_rival(deployment: Deployment, reader: ExampleReader, split: Split) -> ChampionRival | None:
     """The champion as a rival on the newest horizon; None where there is no champion."""
-    customer, name = examples.customer.name, examples.spec.name
+    customer, name, model = reader.customer.name, reader.spec.name, reader.spec.model
     deployment.registry.settle(customer, name)
     version = deployment.registry.champion(customer, name)
     if not version:
         return None
     try:
-        served = deployment.registry.load(customer, name, version, types_of(examples.spec.model))
+        served = deployment.registry.load(customer, name, version, types_of(model))
         report = training_report(deployment.registry, customer, name, version)
     except BrokenModelError as error:  # a broken champion is one more reason to train
         return ChampionRival(version, None, in_one_line(error))
     try:
-        served.predict(split.test)
+        answered(reader, served, split.test)
     except Exception as error:  # one of an older code may want other features than there are now
         damage = f"it can be loaded and cannot score: {type(error).__name__}: {error}"[:500]
         return ChampionRival(version, None, damage)
-    return ChampionRival(version, _at_test_moment(examples.spec.model, served, report, split))
+    return ChampionRival(version, _at_test_moment(model, served, report, split))
 
 
-def _at_test_moment(model: Model, served: Estimator, report: TrainingReport, split: Split) -> Estimator:
+def _at_test_moment(model: Model[Any], served: Estimator, report: TrainingReport, split: Split) -> Estimator:
     """The champion as it would be, had it been trained at the test moment.
 
-    One that was fitted to the state of the users after that moment has seen what it would be judged on. Its recipe is
-    fitted again at the test moment, so that both rivals know the same.
+    One that has seen the state of the subjects after that moment, or what came of them, has seen what it would be
+    judged on. Its recipe is fitted again to what the challenger was fitted to, so that both rivals know the same.
     """
     from pydantic import ValidationError
 
-    if model.learns_from == "labels" or report.as_of <= split.test_moment:
+    horizon = timedelta(days=report.horizon_days)
+    seen = [moment + horizon for moment in report.fitted_moments] if model.fitted == "past" else [report.as_of]
+    if all(moment <= split.test_moment for moment in seen):
         return served
     try:
         params = model.params(**report.params)
     except ValidationError:  # parameters of an older code; there is no recipe to fit again
         return served
-    return model.estimator(params).fit(split.train, None)
+    candidates = {candidate.name: candidate for candidate in model.challengers}
+    return candidates.get(report.candidate, model.challengers[0]).make(params).fit(split.train)
 
 
 def compare(
-    model: Model, challenger: Estimator, baseline: Estimator, champion: Estimator | None, split: Split, seed: int
+    reader: ExampleReader,
+    challenger: Estimator,
+    baseline: Estimator,
+    champion: Estimator | None,
+    split: Split,
+    seed: int,
 ) -> Comparison:
-    """Score all rivals on the test's users."""
+    """Score all rivals on the test's subjects."""
     from capflow_assets.learning.intervals import difference_with_interval, score_with_interval
 
-    labels, predictions = split.test_labels, challenger.predict(split.test)
+    model, outcomes = reader.spec.model, outcomes_of(split.test)
+    answers = answered(reader, challenger, split.test)
 
     def score(rival: pd.DataFrame) -> Interval:
-        return score_with_interval(model.metric, labels, rival, seed=seed)
+        return score_with_interval(model.metric, outcomes, rival, seed=seed)
 
     def lead_over(rival: pd.DataFrame) -> Interval:
-        return difference_with_interval(model.metric, labels, predictions, rival, seed=seed)
+        return difference_with_interval(model.metric, outcomes, answers, rival, seed=seed)
 
-    by_baseline = baseline.predict(split.test)
-    by_champion = None if champion is None else champion.predict(split.test)
+    by_baseline = answered(reader, baseline, split.test)
+    by_champion = None if champion is None else answered(reader, champion, split.test)
     return Comparison(
-        predictions=predictions,
-        challenger=score(predictions),
+        answers=answers,
+        challenger=score(answers),
         baseline=score(by_baseline),
         against_baseline=lead_over(by_baseline),
         champion=None if by_champion is None else score(by_champion),
         against_champion=None if by_champion is None else lead_over(by_champion),
-        calibration=float(model.gate.calibration(labels, predictions)),
-        coverage=_coverage(predictions),
+        rules=tuple(float(rule.measure(outcomes, answers)) for rule in model.rules),
+        coverage=_coverage(answers, split.test),
     )
 
 
-def _coverage(predictions: pd.DataFrame) -> float:
-    """The share of the users who got a score."""
+def outcomes_of(examples: Examples) -> pd.DataFrame:
+    """What came of the examples, of those that were read with their outcomes."""
+    assert examples.outcomes is not None  # noqa: S101  (read with them)
+    return examples.outcomes
+
+
+def _coverage(answers: pd.DataFrame, asked: Examples) -> float:
+    """The share of the subjects who got an answer; a score must be finite."""
     import numpy as np
 
-    return float(np.isfinite(predictions["score"].to_numpy(dtype=float)).mean())
+    if not len(asked):
+        return float("nan")
+    given = answers[np.isfinite(answers["score"].to_numpy(dtype=float))] if "score" in answers else answers
+    return float(asked.columns.index.isin(given.index).mean())

@@ -1,25 +1,26 @@
-"""Examples of a model: the features of a customer's users as of past moments, and what they did afterwards.
+"""Examples of a model: what is known of a customer's subjects as of past moments, and what came of them afterwards.
 
 Each moment sees only rows up to itself: inputs are cut before a feature function is called, and a function that takes
-several moments at once counts a row only at those moments that come after it. Labels look at the horizon after the
+several moments at once counts a row only at those moments that come after it. Outcomes look at the horizon after the
 moment and nowhere else. Rows are read once, whatever the number of moments.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import reduce
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.blueprint.calls import call, cut
-from capflow_assets.blueprint.specs import AS_OF, Input, ModelSpec, TableSpec
+from capflow_assets.blueprint.specs import AS_OF, Call, Input, ModelSpec, TableSpec
 from capflow_assets.blueprint.stages import Stages
-from capflow_assets.contract import Window
+from capflow_assets.contract import Examples, Reads, Window
 from capflow_assets.customers.customer import Customer
-from capflow_assets.expressions.micros import micros_of
+from capflow_assets.errors import GraphError
+from capflow_assets.expressions.micros import micros_of, moment_of
 from capflow_assets.learning.outcomes import MOMENT, outcome_of
 from capflow_assets.stores.lake import Lake
 
@@ -28,11 +29,12 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 MICROS = "_micros"
+BEGAN_AT = "began_at"
 
 
 @dataclass
-class Examples:
-    """Features and labels of one customer for one model, as pandas frames indexed by ``user_id``."""
+class ExampleReader:
+    """Reads the examples of one customer for one model, as pandas frames indexed by the subject's key."""
 
     lake: Lake
     stages: Stages
@@ -40,66 +42,168 @@ class Examples:
     spec: ModelSpec
     versions: dict[str, int] = field(default_factory=dict)
 
-    def features(self, moment: datetime) -> pd.DataFrame:
-        """One row per user known at the moment; the columns of the model's feature blocks."""
-        return self.features_at([moment])[0]
+    @property
+    def key(self) -> list[str]:
+        """The columns that name a subject."""
+        return list(self.spec.model.subject.key)
 
-    def features_at(self, moments: Sequence[datetime]) -> list[pd.DataFrame]:
-        """The features as of each of the moments, in their order."""
+    def state(self, moment: datetime) -> Examples:
+        """The subjects known at the moment, to answer for."""
+        return self.states([moment])[0]
+
+    def states(self, moments: Sequence[datetime], of_events: bool = False) -> list[Examples]:
+        """The subjects known at each of the moments, in their order; or those of the events that began then."""
+        columns = self.columns_at(moments, of_events)
+        return [
+            Examples(frame, None, self._frames(moment), (moment,), self.customer.time_zone)
+            for frame, moment in zip(columns, moments, strict=True)
+        ]
+
+    def with_outcomes(self, windows: Sequence[Window]) -> list[Examples]:
+        """The subjects known at the start of each window (or of the events then), with what came of them in it.
+
+        Subjects of whom nothing can be said are left out.
+        """
+        states = self.states([window.start for window in windows], of_events=self.spec.events is not None)
+        absent = self.spec.model.outcome.absent
+        frames = self.outcomes_in(windows, [state.columns.index for state in states])
+        return [_known(state, frame, absent) for state, frame in zip(states, frames, strict=True)]
+
+    def columns(self, moment: datetime) -> pd.DataFrame:
+        """One row per subject known at the moment; the joined columns."""
+        return self.columns_at([moment])[0]
+
+    def columns_at(self, moments: Sequence[datetime], of_events: bool = False) -> list[pd.DataFrame]:
+        """The joined columns as of each of the moments, in their order."""
         from pyspark.sql import functions as F
 
         distinct_moments = tuple(sorted(set(moments)))
-        blocks = [
-            self._block(self.stages.spec(f"features/{name}"), distinct_moments) for name in self.spec.model.features
-        ]
-        joined = reduce(lambda left, right: left.join(right, ["user_id", AS_OF], "left"), blocks)
+        joined = self._of_events(distinct_moments) if of_events else self._subjects(distinct_moments)
+        for reads in self.spec.model.joined:
+            block = self._block(self.stages.spec(reads.table), distinct_moments)
+            on = [name for name in self.key if name in self.stages.spec(reads.table).table.key]
+            chosen = block.select(*on, AS_OF, *(name for name in reads.columns if name in block.columns))
+            joined = chosen if joined is None else joined.join(chosen, [*on, AS_OF], "left")
+        assert joined is not None  # noqa: S101  (refused at load)
         known = [name for name in self.spec.model.columns if name in joined.columns]
-        rows = joined.select("user_id", F.unix_micros(AS_OF).alias(MICROS), *known).toPandas()
-        return [_of_moment(rows, moment) for moment in moments]
+        rows = joined.select(*self.key, F.unix_micros(AS_OF).alias(MICROS), *known).toPandas()
+        return [self._of_moment(rows, moment) for moment in moments]
 
-    def labels(self, start: datetime, end: datetime, users: pd.Index) -> pd.DataFrame:
-        """What each of ``users`` did in (start, end]; zeros for those who did nothing."""
-        return self.labels_in([Window(start, end)], [users])[0]
+    def outcomes_in(self, windows: Sequence[Window], subjects: Sequence[pd.Index]) -> list[pd.DataFrame]:
+        """What came of the subjects of each window in it.
 
-    def labels_in(self, windows: Sequence[Window], users: Sequence[pd.Index]) -> list[pd.DataFrame]:
-        """What the users of each window did in it; zeros for those who did nothing."""
-        columns = list(self.spec.model.label_columns)
+        One row per subject, in their order, zeros for those without one where that is what it means, else nulls; of
+        outcomes with a ``per``, their rows.
+        """
+        outcome = self.spec.model.outcome
+        columns = [*outcome.per, *outcome.columns]
         together = self._outcomes_together(windows) if len(windows) > 1 else None
         if together is None:
-            frames = [self._outcome(window).select("user_id", *columns).toPandas() for window in windows]
-            outcomes = [frame.set_index("user_id") for frame in frames]
+            frames = [self._outcome(window).select(*self.key, *columns).toPandas() for window in windows]
+            outcomes = [frame.set_index(self.key) for frame in frames]
         else:
             from pyspark.sql import functions as F
 
-            rows = together.select("user_id", F.unix_micros(MOMENT).alias(MICROS), *columns).toPandas()
-            outcomes = [_of_moment(rows, window.start) for window in windows]
-        return [
-            outcome.reindex(index).fillna(0.0).astype(float) for outcome, index in zip(outcomes, users, strict=True)
+            rows = together.select(*self.key, F.unix_micros(MOMENT).alias(MICROS), *columns).toPandas()
+            outcomes = [self._of_moment(rows, window.start) for window in windows]
+        return [self._aligned(frame, index) for frame, index in zip(outcomes, subjects, strict=True)]
+
+    def events(self, until: datetime) -> list[datetime]:
+        """The moments at which the events began that the model's examples are of, oldest first."""
+        from pyspark.sql import functions as F
+
+        events = self.spec.events
+        assert events is not None  # noqa: S101
+        rows = self._called(events, until).select(F.unix_micros(BEGAN_AT).alias(MICROS)).distinct().collect()
+        return sorted(moment_of(row[MICROS]) for row in rows if row[MICROS] is not None)
+
+    def _subjects(self, moments: tuple[datetime, ...]) -> DataFrame | None:
+        """The subjects of each moment, where they are not the rows of the first joined block."""
+        from pyspark.sql import functions as F
+
+        if self.spec.known is None:
+            return None
+        frames = [
+            self._called(self.spec.known, moment).select(*self.key).withColumn(AS_OF, F.lit(moment))
+            for moment in moments
         ]
+        return reduce(lambda above, below: above.unionByName(below), frames)
+
+    def _of_events(self, moments: tuple[datetime, ...]) -> DataFrame:
+        """The subjects of the events that began at each of the moments."""
+        from pyspark.sql import functions as F
+
+        events = self.spec.events
+        assert events is not None  # noqa: S101
+        begun = self._called(events, moments[-1]).withColumnRenamed(BEGAN_AT, AS_OF)
+        return begun.filter(F.col(AS_OF).isin([F.lit(moment) for moment in moments])).select(*self.key, AS_OF)
+
+    def _called(self, function: Call, moment: datetime) -> DataFrame:
+        """A function of the model's subject, called on its tables as of a moment."""
+        values = {AS_OF: moment, "zone": self.customer.time_zone, "currency": self.customer.currency}
+        frames = {source.parameter: self._table(source, (moment,)) for source in function.inputs}
+        rows: DataFrame = function.function(**frames, **{name: values[name] for name in function.injected})
+        return rows
+
+    def _frames(self, moment: datetime) -> dict[str, tuple[pd.DataFrame, ...]]:
+        """The tables that are read whole, as of the moment."""
+        return {reads.table: (self._frame(reads, moment),) for reads in self.spec.model.frames}
+
+    def _frame(self, reads: Reads, moment: datetime) -> pd.DataFrame:
+        frame = self._table(Input(reads.table, reads.table, optional=False), (moment,))
+        assert frame is not None  # noqa: S101  (it is not optional)
+        chosen = [name for name in (reads.columns or frame.columns) if name in frame.columns]
+        return frame.select(*chosen).toPandas()
+
+    def _aligned(self, outcome: pd.DataFrame, subjects: pd.Index) -> pd.DataFrame:
+        declared = self.spec.model.outcome
+        columns = list(declared.columns)
+        self._require_distinct(outcome)
+        if declared.per:
+            return outcome[outcome.index.isin(subjects)].astype(dict.fromkeys(columns, float))
+        rows = outcome.reindex(subjects)[columns]
+        return (rows.fillna(0.0) if declared.absent == "zero" else rows).astype(float)
+
+    def _require_distinct(self, outcome: pd.DataFrame) -> None:
+        per = list(self.spec.model.outcome.per)
+        is_repeated = outcome.reset_index().duplicated([*self.key, *per]).to_numpy()
+        if is_repeated.any():
+            raise GraphError(
+                f"The outcome of {self.spec.name} has several rows for one {self.spec.model.subject.name}",
+                expected=f"one row per {', '.join([*self.key, *per])}",
+                came=f"{int(is_repeated.sum())} rows too many, for {outcome.index[is_repeated][0]} for one",
+                where=self.spec.module.__name__,
+                do="group by the subject's key, or say by Outcome.per what tells the rows apart",
+            )
 
     def _outcome(self, window: Window) -> DataFrame:
         values = {"zone": self.customer.time_zone, "currency": self.customer.currency}
-        frames = {source.parameter: self._table(source, (window.end,)) for source in self.spec.labels}
-        return outcome_of(self.spec.model.label, frames, self.spec.injected, values, window)
+        declared = self.spec.outcome
+        frames = {source.parameter: self._table(source, (window.end,)) for source in declared.inputs}
+        return outcome_of(declared.function, frames, declared.injected, values, window)
 
     def _outcomes_together(self, windows: Sequence[Window]) -> DataFrame | None:
-        """The outcomes of all windows in one pass, with the moment that each is of; None where the label cannot.
+        """The outcomes of all windows in one pass, with the moment that each is of; None where it cannot be done.
 
         It can where its tables have times, its windows do not overlap, and it keeps the moments of the rows apart.
         """
         from pyspark.sql import functions as F
 
-        ordered = sorted(windows, key=lambda window: window.start)
+        ordered, declared = sorted(windows, key=lambda window: window.start), self.spec.outcome
         overlap = any(one.end > other.start for one, other in pairwise(ordered))
-        times = {source.table: self.stages.tables[source.table].table.time for source in self.spec.labels}
-        if overlap or None in times.values() or {"start", "end"} != set(self.spec.injected):
+        times = {source.table: self.stages.tables[source.table].table.time for source in declared.inputs}
+        if overlap or None in times.values() or {"start", "end"} != set(declared.injected):
             return None
         frames: dict[str, Any] = {}
-        for source in self.spec.labels:
+        for source in declared.inputs:
             frame = self._table(source, (ordered[-1].end,))
             frames[source.parameter] = None if frame is None else _in_windows(frame, str(times[source.table]), ordered)
-        outcome: DataFrame = self.spec.model.label(**frames, start=F.col("_start"), end=F.col("_end"))
+        outcome: DataFrame = declared.function(**frames, start=F.col("_start"), end=F.col("_end"))
         return outcome if MOMENT in outcome.columns else None
+
+    def _of_moment(self, rows: pd.DataFrame, moment: datetime) -> pd.DataFrame:
+        frame = rows[rows[MICROS] == micros_of(moment)].drop(columns=MICROS)
+        return frame.set_index(self.key).sort_index()
 
     def _block(self, spec: TableSpec, moments: tuple[datetime, ...]) -> DataFrame:
         """A feature block as of each moment: the stored one if it is of the only moment, else computed anew."""
@@ -153,8 +257,12 @@ class Examples:
         return dict(sorted(self.versions.items()))
 
 
-def _of_moment(rows: pd.DataFrame, moment: datetime) -> pd.DataFrame:
-    return rows[rows[MICROS] == micros_of(moment)].drop(columns=MICROS).set_index("user_id").sort_index()
+def _known(state: Examples, outcomes: pd.DataFrame, absent: str) -> Examples:
+    """The examples with their outcomes; where an absent one is unknown, without the subjects that have none."""
+    if absent == "zero":
+        return replace(state, outcomes=outcomes)
+    rows = outcomes.dropna()
+    return replace(state, columns=state.columns[state.columns.index.isin(rows.index)], outcomes=rows)
 
 
 def _in_windows(frame: DataFrame, time: str, windows: Sequence[Window]) -> DataFrame:

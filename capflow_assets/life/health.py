@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
 from capflow_assets.deployment import Deployment
-from capflow_assets.life.examples import Examples
+from capflow_assets.life.answers import figure_of
+from capflow_assets.life.examples import ExampleReader
 from capflow_assets.life.reference import with_ages_of
 from capflow_assets.life.scoring import Scored
 
@@ -44,15 +45,15 @@ class Health:
     plot: bytes
 
 
-def watch(deployment: Deployment, examples: Examples, scored: Scored) -> Health:
+def watch(deployment: Deployment, reader: ExampleReader, scored: Scored) -> Health:
     """Measure the drift of a scoring, add it to the history (the same scoring again replaces itself), draw it."""
     from capflow_assets.monitoring.drift import plot, psi
     from capflow_assets.pages.plots import png
 
-    customer, name = examples.customer.name, examples.spec.name
-    scores = scored.frame.set_index("user_id")["score"]
-    threshold = examples.customer.retraining.psi
-    state = with_ages_of(scored.population.as_of, examples, scored.features, scored.as_of)
+    customer, name = reader.customer.name, reader.spec.name
+    scores = figure_of(reader.spec.model, scored.answers)
+    threshold = reader.customer.retraining.psi
+    state = with_ages_of(scored.population.as_of, reader, scored.examples.columns, scored.as_of)
     by_column = psi(scored.population.reference, state.assign(score=scores), threshold)
     rows = _rows(by_column, scored, threshold)
     session = deployment.lake.spark()

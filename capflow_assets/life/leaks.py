@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from capflow_assets.blueprint.checking import choice
-from capflow_assets.contract import Finding
+from capflow_assets.contract import Examples, Finding
 from capflow_assets.customers.checks_settings import resting, severe
 from capflow_assets.learning.promotion import Decision
-from capflow_assets.life.examples import Examples
-
-if TYPE_CHECKING:
-    import pandas as pd
+from capflow_assets.life.examples import ExampleReader
 
 
-def leakage_finding(examples: Examples, features: pd.DataFrame, labels: pd.DataFrame) -> Finding:
-    """Whether a feature of the examples knows their labels, by the customer's settings."""
+def leakage_finding(reader: ExampleReader, examples: Examples) -> Finding:
+    """Whether a feature of the examples knows their outcomes, by the customer's settings."""
     from capflow_assets.learning import leakage
 
-    model, name = examples.spec.model, examples.spec.name
-    settings = choice(examples.stages, examples.customer, "leakage", f"models/{name}")
+    model, name = reader.spec.model, reader.spec.name
+    settings = choice(reader.stages, reader.customer, "leakage", f"models/{name}")
     if settings.is_off:
         return resting("leakage")
-    return severe(leakage.judge(leakage.leaks(features, labels, model.columns), **settings.thresholds), settings)
+    outcomes = examples.outcomes
+    if outcomes is None or model.outcome.per or not model.columns:
+        return Finding("leakage", True, "no feature stands beside an outcome", "block")
+    effects = outcomes.drop(columns=model.outcome.treatment or [])
+    return severe(
+        leakage.judge(leakage.leaks(examples.columns, effects, model.columns), **settings.thresholds), settings
+    )
 
 
 def barred(decision: Decision, leak: Finding) -> Decision:

@@ -12,7 +12,7 @@ from capflow_assets.customers.checks_settings import resting, severe
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import BrokenModelError
 from capflow_assets.expressions.days import local_day_of
-from capflow_assets.life.examples import Examples
+from capflow_assets.life.examples import ExampleReader
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +28,7 @@ class TrainingPopulation:
     as_of: datetime
 
 
-def training_population(deployment: Deployment, examples: Examples, version: int) -> TrainingPopulation:
+def training_population(deployment: Deployment, reader: ExampleReader, version: int) -> TrainingPopulation:
     """What was kept beside a version of the users that it was trained on.
 
     Raises:
@@ -36,7 +36,7 @@ def training_population(deployment: Deployment, examples: Examples, version: int
     """
     from capflow_assets.monitoring.drift import Reference
 
-    customer, name, registry = examples.customer.name, examples.spec.name, deployment.registry
+    customer, name, registry = reader.customer.name, reader.spec.name, deployment.registry
     content = registry.file(customer, name, version, "reference.json")
     try:
         reference = Reference.from_json(content.decode())
@@ -48,20 +48,20 @@ def training_population(deployment: Deployment, examples: Examples, version: int
     return TrainingPopulation(reference, registry.trained_as_of(customer, name, version))
 
 
-def with_ages_of(then: datetime, examples: Examples, features: pd.DataFrame, now: datetime) -> pd.DataFrame:
+def with_ages_of(then: datetime, reader: ExampleReader, features: pd.DataFrame, now: datetime) -> pd.DataFrame:
     """The features of ``now``, ages as they were ``then``.
 
     Everybody is a day older tomorrow, so ages drift over any threshold within weeks though nobody has changed. With the
     ages of the training's day, what differs is news: the users who came since.
     """
-    days = _local_days(then, now, examples.customer.time_zone)
-    blocks = [examples.stages.spec(f"features/{name}").table for name in examples.spec.model.features]
+    days = _local_days(then, now, reader.customer.time_zone)
+    blocks = [reader.stages.spec(reads.table).table for reads in reader.spec.model.joined]
     ages = {column.name for table in blocks for column in table.columns if column.ages}
     return features.assign(**{name: features[name] - days for name in features.columns if name in ages})
 
 
 def skew_finding(
-    examples: Examples, population: TrainingPopulation, features: pd.DataFrame, as_of: datetime
+    reader: ExampleReader, population: TrainingPopulation, features: pd.DataFrame, as_of: datetime
 ) -> Finding:
     """The features that are about to be scored, held against those that the champion was trained on.
 
@@ -69,12 +69,14 @@ def skew_finding(
     """
     from capflow_assets.monitoring import skew
 
-    name = examples.spec.name
-    settings = choice(examples.stages, examples.customer, "skew", f"predictions/{name}")
+    name = reader.spec.name
+    settings = choice(reader.stages, reader.customer, "skew", f"predictions/{name}")
     if settings.is_off:
         return resting("skew")
     columns = {column: bins for column, bins in population.reference.columns.items() if column != "score"}
-    state = with_ages_of(population.as_of, examples, features, as_of)
+    if not columns:
+        return Finding("skew", True, "no feature is joined that could be compared", "block")
+    state = with_ages_of(population.as_of, reader, features, as_of)
     comparison = skew.compare(replace(population.reference, columns=columns), state)
     return severe(skew.judge(comparison, **settings.thresholds), settings)
 

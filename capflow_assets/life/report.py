@@ -1,7 +1,7 @@
 """What a training measured and decided: typed, and as the JSON that MLflow keeps beside the version.
 
 The JSON is read by people (`capflow explain`) and by programs of theirs, so its keys stay. Reports of earlier releases
-have no ``leakage``.
+have no ``leakage``, ``candidate``, ``fitted_moments`` or ``judgements``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from capflow_assets.contract import Finding, Reason
 from capflow_assets.errors import BrokenModelError
 from capflow_assets.learning.intervals import Interval
-from capflow_assets.learning.promotion import Decision
+from capflow_assets.learning.promotion import Decision, Judgement
 
 if TYPE_CHECKING:
     from capflow_assets.stores.registry import Registry
@@ -109,7 +109,8 @@ class TrainingReport:
     """One training of one model for one customer. ``metric`` is of the challenger, which the training made.
 
     ``params`` is what a person may set, ``parameters`` what the estimator learned or chose. ``champion`` is None where
-    there was none to compare with.
+    there was none to compare with. ``candidate`` is the one that was chosen, ``fitted_moments`` are those whose
+    outcomes the version to serve has learned from, and ``judgements`` the conditions of its promotion.
     """
 
     customer: str
@@ -125,7 +126,7 @@ class TrainingReport:
     metric: MetricScore
     baseline: RivalScore
     champion: RivalScore | None
-    calibration: Calibration
+    calibration: Calibration | None
     coverage: Coverage
     feature_columns: tuple[str, ...]
     data_versions: Mapping[str, int]
@@ -136,6 +137,9 @@ class TrainingReport:
     readiness: tuple[Reason, ...]
     leakage: Finding | None = None
     broken_champion: BrokenChampion | None = None
+    candidate: str = ""
+    fitted_moments: tuple[datetime, ...] = ()
+    judgements: tuple[Judgement, ...] = ()
 
     @property
     def is_settled(self) -> bool:
@@ -158,7 +162,7 @@ class TrainingReport:
             "metric": self.metric.to_json(),
             "baseline": self.baseline.to_json(),
             "champion": self.champion.to_json() if self.champion else None,
-            "calibration": asdict(self.calibration),
+            "calibration": asdict(self.calibration) if self.calibration else None,
             "coverage": asdict(self.coverage),
             "feature_columns": list(self.feature_columns),
             "data_versions": dict(self.data_versions),
@@ -170,6 +174,9 @@ class TrainingReport:
             content["leakage"] = _finding_to_json(self.leakage)
         content["decision"] = asdict(self.decision)
         content["readiness"] = [_reason_to_json(reason) for reason in self.readiness]
+        content["candidate"] = self.candidate
+        content["fitted_moments"] = [moment.isoformat() for moment in self.fitted_moments]
+        content["judgements"] = [asdict(judgement) for judgement in self.judgements]
         if self.broken_champion is not None:
             content["broken_champion"] = self.broken_champion.to_json()
         return content
@@ -178,6 +185,7 @@ class TrainingReport:
     def from_json(cls, content: Mapping[str, Any]) -> TrainingReport:
         """The report from JSON, of this release or an earlier one."""
         champion, leakage, broken = (content.get(name) for name in ("champion", "leakage", "broken_champion"))
+        calibration = content["calibration"]
         return cls(
             **{name: content[name] for name in ("customer", "model", "family", "question", "horizon_days", "seed")},
             as_of=datetime.fromisoformat(content["as_of"]),
@@ -188,7 +196,7 @@ class TrainingReport:
             metric=MetricScore.from_json(content["metric"]),
             baseline=RivalScore.from_json(content["baseline"]),
             champion=RivalScore.from_json(champion) if champion else None,
-            calibration=Calibration(content["calibration"]["error"], content["calibration"]["at_most"]),
+            calibration=Calibration(calibration["error"], calibration["at_most"]) if calibration else None,
             coverage=Coverage(content["coverage"]["share"], content["coverage"]["at_least"]),
             feature_columns=tuple(content["feature_columns"]),
             data_versions=content["data_versions"],
@@ -198,6 +206,9 @@ class TrainingReport:
             readiness=tuple(Reason(**reason) for reason in content["readiness"]),
             leakage=_finding(leakage) if leakage else None,
             broken_champion=BrokenChampion(broken["version"], broken["came"]) if broken else None,
+            candidate=content.get("candidate", ""),
+            fitted_moments=tuple(datetime.fromisoformat(moment) for moment in content.get("fitted_moments", ())),
+            judgements=tuple(Judgement(**judgement) for judgement in content.get("judgements", ())),
         )
 
 

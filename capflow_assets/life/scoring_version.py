@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from capflow_assets.contract import Estimator, Model
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import BrokenModelError, ModelError
-from capflow_assets.life.examples import Examples
+from capflow_assets.life.examples import ExampleReader
 from capflow_assets.life.reference import TrainingPopulation, training_population
 from capflow_assets.stores.model_files import MODEL, REPORT
 from capflow_assets.stores.registry import Registry
@@ -60,20 +61,20 @@ class LoadedVersion:
     warning: str
 
 
-def load_scoring_version(deployment: Deployment, examples: Examples) -> LoadedVersion | None:
+def load_scoring_version(deployment: Deployment, reader: ExampleReader) -> LoadedVersion | None:
     """The estimator that scores; None where there is no champion.
 
     Raises:
         ModelError: there is a champion, and neither it nor one before it can be loaded.
     """
-    customer, name, registry = examples.customer.name, examples.spec.name, deployment.registry
+    customer, name, registry = reader.customer.name, reader.spec.name, deployment.registry
     registry.settle(customer, name)
     broken: list[tuple[int, str]] = []
     champion = registry.champion(customer, name)
     for version in succession(registry, customer, name):
         try:
-            estimator = registry.load(customer, name, version, types_of(examples.spec.model))
-            population = training_population(deployment, examples, version)
+            estimator = registry.load(customer, name, version, types_of(reader.spec.model))
+            population = training_population(deployment, reader, version)
         except BrokenModelError as error:
             broken.append((version, in_one_line(error)))
             continue
@@ -86,7 +87,7 @@ def load_scoring_version(deployment: Deployment, examples: Examples) -> LoadedVe
 
 
 def scoring_version(
-    registry: Registry, customer: str, name: str, model: Model, sound: SoundFiles | None = None
+    registry: Registry, customer: str, name: str, model: Model[Any], sound: SoundFiles | None = None
 ) -> ScoringVersion:
     """The version that would score now, judged by the files as they are; no estimator is loaded.
 
@@ -161,7 +162,7 @@ def _sign(
 
 
 def damage_when_loaded(
-    registry: Registry, customer: str, name: str, version: int, model: Model, loader: IsolatedLoader
+    registry: Registry, customer: str, name: str, version: int, model: Model[Any], loader: IsolatedLoader
 ) -> str:
     """As ``damage_of``; and the estimator is loaded as well, by the safe loader, in the process of ``loader``."""
     damage = damage_of(registry, customer, name, version, types_of(model))

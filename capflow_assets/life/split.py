@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from capflow_assets.contract import Params, Window
-from capflow_assets.errors import ModelError
+from capflow_assets.contract import Examples, Horizon, Window
+from capflow_assets.errors import EvidenceError, ModelError
 from capflow_assets.expressions.as_of import newest
 from capflow_assets.expressions.history import first_moment
 from capflow_assets.learning import outcomes
-from capflow_assets.life.examples import Examples
+from capflow_assets.learning.readiness import LEAST_HISTORY_DAYS
+from capflow_assets.life.examples import ExampleReader
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,65 +25,140 @@ BILLS = "clean/bills"
 class Split:
     """Examples of ``train_moments`` to learn from, and those of ``test_moment`` to be judged on.
 
-    A model that learns from features alone has no ``train_labels``, and is fitted to the test's users.
+    A model that is fitted to the state of a moment has no outcomes to learn from, and is fitted to the test's subjects.
     """
 
-    train: pd.DataFrame
-    train_labels: pd.DataFrame | None
-    test: pd.DataFrame
-    test_labels: pd.DataFrame
+    train: Examples
+    test: Examples
     test_moment: datetime
     train_moments: tuple[datetime, ...]
 
     @property
-    def labelled(self) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Features with their labels to look for leaks in: what the model learns from, else what it is judged on."""
-        if self.train_labels is None:
-            return self.test, self.test_labels
-        return self.train, self.train_labels
+    def labelled(self) -> Examples:
+        """Examples with outcomes to look for leaks in: what the model learns from, else what it is judged on."""
+        return self.test if self.train.outcomes is None else self.train
+
+    @property
+    def known(self) -> Examples:
+        """All examples whose outcomes are known, those that the model is judged on among them."""
+        return together([*apart(self.train), self.test])
 
 
-def split_in_time(examples: Examples, params: Params, as_of: datetime) -> Split:
-    """The examples of a customer who is ready for the model."""
-    *train_moments, test_moment = _moments(examples, params, as_of)
-    horizon = timedelta(days=params.horizon_days)
-    if examples.spec.model.learns_from == "features":
-        test = examples.features(test_moment)
-        test_labels = examples.labels(test_moment, test_moment + horizon, test.index)
-        return Split(test, None, test, test_labels, test_moment, ())
-    return _labelled_split(examples, tuple(train_moments), test_moment, horizon)
+def split_in_time(reader: ExampleReader, params: Horizon, as_of: datetime) -> Split:
+    """The examples of a customer who is ready for the model.
+
+    Raises:
+        EvidenceError: no past moment makes examples, or too few events are over.
+    """
+    moments = _moments(reader, params, as_of)
+    windows = [_window(moment, params) for moment in moments]
+    if reader.spec.model.fitted == "now":
+        (test,) = reader.with_outcomes(windows[-1:])
+        return Split(replace(test, outcomes=None), test, moments[-1], ())
+    *train, test = reader.with_outcomes(windows)
+    if not train:
+        return _halved(reader, test)
+    return Split(together(train), test, moments[-1], tuple(moments[:-1]))
 
 
-def first_bill(examples: Examples, moment: datetime) -> datetime:
+def together(examples: Sequence[Examples]) -> Examples:
+    """Examples of several moments as one, numbered by their moments, the oldest 0."""
+    import pandas as pd
+
+    first = examples[0]
+    outcomes = [one.outcomes for one in examples if one.outcomes is not None]
+    # Outcomes with a ``per`` have rows of their own, which must say of which moment they are.
+    is_aligned = all(one.outcomes is None or one.outcomes.index.equals(one.columns.index) for one in examples)
+    numbered = outcomes if is_aligned else [rows.assign(moment=place) for place, rows in enumerate(outcomes)]
+    return Examples(
+        columns=pd.concat([one.columns.assign(moment=place) for place, one in enumerate(examples)]),
+        outcomes=pd.concat(numbered) if outcomes else None,
+        tables={name: tuple(frame for one in examples for frame in one.tables[name]) for name in first.tables},
+        moments=tuple(moment for one in examples for moment in one.moments),
+        zone=first.zone,
+    )
+
+
+def apart(examples: Examples) -> list[Examples]:
+    """The examples of each moment by themselves, the oldest first."""
+    if "moment" not in examples.columns.columns:
+        return [examples]
+    numbers = examples.columns["moment"].to_numpy()
+    return [_of_number(examples, numbers == place, place) for place in range(len(examples.moments))]
+
+
+def _of_number(examples: Examples, is_of: pd.Series, place: int) -> Examples:
+    outcomes = examples.outcomes
+    if outcomes is not None and "moment" in outcomes.columns:
+        outcomes = outcomes[outcomes["moment"] == place].drop(columns="moment")
+    elif outcomes is not None:
+        outcomes = outcomes[is_of]
+    return Examples(
+        columns=examples.columns[is_of].drop(columns="moment"),
+        outcomes=outcomes,
+        tables={name: (frames[place],) for name, frames in examples.tables.items()},
+        moments=(examples.moments[place],),
+        zone=examples.zone,
+    )
+
+
+def first_bill(reader: ExampleReader, moment: datetime) -> datetime:
     """The time of the first bill up to the moment of a customer's history (``expressions.history``)."""
     from pyspark.sql import functions as F
 
-    bills = examples.lake.table(examples.customer.name, BILLS).filter(F.col("billed_at") <= F.lit(moment))
+    bills = reader.lake.table(reader.customer.name, BILLS).filter(F.col("billed_at") <= F.lit(moment))
     first = first_moment(bills)
     if first is None:
-        raise ModelError(f"{examples.customer.name} has no bill up to {moment.isoformat()}")
+        raise EvidenceError(f"{reader.customer.name} has no bill up to {moment.isoformat()}")
     return first.astimezone(moment.tzinfo)
 
 
-def known_until(examples: Examples, as_of: datetime) -> datetime:
+def known_until(reader: ExampleReader, as_of: datetime) -> datetime:
     """The moment up to which outcomes are known (``learning.outcomes``)."""
-    return outcomes.known_until(as_of, newest(examples.lake.table(examples.customer.name, BILLS), as_of))
+    return outcomes.known_until(as_of, newest(reader.lake.table(reader.customer.name, BILLS), as_of))
 
 
-def _moments(examples: Examples, params: Params, as_of: datetime) -> list[datetime]:
+def _window(moment: datetime, params: Horizon) -> Window:
+    return Window(moment, moment + timedelta(days=params.horizon_days))
+
+
+def _moments(reader: ExampleReader, params: Horizon, as_of: datetime) -> list[datetime]:
     """The past moments whose horizons are over, oldest first; the last one is to be judged on."""
-    first, until = first_bill(examples, as_of), known_until(examples, as_of)
-    return outcomes.past_moments(until, params.horizon_days, params.moments, first)
+    first, until = first_bill(reader, as_of), known_until(reader, as_of)
+    if reader.spec.events is None:
+        moments = outcomes.past_moments(until, params.horizon_days, params.moments, first)
+    else:
+        earliest = first + timedelta(days=min(params.horizon_days, LEAST_HISTORY_DAYS))
+        begun = [moment.astimezone(as_of.tzinfo) for moment in reader.events(until)]
+        moments = [moment for moment in begun if moment >= earliest and _window(moment, params).end <= until]
+        moments = moments[-params.moments - 1 :]
+    if not moments:
+        raise EvidenceError(
+            f"{reader.spec.name} has no examples of {reader.customer.name}",
+            expected=f"a past moment with {params.horizon_days} days after it and history before it",
+            came=f"bills from {first.isoformat()} to {until.isoformat()}",
+            do="wait, or choose a shorter horizon",
+        )
+    return moments
 
 
-def _labelled_split(
-    examples: Examples, train_moments: tuple[datetime, ...], test_moment: datetime, horizon: timedelta
-) -> Split:
-    import pandas as pd
+def _halved(reader: ExampleReader, examples: Examples) -> Split:
+    """Where there is one event only: one half of its subjects to learn from, the other to be judged on.
 
-    moments = [*train_moments, test_moment]
-    *train_frames, test = examples.features_at(moments)
-    windows = [Window(moment, moment + horizon) for moment in moments]
-    *train_labels, test_labels = examples.labels_in(windows, [frame.index for frame in (*train_frames, test)])
-    numbered_frames = [frame.assign(moment=position) for position, frame in enumerate(train_frames)]
-    return Split(pd.concat(numbered_frames), pd.concat(train_labels), test, test_labels, test_moment, train_moments)
+    Halves are drawn by the first column of the subject's key, by a digest that is the same everywhere.
+    """
+    from zlib import crc32
+
+    if reader.spec.events is None:
+        raise ModelError(
+            f"{reader.spec.name} has one past moment and needs two", expected="one to learn from and one to test on"
+        )
+    names = examples.columns.index.get_level_values(0).astype(str)
+    is_first = [crc32(name.encode()) % 2 == 0 for name in names]
+    frames = examples.columns, examples.outcomes
+    halves = [
+        replace(examples, columns=frames[0][mask], outcomes=None if frames[1] is None else frames[1][mask])
+        for mask in ([not value for value in is_first], is_first)
+    ]
+    moment = examples.moments[0]
+    return Split(together(halves[:1]), halves[1], moment, (moment,))

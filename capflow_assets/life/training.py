@@ -11,15 +11,24 @@ from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version as package_version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from capflow_assets.blueprint.code_version import code_digest
-from capflow_assets.contract import Estimator, Finding, Model, Params, Verdict
+from capflow_assets.contract import Candidate, Estimator, Examples, Finding, Horizon, Model, Refits, Verdict
 from capflow_assets.customers.value_rules import rule_of
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import ModelError
-from capflow_assets.life.comparison import ChampionRival, Comparison, champion_rival, compare
-from capflow_assets.life.examples import Examples
+from capflow_assets.learning.promotion import Decision, Judgement, Trial, decide, judgements
+from capflow_assets.life.answers import answered, figure_of
+from capflow_assets.life.comparison import (
+    ChampionRival,
+    Comparison,
+    champion_rival,
+    chosen_candidate,
+    compare,
+    outcomes_of,
+)
+from capflow_assets.life.examples import ExampleReader
 from capflow_assets.life.leaks import barred, leakage_finding
 from capflow_assets.life.report import (
     BrokenChampion,
@@ -33,11 +42,6 @@ from capflow_assets.life.report import (
 from capflow_assets.life.split import Split, split_in_time
 from capflow_assets.life.verdicts import training_verdict
 from capflow_assets.stores.saved_estimators import dumps, types_of
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from capflow_assets.learning.promotion import Decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +65,12 @@ class _Judged:
     """The challenger, how it compares with its rivals on the newest horizon, and what follows from that."""
 
     split: Split
+    candidate: Candidate[Any]
     challenger: Estimator
     champion: ChampionRival | None
     comparison: Comparison
     leak: Finding
+    judgements: tuple[Judgement, ...]
     decision: Decision
 
     @property
@@ -85,27 +91,32 @@ class _Judged:
 
 @dataclass(frozen=True, slots=True)
 class _Served:
-    """The estimator that will score, and the users of the as-of moment, whom later scorings are held against."""
+    """The estimator that will answer, and the subjects of the as-of moment, whom later scorings are held against."""
 
     estimator: Estimator
-    population: pd.DataFrame
+    population: Examples
+    fitted_moments: tuple[datetime, ...]
 
 
-def train(deployment: Deployment, examples: Examples, params: Params, as_of: datetime) -> Trained | NotReady:
-    """Train one model for one customer as of a moment and register it, promoted or not."""
-    verdict = training_verdict(examples, params, as_of)
+def train(deployment: Deployment, reader: ExampleReader, params: Horizon, as_of: datetime) -> Trained | NotReady:
+    """Train one model for one customer as of a moment and register it, promoted or not.
+
+    Raises:
+        EvidenceError: the needs are met, and there is too little to learn from or to judge by all the same.
+    """
+    verdict = training_verdict(reader, params, as_of)
     if not verdict.ready:
         return NotReady(verdict)
-    split = split_in_time(examples, params, as_of)
-    judged = _judged(deployment, examples, params, split)
-    served = _served(examples, params, as_of, judged.challenger)
-    report = _report(examples, params, as_of, verdict, judged, served)
-    plots = _plots(examples.spec.model, judged)
-    version = _registered(deployment, examples, served, report, plots)
+    split = split_in_time(reader, params, as_of)
+    judged = _judged(deployment, reader, params, split)
+    served = _served(reader, params, as_of, judged)
+    report = _report(reader, params, as_of, verdict, judged, served)
+    plots = _plots(reader.spec.model, judged)
+    version = _registered(deployment, reader, served, report, plots)
     return Trained(version, report, plots)
 
 
-def params_of(deployment: Deployment, customer: str, model: str, of_run: dict[str, Any]) -> Params:
+def params_of(deployment: Deployment, customer: str, model: str, of_run: dict[str, Any]) -> Horizon:
     """A model's parameters: what the run says, else what the customer's TOML says, else the defaults.
 
     Raises:
@@ -125,68 +136,73 @@ def params_of(deployment: Deployment, customer: str, model: str, of_run: dict[st
         ) from None
 
 
-def code_version(examples: Examples) -> str:
+def code_version(reader: ExampleReader) -> str:
     """The package's version and a digest of the model's file and of all that it imports from the package."""
-    digest = code_digest(Path(str(examples.spec.module.__file__)))
+    digest = code_digest(Path(str(reader.spec.module.__file__)))
     return f"{package_version('capflow-assets')}+{digest[:12]}"
 
 
-def _judged(deployment: Deployment, examples: Examples, params: Params, split: Split) -> _Judged:
+def _judged(deployment: Deployment, reader: ExampleReader, params: Horizon, split: Split) -> _Judged:
     """Fit the challenger and its baseline, and judge them beside the champion."""
-    model = examples.spec.model
-    leak = leakage_finding(examples, *split.labelled)
-    challenger = model.estimator(params).fit(split.train, split.train_labels)
-    champion = champion_rival(deployment, examples, split)
-    baseline = model.baseline(params).fit(split.train, split.train_labels)
+    model = reader.spec.model
+    leak = leakage_finding(reader, split.labelled)
+    candidate = chosen_candidate(model, params, split)
+    challenger = candidate.make(params).fit(split.train)
+    champion = champion_rival(deployment, reader, split)
+    baseline = model.baseline.make(params).fit(split.train)
     rival = None if champion is None else champion.estimator
-    comparison = compare(model, challenger, baseline, rival, split, params.seed)
-    decision = barred(_decision(deployment, examples, comparison, champion), leak)
-    return _Judged(split, challenger, champion, comparison, leak, decision)
+    comparison = compare(reader, challenger, baseline, rival, split, params.seed)
+    trial = _trial(deployment, reader, comparison, champion)
+    decision = barred(decide(trial), leak)
+    return _Judged(split, candidate, challenger, champion, comparison, leak, judgements(trial), decision)
 
 
-def _decision(
-    deployment: Deployment, examples: Examples, comparison: Comparison, champion: ChampionRival | None
-) -> Decision:
-    from capflow_assets.learning.promotion import Trial, decide
-
-    model = examples.spec.model
-    return decide(
-        Trial(
-            metric=model.metric,
-            score=comparison.challenger,
-            baseline=comparison.baseline,
-            baseline_name=model.baseline_name,
-            against_baseline=comparison.against_baseline,
-            against_champion=comparison.against_champion,
-            calibration=comparison.calibration,
-            coverage=comparison.coverage,
-            gate=model.gate,
-            is_frozen=deployment.registry.frozen(examples.customer.name, examples.spec.name),
-            broken_champion=f"version {champion.version}" if champion and champion.damage else "",
-        )
+def _trial(
+    deployment: Deployment, reader: ExampleReader, comparison: Comparison, champion: ChampionRival | None
+) -> Trial:
+    model = reader.spec.model
+    return Trial(
+        metric=model.metric,
+        score=comparison.challenger,
+        baseline=comparison.baseline,
+        baseline_name=model.baseline.name,
+        against_baseline=comparison.against_baseline,
+        against_champion=comparison.against_champion,
+        coverage=comparison.coverage,
+        rules=tuple(zip(model.rules, comparison.rules, strict=True)),
+        subjects=f"{model.subject.name}s",
+        beats=model.beats,
+        least_coverage=model.coverage,
+        is_frozen=deployment.registry.frozen(reader.customer.name, reader.spec.name),
+        broken_champion=f"version {champion.version}" if champion and champion.damage else "",
     )
 
 
-def _served(examples: Examples, params: Params, as_of: datetime, challenger: Estimator) -> _Served:
-    """The estimator to serve.
+def _served(reader: ExampleReader, params: Horizon, as_of: datetime, judged: _Judged) -> _Served:
+    """The estimator to serve, and the moments whose outcomes it has learned from.
 
-    A model that learns from labels is served as it was measured. One that learns from the state of the users needs no
-    outcome, so it is fitted again at the as-of moment.
+    One that is fitted to the state of a moment needs no outcome, so it is fitted again at the as-of moment. One that
+    learns from outcomes is fitted again, where it is promoted, on all that are known: the horizon that it was judged on
+    is the newest that there is. Otherwise it is kept as it was measured.
     """
-    population = examples.features(as_of)
-    if examples.spec.model.learns_from == "labels":
-        return _Served(challenger, population)
-    return _Served(examples.spec.model.estimator(params).fit(population, None), population)
+    population, split = reader.state(as_of), judged.split
+    if reader.spec.model.fitted == "now":
+        return _Served(judged.candidate.make(params).fit(population), population, ())
+    if judged.decision.action != "promote":
+        return _Served(judged.challenger, population, split.train_moments)
+    known, challenger = split.known, judged.challenger
+    again = challenger.refit(known) if isinstance(challenger, Refits) else judged.candidate.make(params).fit(known)
+    return _Served(again, population, (*split.train_moments, split.test_moment))
 
 
 def _report(
-    examples: Examples, params: Params, as_of: datetime, verdict: Verdict, judged: _Judged, served: _Served
+    reader: ExampleReader, params: Horizon, as_of: datetime, verdict: Verdict, judged: _Judged, served: _Served
 ) -> TrainingReport:
-    model, split, scores = examples.spec.model, judged.split, judged.comparison
+    model, split, scores = reader.spec.model, judged.split, judged.comparison
     metric = model.metric
     return TrainingReport(
-        customer=examples.customer.name,
-        model=examples.spec.name,
+        customer=reader.customer.name,
+        model=reader.spec.name,
         family=model.family,
         question=model.question,
         as_of=as_of,
@@ -196,37 +212,49 @@ def _report(
         params=params.model_dump(),
         parameters=served.estimator.parameters(),
         metric=MetricScore(metric.name, metric.description, metric.higher_is_better, scores.challenger),
-        baseline=RivalScore(model.baseline_name, scores.baseline, scores.against_baseline),
+        baseline=RivalScore(model.baseline.name, scores.baseline, scores.against_baseline),
         champion=judged.champion_score,
-        calibration=Calibration(scores.calibration, model.gate.at_most),
-        coverage=Coverage(scores.coverage, model.gate.coverage),
+        calibration=_calibration(model, scores),
+        coverage=Coverage(scores.coverage, model.coverage),
         feature_columns=model.columns,
-        data_versions=examples.data_versions(),
-        code_version=code_version(examples),
+        data_versions=reader.data_versions(),
+        code_version=code_version(reader),
         seed=params.seed,
         examples=ExampleCounts(len(split.train), len(split.test)),
         leakage=judged.leak,
         decision=judged.decision,
         readiness=verdict.reasons,
         broken_champion=judged.broken_champion,
+        candidate=judged.candidate.name,
+        fitted_moments=served.fitted_moments,
+        judgements=judged.judgements,
     )
 
 
-def _plots(model: Model, judged: _Judged) -> dict[str, bytes]:
+def _calibration(model: Model[Any], scores: Comparison) -> Calibration | None:
+    """The figure of the rule ``calibrated``, where the model has one."""
+    errors = dict(zip((rule.name for rule in model.rules), zip(model.rules, scores.rules, strict=True), strict=True))
+    if "calibrated" not in errors:
+        return None
+    rule, error = errors["calibrated"]
+    return Calibration(error, rule.at_most)
+
+
+def _plots(model: Model[Any], judged: _Judged) -> dict[str, bytes]:
     from capflow_assets.pages.plots import png
 
     if model.plot is None:
         return {}
-    return {"holdout.png": png(model.plot(judged.split.test_labels, judged.comparison.predictions))}
+    return {"holdout.png": png(model.plot(outcomes_of(judged.split.test), judged.comparison.answers))}
 
 
 def _registered(
-    deployment: Deployment, examples: Examples, served: _Served, report: TrainingReport, plots: Mapping[str, bytes]
+    deployment: Deployment, reader: ExampleReader, served: _Served, report: TrainingReport, plots: Mapping[str, bytes]
 ) -> int:
     """Register the served estimator with its report, and carry the decision out; the version's number."""
     customer, name, registry = report.customer, report.model, deployment.registry
-    files = {**plots, "reference.json": _reference(served)}
-    content = dumps(served.estimator, types_of(examples.spec.model))
+    files = {**plots, "reference.json": _reference(reader, served)}
+    content = dumps(served.estimator, types_of(reader.spec.model))
     version = registry.register(customer, name, content, report.to_json(), files)
     if report.decision.action == "promote":
         registry.promote(customer, name, version, report.decision.reason)
@@ -235,9 +263,9 @@ def _registered(
     return version
 
 
-def _reference(served: _Served) -> bytes:
-    """The distribution of the features and scores of the population, for drift and skew."""
+def _reference(reader: ExampleReader, served: _Served) -> bytes:
+    """The distribution of the features and answers of the population, for drift and skew."""
     from capflow_assets.monitoring.drift import reference
 
-    scores = served.estimator.predict(served.population)["score"]
-    return reference(served.population.assign(score=scores)).to_json().encode()
+    scores = figure_of(reader.spec.model, answered(reader, served.estimator, served.population))
+    return reference(served.population.columns.assign(score=scores)).to_json().encode()

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from capflow_assets.blueprint.stages import Stages
-    from capflow_assets.contract import Params
-    from capflow_assets.life.examples import Examples
+    from capflow_assets.contract import Horizon
+    from capflow_assets.life.examples import ExampleReader
     from capflow_assets.stores.lake import Lake
 
 EVIDENCE = "validation/evidence"
@@ -41,32 +41,32 @@ def fleet_edges(stages: Stages) -> set[str]:
     return {READINESS} & set(stages.tables) | {f"health/{name}" for name in stages.models}
 
 
-def training_verdict(examples: Examples, params: Params, as_of: datetime) -> Verdict:
+def training_verdict(reader: ExampleReader, params: Horizon, as_of: datetime) -> Verdict:
     """Whether the customer is ready for the model with these parameters, as of a moment."""
-    absent = examples.stages.absent(examples.customer.tables)
-    asked = examples.spec.asked(params, absent)
+    absent = reader.stages.absent(reader.customer.tables)
+    asked = reader.spec.asked(params, absent)
     if BILLS in absent:
-        return verdict(asked.needs, {"tables": [key for key in examples.stages.tables if key not in absent]})
-    zone, name = examples.customer.time_zone, examples.spec.name
-    measure: Any = examples.stages.spec(EVIDENCE).function
-    values = {"as_of": as_of, "zone": zone, "currency": examples.customer.currency, "needs": {name: asked}}
-    rows = [row.asDict() for row in measure(**dict(_frames(examples, asked, as_of)), **values).collect()]
+        return verdict(asked.needs, {"tables": [key for key in reader.stages.tables if key not in absent]})
+    zone, name = reader.customer.time_zone, reader.spec.name
+    measure: Any = reader.stages.spec(EVIDENCE).function
+    values = {"as_of": as_of, "zone": zone, "currency": reader.customer.currency, "needs": {name: asked}}
+    rows = [row.asDict() for row in measure(**dict(_frames(reader, asked, as_of)), **values).collect()]
     age = next((row["value"] for row in rows if row["measure"] == "newest_bill_age_days"), None)
     today = local_day_of(as_of, zone)
     return Verdict((*judge(name, asked, rows, today).reasons, feed(age)))
 
 
-def _frames(examples: Examples, asked: Asked, as_of: datetime) -> Iterator[tuple[str, DataFrame | None]]:
+def _frames(reader: ExampleReader, asked: Asked, as_of: datetime) -> Iterator[tuple[str, DataFrame | None]]:
     """The inputs of validation/evidence that this model's needs and label are measured on; None for the others."""
-    measured_tables = {*asked.label_tables.values(), *asked.needs.tables}
+    measured_tables = {*asked.outcome_tables.values(), *asked.needs.tables}
     measured_tables |= {table for name in asked.needs.evidence for table in MEASURES[name].tables}
-    for source in examples.stages.spec(EVIDENCE).inputs:
-        is_measured = source.table in measured_tables and examples.lake.exists(examples.customer.name, source.table)
+    for source in reader.stages.spec(EVIDENCE).inputs:
+        is_measured = source.table in measured_tables and reader.lake.exists(reader.customer.name, source.table)
         if source.optional and not is_measured:
             yield source.parameter, None
         else:
-            frame = examples.lake.table(examples.customer.name, source.table)
-            yield source.parameter, cut(frame, examples.stages.spec(source.table), as_of)
+            frame = reader.lake.table(reader.customer.name, source.table)
+            yield source.parameter, cut(frame, reader.stages.spec(source.table), as_of)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from capflow_assets.contract import Gate, Model, Needs, Params
-from capflow_assets.errors import ModelError
+from capflow_assets.contract import Candidate, Examples, Horizon, Model, Needs, Outcome, Reads, Rule
+from capflow_assets.errors import EvidenceError, ModelError
 from capflow_assets.learning.metrics import rmse
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ COLUMNS = ("visits", "tenure_days", "recency_days", "repeat_visit_spend_avg")
 WEEK_DAYS = 7.0
 
 
-class LifetimeValueParams(Params):
+class LifetimeValueParams(Horizon):
     """What a person may set for lifetime value."""
 
     horizon_days: int = Field(90, ge=1, le=730, description="Days after the as-of moment whose value is expected.")
@@ -48,25 +48,25 @@ class LifetimeValue:
         self.mean_spend = 0.0
         self.note = ""
 
-    def fit(self, features: pd.DataFrame, labels: pd.DataFrame | None = None) -> LifetimeValue:
+    def fit(self, examples: Examples) -> LifetimeValue:
         """Learn both models from the users' state at one moment.
 
         Where too few users came back, or they differ too much for Gamma-Gamma, every visit is expected to bring the
         mean spend of all repeat visits, and ``parameters()["note"]`` says so.
 
-        Raises ``ModelError`` when nobody bought twice.
+        Raises ``EvidenceError`` when nobody bought twice.
         """
         from capflow_assets.learning.btyd import fit_bg_nbd
         from capflow_assets.learning.frames import matrix
 
-        state = matrix(features, COLUMNS)
+        state = matrix(examples.columns, COLUMNS)
         state = state[(state["visits"] > 0) & state["tenure_days"].notna()]
         x, t_x, T = _history(state)
         self.buying = fit_bg_nbd(x, t_x, T)
         self._fit_spending(x, state["repeat_visit_spend_avg"].to_numpy())
         return self
 
-    def predict(self, features: pd.DataFrame) -> pd.DataFrame:
+    def predict(self, examples: Examples) -> pd.DataFrame:
         """``score`` = ``expected_value`` (currency over the horizon), ``expected_purchases``, ``p_alive``.
 
         ``repeat_visits`` is the history's ``x``. A user of whom nothing is known is expected to be like a new one.
@@ -77,7 +77,7 @@ class LifetimeValue:
         from capflow_assets.learning.frames import fitted, matrix
 
         buying = fitted(self.buying, "lifetime_value")
-        state = matrix(features, COLUMNS)
+        state = matrix(examples.columns, COLUMNS)
         x, t_x, T = _history(state)
         alive = buying.p_alive(x, t_x, T)
         purchases = buying.expected_purchases(x, t_x, T, self.params.horizon_days / WEEK_DAYS)
@@ -91,7 +91,7 @@ class LifetimeValue:
             "repeat_visits": x.astype(np.int64),
             "reasons": _reasons(x, T - t_x, alive, purchases, spend, self.params.horizon_days),
         }
-        return pd.DataFrame(columns, index=features.index)
+        return pd.DataFrame(columns, index=examples.columns.index)
 
     def parameters(self) -> dict[str, Any]:
         """BG/NBD's r, alpha (weeks), a, b; Gamma-Gamma's p, q, gamma (currency); both log-likelihoods; the note."""
@@ -109,7 +109,7 @@ class LifetimeValue:
 
         usable = (x > 0) & (average > 0)
         if not usable.any():
-            raise ModelError(
+            raise EvidenceError(
                 "Lifetime value cannot be fitted",
                 expected="repeat visits with a positive spend",
                 came=f"{int((x > 0).sum())} users with repeat visits, none of a positive spend",
@@ -135,15 +135,15 @@ class HistoricalRate:
         self.params = params
         self.rate: float | None = None
 
-    def fit(self, features: pd.DataFrame, labels: pd.DataFrame | None = None) -> HistoricalRate:
+    def fit(self, examples: Examples) -> HistoricalRate:
         """Learn the rate of all users together, for those who have been watched for no time yet."""
         from capflow_assets.learning.frames import matrix
 
-        x, _, T = _history(matrix(features, COLUMNS))
+        x, _, T = _history(matrix(examples.columns, COLUMNS))
         self.rate = float(x.sum() / T.sum()) if T.sum() > 0 else 0.0
         return self
 
-    def predict(self, features: pd.DataFrame) -> pd.DataFrame:
+    def predict(self, examples: Examples) -> pd.DataFrame:
         """``score`` = ``expected_purchases`` over the horizon. A user counts as watched for a week at least."""
         import numpy as np
         import pandas as pd
@@ -151,19 +151,19 @@ class HistoricalRate:
         from capflow_assets.learning.frames import fitted, matrix
 
         overall = fitted(self.rate, "historical rate")
-        x, _, T = _history(matrix(features, COLUMNS))
+        x, _, T = _history(matrix(examples.columns, COLUMNS))
         # Without the week, one early return visit would promise a purchase a day.
         rate = np.where(T > 0, x / np.maximum(T, 1.0), overall)
         purchases = rate * self.params.horizon_days / WEEK_DAYS
         columns = {"score": purchases, "expected_purchases": purchases, "reasons": "the rate of the past goes on"}
-        return pd.DataFrame(columns, index=features.index)
+        return pd.DataFrame(columns, index=examples.columns.index)
 
     def parameters(self) -> dict[str, Any]:
         """The rate of all users together, purchases a week."""
         return {"purchases_per_week": self.rate}
 
 
-def label(bills: DataFrame, start: datetime, end: datetime) -> DataFrame:
+def outcome(bills: DataFrame, start: datetime, end: datetime) -> DataFrame:
     """How often and for how much each user buys in the horizon.
 
     One row per known user with a visit in ``(start, end]``: ``user_id``, ``purchases`` (distinct local days with a
@@ -184,14 +184,14 @@ def label(bills: DataFrame, start: datetime, end: datetime) -> DataFrame:
     )
 
 
-def calibration(labels: pd.DataFrame, predictions: pd.DataFrame) -> float:
+def calibration(outcomes: pd.DataFrame, answers: pd.DataFrame) -> float:
     """How far the expected purchases of all users add up to the actual ones, as a share of those."""
     from capflow_assets.learning.calibration import ratio_error
 
-    return ratio_error(labels["purchases"], predictions["expected_purchases"])
+    return ratio_error(outcomes["purchases"], answers["expected_purchases"])
 
 
-def plot(labels: pd.DataFrame, predictions: pd.DataFrame) -> Figure:
+def plot(outcomes: pd.DataFrame, answers: pd.DataFrame) -> Figure:
     """Actual beside expected purchases in the horizon, by repeat visits in the past."""
     import numpy as np
     import pandas as pd
@@ -200,9 +200,9 @@ def plot(labels: pd.DataFrame, predictions: pd.DataFrame) -> Figure:
     most = 7
     frame = pd.DataFrame(
         {
-            "x": np.minimum(predictions["repeat_visits"].to_numpy(), most),
-            "actual": labels["purchases"].to_numpy(dtype=float),
-            "expected": predictions["expected_purchases"].to_numpy(dtype=float),
+            "x": np.minimum(answers["repeat_visits"].to_numpy(), most),
+            "actual": outcomes["purchases"].to_numpy(dtype=float),
+            "expected": answers["expected_purchases"].to_numpy(dtype=float),
         }
     )
     means = frame.groupby("x")[["actual", "expected"]].mean()
@@ -252,19 +252,18 @@ MODEL = Model(
     question="How often will each user buy, and what will that be worth?",
     family="lifetime value",
     needs=Needs(tables=("clean/bills",), history_days=90, users=100, positives=30),
-    features=("rfm",),
-    columns=COLUMNS,
-    label=label,
-    label_columns=("purchases", "spend"),
+    reads=(Reads("features/rfm", COLUMNS),),
+    outcome=Outcome(outcome, ("purchases", "spend")),
     params=LifetimeValueParams,
-    estimator=LifetimeValue,  # type: ignore[arg-type]
-    baseline=HistoricalRate,  # type: ignore[arg-type]
-    baseline_name="the rate of the past",
+    candidates=(
+        Candidate("BG/NBD and Gamma-Gamma", LifetimeValue),
+        Candidate("the rate of the past", HistoricalRate, is_baseline=True),
+    ),
     # The expected purchases are a conditional mean, which the squared error is proper for; the absolute error would
     # reward promising 0 to everybody, since most users of most retailers buy nothing in a given quarter.
     metric=rmse("purchases", "expected_purchases"),
     # A season in the horizon, which the model is blind to, moves the sum of purchases; past a quarter a person decides.
-    gate=Gate(calibration=calibration, at_most=0.25),
-    learns_from="features",
+    rules=(Rule("calibrated", calibration, "its calibration error", at_most=0.25),),
+    fitted="now",
     plot=plot,
 )

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from capflow_assets.contract import Gate, Model, Needs, Params
-from capflow_assets.errors import ModelError
+from capflow_assets.contract import Candidate, Examples, Horizon, Model, Needs, Outcome, Reads, Rule
+from capflow_assets.errors import EvidenceError
 from capflow_assets.learning.metrics import spend_gini
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ COLUMNS = ("recency_days", "visits", "spend_total", "spend_91d")
 NEVER_DAYS = 1e6
 
 
-class RfmSegmentsParams(Params):
+class RfmSegmentsParams(Horizon):
     """What a person may set for the segments."""
 
     horizon_days: int = Field(90, ge=1, le=730, description="Days of future spend that the order is judged by.")
@@ -71,14 +71,16 @@ class RfmSegments:
         self.place: dict[str, int] = {}
         self.recent_spend: dict[str, float] = {}
 
-    def fit(self, features: pd.DataFrame, labels: pd.DataFrame | None = None) -> RfmSegments:
-        """Cut the fifths at the users of ``features`` and order the segments by the mean of ``spend_91d``."""
+    def fit(self, examples: Examples) -> RfmSegments:
+        """Cut the fifths at the users of ``examples`` and order the segments by the mean of ``spend_91d``."""
 
         from capflow_assets.learning.frames import matrix
 
-        state = matrix(features, COLUMNS)
+        state = matrix(examples.columns, COLUMNS)
         if state["recency_days"].notna().sum() == 0:
-            raise ModelError("Segments cannot be cut", expected="users with a visit", came=f"{len(state)} rows, none")
+            raise EvidenceError(
+                "Segments cannot be cut", expected="users with a visit", came=f"{len(state)} rows, none"
+            )
         self.edges = {column: _edges(_goodness(state, column)) for column in RANKED.values()}
         segments = self._segments(self._fifths(state, self.edges))
         recent = state["spend_91d"].fillna(0.0).groupby(segments).mean()
@@ -86,14 +88,14 @@ class RfmSegments:
         self.place = _order(self.recent_spend)
         return self
 
-    def predict(self, features: pd.DataFrame) -> pd.DataFrame:
+    def predict(self, examples: Examples) -> pd.DataFrame:
         """``segment``, ``score`` and the three fifths.
 
         The score's whole part is the segment's place (1 worst to 11 best), its fraction the user's standing inside.
         """
         from capflow_assets.learning.frames import fitted, matrix
 
-        state = matrix(features, COLUMNS)
+        state = matrix(examples.columns, COLUMNS)
         fifths = self._fifths(state, fitted(self.edges, "rfm_segments"))
         segments = self._segments(fifths)
         standing = (fifths.sum(axis=1) - 3) / 13
@@ -132,25 +134,25 @@ class RecencyOnly:
     def __init__(self, params: RfmSegmentsParams) -> None:
         self.params = params
 
-    def fit(self, features: pd.DataFrame, labels: pd.DataFrame | None = None) -> RecencyOnly:
+    def fit(self, examples: Examples) -> RecencyOnly:
         """Nothing to learn."""
         return self
 
-    def predict(self, features: pd.DataFrame) -> pd.DataFrame:
+    def predict(self, examples: Examples) -> pd.DataFrame:
         """``score``: minus the days since the last visit."""
         import pandas as pd
 
         from capflow_assets.learning.frames import matrix
 
-        days = matrix(features, ("recency_days",))["recency_days"].fillna(NEVER_DAYS)
-        return pd.DataFrame({"score": -days, "reasons": "days since the last visit"}, index=features.index)
+        days = matrix(examples.columns, ("recency_days",))["recency_days"].fillna(NEVER_DAYS)
+        return pd.DataFrame({"score": -days, "reasons": "days since the last visit"}, index=examples.columns.index)
 
     def parameters(self) -> dict[str, Any]:
         """None."""
         return {}
 
 
-def label(bills: DataFrame, start: datetime, end: datetime) -> DataFrame:
+def outcome(bills: DataFrame, start: datetime, end: datetime) -> DataFrame:
     """What each user spends in the horizon.
 
     One row per known user with a visit in ``(start, end]``: ``user_id``, ``spend`` (sum of positive bills, currency).
@@ -165,20 +167,20 @@ def label(bills: DataFrame, start: datetime, end: datetime) -> DataFrame:
     return visits_within(bills, start, end).groupBy(*example_key(bills)).agg(spend)
 
 
-def calibration(labels: pd.DataFrame, predictions: pd.DataFrame) -> float:
+def calibration(outcomes: pd.DataFrame, answers: pd.DataFrame) -> float:
     """The share of the horizon's spend that stands out of the segments' order; 0 where it grows with their place."""
     from capflow_assets.learning.calibration import order_error
 
-    groups = _spend_by_segment(labels, predictions)
+    groups = _spend_by_segment(outcomes, answers)
     return order_error(groups["spend_avg"], groups["users"])
 
 
-def plot(labels: pd.DataFrame, predictions: pd.DataFrame) -> Figure:
+def plot(outcomes: pd.DataFrame, answers: pd.DataFrame) -> Figure:
     """Each segment's share of users beside its share of the horizon's spend, best segment first."""
     import numpy as np
     from matplotlib.figure import Figure
 
-    groups = _spend_by_segment(labels, predictions)
+    groups = _spend_by_segment(outcomes, answers)
     users = 100 * groups["users"] / groups["users"].sum()
     spend = 100 * groups["spend"] / max(groups["spend"].sum(), 1e-9)
     figure = Figure(figsize=(7, 3.8), dpi=80, layout="constrained")
@@ -192,16 +194,16 @@ def plot(labels: pd.DataFrame, predictions: pd.DataFrame) -> Figure:
     return figure
 
 
-def _spend_by_segment(labels: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
+def _spend_by_segment(outcomes: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
     """One row per segment, worst place first: ``segment``, ``users``, ``spend``, ``spend_avg``."""
     import numpy as np
     import pandas as pd
 
     frame = pd.DataFrame(
         {
-            "place": np.floor(predictions["score"].to_numpy(dtype=float)),
-            "segment": predictions["segment"].to_numpy(),
-            "spend": labels["spend"].to_numpy(dtype=float),
+            "place": np.floor(answers["score"].to_numpy(dtype=float)),
+            "segment": answers["segment"].to_numpy(),
+            "spend": outcomes["spend"].to_numpy(dtype=float),
         }
     )
     groups = frame.groupby(["place", "segment"])["spend"].agg(users="size", spend="sum", spend_avg="mean")
@@ -255,16 +257,16 @@ MODEL = Model(
     question="Which kind of shopper is each user, and who deserves attention first?",
     family="segments",
     needs=Needs(tables=("clean/bills",), history_days=90, users=30, positives=10),
-    features=("rfm",),
-    columns=COLUMNS,
-    label=label,
-    label_columns=("spend",),
+    reads=(Reads("features/rfm", COLUMNS),),
+    outcome=Outcome(outcome, ("spend",)),
     params=RfmSegmentsParams,
-    estimator=RfmSegments,  # type: ignore[arg-type]
-    baseline=RecencyOnly,  # type: ignore[arg-type]
-    baseline_name="recency alone",
+    candidates=(
+        Candidate("segments", RfmSegments),
+        Candidate("recency alone", RecencyOnly, is_baseline=True),
+    ),
     metric=spend_gini("spend"),
-    gate=Gate(calibration=calibration, at_most=0.05, baseline="not worse"),
-    learns_from="features",
+    rules=(Rule("calibrated", calibration, "its calibration error", at_most=0.05),),
+    beats="not worse",
+    fitted="now",
     plot=plot,
 )

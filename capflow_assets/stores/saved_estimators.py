@@ -41,11 +41,11 @@ LOADERS = frozenset(
 )
 
 
-def types_of(model: Model) -> frozenset[str]:
+def types_of(model: Model[Any]) -> frozenset[str]:
     """The names of all types that a saved estimator of this model may hold."""
-    kinds: list[Any] = [model.estimator, model.params]
-    declared = getattr(model.estimator, "saved_types", ())
-    return PLAIN | {f"{kind.__module__}.{kind.__qualname__}" for kind in kinds} | set(declared)
+    makers: list[Any] = [candidate.make for candidate in model.candidates]
+    declared = {name for maker in makers for name in getattr(maker, "saved_types", ())}
+    return PLAIN | {f"{kind.__module__}.{kind.__qualname__}" for kind in (*makers, model.params)} | declared
 
 
 def _skops_io() -> Any:

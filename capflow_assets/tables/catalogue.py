@@ -164,8 +164,8 @@ def users_of(stages: Stages, block: str) -> dict[str, tuple[str, ...]]:
     """The models that learn from each column of a block."""
     used: dict[str, list[str]] = {}
     for name, model in stages.models.items():
-        if block in model.model.features:
-            for column in model.model.columns:
+        for reads in model.model.reads:
+            for column in reads.columns if reads.table == f"features/{block}" else ():
                 used.setdefault(column, []).append(name)
     return {column: tuple(names) for column, names in used.items()}
 

@@ -1,0 +1,154 @@
+"""Read a model file: what it declares, checked against the tables there are.
+
+All that is wired wrongly is refused here, at load, with a ``GraphError``: at night it would be a model that learns from
+less than its author thinks.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from types import ModuleType
+from typing import Any
+
+from capflow_assets.blueprint.edges import choice_of, edges_of
+from capflow_assets.blueprint.specs import AS_OF, Call, ModelSpec, TableSpec
+from capflow_assets.contract import Model, Reads
+from capflow_assets.errors import GraphError
+from capflow_assets.learning.measures import MEASURES
+
+WINDOW = frozenset({"start", "end"})
+
+
+def read_model(name: str, module: ModuleType, tables: Mapping[str, TableSpec]) -> ModelSpec:
+    """The model that a file declares.
+
+    Raises:
+        GraphError: it declares none, or one that cannot be wired.
+    """
+    model = getattr(module, "MODEL", None)
+    if not isinstance(model, Model):
+        raise GraphError(f"models/{name}.py declares no model", expected="MODEL = Model(...)", where=module.__name__)
+    try:
+        _check_needs(model, tables)
+        _check_candidates(model)
+        _check_reads(model, tables)
+        return ModelSpec(
+            name,
+            model,
+            module,
+            _call(name, model.outcome.compute, tables, WINDOW),
+            _optional_call(name, model.subject.known, tables),
+            _optional_call(name, model.subject.events, tables),
+        )
+    except GraphError as error:
+        raise error.at(module.__name__) from None
+
+
+def _call(
+    name: str, function: Callable[..., Any], tables: Mapping[str, TableSpec], values: frozenset[str] = frozenset()
+) -> Call:
+    return Call(function, *edges_of("models", name, function, tables, also=values))
+
+
+def _optional_call(name: str, function: Callable[..., Any] | None, tables: Mapping[str, TableSpec]) -> Call | None:
+    return None if function is None else _call(name, function, tables)
+
+
+def _check_needs(model: Model[Any], tables: Mapping[str, TableSpec]) -> None:
+    for table in model.needs.tables:
+        if table not in tables:
+            do = choice_of("table", table, tables)
+            raise GraphError("A model needs a table that does not exist", came=table, do=do)
+    for measure in model.needs.evidence:
+        if measure not in MEASURES:
+            do = choice_of("measure", measure, MEASURES)
+            raise GraphError("A model needs evidence of no known measure", came=measure, do=do)
+
+
+def _check_candidates(model: Model[Any]) -> None:
+    names = [candidate.name for candidate in model.candidates]
+    baselines = [candidate.name for candidate in model.candidates if candidate.is_baseline]
+    if len(baselines) != 1 or len(names) < 2 or len(set(names)) < len(names):
+        raise GraphError(
+            "A model has no one baseline to beat",
+            expected="candidates of different names, one of them with is_baseline=True, and at least one other",
+            came=f"{', '.join(names) or 'no candidates'}; baselines: {', '.join(baselines) or 'none'}",
+        )
+    if not model.outcome.columns:
+        raise GraphError("A model's outcome has no columns", expected="the names of what its outcome computes")
+
+
+def _check_reads(model: Model[Any], tables: Mapping[str, TableSpec]) -> None:
+    if not model.reads:
+        raise GraphError("A model reads no table", expected='reads=(Reads("features/rfm", ("visits",)),)', came="none")
+    for table, count in Counter(model.tables).items():
+        if count > 1:
+            raise GraphError("A model reads a table twice", expected="one Reads a table", came=table)
+    for reads in model.reads:
+        if reads.table not in tables:
+            do = choice_of("table", reads.table, tables)
+            raise GraphError("A model reads a table that does not exist", came=reads.table, do=do)
+        _check_columns(reads, tables[reads.table])
+        if reads.form == "joined":
+            _check_join(model, reads, tables[reads.table])
+    _check_distinct(model)
+    _check_subject(model, tables)
+
+
+def _check_columns(reads: Reads, spec: TableSpec) -> None:
+    """A column that no block has would be left out without a word, and the model would learn from fewer."""
+    unknown = [name for name in reads.columns if name not in spec.table.names]
+    if unknown and not spec.table.open:
+        do = choice_of(f"column of {reads.table}", unknown[0], spec.table.names)
+        raise GraphError(f"A model reads columns that {reads.table} does not have", came=", ".join(unknown), do=do)
+
+
+def _check_join(model: Model[Any], reads: Reads, spec: TableSpec) -> None:
+    key = set(spec.table.key) - {AS_OF}
+    if spec.stage != "features" or not key or not key <= set(model.subject.key):
+        raise GraphError(
+            f"{reads.table} cannot be joined to a model's subjects",
+            expected=f"a feature table with one row per {' and '.join(model.subject.key)}, or one of them",
+            came=f"the key {', '.join(spec.table.key) or '(none)'}",
+            do='choose another table, or read it whole: form="frame"',
+        )
+    if not reads.columns:
+        raise GraphError(f"A model joins {reads.table} and names no column of it", expected="columns=(…)")
+
+
+def _check_distinct(model: Model[Any]) -> None:
+    blocks: dict[str, list[str]] = {}
+    for reads in model.joined:
+        for column in reads.columns:
+            blocks.setdefault(column, []).append(reads.table)
+    for column, names in blocks.items():
+        if len(names) > 1:
+            raise GraphError(
+                "A model reads two columns of one name", expected="one of them", came=f"{column} of {', '.join(names)}"
+            )
+
+
+def _key(tables: Mapping[str, TableSpec], reads: Reads) -> set[str]:
+    return set(tables[reads.table].table.key) - {AS_OF}
+
+
+def _check_subject(model: Model[Any], tables: Mapping[str, TableSpec]) -> None:
+    subject = model.subject
+    if not subject.key:
+        raise GraphError("A model's subject has no key", expected='key=("user_id",)')
+    if subject.known is None and (not model.joined or _key(tables, model.joined[0]) != set(subject.key)):
+        raise GraphError(
+            f"Nobody says which {subject.name}s a model answers for",
+            expected=f"a first joined block of one row per {', '.join(subject.key)}, or a function Subject.known",
+            came=f"the reads {', '.join(model.tables)}",
+        )
+    clashing = sorted(set(subject.key) & set(model.answer.per))
+    if clashing:
+        raise GraphError("A model's answers are told apart by its subject's own key", came=", ".join(clashing))
+    if set(model.metric.unit) - set(subject.key):
+        raise GraphError(
+            "A metric's unit is no part of the subject's key",
+            expected=f"some of {', '.join(subject.key)}",
+            came=", ".join(model.metric.unit),
+        )

@@ -1,0 +1,181 @@
+"""What a model answers: asked of an estimator, held against what was asked, and made the rows of its table.
+
+An answer has one of four shapes (``contract.Answer``): a score of each subject, a ranked list, a series, a vector. What
+of the table follows from the shape is here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from capflow_assets.contract import Answer, Column, Estimator, Examples, Model, Table
+from capflow_assets.errors import ModelError
+from capflow_assets.life.examples import ExampleReader
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCORE = Column("score", "double", "The model's answer; higher means more of what the model asks about.")
+RANKED = (
+    Column("percentile", "double", "Share of subjects with this score or less.", at_least=0, at_most=100, unit="%"),
+    Column("decile", "int", "Tenth of the subjects by score, 10 the highest.", at_least=1, at_most=10),
+    Column("band", "string", "The decile in words."),
+)
+RANK = Column("rank", "int", "Place in the subject's list, 1 the first.", required=True, at_least=1)
+REASONS = Column("reasons", "string", "What moved the score most, in words.")
+PROVENANCE = (
+    Column("model_version", "int", "Version of the champion that scored.", required=True),
+    Column("as_of", "timestamp", "Nothing after this moment was read.", required=True),
+)
+PER_TYPES = {"day": "date"}
+PERSONAL = ("user_id",)
+
+
+def table_of(model: Model[Any]) -> Table:
+    """The schema of a model's answers as a table: what its shape brings, and the columns that it declares.
+
+    One row per subject, or per subject and ``per``. A score may have further columns of the model's own.
+    """
+    subject, answer = model.subject, model.answer
+    key = (*subject.key, *answer.per)
+    return Table(
+        grain=f"{subject.name} known at the as-of moment" + "".join(f" and {name}" for name in answer.per),
+        key=key,
+        open=True,
+        columns=(*(_key_column(name) for name in key), *_of_shape(answer), *PROVENANCE, *answer.columns),
+    )
+
+
+def _key_column(name: str) -> Column:
+    kind = PER_TYPES.get(name, "string")
+    words = {"user_id": "The shopper.", "day": "The local day."}.get(name, f"The {name.removesuffix('_id')}.")
+    return Column(name, kind, words, required=True, personal=name in PERSONAL)
+
+
+def _of_shape(answer: Answer) -> Iterator[Column]:
+    if answer.shape == "score":
+        yield from (SCORE, *RANKED, REASONS)
+    elif answer.shape == "list":
+        yield from (RANK, SCORE, REASONS)
+
+
+def answered(reader: ExampleReader, estimator: Estimator, asked: Examples) -> pd.DataFrame:
+    """The answers of an estimator, held against what was asked.
+
+    Raises:
+        ModelError: it answered for subjects that it was not asked about, or twice, or left a declared figure empty.
+    """
+    answers, model = estimator.predict(asked), reader.spec.model
+    problem = "; ".join(_problems(model, answers, asked))
+    if problem:
+        raise ModelError(
+            f"The answers of {reader.spec.name} cannot be used",
+            expected=f"one row per {' and '.join((*model.subject.key, *model.answer.per))} that was asked about",
+            came=problem,
+            where=f"{type(estimator).__module__}.{type(estimator).__name__}.predict",
+            do="mend the model's estimator",
+        )
+    return answers
+
+
+def _problems(model: Model[Any], answers: pd.DataFrame, asked: Examples) -> Iterator[str]:
+    import numpy as np
+
+    per, declared = list(model.answer.per), [column.name for column in model.answer.columns]
+    needed = [*per, *(["score"] if model.answer.ranked_by else ()), *declared]
+    missing = [name for name in needed if name not in answers.columns]
+    if list(answers.index.names) != list(model.subject.key):
+        yield f"rows indexed by {', '.join(str(name) for name in answers.index.names)}"
+        return
+    if missing:
+        yield f"no column {', '.join(missing)}"
+        return
+    if not per and len(answers) == len(asked) and answers.index.equals(asked.columns.index):
+        strangers, repeated = 0, int(answers.index.duplicated().sum()) if "moment" not in asked.columns else 0
+    else:
+        strangers = int((~answers.index.isin(asked.columns.index)).sum())
+        repeated = int(answers[per].reset_index().duplicated().sum())
+    if strangers:
+        yield f"{strangers} rows for subjects that were not asked about"
+    if repeated:
+        yield f"{repeated} rows that repeat another"
+    if not per and not repeated and len(answers) < len(asked):
+        yield f"{len(asked) - len(answers)} subjects without a row"
+    # A score that is empty is an answer that was not given, which the coverage counts.
+    for name in [*per, *declared] if per or not model.answer.ranked_by else per:
+        values = answers[name]
+        is_empty = ~np.isfinite(values.to_numpy(dtype=float)) if values.dtype.kind in "fc" else values.isna().to_numpy()
+        if is_empty.any() and not _may_be_empty(model, name):
+            yield f"{int(is_empty.sum())} rows without a {name}"
+
+
+def _may_be_empty(model: Model[Any], name: str) -> bool:
+    return any(column.name == name and not column.required for column in model.answer.columns)
+
+
+def rows_of(model: Model[Any], answers: pd.DataFrame, version: int, as_of: datetime) -> pd.DataFrame:
+    """A model's answers as the rows of its table.
+
+    A score gets its percentile, decile and band among all subjects; ties share them, and subjects without a score have
+    none. The rows of a list are ranked by score.
+    """
+    import numpy as np
+    import pandas as pd
+
+    frame = answers.reset_index()
+    if model.answer.shape == "score":
+        frame = _ranked(model.answer, frame)
+    elif model.answer.shape == "list":
+        frame = frame.sort_values([*model.subject.key, "score"], ascending=[*([True] * len(model.subject.key)), False])
+        frame["rank"] = (frame.groupby(list(model.subject.key)).cumcount() + 1).astype("int32")
+    frame["model_version"] = np.int32(version)
+    frame["as_of"] = pd.Timestamp(as_of)
+    table = table_of(model)
+    if "reasons" in table.names and "reasons" not in frame:
+        frame["reasons"] = ""
+    own = [str(column) for column in frame.columns if column not in table.names]
+    return frame[[*table.names, *own]]
+
+
+def figure_of(model: Model[Any], answers: pd.DataFrame) -> pd.Series:
+    """One figure of each subject's answer, whose distribution is watched for drift: the score, the best score of a
+    list, the mean of a series' or a vector's first declared column. Indexed by the subject's key.
+    """
+    shape, key = model.answer.shape, list(model.subject.key)
+    if shape == "score":
+        return answers["score"]
+    figure = "score" if shape == "list" else model.answer.columns[0].name
+    by_subject = answers[figure].groupby(level=key)
+    return by_subject.max() if shape == "list" else by_subject.mean()
+
+
+def _ranked(answer: Answer, frame: pd.DataFrame) -> pd.DataFrame:
+    import numpy as np
+    import pandas as pd
+
+    rank = frame["score"].rank(method="max", pct=True)
+    frame["percentile"] = (100 * rank).round(2)
+    frame["decile"] = np.ceil(rank * 10).clip(1, 10).astype("Int32")
+    positions = pd.Series(np.ceil(rank * len(answer.bands)), index=frame.index).clip(1, len(answer.bands))
+    frame["band"] = positions.map(dict(enumerate(answer.bands, start=1)))
+    return frame
+
+
+def ddl(model: Model[Any], frame: pd.DataFrame) -> str:
+    """The Spark schema of a model's rows: declared types, and those of further columns by kind."""
+    import pandas as pd
+
+    declared = {column.name: column.type for column in table_of(model).columns}
+
+    def kind(column: str) -> str:
+        if column in declared:
+            return declared[column]
+        if pd.api.types.is_bool_dtype(frame[column]):
+            return "boolean"
+        if pd.api.types.is_integer_dtype(frame[column]):
+            return "bigint"
+        return "double" if pd.api.types.is_float_dtype(frame[column]) else "string"
+
+    return ", ".join(f"`{column}` {kind(column)}" for column in frame.columns)
