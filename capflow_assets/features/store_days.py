@@ -34,13 +34,13 @@ EPOCH = date(1970, 1, 1)
 def store_days(bills: DataFrame, *, as_of: Moments, zone: str) -> DataFrame:
     """What each store sold on each local day as of a moment, days without a purchase among them.
 
-    **Grain**: one row per store, local day and moment, without gaps: from the day of the store's first purchase, or 1,092
-    days back if that is later, to the last day on which any store had a purchase. So a store that closed has zeros from
-    then on, and days that the feed has not brought yet are no zeros. A **purchase** is a bill that is no return, known
+    **Grain**: one row per store, local day and moment, without gaps: from the store's first purchase, or 1,092 days
+    back if that is later, to the last day on which any store had a purchase. So a store that closed has zeros from then
+    on, and days that the feed has not brought yet are no zeros. A **purchase** is a bill that is no return, of a known
     user or not; bills that name no store are left out, and so are stores without a purchase in those 1,092 days.
 
-    **Columns**: ``bills`` and ``amount`` are 0 on a day without a purchase. The last day may not be over: it has what was
-    known at the moment.
+    **Columns**: ``bills`` and ``amount`` are 0 on a day without a purchase. The last day may not be over: it has what
+    was known at the moment.
     """
     from pyspark.sql import Window
     from pyspark.sql import functions as F

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
 
     from capflow_assets.learning.calibration import Numbers
@@ -28,4 +29,28 @@ def calibration_plot(outcomes: Numbers, chances: Numbers, outcome: str, error: f
     axes.set_xlabel(f"predicted chance that {outcome}, mean of each tenth")
     axes.set_ylabel(f"share that {outcome}")
     axes.set_title(f"Mean distance from the diagonal, beyond chance: {error:.3f}")
+    return figure
+
+
+def series_plot(days: pd.DataFrame, measure: str, size: str) -> Figure:
+    """A measure of the three largest subjects by ``size``: outcomes as dots, forecasts as lines with their bands.
+
+    ``days`` has rows per subject and ``day``, with ``{measure}``, its intervals and ``{measure}_outcome``.
+    """
+    from matplotlib.figure import Figure
+
+    largest = days.groupby(level=0)[size].first().nlargest(3).index
+    figure = Figure(figsize=(7, 4.5), dpi=70, layout="constrained")
+    for axes, subject in zip(figure.subplots(len(largest), sharex=True, squeeze=False).ravel(), largest, strict=True):
+        rows = days.loc[[subject]].sort_values("day")
+        for level, shade in ((95, 0.2), (80, 0.35)):
+            ends = rows[f"{measure}_low_{level}"], rows[f"{measure}_high_{level}"]
+            axes.fill_between(rows["day"], *ends, color="tab:blue", alpha=shade, linewidth=0, label=f"{level} %")
+        axes.plot(rows["day"], rows[measure], color="tab:blue", label="forecast")
+        axes.plot(rows["day"], rows[f"{measure}_outcome"], "k.", markersize=4, label="came")
+        axes.set_ylabel(f"{measure}, {subject}"[:24])
+    expected, actual = days[measure].sum(), days[f"{measure}_outcome"].sum()
+    figure.axes[0].set_title(f"All together: {expected:,.0f} {measure} forecast, {actual:,.0f} came", fontsize=10)
+    figure.axes[0].legend(ncols=4, fontsize=7)
+    figure.autofmt_xdate()
     return figure
