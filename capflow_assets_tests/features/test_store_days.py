@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 COLUMNS = ("store_id", "day", "bills", "amount")
 
 
-def sale(store: str | None, day: str, amount: float = 1.0, at: time = time(12), user: str | None = "ana") -> dict[str, Any]:
+def sale(
+    store: str | None, day: str, amount: float = 1.0, at: time = time(12), user: str | None = "ana"
+) -> dict[str, Any]:
     return bill(user, day, amount, at) | {"store_id": store}
 
 
@@ -22,7 +24,7 @@ def june(day: int) -> date:
 
 
 def test_figures_by_hand(spark: SparkSession) -> None:
-    """A sells on the 26th and 28th, B closed after the 27th; a return, a bill without a store and its user count not."""
+    """A sells on the 26th and 28th, B closed after the 27th; a return and a bill without a store do not count."""
     rows = [sale("A", "2024-06-26", 0.1), sale("A", "2024-06-26", 0.2, user=None), sale("A", "2024-06-28", 5.0)]
     rows += [sale("A", "2024-06-27", -3.0), sale("B", "2024-06-27", 0.0), sale(None, "2024-06-29", 9.0)]
     rows += [sale("C", "2024-06-27", -9.0), sale("A", "2024-07-01", 7.0)]
