@@ -88,7 +88,9 @@ class BoostedChance:
             ModelError: there are no outcomes.
         """
         from capflow_assets.learning.calibration import fit_calibrator
+        from capflow_assets.learning.frames import in_order
 
+        examples = in_order(examples)  # subsamples are drawn by place
         is_positive = positives(examples, self.outcome)
         is_held_out = _held_out(examples.columns, self.params.seed)
         _require_both(is_positive[~is_held_out], self.outcome)
@@ -103,6 +105,9 @@ class BoostedChance:
 
         A calibrator has to be fitted on examples that the trees have not seen; after this there are none.
         """
+        from capflow_assets.learning.frames import in_order
+
+        examples = in_order(examples)
         newer = type(self)(self.params)
         newer.trees = self._grown(self._matrix(examples), positives(examples, self.outcome))
         newer.calibrator = self.calibrator

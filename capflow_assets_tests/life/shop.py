@@ -18,13 +18,13 @@ import pandas as pd
 from pydantic import Field
 
 from capflow_assets.clean.bills import TABLE as BILLS
-from capflow_assets.contract import Gate, Model, Needs, Params
+from capflow_assets.contract import Candidate, Examples, Horizon, Model, Needs, Outcome, Reads, Rule
 from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.deployment import Deployment
 from capflow_assets.graph.engine import Engine
 from capflow_assets.home.places import Home
 from capflow_assets.learning.metrics import roc_auc
-from capflow_assets.life.examples import Examples
+from capflow_assets.life.examples import ExampleReader
 from capflow_assets_tests.engines import frame_of
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ columns = { bill_id = "id", billed_at = "at", amount = "amount", user_id = "user
 """
 
 
-class RegularsParams(Params):
+class RegularsParams(Horizon):
     """What a test may set."""
 
     moments: int = Field(2, ge=1, le=24, description="How many past as-of moments make the examples.")
@@ -60,13 +60,13 @@ class Visits:
         self.params = params
         self.users = 0
 
-    def fit(self, features: pd.DataFrame, labels: pd.DataFrame | None = None) -> Visits:
-        self.users = len(features)
+    def fit(self, examples: Examples) -> Visits:
+        self.users = len(examples)
         return self
 
-    def predict(self, features: pd.DataFrame) -> pd.DataFrame:
-        score = features["visits"].astype(float) * self.params.sign
-        return pd.DataFrame({"score": score, "reasons": "visits", "is_known": True}, index=features.index)
+    def predict(self, examples: Examples) -> pd.DataFrame:
+        score = examples.columns["visits"].astype(float) * self.params.sign
+        return pd.DataFrame({"score": score, "reasons": "visits", "is_known": True}, index=examples.columns.index)
 
     def parameters(self) -> dict[str, Any]:
         return {"users": self.users}
@@ -75,8 +75,8 @@ class Visits:
 class Nothing(Visits):
     """The baseline: all users alike."""
 
-    def predict(self, features: pd.DataFrame) -> pd.DataFrame:
-        return super().predict(features).assign(score=0.0)
+    def predict(self, examples: Examples) -> pd.DataFrame:
+        return super().predict(examples).assign(score=0.0)
 
 
 def bought(bills: DataFrame, start: datetime, end: datetime) -> DataFrame:
@@ -92,16 +92,12 @@ REGULARS = Model(
     question="Who comes?",
     family="test",
     needs=Needs(tables=("clean/bills",), history_days=60, users=30, positives=10),
-    features=("rfm",),
-    columns=("visits",),
-    label=bought,
-    label_columns=("bought",),
+    reads=(Reads("features/rfm", ("visits",)),),
+    outcome=Outcome(bought, ("bought",)),
     params=RegularsParams,
-    estimator=Visits,  # type: ignore[arg-type]
-    baseline=Nothing,  # type: ignore[arg-type]
-    baseline_name="all alike",
+    candidates=(Candidate("visits", Visits), Candidate("all alike", Nothing, is_baseline=True)),
     metric=roc_auc("bought"),
-    gate=Gate(calibration=lambda labels, predictions: 0.01, at_most=0.05),
+    rules=(Rule("calibrated", lambda outcomes, answers: 0.01, "its calibration error", at_most=0.05),),
 )
 
 
@@ -111,9 +107,9 @@ def deployment(root: Path, model: Model = REGULARS) -> Deployment:
     return Deployment(Home.of(root, {}), replace(STAGES, models={MODEL: spec}), SOURCES, Engine())
 
 
-def examples(place: Deployment) -> Examples:
-    """The examples of the shop's model."""
-    return Examples(place.lake, place.stages, place.customer(SHOP), place.stages.model(MODEL))
+def reader(place: Deployment) -> ExampleReader:
+    """Reads the examples of the shop's model."""
+    return ExampleReader(place.lake, place.stages, place.customer(SHOP), place.stages.model(MODEL))
 
 
 def write_shop(root: Path, spark: SparkSession) -> None:
