@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -167,8 +168,8 @@ def _seasons_apart(history: np.ndarray, days: int, seasons: list[int]) -> np.nda
     return _mean_of(model, history, days)
 
 
-def _mean_of(model: object, history: np.ndarray, days: int) -> np.ndarray:
+def _mean_of(model: Any, history: np.ndarray, days: int) -> np.ndarray:
     if np.ptp(history) == 0:
         return _level(history, days)
-    ahead: np.ndarray = np.asarray(model.forecast(y=history, h=days)["mean"], dtype=float)  # type: ignore[attr-defined]
+    ahead: np.ndarray = np.asarray(model.forecast(y=history, h=days)["mean"], dtype=float)
     return ahead
