@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from filelock import FileLock
 
-from capflow_assets.home.session import STACK_BYTES
+from capflow_assets.home import native_libraries
 from capflow_assets.simulation.brand import Brand, tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
@@ -20,9 +20,7 @@ from capflow_assets_tests.homes import TestHome
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-# Sail reads its log level once, when its library is loaded.
-os.environ.setdefault("RUST_LOG", "error")
-os.environ.setdefault("RUST_MIN_STACK", STACK_BYTES)
+native_libraries.settle()
 
 
 # What takes minutes, most of them waiting, begins first where several processes share the tests.

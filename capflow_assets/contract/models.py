@@ -205,6 +205,10 @@ class Metric:
     ``by_subject``, where the metric is a mean over subjects, gives one row per subject, indexed by its key: ``value``
     and, unless all count the same, ``weight``. ``unit`` names the columns of the key whose rows a resample draws
     together; by default each subject is drawn by itself.
+
+    ``counted`` is ``compute`` for the bootstrap, where drawing rows again and again would be dear: it looks at the
+    frames once, and gives a function of how often each row was drawn (one number per row) that equals ``compute`` on
+    the rows so repeated.
     """
 
     name: str
@@ -213,6 +217,7 @@ class Metric:
     description: str
     by_subject: Callable[[pd.DataFrame, pd.DataFrame], pd.DataFrame] | None = None
     unit: tuple[str, ...] = ()
+    counted: Callable[[pd.DataFrame, pd.DataFrame], Callable[[Any], float]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from capflow_assets.errors import CapflowError
+from capflow_assets.home import native_libraries
 from capflow_assets.paths.folders import LONGEST_HOME_BYTES, LONGEST_LAKE_BYTES, require_fit
 
 SQLITE = "sqlite:///"
@@ -128,6 +129,7 @@ class Home:
         write_if_changed(self.dagster / "dagster.yaml", text)
         os.environ["CAPFLOW_HOME"] = str(self.root)
         os.environ["DAGSTER_HOME"] = str(self.dagster)
+        native_libraries.settle()
         return self
 
 

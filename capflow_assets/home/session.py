@@ -12,9 +12,9 @@ from functools import cache
 from typing import Any, Protocol
 
 from capflow_assets.errors import CapflowError
+from capflow_assets.home import native_libraries
 from capflow_assets.home.private_port import LOOPBACK, SPENT, PrivatePort
 
-STACK_BYTES = str(16 << 20)
 STARTS = 3
 NOT_PACKED = 1  # of the ways to pack a message, as bits, the one that leaves it as it is
 # Where in the code each expression was made: for the errors of an engine that shows it, at five times the cost of it.
@@ -53,9 +53,7 @@ def embedded() -> Embedded:
     Raises:
         CapflowError: another process has connected to it again and again while it started.
     """
-    os.environ.setdefault("RUST_LOG", "error")
-    # Python that runs inside the engine (scikit-learn on 90,000 texts) overflows the 2 MB that its threads have.
-    os.environ.setdefault("RUST_MIN_STACK", STACK_BYTES)
+    native_libraries.settle()
     strangers: list[str] = []
     for _ in range(STARTS):
         server, port = _started()

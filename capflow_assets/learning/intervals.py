@@ -47,10 +47,7 @@ def score_with_interval(
     if metric.by_subject is not None:
         return _mean_with_interval(_by_unit(metric, metric.by_subject(outcomes, answers)), 1.0, seed, replicates)
     figures = _numbers(answers)
-
-    def statistic(rows: np.ndarray) -> float:
-        return metric.compute(outcomes.iloc[rows], figures.iloc[rows])
-
+    statistic = _statistic(metric, outcomes, figures)
     return _bootstrap(metric.compute(outcomes, figures), statistic, _units(metric, outcomes), seed, replicates)
 
 
@@ -80,14 +77,25 @@ def difference_with_interval(
         )
     is_scored = np.isfinite(a["score"].to_numpy(dtype=float)) & np.isfinite(b["score"].to_numpy(dtype=float))
     actual, ours, theirs = outcomes[is_scored], _numbers(a)[is_scored], _numbers(b)[is_scored]
+    of_ours, of_theirs = (_statistic(metric, actual, figures) for figures in (ours, theirs))
 
     def statistic(rows: np.ndarray) -> float:
-        drawn = actual.iloc[rows]
-        return sign * (metric.compute(drawn, ours.iloc[rows]) - metric.compute(drawn, theirs.iloc[rows]))
+        return sign * (of_ours(rows) - of_theirs(rows))
 
     # Adding 0 turns a minus 0 into one that reads well.
     point = sign * (metric.compute(actual, ours) - metric.compute(actual, theirs)) + 0.0
     return _bootstrap(point, statistic, _units(metric, actual), seed, replicates)
+
+
+def _statistic(metric: Metric, outcomes: pd.DataFrame, figures: pd.DataFrame) -> Callable[[np.ndarray], float]:
+    """The metric of drawn rows, by their places."""
+    import numpy as np
+
+    size = len(outcomes)
+    if metric.counted is None or size > MOST_ROWS:
+        return lambda rows: metric.compute(outcomes.iloc[rows], figures.iloc[rows])
+    of_counts = metric.counted(outcomes, figures)
+    return lambda rows: of_counts(np.bincount(rows, minlength=size))
 
 
 def _units(metric: Metric, outcomes: pd.DataFrame) -> int | list[np.ndarray]:

@@ -32,7 +32,24 @@ def roc_auc(label: str, prediction: str = "score") -> Metric:
         rank_sum = float(rankdata(score)[positive].sum())
         return (rank_sum - positives * (positives + 1) / 2) / (positives * negatives)
 
-    return Metric("roc_auc", compute, True, f"Chance that a user with {label} is scored above one without.")
+    def counted(labels: pd.DataFrame, predictions: pd.DataFrame) -> Callable[[np.ndarray], float]:
+        import numpy as np
+
+        place, ties, finite = _ranked(labels, predictions, prediction)
+        is_positive = labels[label].to_numpy(dtype=float)[finite][place] > 0
+
+        def of_counts(counts: np.ndarray) -> float:
+            drawn = counts[finite][place]
+            positives, negatives = (np.add.reduceat(drawn * of, ties) for of in (is_positive, ~is_positive))
+            if not positives.sum() or not negatives.sum():
+                raise _one_class("roc_auc", int(positives.sum()), int(negatives.sum()))
+            below = np.cumsum(negatives) - negatives / 2
+            return float(np.dot(positives, below) / (positives.sum() * float(negatives.sum())))
+
+        return of_counts
+
+    words = f"Chance that a user with {label} is scored above one without."
+    return Metric("roc_auc", compute, True, words, counted=counted)
 
 
 def spend_gini(label: str = "spend", prediction: str = "score") -> Metric:
@@ -50,16 +67,30 @@ def spend_gini(label: str = "spend", prediction: str = "score") -> Metric:
         actual, score = aligned(labels, predictions, label, prediction)
         spend = np.maximum(actual, 0.0)
         if spend.size == 0 or spend.min() == spend.max():
-            raise EvidenceError(
-                "spend_gini cannot be computed",
-                expected="users whose spend differs",
-                came=f"{spend.size} users who all spent the same",
-                do="wait for a horizon with purchases",
-            )
+            raise _one_spend(spend.size)
         centred = spend - spend.mean()
         return float(np.dot(centred, rankdata(score)) / np.dot(centred, rankdata(spend)))
 
-    return Metric("spend_gini", compute, True, f"Share of the possible concentration of {label} that it captures.")
+    def counted(labels: pd.DataFrame, predictions: pd.DataFrame) -> Callable[[np.ndarray], float]:
+        import numpy as np
+
+        place, ties, finite = _ranked(labels, predictions, prediction)
+        spend = np.maximum(labels[label].to_numpy(dtype=float)[finite], 0.0)
+        own = np.argsort(spend, kind="stable")
+        own_ties = np.flatnonzero(np.diff(spend[own], prepend=-1.0))
+
+        def of_counts(counts: np.ndarray) -> float:
+            drawn = counts[finite]
+            both = (_concentrated(spend[order], drawn[order], of) for order, of in ((place, ties), (own, own_ties)))
+            by_score, by_itself = both
+            if not by_itself > 0:
+                raise _one_spend(int(drawn.sum()))
+            return by_score / by_itself
+
+        return of_counts
+
+    words = f"Share of the possible concentration of {label} that it captures."
+    return Metric("spend_gini", compute, True, words, counted=counted)
 
 
 def rmse(label: str, prediction: str) -> Metric:
@@ -71,7 +102,22 @@ def rmse(label: str, prediction: str) -> Metric:
         actual, forecast = aligned(labels, predictions, label, prediction)
         return float(np.sqrt(np.mean((forecast - actual) ** 2)))
 
-    return Metric(f"rmse_{label}", compute, False, f"Root mean squared error of {prediction} against {label}.")
+    def counted(labels: pd.DataFrame, predictions: pd.DataFrame) -> Callable[[np.ndarray], float]:
+        import numpy as np
+
+        squares = (predictions[prediction].to_numpy(dtype=float) - labels[label].to_numpy(dtype=float)) ** 2
+        finite = np.isfinite(squares)
+
+        def of_counts(counts: np.ndarray) -> float:
+            drawn = counts[finite]
+            if not drawn.sum():
+                raise EvidenceError("Nothing to judge", expected="at least one finite prediction", came="none drawn")
+            return float(np.sqrt(np.dot(drawn, squares[finite]) / drawn.sum()))
+
+        return of_counts
+
+    words = f"Root mean squared error of {prediction} against {label}."
+    return Metric(f"rmse_{label}", compute, False, words, counted=counted)
 
 
 def mean_by_subject(
@@ -121,6 +167,38 @@ def aligned(
             "Nothing to judge", expected="at least one finite prediction", came=f"{len(labels)} rows, none"
         )
     return actual[finite], forecast[finite]
+
+
+def _ranked(
+    labels: pd.DataFrame, predictions: pd.DataFrame, prediction: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The places of the finite predictions from low to high, where each run of ties begins, and which are finite."""
+    import numpy as np
+
+    aligned(labels, predictions, labels.columns[0], prediction)
+    score = predictions[prediction].to_numpy(dtype=float, na_value=np.nan)
+    finite = np.isfinite(score)
+    place = np.argsort(score[finite], kind="stable")
+    ordered = score[finite][place]
+    return place, np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])), finite
+
+
+def _concentrated(spend: np.ndarray, drawn: np.ndarray, ties: np.ndarray) -> float:
+    """The covariance, times the rows drawn, of spend and mid-rank, of rows from low to high drawn so many times."""
+    import numpy as np
+
+    counts, sums = np.add.reduceat(drawn, ties), np.add.reduceat(drawn * spend, ties)
+    ranks = np.cumsum(counts) - (counts - 1) / 2
+    return float(np.dot(sums, ranks) - sums.sum() * (counts.sum() + 1) / 2)
+
+
+def _one_spend(users: int) -> EvidenceError:
+    return EvidenceError(
+        "spend_gini cannot be computed",
+        expected="users whose spend differs",
+        came=f"{users} users who all spent the same",
+        do="wait for a horizon with purchases",
+    )
 
 
 def _one_class(metric: str, positives: int, negatives: int) -> EvidenceError:

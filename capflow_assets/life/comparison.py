@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ChampionRival:
-    """The champion's version and its estimator; where that cannot be used, ``damage`` says why."""
+    """The champion's version and its answers for the test; where it cannot be used, ``damage`` says why."""
 
     version: int
-    estimator: Estimator | None
+    answers: pd.DataFrame | None
     damage: str = ""
 
 
@@ -82,11 +82,12 @@ def champion_rival(deployment: Deployment, reader: ExampleReader, split: Split) 
     except BrokenModelError as error:  # a broken champion is one more reason to train
         return ChampionRival(version, None, in_one_line(error))
     try:
-        answered(reader, served, split.test)
+        answers = answered(reader, served, split.test)
     except Exception as error:  # one of an older code may want other features than there are now
         damage = f"it can be loaded and cannot score: {type(error).__name__}: {error}"[:500]
         return ChampionRival(version, None, damage)
-    return ChampionRival(version, _at_test_moment(model, served, report, split))
+    rival = _at_test_moment(model, served, report, split)
+    return ChampionRival(version, answers if rival is served else answered(reader, rival, split.test))
 
 
 def _at_test_moment(model: Model[Any], served: Estimator, report: TrainingReport, split: Split) -> Estimator:
@@ -113,11 +114,11 @@ def compare(
     reader: ExampleReader,
     challenger: Estimator,
     baseline: Estimator,
-    champion: Estimator | None,
+    champion: pd.DataFrame | None,
     split: Split,
     seed: int,
 ) -> Comparison:
-    """Score all rivals on the test's subjects."""
+    """Score all rivals on the test's subjects; ``champion`` are its answers, where there is one to compare with."""
     from capflow_assets.learning.intervals import difference_with_interval, score_with_interval
 
     model, outcomes = reader.spec.model, outcomes_of(split.test)
@@ -130,14 +131,13 @@ def compare(
         return difference_with_interval(model.metric, outcomes, answers, rival, seed=seed)
 
     by_baseline = answered(reader, baseline, split.test)
-    by_champion = None if champion is None else answered(reader, champion, split.test)
     return Comparison(
         answers=answers,
         challenger=score(answers),
         baseline=score(by_baseline),
         against_baseline=lead_over(by_baseline),
-        champion=None if by_champion is None else score(by_champion),
-        against_champion=None if by_champion is None else lead_over(by_champion),
+        champion=None if champion is None else score(champion),
+        against_champion=None if champion is None else lead_over(champion),
         rules=tuple(float(rule.measure(outcomes, answers)) for rule in model.rules),
         coverage=_coverage(answers, split.test),
     )

@@ -150,7 +150,7 @@ def _judged(deployment: Deployment, reader: ExampleReader, params: Horizon, spli
     challenger = candidate.make(params).fit(split.train)
     champion = champion_rival(deployment, reader, split)
     baseline = model.baseline.make(params).fit(split.train)
-    rival = None if champion is None else champion.estimator
+    rival = None if champion is None else champion.answers
     comparison = compare(reader, challenger, baseline, rival, split, params.seed)
     trial = _trial(deployment, reader, comparison, champion)
     decision = barred(decide(trial), leak)
