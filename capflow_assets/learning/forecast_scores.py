@@ -15,6 +15,9 @@ from capflow_assets.learning.metrics import mean_by_subject
 if TYPE_CHECKING:
     import pandas as pd
 
+FEW_SUBJECTS = 8
+WEEK_DAYS = 7
+
 
 def weighted_scaled_error(measures: Sequence[str], weight: str) -> Metric:
     """The mean absolute error of a subject's days in units of the seasonal naive forecast's error in its history.
@@ -22,13 +25,18 @@ def weighted_scaled_error(measures: Sequence[str], weight: str) -> Metric:
     Hyndman & Koehler (2006): below 1 is better than last week's same day was in the past. The mean over the
     ``measures``, weighted over the subjects by the column ``weight`` of the answers; the unit of a measure is the
     answers' column ``{measure}_naive_error``. Both are of the history alone, so all rivals have the same.
+
+    An interval draws subjects. Of fewer than ``FEW_SUBJECTS`` it draws their weeks, of which ``by_subject`` has rows
+    then: of one store there is nothing else to draw, and of three the worst says little.
     """
 
     def by_subject(outcomes: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
         days, key = with_outcomes(outcomes, answers, measures), list(answers.index.names)
         scaled = [(days[name] - days[f"{name}_outcome"]).abs() / days[f"{name}_naive_error"] for name in measures]
-        errors = days.assign(value=sum(scaled) / len(scaled), weight=days[weight])
-        return errors.groupby(level=key, sort=True)[["value", "weight"]].mean()
+        week = (days["day"] - days["day"].min()).dt.days // WEEK_DAYS
+        errors = days.assign(value=sum(scaled) / len(scaled), weight=days[weight], week=week)
+        units = [*key, "week"] if days.index.nunique() < FEW_SUBJECTS else key
+        return errors.groupby(units, sort=True)[["value", "weight"]].mean()
 
     words = f"Mean error of {' and '.join(measures)} a day, 1 being that of the week before; weighted by {weight}."
     return mean_by_subject("weighted_scaled_error", by_subject, False, words)

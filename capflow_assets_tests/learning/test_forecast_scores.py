@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from capflow_assets.contract import Metric
 from capflow_assets.errors import EvidenceError
 from capflow_assets.learning.forecast_scores import (
     coverage,
@@ -16,6 +17,7 @@ from capflow_assets.learning.forecast_scores import (
     weighted_scaled_error,
     with_outcomes,
 )
+from capflow_assets.learning.intervals import score_with_interval
 
 FIRST, SECOND = date(2024, 3, 30), date(2024, 3, 31)
 METRIC = weighted_scaled_error(("bills",), "bills_day_avg")
@@ -46,12 +48,15 @@ OUTCOMES = rows(
 )
 
 
+def by_store(metric: Metric, outcomes: pd.DataFrame, answers: pd.DataFrame, column: str) -> dict[str, float]:
+    assert metric.by_subject is not None
+    return metric.by_subject(outcomes, answers)[column].groupby(level="store_id").mean().to_dict()
+
+
 def test_the_error_of_each_store_is_in_units_of_its_own_past() -> None:
     """A errs by 1 and 2, in units of 2; B by 1 and 2, in units of a half."""
-    assert METRIC.by_subject is not None
-    by_store = METRIC.by_subject(OUTCOMES, ANSWERS)
-    assert by_store["value"].to_dict() == {"A": 0.75, "B": 3.0}
-    assert by_store["weight"].to_dict() == {"A": 3.0, "B": 1.0}
+    assert by_store(METRIC, OUTCOMES, ANSWERS, "value") == {"A": 0.75, "B": 3.0}
+    assert by_store(METRIC, OUTCOMES, ANSWERS, "weight") == {"A": 3.0, "B": 1.0}
     assert METRIC.compute(OUTCOMES, ANSWERS) == pytest.approx((3 * 0.75 + 3.0) / 4)
     assert not METRIC.higher_is_better
 
@@ -60,8 +65,19 @@ def test_several_measures_count_alike() -> None:
     answers = ANSWERS.assign(amount=ANSWERS["bills"], amount_naive_error=1.0)
     outcomes = OUTCOMES.assign(amount=OUTCOMES["bills"])
     both = weighted_scaled_error(("bills", "amount"), "bills_day_avg")
-    assert both.by_subject is not None
-    assert both.by_subject(outcomes, answers)["value"].to_dict() == {"A": (0.75 + 1.5) / 2, "B": (3.0 + 1.5) / 2}
+    assert by_store(both, outcomes, answers, "value") == {"A": (0.75 + 1.5) / 2, "B": (3.0 + 1.5) / 2}
+
+
+def test_of_few_stores_their_weeks_are_drawn_and_of_many_the_stores() -> None:
+    """A store that errs by 1 in the first week and by 3 in the second: alone it has an interval, not a point."""
+    days = [FIRST + timedelta(days=number) for number in range(14)]
+    errs = [1.0] * 7 + [3.0] * 7
+    one = rows(*(answer("A", day, 5.0 + err, 1.0, 1.0, 2.0) for day, err in zip(days, errs, strict=True)))
+    outcomes = rows(*({"store_id": name, "day": day, "bills": 5.0} for name in "ABCDEFGH" for day in days))
+    alone = score_with_interval(METRIC, outcomes, one, seed=0)
+    assert alone == (2.0, 1.0, 3.0)
+    many = pd.concat([one.rename(index={"A": name}) for name in "ABCDEFGH"])
+    assert score_with_interval(METRIC, outcomes, many, seed=0) == (2.0, 2.0, 2.0)
 
 
 def test_coverage_counts_the_days_inside_weighted_by_store() -> None:
