@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets.contract import Answer, Column, Estimator, Examples, Model, Table
+from capflow_assets.contract import Answer, Column, Estimator, Examples, GivesFigures, Model, Table
 from capflow_assets.errors import ModelError
 from capflow_assets.life.examples import ExampleReader
 
@@ -61,13 +61,19 @@ def _of_shape(answer: Answer) -> Iterator[Column]:
         yield from (RANK, SCORE, REASONS)
 
 
-def answered(reader: ExampleReader, estimator: Estimator, asked: Examples) -> pd.DataFrame:
-    """The answers of an estimator, held against what was asked.
+def answered(
+    reader: ExampleReader, estimator: Estimator, asked: Examples, *, with_reasons: bool = True
+) -> pd.DataFrame:
+    """The answers of an estimator, held against what was asked; to be judged, they need no reasons.
 
     Raises:
         ModelError: it answered for subjects that it was not asked about, or twice, or left a declared figure empty.
     """
-    answers, model = estimator.predict(asked), reader.spec.model
+    model = reader.spec.model
+    if not with_reasons and isinstance(estimator, GivesFigures):
+        answers = estimator.figures(asked)
+    else:
+        answers = estimator.predict(asked)
     problem = "; ".join(_problems(model, answers, asked))
     if problem:
         raise ModelError(

@@ -291,6 +291,11 @@ def test_answers_have_the_shape_that_is_declared(case: Case) -> None:
         assert (ranked.groupby(list(case.model.subject.key))["score"].diff().dropna() <= 0).all()
 
 
+def test_figures_without_reasons_are_those_with_them(case: Case) -> None:
+    short = answered(case.reader, case.fitted, case.split.test, with_reasons=False)
+    same(short, case.answers[short.columns])
+
+
 def test_most_subjects_are_answered_for(case: Case) -> None:
     share = case.split.test.columns.index.isin(case.answers.index).mean()
     assert share >= case.model.coverage
