@@ -68,8 +68,8 @@ def evidence(
 
     **Bills**: ``rows`` of each table; ``history_days`` from the first bill of the history (a few days more than a year
     before all others do not count, see ``expressions.history``) to the newest, ``newest_bill_age_days``,
-    ``users`` (known, on any bill), ``users_new_28d`` (first seen in the last 28 days). Days are local ones, from a time
-    of the day to the same time by the customer's clock (``expressions.days``).
+    ``users`` (known, on any bill), ``users_new_28d`` (first seen in the last 28 days), ``stores`` with a bill that is
+    no return. Days are local ones, from a time of the day to the same time by the clock (``expressions.days``).
 
     **Items**: ``attribute_fill_share`` of items whose description has three words or more (a word has a letter),
     ``description_words_avg`` of those that have a description; ``items_with_image_share``, ``items_with_audio_share``
@@ -119,6 +119,7 @@ def _all(
     assert bills is not None  # noqa: S101  (the one input that is not optional)
     first, until, figures = _of_bills(bills, as_of, str(values["zone"]))
     yield from ((None, name, None, value) for name, value in figures.items())
+    yield None, "stores", None, _stores(bills)
     yield from ((None, "rows", table, count) for table, count in _rows(frames).items())
     yield from ((None, name, None, value) for name, value in _of_campaigns(frames, str(values["zone"])).items())
     yield from ((None, *row) for row in item_coverage(frames["clean/items"], frames["raw/media"]))
@@ -157,6 +158,13 @@ def _of_bills(
         "users_new_28d": float(new),
     }
     return began, until, figures
+
+
+def _stores(bills: DataFrame) -> float:
+    from pyspark.sql import functions as F
+
+    selling = bills.filter("amount >= 0").agg(F.count_distinct("store_id"))
+    return float(selling.collect()[0][0])
 
 
 def _rows(frames: Mapping[str, DataFrame | None]) -> dict[str, float]:

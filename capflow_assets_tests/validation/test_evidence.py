@@ -49,8 +49,15 @@ def test_of_bills_alone(spark: SparkSession) -> None:
         (None, "newest_bill_age_days", None): pytest.approx(1 / 24),
         (None, "users", None): 4.0,
         (None, "users_new_28d", None): 3.0,
+        (None, "stores", None): 0.0,
         (None, "rows", "clean/bills"): 11.0,
     }
+
+
+def test_stores_are_those_with_a_purchase(spark: SparkSession) -> None:
+    stores = (("a", 1.0), ("a", 2.0), ("b", 0.0), ("c", -1.0), (None, 1.0))
+    rows = [bill("ana", "2024-06-03", amount) | {"store_id": store} for store, amount in stores]
+    assert together(made(bills_of(spark, rows)))["stores"] == 2
 
 
 def test_a_feed_that_stopped_ends_history(spark: SparkSession) -> None:
