@@ -18,6 +18,8 @@ from capflow_assets.errors import GraphError
 from capflow_assets.learning.measures import MEASURES
 
 WINDOW = frozenset({"start", "end"})
+# What is asked of every model; a rule of one's own has another name.
+CONDITIONS = frozenset({"ready", "promotion", "coverage", "beats_baseline", "holds_against_champion", "leakage"})
 
 
 def read_model(name: str, module: ModuleType, tables: Mapping[str, TableSpec]) -> ModelSpec:
@@ -32,6 +34,7 @@ def read_model(name: str, module: ModuleType, tables: Mapping[str, TableSpec]) -
     try:
         _check_needs(model, tables)
         _check_candidates(model)
+        _check_rules(model)
         _check_reads(model, tables)
         return ModelSpec(
             name,
@@ -79,6 +82,17 @@ def _check_candidates(model: Model[Any]) -> None:
         raise GraphError("A model's outcome has no columns", expected="the names of what its outcome computes")
 
 
+def _check_rules(model: Model[Any]) -> None:
+    names = Counter(rule.name for rule in model.rules)
+    taken = sorted(name for name, count in names.items() if count > 1 or name in CONDITIONS)
+    if taken:
+        raise GraphError(
+            "A model's rule has a name that is taken",
+            expected=f"a name of its own, and none of {', '.join(sorted(CONDITIONS))}",
+            came=", ".join(taken),
+        )
+
+
 def _check_reads(model: Model[Any], tables: Mapping[str, TableSpec]) -> None:
     if not model.reads:
         raise GraphError("A model reads no table", expected='reads=(Reads("features/rfm", ("visits",)),)', came="none")
@@ -118,7 +132,7 @@ def _check_join(model: Model[Any], reads: Reads, spec: TableSpec) -> None:
 
 
 def _check_distinct(model: Model[Any]) -> None:
-    blocks: dict[str, list[str]] = {}
+    blocks = {name: ["the subject's key"] for name in (*model.subject.key, AS_OF)}
     for reads in model.joined:
         for column in reads.columns:
             blocks.setdefault(column, []).append(reads.table)

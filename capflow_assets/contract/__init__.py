@@ -9,6 +9,7 @@ from capflow_assets.contract.models import Answer as Answer
 from capflow_assets.contract.models import Candidate as Candidate
 from capflow_assets.contract.models import Estimator as Estimator
 from capflow_assets.contract.models import Examples as Examples
+from capflow_assets.contract.models import GivesFigures as GivesFigures
 from capflow_assets.contract.models import Horizon as Horizon
 from capflow_assets.contract.models import Metric as Metric
 from capflow_assets.contract.models import Model as Model

@@ -189,6 +189,14 @@ class Refits(Protocol):
         """Another estimator of the same recipe, fitted on all of the examples."""
 
 
+@runtime_checkable
+class GivesFigures(Protocol):
+    """An estimator whose reasons are dear: it can answer without them, where it is only to be judged."""
+
+    def figures(self, examples: Examples) -> pd.DataFrame:
+        """As ``predict``, without ``reasons``."""
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate(Generic[P_contra]):
     """One way to answer: ``make`` is the class of an estimator that takes the model's parameters."""

@@ -116,12 +116,12 @@ def scored_outcome(deployment: Deployment, spec: ModelSpec, customer: str, score
         return Outcome(key, findings=findings, failure=str(error), error=error)
     metadata: dict[str, Any] = {
         "status": "done",
-        "dagster/row_count": len(scored.frame),
+        "dagster/row_count": scored.totals.rows,
         "champion": scored.champion,
         "version": scored.version,
         "as_of": scored.as_of.isoformat(),
         "location": deployment.lake.path(customer, f"predictions/{spec.name}"),
-        "subjects": int(scored.answers.index.nunique()),
+        "subjects": scored.totals.subjects,
         **_figures(scored),
     } | ({"warning": scored.warning} if scored.warning else {})
     return Outcome(key, metadata, findings)
@@ -129,13 +129,9 @@ def scored_outcome(deployment: Deployment, spec: ModelSpec, customer: str, score
 
 def _figures(scored: Scored) -> dict[str, Any]:
     """What the answers' shape lets one say of all of them: bands and a mean score, or the means of what is declared."""
-    frame, answer = scored.frame, scored.answer
-    if answer.shape == "score":
-        bands = frame["band"].value_counts().to_dict()
-        counts = dg.MetadataValue.json({str(band): int(count) for band, count in bands.items()})
-        return {"bands": counts, "score_mean": float(frame["score"].mean())}
-    names = ["score"] if answer.ranked_by else [column.name for column in answer.columns]
-    return {f"{name}_mean": float(frame[name].mean()) for name in names if frame[name].dtype.kind in "iuf"}
+    totals = scored.totals
+    counts = {"bands": dg.MetadataValue.json(dict(totals.bands))} if totals.bands else {}
+    return counts | {f"{name}_mean": mean for name, mean in totals.means.items()}
 
 
 def watched_outcome(deployment: Deployment, spec: ModelSpec, customer: str, health: Health) -> Outcome:

@@ -122,7 +122,7 @@ def _row(
         "champion": champions.champion,
         "challenger": champions.challenger,
         "frozen": champions.is_frozen,
-        "scored_users": scored.get("dagster/row_count"),
+        "scored_users": scored.get("subjects", scored.get("dagster/row_count")),
         "drift": health.get("psi_max"),
         "drifted": health.get("over"),
         "readiness": readiness,

@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ChampionRival:
-    """The champion's version and its answers for the test; where it cannot be used, ``damage`` says why."""
+    """The champion's version, its estimator and what that answers for the test; else ``damage`` says what is wrong."""
 
     version: int
+    estimator: Estimator | None
     answers: pd.DataFrame | None
     damage: str = ""
 
@@ -80,14 +81,16 @@ def champion_rival(deployment: Deployment, reader: ExampleReader, split: Split) 
         served = deployment.registry.load(customer, name, version, types_of(model))
         report = training_report(deployment.registry, customer, name, version)
     except BrokenModelError as error:  # a broken champion is one more reason to train
-        return ChampionRival(version, None, in_one_line(error))
+        return ChampionRival(version, None, None, in_one_line(error))
     try:
-        answers = answered(reader, served, split.test)
+        answers = answered(reader, served, split.test, with_reasons=False)
     except Exception as error:  # one of an older code may want other features than there are now
         damage = f"it can be loaded and cannot score: {type(error).__name__}: {error}"[:500]
-        return ChampionRival(version, None, damage)
+        return ChampionRival(version, None, None, damage)
     rival = _at_test_moment(model, served, report, split)
-    return ChampionRival(version, answers if rival is served else answered(reader, rival, split.test))
+    if rival is not served:
+        answers = answered(reader, rival, split.test, with_reasons=False)
+    return ChampionRival(version, rival, answers)
 
 
 def _at_test_moment(model: Model[Any], served: Estimator, report: TrainingReport, split: Split) -> Estimator:
@@ -122,7 +125,7 @@ def compare(
     from capflow_assets.learning.intervals import difference_with_interval, score_with_interval
 
     model, outcomes = reader.spec.model, outcomes_of(split.test)
-    answers = answered(reader, challenger, split.test)
+    answers = answered(reader, challenger, split.test, with_reasons=False)
 
     def score(rival: pd.DataFrame) -> Interval:
         return score_with_interval(model.metric, outcomes, rival, seed=seed)
@@ -130,7 +133,7 @@ def compare(
     def lead_over(rival: pd.DataFrame) -> Interval:
         return difference_with_interval(model.metric, outcomes, answers, rival, seed=seed)
 
-    by_baseline = answered(reader, baseline, split.test)
+    by_baseline = answered(reader, baseline, split.test, with_reasons=False)
     return Comparison(
         answers=answers,
         challenger=score(answers),

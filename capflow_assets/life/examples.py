@@ -7,7 +7,7 @@ moment and nowhere else. Rows are read once, whatever the number of moments.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import reduce
@@ -69,15 +69,46 @@ class ExampleReader:
         frames = self.outcomes_in(windows, [state.columns.index for state in states])
         return [_known(state, frame, absent) for state, frame in zip(states, frames, strict=True)]
 
+    def parts(self, moment: datetime, at_once: int) -> Iterator[Examples]:
+        """The subjects known at the moment, to answer for, about ``at_once`` of them at a time.
+
+        They are told apart by a digest of their keys, so each part is a sample of all. Where the model reads a table
+        whole there is one part: what is said of a subject may rest on the others.
+        """
+        parts = 1 if self.spec.model.frames else max(1, -(-self._count(moment) // at_once))
+        for part in range(parts):
+            (columns,) = self.columns_at([moment], part=(part, parts))
+            yield Examples(columns, None, self._frames(moment), (moment,), self.customer.time_zone)
+
+    def _count(self, moment: datetime) -> int:
+        """How many subjects are known at the moment."""
+        known = self._subjects((moment,))
+        if known is not None:
+            return int(known.count())
+        spec = self.stages.spec(self.spec.model.joined[0].table)
+        if self._stored(spec, moment) is not None:
+            return self.lake.rows(self.customer.name, spec.key)
+        return int(self._block(spec, (moment,)).count())
+
     def columns(self, moment: datetime) -> pd.DataFrame:
         """One row per subject known at the moment; the joined columns."""
         return self.columns_at([moment])[0]
 
-    def columns_at(self, moments: Sequence[datetime], of_events: bool = False) -> list[pd.DataFrame]:
-        """The joined columns as of each of the moments, in their order."""
+    def columns_at(
+        self, moments: Sequence[datetime], of_events: bool = False, part: tuple[int, int] = (0, 1)
+    ) -> list[pd.DataFrame]:
+        """The joined columns as of each of the moments, in their order; ``part`` is one of how many, see ``parts``."""
         from pyspark.sql import functions as F
 
-        distinct_moments = tuple(sorted(set(moments)))
+        joined, (place, parts) = self._joined(tuple(sorted(set(moments))), of_events), part
+        if parts > 1:
+            joined = joined.filter(F.pmod(F.xxhash64(*self.key), F.lit(parts)) == place)
+        known = [name for name in self.spec.model.columns if name in joined.columns]
+        rows = joined.select(*self.key, F.unix_micros(AS_OF).alias(MICROS), *known).toPandas()
+        return [self._of_moment(rows, moment) for moment in moments]
+
+    def _joined(self, distinct_moments: tuple[datetime, ...], of_events: bool = False) -> DataFrame:
+        """One row per subject and moment: the key, the moment, and the joined columns."""
         joined = self._of_events(distinct_moments) if of_events else self._subjects(distinct_moments)
         for reads in self.spec.model.joined:
             block = self._block(self.stages.spec(reads.table), distinct_moments)
@@ -85,9 +116,7 @@ class ExampleReader:
             chosen = block.select(*on, AS_OF, *(name for name in reads.columns if name in block.columns))
             joined = chosen if joined is None else joined.join(chosen, [*on, AS_OF], "left")
         assert joined is not None  # noqa: S101  (refused at load)
-        known = [name for name in self.spec.model.columns if name in joined.columns]
-        rows = joined.select(*self.key, F.unix_micros(AS_OF).alias(MICROS), *known).toPandas()
-        return [self._of_moment(rows, moment) for moment in moments]
+        return joined
 
     def outcomes_in(self, windows: Sequence[Window], subjects: Sequence[pd.Index]) -> list[pd.DataFrame]:
         """What came of the subjects of each window in it.

@@ -267,5 +267,6 @@ def _reference(reader: ExampleReader, served: _Served) -> bytes:
     """The distribution of the features and answers of the population, for drift and skew."""
     from capflow_assets.monitoring.drift import reference
 
-    scores = figure_of(reader.spec.model, answered(reader, served.estimator, served.population))
+    answers = answered(reader, served.estimator, served.population, with_reasons=False)
+    scores = figure_of(reader.spec.model, answers)
     return reference(served.population.columns.assign(score=scores)).to_json().encode()

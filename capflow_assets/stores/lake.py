@@ -133,6 +133,18 @@ class Lake(LakePlaces):
             writer.option("overwriteSchema", "true").save(engine_path)
         return self.committed(path)
 
+    def write_batches(self, customer: str, table: str, rows: pa.RecordBatchReader) -> int:
+        """Replace a table by rows that come in batches, in one commit, without the engine; the new version.
+
+        A table whose log cannot be read is written anew.
+        """
+        from deltalake import write_deltalake
+
+        path = self.path(customer, table)
+        make_room(path)
+        write_deltalake(path, rows, mode="overwrite", schema_mode="overwrite")
+        return self.committed(path)
+
     def replace_keys(self, frame: DataFrame, keys: DataFrame, customer: str, table: str) -> int:
         """Put ``frame`` in the place of all rows that have one of ``keys``, in one commit.
 

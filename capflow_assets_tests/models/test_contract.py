@@ -28,7 +28,7 @@ from capflow_assets.expressions.as_of import newest
 from capflow_assets.graph.engine import Engine, deployment
 from capflow_assets.home.places import Home
 from capflow_assets.learning.intervals import difference_with_interval
-from capflow_assets.life.answers import answered, ddl, rows_of, table_of
+from capflow_assets.life.answers import answered, rows_of, schema_of, table_of
 from capflow_assets.life.comparison import outcomes_of
 from capflow_assets.life.examples import ExampleReader
 from capflow_assets.life.split import Split, apart, split_in_time, together
@@ -281,7 +281,7 @@ def test_answers_have_the_shape_that_is_declared(case: Case) -> None:
     table = table_of(case.model)
     assert list(table.names) == [name for name in frame.columns if name in table.names]
     assert not frame.duplicated(list(table.key)).any()
-    assert ddl(case.model, frame).count("`") == 2 * len(frame.columns)
+    assert schema_of(case.model, frame).names == list(frame.columns)
     if case.model.answer.ranked_by:
         assert np.isfinite(frame["score"]).all()
         assert frame["score"].nunique() > 5
@@ -289,6 +289,11 @@ def test_answers_have_the_shape_that_is_declared(case: Case) -> None:
     if case.model.answer.shape == "list":
         ranked = frame.sort_values([*case.model.subject.key, "rank"])
         assert (ranked.groupby(list(case.model.subject.key))["score"].diff().dropna() <= 0).all()
+
+
+def test_figures_without_reasons_are_those_with_them(case: Case) -> None:
+    short = answered(case.reader, case.fitted, case.split.test, with_reasons=False)
+    same(short, case.answers[short.columns])
 
 
 def test_most_subjects_are_answered_for(case: Case) -> None:

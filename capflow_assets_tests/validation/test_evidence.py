@@ -11,7 +11,7 @@ import pytest
 from capflow_assets.contract import Asked, Needs
 from capflow_assets.definitions import STAGES
 from capflow_assets.learning.measures import MEASURES
-from capflow_assets.models.purchase_propensity import label
+from capflow_assets.models.purchase_propensity import outcome
 from capflow_assets.validation.evidence import TABLE, TIMES, evidence
 from capflow_assets_tests.engines import frame_of, rows_of
 from capflow_assets_tests.features.shoppers import AS_OF, FUTURE, SHOPPERS, ZONE, bill, bills_of
@@ -166,8 +166,8 @@ def test_campaigns_and_redemptions(spark: SparkSession) -> None:
 
 
 def asked(horizon_days: int, **more: Any) -> Asked:
-    given = {"label_tables": {"bills": "clean/bills"}, "injected": ("start", "end"), **more}
-    return Asked(Needs(()), horizon_days, 4, label=label, outcome="bought", **given)
+    given = {"outcome_tables": {"bills": "clean/bills"}, "injected": ("start", "end"), **more}
+    return Asked(Needs(()), horizon_days, 4, outcome=outcome, column="bought", **given)
 
 
 # At 1 May and 31 May, 30 days apart, counted from noon of 30 June; the newest horizon holds ana and bea, the one
@@ -214,8 +214,8 @@ def test_silence_is_no_outcome(spark: SparkSession) -> None:
     assert later == of_model(made(bills_of(spark, BUYERS), {"a": asked(30)}, NOON))
 
 
-def test_a_label_of_tables_that_are_not_known_here_is_unknown(spark: SparkSession) -> None:
-    unknown = asked(30, label_tables={"rfm": "features/rfm"})
+def test_an_outcome_of_tables_that_are_not_known_here_is_unknown(spark: SparkSession) -> None:
+    unknown = asked(30, outcome_tables={"rfm": "features/rfm"})
     found = of_model(made(bills_of(spark, BUYERS), {"a": unknown}, NOON))
     assert (found["past_horizons"], found["positives"], found["users"]) == (3.0, None, None)
 
