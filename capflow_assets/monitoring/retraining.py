@@ -9,7 +9,10 @@ from datetime import datetime, timedelta
 
 @dataclass(frozen=True, slots=True)
 class HealthPoint:
-    """One scoring of one model: its largest PSI, the column that has it, and whether that is over the threshold."""
+    """One scoring of one model: its largest PSI, the column that has it, and whether any is over.
+
+    Over is a column above the threshold and above what chance alone moves so many columns of so few users.
+    """
 
     as_of: datetime
     model_version: int
