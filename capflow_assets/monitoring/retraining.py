@@ -11,7 +11,10 @@ from capflow_assets.expressions.days import days_after, local_day_of
 
 @dataclass(frozen=True, slots=True)
 class HealthPoint:
-    """One scoring of one model: its largest PSI, the column that has it, and whether that is over the threshold."""
+    """One scoring of one model: its largest PSI, the column that has it, and whether any is over.
+
+    Over is a column above the threshold and above what chance alone moves so many columns of so few users.
+    """
 
     as_of: datetime
     model_version: int
