@@ -24,7 +24,7 @@ currency = "EUR"
 time_zone = "UTC"
 [tables.bills]
 source = "csv"
-location = "bills.csv"
+location = "s3://many/bills.csv"
 columns = { bill_id = "id", billed_at = "at", amount = "amount", user_id = "user" }
 """
 
@@ -63,7 +63,7 @@ def _prepare(root: Path, users: int) -> None:
     estimator = PurchasePropensity(PurchasePropensityParams()).fit(Examples(some, bought))
     scores = estimator.figures(Examples(some))["score"]
     files = {"reference.json": reference(some.drop(columns="moment").assign(score=scores)).to_json().encode()}
-    report = {"as_of": AS_OF.isoformat(), "horizon_days": 30}
+    report = {"as_of": AS_OF.isoformat(), "horizon_days": 30, "params": {}}
     version = place.registry.register(CUSTOMER, MODEL, dumps(estimator, types_of(model)), report, files)
     place.registry.promote(CUSTOMER, MODEL, version, "bench")
 

@@ -76,8 +76,8 @@ def fit_responses(
     no other lot a weight.
     """
     groups = [(weight > 0) & (treated > 0), (weight > 0) & (treated <= 0)]
-    if_treated, if_not = (trained(state[group], outcome[group], weight[group], settings, rounds) for group in groups)
-    return Responses(if_treated, if_not, float(groups[0].sum() / max(groups[0].sum() + groups[1].sum(), 1)))
+    of_treated, of_not = (trained(state[group], outcome[group], weight[group], settings, rounds) for group in groups)
+    return Responses(of_treated, of_not, float(groups[0].sum() / max(groups[0].sum() + groups[1].sum(), 1)))
 
 
 def fit_effects(

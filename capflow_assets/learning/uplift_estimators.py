@@ -7,7 +7,7 @@ the traits of which other level.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     import pandas as pd
     import xgboost
 
-    from capflow_assets.learning.explanations import Word
     from capflow_assets.learning.uplift import Effects, Responses
 
 LEAST_IN_A_GROUP = 10
@@ -101,7 +100,7 @@ class UpliftEstimator:
         from capflow_assets.learning.traits import trait_words
 
         state, parts, texts = self._matrix(examples), [np.empty((0, 3))], []
-        words: dict[str, Word] = {**self.words, **trait_words(self.traits)}
+        words: dict[str, str | Callable[[float], str]] = {**self.words, **trait_words(self.traits)}
         for first in range(0, len(state), ROWS_AT_ONCE):
             part = state.iloc[first : first + ROWS_AT_ONCE]
             parts.append(np.column_stack(self._answers(part)))

@@ -15,13 +15,14 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.blueprint.calls import call, cut
-from capflow_assets.blueprint.specs import AS_OF, Call, Input, ModelSpec, TableSpec
+from capflow_assets.blueprint.specs import ANSWERS, AS_OF, Call, Input, ModelSpec, TableSpec
 from capflow_assets.blueprint.stages import Stages
 from capflow_assets.contract import Examples, Reads, Window
 from capflow_assets.customers.customer import Customer
-from capflow_assets.errors import GraphError
+from capflow_assets.errors import EvidenceError, GraphError
 from capflow_assets.expressions.micros import micros_of, moment_of
 from capflow_assets.learning.outcomes import MOMENT, outcome_of
+from capflow_assets.life import answers_history
 from capflow_assets.stores.lake import Lake
 
 if TYPE_CHECKING:
@@ -115,8 +116,8 @@ class ExampleReader:
         """One row per subject and moment: the key, the moment, and the joined columns."""
         joined = self._of_events(distinct_moments, events_until) if events_until else self._subjects(distinct_moments)
         for reads in self.spec.model.joined:
-            block = self._block(self.stages.spec(reads.table), distinct_moments)
-            on = [name for name in self.key if name in self.stages.spec(reads.table).table.key]
+            block = self._rows_at(reads.table, distinct_moments)
+            on = [name for name in self.key if name in block.columns]
             chosen = block.select(*on, AS_OF, *(name for name in reads.columns if name in block.columns))
             joined = chosen if joined is None else joined.join(chosen, [*on, AS_OF], "left")
         assert joined is not None  # noqa: S101  (refused at load)
@@ -162,6 +163,25 @@ class ExampleReader:
         ]
         return reduce(lambda above, below: above.unionByName(below), frames)
 
+    def _rows_at(self, table: str, moments: tuple[datetime, ...]) -> DataFrame:
+        """A feature block, or the answers of another model, as of each moment."""
+        from pyspark.sql import functions as F
+
+        if not table.startswith(ANSWERS):
+            return self._block(self.stages.spec(table), moments)
+        model = table.removeprefix(ANSWERS)
+        kept = [(answers_history.as_of(self.lake, self.customer.name, model, moment), moment) for moment in moments]
+        frames = [answers.withColumn(AS_OF, F.lit(moment)) for answers, moment in kept if answers is not None]
+        if not frames:
+            raise EvidenceError(
+                f"{self.spec.name} has nothing of {table} to learn from",
+                expected=f"answers of {model} kept as of {moments[0].isoformat()} or before",
+                came="none are kept from so early",
+                do=f"let {model} answer for some nights, then train again",
+            )
+        self._remember(answers_history.table_of(model))
+        return reduce(lambda above, below: above.unionByName(below, allowMissingColumns=True), frames)
+
     def _of_events(self, moments: tuple[datetime, ...], until: datetime) -> DataFrame:
         """The subjects of the events that began at each of the moments, as they are known later."""
         from pyspark.sql import functions as F
@@ -183,7 +203,10 @@ class ExampleReader:
         return {reads.table: (self._frame(reads, moment),) for reads in self.spec.model.frames}
 
     def _frame(self, reads: Reads, moment: datetime) -> pd.DataFrame:
-        frame = self._table(Input(reads.table, reads.table, optional=False), (moment,))
+        if reads.table.startswith(ANSWERS):
+            frame: DataFrame | None = self._rows_at(reads.table, (moment,))
+        else:
+            frame = self._table(Input(reads.table, reads.table, optional=False), (moment,))
         assert frame is not None  # noqa: S101  (it is not optional)
         chosen = [name for name in (reads.columns or frame.columns) if name in frame.columns]
         return frame.select(*chosen).toPandas()
