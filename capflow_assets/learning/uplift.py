@@ -76,8 +76,8 @@ def fit_responses(
     no other lot a weight.
     """
     groups = [(weight > 0) & (treated > 0), (weight > 0) & (treated <= 0)]
-    trees = (trained(state[group], outcome[group], weight[group], settings, rounds) for group in groups)
-    return Responses(*trees, float(groups[0].sum() / max(groups[0].sum() + groups[1].sum(), 1)))
+    of_treated, of_not = (trained(state[group], outcome[group], weight[group], settings, rounds) for group in groups)
+    return Responses(of_treated, of_not, float(groups[0].sum() / max(groups[0].sum() + groups[1].sum(), 1)))
 
 
 def fit_effects(
@@ -93,8 +93,8 @@ def fit_effects(
     if_treated, if_not = responses.predict(state)
     imputed = np.where(treated > 0, outcome - if_not, if_treated - outcome)
     groups = [(weight > 0) & (treated > 0), (weight > 0) & (treated <= 0)]
-    trees = (trained(state[group], imputed[group], weight[group], settings, rounds) for group in groups)
-    return Effects(*trees, responses.treated_share)
+    of_treated, of_not = (trained(state[group], imputed[group], weight[group], settings, rounds) for group in groups)
+    return Effects(of_treated, of_not, responses.treated_share)
 
 
 def trained(

@@ -7,7 +7,7 @@ the traits of which other level.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
@@ -100,7 +100,7 @@ class UpliftEstimator:
         from capflow_assets.learning.traits import trait_words
 
         state, parts, texts = self._matrix(examples), [np.empty((0, 3))], []
-        words = {**self.words, **trait_words(self.traits)}
+        words: dict[str, str | Callable[[float], str]] = {**self.words, **trait_words(self.traits)}
         for first in range(0, len(state), ROWS_AT_ONCE):
             part = state.iloc[first : first + ROWS_AT_ONCE]
             parts.append(np.column_stack(self._answers(part)))

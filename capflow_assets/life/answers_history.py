@@ -3,7 +3,7 @@
 Predictions are replaced at each scoring. Here every scoring keeps its rows: the answer's key, its score (of a series
 its figures), the version that answered and the moment; without what can be told from these, such as ranks, and
 without words. One partition is one as-of moment: a night that is scored again replaces itself. A moment is kept until
-the newest is ``horizon_days`` and ``AFTER_HORIZON_DAYS`` local days later, in as-of time: backfills decide alike.
+the newest is ``horizon_days`` and ``AFTER_HORIZON_DAYS`` local days later, in as-of time, so backfills decide alike.
 """
 
 from __future__ import annotations

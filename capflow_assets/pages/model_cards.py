@@ -77,7 +77,7 @@ def cards(lake: Lake, customer: str) -> list[ModelCard]:
 
 
 def shown(lake: Lake, customer: Customer) -> list[dict[str, Any]]:
-    """What a customer's page shows of its models: the newest versions with their pictures, earlier ones in words."""
+    """What a customer's page shows of its models: the newest versions with pictures; the earlier ones in words."""
     models = []
     for name, group in groupby(cards(lake, customer.name), lambda card: card.model):
         versions = list(group)

@@ -1,4 +1,4 @@
-"""Tables of several as-of moments, one partition each: one is replaced or removed, and the others are not touched.
+"""Tables of several as-of moments, one partition each: a moment is replaced or removed, the others stay untouched.
 
 The partition's name is written of plain characters alone, so that no engine and no store spells it another way. Rows
 pass through in batches, and nothing needs a Spark session.

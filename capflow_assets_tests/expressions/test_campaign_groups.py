@@ -73,7 +73,8 @@ def test_who_was_held_out_and_sent_a_message_is_in_no_group_and_several_messages
     spark: SparkSession,
 ) -> None:
     messages = [*sent("A", range(12), False), *sent("A", range(20, 31), True)]
-    messages += [*sent("A", range(2), False, datetime(2024, 7, 12, tzinfo=UTC)), *sent("A", range(20, 21), False)]
+    later = datetime(2024, 7, 12, tzinfo=UTC)
+    messages += [*sent("A", range(2), False, later), *sent("A", range(20, 21), False, later)]
     rows = groups(spark, messages, [campaign("A")])
     assert len(rows) == 12 + 10
     assert "u020" not in {user for _, user, _, _ in rows}

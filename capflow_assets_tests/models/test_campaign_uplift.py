@@ -118,10 +118,12 @@ def test_nothing_that_is_read_tells_who_was_chosen(split: Split) -> None:
     assert (second.columns["contacts_91d"] == 0).all()
     assert second.columns["open_rate"].notna().any()
     for one in (first, second, split.test):
-        treated = outcomes_of(one)["is_treated"].to_numpy()
+        is_treated = outcomes_of(one)["is_treated"].to_numpy() > 0
         for name in one.columns:
-            values = one.columns[name].astype(float).rank()
-            assert abs(np.corrcoef(values.fillna(0), treated)[0, 1]) < 4 / np.sqrt(len(one)), name
+            ranks = one.columns[name].astype(float).rank().fillna(0)
+            difference = abs(ranks[is_treated].mean() - ranks[~is_treated].mean())
+            error = ranks.std() * np.sqrt(1 / is_treated.sum() + 1 / (~is_treated).sum())
+            assert difference <= 4 * error, name
 
 
 def test_traits_of_a_moment_are_those_known_then(split: Split) -> None:

@@ -361,6 +361,8 @@ class Torn(Lake):
             return frame
         is_later = F.col(spec.table.time) > F.lit(self.moment)
         figures = [name for name, kind in frame.dtypes if kind in ("double", "int", "bigint")]
+        if not figures:
+            return frame
         return frame.withColumns(
             {
                 name: F.when(is_later, F.col(name) * -7).otherwise(F.col(name)).cast(dict(frame.dtypes)[name])

@@ -117,12 +117,11 @@ lake, moment = Lake(sys.argv[1], lambda: None), datetime(2024, 1, 1, tzinfo=UTC)
 schema = pa.schema({"user_id": pa.string(), "score": pa.float64()})
 def batches(count):
     for start in range(0, count, 50_000):
-        numbers = range(start, start + 50_000)
-        users = pa.array([f"user-of-a-long-name-{number:012}" for number in numbers])
-        yield pa.RecordBatch.from_arrays([users, pa.array(numbers).cast(pa.float64())], schema=schema)
+        users = pa.array([f"user-of-a-long-name-{number:012}" for number in range(start, start + 50_000)])
+        values = pa.array(range(start, start + 50_000)).cast(pa.float64())
+        yield pa.RecordBatch.from_arrays([users, values], schema=schema)
 def peak(count):
-    rows = pa.RecordBatchReader.from_batches(schema, batches(count))
-    replace_moment(lake, "acme", "answers/churn", moment, rows)
+    replace_moment(lake, "acme", "answers/churn", moment, pa.RecordBatchReader.from_batches(schema, batches(count)))
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 print(peak(100_000), peak(2_000_000), lake.rows("acme", "answers/churn"))
 """
