@@ -35,7 +35,7 @@ def test_the_recall_of_a_past_is_that_of_the_metric() -> None:
     lists = alike_lists(baskets, past.asked, USUAL, 10)
     index = pd.Index(baskets.users[past.asked], name="user_id")
     known = recall_by_subject(outcomes_of(came), list_rows(baskets, lists, past.asked, index, FIRST)).drop("new")
-    assert past.recall(lists.items) == pytest.approx(known["value"].mean())
+    assert past.recalls(lists.items).tolist() == pytest.approx(known["value"].tolist())
 
 
 def turned(users: int) -> tuple[Shop, dict[str, list[str]]]:
@@ -80,6 +80,18 @@ def test_where_users_are_alike_and_new_the_others_count() -> None:
     # Their own two and the most popular eight have some four of the ten of the taste; users alike have nearly all.
     assert recalls[str(recipe)] == max(recalls.values()) > 0.95
     assert recalls[str(replace(recipe, own_share=1.0))] < 0.6
+
+
+def test_what_is_better_by_less_than_chance_replaces_nothing() -> None:
+    """Users who buy at random: whatever is best among the recipes is so by luck."""
+    random = Random(7)
+    shop = random_shop(users=200, items=30, seed=8)
+    came = {user: [f"i{number:02d}" for number in random.sample(range(30), 2)] for user in shop}
+    past = past_of(baskets_of(lines_of(shop)), outcomes_of(came), seed=0)
+    assert past is not None
+    recipe, recalls = best_recipe([past], top=10)
+    assert recalls[str(recipe)] - recalls[str(USUAL)] >= 0
+    assert recalls[str(recipe)] < max(recalls.values())
 
 
 def test_without_a_past_the_recipe_is_the_usual_one() -> None:
