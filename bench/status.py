@@ -96,10 +96,11 @@ def names(customers: int) -> list[str]:
 
 def stages(models: int) -> Stages:
     """The stages of the code with as many models as are asked for, each of an estimator that is numbers."""
+    from capflow_assets.contract import Candidate
     from capflow_assets.definitions import STAGES
 
     spec = next(iter(STAGES.models.values()))
-    model = replace(spec.model, estimator=Weights)  # type: ignore[arg-type]
+    model = replace(spec.model, candidates=(Candidate("weights", Weights), spec.model.baseline))  # type: ignore[arg-type,list-item]
     return replace(STAGES, models={name: replace(spec, name=name, model=model) for name in model_names(models)})
 
 

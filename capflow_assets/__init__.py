@@ -7,7 +7,7 @@ What a customer company adds to: one file is one thing, found by its name. The w
     clean/        conformed tables: one file, one function
     validation/   reports about a customer's data, and checks that return a Finding
     features/     what is known of a user as of a moment: one file, one block
-    models/       a question, its evidence, label, parameters, estimator and baseline: one file, one model
+    models/       a question, its evidence, outcome, answer, candidates and rules: one file, one model
     verticals/    what holds for the checks of a vertical's customers by default: one TOML, one vertical
 
 What carries it: rooms in floors, each importing only downwards. The lowest first:

@@ -12,11 +12,12 @@ import pandas as pd
 import pytest
 
 from capflow_assets.blueprint.calls import call
+from capflow_assets.contract import Reads, Window
 from capflow_assets.customers.customer import Customer
 from capflow_assets.definitions import STAGES
-from capflow_assets.expressions.as_of import end_of_day
+from capflow_assets.expressions.days import end_of_day
 from capflow_assets.features.rfm import rfm
-from capflow_assets.life.examples import Examples
+from capflow_assets.life.examples import ExampleReader
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
@@ -252,9 +253,9 @@ def test_examples_show_no_model_the_future(planted, block, stored_as_of):
     stages, lake = planted
     run(stages, lake, "features/counts", "features/again", as_of=stored_as_of)
     spec = STAGES.models["rfm_segments"]
-    spec = replace(spec, model=replace(spec.model, features=(block,), columns=("n",)))
+    spec = replace(spec, model=replace(spec.model, reads=(Reads(f"features/{block}", ("n",)),)))
     moment = end_of_day(date(2024, 6, 30), "UTC")
-    found = Examples(lake, stages, CUSTOMER, spec).features(moment)
+    found = ExampleReader(lake, stages, CUSTOMER, spec).columns(moment)
     assert found["n"].to_dict() == {"ann": 2, "bob": 1}
 
 
@@ -298,32 +299,32 @@ def test_a_line_of_the_future_with_the_number_of_an_old_bill_changes_nothing(spa
     assert cleaned(lake, spark, "line_items", columns, past, future) == [("ann", 10.0)]
 
 
-# -- labels ------------------------------------------------------------------------------------------------------------
+# -- outcomes ----------------------------------------------------------------------------------------------------------
 
 START, END = datetime(2024, 8, 1, 4, tzinfo=UTC), datetime(2024, 9, 1, 4, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("model", list(STAGES.models))
-def test_labels_look_at_the_horizon_and_nowhere_else(two_futures, tmp_path, spark, model):
+def test_outcomes_look_at_the_horizon_and_nowhere_else(two_futures, tmp_path, spark, model):
     from pyspark.sql import functions as F
 
     here = Lake(str(two_futures[0].root / "lake"), lambda: spark)
     spec, customer = STAGES.models[model], CUSTOMER.model_copy(update={"time_zone": ZONE})
     users = pd.Index(sorted(set(here.arrow("acme", "features/rfm")["user_id"].to_pylist())), name="user_id")
 
-    def labels(lake: Lake) -> pd.DataFrame:
-        return Examples(lake, STAGES, customer, spec).labels(START, END, users)
+    def outcomes(lake: Lake) -> pd.DataFrame:
+        return ExampleReader(lake, STAGES, customer, spec).outcomes_in([Window(START, END)], [users])[0]
 
     def changed(name: str, change: Any) -> pd.DataFrame:
-        """The labels where every table that they read was changed first."""
+        """The outcomes where every table that they read was changed first."""
         lake = Lake(str(tmp_path / name), lambda: spark)
-        for source in spec.labels:
+        for source in spec.outcome.inputs:
             at = F.col(STAGES.tables[source.table].table.time)
             is_inside = (at > F.lit(START)) & (at <= F.lit(END))
             lake.write(change(here.table("acme", source.table), is_inside), "acme", source.table)
-        return labels(lake)
+        return outcomes(lake)
 
-    truth = labels(here)
+    truth = outcomes(here)
     assert 0 < (truth.iloc[:, 0] > 0).mean() < 1
     absurd = F.lit(1e6)
     outside = changed(
@@ -331,7 +332,7 @@ def test_labels_look_at_the_horizon_and_nowhere_else(two_futures, tmp_path, spar
     )
     pd.testing.assert_frame_equal(outside, truth)
     inside = changed("inside", lambda rows, inside: rows.filter(~inside))
-    assert (inside == 0).all(axis=None), "what happens in the horizon is what the label tells"
+    assert (inside == 0).all(axis=None), "what happens in the horizon is what the outcome tells"
 
 
 # -- local days --------------------------------------------------------------------------------------------------------

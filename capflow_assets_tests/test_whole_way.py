@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from capflow_assets.definitions import STAGES
-from capflow_assets.life.scoring import PREDICTIONS
+from capflow_assets.life.answers import table_of
 
 MODELS = ("lifetime_value", "purchase_propensity", "rfm_segments")
 
@@ -31,7 +31,7 @@ def test_a_champion_scores_every_user(acme, model):
     rows = acme.rows(f"predictions/{model}", "acme")
     assert {row["user_id"] for row in rows} == users
     assert len(rows) == len(users)
-    assert set(PREDICTIONS.names) <= set(rows[0])
+    assert set(table_of(STAGES.model(model).model).names) <= set(rows[0])
     assert {row["model_version"] for row in rows} == {1}
     assert all(1 <= row["decile"] <= 10 and 0 <= row["percentile"] <= 100 for row in rows)
     assert all(row["reasons"] for row in rows)

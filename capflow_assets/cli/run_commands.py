@@ -5,8 +5,9 @@ Belongs here: commands, as ``cli.commands`` says. Does not belong here: work; it
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,6 +21,9 @@ from capflow_assets.cli.options import (
     say,
     touches,
 )
+
+if TYPE_CHECKING:
+    from capflow_assets.deployment import Deployment
 
 app = typer.Typer()
 
@@ -71,7 +75,10 @@ def run(
     fail: FailOption = False,
     home: HomeOption = None,
 ) -> None:
-    """Materialize tables, models and predictions of customers. One customer's failure leaves the others alone."""
+    """Materialize tables, models and predictions of customers. One customer's failure leaves the others alone.
+
+    As of a day that is not over is as of the newest bill.
+    """
     from capflow_assets.home.known_names import refuse_moment
 
     names(context, home, customers)
@@ -87,6 +94,8 @@ def run(
         chosen_customers = list(dict.fromkeys(customers))
         for name in chosen_customers:
             deployment.require(name)
+            if as_of is not None and _is_not_over(deployment, name, as_of):
+                say(f"{as_of} is not over for {name}: nothing after its newest bill is known")
         with following(chosen_customers, len([key for key in keys if key != FLEET])) as watch:
             seconds = patience(wait, fail)
             finished = run_in_turn(
@@ -96,3 +105,14 @@ def run(
             draw_fleet(defs, instance)
     print_finished(finished)
     raise typer.Exit(0 if all(result.ok for result in finished) else 1)
+
+
+def _is_not_over(deployment: Deployment, customer: str, as_of: str) -> bool:
+    """Whether a moment has not passed yet where the customer is; where that cannot be told, its run says why."""
+    from capflow_assets.errors import CapflowError
+    from capflow_assets.expressions.as_of import parse_moment, past
+
+    with suppress(CapflowError):
+        moment = parse_moment(as_of, deployment.customer(customer).time_zone)
+        return past(moment) < moment
+    return False

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 from capflow_assets.errors import CapflowError, TableError
-from capflow_assets.expressions.days import local_day_of
+from capflow_assets.expressions.days import end_of_day, local_day_of, moment_showing
 from capflow_assets.expressions.micros import moment_of
 
 if TYPE_CHECKING:
@@ -16,6 +15,8 @@ if TYPE_CHECKING:
 
 def parse_moment(text: str, zone: str, now: datetime | None = None) -> datetime:
     """An as-of moment in UTC. A date means the end of that day in the customer's zone; a naive time is local there.
+
+    It may be ahead of now by the rest of today, see ``as_of_moment``.
 
     Raises:
         CapflowError: it is no date and no time, or after today, of which nothing can be known yet.
@@ -48,24 +49,32 @@ def _moment(text: str, zone: str) -> datetime:
         day = date.fromisoformat(text)
         return datetime.max.replace(tzinfo=UTC) if day.year == date.max.year else end_of_day(day, zone)
     moment = datetime.fromisoformat(text)
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(zone))
-    return datetime.max.replace(tzinfo=UTC) if moment.year == date.max.year else moment.astimezone(UTC)
+    if moment.year == date.max.year:
+        return datetime.max.replace(tzinfo=UTC)
+    return moment.astimezone(UTC) if moment.tzinfo else moment_showing(moment, zone)
 
 
-def end_of_day(day: date, zone: str) -> datetime:
-    """The last microsecond of a local day, in UTC."""
-    following = datetime.combine(day + timedelta(days=1), time(), tzinfo=ZoneInfo(zone))
-    return following.astimezone(UTC) - timedelta(microseconds=1)
+def past(moment: datetime, now: datetime | None = None) -> datetime:
+    """The moment, or now where it has not passed yet.
+
+    >>> past(datetime(2024, 6, 30, 23, tzinfo=UTC), datetime(2024, 6, 30, 11, tzinfo=UTC)).isoformat()
+    '2024-06-30T11:00:00+00:00'
+    """
+    return min(moment, now or datetime.now(UTC))
 
 
-def as_of_moment(bills: DataFrame, requested: datetime | None) -> datetime:
-    """The requested moment, else that of the newest bill.
+def as_of_moment(bills: DataFrame, requested: datetime | None, now: datetime | None = None) -> datetime:
+    """The requested moment, else that of the newest bill; and that of the newest bill where it has not passed yet.
+
+    Today is such a moment until it is over. What is recorded as of its end would be the newest until then, whatever
+    comes after it, and two runs of today would know different things as of the same moment.
 
     Raises:
         TableError: there is no bill up to then, so nothing can be known as of it.
     """
-    last = newest(bills, requested)
-    return requested or last
+    has_passed = requested is not None and past(requested, now) == requested
+    last = newest(bills, requested if has_passed else now)
+    return requested if requested is not None and has_passed else last
 
 
 def newest(bills: DataFrame, until: datetime | None = None) -> datetime:

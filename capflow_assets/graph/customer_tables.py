@@ -5,11 +5,15 @@ from functools import partial
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.utils import is_valid_owner
+from pydantic import Field
 
 from capflow_assets.blueprint.specs import TableSpec
 from capflow_assets.blueprint.stages import Stages
 from capflow_assets.contract import Column, Finding
 from capflow_assets.deployment import Deployment
+from capflow_assets.errors import GraphError
+from capflow_assets.expressions.as_of import parse_moment
 from capflow_assets.graph.check_records import check_spec
 from capflow_assets.graph.cohort import placed, run_cohort
 from capflow_assets.graph.cohort_process import Task
@@ -28,14 +32,16 @@ from capflow_assets.tables import catalogue, pictures, removals
 from capflow_assets.tables.runner import TableRunner
 from capflow_assets.tables.table_result import TableResult
 
+# Of models and of the fleet; a table says its own.
 OWNER = "team:data"
+AS_OF_WORDS = "Read nothing after this day or ISO time. One that is not over is read as the moment of the newest bill."
 
 
 class TablesConfig(dg.Config):
     """The settings of a run of tables."""
 
-    as_of: str | None = None
-    full: bool = False
+    as_of: str | None = Field(None, description=AS_OF_WORDS)
+    full: bool = Field(False, description="Land all rows again, where a watermark reads newer ones.")
 
 
 def customer_tables(
@@ -69,8 +75,14 @@ def customer_tables(
 def land_and_compute(
     deployment: Deployment, customer: str, selected: frozenset[str], as_of: str | None, full: bool
 ) -> Iterator[Outcome]:
-    """The selected tables of one customer, and its catalogue of features if these are news."""
+    """The selected tables of one customer, and its catalogue of features if these are news.
+
+    Raises:
+        CapflowError: the as-of moment cannot be read or is ahead of now; no table has landed then.
+    """
     declared = deployment.customer(customer)
+    if as_of:
+        parse_moment(as_of, declared.time_zone)
     runner = TableRunner(
         lake=deployment.lake,
         stages=deployment.stages.of_customer(declared.tables, declared.models, declared.features),
@@ -98,12 +110,24 @@ def table_asset(stages: Stages, spec: TableSpec) -> dg.AssetSpec:
         deps=sorted(dg.AssetKey(table.split("/")) for table in spec.waits_for),
         description=f"{spec.description}\n\nOne row per {spec.table.grain}.",
         group_name=spec.stage,
-        owners=[OWNER],
+        owners=[_owner(spec)],
         kinds={"pyspark", "deltalake"},
         skippable=True,
         partitions_def=CUSTOMERS,
         metadata={"dagster/column_schema": column_schema(spec)},
     )
+
+
+def _owner(spec: TableSpec) -> str:
+    """Who is asked about a table.
+
+    Raises:
+        GraphError: Dagster knows no such owner.
+    """
+    if not is_valid_owner(spec.table.owner):
+        expected = "team:NAME, or an e-mail address"
+        raise GraphError(f"The owner of {spec.key} cannot be one", expected=expected, came=repr(spec.table.owner))
+    return spec.table.owner
 
 
 def _words(column: Column) -> str:

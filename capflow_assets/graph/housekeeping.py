@@ -2,8 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -11,6 +11,7 @@ import dagster as dg
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import CapflowError, InUseError
 from capflow_assets.graph.gone_runs import Gone, end_gone_runs
+from capflow_assets.graph.partitions import of_same_customers, partition_signs
 from capflow_assets.processes.customer_lock import customer_lock
 from capflow_assets.processes.run_processes import sweep
 
@@ -23,19 +24,24 @@ CLEANING_SECONDS = 20
 
 @dataclass
 class Cursor:
-    """What the sensor remembers: since when runs have seemed gone, and when each customer was last cleaned."""
+    """What the sensor remembers: since when runs have seemed gone, and when each customer was last cleaned.
+
+    ``signs`` tell the customers from others of their names.
+    """
 
     seems_gone: dict[str, str] = field(default_factory=dict)
     cleaned: dict[str, str] = field(default_factory=dict)
+    signs: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, text: str | None) -> "Cursor":
-        """The cursor that an earlier tick left."""
-        return cls(**json.loads(text)) if text else cls()
+        """The cursor that a tick of this release or another left."""
+        content = json.loads(text) if text else {}
+        return cls(**{known.name: content[known.name] for known in fields(cls) if known.name in content})
 
     def text(self) -> str:
         """What the next tick is to be given."""
-        return json.dumps({"seems_gone": self.seems_gone, "cleaned": self.cleaned})
+        return json.dumps({"seems_gone": self.seems_gone, "cleaned": self.cleaned, "signs": self.signs})
 
 
 def housekeeping_sensor(deploy: Callable[[], Deployment]) -> dg.SensorDefinition:
@@ -51,7 +57,7 @@ def housekeeping_sensor(deploy: Callable[[], Deployment]) -> dg.SensorDefinition
         deployment, cursor, now = deploy(), Cursor.parse(context.cursor), datetime.now(UTC)
         ended = _end(context.instance, deployment, cursor, now)
         done = [f"ended run {words}: its process is gone" for words in ended]
-        done += _clean(deployment, cursor, now)
+        done += _clean(deployment, cursor, now, partition_signs(context.instance))
         for line in done:
             context.log.warning(line)
         return dg.SensorResult(cursor=cursor.text(), skip_reason="\n".join(done) or "nothing to clear up")
@@ -74,12 +80,13 @@ def _end(instance: dg.DagsterInstance, deployment: Deployment, cursor: Cursor, n
     return ended
 
 
-def _clean(deployment: Deployment, cursor: Cursor, now: datetime) -> list[str]:
+def _clean(deployment: Deployment, cursor: Cursor, now: datetime, signs: Mapping[str, str]) -> list[str]:
     """Clean those customers that were not cleaned today, as many as there is time for; busy ones another time."""
     from capflow_assets.stores.leftovers import clean
 
     names = deployment.customers()
-    cursor.cleaned = {name: at for name, at in cursor.cleaned.items() if name in names}
+    signs = {name: signs.get(name, "") for name in names}
+    cursor.cleaned, cursor.signs = of_same_customers(cursor.cleaned, cursor.signs, signs), signs
     until, done = time.monotonic() + CLEANING_SECONDS, []
     for name in sorted(names, key=lambda name: cursor.cleaned.get(name, "")):
         last = cursor.cleaned.get(name)

@@ -20,7 +20,7 @@ from capflow_assets.foreign import words_of
 from capflow_assets.graph.check_records import check_spec
 from capflow_assets.graph.cohort import placed, run_cohort, timed
 from capflow_assets.graph.cohort_process import Task
-from capflow_assets.graph.customer_tables import OWNER
+from capflow_assets.graph.customer_tables import AS_OF_WORDS, OWNER
 from capflow_assets.graph.engine import Engine
 from capflow_assets.graph.held_work import held
 from capflow_assets.graph.model_outcomes import scored_outcome, trained_outcome, waiting_outcome, watched_outcome
@@ -99,6 +99,7 @@ def live(
 ) -> Iterator[Outcome]:
     """Train, score and watch one model of one customer: the parts that are selected."""
     declared = deployment.customer(customer)
+    requested = parse_moment(as_of, declared.time_zone) if as_of else None
     stages = deployment.stages.of_customer(declared.tables, declared.models, declared.features)
     reader = ExampleReader(deployment.lake, stages, declared, spec)
     absent = sorted(set(spec.model.needs.tables) & set(deployment.stages.absent(declared.tables)))
@@ -107,7 +108,6 @@ def live(
         for part in sorted(selected, key=PARTS.index):
             yield waiting_outcome(part, spec, "not ready", reason)
         return
-    requested = parse_moment(as_of, declared.time_zone) if as_of else None
     moment = as_of_moment(deployment.lake.table(customer, "clean/bills"), requested)
     if "models" in selected:
         LINE.begins(f"models/{spec.name}")
@@ -221,7 +221,7 @@ def config_schema(spec: ModelSpec) -> dict[str, Any]:
         for name, info in spec.model.params.model_fields.items()
     }
     return {
-        "as_of": dg.Field(dg.Noneable(str), is_required=False, description="Read nothing after this moment."),
+        "as_of": dg.Field(dg.Noneable(str), is_required=False, description=AS_OF_WORDS),
         "params": dg.Field(dg.Shape(fields), is_required=False, description="Overrides of the customer's TOML."),
     }
 

@@ -17,6 +17,7 @@ from capflow_assets.life.health import Health
 from capflow_assets.life.report import TrainingReport
 from capflow_assets.life.scoring import Scored
 from capflow_assets.life.training import NotReady, Trained
+from capflow_assets.pages import model_cards
 from capflow_assets.pages.plots import markdown
 
 # The conditions of every promotion, and those of them that have a check of their own besides each rule of the model.
@@ -57,12 +58,33 @@ def trained_outcome(deployment: Deployment, spec: ModelSpec, customer: str, resu
         "report": dg.MetadataValue.json(report.to_json() | {"version": result.version}),
         "artifacts": deployment.registry.artifacts(customer, spec.name, result.version),
     }
-    for name, content in result.plots.items():
-        metadata["plot"] = dg.MetadataValue.md(markdown(content, f"{spec.name} {name}"))
-        file = f"plots/models.{spec.name}.png"
-        metadata["plot_file"] = dg.MetadataValue.path(deployment.lake.save_bytes(customer, file, content))
+    metadata |= _pictures(deployment, customer, result)
     key = dg.AssetKey(["models", spec.name])
     return Outcome(key, metadata, tuple((key, finding) for finding in _findings(report)))
+
+
+def _pictures(deployment: Deployment, customer: str, result: Trained) -> dict[str, Any]:
+    """The version's card and pictures, kept under names of their own, as metadata: all pictures, and where they lie."""
+    report, metric = result.report, result.report.metric
+    card = model_cards.ModelCard(
+        model=report.model,
+        version=result.version,
+        question=report.question,
+        as_of=report.as_of.isoformat(),
+        status=_status(report),
+        reason=report.decision.reason,
+        metric=metric.name,
+        score=f"{metric.score.value:.4g} ({metric.score.low:.4g} to {metric.score.high:.4g})",
+        baseline=f"{report.baseline.score.value:.4g} of {report.baseline.rival}",
+    )
+    places = model_cards.keep_card(deployment.lake, customer, card, result.plots)
+    if not places:
+        return {}
+    title = f"{report.model} v{result.version}"
+    pictures = "\n\n".join(markdown(content, f"{title} {name}") for name, content in result.plots.items())
+    files = {f"plot_file_{place}": dg.MetadataValue.path(file) for place, file in enumerate(places.values(), 1)}
+    files["plot_file"] = files.pop("plot_file_1")
+    return {"plot": dg.MetadataValue.md(pictures), **files}
 
 
 def _status(report: TrainingReport) -> str:
@@ -94,12 +116,12 @@ def scored_outcome(deployment: Deployment, spec: ModelSpec, customer: str, score
         return Outcome(key, findings=findings, failure=str(error), error=error)
     metadata: dict[str, Any] = {
         "status": "done",
-        "dagster/row_count": len(scored.frame),
+        "dagster/row_count": scored.totals.rows,
         "champion": scored.champion,
         "version": scored.version,
         "as_of": scored.as_of.isoformat(),
         "location": deployment.lake.path(customer, f"predictions/{spec.name}"),
-        "subjects": int(scored.answers.index.nunique()),
+        "subjects": scored.totals.subjects,
         **_figures(scored),
     } | ({"warning": scored.warning} if scored.warning else {})
     return Outcome(key, metadata, findings)
@@ -107,13 +129,9 @@ def scored_outcome(deployment: Deployment, spec: ModelSpec, customer: str, score
 
 def _figures(scored: Scored) -> dict[str, Any]:
     """What the answers' shape lets one say of all of them: bands and a mean score, or the means of what is declared."""
-    frame, answer = scored.frame, scored.answer
-    if answer.shape == "score":
-        bands = frame["band"].value_counts().to_dict()
-        counts = dg.MetadataValue.json({str(band): int(count) for band, count in bands.items()})
-        return {"bands": counts, "score_mean": float(frame["score"].mean())}
-    names = ["score"] if answer.ranked_by else [column.name for column in answer.columns]
-    return {f"{name}_mean": float(frame[name].mean()) for name in names if frame[name].dtype.kind in "iuf"}
+    totals = scored.totals
+    counts = {"bands": dg.MetadataValue.json(dict(totals.bands))} if totals.bands else {}
+    return counts | {f"{name}_mean": mean for name, mean in totals.means.items()}
 
 
 def watched_outcome(deployment: Deployment, spec: ModelSpec, customer: str, health: Health) -> Outcome:

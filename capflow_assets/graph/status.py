@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -94,7 +95,9 @@ def status_rows(
         """What the lake says of a customer; most of the time is spent in waiting for files."""
         drifts = {name: records[f"health/{name}"].get(customer, {}) for name in models}
         absent = records[READINESS].get(customer, {}).get("reason", "")
-        return standings(deployment.lake, customer, models, drifts, absent), removals.told(deployment.lake, customer)
+        zone = partial(deployment.zone, customer)
+        own = standings(deployment.lake, customer, models, drifts, absent, zone=zone)
+        return own, removals.told(deployment.lake, customer)
 
     with ThreadPoolExecutor(THREADS) as pool:
         for customer, (own, removed) in zip(customers, pool.map(looked_up, customers), strict=True):
@@ -122,7 +125,7 @@ def _row(
         "champion": champions.champion,
         "challenger": champions.challenger,
         "frozen": champions.is_frozen,
-        "scored_users": scored.get("dagster/row_count"),
+        "scored_users": scored.get("subjects", scored.get("dagster/row_count")),
         "drift": health.get("psi_max"),
         "drifted": health.get("over"),
         "readiness": readiness,
@@ -195,6 +198,7 @@ def explain(
             "frozen": now.is_frozen,
             "promotion": decision,
             "artifacts": registry.artifacts(customer, model, chosen),
+            "plots": registry.plots(customer, model, chosen),
         }
         | ({"warning": who.warning} if who.broken else {})
     )

@@ -56,6 +56,12 @@ MEASURES: dict[str, Measure] = {
         ("raw/messages",),
         "hold a share of each campaign's users out by chance and mark them is_control",
     ),
+    "compared_campaigns": Measure(
+        "campaigns",
+        "campaigns with ten users addressed and ten held out",
+        ("raw/messages", "raw/campaigns"),
+        "what a campaign changed cannot be seen where nobody was held out by chance",
+    ),
     "redemptions": Measure("redemptions", "coupons redeemed", ("raw/redemptions",), "send the coupons that were used"),
     "redeeming_users": Measure(
         "users", "users who redeemed a coupon", ("raw/redemptions",), "send the coupons that were used, with the user"

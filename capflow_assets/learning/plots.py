@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     from matplotlib.figure import Figure
 
@@ -29,6 +30,23 @@ def calibration_plot(outcomes: Numbers, chances: Numbers, outcome: str, error: f
     axes.set_xlabel(f"predicted chance that {outcome}, mean of each tenth")
     axes.set_ylabel(f"share that {outcome}")
     axes.set_title(f"Mean distance from the diagonal, beyond chance: {error:.3f}")
+    return figure
+
+
+def qini_plot(share: np.ndarray, gain: np.ndarray, outcome: str) -> Figure:
+    """What treating the best ``share`` gains, beside what treating as many at random does."""
+    from matplotlib.figure import Figure
+
+    from capflow_assets.learning.qini import area_beyond_random
+
+    figure = Figure(figsize=(5, 3.8), dpi=80, layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 100], [0, gain[-1]], color="black", linestyle=":", linewidth=1, label="at random")
+    axes.plot(100 * share, gain, label="best score first")
+    axes.set_xlabel("users who are addressed (%)")
+    axes.set_ylabel(f"extra {outcome} per user")
+    axes.set_title(f"Qini coefficient {area_beyond_random(share, gain):.3f}; all addressed: {gain[-1]:+.2f} {outcome}")
+    axes.legend()
     return figure
 
 

@@ -15,7 +15,9 @@ from capflow_assets.errors import ModelError
 from capflow_assets.life.examples import ExampleReader
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    import pyarrow as pa
 
 SCORE = Column("score", "double", "The model's answer; higher means more of what the model asks about.")
 RANKED = (
@@ -121,18 +123,20 @@ def _may_be_empty(model: Model[Any], name: str) -> bool:
     return any(column.name == name and not column.required for column in model.answer.columns)
 
 
-def rows_of(model: Model[Any], answers: pd.DataFrame, version: int, as_of: datetime) -> pd.DataFrame:
+def rows_of(
+    model: Model[Any], answers: pd.DataFrame, version: int, as_of: datetime, scores: np.ndarray | None = None
+) -> pd.DataFrame:
     """A model's answers as the rows of its table.
 
-    A score gets its percentile, decile and band among all subjects; ties share them, and subjects without a score have
-    none. The rows of a list are ranked by score.
+    A score gets its percentile, decile and band among ``scores``, those of all subjects (by default of these answers);
+    ties share them, and subjects without a score have none. The rows of a list are ranked by score.
     """
     import numpy as np
     import pandas as pd
 
     frame = answers.reset_index()
     if model.answer.shape == "score":
-        frame = _ranked(model.answer, frame)
+        frame = _ranked(model.answer, frame, frame["score"].to_numpy(dtype=float) if scores is None else scores)
     elif model.answer.shape == "list":
         frame = frame.sort_values([*model.subject.key, "score"], ascending=[*([True] * len(model.subject.key)), False])
         frame["rank"] = (frame.groupby(list(model.subject.key)).cumcount() + 1).astype("int32")
@@ -157,11 +161,15 @@ def figure_of(model: Model[Any], answers: pd.DataFrame) -> pd.Series:
     return by_subject.max() if shape == "list" else by_subject.mean()
 
 
-def _ranked(answer: Answer, frame: pd.DataFrame) -> pd.DataFrame:
+def _ranked(answer: Answer, frame: pd.DataFrame, scores: np.ndarray) -> pd.DataFrame:
+    """With the share of all finite scores that are no higher, and what follows from it."""
     import numpy as np
     import pandas as pd
 
-    rank = frame["score"].rank(method="max", pct=True)
+    known = np.sort(scores[~np.isnan(scores)])
+    own = frame["score"].to_numpy(dtype=float)
+    rank = pd.Series(np.searchsorted(known, own, side="right") / max(known.size, 1), index=frame.index)
+    rank = rank.where(~np.isnan(own))
     frame["percentile"] = (100 * rank).round(2)
     frame["decile"] = np.ceil(rank * 10).clip(1, 10).astype("Int32")
     positions = pd.Series(np.ceil(rank * len(answer.bands)), index=frame.index).clip(1, len(answer.bands))
@@ -169,9 +177,10 @@ def _ranked(answer: Answer, frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def ddl(model: Model[Any], frame: pd.DataFrame) -> str:
-    """The Spark schema of a model's rows: declared types, and those of further columns by kind."""
+def schema_of(model: Model[Any], frame: pd.DataFrame) -> pa.Schema:
+    """The types of a model's rows: those that are declared, and those of further columns by kind."""
     import pandas as pd
+    import pyarrow as pa
 
     declared = {column.name: column.type for column in table_of(model).columns}
 
@@ -184,4 +193,13 @@ def ddl(model: Model[Any], frame: pd.DataFrame) -> str:
             return "bigint"
         return "double" if pd.api.types.is_float_dtype(frame[column]) else "string"
 
-    return ", ".join(f"`{column}` {kind(column)}" for column in frame.columns)
+    types = {
+        "string": pa.string(),
+        "double": pa.float64(),
+        "int": pa.int32(),
+        "bigint": pa.int64(),
+        "boolean": pa.bool_(),
+        "date": pa.date32(),
+        "timestamp": pa.timestamp("us", tz="UTC"),
+    }
+    return pa.schema([pa.field(column, types[kind(column)]) for column in frame.columns])

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.contract import Candidate, Estimator, Examples, Model
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import BrokenModelError
+from capflow_assets.expressions.days import days_after
 from capflow_assets.life.answers import answered
 from capflow_assets.life.examples import ExampleReader
 from capflow_assets.life.report import TrainingReport, training_report
@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ChampionRival:
-    """The champion's version and its answers for the test; where it cannot be used, ``damage`` says why."""
+    """The champion's version, its estimator and what that answers for the test; else ``damage`` says what is wrong."""
 
     version: int
+    estimator: Estimator | None
     answers: pd.DataFrame | None
     damage: str = ""
 
@@ -80,16 +81,16 @@ def champion_rival(deployment: Deployment, reader: ExampleReader, split: Split) 
         served = deployment.registry.load(customer, name, version, types_of(model))
         report = training_report(deployment.registry, customer, name, version)
     except BrokenModelError as error:  # a broken champion is one more reason to train
-        return ChampionRival(version, None, in_one_line(error))
+        return ChampionRival(version, None, None, in_one_line(error))
     try:
         answers = answered(reader, served, split.test, with_reasons=False)
     except Exception as error:  # one of an older code may want other features than there are now
         damage = f"it can be loaded and cannot score: {type(error).__name__}: {error}"[:500]
-        return ChampionRival(version, None, damage)
+        return ChampionRival(version, None, None, damage)
     rival = _at_test_moment(model, served, report, split)
     if rival is not served:
         answers = answered(reader, rival, split.test, with_reasons=False)
-    return ChampionRival(version, answers)
+    return ChampionRival(version, rival, answers)
 
 
 def _at_test_moment(model: Model[Any], served: Estimator, report: TrainingReport, split: Split) -> Estimator:
@@ -100,8 +101,8 @@ def _at_test_moment(model: Model[Any], served: Estimator, report: TrainingReport
     """
     from pydantic import ValidationError
 
-    horizon = timedelta(days=report.horizon_days)
-    seen = [moment + horizon for moment in report.fitted_moments] if model.fitted == "past" else [report.as_of]
+    ends = [days_after(moment, report.horizon_days, split.test.zone) for moment in report.fitted_moments]
+    seen = ends if model.fitted == "past" else [report.as_of]
     if all(moment <= split.test_moment for moment in seen):
         return served
     try:

@@ -65,20 +65,15 @@ class RivalScore:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """The calibration error, and the largest that the model's gate lets through."""
+    """The calibration error, and the largest that the model's rule allows."""
 
     error: float
     at_most: float
 
-    @property
-    def is_within_gate(self) -> bool:
-        """Whether the error is as small as the gate wants."""
-        return self.error <= self.at_most
-
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """The share of users who got a score, and the smallest that the model's gate lets through."""
+    """The share of subjects that got an answer, and the smallest that the model allows."""
 
     share: float
     at_least: float
@@ -174,9 +169,10 @@ class TrainingReport:
             content["leakage"] = _finding_to_json(self.leakage)
         content["decision"] = asdict(self.decision)
         content["readiness"] = [_reason_to_json(reason) for reason in self.readiness]
-        content["candidate"] = self.candidate
-        content["fitted_moments"] = [moment.isoformat() for moment in self.fitted_moments]
-        content["judgements"] = [asdict(judgement) for judgement in self.judgements]
+        if self.candidate:
+            content["candidate"] = self.candidate
+            content["fitted_moments"] = [moment.isoformat() for moment in self.fitted_moments]
+            content["judgements"] = [asdict(judgement) for judgement in self.judgements]
         if self.broken_champion is not None:
             content["broken_champion"] = self.broken_champion.to_json()
         return content

@@ -1,4 +1,8 @@
-"""Predictions by the champion: the answers for all subjects that are known, as the rows of a table."""
+"""Predictions by the champion: the answers for all subjects that are known, as the rows of a table.
+
+Where there are many subjects they are answered for some at a time, so that neither all of their features nor all of
+their rows are ever held (``answer_parts``).
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,9 @@ from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Answer, Examples, Finding
 from capflow_assets.deployment import Deployment
-from capflow_assets.life.answers import answered, ddl, rows_of
+from capflow_assets.life import answers_history
+from capflow_assets.life.answer_parts import AnswerParts, Totals
+from capflow_assets.life.answers import answered
 from capflow_assets.life.examples import ExampleReader
 from capflow_assets.life.reference import TrainingPopulation, skew_finding
 from capflow_assets.life.scoring_version import load_scoring_version
@@ -16,18 +22,21 @@ from capflow_assets.life.scoring_version import load_scoring_version
 if TYPE_CHECKING:
     import pandas as pd
 
+SUBJECTS_AT_ONCE = 200_000
+
 
 @dataclass(frozen=True, slots=True)
 class Scored:
     """The predictions of one customer and model. ``version`` is None where skew kept them from being written.
 
-    ``answers`` are indexed by the subject's key, ``frame`` are the same as rows of the table; ``answer`` is the shape.
-    ``champion`` is the version that scored; ``warning`` says why, where it is not the champion.
+    ``answers`` are those for ``examples``: all subjects, or where there are many a sample of them drawn by a digest of
+    their keys. ``totals`` are of all that were answered for. ``champion`` is the version that scored; ``warning`` says
+    why, where it is not the champion.
     """
 
     answers: pd.DataFrame
-    frame: pd.DataFrame
     examples: Examples
+    totals: Totals
     champion: int
     version: int | None
     as_of: datetime
@@ -37,26 +46,35 @@ class Scored:
     warning: str = ""
 
 
-def score(deployment: Deployment, reader: ExampleReader, as_of: datetime) -> Scored | None:
+def score(
+    deployment: Deployment, reader: ExampleReader, as_of: datetime, at_once: int = SUBJECTS_AT_ONCE
+) -> Scored | None:
     """Answer for every subject known at the moment with the champion and replace the table; None without a champion.
+
+    What was answered is kept besides, see ``answers_history``.
 
     Where the champion's files are broken, the champion before it answers, see ``scoring_version``.
 
     First the features are compared with those that the champion was trained on. Where their skew blocks, the last good
-    predictions stay, and those that were not written are returned all the same: drift is measured on them.
+    predictions stay, and some that were not written are returned all the same: drift is measured on them.
     """
     customer, name, model = reader.customer.name, reader.spec.name, reader.spec.model
     loaded = load_scoring_version(deployment, reader)
     if loaded is None:
         return None
-    champion, population, warning = loaded.version, loaded.population, loaded.warning
-    examples = reader.state(as_of)
-    skew = skew_finding(reader, population, examples.columns, as_of)
-    answers = answered(reader, loaded.estimator, examples)
-    frame = rows_of(model, answers, champion, as_of)
-    if skew.severity == "block" and not skew.passed:
-        return Scored(answers, frame, examples, champion, None, as_of, population, skew, model.answer, warning)
-    session = deployment.lake.spark()
-    rows = session.createDataFrame(frame, schema=ddl(model, frame))
-    version = deployment.lake.write(rows, customer, f"predictions/{name}")
-    return Scored(answers, frame, examples, champion, version, as_of, population, skew, model.answer, warning)
+    parts = reader.parts(as_of, at_once)
+    examples = next(parts)
+    skew = skew_finding(reader, loaded.population, examples.columns, as_of)
+    version = None
+    with AnswerParts(model, loaded.version, as_of) as written:
+        answers = answered(reader, loaded.estimator, examples)
+        written.add(answers)
+        if skew.passed or skew.severity != "block":
+            for part in parts:
+                written.add(answered(reader, loaded.estimator, part))
+            version = deployment.lake.write_batches(customer, f"predictions/{name}", written.rows())
+        totals = written.totals()
+    if version is not None:
+        answers_history.keep(deployment, reader.customer, name, loaded.version, as_of)
+    population, champion = loaded.population, loaded.version
+    return Scored(answers, examples, totals, champion, version, as_of, population, skew, model.answer, loaded.warning)

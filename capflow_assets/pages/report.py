@@ -1,7 +1,8 @@
 """The report of a customer as one page: no script, nothing to fetch, so that it can be mailed and kept.
 
 Belongs here: what of the validation tables a page tells, and its words. Shapes are in ``charts.py``, the page around
-them in ``report.html``. The page is made of the tables and the note of removed rows alone: equal ones give equal bytes.
+them in ``report.html``. The page is made of the tables, the note of removed rows and the cards of models alone: equal
+ones give equal bytes.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.customers.customer import Customer
+from capflow_assets.pages import model_cards
 from capflow_assets.pages.key_figures import (
     FEWEST_BILLS,
     MEASURES,
@@ -64,7 +66,8 @@ def read_page(lake: Lake, customer: Customer) -> str:
     """
     kpis = lake.arrow(customer.name, KPIS)
     rows = {name: lake.arrow(customer.name, name).to_pylist() for name in TABLES if name != KPIS}
-    return page(customer, rows | {KPIS: _shown_kpis(kpis)}, removals.told(lake, customer.name))
+    models = model_cards.shown(lake, customer)
+    return page(customer, rows | {KPIS: _shown_kpis(kpis)}, removals.told(lake, customer.name), models)
 
 
 def _shown_kpis(kpis: pa.Table) -> list[dict[str, Any]]:
@@ -77,8 +80,13 @@ def _shown_kpis(kpis: pa.Table) -> list[dict[str, Any]]:
     return rows
 
 
-def page(customer: Customer, tables: Mapping[str, Sequence[Row]], removed: Sequence[str] = ()) -> str:
-    """The page from the rows of the four tables of ``TABLES``, and what cleaning ``removed``, in words."""
+def page(
+    customer: Customer,
+    tables: Mapping[str, Sequence[Row]],
+    removed: Sequence[str] = (),
+    models: Sequence[Mapping[str, Any]] = (),
+) -> str:
+    """The page from the rows of the four tables of ``TABLES``, what cleaning ``removed``, in words, and its models."""
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -94,6 +102,7 @@ def page(customer: Customer, tables: Mapping[str, Sequence[Row]], removed: Seque
         rows=[(row["name"].replace("_", " "), number(row["value"], "")) for row in _section(tables[REPORT], "rows")],
         flags=[(_flag(row), number(row["value"], "")) for row in _section(tables[REPORT], "flags")],
         removed=removed,
+        models=models,
         facts=[(words, value_of(facts[name])) for name, words in FACTS if name in facts],
         tiles=[shown for name, words in MEASURES.items() if (shown := tile(series, name, words))],
         outliers=list(outliers(series)),

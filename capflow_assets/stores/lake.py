@@ -68,7 +68,7 @@ class Lake(LakePlaces):
         """The newest committed version, None where there is no such table yet."""
         if not self.exists(customer, table):
             return None
-        return int(self._opened(customer, table).version())
+        return int(self.delta(customer, table).version())
 
     def table(self, customer: str, table: str, version: int | None = None) -> DataFrame:
         """The rows of a table as a Spark DataFrame, the newest version unless one is named."""
@@ -85,14 +85,19 @@ class Lake(LakePlaces):
         """The rows as an Arrow table, without a Spark session; at most ``limit`` of them, and of ``columns`` only."""
         if not self.exists(customer, table):
             raise self._missing(customer, table)
-        dataset = self._opened(customer, table).to_pyarrow_dataset()
+        dataset = self.delta(customer, table).to_pyarrow_dataset()
         names = None if columns is None else list(columns)
         with named_if_damaged(customer, table, self.path(customer, table)):
             return dataset.to_table(columns=names) if limit is None else dataset.head(limit, columns=names)
 
+    def batches(self, customer: str, table: str, columns: Sequence[str]) -> pa.RecordBatchReader:
+        """The rows of the newest version in batches, of these columns, so that never all of them are held at once."""
+        dataset = self.delta(customer, table).to_pyarrow_dataset()
+        return dataset.scanner(columns=list(columns), batch_readahead=2, fragment_readahead=1).to_reader()
+
     def rows(self, customer: str, table: str) -> int:
         """How many rows the newest version has; read from the table's log where the log says it."""
-        dataset = self._opened(customer, table).to_pyarrow_dataset()
+        dataset = self.delta(customer, table).to_pyarrow_dataset()
         with named_if_damaged(customer, table, self.path(customer, table)):
             return int(dataset.count_rows())
 
@@ -103,7 +108,7 @@ class Lake(LakePlaces):
         if not self.exists(customer, table):
             return None
 
-        files = pa.table(self._opened(customer, table).get_add_actions(flatten=True))
+        files = pa.table(self.delta(customer, table).get_add_actions(flatten=True))
         return int(sum(files.column("size_bytes").to_pylist()))
 
     def write(
@@ -126,6 +131,18 @@ class Lake(LakePlaces):
             if not make_room(path):
                 raise
             writer.option("overwriteSchema", "true").save(engine_path)
+        return self.committed(path)
+
+    def write_batches(self, customer: str, table: str, rows: pa.RecordBatchReader) -> int:
+        """Replace a table by rows that come in batches, in one commit, without the engine; the new version.
+
+        A table whose log cannot be read is written anew.
+        """
+        from deltalake import write_deltalake
+
+        path = self.path(customer, table)
+        make_room(path)
+        write_deltalake(path, rows, mode="overwrite", schema_mode="overwrite")
         return self.committed(path)
 
     def replace_keys(self, frame: DataFrame, keys: DataFrame, customer: str, table: str) -> int:
@@ -218,10 +235,15 @@ class Lake(LakePlaces):
         """What tells this state of a table from any other that is or was at its place; None where there is none."""
         if not self.exists(customer, table):
             return None
-        opened = self._opened(customer, table)
+        opened = self.delta(customer, table)
         return str(opened.metadata().id), int(opened.version())
 
-    def _opened(self, customer: str, table: str) -> DeltaTable:
+    def delta(self, customer: str, table: str) -> DeltaTable:
+        """The newest version of a table that there is, as Delta opens it.
+
+        Raises:
+            TableError: its log cannot be read.
+        """
         from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError
 

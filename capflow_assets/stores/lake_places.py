@@ -64,12 +64,13 @@ class LakePlaces:
         # What lies deeper lies behind a link, and is another's.
         return sorted(name for name in names if TABLE.fullmatch(name))
 
-    def read_bytes(self, customer: str, name: str) -> bytes | None:
-        """A small file that ``save_bytes`` kept; None where there is none."""
+    def read_bytes(self, customer: str, name: str, largest: int | None = None) -> bytes | None:
+        """A small file that ``save_bytes`` kept; None where there is none, or one of more bytes than ``largest``."""
         from pyarrow import fs
 
         store, path = opened(self.in_place(f"{self.prefix(customer)}/{name}"))
-        if store.get_file_info(path).type != fs.FileType.File:
+        info = store.get_file_info(path)
+        if info.type != fs.FileType.File or (largest is not None and info.size > largest):
             return None
         with store.open_input_stream(path) as stream:
             return bytes(stream.read())
@@ -83,3 +84,11 @@ class LakePlaces:
         with store.open_output_stream(path) as stream:
             stream.write(content)
         return place
+
+    def remove_file(self, customer: str, name: str) -> None:
+        """Remove a file that ``save_bytes`` kept, if there is one."""
+        from pyarrow import fs
+
+        store, path = opened(self.in_place(f"{self.prefix(customer)}/{name}"))
+        if store.get_file_info(path).type == fs.FileType.File:
+            store.delete_file(path)

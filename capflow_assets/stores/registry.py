@@ -161,6 +161,11 @@ class Registry(Champions):
         run = str(self._version(customer, model, version).run_id)
         return f"{self.lake}/{run_folder(customer, model, run)}"
 
+    def plots(self, customer: str, model: str, version: int) -> list[str]:
+        """Where the pictures of a version lie."""
+        paths = self.paths(customer, model, version)
+        return [f"{self.lake}/{path}" for name, (path, _) in sorted(paths.items()) if name.endswith(".png")]
+
     def models(self, customer: str) -> list[str]:
         """The names of a customer's models, whether the code still has them or not."""
         # ``_`` stands for any character in the filter, so the names are looked at again.

@@ -23,6 +23,8 @@ ENTRY = re.compile(r"(\d{20})\.json")
 CHECKPOINT = re.compile(r"(\d{20})\.checkpoint(\.\d+\.\d+|\.[0-9a-f-]+)?\.(parquet|json)")
 # Stages whose tables any run makes again from others; what is in other stages is kept, and made by no run again.
 MADE_AGAIN = ("clean", "features", "predictions", "validation")
+# Stages whose tables hold what was, and are carried on without it where it is lost.
+GOING_ON = ("answers", "health")
 SPOILT = re.compile("parquet|json error|delta|commit file|no such file|object at location", re.IGNORECASE)
 
 
@@ -88,6 +90,8 @@ def remedy(customer: str, table: str, path: str) -> str:
         return f"read everything that the source still holds again: capflow run {customer} --full"
     if stage in MADE_AGAIN:
         return f"make it again: capflow run {customer} --full"
+    if stage in GOING_ON:
+        return f"bring {path} back from a backup; without one, remove it: the next scoring begins it anew"
     return f"bring {path} back from a backup: no run makes it again"
 
 

@@ -11,7 +11,7 @@ from capflow_assets.blueprint.calls import call, cut
 from capflow_assets.blueprint.specs import BILLS, Input
 from capflow_assets.blueprint.stages import Stages
 from capflow_assets.customers.customer import Customer
-from capflow_assets.expressions.as_of import as_of_moment, parse_moment
+from capflow_assets.expressions.as_of import as_of_moment, parse_moment, past
 from capflow_assets.stores.lake import Lake
 from capflow_assets.tables.exports import cleaning_values
 
@@ -70,7 +70,7 @@ class Inputs:
             asked = self._asked_moment()
             # A moment asked for holds without bills too; the tables made of them are absent then.
             has_bills = self.lake.exists(self.customer.name, BILLS)
-            self._moment = asked if asked and not has_bills else as_of_moment(self._bills(), asked)
+            self._moment = as_of_moment(self._bills(), asked) if has_bills or not asked else past(asked)
         return self._moment
 
     def moment_of(self, candidate: Mapping[str, DataFrame]) -> datetime:

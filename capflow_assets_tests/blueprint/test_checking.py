@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from capflow_assets.blueprint.checking import declared_checks, landing_findings, schema_finding
-from capflow_assets.contract import Column, Finding, Table
+from capflow_assets.contract import Column, Finding, Table, Window
 from capflow_assets.customers.customer import Customer, parse_customer
 from capflow_assets.definitions import SOURCES, STAGES, defs
 from capflow_assets.graph.check_records import check_spec
@@ -23,7 +23,7 @@ from capflow_assets.graph.launch import dagster_instance
 from capflow_assets.graph.outcomes import Outcome
 from capflow_assets.graph.partitions import CUSTOMERS
 from capflow_assets.home.places import Home
-from capflow_assets.life.examples import Examples
+from capflow_assets.life.examples import ExampleReader
 from capflow_assets.stores.lake import Lake
 from capflow_assets_tests.homes import TestHome, own_environment
 
@@ -225,24 +225,24 @@ def test_users_like_those_of_the_training_are_scored(acme: TestHome) -> None:
         assert checked(acme, f"models/{model}", "leakage").passed
 
 
-def planted(label_noise: float) -> Callable[..., Any]:
-    """Features in which ``overdue_ratio`` is the label with noise: what a feature that reads the future looks like."""
-    honest = Examples.features_at
+def planted(noise_std: float) -> Callable[..., Any]:
+    """Features in which ``overdue_ratio`` is the outcome with noise: as a feature that reads the future."""
+    honest = ExampleReader.columns_at
 
-    def told(self: Examples, moment: Any, frame: pd.DataFrame) -> pd.DataFrame:
-        label = self.labels(moment, moment + timedelta(days=30), frame.index).iloc[:, 0].to_numpy()
-        noise = np.random.default_rng(0).normal(0, label_noise, len(frame))
-        return frame.assign(overdue_ratio=label + noise) if "overdue_ratio" in frame else frame
+    def told(self: ExampleReader, moment: Any, frame: pd.DataFrame) -> pd.DataFrame:
+        (outcomes,) = self.outcomes_in([Window(moment, moment + timedelta(days=30))], [frame.index])
+        noise = np.random.default_rng(0).normal(0, noise_std, len(frame))
+        return frame.assign(overdue_ratio=outcomes.iloc[:, 0].to_numpy() + noise) if "overdue_ratio" in frame else frame
 
-    def features_at(self: Examples, moments: Any) -> list[pd.DataFrame]:
-        frames = honest(self, moments)
+    def columns_at(self: ExampleReader, moments: Any, *more: Any, **named: Any) -> list[pd.DataFrame]:
+        frames = honest(self, moments, *more, **named)
         return [told(self, moment, frame) for moment, frame in zip(moments, frames, strict=True)]
 
-    return features_at
+    return columns_at
 
 
 def test_a_feature_that_leaks_is_not_promoted(own: TestHome, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Examples, "features_at", planted(0.2))
+    monkeypatch.setattr(ExampleReader, "columns_at", planted(0.2))
     own.ok("run", "acme", "--select", "models/purchase_propensity")
     status = own.status("acme")["purchase_propensity"]
     assert (status["status"], status["champion"], status["challenger"]) == ("kept the champion", 1, 2)

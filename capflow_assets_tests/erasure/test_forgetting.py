@@ -173,9 +173,19 @@ def receipts(home: TestHome, customer: str = "shop") -> list[dict[str, Any]]:
 
 def test_the_search_finds_the_id_wherever_it_may_hide(shops):
     found = " ".join(holding(shops.root))
-    for place in ("raw/bills", "raw/bills_rejected", "clean/bills", "features/rfm", "predictions/rfm_segments"):
+    places = ("raw/bills", "raw/bills_rejected", "clean/bills", "features/rfm", "predictions/rfm_segments")
+    for place in (*places, "answers/rfm_segments"):
         assert f"lake/shop/{place}/" in found
     assert "/dagster/" in found
+
+
+def test_every_training_has_left_its_picture_and_its_card(shops):
+    """The shop's model was trained twice; all of it goes with a user's erasure, as pictures do."""
+    kept = {file.name for file in (shops.root / "lake" / "shop" / "plots").glob("models.*")}
+    assert kept == {f"models.rfm_segments.v{version}.{name}" for version in (1, 2) for name in ("holdout.png", "json")}
+    shown = shops.report("shop", "rfm_segments", 1)["plots"]
+    assert [Path(place).name for place in shown] == ["holdout.png"]
+    assert all(Path(place).read_bytes().startswith(b"\x89PNG") for place in shown)
 
 
 def test_forgetting_leaves_no_trace_of_the_user_and_all_of_the_others(own):
@@ -187,7 +197,7 @@ def test_forgetting_leaves_no_trace_of_the_user_and_all_of_the_others(own):
     for table, rows in before.items():
         gone = Counter({row: count for row, count in rows.items() if is_theirs(json.loads(row), bills - {SHARED})})
         assert after[table] == rows - gone, table
-        if table in ("raw/bills", "raw/bills_rejected", "raw/line_items", "clean/bills", "predictions/rfm_segments"):
+        if table.startswith(("raw/bills", "raw/line_items", "predictions/", "answers/")) or table == "clean/bills":
             assert gone, table
     assert holding(own.root / "lake" / "shop") == []
     assert bytes_below(own.root / "lake" / "shop2") == neighbour
@@ -217,7 +227,8 @@ def is_theirs(row: dict[str, Any], bills: set[str]) -> bool:
 
 def test_older_versions_cannot_be_read(own):
     own.ok("forget", "shop", USER, "--yes")
-    for table in ("raw/bills", "raw/bills_rejected", "clean/bills", "features/rfm", "predictions/rfm_segments"):
+    tables = ("raw/bills", "raw/bills_rejected", "clean/bills", "features/rfm", "predictions/rfm_segments")
+    for table in (*tables, "answers/rfm_segments"):
         path = lake_of(own).path("shop", table)
         newest = DeltaTable(path).version()
         assert newest > 0, table

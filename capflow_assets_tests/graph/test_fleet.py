@@ -16,13 +16,14 @@ import pytest
 from PIL import Image
 
 from capflow_assets.cli.terminal import print_matrix
+from capflow_assets.contract import Window
 from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.expressions.as_of import as_of_moment
 from capflow_assets.graph.engine import Engine, deployment
 from capflow_assets.graph.fleet import LOOKS, MOST_DRAWN, draw_fleet, fleet_asset, heat_map, matrix
 from capflow_assets.graph.launch import dagster_instance
 from capflow_assets.home.places import Home
-from capflow_assets.life.examples import Examples
+from capflow_assets.life.examples import ExampleReader
 from capflow_assets.life.verdicts import Standing, standing, standings, training_verdict
 from capflow_assets.pages.plots import LARGEST_BYTES, png
 from capflow_assets.simulation.brand import tiny
@@ -77,6 +78,21 @@ def test_a_feed_that_fell_silent_since_the_last_run_is_a_risk() -> None:
     assert stand(told, days_later=1).reasons == ("the newest bill is 12 days old; check the feed",)
 
 
+def test_the_newest_bill_is_named_by_its_local_day() -> None:
+    """Late on 30 June in Santiago is July in UTC; and there a day in September lasts an hour less."""
+    late = datetime(2024, 7, 1, 3, 30, tzinfo=UTC)
+    feed = {**READY[0], "as_of": late, "found": 1.0}
+    (reason,) = standing(
+        "shop", "churn", [feed, *READY[1:]], CALM, late + timedelta(days=7), lambda: "America/Santiago"
+    ).reasons
+    assert reason.startswith("the newest bill is of 2024-06-29, 8 days ago;")
+    noon = datetime(2024, 9, 1, 16, tzinfo=UTC)
+    feed = {**READY[0], "as_of": noon, "found": 0.0}
+    week_and_day = [feed, *READY[1:]], CALM, noon + timedelta(days=8, hours=-1)
+    assert standing("shop", "churn", *week_and_day, lambda: "America/Santiago").readiness == "at risk"
+    assert standing("shop", "churn", *week_and_day).readiness == "ready"
+
+
 def test_a_model_without_rows_is_unknown() -> None:
     assert stand([READY[0]]).readiness == "unknown"
 
@@ -92,8 +108,8 @@ def test_a_training_judges_as_the_table_does(acme: TestHome, bills_only: TestHom
         place = opened(home)
         declared = place.customer(customer)
         moment = as_of_moment(place.lake.table(customer, "clean/bills"), None)
-        examples = Examples(place.lake, STAGES, declared, STAGES.model(model))
-        verdict = training_verdict(examples, STAGES.model(model).model.params(), moment)
+        reader = ExampleReader(place.lake, STAGES, declared, STAGES.model(model))
+        verdict = training_verdict(reader, STAGES.model(model).model.params(), moment)
         rows = place.lake.arrow(customer, "validation/readiness").to_pylist()
         stored = {row["need"]: (row["found"], row["fix"], row["risk"]) for row in rows if row["model"] in (model, None)}
         assert {reason.need for reason in verdict.reasons} == set(stored)
@@ -108,16 +124,17 @@ def test_the_figures_are_those_that_a_training_sees(acme: TestHome) -> None:
     """Users, positives and negatives of the verdict are the rows that the model is tested on."""
     place = opened(acme)
     spec = STAGES.model("purchase_propensity")
-    examples = Examples(place.lake, STAGES, place.customer("acme"), spec)
+    reader = ExampleReader(place.lake, STAGES, place.customer("acme"), spec)
     report = acme.report("acme", "purchase_propensity")
     test_moment = datetime.fromisoformat(report["test_moment"])
-    users = examples.features(test_moment)
-    labels = examples.labels(test_moment, test_moment + timedelta(days=report["horizon_days"]), users.index)
+    users = reader.columns(test_moment)
+    window = Window(test_moment, test_moment + timedelta(days=report["horizon_days"]))
+    (outcomes,) = reader.outcomes_in([window], [users.index])
     rows = place.lake.arrow("acme", "validation/evidence").to_pylist()
     found = {row["measure"]: row["value"] for row in rows if row["model"] == "purchase_propensity"}
     assert found["users"] == len(users) == report["examples"]["test"]
-    assert found["positives"] == int(labels["bought"].sum())
-    assert found["negatives"] == int((labels["bought"] == 0).sum())
+    assert found["positives"] == int(outcomes["bought"].sum())
+    assert found["negatives"] == int((outcomes["bought"] == 0).sum())
     assert found["past_horizons"] == len(report["train_moments"]) + 1
 
 

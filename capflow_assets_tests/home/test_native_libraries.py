@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from capflow_assets.home import native_libraries
 
 OPEN = "from pathlib import Path; from capflow_assets.home.places import Home; Home.of(Path({root!r}), {{}}).prepare()"
 PRINT = "import os; print(os.environ.get('OMP_WAIT_POLICY'))"
@@ -24,3 +27,25 @@ def test_threads_sleep_while_they_wait_unless_someone_says_otherwise(
     tmp_path: Path, set_before: dict[str, str], seen: str
 ) -> None:
     assert wait_policy(tmp_path / "home", **set_before).strip() == seen
+
+
+IDLE = """
+import sys, time
+from capflow_assets.home import native_libraries
+native_libraries.settle()
+from capflow_assets_tests.engines import sail_session
+with sail_session() as session:
+    session.range(3).count()
+    time.sleep(5)
+    print(session.range(4).count())
+"""
+
+
+@pytest.mark.parametrize(("set_before", "code"), [({}, 0), ({"SAIL_SPARK__SESSION_TIMEOUT_SECS": "1"}, 1)])
+def test_a_session_that_is_asked_nothing_for_long_stays_open(set_before: dict[str, str], code: int) -> None:
+    """The engine's own quarter of an hour is too long for a test; that a second closes it shows which setting it is."""
+    assert int(native_libraries.SETTINGS["SAIL_SPARK__SESSION_TIMEOUT_SECS"]) > 7 * 24 * 3600
+    done = subprocess.run(
+        [sys.executable, "-c", IDLE], env=os.environ | set_before, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, "is not running" in done.stderr) == (code, bool(code)), done.stderr

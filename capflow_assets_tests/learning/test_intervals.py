@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from capflow_assets.contract import Metric
-from capflow_assets.errors import ModelError
+from capflow_assets.errors import EvidenceError, ModelError
 from capflow_assets.learning import intervals
 from capflow_assets.learning.intervals import difference_with_interval, score_with_interval
-from capflow_assets.learning.metrics import aligned, roc_auc
+from capflow_assets.learning.metrics import aligned, mean_by_subject, roc_auc
 
 
 def absolute_error(labels: pd.DataFrame, predictions: pd.DataFrame) -> float:
@@ -76,7 +78,7 @@ def test_a_model_against_itself_is_no_better() -> None:
 
 def test_one_outcome_has_no_interval() -> None:
     labels, predictions = pd.DataFrame({"bought": [0.0] * 9}), pd.DataFrame({"score": np.arange(9.0)})
-    with pytest.raises(ModelError, match="positive"):
+    with pytest.raises(EvidenceError, match="positive"):
         score_with_interval(roc_auc("bought"), labels, predictions, seed=0)
 
 
@@ -84,11 +86,11 @@ def test_a_score_that_most_resamples_lack_is_refused() -> None:
     def middle(labels: pd.DataFrame, predictions: pd.DataFrame) -> float:
         # All three users are drawn in 6 of 27 resamples.
         if labels["purchases"].nunique() < 3:
-            raise ModelError("too few users differ")
+            raise EvidenceError("too few users differ")
         return float(labels["purchases"].median())
 
     labels, predictions = frames(3, 0)
-    with pytest.raises(ModelError, match="no interval"):
+    with pytest.raises(EvidenceError, match="no interval"):
         score_with_interval(Metric("middle", middle, True, ""), labels, predictions, seed=1)
 
 
@@ -103,3 +105,84 @@ def test_texts_are_not_resampled_and_rows_only_one_scored_are_left_out() -> None
     first = pd.DataFrame({"score": [0.0, 1.0, np.nan], "reasons": ["a", "b", "c"]})
     second = pd.DataFrame({"score": [1.0, 1.0, 2.0], "reasons": ["a", "b", "c"]})
     assert difference_with_interval(ERROR, labels, first, second, seed=0).value == 0.5
+
+
+# -- metrics of subjects, and what a resample draws together -----------------------------------------------------------
+
+
+def errors(outcomes: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame({"value": (outcomes["purchases"] - answers["score"]).abs()})
+
+
+BY_SUBJECT = mean_by_subject("mae", errors, False, "Mean absolute error.")
+
+
+def of_users(size: int, copies: int = 1) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Outcomes and answers of users, each with as many campaigns, in which all went alike."""
+    outcomes, answers = frames(size, 5)
+    names = [f"u{number:03}" for number in range(size)]
+    keys = pd.MultiIndex.from_product([names, range(copies)], names=["user_id", "campaign_id"])
+    return tuple(frame.loc[frame.index.repeat(copies)].set_index(keys) for frame in (outcomes, answers))  # type: ignore[return-value]
+
+
+def test_a_mean_over_subjects_has_the_interval_of_the_same_metric_by_rows() -> None:
+    outcomes, answers = of_users(300)
+    by_subject = score_with_interval(BY_SUBJECT, outcomes, answers, seed=0)
+    assert by_subject == pytest.approx(score_with_interval(ERROR, outcomes, answers, seed=0))
+    other = answers.assign(score=0.3)
+    assert difference_with_interval(BY_SUBJECT, outcomes, answers, other, seed=0) == pytest.approx(
+        difference_with_interval(ERROR, outcomes, answers, other, seed=0)
+    )
+
+
+@pytest.mark.parametrize("by_subject", [True, False])
+def test_copies_of_a_users_rows_tell_nothing_new(by_subject: bool) -> None:
+    """Nine copies of each row: drawn by themselves, the interval is a third as wide; drawn by user, it is as it was."""
+    metric = BY_SUBJECT if by_subject else ERROR
+    once = score_with_interval(metric, *of_users(300), seed=0, replicates=600)
+    naive = score_with_interval(metric, *of_users(300, 9), seed=0, replicates=600)
+    by_user = score_with_interval(replace(metric, unit=("user_id",)), *of_users(300, 9), seed=0, replicates=600)
+    assert once.value == pytest.approx(naive.value) == pytest.approx(by_user.value)
+    assert by_user.high - by_user.low == pytest.approx(once.high - once.low, rel=0.15)
+    assert naive.high - naive.low == pytest.approx((once.high - once.low) / 3, rel=0.15)
+
+
+def test_a_weighted_mean_of_two_units_by_hand() -> None:
+    """Ann has 1 with the weight 1 and 4 with the weight 3; bob has 10 with the weight 1: (1 + 12 + 10) / 5 = 4.6.
+
+    A resample draws ann twice (13 / 4 = 3.25), bob twice (10), or both (4.6).
+    """
+    keys = pd.MultiIndex.from_tuples([("ann", 1), ("ann", 2), ("bob", 1)], names=["user_id", "campaign_id"])
+    values = pd.DataFrame({"value": [1.0, 4.0, 10.0], "weight": [1.0, 3.0, 1.0]}, index=keys)
+    metric = mean_by_subject("mean", lambda outcomes, answers: values, True, "", unit=("user_id",))
+    nothing = pd.DataFrame(index=keys)
+    assert metric.compute(nothing, nothing) == pytest.approx(4.6)
+    interval = score_with_interval(metric, nothing, nothing, seed=0, replicates=2_000)
+    assert interval == pytest.approx((4.6, 3.25, 10.0))
+
+
+@pytest.mark.parametrize("unknown", [np.nan, np.inf])
+def test_a_value_that_is_unknown_takes_its_weight_along(unknown: float) -> None:
+    """Of ann one value is unknown, whatever it weighs: (12 + 10) / 4 = 5.5."""
+    keys = pd.MultiIndex.from_tuples([("ann", 1), ("ann", 2), ("bob", 1)], names=["user_id", "campaign_id"])
+    values = pd.DataFrame({"value": [unknown, 4.0, 10.0], "weight": [5.0, 3.0, 1.0]}, index=keys)
+    metric = mean_by_subject("mean", lambda outcomes, answers: values, True, "", unit=("user_id",))
+    nothing = pd.DataFrame(index=keys)
+    interval = score_with_interval(metric, nothing, nothing, seed=0, replicates=2_000)
+    assert metric.compute(nothing, nothing) == interval.value == 5.5
+    assert (interval.low, interval.high) == pytest.approx((4.0, 10.0))
+
+
+def test_subjects_that_only_one_answered_for_are_left_out_of_the_comparison() -> None:
+    outcomes, answers = of_users(3)
+    known = BY_SUBJECT
+    gain = difference_with_interval(known, outcomes, answers, answers.assign(score=[1.0, np.nan, 1.0]), seed=0)
+    purchases = outcomes["purchases"].to_numpy()[[0, 2]]
+    assert gain.value == pytest.approx(np.mean(np.abs(purchases - 1.0) - purchases))
+
+
+def test_where_no_subject_counts_there_is_nothing_to_judge_by() -> None:
+    outcomes, answers = of_users(3)
+    for compute in (BY_SUBJECT.compute, lambda *frames: score_with_interval(BY_SUBJECT, *frames, seed=0)):
+        with pytest.raises(EvidenceError, match="nothing to judge by"):
+            compute(outcomes * np.nan, answers)

@@ -144,7 +144,7 @@ def row(measure: str, value: float | None, model: str | None = None, category: s
 
 
 def asked(needs: Needs, **more: Any) -> Asked:
-    return Asked(needs, 30, 4, label=lambda: None, outcome="bought", label_tables={}, **more)
+    return Asked(needs, 30, 4, outcome=lambda: None, column="bought", outcome_tables={}, **more)
 
 
 ROWS = [
@@ -178,7 +178,7 @@ def test_a_verdict_from_rows_takes_the_models_own_figures() -> None:
         ("labelled_moments", 3),
     ]
     assert judge("other", asked(needs), ROWS, TODAY).state == "not ready"
-    features = judge("churn", asked(needs, learns_from="features"), ROWS, TODAY)
+    features = judge("churn", asked(needs, fitted="now"), ROWS, TODAY)
     assert "labelled_moments" not in [reason.need for reason in features.reasons]
 
 

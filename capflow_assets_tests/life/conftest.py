@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from capflow_assets.life.training import Trained, train
-from capflow_assets_tests.life.shop import AS_OF, RegularsParams, deployment, examples, write_shop
+from capflow_assets_tests.life.shop import AS_OF, RegularsParams, deployment, reader, write_shop
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -34,7 +34,7 @@ def trained_once(untrained: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     """The shop's home with a champion, version 1. Do not change it."""
     root = Path(shutil.copytree(untrained, tmp_path_factory.mktemp("trained") / "home"))
     place = deployment(root)
-    assert isinstance(train(place, examples(place), RegularsParams(), AS_OF), Trained)
+    assert isinstance(train(place, reader(place), RegularsParams(), AS_OF), Trained)
     return root
 
 

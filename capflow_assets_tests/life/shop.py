@@ -103,7 +103,9 @@ REGULARS = Model(
 
 def deployment(root: Path, model: Model = REGULARS) -> Deployment:
     """The shop's home, opened with ``model`` as the only one."""
-    spec = replace(STAGES.model("rfm_segments"), name=MODEL, model=model, module=sys.modules[__name__])
+    spec = STAGES.model("rfm_segments")
+    outcome = replace(spec.outcome, function=model.outcome.compute)
+    spec = replace(spec, name=MODEL, model=model, module=sys.modules[__name__], outcome=outcome)
     return Deployment(Home.of(root, {}), replace(STAGES, models={MODEL: spec}), SOURCES, Engine())
 
 

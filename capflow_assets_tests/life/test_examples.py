@@ -14,7 +14,7 @@ from capflow_assets.expressions.as_of import newest
 from capflow_assets.graph.engine import Engine, deployment
 from capflow_assets.home.places import Home
 from capflow_assets.learning.splits import moments
-from capflow_assets.life.examples import Examples
+from capflow_assets.life.examples import ExampleReader
 from capflow_assets.stores.lake import Lake
 
 
@@ -42,73 +42,75 @@ def place(acme, spark):
 @pytest.fixture(scope="module", params=list(STAGES.models))
 def examples(request, place):
     customer, lake = place
-    return Examples(Reading(lake), STAGES, customer, STAGES.model(request.param))  # type: ignore[arg-type]
+    return ExampleReader(Reading(lake), STAGES, customer, STAGES.model(request.param))  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
 def past(place):
     _, lake = place
-    return moments(newest(lake.table("acme", "clean/bills")), 30, 5)
+    return moments(newest(lake.table("acme", "clean/bills")), 30, 5, "UTC")
 
 
-def test_features_of_many_moments_are_those_of_each(examples, past):
-    together = examples.features_at(past)
+def test_columns_of_many_moments_are_those_of_each(examples, past):
+    together = examples.columns_at(past)
     for moment, found in zip(past, together, strict=True):
-        alone = examples.features(moment)
+        alone = examples.columns(moment)
         assert len(alone) > 100
         pd.testing.assert_frame_equal(found, alone, check_exact=True)
     assert not together[0].equals(together[-1])
 
 
 def test_the_order_in_which_moments_are_asked_is_kept(examples, past):
-    turned = examples.features_at(past[::-1])
-    for one, other in zip(examples.features_at(past), turned[::-1], strict=True):
+    turned = examples.columns_at(past[::-1])
+    for one, other in zip(examples.columns_at(past), turned[::-1], strict=True):
         pd.testing.assert_frame_equal(one, other, check_exact=True)
 
 
-def test_labels_of_many_horizons_are_those_of_each(examples, past):
+def test_outcomes_of_many_horizons_are_those_of_each(examples, past):
     horizon = timedelta(days=30)
     windows = [Window(moment, moment + horizon) for moment in past]
-    users = [frame.index for frame in examples.features_at(past)]
-    together = examples.labels_in(windows, users)
+    users = [frame.index for frame in examples.columns_at(past)]
+    together = examples.outcomes_in(windows, users)
     for window, index, found in zip(windows, users, together, strict=True):
-        alone = examples.labels(window.start, window.end, index)
+        (alone,) = examples.outcomes_in([window], [index])
         assert 0 < (alone.iloc[:, 0] > 0).mean() < 1
         pd.testing.assert_frame_equal(found, alone, check_exact=True)
 
 
 def test_horizons_that_overlap_are_asked_one_by_one(examples, past):
     windows = [Window(moment, moment + timedelta(days=45)) for moment in past]
-    users = [frame.index for frame in examples.features_at(past)]
-    for window, index, found in zip(windows, users, examples.labels_in(windows, users), strict=True):
-        pd.testing.assert_frame_equal(found, examples.labels(window.start, window.end, index), check_exact=True)
+    users = [frame.index for frame in examples.columns_at(past)]
+    for window, index, found in zip(windows, users, examples.outcomes_in(windows, users), strict=True):
+        (alone,) = examples.outcomes_in([window], [index])
+        pd.testing.assert_frame_equal(found, alone, check_exact=True)
 
 
 def test_the_bills_are_read_once_whatever_the_number_of_moments(examples, past):
     def reads(number: int) -> int:
         examples.lake.asked.clear()
-        examples.features_at(past[:number])
+        examples.columns_at(past[:number])
         windows = [Window(moment, moment + timedelta(days=30)) for moment in past[:number]]
-        examples.labels_in(windows, [pd.Index(["U0000001"], name="user_id")] * number)
+        examples.outcomes_in(windows, [pd.Index(["U0000001"], name="user_id")] * number)
         return examples.lake.asked.count("clean/bills")
 
     assert reads(5) == reads(2)
 
 
-def test_a_label_that_mixes_the_horizons_up_is_asked_one_by_one(place, past):
-    """A label that groups by user alone loses the moments; it must not be believed."""
+def test_an_outcome_that_mixes_the_horizons_up_is_asked_one_by_one(place, past):
+    """An outcome that groups by user alone loses the moments; it must not be believed."""
     customer, lake = place
 
-    def label(bills, start, end):
+    def outcome(bills, start, end):
         from pyspark.sql import functions as F
 
         inside = bills.filter((F.col("billed_at") > F.lit(start)) & (F.col("billed_at") <= F.lit(end)))
         return inside.filter("user_id is not null").groupBy("user_id").agg(F.count(F.lit(1)).alias("bought"))
 
     spec = STAGES.model("purchase_propensity")
-    spec = replace(spec, model=replace(spec.model, label=label))
-    examples = Examples(lake, STAGES, customer, spec)
+    spec = replace(spec, outcome=replace(spec.outcome, function=outcome))
+    examples = ExampleReader(lake, STAGES, customer, spec)
     windows = [Window(moment, moment + timedelta(days=30)) for moment in past]
-    users = [examples.features(past[0]).index] * len(past)
-    for window, found in zip(windows, examples.labels_in(windows, users), strict=True):
-        pd.testing.assert_frame_equal(found, examples.labels(window.start, window.end, users[0]), check_exact=True)
+    users = [examples.columns(past[0]).index] * len(past)
+    for window, found in zip(windows, examples.outcomes_in(windows, users), strict=True):
+        (alone,) = examples.outcomes_in([window], users[:1])
+        pd.testing.assert_frame_equal(found, alone, check_exact=True)

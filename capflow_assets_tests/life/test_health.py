@@ -13,13 +13,13 @@ from capflow_assets.life.health import watch
 from capflow_assets.life.reference import with_ages_of
 from capflow_assets.life.scoring import Scored, score
 from capflow_assets.monitoring.drift import EPSILON
-from capflow_assets_tests.life.shop import AS_OF, MODEL, SHOP, deployment, examples
+from capflow_assets_tests.life.shop import AS_OF, MODEL, SHOP, deployment, reader
 
 
 @pytest.fixture
 def scored(trained_shop: Path) -> Scored:
     place = deployment(trained_shop)
-    found = score(place, examples(place), AS_OF)
+    found = score(place, reader(place), AS_OF)
     assert found is not None
     return found
 
@@ -31,7 +31,7 @@ def history(root: Path) -> list[tuple[int, str, float, bool]]:
 
 def test_the_training_population_has_not_drifted(trained_shop: Path, scored: Scored) -> None:
     place = deployment(trained_shop)
-    health = watch(place, examples(place), scored)
+    health = watch(place, reader(place), scored)
     assert (health.champion, health.psi_max, health.is_over) == (1, 0.0, False)
     assert health.threshold == place.customer(SHOP).retraining.psi
     assert health.plot.startswith(b"\x89PNG")
@@ -43,7 +43,8 @@ def test_drift_by_hand(trained_shop: Path, scored: Scored) -> None:
     shares = (16 / 41, 1.0), (5 / 41, EPSILON), (20 / 41, EPSILON)
     psi = sum((now - then) * math.log(now / then) for then, now in shares)
     place = deployment(trained_shop)
-    health = watch(place, examples(place), replace(scored, features=scored.features.assign(visits=1)))
+    examples = replace(scored.examples, columns=scored.examples.columns.assign(visits=1))
+    health = watch(place, reader(place), replace(scored, examples=examples))
     assert health.worst == "visits"
     assert health.psi_max == pytest.approx(psi)
     assert health.is_over
@@ -53,7 +54,7 @@ def test_drift_by_hand(trained_shop: Path, scored: Scored) -> None:
 def test_the_same_scoring_replaces_itself_and_another_is_added(trained_shop: Path, scored: Scored) -> None:
     place = deployment(trained_shop)
     for health in (scored, scored, replace(scored, champion=2), replace(scored, as_of=AS_OF + timedelta(days=1))):
-        watch(place, examples(place), health)
+        watch(place, reader(place), health)
     assert [(version, column) for version, column, _, _ in history(trained_shop)] == [
         (1, "score"),
         (1, "score"),
@@ -66,9 +67,9 @@ def test_the_same_scoring_replaces_itself_and_another_is_added(trained_shop: Pat
 
 def test_ages_are_held_against_those_of_the_training_day(untrained: Path) -> None:
     """Who first came 43 days before the training did so 50 days ago a week later. Days since a visit are no age."""
-    known = examples(deployment(untrained))
-    features = known.features(AS_OF).assign(recency_days=10, tenure_days=50)
-    state = with_ages_of(AS_OF, known, features, AS_OF + timedelta(days=7))
+    known = reader(deployment(untrained))
+    columns = known.columns(AS_OF).assign(recency_days=10, tenure_days=50)
+    state = with_ages_of(AS_OF, known, columns, AS_OF + timedelta(days=7))
     assert set(state["tenure_days"]) == {43}
     assert set(state["recency_days"]) == {10}
-    assert state["visits"].equals(features["visits"])
+    assert state["visits"].equals(columns["visits"])

@@ -65,6 +65,21 @@ LEAKAGE = {
     "found": {"leaking": 1, "largest": 0.99, "column": "visits"},
     "sample": [{"column": "visits", "label": "bought", "kind": "order", "value": 0.99, "low": 0.98}],
 }
+# What 0.5 says besides; each value as it was written then.
+SINCE: dict[str, Any] = {
+    "candidate": "boosted trees",
+    "fitted_moments": ["2017-10-02T23:59:00+00:00", "2017-11-01T23:59:00+00:00", "2017-12-01T23:59:00+00:00"],
+    "judgements": [
+        {
+            "name": "calibrated",
+            "passed": False,
+            "message": "calibration error 0.06, at most 0.05",
+            "otherwise": "ask",
+            "complaint": "its calibration error is 0.0600, at most 0.05 allowed",
+            "found": {"error": 0.06, "at_most": 0.05},
+        }
+    ],
+}
 BROKEN = {"version": 4, "came": "A file of a model is missing", "comparison": "not possible"}
 
 
@@ -73,7 +88,7 @@ def today(**more: Any) -> dict[str, Any]:
     content: dict[str, Any] = {}
     for name, value in FIRST_RELEASE.items():
         content |= ({"leakage": LEAKAGE} if name == "decision" else {}) | {name: value}
-    return content | more
+    return content | SINCE | more
 
 
 @pytest.mark.parametrize(
@@ -97,7 +112,10 @@ def test_what_was_read_is_typed() -> None:
     assert report.leakage.sample[0]["column"] == "visits"
     assert report.broken_champion is not None
     assert report.broken_champion.version == 4
-    assert TrainingReport.from_json(FIRST_RELEASE).leakage is None
+    assert report.fitted_moments[-1] == report.test_moment
+    assert [(judgement.name, judgement.passed) for judgement in report.judgements] == [("calibrated", False)]
+    first = TrainingReport.from_json(FIRST_RELEASE)
+    assert (first.leakage, first.candidate, first.fitted_moments, first.judgements) == (None, "", (), ())
 
 
 @pytest.mark.parametrize(

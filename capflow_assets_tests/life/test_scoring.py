@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 
 from capflow_assets.errors import ModelError
-from capflow_assets.life.scoring import ddl, predictions, score
+from capflow_assets.life.answers import rows_of, schema_of
+from capflow_assets.life.scoring import score
 from capflow_assets.life.scoring_version import load_scoring_version, scoring_version, succession
-from capflow_assets_tests.life.shop import AS_OF, MODEL, REGULARS, SHOP, TOML, deployment, examples
+from capflow_assets_tests.life.shop import AS_OF, MODEL, REGULARS, SHOP, TOML, deployment, reader
 
 STRICT = f"{TOML}[checks.skew]\nfill_block_pct = 0.0\njs_block = 0.0\nfill_warn_pct = 0.0\njs_warn = 0.0\n"
 
@@ -24,7 +25,7 @@ def predicted(*scores: float | None) -> pd.DataFrame:
 
 def test_percentile_decile_and_band_by_hand() -> None:
     """Of four users, two are tied in the middle: both stand at three of four."""
-    frame = predictions(REGULARS, predicted(1.0, 2.0, 2.0, 3.0), 7, AS_OF).set_index("user_id")
+    frame = rows_of(REGULARS, predicted(1.0, 2.0, 2.0, 3.0), 7, AS_OF).set_index("user_id")
     assert frame["percentile"].to_list() == [25.0, 75.0, 75.0, 100.0]
     assert frame["decile"].to_list() == [3, 8, 8, 10]
     assert frame["band"].to_list() == ["low", "high", "high", "high"]
@@ -34,27 +35,22 @@ def test_percentile_decile_and_band_by_hand() -> None:
 
 
 def test_a_user_without_a_score_has_no_rank() -> None:
-    frame = predictions(REGULARS, predicted(1.0, None, 2.0), 1, AS_OF).set_index("user_id")
+    frame = rows_of(REGULARS, predicted(1.0, None, 2.0), 1, AS_OF).set_index("user_id")
     assert frame.loc["u1", ["percentile", "decile", "band"]].isna().all()
     assert frame["percentile"].to_list()[::2] == [50.0, 100.0], "ranks are among those who have one"
 
 
 def test_the_columns_of_a_models_own_get_the_type_of_their_values() -> None:
     own = predicted(1.0).assign(is_new=True, visits=3, share=0.5, segment="loyal")
-    types = dict(part.split() for part in ddl(predictions(REGULARS, own, 1, AS_OF)).split(", "))
-    assert types["`score`"] == "double"
-    assert types["`model_version`"] == "int"
-    assert [types[f"`{name}`"] for name in ("is_new", "visits", "share", "segment")] == [
-        "boolean",
-        "bigint",
-        "double",
-        "string",
-    ]
+    schema = schema_of(REGULARS, rows_of(REGULARS, own, 1, AS_OF))
+    names = ("score", "model_version", "is_new", "visits", "share", "segment")
+    types = [str(schema.field(name).type) for name in names]
+    assert types == ["double", "int32", "bool", "int64", "double", "string"]
 
 
 def test_without_a_champion_nobody_is_scored(untrained: Path) -> None:
     place = deployment(untrained)
-    assert score(place, examples(place), AS_OF) is None
+    assert score(place, reader(place), AS_OF) is None
     assert scoring_version(place.registry, SHOP, MODEL, REGULARS).version is None
     assert not place.lake.exists(SHOP, f"predictions/{MODEL}")
 
@@ -62,7 +58,7 @@ def test_without_a_champion_nobody_is_scored(untrained: Path) -> None:
 def test_the_champion_scores_every_user(trained_shop: Path) -> None:
     """As of 30 June, 15 users have come once, 5 twice, 20 six times, and u40 once."""
     place = deployment(trained_shop)
-    scored = score(place, examples(place), AS_OF)
+    scored = score(place, reader(place), AS_OF)
     assert scored is not None
     assert (scored.champion, scored.version, scored.warning) == (1, 0, "")
     assert scored.skew.passed
@@ -76,15 +72,15 @@ def test_the_champion_scores_every_user(trained_shop: Path) -> None:
 
 def test_rows_unlike_those_of_the_training_leave_the_last_predictions(trained_shop: Path) -> None:
     place = deployment(trained_shop)
-    score(place, examples(place), AS_OF)
+    score(place, reader(place), AS_OF)
     (trained_shop / "customers" / f"{SHOP}.toml").write_text(STRICT)
     # Nobody but the first 40 is known in January, all by one visit; the champion knows up to six.
     january = AS_OF.replace(month=1, day=20)
-    scored = score(place, examples(deployment(trained_shop)), january)
+    scored = score(place, reader(deployment(trained_shop)), january)
     assert scored is not None
     assert scored.version is None
     assert (scored.skew.passed, scored.skew.severity) == (False, "block")
-    assert len(scored.frame) == 40, "what was not written is given back: drift is measured on it"
+    assert scored.totals.rows == len(scored.answers) == 40, "what was not written is given back, for drift"
     assert place.lake.version(SHOP, f"predictions/{MODEL}") == 0
 
 
@@ -109,7 +105,7 @@ def test_where_the_champions_files_are_broken_the_one_before_it_scores(promoted_
     assert [version for version, _ in now.broken] == [2]
     assert "version 1 answers in its place" in now.warning
     assert f"capflow rollback {SHOP} {MODEL}" in now.warning
-    loaded = load_scoring_version(place, examples(place))
+    loaded = load_scoring_version(place, reader(place))
     assert loaded is not None
     assert (loaded.version, loaded.population.as_of, loaded.warning) == (1, AS_OF, now.warning)
 
@@ -119,6 +115,21 @@ def test_where_no_version_can_be_loaded_scoring_fails_and_says_what_to_do(promot
     for version in (1, 2):
         shutil.rmtree(place.registry.artifacts(SHOP, MODEL, version))
     with pytest.raises(ModelError, match="the last good predictions stay") as caught:
-        load_scoring_version(place, examples(place))
+        load_scoring_version(place, reader(place))
     assert f"capflow run {SHOP} --select models/{MODEL},predictions/{MODEL}" in str(caught.value)
     assert [version for version, _ in scoring_version(place.registry, SHOP, MODEL, REGULARS).broken] == [2, 1]
+
+
+def test_many_users_are_scored_some_at_a_time_and_ranked_among_all(trained_shop: Path) -> None:
+    place = deployment(trained_shop)
+    whole = score(place, reader(place), AS_OF)
+    at_once = place.lake.arrow(SHOP, f"predictions/{MODEL}").to_pandas()
+    parts = score(place, reader(place), AS_OF, at_once=10)
+    some_at_a_time = place.lake.arrow(SHOP, f"predictions/{MODEL}").to_pandas()
+    assert whole is not None
+    assert parts is not None
+    assert 0 < len(parts.examples) < len(whole.examples) == 41
+    assert parts.totals == whole.totals
+    assert parts.totals.bands == {"medium": 21, "high": 20}, "16 of 41 are 1.17 thirds, 21 are 1.54"
+    in_order = some_at_a_time.sort_values("user_id", ignore_index=True)
+    pd.testing.assert_frame_equal(in_order, at_once.sort_values("user_id", ignore_index=True), check_exact=True)

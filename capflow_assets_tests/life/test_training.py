@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 import pytest
 
-from capflow_assets.contract import Model, Needs
+from capflow_assets.contract import Candidate, Examples, Model, Needs, Outcome, Window
 from capflow_assets.deployment import Deployment
-from capflow_assets.errors import ModelError
+from capflow_assets.errors import GraphError, ModelError
+from capflow_assets.learning.metrics import roc_auc
+from capflow_assets.life.comparison import champion_rival, outcomes_of
 from capflow_assets.life.report import training_report
 from capflow_assets.life.split import known_until, split_in_time
 from capflow_assets.life.training import NotReady, Trained, params_of, train
 from capflow_assets.monitoring.drift import Reference
+from capflow_assets.stores.saved_estimators import types_of
 from capflow_assets_tests.life.shop import (
     AS_OF,
     MODEL,
@@ -25,45 +29,50 @@ from capflow_assets_tests.life.shop import (
     TEST_MOMENT,
     TOML,
     TRAIN_MOMENT,
+    Nothing,
     RegularsParams,
+    Visits,
     deployment,
-    examples,
+    reader,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pyspark.sql import DataFrame
+
 REVERSED = RegularsParams(sign=-1)
-OF_FEATURES = replace(REGULARS, learns_from="features")
+OF_THE_STATE = replace(REGULARS, fitted="now")
 
 
 def trained(place: Deployment, params: RegularsParams | None = None) -> Trained:
-    result = train(place, examples(place), params or RegularsParams(), AS_OF)
+    result = train(place, reader(place), params or RegularsParams(), AS_OF)
     assert isinstance(result, Trained)
     return result
 
 
 def test_examples_are_split_in_time(untrained: Path) -> None:
-    split = split_in_time(examples(deployment(untrained)), RegularsParams(), AS_OF)
+    split = split_in_time(reader(deployment(untrained)), RegularsParams(), AS_OF)
     assert (split.train_moments, split.test_moment) == ((TRAIN_MOMENT,), TEST_MOMENT)
-    assert split.train["visits"].value_counts().to_dict() == {1: 20, 4: 20}
-    assert split.test["visits"].value_counts().to_dict() == {1: 20, 5: 20}
-    assert split.train_labels is not None
-    assert split.train_labels["bought"].sum() == 20
-    assert split.test_labels["bought"].groupby(split.test["visits"]).sum().to_dict() == {1: 5, 5: 20}
-    assert set(split.train["moment"]) == {0}
+    assert split.train.columns["visits"].value_counts().to_dict() == {1: 20, 4: 20}
+    assert split.test.columns["visits"].value_counts().to_dict() == {1: 20, 5: 20}
+    assert split.train.outcomes is not None
+    assert split.train.outcomes["bought"].sum() == 20
+    assert split.test.outcomes is not None
+    assert split.test.outcomes["bought"].groupby(split.test.columns["visits"]).sum().to_dict() == {1: 5, 5: 20}
+    assert set(split.train.columns["moment"]) == {0}
 
 
 def test_a_model_of_the_users_state_has_no_examples_of_the_past(untrained: Path) -> None:
-    split = split_in_time(examples(deployment(untrained, OF_FEATURES)), RegularsParams(), AS_OF)
+    split = split_in_time(reader(deployment(untrained, OF_THE_STATE)), RegularsParams(), AS_OF)
     assert split.train_moments == ()
-    assert split.train_labels is None
-    assert split.labelled == (split.test, split.test_labels)
-    pd.testing.assert_frame_equal(split.train, split.test)
+    assert split.train.outcomes is None
+    assert split.labelled is split.test
+    pd.testing.assert_frame_equal(split.train.columns, split.test.columns)
 
 
 def test_outcomes_are_known_until_the_newest_bill(untrained: Path) -> None:
-    known = examples(deployment(untrained))
+    known = reader(deployment(untrained))
     assert known_until(known, AS_OF) == AS_OF, "8 hours after a bill"
     silent = AS_OF.replace(day=10), AS_OF.replace(month=5, day=20)
     assert [known_until(known, moment) for moment in silent] == [
@@ -156,9 +165,9 @@ def test_a_feature_that_leaks_keeps_the_version_from_being_promoted(shop: Path) 
 
 def test_a_model_of_the_users_state_is_fitted_again_at_the_as_of_moment(shop: Path) -> None:
     """40 users are known at the test moment and 41 now; as a rival, the champion is fitted at the test moment."""
-    place = deployment(shop, OF_FEATURES)
+    place = deployment(shop, OF_THE_STATE)
     report = trained(place).report
-    assert report.parameters == {"users": 41}
+    assert (report.parameters, report.fitted_moments) == ({"users": 41}, ())
     assert (report.examples.train, report.train_moments) == (40, ())
     again = trained(place).report
     assert again.champion is not None
@@ -170,7 +179,7 @@ def test_a_model_of_the_users_state_is_fitted_again_at_the_as_of_moment(shop: Pa
 )
 def test_without_the_evidence_nothing_is_trained(shop: Path, needs: Needs) -> None:
     place = deployment(shop, replace(REGULARS, needs=needs))
-    result = train(place, examples(place), RegularsParams(), AS_OF)
+    result = train(place, reader(place), RegularsParams(), AS_OF)
     assert isinstance(result, NotReady)
     assert not result.verdict.ready
     assert place.registry.versions(SHOP, MODEL) == []
@@ -197,9 +206,9 @@ def test_wrong_parameters_are_all_named(untrained: Path) -> None:
 def test_a_picture_is_drawn_where_the_model_has_one(shop: Path) -> None:
     from matplotlib.figure import Figure
 
-    def plot(labels: pd.DataFrame, predictions: pd.DataFrame) -> Figure:
+    def plot(outcomes: pd.DataFrame, answers: pd.DataFrame) -> Figure:
         figure = Figure()
-        figure.subplots().scatter(labels["bought"], predictions["score"])
+        figure.subplots().scatter(outcomes["bought"], answers["score"])
         return figure
 
     drawn: Model = replace(REGULARS, plot=plot)
@@ -208,3 +217,113 @@ def test_a_picture_is_drawn_where_the_model_has_one(shop: Path) -> None:
     assert plots["holdout.png"].startswith(b"\x89PNG")
     assert place.registry.file(SHOP, MODEL, 1, "holdout.png") == plots["holdout.png"]
     assert json.loads(place.registry.read(SHOP, MODEL, 1, "report/report.json"))["model"] == MODEL
+
+
+# -- what the served version knows, and what its champion may know -----------------------------------------------------
+
+
+class Memory(Visits):
+    """Scores users by whether they came in the newest horizon that it was fitted on."""
+
+    def __init__(self, params: RegularsParams) -> None:
+        super().__init__(params)
+        self.buyers: list[str] = []
+
+    def fit(self, examples: Examples) -> Memory:
+        assert examples.outcomes is not None
+        newest = examples.outcomes[(examples.columns["moment"] == examples.columns["moment"].max()).to_numpy()]
+        self.buyers = sorted(newest.index[newest["bought"] > 0])
+        super().fit(examples)
+        return self
+
+    def predict(self, examples: Examples) -> pd.DataFrame:
+        return super().predict(examples).assign(score=examples.columns.index.isin(self.buyers).astype(float))
+
+
+class Careful(Visits):
+    """Has a way of its own to be fitted again, which its users count double in."""
+
+    def refit(self, examples: Examples) -> Careful:
+        again = Careful(self.params)
+        again.users = self.users + len(examples)
+        return again
+
+
+def with_candidate(make: Any) -> Model[Any]:
+    return replace(REGULARS, candidates=(Candidate("chosen", make), REGULARS.baseline))
+
+
+def test_the_served_version_has_learned_all_that_is_known(shop: Path) -> None:
+    """40 users are known at either moment. What is measured is fitted on the older, what serves on both."""
+    place = deployment(shop)
+    report = trained(place).report
+    assert report.fitted_moments == (TRAIN_MOMENT, TEST_MOMENT)
+    assert (report.candidate, report.parameters, report.examples.train) == ("visits", {"users": 80}, 40)
+    assert place.registry.load(SHOP, MODEL, 1, types_of(REGULARS)).parameters() == {"users": 80}
+    kept = trained(place, REVERSED).report
+    assert (kept.decision.action, kept.fitted_moments, kept.parameters) == ("keep", (TRAIN_MOMENT,), {"users": 40})
+
+
+def test_an_estimator_may_have_a_way_of_its_own_to_be_fitted_again(shop: Path) -> None:
+    report = trained(deployment(shop, with_candidate(Careful))).report
+    assert (report.parameters, report.fitted_moments) == ({"users": 40 + 80}, (TRAIN_MOMENT, TEST_MOMENT))
+
+
+def test_a_champion_that_has_seen_the_test_horizon_is_compared_as_if_it_had_not(shop: Path) -> None:
+    """In May the 20 regulars came; in June they and 5 others. Who remembers May alone scores 0.9, who remembers June 1.
+
+    (20 × 15 pairs in order, and 5 × 15 tied.)
+    """
+    place = deployment(shop, with_candidate(Memory))
+    assert trained(place).report.metric.score.value == pytest.approx(0.9)
+    known = reader(place)
+    split = split_in_time(known, RegularsParams(), AS_OF)
+    served = place.registry.load(SHOP, MODEL, 1, types_of(with_candidate(Memory)))
+    assert roc_auc("bought").compute(outcomes_of(split.test), served.predict(split.test)) == 1.0
+    again = trained(place).report
+    assert again.champion is not None
+    assert (again.champion.score.value, again.champion.difference.value) == (pytest.approx(0.9), 0.0)
+
+
+def test_a_champion_of_before_the_test_horizon_is_compared_as_it_serves(shop: Path) -> None:
+    """One of 31 May has learned from May at the latest, which was over before June began."""
+    place = deployment(shop)
+    before = train(place, reader(place), RegularsParams(), TEST_MOMENT)
+    assert isinstance(before, Trained)
+    assert before.report.decision.action == "promote"
+    rival = champion_rival(place, reader(place), split_in_time(reader(place), RegularsParams(), AS_OF))
+    assert rival is not None
+    assert rival.estimator is not None
+    assert rival.estimator.parameters() == before.report.parameters == {"users": 80}
+    trained(place)
+    rival = champion_rival(place, reader(place), split_in_time(reader(place), RegularsParams(), AS_OF))
+    assert rival is not None
+    assert rival.estimator is not None
+    assert (rival.version, rival.estimator.parameters()) == (2, {"users": 40})
+
+
+@pytest.mark.parametrize("way", ["better", "not worse"])
+def test_report_decision_and_judgement_say_the_same(shop: Path, way: Literal["better", "not worse"]) -> None:
+    """One who is as good as the baseline, and no better, is promoted only where no more is asked."""
+    place = deployment(shop, replace(with_candidate(Nothing), beats=way))
+    report = training_report(place.registry, SHOP, MODEL, trained(place).version)
+    judgement = {judgement.name: judgement for judgement in report.judgements}["beats_baseline"]
+    assert report.baseline.difference == (0.0, 0.0, 0.0)
+    assert judgement.passed == (way == "not worse") == (report.decision.action == "promote")
+
+
+def test_an_outcome_with_two_rows_for_a_user_is_refused(untrained: Path) -> None:
+    def bills(bills: DataFrame, start: datetime, end: datetime) -> DataFrame:
+        from pyspark.sql import functions as F
+
+        inside = bills.filter((F.col("billed_at") > F.lit(start)) & (F.col("billed_at") <= F.lit(end)))
+        return inside.filter("user_id is not null").select("user_id", F.lit(1.0).alias("bought"))
+
+    place = deployment(untrained, replace(REGULARS, outcome=Outcome(bills, ("bought",))))
+    window = Window(AS_OF - timedelta(days=60), AS_OF)
+    with pytest.raises(GraphError) as caught:
+        reader(place).outcomes_in([window], [pd.Index(["u20"], name="user_id")])
+    # Regulars have a bill in May and one in June.
+    assert "20 rows too many, for u2" in str(caught.value)
+    assert "one row per user_id" in str(caught.value)
+    assert "Outcome.per" in str(caught.value)

@@ -10,11 +10,11 @@ import pytest
 
 from capflow_assets.contract import Needs, Reason
 from capflow_assets.life.verdicts import training_verdict
-from capflow_assets_tests.life.shop import AS_OF, REGULARS, SHOP, RegularsParams, deployment, examples
+from capflow_assets_tests.life.shop import AS_OF, REGULARS, SHOP, RegularsParams, deployment, reader
 
 
 def reasons(root: Path, needs: Needs, days_ago: int = 0, horizon_days: int = 30) -> dict[str, Reason]:
-    known = examples(deployment(root, replace(REGULARS, needs=needs)))
+    known = reader(deployment(root, replace(REGULARS, needs=needs)))
     verdict = training_verdict(known, RegularsParams(horizon_days=horizon_days), AS_OF - timedelta(days=days_ago))
     return {reason.need: reason for reason in verdict.reasons}
 
@@ -64,7 +64,7 @@ def test_a_horizon_as_long_as_the_history_leaves_nothing_to_learn_from(untrained
 
 
 def test_without_bills_there_is_nothing_to_ask(untrained: Path) -> None:
-    known = examples(deployment(untrained))
+    known = reader(deployment(untrained))
     without = replace(known, customer=known.customer.model_copy(update={"tables": {}}))
     verdict = training_verdict(without, RegularsParams(), AS_OF)
     assert not verdict.ready

@@ -1,4 +1,4 @@
-"""A small world in which BG/NBD and Gamma-Gamma are true, seen as the features and outcomes that models get.
+"""A small world in which BG/NBD and Gamma-Gamma are true, seen as the features that models get.
 
 Users arrive over a year, buy at a rate drawn from a Gamma, leave after a purchase with a chance drawn from a Beta, and
 spend around a mean of their own. Days are whole numbers; a user shops at most once a day.
@@ -29,38 +29,13 @@ def shop(users: int = 2_500, seed: int = 0) -> pd.DataFrame:
 
 
 def features_at(visits: pd.DataFrame, day: int) -> pd.DataFrame:
-    """features/rfm joined with features/rhythm at the end of a day, but for the quintiles; indexed by ``user_id``."""
+    """What lifetime value reads of features/rfm at the end of a day; indexed by ``user_id``."""
     seen = visits[visits["day"] <= day].sort_values(["user_id", "day"])
     by_user = seen.groupby("user_id")
     first, last, count = (by_user["day"].agg(how) for how in ("min", "max", "size"))
     repeat = seen[by_user.cumcount() > 0].groupby("user_id")["amount"].mean()
-    found = pd.DataFrame({"recency_days": day - last, "tenure_days": day - first, "visits": count, "bills": count})
-    for length in (28, 91, 364):
-        lately = seen[seen["day"] > day - length].groupby("user_id")["amount"]
-        found[f"visits_{length}d"] = lately.size().reindex(found.index, fill_value=0)
-        found[f"spend_{length}d"] = lately.sum().reindex(found.index, fill_value=0.0)
-    found = found.drop(columns="spend_28d")
-    found["spend_total"], found["spend_avg"] = by_user["amount"].sum(), by_user["amount"].mean()
-    found["repeat_visit_spend_avg"] = repeat.reindex(found.index)
-    return found.join(_rhythm(seen, found["recency_days"]))
-
-
-def outcomes(visits: pd.DataFrame, start: int, end: int, users: pd.Index) -> pd.DataFrame:
-    """What each of ``users`` did in ``(start, end]``: ``purchases``, ``spend``, ``bought``; zeros where nothing."""
-    seen = visits[(visits["day"] > start) & (visits["day"] <= end)].groupby("user_id")["amount"]
-    found = pd.DataFrame({"purchases": seen.size(), "spend": seen.sum()}).reindex(users).fillna(0.0)
-    return found.assign(bought=(found["purchases"] > 0).astype(float))
-
-
-def examples(visits: pd.DataFrame, horizon: int, count: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Features with ``moment`` and outcomes of ``count`` moments whose horizons end before the test's begins."""
-    test = LAST_DAY - horizon
-    frames, labels = [], []
-    for moment in range(count):
-        day = test - (count - moment) * horizon
-        frames.append(features_at(visits, day).assign(moment=moment))
-        labels.append(outcomes(visits, day, day + horizon, frames[-1].index))
-    return pd.concat(frames), pd.concat(labels)
+    known = pd.DataFrame({"recency_days": day - last, "tenure_days": day - first, "visits": count})
+    return known.assign(repeat_visit_spend_avg=repeat.reindex(known.index))
 
 
 def _days(random: np.random.Generator, first: int, rate: float, leave: float) -> list[int]:
@@ -72,18 +47,3 @@ def _days(random: np.random.Generator, first: int, rate: float, leave: float) ->
         days.append(int(np.ceil(now)))
         if random.random() < leave:
             return days
-
-
-def _rhythm(seen: pd.DataFrame, recency_days: pd.Series) -> pd.DataFrame:
-    gaps = seen.assign(gap=seen.groupby("user_id")["day"].diff()).dropna(subset="gap").groupby("user_id")["gap"]
-    average, recent = gaps.mean(), gaps.apply(lambda each: each.tail(3).mean())
-    found = pd.DataFrame(
-        {
-            "gap_days_avg": average,
-            "gap_days_std": gaps.std(),
-            "gap_days_last": gaps.last(),
-            "gap_days_recent_avg": recent,
-            "gap_change_pct": (recent - average) / average * 100,
-        }
-    ).reindex(recency_days.index)
-    return found.assign(overdue_ratio=recency_days / found["gap_days_avg"])

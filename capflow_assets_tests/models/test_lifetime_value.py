@@ -6,20 +6,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from capflow_assets.errors import ModelError
+from capflow_assets.contract import Examples
+from capflow_assets.errors import EvidenceError
 from capflow_assets.models.lifetime_value import HistoricalRate, LifetimeValue, LifetimeValueParams, calibration
 from capflow_assets_tests.learning.cdnow import histories, purchase_days
 from capflow_assets_tests.models import shopping
 
 
-def users(visits: list[float], tenure: list[float], recency: list[float], spend: list[float | None]) -> pd.DataFrame:
+def users(visits: list[float], tenure: list[float], recency: list[float], spend: list[float | None]) -> Examples:
     frame = pd.DataFrame(
         {"visits": visits, "tenure_days": tenure, "recency_days": recency, "repeat_visit_spend_avg": spend}
     ).astype(float)
-    return frame.set_index(pd.Index([f"u{place}" for place in range(len(frame))], name="user_id"))
+    return Examples(frame.set_index(pd.Index([f"u{place}" for place in range(len(frame))], name="user_id")))
 
 
-def cdnow() -> pd.DataFrame:
+def cdnow() -> Examples:
     found = histories(purchase_days())
     return users(
         (found["x"] + 1).tolist(),
@@ -41,7 +42,7 @@ def test_the_papers_figures_come_out_of_features_in_days() -> None:
 
 
 def test_the_laws_of_the_tiny_world_are_found() -> None:
-    state = shopping.features_at(shopping.shop(6_000, seed=5), 510)
+    state = Examples(shopping.features_at(shopping.shop(6_000, seed=5), 510))
     found = LifetimeValue(LifetimeValueParams()).fit(state).parameters()
     (r, days), (a, b) = shopping.RATE, shopping.LEAVE
     # Visits are rounded up to whole days, at most one a day: a little is lost at the busy end.
@@ -52,7 +53,7 @@ def test_the_laws_of_the_tiny_world_are_found() -> None:
 
 
 def test_all_one_timers_are_refused() -> None:
-    with pytest.raises(ModelError, match="none with a second purchase day"):
+    with pytest.raises(EvidenceError, match="none with a second purchase day"):
         LifetimeValue(LifetimeValueParams()).fit(users([1, 1, 0], [30, 0, 9], [30, 0, 9], [None] * 3))
 
 
@@ -98,6 +99,6 @@ def test_the_baseline_goes_on_at_the_rate_of_the_past() -> None:
     assert found.tolist() == pytest.approx([3.0, 90 / 7, 0.0, 90 * 3 / 91])
 
 
-def test_the_gate_compares_totals() -> None:
-    labels, predictions = pd.DataFrame({"purchases": [4.0, 0.0]}), pd.DataFrame({"expected_purchases": [2.0, 1.0]})
-    assert calibration(labels, predictions) == 0.25
+def test_the_calibration_compares_totals() -> None:
+    outcomes, answers = pd.DataFrame({"purchases": [4.0, 0.0]}), pd.DataFrame({"expected_purchases": [2.0, 1.0]})
+    assert calibration(outcomes, answers) == 0.25

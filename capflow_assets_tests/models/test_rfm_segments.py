@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from capflow_assets.errors import ModelError
+from capflow_assets.contract import Examples
+from capflow_assets.errors import EvidenceError
 from capflow_assets.models.rfm_segments import GRID, SEGMENTS, RfmSegments, RfmSegmentsParams, calibration
 
 
@@ -19,7 +20,7 @@ TEN = users(list(range(0, 100, 10)), list(range(20, 0, -2)), list(range(200, 0, 
 
 
 def test_fifths_are_cut_evenly_and_the_best_is_five() -> None:
-    found = RfmSegments(RfmSegmentsParams()).fit(TEN).predict(TEN)
+    found = RfmSegments(RfmSegmentsParams()).fit(Examples(TEN)).predict(Examples(TEN))
     for name in ("recency_quintile", "frequency_quintile", "monetary_quintile"):
         assert found[name].tolist() == [5, 5, 4, 4, 3, 3, 2, 2, 1, 1]
     assert found["segment"].tolist() == [
@@ -38,33 +39,33 @@ def test_fifths_are_cut_evenly_and_the_best_is_five() -> None:
 def test_equal_users_share_the_fifth_of_their_middle() -> None:
     # Six of ten have one visit: floor(5 (0 + 6/2) / 10) + 1 = 2. The next, alone: floor(5 * 6.5 / 10) + 1 = 4.
     frame = users(list(range(10)), [1] * 6 + [2, 3, 4, 5], list(range(10)))
-    found = RfmSegments(RfmSegmentsParams()).fit(frame).predict(frame)
+    found = RfmSegments(RfmSegmentsParams()).fit(Examples(frame)).predict(Examples(frame))
     assert found["frequency_quintile"].tolist() == [2] * 6 + [4, 4, 5, 5]
 
 
 def test_new_users_are_placed_by_the_fitted_edges() -> None:
-    fitted = RfmSegments(RfmSegmentsParams()).fit(TEN)
+    fitted = RfmSegments(RfmSegmentsParams()).fit(Examples(TEN))
     strangers = users([0, 25, 10_000, np.nan], [500, 1, 0, np.nan], [9e9, 1, -5, np.nan])
-    found = fitted.predict(strangers)
+    found = fitted.predict(Examples(strangers))
     assert found["segment"].tolist() == ["Champions", "Promising", "Lost", "Lost"]
     assert found["recency_quintile"].tolist() == [5, 4, 1, 1]
 
 
 def test_the_order_follows_recent_spend_and_unseen_segments_stand_between() -> None:
     frame = TEN.assign(spend_91d=[5, 5, 50, 50, 3, 3, 2, 2, 1, 1])
-    fitted = RfmSegments(RfmSegmentsParams()).fit(frame)
+    fitted = RfmSegments(RfmSegmentsParams()).fit(Examples(frame))
     place = fitted.place
     assert sorted(place.values()) == list(range(1, 12))
     assert place["Loyal"] == 11
     assert place["Lost"] < place["Hibernating"] < place["Needs attention"] < place["Champions"] < place["Loyal"]
     assert place["Hibernating"] < place["At risk"] < place["Needs attention"]
-    assert fitted.predict(frame)["score"].between(1, 12).all()
+    assert fitted.predict(Examples(frame))["score"].between(1, 12).all()
 
 
 def test_scores_grow_inside_a_segment_but_never_across() -> None:
     random = np.random.default_rng(0)
     frame = users(*(random.permutation(500).tolist() for _ in range(3)))
-    found = RfmSegments(RfmSegmentsParams()).fit(frame).predict(frame)
+    found = RfmSegments(RfmSegmentsParams()).fit(Examples(frame)).predict(Examples(frame))
     spans = found.groupby("segment")["score"].agg(["min", "max"]).sort_values("min")
     assert (spans["min"].iloc[1:].to_numpy() > spans["max"].iloc[:-1].to_numpy()).all()
     assert (spans["max"] - spans["min"]).max() > 0
@@ -75,7 +76,7 @@ def test_the_grid_names_each_segment_and_no_other() -> None:
     assert all(len(row) == 5 for row in GRID)
 
 
-def test_the_gate_sees_a_segment_out_of_order() -> None:
+def test_the_calibration_sees_a_segment_out_of_order() -> None:
     predictions = pd.DataFrame({"score": [1.0, 1.2, 2.0, 2.5], "segment": ["Lost", "Lost", "New", "New"]})
     assert calibration(pd.DataFrame({"spend": [0.0, 2.0, 3.0, 3.0]}), predictions) == 0
     # means 3 and 1 of two users each: both have to meet at 2, moving 2 * 1 + 2 * 1 of 2 * 8
@@ -83,5 +84,5 @@ def test_the_gate_sees_a_segment_out_of_order() -> None:
 
 
 def test_users_without_any_visit_cannot_be_cut() -> None:
-    with pytest.raises(ModelError, match="users with a visit"):
-        RfmSegments(RfmSegmentsParams()).fit(TEN.assign(recency_days=np.nan))
+    with pytest.raises(EvidenceError, match="users with a visit"):
+        RfmSegments(RfmSegmentsParams()).fit(Examples(TEN.assign(recency_days=np.nan)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from html.parser import HTMLParser
@@ -14,6 +15,7 @@ import pytest
 from capflow_assets.customers.customer import Customer
 from capflow_assets.errors import NotFoundError
 from capflow_assets.pages.charts import Bar, columns
+from capflow_assets.pages.model_cards import ModelCard, keep_card
 from capflow_assets.pages.report import PAGE, TABLES, read_page, write_page
 from capflow_assets.stores.lake import Lake
 from capflow_assets.validation.distributions import distributions
@@ -143,6 +145,23 @@ def test_the_page_lies_beside_the_tables_and_equal_tables_give_equal_bytes(lake)
     assert Path(write_page(lake, CUSTOMER)).read_bytes() == first
     assert len(first) < 200_000
     assert set(TABLES) <= set(lake.tables("boots"))
+
+
+def test_models_are_shown_with_what_their_trainings_decided(lake, tmp_path):
+    """The page fetches nothing: its pictures are in it."""
+    copy = Lake(str(shutil.copytree(lake.root, tmp_path / "lake")), lake.spark)
+    card = ModelCard("churn", 2, "Who goes?", AS_OF.isoformat(), "asks", EVIL, "roc_auc", "0.7 (0.6 to 0.8)", "0.5")
+    keep_card(copy, "boots", card, {"holdout.png": b"one", "gain_curve.png": b"two"})
+    text = read_page(copy, CUSTOMER)
+    reader = Reader(text)
+    assert reader.open == []
+    assert "Version 2: asks As of 20 August 2024, 14:00 · roc_auc 0.7 (0.6 to 0.8) · baseline 0.5" in reader.text
+    assert EVIL not in text
+    pictures = {attributes["alt"]: attributes["src"] for tag, attributes in reader.tags if tag == "img"}
+    assert pictures == {
+        "churn, version 2: holdout": "data:image/png;base64,b25l",
+        "churn, version 2: gain curve": "data:image/png;base64,dHdv",
+    }
 
 
 def test_a_customer_without_history_has_a_page(spark, tmp_path):

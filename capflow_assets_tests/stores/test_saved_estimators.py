@@ -163,7 +163,7 @@ def test_hostile_descriptions_run_nothing(tmp_path, monkeypatch, attack, protoco
 def test_one_model_is_not_loaded_as_another(model):
     others = [types_of(STAGES.model(name).model) for name in MODELS if name != model]
     made = STAGES.model(model).model
-    saved = dumps(made.estimator(made.params()), types_of(made))
+    saved = dumps(made.challengers[0].make(made.params()), types_of(made))
     for types in others:
         with pytest.raises(BrokenModelError, match="does not declare"):
             loads(saved, types)
@@ -241,7 +241,7 @@ def test_bytes_that_end_the_process_end_another_process():
     deep = b"{L" + (4).to_bytes(8, "big") + b"abcd[" + b"[" * 100_000
     with IsolatedLoader() as loader:
         assert "ends the process" in loader.damage(packed(booster, {"handle": deep}), types)
-        assert loader.damage(dumps(model.estimator(model.params()), types), types) == ""
+        assert loader.damage(dumps(model.challengers[0].make(model.params()), types), types) == ""
         assert "does not declare" in loader.damage(dumps(Shelf([1]), TYPES), types)
 
 

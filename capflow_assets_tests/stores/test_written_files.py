@@ -115,7 +115,7 @@ def test_the_log_knows_rows_and_nulls_and_no_value(lake, engine):
 
 def test_a_filtered_read_finds_its_rows(lake, engine):
     commit(lake, engine.sql(ROWS).coalesce(1), COLUMNS)
-    table = lake._opened("acme", "raw/things").to_pyarrow_dataset()
+    table = lake.delta("acme", "raw/things").to_pyarrow_dataset()
     (word, *_) = [row["word"] for row in table.to_table().to_pylist() if row["word"] is not None]
     assert table.to_table(filter=pc.field("word") == word).num_rows >= 1
     assert table.to_table(filter=pc.field("big") < 0).num_rows == 1

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from capflow_assets.contract import Candidate
 from capflow_assets.customers.customer import Customer
 from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.graph.engine import deployment
@@ -66,14 +67,14 @@ class Broken:
     def __init__(self, params: Any) -> None:
         self.params = params
 
-    def fit(self, features: Any, labels: Any) -> Broken:
+    def fit(self, examples: Any) -> Broken:
         raise ZeroDivisionError("division by zero")
 
 
 def test_a_model_whose_training_breaks_leaves_its_champion_scoring(acme_copy, spark):
     """Straight through the model's life, since no customer can send a bug."""
     spec = STAGES.models["rfm_segments"]
-    broken = replace(spec, model=replace(spec.model, estimator=Broken))
+    broken = replace(spec, model=replace(spec.model, candidates=(Candidate("broken", Broken), spec.model.baseline)))
     before = versions(acme_copy)
     with own_environment():
         place = deployment(STAGES, SOURCES, home=Home.of(acme_copy.root))

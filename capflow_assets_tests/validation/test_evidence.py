@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +11,7 @@ import pytest
 from capflow_assets.contract import Asked, Needs
 from capflow_assets.definitions import STAGES
 from capflow_assets.learning.measures import MEASURES
-from capflow_assets.models.purchase_propensity import label
+from capflow_assets.models.purchase_propensity import outcome
 from capflow_assets.validation.evidence import TABLE, TIMES, evidence
 from capflow_assets_tests.engines import frame_of, rows_of
 from capflow_assets_tests.features.shoppers import AS_OF, FUTURE, SHOPPERS, ZONE, bill, bills_of
@@ -63,6 +63,18 @@ def test_stores_are_those_with_a_purchase(spark: SparkSession) -> None:
 def test_a_feed_that_stopped_ends_history(spark: SparkSession) -> None:
     found = together(made(bills_of(spark, SHOPPERS), as_of=AS_OF + timedelta(days=20)))
     assert (found["history_days"], found["newest_bill_age_days"]) == (366.0, pytest.approx(20 + 1 / 24))
+
+
+def test_days_are_local_ones(spark: SparkSession) -> None:
+    """From 3 to 31 March clocks in Madrid went forward: 28 days by the calendar last an hour less."""
+    rows = [bill("ana", "2024-03-03", 5.0), bill("bea", "2024-03-03", 5.0, time(13)), bill("ana", "2024-03-24", 5.0)]
+    found = together(made(bills_of(spark, rows), as_of=datetime(2024, 3, 31, 10, 30, tzinfo=UTC)))
+    assert (found["history_days"], found["users_new_28d"]) == (21.0, 1.0)
+    assert found["newest_bill_age_days"] == 7 + 0.5 / 24
+    found = together(made(bills_of(spark, rows), as_of=datetime(2024, 3, 31, 10, tzinfo=UTC)))
+    assert found["newest_bill_age_days"] == 7.0
+    whole = [bill("ana", "2024-03-03", 5.0), bill("ana", "2024-04-02", 5.0)]
+    assert together(made(bills_of(spark, whole)))["history_days"] == 30.0
 
 
 def test_no_bills_at_all(spark: SparkSession) -> None:
@@ -170,11 +182,24 @@ def test_campaigns_and_redemptions(spark: SparkSession) -> None:
     )
     assert [found[name] for name in ("campaigns", "messages", "controls")] == [1, 2, 1]
     assert [found[name] for name in ("redemptions", "redeeming_users")] == [2, 1]
+    assert found["compared_campaigns"] == 0
+
+
+def test_campaigns_with_users_addressed_and_held_out(spark: SparkSession) -> None:
+    campaigns = [{"campaign_id": name, "starts_at": AS_OF - timedelta(days=9)} for name in ("c1", "c2", "c3")]
+    held_out = {"c1": range(10, 20), "c2": range(10, 19), "c3": range(0)}
+    messages = [
+        {"campaign_id": name, "user_id": f"u{number}", "sent_at": AS_OF, "is_control": number in held_out[name]}
+        for name in held_out
+        for number in range(20)
+    ]
+    tables = {"campaigns": table(spark, "raw/campaigns", campaigns), "messages": table(spark, "raw/messages", messages)}
+    assert together(made(bills_of(spark, ()), **tables))["compared_campaigns"] == 1
 
 
 def asked(horizon_days: int, **more: Any) -> Asked:
-    given = {"label_tables": {"bills": "clean/bills"}, "injected": ("start", "end"), **more}
-    return Asked(Needs(()), horizon_days, 4, label=label, outcome="bought", **given)
+    given = {"outcome_tables": {"bills": "clean/bills"}, "injected": ("start", "end"), **more}
+    return Asked(Needs(()), horizon_days, 4, outcome=outcome, column="bought", **given)
 
 
 # At 1 May and 31 May, 30 days apart, counted from noon of 30 June; the newest horizon holds ana and bea, the one
@@ -221,8 +246,8 @@ def test_silence_is_no_outcome(spark: SparkSession) -> None:
     assert later == of_model(made(bills_of(spark, BUYERS), {"a": asked(30)}, NOON))
 
 
-def test_a_label_of_tables_that_are_not_known_here_is_unknown(spark: SparkSession) -> None:
-    unknown = asked(30, label_tables={"rfm": "features/rfm"})
+def test_an_outcome_of_tables_that_are_not_known_here_is_unknown(spark: SparkSession) -> None:
+    unknown = asked(30, outcome_tables={"rfm": "features/rfm"})
     found = of_model(made(bills_of(spark, BUYERS), {"a": unknown}, NOON))
     assert (found["past_horizons"], found["positives"], found["users"]) == (3.0, None, None)
 

@@ -34,7 +34,7 @@ ROWS = (
 
 
 def asked(needs: Needs) -> Asked:
-    return Asked(needs, 30, 4, label=lambda: None, outcome="bought", label_tables={}, learns_from="features")
+    return Asked(needs, 30, 4, outcome=lambda: None, column="bought", outcome_tables={}, fitted="now")
 
 
 NEEDS = {

@@ -1,4 +1,4 @@
-"""Labels look into the horizon and nowhere else, at visits and nothing else, alike on both engines."""
+"""Outcomes look into the horizon and nowhere else, at visits and nothing else, alike on both engines."""
 
 from __future__ import annotations
 
@@ -52,15 +52,15 @@ def rows(frame: DataFrame) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_a_label_sees_visits_of_known_users_inside_the_horizon(spark: SparkSession, name: str) -> None:
+def test_an_outcome_sees_visits_of_known_users_inside_the_horizon(spark: SparkSession, name: str) -> None:
     bills = spark.createDataFrame(BILLS, SCHEMA)
-    found = MODULES[name].label(bills, START, END)
-    assert found.columns == ["user_id", *MODULES[name].MODEL.label_columns]
+    found = MODULES[name].outcome(bills, START, END)
+    assert found.columns == ["user_id", *MODULES[name].MODEL.outcome.columns]
     assert rows(found) == EXPECTED[name]
 
 
 def test_both_engines_agree(spark: SparkSession, jvm: SparkSession) -> None:
     for module in MODULES.values():
-        here, there = (module.label(engine.createDataFrame(BILLS, SCHEMA), START, END) for engine in (spark, jvm))
+        here, there = (module.outcome(engine.createDataFrame(BILLS, SCHEMA), START, END) for engine in (spark, jvm))
         assert here.dtypes == there.dtypes
         assert rows(here) == rows(there)
