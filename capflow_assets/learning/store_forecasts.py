@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -138,7 +139,9 @@ def forecast_stores(
     there = [str(store) for store in asked if store in stores]
     answers = [_forecast(store, stores[store], chosen, days) for store in there]
     # Column by column, since a frame of each store costs more than its forecast.
-    joined = {name: np.concatenate([answer[name] for answer in answers]) if answers else [] for name in columns}
+    joined: dict[str, Any] = {
+        name: np.concatenate([answer[name] for answer in answers]) if answers else [] for name in columns
+    }
     return pd.DataFrame(joined, index=pd.Index(np.repeat(there, days).astype(object), name="store_id"))
 
 
