@@ -64,8 +64,9 @@ def reviews(raw_reviews: DataFrame, *, as_of: Moments, zone: str, params: Params
             if len(rows):
                 rows = rows.sort_values(["review_id", "text"]).drop_duplicates("review_id", keep="last")
                 texts = encoded(rows["text"].tolist(), chosen)
-                columns = {"words": texts.words, "embedding": list(texts.vectors), "encoder": texts.encoder}
-                yield rows.assign(as_of=moment, **columns)[list(TABLE.names)]
+                vectors = list(texts.vectors)
+                rows = rows.assign(as_of=moment, words=texts.words, embedding=vectors, encoder=texts.encoder)
+                yield rows[list(TABLE.names)]
 
     texts = known(raw_reviews, "written_at", as_of).filter(
         identifier("text").isNotNull() & identifier("review_id").isNotNull()

@@ -11,9 +11,8 @@ column counts as over only where chance is ruled out as well, for the number of 
   of the smaller sample are expected in each (Cochran 1954); PSI itself, a sum of logarithms, makes much of a bin that
   happens to be empty.
 - Columns: Holm's correction (1979), which asks nothing of how the columns depend on each other.
-- Nights: of a thousand scorings without drift at most one has any column over. A model is scored two hundred times in
-  half a year, and from night to night the users hardly change, so that a few of the scorings in a row are no second
-  opinion.
+- Nights: of five thousand scorings without drift at most one has any column over. A model is scored two hundred times
+  in half a year, and from night to night its users hardly change, so that what chance did last night it does again.
 
 From some 350 rows on the threshold is the larger of the two demands, and the correction changes nothing. That the same
 users are in both samples makes chance smaller than the test allows for.
@@ -36,7 +35,7 @@ BINS = 10
 EPSILON = 1e-4
 THRESHOLD = 0.25
 # How often any column of a scoring may be over by chance.
-CHANCE = 0.001
+CHANCE = 0.0002
 LEAST_EXPECTED = 5
 MOST_VALUES = 50
 
@@ -128,7 +127,7 @@ def psi(then: Reference, frame: pd.DataFrame, threshold: float = THRESHOLD, epsi
 
     One row per column of the reference, largest PSI first: ``column``, ``psi``, ``bins`` (with a row, then or now),
     ``p_value`` (of no change, corrected for the number of columns), ``over`` (``psi`` above ``threshold``, ``p_value``
-    below 0.001), ``null_share_then``, ``null_share_now``, ``rows_then``, ``rows_now``. Nulls are a bin of their own;
+    below 0.0002), ``null_share_then``, ``null_share_now``, ``rows_then``, ``rows_now``. Nulls are a bin of their own;
     shares are floored at ``epsilon``; a column that did not come counts as all null.
 
     Raises ``ModelError`` on an empty frame.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,7 @@ TRAINED = 728
 START = date(2024, 1, 1)
 POLICY = Retraining()
 # Nobody comes after the opening and hardly anybody leaves, so that two years later nothing changes but by chance.
-STEADY: Mapping[str, Any] = {
+STEADY: dict[str, Any] = {
     "days": TRAINED + HALF_A_YEAR,
     "opening_pct": 100,
     "campaigns": 0,
@@ -105,9 +105,10 @@ def _states(
     rows = blocks.selectExpr("user_id", "date_diff(as_of, date'2024-01-01') as on_day", *COLUMNS).toPandas()
     rows["place"] = rows["user_id"].str.split("|").str[0].astype(int)
     frames = {}
-    for (place, on_day), frame in rows.groupby(["place", "on_day"]):
+    for key, frame in rows.groupby(["place", "on_day"]):
+        place, on_day = (int(part) for part in key)
         columns = frame[list(COLUMNS)].astype(float)
-        frames[int(place), int(on_day) - trained + 1] = columns.assign(score=_score(columns))
+        frames[place, on_day - trained + 1] = columns.assign(score=_score(columns))
     return frames
 
 

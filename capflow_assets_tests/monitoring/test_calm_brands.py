@@ -6,7 +6,7 @@ The brands of `python -m bench drift` are more, and scored nightly.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from capflow_assets_tests.monitoring.simulated_brands import (
     HALF_A_YEAR,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 WEEKLY = range(7, HALF_A_YEAR + 1, 7)
-SHIFT = {"shift_on": START + timedelta(days=TRAINED + 28), "shift_factor": 3.0}
+SHIFT: dict[str, Any] = {"shift_on": START + timedelta(days=TRAINED + 28), "shift_factor": 3.0}
 
 
 def test_calm_brands_do_not_ask(spark: SparkSession) -> None:

@@ -144,7 +144,7 @@ def sixteen_columns(random: np.random.Generator, rows: int, shift: float = 0.0) 
 def test_of_sixteen_columns_hardly_any_is_over_by_chance(rows: int) -> None:
     random = np.random.default_rng(rows)
     scorings = [psi(reference(sixteen_columns(random, rows)), sixteen_columns(random, rows)) for _ in range(100)]
-    # One in a thousand is what the level allows; two of a hundred come five times in a thousand then.
+    # One in five thousand is what the level allows; two of a hundred come once in five thousand times then.
     assert sum(scoring["over"].any() for scoring in scorings) <= 1
     if rows <= 100:
         assert sum((scoring["psi"] > 0.25).any() for scoring in scorings) > 95
