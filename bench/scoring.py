@@ -24,7 +24,7 @@ currency = "EUR"
 time_zone = "UTC"
 [tables.bills]
 source = "csv"
-location = "bills.csv"
+location = "s3://many/bills.csv"
 columns = { bill_id = "id", billed_at = "at", amount = "amount", user_id = "user" }
 """
 

@@ -10,7 +10,7 @@ from capflow_assets.blueprint.stages import Stages
 from capflow_assets.contract import Source
 from capflow_assets.customers.customer import Customer, read_customer
 from capflow_assets.customers.own_places import refuse_own_places
-from capflow_assets.errors import CustomerError, NotFoundError
+from capflow_assets.errors import CapflowError, CustomerError, NotFoundError
 from capflow_assets.home import fences, secret_variables
 from capflow_assets.home.places import Home
 from capflow_assets.home.session import Sessions
@@ -70,6 +70,13 @@ class Deployment:
                 do=f"rename the file, or use: capflow onboard {file}",
             )
         return customer
+
+    def zone(self, name: str) -> str:
+        """A customer's time zone; UTC where its TOML cannot be read."""
+        try:
+            return self.customer(name).time_zone
+        except CapflowError:
+            return "UTC"
 
     def fence(self, customer: Customer) -> Fence:
         """What a customer's sources may open.

@@ -15,7 +15,7 @@ from capflow_assets.blueprint.calls import call
 from capflow_assets.contract import Reads, Window
 from capflow_assets.customers.customer import Customer
 from capflow_assets.definitions import STAGES
-from capflow_assets.expressions.as_of import end_of_day
+from capflow_assets.expressions.days import end_of_day
 from capflow_assets.features.rfm import rfm
 from capflow_assets.life.examples import ExampleReader
 from capflow_assets.simulation.brand import tiny

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from graphlib import CycleError, TopologicalSorter
 from types import ModuleType
 from typing import Any
 
 from capflow_assets.blueprint.edges import choice_of, edges_of
-from capflow_assets.blueprint.specs import AS_OF, Call, ModelSpec, TableSpec
+from capflow_assets.blueprint.specs import ANSWERS, AS_OF, Call, ModelSpec, TableSpec
 from capflow_assets.contract import Model, Reads
 from capflow_assets.errors import GraphError
 from capflow_assets.learning.measures import MEASURES
@@ -22,8 +23,30 @@ WINDOW = frozenset({"start", "end"})
 CONDITIONS = frozenset({"ready", "promotion", "coverage", "beats_baseline", "holds_against_champion", "leakage"})
 
 
-def read_model(name: str, module: ModuleType, tables: Mapping[str, TableSpec]) -> ModelSpec:
-    """The model that a file declares.
+def read_models(modules: Mapping[str, ModuleType], tables: Mapping[str, TableSpec]) -> dict[str, ModelSpec]:
+    """The models that files declare, by their names.
+
+    Raises:
+        GraphError: a file declares none, or one that cannot be wired, or models read each other's answers.
+    """
+    declared = {name: getattr(module, "MODEL", None) for name, module in modules.items()}
+    answers = {f"{ANSWERS}{name}": model for name, model in declared.items() if isinstance(model, Model)}
+    specs = {name: read_model(name, module, tables, answers) for name, module in modules.items()}
+    waits = {key: sorted(parents) for spec in specs.values() for key, parents in spec.edges.items()}
+    try:
+        TopologicalSorter(waits).prepare()
+    except CycleError as error:
+        raise GraphError("Models read each other's answers", came=" -> ".join(error.args[1])) from None
+    return specs
+
+
+def read_model(
+    name: str,
+    module: ModuleType,
+    tables: Mapping[str, TableSpec],
+    answers: Mapping[str, Model[Any]] | None = None,
+) -> ModelSpec:
+    """The model that a file declares; ``answers`` are the models whose predictions it may read, by those tables.
 
     Raises:
         GraphError: it declares none, or one that cannot be wired.
@@ -35,7 +58,7 @@ def read_model(name: str, module: ModuleType, tables: Mapping[str, TableSpec]) -
         _check_needs(model, tables)
         _check_candidates(model)
         _check_rules(model)
-        _check_reads(model, tables)
+        _check_reads(model, tables, answers or {})
         return ModelSpec(
             name,
             model,
@@ -93,15 +116,18 @@ def _check_rules(model: Model[Any]) -> None:
         )
 
 
-def _check_reads(model: Model[Any], tables: Mapping[str, TableSpec]) -> None:
+def _check_reads(model: Model[Any], tables: Mapping[str, TableSpec], answers: Mapping[str, Model[Any]]) -> None:
     if not model.reads:
         raise GraphError("A model reads no table", expected='reads=(Reads("features/rfm", ("visits",)),)', came="none")
     for table, count in Counter(model.tables).items():
         if count > 1:
             raise GraphError("A model reads a table twice", expected="one Reads a table", came=table)
     for reads in model.reads:
+        if reads.table in answers:
+            _check_answers(model, reads, answers[reads.table])
+            continue
         if reads.table not in tables:
-            do = choice_of("table", reads.table, tables)
+            do = choice_of("table", reads.table, [*tables, *answers])
             raise GraphError("A model reads a table that does not exist", came=reads.table, do=do)
         _check_columns(reads, tables[reads.table])
         if reads.form == "joined":
@@ -116,6 +142,25 @@ def _check_columns(reads: Reads, spec: TableSpec) -> None:
     if unknown and not spec.table.open:
         do = choice_of(f"column of {reads.table}", unknown[0], spec.table.names)
         raise GraphError(f"A model reads columns that {reads.table} does not have", came=", ".join(unknown), do=do)
+
+
+def _check_answers(model: Model[Any], reads: Reads, other: Model[Any]) -> None:
+    """What another model answered is read as it was kept."""
+    unknown = [name for name in reads.columns if name not in other.kept_columns]
+    if unknown:
+        raise GraphError(
+            f"A model reads columns of {reads.table} that are not kept",
+            expected=f"some of {', '.join(other.kept_columns) or 'none, since vectors are not kept'}",
+            came=", ".join(unknown),
+        )
+    key = {*other.subject.key, *other.answer.per}
+    if reads.form == "joined" and not (reads.columns and key <= set(model.subject.key)):
+        raise GraphError(
+            f"{reads.table} cannot be joined to a model's subjects",
+            expected=f"columns of answers by {' and '.join(model.subject.key)}",
+            came=f"{', '.join(reads.columns) or 'no columns'} by {' and '.join(sorted(key))}",
+            do='read it whole: form="frame"',
+        )
 
 
 def _check_join(model: Model[Any], reads: Reads, spec: TableSpec) -> None:
@@ -144,7 +189,7 @@ def _check_distinct(model: Model[Any]) -> None:
 
 
 def _key(tables: Mapping[str, TableSpec], reads: Reads) -> set[str]:
-    return set(tables[reads.table].table.key) - {AS_OF}
+    return set(tables[reads.table].table.key) - {AS_OF} if reads.table in tables else set()
 
 
 def _check_subject(model: Model[Any], tables: Mapping[str, TableSpec]) -> None:

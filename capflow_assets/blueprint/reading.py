@@ -17,7 +17,7 @@ from typing import Any
 
 from capflow_assets.blueprint.binding import bind_moments, bind_needs
 from capflow_assets.blueprint.edges import STAGES, edges_of
-from capflow_assets.blueprint.model_reading import read_model
+from capflow_assets.blueprint.model_reading import read_models
 from capflow_assets.blueprint.specs import BILLS, CheckSpec, TableSpec
 from capflow_assets.blueprint.stages import Stages
 from capflow_assets.contract import Table
@@ -40,7 +40,7 @@ def read_stages(packages: Mapping[str, ModuleType]) -> Stages:
                 tables[f"{stage}/{name}"] = _table(stage, name, module, known)
             else:
                 checks.append(_check(stage, name, module, known))
-    models = {name: read_model(name, module, tables) for name, module in modules["models"].items()}
+    models = read_models(modules["models"], tables)
     tables = bind_moments(tables, BILLS)
     bound = bind_needs(tables, {name: spec.asked() for name, spec in models.items()})
     stages = Stages(tables=bound, checks=tuple(checks), models=models)

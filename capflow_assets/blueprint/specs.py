@@ -18,6 +18,8 @@ CUT_STAGES = frozenset({"validation", "features"})
 # The newest bill is the newest that is known of a customer.
 BILLS = "clean/bills"
 AS_OF = "as_of"
+# What the tables of models' answers are called.
+ANSWERS = "predictions/"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
 from typing import Any
 
 from capflow_assets.blueprint.binding import bind_needs, bind_params, params_of
@@ -48,6 +49,20 @@ class Stages:
         if name not in self.models:
             raise NotFoundError.among("model", name, self.models)
         return self.models[name]
+
+    def code_of(self, model: ModelSpec) -> tuple[Path, ...]:
+        """The files whose code, with what they import, makes a model's examples and answers.
+
+        They are its own and those of the feature tables that it reads, which are computed anew for past moments, down
+        to the clean tables, which are read as they lie and have versions of their own.
+        """
+        modules, waiting = {model.module}, [*model.edges[f"models/{model.name}"]]
+        while waiting:
+            spec = self.tables.get(waiting.pop())
+            if spec is not None and spec.stage == "features" and spec.module and spec.module not in modules:
+                modules.add(spec.module)
+                waiting += spec.waits_for
+        return tuple(sorted(Path(str(module.__file__)) for module in modules))
 
     def of_customer(
         self,

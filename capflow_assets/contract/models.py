@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 Otherwise = Literal["keep", "ask", "tell"]
 Shape = Literal["score", "list", "series", "vector"]
+# The types of what a series says that can be held against an outcome.
+FIGURES = ("double", "float", "int", "bigint", "boolean")
 
 
 class Params(BaseModel):
@@ -81,6 +83,9 @@ class Reads:
     ``joined``: of a feature block the row of each subject, by those columns of its key that the subject has;
     ``columns`` must be named. ``frame``: the rows known at the moment, of which ``columns`` are kept (all, if none is
     named); an estimator finds them in ``Examples.tables``.
+
+    ``predictions/churn`` reads what another model answered: as of each moment its answers of the newest scoring up to
+    then, as they were kept, so that nothing is read that it could not have said at the time.
     """
 
     table: str
@@ -293,6 +298,19 @@ class Model(Generic[P]):
     def columns(self) -> tuple[str, ...]:
         """The joined columns, block by block."""
         return tuple(column for reads in self.joined for column in reads.columns)
+
+    @property
+    def kept_columns(self) -> tuple[str, ...]:
+        """The columns of its answers that are kept night by night, which other models may read as they were.
+
+        The key, ``per``, the score or the figures of a series, and which version answered as of when; none of vectors,
+        which say nothing of a horizon.
+        """
+        if self.answer.shape == "vector":
+            return ()
+        figures = tuple(column.name for column in self.answer.columns if column.type in FIGURES)
+        said = ("score",) if self.answer.ranked_by else figures
+        return (*self.subject.key, *self.answer.per, *said, "model_version", "as_of")
 
     @property
     def baseline(self) -> Candidate[P]:

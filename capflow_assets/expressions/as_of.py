@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 from capflow_assets.errors import CapflowError, TableError
-from capflow_assets.expressions.days import local_day_of
+from capflow_assets.expressions.days import end_of_day, local_day_of, moment_showing
 from capflow_assets.expressions.micros import moment_of
 
 if TYPE_CHECKING:
@@ -50,14 +49,9 @@ def _moment(text: str, zone: str) -> datetime:
         day = date.fromisoformat(text)
         return datetime.max.replace(tzinfo=UTC) if day.year == date.max.year else end_of_day(day, zone)
     moment = datetime.fromisoformat(text)
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(zone))
-    return datetime.max.replace(tzinfo=UTC) if moment.year == date.max.year else moment.astimezone(UTC)
-
-
-def end_of_day(day: date, zone: str) -> datetime:
-    """The last microsecond of a local day, in UTC."""
-    following = datetime.combine(day + timedelta(days=1), time(), tzinfo=ZoneInfo(zone))
-    return following.astimezone(UTC) - timedelta(microseconds=1)
+    if moment.year == date.max.year:
+        return datetime.max.replace(tzinfo=UTC)
+    return moment.astimezone(UTC) if moment.tzinfo else moment_showing(moment, zone)
 
 
 def past(moment: datetime, now: datetime | None = None) -> datetime:

@@ -30,7 +30,7 @@ def messages_of(messages: DataFrame, campaigns: DataFrame | None) -> DataFrame:
         nothing = F.lit(None).cast("timestamp")
         sent = sent.withColumn("ends_at", nothing)
     else:
-        sent = sent.join(_spans(campaigns), "campaign_id", "left")
+        sent = sent.join(spans(campaigns), "campaign_id", "left")
         sent = sent.withColumn("sent_at", F.coalesce("sent_at", "starts_at"))
     known = sent.filter(F.col("user_id").isNotNull() & F.col("sent_at").isNotNull())
     return known.groupBy("user_id", "campaign_id", "channel", "sent_at").agg(
@@ -40,7 +40,7 @@ def messages_of(messages: DataFrame, campaigns: DataFrame | None) -> DataFrame:
     )
 
 
-def _spans(campaigns: DataFrame) -> DataFrame:
+def spans(campaigns: DataFrame) -> DataFrame:
     """When each campaign begins and ends, once; one that any row gives no end never ends."""
     from pyspark.sql import functions as F
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.expressions.days import QUARTER_DAYS, local_day, within
+from capflow_assets.expressions.days import QUARTER_DAYS, days_after_each, local_day, within
 from capflow_assets.expressions.grouping import parts_at_each, sums_at_each, sums_known, totals_at_each
 from capflow_assets.expressions.ids import identifiers
 from capflow_assets.expressions.known_at import KNOWN_FROM, Moments, at_each, known
@@ -72,7 +72,6 @@ TABLE = Table(
 )
 
 SUMS = ("discount", "full", "priced", "discounted")
-WEEK_MICROS = RESPONSE_DAYS * 24 * 3_600_000_000
 
 
 def promotion(
@@ -92,9 +91,9 @@ def promotion(
 
     **Columns**: discounts are of purchases whose discount is known, in the customer's currency; a share is of the full
     price, amount and discount. ``*_91d`` look at the last 91 local days, the moment's own included. A message **calls
-    for an answer** within 7 days (of 24 hours) of its sending; only those whose week is over at the moment are counted,
-    so that what is still to come counts neither way. Controls got no message. Who answers need not be who was moved:
-    many would have come anyway.
+    for an answer** within 7 local days of its sending, up to the same time of the day (``expressions.days``); only
+    those whose week is over at the moment are counted, so that what is still to come counts neither way. Controls got
+    no message. Who answers need not be who was moved: many would have come anyway.
 
     **Missing**: shares are null without a purchase (line item, message) of the kind; all of coupons is null where the
     customer sends no redemptions, and all of messages where it sends none.
@@ -191,7 +190,7 @@ def _answers(sent: DataFrame, bills: DataFrame, redemptions: DataFrame | None, a
     """How many messages of each user are a week old at each moment, and how many of those were answered in it."""
     from pyspark.sql import functions as F
 
-    settled = known(_next(sent, bills, redemptions), "settled_at", as_of)
+    settled = known(_next(sent, bills, redemptions, zone), "settled_at", as_of)
     counts = (
         F.count(F.lit(1)).alias("messages"),
         *(F.count(F.when(F.col(name) <= F.col("until"), 1)).alias(name) for name in ("bought", "redeemed")),
@@ -209,7 +208,7 @@ def _answers(sent: DataFrame, bills: DataFrame, redemptions: DataFrame | None, a
     )
 
 
-def _next(sent: DataFrame, bills: DataFrame, redemptions: DataFrame | None) -> DataFrame:
+def _next(sent: DataFrame, bills: DataFrame, redemptions: DataFrame | None, zone: str) -> DataFrame:
     """Each message with the time of the next purchase and the next coupon of its user, in microseconds.
 
     Messages, purchases and coupons are put in one order of time and walked backwards, once, instead of being compared
@@ -231,9 +230,9 @@ def _next(sent: DataFrame, bills: DataFrame, redemptions: DataFrame | None) -> D
     nexts = {
         kind: F.min(F.when(F.col("kind") == kind, F.col("micros"))).over(until_here) for kind in ("bought", "redeemed")
     }
-    until = F.col("micros") + WEEK_MICROS
     messages = line.withColumns(nexts).filter(F.col("kind") == "a message")
-    return messages.withColumns({"until": until, "settled_at": F.timestamp_micros(until)})
+    settled = messages.withColumn("settled_at", days_after_each(F.timestamp_micros("micros"), RESPONSE_DAYS, zone))
+    return settled.withColumn("until", F.unix_micros("settled_at"))
 
 
 def plot(frame: DataFrame) -> Figure:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.encoders.texts import Params, demand, vectors_of
+from capflow_assets.encoders.texts import Params, demand, encoded
 from capflow_assets.expressions.ids import identifier, identifiers
 from capflow_assets.expressions.known_at import KNOWN_FROM, Moments, in_order, known
 
@@ -25,6 +25,7 @@ TABLE = Table(
         Column("rating", "double", "The stars or points that were given, as the customer counts them."),
         Column("words", "int", "How many words it has.", required=True, at_least=0),
         Column("embedding", "array<double>", "What it says as a vector of length 1; all 0 where it has no word.", True),
+        Column("encoder", "string", "What made the vector: those of one encoder are comparable, no others.", True),
     ),
     key=("review_id", "as_of"),
 )
@@ -38,9 +39,9 @@ def reviews(raw_reviews: DataFrame, *, as_of: Moments, zone: str, params: Params
     **Grain**: one row per review with a text, written up to the moment, and moment; one without a time was always
     known. Of several with one id the last in the order of their texts stays.
 
-    **Embedding**: by the encoder of ``params``, ``tfidf``, ``glove`` or ``sentence`` (see ``vectors_of``), rounded to
-    six decimals. How much a word weighs follows from the reviews that the moment knows, never from later ones, so the
-    vectors of two moments are not to be compared, but for those of a sentence encoder.
+    **Embedding**: by the encoder of ``params``, ``hashed``, ``glove``, ``sentence`` or ``tfidf`` (see ``encoded``),
+    rounded to six decimals. Vectors with the same ``encoder`` are comparable over runs and moments. ``tfidf`` learns
+    from the reviews that a moment knows, never from later ones, so each moment has an encoder of its own.
 
     One worker reads all reviews, in the order of the ids.
 
@@ -62,14 +63,14 @@ def reviews(raw_reviews: DataFrame, *, as_of: Moments, zone: str, params: Params
             rows = all_rows[all_rows[KNOWN_FROM] <= place]
             if len(rows):
                 rows = rows.sort_values(["review_id", "text"]).drop_duplicates("review_id", keep="last")
-                words, vectors = vectors_of(rows["text"].tolist(), chosen)
-                encoded = rows.assign(as_of=moment, words=words, embedding=list(vectors))
-                yield encoded[list(TABLE.names)]
+                texts = encoded(rows["text"].tolist(), chosen)
+                columns = {"words": texts.words, "embedding": list(texts.vectors), "encoder": texts.encoder}
+                yield rows.assign(as_of=moment, **columns)[list(TABLE.names)]
 
     texts = known(raw_reviews, "written_at", as_of).filter(
         identifier("text").isNotNull() & identifier("review_id").isNotNull()
     )
     texts = texts.select(*identifiers(*IDS), "rating", "text", KNOWN_FROM)
     schema = ", ".join(f"{column.name} {column.type}" for column in TABLE.columns)
-    # All reviews are one worker's work: the words of one weigh by how many others have them.
+    # All reviews are one worker's work: of several with one id one stays, and an encoder may learn from all.
     return texts.repartition(1).mapInPandas(encode, schema).select(*(F.col(name) for name in TABLE.names))

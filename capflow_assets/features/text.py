@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.encoders.texts import Params, demand, vectors_of
+from capflow_assets.encoders.texts import Params, demand, encoded
 from capflow_assets.expressions.known_at import KNOWN_FROM, Moments, at_each
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ TABLE = Table(
         Column("as_of", "timestamp", "The moment that the row is for; the list of items has no time of its own.", True),
         Column("words", "int", "How many words its texts have.", required=True, at_least=0),
         Column("embedding", "array<double>", "Its texts as a vector of length 1; all 0 where none is known.", True),
+        Column("encoder", "string", "What made the vector: those of one encoder are comparable, no others.", True),
     ),
     key=("item_id", "as_of"),
 )
@@ -34,10 +35,12 @@ def text(items: DataFrame, *, as_of: Moments, zone: str, params: Params | None =
     equal. **Texts** are name, description, department, category, subcategory and brand; what users write of an item is
     in ``features/reviews``.
 
-    **Embedding**: by the encoder of ``params``, ``tfidf``, ``glove`` or ``sentence`` (see ``vectors_of``), rounded to
-    six decimals, so that the last bits of an engine's libraries do not show.
+    **Embedding**: by the encoder of ``params``, ``hashed``, ``glove``, ``sentence`` or ``tfidf`` (see ``encoded``),
+    rounded to six decimals, so that the last bits of an engine's libraries do not show. Vectors with the same
+    ``encoder`` are comparable over runs, moments and customers; ``hashed`` stays the same until its parameters change,
+    ``tfidf`` until a text does.
 
-    One worker reads all texts, in the order of the ids.
+    With ``hashed`` items are encoded where they lie; else one worker reads all texts, in the order of the ids.
 
     Raises:
         SourceError: there is nothing at ``Params.path``, or it is no such file.
@@ -47,17 +50,28 @@ def text(items: DataFrame, *, as_of: Moments, zone: str, params: Params | None =
 
     chosen = params or Params.model_validate({})
     demand(chosen, "text")
+    is_apart = chosen.encoder == "hashed"
 
     def encode(batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         import pandas as pd
 
-        frames = [batch for batch in batches if len(batch)]
-        if frames:
-            rows = pd.concat(frames, ignore_index=True).sort_values("item_id", kind="stable", ignore_index=True)
-            words, vectors = vectors_of(rows["text"].tolist(), chosen)
-            yield pd.DataFrame({"item_id": rows["item_id"], "words": words, "embedding": list(vectors)})
+        filled = (batch for batch in batches if len(batch))
+        for rows in filled if is_apart else _together(filled):
+            texts = encoded(rows["text"].tolist(), chosen)
+            columns = {"item_id": rows["item_id"], "words": texts.words, "embedding": list(texts.vectors)}
+            yield pd.DataFrame(columns | {"encoder": texts.encoder})
 
     texts = items.select("item_id", F.concat_ws(" . ", *TEXTS).alias("text"))
-    # All items are one worker's work: the words of one weigh by how many others have them.
-    encoded = texts.repartition(1).mapInPandas(encode, "item_id string, words int, embedding array<double>")
-    return at_each(encoded.withColumn(KNOWN_FROM, F.lit(0)), as_of, zone).select(*TABLE.names)
+    # A file is read once, and what is learned from all texts is one worker's work.
+    placed = texts if is_apart else texts.repartition(1)
+    rows = placed.mapInPandas(encode, "item_id string, words int, embedding array<double>, encoder string")
+    return at_each(rows.withColumn(KNOWN_FROM, F.lit(0)), as_of, zone).select(*TABLE.names)
+
+
+def _together(batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    """All rows in one frame, in the order of the ids; none where there are none."""
+    import pandas as pd
+
+    frames = list(batches)
+    if frames:
+        yield pd.concat(frames, ignore_index=True).sort_values("item_id", kind="stable", ignore_index=True)

@@ -9,6 +9,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -100,7 +101,8 @@ def matrix(deployment: Deployment, instance: dg.DagsterInstance, now: datetime |
     for customer in customers:
         drifts = {name: records[f"health/{name}"].get(customer, {}) for name in models}
         missing = {} if _is_made(deployment, customer) else records[READINESS].get(customer, {})
-        yield from standings(deployment.lake, customer, models, drifts, missing.get("reason", ""), now)
+        zone = partial(deployment.zone, customer)
+        yield from standings(deployment.lake, customer, models, drifts, missing.get("reason", ""), now, zone)
 
 
 def _is_made(deployment: Deployment, customer: str) -> bool:

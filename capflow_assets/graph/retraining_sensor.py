@@ -127,10 +127,11 @@ def _requests(
 ) -> list[dg.RunRequest]:
     name = f"{customer}.{model}"
     try:
-        policy = deployment.customer(customer).retraining
+        declared = deployment.customer(customer)
     except CapflowError as error:
         context.log.warning(f"{name}: not looked at: {error}")
         return []
+    policy = declared.retraining
     last_request = cursor.asked.get(name)
     request = wants_retraining(
         history(context.instance, model, customer),
@@ -138,6 +139,7 @@ def _requests(
         n=policy.n,
         cooldown_days=policy.cooldown_days,
         last_requested=datetime.fromisoformat(last_request) if last_request else None,
+        zone=declared.time_zone,
     )
     if request is None:
         return []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -94,7 +95,9 @@ def status_rows(
         """What the lake says of a customer; most of the time is spent in waiting for files."""
         drifts = {name: records[f"health/{name}"].get(customer, {}) for name in models}
         absent = records[READINESS].get(customer, {}).get("reason", "")
-        return standings(deployment.lake, customer, models, drifts, absent), removals.told(deployment.lake, customer)
+        zone = partial(deployment.zone, customer)
+        own = standings(deployment.lake, customer, models, drifts, absent, zone=zone)
+        return own, removals.told(deployment.lake, customer)
 
     with ThreadPoolExecutor(THREADS) as pool:
         for customer, (own, removed) in zip(customers, pool.map(looked_up, customers), strict=True):

@@ -6,22 +6,25 @@ Contributions add up to the score's log-odds (SHAP values, Lundberg & Lee 2017);
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
 
 # Below a hundredth of log-odds a feature changes a chance by less than 0.25 percentage points.
 LEAST = 0.01
+# A text with a place for the value, or what makes one of it.
+Word = str | Callable[[float], str]
 ONE = re.compile(r"(?<![\d.,])1 (day|visit)s\b")
 
 
 def reasons(
-    values: pd.DataFrame, contributions: np.ndarray, words: Mapping[str, str], top: int = 3, least: float = LEAST
+    values: pd.DataFrame, contributions: np.ndarray, words: Mapping[str, Word], top: int = 3, least: float = LEAST
 ) -> list[str]:
     """One text per row: the ``top`` features that moved it most, each with its value and its direction.
 
-    ``words`` gives a format per column, such as ``"last visit {:.0f} days ago"``; a column without one is named.
+    ``words`` gives a format per column, such as ``"last visit {:.0f} days ago"``, or a function of the value; a column
+    without one is named.
 
     >>> seen = pd.DataFrame({"recency_days": [3.0, None], "visits": [9.0, 1.0]})
     >>> reasons(seen, np.array([[0.5, -0.2], [-0.9, 0.0]]), {"recency_days": "last visit {:.0f} days ago"})
@@ -47,10 +50,11 @@ def singular(text: str) -> str:
     return ONE.sub(r"1 \1", text)
 
 
-def _sentences(name: str, words: Mapping[str, str], cells: np.ndarray, moved: np.ndarray) -> list[str]:
+def _sentences(name: str, words: Mapping[str, Word], cells: np.ndarray, moved: np.ndarray) -> list[str]:
     plain = name.replace("_", " ")
     text = words.get(name, plain + " {:,.4g}")
+    word = text.format if isinstance(text, str) else text
     return [
-        f"{f'{plain} unknown' if np.isnan(cell) else text.format(cell)} {'raises' if by > 0 else 'lowers'} it"
+        f"{f'{plain} unknown' if np.isnan(cell) else word(cell)} {'raises' if by > 0 else 'lowers'} it"
         for cell, by in zip(cells, moved, strict=True)
     ]

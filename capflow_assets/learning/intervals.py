@@ -114,10 +114,11 @@ def _by_unit(metric: Metric, values: pd.DataFrame) -> tuple[np.ndarray, np.ndarr
 
     weight = values["weight"] if "weight" in values.columns else values["value"] * 0.0 + 1.0
     sums = values.assign(weight=weight, weighted=values["value"] * weight)[["weighted", "weight"]]
+    # Before the sums: a sum leaves a value that is unknown out and would keep its weight.
+    sums = sums[np.isfinite(sums.to_numpy(dtype=float)).all(axis=1)]
     if metric.unit and list(metric.unit) != list(values.index.names):
         sums = sums.groupby(level=list(metric.unit), sort=True).sum()
-    is_known = np.isfinite(sums.to_numpy(dtype=float)).all(axis=1)
-    return sums["weighted"].to_numpy(dtype=float)[is_known], sums["weight"].to_numpy(dtype=float)[is_known]
+    return sums["weighted"].to_numpy(dtype=float), sums["weight"].to_numpy(dtype=float)
 
 
 def _mean_with_interval(sums: tuple[np.ndarray, np.ndarray], sign: float, seed: int, replicates: int) -> Interval:

@@ -32,6 +32,7 @@ MEASURES: dict[str, Measure] = {
     "newest_bill_age_days": Measure("days", "days since the newest bill", _BILLS, "check the feed"),
     "users": Measure("users", "users with a bill", _BILLS, "map the users' ids on the bills"),
     "users_new_28d": Measure("users", "new users in 28 days", _BILLS, "map the users' ids on the bills"),
+    "stores": Measure("stores", "stores with a purchase", _BILLS, "map the stores' ids on the bills"),
     "past_horizons": Measure("horizons", "past horizons that are over", _BILLS, "wait one horizon longer"),
     "positives": Measure("users", "users with the outcome", _BILLS, _LABELS),
     "positives_before": Measure("users", "users with the outcome a horizon before", _BILLS, _LABELS),
@@ -54,6 +55,12 @@ MEASURES: dict[str, Measure] = {
         "users held out of a campaign",
         ("raw/messages",),
         "hold a share of each campaign's users out by chance and mark them is_control",
+    ),
+    "compared_campaigns": Measure(
+        "campaigns",
+        "campaigns with ten users addressed and ten held out",
+        ("raw/messages", "raw/campaigns"),
+        "what a campaign changed cannot be seen where nobody was held out by chance",
     ),
     "redemptions": Measure("redemptions", "coupons redeemed", ("raw/redemptions",), "send the coupons that were used"),
     "redeeming_users": Measure(

@@ -6,12 +6,13 @@ PySpark DataFrame API only.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.contract import Window
+from capflow_assets.expressions.days import days_after
 from capflow_assets.learning.readiness import LEAST_HISTORY_DAYS
-from capflow_assets.learning.splits import moments
+from capflow_assets.learning.splits import windows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -61,18 +62,19 @@ def outcome_of(
     return outcome
 
 
-def known_until(as_of: datetime, newest: datetime) -> datetime:
+def known_until(as_of: datetime, newest: datetime, zone: str) -> datetime:
     """The moment up to which outcomes are known: the as-of moment, or that of the newest bill if it lies days before.
 
     A feed that stopped a week ago says nothing of this week; to count it as a week without purchases would be wrong.
     """
-    return newest if as_of - newest > timedelta(days=1) else as_of
+    return newest if days_after(newest, 1, zone) < as_of else as_of
 
 
-def past_moments(until: datetime, horizon_days: int, count: int, first: datetime) -> list[datetime]:
-    """The moments of which a model has examples, oldest first: their horizons are over by ``until``.
+def past_windows(until: datetime, horizon_days: int, count: int, first: datetime, zone: str) -> list[Window]:
+    """The horizons of which a model has examples, oldest first: they are over by ``until``.
 
     Each has history before it, ``LEAST_HISTORY_DAYS`` or a horizon if that is shorter, counted from the ``first`` bill.
+    All days are local ones.
     """
     before = min(horizon_days, LEAST_HISTORY_DAYS)
-    return moments(until, horizon_days, count, first=first, min_history_days=before)
+    return windows(until, horizon_days, count, zone, first=first, min_history_days=before)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
     from matplotlib.figure import Figure
 
     from capflow_assets.learning.calibration import Numbers
@@ -28,4 +30,46 @@ def calibration_plot(outcomes: Numbers, chances: Numbers, outcome: str, error: f
     axes.set_xlabel(f"predicted chance that {outcome}, mean of each tenth")
     axes.set_ylabel(f"share that {outcome}")
     axes.set_title(f"Mean distance from the diagonal, beyond chance: {error:.3f}")
+    return figure
+
+
+def qini_plot(share: np.ndarray, gain: np.ndarray, outcome: str) -> Figure:
+    """What treating the best ``share`` gains, beside what treating as many at random does."""
+    from matplotlib.figure import Figure
+
+    from capflow_assets.learning.qini import area_beyond_random
+
+    figure = Figure(figsize=(5, 3.8), dpi=80, layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 100], [0, gain[-1]], color="black", linestyle=":", linewidth=1, label="at random")
+    axes.plot(100 * share, gain, label="best score first")
+    axes.set_xlabel("users who are addressed (%)")
+    axes.set_ylabel(f"extra {outcome} per user")
+    axes.set_title(f"Qini coefficient {area_beyond_random(share, gain):.3f}; all addressed: {gain[-1]:+.2f} {outcome}")
+    axes.legend()
+    return figure
+
+
+def series_plot(days: pd.DataFrame, measure: str, size: str) -> Figure:
+    """A measure of the three largest subjects by ``size``: outcomes as dots, forecasts as lines with their bands.
+
+    ``days`` has rows per subject and ``day``, with ``{measure}``, its intervals and ``{measure}_outcome``.
+    """
+    from matplotlib.figure import Figure
+
+    largest = days.groupby(level=0)[size].first().nlargest(3).index
+    figure = Figure(figsize=(7, 4.5), dpi=60, layout="constrained")
+    for axes, subject in zip(figure.subplots(len(largest), sharex=True, squeeze=False).ravel(), largest, strict=True):
+        rows = days.loc[[subject]].sort_values("day")
+        # Plain colours and steps without smoothing: a picture of waves takes twice the bytes.
+        for level, colour in ((95, "#d5e4f2"), (80, "#a3c5e3")):
+            ends = rows[f"{measure}_low_{level}"], rows[f"{measure}_high_{level}"]
+            axes.fill_between(rows["day"], *ends, step="mid", color=colour, antialiased=False, label=f"{level} %")
+        axes.step(rows["day"], rows[measure], where="mid", color="tab:blue", antialiased=False, label="forecast")
+        axes.plot(rows["day"], rows[f"{measure}_outcome"], "ks", markersize=2, antialiased=False, label="came")
+        axes.set_ylabel(f"{measure}, {subject}"[:24])
+    expected, actual = days[measure].sum(), days[f"{measure}_outcome"].sum()
+    figure.axes[0].set_title(f"All together: {expected:,.0f} {measure} forecast, {actual:,.0f} came", fontsize=10)
+    figure.axes[0].legend(ncols=4, fontsize=7)
+    figure.axes[-1].tick_params(axis="x", labelsize=7)
     return figure

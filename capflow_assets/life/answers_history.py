@@ -9,12 +9,12 @@ the newest is ``horizon_days`` and ``AFTER_HORIZON_DAYS`` local days later, in a
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from capflow_assets.contract import Model
 from capflow_assets.customers.customer import Customer
 from capflow_assets.deployment import Deployment
 from capflow_assets.expressions.days import local_day_of
+from capflow_assets.stores.lake import Lake
 from capflow_assets.stores.moments import MOMENT, moments, partition_of, remove_moments, replace_moment
 
 if TYPE_CHECKING:
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 # Bills come late, and what came is looked at more than once.
 AFTER_HORIZON_DAYS = 35
-SCORED_BY = ("model_version", "as_of")
-# The types of what a series says that can be held against an outcome.
-FIGURES = ("double", "float", "int", "bigint", "boolean")
 
 
 def table_of(model: str) -> str:
@@ -42,7 +39,7 @@ def keep(deployment: Deployment, customer: Customer, model: str, version: int, a
     """
     lake, name = deployment.lake, customer.name
     predictions, answers = f"predictions/{model}", table_of(model)
-    columns = kept_columns(deployment.stages.model(model).model)
+    columns = deployment.stages.model(model).model.kept_columns
     if not columns:
         return None
     replace_moment(lake, name, answers, as_of, lake.batches(name, predictions, columns))
@@ -51,25 +48,16 @@ def keep(deployment: Deployment, customer: Customer, model: str, version: int, a
     return lake.version(name, answers)
 
 
-def as_of(deployment: Deployment, customer: str, model: str, moment: datetime) -> DataFrame | None:
+def as_of(lake: Lake, customer: str, model: str, moment: datetime) -> DataFrame | None:
     """The answers that were given as of the newest scoring up to ``moment``; None where none is kept.
 
     One row per answer, as in the predictions: key, ``per``, score or figures, ``model_version`` and ``as_of``.
     """
-    lake, table = deployment.lake, table_of(model)
+    table = table_of(model)
     scored = [at for at in moments(lake, customer, table) if at <= moment]
     if not scored:
         return None
     return lake.table(customer, table).filter(f"{MOMENT} = '{partition_of(scored[-1])}'").drop(MOMENT)
-
-
-def kept_columns(model: Model[Any]) -> list[str]:
-    """The columns of the predictions that are kept; none of vectors, which say nothing of a horizon."""
-    answer = model.answer
-    if answer.shape == "vector":
-        return []
-    declared = [column.name for column in answer.columns if column.type in FIGURES]
-    return [*model.subject.key, *answer.per, *(["score"] if answer.ranked_by else declared), *SCORED_BY]
 
 
 def outlived(kept: list[datetime], horizon_days: int, zone: str) -> list[datetime]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.contract import Candidate, Estimator, Examples, Model
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import BrokenModelError
+from capflow_assets.expressions.days import days_after
 from capflow_assets.life.answers import answered
 from capflow_assets.life.examples import ExampleReader
 from capflow_assets.life.report import TrainingReport, training_report
@@ -101,8 +101,8 @@ def _at_test_moment(model: Model[Any], served: Estimator, report: TrainingReport
     """
     from pydantic import ValidationError
 
-    horizon = timedelta(days=report.horizon_days)
-    seen = [moment + horizon for moment in report.fitted_moments] if model.fitted == "past" else [report.as_of]
+    ends = [days_after(moment, report.horizon_days, split.test.zone) for moment in report.fitted_moments]
+    seen = ends if model.fitted == "past" else [report.as_of]
     if all(moment <= split.test_moment for moment in seen):
         return served
     try:

@@ -15,13 +15,14 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.blueprint.calls import call, cut
-from capflow_assets.blueprint.specs import AS_OF, Call, Input, ModelSpec, TableSpec
+from capflow_assets.blueprint.specs import ANSWERS, AS_OF, Call, Input, ModelSpec, TableSpec
 from capflow_assets.blueprint.stages import Stages
 from capflow_assets.contract import Examples, Reads, Window
 from capflow_assets.customers.customer import Customer
-from capflow_assets.errors import GraphError
+from capflow_assets.errors import EvidenceError, GraphError
 from capflow_assets.expressions.micros import micros_of, moment_of
 from capflow_assets.learning.outcomes import MOMENT, outcome_of
+from capflow_assets.life import answers_history
 from capflow_assets.stores.lake import Lake
 
 if TYPE_CHECKING:
@@ -51,9 +52,12 @@ class ExampleReader:
         """The subjects known at the moment, to answer for."""
         return self.states([moment])[0]
 
-    def states(self, moments: Sequence[datetime], of_events: bool = False) -> list[Examples]:
-        """The subjects known at each of the moments, in their order; or those of the events that began then."""
-        columns = self.columns_at(moments, of_events)
+    def states(self, moments: Sequence[datetime], events_until: datetime | None = None) -> list[Examples]:
+        """The subjects known at each of the moments, in their order; or those of the events that began then.
+
+        Whom an event is about may be told after it began: it is read up to ``events_until``.
+        """
+        columns = self.columns_at(moments, events_until)
         return [
             Examples(frame, None, self._frames(moment), (moment,), self.customer.time_zone)
             for frame, moment in zip(columns, moments, strict=True)
@@ -64,7 +68,8 @@ class ExampleReader:
 
         Subjects of whom nothing can be said are left out.
         """
-        states = self.states([window.start for window in windows], of_events=self.spec.events is not None)
+        until = max(window.end for window in windows) if self.spec.events else None
+        states = self.states([window.start for window in windows], events_until=until)
         absent = self.spec.model.outcome.absent
         frames = self.outcomes_in(windows, [state.columns.index for state in states])
         return [_known(state, frame, absent) for state, frame in zip(states, frames, strict=True)]
@@ -95,24 +100,24 @@ class ExampleReader:
         return self.columns_at([moment])[0]
 
     def columns_at(
-        self, moments: Sequence[datetime], of_events: bool = False, part: tuple[int, int] = (0, 1)
+        self, moments: Sequence[datetime], events_until: datetime | None = None, part: tuple[int, int] = (0, 1)
     ) -> list[pd.DataFrame]:
         """The joined columns as of each of the moments, in their order; ``part`` is one of how many, see ``parts``."""
         from pyspark.sql import functions as F
 
-        joined, (place, parts) = self._joined(tuple(sorted(set(moments))), of_events), part
+        joined, (place, parts) = self._joined(tuple(sorted(set(moments))), events_until), part
         if parts > 1:
             joined = joined.filter(F.pmod(F.xxhash64(*self.key), F.lit(parts)) == place)
         known = [name for name in self.spec.model.columns if name in joined.columns]
         rows = joined.select(*self.key, F.unix_micros(AS_OF).alias(MICROS), *known).toPandas()
         return [self._of_moment(rows, moment) for moment in moments]
 
-    def _joined(self, distinct_moments: tuple[datetime, ...], of_events: bool = False) -> DataFrame:
+    def _joined(self, distinct_moments: tuple[datetime, ...], events_until: datetime | None = None) -> DataFrame:
         """One row per subject and moment: the key, the moment, and the joined columns."""
-        joined = self._of_events(distinct_moments) if of_events else self._subjects(distinct_moments)
+        joined = self._of_events(distinct_moments, events_until) if events_until else self._subjects(distinct_moments)
         for reads in self.spec.model.joined:
-            block = self._block(self.stages.spec(reads.table), distinct_moments)
-            on = [name for name in self.key if name in self.stages.spec(reads.table).table.key]
+            block = self._rows_at(reads.table, distinct_moments)
+            on = [name for name in self.key if name in block.columns]
             chosen = block.select(*on, AS_OF, *(name for name in reads.columns if name in block.columns))
             joined = chosen if joined is None else joined.join(chosen, [*on, AS_OF], "left")
         assert joined is not None  # noqa: S101  (refused at load)
@@ -158,13 +163,32 @@ class ExampleReader:
         ]
         return reduce(lambda above, below: above.unionByName(below), frames)
 
-    def _of_events(self, moments: tuple[datetime, ...]) -> DataFrame:
-        """The subjects of the events that began at each of the moments."""
+    def _rows_at(self, table: str, moments: tuple[datetime, ...]) -> DataFrame:
+        """A feature block, or the answers of another model, as of each moment."""
+        from pyspark.sql import functions as F
+
+        if not table.startswith(ANSWERS):
+            return self._block(self.stages.spec(table), moments)
+        model = table.removeprefix(ANSWERS)
+        kept = [(answers_history.as_of(self.lake, self.customer.name, model, moment), moment) for moment in moments]
+        frames = [answers.withColumn(AS_OF, F.lit(moment)) for answers, moment in kept if answers is not None]
+        if not frames:
+            raise EvidenceError(
+                f"{self.spec.name} has nothing of {table} to learn from",
+                expected=f"answers of {model} kept as of {moments[0].isoformat()} or before",
+                came="none are kept from so early",
+                do=f"let {model} answer for some nights, then train again",
+            )
+        self._remember(answers_history.table_of(model))
+        return reduce(lambda above, below: above.unionByName(below, allowMissingColumns=True), frames)
+
+    def _of_events(self, moments: tuple[datetime, ...], until: datetime) -> DataFrame:
+        """The subjects of the events that began at each of the moments, as they are known later."""
         from pyspark.sql import functions as F
 
         events = self.spec.events
         assert events is not None  # noqa: S101
-        begun = self._called(events, moments[-1]).withColumnRenamed(BEGAN_AT, AS_OF)
+        begun = self._called(events, until).withColumnRenamed(BEGAN_AT, AS_OF)
         return begun.filter(F.col(AS_OF).isin([F.lit(moment) for moment in moments])).select(*self.key, AS_OF)
 
     def _called(self, function: Call, moment: datetime) -> DataFrame:
@@ -179,7 +203,10 @@ class ExampleReader:
         return {reads.table: (self._frame(reads, moment),) for reads in self.spec.model.frames}
 
     def _frame(self, reads: Reads, moment: datetime) -> pd.DataFrame:
-        frame = self._table(Input(reads.table, reads.table, optional=False), (moment,))
+        if reads.table.startswith(ANSWERS):
+            frame: DataFrame | None = self._rows_at(reads.table, (moment,))
+        else:
+            frame = self._table(Input(reads.table, reads.table, optional=False), (moment,))
         assert frame is not None  # noqa: S101  (it is not optional)
         chosen = [name for name in (reads.columns or frame.columns) if name in frame.columns]
         return frame.select(*chosen).toPandas()

@@ -55,7 +55,11 @@ def with_ages_of(then: datetime, reader: ExampleReader, features: pd.DataFrame, 
     ages of the training's day, what differs is news: the users who came since.
     """
     days = _local_days(then, now, reader.customer.time_zone)
-    blocks = [reader.stages.spec(reads.table).table for reads in reader.spec.model.joined]
+    blocks = [
+        reader.stages.spec(reads.table).table
+        for reads in reader.spec.model.joined
+        if reads.table in reader.stages.tables
+    ]
     ages = {column.name for table in blocks for column in table.columns if column.ages}
     return features.assign(**{name: features[name] - days for name in features.columns if name in ages})
 

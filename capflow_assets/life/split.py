@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Examples, Horizon, Window
 from capflow_assets.errors import EvidenceError, ModelError
 from capflow_assets.expressions.as_of import newest
+from capflow_assets.expressions.days import days_after
 from capflow_assets.expressions.history import first_moment
 from capflow_assets.learning import outcomes
 from capflow_assets.learning.readiness import LEAST_HISTORY_DAYS
@@ -50,8 +51,8 @@ def split_in_time(reader: ExampleReader, params: Horizon, as_of: datetime) -> Sp
     Raises:
         EvidenceError: no past moment makes examples, or too few events are over.
     """
-    moments = _moments(reader, params, as_of)
-    windows = [_window(moment, params) for moment in moments]
+    windows = _windows(reader, params, as_of)
+    moments = [window.start for window in windows]
     if reader.spec.model.fitted == "now":
         (test,) = reader.with_outcomes(windows[-1:])
         return Split(replace(test, outcomes=None), test, moments[-1], ())
@@ -115,31 +116,28 @@ def first_bill(reader: ExampleReader, moment: datetime) -> datetime:
 
 def known_until(reader: ExampleReader, as_of: datetime) -> datetime:
     """The moment up to which outcomes are known (``learning.outcomes``)."""
-    return outcomes.known_until(as_of, newest(reader.lake.table(reader.customer.name, BILLS), as_of))
+    customer = reader.customer
+    return outcomes.known_until(as_of, newest(reader.lake.table(customer.name, BILLS), as_of), customer.time_zone)
 
 
-def _window(moment: datetime, params: Horizon) -> Window:
-    return Window(moment, moment + timedelta(days=params.horizon_days))
-
-
-def _moments(reader: ExampleReader, params: Horizon, as_of: datetime) -> list[datetime]:
-    """The past moments whose horizons are over, oldest first; the last one is to be judged on."""
-    first, until = first_bill(reader, as_of), known_until(reader, as_of)
+def _windows(reader: ExampleReader, params: Horizon, as_of: datetime) -> list[Window]:
+    """The past horizons that are over, oldest first; the last one is to be judged on."""
+    first, until, zone = first_bill(reader, as_of), known_until(reader, as_of), reader.customer.time_zone
     if reader.spec.events is None:
-        moments = outcomes.past_moments(until, params.horizon_days, params.moments, first)
+        windows = outcomes.past_windows(until, params.horizon_days, params.moments, first, zone)
     else:
-        earliest = first + timedelta(days=min(params.horizon_days, LEAST_HISTORY_DAYS))
-        begun = [moment.astimezone(as_of.tzinfo) for moment in reader.events(until)]
-        moments = [moment for moment in begun if moment >= earliest and _window(moment, params).end <= until]
-        moments = moments[-params.moments - 1 :]
-    if not moments:
+        earliest = days_after(first, min(params.horizon_days, LEAST_HISTORY_DAYS), zone)
+        begun = [moment.astimezone(as_of.tzinfo) for moment in reader.events(until) if moment >= earliest]
+        horizons = [Window(moment, days_after(moment, params.horizon_days, zone)) for moment in begun]
+        windows = [window for window in horizons if window.end <= until][-params.moments - 1 :]
+    if not windows:
         raise EvidenceError(
             f"{reader.spec.name} has no examples of {reader.customer.name}",
             expected=f"a past moment with {params.horizon_days} days after it and history before it",
             came=f"bills from {first.isoformat()} to {until.isoformat()}",
             do="wait, or choose a shorter horizon",
         )
-    return moments
+    return windows
 
 
 def _halved(reader: ExampleReader, examples: Examples) -> Split:

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version as package_version
-from pathlib import Path
 from typing import Any
 
 from capflow_assets.blueprint.code_version import code_digest
@@ -137,8 +136,10 @@ def params_of(deployment: Deployment, customer: str, model: str, of_run: dict[st
 
 
 def code_version(reader: ExampleReader) -> str:
-    """The package's version and a digest of the model's file and of all that it imports from the package."""
-    digest = code_digest(Path(str(reader.spec.module.__file__)))
+    """The package's version and a digest of the model's file, of the feature blocks that it reads, and of all that
+    these import from the package.
+    """
+    digest = code_digest(*reader.stages.code_of(reader.spec))
     return f"{package_version('capflow-assets')}+{digest[:12]}"
 
 

@@ -6,16 +6,16 @@ moment. People read what that table says, and what has come to light since: drif
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.blueprint.calls import cut
 from capflow_assets.blueprint.specs import BILLS
 from capflow_assets.contract import Asked, Verdict
 from capflow_assets.errors import CapflowError
-from capflow_assets.expressions.days import local_day_of
+from capflow_assets.expressions.days import days_before, local_day_of, local_span
 from capflow_assets.learning.measures import MEASURES
 from capflow_assets.learning.readiness import LATE_FEED_DAYS, feed, judge, verdict
 
@@ -94,10 +94,12 @@ def standings(
     drifts: Mapping[str, Mapping[str, Any]],
     missing: str = "",
     now: datetime | None = None,
+    zone: Callable[[], str] = lambda: "UTC",
 ) -> list[Standing]:
     """How a customer stands with each model.
 
     ``drifts`` is the metadata of the newest health by model. ``missing`` says why there can be no readiness table.
+    ``zone`` is asked for the customer's time zone where its feed may be late.
     """
     try:
         rows = readiness_rows(lake, customer)
@@ -111,12 +113,18 @@ def standings(
         rows_of.setdefault(row["model"], []).append(row)
     shared, at = rows_of.get(None, []), now or datetime.now(UTC)
     return [
-        standing(customer, model, [*rows_of.get(model, ()), *shared], drifts.get(model, {}), at) for model in models
+        standing(customer, model, [*rows_of.get(model, ()), *shared], drifts.get(model, {}), at, zone)
+        for model in models
     ]
 
 
 def standing(
-    customer: str, model: str, rows: Sequence[Mapping[str, Any]], health: Mapping[str, Any], now: datetime
+    customer: str,
+    model: str,
+    rows: Sequence[Mapping[str, Any]],
+    health: Mapping[str, Any],
+    now: datetime,
+    zone: Callable[[], str] = lambda: "UTC",
 ) -> Standing:
     """How a customer stands with a model, from the rows of validation/readiness, the newest health and the clock."""
     own = [row for row in rows if row["model"] == model]
@@ -127,21 +135,22 @@ def standing(
     if missing:
         return Standing(customer, model, "not ready", missing)
     risks = [row["risk"] for row in (*own, *shared) if row["readiness"] == "at risk"]
-    risks += [] if any(row["risk"] for row in shared) else _silence(shared, now)
+    risks += [] if any(row["risk"] for row in shared) else _silence(shared, now, zone)
     if health.get("over"):
         psi, most = float(health["psi_max"]), float(health["threshold"])
         risks.append(f"{health['worst']} has drifted: PSI {psi:.2f}, threshold {most:g}; train again")
     return Standing(customer, model, "at risk" if risks else "ready", tuple(risks))
 
 
-def _silence(shared: Sequence[Mapping[str, Any]], now: datetime) -> list[str]:
+def _silence(shared: Sequence[Mapping[str, Any]], now: datetime, zone: Callable[[], str]) -> list[str]:
     """A run as of the newest bill cannot see that none came since; the clock can."""
     ages = [(row["as_of"], row["found"]) for row in shared if row["need"] == "feed" and row["found"] is not None]
     for as_of, age in ages:
-        newest = as_of.astimezone(UTC) - timedelta(days=age)
-        days = (now - newest).days
+        if not LATE_FEED_DAYS <= (now - as_of.astimezone(UTC)).days + age <= ARCHIVE_DAYS:
+            continue
+        newest = days_before(as_of.astimezone(UTC), int(age), name := zone())
+        days = local_span(newest, now, name).days
         if LATE_FEED_DAYS < days <= ARCHIVE_DAYS:
-            return [
-                f"the newest bill is of {newest:%Y-%m-%d}, {days} days ago; check the feed, or run the tables again"
-            ]
+            day = local_day_of(newest, name)
+            return [f"the newest bill is of {day}, {days} days ago; check the feed, or run the tables again"]
     return []

@@ -31,7 +31,8 @@ The laws:
   0 and flat profiles the clock is the calendar; with a week profile the two agree at the end of every week. So BG/NBD
   holds exactly on that clock, whatever is switched on, and its oracle stays computable.
 - A campaign picks users at random and holds some of them out, at random. For its days it multiplies the rate of the
-  others by one plus an uplift that depends on age band and income band alone (``campaigns.uplift``).
+  others by one plus an uplift that depends on age band and income band alone; by switch, on the user's own rate
+  instead: only those who buy more rarely than half of all answer (``campaigns.uplift``).
 - A shift multiplies the rate and the prices from a day on: suddenly, gradually, or for a quarter of every year. All
   that happened before that day is the same, row by row, as in the world without the shift.
 - A user has a home store, a taste (Dirichlet over categories), a price sensitivity (five levels) and a basket size.

@@ -76,6 +76,9 @@ class Brand(BaseModel):
     campaign_reach_pct: float = Field(default=50, ge=0, le=100)
     control_pct: float = Field(default=20, ge=0, le=100, description="Share of the reached who are held out.")
     campaign_uplift_pct: float = Field(default=50, ge=0, description="Effect on the rate before the traits weigh in.")
+    campaign_answers: Literal["traits", "rare"] = Field(
+        default="traits", description="Who answers: by age and income band, or those who buy rarely and nobody else."
+    )
     redemption_pct: float = Field(
         default=20, ge=0, le=100, description="Share of a treated user's bills that use a coupon."
     )

@@ -15,6 +15,8 @@ from capflow_assets.simulation.streams import stream
 # How strongly a trait answers a campaign: the young most, the oldest not at all, the well-off half as much.
 AGE_RESPONSE = np.array([1.5, 1.0, 0.5, 0.0])
 INCOME_RESPONSE = np.array([1.25, 1.0, 0.5])
+# Where the rare buyers answer instead: those who buy more rarely than half of all, by this much; the others not at all.
+RARE_RESPONSE = 2.0
 CHANNELS = np.array(["email", "push", "sms"], dtype=object)
 COUPONS_A_CAMPAIGN = 3
 SENT_AT_HOUR = 9
@@ -44,9 +46,16 @@ class Plan:
         return np.array([f"C{number + 1:03d}" for number in range(len(self.starts))], dtype=object)
 
 
-def uplift(brand: Brand, age: np.ndarray, income: np.ndarray) -> np.ndarray:
-    """Share by which a treated user's rate rises: the brand's uplift times the answers of age and income band."""
-    return brand.campaign_uplift_pct / 100 * AGE_RESPONSE[age] * INCOME_RESPONSE[income]
+def uplift(brand: Brand, people: Shoppers) -> np.ndarray:
+    """Share by which each shopper's rate rises if treated: the brand's uplift times how strongly the shopper answers.
+
+    By ``campaign_answers``: the answers of age and income band, or that of those who buy rarely.
+    """
+    if brand.campaign_answers == "rare":
+        answer = RARE_RESPONSE * (people.rate_per_week < np.median(people.rate_per_week))
+    else:
+        answer = AGE_RESPONSE[people.age] * INCOME_RESPONSE[people.income]
+    return brand.campaign_uplift_pct / 100 * answer
 
 
 def plan(brand: Brand, people: Shoppers) -> Plan:
@@ -60,7 +69,7 @@ def plan(brand: Brand, people: Shoppers) -> Plan:
     reached = here & (lots[:, :, 0] < brand.campaign_reach_pct / 100)
     control = reached & (lots[:, :, 1] < brand.control_pct / 100)
     treated = reached & ~control
-    effect = treated * uplift(brand, people.age, people.income)[:, None]
+    effect = treated * uplift(brand, people)[:, None]
     return Plan(starts, starts + brand.campaign_days * MINUTES_A_DAY, treated, control, effect)
 
 
@@ -132,6 +141,6 @@ def true_effects(brand: Brand, plan: Plan, people: Shoppers, user_ids: np.ndarra
             "income_band": INCOME_BANDS[people.income[user]],
             "is_control": plan.control[user, campaign],
             "uplift_pct": plan.uplift[user, campaign] * 100,
-            "uplift_if_treated_pct": uplift(brand, people.age[user], people.income[user]) * 100,
+            "uplift_if_treated_pct": uplift(brand, people)[user] * 100,
         }
     )

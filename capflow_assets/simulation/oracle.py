@@ -12,13 +12,14 @@ import numpy as np
 import pandas as pd
 
 from capflow_assets.errors import CapflowError
+from capflow_assets.expressions.days import days_after
 from capflow_assets.simulation.brand import Brand
 from capflow_assets.simulation.clock import local_minutes
 from capflow_assets.simulation.world import World
 
 
 def expected_purchases(world: World, as_of: datetime, horizon_days: int) -> pd.DataFrame:
-    """Expected bills in the horizon after ``as_of``. One row per known user who had come by then.
+    """Expected bills in the horizon of local days after ``as_of``. One row per known user who had come by then.
 
     Columns:
         user_id
@@ -36,8 +37,7 @@ def expected_purchases(world: World, as_of: datetime, horizon_days: int) -> pd.D
     Raises:
         CapflowError: the horizon reaches past the future that the world has.
     """
-    start, end = pd.Timestamp(as_of), pd.Timestamp(as_of) + pd.Timedelta(days=horizon_days)
-    _within(world, start, end)
+    start, end = _horizon(world, as_of, horizon_days)
     users = world.truth.users
     number = np.flatnonzero(users["joined_at"] <= start)
     users = users.iloc[number]
@@ -62,7 +62,7 @@ def expected_purchases(world: World, as_of: datetime, horizon_days: int) -> pd.D
 
 
 def outcome(world: World, as_of: datetime, horizon_days: int) -> pd.DataFrame:
-    """What happened in ``(as_of, as_of + horizon]``. One row per known user who had come by then.
+    """What happened in ``(as_of, as_of + horizon]``, of local days. One row per known user who had come by then.
 
     Columns: user_id; purchases (bills above 0); spend (their sum, in the brand's currency). Users who bought nothing
     have zeros.
@@ -70,8 +70,7 @@ def outcome(world: World, as_of: datetime, horizon_days: int) -> pd.DataFrame:
     Raises:
         CapflowError: the horizon reaches past the future that the world has.
     """
-    start, end = pd.Timestamp(as_of), pd.Timestamp(as_of) + pd.Timedelta(days=horizon_days)
-    _within(world, start, end)
+    start, end = _horizon(world, as_of, horizon_days)
     bills = _purchases(world)
     bills = bills[(bills["billed_at"] > start) & (bills["billed_at"] <= end)]
     sums = bills.groupby("user_id")["amount"].agg(purchases="size", spend="sum").round(2)
@@ -84,8 +83,11 @@ def _purchases(world: World) -> pd.DataFrame:
     return bills[bills["user_id"].notna() & (bills["amount"] > 0)]
 
 
-def _within(world: World, start: pd.Timestamp, end: pd.Timestamp) -> None:
-    last = world.end + pd.Timedelta(days=world.brand.future_days)
+def _horizon(world: World, as_of: datetime, horizon_days: int) -> tuple[pd.Timestamp, pd.Timestamp]:
+    """The moment and the end of its horizon, so many of the brand's local days later."""
+    zone = world.brand.time_zone
+    start, end = pd.Timestamp(as_of), pd.Timestamp(days_after(as_of, horizon_days, zone))
+    last = pd.Timestamp(days_after(world.end, world.brand.future_days, zone))
     if start > world.end or end > last:
         raise CapflowError(
             "The oracle cannot see that far",
@@ -93,6 +95,7 @@ def _within(world: World, start: pd.Timestamp, end: pd.Timestamp) -> None:
             came=f"{start} to {end}",
             do="simulate a brand with more future_days",
         )
+    return start, end
 
 
 def _felt(world: World, moments: pd.Series, number: np.ndarray) -> np.ndarray:

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Asked, Column, Table
+from capflow_assets.expressions.campaign_groups import campaign_groups
+from capflow_assets.expressions.days import days_before, local_span
 from capflow_assets.expressions.history import first_moment
 from capflow_assets.expressions.known_at import is_known
 from capflow_assets.expressions.micros import A_DAY, A_SECOND, micros_of, moment_of
@@ -66,7 +68,8 @@ def evidence(
 
     **Bills**: ``rows`` of each table; ``history_days`` from the first bill of the history (a few days more than a year
     before all others do not count, see ``expressions.history``) to the newest, ``newest_bill_age_days``,
-    ``users`` (known, on any bill), ``users_new_28d`` (first seen in the last 28 days).
+    ``users`` (known, on any bill), ``users_new_28d`` (first seen in the last 28 days), ``stores`` with a bill that is
+    no return. Days are local ones, from a time of the day to the same time by the clock (``expressions.days``).
 
     **Items**: ``attribute_fill_share`` of items whose description has three words or more (a word has a letter),
     ``description_words_avg`` of those that have a description; ``items_with_image_share``, ``items_with_audio_share``
@@ -76,7 +79,8 @@ def evidence(
     ``user_item_density_share`` their share in users × items; ``overlapping_items_share`` of items that two users or
     more bought, ``overlapping_users_share`` of users who bought two such items or more.
 
-    **Campaigns**: ``campaigns`` begun, ``messages`` sent, ``controls`` held out, ``redemptions``, ``redeeming_users``.
+    **Campaigns**: ``campaigns`` begun, ``messages`` sent, ``controls`` held out, ``compared_campaigns`` that addressed
+    and held out ten users or more (``expressions.campaign_groups``), ``redemptions``, ``redeeming_users``.
 
     **Outcomes**, by model, at its horizon: ``past_horizons`` that are over and have history before them (no more than
     the model's moments), ``users`` known at the newest of those moments, ``positives`` and ``negatives`` among them,
@@ -113,10 +117,11 @@ def _all(
 ) -> Figures:
     bills = frames["clean/bills"]
     assert bills is not None  # noqa: S101  (the one input that is not optional)
-    first, until, figures = _of_bills(bills, as_of)
+    first, until, figures = _of_bills(bills, as_of, str(values["zone"]))
     yield from ((None, name, None, value) for name, value in figures.items())
+    yield None, "stores", None, _stores(bills)
     yield from ((None, "rows", table, count) for table, count in _rows(frames).items())
-    yield from ((None, name, None, value) for name, value in _of_campaigns(frames).items())
+    yield from ((None, name, None, value) for name, value in _of_campaigns(frames, str(values["zone"])).items())
     yield from ((None, *row) for row in item_coverage(frames["clean/items"], frames["raw/media"]))
     yield from ((None, *row) for row in user_files(frames["clean/users"], frames["raw/media"]))
     yield from ((None, *row) for row in overlap(frames["clean/line_items"]))
@@ -125,11 +130,12 @@ def _all(
         yield from ((model, name, None, value) for name, value in outcomes.items())
 
 
-def _of_bills(bills: DataFrame, as_of: datetime) -> tuple[datetime | None, datetime | None, dict[str, float | None]]:
+def _of_bills(
+    bills: DataFrame, as_of: datetime, zone: str
+) -> tuple[datetime | None, datetime | None, dict[str, float | None]]:
     from pyspark.sql import functions as F
 
-    now = micros_of(as_of)
-    lately = now - 28 * A_DAY
+    lately = micros_of(days_before(as_of, 28, zone))
     users = bills.groupBy("user_id").agg(
         F.unix_micros(F.min("billed_at")).alias("first"), F.unix_micros(F.max("billed_at")).alias("newest")
     )
@@ -143,14 +149,22 @@ def _of_bills(bills: DataFrame, as_of: datetime) -> tuple[datetime | None, datet
     began = first_moment(bills)
     if began is None:
         return None, None, {"history_days": None, "newest_bill_age_days": None, "users": 0.0, "users_new_28d": 0.0}
-    until = known_until(as_of.astimezone(UTC), moment_of(newest))
-    figures = {
-        "history_days": float((until - began).days),
-        "newest_bill_age_days": (now - newest) / A_SECOND / (A_DAY // A_SECOND),
+    until = known_until(as_of.astimezone(UTC), moment_of(newest), zone)
+    age = local_span(moment_of(newest), as_of, zone)
+    figures: dict[str, float | None] = {
+        "history_days": float(local_span(began, until, zone).days),
+        "newest_bill_age_days": age.total_seconds() / (A_DAY // A_SECOND),
         "users": float(known),
         "users_new_28d": float(new),
     }
     return began, until, figures
+
+
+def _stores(bills: DataFrame) -> float:
+    from pyspark.sql import functions as F
+
+    selling = bills.filter("amount >= 0").agg(F.count_distinct("store_id"))
+    return float(selling.collect()[0][0])
 
 
 def _rows(frames: Mapping[str, DataFrame | None]) -> dict[str, float]:
@@ -168,7 +182,7 @@ def _rows(frames: Mapping[str, DataFrame | None]) -> dict[str, float]:
     return {row["table"]: float(row["rows"]) for row in sorted(rows)}
 
 
-def _of_campaigns(frames: Mapping[str, DataFrame | None]) -> dict[str, float]:
+def _of_campaigns(frames: Mapping[str, DataFrame | None], zone: str) -> dict[str, float]:
     from pyspark.sql import functions as F
 
     counts: dict[str, float] = {}
@@ -179,6 +193,9 @@ def _of_campaigns(frames: Mapping[str, DataFrame | None]) -> dict[str, float]:
         is_control = F.coalesce("is_control", F.lit(False))
         row = messages.agg(F.count(F.when(~is_control, 1)), F.count(F.when(is_control, 1))).collect()[0]
         counts |= {"messages": float(row[0]), "controls": float(row[1])}
+    if campaigns is not None and messages is not None:
+        groups = campaign_groups(messages, campaigns, zone)
+        counts["compared_campaigns"] = float(groups.agg(F.count_distinct("campaign_id")).collect()[0][0])
     if redemptions is not None:
         row = redemptions.agg(F.count(F.lit(1)), F.count_distinct("user_id")).collect()[0]
         counts |= {"redemptions": float(row[0]), "redeeming_users": float(row[1])}

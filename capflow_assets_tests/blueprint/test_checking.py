@@ -234,8 +234,8 @@ def planted(noise_std: float) -> Callable[..., Any]:
         noise = np.random.default_rng(0).normal(0, noise_std, len(frame))
         return frame.assign(overdue_ratio=outcomes.iloc[:, 0].to_numpy() + noise) if "overdue_ratio" in frame else frame
 
-    def columns_at(self: ExampleReader, moments: Any, of_events: bool = False) -> list[pd.DataFrame]:
-        frames = honest(self, moments, of_events)
+    def columns_at(self: ExampleReader, moments: Any, *more: Any, **named: Any) -> list[pd.DataFrame]:
+        frames = honest(self, moments, *more, **named)
         return [told(self, moment, frame) for moment, frame in zip(moments, frames, strict=True)]
 
     return columns_at

@@ -6,30 +6,67 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from capflow_assets.encoders.texts import Params, demand, vectors_of
+from capflow_assets.encoders.texts import Encoded, Params, demand, encoded
 from capflow_assets.errors import SourceError, TableError
+
+TEXTS = ("green tea", "black tea", "plum jam", "plum plum jam", "12")
+
+
+def made_of(*texts: str | None, **params: object) -> Encoded:
+    return encoded(texts, Params.model_validate(params))
 
 
 def vectors(*texts: str | None, **params: object) -> list[list[float]]:
-    _, encoded = vectors_of(texts, Params.model_validate(params))
-    return [vector.tolist() for vector in encoded]
+    return [vector.tolist() for vector in made_of(*texts, **params).vectors]
 
 
 def test_words_have_two_letters_and_no_digits() -> None:
-    words, _ = vectors_of(["Grüner Tee, 100 g", "TEE", "漢字", "a 1 --", "", None], Params())
+    words = made_of("Grüner Tee, 100 g", "TEE", "漢字", "a 1 --", "", None).words
     assert words.tolist() == [2, 1, 1, 0, 0, 0]
 
 
-def test_alike_texts_lie_close_and_those_without_words_at_the_origin() -> None:
-    green, black, jam, nothing = map(np.array, vectors("green tea", "black tea", "plum jam", "12", dimensions=8))
+@pytest.mark.parametrize("params", [{}, {"encoder": "tfidf", "dimensions": 8}])
+def test_alike_texts_lie_close_and_those_without_words_at_the_origin(params: dict[str, object]) -> None:
+    green, black, jam, nothing = map(np.array, vectors("green tea", "black tea", "plum jam", "12", **params))
     assert green @ green == pytest.approx(1, abs=1e-5)
     assert green @ black > 0.3 > abs(green @ jam)
     assert not nothing.any()
 
 
 def test_fewer_independent_texts_than_dimensions_leave_zeros() -> None:
-    assert vectors("tea", None, dimensions=2) == [[1.0, 0.0], [0.0, 0.0]]
+    assert vectors("tea", None, encoder="tfidf", dimensions=2) == [[1.0, 0.0], [0.0, 0.0]]
+    assert vectors(encoder="tfidf", dimensions=3) == []
     assert vectors(dimensions=3) == []
+
+
+def test_a_fixed_encoder_makes_the_same_vector_of_a_text_whatever_the_others_are() -> None:
+    together = made_of(*TEXTS)
+    for place, text in enumerate(TEXTS):
+        alone = made_of("plum wine", text)
+        assert alone.encoder == together.encoder == "hashed/1/128/0"
+        assert alone.vectors[1].tolist() == together.vectors[place].tolist()
+
+
+def test_spellings_of_one_text_are_one_vector() -> None:
+    plain, full_width, loud = vectors("green tea", "ｇｒｅｅｎ tea!", "GREEN  Tea 100")
+    assert plain == full_width == loud
+
+
+def test_what_was_learned_from_other_texts_is_another_encoder() -> None:
+    learned = made_of(*TEXTS, encoder="tfidf")
+    again = made_of(*TEXTS, encoder="tfidf")
+    assert (again.encoder, again.vectors.tolist()) == (learned.encoder, learned.vectors.tolist())
+    others = (
+        made_of(*TEXTS[:-1], "fig jam", encoder="tfidf"),
+        made_of(*TEXTS, encoder="tfidf", seed=1),
+        made_of(*TEXTS, encoder="tfidf", dimensions=8),
+    )
+    assert len({learned.encoder, *(other.encoder for other in others)}) == 4
+
+
+@pytest.mark.parametrize("params", [{"dimensions": 64}, {"seed": 1}])
+def test_other_parameters_are_another_encoder(params: dict[str, object]) -> None:
+    assert made_of("tea", **params).encoder != made_of("tea").encoder
 
 
 def test_words_from_a_file(tmp_path: Path) -> None:
@@ -37,6 +74,25 @@ def test_words_from_a_file(tmp_path: Path) -> None:
     file.write_text("tea 3 4\njam 0 1\nother 1 1\n", encoding="utf-8")
     # Only "tea" of the first text is in the file, so it is 3/5, 4/5, whatever its weight.
     assert vectors("green tea", "plum jam", "12", encoder="glove", path=str(file)) == [[0.6, 0.8], [0.0, 1.0], [0, 0]]
+
+
+def test_words_that_are_frequent_by_their_rank_in_the_file_weigh_less(tmp_path: Path) -> None:
+    """By hand: a / (a + p) with a = 0.001 and p = 1 / (16 rank), twice a word is 1 + ln 2."""
+    file = tmp_path / "glove.txt"
+    file.write_text("the 1 0\n" + "filler 0 0\n" * 998 + "tea 0 1\n", encoding="utf-8")
+    the, tea = 0.001 / (0.001 + 1 / 16) * (1 + np.log(2)), 0.001 / (0.001 + 1 / 16_000)
+    length = np.hypot(the, tea)
+    ((first, second),) = vectors("the the tea", encoder="glove", path=str(file))
+    assert (first, second) == (pytest.approx(the / length, abs=1e-6), pytest.approx(tea / length, abs=1e-6))
+
+
+def test_another_file_is_another_encoder(tmp_path: Path) -> None:
+    file, other = tmp_path / "glove.txt", tmp_path / "other.txt"
+    file.write_text("tea 3 4\n")
+    other.write_text("tea 3 4\nunused 1 1\n")
+    params = {"encoder": "glove", "path": str(file)}
+    assert made_of("tea", **params).encoder == made_of("jam", **params).encoder
+    assert made_of("tea", **params | {"path": str(other)}).encoder != made_of("tea", **params).encoder
 
 
 @pytest.mark.parametrize("lines", ["tea 3 4\njam 1\n", ""])

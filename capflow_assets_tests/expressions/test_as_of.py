@@ -18,6 +18,10 @@ from capflow_assets.expressions.as_of import as_of_moment, newest, parse_moment
         ("2024-01-01", "America/New_York", "2024-01-02T04:59:59.999999+00:00"),
         ("2024-01-01T12:00:00+02:00", "America/New_York", "2024-01-01T10:00:00+00:00"),
         ("2024-01-01 12:00", "Asia/Tokyo", "2024-01-01T03:00:00+00:00"),
+        # 2:30 comes twice on the one day and never on the other; at 23:00 the next day begins.
+        ("2024-10-27 02:30", "Europe/Madrid", "2024-10-27T01:30:00+00:00"),
+        ("2024-03-31 02:30", "Europe/Madrid", "2024-03-31T00:59:59.999999+00:00"),
+        ("2024-03-30", "America/Nuuk", "2024-03-31T00:59:59.999999+00:00"),
     ],
 )
 def test_a_moment_is_read_in_the_customers_zone(text, zone, moment):

@@ -245,3 +245,15 @@ def test_no_column_is_in_two_blocks() -> None:
 @pytest.mark.parametrize("key", BLOCKS)
 def test_every_column_is_described(key: str) -> None:
     assert [column.name for column in STAGES.tables[key].table.columns if not column.description.strip()] == []
+
+
+# -- vectors -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", BLOCKS)
+def test_a_block_with_vectors_says_what_encoded_them(key: str) -> None:
+    """Vectors of different encoders must not be mixed unnoticed."""
+    columns = {column.name: column for column in STAGES.tables[key].table.columns}
+    if "embedding" in columns:
+        assert columns["encoder"].required
+        assert columns["encoder"].type == "string"

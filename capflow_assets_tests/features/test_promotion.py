@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 SENT = datetime(2024, 6, 3, 10, tzinfo=UTC)
 WEEK = timedelta(days=7)
 SECOND = timedelta(seconds=1)
+ENDS = {"at last": timedelta(0), "late": SECOND}
 ANSWERS = ("user_id", "messages_answerable", "visit_response_share", "coupon_response_share")
 
 
@@ -98,6 +99,31 @@ def test_a_message_is_answered_within_seven_days(spark: SparkSession) -> None:
         ("late", 1, 0.0, None),
         ("same", 1, 0.0, None),
     ]
+
+
+def test_the_week_of_a_message_ends_at_the_same_time_of_a_local_day(spark: SparkSession) -> None:
+    """Sent at noon of 24 March in Madrid, when clocks go forward the week after, and of 20 October, when they go back:
+    noon is 10:00 and 11:00 in UTC.
+    """
+    noons = {
+        "spring": (datetime(2024, 3, 24, 11, tzinfo=UTC), datetime(2024, 3, 31, 10, tzinfo=UTC)),
+        "autumn": (datetime(2024, 10, 20, 10, tzinfo=UTC), datetime(2024, 10, 27, 11, tzinfo=UTC)),
+    }
+    rows = [
+        bought(f"{season} {name}", end + after) for season, (_, end) in noons.items() for name, after in ENDS.items()
+    ]
+    sent = [message(f"{season} {name}", start) for season, (start, _) in noons.items() for name in ENDS]
+    frames = bills_of(spark, rows), frame_of(spark, MESSAGES, sent)
+    made = promotion(frames[0], messages=frames[1], as_of=datetime(2024, 12, 1, tzinfo=UTC), zone=ZONE)
+    assert rows_of(made, *ANSWERS[:3]) == [
+        ("autumn at last", 1, 1.0),
+        ("autumn late", 1, 0.0),
+        ("spring at last", 1, 1.0),
+        ("spring late", 1, 0.0),
+    ]
+    ends = [noons["spring"][1] - SECOND, noons["spring"][1]]
+    made = promotion(frames[0], messages=frames[1], as_of=ends, zone=ZONE).filter("messages_answerable > 0")
+    assert {row[0] for row in rows_of(made, "as_of")} == {"2024-03-31 10:00:00"}
 
 
 def test_one_purchase_may_answer_two_messages_and_each_message_counts_once(spark: SparkSession) -> None:

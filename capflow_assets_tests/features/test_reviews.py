@@ -48,20 +48,42 @@ def test_reviews_that_say_alike_lie_close(spark: SparkSession) -> None:
     frame = made_of(spark)
     assert frame.dtypes == [(column.name, column.type) for column in TABLE.columns]
     made = vectors(frame)
-    assert {name: len(vector) for name, vector in made.items()} == dict.fromkeys(("r1", "r2", "r3", "r4", "r5"), 32)
-    assert made["r1"] @ made["r2"] > 0.5 > 0.1 > abs(made["r1"] @ made["r3"])
+    assert {name: len(vector) for name, vector in made.items()} == dict.fromkeys(("r1", "r2", "r3", "r4", "r5"), 128)
+    # Three of the first's four words are the second's three; the queue's are others.
+    assert made["r1"] @ made["r2"] == pytest.approx(3 / np.sqrt(12), abs=0.2)
+    assert abs(made["r1"] @ made["r3"]) < 0.3
     assert not made["r4"].any()
     told = rows_of(frame.filter("review_id = 'r3'"), "item_id", "store_id", "user_id", "rating", "words")
     assert told == [(None, "north", "ana", 1.0, 4)]
 
 
-def test_the_future_is_not_read(spark: SparkSession) -> None:
-    assert rows_of(made_of(spark, (*WRITTEN, LATER))) == rows_of(made_of(spark))
+@pytest.mark.parametrize("encoder", ["hashed", "tfidf"])
+def test_the_future_is_not_read(spark: SparkSession, encoder: str) -> None:
+    assert rows_of(made_of(spark, (*WRITTEN, LATER), encoder=encoder)) == rows_of(made_of(spark, encoder=encoder))
     # Nor does a later review change what a word weighs at an earlier moment.
-    together = rows_of(made_of(spark, (*WRITTEN, LATER), as_of=(EARLIER, AS_OF)))
-    alone = [row for moment in (EARLIER, AS_OF) for row in rows_of(made_of(spark, as_of=moment))]
+    together = rows_of(made_of(spark, (*WRITTEN, LATER), as_of=(EARLIER, AS_OF), encoder=encoder))
+    alone = [row for moment in (EARLIER, AS_OF) for row in rows_of(made_of(spark, as_of=moment, encoder=encoder))]
     assert together == sorted(alone, key=repr)
     assert len(together) == 4 + 5
+
+
+def test_a_review_has_one_vector_at_every_moment_and_in_every_run(spark: SparkSession) -> None:
+    later = AS_OF + timedelta(days=1)
+    frame = made_of(spark, (*WRITTEN, LATER), as_of=(EARLIER, AS_OF, later))
+    by_review: dict[str, set[str]] = {}
+    for review_id, *vector in rows_of(frame, "review_id", "encoder", "embedding"):
+        by_review.setdefault(review_id, set()).add(repr(vector))
+    assert {review_id: len(vectors) for review_id, vectors in by_review.items()} == dict.fromkeys(by_review, 1)
+    # Nobody's words live on: without the reviews of a user who was forgotten, those of others are the same.
+    kept, all_of_them = vectors(made_of(spark, [row for row in WRITTEN if row.get("user_id") != "ana"])), vectors(frame)
+    assert kept.keys() == {"r2", "r4", "r5"}
+    assert all(kept[review_id].tolist() == all_of_them[review_id].tolist() for review_id in kept)
+
+
+def test_what_a_moment_learned_is_marked_as_its_own(spark: SparkSession) -> None:
+    frame = made_of(spark, as_of=(EARLIER, AS_OF), encoder="tfidf")
+    encoders = set(rows_of(frame, "as_of", "encoder"))
+    assert len(encoders) == len({encoder for _, encoder in encoders}) == 2
 
 
 def test_order_and_engine_are_irrelevant(spark: SparkSession, jvm: SparkSession) -> None:

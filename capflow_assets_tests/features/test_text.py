@@ -37,19 +37,47 @@ def test_alike_items_lie_close(spark: SparkSession) -> None:
     assert frame.dtypes == [(column.name, column.type) for column in TABLE.columns]
     assert dict(rows_of(frame, "item_id", "words")) == {"t1": 4, "t2": 4, "j1": 3, "j2": 3, "n1": 0, "n2": 0}
     made = vectors(spark)
-    assert {len(vector) for vector in made.values()} == {32}
-    assert made["t1"] @ made["t2"] > 0.5 > 0.1 > abs(made["t1"] @ made["j1"])
+    assert {len(vector) for vector in made.values()} == {128}
+    # Three of the teas' four words are the same; none is the jam's.
+    assert made["t1"] @ made["t2"] == pytest.approx(0.75, abs=0.2)
+    assert abs(made["t1"] @ made["j1"]) < 0.3
     assert made["t1"] @ made["t1"] == pytest.approx(1, abs=1e-5)
-    # Four texts have at most four directions; the rest is padded.
-    assert not np.stack(list(made.values()))[:, 4:].any()
     assert not made["n1"].any()
     assert not made["n2"].any()
 
 
-def test_order_and_engine_are_irrelevant(spark: SparkSession, jvm: SparkSession) -> None:
+def test_alike_items_lie_close_by_what_is_learned_of_them(spark: SparkSession) -> None:
+    made = vectors(spark, encoder="tfidf", dimensions=32)
+    assert {len(vector) for vector in made.values()} == {32}
+    assert made["t1"] @ made["t2"] > 0.5 > 0.1 > abs(made["t1"] @ made["j1"])
+    # Four texts have at most four directions; the rest is padded.
+    assert not np.stack(list(made.values()))[:, 4:].any()
+    assert not made["n1"].any()
+
+
+def test_an_item_keeps_its_vector_when_others_come_and_go(spark: SparkSession) -> None:
+    """Axes are the same between a training and a scoring, whatever the list of items has become since."""
+    later = (*CATALOGUE[1:], {"item_id": "w1", "name": "Plum wine", "description": "jam of plums, loose"})
+    before, after = vectors(spark), vectors(spark, later)
+    assert all(before[item].tolist() == after[item].tolist() for item in before.keys() & after.keys())
+
+
+def test_vectors_say_who_made_them(spark: SparkSession) -> None:
+    def encoders(items: Any, **params: Any) -> set[str]:
+        frame = text(frame_of(spark, ITEMS, items), as_of=AS_OF, zone=ZONE, params=Params(**params))
+        return {encoder for (encoder,) in rows_of(frame, "encoder")}
+
+    assert encoders(CATALOGUE) == encoders(CATALOGUE[:2]) == {"hashed/1/128/0"}
+    (learned,) = encoders(CATALOGUE, encoder="tfidf")
+    assert encoders(CATALOGUE[::-1], encoder="tfidf") == {learned}
+    assert encoders(CATALOGUE[:2], encoder="tfidf") != {learned}
+
+
+@pytest.mark.parametrize("encoder", ["hashed", "tfidf"])
+def test_order_and_engine_are_irrelevant(spark: SparkSession, jvm: SparkSession, encoder: str) -> None:
     def rows(session: SparkSession, items: Any) -> list[Any]:
-        moments = (AS_OF, AS_OF + timedelta(days=1))
-        return rows_of(text(frame_of(session, ITEMS, items), as_of=moments, zone=ZONE))
+        moments, params = (AS_OF, AS_OF + timedelta(days=1)), Params.model_validate({"encoder": encoder})
+        return rows_of(text(frame_of(session, ITEMS, items), as_of=moments, zone=ZONE, params=params))
 
     made = rows(spark, CATALOGUE)
     assert len(made) == 12
@@ -60,7 +88,7 @@ def test_order_and_engine_are_irrelevant(spark: SparkSession, jvm: SparkSession)
 def test_nothing_said(spark: SparkSession) -> None:
     assert vectors(spark, ()) == {}
     assert not vectors(spark, CATALOGUE[4:], dimensions=3)["n1"].any()
-    one = vectors(spark, [{"item_id": "a", "name": "tea"}, {"item_id": "b"}], dimensions=2)
+    one = vectors(spark, [{"item_id": "a", "name": "tea"}, {"item_id": "b"}], encoder="tfidf", dimensions=2)
     assert {item: vector.tolist() for item, vector in one.items()} == {"a": [1.0, 0.0], "b": [0.0, 0.0]}
 
 

@@ -78,6 +78,21 @@ def test_a_feed_that_fell_silent_since_the_last_run_is_a_risk() -> None:
     assert stand(told, days_later=1).reasons == ("the newest bill is 12 days old; check the feed",)
 
 
+def test_the_newest_bill_is_named_by_its_local_day() -> None:
+    """Late on 30 June in Santiago is July in UTC; and there a day in September lasts an hour less."""
+    late = datetime(2024, 7, 1, 3, 30, tzinfo=UTC)
+    feed = {**READY[0], "as_of": late, "found": 1.0}
+    (reason,) = standing(
+        "shop", "churn", [feed, *READY[1:]], CALM, late + timedelta(days=7), lambda: "America/Santiago"
+    ).reasons
+    assert reason.startswith("the newest bill is of 2024-06-29, 8 days ago;")
+    noon = datetime(2024, 9, 1, 16, tzinfo=UTC)
+    feed = {**READY[0], "as_of": noon, "found": 0.0}
+    week_and_day = [feed, *READY[1:]], CALM, noon + timedelta(days=8, hours=-1)
+    assert standing("shop", "churn", *week_and_day, lambda: "America/Santiago").readiness == "at risk"
+    assert standing("shop", "churn", *week_and_day).readiness == "ready"
+
+
 def test_a_model_without_rows_is_unknown() -> None:
     assert stand([READY[0]]).readiness == "unknown"
 

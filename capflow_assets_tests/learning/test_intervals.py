@@ -161,6 +161,18 @@ def test_a_weighted_mean_of_two_units_by_hand() -> None:
     assert interval == pytest.approx((4.6, 3.25, 10.0))
 
 
+@pytest.mark.parametrize("unknown", [np.nan, np.inf])
+def test_a_value_that_is_unknown_takes_its_weight_along(unknown: float) -> None:
+    """Of ann one value is unknown, whatever it weighs: (12 + 10) / 4 = 5.5."""
+    keys = pd.MultiIndex.from_tuples([("ann", 1), ("ann", 2), ("bob", 1)], names=["user_id", "campaign_id"])
+    values = pd.DataFrame({"value": [unknown, 4.0, 10.0], "weight": [5.0, 3.0, 1.0]}, index=keys)
+    metric = mean_by_subject("mean", lambda outcomes, answers: values, True, "", unit=("user_id",))
+    nothing = pd.DataFrame(index=keys)
+    interval = score_with_interval(metric, nothing, nothing, seed=0, replicates=2_000)
+    assert metric.compute(nothing, nothing) == interval.value == 5.5
+    assert (interval.low, interval.high) == pytest.approx((4.0, 10.0))
+
+
 def test_subjects_that_only_one_answered_for_are_left_out_of_the_comparison() -> None:
     outcomes, answers = of_users(3)
     known = BY_SUBJECT

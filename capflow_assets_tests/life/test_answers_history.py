@@ -16,7 +16,7 @@ from capflow_assets.deployment import Deployment
 from capflow_assets.graph.engine import Engine
 from capflow_assets.home.places import Home
 from capflow_assets.life import answers_history
-from capflow_assets.life.answers_history import AFTER_HORIZON_DAYS, keep, kept_columns
+from capflow_assets.life.answers_history import AFTER_HORIZON_DAYS, keep
 from capflow_assets.stores.moments import moments
 from capflow_assets_tests.homes import TestHome
 
@@ -118,7 +118,7 @@ def test_answers_of_every_shape_are_kept_as_they_were_given(
     names = [part.split()[0] for part in schema.split(", ")]
     given = [dict(zip(names, row, strict=True)) | {"model_version": 7, "as_of": AS_OF} for row in rows]
     assert kept.to_pylist() == [{name: row[name] for name in kept.column_names} for row in given]
-    again = answers_history.as_of(place, SHOP, NAME, AS_OF)
+    again = answers_history.as_of(place.lake, SHOP, NAME, AS_OF)
     assert again is not None
     assert again.columns == kept.column_names
     assert again.count() == len(rows)
@@ -127,9 +127,9 @@ def test_answers_of_every_shape_are_kept_as_they_were_given(
 def test_vectors_are_not_kept(home: Path, spark: SparkSession) -> None:
     place = opened(home, VECTOR)
     predict(place, spark, "user_id string, first double", [("u1", 0.5)], AS_OF)
-    assert kept_columns(VECTOR) == []
+    assert VECTOR.kept_columns == ()
     assert not place.lake.exists(SHOP, TABLE)
-    assert answers_history.as_of(place, SHOP, NAME, AS_OF) is None
+    assert answers_history.as_of(place.lake, SHOP, NAME, AS_OF) is None
 
 
 def test_the_same_night_again_replaces_itself_and_a_moment_finds_what_was_given_before_it(
@@ -141,7 +141,7 @@ def test_the_same_night_again_replaces_itself_and_a_moment_finds_what_was_given_
     predict(place, spark, schema, scores(("u3", 0.3)), AS_OF, version=2)
 
     def given(moment: datetime) -> list[tuple[Any, ...]] | None:
-        frame = answers_history.as_of(place, SHOP, NAME, moment)
+        frame = answers_history.as_of(place.lake, SHOP, NAME, moment)
         return None if frame is None else [tuple(row)[:3] for row in frame.collect()]
 
     assert given(AS_OF - timedelta(microseconds=1)) is None

@@ -48,7 +48,7 @@ def examples(request, place):
 @pytest.fixture(scope="module")
 def past(place):
     _, lake = place
-    return moments(newest(lake.table("acme", "clean/bills")), 30, 5)
+    return moments(newest(lake.table("acme", "clean/bills")), 30, 5, "UTC")
 
 
 def test_columns_of_many_moments_are_those_of_each(examples, past):

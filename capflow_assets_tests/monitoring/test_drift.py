@@ -124,3 +124,60 @@ def test_the_plot_names_what_drifted() -> None:
     file = BytesIO()
     figure.savefig(file, format="png")
     assert len(file.getvalue()) < 40_000
+
+
+# -- chance ------------------------------------------------------------------------------------------------------------
+
+
+def sixteen_columns(random: np.random.Generator, rows: int, shift: float = 0.0) -> pd.DataFrame:
+    """Numbers with and without ties, money with a long tail, gaps with nulls; ``shift`` moves one of them."""
+    visits = {f"visits_{place}": random.poisson(random.gamma(1.5, 2, rows)) for place in range(6)}
+    money = {f"spend_{place}": random.lognormal(3, 1, rows) for place in range(6)}
+    gaps = {
+        f"gap_{place}": np.where(random.random(rows) < 0.3, np.nan, random.exponential(20, rows)) for place in range(4)
+    }
+    frame = pd.DataFrame({**visits, **money, **gaps})
+    return frame.assign(spend_0=frame["spend_0"] * np.exp(shift))
+
+
+@pytest.mark.parametrize("rows", [40, 100, 300])
+def test_of_sixteen_columns_hardly_any_is_over_by_chance(rows: int) -> None:
+    random = np.random.default_rng(rows)
+    scorings = [psi(reference(sixteen_columns(random, rows)), sixteen_columns(random, rows)) for _ in range(100)]
+    # One in a thousand is what the level allows; two of a hundred come five times in a thousand then.
+    assert sum(scoring["over"].any() for scoring in scorings) <= 1
+    if rows <= 100:
+        assert sum((scoring["psi"] > 0.25).any() for scoring in scorings) > 95
+
+
+@pytest.mark.parametrize(("rows", "shift"), [(100, 1.7), (300, 1.0), (2000, 0.6)])
+def test_a_shift_of_one_column_among_sixteen_is_over_at_once(rows: int, shift: float) -> None:
+    random = np.random.default_rng(rows)
+    over = [
+        psi(reference(sixteen_columns(random, rows)), sixteen_columns(random, rows, shift))
+        .query("over")["column"]
+        .tolist()
+        for _ in range(20)
+    ]
+    assert over == [["spend_0"]] * 20
+
+
+def test_the_p_value_is_that_of_pearsons_test_corrected_for_the_number_of_columns() -> None:
+    """Counts by hand, in bins of at least five expected rows, and scipy's test of the same table beside it."""
+    from scipy.stats import chi2_contingency
+
+    then = pd.DataFrame({"a": [1.0] * 30 + [2.0] * 30 + [3.0] * 40, "same": [1.0] * 100})
+    now = pd.DataFrame({"a": [1.0] * 15 + [2.0] * 30 + [3.0] * 5, "same": [1.0] * 50})
+    by_scipy = chi2_contingency([[30, 30, 40], [15, 30, 5]], correction=False).pvalue
+    found = psi(reference(then), now).set_index("column")["p_value"]
+    assert found["a"] == pytest.approx(2 * by_scipy)
+    assert found["same"] == 1.0
+
+
+def test_from_some_hundred_rows_on_the_threshold_alone_decides() -> None:
+    random = np.random.default_rng(0)
+    for rows in (400, 1000):
+        for _ in range(30):
+            then, now = random.normal(size=rows), random.normal(random.uniform(0, 1), 1, size=rows)
+            found = psi(reference(pd.DataFrame({"a": then})), pd.DataFrame({"a": now})).iloc[0]
+            assert found["over"] == (found["psi"] > 0.25)

@@ -56,3 +56,20 @@ def test_no_repeat_in_the_cool_down_which_is_as_of_time() -> None:
     assert wants_retraining(history, k=2, n=3, cooldown_days=14, last_requested=at(14)) is None
     assert wants_retraining(history, k=2, n=3, cooldown_days=14, last_requested=at(0)) is not None
     assert wants_retraining(history, k=2, n=3, cooldown_days=0, last_requested=at(14)) is not None
+
+
+def test_the_cool_down_is_over_at_the_same_time_of_a_local_day() -> None:
+    """Scored at the end of each day in Madrid: 14 days from 20 March 2020 on last an hour less, clocks go forward."""
+    ends = [datetime(2020, 3, 20, 22, 59, tzinfo=UTC), datetime(2020, 4, 3, 21, 59, tzinfo=UTC)]
+    history = [HealthPoint(end, 4, 0.4, "recency_days", True) for end in ends]
+    wanted = {"k": 2, "n": 3, "cooldown_days": 14, "last_requested": ends[0], "zone": "Europe/Madrid"}
+    assert wants_retraining(history, **wanted) is not None  # type: ignore[arg-type]
+    assert wants_retraining(history, **wanted | {"cooldown_days": 15}) is None  # type: ignore[arg-type]
+
+
+def test_a_scoring_is_named_by_its_local_day() -> None:
+    """The end of 30 June in Santiago is 4 in the morning of 1 July in UTC."""
+    history = [HealthPoint(datetime(2020, 7, 1, 3, 59, tzinfo=UTC), 4, 0.4, "recency_days", True)]
+    found = wants_retraining(history, k=1, n=1, zone="America/Santiago")
+    assert found is not None
+    assert "0.40 on 2020-06-30)" in found.reason

@@ -70,6 +70,18 @@ def test_the_outcome_counts_bills_after_the_moment_up_to_the_end_of_the_horizon(
     assert len(made) == (world().users["joined_at"] <= AS_OF).sum()
 
 
+def test_a_horizon_is_of_the_brands_own_days() -> None:
+    """In Madrid 28 days from 1 October on last an hour more: bills until noon of the 29th by the clock count."""
+    madrid = simulate(tiny("shop", seed=3, users=3000, days=420, time_zone="Europe/Madrid", start=date(2023, 9, 1)))
+    as_of, end = datetime(2024, 10, 1, 10, tzinfo=UTC), datetime(2024, 10, 29, 11, tzinfo=UTC)
+    bills = pd.concat([madrid.bills, madrid.truth.future_bills])
+    inside = bills[(bills["billed_at"] > as_of) & (bills["billed_at"] <= end) & (bills["amount"] > 0)]
+    known = set(madrid.truth.users.loc[madrid.truth.users["joined_at"] <= as_of, "user_id"])
+    assert outcome(madrid, as_of, 28)["purchases"].sum() == inside["user_id"].isin(known).sum()
+    late = inside[inside["billed_at"] > end - timedelta(hours=1)]
+    assert late["user_id"].isin(known).any(), "the hour more tells"
+
+
 def test_many_bills_do_not_overflow() -> None:
     busy = simulate(tiny("busy", seed=2, users=40, r=50.0, alpha_weeks=2.0, a=1.0, b=900.0))
     truth = expected_purchases(busy, busy.end, 30)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -49,13 +49,32 @@ def test_of_bills_alone(spark: SparkSession) -> None:
         (None, "newest_bill_age_days", None): pytest.approx(1 / 24),
         (None, "users", None): 4.0,
         (None, "users_new_28d", None): 3.0,
+        (None, "stores", None): 0.0,
         (None, "rows", "clean/bills"): 11.0,
     }
+
+
+def test_stores_are_those_with_a_purchase(spark: SparkSession) -> None:
+    stores = (("a", 1.0), ("a", 2.0), ("b", 0.0), ("c", -1.0), (None, 1.0))
+    rows = [bill("ana", "2024-06-03", amount) | {"store_id": store} for store, amount in stores]
+    assert together(made(bills_of(spark, rows)))["stores"] == 2
 
 
 def test_a_feed_that_stopped_ends_history(spark: SparkSession) -> None:
     found = together(made(bills_of(spark, SHOPPERS), as_of=AS_OF + timedelta(days=20)))
     assert (found["history_days"], found["newest_bill_age_days"]) == (366.0, pytest.approx(20 + 1 / 24))
+
+
+def test_days_are_local_ones(spark: SparkSession) -> None:
+    """From 3 to 31 March clocks in Madrid went forward: 28 days by the calendar last an hour less."""
+    rows = [bill("ana", "2024-03-03", 5.0), bill("bea", "2024-03-03", 5.0, time(13)), bill("ana", "2024-03-24", 5.0)]
+    found = together(made(bills_of(spark, rows), as_of=datetime(2024, 3, 31, 10, 30, tzinfo=UTC)))
+    assert (found["history_days"], found["users_new_28d"]) == (21.0, 1.0)
+    assert found["newest_bill_age_days"] == 7 + 0.5 / 24
+    found = together(made(bills_of(spark, rows), as_of=datetime(2024, 3, 31, 10, tzinfo=UTC)))
+    assert found["newest_bill_age_days"] == 7.0
+    whole = [bill("ana", "2024-03-03", 5.0), bill("ana", "2024-04-02", 5.0)]
+    assert together(made(bills_of(spark, whole)))["history_days"] == 30.0
 
 
 def test_no_bills_at_all(spark: SparkSession) -> None:
@@ -163,6 +182,19 @@ def test_campaigns_and_redemptions(spark: SparkSession) -> None:
     )
     assert [found[name] for name in ("campaigns", "messages", "controls")] == [1, 2, 1]
     assert [found[name] for name in ("redemptions", "redeeming_users")] == [2, 1]
+    assert found["compared_campaigns"] == 0
+
+
+def test_campaigns_with_users_addressed_and_held_out(spark: SparkSession) -> None:
+    campaigns = [{"campaign_id": name, "starts_at": AS_OF - timedelta(days=9)} for name in ("c1", "c2", "c3")]
+    held_out = {"c1": range(10, 20), "c2": range(10, 19), "c3": range(0)}
+    messages = [
+        {"campaign_id": name, "user_id": f"u{number}", "sent_at": AS_OF, "is_control": number in held_out[name]}
+        for name in held_out
+        for number in range(20)
+    ]
+    tables = {"campaigns": table(spark, "raw/campaigns", campaigns), "messages": table(spark, "raw/messages", messages)}
+    assert together(made(bills_of(spark, ()), **tables))["compared_campaigns"] == 1
 
 
 def asked(horizon_days: int, **more: Any) -> Asked:

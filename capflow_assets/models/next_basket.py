@@ -1,0 +1,150 @@
+"""What each user buys on the next visit: a ranked list of items, from own habits and those of users alike (TIFU-kNN).
+
+A user's vector says how often the user buys each item, newer baskets counting more; an item's score is a share of the
+user's own figure and the rest the mean of the nearest users' (H. Hu, X. He, J. Gao, Z.-L. Zhang, "Modeling Personalized
+Item Frequency Information for Next-basket Recommendation", SIGIR 2020). How baskets fade, how many are near and how
+much is the user's own is chosen at past moments. The model keeps that choice and no user: neighbours are those of the
+moment it answers for. A user without a basket gets what is popular.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from capflow_assets.contract import Answer, Candidate, Examples, Horizon, Model, Needs, Outcome, Reads, Rule, Subject
+from capflow_assets.learning.metrics import mean_by_subject
+from capflow_assets.learning.ranking import ndcg_by_subject, recall_by_subject, recall_plot
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from pyspark.sql import DataFrame
+
+    from capflow_assets.learning.baskets import Baskets
+    from capflow_assets.learning.item_lists import Lists
+
+LINES = "clean/line_items"
+LINE_COLUMNS = ("user_id", "item_id", "billed_on", "is_return", "flags")
+JUDGED = 10
+NDCG = mean_by_subject("ndcg_10", ndcg_by_subject, True, "How high the next visit's items stand among the first ten.")
+
+
+class NextBasketParams(Horizon):
+    """What a person may set for the next basket."""
+
+    moments: int = Field(3, ge=1, le=24, description="How many past as-of moments make the examples.")
+    items: int = Field(20, ge=JUDGED, le=200, description="How many items a user's list has.")
+    threads: int = Field(2, ge=1, le=64, description="Threads; lists are the same with any number.")
+
+
+class NextBasket:
+    """The recipe of lists that served best in the past."""
+
+    def __init__(self, params: NextBasketParams) -> None:
+        self.params = params
+        self.recipe: dict[str, Any] | None = None
+        self.recalls: dict[str, float] = {}
+
+    def fit(self, examples: Examples) -> NextBasket:
+        """Choose the recipe by the recall of the first ten at the moments of the examples."""
+        from capflow_assets.learning.recipe_choice import best_recipe, pasts_of
+
+        recipe, self.recalls = best_recipe(pasts_of(examples, LINES, self.params.seed), JUDGED)
+        self.recipe = recipe.describe()
+        return self
+
+    def predict(self, examples: Examples) -> pd.DataFrame:
+        """A list of ``items`` for each user: ``item_id``, ``score`` (higher comes first), ``reasons``."""
+        from capflow_assets.learning.frames import fitted
+        from capflow_assets.learning.item_lists import Recipe, alike_lists
+
+        recipe, params = Recipe(**fitted(self.recipe, "next_basket")), self.params
+        return _answers(examples, lambda known, users: alike_lists(known, users, recipe, params.items, params.threads))
+
+    def parameters(self) -> dict[str, Any]:
+        """The chosen recipe, and the mean recall at past moments of those that it was chosen from."""
+        return {**self.params.model_dump(), "recipe": self.recipe, "past_recalls": self.recalls}
+
+
+class FrequentItems:
+    """The baseline: what the user bought on most visits, filled up with what all users did."""
+
+    def __init__(self, params: NextBasketParams) -> None:
+        self.params = params
+
+    def fit(self, examples: Examples) -> FrequentItems:
+        """There is nothing to learn: what is frequent is counted at the moment that is answered for."""
+        return self
+
+    def predict(self, examples: Examples) -> pd.DataFrame:
+        """As the model's; the ``score`` is the number of visits with the item, plus half the item's popularity."""
+        from capflow_assets.learning.item_lists import frequent_lists
+
+        return _answers(examples, lambda known, users: frequent_lists(known, users, self.params.items))
+
+    def parameters(self) -> dict[str, Any]:
+        """How long its lists are."""
+        return {"items": self.params.items}
+
+
+def _answers(examples: Examples, lists_of: Callable[[Baskets, np.ndarray], Lists]) -> pd.DataFrame:
+    from capflow_assets.expressions.days import local_day_of
+    from capflow_assets.learning.baskets import baskets_of
+    from capflow_assets.learning.item_lists import list_rows
+
+    baskets, index = baskets_of(examples.table(LINES)), examples.columns.index
+    asked = baskets.numbers(index.to_numpy())
+    today = local_day_of(examples.moments[-1], examples.zone)
+    return list_rows(baskets, lists_of(baskets, asked), asked, index, today)
+
+
+def outcome(line_items: DataFrame, start: datetime, end: datetime) -> DataFrame:
+    """What each user buys on the first local day in the horizon on which the user buys any item.
+
+    One row per known user and item of that day in ``(start, end]``: ``user_id``, ``item_id``, ``bought`` (1). Returns
+    and what is no item (postage, fees) do not count.
+    """
+    import pyspark.sql.functions as F
+    from pyspark.sql import Window
+
+    from capflow_assets.learning.outcomes import example_key
+
+    key = example_key(line_items)
+    is_within = (F.col("billed_at") > F.lit(start)) & (F.col("billed_at") <= F.lit(end))
+    is_item = F.coalesce(~F.contains("flags", F.lit("not_an_item")), F.lit(True))
+    rows = line_items.where(is_within & F.col("user_id").isNotNull() & ~F.col("is_return") & is_item)
+    first = rows.groupBy(*key, "item_id").agg(F.min("billed_on").alias("first_on"))
+    first = first.withColumn("visit_on", F.min("first_on").over(Window.partitionBy(*key)))
+    return first.where("first_on = visit_on").select(*key, "item_id", F.lit(1.0).alias("bought"))
+
+
+def known(bills: DataFrame, as_of: datetime, zone: str) -> DataFrame:
+    """Every user with a bill: ``user_id``."""
+    from capflow_assets.expressions.visits import known_users
+
+    return known_users(bills, as_of, zone).select("user_id")
+
+
+MODEL = Model(
+    question="Which items will each user buy on the next visit?",
+    family="recommendation",
+    needs=Needs(tables=("clean/bills", LINES), history_days=90, users=100, positives=50),
+    subject=Subject("user", ("user_id",), known=known),
+    reads=(Reads(LINES, LINE_COLUMNS, "frame"),),
+    outcome=Outcome(outcome, ("bought",), per=("item_id",), absent="unknown"),
+    answer=Answer(per=("item_id",)),
+    params=NextBasketParams,
+    candidates=(
+        Candidate("TIFU-kNN", NextBasket),
+        Candidate("the most frequent items", FrequentItems, is_baseline=True),
+    ),
+    metric=mean_by_subject(
+        "recall_10", recall_by_subject, True, "Share of the next visit's items among the first ten listed."
+    ),
+    rules=(Rule("ndcg_10", NDCG.compute, "its NDCG@10", otherwise="tell"),),
+    plot=recall_plot,
+)
