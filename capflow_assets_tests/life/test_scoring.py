@@ -13,6 +13,7 @@ from capflow_assets.errors import ModelError
 from capflow_assets.life.answers import rows_of, schema_of
 from capflow_assets.life.scoring import score
 from capflow_assets.life.scoring_version import load_scoring_version, scoring_version, succession
+from capflow_assets.stores.moments import moments
 from capflow_assets_tests.life.shop import AS_OF, MODEL, REGULARS, SHOP, TOML, deployment, reader
 
 STRICT = f"{TOML}[checks.skew]\nfill_block_pct = 0.0\njs_block = 0.0\nfill_warn_pct = 0.0\njs_warn = 0.0\n"
@@ -68,6 +69,9 @@ def test_the_champion_scores_every_user(trained_shop: Path) -> None:
     assert table.loc["u00", "percentile"] == round(100 * 21 / 41, 2)
     assert table.loc["u39", ["percentile", "decile", "band"]].to_list() == [100.0, 10, "high"]
     assert table["is_known"].all()
+    kept = place.lake.arrow(SHOP, f"answers/{MODEL}").to_pandas().set_index("user_id")
+    assert kept["score"].to_dict() == table["score"].to_dict(), "what was answered can be held against what comes"
+    assert (kept["as_of"] == AS_OF).all()
 
 
 def test_rows_unlike_those_of_the_training_leave_the_last_predictions(trained_shop: Path) -> None:
@@ -82,6 +86,7 @@ def test_rows_unlike_those_of_the_training_leave_the_last_predictions(trained_sh
     assert (scored.skew.passed, scored.skew.severity) == (False, "block")
     assert scored.totals.rows == len(scored.answers) == 40, "what was not written is given back, for drift"
     assert place.lake.version(SHOP, f"predictions/{MODEL}") == 0
+    assert moments(place.lake, SHOP, f"answers/{MODEL}") == [AS_OF], "what was not given is not kept"
 
 
 @pytest.fixture
