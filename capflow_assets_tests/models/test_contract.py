@@ -45,7 +45,10 @@ if TYPE_CHECKING:
 CUSTOMER = "market"
 NAMES = sorted(module.name for module in pkgutil.iter_modules(models.__path__))
 HEAVY = {"matplotlib", "mlflow", "numpy", "pandas", "pyspark", "scipy", "sklearn", "statsforecast", "torch", "xgboost"}
-CAMPAIGNS = {"campaigns": 8, "campaign_reach_pct": 80, "control_pct": 40, "campaign_uplift_pct": 300}
+# Users who come often, tell each other apart by their habits, and of whom those who come rarely answer campaigns.
+WORLD = {"r": 2.0, "alpha_weeks": 4.0, "a": 0.5, "b": 20.0, "items": 60, "taste_concentration": 0.3}
+WORLD |= {"campaigns": 8, "campaign_reach_pct": 80, "control_pct": 50, "campaign_uplift_pct": 100}
+WORLD |= {"campaign_answers": "rare"}
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ def market(tmp_path_factory: pytest.TempPathFactory) -> TestHome:
     """A home in which the tables that any model reads were made of a simulated customer. Do not change it."""
     folder = tmp_path_factory.mktemp(CUSTOMER)
     home = TestHome(folder / "home")
-    brand = tiny(CUSTOMER, seed=3, users=1500, days=500, **CAMPAIGNS)
+    brand = tiny(CUSTOMER, seed=3, users=2000, days=420, **WORLD)
     home.ok("onboard", str(write(simulate(brand), folder / "files", settings=FEW_FEATURES)))
     read = {table for spec in STAGES.models.values() for table in spec.edges[f"models/{spec.name}"]}
     tables = sorted(table for table in read if not table.startswith("models/"))
@@ -360,15 +363,11 @@ class Torn(Lake):
         if spec is None or spec.table.time is None:
             return frame
         is_later = F.col(spec.table.time) > F.lit(self.moment)
-        figures = [name for name, kind in frame.dtypes if kind in ("double", "int", "bigint")]
-        if not figures:
-            return frame
-        return frame.withColumns(
-            {
-                name: F.when(is_later, F.col(name) * -7).otherwise(F.col(name)).cast(dict(frame.dtypes)[name])
-                for name in figures
-            }
-        )
+        kinds = dict(frame.dtypes)
+        torn = {name: F.col(name) * -7 for name, kind in kinds.items() if kind in ("double", "int", "bigint")}
+        torn |= {name: ~F.col(name) for name, kind in kinds.items() if kind == "boolean"}
+        later = {name: F.when(is_later, value).otherwise(F.col(name)).cast(kinds[name]) for name, value in torn.items()}
+        return frame.withColumns(later) if later else frame.filter(~is_later)
 
 
 def test_nothing_after_the_moment_is_read(case: Case) -> None:
