@@ -105,7 +105,25 @@ def _wrong(file: Path, table: str) -> str:
         return str(error)
     if table in names:
         return ""
-    return f"no table {table!r} in it" if names else EMPTY
+    if not names:
+        return EMPTY
+    return "" if _is_unfinished(file, names) else f"no table {table!r} in it"
+
+
+def _is_unfinished(file: Path, names: Iterable[str]) -> bool:
+    """Whether a file was being made when its process was killed: it has tables, none of which has a row.
+
+    Whoever opens it next makes the tables that it lacks.
+    """
+    try:
+        rows = (_asked(file, f"select 1 from {_quoted(name)} limit 1") for name in names)  # noqa: S608
+        return not any(rows)
+    except sqlite3.DatabaseError:
+        return False
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _asked(file: Path, query: str) -> list[tuple[str]]:

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from capflow_assets.home.databases import _copy_files
+from capflow_assets.errors import StoreError
+from capflow_assets.home.databases import RUNS, _copy_files, require_sound
 
 ROWS = 50
 # What `capflow` asks of a file at first sight and in depth, and what is in the copy that a command looks at.
@@ -102,3 +103,24 @@ def test_a_copy_is_of_one_moment_while_another_process_writes(busy: Path, tmp_pa
     finally:
         is_over.set()
         writer.join()
+
+
+def test_a_file_whose_making_was_killed_is_made_to_the_end_and_one_of_another_is_refused(tmp_path: Path):
+    """Dagster makes its tables one by one; until all are there, the file has no row."""
+    import dagster as dg
+    from dagster._core.storage.runs.schema import RunStorageSqlMetadata
+    from sqlalchemy import create_engine
+
+    file = tmp_path / RUNS
+    file.parent.mkdir(parents=True)
+    RunStorageSqlMetadata.tables["kvs"].create(create_engine(f"sqlite:///{file}"))
+    require_sound(file, "runs", "Dagster's list of runs")
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        assert instance.get_runs() == []
+    require_sound(file, "runs", "Dagster's list of runs")
+    with closing(sqlite3.connect(file)) as database, database:
+        database.execute("drop table runs")
+        database.execute("create table others (id integer)")
+        database.execute("insert into others values (1)")
+    with pytest.raises(StoreError, match="no table 'runs' in it"):
+        require_sound(file, "runs", "Dagster's list of runs")
