@@ -1,7 +1,7 @@
 """The numbers that judge models, each built as a ``contract.Metric`` for the columns it compares.
 
 Rows are compared by position: ``labels`` and ``predictions`` are aligned. A prediction that is not finite is left
-out here, because the coverage gate already counts it. numpy is imported when a metric is computed, so that a model
+out here, because the coverage already counts it. numpy is imported when a metric is computed, so that a model
 file can name its metric and still load at once.
 """
 

@@ -1,4 +1,4 @@
-"""Features that know their labels: looked for before a training, and a bar to its promotion."""
+"""Features that know their outcomes: looked for before a training, and a bar to its promotion."""
 
 from __future__ import annotations
 
