@@ -5,6 +5,6 @@ Boosted trees (``boosting``), probability models of buying (``btyd``, ``gamma_ga
 
 Belongs here: a method that two models use or could use, over arrays and pandas frames. Does not belong here: anything
 that knows a customer, a store, a run or a registry; anything that only one model needs (that stays in its file).
-``outcomes`` alone touches a table: it says what counts as a visit when an outcome is computed. ``measures`` names the kinds of
-evidence that a model may ask for, ``readiness`` judges it.
+``outcomes`` alone touches a table: it says what counts as a visit when an outcome is computed. ``measures`` names the
+kinds of evidence that a model may ask for, ``readiness`` judges it.
 """
