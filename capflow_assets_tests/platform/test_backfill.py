@@ -12,7 +12,7 @@ from capflow_assets_tests.platform.conftest import ASSETS, BROKEN, CUSTOMERS, GO
 LOST = downstream("raw/bills") - STAGES.absent(SENDS).keys()
 MODELS = tuple(STAGES.models)
 # Bills and users alone make these ready; the others say what they lack.
-OF_BILLS = ("lifetime_value", "purchase_propensity", "rfm_segments")
+OF_BILLS = ("lifetime_value", "purchase_propensity", "rfm_segments", "visit_forecast")
 
 
 def counts(found):
@@ -81,16 +81,16 @@ def test_nothing_of_the_broken_customer_was_written_but_what_can_be_made(backfil
 def test_the_others_have_predictions_or_the_reason_why_not(backfilled: Backfilled, model):
     home = backfilled.platform.home
     champions = 0
+    assert model in OF_BILLS or {home.status(name)[model]["status"] for name in GOOD} == {"not ready"}
     for name in GOOD:
         row = home.status(name)[model]
         assert row["reason"]
         if row["champion"]:
             champions += 1
-            assert model in OF_BILLS
-            users = {each["user_id"] for each in home.rows("features/rfm", name)}
             rows = home.rows(f"predictions/{model}", name)
-            assert {each["user_id"] for each in rows} == users
-            assert len(users) > 100
+            assert len(rows) > 80
+            if model != "visit_forecast":  # which answers for stores
+                assert {row["user_id"] for row in rows} == {row["user_id"] for row in home.rows("features/rfm", name)}
     assert champions >= (len(GOOD) if model in ("lifetime_value", "rfm_segments") else 0)
 
 
