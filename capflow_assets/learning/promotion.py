@@ -8,7 +8,7 @@ Intervals are 95 %; a difference above 0 means that the challenger is better.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isfinite, isinf
 from typing import Literal
 
@@ -74,7 +74,8 @@ def judgements(trial: Trial) -> tuple[Judgement, ...]:
     conditions = [_coverage(trial), _baseline(trial)]
     if trial.against_champion is not None:
         conditions.append(_champion(trial, trial.against_champion))
-    return (*conditions, *(_rule(rule, figure) for rule, figure in trial.rules))
+    conditions += [_rule(rule, figure) for rule, figure in trial.rules]
+    return tuple(replace(condition, complaint="") if condition.passed else condition for condition in conditions)
 
 
 def decide(trial: Trial) -> Decision:

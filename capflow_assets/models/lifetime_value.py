@@ -57,9 +57,9 @@ class LifetimeValue:
         Raises ``EvidenceError`` when nobody bought twice.
         """
         from capflow_assets.learning.btyd import fit_bg_nbd
-        from capflow_assets.learning.frames import matrix
+        from capflow_assets.learning.frames import in_order, matrix
 
-        state = matrix(examples.columns, COLUMNS)
+        state = matrix(in_order(examples).columns, COLUMNS)  # a search ends elsewhere where sums are of another order
         state = state[(state["visits"] > 0) & state["tenure_days"].notna()]
         x, t_x, T = _history(state)
         self.buying = fit_bg_nbd(x, t_x, T)
