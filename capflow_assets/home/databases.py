@@ -11,7 +11,7 @@ import shutil
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +29,33 @@ WHOSE = {
     EVENTS: "Dagster's record of what was materialized",
     SCHEDULES: "Dagster's state of sensors and schedules",
 }
+# All tables that Dagster makes in any of the three.
+DAGSTERS_OWN = frozenset(
+    [
+        "alembic_version",
+        "asset_check_executions",
+        "asset_daemon_asset_evaluations",
+        "asset_event_tags",
+        "asset_keys",
+        "backfill_tags",
+        "bulk_actions",
+        "concurrency_limits",
+        "concurrency_slots",
+        "daemon_heartbeats",
+        "dynamic_partitions",
+        "event_logs",
+        "instance_info",
+        "instigators",
+        "job_ticks",
+        "jobs",
+        "kvs",
+        "pending_steps",
+        "run_tags",
+        "runs",
+        "secondary_indexes",
+        "snapshots",
+    ]
+)
 MLFLOW_TABLE = "registered_models"
 EMPTY = "a file without a table"
 SECONDS_OF_MAKING = 5
@@ -110,11 +137,13 @@ def _wrong(file: Path, table: str) -> str:
     return "" if _is_unfinished(file, names) else f"no table {table!r} in it"
 
 
-def _is_unfinished(file: Path, names: Iterable[str]) -> bool:
-    """Whether a file was being made when its process was killed: it has tables, none of which has a row.
+def _is_unfinished(file: Path, names: Collection[str]) -> bool:
+    """Whether a file was being made when its process was killed: it has tables of Dagster's, none of which has a row.
 
     Whoever opens it next makes the tables that it lacks.
     """
+    if not set(names) <= DAGSTERS_OWN:
+        return False
     try:
         rows = (_asked(file, f"select 1 from {_quoted(name)} limit 1") for name in names)  # noqa: S608
         return not any(rows)

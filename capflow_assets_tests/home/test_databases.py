@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from capflow_assets.errors import StoreError
-from capflow_assets.home.databases import RUNS, _copy_files, require_sound
+from capflow_assets.home.databases import DAGSTERS_OWN, RUNS, _copy_files, require_sound
 
 ROWS = 50
 # What `capflow` asks of a file at first sight and in depth, and what is in the copy that a command looks at.
@@ -124,3 +124,12 @@ def test_a_file_whose_making_was_killed_is_made_to_the_end_and_one_of_another_is
         database.execute("insert into others values (1)")
     with pytest.raises(StoreError, match="no table 'runs' in it"):
         require_sound(file, "runs", "Dagster's list of runs")
+
+
+def test_dagsters_tables_are_those_that_it_makes():
+    from dagster._core.storage.event_log.schema import SqlEventLogStorageMetadata
+    from dagster._core.storage.runs.schema import RunStorageSqlMetadata
+    from dagster._core.storage.schedules.schema import ScheduleStorageSqlMetadata
+
+    made = (SqlEventLogStorageMetadata, RunStorageSqlMetadata, ScheduleStorageSqlMetadata)
+    assert {"alembic_version", *(name for metadata in made for name in metadata.tables)} == DAGSTERS_OWN
