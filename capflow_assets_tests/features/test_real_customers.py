@@ -54,5 +54,6 @@ def test_a_block_is_equal_on_both_engines(
     sail, java = (outcome(engine, folder, name, key) for engine in (spark, jvm))
     assert sail.dtypes == java.dtypes
     one = text(sail)
-    assert len(one) > 20
+    # CDNOW's bills name no store.
+    assert (len(one) > 20) != ((name, key) == ("records", "features/store_days"))
     assert difference(one, text(java)) == NONE

@@ -32,7 +32,7 @@ BILLS = [bill("ana", "2024-03-01", 1.0), bill("bea", "2024-03-01", 1.0), bill("c
 
 def measured(spark: SparkSession, lines: DataFrame | None) -> dict[str, Any]:
     bills = bills_of(spark, BILLS)
-    return balance(ASKED, bills, {"clean/bills": bills, "clean/line_items": lines}, {}, FIRST, UNTIL)
+    return balance(ASKED, bills, {"clean/bills": bills, "clean/line_items": lines}, {"zone": "UTC"}, FIRST, UNTIL)
 
 
 def test_a_user_with_several_items_is_one_positive(spark: SparkSession) -> None:
@@ -61,5 +61,5 @@ def test_outcomes_that_can_do_without_a_table_are_counted_without_it(spark: Spar
     bills = bills_of(spark, BILLS)
     tables = {"bills": "clean/bills", "line_items": "clean/line_items"}
     asked = Asked(MODEL.needs, 30, 3, outcome, "bought", tables, ("start", "end"))
-    counted = balance(asked, bills, {"clean/bills": bills, "clean/line_items": None}, {}, FIRST, UNTIL)
+    counted = balance(asked, bills, {"clean/bills": bills, "clean/line_items": None}, {"zone": "UTC"}, FIRST, UNTIL)
     assert (counted["users"], counted["positives"]) == (2.0, 0.0)
