@@ -32,7 +32,9 @@ def table_of(model: str) -> str:
 def keep(deployment: Deployment, customer: Customer, model: str, version: int, as_of: datetime) -> int | None:
     """Keep the predictions that lie in the lake, which ``version`` made as of a moment; the table's version.
 
-    None where nothing is kept of such answers. Rows pass in batches.
+    None where nothing is kept of such answers, nor of those of a version that was trained later than ``as_of``: it
+    could not have answered then, and may have learned what came. What was kept of that moment stays. Rows pass in
+    batches.
 
     Raises:
         TableError: the predictions or the answers kept before are damaged.
@@ -40,7 +42,7 @@ def keep(deployment: Deployment, customer: Customer, model: str, version: int, a
     lake, name = deployment.lake, customer.name
     predictions, answers = f"predictions/{model}", table_of(model)
     columns = deployment.stages.model(model).model.kept_columns
-    if not columns:
+    if not columns or deployment.registry.trained_as_of(name, model, version) > as_of:
         return None
     replace_moment(lake, name, answers, as_of, lake.batches(name, predictions, columns))
     horizon_days = int(deployment.registry.report(name, model, version).get("horizon_days") or 0)

@@ -37,6 +37,8 @@ source = "csv"
 location = "s3://shop/bills.csv"
 columns = { bill_id = "id", billed_at = "at", amount = "amount", user_id = "user" }
 """
+# Before any moment that is answered for.
+TRAINED_AS_OF = datetime(2020, 1, 1, tzinfo=UTC)
 BASE: Model[Any] = STAGES.model("rfm_segments").model
 SCORE = replace(BASE, answer=Answer())
 LIST = replace(BASE, answer=Answer(per=("item_id",)))
@@ -69,7 +71,7 @@ def registered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("registered") / "home"
     (root / "customers").mkdir(parents=True)
     (root / "customers" / f"{SHOP}.toml").write_text(TOML)
-    report = {"as_of": AS_OF.isoformat(), "horizon_days": HORIZON_DAYS, "params": {}}
+    report = {"as_of": TRAINED_AS_OF.isoformat(), "horizon_days": HORIZON_DAYS, "params": {}}
     opened(root, SCORE).registry.register(SHOP, NAME, b"estimator", report, {})
     return root
 
@@ -170,3 +172,15 @@ def test_the_history_is_shown_like_any_table(home: Path, spark: SparkSession) ->
     predict(opened(home, SCORE), spark, SCORES[0], scores(("u1", 0.1)), AS_OF)
     [row] = TestHome(home).rows(TABLE, SHOP)
     assert (row["user_id"], row["score"], row["as_of"]) == ("u1", 0.1, AS_OF.isoformat())
+
+
+def test_a_version_trained_later_could_not_have_answered_then(home: Path, spark: SparkSession) -> None:
+    """A backfill of an old moment by today's champion, which has learned what came, leaves what was kept as it was."""
+    place = opened(home, SCORE)
+    early = datetime(2019, 12, 31, tzinfo=UTC)
+    predict(place, spark, SCORES[0], scores(("u1", 0.5)), early)
+    assert answers_history.as_of(place.lake, SHOP, NAME, AS_OF) is None
+    predict(place, spark, SCORES[0], scores(("u1", 0.25)), TRAINED_AS_OF)
+    kept = answers_history.as_of(place.lake, SHOP, NAME, AS_OF)
+    assert kept is not None
+    assert [(row["user_id"], row["score"]) for row in kept.collect()] == [("u1", 0.25)]

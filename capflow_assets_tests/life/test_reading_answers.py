@@ -45,10 +45,11 @@ def reader(place: Deployment, model: str) -> ExampleReader:
 
 
 @pytest.fixture
-def answered_once(trained_shop: Path) -> Deployment:
-    """The regulars' scores as of the first of May and the last of June."""
-    place = two_models(trained_shop)
+def answered_once(shop: Path) -> Deployment:
+    """The regulars' scores as of the first of May and the last of June, each by a version trained then."""
+    place = two_models(shop)
     for moment in (TRAIN_MOMENT, AS_OF):
+        assert isinstance(train(place, reader(place, MODEL), RegularsParams(), moment), Trained)
         assert score(place, reader(place, MODEL), moment) is not None
     return place
 
