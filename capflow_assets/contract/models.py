@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 Otherwise = Literal["keep", "ask", "tell"]
 Shape = Literal["score", "list", "series", "vector"]
+# What a business question wants; ``learning.objectives`` has a file for each.
+Objective = Literal["chance", "amount", "time", "list", "segment", "effect", "series", "anomaly", "vector", "action"]
 # The types of what a series says that can be held against an outcome.
 FIGURES = ("double", "float", "int", "bigint", "boolean")
 
@@ -254,6 +256,8 @@ class Rule:
 class Model(Generic[P]):
     """All that a model file says about itself; the life around it is the same for every model.
 
+    ``objective`` is what its question wants, which most of the rest follows from; ``learning.objectives`` has it.
+
     ``candidates`` hold one baseline and at least one other. ``beats`` is the standard held against the baseline:
     ``"better"`` wants the whole interval of the difference above zero; ``"not worse"``, for models that describe
     subjects rather than compete for accuracy, only that it is not wholly below. ``coverage`` is the least share of
@@ -274,6 +278,7 @@ class Model(Generic[P]):
     rules: tuple[Rule, ...] = ()
     subject: Subject = USER
     answer: Answer = Answer()
+    objective: Objective | None = None
     beats: Literal["better", "not worse"] = "better"
     coverage: float = 0.99
     fitted: Literal["past", "now"] = "past"
