@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from capflow_assets.blueprint.calls import call, cut
 from capflow_assets.blueprint.specs import ANSWERS, AS_OF, Call, Input, ModelSpec, TableSpec
 from capflow_assets.blueprint.stages import Stages
-from capflow_assets.contract import Examples, Reads, Window
+from capflow_assets.contract import Estimator, Examples, Reads, ReadsColumns, Window
 from capflow_assets.customers.customer import Customer
 from capflow_assets.errors import EvidenceError, GraphError
 from capflow_assets.expressions.micros import micros_of, moment_of
@@ -35,13 +35,41 @@ BEGAN_AT = "began_at"
 
 @dataclass
 class ExampleReader:
-    """Reads the examples of one customer for one model, as pandas frames indexed by the subject's key."""
+    """Reads the examples of one customer for one model, as pandas frames indexed by the subject's key.
+
+    ``chosen`` are those of the joined columns that are read; all where it is None.
+    """
 
     lake: Lake
     stages: Stages
     customer: Customer
     spec: ModelSpec
     versions: dict[str, int] = field(default_factory=dict)
+    chosen: tuple[str, ...] | None = None
+
+    @property
+    def joined(self) -> tuple[Reads, ...]:
+        """The tables whose rows are joined, with the columns that are read: all, or those ``chosen``.
+
+        A table of which nothing is chosen is not computed, unless its rows are the subjects.
+        """
+        if self.chosen is None:
+            return self.spec.model.joined
+        kept = [
+            replace(reads, columns=tuple(name for name in reads.columns if name in self.chosen))
+            for reads in self.spec.model.joined
+        ]
+        is_first_known = self.spec.known is None and self.spec.events is None
+        return tuple(reads for place, reads in enumerate(kept) if reads.columns or (is_first_known and place == 0))
+
+    @property
+    def columns_read(self) -> tuple[str, ...]:
+        """The joined columns that are read, block by block."""
+        return tuple(name for reads in self.joined for name in reads.columns)
+
+    def reading(self, estimator: Estimator) -> ExampleReader:
+        """The same, of the columns that a fitted estimator reads."""
+        return replace(self, chosen=estimator.columns) if isinstance(estimator, ReadsColumns) else self
 
     @property
     def key(self) -> list[str]:
@@ -90,7 +118,7 @@ class ExampleReader:
         known = self._subjects((moment,))
         if known is not None:
             return int(known.count())
-        spec = self.stages.spec(self.spec.model.joined[0].table)
+        spec = self.stages.spec(self.joined[0].table)
         if self._stored(spec, moment) is not None:
             return self.lake.rows(self.customer.name, spec.key)
         return int(self._block(spec, (moment,)).count())
@@ -108,14 +136,14 @@ class ExampleReader:
         joined, (place, parts) = self._joined(tuple(sorted(set(moments))), events_until), part
         if parts > 1:
             joined = joined.filter(F.pmod(F.xxhash64(*self.key), F.lit(parts)) == place)
-        known = [name for name in self.spec.model.columns if name in joined.columns]
+        known = [name for name in self.columns_read if name in joined.columns]
         rows = joined.select(*self.key, F.unix_micros(AS_OF).alias(MICROS), *known).toPandas()
         return [self._of_moment(rows, moment) for moment in moments]
 
     def _joined(self, distinct_moments: tuple[datetime, ...], events_until: datetime | None = None) -> DataFrame:
         """One row per subject and moment: the key, the moment, and the joined columns."""
         joined = self._of_events(distinct_moments, events_until) if events_until else self._subjects(distinct_moments)
-        for reads in self.spec.model.joined:
+        for reads in self.joined:
             block = self._rows_at(reads.table, distinct_moments)
             on = [name for name in self.key if name in block.columns]
             chosen = block.select(*on, AS_OF, *(name for name in reads.columns if name in block.columns))

@@ -141,3 +141,16 @@ def test_an_outcome_that_mixes_the_horizons_up_is_asked_one_by_one(place, past):
     for window, found in zip(windows, examples.outcomes_in(windows, users), strict=True):
         (alone,) = examples.outcomes_in([window], users[:1])
         pd.testing.assert_frame_equal(found, alone, check_exact=True)
+
+
+def test_columns_that_were_not_chosen_are_not_computed(place) -> None:
+    """A version reads the columns that its training chose: blocks without any are left alone, the subjects stay."""
+    everything = reader(place, "purchase_propensity")
+    moment = newest(everything.lake.table("acme", "clean/bills"))
+    few = replace(reader(place, "purchase_propensity"), chosen=("visits", "recency_days"))
+    columns = few.columns(moment)
+    assert "features/rfm" in few.lake.asked
+    assert "features/rhythm" not in few.lake.asked
+    pd.testing.assert_frame_equal(columns, everything.columns(moment)[list(few.columns_read)])
+    of_rhythm = replace(everything, chosen=("gap_days_avg",)).columns(moment)
+    pd.testing.assert_frame_equal(of_rhythm, everything.columns(moment)[["gap_days_avg"]])
