@@ -204,6 +204,18 @@ class GivesFigures(Protocol):
         """As ``predict``, without ``reasons``."""
 
 
+@runtime_checkable
+class ReadsColumns(Protocol):
+    """An estimator that can do with some of the joined columns, which are chosen anew at each training."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that it reads, of those that its model names."""
+
+    def using(self, columns: tuple[str, ...]) -> Estimator:
+        """Another estimator of the same recipe, not fitted, that reads these columns only."""
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate(Generic[P_contra]):
     """One way to answer: ``make`` is the class of an estimator that takes the model's parameters."""

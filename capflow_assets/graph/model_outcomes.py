@@ -17,6 +17,7 @@ from capflow_assets.life.health import Health
 from capflow_assets.life.report import TrainingReport
 from capflow_assets.life.scoring import Scored
 from capflow_assets.life.training import NotReady, Trained
+from capflow_assets.life.verdicts import OFF
 from capflow_assets.pages import model_cards
 from capflow_assets.pages.plots import markdown
 
@@ -32,6 +33,13 @@ def waiting_outcome(part: str, spec: ModelSpec, status: str, reason: str) -> Out
     key = dg.AssetKey([part, spec.name])
     finding = Finding(WAITING_CHECK[part], False, reason, found={"absent": True} if part != "models" else {})
     return Outcome(key, {"status": status, "reason": reason}, ((key, finding),))
+
+
+def off_outcome(part: str, spec: ModelSpec, reason: str) -> Outcome:
+    """A part of a model that the customer is not to have: that is as it should be."""
+    key = dg.AssetKey([part, spec.name])
+    finding = Finding(WAITING_CHECK[part], True, f"Nothing to do: {reason}")
+    return Outcome(key, {"status": OFF, "reason": reason}, ((key, finding),))
 
 
 def _not_ready(spec: ModelSpec, verdict: Verdict) -> Outcome:

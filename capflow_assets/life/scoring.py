@@ -62,6 +62,7 @@ def score(
     loaded = load_scoring_version(deployment, reader)
     if loaded is None:
         return None
+    reader = reader.reading(loaded.estimator)
     parts = reader.parts(as_of, at_once)
     examples = next(parts)
     skew = skew_finding(reader, loaded.population, examples.columns, as_of)

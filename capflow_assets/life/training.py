@@ -217,7 +217,7 @@ def _report(
         champion=judged.champion_score,
         calibration=_calibration(model, scores),
         coverage=Coverage(scores.coverage, model.coverage),
-        feature_columns=model.columns,
+        feature_columns=reader.reading(served.estimator).columns_read,
         data_versions=reader.data_versions(),
         code_version=code_version(reader),
         seed=params.seed,
@@ -270,4 +270,6 @@ def _reference(reader: ExampleReader, served: _Served) -> bytes:
 
     answers = answered(reader, served.estimator, served.population, with_reasons=False)
     scores = figure_of(reader.spec.model, answers)
-    return reference(served.population.columns.assign(score=scores)).to_json().encode()
+    columns = served.population.columns
+    read = [name for name in reader.reading(served.estimator).columns_read if name in columns.columns]
+    return reference(columns[read].assign(score=scores)).to_json().encode()

@@ -32,6 +32,8 @@ READINESS = "validation/readiness"
 # The picture of all customers; see fleet.py.
 FLEET = "fleet/readiness"
 UNKNOWN = "unknown"
+# Of a model that the customer's TOML leaves out.
+OFF = "off"
 # Bills that ended so long ago are an archive, not a feed that stopped.
 ARCHIVE_DAYS = 365
 
@@ -95,27 +97,36 @@ def standings(
     missing: str = "",
     now: datetime | None = None,
     zone: Callable[[], str] = lambda: "UTC",
+    has_model: Callable[[str], bool] = lambda model: True,
 ) -> list[Standing]:
     """How a customer stands with each model.
 
     ``drifts`` is the metadata of the newest health by model. ``missing`` says why there can be no readiness table.
-    ``zone`` is asked for the customer's time zone where its feed may be late.
+    ``zone`` is asked for the customer's time zone where its feed may be late. ``has_model`` says which of the models
+    the customer is to have; the others are off.
     """
+
+    def every(readiness: str, why: str) -> list[Standing]:
+        return [_off_or(Standing(customer, model, readiness, (why,)), has_model) for model in models]
+
     try:
         rows = readiness_rows(lake, customer)
     except CapflowError as error:
-        return [Standing(customer, model, UNKNOWN, (str(error).splitlines()[0],)) for model in models]
+        return every(UNKNOWN, str(error).splitlines()[0])
+    if rows is None and missing:
+        return every("not ready", missing)
     if rows is None:
-        state, why = ("not ready", missing) if missing else (UNKNOWN, f"not looked at yet: capflow run {customer}")
-        return [Standing(customer, model, state, (why,)) for model in models]
+        return every(UNKNOWN, f"not looked at yet: capflow run {customer}")
     rows_of: dict[str | None, list[dict[str, Any]]] = {}
     for row in rows:
         rows_of.setdefault(row["model"], []).append(row)
     shared, at = rows_of.get(None, []), now or datetime.now(UTC)
-    return [
-        standing(customer, model, [*rows_of.get(model, ()), *shared], drifts.get(model, {}), at, zone)
-        for model in models
-    ]
+    own = {model: [*rows_of.get(model, ()), *shared] for model in models}
+    return [_off_or(standing(customer, model, own[model], drifts.get(model, {}), at, zone), has_model) for model in own]
+
+
+def _off_or(standing: Standing, has_model: Callable[[str], bool]) -> Standing:
+    return standing if has_model(standing.model) else Standing(standing.customer, standing.model, OFF)
 
 
 def standing(

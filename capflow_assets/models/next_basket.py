@@ -57,6 +57,12 @@ class NextBasket:
         self.recipe = recipe.describe()
         return self
 
+    def refit(self, examples: Examples) -> NextBasket:
+        """The same recipe: it holds for any moment, and newer baskets are read where lists are made."""
+        again = NextBasket(self.params)
+        again.recipe, again.recalls = self.recipe, self.recalls
+        return again
+
     def predict(self, examples: Examples) -> pd.DataFrame:
         """A list of ``items`` for each user: ``item_id``, ``score`` (higher comes first), ``reasons``."""
         from capflow_assets.learning.frames import fitted
