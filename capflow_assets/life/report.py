@@ -105,7 +105,8 @@ class TrainingReport:
 
     ``params`` is what a person may set, ``parameters`` what the estimator learned or chose. ``champion`` is None where
     there was none to compare with. ``candidate`` is the one that was chosen, ``fitted_moments`` are those whose
-    outcomes the version to serve has learned from, and ``judgements`` the conditions of its promotion.
+    outcomes the version to serve has learned from, and ``judgements`` the conditions of its promotion. ``columns`` says
+    of each column that could be read what became of it and why, where columns were chosen (``learning.selection``).
     """
 
     customer: str
@@ -135,6 +136,7 @@ class TrainingReport:
     candidate: str = ""
     fitted_moments: tuple[datetime, ...] = ()
     judgements: tuple[Judgement, ...] = ()
+    columns: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def is_settled(self) -> bool:
@@ -173,6 +175,8 @@ class TrainingReport:
             content["candidate"] = self.candidate
             content["fitted_moments"] = [moment.isoformat() for moment in self.fitted_moments]
             content["judgements"] = [asdict(judgement) for judgement in self.judgements]
+        if self.columns:
+            content["columns"] = [dict(column) for column in self.columns]
         if self.broken_champion is not None:
             content["broken_champion"] = self.broken_champion.to_json()
         return content
@@ -205,6 +209,7 @@ class TrainingReport:
             candidate=content.get("candidate", ""),
             fitted_moments=tuple(datetime.fromisoformat(moment) for moment in content.get("fitted_moments", ())),
             judgements=tuple(Judgement(**judgement) for judgement in content.get("judgements", ())),
+            columns=tuple(content.get("columns", ())),
         )
 
 
