@@ -206,7 +206,7 @@ class GivesFigures(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Candidate(Generic[P_contra]):
-    """One way to answer: ``make`` is the class of an estimator that takes the model's parameters."""
+    """One way to answer: ``make`` is a class of estimators that takes the model's parameters, or a partial of one."""
 
     name: str
     make: Callable[[P_contra], Estimator]
