@@ -230,7 +230,7 @@ class ReadsColumns(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Candidate(Generic[P_contra]):
-    """One way to answer: ``make`` is the class of an estimator that takes the model's parameters.
+    """One way to answer: ``make`` is a class of estimators that takes the model's parameters, or a partial of one.
 
     A baseline is also the rule that answers for a customer until a model is promoted, but where it ``may_answer`` not:
     one that draws lots is good for a comparison only.
