@@ -17,7 +17,7 @@ from capflow_assets.contract import Candidate, Estimator, Examples, Finding, Hor
 from capflow_assets.customers.value_rules import rule_of
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import ModelError
-from capflow_assets.learning.promotion import Decision, Judgement, Trial, decide, judgements
+from capflow_assets.learning.promotion import Decision, Judgement, Trial, decide, judgements, under_mode
 from capflow_assets.life.answers import answered, figure_of
 from capflow_assets.life.comparison import (
     ChampionRival,
@@ -39,6 +39,7 @@ from capflow_assets.life.report import (
     TrainingReport,
 )
 from capflow_assets.life.split import Split, split_in_time
+from capflow_assets.life.unjudged import unjudged_decision, unjudged_report
 from capflow_assets.life.verdicts import training_verdict
 from capflow_assets.stores.saved_estimators import dumps, types_of
 
@@ -106,6 +107,8 @@ def train(deployment: Deployment, reader: ExampleReader, params: Horizon, as_of:
     verdict = training_verdict(reader, params, as_of)
     if not verdict.ready:
         return NotReady(verdict)
+    if verdict.not_judged:
+        return _described(deployment, reader, params, as_of, verdict)
     split = split_in_time(reader, params, as_of)
     judged = _judged(deployment, reader, params, split)
     served = _served(reader, params, as_of, judged)
@@ -113,6 +116,19 @@ def train(deployment: Deployment, reader: ExampleReader, params: Horizon, as_of:
     plots = _plots(reader.spec.model, judged)
     version = _registered(deployment, reader, served, report, plots)
     return Trained(version, report, plots)
+
+
+def _described(
+    deployment: Deployment, reader: ExampleReader, params: Horizon, as_of: datetime, verdict: Verdict
+) -> Trained:
+    """Fit a model that describes to the as-of moment and register it, where there is nothing yet to judge it by."""
+    population, candidate = reader.state(as_of), reader.spec.model.challengers[0]
+    served = _Served(candidate.make(params).fit(population), population, ())
+    mode = reader.customer.promotion_of(reader.spec.name)
+    decision = under_mode(unjudged_decision(deployment, reader, verdict), mode)
+    code, users = code_version(reader), len(population)
+    report = unjudged_report(reader, params, as_of, verdict, served.estimator, users, decision, code)
+    return Trained(_registered(deployment, reader, served, report, {}), report, {})
 
 
 def params_of(deployment: Deployment, customer: str, model: str, of_run: dict[str, Any]) -> Horizon:
@@ -154,7 +170,7 @@ def _judged(deployment: Deployment, reader: ExampleReader, params: Horizon, spli
     rival = None if champion is None else champion.answers
     comparison = compare(reader, challenger, baseline, rival, split, params.seed)
     trial = _trial(deployment, reader, comparison, champion)
-    decision = barred(decide(trial), leak)
+    decision = under_mode(barred(decide(trial), leak), reader.customer.promotion_of(reader.spec.name))
     return _Judged(split, candidate, challenger, champion, comparison, leak, judgements(trial), decision)
 
 
