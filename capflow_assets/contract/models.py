@@ -204,13 +204,30 @@ class GivesFigures(Protocol):
         """As ``predict``, without ``reasons``."""
 
 
+@runtime_checkable
+class ReadsColumns(Protocol):
+    """An estimator that can do with some of the joined columns, which are chosen anew at each training."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that it reads, of those that its model names."""
+
+    def using(self, columns: tuple[str, ...]) -> Estimator:
+        """Another estimator of the same recipe, not fitted, that reads these columns only."""
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate(Generic[P_contra]):
-    """One way to answer: ``make`` is the class of an estimator that takes the model's parameters."""
+    """One way to answer: ``make`` is the class of an estimator that takes the model's parameters.
+
+    A baseline is also the rule that answers for a customer until a model is promoted, but where it ``may_answer`` not:
+    one that draws lots is good for a comparison only.
+    """
 
     name: str
     make: Callable[[P_contra], Estimator]
     is_baseline: bool = False
+    may_answer: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,6 +127,7 @@ def scored_outcome(deployment: Deployment, spec: ModelSpec, customer: str, score
         "status": "done",
         "dagster/row_count": scored.totals.rows,
         "champion": scored.champion,
+        "rung": scored.rung,
         "version": scored.version,
         "as_of": scored.as_of.isoformat(),
         "location": deployment.lake.path(customer, f"predictions/{spec.name}"),

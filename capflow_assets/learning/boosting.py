@@ -92,7 +92,7 @@ class BoostedChance:
 
         examples = in_order(examples)  # subsamples are drawn by place
         is_positive = positives(examples, self.outcome)
-        is_held_out = _held_out(examples.columns, self.params.seed)
+        is_held_out = held_out(examples.columns, self.params.seed)
         _require_both(is_positive[~is_held_out], self.outcome)
         state = self._matrix(examples)
         self.trees = self._grown(state[~is_held_out], is_positive[~is_held_out])
@@ -196,7 +196,8 @@ def positives(examples: Examples, outcome: str) -> np.ndarray:
     return is_positive
 
 
-def _held_out(columns: pd.DataFrame, seed: int) -> np.ndarray:
+def held_out(columns: pd.DataFrame, seed: int) -> np.ndarray:
+    """Which examples calibrate: those of the newest moment, or a fifth by the seed where there is one moment only."""
     import numpy as np
 
     if "moment" in columns.columns and columns["moment"].nunique() > 1:

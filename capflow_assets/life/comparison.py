@@ -109,7 +109,7 @@ def _at_test_moment(model: Model[Any], served: Estimator, report: TrainingReport
         params = model.params(**report.params)
     except ValidationError:  # parameters of an older code; there is no recipe to fit again
         return served
-    candidates = {candidate.name: candidate for candidate in model.challengers}
+    candidates = {candidate.name: candidate for candidate in model.candidates}
     return candidates.get(report.candidate, model.challengers[0]).make(params).fit(split.train)
 
 

@@ -7,7 +7,7 @@ the newest horizon → promote, keep or ask, with the reason → served estimato
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib.metadata import version as package_version
 from typing import Any
@@ -38,6 +38,7 @@ from capflow_assets.life.report import (
     RivalScore,
     TrainingReport,
 )
+from capflow_assets.life.rungs import needs_rule, report_of_rule
 from capflow_assets.life.split import Split, split_in_time
 from capflow_assets.life.unjudged import unjudged_decision, unjudged_report
 from capflow_assets.life.verdicts import training_verdict
@@ -115,6 +116,8 @@ def train(deployment: Deployment, reader: ExampleReader, params: Horizon, as_of:
     report = _report(reader, params, as_of, verdict, judged, served)
     plots = _plots(reader.spec.model, judged)
     version = _registered(deployment, reader, served, report, plots)
+    if report.decision.action != "promote" and needs_rule(deployment, reader):
+        _let_rule_answer(deployment, reader, params, judged, served, report)
     return Trained(version, report, plots)
 
 
@@ -233,7 +236,7 @@ def _report(
         champion=judged.champion_score,
         calibration=_calibration(model, scores),
         coverage=Coverage(scores.coverage, model.coverage),
-        feature_columns=model.columns,
+        feature_columns=reader.reading(served.estimator).columns_read,
         data_versions=reader.data_versions(),
         code_version=code_version(reader),
         seed=params.seed,
@@ -280,10 +283,29 @@ def _registered(
     return version
 
 
+def _let_rule_answer(
+    deployment: Deployment,
+    reader: ExampleReader,
+    params: Horizon,
+    judged: _Judged,
+    served: _Served,
+    report: TrainingReport,
+) -> None:
+    """Fit the baseline on all that is known and make it the champion: nobody else answers."""
+    model, split = reader.spec.model, judged.split
+    is_of_now = model.fitted == "now"
+    rule = model.baseline.make(params).fit(served.population if is_of_now else split.known)
+    moments = () if is_of_now else (*split.train_moments, split.test_moment)
+    own = replace(report_of_rule(model, report, rule.parameters()), fitted_moments=moments)
+    _registered(deployment, reader, _Served(rule, served.population, moments), own, {})
+
+
 def _reference(reader: ExampleReader, served: _Served) -> bytes:
     """The distribution of the features and answers of the population, for drift and skew."""
     from capflow_assets.monitoring.drift import reference
 
     answers = answered(reader, served.estimator, served.population, with_reasons=False)
     scores = figure_of(reader.spec.model, answers)
-    return reference(served.population.columns.assign(score=scores)).to_json().encode()
+    columns = served.population.columns
+    read = [name for name in reader.reading(served.estimator).columns_read if name in columns.columns]
+    return reference(columns[read].assign(score=scores)).to_json().encode()
