@@ -294,6 +294,9 @@ class Model(Generic[P]):
 
     ``fitted`` is ``"past"`` where the estimator learns from outcomes of past moments, and ``"now"`` where it fits the
     state of the subjects at a moment (then the served model is fitted at the as-of moment itself).
+
+    ``answers_from`` is for a model that describes by a rule, fitted to now: the evidence that suffices to answer where
+    ``needs`` are not met. It is promoted unjudged then, and says so; what came of its subjects judges it later.
     """
 
     question: str
@@ -311,6 +314,7 @@ class Model(Generic[P]):
     beats: Literal["better", "not worse"] = "better"
     coverage: float = 0.99
     fitted: Literal["past", "now"] = "past"
+    answers_from: Needs | None = None
     plot: Callable[[pd.DataFrame, pd.DataFrame], Any] | None = None
 
     @property
