@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from capflow_assets.contract import Horizon, Search
+from capflow_assets.contract import Chosen, Search
 from capflow_assets.learning.chances import ChanceEstimator
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 BOOSTER = "xgboost.core.Booster"
 
 
-class BoostingParams(Horizon):
+class BoostingParams(Chosen):
     """What a person or the tuner may set for boosted trees."""
 
     learning_rate: Annotated[float, Search(0.01, 0.3, log=True)] = Field(

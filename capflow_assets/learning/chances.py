@@ -43,6 +43,15 @@ class ChanceEstimator(Generic[P]):
         self.calibrator: Calibrator | None = None
         self.examples: dict[str, int] = {}
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that it reads."""
+        return tuple(self.words)
+
+    def using(self, columns: tuple[str, ...]) -> Self:
+        """Another of the same recipe, not fitted, that reads these columns only."""
+        return type(self)(self.params, self.outcome, {name: self.words[name] for name in columns})
+
     def fit(self, examples: Examples) -> Self:
         """Learn on the older moments and calibrate on the newest.
 
@@ -57,7 +66,7 @@ class ChanceEstimator(Generic[P]):
 
         examples = in_order(examples)  # subsamples are drawn by place
         is_positive = positives(examples, self.outcome)
-        is_held_out = _held_out(examples.columns, self.params.seed)
+        is_held_out = held_out(examples.columns, self.params.seed)
         _require_both(is_positive[~is_held_out], self.outcome)
         state = self._matrix(examples)
         self._learn(state[~is_held_out], is_positive[~is_held_out])
@@ -152,7 +161,8 @@ def positives(examples: Examples, outcome: str) -> np.ndarray:
     return is_positive
 
 
-def _held_out(columns: pd.DataFrame, seed: int) -> np.ndarray:
+def held_out(columns: pd.DataFrame, seed: int) -> np.ndarray:
+    """Which examples calibrate: those of the newest moment, or a fifth by the seed where there is one moment only."""
     import numpy as np
 
     if "moment" in columns.columns and columns["moment"].nunique() > 1:
