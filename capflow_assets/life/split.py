@@ -48,6 +48,7 @@ def split_in_time(reader: ExampleReader, params: Horizon, as_of: datetime) -> Sp
         EvidenceError: no past moment makes examples, or too few events are over.
     """
     windows = _windows(reader, params, as_of)
+    reader = reader.sampled(windows, params.max_examples)
     moments = [window.start for window in windows]
     if reader.spec.model.fitted == "now":
         (test,) = reader.with_outcomes(windows[-1:])
