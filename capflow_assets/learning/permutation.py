@@ -121,8 +121,10 @@ def loss_of(by_group: Sequence[np.ndarray]) -> Loss:
     from scipy.stats import t
 
     known = np.concatenate([values[np.isfinite(values)] for values in by_group])
-    means = tuple(float(np.mean(values[np.isfinite(values)])) if np.isfinite(values).any() else float("nan")
-                  for values in by_group)
+    means = tuple(
+        float(np.mean(values[np.isfinite(values)])) if np.isfinite(values).any() else float("nan")
+        for values in by_group
+    )
     if known.size < 2:
         return Loss(Interval(float(known.mean()) if known.size else 0.0, -np.inf, np.inf), means)
     error = float(known.std(ddof=1)) / known.size**0.5

@@ -71,7 +71,7 @@ class Selection:
                 "column": fate.column,
                 "verdict": fate.verdict,
                 "reason": fate.reason,
-                "importance": [float(end) for end in fate.importance] if _is_finite(fate.importance) else None,
+                "importance": _plain(fate.importance),
             }
             for fate in self.fates
         ]
@@ -264,8 +264,10 @@ def _came(examples: Examples, outcome: str) -> np.ndarray:
     if outcomes.index.equals(columns.index):
         return outcomes[outcome].to_numpy(dtype=float, na_value=np.nan)
     of_moment = ["moment"] if "moment" in outcomes.columns else []
-    keys, came = (frame.set_index(of_moment, append=True).index if of_moment else frame.index
-                  for frame in (columns, outcomes[(outcomes[outcome] > 0).to_numpy()]))
+    keys, came = (
+        frame.set_index(of_moment, append=True).index if of_moment else frame.index
+        for frame in (columns, outcomes[(outcomes[outcome] > 0).to_numpy()])
+    )
     return keys.isin(came).astype(float)
 
 
@@ -283,5 +285,6 @@ def _mean(by_group: Sequence[np.ndarray]) -> float:
     return float(np.mean(means)) if means else -inf
 
 
-def _is_finite(interval: Interval | None) -> bool:
-    return interval is not None and bool(np.isfinite(interval).all())
+def _plain(interval: Interval | None) -> list[float] | None:
+    """The interval's value, low and high; None where they are not known."""
+    return [float(end) for end in interval] if interval is not None and np.isfinite(interval).all() else None

@@ -106,7 +106,8 @@ class TrainingReport:
 
     ``params`` is what a person may set, ``parameters`` what the estimator learned or chose. ``champion`` is None where
     there was none to compare with. ``candidate`` is the one that was chosen, ``fitted_moments`` are those whose
-    outcomes the version to serve has learned from, and ``judgements`` the conditions of its promotion.
+    outcomes the version to serve has learned from, and ``judgements`` the conditions of its promotion. ``columns`` says
+    of each column that could be read what became of it and why, where columns were chosen (``learning.selection``).
 
     ``not_judged`` says why a model that answers from the first day is not judged yet; then there is no
     ``test_moment``, score, baseline or coverage.
@@ -139,6 +140,7 @@ class TrainingReport:
     candidate: str = ""
     fitted_moments: tuple[datetime, ...] = ()
     judgements: tuple[Judgement, ...] = ()
+    columns: tuple[Mapping[str, Any], ...] = ()
     not_judged: str = ""
 
     @property
@@ -178,6 +180,8 @@ class TrainingReport:
             content["candidate"] = self.candidate
             content["fitted_moments"] = [moment.isoformat() for moment in self.fitted_moments]
             content["judgements"] = [asdict(judgement) for judgement in self.judgements]
+        if self.columns:
+            content["columns"] = [dict(column) for column in self.columns]
         if self.not_judged:
             content["not_judged"] = self.not_judged
         if self.broken_champion is not None:
@@ -212,6 +216,7 @@ class TrainingReport:
             candidate=content.get("candidate", ""),
             fitted_moments=tuple(datetime.fromisoformat(moment) for moment in content.get("fitted_moments", ())),
             judgements=tuple(Judgement(**judgement) for judgement in content.get("judgements", ())),
+            columns=tuple(content.get("columns", ())),
             not_judged=content.get("not_judged", ""),
         )
 

@@ -13,7 +13,7 @@ from importlib.metadata import version as package_version
 from typing import Any
 
 from capflow_assets.blueprint.code_version import code_digest
-from capflow_assets.contract import Candidate, Estimator, Examples, Finding, Horizon, Model, Refits, Verdict
+from capflow_assets.contract import Estimator, Examples, Finding, Horizon, Model, Refits, Verdict
 from capflow_assets.customers.value_rules import rule_of
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import ModelError
@@ -23,12 +23,12 @@ from capflow_assets.life.comparison import (
     ChampionRival,
     Comparison,
     champion_rival,
-    chosen_candidate,
     compare,
     outcomes_of,
 )
 from capflow_assets.life.examples import ExampleReader
 from capflow_assets.life.leaks import barred, leakage_finding
+from capflow_assets.life.recipes import RecipeChoice, chosen_recipe
 from capflow_assets.life.report import (
     BrokenChampion,
     Calibration,
@@ -66,7 +66,7 @@ class _Judged:
     """The challenger, how it compares with its rivals on the newest horizon, and what follows from that."""
 
     split: Split
-    candidate: Candidate[Any]
+    choice: RecipeChoice
     challenger: Estimator
     champion: ChampionRival | None
     comparison: Comparison
@@ -166,15 +166,15 @@ def _judged(deployment: Deployment, reader: ExampleReader, params: Horizon, spli
     """Fit the challenger and its baseline, and judge them beside the champion."""
     model = reader.spec.model
     leak = leakage_finding(reader, split.labelled)
-    candidate = chosen_candidate(model, params, split)
-    challenger = candidate.make(params).fit(split.train)
+    choice = chosen_recipe(model, params, split)
+    challenger = choice.recipe.make().fit(split.train)
     champion = champion_rival(deployment, reader, split)
     baseline = model.baseline.make(params).fit(split.train)
     rival = None if champion is None else champion.answers
     comparison = compare(reader, challenger, baseline, rival, split, params.seed)
     trial = _trial(deployment, reader, comparison, champion)
     decision = under_mode(barred(decide(trial), leak), reader.customer.promotion_of(reader.spec.name))
-    return _Judged(split, candidate, challenger, champion, comparison, leak, judgements(trial), decision)
+    return _Judged(split, choice, challenger, champion, comparison, leak, judgements(trial), decision)
 
 
 def _trial(
@@ -207,11 +207,11 @@ def _served(reader: ExampleReader, params: Horizon, as_of: datetime, judged: _Ju
     """
     population, split = reader.state(as_of), judged.split
     if reader.spec.model.fitted == "now":
-        return _Served(judged.candidate.make(params).fit(population), population, ())
+        return _Served(judged.choice.recipe.make().fit(population), population, ())
     if judged.decision.action != "promote":
         return _Served(judged.challenger, population, split.train_moments)
     known, challenger = split.known, judged.challenger
-    again = challenger.refit(known) if isinstance(challenger, Refits) else judged.candidate.make(params).fit(known)
+    again = challenger.refit(known) if isinstance(challenger, Refits) else judged.choice.recipe.make().fit(known)
     return _Served(again, population, (*split.train_moments, split.test_moment))
 
 
@@ -229,7 +229,7 @@ def _report(
         horizon_days=params.horizon_days,
         test_moment=split.test_moment,
         train_moments=split.train_moments,
-        params=params.model_dump(),
+        params=judged.choice.recipe.params.model_dump(),
         parameters=served.estimator.parameters(),
         metric=MetricScore(metric.name, metric.description, metric.higher_is_better, scores.challenger),
         baseline=RivalScore(model.baseline.name, scores.baseline, scores.against_baseline),
@@ -245,9 +245,10 @@ def _report(
         decision=judged.decision,
         readiness=verdict.reasons,
         broken_champion=judged.broken_champion,
-        candidate=judged.candidate.name,
+        candidate=judged.choice.recipe.candidate.name,
         fitted_moments=served.fitted_moments,
         judgements=judged.judgements,
+        columns=() if judged.choice.selection is None else tuple(judged.choice.selection.rows()),
     )
 
 

@@ -144,7 +144,9 @@ def plot(outcomes: pd.DataFrame, answers: pd.DataFrame) -> Figure:
     axes = figure.axes[0]
     axes.set_xlabel("categories of the list that are shown")
     axes.set_ylabel("share of the next visit's categories")
-    axes.set_title(f"NDCG@{JUDGED} {NDCG.compute(outcomes, answers):.3f}, recall@{JUDGED} {recall(outcomes, answers):.3f}")
+    axes.set_title(
+        f"NDCG@{JUDGED} {NDCG.compute(outcomes, answers):.3f}, recall@{JUDGED} {recall(outcomes, answers):.3f}"
+    )
     return figure
 
 
