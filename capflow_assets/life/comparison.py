@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.contract import Candidate, Estimator, Examples, Model
@@ -54,11 +54,13 @@ class Comparison:
 def chosen_candidate(model: Model[Any], params: Any, split: Split) -> Candidate[Any]:
     """The candidate that becomes the challenger: the best on the newest moment that the model may learn from.
 
-    It is chosen without a look at the horizon that it will be judged on.
+    It is chosen without a look at the horizon that it will be judged on. One that is fitted to the state of a moment is
+    fitted to that of an earlier one.
     """
     candidates = model.challengers
-    *older, newest = apart(split.train)
-    if len(candidates) == 1 or not older or model.fitted == "now":
+    earlier = split.earlier
+    *older, newest = apart(split.train) if earlier is None else (replace(earlier, outcomes=None), earlier)
+    if len(candidates) == 1 or not older:
         return candidates[0]
     train = together(older)
 
