@@ -10,6 +10,7 @@ Histories are those of ``purchase_histories``, in the same unit of time as alpha
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import partial
 
 import numpy as np
 from scipy.special import betaincinv, expit, hyp2f1
@@ -106,7 +107,7 @@ def fit_bg_nbd(x: Numbers, t_x: Numbers, T: Numbers, weights: Numbers | None = N
     """
     histories = patterns("BG/NBD", x, t_x, T, weights)
     unit = typical_time(histories)
-    likelihood = DropoutLikelihood(histories, unit, leaves_at_first=False)
-    best = most_likely("BG/NBD", likelihood, STARTS)
-    r, alpha, a, b = np.exp(best.x)
-    return BgNbd(float(r), float(alpha * unit), float(a), float(b), likelihood.total(float(best.fun)))
+    likelihood_of = partial(DropoutLikelihood, unit=unit, leaves_at_first=False)
+    best = most_likely("BG/NBD", likelihood_of, histories, STARTS)
+    r, alpha, a, b = (float(value) for value in np.exp(best.x))
+    return BgNbd(r, alpha * unit, a, b, likelihood_of(histories).total(float(best.fun)))

@@ -94,8 +94,8 @@ def fit_gamma_gamma(x: Numbers, average: Numbers, frequency: Numbers | None = No
         )
     unit, typical = float(spend.mean()), float(np.exp(np.log(often).mean()))
     data = visits, spend / unit, _log_ratio(often, typical)
-    plain = _most_likely(data, np.r_[np.log([2.0, 3.0, 2.0]), 0.0], steepest=0.0)
-    best = plain if frequency is None else _most_likely(data, plain.x, steepest=-1.0)
+    plain = _most_likely((*data[:2], np.zeros(visits.size)), steepest=0.0)
+    best = plain if frequency is None else _most_likely(data, steepest=-1.0)
     if 2 * visits.size * (plain.fun - best.fun) < LEAST_GAIN or 1 - 2 ** best.x[3] < LEAST_FALL:
         best = plain
     p, q, gamma = (float(value) for value in np.exp(best.x[:3]))
@@ -106,10 +106,11 @@ def fit_gamma_gamma(x: Numbers, average: Numbers, frequency: Numbers | None = No
     return GammaGamma(p, q, gamma * unit, float(log_likelihood), int(visits.size), float(best.x[3]), typical)
 
 
-def _most_likely(data: tuple[np.ndarray, ...], start: np.ndarray, steepest: float) -> OptimizeResult:
+def _most_likely(data: tuple[np.ndarray, ...], steepest: float) -> OptimizeResult:
     """The logarithms of p, q and gamma, and the slope between ``steepest`` and 0."""
     from scipy.optimize import minimize
 
+    start = np.r_[np.log([2.0, 3.0, 2.0]), 0.0]
     bounds = [(-LOG_BOUND, LOG_BOUND)] * 3 + [(steepest, 0.0)]
     options = {"maxiter": 500, "ftol": 1e-14, "gtol": 1e-8}
     return minimize(_likelihood, start, args=data, jac=True, method="L-BFGS-B", bounds=bounds, options=options)

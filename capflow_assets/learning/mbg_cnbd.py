@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -113,10 +114,10 @@ def _of_each_k(histories: pd.DataFrame, log_gaps: float, most_regular: int) -> I
     unit, starts = typical_time(histories), STARTS
     repeats = float(np.dot(histories["weight"], histories["x"]))
     for k in range(1, most_regular + 1):
-        likelihood = DropoutLikelihood(histories, unit, k, leaves_at_first=True)
-        search = most_likely("MBG/CNBD-k", likelihood, starts)
+        likelihood_of = partial(DropoutLikelihood, unit=unit, k=k, leaves_at_first=True)
+        search = most_likely("MBG/CNBD-k", likelihood_of, histories, starts)
         r, alpha, a, b = (float(value) for value in np.exp(search.x))
-        total = likelihood.total(float(search.fun)) + (k - 1) * log_gaps - repeats * float(gammaln(k))
+        total = likelihood_of(histories).total(float(search.fun)) + (k - 1) * log_gaps - repeats * float(gammaln(k))
         yield MbgCnbd(k, r, alpha * unit, a, b, total)
         # The next model has more events for the same purchases, at a rate that is as much higher.
         starts = (search.x - np.array([0.0, np.log((k + 1) / k), 0.0, 0.0]),)

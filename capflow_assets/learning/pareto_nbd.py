@@ -10,13 +10,14 @@ Gamma(s, beta):
     left = integral from t_x to T of s (alpha + u)^-(r + x) (beta + u)^-(s + 1) du
 
 The note has ``left`` as a difference of hypergeometric functions, which loses its digits and has no cheap gradient.
-With ``c = r + s + x`` and ``v = ((alpha + u) / (alpha + t_x))^-c`` it is ``s / c (alpha + t_x)^-c`` times the integral
-of ``((alpha + u) / (beta + u))^(s + 1)`` over v, which is bounded and smooth: a few Gauss-Legendre nodes do.
+Here it is a sum over Gauss-Legendre nodes of ``v = ((m + u) / (m + t_x))^-fall``, with ``m`` the lesser of alpha and
+beta, and ``fall`` that of the integrand over the logarithm of ``m + u``: what is left to integrate is bounded, smooth.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -25,6 +26,7 @@ from scipy.special import digamma, expit, gammaln
 from capflow_assets.learning.purchase_histories import Numbers, floats, most_likely, patterns, typical_time
 
 NODES = 24
+LEAST_FALL = 1e-3
 STARTS = (np.zeros(4), np.array([-0.5, 0.0, -0.5, 0.0]))
 
 
@@ -66,24 +68,27 @@ def fit_pareto_nbd(x: Numbers, t_x: Numbers, T: Numbers, weights: Numbers | None
     does not end.
     """
     histories = patterns("Pareto/NBD", x, t_x, T, weights)
-    likelihood = _Likelihood(histories, typical_time(histories))
-    best = most_likely("Pareto/NBD", likelihood, STARTS)
+    unit = typical_time(histories)
+    likelihood_of = partial(_Likelihood, unit=unit)
+    best = most_likely("Pareto/NBD", likelihood_of, histories, STARTS)
     r, alpha, s, beta = (float(value) for value in np.exp(best.x))
-    total = -float(best.fun) * likelihood.users - likelihood.offset
-    return ParetoNbd(r, alpha * likelihood.unit, s, beta * likelihood.unit, total)
+    return ParetoNbd(r, alpha * unit, s, beta * unit, likelihood_of(histories).total(float(best.fun)))
 
 
 class _Likelihood:
     """The negative mean log-likelihood and its gradient, over patterns of histories in units of ``unit``."""
 
     def __init__(self, histories: pd.DataFrame, unit: float) -> None:
-        self.unit = unit
         self.x, self.weight = histories["x"].to_numpy(), histories["weight"].to_numpy()
         self.t_x, self.T = histories["t_x"].to_numpy() / unit, histories["T"].to_numpy() / unit
         self.users = float(self.weight.sum())
         self.repeats, place = np.unique(self.x, return_inverse=True)
         self.mass = np.bincount(place, weights=self.weight)
         self.offset = float(np.sum(self.weight * self.x) * np.log(unit))
+
+    def total(self, value: float) -> float:
+        """The log-likelihood of all users in the caller's unit of time, of what a call returned."""
+        return -value * self.users - self.offset
 
     def __call__(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
         r, alpha, s, beta = np.exp(theta)
@@ -114,24 +119,28 @@ def _left(
     Those are means over the integral of the derivatives of the integrand's logarithm. Minus infinity and 0 where no
     time has passed since the last purchase.
     """
-    c, log_last = r + s + x, np.log(alpha + t_x)
-    # v runs from low to 1; width is 1 - low without the loss of digits.
-    low = np.exp(-c * (np.log(alpha + T) - log_last))
-    width = -np.expm1(-c * (np.log(alpha + T) - log_last))
+    # Of the two factors, that of the lesser parameter is the steeper in u: the sum is over its logarithm.
+    (near, power), (far, other) = sorted(((alpha, r + x), (beta, np.full(x.shape, s + 1))), key=lambda factor: float(factor[0]))
+    log_last = np.log(near + t_x)
+    fall = np.maximum(power - 1 + other * (near + t_x) / (far + t_x), LEAST_FALL)
+    # v runs from 1 - width to 1.
+    width = -np.expm1(-fall * (np.log(near + T) - log_last))
+    start = (power - 1) * log_last + other * np.log(far + t_x)
     total, by_r, by_alpha, by_s, by_beta = (np.zeros(x.shape) for _ in range(5))
     nodes, weights = np.polynomial.legendre.leggauss(NODES)
     for node, weight in zip((nodes + 1) / 2, weights / 2, strict=True):
-        log_buying = log_last - np.log(low + width * node) / c
-        buying = np.exp(log_buying)
-        leaving = np.maximum(buying - alpha, 0.0) + beta
-        log_leaving = np.log(leaving)
-        mass = weight * np.exp((s + 1) * (log_buying - log_leaving))
+        log_v = np.log1p(-width * node)
+        log_near = log_last - log_v / fall
+        time = np.maximum(np.exp(log_near) - near, t_x)
+        log_far = np.log(far + time)
+        mass = weight * np.exp(start - (power - 1) * log_near - other * log_far - log_v)
+        log_buying, log_leaving = (log_near, log_far) if alpha <= beta else (log_far, log_near)
         total += mass
         by_r -= mass * log_buying
-        by_alpha -= mass / buying
+        by_alpha -= mass / (alpha + time)
         by_s -= mass * log_leaving
-        by_beta -= mass / leaving
+        by_beta -= mass / (beta + time)
     with np.errstate(divide="ignore"):
-        left = np.log(s / c) - c * log_last + np.log(width) + np.log(total)
+        left = np.log(s / fall) - start + np.log(width) + np.log(total)
     slopes = (by_r / total, (r + x) * by_alpha / total, 1 / s + by_s / total, (s + 1) * by_beta / total)
     return left, slopes

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # The far ends of exp(±9) stand for "all users alike" and "nobody leaves"; beyond them the likelihood is flat.
 LOG_BOUND = 9.0
+COARSE_PATTERNS = 3_000
 Numbers = npt.ArrayLike
 # The negative mean log-likelihood at the logarithms of the parameters, and its gradient there.
 Likelihood = Callable[[np.ndarray], tuple[float, np.ndarray]]
@@ -61,22 +62,36 @@ def typical_time(histories: pd.DataFrame) -> float:
     return mean if mean > 0 else 1.0
 
 
-def most_likely(model: str, likelihood: Likelihood, starts: Iterable[np.ndarray]) -> OptimizeResult:
-    """The best parameters, as logarithms, of a search from each of the starts.
+def most_likely(
+    model: str,
+    likelihood_of: Callable[[pd.DataFrame], Likelihood],
+    histories: pd.DataFrame,
+    starts: Iterable[np.ndarray],
+) -> OptimizeResult:
+    """The best parameters, as logarithms, of a search from the starts.
+
+    All starts are tried on a part of the patterns, where there are many; the best of them goes on with all.
 
     Raises ``ModelError`` when no search ends at a finite likelihood.
     """
-    from scipy.optimize import minimize
-
-    options = {"maxiter": 500, "ftol": 1e-14, "gtol": 1e-8}
-    searches = [
-        minimize(likelihood, start, jac=True, method="L-BFGS-B", bounds=[(-LOG_BOUND, LOG_BOUND)] * 4, options=options)
-        for start in starts
-    ]
-    best = min(searches, key=lambda search: float(search.fun) if np.isfinite(search.fun) else float("inf"))
+    part = likelihood_of(histories.iloc[:: -(-len(histories) // COARSE_PATTERNS)])
+    best = min((_search(part, start) for start in starts), key=_value)
+    if len(histories) > COARSE_PATTERNS:
+        best = _search(likelihood_of(histories), best.x)
     if not np.isfinite(best.fun):
         raise ModelError(f"{model} found no best parameters", expected="a finite likelihood", came=str(best.message))
     return best
+
+
+def _search(likelihood: Likelihood, start: np.ndarray) -> OptimizeResult:
+    from scipy.optimize import minimize
+
+    bounds, options = [(-LOG_BOUND, LOG_BOUND)] * len(start), {"maxiter": 500, "ftol": 1e-14, "gtol": 1e-8}
+    return minimize(likelihood, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+
+
+def _value(search: OptimizeResult) -> float:
+    return float(search.fun) if np.isfinite(search.fun) else float("inf")
 
 
 def floats(x: Numbers, t_x: Numbers, T: Numbers) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

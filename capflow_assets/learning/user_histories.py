@@ -35,10 +35,10 @@ class UserHistories:
 
     @property
     def frequency(self) -> np.ndarray:
-        """Purchases a week, drawn to those of all users together as one more purchase at their rate would."""
+        """Purchases a week up to the last one, drawn to the rate of all users as one more purchase at it would."""
         watched, repeats = float(self.T.sum()), float(self.x.sum())
         wait = watched / repeats if repeats > 0 and watched > 0 else 1.0
-        return (self.x + 1) / (self.T + wait)
+        return (self.x + 1) / (self.t_x + wait)
 
 
 def histories_of(columns: pd.DataFrame, *, buyers_only: bool = False) -> UserHistories:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.contract import Candidate, Estimator, Examples, Model
 from capflow_assets.deployment import Deployment
-from capflow_assets.errors import BrokenModelError
+from capflow_assets.errors import BrokenModelError, EvidenceError
 from capflow_assets.expressions.days import days_after
 from capflow_assets.life.answers import answered
 from capflow_assets.life.examples import ExampleReader
@@ -65,8 +66,11 @@ def chosen_candidate(model: Model[Any], params: Any, split: Split) -> Candidate[
     train = together(older)
 
     def score(candidate: Candidate[Any]) -> float:
-        answers = candidate.make(params).fit(train).predict(newest)
-        value = model.metric.compute(outcomes_of(newest), answers)
+        try:
+            answers = candidate.make(params).fit(train).predict(newest)
+            value = model.metric.compute(outcomes_of(newest), answers)
+        except EvidenceError:  # too little was known so early
+            return -inf
         return value if model.metric.higher_is_better else -value
 
     return max(candidates, key=score)

@@ -56,10 +56,13 @@ def calibration(outcomes: pd.DataFrame, answers: pd.DataFrame) -> float:
 
 
 def value_calibration(outcomes: pd.DataFrame, answers: pd.DataFrame) -> float:
-    """How far the expected value of all users adds up to the actual one, as a share of that."""
+    """How far the expected value of all users adds up to the actual one, as a share of that.
+
+    Infinite where no more was paid than brought back, and more was expected.
+    """
     from capflow_assets.learning.calibration import ratio_error
 
-    return ratio_error(outcomes["value"], answers["expected_value"])
+    return ratio_error(outcomes["value"].sum().clip(min=0.0), answers["expected_value"])
 
 
 def value_order(outcomes: pd.DataFrame, answers: pd.DataFrame) -> float:
