@@ -78,6 +78,13 @@ class Deployment:
         except CapflowError:
             return "UTC"
 
+    def has_model(self, customer: str, model: str) -> bool:
+        """Whether a customer is to have a model; it is where its TOML cannot be read, which its run says."""
+        try:
+            return self.customer(customer).has_model(model)
+        except CapflowError:
+            return True
+
     def fence(self, customer: Customer) -> Fence:
         """What a customer's sources may open.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
@@ -69,15 +69,18 @@ class Stages:
         declared: Iterable[str],
         params: Mapping[str, Mapping[str, Any]],
         features: Mapping[str, Mapping[str, Any]] | None = None,
+        only: Collection[str] = (),
     ) -> Stages:
         """The same, with what holds for a customer: needs by its ``declared`` raw tables and its models' own
-        parameters, and what it sets for feature tables.
+        parameters, and what it sets for feature tables. Where ``only`` names models, the needs are of those.
 
         Parameters that a model refuses are left to its training, which says what is wrong with them.
         """
         absent = self.absent(declared)
         needs = {
-            name: spec.asked(params_of(spec.model, params.get(name, {})), absent) for name, spec in self.models.items()
+            name: spec.asked(params_of(spec.model, params.get(name, {})), absent)
+            for name, spec in self.models.items()
+            if not only or name in only
         }
         return replace(self, tables=bind_params(bind_needs(self.tables, needs), features or {}))
 

@@ -5,6 +5,7 @@ Belongs here: commands, as ``cli.commands`` says. Does not belong here: work; it
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -96,15 +97,36 @@ def run(
             deployment.require(name)
             if as_of is not None and _is_not_over(deployment, name, as_of):
                 say(f"{as_of} is not over for {name}: nothing after its newest bill is known")
-        with following(chosen_customers, len([key for key in keys if key != FLEET])) as watch:
+
+        def has_model(customer: str, model: str) -> bool:
+            return bool(select) or deployment.has_model(customer, model)
+
+        with following({name: _assets(name, keys, has_model) for name in chosen_customers}) as watch:
             seconds = patience(wait, fail)
             finished = run_in_turn(
-                defs, STAGES, instance, chosen_customers, keys, as_of, watch, full=full, wait=seconds, say=say
+                defs,
+                STAGES,
+                instance,
+                chosen_customers,
+                keys,
+                as_of,
+                watch,
+                full=full,
+                wait=seconds,
+                say=say,
+                has_model=has_model,
             )
         if select and FLEET in keys:  # it reads of every customer, so only where it is asked for
             draw_fleet(defs, instance)
     print_finished(finished)
     raise typer.Exit(0 if all(result.ok for result in finished) else 1)
+
+
+def _assets(customer: str, keys: Sequence[str], has_model: Callable[[str, str], bool]) -> int:
+    """How many of the assets are of tables, or of models that the customer has."""
+    models = [key.split("/") for key in keys if key.split("/")[0] in ("models", "predictions", "health")]
+    off = sum(not has_model(customer, name) for _, name in models)
+    return sum(not key.startswith("fleet/") for key in keys) - off
 
 
 def _is_not_over(deployment: Deployment, customer: str, as_of: str) -> bool:

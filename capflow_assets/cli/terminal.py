@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def following(customers: Sequence[str], assets: int) -> Iterator[Callable[[Progress], None]]:
-    """A progress bar per customer on standard error; call the result for each finished asset."""
+def following(assets: Mapping[str, int]) -> Iterator[Callable[[Progress], None]]:
+    """A progress bar per customer on standard error, as long as its assets are many; call the result for each done."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
@@ -37,7 +37,7 @@ def following(customers: Sequence[str], assets: int) -> Iterator[Callable[[Progr
         console=Console(stderr=True),
     )
     with bars:
-        tasks = {name: bars.add_task(name, total=assets, last="", start=False) for name in customers}
+        tasks = {name: bars.add_task(name, total=total, last="", start=False) for name, total in assets.items()}
 
         def watch(progress: Progress) -> None:
             task = tasks[progress.customer]
@@ -159,6 +159,7 @@ STANDINGS = {
     "at risk": "[yellow]! at risk[/]",
     "not ready": "[red]✗ not ready[/]",
     "unknown": "[dim]? unknown[/]",
+    "off": "[dim]· off[/]",
 }
 # With more models than that, the words do not fit on a screen and the signs are left.
 WORDS_FIT = 6
@@ -221,6 +222,7 @@ COLOURS = {
     "asks": "yellow",
     "not promoted": "yellow",
     "never run": "dim",
+    "off": "dim",
 }
 
 

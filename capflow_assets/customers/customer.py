@@ -112,6 +112,11 @@ class Retraining(Declared):
         return self
 
 
+Promotion = Literal["automatic", "dry run", "ask"]
+# In ``[promotion]``: what holds for the models that it does not name.
+DEFAULT = "default"
+
+
 class Customer(Declared):
     """One customer as its TOML declares it."""
 
@@ -122,10 +127,27 @@ class Customer(Declared):
     base: Annotated[str, AfterValidator(_absolute)] | None = None
     not_a_user: NotUsers = Field((), description="Ids that stand for nobody, such as 0 or GUEST.")
     tables: dict[str, TableSource] = Field(min_length=1)
+    only_models: tuple[str, ...] = Field((), description="The models that the customer has; all, where none is named.")
     models: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    promotion: dict[str, Promotion] = Field(
+        default_factory=dict, description="Who promotes a challenger of each model; ``default`` for the others."
+    )
     features: dict[str, dict[str, Any]] = Field(default_factory=dict)
     retraining: Retraining = Field(default_factory=Retraining)
     checks: dict[str, CheckSettings] = Field(default_factory=dict)
+
+    @field_validator("only_models", mode="before")
+    @classmethod
+    def _names(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
+
+    def has_model(self, name: str) -> bool:
+        """Whether the customer is to have a model: it trains and answers for no other."""
+        return not self.only_models or name in self.only_models
+
+    def promotion_of(self, model: str) -> Promotion:
+        """Who promotes a challenger of the model: its evidence, nobody (a dry run), or a person."""
+        return self.promotion.get(model, self.promotion.get(DEFAULT, "automatic"))
 
     def location(self, table: str) -> str:
         """Where a declared table lies: an absolute path, folder or glob, or an ``s3://`` address.
@@ -223,6 +245,12 @@ def parse_customer(
     problems += user_problems(_tables(data.get("tables")))
     strange = [m for m in _tables(data.get("models")) if known_models is not None and m not in known_models]
     problems += [unknown(f"models.{model}", "model", model, known_models or ()) for model in strange]
+    if customer is not None and known_models is not None:
+        listed = {f"only_models[{place}]": name for place, name in enumerate(customer.only_models)}
+        listed |= {f"promotion.{name}": name for name in customer.promotion if name != DEFAULT}
+        problems += [
+            unknown(key, "model", name, known_models) for key, name in listed.items() if name not in known_models
+        ]
     if known_features is not None:
         kind = "feature table that can be set"
         problems += param_problems("features", kind, _tables(data.get("features")), known_features)

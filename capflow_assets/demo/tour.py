@@ -35,7 +35,7 @@ def tour(deployment: Deployment, instance: dg.DagsterInstance, users: int | None
     files = customer_files(deployment.home.root, users)
     names = [onboard(deployment, instance, file, replace=True).name for file in files]
     keys = [key for key in select(STAGES, []) if key != FLEET]
-    with following(names, len(keys)) as watch:
+    with following(dict.fromkeys(names, len(keys))) as watch:
         finished = run_in_turn(defs, STAGES, instance, names, keys, watch=watch)
     draw_fleet(defs, instance)
     print_summary(deployment, instance, finished, time.perf_counter() - began)

@@ -85,7 +85,7 @@ def land_and_compute(
         parse_moment(as_of, declared.time_zone)
     runner = TableRunner(
         lake=deployment.lake,
-        stages=deployment.stages.of_customer(declared.tables, declared.models, declared.features),
+        stages=deployment.stages.of_customer(declared.tables, declared.models, declared.features, declared.only_models),
         sources=deployment.sources,
         customer=declared,
         selected=selected,

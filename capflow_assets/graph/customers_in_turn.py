@@ -35,8 +35,9 @@ def run_in_turn(
     full: bool = False,
     wait: float | None = None,
     say: Callable[[str], None] = lambda words: None,
+    has_model: Callable[[str, str], bool] = lambda customer, model: True,
 ) -> list[Finished]:
-    """Materialize ``keys`` of each customer; see ``run_customer``.
+    """Materialize ``keys`` of each customer; see ``run_customer``. ``has_model`` says which models a customer has.
 
     Raises:
         KeyboardInterrupt: this process was told to stop; the customers after the one in hand were not begun.
@@ -46,7 +47,8 @@ def run_in_turn(
         earlier = _earlier(instance, name, keys)
         if earlier is None:
             LINE.customer_begins(name)
-            earlier = run_customer(defs, stages, instance, name, keys, as_of, watch, full=full, wait=wait, say=say)
+            own = [key for key in keys if key in stages.tables or has_model(name, key.split("/")[1])]
+            earlier = run_customer(defs, stages, instance, name, own, as_of, watch, full=full, wait=wait, say=say)
             LINE.raise_if_interrupted()
             if LINE.is_watched:
                 LINE.send("finished", name, pickle.dumps(earlier))

@@ -25,7 +25,7 @@ from capflow_assets.graph.launch import QUIET
 from capflow_assets.graph.newest import newest
 from capflow_assets.graph.status import ENTRIES_OF_HEALTH
 from capflow_assets.home.places import Home
-from capflow_assets.life.verdicts import FLEET, READINESS, UNKNOWN, Standing, fleet_edges, standings
+from capflow_assets.life.verdicts import FLEET, OFF, READINESS, UNKNOWN, Standing, fleet_edges, standings
 from capflow_assets.pages.plots import markdown, png
 from capflow_assets.pages.spreadsheet import harmless
 from capflow_assets.processes.run_processes import this_process
@@ -39,6 +39,7 @@ LOOKS = {
     "at risk": ("#f6c244", "!", "black"),
     "not ready": ("#a3172a", "✗", "white"),
     UNKNOWN: ("#e4e4e4", "?", "0.35"),
+    OFF: ("#f7f7f7", "·", "0.6"),
 }
 # More than that are not legible on one picture; the others are in the table and in the file.
 MOST_DRAWN = 45
@@ -101,8 +102,9 @@ def matrix(deployment: Deployment, instance: dg.DagsterInstance, now: datetime |
     for customer in customers:
         drifts = {name: records[f"health/{name}"].get(customer, {}) for name in models}
         missing = {} if _is_made(deployment, customer) else records[READINESS].get(customer, {})
-        zone = partial(deployment.zone, customer)
-        yield from standings(deployment.lake, customer, models, drifts, missing.get("reason", ""), now, zone)
+        zone, has_model = partial(deployment.zone, customer), partial(deployment.has_model, customer)
+        why = missing.get("reason", "")
+        yield from standings(deployment.lake, customer, models, drifts, why, now, zone, has_model)
 
 
 def _is_made(deployment: Deployment, customer: str) -> bool:

@@ -13,6 +13,7 @@ import dagster as dg
 from capflow_assets.blueprint.specs import ModelSpec
 from capflow_assets.blueprint.stages import Stages
 from capflow_assets.contract import Rule
+from capflow_assets.customers.customer import Customer
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import CapflowError, EvidenceError, ModelError
 from capflow_assets.expressions.as_of import as_of_moment, parse_moment
@@ -23,7 +24,13 @@ from capflow_assets.graph.cohort_process import Task
 from capflow_assets.graph.customer_tables import AS_OF_WORDS, OWNER
 from capflow_assets.graph.engine import Engine
 from capflow_assets.graph.held_work import held
-from capflow_assets.graph.model_outcomes import scored_outcome, trained_outcome, waiting_outcome, watched_outcome
+from capflow_assets.graph.model_outcomes import (
+    off_outcome,
+    scored_outcome,
+    trained_outcome,
+    waiting_outcome,
+    watched_outcome,
+)
 from capflow_assets.graph.outcomes import Outcome
 from capflow_assets.graph.partitions import CUSTOMERS, MODELS_COHORT
 from capflow_assets.life.answers import table_of
@@ -100,13 +107,10 @@ def live(
     """Train, score and watch one model of one customer: the parts that are selected."""
     declared = deployment.customer(customer)
     requested = parse_moment(as_of, declared.time_zone) if as_of else None
-    stages = deployment.stages.of_customer(declared.tables, declared.models, declared.features)
+    stages = deployment.stages.of_customer(declared.tables, declared.models, declared.features, declared.only_models)
     reader = ExampleReader(deployment.lake, stages, declared, spec)
-    absent = sorted(set(spec.model.needs.tables) & set(deployment.stages.absent(declared.tables)))
-    if absent:
-        reason = f"not ready: needs {', '.join(absent)}, which {customer} does not have"
-        for part in sorted(selected, key=PARTS.index):
-            yield waiting_outcome(part, spec, "not ready", reason)
+    if resting := _resting(deployment, declared, spec):
+        yield from (resting(part) for part in sorted(selected, key=PARTS.index))
         return
     moment = as_of_moment(deployment.lake.table(customer, "clean/bills"), requested)
     if "models" in selected:
@@ -132,6 +136,18 @@ def live(
             yield scored_outcome(deployment, spec, customer, scored)
         else:
             yield watched_outcome(deployment, spec, customer, watch(deployment, reader, scored))
+
+
+def _resting(deployment: Deployment, customer: Customer, spec: ModelSpec) -> Callable[[str], Outcome] | None:
+    """The outcome of each part where a customer is not to have the model, or cannot; None where there is work."""
+    if not customer.has_model(spec.name):
+        reason = f"only_models of {customer.name}'s TOML does not name {spec.name}"
+        return lambda part: off_outcome(part, spec, reason)
+    absent = sorted(set(spec.model.needs.tables) & set(deployment.stages.absent(customer.tables)))
+    if absent:
+        reason = f"not ready: needs {', '.join(absent)}, which {customer.name} does not have"
+        return lambda part: waiting_outcome(part, spec, "not ready", reason)
+    return None
 
 
 def _try_training(

@@ -13,7 +13,7 @@ from capflow_assets.deployment import Deployment
 from capflow_assets.errors import ModelError, NotFoundError
 from capflow_assets.graph.newest import latest, newest
 from capflow_assets.life.scoring_version import ScoringVersion, scoring_version
-from capflow_assets.life.verdicts import READINESS, Standing, standings
+from capflow_assets.life.verdicts import OFF, READINESS, Standing, standings
 from capflow_assets.stores.champion_state import ChampionState
 from capflow_assets.stores.registry import Registry
 from capflow_assets.stores.registry_snapshot import snapshot
@@ -53,6 +53,7 @@ ENTRIES = {
 OPEN = ("asks", "not promoted", "kept the champion")
 # Threads that read the lake.
 THREADS = 4
+OFF_REASON = "only_models of the customer's TOML leaves it out"
 # Reasons have semicolons of their own.
 ALSO = "; also "
 # What fits on a screen.
@@ -95,8 +96,8 @@ def status_rows(
         """What the lake says of a customer; most of the time is spent in waiting for files."""
         drifts = {name: records[f"health/{name}"].get(customer, {}) for name in models}
         absent = records[READINESS].get(customer, {}).get("reason", "")
-        zone = partial(deployment.zone, customer)
-        own = standings(deployment.lake, customer, models, drifts, absent, zone=zone)
+        zone, has_model = partial(deployment.zone, customer), partial(deployment.has_model, customer)
+        own = standings(deployment.lake, customer, models, drifts, absent, zone=zone, has_model=has_model)
         return own, removals.told(deployment.lake, customer)
 
     with ThreadPoolExecutor(THREADS) as pool:
@@ -135,7 +136,9 @@ def _row(
     }
     row |= {name: trained.get(name) for name in ("metric", "value", "interval", "baseline", "as_of", "reason")}
     row |= _decided_since(registry, customer, name, champions, trained)
-    if who.broken:
+    if standing.readiness == OFF:
+        row |= {"status": OFF, "reason": OFF_REASON}
+    elif who.broken:
         row |= {"status": "broken champion", "reason": who.warning}
     return row
 

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 from capflow_assets.blueprint.calls import call, cut
 from capflow_assets.blueprint.specs import ANSWERS, AS_OF, Call, Input, ModelSpec, TableSpec
 from capflow_assets.blueprint.stages import Stages
-from capflow_assets.contract import Examples, Reads, Window
+from capflow_assets.contract import Estimator, Examples, Reads, ReadsColumns, Window
 from capflow_assets.customers.customer import Customer
 from capflow_assets.errors import EvidenceError, GraphError
 from capflow_assets.expressions.micros import micros_of, moment_of
 from capflow_assets.learning.outcomes import MOMENT, outcome_of
 from capflow_assets.life import answers_history
+from capflow_assets.life.whole_tables import as_of_each
 from capflow_assets.stores.lake import Lake
 
 if TYPE_CHECKING:
@@ -35,13 +36,41 @@ BEGAN_AT = "began_at"
 
 @dataclass
 class ExampleReader:
-    """Reads the examples of one customer for one model, as pandas frames indexed by the subject's key."""
+    """Reads the examples of one customer for one model, as pandas frames indexed by the subject's key.
+
+    ``chosen`` are those of the joined columns that are read; all where it is None.
+    """
 
     lake: Lake
     stages: Stages
     customer: Customer
     spec: ModelSpec
     versions: dict[str, int] = field(default_factory=dict)
+    chosen: tuple[str, ...] | None = None
+
+    @property
+    def joined(self) -> tuple[Reads, ...]:
+        """The tables whose rows are joined, with the columns that are read: all, or those ``chosen``.
+
+        A table of which nothing is chosen is not computed, unless its rows are the subjects.
+        """
+        if self.chosen is None:
+            return self.spec.model.joined
+        kept = [
+            replace(reads, columns=tuple(name for name in reads.columns if name in self.chosen))
+            for reads in self.spec.model.joined
+        ]
+        is_first_known = self.spec.known is None and self.spec.events is None
+        return tuple(reads for place, reads in enumerate(kept) if reads.columns or (is_first_known and place == 0))
+
+    @property
+    def columns_read(self) -> tuple[str, ...]:
+        """The joined columns that are read, block by block."""
+        return tuple(name for reads in self.joined for name in reads.columns)
+
+    def reading(self, estimator: Estimator) -> ExampleReader:
+        """The same, of the columns that a fitted estimator reads."""
+        return replace(self, chosen=estimator.columns) if isinstance(estimator, ReadsColumns) else self
 
     @property
     def key(self) -> list[str]:
@@ -57,10 +86,10 @@ class ExampleReader:
 
         Whom an event is about may be told after it began: it is read up to ``events_until``.
         """
-        columns = self.columns_at(moments, events_until)
+        columns, frames = self.columns_at(moments, events_until), self._frames(moments)
         return [
-            Examples(frame, None, self._frames(moment), (moment,), self.customer.time_zone)
-            for frame, moment in zip(columns, moments, strict=True)
+            Examples(frame, None, tables, (moment,), self.customer.time_zone)
+            for frame, tables, moment in zip(columns, frames, moments, strict=True)
         ]
 
     def with_outcomes(self, windows: Sequence[Window]) -> list[Examples]:
@@ -83,14 +112,14 @@ class ExampleReader:
         parts = 1 if self.spec.model.frames else max(1, -(-self._count(moment) // at_once))
         for part in range(parts):
             (columns,) = self.columns_at([moment], part=(part, parts))
-            yield Examples(columns, None, self._frames(moment), (moment,), self.customer.time_zone)
+            yield Examples(columns, None, self._frames([moment])[0], (moment,), self.customer.time_zone)
 
     def _count(self, moment: datetime) -> int:
         """How many subjects are known at the moment."""
         known = self._subjects((moment,))
         if known is not None:
             return int(known.count())
-        spec = self.stages.spec(self.spec.model.joined[0].table)
+        spec = self.stages.spec(self.joined[0].table)
         if self._stored(spec, moment) is not None:
             return self.lake.rows(self.customer.name, spec.key)
         return int(self._block(spec, (moment,)).count())
@@ -108,14 +137,14 @@ class ExampleReader:
         joined, (place, parts) = self._joined(tuple(sorted(set(moments))), events_until), part
         if parts > 1:
             joined = joined.filter(F.pmod(F.xxhash64(*self.key), F.lit(parts)) == place)
-        known = [name for name in self.spec.model.columns if name in joined.columns]
+        known = [name for name in self.columns_read if name in joined.columns]
         rows = joined.select(*self.key, F.unix_micros(AS_OF).alias(MICROS), *known).toPandas()
         return [self._of_moment(rows, moment) for moment in moments]
 
     def _joined(self, distinct_moments: tuple[datetime, ...], events_until: datetime | None = None) -> DataFrame:
         """One row per subject and moment: the key, the moment, and the joined columns."""
         joined = self._of_events(distinct_moments, events_until) if events_until else self._subjects(distinct_moments)
-        for reads in self.spec.model.joined:
+        for reads in self.joined:
             block = self._rows_at(reads.table, distinct_moments)
             on = [name for name in self.key if name in block.columns]
             chosen = block.select(*on, AS_OF, *(name for name in reads.columns if name in block.columns))
@@ -198,18 +227,27 @@ class ExampleReader:
         rows: DataFrame = function.function(**frames, **{name: values[name] for name in function.injected})
         return rows
 
-    def _frames(self, moment: datetime) -> dict[str, tuple[pd.DataFrame, ...]]:
-        """The tables that are read whole, as of the moment."""
-        return {reads.table: (self._frame(reads, moment),) for reads in self.spec.model.frames}
+    def _frames(self, moments: Sequence[datetime]) -> list[dict[str, tuple[pd.DataFrame, ...]]]:
+        """The tables that are read whole, as of each of the moments."""
+        tables = {reads.table: self._frame(reads, moments) for reads in self.spec.model.frames}
+        return [{table: (frames[place],) for table, frames in tables.items()} for place in range(len(moments))]
 
-    def _frame(self, reads: Reads, moment: datetime) -> pd.DataFrame:
+    def _frame(self, reads: Reads, moments: Sequence[datetime]) -> Sequence[pd.DataFrame]:
+        """A table that is read whole, as of each of the moments; where it has a time, its rows are read once."""
+        spec = self.stages.tables.get(reads.table)
+        time = None if spec is None or spec.stage == "features" else spec.table.time
+        wholes = [self._whole(reads, moment) for moment in ([max(moments)] if time else moments)]
+        columns = [name for name in (reads.columns or wholes[0].columns) if name in wholes[0].columns]
+        if time:
+            return as_of_each(wholes[0], time, columns, moments)
+        return [whole.select(*(name for name in columns if name in whole.columns)).toPandas() for whole in wholes]
+
+    def _whole(self, reads: Reads, moment: datetime) -> DataFrame:
         if reads.table.startswith(ANSWERS):
-            frame: DataFrame | None = self._rows_at(reads.table, (moment,))
-        else:
-            frame = self._table(Input(reads.table, reads.table, optional=False), (moment,))
+            return self._rows_at(reads.table, (moment,))
+        frame = self._table(Input(reads.table, reads.table, optional=False), (moment,))
         assert frame is not None  # noqa: S101  (it is not optional)
-        chosen = [name for name in (reads.columns or frame.columns) if name in frame.columns]
-        return frame.select(*chosen).toPandas()
+        return frame
 
     def _aligned(self, outcome: pd.DataFrame, subjects: pd.Index) -> pd.DataFrame:
         declared = self.spec.model.outcome

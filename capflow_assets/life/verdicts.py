@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from capflow_assets.blueprint.calls import cut
 from capflow_assets.blueprint.specs import BILLS
 from capflow_assets.contract import Asked, Verdict
+from capflow_assets.contract.needs import JUDGING
 from capflow_assets.errors import CapflowError
 from capflow_assets.expressions.days import days_before, local_day_of, local_span
 from capflow_assets.learning.measures import MEASURES
@@ -32,6 +33,8 @@ READINESS = "validation/readiness"
 # The picture of all customers; see fleet.py.
 FLEET = "fleet/readiness"
 UNKNOWN = "unknown"
+# Of a model that the customer's TOML leaves out.
+OFF = "off"
 # Bills that ended so long ago are an archive, not a feed that stopped.
 ARCHIVE_DAYS = 365
 
@@ -71,7 +74,7 @@ def _frames(reader: ExampleReader, asked: Asked, as_of: datetime) -> Iterator[tu
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """One customer and model in the matrix: ready, at risk, not ready or unknown, and why it is not ready."""
+    """One customer and model in the matrix: ready, at risk, not ready or unknown, and why; or why it is not judged."""
 
     customer: str
     model: str
@@ -95,27 +98,36 @@ def standings(
     missing: str = "",
     now: datetime | None = None,
     zone: Callable[[], str] = lambda: "UTC",
+    has_model: Callable[[str], bool] = lambda model: True,
 ) -> list[Standing]:
     """How a customer stands with each model.
 
     ``drifts`` is the metadata of the newest health by model. ``missing`` says why there can be no readiness table.
-    ``zone`` is asked for the customer's time zone where its feed may be late.
+    ``zone`` is asked for the customer's time zone where its feed may be late. ``has_model`` says which of the models
+    the customer is to have; the others are off.
     """
+
+    def every(readiness: str, why: str) -> list[Standing]:
+        return [_off_or(Standing(customer, model, readiness, (why,)), has_model) for model in models]
+
     try:
         rows = readiness_rows(lake, customer)
     except CapflowError as error:
-        return [Standing(customer, model, UNKNOWN, (str(error).splitlines()[0],)) for model in models]
+        return every(UNKNOWN, str(error).splitlines()[0])
+    if rows is None and missing:
+        return every("not ready", missing)
     if rows is None:
-        state, why = ("not ready", missing) if missing else (UNKNOWN, f"not looked at yet: capflow run {customer}")
-        return [Standing(customer, model, state, (why,)) for model in models]
+        return every(UNKNOWN, f"not looked at yet: capflow run {customer}")
     rows_of: dict[str | None, list[dict[str, Any]]] = {}
     for row in rows:
         rows_of.setdefault(row["model"], []).append(row)
     shared, at = rows_of.get(None, []), now or datetime.now(UTC)
-    return [
-        standing(customer, model, [*rows_of.get(model, ()), *shared], drifts.get(model, {}), at, zone)
-        for model in models
-    ]
+    own = {model: [*rows_of.get(model, ()), *shared] for model in models}
+    return [_off_or(standing(customer, model, own[model], drifts.get(model, {}), at, zone), has_model) for model in own]
+
+
+def _off_or(standing: Standing, has_model: Callable[[str], bool]) -> Standing:
+    return standing if has_model(standing.model) else Standing(standing.customer, standing.model, OFF)
 
 
 def standing(
@@ -139,7 +151,8 @@ def standing(
     if health.get("over"):
         psi, most = float(health["psi_max"]), float(health["threshold"])
         risks.append(f"{health['worst']} has drifted: PSI {psi:.2f}, threshold {most:g}; train again")
-    return Standing(customer, model, "at risk" if risks else "ready", tuple(risks))
+    later = tuple(row["fix"] for row in own if row["need"].startswith(JUDGING))
+    return Standing(customer, model, "at risk" if risks else "ready", (*risks, *later))
 
 
 def _silence(shared: Sequence[Mapping[str, Any]], now: datetime, zone: Callable[[], str]) -> list[str]:
