@@ -36,8 +36,14 @@ def expected_purchases(world: World, as_of: datetime, horizon_days: int) -> pd.D
         Times are felt time, so seasons, shifts and running campaigns are known to it.
 
     Raises:
-        CapflowError: the horizon reaches past the future that the world has.
+        CapflowError: the horizon reaches past the future that the world has, or purchases come in a rhythm.
     """
+    if world.brand.regularity > 1:
+        raise CapflowError(
+            "The oracle knows the laws of purchases at random only",
+            expected="a regularity of 1",
+            came=str(world.brand.regularity),
+        )
     start, end = _horizon(world, as_of, horizon_days)
     users = world.truth.users
     number = np.flatnonzero(users["joined_at"] <= start)
