@@ -89,7 +89,12 @@ class MbgCnbd:
 
 
 def fit_mbg_cnbd(
-    x: Numbers, t_x: Numbers, T: Numbers, log_gaps: float, weights: Numbers | None = None, most_regular: int | None = None
+    x: Numbers,
+    t_x: Numbers,
+    T: Numbers,
+    log_gaps: float,
+    weights: Numbers | None = None,
+    most_regular: int | None = None,
 ) -> MbgCnbd:
     """Fit MBG/CNBD-k to histories by maximum likelihood, k among 1 to ``most_regular``.
 
