@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets.contract import Candidate, Estimator, Examples, Model
+from capflow_assets.contract import Candidate, Estimator, Examples, Model, ReadsColumns
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import BrokenModelError
 from capflow_assets.expressions.days import days_after
@@ -109,8 +109,11 @@ def _at_test_moment(model: Model[Any], served: Estimator, report: TrainingReport
         params = model.params(**report.params)
     except ValidationError:  # parameters of an older code; there is no recipe to fit again
         return served
-    candidates = {candidate.name: candidate for candidate in model.challengers}
-    return candidates.get(report.candidate, model.challengers[0]).make(params).fit(split.train)
+    candidates = {candidate.name: candidate for candidate in model.candidates}
+    estimator = candidates.get(report.candidate, model.challengers[0]).make(params)
+    if isinstance(estimator, ReadsColumns) and set(report.feature_columns) <= set(estimator.columns):
+        estimator = estimator.using(report.feature_columns)
+    return estimator.fit(split.train)
 
 
 def compare(

@@ -23,6 +23,7 @@ from capflow_assets.errors import EvidenceError, GraphError
 from capflow_assets.expressions.micros import micros_of, moment_of
 from capflow_assets.learning.outcomes import MOMENT, outcome_of
 from capflow_assets.life import answers_history
+from capflow_assets.life.whole_tables import as_of_each
 from capflow_assets.stores.lake import Lake
 
 if TYPE_CHECKING:
@@ -85,10 +86,10 @@ class ExampleReader:
 
         Whom an event is about may be told after it began: it is read up to ``events_until``.
         """
-        columns = self.columns_at(moments, events_until)
+        columns, frames = self.columns_at(moments, events_until), self._frames(moments)
         return [
-            Examples(frame, None, self._frames(moment), (moment,), self.customer.time_zone)
-            for frame, moment in zip(columns, moments, strict=True)
+            Examples(frame, None, tables, (moment,), self.customer.time_zone)
+            for frame, tables, moment in zip(columns, frames, moments, strict=True)
         ]
 
     def with_outcomes(self, windows: Sequence[Window]) -> list[Examples]:
@@ -111,7 +112,7 @@ class ExampleReader:
         parts = 1 if self.spec.model.frames else max(1, -(-self._count(moment) // at_once))
         for part in range(parts):
             (columns,) = self.columns_at([moment], part=(part, parts))
-            yield Examples(columns, None, self._frames(moment), (moment,), self.customer.time_zone)
+            yield Examples(columns, None, self._frames([moment])[0], (moment,), self.customer.time_zone)
 
     def _count(self, moment: datetime) -> int:
         """How many subjects are known at the moment."""
@@ -226,18 +227,27 @@ class ExampleReader:
         rows: DataFrame = function.function(**frames, **{name: values[name] for name in function.injected})
         return rows
 
-    def _frames(self, moment: datetime) -> dict[str, tuple[pd.DataFrame, ...]]:
-        """The tables that are read whole, as of the moment."""
-        return {reads.table: (self._frame(reads, moment),) for reads in self.spec.model.frames}
+    def _frames(self, moments: Sequence[datetime]) -> list[dict[str, tuple[pd.DataFrame, ...]]]:
+        """The tables that are read whole, as of each of the moments."""
+        tables = {reads.table: self._frame(reads, moments) for reads in self.spec.model.frames}
+        return [{table: (frames[place],) for table, frames in tables.items()} for place in range(len(moments))]
 
-    def _frame(self, reads: Reads, moment: datetime) -> pd.DataFrame:
+    def _frame(self, reads: Reads, moments: Sequence[datetime]) -> Sequence[pd.DataFrame]:
+        """A table that is read whole, as of each of the moments; where it has a time, its rows are read once."""
+        spec = self.stages.tables.get(reads.table)
+        time = None if spec is None or spec.stage == "features" else spec.table.time
+        wholes = [self._whole(reads, moment) for moment in ([max(moments)] if time else moments)]
+        columns = [name for name in (reads.columns or wholes[0].columns) if name in wholes[0].columns]
+        if time:
+            return as_of_each(wholes[0], time, columns, moments)
+        return [whole.select(*(name for name in columns if name in whole.columns)).toPandas() for whole in wholes]
+
+    def _whole(self, reads: Reads, moment: datetime) -> DataFrame:
         if reads.table.startswith(ANSWERS):
-            frame: DataFrame | None = self._rows_at(reads.table, (moment,))
-        else:
-            frame = self._table(Input(reads.table, reads.table, optional=False), (moment,))
+            return self._rows_at(reads.table, (moment,))
+        frame = self._table(Input(reads.table, reads.table, optional=False), (moment,))
         assert frame is not None  # noqa: S101  (it is not optional)
-        chosen = [name for name in (reads.columns or frame.columns) if name in frame.columns]
-        return frame.select(*chosen).toPandas()
+        return frame
 
     def _aligned(self, outcome: pd.DataFrame, subjects: pd.Index) -> pd.DataFrame:
         declared = self.spec.model.outcome

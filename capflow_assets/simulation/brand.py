@@ -61,6 +61,9 @@ class Brand(BaseModel):
         default=("Own", "Alder", "Birch"), min_length=1, description="The first is the own brand."
     )
     taste_concentration: float = Field(default=0.7, gt=0, description="Small: everybody loves one category.")
+    category_season: float = Field(
+        default=0.0, ge=0, le=3, description="How strongly each category has a time of the year of its own; 0: none."
+    )
     zipf: float = Field(default=1.0, ge=0)
     items_per_bill: float = Field(default=2.0, ge=1)
     affinities: int = Field(default=5, ge=0, description="Pairs of items that go together.")

@@ -82,6 +82,19 @@ def test_columns_of_many_moments_are_those_of_each(examples, past):
     assert not examples.spec.model.columns or not together[0].equals(together[-1])
 
 
+@pytest.mark.parametrize("model", [name for name, spec in STAGES.models.items() if spec.model.frames])
+def test_tables_of_many_moments_are_those_of_each(place, past, model):
+    examples = reader(place, model)
+    for moment, state in zip(past, examples.states(past), strict=True):
+        for table, (alone,) in examples.state(moment).tables.items():
+            (frame,) = state.tables[table]
+            names = list(alone.columns)
+            assert len(alone) > 100
+            pd.testing.assert_frame_equal(
+                frame.sort_values(names, ignore_index=True), alone.sort_values(names, ignore_index=True)
+            )
+
+
 def test_the_order_in_which_moments_are_asked_is_kept(examples, past):
     turned = examples.columns_at(past[::-1])
     for one, other in zip(examples.columns_at(past), turned[::-1], strict=True):
