@@ -4,7 +4,7 @@ Constant and leaking columns go first; of columns that say the same one is kept 
 are weighed by what is lost without them (``learning.permutation``), with one fit per fold in time: a column whose loss
 is not surely above zero is unstable. Of the stable ones the fewest are chosen whose score is within one standard error
 of that of all (the rule of Breiman et al. 1984, section 3.4.3): first by permuting all others together, which needs no
-fit, then by one more fit per fold that reads the chosen alone; where that loses more, twice as many are tried, then all.
+fit, then by a fit per fold that reads the chosen alone; where that loses more, twice as many are tried, and then all.
 
 Cost: two fits per fold, rarely three, each of at most ``Budget.rows``; the rest is predictions.
 """
