@@ -236,13 +236,15 @@ class Candidate(Generic[P_contra]):
     """One way to answer: ``make`` is a class of estimators that takes the model's parameters, or a partial of one.
 
     A baseline is also the rule that answers for a customer until a model is promoted, but where it ``may_answer`` not:
-    one that draws lots is good for a comparison only.
+    one that draws lots is good for a comparison only. The parameters that have a ``Search`` are those of the candidates
+    that are tuned.
     """
 
     name: str
     make: Callable[[P_contra], Estimator]
     is_baseline: bool = False
     may_answer: bool = True
+    is_tuned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
