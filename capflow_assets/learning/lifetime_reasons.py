@@ -27,9 +27,13 @@ def reasons_of(histories: UserHistories, figures: pd.DataFrame, horizon_days: in
 
 
 def _past(visits: float, days: float, alive: float, returned: float) -> str:
-    back = f"; {min(returned, 1.0):.0%} of it brought back" if np.isfinite(returned) and returned >= LEAST_RETURNED else ""
+    back = (
+        f"; {min(returned, 1.0):.0%} of it brought back" if np.isfinite(returned) and returned >= LEAST_RETURNED else ""
+    )
     if visits < 1:
         return "no visit yet"
     if visits < 2:
         return f"one visit, {days:.0f} days ago{back}"
-    return f"visits after the first: {visits - 1:.0f}, the last {days:.0f} days ago{back}; {alive:.0%} likely to be active"
+    return (
+        f"visits after the first: {visits - 1:.0f}, the last {days:.0f} days ago{back}; {alive:.0%} likely to be active"
+    )

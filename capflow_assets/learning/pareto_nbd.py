@@ -120,7 +120,9 @@ def _left(
     time has passed since the last purchase.
     """
     # Of the two factors, that of the lesser parameter is the steeper in u: the sum is over its logarithm.
-    (near, power), (far, other) = sorted(((alpha, r + x), (beta, np.full(x.shape, s + 1))), key=lambda factor: float(factor[0]))
+    (near, power), (far, other) = sorted(
+        ((alpha, r + x), (beta, np.full(x.shape, s + 1))), key=lambda factor: float(factor[0])
+    )
     log_last = np.log(near + t_x)
     fall = np.maximum(power - 1 + other * (near + t_x) / (far + t_x), LEAST_FALL)
     # v runs from 1 - width to 1.

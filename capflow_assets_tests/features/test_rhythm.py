@@ -128,4 +128,7 @@ def test_logarithms_of_gaps_are_averaged(spark: SparkSession) -> None:
     days = ("2024-06-14", "2024-06-16", "2024-06-20")
     rows = [bill("ana", day, 1.0) for day in days] + [bill("bea", "2024-06-14", 1.0)]
     made = rhythm(bills_of(spark, rows), AS_OF, ZONE)
-    assert rows_of(made, "user_id", "gap_days_log_avg") == [("ana", pytest.approx(1.039720771, abs=1e-8)), ("bea", None)]
+    assert rows_of(made, "user_id", "gap_days_log_avg") == [
+        ("ana", pytest.approx(1.039720771, abs=1e-8)),
+        ("bea", None),
+    ]

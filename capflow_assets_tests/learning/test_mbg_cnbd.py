@@ -44,7 +44,9 @@ def both(model: MbgCnbd, x: int, t_x: float, T: float) -> tuple[float, float]:
     def over_rates(until: float, still: float) -> float:
         def given(rate: float) -> float:
             few = sum((rate * still) ** j / np.prod(np.arange(1, j + 1)) for j in range(model.k)) if still else 1.0
-            return float(rate ** (model.k * x) * np.exp(-rate * until) * few * gamma.pdf(rate, model.r, 0, 1 / model.alpha))
+            return float(
+                rate ** (model.k * x) * np.exp(-rate * until) * few * gamma.pdf(rate, model.r, 0, 1 / model.alpha)
+            )
 
         return float(quad(given, 0, np.inf, limit=400)[0])
 
