@@ -50,6 +50,7 @@ def split_in_time(reader: ExampleReader, params: Horizon, as_of: datetime) -> Sp
         EvidenceError: no past moment makes examples, or too few events are over.
     """
     windows = _windows(reader, params, as_of)
+    reader = reader.sampled(windows, params.max_examples)
     moments = [window.start for window in windows]
     if reader.spec.model.fitted == "now":
         is_choice = len(reader.spec.model.challengers) > 1
