@@ -128,9 +128,9 @@ def of_report(report: TrainingReport) -> dict[str, Any]:
     score = report.metric.score
     return {
         "metric": report.metric.name,
-        "value": score.value,
-        "interval": f"{score.low:.4g} to {score.high:.4g}",
-        "baseline": report.baseline.score.value,
+        **({"value": score.value, "interval": f"{score.low:.4g} to {score.high:.4g}"} if score else {}),
+        **({"baseline": report.baseline.score.value} if report.baseline else {}),
         **({"calibration_error": report.calibration.error} if report.calibration else {}),
+        **({"not_judged": report.not_judged} if report.not_judged else {}),
         "as_of": report.as_of.isoformat(),
     }

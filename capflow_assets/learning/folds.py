@@ -46,7 +46,7 @@ def folds_in_time(examples: Examples, horizon_days: int, count: int = 3) -> tupl
     _require_moments(examples)
     parts = apart(examples)
     ends = [days_after(moment, horizon_days, examples.zone) for moment in examples.moments]
-    folds = []
+    folds: list[Fold] = []
     for place, moment in reversed(list(enumerate(examples.moments))):
         older = [other for other, end in enumerate(ends) if end <= moment and len(parts[other])]
         if older and len(parts[place]) and len(folds) < count:

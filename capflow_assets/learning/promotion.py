@@ -17,6 +17,8 @@ from capflow_assets.contract.models import Otherwise
 from capflow_assets.learning.intervals import Interval
 
 Action = Literal["promote", "keep", "ask"]
+# Who promotes, as a customer's TOML says.
+Mode = Literal["automatic", "dry run", "ask"]
 BASELINE = "beats_baseline"
 
 
@@ -109,6 +111,25 @@ def decide(trial: Trial) -> Decision:
     if asks:
         return Decision("ask", f"A person decides: {asks}.")
     return Decision("promote", f"{gain}.")
+
+
+def under_mode(decision: Decision, mode: Mode) -> Decision:
+    """The decision as the customer's TOML lets it be carried out; evidence that keeps a version keeps it always.
+
+    ``automatic`` leaves it. ``dry run`` promotes nothing and asks nobody, ``ask`` asks a person before any promotion;
+    both say what would have been done.
+
+    >>> under_mode(Decision("promote", "Promoted as the first champion: roc_auc 0.8."), "dry run").reason
+    'Not promoted, since its promotion is a dry run; otherwise: promoted as the first champion: roc_auc 0.8.'
+    """
+    if mode == "automatic" or decision.action == "keep":
+        return decision
+    would = f"otherwise: {decision.reason[0].lower()}{decision.reason[1:]}"
+    if mode == "dry run":
+        return Decision("keep", f"Not promoted, since its promotion is a dry run; {would}")
+    if decision.action == "ask":
+        return decision
+    return Decision("ask", f"A person decides, as the customer's TOML says; {would}")
 
 
 def _coverage(trial: Trial) -> Judgement:

@@ -22,22 +22,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class MetricScore:
-    """The metric that judges the model, and the challenger's score."""
+    """The metric that judges the model, and the challenger's score; None where it is not judged yet."""
 
     name: str
     description: str
     higher_is_better: bool
-    score: Interval
+    score: Interval | None
 
     def to_json(self) -> dict[str, Any]:
         """The metric with the score's value and interval beside it."""
         words = {"name": self.name, "description": self.description, "higher_is_better": self.higher_is_better}
-        return words | self.score._asdict()
+        return words | (self.score._asdict() if self.score else dict.fromkeys(Interval._fields))
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> MetricScore:
         """The same from JSON."""
-        return cls(content["name"], content["description"], content["higher_is_better"], _interval(content))
+        score = None if content["value"] is None else _interval(content)
+        return cls(content["name"], content["description"], content["higher_is_better"], score)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,11 @@ class TrainingReport:
 
     ``params`` is what a person may set, ``parameters`` what the estimator learned or chose. ``champion`` is None where
     there was none to compare with. ``candidate`` is the one that was chosen, ``fitted_moments`` are those whose
-    outcomes the version to serve has learned from, and ``judgements`` the conditions of its promotion.
+    outcomes the version to serve has learned from, and ``judgements`` the conditions of its promotion. ``columns`` says
+    of each column that could be read what became of it and why, where columns were chosen (``learning.selection``).
+
+    ``not_judged`` says why a model that answers from the first day is not judged yet; then there is no
+    ``test_moment``, score, baseline or coverage.
     """
 
     customer: str
@@ -114,15 +119,15 @@ class TrainingReport:
     question: str
     as_of: datetime
     horizon_days: int
-    test_moment: datetime
+    test_moment: datetime | None
     train_moments: tuple[datetime, ...]
     params: Mapping[str, Any]
     parameters: Mapping[str, Any]
     metric: MetricScore
-    baseline: RivalScore
+    baseline: RivalScore | None
     champion: RivalScore | None
     calibration: Calibration | None
-    coverage: Coverage
+    coverage: Coverage | None
     feature_columns: tuple[str, ...]
     data_versions: Mapping[str, int]
     code_version: str
@@ -135,6 +140,8 @@ class TrainingReport:
     candidate: str = ""
     fitted_moments: tuple[datetime, ...] = ()
     judgements: tuple[Judgement, ...] = ()
+    columns: tuple[Mapping[str, Any], ...] = ()
+    not_judged: str = ""
 
     @property
     def is_settled(self) -> bool:
@@ -150,15 +157,15 @@ class TrainingReport:
             "question": self.question,
             "as_of": self.as_of.isoformat(),
             "horizon_days": self.horizon_days,
-            "test_moment": self.test_moment.isoformat(),
+            "test_moment": self.test_moment.isoformat() if self.test_moment else None,
             "train_moments": [moment.isoformat() for moment in self.train_moments],
             "params": dict(self.params),
             "parameters": dict(self.parameters),
             "metric": self.metric.to_json(),
-            "baseline": self.baseline.to_json(),
+            "baseline": self.baseline.to_json() if self.baseline else None,
             "champion": self.champion.to_json() if self.champion else None,
             "calibration": asdict(self.calibration) if self.calibration else None,
-            "coverage": asdict(self.coverage),
+            "coverage": asdict(self.coverage) if self.coverage else None,
             "feature_columns": list(self.feature_columns),
             "data_versions": dict(self.data_versions),
             "code_version": self.code_version,
@@ -173,6 +180,10 @@ class TrainingReport:
             content["candidate"] = self.candidate
             content["fitted_moments"] = [moment.isoformat() for moment in self.fitted_moments]
             content["judgements"] = [asdict(judgement) for judgement in self.judgements]
+        if self.columns:
+            content["columns"] = [dict(column) for column in self.columns]
+        if self.not_judged:
+            content["not_judged"] = self.not_judged
         if self.broken_champion is not None:
             content["broken_champion"] = self.broken_champion.to_json()
         return content
@@ -185,15 +196,15 @@ class TrainingReport:
         return cls(
             **{name: content[name] for name in ("customer", "model", "family", "question", "horizon_days", "seed")},
             as_of=datetime.fromisoformat(content["as_of"]),
-            test_moment=datetime.fromisoformat(content["test_moment"]),
+            test_moment=datetime.fromisoformat(content["test_moment"]) if content["test_moment"] else None,
             train_moments=tuple(datetime.fromisoformat(moment) for moment in content["train_moments"]),
             params=content["params"],
             parameters=content["parameters"],
             metric=MetricScore.from_json(content["metric"]),
-            baseline=RivalScore.from_json(content["baseline"]),
+            baseline=RivalScore.from_json(content["baseline"]) if content["baseline"] else None,
             champion=RivalScore.from_json(champion) if champion else None,
             calibration=Calibration(calibration["error"], calibration["at_most"]) if calibration else None,
-            coverage=Coverage(content["coverage"]["share"], content["coverage"]["at_least"]),
+            coverage=Coverage(**content["coverage"]) if content["coverage"] else None,
             feature_columns=tuple(content["feature_columns"]),
             data_versions=content["data_versions"],
             code_version=content["code_version"],
@@ -205,6 +216,8 @@ class TrainingReport:
             candidate=content.get("candidate", ""),
             fitted_moments=tuple(datetime.fromisoformat(moment) for moment in content.get("fitted_moments", ())),
             judgements=tuple(Judgement(**judgement) for judgement in content.get("judgements", ())),
+            columns=tuple(content.get("columns", ())),
+            not_judged=content.get("not_judged", ""),
         )
 
 

@@ -44,6 +44,7 @@ class Scored:
     skew: Finding
     answer: Answer
     warning: str = ""
+    rung: str = "own"
 
 
 def score(
@@ -67,7 +68,7 @@ def score(
     examples = next(parts)
     skew = skew_finding(reader, loaded.population, examples.columns, as_of)
     version = None
-    with AnswerParts(model, loaded.version, as_of) as written:
+    with AnswerParts(model, loaded.version, as_of, loaded.rung) as written:
         answers = answered(reader, loaded.estimator, examples)
         written.add(answers)
         if skew.passed or skew.severity != "block":
@@ -78,4 +79,6 @@ def score(
     if version is not None:
         answers_history.keep(deployment, reader.customer, name, loaded.version, as_of)
     population, champion = loaded.population, loaded.version
-    return Scored(answers, examples, totals, champion, version, as_of, population, skew, model.answer, loaded.warning)
+    return Scored(
+        answers, examples, totals, champion, version, as_of, population, skew, model.answer, loaded.warning, loaded.rung
+    )

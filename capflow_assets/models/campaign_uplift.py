@@ -127,7 +127,8 @@ MODEL = Model(
     candidates=(
         Candidate("X-learner", CampaignXLearner),
         Candidate("T-learner", CampaignTLearner),
-        Candidate("a response model", CampaignResponse, is_baseline=True),
+        # Its score is a chance, not an effect.
+        Candidate("a response model", CampaignResponse, is_baseline=True, may_answer=False),
     ),
     metric=JUDGE.metric,
     rules=JUDGE.rules,

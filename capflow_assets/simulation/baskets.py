@@ -17,6 +17,7 @@ from capflow_assets.simulation.streams import stream
 MARKDOWN = 0.2
 TWO_OF_IT_SHARE = 0.08
 RETURN_DAYS = 28
+DAYS_A_YEAR = 365.25
 
 
 @dataclass(frozen=True)
@@ -79,13 +80,30 @@ def _picked(brand: Brand, people: Shoppers, bought: Purchases, goods: Assortment
     extra = stream(brand.seed, "items on a bill").poisson(people.basket_items[bought.shopper] - 1)
     bill = np.repeat(np.arange(len(bought.shopper)), 1 + extra)
     shopper = bought.shopper[bill]
-    category = _of_row(people.taste, shopper, stream(brand.seed, "categories of lines").random(len(bill)))
+    draws = stream(brand.seed, "categories of lines").random(len(bill))
+    if brand.category_season:
+        wanted = people.taste[bought.shopper] * category_factors(brand, bought.minute)
+        category = _of_row(wanted / wanted.sum(axis=1, keepdims=True), bill, draws)
+    else:
+        category = _of_row(people.taste, shopper, draws)
     place = category + stream(brand.seed, "items of lines").random(len(bill))
     item = np.zeros(len(bill), dtype=np.int64)
     for level, edges in enumerate(choices(goods)):
         here = people.price_sensitivity[shopper] == level
         item[here] = np.searchsorted(edges, place[here], side="right")
     return bill, np.minimum(item, len(goods.price) - 1)
+
+
+def category_factors(brand: Brand, minutes: np.ndarray) -> np.ndarray:
+    """What the time of the year makes of the taste for each category at local minutes: a row per minute.
+
+    ``exp(strength cos(2 pi (day - peak) / 365.25))``, with the peaks spread evenly over the year from the brand's first
+    day on, in the order of the categories.
+    """
+    peaks = np.arange(len(brand.categories)) / len(brand.categories)
+    years = minutes[:, None] / (MINUTES_A_DAY * DAYS_A_YEAR)
+    factors: np.ndarray = np.exp(brand.category_season * np.cos(2 * np.pi * (years - peaks)))
+    return factors
 
 
 def _of_row(shares: np.ndarray, row: np.ndarray, draws: np.ndarray) -> np.ndarray:

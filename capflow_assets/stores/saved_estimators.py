@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from multiprocessing import get_context
 from types import ModuleType
 from typing import Any
@@ -43,9 +44,14 @@ LOADERS = frozenset(
 
 def types_of(model: Model[Any]) -> frozenset[str]:
     """The names of all types that a saved estimator of this model may hold."""
-    makers: list[Any] = [candidate.make for candidate in model.candidates]
+    makers: list[Any] = [_class_of(candidate.make) for candidate in model.candidates]
     declared = {name for maker in makers for name in getattr(maker, "saved_types", ())}
     return PLAIN | {f"{kind.__module__}.{kind.__qualname__}" for kind in (*makers, model.params)} | declared
+
+
+def _class_of(make: Any) -> Any:
+    """The class of a candidate's estimators; a model may have given it some of its arguments."""
+    return make.func if isinstance(make, partial) else make
 
 
 def _skops_io() -> Any:

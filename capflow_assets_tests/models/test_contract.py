@@ -118,7 +118,7 @@ def same(one: pd.DataFrame, other: pd.DataFrame) -> None:
 
 
 def _sorted(answers: pd.DataFrame) -> pd.DataFrame:
-    keys = [name for name in answers.columns if name in ("item_id", "day")]
+    keys = answers.select_dtypes(exclude="float").columns
     frame = answers.reset_index()
     return frame.sort_values([*map(str, answers.index.names), *keys], ignore_index=True)
 
