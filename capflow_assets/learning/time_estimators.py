@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from capflow_assets.contract import Examples, Horizon
 from capflow_assets.errors import EvidenceError, ModelError
-from capflow_assets.learning.boosting import BoostingParams, held_out
+from capflow_assets.learning.boosting import BoostingParams
+from capflow_assets.learning.chances import held_out
 
 if TYPE_CHECKING:
     import numpy as np
