@@ -21,6 +21,7 @@ from bench import (
     small,
     sql,
     status,
+    tuning,
     users,
 )
 
@@ -42,6 +43,7 @@ BENCHMARKS = {
     "small": small.run,
     "sql": sql.run,
     "status": status.run,
+    "tuning": tuning.run,
     "users": users.run,
 }
 
