@@ -33,6 +33,8 @@ def expected_purchases(world: World, as_of: datetime, horizon_days: int) -> pd.D
             equation 10, after Euler's transformation, which keeps it finite for users with many bills:
             ``p_alive (a + b + x - 1) / (a - 1) (1 - v ** (a - 1) 2F1(a + b - 1 - r, a - 1; a + b + x - 1; 1 - v))``
             with ``v = (alpha + T) / (alpha + T + t)``.
+        p_purchase: chance of a bill in the horizon given the same: ``p_alive (1 - v ** (r + x))``. Of users who are
+            still here the rate is a Gamma of ``r + x`` and ``alpha + T``, and none leaves before the next bill.
         Times are felt time, so seasons, shifts and running campaigns are known to it.
 
     Raises:
@@ -56,7 +58,9 @@ def expected_purchases(world: World, as_of: datetime, horizon_days: int) -> pd.D
     alive = (users["dropped_at"].isna() | (users["dropped_at"] > start)).to_numpy()
     chance, rate = users["dropout_chance"].to_numpy(), users["rate_per_week"].to_numpy()
     x, last = past["size"].to_numpy() - 1, _felt(world, past["max"], number) - joined
-    p_alive, purchases = given_history(world.brand, x, last, now - joined, ahead)
+    age, brand = now - joined, world.brand
+    p_alive, purchases = given_history(brand, x, last, age, ahead)
+    silent = ((brand.alpha_weeks + age) / (brand.alpha_weeks + age + ahead)) ** (brand.r + x)
     return pd.DataFrame(
         {
             "user_id": users["user_id"].to_numpy(),
@@ -64,6 +68,7 @@ def expected_purchases(world: World, as_of: datetime, horizon_days: int) -> pd.D
             "purchases_knowing_all": alive * -np.expm1(-chance * rate * ahead) / chance,
             "p_alive": p_alive,
             "purchases": purchases,
+            "p_purchase": p_alive * (1 - silent),
         }
     )
 
