@@ -107,6 +107,8 @@ def _at_test_moment(model: Model[Any], served: Estimator, report: TrainingReport
     """
     from pydantic import ValidationError
 
+    from capflow_assets.learning.ensembles import Ensemble
+
     ends = [days_after(moment, report.horizon_days, split.test.zone) for moment in report.fitted_moments]
     seen = ends if model.fitted == "past" else [report.as_of]
     if all(moment <= split.test_moment for moment in seen):
@@ -115,6 +117,8 @@ def _at_test_moment(model: Model[Any], served: Estimator, report: TrainingReport
         params = model.params(**report.params)
     except ValidationError:  # parameters of an older code; there is no recipe to fit again
         return served
+    if isinstance(served, Ensemble):
+        return served.using(report.feature_columns).fit(split.train)
     candidates = {candidate.name: candidate for candidate in model.candidates}
     estimator = candidates.get(report.candidate, model.challengers[0]).make(params)
     if isinstance(estimator, ReadsColumns) and set(report.feature_columns) <= set(estimator.columns):

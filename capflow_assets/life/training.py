@@ -236,11 +236,10 @@ def _report(
         decision=judged.decision,
         readiness=verdict.reasons,
         broken_champion=judged.broken_champion,
-        candidate=judged.choice.recipe.candidate.name,
+        candidate=judged.choice.recipe.name,
         fitted_moments=served.fitted_moments,
         judgements=judged.judgements,
-        columns=() if judged.choice.selection is None else tuple(judged.choice.selection.rows()),
-        trials=judged.choice.trials,
+        choices=judged.choice.rows(),
     )
 
 
