@@ -56,6 +56,8 @@ def report_of_rule(model: Model[Any], report: TrainingReport, parameters: Mappin
         champion=None,
         calibration=None,
         judgements=(),
+        columns=(),
+        trials=(),
         feature_columns=model.columns,
         decision=Decision("promote", f"{reason}. {report.decision.reason}"),
     )

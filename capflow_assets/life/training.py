@@ -36,6 +36,7 @@ from capflow_assets.life.report import (
     MetricScore,
     RivalScore,
     TrainingReport,
+    earlier_trials,
 )
 from capflow_assets.life.rungs import needs_rule
 from capflow_assets.life.split import Split, split_in_time
@@ -155,7 +156,8 @@ def _judged(deployment: Deployment, reader: ExampleReader, params: Horizon, spli
     """Fit the challenger and its baseline, and judge them beside the champion."""
     model = reader.spec.model
     leak = leakage_finding(reader, split.labelled)
-    choice = chosen_recipe(model, params, split)
+    earlier = earlier_trials(deployment.registry, reader.customer.name, reader.spec.name)
+    choice = chosen_recipe(model, params, split, earlier)
     challenger = choice.recipe.make().fit(split.train)
     champion = champion_rival(deployment, reader, split)
     baseline = model.baseline.make(params).fit(split.train)
@@ -238,6 +240,7 @@ def _report(
         fitted_moments=served.fitted_moments,
         judgements=judged.judgements,
         columns=() if judged.choice.selection is None else tuple(judged.choice.selection.rows()),
+        trials=judged.choice.trials,
     )
 
 

@@ -22,7 +22,7 @@ from capflow_assets.life.split import Split
 FIRST = datetime(2024, 1, 1, 12, tzinfo=UTC)
 COLUMNS = ("signal", "copy", "noise", "constant", "future")
 WORDS = {name: f"{name} {{:.1f}}" for name in COLUMNS}
-PARAMS = BoostingParams(rounds=20, threads=1, trials=0)
+PARAMS = BoostingParams(rounds=50, threads=1, trials=0)
 
 
 def bought(rows: Any, start: Any, end: Any) -> Any:
@@ -38,7 +38,7 @@ MODEL = Model(
     outcome=Outcome(bought, ("bought",)),
     params=BoostingParams,
     candidates=(
-        Candidate("trees", partial(BoostedChance, outcome="bought", words=WORDS)),
+        Candidate("trees", partial(BoostedChance, outcome="bought", words=WORDS), is_tuned=True),
         Candidate(
             "one column",
             partial(SingleColumn, outcome="bought", column="signal", word="signal", grows=True),
@@ -112,6 +112,27 @@ def test_without_a_budget_or_a_past_moment_to_weigh_them_on_all_columns_are_read
     estimator = choice.recipe.make()
     assert isinstance(estimator, ReadsColumns)
     assert estimator.columns == COLUMNS
+
+
+def test_parameters_that_nobody_set_are_searched_within_the_trials() -> None:
+    params = BoostingParams(rounds=50, threads=1, trials=4, tuning_seconds=600)
+    choice = chosen_recipe(MODEL, params, split())
+    assert [trial["number"] for trial in choice.trials] == [0, 1, 2, 3]
+    assert {trial["state"] for trial in choice.trials} <= {"complete", "pruned"}
+    best = max((trial for trial in choice.trials if trial["state"] == "complete"), key=lambda trial: trial["gain"])
+    chosen = choice.recipe.params
+    assert isinstance(chosen, BoostingParams)
+    assert best["params"].items() <= chosen.model_dump().items()
+    assert (chosen.rounds, chosen.threads) == (50, 1), "they were set"
+    again = chosen_recipe(MODEL, params, split(), choice.trials)
+    if best["number"]:  # else the usual parameters are the best that there is to try again
+        assert again.trials[1]["origin"] == "earlier"
+        assert again.trials[1]["params"] == best["params"]
+
+
+def test_without_trials_the_parameters_stay_as_they_are() -> None:
+    choice = chosen_recipe(MODEL, PARAMS, split())
+    assert (choice.recipe.params, choice.trials) == (PARAMS, ())
 
 
 def test_a_model_of_the_state_of_a_moment_reads_all_columns() -> None:
