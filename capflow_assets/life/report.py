@@ -132,7 +132,7 @@ class TrainingReport:
     ``params`` is what a person may set, ``parameters`` what the estimator learned or chose. ``champion`` is None where
     there was none to compare with. ``candidate`` is the one that was chosen, ``fitted_moments`` are those whose
     outcomes the version to serve has learned from, and ``judgements`` the conditions of its promotion. ``choices`` are
-    how the recipe was chosen.
+    how the recipe was chosen, ``slices`` how good it is on some of the users (``learning.slices``).
 
     ``not_judged`` says why a model that answers from the first day is not judged yet; then there is no
     ``test_moment``, score, baseline or coverage.
@@ -166,6 +166,7 @@ class TrainingReport:
     fitted_moments: tuple[datetime, ...] = ()
     judgements: tuple[Judgement, ...] = ()
     choices: Choices = Choices()
+    slices: tuple[Mapping[str, Any], ...] = ()
     not_judged: str = ""
 
     @property
@@ -206,6 +207,8 @@ class TrainingReport:
             content["fitted_moments"] = [moment.isoformat() for moment in self.fitted_moments]
             content["judgements"] = [asdict(judgement) for judgement in self.judgements]
         content |= self.choices.to_json()
+        if self.slices:
+            content["slices"] = [dict(row) for row in self.slices]
         if self.not_judged:
             content["not_judged"] = self.not_judged
         if self.broken_champion is not None:
@@ -241,6 +244,7 @@ class TrainingReport:
             fitted_moments=tuple(datetime.fromisoformat(moment) for moment in content.get("fitted_moments", ())),
             judgements=tuple(Judgement(**judgement) for judgement in content.get("judgements", ())),
             choices=Choices.from_json(content),
+            slices=tuple(content.get("slices", ())),
             not_judged=content.get("not_judged", ""),
         )
 

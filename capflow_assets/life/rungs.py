@@ -57,6 +57,7 @@ def report_of_rule(model: Model[Any], report: TrainingReport, parameters: Mappin
         calibration=None,
         judgements=(),
         choices=Choices(),
+        slices=(),
         feature_columns=model.columns,
         decision=Decision("promote", f"{reason}. {report.decision.reason}"),
     )
