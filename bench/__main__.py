@@ -22,6 +22,7 @@ from bench import (
     small,
     sql,
     status,
+    tuning,
     users,
 )
 
@@ -44,6 +45,7 @@ BENCHMARKS = {
     "small": small.run,
     "sql": sql.run,
     "status": status.run,
+    "tuning": tuning.run,
     "users": users.run,
 }
 

@@ -146,16 +146,21 @@ def _distinct(
 ) -> CategoryVisits:
     """Each user, category and day once, the categories numbered anew by how many visits they were on."""
     oldest, width = int(age.max(initial=0)) + 1, max(1, len(names))
-    pair, age = np.divmod(np.unique((user * width + category) * oldest + age), oldest)
+    pair, age = np.divmod(_once((user * width + category) * oldest + age), oldest)
     user, category = np.divmod(pair, width)
     visits = np.bincount(category, minlength=len(names))
     order = np.argsort(-visits, kind="stable")[: int((visits > 0).sum())]
     place = np.empty(len(names), dtype="int64")
     place[order] = np.arange(len(order))
-    category = place[category]
-    rows = np.lexsort((age, category, user))
-    visit_user, visit_age = np.divmod(np.unique(user * oldest + age), oldest)
-    return CategoryVisits(users, names[order], user[rows], category[rows], age[rows], visit_user, visit_age)
+    visit_user, visit_age = np.divmod(_once(user * oldest + age), oldest)
+    pair, age = np.divmod(np.sort((user * width + place[category]) * oldest + age), oldest)
+    return CategoryVisits(users, names[order], pair // width, pair % width, age, visit_user, visit_age)
+
+
+def _once(numbers: np.ndarray) -> np.ndarray:
+    """Each number once, in order; many times faster than ``np.unique``, which looks into a hash table first."""
+    numbers = np.sort(numbers)
+    return numbers[np.flatnonzero(np.diff(numbers, prepend=-1))]
 
 
 def _faded(age: np.ndarray, half_life_days: float) -> np.ndarray:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.contract import Candidate, Estimator, Examples, Model, ReadsColumns
 from capflow_assets.deployment import Deployment
-from capflow_assets.errors import BrokenModelError
+from capflow_assets.errors import BrokenModelError, EvidenceError
 from capflow_assets.expressions.days import days_after
 from capflow_assets.life.answers import answered
 from capflow_assets.life.examples import ExampleReader
@@ -54,17 +55,22 @@ class Comparison:
 def chosen_candidate(model: Model[Any], params: Any, split: Split) -> Candidate[Any]:
     """The candidate that becomes the challenger: the best on the newest moment that the model may learn from.
 
-    It is chosen without a look at the horizon that it will be judged on.
+    It is chosen without a look at the horizon that it will be judged on. One that is fitted to the state of a moment is
+    fitted to that of an earlier one.
     """
     candidates = model.challengers
-    *older, newest = apart(split.train)
-    if len(candidates) == 1 or not older or model.fitted == "now":
+    earlier = split.earlier
+    *older, newest = apart(split.train) if earlier is None else (replace(earlier, outcomes=None), earlier)
+    if len(candidates) == 1 or not older:
         return candidates[0]
     train = together(older)
 
     def score(candidate: Candidate[Any]) -> float:
-        answers = candidate.make(params).fit(train).predict(newest)
-        value = model.metric.compute(outcomes_of(newest), answers)
+        try:
+            answers = candidate.make(params).fit(train).predict(newest)
+            value = model.metric.compute(outcomes_of(newest), answers)
+        except EvidenceError:  # too little was known so early
+            return -inf
         return value if model.metric.higher_is_better else -value
 
     return max(candidates, key=score)

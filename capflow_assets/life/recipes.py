@@ -6,6 +6,7 @@ on: the candidate by the newest of them, then the columns and the parameters ove
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from capflow_assets.life.split import Split
 if TYPE_CHECKING:
     from capflow_assets.learning.folds import Fold
     from capflow_assets.learning.selection import Selection
+    from capflow_assets.learning.studies import Study
 
 # Past moments that columns and parameters are weighed on.
 FOLDS = 2
@@ -42,14 +44,21 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class RecipeChoice:
-    """The recipe, and how it was chosen; ``selection`` is None where all columns are read."""
+    """The recipe, and how it was chosen.
+
+    ``selection`` is None where all columns are read. ``trials`` are those of the search for parameters, as rows
+    (``learning.studies.Trial.row``); none where there was no search.
+    """
 
     recipe: Recipe
     selection: Selection | None = None
+    trials: tuple[Mapping[str, Any], ...] = ()
 
 
-def chosen_recipe(model: Model[Any], params: Horizon, split: Split) -> RecipeChoice:
-    """The recipe of the challenger."""
+def chosen_recipe(
+    model: Model[Any], params: Horizon, split: Split, earlier: Sequence[Mapping[str, Any]] = ()
+) -> RecipeChoice:
+    """The recipe of the challenger; ``earlier`` are trials of earlier searches, whose best are tried again."""
     recipe = Recipe(chosen_candidate(model, params, split), params)
     folds = _folds(model, params, split)
     if not folds or not isinstance(params, Chosen):
@@ -57,7 +66,10 @@ def chosen_recipe(model: Model[Any], params: Horizon, split: Split) -> RecipeCho
     selection = _selection(model, recipe, params, split, folds)
     if selection is not None:
         recipe = replace(recipe, columns=selection.columns)
-    return RecipeChoice(recipe, selection)
+    if not recipe.candidate.is_tuned:
+        return RecipeChoice(recipe, selection)
+    study = _study(model, recipe, params, folds, earlier)
+    return RecipeChoice(replace(recipe, params=study.params), selection, tuple(study.rows()))
 
 
 def _folds(model: Model[Any], params: Horizon, split: Split) -> tuple[Fold, ...]:
@@ -70,6 +82,22 @@ def _folds(model: Model[Any], params: Horizon, split: Split) -> tuple[Fold, ...]
         return folds_in_time(split.train, params.horizon_days, FOLDS)
     except EvidenceError:  # no moment is over by another
         return ()
+
+
+def _study(
+    model: Model[Any], recipe: Recipe, params: Chosen, folds: tuple[Fold, ...], earlier: Sequence[Mapping[str, Any]]
+) -> Study[Chosen]:
+    """The search for the parameters that nobody has set, within its budget."""
+    from capflow_assets.learning.tuning import TuningBudget, tune
+
+    return tune(
+        params,
+        lambda tried: replace(recipe, params=tried).make(),
+        model.metric,
+        folds,
+        budget=TuningBudget(params.trials, params.tuning_seconds),
+        earlier=earlier,
+    )
 
 
 def _selection(

@@ -107,7 +107,8 @@ class TrainingReport:
     ``params`` is what a person may set, ``parameters`` what the estimator learned or chose. ``champion`` is None where
     there was none to compare with. ``candidate`` is the one that was chosen, ``fitted_moments`` are those whose
     outcomes the version to serve has learned from, and ``judgements`` the conditions of its promotion. ``columns`` says
-    of each column that could be read what became of it and why, where columns were chosen (``learning.selection``).
+    of each column that could be read what became of it and why, where columns were chosen (``learning.selection``);
+    ``trials`` are those of the search for parameters, where there was one (``learning.tuning``).
 
     ``not_judged`` says why a model that answers from the first day is not judged yet; then there is no
     ``test_moment``, score, baseline or coverage.
@@ -141,6 +142,7 @@ class TrainingReport:
     fitted_moments: tuple[datetime, ...] = ()
     judgements: tuple[Judgement, ...] = ()
     columns: tuple[Mapping[str, Any], ...] = ()
+    trials: tuple[Mapping[str, Any], ...] = ()
     not_judged: str = ""
 
     @property
@@ -182,6 +184,8 @@ class TrainingReport:
             content["judgements"] = [asdict(judgement) for judgement in self.judgements]
         if self.columns:
             content["columns"] = [dict(column) for column in self.columns]
+        if self.trials:
+            content["trials"] = [dict(trial) for trial in self.trials]
         if self.not_judged:
             content["not_judged"] = self.not_judged
         if self.broken_champion is not None:
@@ -217,6 +221,7 @@ class TrainingReport:
             fitted_moments=tuple(datetime.fromisoformat(moment) for moment in content.get("fitted_moments", ())),
             judgements=tuple(Judgement(**judgement) for judgement in content.get("judgements", ())),
             columns=tuple(content.get("columns", ())),
+            trials=tuple(content.get("trials", ())),
             not_judged=content.get("not_judged", ""),
         )
 
@@ -234,6 +239,19 @@ def training_report(registry: Registry, customer: str, model: str, version: int)
         raise BrokenModelError(
             f"The report of version {version} of {customer}.{model} is damaged", came=f"{type(error).__name__}: {error}"
         ) from error
+
+
+def earlier_trials(registry: Registry, customer: str, model: str) -> tuple[Mapping[str, Any], ...]:
+    """The trials of the newest version's search for parameters; none where there was none, or it cannot be read."""
+    versions = sorted(registry.versions(customer, model), reverse=True)
+    for version in versions[:2]:  # the rule is registered after the version that it answers for
+        try:
+            trials = training_report(registry, customer, model, version).trials
+        except BrokenModelError:
+            continue
+        if trials:
+            return trials
+    return ()
 
 
 def _interval(content: Mapping[str, Any]) -> Interval:

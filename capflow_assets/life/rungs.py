@@ -44,7 +44,7 @@ def needs_rule(deployment: Deployment, reader: ExampleReader) -> bool:
 def report_of_rule(model: Model[Any], report: TrainingReport, parameters: Mapping[str, Any]) -> TrainingReport:
     """The report of the rule that answers in the place of the challenger of ``report``."""
     baseline, metric = report.baseline, report.metric
-    assert baseline is not None  # noqa: S101  (a report without one is of a model that needs no rule)
+    assert baseline is not None  # noqa: S101  (the challenger was judged)
     name = model.baseline.name
     reason = f"{name[0].upper()}{name[1:]}: the rule answers until a model is promoted"
     return replace(
@@ -56,6 +56,8 @@ def report_of_rule(model: Model[Any], report: TrainingReport, parameters: Mappin
         champion=None,
         calibration=None,
         judgements=(),
+        columns=(),
+        trials=(),
         feature_columns=model.columns,
         decision=Decision("promote", f"{reason}. {report.decision.reason}"),
     )

@@ -122,25 +122,25 @@ def ndcg_by_user(outcomes: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
     """How high the categories of each user's next visit stand among the first three: column ``value``."""
     from capflow_assets.learning.ranking import ndcg_by_subject
 
-    return ndcg_by_subject(*_as_items(outcomes, answers), top=JUDGED)
+    return ndcg_by_subject(_as_items(outcomes), _as_items(answers), JUDGED)
 
 
 def recall_by_user(outcomes: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
     """The share of the categories of each user's next visit among the first three: column ``value``."""
     from capflow_assets.learning.ranking import recall_by_subject
 
-    return recall_by_subject(*_as_items(outcomes, answers), top=JUDGED)
+    return recall_by_subject(_as_items(outcomes), _as_items(answers), JUDGED)
 
 
-def _as_items(*frames: pd.DataFrame) -> list[pd.DataFrame]:
-    return [frame.rename(columns={"category": "item_id"}) for frame in frames]
+def _as_items(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.rename(columns={"category": "item_id"})
 
 
 def plot(outcomes: pd.DataFrame, answers: pd.DataFrame) -> Figure:
     """The share of the next visit's categories on the list, by how much of the list is shown."""
     from capflow_assets.learning.ranking import recall_plot
 
-    figure = recall_plot(*_as_items(outcomes, answers), most=10)
+    figure = recall_plot(_as_items(outcomes), _as_items(answers), most=10)
     axes = figure.axes[0]
     axes.set_xlabel("categories of the list that are shown")
     axes.set_ylabel("share of the next visit's categories")

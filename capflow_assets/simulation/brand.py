@@ -48,6 +48,9 @@ class Brand(BaseModel):
     alpha_weeks: float = Field(default=8.0, gt=0, description="Rate of that Gamma; the mean is r / alpha bills a week.")
     a: float = Field(default=0.8, gt=0, description="Beta(a, b) of the chance to leave after a repeat purchase.")
     b: float = Field(default=5.0, gt=0)
+    regularity: int = Field(
+        default=1, ge=1, le=12, description="Gaps between purchases are Erlang of so many stages: 1 is at random."
+    )
 
     season_strength: float = Field(default=0.0, ge=0, lt=1, description="Swing of the buying rate over the year.")
     season_peak_day: int = Field(default=330, ge=1, le=366)

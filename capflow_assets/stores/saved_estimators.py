@@ -27,6 +27,8 @@ PLAIN = frozenset(
         *(f"builtins.{name}" for name in ("dict", "list", "tuple", "set", "frozenset", "str", "int", "float", "bool")),
         *("builtins.bytes", "builtins.bytearray", "numpy.ndarray", "numpy.bool", "numpy.int8", "numpy.uint8"),
         *(f"numpy.{kind}{bits}" for kind in ("int", "uint", "float") for bits in (16, 32, 64)),
+        # Any model's candidates may answer together.
+        "capflow_assets.learning.ensembles.Ensemble",
     ]
 )
 # Arrays of torch as scikit-learn takes them.

@@ -86,3 +86,26 @@ def test_descriptions_name_the_attributes() -> None:
     for item in coloured.itertuples():
         assert f"colour {item.colour}" in item.description
         assert item.subcategory.capitalize() in item.description
+
+
+def test_categories_have_their_season_where_they_are_given_one() -> None:
+    """Who likes all alike buys in the first month of boots, whose peak it is, as the factors of mid-month say."""
+    dials = {"affinities": 0, "campaigns": 0, "taste_concentration": 1e4, "category_season": 1.0, "r": 6.0, "b": 60.0}
+    seasonal = simulate(tiny("shop", seed=6, users=800, days=366, opening_pct=100, opening_days=1, **dials))
+    sold = seasonal.line_items.merge(seasonal.items[["item_id", "category"]], on="item_id")
+    month = sold[sold["billed_at"] < "2024-02-01"]
+    counts = month["category"].value_counts()
+    categories = seasonal.brand.categories
+    weights = np.array([category.weight for category in categories])
+    angles = 2 * np.pi * (15.5 / 365.25 - np.arange(len(categories)) / len(categories))
+    expected = weights * np.exp(np.cos(angles))
+    shares = counts[[category.name for category in categories]] / counts.sum()
+    error = np.sqrt(shares * (1 - shares) / counts.sum())
+    assert (np.abs(shares - expected / expected.sum()) < 4 * error + 0.01).all()
+
+
+def test_a_season_of_categories_leaves_who_comes_when_as_it_was() -> None:
+    plain, seasonal = (simulate(tiny("shop", seed=6, users=50, category_season=of)) for of in (0.0, 1.0))
+    columns = ["bill_id", "user_id", "store_id", "billed_at"]
+    pd.testing.assert_frame_equal(plain.bills[columns], seasonal.bills[columns])
+    assert not plain.line_items["item_id"].equals(seasonal.line_items["item_id"])

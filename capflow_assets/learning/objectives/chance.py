@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from capflow_assets.contract import Params
+    from capflow_assets.contract import Horizon
 
 MOST_CALIBRATION_ERROR = 0.05
 
@@ -70,7 +70,7 @@ def chance_model(
         outcome=outcome,
         params=params,
         candidates=(
-            Candidate("boosted trees", partial(BoostedChance, outcome=column, words=texts)),
+            Candidate("boosted trees", partial(BoostedChance, outcome=column, words=texts), is_tuned=True),
             Candidate("logistic splines", partial(SplineLogistic, outcome=column, words=texts)),
             Candidate("extra-trees", partial(ExtraTrees, outcome=column, words=texts)),
             baseline,
@@ -81,7 +81,7 @@ def chance_model(
     )
 
 
-def by_column(name: str, outcome: str, column: str, word: str, *, grows: bool) -> Candidate[Params]:
+def by_column(name: str, outcome: str, column: str, word: str, *, grows: bool) -> Candidate[Horizon]:
     """The baseline that goes by one column, which the chance grows with or falls with; ``word`` is its only reason."""
     make = partial(SingleColumn, outcome=outcome, column=column, word=word, grows=grows)
     return Candidate(name, make, is_baseline=True)
