@@ -155,18 +155,17 @@ def _run_of(instance: dg.DagsterInstance, action: Action) -> dg.DagsterRun:
 
 
 def summary(changes: Sequence[Change]) -> str:
-    """How many change and how many stay, by model.
+    """How many are changed and how many are not, by model.
 
     >>> summary([Change("a", "churn", 2, 1), Change("b", "churn", 2, 1), Change("b", "ltv", 2, 2, "it is frozen")])
-    '2 models of 2 customers change (churn 2); 1 stays'
+    '2 models of 2 customers changed (churn 2); 1 left as they are'
     """
     made = [change for change in changes if change.is_made]
     by_model = ", ".join(f"{model} {count:,}" for model, count in sorted(Counter(c.model for c in made).items()))
-    customers, stays = len({change.customer for change in made}), len(changes) - len(made)
-    words = f"{len(made):,} {'model' if len(made) == 1 else 'models'} of {customers:,} "
-    words += f"{'customer' if customers == 1 else 'customers'} change{'s' if len(made) == 1 else ''}"
-    return (
-        words
-        + (f" ({by_model})" if by_model else "")
-        + (f"; {stays:,} stay{'s' if stays == 1 else ''}" if stays else "")
-    )
+    customers, left = len({change.customer for change in made}), len(changes) - len(made)
+    words = f"{_counted(len(made), 'model')} of {_counted(customers, 'customer')} changed"
+    return words + (f" ({by_model})" if by_model else "") + (f"; {left:,} left as they are" if left else "")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
