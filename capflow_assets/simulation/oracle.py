@@ -15,6 +15,7 @@ from capflow_assets.errors import CapflowError
 from capflow_assets.expressions.days import days_after
 from capflow_assets.simulation.brand import Brand
 from capflow_assets.simulation.clock import local_minutes
+from capflow_assets.simulation.purchases import favourite_hours
 from capflow_assets.simulation.world import World
 
 
@@ -76,6 +77,22 @@ def outcome(world: World, as_of: datetime, horizon_days: int) -> pd.DataFrame:
     sums = bills.groupby("user_id")["amount"].agg(purchases="size", spend="sum").round(2)
     users = world.truth.users.loc[world.truth.users["joined_at"] <= start, "user_id"]
     return sums.reindex(users, fill_value=0).rename_axis("user_id").reset_index()
+
+
+def week_hours(world: World) -> pd.DataFrame:
+    """The chance that a later visit of each known user is in each local hour of the week.
+
+    Index ``user_id``, columns 0 to 167, 0 is Monday from midnight to one; rows add up to 1. Seasons change weeks and
+    not what is within one.
+    """
+    brand, users = world.brand, world.truth.users["user_id"]
+    week, hours = (np.array(profile) / np.sum(profile) for profile in (brand.week, brand.hours))
+    # Shoppers without a card are numbered after the known ones, so that the first draws are these.
+    own = np.eye(len(hours))[favourite_hours(brand, len(users))]
+    share = brand.own_hours_pct / 100
+    by_hour = (1 - share) * hours + share * own
+    chances = (week[:, None] * by_hour[:, None, :]).reshape(len(users), -1)
+    return pd.DataFrame(chances, index=pd.Index(users, name="user_id"))
 
 
 def _purchases(world: World) -> pd.DataFrame:
