@@ -1,4 +1,4 @@
-"""A model's card in a terminal: what it answers, from what, how good it is, what was decided and what its limits are."""
+"""A model's card in a terminal: what it answers, from what data, how good it is, and what was decided and why."""
 
 from __future__ import annotations
 
