@@ -98,6 +98,9 @@ class Brand(BaseModel):
     redemption_pct: float = Field(
         default=20, ge=0, le=100, description="Share of a treated user's bills that use a coupon."
     )
+    redemption_answers: Literal["all", "thrifty"] = Field(
+        default="all", description="Who uses coupons: all alike, or the more the price weighs, and nobody else."
+    )
 
     anonymous_pct: float = Field(default=0, ge=0, lt=100, description="Share of the shoppers who show no card.")
     returns_pct: float = Field(default=0, ge=0, le=100)
