@@ -61,6 +61,8 @@ def test_an_outcome_sees_known_users_inside_the_horizon(spark: SparkSession, nam
 
 def test_both_engines_agree(spark: SparkSession, jvm: SparkSession) -> None:
     for module in MODULES.values():
-        here, there = (module.MODEL.outcome.compute(engine.createDataFrame(BILLS, SCHEMA), START, END) for engine in (spark, jvm))
+        here, there = (
+            module.MODEL.outcome.compute(engine.createDataFrame(BILLS, SCHEMA), START, END) for engine in (spark, jvm)
+        )
         assert here.dtypes == there.dtypes
         assert rows(here) == rows(there)
