@@ -32,9 +32,9 @@ def run() -> None:
     theirs, of_xgboost = _timed(lambda: by_xgboost(fitted.trees, state.head(SOME), THREADS))
     first = [np.abs(values).argmax(axis=1) for values in (ours[:SOME], theirs)]
     print(  # noqa: T201
-        f"reasons: {len(texts):,} users, {seconds:.1f} s to weigh {len(fitted.columns)} columns and {of_words:.1f} s for "
-        f"the words; XGBoost's own would take {of_xgboost * USERS / SOME:.0f} s to weigh them; the first reason agrees "
-        f"for {100 * (first[0] == first[1]).mean():.2f} % of users"
+        f"reasons: {len(texts):,} users, {seconds:.1f} s to weigh {len(fitted.columns)} columns and {of_words:.1f} s "
+        f"for the words; XGBoost's own would take {of_xgboost * USERS / SOME:.0f} s to weigh them; the first reason "
+        f"agrees for {100 * (first[0] == first[1]).mean():.2f} % of users"
     )
 
 
