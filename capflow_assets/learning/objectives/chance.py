@@ -72,7 +72,7 @@ def chance_model(
         outcome=outcome,
         params=params,
         candidates=(
-            Candidate("boosted trees", partial(BoostedChance, outcome=column, words=texts)),
+            Candidate("boosted trees", partial(BoostedChance, outcome=column, words=texts), is_tuned=True),
             Candidate("logistic splines", partial(SplineLogistic, outcome=column, words=texts)),
             Candidate("extra-trees", partial(ExtraTrees, outcome=column, words=texts)),
             *also,
@@ -91,7 +91,7 @@ def by_column(name: str, outcome: str, column: str, word: str, *, grows: bool) -
 
 
 def by_history(outcome: str, words: Mapping[str, str], lapsed_after: float = 0.0) -> Candidate[Horizon]:
-    """A candidate by the law of how users come and leave for good (``learning.buying_chance``): of visits, or of lapses."""
+    """A candidate by the law of how users come and leave for good (``learning.buying_chance``)."""
     return Candidate(
         "buy till you die", partial(BuyingChance, outcome=outcome, words=dict(words), lapsed_after=lapsed_after)
     )
