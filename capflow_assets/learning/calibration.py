@@ -1,8 +1,9 @@
 """Making scores mean what they say, and measuring how far they are from it.
 
 Four ways, the simplest first: ``none`` (scores are chances already), ``platt`` (two numbers: Platt 1999), ``beta``
-(three numbers: M. Kull, T. Silva Filho, P. Flach, "Beta calibration", AISTATS 2017) and ``isotonic``, which bends freely. The
-simplest is taken that is within one standard error of the best, by the log loss on rows that it was not fitted on.
+(three numbers: M. Kull, T. Silva Filho, P. Flach, "Beta calibration", AISTATS 2017) and ``isotonic``, which bends
+freely. The simplest is taken that is within one standard error of the best, by the log loss on rows that it was not
+fitted on.
 """
 
 from __future__ import annotations

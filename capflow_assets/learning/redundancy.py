@@ -37,7 +37,7 @@ def constant_columns(columns: pd.DataFrame) -> list[str]:
 def stand_ins(
     columns: pd.DataFrame, outcome: np.ndarray, least_correlation: float = LEAST_CORRELATION
 ) -> dict[str, StandIn]:
-    """For each redundant column the one that stands for it: the column of their kind that is most related to the outcome.
+    """For each redundant column the one that stands for it: of their kind the one most related to the outcome.
 
     ``columns`` are numbers, aligned with ``outcome``. A column is kept unless one that was kept before it, and which is
     more related to the outcome, has an absolute rank correlation of ``least_correlation`` or more with it. An unknown

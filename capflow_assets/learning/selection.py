@@ -1,10 +1,10 @@
 """Which columns of a menu a model shall read: those that help it, time after time, and no more than it needs.
 
-Constant and leaking columns go first; of columns that say the same one is kept (``learning.redundancy``). The others are
-weighed by what is lost without them (``learning.permutation``), with one fit per fold in time: a column whose loss is
-not surely above zero is unstable. Of the stable ones the fewest are chosen whose score is within one standard error of
-that of all (the rule of Breiman et al. 1984, section 3.4.3): first by permuting all others together, which needs no fit,
-then by one more fit per fold that reads the chosen alone; where that loses more, twice as many are tried, and then all.
+Constant and leaking columns go first; of columns that say the same one is kept (``learning.redundancy``). The others
+are weighed by what is lost without them (``learning.permutation``), with one fit per fold in time: a column whose loss
+is not surely above zero is unstable. Of the stable ones the fewest are chosen whose score is within one standard error
+of that of all (the rule of Breiman et al. 1984, section 3.4.3): first by permuting all others together, which needs no
+fit, then by a fit per fold that reads the chosen alone; where that loses more, twice as many are tried, and then all.
 
 Cost: two fits per fold, rarely three, each of at most ``Budget.rows``; the rest is predictions.
 """
@@ -56,7 +56,7 @@ class Fate:
 class Selection:
     """The chosen columns, and the fate of all columns of the menu; both in the menu's order.
 
-    ``with_all`` and ``with_chosen`` are the mean of the metric over the folds, more being better, where it was measured.
+    ``with_all`` and ``with_chosen`` are the mean of the metric over the folds, more being better, where it is known.
     """
 
     columns: tuple[str, ...]
@@ -71,7 +71,7 @@ class Selection:
                 "column": fate.column,
                 "verdict": fate.verdict,
                 "reason": fate.reason,
-                "importance": _plain(fate.importance),
+                "importance": _ends(fate.importance),
             }
             for fate in self.fates
         ]
@@ -91,7 +91,7 @@ class _Course:
 
     def probes(self, columns: Sequence[str]) -> list[Probe]:
         """One per fold: the estimator that reads the columns, fitted; none of folds that cannot be learned from."""
-        made = []
+        probes = []
         for place, fold in enumerate(self.folds):
             if self.is_over():
                 break
@@ -99,10 +99,9 @@ class _Course:
                 estimator = self.make(tuple(columns)).fit(_sampled(fold.train, self.budget.rows, self.seed))
             except EvidenceError:
                 continue
-            made.append(
-                Probe.of(estimator, fold.validation, self.metric, self.budget.probed_rows, self.seed * 1000 + place)
-            )
-        return made
+            rows, seed = self.budget.probed_rows, self.seed * 1000 + place
+            probes.append(Probe.of(estimator, fold.validation, self.metric, rows, seed))
+        return [probe for probe in probes if np.isfinite(probe.scores()).any()]
 
 
 def select(
@@ -116,7 +115,7 @@ def select(
     treatment: str = "",
     leak_bounds: Mapping[str, float] | None = None,
     seed: int = 0,
-    budget: Budget = Budget(),  # noqa: B008  (frozen)
+    budget: Budget = Budget(),
     clock: Clock = time.monotonic,
 ) -> Selection:
     """Choose from the ``menu`` of joined columns.
@@ -189,23 +188,31 @@ def _weighed(course: _Course, distinct: list[str], menu: list[str]) -> Selection
 def _fewest(
     course: _Course, probes: list[Probe], full: list[np.ndarray], ranked: list[str], distinct: list[str]
 ) -> tuple[list[str], float]:
-    """The fewest columns, the most important first, that lose no more than one standard error; and their score."""
-    # Around the fold's own mean: how the folds differ is common to all columns.
-    error = standard_error([values - np.nanmean(values) for values in full])
+    """The fewest columns, the most important first, that lose no more than one standard error; and their score.
+
+    The error is that of the loss, group by group: what is hard for few columns in a group is hard for all columns too.
+    """
     best = _mean(full)
+
+    def is_near(scores: Sequence[np.ndarray]) -> bool:
+        losses = [whole - part for whole, part in zip(full, scores, strict=True)]
+        # Around the fold's own mean: how the folds differ is common to all columns.
+        error = standard_error([loss - np.nanmean(loss) for loss in losses])
+        return best - _mean(scores) <= error
 
     def is_enough(size: int) -> bool:
         others = [name for name in distinct if name not in ranked[:size]]
         scores = [probe.without(others, course.seed) for probe in probes] if others else full
-        return best - _mean(scores) <= error
+        return is_near(scores)
 
     size = next((size for size in _sizes(len(ranked)) if is_enough(size)), len(ranked))
     while not course.is_over():
         if size == len(distinct):
             return ranked[:size], best
-        score = _mean([probe.scores() for probe in course.probes(ranked[:size])])
-        if best - score <= error:
-            return ranked[:size], score
+        probed = course.probes(ranked[:size])
+        scores = [probe.scores() for probe in probed]
+        if len(probed) == len(full) and is_near(scores):
+            return ranked[:size], _mean(scores)
         if size == len(ranked):
             break
         size = min(2 * size, len(ranked))
@@ -226,8 +233,7 @@ def _spared(name: str, loss: Loss, metric: str, chosen: int) -> Fate:
         reason = f"the {chosen} chosen columns are as good without it, within one standard error"
         return Fate(name, "unneeded", reason, interval)
     if interval.low > 0:
-        helped = sum(value > 0 for value in loss.by_fold)
-        return Fate(name, "unstable", f"it helps at {helped} of {len(loss.by_fold)} past moments only", interval)
+        return Fate(name, "unstable", "it surely helps at one past moment only", interval)
     reason = f"what {metric} loses without it, {interval}, is not surely above 0"
     return Fate(name, "unstable", reason, interval)
 
@@ -285,6 +291,5 @@ def _mean(by_group: Sequence[np.ndarray]) -> float:
     return float(np.mean(means)) if means else -inf
 
 
-def _plain(interval: Interval | None) -> list[float] | None:
-    """The interval's value, low and high; None where they are not known."""
-    return [float(end) for end in interval] if interval is not None and np.isfinite(interval).all() else None
+def _ends(interval: Interval | None) -> list[float] | None:
+    return [float(end) for end in interval] if interval and np.isfinite(interval).all() else None

@@ -1,4 +1,4 @@
-"""The version that a training registers: its estimator, its report, its pictures, and the population it is held against.
+"""The version that a training registers: its estimator, report, pictures, and the population it is held against.
 
 What is decided is carried out: the version becomes champion or challenger. Where it does not become champion and nobody
 else answers, the rule does (``life.rungs``).

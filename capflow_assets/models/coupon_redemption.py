@@ -114,5 +114,7 @@ MODEL = chance_model(
     outcome=Outcome(outcome, (REDEEMED,), absent="unknown"),
     did="redeemed a coupon",
     params=CouponRedemptionParams,
-    baseline=by_column("coupons used before", REDEEMED, "coupons_used", "the coupons that were used before", grows=True),
+    baseline=by_column(
+        "coupons used before", REDEEMED, "coupons_used", "the coupons that were used before", grows=True
+    ),
 )

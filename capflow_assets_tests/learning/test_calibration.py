@@ -51,7 +51,7 @@ def test_a_bent_score_is_mended(size: int) -> None:
 def test_the_simplest_way_that_mends_a_bend_is_chosen(kind: str, bend: Callable[[np.ndarray], np.ndarray]) -> None:
     actual, _, truth = bent(30_000)
     calibrator = fit_calibrator(actual, bend(truth))
-    fresh, _, fresh_truth = bent(30_000, seed=1)
+    *_, fresh_truth = bent(30_000, seed=1)
     assert calibrator.kind == kind
     assert np.mean(np.abs(calibrator.apply(bend(fresh_truth)) - fresh_truth)) < 0.015
     assert list(calibrator.losses) == list(KINDS)

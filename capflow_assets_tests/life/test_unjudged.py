@@ -80,5 +80,7 @@ def test_the_customers_toml_says_who_promotes(shop: Path, model, mode: str, acti
     assert report.decision.action == action
     assert report.decision.reason.startswith(words)
     registry = deployment(shop).registry
-    assert registry.champion(SHOP, MODEL) == (1 if action == "promote" else None)
     assert registry.challenger(SHOP, MODEL) == (None if action == "promote" else 1)
+    # Where a person decides about a model that was judged, the rule answers meanwhile.
+    answering = {"promote": 1, "keep": None, "ask": None if report.not_judged else 2}
+    assert registry.champion(SHOP, MODEL) == answering[action]

@@ -52,9 +52,7 @@ class CampaignShop:
         return users["rate_per_week"] * is_alive * weeks * effects["uplift_if_treated_pct"] / 100
 
 
-def campaign_shop(
-    root: Path, spark: SparkSession, users: int = 1500, model: str = MODEL, **dials: Any
-) -> CampaignShop:
+def campaign_shop(root: Path, spark: SparkSession, users: int = 1500, model: str = MODEL, **dials: Any) -> CampaignShop:
     """The shop of a brand with these dials, in a new home, and the examples of a model that reads no line items."""
     brand = tiny(SHOP, seed=8, users=users, days=420, time_zone=ZONE, **(STEADY | MAILED | dials))
     world = simulate(brand)

@@ -70,7 +70,7 @@ def chance_model(
         outcome=outcome,
         params=params,
         candidates=(
-            Candidate("boosted trees", partial(BoostedChance, outcome=column, words=texts)),
+            Candidate("boosted trees", partial(BoostedChance, outcome=column, words=texts), is_tuned=True),
             Candidate("logistic splines", partial(SplineLogistic, outcome=column, words=texts)),
             Candidate("extra-trees", partial(ExtraTrees, outcome=column, words=texts)),
             baseline,

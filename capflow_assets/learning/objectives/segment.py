@@ -70,7 +70,7 @@ def segment_model(
         reads=reads,
         outcome=Outcome(spend_after, ("spend",)),
         params=params,
-        candidates=(segments, baseline or Candidate("recency alone", RecencyOnly, is_baseline=True)),
+        candidates=(segments, baseline or Candidate("recency alone", RecencyOnly, is_baseline=True, may_answer=False)),
         metric=spend_gini("spend"),
         rules=(Rule("calibrated", order_error_of, "its calibration error", at_most=LARGEST_ERROR), *rules),
         objective="segment",
