@@ -22,7 +22,6 @@ from capflow_assets.learning.uplift_estimators import (
     XLearner,
 )
 
-
 READING = EffectReading(
     words={"visits": "{:.0f} visits in all"},
     outcome="spend",

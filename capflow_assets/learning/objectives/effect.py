@@ -84,4 +84,3 @@ def effect_model(
         rules=judge.rules,
         plot=judge.plot,
     )
-
