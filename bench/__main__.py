@@ -14,13 +14,16 @@ from bench import (
     growth,
     landing,
     load,
+    models,
     next_basket,
     overhead,
     recursive,
+    rollback,
     scoring,
     small,
     sql,
     status,
+    tuning,
     users,
 )
 
@@ -35,13 +38,16 @@ BENCHMARKS = {
     "growth": growth.run,
     "landing": landing.run,
     "load": load.run,
+    "models": models.run,
     "next_basket": next_basket.run,
     "overhead": overhead.run,
     "recursive": recursive.run,
+    "rollback": rollback.run,
     "scoring": scoring.run,
     "small": small.run,
     "sql": sql.run,
     "status": status.run,
+    "tuning": tuning.run,
     "users": users.run,
 }
 

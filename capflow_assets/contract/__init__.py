@@ -7,6 +7,7 @@ of them is computed, stored or scheduled. Pure: no engine, no orchestrator, no e
 from capflow_assets.contract.models import USER as USER
 from capflow_assets.contract.models import Answer as Answer
 from capflow_assets.contract.models import Candidate as Candidate
+from capflow_assets.contract.models import Chosen as Chosen
 from capflow_assets.contract.models import Estimator as Estimator
 from capflow_assets.contract.models import Examples as Examples
 from capflow_assets.contract.models import GivesFigures as GivesFigures

@@ -14,7 +14,8 @@ from pydantic import Field
 
 from capflow_assets.contract import Examples, Search
 from capflow_assets.errors import EvidenceError, ModelError
-from capflow_assets.learning.boosting import ROWS_AT_ONCE, BoostingParams
+from capflow_assets.learning.boosting import BoostingParams
+from capflow_assets.learning.chances import ROWS_AT_ONCE
 
 if TYPE_CHECKING:
     import numpy as np

@@ -17,7 +17,7 @@ from capflow_assets.errors import BrokenModelError
 from capflow_assets.learning.intervals import Interval
 from capflow_assets.learning.promotion import Decision
 from capflow_assets.life.examples import ExampleReader
-from capflow_assets.life.report import MetricScore, RivalScore, TrainingReport, training_report
+from capflow_assets.life.report import Choices, MetricScore, RivalScore, TrainingReport, training_report
 
 OWN, RULE = "own", "rule"
 
@@ -44,6 +44,7 @@ def needs_rule(deployment: Deployment, reader: ExampleReader) -> bool:
 def report_of_rule(model: Model[Any], report: TrainingReport, parameters: Mapping[str, Any]) -> TrainingReport:
     """The report of the rule that answers in the place of the challenger of ``report``."""
     baseline, metric = report.baseline, report.metric
+    assert baseline is not None  # noqa: S101  (the challenger was judged)
     name = model.baseline.name
     reason = f"{name[0].upper()}{name[1:]}: the rule answers until a model is promoted"
     return replace(
@@ -55,6 +56,8 @@ def report_of_rule(model: Model[Any], report: TrainingReport, parameters: Mappin
         champion=None,
         calibration=None,
         judgements=(),
+        choices=Choices(),
+        slices=(),
         feature_columns=model.columns,
         decision=Decision("promote", f"{reason}. {report.decision.reason}"),
     )

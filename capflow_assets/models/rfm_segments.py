@@ -173,4 +173,5 @@ MODEL = segment_model(
     reads=(Reads("features/rfm", COLUMNS),),
     params=RfmSegmentsParams,
     segments=Candidate("segments", RfmSegments),
+    answers_from=Needs(tables=("clean/bills",), users=5),
 )

@@ -89,7 +89,7 @@ def test_tables_of_many_moments_are_those_of_each(place, past, model):
         for table, (alone,) in examples.state(moment).tables.items():
             (frame,) = state.tables[table]
             names = list(alone.columns)
-            assert len(alone) > 100
+            assert len(alone) > 20
             pd.testing.assert_frame_equal(
                 frame.sort_values(names, ignore_index=True), alone.sort_values(names, ignore_index=True)
             )
@@ -167,3 +167,22 @@ def test_columns_that_were_not_chosen_are_not_computed(place) -> None:
     pd.testing.assert_frame_equal(columns, everything.columns(moment)[list(few.columns_read)])
     of_rhythm = replace(everything, chosen=("gap_days_avg",)).columns(moment)
     pd.testing.assert_frame_equal(of_rhythm, everything.columns(moment)[["gap_days_avg"]])
+
+
+def test_of_many_subjects_a_share_is_read_the_same_at_all_moments(place) -> None:
+    """1,500 users at three moments are 4,500 examples; of at most 1,000 every fifth user is left, always the same."""
+    everything = reader(place, "purchase_propensity")
+    newest_bill = newest(everything.lake.table("acme", "clean/bills"))
+    starts = sorted(moments(newest_bill, 30, 3, zone="UTC"))
+    windows = [Window(start, start + timedelta(days=30)) for start in starts]
+    whole = everything.with_outcomes(windows)
+    some = everything.sampled(windows, 1000).with_outcomes(windows)
+    assert 700 < sum(map(len, some)) < 1300
+    for all_of_them, few in zip(whole, some, strict=True):
+        users = few.columns.index
+        pd.testing.assert_frame_equal(few.columns, all_of_them.columns.loc[users])
+        assert few.outcomes is not None
+        assert all_of_them.outcomes is not None
+        pd.testing.assert_frame_equal(few.outcomes, all_of_them.outcomes.loc[users])
+    assert set(some[0].columns.index) <= set(some[-1].columns.index)
+    assert everything.sampled(windows, 1_000_000) is everything

@@ -54,12 +54,14 @@ def segment_model(
     params: type[P],
     segments: Candidate[P],
     baseline: Candidate[P] | None = None,
+    answers_from: Needs | None = None,
     rules: tuple[Rule, ...] = (),
 ) -> Model[P]:
     """A model whose answers have ``score`` and ``segment``, judged by the spend of the horizon.
 
     ``segments`` is fitted to the state of a moment. Without a ``baseline`` it is held against recency alone, whose
-    ``recency_days`` must be read. ``rules`` come after that on the order of the segments.
+    ``recency_days`` must be read. ``rules`` come after that on the order of the segments. ``answers_from`` is for
+    rules, see ``contract.Model``.
     """
     return Model(
         question=question,
@@ -68,12 +70,13 @@ def segment_model(
         reads=reads,
         outcome=Outcome(spend_after, ("spend",)),
         params=params,
-        candidates=(segments, baseline or Candidate("recency alone", RecencyOnly, is_baseline=True)),
+        candidates=(segments, baseline or Candidate("recency alone", RecencyOnly, is_baseline=True, may_answer=False)),
         metric=spend_gini("spend"),
         rules=(Rule("calibrated", order_error_of, "its calibration error", at_most=LARGEST_ERROR), *rules),
         objective="segment",
         beats="not worse",
         fitted="now",
+        answers_from=answers_from,
         plot=spend_plot,
     )
 
