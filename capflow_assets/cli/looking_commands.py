@@ -143,14 +143,21 @@ def explain(
     format: Annotated[TextFormat, typer.Option("--format", "-f")] = TextFormat.table,
     home: HomeOption = None,
 ) -> None:
-    """All about a customer's model: parameters, metric with interval, baseline, calibration, data, why promoted."""
+    """The card of a customer's model: how good it is, on what data, by which recipe, why it was promoted or not.
+
+    CSV and JSON have all of it, the parameters too.
+    """
     names(context, home, [customer], model)
+    from capflow_assets.cli.model_card import print_card
     from capflow_assets.cli.terminal import print_report
     from capflow_assets.graph.status import explain as explained
 
     with looked_at(context, home) as (deployment, instance):
         report = explained(deployment, instance, customer, model, version)
-    print_report(report, format.value)
+    if format is TextFormat.table:
+        print_card(report)
+    else:
+        print_report(report, format.value)
 
 
 def _page_in_the_lake(deployment: Deployment, customer: Customer) -> str:

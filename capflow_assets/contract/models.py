@@ -50,11 +50,11 @@ class Chosen(Horizon):
     """The parameters of a model whose columns and recipe are chosen anew at each training, within a budget."""
 
     selection_seconds: float = Field(
-        10, ge=0, le=3600, description="Seconds that the choice of columns may take; 0 reads all columns."
+        60, ge=0, le=3600, description="Seconds that the choice of columns may take; 0 reads all columns."
     )
     trials: int = Field(4, ge=0, le=500, description="Recipes that the tuner tries, the usual one among them; 0: none.")
     tuning_seconds: float = Field(
-        15, ge=0, le=86_400, description="Seconds that the tuner may take; the best recipe so far counts."
+        60, ge=0, le=86_400, description="Seconds that the tuner may take; the best recipe so far counts."
     )
 
 

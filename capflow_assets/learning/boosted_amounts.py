@@ -8,14 +8,14 @@ calibrates level and spread (``learning.amounts``). Reasons are the trees' contr
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import Field
 
 from capflow_assets.contract import Examples, Search
 from capflow_assets.errors import EvidenceError, ModelError
 from capflow_assets.learning.boosting import BoostingParams
-from capflow_assets.learning.chances import held_out
+from capflow_assets.learning.chances import LARGEST, held_out
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,24 +43,35 @@ class AmountParams(BoostingParams):
 
 
 class BoostedAmount:
-    """What the candidates share. A model derives from one of them and says its ``outcome`` and its columns' ``words``.
+    """What the candidates share.
 
-    A forecast is never above ``cap``, the largest amount but for one in a thousand of those that were learned from.
+    ``outcome`` is the column of the outcomes that is forecast. ``words`` are the columns that are read, each with a
+    text that has a place for its value. A forecast is never above ``cap``, the largest amount but for one in a thousand
+    of those that were learned from.
     """
 
     saved_types: ClassVar[tuple[str, ...]] = AMOUNT_TYPES
-    outcome: ClassVar[str]
-    words: ClassVar[Mapping[str, str]]
 
-    def __init__(self, params: AmountParams) -> None:
+    def __init__(self, params: AmountParams, outcome: str, words: Mapping[str, str]) -> None:
         self.params = params
+        self.outcome = outcome
+        self.words = dict(words)
         self.trees: dict[str, xgboost.Booster] = {}
         self.unit = 1.0
         self.cap = 0.0
         self.calibrator: AmountCalibrator | None = None
         self.bands: AmountBands | None = None
 
-    def fit(self, examples: Examples) -> BoostedAmount:
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that it reads."""
+        return tuple(self.words)
+
+    def using(self, columns: tuple[str, ...]) -> Self:
+        """Another of the same recipe, not fitted, that reads these columns only."""
+        return type(self)(self.params, self.outcome, {name: self.words[name] for name in columns})
+
+    def fit(self, examples: Examples) -> Self:
         """Grow the trees on the older moments, calibrate on the newest (of one moment a fifth is held out).
 
         Raises:
@@ -80,12 +91,12 @@ class BoostedAmount:
         self.bands = fit_amount_bands(actual, self._expected(raw))
         return self
 
-    def refit(self, examples: Examples) -> BoostedAmount:
+    def refit(self, examples: Examples) -> Self:
         """The same recipe on all that is known; the calibrator and the bands stay, as no example is left for them."""
         from capflow_assets.learning.frames import in_order
 
         examples = in_order(examples)
-        newer = type(self)(self.params)
+        newer = type(self)(self.params, self.outcome, self.words)
         newer._grow(newer._matrix(examples), amounts(examples, self.outcome))
         newer.calibrator, newer.bands = self.calibrator, self.bands
         return newer
@@ -122,7 +133,7 @@ class BoostedAmount:
     def _matrix(self, examples: Examples) -> pd.DataFrame:
         from capflow_assets.learning.frames import matrix
 
-        return matrix(examples.columns, tuple(self.words))
+        return matrix(examples.columns, tuple(self.words)).clip(-LARGEST, LARGEST)
 
     def _grow(self, state: pd.DataFrame, spent: np.ndarray) -> None:
         import numpy as np

@@ -103,7 +103,9 @@ class LifetimeEstimator:
         from capflow_assets.learning.frames import fitted
         from capflow_assets.learning.user_histories import histories_of
 
-        buying: Buying = fitted(self.buying, "lifetime value")
+        fitted(self.buying, "lifetime value")
+        buying = self.buying
+        assert buying is not None  # noqa: S101  (it is fitted)
         returning = fitted(self.returning, "lifetime value")
         histories = histories_of(examples.columns)
         history = histories.x, histories.t_x, histories.T

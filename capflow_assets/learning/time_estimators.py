@@ -1,26 +1,25 @@
-"""Estimators of when a subject comes next, given examples some of whose times are not over.
+"""Boosted trees that say when a subject comes next, of examples some of whose times are not over.
 
-An accelerated failure time model by boosted trees (Barnwal, Cho & Hocking 2022), whose median and spread are calibrated
-on a moment that the trees have not seen, and a renewal of the subject's own gaps (``learning.renewals``).
+An accelerated failure time model (Barnwal, Cho & Hocking 2022), whose median and spread are calibrated on a moment that
+the trees have not seen. What estimators of times share is here: their answers and how they read outcomes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from capflow_assets.contract import Examples, Horizon
 from capflow_assets.errors import EvidenceError, ModelError
 from capflow_assets.learning.boosting import BoostingParams
-from capflow_assets.learning.chances import held_out
+from capflow_assets.learning.chances import LARGEST, held_out
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     import xgboost
 
-    from capflow_assets.learning.renewals import Gaps, Renewal
     from capflow_assets.learning.survival import LogLogistic
 
 TIME_TYPES = (
@@ -32,21 +31,29 @@ TIME_TYPES = (
 MOST_DAYS = 730.0
 LEAST_CAME = 20
 AREA_POINTS = 25
-GAP_COLUMNS = ("visits", "recency_days", "tenure_days", "gap_days_median", "gap_days_cv")
 
 
 class BoostedTime:
-    """Trees over what subjects did. A model derives from it and says, by its ``words``, which columns."""
+    """Trees over what subjects did. ``words`` are the columns that are read, each with a text that has its value."""
 
     saved_types: ClassVar[tuple[str, ...]] = TIME_TYPES
-    words: ClassVar[Mapping[str, str]]
 
-    def __init__(self, params: BoostingParams) -> None:
+    def __init__(self, params: BoostingParams, words: Mapping[str, str]) -> None:
         self.params = params
+        self.words = dict(words)
         self.trees: xgboost.Booster | None = None
         self.times: LogLogistic | None = None
 
-    def fit(self, examples: Examples) -> BoostedTime:
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that it reads."""
+        return tuple(self.words)
+
+    def using(self, columns: tuple[str, ...]) -> Self:
+        """Another of the same recipe, not fitted, that reads these columns only."""
+        return type(self)(self.params, {name: self.words[name] for name in columns})
+
+    def fit(self, examples: Examples) -> Self:
         """Grow the trees on the older moments, calibrate on the newest (of one moment a fifth is held out).
 
         Raises:
@@ -64,12 +71,12 @@ class BoostedTime:
         self.times = fit_log_logistic(came[is_held_out], days[is_held_out], log_days)
         return self
 
-    def refit(self, examples: Examples) -> BoostedTime:
+    def refit(self, examples: Examples) -> Self:
         """The same recipe on all that is known; the spread stays, as no example is left to calibrate on."""
         from capflow_assets.learning.frames import in_order
 
         examples = in_order(examples)
-        newer = type(self)(self.params)
+        newer = type(self)(self.params, self.words)
         newer.trees, newer.times = newer._grown(newer._matrix(examples), *times_of(examples, self.params)), self.times
         return newer
 
@@ -107,13 +114,13 @@ class BoostedTime:
     def _matrix(self, examples: Examples) -> pd.DataFrame:
         from capflow_assets.learning.frames import matrix
 
-        return matrix(examples.columns, tuple(self.words))
+        return matrix(examples.columns, tuple(self.words)).clip(-LARGEST, LARGEST)
 
     def _grown(self, state: pd.DataFrame, came: np.ndarray, days: np.ndarray) -> xgboost.Booster:
         import numpy as np
         import xgboost
 
-        _require_came(came)
+        require_came(came)
         rows = xgboost.DMatrix(state, nthread=self.params.threads)
         rows.set_float_info("label_lower_bound", np.where(came > 0, days - 1, days))
         rows.set_float_info("label_upper_bound", np.where(came > 0, days, np.inf))
@@ -142,119 +149,6 @@ class BoostedTime:
         trees = fitted(self.trees, type(self).__name__)
         rows = xgboost.DMatrix(state, nthread=self.params.threads)
         return trees.predict(rows, pred_contribs=True)[:, :-1].astype(float)
-
-
-class RenewalTime:
-    """Own gaps, drawn towards everybody's, given the wait; it reads ``GAP_COLUMNS``."""
-
-    saved_types: ClassVar[tuple[str, ...]] = TIME_TYPES
-
-    def __init__(self, params: Horizon) -> None:
-        self.params = params
-        self.renewal: Renewal | None = None
-
-    def fit(self, examples: Examples) -> RenewalTime:
-        """Learn how far own gaps count, and who does not come again.
-
-        Raises:
-            EvidenceError: hardly anybody came.
-        """
-        from capflow_assets.learning.frames import in_order
-        from capflow_assets.learning.renewals import fit_renewal
-
-        examples = in_order(examples)  # a sample is drawn by place
-        came, days = times_of(examples, self.params)
-        _require_came(came)
-        self.renewal = fit_renewal(_gaps(examples), came, days, self.params.seed)
-        return self
-
-    def predict(self, examples: Examples) -> pd.DataFrame:
-        """The answers of ``time_answers``, with the wait beside the usual gap."""
-        import numpy as np
-
-        from capflow_assets.learning.explanations import singular
-        from capflow_assets.learning.frames import fitted
-
-        renewal, gaps, answers = fitted(self.renewal, "renewal"), _gaps(examples), self.figures(examples)
-        usual = np.exp(renewal.usual(gaps)[0])
-        words = [
-            singular(
-                f"has not bought for {waited:.0f} days, usual gap {gap:.0f} "
-                f"({'by ' + f'{count:.0f} gaps of its own' if count else 'as everybody'})"
-            )
-            for waited, gap, count in zip(gaps.waited, usual, gaps.count, strict=True)
-        ]
-        return answers.assign(reasons=words)
-
-    def figures(self, examples: Examples) -> pd.DataFrame:
-        """As ``predict``, without the reasons."""
-        from capflow_assets.learning.frames import fitted
-
-        renewal, gaps = fitted(self.renewal, "renewal"), _gaps(examples)
-        return time_answers(
-            examples,
-            self.params,
-            lambda days: renewal.survival(gaps, days),
-            lambda share: renewal.quantile(gaps, share),
-        )
-
-    def parameters(self) -> dict[str, Any]:
-        """The laws of the gaps."""
-        return {} if self.renewal is None else self.renewal.describe()
-
-
-class DueDate:
-    """A baseline: the last visit plus the own median gap, everybody's where there is none; it reads ``GAP_COLUMNS``.
-
-    Who is overdue is expected to take as long again as the wait so far.
-    """
-
-    saved_types: ClassVar[tuple[str, ...]] = TIME_TYPES
-
-    def __init__(self, params: Horizon) -> None:
-        self.params = params
-        self.gap: float | None = None
-        self.times: LogLogistic | None = None
-
-    def fit(self, examples: Examples) -> DueDate:
-        """Learn everybody's median gap, and how times spread around the due day."""
-        import numpy as np
-
-        from capflow_assets.learning.survival import fit_log_logistic
-
-        came, days = times_of(examples, self.params)
-        medians = _gaps(examples).median
-        medians = medians[medians > 0]
-        self.gap = float(np.median(medians)) if medians.size else float(self.params.horizon_days)
-        self.times = fit_log_logistic(came, days, self._log_days(examples), has_slope=False)
-        return self
-
-    def predict(self, examples: Examples) -> pd.DataFrame:
-        """The answers of ``time_answers``."""
-        from capflow_assets.learning.frames import fitted
-
-        times, log_days = fitted(self.times, "due date"), self._log_days(examples)
-        answers = time_answers(
-            examples,
-            self.params,
-            lambda days: times.survival(log_days, days),
-            lambda share: times.quantile(log_days, share),
-        )
-        return answers.assign(reasons="the last visit and the usual gap")
-
-    def parameters(self) -> dict[str, Any]:
-        """Everybody's median gap, and the spread."""
-        return {"gap_days": self.gap, "times": None if self.times is None else dict(vars(self.times))}
-
-    def _log_days(self, examples: Examples) -> np.ndarray:
-        import numpy as np
-
-        from capflow_assets.learning.frames import fitted
-
-        gaps = _gaps(examples)
-        gap = np.where(gaps.median > 0, gaps.median, fitted(self.gap, "due date"))
-        days = np.where(gaps.waited < gap, gap - gaps.waited, gaps.waited)
-        return np.log(np.maximum(days, 0.5))
 
 
 def time_answers(
@@ -325,20 +219,8 @@ def _days_on(examples: Examples, days: np.ndarray) -> pd.Series:
     return pd.Series(calendar[np.minimum(np.round(days), MOST_DAYS).astype(int)], index=index, dtype=object)
 
 
-def _gaps(examples: Examples) -> Gaps:
-    import numpy as np
-
-    from capflow_assets.learning.frames import matrix
-    from capflow_assets.learning.renewals import Gaps
-
-    state = matrix(examples.columns, GAP_COLUMNS)
-    waited = state["recency_days"].fillna(state["tenure_days"]).fillna(0.0)
-    median, variation = state["gap_days_median"].fillna(0.0), state["gap_days_cv"].fillna(0.0)
-    count = np.where(median > 0, np.maximum(state["visits"].fillna(0.0) - 1, 0.0), 0.0)
-    return Gaps(count, median.to_numpy(), variation.to_numpy(), np.maximum(waited.to_numpy(), 0.0))
-
-
-def _require_came(came: np.ndarray) -> None:
+def require_came(came: np.ndarray) -> None:
+    """Raises ``EvidenceError`` where fewer than twenty subjects came."""
     if came.sum() < LEAST_CAME:
         raise EvidenceError(
             "Times cannot be learned",

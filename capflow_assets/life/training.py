@@ -171,6 +171,8 @@ def _judged(deployment: Deployment, reader: ExampleReader, params: Horizon, spli
 def _trial(
     deployment: Deployment, reader: ExampleReader, comparison: Comparison, champion: ChampionRival | None
 ) -> Trial:
+    from capflow_assets.learning.slices import slices_finding
+
     model = reader.spec.model
     return Trial(
         metric=model.metric,
@@ -181,6 +183,7 @@ def _trial(
         against_champion=comparison.against_champion,
         coverage=comparison.coverage,
         rules=tuple(zip(model.rules, comparison.rules, strict=True)),
+        slices=slices_finding(comparison.slices) if comparison.slices else None,
         subjects=f"{model.subject.name}s",
         beats=model.beats,
         least_coverage=model.coverage,
@@ -236,11 +239,11 @@ def _report(
         decision=judged.decision,
         readiness=verdict.reasons,
         broken_champion=judged.broken_champion,
-        candidate=judged.choice.recipe.candidate.name,
+        candidate=judged.choice.recipe.name,
         fitted_moments=served.fitted_moments,
         judgements=judged.judgements,
-        columns=() if judged.choice.selection is None else tuple(judged.choice.selection.rows()),
-        trials=judged.choice.trials,
+        choices=judged.choice.rows(),
+        slices=tuple(one.row() for one in scores.slices),
     )
 
 

@@ -1,20 +1,22 @@
 """When each user comes next: boosted trees over censored times, or a renewal of the user's own gaps.
 
-See ``learning.time_estimators`` for both, and ``learning.objectives.time_to_event`` for how dates are judged.
+See ``learning.time_estimators`` and ``learning.gap_estimators``; ``learning.objectives.time_to_event`` says how dates
+are judged.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, ClassVar
+from functools import partial
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
 from capflow_assets.contract import Candidate, Needs, Reads
 from capflow_assets.learning.boosting import BoostingParams
+from capflow_assets.learning.gap_estimators import DueDate, RenewalTime
 from capflow_assets.learning.objectives.time_to_event import time_model
-from capflow_assets.learning.time_estimators import BoostedTime, DueDate, RenewalTime
+from capflow_assets.learning.time_estimators import BoostedTime
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -46,12 +48,6 @@ class NextPurchaseDateParams(BoostingParams):
     moments: int = Field(6, ge=2, le=24, description="How many past as-of moments make the examples.")
 
 
-class BoostedNextPurchase(BoostedTime):
-    """When users who did alike came."""
-
-    words: ClassVar[Mapping[str, str]] = {**RFM, **RHYTHM}
-
-
 def outcome(bills: DataFrame, start: datetime, end: datetime) -> DataFrame:
     """After how many days each user came.
 
@@ -77,7 +73,7 @@ MODEL = time_model(
     outcome=outcome,
     params=NextPurchaseDateParams,
     candidates=(
-        Candidate("accelerated failure time", BoostedNextPurchase),
+        Candidate("accelerated failure time", partial(BoostedTime, words={**RFM, **RHYTHM})),
         Candidate("renewal of own gaps", RenewalTime),
         Candidate("the usual gap", DueDate, is_baseline=True),
     ),

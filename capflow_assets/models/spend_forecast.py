@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
@@ -44,6 +45,8 @@ RHYTHM = {
     "gap_change_pct": "gaps between visits changed by {:+.0f} %",
     "overdue_ratio": "waiting {:.1f} times the usual gap",
 }
+WORDS: Mapping[str, str] = {**RFM, **RHYTHM}
+SPEND = "spend"
 YEAR_DAYS = 364.0
 
 
@@ -51,21 +54,6 @@ class SpendForecastParams(AmountParams):
     """What a person or the tuner may set for the forecast of spend."""
 
     moments: int = Field(8, ge=2, le=24, description="How many past as-of moments make the examples.")
-
-
-class OfSpend:
-    """What the candidates read, and what they forecast."""
-
-    outcome = "spend"
-    words: ClassVar[Mapping[str, str]] = {**RFM, **RHYTHM}
-
-
-class TwoPartSpend(OfSpend, TwoPartAmount):
-    """The chance to buy within the horizon, times what buyers like the user spend in it."""
-
-
-class TweedieSpend(OfSpend, TweedieAmount):
-    """The mean spend in the horizon, of those who buy and those who do not."""
 
 
 class UsualSpend:
@@ -87,7 +75,7 @@ class UsualSpend:
         from capflow_assets.learning.amounts import fit_amount_bands
         from capflow_assets.learning.boosted_amounts import amounts
 
-        spent = amounts(examples, OfSpend.outcome)
+        spent = amounts(examples, SPEND)
         if not spent.any():
             raise EvidenceError("The usual spend cannot be learned", expected="users who spent", came="none")
         self.mean = float(spent.mean())
@@ -131,7 +119,7 @@ def outcome(bills: DataFrame, start: datetime, end: datetime) -> DataFrame:
     from capflow_assets.expressions.sums import exact_sum
     from capflow_assets.learning.outcomes import example_key, visits_within
 
-    spend = exact_sum(F.col("amount")).alias("spend")
+    spend = exact_sum(F.col("amount")).alias(SPEND)
     return visits_within(bills, start, end).groupBy(*example_key(bills)).agg(spend)
 
 
@@ -140,11 +128,11 @@ MODEL = amount_model(
     family="spend forecast",
     needs=Needs(tables=("clean/bills",), history_days=90, users=100, positives=50),
     reads=(Reads("features/rfm", tuple(RFM)), Reads("features/rhythm", tuple(RHYTHM))),
-    outcome=Outcome(outcome, ("spend",)),
+    outcome=Outcome(outcome, (SPEND,)),
     params=SpendForecastParams,
     candidates=(
-        Candidate("two parts", TwoPartSpend),
-        Candidate("Tweedie", TweedieSpend),
+        Candidate("two parts", partial(TwoPartAmount, outcome=SPEND, words=WORDS)),
+        Candidate("Tweedie", partial(TweedieAmount, outcome=SPEND, words=WORDS)),
         Candidate("the usual spend", UsualSpend, is_baseline=True),
     ),
 )

@@ -16,6 +16,7 @@ from capflow_assets.expressions.days import days_after
 from capflow_assets.simulation.baskets import category_factors
 from capflow_assets.simulation.brand import Brand
 from capflow_assets.simulation.clock import local_minutes
+from capflow_assets.simulation.purchases import favourite_hours
 from capflow_assets.simulation.world import World
 
 
@@ -106,6 +107,22 @@ def category_chances(world: World, as_of: datetime) -> pd.DataFrame:
         index=pd.Index(users["user_id"]),
         columns=[category.name for category in categories],
     )
+
+
+def week_hours(world: World) -> pd.DataFrame:
+    """The chance that a later visit of each known user is in each local hour of the week.
+
+    Index ``user_id``, columns 0 to 167, 0 is Monday from midnight to one; rows add up to 1. Seasons change weeks and
+    not what is within one.
+    """
+    brand, users = world.brand, world.truth.users["user_id"]
+    week, hours = (np.array(profile) / np.sum(profile) for profile in (brand.week, brand.hours))
+    # Shoppers without a card are numbered after the known ones, so that the first draws are these.
+    own = np.eye(len(hours))[favourite_hours(brand, len(users))]
+    share = brand.own_hours_pct / 100
+    by_hour = (1 - share) * hours + share * own
+    chances = (week[:, None] * by_hour[:, None, :]).reshape(len(users), -1)
+    return pd.DataFrame(chances, index=pd.Index(users, name="user_id"))
 
 
 def _purchases(world: World) -> pd.DataFrame:

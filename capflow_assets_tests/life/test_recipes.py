@@ -18,6 +18,7 @@ from capflow_assets.learning.moments import together
 from capflow_assets.learning.single_column import SingleColumn
 from capflow_assets.life.recipes import chosen_recipe
 from capflow_assets.life.split import Split
+from capflow_assets.stores.saved_estimators import dumps, loads, types_of
 
 FIRST = datetime(2024, 1, 1, 12, tzinfo=UTC)
 COLUMNS = ("signal", "copy", "noise", "constant", "future")
@@ -52,7 +53,8 @@ MODEL = Model(
 def examples(place: int, leaks: bool = False) -> Examples:
     """400 users as of a moment; the signal orders them by their chance, the future is what came of them."""
     random = np.random.default_rng(place)
-    signal = random.normal(size=400)
+    half, other_half = random.normal(size=(2, 400))
+    signal = half + other_half
     came = (random.random(400) < 1 / (1 + np.exp(-2 * signal))).astype(float)
     columns = pd.DataFrame(
         {
@@ -61,6 +63,8 @@ def examples(place: int, leaks: bool = False) -> Examples:
             "noise": random.normal(size=400),
             "constant": 1.0,
             "future": came + random.normal(scale=0.01, size=400) if leaks else random.normal(size=400),
+            "half": half,
+            "other_half": other_half,
         },
         index=pd.Index([f"u{number:03}" for number in range(400)], name="user_id"),
     )
@@ -138,3 +142,56 @@ def test_without_trials_the_parameters_stay_as_they_are() -> None:
 def test_a_model_of_the_state_of_a_moment_reads_all_columns() -> None:
     now = replace(split(), train=replace(split().train, outcomes=None))
     assert chosen_recipe(replace(MODEL, fitted="now"), PARAMS, now).selection is None
+
+
+# Two candidates of which each sees half of what tells users apart, and one that cannot be fitted.
+HALVES = {name: partial(BoostedChance, outcome="bought", words={name: "{:.1f}"}) for name in ("half", "other_half")}
+
+
+class Broken(BoostedChance):
+    """Cannot be fitted."""
+
+    def fit(self, examples: Examples) -> Broken:
+        raise ZeroDivisionError("no trees")
+
+
+TOGETHER = replace(
+    MODEL,
+    objective="chance",
+    candidates=(
+        *(Candidate(name, make) for name, make in HALVES.items()),
+        Candidate("broken", partial(Broken, outcome="bought", words=WORDS)),
+        MODEL.baseline,
+    ),
+)
+
+
+def test_candidates_answer_together_where_that_is_surely_better() -> None:
+    choice = chosen_recipe(TOGETHER, PARAMS, split())
+    assert choice.recipe.ensemble is not None
+    assert set(choice.recipe.ensemble.weights) == set(HALVES)
+    assert choice.recipe.name.endswith("% other_half") or choice.recipe.name.endswith("% half")
+    fitted = choice.recipe.make().fit(split().train)
+    test = split().test
+    assert test.outcomes is not None
+    figures = {name: make(PARAMS).fit(split().train).predict(test) for name, make in HALVES.items()}
+    scores = [MODEL.metric.compute(test.outcomes, answers) for answers in figures.values()]
+    assert MODEL.metric.compute(test.outcomes, fitted.predict(test)) > max(scores)
+    types = types_of(TOGETHER)
+    pd.testing.assert_frame_equal(loads(dumps(fitted, types), types).predict(test), fitted.predict(test))
+
+
+def test_a_candidate_that_raises_is_noted_and_the_others_are_compared() -> None:
+    choice = chosen_recipe(TOGETHER, PARAMS, split())
+    scores = {score.name: score for score in choice.candidates}
+    assert scores["broken"].error == "ZeroDivisionError: no trees"
+    assert all(len(scores[name].values) == 2 for name in HALVES)
+
+
+def test_a_candidate_that_is_best_alone_answers_alone() -> None:
+    twice = replace(
+        MODEL, objective="chance", candidates=(*MODEL.challengers, *TOGETHER.candidates[:1], MODEL.baseline)
+    )
+    choice = chosen_recipe(twice, PARAMS, split())
+    assert (choice.recipe.name, choice.recipe.ensemble) == ("trees", None)
+    assert {row["kind"] for row in choice.ensembles} == {"average", "stack"}

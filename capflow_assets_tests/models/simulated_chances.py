@@ -16,9 +16,7 @@ from capflow_assets.simulation.world import World
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-SCHEMA = (
-    "user_id string, billed_at timestamp, billed_on date, amount double, is_return boolean, is_anonymous boolean"
-)
+SCHEMA = "user_id string, billed_at timestamp, billed_on date, amount double, is_return boolean, is_anonymous boolean"
 
 
 def clean_bills(spark: SparkSession, bills: pd.DataFrame) -> DataFrame:
@@ -27,7 +25,9 @@ def clean_bills(spark: SparkSession, bills: pd.DataFrame) -> DataFrame:
         billed_on=bills["billed_at"].dt.date, is_return=bills["amount"] < 0, is_anonymous=bills["user_id"].isna()
     )
     rows["user_id"] = rows["user_id"].astype(object).where(rows["user_id"].notna(), None)
-    return spark.createDataFrame(rows[["user_id", "billed_at", "billed_on", "amount", "is_return", "is_anonymous"]], SCHEMA)
+    return spark.createDataFrame(
+        rows[["user_id", "billed_at", "billed_on", "amount", "is_return", "is_anonymous"]], SCHEMA
+    )
 
 
 def examples_of(

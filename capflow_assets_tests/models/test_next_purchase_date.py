@@ -12,8 +12,9 @@ import pytest
 
 from capflow_assets.contract import Examples
 from capflow_assets.errors import EvidenceError, ModelError
-from capflow_assets.learning.time_estimators import DueDate, RenewalTime
-from capflow_assets.models.next_purchase_date import MODEL, BoostedNextPurchase, NextPurchaseDateParams, outcome
+from capflow_assets.learning.gap_estimators import DueDate, RenewalTime
+from capflow_assets.learning.time_estimators import BoostedTime
+from capflow_assets.models.next_purchase_date import MODEL, NextPurchaseDateParams, outcome
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 PARAMS = NextPurchaseDateParams(rounds=100, threads=1)
 HORIZON = PARAMS.horizon_days
 MOMENT = datetime(2024, 6, 30, 22, 30, tzinfo=UTC)
-KINDS: tuple[Any, ...] = (BoostedNextPurchase, RenewalTime, DueDate)
+TREES = MODEL.candidates[0].make
+KINDS: tuple[Any, ...] = (TREES, RenewalTime, DueDate)
 
 
 def planted(size: int = 6_000, moments: int = 3, seed: int = 0) -> tuple[Examples, np.ndarray]:
@@ -128,9 +130,18 @@ def test_an_outcome_is_needed_for_each_example() -> None:
                 kind(PARAMS).fit(replace(known, outcomes=wrong))
 
 
+def test_the_columns_that_were_chosen_are_all_that_is_read() -> None:
+    known, _ = planted(3_000)
+    chosen = ("recency_days", "gap_days_median")
+    few = BoostedTime(PARAMS, dict.fromkeys(MODEL.columns, "{:.0f}")).using(chosen)
+    assert few.columns == chosen
+    narrow = replace(known, columns=known.columns[[*chosen, "moment"]])
+    assert few.fit(narrow).refit(narrow).predict(narrow)["score"].nunique() > 100
+
+
 def test_once_promoted_the_newest_moment_reaches_the_trees_and_the_spread_stays() -> None:
     known, _ = planted(3_000)
-    measured = BoostedNextPurchase(PARAMS).fit(known)
+    measured = BoostedTime(PARAMS, dict.fromkeys(MODEL.columns, "{:.0f}")).fit(known)
     served = measured.refit(known)
     assert served.times is measured.times
     assert not served.predict(known)["score"].equals(measured.predict(known)["score"])
@@ -142,7 +153,7 @@ def test_reasons_name_the_wait_beside_the_usual_gap() -> None:
     reasons = RenewalTime(PARAMS).fit(known).predict(replace(known, columns=one))["reasons"].iloc[0]
     assert reasons == "has not bought for 54 days, usual gap 21 (by 1999 gaps of its own)"
     ordered = replace(known, columns=known.columns.sort_values("gap_days_median"))
-    reasons = BoostedNextPurchase(PARAMS).fit(known).predict(ordered)["reasons"]
+    reasons = TREES(PARAMS).fit(known).predict(ordered)["reasons"]
     assert "usual gap 2 days raises it" in reasons.iloc[:20].str.cat(sep=" ")
     assert "lowers it" in reasons.iloc[-1]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -12,20 +13,14 @@ import pytest
 
 from capflow_assets.contract import Examples
 from capflow_assets.errors import EvidenceError, ModelError
-from capflow_assets.models.spend_forecast import (
-    MODEL,
-    SpendForecastParams,
-    TweedieSpend,
-    TwoPartSpend,
-    UsualSpend,
-    outcome,
-)
+from capflow_assets.learning.boosted_amounts import TweedieAmount, TwoPartAmount
+from capflow_assets.models.spend_forecast import MODEL, WORDS, SpendForecastParams, UsualSpend, outcome
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 PARAMS = SpendForecastParams(rounds=100, threads=1)
-TREES = (TwoPartSpend, TweedieSpend)
+TREES = tuple(partial(kind, outcome="spend", words=WORDS) for kind in (TwoPartAmount, TweedieAmount))
 
 
 def planted(size: int = 9_000, moments: int = 3, seed: int = 0) -> tuple[Examples, np.ndarray]:
@@ -51,7 +46,7 @@ def outcomes_of(known: Examples) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("kind", TREES)
-def test_the_planted_mean_is_recovered(kind: type[TwoPartSpend]) -> None:
+def test_the_planted_mean_is_recovered(kind: Any) -> None:
     (known, _), (later, mean) = planted(24_000), planted(seed=1)
     answers = kind(PARAMS).fit(known).predict(later)
     judge = MODEL.metric.compute
@@ -63,7 +58,7 @@ def test_the_planted_mean_is_recovered(kind: type[TwoPartSpend]) -> None:
 
 
 @pytest.mark.parametrize("kind", TREES)
-def test_a_level_that_changed_in_the_newest_moment_is_followed(kind: type[TwoPartSpend]) -> None:
+def test_a_level_that_changed_in_the_newest_moment_is_followed(kind: Any) -> None:
     known, _ = planted()
     is_newest = (known.columns["moment"] == 2).to_numpy()
     doubled = with_spend(known, outcomes_of(known)["spend"].to_numpy() * np.where(is_newest, 2.0, 1.0))
@@ -72,7 +67,7 @@ def test_a_level_that_changed_in_the_newest_moment_is_followed(kind: type[TwoPar
 
 
 @pytest.mark.parametrize("kind", TREES)
-def test_one_absurd_amount_moves_hardly_anything(kind: type[TwoPartSpend]) -> None:
+def test_one_absurd_amount_moves_hardly_anything(kind: Any) -> None:
     known, _ = planted()
     spent = outcomes_of(known)["spend"].to_numpy().copy()
     spent[np.argmax(spent)] = 1e9
@@ -82,7 +77,7 @@ def test_one_absurd_amount_moves_hardly_anything(kind: type[TwoPartSpend]) -> No
 
 
 @pytest.mark.parametrize("kind", TREES)
-def test_once_promoted_the_newest_moment_reaches_the_trees_and_the_calibrator_stays(kind: type[TwoPartSpend]) -> None:
+def test_once_promoted_the_newest_moment_reaches_the_trees_and_the_calibrator_stays(kind: Any) -> None:
     known, _ = planted(3_000)
     measured = kind(PARAMS).fit(known)
     served = measured.refit(known)
@@ -92,7 +87,7 @@ def test_once_promoted_the_newest_moment_reaches_the_trees_and_the_calibrator_st
 
 
 @pytest.mark.parametrize("kind", TREES)
-def test_reasons_name_the_value_and_the_direction(kind: type[TwoPartSpend]) -> None:
+def test_reasons_name_the_value_and_the_direction(kind: Any) -> None:
     known, _ = planted()
     ordered = Examples(known.columns.sort_values("recency_days"))
     reasons = kind(PARAMS).fit(known).predict(ordered)["reasons"]
@@ -109,7 +104,7 @@ def test_amounts_that_teach_nothing_are_refused(spent: float) -> None:
 
 
 @pytest.mark.parametrize("kind", TREES)
-def test_features_that_say_nothing_give_everybody_the_mean(kind: type[TwoPartSpend]) -> None:
+def test_features_that_say_nothing_give_everybody_the_mean(kind: Any) -> None:
     known, _ = planted(3_000)
     blank = known.columns.assign(**dict.fromkeys(MODEL.columns, np.nan))
     scores = kind(PARAMS).fit(replace(known, columns=blank)).predict(Examples(blank))["score"]
@@ -118,11 +113,28 @@ def test_features_that_say_nothing_give_everybody_the_mean(kind: type[TwoPartSpe
     assert scores.iloc[0] == pytest.approx(newest.mean(), rel=0.02)
 
 
+@pytest.mark.parametrize("kind", TREES)
+def test_the_columns_that_were_chosen_are_all_that_is_read(kind: Any) -> None:
+    known, _ = planted(3_000)
+    few = kind(PARAMS).using(("recency_days", "spend_avg"))
+    assert few.columns == ("recency_days", "spend_avg")
+    narrow = replace(known, columns=known.columns[["recency_days", "spend_avg", "moment"]])
+    assert few.fit(narrow).refit(narrow).predict(narrow)["score"].nunique() > 100
+
+
+@pytest.mark.parametrize("kind", TREES)
+def test_absurd_features_are_answered_all_the_same(kind: Any) -> None:
+    known, _ = planted(3_000)
+    absurd = known.columns.assign(spend_avg=1e300, spend_total=np.inf, visits=-1e300)
+    scores = kind(PARAMS).fit(replace(known, columns=absurd)).predict(Examples(absurd))["score"]
+    assert np.isfinite(scores).all()
+
+
 def test_an_outcome_is_needed_for_each_example() -> None:
     known, _ = planted(300)
     for wrong in (None, outcomes_of(known)[1:]):
         with pytest.raises(ModelError, match="one outcome per example") as caught:
-            TwoPartSpend(PARAMS).fit(replace(known, outcomes=wrong))
+            TREES[0](PARAMS).fit(replace(known, outcomes=wrong))
         assert not isinstance(caught.value, EvidenceError), "that is wired wrongly, and more data do not mend it"
 
 
