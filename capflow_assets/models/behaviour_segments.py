@@ -101,7 +101,7 @@ class BehaviourSegments:
         import numpy as np
         import pandas as pd
 
-        from capflow_assets.learning.frames import fitted, matrix
+        from capflow_assets.learning.frames import fitted
         from capflow_assets.learning.mixture import Mixture, Scale
 
         arrays = fitted(self.arrays, "behaviour_segments")
