@@ -46,7 +46,7 @@ def _prepare(root: Path, users: int) -> None:
 
     from capflow_assets.contract import Examples
     from capflow_assets.definitions import STAGES
-    from capflow_assets.models.purchase_propensity import PurchasePropensity, PurchasePropensityParams
+    from capflow_assets.models.purchase_propensity import PurchasePropensityParams
     from capflow_assets.monitoring.drift import reference
     from capflow_assets.stores.saved_estimators import dumps, types_of
 
@@ -60,7 +60,7 @@ def _prepare(root: Path, users: int) -> None:
         write_deltalake(place.lake.path(CUSTOMER, reads.table), pa.table(rows | columns))
     some = features.head(20_000).rename_axis("user_id").assign(moment=np.arange(20_000) % 4)
     bought = pd.DataFrame({"bought": (some["recency_days"] < 40).astype(float)})
-    estimator = PurchasePropensity(PurchasePropensityParams()).fit(Examples(some, bought))
+    estimator = model.challengers[0].make(PurchasePropensityParams()).fit(Examples(some, bought))
     scores = estimator.figures(Examples(some))["score"]
     files = {"reference.json": reference(some.drop(columns="moment").assign(score=scores)).to_json().encode()}
     report = {"as_of": AS_OF.isoformat(), "horizon_days": 30, "params": {}}

@@ -82,6 +82,14 @@ def _optional_call(name: str, function: Callable[..., Any] | None, tables: Mappi
 
 
 def _check_needs(model: Model[Any], tables: Mapping[str, TableSpec]) -> None:
+    first = model.answers_from
+    learns = model.fitted != "now" or model.subject.events is not None
+    if first is not None and (learns or set(first.tables) - set(model.needs.tables)):
+        raise GraphError(
+            "A model that must be judged answers before it can be",
+            expected='answers_from only of a model fitted to "now", of tables among its needs',
+            came=f"fitted to {model.fitted!r}, answers_from of {', '.join(first.tables)}",
+        )
     for table in model.needs.tables:
         if table not in tables:
             do = choice_of("table", table, tables)

@@ -153,4 +153,5 @@ class ModelSpec:
             fitted="now" if model.subject.events else model.fitted,
             is_of_users=model.subject.key == USER.key,
             absent=tuple(sorted(set(model.needs.tables) & set(absent))),
+            answers_from=model.answers_from,
         )

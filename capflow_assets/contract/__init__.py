@@ -7,6 +7,7 @@ of them is computed, stored or scheduled. Pure: no engine, no orchestrator, no e
 from capflow_assets.contract.models import USER as USER
 from capflow_assets.contract.models import Answer as Answer
 from capflow_assets.contract.models import Candidate as Candidate
+from capflow_assets.contract.models import Chosen as Chosen
 from capflow_assets.contract.models import Estimator as Estimator
 from capflow_assets.contract.models import Examples as Examples
 from capflow_assets.contract.models import GivesFigures as GivesFigures
@@ -16,6 +17,7 @@ from capflow_assets.contract.models import Model as Model
 from capflow_assets.contract.models import Outcome as Outcome
 from capflow_assets.contract.models import Params as Params
 from capflow_assets.contract.models import Reads as Reads
+from capflow_assets.contract.models import ReadsColumns as ReadsColumns
 from capflow_assets.contract.models import Refits as Refits
 from capflow_assets.contract.models import Rule as Rule
 from capflow_assets.contract.models import Search as Search

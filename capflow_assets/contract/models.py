@@ -41,6 +41,21 @@ class Horizon(Params):
 
     horizon_days: int = Field(30, ge=1, le=730, description="Local days after the as-of moment that are looked at.")
     moments: int = Field(4, ge=1, le=24, description="How many past as-of moments make the examples.")
+    max_examples: int = Field(
+        300_000, ge=1000, description="Examples of all moments together; of more subjects a share is drawn."
+    )
+
+
+class Chosen(Horizon):
+    """The parameters of a model whose columns and recipe are chosen anew at each training, within a budget."""
+
+    selection_seconds: float = Field(
+        60, ge=0, le=3600, description="Seconds that the choice of columns may take; 0 reads all columns."
+    )
+    trials: int = Field(4, ge=0, le=500, description="Recipes that the tuner tries, the usual one among them; 0: none.")
+    tuning_seconds: float = Field(
+        60, ge=0, le=86_400, description="Seconds that the tuner may take; the best recipe so far counts."
+    )
 
 
 P = TypeVar("P", bound=Horizon)
@@ -204,13 +219,32 @@ class GivesFigures(Protocol):
         """As ``predict``, without ``reasons``."""
 
 
+@runtime_checkable
+class ReadsColumns(Protocol):
+    """An estimator that can do with some of the joined columns, which are chosen anew at each training."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that it reads, of those that its model names."""
+
+    def using(self, columns: tuple[str, ...]) -> Estimator:
+        """Another estimator of the same recipe, not fitted, that reads these columns only."""
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate(Generic[P_contra]):
-    """One way to answer: ``make`` is the class of an estimator that takes the model's parameters."""
+    """One way to answer: ``make`` is a class of estimators that takes the model's parameters, or a partial of one.
+
+    A baseline is also the rule that answers for a customer until a model is promoted, but where it ``may_answer`` not:
+    one that draws lots is good for a comparison only. The parameters that have a ``Search`` are those of the candidates
+    that are tuned.
+    """
 
     name: str
     make: Callable[[P_contra], Estimator]
     is_baseline: bool = False
+    may_answer: bool = True
+    is_tuned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +299,9 @@ class Model(Generic[P]):
 
     ``fitted`` is ``"past"`` where the estimator learns from outcomes of past moments, and ``"now"`` where it fits the
     state of the subjects at a moment (then the served model is fitted at the as-of moment itself).
+
+    ``answers_from`` is for a model that describes by a rule, fitted to now: the evidence that suffices to answer where
+    ``needs`` are not met. It is promoted unjudged then, and says so; what came of its subjects judges it later.
     """
 
     question: str
@@ -282,6 +319,7 @@ class Model(Generic[P]):
     beats: Literal["better", "not worse"] = "better"
     coverage: float = 0.99
     fitted: Literal["past", "now"] = "past"
+    answers_from: Needs | None = None
     plot: Callable[[pd.DataFrame, pd.DataFrame], Any] | None = None
 
     @property

@@ -33,7 +33,7 @@ class Asked:
     the table of each parameter of the function ``outcome`` and ``injected`` the values that it takes besides;
     ``column`` is the outcome's column that is above 0 where the outcome came. ``fitted`` is as in ``contract.Model``.
     ``is_of_users`` says whether outcomes are of users, who are counted; of other subjects nothing is counted here.
-    ``absent`` are the needed tables that the customer cannot have.
+    ``absent`` are the needed tables that the customer cannot have. ``answers_from`` is as in ``contract.Model``.
     """
 
     needs: Needs
@@ -46,6 +46,12 @@ class Asked:
     fitted: Literal["past", "now"] = "past"
     is_of_users: bool = True
     absent: tuple[str, ...] = ()
+    answers_from: Needs | None = None
+
+
+# Begins the need of a reason that tells what judging waits for, of a model that answers all the same.
+JUDGING = "judging: "
+NOT_JUDGED = "not judged yet: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,12 @@ class Verdict:
     def missing(self) -> tuple[Reason, ...]:
         """The needs that are not met."""
         return tuple(reason for reason in self.reasons if not reason.met)
+
+    @property
+    def not_judged(self) -> str:
+        """What judging the model waits for, in words; empty where it can be judged."""
+        waits = [r.fix.removeprefix(NOT_JUDGED) for r in self.reasons if r.need.startswith(JUDGING)]
+        return f"{NOT_JUDGED}{'; '.join(waits)}" if waits else ""
 
     @property
     def risks(self) -> tuple[Reason, ...]:

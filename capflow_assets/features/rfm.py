@@ -94,6 +94,7 @@ TABLE = Table(
             window="182 days",
         ),
         Column("repeat_visit_spend_avg", "double", "Paid a visit after the first; null before.", at_least=0),
+        Column("returns_total", "double", "All that was brought back.", True, at_least=0, unit="currency"),
         Column("recency_quintile", "int", "5: the fifth who came most lately.", True, at_least=1, at_most=5),
         Column("frequency_quintile", "int", "5: the fifth with the most visits.", True, at_least=1, at_most=5),
         Column("monetary_quintile", "int", "5: the fifth who paid most.", required=True, at_least=1, at_most=5),
@@ -115,8 +116,9 @@ def rfm(bills: DataFrame, as_of: Moments, zone: str) -> DataFrame:
     **Columns**: ``recency_days`` and ``tenure_days`` count local days to the day of the moment, from the last visit and
     from the first bill; ``visits_28d`` and the like look at so many days, the moment's own included. Money is in the
     customer's currency: ``spend_*`` are net of returns, ``repeat_visit_spend_avg`` is what was paid a visit after the
-    first, returns left aside (the input of the Gamma-Gamma model of spend). **Trends** hold the last 91 days (r)
-    against the 91 before (p), ``100 (r - p) / p``: -50 for half as much.
+    first, returns left aside (the input of the Gamma-Gamma model of spend), ``returns_total`` what came back, above 0,
+    so that ``spend_total + returns_total`` is all that was paid. **Trends** hold the last 91 days (r) against the 91
+    before (p), ``100 (r - p) / p``: -50 for half as much.
 
     **Quintiles** are by rank, 5 is best, and equal users get equal quintiles: with n users, of whom b are worse and e
     equal (the user included), the quintile is ``floor(5 (b + e/2) / n) + 1``. Where most users are equal, as
@@ -136,7 +138,7 @@ def rfm(bills: DataFrame, as_of: Moments, zone: str) -> DataFrame:
         "monetary": _standing(spend.asc(), spend.desc()),
     }
     sums = _sums(user_days(bills, as_of, zone), as_of, zone).withColumns(standings)
-    money = ("spend_total", "spend_91d", "spend_364d", "spend_prior_91d")
+    money = ("spend_total", "spend_91d", "spend_364d", "spend_prior_91d", "returns_total")
     columns = {
         # Sail's datediff is a bigint, Spark's an int.
         "recency_days": F.datediff("today", "last_visited_on").cast("int"),
@@ -166,6 +168,7 @@ def _sums(days: DataFrame, as_of: Moments, zone: str) -> DataFrame:
         *(F.count(F.when(within("visited_on", n), 1)).cast("int").alias(f"visits_{n}d") for n in (28, 91, 364)),
         F.count(F.when(before("visited_on"), 1)).cast("int").alias("visits_prior_91d"),
         F.sum(net).alias("spend_total"),
+        (F.sum(spend) - F.sum(net)).alias("returns_total"),
         *(F.sum(F.when(within("billed_on", n), net).otherwise(zero())).alias(f"spend_{n}d") for n in (91, 364)),
         F.sum(F.when(before("billed_on"), net).otherwise(zero())).alias("spend_prior_91d"),
         # A struct's least value would be simpler, but the engines disagree on where null goes in one.

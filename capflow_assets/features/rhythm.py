@@ -41,6 +41,13 @@ TABLE = Table(
             formula="1 / (1 + gap_days_cv)",
         ),
         Column(
+            "gap_days_log_avg",
+            "double",
+            "Average of the natural logarithm of the days between visits.",
+            at_least=0,
+            formula="mean of ln(gap_days)",
+        ),
+        Column(
             "next_visit_in_days",
             "double",
             "Days until the next visit is due; below 0 for a user who is late.",
@@ -68,8 +75,9 @@ def rhythm(bills: DataFrame, as_of: Moments, zone: str) -> DataFrame:
 
     **Columns**: ``gap_days_avg`` g, the sample deviation ``gap_days_std``, ``gap_days_last``; ``gap_days_recent_avg`` r
     over the last three gaps (fewer where there are fewer); ``gap_change_pct`` = 100 (r - g) / g, above 0 for a user who
-    slows down; ``overdue_ratio`` = days since the last visit / g, above 1 for a user who is late. The next visit is
-    **due** g days after the last one, ``next_visit_on``, which lies in the past for a user who is late.
+    slows down; ``overdue_ratio`` = days since the last visit / g, above 1 for a user who is late; ``gap_days_log_avg``,
+    the nearer to ln g the more regular the visits are. The next visit is **due** g days after the last one,
+    ``next_visit_on``, which lies in the past for a user who is late.
 
     **Missing**: all null before the second visit, the deviation and what is made of it before the third.
     """
@@ -99,7 +107,7 @@ def _sums(gaps: DataFrame) -> DataFrame:
     """Whole sums of the gaps, so that every engine divides the same two numbers."""
     from pyspark.sql import functions as F
 
-    count = F.col("count")
+    count, zero = F.col("count"), F.lit(0).cast("bigint")
     last, recent = F.get("visits", count), F.least(count, F.lit(RECENT_GAPS))
     ordered = F.array_sort("gaps")
     middle = F.get(ordered, F.floor((count - 1) / 2).cast("int")) + F.get(ordered, F.floor(count / 2).cast("int"))
@@ -108,7 +116,9 @@ def _sums(gaps: DataFrame) -> DataFrame:
         last.alias("last_on"),
         count.cast("bigint").alias("gaps"),
         F.datediff(last, F.get("visits", F.lit(0))).cast("bigint").alias("total"),
-        F.aggregate("gaps", F.lit(0).cast("bigint"), lambda total, gap: total + gap * gap).alias("squares"),
+        F.aggregate("gaps", zero, lambda total, gap: total + gap * gap).alias("squares"),
+        # The engines' logarithms may differ in the last bit, so each ends at the ninth decimal.
+        F.aggregate("gaps", zero, lambda total, gap: total + F.round(F.ln(gap) * 1e9).cast("bigint")).alias("logs"),
         F.get("gaps", count - 1).cast("double").alias("gap_days_last"),
         F.datediff(last, F.get("visits", count - recent)).alias("recent_total"),
         recent.alias("recent_gaps"),
@@ -126,6 +136,7 @@ def _figures(sums: DataFrame) -> DataFrame:
         *("user_id", "as_of", "last_on", "gap_days_last", "gap_days_median"),
         (total / F.nullif(gaps, nothing)).alias("gap_days_avg"),
         F.sqrt(variance).alias("gap_days_std"),
+        (F.col("logs") / F.nullif(gaps, nothing) / 1e9).alias("gap_days_log_avg"),
         (F.col("recent_total") / F.nullif("recent_gaps", nothing)).alias("gap_days_recent_avg"),
         F.datediff("today", "last_on").cast("int").alias("recency"),
     )

@@ -73,7 +73,7 @@ def trained_outcome(deployment: Deployment, spec: ModelSpec, customer: str, resu
 
 def _pictures(deployment: Deployment, customer: str, result: Trained) -> dict[str, Any]:
     """The version's card and pictures, kept under names of their own, as metadata: all pictures, and where they lie."""
-    report, metric = result.report, result.report.metric
+    report, score, baseline = result.report, result.report.metric.score, result.report.baseline
     card = model_cards.ModelCard(
         model=report.model,
         version=result.version,
@@ -81,9 +81,9 @@ def _pictures(deployment: Deployment, customer: str, result: Trained) -> dict[st
         as_of=report.as_of.isoformat(),
         status=_status(report),
         reason=report.decision.reason,
-        metric=metric.name,
-        score=f"{metric.score.value:.4g} ({metric.score.low:.4g} to {metric.score.high:.4g})",
-        baseline=f"{report.baseline.score.value:.4g} of {report.baseline.rival}",
+        metric=report.metric.name,
+        score=f"{score.value:.4g} ({score.low:.4g} to {score.high:.4g})" if score else report.not_judged,
+        baseline=f"{baseline.score.value:.4g} of {baseline.rival}" if baseline else "not judged yet",
     )
     places = model_cards.keep_card(deployment.lake, customer, card, result.plots)
     if not places:
@@ -102,7 +102,8 @@ def _status(report: TrainingReport) -> str:
 
 def _findings(report: TrainingReport) -> Iterator[Finding]:
     """What the asset's checks tell: the conditions of the promotion, as they were asked for it."""
-    yield Finding("ready", True, "every need is met")
+    waits = f"it answers from the first day, and is {report.not_judged}" if report.not_judged else ""
+    yield Finding("ready", True, waits or "every need is met")
     yield Finding("promotion", report.is_settled, report.decision.reason, found={"action": report.decision.action})
     for judgement in report.judgements:
         if judgement.name in CHECKED or judgement.name not in CONDITIONS:
@@ -126,6 +127,7 @@ def scored_outcome(deployment: Deployment, spec: ModelSpec, customer: str, score
         "status": "done",
         "dagster/row_count": scored.totals.rows,
         "champion": scored.champion,
+        "rung": scored.rung,
         "version": scored.version,
         "as_of": scored.as_of.isoformat(),
         "location": deployment.lake.path(customer, f"predictions/{spec.name}"),

@@ -4,33 +4,25 @@ Fader, Hardie & Lee (2005), "Counting Your Customers the Easy Way: An Alternativ
 Marketing Science 24(2), 275-284; equation numbers below are that paper's. While active, a user buys at a rate drawn
 from Gamma(r, alpha), and after each purchase leaves for good with a chance drawn from Beta(a, b).
 
-A user's history is three numbers: ``x`` repeat purchases, the last of them ``t_x`` after the first purchase, watched
-until ``T`` after it (same unit of time for both and for alpha; weeks by custom). Users with the same three numbers
-count as one pattern with a weight, which makes a fit of a million users cost what its distinct patterns cost.
+Histories are those of ``purchase_histories``, in the same unit of time as alpha (weeks by custom).
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from functools import partial
 
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
-from scipy.optimize import minimize
-from scipy.special import betaincinv, betaln, digamma, expit, gammaln, hyp2f1
+from scipy.special import betaincinv, expit, hyp2f1
 
-from capflow_assets.errors import EvidenceError, ModelError
+from capflow_assets.learning.dropout_likelihood import DropoutLikelihood
+from capflow_assets.learning.purchase_histories import Numbers, floats, most_likely, patterns, typical_time
 
-if TYPE_CHECKING:
-    from scipy.optimize import OptimizeResult
-
-# The far ends of exp(±9) stand for "all users alike" and "nobody leaves"; beyond them the likelihood is flat.
-LOG_BOUND = 9.0
 # Found against 40-digit arithmetic: within these the closed form of eq. (10) is right to 1e-4 at worst, mostly 1e-10.
 CLOSED_A, CLOSED_B = 20.0, 1_000.0
 NODES = 128
-Numbers = npt.ArrayLike
+# Logarithms of r, alpha, a and b in units of a typical time.
+STARTS = (np.zeros(4), np.array([-1.0, -1.0, 0.0, 1.0]))
 
 
 @dataclass(frozen=True)
@@ -49,13 +41,13 @@ class BgNbd:
         Fader, Hardie & Lee (2008), "Computing P(alive) Using the BG/NBD Model". It is 1 where ``x`` is 0: in this
         model nobody leaves before a first repeat purchase.
         """
-        repeats, last, watched = _floats(x, t_x, T)
+        repeats, last, watched = floats(x, t_x, T)
         return np.where(repeats > 0, expit(-self._log_odds_left(repeats, last, watched)), 1.0)
 
     def expected_purchases(self, x: Numbers, t_x: Numbers, T: Numbers, horizon: float) -> np.ndarray:
         """The purchases to expect in ``(T, T + horizon]``, given the history: eq. (10)."""
-        repeats, last, watched = np.broadcast_arrays(*_floats(x, t_x, T))
-        return self._purchases_if_active(repeats, watched, horizon) * self.p_alive(repeats, last, watched)
+        repeats, last, watched = floats(x, t_x, T)
+        return self.purchases_if_active(repeats, watched, horizon) * self.p_alive(repeats, last, watched)
 
     def parameters(self) -> dict[str, float]:
         """The four parameters and the log-likelihood."""
@@ -65,8 +57,11 @@ class BgNbd:
         log_ratio = np.log(self.alpha + T) - np.log(self.alpha + t_x)
         return np.log(self.a) - np.log(self.b + np.maximum(x, 1) - 1) + (self.r + x) * log_ratio
 
-    def _purchases_if_active(self, x: np.ndarray, T: np.ndarray, horizon: float) -> np.ndarray:
-        """Eq. (10) over P(alive): in closed form, or as an integral where the closed form loses its digits."""
+    def purchases_if_active(self, x: np.ndarray, T: np.ndarray, horizon: float) -> np.ndarray:
+        """The purchases to expect of a user who is active at ``T``: eq. (10) over P(alive).
+
+        In closed form, or as an integral where the closed form loses its digits.
+        """
         if self.a > CLOSED_A or self.b > CLOSED_B:
             return self._purchases_by_integral(x, T, horizon)
         with np.errstate(all="ignore"):
@@ -110,100 +105,9 @@ def fit_bg_nbd(x: Numbers, t_x: Numbers, T: Numbers, weights: Numbers | None = N
     Raises ``EvidenceError`` when nobody bought twice (a rate cannot be told from a departure then), and ``ModelError``
     when a history is impossible or the search does not end.
     """
-    patterns = _patterns(x, t_x, T, weights)
-    # The likelihood only knows alpha relative to time; a typical T as the unit keeps all four logarithms near 0.
-    unit = float(np.average(patterns["T"], weights=patterns["weight"]))
-    search = _Likelihood(patterns, unit)
-    best = min((search.minimise(start) for start in ((0.0, 0.0, 0.0, 0.0), (-1.0, -1.0, 0.0, 1.0))), key=_value)
-    if not np.isfinite(best.fun):
-        raise ModelError("BG/NBD found no best parameters", expected="a finite likelihood", came=str(best.message))
-    r, alpha, a, b = np.exp(best.x)
-    return BgNbd(float(r), float(alpha * unit), float(a), float(b), -float(best.fun) * search.users - search.offset)
-
-
-class _Likelihood:
-    """The negative mean log-likelihood of eq. (7) and its gradient, over patterns in units of ``unit``."""
-
-    def __init__(self, patterns: pd.DataFrame, unit: float) -> None:
-        self.t_x = patterns["t_x"].to_numpy() / unit
-        self.T = patterns["T"].to_numpy() / unit
-        self.x = patterns["x"].to_numpy()
-        self.weight = patterns["weight"].to_numpy()
-        self.users = float(self.weight.sum())
-        # Gamma functions depend on x alone, of which there are few different values.
-        self.repeats, self.place = np.unique(self.x, return_inverse=True)
-        self.mass = np.bincount(self.place, weights=self.weight)
-        self.again = self.x > 0
-        # Densities of x purchases carry 1 / unit^x; this brings the likelihood back to the caller's unit of time.
-        self.offset = float(np.sum(self.weight * self.x) * np.log(unit))
-
-    def minimise(self, start: tuple[float, ...]) -> OptimizeResult:
-        return minimize(
-            self,
-            np.array(start),
-            jac=True,
-            method="L-BFGS-B",
-            bounds=[(-LOG_BOUND, LOG_BOUND)] * 4,
-            options={"maxiter": 500, "ftol": 1e-14, "gtol": 1e-8},
-        )
-
-    def __call__(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
-        r, alpha, a, b = np.exp(theta)
-        log_watched, log_last = np.log(alpha + self.T), np.log(alpha + self.t_x)
-        # Eq. (6): both terms share the Gamma and Beta factors of the first; what is left of the second is
-        # a / (b + x - 1) * ((alpha + T) / (alpha + t_x))^(r + x).
-        active = -(r + self.x) * log_watched
-        left = np.where(
-            self.again, np.log(a) - np.log(b + np.maximum(self.x, 1) - 1) - (r + self.x) * log_last, -np.inf
-        )
-        either = np.logaddexp(active, left)
-        value = np.dot(self.weight, either) + np.dot(self.mass, self._shared(r, alpha, a, b))
-        p_left = np.exp(left - either)
-        return -value / self.users, -self._gradient(r, alpha, a, b, p_left) * np.exp(theta) / self.users
-
-    def _shared(self, r: float, alpha: float, a: float, b: float) -> np.ndarray:
-        k = self.repeats
-        return gammaln(r + k) - gammaln(r) + r * np.log(alpha) + betaln(a, b + k) - betaln(a, b)
-
-    def _gradient(self, r: float, alpha: float, a: float, b: float, p_left: np.ndarray) -> np.ndarray:
-        k, weight, p_active = self.repeats, self.weight, 1 - p_left
-        watched, last = alpha + self.T, alpha + self.t_x
-        both = digamma(a + b) - digamma(a + b + k)
-        leaving = weight * p_left
-        by_r = np.dot(self.mass, digamma(r + k) - digamma(r) + np.log(alpha))
-        by_r -= np.dot(weight, p_active * np.log(watched) + p_left * np.log(last))
-        by_alpha = self.users * r / alpha - np.dot(weight, (r + self.x) * (p_active / watched + p_left / last))
-        by_a = np.dot(self.mass, both) + leaving.sum() / a
-        by_b = np.dot(self.mass, both + digamma(b + k) - digamma(b))
-        by_b -= np.sum(leaving / (b + np.maximum(self.x, 1) - 1))
-        return np.array([by_r, by_alpha, by_a, by_b])
-
-
-def _patterns(x: Numbers, t_x: Numbers, T: Numbers, weights: Numbers | None) -> pd.DataFrame:
-    repeats, last, watched = _floats(x, t_x, T)
-    frame = pd.DataFrame({"x": repeats, "t_x": last, "T": watched})
-    frame["weight"] = 1.0 if weights is None else np.asarray(weights, dtype=float)
-    possible = np.isfinite(frame).all(axis=1) & (repeats >= 0) & (last >= 0) & (last <= watched)
-    if not possible.all():
-        row = frame[~possible].iloc[0]
-        raise ModelError(
-            "A purchase history is impossible",
-            expected="0 <= x and 0 <= t_x <= T",
-            came=f"x={row['x']:g}, t_x={row['t_x']:g}, T={row['T']:g} ({int((~possible).sum())} such rows)",
-        )
-    if not ((repeats > 0) & (frame["weight"] > 0)).any():
-        raise EvidenceError(
-            "BG/NBD cannot be fitted",
-            expected="users who bought more than once",
-            came=f"{len(frame)} users, none with a second purchase day",
-            do="wait for more history",
-        )
-    return frame.groupby(["x", "t_x", "T"], sort=True)["weight"].sum().reset_index()
-
-
-def _floats(x: Numbers, t_x: Numbers, T: Numbers) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return np.asarray(x, dtype=float), np.asarray(t_x, dtype=float), np.asarray(T, dtype=float)
-
-
-def _value(search: OptimizeResult) -> float:
-    return float(search.fun) if np.isfinite(search.fun) else float("inf")
+    histories = patterns("BG/NBD", x, t_x, T, weights)
+    unit = typical_time(histories)
+    likelihood_of = partial(DropoutLikelihood, unit=unit, leaves_at_first=False)
+    best = most_likely("BG/NBD", likelihood_of, histories, STARTS)
+    r, alpha, a, b = (float(value) for value in np.exp(best.x))
+    return BgNbd(r, alpha * unit, a, b, likelihood_of(histories).total(float(best.fun)))

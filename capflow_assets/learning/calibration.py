@@ -1,12 +1,15 @@
 """Making scores mean what they say, and measuring how far they are from it.
 
-Isotonic calibration bends freely and needs many outcomes; Platt's needs two numbers. The rule of thumb that
-separates them, about a thousand of the rarer outcome, is Niculescu-Mizil & Caruana (2005), figure 6.
+Four ways, the simplest first: ``none`` (scores are chances already), ``platt`` (two numbers: Platt 1999), ``beta``
+(three numbers: M. Kull, T. Silva Filho, P. Flach, "Beta calibration", AISTATS 2017) and ``isotonic``, which bends
+freely. The simplest is taken that is within one standard error of the best, by the log loss on rows that it was not
+fitted on.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +18,12 @@ import pandas as pd
 
 from capflow_assets.errors import EvidenceError
 
-LEAST_FOR_ISOTONIC = 1_000
+KINDS = ("none", "platt", "beta", "isotonic")
+FOLDS = 5
+# With fewer of the rarer outcome in all folds, nothing tells the ways apart.
+LEAST_TO_CHOOSE = 10 * FOLDS
+MOST_TO_CHOOSE = 50_000
+SMALLEST = 1e-9
 BINS = 10
 
 Numbers = npt.ArrayLike
@@ -25,8 +33,10 @@ Numbers = npt.ArrayLike
 class Calibrator:
     """A growing map from scores in [0, 1] to probabilities; made by ``fit_calibrator``.
 
-    ``kind`` is ``"isotonic"`` (straight lines between ``knots``) or ``"platt"`` (a logistic curve over the score's
-    log-odds with ``slope`` and ``intercept``). ``rows`` and ``positives`` say what it was learned from.
+    ``kind`` is ``"none"``; ``"platt"``, a logistic curve over the score's log-odds with ``slope`` and ``intercept``;
+    ``"beta"``, one over ``slope log s - other_slope log(1 - s) + intercept``; or ``"isotonic"``, straight lines between
+    ``knots``. ``rows`` and ``positives`` say what it was learned from, ``losses`` what each kind lost a row where the
+    kind was chosen.
     """
 
     kind: str
@@ -35,30 +45,39 @@ class Calibrator:
     slope: float = 1.0
     intercept: float = 0.0
     knots: tuple[np.ndarray, np.ndarray] = field(default_factory=lambda: (np.empty(0), np.empty(0)))
+    other_slope: float = 1.0
+    losses: dict[str, float] = field(default_factory=dict)
 
     def apply(self, scores: Numbers) -> np.ndarray:
         """The probability for each score."""
         values = np.asarray(scores, dtype=float)
+        if self.kind == "none":
+            return values.clip(SMALLEST, 1 - SMALLEST)
         if self.kind == "isotonic":
             return np.asarray(np.interp(values, *self.knots))
         from scipy.special import expit
 
-        return np.asarray(expit(self.slope * _log_odds(values) + self.intercept))
+        rise, fall = _logs(values)
+        other = self.other_slope if self.kind == "beta" else self.slope
+        return np.asarray(expit(self.slope * rise + other * fall + self.intercept))
 
     def describe(self) -> dict[str, Any]:
         """The calibrator for people."""
-        description: dict[str, Any] = {"kind": self.kind, "rows": self.rows, "positives": self.positives}
-        return (
-            description
-            if self.kind == "isotonic"
-            else {**description, "slope": self.slope, "intercept": self.intercept}
-        )
+        numbers: dict[str, Any] = {"rows": self.rows, "positives": self.positives}
+        if self.kind in ("platt", "beta"):
+            numbers |= {"slope": self.slope, "intercept": self.intercept}
+        if self.kind == "beta":
+            numbers["other_slope"] = self.other_slope
+        if self.losses:
+            numbers["log_losses"] = {kind: round(loss, 6) for kind, loss in self.losses.items()}
+        return {"kind": self.kind, **numbers}
 
 
-def fit_calibrator(labels: Numbers, scores: Numbers, least_for_isotonic: int = LEAST_FOR_ISOTONIC) -> Calibrator:
+def fit_calibrator(labels: Numbers, scores: Numbers, kinds: Sequence[str] = KINDS) -> Calibrator:
     """Learn the calibrator from 0/1 outcomes and scores in [0, 1] that were not fitted on these rows.
 
-    Isotonic where the rarer outcome came at least ``least_for_isotonic`` times, Platt otherwise.
+    Of ``kinds``, the simplest first, the one is taken that crossed fits say, or Platt's where there are too few of the
+    rarer outcome to say. The order of the rows is irrelevant.
 
     Raises ``EvidenceError`` when only one outcome occurs.
     """
@@ -72,10 +91,14 @@ def fit_calibrator(labels: Numbers, scores: Numbers, least_for_isotonic: int = L
             came=f"{positives} positives of {actual.size}",
             do="wait for more history or choose another horizon",
         )
-    if min(positives, actual.size - positives) >= least_for_isotonic:
-        return Calibrator("isotonic", actual.size, positives, knots=_centred_isotonic(actual, values))
-    slope, intercept = _platt(actual, values)
-    return Calibrator("platt", actual.size, positives, slope, intercept)
+    if len(kinds) == 1:
+        return _fit(kinds[0], actual, values)
+    if min(positives, actual.size - positives) < LEAST_TO_CHOOSE:
+        return _fit("platt", actual, values)
+    losses = _crossed_losses(actual, values, kinds)
+    chosen = _simplest(losses)
+    means = {kind: float(loss.mean()) for kind, loss in losses.items()}
+    return replace(_fit(chosen, actual, values), losses=means)
 
 
 def calibration_table(labels: Numbers, predictions: Numbers, bins: int = BINS) -> pd.DataFrame:
@@ -169,6 +192,47 @@ def order_error(values: Numbers, weights: Numbers) -> float:
     return float(np.sum(mass * np.abs(means - nearest)) / (2 * total))
 
 
+def _crossed_losses(actual: np.ndarray, scores: np.ndarray, kinds: Sequence[str]) -> dict[str, np.ndarray]:
+    """The log loss of each row, in the order of its score, by each kind fitted on the other folds."""
+    order = np.lexsort((actual, scores))
+    # One row after the other goes into the next fold: each holds scores of all heights and both outcomes.
+    order = order[:: -(-order.size // MOST_TO_CHOOSE)]
+    actual, scores, fold = actual[order], scores[order], np.arange(order.size) % FOLDS
+    losses = {kind: np.empty(order.size) for kind in kinds}
+    for number in range(FOLDS):
+        is_out = fold == number
+        if actual[~is_out].all() or not actual[~is_out].any():
+            continue
+        for kind, loss in losses.items():
+            chance = _fit(kind, actual[~is_out], scores[~is_out]).apply(scores[is_out])
+            loss[is_out] = -np.log(np.where(actual[is_out], chance, 1 - chance).clip(SMALLEST))
+    return losses
+
+
+def _simplest(losses: dict[str, np.ndarray]) -> str:
+    """The first kind that loses no more than the best by a standard error of the difference, paired by row."""
+    best = min(losses.values(), key=lambda loss: float(loss.mean()))
+    for kind, loss in losses.items():
+        behind = loss - best
+        if behind.mean() <= behind.std() / np.sqrt(behind.size):
+            return kind
+    raise AssertionError  # the best is not behind itself
+
+
+def _fit(kind: str, actual: np.ndarray, scores: np.ndarray) -> Calibrator:
+    rows, positives = actual.size, int(actual.sum())
+    if kind == "none":
+        return Calibrator("none", rows, positives)
+    if kind == "isotonic":
+        return Calibrator("isotonic", rows, positives, knots=_centred_isotonic(actual, scores))
+    rise, fall = _logs(scores)
+    if kind == "platt":
+        slope, intercept = _logistic(actual, np.column_stack([rise + fall]))
+        return Calibrator("platt", rows, positives, slope, intercept)
+    slope, other_slope, intercept = _logistic(actual, np.column_stack([rise, fall]))
+    return Calibrator("beta", rows, positives, slope, intercept, other_slope=other_slope)
+
+
 def _centred_isotonic(actual: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     # A plain isotonic fit is a staircase: it ties users whom the model told apart. Straight lines between the middles
     # of its steps keep their order (centred isotonic regression, Oron & Flournoy 2017).
@@ -186,26 +250,29 @@ def _centred_isotonic(actual: np.ndarray, scores: np.ndarray) -> tuple[np.ndarra
     return np.concatenate([[0.0], middle, [1.0]]), np.concatenate([[edge / 2], height, [1 - edge / 2]])
 
 
-def _platt(actual: np.ndarray, scores: np.ndarray) -> tuple[float, float]:
+def _logistic(actual: np.ndarray, terms: np.ndarray) -> tuple[float, ...]:
+    """The slope of each term and the intercept of the likeliest logistic curve whose slopes are at 0 or above."""
     from scipy.optimize import minimize
     from scipy.special import expit
 
     positives, negatives = int(actual.sum()), int((~actual).sum())
     # Platt (1999), section 2.2: targets a little inside 0 and 1, so that separable scores keep a finite slope.
     target = np.where(actual, (positives + 1) / (positives + 2), 1 / (negatives + 2))
-    odds = _log_odds(scores)
 
     def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
-        margin = theta[0] * odds + theta[1]
+        margin = terms @ theta[:-1] + theta[-1]
         residual = expit(margin) - target
         value = np.mean(np.logaddexp(0, margin) - target * margin)
-        return float(value), np.array([np.mean(residual * odds), np.mean(residual)])
+        return float(value), np.append(terms.T @ residual, residual.sum()) / residual.size
 
-    # A falling calibrator would turn the model's order round, so the slope stays at 0 or above.
-    best = minimize(loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=[(0, None), (None, None)])
-    return float(best.x[0]), float(best.x[1])
+    # A falling calibrator would turn the model's order round, so slopes stay at 0 or above.
+    count = terms.shape[1]
+    bounds = [(0, None)] * count + [(None, None)]
+    best = minimize(loss, np.array([1.0] * count + [0.0]), jac=True, method="L-BFGS-B", bounds=bounds)
+    return tuple(float(number) for number in best.x)
 
 
-def _log_odds(scores: np.ndarray) -> np.ndarray:
-    inside = np.clip(scores, 1e-9, 1 - 1e-9)
-    return np.asarray(np.log(inside) - np.log1p(-inside))
+def _logs(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """``log s`` and ``-log(1 - s)``; together the log-odds."""
+    inside = np.clip(scores, SMALLEST, 1 - SMALLEST)
+    return np.asarray(np.log(inside)), np.asarray(-np.log1p(-inside))

@@ -83,8 +83,7 @@ def judge(
     figures: Sequence[Leak], *, auc_at_most: float = 0.95, r2_at_most: float = 0.95, missing_auc_at_most: float = 0.9
 ) -> Finding:
     """Whether no column's lower bound passes what a single feature may tell of the label. Blocks a promotion."""
-    bounds = {"order": auc_at_most, "amount": r2_at_most, "missing": missing_auc_at_most}
-    over = [leak for leak in figures if leak.low > bounds[leak.kind]]
+    over = _over(figures, auc_at_most, r2_at_most, missing_auc_at_most)
     named = list(dict.fromkeys(leak.column for leak in over))
     worst = [next(leak for leak in over if leak.column == name) for name in named]
     more = f"; and {len(named) - NAMED} more" if len(named) > NAMED else ""
@@ -106,6 +105,19 @@ def judge(
             for leak in over[:10]
         ),
     )
+
+
+def leaking(
+    figures: Sequence[Leak], *, auc_at_most: float = 0.95, r2_at_most: float = 0.95, missing_auc_at_most: float = 0.9
+) -> dict[str, Leak]:
+    """By column the most telling figure that passes its bound; see ``judge``."""
+    over = _over(figures, auc_at_most, r2_at_most, missing_auc_at_most)
+    return {leak.column: leak for leak in reversed(over)}
+
+
+def _over(figures: Sequence[Leak], auc: float, r2: float, missing_auc: float) -> list[Leak]:
+    bounds = {"order": auc, "amount": r2, "missing": missing_auc}
+    return [leak for leak in figures if leak.low > bounds[leak.kind]]
 
 
 def _of(name: str, column: pd.Series, label: str, outcome: np.ndarray) -> Iterator[Leak]:

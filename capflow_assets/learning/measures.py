@@ -22,6 +22,7 @@ class Measure:
 _ITEMS, _LINES, _MEDIA = ("clean/items",), ("clean/line_items",), "raw/media"
 _BILLS = ("clean/bills",)
 _DESCRIBE = "map raw/items.description to the column that describes the items, in three words or more"
+_GROUP = "map raw/items.category to the column that groups the items"
 _SELL = "send line items with user and item for a longer time"
 _FILES = "deliver the missing files, or mend the names by which they are linked"
 _LABELS = "choose another horizon, or wait for more users"
@@ -38,6 +39,7 @@ MEASURES: dict[str, Measure] = {
     "positives_before": Measure("users", "users with the outcome a horizon before", _BILLS, _LABELS),
     "negatives": Measure("users", "users without the outcome", _BILLS, "choose a shorter horizon"),
     "items": Measure("items", "items in the catalogue", _ITEMS, "deliver the whole catalogue"),
+    "categories": Measure("categories", "categories of items", _ITEMS, _GROUP),
     "attribute_fill_share": Measure("share", "of items with a description of three words", _ITEMS, _DESCRIBE),
     "description_words_avg": Measure("words", "words per description", _ITEMS, "send longer descriptions"),
     "items_with_image_share": Measure("share", "of items with a picture", (*_ITEMS, _MEDIA), _FILES),

@@ -128,18 +128,11 @@ def nearest(  # type: ignore[no-untyped-def]
         _drain(best, numbers, size, out[place], sorted_best)
 
 
-@compiled((_LONGS, _INTS, _FLOATS, types.i8, types.f8, types.f8[::1], types.i4[::1], types.i8))
-def _add(begins, items, values, row, share, total, met, count):  # type: ignore[no-untyped-def]
-    """Add a share of a row's values to ``total``; the items that are met for the first time go to ``met``."""
+@compiled((_LONGS, _INTS, _FLOATS, types.i8, types.f8, types.f8[::1]))
+def _add(begins, items, values, row, share, total):  # type: ignore[no-untyped-def]
+    """Add a share of a row's values to ``total``."""
     for at in range(begins[row], begins[row + 1]):
-        item = items[at]
-        part = share * values[at]
-        if part > 0:
-            if total[item] == 0:
-                met[count] = item
-                count += 1
-            total[item] += part
-    return count
+        total[items[at]] += share * values[at]
 
 
 @compiled((types.i8, types.i4[::1], types.f4[::1], _FLOATS, types.b1[::1]))
@@ -174,25 +167,52 @@ def ranked(  # type: ignore[no-untyped-def]
     An item scores ``own_share`` of the row's value and the rest of the mean of its neighbours' values; after the
     ``scored`` items that have any the first of the others follow, by their ``popularity``, below the last of those.
     """
-    total = np.zeros(popularity.size, np.float64)
-    met = np.empty(popularity.size, np.int32)
+    total = np.empty(popularity.size, np.float64)
     is_listed = np.zeros(popularity.size, np.bool_)
     best = np.empty(out.shape[1], np.float32)
     numbers = np.empty(out.shape[1], np.int32)
     for place in range(asked.size):
-        near, count, size = neighbours[place], 0, 0
-        known = max(1, (near >= 0).sum())
+        near = neighbours[place]
+        share = (1 - own_share) / max(1, (near >= 0).sum())
+        # To look through all items afterwards is faster than to keep a record of those that are met.
+        total[:] = 0
         for other in near:
-            if other >= 0 and own_share < 1:
-                count = _add(begins, items, values, other, (1 - own_share) / known, total, met, count)
+            if other >= 0 and share > 0:
+                _add(begins, items, values, other, share, total)
         if asked[place] >= 0:
-            count = _add(begins, items, values, asked[place], own_share, total, met, count)
-        for at in range(count):
-            item = met[at]
+            _add(begins, items, values, asked[place], own_share, total)
+        size, least = 0, np.float32(0)
+        for item in range(total.size):
             score = np.float32(total[item])
-            total[item] = 0
-            if score > 0:
-                size = _push(best, numbers, size, score, item)
+            if score > least:
+                size = _push(best, numbers, size, score, np.int32(item))
+                # A later one of the same score is none of the best.
+                least = best[0] if size == best.size else np.float32(0)
         _drain(best, numbers, size, out[place], scores[place])
         _fill(size, out[place], scores[place], popularity, is_listed)
         scored[place] = size
+
+
+@compiled((_read(types.f4, 2), _LONGS, _INTS, types.i4[:, ::1], types.f4[:, ::1]))
+def best(scores, begins, left_out, out, out_scores):  # type: ignore[no-untyped-def]
+    """The places of each row's greatest scores above 0, and those scores, without the places that are ``left_out``.
+
+    Those of row r are ``left_out[begins[r]:begins[r + 1]]``. -1 and NaN where there are no more; of equal scores the
+    lower place comes first.
+    """
+    is_left_out = np.zeros(scores.shape[1], np.bool_)
+    values = np.empty(out.shape[1], np.float32)
+    places = np.empty(out.shape[1], np.int32)
+    for row in range(scores.shape[0]):
+        own = left_out[begins[row] : begins[row + 1]]
+        for place in own:
+            is_left_out[place] = True
+        size, least = 0, np.float32(0)
+        for place in range(scores.shape[1]):
+            score = scores[row, place]
+            if score > least and not is_left_out[place]:
+                size = _push(values, places, size, score, np.int32(place))
+                least = values[0] if size == values.size else np.float32(0)
+        _drain(values, places, size, out[row], out_scores[row])
+        for place in own:
+            is_left_out[place] = False

@@ -35,6 +35,11 @@ def visits_within(bills: DataFrame, start: datetime | Expression, end: datetime 
     One row per bill; columns as they came. A bill of 0, paid by a coupon or given, is a visit. Where the bills are of
     several horizons, ``start`` and ``end`` are their columns.
     """
+    return bills_within(bills, start, end).where("not is_return")
+
+
+def bills_within(bills: DataFrame, start: datetime | Expression, end: datetime | Expression) -> DataFrame:
+    """As ``visits_within``, with the returns."""
     import pyspark.sql.functions as F
 
     return bills.where(
@@ -42,7 +47,6 @@ def visits_within(bills: DataFrame, start: datetime | Expression, end: datetime 
         & (F.col("billed_at") <= F.lit(end))
         & F.col("user_id").isNotNull()
         & ~F.col("is_anonymous")
-        & ~F.col("is_return")
     )
 
 

@@ -73,3 +73,24 @@ def series_plot(days: pd.DataFrame, measure: str, size: str) -> Figure:
     figure.axes[0].legend(ncols=4, fontsize=7)
     figure.axes[-1].tick_params(axis="x", labelsize=7)
     return figure
+
+
+def totals_plot(actual: Numbers, forecast: Numbers, outcome: str) -> Figure:
+    """The mean forecast against the mean ``outcome``, in ten groups of subjects; the diagonal is perfect."""
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    from capflow_assets.learning.calibration import calibration_table
+
+    table = calibration_table(actual, forecast)
+    most = max(float(table[["predicted_mean", "observed_mean"]].max().max()), 0.01) * 1.05
+    figure = Figure(figsize=(5, 3.8), dpi=80, layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, most], [0, most], color="black", linestyle=":", linewidth=1)
+    axes.plot(table["predicted_mean"], table["observed_mean"], marker="o")
+    axes.set_xlabel(f"{outcome} forecast, mean of each tenth")
+    axes.set_ylabel(f"actual {outcome}, mean")
+    axes.set_title(
+        f"{np.nansum(np.asarray(forecast)):,.0f} {outcome} forecast, {np.nansum(np.asarray(actual)):,.0f} came"
+    )
+    return figure

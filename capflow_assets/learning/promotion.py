@@ -12,11 +12,13 @@ from dataclasses import dataclass, field, replace
 from math import isfinite, isinf
 from typing import Literal
 
-from capflow_assets.contract import Metric, Rule
+from capflow_assets.contract import Finding, Metric, Rule
 from capflow_assets.contract.models import Otherwise
 from capflow_assets.learning.intervals import Interval
 
 Action = Literal["promote", "keep", "ask"]
+# Who promotes, as a customer's TOML says.
+Mode = Literal["automatic", "dry run", "ask"]
 BASELINE = "beats_baseline"
 
 
@@ -52,6 +54,7 @@ class Trial:
     where ``broken_champion`` names one whose files cannot be used: the baseline alone decides then. ``beats`` is the
     standard that the model holds against its baseline, see ``contract.Model``. ``coverage`` is the share of subjects
     who got an answer, ``least_coverage`` the smallest that will do. ``rules`` are the model's, each with its figure.
+    ``slices`` says on which of some groups of subjects the challenger is surely worse than the baseline.
     """
 
     metric: Metric
@@ -62,6 +65,7 @@ class Trial:
     against_champion: Interval | None
     coverage: float
     rules: tuple[tuple[Rule, float], ...] = ()
+    slices: Finding | None = None
     subjects: str = "users"
     beats: Literal["better", "not worse"] = "better"
     least_coverage: float = 0.99
@@ -75,6 +79,8 @@ def judgements(trial: Trial) -> tuple[Judgement, ...]:
     if trial.against_champion is not None:
         conditions.append(_champion(trial, trial.against_champion))
     conditions += [_rule(rule, figure) for rule, figure in trial.rules]
+    if trial.slices is not None:
+        conditions.append(_slices(trial.slices))
     return tuple(replace(condition, complaint="") if condition.passed else condition for condition in conditions)
 
 
@@ -109,6 +115,25 @@ def decide(trial: Trial) -> Decision:
     if asks:
         return Decision("ask", f"A person decides: {asks}.")
     return Decision("promote", f"{gain}.")
+
+
+def under_mode(decision: Decision, mode: Mode) -> Decision:
+    """The decision as the customer's TOML lets it be carried out; evidence that keeps a version keeps it always.
+
+    ``automatic`` leaves it. ``dry run`` promotes nothing and asks nobody, ``ask`` asks a person before any promotion;
+    both say what would have been done.
+
+    >>> under_mode(Decision("promote", "Promoted as the first champion: roc_auc 0.8."), "dry run").reason
+    'Not promoted, since its promotion is a dry run; otherwise: promoted as the first champion: roc_auc 0.8.'
+    """
+    if mode == "automatic" or decision.action == "keep":
+        return decision
+    would = f"otherwise: {decision.reason[0].lower()}{decision.reason[1:]}"
+    if mode == "dry run":
+        return Decision("keep", f"Not promoted, since its promotion is a dry run; {would}")
+    if decision.action == "ask":
+        return decision
+    return Decision("ask", f"A person decides, as the customer's TOML says; {would}")
 
 
 def _coverage(trial: Trial) -> Judgement:
@@ -171,6 +196,11 @@ def _rule(rule: Rule, figure: float) -> Judgement:
         if isinf(rule.at_least)
         else {"value": figure, "at_least": rule.at_least, "at_most": rule.at_most},
     )
+
+
+def _slices(finding: Finding) -> Judgement:
+    """Whether it is surely worse than the baseline for none of the groups; a person decides where it is."""
+    return Judgement("slices", finding.passed, finding.message, "ask", finding.message)
 
 
 def _gain(trial: Trial) -> str:

@@ -1,6 +1,6 @@
 """How good ranked lists are, user by user: what share of what came stood high on the list.
 
-``outcomes`` are rows of what came: the subject's key as index, the item's column, and a first outcome above 0.
+``outcomes`` are rows of what came: the subject's key as index, the column ``item``, and the outcome ``came`` above 0.
 ``answers`` are the lists: the same index, the same column, and ``score``, of which the highest comes first; of equal
 scores the row that stands first. A subject of whom nothing came is not judged; one with an outcome and without a list
 scores 0, since nothing of what came was on it. Frames in, frames out.
@@ -18,16 +18,20 @@ if TYPE_CHECKING:
 ITEM, CAME = "item_id", "bought"
 
 
-def recall_by_subject(outcomes: pd.DataFrame, answers: pd.DataFrame, top: int = 10) -> pd.DataFrame:
+def recall_by_subject(
+    outcomes: pd.DataFrame, answers: pd.DataFrame, top: int = 10, item: str = ITEM, came: str = CAME
+) -> pd.DataFrame:
     """Of each subject, the share of the items that came which stand among the ``top`` of its list: column ``value``.
 
     ``|came and listed| / |came|``. With more than ``top`` items in a basket it stays below 1.
     """
-    hits, subject, _, came = _hits(outcomes, answers, top)
-    return _by_subject(came, subject, hits / came.to_numpy()[subject])
+    hits, subject, _, counts = _hits(outcomes, answers, top, item, came)
+    return _by_subject(counts, subject, hits / counts.to_numpy()[subject])
 
 
-def ndcg_by_subject(outcomes: pd.DataFrame, answers: pd.DataFrame, top: int = 10) -> pd.DataFrame:
+def ndcg_by_subject(
+    outcomes: pd.DataFrame, answers: pd.DataFrame, top: int = 10, item: str = ITEM, came: str = CAME
+) -> pd.DataFrame:
     """Of each subject, the normalised discounted cumulative gain of the ``top`` of its list: column ``value``.
 
     An item that came counts ``1 / log2(1 + place)``, places from 1, over the sum that the best order would have
@@ -35,14 +39,14 @@ def ndcg_by_subject(outcomes: pd.DataFrame, answers: pd.DataFrame, top: int = 10
     """
     import numpy as np
 
-    hits, subject, place, came = _hits(outcomes, answers, top)
+    hits, subject, place, counts = _hits(outcomes, answers, top, item, came)
     gains = 1 / np.log2(1 + np.arange(1, top + 1))
-    best = np.cumsum(gains)[np.minimum(came.to_numpy(), top) - 1]
-    return _by_subject(came, subject, hits * gains[place] / best[subject])
+    best = np.cumsum(gains)[np.minimum(counts.to_numpy(), top) - 1]
+    return _by_subject(counts, subject, hits * gains[place] / best[subject])
 
 
 def _hits(
-    outcomes: pd.DataFrame, answers: pd.DataFrame, top: int
+    outcomes: pd.DataFrame, answers: pd.DataFrame, top: int, item: str, came: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, pd.Series]:
     """For each row of the tops of the lists of judged subjects: whether the item came, which subject, what place.
 
@@ -51,39 +55,46 @@ def _hits(
     import numpy as np
     import pandas as pd
 
-    rows = outcomes[outcomes[CAME] > 0]
-    pairs = pd.MultiIndex.from_arrays([rows.index, rows[ITEM]]).unique()
-    came = pd.Series(1, pd.Index(pairs.get_level_values(0), name=outcomes.index.name)).groupby(level=0).sum()
-    subject = came.index.get_indexer(answers.index)
+    rows = outcomes[outcomes[came] > 0]
+    pairs = pd.MultiIndex.from_arrays([rows.index, rows[item]]).unique()
+    counts = pd.Series(1, pd.Index(pairs.get_level_values(0), name=outcomes.index.name)).groupby(level=0).sum()
+    subject = counts.index.get_indexer(answers.index)
     order = np.lexsort((-answers["score"].to_numpy(dtype=float), subject))
     order = order[subject[order] >= 0]
     firsts = np.flatnonzero(np.diff(subject[order], prepend=-1))
     place = np.arange(len(order)) - np.repeat(firsts, np.diff(firsts, append=len(order)))
     order, place = order[place < top], place[place < top]
-    listed = pd.MultiIndex.from_arrays([answers.index[order], answers[ITEM].iloc[order]])
-    return listed.isin(pairs).astype(float), subject[order], place, came
+    listed = pd.MultiIndex.from_arrays([answers.index[order], answers[item].iloc[order]])
+    return listed.isin(pairs).astype(float), subject[order], place, counts
 
 
-def _by_subject(came: pd.Series, subject: np.ndarray, parts: np.ndarray) -> pd.DataFrame:
+def _by_subject(counts: pd.Series, subject: np.ndarray, parts: np.ndarray) -> pd.DataFrame:
     import numpy as np
     import pandas as pd
 
-    return pd.DataFrame({"value": np.bincount(subject, parts, len(came))}, index=came.index)
+    return pd.DataFrame({"value": np.bincount(subject, parts, len(counts))}, index=counts.index)
 
 
-def recall_plot(outcomes: pd.DataFrame, answers: pd.DataFrame, most: int = 20) -> Figure:
+def recall_plot(
+    outcomes: pd.DataFrame,
+    answers: pd.DataFrame,
+    most: int = 20,
+    item: str = ITEM,
+    came: str = CAME,
+    words: str = "the next visit's items",
+) -> Figure:
     """What share of what came stood on the list, by how much of the list is shown; the mean over subjects."""
     import numpy as np
     from matplotlib.figure import Figure
 
     lengths = np.arange(1, most + 1)
-    recalls = [float(recall_by_subject(outcomes, answers, int(length))["value"].mean()) for length in lengths]
-    ndcg = float(ndcg_by_subject(outcomes, answers)["value"].mean())
+    recalls = [recall_by_subject(outcomes, answers, int(length), item, came)["value"].mean() for length in lengths]
+    ndcg = ndcg_by_subject(outcomes, answers, 10, item, came)["value"].mean()
     figure = Figure(figsize=(5, 3.5), dpi=80, layout="constrained")
     axes = figure.subplots()
     axes.plot(lengths, recalls, marker="o")
     axes.set_ylim(bottom=0)
     axes.set_xlabel("items of the list that are shown")
-    axes.set_ylabel("share of the next visit's items among them")
+    axes.set_ylabel(f"share of {words} among them")
     axes.set_title(f"Recall@10 {recalls[min(10, most) - 1]:.3f}, NDCG@10 {ndcg:.3f}")
     return figure

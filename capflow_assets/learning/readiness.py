@@ -12,6 +12,7 @@ from math import ceil, floor
 from typing import Any
 
 from capflow_assets.contract import Asked, Needs, Reason, Verdict
+from capflow_assets.contract.needs import JUDGING, NOT_JUDGED
 from capflow_assets.learning.measures import MEASURES
 
 # A past moment makes examples if it has a horizon after it and this much history before it, or a horizon's if shorter.
@@ -25,7 +26,8 @@ LATE_FEED_DAYS = 7
 def judge(model: str, asked: Asked, rows: Iterable[Mapping[str, Any]], today: date) -> Verdict:
     """The verdict on one model from rows of validation/evidence (``model``, ``measure``, ``category``, ``value``).
 
-    ``today`` is the local day of the as-of moment, from which dates are counted.
+    ``today`` is the local day of the as-of moment, from which dates are counted. A model that answers before it can be
+    judged is ready where that needs no more; what judging waits for is told beside, as needs that are met.
     """
     known = list(rows)
     tables = {row["category"]: int(row["value"]) for row in known if row["measure"] == "rows"}
@@ -42,7 +44,14 @@ def judge(model: str, asked: Asked, rows: Iterable[Mapping[str, Any]], today: da
         needs = replace(needs, history_days=max(needs.history_days, least), positives=0, evidence=timeless)
     figures |= {"users_now": _users_now(totals), "horizon_days": asked.horizon_days}
     learned = int(horizons) - 1 if horizons and asked.fitted == "past" else None
-    return verdict(needs, {**figures, "tables": present}, learned, today)
+    whole = verdict(needs, {**figures, "tables": present}, learned, today)
+    if whole.ready or asked.answers_from is None:
+        return whole
+    # It answers for those who are here now, whatever came of those of a horizon before.
+    now = {**figures, "tables": present, "users": figures["users_now"], "horizon_days": 0}
+    first = verdict(asked.answers_from, now, None, today)
+    later = (Reason(f"{JUDGING}{r.need}", r.found, r.needed, True, f"{NOT_JUDGED}{r.fix}") for r in whole.missing)
+    return Verdict((*first.reasons, *(later if first.ready else ())))
 
 
 def _users_now(rows: Iterable[Mapping[str, Any]]) -> float | None:

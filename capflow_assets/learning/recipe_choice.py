@@ -37,33 +37,36 @@ NEIGHBOURS = (300, 100)
 OWN_SHARES = (0.7, 0.1, 0.3, 0.5, 0.9, 1.0)
 # The paper's choice for most of its data sets: where the grid begins, and what holds where there is no past.
 USUAL = Recipe(*DECAYS[0], NEIGHBOURS[0], OWN_SHARES[0])
-# Over all moments: a thousand users tell a hundredth of recall apart, and cost seconds at most.
-MOST_USERS = 1_000
+# So many tell two hundredths of recall apart, and cost a second or two.
+MOST_USERS = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """A past moment: the ``baskets`` known then, the numbers of the users ``asked`` about, and what they bought next.
+    """A past moment: the ``baskets`` known then, the numbers of some ``users``, and what these bought next.
 
-    ``came`` are the items by number, -1 for one that nobody had bought before, of the user at ``place`` of ``asked``.
+    ``next_items`` are numbers of items, -1 for one that nobody had bought before; each was bought by the user at the
+    same place of ``buyers``, which are places in ``users``.
     """
 
     baskets: Baskets
-    asked: np.ndarray
-    place: np.ndarray
-    came: np.ndarray
+    users: np.ndarray
+    buyers: np.ndarray
+    next_items: np.ndarray
 
     def recalls(self, items: np.ndarray) -> np.ndarray:
         """Of each user the share of what was bought next that was on the user's list: rows of item numbers."""
         width = len(self.baskets.items) + 1
-        listed = np.arange(len(self.asked))[:, None] * width + items
-        hits = np.isin(listed, self.place * width + self.came) & (items >= 0)
-        shares: np.ndarray = hits.sum(axis=1) / np.bincount(self.place, minlength=len(self.asked))
+        listed = np.arange(len(self.users))[:, None] * width + items
+        hits = np.isin(listed, self.buyers * width + self.next_items) & (items >= 0)
+        shares: np.ndarray = hits.sum(axis=1) / np.bincount(self.buyers, minlength=len(self.users))
         return shares
 
 
-def pasts_of(examples: Examples, table: str, seed: int) -> list[Past]:
+def pasts_of(examples: Examples, table: str, seed: int, most: int = MOST_USERS) -> list[Past]:
     """The past moments of examples whose ``table`` holds line items and whose outcomes are items; see ``past_of``.
+
+    The newest come first, and as many as it takes for ``most`` users: what served best lately is to serve next.
 
     Raises:
         ModelError: there are no outcomes.
@@ -73,11 +76,15 @@ def pasts_of(examples: Examples, table: str, seed: int) -> list[Past]:
         raise ModelError("Lists cannot be learned", expected="what users bought next", came="examples without outcomes")
     # Outcomes say of which moment they are; where each user bought one item, their examples do.
     numbered = next((frame for frame in (rows, examples.columns) if "moment" in frame.columns), None)
-    pasts, frames = [], examples.tables[table]
-    for place, lines in enumerate(frames):
-        of_moment = rows if numbered is None else rows[(numbered["moment"] == place).to_numpy()]
-        pasts.append(past_of(baskets_of(lines), of_moment, seed, MOST_USERS // len(frames)))
-    return [past for past in pasts if past]
+    pasts, frames = list[Past](), examples.tables[table]
+    for moment in reversed(range(len(frames))):
+        room = most - sum(len(past.users) for past in pasts)
+        if room <= 0:
+            break
+        of_moment = rows if numbered is None else rows[(numbered["moment"] == moment).to_numpy()]
+        past = past_of(baskets_of(frames[moment]), of_moment, seed, room)
+        pasts += [past] if past else []
+    return pasts
 
 
 def past_of(baskets: Baskets, outcomes: pd.DataFrame, seed: int, most: int = MOST_USERS) -> Past | None:
@@ -91,10 +98,10 @@ def past_of(baskets: Baskets, outcomes: pd.DataFrame, seed: int, most: int = MOS
     users = users[baskets.numbers(users) >= 0]
     if len(users) > most:
         users = np.sort(np.random.default_rng(seed).choice(users, most, replace=False))
-    place = pd.Index(users).get_indexer(outcomes.index)
+    buyers = pd.Index(users).get_indexer(outcomes.index)
     items = pd.Index(baskets.items).get_indexer(pd.Index(outcomes["item_id"]))
-    is_asked = place >= 0
-    return Past(baskets, baskets.numbers(users), place[is_asked], items[is_asked]) if len(users) else None
+    is_drawn = buyers >= 0
+    return Past(baskets, baskets.numbers(users), buyers[is_drawn], items[is_drawn]) if len(users) else None
 
 
 def best_recipe(pasts: list[Past], top: int) -> tuple[Recipe, dict[str, float]]:
@@ -127,7 +134,7 @@ def _is_better(gains: np.ndarray) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Trial:
-    """A past moment whose baskets fade in one way: the users' vectors, and who is near those who are asked about."""
+    """A past moment whose baskets fade in one way: the users' vectors, and who is near the past's users."""
 
     past: Past
     vectors: csr_matrix
@@ -137,11 +144,11 @@ class _Trial:
     @classmethod
     def of(cls, past: Past, decay: Decay) -> _Trial:
         vectors = item_frequencies(past.baskets, decay)
-        near = Neighbourhood.of(vectors).nearest(past.asked, max(NEIGHBOURS))
+        near = Neighbourhood.of(vectors).nearest(past.users, max(NEIGHBOURS))
         return cls(past, vectors, near, past.baskets.popularity)
 
     def recalls(self, recipe: Recipe, top: int) -> np.ndarray:
         near = self.near[:, : recipe.neighbours]
         return self.past.recalls(
-            ranked_items(self.vectors, self.past.asked, near, self.popularity, recipe.own_share, top)[0]
+            ranked_items(self.vectors, self.past.users, near, self.popularity, recipe.own_share, top)[0]
         )

@@ -42,6 +42,7 @@ class AnswerParts:
     model: Model[Any]
     version: int
     as_of: datetime
+    rung: str = "own"
     subjects: int = 0
     row_count: int = 0
     bands: Counter[str] = field(default_factory=Counter)
@@ -77,7 +78,9 @@ class AnswerParts:
         import pyarrow as pa
 
         scores = np.concatenate(self._scores) if self._scores else None
-        frames = (rows_of(self.model, answers, self.version, self.as_of, scores) for answers in self._answers())
+        frames = (
+            rows_of(self.model, answers, self.version, self.as_of, scores, self.rung) for answers in self._answers()
+        )
         first = next(frames)
         schema = schema_of(self.model, first)
 

@@ -29,6 +29,7 @@ RANK = Column("rank", "int", "Place in the subject's list, 1 the first.", requir
 REASONS = Column("reasons", "string", "What moved the score most, in words.")
 PROVENANCE = (
     Column("model_version", "int", "Version of the champion that scored.", required=True),
+    Column("rung", "string", "Who answered: a model of the customer's `own`, or the `rule`.", required=True),
     Column("as_of", "timestamp", "Nothing after this moment was read.", required=True),
 )
 PER_TYPES = {"day": "date"}
@@ -124,9 +125,14 @@ def _may_be_empty(model: Model[Any], name: str) -> bool:
 
 
 def rows_of(
-    model: Model[Any], answers: pd.DataFrame, version: int, as_of: datetime, scores: np.ndarray | None = None
+    model: Model[Any],
+    answers: pd.DataFrame,
+    version: int,
+    as_of: datetime,
+    scores: np.ndarray | None = None,
+    rung: str = "own",
 ) -> pd.DataFrame:
-    """A model's answers as the rows of its table.
+    """A model's answers as the rows of its table; ``rung`` says who answered.
 
     A score gets its percentile, decile and band among ``scores``, those of all subjects (by default of these answers);
     ties share them, and subjects without a score have none. The rows of a list are ranked by score.
@@ -141,6 +147,7 @@ def rows_of(
         frame = frame.sort_values([*model.subject.key, "score"], ascending=[*([True] * len(model.subject.key)), False])
         frame["rank"] = (frame.groupby(list(model.subject.key)).cumcount() + 1).astype("int32")
     frame["model_version"] = np.int32(version)
+    frame["rung"] = rung
     frame["as_of"] = pd.Timestamp(as_of)
     table = table_of(model)
     if "reasons" in table.names and "reasons" not in frame:

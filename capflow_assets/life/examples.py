@@ -11,37 +11,66 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import reduce
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.blueprint.calls import call, cut
 from capflow_assets.blueprint.specs import ANSWERS, AS_OF, Call, Input, ModelSpec, TableSpec
 from capflow_assets.blueprint.stages import Stages
-from capflow_assets.contract import Examples, Reads, Window
+from capflow_assets.contract import Estimator, Examples, Reads, ReadsColumns, Window
 from capflow_assets.customers.customer import Customer
-from capflow_assets.errors import EvidenceError, GraphError
+from capflow_assets.errors import EvidenceError
 from capflow_assets.expressions.micros import micros_of, moment_of
-from capflow_assets.learning.outcomes import MOMENT, outcome_of
 from capflow_assets.life import answers_history
+from capflow_assets.life.outcome_rows import EVERYBODY, MICROS, Share, aligned, of_moment, outcome_rows
+from capflow_assets.life.whole_tables import as_of_each
 from capflow_assets.stores.lake import Lake
 
 if TYPE_CHECKING:
     import pandas as pd
     from pyspark.sql import DataFrame
 
-MICROS = "_micros"
 BEGAN_AT = "began_at"
 
 
 @dataclass
 class ExampleReader:
-    """Reads the examples of one customer for one model, as pandas frames indexed by the subject's key."""
+    """Reads the examples of one customer for one model, as pandas frames indexed by the subject's key.
+
+    ``chosen`` are those of the joined columns that are read; all where it is None. ``share`` is the part of the
+    subjects that is read.
+    """
 
     lake: Lake
     stages: Stages
     customer: Customer
     spec: ModelSpec
     versions: dict[str, int] = field(default_factory=dict)
+    chosen: tuple[str, ...] | None = None
+    share: Share = EVERYBODY
+
+    @property
+    def joined(self) -> tuple[Reads, ...]:
+        """The tables whose rows are joined, with the columns that are read: all, or those ``chosen``.
+
+        A table of which nothing is chosen is not computed, unless its rows are the subjects.
+        """
+        if self.chosen is None:
+            return self.spec.model.joined
+        kept = [
+            replace(reads, columns=tuple(name for name in reads.columns if name in self.chosen))
+            for reads in self.spec.model.joined
+        ]
+        is_first_known = self.spec.known is None and self.spec.events is None
+        return tuple(reads for place, reads in enumerate(kept) if reads.columns or (is_first_known and place == 0))
+
+    @property
+    def columns_read(self) -> tuple[str, ...]:
+        """The joined columns that are read, block by block."""
+        return tuple(name for reads in self.joined for name in reads.columns)
+
+    def reading(self, estimator: Estimator) -> ExampleReader:
+        """The same, of the columns that a fitted estimator reads."""
+        return replace(self, chosen=estimator.columns) if isinstance(estimator, ReadsColumns) else self
 
     @property
     def key(self) -> list[str]:
@@ -57,10 +86,10 @@ class ExampleReader:
 
         Whom an event is about may be told after it began: it is read up to ``events_until``.
         """
-        columns = self.columns_at(moments, events_until)
+        columns, frames = self.columns_at(moments, events_until), self._frames(moments)
         return [
-            Examples(frame, None, self._frames(moment), (moment,), self.customer.time_zone)
-            for frame, moment in zip(columns, moments, strict=True)
+            Examples(frame, None, tables, (moment,), self.customer.time_zone)
+            for frame, tables, moment in zip(columns, frames, moments, strict=True)
         ]
 
     def with_outcomes(self, windows: Sequence[Window]) -> list[Examples]:
@@ -74,6 +103,23 @@ class ExampleReader:
         frames = self.outcomes_in(windows, [state.columns.index for state in states])
         return [_known(state, frame, absent) for state, frame in zip(states, frames, strict=True)]
 
+    def sampled(self, windows: Sequence[Window], at_most: int) -> ExampleReader:
+        """The same, of so small a share of the subjects that the windows have about ``at_most`` examples together.
+
+        The share is drawn in the engine by a digest of the subjects' keys: it is the same at each moment and each
+        training. All are read where they are few, and where the model reads a table whole.
+        """
+        if self.spec.model.frames or self.spec.events is not None:
+            return self
+        block = None if self.spec.known else self.stages.spec(self.joined[0].table).key
+        # The block as it lies is of a later moment and has no fewer rows.
+        if block is not None and self.lake.exists(self.customer.name, block):
+            subjects = self.lake.rows(self.customer.name, block)
+        else:
+            subjects = self._count(windows[-1].start)
+        examples = subjects * len(windows)
+        return replace(self, share=Share(0, -(-examples // at_most))) if examples > at_most else self
+
     def parts(self, moment: datetime, at_once: int) -> Iterator[Examples]:
         """The subjects known at the moment, to answer for, about ``at_once`` of them at a time.
 
@@ -82,15 +128,15 @@ class ExampleReader:
         """
         parts = 1 if self.spec.model.frames else max(1, -(-self._count(moment) // at_once))
         for part in range(parts):
-            (columns,) = self.columns_at([moment], part=(part, parts))
-            yield Examples(columns, None, self._frames(moment), (moment,), self.customer.time_zone)
+            (columns,) = replace(self, share=Share(part, parts)).columns_at([moment])
+            yield Examples(columns, None, self._frames([moment])[0], (moment,), self.customer.time_zone)
 
     def _count(self, moment: datetime) -> int:
         """How many subjects are known at the moment."""
         known = self._subjects((moment,))
         if known is not None:
             return int(known.count())
-        spec = self.stages.spec(self.spec.model.joined[0].table)
+        spec = self.stages.spec(self.joined[0].table)
         if self._stored(spec, moment) is not None:
             return self.lake.rows(self.customer.name, spec.key)
         return int(self._block(spec, (moment,)).count())
@@ -99,23 +145,19 @@ class ExampleReader:
         """One row per subject known at the moment; the joined columns."""
         return self.columns_at([moment])[0]
 
-    def columns_at(
-        self, moments: Sequence[datetime], events_until: datetime | None = None, part: tuple[int, int] = (0, 1)
-    ) -> list[pd.DataFrame]:
-        """The joined columns as of each of the moments, in their order; ``part`` is one of how many, see ``parts``."""
+    def columns_at(self, moments: Sequence[datetime], events_until: datetime | None = None) -> list[pd.DataFrame]:
+        """The joined columns as of each of the moments, in their order."""
         from pyspark.sql import functions as F
 
-        joined, (place, parts) = self._joined(tuple(sorted(set(moments))), events_until), part
-        if parts > 1:
-            joined = joined.filter(F.pmod(F.xxhash64(*self.key), F.lit(parts)) == place)
-        known = [name for name in self.spec.model.columns if name in joined.columns]
+        joined = self.share.of(self._joined(tuple(sorted(set(moments))), events_until), self.key)
+        known = [name for name in self.columns_read if name in joined.columns]
         rows = joined.select(*self.key, F.unix_micros(AS_OF).alias(MICROS), *known).toPandas()
-        return [self._of_moment(rows, moment) for moment in moments]
+        return [of_moment(rows, self.key, moment) for moment in moments]
 
     def _joined(self, distinct_moments: tuple[datetime, ...], events_until: datetime | None = None) -> DataFrame:
         """One row per subject and moment: the key, the moment, and the joined columns."""
         joined = self._of_events(distinct_moments, events_until) if events_until else self._subjects(distinct_moments)
-        for reads in self.spec.model.joined:
+        for reads in self.joined:
             block = self._rows_at(reads.table, distinct_moments)
             on = [name for name in self.key if name in block.columns]
             chosen = block.select(*on, AS_OF, *(name for name in reads.columns if name in block.columns))
@@ -129,18 +171,8 @@ class ExampleReader:
         One row per subject, in their order, zeros for those without one where that is what it means, else nulls; of
         outcomes with a ``per``, their rows.
         """
-        outcome = self.spec.model.outcome
-        columns = [*outcome.per, *outcome.columns]
-        together = self._outcomes_together(windows) if len(windows) > 1 else None
-        if together is None:
-            frames = [self._outcome(window).select(*self.key, *columns).toPandas() for window in windows]
-            outcomes = [frame.set_index(self.key) for frame in frames]
-        else:
-            from pyspark.sql import functions as F
-
-            rows = together.select(*self.key, F.unix_micros(MOMENT).alias(MICROS), *columns).toPandas()
-            outcomes = [self._of_moment(rows, window.start) for window in windows]
-        return [self._aligned(frame, index) for frame, index in zip(outcomes, subjects, strict=True)]
+        rows = outcome_rows(self, windows, self.share)
+        return [aligned(self.spec, frame, index) for frame, index in zip(rows, subjects, strict=True)]
 
     def events(self, until: datetime) -> list[datetime]:
         """The moments at which the events began that the model's examples are of, oldest first."""
@@ -194,72 +226,31 @@ class ExampleReader:
     def _called(self, function: Call, moment: datetime) -> DataFrame:
         """A function of the model's subject, called on its tables as of a moment."""
         values = {AS_OF: moment, "zone": self.customer.time_zone, "currency": self.customer.currency}
-        frames = {source.parameter: self._table(source, (moment,)) for source in function.inputs}
+        frames = {source.parameter: self.table(source, (moment,)) for source in function.inputs}
         rows: DataFrame = function.function(**frames, **{name: values[name] for name in function.injected})
         return rows
 
-    def _frames(self, moment: datetime) -> dict[str, tuple[pd.DataFrame, ...]]:
-        """The tables that are read whole, as of the moment."""
-        return {reads.table: (self._frame(reads, moment),) for reads in self.spec.model.frames}
+    def _frames(self, moments: Sequence[datetime]) -> list[dict[str, tuple[pd.DataFrame, ...]]]:
+        """The tables that are read whole, as of each of the moments."""
+        tables = {reads.table: self._frame(reads, moments) for reads in self.spec.model.frames}
+        return [{table: (frames[place],) for table, frames in tables.items()} for place in range(len(moments))]
 
-    def _frame(self, reads: Reads, moment: datetime) -> pd.DataFrame:
+    def _frame(self, reads: Reads, moments: Sequence[datetime]) -> Sequence[pd.DataFrame]:
+        """A table that is read whole, as of each of the moments; where it has a time, its rows are read once."""
+        spec = self.stages.tables.get(reads.table)
+        time = None if spec is None or spec.stage == "features" else spec.table.time
+        wholes = [self._whole(reads, moment) for moment in ([max(moments)] if time else moments)]
+        columns = [name for name in (reads.columns or wholes[0].columns) if name in wholes[0].columns]
+        if time:
+            return as_of_each(wholes[0], time, columns, moments)
+        return [whole.select(*(name for name in columns if name in whole.columns)).toPandas() for whole in wholes]
+
+    def _whole(self, reads: Reads, moment: datetime) -> DataFrame:
         if reads.table.startswith(ANSWERS):
-            frame: DataFrame | None = self._rows_at(reads.table, (moment,))
-        else:
-            frame = self._table(Input(reads.table, reads.table, optional=False), (moment,))
+            return self._rows_at(reads.table, (moment,))
+        frame = self.table(Input(reads.table, reads.table, optional=False), (moment,))
         assert frame is not None  # noqa: S101  (it is not optional)
-        chosen = [name for name in (reads.columns or frame.columns) if name in frame.columns]
-        return frame.select(*chosen).toPandas()
-
-    def _aligned(self, outcome: pd.DataFrame, subjects: pd.Index) -> pd.DataFrame:
-        declared = self.spec.model.outcome
-        columns = list(declared.columns)
-        self._require_distinct(outcome)
-        if declared.per:
-            return outcome[outcome.index.isin(subjects)].astype(dict.fromkeys(columns, float))
-        rows = outcome.reindex(subjects)[columns]
-        return (rows.fillna(0.0) if declared.absent == "zero" else rows).astype(float)
-
-    def _require_distinct(self, outcome: pd.DataFrame) -> None:
-        per = list(self.spec.model.outcome.per)
-        is_repeated = outcome.reset_index().duplicated([*self.key, *per]).to_numpy()
-        if is_repeated.any():
-            raise GraphError(
-                f"The outcome of {self.spec.name} has several rows for one {self.spec.model.subject.name}",
-                expected=f"one row per {', '.join([*self.key, *per])}",
-                came=f"{int(is_repeated.sum())} rows too many, for {outcome.index[is_repeated][0]} for one",
-                where=self.spec.module.__name__,
-                do="group by the subject's key, or say by Outcome.per what tells the rows apart",
-            )
-
-    def _outcome(self, window: Window) -> DataFrame:
-        values = {"zone": self.customer.time_zone, "currency": self.customer.currency}
-        declared = self.spec.outcome
-        frames = {source.parameter: self._table(source, (window.end,)) for source in declared.inputs}
-        return outcome_of(declared.function, frames, declared.injected, values, window)
-
-    def _outcomes_together(self, windows: Sequence[Window]) -> DataFrame | None:
-        """The outcomes of all windows in one pass, with the moment that each is of; None where it cannot be done.
-
-        It can where its tables have times, its windows do not overlap, and it keeps the moments of the rows apart.
-        """
-        from pyspark.sql import functions as F
-
-        ordered, declared = sorted(windows, key=lambda window: window.start), self.spec.outcome
-        overlap = any(one.end > other.start for one, other in pairwise(ordered))
-        times = {source.table: self.stages.tables[source.table].table.time for source in declared.inputs}
-        if overlap or None in times.values() or {"start", "end"} != set(declared.injected):
-            return None
-        frames: dict[str, Any] = {}
-        for source in declared.inputs:
-            frame = self._table(source, (ordered[-1].end,))
-            frames[source.parameter] = None if frame is None else _in_windows(frame, str(times[source.table]), ordered)
-        outcome: DataFrame = declared.function(**frames, start=F.col("_start"), end=F.col("_end"))
-        return outcome if MOMENT in outcome.columns else None
-
-    def _of_moment(self, rows: pd.DataFrame, moment: datetime) -> pd.DataFrame:
-        frame = rows[rows[MICROS] == micros_of(moment)].drop(columns=MICROS)
-        return frame.set_index(self.key).sort_index()
+        return frame
 
     def _block(self, spec: TableSpec, moments: tuple[datetime, ...]) -> DataFrame:
         """A feature block as of each moment: the stored one if it is of the only moment, else computed anew."""
@@ -277,7 +268,7 @@ class ExampleReader:
     def _computed(self, spec: TableSpec, moments: tuple[datetime, ...]) -> DataFrame:
         as_of = moments if len(moments) > 1 else moments[0]
         values = {AS_OF: as_of, "zone": self.customer.time_zone, "currency": self.customer.currency}
-        frames: dict[str, Any] = {source.parameter: self._table(source, moments) for source in spec.inputs}
+        frames: dict[str, Any] = {source.parameter: self.table(source, moments) for source in spec.inputs}
         block: DataFrame = call(spec, frames, values)
         return block
 
@@ -293,7 +284,8 @@ class ExampleReader:
         self._remember(spec.key)
         return frame
 
-    def _table(self, source: Input, moments: tuple[datetime, ...]) -> DataFrame | None:
+    def table(self, source: Input, moments: tuple[datetime, ...]) -> DataFrame | None:
+        """A table, or a feature block as of each moment; None where it is optional and the customer cannot have it."""
         if source.optional and source.table in self.stages.absent(self.customer.tables):
             return None
         self._remember(source.table)
@@ -319,19 +311,3 @@ def _known(state: Examples, outcomes: pd.DataFrame, absent: str) -> Examples:
         return replace(state, outcomes=outcomes)
     rows = outcomes.dropna()
     return replace(state, columns=state.columns[state.columns.index.isin(rows.index)], outcomes=rows)
-
-
-def _in_windows(frame: DataFrame, time: str, windows: Sequence[Window]) -> DataFrame:
-    """The rows of any window, each with its window's moment, start and end."""
-    from pyspark.sql import functions as F
-
-    def of_window(ends: Sequence[datetime]) -> Any:
-        chosen = F.when(F.lit(False), F.lit(ends[0]))
-        for window, value in zip(windows, ends, strict=True):
-            is_inside = (F.col(time) > F.lit(window.start)) & (F.col(time) <= F.lit(window.end))
-            chosen = chosen.when(is_inside, F.lit(value))
-        return chosen
-
-    starts, ends = [window.start for window in windows], [window.end for window in windows]
-    inside = frame.withColumns({"_start": of_window(starts), "_end": of_window(ends)}).filter("_start is not null")
-    return inside.withColumn(MOMENT, F.col("_start"))

@@ -7,7 +7,7 @@ have no ``leakage``, ``candidate``, ``fitted_moments`` or ``judgements``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -21,23 +21,49 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Choices:
+    """How the recipe was chosen, as rows; none of what was not chosen among.
+
+    ``candidates`` are the scores of each on past moments (``life.candidates``), ``ensembles`` the combinations of them
+    that were tried, ``columns`` what became of each column that could be read and why (``learning.selection``),
+    ``trials`` those of the search for parameters (``learning.tuning``).
+    """
+
+    candidates: tuple[Mapping[str, Any], ...] = ()
+    ensembles: tuple[Mapping[str, Any], ...] = ()
+    columns: tuple[Mapping[str, Any], ...] = ()
+    trials: tuple[Mapping[str, Any], ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Those that there are."""
+        rows = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: [dict(row) for row in given] for name, given in rows.items() if given}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Choices:
+        """The same from a report's JSON."""
+        return cls(**{field.name: tuple(content.get(field.name, ())) for field in fields(cls)})
+
+
+@dataclass(frozen=True, slots=True)
 class MetricScore:
-    """The metric that judges the model, and the challenger's score."""
+    """The metric that judges the model, and the challenger's score; None where it is not judged yet."""
 
     name: str
     description: str
     higher_is_better: bool
-    score: Interval
+    score: Interval | None
 
     def to_json(self) -> dict[str, Any]:
         """The metric with the score's value and interval beside it."""
         words = {"name": self.name, "description": self.description, "higher_is_better": self.higher_is_better}
-        return words | self.score._asdict()
+        return words | (self.score._asdict() if self.score else dict.fromkeys(Interval._fields))
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> MetricScore:
         """The same from JSON."""
-        return cls(content["name"], content["description"], content["higher_is_better"], _interval(content))
+        score = None if content["value"] is None else _interval(content)
+        return cls(content["name"], content["description"], content["higher_is_better"], score)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +131,11 @@ class TrainingReport:
 
     ``params`` is what a person may set, ``parameters`` what the estimator learned or chose. ``champion`` is None where
     there was none to compare with. ``candidate`` is the one that was chosen, ``fitted_moments`` are those whose
-    outcomes the version to serve has learned from, and ``judgements`` the conditions of its promotion.
+    outcomes the version to serve has learned from, and ``judgements`` the conditions of its promotion. ``choices`` are
+    how the recipe was chosen, ``slices`` how good it is on some of the users (``learning.slices``).
+
+    ``not_judged`` says why a model that answers from the first day is not judged yet; then there is no
+    ``test_moment``, score, baseline or coverage.
     """
 
     customer: str
@@ -114,15 +144,15 @@ class TrainingReport:
     question: str
     as_of: datetime
     horizon_days: int
-    test_moment: datetime
+    test_moment: datetime | None
     train_moments: tuple[datetime, ...]
     params: Mapping[str, Any]
     parameters: Mapping[str, Any]
     metric: MetricScore
-    baseline: RivalScore
+    baseline: RivalScore | None
     champion: RivalScore | None
     calibration: Calibration | None
-    coverage: Coverage
+    coverage: Coverage | None
     feature_columns: tuple[str, ...]
     data_versions: Mapping[str, int]
     code_version: str
@@ -135,6 +165,9 @@ class TrainingReport:
     candidate: str = ""
     fitted_moments: tuple[datetime, ...] = ()
     judgements: tuple[Judgement, ...] = ()
+    choices: Choices = Choices()
+    slices: tuple[Mapping[str, Any], ...] = ()
+    not_judged: str = ""
 
     @property
     def is_settled(self) -> bool:
@@ -150,15 +183,15 @@ class TrainingReport:
             "question": self.question,
             "as_of": self.as_of.isoformat(),
             "horizon_days": self.horizon_days,
-            "test_moment": self.test_moment.isoformat(),
+            "test_moment": self.test_moment.isoformat() if self.test_moment else None,
             "train_moments": [moment.isoformat() for moment in self.train_moments],
             "params": dict(self.params),
             "parameters": dict(self.parameters),
             "metric": self.metric.to_json(),
-            "baseline": self.baseline.to_json(),
+            "baseline": self.baseline.to_json() if self.baseline else None,
             "champion": self.champion.to_json() if self.champion else None,
             "calibration": asdict(self.calibration) if self.calibration else None,
-            "coverage": asdict(self.coverage),
+            "coverage": asdict(self.coverage) if self.coverage else None,
             "feature_columns": list(self.feature_columns),
             "data_versions": dict(self.data_versions),
             "code_version": self.code_version,
@@ -173,6 +206,11 @@ class TrainingReport:
             content["candidate"] = self.candidate
             content["fitted_moments"] = [moment.isoformat() for moment in self.fitted_moments]
             content["judgements"] = [asdict(judgement) for judgement in self.judgements]
+        content |= self.choices.to_json()
+        if self.slices:
+            content["slices"] = [dict(row) for row in self.slices]
+        if self.not_judged:
+            content["not_judged"] = self.not_judged
         if self.broken_champion is not None:
             content["broken_champion"] = self.broken_champion.to_json()
         return content
@@ -185,15 +223,15 @@ class TrainingReport:
         return cls(
             **{name: content[name] for name in ("customer", "model", "family", "question", "horizon_days", "seed")},
             as_of=datetime.fromisoformat(content["as_of"]),
-            test_moment=datetime.fromisoformat(content["test_moment"]),
+            test_moment=datetime.fromisoformat(content["test_moment"]) if content["test_moment"] else None,
             train_moments=tuple(datetime.fromisoformat(moment) for moment in content["train_moments"]),
             params=content["params"],
             parameters=content["parameters"],
             metric=MetricScore.from_json(content["metric"]),
-            baseline=RivalScore.from_json(content["baseline"]),
+            baseline=RivalScore.from_json(content["baseline"]) if content["baseline"] else None,
             champion=RivalScore.from_json(champion) if champion else None,
             calibration=Calibration(calibration["error"], calibration["at_most"]) if calibration else None,
-            coverage=Coverage(content["coverage"]["share"], content["coverage"]["at_least"]),
+            coverage=Coverage(**content["coverage"]) if content["coverage"] else None,
             feature_columns=tuple(content["feature_columns"]),
             data_versions=content["data_versions"],
             code_version=content["code_version"],
@@ -205,6 +243,9 @@ class TrainingReport:
             candidate=content.get("candidate", ""),
             fitted_moments=tuple(datetime.fromisoformat(moment) for moment in content.get("fitted_moments", ())),
             judgements=tuple(Judgement(**judgement) for judgement in content.get("judgements", ())),
+            choices=Choices.from_json(content),
+            slices=tuple(content.get("slices", ())),
+            not_judged=content.get("not_judged", ""),
         )
 
 
@@ -221,6 +262,19 @@ def training_report(registry: Registry, customer: str, model: str, version: int)
         raise BrokenModelError(
             f"The report of version {version} of {customer}.{model} is damaged", came=f"{type(error).__name__}: {error}"
         ) from error
+
+
+def earlier_trials(registry: Registry, customer: str, model: str) -> tuple[Mapping[str, Any], ...]:
+    """The trials of the newest version's search for parameters; none where there was none, or it cannot be read."""
+    versions = sorted(registry.versions(customer, model), reverse=True)
+    for version in versions[:2]:  # the rule is registered after the version that it answers for
+        try:
+            trials = training_report(registry, customer, model, version).choices.trials
+        except BrokenModelError:
+            continue
+        if trials:
+            return trials
+    return ()
 
 
 def _interval(content: Mapping[str, Any]) -> Interval:

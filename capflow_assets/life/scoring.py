@@ -44,6 +44,7 @@ class Scored:
     skew: Finding
     answer: Answer
     warning: str = ""
+    rung: str = "own"
 
 
 def score(
@@ -62,11 +63,12 @@ def score(
     loaded = load_scoring_version(deployment, reader)
     if loaded is None:
         return None
+    reader = reader.reading(loaded.estimator)
     parts = reader.parts(as_of, at_once)
     examples = next(parts)
     skew = skew_finding(reader, loaded.population, examples.columns, as_of)
     version = None
-    with AnswerParts(model, loaded.version, as_of) as written:
+    with AnswerParts(model, loaded.version, as_of, loaded.rung) as written:
         answers = answered(reader, loaded.estimator, examples)
         written.add(answers)
         if skew.passed or skew.severity != "block":
@@ -77,4 +79,6 @@ def score(
     if version is not None:
         answers_history.keep(deployment, reader.customer, name, loaded.version, as_of)
     population, champion = loaded.population, loaded.version
-    return Scored(answers, examples, totals, champion, version, as_of, population, skew, model.answer, loaded.warning)
+    return Scored(
+        answers, examples, totals, champion, version, as_of, population, skew, model.answer, loaded.warning, loaded.rung
+    )

@@ -15,6 +15,7 @@ from capflow_assets.deployment import Deployment
 from capflow_assets.errors import BrokenModelError, ModelError
 from capflow_assets.life.examples import ExampleReader
 from capflow_assets.life.reference import TrainingPopulation, training_population
+from capflow_assets.life.rungs import rung_of
 from capflow_assets.stores.model_files import MODEL, REPORT
 from capflow_assets.stores.registry import Registry
 from capflow_assets.stores.saved_estimators import IsolatedLoader, foreign_types, types_of
@@ -53,12 +54,13 @@ class ScoringVersion:
 
 @dataclass(frozen=True, slots=True)
 class LoadedVersion:
-    """The version that scores, loaded, with the users that it was trained on."""
+    """The version that scores, loaded, with the users that it was trained on; ``rung`` says who answers by it."""
 
     version: int
     estimator: Estimator
     population: TrainingPopulation
     warning: str
+    rung: str
 
 
 def load_scoring_version(deployment: Deployment, reader: ExampleReader) -> LoadedVersion | None:
@@ -75,11 +77,12 @@ def load_scoring_version(deployment: Deployment, reader: ExampleReader) -> Loade
         try:
             estimator = registry.load(customer, name, version, types_of(reader.spec.model))
             population = training_population(deployment, reader, version)
+            rung = rung_of(reader.spec.model, registry.report(customer, name, version))
         except BrokenModelError as error:
             broken.append((version, in_one_line(error)))
             continue
         warning = ScoringVersion(customer, name, champion, version, tuple(broken)).warning
-        return LoadedVersion(version, estimator, population, warning)
+        return LoadedVersion(version, estimator, population, warning, rung)
     if not broken:
         return None
     warning = ScoringVersion(customer, name, champion, None, tuple(broken)).warning

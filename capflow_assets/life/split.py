@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Examples, Horizon, Window
 from capflow_assets.errors import EvidenceError, ModelError
@@ -13,11 +11,9 @@ from capflow_assets.expressions.as_of import newest
 from capflow_assets.expressions.days import days_after
 from capflow_assets.expressions.history import first_moment
 from capflow_assets.learning import outcomes
+from capflow_assets.learning.moments import apart, together
 from capflow_assets.learning.readiness import LEAST_HISTORY_DAYS
 from capflow_assets.life.examples import ExampleReader
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 BILLS = "clean/bills"
 
@@ -27,12 +23,15 @@ class Split:
     """Examples of ``train_moments`` to learn from, and those of ``test_moment`` to be judged on.
 
     A model that is fitted to the state of a moment has no outcomes to learn from, and is fitted to the test's subjects.
+    Where it has several candidates, ``earlier`` are the examples of the horizon before, to choose among them, if there
+    is history of another horizon before that.
     """
 
     train: Examples
     test: Examples
     test_moment: datetime
     train_moments: tuple[datetime, ...]
+    earlier: Examples | None = None
 
     @property
     def labelled(self) -> Examples:
@@ -52,55 +51,17 @@ def split_in_time(reader: ExampleReader, params: Horizon, as_of: datetime) -> Sp
         EvidenceError: no past moment makes examples, or too few events are over.
     """
     windows = _windows(reader, params, as_of)
+    reader = reader.sampled(windows, params.max_examples)
     moments = [window.start for window in windows]
     if reader.spec.model.fitted == "now":
-        (test,) = reader.with_outcomes(windows[-1:])
-        return Split(replace(test, outcomes=None), test, moments[-1], ())
+        # Users who were watched for less time than they would be judged over say little of how they go on.
+        is_choice = len(reader.spec.model.challengers) > 1 and len(windows) > 2
+        *earlier, test = reader.with_outcomes(windows[-2:] if is_choice else windows[-1:])
+        return Split(replace(test, outcomes=None), test, moments[-1], (), *earlier)
     *train, test = reader.with_outcomes(windows)
     if not train:
         return _halved(reader, test)
     return Split(together(train), test, moments[-1], tuple(moments[:-1]))
-
-
-def together(examples: Sequence[Examples]) -> Examples:
-    """Examples of several moments as one, numbered by their moments, the oldest 0."""
-    import pandas as pd
-
-    first = examples[0]
-    outcomes = [one.outcomes for one in examples if one.outcomes is not None]
-    # Outcomes with a ``per`` have rows of their own, which must say of which moment they are.
-    is_aligned = all(one.outcomes is None or one.outcomes.index.equals(one.columns.index) for one in examples)
-    numbered = outcomes if is_aligned else [rows.assign(moment=place) for place, rows in enumerate(outcomes)]
-    return Examples(
-        columns=pd.concat([one.columns.assign(moment=place) for place, one in enumerate(examples)]),
-        outcomes=pd.concat(numbered) if outcomes else None,
-        tables={name: tuple(frame for one in examples for frame in one.tables[name]) for name in first.tables},
-        moments=tuple(moment for one in examples for moment in one.moments),
-        zone=first.zone,
-    )
-
-
-def apart(examples: Examples) -> list[Examples]:
-    """The examples of each moment by themselves, the oldest first."""
-    if "moment" not in examples.columns.columns:
-        return [examples]
-    numbers = examples.columns["moment"].to_numpy()
-    return [_of_number(examples, numbers == place, place) for place in range(len(examples.moments))]
-
-
-def _of_number(examples: Examples, is_of: pd.Series, place: int) -> Examples:
-    outcomes = examples.outcomes
-    if outcomes is not None and "moment" in outcomes.columns:
-        outcomes = outcomes[outcomes["moment"] == place].drop(columns="moment")
-    elif outcomes is not None:
-        outcomes = outcomes[is_of]
-    return Examples(
-        columns=examples.columns[is_of].drop(columns="moment"),
-        outcomes=outcomes,
-        tables={name: (frames[place],) for name, frames in examples.tables.items()},
-        moments=(examples.moments[place],),
-        zone=examples.zone,
-    )
 
 
 def first_bill(reader: ExampleReader, moment: datetime) -> datetime:

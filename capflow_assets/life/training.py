@@ -6,29 +6,28 @@ the newest horizon → promote, keep or ask, with the reason → served estimato
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version as package_version
 from typing import Any
 
 from capflow_assets.blueprint.code_version import code_digest
-from capflow_assets.contract import Candidate, Estimator, Examples, Finding, Horizon, Model, Refits, Verdict
+from capflow_assets.contract import Estimator, Finding, Horizon, Model, Refits, Verdict
 from capflow_assets.customers.value_rules import rule_of
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import ModelError
-from capflow_assets.learning.promotion import Decision, Judgement, Trial, decide, judgements
-from capflow_assets.life.answers import answered, figure_of
+from capflow_assets.learning.promotion import Decision, Judgement, Trial, decide, judgements, under_mode
 from capflow_assets.life.comparison import (
     ChampionRival,
     Comparison,
     champion_rival,
-    chosen_candidate,
     compare,
     outcomes_of,
 )
 from capflow_assets.life.examples import ExampleReader
 from capflow_assets.life.leaks import barred, leakage_finding
+from capflow_assets.life.recipes import RecipeChoice, chosen_recipe
+from capflow_assets.life.registration import Served, let_rule_answer, registered
 from capflow_assets.life.report import (
     BrokenChampion,
     Calibration,
@@ -37,10 +36,12 @@ from capflow_assets.life.report import (
     MetricScore,
     RivalScore,
     TrainingReport,
+    earlier_trials,
 )
+from capflow_assets.life.rungs import needs_rule
 from capflow_assets.life.split import Split, split_in_time
+from capflow_assets.life.unjudged import unjudged_decision, unjudged_report
 from capflow_assets.life.verdicts import training_verdict
-from capflow_assets.stores.saved_estimators import dumps, types_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class _Judged:
     """The challenger, how it compares with its rivals on the newest horizon, and what follows from that."""
 
     split: Split
-    candidate: Candidate[Any]
+    choice: RecipeChoice
     challenger: Estimator
     champion: ChampionRival | None
     comparison: Comparison
@@ -88,15 +89,6 @@ class _Judged:
         return BrokenChampion(self.champion.version, self.champion.damage)
 
 
-@dataclass(frozen=True, slots=True)
-class _Served:
-    """The estimator that will answer, and the subjects of the as-of moment, whom later scorings are held against."""
-
-    estimator: Estimator
-    population: Examples
-    fitted_moments: tuple[datetime, ...]
-
-
 def train(deployment: Deployment, reader: ExampleReader, params: Horizon, as_of: datetime) -> Trained | NotReady:
     """Train one model for one customer as of a moment and register it, promoted or not.
 
@@ -106,13 +98,30 @@ def train(deployment: Deployment, reader: ExampleReader, params: Horizon, as_of:
     verdict = training_verdict(reader, params, as_of)
     if not verdict.ready:
         return NotReady(verdict)
+    if verdict.not_judged:
+        return _described(deployment, reader, params, as_of, verdict)
     split = split_in_time(reader, params, as_of)
     judged = _judged(deployment, reader, params, split)
     served = _served(reader, params, as_of, judged)
     report = _report(reader, params, as_of, verdict, judged, served)
     plots = _plots(reader.spec.model, judged)
-    version = _registered(deployment, reader, served, report, plots)
+    version = registered(deployment, reader, served, report, plots)
+    if report.decision.action != "promote" and needs_rule(deployment, reader):
+        let_rule_answer(deployment, reader, params, judged.split, served.population, report)
     return Trained(version, report, plots)
+
+
+def _described(
+    deployment: Deployment, reader: ExampleReader, params: Horizon, as_of: datetime, verdict: Verdict
+) -> Trained:
+    """Fit a model that describes to the as-of moment and register it, where there is nothing yet to judge it by."""
+    population, candidate = reader.state(as_of), reader.spec.model.challengers[0]
+    served = Served(candidate.make(params).fit(population), population, ())
+    mode = reader.customer.promotion_of(reader.spec.name)
+    decision = under_mode(unjudged_decision(deployment, reader, verdict), mode)
+    code, users = code_version(reader), len(population)
+    report = unjudged_report(reader, params, as_of, verdict, served.estimator, users, decision, code)
+    return Trained(registered(deployment, reader, served, report, {}), report, {})
 
 
 def params_of(deployment: Deployment, customer: str, model: str, of_run: dict[str, Any]) -> Horizon:
@@ -147,20 +156,23 @@ def _judged(deployment: Deployment, reader: ExampleReader, params: Horizon, spli
     """Fit the challenger and its baseline, and judge them beside the champion."""
     model = reader.spec.model
     leak = leakage_finding(reader, split.labelled)
-    candidate = chosen_candidate(model, params, split)
-    challenger = candidate.make(params).fit(split.train)
+    earlier = earlier_trials(deployment.registry, reader.customer.name, reader.spec.name)
+    choice = chosen_recipe(model, params, split, earlier)
+    challenger = choice.recipe.make().fit(split.train)
     champion = champion_rival(deployment, reader, split)
     baseline = model.baseline.make(params).fit(split.train)
     rival = None if champion is None else champion.answers
     comparison = compare(reader, challenger, baseline, rival, split, params.seed)
     trial = _trial(deployment, reader, comparison, champion)
-    decision = barred(decide(trial), leak)
-    return _Judged(split, candidate, challenger, champion, comparison, leak, judgements(trial), decision)
+    decision = under_mode(barred(decide(trial), leak), reader.customer.promotion_of(reader.spec.name))
+    return _Judged(split, choice, challenger, champion, comparison, leak, judgements(trial), decision)
 
 
 def _trial(
     deployment: Deployment, reader: ExampleReader, comparison: Comparison, champion: ChampionRival | None
 ) -> Trial:
+    from capflow_assets.learning.slices import slices_finding
+
     model = reader.spec.model
     return Trial(
         metric=model.metric,
@@ -171,6 +183,7 @@ def _trial(
         against_champion=comparison.against_champion,
         coverage=comparison.coverage,
         rules=tuple(zip(model.rules, comparison.rules, strict=True)),
+        slices=slices_finding(comparison.slices) if comparison.slices else None,
         subjects=f"{model.subject.name}s",
         beats=model.beats,
         least_coverage=model.coverage,
@@ -179,7 +192,7 @@ def _trial(
     )
 
 
-def _served(reader: ExampleReader, params: Horizon, as_of: datetime, judged: _Judged) -> _Served:
+def _served(reader: ExampleReader, params: Horizon, as_of: datetime, judged: _Judged) -> Served:
     """The estimator to serve, and the moments whose outcomes it has learned from.
 
     One that is fitted to the state of a moment needs no outcome, so it is fitted again at the as-of moment. One that
@@ -188,16 +201,16 @@ def _served(reader: ExampleReader, params: Horizon, as_of: datetime, judged: _Ju
     """
     population, split = reader.state(as_of), judged.split
     if reader.spec.model.fitted == "now":
-        return _Served(judged.candidate.make(params).fit(population), population, ())
+        return Served(judged.choice.recipe.make().fit(population), population, ())
     if judged.decision.action != "promote":
-        return _Served(judged.challenger, population, split.train_moments)
+        return Served(judged.challenger, population, split.train_moments)
     known, challenger = split.known, judged.challenger
-    again = challenger.refit(known) if isinstance(challenger, Refits) else judged.candidate.make(params).fit(known)
-    return _Served(again, population, (*split.train_moments, split.test_moment))
+    again = challenger.refit(known) if isinstance(challenger, Refits) else judged.choice.recipe.make().fit(known)
+    return Served(again, population, (*split.train_moments, split.test_moment))
 
 
 def _report(
-    reader: ExampleReader, params: Horizon, as_of: datetime, verdict: Verdict, judged: _Judged, served: _Served
+    reader: ExampleReader, params: Horizon, as_of: datetime, verdict: Verdict, judged: _Judged, served: Served
 ) -> TrainingReport:
     model, split, scores = reader.spec.model, judged.split, judged.comparison
     metric = model.metric
@@ -210,14 +223,14 @@ def _report(
         horizon_days=params.horizon_days,
         test_moment=split.test_moment,
         train_moments=split.train_moments,
-        params=params.model_dump(),
+        params=judged.choice.recipe.params.model_dump(),
         parameters=served.estimator.parameters(),
         metric=MetricScore(metric.name, metric.description, metric.higher_is_better, scores.challenger),
         baseline=RivalScore(model.baseline.name, scores.baseline, scores.against_baseline),
         champion=judged.champion_score,
         calibration=_calibration(model, scores),
         coverage=Coverage(scores.coverage, model.coverage),
-        feature_columns=model.columns,
+        feature_columns=reader.reading(served.estimator).columns_read,
         data_versions=reader.data_versions(),
         code_version=code_version(reader),
         seed=params.seed,
@@ -226,9 +239,11 @@ def _report(
         decision=judged.decision,
         readiness=verdict.reasons,
         broken_champion=judged.broken_champion,
-        candidate=judged.candidate.name,
+        candidate=judged.choice.recipe.name,
         fitted_moments=served.fitted_moments,
         judgements=judged.judgements,
+        choices=judged.choice.rows(),
+        slices=tuple(one.row() for one in scores.slices),
     )
 
 
@@ -247,27 +262,3 @@ def _plots(model: Model[Any], judged: _Judged) -> dict[str, bytes]:
     if model.plot is None:
         return {}
     return {"holdout.png": png(model.plot(outcomes_of(judged.split.test), judged.comparison.answers))}
-
-
-def _registered(
-    deployment: Deployment, reader: ExampleReader, served: _Served, report: TrainingReport, plots: Mapping[str, bytes]
-) -> int:
-    """Register the served estimator with its report, and carry the decision out; the version's number."""
-    customer, name, registry = report.customer, report.model, deployment.registry
-    files = {**plots, "reference.json": _reference(reader, served)}
-    content = dumps(served.estimator, types_of(reader.spec.model))
-    version = registry.register(customer, name, content, report.to_json(), files)
-    if report.decision.action == "promote":
-        registry.promote(customer, name, version, report.decision.reason)
-    else:
-        registry.challenge(customer, name, version, report.decision.reason)
-    return version
-
-
-def _reference(reader: ExampleReader, served: _Served) -> bytes:
-    """The distribution of the features and answers of the population, for drift and skew."""
-    from capflow_assets.monitoring.drift import reference
-
-    answers = answered(reader, served.estimator, served.population, with_reasons=False)
-    scores = figure_of(reader.spec.model, answers)
-    return reference(served.population.columns.assign(score=scores)).to_json().encode()

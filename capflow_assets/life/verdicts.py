@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from capflow_assets.blueprint.calls import cut
 from capflow_assets.blueprint.specs import BILLS
 from capflow_assets.contract import Asked, Verdict
+from capflow_assets.contract.needs import JUDGING
 from capflow_assets.errors import CapflowError
 from capflow_assets.expressions.days import days_before, local_day_of, local_span
 from capflow_assets.learning.measures import MEASURES
@@ -73,7 +74,7 @@ def _frames(reader: ExampleReader, asked: Asked, as_of: datetime) -> Iterator[tu
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """One customer and model in the matrix: ready, at risk, not ready or unknown, and why it is not ready."""
+    """One customer and model in the matrix: ready, at risk, not ready or unknown, and why; or why it is not judged."""
 
     customer: str
     model: str
@@ -150,7 +151,8 @@ def standing(
     if health.get("over"):
         psi, most = float(health["psi_max"]), float(health["threshold"])
         risks.append(f"{health['worst']} has drifted: PSI {psi:.2f}, threshold {most:g}; train again")
-    return Standing(customer, model, "at risk" if risks else "ready", tuple(risks))
+    later = tuple(row["fix"] for row in own if row["need"].startswith(JUDGING))
+    return Standing(customer, model, "at risk" if risks else "ready", (*risks, *later))
 
 
 def _silence(shared: Sequence[Mapping[str, Any]], now: datetime, zone: Callable[[], str]) -> list[str]:

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from capflow_assets.contract import Answer, Candidate, Examples, Horizon, Model, Needs, Outcome, Reads, Rule, Subject
-from capflow_assets.learning.metrics import mean_by_subject
-from capflow_assets.learning.ranking import ndcg_by_subject, recall_by_subject, recall_plot
+from capflow_assets.contract import Candidate, Examples, Horizon, Needs, Reads, Subject
+from capflow_assets.learning.objectives.ranked_list import TOP, ranked_list_model, users_with_a_bill
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,15 +28,13 @@ if TYPE_CHECKING:
 
 LINES = "clean/line_items"
 LINE_COLUMNS = ("user_id", "item_id", "billed_on", "is_return", "flags")
-JUDGED = 10
-NDCG = mean_by_subject("ndcg_10", ndcg_by_subject, True, "How high the next visit's items stand among the first ten.")
 
 
 class NextBasketParams(Horizon):
     """What a person may set for the next basket."""
 
     moments: int = Field(3, ge=1, le=24, description="How many past as-of moments make the examples.")
-    items: int = Field(20, ge=JUDGED, le=200, description="How many items a user's list has.")
+    items: int = Field(20, ge=TOP, le=200, description="How many items a user's list has.")
     threads: int = Field(2, ge=1, le=64, description="Threads; lists are the same with any number.")
 
 
@@ -53,9 +50,15 @@ class NextBasket:
         """Choose the recipe by the recall of the first ten at the moments of the examples."""
         from capflow_assets.learning.recipe_choice import best_recipe, pasts_of
 
-        recipe, self.recalls = best_recipe(pasts_of(examples, LINES, self.params.seed), JUDGED)
+        recipe, self.recalls = best_recipe(pasts_of(examples, LINES, self.params.seed), TOP)
         self.recipe = recipe.describe()
         return self
+
+    def refit(self, examples: Examples) -> NextBasket:
+        """The same recipe: it holds for any moment, and newer baskets are read where lists are made."""
+        again = NextBasket(self.params)
+        again.recipe, again.recalls = self.recipe, self.recalls
+        return again
 
     def predict(self, examples: Examples) -> pd.DataFrame:
         """A list of ``items`` for each user: ``item_id``, ``score`` (higher comes first), ``reasons``."""
@@ -122,29 +125,16 @@ def outcome(line_items: DataFrame, start: datetime, end: datetime) -> DataFrame:
     return first.where("first_on = visit_on").select(*key, "item_id", F.lit(1.0).alias("bought"))
 
 
-def known(bills: DataFrame, as_of: datetime, zone: str) -> DataFrame:
-    """Every user with a bill: ``user_id``."""
-    from capflow_assets.expressions.visits import known_users
-
-    return known_users(bills, as_of, zone).select("user_id")
-
-
-MODEL = Model(
+MODEL = ranked_list_model(
     question="Which items will each user buy on the next visit?",
-    family="recommendation",
     needs=Needs(tables=("clean/bills", LINES), history_days=90, users=100, positives=50),
-    subject=Subject("user", ("user_id",), known=known),
+    subject=Subject("user", ("user_id",), known=users_with_a_bill),
     reads=(Reads(LINES, LINE_COLUMNS, "frame"),),
-    outcome=Outcome(outcome, ("bought",), per=("item_id",), absent="unknown"),
-    answer=Answer(per=("item_id",)),
+    outcome=outcome,
+    words="the next visit's items",
     params=NextBasketParams,
     candidates=(
         Candidate("TIFU-kNN", NextBasket),
         Candidate("the most frequent items", FrequentItems, is_baseline=True),
     ),
-    metric=mean_by_subject(
-        "recall_10", recall_by_subject, True, "Share of the next visit's items among the first ten listed."
-    ),
-    rules=(Rule("ndcg_10", NDCG.compute, "its NDCG@10", otherwise="tell"),),
-    plot=recall_plot,
 )

@@ -1,22 +1,14 @@
-"""Who buys within the next thirty days: boosted trees over what users did, calibrated (``learning.boosting``)."""
+"""Who buys within the next thirty days, by what users did (``learning.objectives.chance``)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING
 
-from pydantic import Field
-
-from capflow_assets.contract import Candidate, Examples, Model, Needs, Outcome, Reads, Rule
-from capflow_assets.errors import EvidenceError
-from capflow_assets.learning.boosting import BoostedChance, BoostingParams
-from capflow_assets.learning.metrics import roc_auc
+from capflow_assets.contract import Needs, Outcome
+from capflow_assets.learning.objectives.chance import ChanceParams, by_column, chance_model
 
 if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-    from matplotlib.figure import Figure
     from pyspark.sql import DataFrame
 
 RFM = {
@@ -41,61 +33,8 @@ RHYTHM = {
 }
 
 
-class PurchasePropensityParams(BoostingParams):
+class PurchasePropensityParams(ChanceParams):
     """What a person or the tuner may set for the propensity to buy."""
-
-    moments: int = Field(8, ge=2, le=24, description="How many past as-of moments make the examples.")
-
-
-class PurchasePropensity(BoostedChance):
-    """The chance to buy within the horizon."""
-
-    outcome = "bought"
-    words: ClassVar[Mapping[str, str]] = {**RFM, **RHYTHM}
-
-
-class RecencyRule:
-    """The baseline: the share of buyers by days since the last visit, never growing with them."""
-
-    def __init__(self, params: PurchasePropensityParams) -> None:
-        self.params = params
-        self.days: np.ndarray | None = None
-        self.share: np.ndarray | None = None
-        self.overall = 0.0
-
-    def fit(self, examples: Examples) -> RecencyRule:
-        """Isotonic regression of the outcome on ``recency_days``."""
-        from sklearn.isotonic import IsotonicRegression
-
-        from capflow_assets.learning.boosting import positives
-        from capflow_assets.learning.frames import matrix
-
-        bought = positives(examples, "bought").astype(float)
-        days = matrix(examples.columns, ("recency_days",))["recency_days"].to_numpy()
-        known = days == days
-        if not known.any():
-            raise EvidenceError("The recency rule cannot be fitted", expected="users with a visit", came="none")
-        curve = IsotonicRegression(increasing=False, out_of_bounds="clip").fit(days[known], bought[known])
-        self.days, self.share, self.overall = curve.X_thresholds_, curve.y_thresholds_, float(bought.mean())
-        return self
-
-    def predict(self, examples: Examples) -> pd.DataFrame:
-        """``score``: the share of buyers among users as recent; everybody's where the last visit is unknown."""
-        import numpy as np
-        import pandas as pd
-
-        from capflow_assets.learning.frames import fitted, matrix
-
-        corners, share = fitted(self.days, "recency rule"), fitted(self.share, "recency rule")
-        days = matrix(examples.columns, ("recency_days",))["recency_days"].to_numpy()
-        score = np.where(np.isnan(days), self.overall, np.interp(np.nan_to_num(days), corners, share))
-        return pd.DataFrame({"score": score, "reasons": "days since the last visit"}, index=examples.columns.index)
-
-    def parameters(self) -> dict[str, Any]:
-        """The curve's corners."""
-        if self.days is None or self.share is None:
-            return {}
-        return {"recency_days": self.days.tolist(), "share": self.share.tolist()}
 
 
 def outcome(bills: DataFrame, start: datetime, end: datetime) -> DataFrame:
@@ -110,36 +49,12 @@ def outcome(bills: DataFrame, start: datetime, end: datetime) -> DataFrame:
     return visits_within(bills, start, end).select(*example_key(bills)).distinct().withColumn("bought", F.lit(1))
 
 
-def calibration(outcomes: pd.DataFrame, answers: pd.DataFrame) -> float:
-    """Expected calibration error of the chances beyond what chance alone would show, ten bins of equal mass.
-
-    Without taking chance off, no customer of a few hundred users could ever pass.
-    """
-    from capflow_assets.learning.calibration import calibration_error_by_chance, expected_calibration_error
-
-    bought, chances = outcomes["bought"], answers["score"]
-    return max(0.0, expected_calibration_error(bought, chances) - calibration_error_by_chance(bought, chances))
-
-
-def plot(outcomes: pd.DataFrame, answers: pd.DataFrame) -> Figure:
-    """The chance that was predicted against the share that bought, in ten groups of users."""
-    from capflow_assets.learning.plots import calibration_plot
-
-    return calibration_plot(outcomes["bought"], answers["score"], "bought", calibration(outcomes, answers))
-
-
-MODEL = Model(
+MODEL = chance_model(
     question="Who buys within the next thirty days?",
     family="propensity",
     needs=Needs(tables=("clean/bills",), history_days=90, users=100, positives=50, evidence={"negatives": 30}),
-    reads=(Reads("features/rfm", tuple(RFM)), Reads("features/rhythm", tuple(RHYTHM))),
+    words={"features/rfm": RFM, "features/rhythm": RHYTHM},
     outcome=Outcome(outcome, ("bought",)),
     params=PurchasePropensityParams,
-    candidates=(
-        Candidate("boosted trees", PurchasePropensity),
-        Candidate("recency alone", RecencyRule, is_baseline=True),
-    ),
-    metric=roc_auc("bought"),
-    rules=(Rule("calibrated", calibration, "its calibration error", at_most=0.05),),
-    plot=plot,
+    baseline=by_column("recency alone", "bought", "recency_days", "days since the last visit", grows=False),
 )

@@ -14,20 +14,17 @@ that a user who does not change does not move because others did.
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from capflow_assets.contract import Candidate, Examples, Horizon, Model, Needs, Outcome, Reads, Rule
+from capflow_assets.contract import Candidate, Examples, Horizon, Needs, Reads
 from capflow_assets.errors import EvidenceError
-from capflow_assets.learning.metrics import spend_gini
+from capflow_assets.learning.objectives.segment import NEVER_DAYS, segment_model
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
-    from matplotlib.figure import Figure
-    from pyspark.sql import DataFrame
 
 GRID = (
     ("Lost", "Hibernating", "About to sleep", "Promising", "New"),
@@ -53,7 +50,6 @@ SEGMENTS = (
 FIFTHS = ("", "lowest fifth", "second fifth", "middle fifth", "fourth fifth", "best fifth")
 RANKED = {"recency_quintile": "recency_days", "frequency_quintile": "visits", "monetary_quintile": "spend_total"}
 COLUMNS = ("recency_days", "visits", "spend_total", "spend_91d")
-NEVER_DAYS = 1e6
 
 
 class RfmSegmentsParams(Horizon):
@@ -128,88 +124,6 @@ class RfmSegments:
         return pd.Series(names, index=fifths.index, dtype=object)
 
 
-class RecencyOnly:
-    """The baseline: whoever came last comes first."""
-
-    def __init__(self, params: RfmSegmentsParams) -> None:
-        self.params = params
-
-    def fit(self, examples: Examples) -> RecencyOnly:
-        """Nothing to learn."""
-        return self
-
-    def predict(self, examples: Examples) -> pd.DataFrame:
-        """``score``: minus the days since the last visit."""
-        import pandas as pd
-
-        from capflow_assets.learning.frames import matrix
-
-        days = matrix(examples.columns, ("recency_days",))["recency_days"].fillna(NEVER_DAYS)
-        return pd.DataFrame({"score": -days, "reasons": "days since the last visit"}, index=examples.columns.index)
-
-    def parameters(self) -> dict[str, Any]:
-        """None."""
-        return {}
-
-
-def outcome(bills: DataFrame, start: datetime, end: datetime) -> DataFrame:
-    """What each user spends in the horizon.
-
-    One row per known user with a visit in ``(start, end]``: ``user_id``, ``spend`` (sum of positive bills, currency).
-    """
-    import pyspark.sql.functions as F
-
-    from capflow_assets.expressions.sums import exact_sum
-    from capflow_assets.learning.outcomes import example_key, visits_within
-
-    # A sum of decimals is the same whatever the order of the rows; one of doubles is not.
-    spend = exact_sum(F.col("amount")).alias("spend")
-    return visits_within(bills, start, end).groupBy(*example_key(bills)).agg(spend)
-
-
-def calibration(outcomes: pd.DataFrame, answers: pd.DataFrame) -> float:
-    """The share of the horizon's spend that stands out of the segments' order; 0 where it grows with their place."""
-    from capflow_assets.learning.calibration import order_error
-
-    groups = _spend_by_segment(outcomes, answers)
-    return order_error(groups["spend_avg"], groups["users"])
-
-
-def plot(outcomes: pd.DataFrame, answers: pd.DataFrame) -> Figure:
-    """Each segment's share of users beside its share of the horizon's spend, best segment first."""
-    import numpy as np
-    from matplotlib.figure import Figure
-
-    groups = _spend_by_segment(outcomes, answers)
-    users = 100 * groups["users"] / groups["users"].sum()
-    spend = 100 * groups["spend"] / max(groups["spend"].sum(), 1e-9)
-    figure = Figure(figsize=(7, 3.8), dpi=80, layout="constrained")
-    axes = figure.subplots()
-    rows = np.arange(len(groups))
-    axes.barh(rows + 0.2, users, height=0.4, label="% of users", color="tab:gray")
-    axes.barh(rows - 0.2, spend, height=0.4, label="% of spend in the horizon", color="tab:green")
-    axes.set_yticks(rows, groups["segment"])
-    axes.legend(loc="lower right")
-    axes.set_title(f"{groups['segment'].iloc[-1]}: {users.iloc[-1]:.0f} % of users, {spend.iloc[-1]:.0f} % of spend")
-    return figure
-
-
-def _spend_by_segment(outcomes: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
-    """One row per segment, worst place first: ``segment``, ``users``, ``spend``, ``spend_avg``."""
-    import numpy as np
-    import pandas as pd
-
-    frame = pd.DataFrame(
-        {
-            "place": np.floor(answers["score"].to_numpy(dtype=float)),
-            "segment": answers["segment"].to_numpy(),
-            "spend": outcomes["spend"].to_numpy(dtype=float),
-        }
-    )
-    groups = frame.groupby(["place", "segment"])["spend"].agg(users="size", spend="sum", spend_avg="mean")
-    return groups.reset_index()
-
-
 def _order(recent_spend: dict[str, float]) -> dict[str, int]:
     """Places 1 to 11 by recent spend; a segment nobody was in stands between its neighbours of ``SEGMENTS``."""
     import numpy as np
@@ -253,20 +167,11 @@ def _reasons(state: pd.DataFrame, fifths: pd.DataFrame) -> list[str]:
     ]
 
 
-MODEL = Model(
+MODEL = segment_model(
     question="Which kind of shopper is each user, and who deserves attention first?",
-    family="segments",
     needs=Needs(tables=("clean/bills",), history_days=90, users=30, positives=10),
     reads=(Reads("features/rfm", COLUMNS),),
-    outcome=Outcome(outcome, ("spend",)),
     params=RfmSegmentsParams,
-    candidates=(
-        Candidate("segments", RfmSegments),
-        Candidate("recency alone", RecencyOnly, is_baseline=True),
-    ),
-    metric=spend_gini("spend"),
-    rules=(Rule("calibrated", calibration, "its calibration error", at_most=0.05),),
-    beats="not worse",
-    fitted="now",
-    plot=plot,
+    segments=Candidate("segments", RfmSegments),
+    answers_from=Needs(tables=("clean/bills",), users=5),
 )

@@ -10,13 +10,14 @@ from capflow_assets.simulation.assortment import Assortment, choices
 from capflow_assets.simulation.brand import Brand
 from capflow_assets.simulation.campaigns import Plan, coupon_items
 from capflow_assets.simulation.clock import MINUTES_A_DAY, day_of, shift
-from capflow_assets.simulation.people import Shoppers
+from capflow_assets.simulation.people import PRICE_LEVELS, Shoppers
 from capflow_assets.simulation.purchases import Purchases
 from capflow_assets.simulation.streams import stream
 
 MARKDOWN = 0.2
 TWO_OF_IT_SHARE = 0.08
 RETURN_DAYS = 28
+DAYS_A_YEAR = 365.25
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,19 @@ class Redemptions:
     item: np.ndarray
 
 
-def redemptions(brand: Brand, bought: Purchases, plan: Plan, goods: Assortment) -> Redemptions:
+def redemption_chances(brand: Brand, people: Shoppers) -> np.ndarray:
+    """The chance of each shopper's bill to use a coupon: the same for all, or growing with price sensitivity from 0."""
+    share = brand.redemption_pct / 100
+    if brand.redemption_answers == "all":
+        return np.full(len(people), share)
+    return np.minimum(share * people.price_sensitivity / (PRICE_LEVELS // 2), 1.0)
+
+
+def redemptions(brand: Brand, people: Shoppers, bought: Purchases, plan: Plan, goods: Assortment) -> Redemptions:
     """Some bills of treated users inside a coupon campaign use one of its coupons, each user each coupon once."""
     owner, item = coupon_items(brand, goods.popularity)
     lots = stream(brand.seed, "redemptions").random((len(bought.minute), 2))
-    willing = lots[:, 0] < brand.redemption_pct / 100
+    willing = lots[:, 0] < redemption_chances(brand, people)[bought.shopper]
     bills, coupons = [np.array([], dtype=np.int64)], [np.array([], dtype=np.int64)]
     for campaign in np.unique(owner):
         during = (bought.minute >= plan.starts[campaign]) & (bought.minute < plan.ends[campaign])
@@ -79,13 +88,30 @@ def _picked(brand: Brand, people: Shoppers, bought: Purchases, goods: Assortment
     extra = stream(brand.seed, "items on a bill").poisson(people.basket_items[bought.shopper] - 1)
     bill = np.repeat(np.arange(len(bought.shopper)), 1 + extra)
     shopper = bought.shopper[bill]
-    category = _of_row(people.taste, shopper, stream(brand.seed, "categories of lines").random(len(bill)))
+    draws = stream(brand.seed, "categories of lines").random(len(bill))
+    if brand.category_season:
+        wanted = people.taste[bought.shopper] * category_factors(brand, bought.minute)
+        category = _of_row(wanted / wanted.sum(axis=1, keepdims=True), bill, draws)
+    else:
+        category = _of_row(people.taste, shopper, draws)
     place = category + stream(brand.seed, "items of lines").random(len(bill))
     item = np.zeros(len(bill), dtype=np.int64)
     for level, edges in enumerate(choices(goods)):
         here = people.price_sensitivity[shopper] == level
         item[here] = np.searchsorted(edges, place[here], side="right")
     return bill, np.minimum(item, len(goods.price) - 1)
+
+
+def category_factors(brand: Brand, minutes: np.ndarray) -> np.ndarray:
+    """What the time of the year makes of the taste for each category at local minutes: a row per minute.
+
+    ``exp(strength cos(2 pi (day - peak) / 365.25))``, with the peaks spread evenly over the year from the brand's first
+    day on, in the order of the categories.
+    """
+    peaks = np.arange(len(brand.categories)) / len(brand.categories)
+    years = minutes[:, None] / (MINUTES_A_DAY * DAYS_A_YEAR)
+    factors: np.ndarray = np.exp(brand.category_season * np.cos(2 * np.pi * (years - peaks)))
+    return factors
 
 
 def _of_row(shares: np.ndarray, row: np.ndarray, draws: np.ndarray) -> np.ndarray:

@@ -48,6 +48,9 @@ class Brand(BaseModel):
     alpha_weeks: float = Field(default=8.0, gt=0, description="Rate of that Gamma; the mean is r / alpha bills a week.")
     a: float = Field(default=0.8, gt=0, description="Beta(a, b) of the chance to leave after a repeat purchase.")
     b: float = Field(default=5.0, gt=0)
+    regularity: int = Field(
+        default=1, ge=1, le=12, description="Gaps between purchases are Erlang of so many stages: 1 is at random."
+    )
 
     season_strength: float = Field(default=0.0, ge=0, lt=1, description="Swing of the buying rate over the year.")
     season_peak_day: int = Field(default=330, ge=1, le=366)
@@ -68,6 +71,9 @@ class Brand(BaseModel):
         default=("Own", "Alder", "Birch"), min_length=1, description="The first is the own brand."
     )
     taste_concentration: float = Field(default=0.7, gt=0, description="Small: everybody loves one category.")
+    category_season: float = Field(
+        default=0.0, ge=0, le=3, description="How strongly each category has a time of the year of its own; 0: none."
+    )
     zipf: float = Field(default=1.0, ge=0)
     items_per_bill: float = Field(default=2.0, ge=1)
     affinities: int = Field(default=5, ge=0, description="Pairs of items that go together.")
@@ -91,6 +97,9 @@ class Brand(BaseModel):
     )
     redemption_pct: float = Field(
         default=20, ge=0, le=100, description="Share of a treated user's bills that use a coupon."
+    )
+    redemption_answers: Literal["all", "thrifty"] = Field(
+        default="all", description="Who uses coupons: all alike, or the more the price weighs, and nobody else."
     )
 
     anonymous_pct: float = Field(default=0, ge=0, lt=100, description="Share of the shoppers who show no card.")

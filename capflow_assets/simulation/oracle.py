@@ -13,6 +13,7 @@ import pandas as pd
 
 from capflow_assets.errors import CapflowError
 from capflow_assets.expressions.days import days_after
+from capflow_assets.simulation.baskets import category_factors
 from capflow_assets.simulation.brand import Brand
 from capflow_assets.simulation.clock import local_minutes
 from capflow_assets.simulation.purchases import favourite_hours
@@ -33,11 +34,19 @@ def expected_purchases(world: World, as_of: datetime, horizon_days: int) -> pd.D
             equation 10, after Euler's transformation, which keeps it finite for users with many bills:
             ``p_alive (a + b + x - 1) / (a - 1) (1 - v ** (a - 1) 2F1(a + b - 1 - r, a - 1; a + b + x - 1; 1 - v))``
             with ``v = (alpha + T) / (alpha + T + t)``.
+        p_purchase: chance of a bill in the horizon given the same: ``p_alive (1 - v ** (r + x))``. Of users who are
+            still here the rate is a Gamma of ``r + x`` and ``alpha + T``, and none leaves before the next bill.
         Times are felt time, so seasons, shifts and running campaigns are known to it.
 
     Raises:
-        CapflowError: the horizon reaches past the future that the world has.
+        CapflowError: the horizon reaches past the future that the world has, or purchases come in a rhythm.
     """
+    if world.brand.regularity > 1:
+        raise CapflowError(
+            "The oracle knows the laws of purchases at random only",
+            expected="a regularity of 1",
+            came=str(world.brand.regularity),
+        )
     start, end = _horizon(world, as_of, horizon_days)
     users = world.truth.users
     number = np.flatnonzero(users["joined_at"] <= start)
@@ -50,7 +59,9 @@ def expected_purchases(world: World, as_of: datetime, horizon_days: int) -> pd.D
     alive = (users["dropped_at"].isna() | (users["dropped_at"] > start)).to_numpy()
     chance, rate = users["dropout_chance"].to_numpy(), users["rate_per_week"].to_numpy()
     x, last = past["size"].to_numpy() - 1, _felt(world, past["max"], number) - joined
-    p_alive, purchases = given_history(world.brand, x, last, now - joined, ahead)
+    age, brand = now - joined, world.brand
+    p_alive, purchases = given_history(brand, x, last, age, ahead)
+    silent = ((brand.alpha_weeks + age) / (brand.alpha_weeks + age + ahead)) ** (brand.r + x)
     return pd.DataFrame(
         {
             "user_id": users["user_id"].to_numpy(),
@@ -58,6 +69,7 @@ def expected_purchases(world: World, as_of: datetime, horizon_days: int) -> pd.D
             "purchases_knowing_all": alive * -np.expm1(-chance * rate * ahead) / chance,
             "p_alive": p_alive,
             "purchases": purchases,
+            "p_purchase": p_alive * (1 - silent),
         }
     )
 
@@ -77,6 +89,24 @@ def outcome(world: World, as_of: datetime, horizon_days: int) -> pd.DataFrame:
     sums = bills.groupby("user_id")["amount"].agg(purchases="size", spend="sum").round(2)
     users = world.truth.users.loc[world.truth.users["joined_at"] <= start, "user_id"]
     return sums.reindex(users, fill_value=0).rename_axis("user_id").reset_index()
+
+
+def category_chances(world: World, as_of: datetime) -> pd.DataFrame:
+    """The chance of each category for a line of a bill at a moment: the user's taste in that season.
+
+    One row per known user, indexed by user_id, a column per category. Companions of other categories and coupons,
+    which add lines of their own, are left out.
+    """
+    users = world.truth.users
+    categories = world.brand.categories
+    taste = users[[f"taste_{category.name.replace(' ', '_')}" for category in categories]].to_numpy()
+    minute = local_minutes(world.brand, pd.DatetimeIndex([pd.Timestamp(as_of)]))
+    wanted = taste * category_factors(world.brand, minute)
+    return pd.DataFrame(
+        wanted / wanted.sum(axis=1, keepdims=True),
+        index=pd.Index(users["user_id"]),
+        columns=[category.name for category in categories],
+    )
 
 
 def week_hours(world: World) -> pd.DataFrame:

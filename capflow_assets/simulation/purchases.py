@@ -1,4 +1,7 @@
-"""When everybody buys, and leaves: BG/NBD on each shopper's felt time, without a loop over shoppers or purchases."""
+"""When everybody buys, and leaves: BG/NBD on each shopper's felt time, without a loop over shoppers or purchases.
+
+With a ``regularity`` k above 1 it is BG/CNBD-k: every k-th point of a process that is k times as fast is a purchase.
+"""
 
 from __future__ import annotations
 
@@ -36,13 +39,15 @@ def purchases(brand: Brand, people: Shoppers, clock: Clock, plain: Clock, effect
     everyone = np.arange(len(people))
     here = effects.felt(np.full(len(people), clock.weeks[-1]), everyone) - joined
     shared = plain.weeks[-1] - plain.weeks_at(people.joined)
-    first = _points(brand, "purchases", people.rate_per_week, np.zeros(len(people)), shared)
-    more = _points(brand, "more purchases", people.rate_per_week, shared, np.maximum(here, shared))
+    rate = people.rate_per_week * brand.regularity
+    first = _points(brand, "purchases", rate, np.zeros(len(people)), shared)
+    more = _points(brand, "more purchases", rate, shared, np.maximum(here, shared))
     shopper, since = (np.concatenate(parts) for parts in zip(first, more, strict=True))
     inside = since < here[shopper]
     shopper, since = shopper[inside], since[inside]
     order = np.lexsort((since, shopper))
-    shopper, since = shopper[order], since[order]
+    is_purchase = (_rank(shopper[order], len(people)) + 1) % brand.regularity == 0
+    shopper, since = shopper[order][is_purchase], since[order][is_purchase]
     minute = clock.minutes_at(effects.unfelt(since + joined[shopper], shopper))
     return at_own_hours(brand, people, _cut(people, shopper, minute))
 
@@ -59,8 +64,7 @@ def _points(
 
 def _cut(people: Shoppers, shopper: np.ndarray, minute: np.ndarray) -> Purchases:
     """Keep what each shopper buys before leaving, put the first purchases in front, and order all by time."""
-    counts = np.bincount(shopper, minlength=len(people))
-    rank = np.arange(len(shopper)) - np.repeat(np.cumsum(counts) - counts, counts)
+    rank = _rank(shopper, len(people))
     left = np.full(len(people), NEVER)
     last = rank == people.leaves_after[shopper] - 1
     left[shopper[last]] = minute[last]
@@ -69,6 +73,12 @@ def _cut(people: Shoppers, shopper: np.ndarray, minute: np.ndarray) -> Purchases
     all_minutes = np.concatenate([people.joined, minute[kept]])
     order = np.lexsort((all_shoppers, all_minutes))
     return Purchases(all_shoppers[order], all_minutes[order], left)
+
+
+def _rank(shopper: np.ndarray, people: int) -> np.ndarray:
+    """The place of each point among its shopper's, from 0, where shoppers stand together."""
+    counts = np.bincount(shopper, minlength=people)
+    return np.arange(len(shopper)) - np.repeat(np.cumsum(counts) - counts, counts)
 
 
 def favourite_hours(brand: Brand, count: int) -> np.ndarray:

@@ -48,6 +48,7 @@ def item_coverage(items: DataFrame | None, media: DataFrame | None) -> Rows:
     groups = {row["category"]: row.asDict() for row in counted.collect()}
     names = [name for name in ("items", "usable", "described", "words", *KINDS) if name in counted.columns]
     together = {name: sum(group[name] for group in groups.values()) for name in names}
+    yield "categories", None, float(len(groups.keys() - {NO_CATEGORY}))
     for category, group in [(None, together), *sorted(groups.items())]:
         yield "items", category, float(group["items"])
         yield "attribute_fill_share", category, _share(group["usable"], group["items"])

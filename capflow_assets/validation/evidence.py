@@ -71,7 +71,8 @@ def evidence(
     ``users`` (known, on any bill), ``users_new_28d`` (first seen in the last 28 days), ``stores`` with a bill that is
     no return. Days are local ones, from a time of the day to the same time by the clock (``expressions.days``).
 
-    **Items**: ``attribute_fill_share`` of items whose description has three words or more (a word has a letter),
+    **Items**: ``items`` and ``categories``, how many;
+    ``attribute_fill_share`` of items whose description has three words or more (a word has a letter),
     ``description_words_avg`` of those that have a description; ``items_with_image_share``, ``items_with_audio_share``
     and the same of users: those to whom at least one file of raw/media is linked.
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.contract import Asked, Column, Reason, Table, Verdict
+from capflow_assets.contract.needs import JUDGING
 from capflow_assets.expressions.days import local_day_of
 from capflow_assets.learning.measures import MEASURES
 from capflow_assets.learning.readiness import feed, judge
@@ -19,13 +20,13 @@ TABLE = Table(
     grain="model (null: what holds for all of them) and need",
     columns=(
         Column("model", "string", "The model; null for what holds for all of them."),
-        Column("need", "string", "What is needed: a table, or a measure of validation/evidence.", required=True),
+        Column("need", "string", "A table or a measure of validation/evidence; judging: … if to judge.", required=True),
         Column("position", "int", "The need's place among those of the model, from 1.", required=True, at_least=1),
         Column("readiness", "string", "Of this need.", required=True, one_of=("ready", "at risk", "not ready")),
         Column("found", "double", "What was found; null where it is unknown. Of a table: 1 if it has rows."),
         Column("needed", "double", "What is needed; of the feed, the most days without a bill.", required=True),
         Column("unit", "string", "What both count.", required=True),
-        Column("fix", "string", "What would close the gap, and when at today's pace; empty where it is met."),
+        Column("fix", "string", "What would close the gap, and when; what judging waits for; empty where it is met."),
         Column("risk", "string", "Why a need that is met may soon not be; empty where nothing speaks for it."),
         Column("as_of", "timestamp", "The moment up to which rows were read.", required=True),
     ),
@@ -42,6 +43,9 @@ def readiness(evidence: DataFrame, as_of: datetime, zone: str, needs: Mapping[st
 
     **At risk** is a need that is met by less than a tenth; an outcome that grew so much rarer from one horizon to the
     next that one more such step is too much; a feed whose newest bill is more than seven days before the as-of moment.
+
+    **Not judged** yet is a model that describes by a rule and answers from the first day: it is ready, and rows whose
+    need begins with ``judging: `` say by ``fix`` what it takes to judge it.
 
     **Dates** are those of the customer's time zone: history grows a day a day, users as in the last 28 days.
     """
@@ -74,4 +78,5 @@ def _number(value: Any) -> float | None:
 def _unit(reason: Reason) -> str:
     if reason.need == "feed":
         return "days"
-    return MEASURES[reason.need].unit if reason.need in MEASURES else "moments" if "moments" in reason.need else "table"
+    need = reason.need.removeprefix(JUDGING)
+    return MEASURES[need].unit if need in MEASURES else "moments" if "moments" in need else "table"

@@ -113,6 +113,8 @@ def test_one_baseline_and_another_are_needed(candidates: tuple[Any, ...], came: 
         ({"rules": (replace(REGULARS.rules[0], name="leakage"),)}, "rule has a name that is taken(.|\n)*Came: leakage"),
         ({"needs": Needs(tables=("clean/bils",))}, "did you mean 'clean/bills'"),
         ({"needs": Needs(tables=("clean/bills",), evidence={"negative": 3})}, "did you mean 'negatives'"),
+        ({"answers_from": Needs(tables=("clean/bills",))}, 'answers_from only of a model fitted to "now"'),
+        ({"answers_from": Needs(tables=("clean/items",)), "fitted": "now"}, "answers before it can be"),
     ],
     ids=[
         "columns",
@@ -126,6 +128,8 @@ def test_one_baseline_and_another_are_needed(candidates: tuple[Any, ...], came: 
         "rule of a taken name",
         "table",
         "measure",
+        "learns and answers unjudged",
+        "a table more",
     ],
 )
 def test_what_else_cannot_be_wired_is_refused(changed: dict[str, Any], words: str) -> None:

@@ -33,6 +33,7 @@ def test_figures_by_hand(spark: SparkSession) -> None:
         ("cem", -3.0, None, -3.0, -3.0, None),
         ("dan", 0.0, 0.0, 0.0, 0.0, None),
     ]
+    assert rows_of(made, "user_id", "returns_total") == [("ana", 5.0), ("bea", 0.0), ("cem", 3.0), ("dan", 0.0)]
     assert set(rows_of(made, "as_of")) == {("2024-06-30 20:00:00",)}
 
 

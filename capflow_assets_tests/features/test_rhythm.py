@@ -121,3 +121,14 @@ def test_several_moments_are_each_alone(spark: SparkSession) -> None:
     moments = [AS_OF, datetime(2024, 6, 3, 10, 30, tzinfo=UTC), datetime(2024, 7, 3, tzinfo=UTC)]
     alone = [row for moment in moments for row in rows_of(rhythm(frame, moment, ZONE))]
     assert rows_of(rhythm(frame, moments, ZONE)) == sorted(alone, key=repr)
+
+
+def test_logarithms_of_gaps_are_averaged(spark: SparkSession) -> None:
+    """Gaps of 2 and 4 days: (ln 2 + ln 4) / 2 = 1.5 ln 2 = 1.039720771, under ln 3 as they differ."""
+    days = ("2024-06-14", "2024-06-16", "2024-06-20")
+    rows = [bill("ana", day, 1.0) for day in days] + [bill("bea", "2024-06-14", 1.0)]
+    made = rhythm(bills_of(spark, rows), AS_OF, ZONE)
+    assert rows_of(made, "user_id", "gap_days_log_avg") == [
+        ("ana", pytest.approx(1.039720771, abs=1e-8)),
+        ("bea", None),
+    ]

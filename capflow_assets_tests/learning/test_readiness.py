@@ -202,3 +202,49 @@ def test_the_day_on_which_there_is_a_moment_to_learn_from() -> None:
     (moment,) = judge("churn", asked(Needs(())), rows, TODAY).missing
     # Two horizons and a month of history before them are 90 days.
     assert moment.fix.endswith("wait one horizon longer: ready on 2025-12-15 at today's pace")
+
+
+FROM_THE_FIRST_DAY = Asked(
+    Needs(tables=("clean/bills",), history_days=90, users=30, positives=10),
+    90,
+    1,
+    lambda bills: bills,
+    "spend",
+    {},
+    fitted="now",
+    answers_from=Needs(tables=("clean/bills",), users=5),
+)
+
+
+def evidence_of(users: float, history_days: float) -> list[dict[str, Any]]:
+    figures = {"users": users, "history_days": history_days, "users_new_28d": users}
+    rows = [{"model": None, "measure": name, "category": None, "value": value} for name, value in figures.items()]
+    return [*rows, {"model": None, "measure": "rows", "category": "clean/bills", "value": users}]
+
+
+def test_a_rule_answers_from_the_first_day_and_says_that_it_is_not_judged() -> None:
+    found = judge("segments", FROM_THE_FIRST_DAY, evidence_of(40, 70), TODAY)
+    assert found.state == "ready"
+    assert found.not_judged == "not judged yet: needs 180 days of bills, has 70; ready on 2026-03-15 at today's pace"
+    assert [(reason.need, reason.found, reason.needed, reason.met) for reason in found.reasons] == [
+        ("table clean/bills", "present", "present", True),
+        ("users", 40, 5, True),
+        ("judging: history_days", 70, 180, True),
+    ]
+
+
+def test_too_few_for_a_rule_is_not_ready_and_nothing_is_said_of_judging() -> None:
+    found = judge("segments", FROM_THE_FIRST_DAY, evidence_of(3, 70), TODAY)
+    assert (found.state, found.not_judged) == ("not ready", "")
+    assert [reason.fix for reason in found.missing] == [
+        "needs 5 users with a bill, has 3; ready on 2025-12-14 at today's pace"
+    ]
+
+
+def test_a_rule_that_can_be_judged_is_as_any_model() -> None:
+    rows = evidence_of(40, 200)
+    of_model = {"past_horizons": 1.0, "users": 40.0, "positives": 20.0, "positives_before": 20.0}
+    rows += [{"model": "segments", "measure": name, "category": None, "value": at} for name, at in of_model.items()]
+    found = judge("segments", FROM_THE_FIRST_DAY, rows, TODAY)
+    assert (found.state, found.not_judged) == ("ready", "")
+    assert "positives" in {reason.need for reason in found.reasons}

@@ -32,9 +32,9 @@ def test_the_recall_of_a_past_is_that_of_the_metric() -> None:
     baskets = baskets_of(lines_of(shop))
     past = past_of(baskets, outcomes_of(came), seed=0)
     assert past is not None
-    lists = alike_lists(baskets, past.asked, USUAL, 10)
-    index = pd.Index(baskets.users[past.asked], name="user_id")
-    known = recall_by_subject(outcomes_of(came), list_rows(baskets, lists, past.asked, index, FIRST)).drop("new")
+    lists = alike_lists(baskets, past.users, USUAL, 10)
+    index = pd.Index(baskets.users[past.users], name="user_id")
+    known = recall_by_subject(outcomes_of(came), list_rows(baskets, lists, past.users, index, FIRST)).drop("new")
     assert past.recalls(lists.items).tolist() == pytest.approx(known["value"].tolist())
 
 
@@ -106,8 +106,8 @@ def test_of_many_users_some_are_drawn_by_the_seed() -> None:
     assert one is not None
     assert same is not None
     assert other is not None
-    assert len(one.asked) == 20
-    assert one.asked.tolist() == same.asked.tolist() != other.asked.tolist()
+    assert len(one.users) == 20
+    assert one.users.tolist() == same.users.tolist() != other.users.tolist()
 
 
 def test_each_moment_has_its_own_baskets_and_outcomes() -> None:
@@ -119,8 +119,18 @@ def test_each_moment_has_its_own_baskets_and_outcomes() -> None:
     for outcomes in (rows, rows.assign(moment=[0, 0, 1])):
         tables = {"clean/line_items": (lines[:4], lines)}
         pasts = pasts_of(Examples(columns, outcomes, tables, (MOMENT, MOMENT)), "clean/line_items", seed=0)
-        assert [len(past.asked) for past in pasts] == [2, 1]
-        assert [len(past.baskets.users) for past in pasts] == [2, 4]
+        assert [len(past.users) for past in pasts] == [1, 2]
+        assert [len(past.baskets.users) for past in pasts] == [4, 2]
+
+
+def test_older_moments_are_asked_only_where_the_newer_have_too_few_users() -> None:
+    shop, came = herd(100)
+    lines, users = lines_of(shop), sorted(came)
+    columns = pd.DataFrame({"moment": [0] * 100 + [1] * 100}, index=pd.Index(users * 2, name="user_id"))
+    outcomes = pd.concat([outcomes_of(came).assign(moment=moment) for moment in (0, 1)])
+    examples = Examples(columns, outcomes, {"clean/line_items": (lines, lines)}, (MOMENT, MOMENT))
+    counts = {most: [len(past.users) for past in pasts_of(examples, "clean/line_items", 0, most)] for most in (60, 150)}
+    assert counts == {60: [60], 150: [100, 50]}
 
 
 def test_examples_without_outcomes_are_refused() -> None:

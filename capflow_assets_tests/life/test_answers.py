@@ -24,7 +24,7 @@ SERIES = replace(
     REGULARS, subject=Subject("store", ("store_id",)), answer=Answer(per=("day",), columns=(BILLS,), ranked_by=None)
 )
 VECTOR = replace(REGULARS, answer=Answer(columns=(BILLS,), ranked_by=None))
-PROVENANCE = ("model_version", "as_of")
+PROVENANCE = ("model_version", "rung", "as_of")
 DAYS = (date(2024, 7, 1), date(2024, 7, 2))
 
 
@@ -147,7 +147,7 @@ def test_the_items_of_a_list_are_ranked_by_score_in_each_list() -> None:
 def test_the_rows_of_a_series_are_its_days_and_what_is_declared() -> None:
     answers = indexed(["s1", "s1", "s2", "s2"], "store_id", day=[*DAYS, *DAYS], bills=[1.0, 2.0, 3.0, 5.0], note="x")
     frame = rows_of(SERIES, answers, 1, AS_OF)
-    assert frame.columns.tolist() == ["store_id", "day", "model_version", "as_of", "bills", "note"]
+    assert frame.columns.tolist() == ["store_id", "day", "model_version", "rung", "as_of", "bills", "note"]
     assert frame["bills"].tolist() == [1.0, 2.0, 3.0, 5.0]
     assert frame["as_of"].unique() == [AS_OF]
     schema = schema_of(SERIES, frame)
@@ -155,6 +155,7 @@ def test_the_rows_of_a_series_are_its_days_and_what_is_declared() -> None:
         "store_id": "string",
         "day": "date32[day]",
         "model_version": "int32",
+        "rung": "string",
         "as_of": "timestamp[us, tz=UTC]",
         "bills": "double",
         "note": "string",

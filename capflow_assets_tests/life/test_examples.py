@@ -82,6 +82,19 @@ def test_columns_of_many_moments_are_those_of_each(examples, past):
     assert not examples.spec.model.columns or not together[0].equals(together[-1])
 
 
+@pytest.mark.parametrize("model", [name for name, spec in STAGES.models.items() if spec.model.frames])
+def test_tables_of_many_moments_are_those_of_each(place, past, model):
+    examples = reader(place, model)
+    for moment, state in zip(past, examples.states(past), strict=True):
+        for table, (alone,) in examples.state(moment).tables.items():
+            (frame,) = state.tables[table]
+            names = list(alone.columns)
+            assert len(alone) > 20
+            pd.testing.assert_frame_equal(
+                frame.sort_values(names, ignore_index=True), alone.sort_values(names, ignore_index=True)
+            )
+
+
 def test_the_order_in_which_moments_are_asked_is_kept(examples, past):
     turned = examples.columns_at(past[::-1])
     for one, other in zip(examples.columns_at(past), turned[::-1], strict=True):
@@ -141,3 +154,35 @@ def test_an_outcome_that_mixes_the_horizons_up_is_asked_one_by_one(place, past):
     for window, found in zip(windows, examples.outcomes_in(windows, users), strict=True):
         (alone,) = examples.outcomes_in([window], users[:1])
         pd.testing.assert_frame_equal(found, alone, check_exact=True)
+
+
+def test_columns_that_were_not_chosen_are_not_computed(place) -> None:
+    """A version reads the columns that its training chose: blocks without any are left alone, the subjects stay."""
+    everything = reader(place, "purchase_propensity")
+    moment = newest(everything.lake.table("acme", "clean/bills"))
+    few = replace(reader(place, "purchase_propensity"), chosen=("visits", "recency_days"))
+    columns = few.columns(moment)
+    assert "features/rfm" in few.lake.asked
+    assert "features/rhythm" not in few.lake.asked
+    pd.testing.assert_frame_equal(columns, everything.columns(moment)[list(few.columns_read)])
+    of_rhythm = replace(everything, chosen=("gap_days_avg",)).columns(moment)
+    pd.testing.assert_frame_equal(of_rhythm, everything.columns(moment)[["gap_days_avg"]])
+
+
+def test_of_many_subjects_a_share_is_read_the_same_at_all_moments(place) -> None:
+    """1,500 users at three moments are 4,500 examples; of at most 1,000 every fifth user is left, always the same."""
+    everything = reader(place, "purchase_propensity")
+    newest_bill = newest(everything.lake.table("acme", "clean/bills"))
+    starts = sorted(moments(newest_bill, 30, 3, zone="UTC"))
+    windows = [Window(start, start + timedelta(days=30)) for start in starts]
+    whole = everything.with_outcomes(windows)
+    some = everything.sampled(windows, 1000).with_outcomes(windows)
+    assert 700 < sum(map(len, some)) < 1300
+    for all_of_them, few in zip(whole, some, strict=True):
+        users = few.columns.index
+        pd.testing.assert_frame_equal(few.columns, all_of_them.columns.loc[users])
+        assert few.outcomes is not None
+        assert all_of_them.outcomes is not None
+        pd.testing.assert_frame_equal(few.outcomes, all_of_them.outcomes.loc[users])
+    assert set(some[0].columns.index) <= set(some[-1].columns.index)
+    assert everything.sampled(windows, 1_000_000) is everything

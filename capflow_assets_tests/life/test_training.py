@@ -17,6 +17,7 @@ from capflow_assets.errors import GraphError, ModelError
 from capflow_assets.learning.metrics import roc_auc
 from capflow_assets.life.comparison import champion_rival, outcomes_of
 from capflow_assets.life.report import training_report
+from capflow_assets.life.scoring import score
 from capflow_assets.life.split import known_until, split_in_time
 from capflow_assets.life.training import NotReady, Trained, params_of, train
 from capflow_assets.monitoring.drift import Reference
@@ -160,7 +161,45 @@ def test_a_feature_that_leaks_keeps_the_version_from_being_promoted(shop: Path) 
     assert not report.leakage.passed
     assert report.decision.action == "keep"
     assert report.decision.reason.startswith("Not promoted, since a feature leaks: visits alone orders")
+    assert place.registry.challenger(SHOP, MODEL) == 1
+    assert (
+        training_report(place.registry, SHOP, MODEL, place.registry.champion(SHOP, MODEL) or 0).candidate == "all alike"
+    )
+
+
+def test_the_rule_answers_until_a_model_is_promoted(shop: Path) -> None:
+    """Version 1 is worse than the baseline, which answers as version 2; version 3 is better and takes its place."""
+    place = deployment(shop)
+    assert trained(place, REVERSED).report.decision.action == "keep"
+    assert (place.registry.champion(SHOP, MODEL), place.registry.challenger(SHOP, MODEL)) == (2, 1)
+    rule = training_report(place.registry, SHOP, MODEL, 2)
+    assert rule.metric.score.value == pytest.approx(0.5), "the baseline's own"
+    assert rule.decision.reason.startswith("All alike: the rule answers until a model is promoted. Not promoted: ")
+    assert scored_rungs(place) == {"rule"}
+    report = trained(place).report
+    assert report.champion is not None
+    assert report.champion.difference.value == pytest.approx(0.4), "held against the rule as against any champion"
+    assert place.registry.champion(SHOP, MODEL) == 3
+    assert scored_rungs(place) == {"own"}
+
+
+def test_the_rule_is_fitted_anew_while_it_answers(shop: Path) -> None:
+    place = deployment(shop)
+    for champion in (2, 4):
+        trained(place, REVERSED)
+        assert place.registry.champion(SHOP, MODEL) == champion
+
+
+def test_a_model_whose_rule_may_not_answer_has_no_champion(shop: Path) -> None:
+    baseline = replace(REGULARS.baseline, may_answer=False)
+    place = deployment(shop, replace(REGULARS, candidates=(*REGULARS.challengers, baseline)))
+    trained(place, REVERSED)
     assert place.registry.champion(SHOP, MODEL) is None
+
+
+def scored_rungs(place: Deployment) -> set[str]:
+    assert score(place, reader(place), AS_OF) is not None
+    return set(place.lake.arrow(SHOP, f"predictions/{MODEL}")["rung"].to_pylist())
 
 
 def test_a_model_of_the_users_state_is_fitted_again_at_the_as_of_moment(shop: Path) -> None:

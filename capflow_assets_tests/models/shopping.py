@@ -28,14 +28,27 @@ def shop(users: int = 2_500, seed: int = 0) -> pd.DataFrame:
     )
 
 
-def features_at(visits: pd.DataFrame, day: int) -> pd.DataFrame:
-    """What lifetime value reads of features/rfm at the end of a day; indexed by ``user_id``."""
-    seen = visits[visits["day"] <= day].sort_values(["user_id", "day"])
-    by_user = seen.groupby("user_id")
-    first, last, count = (by_user["day"].agg(how) for how in ("min", "max", "size"))
-    repeat = seen[by_user.cumcount() > 0].groupby("user_id")["amount"].mean()
-    known = pd.DataFrame({"recency_days": day - last, "tenure_days": day - first, "visits": count})
-    return known.assign(repeat_visit_spend_avg=repeat.reindex(known.index))
+def features_at(bills: pd.DataFrame, day: int) -> pd.DataFrame:
+    """What lifetime value reads of features/rfm and features/rhythm at the end of a day; indexed by ``user_id``.
+
+    An amount below 0 was brought back, and its day is no visit for it.
+    """
+    seen = bills[bills["day"] <= day]
+    days = seen[seen["amount"] >= 0].groupby(["user_id", "day"], as_index=False)["amount"].sum()
+    by_user = days.groupby("user_id")
+    gaps = by_user["day"].diff().dropna()
+    of_gaps = gaps.groupby(days["user_id"]).mean(), np.log(gaps).groupby(days["user_id"]).mean()
+    users = pd.Index(seen["user_id"].unique()).sort_values().rename("user_id")
+    columns = {
+        "recency_days": day - by_user["day"].max(),
+        "visits": by_user.size().reindex(users, fill_value=0),
+        "repeat_visit_spend_avg": days[by_user.cumcount() > 0].groupby("user_id")["amount"].mean(),
+        "spend_total": seen.groupby("user_id")["amount"].sum(),
+        "returns_total": -seen["amount"].clip(upper=0).groupby(seen["user_id"]).sum(),
+        "gap_days_avg": of_gaps[0],
+        "gap_days_log_avg": of_gaps[1],
+    }
+    return pd.DataFrame({name: values.reindex(users) for name, values in columns.items()}).astype(float)
 
 
 def _days(random: np.random.Generator, first: int, rate: float, leave: float) -> list[int]:

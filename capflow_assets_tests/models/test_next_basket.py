@@ -16,6 +16,7 @@ from capflow_assets.clean.line_items import TABLE as LINE_ITEMS
 from capflow_assets.contract import Examples
 from capflow_assets.errors import ModelError
 from capflow_assets.learning.intervals import difference_with_interval
+from capflow_assets.learning.objectives.ranked_list import users_with_a_bill
 from capflow_assets.learning.recipe_choice import USUAL
 from capflow_assets.models.next_basket import (
     LINE_COLUMNS,
@@ -24,7 +25,6 @@ from capflow_assets.models.next_basket import (
     FrequentItems,
     NextBasket,
     NextBasketParams,
-    known,
     outcome,
 )
 from capflow_assets.simulation.assortment import assortment, choices
@@ -97,7 +97,7 @@ def test_the_outcomes_of_several_horizons_are_kept_apart(spark: SparkSession) ->
 
 def test_all_users_with_a_bill_are_known(spark: SparkSession) -> None:
     sold = [bill("ana", "2024-06-03", 1.0), bill("cem", "2024-06-20", -3.0), bill(None, "2024-06-20", 1.0)]
-    rows = known(bills_of(spark, sold), MOMENT, "Europe/Madrid").collect()
+    rows = users_with_a_bill(bills_of(spark, sold), MOMENT, "Europe/Madrid").collect()
     assert sorted(row["user_id"] for row in rows) == ["ana", "cem"]
 
 

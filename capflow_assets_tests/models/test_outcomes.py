@@ -40,8 +40,8 @@ BILLS = [
 ]
 EXPECTED = {
     "rfm_segments": [("ann", 27.3), ("bob", 7.0), ("eve", 0.0)],
-    # ann's days: 1 March, 9 March, 11 March (twice)
-    "lifetime_value": [("ann", 3, 27.3), ("bob", 1, 7.0), ("eve", 1, 0.0)],
+    # ann's days: 1 March, 9 March, 11 March (twice); she brought 20 back, and dan 5 and nothing else
+    "lifetime_value": [("ann", 3, 7.3), ("bob", 1, 7.0), ("dan", 0, -5.0), ("eve", 1, 0.0)],
     "purchase_propensity": [("ann", 1), ("bob", 1), ("eve", 1)],
 }
 MODULES = {"rfm_segments": rfm_segments, "lifetime_value": lifetime_value, "purchase_propensity": purchase_propensity}
@@ -52,15 +52,17 @@ def rows(frame: DataFrame) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_an_outcome_sees_visits_of_known_users_inside_the_horizon(spark: SparkSession, name: str) -> None:
+def test_an_outcome_sees_known_users_inside_the_horizon(spark: SparkSession, name: str) -> None:
     bills = spark.createDataFrame(BILLS, SCHEMA)
-    found = MODULES[name].outcome(bills, START, END)
+    found = MODULES[name].MODEL.outcome.compute(bills, START, END)
     assert found.columns == ["user_id", *MODULES[name].MODEL.outcome.columns]
     assert rows(found) == EXPECTED[name]
 
 
 def test_both_engines_agree(spark: SparkSession, jvm: SparkSession) -> None:
     for module in MODULES.values():
-        here, there = (module.outcome(engine.createDataFrame(BILLS, SCHEMA), START, END) for engine in (spark, jvm))
+        here, there = (
+            module.MODEL.outcome.compute(engine.createDataFrame(BILLS, SCHEMA), START, END) for engine in (spark, jvm)
+        )
         assert here.dtypes == there.dtypes
         assert rows(here) == rows(there)

@@ -8,7 +8,7 @@ import pytest
 
 from capflow_assets.contract import Examples
 from capflow_assets.errors import EvidenceError
-from capflow_assets.models.rfm_segments import GRID, SEGMENTS, RfmSegments, RfmSegmentsParams, calibration
+from capflow_assets.models.rfm_segments import GRID, SEGMENTS, RfmSegments, RfmSegmentsParams
 
 
 def users(recency: list[float], visits: list[float], spend: list[float]) -> pd.DataFrame:
@@ -74,13 +74,6 @@ def test_scores_grow_inside_a_segment_but_never_across() -> None:
 def test_the_grid_names_each_segment_and_no_other() -> None:
     assert {name for row in GRID for name in row} == set(SEGMENTS)
     assert all(len(row) == 5 for row in GRID)
-
-
-def test_the_calibration_sees_a_segment_out_of_order() -> None:
-    predictions = pd.DataFrame({"score": [1.0, 1.2, 2.0, 2.5], "segment": ["Lost", "Lost", "New", "New"]})
-    assert calibration(pd.DataFrame({"spend": [0.0, 2.0, 3.0, 3.0]}), predictions) == 0
-    # means 3 and 1 of two users each: both have to meet at 2, moving 2 * 1 + 2 * 1 of 2 * 8
-    assert calibration(pd.DataFrame({"spend": [3.0, 3.0, 0.0, 2.0]}), predictions) == pytest.approx(0.25)
 
 
 def test_users_without_any_visit_cannot_be_cut() -> None:

@@ -6,11 +6,20 @@ import pytest
 
 from capflow_assets.definitions import STAGES
 from capflow_assets.life.verdicts import FLEET
-from capflow_assets_tests.platform.conftest import ASSETS, BROKEN, CUSTOMERS, GOOD, SENDS, Backfilled, downstream
+from capflow_assets_tests.platform.conftest import (
+    ASSETS,
+    BROKEN,
+    CUSTOMERS,
+    GOOD,
+    MODELS,
+    OTHERS,
+    SENDS,
+    Backfilled,
+    downstream,
+)
 
 # What the broken customer cannot have: all that is made of its bills, but for what it has not in any case.
-LOST = downstream("raw/bills") - STAGES.absent(SENDS).keys()
-MODELS = tuple(STAGES.models)
+LOST = downstream("raw/bills") - STAGES.absent(SENDS).keys() - OTHERS
 # Bills and users alone make these ready; the others say what they lack.
 OF_BILLS = ("lifetime_value", "purchase_propensity", "rfm_segments", "visit_forecast")
 

@@ -19,7 +19,7 @@ from capflow_assets.home.places import Home
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import World, simulate
-from capflow_assets_tests.homes import FEW_FEATURES, TestHome, own_environment
+from capflow_assets_tests.homes import FEW_FEATURES, FEW_MODELS, TestHome, own_environment
 from capflow_assets_tests.platform.conftest import BAD, DROPPED, Backfilled
 
 TICKS = """
@@ -35,6 +35,7 @@ SHIFTED = date(2025, 3, 3)
 WEEKS = (-2, -1, 0, 2, 3, 4)
 SETTINGS = {
     **FEW_FEATURES,
+    **FEW_MODELS,
     "models": {MODEL: {"rounds": 60, "moments": 3, "min_child_weight": 5.0}},
     "retraining": {"psi": 0.25, "k": 2, "n": 3, "cooldown_days": 28},
 }

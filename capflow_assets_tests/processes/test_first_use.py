@@ -88,6 +88,7 @@ def test_a_fresh_database_too(tmp_path, server):
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)  # two hundred processes
 def test_fifty_fresh_homes(tmp_path):
     for number in range(50):
         open_at_once(tmp_path / f"home{number}", processes=MANY_AT_ONCE)

@@ -86,3 +86,52 @@ def test_descriptions_name_the_attributes() -> None:
     for item in coloured.itertuples():
         assert f"colour {item.colour}" in item.description
         assert item.subcategory.capitalize() in item.description
+
+
+def test_categories_have_their_season_where_they_are_given_one() -> None:
+    """Who likes all alike buys in the first month of boots, whose peak it is, as the factors of mid-month say."""
+    dials = {"affinities": 0, "campaigns": 0, "taste_concentration": 1e4, "category_season": 1.0, "r": 6.0, "b": 60.0}
+    seasonal = simulate(tiny("shop", seed=6, users=800, days=366, opening_pct=100, opening_days=1, **dials))
+    sold = seasonal.line_items.merge(seasonal.items[["item_id", "category"]], on="item_id")
+    month = sold[sold["billed_at"] < "2024-02-01"]
+    counts = month["category"].value_counts()
+    categories = seasonal.brand.categories
+    weights = np.array([category.weight for category in categories])
+    angles = 2 * np.pi * (15.5 / 365.25 - np.arange(len(categories)) / len(categories))
+    expected = weights * np.exp(np.cos(angles))
+    shares = counts[[category.name for category in categories]] / counts.sum()
+    error = np.sqrt(shares * (1 - shares) / counts.sum())
+    assert (np.abs(shares - expected / expected.sum()) < 4 * error + 0.01).all()
+
+
+def test_a_season_of_categories_leaves_who_comes_when_as_it_was() -> None:
+    plain, seasonal = (simulate(tiny("shop", seed=6, users=50, category_season=of)) for of in (0.0, 1.0))
+    columns = ["bill_id", "user_id", "store_id", "billed_at"]
+    pd.testing.assert_frame_equal(plain.bills[columns], seasonal.bills[columns])
+    assert not plain.line_items["item_id"].equals(seasonal.line_items["item_id"])
+
+
+def test_coupons_are_used_by_those_who_mind_the_price_where_they_alone_answer() -> None:
+    """Of those with one bill in a campaign, a fifth of level 2, two fifths of level 4, and nobody of level 0."""
+    dials = {"campaigns": 4, "control_pct": 0, "campaign_reach_pct": 100}
+    thrifty = simulate(tiny("shop", seed=6, users=4000, redemption_answers="thrifty", **dials))
+    levels = thrifty.truth.users.set_index("user_id")["price_sensitivity"]
+    single: list[tuple[int, bool]] = []
+    for campaign in thrifty.campaigns[thrifty.campaigns["kind"] == "coupon"].itertuples():
+        treated = thrifty.messages.loc[thrifty.messages["campaign_id"] == campaign.campaign_id, "user_id"]
+        at = thrifty.bills["billed_at"]
+        bills = thrifty.bills[(at >= campaign.starts_at) & (at < campaign.ends_at) & (thrifty.bills["amount"] > 0)]
+        counts = bills["user_id"].value_counts()
+        used = thrifty.redemptions.query("campaign_id == @campaign.campaign_id")["user_id"]
+        single += [(levels[user], user in set(used)) for user in counts[counts == 1].index.intersection(treated)]
+    shares = pd.DataFrame(single, columns=["level", "used"]).groupby("level")["used"].agg(["mean", "size"])
+    for level, chance in ((0, 0.0), (1, 0.1), (2, 0.2), (3, 0.3), (4, 0.4)):
+        error = np.sqrt(chance * (1 - chance) / shares["size"][level])
+        assert abs(shares["mean"][level] - chance) <= 4 * error, level
+
+
+def test_who_uses_coupons_is_all_that_their_dial_changes() -> None:
+    plain, thrifty = (simulate(tiny("shop", seed=6, users=60, redemption_answers=of)) for of in ("all", "thrifty"))
+    columns = ["bill_id", "user_id", "store_id", "billed_at"]
+    pd.testing.assert_frame_equal(plain.bills[columns], thrifty.bills[columns])
+    pd.testing.assert_frame_equal(plain.messages, thrifty.messages)

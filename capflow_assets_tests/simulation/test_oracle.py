@@ -9,7 +9,7 @@ import pytest
 
 from capflow_assets.errors import CapflowError
 from capflow_assets.simulation.brand import tiny
-from capflow_assets.simulation.oracle import expected_purchases, outcome
+from capflow_assets.simulation.oracle import category_chances, expected_purchases, outcome
 from capflow_assets.simulation.world import World, simulate
 
 AS_OF = datetime(2024, 11, 5, 12, tzinfo=UTC)
@@ -40,6 +40,15 @@ def test_p_alive_is_a_chance_that_holds() -> None:
     for _, group in truth.groupby(pd.cut(truth["p_alive"], [0, 0.2, 0.4, 0.6, 0.8, 1.0]), observed=True):
         error = np.sqrt(0.25 / len(group))
         assert abs(group["p_alive"].mean() - group["is_alive"].mean()) < 4 * error
+
+
+@pytest.mark.parametrize("as_of", [AS_OF, None])
+def test_the_chance_of_a_purchase_holds(as_of: datetime | None) -> None:
+    moment = as_of or world().end
+    both = expected_purchases(world(), moment, 60).merge(outcome(world(), moment, 60), on="user_id")
+    for _, group in both.groupby(pd.qcut(both["p_purchase"].rank(method="first"), 5), observed=True):
+        error = np.sqrt(0.25 / len(group))
+        assert abs(group["p_purchase"].mean() - (group["purchases_y"] > 0).mean()) < 3 * error
 
 
 def test_who_knows_more_errs_less() -> None:
@@ -95,3 +104,16 @@ def test_the_oracle_says_how_far_it_sees() -> None:
         expected_purchases(world(), world().end, 91)
     with pytest.raises(CapflowError, match="cannot see that far"):
         outcome(world(), world().end + timedelta(days=1), 1)
+
+
+def test_the_chances_of_categories_are_what_is_bought_in_that_season() -> None:
+    dials = {"affinities": 0, "campaigns": 0, "category_season": 1.0, "r": 6.0, "b": 60.0}
+    seasonal = simulate(tiny("shop", seed=4, users=1500, days=400, **dials))
+    from_, to = (datetime(2024, 9, day, tzinfo=UTC) for day in (1, 15))
+    lines = seasonal.line_items.dropna(subset="user_id").merge(seasonal.items[["item_id", "category"]], on="item_id")
+    lines = lines[(lines["billed_at"] >= from_) & (lines["billed_at"] < to)]
+    chances = category_chances(seasonal, datetime(2024, 9, 8, tzinfo=UTC))
+    assert chances.sum(axis=1).to_numpy() == pytest.approx(1)
+    expected = chances.loc[lines["user_id"]].mean()
+    shares = lines["category"].value_counts(normalize=True)[expected.index]
+    assert np.abs(shares - expected).max() < 4 * np.sqrt(0.25 / len(lines))

@@ -103,6 +103,22 @@ def test_rates_have_the_mean_and_variance_of_their_gamma() -> None:
     assert chances.mean() == pytest.approx(A / (A + B), rel=0.05)
 
 
+def test_purchases_in_a_rhythm_come_as_often_and_more_evenly() -> None:
+    """Erlang gaps of k stages deviate by 1 / sqrt(k) of their mean; k = 1 is at random."""
+    dials = {"r": 5000.0, "alpha_weeks": 5000.0, "a": 1e-4, "b": 5000.0}
+    counts, deviations = {}, {}
+    for k in (1, 4):
+        days = simulate(cohort(users=400, regularity=k, hours=(1.0,) * 24, **dials)).bills
+        gaps = days.sort_values("billed_at").groupby("user_id")["billed_at"].diff().dropna().dt.total_seconds()
+        counts[k], deviations[k] = len(gaps), gaps.std() / gaps.mean()
+    # Everybody comes on the first of the days. The first gap of a rhythm is as long as any, which costs a third of one.
+    weeks = WEEKS - 0.5 / 7
+    assert counts[1] / 400 == pytest.approx(weeks, rel=0.015)
+    assert counts[4] / 400 == pytest.approx(weeks - (1 - 1 / 4) / 2, rel=0.015)
+    assert deviations[4] == pytest.approx(0.5, rel=0.04)
+    assert deviations[1] == pytest.approx(1.0, rel=0.04)
+
+
 def test_own_hours_move_bills_within_their_day_and_nothing_else() -> None:
     dials = {"campaigns": 0, "returns_pct": 0}
     plain, own = (simulate(tiny("shop", seed=3, own_hours_pct=share, **dials)) for share in (0, 60))

@@ -113,6 +113,7 @@ def test_descriptions_by_category(spark: SparkSession) -> None:
     found = measured(made(bills_of(spark, ()), items=table(spark, "clean/items", ITEMS)))
     by_name = {(name, category): value for (_, name, category), value in found.items()}
     assert by_name["items", None] == 5
+    assert by_name["categories", None] == 2
     assert by_name["attribute_fill_share", None] == 2 / 5
     assert by_name["description_words_avg", None] == (4 + 2 + 3 + 2) / 4
     assert by_name["attribute_fill_share", "tea"] == 2 / 3

@@ -20,12 +20,13 @@ from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
 from capflow_assets_tests.graph.databricks.steps import COMPUTE, environment, settings
 from capflow_assets_tests.graph.databricks.workspace import LocalWorkspace
-from capflow_assets_tests.homes import FEW_FEATURES, TestHome
+from capflow_assets_tests.homes import FEW_FEATURES, FEW_MODELS, TestHome
 
 # Some forty steps, each a process of its own over there.
 pytestmark = pytest.mark.timeout(1500)
 SETTINGS = {
     **FEW_FEATURES,
+    **FEW_MODELS,
     "models": {
         "purchase_propensity": {"rounds": 20, "moments": 3},
         "lifetime_value": {"moments": 2},

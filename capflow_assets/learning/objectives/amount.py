@@ -1,0 +1,92 @@
+"""An amount: what each subject will spend. Most spend nothing, a few very much, and forecasts have to add up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from capflow_assets.contract import Answer, Candidate, Column, Horizon, Metric, Model, Needs, Outcome, Reads, Rule
+from capflow_assets.learning.metrics import mean_by_subject, spend_gini
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+P = TypeVar("P", bound=Horizon)
+
+
+def amount_model(
+    *,
+    question: str,
+    family: str,
+    needs: Needs,
+    reads: tuple[Reads, ...],
+    outcome: Outcome,
+    params: type[P],
+    candidates: Sequence[Candidate[P]],
+) -> Model[P]:
+    """A model whose ``score`` is an expected amount, of the first of the outcome's columns.
+
+    Candidates answer with ``score``, ``low_80`` and ``high_80``, see ``learning.boosted_amounts``.
+    """
+    column = outcome.columns[0]
+
+    def total_error(outcomes: pd.DataFrame, answers: pd.DataFrame) -> float:
+        """How far forecast and actual totals are apart in tenths of the subjects, as a share of the total."""
+        from capflow_assets.learning.amounts import total_error_by_tenths
+
+        return total_error_by_tenths(outcomes[column], answers["score"])
+
+    def plot(outcomes: pd.DataFrame, answers: pd.DataFrame) -> Figure:
+        from capflow_assets.learning.plots import totals_plot
+
+        return totals_plot(outcomes[column], answers["score"], column)
+
+    return Model(
+        question=question,
+        family=family,
+        objective="amount",
+        needs=needs,
+        reads=reads,
+        outcome=outcome,
+        answer=Answer(
+            columns=(
+                Column("low_80", "double", "Of ten subjects one stays below.", unit="currency", at_least=0),
+                Column("high_80", "double", "Of ten subjects one goes beyond.", unit="currency", at_least=0),
+            )
+        ),
+        params=params,
+        candidates=tuple(candidates),
+        metric=deviance_explained(column),
+        rules=(
+            # A season in the horizon moves every total; past a quarter a person decides.
+            Rule("calibrated", total_error, "its error of totals by tenths", at_most=0.25),
+            Rule("interval_coverage", _coverage(column), "the share inside its 80 % intervals", otherwise="tell"),
+            Rule("spend_gini", spend_gini(column).compute, "its share of the possible concentration", otherwise="tell"),
+        ),
+        plot=plot,
+    )
+
+
+def deviance_explained(column: str) -> Metric:
+    """The share of the Tweedie deviance of saying everybody's mean that the forecasts explain, over subjects."""
+
+    def by_subject(outcomes: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
+        import pandas as pd
+
+        from capflow_assets.learning.amounts import deviance_saved
+
+        saved = deviance_saved(outcomes[column], answers["score"])
+        return pd.DataFrame({"value": saved}, index=outcomes.index)
+
+    words = f"Share of the Tweedie deviance of {column} that it explains, beyond saying everybody's mean."
+    return mean_by_subject("deviance_explained", by_subject, True, words)
+
+
+def _coverage(column: str) -> Callable[[pd.DataFrame, pd.DataFrame], float]:
+    def coverage(outcomes: pd.DataFrame, answers: pd.DataFrame) -> float:
+        actual = outcomes[column].to_numpy(dtype=float)
+        is_inside = (answers["low_80"].to_numpy() <= actual) & (actual <= answers["high_80"].to_numpy())
+        return float(is_inside.mean())
+
+    return coverage

@@ -1,0 +1,119 @@
+"""A time: when a subject comes next. Of those who had not come by the end of the horizon only that is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from capflow_assets.contract import Answer, Candidate, Column, Horizon, Metric, Model, Needs, Outcome, Reads, Rule
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+P = TypeVar("P", bound=Horizon)
+CAME, DAYS = "came", "days"
+COLUMNS = (
+    Column("chance", "double", "Chance to come within the horizon.", at_least=0, at_most=1),
+    Column("days", "double", "Days after which half of such subjects have come; 730 at most.", unit="days", at_least=0),
+    Column("low_80", "double", "Of ten subjects one comes earlier.", unit="days", at_least=0),
+    Column("high_80", "double", "Of ten subjects one comes later.", unit="days", at_least=0),
+    Column("expected_on", "date", "The day so many days later; null where that is not within two years."),
+    Column("horizon_days", "bigint", "How far the horizon reached.", unit="days"),
+)
+
+
+def time_model(
+    *,
+    question: str,
+    family: str,
+    needs: Needs,
+    reads: tuple[Reads, ...],
+    outcome: Callable[..., object],
+    params: type[P],
+    candidates: Sequence[Candidate[P]],
+) -> Model[P]:
+    """A model that answers as ``learning.time_estimators.time_answers`` says.
+
+    ``outcome`` computes ``came`` (1) and ``days`` (whole, from 1) of the subjects who came within the horizon.
+    """
+    return Model(
+        question=question,
+        family=family,
+        objective="time",
+        needs=needs,
+        reads=reads,
+        outcome=Outcome(outcome, (CAME, DAYS)),
+        answer=Answer(columns=COLUMNS),
+        params=params,
+        candidates=tuple(candidates),
+        metric=concordance_index(),
+        rules=(
+            Rule("calibrated", calibration, "its calibration error", at_most=0.1),
+            Rule(
+                "interval_coverage",
+                coverage,
+                "the share inside its 80 % intervals, beyond what they promise",
+                at_least=-0.1,
+                at_most=0.1,
+            ),
+        ),
+        plot=plot,
+    )
+
+
+def concordance_index() -> Metric:
+    """Harrell's C: of two subjects of whom it is known who came first, how often that one is scored higher."""
+
+    def counted(outcomes: pd.DataFrame, answers: pd.DataFrame) -> Callable[[np.ndarray], float]:
+        import numpy as np
+
+        from capflow_assets.learning.survival import concordance
+
+        came, days, score = _times(outcomes, answers)
+        is_finite = np.isfinite(score)
+        of_counts = concordance(came[is_finite], days[is_finite], score[is_finite])
+        return lambda counts: of_counts(counts[is_finite])
+
+    def compute(outcomes: pd.DataFrame, answers: pd.DataFrame) -> float:
+        import numpy as np
+
+        return counted(outcomes, answers)(np.ones(len(outcomes)))
+
+    words = "Chance that of two subjects the one who came first is scored higher."
+    return Metric("concordance", compute, True, words, counted=counted)
+
+
+def calibration(outcomes: pd.DataFrame, answers: pd.DataFrame) -> float:
+    """Expected calibration error of the chance to come within the horizon, beyond chance, ten bins of equal mass."""
+    from capflow_assets.learning.calibration import calibration_error_by_chance, expected_calibration_error
+
+    came, chances = outcomes[CAME], answers["chance"]
+    return max(0.0, expected_calibration_error(came, chances) - calibration_error_by_chance(came, chances))
+
+
+def coverage(outcomes: pd.DataFrame, answers: pd.DataFrame) -> float:
+    """See ``learning.survival.coverage_beyond_promise``."""
+    from capflow_assets.learning.survival import coverage_beyond_promise
+
+    names = ("low_80", "high_80", "chance", "horizon_days")
+    low, high, chance, horizon = (answers[name].to_numpy(dtype=float) for name in names)
+    came, days, _ = _times(outcomes, answers)
+    return coverage_beyond_promise(came, days, low, high, chance, horizon)
+
+
+def plot(outcomes: pd.DataFrame, answers: pd.DataFrame) -> Figure:
+    """The chance to come within the horizon against the share that came, in ten groups of subjects."""
+    from capflow_assets.learning.plots import calibration_plot
+
+    return calibration_plot(outcomes[CAME], answers["chance"], "came", calibration(outcomes, answers))
+
+
+def _times(outcomes: pd.DataFrame, answers: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Who came, after how many days (infinite for who did not), and the score."""
+    import numpy as np
+
+    came = outcomes[CAME].to_numpy(dtype=float)
+    days = np.where(came > 0, outcomes[DAYS].to_numpy(dtype=float), np.inf)
+    return came, days, answers["score"].to_numpy(dtype=float)
