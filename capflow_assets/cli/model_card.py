@@ -32,6 +32,27 @@ def print_card(report: Mapping[str, Any]) -> None:
             screen.print(f"[dim]and {len(rows) - MOST_ROWS} more: --format json[/]")
 
 
+def reproduction(report: Mapping[str, Any], versions: Mapping[str, int | None]) -> list[str]:
+    """The command that trains a version again, after what has to be the same for the same model to come of it.
+
+    ``versions`` are those that the tables have now.
+    """
+    if report.get("version") is None:
+        return [f"# never trained: {report.get('reason', '')}"]
+    customer, model, params = report["customer"], report["model"], report["params"]
+    moved = [
+        f"{table} was v{then} and is v{versions.get(table)}"
+        for table, then in report["data_versions"].items()
+        if versions.get(table) != then
+    ]
+    return [
+        f"# code {report['code_version']}, seed {report['seed']}",
+        f"# data {'; '.join(moved) if moved else 'as it was'}",
+        f"# [models.{model}] {', '.join(f'{name} = {value!r}' for name, value in params.items())}",
+        f"capflow run {customer} --select models/{model} --as-of {report['as_of']}",
+    ]
+
+
 def _lines(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """What is said in a line each."""
     standing = "the champion" if report["is_champion"] else f"a challenger; the champion is {_champion(report)}"

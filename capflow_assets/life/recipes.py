@@ -89,7 +89,8 @@ class RecipeChoice:
             candidates=tuple(score.row() for score in self.candidates),
             ensembles=self.ensembles,
             columns=() if self.selection is None else tuple(self.selection.rows()),
-            trials=self.trials,
+            # Seconds differ from one training to the next, which are to be the same otherwise.
+            trials=tuple({name: value for name, value in row.items() if name != "seconds"} for row in self.trials),
         )
 
 

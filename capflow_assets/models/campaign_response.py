@@ -107,5 +107,7 @@ MODEL = chance_model(
     outcome=Outcome(outcome, (ANSWERED,), absent="unknown"),
     did="bought after the message",
     params=CampaignResponseParams,
-    baseline=by_column("recency alone", ANSWERED, "recency_days", "days since the last visit", grows=False),
+    baseline=by_column(
+        "own past answers", ANSWERED, "visit_response_share", "the share of own messages that were answered", grows=True
+    ),
 )

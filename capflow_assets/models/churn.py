@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from capflow_assets.contract import Needs, Outcome, Search, Subject
-from capflow_assets.learning.objectives.chance import ChanceParams, by_column, chance_model
+from capflow_assets.expressions.own_rhythm import LAPSED_AFTER_GAPS
+from capflow_assets.learning.objectives.chance import ChanceParams, by_column, by_history, chance_model
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -79,5 +80,6 @@ MODEL = chance_model(
     words={"features/rfm": RFM, "features/rhythm": RHYTHM},
     outcome=Outcome(outcome, ("lapsed",)),
     params=ChurnParams,
+    also=(by_history("lapsed", RFM, LAPSED_AFTER_GAPS),),
     baseline=by_column("overdue alone", "lapsed", "overdue_ratio", "days since the last visit, in gaps", grows=True),
 )

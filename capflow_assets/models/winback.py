@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from capflow_assets.contract import Needs, Outcome, Search, Subject
-from capflow_assets.learning.objectives.chance import ChanceParams, by_column, chance_model
+from capflow_assets.learning.objectives.chance import ChanceParams, by_column, by_history, chance_model
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -75,5 +75,6 @@ MODEL = chance_model(
     outcome=Outcome(outcome, ("came_back",)),
     params=WinbackParams,
     did="came back",
+    also=(by_history("came_back", RFM),),
     baseline=by_column("recency alone", "came_back", "recency_days", "days since the last visit", grows=False),
 )

@@ -134,6 +134,14 @@ def test_parameters_that_nobody_set_are_searched_within_the_trials() -> None:
         assert again.trials[1]["params"] == best["params"]
 
 
+def test_the_same_data_and_seed_make_the_same_model_byte_for_byte() -> None:
+    params = PARAMS.model_copy(update={"trials": 2})
+    first, second = (
+        dumps(chosen_recipe(MODEL, params, split()).recipe.make().fit(split().train), types_of(MODEL)) for _ in range(2)
+    )
+    assert first == second
+
+
 def test_without_trials_the_parameters_stay_as_they_are() -> None:
     choice = chosen_recipe(MODEL, PARAMS, split())
     assert (choice.recipe.params, choice.trials) == (PARAMS, ())

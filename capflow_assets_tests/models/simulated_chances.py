@@ -11,7 +11,8 @@ import pandas as pd
 from capflow_assets.contract import Examples
 from capflow_assets.features.rfm import rfm
 from capflow_assets.features.rhythm import rhythm
-from capflow_assets.simulation.world import World
+from capflow_assets.simulation.brand import tiny
+from capflow_assets.simulation.world import World, simulate
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -25,24 +26,30 @@ def clean_bills(spark: SparkSession, bills: pd.DataFrame) -> DataFrame:
         billed_on=bills["billed_at"].dt.date, is_return=bills["amount"] < 0, is_anonymous=bills["user_id"].isna()
     )
     rows["user_id"] = rows["user_id"].astype(object).where(rows["user_id"].notna(), None)
-    return spark.createDataFrame(
-        rows[["user_id", "billed_at", "billed_on", "amount", "is_return", "is_anonymous"]], SCHEMA
-    )
+    columns = ["user_id", "billed_at", "billed_on", "amount", "is_return", "is_anonymous"]
+    return spark.createDataFrame(rows[columns], SCHEMA)
 
 
 def examples_of(
     spark: SparkSession, module: ModuleType, world: World, moments: list[datetime], horizon_days: int
 ) -> Examples:
     """The subjects of a model of chances at each of the moments, with what came of them in the horizon."""
-    model, bills = module.MODEL, clean_bills(spark, pd.concat([world.bills, world.truth.future_bills]))
-    outcome, frames = model.outcome.columns[0], []
+    bills, model = clean_bills(spark, pd.concat([world.bills, world.truth.future_bills])), module.MODEL
+    outcome, parts = model.outcome.columns[0], []
     for place, moment in enumerate(moments):
-        users = module.known(bills, moment, "UTC")
-        state = users.join(rfm(bills, moment, "UTC"), "user_id").join(
-            rhythm(bills, moment, "UTC").drop("as_of"), "user_id"
+        end = moment + timedelta(days=horizon_days)
+        blocks = [rfm(bills, moment, "UTC"), rhythm(bills, moment, "UTC").drop("as_of")]
+        known, *state, came = (
+            frame.toPandas().set_index("user_id")
+            for frame in (module.known(bills, moment, "UTC"), *blocks, module.outcome(bills, moment, end, "UTC"))
         )
-        came = module.outcome(bills, moment, moment + timedelta(days=horizon_days), "UTC")
-        rows = state.join(came, "user_id", "left").select("user_id", *model.columns, outcome).toPandas()
-        frames.append(rows.set_index("user_id").sort_index().assign(moment=place))
-    rows = pd.concat(frames)
-    return Examples(rows.drop(columns=outcome), rows[[outcome]].fillna(0.0), moments=tuple(moments))
+        part = known.join(state).sort_index()
+        parts.append(part.assign(moment=place, **{outcome: came[outcome].reindex(part.index).fillna(0.0)}))
+    rows = pd.concat(parts)
+    return Examples(rows[[*model.columns, "moment"]], rows[[outcome]], moments=tuple(moments))
+
+
+def planted(seed: int) -> World:
+    """Users who come about every other week, and of whom a few leave for good after each visit."""
+    dials = {"campaigns": 0, "returns_pct": 0, "anonymous_pct": 0}
+    return simulate(tiny("shop", seed, users=6000, days=420, r=2.0, alpha_weeks=4.0, a=0.5, b=20.0, **dials))

@@ -143,7 +143,8 @@ def test_it_comes_near_one_who_knows_the_law_and_beats_past_uses(shop: CampaignS
 def test_outcomes_are_the_redemptions_of_the_campaign(shop: CampaignShop, split: Split) -> None:
     outcomes = outcomes_of(split.test)
     (campaign,) = set(outcomes.index.get_level_values("campaign_id"))
-    redeemed = set(shop.world.redemptions.query("campaign_id == @campaign")["user_id"])
+    redemptions = shop.world.redemptions
+    redeemed = set(redemptions.loc[redemptions["campaign_id"] == campaign, "user_id"])
     users = outcomes.index.get_level_values("user_id")
     assert outcomes["redeemed"].to_numpy().tolist() == users.isin(redeemed).astype(float).tolist()
     assert 0 < outcomes["redeemed"].mean() < 1
