@@ -18,6 +18,7 @@ MARKDOWN = 0.2
 TWO_OF_IT_SHARE = 0.08
 RETURN_DAYS = 28
 DAYS_A_YEAR = 365.25
+PEAK_STEP = 0.618  # the golden section
 
 
 @dataclass(frozen=True)
@@ -105,10 +106,10 @@ def _picked(brand: Brand, people: Shoppers, bought: Purchases, goods: Assortment
 def category_factors(brand: Brand, minutes: np.ndarray) -> np.ndarray:
     """What the time of the year makes of the taste for each category at local minutes: a row per minute.
 
-    ``exp(strength cos(2 pi (day - peak) / 365.25))``, with the peaks spread evenly over the year from the brand's first
-    day on, in the order of the categories.
+    ``exp(strength cos(2 pi (day - peak) / 365.25))``. The first category has its peak on the brand's first day, each
+    other one so much of a year after the one before that neighbours lie far apart and all are spread over the year.
     """
-    peaks = np.arange(len(brand.categories)) / len(brand.categories)
+    peaks = np.arange(len(brand.categories)) * PEAK_STEP % 1
     years = minutes[:, None] / (MINUTES_A_DAY * DAYS_A_YEAR)
     factors: np.ndarray = np.exp(brand.category_season * np.cos(2 * np.pi * (years - peaks)))
     return factors

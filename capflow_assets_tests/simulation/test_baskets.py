@@ -97,7 +97,7 @@ def test_categories_have_their_season_where_they_are_given_one() -> None:
     counts = month["category"].value_counts()
     categories = seasonal.brand.categories
     weights = np.array([category.weight for category in categories])
-    angles = 2 * np.pi * (15.5 / 365.25 - np.arange(len(categories)) / len(categories))
+    angles = 2 * np.pi * (15.5 / 365.25 - 0.618 * np.arange(len(categories)))
     expected = weights * np.exp(np.cos(angles))
     shares = counts[[category.name for category in categories]] / counts.sum()
     error = np.sqrt(shares * (1 - shares) / counts.sum())
