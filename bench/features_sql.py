@@ -53,7 +53,7 @@ sums as (
     sum(case when $today - billed_on < 91 then net else 0 end) total_91d,
     sum(case when $today - billed_on < 364 then net else 0 end) total_364d,
     sum(case when $today - billed_on >= 91 and $today - billed_on < 182 then net else 0 end) total_prior,
-    sum(spend) - arg_min(spend, visited_on) again
+    sum(spend) - arg_min(spend, visited_on) again, sum(spend) - sum(net) returned
   from days group by user_id
 )
 select user_id, $as_of as_of, ($today - last_on)::int recency_days, ($today - first_on)::int tenure_days, visits, bills,
@@ -62,7 +62,7 @@ select user_id, $as_of as_of, ($today - last_on)::int recency_days, ($today - fi
   total::double spend_total, ratio(total, visits) spend_avg, total_91d::double spend_91d,
   total_364d::double spend_364d, total_prior::double spend_prior_91d,
   100 * ratio(total_91d - total_prior, total_prior) spend_trend_pct,
-  ratio(again, visits - 1) repeat_visit_spend_avg,
+  ratio(again, visits - 1) repeat_visit_spend_avg, returned::double returns_total,
   (floor(5 * (rank() over r - 1 + count(*) over r) / (2 * count(*) over ())) + 1)::int recency_quintile,
   (floor(5 * (rank() over f - 1 + count(*) over f) / (2 * count(*) over ())) + 1)::int frequency_quintile,
   (floor(5 * (rank() over m - 1 + count(*) over m) / (2 * count(*) over ())) + 1)::int monetary_quintile
@@ -77,13 +77,14 @@ gaps as (
 ),
 sums as (
   select user_id, avg(gap) average, stddev_samp(gap) deviation, (max(gap) filter (latest = 1))::double newest,
-    avg(gap) filter (latest <= 3) recent, median(gap) middle, max(visited_on) last_on
+    avg(gap) filter (latest <= 3) recent, avg(round(ln(gap), 9)) logs, median(gap) middle, max(visited_on) last_on
   from gaps group by user_id
 )
 select user_id, $as_of as_of, average gap_days_avg, deviation gap_days_std, newest gap_days_last,
   recent gap_days_recent_avg, (recent - average) / average * 100 gap_change_pct,
   ($today - last_on) / average overdue_ratio,
   middle::double gap_days_median, deviation / average gap_days_cv, 1 / (1 + deviation / average) regularity,
+  logs gap_days_log_avg,
   average - ($today - last_on) next_visit_in_days, last_on + floor(average + 0.5)::int next_visit_on
 from sums
 """

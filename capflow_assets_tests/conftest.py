@@ -15,7 +15,7 @@ from capflow_assets.simulation.brand import Brand, tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
 from capflow_assets_tests.engines import jvm_session, sail_session
-from capflow_assets_tests.homes import TestHome
+from capflow_assets_tests.homes import EACH_KIND, TestHome
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -128,7 +128,7 @@ def _run_once(tmp_path_factory: pytest.TempPathFactory, brand: Brand) -> TestHom
     home = TestHome(folder / "home")
     with FileLock(folder.with_suffix(".lock")):
         if not (folder / "ready").exists():
-            home.ok("onboard", str(write(simulate(brand), folder / "files")))
+            home.ok("onboard", str(write(simulate(brand), folder / "files", settings={"only_models": list(EACH_KIND)})))
             home.ok("run", brand.name)
             _promote_all(home, brand.name)
             (folder / "ready").touch()

@@ -16,6 +16,15 @@ from typing import Any
 FEW_FEATURES = {"features": {"recursive_candidates": {"depth": 1, "windows_days": [28]}}}
 # Where a test is about the platform, not about what models say: one of each kind, and no more to train.
 FEW_MODELS = {"only_models": ["lifetime_value", "purchase_propensity", "rfm_segments"]}
+# One of each kind: an effect, an amount, a list, a chance, a segment, a series.
+EACH_KIND = (
+    "campaign_uplift",
+    "lifetime_value",
+    "next_basket",
+    "purchase_propensity",
+    "rfm_segments",
+    "visit_forecast",
+)
 # Where a test deals the same bills to other users, which numbers that restart would do as well.
 ANY_BILL_NUMBERS = {"checks": {"bill_numbers": {"severity": "warn"}}}
 STATE = ("CAPFLOW_HOME", "CAPFLOW_LAKE", "DAGSTER_HOME", "MLFLOW_TRACKING_URI", "COLUMNS")

@@ -24,7 +24,7 @@ from capflow_assets.simulation.world import simulate
 from capflow_assets.stores.lake import Lake
 from capflow_assets.tables.runner import TableRunner
 from capflow_assets_tests.blueprint import stage_packages
-from capflow_assets_tests.homes import ANY_BILL_NUMBERS, FEW_FEATURES, TestHome
+from capflow_assets_tests.homes import ANY_BILL_NUMBERS, EACH_KIND, FEW_FEATURES, TestHome
 
 ZONE = "America/New_York"
 DAY = "2024-11-20"
@@ -40,7 +40,7 @@ TIMES = {
 DIALS = {"users": 250, "days": 420, "campaigns": 7, "redemption_pct": 50}
 # Those of which this customer sends the tables.
 LACKED = set(STAGES.absent(TIMES))
-MODELS = [name for name, spec in STAGES.models.items() if LACKED.isdisjoint(spec.model.needs.tables)]
+MODELS = [name for name in EACH_KIND if LACKED.isdisjoint(STAGES.model(name).model.needs.tables)]
 BRAND = tiny("acme", seed=4, time_zone=ZONE, sends=tuple(TIMES)[:-1], **DIALS)
 REVIEWS = """
 [tables.reviews]
@@ -92,7 +92,7 @@ def reviewed(folder: Path, toml: Path) -> None:
 
 def seen_from_the_past(root: Path, future: int | None) -> TestHome:
     home = TestHome(root / "home")
-    toml = write(simulate(BRAND), root / "files", settings=FEW_FEATURES | ANY_BILL_NUMBERS)
+    toml = write(simulate(BRAND), root / "files", settings=FEW_FEATURES | ANY_BILL_NUMBERS | {"only_models": MODELS})
     reviewed(root / "files", toml)
     if future is not None:
         torn(root / "files", future)
@@ -135,7 +135,7 @@ def test_all_that_is_made_of_rows_with_times_is_there():
 def test_no_table_as_of_a_moment_sees_the_future(two_futures, table):
     one, other = (text(home, table) for home in two_futures)
     # One row per need of each model is all that readiness has.
-    assert len(one) > (4 * len(STAGES.models) if table == "validation/readiness" else 20)
+    assert len(one) > (4 * len(MODELS) if table == "validation/readiness" else 20)
     assert one == other
 
 
@@ -316,7 +316,8 @@ def test_outcomes_look_at_the_horizon_and_nowhere_else(two_futures, tmp_path, sp
     here = Lake(str(two_futures[0].root / "lake"), lambda: spark)
     spec, customer = STAGES.models[model], CUSTOMER.model_copy(update={"time_zone": ZONE})
     (key,), declared = spec.model.subject.key, spec.model.outcome
-    subjects = pd.Index(sorted(set(here.arrow("acme", "clean/bills")[key].drop_null().to_pylist())), name=key)
+    places = here.arrow("acme", "clean/line_items" if key == "item_id" else "clean/bills")[key]
+    subjects = pd.Index(sorted(set(places.drop_null().to_pylist())), name=key)
 
     def outcomes(lake: Lake) -> pd.DataFrame:
         (rows,) = ExampleReader(lake, STAGES, customer, spec).outcomes_in([Window(START, END)], [subjects])

@@ -25,18 +25,17 @@ from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
 from capflow_assets.stores.lake import Lake
 from capflow_assets.stores.registry import Registry
-from capflow_assets_tests.homes import ANY_BILL_NUMBERS, FEW_FEATURES, TestHome
+from capflow_assets_tests.homes import ANY_BILL_NUMBERS, EACH_KIND, FEW_FEATURES, TestHome
 
 SENDS = ("bills", "line_items", "users", "items")
-MODELS = tuple(STAGES.models)
+MODELS = EACH_KIND
 ALIKE = ("a", "a_b", "a-b", "ab", "a_", "a-", "a0")
 
 
 def files_of(folder: Path, name: str, poison: bool) -> Path:
     """One and the same shop under any name; poisoned, every amount is absurd and every user is somebody else."""
-    toml = write(
-        simulate(tiny(name, seed=6, users=200, days=400, sends=SENDS)), folder, settings=FEW_FEATURES | ANY_BILL_NUMBERS
-    )
+    settings = FEW_FEATURES | ANY_BILL_NUMBERS | {"only_models": list(MODELS)}
+    toml = write(simulate(tiny(name, seed=6, users=200, days=400, sends=SENDS)), folder, settings=settings)
     for table in ("bills", "line_items") if poison else ():
         frame = pd.read_csv(folder / f"{table}.csv", dtype={"user_id": str, "bill_id": str})
         frame["amount"] = 1e9

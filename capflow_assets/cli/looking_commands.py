@@ -141,16 +141,29 @@ def explain(
     model: ModelArgument,
     version: Annotated[int | None, typer.Option(min=1, help=r"A version. \[default: the champion]")] = None,
     format: Annotated[TextFormat, typer.Option("--format", "-f")] = TextFormat.table,
+    reproduce: Annotated[
+        bool, typer.Option("--reproduce", help="Print the command that trains the version again.")
+    ] = False,
     home: HomeOption = None,
 ) -> None:
-    """All about a customer's model: parameters, metric with interval, baseline, calibration, data, why promoted."""
+    """The card of a customer's model: how good it is, on what data, by which recipe, why it was promoted or not.
+
+    CSV and JSON have all of it, the parameters too.
+    """
     names(context, home, [customer], model)
+    from capflow_assets.cli.model_card import print_card, reproduction
     from capflow_assets.cli.terminal import print_report
     from capflow_assets.graph.status import explain as explained
 
     with looked_at(context, home) as (deployment, instance):
         report = explained(deployment, instance, customer, model, version)
-    print_report(report, format.value)
+        now = {table: deployment.lake.version(customer, table) for table in report.get("data_versions", ())}
+    if reproduce:
+        typer.echo("\n".join(reproduction(report, now)))
+    elif format is TextFormat.table:
+        print_card(report)
+    else:
+        print_report(report, format.value)
 
 
 def _page_in_the_lake(deployment: Deployment, customer: Customer) -> str:

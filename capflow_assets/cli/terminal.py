@@ -185,7 +185,8 @@ def print_matrix(rows: Sequence[Mapping[str, Any]]) -> None:
     screen.print(grid)
     screen.print(_ready_counts(rows), highlight=False)
     for (customer, reason), names in _reasons(rows).items():
-        concerned = ", ".join(names) if len(names) < len(models) else "all models"
+        of_customer = sum(row["customer"] == customer and row["readiness"] != "off" for row in rows)
+        concerned = ", ".join(names) if len(names) < of_customer else "all models"
         screen.print(f"[bold]{escape(customer)}[/] {concerned}: {escape(reason)}", soft_wrap=True, highlight=False)
     for customer, removed in dict.fromkeys((row["customer"], row.get("removed")) for row in rows):
         for words in filter(None, (removed or "").split("; also ")):

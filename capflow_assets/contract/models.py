@@ -12,9 +12,8 @@ from datetime import datetime
 from math import inf
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
-from pydantic import BaseModel, ConfigDict, Field
-
 from capflow_assets.contract.needs import Needs
+from capflow_assets.contract.params import Horizon
 from capflow_assets.contract.tables import Column
 
 if TYPE_CHECKING:
@@ -28,50 +27,8 @@ Objective = Literal["chance", "amount", "time", "list", "segment", "effect", "se
 FIGURES = ("double", "float", "int", "bigint", "boolean")
 
 
-class Params(BaseModel):
-    """What a person may set for a model. Bounds, defaults and descriptions reach the launchpad from here."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    seed: int = Field(0, ge=0, description="Seed of everything random in the training.")
-
-
-class Horizon(Params):
-    """The parameters of a model that looks ahead: how far, and at how many past moments it learns."""
-
-    horizon_days: int = Field(30, ge=1, le=730, description="Local days after the as-of moment that are looked at.")
-    moments: int = Field(4, ge=1, le=24, description="How many past as-of moments make the examples.")
-    max_examples: int = Field(
-        300_000, ge=1000, description="Examples of all moments together; of more subjects a share is drawn."
-    )
-
-
-class Chosen(Horizon):
-    """The parameters of a model whose columns and recipe are chosen anew at each training, within a budget."""
-
-    selection_seconds: float = Field(
-        10, ge=0, le=3600, description="Seconds that the choice of columns may take; 0 reads all columns."
-    )
-    trials: int = Field(4, ge=0, le=500, description="Recipes that the tuner tries, the usual one among them; 0: none.")
-    tuning_seconds: float = Field(
-        15, ge=0, le=86_400, description="Seconds that the tuner may take; the best recipe so far counts."
-    )
-
-
 P = TypeVar("P", bound=Horizon)
 P_contra = TypeVar("P_contra", bound=Horizon, contravariant=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Search:
-    """The range in which a parameter is tuned: ``rate: Annotated[float, Search(0.01, 0.3, log=True)] = Field(0.05)``.
-
-    ``log`` where the orders of magnitude count.
-    """
-
-    low: float
-    high: float
-    log: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,13 +193,15 @@ class Candidate(Generic[P_contra]):
     """One way to answer: ``make`` is a class of estimators that takes the model's parameters, or a partial of one.
 
     A baseline is also the rule that answers for a customer until a model is promoted, but where it ``may_answer`` not:
-    one that draws lots is good for a comparison only.
+    one that draws lots is good for a comparison only. The parameters that have a ``Search`` are those of the candidates
+    that are tuned.
     """
 
     name: str
     make: Callable[[P_contra], Estimator]
     is_baseline: bool = False
     may_answer: bool = True
+    is_tuned: bool = False
 
 
 @dataclass(frozen=True, slots=True)

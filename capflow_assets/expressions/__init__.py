@@ -12,6 +12,7 @@ What a row says:
     bills             what holds a bill together
     messages          what a message to a user is
     visits            what counts as a visit, and which users are known
+    own_rhythm        who is new, active or lapsed by the own gaps between visits
 
 When it is known:
 

@@ -10,6 +10,7 @@ import dagster as dg
 from capflow_assets.blueprint.stages import Stages
 from capflow_assets.contract import Source
 from capflow_assets.deployment import Deployment
+from capflow_assets.graph.champion_jobs import champion_jobs
 from capflow_assets.graph.customer_tables import customer_tables
 from capflow_assets.graph.engine import Engine, deployment
 from capflow_assets.graph.fleet import fleet_asset, fleet_schedule
@@ -40,6 +41,7 @@ def build(
             *(model_asset(stages, spec, deploy, module) for spec in stages.models.values()),
             fleet_asset(stages, deploy),
         ],
+        jobs=list(champion_jobs(deploy)),
         schedules=[fleet_schedule()],
         sensors=[onboarding_sensor(deploy), retraining_sensor(stages, deploy), housekeeping_sensor(deploy)],
         resources={

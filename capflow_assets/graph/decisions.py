@@ -9,19 +9,22 @@ from __future__ import annotations
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
-from dagster._core.events import DagsterEvent, DagsterEventType, StepMaterializationData
+from dagster._core.events import AssetObservationData, DagsterEvent, DagsterEventType, StepMaterializationData
 
 from capflow_assets.contract import Finding
 from capflow_assets.deployment import Deployment
+from capflow_assets.erasure.receipts import who
 from capflow_assets.errors import BrokenModelError
 from capflow_assets.graph.check_records import evaluation, fleet_records
 from capflow_assets.graph.gone_runs import COMMAND
 from capflow_assets.graph.records import PARTITION
 from capflow_assets.life.report import TrainingReport, training_report
 from capflow_assets.life.scoring_version import scoring_version
+from capflow_assets.stores.registry_draft import Action, Change, sign
 
 BY_HAND = {"promote": "promoted by hand", "rollback": "rolled back by hand"}
 
@@ -64,20 +67,27 @@ def rollback(deployment: Deployment, instance: dg.DagsterInstance, customer: str
     return _recorded(deployment, instance, customer, model, "rollback", before, chosen, reason)
 
 
+def signature() -> str:
+    """Who decides, and when."""
+    return f"{who()}, {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
 def _recorded(
     deployment: Deployment,
     instance: dg.DagsterInstance,
     customer: str,
     model: str,
-    action: str,
+    action: Action,
     before: int | None,
     champion: int | None,
     reason: str,
 ) -> Decision:
-    key = dg.AssetKey(["models", model])
+    key, by = dg.AssetKey(["models", model]), signature()
+    sign(deployment.registry, Change(customer, model, before, champion), action, reason, by)
     metadata: dict[str, Any] = {
         "status": BY_HAND[action],
         "reason": reason,
+        "by": by,
         **measured(deployment, customer, model, champion),
     }
     finding = Finding("promotion", champion is not None, f"{BY_HAND[action]}: {reason}")
@@ -107,11 +117,23 @@ class _Record:
         return cls(instance, instance.add_run(run))
 
     def keep(self, event: dg.AssetMaterialization | dg.AssetCheckEvaluation) -> None:
-        is_check = isinstance(event, dg.AssetCheckEvaluation)
-        kind = DagsterEventType.ASSET_CHECK_EVALUATION if is_check else DagsterEventType.ASSET_MATERIALIZATION
-        data = event if isinstance(event, dg.AssetCheckEvaluation) else StepMaterializationData(event)
-        known = DagsterEvent(kind.value, job_name=self.run.job_name, event_specific_data=data)
-        self.instance.report_dagster_event(known, self.run.run_id)
+        keep_event(self.instance, self.run, event)
+
+
+def keep_event(
+    instance: dg.DagsterInstance,
+    run: dg.DagsterRun,
+    event: dg.AssetMaterialization | dg.AssetCheckEvaluation | dg.AssetObservation,
+) -> None:
+    """Keep an event in a run that no step of Dagster's reports."""
+    data: Any = event
+    kind = DagsterEventType.ASSET_CHECK_EVALUATION
+    if isinstance(event, dg.AssetMaterialization):
+        kind, data = DagsterEventType.ASSET_MATERIALIZATION, StepMaterializationData(event)
+    elif isinstance(event, dg.AssetObservation):
+        kind, data = DagsterEventType.ASSET_OBSERVATION, AssetObservationData(event)
+    known = DagsterEvent(kind.value, job_name=run.job_name, event_specific_data=data)
+    instance.report_dagster_event(known, run.run_id)
 
 
 def measured(deployment: Deployment, customer: str, model: str, version: int | None) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What models share: splits in time, intervals, calibration, metrics, promotion, readiness; and ways to learn.
 
-Boosted trees (``boosting``), probability models of buying (``btyd``, ``gamma_gamma``), lists of items (``item_lists``,
+Chances (``chances`` and its kinds: ``boosting``, ``spline_logistic``, ``extra_trees``, ``buying_chance``), probability
+models of buying (``btyd``, ``gamma_gamma``), lists of items (``item_lists``,
 ``recipe_choice``), forecasts (``forecasting``), effects of treatments (``uplift``, ``qini``).
 
 Belongs here: a method that two models use or could use, over arrays and pandas frames. Does not belong here: anything

@@ -78,13 +78,10 @@ class BoostedChance(ChanceEstimator[BoostingParams]):
         return trees.predict(xgboost.DMatrix(state, nthread=self.params.threads)).astype(float)
 
     def _contributions(self, state: pd.DataFrame) -> np.ndarray:
-        import xgboost
-
         from capflow_assets.learning.frames import fitted
+        from capflow_assets.learning.tree_shap import contributions
 
-        trees = fitted(self.trees, type(self).__name__)
-        contributions = trees.predict(xgboost.DMatrix(state, nthread=self.params.threads), pred_contribs=True)
-        return contributions[:, :-1]  # the last is everybody's average
+        return contributions(fitted(self.trees, type(self).__name__), state, self.params.threads)
 
     def _shares(self) -> dict[str, float]:
         gain: dict[str, Any] = dict(self.trees.get_score(importance_type="total_gain")) if self.trees else {}

@@ -50,7 +50,11 @@ class ChanceEstimator(Generic[P]):
 
     def using(self, columns: tuple[str, ...]) -> Self:
         """Another of the same recipe, not fitted, that reads these columns only."""
-        return type(self)(self.params, self.outcome, {name: self.words[name] for name in columns})
+        return self._another({name: self.words[name] for name in columns})
+
+    def _another(self, words: Mapping[str, str]) -> Self:
+        """Another of the same recipe, not fitted, that reads the columns of these words."""
+        return type(self)(self.params, self.outcome, words)
 
     def fit(self, examples: Examples) -> Self:
         """Learn on the older moments and calibrate on the newest.
@@ -82,7 +86,7 @@ class ChanceEstimator(Generic[P]):
         from capflow_assets.learning.frames import in_order
 
         examples = in_order(examples)
-        newer = type(self)(self.params, self.outcome, self.words)
+        newer = self._another(self.words)
         newer._learn(newer._matrix(examples), positives(examples, self.outcome))
         newer.calibrator = self.calibrator
         newer.examples = {**self.examples, "training": len(examples)}

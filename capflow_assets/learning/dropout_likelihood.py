@@ -43,6 +43,7 @@ class DropoutLikelihood:
         return -value * self.users - self.offset
 
     def __call__(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
+        """The value and the gradient at the logarithms of r, alpha, a and b."""
         r, alpha, a, b = np.exp(theta)
         events = r + self.k * self.x
         waiting, by_events, by_alpha = open_gap(self.k, events, (self.T - self.t_x) / (alpha + self.T))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xgboost
 
-MOST_ROWS = 50_000
+MOST_ROWS = 30_000
 TREES = 200
 DEPTH = 8
 LEAST_IN_A_LEAF = 10

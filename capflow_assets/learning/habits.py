@@ -89,10 +89,17 @@ class Past:
     weight: np.ndarray
 
 
-def pasts_of(examples: Examples, read: Callable[[int], Habits], per: str, column: str) -> list[Past]:
+def pasts_of(
+    examples: Examples,
+    read: Callable[[int], Habits],
+    per: str,
+    column: str,
+    names: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> list[Past]:
     """The past moments of examples: ``read`` gives the habits as of the moment of a number.
 
-    Outcomes have rows by ``per`` and say in ``column`` how often it came.
+    Outcomes have rows by ``per``, by what ``names`` call the things (else as they are), and say in ``column`` how often
+    it came.
 
     Raises:
         EvidenceError: nothing came of anybody who was known.
@@ -103,7 +110,7 @@ def pasts_of(examples: Examples, read: Callable[[int], Habits], per: str, column
         numbered = next((frame for frame in (rows, examples.columns) if "moment" in frame.columns), None)
         for place in range(len(examples.moments)):
             of_moment = rows if numbered is None else rows[(numbered["moment"] == place).to_numpy()]
-            pasts.append(_past_of(read(place), of_moment, per, column))
+            pasts.append(_past_of(read(place), of_moment, per, column, names))
     if not sum(len(past.user) for past in pasts):
         raise EvidenceError(
             "Habits cannot be learned", expected="users who were known before and came again", came="none"
@@ -111,9 +118,16 @@ def pasts_of(examples: Examples, read: Callable[[int], Habits], per: str, column
     return pasts
 
 
-def _past_of(habits: Habits, outcomes: pd.DataFrame, per: str, column: str) -> Past:
+def _past_of(
+    habits: Habits,
+    outcomes: pd.DataFrame,
+    per: str,
+    column: str,
+    names: Callable[[np.ndarray], np.ndarray] | None,
+) -> Past:
     user = habits.numbers(outcomes.index)
-    thing = pd.Index(habits.things).get_indexer(pd.Index(outcomes[per]))
+    things = names(habits.things) if names else habits.things
+    thing = pd.Index(things).get_indexer(pd.Index(outcomes[per]))
     weight = outcomes[column].to_numpy(dtype=float)
     order = np.lexsort((thing, user))
     order = order[((user >= 0) & (thing >= 0) & (weight > 0))[order]]

@@ -103,7 +103,8 @@ class LifetimeEstimator:
         from capflow_assets.learning.frames import fitted
         from capflow_assets.learning.user_histories import histories_of
 
-        buying, returning = fitted(self.buying, "lifetime value"), fitted(self.returning, "lifetime value")
+        returning, buying = fitted(self.returning, "lifetime value"), self.buying
+        assert buying is not None  # noqa: S101  (fitted before)
         histories = histories_of(examples.columns)
         history = histories.x, histories.t_x, histories.T
         purchases = buying.expected_purchases(*history, self.params.horizon_days / WEEK_DAYS)

@@ -116,7 +116,8 @@ def fit_mbg_cnbd(
 
 
 def _of_each_k(histories: pd.DataFrame, log_gaps: float, most_regular: int) -> Iterator[MbgCnbd]:
-    unit, starts = typical_time(histories), STARTS
+    unit = typical_time(histories)
+    starts: tuple[np.ndarray, ...] = STARTS
     repeats = float(np.dot(histories["weight"], histories["x"]))
     for k in range(1, most_regular + 1):
         likelihood_of = partial(DropoutLikelihood, unit=unit, k=k, leaves_at_first=True)

@@ -9,17 +9,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-import pandas as pd
-
 from capflow_assets.contract import Examples
 
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
+    import pandas as pd
 
 
 def together(examples: Sequence[Examples]) -> Examples:
     """Examples of several moments as one, numbered by their moments, the oldest 0."""
+    import pandas as pd
+
     first = examples[0]
     outcomes = [one.outcomes for one in examples if one.outcomes is not None]
     # Outcomes with a ``per`` have rows of their own, which must say of which moment they are.
@@ -60,6 +61,7 @@ def _of_number(examples: Examples, is_of: npt.NDArray[np.bool_], place: int) -> 
 def of_moments(examples: Examples, places: Sequence[int]) -> Examples:
     """The examples of some moments, by their numbers, numbered anew: 0 is the first of ``places``.
 
+    >>> import pandas as pd
     >>> from datetime import UTC, datetime
     >>> days = tuple(datetime(2024, 6, day, tzinfo=UTC) for day in (1, 2, 3))
     >>> seen = pd.DataFrame({"visits": [5, 6, 7], "moment": [0, 1, 2]}, index=["a", "a", "b"])

@@ -191,3 +191,28 @@ def ranked(  # type: ignore[no-untyped-def]
         _drain(best, numbers, size, out[place], scores[place])
         _fill(size, out[place], scores[place], popularity, is_listed)
         scored[place] = size
+
+
+@compiled((_read(types.f4, 2), _LONGS, _INTS, types.i4[:, ::1], types.f4[:, ::1]))
+def best(scores, begins, left_out, out, out_scores):  # type: ignore[no-untyped-def]
+    """The places of each row's greatest scores above 0, and those scores, without the places that are ``left_out``.
+
+    Those of row r are ``left_out[begins[r]:begins[r + 1]]``. -1 and NaN where there are no more; of equal scores the
+    lower place comes first.
+    """
+    is_left_out = np.zeros(scores.shape[1], np.bool_)
+    values = np.empty(out.shape[1], np.float32)
+    places = np.empty(out.shape[1], np.int32)
+    for row in range(scores.shape[0]):
+        own = left_out[begins[row] : begins[row + 1]]
+        for place in own:
+            is_left_out[place] = True
+        size, least = 0, np.float32(0)
+        for place in range(scores.shape[1]):
+            score = scores[row, place]
+            if score > least and not is_left_out[place]:
+                size = _push(values, places, size, score, np.int32(place))
+                least = values[0] if size == values.size else np.float32(0)
+        _drain(values, places, size, out[row], out_scores[row])
+        for place in own:
+            is_left_out[place] = False

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from math import isfinite, isinf
 from typing import Literal
 
-from capflow_assets.contract import Metric, Rule
+from capflow_assets.contract import Finding, Metric, Rule
 from capflow_assets.contract.models import Otherwise
 from capflow_assets.learning.intervals import Interval
 
@@ -54,6 +54,7 @@ class Trial:
     where ``broken_champion`` names one whose files cannot be used: the baseline alone decides then. ``beats`` is the
     standard that the model holds against its baseline, see ``contract.Model``. ``coverage`` is the share of subjects
     who got an answer, ``least_coverage`` the smallest that will do. ``rules`` are the model's, each with its figure.
+    ``slices`` says on which of some groups of subjects the challenger is surely worse than the baseline.
     """
 
     metric: Metric
@@ -64,6 +65,7 @@ class Trial:
     against_champion: Interval | None
     coverage: float
     rules: tuple[tuple[Rule, float], ...] = ()
+    slices: Finding | None = None
     subjects: str = "users"
     beats: Literal["better", "not worse"] = "better"
     least_coverage: float = 0.99
@@ -77,6 +79,8 @@ def judgements(trial: Trial) -> tuple[Judgement, ...]:
     if trial.against_champion is not None:
         conditions.append(_champion(trial, trial.against_champion))
     conditions += [_rule(rule, figure) for rule, figure in trial.rules]
+    if trial.slices is not None:
+        conditions.append(_slices(trial.slices))
     return tuple(replace(condition, complaint="") if condition.passed else condition for condition in conditions)
 
 
@@ -192,6 +196,11 @@ def _rule(rule: Rule, figure: float) -> Judgement:
         if isinf(rule.at_least)
         else {"value": figure, "at_least": rule.at_least, "at_most": rule.at_most},
     )
+
+
+def _slices(finding: Finding) -> Judgement:
+    """Whether it is surely worse than the baseline for none of the groups; a person decides where it is."""
+    return Judgement("slices", finding.passed, finding.message, "ask", finding.message)
 
 
 def _gain(trial: Trial) -> str:

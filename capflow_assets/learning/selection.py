@@ -188,23 +188,31 @@ def _weighed(course: _Course, distinct: list[str], menu: list[str]) -> Selection
 def _fewest(
     course: _Course, probes: list[Probe], full: list[np.ndarray], ranked: list[str], distinct: list[str]
 ) -> tuple[list[str], float]:
-    """The fewest columns, the most important first, that lose no more than one standard error; and their score."""
-    # Around the fold's own mean: how the folds differ is common to all columns.
-    error = standard_error([values - np.nanmean(values) for values in full])
+    """The fewest columns, the most important first, that lose no more than one standard error; and their score.
+
+    The error is that of the loss, group by group: what is hard for few columns in a group is hard for all columns too.
+    """
     best = _mean(full)
+
+    def is_near(scores: Sequence[np.ndarray]) -> bool:
+        losses = [whole - part for whole, part in zip(full, scores, strict=True)]
+        # Around the fold's own mean: how the folds differ is common to all columns.
+        error = standard_error([loss - np.nanmean(loss) for loss in losses])
+        return best - _mean(scores) <= error
 
     def is_enough(size: int) -> bool:
         others = [name for name in distinct if name not in ranked[:size]]
         scores = [probe.without(others, course.seed) for probe in probes] if others else full
-        return best - _mean(scores) <= error
+        return is_near(scores)
 
     size = next((size for size in _sizes(len(ranked)) if is_enough(size)), len(ranked))
     while not course.is_over():
         if size == len(distinct):
             return ranked[:size], best
-        score = _mean([probe.scores() for probe in course.probes(ranked[:size])])
-        if best - score <= error:
-            return ranked[:size], score
+        probed = course.probes(ranked[:size])
+        scores = [probe.scores() for probe in probed]
+        if len(probed) == len(full) and is_near(scores):
+            return ranked[:size], _mean(scores)
         if size == len(ranked):
             break
         size = min(2 * size, len(ranked))

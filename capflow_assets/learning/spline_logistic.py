@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-MOST_ROWS = 50_000
+MOST_ROWS = 20_000
 # How freely curves bend: the inverse weight of the squares of standardised coefficients.
 FREEDOM = 0.1
 

@@ -1,13 +1,12 @@
 """Estimators of what a treatment changes, for subjects that were treated or held out by chance.
 
-A model derives from them and says by its ``words`` which columns, which ``outcome`` and ``treatment``, which level of
-the subject's key is the ``lot`` that drew the groups, and by ``traits_table`` which table that is read as a frame tells
-the traits of which other level.
+What a model gives them to read is an ``EffectReading``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
@@ -42,6 +41,23 @@ class UpliftParams(BoostingParams):
     l2: Annotated[float, Search(0.1, 100.0, log=True)] = Field(30.0, ge=0, le=1000, description="Shrinkage of leaves.")
 
 
+@dataclass(frozen=True)
+class EffectReading:
+    """What is read: columns with their ``words``, the ``outcome`` and ``treatment`` columns of the outcomes.
+
+    ``lot`` is the level of the subject's key that drew the groups. ``traits_table`` is a table that is read as a frame,
+    and the level of the key whose traits it tells; its columns ``traits_without`` are none.
+    """
+
+    words: Mapping[str, str]
+    outcome: str
+    treatment: str
+    lot: str
+    traits_table: str = ""
+    traits_level: str = ""
+    traits_without: tuple[str, ...] = ()
+
+
 class UpliftEstimator:
     """What the learners share: the matrix of columns and traits, the groups, and the answers."""
 
@@ -49,16 +65,12 @@ class UpliftEstimator:
         "xgboost.core.Booster",
         "capflow_assets.learning.uplift.Responses",
         "capflow_assets.learning.uplift.Effects",
+        "capflow_assets.learning.uplift_estimators.EffectReading",
     )
-    words: ClassVar[Mapping[str, str]]
-    outcome: ClassVar[str]
-    treatment: ClassVar[str]
-    lot: ClassVar[str]
-    traits_table: ClassVar[tuple[str, str]]
-    traits_without: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, params: UpliftParams) -> None:
+    def __init__(self, params: UpliftParams, reading: EffectReading) -> None:
         self.params = params
+        self.reading = reading
         self.traits: dict[str, list[str]] = {}
         self.groups: dict[str, int] = {}
         self.left_out: dict[str, str] = {}
@@ -74,19 +86,18 @@ class UpliftEstimator:
         from capflow_assets.learning.qini import group_weights
         from capflow_assets.learning.traits import traits_of
 
+        reading = self.reading
         if examples.outcomes is None or len(examples.outcomes) != len(examples):
-            raise ModelError(f"{self.outcome} cannot be learned", expected="one outcome per example", came="others")
+            raise ModelError(f"{reading.outcome} cannot be learned", expected="one outcome per example", came="others")
         examples = in_order(examples)  # subsamples are drawn by place
-        outcomes, lots = examples.outcomes, examples.columns.index.get_level_values(self.lot).to_numpy()
+        outcomes, lots = examples.outcomes, examples.columns.index.get_level_values(reading.lot).to_numpy()
         assert outcomes is not None  # noqa: S101
-        outcome, treated = (outcomes[name].to_numpy(dtype=float) for name in (self.outcome, self.treatment))
+        outcome, treated = (outcomes[name].to_numpy(dtype=float) for name in (reading.outcome, reading.treatment))
         self.left_out = _left_out(treated, lots)
         is_kept = ~_is_in(lots, self.left_out)
         _require_groups(treated[is_kept], self.left_out)
-        table, level = self.traits_table
-        self.traits = (
-            traits_of(examples.table(table), without=(level, *self.traits_without)) if table in examples.tables else {}
-        )
+        table, without = reading.traits_table, (reading.traits_level, *reading.traits_without)
+        self.traits = traits_of(examples.table(table), without=without) if table in examples.tables else {}
         self.groups = {"treated": int(treated[is_kept].sum()), "held_out": int((treated[is_kept] <= 0).sum())}
         weight = group_weights(treated[is_kept], lots[is_kept])
         self._grow(self._matrix(examples)[is_kept], outcome[is_kept], treated[is_kept], weight)
@@ -101,7 +112,7 @@ class UpliftEstimator:
         from capflow_assets.learning.traits import trait_words
 
         state, parts, texts = self._matrix(examples), [np.empty((0, 3))], []
-        words: dict[str, str | Callable[[float], str]] = {**self.words, **trait_words(self.traits)}
+        words: dict[str, str | Callable[[float], str]] = {**self.reading.words, **trait_words(self.traits)}
         for first in range(0, len(state), ROWS_AT_ONCE):
             part = state.iloc[first : first + ROWS_AT_ONCE]
             parts.append(np.column_stack(self._answers(part)))
@@ -134,10 +145,10 @@ class UpliftEstimator:
         from capflow_assets.learning.frames import matrix
         from capflow_assets.learning.traits import trait_matrix
 
-        state = matrix(examples.columns, tuple(self.words))
+        state = matrix(examples.columns, tuple(self.reading.words))
         if not self.traits:
             return state
-        table, level = self.traits_table
+        table, level = self.reading.traits_table, self.reading.traits_level
         subjects = state.index.get_level_values(level)
         moments = examples.columns["moment"] if "moment" in examples.columns else np.zeros(len(state))
         rows = [np.flatnonzero(np.asarray(moments) == place) for place in range(len(examples.tables[table]))]
@@ -152,8 +163,8 @@ class UpliftEstimator:
 class TLearner(UpliftEstimator):
     """The difference of two responses: of those treated, and of those held out (Künzel et al. 2019)."""
 
-    def __init__(self, params: UpliftParams) -> None:
-        super().__init__(params)
+    def __init__(self, params: UpliftParams, reading: EffectReading) -> None:
+        super().__init__(params, reading)
         self.responses: Responses | None = None
 
     def _grow(self, state: pd.DataFrame, outcome: np.ndarray, treated: np.ndarray, weight: np.ndarray) -> None:
@@ -178,8 +189,8 @@ class TLearner(UpliftEstimator):
 class XLearner(TLearner):
     """The effect learnt from what each subject would have done otherwise (Künzel et al. 2019)."""
 
-    def __init__(self, params: UpliftParams) -> None:
-        super().__init__(params)
+    def __init__(self, params: UpliftParams, reading: EffectReading) -> None:
+        super().__init__(params, reading)
         self.effects: Effects | None = None
 
     def _grow(self, state: pd.DataFrame, outcome: np.ndarray, treated: np.ndarray, weight: np.ndarray) -> None:
@@ -209,8 +220,8 @@ class ResponseModel(UpliftEstimator):
     It knows no difference between treated and held out: both responses are the ``score``.
     """
 
-    def __init__(self, params: UpliftParams) -> None:
-        super().__init__(params)
+    def __init__(self, params: UpliftParams, reading: EffectReading) -> None:
+        super().__init__(params, reading)
         self.trees: xgboost.Booster | None = None
 
     def _grow(self, state: pd.DataFrame, outcome: np.ndarray, treated: np.ndarray, weight: np.ndarray) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets.contract import Candidate, Estimator, Examples, Model, ReadsColumns
+from capflow_assets.contract import USER, Candidate, Estimator, Examples, Model, ReadsColumns
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import BrokenModelError, EvidenceError
 from capflow_assets.expressions.days import days_after
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from capflow_assets.learning.intervals import Interval
+    from capflow_assets.learning.slices import Slice
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,8 @@ class Comparison:
 
     The differences are paired on the same subjects, above 0 where the challenger is better. ``champion`` and
     ``against_champion`` are None where there is no champion to compare with. ``rules`` are the figures of the model's
-    rules, in their order.
+    rules, in their order. ``slices`` hold the challenger against the baseline on new, light and heavy users, where the
+    columns tell them apart.
     """
 
     answers: pd.DataFrame
@@ -50,6 +52,7 @@ class Comparison:
     against_champion: Interval | None
     rules: tuple[float, ...]
     coverage: float
+    slices: tuple[Slice, ...] = ()
 
 
 def chosen_candidate(model: Model[Any], params: Any, split: Split) -> Candidate[Any]:
@@ -107,6 +110,8 @@ def _at_test_moment(model: Model[Any], served: Estimator, report: TrainingReport
     """
     from pydantic import ValidationError
 
+    from capflow_assets.learning.ensembles import Ensemble
+
     ends = [days_after(moment, report.horizon_days, split.test.zone) for moment in report.fitted_moments]
     seen = ends if model.fitted == "past" else [report.as_of]
     if all(moment <= split.test_moment for moment in seen):
@@ -115,6 +120,8 @@ def _at_test_moment(model: Model[Any], served: Estimator, report: TrainingReport
         params = model.params(**report.params)
     except ValidationError:  # parameters of an older code; there is no recipe to fit again
         return served
+    if isinstance(served, Ensemble):
+        return served.using(report.feature_columns).fit(split.train)
     candidates = {candidate.name: candidate for candidate in model.candidates}
     estimator = candidates.get(report.candidate, model.challengers[0]).make(params)
     if isinstance(estimator, ReadsColumns) and set(report.feature_columns) <= set(estimator.columns):
@@ -152,7 +159,23 @@ def compare(
         against_champion=None if champion is None else lead_over(champion),
         rules=tuple(float(rule.measure(outcomes, answers)) for rule in model.rules),
         coverage=_coverage(answers, split.test),
+        slices=_slices(model, outcomes, answers, by_baseline, split.test, seed),
     )
+
+
+def _slices(
+    model: Model[Any],
+    outcomes: pd.DataFrame,
+    answers: pd.DataFrame,
+    baseline: pd.DataFrame,
+    test: Examples,
+    seed: int,
+) -> tuple[Slice, ...]:
+    from capflow_assets.learning.slices import sliced, user_slices
+
+    if model.subject.key != USER.key:
+        return ()
+    return tuple(sliced(model.metric, outcomes, answers, baseline, user_slices(test.columns), seed))
 
 
 def outcomes_of(examples: Examples) -> pd.DataFrame:

@@ -7,7 +7,7 @@ have no ``leakage``, ``candidate``, ``fitted_moments`` or ``judgements``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,31 @@ from capflow_assets.learning.promotion import Decision, Judgement
 
 if TYPE_CHECKING:
     from capflow_assets.stores.registry import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """How the recipe was chosen, as rows; none of what was not chosen among.
+
+    ``candidates`` are the scores of each on past moments (``life.candidates``), ``ensembles`` the combinations of them
+    that were tried, ``columns`` what became of each column that could be read and why (``learning.selection``),
+    ``trials`` those of the search for parameters (``learning.tuning``).
+    """
+
+    candidates: tuple[Mapping[str, Any], ...] = ()
+    ensembles: tuple[Mapping[str, Any], ...] = ()
+    columns: tuple[Mapping[str, Any], ...] = ()
+    trials: tuple[Mapping[str, Any], ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Those that there are."""
+        rows = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: [dict(row) for row in given] for name, given in rows.items() if given}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Choices:
+        """The same from a report's JSON."""
+        return cls(**{field.name: tuple(content.get(field.name, ())) for field in fields(cls)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +131,8 @@ class TrainingReport:
 
     ``params`` is what a person may set, ``parameters`` what the estimator learned or chose. ``champion`` is None where
     there was none to compare with. ``candidate`` is the one that was chosen, ``fitted_moments`` are those whose
-    outcomes the version to serve has learned from, and ``judgements`` the conditions of its promotion. ``columns`` says
-    of each column that could be read what became of it and why, where columns were chosen (``learning.selection``).
+    outcomes the version to serve has learned from, and ``judgements`` the conditions of its promotion. ``choices`` are
+    how the recipe was chosen, ``slices`` how good it is on some of the users (``learning.slices``).
 
     ``not_judged`` says why a model that answers from the first day is not judged yet; then there is no
     ``test_moment``, score, baseline or coverage.
@@ -140,7 +165,8 @@ class TrainingReport:
     candidate: str = ""
     fitted_moments: tuple[datetime, ...] = ()
     judgements: tuple[Judgement, ...] = ()
-    columns: tuple[Mapping[str, Any], ...] = ()
+    choices: Choices = Choices()
+    slices: tuple[Mapping[str, Any], ...] = ()
     not_judged: str = ""
 
     @property
@@ -180,8 +206,9 @@ class TrainingReport:
             content["candidate"] = self.candidate
             content["fitted_moments"] = [moment.isoformat() for moment in self.fitted_moments]
             content["judgements"] = [asdict(judgement) for judgement in self.judgements]
-        if self.columns:
-            content["columns"] = [dict(column) for column in self.columns]
+        content |= self.choices.to_json()
+        if self.slices:
+            content["slices"] = [dict(row) for row in self.slices]
         if self.not_judged:
             content["not_judged"] = self.not_judged
         if self.broken_champion is not None:
@@ -216,7 +243,8 @@ class TrainingReport:
             candidate=content.get("candidate", ""),
             fitted_moments=tuple(datetime.fromisoformat(moment) for moment in content.get("fitted_moments", ())),
             judgements=tuple(Judgement(**judgement) for judgement in content.get("judgements", ())),
-            columns=tuple(content.get("columns", ())),
+            choices=Choices.from_json(content),
+            slices=tuple(content.get("slices", ())),
             not_judged=content.get("not_judged", ""),
         )
 
@@ -234,6 +262,19 @@ def training_report(registry: Registry, customer: str, model: str, version: int)
         raise BrokenModelError(
             f"The report of version {version} of {customer}.{model} is damaged", came=f"{type(error).__name__}: {error}"
         ) from error
+
+
+def earlier_trials(registry: Registry, customer: str, model: str) -> tuple[Mapping[str, Any], ...]:
+    """The trials of the newest version's search for parameters; none where there was none, or it cannot be read."""
+    versions = sorted(registry.versions(customer, model), reverse=True)
+    for version in versions[:2]:  # the rule is registered after the version that it answers for
+        try:
+            trials = training_report(registry, customer, model, version).choices.trials
+        except BrokenModelError:
+            continue
+        if trials:
+            return trials
+    return ()
 
 
 def _interval(content: Mapping[str, Any]) -> Interval:

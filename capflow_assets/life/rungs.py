@@ -17,7 +17,7 @@ from capflow_assets.errors import BrokenModelError
 from capflow_assets.learning.intervals import Interval
 from capflow_assets.learning.promotion import Decision
 from capflow_assets.life.examples import ExampleReader
-from capflow_assets.life.report import MetricScore, RivalScore, TrainingReport, training_report
+from capflow_assets.life.report import Choices, MetricScore, RivalScore, TrainingReport, training_report
 
 OWN, RULE = "own", "rule"
 
@@ -56,6 +56,8 @@ def report_of_rule(model: Model[Any], report: TrainingReport, parameters: Mappin
         champion=None,
         calibration=None,
         judgements=(),
+        choices=Choices(),
+        slices=(),
         feature_columns=model.columns,
         decision=Decision("promote", f"{reason}. {report.decision.reason}"),
     )

@@ -23,7 +23,8 @@ class Split:
     """Examples of ``train_moments`` to learn from, and those of ``test_moment`` to be judged on.
 
     A model that is fitted to the state of a moment has no outcomes to learn from, and is fitted to the test's subjects.
-    Where it has several candidates, ``earlier`` are the examples of the horizon before, to choose among them.
+    Where it has several candidates, ``earlier`` are the examples of the horizon before, to choose among them, if there
+    is history of another horizon before that.
     """
 
     train: Examples
@@ -53,7 +54,8 @@ def split_in_time(reader: ExampleReader, params: Horizon, as_of: datetime) -> Sp
     reader = reader.sampled(windows, params.max_examples)
     moments = [window.start for window in windows]
     if reader.spec.model.fitted == "now":
-        is_choice = len(reader.spec.model.challengers) > 1
+        # Users who were watched for less time than they would be judged over say little of how they go on.
+        is_choice = len(reader.spec.model.challengers) > 1 and len(windows) > 2
         *earlier, test = reader.with_outcomes(windows[-2:] if is_choice else windows[-1:])
         return Split(replace(test, outcomes=None), test, moments[-1], (), *earlier)
     *train, test = reader.with_outcomes(windows)

@@ -36,6 +36,7 @@ from capflow_assets.life.report import (
     MetricScore,
     RivalScore,
     TrainingReport,
+    earlier_trials,
 )
 from capflow_assets.life.rungs import needs_rule
 from capflow_assets.life.split import Split, split_in_time
@@ -155,7 +156,8 @@ def _judged(deployment: Deployment, reader: ExampleReader, params: Horizon, spli
     """Fit the challenger and its baseline, and judge them beside the champion."""
     model = reader.spec.model
     leak = leakage_finding(reader, split.labelled)
-    choice = chosen_recipe(model, params, split)
+    earlier = earlier_trials(deployment.registry, reader.customer.name, reader.spec.name)
+    choice = chosen_recipe(model, params, split, earlier)
     challenger = choice.recipe.make().fit(split.train)
     champion = champion_rival(deployment, reader, split)
     baseline = model.baseline.make(params).fit(split.train)
@@ -169,6 +171,8 @@ def _judged(deployment: Deployment, reader: ExampleReader, params: Horizon, spli
 def _trial(
     deployment: Deployment, reader: ExampleReader, comparison: Comparison, champion: ChampionRival | None
 ) -> Trial:
+    from capflow_assets.learning.slices import slices_finding
+
     model = reader.spec.model
     return Trial(
         metric=model.metric,
@@ -179,6 +183,7 @@ def _trial(
         against_champion=comparison.against_champion,
         coverage=comparison.coverage,
         rules=tuple(zip(model.rules, comparison.rules, strict=True)),
+        slices=slices_finding(comparison.slices) if comparison.slices else None,
         subjects=f"{model.subject.name}s",
         beats=model.beats,
         least_coverage=model.coverage,
@@ -234,10 +239,11 @@ def _report(
         decision=judged.decision,
         readiness=verdict.reasons,
         broken_champion=judged.broken_champion,
-        candidate=judged.choice.recipe.candidate.name,
+        candidate=judged.choice.recipe.name,
         fitted_moments=served.fitted_moments,
         judgements=judged.judgements,
-        columns=() if judged.choice.selection is None else tuple(judged.choice.selection.rows()),
+        choices=judged.choice.rows(),
+        slices=tuple(one.row() for one in scores.slices),
     )
 
 

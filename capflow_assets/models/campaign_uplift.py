@@ -7,13 +7,12 @@ later campaign, against a random order and against a response model, which finds
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-from capflow_assets.contract import Answer, Candidate, Column, Model, Needs, Outcome, Reads, Subject
-from capflow_assets.learning.uplift_estimators import ResponseModel, TLearner, UpliftParams, XLearner
-from capflow_assets.learning.uplift_rules import UpliftJudge
+from capflow_assets.contract import Needs, Outcome, Subject
+from capflow_assets.learning.objectives.effect import Traits, effect_model
+from capflow_assets.learning.uplift_estimators import UpliftParams
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -44,27 +43,6 @@ CONTACTS = {
 
 class CampaignUpliftParams(UpliftParams):
     """What a person or the tuner may set for the effect of campaigns."""
-
-
-class OfCampaigns:
-    """What the candidates read."""
-
-    words: ClassVar[Mapping[str, str]] = {**RFM, **RHYTHM, **CONTACTS}
-    outcome, treatment, lot = VISITS, TREATED, KEY[1]
-    traits_table = (USERS, KEY[0])
-    traits_without: ClassVar[tuple[str, ...]] = ("is_listed",)
-
-
-class CampaignTLearner(OfCampaigns, TLearner):
-    """The visits of those addressed less the visits of those held out."""
-
-
-class CampaignXLearner(OfCampaigns, XLearner):
-    """The effect learnt from the visits that each user would have made otherwise."""
-
-
-class CampaignResponse(OfCampaigns, ResponseModel):
-    """The baseline: who comes most, addressed or not."""
 
 
 def begun(messages: DataFrame, raw_campaigns: DataFrame, zone: str) -> DataFrame:
@@ -99,10 +77,8 @@ def outcome(
     return groups.join(days, "user_id", "left").select(*KEY, F.coalesce(VISITS, F.lit(0)).alias(VISITS), TREATED)
 
 
-JUDGE = UpliftJudge(VISITS, TREATED, lot=KEY[1], unit=("user_id",))
-MODEL = Model(
+MODEL = effect_model(
     question="Whom does the next campaign bring who would not come anyway?",
-    family="uplift",
     needs=Needs(
         tables=("clean/bills", USERS, "raw/messages", "raw/campaigns"),
         history_days=90,
@@ -110,27 +86,10 @@ MODEL = Model(
         evidence={"compared_campaigns": 1, "controls": 50},
     ),
     subject=Subject("user and campaign", KEY, known=known, events=begun),
-    reads=(
-        Reads("features/rfm", tuple(RFM)),
-        Reads("features/rhythm", tuple(RHYTHM)),
-        Reads("features/campaigns", tuple(CONTACTS)),
-        Reads(USERS, form="frame"),
-    ),
+    words={"features/rfm": RFM, "features/rhythm": RHYTHM, "features/campaigns": CONTACTS},
     outcome=Outcome(outcome, (VISITS, TREATED), absent="unknown", treatment=TREATED),
-    answer=Answer(
-        columns=(
-            Column("response_if_treated", "double", "Visits to expect of the user if addressed.", unit="visits"),
-            Column("response_if_not", "double", "Visits to expect of the user if not.", unit="visits"),
-        )
-    ),
+    lot="campaign_id",
+    unit=("user_id",),
+    traits=Traits(USERS, "user_id", without=("is_listed",)),
     params=CampaignUpliftParams,
-    candidates=(
-        Candidate("X-learner", CampaignXLearner),
-        Candidate("T-learner", CampaignTLearner),
-        # Its score is a chance, not an effect.
-        Candidate("a response model", CampaignResponse, is_baseline=True, may_answer=False),
-    ),
-    metric=JUDGE.metric,
-    rules=JUDGE.rules,
-    plot=JUDGE.plot,
 )

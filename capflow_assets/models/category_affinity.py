@@ -9,16 +9,18 @@ nowhere. A user without a visit gets what is popular now.
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from capflow_assets.contract import Answer, Candidate, Examples, Horizon, Model, Needs, Outcome, Reads, Rule, Subject
+from capflow_assets.contract import Candidate, Examples, Horizon, Needs, Reads, Rule, Subject
 from capflow_assets.learning.metrics import mean_by_subject
+from capflow_assets.learning.objectives.ranked_list import ranked_list_model, users_with_a_bill
+from capflow_assets.learning.ranking import ndcg_by_subject, recall_by_subject
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
     from pyspark.sql import DataFrame
 
 LINES, ITEMS = "clean/line_items", "clean/items"
@@ -111,70 +113,28 @@ def outcome(line_items: DataFrame, items: DataFrame, start: datetime, end: datet
     return first.where("first_on = visit_on").select("user_id", "category", F.lit(1.0).alias("bought"))
 
 
-def known(bills: DataFrame, as_of: datetime, zone: str) -> DataFrame:
-    """Every user with a bill: ``user_id``."""
-    from capflow_assets.expressions.visits import known_users
+USER_KNOWN = Subject("user", ("user_id",), known=users_with_a_bill)
+NDCG_3 = partial(ndcg_by_subject, top=JUDGED, item="category")
+RECALL_3 = partial(recall_by_subject, top=JUDGED, item="category")
+RECALL = mean_by_subject("recall_3", RECALL_3, True, "Share of the next visit's categories among the first three.")
 
-    return known_users(bills, as_of, zone).select("user_id")
-
-
-def ndcg_by_user(outcomes: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
-    """How high the categories of each user's next visit stand among the first three: column ``value``."""
-    from capflow_assets.learning.ranking import ndcg_by_subject
-
-    return ndcg_by_subject(_as_items(outcomes), _as_items(answers), JUDGED)
-
-
-def recall_by_user(outcomes: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
-    """The share of the categories of each user's next visit among the first three: column ``value``."""
-    from capflow_assets.learning.ranking import recall_by_subject
-
-    return recall_by_subject(_as_items(outcomes), _as_items(answers), JUDGED)
-
-
-def _as_items(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.rename(columns={"category": "item_id"})
-
-
-def plot(outcomes: pd.DataFrame, answers: pd.DataFrame) -> Figure:
-    """The share of the next visit's categories on the list, by how much of the list is shown."""
-    from capflow_assets.learning.ranking import recall_plot
-
-    figure = recall_plot(_as_items(outcomes), _as_items(answers), most=10)
-    axes = figure.axes[0]
-    axes.set_xlabel("categories of the list that are shown")
-    axes.set_ylabel("share of the next visit's categories")
-    axes.set_title(
-        f"NDCG@{JUDGED} {NDCG.compute(outcomes, answers):.3f}, recall@{JUDGED} {recall(outcomes, answers):.3f}"
-    )
-    return figure
-
-
-def recall(outcomes: pd.DataFrame, answers: pd.DataFrame) -> float:
-    """The mean over users of the share of their next visit's categories among the first three."""
-    return float(recall_by_user(outcomes, answers)["value"].mean())
-
-
-NDCG = mean_by_subject(
-    "ndcg_3", ndcg_by_user, True, "How high the next visit's categories stand among the first three listed."
-)
-MODEL = Model(
+MODEL = ranked_list_model(
     question="Which categories will each user buy from next?",
-    family="recommendation",
     needs=Needs(
         tables=("clean/bills", LINES, ITEMS), history_days=90, users=100, positives=50, evidence={"categories": 4}
     ),
-    subject=Subject("user", ("user_id",), known=known),
+    subject=USER_KNOWN,
     reads=(Reads(LINES, LINE_COLUMNS, "frame"), Reads(ITEMS, ("item_id", "category"), "frame")),
-    outcome=Outcome(outcome, ("bought",), per=("category",), absent="unknown"),
-    answer=Answer(per=("category",)),
+    outcome=outcome,
+    listed="category",
+    words="the next visit's categories",
     params=CategoryAffinityParams,
     candidates=(
         Candidate("faded own visits in season", CategoryAffinity),
         Candidate("the most frequent categories", FrequentCategories, is_baseline=True),
     ),
-    metric=NDCG,
-    rules=(Rule("recall_3", recall, "its recall@3", otherwise="tell"),),
-    objective="list",
-    plot=plot,
+    metric=mean_by_subject(
+        "ndcg_3", NDCG_3, True, "How high the next visit's categories stand among the first three listed."
+    ),
+    rules=(Rule(RECALL.name, RECALL.compute, "its recall@3", otherwise="tell"),),
 )

@@ -10,7 +10,7 @@ from capflow_assets.simulation.assortment import Assortment, choices
 from capflow_assets.simulation.brand import Brand
 from capflow_assets.simulation.campaigns import Plan, coupon_items
 from capflow_assets.simulation.clock import MINUTES_A_DAY, day_of, shift
-from capflow_assets.simulation.people import Shoppers
+from capflow_assets.simulation.people import PRICE_LEVELS, Shoppers
 from capflow_assets.simulation.purchases import Purchases
 from capflow_assets.simulation.streams import stream
 
@@ -41,11 +41,19 @@ class Redemptions:
     item: np.ndarray
 
 
-def redemptions(brand: Brand, bought: Purchases, plan: Plan, goods: Assortment) -> Redemptions:
+def redemption_chances(brand: Brand, people: Shoppers) -> np.ndarray:
+    """The chance of each shopper's bill to use a coupon: the same for all, or growing with price sensitivity from 0."""
+    share = brand.redemption_pct / 100
+    if brand.redemption_answers == "all":
+        return np.full(len(people), share)
+    return np.minimum(share * people.price_sensitivity / (PRICE_LEVELS // 2), 1.0)
+
+
+def redemptions(brand: Brand, people: Shoppers, bought: Purchases, plan: Plan, goods: Assortment) -> Redemptions:
     """Some bills of treated users inside a coupon campaign use one of its coupons, each user each coupon once."""
     owner, item = coupon_items(brand, goods.popularity)
     lots = stream(brand.seed, "redemptions").random((len(bought.minute), 2))
-    willing = lots[:, 0] < brand.redemption_pct / 100
+    willing = lots[:, 0] < redemption_chances(brand, people)[bought.shopper]
     bills, coupons = [np.array([], dtype=np.int64)], [np.array([], dtype=np.int64)]
     for campaign in np.unique(owner):
         during = (bought.minute >= plan.starts[campaign]) & (bought.minute < plan.ends[campaign])

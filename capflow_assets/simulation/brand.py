@@ -59,6 +59,13 @@ class Brand(BaseModel):
     )
     hours: tuple[float, ...] = Field(default=FLAT_DAY, min_length=24, max_length=24)
 
+    own_hours_pct: float = Field(
+        default=0,
+        ge=0,
+        le=100,
+        description="Share of a user's bills paid at the hour of the day that the user prefers.",
+    )
+
     categories: tuple[Category, ...] = Field(default=SHOES, min_length=1)
     makers: tuple[str, ...] = Field(
         default=("Own", "Alder", "Birch"), min_length=1, description="The first is the own brand."
@@ -85,8 +92,14 @@ class Brand(BaseModel):
     campaign_answers: Literal["traits", "rare"] = Field(
         default="traits", description="Who answers: by age and income band, or those who buy rarely and nobody else."
     )
+    own_channel_pct: float = Field(
+        default=0, ge=0, le=100, description="How much users hold to a channel of their own; at 100 they open no other."
+    )
     redemption_pct: float = Field(
         default=20, ge=0, le=100, description="Share of a treated user's bills that use a coupon."
+    )
+    redemption_answers: Literal["all", "thrifty"] = Field(
+        default="all", description="Who uses coupons: all alike, or the more the price weighs, and nobody else."
     )
 
     anonymous_pct: float = Field(default=0, ge=0, lt=100, description="Share of the shoppers who show no card.")

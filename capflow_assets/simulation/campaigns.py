@@ -21,6 +21,8 @@ CHANNELS = np.array(["email", "push", "sms"], dtype=object)
 COUPONS_A_CAMPAIGN = 3
 SENT_AT_HOUR = 9
 OPENED_SHARE = 0.35
+# How much likelier the channel that a user prefers is opened, where the user opens no other.
+OWN_CHANNEL_RISE = 1.5
 OPENED_AFTER_MINUTES = 720
 CLICKED_SHARE = 0.2
 
@@ -97,7 +99,8 @@ def messages(brand: Brand, plan: Plan, user_ids: np.ndarray) -> pd.DataFrame:
     control = plan.control[user, campaign]
     draws = stream(brand.seed, "messages").random((len(user), 4))
     sent = plan.starts[campaign]
-    opens = ~control & (draws[:, 0] < OPENED_SHARE)
+    channel = (draws[:, 3] * len(CHANNELS)).astype(int)
+    opens = ~control & (draws[:, 0] < open_chances(brand, len(plan.treated))[user, channel])
     waited = (-np.log(1 - draws[:, 1]) * OPENED_AFTER_MINUTES).astype(np.int64)
     opened = np.minimum(sent + 1 + waited, plan.ends[campaign] - 2)
     clicks = opens & (draws[:, 2] < CLICKED_SHARE)
@@ -105,13 +108,23 @@ def messages(brand: Brand, plan: Plan, user_ids: np.ndarray) -> pd.DataFrame:
         {
             "campaign_id": plan.ids()[campaign],
             "user_id": user_ids[user],
-            "channel": CHANNELS[(draws[:, 3] * len(CHANNELS)).astype(int)],
+            "channel": CHANNELS[channel],
             "sent_at": moments(brand, sent),
             "opened_at": moments(brand, opened).where(opens),
             "clicked_at": moments(brand, opened + 1).where(clicks),
             "is_control": control,
         }
     )
+
+
+def open_chances(brand: Brand, count: int) -> np.ndarray:
+    """The chance that each shopper opens a message, by channel: (shoppers, channels).
+
+    ``own_channel_pct`` raises that of the channel that the shopper prefers, drawn evenly, and lowers the others'.
+    """
+    own = stream(brand.seed, "favourite channels").integers(0, len(CHANNELS), count)
+    hold = brand.own_channel_pct / 100 * np.where(np.eye(len(CHANNELS), dtype=bool)[own], OWN_CHANNEL_RISE, -1.0)
+    return OPENED_SHARE * (1 + hold)
 
 
 def coupon_items(brand: Brand, popularity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -16,6 +16,7 @@ from capflow_assets.expressions.days import days_after
 from capflow_assets.simulation.baskets import category_factors
 from capflow_assets.simulation.brand import Brand
 from capflow_assets.simulation.clock import local_minutes
+from capflow_assets.simulation.purchases import favourite_hours
 from capflow_assets.simulation.world import World
 
 
@@ -33,6 +34,8 @@ def expected_purchases(world: World, as_of: datetime, horizon_days: int) -> pd.D
             equation 10, after Euler's transformation, which keeps it finite for users with many bills:
             ``p_alive (a + b + x - 1) / (a - 1) (1 - v ** (a - 1) 2F1(a + b - 1 - r, a - 1; a + b + x - 1; 1 - v))``
             with ``v = (alpha + T) / (alpha + T + t)``.
+        p_purchase: chance of a bill in the horizon given the same: ``p_alive (1 - v ** (r + x))``. Of users who are
+            still here the rate is a Gamma of ``r + x`` and ``alpha + T``, and none leaves before the next bill.
         Times are felt time, so seasons, shifts and running campaigns are known to it.
 
     Raises:
@@ -56,7 +59,9 @@ def expected_purchases(world: World, as_of: datetime, horizon_days: int) -> pd.D
     alive = (users["dropped_at"].isna() | (users["dropped_at"] > start)).to_numpy()
     chance, rate = users["dropout_chance"].to_numpy(), users["rate_per_week"].to_numpy()
     x, last = past["size"].to_numpy() - 1, _felt(world, past["max"], number) - joined
-    p_alive, purchases = given_history(world.brand, x, last, now - joined, ahead)
+    age, brand = now - joined, world.brand
+    p_alive, purchases = given_history(brand, x, last, age, ahead)
+    silent = ((brand.alpha_weeks + age) / (brand.alpha_weeks + age + ahead)) ** (brand.r + x)
     return pd.DataFrame(
         {
             "user_id": users["user_id"].to_numpy(),
@@ -64,6 +69,7 @@ def expected_purchases(world: World, as_of: datetime, horizon_days: int) -> pd.D
             "purchases_knowing_all": alive * -np.expm1(-chance * rate * ahead) / chance,
             "p_alive": p_alive,
             "purchases": purchases,
+            "p_purchase": p_alive * (1 - silent),
         }
     )
 
@@ -101,6 +107,22 @@ def category_chances(world: World, as_of: datetime) -> pd.DataFrame:
         index=pd.Index(users["user_id"]),
         columns=[category.name for category in categories],
     )
+
+
+def week_hours(world: World) -> pd.DataFrame:
+    """The chance that a later visit of each known user is in each local hour of the week.
+
+    Index ``user_id``, columns 0 to 167, 0 is Monday from midnight to one; rows add up to 1. Seasons change weeks and
+    not what is within one.
+    """
+    brand, users = world.brand, world.truth.users["user_id"]
+    week, hours = (np.array(profile) / np.sum(profile) for profile in (brand.week, brand.hours))
+    # Shoppers without a card are numbered after the known ones, so that the first draws are these.
+    own = np.eye(len(hours))[favourite_hours(brand, len(users))]
+    share = brand.own_hours_pct / 100
+    by_hour = (1 - share) * hours + share * own
+    chances = (week[:, None] * by_hour[:, None, :]).reshape(len(users), -1)
+    return pd.DataFrame(chances, index=pd.Index(users, name="user_id"))
 
 
 def _purchases(world: World) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from capflow_assets.simulation.brand import Brand
-from capflow_assets.simulation.clock import Clock, Effects
+from capflow_assets.simulation.clock import MINUTES_A_DAY, Clock, Effects
 from capflow_assets.simulation.people import Shoppers
 from capflow_assets.simulation.streams import stream
 
@@ -49,7 +49,7 @@ def purchases(brand: Brand, people: Shoppers, clock: Clock, plain: Clock, effect
     is_purchase = (_rank(shopper[order], len(people)) + 1) % brand.regularity == 0
     shopper, since = shopper[order][is_purchase], since[order][is_purchase]
     minute = clock.minutes_at(effects.unfelt(since + joined[shopper], shopper))
-    return _cut(people, shopper, minute)
+    return at_own_hours(brand, people, _cut(people, shopper, minute))
 
 
 def _points(
@@ -79,3 +79,28 @@ def _rank(shopper: np.ndarray, people: int) -> np.ndarray:
     """The place of each point among its shopper's, from 0, where shoppers stand together."""
     counts = np.bincount(shopper, minlength=people)
     return np.arange(len(shopper)) - np.repeat(np.cumsum(counts) - counts, counts)
+
+
+def favourite_hours(brand: Brand, count: int) -> np.ndarray:
+    """The local hour of the day that each shopper prefers, drawn by the brand's hours."""
+    edges = np.cumsum(np.array(brand.hours) / np.sum(brand.hours))[:-1]
+    return np.searchsorted(edges, stream(brand.seed, "favourite hours").random(count), side="right")
+
+
+def at_own_hours(brand: Brand, people: Shoppers, bought: Purchases) -> Purchases:
+    """Move ``own_hours_pct`` of the purchases to the hour that their shopper prefers, on the day on which they are.
+
+    Those of a shopper's first day stay, so that the first purchase stays the first.
+    """
+    if not brand.own_hours_pct:
+        return bought
+    day, lots = bought.minute // MINUTES_A_DAY, stream(brand.seed, "own hours").random((len(bought.minute), 2))
+    is_later = day > people.joined[bought.shopper] // MINUTES_A_DAY
+    is_moved = is_later & (lots[:, 0] < brand.own_hours_pct / 100)
+    hour = favourite_hours(brand, len(people))[bought.shopper]
+    moved = day * MINUTES_A_DAY + hour * 60 + (lots[:, 1] * 60).astype(np.int64)
+    minute = np.where(is_moved, moved, bought.minute)
+    left, is_last = bought.left.copy(), bought.minute == bought.left[bought.shopper]
+    left[bought.shopper[is_last]] = minute[is_last]
+    order = np.lexsort((bought.shopper, minute))
+    return Purchases(bought.shopper[order], minute[order], left)

@@ -83,7 +83,7 @@ def simulate(brand: Brand) -> World:
     bought = purchases(brand, people, now, plain, felt)
     goods = assortment.assortment(brand)
     places = assortment.stores(brand)
-    used = baskets.redemptions(brand, bought, mailing, goods)
+    used = baskets.redemptions(brand, people, bought, mailing, goods)
     ids = _user_ids(people)
     bills, line_items = _ledger(brand, people, bought, goods, used, places, ids)
     past = (bills["billed_at"] < moments(brand, np.array([brand.days * MINUTES_A_DAY]))[0]).to_numpy()

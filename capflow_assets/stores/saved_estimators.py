@@ -27,10 +27,14 @@ PLAIN = frozenset(
         *(f"builtins.{name}" for name in ("dict", "list", "tuple", "set", "frozenset", "str", "int", "float", "bool")),
         *("builtins.bytes", "builtins.bytearray", "numpy.ndarray", "numpy.bool", "numpy.int8", "numpy.uint8"),
         *(f"numpy.{kind}{bits}" for kind in ("int", "uint", "float") for bits in (16, 32, 64)),
+        # Any model's candidates may answer together.
+        "capflow_assets.learning.ensembles.Ensemble",
     ]
 )
 # Arrays of torch as scikit-learn takes them.
 TORCH_ARRAYS = "sklearn.externals.array_api_compat.torch"
+# Several of a model's estimators together.
+ENSEMBLE = "capflow_assets.learning.ensembles.Ensemble"
 DESCRIPTION = "schema.json"
 LARGEST_DESCRIPTION_BYTES = 64 << 20
 # Of the first release; a file may not ask for the laxer readers of older ones.
@@ -46,7 +50,9 @@ def types_of(model: Model[Any]) -> frozenset[str]:
     """The names of all types that a saved estimator of this model may hold."""
     makers: list[Any] = [_class_of(candidate.make) for candidate in model.candidates]
     declared = {name for maker in makers for name in getattr(maker, "saved_types", ())}
-    return PLAIN | {f"{kind.__module__}.{kind.__qualname__}" for kind in (*makers, model.params)} | declared
+    return (
+        PLAIN | {ENSEMBLE} | {f"{kind.__module__}.{kind.__qualname__}" for kind in (*makers, model.params)} | declared
+    )
 
 
 def _class_of(make: Any) -> Any:

@@ -25,7 +25,7 @@ from capflow_assets.graph.partitions import CUSTOMERS
 from capflow_assets.home.places import Home
 from capflow_assets.life.examples import ExampleReader
 from capflow_assets.stores.lake import Lake
-from capflow_assets_tests.homes import TestHome, own_environment
+from capflow_assets_tests.homes import EACH_KIND, TestHome, own_environment
 
 TABLES = {spec.name: spec.table for spec in STAGES.tables.values() if spec.stage == "raw"}
 TOML = """
@@ -219,7 +219,7 @@ def test_a_change_of_unit_keeps_the_last_good_predictions(own: TestHome) -> None
 
 
 def test_users_like_those_of_the_training_are_scored(acme: TestHome) -> None:
-    for model in STAGES.models:
+    for model in EACH_KIND:
         told = checked(acme, f"predictions/{model}", "skew")
         assert told.passed, told.description
         assert checked(acme, f"models/{model}", "leakage").passed

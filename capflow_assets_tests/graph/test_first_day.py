@@ -26,7 +26,7 @@ def test_readiness_says_what_judging_waits_for(bills_only: TestHome) -> None:
     assert {row["readiness"] for row in rows.values()} == {"ready"}
 
 
-@pytest.mark.parametrize("format", ["csv", "json"])
+@pytest.mark.parametrize("format", ["table", "csv", "json"])
 def test_its_card_says_so_too(bills_only: TestHome, format: str) -> None:
     card = " ".join(bills_only.ok("explain", "young", RULE, "--format", format).split())
     assert "not judged yet" in card

@@ -12,12 +12,18 @@ from capflow_assets_tests.homes import TestHome
 CHOSEN = "rfm_segments"
 
 
+def with_all(home: TestHome) -> str:
+    """The customer's TOML without a choice of models."""
+    lines = (home.root / "customers" / "young.toml").read_text().splitlines(keepends=True)
+    return "".join(line for line in lines if not line.startswith("only_models"))
+
+
 @pytest.fixture(scope="module")
 def choosy(bills_only: TestHome, tmp_path_factory: pytest.TempPathFactory) -> TestHome:
     """The young customer, with one model."""
     home = bills_only.copied(tmp_path_factory.mktemp("choosy") / "home")
     toml = home.root / "customers" / "young.toml"
-    toml.write_text(f'only_models = ["{CHOSEN}"]\n' + toml.read_text())
+    toml.write_text(f'only_models = ["{CHOSEN}"]\n{with_all(home)}')
     home.ok("run", "young")
     return home
 
@@ -50,9 +56,8 @@ def test_the_matrix_shows_them_apart(choosy: TestHome) -> None:
     ],
 )
 def test_unknown_names_and_modes_are_refused(choosy: TestHome, tmp_path: Path, line: str, words: str) -> None:
-    toml = (choosy.root / "customers" / "young.toml").read_text().split("\n", 1)[1]
     file = tmp_path / "young.toml"
-    file.write_text(f"{line}\n{toml}")
+    file.write_text(f"{line}\n{with_all(choosy)}")
     said = choosy.capflow("onboard", str(file), "--replace")
     assert said.code == 1
     assert words in said.err

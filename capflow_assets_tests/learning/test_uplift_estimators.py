@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ import pytest
 from capflow_assets.contract import Examples
 from capflow_assets.errors import EvidenceError, ModelError
 from capflow_assets.learning.uplift_estimators import (
+    EffectReading,
     ResponseModel,
     TLearner,
     UpliftEstimator,
@@ -20,25 +22,15 @@ from capflow_assets.learning.uplift_estimators import (
     XLearner,
 )
 
-
-class Reading:
-    words: ClassVar[Mapping[str, str]] = {"visits": "{:.0f} visits in all"}
-    outcome, treatment, lot = "spend", "treated", "campaign_id"
-    traits_table = ("users", "user_id")
-
-
-class T(Reading, TLearner):
-    pass
-
-
-class X(Reading, XLearner):
-    pass
-
-
-class Response(Reading, ResponseModel):
-    pass
-
-
+READING = EffectReading(
+    words={"visits": "{:.0f} visits in all"},
+    outcome="spend",
+    treatment="treated",
+    lot="campaign_id",
+    traits_table="users",
+    traits_level="user_id",
+)
+T, X, Response = (partial(kind, reading=READING) for kind in (TLearner, XLearner, ResponseModel))
 LEARNERS = [T, X, Response]
 PARAMS = UpliftParams(threads=1, rounds=100, learning_rate=0.1, l2=1.0)
 
@@ -59,7 +51,7 @@ def examples(rows: int = 2000, lots: Mapping[str, float] = {"a": 0.5, "b": 0.8},
 
 
 @pytest.mark.parametrize("kind", [T, X])
-def test_a_trait_of_the_users_table_carries_the_effect(kind: type[UpliftEstimator]) -> None:
+def test_a_trait_of_the_users_table_carries_the_effect(kind: Callable[[UpliftParams], UpliftEstimator]) -> None:
     known = examples()
     answers = kind(PARAMS).fit(known).predict(known)
     young = known.tables["users"][0]["age"].to_numpy() == "18-29"
@@ -77,7 +69,7 @@ def test_the_response_model_scores_by_what_is_done_anyway() -> None:
 
 
 @pytest.mark.parametrize("kind", LEARNERS)
-def test_each_subject_is_answered_for_itself(kind: type[UpliftEstimator]) -> None:
+def test_each_subject_is_answered_for_itself(kind: Callable[[UpliftParams], UpliftEstimator]) -> None:
     known = examples()
     estimator = kind(PARAMS).fit(known)
     some = Examples(known.columns.iloc[[7, 2]], None, known.tables, known.moments)

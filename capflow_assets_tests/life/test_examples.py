@@ -16,6 +16,7 @@ from capflow_assets.home.places import Home
 from capflow_assets.learning.splits import moments
 from capflow_assets.life.examples import ExampleReader
 from capflow_assets.stores.lake import Lake
+from capflow_assets_tests.homes import EACH_KIND
 
 
 class Reading:
@@ -44,18 +45,18 @@ def reader(place, model: str) -> ExampleReader:
     return ExampleReader(Reading(lake), STAGES, customer, STAGES.model(model))  # type: ignore[arg-type]
 
 
-@pytest.fixture(scope="module", params=list(STAGES.models))
+@pytest.fixture(scope="module", params=EACH_KIND)
 def examples(request, place):
     return reader(place, request.param)
 
 
-@pytest.fixture(scope="module", params=[name for name, spec in STAGES.models.items() if spec.events is None])
+@pytest.fixture(scope="module", params=[name for name in EACH_KIND if STAGES.model(name).events is None])
 def of_horizons(request, place):
     """Of the models whose examples are of horizons counted back, and not of events."""
     return reader(place, request.param)
 
 
-@pytest.fixture(scope="module", params=[name for name, spec in STAGES.models.items() if spec.known is None])
+@pytest.fixture(scope="module", params=[name for name in EACH_KIND if STAGES.model(name).known is None])
 def of_a_block(request, place):
     """Of the models whose subjects are the rows of a block."""
     return reader(place, request.param)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 SHOP, MODEL, ZONE = "shop", "campaign_uplift", "Europe/Madrid"
-TABLES = ("bills", "users", "campaigns", "messages")
+TABLES = ("bills", "users", "campaigns", "messages", "coupons", "redemptions")
 # Users who stay and come three times a month; half of those reached by a campaign are held out.
 STEADY: dict[str, Any] = {"r": 4.0, "alpha_weeks": 6.0, "a": 0.5, "b": 40.0, "returns_pct": 0, "anonymous_pct": 0}
 MAILED = {"campaigns": 4, "campaign_reach_pct": 80, "control_pct": 50, "opening_pct": 80}
@@ -52,23 +52,25 @@ class CampaignShop:
         return users["rate_per_week"] * is_alive * weeks * effects["uplift_if_treated_pct"] / 100
 
 
-def campaign_shop(root: Path, spark: SparkSession, users: int = 1500, **dials: Any) -> CampaignShop:
-    """The shop of a brand with these dials, in a new home."""
+def campaign_shop(root: Path, spark: SparkSession, users: int = 1500, model: str = MODEL, **dials: Any) -> CampaignShop:
+    """The shop of a brand with these dials, in a new home, and the examples of a model that reads no line items."""
     brand = tiny(SHOP, seed=8, users=users, days=420, time_zone=ZONE, **(STEADY | MAILED | dials))
     world = simulate(brand)
     (root / "customers").mkdir(parents=True)
     (root / "customers" / f"{SHOP}.toml").write_text(_toml())
-    stages = replace(STAGES, models={MODEL: STAGES.model(MODEL)})
+    stages = replace(STAGES, models={model: STAGES.model(model)})
     place = Deployment(Home.of(root, {}), stages, SOURCES, Engine())
     for table, frame, more in (
         ("clean/bills", _bills(world), ""),
         ("clean/users", _users(world), "age_band string, income_band string, household_size bigint"),
         ("raw/campaigns", world.campaigns, ""),
         ("raw/messages", world.messages, ""),
+        ("raw/coupons", world.coupons, ""),
+        ("raw/redemptions", world.redemptions, ""),
     ):
         rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
         place.lake.write(frame_of(spark, STAGES.tables[table].table, rows, more), SHOP, table)
-    reader = ExampleReader(place.lake, place.stages, place.customer(SHOP), place.stages.model(MODEL))
+    reader = ExampleReader(place.lake, place.stages, place.customer(SHOP), place.stages.model(model))
     return CampaignShop(world, place, reader)
 
 
@@ -88,6 +90,8 @@ def _toml() -> str:
         "users": 'user_id = "user_id"',
         "campaigns": 'campaign_id = "campaign_id", starts_at = "starts_at"',
         "messages": 'campaign_id = "campaign_id", user_id = "user_id", is_control = "is_control"',
+        "coupons": 'coupon_id = "coupon_id", campaign_id = "campaign_id"',
+        "redemptions": 'user_id = "user_id", coupon_id = "coupon_id", redeemed_at = "redeemed_at"',
     }
     tables = (
         f'[tables.{name}]\nsource = "csv"\nlocation = "s3://shop/{name}.csv"\ncolumns = {{ {columns[name]} }}\n'

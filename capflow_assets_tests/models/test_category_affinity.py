@@ -22,11 +22,11 @@ from capflow_assets.models.category_affinity import (
     ITEMS,
     LINES,
     MODEL,
+    RECALL,
     CategoryAffinity,
     CategoryAffinityParams,
     FrequentCategories,
     outcome,
-    recall,
 )
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.oracle import category_chances
@@ -132,7 +132,7 @@ def test_lists_come_near_those_of_one_who_knows_tastes_and_seasons() -> None:
     assert most - value < 0.03
     assert difference_with_interval(MODEL.metric, test.outcomes, ours, frequent, seed=0).low > 0
     assert estimator.parameters()["recipe"]["season"] > 0
-    assert 0 < recall(test.outcomes, ours) <= 1
+    assert RECALL.compute(test.outcomes, ours) > RECALL.compute(test.outcomes, frequent)
 
 
 def test_where_tastes_never_change_own_counts_are_hard_to_beat_and_nothing_is_lost() -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,6 +50,8 @@ HEAVY = {"matplotlib", "mlflow", "numpy", "pandas", "pyspark", "scipy", "sklearn
 WORLD = {"r": 2.0, "alpha_weeks": 4.0, "a": 0.5, "b": 20.0, "items": 60, "taste_concentration": 0.3}
 WORLD |= {"campaigns": 8, "campaign_reach_pct": 80, "control_pct": 50, "campaign_uplift_pct": 100}
 WORLD |= {"campaign_answers": "rare"}
+# They keep to hours and channels of their own.
+WORLD |= {"own_hours_pct": 60, "own_channel_pct": 80}
 
 
 @dataclass(frozen=True)
@@ -382,3 +385,30 @@ def test_nothing_after_the_moment_is_read(case: Case) -> None:
             pd.testing.assert_frame_equal(
                 frame.sort_values(columns, ignore_index=True), torn_frame.sort_values(columns, ignore_index=True)
             )
+
+
+# -- the whole way -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.timeout(1200)
+def test_every_model_goes_its_whole_way(market: TestHome, tmp_path: Path) -> None:
+    """Trained, registered, scored, watched and told of: what a model file declares fits the life around it."""
+    home = market.copied(tmp_path / "home")
+    home.ok("run", CUSTOMER, "--select", "models,predictions,health")
+    status = home.status(CUSTOMER)
+    assert set(status) == set(NAMES)
+    assert {row["status"] for row in status.values()} <= {"promoted", "not promoted", "asks"}
+    for name, row in status.items():
+        report = home.report(CUSTOMER, name)
+        assert report["question"] == STAGES.model(name).model.question
+        assert home.ok("explain", CUSTOMER, name).startswith(f"{CUSTOMER}.{name}, version {report['version']} ")
+        if row["champion"] is None:
+            assert not STAGES.model(name).model.baseline.may_answer, name
+            continue
+        rows = home.rows(f"predictions/{name}", CUSTOMER)
+        assert rows, name
+        assert {cell["rung"] for cell in rows} == {"own" if row["status"] == "promoted" else "rule"}
+        assert {cell["model_version"] for cell in rows} == {row["champion"]}
+    assert home.ok("report", CUSTOMER, "-o", str(tmp_path / "page.html"))
+    page = (tmp_path / "page.html").read_text()
+    assert all(STAGES.model(name).model.question in page for name in NAMES)

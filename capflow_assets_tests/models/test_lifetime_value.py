@@ -96,6 +96,15 @@ def test_a_planted_rhythm_is_found_and_wins() -> None:
     assert difference_with_interval(MODEL.metric, test.outcomes, *both, seed=0).low > 0
 
 
+def test_where_too_little_was_known_the_first_candidate_stands() -> None:
+    """Nobody had come back by the earlier moment."""
+    rows = bills(*((f"u{n}", 10 + n % 20, 9.0) for n in range(50)), ("u1", 80, 9.0), ("u2", 90, 9.0))
+    test, earlier = with_outcomes(rows, 100, 30), with_outcomes(rows, 40, 30)
+    split = Split(replace(test, outcomes=None), test, MOMENT, (), earlier)
+    assert chosen_candidate(MODEL, LifetimeParams(), split) is MODEL.challengers[0]
+    assert chosen_candidate(MODEL, LifetimeParams(), replace(split, earlier=None)) is MODEL.challengers[0]
+
+
 def test_purchases_at_random_have_no_rhythm() -> None:
     """Two a year, so that whole days hide nothing."""
     rows = of_world(simulate(tiny("dice", seed=8, users=4000, days=500, r=1.5, alpha_weeks=30.0)))

@@ -54,13 +54,15 @@ def rows(frame: DataFrame) -> list[tuple[Any, ...]]:
 @pytest.mark.parametrize("name", MODULES)
 def test_an_outcome_sees_known_users_inside_the_horizon(spark: SparkSession, name: str) -> None:
     bills = spark.createDataFrame(BILLS, SCHEMA)
-    found = MODULES[name].outcome(bills, START, END)
+    found = MODULES[name].MODEL.outcome.compute(bills, START, END)
     assert found.columns == ["user_id", *MODULES[name].MODEL.outcome.columns]
     assert rows(found) == EXPECTED[name]
 
 
 def test_both_engines_agree(spark: SparkSession, jvm: SparkSession) -> None:
     for module in MODULES.values():
-        here, there = (module.outcome(engine.createDataFrame(BILLS, SCHEMA), START, END) for engine in (spark, jvm))
+        here, there = (
+            module.MODEL.outcome.compute(engine.createDataFrame(BILLS, SCHEMA), START, END) for engine in (spark, jvm)
+        )
         assert here.dtypes == there.dtypes
         assert rows(here) == rows(there)

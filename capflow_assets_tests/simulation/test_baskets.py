@@ -109,3 +109,29 @@ def test_a_season_of_categories_leaves_who_comes_when_as_it_was() -> None:
     columns = ["bill_id", "user_id", "store_id", "billed_at"]
     pd.testing.assert_frame_equal(plain.bills[columns], seasonal.bills[columns])
     assert not plain.line_items["item_id"].equals(seasonal.line_items["item_id"])
+
+
+def test_coupons_are_used_by_those_who_mind_the_price_where_they_alone_answer() -> None:
+    """Of those with one bill in a campaign, a fifth of level 2, two fifths of level 4, and nobody of level 0."""
+    dials = {"campaigns": 4, "control_pct": 0, "campaign_reach_pct": 100}
+    thrifty = simulate(tiny("shop", seed=6, users=4000, redemption_answers="thrifty", **dials))
+    levels = thrifty.truth.users.set_index("user_id")["price_sensitivity"]
+    single: list[tuple[int, bool]] = []
+    for campaign in thrifty.campaigns[thrifty.campaigns["kind"] == "coupon"].itertuples():
+        treated = thrifty.messages.loc[thrifty.messages["campaign_id"] == campaign.campaign_id, "user_id"]
+        at = thrifty.bills["billed_at"]
+        bills = thrifty.bills[(at >= campaign.starts_at) & (at < campaign.ends_at) & (thrifty.bills["amount"] > 0)]
+        counts = bills["user_id"].value_counts()
+        used = thrifty.redemptions.query("campaign_id == @campaign.campaign_id")["user_id"]
+        single += [(levels[user], user in set(used)) for user in counts[counts == 1].index.intersection(treated)]
+    shares = pd.DataFrame(single, columns=["level", "used"]).groupby("level")["used"].agg(["mean", "size"])
+    for level, chance in ((0, 0.0), (1, 0.1), (2, 0.2), (3, 0.3), (4, 0.4)):
+        error = np.sqrt(chance * (1 - chance) / shares["size"][level])
+        assert abs(shares["mean"][level] - chance) <= 4 * error, level
+
+
+def test_who_uses_coupons_is_all_that_their_dial_changes() -> None:
+    plain, thrifty = (simulate(tiny("shop", seed=6, users=60, redemption_answers=of)) for of in ("all", "thrifty"))
+    columns = ["bill_id", "user_id", "store_id", "billed_at"]
+    pd.testing.assert_frame_equal(plain.bills[columns], thrifty.bills[columns])
+    pd.testing.assert_frame_equal(plain.messages, thrifty.messages)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from capflow_assets.simulation import campaigns
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.world import World, simulate
 
@@ -91,3 +92,21 @@ def test_a_coupon_is_redeemed_once_by_a_treated_user_with_its_item_on_the_bill()
     found = items.merge(lines, on=["user_id", "item_id", "redeemed_at"])
     assert len(found) == len(used)
     assert (found["discount"] > 0).all()
+
+
+def test_channels_of_their_own_are_opened_more_and_the_others_less() -> None:
+    dials = {"users": 3000, "campaigns": 4, "campaign_reach_pct": 100, "control_pct": 20}
+    brand = tiny("shop", seed=3, own_channel_pct=80, **dials)
+    messages = simulate(brand).messages.query("not is_control")
+    number = messages["user_id"].str[1:].astype(int).to_numpy() - 1
+    chances = campaigns.open_chances(brand, 3000)[number]
+    place = pd.Index(campaigns.CHANNELS).get_indexer(messages["channel"])
+    is_own = place == chances.argmax(axis=1)
+    opened = messages["opened_at"].notna()
+    assert opened[is_own].mean() == pytest.approx(0.35 * 2.2, abs=0.03)
+    assert opened[~is_own].mean() == pytest.approx(0.35 * 0.2, abs=0.02)
+    assert is_own.mean() == pytest.approx(1 / 3, abs=0.03)
+
+
+def test_without_the_dial_all_channels_are_opened_alike() -> None:
+    assert np.unique(campaigns.open_chances(tiny("shop", seed=3), 50)).tolist() == [0.35]

@@ -42,6 +42,15 @@ def test_p_alive_is_a_chance_that_holds() -> None:
         assert abs(group["p_alive"].mean() - group["is_alive"].mean()) < 4 * error
 
 
+@pytest.mark.parametrize("as_of", [AS_OF, None])
+def test_the_chance_of_a_purchase_holds(as_of: datetime | None) -> None:
+    moment = as_of or world().end
+    both = expected_purchases(world(), moment, 60).merge(outcome(world(), moment, 60), on="user_id")
+    for _, group in both.groupby(pd.qcut(both["p_purchase"].rank(method="first"), 5), observed=True):
+        error = np.sqrt(0.25 / len(group))
+        assert abs(group["p_purchase"].mean() - (group["purchases_y"] > 0).mean()) < 3 * error
+
+
 def test_who_knows_more_errs_less() -> None:
     both = expected_purchases(world(), AS_OF, 60).merge(
         outcome(world(), AS_OF, 60), on="user_id", suffixes=("", "_made")

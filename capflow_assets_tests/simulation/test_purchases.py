@@ -11,6 +11,7 @@ from scipy.special import betaln, gammaln, hyp2f1
 from scipy.stats import beta
 
 from capflow_assets.simulation.brand import CAFE_DAY, CAFE_WEEK, Brand, tiny
+from capflow_assets.simulation.purchases import favourite_hours
 from capflow_assets.simulation.world import World, simulate
 
 WEEKS = 52
@@ -116,3 +117,26 @@ def test_purchases_in_a_rhythm_come_as_often_and_more_evenly() -> None:
     assert counts[4] / 400 == pytest.approx(weeks - (1 - 1 / 4) / 2, rel=0.015)
     assert deviations[4] == pytest.approx(0.5, rel=0.04)
     assert deviations[1] == pytest.approx(1.0, rel=0.04)
+
+
+def test_own_hours_move_bills_within_their_day_and_nothing_else() -> None:
+    dials = {"campaigns": 0, "returns_pct": 0}
+    plain, own = (simulate(tiny("shop", seed=3, own_hours_pct=share, **dials)) for share in (0, 60))
+    keys = ["user_id", "store_id"]
+    days = [world.bills.assign(day=world.bills["billed_at"].dt.date)[["user_id", "day"]] for world in (plain, own)]
+    assert sorted(days[0].dropna().itertuples(index=False)) == sorted(days[1].dropna().itertuples(index=False))
+    assert len(plain.bills[keys]) == len(own.bills[keys])
+    first = own.bills.groupby("user_id")["billed_at"].min()
+    assert (first == own.truth.users.set_index("user_id")["joined_at"].reindex(first.index)).all()
+
+
+def test_own_hours_have_their_share_of_the_bills() -> None:
+    brand = tiny("shop", seed=3, users=600, own_hours_pct=60, campaigns=0, returns_pct=0, anonymous_pct=0)
+    bills = simulate(brand).bills
+    repeat = bills[bills.groupby("user_id").cumcount() > 0]
+    number = repeat["user_id"].str[1:].astype(int).to_numpy() - 1
+    hours = np.array(brand.hours) / np.sum(brand.hours)
+    favourite = favourite_hours(brand, 600)[number]
+    by_chance = 0.4 * hours[favourite].mean()
+    is_own = repeat["billed_at"].dt.hour.to_numpy() == favourite
+    assert is_own.mean() == pytest.approx(0.6 + by_chance, abs=0.03)

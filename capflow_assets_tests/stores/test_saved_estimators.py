@@ -54,7 +54,7 @@ def schema_of(estimator: Any) -> dict[str, Any]:
 def test_models_trust_whole_names_and_few(model):
     own = types_of(STAGES.model(model).model) - PLAIN
     assert all(name.startswith(("capflow_assets.", "xgboost.core.Booster")) for name in own)
-    assert len(own) - len(STAGES.model(model).model.candidates) <= 4, "its candidates, and few besides"
+    assert len(own) - len(STAGES.model(model).model.candidates) <= 6, "its candidates, and few besides"
     assert not {name for name in own | PLAIN if name.endswith(".")}
 
 

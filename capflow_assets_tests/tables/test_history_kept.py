@@ -18,9 +18,9 @@ from capflow_assets.home.places import Home
 from capflow_assets.stores.lake import Lake
 from capflow_assets.tables.runner import TableRunner
 from capflow_assets_tests.blueprint import stage_packages
-from capflow_assets_tests.homes import TestHome, own_environment
+from capflow_assets_tests.homes import EACH_KIND, TestHome, own_environment
 
-MODELS = tuple(STAGES.models)
+MODELS = EACH_KIND
 OF_MESSAGES = {f"{part}/campaign_uplift" for part in ("models", "predictions", "health")}
 PARTS = tuple(f"{part}/{model}" for model in MODELS for part in ("predictions", "health"))
 packages = stage_packages.packages

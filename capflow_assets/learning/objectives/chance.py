@@ -15,6 +15,7 @@ from pydantic import Field
 
 from capflow_assets.contract import USER, Candidate, Model, Needs, Outcome, Reads, Rule, Subject
 from capflow_assets.learning.boosting import BoostedChance, BoostingParams
+from capflow_assets.learning.buying_chance import BuyingChance
 from capflow_assets.learning.extra_trees import ExtraTrees
 from capflow_assets.learning.metrics import roc_auc
 from capflow_assets.learning.single_column import SingleColumn
@@ -49,14 +50,15 @@ def chance_model(
     params: type[P],
     subject: Subject = USER,
     did: str = "",
+    also: tuple[Candidate[P], ...] = (),
     rules: tuple[Rule, ...] = (),
 ) -> Model[P]:
     """A model that answers with a chance.
 
     ``words`` give for each feature block the columns that are read of it, each with a text that has a place for its
     value, such as ``{"features/rfm": {"visits": "{:.0f} visits in all"}}``. The first column of the ``outcome`` is
-    above 0 where it came, and ``did`` says so in the plot ("bought"; by default the column's name). ``rules`` are asked
-    besides the calibration's.
+    above 0 where it came, and ``did`` says so in the plot ("bought"; by default the column's name). ``also`` are
+    candidates besides the usual ones, and ``rules`` are asked besides the calibration's.
     """
     column = outcome.columns[0]
     texts = {name: word for block in words.values() for name, word in block.items()}
@@ -70,9 +72,10 @@ def chance_model(
         outcome=outcome,
         params=params,
         candidates=(
-            Candidate("boosted trees", partial(BoostedChance, outcome=column, words=texts)),
+            Candidate("boosted trees", partial(BoostedChance, outcome=column, words=texts), is_tuned=True),
             Candidate("logistic splines", partial(SplineLogistic, outcome=column, words=texts)),
             Candidate("extra-trees", partial(ExtraTrees, outcome=column, words=texts)),
+            *also,
             baseline,
         ),
         metric=roc_auc(column),
@@ -85,6 +88,13 @@ def by_column(name: str, outcome: str, column: str, word: str, *, grows: bool) -
     """The baseline that goes by one column, which the chance grows with or falls with; ``word`` is its only reason."""
     make = partial(SingleColumn, outcome=outcome, column=column, word=word, grows=grows)
     return Candidate(name, make, is_baseline=True)
+
+
+def by_history(outcome: str, words: Mapping[str, str], lapsed_after: float = 0.0) -> Candidate[Horizon]:
+    """A candidate by the law of how users come and leave for good (``learning.buying_chance``)."""
+    return Candidate(
+        "buy till you die", partial(BuyingChance, outcome=outcome, words=dict(words), lapsed_after=lapsed_after)
+    )
 
 
 def calibrated(outcome: str) -> Rule:

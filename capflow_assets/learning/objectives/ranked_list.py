@@ -49,31 +49,34 @@ def ranked_list_model(
     words: str = "what comes next",
     columns: tuple[Column, ...] = (),
     family: str = "recommendation",
+    also_came: tuple[str, ...] = (),
     metric: Metric | None = None,
+    told: Metric | None = None,
     rules: tuple[Rule, ...] = (),
+    plot: Callable[[Any, Any], Any] | None = None,
 ) -> Model[P]:
     """A model whose answers are several rows a subject, told apart by ``listed``, with ``score`` and ``reasons``.
 
     ``outcome`` gives a row per subject and ``listed`` that came, with a column ``came`` above 0; of a subject without
-    one nothing can be said. ``words`` name what came, after "share of": "the next visit's items". ``columns`` are what
-    the rows have besides. Without a ``metric`` it is judged by ``recall_metric``. ``rules`` come after the NDCG that is
-    told.
+    one nothing can be said; ``also_came`` are further columns. ``words`` name what came, after "share of": "the next
+    visit's items". ``columns`` are what the answers have besides. Without a ``metric`` it is judged by
+    ``recall_metric``, and without one that is ``told`` beside it, the NDCG is. ``rules`` come after that.
     """
-    ndcg = ndcg_metric(listed, came, words)
+    told = told or ndcg_metric(listed, came, words)
     return Model(
         question=question,
         family=family,
         needs=needs,
         reads=reads,
         subject=subject,
-        outcome=Outcome(outcome, (came,), per=(listed,), absent="unknown"),
+        outcome=Outcome(outcome, (came, *also_came), per=(listed,), absent="unknown"),
         answer=Answer(per=(listed,), columns=columns),
         params=params,
         candidates=candidates,
         metric=metric or recall_metric(listed, came, words),
-        rules=(Rule(ndcg.name, ndcg.compute, f"its NDCG@{TOP}", otherwise="tell"), *rules),
+        rules=(Rule(told.name, told.compute, f"its {told.name}", otherwise="tell"), *rules),
         objective="list",
-        plot=partial(recall_plot, item=listed, came=came, words=words),
+        plot=plot or partial(recall_plot, item=listed, came=came, words=words),
     )
 
 

@@ -104,6 +104,16 @@ def order_error_of(outcomes: pd.DataFrame, answers: pd.DataFrame) -> float:
     return order_error(groups["spend_avg"], groups["users"])
 
 
+def variance_explained(outcomes: pd.DataFrame, answers: pd.DataFrame) -> float:
+    """The share of the variance of ``log(1 + spend)`` that lies between segments (eta squared), 0 to 1."""
+    import numpy as np
+
+    spend = np.log1p(np.maximum(outcomes["spend"].to_numpy(dtype=float), 0.0))
+    means = outcomes.assign(spend=spend).groupby(answers["segment"].to_numpy())["spend"].transform("mean").to_numpy()
+    whole = float(np.var(spend))
+    return float(np.var(means)) / whole if whole > 0 else 0.0
+
+
 def spend_plot(outcomes: pd.DataFrame, answers: pd.DataFrame) -> Figure:
     """Each segment's share of users beside its share of the horizon's spend, best segment first."""
     import numpy as np

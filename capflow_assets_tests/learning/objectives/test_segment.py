@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from capflow_assets.contract import Examples, Horizon
-from capflow_assets.learning.objectives.segment import RecencyOnly, order_error_of, spend_by_segment, spend_plot
+from capflow_assets.learning.objectives.segment import (
+    RecencyOnly,
+    order_error_of,
+    spend_by_segment,
+    spend_plot,
+    variance_explained,
+)
 
 ANSWERS = pd.DataFrame({"score": [1.0, 1.2, 2.0, 2.5], "segment": ["Lost", "Lost", "New", "New"]})
 
@@ -36,3 +43,11 @@ def test_the_picture_names_the_best_segments_shares() -> None:
 def test_whoever_came_last_comes_first_and_one_who_never_came_last() -> None:
     users = pd.DataFrame({"recency_days": [3.0, None, 0.0]})
     assert RecencyOnly(Horizon()).fit(Examples(users)).predict(Examples(users))["score"].tolist() == [-3.0, -1e6, 0.0]
+
+
+def test_the_share_of_differences_that_segments_explain() -> None:
+    """Logarithms of 1 + spend are 0, 0, 2 and 2: between segments lies all of their variance, or none of it."""
+    spend = pd.DataFrame({"spend": np.expm1([0.0, 0.0, 2.0, 2.0])})
+    assert variance_explained(spend, ANSWERS) == pytest.approx(1.0)
+    assert variance_explained(spend, ANSWERS.assign(segment=["a", "b", "a", "b"])) == pytest.approx(0.0)
+    assert variance_explained(spend * 0, ANSWERS) == 0.0

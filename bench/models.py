@@ -1,0 +1,90 @@
+"""All models on real customers: what each is judged by, against its baseline, and what was decided.
+
+The two data sets of the demo, and Online Retail where the variable ``GIFTS_TOML`` names its customer's TOML. Everything
+is trained in a home of its own, as any customer's is; the figures are those of the newest horizon, which no model
+learned from. Writes ``bench/models.md``.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+TABLE = Path(__file__).with_name("models.md")
+GIFTS = "GIFTS_TOML"
+HEAD = """# Models on real customers
+
+Made by `python -m bench models` on {day}, {version}. `grocer` is The Complete Journey, `records` CDNOW, `gifts` Online
+Retail. Intervals are 95 %, by bootstrap over what each model is about; the difference is paired, above 0 where the
+model is better than its baseline. Where nothing was promoted the baseline answers, as the rule.
+
+| model | customer | answers | metric | model's | baseline's | difference | decision |
+|---|---|---|---|---|---|---|---|
+"""
+
+
+def run() -> None:
+    """Train all models for the real customers and write the table."""
+    from capflow_assets import demo
+
+    folder = Path(str(demo.__file__)).parent
+    files = [folder / "grocer.toml", folder / "records.toml"]
+    files += [Path(os.environ[GIFTS])] if os.environ.get(GIFTS) else []
+    with tempfile.TemporaryDirectory(prefix="capflow-models-") as place:
+        home = Path(place) / "home"
+        names = [_onboarded(home, file) for file in files]
+        _capflow(home, "run", *names)
+        lines = list(_lines(home, names))
+    TABLE.write_text("".join([_head(), *lines]), encoding="utf-8")
+    print(f"{TABLE}: {len(lines)} models of {len(names)} customers")  # noqa: T201  (a benchmark's result)
+
+
+def _head() -> str:
+    from importlib.metadata import version
+
+    return HEAD.format(day=datetime.now(UTC).date(), version=f"capflow-assets {version('capflow-assets')}")
+
+
+def _onboarded(home: Path, file: Path) -> str:
+    return _capflow(home, "onboard", str(file)).split()[1]
+
+
+def _capflow(home: Path, *arguments: str) -> str:
+    command = [sys.executable, "-m", "capflow_assets", *arguments, "--home", str(home)]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout  # noqa: S603  (ours)
+
+
+def _lines(home: Path, customers: Sequence[str]) -> Iterator[str]:
+    """A line for each model and customer; of customers who are not ready, the reason."""
+    import json
+
+    rows: list[dict[str, Any]] = json.loads(_capflow(home, "status", "--format", "json"))
+    for row in sorted(rows, key=lambda row: (row["model"], customers.index(row["customer"]))):
+        yield _line(row, home)
+
+
+def _line(row: dict[str, Any], home: Path) -> str:
+    import json
+
+    cells = [row["model"], row["customer"]]
+    version = row["challenger"] or row["champion"]
+    if version is None:
+        return "| " + " | ".join([*cells, "–", "–", "–", "–", "–", f"{row['status']}: {row['reason']}"]) + " |\n"
+    content = _capflow(home, "explain", row["customer"], row["model"], "--version", str(version), "--format", "json")
+    report = json.loads(content)
+    if report.get("metric") is None:
+        return "| " + " | ".join([*cells, report["candidate"], "–", "–", "–", "–", report["not_judged"]]) + " |\n"
+    metric, baseline = report["metric"], report["baseline"]
+    figures = [metric["name"], _ends(metric), f"{_ends(baseline)} {baseline['name']}", _ends(baseline["difference"])]
+    decision = {"promote": "promoted", "keep": "not promoted", "ask": "asks a person"}[report["decision"]["action"]]
+    return "| " + " | ".join([*cells, report["candidate"], *figures, decision]) + " |\n"
+
+
+def _ends(interval: dict[str, Any]) -> str:
+    return f"{interval['value']:.4g} [{interval['low']:.4g}, {interval['high']:.4g}]"
