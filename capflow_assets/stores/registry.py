@@ -39,7 +39,7 @@ DIGESTS = "capflow.sha256"
 # What is read of a version that has no digests.
 READ = (MODEL, f"{REPORT}/report.json", f"{REPORT}/reference.json")
 # MLflow's rule for the names of metrics.
-UNFIT = re.compile(r"[^\w\-. :/]")
+UNFIT = re.compile(r"[^\w\-. :/]", re.ASCII)
 # Where earlier releases let MLflow keep the estimator of a version.
 LOGGED_MODEL = re.compile(r"models:/(m-[0-9a-f]+)")
 
