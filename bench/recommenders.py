@@ -1,8 +1,9 @@
 """Every recommender of the grocer's households, ranked in full, with the last basket left out: recall@10 and NDCG@10.
 
 Each household's last basket is what is to be listed; all other baskets are known. What a candidate chooses by outcomes
-it chooses by the basket before that, of which it then knows nothing. No negatives are sampled: each list is of all
-items. First all items of the basket are judged, then those alone that the household had never bought.
+it chooses by the basket before that, of which it then knows nothing. As is usual with this protocol, what others bought
+after a household's last basket is known, which flatters what is popular lately most. No negatives are sampled: each
+list is of all items. First all items of the basket are judged, then those alone that the household had never bought.
 """
 
 from __future__ import annotations

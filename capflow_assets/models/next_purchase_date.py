@@ -1,7 +1,6 @@
 """When each user comes next: boosted trees over censored times, or a renewal of the user's own gaps.
 
-See ``learning.time_estimators`` and ``learning.gap_estimators``; ``learning.objectives.time_to_event`` says how dates
-are judged.
+See ``learning.time_estimators`` and ``learning.gap_estimators``; ``learning.objectives.time_to_event`` judges dates.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ module                  holds
 ``purchases``           when everybody buys, and leaves
 ``baskets``             what is on each bill
 ``dirt``                what goes wrong between the till and the lake
+``frauds``              what somebody at the till makes wrong on purpose
 ``clock``               the brand's own time: seasons, weeks, hours, shifts
 ``streams``             one stream of random numbers per draw
 ======================  ==================================================================================

@@ -117,6 +117,8 @@ class Brand(BaseModel):
     )
     wrong_types: int = Field(default=0, ge=0, description="Bills whose total or date is not one. CSV only.")
     anomalies: int = Field(default=0, ge=0, description="Bills whose first line has a thousand times its quantity.")
+    discount_frauds: int = Field(default=0, ge=0, description="Bills with 60 to 95 % off that no markdown explains.")
+    refund_frauds: int = Field(default=0, ge=0, description="Cards to which a store pays back six bills of others.")
     corrected_pct: float = Field(
         default=0, ge=0, le=100, description="Bills sent with ten times the total, mended later."
     )

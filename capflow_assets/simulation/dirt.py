@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from capflow_assets.errors import CapflowError
+from capflow_assets.simulation import frauds
 from capflow_assets.simulation.brand import Brand
 from capflow_assets.simulation.streams import stream
 
@@ -41,7 +42,8 @@ def plan(brand: Brand, bills: pd.DataFrame) -> pd.DataFrame:
     kind = np.full(len(bills), "", dtype=object)
     kind[wrong[0::2]], kind[wrong[1::2]] = "amount", "billed_at"
     is_mended = _marked(mended, len(bills))
-    return pd.DataFrame(
+    is_free = ~missing & ~_marked(np.concatenate([twice, wrong, absurd, mended]), len(bills))
+    planned = pd.DataFrame(
         {
             "bill_id": bills["bill_id"],
             "known_at": known_at,
@@ -52,6 +54,7 @@ def plan(brand: Brand, bills: pd.DataFrame) -> pd.DataFrame:
             "corrected_at": (known_at + pd.Timedelta(days=MENDED_AFTER_DAYS)).where(is_mended),
         }
     )
+    return pd.concat([planned, frauds.plan(brand, bills, is_free)], axis=1)
 
 
 def _spread(brand: Brand, sent: np.ndarray) -> list[np.ndarray]:
@@ -91,7 +94,8 @@ def sent(
     here = dirt[~dirt["is_missing"]]
     if moment is not None:
         here = here[here["known_at"] <= moment]
-    for name, frame in _with_anomalies(tables["bills"], tables["line_items"], here).items():
+    wrong = frauds.committed(**_with_anomalies(tables["bills"], tables["line_items"], here), dirt=here)
+    for name, frame in wrong.items():
         out[name] = _soiled(frame.merge(here, on="bill_id"), moment)[list(frame.columns)]
     return out
 

@@ -39,7 +39,7 @@ DIGESTS = "capflow.sha256"
 # What is read of a version that has no digests.
 READ = (MODEL, f"{REPORT}/report.json", f"{REPORT}/reference.json")
 # MLflow's rule for the names of metrics.
-UNFIT = re.compile(r"[^\w\-. :/]")
+UNFIT = re.compile(r"[^\w\-. :/]", re.ASCII)
 # Where earlier releases let MLflow keep the estimator of a version.
 LOGGED_MODEL = re.compile(r"models:/(m-[0-9a-f]+)")
 
@@ -253,11 +253,12 @@ def _as_of(report: Mapping[str, Any]) -> datetime:
 def numbers(report: Mapping[str, Any]) -> dict[str, float]:
     """The figures of a report as MLflow metrics, flat: ``metric.value``, ``baseline.low`` …"""
     flat: dict[str, float] = {}
-    for key, value in report.items():
+    for name, value in report.items():
+        key = UNFIT.sub("_", name)
         if isinstance(value, Mapping):
             flat |= {f"{key}.{inner}": number for inner, number in numbers(value).items()}
         elif isinstance(value, (int, float)) and not isinstance(value, bool):
-            flat[UNFIT.sub("_", key)] = float(value)
+            flat[key] = float(value)
     return flat
 
 

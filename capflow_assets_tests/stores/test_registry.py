@@ -89,6 +89,7 @@ def test_mlflow_shows_the_figures_and_the_parameters(filled: Path) -> None:
 
 def test_figures_are_flat_under_names_that_mlflow_takes() -> None:
     assert numbers({"a": {"b": {"c (%)": 1}, "is_on": True, "words": "x"}, "d": 2.5}) == {"a.b.c ___": 1.0, "d": 2.5}
+    assert numbers({"groups": {"rare, regular": {"place": 1}}}) == {"groups.rare_ regular.place": 1.0}
 
 
 @pytest.mark.parametrize("name", ["model/model.skops", "report/report.json", "report/holdout.png"])
