@@ -51,7 +51,7 @@ WORLD = {"r": 2.0, "alpha_weeks": 4.0, "a": 0.5, "b": 20.0, "items": 60, "taste_
 WORLD |= {"campaigns": 8, "campaign_reach_pct": 80, "control_pct": 50, "campaign_uplift_pct": 100}
 WORLD |= {"campaign_answers": "rare"}
 # Categories have their time of the year.
-WORLD |= {"category_season": 1.0}
+WORLD |= {"category_season": 0.7}
 # They keep to hours and channels of their own.
 WORLD |= {"own_hours_pct": 60, "own_channel_pct": 80}
 
