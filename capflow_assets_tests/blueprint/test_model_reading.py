@@ -34,17 +34,20 @@ def outcome_of_bils(bils: Any, start: Any, end: Any) -> Any:
 
 
 ITEMS = Subject("reviewed item", ("item_id", "review_id"), known)
+# Users with the outcome are counted for models of users only.
+OF_OTHERS = replace(REGULARS.needs, positives=0)
 
 
 def test_what_is_wired_well_is_read() -> None:
-    spec = read(subject=Subject("store", ("store_id",), known), reads=(Reads("clean/bills", form="frame"),))
+    store = Subject("store", ("store_id",), known)
+    spec = read(subject=store, reads=(Reads("clean/bills", form="frame"),), needs=OF_OTHERS)
     assert spec.edges == {
         "models/planted": {"clean/bills"},
         "predictions/planted": {"clean/bills", "models/planted"},
         "health/planted": {"predictions/planted"},
     }
     assert read(reads=(RFM, Reads("features/rhythm", ("overdue_ratio",)))).model.columns == ("visits", "overdue_ratio")
-    assert read(subject=ITEMS, reads=(Reads("features/text", ("words",)),)).model.columns == ("words",)
+    assert read(subject=ITEMS, reads=(Reads("features/text", ("words",)),), needs=OF_OTHERS).model.columns == ("words",)
 
 
 @pytest.mark.parametrize(
@@ -115,6 +118,10 @@ def test_one_baseline_and_another_are_needed(candidates: tuple[Any, ...], came: 
         ({"needs": Needs(tables=("clean/bills",), evidence={"negative": 3})}, "did you mean 'negatives'"),
         ({"answers_from": Needs(tables=("clean/bills",))}, 'answers_from only of a model fitted to "now"'),
         ({"answers_from": Needs(tables=("clean/items",)), "fitted": "now"}, "answers before it can be"),
+        (
+            {"subject": Subject("bill", ("bill_id",), known), "reads": (Reads("clean/bills", form="frame"),)},
+            "whom nobody counts for it",
+        ),
     ],
     ids=[
         "columns",
@@ -130,6 +137,7 @@ def test_one_baseline_and_another_are_needed(candidates: tuple[Any, ...], came: 
         "measure",
         "learns and answers unjudged",
         "a table more",
+        "positives of others than users",
     ],
 )
 def test_what_else_cannot_be_wired_is_refused(changed: dict[str, Any], words: str) -> None:
@@ -140,4 +148,4 @@ def test_what_else_cannot_be_wired_is_refused(changed: dict[str, Any], words: st
 def test_a_metrics_unit_may_be_a_part_of_the_key() -> None:
     subject = Subject("user and campaign", ("user_id", "campaign_id"), known)
     metric = Metric("zero", lambda outcomes, answers: 0.0, True, "", unit=("user_id",))
-    assert read(subject=subject, metric=metric).model.metric.unit == ("user_id",)
+    assert read(subject=subject, metric=metric, needs=OF_OTHERS).model.metric.unit == ("user_id",)
