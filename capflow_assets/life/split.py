@@ -90,7 +90,7 @@ def _windows(reader: ExampleReader, params: Horizon, as_of: datetime) -> list[Wi
         earliest = days_after(first, min(params.horizon_days, LEAST_HISTORY_DAYS), zone)
         begun = [moment.astimezone(as_of.tzinfo) for moment in reader.events(until) if moment >= earliest]
         horizons = [Window(moment, days_after(moment, params.horizon_days, zone)) for moment in begun]
-        windows = [window for window in horizons if window.end <= until][-params.moments - 1 :]
+        windows = _without_overlap([window for window in horizons if window.end <= until], params.moments)
     if not windows:
         raise EvidenceError(
             f"{reader.spec.name} has no examples of {reader.customer.name}",
@@ -99,6 +99,14 @@ def _windows(reader: ExampleReader, params: Horizon, as_of: datetime) -> list[Wi
             do="wait, or choose a shorter horizon",
         )
     return windows
+
+
+def _without_overlap(windows: list[Window], moments: int) -> list[Window]:
+    """The newest window, and those before it that were over when it began: what came of others was not known yet."""
+    if not windows:
+        return []
+    newest = windows[-1]
+    return [*[window for window in windows[:-1] if window.end <= newest.start][-moments:], newest]
 
 
 def _halved(reader: ExampleReader, examples: Examples) -> Split:
