@@ -94,7 +94,8 @@ def status(
 ) -> None:
     """Customers × models: ready, at risk or not and why; with --details champion, metric against baseline, drift."""
     names(context, home, [customer] if customer else [])
-    from capflow_assets.cli.terminal import print_matrix, print_rows
+    from capflow_assets.cli.readiness_matrix import print_matrix
+    from capflow_assets.cli.terminal import print_rows
     from capflow_assets.graph.status import COLUMNS, OVERVIEW, status_rows
 
     with looked_at(context, home) as (deployment, instance):

@@ -154,65 +154,6 @@ def print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], kind: 
     Laid(title, [name.replace("_", " ") for name in columns], shown).printed(console())
 
 
-STANDINGS = {
-    "ready": "[green]✓ ready[/]",
-    "at risk": "[yellow]! at risk[/]",
-    "not ready": "[red]✗ not ready[/]",
-    "unknown": "[dim]? unknown[/]",
-    "off": "[dim]· off[/]",
-}
-# With more models than that, the words do not fit on a screen and the signs are left.
-WORDS_FIT = 6
-
-
-def print_matrix(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Customers × models: ready, at risk or not; below, each reason with the customers and models that it holds for."""
-    from rich.markup import escape
-    from rich.table import Table as Grid
-
-    models = list(dict.fromkeys(row["model"] for row in rows))
-    grid = Grid(title="readiness", title_justify="left")
-    grid.add_column("customer", no_wrap=True)
-    for name in models:
-        grid.add_column(name.replace("_", " "), overflow="fold")
-    cells_of: dict[str, dict[str, str]] = {}
-    for row in rows:
-        cells_of.setdefault(row["customer"], {})[row["model"]] = STANDINGS[row["readiness"]]
-    for customer, cells in cells_of.items():
-        fitting = [cells[name] if len(models) <= WORDS_FIT else _sign(cells[name]) for name in models]
-        grid.add_row(escape(customer), *fitting)
-    screen = console()
-    screen.print(grid)
-    screen.print(_ready_counts(rows), highlight=False)
-    for (customer, reason), names in _reasons(rows).items():
-        of_customer = sum(row["customer"] == customer and row["readiness"] != "off" for row in rows)
-        concerned = ", ".join(names) if len(names) < of_customer else "all models"
-        screen.print(f"[bold]{escape(customer)}[/] {concerned}: {escape(reason)}", soft_wrap=True, highlight=False)
-    for customer, removed in dict.fromkeys((row["customer"], row.get("removed")) for row in rows):
-        for words in filter(None, (removed or "").split("; also ")):
-            screen.print(f"[bold]{escape(customer)}[/] {escape(words)}", soft_wrap=True, highlight=False)
-
-
-def _reasons(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], list[str]]:
-    """The models of each customer by reason, so that what several lack is shown once."""
-    models_of: dict[tuple[str, str], list[str]] = {}
-    for row in rows:
-        for reason in filter(None, row["readiness_reason"].split("; also ")):
-            models_of.setdefault((row["customer"], reason), []).append(row["model"])
-    return models_of
-
-
-def _ready_counts(rows: Sequence[Mapping[str, Any]]) -> str:
-    counts = {state: sum(row["readiness"] == state for row in rows) for state in STANDINGS}
-    return ", ".join(f"{count:,} {state}" for state, count in counts.items() if count) or "no customers yet"
-
-
-def _sign(words: str) -> str:
-    """The first sign alone, in its colour."""
-    colour, _, rest = words.partition("]")
-    return f"{colour}]{rest[0]}[/]"
-
-
 COLOURS = {
     "promoted": "green",
     "promoted by hand": "green",

@@ -15,7 +15,7 @@ import dagster as dg
 import pytest
 from PIL import Image
 
-from capflow_assets.cli.terminal import print_matrix
+from capflow_assets.cli.readiness_matrix import print_matrix
 from capflow_assets.contract import Window
 from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.expressions.as_of import as_of_moment
@@ -251,14 +251,17 @@ def test_status_prints_the_matrix_first(fleet: TestHome) -> None:
     said = fleet.ok("status")
     lines = said.splitlines()
     assert "readiness" in lines[0]
-    cells = {line.split("│")[1].strip(): line for line in lines if line.startswith("│")}
-    off = len(STAGES.models) - len(MODELS)
-    assert [cells[name].count("·") for name in ("acme", "young", "fresh")] == [off] * 3
-    assert cells["acme"].count("✓") + cells["acme"].count("!") == len(MODELS)
-    assert cells["young"].count("✗") == len(MODELS) - len(RULES)
-    assert cells["young"].count("✓") == len(RULES)
+    table = [[cell.strip() for cell in line.strip("│┃").split("│" if "│" in line else "┃")] for line in lines[2:40]]
+    assert table[0] == ["model", "acme", "fresh", "young"]
+    standings = {row[0]: dict(zip(table[0][1:], row[1:], strict=True)) for row in table if row[0] in STAGES.models}
+    assert set(standings) == set(STAGES.models)
+    of_models = {name: [standings[model][name] for model in MODELS] for name in table[0][1:]}
+    assert {words for model in set(STAGES.models) - set(MODELS) for words in standings[model].values()} == {"· off"}
+    assert set(of_models["acme"]) <= {"✓ ready", "! at risk"}
+    assert of_models["young"].count("✗ not ready") == len(MODELS) - len(RULES)
+    assert of_models["young"].count("✓ ready") == len(RULES)
+    assert of_models["fresh"] == ["? unknown"] * len(MODELS)
     assert any(line.startswith("young ") and "rfm_segments: not judged yet: needs 180 days" in line for line in lines)
-    assert cells["fresh"].count("?") == len(MODELS)
     assert any(line.startswith("young ") and "purchase_propensity: needs 90 days of bills" in line for line in lines)
     assert "fresh all models: not looked at yet: capflow run fresh" in said
     assert "roc_auc" not in said
@@ -277,18 +280,44 @@ def test_status_for_programs_keeps_its_columns_and_adds_readiness(fleet: TestHom
     assert header == [*rows[0]]
 
 
-def test_many_models_are_printed_as_signs(capsys: pytest.CaptureFixture[str]) -> None:
-    rows = [
-        {"customer": "[shop]", "model": f"model_{n:02}", "readiness": state, "readiness_reason": reason}
-        for n, (state, reason) in enumerate([("ready", ""), ("at risk", "thin; also old"), ("not ready", "thin")] * 3)
+def standings_of(customers: int, models: int) -> list[dict[str, Any]]:
+    states = (("ready", ""), ("at risk", "thin; also old"), ("not ready", "thin"))
+    return [
+        {"customer": f"[shop {place}]", "model": f"model_{n:02}", "readiness": state, "readiness_reason": reason}
+        for place in range(customers)
+        for n in range(models)
+        for state, reason in (states[n % 3],)
     ]
-    print_matrix(rows)
+
+
+def test_of_many_models_each_has_a_row(capsys: pytest.CaptureFixture[str]) -> None:
+    print_matrix(standings_of(customers=1, models=9))
     said = capsys.readouterr().out
-    (line,) = [line for line in said.splitlines() if line.startswith("│ [shop]")]
-    assert "".join(line.split("│")[2:]).split() == ["✓", "!", "✗"] * 3
-    assert "[shop] model_01, model_02, model_04, model_05, model_07, model_08: thin" in said.replace("\n", " ")
+    lines = [line for line in said.splitlines() if line.startswith("│ model_")]
+    assert [line.split()[3] for line in lines] == ["✓", "!", "✗"] * 3
+    assert "[shop 0] model_01, model_02, model_04, model_05, model_07, model_08: thin" in said.replace("\n", " ")
     print_matrix([])
     assert "no customers yet" in capsys.readouterr().out
+
+
+def test_of_many_models_and_customers_each_customer_has_a_row_of_signs(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    print_matrix(standings_of(customers=12, models=9))
+    said = capsys.readouterr().out
+    lines = [line for line in said.splitlines() if line.startswith("│ [shop")]
+    assert len(lines) == 12
+    assert {line.split("│")[2].strip() for line in lines} == {"✓!✗✓! ✗✓!✗"}
+    assert "models: 1 model_00, 2 model_01," in said
+    assert max(len(line) for line in said.splitlines() if not line.startswith("[shop")) <= 80
+
+
+def test_exceptions_are_named_rather_than_all_others(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [row | {"readiness": "at risk", "readiness_reason": "late"} for row in standings_of(1, 9)]
+    rows[4] |= {"readiness": "ready", "readiness_reason": ""}
+    print_matrix(rows)
+    assert "[shop 0] all models but model_04: late" in capsys.readouterr().out
 
 
 def test_a_training_that_is_not_ready_says_what_the_table_says(bills_only: TestHome) -> None:
