@@ -159,7 +159,9 @@ def test_a_poisoned_neighbour_changes_no_model(alone, shared, model):
         assert model not in trained(shared[0])
         return
     one, other = (home.report("ann", model) for home in (alone, shared[0]))
-    assert all(one.pop(place) != other.pop(place) for place in ("artifacts", "plots"))
+    assert one.pop("artifacts") != other.pop("artifacts")
+    plots = one.pop("plots"), other.pop("plots")
+    assert plots[0] != plots[1] or plots == ([], []), "the rule has none"
     assert one["parameters"]
     assert one == other
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from capflow_assets.blueprint.checking import choice
 from capflow_assets.contract import Examples, Finding
 from capflow_assets.customers.checks_settings import resting, severe
 from capflow_assets.learning.promotion import Decision
 from capflow_assets.life.examples import ExampleReader
+
+BOUNDS = ("auc_at_most", "r2_at_most", "missing_auc_at_most")
 
 
 def leakage_finding(reader: ExampleReader, examples: Examples) -> Finding:
@@ -24,6 +28,17 @@ def leakage_finding(reader: ExampleReader, examples: Examples) -> Finding:
     return severe(
         leakage.judge(leakage.leaks(examples.columns, effects, model.columns), **settings.thresholds), settings
     )
+
+
+def leak_bounds(reader: ExampleReader) -> dict[str, float]:
+    """What a column may tell of the outcome before a training leaves it out: the customer's, where its check blocks.
+
+    Where it only warns, or is off, a person knows better.
+    """
+    settings = choice(reader.stages, reader.customer, "leakage", f"models/{reader.spec.name}")
+    if settings.is_off or settings.severity != "block":
+        return dict.fromkeys(BOUNDS, inf)
+    return {name: float(bound) for name, bound in settings.thresholds.items() if name in BOUNDS}
 
 
 def barred(decision: Decision, leak: Finding) -> Decision:

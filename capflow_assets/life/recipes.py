@@ -95,9 +95,17 @@ class RecipeChoice:
 
 
 def chosen_recipe(
-    model: Model[Any], params: Horizon, split: Split, earlier: Sequence[Mapping[str, Any]] = ()
+    model: Model[Any],
+    params: Horizon,
+    split: Split,
+    earlier: Sequence[Mapping[str, Any]] = (),
+    leak_bounds: Mapping[str, float] | None = None,
 ) -> RecipeChoice:
-    """The recipe of the challenger; ``earlier`` are trials of earlier searches, whose best are tried again."""
+    """The recipe of the challenger.
+
+    ``earlier`` are trials of earlier searches, whose best are tried again; ``leak_bounds`` what a column may tell of an
+    outcome before it is left out (``learning.leakage``).
+    """
     folds = _folds(model, params, split)
     if not folds:
         return RecipeChoice(Recipe(chosen_candidate(model, params, split), params))
@@ -109,7 +117,7 @@ def chosen_recipe(
     )
     if not isinstance(params, Chosen) or judged.ensemble is not None:
         return choice
-    return _refined(model, params, split, choice, folds, earlier)
+    return _refined(model, params, split, choice, folds, earlier, leak_bounds)
 
 
 def _refined(
@@ -119,10 +127,11 @@ def _refined(
     choice: RecipeChoice,
     folds: tuple[Fold, ...],
     earlier: Sequence[Mapping[str, Any]],
+    leak_bounds: Mapping[str, float] | None,
 ) -> RecipeChoice:
     """The choice with fewer columns, where they are enough, and better parameters, where there are."""
     recipe = choice.recipe
-    selection = _selection(model, recipe, params, split, folds)
+    selection = _selection(model, recipe, params, split, folds, leak_bounds)
     if selection is not None:
         recipe = replace(recipe, columns=selection.columns)
     if not recipe.candidate.is_tuned:
@@ -160,7 +169,12 @@ def _study(
 
 
 def _selection(
-    model: Model[Any], recipe: Recipe, params: Chosen, split: Split, folds: tuple[Fold, ...]
+    model: Model[Any],
+    recipe: Recipe,
+    params: Chosen,
+    split: Split,
+    folds: tuple[Fold, ...],
+    leak_bounds: Mapping[str, float] | None,
 ) -> Selection | None:
     """The columns that are enough; None where the candidate reads all that it is given, or there is no budget."""
     from capflow_assets.learning.selection import Budget, select
@@ -179,6 +193,7 @@ def _selection(
             estimator.columns,
             model.outcome.columns[0],
             treatment=model.outcome.treatment,
+            leak_bounds=leak_bounds,
             seed=params.seed,
             budget=Budget(seconds=params.selection_seconds),
         )

@@ -25,7 +25,7 @@ from capflow_assets.life.comparison import (
     outcomes_of,
 )
 from capflow_assets.life.examples import ExampleReader
-from capflow_assets.life.leaks import barred, leakage_finding
+from capflow_assets.life.leaks import barred, leak_bounds, leakage_finding
 from capflow_assets.life.recipes import RecipeChoice, chosen_recipe
 from capflow_assets.life.registration import Served, let_rule_answer, registered
 from capflow_assets.life.report import (
@@ -157,7 +157,7 @@ def _judged(deployment: Deployment, reader: ExampleReader, params: Horizon, spli
     model = reader.spec.model
     leak = leakage_finding(reader, split.labelled)
     earlier = earlier_trials(deployment.registry, reader.customer.name, reader.spec.name)
-    choice = chosen_recipe(model, params, split, earlier)
+    choice = chosen_recipe(model, params, split, earlier, leak_bounds(reader))
     challenger = choice.recipe.make().fit(split.train)
     champion = champion_rival(deployment, reader, split)
     baseline = model.baseline.make(params).fit(split.train)
