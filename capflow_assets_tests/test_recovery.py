@@ -144,7 +144,7 @@ def test_the_way_back_from_a_backup_and_without_one(acme_copy, tmp_path):
 
 
 def statuses(home: TestHome) -> dict[str, dict[str, Any]]:
-    """Of the models that the customer has, as another process tells it: one keeps a store of MLflow's that it opened."""
+    """Of the models that the customer has, as another process tells it: a store of MLflow stays open in this one."""
     said = capflow("status", "-c", "acme", "-f", "json", "--home", str(home.root))
     assert said.code == 0, said.err
     return {row["model"]: row for row in json.loads(said.out) if row["status"] != "off"}

@@ -65,7 +65,7 @@ def _lines(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if report.get("not_judged"):
         yield "not judged", str(report["not_judged"])
     yield "answers by", str(report.get("candidate") or report["family"])
-    if report.get("metric"):
+    if report.get("metric") and report["metric"]["value"] is not None:
         yield report["metric"]["name"], f"{_interval(report['metric'])}: {report['metric']['description']}"
     if report.get("baseline"):
         baseline = report["baseline"]

@@ -131,7 +131,7 @@ def test_it_answers_with_the_weighted_mean_and_the_heaviest_reasons() -> None:
 def test_it_is_saved_and_loaded_with_its_parts() -> None:
     fold = FOLDS[-1]
     fitted = ensemble().fit(fold.train)
-    own = {"capflow_assets_tests.learning.logistic.Logistic", "capflow_assets.contract.models.Horizon"}
+    own = {"capflow_assets_tests.learning.logistic.Logistic", "capflow_assets.contract.params.Horizon"}
     types = PLAIN | own
     loaded = loads(dumps(fitted, types), types)
     pd.testing.assert_frame_equal(loaded.predict(fold.validation), fitted.predict(fold.validation))
