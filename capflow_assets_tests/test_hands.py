@@ -62,7 +62,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> TestHome:
     folder = tmp_path_factory.mktemp("hands")
     of_cafe = TestHome(folder / "home")
     of_cafe.ok("onboard", str(sent(folder)))
-    of_cafe.ok("run", "cafe", "--select", "raw/bills,raw/users,clean/bills,*/rfm_segments")
+    of_cafe.ok("run", "cafe", "--select", "raw/bills,raw/users,clean/bills,*/lifetime_value")
     return of_cafe
 
 
@@ -168,9 +168,9 @@ def test_waiting_for_no_number_of_seconds_is_refused(home) -> None:
 def test_what_is_absent_or_waits_is_no_green(home) -> None:
     assert verdict(home, "raw/bills", "schema")[0]
     assert verdict(home, "raw/users", "schema") == (False, "absent: the customer's TOML declares no [tables.users]")
-    assert verdict(home, "models/rfm_segments", "ready")[0] is False
-    assert verdict(home, "predictions/rfm_segments", "skew")[0] is False
-    assert verdict(home, "health/rfm_segments", "drift")[0] is False
+    assert verdict(home, "models/lifetime_value", "ready")[0] is False
+    assert verdict(home, "predictions/lifetime_value", "skew")[0] is False
+    assert verdict(home, "health/lifetime_value", "drift")[0] is False
 
 
 # -- what fits on the screen -------------------------------------------------------------------------------------------

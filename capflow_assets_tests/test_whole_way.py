@@ -156,7 +156,7 @@ def test_promote_rollback_and_freeze(acme_copy):
         (("run", "acne"), "did you mean 'acme'"),
         (("run", "acme", "--select", "features/rmf"), "did you mean 'features/rfm'"),
         (("run", "acme", "--as-of", "soon"), "a date (2024-06-30)"),
-        (("explain", "acme", "churn"), "There is no model 'churn'"),
+        (("explain", "acme", "chrun"), "There is no model 'chrun'"),
         (("show", "features/rfm", "--customer", "../acme"), "There is no customer '../acme'"),
         (("show", "../raw/bills", "--customer", "acme"), "stage/table"),
         (("onboard", "nowhere.toml"), "nowhere.toml"),
