@@ -1,6 +1,6 @@
 """What assets, sensors and the CLI share at run time: the home, its customers, lake and registry."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -78,12 +78,12 @@ class Deployment:
         except CapflowError:
             return "UTC"
 
-    def has_model(self, customer: str, model: str) -> bool:
-        """Whether a customer is to have a model; it is where its TOML cannot be read, which its run says."""
+    def model_choice(self, customer: str) -> Callable[[str], bool]:
+        """Which models a customer is to have, its TOML read once; all where it cannot be read, which its run says."""
         try:
-            return self.customer(customer).has_model(model)
+            return self.customer(customer).has_model
         except CapflowError:
-            return True
+            return lambda model: True
 
     def fence(self, customer: Customer) -> Fence:
         """What a customer's sources may open.

@@ -98,8 +98,10 @@ def run(
             if as_of is not None and _is_not_over(deployment, name, as_of):
                 say(f"{as_of} is not over for {name}: nothing after its newest bill is known")
 
+        choices = {name: deployment.model_choice(name) for name in chosen_customers}
+
         def has_model(customer: str, model: str) -> bool:
-            return bool(select) or deployment.has_model(customer, model)
+            return bool(select) or choices[customer](model)
 
         with following({name: _assets(name, keys, has_model) for name in chosen_customers}) as watch:
             seconds = patience(wait, fail)

@@ -102,7 +102,7 @@ def matrix(deployment: Deployment, instance: dg.DagsterInstance, now: datetime |
     for customer in customers:
         drifts = {name: records[f"health/{name}"].get(customer, {}) for name in models}
         missing = {} if _is_made(deployment, customer) else records[READINESS].get(customer, {})
-        zone, has_model = partial(deployment.zone, customer), partial(deployment.has_model, customer)
+        zone, has_model = partial(deployment.zone, customer), deployment.model_choice(customer)
         why = missing.get("reason", "")
         yield from standings(deployment.lake, customer, models, drifts, why, now, zone, has_model)
 

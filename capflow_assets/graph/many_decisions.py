@@ -50,12 +50,8 @@ class Chosen:
         for model in self.models:
             deployment.stages.model(model)
         names = self.models or tuple(deployment.stages.models)
-        return [
-            (customer, model)
-            for customer in self._customers(deployment)
-            for model in names
-            if deployment.has_model(customer, model)
-        ]
+        choices = {customer: deployment.model_choice(customer) for customer in self._customers(deployment)}
+        return [(customer, model) for customer, has_model in choices.items() for model in names if has_model(model)]
 
     def _customers(self, deployment: Deployment) -> list[str]:
         for customer in self.customers:
