@@ -12,7 +12,7 @@ help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
 
 .venv/ready: pyproject.toml constraints.txt deploy/environment.py deploy/without_gpu.txt
-	$(PYTHON) deploy/environment.py demo dev
+	$(PYTHON) deploy/environment.py demo encoders dev
 	@touch .venv/ready
 
 setup: .venv/ready ## the virtual environment alone
@@ -45,7 +45,7 @@ ui: .venv/ready ## Dagster's page and daemon on the demo's home, http://127.0.0.
 	$(BIN)/capflow ui --home $(HOME_FOLDER)
 
 .venv/bench: .venv/ready
-	$(PYTHON) deploy/environment.py demo dev bench
+	$(PYTHON) deploy/environment.py demo encoders dev bench
 	@touch .venv/bench
 
 bench: .venv/bench ## timings, ours and the peer in one run
