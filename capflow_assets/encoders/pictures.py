@@ -37,7 +37,8 @@ class Params(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     encoder: Literal["descriptors", "efficientnet"] = Field(
-        "descriptors", description="descriptors of colour and shape need nothing; efficientnet needs the extra encoders."
+        "descriptors",
+        description="descriptors of colour and shape need nothing; efficientnet needs the extra encoders.",
     )
     batch: int = Field(16, ge=1, le=1024, description="Pictures that the net sees at once.")
 
@@ -63,7 +64,7 @@ def encoded(contents: Sequence[bytes], params: Params) -> Encoded:
     """The vector of each picture, of length 1, to six decimals; rows of 0 for those that are set aside.
 
     - ``descriptors``: shares of hues and greys, in the whole and in the middle, and of the directions of edges in a
-      grid of 4 x 4 (N. Dalal, B. Triggs, "Histograms of Oriented Gradients for Human Detection", CVPR 2005): 160 numbers.
+      grid of 4 x 4: 160 numbers (N. Dalal, B. Triggs, "Histograms of Oriented Gradients", CVPR 2005).
     - ``efficientnet``: the mean over places of the last features of EfficientNet-Lite0 with its weights of ImageNet
       (M. Tan, Q. Le, "EfficientNet", ICML 2019): 1,280 numbers. The encoder is the digest of the weights.
 
@@ -162,18 +163,21 @@ def described(pixels: np.ndarray) -> np.ndarray:
     small = pixels[::2, ::2].astype(float) / 255
     middle = slice(len(small) // 4, -(len(small) // 4))
     colours = np.concatenate([_colours(small), _colours(small[middle, middle])])
-    return np.concatenate([_unit(colours), _unit(_edges(small.mean(axis=2)))]) / np.sqrt(2)
+    # A picture of one colour has no edges; it is of length 1 all the same.
+    return _unit(np.concatenate([_unit(colours), _unit(_edges(small.mean(axis=2)))]))
 
 
 def _colours(pixels: np.ndarray) -> np.ndarray:
-    """The shares of 12 hues and of 4 greys: a pixel counts for its hue by its saturation, and for a grey by the rest."""
+    """The shares of 12 hues and of 4 greys: a pixel counts for its hue by its saturation, for a grey by the rest."""
     import numpy as np
 
     high, low = pixels.max(axis=2), pixels.min(axis=2)
     spread = high - low
     red, green, blue = np.moveaxis(pixels, 2, 0)
     safe = np.where(spread > 0, spread, 1.0)
-    sixth = np.select([high == red, high == green], [(green - blue) / safe % 6, (blue - red) / safe + 2], (red - green) / safe + 4)
+    sixth = np.select(
+        [high == red, high == green], [(green - blue) / safe % 6, (blue - red) / safe + 2], (red - green) / safe + 4
+    )
     saturation = np.where(high > 0, spread / np.where(high > 0, high, 1.0), 0.0)
     hues = np.bincount((sixth * 2).astype(int).ravel() % 12, saturation.ravel(), 12)
     greys = np.bincount(np.minimum(high * 4, 3).astype(int).ravel(), (1 - saturation).ravel(), 4)
