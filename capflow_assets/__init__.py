@@ -29,6 +29,7 @@ What carries it: rooms in floors, each importing only downwards. The lowest firs
     tables/       one customer's tables: land, run, advance, quarantine, catalogue
     pages/        what people read: report, features, pictures
     life/         one model's life: examples, readiness, training, report, scoring, health
+    nights/       what a night decides and keeps: what is delivered, the rules at the door
     erasure/      forget
     graph/        the only room that knows Dagster: build, assets, checks, sensors, runs, records; databricks/, webpage/
     doctor/       tries a deployment and says what to do
