@@ -8,12 +8,14 @@ What a customer company adds to: one file is one thing, found by its name. The w
     validation/   reports about a customer's data, and checks that return a Finding
     features/     what is known of a user as of a moment: one file, one block
     models/       a question, its evidence, outcome, answer, candidates and rules: one file, one model
+    delivery/     a kind of destination, to which predictions are brought: one file, one kind
     verticals/    what holds for the checks of a vertical's customers by default: one TOML, one vertical
 
 What carries it: rooms in floors, each importing only downwards. The lowest first:
 
     contract/     the nouns that every room shares: of tables, of sources, of models
     paths/        which folders libraries misread, and what a customer's sources may open
+    transfer/     what sources and destinations share: credentials by name, places for files
     expressions/  an id, an exact sum, a local day, a visit, what a moment knows: one definition for all of them
     landing/      a source's rows in the canonical columns, each with the reason where it cannot land
     customers/    what a customer declares in its TOML, checked
