@@ -43,7 +43,9 @@ def _written(column: Any, kind: pa.DataType) -> Any:
     import pyarrow.compute as pc
 
     if pa.types.is_list(kind):
-        column = pa.array([None if one is None else orjson.dumps(one).decode() for one in column.to_pylist()], pa.string())
+        column = pa.array(
+            [None if one is None else orjson.dumps(one).decode() for one in column.to_pylist()], pa.string()
+        )
     elif pa.types.is_timestamp(kind):
         return pc.strftime(column, "%Y-%m-%dT%H:%M:%SZ")
     elif not pa.types.is_string(kind):

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from capflow_assets.contract import Delivery, Refused, Sent
 from capflow_assets.errors import DeliveryError, shortened
@@ -29,10 +29,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A batch that was not taken: ``rows`` says which and why (by place), or it is empty and ``reason`` says why."""
+    """A batch that was not taken whole: ``rows`` says which and why (by place), or it is empty and ``reason`` says why.
+
+    ``others`` are those that are not named: not taken, and to be posted again; taken; or nobody can say.
+    """
 
     reason: str
     rows: Mapping[int, str] = field(default_factory=dict)
+    others: Literal["again", "taken", "unknown"] = "again"
 
 
 # None where the whole batch is taken.
@@ -125,8 +129,8 @@ class Tally:
 def post_apart(batch: Sequence[Row], post: Post, tally: Tally) -> None:
     """Post a batch so that a row which is refused does not take its neighbours with it.
 
-    Where the destination names the rows, the others are posted again; where it does not, the batch is halved until the
-    rows are known.
+    Where the destination names the rows, the others are posted again if they were not taken; where it does not, the
+    batch is halved until the rows are known.
     """
     parts = [list(batch)]
     while parts:
@@ -136,12 +140,16 @@ def post_apart(batch: Sequence[Row], post: Post, tally: Tally) -> None:
             tally.take(part)
             continue
         named = {place: why for place, why in rejection.rows.items() if 0 <= place < len(part)}
-        if not named and len(part) == 1:
+        if not named and rejection.others == "again" and len(part) == 1:
             named = {0: rejection.reason}
-        for place, why in sorted(named.items()):
-            tally.refuse(part[place], why)
-        if named:
-            others = [row for place, row in enumerate(part) if place not in named]
+        others = [row for place, row in enumerate(part) if place not in named]
+        if rejection.others == "taken":
+            tally.take(others)
+        elif rejection.others == "unknown":
+            tally.unknown += [row.key for row in others]
+        elif named:
             parts += [others] if others else []
         else:
             parts += [part[len(part) // 2 :], part[: len(part) // 2]]
+        for place, why in sorted(named.items()):
+            tally.refuse(part[place], why)

@@ -52,7 +52,7 @@ class HttpOptions(BaseModel):
 class Calls:
     """Calls of one destination, within its limits.
 
-    ``what`` is what people call it. ``limits`` are pairs of calls and seconds: no more calls than that start in any
+    ``what`` is what people call it. ``limits`` are pairs of calls and seconds: no more calls than that arrive in any
     such time. ``secrets`` are not shown when it answers with them.
     """
 
@@ -71,7 +71,7 @@ class Calls:
         self._what = what
         self._limits = limits
         self._secrets = tuple(secrets)
-        self._starts: deque[float] = deque(maxlen=max((count for count, _ in limits), default=1))
+        self._ends: deque[float] = deque(maxlen=max((count for count, _ in limits), default=1))
         self._not_before = 0.0
         self.path = self._endpoint.path
         self.host = self._endpoint.host
@@ -105,6 +105,9 @@ class Calls:
             except NoAnswer as error:
                 is_unknown, why = True, str(error)
                 continue
+            finally:
+                # Of its begin and its end, the server knows the call at some time between.
+                self._ends.append(time.time())
             self._note_window(answer.headers)
             if answer.status not in LATER:
                 return answer
@@ -150,8 +153,7 @@ class Calls:
 
     def _keep_to_limits(self) -> None:
         now = time.time()
-        time.sleep(max(0.0, self._not_before - now, paced_wait(self._starts, self._limits, now)))
-        self._starts.append(time.time())
+        time.sleep(max(0.0, self._not_before - now, paced_wait(self._ends, self._limits, now)))
 
     def _note_window(self, headers: Mapping[str, str]) -> None:
         left = headers.get("x-ratelimit-remaining", headers.get("ratelimit-remaining", "1"))
@@ -177,13 +179,13 @@ def asked_wait(headers: Mapping[str, str], now: float) -> float:
     return max(0.0, *waits)
 
 
-def paced_wait(starts: Sequence[float], limits: Iterable[tuple[int, float]], now: float) -> float:
-    """The seconds until one more call keeps within all limits; ``starts`` are the earlier calls', in order.
+def paced_wait(ends: Sequence[float], limits: Iterable[tuple[int, float]], now: float) -> float:
+    """The seconds until one more call keeps within all limits; ``ends`` are the earlier calls', in order.
 
     >>> paced_wait([0.0, 0.2, 0.4], [(3, 1.0)], 0.5), paced_wait([0.0, 0.2], [(3, 1.0)], 0.5)
     (0.5, 0.0)
     """
-    waits = [starts[-count] + seconds - now for count, seconds in limits if len(starts) >= count]
+    waits = [ends[-count] + seconds - now for count, seconds in limits if len(ends) >= count]
     return max(0.0, *waits) if waits else 0.0
 
 

@@ -29,9 +29,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, P
 
 
 @pytest.fixture
-def options(
-    server: tuple[Server, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., Options]:
+def options(server: tuple[Server, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Options]:
     monkeypatch.setenv("BOOTS_SFTP", "planted password")
     monkeypatch.setenv("BOOTS_SFTP_KEY", server[0].private_key)
 
