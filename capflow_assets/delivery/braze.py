@@ -22,7 +22,7 @@ from pydantic import Field
 from capflow_assets.contract import Delivery, Held, Sent, Withdrawn
 from capflow_assets.delivery.profiles import ProfileOptions, fitting, names_of
 from capflow_assets.transfer.batches import Rejection, Row, Tally, packed, post_apart, rows_of
-from capflow_assets.transfer.calls import Calls
+from capflow_assets.transfer.calls import Address, Calls
 from capflow_assets.transfer.http import Answer
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ OBJECT_IS_WRONG = frozenset({400, 413, 422})
 class Options(ProfileOptions):
     """Which workspace, and how its users are known."""
 
-    url: str = Field(description="The REST endpoint of the instance: https://rest.iad-01.braze.com")
+    url: Address = Field(description="The REST endpoint of the instance: https://rest.iad-01.braze.com")
     identifier: Literal["external_id", "braze_id", "email", "phone"] = Field(
         default="external_id", description="What the user's id is to Braze."
     )

@@ -24,7 +24,7 @@ from capflow_assets.contract import Delivery, Held, Sent, Withdrawn
 from capflow_assets.delivery.klaviyo_errors import next_path, places_of, said_errors
 from capflow_assets.delivery.profiles import ProfileOptions, fitting, names_of
 from capflow_assets.transfer.batches import Rejection, Row, Tally, packed, post_apart, rows_of
-from capflow_assets.transfer.calls import Calls
+from capflow_assets.transfer.calls import Address, Calls
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,7 +42,7 @@ PROFILE_IS_WRONG = frozenset({400, 413, 422})
 class Options(ProfileOptions):
     """Which account, and how its profiles are known."""
 
-    url: str = Field(default="https://a.klaviyo.com", description="The address of the interface.")
+    url: Address = Field(default="https://a.klaviyo.com", description="The address of the interface.")
     revision: str = Field(default="2026-07-15", pattern=r"^\d{4}-\d{2}-\d{2}$", description="Its version.")
     identifier: Literal["external_id", "email", "phone_number"] = Field(
         default="external_id", description="What the user's id is to Klaviyo."

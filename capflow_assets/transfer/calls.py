@@ -14,13 +14,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
-from typing import Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from capflow_assets.errors import DeliveryError, DeliveryUnknown
 from capflow_assets.transfer.http import Answer, Endpoint, NoAnswer, NotSent, url_problem
-from capflow_assets.transfer.secrets import first_line
+from capflow_assets.transfer.secrets import Hidden, first_line
 
 LATER = frozenset({408, 425, 429, 500, 502, 503, 504})
 # A gateway that answers so has sent the request on, and does not know what became of it.
@@ -29,12 +29,27 @@ FORBIDDEN = frozenset({401, 403})
 RESENT = "run it again: it is sent under the same id, and what was taken is not taken twice"
 
 
+def _without_login(url: Any) -> Any:
+    """An address, hidden before anything can complain of it where it holds credentials."""
+    return Hidden() if isinstance(url, str) and "@" in url.partition("?")[0] else url
+
+
+def _shown(url: Any) -> Any:
+    if isinstance(url, Hidden):
+        raise ValueError("an address without user and password")
+    return url
+
+
+# Of before-validators, the last runs first.
+Address = Annotated[str, BeforeValidator(_shown), BeforeValidator(_without_login)]
+
+
 class HttpOptions(BaseModel):
     """An address and how patiently it is called."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    url: str = Field(description="The address, https://…")
+    url: Address = Field(description="The address, https://…")
     timeout_seconds: float = Field(30.0, gt=0, le=600, description="Longest wait for a connection, and for an answer.")
     tries: int = Field(6, ge=1, le=20, description="How often one request is tried.")
     first_wait_seconds: float = Field(1.0, gt=0, le=60, description="The wait before the second try; it doubles.")

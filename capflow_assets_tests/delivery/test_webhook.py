@@ -192,6 +192,12 @@ def test_a_secret_that_is_no_key_is_not_shown(options: Any, monkeypatch: pytest.
     assert "c2hvcnQ" not in str(raised.value)
 
 
+def test_an_address_with_credentials_in_it_is_refused_and_not_shown(options: Any) -> None:
+    with pytest.raises(ValueError, match="an address without user and password") as raised:
+        options(url="https://ann:planted@shop.example.com/hook")
+    assert "planted" not in str(raised.value)
+
+
 def test_withdrawal_and_erasure_are_told_to_a_receiver_that_obeys(receiver: Receiver, options: Any) -> None:
     assert "cannot be called back" in DESTINATION.withdraw(options(), NIGHTLY).reason
     assert DESTINATION.withdraw(options(withdrawals=True), NIGHTLY).reason == ""
