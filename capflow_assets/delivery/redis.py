@@ -94,8 +94,7 @@ class Redis:
             client.unlink(unfinished)
             for rows in packed(rows_of(delivery, batches), options.rows_per_batch, BATCH_BYTES):
                 pipe = client.pipeline(transaction=False)
-                for row in rows:
-                    pipe.hset(unfinished, field_name(row.key), row.json)
+                pipe.hset(unfinished, mapping={field_name(row.key): row.json for row in rows})
                 pipe.expire(unfinished, _lifetime(options, delivery))
                 pipe.execute()
                 tally.take(rows)

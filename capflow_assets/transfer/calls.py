@@ -23,6 +23,7 @@ from capflow_assets.transfer.http import Answer, Endpoint, NoAnswer, NotSent, ur
 from capflow_assets.transfer.secrets import Hidden, first_line
 
 LATER = frozenset({408, 425, 429, 500, 502, 503, 504})
+LIMITED = 429
 # A gateway that answers so has sent the request on, and does not know what became of it.
 UNKNOWN = frozenset({502, 504})
 FORBIDDEN = frozenset({401, 403})
@@ -128,7 +129,7 @@ class Calls:
                 return answer
             is_unknown = is_unknown or answer.status in UNKNOWN
             why = self.said(answer)
-            wait = max(wait, asked_wait(answer.headers, time.time()))
+            wait = max(wait, asked_wait(answer.headers, time.time(), is_limited=answer.status == LIMITED))
             if wait > self._options.most_wait_seconds:
                 why += f"; it asks to wait {wait:,.0f} s"
                 break
@@ -174,20 +175,25 @@ class Calls:
         left = headers.get("x-ratelimit-remaining", headers.get("ratelimit-remaining", "1"))
         if left.strip() == "0":
             now = time.time()
-            self._not_before = now + min(asked_wait(headers, now), self._options.most_wait_seconds)
+            self._not_before = now + min(asked_wait(headers, now, is_limited=True), self._options.most_wait_seconds)
 
 
-def asked_wait(headers: Mapping[str, str], now: float) -> float:
+def asked_wait(headers: Mapping[str, str], now: float, *, is_limited: bool) -> float:
     """The seconds that an answer asks to wait; 0 where it does not, or not in a known form.
 
-    >>> asked_wait({"retry-after": "7"}, 0), asked_wait({"x-ratelimit-reset": "1700000012"}, 1_700_000_000)
-    (7.0, 12.0)
-    >>> asked_wait({"retry-after": "Thu, 01 Jan 1970 00:01:00 GMT"}, 20), asked_wait({"retry-after": "soon"}, 0)
-    (40.0, 0.0)
+    The end of the window counts where the limit is reached (``is_limited``); else it is said beside every answer.
+
+    >>> window = {"x-ratelimit-reset": "1700000012"}
+    >>> [asked_wait(window, 1_700_000_000, is_limited=limited) for limited in (True, False)]
+    [12.0, 0.0]
+    >>> texts = ("7", "Thu, 01 Jan 1970 00:01:00 GMT", "soon")
+    >>> [asked_wait({"retry-after": text}, 20, is_limited=False) for text in texts]
+    [7.0, 40.0, 0.0]
     """
     retry_after = headers.get("retry-after", "")
-    waits = [_number(retry_after), _number(headers.get("ratelimit-reset", ""))]
-    waits.append(_number(headers.get("x-ratelimit-reset", "")) - now)
+    waits = [_number(retry_after)]
+    if is_limited:
+        waits += [_number(headers.get("ratelimit-reset", "")), _number(headers.get("x-ratelimit-reset", "")) - now]
     if retry_after and not retry_after.strip().isdecimal():
         with suppress(ValueError):
             waits.append(parsedate_to_datetime(retry_after).timestamp() - now)

@@ -7,10 +7,10 @@ import tomllib
 from pathlib import Path
 
 import pytest
-
-from capflow_assets import delivery
 from capflow_assets.blueprint.destinations import read_destinations
 from capflow_assets.customers.delivery_settings import DeclaredDelivery, delivery_problems
+
+from capflow_assets import delivery
 
 PAGE = (Path(__file__).parents[2] / "docs" / "delivery.md").read_text()
 EXAMPLES = [
