@@ -41,7 +41,8 @@ class Items:
 
     def put(self, delivery: Delivery, key: str, values: Mapping[str, Any]) -> dict[str, Any]:
         """An item, unless a newer one is there."""
-        item = {name: attribute(value) for name, value in values.items() if value is not None}
+        written = ((name, json_value(value)) for name, value in values.items())
+        item = {name: attribute(value) for name, value in written if value is not None}
         item |= self._keys(delivery, key)
         item |= {"_delivery": {"S": delivery.id}, "_as_of": {"S": stamp(delivery.as_of)}}
         item |= {"_expires": {"N": str(int(delivery.valid_until.timestamp()))}}
