@@ -96,9 +96,9 @@ def _size(sample: Sample, name: str) -> float:
 def _item(meanings: Meanings) -> tuple[Guess, str]:
     """What is bought, and the column of its name."""
     sample = meanings.sample
-    names = _inner_first(sample, meanings.all("item_id"))
+    names = _of_the_line(sample, meanings.all("item_id"))
     ids = [name for name in names if sample.columns[name].repeats or not sample.is_whole] or names
-    called = _inner_first(sample, meanings.all("item_name"))
+    called = _of_the_line(sample, meanings.all("item_name"))
     name = next((one for one in called if one not in ids[:1]), "")
     if not ids:
         return Guess(name, "no column has an id: items are told apart by their names", is_unsure=True), name
@@ -118,15 +118,14 @@ def _is_full(sample: Sample, name: str) -> bool:
     return sample.columns[name].filled >= 0.99 * len(sample.rows)
 
 
-def _inner_first(sample: Sample, names: Sequence[str]) -> list[str]:
-    """Names in an array's elements before those of the record around it, which say nothing of a line."""
-    inner = [name for name in names if sample.array and name.startswith(f"{sample.array}.")]
-    return inner or list(names)
+def _of_the_line(sample: Sample, names: Sequence[str]) -> list[str]:
+    """Of an array, the names in its elements: what the record around it says is of the bill."""
+    return [name for name in names if name.startswith(f"{sample.array}.")] if sample.array else list(names)
 
 
 def _add_line_number(table: TableDraft, meanings: Meanings, bill: str) -> None:
     sample = meanings.sample
-    for name in _inner_first(sample, meanings.all("line_no")):
+    for name in _of_the_line(sample, meanings.all("line_no")):
         column = sample.columns[name]
         pairs = list(sample.pairs(bill, name)) if bill else []
         if column.kind == "number" and column.is_whole and len(set(pairs)) == len(pairs) and _is_full(sample, name):
@@ -147,15 +146,15 @@ def _add_heads(table: TableDraft, meanings: Meanings, questions: list[str]) -> N
 
 def _add_money(table: TableDraft, meanings: Meanings, questions: list[str]) -> LineMoney:
     sample = meanings.sample
-    quantity = next(iter(_inner_first(sample, meanings.all("quantity"))), "")
-    prices, amounts = (_inner_first(sample, meanings.all(concept)) for concept in ("unit_price", "amount"))
-    if not quantity and amounts and prices and _are_pieces(sample, amounts[0]):
-        quantity, amounts = amounts[0], amounts[1:]
+    quantity = next(iter(_of_the_line(sample, meanings.all("quantity"))), "")
+    prices, amounts = (_of_the_line(sample, meanings.all(concept)) for concept in ("unit_price", "amount"))
+    amounts = [name for name in amounts if name not in prices[:1]]
+    pieces = next((name for name in amounts if _are_pieces(sample, name)), "") if prices or len(amounts) > 1 else ""
+    if pieces and not quantity:
+        quantity, amounts = pieces, [name for name in amounts if name != pieces]
         table.notes.append(f"{quantity} has small whole numbers beside a price: it is taken for the pieces")
-    discount = next(iter(_inner_first(sample, meanings.all("discount"))), "")
-    if sample.array and not discount.startswith(f"{sample.array}."):
-        discount = ""
-    item = next(iter(_inner_first(sample, meanings.all("item_id"))), "")
+    discount = next(iter(_of_the_line(sample, meanings.all("discount"))), "")
+    item = next(iter(_of_the_line(sample, meanings.all("item_id"))), "")
     columns = LineColumns(quantity, next(iter(prices), ""), tuple(amounts), discount, item)
     table.columns["quantity"] = Guess(quantity) if quantity else Guess("1", "no column says how many: a row is a piece")
     money = line_money(sample, columns)
@@ -192,7 +191,7 @@ def _add_restarting(table: TableDraft, meanings: Meanings, bill: str, questions:
     columns = {"store": "store_id", "day": "billed_at", "user": "user_id"}
     several = {}
     for word, column in columns.items():
-        name = str(table.columns[column].value) if column in table.columns else ""
+        name = meanings.best(column) if column in table.columns else ""
         if name in sample.columns:
             several[word] = _share_of_days(sample, bill, name) if word == "day" else sample.share_of_several(bill, name)
     parts = [word for word in ("store", "day") if several.get(word, 0) > MOST_SEVERAL]

@@ -138,8 +138,9 @@ def items(roles: Roles, lines_table: TableDraft | None) -> TableDraft | None:
     lines = roles.lines
     if lines is None or lines_table is None:
         return None
-    attributes = {column: lines.best(concept) for column, concept in ITEM_COLUMNS.items() if column != "price"}
-    known = {column: name for column, name in attributes.items() if name and _is_of_the_item(lines, name)}
+    wanted = {column: lines.all(concept) for column, concept in ITEM_COLUMNS.items() if column != "price"}
+    fitting = {column: [name for name in names if _is_of_the_item(lines, name)] for column, names in wanted.items()}
+    known = {column: names[0] for column, names in fitting.items() if names}
     if not known:
         return None
     table = drafted("items", lines.sample)
