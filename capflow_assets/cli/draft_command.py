@@ -1,4 +1,4 @@
-"""``capflow draft``: a customer's TOML out of its files. Does not belong here: looking at them; that is ``drafting``."""
+"""``capflow draft``: a customer's TOML out of its files. Does not belong here: looking at them (``drafting``)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from capflow_assets.cli.options import say
+from capflow_assets.cli.options import HomeOption, say
 
 if TYPE_CHECKING:
     from capflow_assets.drafting.trial import TableTrial
@@ -21,7 +21,9 @@ def draft(
     files: Annotated[
         list[str], typer.Argument(help="Files, folders, globs, s3://… or a database's address: all that a brand sends.")
     ],
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the TOML here, not on the screen.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the TOML here, not on the screen.")
+    ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Land a sample of it as well, in a folder that is gone afterwards.")
     ] = False,
@@ -32,18 +34,25 @@ def draft(
     time_zone: Annotated[str, typer.Option("--time-zone", help="Of local times: Europe/Berlin.")] = "",
     user: Annotated[str, typer.Option("--user", help="Who reads the database.")] = "",
     password_env: Annotated[str, typer.Option("--password-env", help="The variable that holds the password.")] = "",
+    home: HomeOption = None,
 ) -> None:
     """Write a customer's TOML from a look at its files, with a comment beside every guess. Nothing is sent anywhere."""
+    del home  # every command takes it; a draft reads and writes nothing there
     from capflow_assets.drafting.draft import draft as drafted
     from capflow_assets.errors import CapflowError
 
     if output is not None and output.exists() and not replace:
         do = "choose another name, or write over it on purpose: --replace"
         raise CapflowError("There is a file of that name already; it was left as it is", where=str(output), do=do)
-    start = (output.parent if output is not None else Path()).resolve()
-    answers = {"name": name, "vertical": vertical, "currency": currency, "time_zone": time_zone}
+    start = output.parent.resolve() if output is not None else None
+    answers = {
+        "name": name or (output.stem if output is not None else ""),
+        "vertical": vertical,
+        "currency": currency,
+        "time_zone": time_zone,
+    }
     said = {key: value for key, value in answers.items() if value}
-    made = drafted(files, start if output is not None else Path("/"), said, user, password_env)
+    made = drafted(files, start, said, user, password_env)
     if output is None:
         typer.echo(made.text, nl=False)
     else:
@@ -51,7 +60,7 @@ def draft(
     for refusal in made.refused:
         say(f"not read: {refusal}")
     if check:
-        _try_out(made.text, start)
+        _try_out(made.text, start or Path(), is_page=output is not None)
     for number, question in enumerate(made.questions, 1):
         say(f"? {number}. {question}")
     if output is not None:
@@ -59,7 +68,8 @@ def draft(
         say(f"{output}: {', '.join(made.tables)}, {len(made.questions)} open questions; {next_step}")
 
 
-def _try_out(text: str, base: Path) -> None:
+def _try_out(text: str, base: Path, *, is_page: bool) -> None:
+    """Print what a trial gives: beside the TOML where that is on the screen."""
     from capflow_assets.definitions import SOURCES, STAGES
     from capflow_assets.drafting.trial import tried
     from capflow_assets.home.session import session_of
@@ -68,7 +78,7 @@ def _try_out(text: str, base: Path) -> None:
     for note in trial.notes:
         say(note)
     for table in trial.tables:
-        say("\n".join(_lines(table)))
+        typer.echo("\n".join(_lines(table)), err=not is_page)
     if any(table.status == "failed" for table in trial.tables):
         say("? 0. a table failed in the trial: see above")
 

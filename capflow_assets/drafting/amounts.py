@@ -30,7 +30,7 @@ class LineColumns:
 
 @dataclass(frozen=True, slots=True)
 class LineMoney:
-    """What was paid for a line and what was taken off it, as expressions, and the paid ``values`` of the sample's rows."""
+    """What was paid for a line and what was taken off it, as expressions, and what was paid by row (``values``)."""
 
     amount: Guess | None
     discount: Guess | None = None
@@ -77,32 +77,35 @@ def _less(rows: _Rows, amount: Guess, values: Sequence[float | None]) -> LineMon
 def _of_amounts(rows: _Rows, columns: LineColumns) -> LineMoney:
     first, discount = columns.amounts[0], rows.discount
     if not columns.quantity or not columns.price:
-        if columns.discount and rows.is_fraction:
-            why = f"after discounts? {columns.discount} is a fraction, and no price tells"
-            return LineMoney(Guess(quoted(first), why, is_unsure=True), None, rows.numbers[first])
-        others = [name for name in columns.amounts[1:] if not rows.are_equal(first, name)]
-        why = f"or is it {' or '.join(others)}?" if others else ""
-        return LineMoney(Guess(quoted(first), why, is_unsure=bool(others)), discount, rows.numbers[first])
-    if columns.discount:  # what is net of the discount before what is not
-        for name in columns.amounts:
-            if rows.holds(name, rows.after_discount) and not rows.has_no_discount:
-                why = f"{columns.quantity} times {columns.price} less {columns.discount}, row by row"
-                own = None if rows.is_fraction else discount
-                return LineMoney(Guess(quoted(name), why), own, rows.numbers[name])
-    for name in columns.amounts:
-        if not columns.discount and (share := rows.share_below(name)):
-            why = f"{columns.quantity} times {columns.price}, and less in {100 * share:.0f} % of the rows: after discounts"
-            return LineMoney(Guess(quoted(name), why), None, rows.numbers[name])
-    for name in columns.amounts:
-        if rows.holds(name, rows.product):
-            if discount is None or rows.has_no_discount:
-                why = f"{columns.quantity} times {columns.price}, row by row"
-                return LineMoney(Guess(quoted(name), why), discount, rows.numbers[name])
-            why = f"{name} is {columns.quantity} times {columns.price}, so before {columns.discount}"
-            less = Guess(f"{quoted(name)} - coalesce({discount.value}, 0)", why)
-            return LineMoney(less, discount, rows.less_discount(rows.numbers[name]))
-    why = f"it is not {columns.quantity} times {columns.price}"
-    return LineMoney(Guess(quoted(first), why, is_unsure=True), discount, rows.numbers[first])
+        return _unproven(rows, columns)
+    product = f"{columns.quantity} times {columns.price}"
+    is_discounted = bool(columns.discount) and not rows.has_no_discount
+    net = next((name for name in columns.amounts if is_discounted and rows.holds(name, rows.after_discount)), "")
+    if net:  # what is net of the discount before what is not
+        return LineMoney(Guess(quoted(net), f"{product} less {columns.discount}, row by row"), discount, rows.of(net))
+    lower = next((name for name in columns.amounts if not columns.discount and rows.share_below(name)), "")
+    if lower:
+        less = f"less in {100 * rows.share_below(lower):.0f} % of the rows: after discounts"
+        return LineMoney(Guess(quoted(lower), f"{product}, and {less}"), None, rows.of(lower))
+    gross = next((name for name in columns.amounts if rows.holds(name, rows.product)), "")
+    if gross and (discount is None or not is_discounted):
+        return LineMoney(Guess(quoted(gross), f"{product}, row by row"), discount, rows.of(gross))
+    if gross and discount is not None:
+        why = f"{gross} is {product}, so before {columns.discount}"
+        less = f"{quoted(gross)} - coalesce({discount.value}, 0)"
+        return LineMoney(Guess(less, why), discount, rows.less_discount(rows.of(gross)))
+    return LineMoney(Guess(quoted(first), f"it is not {product}", is_unsure=True), discount, rows.of(first))
+
+
+def _unproven(rows: _Rows, columns: LineColumns) -> LineMoney:
+    """The first amount, where no price times pieces can tell whether it is before discounts or after."""
+    first = columns.amounts[0]
+    if columns.discount and rows.is_fraction:
+        why = f"after discounts? {columns.discount} is a fraction, and no price tells"
+        return LineMoney(Guess(quoted(first), why, is_unsure=True), None, rows.of(first))
+    others = [name for name in columns.amounts[1:] if not rows.are_equal(first, name)]
+    why = f"or is it {' or '.join(others)}?" if others else ""
+    return LineMoney(Guess(quoted(first), why, is_unsure=bool(others)), rows.discount, rows.of(first))
 
 
 class _Rows:
@@ -117,6 +120,10 @@ class _Rows:
             name: [number_of(value, form) for value in sample.columns[name].values[:MOST_ROWS]] for name in names
         }
         self.items = sample.columns[columns.item].values[:MOST_ROWS] if columns.item else ()
+
+    def of(self, name: str) -> list[float | None]:
+        """The numbers of a column, row by row."""
+        return self.numbers[name]
 
     @property
     def count(self) -> int:
@@ -143,7 +150,7 @@ class _Rows:
     def is_fraction(self) -> bool:
         """Whether discounts are shares of the price: between 0 and 1, and of few values."""
         numbers = [number for number in self.numbers[self.columns.discount] if number]
-        return bool(numbers) and 0 < min(numbers) and max(numbers) <= 1 and len(set(numbers)) <= 20
+        return bool(numbers) and min(numbers) > 0 and max(numbers) <= 1 and len(set(numbers)) <= 20
 
     def product(self, place: int) -> float | None:
         """Pieces times price of one row."""

@@ -17,7 +17,7 @@ ANSWERS = ("name", "vertical", "currency", "time_zone")
 
 
 def assembled(samples: Sequence[Sample], answers: dict[str, str], name: str) -> Draft:
-    """The draft of a customer's samples; ``answers`` are what a person has said already, ``name`` a name to fall back on.
+    """The draft of a customer's samples; ``answers`` are what a person has said, ``name`` is what to call it else.
 
     What nothing tells is a question of the draft; no value is made up in silence.
     """
@@ -29,21 +29,27 @@ def assembled(samples: Sequence[Sample], answers: dict[str, str], name: str) -> 
     if of_bills is not None:
         _add_amounts(of_bills, known, of_lines, questions)
         of_bills.where = head_where
+        if of_lines is None and known.bills is not None and "bill_id" in of_bills.columns:
+            lines.add_restarting(of_bills, known.bills, str(of_bills.columns["bill_id"].value), questions)
     _leave_out(of_bills, of_lines, known, questions)
-    others = [tables.users(known, questions), tables.items(known, of_lines.table if of_lines else None), tables.stores(known)]
+    others = [
+        tables.users(known, questions),
+        tables.items(known, of_lines.table if of_lines else None),
+        tables.stores(known),
+    ]
     drafts = [table for table in (of_bills, of_lines.table if of_lines else None, *others) if table is not None]
     _share_hashing(drafts)
     currency = money.currency(known.every)
-    owners = {"bills": known.bills, "line_items": known.lines, "users": known.users, "items": known.items or known.lines,
+    of_items = known.items or known.lines
+    owners = {"bills": known.bills, "line_items": known.lines, "users": known.users, "items": of_items,
               "stores": known.stores}  # fmt: skip
     for table in drafts:
         owner = owners[table.name]
         if owner is not None:
             _add_number_options(table, owner.sample, questions)
             questions += owner.sample.questions
-    for guess in (currency,):
-        if guess.is_unsure and "currency" not in answers:
-            questions.append(f"in which currency are amounts? {guess.why}")
+    if currency.is_unsure and "currency" not in answers:
+        questions.append(f"in which currency are amounts? {currency.why}")
     if "time_zone" not in answers:
         questions.append("in which time zone are local days and times? Files do not tell")
     if "vertical" not in answers:
@@ -100,9 +106,7 @@ def _add_amounts(bills: TableDraft, known: Roles, of_lines: lines.Lines | None, 
         bills.columns["quantity"] = Guess(quantity)
 
 
-def _leave_out(
-    bills: TableDraft | None, of_lines: lines.Lines | None, known: Roles, questions: list[str]
-) -> None:
+def _leave_out(bills: TableDraft | None, of_lines: lines.Lines | None, known: Roles, questions: list[str]) -> None:
     """Leave out rows that are no purchases: where their own status says so, or that of their bill."""
     lines_table = of_lines.table if of_lines else None
     head = known.bills or known.lines
@@ -132,29 +136,26 @@ def _leave_out(
         _joined_with_head(lines_table, of_lines.bill, bills, str(bills.columns["bill_id"].value), own, known)
 
 
-def _joined_with_head(
-    table: TableDraft, bill: str, bills: TableDraft, head: str, condition: str, known: Roles
-) -> None:
+def _joined_with_head(table: TableDraft, bill: str, bills: TableDraft, head: str, condition: str, known: Roles) -> None:
     """Lines of bills that are purchases, by a query over both."""
-    assert known.lines and known.bills  # noqa: S101  (its caller asks)
     on = f"on head.{quoted(head)} = line.{quoted(bill)}"
     why = "lines of bills that are no purchases are left out as well"
     if table.source == "sql":
-        first, second = (f'"{meanings.sample.name}"' for meanings in (known.lines, known.bills))
+        first, second = (f'"{meanings.sample.name}"' for meanings in (known.lines, known.bills) if meanings)
         text = f"select line.*\nfrom {first} line\njoin {second} head {on}\nwhere {condition}".replace("`", '"')
         table.options = {key: guess for key, guess in table.options.items() if key != "table"}
         table.options["query"] = Guess(text, why)
         return
     qualified = condition
-    for name in sorted(known.bills.sample.names, key=len, reverse=True):
+    names = known.bills.sample.names if known.bills else ()
+    for name in sorted(names, key=len, reverse=True):
         qualified = qualified.replace(f"({quoted(name)},", f"(head.{quoted(name)},")
         qualified = qualified.replace(f"({quoted(name)})", f"(head.{quoted(name)})")
         if qualified.startswith(f"{quoted(name)} is not null"):
             qualified = f"head.{qualified}"
     table.query = Guess(f"select line.*\nfrom lines line\njoin heads head {on}\nwhere {qualified}", why)
-    plain = {key: guess for key, guess in table.options.items()}
     table.inputs = {
-        "lines": TableDraft("lines", table.source, table.location, plain),
+        "lines": TableDraft("lines", table.source, table.location, dict(table.options)),
         "heads": TableDraft("heads", bills.source, bills.location, dict(bills.options)),
     }
 

@@ -54,7 +54,9 @@ def _ways(bills: Meanings, names: Sequence[str]) -> Iterator[tuple[str, tuple[st
     beside = [
         name
         for name, tags in bills.tags.items()
-        if tags & set(BESIDE) and bills.sample.columns[name].kind == "number" and any(bills.sample.columns[name].numbers)
+        if tags & set(BESIDE)
+        and bills.sample.columns[name].kind == "number"
+        and any(bills.sample.columns[name].numbers)
     ][:8]
     for name in names[:6]:
         for size in range(MOST_TAKEN_OFF + 1):
@@ -85,8 +87,6 @@ def _numbers(sample: Sample) -> Mapping[str, Sequence[float | None]]:
     }
 
 
-def _value(
-    numbers: Mapping[str, Sequence[float | None]], name: str, less: Sequence[str], place: int
-) -> float | None:
+def _value(numbers: Mapping[str, Sequence[float | None]], name: str, less: Sequence[str], place: int) -> float | None:
     whole = numbers[name][place]
     return None if whole is None else whole - sum(numbers[one][place] or 0.0 for one in less)

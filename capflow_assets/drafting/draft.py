@@ -35,14 +35,14 @@ class Drafted:
 
 def draft(
     places: Sequence[str],
-    start: Path,
+    start: Path | None,
     answers: Mapping[str, str],
     user: str = "",
     password_variable: str = "",
     *,
     knows_programs: bool = True,
 ) -> Drafted:
-    """A customer's TOML of files, folders, globs and databases' addresses; locations are relative to ``start``.
+    """A customer's TOML of files, folders, globs and databases' addresses; its locations are relative to ``start``.
 
     Some megabytes of each file are read, and the first rows of each table of a database. ``answers`` are the name,
     vertical, currency and time zone, where a person says them. Without ``knows_programs`` every column is guessed at.
@@ -60,9 +60,7 @@ def draft(
     made = assembled(seen.samples, dict(answers), name)
     if not {"bills", "line_items"} & {table.name for table in made.tables}:
         raise _nothing(seen, made, places)
-    return Drafted(
-        text_of(made, of_what), made.questions, seen.refused, tuple(table.name for table in made.tables)
-    )
+    return Drafted(text_of(made, of_what), made.questions, seen.refused, tuple(table.name for table in made.tables))
 
 
 def _nothing(seen: Seen, made: Draft, places: Sequence[str]) -> SourceError:

@@ -1,4 +1,4 @@
-"""The line items of a draft: the bill's number or what makes one, the item, pieces and money, and what a bill's head says."""
+"""The line items of a draft: the bill's number or what makes one, the item, pieces and money, heads."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def line_items(roles: Roles, questions: list[str]) -> Lines | None:
     if not bill:
         _add_bill_key(table, questions)
     elif roles.bills is None:
-        _add_restarting(table, meanings, str(bill.value), questions)
+        add_restarting(table, meanings, str(bill.value), questions)
     return Lines(table, str(bill.value) if bill else "", money)
 
 
@@ -185,7 +185,7 @@ def _add_bill_key(table: TableDraft, questions: list[str]) -> None:
         questions.append(f"{table.location}: no column has the number of a bill; is a bill what a user buys on a day?")
 
 
-def _add_restarting(table: TableDraft, meanings: Meanings, bill: str, questions: list[str]) -> None:
+def add_restarting(table: TableDraft, meanings: Meanings, bill: str, questions: list[str]) -> None:
     """A key of several parts where a bill's number stands on bills of several days, stores or users."""
     sample = meanings.sample
     columns = {"store": "store_id", "day": "billed_at", "user": "user_id"}

@@ -1,4 +1,4 @@
-"""Which column of a sample is which: the bill's number, the user, the time, the amounts, by names and by content. Pure."""
+"""Which column of a sample is which: the bill's number, the user, the time, the amounts, by its name and kind. Pure."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ CONCEPTS = {
         ((w.BILL, w.DATE), (w.SALES, w.DATE), (w.DATE, w.TIME), (w.DATE,), (w.TIME,), (w.BILL, w.TIME)),
         TIMES, (w.USER, w.JOINED, w.ITEM, w.QUANTITY, w.ID),
     ),
-    "item_id": Concept(((w.ITEM, w.ID), (w.SKU,), (w.ITEM,)), IDS, (w.NAME, w.BILL, w.CATEGORY, w.DESCRIPTION, w.BRAND)),
+    "item_id": Concept(
+        ((w.ITEM, w.ID), (w.SKU,), (w.ITEM,)), IDS, (w.NAME, w.BILL, w.CATEGORY, w.DESCRIPTION, w.BRAND)
+    ),
     "item_name": Concept(
         ((w.ITEM, w.NAME), (w.ITEM, w.DESCRIPTION), (w.LINE, w.NAME), (w.DESCRIPTION,), (w.ITEM,)),
         TEXTS, (w.ID, w.SKU, w.USER, w.CATEGORY, w.STORE, w.STATUS),

@@ -18,16 +18,20 @@ SIGNS = {
     "R$": "BRL", "CHF": "CHF", "EUR": "EUR", "USD": "USD", "GBP": "GBP", "SEK": "SEK", "NOK": "NOK", "DKK": "DKK",
     "PLN": "PLN", "TL": "TRY", "US$": "USD", "CA$": "CAD", "AU$": "AUD", "NT$": "TWD",
 }  # fmt: skip
-CODE = re.compile(r"(?:^|[\W_])(EUR|USD|GBP|CHF|SEK|NOK|DKK|PLN|CZK|BRL|TRY|INR|JPY|CAD|AUD|TWD|MXN)(?:$|[\W_])", re.IGNORECASE)
+CODE = re.compile(
+    r"(?:^|[\W_])(EUR|USD|GBP|CHF|SEK|NOK|DKK|PLN|CZK|BRL|TRY|INR|JPY|CAD|AUD|TWD|MXN)(?:$|[\W_])", re.IGNORECASE
+)
 NOBODYS = "XXX"
 NUMBER_COLUMNS = ("amount", "quantity", "discount", "price")
 
 
 def currency(every: Sequence[Meanings]) -> Guess:
-    """The currency by a column, by the names of columns, or by signs beside numbers; else one that a person has to say."""
+    """The currency by a column, by the names of columns, or by signs beside numbers; else it is asked."""
     for meanings in every:
         name = meanings.best("currency")
-        codes = Counter(str(code).upper() for code in meanings.sample.columns[name].values if code) if name else Counter()
+        codes = (
+            Counter(str(code).upper() for code in meanings.sample.columns[name].values if code) if name else Counter()
+        )
         if codes and all(re.fullmatch("[A-Z]{3}", code) for code in codes):
             main, count = codes.most_common(1)[0]
             why = f"{name} says so" if len(codes) == 1 else f"{name} says so of {100 * count / codes.total():.0f} %"
@@ -87,4 +91,6 @@ def number_options(table: TableDraft, sample: Sample, questions: list[str]) -> d
 
 
 def _mentions(text: str, name: str) -> bool:
-    return text == name or f"`{name}`" in text or re.search(rf"(?<![\w`.]){re.escape(name)}(?![\w`(])", text) is not None
+    return (
+        text == name or f"`{name}`" in text or re.search(rf"(?<![\w`.]){re.escape(name)}(?![\w`(])", text) is not None
+    )

@@ -1,4 +1,4 @@
-"""The parts of a draft: its tables, each with what is said of it and why. What is unsure is a ``Guess`` with a question."""
+"""The parts of a draft: its tables, with what is said of each, why, and whether it is sure (``Guess``). Pure."""
 
 from __future__ import annotations
 

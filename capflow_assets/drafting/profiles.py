@@ -1,4 +1,4 @@
-"""What the values of one column look like: times and their format, numbers and how they are written, truths, texts. Pure."""
+"""What a column's values look like: times and their format, numbers and how they are written, truths, texts. Pure."""
 
 from __future__ import annotations
 
@@ -178,7 +178,6 @@ class Column:
         return 1.0 if misses > MOST_BROKEN * len(self.judged) else misses / len(self.judged)
 
 
-
 def number_formats(columns: list[Column]) -> list[NumberFormat]:
     """The ways of writing that read all numbers of text columns, but for 2 %: the plainest first.
 
@@ -203,7 +202,7 @@ def number_formats(columns: list[Column]) -> list[NumberFormat]:
 def number_of(value: Any, form: NumberFormat = PLAIN) -> float | None:
     """The number that a value is, written so; None where it is none.
 
-    >>> number_of("1.234,50 €", NumberFormat(True, ".", True)), number_of("(5.00)", NumberFormat(negative="parentheses"))
+    >>> number_of("1.234,50 €", NumberFormat(decimal_comma=True)), number_of("(5.00)")
     (1234.5, -5.0)
     """
     if isinstance(value, NUMBERS):

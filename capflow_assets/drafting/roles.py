@@ -71,9 +71,10 @@ def _of_bills(meanings: Meanings) -> float:
     if not has_time or meanings.sample.array:
         return 0
     name = meanings.best("bill_id")
-    if name and not _is_nearly_key(meanings.sample, name):
+    has_money = bool(meanings.best("user_id") and meanings.best("amount"))
+    if name and not _is_nearly_key(meanings.sample, name) and not has_money:
         return 0
-    if not name and not (meanings.best("user_id") and meanings.best("amount")):
+    if not name and not has_money:
         return 0
     if w.USER in meanings.subject or (w.ITEM in meanings.subject and w.BILL not in meanings.subject and not name):
         return 0

@@ -8,19 +8,20 @@ from capflow_assets.drafting.meanings import Meanings
 from capflow_assets.drafting.parts import Guess, quoted, words_in
 from capflow_assets.landing.personal_names import plain_name
 
-NO_PURCHASE = frozenset(
+_NO_PURCHASE = (
     "cancelled canceled cancel void voided failed failure pending unpaid draft abandoned expired declined rejected "
     "refused uncaptured unavailable on_hold hold awaiting_payment checkout_draft authorized requires_payment_method "
-    "storniert storno abgebrochen offen unbezahlt ausstehend entwurf annule annulee abandonnee en_attente echouee impaye "
-    "refusee brouillon cancelado cancelada anulado anulada pendiente fallido rechazado borrador annullato annullata "
-    "in_attesa fallito rifiutato bozza pendente falhou recusado rascunho indisponivel geannuleerd wachtend mislukt "
+    "storniert storno abgebrochen offen unbezahlt ausstehend entwurf annule annulee abandonnee en_attente echouee "
+    "impaye refusee brouillon cancelado cancelada anulado anulada pendiente fallido rechazado borrador annullato "
+    "annullata in_attesa fallito rifiutato bozza pendente falhou recusado rascunho indisponivel geannuleerd wachtend mislukt "
     "openstaand anulowane anulowany oczekujace nieoplacone odrzucone makulerad avbruten annulleret afventer kansellert "
-    "iptal iptal_edildi beklemede".split()
+    "iptal iptal_edildi beklemede"
 )
-RETURNED = frozenset(
-    "refunded refund returned partially_refunded partial_refund erstattet retourniert rembourse rembourse_partiellement "
-    "reembolsado devuelto rimborsato devolvido terugbetaald zwrocone aterbetald iade".split()
+_RETURNED = (
+    "refunded refund returned partially_refunded partial_refund erstattet retourniert rembourse "
+    "rembourse_partiellement reembolsado devuelto rimborsato devolvido terugbetaald zwrocone aterbetald iade"
 )
+NO_PURCHASE, RETURNED = frozenset(_NO_PURCHASE.split()), frozenset(_RETURNED.split())
 MOST_WORDS = 40
 
 

@@ -30,7 +30,7 @@ def excel_samples(path: str, name: str) -> Iterator[Sample]:
         for place, sheet in enumerate(sheets):
             options: dict[str, Any] = {} if len(sheets) == 1 and not place else {"sheet": sheet.name}
             reasons: dict[str, str] = {}
-            top = list(islice(cell_values.rows_of(sheet, ExcelOptions(header=0))[1], 40))
+            top = list(islice(cell_values.rows_of(sheet, ExcelOptions.model_validate({"header": 0}))[1], 40))
             if not top:
                 continue
             width = max(_filled(row) for _, row in top)
@@ -38,14 +38,16 @@ def excel_samples(path: str, name: str) -> Iterator[Sample]:
             if number != top[0][0]:
                 options["header_row"] = number
                 reasons["header_row"] = "what stands above is no table"
-            declared = ExcelOptions(**options)
+            declared = ExcelOptions.model_validate(options)
             header, rows = cell_values.rows_of(sheet, declared)
             cells = [[_cell(value) for value in values] for _, values in islice(rows, 200_000)]
             while cells and width > 2 and sum(value is not None for value in cells[-1]) <= 1:
                 options["skip_last"] = options.get("skip_last", 0) + 1
                 reasons["skip_last"] = "what stands below is no row of the table"
                 cells.pop()
-            kept = [place for place, title in enumerate(header) if title or any(row[place] is not None for row in cells)]
+            kept = [
+                place for place, title in enumerate(header) if title or any(row[place] is not None for row in cells)
+            ]
             names = unique_names(header)
             sampled = _head_middle_end(cells)
             yield Sample(
@@ -143,9 +145,10 @@ def _filled(row: Sequence[Any]) -> int:
 def _cell(value: Any) -> Any:
     if isinstance(value, str):
         return value.strip() or None
-    if isinstance(value, float) and value != value:  # noqa: PLR0124  (NaN)
+    if isinstance(value, float) and value != value:
         return None
-    return value.to_pydatetime() if hasattr(value, "to_pydatetime") and isinstance(value, datetime) else value
+    # pandas' own, of Parquet's nanoseconds, compares and prints in other ways.
+    return datetime.fromisoformat(value.isoformat()[:26]) if type(value).__name__ == "Timestamp" else value
 
 
 def _head_middle_end(cells: Sequence[Any]) -> Sequence[Any]:

@@ -106,9 +106,15 @@ def users(roles: Roles, questions: list[str]) -> TableDraft | None:
         table.columns["joined_at"] = joined.value
         table.options |= joined.options
         questions += joined.questions
-    for concept, column in (("city", "city"), ("region", "region"), ("country", "country")):
-        if name := meanings.best(concept):
-            table.columns[column] = Guess(name)
+    places = {place: meanings.best(place) for place in ("city", "region", "country")}
+    table.columns |= {place: Guess(name) for place, name in places.items() if name}
+    _add_attributes(table, meanings)
+    return table
+
+
+def _add_attributes(table: TableDraft, meanings: Meanings) -> None:
+    """Add the groups that users are of, and say which columns name them and are left out."""
+    sample = meanings.sample
     taken = {str(guess.value) for guess in table.columns.values()}
     left_out = []
     for name, column in sample.columns.items():
@@ -122,7 +128,6 @@ def users(roles: Roles, questions: list[str]) -> TableDraft | None:
             table.columns[_attribute(name, table)] = Guess(name, f"{len(column.counts)} groups")
     if left_out:
         table.notes.append(f"left out, since they name people: {', '.join(left_out[:12])}")
-    return table
 
 
 def _attribute(name: str, table: TableDraft) -> str:
@@ -140,7 +145,8 @@ def items(roles: Roles, lines_table: TableDraft | None) -> TableDraft | None:
         return None
     wanted = {column: lines.all(concept) for column, concept in ITEM_COLUMNS.items() if column != "price"}
     fitting = {column: [name for name in names if _is_of_the_item(lines, name)] for column, names in wanted.items()}
-    known = {column: names[0] for column, names in fitting.items() if names}
+    own = str(lines_table.columns["item_id"].value)
+    known = {column: names[0] for column, names in fitting.items() if names and names[0] != own}
     if not known:
         return None
     table = drafted("items", lines.sample)
@@ -208,7 +214,9 @@ def _join_groups(table: TableDraft, sample: Sample, roles: Roles) -> None:
             table.options = {key: guess for key, guess in table.options.items() if key != "table"}
             table.options["query"] = Guess(text, "its group's name is in a table of its own")
         elif sample.source != "sql" and other.sample.source != "sql":
-            table.query = Guess(f"{joined}\nfrom list i\nleft join groups g {on}", "its group's name is in another file")
+            table.query = Guess(
+                f"{joined}\nfrom list i\nleft join groups g {on}", "its group's name is in another file"
+            )
             table.inputs = {"list": drafted("list", sample), "groups": drafted("groups", other.sample)}
         else:
             continue

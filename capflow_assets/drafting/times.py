@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from itertools import pairwise
 
 from capflow_assets.drafting.meanings import Meanings
 from capflow_assets.drafting.parts import Guess, quoted
@@ -13,8 +13,8 @@ from capflow_assets.drafting.samples import Sample
 from capflow_assets.landing import suggestions, time_formats
 
 CLOCKS = ("H:mm", "H:mm:ss", "h:mm a", "h:mm:ss a")
-# Signs by which a country is told that writes the day first.
-MOSTLY_SORTED = 0.9
+# Rows are in order of time where hardly a step goes back, and another reading has many that do.
+MOST_BACK, LEAST_BACK, FEW_STEPS = 0.01, 0.04, 20
 
 
 @dataclass
@@ -44,7 +44,9 @@ def moment(meanings: Meanings, concept: str = "billed_at") -> Moment | None:
         has_clock = form in time_formats.COUNTS or any(part in form for part in ("H", "h"))
         options["timestamp_format" if has_clock else "date_format"] = Guess(form, why, bool(questions))
     is_utc = "utc" in name.lower() and not form and column.is_text and not _has_offset(column)
-    value = Guess(f"concat({quoted(name)}, 'Z')", "its name says UTC") if is_utc else Guess(name, note.removeprefix("; "))
+    value = (
+        Guess(f"concat({quoted(name)}, 'Z')", "its name says UTC") if is_utc else Guess(name, note.removeprefix("; "))
+    )
     if mixed := column.mixed_formats:
         options, question = _mixed(name, mixed)
         questions.append(question)
@@ -65,9 +67,9 @@ def _format(sample: Sample, column: Column) -> tuple[str, str, list[str]]:
     decided = [_decided(other) for other in sample.columns.values() if other is not column]
     if order := next(filter(None, decided), ""):
         return (day_first if order == "d" else month_first), "as another column of the table has it", []
-    sorted_shares = {form: _sorted_share(column, form) for form in (day_first, month_first)}
-    best = max(sorted_shares, key=lambda form: sorted_shares[form])
-    if sorted_shares[best] >= MOSTLY_SORTED > min(sorted_shares.values()) + 0.2:
+    back = {form: _steps_back(column, form) for form in (day_first, month_first)}
+    best, other = sorted(back, key=lambda form: back[form])
+    if back[best] <= MOST_BACK and back[other] >= max(3 * back[best], LEAST_BACK):
         return best, "so read, the rows are in order of time", []
     question = f"{column.name}: is {column.judged[0]!r} {day_first} or {month_first}? No day above 12 decides"
     return day_first, f"or {month_first}: no day above 12 decides", [question]
@@ -90,12 +92,12 @@ def _decided(column: Column) -> str:
     return firsts.pop() if len(firsts) == 1 else ""
 
 
-def _sorted_share(column: Column, form: str) -> float:
+def _steps_back(column: Column, form: str) -> float:
+    """The share of the steps from row to row that go against the order of most of them."""
     times = [time for value in column.values[:5_000] if value is not None and (time := parsed(value, form)) is not None]
-    steps = list(zip(times, times[1:], strict=False))
-    changing = [(one, next_one) for one, next_one in steps if one != next_one]
-    up = sum(one < next_one for one, next_one in changing)
-    return max(up, len(changing) - up) / len(changing) if len(changing) >= 5 else 0.0
+    changing = [(one, later) for one, later in pairwise(times) if one != later]
+    up = sum(one < later for one, later in changing)
+    return min(up, len(changing) - up) / len(changing) if len(changing) >= FEW_STEPS else 1.0
 
 
 def parsed(value: str, form: str) -> datetime | None:
@@ -156,15 +158,9 @@ def _is_clock(text: str, form: str) -> bool:
 def _mixed(name: str, mixed: dict[str, float]) -> tuple[dict[str, Guess], str]:
     """Options for a column of two formats: one for times, one for days, where that is what they are."""
     shares = ", ".join(f"{form} ({100 * share:.0f} %)" for form, share in mixed.items())
-    times = [form for form in mixed if any(part in form for part in "Hh")]
-    days = [form for form in mixed if form not in times]
-    options: dict[str, Any] = {}
-    first = next(iter(mixed))
-    if times:
-        options["timestamp_format"] = Guess(times[0], "one of several formats in the column", is_unsure=True)
-    if days:
-        options["date_format"] = Guess(days[0], "one of several formats in the column", is_unsure=True)
-    lost = [form for form in mixed if form not in (times[:1] + days[:1])]
-    end = f": rows written {' or '.join(lost)} are rejected" if lost else ""
-    del first
+    with_clock = [form for form in mixed if any(part in form for part in "Hh")]
+    first, second, *lost = sorted(mixed, key=lambda form: form not in with_clock)
+    why = "one of several formats in the column"
+    options = {"timestamp_format": Guess(first, why, is_unsure=True), "date_format": Guess(second, why, is_unsure=True)}
+    end = f": rows written {' or '.join(lost)} are rejected" if lost else ", and day and month may be either way round"
     return options, f"{name} has dates of several formats, {shares}{end}; best have it exported in one"

@@ -129,7 +129,9 @@ def _sampled(customer: Customer, folder: Path, notes: list[str]) -> Customer:
 def _head_of(customer: Customer, declared: TableSource, folder: Path, notes: list[str]) -> TableSource:
     if declared.inputs:
         inputs = {
-            name: source.model_copy(update={"location": _head(customer.located(source.location), source.source, folder, notes)})
+            name: source.model_copy(
+                update={"location": _head(customer.located(source.location), source.source, folder, notes)}
+            )
             for name, source in declared.inputs.items()
         }
         return declared.model_copy(update={"inputs": inputs})

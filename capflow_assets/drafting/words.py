@@ -19,7 +19,8 @@ JOINED, ID, OTHER, SALES, REFUND, COMPANY = "joined", "id", "other", "sales", "r
 VOCABULARY = {
     BILL: "order orders invoice invoices receipt receipts bill bills transaction transactions trans txn trx basket "
     "baskets ticket tickets purchase purchases checkout rechnung rechnungen beleg belege bon bons kassenbon kassenbons "
-    "kassenbeleg bestellung bestellungen auftrag auftraege auftrags einkauf facture factures commande commandes recu "
+    "kassenbeleg bestellung bestellungen bestell bestel auftrag auftraege auftrags einkauf facture factures commande "
+    "commandes recu "
     "achat pedido pedidos factura facturas recibo orden ordenes compra compras ordine ordini scontrino fattura fatture "
     "ricevuta acquisto fatura nota cupom encomenda bestelling bestellingen factuur kassabon aankoop zamowienie "
     "zamowienia paragon faktura rachunek transakcja ordre kvitto kvittering bestilling bong siparis fis",
@@ -38,13 +39,13 @@ VOCABULARY = {
     DATE: "date day datum tag jour fecha dia data giorno dato dag dzien tarih dt at on created placed timestamp "
     "datetime moment zeitpunkt zeitstempel horodatage kaufdatum",
     TIME: "time clock uhrzeit zeit heure hora ora tijd godzina czas tid saat",
-    QUANTITY: "quantity qty quant units pieces pcs count menge anzahl stueck stuck stuckzahl quantite qte cantidad cant "
-    "unidades quantita qta quantidade qtd qtde aantal hoeveelheid ilosc antal antall adet miktar",
+    QUANTITY: "quantity qty quant units pieces pcs count menge anzahl stueck stuck stuckzahl quantite qte cantidad "
+    "cant unidades quantita qta quantidade qtd qtde aantal hoeveelheid ilosc antal antall adet miktar",
     PRICE: "price preis prix precio prezzo preco prijs cena pris fiyat",
     UNIT: "unit single each einzel unitaire unitario unitaria stuks stukprijs jednostkowa jednostkowy enhet birim per",
-    AMOUNT: "amount total totals sum value revenue spend spent paid betrag summe gesamt gesamtbetrag wert montant somme "
-    "importe monto importo totale valore valor montante bedrag totaal kwota suma wartosc belopp summa belob sum tutar "
-    "toplam turnover umsatz",
+    AMOUNT: "amount total totals sum value revenue spend spent paid betrag summe gesamt gesamtbetrag wert montant "
+    "somme importe monto importo totale valore valor montante bedrag totaal kwota suma wartosc belopp summa belob sum "
+    "tutar toplam turnover umsatz",
     SALES: "sale sales verkauf vente ventes venta ventas vendita vendite venda vendas verkoop sprzedaz salg satis",
     NET: "net netto neto",
     GROSS: "gross brutto brut bruto",

@@ -20,7 +20,8 @@ TABLES = {
     "Customer": "CustomerId INTEGER PRIMARY KEY, FirstName NVARCHAR(40), LastName NVARCHAR(20), Company NVARCHAR(80), "
     "Address NVARCHAR(70), City NVARCHAR(40), State NVARCHAR(40), Country NVARCHAR(40), PostalCode NVARCHAR(10), "
     "Phone NVARCHAR(24), Fax NVARCHAR(24), Email NVARCHAR(60), SupportRepId INTEGER REFERENCES Employee(EmployeeId)",
-    "Invoice": "InvoiceId INTEGER PRIMARY KEY, CustomerId INTEGER REFERENCES Customer(CustomerId), InvoiceDate DATETIME, "
+    "Invoice": "InvoiceId INTEGER PRIMARY KEY, CustomerId INTEGER REFERENCES Customer(CustomerId), "
+    "InvoiceDate DATETIME, "
     "BillingAddress NVARCHAR(70), BillingCity NVARCHAR(40), BillingState NVARCHAR(40), BillingCountry NVARCHAR(40), "
     "BillingPostalCode NVARCHAR(10), Total NUMERIC(10,2)",
     "InvoiceLine": "InvoiceLineId INTEGER PRIMARY KEY, InvoiceId INTEGER REFERENCES Invoice(InvoiceId), "
@@ -54,7 +55,17 @@ def write(folder: Path) -> Truth:
         total = sum((line.gross for line in order.lines), Decimal(0))
         at = datetime(order.at.year, order.at.month, order.at.day, tzinfo=UTC)
         user = users.index(order.user or "") + 1
-        bill = (order.number, user, f"{at:%Y-%m-%d} 00:00:00", "1 Main St", "Oslo", None, "Norway", "0171", float(total))
+        bill = (
+            order.number,
+            user,
+            f"{at:%Y-%m-%d} 00:00:00",
+            "1 Main St",
+            "Oslo",
+            None,
+            "Norway",
+            "0171",
+            float(total),
+        )
         rows.setdefault("Invoice", []).append(bill)
         truth.bills[str(order.number)] = Bill(str(user), at, total, order.pieces)
         _add_lines(rows.setdefault("InvoiceLine", []), order, truth)

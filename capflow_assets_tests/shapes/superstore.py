@@ -1,4 +1,4 @@
-"""Superstore, Tableau's sample: a row a line with everything of its order on it; days as 11/8/2016, discounts as shares."""
+"""Superstore, Tableau's sample: a row a line with everything of its order on it; days as 11/8/2016."""
 
 from __future__ import annotations
 

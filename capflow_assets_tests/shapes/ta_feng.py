@@ -1,4 +1,4 @@
-"""Ta-Feng, a grocer of Taiwan: rows of users and days without a bill's number; AMOUNT is pieces, SALES_PRICE is paid."""
+"""Ta-Feng, a grocer of Taiwan: rows of users and days without a bill's number; AMOUNT is pieces."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ from pathlib import Path
 
 from capflow_assets_tests.shapes.shop import ARTICLES, NOTHING, Bill, Truth, orders, write_csv
 
-HEADER = (
-    "TRANSACTION_DT,CUSTOMER_ID,AGE_GROUP,PIN_CODE,PRODUCT_SUBCLASS,PRODUCT_ID,AMOUNT,ASSET,SALES_PRICE"
-)
+HEADER = "TRANSACTION_DT,CUSTOMER_ID,AGE_GROUP,PIN_CODE,PRODUCT_SUBCLASS,PRODUCT_ID,AMOUNT,ASSET,SALES_PRICE"
 
 
 def write(folder: Path) -> Truth:
-    """Write ``ta_feng.csv``; a bill is what a user buys on a day. Rows are in order of days, as the tills wrote them."""
+    """Write ``ta_feng.csv``; a bill is what a user buys on a day. Rows are in order of days."""
     shop = sorted((order for order in orders(seed=23) if order.is_paid and order.user), key=lambda order: order.at)
     groups = sorted({article.category for article in ARTICLES})
     rows = []

@@ -1,4 +1,4 @@
-"""A German till: semicolons, decimal commas, days and clocks apart, a banner above, sums below, numbers that restart."""
+"""A German till: semicolons, decimal commas, days and clocks apart, a banner, sums, numbers that restart."""
 
 from __future__ import annotations
 
