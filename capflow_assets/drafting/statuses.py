@@ -9,13 +9,13 @@ from capflow_assets.drafting.parts import Guess, quoted, words_in
 from capflow_assets.landing.personal_names import plain_name
 
 _NO_PURCHASE = (
-    "cancelled canceled cancel void voided failed failure pending unpaid draft abandoned expired declined rejected "
-    "refused uncaptured unavailable on_hold hold awaiting_payment checkout_draft authorized requires_payment_method "
-    "storniert storno abgebrochen offen unbezahlt ausstehend entwurf annule annulee abandonnee en_attente echouee "
-    "impaye refusee brouillon cancelado cancelada anulado anulada pendiente fallido rechazado borrador annullato "
-    "annullata in_attesa fallito rifiutato bozza pendente falhou recusado rascunho indisponivel geannuleerd wachtend mislukt "
-    "openstaand anulowane anulowany oczekujace nieoplacone odrzucone makulerad avbruten annulleret afventer kansellert "
-    "iptal iptal_edildi beklemede"
+    "cancelled canceled cancel void voided failed failure pending unpaid draft abandoned expired declined "
+    "rejected refused uncaptured unavailable on_hold hold awaiting_payment checkout_draft authorized "
+    "requires_payment_method storniert storno abgebrochen offen unbezahlt ausstehend entwurf annule annulee "
+    "abandonnee en_attente echouee impaye refusee brouillon cancelado cancelada anulado anulada pendiente "
+    "fallido rechazado borrador annullato annullata in_attesa fallito rifiutato bozza pendente falhou recusado "
+    "rascunho indisponivel geannuleerd wachtend mislukt openstaand anulowane anulowany oczekujace nieoplacone "
+    "odrzucone makulerad avbruten annulleret afventer kansellert iptal iptal_edildi beklemede "
 )
 _RETURNED = (
     "refunded refund returned partially_refunded partial_refund erstattet retourniert rembourse "
