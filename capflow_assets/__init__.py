@@ -29,6 +29,7 @@ What carries it: rooms in floors, each importing only downwards. The lowest firs
     stores/       where tables and models lie: lake, history, written files, registry
     blueprint/    what the packages declare, read and checked: specs, edges, order
     tables/       one customer's tables: land, run, advance, quarantine, catalogue
+    drafting/     a customer's TOML out of its files, with a comment beside every guess
     pages/        what people read: report, features, pictures
     life/         one model's life: examples, readiness, training, report, scoring, health
     nights/       what a night decides and keeps: what is delivered, the rules at the door
