@@ -1,4 +1,4 @@
-"""The history of a model's drift, ``health/{model}``: read for the season before and the last sound fill, and added to."""
+"""The history of a model's drift, ``health/{model}``: read for the season before and the last sound fill, and kept."""
 
 from __future__ import annotations
 
@@ -76,14 +76,14 @@ def keep_rows(lake: Lake, customer: str, model: str, declared: Table, rows: pd.D
         TableError: the table is damaged.
     """
     from deltalake import Field, Schema
+    from deltalake.schema import PrimitiveType
 
     name, schema = table_of(model), ", ".join(f"`{column.name}` {column.type}" for column in declared.columns)
     frame = lake.spark().createDataFrame(rows, schema=schema)
     if lake.exists(customer, name):
         stored = lake.delta(customer, name)
         known = set(stored.schema().to_arrow().names)
-        written = {"double": "double", "string": "string"}
-        fields = [Field(one.name, written[one.type]) for one in declared.columns if one.name not in known]
+        fields = [Field(one.name, PrimitiveType(one.type)) for one in declared.columns if one.name not in known]
         if fields:
             stored.alter.add_columns(list(Schema(fields).fields))
             lake.committed(lake.path(customer, name))

@@ -1,4 +1,4 @@
-"""The state of a customer's bills as of a scoring: how fresh they are, and whether the last days have as many as usual."""
+"""The state of a customer's bills as of a scoring: how fresh they are, and whether there are as many as usual."""
 
 from __future__ import annotations
 

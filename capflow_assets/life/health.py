@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from capflow_assets.contract import Column, Table
 from capflow_assets.deployment import Deployment
+from capflow_assets.errors import BrokenModelError
 from capflow_assets.life import retrainings
 from capflow_assets.life.answers import figure_of
 from capflow_assets.life.drift_history import DriftHistory, keep_rows
@@ -84,7 +85,7 @@ def watch(deployment: Deployment, reader: ExampleReader, scored: Scored) -> Heal
     customer, name = reader.customer.name, reader.spec.name
     before, history = scoring_rows(deployment.lake, customer, name), DriftHistory.of(deployment.lake, customer, name)
     threshold = reader.customer.retraining.psi
-    report = deployment.registry.report(customer, name, scored.champion)
+    report = _report_of(deployment, reader, scored.champion)
     rows = measured(
         scored.population.reference,
         _state(reader, scored),
@@ -131,6 +132,14 @@ def _state(reader: ExampleReader, scored: Scored) -> pd.DataFrame:
     scores = figure_of(reader.spec.model, scored.answers)
     state = with_ages_of(scored.population.as_of, reader, scored.examples.columns, scored.as_of)
     return state.assign(score=scores)
+
+
+def _report_of(deployment: Deployment, reader: ExampleReader, version: int) -> Mapping[str, Any]:
+    """What the version's training measured; nothing where it was deleted or damaged since it was loaded."""
+    try:
+        return deployment.registry.report(reader.customer.name, reader.spec.name, version)
+    except BrokenModelError:
+        return {}
 
 
 def _importance(report: Mapping[str, Any]) -> dict[str, float] | None:

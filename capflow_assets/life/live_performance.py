@@ -55,18 +55,18 @@ def past_answers(deployment: Deployment, reader: ExampleReader, as_of: datetime)
     customer, name, model = reader.customer.name, reader.spec.name, reader.spec.model
     if reader.spec.events is not None:
         return "what it answers of is no state of a moment"
-    over = _over(deployment, reader, as_of)
-    if over is None:
-        return "no horizon of what was answered is over yet"
-    window, version = over
     try:
+        over = _over(deployment, reader, as_of)
+        if over is None:
+            return "no horizon of what was answered is over yet"
+        window, version = over
         outcomes, answers = _held_together(reader, window)
         interval = score_with_interval(model.metric, outcomes, answers, seed=0)
+        promised = deployment.registry.report(customer, name, version).get("metric") or {}
     except CapflowError as error:
         return str(error).splitlines()[0]
     except KeyError as error:
         return f"{model.metric.name} reads {error}, which is not kept of the answers"
-    promised = deployment.registry.report(customer, name, version).get("metric") or {}
     return PastAnswers(
         window.start,
         version,
@@ -121,8 +121,8 @@ def _held_together(reader: ExampleReader, window: Window) -> tuple[pd.DataFrame,
 def _beside(promised: Mapping[str, Any], model: Model[Any], value: float, low: float, high: float) -> Live | None:
     if promised.get("value") is None or promised.get("name") != model.metric.name:
         return None
-    ends = (float(promised[end]) for end in ("value", "low", "high"))
-    return Live(model.metric.name, value, low, high, *ends, is_higher_better=model.metric.higher_is_better)
+    then, then_low, then_high = (float(promised[end]) for end in ("value", "low", "high"))
+    return Live(model.metric.name, value, low, high, then, then_low, then_high, model.metric.higher_is_better)
 
 
 def _reliability(outcome: pd.Series, scores: pd.Series) -> Reliability | None:

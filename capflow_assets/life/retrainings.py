@@ -73,5 +73,7 @@ def _schema() -> Any:
 
     moment, text, number = pa.timestamp("us", tz="UTC"), pa.string(), pa.float64()
     kinds = {"as_of": moment, "version": pa.int32(), "champion_before": pa.int32()}
-    names = "as_of version cause action decision champion_before gain gain_low gain_high reason".split()
-    return pa.schema([(name, kinds.get(name, number if name.startswith("gain") else text)) for name in names])
+    names = ["as_of", "version", "cause", "action", "decision", "champion_before", "gain", "gain_low", "gain_high"]
+    return pa.schema(
+        [(name, kinds.get(name, number if name.startswith("gain") else text)) for name in (*names, "reason")]
+    )

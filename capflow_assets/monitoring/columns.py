@@ -1,4 +1,4 @@
-"""One scoring column by column: every measure of drift, fill, the level that a season is told by, and faults of fill."""
+"""One scoring column by column: measures of drift, fill, the level that a season is told by, and faults of fill."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ ESTIMATED = ("roc_auc",)
 
 @dataclass(frozen=True, slots=True)
 class ScoreHistogram:
-    """How many scores lie in each of 256 equal bins from 0 to 1, and their mean in each (the middle of an empty one)."""
+    """How many scores lie in each of 256 equal bins of 0 to 1, and their mean in each (an empty one's middle)."""
 
     counts: np.ndarray
     means: np.ndarray

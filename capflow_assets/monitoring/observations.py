@@ -99,7 +99,7 @@ class Night:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Night:
         """The night that ``to_json`` wrote."""
-        parts = {
+        parts: dict[str, Any] = {
             name: None if content.get(name) is None else kind(**content[name])
             for name, kind in (("live", Live), ("estimate", Live), ("reliability", Reliability))
         }

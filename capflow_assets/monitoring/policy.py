@@ -26,6 +26,8 @@ Action = Literal["none", "wait", "fix the feed", "recalibrate", "retrain", "ask"
 Cause = Literal["calm", "feed", "season", "prior shift", "drift", "decay", "age"]
 # The order in which a budget is spent.
 URGENCY: tuple[Cause, ...] = ("decay", "prior shift", "drift", "age")
+# Those of retrainings, which may or may not have helped; a recalibration leaves the order as it is.
+LEARNED_ANEW = ("decay", "drift", "age")
 ASK_AFTER = 2
 CANNOT_TELL = " Whether that is the season cannot be told: less than two of this season are known."
 
@@ -198,7 +200,7 @@ def _restrained(needed: Decision, rules: Rules, past: Past, zone: str) -> Decisi
     if needed.action != "retrain":
         return needed
     since = days_after(needed.as_of, -rules.memory_days, zone)
-    own = [one for one in past.trainings if since <= one.as_of <= needed.as_of and one.cause in URGENCY]
+    own = [one for one in past.trainings if since <= one.as_of <= needed.as_of and one.cause in LEARNED_ANEW]
     if len(own) >= ASK_AFTER and not any(one.has_helped for one in own[-ASK_AFTER:]):
         versions = " and ".join(str(one.version) for one in own[-ASK_AFTER:])
         words = f"A person is asked: the last {ASK_AFTER} retrainings (versions {versions}) did not help. "

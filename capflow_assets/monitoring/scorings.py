@@ -54,15 +54,15 @@ def row_of(scoring: Scoring) -> dict[str, Any]:
         "bills_usual": feed.usual if feed else None,
         "metric": known.metric if known else None,
         "is_higher_better": known.is_higher_better if known else None,
-        **_ends("promised", own and (own.promised, own.promised_low, own.promised_high)),
-        **_ends("estimate", estimate and (estimate.value, estimate.low, estimate.high)),
+        **_ends("promised", (own.promised, own.promised_low, own.promised_high) if own else None),
+        **_ends("estimate", (estimate.value, estimate.low, estimate.high) if estimate else None),
         "blind": scoring.blind,
-        **_ends("live", live and (live.value, live.low, live.high)),
+        **_ends("live", (live.value, live.low, live.high) if live else None),
         "live_as_of": scoring.live_as_of,
         "live_version": scoring.live_version,
         "unknown": scoring.unknown,
         "predicted": held.predicted if held else None,
-        **_ends("observed", held and (held.observed, held.low, held.high)),
+        **_ends("observed", (held.observed, held.low, held.high) if held else None),
     }
 
 

@@ -66,7 +66,7 @@ def heat_map(drift: pd.DataFrame) -> Figure:
 
 
 def performance_plot(scorings: Sequence[Mapping[str, Any]]) -> Figure:
-    """The metric over time: what came of the answers of a night, with its interval, what was estimated, and promised."""
+    """The metric over time: what came of each night's answers with its interval, what was estimated, and promised."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 3.5), dpi=80, layout="constrained")
