@@ -147,7 +147,7 @@ def _figures(scored: Scored) -> dict[str, Any]:
 def watched_outcome(deployment: Deployment, spec: ModelSpec, customer: str, health: Health) -> Outcome:
     """What health found of the newest scoring."""
     file = deployment.lake.save_bytes(customer, f"plots/health.{spec.name}.png", health.plot)
-    decision, night = health.decision, health.scoring.night
+    decision = health.decision
     metadata: dict[str, Any] = {
         "status": "done",
         "action": decision.action,
@@ -163,7 +163,7 @@ def watched_outcome(deployment: Deployment, spec: ModelSpec, customer: str, heal
         "version": health.version,
         "plot": dg.MetadataValue.md(markdown(health.plot, f"drift of {spec.name}")),
         "plot_file": dg.MetadataValue.path(file),
-        "night": dg.MetadataValue.json(night.to_json()),
+        "night": dg.MetadataValue.json(health.night.to_json()),
         **_performance(health),
         **_history_plots(deployment, spec, customer, health),
     }

@@ -59,7 +59,8 @@ HEALTH = Table(
 class Health:
     """One scoring's drift: the worst column, and whether any is over the customer's threshold and over chance.
 
-    ``scoring`` has how good it is, estimated and measured; ``decision`` what is to be done. ``plots`` are by name.
+    ``scoring`` has how good it is, estimated and measured; ``night`` as much of that as may be relied on, ``decision``
+    what is to be done. ``plots`` are by name.
     """
 
     as_of: datetime
@@ -71,6 +72,7 @@ class Health:
     version: int
     plot: bytes
     scoring: Scoring
+    night: Night
     decision: Decision
     trained_as_of: datetime
     plots: Mapping[str, bytes]
@@ -108,6 +110,7 @@ def watch(deployment: Deployment, reader: ExampleReader, scored: Scored) -> Heal
     version = keep_rows(deployment.lake, customer, name, HEALTH, _rows(rows, scored, threshold))
     keep_scoring(deployment.lake, customer, name, scoring)
     after = scoring_rows(deployment.lake, customer, name)
+    nights = [known for known in nights_of(after) if known.as_of <= scored.as_of]
     return Health(
         as_of=scored.as_of,
         champion=scored.champion,
@@ -118,7 +121,8 @@ def watch(deployment: Deployment, reader: ExampleReader, scored: Scored) -> Heal
         version=version,
         plot=png(drift_bars(rows, threshold)),
         scoring=scoring,
-        decision=_decision(deployment, reader, scored, nights_of(after)),
+        night=nights[-1],
+        decision=_decision(deployment, reader, scored, nights),
         trained_as_of=scored.population.as_of,
         plots={
             plot: png(figure)
@@ -220,8 +224,7 @@ def _decision(deployment: Deployment, reader: ExampleReader, scored: Scored, nig
     customer = reader.customer
     trainings = retrainings.past_trainings(deployment.lake, customer.name, reader.spec.name)
     past = Past(trainings, retrainings.last_by_policy(trainings), scored.population.as_of)
-    known = [night for night in nights if night.as_of <= scored.as_of]
-    decision = decide(known, Rules(**customer.retraining.rules()), past, customer.time_zone)
+    decision = decide(nights, Rules(**customer.retraining.rules()), past, customer.time_zone)
     assert decision is not None  # noqa: S101  (the night itself is among them)
     return decision
 

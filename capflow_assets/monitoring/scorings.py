@@ -69,9 +69,12 @@ def row_of(scoring: Scoring) -> dict[str, Any]:
 def nights_of(rows: Iterable[Mapping[str, Any]]) -> list[Night]:
     """The nights of such rows, oldest first.
 
-    What was measured of an earlier version's answers says nothing of the version that scored, and is left out.
+    What was measured of an earlier version's answers says nothing of the version that scored, and what was answered on
+    a broken feed nothing of the version at all: both are left out.
     """
-    return sorted((_night(row) for row in rows), key=lambda night: night.as_of)
+    known = list(rows)
+    broken = {row["as_of"] for row in known if row["faults"]}
+    return sorted((_night(row, row["live_as_of"] in broken) for row in known), key=lambda night: night.as_of)
 
 
 def past_errors(rows: Sequence[Mapping[str, Any]]) -> list[float]:
@@ -85,8 +88,8 @@ def past_errors(rows: Sequence[Mapping[str, Any]]) -> list[float]:
     return list(errors.values())
 
 
-def _night(row: Mapping[str, Any]) -> Night:
-    is_own = row["live_version"] == row["model_version"]
+def _night(row: Mapping[str, Any], is_broken: bool) -> Night:
+    is_own = row["live_version"] == row["model_version"] and not is_broken
     observed = _read(row, "observed") if is_own else None
     return Night(
         as_of=row["as_of"].astimezone(UTC),

@@ -122,6 +122,10 @@ def test_the_pictures_of_many_nights_are_small(watched_once: Path, tmp_path: Pat
     place = deployment(Path(shutil.copytree(watched_once, tmp_path / "home")), CHANCES)
     health = night(place, AS_OF)
     assert set(health.plots) == {"heat", "performance", "calibration"}
+    assert health.night.live is not None
+    assert health.night.live.value == pytest.approx(0.9)
+    assert health.scoring.night.estimate is not None
+    assert health.night.estimate is None, "it is blind"
     assert all(plot.startswith(b"\x89PNG") and len(plot) < 40_000 for plot in health.plots.values())
     history = DriftHistory.of(place.lake, SHOP, MODEL)
     assert history.sound_fill(AS_OF)["visits"] == 100.0

@@ -33,6 +33,14 @@ def test_what_an_earlier_version_answered_says_nothing_of_this_one() -> None:
     assert row_of(earlier)["live"] == 0.75, "it is kept all the same"
 
 
+def test_what_was_answered_on_a_broken_feed_says_nothing_of_the_version() -> None:
+    broken = row_of(replace(SCORING, live=None, live_as_of=None, live_version=None))
+    sound = replace(NIGHT, as_of=START + timedelta(days=30), faults=())
+    later = row_of(replace(SCORING, night=sound, live_as_of=START))
+    assert nights_of([broken, later])[1].live is None
+    assert nights_of([broken | {"faults": ""}, later])[1].live == LIVE
+
+
 def test_nothing_is_decided_by_a_blind_estimate() -> None:
     [night] = nights_of([row_of(replace(SCORING, blind="its chances are off"))])
     assert night.estimate is None
