@@ -33,6 +33,7 @@ from capflow_assets.customers.declared_tables import (
 )
 from capflow_assets.customers.night_settings import NightSettings
 from capflow_assets.customers.onboarding_problems import onboarding_problems, param_problems
+from capflow_assets.customers.retraining_settings import Retraining
 from capflow_assets.customers.table_inputs import (
     PACKAGE,
     Declared,
@@ -96,21 +97,6 @@ class TableSource(Declared):
     @classmethod
     def _listed(cls, value: Any) -> Any:
         return tuple(value) if isinstance(value, list) else value
-
-
-class Retraining(Declared):
-    """When a customer's models are trained again: after ``k`` of the last ``n`` checks over ``psi``."""
-
-    psi: float = Field(default=0.25, gt=0, le=10, description="Population stability index that counts as drift.")
-    k: int = Field(default=2, ge=1, le=50)
-    n: int = Field(default=3, ge=1, le=50)
-    cooldown_days: int = Field(default=7, ge=0, le=365, description="Days after a training without another.")
-
-    @model_validator(mode="after")
-    def _k_of_n(self) -> Retraining:
-        if self.k > self.n:
-            raise ValueError(f"k at most n, which is {self.n}; k is {self.k}")
-        return self
 
 
 class Sharing(Declared):
