@@ -30,6 +30,7 @@ What carries it: rooms in floors, each importing only downwards. The lowest firs
     pages/        what people read: report, features, pictures
     life/         one model's life: examples, readiness, training, report, scoring, health
     erasure/      forget
+    serving/      online answers: tokens, publication, versions that are ready, the ladder, HTTP
     graph/        the only room that knows Dagster: build, assets, checks, sensors, runs, records; databricks/, webpage/
     doctor/       tries a deployment and says what to do
     cli/          `capflow …`

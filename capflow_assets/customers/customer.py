@@ -32,6 +32,7 @@ from capflow_assets.customers.declared_tables import (
     user_problems,
 )
 from capflow_assets.customers.onboarding_problems import onboarding_problems, param_problems
+from capflow_assets.customers.serving_settings import ServingSettings
 from capflow_assets.customers.table_inputs import (
     PACKAGE,
     Declared,
@@ -135,6 +136,7 @@ class Customer(Declared):
     features: dict[str, dict[str, Any]] = Field(default_factory=dict)
     retraining: Retraining = Field(default_factory=Retraining)
     checks: dict[str, CheckSettings] = Field(default_factory=dict)
+    serving: ServingSettings = Field(default_factory=lambda: ServingSettings.model_validate({}))
 
     @field_validator("only_models", mode="before")
     @classmethod
