@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from capflow_assets.cli.options import CustomerArgument, HomeOption, names, say
+from capflow_assets.cli.options import HomeOption, names, say
 
 app = typer.Typer()
 serve_app = typer.Typer(help="Answer online for all customers that have a token; and such tokens.")
@@ -19,6 +19,8 @@ app.add_typer(serve_app, name="serve")
 
 FACTORY = "capflow_assets.cli.serve_command:application"
 BOUND, PROCESSES = "CAPFLOW_SERVE_MB", "CAPFLOW_SERVE_WORKERS"
+# Where Dagster's page is, for the links of the fleet's pages.
+DAGSTER = "CAPFLOW_DAGSTER_URL"
 DRAIN_SECONDS = 30
 
 
@@ -29,6 +31,9 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 8390,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes; one a core.")] = 1,
     memory_mb: Annotated[int, typer.Option(min=16, help="Megabytes that each process may keep models in.")] = 1024,
+    dagster_url: Annotated[
+        str, typer.Option(envvar=DAGSTER, help="Where Dagster's page is, for links from the pages at /.")
+    ] = "http://127.0.0.1:3000",
     home: HomeOption = None,
 ) -> None:
     """Answer online: POST /v1/CUSTOMER/models/MODEL/answers; /docs has the rest. Ends when requests have ended."""
@@ -42,6 +47,7 @@ def serve(
     from capflow_assets.serving.tokens import served_customers
 
     place = Home.of(home or context.obj).prepare()
+    os.environ[DAGSTER] = dagster_url.rstrip("/")
     os.environ[BOUND], os.environ[PROCESSES] = str(memory_mb), str(workers)
     if workers > 1:
         _share_metrics()
@@ -67,7 +73,8 @@ def serve(
 @serve_app.command()
 def token(
     context: typer.Context,
-    customer: CustomerArgument,
+    customer: Annotated[str | None, typer.Argument(help="The customer's name.")] = None,
+    operator: Annotated[bool, typer.Option("--operator", help="A token for the pages at /, of all customers.")] = False,
     overlap_hours: Annotated[
         float, typer.Option(min=0, help="So long the tokens before it hold, while clients change over.")
     ] = 24.0,
@@ -81,28 +88,34 @@ def token(
     from capflow_assets.serving import tokens
     from capflow_assets.stores.answer_store import AnswerStore
 
-    names(context, home, [customer])
-    place = Home.of(home or context.obj)
+    if (customer is None) != operator:
+        raise typer.BadParameter("name a customer, or say --operator")
+    names(context, home, [customer] if customer else [])
+    place, owner = Home.of(home or context.obj), customer or tokens.OPERATOR
+    whose = customer or "the operator"
     if revoke:
-        count = tokens.revoke(place, customer)
-        AnswerStore.of(place, customer).remove()
-        say(f"{count} tokens of {customer} hold no more, and its store of answers is removed")
+        count = tokens.revoke(place, owner)
+        if customer:
+            AnswerStore.of(place, customer).remove()
+        say(f"{count} tokens of {whose} hold no more" + (", and its store of answers is removed" if customer else ""))
         return
-    typer.echo(tokens.issue(place, customer, overlap_hours))
-    say(f"a token of {customer}; tokens before it hold for {overlap_hours:g} hours more")
+    typer.echo(tokens.issue(place, owner, overlap_hours))
+    say(f"a token of {whose}; tokens before it hold for {overlap_hours:g} hours more")
 
 
 def application() -> Any:
     """The application of one process, of the home and bounds that the environment names."""
     from capflow_assets.definitions import SOURCES, STAGES
     from capflow_assets.graph.engine import deployment
+    from capflow_assets.graph.fleet_reading import FleetReader
     from capflow_assets.home.places import Home
     from capflow_assets.serving.app import create_app
     from capflow_assets.serving.logs import configure
 
     configure()
     bound, processes = int(os.environ.get(BOUND, "1024")) << 20, int(os.environ.get(PROCESSES, "1"))
-    return create_app(deployment(STAGES, SOURCES, home=Home.of()), bound, processes)
+    opened = deployment(STAGES, SOURCES, home=Home.of())
+    return create_app(opened, bound, processes, FleetReader(opened), os.environ.get(DAGSTER, ""))
 
 
 def _share_metrics() -> None:

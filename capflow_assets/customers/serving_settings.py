@@ -11,7 +11,7 @@ class ServingSettings(Declared):
     """How long answers hold, and how much of the server a customer may take."""
 
     valid_hours: float = Field(
-        default=36, gt=0, le=24 * 366, description="So long after its moment an answer holds; then it is marked."
+        default=36, gt=0, le=24 * 3660, description="So long after its moment an answer holds; then it is marked."
     )
     answers_per_second: int = Field(
         default=500, ge=1, le=1_000_000, description="Answers a second for which the customer is served at once."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,8 @@ from capflow_assets.serving.endpoints import (
     require_owner,
 )
 from capflow_assets.serving.examples import request_body
+from capflow_assets.serving.fleet import Fleet
+from capflow_assets.serving.fleet_pages import FleetPages
 from capflow_assets.serving.metrics import Metrics
 from capflow_assets.serving.problems import ProblemError, not_there
 from capflow_assets.serving.refreshing import Refresher
@@ -134,20 +136,28 @@ class Server:
         return Response(self.metrics.text(self.service), media_type="text/plain; version=0.0.4")
 
 
-def create_app(deployment: Deployment, bound_bytes: int = DEFAULT_BOUND_BYTES, processes: int = 1) -> FastAPI:
-    """The application of one process, whose stores are refreshed while it runs."""
+def create_app(
+    deployment: Deployment,
+    bound_bytes: int = DEFAULT_BOUND_BYTES,
+    processes: int = 1,
+    fleet: Fleet | None = None,
+    dagster_url: str = "",
+) -> FastAPI:
+    """The application of one process, whose stores are refreshed while it runs; with pages, where there is a fleet."""
     from importlib.metadata import version
 
     from fastapi import FastAPI
 
     server = Server(Service(deployment, bound_bytes), Gate(deployment.home), Shares(processes), metrics=Metrics())
 
+    pages = None if fleet is None else FleetPages(fleet, deployment.stages, server.gate, dagster_url)
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         refresher = Refresher(deployment)
         await asyncio.to_thread(server.service.watch.look)
-        for work in (server.service.watch.run, refresher.run):
-            server.threads.append(threading.Thread(target=work, daemon=True))
+        works = [server.service.watch.run, refresher.run, *([] if pages is None else [pages.run])]
+        server.threads += [threading.Thread(target=work, daemon=True) for work in works]
         for thread in server.threads:
             thread.start()
         server.is_ready = True
@@ -155,6 +165,8 @@ def create_app(deployment: Deployment, bound_bytes: int = DEFAULT_BOUND_BYTES, p
         server.is_ready = False
         server.service.watch.stop()
         refresher.stop()
+        if pages is not None:
+            pages.stop()
         server.service.cache.close()
         server.service.lookups.close()
 
@@ -167,6 +179,8 @@ def create_app(deployment: Deployment, bound_bytes: int = DEFAULT_BOUND_BYTES, p
     )
     app.state.server = server
     _add_routes(app, server)
+    if pages is not None:
+        _add_pages(app, pages, server.metrics)
     _add_problems(app)
     return app
 
@@ -201,6 +215,29 @@ def _add_routes(app: FastAPI, server: Server) -> None:
             openapi_extra=extra,
             operation_id=f"{method.lower()} {path}",
         )
+
+
+def _add_pages(app: FastAPI, pages: FleetPages, metrics: Metrics) -> None:
+    """The pages; they are not of the API, and are made beside the loop that answers."""
+
+    def in_a_thread(page: Callable[[Request], Response]) -> Callable[[Request], Awaitable[Response]]:
+        async def handler(request: Request) -> Response:
+            return await asyncio.to_thread(page, request)
+
+        return handler
+
+    routes = {
+        "/": pages.overview,
+        "/customers/{customer}": pages.customer,
+        "/models/{model}": pages.model,
+        "/features": pages.features,
+        "/waiting": pages.waiting,
+    }
+    for path, page in routes.items():
+        route = endpoint(f"GET {path}", in_a_thread(page), metrics)
+        app.add_api_route(path, route, methods=["GET"], include_in_schema=False)
+    decide = endpoint("POST /decide", pages.decide, metrics)
+    app.add_api_route("/decide", decide, methods=["POST"], include_in_schema=False)
 
 
 def _parameters(path: str) -> list[dict[str, Any]]:

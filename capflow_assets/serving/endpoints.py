@@ -79,7 +79,7 @@ def problem_response(problem: ProblemError) -> Response:
     if problem.retry_after_s is not None:
         response.headers["Retry-After"] = str(max(1, round(problem.retry_after_s)))
     if problem.status == 401:
-        response.headers["WWW-Authenticate"] = "Bearer"
+        response.headers["WWW-Authenticate"] = problem.challenge
     return response
 
 

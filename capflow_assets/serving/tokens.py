@@ -22,7 +22,7 @@ FOLDER = "serving_tokens"
 OPERATOR = ".operator"
 PREFIX = "cfa"
 LONGEST = 200
-RECHECK_SECONDS = 1.0
+RECHECK_SECONDS, RECHECK_UNKNOWN_SECONDS = 1.0, 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +91,16 @@ class Gate:
         if len(token) > LONGEST:
             return None
         digest = _digest(token)
-        self._look()
+        self._look(RECHECK_SECONDS)
+        if digest not in self._owners:  # it may be a moment old
+            self._look(RECHECK_UNKNOWN_SECONDS)
         owner, ends = self._owners.get(digest, ("", None))
         if not owner or not (ends is None or time.time() < ends):
             return None
         return owner if owner == OPERATOR or self.home.has(owner) else None
 
-    def _look(self) -> None:
-        if time.monotonic() - self._looked_at < RECHECK_SECONDS:
+    def _look(self, at_most_every: float) -> None:
+        if time.monotonic() - self._looked_at < at_most_every:
             return
         self._looked_at = time.monotonic()
         folder = self.home.root / FOLDER

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from fastapi.testclient import TestClient
+import httpx
+import uvicorn
 
 from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.deployment import Deployment
@@ -25,7 +28,7 @@ class Answering:
 
     home: TestHome
     deployment: Deployment
-    client: TestClient
+    client: httpx.Client
     server: Server
 
     def get(self, model: str, user: str, **query: Any) -> dict[str, Any]:
@@ -44,7 +47,23 @@ class Answering:
 def long_valid(home: TestHome, customer: str) -> None:
     """Let answers hold as long as may be: the simulated world is of years ago."""
     toml = home.root / "customers" / f"{customer}.toml"
-    toml.write_text(f"{toml.read_text()}\n[serving]\nvalid_hours = 8760.0\nanswers_per_second = 100000\n")
+    toml.write_text(f"{toml.read_text()}\n[serving]\nvalid_hours = 87600.0\nanswers_per_second = 100000\n")
+
+
+@contextmanager
+def listening(app: Any) -> Iterator[str]:
+    """The address of an application that a thread of this process serves."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started and thread.is_alive():
+        time.sleep(0.02)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()
 
 
 @contextmanager
@@ -54,5 +73,6 @@ def answering(home: TestHome) -> Iterator[Answering]:
     token = issue(opened.home, "acme")
     publish(opened, "acme")
     app = create_app(opened)
-    with TestClient(app, headers={"authorization": f"Bearer {token}"}) as client:
+    with listening(app) as address, httpx.Client(base_url=address, timeout=120) as client:
+        client.headers["authorization"] = f"Bearer {token}"
         yield Answering(home, opened, client, app.state.server)

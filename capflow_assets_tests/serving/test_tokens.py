@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,13 @@ def test_a_file_of_tokens_that_is_damaged_opens_nothing(home):
     token = issue(home, "acme")
     (home.root / "serving_tokens" / "acme.json").write_text('[{"sha256": ')
     assert Gate(home).owner(token) is None
+
+
+def test_a_token_that_was_just_issued_opens_at_once(home):
+    gate = Gate(home)
+    assert gate.owner("cfa_unknown") is None
+    token = issue(home, "acme")
+    until = time.monotonic() + 10
+    while gate.owner(token) is None and time.monotonic() < until:
+        time.sleep(0.01)
+    assert gate.owner(token) == "acme"
