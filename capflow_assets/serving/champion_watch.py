@@ -38,17 +38,25 @@ class ChampionWatch:
         return self.champions.get(f"{customer}.{model}")
 
     def look(self) -> bool:
-        """Read the champions, if anything may have changed; whether MLflow was reached."""
+        """Read the champions, if anything may have changed; whether MLflow was reached.
+
+        Where no customer is served, or MLflow's file was never made, nothing is made for it.
+        """
         customers = self.customers()
         sign = (tuple(customers), *self._file_signs())
         if self.is_reached and sign == self._sign and len(sign) > 1:
             return True
+        is_missing = self.registry.uri.startswith(SQLITE) and len(sign) == 1
+        if not customers or (is_missing and self.known is None):
+            self.champions, self.is_reached, self._sign = {}, True, sign
+            return True
         try:
+            if is_missing:  # opened, it would be made anew, and empty
+                raise FileNotFoundError
             read = snapshot(self.registry, customers)
-            entries = read.reader.models if customers else {}
             champions = {
                 name: state.champion
-                for name, entry in entries.items()
+                for name, entry in read.reader.models.items()
                 if (state := champion_state(entry.tags, entry.aliases)).champion is not None
             }
         except Exception as error:  # whatever MLflow, its server or its database fail with

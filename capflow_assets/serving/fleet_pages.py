@@ -123,8 +123,7 @@ class FleetPages:
         customer = request.query_params.get("customer") or next(iter(customers), "")
         words = request.query_params.get("q", "")[:200]
         rows = fleet.matching(self.fleet.features(customer), words) if customer in customers else []
-        shown = {"customer": customer, "customers": customers, "words": words, "rows": rows}
-        return self._page("features", "Features", None, **shown)
+        return self._page("features", "Features", None, customer=customer, customers=customers, words=words, rows=rows)
 
     async def decide(self, request: Request) -> Response:
         """Carry out a button: promote, roll back, freeze or thaw."""

@@ -111,6 +111,29 @@ def test_another_customer_is_not_there_and_neither_is_one_that_does_not_exist(se
         assert taken.status_code == 404
 
 
+def test_a_canary_of_another_customer_comes_out_by_no_way(served):
+    from capflow_assets.stores.answer_store import AnswerStore
+
+    foreign = AnswerStore.of(served.deployment.home, "canary")
+    with foreign.writing():
+        for table in (f"answers/{SCORE}", "features"):
+            foreign.replace(table, "1", [("canary-4711", b'{"score": 0.4711}')], {"columns": [], "shape": "score"})
+    ways = [
+        f"/v1/acme/models/{SCORE}/answers/canary-4711",
+        f"/v1/canary/models/{SCORE}/answers/canary-4711",
+        f"/v1/acme%2F..%2Fcanary/models/{SCORE}/answers/canary-4711",
+        f"/v1/acme/models/..%2F..%2Fcanary%2Fmodels%2F{SCORE}/answers/canary-4711",
+        f"/v1/acme/models/{SCORE}/answers/..%2F..%2Fcanary%2Fcanary-4711",
+        f"/v2/models/canary.{SCORE}",
+        f"/v2/models/acme.canary.{SCORE}",
+    ]
+    for way in ways:
+        response = served.client.get(way)
+        assert (response.status_code, "0.4711" in response.text) == (404, False), way
+    (answer,) = served.post(SCORE, user_ids=["canary-4711"])
+    assert answer["problem"]["status"] == 404
+
+
 def test_without_a_token_nothing_is_said_and_one_in_the_address_is_refused(served):
     path = f"/v1/acme/models/{SCORE}/answers/u1"
     bare = served.client.get(path, headers={"authorization": ""})
