@@ -85,7 +85,8 @@ def filters() -> np.ndarray:
     def mel(hertz: np.ndarray) -> np.ndarray:
         return 2595 * np.log10(1 + hertz / 700)
 
-    places = np.linspace(*mel(np.array([LOWEST_HZ, RATE / 2])), BANDS + 2)
+    low_mel, high_mel = mel(np.array([LOWEST_HZ, RATE / 2])).tolist()
+    places = np.linspace(low_mel, high_mel, BANDS + 2)
     corners = 700 * (10 ** (places / 2595) - 1)
     hertz = np.fft.rfftfreq(FRAME, 1 / RATE)[None, :]
     low, middle, high = (corners[shift : shift + BANDS, None] for shift in range(3))
