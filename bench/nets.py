@@ -41,7 +41,7 @@ def run() -> None:
             loss.backward()
             torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
             optimizer.step()
-        float(loss)
+        float(loss.detach())
         return len(stretches[0]) / (time.perf_counter() - began)
 
     def ours() -> tuple[float, float]:
