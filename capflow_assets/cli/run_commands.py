@@ -126,7 +126,7 @@ def run(
 
 def _assets(customer: str, keys: Sequence[str], has_model: Callable[[str, str], bool]) -> int:
     """How many of the assets are of tables, or of models that the customer has."""
-    models = [key.split("/") for key in keys if key.split("/")[0] in ("models", "predictions", "health")]
+    models = [key.split("/") for key in keys if key.split("/")[0] in ("models", "predictions", "health", "delivery")]
     off = sum(not has_model(customer, name) for _, name in models)
     return sum(not key.startswith("fleet/") for key in keys) - off
 

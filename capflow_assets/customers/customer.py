@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     Field,
     StringConstraints,
     ValidationError,
@@ -31,6 +32,7 @@ from capflow_assets.customers.declared_tables import (
     problems_between,
     user_problems,
 )
+from capflow_assets.customers.delivery_settings import ContactSettings, DeclaredDelivery
 from capflow_assets.customers.onboarding_problems import onboarding_problems, param_problems
 from capflow_assets.customers.table_inputs import (
     PACKAGE,
@@ -135,6 +137,8 @@ class Customer(Declared):
     features: dict[str, dict[str, Any]] = Field(default_factory=dict)
     retraining: Retraining = Field(default_factory=Retraining)
     checks: dict[str, CheckSettings] = Field(default_factory=dict)
+    delivery: Annotated[tuple[DeclaredDelivery, ...], BeforeValidator(tuple)] = Field(())
+    contact: ContactSettings = Field(default_factory=ContactSettings)
 
     @field_validator("only_models", mode="before")
     @classmethod
