@@ -14,7 +14,6 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     Field,
     StringConstraints,
     ValidationError,
@@ -32,7 +31,7 @@ from capflow_assets.customers.declared_tables import (
     problems_between,
     user_problems,
 )
-from capflow_assets.customers.delivery_settings import ContactSettings, DeclaredDelivery
+from capflow_assets.customers.delivery_settings import ContactSettings, Deliveries
 from capflow_assets.customers.onboarding_problems import onboarding_problems, param_problems
 from capflow_assets.customers.table_inputs import (
     PACKAGE,
@@ -137,8 +136,8 @@ class Customer(Declared):
     features: dict[str, dict[str, Any]] = Field(default_factory=dict)
     retraining: Retraining = Field(default_factory=Retraining)
     checks: dict[str, CheckSettings] = Field(default_factory=dict)
-    delivery: Annotated[tuple[DeclaredDelivery, ...], BeforeValidator(tuple)] = Field(())
-    contact: ContactSettings = Field(default_factory=ContactSettings)
+    delivery: Deliveries = ()
+    contact: ContactSettings = ContactSettings()
 
     @field_validator("only_models", mode="before")
     @classmethod

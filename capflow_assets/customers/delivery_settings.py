@@ -77,7 +77,7 @@ class ContactSettings(Declared):
 
     holdout_pct: float = Field(default=0, ge=0, le=50, description="Users who are never contacted, to compare with.")
     holdout_salt: Text = Field(default="capflow", description="Another salt draws other users.")
-    caps: Annotated[tuple[Cap, ...], BeforeValidator(_words)] = Field((), description="One a channel.")
+    caps: Annotated[tuple[Cap, ...], BeforeValidator(_words)] = Field(default=(), description="One a channel.")
 
     def cap(self, channel: str | None) -> Cap | None:
         """What holds for a channel."""
@@ -89,7 +89,7 @@ class DeclaredDelivery(Declared):
 
     name: Annotated[str, Field(pattern=NAME)]
     kind: Text = Field(description="The kind of destination: the name of a file in delivery/.")
-    models: Words = Field((), description="The models whose predictions go there; all, where none is named.")
+    models: Words = Field(default=(), description="The models whose predictions go there; all, where none is named.")
     contact: bool = Field(default=True, description="Whether users are contacted by it.")
     channel: Text | None = Field(default=None, description="By what: email, push, sms, mail.")
     purpose: Text | None = Field(default=None, description="For what, in the words of raw/consents.")
@@ -104,14 +104,15 @@ class DeclaredDelivery(Declared):
     @model_validator(mode="after")
     def _names_consent(self) -> DeclaredDelivery:
         if self.contact and not (self.channel and self.purpose):
-            raise ValueError(
-                "channel and purpose, which users consent to; or contact = false, where nobody is contacted"
-            )
+            raise ValueError("channel and purpose, to which users consent; or contact = false")
         return self
 
     def takes(self, model: str) -> bool:
         """Whether a model's predictions go there."""
         return not self.models or model in self.models
+
+
+Deliveries = Annotated[tuple[DeclaredDelivery, ...], BeforeValidator(_words)]
 
 
 def delivery_problems(

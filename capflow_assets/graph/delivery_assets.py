@@ -15,10 +15,8 @@ from capflow_assets.nights.ledger import Receipt
 
 PART = "delivery"
 NO_DESTINATION = "no destination"
-DESCRIPTION = "The newest predictions at the customer's destinations, one receipt per destination: capflow show delivery/receipts."
-CHECK_DESCRIPTION = (
-    "Scored = delivered + held back + refused + unknown, and each destination holds what its receipt says."
-)
+DESCRIPTION = "The newest predictions at the customer's destinations; receipts: capflow show delivery/receipts."
+CHECK_DESCRIPTION = "Scored = delivered + held back + refused + unknown, and destinations hold what receipts say."
 
 
 def delivered_outcome(deployment: Deployment, spec: ModelSpec, customer: Customer) -> Outcome:

@@ -1,5 +1,5 @@
-"""One multi-asset per model: ``models/{model}``, ``predictions/{model}``, ``health/{model}`` and ``delivery/{model}``, each
-selectable alone, so that tonight's scoring needs no training.
+"""One multi-asset per model: ``models/{model}``, ``predictions/{model}``, ``health/{model}`` and
+``delivery/{model}``, each selectable alone, so that tonight's scoring needs no training.
 """
 
 from collections.abc import Callable, Generator, Iterator

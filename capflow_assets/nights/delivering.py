@@ -23,7 +23,7 @@ from capflow_assets.nights.delivered_rows import Scoring, Selection, rows_read, 
 from capflow_assets.nights.deliveries import delivery_of
 from capflow_assets.nights.door import QUIET
 from capflow_assets.nights.door_rules import Doors, selected
-from capflow_assets.nights.ledger import HELD_BACK, Ledger, Receipt, ended, require_sum
+from capflow_assets.nights.ledger import HELD_BACK, Ledger, Receipt, Status, ended, require_sum
 from capflow_assets.nights.passage import Passage
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ class Way:
     ) -> Receipt:
         unknown = passage.passed if is_unknown else len(sent.unknown)
         waiting = passage.held_back_by.get(QUIET, 0)
-        status = "unknown" if unknown else "waiting" if waiting else "delivered"
+        status: Status = "unknown" if unknown else "waiting" if waiting else "delivered"
         marked = require_sum(
             ended(
                 receipt,

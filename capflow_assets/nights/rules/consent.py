@@ -16,7 +16,7 @@ COLUMNS = ("user_id", "status", "channel", "purpose", "captured_at", "valid_from
 
 @dataclass(frozen=True, slots=True)
 class Consents:
-    """Who consents to one channel and purpose now, and who is suppressed; everybody else has said nothing that counts."""
+    """Who consents to one channel and purpose now, and who is suppressed; others have said nothing that counts."""
 
     granted: pa.Array
     suppressed: pa.Array

@@ -1,4 +1,4 @@
-"""The hold-out: users who are never contacted, so that what contact brings can be measured. One for all models. Pure."""
+"""The hold-out: users who are never contacted, to measure what contact brings. One for all models. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BUCKETS = 10_000
 
 
 def bucket(salt: str, customer: str, user: str) -> int:
-    """A number from 0 to 9,999 that stays a user's for as long as the salt does: sha256(salt, customer, user) mod 10,000.
+    """A user's number from 0 to 9,999, the same for as long as the salt is: sha256(salt, customer, user) mod 10,000.
 
     The three are joined by a character that none of them has.
 
