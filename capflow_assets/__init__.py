@@ -35,6 +35,7 @@ What carries it: rooms in floors, each importing only downwards. The lowest firs
     erasure/      forget
     graph/        the only room that knows Dagster: build, assets, checks, sensors, runs, records; databricks/, webpage/
     doctor/       tries a deployment and says what to do
+    console/      pages of the fleet for those who run it: nights, models, deliveries, decisions
     cli/          `capflow …`
     demo/         the customers of `capflow demo` and the tour through them
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -30,16 +31,29 @@ STAMP = "%Y%m%dT%H%M%S%fZ"
 ID_CHARACTERS = 16
 
 
-class FileOptions(BaseModel):
-    """Where the files go."""
+class SetOptions(BaseModel, ABC):
+    """What is said of a set of files wherever it lies."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    location: str = Field(min_length=1, description="An absolute folder, or s3://bucket/prefix.")
     rows_per_file: int = Field(
         default=250_000, ge=1, le=5_000_000, description="Rows of a part; the last one has the rest."
     )
+
+    @abstractmethod
+    def opened(self) -> FilePlace:
+        """The place that the files go to."""
+
+
+class FileOptions(SetOptions):
+    """Where the files go."""
+
+    location: str = Field(min_length=1, description="An absolute folder, or s3://bucket/prefix.")
     login: Login = Field(default=Login(), description="For s3://: whose bucket it is; else the process's own AWS_*.")
+
+    def opened(self) -> FilePlace:
+        """The folder or the prefix."""
+        return place_of(self.location, self.login)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,51 +70,51 @@ class Part:
 Encode = Callable[["pa.Table"], bytes]
 
 
-def held(options: FileOptions, delivery: Delivery) -> Held | None:
+def held(options: SetOptions, delivery: Delivery) -> Held | None:
     """What the manifest says, where every part that it names is there in its size."""
-    parts = _whole_parts(_opened(options), _folder(delivery))
+    with options.opened() as place:
+        parts = _whole_parts(place, _folder(delivery))
     return None if parts is None else Held(delivery.id, sum(part.rows for part in parts), _checksum(parts))
 
 
-def newest(options: FileOptions, delivery: Delivery) -> datetime | None:
+def newest(options: SetOptions, delivery: Delivery) -> datetime | None:
     """The newest as-of of a folder with a manifest."""
-    names = _opened(options).names(_of_model(delivery))
+    with options.opened() as place:
+        names = place.names(_of_model(delivery))
     folders = (name.rpartition("/")[0].rpartition("/")[2] for name in names if name.endswith(f"/{MANIFEST}"))
     stamps = [datetime.strptime(folder.partition("-")[0], STAMP).replace(tzinfo=UTC) for folder in folders]
     return max(stamps, default=None)
 
 
-def send(options: FileOptions, delivery: Delivery, batches: Iterable[pa.RecordBatch], end: str, encode: Encode) -> Sent:
+def send(options: SetOptions, delivery: Delivery, batches: Iterable[pa.RecordBatch], end: str, encode: Encode) -> Sent:
     """Write the parts, called ``part-00000.{end}``, take away what an earlier try left, and put the manifest."""
-    place, folder = _opened(options), _folder(delivery)
-    parts = _whole_parts(place, folder)
-    if parts is None:
-        place.remove(f"{folder}/{MANIFEST}")
-        parts = []
-        for number, table in enumerate(_tables(batches, options.rows_per_file)):
-            name, content = f"part-{number:05d}.{end}", encode(table)
-            place.write(f"{folder}/{name}", content)
-            parts.append(Part(name, table.num_rows, len(content), hashlib.sha256(content).hexdigest()))
-        kept = {f"{folder}/{MANIFEST}", *(f"{folder}/{part.name}" for part in parts)}
-        for name in set(place.names(folder)) - kept:
-            place.remove(name)
-        _put_manifest(place, folder, delivery, parts)
+    folder = _folder(delivery)
+    with options.opened() as place:
+        parts = _whole_parts(place, folder)
+        if parts is None:
+            place.remove(f"{folder}/{MANIFEST}")
+            parts = []
+            for number, table in enumerate(_tables(batches, options.rows_per_file)):
+                name, content = f"part-{number:05d}.{end}", encode(table)
+                place.write(f"{folder}/{name}", content)
+                parts.append(Part(name, table.num_rows, len(content), hashlib.sha256(content).hexdigest()))
+            kept = {f"{folder}/{MANIFEST}", *(f"{folder}/{part.name}" for part in parts)}
+            for name in set(place.names(folder)) - kept:
+                place.remove(name)
+            _put_manifest(place, folder, delivery, parts)
     return Sent(sum(part.rows for part in parts), sum(part.bytes for part in parts), _checksum(parts))
 
 
-def withdraw(options: FileOptions, delivery: Delivery) -> Withdrawn:
+def withdraw(options: SetOptions, delivery: Delivery) -> Withdrawn:
     """The manifest goes first, then the parts: nobody reads half a delivery."""
-    place, folder = _opened(options), _folder(delivery)
-    parts = _parts(place, folder) or []
-    place.remove(f"{folder}/{MANIFEST}")
-    for name in place.names(folder):
-        place.remove(name)
-    place.remove_folder(folder)
+    folder = _folder(delivery)
+    with options.opened() as place:
+        parts = _parts(place, folder) or []
+        place.remove(f"{folder}/{MANIFEST}")
+        for name in place.names(folder):
+            place.remove(name)
+        place.remove_folder(folder)
     return Withdrawn(sum(part.rows for part in parts))
-
-
-def _opened(options: FileOptions) -> FilePlace:
-    return place_of(options.location, options.login)
 
 
 def _of_model(delivery: Delivery) -> str:

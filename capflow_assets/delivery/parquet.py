@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from capflow_assets.contract import Delivery, Held, Sent, Withdrawn
-from capflow_assets.delivery import file_sets
+from capflow_assets.delivery import encodings, file_sets
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,20 +34,11 @@ class ParquetFiles:
 
     def send(self, options: Options, delivery: Delivery, batches: Iterator[pa.RecordBatch]) -> Sent:
         """Write the files, and the manifest last."""
-        return file_sets.send(options, delivery, batches, "parquet", _encoded)
+        return file_sets.send(options, delivery, batches, "parquet", encodings.parquet)
 
     def withdraw(self, options: Options, delivery: Delivery) -> Withdrawn:
         """Remove the manifest, then the files."""
         return file_sets.withdraw(options, delivery)
-
-
-def _encoded(table: pa.Table) -> bytes:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
-    return sink.getvalue().to_pybytes()
 
 
 DESTINATION = ParquetFiles()

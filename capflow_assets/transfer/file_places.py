@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -41,7 +41,16 @@ class Login(BaseModel):
 
 
 class FilePlace(ABC):
-    """A folder or a prefix of a bucket."""
+    """A folder, here or on a server, or a prefix of a bucket."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:  # noqa: B027  (most have nothing to end)
+        """End what is open."""
 
     @abstractmethod
     def write(self, name: str, content: bytes) -> None:

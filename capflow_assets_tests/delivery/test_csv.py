@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from capflow_assets.delivery.csv import DESTINATION, Options, encoded
+from capflow_assets.delivery.csv import DESTINATION, Options
+from capflow_assets.delivery.encodings import csv as encoded
 from capflow_assets_tests.delivery.deliveries import batches_of, delivery_of, rows_of
 
 
@@ -35,7 +36,7 @@ def test_numbers_lists_and_times(tmp_path: Path) -> None:
     (file,) = tmp_path.rglob("*.csv")
     assert list(csv.reader(io.StringIO(file.read_text()), delimiter=";")) == [
         ["user", "score", "reasons", "items", "as_of"],
-        ["'=cmd()", "-0.25", "no visit, 40 days", '["i1", "i2"]', "2026-03-01T00:00:00Z"],
+        ["'=cmd()", "-0.25", "no visit, 40 days", '["i1","i2"]', "2026-03-01T00:00:00Z"],
     ]
     assert sent.bytes == file.stat().st_size
     held = DESTINATION.held(Options(location=str(tmp_path)), delivery)
