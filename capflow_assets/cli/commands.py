@@ -11,7 +11,14 @@ from typing import Annotated, Any
 
 import typer
 
-from capflow_assets.cli import champion_commands, looking_commands, operator_commands, plan_commands, run_commands
+from capflow_assets.cli import (
+    champion_commands,
+    delivery_commands,
+    looking_commands,
+    operator_commands,
+    plan_commands,
+    run_commands,
+)
 from capflow_assets.cli.options import HomeOption
 from capflow_assets.errors import CapflowError
 
@@ -59,6 +66,7 @@ app.add_typer(looking_commands.app)
 app.add_typer(champion_commands.app)
 app.add_typer(operator_commands.app)
 app.add_typer(plan_commands.app)
+app.add_typer(delivery_commands.app)
 
 
 def main(arguments: list[str] | None = None) -> Any:

@@ -36,6 +36,24 @@ columns = {{ bill_id = "id", billed_at = "at", amount = "amount", user_id = "use
 {more}
 """
 
+WAREHOUSE = """
+[[delivery]]
+name = "warehouse"
+kind = "parquet"
+models = ["churn"]
+contact = false
+options = { location = "OUT", rows_per_file = 4 }
+"""
+LETTERS = """
+[[delivery]]
+name = "post"
+kind = "letters"
+models = ["churn"]
+contact = false
+columns = { user_id = "who" }
+options = { file = "OUT.txt", refuses = "dan" }
+"""
+
 
 class Brand:
     """The home of ``boots``, whose predictions, consents and TOML a test writes."""

@@ -8,25 +8,7 @@ from pathlib import Path
 import pytest
 
 from capflow_assets.errors import CustomerError
-from capflow_assets_tests.nights.brand import AS_OF, NIGHT, USERS, Brand, Letterbox
-
-WAREHOUSE = """
-[[delivery]]
-name = "warehouse"
-kind = "parquet"
-models = ["churn"]
-contact = false
-options = { location = "OUT", rows_per_file = 4 }
-"""
-LETTERS = """
-[[delivery]]
-name = "post"
-kind = "letters"
-models = ["churn"]
-contact = false
-columns = { user_id = "who" }
-options = { file = "OUT.txt", refuses = "dan" }
-"""
+from capflow_assets_tests.nights.brand import AS_OF, LETTERS, NIGHT, USERS, WAREHOUSE, Brand, Letterbox
 
 
 @pytest.fixture
