@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 OURS = {"capflow_delivery": "text not null", "capflow_as_of": "timestamptz not null"}
 RECEIPTS = "capflow_receipts"
-INCOMING = "capflow_incoming"
+INCOMING, NUMBERED = "capflow_incoming", "capflow_numbered"
 NUMBER = "capflow_row"
 TYPES = {
     "string": "text",
@@ -95,7 +95,7 @@ class SqlTable:
             _make_tables(cursor, options, delivery)
             stream = CopyStream(_holdable(batches, delivery, refused))
             cursor.copy_expert(f"copy {INCOMING} ({names}) from stdin (format csv)", stream)
-            _upsert(cursor, table, delivery, 1, stream.rows, refused)
+            _upsert(cursor, table, delivery, stream.rows, refused)
             refused += _newer(cursor, table, delivery)
             cursor.execute(f"select count(*) from {table} where capflow_delivery = %s", (delivery.id,))  # noqa: S608
             rows = int(cursor.fetchone()[0])
@@ -169,38 +169,61 @@ def _make_tables(cursor: Any, options: Options, delivery: Delivery) -> None:
         do = "write {model} in the table's name, or deliver one model there"
         raise DeliveryError("Another model's predictions are in this table", came=row[0], where=table, do=do)
     plain = ", ".join(f'"{name}" {kind}' for name, kind in declared.items())
-    cursor.execute(f"create temporary table {INCOMING} ({NUMBER} bigserial, {plain}) on commit drop")
+    cursor.execute(f"create temporary table {INCOMING} ({plain}) on commit drop")
 
 
-def _upsert(cursor: Any, table: str, delivery: Delivery, first: int, last: int, refused: list[Refused]) -> None:
-    """Upsert the incoming rows from one number to another; those that the table refuses are found by halving."""
+def _upsert(cursor: Any, table: str, delivery: Delivery, rows: int, refused: list[Refused]) -> None:
+    """Upsert the incoming rows, all at once; where the table refuses some, those are looked for by halving."""
+    statement = _statement(table, delivery)
+    if _tried(cursor, statement.format(source=INCOMING, where="true"), (delivery.id, delivery.as_of)) is None:
+        return
+    # Numbered only now: a number for each row takes a tenth of the time.
+    rows_numbered = f"select row_number() over () as {NUMBER}, * from {INCOMING}"  # noqa: S608
+    cursor.execute(f"create temporary table {NUMBERED} on commit drop as {rows_numbered}")
+    cursor.execute(f"create index on {NUMBERED} ({NUMBER})")
+    _halved(cursor, statement, delivery, 1, rows, refused)
+
+
+def _statement(table: str, delivery: Delivery) -> str:
+    """The upsert from a ``source``, of the rows for which ``where`` holds."""
+    names = [f'"{column.name}"' for column in delivery.columns]
+    both = ", ".join([*names, *OURS])
+    key = ", ".join(f'"{name}"' for name in delivery.key)
+    changed = ", ".join(f"{name} = excluded.{name}" for name in (*names, *OURS))
+    return (
+        f"insert into {table} as t ({both}) select {', '.join(names)}, %s, %s from {{source}} where {{where}} "  # noqa: S608
+        f"on conflict ({key}) do update set {changed} where excluded.capflow_as_of >= t.capflow_as_of"
+    )
+
+
+def _tried(cursor: Any, statement: str, values: tuple[Any, ...]) -> Exception | None:
+    """Why the table refuses some of the rows, of which then none is there; None where all are."""
     import psycopg2
 
-    if first > last:
-        return
-    names = [column.name for column in delivery.columns]
-    listed_names = ", ".join(f'"{name}"' for name in (*names, *OURS))
-    chosen = ", ".join(f'"{name}"' for name in names)
-    key = ", ".join(f'"{name}"' for name in delivery.key)
-    changed = ", ".join(f'"{name}" = excluded."{name}"' for name in (*names, *OURS))
     cursor.execute("savepoint some_rows")
     try:
-        cursor.execute(
-            f"insert into {table} as t ({listed_names}) select {chosen}, %s, %s from {INCOMING} "  # noqa: S608
-            f"where {NUMBER} between %s and %s on conflict ({key}) do update set {changed} "
-            "where excluded.capflow_as_of >= t.capflow_as_of",
-            (delivery.id, delivery.as_of, first, last),
-        )
-        cursor.execute("release savepoint some_rows")
+        cursor.execute(statement, values)
     except (psycopg2.DataError, psycopg2.IntegrityError) as error:
         cursor.execute("rollback to savepoint some_rows")
-        if first == last:
-            cursor.execute(f"select {key} from {INCOMING} where {NUMBER} = %s", (first,))  # noqa: S608
-            refused.append(Refused(tuple(cursor.fetchone()), first_line(error)))
-            return
-        middle = (first + last) // 2
-        _upsert(cursor, table, delivery, first, middle, refused)
-        _upsert(cursor, table, delivery, middle + 1, last, refused)
+        return error
+    cursor.execute("release savepoint some_rows")
+    return None
+
+
+def _halved(cursor: Any, statement: str, delivery: Delivery, first: int, last: int, refused: list[Refused]) -> None:
+    """Upsert the rows from one number to another, without those that are refused."""
+    chosen = statement.format(source=NUMBERED, where=f"{NUMBER} between %s and %s")
+    error = _tried(cursor, chosen, (delivery.id, delivery.as_of, first, last)) if first <= last else None
+    if error is None:
+        return
+    if first == last:
+        key = ", ".join(f'"{name}"' for name in delivery.key)
+        cursor.execute(f"select {key} from {NUMBERED} where {NUMBER} = %s", (first,))  # noqa: S608
+        refused.append(Refused(tuple(cursor.fetchone()), first_line(error)))
+        return
+    middle = (first + last) // 2
+    _halved(cursor, statement, delivery, first, middle, refused)
+    _halved(cursor, statement, delivery, middle + 1, last, refused)
 
 
 def _newer(cursor: Any, table: str, delivery: Delivery) -> Iterator[Refused]:

@@ -114,13 +114,14 @@ def live(
     if resting := _resting(deployment, declared, spec):
         yield from (resting(part) for part in sorted(selected, key=PARTS.index))
         return
-    moment = as_of_moment(deployment.lake.table(customer, "clean/bills"), requested)
-    if "models" in selected:
-        LINE.begins(f"models/{spec.name}")
-        yield _try_training(deployment, reader, overrides or {}, moment)
     is_scored = True
-    if {"predictions", "health"} & selected:
-        is_scored = yield from _answering(deployment, reader, selected, moment)
+    if selected - {PART}:
+        moment = as_of_moment(deployment.lake.table(customer, "clean/bills"), requested)
+        if "models" in selected:
+            LINE.begins(f"models/{spec.name}")
+            yield _try_training(deployment, reader, overrides or {}, moment)
+        if {"predictions", "health"} & selected:
+            is_scored = yield from _answering(deployment, reader, selected, moment)
     if PART in selected:
         LINE.begins(f"{PART}/{spec.name}")
         yield delivered_outcome(deployment, spec, declared) if is_scored else not_scored(spec)
