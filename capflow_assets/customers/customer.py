@@ -31,6 +31,7 @@ from capflow_assets.customers.declared_tables import (
     problems_between,
     user_problems,
 )
+from capflow_assets.customers.delivery_settings import ContactSettings, Deliveries
 from capflow_assets.customers.night_settings import NightSettings
 from capflow_assets.customers.onboarding_problems import onboarding_problems, param_problems
 from capflow_assets.customers.table_inputs import (
@@ -143,6 +144,8 @@ class Customer(Declared):
     retraining: Retraining = Field(default_factory=Retraining)
     sharing: Sharing = Field(default_factory=Sharing)
     checks: dict[str, CheckSettings] = Field(default_factory=dict)
+    delivery: Deliveries = ()
+    contact: ContactSettings = ContactSettings()
     night: NightSettings | None = Field(None, description="When its night is; without it, nothing starts by itself.")
 
     @field_validator("only_models", mode="before")

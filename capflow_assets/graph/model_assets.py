@@ -1,8 +1,8 @@
-"""One multi-asset per model: ``models/{model}``, ``predictions/{model}`` and ``health/{model}``, each selectable alone,
-so that tonight's scoring needs no training.
+"""One multi-asset per model: ``models/{model}``, ``predictions/{model}``, ``health/{model}`` and
+``delivery/{model}``, each selectable alone, so that tonight's scoring needs no training.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from datetime import datetime
 from functools import partial
 from math import isinf
@@ -22,6 +22,7 @@ from capflow_assets.graph.check_records import check_spec
 from capflow_assets.graph.cohort import placed, run_cohort, timed
 from capflow_assets.graph.cohort_process import Task
 from capflow_assets.graph.customer_tables import AS_OF_WORDS, OWNER
+from capflow_assets.graph.delivery_assets import CHECK_DESCRIPTION, DESCRIPTION, PART, delivered_outcome, not_scored
 from capflow_assets.graph.engine import Engine
 from capflow_assets.graph.held_work import held
 from capflow_assets.graph.model_outcomes import (
@@ -38,9 +39,10 @@ from capflow_assets.life.examples import ExampleReader
 from capflow_assets.life.health import watch
 from capflow_assets.life.scoring import score
 from capflow_assets.life.training import params_of, train
+from capflow_assets.nights.destinations import CHECK
 from capflow_assets.processes.lifeline import LINE
 
-PARTS = ("models", "predictions", "health")
+PARTS = ("models", "predictions", "health", PART)
 BEATS = {
     "better": "Better than {baseline} out of time, the 95 % interval above zero.",
     "not worse": "Not surely worse than {baseline} out of time, the 95 % interval not wholly below zero.",
@@ -104,7 +106,7 @@ def live(
     as_of: str | None = None,
     overrides: dict[str, Any] | None = None,
 ) -> Iterator[Outcome]:
-    """Train, score and watch one model of one customer: the parts that are selected."""
+    """Train, score, watch and deliver one model of one customer: the parts that are selected."""
     declared = deployment.customer(customer)
     requested = parse_moment(as_of, declared.time_zone) if as_of else None
     stages = deployment.stages.of_customer(declared.tables, declared.models, declared.features, declared.only_models)
@@ -116,15 +118,26 @@ def live(
     if "models" in selected:
         LINE.begins(f"models/{spec.name}")
         yield _try_training(deployment, reader, overrides or {}, moment)
-    if not {"predictions", "health"} & selected:
-        return
+    is_scored = True
+    if {"predictions", "health"} & selected:
+        is_scored = yield from _answering(deployment, reader, selected, moment)
+    if PART in selected:
+        LINE.begins(f"{PART}/{spec.name}")
+        yield delivered_outcome(deployment, spec, declared) if is_scored else not_scored(spec)
+
+
+def _answering(
+    deployment: Deployment, reader: ExampleReader, selected: frozenset[str], moment: datetime
+) -> Generator[Outcome, None, bool]:
+    """Score and watch: the parts that are selected; whether there are predictions that may be delivered."""
+    spec, customer = reader.spec, reader.customer.name
     LINE.begins(f"predictions/{spec.name}")
     try:
         scored = score(deployment, reader, moment)
     except ModelError as error:  # there is a champion, and no version can answer
         part = "predictions" if "predictions" in selected else "health"
         yield Outcome(dg.AssetKey([part, spec.name]), failure=str(error), error=error)
-        return
+        return False
     for part in ("predictions", "health"):
         if part not in selected:
             continue
@@ -136,6 +149,7 @@ def live(
             yield scored_outcome(deployment, spec, customer, scored)
         else:
             yield watched_outcome(deployment, spec, customer, watch(deployment, reader, scored))
+    return scored is None or scored.version is not None
 
 
 def _resting(deployment: Deployment, customer: Customer, spec: ModelSpec) -> Callable[[str], Outcome] | None:
@@ -171,13 +185,14 @@ def _try_training(
 
 
 def asset_specs(spec: ModelSpec) -> Iterator[dg.AssetSpec]:
-    """The three assets of a model and their lineage."""
+    """The four assets of a model and their lineage."""
     texts = {
         "models": f"{spec.model.question}\n\nThe champion and its challengers, a {spec.model.family} model.",
         "predictions": f"{spec.model.question}\n\nThe champion's answer, one row per {table_of(spec.model).grain}.",
         "health": "Drift of features and scores against the training population, one row per column and scoring.",
+        PART: DESCRIPTION,
     }
-    kinds = {"models": {"mlflow", "python"}, "predictions": {"deltalake", "python"}, "health": {"deltalake", "python"}}
+    kinds = {part: {"mlflow" if part == "models" else "deltalake", "python"} for part in PARTS}
     for part in PARTS:
         yield dg.AssetSpec(
             key=[part, spec.name],
@@ -212,6 +227,7 @@ def check_specs(spec: ModelSpec) -> Iterator[dg.AssetCheckSpec]:
         description="The users are described as those that the champion was trained on; else it may not score them.",
     )
     yield check_spec("drift", asset=health, description="No column is over the customer's PSI threshold.")
+    yield check_spec(CHECK, asset=dg.AssetKey([PART, spec.name]), description=CHECK_DESCRIPTION)
 
 
 def _rule_words(rule: Rule) -> str:

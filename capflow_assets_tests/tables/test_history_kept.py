@@ -96,7 +96,7 @@ def test_a_model_that_breaks_takes_no_other_down(own):
     toml.write_text(toml.read_text() + "\n[models.purchase_propensity]\nhorizon_days = 0\n")
     said = own.capflow("run", "acme", "--select", "models/purchase_propensity,*/rfm_segments")
     assert said.code == 1
-    assert "3 done, 0 waiting or absent, 1 failed" in said.err
+    assert "4 done, 0 waiting or absent, 1 failed" in said.err
     assert "not done either" not in said.err
 
 
