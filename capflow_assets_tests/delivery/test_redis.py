@@ -187,6 +187,13 @@ def test_a_server_that_does_not_answer_is_said(options: Any) -> None:
             DESTINATION.newest(slow, nightly())
 
 
+def test_predictions_whose_time_is_over_are_not_sent_to_be_forgotten(options: Any, client: Any) -> None:
+    delivery = nightly(-9)
+    with pytest.raises(DeliveryError, match="forget these rows at once"):
+        DESTINATION.send(options(keep_seconds=3_600), delivery, batches_of(rows_of(delivery, USERS)))
+    assert DESTINATION.withdraw(options(), delivery).rows == 0
+
+
 def test_an_empty_delivery_is_held_as_one_of_no_rows(options: Any) -> None:
     delivery = nightly()
     assert DESTINATION.send(options(), delivery, iter(())).rows == 0
