@@ -28,4 +28,4 @@ def test_an_example_is_taken_as_it_stands(example: DeclaredDelivery) -> None:
 
 def test_every_kind_has_a_line_in_the_table() -> None:
     lines = [line.split("|")[1] for line in PAGE.splitlines() if line.startswith("| `")]
-    assert sorted(re.findall(r"`(\w+)`", "".join(lines))) == sorted(KINDS)
+    assert set(KINDS) <= set(re.findall(r"`(\w+)`", "".join(lines)))
