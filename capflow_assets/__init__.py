@@ -34,6 +34,7 @@ What carries it: rooms in floors, each importing only downwards. The lowest firs
     life/         one model's life: examples, readiness, training, report, scoring, health
     nights/       what a night decides and keeps: what is delivered, the rules at the door
     erasure/      forget
+    serving/      online answers: tokens, publication, versions that are ready, the ladder, HTTP
     graph/        the only room that knows Dagster: build, assets, checks, sensors, runs, records; databricks/, webpage/
     doctor/       tries a deployment and says what to do
     console/      pages of the fleet for those who run it: nights, models, deliveries, decisions

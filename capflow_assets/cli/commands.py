@@ -18,6 +18,7 @@ from capflow_assets.cli import (
     operator_commands,
     plan_commands,
     run_commands,
+    serve_command,
 )
 from capflow_assets.cli.options import HomeOption
 from capflow_assets.errors import CapflowError
@@ -67,6 +68,7 @@ app.add_typer(looking_commands.app)
 app.add_typer(champion_commands.app)
 app.add_typer(operator_commands.app)
 app.add_typer(plan_commands.app)
+app.add_typer(serve_command.app)
 
 
 def main(arguments: list[str] | None = None) -> Any:
