@@ -43,7 +43,7 @@ def build(
         ],
         jobs=list(champion_jobs(deploy)),
         schedules=[fleet_schedule()],
-        sensors=[onboarding_sensor(deploy), retraining_sensor(stages, deploy), housekeeping_sensor(deploy)],
+        sensors=[onboarding_sensor(deploy, stages), retraining_sensor(stages, deploy), housekeeping_sensor(deploy)],
         resources={
             # The variable and not its value: pages and runs' configurations show it, and it may have a token in it.
             "pyspark": Engine(engine=dg.EnvVar("CAPFLOW_ENGINE") if os.environ.get("CAPFLOW_ENGINE") else "sail"),
