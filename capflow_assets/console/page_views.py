@@ -122,16 +122,16 @@ class Pages:
         }
         return self.page("card.html", f"{customer}.{model}", path, values)
 
-    def picture(self, customer: str, model: str, version: int, name: str) -> Response:
+    def picture(self, customer: str, model: str, version: int, picture: str) -> Response:
         """A picture that was kept beside a version."""
         from starlette.responses import Response
 
         self.deployment.require(customer, model)
         registry = self.deployment.registry
         names = [place.rpartition("/")[2] for place in registry.plots(customer, model, version)]
-        if name not in names:
-            raise NotFoundError.among(f"picture of {customer}.{model}", name, names)
-        return Response(registry.file(customer, model, version, name), media_type="image/png", headers=HEADERS)
+        if picture not in names:
+            raise NotFoundError.among(f"picture of {customer}.{model}", picture, names)
+        return Response(registry.file(customer, model, version, picture), media_type="image/png", headers=HEADERS)
 
     def model(self, path: str, name: str) -> Response:
         """One model over all customers."""

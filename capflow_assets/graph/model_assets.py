@@ -41,6 +41,7 @@ from capflow_assets.life.retrainings import BY_HAND
 from capflow_assets.life.scoring import score
 from capflow_assets.life.training import params_of
 from capflow_assets.processes.lifeline import LINE
+from capflow_assets.serving.publication import publish_night
 
 PARTS = ("models", "predictions", "health")
 TRAINED_BY_HAND = Renewal()
@@ -139,7 +140,7 @@ def live(
                 part, spec, "no champion", f"{customer}.{spec.name} has no champion, so nothing is scored"
             )
         elif part == "predictions":
-            yield scored_outcome(deployment, spec, customer, scored)
+            yield scored_outcome(deployment, spec, customer, scored, publish_night(deployment, customer, spec.name))
         else:
             yield watched_outcome(deployment, spec, customer, watch(deployment, reader, scored))
 

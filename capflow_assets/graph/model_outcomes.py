@@ -116,8 +116,13 @@ def _findings(report: TrainingReport) -> Iterator[Finding]:
         yield report.leakage
 
 
-def scored_outcome(deployment: Deployment, spec: ModelSpec, customer: str, scored: Scored) -> Outcome:
-    """A scoring, or why it was refused: its users are not described as those that the champion learned from."""
+def scored_outcome(
+    deployment: Deployment, spec: ModelSpec, customer: str, scored: Scored, unpublished: str = ""
+) -> Outcome:
+    """A scoring, or why it was refused: its users are not described as those that the champion learned from.
+
+    ``unpublished`` says why online answers are not of this scoring, where they are not.
+    """
     key = dg.AssetKey(["predictions", spec.name])
     findings = ((key, scored.skew),)
     if scored.version is None:
@@ -138,6 +143,7 @@ def scored_outcome(deployment: Deployment, spec: ModelSpec, customer: str, score
         "subjects": scored.totals.subjects,
         **_figures(scored),
     } | ({"warning": scored.warning} if scored.warning else {})
+    metadata |= {"online_answers": unpublished} if unpublished else {}
     return Outcome(key, metadata, findings)
 
 
