@@ -39,6 +39,7 @@ The laws:
 - A user has a home store, a taste (Dirichlet over categories), a price sensitivity (five levels) and a basket size.
   Inside a category items are picked by Zipf popularity, tilted to the cheap or the dear by that sensitivity. Some
   items bring their partner along with a known chance.
+- By switch some users come once, for what is reduced, and never again; all on their only bill is at a fifth off.
 - Anonymous bills are those of shoppers who live by the same laws and show no card.
 - Dirt is laid over the files only: ``World`` is clean, ``World.dirt`` says what was planned for each bill.
 

@@ -52,6 +52,10 @@ class Brand(BaseModel):
         default=1, ge=1, le=12, description="Gaps between purchases are Erlang of so many stages: 1 is at random."
     )
 
+    one_time_pct: float = Field(
+        default=0, ge=0, le=100, description="Share of the users who come once, for what is reduced, and never again."
+    )
+
     season_strength: float = Field(default=0.0, ge=0, lt=1, description="Swing of the buying rate over the year.")
     season_peak_day: int = Field(default=330, ge=1, le=366)
     week: tuple[float, ...] = Field(

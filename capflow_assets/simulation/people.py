@@ -24,7 +24,7 @@ class Shoppers:
     """Arrays with one entry per shopper: the ``known`` users first, in the order in which they came, then the rest.
 
     ``joined``: the local minute of the first bill. ``leaves_after``: how many repeat purchases the shopper makes
-    before leaving. ``taste``: a row of shares over the categories. ``price_sensitivity``: 0 (none) to 4.
+    before leaving, 0 for one who comes once. ``taste``: a row of shares over the categories. ``price_sensitivity``: 0 (none) to 4.
     """
 
     known: int
@@ -49,13 +49,14 @@ def shoppers(brand: Brand, plain: Clock, store_shares: np.ndarray) -> Shoppers:
     hidden = round(brand.users * brand.anonymous_pct / (100 - brand.anonymous_pct))
     count = brand.users + hidden
     chance = stream(brand.seed, "dropout chances").beta(brand.a, brand.b, count)
+    leaves_after = np.where(one_timers(brand, count), 0, _leaves_after(brand, chance))
     income = _choose(brand, "incomes", INCOME_SHARES, count)
     return Shoppers(
         known=brand.users,
         joined=_arrivals(brand, plain, count),
         rate_per_week=stream(brand.seed, "rates").gamma(brand.r, 1 / brand.alpha_weeks, count),
         dropout_chance=chance,
-        leaves_after=_leaves_after(brand, chance),
+        leaves_after=leaves_after,
         taste=_tastes(brand, count),
         price_sensitivity=_price_sensitivity(brand, income),
         basket_items=_basket_items(brand, count),
@@ -91,6 +92,12 @@ def _leaves_after(brand: Brand, chance: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore"):
         counts = np.ceil(np.log(draws) / np.log1p(-chance))
     return np.clip(counts, 1, 2**40).astype(np.int64)
+
+
+def one_timers(brand: Brand, count: int) -> np.ndarray:
+    """Which shoppers come once and never again, by lot."""
+    is_one_timer: np.ndarray = stream(brand.seed, "one-time buyers").random(count) < brand.one_time_pct / 100
+    return is_one_timer
 
 
 def _tastes(brand: Brand, count: int) -> np.ndarray:
