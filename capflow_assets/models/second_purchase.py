@@ -1,8 +1,8 @@
 """Who of those who bought once buys a second time within sixty days.
 
-Only users are asked about whose purchases all lie on one local day. What they do is known from one bill: how long ago it
-was, how large, and how much of it was reduced (``learning.objectives.chance``). Another bill on that same day is no
-second purchase.
+Only users are asked about whose purchases all lie on one local day. What is known of them is one bill: how long ago it was,
+how large, and how much of it was reduced (``learning.objectives.chance``). Another bill on that same day is no second
+purchase.
 """
 
 from __future__ import annotations

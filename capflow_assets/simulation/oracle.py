@@ -95,11 +95,11 @@ def second_purchase_chances(world: World, as_of: datetime, horizon_days: int) ->
     """
     brand, (start, end) = world.brand, _horizon(world, as_of, horizon_days)
     bills = _purchases(world)
-    past = bills[bills["billed_at"] <= start].groupby("user_id").agg(bills=("bill_id", "size"), bill_id=("bill_id", "max"))
+    past = bills[bills["billed_at"] <= start].groupby("user_id")["bill_id"].agg(["size", "max"])
     users = world.truth.users.set_index("user_id")
-    number = pd.Series(np.arange(len(users)), users.index)[past.index[past["bills"] == 1]]
+    number = pd.Series(np.arange(len(users)), users.index)[past.index[past["size"] == 1]]
     lines = world.line_items.groupby("bill_id")["discount"].agg(["size", lambda taken: (taken > 0).all()])
-    count, is_reduced = (column.to_numpy() for _, column in lines.loc[past.loc[number.index, "bill_id"]].items())
+    count, is_reduced = (column.to_numpy() for _, column in lines.loc[past.loc[number.index, "max"]].items())
     joined, *moments = (
         _felt(world, pd.Series(moment, number.index), number.to_numpy())
         for moment in (users.loc[number.index, "joined_at"], start, end)

@@ -24,7 +24,8 @@ class Shoppers:
     """Arrays with one entry per shopper: the ``known`` users first, in the order in which they came, then the rest.
 
     ``joined``: the local minute of the first bill. ``leaves_after``: how many repeat purchases the shopper makes
-    before leaving, 0 for one who comes once. ``taste``: a row of shares over the categories. ``price_sensitivity``: 0 (none) to 4.
+    before leaving, 0 for one who comes once. ``taste``: a row of shares over the categories. ``price_sensitivity``:
+    0 (none) to 4.
     """
 
     known: int
