@@ -1,7 +1,7 @@
-"""Who of those who bought once buys a second time within sixty days.
+"""Who of those who bought once buys a second time within ninety days.
 
-Only users are asked about whose purchases all lie on one local day. What is known of them is one bill: how long ago it was,
-how large, and how much of it was reduced (``learning.objectives.chance``). Another bill on that same day is no second
+Only users are asked about whose purchases all lie on one local day. What is known of them is one bill: how long ago it
+was, how large, and how much of it was reduced (``learning.objectives.chance``). Another bill on that day is no second
 purchase.
 """
 
@@ -40,7 +40,7 @@ PROMOTION = {
 class SecondPurchaseParams(ChanceParams):
     """What a person or the tuner may set for second purchases."""
 
-    horizon_days: int = Field(60, ge=1, le=730, description="Local days after the as-of moment that are looked at.")
+    horizon_days: int = Field(90, ge=1, le=730, description="Local days after the as-of moment that are looked at.")
     min_child_weight: Annotated[float, Search(1.0, 100.0, log=True)] = Field(
         5.0, ge=0, le=1000, description="Least weight of a leaf; few come again, so it is small."
     )
@@ -72,7 +72,7 @@ def outcome(bills: DataFrame, start: datetime, end: datetime, zone: str) -> Data
 
 
 MODEL = chance_model(
-    question="Who of those who bought once buys again within sixty days?",
+    question="Who of those who bought once buys again within ninety days?",
     family="propensity",
     needs=Needs(tables=("clean/bills",), history_days=120, users=100, positives=30, evidence={"negatives": 30}),
     subject=Subject("user", ("user_id",), known=known),

@@ -79,7 +79,6 @@ def lines(brand: Brand, people: Shoppers, bought: Purchases, goods: Assortment, 
     units[: len(bill)] += stream(brand.seed, "quantities").random(len(bill)) < TWO_OF_IT_SHARE
     reduced = np.arange(len(bills)) >= len(bills) - len(used.bill)
     reduced[: len(bill)] |= stream(brand.seed, "markdowns").random(len(bill)) < brand.markdown_pct / 100
-    reduced |= people.leaves_after[bought.shopper[bills]] == 0
     keys, place = np.unique(bills * len(goods.price) + items, return_inverse=True)
     bill, item = np.divmod(keys, len(goods.price))
     quantity = np.bincount(place, units)

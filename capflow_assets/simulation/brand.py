@@ -36,6 +36,9 @@ class Brand(BaseModel):
     seed: int = Field(default=0, ge=0)
 
     users: int = Field(default=1000, ge=1, description="Users known by a card.")
+    one_time_users: int = Field(
+        default=0, ge=0, description="Users on top who come once, for what is reduced, and never again."
+    )
     items: int = Field(default=100, ge=2)
     stores: int = Field(default=5, ge=1)
     start: date = date(2024, 1, 1)
@@ -50,10 +53,6 @@ class Brand(BaseModel):
     b: float = Field(default=5.0, gt=0)
     regularity: int = Field(
         default=1, ge=1, le=12, description="Gaps between purchases are Erlang of so many stages: 1 is at random."
-    )
-
-    one_time_pct: float = Field(
-        default=0, ge=0, le=100, description="Share of the users who come once, for what is reduced, and never again."
     )
 
     season_strength: float = Field(default=0.0, ge=0, lt=1, description="Swing of the buying rate over the year.")

@@ -24,8 +24,7 @@ class Shoppers:
     """Arrays with one entry per shopper: the ``known`` users first, in the order in which they came, then the rest.
 
     ``joined``: the local minute of the first bill. ``leaves_after``: how many repeat purchases the shopper makes
-    before leaving, 0 for one who comes once. ``taste``: a row of shares over the categories. ``price_sensitivity``:
-    0 (none) to 4.
+    before leaving. ``taste``: a row of shares over the categories. ``price_sensitivity``: 0 (none) to 4.
     """
 
     known: int
@@ -50,14 +49,13 @@ def shoppers(brand: Brand, plain: Clock, store_shares: np.ndarray) -> Shoppers:
     hidden = round(brand.users * brand.anonymous_pct / (100 - brand.anonymous_pct))
     count = brand.users + hidden
     chance = stream(brand.seed, "dropout chances").beta(brand.a, brand.b, count)
-    leaves_after = np.where(one_timers(brand, count), 0, _leaves_after(brand, chance))
     income = _choose(brand, "incomes", INCOME_SHARES, count)
     return Shoppers(
         known=brand.users,
         joined=_arrivals(brand, plain, count),
         rate_per_week=stream(brand.seed, "rates").gamma(brand.r, 1 / brand.alpha_weeks, count),
         dropout_chance=chance,
-        leaves_after=leaves_after,
+        leaves_after=_leaves_after(brand, chance),
         taste=_tastes(brand, count),
         price_sensitivity=_price_sensitivity(brand, income),
         basket_items=_basket_items(brand, count),
@@ -79,12 +77,17 @@ def _arrivals(brand: Brand, plain: Clock, count: int) -> np.ndarray:
 
     On the clock without the shift, which must not reach back to those who came before it.
     """
+    minutes = arrival_minutes(brand, plain, count, "arrivals")
+    return np.concatenate([np.sort(minutes[: brand.users]), np.sort(minutes[brand.users :])])
+
+
+def arrival_minutes(brand: Brand, plain: Clock, count: int, name: str) -> np.ndarray:
+    """Local minutes of first bills, in no order, from the stream of that name."""
     opening, end = plain.weeks_at(np.minimum([brand.opening_days, brand.days], brand.days) * 1440)
-    draws = stream(brand.seed, "arrivals").random((count, 2))
+    draws = stream(brand.seed, name).random((count, 2))
     early = draws[:, 0] < brand.opening_pct / 100
     weeks = np.where(early, draws[:, 1] * opening, opening + draws[:, 1] * (end - opening))
-    minutes = plain.minutes_at(weeks)
-    return np.concatenate([np.sort(minutes[: brand.users]), np.sort(minutes[brand.users :])])
+    return plain.minutes_at(weeks)
 
 
 def _leaves_after(brand: Brand, chance: np.ndarray) -> np.ndarray:
@@ -93,12 +96,6 @@ def _leaves_after(brand: Brand, chance: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore"):
         counts = np.ceil(np.log(draws) / np.log1p(-chance))
     return np.clip(counts, 1, 2**40).astype(np.int64)
-
-
-def one_timers(brand: Brand, count: int) -> np.ndarray:
-    """Which shoppers come once and never again, by lot."""
-    is_one_timer: np.ndarray = stream(brand.seed, "one-time buyers").random(count) < brand.one_time_pct / 100
-    return is_one_timer
 
 
 def _tastes(brand: Brand, count: int) -> np.ndarray:

@@ -65,7 +65,7 @@ def _points(
 def _cut(people: Shoppers, shopper: np.ndarray, minute: np.ndarray) -> Purchases:
     """Keep what each shopper buys before leaving, put the first purchases in front, and order all by time."""
     rank = _rank(shopper, len(people))
-    left = np.where(people.leaves_after == 0, people.joined, NEVER)
+    left = np.full(len(people), NEVER)
     last = rank == people.leaves_after[shopper] - 1
     left[shopper[last]] = minute[last]
     kept = rank < people.leaves_after[shopper]

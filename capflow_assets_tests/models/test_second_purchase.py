@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 START = datetime(2020, 6, 1, 12, tzinfo=UTC)
-END = START + timedelta(days=60)
+END = START + timedelta(days=90)
 # The hours of the bills, counted from START.
 BILLS = {
     "once, then again": [-240, 600],
     "once, and no more": [-240],
-    "once, and too late": [-240, 60 * 24 + 1],
+    "once, and too late": [-240, 90 * 24 + 1],
     "twice on one day": [-242, -240, 600],
     "today, and later today": [-3, 3],
     "today, later today and tomorrow": [-3, 3, 24],
@@ -78,7 +78,7 @@ def test_both_engines_agree(spark: SparkSession, jvm: SparkSession) -> None:
 
 
 def examples_of(spark: SparkSession, world: World, moments: list[datetime]) -> Examples:
-    """The users who had bought once at each moment, with whether they did again within sixty days."""
+    """The users who had bought once at each moment, with whether they did again within ninety days."""
     rows = pd.concat([world.bills, world.truth.future_bills])
     rows = rows[rows["user_id"].notna()].assign(
         billed_on=lambda of: of["billed_at"].dt.date, is_return=False, is_anonymous=False, line_items=None
@@ -94,7 +94,7 @@ def examples_of(spark: SparkSession, world: World, moments: list[datetime]) -> E
             for frame in (
                 known(sent, moment, "UTC"),
                 *blocks,
-                outcome(sent, moment, moment + timedelta(days=60), "UTC"),
+                outcome(sent, moment, moment + timedelta(days=90), "UTC"),
             )
         )
         part = asked.join(state).sort_index()
@@ -105,11 +105,11 @@ def examples_of(spark: SparkSession, world: World, moments: list[datetime]) -> E
 
 def test_it_orders_users_as_one_who_knows_the_laws(spark: SparkSession) -> None:
     dials = {"r": 2.0, "alpha_weeks": 8.0, "campaigns": 0, "returns_pct": 0, "anonymous_pct": 0, "affinities": 0}
-    world = simulate(tiny("shop", seed=1, users=6000, days=420, one_time_pct=30, **dials))
+    world = simulate(tiny("shop", seed=1, users=4500, days=420, one_time_users=2000, **dials))
     end, params = world.end.to_pydatetime(), SecondPurchaseParams()
-    past = examples_of(spark, world, [end - timedelta(days=60 * back) for back in (4, 3, 2, 1)])
+    past = examples_of(spark, world, [end - timedelta(days=90 * back) for back in (3, 2, 1)])
     test = examples_of(spark, world, [end])
-    truth = second_purchase_chances(world, end, 60).reindex(test.columns.index)
+    truth = second_purchase_chances(world, end, 90).reindex(test.columns.index)
     is_known = truth.notna().to_numpy()  # two bills on one day are one visit, and no single bill
     assert is_known.mean() > 0.98
     outcomes = test.outcomes

@@ -5,14 +5,12 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy.integrate import quad
 from scipy.special import betaln, gammaln, hyp2f1
 from scipy.stats import beta
 
 from capflow_assets.simulation.brand import CAFE_DAY, CAFE_WEEK, Brand, tiny
-from capflow_assets.simulation.people import one_timers
 from capflow_assets.simulation.purchases import favourite_hours
 from capflow_assets.simulation.world import World, simulate
 
@@ -142,20 +140,3 @@ def test_own_hours_have_their_share_of_the_bills() -> None:
     by_chance = 0.4 * hours[favourite].mean()
     is_own = repeat["billed_at"].dt.hour.to_numpy() == favourite
     assert is_own.mean() == pytest.approx(0.6 + by_chance, abs=0.03)
-
-
-def test_users_who_come_once_change_nothing_for_the_others() -> None:
-    dials = {"users": 600, "campaigns": 0, "returns_pct": 0, "anonymous_pct": 0}
-    plain, some = (simulate(tiny("shop", seed=3, one_time_pct=share, **dials)) for share in (0, 40))
-    is_one_timer = one_timers(some.brand, 600)
-    assert is_one_timer.mean() == pytest.approx(0.4, abs=0.06)
-    names = some.truth.users["user_id"][is_one_timer]
-    assert (some.bills.groupby("user_id").size()[names] == 1).all()
-    lines = some.line_items[some.line_items["user_id"].isin(names)]
-    assert (lines["discount"] > 0).all()
-    truth = some.truth.users.set_index("user_id").loc[names]
-    assert not truth["is_alive"].any()
-    assert (truth["dropped_at"] == truth["joined_at"]).all()
-    keys = ["user_id", "billed_at"]
-    others = (world.bills[~world.bills["user_id"].isin(names)][keys].reset_index(drop=True) for world in (plain, some))
-    pd.testing.assert_frame_equal(*others)
