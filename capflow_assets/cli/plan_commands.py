@@ -1,6 +1,6 @@
-"""``capflow plan``: the coming night before it comes.
+"""``capflow plan``: the coming night before it comes; and the last one, for ``capflow status --night``.
 
-Belongs here: the command and how its plan reads in 80 columns. Not here: the simulation (``nights``).
+Belongs here: the command and how nights read in 80 columns. Not here: the simulation (``nights``).
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ import typer
 from capflow_assets.cli.options import HomeOption, looked_at, say
 
 if TYPE_CHECKING:
+    import dagster as dg
+
+    from capflow_assets.deployment import Deployment
     from capflow_assets.graph.night_planning import Outlook
     from capflow_assets.nights.plan import Help, Plan
 
@@ -74,6 +77,18 @@ def plan(
         plot.parent.mkdir(parents=True, exist_ok=True)
         plot.write_bytes(png(figure(night)))
         say(f"drew the night into {plot}")
+
+
+def print_nights(deployment: Deployment, instance: dg.DagsterInstance, customers: Sequence[str], kind: str) -> None:
+    """The last night of customers that have one: what of it is done, late, failed, running or waits, and why."""
+    from capflow_assets.cli.terminal import print_rows
+    from capflow_assets.graph.night_status import COLUMNS, night_rows, sensor_cursor
+
+    rows = night_rows(deployment.stages, instance, sensor_cursor(instance), datetime.now(UTC).timestamp(), customers)
+    if not rows and kind == "table":
+        typer.echo("No night yet: give a customer [night] in its TOML, and keep the daemon running (capflow ui)")
+        return
+    print_rows(rows, COLUMNS, kind, "the last night of each customer")
 
 
 def plan_as_text(view: Outlook, night: Plan, changes: Sequence[Help]) -> list[str]:

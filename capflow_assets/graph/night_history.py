@@ -14,7 +14,6 @@ from math import inf
 import dagster as dg
 
 from capflow_assets.blueprint.stages import Stages
-from capflow_assets.customers.night_settings import DeclaredNight
 from capflow_assets.graph.launch import asset_edges
 from capflow_assets.graph.newest import newest
 from capflow_assets.nights.job_costs import ASSUMED_MEMORY_GIB, History, PastRun, history_of
@@ -42,19 +41,16 @@ def night_keys(stages: Stages) -> dict[str, list[str]]:
     return {TABLES: [key for key in keys if key in stages.tables], SCORING: after}
 
 
-def costs_of(
-    stages: Stages, instance: dg.DagsterInstance, declared: Mapping[str, DeclaredNight], now: float
-) -> History:
-    """What the nights of customers cost, and what each has had of late."""
+def costs_of(stages: Stages, instance: dg.DagsterInstance, verticals: Mapping[str, str], now: float) -> History:
+    """What the nights of customers cost, and what each has had of late; ``verticals`` names them all."""
     parts = night_keys(stages)
     kind_of = {key: kind for kind, keys in parts.items() for key in keys}
     seconds: dict[tuple[str, str], float] = {}
-    records = newest(instance, dict.fromkeys(kind_of, ("seconds",)), list(declared))
+    records = newest(instance, dict.fromkeys(kind_of, ("seconds",)), list(verticals))
     for key, by_customer in records.items():
         for customer, entries in by_customer.items():
             name = (customer, kind_of[key])
             seconds[name] = seconds.get(name, 0.0) + float(entries.get("seconds") or 0.0)
-    verticals = {name: night.vertical for name, night in declared.items()}
     past = _night_runs(instance, verticals, seconds, now)
     seen = {(run.customer, run.kind) for run in past}
     past += [
