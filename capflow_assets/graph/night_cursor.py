@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from math import inf
 from typing import Any
 
@@ -48,11 +48,11 @@ class Cursor:
 
     @classmethod
     def parse(cls, text: str | None) -> Cursor:
-        """The cursor that a tick left."""
+        """The cursor that a tick of this release or another left."""
         content: dict[str, Any] = json.loads(text) if text else {}
         return cls(
-            {name: Due(**entry) for name, entry in content.get("due", {}).items()},
-            {name: Active(**entry) for name, entry in content.get("active", {}).items()},
+            {name: Due(**_known(Due, entry)) for name, entry in content.get("due", {}).items()},
+            {name: Active(**_known(Active, entry)) for name, entry in content.get("active", {}).items()},
             {name: (entry[0], entry[1], entry[2]) for name, entry in content.get("waits", {}).items()},
             content.get("signs", {}),
         )
@@ -93,3 +93,8 @@ class Cursor:
             entry.last_day, entry.last_deadline = night.day, deadline
             self.active[name] = Active(night.day, night.start, deadline, declared.vertical)
         entry.next_start = next_night(declared.night, now, declared.zone, entry.last_day).start
+
+
+def _known(kind: type[Due] | type[Active], entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Of what a cursor holds of a customer, what this release knows."""
+    return {part.name: entry[part.name] for part in fields(kind) if part.name in entry}

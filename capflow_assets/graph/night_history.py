@@ -21,8 +21,8 @@ from capflow_assets.nights.jobs import SCORING, TABLES, Capacity, Pool
 
 # Of a night's run: its local day, which half of the night it is, and whose.
 DAY, KIND, OF = "capflow/night", "capflow/night_part", "capflow/night_customers"
-# The most memory that a run's process had, MiB.
-PEAK = "capflow/peak_mib"
+# The most memory that a run's processes had, MiB, and the seconds that the first took before its first step.
+PEAK, STARTUP = "capflow/peak_mib", "capflow/startup_seconds"
 AFTER_TABLES = ("predictions", "delivery", "health")
 LOCAL, DATABRICKS = "local", "databricks"
 # Nights that count, and of how many runs their tags are read.
@@ -51,14 +51,14 @@ def costs_of(stages: Stages, instance: dg.DagsterInstance, verticals: Mapping[st
         for customer, entries in by_customer.items():
             name = (customer, kind_of[key])
             seconds[name] = seconds.get(name, 0.0) + float(entries.get("seconds") or 0.0)
-    past = _night_runs(instance, verticals, seconds, now)
+    past, startups = _night_runs(instance, verticals, seconds, now)
     seen = {(run.customer, run.kind) for run in past}
     past += [
         PastRun(customer, kind, verticals[customer], took, ASSUMED_MEMORY_GIB, -inf)
         for (customer, kind), took in seconds.items()
         if (customer, kind) not in seen
     ]
-    return history_of(past, now)
+    return history_of(past, now, startups)
 
 
 def _night_runs(
@@ -66,22 +66,27 @@ def _night_runs(
     verticals: Mapping[str, str],
     seconds: Mapping[tuple[str, str], float],
     now: float,
-) -> list[PastRun]:
-    """Each customer's part of the nights of late; where several shared a run, by what each took last."""
+) -> tuple[list[PastRun], list[float]]:
+    """Each customer's part of the nights of late; where several shared a run, by what each took last.
+
+    And the seconds that the processes of these runs took before their first step.
+    """
     since = datetime.fromtimestamp(now, UTC) - REMEMBERED
     filters = dg.RunsFilter(tags={KIND: [TABLES, SCORING]}, updated_after=since)
-    past = []
+    past: list[PastRun] = []
+    startups: list[float] = []
     for record in instance.get_run_records(filters, limit=MOST_RUNS):
         tags, began, ended = record.dagster_run.tags, record.start_time, record.end_time
         if began is None or ended is None:
             continue
         memory = float(tags.get(PEAK) or ASSUMED_MEMORY_GIB * 1024) / 1024
         customers = tags[OF].split(",")
+        startups += [float(tags[STARTUP])] if STARTUP in tags else []
         for customer in customers:
             took = seconds.get((customer, tags[KIND]), (ended - began) / len(customers))
             vertical = verticals.get(customer, "")
             past.append(PastRun(customer, tags[KIND], vertical, took, memory, ended))
-    return past
+    return past, startups
 
 
 def capacity_of(instance: dg.DagsterInstance, memory_gib: float | None = None) -> Capacity:

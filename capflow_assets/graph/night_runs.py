@@ -25,7 +25,9 @@ PARTITION, FIRST, LAST = (
     "dagster/asset_partition_range_start",
     "dagster/asset_partition_range_end",
 )
-UNDER_WAY, DONE, FAILED, KILLED, CANCELLED = "running", "done", "failed", "killed", "cancelled"
+UNDER_WAY, DONE, FAILED, KILLED, CANCELLED, OVERDUE = "running", "done", "failed", "killed", "cancelled", "overdue"
+# After so many seconds Dagster's monitoring ends a run.
+LONGEST = "dagster/max_runtime"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,12 @@ class NightRun:
     status: dg.DagsterRunStatus
     began: float | None
     ended: float | None
+    longest: float
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether it was ended because it took too long."""
+        return self.began is not None and self.ended is not None and self.ended - self.began >= self.longest
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +74,14 @@ def _night_run(record: dg.RunRecord) -> NightRun:
     run = record.dagster_run
     customers = tuple(run.tags[OF].split(","))
     return NightRun(
-        run.run_id, run.tags[DAY], run.tags[KIND], customers, run.status, record.start_time, record.end_time
+        run.run_id,
+        run.tags[DAY],
+        run.tags[KIND],
+        customers,
+        run.status,
+        record.start_time,
+        record.end_time,
+        float(run.tags.get(LONGEST, "inf")),
     )
 
 
@@ -114,6 +129,8 @@ def _failures(events: Sequence[dg.DagsterEvent], customer: str, keys: Sequence[s
 def _state(run: NightRun, has_step_failure: bool, failures: Mapping[str, AssetFailure]) -> str:
     if run.status in IN_FLIGHT:
         return UNDER_WAY
+    if run.is_overdue and run.status != dg.DagsterRunStatus.SUCCESS:
+        return OVERDUE
     if run.status == dg.DagsterRunStatus.CANCELED:
         return CANCELLED
     if run.status == dg.DagsterRunStatus.FAILURE and not has_step_failure:

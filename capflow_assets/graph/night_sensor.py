@@ -28,7 +28,9 @@ from capflow_assets.graph.night_runs import (
     FIRST,
     KILLED,
     LAST,
+    LONGEST,
     MEMORY,
+    OVERDUE,
     POOL,
     SECONDS,
     UNDER_WAY,
@@ -170,7 +172,7 @@ class Tick:
 
     def _scoring_keys(self, name: str, tables: HalfNight) -> list[str]:
         """The assets after the tables of every model that the customer has and whose tables are whole."""
-        if tables.state in (KILLED, CANCELLED) or "customer" in tables.failures:
+        if tables.state in (KILLED, CANCELLED, OVERDUE) or "customer" in tables.failures:
             return []
         try:
             has_model = self.deployment.customer(name).has_model
@@ -214,7 +216,7 @@ class Tick:
             SECONDS: f"{start.seconds:.0f}",
             MEMORY: f"{start.memory_gib:.2f}",
             UNTIL: datetime.fromtimestamp(self.now + start.seconds, UTC).isoformat(timespec="seconds"),
-            "dagster/max_runtime": str(int(max(LONGEST_SECONDS, LONGEST_TIMES * start.seconds))),
+            LONGEST: str(int(max(LONGEST_SECONDS, LONGEST_TIMES * start.seconds))),
         }
         if len(start.jobs) > 1:
             tags |= {FIRST: first.customer, LAST: last.customer}

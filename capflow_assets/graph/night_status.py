@@ -16,6 +16,7 @@ from capflow_assets.graph.night_runs import (
     DONE,
     FAILED,
     KILLED,
+    OVERDUE,
     UNDER_WAY,
     HalfNight,
     halves,
@@ -26,7 +27,11 @@ from capflow_assets.nights.jobs import SCORING, TABLES
 
 COLUMNS = ("customer", "night", "state", "part", "why", "until", "ended", "late_minutes")
 WAITS, LATE, REFUSED, NOT_BEGUN = "waits", "late", "refused", "not begun"
-WORDS_OF_END = {KILLED: "its process was killed, and tried again in vain", CANCELLED: "its run was cancelled"}
+WORDS_OF_END = {
+    KILLED: "its process was killed, and tried again in vain",
+    CANCELLED: "its run was cancelled",
+    OVERDUE: "it had not ended after many times the time it should take",
+}
 
 
 def sensor_cursor(instance: dg.DagsterInstance) -> str | None:

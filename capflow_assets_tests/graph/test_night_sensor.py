@@ -20,6 +20,7 @@ from capflow_assets.deployment import Deployment
 from capflow_assets.graph.engine import Engine
 from capflow_assets.graph.gone_runs import COMMAND
 from capflow_assets.graph.launch import QUIET
+from capflow_assets.graph.night_runs import NightRun, halves
 from capflow_assets.graph.night_sensor import nights_sensor
 from capflow_assets.graph.night_status import night_rows
 from capflow_assets.graph.onboarding import onboard
@@ -195,6 +196,17 @@ def test_a_run_that_was_killed_is_tried_again_three_times_in_all(daemon: Daemon)
     assert len(set(keys)) == 3
     assert daemon.tick(EVENING + timedelta(minutes=5)) == []
     assert daemon.status()["ann"] == ("failed", "tables", "its process was killed, and tried again in vain")
+
+
+def test_a_run_that_never_ends_is_ended_and_not_tried_again(daemon: Daemon) -> None:
+    """Nothing is known of it, so it should take a minute and a bit; the least that is waited is an hour."""
+    daemon.onboard("ann")
+    daemon.tick()
+    daemon.tick(EVENING)
+    assert daemon.requests[0].tags["dagster/max_runtime"] == "3600"
+    ended = NightRun("1", "2031-06-01", "tables", ("ann",), dg.DagsterRunStatus.FAILURE, 0.0, 3600.0, longest=3600.0)
+    half = halves(daemon.instance, [ended], {"ann": "2031-06-01"}, {"tables": ["raw/bills"]})["ann", "tables"]
+    assert half.state == "overdue"
 
 
 def test_nights_that_were_missed_become_one(daemon: Daemon) -> None:

@@ -1,0 +1,39 @@
+"""What a night's run costs besides its work, kept as its tags: the start of its process, and the most memory it had."""
+
+from __future__ import annotations
+
+import os
+import resource
+import time
+from typing import Any
+
+from capflow_assets.graph.night_history import KIND, PEAK, STARTUP
+from capflow_assets.processes.customer_lock import HELD_ELSEWHERE
+from capflow_assets.processes.run_processes import started
+
+
+def note_costs(context: Any) -> None:
+    """Tag a night's run with what it has cost so far; others, and steps on a cluster, are left as they are."""
+    if os.environ.get(HELD_ELSEWHERE) or KIND not in context.run.tags:
+        return
+    run = context.instance.get_run_by_id(context.run.run_id)
+    if run is None:
+        return
+    tags = {PEAK: str(max(peak_mib(), int(run.tags.get(PEAK, 0))))}
+    if STARTUP not in run.tags and (seconds := process_seconds()) is not None:
+        tags[STARTUP] = f"{seconds:.1f}"
+    context.instance.add_run_tags(run.run_id, tags)
+
+
+def peak_mib() -> int:
+    """The most memory that this process and the largest of its children had together, MiB."""
+    kibibytes = sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return int(kibibytes / 1024)
+
+
+def process_seconds() -> float | None:
+    """How long this process has been there; None where the system does not say."""
+    ticks = started(os.getpid()).split()
+    if not ticks or not ticks[-1].isdigit():
+        return None
+    return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - int(ticks[-1]) / os.sysconf("SC_CLK_TCK"))
