@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 LISTED_LATE = 5
+# Of a night, what fits on a screen.
+OVERVIEW = ("customer", "state", "why", "until", "ended")
 MINUTES = 60
 
 
@@ -88,7 +90,9 @@ def print_nights(deployment: Deployment, instance: dg.DagsterInstance, customers
     if not rows and kind == "table":
         typer.echo("No night yet: give a customer [night] in its TOML, and keep the daemon running (capflow ui)")
         return
-    print_rows(rows, COLUMNS, kind, "the last night of each customer")
+    if kind == "table":
+        rows = [row | {"until": _short(row["until"]), "ended": _short(row["ended"])} for row in rows]
+    print_rows(rows, OVERVIEW if kind == "table" else COLUMNS, kind, "the last night of each customer, in UTC")
 
 
 def plan_as_text(view: Outlook, night: Plan, changes: Sequence[Help]) -> list[str]:
@@ -214,6 +218,15 @@ def _clock_of(moment: float) -> str:
 
 def _iso(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")
+
+
+def _short(moment: str | None) -> str | None:
+    """The time of day of an ISO time.
+
+    >>> _short("2031-06-01T22:05+00:00")
+    '22:05'
+    """
+    return None if moment is None else moment[11:16]
 
 
 def _finite(value: float) -> float | None:

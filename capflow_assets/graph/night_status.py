@@ -80,7 +80,8 @@ def _row(name: str, cursor: Cursor, standing: Mapping[tuple[str, str], HalfNight
         return row | {"state": REFUSED if entry.refusal else NOT_BEGUN, "why": why, "until": _iso(entry.next_start)}
     if entry.last_deadline and end is not None and end > entry.last_deadline:
         row["late_minutes"] = round((end - entry.last_deadline) / 60)
-        row["state"] = LATE if row["state"] == DONE else row["state"]
+        if row["state"] == DONE:
+            row |= {"state": LATE, "why": f"{row['late_minutes']:,} min after its deadline"}
     return row
 
 

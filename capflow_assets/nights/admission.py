@@ -59,7 +59,9 @@ class Wait(NamedTuple):
             return f"another job of {self.job.customer} goes first"
         if self.reason == MEMORY:
             return f"next in line; {self.detail[0]:.1f} GiB of the pool {pool} have to become free"
-        return f"{self.detail[0]:,} runs are before it in the pool {pool}; {CLASS_WORDS[int(str(self.detail[1]))]}"
+        ahead, urgency = (int(str(number)) for number in self.detail)
+        before = {0: "it is the next", 1: "1 run is before it"}.get(ahead, f"{ahead:,} runs are before it")
+        return f"{before} in the pool {pool}; {CLASS_WORDS[urgency]}"
 
 
 class Start(NamedTuple):

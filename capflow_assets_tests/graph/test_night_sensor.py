@@ -228,7 +228,7 @@ def test_no_more_is_queued_than_there_are_free_slots_and_who_waits_is_told(daemo
     assert daemon.tick(EVENING + timedelta(seconds=15)) == []
     waiting = {name: row for name, row in daemon.status().items() if row[0] == "waits"}
     assert set(waiting) == {"ann", "bob", "cid", "dan"} - started
-    assert all("runs are before it in the pool local" in str(why) for _, _, why in waiting.values())
+    assert all("in the pool local; due later" in str(why) for _, _, why in waiting.values())
     untils = json.loads(daemon.cursor or "{}")["waits"]
     assert all(until > daemon.now.timestamp() for _, _, until in untils.values())
 
