@@ -101,7 +101,8 @@ def measure(names: list[str]) -> dict[str, float]:
     ended = [record.end_time or now for record in records]
     work = sum(float(entries.get("seconds") or 0) for of in told.values() for entries in of.values())
     startup = sum(float(record.dagster_run.tags.get(STARTUP, 0)) for record in records)
-    whole = sum(end - (record.start_time or end) for record, end in zip(records, ended, strict=True)) + startup
+    under_way = sum(end - (record.start_time or end) for record, end in zip(records, ended, strict=True))
+    whole = under_way + startup
     nights = [
         Planned(name, "", Night(records[0].dagster_run.tags[DAY], 0, float("inf")), n) for n, name in enumerate(names)
     ]

@@ -1,13 +1,13 @@
 """What earlier runs say of the costs of a night, from Dagster's records, and what this deployment can run at once.
 
-A customer's seconds are those that its newest tables, predictions, health and deliveries took, whoever computed them.
-Memory, and what each customer has had of late, are those of its nights.
+A customer's seconds are those of its nights of late, and so are its memory and its usage. Of whom there were none, they
+are what its newest tables, predictions, health and deliveries took, whoever computed them, and what a run takes beside.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from math import inf
 
@@ -29,6 +29,8 @@ LOCAL, DATABRICKS = "local", "databricks"
 REMEMBERED = timedelta(days=3)
 MOST_RUNS = 2000
 UNLIMITED_SLOTS = 1000
+# A run's seconds over those of its assets: events, look-ups, drawing between them.
+OVERHEAD = 1.3
 # What the machine's other work gets.
 SHARE_OF_MEMORY = 0.8
 GIB = 1 << 30
@@ -54,7 +56,7 @@ def costs_of(stages: Stages, instance: dg.DagsterInstance, verticals: Mapping[st
     past, startups = _night_runs(instance, verticals, seconds, now)
     seen = {(run.customer, run.kind) for run in past}
     past += [
-        PastRun(customer, kind, verticals[customer], took, ASSUMED_MEMORY_GIB, -inf)
+        PastRun(customer, kind, verticals[customer], OVERHEAD * took, ASSUMED_MEMORY_GIB, -inf)
         for (customer, kind), took in seconds.items()
         if (customer, kind) not in seen
     ]
@@ -67,7 +69,7 @@ def _night_runs(
     seconds: Mapping[tuple[str, str], float],
     now: float,
 ) -> tuple[list[PastRun], list[float]]:
-    """Each customer's part of the nights of late; where several shared a run, by what each took last.
+    """Each customer's part of the nights of late; where several shared a run, in proportion to what each took last.
 
     And the seconds that the processes of these runs took before their first step.
     """
@@ -77,16 +79,27 @@ def _night_runs(
     startups: list[float] = []
     for record in instance.get_run_records(filters, limit=MOST_RUNS):
         tags, began, ended = record.dagster_run.tags, record.start_time, record.end_time
-        if began is None or ended is None:
-            continue
+        if began is None or ended is None or record.dagster_run.status != dg.DagsterRunStatus.SUCCESS:
+            continue  # what failed early says nothing of what it costs
         memory = float(tags.get(PEAK) or ASSUMED_MEMORY_GIB * 1024) / 1024
         customers = tags[OF].split(",")
         startups += [float(tags[STARTUP])] if STARTUP in tags else []
-        for customer in customers:
-            took = seconds.get((customer, tags[KIND]), (ended - began) / len(customers))
-            vertical = verticals.get(customer, "")
+        parts = _parts([seconds.get((name, tags[KIND]), 0.0) for name in customers])
+        for customer, part in zip(customers, parts, strict=True):
+            took, vertical = part * (ended - began), verticals.get(customer, "")
             past.append(PastRun(customer, tags[KIND], vertical, took, memory, ended))
     return past, startups
+
+
+def _parts(seconds: Sequence[float]) -> list[float]:
+    """Each one's part of the whole; equal parts where nothing is known of one.
+
+    >>> _parts([10.0, 30.0]), _parts([0.0, 30.0])
+    ([0.25, 0.75], [0.5, 0.5])
+    """
+    if not all(seconds):
+        return [1 / len(seconds)] * len(seconds)
+    return [took / sum(seconds) for took in seconds]
 
 
 def capacity_of(instance: dg.DagsterInstance, memory_gib: float | None = None) -> Capacity:

@@ -16,13 +16,15 @@ def note_costs(context: Any) -> None:
     """Tag a night's run with what it has cost so far; others, and steps on a cluster, are left as they are."""
     if os.environ.get(HELD_ELSEWHERE) or KIND not in context.run.tags:
         return
-    run = context.instance.get_run_by_id(context.run.run_id)
-    if run is None:
+    record = context.instance.get_run_record_by_id(context.run.run_id)
+    if record is None:
         return
-    tags = {PEAK: str(max(peak_mib(), int(run.tags.get(PEAK, 0))))}
-    if STARTUP not in run.tags and (seconds := process_seconds()) is not None:
-        tags[STARTUP] = f"{seconds:.1f}"
-    context.instance.add_run_tags(run.run_id, tags)
+    before = record.dagster_run.tags
+    tags = {PEAK: str(max(peak_mib(), int(before.get(PEAK, 0))))}
+    seconds, began = process_seconds(), record.start_time
+    if STARTUP not in before and seconds is not None and began is not None:
+        tags[STARTUP] = f"{max(0.0, seconds - (time.time() - began)):.1f}"
+    context.instance.add_run_tags(context.run.run_id, tags)
 
 
 def peak_mib() -> int:

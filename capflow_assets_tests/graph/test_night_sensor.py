@@ -20,6 +20,7 @@ from capflow_assets.deployment import Deployment
 from capflow_assets.graph.engine import Engine
 from capflow_assets.graph.gone_runs import COMMAND
 from capflow_assets.graph.launch import QUIET
+from capflow_assets.graph.night_history import costs_of
 from capflow_assets.graph.night_runs import NightRun, halves
 from capflow_assets.graph.night_sensor import nights_sensor
 from capflow_assets.graph.night_status import night_rows
@@ -160,6 +161,12 @@ def test_a_night_is_landed_and_scored_and_what_fails_says_why(daemon: Daemon) ->
     assert {key.split("/")[1] for key in keys} == {"rfm_segments"}, "of the model that it has, and no training"
     daemon.launch()
     assert daemon.tick(EVENING + timedelta(minutes=2)) == []
+    cost = costs_of(STAGES, daemon.instance, {"ann": "footwear"}, datetime.now(UTC).timestamp()).own["ann", "tables"]
+    records = daemon.instance.get_run_records(dg.RunsFilter(tags={"capflow/night_customers": "ann"}))
+    tables = records[-1]
+    assert cost.seconds == (tables.end_time or 0) - (tables.start_time or 0)
+    assert cost.memory_gib == int(tables.dagster_run.tags["capflow/peak_mib"]) / 1024
+    assert 0.1 < cost.memory_gib < 64
     assert daemon.status()["ann"] == ("done", "scoring", None)
     state, part, why = daemon.status()["bob"]
     assert (state, part) == ("failed", "tables")
