@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import time
+from pathlib import Path
 from typing import Any
 
 from capflow_assets.graph.night_history import KIND, PEAK, STARTUP
@@ -28,9 +29,19 @@ def note_costs(context: Any) -> None:
 
 
 def peak_mib() -> int:
-    """The most memory that this process and the largest of its children had together, MiB."""
-    kibibytes = sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return int(kibibytes / 1024)
+    """The most memory that this process had, and its children: those that are there, or the largest that was. MiB."""
+    own, ended = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    children = [pid for file in Path("/proc/self/task").glob("*/children") for pid in file.read_text().split()]
+    there = sum(map(_peak_kib, children))
+    return (own + max(ended, there)) // 1024
+
+
+def _peak_kib(pid: str) -> int:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
+    except OSError:  # it has just ended
+        return 0
+    return next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")), 0)
 
 
 def process_seconds() -> float | None:
