@@ -10,6 +10,8 @@
     ├── ModelError         a model cannot be trained or served
     │   └── EvidenceError  there is too little to learn from or to judge by: a verdict of "not ready", no fault
     ├── BrokenModelError   a registered version whose files are missing, damaged or not those that were registered
+    ├── DeliveryError      predictions cannot be brought to a destination, or taken back
+    │   └── DeliveryUnknown  they were sent, and no answer came: neither done nor failed
     ├── InUseError         somebody else is writing the customer; names the process
     └── StoreError         a disk or a database below a deployment cannot be used
 
@@ -144,6 +146,14 @@ class EvidenceError(ModelError):
 
 class BrokenModelError(CapflowError):
     """A registered version cannot be loaded: its files are missing, damaged, or not those that were registered."""
+
+
+class DeliveryError(CapflowError):
+    """Predictions cannot be brought to a destination, or taken back: nothing was taken, or it is certain what."""
+
+
+class DeliveryUnknown(DeliveryError):  # noqa: N818  (it is no failure)
+    """Rows were sent and no answer came: neither done nor failed."""
 
 
 class InUseError(CapflowError):

@@ -5,7 +5,7 @@ Belongs here: commands, as ``cli.commands`` says. Does not belong here: work; it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -28,14 +28,29 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+ProcessesOption = Annotated[
+    int | None,
+    typer.Option(
+        "--processes",
+        "-p",
+        min=1,
+        help=r"Customers computed at once, each in a process. \[default: as many as cores and free memory allow]",
+    ),
+]
+
 
 @app.command()
-def demo(context: typer.Context, home: HomeOption = None, users: int | None = None) -> None:
+def demo(
+    context: typer.Context,
+    home: HomeOption = None,
+    users: Annotated[int | None, typer.Option("--users", help="Users of each simulated brand.")] = None,
+    processes: ProcessesOption = None,
+) -> None:
     """Onboard four customers, real and simulated, and materialize everything for them."""
     from capflow_assets.demo.tour import tour
 
     with opened(context, home) as (deployment, instance):
-        ok = tour(deployment, instance, users)
+        ok = tour(deployment, instance, users, processes)
     raise typer.Exit(0 if ok else 1)
 
 
@@ -69,6 +84,7 @@ def run(
     as_of: Annotated[
         str | None, typer.Option("--as-of", help=r"Read nothing after this day or ISO time. \[default: newest bill]")
     ] = None,
+    processes: ProcessesOption = None,
     full: Annotated[
         bool, typer.Option("--full", help="Land all rows again, where a watermark reads newer ones.")
     ] = False,
@@ -86,9 +102,9 @@ def run(
     refuse_moment(as_of)
     from capflow_assets.cli.terminal import following, print_finished
     from capflow_assets.definitions import STAGES, defs
-    from capflow_assets.graph.customers_in_turn import run_in_turn
     from capflow_assets.graph.fleet import FLEET, draw_fleet
     from capflow_assets.graph.launch import select as chosen
+    from capflow_assets.graph.side_by_side import run_customers
 
     with opened(context, home) as (deployment, instance):
         keys = chosen(STAGES, select or [])
@@ -98,25 +114,19 @@ def run(
             if as_of is not None and _is_not_over(deployment, name, as_of):
                 say(f"{as_of} is not over for {name}: nothing after its newest bill is known")
 
-        choices = {name: deployment.model_choice(name) for name in chosen_customers}
-
-        def has_model(customer: str, model: str) -> bool:
-            return bool(select) or choices[customer](model)
-
-        with following({name: _assets(name, keys, has_model) for name in chosen_customers}) as watch:
-            seconds = patience(wait, fail)
-            finished = run_in_turn(
-                defs,
-                STAGES,
+        keys_of = {name: _own(deployment, name, keys, bool(select)) for name in chosen_customers}
+        with following({name: len(own) for name, own in keys_of.items()}) as watch:
+            finished = run_customers(
+                "capflow_assets.definitions",
+                deployment,
                 instance,
-                chosen_customers,
-                keys,
+                keys_of,
+                processes,
                 as_of,
                 watch,
                 full=full,
-                wait=seconds,
+                wait=patience(wait, fail),
                 say=say,
-                has_model=has_model,
             )
         if select and FLEET in keys:  # it reads of every customer, so only where it is asked for
             draw_fleet(defs, instance)
@@ -124,11 +134,15 @@ def run(
     raise typer.Exit(0 if all(result.ok for result in finished) else 1)
 
 
-def _assets(customer: str, keys: Sequence[str], has_model: Callable[[str, str], bool]) -> int:
-    """How many of the assets are of tables, or of models that the customer has."""
-    models = [key.split("/") for key in keys if key.split("/")[0] in ("models", "predictions", "health")]
-    off = sum(not has_model(customer, name) for _, name in models)
-    return sum(not key.startswith("fleet/") for key in keys) - off
+def _own(deployment: Deployment, customer: str, keys: Sequence[str], is_selected: bool) -> list[str]:
+    """The assets of a customer: all that are selected by name, or else no model that its TOML leaves out."""
+    has_model = deployment.model_choice(customer)
+    return [
+        key
+        for key in keys
+        if not key.startswith("fleet/")
+        and (is_selected or key in deployment.stages.tables or has_model(key.split("/")[1]))
+    ]
 
 
 def _is_not_over(deployment: Deployment, customer: str, as_of: str) -> bool:

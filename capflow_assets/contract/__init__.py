@@ -1,9 +1,18 @@
-"""The nouns that every room shares, and nothing else: of tables, of sources, of models.
+"""The nouns that every room shares, and nothing else: of tables, of sources, of models, of deliveries.
 
 Belongs here: what a table, a column, a check's finding, a model and its needs *are*. Does not belong here: how any
 of them is computed, stored or scheduled. Pure: no engine, no orchestrator, no environment, no clock.
 """
 
+from capflow_assets.contract.delivery import ColumnKind as ColumnKind
+from capflow_assets.contract.delivery import DeliveredColumn as DeliveredColumn
+from capflow_assets.contract.delivery import Delivery as Delivery
+from capflow_assets.contract.delivery import Destination as Destination
+from capflow_assets.contract.delivery import ErasesUsers as ErasesUsers
+from capflow_assets.contract.delivery import Held as Held
+from capflow_assets.contract.delivery import Refused as Refused
+from capflow_assets.contract.delivery import Sent as Sent
+from capflow_assets.contract.delivery import Withdrawn as Withdrawn
 from capflow_assets.contract.models import USER as USER
 from capflow_assets.contract.models import Answer as Answer
 from capflow_assets.contract.models import Candidate as Candidate

@@ -31,6 +31,7 @@ from capflow_assets.customers.declared_tables import (
     problems_between,
     user_problems,
 )
+from capflow_assets.customers.night_settings import NightSettings
 from capflow_assets.customers.onboarding_problems import onboarding_problems, param_problems
 from capflow_assets.customers.serving_settings import ServingSettings
 from capflow_assets.customers.table_inputs import (
@@ -113,6 +114,12 @@ class Retraining(Declared):
         return self
 
 
+class Sharing(Declared):
+    """What a customer gives to others of its vertical: examples without ids and amounts, to learn from together."""
+
+    give: bool = Field(default=True, description="Whether the vertical's pooled models may learn from its examples.")
+
+
 Promotion = Literal["automatic", "dry run", "ask"]
 # In ``[promotion]``: what holds for the models that it does not name.
 DEFAULT = "default"
@@ -135,8 +142,10 @@ class Customer(Declared):
     )
     features: dict[str, dict[str, Any]] = Field(default_factory=dict)
     retraining: Retraining = Field(default_factory=Retraining)
+    sharing: Sharing = Field(default_factory=Sharing)
     checks: dict[str, CheckSettings] = Field(default_factory=dict)
     serving: ServingSettings = Field(default_factory=lambda: ServingSettings.model_validate({}))
+    night: NightSettings | None = Field(None, description="When its night is; without it, nothing starts by itself.")
 
     @field_validator("only_models", mode="before")
     @classmethod
@@ -239,7 +248,9 @@ def parse_customer(
         customer = Customer.model_validate(data)
     except ValidationError as error:
         problems += validation_problems(
-            error, "", [*Customer.model_fields, *TableSource.model_fields, *Retraining.model_fields]
+            error,
+            "",
+            [*Customer.model_fields, *TableSource.model_fields, *Retraining.model_fields, *Sharing.model_fields],
         )
     for name, table in _tables(data.get("tables")).items():
         problems += _table_problems(name, table, known_tables, known_sources)

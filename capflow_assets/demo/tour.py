@@ -33,25 +33,30 @@ SMALL_BUDGETS = {
 }
 
 
-def tour(deployment: Deployment, instance: dg.DagsterInstance, users: int | None = None) -> bool:
+def tour(
+    deployment: Deployment, instance: dg.DagsterInstance, users: int | None = None, processes: int | None = None
+) -> bool:
     """Onboard and materialize everything for the demo's customers, then print a summary; True if nothing failed.
 
-    ``users`` makes the simulated brands smaller or larger than they come.
+    ``users`` makes the simulated brands smaller or larger than they come. So many ``processes`` compute a customer each
+    at once; as many as cores and memory allow if None.
     """
     from capflow_assets.cli.terminal import following
     from capflow_assets.definitions import STAGES, defs
     from capflow_assets.demo.summary import print_summary
-    from capflow_assets.graph.customers_in_turn import run_in_turn
     from capflow_assets.graph.fleet import FLEET, draw_fleet
     from capflow_assets.graph.launch import select
     from capflow_assets.graph.onboarding import onboard
+    from capflow_assets.graph.side_by_side import run_customers
 
     began = time.perf_counter()
     files = customer_files(deployment.home.root, users)
     names = [onboard(deployment, instance, file, replace=True).name for file in files]
     keys = [key for key in select(STAGES, []) if key != FLEET]
     with following(dict.fromkeys(names, len(keys))) as watch:
-        finished = run_in_turn(defs, STAGES, instance, names, keys, watch=watch)
+        finished = run_customers(
+            "capflow_assets.definitions", deployment, instance, dict.fromkeys(names, keys), processes, watch=watch
+        )
     draw_fleet(defs, instance)
     print_summary(deployment, instance, finished, time.perf_counter() - began)
     return all(result.ok for result in finished)

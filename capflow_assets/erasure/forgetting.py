@@ -29,9 +29,11 @@ from capflow_assets.stores.answer_store import AnswerStore
 from capflow_assets.stores.erased_history import keep_newest_version, remove_old_objects
 from capflow_assets.stores.lake import STAGING, Lake
 from capflow_assets.stores.places import files_below, remove_folder
+from capflow_assets.stores.shared_examples import SharedExamples
 from capflow_assets.tables.suppression import digest, digests_of_user, remember
 
 PICTURES = ("plots", "pages")
+SHARED_EXAMPLES = "shared examples"
 LEAST_CHARACTERS_TO_LOOK_FOR = 5
 
 
@@ -135,6 +137,8 @@ def _forget_rows(deployment: Deployment, rows: UserRows, key: bytes, user: str, 
     receipt.bills_suppressed = len(traces.bills)
     remember(lake, customer, "bill", [digest(key, "bill", bill) for bill in traces.bills])
     receipt.models_marked = _mark(deployment, customer, receipt, traces)
+    if shared := _forget_shared(deployment, customer, key, [user, *rows.known_as(user)]):
+        receipt.rows_removed[SHARED_EXAMPLES] = shared
     for of_nobody in (True, False):
         for table, count in rows.delete(traces, of_nobody).items():
             receipt.rows_removed[table] = receipt.rows_removed.get(table, 0) + count
@@ -142,6 +146,11 @@ def _forget_rows(deployment: Deployment, rows: UserRows, key: bytes, user: str, 
     if online := AnswerStore.of(deployment.home, customer).forget(spellings):
         receipt.rows_removed["online answers"] = online
     return receipt
+
+
+def _forget_shared(deployment: Deployment, customer: str, key: bytes, spellings: Collection[str]) -> int:
+    """Examples of the user that were given to pooled models; those models forget them at their next training."""
+    return SharedExamples(deployment.lake).forget(customer, {digest(key, "user", spelling) for spelling in spellings})
 
 
 def _mark(deployment: Deployment, customer: str, receipt: Receipt, traces: Traces) -> dict[str, list[int]]:
@@ -196,6 +205,10 @@ def _remains(deployment: Deployment, records: Records, receipt: Receipt, ids: Se
     user = ids[0]
     if receipt.recomputed_at_the_next_run:
         remains.append(f"totals that count the user, until the next run: capflow run {receipt.customer}")
+    if SHARED_EXAMPLES in receipt.rows_removed:
+        remains.append(
+            "models pooled over the vertical, which learned from examples without ids: until they learn again"
+        )
     if receipt.models_marked:
         remains.append("marked model versions, which learned from the user: train them again")
     if user.isdigit() or len(user) < LEAST_CHARACTERS_TO_LOOK_FOR:

@@ -8,7 +8,7 @@ in), so that a new one is one new file elsewhere.
     customer_tables model_assets fleet the assets: a customer's tables, each model, the picture of all
     cohort cohort_process              several customers in one run, and what a process that dies costs: one customer
     check_records records status decisions   what Dagster keeps of checks, runs, models and people's decisions
-    instance launch customers_in_turn  a run from a terminal
+    instance launch customers_in_turn side_by_side  a run from a terminal: one process, or several
     held_work gone_runs housekeeping   runs under a customer's lock, and those whose process is gone
     onboarding retirement retraining_sensor  customers coming and going, models retrained
     engine                             the session as a resource

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from multiprocessing import Pipe
@@ -39,14 +39,15 @@ class Task:
     """What is to be done for each customer, as it travels to another process.
 
     ``module`` holds ``STAGES`` and ``SOURCES``; ``function`` takes a deployment of them, a customer and ``arguments``,
-    and yields outcomes.
+    and yields outcomes. Where it ``takes_lock``, it locks the customer by itself.
     """
 
     module: str
     engine: str
     spark_config: Mapping[str, Any]
-    function: Callable[..., Iterator[Outcome]]
+    function: Callable[..., Iterator[Any]]
     arguments: Mapping[str, Any]
+    takes_lock: bool = False
 
 
 class ProcessDied(Exception):  # noqa: N818  (not an error to show: it says what happened)
@@ -68,30 +69,30 @@ class CohortProcess:
         )
         theirs.close()
 
-    def outcomes(self, task: Task, customer: str) -> Iterator[Outcome]:
-        """The outcomes of a customer, each as soon as it is known.
+    def outcomes(self, task: Task, customer: str) -> Iterator[Any]:
+        """What the task yields for a customer, each as soon as it is known.
 
         Raises:
             ProcessDied: says how, and with what in hand.
         """
-        key = ""
+        doing = {"asset": "", "run": ""}
         try:
             with suppress(OSError):
                 self._line.send_bytes(pickle.dumps((task, customer, os.environ.get(INHERITED, ""))))
-            while (message := self._received(customer, key))[0] != "done":
-                if message[0] == "asset":
-                    key = message[1]
+            while (message := self._received(customer, doing))[0] != "done":
+                if message[0] in doing:
+                    doing[message[0]] = message[1]
                 elif message[0] == "outcome":
                     yield message[1]
         except BaseException:  # an interrupt, or nobody listens any more: what it would say next is another's
             self.end()
             raise
 
-    def _received(self, customer: str, key: str) -> tuple[Any, ...]:
+    def _received(self, customer: str, doing: Mapping[str, str]) -> tuple[Any, ...]:
         try:
             message: tuple[Any, ...] = pickle.loads(self._line.recv_bytes())  # noqa: S301  (of our own process)
         except (EOFError, OSError):
-            raise ProcessDied(Death(ending(self._process.wait()), customer, key=key)) from None
+            raise ProcessDied(Death(ending(self._process.wait()), customer, doing["run"], doing["asset"])) from None
         return message
 
     def is_ready(self) -> bool:
@@ -157,9 +158,10 @@ def _answer(task: Task, customer: str) -> None:
     try:
         deployment = _deployment(task)
         # Should the run's process die, nobody else writes the customer before this one has ended too.
-        with customer_lock(deployment.home, customer, "a cohort's process", default_wait()):
+        lock = customer_lock(deployment.home, customer, "a cohort's process", default_wait())
+        with nullcontext() if task.takes_lock else lock:
             for outcome in task.function(deployment, customer, **task.arguments):
-                LINE.send("outcome", outcome.as_plain())
+                LINE.send("outcome", outcome.as_plain() if isinstance(outcome, Outcome) else outcome)
     except Exception as error:  # it is this customer's, of whatever kind
         words = str(error) if isinstance(error, CapflowError) else words_of(error)
         LINE.send("outcome", Outcome(dg.AssetKey("customer"), failure=words, error=error).as_plain())

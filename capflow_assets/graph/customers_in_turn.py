@@ -8,7 +8,7 @@ run is ended in Dagster's records.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import dagster as dg
@@ -27,28 +27,25 @@ def run_in_turn(
     defs: dg.Definitions,
     stages: Stages,
     instance: dg.DagsterInstance,
-    customers: Sequence[str],
-    keys: Sequence[str],
+    keys_of: Mapping[str, Sequence[str]],
     as_of: str | None = None,
     watch: Callable[[Progress], None] = lambda progress: None,
     *,
     full: bool = False,
     wait: float | None = None,
     say: Callable[[str], None] = lambda words: None,
-    has_model: Callable[[str, str], bool] = lambda customer, model: True,
 ) -> list[Finished]:
-    """Materialize ``keys`` of each customer; see ``run_customer``. ``has_model`` says which models a customer has.
+    """Materialize the assets of each customer; see ``run_customer``.
 
     Raises:
         KeyboardInterrupt: this process was told to stop; the customers after the one in hand were not begun.
     """
     results = []
-    for name in customers:
+    for name, keys in keys_of.items():
         earlier = _earlier(instance, name, keys)
         if earlier is None:
             LINE.customer_begins(name)
-            own = [key for key in keys if key in stages.tables or has_model(name, key.split("/")[1])]
-            earlier = run_customer(defs, stages, instance, name, own, as_of, watch, full=full, wait=wait, say=say)
+            earlier = run_customer(defs, stages, instance, name, keys, as_of, watch, full=full, wait=wait, say=say)
             LINE.raise_if_interrupted()
             if LINE.is_watched:
                 LINE.send("finished", name, pickle.dumps(earlier))
@@ -85,12 +82,12 @@ def _earlier(instance: dg.DagsterInstance, customer: str, keys: Sequence[str]) -
         finished: Finished = pickle.loads(CARRIED.finished[customer])  # noqa: S301  (of our own process)
         return finished
     if customer in CARRIED.deaths:
-        return _dead(instance, CARRIED.deaths[customer], keys)
+        return finished_by_the_dead(instance, CARRIED.deaths[customer], keys)
     return None
 
 
-def _dead(instance: dg.DagsterInstance, death: Death, keys: Sequence[str]) -> Finished:
-    """The customer in hand when a process died, as a failed one."""
+def finished_by_the_dead(instance: dg.DagsterInstance, death: Death, keys: Sequence[str]) -> Finished:
+    """The customer in hand when a process died, as a failed one: what of ``keys`` was done, and why the others fail."""
     finished = Finished(death.customer)
     run = instance.get_run_by_id(death.run_id) if death.run_id else None
     if run is not None:

@@ -102,8 +102,12 @@ def _status(report: TrainingReport) -> str:
 
 def _findings(report: TrainingReport) -> Iterator[Finding]:
     """What the asset's checks tell: the conditions of the promotion, as they were asked for it."""
+    missing = "; ".join(reason.fix for reason in report.readiness if not reason.met)
     waits = f"it answers from the first day, and is {report.not_judged}" if report.not_judged else ""
-    yield Finding("ready", True, waits or "every need is met")
+    if missing:
+        yield Finding("ready", False, f"{missing}; until then the {report.candidate} model answers")
+    else:
+        yield Finding("ready", True, waits or "every need is met")
     yield Finding("promotion", report.is_settled, report.decision.reason, found={"action": report.decision.action})
     for judgement in report.judgements:
         if judgement.name in CHECKED or judgement.name not in CONDITIONS:

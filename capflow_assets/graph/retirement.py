@@ -34,6 +34,7 @@ from capflow_assets.stores.erased_history import remove_old_objects
 from capflow_assets.stores.model_files import SCHEME
 from capflow_assets.stores.places import files_below, remove_folder
 from capflow_assets.stores.registry import Registry
+from capflow_assets.stores.shared_examples import SharedExamples
 
 SQLITE = "sqlite:///"
 BATCH = 500
@@ -140,7 +141,7 @@ def _remove_lake(deployment: Deployment, receipt: Retired) -> None:
         receipt.remains.append(f"the files where {place} led, outside of this home's lake: {Path(place).resolve()}")
         Path(place).unlink()
         return
-    receipt.files_removed = remove_folder(place)
+    receipt.files_removed = remove_folder(place) + SharedExamples(deployment.lake).remove(receipt.customer)
     if not place.startswith("s3://"):
         return
     from botocore.exceptions import ClientError

@@ -41,12 +41,13 @@ COLUMNS = (
     "answers",
     "broken",
     "removed",
+    "rung",
 )
 # What is read of the newest record of each asset of a model.
 ENTRIES_OF_HEALTH = frozenset({"psi_max", "threshold", "worst", "over"})
 ENTRIES = {
     "models": frozenset({"status", "reason", "version", "metric", "value", "interval", "baseline", "as_of"}),
-    "predictions": frozenset({"dagster/row_count"}),
+    "predictions": frozenset({"dagster/row_count", "rung"}),
     "health": ENTRIES_OF_HEALTH,
 }
 # What a training says of itself where its version did not become champion.
@@ -127,6 +128,7 @@ def _row(
         "challenger": champions.challenger,
         "frozen": champions.is_frozen,
         "scored_users": scored.get("subjects", scored.get("dagster/row_count")),
+        "rung": scored.get("rung"),
         "drift": health.get("psi_max"),
         "drifted": health.get("over"),
         "readiness": readiness,

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from capflow_assets.learning.remembered import remembered
+
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
@@ -41,6 +43,7 @@ class PairCounts:
         return shares
 
 
+@remembered
 def pair_counts(lines: pd.DataFrame) -> PairCounts:
     """The pairs on the bills of clean/line_items, without returns and what is no item; how many pieces is irrelevant.
 
@@ -111,13 +114,32 @@ def added_by_subject(outcomes: pd.DataFrame, answers: pd.DataFrame, top: int = 1
     """
     import pandas as pd
 
+    bills, listed = _added(outcomes, answers, top)
+    values = listed.groupby(level=0)["added"].sum().reindex(bills.index).fillna(0.0)
+    return pd.DataFrame({"value": values.to_numpy()}, index=bills.index)
+
+
+def added_by_length(outcomes: pd.DataFrame, answers: pd.DataFrame, top: int = 10) -> np.ndarray:
+    """The mean of ``added_by_subject`` over the items, for lists of 1 to ``top`` items."""
+    import numpy as np
+
+    bills, listed = _added(outcomes, answers, top)
+    sums = np.bincount(listed["place"].to_numpy(), listed["added"].to_numpy(), minlength=top)
+    means: np.ndarray = np.cumsum(sums) / max(1, len(bills))
+    return means
+
+
+def _added(outcomes: pd.DataFrame, answers: pd.DataFrame, top: int) -> tuple[pd.Series, pd.DataFrame]:
+    """The bills of each item in the horizon, and of each listed item its ``place`` and what it ``added``."""
+    import pandas as pd
+
     bills = outcomes.groupby(level=0)["item_bills"].first()
     listed = answers[answers.index.isin(bills.index)]
     listed = listed.sort_values("score", ascending=False, kind="stable")
-    listed = listed[listed.groupby(level=0).cumcount() < top]
+    place = listed.groupby(level=0).cumcount()
+    listed, place = listed[place < top], place[place < top]
     pairs = outcomes.set_index("with_item_id", append=True)["together_bills"]
     keys = pd.MultiIndex.from_arrays([listed.index, listed["with_item_id"]])
     together = pairs.reindex(keys).fillna(0.0).to_numpy()
     added = together / bills.reindex(listed.index).to_numpy() - listed["share_of_bills"].to_numpy(dtype=float)
-    values = pd.Series(added, listed.index).groupby(level=0).sum().reindex(bills.index).fillna(0.0)
-    return pd.DataFrame({"value": values.to_numpy()}, index=bills.index)
+    return bills, pd.DataFrame({"place": place.to_numpy(), "added": added}, index=listed.index)

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import xgboost
 
-MOST_ROWS = 30_000
-TREES = 200
+MOST_ROWS = 20_000
+TREES = 120
 DEPTH = 8
 LEAST_IN_A_LEAF = 10
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from capflow_assets.learning.remembered import remembered
 from capflow_assets.learning.user_items import MOST_ITEMS, UserItems, user_items_of
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class ItemSpace:
         return cls(items.astype(object), csr_matrix(parts, shape=(len(items), len(items))), factors)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class LearnedItems:
     """The ids of the items that something was learned of, sorted, and the purchases by users of them."""
 
@@ -72,6 +73,7 @@ def item_space(
     return ItemSpace(learned.items, similar, item_factors(learned if has_factors else nothing, seed))
 
 
+@remembered
 def learned_items(known: UserItems) -> LearnedItems:
     """The items of several buyers, the most bought ones, and log(1 + purchases) of some users."""
     chosen = np.sort(np.argsort(-known.buyers, kind="stable")[:MOST_ITEMS])
@@ -81,6 +83,7 @@ def learned_items(known: UserItems) -> LearnedItems:
     return LearnedItems(known.items[chosen], _dampened(purchases))
 
 
+@remembered
 def similarities(learned: LearnedItems, threads: int = 1) -> csr_matrix:
     """Of each item the ``NEIGHBOURS`` items with the greatest cosine of their weighted buyers; items by items.
 
@@ -104,6 +107,7 @@ def similarities(learned: LearnedItems, threads: int = 1) -> csr_matrix:
     return near.astype("float32")
 
 
+@remembered
 def item_factors(learned: LearnedItems, seed: int) -> np.ndarray:
     """The items' factors by alternating least squares: float32, (items, factors).
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from capflow_assets.learning.remembered import remembered
+
 if TYPE_CHECKING:
     import pandas as pd
     from scipy.sparse import csr_matrix
@@ -18,7 +20,7 @@ HALF_LIFE_DAYS = 30
 MOST_ITEMS = 10_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class UserItems:
     """Purchases of known users: ids of ``users`` and ``items``, both sorted, are the rows and columns of ``purchases``.
 
@@ -47,6 +49,7 @@ class UserItems:
         return np.argsort(-self.recent, kind="stable")[:most]
 
 
+@remembered
 def user_items_of(rows: pd.DataFrame) -> UserItems:
     """The rows of one moment of ``features/user_item``, those without a purchase left out; their order is irrelevant.
 

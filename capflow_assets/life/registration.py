@@ -1,22 +1,20 @@
 """The version that a training registers: its estimator, report, pictures, and the population it is held against.
 
 What is decided is carried out: the version becomes champion or challenger. Where it does not become champion and nobody
-else answers, the rule does (``life.rungs``).
+else answers, ``life.substitutes`` finds who does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
-from capflow_assets.contract import Estimator, Examples, Horizon
+from capflow_assets.contract import Estimator, Examples
 from capflow_assets.deployment import Deployment
 from capflow_assets.life.answers import answered, figure_of
 from capflow_assets.life.examples import ExampleReader
 from capflow_assets.life.report import TrainingReport
-from capflow_assets.life.rungs import report_of_rule
-from capflow_assets.life.split import Split
 from capflow_assets.stores.saved_estimators import dumps, types_of
 
 
@@ -42,23 +40,6 @@ def registered(
     else:
         registry.challenge(customer, name, version, report.decision.reason)
     return version
-
-
-def let_rule_answer(
-    deployment: Deployment,
-    reader: ExampleReader,
-    params: Horizon,
-    split: Split,
-    population: Examples,
-    report: TrainingReport,
-) -> None:
-    """Fit the baseline on all that is known and make it the champion: nobody else answers."""
-    model = reader.spec.model
-    is_of_now = model.fitted == "now"
-    rule = model.baseline.make(params).fit(population if is_of_now else split.known)
-    moments = () if is_of_now else (*split.train_moments, split.test_moment)
-    own = replace(report_of_rule(model, report, rule.parameters()), fitted_moments=moments)
-    registered(deployment, reader, Served(rule, population, moments), own, {})
 
 
 def _reference(reader: ExampleReader, served: Served) -> bytes:

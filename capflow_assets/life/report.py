@@ -7,7 +7,7 @@ have no ``leakage``, ``candidate``, ``fitted_moments`` or ``judgements``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -168,6 +168,7 @@ class TrainingReport:
     choices: Choices = Choices()
     slices: tuple[Mapping[str, Any], ...] = ()
     not_judged: str = ""
+    shared: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_settled(self) -> bool:
@@ -211,6 +212,8 @@ class TrainingReport:
             content["slices"] = [dict(row) for row in self.slices]
         if self.not_judged:
             content["not_judged"] = self.not_judged
+        if self.shared:
+            content["shared"] = dict(self.shared)
         if self.broken_champion is not None:
             content["broken_champion"] = self.broken_champion.to_json()
         return content
@@ -246,6 +249,7 @@ class TrainingReport:
             choices=Choices.from_json(content),
             slices=tuple(content.get("slices", ())),
             not_judged=content.get("not_judged", ""),
+            shared=content.get("shared", {}),
         )
 
 

@@ -6,7 +6,7 @@ the newest horizon → promote, keep or ask, with the reason → served estimato
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib.metadata import version as package_version
 from typing import Any
@@ -26,8 +26,9 @@ from capflow_assets.life.comparison import (
 )
 from capflow_assets.life.examples import ExampleReader
 from capflow_assets.life.leaks import barred, leak_bounds, leakage_finding
+from capflow_assets.life.pooling import give
 from capflow_assets.life.recipes import RecipeChoice, chosen_recipe
-from capflow_assets.life.registration import Served, let_rule_answer, registered
+from capflow_assets.life.registration import Served, registered
 from capflow_assets.life.report import (
     BrokenChampion,
     Calibration,
@@ -38,8 +39,9 @@ from capflow_assets.life.report import (
     TrainingReport,
     earlier_trials,
 )
-from capflow_assets.life.rungs import needs_rule
+from capflow_assets.life.rungs import needs_substitute
 from capflow_assets.life.split import Split, split_in_time
+from capflow_assets.life.substitutes import let_substitute_answer, unjudged_substitute
 from capflow_assets.life.unjudged import unjudged_decision, unjudged_report
 from capflow_assets.life.verdicts import training_verdict
 
@@ -97,17 +99,19 @@ def train(deployment: Deployment, reader: ExampleReader, params: Horizon, as_of:
     """
     verdict = training_verdict(reader, params, as_of)
     if not verdict.ready:
-        return NotReady(verdict)
+        pooled = unjudged_substitute(deployment, reader, params, as_of, verdict, code_version(reader))
+        return NotReady(verdict) if pooled is None else Trained(*pooled, {})
     if verdict.not_judged:
         return _described(deployment, reader, params, as_of, verdict)
     split = split_in_time(reader, params, as_of)
     judged = _judged(deployment, reader, params, split)
     served = _served(reader, params, as_of, judged)
     report = _report(reader, params, as_of, verdict, judged, served)
+    report = replace(report, shared=give(deployment, reader, split.known))
     plots = _plots(reader.spec.model, judged)
     version = registered(deployment, reader, served, report, plots)
-    if report.decision.action != "promote" and needs_rule(deployment, reader):
-        let_rule_answer(deployment, reader, params, judged.split, served.population, report)
+    if report.decision.action != "promote" and needs_substitute(deployment, reader):
+        let_substitute_answer(deployment, reader, params, judged.split, served.population, report)
     return Trained(version, report, plots)
 
 

@@ -39,9 +39,10 @@ def unjudged_report(
     users: int,
     decision: Decision,
     code_version: str,
+    waits: str = "",
 ) -> TrainingReport:
-    """What is told of the version: all but what outcomes would say, and that they do not yet."""
-    model = reader.spec.model
+    """What is told of the version: all but what outcomes would say, and that they do not yet (``waits`` says why)."""
+    model, waits = reader.spec.model, waits or verdict.not_judged
     names = (BASELINE, *(rule.name for rule in model.rules))
     return TrainingReport(
         customer=reader.customer.name,
@@ -68,8 +69,8 @@ def unjudged_report(
         readiness=verdict.reasons,
         candidate=model.challengers[0].name,
         # Nothing was looked at: the checks warn, as they do of what is absent.
-        judgements=tuple(Judgement(name, False, verdict.not_judged, "tell", found={"absent": True}) for name in names),
-        not_judged=verdict.not_judged,
+        judgements=tuple(Judgement(name, False, waits, "tell", found={"absent": True}) for name in names),
+        not_judged=waits,
     )
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from capflow_assets.contract import Candidate, Column, Examples, Horizon, Needs, Reads, Rule, Subject
-from capflow_assets.learning.association import LEAST_BILLS, LINE_COLUMNS, MOST_ITEMS, added_by_subject
+from capflow_assets.learning.association import LEAST_BILLS, LINE_COLUMNS, MOST_ITEMS, added_by_length, added_by_subject
 from capflow_assets.learning.metrics import mean_by_subject
 from capflow_assets.learning.objectives.ranked_list import TOP, ranked_list_model
 
@@ -118,10 +118,9 @@ def added_plot(outcomes: pd.DataFrame, answers: pd.DataFrame) -> Figure:
     """How many listed items stand on an item's bills beyond chance, by how much of the list is shown."""
     from matplotlib.figure import Figure
 
-    lengths = range(1, TOP + 1)
     figure = Figure(figsize=(5, 3.5), dpi=80, layout="constrained")
     axes = figure.subplots()
-    axes.plot(lengths, [added_by_subject(outcomes, answers, top)["value"].mean() for top in lengths], marker="o")
+    axes.plot(range(1, TOP + 1), added_by_length(outcomes, answers, TOP), marker="o")
     axes.set_ylim(bottom=0)
     axes.set_xlabel("items of the list that are shown")
     axes.set_ylabel("of them on a bill beyond chance")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +19,6 @@ from capflow_assets.serving.endpoints import (
     require_owner,
 )
 from capflow_assets.serving.examples import request_body
-from capflow_assets.serving.fleet import Fleet
-from capflow_assets.serving.fleet_pages import FleetPages
 from capflow_assets.serving.metrics import Metrics
 from capflow_assets.serving.problems import ProblemError, not_there
 from capflow_assets.serving.refreshing import Refresher
@@ -32,6 +30,9 @@ from capflow_assets.serving.tokens import Gate
 
 if TYPE_CHECKING:
     from fastapi import FastAPI, Request, Response
+
+
+Beside = Callable[["FastAPI"], AbstractContextManager[None]]
 
 
 @dataclass(slots=True)
@@ -140,33 +141,32 @@ def create_app(
     deployment: Deployment,
     bound_bytes: int = DEFAULT_BOUND_BYTES,
     processes: int = 1,
-    fleet: Fleet | None = None,
-    dagster_url: str = "",
+    beside: Beside | None = None,
 ) -> FastAPI:
-    """The application of one process, whose stores are refreshed while it runs; with pages, where there is a fleet."""
+    """The application of one process, whose stores are refreshed while it runs.
+
+    ``beside`` adds what the same process serves besides, for as long as it runs.
+    """
     from importlib.metadata import version
 
     from fastapi import FastAPI
 
     server = Server(Service(deployment, bound_bytes), Gate(deployment.home), Shares(processes), metrics=Metrics())
 
-    pages = None if fleet is None else FleetPages(fleet, deployment.stages, server.gate, dagster_url)
-
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(own: FastAPI) -> AsyncIterator[None]:
         refresher = Refresher(deployment)
         await asyncio.to_thread(server.service.watch.look)
-        works = [server.service.watch.run, refresher.run, *([] if pages is None else [pages.run])]
+        works = (server.service.watch.run, refresher.run)
         server.threads += [threading.Thread(target=work, daemon=True) for work in works]
         for thread in server.threads:
             thread.start()
-        server.is_ready = True
-        yield
-        server.is_ready = False
+        with nullcontext() if beside is None else beside(own):
+            server.is_ready = True
+            yield
+            server.is_ready = False
         server.service.watch.stop()
         refresher.stop()
-        if pages is not None:
-            pages.stop()
         server.service.cache.close()
         server.service.lookups.close()
 
@@ -179,8 +179,6 @@ def create_app(
     )
     app.state.server = server
     _add_routes(app, server)
-    if pages is not None:
-        _add_pages(app, pages, server.metrics)
     _add_problems(app)
     return app
 
@@ -215,29 +213,6 @@ def _add_routes(app: FastAPI, server: Server) -> None:
             openapi_extra=extra,
             operation_id=f"{method.lower()} {path}",
         )
-
-
-def _add_pages(app: FastAPI, pages: FleetPages, metrics: Metrics) -> None:
-    """The pages; they are not of the API, and are made beside the loop that answers."""
-
-    def in_a_thread(page: Callable[[Request], Response]) -> Callable[[Request], Awaitable[Response]]:
-        async def handler(request: Request) -> Response:
-            return await asyncio.to_thread(page, request)
-
-        return handler
-
-    routes = {
-        "/": pages.overview,
-        "/customers/{customer}": pages.customer,
-        "/models/{model}": pages.model,
-        "/features": pages.features,
-        "/waiting": pages.waiting,
-    }
-    for path, page in routes.items():
-        route = endpoint(f"GET {path}", in_a_thread(page), metrics)
-        app.add_api_route(path, route, methods=["GET"], include_in_schema=False)
-    decide = endpoint("POST /decide", pages.decide, metrics)
-    app.add_api_route("/decide", decide, methods=["POST"], include_in_schema=False)
 
 
 def _parameters(path: str) -> list[dict[str, Any]]:

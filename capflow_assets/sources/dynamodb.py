@@ -21,8 +21,8 @@ from capflow_assets.errors import SourceError, listed
 from capflow_assets.paths import fence
 from capflow_assets.sources.reading import documents
 from capflow_assets.sources.reading.documents import alike
-from capflow_assets.sources.reading.secrets import FromEnv
 from capflow_assets.sources.reading.shapes import text
+from capflow_assets.transfer.secrets import FromEnv
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

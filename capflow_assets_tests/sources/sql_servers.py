@@ -28,7 +28,7 @@ PASSWORD_ENV = "SHOP_DATABASE_PASSWORD"
 LOGIN = {"user": READER, "password": {"env": PASSWORD_ENV}}
 MEMORY = """
 import resource, sys
-from capflow_assets.sources.reading.secrets import FromEnv
+from capflow_assets.transfer.secrets import FromEnv
 from capflow_assets.sources.sql import database_access, part_rows, relations
 import pyarrow as pa
 location, rows, text = sys.argv[1], int(sys.argv[2]), sys.argv[3]

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from capflow_assets.sources.reading import documents
-from capflow_assets.sources.reading.secrets import FromEnv
+from capflow_assets.transfer.secrets import FromEnv
 
 MOST_PARTS = 512
 

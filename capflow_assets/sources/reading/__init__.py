@@ -1,4 +1,4 @@
-"""What several kinds of store share: files and where they lie, packed files, encodings, documents, credentials.
+"""What several kinds of store share: files and where they lie, packed files, encodings, documents.
 
 Belongs here: what more than one kind of store needs to read. Does not belong here: what one kind knows alone; this
 package is no kind of store.
@@ -10,5 +10,4 @@ package is no kind of store.
     text_encodings  bytes that are no text in an encoding
     documents       stores of documents: one schema over all; document_batches, their rows
     shapes          the type that holds what documents have at one place
-    secrets         credentials by the names of variables
 """

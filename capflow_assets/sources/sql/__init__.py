@@ -22,7 +22,6 @@ from capflow_assets.errors import SourceError, listed, nearest, shortened
 from capflow_assets.landing.number_formats import NumberOptions
 from capflow_assets.landing.time_formats import TimeFormat
 from capflow_assets.paths import fence
-from capflow_assets.sources.reading.secrets import FromEnv
 from capflow_assets.sources.sql import (
     addresses,
     cluster_reader,
@@ -32,6 +31,7 @@ from capflow_assets.sources.sql import (
     part_rows,
     relations,
 )
+from capflow_assets.transfer.secrets import FromEnv
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from capflow_assets.errors import SourceError
 from capflow_assets.paths import fence
-from capflow_assets.sources.reading.secrets import refuse_credentials
+from capflow_assets.transfer.secrets import refuse_credentials
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL

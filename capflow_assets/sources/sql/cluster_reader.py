@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from capflow_assets.errors import SourceError, listed
 from capflow_assets.sources.reading import arrow_frames
-from capflow_assets.sources.reading.secrets import first_line
 from capflow_assets.sources.sql import addresses, database_access, relations
+from capflow_assets.transfer.secrets import first_line
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

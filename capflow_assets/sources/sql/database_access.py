@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from capflow_assets.errors import SourceError, listed, nearest, shortened
 from capflow_assets.sources.reading import text_encodings
-from capflow_assets.sources.reading.secrets import FromEnv, first_line
 from capflow_assets.sources.sql.addresses import address, still_real
+from capflow_assets.transfer.secrets import FromEnv, first_line
 
 if TYPE_CHECKING:
     import ssl

@@ -1,0 +1,61 @@
+"""Every feature by name: what it says, how it is made, and which models read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from capflow_assets.blueprint.stages import Stages
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureEntry:
+    """One column of a feature block as it is declared."""
+
+    block: str
+    name: str
+    description: str
+    formula: str
+    unit: str
+    window: str
+    sources: tuple[str, ...]
+    models: tuple[str, ...]
+
+
+def features_of(stages: Stages) -> list[FeatureEntry]:
+    """The declared columns of all feature blocks but their keys, block by block."""
+    readers: dict[tuple[str, str], list[str]] = {}
+    for name, spec in stages.models.items():
+        for reads in spec.model.reads:
+            for column in reads.columns:
+                readers.setdefault((reads.table, column), []).append(name)
+    return [
+        FeatureEntry(
+            key,
+            column.name,
+            column.description,
+            column.formula,
+            column.unit or "",
+            column.window or "all of the past",
+            tuple(source.table for source in spec.inputs),
+            tuple(readers.get((key, column.name), ())),
+        )
+        for key, spec in stages.tables.items()
+        if spec.stage == "features" and not spec.table.intermediate
+        for column in spec.table.columns
+        if column.name not in spec.table.key
+    ]
+
+
+def matching(entries: list[FeatureEntry], words: str) -> list[FeatureEntry]:
+    """The entries in which every one of the words stands, by name first.
+
+    >>> matching([FeatureEntry("features/rfm", "visits", "Days with a bill.", "", "", "", (), ())], "days BILL")[0].name
+    'visits'
+    """
+    wanted = words.lower().split()
+
+    def text(entry: FeatureEntry) -> str:
+        return " ".join((entry.name, entry.block, entry.description, entry.formula, entry.unit, *entry.models)).lower()
+
+    hits = [entry for entry in entries if all(word in text(entry) for word in wanted)]
+    return sorted(hits, key=lambda entry: not any(word in entry.name.lower() for word in wanted)) if wanted else hits

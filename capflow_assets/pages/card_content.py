@@ -1,0 +1,92 @@
+"""What a model's card says, in a terminal or on a page: lines with a name each, and tables with a title each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+
+def lines(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What is said in a line each."""
+    standing = "the champion" if report["is_champion"] else f"a challenger; the champion is {_champion(report)}"
+    yield "stands", standing + (", frozen" if report["frozen"] else "")
+    if report.get("warning"):
+        yield "warning", str(report["warning"])
+    yield "decision", str(report["decision"]["reason"])
+    if report["promotion"].get("reason") not in (None, report["decision"]["reason"]):
+        yield "since then", str(report["promotion"]["reason"])
+    if report.get("not_judged"):
+        yield "not judged", str(report["not_judged"])
+    yield "answers by", str(report.get("candidate") or report["family"])
+    if report.get("metric") and report["metric"]["value"] is not None:
+        yield report["metric"]["name"], f"{_interval(report['metric'])}: {report['metric']['description']}"
+    if report.get("baseline"):
+        baseline = report["baseline"]
+        yield "baseline", f"{_interval(baseline)} of {baseline['name']}; ahead by {_interval(baseline['difference'])}"
+    moments = [moment[:10] for moment in report.get("train_moments", ())]
+    if moments:
+        yield "learned from", f"{report['examples']['train']:,} examples as of {', '.join(moments)}"
+    if report.get("test_moment"):
+        days = f"{report['examples']['test']:,} examples as of {report['test_moment'][:10]}"
+        yield "judged on", f"{days}, by the {report['horizon_days']} days after"
+    if report["feature_columns"]:
+        yield "reads", ", ".join(report["feature_columns"])
+    yield "data", ", ".join(f"{table} v{number}" for table, number in report["data_versions"].items())
+    yield "code", f"{report['code_version']}, seed {report['seed']}"
+    if report["plots"]:
+        yield "pictures", ", ".join(report["plots"])
+    yield "files", str(report["artifacts"])
+
+
+def tables(report: Mapping[str, Any]) -> Iterator[tuple[str, list[str], list[list[str]]]]:
+    """What is said in rows: conditions, slices, candidates, columns, the search for parameters."""
+    judgements = report.get("judgements", ())
+    if judgements:
+        rows = [
+            ["✓" if one["passed"] else "✗", one["name"], one["message"], "" if one["passed"] else one["otherwise"]]
+            for one in judgements
+        ]
+        yield "conditions", ["", "name", "found", "else"], rows
+    if report.get("slices"):
+        named = ("score", "baseline", "difference")
+        rows = [
+            [one["slice"], f"{one['subjects']:,}", *(_ends(one[name]) for name in named), one["standing"]]
+            for one in report["slices"]
+        ]
+        yield "slices", ["users", "count", *named, "standing"], rows
+    if report.get("candidates"):
+        rows = [
+            [one["name"], ", ".join(f"{value:.4g}" for value in one["values"]), one["error"]]
+            for one in report["candidates"]
+        ]
+        yield "candidates on past moments", ["name", report["metric"]["name"], "error"], rows
+    if report.get("columns"):
+        ordered = sorted(report["columns"], key=lambda one: one["verdict"] != "chosen")
+        rows = [[one["column"], one["verdict"], one["reason"]] for one in ordered]
+        yield "columns", ["name", "verdict", "why"], rows
+    if report.get("trials"):
+        rows = [
+            [str(one["number"]), one["origin"], _gain(one), one["state"], _params(one["params"])]
+            for one in report["trials"]
+        ]
+        yield "search for parameters", ["trial", "from", "gain", "state", "parameters"], rows
+
+
+def _champion(report: Mapping[str, Any]) -> str:
+    return f"version {report['champion_version']}" if report["champion_version"] else "nobody"
+
+
+def _interval(found: Mapping[str, Any]) -> str:
+    return f"{found['value']:.4g} ({found['low']:.4g} to {found['high']:.4g})"
+
+
+def _ends(interval: Sequence[float] | None) -> str:
+    return "–" if interval is None else "{:.3g} ({:.3g} to {:.3g})".format(*interval)
+
+
+def _gain(trial: Mapping[str, Any]) -> str:
+    return "–" if trial["gain"] is None else f"{trial['gain']:+.4f}"
+
+
+def _params(params: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value:.4g}" for name, value in params.items())

@@ -1,0 +1,94 @@
+"""Examples that customers give to the models of their vertical: ``{lake}/_shared/{customer}/{model}.parquet``.
+
+One file a customer and model, replaced at each training. A customer's own tables stay in its prefix; what lies here has
+neither ids nor amounts (``life.pooling`` says what it has), and goes with the user, the customer and the opt-out.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from capflow_assets.stores.lake_places import LakePlaces
+from capflow_assets.stores.places import is_remote, opened, remove_folder
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# No customer is called so: names begin with a letter or a digit.
+SHARED = "_shared"
+SUBJECT = "subject"
+
+
+@dataclass(frozen=True, slots=True)
+class SharedExamples:
+    """The examples that are shared below a lake's root."""
+
+    places: LakePlaces
+
+    def save(self, customer: str, model: str, examples: pa.Table) -> str:
+        """Replace what the customer gives to a model; its place."""
+        import pyarrow.parquet as pq
+
+        place = self._place(customer, model)
+        store, path = opened(self.places.in_place(place))
+        if is_remote(place):
+            with store.open_output_stream(path) as stream:
+                pq.write_table(examples, stream)
+            return place
+        store.create_dir(path.rsplit("/", 1)[0], recursive=True)
+        part = f"{path}.{uuid.uuid4().hex[:8]}"
+        with store.open_output_stream(part) as stream:
+            pq.write_table(examples, stream)
+        store.move(part, path)
+        return place
+
+    def read(self, customer: str, model: str) -> pa.Table | None:
+        """What the customer gives to a model; None where it gives nothing."""
+        import pyarrow.parquet as pq
+        from pyarrow.fs import FileType
+
+        store, path = opened(self.places.in_place(self._place(customer, model)))
+        if store.get_file_info(path).type != FileType.File:
+            return None
+        with store.open_input_file(path) as file:
+            return pq.read_table(file)
+
+    def models(self, customer: str) -> list[str]:
+        """The models that the customer gives examples to."""
+        from pyarrow.fs import FileSelector
+
+        store, path = opened(self.places.in_place(self._folder(customer)))
+        infos = store.get_file_info(FileSelector(path, allow_not_found=True))
+        return sorted(info.base_name.removesuffix(".parquet") for info in infos if info.base_name.endswith(".parquet"))
+
+    def forget(self, customer: str, subjects: Collection[str]) -> int:
+        """Take examples of these subjects (digests) away from every model; how many there were."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        removed = 0
+        for model in self.models(customer):
+            examples = self.read(customer, model)
+            if examples is None:
+                continue
+            kept = examples.filter(
+                pc.invert(pc.is_in(examples[SUBJECT], value_set=pa.array(list(subjects), pa.string())))
+            )
+            if len(kept) < len(examples):
+                self.save(customer, model, kept)
+                removed += len(examples) - len(kept)
+        return removed
+
+    def remove(self, customer: str) -> int:
+        """Remove all that the customer gave; how many files that were."""
+        return remove_folder(self._folder(customer))
+
+    def _folder(self, customer: str) -> str:
+        prefix = self.places.prefix(customer)  # refuses what is no customer's name
+        return f"{self.places.root}/{SHARED}/{prefix.rsplit('/', 1)[1]}"
+
+    def _place(self, customer: str, model: str) -> str:
+        return f"{self._folder(customer)}/{model}.parquet"

@@ -1,0 +1,178 @@
+"""The pages of a home that was run: figures are those of the commands, decisions are carried out, a phone can read."""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from html import unescape
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+
+from capflow_assets.console.access import VARIABLE
+from capflow_assets.console.app import mount
+from capflow_assets.console.features_index import features_of, matching
+from capflow_assets.console.fleet_view import STATES, Fleet, state_of
+from capflow_assets.definitions import SOURCES, STAGES
+from capflow_assets.graph.engine import Engine, deployment
+from capflow_assets.graph.launch import dagster_instance
+from capflow_assets.home.places import Home
+from capflow_assets_tests.homes import TestHome, own_environment
+from capflow_assets_tests.platform.browser import browsing, chromium
+
+TOKEN = "a token of enough characters"
+
+
+@contextmanager
+def served(home: TestHome, token: str = "") -> Iterator[httpx.Client]:
+    with own_environment(), dagster_instance(Home.of(home.root, {})) as instance:
+        fleet = Fleet(deployment(STAGES, SOURCES, home=Home.of(home.root, {}), engine=Engine()), instance)
+        app = Starlette()
+        mount(app, fleet, {VARIABLE: token})
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning"))
+        thread = threading.Thread(target=server.run, daemon=True)
+        fleet.begin()
+        thread.start()
+        while not server.started:
+            time.sleep(0.02)
+        try:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+                yield client
+        finally:
+            server.should_exit = True
+            thread.join(timeout=10)
+            fleet.end()
+
+
+@pytest.fixture(scope="module")
+def client(acme: TestHome) -> Iterator[httpx.Client]:
+    with served(acme) as own:
+        yield own
+
+
+def test_the_matrix_says_what_status_says(client: httpx.Client, acme: TestHome) -> None:
+    html = client.get("/models").text
+    rows = acme.status("acme")
+    assert rows
+    for model, row in rows.items():
+        link = re.search(rf'<a class="([\w-]+)" href="/customers/acme/models/{model}"', html)
+        assert link, model
+        assert link[1] == state_of(row).replace(" ", "-")
+    assert all(words in unescape(html) for _, words in STATES.values())
+
+
+def test_a_customers_page_has_every_model_and_the_same_figures(client: httpx.Client, acme: TestHome) -> None:
+    html = client.get("/customers/acme").text
+    for model, row in acme.status("acme").items():
+        assert f"/customers/acme/models/{model}" in html
+        if isinstance(row["value"], float):
+            assert f"{row['value']:.3f}" in html
+
+
+def test_a_card_says_what_explain_says_and_shows_its_pictures(client: httpx.Client, acme: TestHome) -> None:
+    report = acme.report("acme", "purchase_propensity")
+    html = client.get("/customers/acme/models/purchase_propensity").text
+    assert report["question"] in html
+    picture = re.search(r'src="(/customers/acme/models/purchase_propensity/[^"]+\.png)"', html)
+    assert picture
+    answer = client.get(picture[1])
+    assert answer.headers["content-type"] == "image/png"
+    assert answer.content.startswith(b"\x89PNG")
+    assert client.get(picture[1].rpartition("/")[0] + "/other.png").status_code == 404
+
+
+def test_the_night_the_models_page_the_report_and_the_search_are_there(client: httpx.Client) -> None:
+    assert re.search(r'id="acme".*?done', client.get("/").text, re.DOTALL)
+    assert "purchase" in client.get("/models/purchase_propensity").text
+    assert client.get("/customers/acme/report").text.startswith("<!doctype html>")
+    found = client.get("/features", params={"q": "gap days"}).text
+    assert "gap_days_avg" in found
+    assert "recency_days" not in found
+    assert "Nothing was delivered yet" in client.get("/deliveries").text
+
+
+def test_what_is_not_there_is_said(client: httpx.Client) -> None:
+    for path in ("/customers/nobody", "/models/nothing", "/customers/acme/models/nothing"):
+        answer = client.get(path)
+        assert answer.status_code == 404
+        assert "acme" in answer.text or "purchase_propensity" in answer.text
+
+
+def test_a_foreign_name_reads_nothing_and_nobody_decides_without_a_token(client: httpx.Client) -> None:
+    answer = client.get("/", headers={"host": "evil.example"})
+    assert answer.status_code == 403
+    assert "acme" not in answer.text
+    form = {"action": "freeze", "customer": "acme", "model": "churn"}
+    assert client.post("/decisions", data=form).status_code == 403
+    assert "script-src" not in client.get("/").headers["content-security-policy"]
+    assert client.get("/").headers["content-security-policy"].startswith("default-src 'none'")
+
+
+def test_words_in_the_search_are_no_markup(client: httpx.Client) -> None:
+    assert "<script>" not in client.get("/features", params={"q": "<script>alert(1)</script>"}).text
+
+
+def test_a_page_takes_no_time(client: httpx.Client) -> None:
+    """The figures are gathered beside the requests: a page asks no store."""
+    client.get("/models")
+    first, second = (re.search(r"As of ([^,]+),", client.get("/models").text) for _ in range(2))
+    assert first
+    assert second
+    assert first[1] == second[1]
+
+
+def test_who_signs_in_decides_and_the_decision_is_kept(acme_copy: TestHome) -> None:
+    with served(acme_copy, TOKEN) as client:
+        assert client.get("/").status_code == 303
+        assert client.post("/sign-in", data={"token": "wrong"}).status_code == 403
+        assert client.post("/decisions", data={"action": "freeze"}).status_code == 403
+        answer = client.post("/sign-in", data={"token": TOKEN, "next": "//evil.example"})
+        assert (answer.status_code, answer.headers["location"]) == (303, "/")
+        assert "HttpOnly" in answer.headers["set-cookie"]
+        assert "SameSite=strict" in answer.headers["set-cookie"]
+        assert client.get("/").status_code == 200
+        form = {"customer": "acme", "model": "rfm_segments", "reason": "tried on the page", "next": "/customers/acme"}
+        answer = client.post("/decisions", data={**form, "action": "freeze"})
+        assert (answer.status_code, answer.headers["location"]) == (303, "/customers/acme")
+        assert "frozen" in client.get("/customers/acme").text
+        assert client.post("/decisions", data={**form, "action": "promote"}).status_code == 409
+        assert client.post("/decisions", data={**form, "action": "drop"}).status_code == 404
+        assert client.post("/decisions", data={**form, "customer": "nobody", "action": "thaw"}).status_code == 404
+        assert client.post("/decisions", content=b"x" * 20_000).status_code == 404
+    status = acme_copy.status("acme")["rfm_segments"]
+    assert status["frozen"]
+
+
+def test_features_are_found_by_words_and_by_the_models_that_read_them() -> None:
+    entries = features_of(STAGES)
+    assert matching(entries, "gap_days_avg")[0].name == "gap_days_avg", "by name first"
+    assert "gap_days_cv" in {entry.name for entry in matching(entries, "gap_days_avg")}, "which is made of it"
+    read = matching(entries, "purchase_propensity")
+    assert {(e.block, e.name) for e in read} >= {
+        (reads.table, name) for reads in STAGES.model("purchase_propensity").model.joined for name in reads.columns
+    }
+    assert matching(entries, "no such words") == []
+
+
+@pytest.mark.skipif(chromium() is None, reason="needs Chromium, which apt has: apt-get install chromium")
+def test_a_real_browser_shows_them_on_a_screen_and_on_a_phone(client: httpx.Client, tmp_path: Path) -> None:
+    with browsing() as browser:
+        for width, scheme in ((1280, "light"), (390, "dark")):
+            page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+            problems: list[str] = []
+            page.on("console", lambda message, problems=problems: problems.append(message.text))
+            for path in ("/", "/models", "/customers/acme", "/customers/acme/models/purchase_propensity", "/features"):
+                assert page.goto(f"{client.base_url}{path}").ok
+                assert page.evaluate("document.documentElement.scrollWidth") <= width, (path, "nothing is cut off")
+            assert not problems
+            page.close()
