@@ -41,7 +41,7 @@ def serve(
     memory_mb: Annotated[int, typer.Option(min=16, help="Megabytes that each process may keep models in.")] = 1024,
     home: HomeOption = None,
 ) -> None:
-    """Answer online: POST /v1/CUSTOMER/models/MODEL/answers; /docs has the rest. One worker shows the fleet at / too."""
+    """Answer online: POST /v1/CUSTOMER/models/MODEL/answers; /docs has the rest. One worker shows the fleet at /."""
     if context.invoked_subcommand is not None:
         context.obj = home or context.obj
         return
