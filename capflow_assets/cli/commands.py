@@ -67,8 +67,8 @@ app.add_typer(draft_command.app)
 app.add_typer(looking_commands.app)
 app.add_typer(champion_commands.app)
 app.add_typer(operator_commands.app)
-app.add_typer(serve_command.app)
 app.add_typer(plan_commands.app)
+app.add_typer(serve_command.app)
 
 
 def main(arguments: list[str] | None = None) -> Any:

@@ -5,30 +5,29 @@ Belongs here: commands, as ``cli.commands`` says. Does not belong here: work; it
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from capflow_assets.cli.options import CustomerArgument, HomeOption, names, say
+from capflow_assets.cli.options import HomeOption, names, say
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
-
+    from capflow_assets.console.app import Console
     from capflow_assets.deployment import Deployment
+    from capflow_assets.serving.tokens import Gate
 
 app = typer.Typer()
 serve_app = typer.Typer(help="Answer online for all customers that have a token; and such tokens.")
 app.add_typer(serve_app, name="serve")
 
 FACTORY = "capflow_assets.cli.serve_command:application"
-# What `capflow serve` tells its processes.
-SETTINGS = "CAPFLOW_SERVE"
+BOUND, PROCESSES = "CAPFLOW_SERVE_MB", "CAPFLOW_SERVE_WORKERS"
+# Where Dagster's page is, for the links of the fleet's pages.
+DAGSTER = "CAPFLOW_DAGSTER_URL"
 DRAIN_SECONDS = 30
 
 
@@ -39,9 +38,12 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 8390,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes; one a core.")] = 1,
     memory_mb: Annotated[int, typer.Option(min=16, help="Megabytes that each process may keep models in.")] = 1024,
+    dagster_url: Annotated[
+        str, typer.Option(envvar=DAGSTER, help="Where Dagster's page is, for links from the pages at /.")
+    ] = "http://127.0.0.1:3000",
     home: HomeOption = None,
 ) -> None:
-    """Answer online: POST /v1/CUSTOMER/models/MODEL/answers; /docs has the rest. One worker shows the fleet at /."""
+    """Answer online: POST /v1/CUSTOMER/models/MODEL/answers; /docs has the rest. Ends when requests have ended."""
     if context.invoked_subcommand is not None:
         context.obj = home or context.obj
         return
@@ -52,8 +54,8 @@ def serve(
     from capflow_assets.serving.tokens import served_customers
 
     place = Home.of(home or context.obj).prepare()
-    has_pages = _may_show_pages(host) and workers == 1
-    os.environ[SETTINGS] = json.dumps({"memory_mb": memory_mb, "workers": workers, "pages": has_pages})
+    os.environ[DAGSTER] = dagster_url.rstrip("/")
+    os.environ[BOUND], os.environ[PROCESSES] = str(memory_mb), str(workers)
     if workers > 1:
         _share_metrics()
     customers = served_customers(place)
@@ -78,7 +80,8 @@ def serve(
 @serve_app.command()
 def token(
     context: typer.Context,
-    customer: CustomerArgument,
+    customer: Annotated[str | None, typer.Argument(help="The customer's name.")] = None,
+    operator: Annotated[bool, typer.Option("--operator", help="A token for the pages at /, of all customers.")] = False,
     overlap_hours: Annotated[
         float, typer.Option(min=0, help="So long the tokens before it hold, while clients change over.")
     ] = 24.0,
@@ -92,19 +95,23 @@ def token(
     from capflow_assets.serving import tokens
     from capflow_assets.stores.answer_store import AnswerStore
 
-    names(context, home, [customer])
-    place = Home.of(home or context.obj)
+    if (customer is None) != operator:
+        raise typer.BadParameter("name a customer, or say --operator")
+    names(context, home, [customer] if customer else [])
+    place, owner = Home.of(home or context.obj), customer or tokens.OPERATOR
+    whose = customer or "the operator"
     if revoke:
-        count = tokens.revoke(place, customer)
-        AnswerStore.of(place, customer).remove()
-        say(f"{count} tokens of {customer} hold no more, and its store of answers is removed")
+        count = tokens.revoke(place, owner)
+        if customer:
+            AnswerStore.of(place, customer).remove()
+        say(f"{count} tokens of {whose} hold no more" + (", and its store of answers is removed" if customer else ""))
         return
-    typer.echo(tokens.issue(place, customer, overlap_hours))
-    say(f"a token of {customer}; tokens before it hold for {overlap_hours:g} hours more")
+    typer.echo(tokens.issue(place, owner, overlap_hours))
+    say(f"a token of {whose}; tokens before it hold for {overlap_hours:g} hours more")
 
 
-def application() -> FastAPI:
-    """The application of one process, of the home and the settings that the environment names."""
+def application() -> Any:
+    """The application of one process, of the home and bounds that the environment names."""
     from capflow_assets.definitions import SOURCES, STAGES
     from capflow_assets.graph.engine import deployment
     from capflow_assets.home.places import Home
@@ -112,37 +119,24 @@ def application() -> FastAPI:
     from capflow_assets.serving.logs import configure
 
     configure()
-    settings = json.loads(os.environ[SETTINGS])
+    bound, processes = int(os.environ.get(BOUND, "1024")) << 20, int(os.environ.get(PROCESSES, "1"))
     opened = deployment(STAGES, SOURCES, home=Home.of())
-    beside = partial(_with_pages, opened) if settings["pages"] else None
-    return create_app(opened, settings["memory_mb"] << 20, settings["workers"], beside)
+    return create_app(opened, bound, processes, _pages(opened))
 
 
-@contextmanager
-def _with_pages(deployment: Deployment, app: FastAPI) -> Iterator[None]:
-    """The pages of the fleet beside the answers, which do without them where Dagster's records cannot be opened."""
-    from capflow_assets.console.app import mount
+def _pages(deployment: Deployment) -> Callable[[Gate], Console] | None:
+    """The pages of the fleet; none where Dagster's records cannot be opened: answers do without them."""
+    from capflow_assets.console.app import Console
     from capflow_assets.console.fleet_view import Fleet
-    from capflow_assets.graph.launch import dagster_instance
+    from capflow_assets.graph.instance import open_instance
 
-    with ExitStack() as stack:
-        try:
-            fleet = Fleet(deployment, stack.enter_context(dagster_instance(deployment.home)))
-            mount(app, fleet)
-        except Exception as error:  # whatever a database fails with
-            words = {"what": "there are no pages: Dagster's records cannot be opened", "error": type(error).__name__}
-            logging.getLogger("capflow.serving").warning(words)
-        else:
-            fleet.begin()
-            stack.callback(fleet.end)
-        yield
-
-
-def _may_show_pages(host: str) -> bool:
-    """Whether the fleet's pages are served: without a token of theirs to this machine alone."""
-    from capflow_assets.console.access import LOOPBACK, VARIABLE
-
-    return bool(os.environ.get(VARIABLE)) or host in LOOPBACK or host == "::1"
+    try:
+        fleet = Fleet(deployment, open_instance(deployment.home))
+    except Exception as error:  # whatever a database fails with
+        words = {"what": "there are no pages: Dagster's records cannot be opened", "error": type(error).__name__}
+        logging.getLogger("capflow.serving").warning(words)
+        return None
+    return lambda gate: Console(fleet, gate, os.environ.get(DAGSTER, ""))
 
 
 def _share_metrics() -> None:
@@ -152,4 +146,4 @@ def _share_metrics() -> None:
     from capflow_assets.serving.metrics import SHARED
 
     if SHARED not in os.environ:
-        os.environ[SHARED] = tempfile.mkdtemp(prefix="capflow-metrics-")
+        os.environ[SHARED] = str(Path(tempfile.mkdtemp(prefix="capflow-metrics-")))

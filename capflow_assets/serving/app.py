@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from capflow_assets.deployment import Deployment
 from capflow_assets.serving import protocols
@@ -30,9 +30,6 @@ from capflow_assets.serving.tokens import Gate
 
 if TYPE_CHECKING:
     from fastapi import FastAPI, Request, Response
-
-
-Beside = Callable[["FastAPI"], AbstractContextManager[None]]
 
 
 @dataclass(slots=True)
@@ -137,36 +134,51 @@ class Server:
         return Response(self.metrics.text(self.service), media_type="text/plain; version=0.0.4")
 
 
+class Pages(Protocol):
+    """Pages for people beside the answers."""
+
+    def mount(self, app: FastAPI) -> None:
+        """Add their addresses."""
+
+    def begin(self) -> None:
+        """The process serves from now on."""
+
+    def end(self) -> None:
+        """It serves no more."""
+
+
 def create_app(
     deployment: Deployment,
     bound_bytes: int = DEFAULT_BOUND_BYTES,
     processes: int = 1,
-    beside: Beside | None = None,
+    pages: Callable[[Gate], Pages] | None = None,
 ) -> FastAPI:
-    """The application of one process, whose stores are refreshed while it runs.
-
-    ``beside`` adds what the same process serves besides, for as long as it runs.
-    """
+    """The application of one process, whose stores are refreshed while it runs; with ``pages``, given the tokens."""
     from importlib.metadata import version
 
     from fastapi import FastAPI
 
     server = Server(Service(deployment, bound_bytes), Gate(deployment.home), Shares(processes), metrics=Metrics())
 
+    shown = None if pages is None else pages(server.gate)
+
     @asynccontextmanager
-    async def lifespan(own: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         refresher = Refresher(deployment)
         await asyncio.to_thread(server.service.watch.look)
-        works = (server.service.watch.run, refresher.run)
+        works = [server.service.watch.run, refresher.run]
         server.threads += [threading.Thread(target=work, daemon=True) for work in works]
         for thread in server.threads:
             thread.start()
-        with nullcontext() if beside is None else beside(own):
-            server.is_ready = True
-            yield
-            server.is_ready = False
+        if shown is not None:
+            shown.begin()
+        server.is_ready = True
+        yield
+        server.is_ready = False
         server.service.watch.stop()
         refresher.stop()
+        if shown is not None:
+            await asyncio.to_thread(shown.end)
         server.service.cache.close()
         server.service.lookups.close()
 
@@ -179,6 +191,8 @@ def create_app(
     )
     app.state.server = server
     _add_routes(app, server)
+    if shown is not None:
+        shown.mount(app)
     _add_problems(app)
     return app
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.serving.problems import ProblemError, not_there
-from capflow_assets.serving.tokens import Gate
+from capflow_assets.serving.tokens import OPERATOR, Gate
 
 if TYPE_CHECKING:
     from fastapi import Request, Response
@@ -79,7 +79,7 @@ def problem_response(problem: ProblemError) -> Response:
     if problem.retry_after_s is not None:
         response.headers["Retry-After"] = str(max(1, round(problem.retry_after_s)))
     if problem.status == 401:
-        response.headers["WWW-Authenticate"] = "Bearer"
+        response.headers["WWW-Authenticate"] = problem.challenge
     return response
 
 
@@ -101,7 +101,7 @@ def owner_of(gate: Gate, request: Request) -> str:
 
 def require_owner(gate: Gate, request: Request, customer: str) -> None:
     """Refuse a token of another customer, as if there were no such customer."""
-    if owner_of(gate, request) != customer:
+    if owner_of(gate, request) != customer or customer == OPERATOR:
         raise not_there()
 
 

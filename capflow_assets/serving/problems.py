@@ -23,6 +23,9 @@ MOST_CHARACTERS = 500
 class ProblemError(Exception):
     """A request that gets no answer: an HTTP status and what to do about it, fit to be shown."""
 
+    # How a client may show who it is, where that is what lacks.
+    challenge = "Bearer"
+
     def __init__(self, status: int, detail: str, *, retry_after_s: float | None = None, **more: Any) -> None:
         super().__init__(detail)
         self.status = status

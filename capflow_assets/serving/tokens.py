@@ -1,7 +1,7 @@
-"""Tokens of online answers, one customer's each.
+"""Tokens of online answers: one customer's each, and one kind for the people who run the deployment.
 
-Kept are digests alone, in ``{home}/serving_tokens/{customer}.json``. A token is 256 bits of chance, so a plain SHA-256
-of it cannot be searched. A new one leaves those before it valid for a while: clients change over without a gap.
+Kept are digests alone, in ``{home}/serving_tokens/{owner}.json``. A token is 256 bits of chance, so a plain SHA-256 of
+it cannot be searched. A new one leaves those before it valid for a while: clients change over without a gap.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from pathlib import Path
 from capflow_assets.home.places import Home, write_if_changed
 
 FOLDER = "serving_tokens"
+# No customer is called so: their names have no dots.
+OPERATOR = ".operator"
 PREFIX = "cfa"
 LONGEST = 200
 RECHECK_SECONDS, RECHECK_UNKNOWN_SECONDS = 1.0, 0.02
@@ -36,7 +38,7 @@ class KeptToken:
 
 
 def issue(home: Home, owner: str, overlap_hours: float = 24.0, now: float | None = None) -> str:
-    """A new token of a customer, to be shown once; those before it hold ``overlap_hours`` longer."""
+    """A new token of a customer (or ``OPERATOR``), to be shown once; those before it hold ``overlap_hours`` longer."""
     at = time.time() if now is None else now
     token = f"{PREFIX}_{secrets.token_urlsafe(32)}"
     ends = at + 3600 * overlap_hours
@@ -65,7 +67,9 @@ def kept_tokens(home: Home, owner: str) -> list[KeptToken]:
 
 def served_customers(home: Home) -> list[str]:
     """The onboarded customers that have a token: they are served, and their answers are published."""
-    return sorted(file.stem for file in (home.root / FOLDER).glob("*.json") if home.has(file.stem))
+    return sorted(
+        file.stem for file in (home.root / FOLDER).glob("*.json") if file.stem != OPERATOR and home.has(file.stem)
+    )
 
 
 def is_served(home: Home, customer: str) -> bool:
@@ -83,7 +87,7 @@ class Gate:
     _looked_at: float = -1e9
 
     def owner(self, token: str) -> str | None:
-        """The customer of a token that holds; None for any other text."""
+        """The customer of a token that holds, or ``OPERATOR``; None for any other text."""
         if len(token) > LONGEST:
             return None
         digest = _digest(token)
@@ -93,7 +97,7 @@ class Gate:
         owner, ends = self._owners.get(digest, ("", None))
         if not owner or not (ends is None or time.time() < ends):
             return None
-        return owner if self.home.has(owner) else None
+        return owner if owner == OPERATOR or self.home.has(owner) else None
 
     def _look(self, at_most_every: float) -> None:
         if time.monotonic() - self._looked_at < at_most_every:
