@@ -6,7 +6,7 @@ TEST_PROCESSES ?= 3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long test-databricks check format ui bench bench-night graph clean
+.PHONY: help setup demo test test-long test-databricks check format ui bench bench-night graph models clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -57,6 +57,10 @@ bench-night: .venv/ready ## one night of 300 simulated customers through the dae
 graph: .venv/ready ## write the golden graph anew
 	$(BIN)/python -c "from capflow_assets.definitions import defs; from capflow_assets.graph.golden import graph_text; \
 	  print(graph_text(defs), end='')" > capflow_assets_tests/graph.txt
+
+models: .venv/ready ## write the list of models anew
+	$(BIN)/python -c "from capflow_assets.definitions import STAGES; from capflow_assets.pages.model_list import model_list; \
+	  print(model_list(STAGES), end='')" > docs/models.md
 
 clean: ## remove the virtual environment and the demo's home
 	rm -rf .venv $(HOME_FOLDER)

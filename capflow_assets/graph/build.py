@@ -45,7 +45,7 @@ def build(
         jobs=list(champion_jobs(deploy)),
         schedules=[fleet_schedule()],
         sensors=[
-            onboarding_sensor(deploy),
+            onboarding_sensor(deploy, stages),
             nights_sensor(stages, deploy),
             retraining_sensor(stages, deploy),
             housekeeping_sensor(deploy),
