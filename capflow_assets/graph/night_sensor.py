@@ -10,7 +10,7 @@ tables are whole. A run that was killed is tried again; one that failed is not: 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from math import inf
 
 import dagster as dg
@@ -41,7 +41,7 @@ from capflow_assets.graph.night_runs import (
     in_flight,
     runs_of_nights,
 )
-from capflow_assets.graph.partitions import partition_signs
+from capflow_assets.graph.partitions import CUSTOMERS, partition_signs
 from capflow_assets.nights.admission import Admission, Start, admit
 from capflow_assets.nights.jobs import SCORING, TABLES, Job, Running
 
@@ -49,6 +49,8 @@ NAME = "nights"
 INTERVAL_SECONDS = 15
 # TOMLs that a tick reads where many have changed; it has 60 seconds.
 READ_A_TICK = 500
+# More than there can be customers.
+PLACES_A_DAY = 10**7
 # How often a half of a night is begun whose process was killed.
 MOST_TRIES = 3
 # A run that takes so many times what it should, and at least so long, is ended.
@@ -112,7 +114,9 @@ class Tick:
         for name in self.signs:
             stamp = self._stamp(name)
             before = self.cursor.due.get(name)
-            if stamp and (before is None or before.stamp != stamp) and read < READ_A_TICK:
+            if not stamp:
+                self.cursor.due.pop(name, None)
+            elif (before is None or before.stamp != stamp) and read < READ_A_TICK:
                 read += 1
                 declared, refusal = self._declared(name)
                 self.cursor.declare(name, stamp, declared, refusal, self.now)
@@ -131,7 +135,8 @@ class Tick:
         pending: list[Job] = []
         selections: dict[str, list[str]] = {}
         pools = pools_of(self.deployment.stages) if active else {}
-        places = {name: place for place, name in enumerate(self.signs)}
+        order = self.instance.get_dynamic_partitions(str(CUSTOMERS.name)) if active else []
+        places = {name: place for place, name in enumerate(order)}
         for name in list(active):
             job, keys = self._next_job(name, active[name], standing, pools, places)
             if job is not None:
@@ -154,7 +159,7 @@ class Tick:
         places: Mapping[str, int],
     ) -> tuple[Job | None, list[str]]:
         """The job that a night needs next and its assets; none while it runs, and the night is over after its last."""
-        kind, since, keys, place = TABLES, night.start, self.keys[TABLES], places.get(name, -1)
+        kind, since, keys, place = TABLES, night.start, self.keys[TABLES], _place(places.get(name), night.day)
         tables, scoring = standing.get((name, TABLES)), standing.get((name, SCORING))
         if tables is not None and not _is_to_do(tables):
             kind, since = SCORING, tables.ended or night.start
@@ -243,6 +248,11 @@ class Tick:
         except (CapflowError, OSError, UnicodeDecodeError) as error:
             self.log.append(f"{name}: no night: {error}")
             return None, str(error)
+
+
+def _place(partition: int | None, day: str) -> int:
+    """Where a customer stands, so that only partitions next to each other, of nights of one day, are neighbours."""
+    return -1 if partition is None else partition + PLACES_A_DAY * date.fromisoformat(day).toordinal()
 
 
 def _is_to_do(half: HalfNight) -> bool:
