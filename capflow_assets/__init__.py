@@ -29,10 +29,12 @@ What carries it: rooms in floors, each importing only downwards. The lowest firs
     stores/       where tables and models lie: lake, history, written files, registry
     blueprint/    what the packages declare, read and checked: specs, edges, order
     tables/       one customer's tables: land, run, advance, quarantine, catalogue
+    drafting/     a customer's TOML out of its files, with a comment beside every guess
     pages/        what people read: report, features, pictures
     life/         one model's life: examples, readiness, training, report, scoring, health
     nights/       what a night decides and keeps: what is delivered, the rules at the door
     erasure/      forget
+    serving/      online answers: tokens, publication, versions that are ready, the ladder, HTTP
     graph/        the only room that knows Dagster: build, assets, checks, sensors, runs, records; databricks/, webpage/
     doctor/       tries a deployment and says what to do
     console/      pages of the fleet for those who run it: nights, models, deliveries, decisions

@@ -14,10 +14,12 @@ import typer
 from capflow_assets.cli import (
     champion_commands,
     delivery_commands,
+    draft_command,
     looking_commands,
     operator_commands,
     plan_commands,
     run_commands,
+    serve_command,
 )
 from capflow_assets.cli.options import HomeOption
 from capflow_assets.errors import CapflowError
@@ -62,11 +64,13 @@ def common(context: typer.Context, home: HomeOption = None, version: VersionOpti
 
 
 app.add_typer(run_commands.app)
+app.add_typer(draft_command.app)
 app.add_typer(looking_commands.app)
 app.add_typer(champion_commands.app)
 app.add_typer(operator_commands.app)
 app.add_typer(plan_commands.app)
 app.add_typer(delivery_commands.app)
+app.add_typer(serve_command.app)
 
 
 def main(arguments: list[str] | None = None) -> Any:

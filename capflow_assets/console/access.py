@@ -1,62 +1,40 @@
-"""Who may look and who may decide.
+"""Who may look and who may decide: whoever has the operator's token (``capflow serve token --operator``).
 
-With ``CAPFLOW_CONSOLE_TOKEN`` everybody signs in with it, and whoever has may decide. Without it the pages can be read
-from this machine alone, under its own names, and nothing can be decided: a foreign page that a reader's browser opens
-can neither read nor send anything.
+As long as there is no such token the pages can be read from this machine alone, under its own names, and nothing can be
+decided: a foreign page that a reader's browser opens can neither read nor send anything.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from capflow_assets.errors import CapflowError
+from capflow_assets.home.places import Home
+from capflow_assets.serving.tokens import OPERATOR, Gate, kept_tokens
 
-VARIABLE = "CAPFLOW_CONSOLE_TOKEN"
-LEAST_CHARACTERS = 16
-COOKIE = "capflow_console"
+COOKIE = "capflow_operator"
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+HINT = "capflow serve token --operator"
 
 
 @dataclass(frozen=True)
 class Access:
-    """The token, and what this process signs its cookies with; a restart signs everybody out."""
+    """What the tokens of a home allow; a token that is revoked or replaced is worth nothing a second later."""
 
-    token: str = ""
-    _key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
-
-    @classmethod
-    def of(cls, environment: Mapping[str, str]) -> Access:
-        """As the environment says.
-
-        Raises:
-            CapflowError: the token is too short to be none's guess.
-        """
-        token = environment.get(VARIABLE, "")
-        if token and len(token) < LEAST_CHARACTERS:
-            expected = f"at least {LEAST_CHARACTERS} characters, best at random: openssl rand -hex 32"
-            raise CapflowError(f"{VARIABLE} is too short", expected=expected, came=f"{len(token)} characters")
-        return cls(token)
+    home: Home
+    gate: Gate
 
     @property
-    def cookie(self) -> str:
-        """What a browser that has signed in sends."""
-        return hmac.digest(self._key, self.token.encode(), hashlib.sha256).hex()
+    def has_token(self) -> bool:
+        """Whether an operator's token was issued: then everybody signs in."""
+        return bool(kept_tokens(self.home, OPERATOR))
 
-    def is_token(self, given: str) -> bool:
-        """Whether this is the token."""
-        return bool(self.token) and hmac.compare_digest(given.encode(), self.token.encode())
+    def is_operator(self, token: str | None) -> bool:
+        """Whether this is the operator's token, as it was given or as a browser that signed in sends it."""
+        return bool(token) and self.gate.owner(token or "") == OPERATOR
 
-    def has_signed_in(self, cookie: str | None) -> bool:
-        """Whether a request's cookie is that of somebody who gave the token."""
-        return bool(self.token) and hmac.compare_digest((cookie or "").encode(), self.cookie.encode())
-
-    def may_look(self, host: str, cookie: str | None) -> bool:
+    def may_look(self, host: str, token: str | None) -> bool:
         """Whether a request may read the pages."""
-        return self.has_signed_in(cookie) if self.token else host_name(host) in LOOPBACK
+        return self.is_operator(token) or (not self.has_token and host_name(host) in LOOPBACK)
 
 
 def host_name(host: str) -> str:

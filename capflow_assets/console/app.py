@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, quote
 
-from capflow_assets.console.access import COOKIE, VARIABLE, Access
+from capflow_assets.console.access import COOKIE, HINT, Access
 from capflow_assets.console.fleet_view import Fleet
 from capflow_assets.console.page_views import HEADERS, Pages, own_path
 from capflow_assets.errors import CapflowError, NotFoundError
+from capflow_assets.serving.tokens import Gate
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -18,31 +19,37 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.routing import Route
 
-DAGSTER_URL = "CAPFLOW_DAGSTER_URL"
-DEFAULT_DAGSTER_URL = "http://127.0.0.1:3000"
 MOST_FORM_BYTES = 10_000
 MOST_SEARCHED_CHARACTERS = 200
 
 
-def mount(app: Starlette, fleet: Fleet, environment: Mapping[str, str] | None = None) -> None:
-    """Serve the pages of a fleet beside what an application serves already.
+@dataclass(frozen=True, slots=True)
+class Console:
+    """The pages of one process. ``dagster_url`` is where Dagster's page is, for links."""
 
-    Raises:
-        CapflowError: the token in the environment is too short.
-    """
-    app.router.routes.extend(routes(fleet, os.environ if environment is None else environment))
+    fleet: Fleet
+    gate: Gate
+    dagster_url: str
+
+    def mount(self, app: Starlette) -> None:
+        """Serve the pages beside what an application serves already."""
+        app.router.routes.extend(routes(self.fleet, self.gate, self.dagster_url))
+
+    def begin(self) -> None:
+        """Look at the fleet from now on."""
+        self.fleet.begin()
+
+    def end(self) -> None:
+        """Look at it no more."""
+        self.fleet.end()
 
 
-def routes(fleet: Fleet, environment: Mapping[str, str]) -> list[Route]:
-    """The pages of a fleet by address.
-
-    Raises:
-        CapflowError: the token in the environment is too short.
-    """
+def routes(fleet: Fleet, gate: Gate, dagster_url: str) -> list[Route]:
+    """The pages of a fleet by address."""
     from starlette.routing import Route
 
-    pages = Pages(fleet, environment.get(DAGSTER_URL, DEFAULT_DAGSTER_URL))
-    endpoints = _Endpoints(Access.of(environment), pages)
+    pages = Pages(fleet, dagster_url)
+    endpoints = _Endpoints(Access(fleet.deployment.home, gate), pages)
     reading = {
         "/": endpoints.night,
         "/models": endpoints.models,
@@ -76,11 +83,11 @@ class _Endpoints:
 
         cookie = request.cookies.get(COOKIE)
         if not self._access.may_look(request.headers.get("host", ""), cookie):
-            if self._access.token:
+            if self._access.has_token:
                 return RedirectResponse(f"/sign-in?next={quote(request.url.path)}", 303, HEADERS)
-            return self._pages.refusal(403, f"These pages are served to this machine alone; for others set {VARIABLE}")
+            return self._pages.refusal(403, f"These pages are served to this machine alone; for others: {HINT}")
         try:
-            return work(self._access.has_signed_in(cookie))
+            return work(self._access.is_operator(cookie))
         except NotFoundError as error:
             return self._pages.refusal(404, str(error))
         except CapflowError as error:
@@ -152,11 +159,12 @@ class _Endpoints:
 
         form = await _form(request)
         place = own_path(form.get("next", "/"))
-        if not self._access.is_token(form.get("token", "")):
+        token = form.get("token", "").strip()
+        if not self._access.is_operator(token):
             return self._pages.sign_in(place, is_wrong=True)
         answer = RedirectResponse(place, 303, HEADERS)
         is_secure = request.url.scheme == "https"
-        answer.set_cookie(COOKIE, self._access.cookie, httponly=True, samesite="strict", secure=is_secure)
+        answer.set_cookie(COOKIE, token, httponly=True, samesite="strict", secure=is_secure)
         return answer
 
     async def decisions(self, request: Request) -> Response:
@@ -164,7 +172,7 @@ class _Endpoints:
         from starlette.concurrency import run_in_threadpool
 
         form = await _form(request)
-        if not self._access.has_signed_in(request.cookies.get(COOKIE)):
+        if not self._access.is_operator(request.cookies.get(COOKIE)):
             return self._pages.refusal(403, "Deciding wants the token: sign in first")
         return await run_in_threadpool(self._guarded, request, lambda _: self._pages.decide(form))
 

@@ -24,6 +24,7 @@ from capflow_assets.contract.models import Model as Model
 from capflow_assets.contract.models import Outcome as Outcome
 from capflow_assets.contract.models import Reads as Reads
 from capflow_assets.contract.models import ReadsColumns as ReadsColumns
+from capflow_assets.contract.models import Recalibrates as Recalibrates
 from capflow_assets.contract.models import Refits as Refits
 from capflow_assets.contract.models import Rule as Rule
 from capflow_assets.contract.models import Subject as Subject

@@ -169,6 +169,14 @@ class Refits(Protocol):
 
 
 @runtime_checkable
+class Recalibrates(Protocol):
+    """An estimator whose answers are chances that can be made honest again without learning their order anew."""
+
+    def recalibrated(self, examples: Examples) -> Estimator:
+        """Another estimator that orders subjects alike, with its chances fitted to what came of the examples."""
+
+
+@runtime_checkable
 class GivesFigures(Protocol):
     """An estimator whose reasons are dear: it can answer without them, where it is only to be judged."""
 

@@ -34,6 +34,8 @@ from capflow_assets.customers.declared_tables import (
 from capflow_assets.customers.delivery_settings import ContactSettings, Deliveries
 from capflow_assets.customers.night_settings import NightSettings
 from capflow_assets.customers.onboarding_problems import onboarding_problems, param_problems
+from capflow_assets.customers.retraining_settings import Retraining
+from capflow_assets.customers.serving_settings import ServingSettings
 from capflow_assets.customers.table_inputs import (
     PACKAGE,
     Declared,
@@ -99,21 +101,6 @@ class TableSource(Declared):
         return tuple(value) if isinstance(value, list) else value
 
 
-class Retraining(Declared):
-    """When a customer's models are trained again: after ``k`` of the last ``n`` checks over ``psi``."""
-
-    psi: float = Field(default=0.25, gt=0, le=10, description="Population stability index that counts as drift.")
-    k: int = Field(default=2, ge=1, le=50)
-    n: int = Field(default=3, ge=1, le=50)
-    cooldown_days: int = Field(default=7, ge=0, le=365, description="Days after a training without another.")
-
-    @model_validator(mode="after")
-    def _k_of_n(self) -> Retraining:
-        if self.k > self.n:
-            raise ValueError(f"k at most n, which is {self.n}; k is {self.k}")
-        return self
-
-
 class Sharing(Declared):
     """What a customer gives to others of its vertical: examples without ids and amounts, to learn from together."""
 
@@ -147,6 +134,7 @@ class Customer(Declared):
     delivery: Deliveries = ()
     contact: ContactSettings = ContactSettings()
     night: NightSettings | None = Field(None, description="When its night is; without it, nothing starts by itself.")
+    serving: ServingSettings = Field(default_factory=lambda: ServingSettings.model_validate({}))
 
     @field_validator("only_models", mode="before")
     @classmethod

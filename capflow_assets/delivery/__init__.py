@@ -7,4 +7,4 @@ what sources share with them (``transfer``). Credentials are named, never writte
 """
 
 # Modules here that are no kinds of destination.
-SHARED = ("dynamodb_items", "encodings", "file_sets", "redis_keys")
+SHARED = ("dynamodb_items", "encodings", "file_sets", "klaviyo_errors", "profiles", "redis_keys")

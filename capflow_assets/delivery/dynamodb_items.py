@@ -18,6 +18,10 @@ ITEMS = 100
 MARK = "%delivery"
 SEPARATOR = "#"
 NEWER = "ConditionalCheckFailed"
+DONE = "done"
+# What is said of two items of one key in a transaction.
+TWICE = "multiple operations"
+LEAST_NUMBER = 1e-129
 # Reasons for which an item of a transaction is not written now, and may be a moment later; "None" is a neighbour's.
 LATER = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded", "None"})
 
@@ -37,7 +41,8 @@ class Items:
 
     def put(self, delivery: Delivery, key: str, values: Mapping[str, Any]) -> dict[str, Any]:
         """An item, unless a newer one is there."""
-        item = {name: attribute(value) for name, value in values.items() if value is not None}
+        written = ((name, json_value(value)) for name, value in values.items())
+        item = {name: attribute(value) for name, value in written if value is not None}
         item |= self._keys(delivery, key)
         item |= {"_delivery": {"S": delivery.id}, "_as_of": {"S": stamp(delivery.as_of)}}
         item |= {"_expires": {"N": str(int(delivery.valid_until.timestamp()))}}
@@ -75,8 +80,9 @@ class Items:
                 return refusals
             for place, reason in zip(list(waiting), reasons, strict=True):
                 if reason not in LATER:
-                    refusals[place] = reason
                     del waiting[place]
+                if reason not in LATER and reason != DONE:
+                    refusals[place] = reason
             if not waiting:
                 return refusals
             if all(reason == "None" or reason not in LATER for reason in reasons):
@@ -87,13 +93,26 @@ class Items:
         raise DeliveryError("DynamoDB does not process all rows", came=came, where=self._table, do=do)
 
     def _transact(self, requests: list[dict[str, Any]]) -> list[str]:
-        """Nothing where all are done; else a reason for each (``None`` where it is not this one's fault)."""
+        """Nothing where all are done; else a reason for each (``None`` where it is not this one's fault).
+
+        One item that is not valid stops its whole transaction without being named: it is looked for by halves.
+        """
+        from botocore.exceptions import ClientError
+
         try:
             self._client.transact_write_items(TransactItems=requests)
         except self._client.exceptions.TransactionCanceledException as error:
             return [str(reason.get("Code") or "None") for reason in error.response["CancellationReasons"]]
         except self._client.exceptions.TransactionInProgressException:
             return ["TransactionConflict"] * len(requests)
+        except ClientError as error:
+            said = error.response["Error"]
+            if said["Code"] != "ValidationException" or TWICE in said["Message"]:
+                raise
+            if len(requests) == 1:
+                return [f"it is not valid: {said['Message']}"]
+            halves = requests[: len(requests) // 2], requests[len(requests) // 2 :]
+            return [reason for half in halves for reason in self._transact(half) or [DONE] * len(half)]
         return []
 
     def keys_of(self, delivery: Delivery) -> Iterator[list[str]]:
@@ -125,15 +144,15 @@ def key_of(values: Sequence[Any]) -> str:
 
 
 def attribute(value: Any) -> dict[str, Any]:
-    """A value as DynamoDB writes it.
+    """A value as DynamoDB writes it; what is smaller than its least number is 0.
 
-    >>> attribute(0.1), attribute(True), attribute(["a", 2])
-    ({'N': '0.1'}, {'BOOL': True}, {'L': [{'S': 'a'}, {'N': '2'}]})
+    >>> attribute(0.1), attribute(True), attribute(["a", 2]), attribute(1e-200)
+    ({'N': '0.1'}, {'BOOL': True}, {'L': [{'S': 'a'}, {'N': '2'}]}, {'N': '0'})
     """
     if isinstance(value, bool):
         return {"BOOL": value}
     if isinstance(value, int | float):
-        return {"N": str(Decimal(repr(value)))}
+        return {"N": "0" if abs(value) < LEAST_NUMBER else str(Decimal(repr(value)))}
     if isinstance(value, list):
         return {"L": [{"NULL": True} if one is None else attribute(one) for one in value]}
     return {"S": str(value)}

@@ -1,9 +1,10 @@
 """Redis, or what speaks like it (Valkey, KeyDB, Dragonfly): a hash per delivery, and one pointer that is flipped last.
 
-    {prefix}:{customer}:{model}             which delivery is to be read: {"key": …, "id": …, "as_of": …, "rows": …, …}
-    {prefix}:{customer}:{model}:{id}        its rows: a field per user (or key), its value the row as JSON
+    {prefix}:{customer}:{model}         what is to be read: {"keys": […], "as_of": …, "valid_until": …, "version": …}
+    {prefix}:{customer}:{model}:{id}    rows of a delivery: a field per user (or key), its value the row as JSON
 
-A reader gets the pointer, and then ``HGET`` from the key that it names. Rows are piped into a hash of another name,
+A reader gets the pointer, and then ``HGET`` from the keys that it names, in order: mostly one, and one more for those
+who had to wait for the morning. Rows are piped into a hash of another name,
 which takes its own when all of them are there, together with the pointer: nobody reads half a delivery. The pointer is
 not flipped where it names a newer one. The delivery before stays for ``keep_seconds``, for those who are reading it;
 the current one ends that long after ``valid_until``. It is one hash per delivery, so that its rows can be counted and
@@ -12,27 +13,34 @@ taken back without a walk over all keys. Clusters are not spoken to: a delivery 
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from capflow_assets.contract import Delivery, Held, Sent, Withdrawn
-from capflow_assets.delivery.redis_keys import as_of_of, field_name, key_values, pointer_name, pointer_of, rows_name
-from capflow_assets.errors import DeliveryError, DeliveryUnknown
+from capflow_assets.delivery.redis_keys import (
+    Round,
+    field_name,
+    key_values,
+    next_pointer,
+    pointer_name,
+    pointer_of,
+    rows_name,
+    watched,
+)
+from capflow_assets.errors import DeliveryError
 from capflow_assets.transfer.batches import Tally, json_value, packed, rows_of
-from capflow_assets.transfer.calls import RESENT
 from capflow_assets.transfer.secrets import FromEnv, first_line
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+UNFINISHED = ":part"
 BATCH_BYTES = 4 << 20
-FLIP_TRIES = 20
 
 
 class Options(BaseModel):
@@ -64,16 +72,14 @@ class Redis:
         """The rows that are in the hash now, where the pointer names this delivery."""
         with _connected(options) as client:
             pointer = pointer_of(client.get(pointer_name(options.prefix, delivery)))
-            if pointer.get("id") != delivery.id:
-                return None
-            return Held(
-                delivery.id, int(client.hlen(rows_name(options.prefix, delivery))), str(pointer.get("sha256", ""))
-            )
+            current = pointer.round(delivery.id) if pointer else None
+            return Held(delivery.id, int(client.hlen(current.key)), current.sha256) if current else None
 
     def newest(self, options: Options, delivery: Delivery) -> datetime | None:
         """The pointer's as-of."""
         with _connected(options) as client:
-            return as_of_of(pointer_of(client.get(pointer_name(options.prefix, delivery))))
+            pointer = pointer_of(client.get(pointer_name(options.prefix, delivery)))
+        return pointer.moment if pointer else None
 
     def send(self, options: Options, delivery: Delivery, batches: Iterator[pa.RecordBatch]) -> Sent:
         """Pipe the rows in, see that they are there, and flip the pointer.
@@ -82,17 +88,13 @@ class Redis:
             DeliveryError: the server is not reached or refuses, keeps fewer rows than it was sent (it is full and
                 evicts), or names a newer delivery.
         """
-        tally, final, unfinished = (
-            Tally(),
-            rows_name(options.prefix, delivery),
-            f"{rows_name(options.prefix, delivery)}:part",
-        )
+        tally, final = Tally(), rows_name(options.prefix, delivery)
+        unfinished = f"{final}{UNFINISHED}"
         with _connected(options) as client:
             client.unlink(unfinished)
             for rows in packed(rows_of(delivery, batches), options.rows_per_batch, BATCH_BYTES):
                 pipe = client.pipeline(transaction=False)
-                for row in rows:
-                    pipe.hset(unfinished, field_name(row.key), row.json)
+                pipe.hset(unfinished, mapping={field_name(row.key): row.json for row in rows})
                 pipe.expire(unfinished, _lifetime(options, delivery))
                 pipe.execute()
                 tally.take(rows)
@@ -101,56 +103,33 @@ class Redis:
                 do = "see its maxmemory and maxmemory-policy, and whether the key's columns tell rows apart"
                 came = f"{kept:,} of {tally.rows:,} rows"
                 raise DeliveryError("Redis kept other rows than it was sent", came=came, where=final, do=do)
-            self._flip(client, options, delivery, tally)
+            added = Round(delivery.id, final, tally.rows, tally.digest.hexdigest())
+            _flip(client, options, delivery, added)
         return tally.sent(is_checked=True)
 
-    def _flip(self, client: Any, options: Options, delivery: Delivery, tally: Tally) -> None:
-        name, final = pointer_name(options.prefix, delivery), rows_name(options.prefix, delivery)
-        pointer = {
-            "key": final,
-            "id": delivery.id,
-            "version": delivery.version,
-            "as_of": json_value(delivery.as_of),
-            "valid_until": json_value(delivery.valid_until),
-            "rows": tally.rows,
-            "sha256": tally.digest.hexdigest(),
-        }
-
-        def flip(pipe: Any) -> None:
-            before = pointer_of(pipe.get(name))
-            newest = as_of_of(before)
-            if newest is not None and newest > delivery.as_of:
-                pipe.unlink(f"{final}:part")
-                came = f"one of {json_value(newest)}, and this of {pointer['as_of']}"
-                raise DeliveryError("Redis holds a newer delivery", came=came, where=name)
-            pipe.multi()
-            if tally.rows:
-                pipe.rename(f"{final}:part", final)
-            else:
-                pipe.unlink(final)
-            pipe.set(name, json.dumps(pointer), ex=_lifetime(options, delivery))
-            if before.get("key") and before["key"] != final:
-                pipe.expire(before["key"], max(1, options.keep_seconds))
-
-        _watched(client, flip, name)
-
     def withdraw(self, options: Options, delivery: Delivery) -> Withdrawn:
-        """Delete the rows, and the pointer where it names this delivery."""
+        """Delete the rows, and take them out of the pointer where it names them."""
         name, final = pointer_name(options.prefix, delivery), rows_name(options.prefix, delivery)
         rows: list[int] = []
 
         def take_back(pipe: Any) -> None:
-            is_current = pointer_of(pipe.get(name)).get("id") == delivery.id
+            pointer = pointer_of(pipe.get(name))
             rows[:] = [int(pipe.hlen(final))]
             pipe.multi()
-            pipe.unlink(final, f"{final}:part", *([name] if is_current else []))
+            pipe.unlink(final, f"{final}{UNFINISHED}")
+            if pointer and pointer.round(delivery.id):
+                rest = pointer.without(delivery.id)
+                if rest:
+                    pipe.set(name, rest.written(), ex=_lifetime(options, delivery))
+                else:
+                    pipe.unlink(name)
 
         with _connected(options) as client:
-            _watched(client, take_back, name, final)
+            watched(client, take_back, name, final)
         return Withdrawn(rows[0])
 
     def erase(self, options: Options, delivery: Delivery, users: Sequence[str]) -> Withdrawn:
-        """Delete these users' rows; of a key of several columns, those whose user's column comes first."""
+        """Delete these users' rows; where a key has more columns, all rows are looked at."""
         if not delivery.user or delivery.user not in delivery.key:
             return Withdrawn(None, "the rows of this delivery are not known by their users")
         place, names, erased = delivery.key.index(delivery.user), set(users), 0
@@ -159,32 +138,38 @@ class Redis:
             if len(delivery.key) == 1:
                 fields = [field_name((user,)) for user in users]
             else:
-                known = client.hscan_iter(final, count=1_000, no_values=True)
-                fields = [name for name in known if key_values(name.decode())[place] in names]
+                known = (name.decode() for name, _ in client.hscan_iter(final, count=1_000))
+                fields = [name for name in known if key_values(name)[place] in names]
             for start in range(0, len(fields), 1_000):
                 erased += int(client.hdel(final, *fields[start : start + 1_000]))
         return Withdrawn(erased)
 
 
+def _flip(client: Any, options: Options, delivery: Delivery, added: Round) -> None:
+    """Give the rows their own name, and let the pointer name them."""
+    name = pointer_name(options.prefix, delivery)
+
+    def flip(pipe: Any) -> None:
+        before = pointer_of(pipe.get(name))
+        if before and before.moment > delivery.as_of:
+            came = f"one of {before.as_of}, and this of {json_value(delivery.as_of)}"
+            pipe.unlink(f"{added.key}{UNFINISHED}")
+            raise DeliveryError("Redis holds a newer delivery", came=came, where=name)
+        after = next_pointer(before, delivery, added)
+        pipe.multi()
+        if added.rows:
+            pipe.rename(f"{added.key}{UNFINISHED}", added.key)
+        else:
+            pipe.unlink(added.key)
+        pipe.set(name, after.written(), ex=_lifetime(options, delivery))
+        for key in {one.key for one in before.rounds} - {one.key for one in after.rounds} if before else ():
+            pipe.expire(key, max(1, options.keep_seconds))
+
+    watched(client, flip, name)
+
+
 def _lifetime(options: Options, delivery: Delivery) -> int:
     return max(1, int(delivery.valid_until.timestamp() - time.time()) + options.keep_seconds)
-
-
-def _watched(client: Any, change: Any, *names: str) -> None:
-    """Make a change that is decided by what stands under ``names``; decide again where somebody else changes that."""
-    from redis.exceptions import ConnectionError, TimeoutError, WatchError
-
-    for _ in range(FLIP_TRIES):
-        with client.pipeline() as pipe, suppress(WatchError):
-            pipe.watch(*names)
-            change(pipe)
-            try:
-                pipe.execute()
-            except (ConnectionError, TimeoutError) as error:
-                came = first_line(error)
-                raise DeliveryUnknown("Redis gave no answer", came=came, where=names[0], do=RESENT) from error
-            return
-    raise DeliveryError("Redis is changed by others all the time", where=names[0], do="see what else writes this key")
 
 
 @contextmanager

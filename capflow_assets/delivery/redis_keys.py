@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from capflow_assets.contract import Delivery
+from capflow_assets.errors import DeliveryError, DeliveryUnknown
 from capflow_assets.transfer.batches import json_value
+from capflow_assets.transfer.calls import RESENT
+from capflow_assets.transfer.secrets import first_line
 
 SEPARATOR = "|"
+FLIP_TRIES = 20
 
 
 def pointer_name(prefix: str, delivery: Delivery) -> str:
@@ -42,18 +48,76 @@ def key_values(name: str) -> list[str]:
     return parts
 
 
-def pointer_of(content: bytes | None) -> dict[str, Any]:
-    """What a pointer says; nothing where there is none, or one of somebody else's."""
-    try:
-        said = json.loads(content) if content else {}
-    except ValueError:
-        said = {}
-    return said if isinstance(said, dict) else {}
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One delivery of a scoring: those who had to wait for the morning come in one of their own."""
+
+    id: str
+    key: str
+    rows: int
+    sha256: str
 
 
-def as_of_of(pointer: dict[str, Any]) -> datetime | None:
-    """The as-of of the delivery that a pointer names."""
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """What is to be read of a model: the rounds of one scoring, the newest first. Times as in ``json_value``."""
+
+    as_of: str
+    valid_until: str
+    version: int
+    rounds: tuple[Round, ...]
+
+    @property
+    def moment(self) -> datetime:
+        """The as-of moment."""
+        return datetime.fromisoformat(self.as_of).astimezone(UTC)
+
+    def round(self, delivery_id: str) -> Round | None:
+        """The round that a delivery is; None where it is none of these."""
+        return next((one for one in self.rounds if one.id == delivery_id), None)
+
+    def without(self, delivery_id: str) -> Pointer | None:
+        """The other rounds; None where there are none."""
+        others = tuple(one for one in self.rounds if one.id != delivery_id)
+        return replace(self, rounds=others) if others else None
+
+    def written(self) -> str:
+        """As it stands in Redis: ``keys`` are those of the rounds, for readers."""
+        return json.dumps({"keys": [one.key for one in self.rounds], **asdict(self)})
+
+
+def pointer_of(content: bytes | None) -> Pointer | None:
+    """What a pointer says; None where there is none, or one of somebody else's."""
     try:
-        return datetime.fromisoformat(pointer["as_of"]).astimezone(UTC)
-    except (KeyError, TypeError, ValueError):
+        said = json.loads(content or b"")
+        rounds = tuple(Round(**one) for one in said["rounds"])
+        pointer = Pointer(said["as_of"], said["valid_until"], said["version"], rounds)
+        return pointer if pointer.moment else None
+    except (ValueError, KeyError, TypeError):
         return None
+
+
+def next_pointer(before: Pointer | None, delivery: Delivery, added: Round) -> Pointer:
+    """The pointer with a delivery: beside the other rounds of its scoring, or in the place of an older one."""
+    as_of = json_value(delivery.as_of)
+    is_same = before is not None and (before.as_of, before.version) == (as_of, delivery.version)
+    others = before.without(delivery.id) if before and is_same else None
+    rounds = (added, *(others.rounds if others else ()))
+    return Pointer(as_of, json_value(delivery.valid_until), delivery.version, rounds)
+
+
+def watched(client: Any, change: Any, *names: str) -> None:
+    """Make a change that is decided by what stands under ``names``; decide again where somebody else changes that."""
+    from redis.exceptions import ConnectionError, TimeoutError, WatchError
+
+    for _ in range(FLIP_TRIES):
+        with client.pipeline() as pipe, suppress(WatchError):
+            pipe.watch(*names)
+            change(pipe)
+            try:
+                pipe.execute()
+            except (ConnectionError, TimeoutError) as error:
+                came = first_line(error)
+                raise DeliveryUnknown("Redis gave no answer", came=came, where=names[0], do=RESENT) from error
+            return
+    raise DeliveryError("Redis is changed by others all the time", where=names[0], do="see what else writes this key")

@@ -37,6 +37,7 @@ PREFIX = "whsec_"
 KEY_BYTES = (24, 64)
 ROW_IS_WRONG = frozenset({400, 413, 422})
 ERASED_USERS = 500
+COMPLETED = "delivery.completed"
 
 
 class Options(HttpOptions):
@@ -72,7 +73,7 @@ class Webhook:
             rows = rows_of(delivery, batches)
             for batch in packed(rows, options.rows_per_message, options.bytes_per_message):
                 post_apart(batch, messages.post_rows, tally)
-            messages.post("delivery.completed", {"row_count": tally.rows, "sha256": tally.digest.hexdigest()})
+            messages.post(COMPLETED, {"row_count": tally.rows, "sha256": tally.digest.hexdigest()})
         return tally.sent()
 
     def withdraw(self, options: Options, delivery: Delivery) -> Withdrawn:
@@ -122,12 +123,12 @@ class _Messages:
         return self._post(self._body("delivery.rows", {}, rows), may_be_wrong=True)
 
     def post(self, kind: str, data: Mapping[str, Any]) -> None:
-        """One message without rows.
+        """One message without rows; a receiver that does not know its type may answer 400, 413 or 422.
 
         Raises:
-            DeliveryError: it is not taken.
+            DeliveryError: it is not taken for another reason.
         """
-        self._post(self._body(kind, data, None), may_be_wrong=False)
+        self._post(self._body(kind, data, None), may_be_wrong=kind == COMPLETED)
 
     def _body(self, kind: str, data: Mapping[str, Any], rows: Sequence[Row] | None) -> bytes:
         import orjson

@@ -31,6 +31,7 @@ A check is a generator of ``Found`` over a ``Case``; the area's file names it in
 | ``models.places`` | MLflow's addresses of model files lead into this home's lake, wherever it is |
 | ``models.digests`` | the digest of every version's files is kept, so that no other file is loaded in their place |
 | ``models.champions`` | every champion's files are whole; who answers where they are not; decisions carried out |
+| ``answers.store`` | what `capflow serve` answers from, of customers with a token, can be read and has not expired |
 | ``permissions.files`` | nobody else may write to the home, the customers or the local lake |
 | ``permissions.readers`` | nobody else may read the customers' keys, or on a machine with other users their rows |
 | ``permissions.engine`` | nobody else may connect to the engine |

@@ -20,6 +20,7 @@ ORDER = (
     "services",
     "lake",
     "models",
+    "answers",
     "sources",
     "permissions",
     "clock",

@@ -27,6 +27,7 @@ from capflow_assets.home.keys import customer_key
 from capflow_assets.landing.personal import OWNER
 from capflow_assets.nights.withdrawal import TakenBack, erase
 from capflow_assets.processes.customer_lock import customer_lock
+from capflow_assets.stores.answer_store import AnswerStore
 from capflow_assets.stores.erased_history import keep_newest_version, remove_old_objects
 from capflow_assets.stores.lake import STAGING, Lake
 from capflow_assets.stores.places import files_below, remove_folder
@@ -145,6 +146,9 @@ def _forget_rows(deployment: Deployment, rows: UserRows, key: bytes, user: str, 
     for of_nobody in (True, False):
         for table, count in rows.delete(traces, of_nobody).items():
             receipt.rows_removed[table] = receipt.rows_removed.get(table, 0) + count
+    spellings = rows.known_as(user)
+    if online := AnswerStore.of(deployment.home, customer).forget(spellings):
+        receipt.rows_removed["online answers"] = online
     return receipt
 
 

@@ -37,12 +37,16 @@ from capflow_assets.graph.partitions import CUSTOMERS, MODELS_COHORT
 from capflow_assets.life.answers import table_of
 from capflow_assets.life.examples import ExampleReader
 from capflow_assets.life.health import watch
+from capflow_assets.life.renewal import Renewal, renew
+from capflow_assets.life.retrainings import BY_HAND
 from capflow_assets.life.scoring import score
-from capflow_assets.life.training import params_of, train
+from capflow_assets.life.training import params_of
 from capflow_assets.nights.destinations import CHECK
 from capflow_assets.processes.lifeline import LINE
+from capflow_assets.serving.publication import publish_night
 
 PARTS = ("models", "predictions", "health", PART)
+TRAINED_BY_HAND = Renewal()
 BEATS = {
     "better": "Better than {baseline} out of time, the 95 % interval above zero.",
     "not worse": "Not surely worse than {baseline} out of time, the 95 % interval not wholly below zero.",
@@ -76,6 +80,7 @@ def model_asset(
             "selected": selected,
             "as_of": config.get("as_of"),
             "overrides": overrides,
+            "renewal": Renewal(config["action"], config["cause"]),
         }
         engine = deployment.engine
         task = module and Task(module, engine.engine, engine.spark_config, live_of, arguments)
@@ -93,9 +98,10 @@ def live_of(
     selected: frozenset[str],
     as_of: str | None,
     overrides: dict[str, Any],
+    renewal: Renewal = TRAINED_BY_HAND,
 ) -> Iterator[Outcome]:
     """``live`` by the model's name, each outcome with its seconds."""
-    yield from timed(live(deployment, deployment.stages.model(model), customer, selected, as_of, overrides))
+    yield from timed(live(deployment, deployment.stages.model(model), customer, selected, as_of, overrides, renewal))
 
 
 def live(
@@ -105,6 +111,7 @@ def live(
     selected: frozenset[str],
     as_of: str | None = None,
     overrides: dict[str, Any] | None = None,
+    renewal: Renewal = TRAINED_BY_HAND,
 ) -> Iterator[Outcome]:
     """Train, score, watch and deliver one model of one customer: the parts that are selected."""
     declared = deployment.customer(customer)
@@ -119,7 +126,7 @@ def live(
         moment = as_of_moment(deployment.lake.table(customer, "clean/bills"), requested)
         if "models" in selected:
             LINE.begins(f"models/{spec.name}")
-            yield _try_training(deployment, reader, overrides or {}, moment)
+            yield _try_training(deployment, reader, overrides or {}, moment, renewal)
         if {"predictions", "health"} & selected:
             is_scored = yield from _answering(deployment, reader, selected, moment)
     if PART in selected:
@@ -147,7 +154,7 @@ def _answering(
                 part, spec, "no champion", f"{customer}.{spec.name} has no champion, so nothing is scored"
             )
         elif part == "predictions":
-            yield scored_outcome(deployment, spec, customer, scored)
+            yield scored_outcome(deployment, spec, customer, scored, publish_night(deployment, customer, spec.name))
         else:
             yield watched_outcome(deployment, spec, customer, watch(deployment, reader, scored))
     return scored is None or scored.version is not None
@@ -166,7 +173,7 @@ def _resting(deployment: Deployment, customer: Customer, spec: ModelSpec) -> Cal
 
 
 def _try_training(
-    deployment: Deployment, reader: ExampleReader, overrides: dict[str, Any], moment: datetime
+    deployment: Deployment, reader: ExampleReader, overrides: dict[str, Any], moment: datetime, renewal: Renewal
 ) -> Outcome:
     """A training that fails is a failed asset, one that finds too little to learn from is not ready; the champion goes
     on answering either way.
@@ -178,7 +185,7 @@ def _try_training(
     except CapflowError as error:
         return Outcome(key, failure=str(error), error=error)
     try:
-        return trained_outcome(deployment, spec, customer, train(deployment, reader, params, moment))
+        return trained_outcome(deployment, spec, customer, renew(deployment, reader, params, moment, renewal))
     except EvidenceError as error:
         return waiting_outcome("models", spec, "not ready", str(error))
     except Exception as error:  # whatever a model breaks with must not stop the scoring
@@ -256,6 +263,13 @@ def config_schema(spec: ModelSpec) -> dict[str, Any]:
     return {
         "as_of": dg.Field(dg.Noneable(str), is_required=False, description=AS_OF_WORDS),
         "params": dg.Field(dg.Shape(fields), is_required=False, description="Overrides of the customer's TOML."),
+        "action": dg.Field(
+            dg.Enum("Renewal", [dg.EnumValue("retrain"), dg.EnumValue("recalibrate")]),
+            is_required=False,
+            default_value="retrain",
+            description="Train anew, or give the champion a new calibration and leave its order as it is.",
+        ),
+        "cause": dg.Field(str, is_required=False, default_value=BY_HAND, description="Why; kept in the ledger."),
     }
 
 

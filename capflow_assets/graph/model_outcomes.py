@@ -116,8 +116,13 @@ def _findings(report: TrainingReport) -> Iterator[Finding]:
         yield report.leakage
 
 
-def scored_outcome(deployment: Deployment, spec: ModelSpec, customer: str, scored: Scored) -> Outcome:
-    """A scoring, or why it was refused: its users are not described as those that the champion learned from."""
+def scored_outcome(
+    deployment: Deployment, spec: ModelSpec, customer: str, scored: Scored, unpublished: str = ""
+) -> Outcome:
+    """A scoring, or why it was refused: its users are not described as those that the champion learned from.
+
+    ``unpublished`` says why online answers are not of this scoring, where they are not.
+    """
     key = dg.AssetKey(["predictions", spec.name])
     findings = ((key, scored.skew),)
     if scored.version is None:
@@ -138,6 +143,7 @@ def scored_outcome(deployment: Deployment, spec: ModelSpec, customer: str, score
         "subjects": scored.totals.subjects,
         **_figures(scored),
     } | ({"warning": scored.warning} if scored.warning else {})
+    metadata |= {"online_answers": unpublished} if unpublished else {}
     return Outcome(key, metadata, findings)
 
 
@@ -151,10 +157,15 @@ def _figures(scored: Scored) -> dict[str, Any]:
 def watched_outcome(deployment: Deployment, spec: ModelSpec, customer: str, health: Health) -> Outcome:
     """What health found of the newest scoring."""
     file = deployment.lake.save_bytes(customer, f"plots/health.{spec.name}.png", health.plot)
+    decision = health.decision
     metadata: dict[str, Any] = {
         "status": "done",
+        "action": decision.action,
+        "cause": decision.cause,
+        "reason": decision.reason,
         "as_of": health.as_of.isoformat(),
         "champion": health.champion,
+        "trained_as_of": health.trained_as_of.isoformat(),
         "worst": health.worst,
         "psi_max": health.psi_max,
         "threshold": health.threshold,
@@ -162,6 +173,9 @@ def watched_outcome(deployment: Deployment, spec: ModelSpec, customer: str, heal
         "version": health.version,
         "plot": dg.MetadataValue.md(markdown(health.plot, f"drift of {spec.name}")),
         "plot_file": dg.MetadataValue.path(file),
+        "night": dg.MetadataValue.json(health.night.to_json()),
+        **_performance(health),
+        **_history_plots(deployment, spec, customer, health),
     }
     message = f"PSI of {health.worst} is {health.psi_max:.3f}, threshold {health.threshold:g}"
     chosen = choice(deployment.stages, deployment.customer(customer), "drift", f"health/{spec.name}")
@@ -169,3 +183,27 @@ def watched_outcome(deployment: Deployment, spec: ModelSpec, customer: str, heal
     finding = resting("drift") if chosen.is_off else severe(drifted, chosen)
     key = dg.AssetKey(["health", spec.name])
     return Outcome(key, metadata, ((key, finding),))
+
+
+def _performance(health: Health) -> dict[str, Any]:
+    """How good the answers are: measured on what came, estimated of the scores, or why neither is known."""
+    scoring = health.scoring
+    figures: dict[str, Any] = {}
+    for name, live in (("live", scoring.live), ("estimate", scoring.night.estimate)):
+        if live is not None:
+            figures[f"{name}_{live.metric}"] = live.value
+            figures[f"{name}_interval"] = f"{live.low:.4g} to {live.high:.4g}"
+    if scoring.live_as_of is not None:
+        figures["live_as_of"] = scoring.live_as_of.isoformat()
+    words = {"blind": scoring.blind, "unknown": scoring.unknown}
+    return figures | {name: text for name, text in words.items() if text}
+
+
+def _history_plots(deployment: Deployment, spec: ModelSpec, customer: str, health: Health) -> dict[str, Any]:
+    """The pictures of many nights, as files: the record of each night is read often, and stays small."""
+    return {
+        f"plot_file_{name}": dg.MetadataValue.path(
+            deployment.lake.save_bytes(customer, f"plots/health.{spec.name}.{name}.png", content)
+        )
+        for name, content in health.plots.items()
+    }

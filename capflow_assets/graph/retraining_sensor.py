@@ -1,7 +1,9 @@
-"""The sensor that retrains a customer's model when its health says so: k of the last n scorings over the threshold.
+"""The sensor that does what a model's health calls for: it trains it again or recalibrates it, each with its cause.
 
 It reads only health materializations that are newer than its cursor, so a tick costs as much as the news, not as the
-fleet. The policy itself is pure and lives in ``monitoring/retraining.py``.
+fleet. The policy itself is pure and lives in ``monitoring/policy.py``; what earlier trainings brought it reads of the
+ledger (``life/retrainings.py``). A feed that is broken, a season and a person who is asked start no run: the decision
+stands beside the health of the model.
 
 A scoring whose moment had not passed when it was recorded (earlier releases took such) does not count: it would be the
 newest, whatever comes after it, until then. A customer that was retired leaves nothing to one that gets its name.
@@ -18,12 +20,16 @@ import dagster as dg
 from dagster._core.storage.event_log.base import EventLogCursor
 
 from capflow_assets.blueprint.stages import Stages
+from capflow_assets.customers.customer import Customer
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import CapflowError
+from capflow_assets.expressions.days import local_day_of
 from capflow_assets.graph.model_assets import PARTS
 from capflow_assets.graph.newest import plain
 from capflow_assets.graph.partitions import of_same_customers, partition_signs
-from capflow_assets.monitoring.retraining import HealthPoint, RetrainingRequest, wants_retraining
+from capflow_assets.life import retrainings
+from capflow_assets.monitoring.observations import Night
+from capflow_assets.monitoring.policy import Decision, Past, Rules, decide, within_budget
 
 # Of each model. A tick has 60 seconds.
 NEWS_A_TICK = 200
@@ -36,12 +42,14 @@ HISTORY = 100
 class Cursor:
     """What the sensor remembers: the last event it read for each model, and as of when it last asked for whom.
 
-    ``signs`` tell the customers from others of their names.
+    ``signs`` tell the customers from others of their names. ``spent`` are the runs that each customer's newest night
+    was given, with its local day.
     """
 
     read: dict[str, str | None] = field(default_factory=dict)
     asked: dict[str, str] = field(default_factory=dict)
     signs: dict[str, str] = field(default_factory=dict)
+    spent: dict[str, tuple[str, int]] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, text: str | None) -> "Cursor":
@@ -51,13 +59,38 @@ class Cursor:
 
     def text(self) -> str:
         """What the next tick is to be given."""
-        return json.dumps({"read": self.read, "asked": self.asked, "signs": self.signs})
+        return json.dumps({known.name: getattr(self, known.name) for known in fields(self)})
 
     def forget_others(self, signs: Mapping[str, str], now: datetime) -> None:
         """Forget what was asked for customers who are gone, and requests as of moments that have not passed yet."""
         asked = of_same_customers(self.asked, self.signs, signs)
         self.asked = {name: as_of for name, as_of in asked.items() if datetime.fromisoformat(as_of) <= now}
+        self.spent = {name: spent for name, spent in self.spent.items() if signs.get(name) == self.signs.get(name)}
         self.signs = dict(signs)
+
+    def spent_on(self, customer: str, day: str) -> int:
+        """The runs that a customer's night was given so far."""
+        last_day, runs = self.spent.get(customer, ("", 0))
+        return runs if last_day == day else 0
+
+    def grant(self, wish: "Wish") -> None:
+        """Remember a run that is asked for."""
+        self.asked[f"{wish.customer.name}.{wish.model}"] = wish.decision.as_of.isoformat()
+        self.spent[wish.customer.name] = (wish.day, self.spent_on(wish.customer.name, wish.day) + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A run that one model's health calls for."""
+
+    customer: Customer
+    model: str
+    decision: Decision
+
+    @property
+    def day(self) -> str:
+        """The local day of the night."""
+        return local_day_of(self.decision.as_of, self.customer.time_zone).isoformat()
 
 
 def retraining_sensor(stages: Stages, deploy: Callable[[], Deployment]) -> dg.SensorDefinition:
@@ -70,24 +103,25 @@ def retraining_sensor(stages: Stages, deploy: Callable[[], Deployment]) -> dg.Se
         target=dg.AssetSelection.assets(*keys),
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Retrains a customer's model when k of its last n scorings drifted; once, then a cool-down.",
+        description="Trains or recalibrates a model by the cause that its health shows; once, then a cool-down.",
     )
     def retraining(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         deployment = deploy()
         cursor = Cursor.parse(context.cursor)
         cursor.forget_others(partition_signs(context.instance), datetime.now(UTC))
-        requests: list[dg.RunRequest] = []
+        wishes: list[Wish] = []
         for name in models:
             # What is left over is the next tick's.
             for customer, storage_cursor in islice(_news(context.instance, name, cursor), NEWS_A_TICK):
-                if len(requests) >= RUNS_A_TICK:
+                if len(wishes) >= RUNS_A_TICK:
                     break
                 cursor.read[name] = storage_cursor
-                requests += _requests(context, deployment, name, customer, cursor)
+                wishes += _wishes(context, deployment, name, customer, cursor, wishes)
+        requests = [_run_request(wish) for wish in _granted(context, cursor, wishes)]
         return dg.SensorResult(
             run_requests=requests,
             cursor=cursor.text(),
-            skip_reason=None if requests else "no champion has drifted often enough",
+            skip_reason=None if requests else "no champion's health calls for a run",
         )
 
     return retraining
@@ -122,45 +156,75 @@ def _step_back(instance: dg.DagsterInstance, model: str, cursor: Cursor) -> None
         cursor.read[model] = EventLogCursor.from_storage_id(newest[0].storage_id - 1).to_string() if newest else None
 
 
-def _requests(
-    context: dg.SensorEvaluationContext, deployment: Deployment, model: str, customer: str, cursor: Cursor
-) -> list[dg.RunRequest]:
+def _wishes(
+    context: dg.SensorEvaluationContext,
+    deployment: Deployment,
+    model: str,
+    customer: str,
+    cursor: Cursor,
+    wishes: list[Wish],
+) -> list[Wish]:
+    """The run that a model's health calls for, if any; one that this tick wishes already is not wished again."""
     name = f"{customer}.{model}"
+    if any((wish.customer.name, wish.model) == (customer, model) for wish in wishes):
+        return []
     try:
         declared = deployment.customer(customer)
+        trainings = retrainings.past_trainings(deployment.lake, customer, model)
     except CapflowError as error:
         context.log.warning(f"{name}: not looked at: {error}")
         return []
-    policy = declared.retraining
-    last_request = cursor.asked.get(name)
-    request = wants_retraining(
-        history(context.instance, model, customer),
-        k=policy.k,
-        n=policy.n,
-        cooldown_days=policy.cooldown_days,
-        last_requested=datetime.fromisoformat(last_request) if last_request else None,
-        zone=declared.time_zone,
-    )
-    if request is None:
+    nights, trained_as_of = _measured(context.instance, model, customer)
+    asked = cursor.asked.get(name)
+    requested = [datetime.fromisoformat(asked)] if asked else []
+    if by_policy := retrainings.last_by_policy(trainings):
+        requested.append(by_policy)
+    past = Past(trainings, max(requested, default=None), trained_as_of)
+    decision = decide(nights, Rules(**declared.retraining.rules()), past, declared.time_zone)
+    if decision is None or decision.action == "none":
         return []
-    cursor.asked[name] = request.as_of.isoformat()
-    context.log.info(f"{name}: {request.reason}")
-    return [_run_request(model, customer, request)]
+    context.log.info(f"{name}: {decision.action}, for {decision.cause}: {decision.reason}")
+    return [Wish(declared, model, decision)] if decision.may_train else []
 
 
-def history(instance: dg.DagsterInstance, model: str, customer: str) -> list[HealthPoint]:
+def _granted(context: dg.SensorEvaluationContext, cursor: Cursor, wishes: list[Wish]) -> Iterator[Wish]:
+    """The wishes that each customer's budget of the night allows, the most urgent first; the others come again."""
+    nights = dict.fromkeys((wish.customer.name, wish.day) for wish in wishes)
+    for customer, day in nights:
+        of_night = [wish for wish in wishes if (wish.customer.name, wish.day) == (customer, day)]
+        rules = Rules(**of_night[0].customer.retraining.rules())
+        decisions = within_budget([wish.decision for wish in of_night], cursor.spent_on(customer, day), rules)
+        for wish, decision in zip(of_night, decisions, strict=True):
+            if decision.may_train:
+                cursor.grant(wish)
+                yield wish
+            else:
+                context.log.info(f"{customer}.{wish.model}: {decision.reason}")
+
+
+def history(instance: dg.DagsterInstance, model: str, customer: str) -> list[Night]:
     """The health of a customer's model as it was measured, oldest first."""
+    return _measured(instance, model, customer)[0]
+
+
+def _measured(instance: dg.DagsterInstance, model: str, customer: str) -> tuple[list[Night], datetime | None]:
+    """The nights of a customer's model, oldest first, and as of when the newest one's version was trained."""
     records = instance.fetch_materializations(
         dg.AssetRecordsFilter(asset_key=dg.AssetKey(["health", model]), asset_partitions=[customer]), limit=HISTORY
     ).records
     events = [(record.timestamp, record.asset_materialization) for record in reversed(records)]
     measured = [(datetime.fromtimestamp(at, UTC), plain(event.metadata)) for at, event in events if event is not None]
-    points = [(_point(metadata), at) for at, metadata in measured if "psi_max" in metadata]
-    return [point for point, at in points if point.as_of <= at]
+    known = [(_night(metadata), metadata, at) for at, metadata in measured if "psi_max" in metadata]
+    passed = [(night, metadata) for night, metadata, at in known if night.as_of <= at]
+    trained = passed[-1][1].get("trained_as_of") if passed else None
+    return [night for night, _ in passed], datetime.fromisoformat(str(trained)) if trained else None
 
 
-def _point(metadata: dict[str, Any]) -> HealthPoint:
-    return HealthPoint(
+def _night(metadata: dict[str, Any]) -> Night:
+    """A night as health recorded it; earlier releases recorded the drift alone."""
+    if "night" in metadata:
+        return Night.from_json(metadata["night"])
+    return Night(
         as_of=datetime.fromisoformat(str(metadata["as_of"])),
         model_version=int(metadata["champion"]),
         psi_max=float(metadata["psi_max"]),
@@ -169,15 +233,23 @@ def _point(metadata: dict[str, Any]) -> HealthPoint:
     )
 
 
-def _run_request(model: str, customer: str, request: RetrainingRequest) -> dg.RunRequest:
+def _run_request(wish: Wish) -> dg.RunRequest:
+    customer, model, decision = wish.customer.name, wish.model, wish.decision
     return dg.RunRequest(
-        run_key=f"retrain:{customer}.{model}:{request.as_of.isoformat()}",
+        run_key=f"retrain:{customer}.{model}:{decision.as_of.isoformat()}",
         partition_key=customer,
         asset_selection=[dg.AssetKey([part, model]) for part in PARTS],
+        run_config=_config(model, decision),
         tags={
             "capflow/customer": customer,
             "capflow/model": model,
-            "capflow/cause": "drift",
-            "capflow/reason": request.reason[:1000],
+            "capflow/action": decision.action,
+            "capflow/cause": decision.cause,
+            "capflow/reason": decision.reason[:1000],
         },
     )
+
+
+def _config(model: str, decision: Decision) -> dict[str, Any]:
+    """The run's configuration: why it is, and that it only recalibrates where it does."""
+    return {"ops": {f"{model}_model": {"config": {"action": decision.action, "cause": decision.cause}}}}

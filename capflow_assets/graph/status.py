@@ -12,6 +12,7 @@ import dagster as dg
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import ModelError, NotFoundError
 from capflow_assets.graph.newest import latest, newest
+from capflow_assets.life.retrainings import table_of
 from capflow_assets.life.scoring_version import ScoringVersion, scoring_version
 from capflow_assets.life.verdicts import OFF, READINESS, Standing, standings
 from capflow_assets.stores.champion_state import ChampionState
@@ -35,6 +36,9 @@ COLUMNS = (
     "scored_users",
     "drift",
     "drifted",
+    "action",
+    "cause",
+    "advice",
     "reason",
     "readiness",
     "readiness_reason",
@@ -44,7 +48,7 @@ COLUMNS = (
     "rung",
 )
 # What is read of the newest record of each asset of a model.
-ENTRIES_OF_HEALTH = frozenset({"psi_max", "threshold", "worst", "over"})
+ENTRIES_OF_HEALTH = frozenset({"psi_max", "threshold", "worst", "over", "action", "cause", "reason"})
 ENTRIES = {
     "models": frozenset({"status", "reason", "version", "metric", "value", "interval", "baseline", "as_of"}),
     "predictions": frozenset({"dagster/row_count", "rung"}),
@@ -69,6 +73,8 @@ OVERVIEW = (
     "baseline",
     "scored_users",
     "drift",
+    "action",
+    "cause",
     "reason",
 )
 
@@ -131,6 +137,9 @@ def _row(
         "rung": scored.get("rung"),
         "drift": health.get("psi_max"),
         "drifted": health.get("over"),
+        "action": health.get("action"),
+        "cause": health.get("cause"),
+        "advice": health.get("reason") if "action" in health else None,
         "readiness": readiness,
         "readiness_reason": ALSO.join(reasons),
         "answers": who.version,
@@ -204,6 +213,27 @@ def explain(
             "promotion": decision,
             "artifacts": registry.artifacts(customer, model, chosen),
             "plots": registry.plots(customer, model, chosen),
+            "health": _health(latest(instance, f"health/{model}", customer)),
+            "retrainings": _retrainings(deployment, customer, model),
         }
         | ({"warning": who.warning} if who.broken else {})
     )
+
+
+def _health(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What the newest health of a model says is to be done and why, and how good its answers are."""
+    if "action" not in record:
+        return {}
+    named = ("as_of", "champion", "action", "cause", "reason", "worst", "psi_max", "blind", "unknown")
+    return {name: value for name, value in record.items() if name in named or name.startswith(("live_", "estimate_"))}
+
+
+def _retrainings(deployment: Deployment, customer: str, model: str) -> list[dict[str, Any]]:
+    """What each training of a model brought, the newest first."""
+    table = table_of(model)
+    if not deployment.lake.exists(customer, table):
+        return []
+    names = ["as_of", "version", "cause", "action", "decision", "gain", "gain_low", "gain_high"]
+    rows = deployment.lake.arrow(customer, table, columns=names).to_pylist()
+    ordered = sorted(rows, key=lambda row: (row["as_of"], row["version"]), reverse=True)
+    return [row | {"as_of": row["as_of"].isoformat()} for row in ordered]

@@ -66,9 +66,9 @@ def number_options(value: str) -> list[str]:
     (['thousands = ","', 'decimal_comma = true'], ['decimal_comma = true, currency_sign = true'])
     """
     letters = LETTERS.search(value)
-    readings = [form for form in _formats((letters[1] or letters[2]) if letters else "") if _reads(form, value)]
-    fewest = min((len(_written(form)) for form in readings), default=0)
-    return [", ".join(_written(form)) for form in readings if len(_written(form)) == fewest]
+    readings = [form for form in number_formats((letters[1] or letters[2]) if letters else "") if reads(form, value)]
+    fewest = min((len(written_options(form)) for form in readings), default=0)
+    return [", ".join(written_options(form)) for form in readings if len(written_options(form)) == fewest]
 
 
 def formats(value: str) -> list[str]:
@@ -85,6 +85,12 @@ def formats(value: str) -> list[str]:
     return [format for format, pattern in _patterns() if (match := pattern.fullmatch(value)) and _is_day(format, match)]
 
 
+def is_in_format(value: str, format: str) -> bool:
+    """Whether a text is a time of a format, with a month up to 12 and a day up to 31."""
+    match = re.fullmatch(time_formats.groups(format)[0], value)
+    return match is not None and _is_day(format, match)
+
+
 def _is_day(format: str, match: re.Match[str]) -> bool:
     if "VV" in format and "/" not in match[0].rpartition(" ")[2]:
         return False
@@ -99,7 +105,8 @@ def _patterns() -> list[tuple[str, re.Pattern[str]]]:
     return [(form, re.compile(time_formats.groups(form)[0])) for form in every]
 
 
-def _formats(letters: str) -> Iterator[NumberFormat]:
+def number_formats(letters: str = "") -> Iterator[NumberFormat]:
+    """All ways of writing numbers that may be declared, with ``letters`` for a currency's sign among them."""
     signs: list[bool | str] = [False, True, *([letters] if letters else [])]
     for comma, mark, sign, negative in product(
         (False, True), ("", ",", " ", "'"), signs, ("minus", "parentheses", "trailing_minus")
@@ -108,11 +115,13 @@ def _formats(letters: str) -> Iterator[NumberFormat]:
             yield NumberFormat(comma, mark, sign, negative)
 
 
-def _reads(format: NumberFormat, value: str) -> bool:
+def reads(format: NumberFormat, value: str) -> bool:
+    """Whether a text is a number that is written so."""
     return re.fullmatch(format.pattern.replace(ANY_SIGN, SIGNS), value) is not None
 
 
-def _written(format: NumberFormat) -> list[str]:
+def written_options(format: NumberFormat) -> list[str]:
+    """The options that say a way of writing, as they stand in a TOML."""
     sign = format.currency_sign
     written = ["decimal_comma = true"] if format.decimal_comma else []
     written += [f'thousands = "{format.thousands}"'] if format.thousands else []

@@ -23,6 +23,8 @@ FOLDS = 5
 # With fewer of the rarer outcome in all folds, nothing tells the ways apart.
 LEAST_TO_CHOOSE = 10 * FOLDS
 MOST_TO_CHOOSE = 50_000
+# Of the search for the likeliest curve: where it has not settled by then, bounds help.
+MOST_STEPS, STEP_TOLERANCE = 30, 1e-9
 SMALLEST = 1e-9
 BINS = 10
 
@@ -252,12 +254,42 @@ def _centred_isotonic(actual: np.ndarray, scores: np.ndarray) -> tuple[np.ndarra
 
 def _logistic(actual: np.ndarray, terms: np.ndarray) -> tuple[float, ...]:
     """The slope of each term and the intercept of the likeliest logistic curve whose slopes are at 0 or above."""
-    from scipy.optimize import minimize
-    from scipy.special import expit
-
     positives, negatives = int(actual.sum()), int((~actual).sum())
     # Platt (1999), section 2.2: targets a little inside 0 and 1, so that separable scores keep a finite slope.
     target = np.where(actual, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+    start = np.array([1.0] * terms.shape[1] + [0.0])
+    best = _by_newton(terms, target, start)
+    # A falling calibrator would turn the model's order round, so slopes stay at 0 or above.
+    if best is None or (best[:-1] < 0).any():
+        best = _within_bounds(terms, target, start)
+    return tuple(float(number) for number in best)
+
+
+def _by_newton(terms: np.ndarray, target: np.ndarray, theta: np.ndarray) -> np.ndarray | None:
+    """The least log loss without bounds, in a few steps; None where the steps do not settle."""
+    from scipy.special import expit
+
+    columns = np.column_stack([terms, np.ones(len(terms))])
+    for _ in range(MOST_STEPS):
+        chance = expit(columns @ theta)
+        gradient = columns.T @ (chance - target)
+        curvature = (columns.T * (chance * (1 - chance))) @ columns
+        try:
+            step = np.linalg.solve(curvature, gradient)
+        except np.linalg.LinAlgError:
+            return None
+        theta = theta - step
+        if not np.isfinite(theta).all():
+            return None
+        if np.abs(step).max() < STEP_TOLERANCE * max(1.0, np.abs(theta).max()):
+            return theta
+    return None
+
+
+def _within_bounds(terms: np.ndarray, target: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """The least log loss with slopes at 0 or above."""
+    from scipy.optimize import minimize
+    from scipy.special import expit
 
     def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
         margin = terms @ theta[:-1] + theta[-1]
@@ -265,11 +297,9 @@ def _logistic(actual: np.ndarray, terms: np.ndarray) -> tuple[float, ...]:
         value = np.mean(np.logaddexp(0, margin) - target * margin)
         return float(value), np.append(terms.T @ residual, residual.sum()) / residual.size
 
-    # A falling calibrator would turn the model's order round, so slopes stay at 0 or above.
-    count = terms.shape[1]
-    bounds = [(0, None)] * count + [(None, None)]
-    best = minimize(loss, np.array([1.0] * count + [0.0]), jac=True, method="L-BFGS-B", bounds=bounds)
-    return tuple(float(number) for number in best.x)
+    bounds = [(0, None)] * terms.shape[1] + [(None, None)]
+    best: np.ndarray = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
+    return best
 
 
 def _logs(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

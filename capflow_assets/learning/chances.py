@@ -92,6 +92,24 @@ class ChanceEstimator(Generic[P]):
         newer.examples = {**self.examples, "training": len(examples)}
         return newer
 
+    def recalibrated(self, examples: Examples) -> Self:
+        """Another that orders subjects alike, its calibrator fitted to examples that neither has learned from.
+
+        Raises:
+            EvidenceError: all subjects had the outcome, or none did.
+            ModelError: there are no outcomes.
+        """
+        from copy import copy
+
+        from capflow_assets.learning.calibration import fit_calibrator
+        from capflow_assets.learning.frames import fitted
+
+        fitted(self.calibrator, type(self).__name__)
+        newer = copy(self)
+        newer.calibrator = fit_calibrator(positives(examples, self.outcome), self._raw(self._matrix(examples)))
+        newer.examples = {**self.examples, "calibration": len(examples)}
+        return newer
+
     def predict(self, examples: Examples) -> pd.DataFrame:
         """``score``: the chance of the outcome within the horizon; ``reasons``: what moved it most."""
         import numpy as np

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from capflow_assets.contract import Estimator, Examples, Horizon, Metric, ReadsColumns, Refits
+from capflow_assets.contract import Estimator, Examples, Horizon, Metric, ReadsColumns, Recalibrates, Refits
 from capflow_assets.errors import EvidenceError
 from capflow_assets.learning.combining import Kind, combined, stacking_weights
 from capflow_assets.learning.folds import Fold
@@ -82,6 +82,17 @@ class Ensemble:
             }
         )
         newer.seen = _names(examples)
+        return newer
+
+    def recalibrated(self, examples: Examples) -> Ensemble:
+        """Another whose parts have their chances fitted to the examples, those of them that answer with chances."""
+        newer = self._of(
+            {
+                name: part.recalibrated(examples) if isinstance(part, Recalibrates) else part
+                for name, part in self.parts.items()
+            }
+        )
+        newer.seen = self.seen
         return newer
 
     def predict(self, examples: Examples) -> pd.DataFrame:

@@ -72,21 +72,29 @@ def answered(
     Raises:
         ModelError: it answered for subjects that it was not asked about, or twice, or left a declared figure empty.
     """
-    model = reader.spec.model
     if not with_reasons and isinstance(estimator, GivesFigures):
         answers = estimator.figures(asked)
     else:
         answers = estimator.predict(asked)
+    require_answers(reader.spec.model, reader.spec.name, estimator, answers, asked)
+    return answers
+
+
+def require_answers(model: Model[Any], name: str, estimator: Estimator, answers: pd.DataFrame, asked: Examples) -> None:
+    """Refuse answers that are not those that were asked for.
+
+    Raises:
+        ModelError: as ``answered``.
+    """
     problem = "; ".join(_problems(model, answers, asked))
     if problem:
         raise ModelError(
-            f"The answers of {reader.spec.name} cannot be used",
+            f"The answers of {name} cannot be used",
             expected=f"one row per {' and '.join((*model.subject.key, *model.answer.per))} that was asked about",
             came=problem,
             where=f"{type(estimator).__module__}.{type(estimator).__name__}.predict",
             do="mend the model's estimator",
         )
-    return answers
 
 
 def _problems(model: Model[Any], answers: pd.DataFrame, asked: Examples) -> Iterator[str]:
@@ -175,8 +183,15 @@ def _ranked(answer: Answer, frame: pd.DataFrame, scores: np.ndarray) -> pd.DataF
 
     known = np.sort(scores[~np.isnan(scores)])
     own = frame["score"].to_numpy(dtype=float)
-    rank = pd.Series(np.searchsorted(known, own, side="right") / max(known.size, 1), index=frame.index)
-    rank = rank.where(~np.isnan(own))
+    shares = pd.Series(np.searchsorted(known, own, side="right") / max(known.size, 1), index=frame.index)
+    return ranked_by_share(answer, frame, shares.where(~np.isnan(own)))
+
+
+def ranked_by_share(answer: Answer, frame: pd.DataFrame, rank: pd.Series) -> pd.DataFrame:
+    """With percentile, decile and band by the share of all scores that are no higher than each row's."""
+    import numpy as np
+    import pandas as pd
+
     frame["percentile"] = (100 * rank).round(2)
     frame["decile"] = np.ceil(rank * 10).clip(1, 10).astype("Int32")
     positions = pd.Series(np.ceil(rank * len(answer.bands)), index=frame.index).clip(1, len(answer.bands))

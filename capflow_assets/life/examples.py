@@ -145,6 +145,11 @@ class ExampleReader:
         """One row per subject known at the moment; the joined columns."""
         return self.columns_at([moment])[0]
 
+    def frame_at(self, moment: datetime) -> DataFrame:
+        """One row per subject known at the moment as a frame of the engine: the key and the joined columns."""
+        joined = self.share.of(self._joined((moment,)), self.key)
+        return joined.select(*self.key, *(name for name in self.columns_read if name in joined.columns))
+
     def columns_at(self, moments: Sequence[datetime], events_until: datetime | None = None) -> list[pd.DataFrame]:
         """The joined columns as of each of the moments, in their order."""
         from pyspark.sql import functions as F

@@ -15,14 +15,18 @@ from capflow_assets.deployment import Deployment
 from capflow_assets.life import answers_history
 from capflow_assets.life.answer_parts import AnswerParts, Totals
 from capflow_assets.life.answers import answered
+from capflow_assets.life.engine_scoring import may_score_in_engine, write_answers
 from capflow_assets.life.examples import ExampleReader
 from capflow_assets.life.reference import TrainingPopulation, skew_finding
-from capflow_assets.life.scoring_version import load_scoring_version
+from capflow_assets.life.scoring_version import LoadedVersion, load_scoring_version
+from capflow_assets.stores.model_files import MODEL
+from capflow_assets.stores.saved_estimators import types_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SUBJECTS_AT_ONCE = 200_000
+EMBEDDED = "sail"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +52,16 @@ class Scored:
 
 
 def score(
-    deployment: Deployment, reader: ExampleReader, as_of: datetime, at_once: int = SUBJECTS_AT_ONCE
+    deployment: Deployment,
+    reader: ExampleReader,
+    as_of: datetime,
+    at_once: int = SUBJECTS_AT_ONCE,
+    in_engine: bool | None = None,
 ) -> Scored | None:
     """Answer for every subject known at the moment with the champion and replace the table; None without a champion.
+
+    ``in_engine`` says whether the engine's workers answer (``engine_scoring``); by default they do on every engine but
+    the one in this process, where rows would only go to and fro.
 
     What was answered is kept besides, see ``answers_history``.
 
@@ -71,14 +82,27 @@ def score(
     with AnswerParts(model, loaded.version, as_of, loaded.rung) as written:
         answers = answered(reader, loaded.estimator, examples)
         written.add(answers)
-        if skew.passed or skew.severity != "block":
-            for part in parts:
-                written.add(answered(reader, loaded.estimator, part))
-            version = deployment.lake.write_batches(customer, f"predictions/{name}", written.rows())
-        totals = written.totals()
+        is_written = skew.passed or skew.severity != "block"
+        elsewhere = deployment.engine.engine != EMBEDDED if in_engine is None else in_engine
+        if is_written and elsewhere and may_score_in_engine(model) and len(answers):
+            version, totals = _in_engine(deployment, reader, loaded, as_of, answers)
+        else:
+            if is_written:
+                for part in parts:
+                    written.add(answered(reader, loaded.estimator, part))
+                version = deployment.lake.write_batches(customer, f"predictions/{name}", written.rows())
+            totals = written.totals()
     if version is not None:
         answers_history.keep(deployment, reader.customer, name, loaded.version, as_of)
     population, champion = loaded.population, loaded.version
     return Scored(
         answers, examples, totals, champion, version, as_of, population, skew, model.answer, loaded.warning, loaded.rung
     )
+
+
+def _in_engine(
+    deployment: Deployment, reader: ExampleReader, loaded: LoadedVersion, as_of: datetime, sample: pd.DataFrame
+) -> tuple[int, Totals]:
+    registry, customer, name = deployment.registry, reader.customer.name, reader.spec.name
+    content, types = registry.read(customer, name, loaded.version, MODEL), types_of(reader.spec.model)
+    return write_answers(deployment, reader, content, types, as_of, sample, loaded.version, loaded.rung)

@@ -167,14 +167,15 @@ def _judged(deployment: Deployment, reader: ExampleReader, params: Horizon, spli
     baseline = model.baseline.make(params).fit(split.train)
     rival = None if champion is None else champion.answers
     comparison = compare(reader, challenger, baseline, rival, split, params.seed)
-    trial = _trial(deployment, reader, comparison, champion)
+    trial = trial_of(deployment, reader, comparison, champion)
     decision = under_mode(barred(decide(trial), leak), reader.customer.promotion_of(reader.spec.name))
     return _Judged(split, choice, challenger, champion, comparison, leak, judgements(trial), decision)
 
 
-def _trial(
+def trial_of(
     deployment: Deployment, reader: ExampleReader, comparison: Comparison, champion: ChampionRival | None
 ) -> Trial:
+    """What the newest horizon showed of a challenger, for the rules of the promotion."""
     from capflow_assets.learning.slices import slices_finding
 
     model = reader.spec.model

@@ -29,7 +29,6 @@ from capflow_assets.errors import ModelError
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
-    from matplotlib.figure import Figure
 
 BINS = 10
 EPSILON = 1e-4
@@ -147,22 +146,6 @@ def psi(then: Reference, frame: pd.DataFrame, threshold: float = THRESHOLD, epsi
     drift["p_value"] = _holm(drift["p_value"].to_numpy(dtype=float))
     drift.insert(4, "over", (drift["psi"] > threshold) & (drift["p_value"] < CHANCE))
     return drift.sort_values(["psi", "column"], ascending=[False, True], ignore_index=True)
-
-
-def plot(drift: pd.DataFrame, threshold: float = THRESHOLD, most: int = 15) -> Figure:
-    """A bar of PSI per column, the ``most`` largest, with the threshold as a line."""
-    from matplotlib.figure import Figure
-
-    largest = drift.head(most).iloc[::-1]
-    over = int(drift["over"].sum())
-    figure = Figure(figsize=(7, max(2.0, 0.6 + 0.28 * len(largest))), dpi=80, layout="constrained")
-    axes = figure.subplots()
-    colors = ["tab:red" if is_over else "tab:blue" for is_over in largest["over"]]
-    axes.barh(largest["column"], largest["psi"], color=colors)
-    axes.axvline(threshold, color="black", linestyle="--", linewidth=1)
-    axes.set_xlabel("population stability index")
-    axes.set_title(f"{over} of {len(drift)} columns have drifted (PSI above {threshold:g})")
-    return figure
 
 
 def _compare(

@@ -15,6 +15,7 @@ def lines(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "decision", str(report["decision"]["reason"])
     if report["promotion"].get("reason") not in (None, report["decision"]["reason"]):
         yield "since then", str(report["promotion"]["reason"])
+    yield from _health(report.get("health") or {})
     if report.get("not_judged"):
         yield "not judged", str(report["not_judged"])
     yield "answers by", str(report.get("candidate") or report["family"])
@@ -54,6 +55,12 @@ def tables(report: Mapping[str, Any]) -> Iterator[tuple[str, list[str], list[lis
             for one in report["slices"]
         ]
         yield "slices", ["users", "count", *named, "standing"], rows
+    if report.get("retrainings"):
+        rows = [
+            [str(one["version"]), one["as_of"][:10], one["action"], one["cause"], one["decision"], _brought(one)]
+            for one in report["retrainings"]
+        ]
+        yield "trainings", ["version", "as of", "action", "cause", "decision", "ahead of the champion by"], rows
     if report.get("candidates"):
         rows = [
             [one["name"], ", ".join(f"{value:.4g}" for value in one["values"]), one["error"]]
@@ -70,6 +77,26 @@ def tables(report: Mapping[str, Any]) -> Iterator[tuple[str, list[str], list[lis
             for one in report["trials"]
         ]
         yield "search for parameters", ["trial", "from", "gain", "state", "parameters"], rows
+
+
+def _health(health: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What is to be done and why; how good the answers were, on what came and by their scores alone."""
+    if health:
+        yield "health", f"{health['action']}, for {health['cause']}: {health['reason']}"
+    for name, words in (("live", "on what came"), ("estimate", "estimated of the scores")):
+        for key in health:
+            if key.startswith(f"{name}_") and not key.endswith(("_interval", "_as_of")):
+                day = f" as of {health['live_as_of'][:10]}" if name == "live" else ""
+                metric = key.removeprefix(f"{name}_")
+                yield name, f"{metric} {health[key]:.4g} ({health[f'{name}_interval']}) {words}{day}"
+    if health.get("blind"):
+        yield "blind", str(health["blind"])
+
+
+def _brought(training: Mapping[str, Any]) -> str:
+    if training["gain"] is None:
+        return "–"
+    return f"{training['gain']:.3g} ({training['gain_low']:.3g} to {training['gain_high']:.3g})"
 
 
 def _champion(report: Mapping[str, Any]) -> str:

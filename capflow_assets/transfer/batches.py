@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from capflow_assets.contract import Delivery, Refused, Sent
 from capflow_assets.errors import DeliveryError, shortened
@@ -20,7 +20,7 @@ HOPELESS = 50
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row: its key, its values as JSON knows them, and its bytes as they are sent."""
+    """One row: its key, its values, and its bytes as they are sent."""
 
     key: tuple[Any, ...]
     values: Mapping[str, Any]
@@ -29,10 +29,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A batch that was not taken: ``rows`` says which and why (by place), or it is empty and ``reason`` says why."""
+    """A batch that was not taken whole: ``rows`` says which and why (by place), or it is empty and ``reason`` says why.
+
+    ``others`` are those that are not named: not taken, and to be posted again; taken; or nobody can say.
+    """
 
     reason: str
     rows: Mapping[int, str] = field(default_factory=dict)
+    others: Literal["again", "taken", "unknown"] = "again"
 
 
 # None where the whole batch is taken.
@@ -63,10 +67,11 @@ def rows_of(
     """The rows of all batches, one at a time; ``shape`` says how the destination writes one."""
     import orjson
 
+    # As ``json_value`` has it: times in UTC, no number that is none.
+    option = orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC
     for batch in batches:
-        for record in batch.to_pylist():
-            values = {name: json_value(value) for name, value in record.items()}
-            yield Row(tuple(record[name] for name in delivery.key), values, orjson.dumps(shape(values)))
+        for values in batch.to_pylist():
+            yield Row(tuple(values[name] for name in delivery.key), values, orjson.dumps(shape(values), option=option))
 
 
 def packed(rows: Iterable[Row], count: int, most_bytes: int) -> Iterator[list[Row]]:
@@ -125,8 +130,8 @@ class Tally:
 def post_apart(batch: Sequence[Row], post: Post, tally: Tally) -> None:
     """Post a batch so that a row which is refused does not take its neighbours with it.
 
-    Where the destination names the rows, the others are posted again; where it does not, the batch is halved until the
-    rows are known.
+    Where the destination names the rows, the others are posted again if they were not taken; where it does not, the
+    batch is halved until the rows are known.
     """
     parts = [list(batch)]
     while parts:
@@ -136,12 +141,16 @@ def post_apart(batch: Sequence[Row], post: Post, tally: Tally) -> None:
             tally.take(part)
             continue
         named = {place: why for place, why in rejection.rows.items() if 0 <= place < len(part)}
-        if not named and len(part) == 1:
+        if not named and rejection.others == "again" and len(part) == 1:
             named = {0: rejection.reason}
-        for place, why in sorted(named.items()):
-            tally.refuse(part[place], why)
-        if named:
-            others = [row for place, row in enumerate(part) if place not in named]
+        others = [row for place, row in enumerate(part) if place not in named]
+        if rejection.others == "taken":
+            tally.take(others)
+        elif rejection.others == "unknown":
+            tally.unknown += [row.key for row in others]
+        elif named:
             parts += [others] if others else []
         else:
             parts += [part[len(part) // 2 :], part[: len(part) // 2]]
+        for place, why in sorted(named.items()):
+            tally.refuse(part[place], why)

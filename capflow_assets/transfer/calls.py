@@ -14,19 +14,35 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
-from typing import Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from capflow_assets.errors import DeliveryError, DeliveryUnknown
 from capflow_assets.transfer.http import Answer, Endpoint, NoAnswer, NotSent, url_problem
-from capflow_assets.transfer.secrets import first_line
+from capflow_assets.transfer.secrets import Hidden, first_line
 
 LATER = frozenset({408, 425, 429, 500, 502, 503, 504})
+LIMITED = 429
 # A gateway that answers so has sent the request on, and does not know what became of it.
 UNKNOWN = frozenset({502, 504})
 FORBIDDEN = frozenset({401, 403})
 RESENT = "run it again: it is sent under the same id, and what was taken is not taken twice"
+
+
+def _without_login(url: Any) -> Any:
+    """An address, hidden before anything can complain of it where it holds credentials."""
+    return Hidden() if isinstance(url, str) and "@" in url.partition("?")[0] else url
+
+
+def _shown(url: Any) -> Any:
+    if isinstance(url, Hidden):
+        raise ValueError("an address without user and password")
+    return url
+
+
+# Of before-validators, the last runs first.
+Address = Annotated[str, BeforeValidator(_shown), BeforeValidator(_without_login)]
 
 
 class HttpOptions(BaseModel):
@@ -34,7 +50,7 @@ class HttpOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    url: str = Field(description="The address, https://…")
+    url: Address = Field(description="The address, https://…")
     timeout_seconds: float = Field(30.0, gt=0, le=600, description="Longest wait for a connection, and for an answer.")
     tries: int = Field(6, ge=1, le=20, description="How often one request is tried.")
     first_wait_seconds: float = Field(1.0, gt=0, le=60, description="The wait before the second try; it doubles.")
@@ -52,7 +68,7 @@ class HttpOptions(BaseModel):
 class Calls:
     """Calls of one destination, within its limits.
 
-    ``what`` is what people call it. ``limits`` are pairs of calls and seconds: no more calls than that start in any
+    ``what`` is what people call it. ``limits`` are pairs of calls and seconds: no more calls than that arrive in any
     such time. ``secrets`` are not shown when it answers with them.
     """
 
@@ -71,7 +87,7 @@ class Calls:
         self._what = what
         self._limits = limits
         self._secrets = tuple(secrets)
-        self._starts: deque[float] = deque(maxlen=max((count for count, _ in limits), default=1))
+        self._ends: deque[float] = deque(maxlen=max((count for count, _ in limits), default=1))
         self._not_before = 0.0
         self.path = self._endpoint.path
         self.host = self._endpoint.host
@@ -105,12 +121,15 @@ class Calls:
             except NoAnswer as error:
                 is_unknown, why = True, str(error)
                 continue
+            finally:
+                # Of its begin and its end, the server knows the call at some time between.
+                self._ends.append(time.time())
             self._note_window(answer.headers)
             if answer.status not in LATER:
                 return answer
             is_unknown = is_unknown or answer.status in UNKNOWN
             why = self.said(answer)
-            wait = max(wait, asked_wait(answer.headers, time.time()))
+            wait = max(wait, asked_wait(answer.headers, time.time(), is_limited=answer.status == LIMITED))
             if wait > self._options.most_wait_seconds:
                 why += f"; it asks to wait {wait:,.0f} s"
                 break
@@ -150,40 +169,44 @@ class Calls:
 
     def _keep_to_limits(self) -> None:
         now = time.time()
-        time.sleep(max(0.0, self._not_before - now, paced_wait(self._starts, self._limits, now)))
-        self._starts.append(time.time())
+        time.sleep(max(0.0, self._not_before - now, paced_wait(self._ends, self._limits, now)))
 
     def _note_window(self, headers: Mapping[str, str]) -> None:
         left = headers.get("x-ratelimit-remaining", headers.get("ratelimit-remaining", "1"))
         if left.strip() == "0":
             now = time.time()
-            self._not_before = now + min(asked_wait(headers, now), self._options.most_wait_seconds)
+            self._not_before = now + min(asked_wait(headers, now, is_limited=True), self._options.most_wait_seconds)
 
 
-def asked_wait(headers: Mapping[str, str], now: float) -> float:
+def asked_wait(headers: Mapping[str, str], now: float, *, is_limited: bool) -> float:
     """The seconds that an answer asks to wait; 0 where it does not, or not in a known form.
 
-    >>> asked_wait({"retry-after": "7"}, 0), asked_wait({"x-ratelimit-reset": "1700000012"}, 1_700_000_000)
-    (7.0, 12.0)
-    >>> asked_wait({"retry-after": "Thu, 01 Jan 1970 00:01:00 GMT"}, 20), asked_wait({"retry-after": "soon"}, 0)
-    (40.0, 0.0)
+    The end of the window counts where the limit is reached (``is_limited``); else it is said beside every answer.
+
+    >>> window = {"x-ratelimit-reset": "1700000012"}
+    >>> [asked_wait(window, 1_700_000_000, is_limited=limited) for limited in (True, False)]
+    [12.0, 0.0]
+    >>> texts = ("7", "Thu, 01 Jan 1970 00:01:00 GMT", "soon")
+    >>> [asked_wait({"retry-after": text}, 20, is_limited=False) for text in texts]
+    [7.0, 40.0, 0.0]
     """
     retry_after = headers.get("retry-after", "")
-    waits = [_number(retry_after), _number(headers.get("ratelimit-reset", ""))]
-    waits.append(_number(headers.get("x-ratelimit-reset", "")) - now)
+    waits = [_number(retry_after)]
+    if is_limited:
+        waits += [_number(headers.get("ratelimit-reset", "")), _number(headers.get("x-ratelimit-reset", "")) - now]
     if retry_after and not retry_after.strip().isdecimal():
         with suppress(ValueError):
             waits.append(parsedate_to_datetime(retry_after).timestamp() - now)
     return max(0.0, *waits)
 
 
-def paced_wait(starts: Sequence[float], limits: Iterable[tuple[int, float]], now: float) -> float:
-    """The seconds until one more call keeps within all limits; ``starts`` are the earlier calls', in order.
+def paced_wait(ends: Sequence[float], limits: Iterable[tuple[int, float]], now: float) -> float:
+    """The seconds until one more call keeps within all limits; ``ends`` are the earlier calls', in order.
 
     >>> paced_wait([0.0, 0.2, 0.4], [(3, 1.0)], 0.5), paced_wait([0.0, 0.2], [(3, 1.0)], 0.5)
     (0.5, 0.0)
     """
-    waits = [starts[-count] + seconds - now for count, seconds in limits if len(starts) >= count]
+    waits = [ends[-count] + seconds - now for count, seconds in limits if len(ends) >= count]
     return max(0.0, *waits) if waits else 0.0
 
 

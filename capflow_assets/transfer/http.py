@@ -15,12 +15,14 @@ import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from threading import Timer
+from threading import Event, Timer
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 # More of an answer than this is not read.
 MOST_ANSWER_BYTES = 32 << 20
+# IPv6 addresses that a gateway turns into the IPv4 address at their end.
+NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 class NotSent(Exception):  # noqa: N818  (how far a request got)
@@ -75,7 +77,11 @@ def is_public(address: str) -> bool:
     [True, False, False, False, False]
     """
     ip = ipaddress.ip_address(address.partition("%")[0])
-    inner = (ip.ipv4_mapped or ip.sixtofour) if isinstance(ip, ipaddress.IPv6Address) else None
+    inner = None
+    if isinstance(ip, ipaddress.IPv6Address):
+        inner = ip.ipv4_mapped or ip.sixtofour
+        if ip in NAT64:
+            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
     return all(one.is_global and not one.is_multicast for one in (ip, *([inner] if inner else ())))
 
 
@@ -103,10 +109,12 @@ class Endpoint:
         """
         connection = self._connected()
         try:
-            with _cut_off(connection, self._timeout):
+            with _cut_off(connection, self._timeout) as is_cut:
                 connection.request(method, path, body, dict(headers))
                 response = connection.getresponse()
                 content = response.read(MOST_ANSWER_BYTES)
+            if is_cut.is_set() or (response.length and len(content) < MOST_ANSWER_BYTES):
+                raise TimeoutError(f"no whole answer within {self._timeout:g} s, or before the connection ended")
         except (OSError, http.client.HTTPException, ValueError) as error:
             self.close()
             raise NoAnswer(str(error) or type(error).__name__) from error
@@ -154,10 +162,12 @@ class Endpoint:
 
 
 @contextmanager
-def _cut_off(connection: Any, seconds: float) -> Iterator[None]:
-    """End the connection after so many seconds, whatever it is waiting for."""
+def _cut_off(connection: Any, seconds: float) -> Iterator[Event]:
+    """End the connection after so many seconds, whatever it is waiting for; what is yielded says whether it was."""
+    is_cut = Event()
 
     def cut() -> None:
+        is_cut.set()
         with suppress(OSError):
             # The method of an encrypted socket would take away what the waiting thread is using.
             socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)
@@ -166,6 +176,6 @@ def _cut_off(connection: Any, seconds: float) -> Iterator[None]:
     timer.daemon = True
     timer.start()
     try:
-        yield
+        yield is_cut
     finally:
         timer.cancel()

@@ -18,7 +18,7 @@ NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,127}$"
 SHOWN_CHARACTERS = 300
 
 
-class _Hidden:
+class Hidden:
     """Stands in an error of pydantic's where it would show what came."""
 
     def __repr__(self) -> str:
@@ -40,7 +40,7 @@ class FromEnv(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _is_name(cls, data: Any) -> Any:
-        if isinstance(data, _Hidden):
+        if isinstance(data, Hidden):
             raise ValueError('{ env = "NAME" }, the name of a variable of the environment that holds it')
         return data
 
@@ -49,7 +49,7 @@ class FromEnv(BaseModel):
     def _hide(cls, data: Any) -> Any:
         named = isinstance(data, dict) and set(data) == {"env"} and isinstance(data["env"], str)
         is_name = named and re.fullmatch(NAME, data["env"])
-        return data if is_name or isinstance(data, FromEnv) else _Hidden()
+        return data if is_name or isinstance(data, FromEnv) else Hidden()
 
     def value(self) -> str:
         """The secret, read now.

@@ -36,7 +36,7 @@ class SftpLogin(BaseModel):
     password: FromEnv | None = Field(default=None, description='The password: { env = "NAME" }.')
     private_key: FromEnv | None = Field(default=None, description="Or a private key (OpenSSH's text), likewise.")
     passphrase: FromEnv | None = Field(default=None, description="What opens the private key, likewise.")
-    timeout_seconds: float = Field(default=60.0, gt=0, le=3600, description="Longest wait for one file.")
+    timeout_seconds: float = Field(default=300.0, gt=0, le=3600, description="Longest wait for one file.")
 
 
 class SftpPlace(FilePlace):

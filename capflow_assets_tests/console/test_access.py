@@ -2,43 +2,54 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from capflow_assets.console.access import VARIABLE, Access
+from capflow_assets.console.access import Access
 from capflow_assets.console.page_views import own_path
-from capflow_assets.errors import CapflowError
+from capflow_assets.home.places import Home
+from capflow_assets.serving.tokens import OPERATOR, Gate, issue, revoke
 
-TOKEN = "a token of enough characters"
+
+def access(root: Path) -> Access:
+    home = Home.of(root, {})
+    return Access(home, Gate(home))
 
 
 @pytest.mark.parametrize(
     ("host", "may"),
     [("127.0.0.1:8080", True), ("localhost", True), ("[::1]:80", True), ("evil.example", False), ("", False)],
 )
-def test_without_a_token_this_machine_alone_may_look(host: str, may: bool) -> None:
-    access = Access.of({})
-    assert access.may_look(host, None) is may
-    assert not access.has_signed_in("")
-    assert not access.is_token("")
+def test_without_a_token_this_machine_alone_may_look(tmp_path: Path, host: str, may: bool) -> None:
+    own = access(tmp_path)
+    assert own.may_look(host, None) is may
+    assert not own.is_operator("")
+    assert not own.is_operator(None)
 
 
-def test_with_a_token_whoever_signed_in_may_look_from_anywhere() -> None:
-    access = Access.of({VARIABLE: TOKEN})
-    assert access.is_token(TOKEN)
-    assert not access.is_token(TOKEN[:-1])
-    assert access.may_look("fleet.example", access.cookie)
-    assert not access.may_look("127.0.0.1", None)
-    assert not access.may_look("127.0.0.1", TOKEN)
-    assert TOKEN not in access.cookie
+def test_with_a_token_whoever_has_it_may_look_from_anywhere(tmp_path: Path) -> None:
+    token = issue(Home.of(tmp_path, {}), OPERATOR)
+    own = access(tmp_path)
+    assert own.may_look("fleet.example", token)
+    assert not own.may_look("127.0.0.1", None)
+    assert not own.may_look("127.0.0.1", token[:-1])
+    assert own.is_operator(token)
 
 
-def test_a_cookie_of_another_process_is_worth_nothing() -> None:
-    assert Access.of({VARIABLE: TOKEN}).cookie != Access.of({VARIABLE: TOKEN}).cookie
+def test_a_customers_token_opens_no_page(tmp_path: Path) -> None:
+    home = Home.of(tmp_path, {})
+    home.prepare()
+    (home.customers / "acme.toml").write_text("")
+    issue(home, OPERATOR)
+    assert not access(tmp_path).is_operator(issue(home, "acme"))
 
 
-def test_a_short_token_is_refused() -> None:
-    with pytest.raises(CapflowError, match=f"{VARIABLE} is too short"):
-        Access.of({VARIABLE: "short"})
+def test_a_revoked_token_is_worth_nothing(tmp_path: Path) -> None:
+    home = Home.of(tmp_path, {})
+    token = issue(home, OPERATOR)
+    revoke(home, OPERATOR)
+    assert not access(tmp_path).is_operator(token)
 
 
 @pytest.mark.parametrize(

@@ -16,32 +16,32 @@ import pytest
 import uvicorn
 from starlette.applications import Starlette
 
-from capflow_assets.console.access import VARIABLE
-from capflow_assets.console.app import mount
+from capflow_assets.console.app import Console
 from capflow_assets.console.features_index import features_of, matching
 from capflow_assets.console.fleet_view import STATES, Fleet, state_of
 from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.graph.engine import Engine, deployment
 from capflow_assets.graph.launch import dagster_instance
 from capflow_assets.home.places import Home
+from capflow_assets.serving.tokens import Gate
 from capflow_assets_tests.homes import TestHome, own_environment
 from capflow_assets_tests.platform.browser import browsing, chromium
 
-TOKEN = "a token of enough characters"
-
 
 @contextmanager
-def served(home: TestHome, token: str = "") -> Iterator[httpx.Client]:
-    with own_environment(), dagster_instance(Home.of(home.root, {})) as instance:
-        fleet = Fleet(deployment(STAGES, SOURCES, home=Home.of(home.root, {}), engine=Engine()), instance)
+def served(home: TestHome) -> Iterator[httpx.Client]:
+    place = Home.of(home.root, {})
+    with own_environment(), dagster_instance(place) as instance:
+        fleet = Fleet(deployment(STAGES, SOURCES, home=place, engine=Engine()), instance)
         app = Starlette()
-        mount(app, fleet, {VARIABLE: token})
+        console = Console(fleet, Gate(place), "http://127.0.0.1:3000")
+        console.mount(app)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning"))
         thread = threading.Thread(target=server.run, daemon=True)
-        fleet.begin()
+        console.begin()
         thread.start()
         while not server.started:
             time.sleep(0.02)
@@ -51,7 +51,7 @@ def served(home: TestHome, token: str = "") -> Iterator[httpx.Client]:
         finally:
             server.should_exit = True
             thread.join(timeout=10)
-            fleet.end()
+            console.end()
 
 
 @pytest.fixture(scope="module")
@@ -132,11 +132,12 @@ def test_a_page_takes_no_time(client: httpx.Client) -> None:
 
 
 def test_who_signs_in_decides_and_the_decision_is_kept(acme_copy: TestHome) -> None:
-    with served(acme_copy, TOKEN) as client:
+    token = acme_copy.ok("serve", "token", "--operator").strip()
+    with served(acme_copy) as client:
         assert client.get("/").status_code == 303
         assert client.post("/sign-in", data={"token": "wrong"}).status_code == 403
         assert client.post("/decisions", data={"action": "freeze"}).status_code == 403
-        answer = client.post("/sign-in", data={"token": TOKEN, "next": "//evil.example"})
+        answer = client.post("/sign-in", data={"token": token, "next": "//evil.example"})
         assert (answer.status_code, answer.headers["location"]) == (303, "/")
         assert "HttpOnly" in answer.headers["set-cookie"]
         assert "SameSite=strict" in answer.headers["set-cookie"]

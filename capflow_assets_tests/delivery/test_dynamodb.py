@@ -141,6 +141,14 @@ def test_users_are_erased(options: Any, client: Any) -> None:
     assert (item(client, "ann"), item(client, "u%231"), item(client, "bob") is None) == (None, None, False)
 
 
+def test_an_item_that_is_not_valid_is_refused_and_its_neighbours_are_put(options: Any, client: Any) -> None:
+    delivery = delivery_of()
+    sent = DESTINATION.send(options(), delivery, batches_of(rows_of(delivery, ["ann", "", "bob", "eve"])))
+    assert (sent.rows, [refused.key for refused in sent.refused]) == (3, [("",)])
+    assert "empty string" in sent.refused[0].reason
+    assert item(client, "eve") is not None
+
+
 def test_two_rows_under_one_key_are_said(options: Any) -> None:
     delivery = delivery_of()
     with pytest.raises(DeliveryError, match="does not take the rows"):

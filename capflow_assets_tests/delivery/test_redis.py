@@ -64,8 +64,8 @@ def options(port: int, client: Any, monkeypatch: pytest.MonkeyPatch) -> Callable
 def read(client: Any, user: str) -> dict[str, Any] | None:
     """As a shop reads: the pointer, then the row."""
     pointer = client.get("capflow:boots:churn")
-    row = client.hget(json.loads(pointer)["key"], user) if pointer else None
-    return json.loads(row) if row else None
+    rows = (client.hget(key, user) for key in json.loads(pointer)["keys"]) if pointer else ()
+    return next((json.loads(row) for row in rows if row), None)
 
 
 def test_a_reader_follows_the_pointer_to_the_rows(options: Any, client: Any) -> None:
@@ -122,6 +122,19 @@ def test_the_delivery_before_stays_for_its_readers_and_then_ends_by_itself(optio
     week = (newer.valid_until - datetime.now(UTC)).total_seconds()
     assert 0 < client.ttl(f"capflow:boots:churn:{older.id[:32]}") <= 100
     assert week < client.ttl("capflow:boots:churn") + 60 <= week + 161
+
+
+def test_those_who_waited_for_the_morning_are_read_beside_the_others(options: Any, client: Any) -> None:
+    evening = nightly()
+    morning = replace(evening, id="d" * 64)
+    DESTINATION.send(options(), evening, batches_of(rows_of(evening, USERS[:20])))
+    DESTINATION.send(options(), morning, batches_of(rows_of(morning, USERS[20:])))
+    assert [read(client, user) is not None for user in USERS] == [True] * 25
+    assert (DESTINATION.held(options(), evening).rows, DESTINATION.held(options(), morning).rows) == (20, 5)
+    assert DESTINATION.withdraw(options(), morning).rows == 5
+    assert [read(client, user) is not None for user in USERS] == [True] * 20 + [False] * 5
+    DESTINATION.send(options(), nightly(1), batches_of(rows_of(nightly(1), USERS[:1])))
+    assert [read(client, user) is not None for user in USERS] == [True] + [False] * 24
 
 
 def test_withdrawal_takes_back_this_delivery_and_no_other(options: Any, client: Any) -> None:

@@ -85,6 +85,13 @@ def test_every_row_arrives_in_signed_batches_and_the_last_message_says_how_many(
     assert (last["delivery"], last["model"], last["version"]) == (NIGHTLY.id, "churn", 3)
 
 
+def test_a_receiver_that_does_not_know_the_last_message_has_its_rows_all_the_same(
+    receiver: Receiver, options: Any
+) -> None:
+    receiver.script = [Reply(200), Reply(200), Reply(200), Reply(400, b"unknown type")]
+    assert DESTINATION.send(options(), NIGHTLY, batches_of(ROWS)).rows == 10
+
+
 @pytest.mark.parametrize("known", [NEW_KEY, OLD_KEY])
 def test_while_a_key_is_replaced_a_receiver_of_either_verifies(receiver: Receiver, options: Any, known: str) -> None:
     receiver.secret = known
@@ -190,6 +197,12 @@ def test_a_secret_that_is_no_key_is_not_shown(options: Any, monkeypatch: pytest.
     with pytest.raises(DeliveryError, match="no key") as raised:
         DESTINATION.send(options(), NIGHTLY, batches_of(ROWS))
     assert "c2hvcnQ" not in str(raised.value)
+
+
+def test_an_address_with_credentials_in_it_is_refused_and_not_shown(options: Any) -> None:
+    with pytest.raises(ValueError, match="an address without user and password") as raised:
+        options(url="https://ann:planted@shop.example.com/hook")
+    assert "planted" not in str(raised.value)
 
 
 def test_withdrawal_and_erasure_are_told_to_a_receiver_that_obeys(receiver: Receiver, options: Any) -> None:

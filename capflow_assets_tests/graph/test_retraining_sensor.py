@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pyarrow as pa
 import pytest
 
 from capflow_assets.definitions import SOURCES, STAGES
@@ -22,10 +23,17 @@ from capflow_assets.graph.partitions import partition_signs
 from capflow_assets.graph.retirement import retire
 from capflow_assets.graph.retraining_sensor import retraining_sensor
 from capflow_assets.home.places import Home
+from capflow_assets.monitoring.observations import Live, Night, Reliability
+from capflow_assets.stores.moments import replace_moment
 from capflow_assets_tests.homes import own_environment
 
 MODEL = "rfm_segments"
 START = datetime(2024, 1, 1, tzinfo=UTC)
+LEDGER = [
+    ("version", pa.int32()),
+    *((name, pa.string()) for name in ("cause", "action", "decision")),
+    ("gain", pa.float64()),
+]
 AHEAD = datetime.now(UTC) + timedelta(days=365)
 TOML = """
 name = "NAME"
@@ -66,10 +74,21 @@ class Daemon:
             event = dg.AssetMaterialization(dg.AssetKey(["health", MODEL]), partition=customer, metadata=metadata)
             self.instance.report_runless_asset_event(event)
 
+    def observe(self, model: str, *nights: Night) -> None:
+        """Record nights of bob's model as health records them."""
+        for night in nights:
+            metadata = {"psi_max": night.psi_max, "night": dg.MetadataValue.json(night.to_json())}
+            event = dg.AssetMaterialization(dg.AssetKey(["health", model]), partition="bob", metadata=metadata)
+            self.instance.report_runless_asset_event(event)
+
+    def requests(self) -> list[dg.RunRequest]:
+        """The runs that the retraining sensor asks for."""
+        result = self._evaluated("retraining", retraining_sensor(STAGES, lambda: self.deployment))
+        return list(result.run_requests or [])
+
     def tick(self) -> list[str]:
         """The customers whose model the retraining sensor asks to train."""
-        result = self._evaluated("retraining", retraining_sensor(STAGES, lambda: self.deployment))
-        return [str(request.partition_key) for request in result.run_requests or []]
+        return [str(request.partition_key) for request in self.requests()]
 
     def clean(self) -> dict[str, str]:
         """When each customer was last cleaned, after another tick of the housekeeping."""
@@ -103,6 +122,11 @@ def daemon(empty: Path, tmp_path: Path) -> Iterator[Daemon]:
 
 def deployment_in(root: Path) -> Deployment:
     return Deployment(Home.of(root / "home", {}), STAGES, SOURCES, Engine())
+
+
+def nights(*days: int, **changes: Any) -> list[Night]:
+    calm = Night(START, 1, 0.01, "visits", False)
+    return [replace(calm, as_of=START + timedelta(days=day), **changes) for day in days]
 
 
 def drifted(*days: int) -> list[tuple[datetime, bool]]:
@@ -183,3 +207,54 @@ def test_a_customer_that_comes_again_is_cleaned_again(daemon: Daemon) -> None:
     again = daemon.clean()
     assert again["bob"] == first["bob"]
     assert again["ann"] > first["ann"]
+
+
+def test_chances_that_are_off_start_a_recalibration_with_its_cause(daemon: Daemon) -> None:
+    live = Live("roc_auc", 0.8, 0.78, 0.82, 0.8, 0.78, 0.82)
+    daemon.onboard("bob")
+    daemon.observe(MODEL, *nights(0, 7, live=live, reliability=Reliability(0.3, 0.2, 0.18, 0.22)))
+    [request] = daemon.requests()
+    assert request.run_config == {
+        "ops": {f"{MODEL}_model": {"config": {"action": "recalibrate", "cause": "prior shift"}}}
+    }
+    assert (request.tags["capflow/action"], request.tags["capflow/cause"]) == ("recalibrate", "prior shift")
+    assert request.tags["capflow/reason"].startswith("The chances of 2 of the last 2 scorings by version 1 are off")
+
+
+def test_a_broken_feed_starts_nothing_until_it_is_mended(daemon: Daemon) -> None:
+    daemon.onboard("bob")
+    daemon.observe(MODEL, *nights(0, 7, over=True, faults=("half a feed",)))
+    assert daemon.tick() == []
+    daemon.observe(MODEL, *nights(14, 21, over=True))
+    assert daemon.tick() == ["bob"]
+
+
+def test_a_nights_budget_goes_to_what_is_most_urgent(daemon: Daemon) -> None:
+    daemon.onboard("bob")
+    file = daemon.deployment.home.customers / "bob.toml"
+    file.write_text(file.read_text() + "most_a_night = 1\n")
+    daemon.observe("churn", *nights(0, 7, over=True))
+    worse = Live("roc_auc", 0.6, 0.58, 0.62, 0.8, 0.78, 0.82)
+    daemon.observe("winback", *nights(0, 7, live=worse))
+    [request] = daemon.requests()
+    assert (request.tags["capflow/model"], request.tags["capflow/cause"]) == ("winback", "decay")
+    daemon.observe("churn", *nights(8, over=True))
+    [next_night] = daemon.requests()
+    assert next_night.tags["capflow/model"] == "churn"
+
+
+def test_a_training_in_the_ledger_is_a_cool_down_and_two_that_did_not_help_ask(daemon: Daemon) -> None:
+    daemon.onboard("bob")
+    keep_training(daemon.deployment, 2, START - timedelta(days=60))
+    daemon.observe(MODEL, *nights(0, 7, over=True))
+    assert daemon.tick() == ["bob"]
+    keep_training(daemon.deployment, 3, START + timedelta(days=7))
+    daemon.observe(MODEL, *nights(35, 36, model_version=3, over=True))
+    assert daemon.tick() == [], "a person is asked"
+
+
+def keep_training(deployment: Deployment, version: int, as_of: datetime) -> None:
+    """A retraining for drift that was kept as a challenger, 0.01 behind the champion."""
+    row = {"as_of": as_of, "version": version, "cause": "drift", "action": "retrain", "decision": "keep", "gain": -0.01}
+    rows = pa.Table.from_pylist([row], schema=pa.schema([("as_of", pa.timestamp("us", "UTC")), *LEDGER]))
+    replace_moment(deployment.lake, "bob", f"retrainings/{MODEL}", as_of, rows.to_reader())

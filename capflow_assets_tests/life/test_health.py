@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,6 +15,9 @@ from capflow_assets.life.reference import with_ages_of
 from capflow_assets.life.scoring import Scored, score
 from capflow_assets.monitoring.drift import EPSILON
 from capflow_assets_tests.life.shop import AS_OF, MODEL, SHOP, deployment, reader
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 
 @pytest.fixture
@@ -73,3 +77,24 @@ def test_ages_are_held_against_those_of_the_training_day(untrained: Path) -> Non
     assert set(state["tenure_days"]) == {43}
     assert set(state["recency_days"]) == {10}
     assert state["visits"].equals(columns["visits"])
+
+
+def test_a_history_of_an_earlier_release_goes_on(trained_shop: Path, scored: Scored, spark: SparkSession) -> None:
+    """It had the index alone; the columns that it lacks are null in its rows."""
+    place = deployment(trained_shop)
+    old = [(AS_OF - timedelta(days=7), 1, "visits", 0.1, 0.25, False)]
+    schema = "as_of timestamp, model_version int, column string, psi double, threshold double, is_over boolean"
+    place.lake.write(spark.createDataFrame(old, schema), SHOP, f"health/{MODEL}")
+    watch(place, reader(place), scored)
+    rows = place.lake.arrow(SHOP, f"health/{MODEL}").to_pylist()
+    assert len(rows) == 3
+    assert {row["fill_now_pct"] for row in rows if row["as_of"] == old[0][0]} == {None}
+    assert {row["fill_now_pct"] for row in rows if row["as_of"] != old[0][0]} == {100.0}
+
+
+def test_a_feed_that_stops_is_named_and_nothing_is_to_be_trained(trained_shop: Path, scored: Scored) -> None:
+    place = deployment(trained_shop)
+    health = watch(place, reader(place), replace(scored, as_of=AS_OF + timedelta(days=9)))
+    assert (health.decision.action, health.decision.cause) == ("fix the feed", "feed")
+    assert health.decision.reason == "the newest bill is 9 days old. Nothing is trained on that."
+    assert watch(place, reader(place), scored).decision.action == "none"

@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from capflow_assets.customers.customer import Retraining
+from capflow_assets.customers.retraining_settings import Retraining
 from capflow_assets.features.rfm import rfm
 from capflow_assets.features.rhythm import rhythm
 from capflow_assets.models.purchase_propensity import MODEL
+from capflow_assets.monitoring import observations, policy
 from capflow_assets.monitoring.drift import psi, reference
-from capflow_assets.monitoring.retraining import HealthPoint, wants_retraining
 from capflow_assets.simulation.brand import Brand, tiny
 from capflow_assets.simulation.world import simulate
 
@@ -87,10 +87,11 @@ def by_the_threshold_alone(drift: pd.DataFrame) -> bool:
 
 def first_request(nights: Sequence[Night], rule: Callable[[pd.DataFrame], bool]) -> int | None:
     """The first day on which the default policy asks for a retraining, where ``rule`` says which scorings are over."""
-    history: list[HealthPoint] = []
+    history: list[observations.Night] = []
     for night in nights:
-        history.append(HealthPoint(_moment(night.day), 1, 0.0, "any", rule(night.drift)))
-        if wants_retraining(history, k=POLICY.k, n=POLICY.n) is not None:
+        history.append(observations.Night(_moment(night.day), 1, 0.0, "any", rule(night.drift)))
+        decision = policy.decide(history, policy.Rules(k=POLICY.k, n=POLICY.n))
+        if decision is not None and decision.may_train:
             return night.day
     return None
 

@@ -78,9 +78,17 @@ def complaint(text: str, encoding: str) -> str:
 
 def readings(text: str, encoding: str) -> Iterator[str]:
     """The encodings that read a spoilt text, and what it is in each: at most three readings, the likeliest first."""
+    for read, names in likely(text, encoding)[:MOST_SHOWN]:
+        *first, last = names[:MOST_NAMED]
+        listed = f"{', '.join(first)} and {last} read" if first else f"{last} reads"
+        yield f"{listed} {read[:SHOWN_CHARACTERS].strip()!r}"
+
+
+def likely(text: str, encoding: str) -> list[tuple[str, list[str]]]:
+    """What a spoilt text is around its first spoilt byte, each reading with its encodings; the likeliest first."""
     match = SPOILT.search(text)
     if match is None:
-        return
+        return []
     start, end = max(0, match.start() - AROUND), match.end() + AROUND
     # An encoding of several bytes a character is cut where characters end: at the ends of what could be read.
     whole = text[start:end].encode(encoding, KEPT)
@@ -96,10 +104,7 @@ def readings(text: str, encoding: str) -> Iterator[str]:
             continue
         if _is_plausible(read):
             seen.setdefault(read, []).append(encoding_name)
-    for read, names in sorted(seen.items(), key=lambda each: _oddness(each[0]))[:MOST_SHOWN]:
-        *first, last = names[:MOST_NAMED]
-        listed = f"{', '.join(first)} and {last} read" if first else f"{last} reads"
-        yield f"{listed} {read[:SHOWN_CHARACTERS].strip()!r}"
+    return sorted(seen.items(), key=lambda each: _oddness(each[0]))
 
 
 def refusal(text: str, encoding: str, where: str, column: str = "") -> SourceError:

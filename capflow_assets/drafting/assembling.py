@@ -1,0 +1,204 @@
+"""A draft put together: who each sample is, its tables, and what is left to be asked. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from capflow_assets.drafting import bill_amounts, lines, money, statuses, tables
+from capflow_assets.drafting import words as w
+from capflow_assets.drafting.meanings import Meanings
+from capflow_assets.drafting.parts import Draft, Guess, TableDraft, quoted
+from capflow_assets.drafting.roles import Roles, roles
+from capflow_assets.drafting.samples import Sample
+
+FEW_BILLS = 50
+ANSWERS = ("name", "vertical", "currency", "time_zone")
+
+
+def assembled(samples: Sequence[Sample], answers: dict[str, str], name: str) -> Draft:
+    """The draft of a customer's samples; ``answers`` are what a person has said, ``name`` is what to call it else.
+
+    What nothing tells is a question of the draft; no value is made up in silence.
+    """
+    known = roles(samples)
+    questions: list[str] = []
+    head_where = _heads_of_lines(known)
+    of_lines = lines.line_items(known, questions)
+    of_bills = tables.bills(known, questions)
+    if of_bills is not None:
+        _add_amounts(of_bills, known, of_lines, questions)
+        of_bills.where = head_where
+        if of_lines is None and known.bills is not None and "bill_id" in of_bills.columns:
+            lines.add_restarting(of_bills, known.bills, str(of_bills.columns["bill_id"].value), questions)
+    _leave_out(of_bills, of_lines, known, questions)
+    others = [
+        tables.users(known, questions),
+        tables.items(known, of_lines.table if of_lines else None),
+        tables.stores(known),
+    ]
+    drafts = [table for table in (of_bills, of_lines.table if of_lines else None, *others) if table is not None]
+    _share_hashing(drafts)
+    currency = money.currency(known.every)
+    of_items = known.items or known.lines
+    owners = {"bills": known.bills, "line_items": known.lines, "users": known.users, "items": of_items,
+              "stores": known.stores}  # fmt: skip
+    for table in drafts:
+        owner = owners[table.name]
+        if owner is not None:
+            _add_number_options(table, owner.sample, questions)
+            questions += owner.sample.questions
+    if currency.is_unsure and "currency" not in answers:
+        questions.append(f"in which currency are amounts? {currency.why}")
+    if "time_zone" not in answers:
+        questions.append("in which time zone are local days and times? Files do not tell")
+    if "vertical" not in answers:
+        questions.append("what does the customer sell (vertical)? Checks have defaults for some")
+    head = {
+        "name": Guess(name),
+        "vertical": Guess("retail", "grocery, fashion, footwear, electronics, …", is_unsure=True),
+        "currency": currency,
+        "time_zone": Guess("UTC", "where the shops are, such as Europe/Berlin", is_unsure=True),
+    }
+    head |= {key: Guess(answers[key]) for key in ANSWERS if answers.get(key)}
+    questions += _two_brands(known) + _users_of_one_bill(known)
+    notes = [f"{one.sample.name}: left out, {why}" for one, why in known.others]
+    return Draft(head, drafts, notes, list(dict.fromkeys(questions)), tables.nobody(known))
+
+
+def _heads_of_lines(known: Roles) -> Guess | None:
+    """Make bills of the rows of lines that hold the head of each bill, where no sample is of bills."""
+    if known.lines is None or known.bills is not None or known.lines.sample.array:
+        return None
+    bill = lines.bill_number(known.lines)
+    if bill is None:
+        return None
+    apart = lines.heads_apart(known.lines, str(bill.value))
+    heads = [name for name in apart if known.lines.tags[name] & {w.USER, w.DATE, w.STATUS, w.AMOUNT, w.EMAIL, w.SALES}]
+    if not heads:
+        return None
+    sample = known.lines.sample
+    place = sample.names.index(heads[0])
+    rows = tuple(row for row in sample.rows if row[place] is not None)
+    known.bills = Meanings(dataclasses.replace(sample, rows=rows, questions=[]))
+    return Guess(f"{quoted(heads[0])} is not null", f"the first row of each bill alone has {', '.join(heads[:4])}")
+
+
+def _add_amounts(bills: TableDraft, known: Roles, of_lines: lines.Lines | None, questions: list[str]) -> None:
+    assert known.bills is not None  # noqa: S101  (its caller asks)
+    key = str(bills.columns["bill_id"].value) if "bill_id" in bills.columns else ""
+    sample = known.lines.sample if known.lines else None
+    amount = bill_amounts.bill_amount(known.bills, key, of_lines if key else None, sample)
+    names = known.bills.all("amount")
+    if amount is not None:
+        bills.columns["amount"] = amount
+        if amount.is_unsure:
+            questions.append(f"what was paid for a bill: {amount.value}? {amount.why}")
+    elif of_lines is not None and names:
+        bills.notes.append(f"no amount is mapped: {', '.join(names[:4])} are not what lines add up to, which is taken")
+        questions.append(f"is a bill what its lines add up to, or one of {', '.join(names[:4])}?")
+    elif of_lines is None:
+        bills.columns["amount"] = Guess("0", "no column says what was paid", is_unsure=True)
+        questions.append(f"which column says what was paid? The columns are {', '.join(known.bills.sample.names)}")
+    if discount := known.bills.best("discount"):
+        bills.columns["discount"] = Guess(discount)
+    if (quantity := known.bills.best("quantity")) and of_lines is None:
+        bills.columns["quantity"] = Guess(quantity)
+
+
+def _leave_out(bills: TableDraft | None, of_lines: lines.Lines | None, known: Roles, questions: list[str]) -> None:
+    """Leave out rows that are no purchases: where their own status says so, or that of their bill."""
+    lines_table = of_lines.table if of_lines else None
+    head = known.bills or known.lines
+    if head is None:
+        return
+    condition, _, asked = statuses.purchases(head)
+    questions += asked
+    code = money.currency(known.every).value
+    parts = [str(condition.value)] if condition else []
+    if one := money.one_currency(head, code):
+        parts.append(one)
+        questions.append(f"amounts are in several currencies: rows in others than {code} are left out")
+    if not parts:
+        return
+    where = Guess(" and ".join(parts), condition.why if condition else "amounts of one currency")
+    if bills is None:
+        if lines_table is not None:
+            lines_table.where = where
+        return
+    own = f"{bills.where.value} and {where.value}" if bills.where else where.value
+    bills.where = Guess(own, where.why)
+    if lines_table is None or of_lines is None or known.lines is None or known.bills is None:
+        return
+    if known.lines.sample.array and known.lines.sample.location == known.bills.sample.location:
+        lines_table.where = where
+    elif "bill_id" in bills.columns:
+        _joined_with_head(lines_table, of_lines.bill, bills, str(bills.columns["bill_id"].value), own, known)
+
+
+def _joined_with_head(table: TableDraft, bill: str, bills: TableDraft, head: str, condition: str, known: Roles) -> None:
+    """Lines of bills that are purchases, by a query over both."""
+    on = f"on head.{quoted(head)} = line.{quoted(bill)}"
+    why = "lines of bills that are no purchases are left out as well"
+    if table.source == "sql":
+        first, second = (f'"{meanings.sample.name}"' for meanings in (known.lines, known.bills) if meanings)
+        text = f"select line.*\nfrom {first} line\njoin {second} head {on}\nwhere {condition}".replace("`", '"')
+        table.options = {key: guess for key, guess in table.options.items() if key != "table"}
+        table.options["query"] = Guess(text, why)
+        return
+    qualified = condition
+    names = known.bills.sample.names if known.bills else ()
+    for name in sorted(names, key=len, reverse=True):
+        qualified = qualified.replace(f"({quoted(name)},", f"(head.{quoted(name)},")
+        qualified = qualified.replace(f"({quoted(name)})", f"(head.{quoted(name)})")
+        if qualified.startswith(f"{quoted(name)} is not null"):
+            qualified = f"head.{qualified}"
+    table.query = Guess(f"select line.*\nfrom lines line\njoin heads head {on}\nwhere {qualified}", why)
+    table.inputs = {
+        "lines": TableDraft("lines", table.source, table.location, dict(table.options)),
+        "heads": TableDraft("heads", bills.source, bills.location, dict(bills.options)),
+    }
+
+
+def _add_number_options(table: TableDraft, sample: Sample, questions: list[str]) -> None:
+    options = money.number_options(table, sample, questions)
+    table.options |= options
+    for inner in table.inputs.values():
+        inner.options |= options
+
+
+def _share_hashing(drafts: Sequence[TableDraft]) -> None:
+    """Hash users' ids in every table, or in none: they would not meet otherwise."""
+    hashed = next((table.personal for table in drafts if table.personal is not None), None)
+    for table in drafts:
+        if hashed is not None and "user_id" in table.columns:
+            table.personal = hashed
+
+
+def _users_of_one_bill(known: Roles) -> list[str]:
+    """Whether each bill has a user of its own, as where a shop numbers the people of each order anew."""
+    if known.bills is None:
+        return []
+    name = known.bills.best("user_id")
+    column = known.bills.sample.columns.get(name)
+    if column is None or not column.is_key or len(column.values) < FEW_BILLS:
+        return []
+    others = [one for one in known.users.all("user_id") if one != name] if known.users else []
+    hint = f"; {known.users.sample.name} has {', '.join(others)} too" if others and known.users else ""
+    return [f"{name} is another one on each bill: who is a user?{hint}"]
+
+
+def _two_brands(known: Roles) -> list[str]:
+    """Whether bills are of several companies."""
+    for meanings in (known.bills, known.lines):
+        key = meanings.best("bill_id") if meanings else ""
+        if meanings is None or not key:
+            continue
+        for name, tags in meanings.tags.items():
+            column = meanings.sample.columns[name]
+            is_company = bool(tags & {w.COMPANY, w.BRAND}) and 2 <= len(column.counts) <= 9
+            if is_company and meanings.sample.share_of_several(key, name) <= 0.01 and column.repeats:
+                values = ", ".join(map(repr, list(column.counts)[:5]))
+                return [f"{name} is {values}, one for each bill: are these several brands? Then each is a customer of "
+                        f"its own: where = \"`{name}` = …\""]  # fmt: skip
+    return []

@@ -1,0 +1,89 @@
+"""A draft of a customer's files as one call: looked at, understood, written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from capflow_assets.drafting import programs
+from capflow_assets.drafting.assembling import assembled
+from capflow_assets.drafting.containers import Seen, look
+from capflow_assets.drafting.parts import Draft
+from capflow_assets.drafting.samples import Sample
+from capflow_assets.drafting.toml_draft import text_of
+from capflow_assets.errors import SourceError, listed
+from capflow_assets.landing.personal_names import plain_name
+
+NEEDED = (
+    "lines with a bill's number (or a user and a time), an item, and pieces or an amount; or bills with a user, a time "
+    "and an amount"
+)
+SHOWN_TABLES, SHOWN_COLUMNS = 6, 12
+
+
+@dataclass(frozen=True, slots=True)
+class Drafted:
+    """The TOML's ``text``, the ``questions`` that it leaves open, and what of the files was ``refused``, with why."""
+
+    text: str
+    questions: Sequence[str]
+    refused: Sequence[str]
+    tables: Sequence[str]
+    program: str = ""
+
+
+def draft(
+    places: Sequence[str],
+    start: Path | None,
+    answers: Mapping[str, str],
+    user: str = "",
+    password_variable: str = "",
+    *,
+    knows_programs: bool = True,
+) -> Drafted:
+    """A customer's TOML of files, folders, globs and databases' addresses; its locations are relative to ``start``.
+
+    Some megabytes of each file are read, and the first rows of each table of a database. ``answers`` are the name,
+    vertical, currency and time zone, where a person says them. Without ``knows_programs`` every column is guessed at.
+
+    Raises:
+        SourceError: nothing in the files is a table of bills or lines; says what was seen and what is needed.
+    """
+    seen = look(places, start, user, password_variable)
+    name = answers.get("name") or _name(places)
+    of_what = listed((PurePosixPath(place).name or place for place in places), most=3)
+    program, placed = programs.recognized(seen.samples) if knows_programs else ("", {})
+    if program:
+        text, questions = programs.drafted(program, placed, {"name": name, **answers}, of_what)
+        return Drafted(text, questions, seen.refused, programs.tables_of(program), program)
+    made = assembled(seen.samples, dict(answers), name)
+    if not {"bills", "line_items"} & {table.name for table in made.tables}:
+        raise _nothing(seen, made, places)
+    return Drafted(text_of(made, of_what), made.questions, seen.refused, tuple(table.name for table in made.tables))
+
+
+def _nothing(seen: Seen, made: Draft, places: Sequence[str]) -> SourceError:
+    del made
+    came = [_described(sample) for sample in seen.samples[:SHOWN_TABLES]] + [one.split("\n")[0] for one in seen.refused]
+    return SourceError(
+        "No table of bills or of their lines was recognised",
+        expected=NEEDED,
+        came=listed(came, "; ") or "nothing",
+        where=listed(places),
+        do="name the file that has them; or write the TOML by hand: the README shows one",
+    )
+
+
+def _described(sample: Sample) -> str:
+    columns = [f"{name} ({column.kind})" for name, column in sample.columns.items()]
+    return f"{sample.name}, {sample.rows_total:,} rows of {listed(columns, most=SHOWN_COLUMNS)}"
+
+
+def _name(places: Sequence[str]) -> str:
+    """A customer's name out of where its files lie."""
+    place = places[0].partition("?")[0].rstrip("/")
+    path = PurePosixPath(place)
+    last = path.parent.name if path.suffix and path.parent.name not in ("", ".", "exports", "data", "in") else path.stem
+    name = plain_name(last).replace("_", "-").strip("-*")[:63]
+    return name or "brand"

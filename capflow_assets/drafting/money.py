@@ -1,0 +1,96 @@
+"""In which currency a customer's amounts are, and how its numbers are written. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from capflow_assets.drafting.meanings import Meanings
+from capflow_assets.drafting.parts import Guess, TableDraft
+from capflow_assets.drafting.profiles import number_formats
+from capflow_assets.drafting.samples import Sample
+from capflow_assets.landing.suggestions import written_options
+
+# Signs of one currency alone; $, kr and ¥ are those of several.
+SIGNS = {
+    "€": "EUR", "£": "GBP", "₹": "INR", "₺": "TRY", "₽": "RUB", "₩": "KRW", "zł": "PLN", "Kč": "CZK", "Ft": "HUF",
+    "R$": "BRL", "CHF": "CHF", "EUR": "EUR", "USD": "USD", "GBP": "GBP", "SEK": "SEK", "NOK": "NOK", "DKK": "DKK",
+    "PLN": "PLN", "TL": "TRY", "US$": "USD", "CA$": "CAD", "AU$": "AUD", "NT$": "TWD",
+}  # fmt: skip
+CODE = re.compile(
+    r"(?:^|[\W_])(EUR|USD|GBP|CHF|SEK|NOK|DKK|PLN|CZK|BRL|TRY|INR|JPY|CAD|AUD|TWD|MXN)(?:$|[\W_])", re.IGNORECASE
+)
+NOBODYS = "XXX"
+NUMBER_COLUMNS = ("amount", "quantity", "discount", "price")
+
+
+def currency(every: Sequence[Meanings]) -> Guess:
+    """The currency by a column, by the names of columns, or by signs beside numbers; else it is asked."""
+    for meanings in every:
+        name = meanings.best("currency")
+        codes = (
+            Counter(str(code).upper() for code in meanings.sample.columns[name].values if code) if name else Counter()
+        )
+        if codes and all(re.fullmatch("[A-Z]{3}", code) for code in codes):
+            main, count = codes.most_common(1)[0]
+            why = f"{name} says so" if len(codes) == 1 else f"{name} says so of {100 * count / codes.total():.0f} %"
+            return Guess(main, why, is_unsure=len(codes) > 1)
+    for meanings in every:
+        named = [match[1].upper() for name in meanings.sample.names if (match := CODE.search(name))]
+        if named:
+            return Guess(named[0], "by the name of a column")
+        if sign := _sign(meanings.sample):
+            own = SIGNS.get(sign)
+            if own:
+                return Guess(own, f"amounts are written with {sign}")
+            return Guess("USD", f"amounts are written with {sign}, the sign of several currencies", is_unsure=True)
+    return Guess(NOBODYS, "nothing in the files tells; XXX is no currency", is_unsure=True)
+
+
+def _sign(sample: Sample) -> str:
+    for column in sample.columns.values():
+        if column.is_text and column.kind == "number":
+            for value in column.judged[:200]:
+                sign = re.sub(r"[0-9.,' \u00a0\u2009\u202f()+\u2212-]", "", value)
+                if sign:
+                    return sign
+    return ""
+
+
+def one_currency(meanings: Meanings | None, code: str) -> str:
+    """The condition that leaves rows of one currency alone, where there are several; else blank."""
+    name = meanings.best("currency") if meanings else ""
+    if meanings is None or not name or len({str(value).upper() for value in meanings.sample.columns[name].counts}) < 2:
+        return ""
+    return f"upper(`{name}`) = '{code}'"
+
+
+def number_options(table: TableDraft, sample: Sample, questions: list[str]) -> dict[str, Guess]:
+    """The options that read the numbers of a table's mapped columns."""
+    texts = [str(table.columns[name].value) for name in NUMBER_COLUMNS if name in table.columns]
+    columns = [
+        column for name, column in sample.columns.items()
+        if column.is_text and column.kind == "number" and any(_mentions(text, name) for text in texts)
+    ]  # fmt: skip
+    if not columns:
+        return {}
+    forms = number_formats(columns)
+    if not forms:
+        questions.append(f"{sample.name}: no one way of writing numbers reads {', '.join(c.name for c in columns)}")
+        return {}
+    if len(forms) > 1:
+        either = " or ".join(", ".join(written_options(form)) for form in forms[:2])
+        value = next((value for column in columns for value in column.judged if "," in value), "")
+        questions.append(f"{sample.name}: is {value!r} to be read with {either}?")
+    form = forms[0]
+    why = "as its numbers are written" if len(forms) == 1 else "no number decides"
+    said = {"decimal_comma": form.decimal_comma, "thousands": form.thousands, "currency_sign": form.currency_sign}
+    options = {name: Guess(value, why, is_unsure=len(forms) > 1) for name, value in said.items() if value}
+    return options | ({"negative": Guess(form.negative, why)} if form.negative != "minus" else {})
+
+
+def _mentions(text: str, name: str) -> bool:
+    return (
+        text == name or f"`{name}`" in text or re.search(rf"(?<![\w`.]){re.escape(name)}(?![\w`(])", text) is not None
+    )

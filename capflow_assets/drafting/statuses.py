@@ -1,0 +1,59 @@
+"""Which words of a status are no purchase, in the languages that exports speak: unpaid, cancelled, failed. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from capflow_assets.drafting.meanings import Meanings
+from capflow_assets.drafting.parts import Guess, quoted, words_in
+from capflow_assets.landing.personal_names import plain_name
+
+_NO_PURCHASE = (
+    "cancelled canceled cancel void voided failed failure pending unpaid draft abandoned expired declined "
+    "rejected refused uncaptured unavailable on_hold hold awaiting_payment checkout_draft authorized "
+    "requires_payment_method storniert storno abgebrochen offen unbezahlt ausstehend entwurf annule annulee "
+    "abandonnee en_attente echouee impaye refusee brouillon cancelado cancelada anulado anulada pendiente "
+    "fallido rechazado borrador annullato annullata in_attesa fallito rifiutato bozza pendente falhou recusado "
+    "rascunho indisponivel geannuleerd wachtend mislukt openstaand anulowane anulowany oczekujace nieoplacone "
+    "odrzucone makulerad avbruten annulleret afventer kansellert iptal iptal_edildi beklemede "
+)
+_RETURNED = (
+    "refunded refund returned partially_refunded partial_refund erstattet retourniert rembourse "
+    "rembourse_partiellement reembolsado devuelto rimborsato devolvido terugbetaald zwrocone aterbetald iade"
+)
+NO_PURCHASE, RETURNED = frozenset(_NO_PURCHASE.split()), frozenset(_RETURNED.split())
+MOST_WORDS = 40
+
+
+def purchases(meanings: Meanings) -> tuple[Guess | None, str, list[str]]:
+    """Which rows are purchases: the expression for ``where``, its column, and what to ask a person."""
+    questions: list[str] = []
+    for name in meanings.all("status"):
+        column = meanings.sample.columns[name]
+        if len(column.counts) > MOST_WORDS or "." in name or _is_of_sending(name):
+            continue
+        words = [str(word) for word in column.counts]
+        no_purchase = sorted(word for word in words if plain_name(word) in NO_PURCHASE)
+        returned = [word for word in words if plain_name(word) in RETURNED]
+        if returned:
+            questions.append(
+                f"{name} is {' or '.join(map(repr, returned))} in some rows: are refunds rows of their own, a column "
+                "to take off the amount, or lost?"
+            )
+        if no_purchase:
+            kept = [word for word in words if word not in no_purchase]
+            why = f"no purchases, of {_shares(column.counts, no_purchase)}; the others are {_some(kept)}"
+            return Guess(f"coalesce({quoted(name)}, '') not in ({words_in(no_purchase)})", why), name, questions
+    return None, "", questions
+
+
+def _is_of_sending(name: str) -> bool:
+    return any(word in plain_name(name) for word in ("fulfil", "ship", "deliver", "liefer", "versand"))
+
+
+def _shares(counts: dict[str, int], words: Sequence[str]) -> str:
+    return f"{100 * sum(counts[word] for word in words) / sum(counts.values()):.1f} % of the rows"
+
+
+def _some(words: Sequence[str]) -> str:
+    return ", ".join(map(repr, words[:6])) + (" …" if len(words) > 6 else "")

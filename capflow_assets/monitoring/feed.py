@@ -1,0 +1,58 @@
+"""Whether a feed came as usual: how fresh its newest day is, and how many rows the last days have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from statistics import median
+
+# Days that are looked at together, and the weeks before that they are held against, weekday by weekday.
+LAST_DAYS = 3
+WEEKS = 8
+LEAST_SHARE = 0.6
+MOST_DAYS_OLD = 3
+# Standard errors of a count, beyond which it is no chance.
+BEYOND_CHANCE = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """The state of a feed: days since its newest row, the rows of the last days, and how many are usual."""
+
+    days_old: int
+    rows: int
+    usual: float
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """What is broken, in words."""
+        words = []
+        if self.days_old > MOST_DAYS_OLD:
+            words.append(f"the newest bill is {self.days_old} days old")
+        elif self.rows < LEAST_SHARE * self.usual and self.usual - self.rows > BEYOND_CHANCE * self.usual**0.5:
+            share = 100 * self.rows / self.usual
+            words.append(f"bills of the last {LAST_DAYS} days are {share:.0f} % of what is usual")
+        return tuple(words)
+
+
+def feed_of(rows_by_day: Mapping[date, int], today: date) -> Feed | None:
+    """The feed as of the end of a day; None without a row. Days that are not named had none.
+
+    Usual are the medians of the same weekdays of the eight weeks before, so that neither Sundays nor a holiday stand
+    out, as far as the history goes back; with less than two weeks nothing is usual.
+
+    >>> daily = {date(2024, 1, 1) + timedelta(days=day): 100 for day in range(60)}
+    >>> feed_of(daily | {date(2024, 2, day): 40 for day in (27, 28, 29)}, date(2024, 2, 29)).faults
+    ('bills of the last 3 days are 40 % of what is usual',)
+    """
+    days = [day for day, rows in rows_by_day.items() if rows and day <= today]
+    if not days:
+        return None
+    first, last = min(days), [today - timedelta(days=back) for back in range(LAST_DAYS)]
+    usual = 0.0
+    for day in last:
+        before = [day - timedelta(weeks=week) for week in range(1, WEEKS + 1)]
+        known = [rows_by_day.get(one, 0) for one in before if one >= first]
+        usual += median(known) if len(known) > 1 else 0.0
+    return Feed((today - max(days)).days, sum(rows_by_day.get(day, 0) for day in last), usual)

@@ -1,0 +1,244 @@
+"""The application: routes of answers, health, metrics and the OpenAPI page. One process of `capflow serve`."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from capflow_assets.deployment import Deployment
+from capflow_assets.serving import protocols
+from capflow_assets.serving.endpoints import (
+    Reply,
+    body_of,
+    endpoint,
+    problem_response,
+    require_owner,
+)
+from capflow_assets.serving.examples import request_body
+from capflow_assets.serving.metrics import Metrics
+from capflow_assets.serving.problems import ProblemError, not_there
+from capflow_assets.serving.refreshing import Refresher
+from capflow_assets.serving.requests import AnswerRequest, Query, answer_request, parsed
+from capflow_assets.serving.scorer_cache import DEFAULT_BOUND_BYTES
+from capflow_assets.serving.service import Served, Service, rungs_of
+from capflow_assets.serving.shares import Shares
+from capflow_assets.serving.tokens import Gate
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI, Request, Response
+
+
+@dataclass(slots=True)
+class Server:
+    """What the routes of one process work with."""
+
+    service: Service
+    gate: Gate
+    shares: Shares
+    metrics: Metrics
+    is_ready: bool = False
+    threads: list[threading.Thread] = field(default_factory=list)
+
+    def served(self, request: Request) -> Served:
+        """The customer's model that a path names, for a token of that customer."""
+        customer, model = request.path_params["customer"], request.path_params["model"]
+        require_owner(self.gate, request, customer)
+        return self.service.served(customer, model)
+
+    async def reply(self, served: Served, request: AnswerRequest) -> list[dict[str, Any]]:
+        """The answers, within the customer's share."""
+        self.shares.take(served.customer, len(request.queries), served.settings.answers_per_second)
+        return await self.service.answers(served, request)
+
+    async def post_answers(self, request: Request) -> Reply:
+        """Answers for many subjects."""
+        served = self.served(request)
+        answers = await self.reply(served, answer_request(parsed(await body_of(request))))
+        content = {"customer": served.customer, "model": served.model, "answers": answers}
+        return Reply(content, rungs=rungs_of(answers))
+
+    async def get_answer(self, request: Request) -> Reply:
+        """The answer for one subject."""
+        served = self.served(request)
+        user = request.path_params["user"]
+        wants_reasons = request.query_params.get("reasons", "").lower() in ("1", "true", "yes")
+        (answer,) = await self.reply(served, AnswerRequest((Query(user),), None, wants_reasons))
+        if "problem" in answer:
+            return Reply(answer["problem"], answer["problem"]["status"], {"none": 1})
+        return Reply({"customer": served.customer, "model": served.model, **answer}, rungs=rungs_of([answer]))
+
+    async def models(self, request: Request) -> Reply:
+        """The models of a customer, and which of them answer."""
+        customer = request.path_params["customer"]
+        require_owner(self.gate, request, customer)
+        _, names = self.service.settings(customer)
+        served = [self.service.served(customer, name) for name in sorted(names)]
+        return Reply({"models": [protocols.metadata(self.service, one) for one in served]})
+
+    async def infer(self, request: Request) -> Reply:
+        """The Open Inference Protocol's call."""
+        served = self.by_name(request)
+        body = parsed(await body_of(request))
+        asked = protocols.inference_request(self.service, served, body)
+        answers = await self.reply(served, asked)
+        return Reply(protocols.inference_response(served, body, answers), rungs=rungs_of(answers))
+
+    async def metadata(self, request: Request) -> Reply:
+        """The Open Inference Protocol's description of a model."""
+        return Reply(protocols.metadata(self.service, self.by_name(request)))
+
+    async def model_ready(self, request: Request) -> Reply:
+        """Whether a model answers."""
+        served = self.by_name(request)
+        is_ready = served.stored is not None or served.champion is not None
+        return Reply({"name": f"{served.customer}.{served.model}", "ready": is_ready}, 200 if is_ready else 503)
+
+    async def invocations(self, request: Request) -> Reply:
+        """MLflow's call."""
+        served = self.served(request)
+        answers = await self.reply(served, protocols.invocation_request(parsed(await body_of(request))))
+        return Reply({"predictions": protocols.predictions(answers)}, rungs=rungs_of(answers))
+
+    def by_name(self, request: Request) -> Served:
+        """The model of ``customer.model``, in one part of a path."""
+        customer, _, model = request.path_params["name"].partition(".")
+        require_owner(self.gate, request, customer)
+        served = self.service.served(customer, model)
+        version = request.path_params.get("version")
+        if version is not None and version != str(served.champion):
+            raise not_there()
+        return served
+
+    async def live(self, _: Request) -> Reply:
+        """The process answers."""
+        return Reply({"live": True})
+
+    async def ready(self, _: Request) -> Reply:
+        """The stores were looked at, and answers can be given."""
+        return Reply({"ready": self.is_ready}, 200 if self.is_ready else 503)
+
+    async def about(self, _: Request) -> Reply:
+        """What this server is."""
+        from importlib.metadata import version
+
+        return Reply({"name": "capflow", "version": version("capflow-assets"), "extensions": []})
+
+    async def prometheus(self, _: Request) -> Response:
+        """The metrics."""
+        from fastapi import Response
+
+        return Response(self.metrics.text(self.service), media_type="text/plain; version=0.0.4")
+
+
+class Pages(Protocol):
+    """Pages for people beside the answers."""
+
+    def mount(self, app: FastAPI) -> None:
+        """Add their addresses."""
+
+    def begin(self) -> None:
+        """The process serves from now on."""
+
+    def end(self) -> None:
+        """It serves no more."""
+
+
+def create_app(
+    deployment: Deployment,
+    bound_bytes: int = DEFAULT_BOUND_BYTES,
+    processes: int = 1,
+    pages: Callable[[Gate], Pages] | None = None,
+) -> FastAPI:
+    """The application of one process, whose stores are refreshed while it runs; with ``pages``, given the tokens."""
+    from importlib.metadata import version
+
+    from fastapi import FastAPI
+
+    server = Server(Service(deployment, bound_bytes), Gate(deployment.home), Shares(processes), metrics=Metrics())
+
+    shown = None if pages is None else pages(server.gate)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        refresher = Refresher(deployment)
+        await asyncio.to_thread(server.service.watch.look)
+        works = [server.service.watch.run, refresher.run]
+        server.threads += [threading.Thread(target=work, daemon=True) for work in works]
+        for thread in server.threads:
+            thread.start()
+        if shown is not None:
+            shown.begin()
+        server.is_ready = True
+        yield
+        server.is_ready = False
+        server.service.watch.stop()
+        refresher.stop()
+        if shown is not None:
+            await asyncio.to_thread(shown.end)
+        server.service.cache.close()
+        server.service.lookups.close()
+
+    app = FastAPI(
+        title="CapFlow answers",
+        version=version("capflow-assets"),
+        lifespan=lifespan,
+        docs_url="/docs",
+        redoc_url=None,
+    )
+    app.state.server = server
+    _add_routes(app, server)
+    if shown is not None:
+        shown.mount(app)
+    _add_problems(app)
+    return app
+
+
+def _add_routes(app: FastAPI, server: Server) -> None:
+    model, name = "/v1/{customer}/models/{model}", "/v2/models/{name}"
+    routes: list[tuple[str, str, Any]] = [
+        ("POST", f"{model}/answers", server.post_answers),
+        ("GET", f"{model}/answers/{{user:path}}", server.get_answer),
+        ("POST", f"{model}/invocations", server.invocations),
+        ("GET", "/v1/{customer}/models", server.models),
+        ("GET", "/v2", server.about),
+        ("GET", "/v2/health/live", server.live),
+        ("GET", "/v2/health/ready", server.ready),
+        ("GET", name, server.metadata),
+        ("GET", f"{name}/ready", server.model_ready),
+        ("POST", f"{name}/infer", server.infer),
+        ("GET", f"{name}/versions/{{version}}", server.metadata),
+        ("GET", f"{name}/versions/{{version}}/ready", server.model_ready),
+        ("POST", f"{name}/versions/{{version}}/infer", server.infer),
+        ("GET", "/metrics", server.prometheus),
+    ]
+    for method, path, handler in routes:
+        extra: dict[str, Any] = {"parameters": _parameters(path)}
+        if method == "POST":
+            extra["requestBody"] = request_body(path.rpartition("/")[2])
+        app.add_api_route(
+            path,
+            endpoint(f"{method} {path}", handler, server.metrics),
+            methods=[method],
+            summary=(handler.__doc__ or "").strip(),
+            openapi_extra=extra,
+            operation_id=f"{method.lower()} {path}",
+        )
+
+
+def _parameters(path: str) -> list[dict[str, Any]]:
+    names = [part.strip("{}").partition(":")[0] for part in path.split("/") if part.startswith("{")]
+    return [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
+
+
+def _add_problems(app: FastAPI) -> None:
+    from starlette.exceptions import HTTPException
+
+    async def worded(_: Request, error: Exception) -> Response:
+        status = getattr(error, "status_code", 500)
+        return problem_response(not_there() if status == 404 else ProblemError(status, "see /docs for what there is"))
+
+    app.add_exception_handler(HTTPException, worded)

@@ -1,0 +1,129 @@
+"""Looking subjects up in customers' stores: few files open at a time, and the pointer followed at every request."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from capflow_assets.home.places import Home
+from capflow_assets.stores.answer_store import FEATURES, AnswerStore, StoredTable, looked_up, opened
+
+if TYPE_CHECKING:
+    import numpy as np
+
+MOST_OPEN = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was looked up; ``is_certain`` is False where the store could not be read."""
+
+    content: bytes | None
+    is_certain: bool = True
+
+
+@dataclass(slots=True)
+class Lookups:
+    """The stores of all customers of a home, for one thread at a time."""
+
+    home: Home
+    errors: int = 0
+    _tables: dict[str, tuple[Any, dict[str, StoredTable]]] = field(default_factory=dict)
+    _open: OrderedDict[Path, sqlite3.Connection] = field(default_factory=OrderedDict)
+
+    def tables(self, customer: str) -> dict[str, StoredTable]:
+        """The tables of a customer as the pointer names them now."""
+        store = AnswerStore.of(self.home, customer)
+        sign = store.sign()
+        known = self._tables.get(customer)
+        if known is None or known[0] != sign:
+            before = known[1] if known is not None else {}
+            known = sign, store.tables()
+            self._tables[customer] = known
+            current = {table.file for table in known[1].values()}
+            for table in before.values():
+                if table.file not in current:
+                    self._close(store.path(table))
+        return known[1]
+
+    def blob(self, customer: str, table: StoredTable | None, subject: str) -> Found:
+        """A subject's blob in a table, if any."""
+        if table is None:
+            return Found(None)
+        file = AnswerStore.of(self.home, customer).path(table)
+        try:
+            return Found(looked_up(self._connection(file), subject))
+        except sqlite3.Error:
+            self.errors += 1
+            self._close(file)
+            return Found(None, is_certain=False)
+
+    def features(self, customer: str, subject: str) -> tuple[np.ndarray | None, bool]:
+        """A user's features in the order of the table's ``columns``, and whether that is certain."""
+        import numpy as np
+
+        table = self.tables(customer).get(FEATURES)
+        found = self.blob(customer, table, subject)
+        if table is None or found.content is None:
+            return None, found.is_certain
+        values = np.frombuffer(found.content)
+        return (values, True) if len(values) == len(table.facts["columns"]) else (None, False)
+
+    def close(self) -> None:
+        """Close all files."""
+        for file in list(self._open):
+            self._close(file)
+
+    def _connection(self, file: Path) -> sqlite3.Connection:
+        if file in self._open:
+            self._open.move_to_end(file)
+            return self._open[file]
+        database = opened(file)
+        self._open[file] = database
+        if len(self._open) > MOST_OPEN:
+            self._close(next(iter(self._open)))
+        return database
+
+    def _close(self, file: Path) -> None:
+        database = self._open.pop(file, None)
+        if database is not None:
+            with suppress(sqlite3.Error):
+                database.close()
+
+
+def sampled_features(home: Home, customer: str, columns: tuple[str, ...], most: int) -> np.ndarray:
+    """Some users' features in the order of ``columns``, half of them with holes; what the store lacks is missing."""
+    import numpy as np
+
+    store = AnswerStore.of(home, customer)
+    table = store.tables().get(FEATURES)
+    rows = [] if table is None else list(_some(store.path(table), most))
+    if table is None or not rows:
+        return np.empty((0, len(columns)))
+    known = list(table.facts["columns"])
+    stored = np.stack([np.frombuffer(row) for row in rows])
+    sample = np.full((len(rows), len(columns)), np.nan)
+    for place, name in enumerate(columns):
+        if name in known:
+            sample[:, place] = stored[:, known.index(name)]
+    chance = np.random.default_rng(0)
+    sample = sample[chance.integers(0, len(sample), most)]
+    holes = chance.random(sample.shape) < 0.1
+    holes[: most // 2] = False
+    sample[holes] = np.nan
+    return sample
+
+
+def _some(file: Path, most: int) -> Iterator[bytes]:
+    with suppress(sqlite3.Error):
+        database = opened(file)
+        try:
+            for (content,) in database.execute("SELECT content FROM subjects LIMIT ?", (most,)):
+                yield bytes(content)
+        finally:
+            database.close()

@@ -1,0 +1,62 @@
+"""Publishing what is newer in the lake, of the customers that are served, while a server runs.
+
+A night publishes by itself where it runs in the same home. Elsewhere, and for homes whose nights ran before a customer
+was served, the server does. Of several processes one works.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import sqlite3
+import threading
+from dataclasses import dataclass, field
+
+from capflow_assets.deployment import Deployment
+from capflow_assets.errors import CapflowError
+from capflow_assets.serving.publication import publish
+from capflow_assets.serving.tokens import served_customers
+from capflow_assets.stores.answer_store import FOLDER
+
+EVERY_SECONDS = 60.0
+LOG = logging.getLogger("capflow.serving")
+
+
+@dataclass(slots=True)
+class Refresher:
+    """Looks at the lake again and again, until ``stop``."""
+
+    deployment: Deployment
+    every_seconds: float = EVERY_SECONDS
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def run(self) -> None:
+        """Publish once at the start and then every minute; another process that does so already is left to it."""
+        folder = self.deployment.home.root / FOLDER
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (folder / ".refreshing").open("wb") as lock:
+            while not self._stop.is_set():
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    pass
+                else:
+                    self.refresh()
+                self._stop.wait(self.every_seconds)
+
+    def refresh(self) -> None:
+        """Publish what is newer of each served customer; one that fails keeps its last answers, the others go on."""
+        for customer in served_customers(self.deployment.home):
+            if self._stop.is_set():
+                return
+            try:
+                done = publish(self.deployment, customer)
+            except (CapflowError, OSError, sqlite3.Error) as error:
+                LOG.warning({"what": "nothing is published", "customer": customer, "error": str(error)[:500]})
+            else:
+                if done:
+                    LOG.info({"what": "published", "customer": customer, "tables": done})
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._stop.set()

@@ -1,0 +1,132 @@
+"""Versions that are ready to answer, within a bound of bytes: loads run side by side and once each, the coldest go.
+
+What a loaded version keeps is reckoned from its nodes, as measured. Besides, the process is looked at after each load:
+sessions do not give all of their memory back, so where it has grown by more than the bound, half of what is kept goes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import gc
+import logging
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from capflow_assets.serving.scorers import Scorer
+
+LOADS_AT_ONCE = 2
+RETRY_SECONDS = 15.0
+DEFAULT_BOUND_BYTES = 1 << 30
+# A version that cannot be loaded is remembered as this many bytes.
+NOTHING_BYTES = 1_000
+
+Key = tuple[str, str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedScorer:
+    """A version that is ready: ``version`` answers, since no newer one before it in line can be loaded."""
+
+    version: int
+    rung: str
+    scorer: Scorer
+    bands: tuple[tuple[float, str], ...] = ()
+
+
+@dataclass(slots=True)
+class _Kept:
+    loaded: LoadedScorer | None
+    size_bytes: int
+    at: float
+
+
+@dataclass(slots=True)
+class ScorerCache:
+    """Loaded versions by customer, model and champion; for one event loop."""
+
+    load: Callable[[Key], LoadedScorer | None]
+    bound_bytes: int = DEFAULT_BOUND_BYTES
+    cold_loads: int = 0
+    evictions: int = 0
+    resident_bytes: int = 0
+    _kept: OrderedDict[Key, _Kept] = field(default_factory=OrderedDict)
+    _loading: dict[Key, asyncio.Future[LoadedScorer | None]] = field(default_factory=dict)
+    _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(LOADS_AT_ONCE, "load"))
+    _first_rss: int = field(default_factory=lambda: rss_bytes())
+
+    def __len__(self) -> int:
+        return sum(kept.loaded is not None for kept in self._kept.values())
+
+    def ready(self, key: Key) -> LoadedScorer | None:
+        """A version that is loaded already."""
+        kept = self._kept.get(key)
+        if kept is None:
+            return None
+        self._kept.move_to_end(key)
+        return kept.loaded
+
+    async def get(self, key: Key) -> LoadedScorer | None:
+        """A version, loaded if need be; None where neither it nor one before it in line can be."""
+        kept = self._kept.get(key)
+        if kept is not None and (kept.loaded is not None or time.monotonic() - kept.at < RETRY_SECONDS):
+            self._kept.move_to_end(key)
+            return kept.loaded
+        if key not in self._loading:
+            self._loading[key] = asyncio.ensure_future(self._loaded(key))
+        return await asyncio.shield(self._loading[key])
+
+    def close(self) -> None:
+        """Begin no more loads."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _loaded(self, key: Key) -> LoadedScorer | None:
+        try:
+            loaded = await asyncio.get_running_loop().run_in_executor(self._threads, self.load, key)
+            self.cold_loads += 1
+        except Exception as error:  # a version may be broken in any way; the ladder goes on without it
+            words = {"what": "a version cannot be loaded", "version": key, "error": f"{type(error).__name__}: {error}"}
+            logging.getLogger("capflow.serving").warning(words)
+            loaded = None
+        finally:
+            self._loading.pop(key, None)
+        self._keep(key, loaded)
+        return loaded
+
+    def _keep(self, key: Key, loaded: LoadedScorer | None) -> None:
+        for other in [other for other in self._kept if other[:2] == key[:2]]:
+            self._drop(other)  # of an older champion
+        size = NOTHING_BYTES if loaded is None else loaded.scorer.size_bytes
+        self._kept[key] = _Kept(loaded, size, time.monotonic())
+        self.resident_bytes += size
+        while self.resident_bytes > self.bound_bytes and len(self._kept) > 1:
+            self._drop(next(iter(self._kept)))
+            self.evictions += 1
+        if rss_bytes() - self._first_rss > 2 * self.bound_bytes:
+            for other in list(self._kept)[: len(self._kept) // 2]:
+                self._drop(other)
+                self.evictions += 1
+            give_memory_back()
+
+    def _drop(self, key: Key) -> None:
+        self.resident_bytes -= self._kept.pop(key).size_bytes
+
+
+def rss_bytes() -> int:
+    """What this process holds in memory; 0 where the system does not say."""
+    with suppress(OSError, ValueError, IndexError):
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return 0
+
+
+def give_memory_back() -> None:
+    """Give free memory of the C library back to the system, where it can."""
+    gc.collect()
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)

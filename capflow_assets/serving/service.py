@@ -1,0 +1,275 @@
+"""Answering a request: each subject by the first rung that has an answer, and one version for all that is live.
+
+A stored answer of the present champion that holds is what the night would say again, so it comes first. Live answers
+are for features that are given, for a champion that is newer than the night, and for users whom the night did not know.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from capflow_assets.blueprint.specs import ModelSpec
+from capflow_assets.customers.serving_settings import ServingSettings
+from capflow_assets.deployment import Deployment
+from capflow_assets.errors import CapflowError
+from capflow_assets.serving import ladder
+from capflow_assets.serving.champion_watch import ChampionWatch
+from capflow_assets.serving.ladder import LAST_GOOD, LIVE, Lifetime
+from capflow_assets.serving.loading import explained, is_live, load_scorer
+from capflow_assets.serving.lookups import Found, Lookups
+from capflow_assets.serving.problems import ProblemError, not_there
+from capflow_assets.serving.requests import AnswerRequest, Query, require_features
+from capflow_assets.serving.scorer_cache import DEFAULT_BOUND_BYTES, Key, LoadedScorer, ScorerCache
+from capflow_assets.serving.tokens import served_customers
+from capflow_assets.stores.answer_store import ANSWERS, FEATURES, StoredTable
+from capflow_assets.stores.registry import Registry
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """One customer's model as one request sees it, read once: store, champion, settings and moment do not change."""
+
+    customer: str
+    spec: ModelSpec
+    stored: StoredTable | None
+    features: StoredTable | None
+    champion: int | None
+    life: Lifetime
+    settings: ServingSettings
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+        return self.spec.name
+
+    @property
+    def known_columns(self) -> tuple[str, ...]:
+        """The features that are stored of users."""
+        return tuple(self.features.facts["columns"]) if self.features is not None else ()
+
+
+@dataclass(slots=True)
+class Service:
+    """Everything that answers in one process."""
+
+    deployment: Deployment
+    bound_bytes: int = DEFAULT_BOUND_BYTES
+    lookups: Lookups = field(init=False)
+    watch: ChampionWatch = field(init=False)
+    cache: ScorerCache = field(init=False)
+    _settings: dict[str, tuple[float, ServingSettings, frozenset[str]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        home = self.deployment.home
+        self.lookups = Lookups(home)
+        self.watch = ChampionWatch(self.deployment.registry, lambda: served_customers(home))
+        self.cache = ScorerCache(self._load, self.bound_bytes)
+
+    @property
+    def registry(self) -> Registry:
+        """The registry as of the last look, which answers while MLflow is down."""
+        return self.watch.known or self.deployment.registry
+
+    def served(self, customer: str, model: str) -> Served:
+        """A customer's model, as it is now.
+
+        Raises:
+            ProblemError: there is no such model, or the customer does not have it.
+        """
+        spec = self.deployment.stages.models.get(model)
+        settings, models = self.settings(customer)
+        if spec is None or model not in models:
+            raise not_there()
+        tables = self.lookups.tables(customer)
+        life = Lifetime(datetime.now(UTC), settings.valid_hours)
+        champion = self.watch.champion(customer, model)
+        return Served(customer, spec, tables.get(f"{ANSWERS}{model}"), tables.get(FEATURES), champion, life, settings)
+
+    def settings(self, customer: str) -> tuple[ServingSettings, frozenset[str]]:
+        """What a customer's TOML says of serving, and its models; what it said last, where it cannot be read."""
+        file = self.deployment.home.customers / f"{customer}.toml"
+        try:
+            changed = file.stat().st_mtime
+        except OSError:
+            raise not_there() from None
+        known = self._settings.get(customer)
+        if known is None or known[0] != changed:
+            every = frozenset(self.deployment.stages.models)
+            try:
+                declared = self.deployment.customer(customer)
+                known = changed, declared.serving, frozenset(name for name in every if declared.has_model(name))
+            except CapflowError as error:
+                words = {"what": "a TOML cannot be read", "customer": customer, "error": str(error)[:300]}
+                logging.getLogger("capflow.serving").warning(words)
+                known = changed, *(known[1:] if known else (ServingSettings(), every))
+            self._settings[customer] = known
+        return known[1], known[2]
+
+    async def scorer(self, served: Served) -> LoadedScorer | None:
+        """The version that answers live; None where none can."""
+        if not is_live(served.spec) or served.champion is None:
+            return None
+        return await self.cache.get((served.customer, served.model, served.champion))
+
+    async def answers(self, served: Served, request: AnswerRequest) -> list[dict[str, Any]]:
+        """One answer a query, in their order; a query that nothing can be said to has a ``problem`` instead.
+
+        Raises:
+            ProblemError: 422 for features that the model does not read; 503 where it has answered for nobody yet.
+        """
+        if not is_live(served.spec) and any(query.features for query in request.queries):
+            raise ProblemError(422, f"{served.model} takes no features: it answers by id, as of the night")
+        stored = [self._stored(served, query) for query in request.queries]
+        places = [
+            place for place, query in enumerate(request.queries) if self._wants_live(served, query, stored[place])
+        ]
+        answers: dict[int, dict[str, Any]] = {}
+        loaded = await self.scorer(served) if places else None
+        if loaded is not None:
+            answers = await self._live(served, request, places, loaded)
+        elif served.stored is None:
+            raise ProblemError(503, f"{served.model} has answered for nobody of {served.customer} yet")
+        return [
+            answers.get(place) or self._fallen_back(served, request, query, stored[place])
+            for place, query in enumerate(request.queries)
+        ]
+
+    def _stored(self, served: Served, query: Query) -> Found:
+        if query.user_id is None or served.stored is None:
+            return Found(None)
+        return self.lookups.blob(served.customer, served.stored, query.user_id)
+
+    def _wants_live(self, served: Served, query: Query, stored: Found) -> bool:
+        if query.features:
+            return True
+        if stored.content is None or served.stored is None:
+            return query.user_id is not None
+        return ladder.rung_of_table(served.stored, served.champion, served.life) == LAST_GOOD
+
+    async def _live(
+        self, served: Served, request: AnswerRequest, places: Sequence[int], loaded: LoadedScorer
+    ) -> dict[int, dict[str, Any]]:
+        """The live answers, by place of the query; a query whose features are not whole has none, or a problem."""
+        import numpy as np
+
+        columns, answers, rows = loaded.scorer.columns, {}, {}
+        for place in places:
+            query = request.queries[place]
+            require_features(query.features, served.spec.model.columns)
+            row = self._row(served, query, columns)
+            if isinstance(row, ProblemError):
+                answers[place] = _problem(query, row)
+            elif row is not None:
+                rows[place] = row
+        if not rows:
+            return answers
+        matrix = np.stack(list(rows.values()))
+        figures = await self._figures(loaded, matrix)
+        reasons = await self._reasons(served, loaded, matrix) if request.has_reasons else None
+        served_by = loaded.rung if loaded.rung != "own" else LIVE if loaded.version == served.champion else LAST_GOOD
+        bands = _bands(served, loaded)
+        for number, place in enumerate(rows):
+            query = request.queries[place]
+            own = {name: float(values[number]) for name, values in figures.items()}
+            times = self._times(served, query, columns)
+            answers[place] = {
+                **({} if query.user_id is None else {"user_id": query.user_id}),
+                **ladder.live_answer(own, bands, loaded.version, served_by, times),
+                "engine": loaded.scorer.engine,
+                **({} if reasons is None else {"reasons": reasons[number]}),
+            }
+        return answers
+
+    def _row(self, served: Served, query: Query, columns: tuple[str, ...]) -> np.ndarray | ProblemError | None:
+        """The features of a query in the scorer's order: those given, and the others as of the night.
+
+        None where nothing is known of the user; a problem where features lack that cannot be looked up.
+        """
+        import numpy as np
+
+        known = None
+        if query.user_id is not None:
+            known, _ = self.lookups.features(served.customer, query.user_id)
+            if known is None and not query.features:
+                return None
+        stored = dict(zip(served.known_columns, known.tolist(), strict=True)) if known is not None else {}
+        lacking = [name for name in columns if name not in query.features and name not in stored]
+        if lacking and (query.features or known is None):
+            words = f"features lack that are not looked up: {', '.join(lacking[:10])}; null says that one is not known"
+            return ProblemError(422, words)
+        if lacking:
+            return None
+        given = {name: np.nan if value is None else value for name, value in query.features.items()}
+        return np.array([given.get(name, stored.get(name, np.nan)) for name in columns])
+
+    async def _figures(self, loaded: LoadedScorer, matrix: np.ndarray) -> dict[str, np.ndarray]:
+        if loaded.scorer.engine == "code":
+            return await asyncio.to_thread(loaded.scorer.figures, matrix)
+        return loaded.scorer.figures(matrix)
+
+    async def _reasons(self, served: Served, loaded: LoadedScorer, matrix: np.ndarray) -> list[str]:
+        columns = loaded.scorer.columns
+        names = (self.deployment, self.registry, served.customer, served.model, loaded.version, columns, matrix)
+        return await asyncio.to_thread(explained, *names)
+
+    def _times(self, served: Served, query: Query, columns: tuple[str, ...]) -> dict[str, Any]:
+        is_all_given = query.user_id is None or all(name in query.features for name in columns)
+        if is_all_given or served.features is None:
+            return served.life.of(served.life.now)
+        return served.life.of(ladder.moment_of(served.features.facts))
+
+    def _fallen_back(self, served: Served, request: AnswerRequest, query: Query, stored: Found) -> dict[str, Any]:
+        """The stored answer, else what is typical for a user who is known, else the problem."""
+        table = served.stored
+        if query.features and query.user_id is None:
+            return _problem(query, ProblemError(503, "no version can be loaded to score features now"))
+        if table is not None and stored.content is not None:
+            rung = ladder.rung_of_table(table, served.champion, served.life)
+            answer = ladder.stored_answer(stored.content, table, rung, served.life, query.unwanted, request.k)
+            ignored = {"features_used": False} if query.features else {}
+            kept = answer if request.has_reasons else ladder.without_reasons(answer)
+            return {"user_id": query.user_id, **kept, **ignored}
+        is_known = not stored.is_certain or (query.user_id is None and not query.features)
+        if not is_known and query.user_id is not None and served.spec.model.subject.key[0] == "user_id":
+            features, is_certain = self.lookups.features(served.customer, query.user_id)
+            is_known = features is not None or not is_certain
+        if table is None or not is_known:
+            return _problem(query, not_there())
+        if not table.facts.get("typical"):
+            return _problem(query, ProblemError(503, "nothing can be said of this subject now"))
+        answer = ladder.typical_answer(table, served.life, query.unwanted, request.k)
+        return {**({} if query.user_id is None else {"user_id": query.user_id}), **answer}
+
+    def _load(self, key: Key) -> LoadedScorer:
+        customer, model, _ = key
+        return load_scorer(self.deployment, self.registry, customer, model)
+
+
+def _bands(served: Served, loaded: LoadedScorer) -> Sequence[Sequence[Any]]:
+    """The bands of the night that this version scored, else those of a sample of users."""
+    stored = served.stored
+    if stored is not None and stored.facts.get("model_version") == loaded.version and stored.facts.get("bands"):
+        return list(stored.facts["bands"])
+    return loaded.bands
+
+
+def _problem(query: Query, problem: ProblemError) -> dict[str, Any]:
+    user = {} if query.user_id is None else {"user_id": query.user_id}
+    return {**user, "problem": problem.content()}
+
+
+def rungs_of(answers: Sequence[dict[str, Any]]) -> dict[str, int]:
+    """How many answers each rung gave; ``none`` counts those that have a problem."""
+    counts: dict[str, int] = {}
+    for answer in answers:
+        rung = str(answer.get("served_by", "none"))
+        counts[rung] = counts.get(rung, 0) + 1
+    return counts

@@ -1,0 +1,184 @@
+"""What online answers are looked up in: one customer's last answers and features, one blob a subject, in SQLite files.
+
+``{home}/serving/{customer}`` holds one file a table (``answers/churn``, ``features``) and ``current.json``, which names
+the file of each: a table is written anew beside the old one and flipped by that one pointer, so that a reader sees the
+old table or the new one. It is made of the lake and can be made again of it at any time.
+
+The files have no write-ahead log and overwrite what is deleted: a subject who is forgotten is gone from the disk too.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sqlite3
+import uuid
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from capflow_assets.home.places import Home, write_if_changed
+
+FOLDER, POINTER, LOCK, SUFFIX = "serving", "current.json", ".lock", ".sqlite"
+FEATURES, ANSWERS = "features", "answers/"
+WAIT_SECONDS = 30.0
+BETWEEN_ROWS = b"\n"
+CREATE = "CREATE TABLE subjects (id TEXT PRIMARY KEY, content BLOB NOT NULL) WITHOUT ROWID"
+# The rows of a subject may lie apart in the table that they are read from.
+INSERT = (
+    "INSERT INTO subjects VALUES (?, ?) ON CONFLICT (id) DO UPDATE "
+    "SET content = CAST(content || x'0A' || excluded.content AS BLOB)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTable:
+    """One table of a customer's store: its file, what it was made of, and what holds for all of its subjects."""
+
+    file: str
+    source: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerStore:
+    """The store of one customer in one home."""
+
+    folder: Path
+
+    @classmethod
+    def of(cls, home: Home, customer: str) -> AnswerStore:
+        """The store of a customer; it need not exist."""
+        return cls(home.root / FOLDER / customer)
+
+    def tables(self) -> dict[str, StoredTable]:
+        """The tables as the pointer names them; none where there is no pointer, or it cannot be read."""
+        with suppress(OSError, ValueError, TypeError, AttributeError):
+            content = json.loads((self.folder / POINTER).read_text(encoding="utf-8"))
+            return {str(name): StoredTable(**entry) for name, entry in content.items()}
+        return {}
+
+    def sign(self) -> tuple[int, int, int] | None:
+        """What tells this state of the pointer from any other; None where there is none."""
+        try:
+            state = (self.folder / POINTER).stat()
+        except OSError:
+            return None
+        return state.st_ino, state.st_mtime_ns, state.st_size
+
+    def path(self, table: StoredTable) -> Path:
+        """Where the file of a table lies."""
+        return self.folder / Path(table.file).name
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Nobody else of this machine writes or erases in the meantime."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (self.folder / LOCK).open("wb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def replace(
+        self, name: str, source: str, rows: Iterable[tuple[str, bytes]], facts: Mapping[str, Any] | None = None
+    ) -> int:
+        """Write a table anew and flip the pointer; how many subjects it has. Call it within ``writing``.
+
+        ``source`` says what the rows were made of; several rows of one subject are kept one after another. ``facts``
+        may be filled while the rows are read.
+        """
+        file = self.folder / f"{name.replace('/', '.')}.{uuid.uuid4().hex[:12]}{SUFFIX}"
+        try:
+            count = _write(file, rows)
+            tables = self.tables()
+            tables[name] = StoredTable(file.name, source, dict(facts or {}))
+            self._point_at(tables)
+        except BaseException:
+            file.unlink(missing_ok=True)
+            raise
+        self._remove_others(tables)
+        return count
+
+    def drop(self, name: str) -> None:
+        """Keep a table no more. Call it within ``writing``."""
+        tables = self.tables()
+        if tables.pop(name, None) is not None:
+            self._point_at(tables)
+            self._remove_others(tables)
+
+    def forget(self, ids: Collection[str]) -> int:
+        """Delete subjects from every table, and wait for a table that is being written; how many rows that were."""
+        if not self.folder.is_dir() or not ids:
+            return 0
+        count = self._delete(ids)
+        with self.writing():
+            return count + self._delete(ids)
+
+    def remove(self) -> None:
+        """Remove all of it."""
+        import shutil
+
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _delete(self, ids: Collection[str]) -> int:
+        count = 0
+        for file in sorted(self.folder.glob(f"*{SUFFIX}")):
+            try:
+                with closing(sqlite3.connect(file, timeout=WAIT_SECONDS)) as database:
+                    database.execute("PRAGMA secure_delete = ON")
+                    with database:
+                        for subject in ids:
+                            count += database.execute("DELETE FROM subjects WHERE id = ?", (subject,)).rowcount
+            except sqlite3.DatabaseError:  # what cannot be read is written anew from the lake
+                file.unlink(missing_ok=True)
+        return count
+
+    def _point_at(self, tables: Mapping[str, StoredTable]) -> None:
+        content = {
+            name: {"file": table.file, "source": table.source, "facts": table.facts} for name, table in tables.items()
+        }
+        write_if_changed(self.folder / POINTER, json.dumps(content, indent=1))
+
+    def _remove_others(self, tables: Mapping[str, StoredTable]) -> None:
+        current = {table.file for table in tables.values()}
+        for file in self.folder.glob(f"*{SUFFIX}*"):
+            if file.name not in current:
+                file.unlink(missing_ok=True)
+
+
+def opened(file: Path) -> sqlite3.Connection:
+    """A table's file to look subjects up in, memory-mapped.
+
+    Raises:
+        sqlite3.Error: it is not there, or no database.
+    """
+    database = sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=0.25, check_same_thread=False)
+    database.execute(f"PRAGMA mmap_size = {1 << 30}")
+    return database
+
+
+def looked_up(database: sqlite3.Connection, subject: str) -> bytes | None:
+    """A subject's blob; None for one that is not in the table.
+
+    Raises:
+        sqlite3.Error: the file is damaged, or is being erased from for longer than a quarter of a second.
+    """
+    row = database.execute("SELECT content FROM subjects WHERE id = ?", (subject,)).fetchone()
+    return None if row is None else bytes(row[0])
+
+
+def _write(file: Path, rows: Iterable[tuple[str, bytes]]) -> int:
+    with closing(sqlite3.connect(file, isolation_level=None)) as database:
+        database.execute("PRAGMA journal_mode = OFF")
+        database.execute("PRAGMA synchronous = OFF")
+        database.execute(CREATE)
+        database.execute("BEGIN")
+        database.executemany(INSERT, rows)
+        database.execute("COMMIT")
+        count = int(database.execute("SELECT count(*) FROM subjects").fetchone()[0])
+    with file.open("rb") as written:
+        os.fsync(written.fileno())
+    file.chmod(0o600)
+    return count

@@ -1,0 +1,173 @@
+"""What a draft says of files as they come: how they are written, and what is wrong with them."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import tomllib
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from capflow_assets.drafting.draft import Drafted, draft
+from capflow_assets.errors import SourceError
+
+HEADER = "order_id,customer_id,order_date,total"
+DAYS = [f"2024-01-{day:02}" for day in range(1, 29)]
+
+
+def bills(dates: list[str], delimiter: str = ",", total: str = "{}.50", header: str = HEADER, first: int = 0) -> str:
+    rows = [
+        delimiter.join((f"B{place}", f"C{place % 9}", date, total.format(place + 1 - first)))
+        for place, date in enumerate(dates, first)
+    ]
+    return "\n".join([header.replace(",", delimiter), *rows]) + "\n"
+
+
+def drafted(folder: Path, **files: str | bytes) -> Drafted:
+    for name, content in files.items():
+        path = folder / name.replace("__", ".")
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return draft([str(folder)], folder, {})
+
+
+def table(made: Drafted, name: str = "bills") -> dict[str, Any]:
+    return tomllib.loads(made.text)["tables"][name]
+
+
+def test_a_day_above_twelve_decides_which_number_is_the_month(tmp_path):
+    american = table(drafted(tmp_path, bills__csv=bills([f"01/{day:02}/2024" for day in range(1, 29)])))
+    assert american["options"] == {"date_format": "M/d/yyyy"}
+
+
+def test_without_a_day_above_twelve_both_are_named_and_a_person_is_asked(tmp_path):
+    dates = ["03/04/2024", "11/02/2024", "05/09/2024", "01/07/2024", "12/03/2024", "02/11/2024", "09/05/2024"]
+    made = drafted(tmp_path, bills__csv=bills(dates))
+    (question,) = [question for question in made.questions if "order_date" in question]
+    assert "d/M/yyyy or M/d/yyyy" in question
+    assert 'date_format = "d/M/yyyy"  # ? or M/d/yyyy' in made.text
+
+
+def test_rows_in_order_of_time_say_which_number_is_the_month(tmp_path):
+    dates = [f"{month:02}/{day:02}/2024" for month in range(1, 7) for day in range(1, 13)]
+    made = drafted(tmp_path, bills__csv=bills(dates))
+    assert table(made)["options"] == {"date_format": "M/d/yyyy"}
+    assert not any("order_date" in question for question in made.questions)
+
+
+def test_two_formats_in_one_column_are_named_with_their_shares(tmp_path):
+    made = drafted(tmp_path, bills__csv=bills([*DAYS, *(f"{day}.02.2024" for day in range(1, 29))]))
+    (question,) = [question for question in made.questions if "several formats" in question]
+    assert "yyyy-MM-dd (50 %)" in question
+    assert "d.M.yyyy (50 %)" in question
+    assert set(table(made)["options"].values()) == {"yyyy-MM-dd", "d.M.yyyy"}
+
+
+def test_encoding_delimiter_decimals_banner_totals_and_words_for_nothing_are_seen(tmp_path):
+    text = bills(DAYS, ";", "1.{:03},50", "Bestellnummer,Kunde,Bestelldatum,Betrag") + "Summe;;;31.000,00\n"
+    banner = "Umsätze der Filiale Köln\n\n"
+    made = drafted(tmp_path, export__csv=(banner + text).replace(";C3;", ";NULL;").encode("cp1252"))
+    assert table(made) == {
+        "source": "csv",
+        "location": "export.csv",
+        "options": {
+            "encoding": "cp1252",
+            "delimiter": ";",
+            "header_row": 3,
+            "skip_last": 1,
+            "null_values": ["NULL"],
+            "decimal_comma": True,
+        },
+        "columns": {
+            "bill_id": "Bestellnummer", "user_id": "Kunde", "billed_at": "Bestelldatum", "amount": "Betrag",
+        },
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("total", "options"),
+    [
+        ("${},999.00", {"currency_sign": True, "thousands": ","}),
+        ("{} 999,00 kr", {"currency_sign": "kr", "decimal_comma": True, "thousands": " "}),
+        ("({}.00)", {"negative": "parentheses"}),
+    ],
+)
+def test_how_numbers_are_written_is_seen(total, options, tmp_path):
+    text = bills(DAYS, ";", total)
+    assert table(drafted(tmp_path, bills__csv=text))["options"] == {"delimiter": ";", **options}
+
+
+def test_columns_of_other_languages_are_known(tmp_path):
+    headers = {
+        "fr": "N° de commande,Code client,Date de commande,Montant",
+        "es": "Número de pedido,Cliente,Fecha,Importe",
+        "it": "Numero ordine,Cliente,Data ordine,Importo",
+        "pt": "Número do pedido,Cliente,Data,Valor",
+        "nl": "Bestelnummer,Klantnummer,Besteldatum,Bedrag",
+        "pl": "Numer zamówienia,Klient,Data,Kwota",
+        "sv": "Ordernummer,Kundnummer,Datum,Belopp",
+        "tr": "Sipariş No,Müşteri,Tarih,Tutar",
+        "de": "Rechnungsnummer,Kundennummer,Rechnungsdatum,Gesamtbetrag",
+    }
+    for language, header in headers.items():
+        folder = tmp_path / language
+        folder.mkdir()
+        columns = table(drafted(folder, bills__csv=bills(DAYS, header=header)))["columns"]
+        named = dict(zip(("bill_id", "user_id", "billed_at", "amount"), header.split(","), strict=True))
+        assert columns == named, language
+
+
+def test_packed_files_json_lines_and_folders_of_several_kinds_are_tables(tmp_path):
+    for month in range(1, 5):
+        text = bills([f"2024-{month:02}-{day:02}" for day in range(1, 29)])
+        (tmp_path / f"bills-{month}.csv.gz").write_bytes(gzip.compress(text.encode()))
+    users = [{"customer_id": f"C{place}", "city": ("Oslo", "Bergen")[place % 2]} for place in range(9)]
+    (tmp_path / "customers.jsonl").write_text("\n".join(map(json.dumps, users)))
+    with zipfile.ZipFile(tmp_path / "lines.zip", "w") as archive:
+        rows = [f"B{place},S{place % 5},1,{place + 1}.50" for place in range(28, 140)]
+        archive.writestr("order_lines.csv", "\n".join(["order_id,sku,quantity,amount", *rows * 2]))
+    made = draft([str(tmp_path)], tmp_path, {})
+    tables = tomllib.loads(made.text)["tables"]
+    assert {name: declared["location"] for name, declared in tables.items()} == {
+        "bills": "bills-*.csv.gz", "line_items": "lines.zip", "users": "customers.jsonl",
+    }  # fmt: skip
+
+
+def test_numbers_of_bills_that_begin_anew_with_each_day_are_told_apart_by_it(tmp_path):
+    rows = [f"{place % 4},C{place % 7},2024-01-{1 + place // 4:02},2.50" for place in range(80)]
+    made = drafted(tmp_path, bills__csv="\n".join([HEADER, *rows]))
+    assert table(made)["bill_key"] == ["day", "bill"]
+    assert any("order_id stands on several bills" in question for question in made.questions)
+
+
+def test_a_file_of_one_column_says_what_it_has_and_what_is_needed(tmp_path):
+    with pytest.raises(SourceError) as refusal:
+        drafted(tmp_path, one__csv="x\n1\n2\n3\n")
+    assert "one, 3 rows of x (number)" in str(refusal.value)
+    assert "lines with a bill's number" in str(refusal.value)
+
+
+def test_pictures_called_csv_are_pictures_and_their_neighbours_are_drafted(tmp_path):
+    photo = b"\xff\xd8\xff\xe0\x00\x10JFIF" + bytes(500)
+    made = drafted(tmp_path, photo__csv=photo, bills__csv=bills(DAYS))
+    assert table(made)["location"] == "bills.csv"
+    (refusal,) = made.refused
+    assert "photo.csv: a picture (JPEG)" in refusal
+
+
+def test_two_brands_in_a_file_are_asked_about(tmp_path):
+    rows = [
+        f"{'AB'[place % 2]},B{place},C{place % 7},2024-01-05,S{line},1,2.5" for place in range(40) for line in (1, 2)
+    ]
+    made = drafted(tmp_path, all__csv="\n".join(["brand,order_id,customer_id,order_date,sku,qty,total", *rows]))
+    assert any("'A', 'B'" in question and "several brands" in question for question in made.questions)
+
+
+def test_people_are_named_by_no_column_of_a_draft(tmp_path):
+    rows = [f"C{place},Ann,ann{place}@example.com,+47 22 44 22 {place:02},Oslo" for place in range(20)]
+    users = "\n".join(["customer_id,first_name,e_mail,phone,city", *rows])
+    made = drafted(tmp_path, customers__csv=users, bills__csv=bills(DAYS))
+    assert table(made, "users")["columns"] == {"user_id": "customer_id", "city": "city"}
+    assert "left out, since they name people: first_name, e_mail, phone" in made.text

@@ -1,0 +1,49 @@
+"""A feed that is half empty or stale is broken; Sundays, holidays, small shops and young ones are not."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+from capflow_assets.monitoring.feed import Feed, feed_of
+
+TODAY = date(2024, 3, 31)
+
+
+def daily(days: int, rows: int = 100, closed_on: int | None = None) -> dict[date, int]:
+    all_days = [TODAY - timedelta(days=back) for back in range(days)]
+    return {day: rows for day in all_days if day.weekday() != closed_on}
+
+
+def last_days(rows: int) -> dict[date, int]:
+    return {TODAY - timedelta(days=back): rows for back in range(3)}
+
+
+def test_half_a_feed_is_broken() -> None:
+    feed = feed_of(daily(90) | last_days(50), TODAY)
+    assert feed == Feed(0, 150, 300.0)
+    assert feed.faults == ("bills of the last 3 days are 50 % of what is usual",)
+    assert Feed(0, 180, 300.0).faults == (), "six tenths may be a quiet weekend"
+
+
+def test_a_stale_feed_is_broken() -> None:
+    old = {day: rows for day, rows in daily(90).items() if day < TODAY - timedelta(days=4)}
+    feed = feed_of(old, TODAY)
+    assert feed is not None
+    assert feed.faults == ("the newest bill is 5 days old",)
+
+
+def test_closed_sundays_and_one_bad_week_are_usual() -> None:
+    feed = feed_of(daily(90, closed_on=6), TODAY)
+    assert feed == Feed(1, 200, 200.0)
+    holiday = {TODAY - timedelta(weeks=2, days=back): 0 for back in range(3)}
+    assert feed_of(daily(90) | holiday, TODAY) == Feed(0, 300, 300.0)
+
+
+def test_few_rows_may_be_chance_and_a_young_shop_has_no_usual() -> None:
+    small = feed_of(daily(90, rows=3) | last_days(1), TODAY)
+    assert small == Feed(0, 3, 9.0)
+    assert small.faults == ()
+    young = feed_of(daily(10) | last_days(10), TODAY)
+    assert young == Feed(0, 30, 0.0)
+    assert young.faults == ()
+    assert feed_of({}, TODAY) is None

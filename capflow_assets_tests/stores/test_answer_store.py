@@ -1,0 +1,103 @@
+"""The store of online answers: whole tables flipped at once, and subjects who are gone from the disk."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from capflow_assets.home.places import Home
+from capflow_assets.stores.answer_store import AnswerStore, looked_up, opened
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> AnswerStore:
+    return AnswerStore.of(Home.of(tmp_path), "acme")
+
+
+def content(store: AnswerStore, table: str, subject: str) -> bytes | None:
+    with closing(opened(store.path(store.tables()[table]))) as database:
+        return looked_up(database, subject)
+
+
+def test_a_table_is_read_as_it_was_written_with_its_facts(store):
+    with store.writing():
+        assert store.replace("answers/churn", "lake@3", [("ü1", b"one"), ("u2", b"two")], {"as_of": "now"}) == 2
+    table = store.tables()["answers/churn"]
+    assert (table.source, table.facts) == ("lake@3", {"as_of": "now"})
+    assert content(store, "answers/churn", "ü1") == b"one"
+    assert content(store, "answers/churn", "u3") is None
+
+
+def test_rows_of_a_subject_that_lie_apart_are_kept_one_after_another(store):
+    with store.writing():
+        store.replace("answers/list", "1", [("u1", b"a"), ("u2", b"b"), ("u1", b"c")])
+    assert content(store, "answers/list", "u1") == b"a\nc"
+
+
+def test_a_table_that_fails_half_way_leaves_the_one_before_it(store):
+    with store.writing():
+        store.replace("answers/churn", "1", [("u1", b"old")])
+
+    def rows():
+        yield "u1", b"new"
+        raise OSError("the disk is full")
+
+    with store.writing(), pytest.raises(OSError, match="full"):
+        store.replace("answers/churn", "2", rows())
+    assert content(store, "answers/churn", "u1") == b"old"
+    assert len(list(store.folder.glob("*.sqlite"))) == 1
+
+
+def test_a_new_table_leaves_no_file_of_the_old_one_and_spares_the_others(store):
+    with store.writing():
+        store.replace("answers/churn", "1", [("u1", b"1")])
+        store.replace("features", "1", [("u1", b"f")])
+        store.replace("answers/churn", "2", [("u2", b"2")])
+    assert content(store, "features", "u1") == b"f"
+    assert content(store, "answers/churn", "u1") is None
+    assert len(list(store.folder.glob("*.sqlite"))) == 2
+
+
+def test_a_forgotten_subject_is_in_no_table_and_in_no_byte_on_the_disk(store):
+    others = [(f"other{number}", b"x" * 50) for number in range(500)]
+    with store.writing():
+        for table in ("answers/churn", "features"):
+            store.replace(table, "1", [*others, ("canary-4711", b"words of canary-4711")])
+    assert store.forget(["canary-4711", "nobody"]) == 2
+    assert content(store, "features", "canary-4711") is None
+    assert content(store, "features", "other7") == b"x" * 50
+    assert not [file for file in store.folder.iterdir() if b"canary-4711" in file.read_bytes()]
+
+
+def test_a_reader_that_has_a_file_open_sees_that_a_subject_is_gone(store):
+    with store.writing():
+        store.replace("features", "1", [("u1", b"1"), ("u2", b"2")])
+    with closing(opened(store.path(store.tables()["features"]))) as database:
+        assert looked_up(database, "u1") == b"1"
+        store.forget(["u1"])
+        assert looked_up(database, "u1") is None
+
+
+def test_a_pointer_that_is_no_json_means_no_tables(store):
+    store.folder.mkdir(parents=True)
+    (store.folder / "current.json").write_text('{"answers/churn": {"file"')
+    assert store.tables() == {}
+
+
+def test_a_file_cut_short_is_an_error_of_the_database_not_an_answer(store):
+    with store.writing():
+        store.replace("features", "1", [(f"u{number}", b"x" * 100) for number in range(1000)])
+    file = store.path(store.tables()["features"])
+    file.write_bytes(file.read_bytes()[:5000])
+    with pytest.raises(sqlite3.Error):
+        looked_up(opened(file), "u999")
+
+
+def test_others_of_the_machine_cannot_read_it(store):
+    with store.writing():
+        store.replace("features", "1", [("u1", b"1")])
+    assert store.folder.stat().st_mode & 0o077 == 0
+    assert store.path(store.tables()["features"]).stat().st_mode & 0o077 == 0
