@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from math import inf
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -22,7 +23,6 @@ from capflow_assets.errors import CapflowError
 from capflow_assets.graph.launch import asset_edges, upstream
 from capflow_assets.graph.night_cursor import Active, Cursor
 from capflow_assets.graph.night_history import DAY, KIND, OF, capacity_of, costs_of, night_keys
-from capflow_assets.graph.night_planning import pools_of
 from capflow_assets.graph.night_runs import (
     CANCELLED,
     FIRST,
@@ -42,8 +42,10 @@ from capflow_assets.graph.night_runs import (
     runs_of_nights,
 )
 from capflow_assets.graph.partitions import CUSTOMERS, partition_signs
-from capflow_assets.nights.admission import Admission, Start, admit
 from capflow_assets.nights.jobs import SCORING, TABLES, Job, Running
+
+if TYPE_CHECKING:
+    from capflow_assets.nights.admission import Admission, Start
 
 NAME = "nights"
 INTERVAL_SECONDS = 15
@@ -134,6 +136,8 @@ class Tick:
         standing = halves(self.instance, runs_of_nights(self.instance, nights.values()), nights, self.keys)
         pending: list[Job] = []
         selections: dict[str, list[str]] = {}
+        from capflow_assets.graph.night_planning import pools_of  # with numpy
+
         pools = pools_of(self.deployment.stages) if active else {}
         order = self.instance.get_dynamic_partitions(str(CUSTOMERS.name)) if active else []
         places = {name: place for place, name in enumerate(order)}
@@ -189,12 +193,14 @@ class Tick:
             key for key in self.keys[SCORING] if has_model(key.split("/")[1]) and not upstream(edges, [key]) & broken
         ]
 
-    def _admit(self, pending: Sequence[Job], running: Sequence[Running]) -> Admission:
+    def _admit(self, pending: Sequence[Job], running: Sequence[Running]) -> "Admission":
         verticals = {job.customer: job.vertical for job in pending}
         history = costs_of(self.deployment.stages, self.instance, verticals, self.now)
+        from capflow_assets.nights.admission import admit
+
         return admit(pending, running, capacity_of(self.instance), history, self.now)
 
-    def _tell(self, admission: Admission, flying: Sequence[dg.RunRecord]) -> None:
+    def _tell(self, admission: "Admission", flying: Sequence[dg.RunRecord]) -> None:
         """Keep why and until when jobs wait, and write it on runs that wait in Dagster's queue."""
         for wait in admission.waits:
             until = 0.0 if wait.until == inf else round(wait.until)
@@ -206,7 +212,7 @@ class Tick:
                 self.instance.add_run_tags(run.run_id, {WHY: why})
 
     def _request(
-        self, start: Start, selections: Mapping[str, list[str]], standing: Mapping[tuple[str, str], HalfNight]
+        self, start: "Start", selections: Mapping[str, list[str]], standing: Mapping[tuple[str, str], HalfNight]
     ) -> dg.RunRequest:
         first, last = start.jobs[0], start.jobs[-1]
         begun = [standing.get((job.customer, job.kind)) for job in start.jobs]
