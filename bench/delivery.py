@@ -8,6 +8,7 @@ the rows and at all of them. Run by ``python -m bench delivery``.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import subprocess
 import sys
@@ -92,6 +93,7 @@ def _to_bucket(rows: int) -> dict[str, Any]:
 
     from capflow_assets.delivery.parquet import DESTINATION, Options
 
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     endpoint = "http://{}:{}".format(*server.get_host_and_port())

@@ -92,14 +92,14 @@ def measure(names: list[str]) -> dict[str, float]:
     with dg.DagsterInstance.get() as instance:
         records = instance.get_run_records(dg.RunsFilter(tags={KIND: [TABLES, SCORING]}))
         keys = [key for half in night_keys(STAGES).values() for key in half]
-        told = newest(instance, dict.fromkeys(keys, ("seconds",)), names)
+        of_assets = newest(instance, dict.fromkeys(keys, ("seconds",)), names)
         now = time.time()
         history = costs_of(STAGES, instance, dict.fromkeys(names, ""), now)
         capacity = capacity_of(instance)
     assert {name for record in records for name in record.dagster_run.tags[OF].split(",")} == set(names)  # noqa: S101
     created = [record.create_timestamp.replace(tzinfo=UTC).timestamp() for record in records]
     ended = [record.end_time or now for record in records]
-    work = sum(float(entries.get("seconds") or 0) for of in told.values() for entries in of.values())
+    work = sum(float(entries.get("seconds") or 0) for of in of_assets.values() for entries in of.values())
     startup = sum(float(record.dagster_run.tags.get(STARTUP, 0)) for record in records)
     under_way = sum(end - (record.start_time or end) for record, end in zip(records, ended, strict=True))
     whole = under_way + startup

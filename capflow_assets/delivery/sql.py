@@ -94,7 +94,7 @@ class SqlTable:
         with connected(options) as connection, connection.cursor() as cursor:
             _make_tables(cursor, options, delivery)
             stream = CopyStream(_holdable(batches, delivery, refused))
-            cursor.copy_expert(f"copy {INCOMING} ({names}) from stdin (format csv)", stream)
+            stream.copy(cursor, f"copy {INCOMING} ({names}) from stdin (format csv)")
             _upsert(cursor, table, delivery, stream.rows, refused)
             refused += _newer(cursor, table, delivery)
             cursor.execute(f"select count(*) from {table} where capflow_delivery = %s", (delivery.id,))  # noqa: S608

@@ -71,7 +71,7 @@ def _night_runs(
 ) -> tuple[list[PastRun], list[float]]:
     """Each customer's part of the nights of late; where several shared a run, in proportion to what each took last.
 
-    And the seconds that the processes of these runs took before their first step.
+    And the seconds from each run's launch until it began, in which it holds its place: queue, process and imports.
     """
     since = datetime.fromtimestamp(now, UTC) - REMEMBERED
     filters = dg.RunsFilter(tags={KIND: [TABLES, SCORING]}, updated_after=since)
@@ -83,7 +83,7 @@ def _night_runs(
             continue  # what failed early says nothing of what it costs
         memory = float(tags.get(PEAK) or ASSUMED_MEMORY_GIB * 1024) / 1024
         customers = tags[OF].split(",")
-        startups += [float(tags[STARTUP])] if STARTUP in tags else []
+        startups.append(began - record.create_timestamp.replace(tzinfo=UTC).timestamp())
         parts = _parts([seconds.get((name, tags[KIND]), 0.0) for name in customers])
         for customer, part in zip(customers, parts, strict=True):
             took, vertical = part * (ended - began), verticals.get(customer, "")

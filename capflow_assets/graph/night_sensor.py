@@ -10,8 +10,9 @@ tables are whole. A run that was killed is tried again; one that failed is not: 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from math import inf
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -22,7 +23,6 @@ from capflow_assets.errors import CapflowError
 from capflow_assets.graph.launch import asset_edges, upstream
 from capflow_assets.graph.night_cursor import Active, Cursor
 from capflow_assets.graph.night_history import DAY, KIND, OF, capacity_of, costs_of, night_keys
-from capflow_assets.graph.night_planning import pools_of
 from capflow_assets.graph.night_runs import (
     CANCELLED,
     FIRST,
@@ -41,14 +41,18 @@ from capflow_assets.graph.night_runs import (
     in_flight,
     runs_of_nights,
 )
-from capflow_assets.graph.partitions import partition_signs
-from capflow_assets.nights.admission import Admission, Start, admit
+from capflow_assets.graph.partitions import CUSTOMERS, partition_signs
 from capflow_assets.nights.jobs import SCORING, TABLES, Job, Running
+
+if TYPE_CHECKING:
+    from capflow_assets.nights.admission import Admission, Start
 
 NAME = "nights"
 INTERVAL_SECONDS = 15
 # TOMLs that a tick reads where many have changed; it has 60 seconds.
 READ_A_TICK = 500
+# More than there can be customers.
+PLACES_A_DAY = 10**7
 # How often a half of a night is begun whose process was killed.
 MOST_TRIES = 3
 # A run that takes so many times what it should, and at least so long, is ended.
@@ -112,7 +116,9 @@ class Tick:
         for name in self.signs:
             stamp = self._stamp(name)
             before = self.cursor.due.get(name)
-            if stamp and (before is None or before.stamp != stamp) and read < READ_A_TICK:
+            if not stamp:
+                self.cursor.due.pop(name, None)
+            elif (before is None or before.stamp != stamp) and read < READ_A_TICK:
                 read += 1
                 declared, refusal = self._declared(name)
                 self.cursor.declare(name, stamp, declared, refusal, self.now)
@@ -130,8 +136,11 @@ class Tick:
         standing = halves(self.instance, runs_of_nights(self.instance, nights.values()), nights, self.keys)
         pending: list[Job] = []
         selections: dict[str, list[str]] = {}
+        from capflow_assets.graph.night_planning import pools_of  # with numpy
+
         pools = pools_of(self.deployment.stages) if active else {}
-        places = {name: place for place, name in enumerate(self.signs)}
+        order = self.instance.get_dynamic_partitions(str(CUSTOMERS.name)) if active else []
+        places = {name: place for place, name in enumerate(order)}
         for name in list(active):
             job, keys = self._next_job(name, active[name], standing, pools, places)
             if job is not None:
@@ -154,7 +163,7 @@ class Tick:
         places: Mapping[str, int],
     ) -> tuple[Job | None, list[str]]:
         """The job that a night needs next and its assets; none while it runs, and the night is over after its last."""
-        kind, since, keys, place = TABLES, night.start, self.keys[TABLES], places.get(name, -1)
+        kind, since, keys, place = TABLES, night.start, self.keys[TABLES], _place(places.get(name), night.day)
         tables, scoring = standing.get((name, TABLES)), standing.get((name, SCORING))
         if tables is not None and not _is_to_do(tables):
             kind, since = SCORING, tables.ended or night.start
@@ -184,12 +193,14 @@ class Tick:
             key for key in self.keys[SCORING] if has_model(key.split("/")[1]) and not upstream(edges, [key]) & broken
         ]
 
-    def _admit(self, pending: Sequence[Job], running: Sequence[Running]) -> Admission:
+    def _admit(self, pending: Sequence[Job], running: Sequence[Running]) -> "Admission":
         verticals = {job.customer: job.vertical for job in pending}
         history = costs_of(self.deployment.stages, self.instance, verticals, self.now)
+        from capflow_assets.nights.admission import admit
+
         return admit(pending, running, capacity_of(self.instance), history, self.now)
 
-    def _tell(self, admission: Admission, flying: Sequence[dg.RunRecord]) -> None:
+    def _tell(self, admission: "Admission", flying: Sequence[dg.RunRecord]) -> None:
         """Keep why and until when jobs wait, and write it on runs that wait in Dagster's queue."""
         for wait in admission.waits:
             until = 0.0 if wait.until == inf else round(wait.until)
@@ -201,7 +212,7 @@ class Tick:
                 self.instance.add_run_tags(run.run_id, {WHY: why})
 
     def _request(
-        self, start: Start, selections: Mapping[str, list[str]], standing: Mapping[tuple[str, str], HalfNight]
+        self, start: "Start", selections: Mapping[str, list[str]], standing: Mapping[tuple[str, str], HalfNight]
     ) -> dg.RunRequest:
         first, last = start.jobs[0], start.jobs[-1]
         begun = [standing.get((job.customer, job.kind)) for job in start.jobs]
@@ -243,6 +254,11 @@ class Tick:
         except (CapflowError, OSError, UnicodeDecodeError) as error:
             self.log.append(f"{name}: no night: {error}")
             return None, str(error)
+
+
+def _place(partition: int | None, day: str) -> int:
+    """Where a customer stands, so that only partitions next to each other, of nights of one day, are neighbours."""
+    return -1 if partition is None else partition + PLACES_A_DAY * date.fromisoformat(day).toordinal()
 
 
 def _is_to_do(half: HalfNight) -> bool:

@@ -107,6 +107,7 @@ class CopyStream:
         self._batches = batches
         self._rest = b""
         self._digest = hashlib.sha256()
+        self._failure: BaseException | None = None
         self.bytes, self.rows = 0, 0
 
     @property
@@ -114,10 +115,25 @@ class CopyStream:
         """What tells these rows from others."""
         return self._digest.hexdigest()
 
+    def copy(self, cursor: Any, statement: str) -> None:
+        """Have a ``COPY … from stdin`` read the rows; what breaks in giving them is raised as it is."""
+        import psycopg2
+
+        try:
+            cursor.copy_expert(statement, self)
+        except psycopg2.Error:
+            if self._failure is not None:
+                raise self._failure from None
+            raise
+
     def read(self, size: int = -1) -> bytes:
         """The next bytes; none at the end."""
         if not self._rest:
-            batch = next(self._batches, None)
+            try:
+                batch = next(self._batches, None)
+            except BaseException as error:  # an interrupt, or rows that cannot be read: the database sees neither
+                self._failure = error
+                raise
             if batch is None:
                 return b""
             self.rows += batch.num_rows

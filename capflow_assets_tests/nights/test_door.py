@@ -79,16 +79,17 @@ def test_who_must_wait_for_the_morning_is_delivered_then(brand: Brand) -> None:
     brand.declare(CHURN + 'rules = { quiet_hours = ["21:00", "08:00"] }\n')
     zones = {"ann": "America/New_York", "bob": "Asia/Tokyo", "cyd": "nowhere"}
     brand.write("clean/users", [{"user_id": user, "time_zone": zone} for user, zone in zones.items()])
-    waiting = brand.delivered().receipt  # 22:30 in London, 17:30 in New York, 7:30 in Tokyo
+    waiting = brand.delivered().receipt  # 17:30 in New York, 23:30 in Berlin, 7:30 in Tokyo
     assert waiting is not None
     assert (waiting.status, waiting.delivered, waiting.waiting) == ("waiting", 1, 5)
     assert users_there(brand) == ["ann"]
-    later = brand.delivered(now=NIGHT + timedelta(hours=10)).receipt  # 9:30 in Berlin
+    later = brand.delivered(now=NIGHT + timedelta(hours=2)).receipt  # 9:30 in Tokyo, 1:30 in Berlin
     assert later is not None
-    assert (later.status, later.scored, later.delivered, later.number) == ("waiting", 5, 4, 1)
-    last = brand.delivered(now=NIGHT + timedelta(hours=26)).receipt  # 9:30 in Tokyo, the next day
+    assert (later.status, later.scored, later.delivered, later.number) == ("waiting", 5, 1, 1)
+    last = brand.delivered(now=NIGHT + timedelta(hours=10)).receipt  # 9:30 in Berlin
     assert last is not None
-    assert (last.status, last.delivered, last.number) == ("delivered", 1, 2)
+    assert (last.status, last.delivered, last.number) == ("delivered", 4, 2)
+    assert brand.delivered(now=NIGHT + timedelta(hours=11)).receipt == last
     assert sorted(users_there(brand)) == sorted(USERS)
 
 
