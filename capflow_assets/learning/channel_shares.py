@@ -36,7 +36,7 @@ KIND_MESSAGES = 5.0
 # Kinds are learned from so many users at most, and recipes chosen by so many pairs of a user and a channel.
 MOST_USERS = 20_000
 MOST_PAIRS = 50_000
-DAY = np.timedelta64(1, "D")
+DAY_SECONDS = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +84,10 @@ def sent_messages(messages: pd.DataFrame, moment: datetime) -> Sent:
     rows = messages[["user_id", "channel"]].assign(sent_at=sent_at, is_opened=opened_at <= now)
     is_held_out = messages["is_control"].astype("boolean").fillna(False).to_numpy(dtype=bool)
     rows = rows[~is_held_out & (sent_at <= now - pd.Timedelta(days=SETTLED_DAYS))].dropna()
-    rows = rows.groupby(["user_id", "channel", "sent_at"], as_index=False, sort=True)["is_opened"].max()
+    rows = rows.groupby(["user_id", "channel", "sent_at"], sort=True)[["is_opened"]].max().reset_index()
     user, users = pd.factorize(rows["user_id"], sort=True)
     channel, channels = pd.factorize(rows["channel"], sort=True)
-    age = ((now - rows["sent_at"]) / pd.Timedelta(days=1)).to_numpy(dtype=float)
+    age = (now - rows["sent_at"]).dt.total_seconds().to_numpy(dtype=float) / DAY_SECONDS
     opened = rows["is_opened"].to_numpy(dtype=bool)
     return Sent(np.asarray(users, object), np.asarray(channels, object), user, channel, age, opened)
 

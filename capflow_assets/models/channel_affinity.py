@@ -197,8 +197,10 @@ def outcome(messages: DataFrame, start: datetime, end: datetime, zone: str) -> D
     until = days_before(end, SETTLED_DAYS, zone)
     rows = messages_of(messages, None).filter((F.col("sent_at") > F.lit(start)) & (F.col("sent_at") <= F.lit(until)))
     is_opened = F.coalesce(F.col("opened_at") <= F.lit(end), F.lit(False)).cast("int")
-    rows = rows.filter(~F.col("is_control") & F.col(PER).isNotNull()).groupBy("user_id", PER)
-    return rows.agg(F.sum(is_opened).cast("int").alias(OPENED), F.count(F.lit(1)).cast("int").alias(SENT))
+    told = rows.filter(~F.col("is_control") & F.col(PER).isNotNull())
+    return told.groupBy("user_id", PER).agg(
+        F.sum(is_opened).cast("int").alias(OPENED), F.count(F.lit(1)).cast("int").alias(SENT)
+    )
 
 
 def by_user(outcomes: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
@@ -222,12 +224,11 @@ def _message_by_message(outcomes: pd.DataFrame, answers: pd.DataFrame) -> tuple[
 
     keys = [*map(str, answers.index.names), PER]
     rows = outcomes.reset_index().merge(answers.reset_index()[[*keys, "score"]], on=keys)
-    times = rows[[OPENED, SENT]].astype(int)
-    opened, unopened = (
-        rows["score"].repeat(count) for count in (times[OPENED], (times[SENT] - times[OPENED]).clip(lower=0))
-    )
+    opens, sent = (rows[name].to_numpy(dtype=int) for name in (OPENED, SENT))
+    chances = rows["score"].to_numpy(dtype=float)
+    opened, unopened = chances.repeat(opens), chances.repeat((sent - opens).clip(min=0))
     is_opened = pd.Series([1.0] * len(opened) + [0.0] * len(unopened))
-    return is_opened, pd.concat([opened, unopened], ignore_index=True)
+    return is_opened, pd.Series([*opened, *unopened])
 
 
 def plot(outcomes: pd.DataFrame, answers: pd.DataFrame) -> Figure:

@@ -90,7 +90,8 @@ def second_purchase_chances(world: World, as_of: datetime, horizon_days: int) ->
     bills = _purchases(world)
     past = bills[bills["billed_at"] <= start].groupby("user_id").agg({"bill_id": ["size", "max"], "billed_at": "max"})
     once = past[past["bill_id", "size"] == 1]
-    lines = world.line_items.groupby("bill_id")["discount"].agg(["size", lambda taken: (taken > 0).all()])
+    reduced = world.line_items.assign(is_reduced=world.line_items["discount"] > 0)
+    lines = reduced.groupby("bill_id")["is_reduced"].agg(["size", "all"])
     count, is_reduced = (column.to_numpy() for _, column in lines.loc[once["bill_id", "max"]].items())
     number = pd.Index(world.truth.users["user_id"]).get_indexer(once.index)
     joined, now, then = (
