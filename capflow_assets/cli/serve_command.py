@@ -5,13 +5,20 @@ Belongs here: commands, as ``cli.commands`` says. Does not belong here: work; it
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from capflow_assets.cli.options import HomeOption, names, say
+
+if TYPE_CHECKING:
+    from capflow_assets.console.app import Console
+    from capflow_assets.deployment import Deployment
+    from capflow_assets.serving.tokens import Gate
 
 app = typer.Typer()
 serve_app = typer.Typer(help="Answer online for all customers that have a token; and such tokens.")
@@ -105,11 +112,8 @@ def token(
 
 def application() -> Any:
     """The application of one process, of the home and bounds that the environment names."""
-    from capflow_assets.console.app import Console
-    from capflow_assets.console.fleet_view import Fleet
     from capflow_assets.definitions import SOURCES, STAGES
     from capflow_assets.graph.engine import deployment
-    from capflow_assets.graph.instance import open_instance
     from capflow_assets.home.places import Home
     from capflow_assets.serving.app import create_app
     from capflow_assets.serving.logs import configure
@@ -117,8 +121,22 @@ def application() -> Any:
     configure()
     bound, processes = int(os.environ.get(BOUND, "1024")) << 20, int(os.environ.get(PROCESSES, "1"))
     opened = deployment(STAGES, SOURCES, home=Home.of())
-    fleet = Fleet(opened, open_instance(opened.home))
-    return create_app(opened, bound, processes, lambda gate: Console(fleet, gate, os.environ.get(DAGSTER, "")))
+    return create_app(opened, bound, processes, _pages(opened))
+
+
+def _pages(deployment: Deployment) -> Callable[[Gate], Console] | None:
+    """The pages of the fleet; none where Dagster's records cannot be opened: answers do without them."""
+    from capflow_assets.console.app import Console
+    from capflow_assets.console.fleet_view import Fleet
+    from capflow_assets.graph.instance import open_instance
+
+    try:
+        fleet = Fleet(deployment, open_instance(deployment.home))
+    except Exception as error:  # whatever a database fails with
+        words = {"what": "there are no pages: Dagster's records cannot be opened", "error": type(error).__name__}
+        logging.getLogger("capflow.serving").warning(words)
+        return None
+    return lambda gate: Console(fleet, gate, os.environ.get(DAGSTER, ""))
 
 
 def _share_metrics() -> None:

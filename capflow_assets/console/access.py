@@ -13,6 +13,7 @@ from capflow_assets.serving.tokens import OPERATOR, Gate, kept_tokens
 
 COOKIE = "capflow_operator"
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+LOOPBACK_ADDRESSES = ("127.0.0.1", "::1")
 HINT = "capflow serve token --operator"
 
 
@@ -32,9 +33,10 @@ class Access:
         """Whether this is the operator's token, as it was given or as a browser that signed in sends it."""
         return bool(token) and self.gate.owner(token or "") == OPERATOR
 
-    def may_look(self, host: str, token: str | None) -> bool:
-        """Whether a request may read the pages."""
-        return self.is_operator(token) or (not self.has_token and host_name(host) in LOOPBACK)
+    def may_look(self, host: str, client: str, token: str | None) -> bool:
+        """Whether a request may read the pages; anybody may write ``localhost`` into its Host header."""
+        is_of_this_machine = host_name(host) in LOOPBACK and client in LOOPBACK_ADDRESSES
+        return self.is_operator(token) or (not self.has_token and is_of_this_machine)
 
 
 def host_name(host: str) -> str:

@@ -82,7 +82,8 @@ class _Endpoints:
         from starlette.responses import RedirectResponse
 
         cookie = request.cookies.get(COOKIE)
-        if not self._access.may_look(request.headers.get("host", ""), cookie):
+        client = "" if request.client is None else request.client.host
+        if not self._access.may_look(request.headers.get("host", ""), client, cookie):
             if self._access.has_token:
                 return RedirectResponse(f"/sign-in?next={quote(request.url.path)}", 303, HEADERS)
             return self._pages.refusal(403, f"These pages are served to this machine alone; for others: {HINT}")

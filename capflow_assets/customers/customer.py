@@ -34,6 +34,7 @@ from capflow_assets.customers.declared_tables import (
 from capflow_assets.customers.delivery_settings import ContactSettings, Deliveries
 from capflow_assets.customers.night_settings import NightSettings
 from capflow_assets.customers.onboarding_problems import onboarding_problems, param_problems
+from capflow_assets.customers.onboarding_settings import OnboardingSettings
 from capflow_assets.customers.retraining_settings import Retraining
 from capflow_assets.customers.serving_settings import ServingSettings
 from capflow_assets.customers.table_inputs import (
@@ -133,6 +134,7 @@ class Customer(Declared):
     checks: dict[str, CheckSettings] = Field(default_factory=dict)
     delivery: Deliveries = ()
     contact: ContactSettings = ContactSettings()
+    onboarding: OnboardingSettings = Field(default_factory=OnboardingSettings)
     night: NightSettings | None = Field(None, description="When its night is; without it, nothing starts by itself.")
     serving: ServingSettings = Field(default_factory=lambda: ServingSettings.model_validate({}))
 

@@ -51,7 +51,7 @@ class Server:
 
     async def reply(self, served: Served, request: AnswerRequest) -> list[dict[str, Any]]:
         """The answers, within the customer's share."""
-        self.shares.take(served.customer, len(request.queries), served.settings.answers_per_second)
+        self.shares.take(served.customer, len(request.queries), served.declared.settings.answers_per_second)
         return await self.service.answers(served, request)
 
     async def post_answers(self, request: Request) -> Reply:
@@ -75,8 +75,8 @@ class Server:
         """The models of a customer, and which of them answer."""
         customer = request.path_params["customer"]
         require_owner(self.gate, request, customer)
-        _, names = self.service.settings(customer)
-        served = [self.service.served(customer, name) for name in sorted(names)]
+        names = sorted(self.service.declared.of(customer).models)
+        served = [self.service.served(customer, name) for name in names]
         return Reply({"models": [protocols.metadata(self.service, one) for one in served]})
 
     async def infer(self, request: Request) -> Reply:

@@ -58,9 +58,11 @@ class Lookups:
         file = AnswerStore.of(self.home, customer).path(table)
         try:
             return Found(looked_up(self._connection(file), subject))
-        except sqlite3.Error:
+        except sqlite3.Error as error:
             self.errors += 1
             self._close(file)
+            if not isinstance(error, sqlite3.OperationalError):  # damaged: it is made again of the lake
+                file.unlink(missing_ok=True)
             return Found(None, is_certain=False)
 
     def features(self, customer: str, subject: str) -> tuple[np.ndarray | None, bool]:

@@ -72,12 +72,10 @@ def _tried(done: dict[str, str], table: str, work: Any) -> None:
 def _publish_answers(deployment: Deployment, store: AnswerStore, customer: Customer, model: str) -> int | None:
     lake, name = deployment.lake, f"{ANSWERS}{model}"
     source = _source(lake, customer.name, f"predictions/{model}")
-    stored = store.tables().get(name)
     if not source or not customer.has_model(model):
-        if stored is not None:
-            store.drop(name)
+        store.drop(name)
         return None
-    if stored is not None and stored.source == source:
+    if store.has(name, source):
         return None
     answers = PublishedAnswers(deployment.stages.model(model).model)
     dataset = lake.delta(customer.name, f"predictions/{model}").to_pyarrow_dataset()
@@ -146,11 +144,9 @@ def _publish_features(deployment: Deployment, store: AnswerStore, customer: Cust
     lake, wanted = deployment.lake, _wanted_columns(deployment, customer)
     sources = {table: _source(lake, customer.name, table) for table in wanted}
     source = ";".join(f"{table}={version}" for table, version in sorted(sources.items()) if version)
-    stored = store.tables().get(FEATURES)
     columns = [name for table in sorted(wanted) if sources[table] for name in wanted[table]]
-    if not columns:
-        return None
-    if stored is not None and stored.source == source and stored.facts.get("columns") == columns:
+    source = f"{source};{','.join(columns)}"
+    if not columns or store.has(FEATURES, source):
         return None
     facts: dict[str, Any] = {"columns": columns}
     parts = [

@@ -7,18 +7,16 @@ are for features that are given, for a champion that is newer than the night, an
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.blueprint.specs import ModelSpec
-from capflow_assets.customers.serving_settings import ServingSettings
 from capflow_assets.deployment import Deployment
-from capflow_assets.errors import CapflowError
 from capflow_assets.serving import ladder
 from capflow_assets.serving.champion_watch import ChampionWatch
+from capflow_assets.serving.declared import Declared, DeclaredCustomers
 from capflow_assets.serving.ladder import LAST_GOOD, LIVE, Lifetime
 from capflow_assets.serving.loading import explained, is_live, load_scorer
 from capflow_assets.serving.lookups import Found, Lookups
@@ -43,7 +41,7 @@ class Served:
     features: StoredTable | None
     champion: int | None
     life: Lifetime
-    settings: ServingSettings
+    declared: Declared
 
     @property
     def model(self) -> str:
@@ -65,11 +63,12 @@ class Service:
     lookups: Lookups = field(init=False)
     watch: ChampionWatch = field(init=False)
     cache: ScorerCache = field(init=False)
-    _settings: dict[str, tuple[float, ServingSettings, frozenset[str]]] = field(default_factory=dict)
+    declared: DeclaredCustomers = field(init=False)
 
     def __post_init__(self) -> None:
         home = self.deployment.home
         self.lookups = Lookups(home)
+        self.declared = DeclaredCustomers(self.deployment)
         self.watch = ChampionWatch(self.deployment.registry, lambda: served_customers(home))
         self.cache = ScorerCache(self._load, self.bound_bytes)
 
@@ -84,34 +83,13 @@ class Service:
         Raises:
             ProblemError: there is no such model, or the customer does not have it.
         """
-        spec = self.deployment.stages.models.get(model)
-        settings, models = self.settings(customer)
-        if spec is None or model not in models:
+        spec, declared = self.deployment.stages.models.get(model), self.declared.of(customer)
+        if spec is None or model not in declared.models:
             raise not_there()
         tables = self.lookups.tables(customer)
-        life = Lifetime(datetime.now(UTC), settings.valid_hours)
+        life = Lifetime(datetime.now(UTC), declared.settings.valid_hours)
         champion = self.watch.champion(customer, model)
-        return Served(customer, spec, tables.get(f"{ANSWERS}{model}"), tables.get(FEATURES), champion, life, settings)
-
-    def settings(self, customer: str) -> tuple[ServingSettings, frozenset[str]]:
-        """What a customer's TOML says of serving, and its models; what it said last, where it cannot be read."""
-        file = self.deployment.home.customers / f"{customer}.toml"
-        try:
-            changed = file.stat().st_mtime
-        except OSError:
-            raise not_there() from None
-        known = self._settings.get(customer)
-        if known is None or known[0] != changed:
-            every = frozenset(self.deployment.stages.models)
-            try:
-                declared = self.deployment.customer(customer)
-                known = changed, declared.serving, frozenset(name for name in every if declared.has_model(name))
-            except CapflowError as error:
-                words = {"what": "a TOML cannot be read", "customer": customer, "error": str(error)[:300]}
-                logging.getLogger("capflow.serving").warning(words)
-                known = changed, *(known[1:] if known else (ServingSettings(), every))
-            self._settings[customer] = known
-        return known[1], known[2]
+        return Served(customer, spec, tables.get(f"{ANSWERS}{model}"), tables.get(FEATURES), champion, life, declared)
 
     async def scorer(self, served: Served) -> LoadedScorer | None:
         """The version that answers live; None where none can."""
@@ -145,7 +123,18 @@ class Service:
     def _stored(self, served: Served, query: Query) -> Found:
         if query.user_id is None or served.stored is None:
             return Found(None)
-        return self.lookups.blob(served.customer, served.stored, query.user_id)
+        for spelling in served.declared.spellings(query.user_id):
+            found = self.lookups.blob(served.customer, served.stored, spelling)
+            if found.content is not None or not found.is_certain:
+                break
+        return found
+
+    def _features(self, served: Served, user: str) -> tuple[np.ndarray | None, bool]:
+        for spelling in served.declared.spellings(user):
+            values, is_certain = self.lookups.features(served.customer, spelling)
+            if values is not None:
+                break
+        return values, is_certain
 
     def _wants_live(self, served: Served, query: Query, stored: Found) -> bool:
         if query.features:
@@ -197,7 +186,7 @@ class Service:
 
         known = None
         if query.user_id is not None:
-            known, _ = self.lookups.features(served.customer, query.user_id)
+            known, _ = self._features(served, query.user_id)
             if known is None and not query.features:
                 return None
         stored = dict(zip(served.known_columns, known.tolist(), strict=True)) if known is not None else {}
@@ -239,7 +228,7 @@ class Service:
             return {"user_id": query.user_id, **kept, **ignored}
         is_known = not stored.is_certain or (query.user_id is None and not query.features)
         if not is_known and query.user_id is not None and served.spec.model.subject.key[0] == "user_id":
-            features, is_certain = self.lookups.features(served.customer, query.user_id)
+            features, is_certain = self._features(served, query.user_id)
             is_known = features is not None or not is_certain
         if table is None or not is_known:
             return _problem(query, not_there())

@@ -69,6 +69,11 @@ class AnswerStore:
             return None
         return state.st_ino, state.st_mtime_ns, state.st_size
 
+    def has(self, name: str, source: str) -> bool:
+        """Whether a table is there, made of this source."""
+        table = self.tables().get(name)
+        return table is not None and table.source == source and self.path(table).exists()
+
     def path(self, table: StoredTable) -> Path:
         """Where the file of a table lies."""
         return self.folder / Path(table.file).name
@@ -109,31 +114,26 @@ class AnswerStore:
             self._remove_others(tables)
 
     def forget(self, ids: Collection[str]) -> int:
-        """Delete subjects from every table, and wait for a table that is being written; how many rows that were."""
+        """Delete subjects from every table, also from one that is being written; how many rows that were."""
         if not self.folder.is_dir() or not ids:
             return 0
-        count = self._delete(ids)
+        count = 0
+        for table in self.tables().values():  # at once, whatever is being written
+            with suppress(sqlite3.Error):
+                count += _delete(self.path(table), ids)
         with self.writing():
-            return count + self._delete(ids)
+            for file in sorted(self.folder.glob(f"*{SUFFIX}")):
+                try:
+                    count += _delete(file, ids)
+                except sqlite3.Error:  # what cannot be erased from is made again of the lake
+                    file.unlink(missing_ok=True)
+        return count
 
     def remove(self) -> None:
         """Remove all of it."""
         import shutil
 
         shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _delete(self, ids: Collection[str]) -> int:
-        count = 0
-        for file in sorted(self.folder.glob(f"*{SUFFIX}")):
-            try:
-                with closing(sqlite3.connect(file, timeout=WAIT_SECONDS)) as database:
-                    database.execute("PRAGMA secure_delete = ON")
-                    with database:
-                        for subject in ids:
-                            count += database.execute("DELETE FROM subjects WHERE id = ?", (subject,)).rowcount
-            except sqlite3.DatabaseError:  # what cannot be read is written anew from the lake
-                file.unlink(missing_ok=True)
-        return count
 
     def _point_at(self, tables: Mapping[str, StoredTable]) -> None:
         content = {
@@ -167,6 +167,16 @@ def looked_up(database: sqlite3.Connection, subject: str) -> bytes | None:
     """
     row = database.execute("SELECT content FROM subjects WHERE id = ?", (subject,)).fetchone()
     return None if row is None else bytes(row[0])
+
+
+def _delete(file: Path, ids: Collection[str]) -> int:
+    if not file.exists():
+        return 0
+    with closing(sqlite3.connect(file, timeout=WAIT_SECONDS)) as database:
+        database.execute("PRAGMA secure_delete = ON")
+        with database:
+            deleted = [database.execute("DELETE FROM subjects WHERE id = ?", (subject,)).rowcount for subject in ids]
+    return sum(deleted)
 
 
 def _write(file: Path, rows: Iterable[tuple[str, bytes]]) -> int:

@@ -23,17 +23,24 @@ def access(root: Path) -> Access:
 )
 def test_without_a_token_this_machine_alone_may_look(tmp_path: Path, host: str, may: bool) -> None:
     own = access(tmp_path)
-    assert own.may_look(host, None) is may
+    assert own.may_look(host, "127.0.0.1", None) is may
     assert not own.is_operator("")
     assert not own.is_operator(None)
+
+
+def test_a_request_from_elsewhere_that_calls_this_machine_localhost_sees_nothing(tmp_path: Path) -> None:
+    own = access(tmp_path)
+    assert own.may_look("localhost", "::1", None)
+    assert not own.may_look("localhost", "203.0.113.7", None)
+    assert not own.may_look("localhost", "", None)
 
 
 def test_with_a_token_whoever_has_it_may_look_from_anywhere(tmp_path: Path) -> None:
     token = issue(Home.of(tmp_path, {}), OPERATOR)
     own = access(tmp_path)
-    assert own.may_look("fleet.example", token)
-    assert not own.may_look("127.0.0.1", None)
-    assert not own.may_look("127.0.0.1", token[:-1])
+    assert own.may_look("fleet.example", "203.0.113.7", token)
+    assert not own.may_look("127.0.0.1", "127.0.0.1", None)
+    assert not own.may_look("127.0.0.1", "127.0.0.1", token[:-1])
     assert own.is_operator(token)
 
 

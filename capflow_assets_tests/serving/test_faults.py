@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from capflow_assets.serving.publication import publish
 from capflow_assets.serving.tokens import issue
 from capflow_assets.stores.answer_store import AnswerStore
 from capflow_assets.stores.model_files import MODEL
@@ -109,16 +110,15 @@ def test_a_damaged_store_answers_by_the_rule_and_is_made_again_of_the_lake(serve
     store, user = AnswerStore.of(served.deployment.home, "acme"), users(served)[0]
     table = store.tables()[f"answers/{LIST}"]
     file = store.path(table)
-    content = file.read_bytes()
     served.server.service.lookups.close()
-    file.write_bytes(b"\0" * len(content))
+    file.write_bytes(b"\0" * file.stat().st_size)
     (answer,) = served.post(LIST, user_ids=[user])
     assert answer["served_by"] == "rule"
     assert answer["items"]
-    file.write_bytes(content)
-    served.server.service.lookups.close()
+    publish(served.deployment, "acme")
     (answer,) = served.post(LIST, user_ids=[user])
-    assert answer["served_by"] != "rule" or table.facts["rung"] == "rule"
+    assert answer["served_by"] == ("rule" if table.facts["rung"] == "rule" else "precomputed")
+    assert answer["user_id"] == user
 
 
 def test_a_user_who_is_forgotten_is_gone_from_the_next_answer_on(served):
@@ -149,6 +149,8 @@ def test_a_server_that_is_killed_answers_again_and_one_that_is_asked_to_ends_in_
         ]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
             score = first_score(port, token, user)
+            if how == signal.SIGTERM:
+                assert "acme" in httpx.get(f"http://127.0.0.1:{port}/models", timeout=PATIENCE_SECONDS).text
             process.send_signal(how)
             _, printed = process.communicate(timeout=PATIENCE_SECONDS)
         assert score == expected

@@ -101,3 +101,12 @@ def test_others_of_the_machine_cannot_read_it(store):
         store.replace("features", "1", [("u1", b"1")])
     assert store.folder.stat().st_mode & 0o077 == 0
     assert store.path(store.tables()["features"]).stat().st_mode & 0o077 == 0
+
+
+def test_a_table_whose_file_is_gone_is_not_there(store):
+    with store.writing():
+        store.replace("features", "lake@1", [("u1", b"1")])
+    assert store.has("features", "lake@1")
+    assert not store.has("features", "lake@2")
+    store.path(store.tables()["features"]).unlink()
+    assert not store.has("features", "lake@1")

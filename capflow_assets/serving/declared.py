@@ -1,0 +1,67 @@
+"""What customers' TOMLs say that matters to online answers, read again when a file has changed."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field, replace
+
+from capflow_assets.customers.serving_settings import ServingSettings
+from capflow_assets.deployment import Deployment
+from capflow_assets.errors import CapflowError
+from capflow_assets.home.keys import customer_key
+from capflow_assets.landing.personal import OWNER, user_pseudonym
+from capflow_assets.serving.problems import not_there
+
+LOG = logging.getLogger("capflow.serving")
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What a customer's TOML says that matters here; ``key`` is its key where ids are hashed on landing."""
+
+    changed: float
+    settings: ServingSettings
+    models: frozenset[str]
+    key: bytes | None = None
+
+    def spellings(self, user: str) -> tuple[str, ...]:
+        """How the lake may spell a user's id: as it came, or hashed."""
+        return (user,) if self.key is None else (user, user_pseudonym(user, self.key))
+
+
+@dataclass(slots=True)
+class DeclaredCustomers:
+    """The customers of a deployment as they are declared now."""
+
+    deployment: Deployment
+    _known: dict[str, Declared] = field(default_factory=dict)
+
+    def of(self, customer: str) -> Declared:
+        """What a customer's TOML says; what it said last, where it cannot be read.
+
+        Raises:
+            ProblemError: there is no such customer.
+        """
+        file = self.deployment.home.customers / f"{customer}.toml"
+        try:
+            changed = file.stat().st_mtime
+        except OSError:
+            raise not_there() from None
+        known = self._known.get(customer)
+        if known is None or known.changed != changed:
+            try:
+                known = _declared(self.deployment, customer, changed)
+            except CapflowError as error:
+                LOG.warning({"what": "a TOML cannot be read", "customer": customer, "error": str(error)[:300]})
+                every = frozenset(self.deployment.stages.models)
+                known = replace(known or Declared(changed, ServingSettings.model_validate({}), every), changed=changed)
+            self._known[customer] = known
+        return known
+
+
+def _declared(deployment: Deployment, customer: str, changed: float) -> Declared:
+    toml = deployment.customer(customer)
+    is_hashed = any(OWNER in table.personal for table in toml.tables.values())
+    models = frozenset(name for name in deployment.stages.models if toml.has_model(name))
+    key = customer_key(deployment.home, customer) if is_hashed else None
+    return Declared(changed, toml.serving, models, key)

@@ -1,0 +1,13 @@
+"""Ids that are hashed on landing: a client asks with the id that the source sends, and is answered with it."""
+
+from __future__ import annotations
+
+from capflow_assets.customers.serving_settings import ServingSettings
+from capflow_assets.landing.personal import pseudonym
+from capflow_assets.serving.declared import Declared
+
+
+def test_the_lakes_spellings_of_a_user():
+    settings = ServingSettings()
+    assert Declared(0, settings, frozenset()).spellings("U 1") == ("U 1",)
+    assert Declared(0, settings, frozenset(), b"key").spellings("U1") == ("U1", pseudonym("U1", b"key"))
