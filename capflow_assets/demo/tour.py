@@ -25,6 +25,7 @@ SMALL_BUDGETS = {
         for name in (
             "churn",
             "winback",
+            "second_purchase",
             "campaign_response",
             "coupon_redemption",
             "spend_forecast",
