@@ -6,7 +6,7 @@ TEST_PROCESSES ?= 3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long test-databricks check format ui bench graph clean
+.PHONY: help setup demo test test-long test-databricks check format ui bench bench-night graph models clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -51,9 +51,16 @@ ui: .venv/ready ## Dagster's page and daemon on the demo's home, http://127.0.0.
 bench: .venv/bench ## timings, ours and the peer in one run
 	$(BIN)/python -m bench
 
+bench-night: .venv/ready ## one night of 300 simulated customers through the daemon on PostgreSQL; an hour or so
+	$(BIN)/python -m bench.night_fleet
+
 graph: .venv/ready ## write the golden graph anew
 	$(BIN)/python -c "from capflow_assets.definitions import defs; from capflow_assets.graph.golden import graph_text; \
 	  print(graph_text(defs), end='')" > capflow_assets_tests/graph.txt
+
+models: .venv/ready ## write the list of models anew
+	$(BIN)/python -c "from capflow_assets.definitions import STAGES; from capflow_assets.pages.model_list import model_list; \
+	  print(model_list(STAGES), end='')" > docs/models.md
 
 clean: ## remove the virtual environment and the demo's home
 	rm -rf .venv $(HOME_FOLDER)

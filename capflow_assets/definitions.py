@@ -3,7 +3,7 @@
 Each package is read for what its files declare; adding a table, a check or a model is adding a file to one of them.
 """
 
-from capflow_assets import clean, features, models, raw, sources, validation
+from capflow_assets import clean, delivery, features, models, raw, sources, validation
 from capflow_assets.blueprint.reading import read_stages
 from capflow_assets.blueprint.sources import read_sources
 from capflow_assets.graph.build import build
@@ -17,6 +17,7 @@ STAGES = read_stages(
         "validation": validation,
         "features": features,
         "models": models,
+        "delivery": delivery,
     }
 )
 

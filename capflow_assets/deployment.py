@@ -9,6 +9,7 @@ from capflow_assets.blueprint.checking import declared_checks
 from capflow_assets.blueprint.stages import Stages
 from capflow_assets.contract import Source
 from capflow_assets.customers.customer import Customer, read_customer
+from capflow_assets.customers.delivery_settings import delivery_problems
 from capflow_assets.customers.own_places import refuse_own_places
 from capflow_assets.errors import CapflowError, CustomerError, NotFoundError
 from capflow_assets.home import fences, secret_variables
@@ -48,6 +49,8 @@ class Deployment:
         checks = declared_checks(self.stages)
         params = {name: spec.model.params for name, spec in self.stages.models.items()} if is_new else None
         customer = read_customer(file, tables, self.sources, list(self.stages.models), checks, features, params)
+        if problems := delivery_problems(customer.delivery, self.stages.destinations, self.stages.models):
+            raise CustomerError.listing(str(file), problems)
         refuse_own_places(customer, str(file), fences.kept_by(self.home, customer))
         return customer
 

@@ -23,7 +23,8 @@ BY_HAND = {"campaign_uplift", "next_basket", "visit_forecast"}
 
 def test_every_table_that_the_customer_has_is_there(acme):
     absent = STAGES.absent(tomllib.loads((acme.root / "customers" / "acme.toml").read_text())["tables"])
-    assert set(absent) == {"raw/media", "raw/reviews", "features/reviews"}
+    of_media = {"features/call_sounds", "features/item_pictures"}
+    assert set(absent) == {"raw/consents", "raw/media", "raw/reviews", "features/reviews", *of_media}
     for key in set(STAGES.order) - set(absent):
         assert acme.rows(key, "acme"), key
 

@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from capflow_assets.blueprint.binding import bind_moments, bind_needs
+from capflow_assets.blueprint.destinations import read_destinations
 from capflow_assets.blueprint.edges import STAGES, edges_of
 from capflow_assets.blueprint.model_reading import read_models
 from capflow_assets.blueprint.specs import BILLS, CheckSpec, TableSpec
@@ -24,12 +25,13 @@ from capflow_assets.contract import Table
 from capflow_assets.customers.checks_settings import thresholds_of
 from capflow_assets.errors import GraphError
 
+DELIVERY = "delivery"
 NEEDS = "needs"
 PARAMS = "params"
 
 
 def read_stages(packages: Mapping[str, ModuleType]) -> Stages:
-    """All tables, checks and models of the given packages (by stage name, in the order the data flows)."""
+    """All tables, checks, models and kinds of destination of the given packages, by stage name."""
     modules = {stage: dict(_modules(packages[stage])) for stage in (*STAGES, "models")}
     known = {f"{stage}/{name}" for stage in STAGES for name, module in modules[stage].items() if _is_table(module)}
     tables: dict[str, TableSpec] = {}
@@ -43,7 +45,8 @@ def read_stages(packages: Mapping[str, ModuleType]) -> Stages:
     models = read_models(modules["models"], tables)
     tables = bind_moments(tables, BILLS)
     bound = bind_needs(tables, {name: spec.asked() for name, spec in models.items()})
-    stages = Stages(tables=bound, checks=tuple(checks), models=models)
+    destinations = read_destinations(packages[DELIVERY]) if DELIVERY in packages else {}
+    stages = Stages(tables=bound, checks=tuple(checks), models=models, destinations=destinations)
     assert stages.order  # noqa: S101  (computing it refuses cycles at load)
     return stages
 

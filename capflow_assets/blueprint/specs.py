@@ -128,13 +128,14 @@ class ModelSpec:
 
     @cached_property
     def edges(self) -> Mapping[str, frozenset[str]]:
-        """The three assets of the model, and the assets that each is made of."""
+        """The four assets of the model, and the assets that each is made of."""
         reads = frozenset(self.model.tables) | (self.known.tables if self.known else frozenset())
         evidence = self.outcome.tables | (self.events.tables if self.events else frozenset())
         return {
             f"models/{self.name}": reads | evidence | frozenset(self.model.needs.tables),
             f"predictions/{self.name}": reads | frozenset({f"models/{self.name}"}),
             f"health/{self.name}": frozenset({f"predictions/{self.name}"}),
+            f"delivery/{self.name}": frozenset({f"predictions/{self.name}"}),
         }
 
     def asked(self, params: Horizon | None = None, absent: Iterable[str] = ()) -> Asked:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 
 from capflow_assets.blueprint.binding import bind_needs, bind_params, params_of
 from capflow_assets.blueprint.specs import BILLS, CheckSpec, ModelSpec, TableSpec
+from capflow_assets.contract import Destination
 from capflow_assets.errors import GraphError, NotFoundError
 
 
@@ -21,6 +22,7 @@ class Stages:
     tables: Mapping[str, TableSpec]
     checks: tuple[CheckSpec, ...]
     models: Mapping[str, ModelSpec]
+    destinations: Mapping[str, Destination] = field(default_factory=dict)
 
     @cached_property
     def order(self) -> tuple[str, ...]:

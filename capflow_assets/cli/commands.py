@@ -13,6 +13,7 @@ import typer
 
 from capflow_assets.cli import (
     champion_commands,
+    delivery_commands,
     draft_command,
     looking_commands,
     operator_commands,
@@ -69,6 +70,7 @@ app.add_typer(champion_commands.app)
 app.add_typer(operator_commands.app)
 app.add_typer(plan_commands.app)
 app.add_typer(serve_command.app)
+app.add_typer(delivery_commands.app)
 
 
 def main(arguments: list[str] | None = None) -> Any:

@@ -89,11 +89,18 @@ def status(
     context: typer.Context,
     customer: Annotated[str | None, typer.Option("--customer", "-c", help="Only this customer.")] = None,
     details: Annotated[bool, typer.Option("--details", "-d", help="Champion, metric and drift of each too.")] = False,
+    night: Annotated[bool, typer.Option("--night", help="How the last night of each customer went, or goes.")] = False,
     format: Annotated[TextFormat, typer.Option("--format", "-f")] = TextFormat.table,
     home: HomeOption = None,
 ) -> None:
     """Customers × models: ready, at risk or not and why; with --details champion, metric against baseline, drift."""
     names(context, home, [customer] if customer else [])
+    if night:
+        from capflow_assets.cli.plan_commands import print_nights
+
+        with looked_at(context, home) as (deployment, instance):
+            print_nights(deployment, instance, [customer] if customer else deployment.customers(), format.value)
+        return
     from capflow_assets.cli.readiness_matrix import print_matrix
     from capflow_assets.cli.terminal import print_rows
     from capflow_assets.graph.status import COLUMNS, OVERVIEW, status_rows

@@ -1,6 +1,6 @@
-"""``capflow plan``: the coming night before it comes.
+"""``capflow plan``: the coming night before it comes; and the last one, for ``capflow status --night``.
 
-Belongs here: the command and how its plan reads in 80 columns. Not here: the simulation (``nights``).
+Belongs here: the command and how nights read in 80 columns. Not here: the simulation (``nights``).
 """
 
 from __future__ import annotations
@@ -19,12 +19,17 @@ import typer
 from capflow_assets.cli.options import HomeOption, looked_at, say
 
 if TYPE_CHECKING:
+    import dagster as dg
+
+    from capflow_assets.deployment import Deployment
     from capflow_assets.graph.night_planning import Outlook
     from capflow_assets.nights.plan import Help, Plan
 
 app = typer.Typer()
 
 LISTED_LATE = 5
+# Of a night, what fits on a screen.
+OVERVIEW = ("customer", "state", "why", "until", "ended")
 MINUTES = 60
 
 
@@ -74,6 +79,20 @@ def plan(
         plot.parent.mkdir(parents=True, exist_ok=True)
         plot.write_bytes(png(figure(night)))
         say(f"drew the night into {plot}")
+
+
+def print_nights(deployment: Deployment, instance: dg.DagsterInstance, customers: Sequence[str], kind: str) -> None:
+    """The last night of customers that have one: what of it is done, late, failed, running or waits, and why."""
+    from capflow_assets.cli.terminal import print_rows
+    from capflow_assets.graph.night_status import COLUMNS, night_rows, sensor_cursor
+
+    rows = night_rows(deployment.stages, instance, sensor_cursor(instance), datetime.now(UTC).timestamp(), customers)
+    if not rows and kind == "table":
+        typer.echo("No night yet: give a customer [night] in its TOML, and keep the daemon running (capflow ui)")
+        return
+    if kind == "table":
+        rows = [row | {"until": _short(row["until"]), "ended": _short(row["ended"])} for row in rows]
+    print_rows(rows, OVERVIEW if kind == "table" else COLUMNS, kind, "the last night of each customer, in UTC")
 
 
 def plan_as_text(view: Outlook, night: Plan, changes: Sequence[Help]) -> list[str]:
@@ -199,6 +218,15 @@ def _clock_of(moment: float) -> str:
 
 def _iso(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")
+
+
+def _short(moment: str | None) -> str | None:
+    """The time of day of an ISO time.
+
+    >>> _short("2031-06-01T22:05+00:00")
+    '22:05'
+    """
+    return None if moment is None else moment[11:16]
 
 
 def _finite(value: float) -> float | None:

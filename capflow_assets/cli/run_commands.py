@@ -57,26 +57,41 @@ def demo(
 @app.command()
 def onboard(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="The customer's TOML file.")],
+    files: Annotated[list[Path], typer.Argument(help="Customers' TOML files.")],
     replace: Annotated[bool, typer.Option("--replace", help="Replace a customer of that name.")] = False,
     wait: WaitOption = None,
     fail: FailOption = False,
     home: HomeOption = None,
 ) -> None:
-    """Check a customer's TOML, copy it into the home and add its partition."""
+    """Check customers' TOMLs, copy them into the home and add their partitions. A wrong one leaves the others alone."""
+    from capflow_assets.errors import CapflowError
     from capflow_assets.graph.onboarding import onboard as bring_in
 
     with opened(context, home) as (deployment, instance):
-        if replace:
-            touches(deployment, f"{file} takes the place of the TOML of that customer")
-        customer = bring_in(deployment, instance, file, replace, patience(wait, fail), say)
-    typer.echo(f"onboarded {customer.name} with {', '.join(customer.tables)}; next: capflow run {customer.name}")
+        refused: list[CapflowError] = []
+        for file in files:
+            if replace:
+                touches(deployment, f"{file} takes the place of the TOML of that customer")
+            try:
+                customer = bring_in(deployment, instance, file, replace, patience(wait, fail), say)
+            except CapflowError as error:
+                if len(files) == 1:
+                    raise
+                refused.append(error)
+                typer.secho(str(error), fg=typer.colors.RED, err=True)
+                continue
+            typer.echo(
+                f"onboarded {customer.name} with {', '.join(customer.tables)}; next: capflow run {customer.name}"
+            )
+    if refused:
+        say(f"{len(refused):,} of {len(files):,} files were refused")
+        raise typer.Exit(1)
 
 
 @app.command()
 def run(
     context: typer.Context,
-    customers: Annotated[list[str], typer.Argument(help="Names of onboarded customers.")],
+    customers: Annotated[list[str] | None, typer.Argument(help="Names of onboarded customers.")] = None,
     select: Annotated[
         list[str] | None,
         typer.Option("--select", "-s", help="stage/table, a stage or a glob; +NAME adds all it needs. Repeatable."),
@@ -84,6 +99,7 @@ def run(
     as_of: Annotated[
         str | None, typer.Option("--as-of", help=r"Read nothing after this day or ISO time. \[default: newest bill]")
     ] = None,
+    new: Annotated[bool, typer.Option("--new", help="All customers of whom nothing was computed yet.")] = False,
     processes: ProcessesOption = None,
     full: Annotated[
         bool, typer.Option("--full", help="Land all rows again, where a watermark reads newer ones.")
@@ -98,7 +114,9 @@ def run(
     """
     from capflow_assets.home.known_names import refuse_moment
 
-    names(context, home, customers)
+    if not customers and not new:
+        raise typer.BadParameter("name customers, or say --new for all of whom nothing was computed yet")
+    names(context, home, customers or [])
     refuse_moment(as_of)
     from capflow_assets.cli.terminal import following, print_finished
     from capflow_assets.definitions import STAGES, defs
@@ -108,7 +126,10 @@ def run(
 
     with opened(context, home) as (deployment, instance):
         keys = chosen(STAGES, select or [])
-        chosen_customers = list(dict.fromkeys(customers))
+        chosen_customers = list(dict.fromkeys([*(customers or []), *(_new(deployment) if new else [])]))
+        if not chosen_customers:
+            say("no customer is new")
+            raise typer.Exit
         for name in chosen_customers:
             deployment.require(name)
             if as_of is not None and _is_not_over(deployment, name, as_of):
@@ -132,6 +153,11 @@ def run(
             draw_fleet(defs, instance)
     print_finished(finished)
     raise typer.Exit(0 if all(result.ok for result in finished) else 1)
+
+
+def _new(deployment: Deployment) -> list[str]:
+    """The customers of whom the lake has no table."""
+    return [name for name in deployment.customers() if not deployment.lake.tables(name)]
 
 
 def _own(deployment: Deployment, customer: str, keys: Sequence[str], is_selected: bool) -> list[str]:

@@ -47,7 +47,7 @@ def following(assets: Mapping[str, int]) -> Iterator[Callable[[Progress], None]]
         yield watch
 
 
-DONE = ("done", "promoted", "not promoted", "kept the champion", None)
+DONE = ("done", "promoted", "not promoted", "kept the champion", "no destination", None)
 
 
 def print_finished(results: Sequence[Finished]) -> None:

@@ -31,8 +31,10 @@ from capflow_assets.customers.declared_tables import (
     problems_between,
     user_problems,
 )
+from capflow_assets.customers.delivery_settings import ContactSettings, Deliveries
 from capflow_assets.customers.night_settings import NightSettings
 from capflow_assets.customers.onboarding_problems import onboarding_problems, param_problems
+from capflow_assets.customers.onboarding_settings import OnboardingSettings
 from capflow_assets.customers.retraining_settings import Retraining
 from capflow_assets.customers.serving_settings import ServingSettings
 from capflow_assets.customers.table_inputs import (
@@ -130,6 +132,9 @@ class Customer(Declared):
     retraining: Retraining = Field(default_factory=Retraining)
     sharing: Sharing = Field(default_factory=Sharing)
     checks: dict[str, CheckSettings] = Field(default_factory=dict)
+    delivery: Deliveries = ()
+    contact: ContactSettings = ContactSettings()
+    onboarding: OnboardingSettings = Field(default_factory=OnboardingSettings)
     night: NightSettings | None = Field(None, description="When its night is; without it, nothing starts by itself.")
     serving: ServingSettings = Field(default_factory=lambda: ServingSettings.model_validate({}))
 

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from capflow_assets.contract import Delivery, Held, Refused, Sent, Withdrawn
 from capflow_assets.delivery.dynamodb_items import ITEMS, MARK, NEWER, Items, key_of
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 BATCH_BYTES = 3 << 20
+STAYS = "a newer delivery's row, or one that no delivery wrote, is there"
 CREDENTIALS = ("AccessDenied", "UnrecognizedClient", "InvalidSignature", "ExpiredToken", "MissingAuthentication")
 UNANSWERED = ("ReadTimeoutError", "ConnectionClosedError", "IncompleteReadError")
 
@@ -46,9 +47,17 @@ class Options(BaseModel):
     sort_key: str = Field("model", min_length=1, description="The attribute of the sort key, of text.")
     access_key: FromEnv | None = Field(None, description="AWS access key id; else as AWS's own tools find them.")
     secret_key: FromEnv | None = Field(None, description="AWS secret access key, likewise.")
-    endpoint: str | None = Field(None, description="Another address than AWS's.")
+    endpoint: str | None = Field(None, description="Another address than AWS's; the keys must be given with it.")
     rows_per_batch: int = Field(ITEMS, ge=1, le=ITEMS, description="Most items in one transaction.")
     tries: int = Field(8, ge=1, le=20, description="How often what is not processed is tried.")
+
+    @model_validator(mode="after")
+    def _keys_of_the_customer(self) -> Options:
+        if (self.access_key is None) != (self.secret_key is None):
+            raise ValueError("access_key and secret_key, or neither")
+        if self.endpoint and self.access_key is None:
+            raise ValueError("access_key and secret_key beside the endpoint: the platform's own are shown to none")
+        return self
 
 
 class DynamoDb:
@@ -81,7 +90,7 @@ class DynamoDb:
                 tally.take(row for place, row in enumerate(rows) if place not in refusals)
                 for place, reason in refusals.items():
                     if reason == NEWER:
-                        tally.refused.append(Refused(rows[place].key, "a newer delivery's row is there"))
+                        tally.refused.append(Refused(rows[place].key, STAYS))
                     else:
                         tally.refuse(rows[place], reason)
             mark = {"rows": tally.rows, "sha256": tally.digest.hexdigest(), "version": delivery.version}

@@ -40,7 +40,7 @@ class Items:
         return dict(item)
 
     def put(self, delivery: Delivery, key: str, values: Mapping[str, Any]) -> dict[str, Any]:
-        """An item, unless a newer one is there."""
+        """An item, unless a newer one is there, or one that no delivery wrote."""
         written = ((name, json_value(value)) for name, value in values.items())
         item = {name: attribute(value) for name, value in written if value is not None}
         item |= self._keys(delivery, key)
@@ -50,8 +50,8 @@ class Items:
             "Put": {
                 "TableName": self._table,
                 "Item": item,
-                "ConditionExpression": "attribute_not_exists(#a) OR #a <= :a",
-                "ExpressionAttributeNames": {"#a": "_as_of"},
+                "ConditionExpression": "attribute_not_exists(#p) OR #a <= :a",
+                "ExpressionAttributeNames": {"#p": self._partition_key, "#a": "_as_of"},
                 "ExpressionAttributeValues": {":a": item["_as_of"]},
             }
         }

@@ -88,6 +88,10 @@ class Redis:
             DeliveryError: the server is not reached or refuses, keeps fewer rows than it was sent (it is full and
                 evicts), or names a newer delivery.
         """
+        if _lifetime(options, delivery) <= 0:
+            do = "score anew, or let keep_seconds be longer"
+            came = f"predictions that hold until {json_value(delivery.valid_until)}"
+            raise DeliveryError("Redis would forget these rows at once", came=came, where=delivery.destination, do=do)
         tally, final = Tally(), rows_name(options.prefix, delivery)
         unfinished = f"{final}{UNFINISHED}"
         with _connected(options) as client:
@@ -120,7 +124,7 @@ class Redis:
             if pointer and pointer.round(delivery.id):
                 rest = pointer.without(delivery.id)
                 if rest:
-                    pipe.set(name, rest.written(), ex=_lifetime(options, delivery))
+                    pipe.set(name, rest.written(), ex=max(1, _lifetime(options, delivery)))
                 else:
                     pipe.unlink(name)
 
@@ -169,7 +173,8 @@ def _flip(client: Any, options: Options, delivery: Delivery, added: Round) -> No
 
 
 def _lifetime(options: Options, delivery: Delivery) -> int:
-    return max(1, int(delivery.valid_until.timestamp() - time.time()) + options.keep_seconds)
+    """How many seconds its rows stay from now on."""
+    return int(delivery.valid_until.timestamp() - time.time()) + options.keep_seconds
 
 
 @contextmanager

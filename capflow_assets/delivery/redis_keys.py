@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +15,7 @@ from capflow_assets.transfer.secrets import first_line
 
 SEPARATOR = "|"
 FLIP_TRIES = 20
+CHANGED = "Watched variable changed"
 
 
 def pointer_name(prefix: str, delivery: Delivery) -> str:
@@ -111,13 +111,16 @@ def watched(client: Any, change: Any, *names: str) -> None:
     from redis.exceptions import ConnectionError, TimeoutError, WatchError
 
     for _ in range(FLIP_TRIES):
-        with client.pipeline() as pipe, suppress(WatchError):
+        with client.pipeline() as pipe:
             pipe.watch(*names)
             change(pipe)
             try:
                 pipe.execute()
-            except (ConnectionError, TimeoutError) as error:
+                return
+            except (ConnectionError, TimeoutError, WatchError) as error:
+                # The library also says so where the connection ends with the change on its way.
+                if isinstance(error, WatchError) and CHANGED in str(error):
+                    continue
                 came = first_line(error)
                 raise DeliveryUnknown("Redis gave no answer", came=came, where=names[0], do=RESENT) from error
-            return
     raise DeliveryError("Redis is changed by others all the time", where=names[0], do="see what else writes this key")

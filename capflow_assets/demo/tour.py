@@ -19,11 +19,13 @@ SIMULATED = ("boots", "cafe")
 # How long models may search for parameters: not long, this is a demo. The TOMLs of the real ones say the same.
 SMALL_BUDGETS = {
     "purchase_propensity": {"trials": 2},
+    "sequence_recommendations": {"seconds": 8},
     **{
         name: {"trials": 0}
         for name in (
             "churn",
             "winback",
+            "second_purchase",
             "campaign_response",
             "coupon_redemption",
             "spend_forecast",

@@ -52,7 +52,7 @@ def draft(
     """
     seen = look(places, start, user, password_variable)
     name = answers.get("name") or _name(places)
-    of_what = listed((PurePosixPath(place).name or place for place in places), most=3)
+    of_what = " ".join(listed((PurePosixPath(place).name or place for place in places), most=3).split())
     program, placed = programs.recognized(seen.samples) if knows_programs else ("", {})
     if program:
         text, questions = programs.drafted(program, placed, {"name": name, **answers}, of_what)

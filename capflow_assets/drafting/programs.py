@@ -16,7 +16,7 @@ from capflow_assets.drafting import money
 from capflow_assets.drafting.meanings import Meanings
 from capflow_assets.drafting.samples import Sample
 
-FOLDER = Path(__file__).parent / "programs"
+FOLDER = Path(__file__).parent / "known_exports"
 IN_A_CHECKOUT = Path(__file__).parents[2] / "examples"
 # By the program and the location in its TOML, the columns that are read there; of a database, with the table's name.
 SIGNATURES: Mapping[str, Mapping[str, Sequence[str]]] = {

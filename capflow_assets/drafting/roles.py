@@ -36,7 +36,7 @@ def roles(samples: Sequence[Sample]) -> Roles:
         best = max(left, key=lambda one: scores[id(one)], default=None)
         if best is not None and scores[id(best)] > 0:
             setattr(chosen, role, best)
-            others = [one for one in left if one is not best and scores[id(one)] >= scores[id(best)] - 1]
+            others = [one for one in left if one is not best and scores[id(one)] >= max(1, scores[id(best)] - 1)]
             same = [one for one in others if role in ("lines", "bills") and not one.sample.array]
             for one in same:
                 words = f"it may be {role} as well as {best.sample.name}: two brands, or two tables of one?"

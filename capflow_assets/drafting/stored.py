@@ -103,7 +103,7 @@ def database_samples(location: str, user: str = "", password_variable: str = "")
     """A sample of each table of a database, with its foreign keys."""
     from sqlalchemy import inspect
 
-    from capflow_assets.sources.reading.secrets import FromEnv
+    from capflow_assets.transfer.secrets import FromEnv
 
     where = addresses.admitted(location)
     access = database_access.Access(user or None, FromEnv(env=password_variable) if password_variable else None,

@@ -8,17 +8,18 @@ from collections.abc import Iterator
 from typing import Any
 
 from capflow_assets.drafting.parts import Draft, Guess, TableDraft
+from capflow_assets.errors import visible
 
 ASKS = "# ?"
-ONE_COLUMN = re.compile(r"`((?:[^`])+)`")
+ONE_COLUMN = re.compile(r"`((?:[^`]|``)+)`")
 LONGEST_LINE = 110
 
 
 def text_of(draft: Draft, of_what: str) -> str:
     """The whole TOML. ``of_what`` says in the first line what it was made of."""
     lines = [f"# Drafted from {of_what}. What is unsure is marked {ASKS!r}: see to it, then capflow onboard."]
-    lines += [f"#   {number}. {question}" for number, question in enumerate(draft.questions, 1)]
-    lines += [f"# {note}" for note in draft.notes]
+    lines += [f"#   {number}. {_one_line(question)}" for number, question in enumerate(draft.questions, 1)]
+    lines += [f"# {_one_line(note)}" for note in draft.notes]
     lines += [_said(key, guess) for key, guess in draft.head.items()]
     if draft.not_a_user is not None:
         lines.append(_said("not_a_user", draft.not_a_user))
@@ -28,7 +29,7 @@ def text_of(draft: Draft, of_what: str) -> str:
 
 
 def _table(table: TableDraft, key: str) -> Iterator[str]:
-    yield from (f"# {note}" for note in table.notes)
+    yield from (f"# {_one_line(note)}" for note in table.notes)
     yield f"[{key}]"
     if table.query is not None:
         yield _said("query", table.query)
@@ -55,11 +56,11 @@ def _table(table: TableDraft, key: str) -> Iterator[str]:
 def _plain(guess: Guess) -> Guess:
     """A column alone by its own name, without quotes."""
     match = ONE_COLUMN.fullmatch(str(guess.value))
-    return Guess(match[1], guess.why, guess.is_unsure) if match else guess
+    return Guess(match[1].replace("``", "`"), guess.why, guess.is_unsure) if match else guess
 
 
 def _said(key: str, guess: Guess) -> str:
-    why = " ".join(guess.why.split())
+    why = _one_line(guess.why)
     comment = f"{ASKS} {why}".rstrip() if guess.is_unsure else f"# {why}" if why else ""
     line = f"{key} = {_value(guess.value)}"
     if not comment:
@@ -69,7 +70,7 @@ def _said(key: str, guess: Guess) -> str:
 
 
 def _value(value: Any) -> str:
-    if isinstance(value, str) and "\n" in value:
+    if isinstance(value, str) and value.startswith("select ") and "\n" in value:
         escaped = value.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
         return f'"""\n{escaped}\n"""'
     if isinstance(value, bool):
@@ -79,6 +80,11 @@ def _value(value: Any) -> str:
     if isinstance(value, dict):
         return _inline(value)
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else str(value)
+
+
+def _one_line(text: str) -> str:
+    """A text that may stand behind ``#``, whatever a customer's columns are called."""
+    return visible(" ".join(text.split()))
 
 
 def _inline(values: dict[str, Any]) -> str:

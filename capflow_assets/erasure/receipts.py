@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version as package_version
@@ -28,6 +29,7 @@ class Receipt:
     files_removed: int = 0
     models_marked: dict[str, list[int]] = field(default_factory=dict)
     records_redacted: dict[str, int] = field(default_factory=dict)
+    deliveries: list[dict[str, str | int | None]] = field(default_factory=list)
     recomputed_at_the_next_run: list[str] = field(default_factory=list)
     remains: list[str] = field(default_factory=list)
     place: str = ""
@@ -41,9 +43,17 @@ class Receipt:
             f"forgot a user of {self.customer} ({self.user_digest[:12]}){known}",
             f"  {rows:,} rows of {len(self.rows_removed)} tables, {self.files_removed:,} old files and pictures",
             f"  {marked} model versions marked, {sum(self.records_redacted.values())} records redacted",
+            *(f"  delivery: {_words(delivery)}" for delivery in self.deliveries),
             *(f"  remains: {remainder}" for remainder in self.remains),
             f"  receipt: {self.place}",
         ]
+
+
+def _words(delivery: Mapping[str, str | int | None]) -> str:
+    """What a destination did about the user."""
+    name = f"{delivery['model']} to {delivery['destination']}, as of {delivery['as_of']}"
+    done = "rows" if delivery["rows"] is None else f"{delivery['rows']} rows"
+    return f"{name}: {delivery['reason'] or f'{done} deleted'}"
 
 
 def begin_receipt(customer: str, user_digest: str, reason: str) -> Receipt:

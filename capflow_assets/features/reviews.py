@@ -39,9 +39,10 @@ def reviews(raw_reviews: DataFrame, *, as_of: Moments, zone: str, params: Params
     **Grain**: one row per review with a text, written up to the moment, and moment; one without a time was always
     known. Of several with one id the last in the order of their texts stays.
 
-    **Embedding**: by the encoder of ``params``, ``hashed``, ``glove``, ``sentence`` or ``tfidf`` (see ``encoded``),
-    rounded to six decimals. Vectors with the same ``encoder`` are comparable over runs and moments. ``tfidf`` learns
-    from the reviews that a moment knows, never from later ones, so each moment has an encoder of its own.
+    **Embedding**: by the encoder of ``params``, ``hashed``, ``universal``, ``glove``, ``sentence`` or ``tfidf`` (see
+    ``encoded``), rounded to six decimals. Vectors with the same ``encoder`` are comparable over runs and moments.
+    ``tfidf`` learns from the reviews that a moment knows, never from later ones, so each moment has an encoder of its
+    own.
 
     One worker reads all reviews, in the order of the ids.
 

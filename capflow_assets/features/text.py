@@ -35,12 +35,13 @@ def text(items: DataFrame, *, as_of: Moments, zone: str, params: Params | None =
     equal. **Texts** are name, description, department, category, subcategory and brand; what users write of an item is
     in ``features/reviews``.
 
-    **Embedding**: by the encoder of ``params``, ``hashed``, ``glove``, ``sentence`` or ``tfidf`` (see ``encoded``),
-    rounded to six decimals, so that the last bits of an engine's libraries do not show. Vectors with the same
-    ``encoder`` are comparable over runs, moments and customers; ``hashed`` stays the same until its parameters change,
-    ``tfidf`` until a text does.
+    **Embedding**: by the encoder of ``params``, ``hashed``, ``universal``, ``glove``, ``sentence`` or ``tfidf`` (see
+    ``encoded``), rounded to six decimals, so that the last bits of an engine's libraries do not show. Vectors with the
+    same ``encoder`` are comparable over runs, moments and customers; ``hashed`` stays the same until its parameters
+    change, ``tfidf`` until a text does.
 
-    With ``hashed`` items are encoded where they lie; else one worker reads all texts, in the order of the ids.
+    With ``hashed`` and ``universal`` items are encoded where they lie; else one worker reads all texts, in the order
+    of the ids.
 
     Raises:
         SourceError: there is nothing at ``Params.path``, or it is no such file.
@@ -50,7 +51,7 @@ def text(items: DataFrame, *, as_of: Moments, zone: str, params: Params | None =
 
     chosen = params or Params.model_validate({})
     demand(chosen, "text")
-    is_apart = chosen.encoder == "hashed"
+    is_apart = chosen.encoder in ("hashed", "universal")
 
     def encode(batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         import pandas as pd

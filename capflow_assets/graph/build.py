@@ -16,6 +16,7 @@ from capflow_assets.graph.engine import Engine, deployment
 from capflow_assets.graph.fleet import fleet_asset, fleet_schedule
 from capflow_assets.graph.housekeeping import housekeeping_sensor
 from capflow_assets.graph.model_assets import model_asset
+from capflow_assets.graph.night_sensor import nights_sensor
 from capflow_assets.graph.onboarding import onboarding_sensor
 from capflow_assets.graph.retraining_sensor import retraining_sensor
 
@@ -43,7 +44,12 @@ def build(
         ],
         jobs=list(champion_jobs(deploy)),
         schedules=[fleet_schedule()],
-        sensors=[onboarding_sensor(deploy), retraining_sensor(stages, deploy), housekeeping_sensor(deploy)],
+        sensors=[
+            onboarding_sensor(deploy, stages),
+            nights_sensor(stages, deploy),
+            retraining_sensor(stages, deploy),
+            housekeeping_sensor(deploy),
+        ],
         resources={
             # The variable and not its value: pages and runs' configurations show it, and it may have a token in it.
             "pyspark": Engine(engine=dg.EnvVar("CAPFLOW_ENGINE") if os.environ.get("CAPFLOW_ENGINE") else "sail"),

@@ -57,17 +57,24 @@ def step_failure(customers: Sequence[str], failures: Sequence[AssetFailure]) -> 
 
 def failures_of_step(event: dg.DagsterEvent, customer: str, keys: Iterable[str]) -> dict[str, AssetFailure]:
     """The failures of a customer in a step that failed, by asset; where the step does not tell, all of ``keys``."""
-    data: Any = event.step_failure_data
-    failure = data.user_failure_data
-    declared = (failure.metadata or {}).get(FAILURES) if failure else None
-    failures = [_read(content) for content in declared.value] if declared is not None else []
     named = frozenset(keys)
+    failures = declared_failures(event) or []
     own = {read.key: read for read in failures if read.customer == customer and read.key in named}
     if own:
         return own
+    data: Any = event.step_failure_data
+    failure = data.user_failure_data
     error = data.error.message if data.error else ""
     reason = (failure.description if failure else None) or error
     return {key: AssetFailure(customer, key, reason) for key in keys}
+
+
+def declared_failures(event: dg.DagsterEvent) -> list[AssetFailure] | None:
+    """The failures of all customers of a step, as it declares them; None where it broke without a word of them."""
+    data: Any = event.step_failure_data
+    failure = data.user_failure_data
+    declared = (failure.metadata or {}).get(FAILURES) if failure else None
+    return None if declared is None else [_read(content) for content in declared.value]
 
 
 def _read(content: dict[str, Any]) -> AssetFailure:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from capflow_assets.graph.run_costs import note_costs
 from capflow_assets.home.places import Home
 from capflow_assets.processes.customer_lock import HELD_ELSEWHERE, Holding, customer_lock, default_wait
 from capflow_assets.processes.run_processes import PROCESS, this_process
@@ -30,6 +31,7 @@ def held(context: dg.AssetExecutionContext, deployment: Deployment, work: Work) 
     A run waits as long as ``CAPFLOW_LOCK_WAIT_MINUTES`` allows, and its log says whom for; then that customer fails.
     """
     tag_run(context.instance, context.run.run_id, deployment.home)
+    note_costs(context)
     purpose = f"Dagster's run {context.run.run_id[:8]}"
 
     def under_lock(customer: str) -> Iterator[Outcome]:
@@ -38,6 +40,7 @@ def held(context: dg.AssetExecutionContext, deployment: Deployment, work: Work) 
             for outcome in work(customer):
                 holding.require()
                 yield outcome
+        note_costs(context)
 
     return under_lock
 

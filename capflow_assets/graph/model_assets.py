@@ -1,8 +1,8 @@
-"""One multi-asset per model: ``models/{model}``, ``predictions/{model}`` and ``health/{model}``, each selectable alone,
-so that tonight's scoring needs no training.
+"""One multi-asset per model: ``models/{model}``, ``predictions/{model}``, ``health/{model}`` and
+``delivery/{model}``, each selectable alone, so that tonight's scoring needs no training.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from datetime import datetime
 from functools import partial
 from math import isinf
@@ -22,6 +22,7 @@ from capflow_assets.graph.check_records import check_spec
 from capflow_assets.graph.cohort import placed, run_cohort, timed
 from capflow_assets.graph.cohort_process import Task
 from capflow_assets.graph.customer_tables import AS_OF_WORDS, OWNER
+from capflow_assets.graph.delivery_assets import CHECK_DESCRIPTION, DESCRIPTION, PART, delivered_outcome, not_scored
 from capflow_assets.graph.engine import Engine
 from capflow_assets.graph.held_work import held
 from capflow_assets.graph.model_outcomes import (
@@ -40,10 +41,11 @@ from capflow_assets.life.renewal import Renewal, renew
 from capflow_assets.life.retrainings import BY_HAND
 from capflow_assets.life.scoring import score
 from capflow_assets.life.training import params_of
+from capflow_assets.nights.destinations import CHECK
 from capflow_assets.processes.lifeline import LINE
 from capflow_assets.serving.publication import publish_night
 
-PARTS = ("models", "predictions", "health")
+PARTS = ("models", "predictions", "health", PART)
 TRAINED_BY_HAND = Renewal()
 BEATS = {
     "better": "Better than {baseline} out of time, the 95 % interval above zero.",
@@ -111,7 +113,7 @@ def live(
     overrides: dict[str, Any] | None = None,
     renewal: Renewal = TRAINED_BY_HAND,
 ) -> Iterator[Outcome]:
-    """Train, score and watch one model of one customer: the parts that are selected."""
+    """Train, score, watch and deliver one model of one customer: the parts that are selected."""
     declared = deployment.customer(customer)
     requested = parse_moment(as_of, declared.time_zone) if as_of else None
     stages = deployment.stages.of_customer(declared.tables, declared.models, declared.features, declared.only_models)
@@ -119,19 +121,31 @@ def live(
     if resting := _resting(deployment, declared, spec):
         yield from (resting(part) for part in sorted(selected, key=PARTS.index))
         return
-    moment = as_of_moment(deployment.lake.table(customer, "clean/bills"), requested)
-    if "models" in selected:
-        LINE.begins(f"models/{spec.name}")
-        yield _try_training(deployment, reader, overrides or {}, moment, renewal)
-    if not {"predictions", "health"} & selected:
-        return
+    is_scored = True
+    if selected - {PART}:
+        moment = as_of_moment(deployment.lake.table(customer, "clean/bills"), requested)
+        if "models" in selected:
+            LINE.begins(f"models/{spec.name}")
+            yield _try_training(deployment, reader, overrides or {}, moment, renewal)
+        if {"predictions", "health"} & selected:
+            is_scored = yield from _answering(deployment, reader, selected, moment)
+    if PART in selected:
+        LINE.begins(f"{PART}/{spec.name}")
+        yield delivered_outcome(deployment, spec, declared) if is_scored else not_scored(spec)
+
+
+def _answering(
+    deployment: Deployment, reader: ExampleReader, selected: frozenset[str], moment: datetime
+) -> Generator[Outcome, None, bool]:
+    """Score and watch: the parts that are selected; whether there are predictions that may be delivered."""
+    spec, customer = reader.spec, reader.customer.name
     LINE.begins(f"predictions/{spec.name}")
     try:
         scored = score(deployment, reader, moment)
     except ModelError as error:  # there is a champion, and no version can answer
         part = "predictions" if "predictions" in selected else "health"
         yield Outcome(dg.AssetKey([part, spec.name]), failure=str(error), error=error)
-        return
+        return False
     for part in ("predictions", "health"):
         if part not in selected:
             continue
@@ -143,6 +157,7 @@ def live(
             yield scored_outcome(deployment, spec, customer, scored, publish_night(deployment, customer, spec.name))
         else:
             yield watched_outcome(deployment, spec, customer, watch(deployment, reader, scored))
+    return scored is None or scored.version is not None
 
 
 def _resting(deployment: Deployment, customer: Customer, spec: ModelSpec) -> Callable[[str], Outcome] | None:
@@ -178,13 +193,14 @@ def _try_training(
 
 
 def asset_specs(spec: ModelSpec) -> Iterator[dg.AssetSpec]:
-    """The three assets of a model and their lineage."""
+    """The four assets of a model and their lineage."""
     texts = {
         "models": f"{spec.model.question}\n\nThe champion and its challengers, a {spec.model.family} model.",
         "predictions": f"{spec.model.question}\n\nThe champion's answer, one row per {table_of(spec.model).grain}.",
         "health": "Drift of features and scores against the training population, one row per column and scoring.",
+        PART: DESCRIPTION,
     }
-    kinds = {"models": {"mlflow", "python"}, "predictions": {"deltalake", "python"}, "health": {"deltalake", "python"}}
+    kinds = {part: {"mlflow" if part == "models" else "deltalake", "python"} for part in PARTS}
     for part in PARTS:
         yield dg.AssetSpec(
             key=[part, spec.name],
@@ -219,6 +235,7 @@ def check_specs(spec: ModelSpec) -> Iterator[dg.AssetCheckSpec]:
         description="The users are described as those that the champion was trained on; else it may not score them.",
     )
     yield check_spec("drift", asset=health, description="No column is over the customer's PSI threshold.")
+    yield check_spec(CHECK, asset=dg.AssetKey([PART, spec.name]), description=CHECK_DESCRIPTION)
 
 
 def _rule_words(rule: Rule) -> str:

@@ -25,7 +25,7 @@ from capflow_assets.pages.plots import markdown
 CONDITIONS = ("coverage", "beats_baseline", "holds_against_champion")
 CHECKED = ("beats_baseline",)
 # The check of each part that warns where there is nothing to ask it of: green is what was done.
-WAITING_CHECK = {"models": "ready", "predictions": "skew", "health": "drift"}
+WAITING_CHECK = {"models": "ready", "predictions": "skew", "health": "drift", "delivery": "reconciles"}
 
 
 def waiting_outcome(part: str, spec: ModelSpec, status: str, reason: str) -> Outcome:

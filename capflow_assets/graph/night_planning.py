@@ -66,7 +66,8 @@ def outlook(
     if slots is not None:
         capacity[LOCAL] = Pool(slots, capacity[LOCAL].memory_gib)
     arrivals = arrivals_of(planned, pools_of(deployment.stages))
-    return Outlook(arrivals, capacity, costs_of(deployment.stages, instance, declared, now), notes)
+    verticals = {name: night.vertical for name, night in declared.items()}
+    return Outlook(arrivals, capacity, costs_of(deployment.stages, instance, verticals, now), notes)
 
 
 def declared_nights(deployment: Deployment) -> tuple[dict[str, DeclaredNight], list[str]]:

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import dagster as dg
 
+from capflow_assets.blueprint.stages import Stages
 from capflow_assets.customers.checks_settings import verticals
 from capflow_assets.customers.customer import Customer, onboarded_text
 from capflow_assets.customers.onboarding_problems import vertical_note
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import CapflowError, CustomerError
+from capflow_assets.graph.model_assets import PARTS
 from capflow_assets.graph.partitions import CUSTOMERS
 from capflow_assets.home import fences
 from capflow_assets.processes.customer_lock import customer_lock
@@ -89,11 +91,17 @@ def read_dropped(deployment: Deployment, file: Path) -> str:
     return customer.name
 
 
-def onboarding_sensor(deploy: Callable[[], Deployment]) -> dg.SensorDefinition:
-    """The sensor that adds a partition for every good file in the folder, and says which it refused and why."""
+def onboarding_sensor(deploy: Callable[[], Deployment], stages: Stages) -> dg.SensorDefinition:
+    """The sensor that adds a partition for every good file in the folder, and says which it refused and why.
+
+    It starts the first run of a customer whose TOML asks for that (``[onboarding] run = true``), once.
+    """
+    of_models = {name: [dg.AssetKey([part, name]) for part in PARTS] for name in stages.models}
+    of_tables = [dg.AssetKey(key.split("/")) for key in stages.tables]
 
     @dg.sensor(
         name="onboarding",
+        target=dg.AssetSelection.assets(*of_tables, *(key for keys in of_models.values() for key in keys)),
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Adds a customer for each good TOML file in the home's customers folder; names the refused ones.",
@@ -109,13 +117,22 @@ def onboarding_sensor(deploy: Callable[[], Deployment]) -> dg.SensorDefinition:
         good = [Path(name).stem for name, (_, refusal) in now.items() if not refusal]
         known = set(context.instance.get_dynamic_partitions(str(CUSTOMERS.name)))
         new = [name for name in good if name not in known]
+        first_runs = []
+        for name in new:
+            customer = deployment.customer(name)
+            if customer.onboarding.run:
+                had = [key for model, keys in of_models.items() if customer.has_model(model) for key in keys]
+                run_key = f"first run of {name}, {now[f'{name}.toml'][0]}"
+                first_runs.append(dg.RunRequest(run_key, partition_key=name, asset_selection=[*of_tables, *had]))
         refused = [f"refused {name}: {refusal}" for name, (_, refusal) in now.items() if refusal]
         for line in refused:
             context.log.warning(line)
         return dg.SensorResult(
             dynamic_partitions_requests=[CUSTOMERS.build_add_request(new)] if new else [],
+            run_requests=first_runs,
             cursor=json.dumps(now),
-            skip_reason=None if new and not refused else "\n".join(refused) or "no new customer",
+            # A tick with runs has no reason to skip; the log names what was refused, and so does the next tick.
+            skip_reason=None if first_runs or (new and not refused) else "\n".join(refused) or "no new customer",
         )
 
     return onboarding

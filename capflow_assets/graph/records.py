@@ -13,11 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster._core.storage.event_log.schema import (
-    AssetCheckExecutionsTable,
-    AssetKeyTable,
-    SqlEventLogStorageTable,
-)
 
 from capflow_assets.erasure.redaction import Redaction
 from capflow_assets.errors import CapflowError
@@ -77,6 +72,12 @@ def refuse_running(instance: dg.DagsterInstance, customer: str) -> None:
 
 def redact_events(instance: dg.DagsterInstance, customer: str, user: str) -> dict[str, int]:
     """Replace a user's id in all records of a customer; how many ``events`` and ``logs`` that were."""
+    from dagster._core.storage.event_log.schema import (
+        AssetCheckExecutionsTable,
+        AssetKeyTable,
+        SqlEventLogStorageTable,
+    )
+
     redaction = Redaction.of(user)
     storage: Any = instance.event_log_storage
     runs = [run.run_id for run in runs_of(instance, customer)]
@@ -96,6 +97,7 @@ def _redact(
     connection: Any, table: Any, column: str, redaction: Redaction, customer: str, runs: set[str] | frozenset[str]
 ) -> int:
     """Rows of a table changed: of the customer's partition or runs, and those of cohorts that name the customer."""
+    from dagster._core.storage.event_log.schema import AssetKeyTable
     from sqlalchemy import select
 
     overwrite_deleted(connection)

@@ -17,7 +17,6 @@ from itertools import islice
 from typing import Any
 
 import dagster as dg
-from dagster._core.storage.event_log.base import EventLogCursor
 
 from capflow_assets.blueprint.stages import Stages
 from capflow_assets.customers.customer import Customer
@@ -148,6 +147,8 @@ def _step_back(instance: dg.DagsterInstance, model: str, cursor: Cursor) -> None
 
     SQLite gives their numbers to the records that follow, which would not be read.
     """
+    from dagster._core.storage.event_log.base import EventLogCursor
+
     read = cursor.read.get(model)
     if read is None:
         return

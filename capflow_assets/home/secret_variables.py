@@ -39,11 +39,13 @@ def refuse_variables(home: Home, customer: Customer) -> None:
 def refused_variables(customer: Customer, allowed: tuple[str, ...], others: Mapping[str, Any]) -> list[CapflowError]:
     """What is wrong with the variables that a customer names as secrets; ``others`` are other customers' TOMLs."""
     problems = []
-    for origin in customer.origins():
-        for name in named_variables(origin.options):
+    declared = [(f"{origin.key}.options", origin.options) for origin in customer.origins()]
+    declared += [(f"delivery.{delivery.name}.options", delivery.options) for delivery in customer.delivery]
+    for key, options in declared:
+        for name in named_variables(options):
             why = _why_not(name, customer.name, allowed, others)
             if why:
-                key, do = f"{origin.key}.options", f"name a variable of {customer.name}'s own; [sources] secrets"
+                do = f"name a variable of {customer.name}'s own; [sources] secrets"
                 problems.append(CapflowError(key, expected=why, came=name, do=f"{do} in capflow.toml says which"))
     return problems
 
@@ -86,6 +88,9 @@ def named_variables(options: Any) -> Iterator[str]:
 def _variables_of(declared: Mapping[str, Any]) -> Iterator[str]:
     for source in sources_of(declared):
         yield from named_variables(source.get("options"))
+    deliveries = declared.get("delivery")
+    for delivery in deliveries if isinstance(deliveries, list) else ():
+        yield from named_variables(delivery.get("options") if isinstance(delivery, dict) else None)
 
 
 def _of(pattern: str, customer: str) -> str:

@@ -50,6 +50,24 @@ def bills_within(bills: DataFrame, start: datetime | Expression, end: datetime |
     )
 
 
+def next_visit_items(line_items: DataFrame, start: datetime, end: datetime) -> DataFrame:
+    """What each user buys on the first local day in the horizon on which the user buys any item.
+
+    One row per known user and item of that day in ``(start, end]``: ``user_id``, ``item_id``, ``bought`` (1). Returns
+    and what is no item (postage, fees) do not count.
+    """
+    import pyspark.sql.functions as F
+    from pyspark.sql import Window
+
+    key = example_key(line_items)
+    is_within = (F.col("billed_at") > F.lit(start)) & (F.col("billed_at") <= F.lit(end))
+    is_item = F.coalesce(~F.contains("flags", F.lit("not_an_item")), F.lit(True))
+    rows = line_items.where(is_within & F.col("user_id").isNotNull() & ~F.col("is_return") & is_item)
+    first = rows.groupBy(*key, "item_id").agg(F.min("billed_on").alias("first_on"))
+    first = first.withColumn("visit_on", F.min("first_on").over(Window.partitionBy(*key)))
+    return first.where("first_on = visit_on").select(*key, "item_id", F.lit(1.0).alias("bought"))
+
+
 def outcome_of(
     compute: Callable[..., Any],
     frames: Mapping[str, DataFrame | None],

@@ -10,18 +10,17 @@ moment it answers for. A user without a basket gets what is popular.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from capflow_assets.contract import Candidate, Examples, Horizon, Needs, Reads, Subject
 from capflow_assets.learning.objectives.ranked_list import TOP, ranked_list_model, users_with_a_bill
+from capflow_assets.learning.outcomes import next_visit_items
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
-    from pyspark.sql import DataFrame
 
     from capflow_assets.learning.baskets import Baskets
     from capflow_assets.learning.item_lists import Lists
@@ -105,32 +104,12 @@ def _answers(examples: Examples, lists_of: Callable[[Baskets, np.ndarray], Lists
     return list_rows(baskets, lists_of(baskets, asked), asked, index, today)
 
 
-def outcome(line_items: DataFrame, start: datetime, end: datetime) -> DataFrame:
-    """What each user buys on the first local day in the horizon on which the user buys any item.
-
-    One row per known user and item of that day in ``(start, end]``: ``user_id``, ``item_id``, ``bought`` (1). Returns
-    and what is no item (postage, fees) do not count.
-    """
-    import pyspark.sql.functions as F
-    from pyspark.sql import Window
-
-    from capflow_assets.learning.outcomes import example_key
-
-    key = example_key(line_items)
-    is_within = (F.col("billed_at") > F.lit(start)) & (F.col("billed_at") <= F.lit(end))
-    is_item = F.coalesce(~F.contains("flags", F.lit("not_an_item")), F.lit(True))
-    rows = line_items.where(is_within & F.col("user_id").isNotNull() & ~F.col("is_return") & is_item)
-    first = rows.groupBy(*key, "item_id").agg(F.min("billed_on").alias("first_on"))
-    first = first.withColumn("visit_on", F.min("first_on").over(Window.partitionBy(*key)))
-    return first.where("first_on = visit_on").select(*key, "item_id", F.lit(1.0).alias("bought"))
-
-
 MODEL = ranked_list_model(
     question="Which items will each user buy on the next visit?",
     needs=Needs(tables=("clean/bills", LINES), history_days=90, users=100, positives=50),
     subject=Subject("user", ("user_id",), known=users_with_a_bill),
     reads=(Reads(LINES, LINE_COLUMNS, "frame"),),
-    outcome=outcome,
+    outcome=next_visit_items,
     words="the next visit's items",
     params=NextBasketParams,
     candidates=(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.monitoring import skew
-from capflow_assets.monitoring.drift import EPSILON, THRESHOLD, Reference, placed, psi
+from capflow_assets.monitoring.drift import EPSILON, THRESHOLD, Placed, Reference, psi
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,12 +36,14 @@ def measured(
     """
     import pandas as pd
 
-    drift = psi(then, frame, threshold, EPSILON).rename(columns={"over": "is_over"}).set_index("column")
-    differences = skew.compare(then, frame).set_index("column").loc[drift.index]
+    by_bins = Placed.of(then, frame)
+    drift = psi(then, by_bins, threshold, EPSILON).rename(columns={"over": "is_over"}).set_index("column")
+    differences = skew.compare(then, by_bins).set_index("column").loc[drift.index]
     drift[["js", "fill_then_pct", "fill_now_pct"]] = differences[["js", "fill_then_pct", "fill_now_pct"]]
-    drift["ks"] = [_distance(then, str(name), frame) for name in drift.index]
-    levels = frame.reindex(columns=drift.index).astype(float)
-    drift["mean"], drift["deviation"] = levels.mean(), levels.std()
+    drift["ks"] = [_distance(by_bins, str(name)) for name in drift.index]
+    # One column after the other, so that no second frame is held.
+    levels = [_level(frame, str(name)) for name in drift.index]
+    drift["mean"], drift["deviation"] = zip(*levels, strict=True)
     drift["importance"] = pd.Series(_importance(drift.index, importance), index=drift.index, dtype=float)
     is_read = drift["importance"].fillna(1.0) > 0
     before = pd.Series(dict(fill_before_pct or {}), dtype=float).reindex(drift.index)
@@ -100,6 +102,14 @@ def importance_of(parameters: Mapping[str, Any]) -> dict[str, float] | None:
     return shares or None
 
 
+def _level(frame: pd.DataFrame, name: str) -> tuple[float, float]:
+    """Mean and standard deviation of a column; unknown where it did not come."""
+    if name not in frame.columns:
+        return float("nan"), float("nan")
+    values = frame[name].astype(float)
+    return float(values.mean()), float(values.std())
+
+
 def _importance(columns: pd.Index, importance: Mapping[str, float] | None) -> list[float | None]:
     shares = importance or {}
     return [
@@ -108,11 +118,11 @@ def _importance(columns: pd.Index, importance: Mapping[str, float] | None) -> li
     ]
 
 
-def _distance(then: Reference, name: str, frame: pd.DataFrame) -> float:
+def _distance(by_bins: Placed, name: str) -> float:
     """The largest distance of the two cumulative shares of the values that there are, at the edges of the bins."""
     import numpy as np
 
-    before, _, now, _ = placed(then, name, frame)
+    before, _, now, _ = by_bins.columns[name]
     if not before.sum() or not now.sum():
         return 0.0
     return float(np.abs(np.cumsum(before / before.sum()) - np.cumsum(now / now.sum())).max())

@@ -121,7 +121,25 @@ def placed(then: Reference, name: str, frame: pd.DataFrame) -> tuple[np.ndarray,
     return np.append(then_named, rest_then), values.null_share, np.append(named, rest_now), 1 - len(texts) / len(frame)
 
 
-def psi(then: Reference, frame: pd.DataFrame, threshold: float = THRESHOLD, epsilon: float = EPSILON) -> pd.DataFrame:
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A frame's columns by the bins of a reference, for several measures of them: what ``placed`` gives of each."""
+
+    rows: int
+    columns: dict[str, tuple[np.ndarray, float, np.ndarray, float]]
+
+    @classmethod
+    def of(cls, then: Reference, frame: pd.DataFrame) -> Placed:
+        """Each column of the reference, looked at once."""
+        return cls(len(frame), {name: placed(then, name, frame) for name in (*then.columns, *then.categories)})
+
+    def __len__(self) -> int:
+        return self.rows
+
+
+def psi(
+    then: Reference, frame: pd.DataFrame | Placed, threshold: float = THRESHOLD, epsilon: float = EPSILON
+) -> pd.DataFrame:
     """Hold a frame against a reference.
 
     One row per column of the reference, largest PSI first: ``column``, ``psi``, ``bins`` (with a row, then or now),
@@ -138,9 +156,9 @@ def psi(then: Reference, frame: pd.DataFrame, threshold: float = THRESHOLD, epsi
     """
     import pandas as pd
 
-    if frame.empty:
+    if not len(frame):
         raise ModelError("Drift cannot be measured", expected="at least one scored row", came="an empty frame")
-    rows = [_compare(name, bins, then.rows, frame, epsilon) for name, bins in then.columns.items()]
+    rows = [_compare(name, bins, then, frame, epsilon) for name, bins in then.columns.items()]
     names = ["column", "psi", "bins", "p_value", "null_share_then", "null_share_now", "rows_then", "rows_now"]
     drift = pd.DataFrame(rows, columns=names)
     drift["p_value"] = _holm(drift["p_value"].to_numpy(dtype=float))
@@ -149,11 +167,12 @@ def psi(then: Reference, frame: pd.DataFrame, threshold: float = THRESHOLD, epsi
 
 
 def _compare(
-    name: str, bins: Bins, rows_then: int, frame: pd.DataFrame, epsilon: float
+    name: str, bins: Bins, then_all: Reference, frame: pd.DataFrame | Placed, epsilon: float
 ) -> tuple[str, float, int, float, float, float, int, int]:
     import numpy as np
 
-    shares, null_share = _shares(_numbers(frame, name), np.asarray(bins.edges))
+    rows_then = then_all.rows
+    _, _, shares, null_share = frame.columns[name] if isinstance(frame, Placed) else placed(then_all, name, frame)
     then = np.append(np.asarray(bins.shares), bins.null_share)
     now = np.append(shares, null_share)
     used = (then > 0) | (now > 0)
@@ -238,6 +257,7 @@ def _edges(values: np.ndarray, bins: int) -> np.ndarray:
 def _shares(values: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, float]:
     import numpy as np
 
-    known = values[~np.isnan(values)]
-    place = np.searchsorted(edges, known, side="left")
-    return np.bincount(place, minlength=edges.size + 1) / values.size, 1 - known.size / values.size
+    known = values.size - int(np.count_nonzero(np.isnan(values)))
+    # Of few edges it is quicker to count what lies above each than to look up every value; NaN lies above none.
+    above = [known, *(int(np.count_nonzero(values > edge)) for edge in edges), 0]
+    return -np.diff(above) / values.size, 1 - known / values.size

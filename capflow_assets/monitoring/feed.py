@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import pairwise
 from statistics import median
 
 # Days that are looked at together, and the weeks before that they are held against, weekday by weekday.
@@ -18,17 +19,21 @@ BEYOND_CHANCE = 4.0
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """The state of a feed: days since its newest row, the rows of the last days, and how many are usual."""
+    """The state of a feed: days since its newest row, the rows of the last days, and how many are usual.
+
+    ``gap_days`` is the longest that its rows were apart in the last weeks.
+    """
 
     days_old: int
     rows: int
     usual: float
+    gap_days: int = 1
 
     @property
     def faults(self) -> tuple[str, ...]:
         """What is broken, in words."""
         words = []
-        if self.days_old > MOST_DAYS_OLD:
+        if self.days_old > max(MOST_DAYS_OLD, 2 * self.gap_days):
             words.append(f"the newest bill is {self.days_old} days old")
         elif self.rows < LEAST_SHARE * self.usual and self.usual - self.rows > BEYOND_CHANCE * self.usual**0.5:
             share = 100 * self.rows / self.usual
@@ -50,9 +55,11 @@ def feed_of(rows_by_day: Mapping[date, int], today: date) -> Feed | None:
     if not days:
         return None
     first, last = min(days), [today - timedelta(days=back) for back in range(LAST_DAYS)]
+    gaps = [(later - earlier).days for earlier, later in pairwise(sorted(days))]
     usual = 0.0
     for day in last:
         before = [day - timedelta(weeks=week) for week in range(1, WEEKS + 1)]
         known = [rows_by_day.get(one, 0) for one in before if one >= first]
         usual += median(known) if len(known) > 1 else 0.0
-    return Feed((today - max(days)).days, sum(rows_by_day.get(day, 0) for day in last), usual)
+    rows = sum(rows_by_day.get(day, 0) for day in last)
+    return Feed((today - max(days)).days, rows, usual, max(gaps, default=7 * WEEKS))

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.contract import Finding, Scalar
-from capflow_assets.monitoring.drift import Reference, placed
+from capflow_assets.monitoring.drift import Placed, Reference, placed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,7 +27,7 @@ NAMED = 3
 COLUMNS = ("column", "fill_then_pct", "fill_now_pct", "fill_points", "fill_noise", "js", "js_noise", "rows_now")
 
 
-def compare(then: Reference, frame: pd.DataFrame) -> pd.DataFrame:
+def compare(then: Reference, frame: pd.DataFrame | Placed) -> pd.DataFrame:
     """Hold the columns of a frame against those that the reference remembers.
 
     One row per column of the reference, the largest difference first: ``column``, ``fill_then_pct``, ``fill_now_pct``
@@ -101,12 +101,13 @@ def divergence(then: np.ndarray, now: np.ndarray) -> float:
 
 
 def _compare(
-    then: Reference, name: str, frame: pd.DataFrame
+    then: Reference, name: str, frame: pd.DataFrame | Placed
 ) -> tuple[str, float, float, float, float, float, float, int]:
     import numpy as np
     from scipy.stats import chi2, norm
 
-    shares_then, null_then, shares_now, null_now = placed(then, name, frame)
+    by_bins = frame.columns[name] if isinstance(frame, Placed) else placed(then, name, frame)
+    shares_then, null_then, shares_now, null_now = by_bins
     fill_then, fill_now, rows = 1 - null_then, 1 - null_now, len(frame)
     pooled = (fill_then * then.rows + fill_now * rows) / (then.rows + rows)
     spread = np.sqrt(max(pooled * (1 - pooled), 0.0) * (1 / then.rows + 1 / rows))

@@ -59,7 +59,9 @@ class Wait(NamedTuple):
             return f"another job of {self.job.customer} goes first"
         if self.reason == MEMORY:
             return f"next in line; {self.detail[0]:.1f} GiB of the pool {pool} have to become free"
-        return f"{self.detail[0]:,} runs are before it in the pool {pool}; {CLASS_WORDS[int(str(self.detail[1]))]}"
+        ahead, urgency = (int(str(number)) for number in self.detail)
+        before = {0: "it is the next", 1: "1 run is before it"}.get(ahead, f"{ahead:,} runs are before it")
+        return f"{before} in the pool {pool}; {CLASS_WORDS[urgency]}"
 
 
 class Start(NamedTuple):
@@ -142,37 +144,32 @@ def _candidates(
     Jobs that cannot start are put into ``waits``.
     """
     busy = {customer: run for run in running for customer in run.customers}
-    ordered = np.argsort(np.array([job.since for job in pending]), kind="stable").tolist()
+    # The most memory of a job that fits; nothing fits a pool without slots.
+    most = {name: pool.memory_gib for name, pool in capacity.items() if pool.slots > 0 and pool.memory_gib > 0}
     rows: dict[str, list[int]] = defaultdict(list)
-    startable: list[int] = []
-    for place in ordered:
-        job = pending[place]
-        if wait := _wait_alone(job, costs[place], capacity, busy, now):
-            waits.append(wait)
-        else:
-            startable.append(place)
-    # The last entry of a customer stays, which is that of its first job.
-    first_of = {pending[place].customer: place for place in reversed(startable)}
-    followers = []
-    for place in startable:
-        job = pending[place]
-        if first_of[job.customer] == place:
-            rows[job.pool].append(place)
-        else:
+    followers: list[Job] = []
+    chosen: set[str] = set()
+    for place in np.argsort(np.array([job.since for job in pending]), kind="stable").tolist():
+        job, memory = pending[place], costs[place].memory_gib
+        customer = job.customer
+        if customer in busy or not memory <= most.get(job.pool, -inf):
+            waits.append(_wait_alone(job, memory, capacity, busy, now))
+        elif customer in chosen:
             followers.append(job)
+        else:
+            chosen.add(customer)
+            rows[job.pool].append(place)
     return rows, followers
 
 
-def _wait_alone(job: Job, cost: Cost, capacity: Capacity, busy: Mapping[str, Running], now: float) -> Wait | None:
-    """Why a job cannot start, whoever else waits; None where it could."""
+def _wait_alone(job: Job, memory_gib: float, capacity: Capacity, busy: Mapping[str, Running], now: float) -> Wait:
+    """Why a job cannot start, whoever else waits."""
     pool = capacity.get(job.pool, NOTHING)
     if pool.slots < 1 or pool.memory_gib <= 0:
         return Wait(job, NO_CAPACITY, inf)
-    if cost.memory_gib > pool.memory_gib:
-        return Wait(job, TOO_LARGE, inf, (cost.memory_gib, pool.memory_gib))
-    if job.customer in busy:
-        return Wait(job, OWN_RUN, busy[job.customer].expected_end(now))
-    return None
+    if memory_gib > pool.memory_gib:
+        return Wait(job, TOO_LARGE, inf, (memory_gib, pool.memory_gib))
+    return Wait(job, OWN_RUN, busy[job.customer].expected_end(now))
 
 
 def _loads(
@@ -193,6 +190,7 @@ def _loads(
         np.array([bool(costs[row].assumed) for row in rows]),
         deadline_classes(since, deadline, seconds, now, patience),
         np.array([history.usage.get(job.customer, 0.0) for job in jobs]),
+        since,
     )
 
 

@@ -33,6 +33,7 @@ class Loads:
     is_assumed: NDArray[np.bool_]
     urgency: NDArray[np.int64]
     usage: NDArray[np.float64]
+    since: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def units_of(loads: Loads, startup_seconds: float, slots: int) -> Units:
 
     >>> jobs = [Job(name, name, "tables", "local", since=0, place=place) for place, name in enumerate("abcdefgh")]
     >>> ones = np.ones(len(jobs))
-    >>> loads = Loads(jobs, ones * 10, ones, ones > 1, np.zeros(len(jobs), int), ones)
+    >>> loads = Loads(jobs, ones * 10, ones, ones > 1, np.zeros(len(jobs), int), ones, ones)
     >>> units_of(loads, startup_seconds=2, slots=1).seconds
     array([22., 22., 22., 22.])
     """
@@ -75,7 +76,7 @@ def units_of(loads: Loads, startup_seconds: float, slots: int) -> Units:
     places, kinds, urgency, seconds = places[order], kinds[order], loads.urgency[order], loads.seconds[order]
     may_share = (places[:-1] >= 0) & (np.diff(places) == 1) & (np.diff(kinds) == 0) & (np.diff(urgency) == 0)
     first = _firsts(may_share, seconds, enough)
-    jobs, since = [loads.jobs[row] for row in order], np.array([loads.jobs[row].since for row in order])
+    jobs = [loads.jobs[row] for row in order.tolist()]
     return Units(
         jobs,
         [*first.tolist(), len(jobs)],
@@ -84,7 +85,7 @@ def units_of(loads: Loads, startup_seconds: float, slots: int) -> Units:
         np.logical_or.reduceat(loads.is_assumed[order], first),
         urgency[first],
         np.add.reduceat(loads.usage[order], first) / np.diff([*first, len(jobs)]),
-        np.minimum.reduceat(since, first),
+        np.minimum.reduceat(loads.since[order], first),
     )
 
 

@@ -16,6 +16,7 @@ module                  holds
 ``campaigns``           who was written to, who was held out, and how their buying changed
 ``purchases``           when everybody buys, and leaves
 ``baskets``             what is on each bill
+``passers_by``          users who come once, and never again
 ``dirt``                what goes wrong between the till and the lake
 ``frauds``              what somebody at the till makes wrong on purpose
 ``clock``               the brand's own time: seasons, weeks, hours, shifts
@@ -39,6 +40,7 @@ The laws:
 - A user has a home store, a taste (Dirichlet over categories), a price sensitivity (five levels) and a basket size.
   Inside a category items are picked by Zipf popularity, tilted to the cheap or the dear by that sensitivity. Some
   items bring their partner along with a known chance.
+- By switch further users come once, for what is reduced, and never again: all on their only bill is at a fifth off.
 - Anonymous bills are those of shoppers who live by the same laws and show no card.
 - Dirt is laid over the files only: ``World`` is clean, ``World.dirt`` says what was planned for each bill.
 

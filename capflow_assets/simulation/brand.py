@@ -36,6 +36,9 @@ class Brand(BaseModel):
     seed: int = Field(default=0, ge=0)
 
     users: int = Field(default=1000, ge=1, description="Users known by a card.")
+    one_time_users: int = Field(
+        default=0, ge=0, description="Users on top who come once, for what is reduced, and never again."
+    )
     items: int = Field(default=100, ge=2)
     stores: int = Field(default=5, ge=1)
     start: date = date(2024, 1, 1)

@@ -18,6 +18,17 @@ TIMES_TOO_MANY = 1000
 TIMES_TOO_DEAR = 10
 NOT_A_NUMBER = "n/a"
 NOT_A_DATE = "unknown"
+# The dials of a brand whose bills nothing is wrong with.
+NONE = {
+    "duplicates_pct": 0,
+    "wrong_types": 0,
+    "anomalies": 0,
+    "discount_frauds": 0,
+    "refund_frauds": 0,
+    "corrected_pct": 0,
+    "late_rows_pct": 0,
+    "half_empty_from": None,
+}
 
 
 def plan(brand: Brand, bills: pd.DataFrame) -> pd.DataFrame:

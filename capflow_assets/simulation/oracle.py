@@ -74,6 +74,38 @@ def expected_purchases(world: World, as_of: datetime, horizon_days: int) -> pd.D
     )
 
 
+def second_purchase_chances(world: World, as_of: datetime, horizon_days: int) -> pd.Series:
+    """The chance of a second bill in the horizon, of the known users with one bill by then; indexed by user_id.
+
+    A user who has waited for ``T`` and is no passer-by buys within ``t`` with the chance
+    ``1 - ((alpha + T) / (alpha + T + t)) ** r``. By Bayes, one passed by with the odds of ``pi [all is reduced]`` to
+    ``(1 - pi) m ** n (alpha / (alpha + T)) ** r``, where ``pi`` is the share of passers-by in all users: of others a
+    bill of ``n`` lines is all reduced by markdowns ``m`` alone. Weeks are felt time; companions, which are never
+    reduced, count as other lines do.
+
+    Raises:
+        CapflowError: the horizon reaches past the future that the world has.
+    """
+    brand, (start, end) = world.brand, _horizon(world, as_of, horizon_days)
+    bills = _purchases(world)
+    past = bills[bills["billed_at"] <= start].groupby("user_id").agg({"bill_id": ["size", "max"], "billed_at": "max"})
+    once = past[past["bill_id", "size"] == 1]
+    reduced = world.line_items.assign(is_reduced=world.line_items["discount"] > 0)
+    lines = reduced.groupby("bill_id")["is_reduced"].agg(["size", "all"])
+    count, is_reduced = (column.to_numpy() for _, column in lines.loc[once["bill_id", "max"]].items())
+    number = pd.Index(world.truth.users["user_id"]).get_indexer(once.index)
+    joined, now, then = (
+        np.where(number >= 0, _felt(world, moment, number), _on_the_clock(world, moment))
+        for moment in (once["billed_at", "max"], pd.Series(start, once.index), pd.Series(end, once.index))
+    )
+    waited, ahead, alpha = now - joined, then - now, brand.alpha_weeks
+    share = brand.one_time_users / (brand.one_time_users + brand.users)
+    by_markdown = np.where(is_reduced, (brand.markdown_pct / 100) ** count, 1.0)
+    others = (1 - share) * (alpha / (alpha + waited)) ** brand.r * by_markdown
+    comes = 1 - ((alpha + waited) / (alpha + waited + ahead)) ** brand.r
+    return pd.Series(others / (others + share * is_reduced) * comes, once.index, name="chance")
+
+
 def outcome(world: World, as_of: datetime, horizon_days: int) -> pd.DataFrame:
     """What happened in ``(as_of, as_of + horizon]``, of local days. One row per known user who had come by then.
 
@@ -146,8 +178,11 @@ def _horizon(world: World, as_of: datetime, horizon_days: int) -> tuple[pd.Times
 
 
 def _felt(world: World, moments: pd.Series, number: np.ndarray) -> np.ndarray:
-    weeks = world.truth.clock.weeks_at(local_minutes(world.brand, pd.DatetimeIndex(moments)))
-    return world.truth.felt.felt(weeks, number)
+    return world.truth.felt.felt(_on_the_clock(world, moments), number)
+
+
+def _on_the_clock(world: World, moments: pd.Series) -> np.ndarray:
+    return world.truth.clock.weeks_at(local_minutes(world.brand, pd.DatetimeIndex(moments)))
 
 
 def given_history(

@@ -77,12 +77,17 @@ def _arrivals(brand: Brand, plain: Clock, count: int) -> np.ndarray:
 
     On the clock without the shift, which must not reach back to those who came before it.
     """
+    minutes = arrival_minutes(brand, plain, count, "arrivals")
+    return np.concatenate([np.sort(minutes[: brand.users]), np.sort(minutes[brand.users :])])
+
+
+def arrival_minutes(brand: Brand, plain: Clock, count: int, name: str) -> np.ndarray:
+    """Local minutes of first bills, in no order, from the stream of that name."""
     opening, end = plain.weeks_at(np.minimum([brand.opening_days, brand.days], brand.days) * 1440)
-    draws = stream(brand.seed, "arrivals").random((count, 2))
+    draws = stream(brand.seed, name).random((count, 2))
     early = draws[:, 0] < brand.opening_pct / 100
     weeks = np.where(early, draws[:, 1] * opening, opening + draws[:, 1] * (end - opening))
-    minutes = plain.minutes_at(weeks)
-    return np.concatenate([np.sort(minutes[: brand.users]), np.sort(minutes[brand.users :])])
+    return plain.minutes_at(weeks)
 
 
 def _leaves_after(brand: Brand, chance: np.ndarray) -> np.ndarray:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
-from capflow_assets.simulation import assortment, baskets, campaigns, dirt
+from capflow_assets.simulation import assortment, baskets, campaigns, dirt, passers_by
 from capflow_assets.simulation.brand import TABLES, Brand
 from capflow_assets.simulation.clock import MINUTES_A_DAY, Clock, Effects, clock, moments
 from capflow_assets.simulation.people import AGE_BANDS, INCOME_BANDS, Shoppers, shoppers
@@ -19,10 +19,11 @@ from capflow_assets.simulation.streams import stream
 class Truth:
     """What only the maker of the world knows.
 
-    ``users``: one row per known user: rate_per_week (bills a week while here, on the clock), dropout_chance (to leave
-    after a repeat purchase), dropped_at (the purchase after which the user left; null if not before the future ends),
-    is_alive (at the end of the history), price_sensitivity 0..4, basket_items, home_store_id, favourite_category, the
-    traits without gaps, and a ``taste_`` column of shares per category.
+    ``users``: one row per known user, but those who pass by (``passers_by``): rate_per_week (bills a week while here,
+    on the clock), dropout_chance (to leave after a repeat purchase), dropped_at (the purchase after which the user
+    left; null if not before the future ends), is_alive (at the end of the history), price_sensitivity 0..4,
+    basket_items, home_store_id, favourite_category, the traits without gaps, and a ``taste_`` column of shares per
+    category.
     ``affinities``: one row per pair: item_id brings with_item_id in chance_pct of the lines.
     ``effects``: one row per campaign and reached user: see ``campaigns.true_effects``.
     ``future_bills``: the bills of known users in the ``future_days`` after the end, columns as in ``World.bills``.
@@ -88,7 +89,7 @@ def simulate(brand: Brand) -> World:
     bills, line_items = _ledger(brand, people, bought, goods, used, places, ids)
     past = (bills["billed_at"] < moments(brand, np.array([brand.days * MINUTES_A_DAY]))[0]).to_numpy()
     history = bills[past].reset_index(drop=True)
-    return World(
+    world = World(
         brand=brand,
         bills=history,
         line_items=line_items[line_items["bill_id"].isin(history["bill_id"])].reset_index(drop=True),
@@ -108,6 +109,26 @@ def simulate(brand: Brand) -> World:
             clock=now,
             felt=felt,
         ),
+    )
+    return _with_passers_by(world, passers_by.passers_by(brand, plain, goods, places))
+
+
+def _with_passers_by(world: World, extra: passers_by.PassersBy) -> World:
+    """The world with further users and their bills, which nothing goes wrong with; it is the same beside them."""
+    if extra.bills.empty:
+        return world
+
+    def added(rows: pd.DataFrame, more: pd.DataFrame) -> pd.DataFrame:
+        return pd.concat([rows, more]).sort_values("billed_at", kind="stable", ignore_index=True)
+
+    planned = dirt.plan(world.brand.model_copy(update=dirt.NONE), extra.bills)
+    bills, both = added(world.bills, extra.bills), pd.concat([world.dirt, planned], ignore_index=True)
+    return replace(
+        world,
+        bills=bills,
+        line_items=added(world.line_items, extra.line_items),
+        users=pd.concat([world.users, extra.users], ignore_index=True),
+        dirt=both.set_index("bill_id").loc[bills["bill_id"]].reset_index(),
     )
 
 

@@ -45,6 +45,7 @@ def test_what_is_wired_well_is_read() -> None:
         "models/planted": {"clean/bills"},
         "predictions/planted": {"clean/bills", "models/planted"},
         "health/planted": {"predictions/planted"},
+        "delivery/planted": {"predictions/planted"},
     }
     assert read(reads=(RFM, Reads("features/rhythm", ("overdue_ratio",)))).model.columns == ("visits", "overdue_ratio")
     assert read(subject=ITEMS, reads=(Reads("features/text", ("words",)),), needs=OF_OTHERS).model.columns == ("words",)

@@ -70,7 +70,16 @@ def test_a_good_one() -> None:
     assert customer.tables["bills"].max_rejected_pct == 5
     assert customer.tables["users"].columns == {"user_id": "Card", "loyalty_tier": "Tier"}
     assert customer.models == {"purchase_propensity": {"horizon_days": 30}}
-    assert customer.retraining.model_dump() == {"psi": 0.25, "k": 2, "n": 3, "cooldown_days": 7}
+    named = {"psi", "k", "n", "cooldown_days", "age_days", "most_a_night", "cost"}
+    assert customer.retraining.model_dump(include=named) == {
+        "psi": 0.25,
+        "k": 2,
+        "n": 3,
+        "cooldown_days": 7,
+        "age_days": 365,
+        "most_a_night": 10,
+        "cost": None,
+    }
     with pytest.raises(ValidationError):
         customer.name = "other"  # type: ignore[misc]
 
@@ -120,6 +129,7 @@ def test_a_bill_id_may_be_left_to_landing() -> None:
             ["1. models.purchase_propensty.", "did you mean 'purchase_propensity'?"],
         ),
         ("[models.", "[retraining]\nk = 4\n[models.", ["1. retraining.", "k at most n, which is 3"]),
+        ("[models.", "[retraining]\ncost = 40\n[models.", ["1. retraining.", "cost and gain_value together"]),
         ("[models.", '[retraining]\npsi = "0.5"\n[models.', ["1. retraining.psi.", "Came: '0.5'"]),
         (
             "[models.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -33,8 +34,8 @@ class Reply:
 
 
 @contextmanager
-def http_server(answer: Callable[[Request], Reply]) -> Iterator[str]:
-    """The address of a server that answers so; one request at a time."""
+def http_server(answer: Callable[[Request], Reply], tls: ssl.SSLContext | None = None) -> Iterator[str]:
+    """The address of a server that answers so, encrypted with ``tls``; one request at a time."""
     lock = threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
@@ -71,10 +72,12 @@ def http_server(answer: Callable[[Request], Reply]) -> Iterator[str]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"https://localhost:{server.server_port}" if tls else f"http://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         server.server_close()

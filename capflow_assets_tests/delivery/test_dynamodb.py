@@ -106,7 +106,10 @@ def test_a_row_that_would_replace_a_newer_one_is_refused_and_its_neighbours_are_
         DESTINATION.send(options(), newer, killed_after(newer, 6))
     sent = DESTINATION.send(options(), older, batches_of(rows_of(older, USERS)))
     assert (sent.rows, len(sent.refused)) == (14, 10)
-    assert (sent.refused[0].key, sent.refused[0].reason) == (("u0",), "a newer delivery's row is there")
+    assert (sent.refused[0].key, sent.refused[0].reason) == (
+        ("u0",),
+        "a newer delivery's row, or one that no delivery wrote, is there",
+    )
     assert item(client, "u0")["_delivery"]["S"] == newer.id
     assert item(client, "u23")["_delivery"]["S"] == older.id
 
@@ -147,6 +150,21 @@ def test_an_item_that_is_not_valid_is_refused_and_its_neighbours_are_put(options
     assert (sent.rows, [refused.key for refused in sent.refused]) == (3, [("",)])
     assert "empty string" in sent.refused[0].reason
     assert item(client, "eve") is not None
+
+
+def test_an_item_that_no_delivery_wrote_stays(options: Any, client: Any) -> None:
+    theirs = {"key": {"S": "ann"}, "model": {"S": "boots/churn"}, "note": {"S": "typed by hand"}}
+    client.put_item(TableName="scores", Item=theirs)
+    delivery = delivery_of()
+    sent = DESTINATION.send(options(), delivery, batches_of(rows_of(delivery, ["ann", "bob"])))
+    assert (sent.rows, [refused.key for refused in sent.refused]) == (1, [("ann",)])
+    assert DESTINATION.withdraw(options(), delivery).rows == 1
+    assert item(client, "ann") == theirs
+
+
+def test_the_platforms_own_keys_are_shown_to_no_other_address(options: Any) -> None:
+    with pytest.raises(ValueError, match="the platform's own are shown to none"):
+        options(access_key=None, secret_key=None)
 
 
 def test_two_rows_under_one_key_are_said(options: Any) -> None:

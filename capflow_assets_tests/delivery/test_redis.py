@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,8 @@ from typing import Any
 import pytest
 
 from capflow_assets.delivery.redis import DESTINATION, Options
-from capflow_assets.errors import DeliveryError
+from capflow_assets.errors import DeliveryError, DeliveryUnknown
+from capflow_assets_tests.delivery.cutting_proxy import cutting_proxy
 from capflow_assets_tests.delivery.deliveries import batches_of, delivery_of, rows_of
 
 TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -166,6 +168,30 @@ def test_a_server_that_keeps_fewer_rows_than_it_was_sent_is_noticed(options: Any
     with pytest.raises(DeliveryError, match=r"kept other rows(.|\n)*2 of 3 rows"):
         DESTINATION.send(options(), delivery, batches_of(rows_of(delivery, ["ann", "bob", "ann"])))
     assert client.get("capflow:boots:churn") is None
+
+
+def test_a_connection_that_ends_after_the_flip_is_unknown_and_the_server_knows_better(
+    options: Any, client: Any, port: int
+) -> None:
+    delivery = nightly()
+    with cutting_proxy(port, after=b"EXEC") as proxy, pytest.raises(DeliveryUnknown, match="gave no answer"):
+        DESTINATION.send(options(port=proxy), delivery, batches_of(rows_of(delivery, USERS)))
+    assert DESTINATION.held(options(), delivery).rows == 25
+    assert DESTINATION.send(options(), delivery, batches_of(rows_of(delivery, USERS))).rows == 25
+
+
+def test_a_server_that_does_not_answer_is_said(options: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        slow = options(port=silent.getsockname()[1], timeout_seconds=0.2)
+        with pytest.raises(DeliveryError, match="not reached"):
+            DESTINATION.newest(slow, nightly())
+
+
+def test_predictions_whose_time_is_over_are_not_sent_to_be_forgotten(options: Any, client: Any) -> None:
+    delivery = nightly(-9)
+    with pytest.raises(DeliveryError, match="forget these rows at once"):
+        DESTINATION.send(options(keep_seconds=3_600), delivery, batches_of(rows_of(delivery, USERS)))
+    assert DESTINATION.withdraw(options(), delivery).rows == 0
 
 
 def test_an_empty_delivery_is_held_as_one_of_no_rows(options: Any) -> None:

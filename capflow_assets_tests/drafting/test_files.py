@@ -171,3 +171,28 @@ def test_people_are_named_by_no_column_of_a_draft(tmp_path):
     made = drafted(tmp_path, customers__csv=users, bills__csv=bills(DAYS))
     assert table(made, "users")["columns"] == {"user_id": "customer_id", "city": "city"}
     assert "left out, since they name people: first_name, e_mail, phone" in made.text
+
+
+def test_a_folder_of_three_kinds_is_two_tables_and_the_pictures_are_named_together(tmp_path):
+    for month in range(1, 13):
+        numbers = range(28 * month, 28 * month + 28)
+        days = [f"2024-{month:02}-{day:02}" for day in range(1, 29)]
+        (tmp_path / f"bills_{month:02}.csv").write_text(bills(days, first=28 * month))
+        rows = [f"B{number},S{number % 5},1,{number - 28 * month + 1}.50" for number in numbers]
+        (tmp_path / f"lines_{month:02}.csv").write_text("\n".join(["order_id,sku,quantity,amount", *rows]))
+        (tmp_path / f"photo_{month:02}.jpg").write_bytes(b"\xff\xd8\xff\xe0" + bytes(99))
+    made = draft([str(tmp_path)], tmp_path, {})
+    tables = tomllib.loads(made.text)["tables"]
+    assert {name: declared["location"] for name, declared in tables.items()} == {
+        "bills": "bills_*.csv", "line_items": "lines_*.csv",
+    }  # fmt: skip
+    (refusal,) = made.refused
+    assert "and 9 more: a picture (JPEG)" in refusal
+    assert not any("two brands" in question for question in made.questions)
+
+
+@pytest.mark.parametrize("name", ["Total\nin EUR", 'Total "net"', "Total\x1b[2J", "Total # 1", "Total\\x", "Total `x`"])
+def test_names_of_columns_cannot_break_out_of_the_toml(name, tmp_path):
+    quoted = '"' + name.replace('"', '""') + '"'
+    made = drafted(tmp_path, bills__csv=bills(DAYS, header=f"order_id,customer_id,order_date,{quoted}"))
+    assert table(made)["columns"]["amount"] == name

@@ -463,7 +463,7 @@ def test_a_retired_customer_is_not_onboarded_by_the_sensor(own):
     own.ok("retire", "shop", "--yes")
     with opened(own) as (deployed, instance):
         context = dg.build_sensor_context(instance=instance)
-        result = onboarding_sensor(lambda: deployed)(context)
+        result = onboarding_sensor(lambda: deployed, deployed.stages)(context)
         assert isinstance(result, dg.SensorResult)
         assert not result.dynamic_partitions_requests
 

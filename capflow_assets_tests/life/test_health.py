@@ -94,7 +94,7 @@ def test_a_history_of_an_earlier_release_goes_on(trained_shop: Path, scored: Sco
 
 def test_a_feed_that_stops_is_named_and_nothing_is_to_be_trained(trained_shop: Path, scored: Scored) -> None:
     place = deployment(trained_shop)
-    health = watch(place, reader(place), replace(scored, as_of=AS_OF + timedelta(days=9)))
+    health = watch(place, reader(place), replace(scored, as_of=AS_OF + timedelta(days=40)))
     assert (health.decision.action, health.decision.cause) == ("fix the feed", "feed")
-    assert health.decision.reason == "the newest bill is 9 days old. Nothing is trained on that."
+    assert health.decision.reason == "the newest bill is 40 days old. Nothing is trained on that."
     assert watch(place, reader(place), scored).decision.action == "none"

@@ -54,6 +54,8 @@ WORLD |= {"campaign_answers": "rare"}
 WORLD |= {"category_season": 0.7}
 # They keep to hours and channels of their own.
 WORLD |= {"own_hours_pct": 60, "own_channel_pct": 80}
+# Others come once, for a bargain, and never again.
+WORLD |= {"one_time_users": 100}
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from capflow_assets.contract import Examples
 from capflow_assets.errors import ModelError
 from capflow_assets.learning.intervals import difference_with_interval
 from capflow_assets.learning.objectives.ranked_list import users_with_a_bill
+from capflow_assets.learning.outcomes import next_visit_items
 from capflow_assets.learning.recipe_choice import USUAL
 from capflow_assets.models.next_basket import (
     LINE_COLUMNS,
@@ -25,7 +26,6 @@ from capflow_assets.models.next_basket import (
     FrequentItems,
     NextBasket,
     NextBasketParams,
-    outcome,
 )
 from capflow_assets.simulation.assortment import assortment, choices
 from capflow_assets.simulation.brand import tiny
@@ -74,7 +74,7 @@ SOLD = (
 
 
 def test_the_outcome_is_what_is_bought_on_the_next_local_day_with_a_purchase(spark: SparkSession) -> None:
-    rows = outcome(frame_of(spark, LINE_ITEMS, SOLD), START, END)
+    rows = next_visit_items(frame_of(spark, LINE_ITEMS, SOLD), START, END)
     assert rows.columns == ["user_id", "item_id", "bought"]
     assert sorted(tuple(row) for row in rows.collect()) == [
         ("ann", "jam", 1.0),
@@ -91,7 +91,7 @@ def test_the_outcomes_of_several_horizons_are_kept_apart(spark: SparkSession) ->
 
     days = F.when(F.col("billed_at") <= F.lit(march(10)), F.lit(START)).otherwise(F.lit(march(10)))
     lines = frame_of(spark, LINE_ITEMS, SOLD).withColumn("as_of", days).withColumn("_end", F.lit(END))
-    rows = outcome(lines, F.col("as_of"), F.col("_end")).filter("user_id = 'ann'")  # type: ignore[arg-type]
+    rows = next_visit_items(lines, F.col("as_of"), F.col("_end")).filter("user_id = 'ann'")  # type: ignore[arg-type]
     assert sorted((row["as_of"].day, row["item_id"]) for row in rows.collect()) == [(1, "jam"), (1, "oil"), (10, "gin")]
 
 
@@ -282,7 +282,7 @@ def _grocers_at(lines: DataFrame, moment: datetime) -> Examples:
     from pyspark.sql import functions as F
 
     past = lines.filter(F.col("billed_at") <= F.lit(moment)).select(*LINE_COLUMNS).toPandas()
-    outcomes = outcome(lines, moment, moment + timedelta(days=30)).toPandas().set_index("user_id")
+    outcomes = next_visit_items(lines, moment, moment + timedelta(days=30)).toPandas().set_index("user_id")
     outcomes = outcomes[outcomes.index.isin(past["user_id"])]
     users = pd.DataFrame(index=pd.Index(sorted(outcomes.index.unique()), name="user_id"))
     return Examples(users, outcomes, {LINES: (past,)}, (moment,), "America/New_York")

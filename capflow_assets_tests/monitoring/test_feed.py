@@ -32,11 +32,21 @@ def test_a_stale_feed_is_broken() -> None:
     assert feed.faults == ("the newest bill is 5 days old",)
 
 
+def test_a_shop_with_a_bill_a_month_is_no_stale_feed() -> None:
+    monthly = {date(2024, month, 10): 5 for month in (1, 2, 3)}
+    feed = feed_of(monthly, TODAY)
+    assert feed is not None
+    assert (feed.days_old, feed.gap_days, feed.faults) == (21, 31, ())
+    late = feed_of(monthly, TODAY + timedelta(days=42))
+    assert late is not None
+    assert late.faults == ("the newest bill is 63 days old",)
+
+
 def test_closed_sundays_and_one_bad_week_are_usual() -> None:
     feed = feed_of(daily(90, closed_on=6), TODAY)
-    assert feed == Feed(1, 200, 200.0)
+    assert feed == Feed(1, 200, 200.0, gap_days=2)
     holiday = {TODAY - timedelta(weeks=2, days=back): 0 for back in range(3)}
-    assert feed_of(daily(90) | holiday, TODAY) == Feed(0, 300, 300.0)
+    assert feed_of(daily(90) | holiday, TODAY) == Feed(0, 300, 300.0, gap_days=4)
 
 
 def test_few_rows_may_be_chance_and_a_young_shop_has_no_usual() -> None:

@@ -19,6 +19,7 @@ def test_the_canonical_tables() -> None:
     assert NAMES == [
         "bills",
         "campaigns",
+        "consents",
         "coupons",
         "items",
         "line_items",

@@ -9,7 +9,12 @@ import pytest
 
 from capflow_assets.errors import CapflowError
 from capflow_assets.simulation.brand import tiny
-from capflow_assets.simulation.oracle import category_chances, expected_purchases, outcome
+from capflow_assets.simulation.oracle import (
+    category_chances,
+    expected_purchases,
+    outcome,
+    second_purchase_chances,
+)
 from capflow_assets.simulation.world import World, simulate
 
 AS_OF = datetime(2024, 11, 5, 12, tzinfo=UTC)
@@ -117,3 +122,14 @@ def test_the_chances_of_categories_are_what_is_bought_in_that_season() -> None:
     expected = chances.loc[lines["user_id"]].mean()
     shares = lines["category"].value_counts(normalize=True)[expected.index]
     assert np.abs(shares - expected).max() < 4 * np.sqrt(0.25 / len(lines))
+
+
+def test_the_chance_of_a_second_purchase_holds_of_those_who_may_come_once_only() -> None:
+    dials = {"one_time_users": 3000, "campaigns": 0, "affinities": 0, "season_strength": 0.4}
+    once = simulate(tiny("shop", seed=2, users=6000, days=300, **dials))
+    chances = second_purchase_chances(once, once.end, 60)
+    came = outcome(once, once.end, 60).set_index("user_id")["purchases"].reindex(chances.index, fill_value=0) > 0
+    assert len(chances) > 2000
+    for _, group in chances.groupby(pd.cut(chances, [-0.01, 0.05, 0.2, 0.4, 0.6, 1.0]), observed=True):
+        error = np.sqrt(0.25 / len(group))
+        assert abs(group.mean() - came[group.index].mean()) < 3 * error

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -85,6 +88,50 @@ def test_a_port_where_nobody_listens_was_sent_nothing() -> None:
     with pytest.raises(NotSent) as raised:
         Endpoint("http://127.0.0.1:1", timeout_seconds=5, may_be_private=True).request("GET", "/", None, {})
     assert not raised.value.is_final
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[Path, ssl.SSLContext]:
+    """A certificate of ``localhost`` that it has signed itself, and a server's context with it."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now - timedelta(1), now + timedelta(1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    form = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (tmp_path / "key.pem").write_bytes(key.private_bytes(serialization.Encoding.PEM, *form))
+    (tmp_path / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    return tmp_path / "cert.pem", context
+
+
+def test_an_encrypted_connection_goes_to_a_server_that_proves_its_name_alone(
+    certificate: tuple[Path, ssl.SSLContext], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, context = certificate
+
+    def asked(address: str) -> int:
+        endpoint = Endpoint(address, timeout_seconds=5, may_be_private=True)
+        try:
+            return endpoint.request("GET", "/", None, {}).status
+        finally:
+            endpoint.close()
+
+    with http_server(lambda _: Reply(204), context) as address:
+        with pytest.raises(NotSent, match="certificate is not trusted") as raised:
+            asked(address)
+        assert raised.value.is_final
+        monkeypatch.setenv("SSL_CERT_FILE", str(path))
+        assert asked(address) == 204
+        with pytest.raises(NotSent, match="certificate is not trusted"):
+            asked(address.replace("localhost", "127.0.0.1"))
 
 
 def test_a_server_that_speaks_no_tls_was_sent_nothing() -> None:

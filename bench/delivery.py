@@ -1,0 +1,138 @@
+"""Deliveries against bare writes of the same rows: to PostgreSQL against ``COPY``, to a bucket against Parquet files.
+
+The PostgreSQL and the S3 server (moto, on this machine) are real; the bare write is one COPY into a table with the same
+key, and pyarrow's own Parquet files of the same size. Peak memory is that of the process of the delivery, at a tenth of
+the rows and at all of them. Run by ``python -m bench delivery``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+ROWS = 200_000
+AT_ONCE = 65_536
+AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def run(rows: int = ROWS) -> None:
+    """Print the rates, their ratios and peak memory."""
+    from capflow_assets_tests.sources.sql_servers import LOGIN, PASSWORD, PASSWORD_ENV, READER, postgres
+
+    os.environ[PASSWORD_ENV] = PASSWORD
+    with postgres() as server:
+        server.run(f"grant all on schema public to {READER}")
+        found = _to_postgresql(server, rows, LOGIN)
+    for name, figure in (found | _to_bucket(rows) | _memory(rows)).items():
+        print(f"{name:<24} {figure:>12,.2f}")  # noqa: T201
+
+
+def batches(rows: int) -> Iterator[Any]:
+    """Scores as they are delivered."""
+    import numpy as np
+    import pyarrow as pa
+
+    for start in range(0, rows, AT_ONCE):
+        count = min(AT_ONCE, rows - start)
+        numbers = np.arange(start, start + count)
+        yield pa.RecordBatch.from_pydict({
+            "user_id": pa.array([f"user-{number:09d}" for number in numbers]),
+            "score": pa.array(numbers % 9973 / 9973),
+            "band": pa.repeat("medium", count),
+            "reasons": pa.repeat("no visit for 40 days; buys less than before", count),
+            "as_of": pa.repeat(pa.scalar(AS_OF, pa.timestamp("us", tz="UTC")), count),
+        })  # fmt: skip
+
+
+def delivery(name: str) -> Any:
+    """The delivery of those rows."""
+    from capflow_assets.contract import DeliveredColumn, Delivery
+
+    kinds = {"user_id": "string", "score": "double", "band": "string", "reasons": "string", "as_of": "timestamp"}
+    columns = tuple(DeliveredColumn(column, kind) for column, kind in kinds.items())  # type: ignore[arg-type]
+    digest, until = hashlib.sha256(name.encode()).hexdigest(), AS_OF + timedelta(days=7)
+    return Delivery(digest, "bench", "churn", 1, AS_OF, until, name, columns, ("user_id",), "user_id")
+
+
+def _to_postgresql(server: Any, rows: int, login: dict[str, Any]) -> dict[str, Any]:
+    from capflow_assets.delivery.sql import DESTINATION, Options
+    from capflow_assets.transfer.postgresql import CopyStream
+
+    kinds = "user_id text primary key, score double precision, band text, reasons text, as_of timestamptz"
+    server.run(f"create table bare ({kinds})")
+    began = time.perf_counter()
+    connection = server.connect()
+    with connection, connection.cursor() as cursor:
+        cursor.copy_expert("copy bare from stdin (format csv)", CopyStream(batches(rows)))
+    connection.close()
+    bare = time.perf_counter() - began
+    options = Options.model_validate({"location": server.location(), "table": "scores_{model}", **login})
+    began = time.perf_counter()
+    DESTINATION.send(options, delivery("sql"), batches(rows))
+    ours = time.perf_counter() - began
+    return {
+        "postgresql_rows_per_s": round(rows / ours),
+        "copy_rows_per_s": round(rows / bare),
+        "postgresql": bare / ours,
+    }
+
+
+def _to_bucket(rows: int) -> dict[str, Any]:
+    import boto3
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from moto.server import ThreadedMotoServer
+    from pyarrow import fs
+
+    from capflow_assets.delivery.parquet import DESTINATION, Options
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    endpoint = "http://{}:{}".format(*server.get_host_and_port())
+    keys = {"aws_access_key_id": "x", "aws_secret_access_key": "y"}
+    client = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", **keys)
+    client.create_bucket(Bucket="bench")
+    store = fs.S3FileSystem(access_key="x", secret_key="y", endpoint_override=endpoint, region="us-east-1")  # noqa: S106
+    began = time.perf_counter()
+    for number, start in enumerate(range(0, rows, 250_000)):
+        taken = pa.Table.from_batches(batches(min(250_000, rows - start)))
+        pq.write_table(taken, f"bench/bare/{number}.parquet", compression="zstd", filesystem=store)
+    bare = time.perf_counter() - began
+    os.environ |= {"BENCH_KEY": "x", "BENCH_SECRET": "y"}
+    secrets = {"access_key": {"env": "BENCH_KEY"}, "secret_key": {"env": "BENCH_SECRET"}}
+    login = {"region": "us-east-1", "endpoint": endpoint, **secrets}
+    options = Options.model_validate({"location": "s3://bench/ours", "login": login})
+    began = time.perf_counter()
+    DESTINATION.send(options, delivery("s3"), batches(rows))
+    ours = time.perf_counter() - began
+    server.stop()
+    return {"parquet_rows_per_s": round(rows / ours), "bare_rows_per_s": round(rows / bare), "parquet": bare / ours}
+
+
+def _memory(rows: int) -> dict[str, Any]:
+    """Peak MiB of a process that delivers to a folder, at a tenth of the rows and at all."""
+    code = (
+        "import resource, sys, tempfile\nfrom bench.delivery import batches, delivery\n"
+        "from capflow_assets.delivery.parquet import DESTINATION, Options\n"
+        "with tempfile.TemporaryDirectory() as folder:\n"
+        "    DESTINATION.send(Options(location=folder, rows_per_file=50_000), delivery('x'), "
+        "batches(int(sys.argv[1])))\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+    )
+    peaks = [
+        int(subprocess.check_output([sys.executable, "-c", code, str(count)]))  # noqa: S603
+        for count in (rows // 10, rows)
+    ]
+    return {"peak_mib_at_a_tenth": peaks[0], "peak_mib": peaks[1]}
+
+
+if __name__ == "__main__":
+    run(*map(int, sys.argv[1:]))

@@ -1,0 +1,78 @@
+"""Drafts of what is no text: workbooks of several sheets, Parquet of a real shop, a database without keys."""
+
+from __future__ import annotations
+
+import sqlite3
+import tomllib
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+import xlsxwriter
+
+from capflow_assets.drafting.draft import draft
+
+RETAIL = Path(__file__).parents[3] / "shared" / "data" / "online_retail.parquet"
+
+
+def tables(*places: Path) -> dict[str, dict]:
+    made = draft([str(place) for place in places], places[0].parent, {})
+    return tomllib.loads(made.text)["tables"]
+
+
+def test_the_sheets_of_a_workbook_are_tables_below_their_banners(tmp_path):
+    with xlsxwriter.Workbook(tmp_path / "shop.xlsx", {"default_date_format": "yyyy-mm-dd"}) as book:
+        sales, people = book.add_worksheet("Sales"), book.add_worksheet("People")
+        sales.write(0, 0, "Sales of the year")
+        sales.write_row(2, 0, ["Invoice No", "Customer No", "Invoice Date", "Product No", "Qty", "Line Total"])
+        for place in range(60):
+            sales.write_row(3 + place, 0, [f"I{place // 3}", f"C{place // 3 % 5}"])
+            sales.write_datetime(3 + place, 2, datetime(2024, 1, 1 + place // 3))  # noqa: DTZ001  (cells have no zone)
+            sales.write_row(3 + place, 3, [f"P{place % 7}", 2, 12.5])
+        sales.write(63, 5, 750)
+        people.write_row(0, 0, ["Customer No", "City", "Full Name"])
+        for place in range(5):
+            people.write_row(1 + place, 0, [f"C{place}", "Oslo", "Ann Example"])
+    drafted = tables(tmp_path / "shop.xlsx")
+    assert drafted["line_items"]["options"] == {"sheet": "Sales", "header_row": 3, "skip_last": 1}
+    assert drafted["line_items"]["columns"] == {
+        "bill_id": "Invoice No",
+        "item_id": "Product No",
+        "user_id": "Customer No",
+        "billed_at": "Invoice Date",
+        "quantity": "Qty",
+        "amount": "Line Total",
+    }
+    assert drafted["users"]["options"] == {"sheet": "People"}
+    assert drafted["users"]["columns"] == {"user_id": "Customer No", "city": "City"}
+
+
+def test_a_database_without_keys_is_joined_by_its_columns(tmp_path):
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as database, database:
+        database.execute("create table sales_head (sale_id, client_id, sale_date)")
+        database.execute("create table sales_lines (sale_id, article_id, quantity, price)")
+        for sale in range(40):
+            database.execute("insert into sales_head values (?, ?, ?)", (sale, sale % 7, f"2024-01-{1 + sale % 28:02}"))
+            database.executemany("insert into sales_lines values (?, ?, 2, 1.5)", [(sale, 1), (sale, sale % 5 + 2)])
+    drafted = tables(tmp_path / "shop.db")
+    assert drafted["bills"]["columns"] == {"bill_id": "sale_id", "user_id": "client_id", "billed_at": "sale_date"}
+    assert drafted["line_items"]["columns"] == {
+        "bill_id": "sale_id", "item_id": "article_id", "quantity": "quantity", "amount": "price * quantity",
+    }  # fmt: skip
+
+
+@pytest.mark.skipif(not RETAIL.exists(), reason="the real data is not here")
+def test_online_retail_is_drafted_as_a_person_wrote_it(tmp_path):
+    (tmp_path / "online_retail.parquet").symlink_to(RETAIL)
+    drafted = tables(tmp_path / "online_retail.parquet")
+    assert drafted["line_items"]["columns"] == {
+        "bill_id": "InvoiceNo",
+        "item_id": "StockCode",
+        "item_name": "Description",
+        "user_id": "regexp_replace(CustomerID, '[.]0$', '')",
+        "billed_at": "InvoiceDate",
+        "quantity": "Quantity",
+        "amount": "UnitPrice * Quantity",
+    }
+    assert drafted["items"]["columns"] == {"item_id": "StockCode", "name": "Description"}
