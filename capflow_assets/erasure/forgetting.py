@@ -25,7 +25,7 @@ from capflow_assets.errors import BrokenModelError, CapflowError
 from capflow_assets.expressions.ids import normal
 from capflow_assets.home.keys import customer_key
 from capflow_assets.landing.personal import OWNER
-from capflow_assets.nights.withdrawal import TakenBack, erase
+from capflow_assets.nights.withdrawal import erase
 from capflow_assets.processes.customer_lock import customer_lock
 from capflow_assets.stores.answer_store import AnswerStore
 from capflow_assets.stores.erased_history import keep_newest_version, remove_old_objects
@@ -154,7 +154,19 @@ def _forget_rows(deployment: Deployment, rows: UserRows, key: bytes, user: str, 
 
 def _forget_shared(deployment: Deployment, customer: str, key: bytes, spellings: Collection[str]) -> int:
     """Examples of the user that were given to pooled models; those models forget them at their next training."""
-    return SharedExamples(deployment.lake).forget(customer, {digest(key, "user", spelling) for spelling in spellings})
+    subjects = {digest(key, "user", spelling) for spelling in spellings}
+    with suppress(OSError):  # ``_remains`` says so
+        return SharedExamples(deployment.lake).forget(customer, subjects)
+    return 0
+
+
+def _unseen_shared(lake: Lake, customer: str) -> list[str]:
+    """What to say where this identity may not look at the examples that the customer shares."""
+    try:
+        SharedExamples(lake).models(customer)
+    except OSError as error:
+        return [f"examples shared with the vertical, which could not be looked at: {str(error).splitlines()[0]}"]
+    return []
 
 
 def _delivery(result: TakenBack) -> dict[str, str | int | None]:
