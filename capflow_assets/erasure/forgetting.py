@@ -25,7 +25,7 @@ from capflow_assets.errors import BrokenModelError, CapflowError
 from capflow_assets.expressions.ids import normal
 from capflow_assets.home.keys import customer_key
 from capflow_assets.landing.personal import OWNER
-from capflow_assets.nights.withdrawal import erase
+from capflow_assets.nights.withdrawal import TakenBack, erase
 from capflow_assets.processes.customer_lock import customer_lock
 from capflow_assets.stores.answer_store import AnswerStore
 from capflow_assets.stores.erased_history import keep_newest_version, remove_old_objects
