@@ -45,7 +45,9 @@ from capflow_assets.nights.destinations import CHECK
 from capflow_assets.processes.lifeline import LINE
 from capflow_assets.serving.publication import publish_night
 
-PARTS = ("models", "predictions", "health", PART)
+# What a training makes anew; what is delivered follows with the next night.
+TRAINED_PARTS = ("models", "predictions", "health")
+PARTS = (*TRAINED_PARTS, PART)
 TRAINED_BY_HAND = Renewal()
 BEATS = {
     "better": "Better than {baseline} out of time, the 95 % interval above zero.",

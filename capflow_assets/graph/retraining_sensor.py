@@ -23,7 +23,7 @@ from capflow_assets.customers.customer import Customer
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import CapflowError
 from capflow_assets.expressions.days import local_day_of
-from capflow_assets.graph.model_assets import PARTS
+from capflow_assets.graph.model_assets import TRAINED_PARTS
 from capflow_assets.graph.newest import plain
 from capflow_assets.graph.partitions import of_same_customers, partition_signs
 from capflow_assets.life import retrainings
@@ -95,7 +95,7 @@ class Wish:
 def retraining_sensor(stages: Stages, deploy: Callable[[], Deployment]) -> dg.SensorDefinition:
     """The sensor over the health of every model of ``stages``."""
     models = list(stages.models)
-    keys = [dg.AssetKey([part, name]) for name in models for part in PARTS]
+    keys = [dg.AssetKey([part, name]) for name in models for part in TRAINED_PARTS]
 
     @dg.sensor(
         name="retraining",
@@ -239,7 +239,7 @@ def _run_request(wish: Wish) -> dg.RunRequest:
     return dg.RunRequest(
         run_key=f"retrain:{customer}.{model}:{decision.as_of.isoformat()}",
         partition_key=customer,
-        asset_selection=[dg.AssetKey([part, model]) for part in PARTS],
+        asset_selection=[dg.AssetKey([part, model]) for part in TRAINED_PARTS],
         run_config=_config(model, decision),
         tags={
             "capflow/customer": customer,

@@ -29,7 +29,7 @@ class SharedExamples:
     places: LakePlaces
 
     def save(self, customer: str, model: str, examples: pa.Table) -> str:
-        """Replace what the customer gives to a model; its place."""
+        """Replace what the customer gives to a model; its place below the lake."""
         import pyarrow.parquet as pq
 
         place = self._place(customer, model)
@@ -37,13 +37,13 @@ class SharedExamples:
         if is_remote(place):
             with store.open_output_stream(path) as stream:
                 pq.write_table(examples, stream)
-            return place
+            return self._below(place)
         store.create_dir(path.rsplit("/", 1)[0], recursive=True)
         part = f"{path}.{uuid.uuid4().hex[:8]}"
         with store.open_output_stream(part) as stream:
             pq.write_table(examples, stream)
         store.move(part, path)
-        return place
+        return self._below(place)
 
     def read(self, customer: str, model: str) -> pa.Table | None:
         """What the customer gives to a model; None where it gives nothing."""
@@ -89,6 +89,9 @@ class SharedExamples:
     def _folder(self, customer: str) -> str:
         prefix = self.places.prefix(customer)  # refuses what is no customer's name
         return f"{self.places.root}/{SHARED}/{prefix.rsplit('/', 1)[1]}"
+
+    def _below(self, place: str) -> str:
+        return place.removeprefix(self.places.root).lstrip("/")
 
     def _place(self, customer: str, model: str) -> str:
         return f"{self._folder(customer)}/{model}.parquet"
