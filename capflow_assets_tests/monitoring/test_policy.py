@@ -130,6 +130,12 @@ def test_chances_that_are_off_in_good_order_are_recalibrated() -> None:
     assert decided(once).cause == "calm"
 
 
+def test_chances_that_are_all_nothing_are_off_too() -> None:
+    nothing = Reliability(0.0, 0.20, 0.18, 0.22)
+    nights = [replace(point(day, False), live=AS_PROMISED, reliability=nothing) for day in (0, 7)]
+    assert decided(nights).action == "recalibrate"
+
+
 def test_answers_worse_than_promised_are_retrained_whether_or_not_chances_are_off() -> None:
     decay = decided([replace(point(day, False), live=WORSE, reliability=OFF) for day in (0, 7)])
     assert (decay.action, decay.cause) == ("retrain", "decay")
