@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from capflow_assets.errors import TableError
 from capflow_assets.stores.lake_places import LakePlaces
 from capflow_assets.stores.places import is_remote, opened, remove_folder
 
@@ -40,21 +42,34 @@ class SharedExamples:
             return place
         store.create_dir(path.rsplit("/", 1)[0], recursive=True)
         part = f"{path}.{uuid.uuid4().hex[:8]}"
-        with store.open_output_stream(part) as stream:
-            pq.write_table(examples, stream)
-        store.move(part, path)
+        try:
+            with store.open_output_stream(part) as stream:
+                pq.write_table(examples, stream)
+            store.move(part, path)
+        except BaseException:
+            with suppress(OSError):
+                store.delete_file(part)
+            raise
         return place
 
     def read(self, customer: str, model: str) -> pa.Table | None:
-        """What the customer gives to a model; None where it gives nothing."""
+        """What the customer gives to a model; None where it gives nothing.
+
+        Raises:
+            TableError: the file is damaged.
+        """
+        import pyarrow as pa
         import pyarrow.parquet as pq
         from pyarrow.fs import FileType
 
         store, path = opened(self.places.in_place(self._place(customer, model)))
         if store.get_file_info(path).type != FileType.File:
             return None
-        with store.open_input_file(path) as file:
-            return pq.read_table(file)
+        try:
+            with store.open_input_file(path) as file:
+                return pq.read_table(file)
+        except (OSError, pa.ArrowException) as error:
+            raise TableError("Shared examples cannot be read", came=str(error), where=path) from error
 
     def models(self, customer: str) -> list[str]:
         """The models that the customer gives examples to."""
@@ -65,13 +80,25 @@ class SharedExamples:
         return sorted(info.base_name.removesuffix(".parquet") for info in infos if info.base_name.endswith(".parquet"))
 
     def forget(self, customer: str, subjects: Collection[str]) -> int:
-        """Take examples of these subjects (digests) away from every model; how many there were."""
+        """Take examples of these subjects (digests) away from every model; how many there were.
+
+        What cannot be read, or was left by a writer that was killed, may hold them and goes whole.
+        """
         import pyarrow as pa
         import pyarrow.compute as pc
+        from pyarrow.fs import FileSelector
 
+        store, path = opened(self.places.in_place(self._folder(customer)))
+        for info in store.get_file_info(FileSelector(path, allow_not_found=True)):
+            if not info.base_name.endswith(".parquet"):
+                store.delete_file(info.path)
         removed = 0
         for model in self.models(customer):
-            examples = self.read(customer, model)
+            try:
+                examples = self.read(customer, model)
+            except TableError:
+                store.delete_file(f"{path}/{model}.parquet")
+                continue
             if examples is None:
                 continue
             kept = examples.filter(

@@ -226,6 +226,26 @@ def test_a_forgotten_user_and_a_retired_customer_are_gone(shop: Path) -> None:
     assert examples.read(SHOP, MODEL) is None
 
 
+def test_a_damaged_file_of_another_costs_its_part_alone(shop: Path) -> None:
+    place = deployment(shop, CHANCE)
+    for name in ("ann", "bob", "cid"):
+        shared(place, name)
+    (Path(place.lake.root) / "_shared" / "cid" / f"{MODEL}.parquet").write_bytes(b"PAR1, and then the disk was full")
+    pool = pool_of(place, reader(place))
+    assert pool is not None
+    assert pool.customers == 2
+
+
+def test_what_may_hold_a_forgotten_user_and_cannot_be_read_goes_whole(shop: Path) -> None:
+    place = deployment(shop, CHANCE)
+    shared(place, "ann")
+    folder = Path(place.lake.root) / "_shared" / "ann"
+    (folder / f"{MODEL}.parquet.0a1b2c3d").write_bytes((folder / f"{MODEL}.parquet").read_bytes())
+    (folder / "churn.parquet").write_bytes(b"PAR1")
+    assert SharedExamples(place.lake).forget("ann", {"ann1"}) == 1
+    assert [file.name for file in folder.iterdir()] == [f"{MODEL}.parquet"]
+
+
 def test_only_chances_are_pooled(shop: Path) -> None:
     place = deployment(shop, replace(CHANCE, objective="amount"))
     assert isinstance(trained(place), Trained)
