@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # No customer is called so: names begin with a letter or a digit.
 SHARED = "_shared"
 SUBJECT = "subject"
+HORIZON = b"horizon_days"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +31,12 @@ class SharedExamples:
 
     places: LakePlaces
 
-    def save(self, customer: str, model: str, examples: pa.Table) -> str:
-        """Replace what the customer gives to a model; its place."""
+    def save(self, customer: str, model: str, examples: pa.Table, horizon_days: int) -> str:
+        """Replace what the customer gives to a model, with outcomes of so many days; its place."""
         import pyarrow.parquet as pq
 
+        known = examples.schema.metadata or {}
+        examples = examples.replace_schema_metadata({**known, HORIZON: str(horizon_days)})
         place = self._place(customer, model)
         store, path = opened(self.places.in_place(place))
         if is_remote(place):
@@ -105,7 +108,7 @@ class SharedExamples:
                 pc.invert(pc.is_in(examples[SUBJECT], value_set=pa.array(list(subjects), pa.string())))
             )
             if len(kept) < len(examples):
-                self.save(customer, model, kept)
+                self.save(customer, model, kept, horizon_of(kept))
                 removed += len(examples) - len(kept)
         return removed
 
@@ -119,3 +122,8 @@ class SharedExamples:
 
     def _place(self, customer: str, model: str) -> str:
         return f"{self._folder(customer)}/{model}.parquet"
+
+
+def horizon_of(examples: pa.Table) -> int:
+    """How many days after their moments the outcomes look at; 0 where the examples do not say."""
+    return int((examples.schema.metadata or {}).get(HORIZON, 0))
