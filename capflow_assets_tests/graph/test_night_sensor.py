@@ -11,8 +11,10 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.execution.plan.objects import StepFailureData, UserFailureData
 
 from capflow_assets.definitions import STAGES
+from capflow_assets.graph.failures import AssetFailure, step_failure
 from capflow_assets.graph.night_history import costs_of
 from capflow_assets.graph.night_runs import NightRun, halves
 from capflow_assets.graph.night_status import night_rows
@@ -105,6 +107,20 @@ def test_a_run_that_was_killed_is_tried_again_three_times_in_all(daemon: Daemon)
     assert len(set(keys)) == 3
     assert daemon.tick(EVENING + timedelta(minutes=5)) == []
     assert daemon.status()["ann"] == ("failed", "tables", "its process was killed, and tried again in vain")
+
+
+def test_a_run_that_was_killed_after_a_failure_is_tried_again(daemon: Daemon) -> None:
+    """The failure is another's; what the run had not come to by then is done for nobody."""
+    daemon.onboard("ann")
+    daemon.tick()
+    daemon.tick(EVENING)
+    (run,) = daemon.begin()
+    failure = step_failure(["ann", "zoe"], [AssetFailure("zoe", "raw/bills", "it is broken")])
+    data = StepFailureData(None, UserFailureData("Failure", failure.description, failure.metadata))
+    event = dg.DagsterEvent("STEP_FAILURE", run.job_name, step_key="tables", event_specific_data=data)
+    daemon.instance.report_dagster_event(event, run.run_id)
+    daemon.instance.report_run_failed(run, "Its process is gone.")
+    assert daemon.tick(EVENING + timedelta(minutes=1)) == ["tables of ann"]
 
 
 def test_a_run_that_never_ends_is_ended_and_not_tried_again(daemon: Daemon) -> None:
