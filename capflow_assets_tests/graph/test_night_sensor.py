@@ -209,6 +209,47 @@ def test_a_toml_that_goes_bad_is_refused_and_the_neighbours_go_on(daemon: Daemon
     assert daemon.tick(EVENING + timedelta(minutes=3)) == ["tables of ann"]
 
 
+def test_a_toml_that_is_away_for_a_moment_loses_no_night(daemon: Daemon) -> None:
+    daemon.onboard("ann")
+    daemon.tick()
+    file = daemon.deployment.home.customers / "ann.toml"
+    text = file.read_text()
+    file.unlink()
+    assert daemon.tick(EVENING) == []
+    file.write_text(text)
+    assert daemon.tick(EVENING + timedelta(minutes=1)) == ["tables of ann"]
+
+
+def test_a_toml_that_goes_bad_between_tables_and_scoring_waits_with_its_reason(daemon: Daemon) -> None:
+    daemon.onboard("ann")
+    daemon.tick()
+    daemon.tick(EVENING)
+    (run,) = daemon.begin()
+    daemon.instance.report_dagster_event(dg.DagsterEvent("PIPELINE_SUCCESS", run.job_name), run.run_id)
+    good = (daemon.deployment.home.customers / "ann.toml").read_text()
+    daemon.rewrite("ann", good.replace('currency = "EUR"', 'currency = "euros"'))
+    assert daemon.tick(EVENING + timedelta(minutes=1)) == []
+    state, part, why = daemon.status()["ann"]
+    assert (state, part) == ("waits", "scoring")
+    assert "euros" in str(why)
+    daemon.rewrite("ann", good + "# mended\n")
+    assert daemon.tick(EVENING + timedelta(minutes=2)) == ["scoring of ann"]
+
+
+def test_a_toml_that_goes_bad_after_a_night_is_refused_in_sight(daemon: Daemon) -> None:
+    daemon.onboard("ann")
+    daemon.tick()
+    daemon.tick(EVENING)
+    (run,) = daemon.begin()
+    daemon.instance.report_run_canceled(run)
+    assert daemon.tick() == []
+    good = (daemon.deployment.home.customers / "ann.toml").read_text()
+    daemon.rewrite("ann", good.replace("06:00", "21:00"))
+    assert daemon.tick(EVENING + timedelta(days=1)) == []
+    assert daemon.status()["ann"][0] == "refused"
+    assert "21:00 lies before it" in str(daemon.status()["ann"][2])
+
+
 def test_a_customer_whose_zone_changes_has_one_night_a_day(daemon: Daemon) -> None:
     daemon.onboard("ann")
     daemon.tick()
