@@ -204,3 +204,11 @@ def test_a_night_travels_as_plain_values() -> None:
     night = replace(point(3, True), live=WORSE, reliability=OFF, faults=("half a feed",), is_seasonal=False)
     assert Night.from_json(night.to_json()) == night
     assert Night.from_json(point(3, False).to_json()) == point(3, False)
+
+
+def test_a_night_of_a_later_release_is_read_for_what_is_known() -> None:
+    """Else one record would end every tick of the sensor, of all customers."""
+    night = replace(point(3, True), live=WORSE)
+    content = night.to_json() | {"weather": "rain"}
+    content["live"] = {**content["live"], "seed": 3}
+    assert Night.from_json(content) == night
