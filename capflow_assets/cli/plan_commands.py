@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import StrEnum
-from math import isinf
+from math import isinf, isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -61,6 +61,8 @@ def plan(
 ) -> None:
     """How the coming night will go: how long, who waits, who is late, what would help. Nothing is started."""
     more, start = _more(customers), _clock(at)
+    if memory is not None and isnan(memory):
+        raise typer.BadParameter("--memory is a number of GiB, such as 16, and nan is none")
     from capflow_assets.graph.night_planning import outlook
     from capflow_assets.nights.plan import helps, plan_of
 
@@ -144,7 +146,7 @@ def _figures(night: Plan) -> dict[str, Any]:
 
 def _more(text: str) -> int:
     number = text.removeprefix("+")
-    if not number.isdigit() or len(number) > 5:
+    if not number.isdecimal() or len(number) > 5:
         raise typer.BadParameter(f"--customers is a number to add, such as +100, and {text!r} is none")
     return int(number)
 

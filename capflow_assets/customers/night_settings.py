@@ -28,7 +28,7 @@ LONGEST_NIGHT_HOURS = 18
 def _clock(text: str) -> str:
     """The same text, if it is a time of day."""
     parts = text.split(":")
-    is_clock = len(parts) == 2 and all(len(part) == 2 and part.isdigit() for part in parts)
+    is_clock = text.isascii() and len(parts) == 2 and all(len(part) == 2 and part.isdigit() for part in parts)
     if not is_clock or int(parts[0]) > 23 or int(parts[1]) > 59:
         raise ValueError('a time of day such as "22:30"')
     return text

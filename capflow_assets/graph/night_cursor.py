@@ -82,6 +82,11 @@ class Cursor:
             entry.next_start = upcoming.start
         self.due[name] = entry
 
+    def miss(self, name: str) -> None:
+        """A TOML is not there. Which day was begun last is kept, so that no night is lost where it comes back."""
+        if name in self.due:
+            self.due[name].stamp, self.due[name].next_start = "", inf
+
     def begin(self, name: str, declared: DeclaredNight, now: float) -> None:
         """Begin a customer's newest night; those that were missed before it are made up for by it."""
         if declared.night is None:

@@ -16,6 +16,7 @@ import dagster as dg
 from capflow_assets.blueprint.stages import Stages
 from capflow_assets.graph.launch import asset_edges
 from capflow_assets.graph.newest import newest
+from capflow_assets.home.capacity import limit_bytes
 from capflow_assets.nights.job_costs import ASSUMED_MEMORY_GIB, History, PastRun, history_of
 from capflow_assets.nights.jobs import SCORING, TABLES, Capacity, Pool
 
@@ -116,10 +117,5 @@ def capacity_of(instance: dg.DagsterInstance, memory_gib: float | None = None) -
 
 def machine_memory_gib() -> float:
     """The memory of this machine, or of the container that this process runs in."""
-    total = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    try:
-        with open("/sys/fs/cgroup/memory.max", encoding="ascii") as file:  # noqa: PTH123  (no path of ours)
-            limit = file.read().strip()
-    except OSError:
-        limit = "max"
-    return min(total, float(limit) if limit.isdigit() else inf) / GIB
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min(total, limit_bytes() or total) / GIB

@@ -28,11 +28,16 @@ PARTITION, FIRST, LAST = (
 UNDER_WAY, DONE, FAILED, KILLED, CANCELLED, OVERDUE = "running", "done", "failed", "killed", "cancelled", "overdue"
 # After so many seconds Dagster's monitoring ends a run.
 LONGEST = "dagster/max_runtime"
+# Why a run failed, as Dagster writes it; of one that came to its end with a step that failed.
+FAILURE_REASON, BY_STEP = "dagster/failure_reason", "STEP_FAILURE"
 
 
 @dataclass(frozen=True, slots=True)
 class NightRun:
-    """One run of a half of some customers' night. ``ended`` is None while it is under way."""
+    """One run of a half of some customers' night. ``ended`` is None while it is under way.
+
+    ``failure_reason`` is blank where nobody but Dagster's monitoring saw it fail.
+    """
 
     run_id: str
     day: str
@@ -42,6 +47,7 @@ class NightRun:
     began: float | None
     ended: float | None
     longest: float
+    failure_reason: str = ""
 
     @property
     def is_overdue(self) -> bool:
@@ -82,6 +88,7 @@ def _night_run(record: dg.RunRecord) -> NightRun:
         record.start_time,
         record.end_time,
         float(run.tags.get(LONGEST, "inf")),
+        run.tags.get(FAILURE_REASON, ""),
     )
 
 
@@ -90,7 +97,8 @@ def halves(
 ) -> dict[tuple[str, str], HalfNight]:
     """How each half of the nights stands that customers have on a day, by customer and kind; none where nothing ran.
 
-    ``keys`` names the assets of each kind. A run that ended without a step that failed was killed.
+    ``keys`` names the assets of each kind. A run that failed by anything but a step was killed, be it after a step that
+    failed: what it had not come to by then is done for nobody.
     """
     standing: dict[tuple[str, str], HalfNight] = {}
     for run in runs:
@@ -133,7 +141,7 @@ def _state(run: NightRun, has_step_failure: bool, failures: Mapping[str, AssetFa
         return OVERDUE
     if run.status == dg.DagsterRunStatus.CANCELED:
         return CANCELLED
-    if run.status == dg.DagsterRunStatus.FAILURE and not has_step_failure:
+    if run.status == dg.DagsterRunStatus.FAILURE and not (has_step_failure and run.failure_reason == BY_STEP):
         return KILLED
     return FAILED if failures else DONE
 

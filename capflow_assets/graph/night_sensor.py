@@ -117,7 +117,7 @@ class Tick:
             stamp = self._stamp(name)
             before = self.cursor.due.get(name)
             if not stamp:
-                self.cursor.due.pop(name, None)
+                self.cursor.miss(name)
             elif (before is None or before.stamp != stamp) and read < READ_A_TICK:
                 read += 1
                 declared, refusal = self._declared(name)
@@ -141,12 +141,12 @@ class Tick:
         pools = pools_of(self.deployment.stages) if active else {}
         order = self.instance.get_dynamic_partitions(str(CUSTOMERS.name)) if active else []
         places = {name: place for place, name in enumerate(order)}
+        self.cursor.waits = {}
         for name in list(active):
             job, keys = self._next_job(name, active[name], standing, pools, places)
             if job is not None:
                 pending.append(job)
                 selections[job.key] = keys
-        self.cursor.waits = {}
         if not pending:
             return []
         flying = in_flight(self.instance, places)
@@ -167,11 +167,11 @@ class Tick:
         tables, scoring = standing.get((name, TABLES)), standing.get((name, SCORING))
         if tables is not None and not _is_to_do(tables):
             kind, since = SCORING, tables.ended or night.start
-            keys = [] if tables.state == UNDER_WAY else self._scoring_keys(name, tables)
+            is_next = tables.state != UNDER_WAY and (scoring is None or _is_to_do(scoring))
+            keys = self._scoring_keys(name, tables) if is_next else []
             place = -1 if tables.failures else place
-            if scoring is not None and not _is_to_do(scoring):
-                keys = []
             is_over = tables.state != UNDER_WAY and (scoring is None or scoring.state != UNDER_WAY)
+            is_over = is_over and name not in self.cursor.waits
             if not keys and is_over:
                 del self.cursor.active[name]
         if not keys:
@@ -180,13 +180,16 @@ class Tick:
         return Job(f"{name}/{night.day}/{kind}", name, kind, pools[kind], since, deadline, night.vertical, place), keys
 
     def _scoring_keys(self, name: str, tables: HalfNight) -> list[str]:
-        """The assets after the tables of every model that the customer has and whose tables are whole."""
+        """The assets after the tables of every model that the customer has and whose tables are whole.
+
+        Where its TOML has gone bad since, none, and the night waits until it is mended.
+        """
         if tables.state in (KILLED, CANCELLED, OVERDUE) or "customer" in tables.failures:
             return []
         try:
             has_model = self.deployment.customer(name).has_model
         except CapflowError as error:
-            self.log.append(f"{name}: no scoring: {error}")
+            self.cursor.waits[name] = (SCORING, str(error), 0.0)
             return []
         edges, broken = asset_edges(self.deployment.stages), set(tables.failures)
         return [

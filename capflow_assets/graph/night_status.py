@@ -82,6 +82,8 @@ def _row(name: str, cursor: Cursor, standing: Mapping[tuple[str, str], HalfNight
         row["late_minutes"] = round((end - entry.last_deadline) / 60)
         if row["state"] == DONE:
             row |= {"state": LATE, "why": f"{row['late_minutes']:,} min after its deadline"}
+    if entry.refusal and name not in cursor.active:  # there will be no other night until it is mended
+        row |= {"state": REFUSED, "why": entry.refusal}
     return row
 
 

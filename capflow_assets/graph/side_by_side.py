@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib import import_module
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import dagster as dg
@@ -111,12 +111,14 @@ class SideBySide:
         self._idle.put(process)
 
     def _process(self) -> CohortProcess:
-        while not self._idle.empty():
-            process = self._idle.get()
-            if process.is_ready():
-                return process
-        self._all.append(CohortProcess())
-        return self._all[-1]
+        try:
+            # Without waiting: what another thread takes first may never come back.
+            while not (process := self._idle.get_nowait()).is_ready():
+                continue
+        except Empty:
+            process = CohortProcess()
+            self._all.append(process)
+        return process
 
     def _note(self, death: Death, keys: Sequence[str], finished: Finished) -> None:
         """End the run of the dead in Dagster's records, and count what it had done and what has failed with it."""

@@ -28,7 +28,11 @@ def remembered(function: Callable[Concatenate[S, P], T]) -> Callable[Concatenate
     (3, 3, 3, 2)
     """
     results: list[tuple[weakref.ref[Any], Any, Any]] = []
-    guard = threading.Lock()
+    guard = threading.RLock()  # an object may go while this thread has it
+
+    def forget(gone: weakref.ref[Any]) -> None:
+        with guard:
+            results[:] = [entry for entry in results if entry[0] is not gone]
 
     @wraps(function)
     def looked_up(of: S, *args: P.args, **named: P.kwargs) -> T:
@@ -40,7 +44,7 @@ def remembered(function: Callable[Concatenate[S, P], T]) -> Callable[Concatenate
         result = function(of, *args, **named)
         with guard:
             results[:] = [entry for entry in results if entry[0]() is not None][-KEPT + 1 :]
-            results.append((weakref.ref(of), asked, result))
+            results.append((weakref.ref(of, forget), asked, result))
         return result
 
     return looked_up

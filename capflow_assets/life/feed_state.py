@@ -22,7 +22,8 @@ def feed_state(deployment: Deployment, customer: Customer, as_of: datetime) -> F
         return None
     today = local_day_of(as_of, customer.time_zone)
     place, identity = lake.path(customer.name, BILLS), lake.identity(customer.name, BILLS)
-    return feed_of(_rows_by_day(_Read(place, identity, as_of, today, customer.name, lake)), today)
+    read = _Read(place, identity, as_of, today, customer.name, lake)
+    return feed_of(_rows_by_day(read), today) or _silent(read)
 
 
 @dataclass(frozen=True)
@@ -45,3 +46,12 @@ def _rows_by_day(read: _Read) -> dict[date, int]:
     bills = read.lake.table(read.customer, BILLS)
     rows = bills.filter((F.col("billed_on") >= F.lit(first)) & (F.col("billed_at") <= F.lit(read.as_of)))
     return {row[0]: int(row[1]) for row in rows.groupBy("billed_on").count().collect()}
+
+
+def _silent(read: _Read) -> Feed | None:
+    """A feed of which nothing came for longer than is looked at, where gaps may be long; None of nothing at all."""
+    from pyspark.sql import functions as F
+
+    bills = read.lake.table(read.customer, BILLS).filter(F.col("billed_at") <= F.lit(read.as_of))
+    newest = bills.agg(F.max("billed_on")).collect()[0][0]
+    return None if newest is None else Feed((read.today - newest).days, rows=0, usual=0.0, gap_days=7 * WEEKS)

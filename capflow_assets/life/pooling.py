@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from capflow_assets.contract import Column, Estimator, Examples, Horizon, Model, ReadsColumns
 from capflow_assets.errors import CapflowError
 from capflow_assets.home.keys import customer_key
-from capflow_assets.stores.shared_examples import SUBJECT, SharedExamples
+from capflow_assets.stores.shared_examples import SUBJECT, SharedExamples, horizon_of
 from capflow_assets.tables.suppression import digest
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def _is_shared(column: Column) -> bool:
     return column.type in SHARED_TYPES and column.unit != CURRENCY and not is_id
 
 
-def give(deployment: Deployment, reader: ExampleReader, examples: Examples) -> dict[str, Any]:
+def give(deployment: Deployment, reader: ExampleReader, params: Horizon, examples: Examples) -> dict[str, Any]:
     """Give a sample of the customer's examples to the pool, or take back what it gave; the receipt for its report.
 
     Where the pool cannot be written the receipt says so, and nothing else follows.
@@ -85,7 +85,8 @@ def give(deployment: Deployment, reader: ExampleReader, examples: Examples) -> d
         table = _table(
             examples, columns, reader.spec.model.outcome.columns[0], customer_key(deployment.home, customer.name)
         )
-        return {"rows": len(table), "columns": list(columns), "place": pool.save(customer.name, name, table)}
+        place = pool.save(customer.name, name, table, params.horizon_days)
+        return {"rows": len(table), "columns": list(columns), "place": place}
     except (OSError, CapflowError) as error:
         return {"rows": 0, "why": f"the pool cannot be written: {str(error).splitlines()[0]}"}
 
@@ -111,13 +112,16 @@ def _table(examples: Examples, columns: tuple[str, ...], outcome: str, key: byte
     return pa.Table.from_pandas(pd.DataFrame(rows), preserve_index=False)
 
 
-def pool_of(deployment: Deployment, reader: ExampleReader) -> Pool | None:
-    """What others of the customer's vertical give; None where there is too little to learn from."""
+def pool_of(deployment: Deployment, reader: ExampleReader, params: Horizon) -> Pool | None:
+    """What others of the customer's vertical give; None where there is too little to learn from.
+
+    Outcomes of another horizon are chances of something else.
+    """
     import pandas as pd
 
     if not may_pool(reader.spec.model):
         return None
-    tables = list(_given_by_others(deployment, reader))
+    tables = list(_given_by_others(deployment, reader, params.horizon_days))
     if len(tables) < LEAST_CUSTOMERS:
         return None
     allowed = shared_columns(reader)
@@ -135,16 +139,16 @@ def pool_of(deployment: Deployment, reader: ExampleReader) -> Pool | None:
     return Pool(Examples(rows[[*columns, MOMENT]], outcomes), columns, len(tables))
 
 
-def _given_by_others(deployment: Deployment, reader: ExampleReader) -> Iterator[pd.DataFrame]:
+def _given_by_others(deployment: Deployment, reader: ExampleReader, horizon_days: int) -> Iterator[pd.DataFrame]:
     pool, own = SharedExamples(deployment.lake), reader.customer
     for name in deployment.customers():
         if name == own.name or not _gives(deployment, name, own):
             continue
         try:
             table = pool.read(name, reader.spec.name)
-        except (OSError, CapflowError):  # an identity of one customer alone reads of no other
+        except (OSError, CapflowError):  # what of another's cannot be read costs its part alone
             continue
-        if table is not None and len(table):
+        if table is not None and len(table) and horizon_of(table) == horizon_days:
             yield table.to_pandas()
 
 

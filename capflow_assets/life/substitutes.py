@@ -75,7 +75,7 @@ def _pooled(deployment: Deployment, reader: ExampleReader, params: Horizon, spli
 
 
 def _learned(deployment: Deployment, reader: ExampleReader, params: Horizon) -> tuple[Estimator, Pool] | None:
-    pool = pool_of(deployment, reader)
+    pool = pool_of(deployment, reader, params)
     if pool is None:
         return None
     try:

@@ -107,7 +107,7 @@ def train(deployment: Deployment, reader: ExampleReader, params: Horizon, as_of:
     judged = _judged(deployment, reader, params, split)
     served = _served(reader, params, as_of, judged)
     report = _report(reader, params, as_of, verdict, judged, served)
-    report = replace(report, shared=give(deployment, reader, split.known))
+    report = replace(report, shared=give(deployment, reader, params, split.known))
     plots = _plots(reader.spec.model, judged)
     version = registered(deployment, reader, served, report, plots)
     if report.decision.action != "promote" and needs_substitute(deployment, reader):

@@ -130,7 +130,8 @@ class Placed:
 
     @classmethod
     def of(cls, then: Reference, frame: pd.DataFrame) -> Placed:
-        """Each column of the reference, looked at once."""
+        """Each column of the reference, looked at once. Raises ``ModelError`` on an empty frame."""
+        _require_rows(frame)
         return cls(len(frame), {name: placed(then, name, frame) for name in (*then.columns, *then.categories)})
 
     def __len__(self) -> int:
@@ -156,14 +157,18 @@ def psi(
     """
     import pandas as pd
 
-    if not len(frame):
-        raise ModelError("Drift cannot be measured", expected="at least one scored row", came="an empty frame")
+    _require_rows(frame)
     rows = [_compare(name, bins, then, frame, epsilon) for name, bins in then.columns.items()]
     names = ["column", "psi", "bins", "p_value", "null_share_then", "null_share_now", "rows_then", "rows_now"]
     drift = pd.DataFrame(rows, columns=names)
     drift["p_value"] = _holm(drift["p_value"].to_numpy(dtype=float))
     drift.insert(4, "over", (drift["psi"] > threshold) & (drift["p_value"] < CHANCE))
     return drift.sort_values(["psi", "column"], ascending=[False, True], ignore_index=True)
+
+
+def _require_rows(frame: pd.DataFrame | Placed) -> None:
+    if not len(frame):
+        raise ModelError("Drift cannot be measured", expected="at least one scored row", came="an empty frame")
 
 
 def _compare(

@@ -6,7 +6,7 @@ A night is one scoring by one version. It is plain values alone, so that it trav
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -98,14 +98,19 @@ class Night:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Night:
-        """The night that ``to_json`` wrote."""
+        """The night that ``to_json`` of this release or another wrote."""
         parts: dict[str, Any] = {
-            name: None if content.get(name) is None else kind(**content[name])
+            name: None if content.get(name) is None else kind(**_known(kind, content[name]))
             for name, kind in (("live", Live), ("estimate", Live), ("reliability", Reliability))
         }
-        plain = {name: value for name, value in content.items() if name not in parts}
+        plain = {name: value for name, value in _known(cls, content).items() if name not in parts}
         plain |= {"as_of": datetime.fromisoformat(content["as_of"]), "faults": tuple(content.get("faults", ()))}
         return cls(**plain, **parts)
+
+
+def _known(kind: type[Night] | type[Live] | type[Reliability], content: Mapping[str, Any]) -> dict[str, Any]:
+    """Of what was written, what this release knows."""
+    return {part.name: content[part.name] for part in fields(kind) if part.name in content}
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,7 +165,9 @@ def _prior_shift(newest: Night, last: Sequence[Night], rules: Rules, zone: str) 
         f"their order holds ({words})."
     )
     newest_off = off[-1][1]
-    return _decision(newest, "recalibrate", "prior shift", reason, ratio=newest_off.observed / newest_off.predicted)
+    return _decision(
+        newest, "recalibrate", "prior shift", reason, ratio=newest_off.observed / max(newest_off.predicted, 1e-9)
+    )
 
 
 def _drift(newest: Night, last: Sequence[Night], rules: Rules, zone: str) -> Decision | None:

@@ -18,6 +18,9 @@ from capflow_assets.nights.job_costs import HALF_LIFE, History
 from capflow_assets.nights.jobs import Capacity, Job, Running
 from capflow_assets.nights.order import PATIENCE_SECONDS
 
+# Usage of longer ago than this counts nothing; more would be no number any more.
+MOST_HALVINGS = 900
+
 
 class Arrival(NamedTuple):
     """A job and when it may start; or after which other job, by its key: ``job.since`` is set then."""
@@ -141,7 +144,7 @@ def _decide(
     known = replace(history, usage=state.usage, at=now)
     admission = admit(pending, under_way, capacity, known, now, patience)
     # Usage counts more the later it is, by the same factor that it decays with.
-    weight = 2 ** ((now - history.at) / HALF_LIFE)
+    weight = 2 ** min((now - history.at) / HALF_LIFE, MOST_HALVINGS)
     for start in admission.starts:
         work = [seconds_of(job) for job in start.jobs]
         ended = now + history.startup_seconds + sum(work)

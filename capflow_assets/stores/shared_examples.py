@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from capflow_assets.errors import TableError
 from capflow_assets.stores.lake_places import LakePlaces
 from capflow_assets.stores.places import is_remote, opened, remove_folder
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 # No customer is called so: names begin with a letter or a digit.
 SHARED = "_shared"
 SUBJECT = "subject"
+HORIZON = b"horizon_days"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +31,12 @@ class SharedExamples:
 
     places: LakePlaces
 
-    def save(self, customer: str, model: str, examples: pa.Table) -> str:
-        """Replace what the customer gives to a model; its place below the lake."""
+    def save(self, customer: str, model: str, examples: pa.Table, horizon_days: int) -> str:
+        """Replace what the customer gives to a model, with outcomes of so many days; its place below the lake."""
         import pyarrow.parquet as pq
 
+        known = examples.schema.metadata or {}
+        examples = examples.replace_schema_metadata({**known, HORIZON: str(horizon_days)})
         place = self._place(customer, model)
         store, path = opened(self.places.in_place(place))
         if is_remote(place):
@@ -40,21 +45,34 @@ class SharedExamples:
             return self._below(place)
         store.create_dir(path.rsplit("/", 1)[0], recursive=True)
         part = f"{path}.{uuid.uuid4().hex[:8]}"
-        with store.open_output_stream(part) as stream:
-            pq.write_table(examples, stream)
-        store.move(part, path)
+        try:
+            with store.open_output_stream(part) as stream:
+                pq.write_table(examples, stream)
+            store.move(part, path)
+        except BaseException:
+            with suppress(OSError):
+                store.delete_file(part)
+            raise
         return self._below(place)
 
     def read(self, customer: str, model: str) -> pa.Table | None:
-        """What the customer gives to a model; None where it gives nothing."""
+        """What the customer gives to a model; None where it gives nothing.
+
+        Raises:
+            TableError: the file is damaged.
+        """
+        import pyarrow as pa
         import pyarrow.parquet as pq
         from pyarrow.fs import FileType
 
         store, path = opened(self.places.in_place(self._place(customer, model)))
         if store.get_file_info(path).type != FileType.File:
             return None
-        with store.open_input_file(path) as file:
-            return pq.read_table(file)
+        try:
+            with store.open_input_file(path) as file:
+                return pq.read_table(file)
+        except (OSError, pa.ArrowException) as error:
+            raise TableError("Shared examples cannot be read", came=str(error), where=path) from error
 
     def models(self, customer: str) -> list[str]:
         """The models that the customer gives examples to."""
@@ -65,20 +83,32 @@ class SharedExamples:
         return sorted(info.base_name.removesuffix(".parquet") for info in infos if info.base_name.endswith(".parquet"))
 
     def forget(self, customer: str, subjects: Collection[str]) -> int:
-        """Take examples of these subjects (digests) away from every model; how many there were."""
+        """Take examples of these subjects (digests) away from every model; how many there were.
+
+        What cannot be read, or was left by a writer that was killed, may hold them and goes whole.
+        """
         import pyarrow as pa
         import pyarrow.compute as pc
+        from pyarrow.fs import FileSelector
 
+        store, path = opened(self.places.in_place(self._folder(customer)))
+        for info in store.get_file_info(FileSelector(path, allow_not_found=True)):
+            if not info.base_name.endswith(".parquet"):
+                store.delete_file(info.path)
         removed = 0
         for model in self.models(customer):
-            examples = self.read(customer, model)
+            try:
+                examples = self.read(customer, model)
+            except TableError:
+                store.delete_file(f"{path}/{model}.parquet")
+                continue
             if examples is None:
                 continue
             kept = examples.filter(
                 pc.invert(pc.is_in(examples[SUBJECT], value_set=pa.array(list(subjects), pa.string())))
             )
             if len(kept) < len(examples):
-                self.save(customer, model, kept)
+                self.save(customer, model, kept, horizon_of(kept))
                 removed += len(examples) - len(kept)
         return removed
 
@@ -95,3 +125,8 @@ class SharedExamples:
 
     def _place(self, customer: str, model: str) -> str:
         return f"{self._folder(customer)}/{model}.parquet"
+
+
+def horizon_of(examples: pa.Table) -> int:
+    """How many days after their moments the outcomes look at; 0 where the examples do not say."""
+    return int((examples.schema.metadata or {}).get(HORIZON, 0))

@@ -72,7 +72,17 @@ def test_a_plan_is_drawn(home: TestHome, tmp_path: Path) -> None:
     assert str(file) in said.err
 
 
-@pytest.mark.parametrize("arguments", [("--at", "8"), ("--at", "25:00"), ("--customers", "many"), ("--cores", "0")])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--at", "8"),
+        ("--at", "25:00"),
+        ("--customers", "many"),
+        ("--customers", "+\u00b2"),
+        ("--cores", "0"),
+        ("--memory", "nan"),
+    ],
+)
 def test_what_cannot_be_planned_is_refused(home: TestHome, arguments: tuple[str, ...]) -> None:
     assert home.capflow("plan", *arguments).code == 2
 

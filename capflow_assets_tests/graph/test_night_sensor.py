@@ -11,8 +11,10 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.execution.plan.objects import StepFailureData, UserFailureData
 
 from capflow_assets.definitions import STAGES
+from capflow_assets.graph.failures import AssetFailure, step_failure
 from capflow_assets.graph.night_history import costs_of
 from capflow_assets.graph.night_runs import NightRun, halves
 from capflow_assets.graph.night_status import night_rows
@@ -107,6 +109,20 @@ def test_a_run_that_was_killed_is_tried_again_three_times_in_all(daemon: Daemon)
     assert daemon.status()["ann"] == ("failed", "tables", "its process was killed, and tried again in vain")
 
 
+def test_a_run_that_was_killed_after_a_failure_is_tried_again(daemon: Daemon) -> None:
+    """The failure is another's; what the run had not come to by then is done for nobody."""
+    daemon.onboard("ann")
+    daemon.tick()
+    daemon.tick(EVENING)
+    (run,) = daemon.begin()
+    failure = step_failure(["ann", "zoe"], [AssetFailure("zoe", "raw/bills", "it is broken")])
+    data = StepFailureData(None, UserFailureData("Failure", failure.description, failure.metadata))
+    event = dg.DagsterEvent("STEP_FAILURE", run.job_name, step_key="tables", event_specific_data=data)
+    daemon.instance.report_dagster_event(event, run.run_id)
+    daemon.instance.report_run_failed(run, "Its process is gone.")
+    assert daemon.tick(EVENING + timedelta(minutes=1)) == ["tables of ann"]
+
+
 def test_a_run_that_never_ends_is_ended_and_not_tried_again(daemon: Daemon) -> None:
     """Nothing is known of it, so it should take a minute and a bit; the least that is waited is an hour."""
     daemon.onboard("ann")
@@ -191,6 +207,47 @@ def test_a_toml_that_goes_bad_is_refused_and_the_neighbours_go_on(daemon: Daemon
     daemon.rewrite("ann", good + "# mended\n")
     daemon.begin()
     assert daemon.tick(EVENING + timedelta(minutes=3)) == ["tables of ann"]
+
+
+def test_a_toml_that_is_away_for_a_moment_loses_no_night(daemon: Daemon) -> None:
+    daemon.onboard("ann")
+    daemon.tick()
+    file = daemon.deployment.home.customers / "ann.toml"
+    text = file.read_text()
+    file.unlink()
+    assert daemon.tick(EVENING) == []
+    file.write_text(text)
+    assert daemon.tick(EVENING + timedelta(minutes=1)) == ["tables of ann"]
+
+
+def test_a_toml_that_goes_bad_between_tables_and_scoring_waits_with_its_reason(daemon: Daemon) -> None:
+    daemon.onboard("ann")
+    daemon.tick()
+    daemon.tick(EVENING)
+    (run,) = daemon.begin()
+    daemon.instance.report_dagster_event(dg.DagsterEvent("PIPELINE_SUCCESS", run.job_name), run.run_id)
+    good = (daemon.deployment.home.customers / "ann.toml").read_text()
+    daemon.rewrite("ann", good.replace('currency = "EUR"', 'currency = "euros"'))
+    assert daemon.tick(EVENING + timedelta(minutes=1)) == []
+    state, part, why = daemon.status()["ann"]
+    assert (state, part) == ("waits", "scoring")
+    assert "euros" in str(why)
+    daemon.rewrite("ann", good + "# mended\n")
+    assert daemon.tick(EVENING + timedelta(minutes=2)) == ["scoring of ann"]
+
+
+def test_a_toml_that_goes_bad_after_a_night_is_refused_in_sight(daemon: Daemon) -> None:
+    daemon.onboard("ann")
+    daemon.tick()
+    daemon.tick(EVENING)
+    (run,) = daemon.begin()
+    daemon.instance.report_run_canceled(run)
+    assert daemon.tick() == []
+    good = (daemon.deployment.home.customers / "ann.toml").read_text()
+    daemon.rewrite("ann", good.replace("06:00", "21:00"))
+    assert daemon.tick(EVENING + timedelta(days=1)) == []
+    assert daemon.status()["ann"][0] == "refused"
+    assert "21:00 lies before it" in str(daemon.status()["ann"][2])
 
 
 def test_a_customer_whose_zone_changes_has_one_night_a_day(daemon: Daemon) -> None:

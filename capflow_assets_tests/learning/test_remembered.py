@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import weakref
 
 import numpy as np
 import pandas as pd
@@ -51,3 +52,15 @@ def test_few_are_kept() -> None:
     for frame in (*frames, frames[0]):
         total(frame)
     assert len(calls) == 4
+
+
+def test_what_was_worked_out_goes_with_its_frame() -> None:
+    """Else the largest customer's would stay for as long as the process lives."""
+    doubled = remembered(lambda frame: frame * 2)
+    frame = pd.DataFrame({"x": [1, 2]})
+    result = weakref.ref(doubled(frame))
+    gc.collect()
+    assert result() is not None
+    del frame
+    gc.collect()
+    assert result() is None

@@ -36,7 +36,9 @@ CHANCE = replace(REGULARS, objective="chance")
 TOO_MUCH = Needs(tables=("clean/bills",), history_days=60, users=1000, positives=10)
 
 
-def shared(place: Deployment, customer: str, rows: int = 500, vertical: str = "footwear", settings: str = "") -> None:
+def shared(
+    place: Deployment, customer: str, rows: int = 500, vertical: str = "footwear", settings: str = "", horizon: int = 30
+) -> None:
     """Another customer of the home, that gives so many examples: regulars come, others do not."""
     text = TOML.replace('name = "shop"', f'name = "{customer}"').replace('"footwear"', f'"{vertical}"')
     (place.home.customers / f"{customer}.toml").write_text(text + settings)
@@ -47,7 +49,7 @@ def shared(place: Deployment, customer: str, rows: int = 500, vertical: str = "f
         "visits": visits.astype(float),
         "outcome": (visits > 2).astype(float),
     }
-    SharedExamples(place.lake).save(customer, MODEL, pa.table(columns))
+    SharedExamples(place.lake).save(customer, MODEL, pa.table(columns), horizon)
 
 
 def trained(place: Deployment, **params: Any) -> Trained | NotReady:
@@ -105,15 +107,16 @@ def test_no_more_than_a_sample_is_given(shop: Path, monkeypatch: pytest.MonkeyPa
         ({"ann": {}, "bob": {"vertical": "music"}}, None),
         ({"ann": {}, "bob": {"settings": "[sharing]\ngive = false\n"}}, None),
         ({"ann": {"rows": 60}, "bob": {"rows": 60}}, None),
+        ({"ann": {}, "bob": {"horizon": 90}}, None),
         ({"ann": {}, "bob": {}}, 2),
     ],
-    ids=["nobody", "one", "another vertical", "one that opted out", "too few examples", "two"],
+    ids=["nobody", "one", "another vertical", "one that opted out", "too few examples", "another horizon", "two"],
 )
 def test_who_is_learned_from(shop: Path, others: dict[str, dict[str, Any]], expected: int | None) -> None:
     place = deployment(shop, CHANCE)
     for name, dials in others.items():
         shared(place, name, **dials)
-    pool = pool_of(place, reader(place))
+    pool = pool_of(place, reader(place), RegularsParams())
     assert (pool and pool.customers) == expected
     if pool is not None:
         assert len(pool.examples) == 1000 >= LEAST_EXAMPLES
@@ -125,7 +128,7 @@ def test_a_customers_own_examples_are_not_in_its_pool(shop: Path) -> None:
     trained(place)
     shared(place, "ann")
     shared(place, "bob")
-    pool = pool_of(place, reader(place))
+    pool = pool_of(place, reader(place), RegularsParams())
     assert pool is not None
     assert {subject[:3] for subject in pool.examples.columns.index} == {"ann", "bob"}
 
@@ -224,6 +227,26 @@ def test_a_forgotten_user_and_a_retired_customer_are_gone(shop: Path) -> None:
     assert examples.forget(SHOP, {gone}) == 0
     assert examples.remove(SHOP) == 1
     assert examples.read(SHOP, MODEL) is None
+
+
+def test_a_damaged_file_of_another_costs_its_part_alone(shop: Path) -> None:
+    place = deployment(shop, CHANCE)
+    for name in ("ann", "bob", "cid"):
+        shared(place, name)
+    (Path(place.lake.root) / "_shared" / "cid" / f"{MODEL}.parquet").write_bytes(b"PAR1, and then the disk was full")
+    pool = pool_of(place, reader(place), RegularsParams())
+    assert pool is not None
+    assert pool.customers == 2
+
+
+def test_what_may_hold_a_forgotten_user_and_cannot_be_read_goes_whole(shop: Path) -> None:
+    place = deployment(shop, CHANCE)
+    shared(place, "ann")
+    folder = Path(place.lake.root) / "_shared" / "ann"
+    (folder / f"{MODEL}.parquet.0a1b2c3d").write_bytes((folder / f"{MODEL}.parquet").read_bytes())
+    (folder / "churn.parquet").write_bytes(b"PAR1")
+    assert SharedExamples(place.lake).forget("ann", {"ann1"}) == 1
+    assert [file.name for file in folder.iterdir()] == [f"{MODEL}.parquet"]
 
 
 def test_only_chances_are_pooled(shop: Path) -> None:

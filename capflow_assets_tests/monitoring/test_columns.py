@@ -8,6 +8,7 @@ import pytest
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import chi2_contingency, ks_2samp
 
+from capflow_assets.errors import ModelError
 from capflow_assets.monitoring.columns import importance_of, is_seasonal, measured, moved_importance
 from capflow_assets.monitoring.drift import reference
 
@@ -84,3 +85,8 @@ def test_weights_of_a_model_without_any_are_not_known() -> None:
     assert importance_of({"depth": 3}) is None
     assert importance_of({"gain_share": {"visits": 1.0}}) == {"visits": 1.0}
     assert importance_of({"parts": {"rule": {}}, "weights": {"rule": 1.0}}) is None
+
+
+def test_of_nobody_nothing_is_measured() -> None:
+    with pytest.raises(ModelError, match="at least one scored row"):
+        measured(reference(THEN), NOW.head(0))

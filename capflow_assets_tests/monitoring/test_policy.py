@@ -130,6 +130,12 @@ def test_chances_that_are_off_in_good_order_are_recalibrated() -> None:
     assert decided(once).cause == "calm"
 
 
+def test_chances_that_are_all_nothing_are_off_too() -> None:
+    nothing = Reliability(0.0, 0.20, 0.18, 0.22)
+    nights = [replace(point(day, False), live=AS_PROMISED, reliability=nothing) for day in (0, 7)]
+    assert decided(nights).action == "recalibrate"
+
+
 def test_answers_worse_than_promised_are_retrained_whether_or_not_chances_are_off() -> None:
     decay = decided([replace(point(day, False), live=WORSE, reliability=OFF) for day in (0, 7)])
     assert (decay.action, decay.cause) == ("retrain", "decay")
@@ -198,3 +204,11 @@ def test_a_night_travels_as_plain_values() -> None:
     night = replace(point(3, True), live=WORSE, reliability=OFF, faults=("half a feed",), is_seasonal=False)
     assert Night.from_json(night.to_json()) == night
     assert Night.from_json(point(3, False).to_json()) == point(3, False)
+
+
+def test_a_night_of_a_later_release_is_read_for_what_is_known() -> None:
+    """Else one record would end every tick of the sensor, of all customers."""
+    night = replace(point(3, True), live=WORSE)
+    content = night.to_json() | {"weather": "rain"}
+    content["live"] = {**content["live"], "seed": 3}
+    assert Night.from_json(content) == night

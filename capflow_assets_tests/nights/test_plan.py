@@ -44,6 +44,12 @@ def test_who_is_late_and_what_would_help() -> None:
     assert helps(night(1), {"local": Pool(1)}, HISTORY) == [], "one after another, it can only be as long as it is"
 
 
+def test_a_night_that_would_take_years_is_planned_all_the_same() -> None:
+    year = 365 * 86_400.0
+    slow = History(kinds={TABLES: Cost(year, 2), SCORING: Cost(year, 1)}, startup_seconds=0)
+    assert plan_of(night(2), {"local": Pool(1)}, slow).makespan == 4 * year
+
+
 def test_what_can_never_run_has_its_reason_and_more_memory_helps() -> None:
     small = {"local": Pool(1, 1.5)}
     plan = plan_of(night(1), small, HISTORY)

@@ -66,6 +66,7 @@ def test_no_day_has_two_nights_though_the_zone_changes_between_them() -> None:
         ({"start": "22:00", "deadline": "22:00"}, "22:00 lies before it"),
         ({"start": "24:00"}, "a time of day"),
         ({"start": "9:00"}, "a time of day"),
+        ({"start": "\u0662\u0662:\u0663\u0660"}, "a time of day"),
         ({"start": "22:00", "zone": "Mars"}, "an IANA time zone"),
         ({"start": "22:00", "begin": "21:00"}, "not permitted"),
         ({}, "required"),
