@@ -151,10 +151,14 @@ class AnswerStore:
 def opened(file: Path) -> sqlite3.Connection:
     """A table's file to look subjects up in, memory-mapped.
 
+    It is opened for writing, and nothing is written by it: what somebody left who was killed while erasing is undone.
+
     Raises:
         sqlite3.Error: it is not there, or no database.
     """
-    database = sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=0.25, check_same_thread=False)
+    address = f"{file.absolute().as_uri()}?mode=rw"
+    database = sqlite3.connect(address, uri=True, timeout=0.25, check_same_thread=False)
+    database.execute("PRAGMA query_only = ON")
     database.execute(f"PRAGMA mmap_size = {1 << 30}")
     return database
 
