@@ -66,10 +66,17 @@ def kept_tokens(home: Home, owner: str) -> list[KeptToken]:
 
 
 def served_customers(home: Home) -> list[str]:
-    """The onboarded customers that have a token: they are served, and their answers are published."""
-    return sorted(
-        file.stem for file in (home.root / FOLDER).glob("*.json") if file.stem != OPERATOR and home.has(file.stem)
-    )
+    """The onboarded customers that have a token: they are served, and their answers are published.
+
+    Raises:
+        OSError: the folder cannot be read; they are not nobody then.
+    """
+    try:
+        names = os.listdir(home.root / FOLDER)
+    except FileNotFoundError:
+        return []
+    owners = [name.removesuffix(".json") for name in names if name.endswith(".json")]
+    return sorted(owner for owner in owners if owner != OPERATOR and home.has(owner))
 
 
 def is_served(home: Home, customer: str) -> bool:
