@@ -72,7 +72,7 @@ def served_customers(home: Home) -> list[str]:
         OSError: the folder cannot be read; they are not nobody then.
     """
     try:
-        names = os.listdir(home.root / FOLDER)
+        names = [file.name for file in (home.root / FOLDER).iterdir()]
     except FileNotFoundError:
         return []
     owners = [name.removesuffix(".json") for name in names if name.endswith(".json")]
