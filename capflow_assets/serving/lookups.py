@@ -65,16 +65,18 @@ class Lookups:
                 file.unlink(missing_ok=True)
             return Found(None, is_certain=False)
 
-    def features(self, customer: str, subject: str) -> tuple[np.ndarray | None, bool]:
-        """A user's features in the order of the table's ``columns``, and whether that is certain."""
+    def features(self, customer: str, subject: str) -> tuple[dict[str, float] | None, bool]:
+        """A user's features by name, as they are published now, and whether that is certain."""
         import numpy as np
 
         table = self.tables(customer).get(FEATURES)
         found = self.blob(customer, table, subject)
         if table is None or found.content is None:
             return None, found.is_certain
-        values = np.frombuffer(found.content)
-        return (values, True) if len(values) == len(table.facts["columns"]) else (None, False)
+        columns = table.facts["columns"]
+        if len(found.content) != 8 * len(columns):
+            return None, False
+        return dict(zip(columns, np.frombuffer(found.content).tolist(), strict=True)), True
 
     def close(self) -> None:
         """Close all files."""
