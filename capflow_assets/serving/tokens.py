@@ -80,7 +80,7 @@ def served_customers(home: Home) -> list[str]:
 
 
 def is_served(home: Home, customer: str) -> bool:
-    """Whether a customer has a token."""
+    """Whether a customer (or ``OPERATOR``) has a token, be it one that cannot be read."""
     return _file(home, customer).exists()
 
 
