@@ -141,9 +141,9 @@ def test_who_is_killed_while_erasing_leaves_a_table_that_can_be_read(store):
 def test_a_reader_writes_nothing(store):
     with store.writing():
         store.replace("features", "1", [("u1", b"1")])
-    with closing(opened(store.path(store.tables()["features"]))) as database:
-        with pytest.raises(sqlite3.OperationalError, match="readonly"):
-            database.execute("DELETE FROM subjects")
+    file = store.path(store.tables()["features"])
+    with closing(opened(file)) as database, pytest.raises(sqlite3.OperationalError, match="readonly"):
+        database.execute("DELETE FROM subjects")
     with pytest.raises(sqlite3.OperationalError, match="unable to open"):
         opened(store.folder / "other.sqlite")
     assert not (store.folder / "other.sqlite").exists()
