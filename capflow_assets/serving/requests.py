@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from capflow_assets.errors import listed, nearest
+from capflow_assets.expressions.ids import normal
 from capflow_assets.serving.problems import ProblemError
 
 MOST_SUBJECTS = 1_000
@@ -105,7 +106,7 @@ def _query(entry: Any, where: str) -> Query:
     unwanted = [_id(item, f"{where}.{part}") for part in ("basket", "exclude") for item in _unwanted(entry, part)]
     if user is None and not features and "basket" not in entry and "exclude" not in entry:
         raise ProblemError(422, f"{where} names nobody: expected user_id, features, basket or exclude")
-    return Query(user, features, frozenset(unwanted))
+    return Query(user, features, frozenset(map(normal, unwanted)))  # as the lake spells them
 
 
 def _list(body: Mapping[str, Any], name: str) -> list[Any]:

@@ -25,6 +25,11 @@ def test_ids_features_and_lists_are_read_in_their_order():
     assert (request.k, request.has_reasons) == (5, True)
 
 
+def test_what_is_in_the_basket_is_spelled_as_the_lake_spells_it():
+    (query,) = answer_request({"instances": [{"basket": [" i1", 2], "exclude": ["Cafe\u0301"]}]}).queries
+    assert query.unwanted == {"i1", "2", "Caf\xe9"}
+
+
 @pytest.mark.parametrize(
     ("body", "status", "words"),
     [
