@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from capflow_assets.deployment import Deployment
 from capflow_assets.serving.publication import publish
-from capflow_assets.serving.tokens import served_customers
+from capflow_assets.serving.tokens import is_served, served_customers
 from capflow_assets.stores.answer_store import FOLDER
 
 EVERY_SECONDS = 60.0
@@ -53,6 +53,8 @@ class Refresher:
         for customer in served_customers(self.deployment.home):
             if self._stop.is_set():
                 return
+            if not is_served(self.deployment.home, customer):  # revoked since, and its store was removed
+                continue
             try:
                 done = publish(self.deployment, customer)
             except Exception as error:  # a customer whose home or lake is broken in whatever way leaves the others

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -147,3 +148,43 @@ def test_a_reader_writes_nothing(store):
     with pytest.raises(sqlite3.OperationalError, match="unable to open"):
         opened(store.folder / "other.sqlite")
     assert not (store.folder / "other.sqlite").exists()
+
+
+def test_what_is_forgotten_of_a_user_is_no_shop_or_item_of_the_same_id(store):
+    with store.writing():
+        for table in ("answers/churn", "answers/bill_anomaly", "answers/visit_forecast", "features"):
+            store.replace(table, "1", [("17", b"1"), ("b4", b"2"), ("b5", b"3")])
+    others = {"answers/bill_anomaly": frozenset({"b4"}), "answers/visit_forecast": ()}
+    assert store.forget(["17"], others) == 3
+    expected = {
+        "answers/churn": [None, b"2", b"3"],
+        "answers/bill_anomaly": [b"1", None, b"3"],
+        "answers/visit_forecast": [b"1", b"2", b"3"],
+        "features": [None, b"2", b"3"],
+    }
+    assert {table: [content(store, table, one) for one in ("17", "b4", "b5")] for table in expected} == expected
+
+
+def test_a_store_is_removed_once_nobody_writes_there_and_nothing_is_left(store):
+    began, may_end = threading.Event(), threading.Event()
+
+    def rows():
+        yield "u1", b"1"
+        began.set()
+        may_end.wait(30)
+
+    def write():
+        with store.writing():
+            store.replace("features", "1", rows())
+
+    writer = threading.Thread(target=write)
+    remover = threading.Thread(target=store.remove)
+    writer.start()
+    began.wait(30)
+    remover.start()
+    remover.join(0.3)
+    assert remover.is_alive()
+    may_end.set()
+    writer.join()
+    remover.join()
+    assert not store.folder.exists()
