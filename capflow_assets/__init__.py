@@ -33,6 +33,7 @@ What carries it: rooms in floors, each importing only downwards. The lowest firs
     pages/        what people read: report, features, pictures
     life/         one model's life: examples, readiness, training, report, scoring, health
     nights/       what a night decides and keeps: who starts when, what is delivered, the rules at the door
+    alerts/       who is told of what goes wrong, and how
     erasure/      forget
     serving/      online answers: tokens, publication, versions that are ready, the ladder, HTTP
     graph/        the only room that knows Dagster: build, assets, checks, sensors, runs, records; databricks/, webpage/

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from capflow_assets.cli import (
+    alert_command,
     champion_commands,
     delivery_commands,
     draft_command,
@@ -71,6 +72,7 @@ app.add_typer(operator_commands.app)
 app.add_typer(plan_commands.app)
 app.add_typer(serve_command.app)
 app.add_typer(delivery_commands.app)
+app.add_typer(alert_command.app)
 
 
 def main(arguments: list[str] | None = None) -> Any:

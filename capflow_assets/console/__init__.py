@@ -5,7 +5,6 @@ nothing is kept twice. Belongs here: what is gathered for a page, its words and 
 of shoppers, and how decisions are carried out (``graph.decisions``).
 
     fleet_view        what all pages are drawn from, gathered anew every minute beside the requests
-    last_runs         what ran in the last day, by customer
     features_index    every feature by name, with those who read it
     access            who may look, and who may decide
     page_views        what each address answers

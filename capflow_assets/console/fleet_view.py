@@ -17,9 +17,9 @@ from typing import Any
 
 import dagster as dg
 
-from capflow_assets.console.last_runs import Night, last_nights
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import CapflowError
+from capflow_assets.graph.last_runs import Night, last_nights
 from capflow_assets.graph.newest import newest
 from capflow_assets.graph.status import status_rows
 

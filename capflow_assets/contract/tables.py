@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
@@ -58,6 +58,8 @@ class Table:
     reads them and no catalogue lists them. ``harmless_removals`` are reasons by which cleaning may remove any number of
     rows, since those that stay say the same; all others count against ``max_removed_pct``.
 
+    ``formulas`` say how columns are made whose declarations do not, by the columns' names.
+
     ``removal_reason`` names the column, besides the declared ones, by which the table's function says why a row is not
     to stay (null where it is). ``flags`` names the column that says what is odd about a row, separated by commas.
     """
@@ -71,8 +73,17 @@ class Table:
     owner: str = "team:data"
     intermediate: bool = False
     harmless_removals: tuple[str, ...] = ()
+    formulas: Mapping[str, str] = field(default_factory=dict)
     removal_reason: str | None = None
     flags: str | None = None
+
+    def __post_init__(self) -> None:
+        """Give each column its formula."""
+        columns = tuple(
+            replace(column, formula=self.formulas[column.name]) if column.name in self.formulas else column
+            for column in self.columns
+        )
+        object.__setattr__(self, "columns", columns)
 
     @property
     def names(self) -> tuple[str, ...]:

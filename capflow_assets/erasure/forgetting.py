@@ -164,7 +164,19 @@ def _of_other_subjects(deployment: Deployment, traces: Traces) -> dict[str, Coll
 
 def _forget_shared(deployment: Deployment, customer: str, key: bytes, spellings: Collection[str]) -> int:
     """Examples of the user that were given to pooled models; those models forget them at their next training."""
-    return SharedExamples(deployment.lake).forget(customer, {digest(key, "user", spelling) for spelling in spellings})
+    subjects = {digest(key, "user", spelling) for spelling in spellings}
+    with suppress(OSError):  # ``_remains`` says so
+        return SharedExamples(deployment.lake).forget(customer, subjects)
+    return 0
+
+
+def _unseen_shared(lake: Lake, customer: str) -> list[str]:
+    """What to say where this identity may not look at the examples that the customer shares."""
+    try:
+        SharedExamples(lake).models(customer)
+    except OSError as error:
+        return [f"examples shared with the vertical, which could not be looked at: {str(error).splitlines()[0]}"]
+    return []
 
 
 def _delivery(result: TakenBack) -> dict[str, str | int | None]:

@@ -26,6 +26,21 @@ def _top(name: str, which: str, group: str) -> tuple[Column, Column]:
     )
 
 
+FORMULAS = {
+    "items_bought": "count(distinct items)",
+    "items_bought_91d": "count(distinct items) of 91 days",
+    "repeat_spend_share": "sum(amount of items bought on several days) / sum(amount)",
+    "top_item_share": "max over items(sum(amount)) / sum(amount)",
+    "categories_bought": "count(distinct categories)",
+    "top_category": "the category with the largest sum(amount)",
+    "top_category_share": "sum(amount of top_category) / sum(amount of items with a category)",
+    "second_category": "the category with the second largest sum(amount)",
+    "second_category_share": "sum(amount of second_category) / sum(amount of items with a category)",
+    "departments_bought": "count(distinct departments)",
+    "top_department": "the department with the largest sum(amount)",
+    "top_department_share": "sum(amount of top_department) / sum(amount of items with a department)",
+    "own_brand_share": "sum(amount of the own brand) / sum(amount of items of a known brand)",
+}
 TABLE = Table(
     grain="user with at least one bill",
     columns=(
@@ -90,6 +105,7 @@ TABLE = Table(
         ),
     ),
     key=("user_id", "as_of"),
+    formulas=FORMULAS,
 )
 
 COUNTS = ("items", "items_91d", "new_91d", "repeated")

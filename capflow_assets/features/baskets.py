@@ -25,6 +25,12 @@ def _average(name: str, of: str, unit: str | None, formula: str) -> tuple[Column
     )
 
 
+FORMULAS = {
+    "purchase_bills": "count(bills that are no returns)",
+    "purchase_bills_91d": "count(bills that are no returns) of 91 days",
+    "purchase_amount_std": "deviation of amount over purchases",
+    "purchase_amount_max": "max(amount)",
+}
 TABLE = Table(
     grain="user with at least one bill",
     columns=(
@@ -74,6 +80,7 @@ TABLE = Table(
         ),
     ),
     key=("user_id", "as_of"),
+    formulas=FORMULAS,
 )
 
 SUMS = ("purchase", "amount", "square", "priced", "pieces", "with_pieces", "lines", "with_lines")

@@ -14,6 +14,16 @@ if TYPE_CHECKING:
     import pandas as pd
     from pyspark.sql import DataFrame
 
+FORMULAS = {
+    "user_id": "as landed",
+    "sha256": "SHA-256 of the file",
+    "seconds": "samples / rate",
+    "is_clipped": "any stretch of samples at full scale",
+    "set_aside": "the reason, where it cannot be heard",
+    "log_mel": "ln(mel spectrogram), 48 frames of 40 bands",
+    "cepstrum": "mean and deviation over frames(20 cepstral coefficients)",
+    "encoder": "name and version of what encodes",
+}
 TABLE = Table(
     grain="recording",
     columns=(
@@ -29,6 +39,7 @@ TABLE = Table(
         Column("encoder", "string", "What made the numbers: those of one encoder are comparable, no others.", True),
     ),
     key=("media_id", "as_of"),
+    formulas=FORMULAS,
 )
 
 

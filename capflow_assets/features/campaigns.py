@@ -30,6 +30,21 @@ def _recency(name: str, what: str) -> Column:
     return Column(name, "int", f"Days since {what}; null where there was none.", at_least=0, unit="days")
 
 
+FORMULAS = {
+    "contacts": "count(messages)",
+    "contacts_28d": "count(messages) of 28 days",
+    "contacts_91d": "count(messages) of 91 days",
+    "contact_campaigns": "count(distinct campaigns of the messages)",
+    "contact_campaigns_running": "contact_campaigns that have not ended",
+    "held_out_campaigns": "count(distinct campaigns with the user as control)",
+    "opens": "count(messages opened)",
+    "opens_91d": "count(messages opened) of 91 days",
+    "clicks": "count(messages with a link followed)",
+    "clicks_91d": "count(messages with a link followed) of 91 days",
+    "contact_recency_days": "day of the moment - last message",
+    "open_recency_days": "day of the moment - last opening",
+    "click_recency_days": "day of the moment - last link followed",
+}
 TABLE = Table(
     grain="user with at least one bill or message",
     columns=(
@@ -60,6 +75,7 @@ TABLE = Table(
         _recency("click_recency_days", "a link was last followed"),
     ),
     key=("user_id", "as_of"),
+    formulas=FORMULAS,
 )
 
 KINDS = {"sent": "contact", "opened": "open", "clicked": "click"}

@@ -16,6 +16,32 @@ if TYPE_CHECKING:
     from pyspark.sql import Column as Expression
     from pyspark.sql import DataFrame
 
+FORMULAS = {
+    "days_since_first_sold": "day of the moment - first day of selling",
+    "days_since_last_sold": "day of the moment - last day of selling",
+    "buyers": "count(distinct known users who bought it)",
+    "buyers_28d": "buyers whose last purchase of it is of 28 days",
+    "buyers_91d": "buyers whose last purchase of it is of 91 days",
+    "repeat_buyers_share": "buyers on two days or more / buyers",
+    "lines_sold": "count(lines that are no returns)",
+    "lines_sold_28d": "lines_sold of 28 days",
+    "lines_sold_91d": "lines_sold of 91 days",
+    "sold_rank_share": "(items sold less + items sold as often / 2) / items, by lines_sold_91d",
+    "trend_28d": "(lines_sold_28d - those of the 28 days before) / their sum",
+    "pieces_sold": "sum(quantity)",
+    "pieces_sold_91d": "sum(quantity) of 91 days",
+    "revenue": "sum(amount)",
+    "revenue_28d": "sum(amount) of 28 days",
+    "revenue_91d": "sum(amount) of 91 days",
+    "returned_lines_share": "returned lines / all lines",
+    "price_avg": "sum(amount) / sum(quantity) of lines sold",
+    "price_last": "price_avg of the last day of selling",
+    "price_avg_91d": "price_avg of 91 days",
+    "price_change_91d_pct": "100 (price_avg_91d - that of the 91 days before) / the latter",
+    "price_to_list_ratio": "price_last / list price",
+    "discount_given_share": "sum(discount) / sum(amount + discount)",
+    "co_purchased": "items by bills with both / sqrt(bills with one * bills with the other), the first ones",
+}
 TABLE = Table(
     grain="item that was ever bought or brought back",
     columns=(
@@ -49,6 +75,7 @@ TABLE = Table(
         Column("co_purchased", "array<string>", "Items most bought with it, the closest first.", window="91 days"),
     ),
     key=("item_id", "as_of"),
+    formulas=FORMULAS,
 )
 
 SUMMED = ("sold", "back", "pieces", "net", "priced", "paid", "given", "gross")

@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     import pandas as pd
     from pyspark.sql import DataFrame
 
+FORMULAS = {
+    "item_id": "as landed",
+    "sha256": "SHA-256 of the file",
+    "set_aside": "the reason, where it cannot be seen",
+    "embedding": "encoder(picture), of length 1",
+    "encoder": "name and version of what encodes",
+}
 TABLE = Table(
     grain="picture of an item",
     columns=(
@@ -26,6 +33,7 @@ TABLE = Table(
         Column("encoder", "string", "What made the vector: those of one encoder are comparable, no others.", True),
     ),
     key=("media_id", "as_of"),
+    formulas=FORMULAS,
 )
 
 # So many pictures are held at once, whatever the engine's batches hold.

@@ -24,6 +24,13 @@ def _share(name: str, description: str, formula: str, window: str = "") -> Colum
     return Column(name, "double", description, at_least=0, at_most=1, formula=formula, window=window)
 
 
+FORMULAS = {
+    "discount_total": "sum(discount)",
+    "coupons_used": "count(redemptions)",
+    "coupons_used_91d": "count(redemptions) of 91 days",
+    "coupon_recency_days": "day of the moment - last redemption",
+    "messages_answerable": "count(messages sent 7 days ago or before)",
+}
 TABLE = Table(
     grain="user with at least one bill",
     columns=(
@@ -69,6 +76,7 @@ TABLE = Table(
         ),
     ),
     key=("user_id", "as_of"),
+    formulas=FORMULAS,
 )
 
 SUMS = ("discount", "full", "priced", "discounted")

@@ -14,6 +14,15 @@ if TYPE_CHECKING:
     import pandas as pd
     from pyspark.sql import DataFrame
 
+FORMULAS = {
+    "item_id": "as landed",
+    "store_id": "as landed",
+    "user_id": "as landed",
+    "rating": "as landed",
+    "words": "count(words of the text)",
+    "embedding": "encoder(text), of length 1",
+    "encoder": "name and version of what encodes",
+}
 TABLE = Table(
     grain="review that says something",
     columns=(
@@ -28,6 +37,7 @@ TABLE = Table(
         Column("encoder", "string", "What made the vector: those of one encoder are comparable, no others.", True),
     ),
     key=("review_id", "as_of"),
+    formulas=FORMULAS,
 )
 
 IDS = ("review_id", "item_id", "store_id", "user_id")

@@ -17,6 +17,26 @@ if TYPE_CHECKING:
     from pyspark.sql import Column as Expression
     from pyspark.sql import DataFrame
 
+FORMULAS = {
+    "recency_days": "day of the moment - last visit",
+    "tenure_days": "day of the moment - first bill",
+    "visits": "days with a bill that is no return",
+    "bills": "count(bills)",
+    "visits_28d": "visits of 28 days",
+    "visits_91d": "visits of 91 days",
+    "visits_364d": "visits of 364 days",
+    "visits_prior_91d": "visits of days 91 to 181 ago",
+    "spend_total": "sum(amount)",
+    "spend_avg": "spend_total / visits",
+    "spend_91d": "sum(amount) of 91 days",
+    "spend_364d": "sum(amount) of 364 days",
+    "spend_prior_91d": "sum(amount) of days 91 to 181 ago",
+    "repeat_visit_spend_avg": "sum(paid on visits after the first) / (visits - 1)",
+    "returns_total": "-sum(amount of returns)",
+    "recency_quintile": "floor(5 (worse + equal / 2) / users) + 1 by last visit",
+    "frequency_quintile": "floor(5 (worse + equal / 2) / users) + 1 by visits",
+    "monetary_quintile": "floor(5 (worse + equal / 2) / users) + 1 by spend_total",
+}
 TABLE = Table(
     grain="user with at least one bill",
     columns=(
@@ -100,6 +120,7 @@ TABLE = Table(
         Column("monetary_quintile", "int", "5: the fifth who paid most.", required=True, at_least=1, at_most=5),
     ),
     key=("user_id", "as_of"),
+    formulas=FORMULAS,
 )
 
 FIFTHS = range(1, 6)

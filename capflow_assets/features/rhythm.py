@@ -13,6 +13,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pyspark.sql import DataFrame
 
+FORMULAS = {
+    "gap_days_avg": "mean(gap_days)",
+    "gap_days_std": "sample deviation of gap_days",
+    "gap_days_last": "last visit - the one before",
+    "gap_days_recent_avg": "mean of the last 3 gap_days",
+    "gap_change_pct": "100 (gap_days_recent_avg - gap_days_avg) / gap_days_avg",
+    "overdue_ratio": "recency_days / gap_days_avg",
+    "gap_days_median": "median(gap_days)",
+}
 TABLE = Table(
     grain="user with at least one bill",
     columns=(
@@ -62,6 +71,7 @@ TABLE = Table(
         ),
     ),
     key=("user_id", "as_of"),
+    formulas=FORMULAS,
 )
 
 RECENT_GAPS = 3

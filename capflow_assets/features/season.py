@@ -39,9 +39,15 @@ PARTS = {"morning": (6, 11), "midday": (11, 14), "afternoon": (14, 18), "evening
 
 
 def _share(name: str, when: str) -> Column:
-    return Column(f"{name}_share", "double", f"Share of purchases {when}.", at_least=0, at_most=1)
+    formula = f"purchases {when} / purchases"
+    return Column(f"{name}_share", "double", f"Share of purchases {when}.", at_least=0, at_most=1, formula=formula)
 
 
+FORMULAS = {
+    "favourite_weekday": "the weekday with most purchases, the earliest of equal ones",
+    "favourite_hour": "the hour with most purchases, the earliest of equal ones",
+    "favourite_month": "the month with most purchases, the earliest of equal ones",
+}
 TABLE = Table(
     grain="user with at least one bill",
     columns=(
@@ -74,6 +80,7 @@ TABLE = Table(
         ),
     ),
     key=("user_id", "as_of"),
+    formulas=FORMULAS,
 )
 
 BINS = (*(f"day_{n}" for n in range(1, 8)), *(f"hour_{n}" for n in range(24)), *(f"month_{n}" for n in range(1, 13)))

@@ -15,6 +15,14 @@ from capflow_assets.expressions.sums import exact, total
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+FORMULAS = {
+    "days_ago": "day of the moment - day of the visit",
+    "gap_days": "day of the visit - day of the one before",
+    "basket_amount": "sum(amount of the day)",
+    "store_id": "min(store of the day's bills)",
+    "items": "distinct items of the day by sum(amount), the largest first",
+    "item_amounts": "sum(amount) of each of items",
+}
 TABLE = Table(
     grain="user and visit, of the newest visits",
     columns=(
@@ -29,6 +37,7 @@ TABLE = Table(
         Column("item_amounts", "array<double>", "What was paid for each of them, in the same order.", unit="currency"),
     ),
     key=("user_id", "as_of", "position"),
+    formulas=FORMULAS,
 )
 
 

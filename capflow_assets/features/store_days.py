@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pyspark.sql import DataFrame
 
+FORMULAS = {
+    "bills": "count(bills that are no returns)",
+    "amount": "sum(amount of those bills)",
+}
 TABLE = Table(
     grain="store and local day, from the store's first purchase to the last day with a purchase anywhere",
     columns=(
@@ -24,6 +28,7 @@ TABLE = Table(
         Column("amount", "double", "Paid on them.", required=True, at_least=0, unit="currency"),
     ),
     key=("store_id", "day", "as_of"),
+    formulas=FORMULAS,
 )
 
 # Three years in whole weeks: what a season of a year can be learned from, and a bound on the rows.

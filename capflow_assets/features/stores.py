@@ -16,6 +16,15 @@ if TYPE_CHECKING:
     from pyspark.sql import Column as Expression
     from pyspark.sql import DataFrame
 
+FORMULAS = {
+    "home_store_id": "the store with most visits",
+    "stores_visited": "count(distinct stores)",
+    "stores_visited_91d": "count(distinct stores) of 91 days",
+    "store_visits": "sum over stores(days with a purchase)",
+    "home_store_recency_days": "day of the moment - last visit to home_store_id",
+    "other_stores_distance_avg_km": "mean over visits to other stores(haversine from home_store_id)",
+    "other_stores_distance_max_km": "max over other stores(haversine from home_store_id)",
+}
 TABLE = Table(
     grain="user with at least one bill",
     columns=(
@@ -52,6 +61,7 @@ TABLE = Table(
         Column("other_stores_distance_max_km", "double", "Distance to the farthest of them.", at_least=0, unit="km"),
     ),
     key=("user_id", "as_of"),
+    formulas=FORMULAS,
 )
 
 # The mean radius of the Earth (IUGG).

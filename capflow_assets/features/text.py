@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     import pandas as pd
     from pyspark.sql import DataFrame
 
+FORMULAS = {
+    "words": "count(words of the texts)",
+    "embedding": "encoder(texts), of length 1",
+    "encoder": "name and version of what encodes",
+}
 TABLE = Table(
     grain="item of the list of items",
     columns=(
@@ -23,6 +28,7 @@ TABLE = Table(
         Column("encoder", "string", "What made the vector: those of one encoder are comparable, no others.", True),
     ),
     key=("item_id", "as_of"),
+    formulas=FORMULAS,
 )
 
 TEXTS = ("name", "description", "department", "category", "subcategory", "brand")

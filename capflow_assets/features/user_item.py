@@ -16,6 +16,17 @@ if TYPE_CHECKING:
     from pyspark.sql import Column as Expression
     from pyspark.sql import DataFrame
 
+FORMULAS = {
+    "purchases": "count(distinct days with the item bought)",
+    "pieces": "sum(quantity)",
+    "spend_item": "sum(amount)",
+    "first_bought_on": "min(day bought)",
+    "last_bought_on": "max(day bought)",
+    "last_bought_days": "day of the moment - last_bought_on",
+    "decay_from_on": "first day of the period of the moment",
+    "decay_now": "sum over its purchases(2^30 2^(days since the period began / half_life_days))",
+    "decay_before": "decay_now of the period before",
+}
 TABLE = Table(
     grain="user and item that the user ever bought or brought back",
     columns=(
@@ -41,6 +52,7 @@ TABLE = Table(
         Column("decay_before", "bigint", "The same of the period before, of that one's first day.", True, at_least=0),
     ),
     key=("user_id", "item_id", "as_of"),
+    formulas=FORMULAS,
 )
 
 # A weight of the first day of a period is 2^30, of its last nearly 2^50; with a purchase on each day of it the sum

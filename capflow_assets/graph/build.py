@@ -10,6 +10,7 @@ import dagster as dg
 from capflow_assets.blueprint.stages import Stages
 from capflow_assets.contract import Source
 from capflow_assets.deployment import Deployment
+from capflow_assets.graph.alert_sensor import alert_sensor
 from capflow_assets.graph.champion_jobs import champion_jobs
 from capflow_assets.graph.customer_tables import customer_tables
 from capflow_assets.graph.engine import Engine, deployment
@@ -49,6 +50,7 @@ def build(
             nights_sensor(stages, deploy),
             retraining_sensor(stages, deploy),
             housekeeping_sensor(deploy),
+            alert_sensor(deploy),
         ],
         resources={
             # The variable and not its value: pages and runs' configurations show it, and it may have a token in it.

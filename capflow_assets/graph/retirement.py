@@ -141,7 +141,11 @@ def _remove_lake(deployment: Deployment, receipt: Retired) -> None:
         receipt.remains.append(f"the files where {place} led, outside of this home's lake: {Path(place).resolve()}")
         Path(place).unlink()
         return
-    receipt.files_removed = remove_folder(place) + SharedExamples(deployment.lake).remove(receipt.customer)
+    receipt.files_removed = remove_folder(place)
+    try:
+        receipt.files_removed += SharedExamples(deployment.lake).remove(receipt.customer)
+    except OSError as error:
+        receipt.remains.append(f"examples shared with the vertical: {str(error).splitlines()[0]}")
     if not place.startswith("s3://"):
         return
     from botocore.exceptions import ClientError

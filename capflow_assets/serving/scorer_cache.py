@@ -23,6 +23,8 @@ from capflow_assets.serving.scorers import Scorer
 
 LOADS_AT_ONCE = 2
 RETRY_SECONDS = 15.0
+# To give memory back takes tenths of a second.
+TRIM_SECONDS = 5.0
 DEFAULT_BOUND_BYTES = 1 << 30
 # A version that cannot be loaded is remembered as this many bytes.
 NOTHING_BYTES = 1_000
@@ -59,7 +61,9 @@ class ScorerCache:
     _kept: OrderedDict[Key, _Kept] = field(default_factory=OrderedDict)
     _loading: dict[Key, asyncio.Future[LoadedScorer | None]] = field(default_factory=dict)
     _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(LOADS_AT_ONCE, "load"))
-    _first_rss: int = field(default_factory=lambda: rss_bytes())
+    # After the first load, with all libraries in.
+    _first_rss: int = 0
+    _trimmed_at: float = -1e9
 
     def __len__(self) -> int:
         return sum(kept.loaded is not None for kept in self._kept.values())
@@ -115,7 +119,10 @@ class ScorerCache:
         while self.resident_bytes > self.bound_bytes and len(self._kept) > 1:
             self._drop(next(iter(self._kept)))
             self.evictions += 1
-        if rss_bytes() - self._first_rss > 2 * self.bound_bytes:
+        self._first_rss = self._first_rss or rss_bytes()
+        now = time.monotonic()
+        if now - self._trimmed_at > TRIM_SECONDS and rss_bytes() - self._first_rss > 2 * self.bound_bytes:
+            self._trimmed_at = now
             for other in list(self._kept)[: len(self._kept) // 2]:
                 self._drop(other)
                 self.evictions += 1

@@ -117,8 +117,7 @@ def test_a_champion_that_could_not_be_read_is_tried_again_while_the_one_before_i
 def booster(seed: int, **settings: Any) -> xgboost.Booster:
     chance = np.random.default_rng(seed)
     values = chance.random((500, 30))
-    labels = (values[:, seed % 30] > chance.random(500)).astype(float)
-    rows = xgboost.DMatrix(values, label=labels + (settings.get("objective") == "reg:gamma"))  # amounts are positive
+    rows = xgboost.DMatrix(values, label=0.25 + 0.5 * (values[:, seed % 30] > chance.random(500)))
     return xgboost.train({"objective": "binary:logistic", "max_depth": 4, "nthread": 1, **settings}, rows, 50)
 
 
@@ -141,15 +140,15 @@ def test_traffic_over_many_models_keeps_to_its_bytes():
     async def traffic() -> tuple[ScorerCache, int, int]:
         cache = ScorerCache(load, bound_bytes=20 << 20)
         chance = np.random.default_rng(0)
-        await ask(cache, np.minimum(chance.zipf(1.1, 400), 3000))
+        await ask(cache, np.minimum(chance.zipf(1.1, 150), 3000))
         give_memory_back()
         warm = rss_bytes()
-        await ask(cache, np.minimum(chance.zipf(1.1, 800), 3000))
+        await ask(cache, np.minimum(chance.zipf(1.1, 250), 3000))
         give_memory_back()
         return cache, warm, rss_bytes()
 
     cache, warm, after = done(traffic())
-    assert cache.evictions > 100
+    assert cache.evictions > 50
     assert cache.resident_bytes <= 20 << 20
     # Resident in full before; what is loaded after it takes the place of what goes.
     assert after - warm < 20 << 20

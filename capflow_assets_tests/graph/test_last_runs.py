@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import pytest
 
-from capflow_assets.console.last_runs import DONE, FAILED, RUNNING, WAITING, WHY, last_nights
 from capflow_assets.graph.gone_runs import COMMAND
+from capflow_assets.graph.last_runs import DONE, FAILED, RUNNING, WAITING, WHY, last_nights
 from capflow_assets.graph.partitions import CUSTOMERS
 from capflow_assets.graph.records import PARTITION, RANGE
 

@@ -1,0 +1,90 @@
+"""The sensor that tells people: nothing without a file, once what is new, again what could not be sent."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from capflow_assets.alerts.settings import FILE
+from capflow_assets.definitions import SOURCES, STAGES
+from capflow_assets.deployment import Deployment
+from capflow_assets.graph.alert_sensor import alert_sensor
+from capflow_assets.graph.engine import Engine, deployment
+from capflow_assets.graph.launch import dagster_instance
+from capflow_assets.graph.partitions import CUSTOMERS
+from capflow_assets.graph.records import PARTITION
+from capflow_assets.home.places import Home
+from capflow_assets_tests.alerts.servers import web_server
+from capflow_assets_tests.homes import own_environment
+
+RULE = (
+    '[[alert]]\nname = "chat"\nwhat = ["customer failed"]\nslack = { url = { env = "CHAT" }, allow_private = true }\n'
+)
+TOML = """
+name = "boots"
+vertical = "footwear"
+currency = "EUR"
+time_zone = "UTC"
+[tables.bills]
+source = "csv"
+location = "/nowhere/bills.csv"
+columns = { bill_id = "id", billed_at = "at", amount = "amount", user_id = "user" }
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Deployment:
+    home = Home.of(tmp_path, {})
+    home.prepare()
+    (home.customers / "boots.toml").write_text(TOML)
+    return deployment(STAGES, SOURCES, home=home, engine=Engine())
+
+
+def tick(place: Deployment, instance: dg.DagsterInstance, cursor: str | None) -> tuple[str, str | None]:
+    context = dg.build_sensor_context(instance, cursor=cursor)
+    data = alert_sensor(lambda: place).evaluate_tick(context)
+    return data.skip_message or "", data.cursor
+
+
+def test_without_a_file_nobody_is_told(place: Deployment) -> None:
+    with own_environment(), dagster_instance(place.home) as instance:
+        words, _ = tick(place, instance, None)
+    assert f"no {FILE}" in words
+
+
+def test_a_failed_customer_is_told_once_and_again_what_could_not_be_sent(
+    place: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place.home.root / FILE).write_text(RULE)
+    with own_environment(), dagster_instance(place.home) as instance, web_server() as posts:
+        monkeypatch.setenv("CHAT", posts.url)
+        instance.add_dynamic_partitions(str(CUSTOMERS.name), ["boots"])
+        words, cursor = tick(place, instance, None)
+        assert words == "nothing new"
+        tags = {PARTITION: "boots"}
+        instance.add_run(dg.DagsterRun("tables", str(uuid.uuid4()), status=dg.DagsterRunStatus.FAILURE, tags=tags))
+        posts.status = 503
+        words, cursor = tick(place, instance, cursor)
+        assert "refused" in words
+        posts.status = 200
+        words, cursor = tick(place, instance, cursor)
+        assert words == "told chat: CapFlow: 1 customer failed"
+        words, cursor = tick(place, instance, cursor)
+        assert words == "nothing new"
+        instance.add_run(dg.DagsterRun("tables", str(uuid.uuid4()), status=dg.DagsterRunStatus.SUCCESS, tags=tags))
+        words, cursor = tick(place, instance, cursor)
+        assert words == "told chat: CapFlow: 1 over"
+    assert [body["text"].splitlines()[0] for body in posts.bodies[-2:]] == [
+        "*CapFlow: 1 customer failed*",
+        "*CapFlow: 1 over*",
+    ]
+
+
+def test_a_wrong_file_is_said_at_each_tick(place: Deployment) -> None:
+    (place.home.root / FILE).write_text("[[alert]]\nname = 'a'\n")
+    with own_environment(), dagster_instance(place.home) as instance:
+        words, _ = tick(place, instance, None)
+    assert "one of email, slack and pagerduty" in words
