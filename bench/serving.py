@@ -97,9 +97,7 @@ def _home(folder: Path) -> tuple[Path, str, str, dict[str, float | None]]:
     token = issue(opened.home, "shop")
     publish(opened, "shop")
     user = str(opened.lake.arrow("shop", f"predictions/{MODEL}", 1).column("user_id")[0])
-    lookups = Lookups(opened.home)
-    columns, (values, _) = lookups.tables("shop")["features"].facts["columns"], lookups.features("shop", user)
-    known = dict(zip(columns, [] if values is None else values.tolist(), strict=True))
+    known = Lookups(opened.home).features("shop", user)[0] or {}
     wanted = STAGES.model(MODEL).model.columns
     return root, token, user, {name: None if known[name] != known[name] else known[name] for name in wanted}
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from capflow_assets.home.places import Home
-from capflow_assets.serving.tokens import OPERATOR, Gate, kept_tokens
+from capflow_assets.serving.tokens import OPERATOR, Gate, is_served
 
 COOKIE = "capflow_operator"
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
@@ -27,7 +27,7 @@ class Access:
     @property
     def has_token(self) -> bool:
         """Whether an operator's token was issued: then everybody signs in."""
-        return bool(kept_tokens(self.home, OPERATOR))
+        return is_served(self.home, OPERATOR)  # also where its file cannot be read: nobody gets in by damaging it
 
     def is_operator(self, token: str | None) -> bool:
         """Whether this is the operator's token, as it was given or as a browser that signed in sends it."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from starlette.routing import Route
 
 MOST_FORM_BYTES = 10_000
+OWN_PAGE = "same-origin"
 MOST_SEARCHED_CHARACTERS = 200
 
 
@@ -175,6 +176,9 @@ class _Endpoints:
         form = await _form(request)
         if not self._access.is_operator(request.cookies.get(COOKIE)):
             return self._pages.refusal(403, "Deciding wants the token: sign in first")
+        # Pages of other ports and names of this site have the cookie sent with their forms; the browser says so.
+        if request.headers.get("sec-fetch-site", OWN_PAGE) != OWN_PAGE:
+            return self._pages.refusal(403, "A page of another server sent this: decide on a page of this one")
         return await run_in_threadpool(self._guarded, request, lambda _: self._pages.decide(form))
 
 

@@ -183,12 +183,12 @@ def _receipts(deployment: Deployment, customers: Sequence[str]) -> list[dict[str
     for name in customers:
         try:
             if deployment.lake.exists(name, RECEIPTS):
-                rows = deployment.lake.arrow(name, RECEIPTS).to_pylist()
-                receipts += [{"customer": name, **row} for row in rows[-MOST_RECEIPTS:]]
-        except CapflowError:  # the customer's page says what is wrong with its lake
-            continue
+                rows = sorted(deployment.lake.arrow(name, RECEIPTS).to_pylist(), key=_when, reverse=True)
+                receipts += [{"customer": name, **row} for row in rows[:MOST_RECEIPTS]]
+        except Exception as error:  # a lake that is broken in whatever way leaves the others to be seen
+            log.warning("the receipts of %s cannot be read: %s", name, type(error).__name__)
     return sorted(receipts, key=_when, reverse=True)
 
 
 def _when(receipt: Mapping[str, Any]) -> str:
-    return str(next((receipt[name] for name in ("at", "sent_at", "as_of") if receipt.get(name)), ""))
+    return str(next((receipt[name] for name in ("began_at", "as_of") if receipt.get(name)), ""))

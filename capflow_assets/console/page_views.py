@@ -158,7 +158,7 @@ class Pages:
         reason = form.get("reason", "").strip() or f"{action} on the page"
         if action == "promote":
             version = form.get("version", "")
-            number = int(version) if version.isdigit() else None
+            number = int(version) if version.isdecimal() else None
             promote(self.deployment, self.fleet.instance, customer, model, number, reason)
         elif action == "rollback":
             rollback(self.deployment, self.fleet.instance, customer, model, reason)

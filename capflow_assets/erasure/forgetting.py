@@ -27,7 +27,7 @@ from capflow_assets.home.keys import customer_key
 from capflow_assets.landing.personal import OWNER
 from capflow_assets.nights.withdrawal import TakenBack, erase
 from capflow_assets.processes.customer_lock import customer_lock
-from capflow_assets.stores.answer_store import AnswerStore
+from capflow_assets.stores.answer_store import ANSWERS, AnswerStore
 from capflow_assets.stores.erased_history import keep_newest_version, remove_old_objects
 from capflow_assets.stores.lake import STAGING, Lake
 from capflow_assets.stores.places import files_below, remove_folder
@@ -147,9 +147,19 @@ def _forget_rows(deployment: Deployment, rows: UserRows, key: bytes, user: str, 
         for table, count in rows.delete(traces, of_nobody).items():
             receipt.rows_removed[table] = receipt.rows_removed.get(table, 0) + count
     spellings = rows.known_as(user)
-    if online := AnswerStore.of(deployment.home, customer).forget(spellings):
+    if online := AnswerStore.of(deployment.home, customer).forget(spellings, _of_other_subjects(deployment, traces)):
         receipt.rows_removed["online answers"] = online
     return receipt
+
+
+def _of_other_subjects(deployment: Deployment, traces: Traces) -> dict[str, Collection[str]]:
+    """What goes of answers that are not of users, by table: those of the user's bills, none of shops or items."""
+    subjects = {name: spec.model.subject.key[0] for name, spec in deployment.stages.models.items()}
+    return {
+        f"{ANSWERS}{name}": traces.bills if key == "bill_id" else ()
+        for name, key in subjects.items()
+        if key != "user_id"
+    }
 
 
 def _forget_shared(deployment: Deployment, customer: str, key: bytes, spellings: Collection[str]) -> int:

@@ -9,6 +9,8 @@ from typing import Any
 
 import dagster as dg
 
+from capflow_assets.graph.decisions import BY_HAND
+from capflow_assets.graph.gone_runs import COMMAND
 from capflow_assets.graph.partitions import CUSTOMERS
 from capflow_assets.graph.records import PARTITION, RANGE
 
@@ -30,6 +32,8 @@ STATES = {
     dg.DagsterRunStatus.FAILURE: FAILED,
     dg.DagsterRunStatus.CANCELED: FAILED,
 }
+# What a person decided is kept as a run in which nothing ran.
+DECISIONS = frozenset(f"capflow {action}" for action in BY_HAND)
 # What admission writes on a run that waits begins so.
 WHY = "capflow/wait"
 
@@ -79,6 +83,8 @@ def last_nights(instance: dg.DagsterInstance, customers: Sequence[str], now: dat
     since = (now or datetime.now(UTC)) - NIGHT
     explained = 0
     for record in _records(instance, since):
+        if record.dagster_run.tags.get(COMMAND) in DECISIONS:
+            continue
         state = STATES.get(record.dagster_run.status, RUNNING)
         words = record.dagster_run.tags.get(WHY, "")
         if state == FAILED and explained < MOST_EXPLAINED:

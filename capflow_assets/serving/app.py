@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from capflow_assets.deployment import Deployment
 from capflow_assets.serving import protocols
 from capflow_assets.serving.endpoints import (
+    PROBLEM_JSON,
     Reply,
     body_of,
     endpoint,
@@ -49,6 +50,12 @@ class Server:
         require_owner(self.gate, request, customer)
         return self.service.served(customer, model)
 
+    async def asked(self, request: Request, find: Callable[[Request], Served]) -> tuple[Served, Any]:
+        """The model and the body of a request: the model as it is once all of the body has come, however slowly."""
+        find(request)  # nothing is read of who may not ask
+        body = parsed(await body_of(request))
+        return find(request), body
+
     async def reply(self, served: Served, request: AnswerRequest) -> list[dict[str, Any]]:
         """The answers, within the customer's share."""
         self.shares.take(served.customer, len(request.queries), served.declared.settings.answers_per_second)
@@ -56,8 +63,8 @@ class Server:
 
     async def post_answers(self, request: Request) -> Reply:
         """Answers for many subjects."""
-        served = self.served(request)
-        answers = await self.reply(served, answer_request(parsed(await body_of(request))))
+        served, body = await self.asked(request, self.served)
+        answers = await self.reply(served, answer_request(body))
         content = {"customer": served.customer, "model": served.model, "answers": answers}
         return Reply(content, rungs=rungs_of(answers))
 
@@ -68,7 +75,7 @@ class Server:
         wants_reasons = request.query_params.get("reasons", "").lower() in ("1", "true", "yes")
         (answer,) = await self.reply(served, AnswerRequest((Query(user),), None, wants_reasons))
         if "problem" in answer:
-            return Reply(answer["problem"], answer["problem"]["status"], {"none": 1})
+            return Reply(answer["problem"], answer["problem"]["status"], {"none": 1}, PROBLEM_JSON)
         return Reply({"customer": served.customer, "model": served.model, **answer}, rungs=rungs_of([answer]))
 
     async def models(self, request: Request) -> Reply:
@@ -81,8 +88,7 @@ class Server:
 
     async def infer(self, request: Request) -> Reply:
         """The Open Inference Protocol's call."""
-        served = self.by_name(request)
-        body = parsed(await body_of(request))
+        served, body = await self.asked(request, self.by_name)
         asked = protocols.inference_request(self.service, served, body)
         answers = await self.reply(served, asked)
         return Reply(protocols.inference_response(served, body, answers), rungs=rungs_of(answers))
@@ -99,8 +105,8 @@ class Server:
 
     async def invocations(self, request: Request) -> Reply:
         """MLflow's call."""
-        served = self.served(request)
-        answers = await self.reply(served, protocols.invocation_request(parsed(await body_of(request))))
+        served, body = await self.asked(request, self.served)
+        answers = await self.reply(served, protocols.invocation_request(body))
         return Reply({"predictions": protocols.predictions(answers)}, rungs=rungs_of(answers))
 
     def by_name(self, request: Request) -> Served:

@@ -42,6 +42,16 @@ class ChampionWatch:
 
         Where no customer is served, or MLflow's file was never made, nothing is made for it.
         """
+        try:
+            return self._looked()
+        except Exception as error:  # whatever MLflow, its server, its database or the disk fail with
+            if self.is_reached:
+                words = {"what": "MLflow is not reached; the last champions hold", "error": type(error).__name__}
+                logging.getLogger("capflow.serving").warning(words)
+            self.is_reached = False
+            return False
+
+    def _looked(self) -> bool:
         customers = self.customers()
         sign = (tuple(customers), *self._file_signs())
         if self.is_reached and sign == self._sign and len(sign) > 1:
@@ -50,21 +60,14 @@ class ChampionWatch:
         if not customers or (is_missing and self.known is None):
             self.champions, self.is_reached, self._sign = {}, True, sign
             return True
-        try:
-            if is_missing:  # opened, it would be made anew, and empty
-                raise FileNotFoundError
-            read = snapshot(self.registry, customers)
-            champions = {
-                name: state.champion
-                for name, entry in read.reader.models.items()
-                if (state := champion_state(entry.tags, entry.aliases)).champion is not None
-            }
-        except Exception as error:  # whatever MLflow, its server or its database fail with
-            if self.is_reached:
-                words = {"what": "MLflow is not reached; the last champions hold", "error": type(error).__name__}
-                logging.getLogger("capflow.serving").warning(words)
-            self.is_reached = False
-            return False
+        if is_missing:  # opened, it would be made anew, and empty
+            raise FileNotFoundError
+        read = snapshot(self.registry, customers)
+        champions = {
+            name: state.champion
+            for name, entry in read.reader.models.items()
+            if (state := champion_state(entry.tags, entry.aliases)).champion is not None
+        }
         self.known, self.champions = read, {name: version for name, version in champions.items() if version}
         self.is_reached, self._sign = True, sign
         return True

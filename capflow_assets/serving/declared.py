@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from capflow_assets.customers.serving_settings import ServingSettings
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import CapflowError
+from capflow_assets.expressions.ids import normal
 from capflow_assets.home.keys import customer_key
 from capflow_assets.landing.personal import OWNER, user_pseudonym
 from capflow_assets.serving.problems import not_there
@@ -25,8 +26,9 @@ class Declared:
     key: bytes | None = None
 
     def spellings(self, user: str) -> tuple[str, ...]:
-        """How the lake may spell a user's id: as it came, or hashed."""
-        return (user,) if self.key is None else (user, user_pseudonym(user, self.key))
+        """How the lake may spell a user's id, which comes as the source writes it: in its normal form, or hashed."""
+        own = normal(user)
+        return (own,) if self.key is None else (own, user_pseudonym(own, self.key))
 
 
 @dataclass(slots=True)

@@ -30,6 +30,7 @@ class Reply:
     content: Any
     status: int = 200
     rungs: Mapping[str, int] = field(default_factory=dict)
+    media_type: str = JSON
 
 
 Handler = Callable[["Request"], Awaitable["Reply | Response"]]
@@ -46,7 +47,7 @@ def endpoint(route: str, handler: Handler, metrics: Metrics) -> Callable[[Reques
             reply = await handler(request)
             if isinstance(reply, Reply):
                 rungs = reply.rungs
-                response = json_response(reply.content, reply.status)
+                response = json_response(reply.content, reply.status, reply.media_type)
             else:
                 response = reply
         except ProblemError as problem:

@@ -53,8 +53,12 @@ def rung_of_table(table: StoredTable, champion: int | None, life: Lifetime) -> s
     rung = table.facts.get("rung")
     if rung in (RULE, POOLED):
         return str(rung)
-    is_current = champion in (None, table.facts.get("model_version"))
-    return PRECOMPUTED if is_current and not life.of(moment_of(table.facts))["expired"] else LAST_GOOD
+    return PRECOMPUTED if is_current(table, champion, life) else LAST_GOOD
+
+
+def is_current(table: StoredTable, champion: int | None, life: Lifetime) -> bool:
+    """Whether stored answers are what the champion would say again: they are of it, and have not expired."""
+    return champion in (None, table.facts.get("model_version")) and not life.of(moment_of(table.facts))["expired"]
 
 
 def stored_answer(

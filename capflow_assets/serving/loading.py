@@ -28,14 +28,16 @@ def is_live(spec: ModelSpec) -> bool:
     return model.answer.shape == "score" and model.subject == USER and not model.frames
 
 
-def load_scorer(deployment: Deployment, registry: Registry, customer: str, model: str) -> LoadedScorer:
+def load_scorer(deployment: Deployment, registry: Registry, customer: str, model: str, champion: int) -> LoadedScorer:
     """The version that scores, ready; it has been tried on users' features and on such with holes in them.
+
+    It is ``champion``, the one that was asked for, also where another has become the champion in the meantime.
 
     Raises:
         ModelError: neither the champion nor one before it can be loaded.
     """
     spec, broken = deployment.stages.model(model), []
-    for version in succession(registry, customer, model):
+    for version in dict.fromkeys((champion, *succession(registry, customer, model))):
         try:
             estimator = registry.load(customer, model, version, types_of(spec.model))
             stored_bytes = len(registry.read(customer, model, version, MODEL))

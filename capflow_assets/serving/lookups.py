@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import suppress
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 MOST_OPEN = 256
+# A file that somebody holds is waited for once; then all go on without it for so long.
+REST_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,7 @@ class Lookups:
     errors: int = 0
     _tables: dict[str, tuple[Any, dict[str, StoredTable]]] = field(default_factory=dict)
     _open: OrderedDict[Path, sqlite3.Connection] = field(default_factory=OrderedDict)
+    _rests: dict[Path, float] = field(default_factory=dict)
 
     def tables(self, customer: str) -> dict[str, StoredTable]:
         """The tables of a customer as the pointer names them now."""
@@ -56,25 +60,32 @@ class Lookups:
         if table is None:
             return Found(None)
         file = AnswerStore.of(self.home, customer).path(table)
+        if time.monotonic() < self._rests.get(file, 0.0):
+            return Found(None, is_certain=False)
         try:
-            return Found(looked_up(self._connection(file), subject))
+            found = Found(looked_up(self._connection(file), subject))
         except sqlite3.Error as error:
             self.errors += 1
             self._close(file)
             if not isinstance(error, sqlite3.OperationalError):  # damaged: it is made again of the lake
                 file.unlink(missing_ok=True)
+            self._rests[file] = time.monotonic() + REST_SECONDS
             return Found(None, is_certain=False)
+        self._rests.pop(file, None)
+        return found
 
-    def features(self, customer: str, subject: str) -> tuple[np.ndarray | None, bool]:
-        """A user's features in the order of the table's ``columns``, and whether that is certain."""
+    def features(self, customer: str, subject: str) -> tuple[dict[str, float] | None, bool]:
+        """A user's features by name, as they are published now, and whether that is certain."""
         import numpy as np
 
         table = self.tables(customer).get(FEATURES)
         found = self.blob(customer, table, subject)
         if table is None or found.content is None:
             return None, found.is_certain
-        values = np.frombuffer(found.content)
-        return (values, True) if len(values) == len(table.facts["columns"]) else (None, False)
+        columns = table.facts["columns"]
+        if len(found.content) != 8 * len(columns):
+            return None, False
+        return dict(zip(columns, np.frombuffer(found.content).tolist(), strict=True)), True
 
     def close(self) -> None:
         """Close all files."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from capflow_assets.serving.loading import is_live
 from capflow_assets.serving.problems import ProblemError
-from capflow_assets.serving.requests import AnswerRequest, answer_request
+from capflow_assets.serving.requests import AnswerRequest, answer_request, require_few
 from capflow_assets.serving.service import Served, Service
 
 ID = "user_id"
@@ -46,6 +46,7 @@ def inference_request(service: Service, served: Served, body: Any) -> AnswerRequ
     size = len(next(iter(columns.values())))
     if any(len(values) != size for values in columns.values()):
         raise ProblemError(422, "all inputs have as many values: one for each row")
+    require_few(size)
     return _of_records([{name: values[row] for name, values in columns.items()} for row in range(size)])
 
 
@@ -86,6 +87,7 @@ def invocation_request(body: Any) -> AnswerRequest:
             if columns and all(isinstance(values, list) for values in columns.values()):
                 size = {len(values) for values in columns.values()}
                 if len(size) == 1:
+                    require_few(*size)
                     return _of_records(
                         [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
                     )
@@ -119,6 +121,7 @@ def _of_split(split: Any) -> list[dict[str, Any]]:
         or not all(isinstance(name, str) for name in columns)
     ):
         raise ProblemError(422, "dataframe_split has columns, a list of names, and data, a list of rows")
+    require_few(len(data))
     if any(not isinstance(row, list) or len(row) != len(columns) for row in data):
         raise ProblemError(422, f"each row of dataframe_split.data is a list of {len(columns)} values")
     return [dict(zip(columns, row, strict=True)) for row in data]
@@ -127,6 +130,7 @@ def _of_split(split: Any) -> list[dict[str, Any]]:
 def _of_records(records: Any) -> AnswerRequest:
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
         raise ProblemError(422, "rows are a list of objects")
+    require_few(len(records))
     instances = []
     for record in records:
         features = {name: value for name, value in record.items() if name != ID}

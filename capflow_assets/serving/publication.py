@@ -6,7 +6,6 @@ the lake, for homes whose nights run elsewhere. Both do nothing where the store 
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from capflow_assets.errors import CapflowError
 from capflow_assets.serving.tokens import is_served
 from capflow_assets.stores.answer_store import ANSWERS, FEATURES, AnswerStore
 from capflow_assets.stores.lake import Lake
+from capflow_assets.stores.table_damage import named_if_damaged
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -43,8 +43,8 @@ def publish_night(deployment: Deployment, customer: str, model: str) -> str:
         with store.writing():
             _publish_answers(deployment, store, declared, model)
             _publish_features(deployment, store, declared)
-    except (CapflowError, OSError, sqlite3.Error) as error:
-        return f"online answers of {model} are still the last ones: {error}"
+    except Exception as error:  # whatever a table can be broken by: the night itself is whole
+        return f"online answers of {model} are still the last ones: {_words(error)}"
     return ""
 
 
@@ -62,11 +62,15 @@ def publish(deployment: Deployment, customer: str) -> dict[str, str]:
 def _tried(done: dict[str, str], table: str, work: Any) -> None:
     try:
         count = work()
-    except (CapflowError, OSError, sqlite3.Error) as error:
-        done[table] = str(error)
+    except Exception as error:  # one table that is broken in whatever way leaves the others
+        done[table] = _words(error)
     else:
         if count is not None:
             done[table] = f"{count:,} subjects"
+
+
+def _words(error: Exception) -> str:
+    return str(error) if isinstance(error, CapflowError) else f"{type(error).__name__}: {error}"
 
 
 def _publish_answers(deployment: Deployment, store: AnswerStore, customer: Customer, model: str) -> int | None:
@@ -79,8 +83,10 @@ def _publish_answers(deployment: Deployment, store: AnswerStore, customer: Custo
         return None
     answers = PublishedAnswers(deployment.stages.model(model).model)
     dataset = lake.delta(customer.name, f"predictions/{model}").to_pyarrow_dataset()
-    batches = dataset.scanner(batch_readahead=2, fragment_readahead=1).to_reader()
-    return store.replace(name, source, answers.blobs(batches), answers.facts)
+    path = lake.path(customer.name, f"predictions/{model}")
+    with named_if_damaged(customer.name, f"predictions/{model}", path):
+        batches = dataset.scanner(batch_readahead=2, fragment_readahead=1).to_reader()
+        return store.replace(name, source, answers.blobs(batches), answers.facts)
 
 
 @dataclass(slots=True)

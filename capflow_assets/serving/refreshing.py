@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import fcntl
 import logging
-import sqlite3
 import threading
 from dataclasses import dataclass, field
 
 from capflow_assets.deployment import Deployment
-from capflow_assets.errors import CapflowError
 from capflow_assets.serving.publication import publish
-from capflow_assets.serving.tokens import served_customers
+from capflow_assets.serving.tokens import is_served, served_customers
 from capflow_assets.stores.answer_store import FOLDER
 
 EVERY_SECONDS = 60.0
@@ -41,17 +39,25 @@ class Refresher:
                 except BlockingIOError:
                     pass
                 else:
-                    self.refresh()
+                    self._tried()
                 self._stop.wait(self.every_seconds)
+
+    def _tried(self) -> None:
+        try:
+            self.refresh()
+        except Exception as error:  # too many open files, say: the next minute may have fewer
+            LOG.warning({"what": "the lake was not looked at", "error": type(error).__name__})
 
     def refresh(self) -> None:
         """Publish what is newer of each served customer; one that fails keeps its last answers, the others go on."""
         for customer in served_customers(self.deployment.home):
             if self._stop.is_set():
                 return
+            if not is_served(self.deployment.home, customer):  # revoked since, and its store was removed
+                continue
             try:
                 done = publish(self.deployment, customer)
-            except (CapflowError, OSError, sqlite3.Error) as error:
+            except Exception as error:  # a customer whose home or lake is broken in whatever way leaves the others
                 LOG.warning({"what": "nothing is published", "customer": customer, "error": str(error)[:500]})
             else:
                 if done:

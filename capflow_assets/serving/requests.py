@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from capflow_assets.errors import listed, nearest
+from capflow_assets.expressions.ids import normal
 from capflow_assets.serving.problems import ProblemError
 
 MOST_SUBJECTS = 1_000
@@ -57,18 +58,24 @@ def answer_request(body: Any) -> AnswerRequest:
     if not isinstance(body, dict):
         raise ProblemError(422, "the body is an object with user_ids, instances, or both")
     _known(body, ("user_ids", "instances", "k", "reasons"), "the body")
-    queries = [Query(_id(user, f"user_ids[{place}]")) for place, user in enumerate(_list(body, "user_ids"))]
-    queries += [_query(entry, f"instances[{place}]") for place, entry in enumerate(_list(body, "instances"))]
+    users, instances = _list(body, "user_ids"), _list(body, "instances")
+    require_few(len(users) + len(instances))
+    queries = [Query(_id(user, f"user_ids[{place}]")) for place, user in enumerate(users)]
+    queries += [_query(entry, f"instances[{place}]") for place, entry in enumerate(instances)]
     if not queries:
         raise ProblemError(422, "the body asks about nobody: expected user_ids or instances")
-    if len(queries) > MOST_SUBJECTS:
-        raise ProblemError(413, f"{len(queries):,} subjects at once; at most {MOST_SUBJECTS:,}: send several requests")
     k, reasons = body.get("k"), body.get("reasons", False)
     if k is not None and (type(k) is not int or not 1 <= k <= MOST_LISTED):
         raise ProblemError(422, f"k is a whole number from 1 to {MOST_LISTED:,}")
     if not isinstance(reasons, bool):
         raise ProblemError(422, "reasons is true or false")
     return AnswerRequest(tuple(queries), k, reasons)
+
+
+def require_few(subjects: int) -> None:
+    """Refuse more subjects than one request may ask about, before anything is made of them."""
+    if subjects > MOST_SUBJECTS:
+        raise ProblemError(413, f"{subjects:,} subjects at once; at most {MOST_SUBJECTS:,}: send several requests")
 
 
 def features_of(values: Any, where: str) -> dict[str, float | None]:
@@ -96,16 +103,23 @@ def _query(entry: Any, where: str) -> Query:
     _known(entry, ("user_id", "features", "basket", "exclude"), where)
     user = _id(entry["user_id"], f"{where}.user_id") if entry.get("user_id") is not None else None
     features = features_of(entry.get("features", {}), f"{where}.features")
-    unwanted = [_id(item, f"{where}.{part}") for part in ("basket", "exclude") for item in _list(entry, part)]
+    unwanted = [_id(item, f"{where}.{part}") for part in ("basket", "exclude") for item in _unwanted(entry, part)]
     if user is None and not features and "basket" not in entry and "exclude" not in entry:
         raise ProblemError(422, f"{where} names nobody: expected user_id, features, basket or exclude")
-    return Query(user, features, frozenset(unwanted))
+    return Query(user, features, frozenset(map(normal, unwanted)))  # as the lake spells them
 
 
 def _list(body: Mapping[str, Any], name: str) -> list[Any]:
     values = body.get(name, [])
-    if not isinstance(values, list) or len(values) > 10 * MOST_LISTED:
+    if not isinstance(values, list):
         raise ProblemError(422, f"{name} is a list")
+    return values
+
+
+def _unwanted(entry: Mapping[str, Any], name: str) -> list[Any]:
+    values = _list(entry, name)
+    if len(values) > 10 * MOST_LISTED:
+        raise ProblemError(422, f"{name} is a list of at most {10 * MOST_LISTED:,}")
     return values
 
 

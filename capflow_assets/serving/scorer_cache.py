@@ -77,13 +77,20 @@ class ScorerCache:
         return kept.loaded
 
     async def get(self, key: Key) -> LoadedScorer | None:
-        """A version, loaded if need be; None where neither it nor one before it in line can be."""
+        """A version, loaded if need be; None where neither it nor one before it in line can be.
+
+        Where one before it was loaded in its place, that answers while it is tried again from time to time.
+        """
         kept = self._kept.get(key)
-        if kept is not None and (kept.loaded is not None or time.monotonic() - kept.at < RETRY_SECONDS):
+        if kept is not None:
             self._kept.move_to_end(key)
-            return kept.loaded
+            is_own = kept.loaded is not None and kept.loaded.version == key[2]
+            if is_own or time.monotonic() - kept.at < RETRY_SECONDS:
+                return kept.loaded
         if key not in self._loading:
             self._loading[key] = asyncio.ensure_future(self._loaded(key))
+        if kept is not None and kept.loaded is not None:
+            return kept.loaded
         return await asyncio.shield(self._loading[key])
 
     def close(self) -> None:

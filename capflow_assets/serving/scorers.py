@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-6
 CODE_BYTES = 400_000
+DRAWN_ROWS = 1_000
 
 Figures = dict[str, "np.ndarray"]
 Scoring = Callable[["np.ndarray"], Figures]
@@ -40,17 +41,29 @@ class Scorer:
 
 
 def scorer_of(estimator: Estimator, columns: Sequence[str], trial: np.ndarray, stored_bytes: int) -> Scorer:
-    """The scorer of a fitted estimator; ``trial`` are rows of ``columns`` that it must agree with the estimator on."""
+    """The scorer of a fitted estimator; ``trial`` are rows of ``columns`` that it must agree with the estimator on.
+
+    Where nothing is known of users yet it must agree on numbers that are drawn.
+    """
     names = tuple(estimator.columns if isinstance(estimator, ReadsColumns) else columns)
     own = Scorer(names, "code", by_code(estimator, names), CODE_BYTES + 3 * stored_bytes)
     try:
         scoring, engines, size = _converted(estimator, names)
     except (UnfitTreesError, AttributeError, TypeError):
         return own
-    rows = trial[:, [list(columns).index(name) for name in names]] if len(trial) else trial
-    if len(rows) and not agrees(scoring(rows), own.figures(rows)):
+    rows = trial[:, [list(columns).index(name) for name in names]] if len(trial) else _drawn(len(names))
+    if not agrees(scoring(rows), own.figures(rows)):
         return own
     return Scorer(names, "onnx" if "onnx" in engines else "numpy", scoring, size)
+
+
+def _drawn(width: int) -> np.ndarray:
+    """Numbers of many sizes, a tenth of them missing."""
+    import numpy as np
+
+    chance = np.random.default_rng(0)
+    rows = chance.normal(size=(DRAWN_ROWS, width)) * 10.0 ** chance.integers(-2, 5, (DRAWN_ROWS, width))
+    return np.where(chance.random(rows.shape) < 0.1, np.nan, rows)
 
 
 def agrees(figures: Figures, expected: Figures) -> bool:

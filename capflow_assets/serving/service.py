@@ -7,6 +7,7 @@ are for features that are given, for a champion that is newer than the night, an
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -30,6 +31,8 @@ from capflow_assets.stores.registry import Registry
 if TYPE_CHECKING:
     import numpy as np
 
+LOG = logging.getLogger("capflow.serving")
+
 
 @dataclass(frozen=True, slots=True)
 class Served:
@@ -47,11 +50,6 @@ class Served:
     def model(self) -> str:
         """The model's name."""
         return self.spec.name
-
-    @property
-    def known_columns(self) -> tuple[str, ...]:
-        """The features that are stored of users."""
-        return tuple(self.features.facts["columns"]) if self.features is not None else ()
 
 
 @dataclass(slots=True)
@@ -109,14 +107,12 @@ class Service:
         places = [
             place for place, query in enumerate(request.queries) if self._wants_live(served, query, stored[place])
         ]
-        answers: dict[int, dict[str, Any]] = {}
         loaded = await self.scorer(served) if places else None
-        if loaded is not None:
-            answers = await self._live(served, request, places, loaded)
-        elif served.stored is None:
+        live = None if loaded is None else await self._live_if_it_can(served, request, places, loaded)
+        if live is None and served.stored is None:
             raise ProblemError(503, f"{served.model} has answered for nobody of {served.customer} yet")
         return [
-            answers.get(place) or self._fallen_back(served, request, query, stored[place])
+            (live or {}).get(place) or self._fallen_back(served, request, query, stored[place])
             for place, query in enumerate(request.queries)
         ]
 
@@ -129,7 +125,7 @@ class Service:
                 break
         return found
 
-    def _features(self, served: Served, user: str) -> tuple[np.ndarray | None, bool]:
+    def _features(self, served: Served, user: str) -> tuple[dict[str, float] | None, bool]:
         for spelling in served.declared.spellings(user):
             values, is_certain = self.lookups.features(served.customer, spelling)
             if values is not None:
@@ -141,7 +137,19 @@ class Service:
             return True
         if stored.content is None or served.stored is None:
             return query.user_id is not None
-        return ladder.rung_of_table(served.stored, served.champion, served.life) == LAST_GOOD
+        return not ladder.is_current(served.stored, served.champion, served.life)
+
+    async def _live_if_it_can(
+        self, served: Served, request: AnswerRequest, places: Sequence[int], loaded: LoadedScorer
+    ) -> dict[int, dict[str, Any]] | None:
+        try:
+            return await self._live(served, request, places, loaded)
+        except ProblemError:
+            raise
+        except Exception as error:  # a version may fail in any way on rows that it never saw; the ladder goes on
+            name = [served.customer, served.model, loaded.version]
+            LOG.warning({"what": "a version cannot score", "version": name, "error": type(error).__name__})
+            return None
 
     async def _live(
         self, served: Served, request: AnswerRequest, places: Sequence[int], loaded: LoadedScorer
@@ -189,7 +197,7 @@ class Service:
             known, _ = self._features(served, query.user_id)
             if known is None and not query.features:
                 return None
-        stored = dict(zip(served.known_columns, known.tolist(), strict=True)) if known is not None else {}
+        stored = known or {}
         lacking = [name for name in columns if name not in query.features and name not in stored]
         if lacking and (query.features or known is None):
             words = f"features lack that are not looked up: {', '.join(lacking[:10])}; null says that one is not known"
@@ -204,10 +212,16 @@ class Service:
             return await asyncio.to_thread(loaded.scorer.figures, matrix)
         return loaded.scorer.figures(matrix)
 
-    async def _reasons(self, served: Served, loaded: LoadedScorer, matrix: np.ndarray) -> list[str]:
+    async def _reasons(self, served: Served, loaded: LoadedScorer, matrix: np.ndarray) -> Sequence[str | None]:
+        """Words for each row; none where the estimator cannot be loaded any more: that takes no score away."""
         columns = loaded.scorer.columns
         names = (self.deployment, self.registry, served.customer, served.model, loaded.version, columns, matrix)
-        return await asyncio.to_thread(explained, *names)
+        try:
+            return await asyncio.to_thread(explained, *names)
+        except Exception as error:  # MLflow or its files may fail in any way
+            name = [served.customer, served.model, loaded.version]
+            LOG.warning({"what": "a version cannot give reasons", "version": name, "error": type(error).__name__})
+            return [None] * len(matrix)
 
     def _times(self, served: Served, query: Query, columns: tuple[str, ...]) -> dict[str, Any]:
         is_all_given = query.user_id is None or all(name in query.features for name in columns)
@@ -238,8 +252,7 @@ class Service:
         return {**({} if query.user_id is None else {"user_id": query.user_id}), **answer}
 
     def _load(self, key: Key) -> LoadedScorer:
-        customer, model, _ = key
-        return load_scorer(self.deployment, self.registry, customer, model)
+        return load_scorer(self.deployment, self.registry, *key)
 
 
 def _bands(served: Served, loaded: LoadedScorer) -> Sequence[Sequence[Any]]:

@@ -66,14 +66,21 @@ def kept_tokens(home: Home, owner: str) -> list[KeptToken]:
 
 
 def served_customers(home: Home) -> list[str]:
-    """The onboarded customers that have a token: they are served, and their answers are published."""
-    return sorted(
-        file.stem for file in (home.root / FOLDER).glob("*.json") if file.stem != OPERATOR and home.has(file.stem)
-    )
+    """The onboarded customers that have a token: they are served, and their answers are published.
+
+    Raises:
+        OSError: the folder cannot be read; they are not nobody then.
+    """
+    try:
+        names = [file.name for file in (home.root / FOLDER).iterdir()]
+    except FileNotFoundError:
+        return []
+    owners = [name.removesuffix(".json") for name in names if name.endswith(".json")]
+    return sorted(owner for owner in owners if owner != OPERATOR and home.has(owner))
 
 
 def is_served(home: Home, customer: str) -> bool:
-    """Whether a customer has a token."""
+    """Whether a customer (or ``OPERATOR``) has a token, be it one that cannot be read."""
     return _file(home, customer).exists()
 
 

@@ -94,7 +94,7 @@ class AnswerStore:
         ``source`` says what the rows were made of; several rows of one subject are kept one after another. ``facts``
         may be filled while the rows are read.
         """
-        file = self.folder / f"{name.replace('/', '.')}.{uuid.uuid4().hex[:12]}{SUFFIX}"
+        file = self.folder / f"{_dotted(name)}.{uuid.uuid4().hex[:12]}{SUFFIX}"
         try:
             count = _write(file, rows)
             tables = self.tables()
@@ -113,27 +113,38 @@ class AnswerStore:
             self._point_at(tables)
             self._remove_others(tables)
 
-    def forget(self, ids: Collection[str]) -> int:
-        """Delete subjects from every table, also from one that is being written; how many rows that were."""
+    def forget(self, ids: Collection[str], others: Mapping[str, Collection[str]] | None = None) -> int:
+        """Delete subjects from every table, also from one that is being written; how many rows that were.
+
+        ``others`` has what is to be deleted instead, by name of the table, where subjects are of another kind: a user
+        and a shop may have the same id.
+        """
         if not self.folder.is_dir() or not ids:
             return 0
         count = 0
+        of_files = {_dotted(name): chosen for name, chosen in (others or {}).items()}
+
+        def delete(file: Path) -> int:
+            return _delete(file, of_files.get(file.name.rsplit(".", 2)[0], ids))
+
         for table in self.tables().values():  # at once, whatever is being written
             with suppress(sqlite3.Error):
-                count += _delete(self.path(table), ids)
+                count += delete(self.path(table))
         with self.writing():
             for file in sorted(self.folder.glob(f"*{SUFFIX}")):
                 try:
-                    count += _delete(file, ids)
+                    count += delete(file)
                 except sqlite3.Error:  # what cannot be erased from is made again of the lake
                     file.unlink(missing_ok=True)
         return count
 
     def remove(self) -> None:
-        """Remove all of it."""
+        """Remove all of it, once nobody writes there."""
         import shutil
 
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if self.folder.is_dir():
+            with self.writing():
+                shutil.rmtree(self.folder, ignore_errors=True)
 
     def _point_at(self, tables: Mapping[str, StoredTable]) -> None:
         content = {
@@ -148,13 +159,21 @@ class AnswerStore:
                 file.unlink(missing_ok=True)
 
 
+def _dotted(name: str) -> str:
+    return name.replace("/", ".")
+
+
 def opened(file: Path) -> sqlite3.Connection:
     """A table's file to look subjects up in, memory-mapped.
+
+    It is opened for writing, and nothing is written by it: what somebody left who was killed while erasing is undone.
 
     Raises:
         sqlite3.Error: it is not there, or no database.
     """
-    database = sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=0.25, check_same_thread=False)
+    address = f"{file.absolute().as_uri()}?mode=rw"
+    database = sqlite3.connect(address, uri=True, timeout=0.25, check_same_thread=False)
+    database.execute("PRAGMA query_only = ON")
     database.execute(f"PRAGMA mmap_size = {1 << 30}")
     return database
 

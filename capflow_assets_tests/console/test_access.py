@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
+import dagster as dg
+import httpx
 import pytest
+from starlette.applications import Starlette
 
-from capflow_assets.console.access import Access
+from capflow_assets.console.access import COOKIE, Access
+from capflow_assets.console.app import Console
+from capflow_assets.console.fleet_view import Fleet
 from capflow_assets.console.page_views import own_path
+from capflow_assets.definitions import SOURCES, STAGES
+from capflow_assets.graph.engine import deployment
 from capflow_assets.home.places import Home
 from capflow_assets.serving.tokens import OPERATOR, Gate, issue, revoke
 
@@ -64,3 +72,32 @@ def test_a_revoked_token_is_worth_nothing(tmp_path: Path) -> None:
 )
 def test_nobody_is_sent_elsewhere(path: str) -> None:
     assert own_path(path) == "/"
+
+
+def test_a_file_of_the_operators_tokens_that_is_damaged_opens_nothing(tmp_path: Path) -> None:
+    home = Home.of(tmp_path, {})
+    token = issue(home, OPERATOR)
+    next((tmp_path / "serving_tokens").iterdir()).write_text("[{")
+    own = access(tmp_path)
+    assert own.has_token
+    assert not own.may_look("localhost", "127.0.0.1", None)
+    assert not own.may_look("localhost", "127.0.0.1", token)
+
+
+@pytest.mark.parametrize(
+    ("site", "status"), [("same-origin", 404), (None, 404), ("same-site", 403), ("cross-site", 403), ("none", 403)]
+)
+def test_a_form_of_another_server_of_the_same_name_decides_nothing(
+    tmp_path: Path, site: str | None, status: int
+) -> None:
+    home = Home.of(tmp_path, {})
+    app = Starlette()
+    with dg.DagsterInstance.ephemeral() as instance:
+        Console(Fleet(deployment(STAGES, SOURCES, home=home), instance), Gate(home), "").mount(app)
+        headers = {"cookie": f"{COOKIE}={issue(home, OPERATOR)}", **({} if site is None else {"sec-fetch-site": site})}
+
+        async def decided() -> int:
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+                return (await client.post("/decisions", data={"action": "drop"}, headers=headers)).status_code
+
+        assert asyncio.run(decided()) == status  # there is no such action: who gets as far as that may decide

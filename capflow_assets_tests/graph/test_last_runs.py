@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import pytest
 
+from capflow_assets.graph.gone_runs import COMMAND
 from capflow_assets.graph.last_runs import DONE, FAILED, RUNNING, WAITING, WHY, last_nights
 from capflow_assets.graph.partitions import CUSTOMERS
 from capflow_assets.graph.records import PARTITION, RANGE
@@ -46,6 +47,12 @@ def test_a_customers_night_is_its_worst_run(instance: dg.DagsterInstance) -> Non
 def test_a_cohort_is_of_all_customers_between_its_ends(instance: dg.DagsterInstance) -> None:
     add(instance, "SUCCESS", {RANGE: "bob", "dagster/asset_partition_range_end": "dan"})
     assert [len(night.runs) for night in last_nights(instance, NAMES)] == [0, 1, 1, 1, 0]
+
+
+def test_a_decision_is_no_night(instance: dg.DagsterInstance) -> None:
+    add(instance, "SUCCESS", {PARTITION: "ann", COMMAND: "capflow promote"})
+    add(instance, "SUCCESS", {PARTITION: "bob", COMMAND: "capflow run"})
+    assert [night.state for night in last_nights(instance, ["ann", "bob"])] == ["nothing ran", DONE]
 
 
 def test_runs_of_the_day_before_are_left_out(instance: dg.DagsterInstance) -> None:

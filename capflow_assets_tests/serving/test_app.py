@@ -62,14 +62,10 @@ def test_features_at_hand_change_the_answer_and_those_of_the_night_do_not(served
 
 
 def test_live_answers_are_the_nights_to_a_millionth(served, night):
-    from capflow_assets.stores.answer_store import FEATURES
-
-    columns = served.server.service.lookups.tables("acme")[FEATURES].facts["columns"]
     users = list(night)[:300]
     instances = []
     for user in users:
-        values, _ = served.server.service.lookups.features("acme", user)
-        known = dict(zip(columns, values.tolist(), strict=True))
+        known, _ = served.server.service.lookups.features("acme", user)
         wanted = served.deployment.stages.model(SCORE).model.columns
         features = {name: None if known[name] != known[name] else known[name] for name in wanted}
         instances.append({"features": features})
@@ -82,9 +78,7 @@ def test_live_answers_are_the_nights_to_a_millionth(served, night):
 
 def test_reasons_of_live_answers_are_those_of_the_estimator(served, night):
     user = next(iter(night))
-    values, _ = served.server.service.lookups.features("acme", user)
-    columns = served.server.service.lookups.tables("acme")["features"].facts["columns"]
-    known = dict(zip(columns, values.tolist(), strict=True))
+    known, _ = served.server.service.lookups.features("acme", user)
     wanted = served.deployment.stages.model(SCORE).model.columns
     features = {name: None if known[name] != known[name] else known[name] for name in wanted}
     (answer,) = served.post(SCORE, instances=[{"features": features}], reasons=True)

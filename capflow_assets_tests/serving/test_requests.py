@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from capflow_assets.serving.problems import ProblemError
@@ -23,6 +25,11 @@ def test_ids_features_and_lists_are_read_in_their_order():
     assert (request.k, request.has_reasons) == (5, True)
 
 
+def test_what_is_in_the_basket_is_spelled_as_the_lake_spells_it():
+    (query,) = answer_request({"instances": [{"basket": [" i1", 2], "exclude": ["Cafe\u0301"]}]}).queries
+    assert query.unwanted == {"i1", "2", "Caf\xe9"}
+
+
 @pytest.mark.parametrize(
     ("body", "status", "words"),
     [
@@ -33,6 +40,8 @@ def test_ids_features_and_lists_are_read_in_their_order():
         ({"user_ids": [True]}, 422, "user_ids[0] is an id"),
         ({"user_ids": ["x" * 600]}, 422, "user_ids[0] is an id"),
         ({"user_ids": ["u"] * 1001}, 413, "1,001 subjects"),
+        ({"user_ids": ["u"] * 20_000, "instances": [{}]}, 413, "20,001 subjects"),
+        ({"instances": [{"basket": ["i"] * 10_001}]}, 422, "basket is a list of at most 10,000"),
         ({"user_id": "u1"}, 422, "no part 'user_id'"),
         ({"instances": [3]}, 422, "instances[0] is an object"),
         ({"instances": [{}]}, 422, "instances[0] names nobody"),
@@ -115,3 +124,25 @@ def test_bodies_that_mlflow_would_not_take_are_refused(body):
     with pytest.raises(ProblemError) as caught:
         invocation_request(body)
     assert caught.value.status == 422
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda many: inference_request(None, None, {"inputs": [{"name": "x", "datatype": "FP64", "data": [1] * many}]}),
+        lambda many: invocation_request({"dataframe_split": {"columns": [], "data": [[]] * many}}),
+        lambda many: invocation_request({"dataframe_records": [{}] * many}),
+        lambda many: invocation_request({"inputs": {"x": [1] * many}}),
+    ],
+)
+def test_more_rows_than_may_be_asked_are_refused_before_anything_is_made_of_them(ask):
+    tracemalloc.start()
+    try:
+        with pytest.raises(ProblemError, match="200,000 subjects at once") as caught:
+            ask(200_000)
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert caught.value.status == 413
+    # The rows as objects are 40 MB and more.
+    assert peak_bytes < 8_000_000

@@ -97,6 +97,23 @@ def test_a_version_that_cannot_be_loaded_is_not_tried_at_every_request():
     assert len(tried) == 1
 
 
+def test_a_champion_that_could_not_be_read_is_tried_again_while_the_one_before_it_answers(monkeypatch):
+    monkeypatch.setattr("capflow_assets.serving.scorer_cache.RETRY_SECONDS", 0.0)
+    readable = [1, 1, 2]
+
+    async def ask() -> list[int | None]:
+        cache = ScorerCache(lambda key: loaded(10, readable.pop(0)))
+        versions = []
+        for _ in range(4):
+            answer = await cache.get(("acme", "churn", 2))
+            versions.append(answer.version if answer else None)
+            await asyncio.gather(*cache._loading.values())
+        return versions
+
+    assert done(ask()) == [1, 1, 1, 2]
+    assert readable == [], "once it is there it is not loaded again"
+
+
 def booster(seed: int, **settings: Any) -> xgboost.Booster:
     chance = np.random.default_rng(seed)
     values = chance.random((500, 30))

@@ -116,3 +116,9 @@ def test_a_conversion_that_does_not_agree_is_not_used(learned):
     ensemble = Ensemble(Horizon(), {"a": own, "b": learned["curves"]}, "average")
     ensemble.figures = lambda examples: own.figures(examples)  # it was saved with other weights than it answers by
     assert scorer_of(ensemble, COLUMNS, features(100, seed=8), 0).engine == "code"
+    assert scorer_of(ensemble, COLUMNS, np.empty((0, len(COLUMNS))), 0).engine == "code", "tried on no user at all"
+
+
+@pytest.mark.parametrize("name", ["boosted", "extra trees", "two parts", "tweedie", "together", "few columns"])
+def test_a_conversion_is_tried_also_where_no_user_is_known(learned, name):
+    assert scorer_of(learned[name], COLUMNS, np.empty((0, len(COLUMNS))), 0).engine == "onnx"

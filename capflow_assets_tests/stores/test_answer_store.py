@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -110,3 +113,78 @@ def test_a_table_whose_file_is_gone_is_not_there(store):
     assert not store.has("features", "lake@2")
     store.path(store.tables()["features"]).unlink()
     assert not store.has("features", "lake@1")
+
+
+@pytest.mark.parametrize("name", ["a#b", "a b", "ü"])
+def test_a_home_may_have_any_name_that_homes_have(tmp_path, name):
+    store = AnswerStore.of(Home.of(tmp_path / name), "acme")
+    with store.writing():
+        store.replace("features", "1", [("u1", b"1")])
+    assert content(store, "features", "u1") == b"1"
+
+
+def test_who_is_killed_while_erasing_leaves_a_table_that_can_be_read(store):
+    with store.writing():
+        store.replace("features", "1", [(f"u{number}", b"x" * 400) for number in range(2000)])
+    file = store.path(store.tables()["features"])
+    # Pages are written before the end where few may be kept, as at a commit that is cut short.
+    killed = (
+        "import os, sqlite3, sys; database = sqlite3.connect(sys.argv[1]); database.execute('PRAGMA cache_size = 5');"
+        "database.execute('BEGIN'); database.execute(\"DELETE FROM subjects WHERE id < 'u5'\"); os._exit(1)"
+    )
+    subprocess.run([sys.executable, "-c", killed, str(file)], check=False)
+    assert file.with_name(f"{file.name}-journal").stat().st_size > 0
+    assert content(store, "features", "u1") == b"x" * 400
+    assert store.forget(["u1"]) == 1
+    assert content(store, "features", "u1") is None
+
+
+def test_a_reader_writes_nothing(store):
+    with store.writing():
+        store.replace("features", "1", [("u1", b"1")])
+    file = store.path(store.tables()["features"])
+    with closing(opened(file)) as database, pytest.raises(sqlite3.OperationalError, match="readonly"):
+        database.execute("DELETE FROM subjects")
+    with pytest.raises(sqlite3.OperationalError, match="unable to open"):
+        opened(store.folder / "other.sqlite")
+    assert not (store.folder / "other.sqlite").exists()
+
+
+def test_what_is_forgotten_of_a_user_is_no_shop_or_item_of_the_same_id(store):
+    with store.writing():
+        for table in ("answers/churn", "answers/bill_anomaly", "answers/visit_forecast", "features"):
+            store.replace(table, "1", [("17", b"1"), ("b4", b"2"), ("b5", b"3")])
+    others = {"answers/bill_anomaly": frozenset({"b4"}), "answers/visit_forecast": ()}
+    assert store.forget(["17"], others) == 3
+    expected = {
+        "answers/churn": [None, b"2", b"3"],
+        "answers/bill_anomaly": [b"1", None, b"3"],
+        "answers/visit_forecast": [b"1", b"2", b"3"],
+        "features": [None, b"2", b"3"],
+    }
+    assert {table: [content(store, table, one) for one in ("17", "b4", "b5")] for table in expected} == expected
+
+
+def test_a_store_is_removed_once_nobody_writes_there_and_nothing_is_left(store):
+    began, may_end = threading.Event(), threading.Event()
+
+    def rows():
+        yield "u1", b"1"
+        began.set()
+        may_end.wait(30)
+
+    def write():
+        with store.writing():
+            store.replace("features", "1", rows())
+
+    writer = threading.Thread(target=write)
+    remover = threading.Thread(target=store.remove)
+    writer.start()
+    began.wait(30)
+    remover.start()
+    remover.join(0.3)
+    assert remover.is_alive()
+    may_end.set()
+    writer.join()
+    remover.join()
+    assert not store.folder.exists()

@@ -1,0 +1,136 @@
+"""Answers while something changes or fails under them: the next rung answers, and never with another's figures."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from capflow_assets.definitions import SOURCES, STAGES
+from capflow_assets.graph.engine import deployment
+from capflow_assets.home.places import Home
+from capflow_assets.serving.problems import ProblemError
+from capflow_assets.serving.requests import answer_request
+from capflow_assets.serving.scorer_cache import Key, LoadedScorer, ScorerCache
+from capflow_assets.serving.scorers import Figures, Scorer
+from capflow_assets.serving.service import Service
+from capflow_assets.stores.answer_store import ANSWERS, FEATURES, AnswerStore
+
+TOML = """
+name = "acme"
+vertical = "grocery"
+currency = "EUR"
+time_zone = "UTC"
+[serving]
+valid_hours = 24
+[tables.bills]
+source = "csv"
+location = "/nowhere/bills.csv"
+columns = { bill_id = "id", billed_at = "at", amount = "amount", user_id = "user" }
+"""
+MODEL = "purchase_propensity"
+FIRST, SECOND, OTHER = STAGES.model(MODEL).model.columns[:3]
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Service:
+    """A champion 2 that answers live; the night was answered by version 1."""
+    home = Home.of(tmp_path, {}).prepare()
+    (home.customers / "acme.toml").write_text(TOML)
+    service = Service(deployment(STAGES, SOURCES, home=home))
+    service.watch.champions = {f"acme.{MODEL}": 2}
+    publish(service, [FIRST, SECOND], [1.0, 20.0])
+    answered(service, rung="own", version=1)
+    return service
+
+
+def publish(service: Service, columns: list[str], values: list[float]) -> None:
+    store = AnswerStore.of(service.deployment.home, "acme")
+    facts = {"columns": columns, "as_of": datetime.now(UTC).isoformat()}
+    with store.writing():
+        store.replace(FEATURES, str(columns), [("u1", np.array(values).tobytes())], facts)
+
+
+def answered(service: Service, rung: str, version: int) -> None:
+    store = AnswerStore.of(service.deployment.home, "acme")
+    facts = {
+        "shape": "score",
+        "per": [],
+        "rung": rung,
+        "model_version": version,
+        "as_of": datetime.now(UTC).isoformat(),
+    }
+    with store.writing():
+        store.replace(f"{ANSWERS}{MODEL}", f"{rung}@{version}", [("u1", b'{"score": 0.25}')], facts)
+
+
+def loads(work: Callable[[np.ndarray], Figures], meanwhile: Callable[[], None] = lambda: None) -> ScorerCache:
+    """A cache whose versions score by ``work``; something else happens while one is loaded."""
+
+    def load(key: Key) -> LoadedScorer:
+        meanwhile()
+        return LoadedScorer(key[2], "own", Scorer((FIRST, SECOND), "onnx", work, 1_000))
+
+    return ScorerCache(load)
+
+
+def difference(rows: np.ndarray) -> Figures:
+    return {"score": rows[:, 1] - rows[:, 0]}
+
+
+def first_answer(service: Service, **body: Any) -> dict[str, Any]:
+    async def ask() -> list[dict[str, Any]]:
+        return await service.answers(service.served("acme", MODEL), answer_request({"user_ids": ["u1"], **body}))
+
+    return asyncio.run(ask())[0]
+
+
+@pytest.mark.parametrize(
+    ("columns", "values"), [([SECOND, FIRST], [20.0, 1.0]), ([FIRST, OTHER, SECOND], [1.0, 300.0, 20.0])]
+)
+def test_features_that_are_published_during_a_request_keep_their_names(service, columns, values):
+    service.cache = loads(difference, lambda: publish(service, columns, values))
+    answer = first_answer(service)
+    assert (answer["score"], answer["served_by"], answer["model_version"]) == (19.0, "live", 2)
+
+
+def test_a_scorer_that_fails_gives_way_to_the_last_good_answer(service):
+    def fails(rows: np.ndarray) -> Figures:
+        raise ValueError("rows of a kind that it never saw")
+
+    service.cache = loads(fails)
+    answer = first_answer(service)
+    assert (answer["score"], answer["served_by"], answer["model_version"]) == (0.25, "last good", 1)
+
+
+def test_reasons_that_cannot_be_given_take_no_score_away(service):
+    service.cache = loads(difference)
+    answer = first_answer(service, reasons=True)  # the version is in memory alone
+    assert (answer["score"], answer["served_by"], answer["reasons"]) == (19.0, "live", None)
+
+
+@pytest.mark.parametrize("rung", ["rule", "pooled"])
+def test_a_first_model_of_its_own_answers_at_once_where_the_night_had_another(service, rung):
+    service.cache = loads(difference)
+    answered(service, rung, version=1)
+    assert (first_answer(service)["served_by"], first_answer(service)["model_version"]) == ("live", 2)
+    answered(service, rung, version=2)
+    assert (first_answer(service)["served_by"], first_answer(service)["score"]) == (rung, 0.25)
+
+
+def test_where_nothing_can_be_said_of_a_known_user_it_is_no_404(service):
+    def fails(rows: np.ndarray) -> Figures:
+        raise ValueError("rows of a kind that it never saw")
+
+    service.cache = loads(fails)
+    store = AnswerStore.of(service.deployment.home, "acme")
+    with store.writing():
+        store.drop(f"{ANSWERS}{MODEL}")
+    with pytest.raises(ProblemError) as caught:
+        first_answer(service)
+    assert caught.value.status == 503
