@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from capflow_assets.blueprint.specs import ModelSpec
 from capflow_assets.contract import Finding
@@ -15,7 +15,7 @@ from capflow_assets.errors import CapflowError
 from capflow_assets.foreign import words_of
 from capflow_assets.nights.delivered_rows import USER
 from capflow_assets.nights.delivering import Way, way_of
-from capflow_assets.nights.ledger import Ledger, Receipt
+from capflow_assets.nights.ledger import KEPT_DAYS, Ledger, Receipt
 from capflow_assets.paths.fence import within
 
 CHECK = "reconciles"
@@ -37,14 +37,21 @@ class Delivered:
     problem: str = ""
 
 
-def deliver_all(deployment: Deployment, customer: Customer, spec: ModelSpec, now: datetime) -> list[Delivered]:
-    """Deliver a model's newest predictions to every destination that takes them."""
+def deliver_all(
+    deployment: Deployment, customer: Customer, spec: ModelSpec, at: datetime | None = None
+) -> list[Delivered]:
+    """Deliver a model's newest predictions to every destination that takes them.
+
+    It is ``at`` that moment; or it is asked anew for each, since one before may have taken until the quiet hours.
+    """
     chosen = [declared for declared in customer.delivery if declared.takes(spec.name)]
     if not chosen:
         return []
     with within(deployment.fence(customer)):
-        results = [_delivered(deployment, customer, spec, declared, now) for declared in chosen]
-    Ledger(deployment.lake, customer.name).forget_old(now)
+        results = [_delivered(deployment, customer, spec, declared, at or datetime.now(UTC)) for declared in chosen]
+    # As far as a cap looks back, it is known who was carried.
+    days = [KEPT_DAYS, *(cap.days + 1 for cap in customer.contact.caps)]
+    Ledger(deployment.lake, customer.name).forget_old(at or datetime.now(UTC), max(days))
     return results
 
 

@@ -163,14 +163,14 @@ class Ledger:
         dataset = self.lake.delta(self.customer, table).to_pyarrow_dataset()
         return dataset.to_table(columns=columns, filter=ds.field(PARTITION).isin(wanted))
 
-    def forget_old(self, now: datetime) -> None:
+    def forget_old(self, now: datetime, kept_days: int = KEPT_DAYS) -> None:
         """Remove who was carried and held back long ago, but for the newest delivery of each model and destination."""
         receipts = self.receipts()
         newest = {(receipt.model, receipt.destination): receipt.delivery for receipt in receipts}
         old = [
             receipt.delivery
             for receipt in receipts
-            if receipt.began_at < now - timedelta(days=KEPT_DAYS) and receipt.delivery not in newest.values()
+            if (receipt.ended_at or receipt.began_at) < now - timedelta(days=kept_days) and receipt.delivery not in newest.values()
         ]
         for table in (HELD_BACK, CARRIED):
             gone = sorted(set(old) & self.known(table))

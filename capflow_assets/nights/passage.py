@@ -88,7 +88,9 @@ class Passage(AbstractContextManager["Passage"]):
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        refused = pa.array([self._user(refused.key) for refused in sent.refused], pa.string())
+        # Where a user has several rows, one that is refused says nothing of the others.
+        is_one_each = self._delivery.key == (self._delivery.user,)
+        refused = pa.array([str(refused.key[0]) for refused in sent.refused if is_one_each], pa.string())
         for batch in self._kept("carried"):
             kept = batch.filter(pc.invert(pc.is_in(batch.column(USER), value_set=refused))) if len(refused) else batch
             if kept.num_rows:
