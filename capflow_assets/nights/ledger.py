@@ -170,7 +170,8 @@ class Ledger:
         old = [
             receipt.delivery
             for receipt in receipts
-            if (receipt.ended_at or receipt.began_at) < now - timedelta(days=kept_days) and receipt.delivery not in newest.values()
+            if (receipt.ended_at or receipt.began_at) < now - timedelta(days=kept_days)
+            and receipt.delivery not in newest.values()
         ]
         for table in (HELD_BACK, CARRIED):
             gone = sorted(set(old) & self.known(table))

@@ -79,7 +79,9 @@ def _carrying(deployment: Deployment, ledger: Ledger, receipts: dict[str, Receip
     import pyarrow.compute as pc
 
     rows: pa.Table = ledger.rows(CARRIED, ["delivery", USER], receipts)
-    theirs = set(rows.filter(pc.is_in(rows[USER], value_set=pa.array(list(users), pa.string())))["delivery"].to_pylist())
+    theirs = set(
+        rows.filter(pc.is_in(rows[USER], value_set=pa.array(list(users), pa.string())))["delivery"].to_pylist()
+    )
     known = ledger.known(CARRIED)
     of_users = {spec.name for spec in deployment.stages.models.values() if USER in spec.model.subject.key}
 

@@ -30,7 +30,8 @@ class SftpLogin(BaseModel):
     host: str = Field(min_length=1, description="The server's name or address.")
     port: int = Field(default=22, ge=1, le=65_535, description="Its port.")
     host_keys: tuple[Annotated[str, Field(pattern=HOST_KEY)], ...] = Field(
-        min_length=1, description="The server's public keys, ssh-ed25519 AAAA…: what `ssh-keyscan HOST` prints behind it."
+        min_length=1,
+        description="Its public keys, ssh-ed25519 AAAA…: what `ssh-keyscan HOST` prints behind the host.",
     )
     user: str = Field(min_length=1, description="Who logs in.")
     password: FromEnv | None = Field(default=None, description='The password: { env = "NAME" }.')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,15 @@ class LockedBox(Letterbox):
         raise KeyError("a fault of its own")
 
     erase = withdraw
+
+
+class Looking(Letterbox):
+    """Sees which files of the process's have a name while it takes letters."""
+
+    def send(self, options: BoxOptions, delivery: Delivery, batches: Any) -> Sent:
+        first = next(batches)
+        self.names = sorted(path.name for path in Path(tempfile.gettempdir()).iterdir())
+        return super().send(options, delivery, iter([first]))
 
 
 @pytest.fixture
@@ -122,3 +132,13 @@ def test_erasure_asks_deliveries_of_which_it_is_no_longer_kept_who_was_in_them(b
     assert [name for name, _ in users_of(brand, "ann")] == ["post"]
     brand.ledger.forget_old(NIGHT + timedelta(days=200))
     assert [name for name, _ in users_of(brand, "ann")] == ["post"]
+
+
+def test_no_file_with_users_has_a_name_that_a_kill_would_leave(
+    brand: Brand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    box = brand.boxes["letters"] = Looking()
+    assert brand.delivered().failure == ""
+    assert box.names == []
