@@ -1,7 +1,8 @@
 """One scoring on its way to one destination: check → send → mark, so that it may be killed anywhere and go on.
 
-What the destination holds is asked first: a delivery that is there already is marked and not sent again; where it holds
-a newer moment, nothing is sent. The rules at the door are read anew each time. A delivery that was sent without an
+What the destination holds is asked first: a delivery that is there already is marked and not sent again (one by which
+users are contacted is taken back and sent anew, since others may be contacted now); where it holds a newer moment,
+nothing is sent. The rules at the door are read anew each time. A delivery that was sent without an
 answer is ``unknown``: it is sent again under the same id where that changes nothing, and only said where it might
 double.
 """
@@ -162,14 +163,17 @@ class Way:
     def _there_already(
         self, delivery: Delivery, receipt: Receipt, held: Held, passage: Passage, rows: Iterator[pa.RecordBatch]
     ) -> Sent | None:
-        """What is there, where it is what may be there now; None once it was taken back, to be sent anew."""
+        """What is there, where it is what may be there now; None once it was taken back, to be sent anew.
+
+        Where users are contacted, the number alone does not say that it is those who may be now.
+        """
         passage.drain(rows)
-        if held.rows in (None, passage.passed):
+        if held.rows is None or (held.rows == passage.passed and not (self.declared.contact and passage.passed)):
             return Sent(passage.passed, receipt.bytes, held.checksum)
         withdrawn = self.destination.withdraw(self.options, delivery)
         if withdrawn.reason:
             raise DeliveryError(
-                "A destination holds other rows than may be delivered now",
+                "A destination holds rows, and perhaps others than may be delivered now",
                 expected=f"{passage.passed:,} rows",
                 came=f"{held.rows:,} rows, which cannot be taken back: {withdrawn.reason}",
                 where=f"{self.declared.name} ({self.declared.kind})",
