@@ -15,7 +15,7 @@ from capflow_assets.errors import CapflowError
 from capflow_assets.foreign import words_of
 from capflow_assets.nights.delivered_rows import USER
 from capflow_assets.nights.delivering import Way, way_of
-from capflow_assets.nights.ledger import KEPT_DAYS, Ledger, Receipt
+from capflow_assets.nights.ledger import CARRIED, KEPT_DAYS, Ledger, Receipt
 from capflow_assets.paths.fence import within
 
 CHECK = "reconciles"
@@ -86,14 +86,21 @@ def _problem(way: Way, receipt: Receipt) -> str:
         return f"of {receipt.scored:,} rows it is not known what became of all"
     if receipt.status not in ("delivered", "waiting") or not way.destination.tells:
         return ""
-    held = way.destination.held(way.options, way.delivery(receipt.number))
+    delivery = way.delivery(receipt.number)
+    held = way.destination.held(way.options, delivery)
     if held is None:
         return f"it does not hold the {receipt.delivered:,} rows that it took"
-    if held.rows not in (None, receipt.delivered):
+    of_users = delivery.key == (delivery.user,)
+    if held.rows not in (None, receipt.delivered, _not_erased(way, receipt) if of_users else None):
         return f"it holds {held.rows:,} rows, and took {receipt.delivered:,}"
     if held.checksum and receipt.checksum and held.checksum != receipt.checksum:
         return "it holds as many rows as it took, and others"
     return ""
+
+
+def _not_erased(way: Way, receipt: Receipt) -> int:
+    """How many users of a delivery have not been erased since: with them, what it carried is forgotten as well."""
+    return len(way.ledger.rows(CARRIED, [USER], [receipt.delivery])[USER].unique())
 
 
 def reconciled(results: Sequence[Delivered]) -> Finding:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import tempfile
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
-from capflow_assets.contract import Delivery, Sent
+from capflow_assets.contract import Delivery, Held, Sent, Withdrawn
 from capflow_assets.errors import DeliveryError, SourceError
 from capflow_assets.nights.withdrawal import arrived, erase
 from capflow_assets_tests.nights.brand import LETTERS, NIGHT, WAREHOUSE, BoxOptions, Brand, Letterbox
@@ -45,6 +45,25 @@ class LockedBox(Letterbox):
         raise KeyError("a fault of its own")
 
     erase = withdraw
+
+
+class Shelf(Letterbox):
+    """Says what it holds, and lets go of single users."""
+
+    tells = True
+    users: ClassVar[list[str]] = []
+
+    def held(self, options: BoxOptions, delivery: Delivery) -> Held | None:
+        return Held(delivery.id, len(self.users)) if self.users else None
+
+    def send(self, options: BoxOptions, delivery: Delivery, batches: Any) -> Sent:
+        self.users[:] = [user for batch in batches for user in batch.column(0).to_pylist()]
+        return Sent(len(self.users), 1)
+
+    def erase(self, options: BoxOptions, delivery: Delivery, users: Any) -> Withdrawn:
+        before = len(self.users)
+        self.users[:] = [user for user in self.users if user not in users]
+        return Withdrawn(before - len(self.users))
 
 
 class Looking(Letterbox):
@@ -142,3 +161,13 @@ def test_no_file_with_users_has_a_name_that_a_kill_would_leave(
     box = brand.boxes["letters"] = Looking()
     assert brand.delivered().failure == ""
     assert box.names == []
+
+
+def test_a_destination_that_has_erased_a_user_reconciles_and_one_that_loses_another_does_not(brand: Brand) -> None:
+    brand.boxes["letters"] = shelf = Shelf()
+    assert brand.delivered().problem == ""
+    assert users_of(brand, "ann") == [("post", "")]
+    brand.deployment.lake.delta("boots", "delivery/carried").delete("user_id = 'ann'")  # as forgetting does
+    assert brand.delivered().problem == ""
+    shelf.users.remove("bob")
+    assert brand.delivered().problem == "it holds 4 rows, and took 6"
