@@ -27,6 +27,7 @@ def withdraw(
     names(context, home, [customer], model)
     from datetime import UTC, datetime
 
+    from capflow_assets.errors import NotFoundError
     from capflow_assets.nights.ledger import Ledger
     from capflow_assets.nights.withdrawal import arrived
     from capflow_assets.nights.withdrawal import withdraw as take_back
@@ -34,7 +35,12 @@ def withdraw(
 
     with opened(context, home) as (deployment, _):
         deployment.require(customer, model)
-        receipts = arrived(Ledger(deployment.lake, customer), model, destination or None)
+        ledger = Ledger(deployment.lake, customer)
+        known = {one.name for one in deployment.customer(customer).delivery}
+        known |= {receipt.destination for receipt in ledger.receipts()}
+        if destination and destination not in known:
+            raise NotFoundError.among(f"destination of {customer}", destination, sorted(known))
+        receipts = arrived(ledger, model, destination or None)
         if not receipts:
             say(f"nothing of {model} of {customer} was delivered that could be taken back")
             return
@@ -44,6 +50,8 @@ def withdraw(
             typer.confirm("Take them back?", abort=True, err=True)
         stayed = 0
         with customer_lock(deployment.home, customer, "capflow withdraw", None, say):
+            # Another may have delivered while the question or the lock was waited for.
+            receipts = arrived(ledger, model, destination or None)
             for result in take_back(deployment, deployment.customer(customer), receipts, datetime.now(UTC)):
                 receipt = result.receipt
                 name = f"{receipt.destination}, as of {receipt.as_of.isoformat()}"

@@ -45,11 +45,15 @@ def _hours(value: tuple[str, str]) -> tuple[str, str]:
         first, last = (time.fromisoformat(text) for text in value)
     except ValueError:
         raise ValueError('two times of the day, such as ["21:00", "08:00"]') from None
+    if first.tzinfo or last.tzinfo:
+        raise ValueError("two times without a zone: they are of each user's own")
     if first == last:
         raise ValueError("two times that are not the same")
     return value
 
 
+# The same however it is written, as in raw/consents: a cap on email is one on Email.
+Channel = Annotated[Text, AfterValidator(str.lower)]
 Words = Annotated[tuple[Text, ...], BeforeValidator(_words)]
 QuietHours = Annotated[tuple[Text, Text], BeforeValidator(_words), AfterValidator(_hours)]
 
@@ -67,7 +71,7 @@ class DoorRules(Declared):
 class Cap(Declared):
     """How often a user may be delivered on a channel, over all models and destinations."""
 
-    channel: Text
+    channel: Channel
     most: int = Field(ge=1, le=1000, description="Deliveries of a user within the days.")
     days: int = Field(ge=1, le=366, description="How many days, up to the moment of sending.")
 
@@ -78,6 +82,13 @@ class ContactSettings(Declared):
     holdout_pct: float = Field(default=0, ge=0, le=50, description="Users who are never contacted, to compare with.")
     holdout_salt: Text = Field(default="capflow", description="Another salt draws other users.")
     caps: Annotated[tuple[Cap, ...], BeforeValidator(_words)] = Field(default=(), description="One a channel.")
+
+    @model_validator(mode="after")
+    def _one_a_channel(self) -> ContactSettings:
+        twice = [channel for channel, count in Counter(cap.channel for cap in self.caps).items() if count > 1]
+        if twice:
+            raise ValueError(f"one cap a channel, and not several on {', '.join(twice)}")
+        return self
 
     def cap(self, channel: str | None) -> Cap | None:
         """What holds for a channel."""
@@ -91,7 +102,7 @@ class DeclaredDelivery(Declared):
     kind: Text = Field(description="The kind of destination: the name of a file in delivery/.")
     models: Words = Field(default=(), description="The models whose predictions go there; all, where none is named.")
     contact: bool = Field(default=True, description="Whether users are contacted by it.")
-    channel: Text | None = Field(default=None, description="By what: email, push, sms, mail.")
+    channel: Channel | None = Field(default=None, description="By what: email, push, sms, mail.")
     purpose: Text | None = Field(default=None, description="For what, in the words of raw/consents.")
     options: dict[str, Any] = Field(default_factory=dict, description="The Options of the kind.")
     columns: dict[str, Text] = Field(
@@ -105,6 +116,8 @@ class DeclaredDelivery(Declared):
     def _names_consent(self) -> DeclaredDelivery:
         if self.contact and not (self.channel and self.purpose):
             raise ValueError("channel and purpose, to which users consent; or contact = false")
+        if self.rules.quiet_hours and not self.contact:
+            raise ValueError("no quiet_hours where contact = false: nobody is disturbed, and nobody waits")
         return self
 
     def takes(self, model: str) -> bool:

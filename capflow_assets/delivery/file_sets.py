@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 MANIFEST = "manifest.json"
 STAMP = "%Y%m%dT%H%M%S%fZ"
 ID_CHARACTERS = 16
+OURS = re.compile(r"(part-\d+\.[a-z]+|manifest\.json)(\.part)?")
 
 
 class SetOptions(BaseModel, ABC):
@@ -78,11 +81,13 @@ def held(options: SetOptions, delivery: Delivery) -> Held | None:
 
 
 def newest(options: SetOptions, delivery: Delivery) -> datetime | None:
-    """The newest as-of of a folder with a manifest."""
+    """The newest as-of of a folder with a manifest; folders of other names are somebody else's."""
     with options.opened() as place:
         names = place.names(_of_model(delivery))
-    folders = (name.rpartition("/")[0].rpartition("/")[2] for name in names if name.endswith(f"/{MANIFEST}"))
-    stamps = [datetime.strptime(folder.partition("-")[0], STAMP).replace(tzinfo=UTC) for folder in folders]
+    stamps = []
+    for folder in (name.rpartition("/")[0].rpartition("/")[2] for name in names if name.endswith(f"/{MANIFEST}")):
+        with suppress(ValueError):
+            stamps.append(datetime.strptime(folder.partition("-")[0], STAMP).replace(tzinfo=UTC))
     return max(stamps, default=None)
 
 
@@ -99,21 +104,22 @@ def send(options: SetOptions, delivery: Delivery, batches: Iterable[pa.RecordBat
                 place.write(f"{folder}/{name}", content)
                 parts.append(Part(name, table.num_rows, len(content), hashlib.sha256(content).hexdigest()))
             kept = {f"{folder}/{MANIFEST}", *(f"{folder}/{part.name}" for part in parts)}
-            for name in set(place.names(folder)) - kept:
+            for name in _ours(place, folder) - kept:
                 place.remove(name)
             _put_manifest(place, folder, delivery, parts)
     return Sent(sum(part.rows for part in parts), sum(part.bytes for part in parts), _checksum(parts))
 
 
 def withdraw(options: SetOptions, delivery: Delivery) -> Withdrawn:
-    """The manifest goes first, then the parts: nobody reads half a delivery."""
+    """The manifest goes first, then the parts: nobody reads half a delivery. What readers have put there stays."""
     folder = _folder(delivery)
     with options.opened() as place:
         parts = _parts(place, folder) or []
         place.remove(f"{folder}/{MANIFEST}")
-        for name in place.names(folder):
+        for name in _ours(place, folder):
             place.remove(name)
-        place.remove_folder(folder)
+        if not place.names(folder):
+            place.remove_folder(folder)
     return Withdrawn(sum(part.rows for part in parts))
 
 
@@ -124,6 +130,11 @@ def _of_model(delivery: Delivery) -> str:
 def _folder(delivery: Delivery) -> str:
     stamp = delivery.as_of.astimezone(UTC).strftime(STAMP)
     return f"{_of_model(delivery)}/{stamp}-{delivery.id[:ID_CHARACTERS]}"
+
+
+def _ours(place: FilePlace, folder: str) -> set[str]:
+    """The files of a folder that are called as ours are, finished or not."""
+    return {name for name in place.names(folder) if OURS.fullmatch(name.removeprefix(f"{folder}/"))}
 
 
 def _tables(batches: Iterable[pa.RecordBatch], most: int) -> Iterator[pa.Table]:

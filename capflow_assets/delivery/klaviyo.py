@@ -23,6 +23,7 @@ from pydantic import Field
 from capflow_assets.contract import Delivery, Held, Sent, Withdrawn
 from capflow_assets.delivery.klaviyo_errors import next_path, places_of, said_errors
 from capflow_assets.delivery.profiles import ProfileOptions, fitting, names_of
+from capflow_assets.errors import DeliveryError
 from capflow_assets.transfer.batches import Rejection, Row, Tally, packed, post_apart, rows_of
 from capflow_assets.transfer.calls import Address, Calls
 
@@ -137,7 +138,13 @@ class _Imports:
             return Rejection(self._starts.said(answer), named)
         if answer.status != 202:
             raise self._starts.refusal(answer)
-        job_id, job = _job(answer.body)
+        try:
+            return self._outcome(rows, *_job(answer.body))
+        except DeliveryError:  # the job was started: that it cannot be asked for says nothing of its profiles
+            return Rejection("", {}, "unknown")
+
+    def _outcome(self, rows: Sequence[Row], job_id: str, job: Mapping[str, Any]) -> Rejection | None:
+        """What became of a job's profiles, once it has ended."""
         until = time.monotonic() + self._options.job_seconds
         while job_id and job.get("status") in ("queued", "processing") and time.monotonic() < until:
             time.sleep(self._options.poll_seconds)

@@ -8,6 +8,7 @@ out with the database's reason, and the others go on. What a delivery wrote over
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,6 +17,7 @@ from pydantic import Field
 
 from capflow_assets.contract import Delivery, Held, Refused, Sent, Withdrawn
 from capflow_assets.errors import DeliveryError, listed
+from capflow_assets.transfer.batches import HOPELESS
 from capflow_assets.transfer.postgresql import CopyStream, PostgresLogin, commit, connected
 from capflow_assets.transfer.secrets import first_line
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 OURS = {"capflow_delivery": "text not null", "capflow_as_of": "timestamptz not null"}
 RECEIPTS = "capflow_receipts"
+# Of a column: what stands in statements as it is, and is not cut off by PostgreSQL.
+NAME = re.compile(r'[^"%{}\0]{1,63}')
 INCOMING, NUMBERED = "capflow_incoming", "capflow_numbered"
 NUMBER = "capflow_row"
 TYPES = {
@@ -146,6 +150,10 @@ def _is_there(cursor: Any, table: str) -> bool:
 def _make_tables(cursor: Any, options: Options, delivery: Delivery) -> None:
     """The table and that of receipts, where there is none; and a temporary one for what comes."""
     table = options.table_of(delivery.model)
+    if unfit := [column.name for column in delivery.columns if not NAME.fullmatch(column.name)]:
+        expected = 'at most 63 bytes, without ", %, { and }'
+        do = f"give it another name in columns of [[delivery]] {delivery.destination}"
+        raise DeliveryError("A column cannot be called so in SQL", expected=expected, came=unfit[0], where=table, do=do)
     declared = {column.name: TYPES.get(column.kind, "jsonb") for column in delivery.columns}
     columns = ", ".join(f'"{name}" {kind}' for name, kind in (declared | OURS).items())
     key = ", ".join(f'"{name}"' for name in delivery.key)
@@ -163,11 +171,13 @@ def _make_tables(cursor: Any, options: Options, delivery: Delivery) -> None:
         raise DeliveryError(
             "A table has another schema", expected=listed(kinds), came=listed(there), where=table, do=do
         )
-    other = f"select model from {options.receipts} where in_table = %s and model <> %s limit 1"  # noqa: S608
-    cursor.execute(other, (table, delivery.model))
+    whose = f"select customer, model from {options.receipts} where in_table = %s and (customer, model) <> (%s, %s)"  # noqa: S608
+    cursor.execute(f"{whose} limit 1", (table, delivery.customer, delivery.model))
     if row := cursor.fetchone():
-        do = "write {model} in the table's name, or deliver one model there"
-        raise DeliveryError("Another model's predictions are in this table", came=row[0], where=table, do=do)
+        what, do = "Another model's predictions are in this table", "write {model} in the table's name"
+        if row[0] != delivery.customer:
+            what, do = "Another customer's predictions are in this table", "name a table or a schema of its own"
+        raise DeliveryError(what, came="/".join(row), where=table, do=do)
     plain = ", ".join(f'"{name}" {kind}' for name, kind in declared.items())
     cursor.execute(f"create temporary table {INCOMING} ({plain}) on commit drop")
 
@@ -181,7 +191,9 @@ def _upsert(cursor: Any, table: str, delivery: Delivery, rows: int, refused: lis
     rows_numbered = f"select row_number() over () as {NUMBER}, * from {INCOMING}"  # noqa: S608
     cursor.execute(f"create temporary table {NUMBERED} on commit drop as {rows_numbered}")
     cursor.execute(f"create index on {NUMBERED} ({NUMBER})")
-    _halved(cursor, statement, delivery, 1, rows, refused)
+    out: list[Refused] = []
+    _halved(cursor, statement, delivery, 1, rows, out)
+    refused += out
 
 
 def _statement(table: str, delivery: Delivery) -> str:
@@ -220,6 +232,13 @@ def _halved(cursor: Any, statement: str, delivery: Delivery, first: int, last: i
         key = ", ".join(f'"{name}"' for name in delivery.key)
         cursor.execute(f"select {key} from {NUMBERED} where {NUMBER} = %s", (first,))  # noqa: S608
         refused.append(Refused(tuple(cursor.fetchone()), first_line(error)))
+        if first == HOPELESS == len(refused):  # rows are looked at in their order
+            raise DeliveryError(
+                f"The table refused the first {HOPELESS} rows",
+                came=first_line(error),
+                where=delivery.destination,
+                do="check the delivery's columns against the table's",
+            )
         return
     middle = (first + last) // 2
     _halved(cursor, statement, delivery, first, middle, refused)
@@ -243,11 +262,11 @@ def _holdable(
     """The batches without rows that have a text which the database cannot hold."""
     import pyarrow.compute as pc
 
-    texts = [place for place, column in enumerate(delivery.columns) if column.kind == "string"]
+    texts = [place for place, column in enumerate(delivery.columns) if column.kind in ("string", "list<string>")]
     for batch in batches:
         bad = None
         for place in texts:
-            has_nul = pc.fill_null(pc.match_substring(batch.column(place), "\0"), False)
+            has_nul = _has_nul(batch.column(place))
             bad = has_nul if bad is None else pc.or_(bad, has_nul)
         if bad is None or not pc.any(bad).as_py():
             yield batch
@@ -255,6 +274,18 @@ def _holdable(
         for row in batch.filter(bad).to_pylist():
             refused.append(Refused(tuple(row[name] for name in delivery.key), NUL))
         yield batch.filter(pc.invert(bad))
+
+
+def _has_nul(column: pa.Array) -> pa.Array:
+    """Whether each text, or one in each list of texts, has a NUL."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_list(column.type):
+        return pc.fill_null(pc.match_substring(column, "\0"), False)
+    inside = pc.fill_null(pc.match_substring(pc.list_flatten(column), "\0"), False)
+    rows = pc.list_parent_indices(column).filter(inside)
+    return pc.is_in(pa.array(range(len(column)), rows.type), value_set=rows)
 
 
 DESTINATION = SqlTable()

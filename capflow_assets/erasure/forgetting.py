@@ -233,11 +233,13 @@ def _made_of(deployment: Deployment, customer: str, tables: Collection[str]) -> 
 
 
 def _remains(deployment: Deployment, records: Records, receipt: Receipt, ids: Sequence[str]) -> list[str]:
-    remains = [
-        f"the user in {delivery['model']} at {delivery['destination']}: {delivery['reason']}"
-        for delivery in receipt.deliveries
-        if delivery["reason"]
-    ]
+    remains = list(
+        dict.fromkeys(
+            f"the user in {delivery['model']} at {delivery['destination']}: {delivery['reason']}"
+            for delivery in receipt.deliveries
+            if delivery["reason"]
+        )
+    )
     user = ids[0]
     if receipt.recomputed_at_the_next_run:
         remains.append(f"totals that count the user, until the next run: capflow run {receipt.customer}")

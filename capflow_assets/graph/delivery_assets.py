@@ -1,7 +1,6 @@
 """``delivery/{model}``, one of a model's assets: its newest predictions, brought to the customer's destinations."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 import dagster as dg
 
@@ -22,7 +21,7 @@ CHECK_DESCRIPTION = "Scored = delivered + held back + refused + unknown, and des
 def delivered_outcome(deployment: Deployment, spec: ModelSpec, customer: Customer) -> Outcome:
     """What became of the newest predictions at every destination of the customer that takes them."""
     key = dg.AssetKey([PART, spec.name])
-    results = deliver_all(deployment, customer, spec, datetime.now(UTC))
+    results = deliver_all(deployment, customer, spec)
     if not results:
         reason = f"no [[delivery]] of {customer.name}'s TOML takes {spec.name}"
         finding = Finding(CHECK, True, f"Nothing to do: {reason}")

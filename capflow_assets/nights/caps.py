@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from capflow_assets.customers.delivery_settings import Cap
 from capflow_assets.nights.door import CAPPED
-from capflow_assets.nights.ledger import CARRIED, Ledger
+from capflow_assets.nights.ledger import CARRIED, PARTITION, Ledger
 from capflow_assets.nights.rules.frequency import winners
 
 if TYPE_CHECKING:
@@ -67,11 +67,12 @@ def used_places(ledger: Ledger, channel: str, since: datetime, own: tuple[str, s
         receipt.delivery
         for receipt in ledger.receipts()
         if receipt.channel == channel
-        and receipt.began_at > since
+        and (receipt.ended_at or receipt.began_at) > since
         and (receipt.model, receipt.destination, receipt.as_of) != own
     ]
-    users = ledger.rows(CARRIED, ["user_id"], lately)["user_id"]
-    counts = pc.value_counts(users)
+    # Of a user's rows in one delivery, some may stand twice: in another batch, or of another try.
+    once = ledger.rows(CARRIED, [PARTITION, "user_id"], lately).group_by([PARTITION, "user_id"]).aggregate([])
+    counts = pc.value_counts(once["user_id"])
     return {pair["values"]: pair["counts"] for pair in counts.to_pylist() if pair["values"] is not None}
 
 

@@ -1,7 +1,8 @@
 """One scoring on its way to one destination: check → send → mark, so that it may be killed anywhere and go on.
 
-What the destination holds is asked first: a delivery that is there already is marked and not sent again; where it holds
-a newer moment, nothing is sent. The rules at the door are read anew each time. A delivery that was sent without an
+What the destination holds is asked first: a delivery that is there already is marked and not sent again (one by which
+users are contacted is taken back and sent anew, since others may be contacted now); where it holds a newer moment,
+nothing is sent. The rules at the door are read anew each time. A delivery that was sent without an
 answer is ``unknown``: it is sent again under the same id where that changes nothing, and only said where it might
 double.
 """
@@ -18,17 +19,29 @@ from capflow_assets.contract import Delivery, Destination, Held, Sent
 from capflow_assets.customers.customer import Customer
 from capflow_assets.customers.delivery_settings import DeclaredDelivery
 from capflow_assets.deployment import Deployment
-from capflow_assets.errors import DeliveryError, DeliveryUnknown
-from capflow_assets.nights.delivered_rows import Scoring, Selection, rows_read, scoring_of
+from capflow_assets.errors import CapflowError, DeliveryError, DeliveryUnknown
+from capflow_assets.nights.delivered_rows import USER, Scoring, Selection, rows_read, scoring_of
 from capflow_assets.nights.deliveries import delivery_of
 from capflow_assets.nights.door import QUIET
 from capflow_assets.nights.door_rules import Doors, selected
-from capflow_assets.nights.ledger import HELD_BACK, Ledger, Receipt, Status, ended, require_sum
+from capflow_assets.nights.ledger import (
+    CARRIED,
+    HELD_BACK,
+    OPEN,
+    PARTITION,
+    Ledger,
+    Receipt,
+    Status,
+    ended,
+    require_sum,
+)
 from capflow_assets.nights.passage import Passage
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+# What may be there, where the destination cannot be asked.
+HELD_THERE: tuple[Status, ...] = ("delivered", "waiting", *OPEN)
 HOLDS_NEWER = "the destination holds newer predictions"
 RESTS = "it was sent before and no answer came; this kind of destination might take it twice, so it is not sent again"
 
@@ -62,8 +75,10 @@ class Way:
             return self._sent(delivery, receipt, before, only)
         except DeliveryUnknown:
             raise
-        except DeliveryError as error:
-            self.ledger.write(ended(receipt, "failed", self.now, reason=str(error)))
+        except CapflowError as error:
+            # What may have arrived at an earlier try may still have: that this one failed says nothing of it.
+            status: Status = "unknown" if before is not None and before.status in OPEN else "failed"
+            self.ledger.write(ended(receipt, status, self.now, reason=str(error)))
             raise
 
     def _round(self) -> tuple[Delivery, Receipt | None, pa.Array | None]:
@@ -113,7 +128,7 @@ class Way:
                     return self._marked(receipt, passage, sent)
                 passage.begin_again()
                 rows = passage.through(door, self._rows(), only)
-            if before is not None and before.status in ("sending", "unknown") and self.destination.resend == "never":
+            if before is not None and before.status in OPEN and self.destination.resend == "never":
                 passage.drain(rows)
                 return self._marked(receipt, passage, Sent(0, 0), is_unknown=True, reason=RESTS)
             self.ledger.write(replace(receipt, status="sending"))
@@ -128,6 +143,10 @@ class Way:
             passage.drain(rows)
             self._marked(receipt, passage, Sent(0, 0), is_unknown=True, reason=str(error))
             raise
+        except CapflowError:
+            if not self.destination.tells:  # it took what was sent before it failed, and cannot be asked
+                self.ledger.carry(delivery.id, self._carried(delivery, passage, Sent(0, 0)))
+            raise
         passage.drain(rows)
         return self._marked(receipt, passage, sent)
 
@@ -139,19 +158,22 @@ class Way:
         if self.destination.tells:
             return self.destination.newest(self.options, delivery)
         kept = self.ledger.receipts(delivery.model, delivery.destination)
-        return max((receipt.as_of for receipt in kept if receipt.status in ("delivered", "waiting")), default=None)
+        return max((receipt.as_of for receipt in kept if receipt.status in HELD_THERE), default=None)
 
     def _there_already(
         self, delivery: Delivery, receipt: Receipt, held: Held, passage: Passage, rows: Iterator[pa.RecordBatch]
     ) -> Sent | None:
-        """What is there, where it is what may be there now; None once it was taken back, to be sent anew."""
+        """What is there, where it is what may be there now; None once it was taken back, to be sent anew.
+
+        Where users are contacted, the number alone does not say that it is those who may be now.
+        """
         passage.drain(rows)
-        if held.rows in (None, passage.passed):
+        if held.rows is None or (held.rows == passage.passed and not (self.declared.contact and passage.passed)):
             return Sent(passage.passed, receipt.bytes, held.checksum)
         withdrawn = self.destination.withdraw(self.options, delivery)
         if withdrawn.reason:
             raise DeliveryError(
-                "A destination holds other rows than may be delivered now",
+                "A destination holds rows, and perhaps others than may be delivered now",
                 expected=f"{passage.passed:,} rows",
                 came=f"{held.rows:,} rows, which cannot be taken back: {withdrawn.reason}",
                 where=f"{self.declared.name} ({self.declared.kind})",
@@ -181,8 +203,19 @@ class Way:
                 reason=reason or ("no answer came for some rows" if unknown else ""),
             )
         )
-        self.ledger.mark(marked, passage.held_back(sent, is_all_unknown=is_unknown), passage.carried(sent))
+        carried = self._carried(self.delivery(receipt.number), passage, sent)
+        self.ledger.mark(marked, passage.held_back(sent, is_all_unknown=is_unknown), carried)
         return marked
+
+    def _carried(self, delivery: Delivery, passage: Passage, sent: Sent) -> Iterator[pa.RecordBatch]:
+        """Who was carried, at earlier tries included where what these took stays: the rules may have changed since."""
+        import pyarrow as pa
+
+        if not self.destination.tells:
+            earlier = self.ledger.rows(CARRIED, [USER], [delivery.id])[USER].unique()
+            if len(earlier):
+                yield pa.RecordBatch.from_pydict({PARTITION: pa.repeat(delivery.id, len(earlier)), USER: earlier})
+        yield from passage.carried(sent)
 
 
 def way_of(

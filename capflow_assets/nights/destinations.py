@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from capflow_assets.blueprint.specs import ModelSpec
 from capflow_assets.contract import Finding
@@ -15,7 +15,7 @@ from capflow_assets.errors import CapflowError
 from capflow_assets.foreign import words_of
 from capflow_assets.nights.delivered_rows import USER
 from capflow_assets.nights.delivering import Way, way_of
-from capflow_assets.nights.ledger import Ledger, Receipt
+from capflow_assets.nights.ledger import CARRIED, KEPT_DAYS, Ledger, Receipt
 from capflow_assets.paths.fence import within
 
 CHECK = "reconciles"
@@ -37,14 +37,21 @@ class Delivered:
     problem: str = ""
 
 
-def deliver_all(deployment: Deployment, customer: Customer, spec: ModelSpec, now: datetime) -> list[Delivered]:
-    """Deliver a model's newest predictions to every destination that takes them."""
+def deliver_all(
+    deployment: Deployment, customer: Customer, spec: ModelSpec, at: datetime | None = None
+) -> list[Delivered]:
+    """Deliver a model's newest predictions to every destination that takes them.
+
+    It is ``at`` that moment; or it is asked anew for each, since one before may have taken until the quiet hours.
+    """
     chosen = [declared for declared in customer.delivery if declared.takes(spec.name)]
     if not chosen:
         return []
     with within(deployment.fence(customer)):
-        results = [_delivered(deployment, customer, spec, declared, now) for declared in chosen]
-    Ledger(deployment.lake, customer.name).forget_old(now)
+        results = [_delivered(deployment, customer, spec, declared, at or datetime.now(UTC)) for declared in chosen]
+    # As far as a cap looks back, it is known who was carried.
+    days = [KEPT_DAYS, *(cap.days + 1 for cap in customer.contact.caps)]
+    Ledger(deployment.lake, customer.name).forget_old(at or datetime.now(UTC), max(days))
     return results
 
 
@@ -79,14 +86,21 @@ def _problem(way: Way, receipt: Receipt) -> str:
         return f"of {receipt.scored:,} rows it is not known what became of all"
     if receipt.status not in ("delivered", "waiting") or not way.destination.tells:
         return ""
-    held = way.destination.held(way.options, way.delivery(receipt.number))
+    delivery = way.delivery(receipt.number)
+    held = way.destination.held(way.options, delivery)
     if held is None:
         return f"it does not hold the {receipt.delivered:,} rows that it took"
-    if held.rows not in (None, receipt.delivered):
+    of_users = delivery.key == (delivery.user,)
+    if held.rows not in (None, receipt.delivered, _not_erased(way, receipt) if of_users else None):
         return f"it holds {held.rows:,} rows, and took {receipt.delivered:,}"
     if held.checksum and receipt.checksum and held.checksum != receipt.checksum:
         return "it holds as many rows as it took, and others"
     return ""
+
+
+def _not_erased(way: Way, receipt: Receipt) -> int:
+    """How many users of a delivery have not been erased since: with them, what it carried is forgotten as well."""
+    return len(way.ledger.rows(CARRIED, [USER], [receipt.delivery])[USER].unique())
 
 
 def reconciled(results: Sequence[Delivered]) -> Finding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -13,7 +14,7 @@ from capflow_assets.blueprint.specs import ModelSpec
 from capflow_assets.customers.customer import Customer
 from capflow_assets.customers.delivery_settings import DeclaredDelivery
 from capflow_assets.deployment import Deployment
-from capflow_assets.errors import DeliveryError, listed
+from capflow_assets.errors import CapflowError, DeliveryError, listed
 from capflow_assets.nights import caps
 from capflow_assets.nights.delivered_rows import Scoring, Selection, rows_read, scoring_of, selection_of
 from capflow_assets.nights.door import HELD_OUT, LOW_BAND, NO_CONSENT, QUIET, SUPPRESSED, Door, Mask
@@ -123,11 +124,15 @@ class Doors:
                 takes = other.contact and other.takes(rival.name) and self.customer.has_model(rival.name)
                 if is_itself or is_sent or not takes or "user_id" not in rival.model.subject.key:
                     continue
-                theirs = scoring_of(self.deployment.lake, self.customer.name, rival.name)
-                if theirs is not None and theirs.as_of == scoring.as_of:
-                    selection = selected(self.deployment, self.customer, rival, other)
-                    door = Door(tuple(self._early(rival, other, selection)))
-                    yield self._claims(rival, other, theirs, selection, door)
+                # One that cannot be delivered takes nobody's place, and says so where it is delivered.
+                with suppress(CapflowError):
+                    theirs = scoring_of(self.deployment.lake, self.customer.name, rival.name)
+                    if theirs is not None and theirs.as_of == scoring.as_of:
+                        yield self._rival(rival, other, theirs)
+
+    def _rival(self, rival: ModelSpec, other: DeclaredDelivery, scoring: Scoring) -> caps.Claims:
+        selection = selected(self.deployment, self.customer, rival, other)
+        return self._claims(rival, other, scoring, selection, Door(tuple(self._early(rival, other, selection))))
 
     def _claims(
         self, spec: ModelSpec, declared: DeclaredDelivery, scoring: Scoring, selection: Selection, door: Door

@@ -29,6 +29,8 @@ KEPT_DAYS = 90
 Status = Literal["sending", "delivered", "waiting", "unknown", "failed", "older", "withdrawn"]
 # After these nothing is sent again under the same id.
 SETTLED: tuple[Status, ...] = ("delivered", "waiting", "older", "withdrawn")
+# Of these nobody knows whether they have arrived.
+OPEN: tuple[Status, ...] = ("sending", "unknown")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +115,18 @@ class Ledger:
     ) -> None:
         """Write what became of a delivery: who was held back and who was carried first, then the receipt."""
         self._replace(HELD_BACK, receipt.delivery, iter(held_back), [PARTITION])
-        self._replace(CARRIED, receipt.delivery, iter(carried), [PARTITION])
+        self.carry(receipt.delivery, carried)
         self.write(receipt)
+
+    def carry(self, delivery: str, carried: Iterable[pa.RecordBatch]) -> None:
+        """Write who was carried by a delivery."""
+        self._replace(CARRIED, delivery, iter(carried), [PARTITION])
+
+    def known(self, table: str) -> set[str]:
+        """The deliveries that have rows in ``held_back`` or ``carried``."""
+        if not self.lake.exists(self.customer, table):
+            return set()
+        return {partition[PARTITION] for partition in self.lake.delta(self.customer, table).partitions()}
 
     def _replace(self, table: str, delivery: str, rows: Iterator[pa.RecordBatch], partitions: list[str]) -> None:
         import pyarrow as pa
@@ -151,20 +163,18 @@ class Ledger:
         dataset = self.lake.delta(self.customer, table).to_pyarrow_dataset()
         return dataset.to_table(columns=columns, filter=ds.field(PARTITION).isin(wanted))
 
-    def forget_old(self, now: datetime) -> None:
+    def forget_old(self, now: datetime, kept_days: int = KEPT_DAYS) -> None:
         """Remove who was carried and held back long ago, but for the newest delivery of each model and destination."""
         receipts = self.receipts()
         newest = {(receipt.model, receipt.destination): receipt.delivery for receipt in receipts}
         old = [
             receipt.delivery
             for receipt in receipts
-            if receipt.began_at < now - timedelta(days=KEPT_DAYS) and receipt.delivery not in newest.values()
+            if (receipt.ended_at or receipt.began_at) < now - timedelta(days=kept_days)
+            and receipt.delivery not in newest.values()
         ]
         for table in (HELD_BACK, CARRIED):
-            if not self.lake.exists(self.customer, table):
-                continue
-            kept = {partition[PARTITION] for partition in self.lake.delta(self.customer, table).partitions()}
-            gone = sorted(set(old) & kept)
+            gone = sorted(set(old) & self.known(table))
             if gone:
                 names = ", ".join(f"'{delivery}'" for delivery in gone)
                 self.lake.delta(self.customer, table).delete(f"delivery IN ({names})")

@@ -1,18 +1,16 @@
 """The rows of a delivery as they pass the door: counted, and who passed and who did not is kept in files meanwhile.
 
-Rows are never held whole: what is to be marked afterwards is written to a folder of its own, which goes in the end.
+Rows are never held whole: what is to be marked afterwards is written to files of its own, which go in the end.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from capflow_assets.contract import Delivery, Sent
 from capflow_assets.nights.delivered_rows import USER, Selection, as_delivered
@@ -32,19 +30,17 @@ class Passage(AbstractContextManager["Passage"]):
     def __init__(self, delivery: Delivery, selection: Selection) -> None:
         self._delivery = delivery
         self._selection = selection
-        self._folder = Path(tempfile.mkdtemp(prefix="capflow-delivery-"))
+        # Of no name, so that nothing of users stays where this is killed.
+        self._files: dict[str, IO[bytes]] = {}
         self._writers: dict[str, pq.ParquetWriter] = {}
         self.begin_again()
 
     def __exit__(self, *_: object) -> None:
-        self._close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._forget()
 
     def begin_again(self) -> None:
         """Forget all that has passed."""
-        self._close()
-        for file in self._folder.iterdir():
-            file.unlink()
+        self._forget()
         self.scored, self.passed = 0, 0
         self.held_back_by: Counter[str] = Counter()
 
@@ -88,7 +84,9 @@ class Passage(AbstractContextManager["Passage"]):
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        refused = pa.array([self._user(refused.key) for refused in sent.refused], pa.string())
+        # Where a user has several rows, one that is refused says nothing of the others.
+        is_one_each = self._delivery.key == (self._delivery.user,)
+        refused = pa.array([str(refused.key[0]) for refused in sent.refused if is_one_each], pa.string())
         for batch in self._kept("carried"):
             kept = batch.filter(pc.invert(pc.is_in(batch.column(USER), value_set=refused))) if len(refused) else batch
             if kept.num_rows:
@@ -129,17 +127,23 @@ class Passage(AbstractContextManager["Passage"]):
         import pyarrow.parquet as pq
 
         if name not in self._writers:
-            self._writers[name] = pq.ParquetWriter(self._folder / f"{name}.parquet", batch.schema)
+            self._files[name] = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the others)
+            self._writers[name] = pq.ParquetWriter(self._files[name], batch.schema)
         self._writers[name].write_batch(batch)
 
     def _kept(self, name: str) -> Iterator[pa.RecordBatch]:
         import pyarrow.parquet as pq
 
         self._close()
-        file = self._folder / f"{name}.parquet"
-        if file.exists():
-            with pq.ParquetFile(file) as opened:
+        if name in self._files:
+            with pq.ParquetFile(self._files[name]) as opened:
                 yield from opened.iter_batches()
+
+    def _forget(self) -> None:
+        self._close()
+        for file in self._files.values():
+            file.close()
+        self._files.clear()
 
     def _close(self) -> None:
         for writer in self._writers.values():

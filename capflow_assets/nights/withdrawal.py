@@ -14,15 +14,19 @@ from capflow_assets.contract import Delivery, ErasesUsers, Withdrawn
 from capflow_assets.customers.customer import Customer
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import CapflowError
+from capflow_assets.foreign import words_of
+from capflow_assets.nights.delivered_rows import USER
 from capflow_assets.nights.door_rules import selected
-from capflow_assets.nights.ledger import CARRIED, Ledger, Receipt, ended
+from capflow_assets.nights.ledger import CARRIED, OPEN, Ledger, Receipt, ended
 from capflow_assets.paths.fence import within
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# What may have arrived, and so can be taken back.
-ARRIVED = ("delivered", "waiting", "unknown", "sending")
+# What may have arrived, and so can be taken back: what failed may have got there in part.
+ARRIVED = ("delivered", "waiting", *OPEN, "failed")
+# Who was in these is not known, or not of all.
+PERHAPS = ("sending", "failed")
 GONE = "the customer's TOML no longer declares this destination"
 WHOLE_ONLY = "this kind of destination takes back whole deliveries, and no single users: capflow withdraw"
 
@@ -60,7 +64,7 @@ def erase(deployment: Deployment, customer: Customer, users: Sequence[str]) -> I
     """Delete users from every delivery that carried one of them, or say why that cannot be done."""
     ledger = Ledger(deployment.lake, customer.name)
     receipts = {receipt.delivery: receipt for receipt in arrived(ledger)}
-    carrying = _carrying(ledger, receipts, users)
+    carrying = _carrying(deployment, ledger, receipts, users)
     if not carrying:
         return
     with within(deployment.fence(customer)):
@@ -69,13 +73,23 @@ def erase(deployment: Deployment, customer: Customer, users: Sequence[str]) -> I
             yield TakenBack(receipts[delivery], result.rows, result.reason)
 
 
-def _carrying(ledger: Ledger, deliveries: dict[str, Receipt], users: Sequence[str]) -> list[str]:
+def _carrying(deployment: Deployment, ledger: Ledger, receipts: dict[str, Receipt], users: Sequence[str]) -> list[str]:
+    """The deliveries that carried one of the users, or may have: it is not known of all who was in them."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    rows: pa.Table = ledger.rows(CARRIED, ["delivery", "user_id"], deliveries)
-    theirs = rows.filter(pc.is_in(rows["user_id"], value_set=pa.array(list(users), pa.string())))
-    return [delivery for delivery in deliveries if delivery in set(theirs["delivery"].to_pylist())]
+    rows: pa.Table = ledger.rows(CARRIED, ["delivery", USER], receipts)
+    theirs = set(
+        rows.filter(pc.is_in(rows[USER], value_set=pa.array(list(users), pa.string())))["delivery"].to_pylist()
+    )
+    known = ledger.known(CARRIED)
+    of_users = {spec.name for spec in deployment.stages.models.values() if USER in spec.model.subject.key}
+
+    def may_have(name: str, receipt: Receipt) -> bool:
+        is_forgotten = name not in known and bool(receipt.delivered or receipt.unknown)
+        return receipt.model in of_users and (is_forgotten or receipt.status in PERHAPS)
+
+    return [name for name, receipt in receipts.items() if name in theirs or may_have(name, receipt)]
 
 
 def _asked(deployment: Deployment, customer: Customer, receipt: Receipt, users: Sequence[str] | None) -> Withdrawn:
@@ -94,6 +108,8 @@ def _asked(deployment: Deployment, customer: Customer, receipt: Receipt, users: 
         return destination.erase(options, delivery, users)
     except CapflowError as error:
         return Withdrawn(None, " ".join(str(error).split()))
+    except Exception as error:  # whatever a destination breaks with must stop neither its neighbours nor an erasure
+        return Withdrawn(None, " ".join(words_of(error).split()))
 
 
 def _delivery_of(deployment: Deployment, customer: Customer, receipt: Receipt) -> Delivery:
@@ -110,5 +126,5 @@ def _delivery_of(deployment: Deployment, customer: Customer, receipt: Receipt) -
         destination=receipt.destination,
         columns=tuple(column for _, column in selection.sources),
         key=tuple(selection.delivered_name(name) for name in selection.key),
-        user=selection.delivered_name("user_id"),
+        user=selection.delivered_name(USER),
     )

@@ -13,10 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from capflow_assets.errors import CapflowError, DeliveryError, SourceError
 from capflow_assets.paths import fence
+from capflow_assets.transfer.calls import Address
 from capflow_assets.transfer.secrets import FromEnv, first_line
 
 S3 = "s3://"
@@ -33,11 +34,19 @@ class Login(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     region: str | None = Field(default=None, description="The bucket's region.")
-    endpoint: str | None = Field(
-        default=None, description="Another address than AWS's, such as https://minio.example.com."
+    endpoint: Address | None = Field(
+        default=None, description="Another address than AWS's, such as https://minio.example.com; with keys of its own."
     )
     access_key: FromEnv | None = Field(default=None, description="The key's id.")
     secret_key: FromEnv | None = Field(default=None, description="The key's secret.")
+
+    @model_validator(mode="after")
+    def _keys_of_the_customer(self) -> Self:
+        if (self.access_key is None) != (self.secret_key is None):
+            raise ValueError("access_key and secret_key, or neither")
+        if self.endpoint and self.access_key is None:
+            raise ValueError("access_key and secret_key beside the endpoint: the platform's own are shown to none")
+        return self
 
 
 class FilePlace(ABC):
@@ -179,7 +188,7 @@ class Bucket(FilePlace):
         self._bucket, _, prefix = address.removeprefix(S3).partition("/")
         self._prefix = f"{prefix}/" if prefix else ""
         self._secrets = [secret.value() for secret in (login.access_key, login.secret_key) if secret]
-        key, secret = self._secrets if len(self._secrets) == 2 else (None, None)
+        key, secret = self._secrets or (None, None)
         self._client: Any = boto3.client(
             "s3",
             region_name=login.region,

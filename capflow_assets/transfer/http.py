@@ -165,12 +165,14 @@ class Endpoint:
 def _cut_off(connection: Any, seconds: float) -> Iterator[Event]:
     """End the connection after so many seconds, whatever it is waiting for; what is yielded says whether it was."""
     is_cut = Event()
+    # The connection forgets it as soon as an answer begins that is to be the last.
+    kept = connection.sock
 
     def cut() -> None:
         is_cut.set()
         with suppress(OSError):
             # The method of an encrypted socket would take away what the waiting thread is using.
-            socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)
+            socket.socket.shutdown(kept, socket.SHUT_RDWR)
 
     timer = Timer(seconds, cut)
     timer.daemon = True

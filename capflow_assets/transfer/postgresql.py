@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from capflow_assets.errors import DeliveryError, DeliveryUnknown
 from capflow_assets.paths import fence
+from capflow_assets.transfer.batches import json_value
+from capflow_assets.transfer.calls import Address
 from capflow_assets.transfer.secrets import FromEnv, first_line, refuse_credentials
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ class PostgresLogin(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    location: str = Field(pattern=r"^postgresql://[^/]+/[^/?]+$", description="postgresql://host:port/database.")
+    location: Address = Field(pattern=r"^postgresql://[^/]+/[^/?]+$", description="postgresql://host:port/database.")
     user: str = Field(min_length=1, description="Who logs in.")
     password: FromEnv | None = Field(default=None, description="The name of the variable with the password.")
     ssl_mode: Literal["disable", "prefer", "require", "verify-full"] = Field(
@@ -154,7 +156,7 @@ def _as_csv(batch: pa.RecordBatch) -> bytes:
     columns = []
     for column in batch.columns:
         if pa.types.is_list(column.type):
-            texts = (None if values is None else json.dumps(values) for values in column.to_pylist())
+            texts = (None if values is None else json.dumps(json_value(values)) for values in column.to_pylist())
             columns.append(pa.array(texts, pa.string()))
         else:
             columns.append(column)

@@ -10,7 +10,7 @@ import asyncio
 import posixpath
 from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -19,7 +19,7 @@ from capflow_assets.transfer.file_places import UNFINISHED, FilePlace
 from capflow_assets.transfer.secrets import FromEnv, first_line
 
 Result = TypeVar("Result")
-HOST_KEY = r"^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)) [A-Za-z0-9+/=]+$"
+HOST_KEY = r"^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)) [A-Za-z0-9+/=]+( .*)?$"
 
 
 class SftpLogin(BaseModel):
@@ -29,8 +29,9 @@ class SftpLogin(BaseModel):
 
     host: str = Field(min_length=1, description="The server's name or address.")
     port: int = Field(default=22, ge=1, le=65_535, description="Its port.")
-    host_keys: tuple[str, ...] = Field(
-        min_length=1, description="The server's public keys: ssh-ed25519 AAAA…, as `ssh-keyscan HOST` prints them."
+    host_keys: tuple[Annotated[str, Field(pattern=HOST_KEY)], ...] = Field(
+        min_length=1,
+        description="Its public keys, ssh-ed25519 AAAA…: what `ssh-keyscan HOST` prints behind the host.",
     )
     user: str = Field(min_length=1, description="Who logs in.")
     password: FromEnv | None = Field(default=None, description='The password: { env = "NAME" }.')

@@ -119,6 +119,28 @@ def test_withdrawing_takes_back_one_delivery_and_no_other(options: Options) -> N
     assert DESTINATION.held(options, NIGHTLY) is not None
 
 
+def test_what_others_have_put_there_is_not_read_as_a_delivery_and_stays(options: Options) -> None:
+    place = place_of(options.location, options.login)
+    DESTINATION.send(options, NIGHTLY, batches_of(ROWS))
+    folder = next(iter(place.names("boots"))).rpartition("/")[0]
+    theirs = [f"{folder}/loaded.flag", "boots/churn/backup/manifest.json"]
+    for name in theirs:
+        place.write(name, b"{}")
+    assert DESTINATION.newest(options, NIGHTLY) == NIGHT
+    assert DESTINATION.withdraw(options, NIGHTLY).rows == 5
+    assert sorted(place.names("boots")) == sorted(theirs)
+
+
+def test_half_a_login_and_an_endpoint_without_keys_are_refused() -> None:
+    key = {"env": "BOOTS_KEY"}
+    for login in ({"access_key": key}, {"secret_key": key}, {"endpoint": "https://minio.example.com"}):
+        with pytest.raises(ValueError, match="access_key and secret_key"):
+            Login.model_validate(login)
+    with pytest.raises(ValueError, match="without user and password") as error:
+        Login.model_validate({"endpoint": "https://us:hush@minio.example.com", "access_key": key, "secret_key": key})
+    assert "hush" not in str(error.value)
+
+
 def test_a_second_sender_with_other_rows_is_told_so(options: Options) -> None:
     def overtaken() -> Iterator:
         yield from batches_of(ROWS)

@@ -10,7 +10,7 @@ import pytest
 from capflow_assets.delivery.klaviyo import DESTINATION, JOBS, Options
 from capflow_assets.errors import DeliveryError, DeliveryUnknown
 from capflow_assets_tests.delivery.deliveries import batches_of, delivery_of, rows_of
-from capflow_assets_tests.delivery.http_server import Reply, http_server
+from capflow_assets_tests.delivery.http_server import Reply, Request, http_server
 from capflow_assets_tests.delivery.klaviyo_server import KlaviyoServer
 
 USERS = [f"u{number}" for number in range(250)]
@@ -101,6 +101,15 @@ def test_a_job_that_counts_fewer_profiles_than_it_was_given_is_unknown(klaviyo: 
     klaviyo.loses = 1
     sent = DESTINATION.send(options(), NIGHTLY, batches_of(ROWS[:5]))
     assert (sent.rows, len(sent.unknown)) == (0, 5)
+
+
+def test_a_job_that_can_no_longer_be_asked_for_is_unknown(klaviyo: KlaviyoServer, options: Any) -> None:
+    def forgetful(request: Request) -> Reply:
+        return klaviyo(request) if request.method == "POST" else Reply(404, b"gone")
+
+    with http_server(forgetful) as address:
+        sent = DESTINATION.send(options(url=address), NIGHTLY, batches_of(ROWS))
+    assert (sent.rows, len(sent.unknown), len(klaviyo.jobs)) == (0, 250, 3)
 
 
 def test_an_answer_that_cannot_be_read_is_unknown(klaviyo: KlaviyoServer, options: Any) -> None:

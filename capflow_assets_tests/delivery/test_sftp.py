@@ -129,6 +129,9 @@ def test_a_server_with_another_key_is_sent_nothing(options: Any, arrived: Any) -
     assert arrived() == {}
     with pytest.raises(ValueError, match="host_keys"):
         options({"host_keys": []})
+    with pytest.raises(ValueError, match="host_keys"):  # with the name before it, as ssh-keyscan has it
+        options({"host_keys": [f"files.example.com {other}"]})
+    assert options({"host_keys": [f"{other} root@files"]}).login.host_keys
 
 
 def test_wrong_credentials_and_a_server_that_is_down_are_said(options: Any, monkeypatch: pytest.MonkeyPatch) -> None:

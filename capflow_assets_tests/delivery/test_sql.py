@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -77,6 +78,39 @@ def test_two_models_in_one_table_are_refused(options: Options) -> None:
     DESTINATION.send(both, NIGHTLY, batches_of(rows_of(NIGHTLY)))
     with pytest.raises(DeliveryError, match="Another model"):
         DESTINATION.send(both, delivery_of(model="winback"), batches_of(rows_of(NIGHTLY)))
+
+
+def test_another_customers_table_is_refused(server: Server, options: Options) -> None:
+    DESTINATION.send(options, delivery_of(customer="shoes"), batches_of(rows_of(NIGHTLY)))
+    with pytest.raises(DeliveryError, match="Another customer's predictions") as error:
+        DESTINATION.send(options, NIGHTLY, batches_of(rows_of(NIGHTLY)))
+    assert "shoes/churn" in str(error.value)
+    assert server.run("select distinct capflow_delivery from scores_churn") == [(delivery_of(customer="shoes").id,)]
+
+
+@pytest.mark.parametrize("name", ["chance in %s", 'a "chance"', "{chance}", "c" * 64])
+def test_a_column_that_sql_cannot_name_is_refused_in_words(options: Options, name: str) -> None:
+    columns = (NIGHTLY.columns[0], replace(NIGHTLY.columns[1], name=name), *NIGHTLY.columns[2:])
+    with pytest.raises(DeliveryError, match="cannot be called so"):
+        DESTINATION.send(options, replace(NIGHTLY, columns=columns), batches_of([]))
+
+
+def test_a_table_that_refuses_all_rows_ends_the_delivery(server: Server, options: Options) -> None:
+    DESTINATION.send(options, NIGHTLY, batches_of([]))
+    server.run("alter table scores_churn add must text not null")
+    users = [f"u{number}" for number in range(200)]
+    with pytest.raises(DeliveryError, match="refused the first 50 rows") as error:
+        DESTINATION.send(options, NIGHTLY, batches_of(rows_of(NIGHTLY, users), at_once=64))
+    assert "must" in str(error.value)
+
+
+def test_lists_without_numbers_or_with_nul_stop_no_other_row(server: Server, options: Options) -> None:
+    rows = rows_of(NIGHTLY, ["ann", "bob", "cyd"])
+    rows[1]["items"] = ["i1", "i\0"]
+    rows[2]["items"] = None
+    sent = DESTINATION.send(options, NIGHTLY, batches_of(rows, at_once=3))
+    assert (sent.rows, [(refused.key, refused.reason) for refused in sent.refused]) == (2, [(("bob",), NUL)])
+    assert server.run('select "user", items from scores_churn order by 1') == [("ann", ["i1", "i2"]), ("cyd", None)]
 
 
 def test_withdrawing_deletes_what_was_written_and_erasing_one_user(server: Server, options: Options) -> None:

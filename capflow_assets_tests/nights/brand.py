@@ -109,7 +109,7 @@ class Brand:
         rows = [consent_row(user, said) for user, said in status.items()]
         self.write("raw/consents", rows)
 
-    def deliver(self, model: str = "churn", now: datetime = NIGHT) -> list[Delivered]:
+    def deliver(self, model: str = "churn", now: datetime | None = NIGHT) -> list[Delivered]:
         place = self.deployment
         return deliver_all(place, place.customer("boots"), place.stages.model(model), now)
 

@@ -67,6 +67,18 @@ def test_a_consent_that_is_withdrawn_before_a_delivery_goes_on_counts(brand: Bra
     assert users_there(brand) == list(USERS[1:])
 
 
+def test_a_consent_for_another_in_the_place_of_one_that_is_withdrawn_counts(brand: Brand) -> None:
+    """As many rows are there as may be, and one of them is somebody else's."""
+    brand.consent(ann="granted", bob="granted")
+    brand.delivered()
+    brand.deployment.lake.delta("boots", "delivery/receipts").delete()
+    brand.consent(ann="denied", bob="granted", cyd="granted")
+    receipt = brand.delivered().receipt
+    assert receipt is not None
+    assert (receipt.status, receipt.delivered) == ("delivered", 2)
+    assert users_there(brand) == ["bob", "cyd"]
+
+
 def test_bands_and_the_hold_out(brand: Brand) -> None:
     brand.declare(CHURN + 'rules = { min_band = "medium" }\n\n[contact]\nholdout_pct = 30\nholdout_salt = "s"\n')
     held_out = {user for user in USERS if bucket("s", "boots", user) < 3000}

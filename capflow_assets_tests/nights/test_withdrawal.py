@@ -64,6 +64,8 @@ def test_a_destination_that_is_declared_no_more_says_so(brand: Brand) -> None:
 def test_the_command_asks_and_takes_back(brand: Brand) -> None:
     brand.declare(WAREHOUSE)
     home = TestHome(brand.root / "home")
+    mistyped = home.capflow("withdraw", "boots", "churn", "-d", "warehose", "--yes")
+    assert (mistyped.code, "did you mean 'warehouse'" in mistyped.err) == (1, True)
     said = home.ok("withdraw", "boots", "churn", "--destination", "warehouse", "--yes")
     assert said == "warehouse, as of 2026-02-28T23:59:59+00:00: 6 rows taken back\n"
     assert files(brand) == []

@@ -56,10 +56,11 @@ def test_a_connection_is_kept_and_made_anew_when_the_server_has_ended_it() -> No
     }
 
 
-def test_a_server_that_drips_is_cut_off() -> None:
+@pytest.mark.parametrize("said", [b"", b"connection: close\r\n"])
+def test_a_server_that_drips_is_cut_off(said: bytes) -> None:
     def drip(connection: socket.socket) -> None:
         connection.recv(1_000)
-        connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n")
+        connection.sendall(b"HTTP/1.1 200 OK\r\n" + said + b"content-length: 100\r\n\r\n")
         for _ in range(100):
             connection.sendall(b".")
             time.sleep(0.05)
