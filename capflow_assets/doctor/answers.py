@@ -38,6 +38,10 @@ def _of_customer(case: Case, customer: Customer) -> Checks:
             with closing(opened(kept.path(table))) as database:
                 looked_up(database, "")
         except sqlite3.Error as error:
+            if "locked" in str(error):
+                do = "try again when capflow forget has ended; else see which process holds the file"
+                yield warning(f"{customer.name}: {name} is being erased from", do)
+                return
             do = f"remove {kept.folder}; capflow serve makes it again of the lake"
             yield broken(f"{customer.name}: {name} cannot be read: {error}", do)
             return
