@@ -91,7 +91,8 @@ def _problem(way: Way, receipt: Receipt) -> str:
     if held is None:
         return f"it does not hold the {receipt.delivered:,} rows that it took"
     of_users = delivery.key == (delivery.user,)
-    if held.rows not in (None, receipt.delivered, _not_erased(way, receipt) if of_users else None):
+    is_whole = held.rows in (None, receipt.delivered) or (of_users and held.rows == _not_erased(way, receipt))
+    if not is_whole:
         return f"it holds {held.rows:,} rows, and took {receipt.delivered:,}"
     if held.checksum and receipt.checksum and held.checksum != receipt.checksum:
         return "it holds as many rows as it took, and others"
