@@ -155,7 +155,7 @@ def test_a_signal_to_the_child_alone_ends_the_command_too(home: Path, command, t
 
 def test_a_death_costs_one_customer(home: Path, command, tmp_path: Path) -> None:
     finished, failed = runs(home, "SUCCESS"), runs(home, "FAILURE")
-    process = command("run", *NAMES, "--full", "--select", TABLES)
+    process = command("run", *NAMES, "--full", "--select", TABLES, "--processes", "1")
     until(lambda: runs(home, "STARTED"))
     os.kill(child_of(process), signal.SIGSEGV)
     assert process.wait(120) == 1
@@ -168,6 +168,17 @@ def test_a_death_costs_one_customer(home: Path, command, tmp_path: Path) -> None
     assert runs(home, "FAILURE") - failed == 1
     assert not runs(home, "STARTED")
     assert "ended run" not in said, "its record says how it died, not only that its process is gone"
+
+
+def test_the_death_of_who_hands_customers_out_costs_nobody(home: Path, command, tmp_path: Path) -> None:
+    process = command("run", *NAMES, "--full", "--select", TABLES, "--processes", "2")
+    until(lambda: runs(home, "STARTED"))
+    os.kill(child_of(process), signal.SIGSEGV)
+    assert process.wait(120) == 0
+    said = (tmp_path / "said").read_text()
+    assert "killed by SIGSEGV" in said
+    assert all(f"✓ {name}: 3 done" in said for name in NAMES), said
+    assert not runs(home, "STARTED")
 
 
 def test_a_death_while_made_anew_does_not_forget_a_second_time(home: Path, command, tmp_path: Path) -> None:

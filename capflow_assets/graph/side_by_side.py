@@ -26,6 +26,7 @@ from capflow_assets.graph.launch import Finished, Progress, asset_edges, run_cus
 from capflow_assets.graph.outcomes import Outcome
 from capflow_assets.home.capacity import processes_that_fit
 from capflow_assets.processes.lifeline import LINE, Death
+from capflow_assets.processes.supervision import CARRIED
 
 _instances: list[dg.DagsterInstance] = []
 
@@ -64,11 +65,16 @@ class SideBySide:
         Raises:
             KeyboardInterrupt: this process was told to stop; the processes are ended.
         """
+        earlier = {name: self._earlier(name) for name in keys_of}
+        left = [name for name, finished in earlier.items() if finished is None]
+        # Should this process die, another one goes on with those that are not finished, unless nobody was by then.
+        LINE.customer_begins(", ".join(left))
         with ThreadPoolExecutor(processes) as pool:
-            futures = [pool.submit(self._customer, name, list(keys)) for name, keys in keys_of.items()]
+            futures = {name: pool.submit(self._customer, name, list(keys_of[name])) for name in left}
             try:
-                results = [future.result() for future in futures]
+                results = [earlier[name] or futures[name].result() for name in keys_of]
                 LINE.raise_if_interrupted()
+                LINE.customer_begins("")
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
@@ -77,6 +83,15 @@ class SideBySide:
                 for process in self._all:
                     process.end()
         return results
+
+    def _earlier(self, name: str) -> Finished | None:
+        """What a process before this one made of a customer; None where it is still to be done."""
+        if name not in CARRIED.finished:
+            return None
+        finished: Finished = pickle.loads(CARRIED.finished[name])  # noqa: S301  (of our own process)
+        for key, metadata in finished.done.items():
+            self.watch(Progress(name, key, metadata))
+        return finished
 
     def _customer(self, name: str, keys: list[str]) -> Finished:
         finished = Finished(name)

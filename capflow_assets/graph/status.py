@@ -40,12 +40,12 @@ COLUMNS = (
     "cause",
     "advice",
     "reason",
+    "rung",
     "readiness",
     "readiness_reason",
     "answers",
     "broken",
     "removed",
-    "rung",
 )
 # What is read of the newest record of each asset of a model.
 ENTRIES_OF_HEALTH = frozenset({"psi_max", "threshold", "worst", "over", "action", "cause", "reason"})

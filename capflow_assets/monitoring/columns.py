@@ -90,15 +90,18 @@ def importance_of(parameters: Mapping[str, Any]) -> dict[str, float] | None:
     >>> importance_of({"parts": {"one": one, "two": two}, "weights": {"one": 0.5, "two": 0.5}})
     {'visits': 0.75, 'spend': 0.25}
     """
-    if "gain_share" in parameters:
+    if isinstance(parameters.get("gain_share"), Mapping):
         return {str(name): float(share) for name, share in parameters["gain_share"].items()}
     shares: dict[str, float] = {}
-    for name, part in parameters.get("parts", {}).items():
+    parts, weights = parameters.get("parts"), parameters.get("weights")
+    if not isinstance(parts, Mapping) or not isinstance(weights, Mapping):
+        return None  # of a model's own, which may be called so
+    for name, part in parts.items():
         own = importance_of(part)
         if own is None:
             return None
         for column, share in own.items():
-            shares[column] = shares.get(column, 0.0) + share * float(parameters["weights"][name])
+            shares[column] = shares.get(column, 0.0) + share * float(weights[name])
     return shares or None
 
 

@@ -85,6 +85,7 @@ def test_weights_of_a_model_without_any_are_not_known() -> None:
     assert importance_of({"depth": 3}) is None
     assert importance_of({"gain_share": {"visits": 1.0}}) == {"visits": 1.0}
     assert importance_of({"parts": {"rule": {}}, "weights": {"rule": 1.0}}) is None
+    assert importance_of({"parts": ["similar", "recent"]}) is None, "a recommender's, which have no weights"
 
 
 def test_of_nobody_nothing_is_measured() -> None:
