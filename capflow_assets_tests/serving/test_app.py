@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from capflow_assets.serving.examples import BODIES
-from capflow_assets.serving.tokens import issue
+from capflow_assets.serving.tokens import RECHECK_UNKNOWN_SECONDS, issue
 from capflow_assets_tests.homes import TestHome
 from capflow_assets_tests.serving.homes import Answering, answering, long_valid
 
@@ -97,6 +98,7 @@ def test_another_customer_is_not_there_and_neither_is_one_that_does_not_exist(se
     toml = served.home.root / "customers"
     (toml / "canary.toml").write_text((toml / "acme.toml").read_text().replace('name = "acme"', 'name = "canary"'))
     foreign = issue(served.deployment.home, "canary")
+    time.sleep(RECHECK_UNKNOWN_SECONDS)  # files are not looked at more often for a token that is not known
     head = {"authorization": f"Bearer {foreign}"}
     paths = [f"/v1/{{}}/models/{SCORE}/answers/u1", "/v1/{}/models", f"/v2/models/{{}}.{SCORE}"]
     for path in paths:
