@@ -70,7 +70,8 @@ def test_the_events_and_the_models_are_rows_there(grown):
             cursor.execute(query)
             found[name] = cursor.fetchone()[0]
         connection.close()
-    assert found == {"CAPFLOW_POSTGRES_URL": 6, "MLFLOW_TRACKING_URI": 1}
+    # Tables, and of the model its training, answers, health and delivery.
+    assert found == {"CAPFLOW_POSTGRES_URL": 7, "MLFLOW_TRACKING_URI": 1}
 
 
 def test_a_url_without_its_driver_is_refused_in_words(tmp_path):
