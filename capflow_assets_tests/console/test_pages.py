@@ -97,7 +97,7 @@ def test_the_night_the_models_page_the_report_and_the_search_are_there(client: h
     assert client.get("/customers/acme/report").text.startswith("<!doctype html>")
     found = client.get("/features", params={"q": "gap days"}).text
     assert "gap_days_avg" in found
-    assert "recency_days" not in found
+    assert "returns_total" not in found
     assert "Nothing was delivered yet" in client.get("/deliveries").text
 
 
