@@ -21,7 +21,7 @@ from capflow_assets_tests.blueprint import stage_packages
 from capflow_assets_tests.homes import EACH_KIND, TestHome, own_environment
 
 MODELS = EACH_KIND
-OF_MESSAGES = {f"{part}/campaign_uplift" for part in ("models", "predictions", "health")}
+OF_MESSAGES = {f"{part}/campaign_uplift" for part in ("models", "predictions", "health", "delivery")}
 PARTS = tuple(f"{part}/{model}" for model in MODELS for part in ("predictions", "health"))
 packages = stage_packages.packages
 
