@@ -108,6 +108,8 @@ def token(
         return
     typer.echo(tokens.issue(place, owner, overlap_hours))
     say(f"a token of {whose}; tokens before it hold for {overlap_hours:g} hours more")
+    if customer:
+        say("a server that runs publishes what is not published yet within a minute")
 
 
 def application() -> Any:
