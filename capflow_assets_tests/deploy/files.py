@@ -90,6 +90,7 @@ def instance(given: dict[str, Any]) -> dict[str, Any]:
         "sensors": DAEMON_THREADS,
         "schedules": DAEMON_THREADS,
         "telemetry": given["telemetry"],
+        **given["additionalInstanceConfig"],
         "retention": {
             "schedule": {"purge_after_days": keep["schedule"]["purgeAfterDays"]},
             "sensor": {"purge_after_days": {"started": -1, **keep["sensor"]["purgeAfterDays"]}},

@@ -82,6 +82,7 @@ def test_every_value_of_ours_is_one_that_the_chart_has(chart):
     """A misspelled key would be silently without effect where the schema allows more keys."""
     theirs = yaml.safe_load((chart / "values.yaml").read_text())
     free = {
+        "additionalInstanceConfig",
         "annotations",
         "postgresqlParams",
         "resources",
