@@ -49,8 +49,8 @@ class MailingList:
 def mailing_list(brand: Brand, people: Shoppers, messages: pd.DataFrame, user_ids: np.ndarray) -> MailingList:
     """The list of a brand whose campaigns sent these messages; ``user_ids`` name the known users.
 
-    In a week a user with ``c`` messages a week over the thirteen weeks before, who ignored the share ``i`` of them, opts
-    out with the hazard ``4 i² c opt_out_pct / 100``.
+    In a week a user with ``c`` messages a week over the thirteen weeks before, who ignored the share ``i`` of them,
+    opts out with the hazard ``4 i² c opt_out_pct / 100``.
     """
     if not (brand.newsletters_a_week or brand.opt_out_pct):
         return MailingList(messages, _consents(brand, people, user_ids[:0], np.zeros(0)), pd.DataFrame())
@@ -65,10 +65,10 @@ def mailing_list(brand: Brand, people: Shoppers, messages: pd.DataFrame, user_id
         both = pd.concat([messages, _sent(brand, read, user_ids)])
         both = both.sort_values("sent_at", kind="stable", ignore_index=True)
     left = pd.Series(moments(brand, np.minimum(gone, brand.days * MINUTES_A_DAY).astype(np.int64)))
-    readers = {"user_id": user_ids, "newsletters_a_week": rate, "interest": interest}
-    readers["opted_out_at"] = left.where(np.isfinite(gone))
+    columns = {"user_id": user_ids, "newsletters_a_week": rate, "interest": interest}
+    readers = pd.DataFrame(columns).assign(opted_out_at=left.where(np.isfinite(gone)))
     consents = _consents(brand, people, user_ids if brand.opt_out_pct else user_ids[:0], gone)
-    return MailingList(both, consents, pd.DataFrame(readers))
+    return MailingList(both, consents, readers)
 
 
 def _weeks(brand: Brand) -> int:
@@ -96,7 +96,7 @@ def _by_week(
     """Messages of each week and user, and how many of them are opened: (weeks, users)."""
     sent = messages[~messages["is_control"].to_numpy(dtype=bool)]
     week = local_minutes(brand, pd.DatetimeIndex(sent["sent_at"])).astype(np.int64) // A_WEEK
-    user = pd.Index(user_ids).get_indexer(sent["user_id"])
+    user = pd.Index(user_ids).get_indexer(pd.Index(sent["user_id"]))
     weeks, users = np.concatenate([week, letters["week"]]), np.concatenate([user, letters["user"]])
     is_opened = np.concatenate([sent["opened_at"].notna(), letters["is_opened"]])
     shape = (_weeks(brand) + 1, people.known)
