@@ -37,7 +37,7 @@ OURS = re.compile(r"(part-\d+\.[a-z]+|manifest\.json)(\.part)?")
 class SetOptions(BaseModel, ABC):
     """What is said of a set of files wherever it lies."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", defer_build=True, frozen=True)
 
     rows_per_file: int = Field(
         default=250_000, ge=1, le=5_000_000, description="Rows of a part; the last one has the rest."

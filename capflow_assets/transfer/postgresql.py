@@ -26,7 +26,7 @@ NOBODYS = dict.fromkeys(("passfile", "sslcert", "sslkey"), "/nonexistent/capflow
 class PostgresLogin(BaseModel):
     """Which database, and who enters it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", defer_build=True, frozen=True)
 
     location: Address = Field(pattern=r"^postgresql://[^/]+/[^/?]+$", description="postgresql://host:port/database.")
     user: str = Field(min_length=1, description="Who logs in.")
