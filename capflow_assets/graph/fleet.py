@@ -102,9 +102,9 @@ def matrix(deployment: Deployment, instance: dg.DagsterInstance, now: datetime |
     for customer in customers:
         drifts = {name: records[f"health/{name}"].get(customer, {}) for name in models}
         missing = {} if _is_made(deployment, customer) else records[READINESS].get(customer, {})
-        zone, has_model = partial(deployment.zone, customer), deployment.model_choice(customer)
-        why = missing.get("reason", "")
-        yield from standings(deployment.lake, customer, models, drifts, why, now, zone, has_model)
+        zone, is_archive = partial(deployment.zone, customer), partial(deployment.is_archive, customer)
+        why, has_model = missing.get("reason", ""), deployment.model_choice(customer)
+        yield from standings(deployment.lake, customer, models, drifts, why, now, zone, has_model, is_archive)
 
 
 def _is_made(deployment: Deployment, customer: str) -> bool:
