@@ -24,7 +24,7 @@ from capflow_assets.simulation.world import simulate
 from capflow_assets.stores.lake import Lake
 from capflow_assets.tables.runner import TableRunner
 from capflow_assets_tests.blueprint import stage_packages
-from capflow_assets_tests.homes import ANY_BILL_NUMBERS, EACH_KIND, FEW_FEATURES, TestHome
+from capflow_assets_tests.homes import ANY_BILL_NUMBERS, EACH_KIND, FEW_FEATURES, TestHome, all_of
 
 ZONE = "America/New_York"
 DAY = "2024-11-20"
@@ -97,7 +97,7 @@ def seen_from_the_past(root: Path, future: int | None) -> TestHome:
     if future is not None:
         torn(root / "files", future)
     home.ok("onboard", str(toml))
-    home.ok("run", "acme", "--as-of", DAY)
+    home.ok("run", "acme", "--as-of", DAY, "--select", all_of(*MODELS))
     waiting = [model for model in MODELS if home.report("acme", model)["champion_version"] is None]
     for model in waiting:
         home.ok("promote", "acme", model)
