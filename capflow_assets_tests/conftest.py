@@ -37,6 +37,7 @@ SLOW = (
     "sensors",
     "compose",
     "contract",
+    "bad_input",
     "bucket",
     "locations",
     "kills",
@@ -48,6 +49,11 @@ SLOW = (
     "odd_places",
     "recovery",
     "table_damage",
+    "history_kept",
+    "whole_way",
+    "gifts",
+    "postgres",
+    "broken_champions",
     "row_expressions",
 )
 
@@ -88,6 +94,12 @@ def pytest_collection_finish() -> None:
     """Have the collector look less often, and never again at what is imported: it took a twelfth of the time."""
     gc.freeze()
     gc.set_threshold(20_000, 20, 5)
+
+
+@pytest.fixture
+def light_heap() -> None:
+    """What is there by now costs the collector no more time: late in a round each of its looks takes seconds."""
+    gc.freeze()
 
 
 def _group(item: pytest.Item) -> str:

@@ -7,6 +7,7 @@ import weakref
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from capflow_assets.learning.remembered import remembered
 
@@ -36,9 +37,9 @@ def test_an_equal_frame_is_another_one() -> None:
     assert len(calls) == 2
 
 
+@pytest.mark.usefixtures("light_heap")
 def test_a_frame_at_the_place_of_one_that_is_gone_is_another_one() -> None:
     calls, total = counting()
-    gc.freeze()  # what the tests before have left is no matter here, and takes the collector seconds each time
     for value in range(30):
         frame = pd.DataFrame({"x": np.full(3, value)})
         assert total(frame) == 3.0 * value
