@@ -27,6 +27,7 @@ class Truth:
     ``affinities``: one row per pair: item_id brings with_item_id in chance_pct of the lines.
     ``effects``: one row per campaign and reached user: see ``campaigns.true_effects``.
     ``future_bills``: the bills of known users in the ``future_days`` after the end, columns as in ``World.bills``.
+    ``items``: the items with all their attributes, of which the customer may send some items without.
     ``clock`` and ``felt``: the time on which BG/NBD holds: see ``clock``.
     """
 
@@ -34,6 +35,7 @@ class Truth:
     affinities: pd.DataFrame
     effects: pd.DataFrame
     future_bills: pd.DataFrame
+    items: pd.DataFrame
     clock: Clock
     felt: Effects
 
@@ -94,7 +96,7 @@ def simulate(brand: Brand) -> World:
         bills=history,
         line_items=line_items[line_items["bill_id"].isin(history["bill_id"])].reset_index(drop=True),
         users=_users(brand, people, ids, places),
-        items=goods.frame,
+        items=_sent_items(brand, goods),
         stores=places,
         campaigns=campaigns.campaigns(brand, mailing),
         messages=campaigns.messages(brand, mailing, ids),
@@ -106,6 +108,7 @@ def simulate(brand: Brand) -> World:
             affinities=_affinities(brand, goods),
             effects=campaigns.true_effects(brand, mailing, people, ids),
             future_bills=bills[~past & bills["user_id"].notna()].reset_index(drop=True),
+            items=goods.frame,
             clock=now,
             felt=felt,
         ),
@@ -236,6 +239,15 @@ def _true_users(
         }
     )
     return pd.concat([_traits(people, user_ids), values, taste], axis=1)
+
+
+def _sent_items(brand: Brand, goods: assortment.Assortment) -> pd.DataFrame:
+    """The items as the customer has them: of some, category and colour are missing."""
+    is_bare = stream(brand.seed, "missing tags").random(len(goods.frame)) < brand.tags_missing_pct / 100
+    tags = [name for name in ("category", "colour") if name in goods.frame]
+    frame = goods.frame.copy()
+    frame[tags] = frame[tags].mask(np.repeat(is_bare[:, None], len(tags), axis=1))
+    return frame
 
 
 def _affinities(brand: Brand, goods: assortment.Assortment) -> pd.DataFrame:
