@@ -13,6 +13,7 @@ module                  holds
 ``oracle``              what to expect, for someone who knows the laws; and what then happened
 ``people``              who the shoppers are: traits, tastes, rates
 ``assortment``          items, stores, and the items that go together
+``pictures``            what items look like, by their category and colour
 ``campaigns``           who was written to, who was held out, and how their buying changed
 ``mailing_list``        newsletters, consents, and who opts out of being written to too often
 ``purchases``           when everybody buys, and leaves
@@ -43,6 +44,8 @@ The laws:
 - A user has a home store, a taste (Dirichlet over categories), a price sensitivity (five levels) and a basket size.
   Inside a category items are picked by Zipf popularity, tilted to the cheap or the dear by that sensitivity. Some
   items bring their partner along with a known chance.
+- By switch (``style_strength``) each shopper has a colour too, and items of it are ``exp(strength)`` times as likely.
+  By switch items have pictures, drawn from category and colour, and some items are sent without both.
 - By switch further users come once, for what is reduced, and never again: all on their only bill is at a fifth off.
 - Anonymous bills are those of shoppers who live by the same laws and show no card.
 - Dirt is laid over the files only: ``World`` is clean, ``World.dirt`` says what was planned for each bill.

@@ -119,6 +119,13 @@ class Brand(BaseModel):
         le=100,
         description="Opt-outs in a week of 100 users with one message a week who open half; 0: nobody is asked.",
     )
+    pictures_pct: float = Field(default=0, ge=0, le=100, description="Share of the items that have a picture.")
+    tags_missing_pct: float = Field(
+        default=0, ge=0, le=100, description="Share of the items sent without category and colour; the truth has them."
+    )
+    style_strength: float = Field(
+        default=0, ge=0, le=5, description="How strongly shoppers hold to a colour of their own; 0: not at all."
+    )
 
     anonymous_pct: float = Field(default=0, ge=0, lt=100, description="Share of the shoppers who show no card.")
     returns_pct: float = Field(default=0, ge=0, le=100)
@@ -217,6 +224,7 @@ BOOTS = Brand(
     corrected_pct=0.2,
     late_rows_pct=2,
     attributes_missing_pct=15,
+    pictures_pct=90,
     shape=BOOTS_SHAPE,
 )
 CAFE = Brand(

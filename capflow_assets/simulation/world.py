@@ -28,6 +28,7 @@ class Truth:
     ``effects``: one row per campaign and reached user: see ``campaigns.true_effects``.
     ``future_bills``: the bills of known users in the ``future_days`` after the end, columns as in ``World.bills``.
     ``readers``: one row per known user where there are newsletters or opt-outs: see ``mailing_list.MailingList``.
+    ``items``: the items with all their attributes, of which the customer may send some items without.
     ``clock`` and ``felt``: the time on which BG/NBD holds: see ``clock``.
     """
 
@@ -36,6 +37,7 @@ class Truth:
     effects: pd.DataFrame
     future_bills: pd.DataFrame
     readers: pd.DataFrame
+    items: pd.DataFrame
     clock: Clock
     felt: Effects
 
@@ -99,7 +101,7 @@ def simulate(brand: Brand) -> World:
         bills=history,
         line_items=line_items[line_items["bill_id"].isin(history["bill_id"])].reset_index(drop=True),
         users=_users(brand, people, ids, places),
-        items=goods.frame,
+        items=_sent_items(brand, goods),
         stores=places,
         campaigns=campaigns.campaigns(brand, mailing),
         messages=letters.messages,
@@ -113,6 +115,7 @@ def simulate(brand: Brand) -> World:
             effects=campaigns.true_effects(brand, mailing, people, ids),
             future_bills=bills[~past & bills["user_id"].notna()].reset_index(drop=True),
             readers=letters.readers,
+            items=goods.frame,
             clock=now,
             felt=felt,
         ),
@@ -243,6 +246,15 @@ def _true_users(
         }
     )
     return pd.concat([_traits(people, user_ids), values, taste], axis=1)
+
+
+def _sent_items(brand: Brand, goods: assortment.Assortment) -> pd.DataFrame:
+    """The items as the customer has them: of some, category and colour are missing."""
+    is_bare = stream(brand.seed, "missing tags").random(len(goods.frame)) < brand.tags_missing_pct / 100
+    tags = [name for name in ("category", "colour") if name in goods.frame]
+    frame = goods.frame.copy()
+    frame[tags] = frame[tags].mask(np.repeat(is_bare[:, None], len(tags), axis=1))
+    return frame
 
 
 def _affinities(brand: Brand, goods: assortment.Assortment) -> pd.DataFrame:
