@@ -16,6 +16,7 @@ module                  holds
 ``campaigns``           who was written to, who was held out, and how their buying changed
 ``purchases``           when everybody buys, and leaves
 ``baskets``             what is on each bill
+``price_cuts``          weeks in which items are reduced for all, and how much more is taken of them
 ``passers_by``          users who come once, and never again
 ``dirt``                what goes wrong between the till and the lake
 ``frauds``              what somebody at the till makes wrong on purpose
@@ -40,6 +41,8 @@ The laws:
 - A user has a home store, a taste (Dirichlet over categories), a price sensitivity (five levels) and a basket size.
   Inside a category items are picked by Zipf popularity, tilted to the cheap or the dear by that sensitivity. Some
   items bring their partner along with a known chance.
+- By switch an item is reduced for all in some weeks. What a user would have bought of it is multiplied by
+  ``(1 - depth) ** elasticity``; the elasticity is that of the category plus the user's own, by price sensitivity.
 - By switch further users come once, for what is reduced, and never again: all on their only bill is at a fifth off.
 - Anonymous bills are those of shoppers who live by the same laws and show no card.
 - Dirt is laid over the files only: ``World`` is clean, ``World.dirt`` says what was planned for each bill.
