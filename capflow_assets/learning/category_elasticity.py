@@ -165,7 +165,9 @@ def _cells(choices: Choices) -> _Cells:
     width = int(choices.week.max(initial=0)) + 1
     keys, place = np.unique(choices.item.astype(np.int64) * width + choices.week, return_inverse=True)
     pieces = np.bincount(place, choices.pieces, len(keys))
-    price, level = (np.bincount(place, choices.pieces * of, len(keys)) / pieces for of in (choices.price, choices.level))
+    price, level = (
+        np.bincount(place, choices.pieces * of, len(keys)) / pieces for of in (choices.price, choices.level)
+    )
     item, week = np.divmod(keys, width)
     sold = np.bincount(item, minlength=len(choices.items))
     first, last = np.full(len(choices.items), -1), np.full(len(choices.items), width)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -37,18 +38,18 @@ def personal_answers(
     """
     of_row = choices.category[choices.item]
     pieces = choices.by_user(choices.pieces)
-    mean, spread = (choices.by_user(choices.pieces * of[of_row]) / pieces for of in (slope, error))
+    mean, unsure = (choices.by_user(choices.pieces * of[of_row]) / pieces for of in (slope, error))
+    everybody = float(np.average(slope[of_row], weights=choices.pieces)) if len(of_row) else 0.0
     number = pd.Index(choices.users).get_indexer(index)
-    known = number >= 0
-    everybody = np.average(slope[of_row], weights=choices.pieces) if len(of_row) else 0.0
-    elasticity = np.where(known, (mean + users.own)[number], everybody) if len(pieces) else np.full(len(index), 0.0)
-    width = np.where(known, np.hypot(spread, users.error)[number], users.law[0]) if len(pieces) else elasticity
-    answers = frame_of(index, elasticity, CERTAINTY_95 * width)
-    strongest = _strongest(choices, slope)
-    answers["strongest_category"] = np.where(known, strongest[number], None) if len(pieces) else None
-    answers["expected_saving"] = np.where(known, users.saving[number], 0.0) if len(pieces) else 0.0
-    answers["reasons"] = _reasons(answers, users, number)
-    return answers
+
+    def each(of_users: np.ndarray, of_others: Any) -> np.ndarray:
+        return np.append(of_users, of_others)[number]  # those without choices have the number -1
+
+    width = CERTAINTY_95 * each(np.hypot(unsure, users.error), users.law[0])
+    answers = frame_of(index, each(mean + users.own, everybody), width)
+    strongest = each(_strongest(choices, slope), None)
+    reasons = _reasons(answers["score"].to_numpy(), strongest, users, number)
+    return answers.assign(strongest_category=strongest, expected_saving=each(users.saving, 0.0), reasons=reasons)
 
 
 def frame_of(index: pd.Index, elasticity: np.ndarray, width: np.ndarray) -> pd.DataFrame:
@@ -73,10 +74,9 @@ def _strongest(choices: Choices, slope: np.ndarray) -> np.ndarray:
     return choices.categories[category[order][first]]
 
 
-def _reasons(answers: pd.DataFrame, users: UserElasticities, number: np.ndarray) -> list[str]:
+def _reasons(score: np.ndarray, strongest: np.ndarray, users: UserElasticities, number: np.ndarray) -> list[str]:
     texts = []
-    shown = zip(number, answers["score"], answers["strongest_category"], strict=True)
-    for place, more, category in shown:
+    for place, more, category in zip(number, score, strongest, strict=True):
         change = f"takes about {abs(more):.0%} {'more' if more >= 0 else 'less'} at a tenth off"
         if place < 0 or not users.pieces[place]:
             texts.append(f"{change}, {ALL}")

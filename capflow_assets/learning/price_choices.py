@@ -65,7 +65,7 @@ class Choices:
 
 
 def choices_of(lines: pd.DataFrame, categories: pd.Series, week: np.ndarray) -> Choices:
-    """The choices of line items: ``user_id``, ``item_id``, ``store_id``, ``quantity``, ``amount``; only rows with a price.
+    """The choices of line items: ``user_id``, ``item_id``, ``store_id``, ``quantity``, ``amount``; those with a price.
 
     ``categories`` are the items' by item id; an item without one is of the category "other". ``week`` is the week of
     each row, 0 the newest.
@@ -105,7 +105,8 @@ def centred(values: np.ndarray, weight: np.ndarray, item: np.ndarray, *others: n
 def _means(values: np.ndarray, weight: np.ndarray, group: np.ndarray) -> np.ndarray:
     """The weighted mean of each row's group."""
     sums, weights = np.bincount(group, weight * values), np.bincount(group, weight)
-    return np.divide(sums, weights, out=np.zeros_like(sums), where=weights > 0)[group]
+    means: np.ndarray = sums / np.where(weights > 0, weights, 1.0)
+    return means[group]
 
 
 def _pairs(one: np.ndarray, other: np.ndarray) -> np.ndarray:

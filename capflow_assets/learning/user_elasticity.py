@@ -47,9 +47,7 @@ class UserElasticities:
         return -self.own * self.step
 
 
-def user_elasticities(
-    choices: Choices, prices: ItemPrices, law: tuple[float, float] | None = None
-) -> UserElasticities:
+def user_elasticities(choices: Choices, prices: ItemPrices, law: tuple[float, float] | None = None) -> UserElasticities:
     """What each user's choices say of the user, under the ``law`` of ``law_of``, by default that of the choices."""
     row = np.flatnonzero((choices.user >= 0) & np.isfinite(prices.mean[choices.item]))
     user, item, pieces = choices.user[row], choices.item[row], choices.pieces[row]

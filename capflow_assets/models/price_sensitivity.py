@@ -33,7 +33,6 @@ from capflow_assets.errors import EvidenceError
 from capflow_assets.learning.objectives.ranked_list import users_with_a_bill
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
     from matplotlib.figure import Figure
     from pyspark.sql import Column as Expression
@@ -105,7 +104,9 @@ class PriceSensitivity:
             answers = frame_of(index, mean, CERTAINTY_95 * error)
             return answers.assign(strongest_category=None, expected_saving=0.0, reasons=ALL)
         choices = _choices(examples, self.params.weeks)
-        slope, error = np.array([categories.get(str(name), self.overall) for name in choices.categories]).reshape(-1, 2).T
+        slope, error = (
+            np.array([categories.get(str(name), self.overall) for name in choices.categories]).reshape(-1, 2).T
+        )
         users = user_elasticities(choices, item_prices(choices, slope), (self.law[0], self.law[1]))
         return personal_answers(index, choices, users, slope, error)
 
@@ -170,7 +171,9 @@ def outcome(line_items: DataFrame, start: datetime, end: datetime) -> DataFrame:
         return F.sum(F.col("pieces") * value).over(of_group) / F.sum("pieces").over(of_group)
 
     count = F.count(F.lit(1)).over(Window.partitionBy("item_id"))
-    rows = rows.withColumns({"usual": mean(F.col("price"), "item_id"), "rows": count}).where(F.col("rows") >= FEWEST_ROWS)
+    rows = rows.withColumns({"usual": mean(F.col("price"), "item_id"), "rows": count}).where(
+        F.col("rows") >= FEWEST_ROWS
+    )
     saved = F.least(F.greatest(F.col("usual") - F.col("price"), F.lit(-FURTHEST)), F.lit(FURTHEST))
     rows = rows.withColumn("saved", saved)
     rows = rows.withColumn("saved", F.col("saved") - mean(F.col("saved"), "store_id")).where("user_id is not null")

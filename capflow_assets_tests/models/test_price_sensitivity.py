@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,7 @@ from capflow_assets_tests.engines import frame_of
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-PARAMS = PriceSensitivityParams()
+PARAMS = PriceSensitivityParams.model_validate({})
 START, END = datetime(2020, 3, 1, tzinfo=UTC), datetime(2020, 5, 31, tzinfo=UTC)
 DIALS = {"r": 4.0, "alpha_weeks": 2.0, "a": 0.5, "b": 50.0, "items": 60, "campaigns": 0, "affinities": 0}
 
@@ -63,7 +64,7 @@ def test_the_outcome_is_what_was_saved_on_the_same_items(spark: SparkSession) ->
     rows = {row["user_id"]: row for row in outcome(frame_of(spark, LINES, lines), START, END).collect()}
     crowds = {*(f"u{number}" for number in range(8)), *(f"s{n}" for n in range(6)), *(f"n{n}" for n in range(5))}
     assert set(rows) == {"ann", "gil", *crowds}
-    # Tea: 10 pieces at 8 and two at 4, so a mean of log 2 / 6 below 8. Milk: six at 16, five at 8, 6 / 11 of log 2 above.
+    # Tea: 10 pieces at 8 and two at 4: usual is log 2 / 6 below 8. Milk: six at 16, five at 8: 6 / 11 of log 2 above 8.
     # In the north tea saves nothing on the whole, and milk 5 * 6 / 11 of log 2 over 17 pieces.
     north = 30 / 11 / 17
     assert rows["ann"]["pieces"] == 2
@@ -103,9 +104,14 @@ def fitted() -> PriceSensitivity:
 
 def full_price_pieces() -> pd.DataFrame:
     """What each user bought at the full price, by category: how much the user counts for the category's elasticity."""
-    lines = examples().table("clean/line_items").query("discount == 0").merge(world().items[["item_id", "category"]], on="item_id")
+    lines = (
+        examples()
+        .table("clean/line_items")
+        .query("discount == 0")
+        .merge(world().items[["item_id", "category"]], on="item_id")
+    )
     truth = oracle.elasticities(world())
-    pieces = lines.groupby(["user_id", "category"])["quantity"].sum().unstack(fill_value=0.0)
+    pieces = lines.groupby(["user_id", "category"])["quantity"].sum().unstack(fill_value=0)
     return pieces.reindex(truth.index, fill_value=0.0)[truth.columns]
 
 
@@ -156,9 +162,10 @@ def savings() -> pd.DataFrame:
     lines = world().line_items
     lines = lines[lines["billed_at"] > examples().moments[0]]
     rows = lines.loc[lines.index.repeat(lines["quantity"].astype(int))]
-    price = np.log(rows["amount"] / rows["quantity"])
+    price = (rows["amount"] / rows["quantity"]).map(np.log)
     saved = price.groupby(rows["item_id"]).transform("mean") - price
-    return saved.groupby(rows["user_id"]).agg(pieces="size", saving="mean").astype(float)
+    of_user = saved.groupby(rows["user_id"])
+    return pd.DataFrame({"pieces": of_user.size().astype(float), "saving": of_user.mean()})
 
 
 def test_where_the_price_moves_nobody_all_are_answered_alike() -> None:
@@ -175,6 +182,17 @@ def test_prices_that_never_move_are_no_evidence() -> None:
     fixed = simulate(tiny("shop", seed=5, users=100, days=200, **still))
     with pytest.raises(EvidenceError, match="No elasticity can be seen"):
         PriceSensitivity(PARAMS).fit(known_at(fixed, fixed.end))
+
+
+def test_nobody_is_told_apart_where_nothing_was_bought() -> None:
+    none = replace(examples(), tables={name: (frame[:0],) for name, (frame,) in examples().tables.items()})
+    with pytest.raises(EvidenceError, match="No elasticity can be seen"):
+        PriceSensitivity(PARAMS).fit(none)
+    stranger = replace(examples(), columns=pd.DataFrame(index=pd.Index(["nobody"], name="user_id")))
+    (row,) = fitted().predict(stranger).to_dict("records")
+    assert row["reasons"].endswith("nothing of the user's own says more")
+    assert row["elasticity_low"] < row["elasticity"] < row["elasticity_high"] < 0
+    assert row["expected_saving"] == 0
 
 
 def test_reasons_say_what_was_bought_reduced() -> None:
