@@ -44,10 +44,9 @@ def tiers_of(year_spend: np.ndarray, tiers: SpendTiers) -> list[float]:
     return [round(float(np.quantile(spent, share / top)), 2) for share in tiers.quantiles]
 
 
-def gap(columns: pd.DataFrame, begins: list[float]) -> pd.DataFrame:
+def gap(columns: pd.DataFrame, begins: list[float]) -> dict[str, np.ndarray]:
     """Of each user ``OWN``: what is missing, and how long it lasts; 10 years at most, NaN where nothing is known."""
     import numpy as np
-    import pandas as pd
 
     from capflow_assets.learning.frames import matrix
 
@@ -65,7 +64,7 @@ def gap(columns: pd.DataFrame, begins: list[float]) -> pd.DataFrame:
 
     visits = missing / np.where(visit > 0, visit, np.nan)
     values = (missing, closes(year, YEAR_DAYS), closes(quarter, 91), np.minimum(visits, LONGEST_DAYS))
-    return pd.DataFrame(dict(zip(OWN, values, strict=True)), index=columns.index)
+    return dict(zip(OWN, values, strict=True))
 
 
 def _year_spend(examples: Examples) -> np.ndarray:
@@ -113,7 +112,9 @@ class GapSplines(SplineLogistic):
     def _matrix(self, examples: Examples) -> pd.DataFrame:
         from capflow_assets.learning.frames import matrix
 
-        return gap(examples.columns, self.begins).join(matrix(examples.columns, self.read))[list(self.words)]
+        # A user is there once for each moment: columns are put together by place.
+        read = matrix(examples.columns, self.read)
+        return read.assign(**gap(examples.columns, self.begins))[list(self.words)]
 
 
 class GapAlone(SingleColumn):
@@ -135,7 +136,7 @@ class GapAlone(SingleColumn):
         return {**super().parameters(), "tiers_begin": self.begins}
 
     def _values(self, examples: Examples) -> np.ndarray:
-        return gap(examples.columns, self.begins)[self.column].to_numpy()
+        return gap(examples.columns, self.begins)[self.column]
 
 
 def _tiers(params: Horizon) -> SpendTiers:

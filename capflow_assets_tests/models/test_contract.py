@@ -57,7 +57,7 @@ WORLD |= {"own_hours_pct": 60, "own_channel_pct": 80}
 # Others come once, for a bargain, and never again.
 WORLD |= {"one_time_users": 100}
 # In some weeks an item is reduced, and users tell each other apart by how much more of it they take then.
-WORLD |= {"reduced_weeks_pct": 15, "elasticity_step": 2.0}
+WORLD |= {"reduced_weeks_pct": 20, "elasticity_step": 1.5}
 
 
 @dataclass(frozen=True)

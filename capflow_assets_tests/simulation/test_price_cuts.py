@@ -31,7 +31,7 @@ def test_users_take_more_of_what_is_reduced_as_their_elasticities_say() -> None:
 
     The buyers are weighed by what they buy in full weeks; weeks in which nobody joins are alike but by chance.
     """
-    world = simulate(tiny("shop", seed=6, users=1500, days=364, reduced_weeks_pct=30, **PLAIN, **BUSY))
+    world = simulate(tiny("shop", seed=6, users=800, days=364, reduced_weeks_pct=30, **PLAIN, **BUSY))
     lines, elasticity = sold(world), oracle.elasticities(world)
     weeks = 52 * np.array([(depths(world.brand)[:, :52] == depth).mean(axis=1) for depth in (0.0, 0.3)])
     number = lines["item_id"].str[1:].astype(int) - 1
