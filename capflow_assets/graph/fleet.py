@@ -17,12 +17,14 @@ import dagster as dg
 from capflow_assets.blueprint.stages import Stages
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import CapflowError
+from capflow_assets.graph import customer_files
 from capflow_assets.graph.customer_tables import OWNER
 from capflow_assets.graph.engine import Engine
 from capflow_assets.graph.gone_runs import COMMAND
 from capflow_assets.graph.held_work import tag_run
 from capflow_assets.graph.launch import QUIET
 from capflow_assets.graph.newest import newest
+from capflow_assets.graph.onboarding import refusals_in
 from capflow_assets.graph.status import ENTRIES_OF_HEALTH
 from capflow_assets.home.places import Home
 from capflow_assets.life.verdicts import FLEET, OFF, READINESS, UNKNOWN, Standing, fleet_edges, standings
@@ -53,6 +55,7 @@ def fleet_asset(stages: Stages, deploy: Callable[[Engine], Deployment]) -> dg.As
 
     @dg.asset(
         key=FLEET.split("/"),
+        check_specs=[customer_files.SPEC],
         deps=[dg.AssetKey(key.split("/")) for key in sorted(fleet_edges(stages))],
         description="Which models each customer can have: ready, at risk, not ready, and why. All customers at once.",
         group_name="fleet",
@@ -63,7 +66,10 @@ def fleet_asset(stages: Stages, deploy: Callable[[Engine], Deployment]) -> dg.As
     def readiness(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         deployment = deploy(context.resources.pyspark)
         tag_run(context.instance, context.run.run_id, deployment.home)
-        return dg.MaterializeResult(metadata=metadata(deployment, list(matrix(deployment, context.instance))))
+        return dg.MaterializeResult(
+            metadata=metadata(deployment, list(matrix(deployment, context.instance))),
+            check_results=[customer_files.check_result(refusals_in(deployment))],
+        )
 
     return readiness
 
