@@ -24,7 +24,7 @@ from capflow_assets_tests.engines import frame_of
 from capflow_assets_tests.models.simulated_chances import examples_of, planted
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 START, END = datetime(2024, 3, 1, 12, tzinfo=UTC), datetime(2024, 5, 30, 12, tzinfo=UTC)
 
@@ -40,37 +40,47 @@ def bill(user: str | None, at: datetime, amount: float) -> dict[str, Any]:
     return {**row, "is_return": amount < 0, "is_anonymous": user is None}
 
 
-def test_the_next_tier_is_reached_by_the_spend_of_a_year(spark: SparkSession) -> None:
+def one_year(spark: SparkSession) -> DataFrame:
     before = START - timedelta(days=30)
-    bills = frame_of(
-        spark,
-        BILLS,
-        [
-            bill("ann", before, 80.0),
-            bill("ann", START + timedelta(hours=1), 30.0),  # on the day of the start itself
-            bill("bob", before, 80.0),
-            bill("bob", END + timedelta(seconds=1), 30.0),  # too late
-            bill("cas", START - timedelta(days=330), 80.0),
-            bill("cas", START + timedelta(days=60), 30.0),  # what counted has dropped out meanwhile
-            bill("dan", before, 80.0),
-            bill("dan", START + timedelta(days=5), 30.0),
-            bill("dan", START + timedelta(days=9), -30.0),  # reached, and then brought back
-            bill("eve", before, 120.0),
-            bill("eve", START + timedelta(days=5), 200.0),  # the next after her own
-            bill("fay", before, 400.0),
-            bill("fay", START + timedelta(days=5), 400.0),  # at the top already
-            bill("gil", START - timedelta(days=700), 90.0),
-            bill("gil", START + timedelta(days=5), 90.0),  # a year ago counts no more
-            bill(None, START + timedelta(days=5), 900.0),
-            bill("new", START + timedelta(days=5), 900.0),  # not known at the start
-        ],
-    )
-    tiers = params(thresholds=(100, 300))
-    waiting = {row.user_id for row in known(bills, START, "UTC", tiers).collect()}
-    assert waiting == {"ann", "bob", "cas", "dan", "eve", "gil"}
+    bills = [
+        bill("ann", before, 80.0),
+        bill("ann", START + timedelta(hours=1), 30.0),  # on the day of the start itself
+        bill("bob", before, 80.0),
+        bill("bob", END + timedelta(seconds=1), 30.0),  # too late
+        bill("cas", START - timedelta(days=330), 80.0),
+        bill("cas", START + timedelta(days=60), 30.0),  # what counted has dropped out meanwhile
+        bill("dan", before, 80.0),
+        bill("dan", START + timedelta(days=5), 30.0),
+        bill("dan", START + timedelta(days=9), -30.0),  # reached, and then brought back
+        bill("eve", before, 120.0),
+        bill("eve", START + timedelta(days=5), 200.0),  # the next after her own
+        bill("fay", before, 400.0),
+        bill("fay", START + timedelta(days=5), 400.0),  # at the top already
+        bill("gil", START - timedelta(days=700), 90.0),
+        bill("gil", START + timedelta(days=5), 90.0),  # a year ago counts no more
+        bill(None, START + timedelta(days=5), 900.0),
+        bill("new", START + timedelta(days=5), 900.0),  # not known at the start
+    ]
+    return frame_of(spark, BILLS, bills)
+
+
+def users(frame: DataFrame) -> set[str]:
+    return {row["user_id"] for row in frame.collect()}
+
+
+def test_the_next_tier_is_reached_by_the_spend_of_a_year(spark: SparkSession) -> None:
+    bills, tiers = one_year(spark), params(thresholds=(100, 300))
+    assert users(known(bills, START, "UTC", tiers)) == {"ann", "bob", "cas", "dan", "eve", "gil"}
     reached = outcome(bills, START, END, "UTC", tiers)
     assert reached.columns == ["user_id", UPGRADED]
-    assert {row.user_id for row in reached.collect()} == {"ann", "dan", "eve"}
+    assert users(reached) == {"ann", "dan", "eve"}
+
+
+@pytest.mark.parametrize("given", [{}, {"thresholds": (100, 300)}])
+def test_both_engines_agree(spark: SparkSession, jvm: SparkSession, given: dict[str, Any]) -> None:
+    here, there = (outcome(one_year(engine), START, END, "UTC", params(**given)) for engine in (spark, jvm))
+    assert here.dtypes == there.dtypes
+    assert users(here) == users(there)
 
 
 def test_tiers_begin_at_quantiles_of_what_users_spent_where_none_are_named(spark: SparkSession) -> None:
