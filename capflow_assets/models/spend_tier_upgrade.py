@@ -16,7 +16,7 @@ from pydantic import Field
 from capflow_assets.contract import Candidate, Needs, Outcome, Subject
 from capflow_assets.learning.objectives.chance import ChanceParams, chance_model
 from capflow_assets.learning.spend_tiers import SpendTiers
-from capflow_assets.learning.tier_gap import GapAlone, GapSplines
+from capflow_assets.learning.tier_gap import GapAlone, GapSplines, GapTrees
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -72,6 +72,9 @@ MODEL = chance_model(
     outcome=Outcome(outcome, (UPGRADED,)),
     params=SpendTierUpgradeParams,
     did="reached the next tier",
-    also=(Candidate("gap splines", partial(GapSplines, outcome=UPGRADED, words={**RFM, **RHYTHM})),),
+    also=(
+        Candidate("gap splines", partial(GapSplines, outcome=UPGRADED, words={**RFM, **RHYTHM})),
+        Candidate("gap trees", partial(GapTrees, outcome=UPGRADED, words={**RFM, **RHYTHM})),
+    ),
     baseline=Candidate("the gap over the own rate", partial(GapAlone, outcome=UPGRADED), is_baseline=True),
 )
