@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from capflow_assets.blueprint.edges import choice_of, edges_of
-from capflow_assets.blueprint.specs import ANSWERS, AS_OF, Call, ModelSpec, TableSpec
+from capflow_assets.blueprint.specs import ANSWERS, AS_OF, PARAMS, Call, ModelSpec, TableSpec
 from capflow_assets.contract import USER, Model, Reads
 from capflow_assets.errors import GraphError
 from capflow_assets.learning.measures import MEASURES
@@ -75,7 +75,7 @@ def read_model(
 def _call(
     name: str, function: Callable[..., Any], tables: Mapping[str, TableSpec], values: frozenset[str] = frozenset()
 ) -> Call:
-    return Call(function, *edges_of("models", name, function, tables, also=values))
+    return Call(function, *edges_of("models", name, function, tables, also=values | {PARAMS}))
 
 
 def _optional_call(name: str, function: Callable[..., Any] | None, tables: Mapping[str, TableSpec]) -> Call | None:

@@ -13,10 +13,11 @@ from datetime import datetime
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
+from capflow_assets.blueprint.binding import params_of
 from capflow_assets.blueprint.calls import call, cut
-from capflow_assets.blueprint.specs import ANSWERS, AS_OF, Call, Input, ModelSpec, TableSpec
+from capflow_assets.blueprint.specs import ANSWERS, AS_OF, PARAMS, Call, Input, ModelSpec, TableSpec
 from capflow_assets.blueprint.stages import Stages
-from capflow_assets.contract import Estimator, Examples, Reads, ReadsColumns, Window
+from capflow_assets.contract import Estimator, Examples, Horizon, Reads, ReadsColumns, Window
 from capflow_assets.customers.customer import Customer
 from capflow_assets.errors import EvidenceError
 from capflow_assets.expressions.micros import micros_of, moment_of
@@ -37,7 +38,8 @@ class ExampleReader:
     """Reads the examples of one customer for one model, as pandas frames indexed by the subject's key.
 
     ``chosen`` are those of the joined columns that are read; all where it is None. ``share`` is the part of the
-    subjects that is read.
+    subjects that is read. ``params`` are the model's, for those of its functions that ask for them; those of the
+    customer's TOML where it is None.
     """
 
     lake: Lake
@@ -47,6 +49,13 @@ class ExampleReader:
     versions: dict[str, int] = field(default_factory=dict)
     chosen: tuple[str, ...] | None = None
     share: Share = EVERYBODY
+    params: Horizon | None = None
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """What the model's functions may ask for by name, besides tables and moments."""
+        params = self.params or params_of(self.spec.model, self.customer.models.get(self.spec.name, {}))
+        return {"zone": self.customer.time_zone, "currency": self.customer.currency, PARAMS: params}
 
     @property
     def joined(self) -> tuple[Reads, ...]:
@@ -230,7 +239,7 @@ class ExampleReader:
 
     def _called(self, function: Call, moment: datetime) -> DataFrame:
         """A function of the model's subject, called on its tables as of a moment."""
-        values = {AS_OF: moment, "zone": self.customer.time_zone, "currency": self.customer.currency}
+        values = {AS_OF: moment, **self.values}
         frames = {source.parameter: self.table(source, (moment,)) for source in function.inputs}
         rows: DataFrame = function.function(**frames, **{name: values[name] for name in function.injected})
         return rows

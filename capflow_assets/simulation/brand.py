@@ -87,6 +87,15 @@ class Brand(BaseModel):
     affinities: int = Field(default=5, ge=0, description="Pairs of items that go together.")
     affinity_pct: float = Field(default=40, ge=0, le=100, description="Chance that the first item brings the second.")
     markdown_pct: float = Field(default=10, ge=0, le=100, description="Share of the lines sold at a fifth off.")
+    reduced_weeks_pct: float = Field(
+        default=0,
+        ge=0,
+        le=100,
+        description="Share of the weeks in which an item is reduced for all; they take more of it, by elasticities.",
+    )
+    elasticity_step: float = Field(
+        default=0.5, ge=0, le=3, description="How far one level of price sensitivity moves a user's elasticity then."
+    )
     home_store_pct: float = Field(default=80, ge=0, le=100)
     cities: tuple[str, ...] = Field(default=("Northtown", "Southport", "Eastham", "Westbury"), min_length=1)
     latitude: float = Field(default=51.5, ge=-89, le=89)

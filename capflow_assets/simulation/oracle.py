@@ -13,6 +13,7 @@ import pandas as pd
 
 from capflow_assets.errors import CapflowError
 from capflow_assets.expressions.days import days_after
+from capflow_assets.simulation import price_cuts
 from capflow_assets.simulation.baskets import category_factors
 from capflow_assets.simulation.brand import Brand
 from capflow_assets.simulation.clock import local_minutes
@@ -139,6 +140,16 @@ def category_chances(world: World, as_of: datetime) -> pd.DataFrame:
         index=pd.Index(users["user_id"]),
         columns=[category.name for category in categories],
     )
+
+
+def elasticities(world: World) -> pd.DataFrame:
+    """By how many per cent each known user buys more of a category's item that costs 1 % more; below 0.
+
+    One row per known user, indexed by user_id, a column per category. They show where items have reduced weeks.
+    """
+    users = world.truth.users
+    rows = price_cuts.elasticities(world.brand, users["price_sensitivity"].to_numpy())
+    return pd.DataFrame(rows, pd.Index(users["user_id"]), [category.name for category in world.brand.categories])
 
 
 def week_hours(world: World) -> pd.DataFrame:
