@@ -244,15 +244,25 @@ class ExampleReader:
         """A table that is read whole, as of each of the moments; where it has a time, its rows are read once."""
         spec = self.stages.tables.get(reads.table)
         time = None if spec is None or spec.stage == "features" else spec.table.time
+        if reads.optional and reads.table in self.stages.absent(self.customer.tables):
+            return [_no_rows(reads)] * len(moments)
+        if reads.table.startswith(ANSWERS):
+            return [self._answers(reads, moment) for moment in moments]
         wholes = [self._whole(reads, moment) for moment in ([max(moments)] if time else moments)]
         columns = [name for name in (reads.columns or wholes[0].columns) if name in wholes[0].columns]
         if time:
             return as_of_each(wholes[0], time, columns, moments)
         return [whole.select(*(name for name in columns if name in whole.columns)).toPandas() for whole in wholes]
 
+    def _answers(self, reads: Reads, moment: datetime) -> pd.DataFrame:
+        """What another model answered, as of a moment."""
+        model = reads.table.removeprefix(ANSWERS)
+        if reads.optional and answers_history.as_of(self.lake, self.customer.name, model, moment) is None:
+            return _no_rows(reads)
+        rows = self._rows_at(reads.table, (moment,))
+        return rows.select(*(reads.columns or rows.columns)).toPandas()
+
     def _whole(self, reads: Reads, moment: datetime) -> DataFrame:
-        if reads.table.startswith(ANSWERS):
-            return self._rows_at(reads.table, (moment,))
         frame = self.table(Input(reads.table, reads.table, optional=False), (moment,))
         assert frame is not None  # noqa: S101  (it is not optional)
         return frame
@@ -308,6 +318,12 @@ class ExampleReader:
     def data_versions(self) -> Mapping[str, int]:
         """The version of every table that was read so far."""
         return dict(sorted(self.versions.items()))
+
+
+def _no_rows(reads: Reads) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame({name: pd.Series(dtype=object) for name in reads.columns})
 
 
 def _known(state: Examples, outcomes: pd.DataFrame, absent: str) -> Examples:
