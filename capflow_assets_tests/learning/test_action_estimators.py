@@ -19,6 +19,7 @@ from capflow_assets.learning.objectives.action import PolicyJudge
 
 MOMENT = datetime(2024, 6, 1, tzinfo=UTC)
 EMAIL, PUSH, PUSH_COUPON = code("email", False), code("push", False), code("push", True)
+QUICK = {"threads": 1, "learning_rate": 0.2, "rounds": 60, "l2": 1.0, "min_child_weight": 5.0, "budget_share": 1.0}
 READING = ActionReading(
     words={"age": "{:.0f} years", "contacts_28d": "{:.0f} messages"},
     outcome="visits",
@@ -32,7 +33,7 @@ READING = ActionReading(
 
 
 def params(**chosen: Any) -> ActionParams:
-    return ActionParams(**{"threads": 1, "rounds": 40, "budget_share": 1.0, **chosen})
+    return ActionParams(**{**QUICK, **chosen})
 
 
 def examples(actions: tuple[int, ...] = (0, EMAIL, PUSH), rows: int = 900) -> Examples:
@@ -103,9 +104,9 @@ def test_the_budget_is_never_exceeded(kind: type[ActionEstimator], chosen: dict[
 
 def test_a_price_of_more_than_it_brings_buys_nothing() -> None:
     given = examples()
-    answers = fitted(given, push_cost=60.0, email_cost=1.0, visit_value=10.0).predict(given)
+    answers = fitted(given, push_cost=60.0, email_cost=6.0, visit_value=10.0).predict(given)
     assert set(answers["action"]) == {"nothing", "email"}
-    assert answers["cost_visits"].max() == pytest.approx(0.1)
+    assert answers["cost_visits"].max() == pytest.approx(0.6)
     young = answers[given.columns["age"] < 40]
     assert young["reasons"].str.startswith("nothing: no action brings more than it costs").mean() > 0.5
 
