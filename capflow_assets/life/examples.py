@@ -255,6 +255,8 @@ class ExampleReader:
         if spec is not None and reads.optional and reads.table in self.stages.absent(self.customer.tables):
             return [_without_rows(reads.columns or spec.table.names)] * len(moments)
         time = None if spec is None or spec.stage == "features" else spec.table.time
+        if reads.table.startswith(ANSWERS):
+            return [self._answers(reads, moment) for moment in moments]
         if spec is not None and spec.table.timeless and AS_OF not in reads.columns:
             return [self._whole(reads, moments[0]).select(*(reads.columns or spec.table.names)).toPandas()] * len(
                 moments
@@ -265,9 +267,15 @@ class ExampleReader:
             return as_of_each(wholes[0], time, columns, moments)
         return [whole.select(*(name for name in columns if name in whole.columns)).toPandas() for whole in wholes]
 
+    def _answers(self, reads: Reads, moment: datetime) -> pd.DataFrame:
+        """What another model answered, as of a moment."""
+        model = reads.table.removeprefix(ANSWERS)
+        if reads.optional and answers_history.as_of(self.lake, self.customer.name, model, moment) is None:
+            return _without_rows(reads.columns)
+        rows = self._rows_at(reads.table, (moment,))
+        return rows.select(*(reads.columns or rows.columns)).toPandas()
+
     def _whole(self, reads: Reads, moment: datetime) -> DataFrame:
-        if reads.table.startswith(ANSWERS):
-            return self._rows_at(reads.table, (moment,))
         frame = self.table(Input(reads.table, reads.table, optional=False), (moment,))
         assert frame is not None  # noqa: S101  (it is not optional)
         return frame

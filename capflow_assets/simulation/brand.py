@@ -106,8 +106,13 @@ class Brand(BaseModel):
     campaign_reach_pct: float = Field(default=50, ge=0, le=100)
     control_pct: float = Field(default=20, ge=0, le=100, description="Share of the reached who are held out.")
     campaign_uplift_pct: float = Field(default=50, ge=0, description="Effect on the rate before the traits weigh in.")
-    campaign_answers: Literal["traits", "rare"] = Field(
-        default="traits", description="Who answers: by age and income band, or those who buy rarely and nobody else."
+    campaign_answers: Literal["traits", "rare", "actions"] = Field(
+        default="traits",
+        description="Who answers: by age and income band; those who buy rarely and nobody else; or each age band its "
+        "own channel, and each income band messages with a coupon or without.",
+    )
+    campaign_pairs: bool = Field(
+        default=False, description="Campaigns begin two at a time, of which each reached user is drawn for one."
     )
     own_channel_pct: float = Field(
         default=0, ge=0, le=100, description="How much users hold to a channel of their own; at 100 they open no other."
