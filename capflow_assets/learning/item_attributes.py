@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     from matplotlib.figure import Figure
 
@@ -20,6 +19,8 @@ LEAST_KNOWN, LEAST_PER_TAG, MOST_TAGS, MOST_ATTRIBUTES = 20, 1.5, 300, 8
 
 def by_id(items: pd.DataFrame) -> pd.DataFrame:
     """The rows of clean/items that are goods, in the order of their ids."""
+    import numpy as np
+
     is_goods = ["not_an_item" not in str(flags) for flags in items["flags"]]
     goods: pd.DataFrame = items[np.array(is_goods, dtype=bool)].sort_values("item_id", ignore_index=True)
     return goods
@@ -61,6 +62,7 @@ def tag_rows(
     ``answers`` takes known tags as numbers (-1 where none is) and the items' folds, both in the order of the ids, and
     gives the likeliest tag of each item and its chance. ``has_kind`` says by kind which items have a vector.
     """
+    import numpy as np
     import pandas as pd
 
     goods, frames = by_id(items), list[pd.DataFrame]()
@@ -78,7 +80,7 @@ def tag_rows(
             ATTRIBUTE: name,
             TAG: np.where(is_given, likely, None),
             "likely_tag": likely,
-            "known_tag": goods[name].astype(object).where(goods[name].notna(), None).to_numpy(dtype=object)[rows],
+            "known_tag": np.where(codes[rows] >= 0, np.asarray(tags, dtype=object)[codes[rows]], None),
             "score": chance[rows],
             "reasons": said,
         }
@@ -93,6 +95,8 @@ def tag_rows(
 
 def most_frequent(codes: np.ndarray, fold: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """For each item the tag that most items of other folds have, and the share of these that have it."""
+    import numpy as np
+
     best, chance = np.zeros(len(codes), dtype="int64"), np.zeros(len(codes))
     for number in (-1, *np.unique(fold)):
         asked = (codes < 0) if number < 0 else ((codes >= 0) & (fold == number))
@@ -115,6 +119,7 @@ def judged(outcomes: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
 
 def tags_plot(rows: pd.DataFrame) -> Figure:
     """Of judged tags: which share has a chance of so much or more, and which share of those is right."""
+    import numpy as np
     from matplotlib.figure import Figure
 
     levels = np.linspace(0, 0.99, 34)
@@ -135,12 +140,16 @@ def _folds(ids: np.ndarray) -> np.ndarray:
     """The fold of each item by a digest of its id: the same in every run."""
     from zlib import crc32
 
+    import numpy as np
+
     from capflow_assets.learning.tag_chances import FOLDS
 
     return np.array([crc32(str(one).encode()) % FOLDS for one in ids], dtype="int64")
 
 
 def _reasons(has_kind: Mapping[str, np.ndarray], rows: np.ndarray) -> np.ndarray:
+    import numpy as np
+
     said = [
         " and ".join(kind for kind, has_any in has_kind.items() if has_any[row]) or "how frequent it is" for row in rows
     ]

@@ -89,7 +89,7 @@ class TextAndPicture:
             examples.columns.index,
             lambda codes, fold: tag_chances(kinds, codes, fold),
             self.params.confidence,
-            {kind: vectors.any(axis=1) for kind, vectors in kinds.items()},
+            {kind: (vectors**2).sum(axis=1) > 0 for kind, vectors in kinds.items()},
         )
 
     def parameters(self) -> dict[str, Any]:
@@ -161,8 +161,8 @@ def by_item(outcomes: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
     """Of each item the share of its known tags that are the likeliest ones."""
     from capflow_assets.learning.item_attributes import judged
 
-    rows = judged(outcomes, answers)
-    return rows.groupby("item_id")["is_right"].agg(value="mean", weight="size")
+    rows = judged(outcomes, answers).groupby("item_id")["is_right"]
+    return rows.mean().to_frame("value").assign(weight=rows.size())
 
 
 def answered_accuracy(outcomes: pd.DataFrame, answers: pd.DataFrame) -> float:
