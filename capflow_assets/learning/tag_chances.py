@@ -98,12 +98,12 @@ def _answered(
         own[kind], others[kind] = np.zeros((len(learned), count)), np.zeros((len(asked), count))
         own[kind][np.searchsorted(learned, rows)] = left_out
         others[kind][has_any[asked]] = tagger.logits(vectors[asked[has_any[asked]]])
-    weight = _weights(list(own.values()), codes[learned])
-    total = sum(
-        (one * logits for one, logits in zip(weight, others.values(), strict=True)), np.zeros((len(asked), count))
-    )
-    has_none = ~np.any([np.abs(logits).sum(axis=1) > 0 for logits in others.values()] or [[False] * len(asked)], axis=0)
-    total[has_none] = np.log(shares)
+    weights, logits = _weights(list(own.values()), codes[learned]), list(others.values())
+    has_kind = np.array([np.abs(one).sum(axis=1) > 0 for one in logits] or [[False] * len(asked)])
+    # How much kinds count against each other is for items that have all; of another each that it has counts whole.
+    shares_of = np.where(has_kind.all(axis=0), np.array(weights or [1.0])[:, None], 1.0)[:, :, None]
+    total = (shares_of * np.array(logits)).sum(axis=0) if logits else np.zeros((len(asked), count))
+    total[~has_kind.any(axis=0)] = np.log(shares)
     chances = _softmax(total)
     best = chances.argmax(axis=1)
     return best, chances[np.arange(len(asked)), best]

@@ -64,6 +64,8 @@ def test_of_two_kinds_the_one_that_tells_counts_and_each_serves_alone() -> None:
     noise[40:80] = 0
     best, chance = tag_chances({"text": telling, "picture": noise}, codes, fold)
     assert (best == codes)[40:].mean() > 0.95
+    # That noise counts nothing beside text does not silence it where it is alone.
+    assert len(set(best[:40])) > 1
     assert chance[:40].mean() < 0.5
     hidden = codes.copy()
     hidden[100:200] = -1
