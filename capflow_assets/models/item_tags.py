@@ -183,12 +183,16 @@ def answered_share(outcomes: pd.DataFrame, answers: pd.DataFrame) -> float:
 
 
 def overconfidence(outcomes: pd.DataFrame, answers: pd.DataFrame) -> float:
-    """By how much the mean chance of the tags given is above the share that is right."""
+    """By how much the mean chance of the tags given is above the share that is right, beyond two standard errors."""
     from capflow_assets.learning.item_attributes import judged
 
     rows = judged(outcomes, answers)
     given = rows[rows["is_given"]]
-    return float((given["score"] - given["is_right"]).mean()) if len(given) else 0.0
+    if given.empty:
+        return 0.0
+    chance = given["score"]
+    error = float((chance * (1 - chance)).sum()) ** 0.5 / len(given)
+    return max(0.0, float((chance - given["is_right"]).mean()) - 2 * error)
 
 
 def plot(outcomes: pd.DataFrame, answers: pd.DataFrame) -> Figure:
@@ -223,7 +227,9 @@ MODEL = Model(
         "tag_accuracy", by_item, True, "Share of the known tags that are the likeliest, each answered unseen."
     ),
     rules=(
-        Rule("overconfidence", overconfidence, "the excess of its chances over what is right", at_most=0.05),
+        Rule(
+            "overconfidence", overconfidence, "the excess of its chances, beyond luck, over what is right", at_most=0.05
+        ),
         Rule("answered_accuracy", answered_accuracy, "its accuracy among the tags given", otherwise="tell"),
         Rule("answered_share", answered_share, "the share of tags given", otherwise="tell"),
     ),
