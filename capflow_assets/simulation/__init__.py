@@ -15,6 +15,7 @@ module                  holds
 ``assortment``          items, stores, and the items that go together
 ``pictures``            what items look like, by their category and colour
 ``campaigns``           who was written to, who was held out, and how their buying changed
+``mailing_list``        newsletters, consents, and who opts out of being written to too often
 ``purchases``           when everybody buys, and leaves
 ``baskets``             what is on each bill
 ``passers_by``          users who come once, and never again
@@ -36,6 +37,8 @@ The laws:
 - A campaign picks users at random and holds some of them out, at random. For its days it multiplies the rate of the
   others by one plus an uplift that depends on age band and income band alone; by switch, on the user's own rate
   instead: only those who buy more rarely than half of all answer (``campaigns.uplift``).
+- By switch users get newsletters besides, at rates of their own, and opt out the sooner the more they are written to
+  and the less of it they open (``mailing_list``). Neither changes what anybody buys.
 - A shift multiplies the rate and the prices from a day on: suddenly, gradually, or for a quarter of every year. All
   that happened before that day is the same, row by row, as in the world without the shift.
 - A user has a home store, a taste (Dirichlet over categories), a price sensitivity (five levels) and a basket size.

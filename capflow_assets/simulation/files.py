@@ -47,7 +47,7 @@ def write(
     sent = dirt.sent(world.tables, world.dirt, world.brand, upto)
     tables = {}
     for name in world.brand.sends:
-        if len(world.tables[name]):
+        if len(world.tables.get(name, ())):
             location = _write_table(world, folder, shape, name, sent[name])
             tables[name] = _declared(shape, name, location, list(sent[name].columns))
     if pictures := pictured(world.brand, world.items):
@@ -70,6 +70,7 @@ def write_truth(world: World, folder: Path) -> Path:
     clock = pd.DataFrame({"local_minutes": truth.clock.minutes, "weeks": truth.clock.weeks})
     frames = {"users": truth.users, "affinities": truth.affinities, "effects": truth.effects}
     frames |= {"future_bills": truth.future_bills, "clock": clock, "dirt": world.dirt}
+    frames |= {"readers": truth.readers} if len(truth.readers) else {}
     for name, frame in frames.items():
         frame.to_parquet(folder / f"{name}.parquet", index=False)
     (folder / TRUTH_MARK).write_text(world.brand.model_dump_json(indent=2), encoding="utf-8")

@@ -56,6 +56,8 @@ WORLD |= {"category_season": 0.7}
 WORLD |= {"own_hours_pct": 60, "own_channel_pct": 80}
 # Others come once, for a bargain, and never again.
 WORLD |= {"one_time_users": 100}
+# Who ignores what is sent opts out.
+WORLD |= {"opt_out_pct": 10}
 
 
 @dataclass(frozen=True)
