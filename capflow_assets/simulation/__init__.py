@@ -16,6 +16,7 @@ module                  holds
 ``campaigns``           who was written to, who was held out, and how their buying changed
 ``purchases``           when everybody buys, and leaves
 ``baskets``             what is on each bill
+``launches``            items that come one after the other, and who buys them for what they are like
 ``passers_by``          users who come once, and never again
 ``dirt``                what goes wrong between the till and the lake
 ``frauds``              what somebody at the till makes wrong on purpose
@@ -41,6 +42,8 @@ The laws:
   Inside a category items are picked by Zipf popularity, tilted to the cheap or the dear by that sensitivity. Some
   items bring their partner along with a known chance.
 - By switch further users come once, for what is reduced, and never again: all on their only bill is at a fifth off.
+- By switch items are launched one after the other, on top of the others; who buys one goes by category and by what it
+  is like: of each attribute a user loves one value (``launches``).
 - Anonymous bills are those of shoppers who live by the same laws and show no card.
 - Dirt is laid over the files only: ``World`` is clean, ``World.dirt`` says what was planned for each bill.
 

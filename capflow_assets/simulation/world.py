@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
-from capflow_assets.simulation import assortment, baskets, campaigns, dirt, passers_by
+from capflow_assets.simulation import assortment, baskets, campaigns, dirt, launches, passers_by
 from capflow_assets.simulation.brand import TABLES, Brand
 from capflow_assets.simulation.clock import MINUTES_A_DAY, Clock, Effects, clock, moments
 from capflow_assets.simulation.people import AGE_BANDS, INCOME_BANDS, Shoppers, shoppers
@@ -27,6 +27,7 @@ class Truth:
     ``affinities``: one row per pair: item_id brings with_item_id in chance_pct of the lines.
     ``effects``: one row per campaign and reached user: see ``campaigns.true_effects``.
     ``future_bills``: the bills of known users in the ``future_days`` after the end, columns as in ``World.bills``.
+    ``launches`` and ``styles``: when items were launched, and what users love in them: see ``launches``; empty without.
     ``clock`` and ``felt``: the time on which BG/NBD holds: see ``clock``.
     """
 
@@ -36,6 +37,8 @@ class Truth:
     future_bills: pd.DataFrame
     clock: Clock
     felt: Effects
+    launches: pd.DataFrame = field(default_factory=pd.DataFrame)
+    styles: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,29 @@ def simulate(brand: Brand) -> World:
             felt=felt,
         ),
     )
-    return _with_passers_by(world, passers_by.passers_by(brand, plain, goods, places))
+    return _with_passers_by(_with_launches(world), passers_by.passers_by(brand, plain, goods, places))
+
+
+def _with_launches(world: World) -> World:
+    """The world with items that are launched and the rows of bills that have them; it is the same beside them."""
+    brand, truth = world.brand, world.truth
+    if not brand.launches:
+        return world
+    added = launches.launches(brand, truth.users, pd.concat([world.bills, truth.future_bills], ignore_index=True))
+    lines = added.line_items[added.line_items["bill_id"].isin(world.bills["bill_id"])]
+    own = pd.concat([world.line_items, lines]).sort_values("bill_id", kind="stable", ignore_index=True)
+    return replace(
+        world,
+        bills=launches.with_lines(world.bills, lines),
+        line_items=own,
+        items=pd.concat([world.items, added.items], ignore_index=True),
+        truth=replace(
+            truth,
+            future_bills=launches.with_lines(truth.future_bills, added.line_items),
+            launches=launches.true_launches(brand, added),
+            styles=added.styles.reset_index(),
+        ),
+    )
 
 
 def _with_passers_by(world: World, extra: passers_by.PassersBy) -> World:
