@@ -161,6 +161,8 @@ def _write_toml(world: World, folder: Path, tables: dict[str, Any], settings: Ma
 
     brand = world.brand
     head = {"name": brand.name, "vertical": brand.vertical, "currency": brand.currency, "time_zone": brand.time_zone}
+    # Its days are over, and no others will come.
+    ended = {"archive": True}
     path = folder / f"{brand.name}.toml"
-    path.write_text(tomlkit.dumps({**head, "tables": tables, **settings}), encoding="utf-8")
+    path.write_text(tomlkit.dumps({**head, **ended, "tables": tables, **settings}), encoding="utf-8")
     return path
