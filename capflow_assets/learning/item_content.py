@@ -85,15 +85,15 @@ def learned_content(items: pd.DataFrame, texts: pd.DataFrame, pictures: pd.DataF
     price = _log_price(items)
     spread = float(np.nanstd(price)) if np.isfinite(price).any() else 0.0
     scale = [float(np.nanmean(price)), spread] if spread > 1e-9 else []
-    parts = [_encoder(rows, name, left_out) for rows, name in ((texts, "texts"), (pictures, "pictures"))]
-    if not marks and not scale and not any(parts):
+    read, seen = _encoder(texts, "texts", left_out), _encoder(pictures, "pictures", left_out)
+    if not (marks or scale or read or seen):
         raise EvidenceError(
             "Nothing tells the items of the list apart",
             expected="items of different texts, pictures, attributes or prices",
             came=f"{len(items)} items; " + "; ".join(f"{name}: {why}" for name, why in left_out.items()),
             do="describe the items, each by what it is",
         )
-    return Content(marks, scale, *parts, left_out)
+    return Content(marks, scale, read, seen, left_out)
 
 
 def is_goods(items: pd.DataFrame) -> np.ndarray:

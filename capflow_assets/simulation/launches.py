@@ -1,9 +1,10 @@
 """Items that come into the shops one after the other, on top of the assortment, and who buys them.
 
-A launched item is sold for ``SOLD_DAYS``. On some bills one is bought besides all else, of a category by the user's
-taste and there by the user's style: of each attribute a user loves one value, and an item is the likelier the more of
-its values the user loves (a multinomial logit). So nobody can know of an item before it is sold but by what it is like.
-The list of items has all of them from the start, those of the future too. Without them the world is the same.
+A launched item is sold for ``SOLD_DAYS``. On some bills of some users one is bought besides all else, of a category by
+the user's taste and there by the user's style: of each attribute a user loves one value, and an item is the likelier
+the more of its values the user loves (a multinomial logit). So nobody can know of an item before it is sold but by what
+it is like. The list of items has all of them from the start, those of the future too. Without them the world is the
+same.
 """
 
 from __future__ import annotations
@@ -92,7 +93,9 @@ def _bought(
     """The bills (places) on which a launched item is bought, and the item; none where none of the category is sold."""
     lots = stream(brand.seed, "bills with a launched item").random((len(bills), 2))
     user = pd.Index(users["user_id"]).get_indexer(bills["user_id"])
-    chosen = np.flatnonzero((lots[:, 0] < brand.launch_bills_pct / 100) & (user >= 0) & (bills["amount"] > 0))
+    follows = stream(brand.seed, "users who buy launched items").random(len(users)) < brand.launch_users_pct / 100
+    is_bought = (lots[:, 0] < brand.launch_bills_pct / 100) & (user >= 0) & follows[user]
+    chosen = np.flatnonzero(is_bought & (bills["amount"] > 0).to_numpy())
     minute = local_minutes(brand, pd.DatetimeIndex(bills["billed_at"].iloc[chosen]))
     taste = users[[f"taste_{category.name.replace(' ', '_')}" for category in brand.categories]].to_numpy()
     edges = np.cumsum(taste[user[chosen]], axis=1)
