@@ -247,6 +247,10 @@ class ExampleReader:
         if spec is not None and reads.optional and reads.table in self.stages.absent(self.customer.tables):
             return [_without_rows(reads.columns or spec.table.names)] * len(moments)
         time = None if spec is None or spec.stage == "features" else spec.table.time
+        if spec is not None and spec.table.timeless and AS_OF not in reads.columns:
+            return [self._whole(reads, moments[0]).select(*(reads.columns or spec.table.names)).toPandas()] * len(
+                moments
+            )
         wholes = [self._whole(reads, moment) for moment in ([max(moments)] if time else moments)]
         columns = [name for name in (reads.columns or wholes[0].columns) if name in wholes[0].columns]
         if time:

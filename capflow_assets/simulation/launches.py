@@ -9,7 +9,8 @@ same.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,9 @@ from capflow_assets.simulation.baskets import price_factor
 from capflow_assets.simulation.brand import Brand
 from capflow_assets.simulation.clock import MINUTES_A_DAY, local_minutes, moments
 from capflow_assets.simulation.streams import stream
+
+if TYPE_CHECKING:
+    from capflow_assets.simulation.world import World
 
 SOLD_DAYS = 30
 BRAND = "brand"
@@ -39,6 +43,28 @@ class Launches:
     line_items: pd.DataFrame
 
 
+def with_launches(world: World) -> World:
+    """The world with items that are launched and the rows of bills that have them; it is the same beside them."""
+    brand, truth = world.brand, world.truth
+    if not brand.launches:
+        return world
+    added = launches(brand, truth.users, pd.concat([world.bills, truth.future_bills], ignore_index=True))
+    lines = added.line_items[added.line_items["bill_id"].isin(world.bills["bill_id"])]
+    own = pd.concat([world.line_items, lines]).sort_values("bill_id", kind="stable", ignore_index=True)
+    return replace(
+        world,
+        bills=_with_lines(world.bills, lines),
+        line_items=own,
+        items=pd.concat([world.items, added.items], ignore_index=True),
+        truth=replace(
+            truth,
+            future_bills=_with_lines(truth.future_bills, added.line_items),
+            launches=_true_launches(brand, added),
+            styles=added.styles.reset_index(),
+        ),
+    )
+
+
 def launches(brand: Brand, users: pd.DataFrame, bills: pd.DataFrame) -> Launches:
     """The items that are launched, and who buys them: ``users`` are those of the truth, ``bills`` theirs."""
     numbers = np.arange(brand.launches)
@@ -56,14 +82,14 @@ def launches(brand: Brand, users: pd.DataFrame, bills: pd.DataFrame) -> Launches
     return Launches(items, launched, styles, rows.assign(**lines))
 
 
-def with_lines(bills: pd.DataFrame, line_items: pd.DataFrame) -> pd.DataFrame:
+def _with_lines(bills: pd.DataFrame, line_items: pd.DataFrame) -> pd.DataFrame:
     """The bills with the sums of further line items."""
     sums = line_items.groupby("bill_id")[["amount", "discount", "quantity"]].sum().reindex(bills["bill_id"])
     more = {name: (bills[name] + sums[name].fillna(0.0).to_numpy()).round(2) for name in sums.columns}
     return bills.assign(**more)
 
 
-def true_launches(brand: Brand, made: Launches) -> pd.DataFrame:
+def _true_launches(brand: Brand, made: Launches) -> pd.DataFrame:
     """One row per launched item: item_id, launched_at."""
     return pd.DataFrame({"item_id": made.items["item_id"], "launched_at": moments(brand, made.launched)})
 
