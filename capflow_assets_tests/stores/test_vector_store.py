@@ -13,7 +13,9 @@ import pytest
 from PIL import Image
 
 from capflow_assets.clean.items import TABLE as ITEMS
+from capflow_assets.definitions import STAGES
 from capflow_assets.encoders.texts import Params, encoded, version
+from capflow_assets.erasure.erased_rows import UserRows
 from capflow_assets.features.item_pictures import item_pictures
 from capflow_assets.features.reviews import reviews
 from capflow_assets.features.text import text
@@ -22,6 +24,7 @@ from capflow_assets.raw.reviews import TABLE as REVIEWS
 from capflow_assets.stores.lake import Lake
 from capflow_assets.stores.vector_store import VectorStore
 from capflow_assets_tests.engines import frame_of, rows_of
+from capflow_assets_tests.neighbours import customer_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,6 +112,20 @@ def test_reviews_are_the_same_and_know_whose_they_are(spark: SparkSession, store
     owners = store.lake.arrow("acme", "vectors/reviews", columns=["user_id"]).column("user_id").to_pylist()
     # Of what two wrote the first is told of; without her it is encoded again.
     assert sorted(owners) == ["ana", "ana"]
+
+
+def test_who_is_forgotten_takes_their_vectors_along(spark: SparkSession, store: VectorStore) -> None:
+    """Those of the other's review stay; what both wrote is encoded again."""
+    said = (("r1", "ana", "fine tea"), ("r2", "bea", "fine tea"), ("r3", "bea", "bad cup"))
+    rows = [{"review_id": name, "user_id": user, "text": words, "written_at": NOW} for name, user, words in said]
+    reviews(frame_of(spark, REVIEWS, rows), as_of=NOW, zone="UTC", kept=store)
+    customer = customer_of("csv", "reviews.csv")
+    held = UserRows(store.lake, STAGES, customer.model_copy(update={"name": "acme"}))
+    assert held.delete(held.traces("ana"), of_nobody=False) == {"vectors/reviews": 1}
+    assert kept_rows(store, "reviews") == 1
+    reviews(frame_of(spark, REVIEWS, rows[1:]), as_of=NOW, zone="UTC", kept=store)
+    owners = store.lake.arrow("acme", "vectors/reviews", columns=["user_id"]).column("user_id").to_pylist()
+    assert owners == ["bea", "bea"]
 
 
 def test_pictures_are_seen_once_and_what_cannot_be_read_is_tried_again(
