@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import soundfile
 from PIL import Image
 
 from capflow_assets.clean.items import TABLE as ITEMS
 from capflow_assets.definitions import STAGES
 from capflow_assets.encoders.texts import Params, encoded, version
 from capflow_assets.erasure.erased_rows import UserRows
+from capflow_assets.features.call_sounds import call_sounds
 from capflow_assets.features.item_pictures import item_pictures
 from capflow_assets.features.reviews import reviews
 from capflow_assets.features.text import text
@@ -152,6 +154,20 @@ def test_pictures_are_seen_once_and_what_cannot_be_read_is_tried_again(
     # Those that were seen are known without their files.
     assert reasons == dict.fromkeys(("red", "same", "blue", "late"))
     assert kept_rows(store, "pictures") == 3
+
+
+def test_recordings_are_heard_once(spark: SparkSession, store: VectorStore, tmp_path: Path) -> None:
+    file = tmp_path / "call.wav"
+    soundfile.write(file, np.sin(np.arange(8_000) / 5), 8_000)
+    digest = sha256(file.read_bytes()).hexdigest()
+    call = {"user_id": "ana", "kind": "audio", "path": str(file), "sha256": digest, "modified_at": NOW}
+    rows = [{"media_id": "m1", **call}, {"media_id": "m2", **call}, {"media_id": "m3", **call, "sha256": "00" * 32}]
+    media = frame_of(spark, MEDIA, rows)
+    anew = made(call_sounds(media, as_of=NOW, zone="UTC"))
+    assert made(call_sounds(media, as_of=NOW, zone="UTC", kept=store)) == anew
+    assert kept_rows(store, "sounds") == 1
+    assert made(call_sounds(media, as_of=NOW, zone="UTC", kept=store)) == anew
+    assert store.lake.arrow("acme", "vectors/sounds", columns=["user_id"]).column("user_id").to_pylist() == ["ana"]
 
 
 def test_the_version_is_the_name_that_vectors_carry(tmp_path: Path) -> None:
