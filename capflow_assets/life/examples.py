@@ -25,6 +25,7 @@ from capflow_assets.life import answers_history
 from capflow_assets.life.outcome_rows import EVERYBODY, MICROS, Share, aligned, of_moment, outcome_rows
 from capflow_assets.life.whole_tables import as_of_each
 from capflow_assets.stores.lake import Lake
+from capflow_assets.stores.vector_store import VectorStore
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -302,7 +303,12 @@ class ExampleReader:
 
     def _computed(self, spec: TableSpec, moments: tuple[datetime, ...]) -> DataFrame:
         as_of = moments if len(moments) > 1 else moments[0]
-        values = {AS_OF: as_of, "zone": self.customer.time_zone, "currency": self.customer.currency}
+        values: dict[str, Any] = {
+            AS_OF: as_of,
+            "zone": self.customer.time_zone,
+            "currency": self.customer.currency,
+            "kept": VectorStore(self.lake, self.customer.name),
+        }
         frames: dict[str, Any] = {source.parameter: self.table(source, moments) for source in spec.inputs}
         block: DataFrame = call(spec, frames, values)
         return block

@@ -96,6 +96,10 @@ class Brand(BaseModel):
     elasticity_step: float = Field(
         default=0.5, ge=0, le=3, description="How far one level of price sensitivity moves a user's elasticity then."
     )
+    launches: int = Field(default=0, ge=0, description="Items on top that come one after the other, evenly over time.")
+    launch_bills_pct: float = Field(default=30, ge=0, le=100, description="Share of the bills with a launched item.")
+    launch_users_pct: float = Field(default=100, ge=0, le=100, description="Share of the users who buy launched items.")
+    launch_style: float = Field(default=2.0, ge=0, description="How much users hold to styles in launched items.")
     home_store_pct: float = Field(default=80, ge=0, le=100)
     cities: tuple[str, ...] = Field(default=("Northtown", "Southport", "Eastham", "Westbury"), min_length=1)
     latitude: float = Field(default=51.5, ge=-89, le=89)

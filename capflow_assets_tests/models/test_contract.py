@@ -57,6 +57,8 @@ WORLD |= {"category_season": 0.7}
 WORLD |= {"own_hours_pct": 60, "own_channel_pct": 80}
 # Others come once, for a bargain, and never again.
 WORLD |= {"one_time_users": 100}
+# Items come that nobody has bought; some users follow them, by a style of their own.
+WORLD |= {"launches": 3000, "launch_users_pct": 8, "launch_bills_pct": 100, "launch_style": 4.0}
 # Who ignores what is sent opts out.
 WORLD |= {"opt_out_pct": 10}
 # A model whose planted truth would hide that of others has a customer by itself, with no tables but those that it

@@ -162,6 +162,17 @@ def test_overlap(spark: SparkSession) -> None:
     assert (none["user_item_cells"], none["user_item_density_share"]) == (0, None)
 
 
+def test_new_items(spark: SparkSession) -> None:
+    """Of five listed items one was first sold 91 days ago, one since, by nobody known; one will be, two were never."""
+    quarter = AS_OF - timedelta(days=91)
+    lines = [line("ana", "a", at=quarter), line("ana", "a"), line(None, "b", at=quarter + timedelta(seconds=1))]
+    lines += [line("ana", "unlisted"), line("ana", "c", at=AS_OF + timedelta(seconds=1))]
+    items = [{"item_id": item} for item in "abcde"]
+    tables = {"items": table(spark, "clean/items", items), "line_items": table(spark, "clean/line_items", lines)}
+    found = together(made(bills_of(spark, ()), **tables))
+    assert (found["new_items_91d"], found["unsold_items"]) == (1, 3)
+
+
 def test_campaigns_and_redemptions(spark: SparkSession) -> None:
     later = AS_OF + timedelta(seconds=1)
     campaigns = [{"campaign_id": "c1", "starts_at": AS_OF}, {"campaign_id": "c2", "starts_at": later}]
