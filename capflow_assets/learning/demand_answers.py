@@ -40,7 +40,7 @@ def past_widths(demand: Demand, ahead: int, learned: Callable[[Demand], Method])
     return widths({name: Errors(forecast, pieces, float(size)) for name, forecast, pieces, size in series})
 
 
-def demand_rows(demand: Demand, index: pd.MultiIndex, pieces: np.ndarray, wide: Widths, size: str) -> pd.DataFrame:
+def demand_rows(demand: Demand, index: pd.Index, pieces: np.ndarray, wide: Widths, size: str) -> pd.DataFrame:
     """One row per week ahead for those of the ``index`` that have a series, in its order.
 
     ``day`` (the week's last), ``pieces`` with the ends of its intervals, ``pieces_naive_error``, and the mean week

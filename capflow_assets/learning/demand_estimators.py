@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from capflow_assets.learning.reconciliation import Hierarchy, together
-from capflow_assets.learning.weekly_demand import LEVEL_WEEKS, YEAR_WEEKS, Demand, level, naive
+from capflow_assets.learning.weekly_demand import LEVEL_WEEKS, YEAR_WEEKS, Demand, naive
 
 if TYPE_CHECKING:
     import xgboost

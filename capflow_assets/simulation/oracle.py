@@ -162,8 +162,8 @@ def weekly_pieces(world: World, as_of: datetime, weeks: int) -> pd.DataFrame:
         pieces = known["rate_per_week"] * felt * known["basket_items"] * (1 + TWO_OF_IT_SHARE)
         chances = category_chances(world, start + (end - start) / 2).loc[known["user_id"]]
         cells = (visits * pieces.to_numpy()[:, None]).T @ chances.to_numpy()
-        frame = pd.DataFrame(cells, pd.Index(stores, name="store_id"), pd.Index(chances.columns, name="category"))
-        parts.append(frame.stack().rename("pieces").reset_index().assign(week=week))
+        frame = pd.DataFrame(cells, columns=chances.columns).assign(store_id=stores, week=week)
+        parts.append(frame.melt(["store_id", "week"], var_name="category", value_name="pieces"))
     return pd.concat(parts, ignore_index=True)
 
 
