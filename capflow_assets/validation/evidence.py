@@ -41,6 +41,7 @@ TIMES = {
     "raw/campaigns": "starts_at",
     "raw/messages": "sent_at",
     "raw/redemptions": "redeemed_at",
+    "raw/consents": "captured_at",
 }
 Figures = Iterator[tuple[str | None, str, str | None, float | None]]
 
@@ -60,6 +61,7 @@ def evidence(
     messages: DataFrame | None = None,
     redemptions: DataFrame | None = None,
     stores: DataFrame | None = None,
+    consents: DataFrame | None = None,
 ) -> DataFrame:
     """What a customer has of each kind of evidence that a model may ask for, up to the as-of moment.
 
@@ -101,6 +103,7 @@ def evidence(
         "raw/messages": messages,
         "raw/redemptions": redemptions,
         "raw/stores": stores,
+        "raw/consents": consents,
     }
     frames = {
         table: frame.filter(is_known(TIMES[table], as_of)) if frame is not None and table in TIMES else frame
