@@ -105,6 +105,9 @@ class Brand(BaseModel):
         default="all", description="Who uses coupons: all alike, or the more the price weighs, and nobody else."
     )
 
+    reviews: int = Field(default=0, ge=0, description="Reviews that users write of what they bought, at most.")
+    reviews_rated_pct: float = Field(default=60, ge=0, le=100, description="Share of the reviews with stars.")
+
     anonymous_pct: float = Field(default=0, ge=0, lt=100, description="Share of the shoppers who show no card.")
     returns_pct: float = Field(default=0, ge=0, le=100)
 
@@ -169,6 +172,11 @@ class Brand(BaseModel):
         return self
 
     @property
+    def sent(self) -> tuple[str, ...]:
+        """The tables that the customer sends, what users write among them where they do."""
+        return (*self.sends, *(("reviews",) if self.reviews else ()))
+
+    @property
     def end(self) -> date:
         """The first local day after the history."""
         return self.start + timedelta(days=self.days)
@@ -194,6 +202,7 @@ BOOTS = Brand(
     affinities=12,
     campaigns=8,
     cities=("London", "Leeds", "Bristol", "Glasgow", "Cardiff"),
+    reviews=1500,
     anonymous_pct=8,
     returns_pct=6,
     duplicates_pct=0.5,

@@ -115,6 +115,7 @@ def _known(
     name: str, frame: pd.DataFrame, tables: dict[str, pd.DataFrame], brand: Brand, moment: pd.Timestamp | None
 ) -> pd.DataFrame:
     times = {"users": "joined_at", "campaigns": "starts_at", "messages": "sent_at", "redemptions": "redeemed_at"}
+    times |= {"reviews": "written_at"}
     if moment is None:
         return frame
     if name == "coupons":

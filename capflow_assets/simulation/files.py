@@ -45,7 +45,7 @@ def write(
     folder.mkdir(parents=True, exist_ok=True)
     sent = dirt.sent(world.tables, world.dirt, world.brand, upto)
     tables = {}
-    for name in world.brand.sends:
+    for name in world.brand.sent:
         if len(world.tables[name]):
             location = _write_table(world, folder, shape, name, sent[name])
             tables[name] = _declared(shape, name, location, list(sent[name].columns))
@@ -67,6 +67,7 @@ def write_truth(world: World, folder: Path) -> Path:
     clock = pd.DataFrame({"local_minutes": truth.clock.minutes, "weeks": truth.clock.weeks})
     frames = {"users": truth.users, "affinities": truth.affinities, "effects": truth.effects}
     frames |= {"future_bills": truth.future_bills, "clock": clock, "dirt": world.dirt}
+    frames |= {"reviews": truth.reviews} if world.brand.reviews else {}
     for name, frame in frames.items():
         frame.to_parquet(folder / f"{name}.parquet", index=False)
     (folder / TRUTH_MARK).write_text(world.brand.model_dump_json(indent=2), encoding="utf-8")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
-from capflow_assets.simulation import assortment, baskets, campaigns, dirt, passers_by
+from capflow_assets.simulation import assortment, baskets, campaigns, dirt, passers_by, reviews
 from capflow_assets.simulation.brand import TABLES, Brand
 from capflow_assets.simulation.clock import MINUTES_A_DAY, Clock, Effects, clock, moments
 from capflow_assets.simulation.people import AGE_BANDS, INCOME_BANDS, Shoppers, shoppers
@@ -28,6 +28,7 @@ class Truth:
     ``effects``: one row per campaign and reached user: see ``campaigns.true_effects``.
     ``future_bills``: the bills of known users in the ``future_days`` after the end, columns as in ``World.bills``.
     ``clock`` and ``felt``: the time on which BG/NBD holds: see ``clock``.
+    ``reviews``: one row per review: is_positive, topic and language (``reviews``).
     """
 
     users: pd.DataFrame
@@ -36,6 +37,7 @@ class Truth:
     future_bills: pd.DataFrame
     clock: Clock
     felt: Effects
+    reviews: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class World:
     redemptions: pd.DataFrame
     dirt: pd.DataFrame
     truth: Truth
+    reviews: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def end(self) -> pd.Timestamp:
@@ -66,7 +69,8 @@ class World:
     @property
     def tables(self) -> dict[str, pd.DataFrame]:
         """The tables by their canonical names."""
-        return {name: getattr(self, name) for name in TABLES}
+        names = (*TABLES, "reviews") if self.brand.reviews else TABLES
+        return {name: getattr(self, name) for name in names}
 
 
 def simulate(brand: Brand) -> World:
@@ -110,7 +114,13 @@ def simulate(brand: Brand) -> World:
             felt=felt,
         ),
     )
-    return _with_passers_by(world, passers_by.passers_by(brand, plain, goods, places))
+    return _with_reviews(_with_passers_by(world, passers_by.passers_by(brand, plain, goods, places)))
+
+
+def _with_reviews(world: World) -> World:
+    """The world with what its users write, where the brand says that they do."""
+    written, truth = reviews.reviews(world.brand, world.line_items, world.end)
+    return replace(world, reviews=written, truth=replace(world.truth, reviews=truth))
 
 
 def _with_passers_by(world: World, extra: passers_by.PassersBy) -> World:
