@@ -81,6 +81,13 @@ class Deployment:
         except CapflowError:
             return "UTC"
 
+    def is_archive(self, name: str) -> bool:
+        """Whether a customer's TOML says that nothing new will come; not, where it cannot be read."""
+        try:
+            return self.customer(name).archive
+        except CapflowError:
+            return False
+
     def model_choice(self, customer: str) -> Callable[[str], bool]:
         """Which models a customer is to have, its TOML read once; all where it cannot be read, which its run says."""
         try:

@@ -7,10 +7,15 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
+
+if TYPE_CHECKING:
+    import pytest
 
 # Of the recursive features few, where a test is about other things: all of them take seconds of every run.
 FEW_FEATURES = {"features": {"recursive_candidates": {"depth": 1, "windows_days": [28]}}}
@@ -27,6 +32,8 @@ EACH_KIND = (
 )
 # Where a test deals the same bills to other users, which numbers that restart would do as well.
 ANY_BILL_NUMBERS = {"checks": {"bill_numbers": {"severity": "warn"}}}
+# All tables. Models are added to it by name: one that is not looked at takes a second to say that it rests.
+ALL_TABLES = "raw,clean,validation,features"
 STATE = ("CAPFLOW_HOME", "CAPFLOW_LAKE", "DAGSTER_HOME", "MLFLOW_TRACKING_URI", "COLUMNS")
 
 
@@ -88,6 +95,35 @@ class TestHome:
     def status(self, customer: str) -> dict[str, dict[str, Any]]:
         rows = json.loads(self.ok("status", "--customer", customer, "--format", "json"))
         return {row["model"]: row for row in rows}
+
+
+def all_of(*models: str) -> str:
+    """What ``--select`` takes for all tables, and all that there is of these models."""
+    return ",".join([ALL_TABLES, *(f"*/{model}" for model in models)])
+
+
+def features_of(model: str) -> str:
+    """What ``--select`` takes for the feature tables that a model reads, and those that they are made of."""
+    from capflow_assets.definitions import STAGES
+    from capflow_assets.graph.launch import asset_edges, upstream
+
+    read = upstream(asset_edges(STAGES), [f"models/{model}"])
+    return ",".join(sorted(table for table in read if table.startswith("features/")))
+
+
+def made_once(factory: pytest.TempPathFactory, name: str, fill: Callable[[TestHome, Path], None]) -> TestHome:
+    """A home that ``fill`` fills, the same one for all processes that the tests are shared among.
+
+    ``fill`` is given the home, and a folder for the customers' files.
+    """
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / f"home-of-{name}"
+    home = TestHome(folder / "home")
+    with FileLock(folder.with_suffix(".lock")):
+        if not (folder / "ready").exists():
+            fill(home, folder / "files")
+            (folder / "ready").touch()
+    return home
 
 
 @contextlib.contextmanager

@@ -140,3 +140,16 @@ def manifest(table: Path, path: str) -> None:
         if "add" in action:
             action["add"]["path"] = path
     log.write_text("\n".join(json.dumps(action) for action in actions))
+
+
+FRAME = {"bill_id": ["b1"], "user_id": [CANARY], "billed_at": ["2024-05-01 10:00:00"], "amount": [1.5]}
+
+
+def refused(both: Neighbours, location: str, source: str = "csv", **options: object) -> str:
+    """Why neither onboarding lets a location in nor landing reads it, where its TOML lies in the home all the same."""
+    why = both.onboard(location, source, **options)
+    both.drop(location, source, **options)
+    landing = both.land()
+    assert landing, f"{location} landed"
+    assert "Traceback" not in why + landing
+    return why + landing

@@ -24,7 +24,7 @@ from capflow_assets_tests.homes import Said, TestHome, own_environment
 SEED = int(os.environ.get("CAPFLOW_FUZZ_SEED", "1"))
 TIMES = float(os.environ.get("CAPFLOW_FUZZ_TIMES", "1"))
 # How many of the thousand: a part of them in every run of the tests, all of them in that of the large counts.
-SHARES = [pytest.param(0.4, id="some"), pytest.param(1.0, id="all", marks=pytest.mark.long)]
+SHARES = [pytest.param(0.2, id="some"), pytest.param(1.0, id="all", marks=pytest.mark.long)]
 LABEL = re.compile(r"(Expected|Came|Where|To do): ")
 
 

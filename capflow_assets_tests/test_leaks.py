@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pandas as pd
 import pytest
 
-from capflow_assets.blueprint.calls import call
-from capflow_assets.contract import Reads, Window
+from capflow_assets.contract import Window
 from capflow_assets.customers.customer import Customer
 from capflow_assets.definitions import STAGES
 from capflow_assets.expressions.days import end_of_day
-from capflow_assets.features.rfm import rfm
 from capflow_assets.life.examples import ExampleReader
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
 from capflow_assets.stores.lake import Lake
-from capflow_assets.tables.runner import TableRunner
-from capflow_assets_tests.blueprint import stage_packages
-from capflow_assets_tests.homes import ANY_BILL_NUMBERS, EACH_KIND, FEW_FEATURES, TestHome
+from capflow_assets_tests.homes import ANY_BILL_NUMBERS, EACH_KIND, FEW_FEATURES, TestHome, all_of
 
 ZONE = "America/New_York"
 DAY = "2024-11-20"
@@ -52,7 +46,6 @@ text = "text"
 written_at = "written_at"
 user_id = "user_id"
 """
-packages = stage_packages.packages
 
 
 # -- the whole way -----------------------------------------------------------------------------------------------------
@@ -97,7 +90,7 @@ def seen_from_the_past(root: Path, future: int | None) -> TestHome:
     if future is not None:
         torn(root / "files", future)
     home.ok("onboard", str(toml))
-    home.ok("run", "acme", "--as-of", DAY)
+    home.ok("run", "acme", "--as-of", DAY, "--select", all_of(*MODELS))
     waiting = [model for model in MODELS if home.report("acme", model)["champion_version"] is None]
     for model in waiting:
         home.ok("promote", "acme", model)
@@ -169,25 +162,8 @@ def test_a_moment_later_sees_more(two_futures):
     assert after != before
 
 
-# -- what the runner enforces ------------------------------------------------------------------------------------------
+# -- outcomes ----------------------------------------------------------------------------------------------------------
 
-LEAK = """
-from capflow_assets.contract import Column, Table
-TABLE = Table('user', (Column('user_id', 'string', ''), Column('n', 'bigint', ''), Column('as_of', 'timestamp', '')))
-"""
-COUNTS = (
-    LEAK
-    + """
-def counts(bills, as_of):
-    from pyspark.sql import functions as F
-    return bills.groupBy('user_id').count().withColumnRenamed('count', 'n').withColumn('as_of', F.lit(as_of))
-"""
-)
-AGAIN = LEAK + "def again(counts):\n    return counts\n"
-RAW = """
-from capflow_assets.contract import Column, Table
-TABLE = Table('bill', (Column('user_id', 'string', ''), Column('at', 'timestamp', '')), time='at')
-"""
 CUSTOMER = Customer.model_validate(
     {
         "name": "acme",
@@ -197,119 +173,6 @@ CUSTOMER = Customer.model_validate(
         "tables": {"bills": {"source": "csv", "location": "/none.csv", "columns": {"user_id": "u"}}},
     }
 )
-PAST = [("ann", datetime(2024, 1, 1)), ("ann", datetime(2024, 6, 30, 23, 59, 59, 999999)), ("bob", None)]  # noqa: DTZ001
-FUTURE = [("ann", datetime(2024, 7, 1)), ("cas", datetime(2024, 8, 1))]  # noqa: DTZ001
-
-
-@pytest.fixture
-def planted(packages, tmp_path, spark):
-    """Stages whose features forget to cut, over a lake that holds the past and the future."""
-    packages.write("raw", "bills", RAW)
-    packages.write("features", "counts", COUNTS)
-    packages.write("features", "again", AGAIN)
-    lake = Lake(str(tmp_path / "lake"), lambda: spark)
-    lake.write(bills_of(spark, PAST + FUTURE), "acme", "raw/bills")
-    return packages(), lake
-
-
-def bills_of(spark, rows):
-    return spark.createDataFrame(
-        [(user, at and at.replace(tzinfo=UTC)) for user, at in rows], "user_id string, at timestamp"
-    )
-
-
-def run(stages, lake, *selected: str, as_of: str) -> None:
-    runner = TableRunner(lake, stages, {}, CUSTOMER, frozenset(selected), as_of)
-    assert [(result.status, result.reason) for result in runner.run()] == [("done", "")] * len(selected)
-
-
-def counted(lake, table: str) -> dict[str, int]:
-    return {row["user_id"]: row["n"] for row in lake.arrow("acme", table).to_pylist()}
-
-
-def test_a_feature_that_forgets_to_cut_leaks_when_called_by_itself(planted, spark):
-    """What the next tests rely on: handed everything, this feature tells the future."""
-    stages, _ = planted
-    spec = stages.tables["features/counts"]
-    values = {"as_of": datetime(2024, 6, 30, tzinfo=UTC)}
-    frames = [call(spec, {"bills": bills_of(spark, rows)}, values) for rows in (PAST, PAST + FUTURE)]
-    one, other = ({row.user_id: row.n for row in frame.collect()} for frame in frames)
-    assert one == {"ann": 2, "bob": 1}
-    assert other == {"ann": 3, "bob": 1, "cas": 1}
-
-
-def test_the_runner_shows_no_feature_the_future(planted):
-    stages, lake = planted
-    run(stages, lake, "features/counts", "features/again", as_of="2024-06-30")
-    assert counted(lake, "features/counts") == {"ann": 2, "bob": 1}
-    assert counted(lake, "features/again") == {"ann": 2, "bob": 1}
-    run(stages, lake, "features/counts", as_of="2024-07-31")
-    assert counted(lake, "features/counts") == {"ann": 3, "bob": 1}
-
-
-def test_a_feature_made_of_another_does_not_see_that_one_as_of_another_moment(planted):
-    stages, lake = planted
-    run(stages, lake, "features/counts", "features/again", as_of="2024-12-31")
-    assert counted(lake, "features/again") == {"ann": 3, "bob": 1, "cas": 1}
-    run(stages, lake, "features/again", as_of="2024-06-30")
-    assert counted(lake, "features/again") == {"ann": 2, "bob": 1}
-    assert counted(lake, "features/counts") == {"ann": 3, "bob": 1, "cas": 1}
-
-
-@pytest.mark.parametrize("block", ["counts", "again"])
-@pytest.mark.parametrize("stored_as_of", ["2024-06-30", "2024-12-31"])
-def test_examples_show_no_model_the_future(planted, block, stored_as_of):
-    stages, lake = planted
-    run(stages, lake, "features/counts", "features/again", as_of=stored_as_of)
-    spec = STAGES.models["rfm_segments"]
-    spec = replace(spec, model=replace(spec.model, reads=(Reads(f"features/{block}", ("n",)),)))
-    moment = end_of_day(date(2024, 6, 30), "UTC")
-    found = ExampleReader(lake, stages, CUSTOMER, spec).columns(moment)
-    assert found["n"].to_dict() == {"ann": 2, "bob": 1}
-
-
-# -- what cleaning may not undo ----------------------------------------------------------------------------------------
-
-
-def cleaned(lake: Lake, spark, table: str, columns: str, past: list[tuple], future: list[tuple]) -> list[tuple]:
-    """Who had spent what by the end of June, cleaned with the future in the same table."""
-    source = {"source": "csv", "location": "/none.csv", "columns": {"bill_id": "b"}, "max_removed_pct": 100.0}
-    customer = Customer.model_validate(CUSTOMER.model_dump() | {"tables": {table: source}} | ANY_BILL_NUMBERS)
-    kinds = {column.name: column.type for column in STAGES.tables[f"raw/{table}"].table.columns}
-    sent = spark.createDataFrame(past + future, columns)
-    unsent = (f"cast(null as {kind}) {name}" for name, kind in kinds.items() if name not in sent.columns)
-    lake.write(sent.selectExpr("*", *unsent), "acme", f"raw/{table}")
-    selected = frozenset({"clean/line_items", "clean/bills", "features/rfm"})
-    for result in TableRunner(lake, STAGES, {}, customer, selected, "2024-06-30").run():
-        assert result.status in ("done", "absent"), result.reason
-    return sorted((row["user_id"], row["spend_total"]) for row in lake.arrow("acme", "features/rfm").to_pylist())
-
-
-def at(month: int) -> datetime:
-    return datetime(2024, month, 1, 12, tzinfo=UTC)
-
-
-BILLS = [[("1", "ann", at(8), 99.0)], [("1", "cas", at(8), 99.0)], [("1", None, at(8), -10.0)]]
-LINES = [[("1", "a", "ann", at(8), -10.0, -1.0)], [("1", "b", "abe", at(8), 7.0, 1.0)]]
-
-
-@pytest.mark.parametrize("future", [[], *BILLS])
-def test_a_bill_of_the_future_with_the_number_of_an_old_one_takes_nothing_away(spark, tmp_path, future):
-    lake = Lake(str(tmp_path), lambda: spark)
-    columns = "bill_id string, user_id string, billed_at timestamp, amount double"
-    assert cleaned(lake, spark, "bills", columns, [("1", "ann", at(1), 10.0)], future) == [("ann", 10.0)]
-
-
-@pytest.mark.parametrize("future", [[], *LINES])
-def test_a_line_of_the_future_with_the_number_of_an_old_bill_changes_nothing(spark, tmp_path, future):
-    lake = Lake(str(tmp_path), lambda: spark)
-    columns = "bill_id string, item_id string, user_id string, billed_at timestamp, amount double, quantity double"
-    past = [("1", "a", "ann", at(1), 10.0, 1.0)]
-    assert cleaned(lake, spark, "line_items", columns, past, future) == [("ann", 10.0)]
-
-
-# -- outcomes ----------------------------------------------------------------------------------------------------------
-
 HORIZON = (datetime(2024, 8, 1, 4, tzinfo=UTC), datetime(2024, 9, 1, 4, tzinfo=UTC))
 # In the other one nobody is addressed.
 OWN_HORIZONS = {"channel_affinity": (datetime(2024, 9, 1, 4, tzinfo=UTC), datetime(2024, 10, 1, 4, tzinfo=UTC))}
@@ -368,54 +231,3 @@ def test_outcomes_look_at_the_horizon_and_nowhere_else(two_futures, tmp_path, sp
     assert (inside[list(declared.columns)].fillna(0) == 0).all(axis=None), (
         "what happens in the horizon is what the outcome tells"
     )
-
-
-# -- local days --------------------------------------------------------------------------------------------------------
-
-MIDNIGHTS = [
-    ("Europe/London", date(2024, 3, 31), 23),
-    ("Europe/London", date(2024, 10, 27), 25),
-    ("America/New_York", date(2024, 3, 10), 23),
-    ("America/New_York", date(2024, 11, 3), 25),
-    ("America/Santiago", date(2024, 4, 6), 25),  # the clock goes back at midnight
-    ("America/Santiago", date(2024, 9, 8), 23),  # the day has no midnight
-    ("Asia/Beirut", date(2024, 3, 31), 23),
-    ("America/Havana", date(2024, 11, 3), 25),  # midnight comes twice
-    ("Australia/Lord_Howe", date(2024, 4, 7), 24.5),
-    ("Asia/Kathmandu", date(2024, 5, 5), 24),
-    ("Pacific/Kiritimati", date(2024, 5, 5), 24),
-    ("Pacific/Pago_Pago", date(2024, 5, 5), 24),
-]
-
-
-@pytest.mark.parametrize(("zone", "day", "hours"), MIDNIGHTS)
-def test_a_day_is_as_of_its_last_local_moment(zone, day, hours):
-    tick = timedelta(microseconds=1)
-    begin, end = end_of_day(day - timedelta(days=1), zone) + tick, end_of_day(day, zone)
-    assert (end + tick - begin) / timedelta(hours=1) == hours
-    for moment, local in (
-        (begin, day),
-        (end, day),
-        (begin - tick, day - timedelta(days=1)),
-        (end + tick, day + timedelta(days=1)),
-    ):
-        assert moment.astimezone(ZoneInfo(zone)).date() == local
-
-
-def test_bills_of_the_last_local_moment_are_in_and_those_of_the_next_are_not(spark, packages, tmp_path):
-    """Cleaning's local days and the as-of moment agree on where a day ends, in every zone."""
-    tick = timedelta(microseconds=1)
-    clean = STAGES.tables["clean/bills"]
-    for zone, day, _ in MIDNIGHTS:
-        end = end_of_day(day, zone)
-        rows = [("1", "ann", end, 1.0), ("2", "ann", end + tick, 2.0), ("3", "bob", end + tick, 3.0)]
-        sent = spark.createDataFrame(rows, "bill_id string, user_id string, billed_at timestamp, amount double")
-        sent = sent.selectExpr("*", *(f"cast(null as {kind}) {name}" for name, kind in UNSENT.items()))
-        bills = call(clean, {"raw_bills": sent}, {"zone": zone})
-        days = {row.bill_id: row.billed_on for row in bills.collect()}
-        assert days == {"1": day, "2": day + timedelta(days=1), "3": day + timedelta(days=1)}, zone
-        found = [(row.user_id, row.bills, row.recency_days) for row in rfm(bills, end, zone).collect()]
-        assert found == [("ann", 1, 0)], zone
-
-
-UNSENT = {"store_id": "string", "discount": "double", "quantity": "double"}

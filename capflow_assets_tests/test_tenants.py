@@ -25,7 +25,7 @@ from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
 from capflow_assets.stores.lake import Lake
 from capflow_assets.stores.registry import Registry
-from capflow_assets_tests.homes import ANY_BILL_NUMBERS, EACH_KIND, FEW_FEATURES, TestHome
+from capflow_assets_tests.homes import ANY_BILL_NUMBERS, EACH_KIND, FEW_FEATURES, TestHome, all_of
 
 SENDS = ("bills", "line_items", "users", "items")
 MODELS = EACH_KIND
@@ -53,7 +53,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> TestHome:
     """A home with ``ann`` in it and nobody else."""
     home = TestHome(tmp_path_factory.mktemp("alone") / "home")
     home.ok("onboard", str(files_of(home.root.parent / "ann", "ann", poison=False)))
-    home.ok("run", "ann")
+    home.ok("run", "ann", "--select", all_of(*MODELS))
     return home
 
 
@@ -73,7 +73,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> tuple[TestHome, list[str
             file.write_bytes(b"\x00 not yours")
     before = files_below(theirs)
     with opened_below(theirs, home.root.parent / "ann_b") as opened:
-        home.ok("run", "ann")
+        home.ok("run", "ann", "--select", all_of(*MODELS))
     assert files_below(theirs) == before
     return home, opened
 

@@ -32,7 +32,7 @@ PAGERDUTY = "https://events.pagerduty.com/v2/enqueue"
 class Declared(BaseModel):
     """A part of the file: what it does not know is refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", defer_build=True, frozen=True)
 
 
 class Email(Declared):

@@ -150,6 +150,8 @@ def _check_reads(model: Model[Any], tables: Mapping[str, TableSpec], answers: Ma
             do = choice_of("table", reads.table, [*tables, *answers])
             raise GraphError("A model reads a table that does not exist", came=reads.table, do=do)
         _check_columns(reads, tables[reads.table])
+        if reads.optional and reads.form != "frame":
+            raise GraphError("A model joins an optional table", expected='form="frame"', came=reads.table)
         if reads.form == "joined":
             _check_join(model, reads, tables[reads.table])
     _check_distinct(model)

@@ -141,7 +141,7 @@ class ModelSpec:
     def asked(self, params: Horizon | None = None, absent: Iterable[str] = ()) -> Asked:
         """What the model needs of a customer with these parameters, by default its own."""
         model = self.model
-        chosen = params or model.params.model_validate({})
+        chosen = params or model.params.model_construct()
         return Asked(
             needs=model.needs,
             horizon_days=chosen.horizon_days,

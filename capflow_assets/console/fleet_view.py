@@ -11,7 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,6 +21,7 @@ from capflow_assets.deployment import Deployment
 from capflow_assets.errors import CapflowError
 from capflow_assets.graph.last_runs import Night, last_nights
 from capflow_assets.graph.newest import newest
+from capflow_assets.graph.onboarding import refusals_in
 from capflow_assets.graph.status import status_rows
 
 REFRESH_SECONDS = 60.0
@@ -53,6 +54,8 @@ class FleetView:
     nights: tuple[Night, ...] = ()
     receipts: tuple[Mapping[str, Any], ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
+    # TOMLs in the customers' folder of which no customer comes in, and why.
+    refused: Mapping[str, str] = field(default_factory=dict)
     problem: str = ""
 
     @property
@@ -147,9 +150,7 @@ class Fleet:
 
 def _with_problem(view: FleetView, error: Exception) -> FleetView:
     words = str(error).splitlines()[0] if isinstance(error, CapflowError) else f"{type(error).__name__}: {error}"
-    return FleetView(
-        view.taken_at, view.customers, view.models, view.rows, view.nights, view.receipts, view.seconds, words[:300]
-    )
+    return replace(view, problem=words[:300])
 
 
 def gathered(deployment: Deployment, instance: dg.DagsterInstance, now: datetime | None = None) -> FleetView:
@@ -163,6 +164,7 @@ def gathered(deployment: Deployment, instance: dg.DagsterInstance, now: datetime
         tuple(last_nights(instance, customers, moment)),
         tuple(_receipts(deployment, customers)),
         _seconds(deployment, instance, customers),
+        refusals_in(deployment),
     )
 
 

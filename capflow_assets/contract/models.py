@@ -60,11 +60,14 @@ class Reads:
 
     ``predictions/churn`` reads what another model answered: as of each moment its answers of the newest scoring up to
     then, as they were kept, so that nothing is read that it could not have said at the time.
+
+    An ``optional`` frame has no rows for a customer who cannot have the table.
     """
 
     table: str
     columns: tuple[str, ...] = ()
     form: Literal["joined", "frame"] = "joined"
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ class Search:
 class Params(BaseModel):
     """What a person may set for a model. Bounds, defaults and descriptions reach the launchpad from here."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", defer_build=True, frozen=True)
 
     seed: int = Field(0, ge=0, description="Seed of everything random in the training.")
 

@@ -56,7 +56,8 @@ class Table:
     A feature table whose key has ``as_of`` may be asked for several moments at once. ``version`` grows where a column
     comes to mean something else, so that a model can tell. ``intermediate`` tables only serve to make others: no model
     reads them and no catalogue lists them. ``harmless_removals`` are reasons by which cleaning may remove any number of
-    rows, since those that stay say the same; all others count against ``max_removed_pct``.
+    rows, since those that stay say the same; all others count against ``max_removed_pct``. The rows of a ``timeless``
+    feature table are the same at all moments: what was computed as of one serves for all others.
 
     ``formulas`` say how columns are made whose declarations do not, by the columns' names.
 
@@ -72,6 +73,7 @@ class Table:
     version: int = 1
     owner: str = "team:data"
     intermediate: bool = False
+    timeless: bool = False
     harmless_removals: tuple[str, ...] = ()
     formulas: Mapping[str, str] = field(default_factory=dict)
     removal_reason: str | None = None

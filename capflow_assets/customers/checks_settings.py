@@ -183,7 +183,7 @@ def verticals(folder: Path = VERTICALS) -> list[str]:
 
 
 class _Vertical(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", defer_build=True, frozen=True)
 
     checks: dict[str, CheckSettings] = Field(default_factory=dict)
 

@@ -122,6 +122,7 @@ class Customer(Declared):
     time_zone: Annotated[str, AfterValidator(known_zone)]
     base: Annotated[str, AfterValidator(_absolute)] | None = None
     not_a_user: NotUsers = Field((), description="Ids that stand for nobody, such as 0 or GUEST.")
+    archive: bool = Field(False, description="Its data are of the past and none will come: their age is no risk.")
     tables: dict[str, TableSource] = Field(min_length=1)
     only_models: tuple[str, ...] = Field((), description="The models that the customer has; all, where none is named.")
     models: dict[str, dict[str, Any]] = Field(default_factory=dict)

@@ -39,7 +39,7 @@ UNANSWERED = ("ReadTimeoutError", "ConnectionClosedError", "IncompleteReadError"
 class Options(BaseModel):
     """Which table, and who writes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", defer_build=True, frozen=True)
 
     region: str = Field(pattern=r"^[a-z0-9-]{3,32}$", description="The table's region.")
     table: str = Field(pattern=r"^[A-Za-z0-9_.-]{3,255}$", description="The table.")

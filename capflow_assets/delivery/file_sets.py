@@ -14,7 +14,9 @@ import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -37,7 +39,7 @@ OURS = re.compile(r"(part-\d+\.[a-z]+|manifest\.json)(\.part)?")
 class SetOptions(BaseModel, ABC):
     """What is said of a set of files wherever it lies."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", defer_build=True, frozen=True)
 
     rows_per_file: int = Field(
         default=250_000, ge=1, le=5_000_000, description="Rows of a part; the last one has the rest."
@@ -98,11 +100,7 @@ def send(options: SetOptions, delivery: Delivery, batches: Iterable[pa.RecordBat
         parts = _whole_parts(place, folder)
         if parts is None:
             place.remove(f"{folder}/{MANIFEST}")
-            parts = []
-            for number, table in enumerate(_tables(batches, options.rows_per_file)):
-                name, content = f"part-{number:05d}.{end}", encode(table)
-                place.write(f"{folder}/{name}", content)
-                parts.append(Part(name, table.num_rows, len(content), hashlib.sha256(content).hexdigest()))
+            parts = list(_written(place, folder, batches, options.rows_per_file, end, encode))
             kept = {f"{folder}/{MANIFEST}", *(f"{folder}/{part.name}" for part in parts)}
             for name in _ours(place, folder) - kept:
                 place.remove(name)
@@ -154,6 +152,23 @@ def _tables(batches: Iterable[pa.RecordBatch], most: int) -> Iterator[pa.Table]:
             count += batch.num_rows - start
     if waiting:
         yield pa.Table.from_batches(waiting)
+
+
+def _written(
+    place: FilePlace, folder: str, batches: Iterable[pa.RecordBatch], most: int, end: str, encode: Encode
+) -> Iterator[Part]:
+    """Each part as it was written. While one is on its way the next is made, so two are in memory at most."""
+    with ThreadPoolExecutor(1) as writer:
+        on_its_way: Future[None] | None = None
+        for number, table in enumerate(_tables(batches, most)):
+            name, content = f"part-{number:05d}.{end}", encode(table)
+            if on_its_way is not None:
+                on_its_way.result()
+            # With what holds here for whom it may write.
+            on_its_way = writer.submit(copy_context().run, place.write, f"{folder}/{name}", content)
+            yield Part(name, table.num_rows, len(content), hashlib.sha256(content).hexdigest())
+        if on_its_way is not None:
+            on_its_way.result()
 
 
 def _put_manifest(place: FilePlace, folder: str, delivery: Delivery, parts: list[Part]) -> None:

@@ -46,7 +46,7 @@ BATCH_BYTES = 4 << 20
 class Options(BaseModel):
     """Which server, and under which names."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", defer_build=True, frozen=True)
 
     host: str = Field(min_length=1, description="The server's name or address.")
     port: int = Field(6379, ge=1, le=65_535, description="Its port.")

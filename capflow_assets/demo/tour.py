@@ -28,6 +28,7 @@ SMALL_BUDGETS = {
             "second_purchase",
             "campaign_response",
             "coupon_redemption",
+            "contact_fatigue",
             "spend_forecast",
             "next_purchase_date",
         )

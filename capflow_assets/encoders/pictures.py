@@ -34,7 +34,7 @@ DESCRIPTORS = "descriptors/1"
 class Params(BaseModel):
     """What a customer may set for pictures: how they are encoded."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", defer_build=True, frozen=True)
 
     encoder: Literal["descriptors", "efficientnet"] = Field(
         "descriptors",

@@ -47,7 +47,7 @@ DIGEST_BYTES = 8
 class Params(BaseModel):
     """What a customer may set for texts: how they are encoded."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", defer_build=True, frozen=True)
 
     encoder: Literal["hashed", "tfidf", "glove", "sentence", "universal"] = Field(
         "hashed", description="hashed needs no download; vectors of tfidf are comparable within one run only."

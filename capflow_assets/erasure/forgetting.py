@@ -18,7 +18,7 @@ from capflow_assets.customers.customer import Customer
 from capflow_assets.deployment import Deployment
 from capflow_assets.erasure.erased_rows import Traces, UserRows
 from capflow_assets.erasure.id_search import search
-from capflow_assets.erasure.receipts import Receipt, begin_receipt, save_receipt
+from capflow_assets.erasure.receipts import Receipt, begin_receipt, save_receipt, unsettled
 from capflow_assets.erasure.redaction import Records
 from capflow_assets.erasure.unknown_ids import strangers
 from capflow_assets.errors import BrokenModelError, CapflowError
@@ -141,8 +141,10 @@ def _forget_rows(deployment: Deployment, rows: UserRows, key: bytes, user: str, 
     receipt.models_marked = _mark(deployment, customer, receipt, traces)
     if shared := _forget_shared(deployment, customer, key, [user, *rows.known_as(user)]):
         receipt.rows_removed[SHARED_EXAMPLES] = shared
-    # While it is still known which deliveries carried the user.
-    receipt.deliveries = [_delivery(result) for result in erase(deployment, rows.customer, traces.users)]
+    # While it is still known which deliveries carried the user; those that did nothing before are asked again.
+    waiting = unsettled(lake, customer, receipt.user_digest)
+    results = erase(deployment, rows.customer, traces.users, waiting)
+    receipt.deliveries = [_delivery(result) for result in results]
     for of_nobody in (True, False):
         for table, count in rows.delete(traces, of_nobody).items():
             receipt.rows_removed[table] = receipt.rows_removed.get(table, 0) + count
@@ -181,7 +183,8 @@ def _unseen_shared(lake: Lake, customer: str) -> list[str]:
 
 def _delivery(result: TakenBack) -> dict[str, str | int | None]:
     receipt = result.receipt
-    what = {"destination": receipt.destination, "model": receipt.model, "as_of": receipt.as_of.isoformat()}
+    what = {"delivery": receipt.delivery, "destination": receipt.destination, "model": receipt.model}
+    what |= {"as_of": receipt.as_of.isoformat()}
     return {**what, "rows": result.rows, "reason": result.reason}
 
 
@@ -235,7 +238,8 @@ def _made_of(deployment: Deployment, customer: str, tables: Collection[str]) -> 
 def _remains(deployment: Deployment, records: Records, receipt: Receipt, ids: Sequence[str]) -> list[str]:
     remains = list(
         dict.fromkeys(
-            f"the user in {delivery['model']} at {delivery['destination']}: {delivery['reason']}"
+            f"the user in {delivery['model']} at {delivery['destination']}, which the next capflow forget of the user "
+            f"asks again: {delivery['reason']}"
             for delivery in receipt.deliveries
             if delivery["reason"]
         )

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version as package_version
 
 from capflow_assets.stores.lake import Lake
+from capflow_assets.stores.places import files_below, opened
 
 
 @dataclass
@@ -74,6 +75,22 @@ def save_receipt(lake: Lake, receipt: Receipt) -> None:
     name = f"receipts/forget-{at}-{receipt.user_digest[:12]}.json"
     content = {key: value for key, value in asdict(receipt).items() if key != "place"}
     receipt.place = lake.save_bytes(receipt.customer, name, json.dumps(content, indent=2).encode())
+
+
+def unsettled(lake: Lake, customer: str, user_digest: str) -> set[str]:
+    """Deliveries whose destination has not yet deleted a user who was forgotten before: it was down, or cannot."""
+    begin = "/receipts/forget-"
+    files = [info.path for info in files_below(f"{lake.prefix(customer)}/receipts") if begin in info.path]
+    store, _ = opened(lake.prefix(customer))
+    waiting: set[str] = set()
+    for path in sorted(file for file in files if file.endswith(f"-{user_digest[:12]}.json")):
+        with store.open_input_stream(path) as stream:
+            content = json.loads(stream.read())
+        for delivery in content["deliveries"] if content["user_digest"] == user_digest else ():
+            # Receipts of earlier releases do not name deliveries.
+            if delivery.get("delivery"):
+                (waiting.add if delivery["reason"] else waiting.discard)(delivery["delivery"])
+    return waiting
 
 
 def who() -> str:

@@ -84,7 +84,7 @@ SUMMED = ("sold", "back", "pieces", "net", "priced", "paid", "given", "gross")
 class Params(BaseModel):
     """What a customer may set for items: the bounds that keep the pairs few, however many rows there are."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", defer_build=True, frozen=True)
 
     co_items: int = Field(1000, ge=2, le=10_000, description="The most sold items among which pairs are counted.")
     co_items_per_bill: int = Field(30, ge=2, le=200, description="Of a bill, so many of the most sold of them.")

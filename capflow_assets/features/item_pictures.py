@@ -33,6 +33,7 @@ TABLE = Table(
         Column("encoder", "string", "What made the vector: those of one encoder are comparable, no others.", True),
     ),
     key=("media_id", "as_of"),
+    timeless=True,
     formulas=FORMULAS,
 )
 

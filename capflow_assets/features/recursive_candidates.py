@@ -29,7 +29,7 @@ TABLE = Table(
 class Params(BaseModel):
     """How far the features are composed, and over which windows."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", defer_build=True, frozen=True)
 
     depth: int = Field(2, ge=1, le=DEEPEST, description="How many primitives are stacked in a feature at most.")
     windows_days: tuple[int, ...] = Field(

@@ -46,7 +46,7 @@ _PLACE = "place"
 class Params(BaseModel):
     """What a feature must hold to be kept."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", defer_build=True, frozen=True)
 
     min_fill_pct: float = Field(5.0, ge=0, le=100, description="Least share of users for whom a feature is known.")
     max_correlation: float = Field(0.98, gt=0, le=1, description="Greatest correlation with a simpler feature.")

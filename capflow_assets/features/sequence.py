@@ -44,7 +44,7 @@ TABLE = Table(
 class Params(BaseModel):
     """What a customer may set for sequences."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", defer_build=True, frozen=True)
 
     visits: int = Field(50, ge=1, le=1000, description="The newest visits of each user that are kept.")
     items_per_visit: int = Field(50, ge=1, le=1000, description="The dearest items of each visit that are kept.")

@@ -67,7 +67,7 @@ UNITS = 10_000
 class Params(BaseModel):
     """What a customer may set for the matrix."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", defer_build=True, frozen=True)
 
     half_life_days: int = Field(90, ge=1, le=730, description="Days after which a purchase counts half.")
 

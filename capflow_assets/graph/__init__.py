@@ -12,6 +12,8 @@ in), so that a new one is one new file elsewhere.
     last_runs alarms alert_sensor      what ran in the last day, what is wrong now, and who is told of it
     held_work gone_runs housekeeping   runs under a customer's lock, and those whose process is gone
     onboarding retirement retraining_sensor  customers coming and going, models retrained
+    customer_files              whether every TOML is one that a customer comes in by, as a check
+    redelivery_sensor           deliveries that waited for the end of quiet hours, or failed, made again
     engine                             the session as a resource
     databricks                         a step as a Databricks run
     webpage                            Dagster's page behind a guard, its processes started and ended together

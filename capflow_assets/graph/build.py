@@ -19,6 +19,7 @@ from capflow_assets.graph.housekeeping import housekeeping_sensor
 from capflow_assets.graph.model_assets import model_asset
 from capflow_assets.graph.night_sensor import nights_sensor
 from capflow_assets.graph.onboarding import onboarding_sensor
+from capflow_assets.graph.redelivery_sensor import redelivery_sensor
 from capflow_assets.graph.retraining_sensor import retraining_sensor
 
 
@@ -48,6 +49,7 @@ def build(
         sensors=[
             onboarding_sensor(deploy, stages),
             nights_sensor(stages, deploy),
+            redelivery_sensor(stages),
             retraining_sensor(stages, deploy),
             housekeeping_sensor(deploy),
             alert_sensor(deploy),

@@ -20,7 +20,11 @@ from capflow_assets.graph.cohort_process import EMBEDDED, ProcessDied, Task, apa
 from capflow_assets.graph.failures import AssetFailure, step_failure
 from capflow_assets.graph.outcomes import Outcome, Work, trace
 
-Events = Iterator[dg.MaterializeResult | dg.AssetMaterialization | dg.AssetCheckResult | dg.AssetCheckEvaluation]
+Events = Iterator[
+    dg.MaterializeResult | dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckResult | dg.AssetCheckEvaluation
+]
+# Metadata of an observation: when an asset is worth to be made again.
+AGAIN_AT = "again_at"
 
 
 def run_cohort(context: dg.AssetExecutionContext, customers: Sequence[str], work: Work) -> Events:
@@ -42,6 +46,9 @@ def run_cohort(context: dg.AssetExecutionContext, customers: Sequence[str], work
                 yield dg.MaterializeResult(asset_key=outcome.key, metadata=outcome.metadata)
             else:
                 yield dg.AssetMaterialization(outcome.key, partition=customer, metadata=outcome.metadata)
+            if outcome.again_at:
+                metadata = {AGAIN_AT: outcome.again_at.isoformat()}
+                yield dg.AssetObservation(outcome.key, partition=customer, metadata=metadata)
             for asset, finding in outcome.findings:
                 check = dg.AssetCheckKey(asset, finding.check)
                 if check in context.selected_asset_check_keys:

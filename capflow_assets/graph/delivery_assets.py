@@ -32,7 +32,8 @@ def delivered_outcome(deployment: Deployment, spec: ModelSpec, customer: Custome
         "deliveries": dg.MetadataValue.table([_record(result) for result in results]),
         "delivered": sum(result.receipt.delivered for result in results if result.receipt),
     }
-    return Outcome(key, metadata, ((key, reconciled(results)),), failure="\n".join(failures))
+    again_at = min((result.again_at for result in results if result.again_at), default=None)
+    return Outcome(key, metadata, ((key, reconciled(results)),), failure="\n".join(failures), again_at=again_at)
 
 
 def not_scored(spec: ModelSpec) -> Outcome:

@@ -17,12 +17,14 @@ import dagster as dg
 from capflow_assets.blueprint.stages import Stages
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import CapflowError
+from capflow_assets.graph import customer_files
 from capflow_assets.graph.customer_tables import OWNER
 from capflow_assets.graph.engine import Engine
 from capflow_assets.graph.gone_runs import COMMAND
 from capflow_assets.graph.held_work import tag_run
 from capflow_assets.graph.launch import QUIET
 from capflow_assets.graph.newest import newest
+from capflow_assets.graph.onboarding import refusals_in
 from capflow_assets.graph.status import ENTRIES_OF_HEALTH
 from capflow_assets.home.places import Home
 from capflow_assets.life.verdicts import FLEET, OFF, READINESS, UNKNOWN, Standing, fleet_edges, standings
@@ -53,6 +55,7 @@ def fleet_asset(stages: Stages, deploy: Callable[[Engine], Deployment]) -> dg.As
 
     @dg.asset(
         key=FLEET.split("/"),
+        check_specs=[customer_files.SPEC],
         deps=[dg.AssetKey(key.split("/")) for key in sorted(fleet_edges(stages))],
         description="Which models each customer can have: ready, at risk, not ready, and why. All customers at once.",
         group_name="fleet",
@@ -63,7 +66,10 @@ def fleet_asset(stages: Stages, deploy: Callable[[Engine], Deployment]) -> dg.As
     def readiness(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         deployment = deploy(context.resources.pyspark)
         tag_run(context.instance, context.run.run_id, deployment.home)
-        return dg.MaterializeResult(metadata=metadata(deployment, list(matrix(deployment, context.instance))))
+        return dg.MaterializeResult(
+            metadata=metadata(deployment, list(matrix(deployment, context.instance))),
+            check_results=[customer_files.check_result(refusals_in(deployment))],
+        )
 
     return readiness
 
@@ -102,9 +108,9 @@ def matrix(deployment: Deployment, instance: dg.DagsterInstance, now: datetime |
     for customer in customers:
         drifts = {name: records[f"health/{name}"].get(customer, {}) for name in models}
         missing = {} if _is_made(deployment, customer) else records[READINESS].get(customer, {})
-        zone, has_model = partial(deployment.zone, customer), deployment.model_choice(customer)
-        why = missing.get("reason", "")
-        yield from standings(deployment.lake, customer, models, drifts, why, now, zone, has_model)
+        zone, is_archive = partial(deployment.zone, customer), partial(deployment.is_archive, customer)
+        why, has_model = missing.get("reason", ""), deployment.model_choice(customer)
+        yield from standings(deployment.lake, customer, models, drifts, why, now, zone, has_model, is_archive)
 
 
 def _is_made(deployment: Deployment, customer: str) -> bool:

@@ -15,6 +15,7 @@ from capflow_assets.customers.customer import Customer, onboarded_text
 from capflow_assets.customers.onboarding_problems import vertical_note
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import CapflowError, CustomerError
+from capflow_assets.graph.customer_files import evaluation
 from capflow_assets.graph.model_assets import PARTS
 from capflow_assets.graph.partitions import CUSTOMERS
 from capflow_assets.home import fences
@@ -124,18 +125,27 @@ def onboarding_sensor(deploy: Callable[[], Deployment], stages: Stages) -> dg.Se
                 had = [key for model, keys in of_models.items() if customer.has_model(model) for key in keys]
                 run_key = f"first run of {name}, {now[f'{name}.toml'][0]}"
                 first_runs.append(dg.RunRequest(run_key, partition_key=name, asset_selection=[*of_tables, *had]))
-        refused = [f"refused {name}: {refusal}" for name, (_, refusal) in now.items() if refusal]
+        refusals = {name: refusal for name, (_, refusal) in now.items() if refusal}
+        has_changed = refusals != {name: refusal for name, (_, refusal) in seen.items() if refusal}
+        refused = [f"refused {name}: {refusal}" for name, refusal in refusals.items()]
         for line in refused:
             context.log.warning(line)
         return dg.SensorResult(
             dynamic_partitions_requests=[CUSTOMERS.build_add_request(new)] if new else [],
             run_requests=first_runs,
             cursor=json.dumps(now),
+            asset_events=[evaluation(refusals)] if has_changed else [],
             # A tick with runs has no reason to skip; the log names what was refused, and so does the next tick.
             skip_reason=None if first_runs or (new and not refused) else "\n".join(refused) or "no new customer",
         )
 
     return onboarding
+
+
+def refusals_in(deployment: Deployment) -> dict[str, str]:
+    """Why each file of the customers' folder is refused of which no customer can come in."""
+    found = {file.name: _refusal(deployment, file) for file in sorted(deployment.home.customers.glob("*.toml"))}
+    return {name: refusal for name, refusal in found.items() if refusal}
 
 
 def _refusal(deployment: Deployment, file: Path) -> str:

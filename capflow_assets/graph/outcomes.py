@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
@@ -18,7 +19,7 @@ class Outcome:
     """What became of one asset of one customer. ``failure`` is empty where it was materialized.
 
     ``consequence_of`` names the assets whose failure led to it, and ``trace`` is where another library's error came
-    from.
+    from. ``again_at`` is when the work is worth to be done again, whether it failed or something waits.
     """
 
     key: dg.AssetKey
@@ -28,6 +29,7 @@ class Outcome:
     consequence_of: tuple[str, ...] = ()
     error: Exception | None = None
     trace: str = ""
+    again_at: datetime | None = None
 
     def as_plain(self) -> Outcome:
         """The same without the error itself, which may not travel between processes; its trace does."""

@@ -103,8 +103,9 @@ def status_rows(
         """What the lake says of a customer; most of the time is spent in waiting for files."""
         drifts = {name: records[f"health/{name}"].get(customer, {}) for name in models}
         absent = records[READINESS].get(customer, {}).get("reason", "")
-        zone, has_model = partial(deployment.zone, customer), deployment.model_choice(customer)
-        own = standings(deployment.lake, customer, models, drifts, absent, zone=zone, has_model=has_model)
+        zone, is_archive = partial(deployment.zone, customer), partial(deployment.is_archive, customer)
+        has_model = deployment.model_choice(customer)
+        own = standings(deployment.lake, customer, models, drifts, absent, None, zone, has_model, is_archive)
         return own, removals.told(deployment.lake, customer)
 
     with ThreadPoolExecutor(THREADS) as pool:

@@ -17,7 +17,7 @@ from capflow_assets.paths.fence import S3
 
 FILE = "capflow.toml"
 CUSTOMER, VARIABLE = "{customer}", "{CUSTOMER}"
-_STRICT = ConfigDict(extra="forbid", frozen=True)
+_STRICT = ConfigDict(extra="forbid", defer_build=True, frozen=True)
 
 
 def _with_known_names(patterns: tuple[str, ...], known: str) -> tuple[str, ...]:

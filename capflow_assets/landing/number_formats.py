@@ -36,7 +36,7 @@ def _as_sign(sign: bool | str) -> bool | str:
 class NumberOptions(BaseModel):
     """The options of every source whose text may hold numbers."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", defer_build=True, frozen=True)
 
     thousands: Annotated[str, AfterValidator(_as_mark)] = Field(
         "", description="The mark between thousands, such as , in 1,234.50."

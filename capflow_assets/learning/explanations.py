@@ -15,7 +15,7 @@ import pandas as pd
 LEAST = 0.01
 # A text with a place for the value, or what makes one of it.
 Word = str | Callable[[float], str]
-ONE = re.compile(r"(?<![\d.,])1 (day|visit)s\b")
+ONE = re.compile(r"(?<![\d.,])1 (day|visit|message)s\b")
 
 
 def reasons(
@@ -48,7 +48,7 @@ def singular(text: str) -> str:
     '1 visit, the last 21 days ago; 1 day before that; 0.1 days'
     """
     # Most texts have no one to count, and a look is quicker than a search for a pattern.
-    return ONE.sub(r"1 \1", text) if "1 day" in text or "1 visit" in text else text
+    return ONE.sub(r"1 \1", text) if any(one in text for one in ("1 day", "1 visit", "1 message")) else text
 
 
 def _sentences(name: str, words: Mapping[str, Word], cells: np.ndarray, moved: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ moment and nowhere else. Rows are read once, whatever the number of moments.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import reduce
@@ -243,7 +243,13 @@ class ExampleReader:
     def _frame(self, reads: Reads, moments: Sequence[datetime]) -> Sequence[pd.DataFrame]:
         """A table that is read whole, as of each of the moments; where it has a time, its rows are read once."""
         spec = self.stages.tables.get(reads.table)
+        if spec is not None and reads.optional and reads.table in self.stages.absent(self.customer.tables):
+            return [_without_rows(reads.columns or spec.table.names)] * len(moments)
         time = None if spec is None or spec.stage == "features" else spec.table.time
+        if spec is not None and spec.table.timeless and AS_OF not in reads.columns:
+            return [self._whole(reads, moments[0]).select(*(reads.columns or spec.table.names)).toPandas()] * len(
+                moments
+            )
         wholes = [self._whole(reads, moment) for moment in ([max(moments)] if time else moments)]
         columns = [name for name in (reads.columns or wholes[0].columns) if name in wholes[0].columns]
         if time:
@@ -258,9 +264,16 @@ class ExampleReader:
         return frame
 
     def _block(self, spec: TableSpec, moments: tuple[datetime, ...]) -> DataFrame:
-        """A feature block as of each moment: the stored one if it is of the only moment, else computed anew."""
+        """A feature block as of each moment: the stored one if it is of the only moment, else computed anew.
+
+        Of a timeless one the stored rows are those of any moment.
+        """
         from pyspark.sql import functions as F
 
+        if spec.table.timeless and self.lake.exists(self.customer.name, spec.key):
+            self._remember(spec.key)
+            rows = self.lake.table(self.customer.name, spec.key)
+            return _union(rows.withColumn(AS_OF, F.lit(moment)) for moment in moments)
         stored = self._stored(spec, moments[0]) if len(moments) == 1 else None
         if stored is not None:
             return stored
@@ -308,6 +321,16 @@ class ExampleReader:
     def data_versions(self) -> Mapping[str, int]:
         """The version of every table that was read so far."""
         return dict(sorted(self.versions.items()))
+
+
+def _union(frames: Iterable[DataFrame]) -> DataFrame:
+    return reduce(lambda above, below: above.unionByName(below), frames)
+
+
+def _without_rows(columns: Sequence[str]) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(columns=list(columns), dtype=object)
 
 
 def _known(state: Examples, outcomes: pd.DataFrame, absent: str) -> Examples:

@@ -33,10 +33,10 @@ READINESS = "validation/readiness"
 # The picture of all customers; see fleet.py.
 FLEET = "fleet/readiness"
 UNKNOWN = "unknown"
+# What a customer's TOML says where nothing new is to come; those are told so whose newest bill is so old.
+ARCHIVE, LONG_DAYS = "archive = true in its TOML", 60
 # Of a model that the customer's TOML leaves out.
 OFF = "off"
-# Bills that ended so long ago are an archive, not a feed that stopped.
-ARCHIVE_DAYS = 365
 
 
 def fleet_edges(stages: Stages) -> set[str]:
@@ -99,12 +99,14 @@ def standings(
     now: datetime | None = None,
     zone: Callable[[], str] = lambda: "UTC",
     has_model: Callable[[str], bool] = lambda model: True,
+    is_archive: Callable[[], bool] = lambda: False,
 ) -> list[Standing]:
     """How a customer stands with each model.
 
     ``drifts`` is the metadata of the newest health by model. ``missing`` says why there can be no readiness table.
     ``zone`` is asked for the customer's time zone where its feed may be late. ``has_model`` says which of the models
-    the customer is to have; the others are off.
+    the customer is to have; the others are off. ``is_archive`` is asked, where its feed may be late, whether nothing
+    new is to come: age is no risk then, and else it is from a week on, however old the data are.
     """
 
     def every(readiness: str, why: str) -> list[Standing]:
@@ -123,7 +125,11 @@ def standings(
         rows_of.setdefault(row["model"], []).append(row)
     shared, at = rows_of.get(None, []), now or datetime.now(UTC)
     own = {model: [*rows_of.get(model, ()), *shared] for model in models}
-    return [_off_or(standing(customer, model, own[model], drifts.get(model, {}), at, zone), has_model) for model in own]
+
+    def stand(model: str) -> Standing:
+        return standing(customer, model, own[model], drifts.get(model, {}), at, zone, is_archive)
+
+    return [_off_or(stand(model), has_model) for model in own]
 
 
 def _off_or(standing: Standing, has_model: Callable[[str], bool]) -> Standing:
@@ -137,6 +143,7 @@ def standing(
     health: Mapping[str, Any],
     now: datetime,
     zone: Callable[[], str] = lambda: "UTC",
+    is_archive: Callable[[], bool] = lambda: False,
 ) -> Standing:
     """How a customer stands with a model, from the rows of validation/readiness, the newest health and the clock."""
     own = [row for row in rows if row["model"] == model]
@@ -146,8 +153,9 @@ def standing(
     missing = tuple(row["fix"] for row in (*own, *shared) if row["readiness"] == "not ready")
     if missing:
         return Standing(customer, model, "not ready", missing)
-    risks = [row["risk"] for row in (*own, *shared) if row["readiness"] == "at risk"]
-    risks += [] if any(row["risk"] for row in shared) else _silence(shared, now, zone)
+    risks = [row["risk"] for row in own if row["readiness"] == "at risk"]
+    late = [row["risk"] for row in shared if row["readiness"] == "at risk"] or _silence(shared, now, zone)
+    risks += [] if late and is_archive() else late
     if health.get("over"):
         psi, most = float(health["psi_max"]), float(health["threshold"])
         risks.append(f"{health['worst']} has drifted: PSI {psi:.2f}, threshold {most:g}; train again")
@@ -159,11 +167,12 @@ def _silence(shared: Sequence[Mapping[str, Any]], now: datetime, zone: Callable[
     """A run as of the newest bill cannot see that none came since; the clock can."""
     ages = [(row["as_of"], row["found"]) for row in shared if row["need"] == "feed" and row["found"] is not None]
     for as_of, age in ages:
-        if not LATE_FEED_DAYS <= (now - as_of.astimezone(UTC)).days + age <= ARCHIVE_DAYS:
+        if (now - as_of.astimezone(UTC)).days + age < LATE_FEED_DAYS:
             continue
         newest = days_before(as_of.astimezone(UTC), int(age), name := zone())
         days = local_span(newest, now, name).days
-        if LATE_FEED_DAYS < days <= ARCHIVE_DAYS:
-            day = local_day_of(newest, name)
-            return [f"the newest bill is of {day}, {days} days ago; check the feed, or run the tables again"]
+        if days > LATE_FEED_DAYS:
+            day, remedy = local_day_of(newest, name), "check the feed, or run the tables again"
+            is_over = f"; {ARCHIVE} where no more will come" if days > LONG_DAYS else ""
+            return [f"the newest bill is of {day}, {days:,} days ago; {remedy}{is_over}"]
     return []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from capflow_assets.blueprint.specs import ModelSpec
 from capflow_assets.contract import Finding
@@ -15,11 +15,14 @@ from capflow_assets.errors import CapflowError
 from capflow_assets.foreign import words_of
 from capflow_assets.nights.delivered_rows import USER
 from capflow_assets.nights.delivering import Way, way_of
-from capflow_assets.nights.ledger import CARRIED, KEPT_DAYS, Ledger, Receipt
+from capflow_assets.nights.door_rules import Doors
+from capflow_assets.nights.ledger import CARRIED, KEPT_DAYS, OPEN, Ledger, Receipt
 from capflow_assets.paths.fence import within
 
 CHECK = "reconciles"
 NO_PREDICTIONS = "there are no predictions yet"
+# A delivery that failed is tried again after five minutes, then after three times as long, four times in all.
+FIRST_PAUSE, LONGER_BY, MOST_TRIES = timedelta(minutes=5), 3, 5
 OF_NO_USERS = "its rows are of no users, whom one could contact; contact = false delivers them"
 
 
@@ -27,7 +30,8 @@ OF_NO_USERS = "its rows are of no users, whom one could contact; contact = false
 class Delivered:
     """What became of one destination: a receipt, or why there is none; ``failure`` where something is wrong.
 
-    ``problem`` is what the destination says that does not fit the receipt.
+    ``problem`` is what the destination says that does not fit the receipt. ``again_at`` is when it is worth to deliver
+    again: quiet hours end for somebody who waits, or a destination that was down may be up.
     """
 
     destination: str
@@ -35,6 +39,7 @@ class Delivered:
     reason: str = ""
     failure: str = ""
     problem: str = ""
+    again_at: datetime | None = None
 
 
 def deliver_all(
@@ -67,12 +72,24 @@ def _delivered(
         if way is None:
             return Delivered(name, reason=NO_PREDICTIONS)
         receipt = way.deliver()
-        return Delivered(name, receipt, problem=_problem(way, receipt))
+        return Delivered(name, receipt, problem=_problem(way, receipt), again_at=_again_at(way, receipt))
     except CapflowError as error:
         failure = str(error)
     except Exception as error:  # whatever a destination breaks with must not stop the others
         failure = words_of(error)
-    return Delivered(name, _newest(way), failure=failure)
+    begun = _newest(way)
+    again_at = _again_at(way, begun) if way and begun else None
+    return Delivered(name, begun, failure=failure, again_at=again_at)
+
+
+def _again_at(way: Way, receipt: Receipt) -> datetime | None:
+    """When to deliver again, where that may change anything."""
+    if receipt.status == "waiting":
+        return Doors(way.deployment, way.customer, way.ledger, way.now).waits_until(way.declared)
+    may_change = receipt.status == "failed" or (receipt.status in OPEN and way.destination.resend != "never")
+    if not may_change or not 0 < receipt.tries < MOST_TRIES:
+        return None
+    return way.now + FIRST_PAUSE * LONGER_BY ** (receipt.tries - 1)
 
 
 def _newest(way: Way | None) -> Receipt | None:

@@ -21,7 +21,7 @@ from capflow_assets.nights.door import HELD_OUT, LOW_BAND, NO_CONSENT, QUIET, SU
 from capflow_assets.nights.ledger import Ledger
 from capflow_assets.nights.rules import consent
 from capflow_assets.nights.rules.holdout import is_held_out
-from capflow_assets.nights.rules.quiet_hours import is_quiet
+from capflow_assets.nights.rules.quiet_hours import is_quiet, quiet_until
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,6 +81,15 @@ class Doors:
 
         if any(quiet.values()):
             yield QUIET, is_waiting
+
+    def waits_until(self, declared: DeclaredDelivery) -> datetime | None:
+        """When the first zone's quiet hours end in which it is quiet now; None where it is quiet nowhere."""
+        hours = declared.rules.quiet_hours
+        if hours is None:
+            return None
+        zones = {*self._zones().values(), self.customer.time_zone}
+        ends = (quiet_until(self.now, zone, hours) for zone in zones if is_quiet(self.now, zone, hours))
+        return min(ends, default=None)
 
     def _zones(self) -> Mapping[str, str]:
         """The users' own time zones, where the customer's list of users has them, and such zones are known."""

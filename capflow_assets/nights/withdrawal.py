@@ -5,7 +5,7 @@ Each is asked of the destination, and the receipt says what came of it, or why t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -60,11 +60,17 @@ def withdraw(
             yield TakenBack(receipt, result.rows, result.reason)
 
 
-def erase(deployment: Deployment, customer: Customer, users: Sequence[str]) -> Iterator[TakenBack]:
-    """Delete users from every delivery that carried one of them, or say why that cannot be done."""
+def erase(
+    deployment: Deployment, customer: Customer, users: Sequence[str], besides: Collection[str] = ()
+) -> Iterator[TakenBack]:
+    """Delete users from every delivery that carried one of them, or say why that cannot be done.
+
+    ``besides`` are ids of deliveries that are asked in any case: of earlier tries, which the ledger has forgotten.
+    """
     ledger = Ledger(deployment.lake, customer.name)
     receipts = {receipt.delivery: receipt for receipt in arrived(ledger)}
     carrying = _carrying(deployment, ledger, receipts, users)
+    carrying += [delivery for delivery in receipts if delivery in besides and delivery not in carrying]
     if not carrying:
         return
     with within(deployment.fence(customer)):

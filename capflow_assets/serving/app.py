@@ -28,6 +28,7 @@ from capflow_assets.serving.scorer_cache import DEFAULT_BOUND_BYTES
 from capflow_assets.serving.service import Served, Service, rungs_of
 from capflow_assets.serving.shares import Shares
 from capflow_assets.serving.tokens import Gate
+from capflow_assets.serving.warming import import_libraries, keep_hot
 
 if TYPE_CHECKING:
     from fastapi import FastAPI, Request, Response
@@ -172,6 +173,7 @@ def create_app(
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         refresher = Refresher(deployment)
         await asyncio.to_thread(server.service.watch.look)
+        await asyncio.to_thread(import_libraries)
         works = [server.service.watch.run, refresher.run]
         server.threads += [threading.Thread(target=work, daemon=True) for work in works]
         for thread in server.threads:
@@ -179,8 +181,10 @@ def create_app(
         if shown is not None:
             shown.begin()
         server.is_ready = True
+        warming = asyncio.create_task(keep_hot(server.service))
         yield
         server.is_ready = False
+        warming.cancel()
         server.service.watch.stop()
         refresher.stop()
         if shown is not None:

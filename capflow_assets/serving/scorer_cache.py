@@ -93,6 +93,10 @@ class ScorerCache:
             return kept.loaded
         return await asyncio.shield(self._loading[key])
 
+    def models(self) -> list[tuple[str, str]]:
+        """The customers' models of which a version is loaded, the latest asked for last."""
+        return [key[:2] for key, kept in self._kept.items() if kept.loaded is not None]
+
     def close(self) -> None:
         """Begin no more loads."""
         self._threads.shutdown(wait=False, cancel_futures=True)

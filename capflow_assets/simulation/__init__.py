@@ -13,7 +13,9 @@ module                  holds
 ``oracle``              what to expect, for someone who knows the laws; and what then happened
 ``people``              who the shoppers are: traits, tastes, rates
 ``assortment``          items, stores, and the items that go together
+``pictures``            what items look like, by their category and colour
 ``campaigns``           who was written to, who was held out, and how their buying changed
+``mailing_list``        newsletters, consents, and who opts out of being written to too often
 ``purchases``           when everybody buys, and leaves
 ``baskets``             what is on each bill
 ``passers_by``          users who come once, and never again
@@ -35,11 +37,15 @@ The laws:
 - A campaign picks users at random and holds some of them out, at random. For its days it multiplies the rate of the
   others by one plus an uplift that depends on age band and income band alone; by switch, on the user's own rate
   instead: only those who buy more rarely than half of all answer (``campaigns.uplift``).
+- By switch users get newsletters besides, at rates of their own, and opt out the sooner the more they are written to
+  and the less of it they open (``mailing_list``). Neither changes what anybody buys.
 - A shift multiplies the rate and the prices from a day on: suddenly, gradually, or for a quarter of every year. All
   that happened before that day is the same, row by row, as in the world without the shift.
 - A user has a home store, a taste (Dirichlet over categories), a price sensitivity (five levels) and a basket size.
   Inside a category items are picked by Zipf popularity, tilted to the cheap or the dear by that sensitivity. Some
   items bring their partner along with a known chance.
+- By switch (``style_strength``) each shopper has a colour too, and items of it are ``exp(strength)`` times as likely.
+  By switch items have pictures, drawn from category and colour, and some items are sent without both.
 - By switch further users come once, for what is reduced, and never again: all on their only bill is at a fifth off.
 - Anonymous bills are those of shoppers who live by the same laws and show no card.
 - Dirt is laid over the files only: ``World`` is clean, ``World.dirt`` says what was planned for each bill.

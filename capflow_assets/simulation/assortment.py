@@ -78,11 +78,11 @@ def _partners(brand: Brand, popularity: np.ndarray) -> np.ndarray:
     return partner
 
 
-def choices(assortment: Assortment) -> np.ndarray:
+def choices(assortment: Assortment, appeal: np.ndarray | float = 1.0) -> np.ndarray:
     """For each price sensitivity, a growing row from which ``searchsorted(category + uniform)`` picks an item.
 
     The weight of an item is its popularity times ``exp(-(level - 2) z / 2)``, where ``z`` is its log price against
-    the others of its category: level 4 goes for the cheap, level 0 for the dear.
+    the others of its category: level 4 goes for the cheap, level 0 for the dear. ``appeal`` multiplies the weights.
     """
     groups = pd.Series(np.log(assortment.price)).groupby(assortment.category)
     spread = groups.transform("std").fillna(0).to_numpy()
@@ -90,10 +90,17 @@ def choices(assortment: Assortment) -> np.ndarray:
     z = np.divide(distance, spread, out=np.zeros_like(spread), where=spread > 0)
     rows = []
     for level in range(PRICE_LEVELS):
-        weights = assortment.popularity * np.exp(-0.5 * (level - PRICE_LEVELS // 2) * z)
+        weights = assortment.popularity * np.exp(-0.5 * (level - PRICE_LEVELS // 2) * z) * appeal
         shares = weights / np.bincount(assortment.category, weights)[assortment.category]
         rows.append(np.cumsum(shares))
     return np.array(rows)
+
+
+def colours(assortment: Assortment) -> np.ndarray:
+    """The colours that items have, sorted; none where no item has one."""
+    if "colour" not in assortment.frame:
+        return np.array([], dtype=object)
+    return np.unique(assortment.frame["colour"].dropna().to_numpy(dtype=object))
 
 
 def store_shares(brand: Brand) -> np.ndarray:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from capflow_assets.simulation.assortment import Assortment, choices
+from capflow_assets.simulation.assortment import Assortment, choices, colours
 from capflow_assets.simulation.brand import Brand
 from capflow_assets.simulation.campaigns import Plan, coupon_items
 from capflow_assets.simulation.clock import MINUTES_A_DAY, day_of, shift
@@ -97,10 +97,26 @@ def _picked(brand: Brand, people: Shoppers, bought: Purchases, goods: Assortment
         category = _of_row(people.taste, shopper, draws)
     place = category + stream(brand.seed, "items of lines").random(len(bill))
     item = np.zeros(len(bill), dtype=np.int64)
-    for level, edges in enumerate(choices(goods)):
-        here = people.price_sensitivity[shopper] == level
-        item[here] = np.searchsorted(edges, place[here], side="right")
+    own = styles(brand, goods, len(people))
+    for style in np.unique(own):
+        for level, edges in enumerate(choices(goods, _appeal(brand, goods, style))):
+            here = (people.price_sensitivity[shopper] == level) & (own[shopper] == style)
+            item[here] = np.searchsorted(edges, place[here], side="right")
     return bill, np.minimum(item, len(goods.price) - 1)
+
+
+def styles(brand: Brand, goods: Assortment, count: int) -> np.ndarray:
+    """The colour that each shopper holds to; empty texts where nobody holds to one."""
+    if not brand.style_strength or not len(colours(goods)):
+        return np.full(count, "", dtype=object)
+    return stream(brand.seed, "styles").choice(colours(goods), count)
+
+
+def _appeal(brand: Brand, goods: Assortment, style: str) -> np.ndarray | float:
+    """What a colour of one's own makes of the items' weights: ``exp(strength)`` for those that have it."""
+    if not style:
+        return 1.0
+    return np.exp(brand.style_strength * (goods.frame["colour"].to_numpy(dtype=object) == style))
 
 
 def category_factors(brand: Brand, minutes: np.ndarray) -> np.ndarray:

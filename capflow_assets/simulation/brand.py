@@ -15,7 +15,12 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from capflow_assets.simulation.categories import MENU, SHOES, Category
 from capflow_assets.simulation.shape import BOOTS_SHAPE, CAFE_SHAPE, Shape
 
-TABLES = ("bills", "line_items", "users", "items", "stores", "campaigns", "messages", "coupons", "redemptions")
+TABLES = (
+    *("bills", "line_items", "users", "items", "stores"),
+    *("campaigns", "messages", "coupons", "redemptions", "consents", "reviews"),
+)
+# Those that are there by a switch only.
+SWITCHED = ("consents", "reviews")
 FLAT_WEEK = (1.0,) * 7
 FLAT_DAY = (1.0,) * 24
 SHOP_WEEK = (0.7, 0.7, 0.8, 0.9, 1.2, 1.7, 1.0)
@@ -107,6 +112,22 @@ class Brand(BaseModel):
 
     reviews: int = Field(default=0, ge=0, description="Reviews that users write of what they bought, at most.")
     reviews_rated_pct: float = Field(default=60, ge=0, le=100, description="Share of the reviews with stars.")
+    newsletters_a_week: float = Field(
+        default=0, ge=0, le=5, description="Newsletters to a user on average, besides the campaigns' messages."
+    )
+    opt_out_pct: float = Field(
+        default=0,
+        ge=0,
+        le=100,
+        description="Opt-outs in a week of 100 users with one message a week who open half; 0: nobody is asked.",
+    )
+    pictures_pct: float = Field(default=0, ge=0, le=100, description="Share of the items that have a picture.")
+    tags_missing_pct: float = Field(
+        default=0, ge=0, le=100, description="Share of the items sent without category and colour; the truth has them."
+    )
+    style_strength: float = Field(
+        default=0, ge=0, le=5, description="How strongly shoppers hold to a colour of their own; 0: not at all."
+    )
 
     anonymous_pct: float = Field(default=0, ge=0, lt=100, description="Share of the shoppers who show no card.")
     returns_pct: float = Field(default=0, ge=0, le=100)
@@ -172,11 +193,6 @@ class Brand(BaseModel):
         return self
 
     @property
-    def sent(self) -> tuple[str, ...]:
-        """The tables that the customer sends, what users write among them where they do."""
-        return (*self.sends, *(("reviews",) if self.reviews else ()))
-
-    @property
     def end(self) -> date:
         """The first local day after the history."""
         return self.start + timedelta(days=self.days)
@@ -211,6 +227,7 @@ BOOTS = Brand(
     corrected_pct=0.2,
     late_rows_pct=2,
     attributes_missing_pct=15,
+    pictures_pct=90,
     shape=BOOTS_SHAPE,
 )
 CAFE = Brand(

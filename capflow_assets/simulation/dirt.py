@@ -114,8 +114,8 @@ def sent(
 def _known(
     name: str, frame: pd.DataFrame, tables: dict[str, pd.DataFrame], brand: Brand, moment: pd.Timestamp | None
 ) -> pd.DataFrame:
-    times = {"users": "joined_at", "campaigns": "starts_at", "messages": "sent_at", "redemptions": "redeemed_at"}
-    times |= {"reviews": "written_at"}
+    times = {"users": "joined_at", "campaigns": "starts_at", "messages": "sent_at"}
+    times |= {"redemptions": "redeemed_at", "consents": "captured_at", "reviews": "written_at"}
     if moment is None:
         return frame
     if name == "coupons":

@@ -12,6 +12,7 @@ import pandas as pd
 
 from capflow_assets.errors import CapflowError
 from capflow_assets.simulation import dirt
+from capflow_assets.simulation.pictures import picture, pictured
 from capflow_assets.simulation.shape import Shape
 from capflow_assets.simulation.world import World
 
@@ -45,10 +46,12 @@ def write(
     folder.mkdir(parents=True, exist_ok=True)
     sent = dirt.sent(world.tables, world.dirt, world.brand, upto)
     tables = {}
-    for name in world.brand.sent:
-        if len(world.tables[name]):
+    for name in world.brand.sends:
+        if len(world.tables.get(name, ())):
             location = _write_table(world, folder, shape, name, sent[name])
             tables[name] = _declared(shape, name, location, list(sent[name].columns))
+    if pictures := pictured(world.brand, world.items):
+        tables["media"] = _draw(world, folder, frozenset(pictures))
     return _write_toml(world, folder, tables, settings or {})
 
 
@@ -68,6 +71,7 @@ def write_truth(world: World, folder: Path) -> Path:
     frames = {"users": truth.users, "affinities": truth.affinities, "effects": truth.effects}
     frames |= {"future_bills": truth.future_bills, "clock": clock, "dirt": world.dirt}
     frames |= {"reviews": truth.reviews} if world.brand.reviews else {}
+    frames |= {"readers": truth.readers} if len(truth.readers) else {}
     for name, frame in frames.items():
         frame.to_parquet(folder / f"{name}.parquet", index=False)
     (folder / TRUTH_MARK).write_text(world.brand.model_dump_json(indent=2), encoding="utf-8")
@@ -94,6 +98,22 @@ def _mixed(folder: Path, came: str) -> CapflowError:
         where=str(folder),
         do="write the truth to a folder of its own",
     )
+
+
+def _draw(world: World, folder: Path, items: frozenset[str]) -> dict[str, Any]:
+    """The pictures of the items below the folder, and what the TOML says of them."""
+    place = folder / "pictures"
+    place.mkdir(exist_ok=True)
+    for row in world.truth.items.to_dict("records"):
+        if row["item_id"] in items:
+            (place / f"{row['item_id']}.png").write_bytes(picture(world.brand, row))
+    columns = ("path", "kind", "media_type", "size_bytes", "sha256", "item_id")
+    return {
+        "source": "files",
+        "location": place.name,
+        "options": {"link": r"(?P<item_id>[^/]+)\.png$"},
+        "columns": {"media_id": "relative_path", **{name: name for name in columns}},
+    }
 
 
 def _write_table(world: World, folder: Path, shape: Shape, name: str, frame: pd.DataFrame) -> str:
@@ -161,6 +181,8 @@ def _write_toml(world: World, folder: Path, tables: dict[str, Any], settings: Ma
 
     brand = world.brand
     head = {"name": brand.name, "vertical": brand.vertical, "currency": brand.currency, "time_zone": brand.time_zone}
+    # Its days are over, and no others will come.
+    ended = {"archive": True}
     path = folder / f"{brand.name}.toml"
-    path.write_text(tomlkit.dumps({**head, "tables": tables, **settings}), encoding="utf-8")
+    path.write_text(tomlkit.dumps({**head, **ended, "tables": tables, **settings}), encoding="utf-8")
     return path

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from capflow_assets.simulation import assortment, baskets, campaigns, dirt, passers_by, reviews
-from capflow_assets.simulation.brand import TABLES, Brand
+from capflow_assets.simulation import assortment, baskets, campaigns, dirt, mailing_list, passers_by, reviews
+from capflow_assets.simulation.brand import SWITCHED, TABLES, Brand
 from capflow_assets.simulation.clock import MINUTES_A_DAY, Clock, Effects, clock, moments
 from capflow_assets.simulation.people import AGE_BANDS, INCOME_BANDS, Shoppers, shoppers
 from capflow_assets.simulation.purchases import NEVER, Purchases, purchases
@@ -27,6 +27,8 @@ class Truth:
     ``affinities``: one row per pair: item_id brings with_item_id in chance_pct of the lines.
     ``effects``: one row per campaign and reached user: see ``campaigns.true_effects``.
     ``future_bills``: the bills of known users in the ``future_days`` after the end, columns as in ``World.bills``.
+    ``readers``: one row per known user where there are newsletters or opt-outs: see ``mailing_list.MailingList``.
+    ``items``: the items with all their attributes, of which the customer may send some items without.
     ``clock`` and ``felt``: the time on which BG/NBD holds: see ``clock``.
     ``reviews``: one row per review: is_positive, topic and language (``reviews``).
     """
@@ -35,6 +37,8 @@ class Truth:
     affinities: pd.DataFrame
     effects: pd.DataFrame
     future_bills: pd.DataFrame
+    readers: pd.DataFrame
+    items: pd.DataFrame
     clock: Clock
     felt: Effects
     reviews: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -57,6 +61,7 @@ class World:
     messages: pd.DataFrame
     coupons: pd.DataFrame
     redemptions: pd.DataFrame
+    consents: pd.DataFrame
     dirt: pd.DataFrame
     truth: Truth
     reviews: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -68,9 +73,9 @@ class World:
 
     @property
     def tables(self) -> dict[str, pd.DataFrame]:
-        """The tables by their canonical names."""
-        names = (*TABLES, "reviews") if self.brand.reviews else TABLES
-        return {name: getattr(self, name) for name in names}
+        """The tables by their canonical names; without those that are switched off."""
+        frames: dict[str, pd.DataFrame] = {name: getattr(self, name) for name in TABLES}
+        return {name: frame for name, frame in frames.items() if name not in SWITCHED or len(frame)}
 
 
 def simulate(brand: Brand) -> World:
@@ -90,6 +95,7 @@ def simulate(brand: Brand) -> World:
     places = assortment.stores(brand)
     used = baskets.redemptions(brand, people, bought, mailing, goods)
     ids = _user_ids(people)
+    letters = mailing_list.mailing_list(brand, people, campaigns.messages(brand, mailing, ids), ids[: people.known])
     bills, line_items = _ledger(brand, people, bought, goods, used, places, ids)
     past = (bills["billed_at"] < moments(brand, np.array([brand.days * MINUTES_A_DAY]))[0]).to_numpy()
     history = bills[past].reset_index(drop=True)
@@ -98,18 +104,21 @@ def simulate(brand: Brand) -> World:
         bills=history,
         line_items=line_items[line_items["bill_id"].isin(history["bill_id"])].reset_index(drop=True),
         users=_users(brand, people, ids, places),
-        items=goods.frame,
+        items=_sent_items(brand, goods),
         stores=places,
         campaigns=campaigns.campaigns(brand, mailing),
-        messages=campaigns.messages(brand, mailing, ids),
+        messages=letters.messages,
         coupons=_coupons(brand, mailing, goods),
         redemptions=_redemptions(brand, bought, used, mailing, ids),
+        consents=letters.consents,
         dirt=dirt.plan(brand, history),
         truth=Truth(
             users=_true_users(brand, people, bought, ids, places),
             affinities=_affinities(brand, goods),
             effects=campaigns.true_effects(brand, mailing, people, ids),
             future_bills=bills[~past & bills["user_id"].notna()].reset_index(drop=True),
+            readers=letters.readers,
+            items=goods.frame,
             clock=now,
             felt=felt,
         ),
@@ -246,6 +255,15 @@ def _true_users(
         }
     )
     return pd.concat([_traits(people, user_ids), values, taste], axis=1)
+
+
+def _sent_items(brand: Brand, goods: assortment.Assortment) -> pd.DataFrame:
+    """The items as the customer has them: of some, category and colour are missing."""
+    is_bare = stream(brand.seed, "missing tags").random(len(goods.frame)) < brand.tags_missing_pct / 100
+    tags = [name for name in ("category", "colour") if name in goods.frame]
+    frame = goods.frame.copy()
+    frame[tags] = frame[tags].mask(np.repeat(is_bare[:, None], len(tags), axis=1))
+    return frame
 
 
 def _affinities(brand: Brand, goods: assortment.Assortment) -> pd.DataFrame:

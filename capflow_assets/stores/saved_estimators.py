@@ -31,8 +31,18 @@ PLAIN = frozenset(
         "capflow_assets.learning.ensembles.Ensemble",
     ]
 )
-# Arrays of torch as scikit-learn takes them.
-TORCH_ARRAYS = "sklearn.externals.array_api_compat.torch"
+# Where skops keeps the types that it loads without being told to, and what it calls them.
+TRUSTED = "skops.io._trusted_types"
+TRUSTED_NAMES = (
+    "PRIMITIVE_TYPE_NAMES",
+    "CONTAINER_TYPE_NAMES",
+    "NUMPY_DTYPE_TYPE_NAMES",
+    "NUMPY_RANDOM_BIT_GENERATOR_TYPE_NAMES",
+    "NUMPY_UFUNC_TYPE_NAMES",
+    "SCIPY_UFUNC_TYPE_NAMES",
+    "SKLEARN_ESTIMATOR_TYPE_NAMES",
+    "SKLEARN_INTERNAL_TYPE_NAMES",
+)
 # Several of a model's estimators together.
 ENSEMBLE = "capflow_assets.learning.ensembles.Ensemble"
 DESCRIPTION = "schema.json"
@@ -61,17 +71,18 @@ def _class_of(make: Any) -> Any:
 
 
 def _skops_io() -> Any:
-    """``skops.io``, without torch: while it is imported it walks scikit-learn's packages, one of which loads torch.
+    """``skops.io``, without its own list of what may be loaded, and so without what it imports to make that list.
 
-    That takes seconds, and no estimator of ours is of that package. An empty module stands in its place meanwhile.
+    The list has every estimator of scikit-learn and every function of numpy and scipy, each looked for in all modules
+    of the process: seconds in every process that saves or loads a model. What may be loaded here is named by our own
+    list alone, so an empty one stands in its place. With it scikit-learn's packages stay out, one of which loads torch.
     """
-    is_first = TORCH_ARRAYS not in sys.modules
-    sys.modules.setdefault(TORCH_ARRAYS, ModuleType(TORCH_ARRAYS))
-    try:
-        import skops.io
-    finally:
-        if is_first:
-            del sys.modules[TORCH_ARRAYS]
+    if TRUSTED not in sys.modules:
+        nothing = ModuleType(TRUSTED)
+        nothing.__dict__.update({name: [] for name in TRUSTED_NAMES})
+        sys.modules[TRUSTED] = nothing
+    import skops.io
+
     return skops.io
 
 

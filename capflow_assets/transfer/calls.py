@@ -48,7 +48,7 @@ Address = Annotated[str, BeforeValidator(_shown), BeforeValidator(_without_login
 class HttpOptions(BaseModel):
     """An address and how patiently it is called."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", defer_build=True, frozen=True)
 
     url: Address = Field(description="The address, https://…")
     timeout_seconds: float = Field(30.0, gt=0, le=600, description="Longest wait for a connection, and for an answer.")

@@ -31,7 +31,7 @@ MEBIBYTE = 1 << 20
 class Login(BaseModel):
     """Whose bucket it is: what is not said is the process's own (``AWS_*``, a role)."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", defer_build=True, frozen=True)
 
     region: str | None = Field(default=None, description="The bucket's region.")
     endpoint: Address | None = Field(

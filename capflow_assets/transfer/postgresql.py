@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from capflow_assets.errors import DeliveryError, DeliveryUnknown
-from capflow_assets.paths import fence
 from capflow_assets.transfer.batches import json_value
 from capflow_assets.transfer.calls import Address
+from capflow_assets.transfer.own_databases import refuse_own
 from capflow_assets.transfer.secrets import FromEnv, first_line, refuse_credentials
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ NOBODYS = dict.fromkeys(("passfile", "sslcert", "sslkey"), "/nonexistent/capflow
 class PostgresLogin(BaseModel):
     """Which database, and who enters it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", defer_build=True, frozen=True)
 
     location: Address = Field(pattern=r"^postgresql://[^/]+/[^/?]+$", description="postgresql://host:port/database.")
     user: str = Field(min_length=1, description="Who logs in.")
@@ -50,7 +50,7 @@ def connected(login: PostgresLogin) -> Iterator[Any]:
 
     refuse_credentials(login.location)
     url = make_url(login.location)
-    _refuse_own(url)
+    refuse_own(url)
     password = login.password.value() if login.password else None
     connection = None
     try:
@@ -86,17 +86,6 @@ def commit(connection: Any, where: str) -> None:
         raise DeliveryUnknown(
             "A database did not answer to a commit", came=first_line(error), where=where, do=do
         ) from error
-
-
-def _refuse_own(url: Any) -> None:
-    """Refuse a database of the deployment's own."""
-    from sqlalchemy.engine import make_url
-
-    limits = fence.current()
-    for address in limits.databases if limits else ():
-        own = make_url(address) if address else None
-        if own is not None and (own.host, own.port or 5432, own.database) == (url.host, url.port or 5432, url.database):
-            raise DeliveryError("A destination may not be a database of CapFlow's own", where=str(url))
 
 
 class CopyStream:

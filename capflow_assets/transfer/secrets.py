@@ -32,7 +32,7 @@ class FromEnv(BaseModel):
     FromEnv(env='SHOP_PASSWORD')
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", defer_build=True, frozen=True)
 
     env: str = Field(pattern=NAME, description="The variable that holds it.")
 

@@ -25,7 +25,7 @@ HOST_KEY = r"^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)) [A-Za-z0-9+/=]
 class SftpLogin(BaseModel):
     """Which server, how it proves itself, and who logs in."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", defer_build=True, frozen=True)
 
     host: str = Field(min_length=1, description="The server's name or address.")
     port: int = Field(default=22, ge=1, le=65_535, description="Its port.")

@@ -43,6 +43,7 @@ TIMES = {
     "raw/messages": "sent_at",
     "raw/redemptions": "redeemed_at",
     "raw/reviews": "written_at",
+    "raw/consents": "captured_at",
 }
 Figures = Iterator[tuple[str | None, str, str | None, float | None]]
 
@@ -63,6 +64,7 @@ def evidence(
     redemptions: DataFrame | None = None,
     stores: DataFrame | None = None,
     raw_reviews: DataFrame | None = None,
+    consents: DataFrame | None = None,
 ) -> DataFrame:
     """What a customer has of each kind of evidence that a model may ask for, up to the as-of moment.
 
@@ -107,6 +109,7 @@ def evidence(
         "raw/redemptions": redemptions,
         "raw/stores": stores,
         "raw/reviews": raw_reviews,
+        "raw/consents": consents,
     }
     frames = {
         table: frame.filter(is_known(TIMES[table], as_of)) if frame is not None and table in TIMES else frame

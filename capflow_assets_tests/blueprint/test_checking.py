@@ -26,7 +26,7 @@ from capflow_assets.graph.partitions import CUSTOMERS
 from capflow_assets.home.places import Home
 from capflow_assets.life.examples import ExampleReader
 from capflow_assets.stores.lake import Lake
-from capflow_assets_tests.homes import EACH_KIND, TestHome, own_environment
+from capflow_assets_tests.homes import EACH_KIND, TestHome, features_of, own_environment
 
 TABLES = {spec.name: spec.table for spec in STAGES.tables.values() if spec.stage == "raw"}
 TOML = """
@@ -158,7 +158,7 @@ def test_a_check_that_blocks_keeps_the_table_and_what_is_made_of_it(own: TestHom
     names = ("clean/line_items", "clean/bills", "clean/items", "features/rfm")
     before = {name: version(own, name) for name in names}
     say(own, '\n[checks.known_items]\nseverity = "block"\n')
-    said = own.capflow("run", "acme", "--select", "raw,clean,features")
+    said = own.capflow("run", "acme", "--select", "raw,clean,features/rfm")
     assert said.code == 1
     assert "clean/line_items was not written: known_items blocks; the last good version stays" in said.err
     assert {name for name in names if version(own, name) != before[name]} == {"clean/items"}
@@ -202,7 +202,7 @@ def test_a_change_of_unit_keeps_the_last_good_predictions(own: TestHome) -> None
     """A till that sends cents instead of pounds: the champion is not asked about users who spend a hundredfold."""
     before = own.rows("predictions/purchase_propensity", "acme")
     say(own, "", 'amount = "amount"', 'amount = "100 * cast(amount as double)"')
-    own.ok("run", "acme", "--select", "raw,clean,features")
+    own.ok("run", "acme", "--select", f"raw,clean,{features_of('purchase_propensity')}")
     said = own.capflow("run", "acme", "--select", "predictions/purchase_propensity,health/purchase_propensity")
     assert said.code == 1
     assert "acme.purchase_propensity was not scored: the last good predictions stay" in said.err

@@ -62,9 +62,21 @@ def test_what_is_wired_well_is_read() -> None:
         ((RFM, Reads("features/user_item", ("purchases",))), ["cannot be joined", "user_id, item_id", 'form="frame"']),
         ((RFM, Reads("clean/users", ("city",))), ["cannot be joined"]),
         ((RFM, Reads("features/rhythm")), ["joins features/rhythm and names no column"]),
+        ((Reads("features/rfm", ("visits",), optional=True),), ["joins an optional table", "features/rfm"]),
         ((Reads("clean/bills", form="frame"),), ["Nobody says which users", "Subject.known"]),
     ],
-    ids=["nothing", "no table", "no column", "no column of a frame", "twice", "no join", "clean", "unnamed", "nobody"],
+    ids=[
+        "nothing",
+        "no table",
+        "no column",
+        "no column of a frame",
+        "twice",
+        "no join",
+        "clean",
+        "unnamed",
+        "optional",
+        "nobody",
+    ],
 )
 def test_reads_that_are_wired_wrongly_are_refused(reads: tuple[Reads, ...], words: list[str]) -> None:
     with pytest.raises(GraphError) as caught:

@@ -177,3 +177,14 @@ def test_a_real_browser_shows_them_on_a_screen_and_on_a_phone(client: httpx.Clie
                 assert page.evaluate("document.documentElement.scrollWidth") <= width, (path, "nothing is cut off")
             assert not problems
             page.close()
+
+
+def test_a_refused_file_and_its_reason_stand_on_the_first_page(tmp_path: Path) -> None:
+    home = TestHome(tmp_path / "home")
+    Home.of(home.root, {}).prepare()
+    (home.root / "customers" / "hats.toml").write_text('name = "hats"\ncolour = "<b>red</b>"\n')
+    with served(home) as client:
+        html = client.get("/").text
+    assert "1 of the TOMLs in the customers' folder is refused" in unescape(html)
+    assert "hats.toml has" in html
+    assert "<b>red" not in html

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import csv
-import http.server
 import io
 import json
-import os
 import re
-import shutil
 import socket
-import threading
 import time
 from collections import namedtuple
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
@@ -31,59 +26,12 @@ from capflow_assets.doctor.examination import _within_its_time
 from capflow_assets.doctor.sources import _unanswered
 from capflow_assets.graph.engine import deployment
 from capflow_assets.home.places import Home
-from capflow_assets.simulation.brand import tiny
-from capflow_assets.simulation.files import write
-from capflow_assets.simulation.world import simulate
-from capflow_assets_tests.homes import TestHome
+from capflow_assets_tests.doctor.examinations import examined, free_port, only
 
 Usage = namedtuple("Usage", "total used free")
-SET = re.compile(r"CAPFLOW_|AWS_|MLFLOW_|DATABRICKS_|DAGSTER_HOME|.*_PROXY$", re.IGNORECASE)
+
 
 FAILED = "this examination itself failed"
-
-
-@pytest.fixture(autouse=True)
-def _bare_environment(monkeypatch):
-    for name in list(os.environ):
-        if SET.match(name):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("DAGSTER_HOME", "")  # so that it is put back after a check that sets it
-
-
-@pytest.fixture(scope="module")
-def onboarded(tmp_path_factory) -> Path:
-    """The folder of ``home`` as it is made once."""
-    folder = tmp_path_factory.mktemp("onboarded")
-    toml = write(simulate(tiny("shop", seed=3, users=30, sends=("bills",))), folder / "files")
-    TestHome(folder / "home").ok("onboard", str(toml))
-    return folder
-
-
-@pytest.fixture
-def home(onboarded, tmp_path) -> TestHome:
-    """A home with one customer, ``shop``, whose files lie beside it."""
-    shutil.copytree(onboarded, tmp_path, dirs_exist_ok=True)
-    file = tmp_path / "home" / "customers" / "shop.toml"
-    file.write_text(file.read_text().replace(str(onboarded), str(tmp_path)))
-    return TestHome(tmp_path / "home")
-
-
-def examined(root: Path, pattern: str = "*", customer: str | None = None, **given) -> list[doctor.Result]:
-    place = Home.of(root)
-    case = doctor.Case(place, lambda: deployment(STAGES, SOURCES, home=place), customer, connect_seconds=1, **given)
-    return list(doctor.examine(case, pattern=pattern))
-
-
-def only(results: list[doctor.Result], state: str | None = None) -> doctor.Result:
-    chosen = [result for result in results if state in (None, result.state)]
-    assert len(chosen) == 1, results
-    return chosen[0]
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def test_the_table_in_the_docstring_names_every_check():
@@ -272,83 +220,6 @@ def test_files_that_everybody_may_write(home):
     (home.root / "customers").chmod(0o777)
     told = only(examined(home.root, "permissions.files"))
     assert (told.state, told.to_do) == ("warning", f"chmod o-w {home.root / 'customers'}")
-
-
-class Clock(http.server.BaseHTTPRequestHandler):
-    """A server in the shape of MLflow whose version and clock a test sets."""
-
-    version, off = "3.17.0", timedelta()
-
-    def date_time_string(self, timestamp=None):
-        return super().date_time_string((datetime.now(UTC) + self.off).timestamp())
-
-    def do_GET(self):
-        content = self.version.encode() if self.path == "/version" else b"{}"
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *args):
-        pass
-
-
-@pytest.fixture
-def server(monkeypatch) -> Iterator[type[Clock]]:
-    handler = type("Handler", (Clock,), {})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as listening:
-        threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{listening.server_address[1]}")
-        yield handler
-        listening.shutdown()
-
-
-@pytest.mark.parametrize(("seconds", "state"), [(0, "ok"), (-60, "warning"), (60, "warning"), (1000, "broken")])
-def test_clocks_that_differ(tmp_path, server, seconds, state):
-    server.off = timedelta(seconds=seconds)
-    told = only(examined(tmp_path, "clock.skew"))
-    assert told.state == state
-    assert ("behind" if seconds > 0 else "ahead of" if seconds else "within") in told.found
-
-
-@pytest.mark.parametrize(
-    ("version", "state"), [("3.17.9", "ok"), ("3.16.0", "warning"), ("2.22.0", "broken"), ("hello", "broken")]
-)
-def test_mlflow_servers_of_other_versions(tmp_path, server, version, state):
-    server.version = version
-    assert only(examined(tmp_path, "services.mlflow")).state == state
-
-
-def test_a_server_that_never_answers_costs_seconds(tmp_path, monkeypatch):
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{silent.getsockname()[1]}")
-        begun = time.monotonic()
-        assert only(examined(tmp_path, "services.mlflow")).state == "broken"
-        assert time.monotonic() - begun < 5
-
-
-def test_a_spark_that_never_answers_costs_seconds_and_no_thread(tmp_path, monkeypatch):
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        monkeypatch.setenv("CAPFLOW_ENGINE", f"sc://127.0.0.1:{silent.getsockname()[1]}/;token=pl4nted")
-        before = threading.active_count()
-        told = only(examined(tmp_path, "services.engine", check_seconds=4))
-        assert (told.state, "within 3.2 s" in told.found, "pl4nted" in told.found) == ("broken", True, False)
-        assert threading.active_count() == before
-
-
-@pytest.mark.parametrize("check", ["services.engine", "services.dagster", "services.mlflow"])
-def test_a_port_where_nothing_listens(tmp_path, monkeypatch, check):
-    port = free_port()
-    monkeypatch.setenv("CAPFLOW_ENGINE", f"sc://127.0.0.1:{port}")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
-    monkeypatch.setenv("CAPFLOW_POSTGRES_URL", f"postgresql+psycopg2://ann:hunter2@127.0.0.1:{port}/dagster")
-    begun = time.monotonic()
-    told = only(examined(tmp_path, check))
-    assert told.state == "broken"
-    assert str(port) in told.found
-    assert told.to_do
-    assert "hunter2" not in told.found + told.to_do
-    assert time.monotonic() - begun < 10
 
 
 def test_a_check_that_fails_or_hangs_is_a_finding(tmp_path):

@@ -75,9 +75,18 @@ def test_a_feed_that_fell_silent_since_the_last_run_is_a_risk() -> None:
     assert stand(READY, days_later=7.9).readiness == "ready"
     silent = stand(READY, days_later=8)
     assert silent.reasons == ("the newest bill is of 2024-06-30, 8 days ago; check the feed, or run the tables again",)
-    assert stand(READY, days_later=400).readiness == "ready", "that is an archive"
+    (years_later,) = stand(READY, days_later=3200).reasons
+    assert years_later.startswith("the newest bill is of 2024-06-30, 3,200 days ago; check the feed")
+    assert years_later.endswith("archive = true in its TOML where no more will come")
     told = [row(None, "feed", "at risk", risk="the newest bill is 12 days old; check the feed", found=12.0), *READY[1:]]
     assert stand(told, days_later=1).reasons == ("the newest bill is 12 days old; check the feed",)
+
+
+def test_age_is_no_risk_where_nothing_new_is_to_come() -> None:
+    late = [row(None, "feed", "at risk", risk="the newest bill is 12 days old; check the feed", found=12.0), *READY[1:]]
+    for rows in (READY, late):
+        archive = standing("shop", "churn", rows, CALM, AS_OF + timedelta(days=3200), is_archive=lambda: True)
+        assert archive == Standing("shop", "churn", "ready")
 
 
 def test_the_newest_bill_is_named_by_its_local_day() -> None:

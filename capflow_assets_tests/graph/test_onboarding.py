@@ -77,6 +77,8 @@ def test_the_first_run_of_a_dropped_file_starts_where_its_toml_asks_for_it_and_a
         added = [key for asked in first.dynamic_partitions_requests or [] for key in asked.partition_keys]
         instance.add_dynamic_partitions("customer", added)
         again = sensor(dg.build_sensor_context(instance=instance, cursor=first.cursor))
+        (home.root / "customers" / "wrong.toml").unlink()
+        mended = sensor(dg.build_sensor_context(instance=instance, cursor=again.cursor))
     assert sorted(added) == ["asks", "waits"]
     assert request.partition_key == "asks"
     keys = {key.to_user_string() for key in request.asset_selection or ()}
@@ -86,3 +88,14 @@ def test_the_first_run_of_a_dropped_file_starts_where_its_toml_asks_for_it_and_a
     assert not again.run_requests
     assert again.skip_reason is not None
     assert "wrong.toml has 1 problem" in str(again.skip_reason.skip_message)
+    (check,) = first.asset_events
+    assert isinstance(check, dg.AssetCheckEvaluation)
+    assert (check.asset_key.to_user_string(), check.check_name, check.passed) == (
+        "fleet/readiness",
+        "customer_files",
+        False,
+    )
+    assert "wrong.toml has 1 problem" in str(check.description)
+    assert not again.asset_events, "it is said once"
+    assert isinstance(mended, dg.SensorResult)
+    assert [event.passed for event in mended.asset_events if isinstance(event, dg.AssetCheckEvaluation)] == [True]

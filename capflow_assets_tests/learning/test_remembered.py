@@ -7,6 +7,7 @@ import weakref
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from capflow_assets.learning.remembered import remembered
 
@@ -36,6 +37,7 @@ def test_an_equal_frame_is_another_one() -> None:
     assert len(calls) == 2
 
 
+@pytest.mark.usefixtures("light_heap")
 def test_a_frame_at_the_place_of_one_that_is_gone_is_another_one() -> None:
     calls, total = counting()
     for value in range(30):

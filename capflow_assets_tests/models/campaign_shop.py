@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 SHOP, MODEL, ZONE = "shop", "campaign_uplift", "Europe/Madrid"
-TABLES = ("bills", "users", "campaigns", "messages", "coupons", "redemptions")
+TABLES = ("bills", "users", "campaigns", "messages", "coupons", "redemptions", "consents")
 # Users who stay and come three times a month; half of those reached by a campaign are held out.
 STEADY: dict[str, Any] = {"r": 4.0, "alpha_weeks": 6.0, "a": 0.5, "b": 40.0, "returns_pct": 0, "anonymous_pct": 0}
 MAILED = {"campaigns": 4, "campaign_reach_pct": 80, "control_pct": 50, "opening_pct": 80}
@@ -57,7 +58,7 @@ def campaign_shop(root: Path, spark: SparkSession, users: int = 1500, model: str
     brand = tiny(SHOP, seed=8, users=users, days=420, time_zone=ZONE, **(STEADY | MAILED | dials))
     world = simulate(brand)
     (root / "customers").mkdir(parents=True)
-    (root / "customers" / f"{SHOP}.toml").write_text(_toml())
+    (root / "customers" / f"{SHOP}.toml").write_text(_toml(TABLES if len(world.consents) else TABLES[:-1]))
     stages = replace(STAGES, models={model: STAGES.model(model)})
     place = Deployment(Home.of(root, {}), stages, SOURCES, Engine())
     for table, frame, more in (
@@ -67,6 +68,7 @@ def campaign_shop(root: Path, spark: SparkSession, users: int = 1500, model: str
         ("raw/messages", world.messages, ""),
         ("raw/coupons", world.coupons, ""),
         ("raw/redemptions", world.redemptions, ""),
+        *((("raw/consents", world.consents, ""),) if len(world.consents) else ()),
     ):
         rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
         place.lake.write(frame_of(spark, STAGES.tables[table].table, rows, more), SHOP, table)
@@ -83,7 +85,7 @@ def _users(world: World) -> pd.DataFrame:
     return world.users.assign(known_since=world.users["joined_at"], is_listed=True)
 
 
-def _toml() -> str:
+def _toml(names: Sequence[str]) -> str:
     head = f'name = "{SHOP}"\nvertical = "footwear"\ncurrency = "EUR"\ntime_zone = "{ZONE}"\n'
     columns = {
         "bills": 'bill_id = "bill_id", billed_at = "billed_at", amount = "amount", user_id = "user_id"',
@@ -92,9 +94,10 @@ def _toml() -> str:
         "messages": 'campaign_id = "campaign_id", user_id = "user_id", is_control = "is_control"',
         "coupons": 'coupon_id = "coupon_id", campaign_id = "campaign_id"',
         "redemptions": 'user_id = "user_id", coupon_id = "coupon_id", redeemed_at = "redeemed_at"',
+        "consents": 'user_id = "user_id", status = "status", captured_at = "captured_at"',
     }
     tables = (
         f'[tables.{name}]\nsource = "csv"\nlocation = "s3://shop/{name}.csv"\ncolumns = {{ {columns[name]} }}\n'
-        for name in TABLES
+        for name in names
     )
     return head + "".join(tables)

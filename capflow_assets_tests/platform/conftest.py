@@ -1,4 +1,4 @@
-"""One home of four customers, its platform, and the two backfills that the tests of this folder look at.
+"""One home of three customers, its platform, and the two backfills that the tests of this folder look at.
 
 A backfill takes minutes, nearly all of them waiting for the daemon's next look. So the first one is launched before
 the first test of this folder, and the tests that need its end come last of all.
@@ -24,13 +24,13 @@ from capflow_assets.simulation.world import simulate
 from capflow_assets_tests.homes import FEW_FEATURES, TestHome
 from capflow_assets_tests.platform.server import Server, serving
 
-GOOD = ("c1", "c2", "c3")
+GOOD = ("c1", "c2")
 BROKEN = "broken"
 # The broken one stands in the middle, so that what comes after it is seen to go on.
 # Files that lie in the home's customers folder when the platform starts: a good one, and one of no known source.
 DROPPED, BAD = "dropped", "bad"
 SENDS = ("bills", "users")
-CUSTOMERS = (*GOOD[:2], BROKEN, *GOOD[2:])
+CUSTOMERS = (GOOD[0], BROKEN, GOOD[1])
 # Two that bills make ready, one of the stores, a rule, and one that these customers cannot have: a run of the daemon
 # takes seconds of imports, and more models are more of the same.
 MODELS = ("campaign_uplift", "lifetime_value", "purchase_propensity", "rfm_segments", "visit_forecast")
@@ -80,7 +80,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    """Four customers, one of whose files broke after it was onboarded, and one backfill of everything for all."""
+    """Three customers, one of whose files broke after it was onboarded, and one backfill of everything for all."""
     files = tmp_path_factory.mktemp("platform")
     home = TestHome(files / "home")
     for seed, name in enumerate(CUSTOMERS, start=1):

@@ -29,6 +29,10 @@ mutation Launch($params: LaunchBackfillParams!) {
 }
 """
 
+IS_OVER = """
+query Status($id: String!) { partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill { status } } }
+"""
+
 BACKFILL_STATUS = """
 query Status($id: String!) {
   partitionBackfillOrError(backfillId: $id) {
@@ -91,11 +95,12 @@ class Server:
     def finished_backfill(self, backfill: str, seconds: float = 1200) -> dict[str, Any]:
         """The backfill's state once it is over."""
 
-        def over() -> dict[str, Any] | None:
-            found = self.ask(BACKFILL_STATUS, id=backfill)["partitionBackfillOrError"]
-            return None if found["status"] in ("REQUESTED", "CANCELING", "FAILING") else found
+        def is_over() -> bool:
+            status = self.ask(IS_OVER, id=backfill)["partitionBackfillOrError"]["status"]
+            return status not in ("REQUESTED", "CANCELING", "FAILING")
 
-        return self.wait(over, seconds)
+        self.wait(is_over, seconds)
+        return self.ask(BACKFILL_STATUS, id=backfill)["partitionBackfillOrError"]
 
     def runs_of(self, backfill: str) -> list[str]:
         """The ids of the runs that a backfill has launched so far."""

@@ -19,7 +19,7 @@ from capflow_assets.home.places import Home
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import World, simulate
-from capflow_assets_tests.homes import FEW_FEATURES, FEW_MODELS, TestHome, own_environment
+from capflow_assets_tests.homes import FEW_FEATURES, FEW_MODELS, TestHome, features_of, own_environment
 from capflow_assets_tests.platform.conftest import BAD, DROPPED, Backfilled
 
 TICKS = """
@@ -191,7 +191,7 @@ def shifted(tmp_path_factory: pytest.TempPathFactory) -> Shifted:
     world = simulate(brand)
     home = TestHome(folder / "home")
     home.ok("onboard", str(land(world, folder / "files", -4)))
-    tables = "raw/bills,clean/bills,features"
+    tables = f"raw/bills,clean/bills,{features_of(MODEL)}"
     home.ok("run", "moved", "--select", f"{tables},*/{MODEL}")
     sensor, said, worst = Sensor(home, "retraining"), {}, {}
     for week in WEEKS:

@@ -121,6 +121,7 @@ def booster(seed: int, **settings: Any) -> xgboost.Booster:
     return xgboost.train({"objective": "binary:logistic", "max_depth": 4, "nthread": 1, **settings}, rows, 50)
 
 
+@pytest.mark.usefixtures("light_heap")
 def test_traffic_over_many_models_keeps_to_its_bytes():
     trees = [booster(seed) for seed in range(6)]
 

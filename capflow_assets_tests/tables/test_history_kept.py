@@ -18,7 +18,7 @@ from capflow_assets.home.places import Home
 from capflow_assets.stores.lake import Lake
 from capflow_assets.tables.runner import TableRunner
 from capflow_assets_tests.blueprint import stage_packages
-from capflow_assets_tests.homes import EACH_KIND, TestHome, own_environment
+from capflow_assets_tests.homes import EACH_KIND, TestHome, all_of, own_environment
 
 MODELS = EACH_KIND
 OF_MESSAGES = {f"{part}/campaign_uplift" for part in ("models", "predictions", "health", "delivery")}
@@ -108,7 +108,7 @@ def test_broken_bills_leave_every_last_good_version(own, tmp_path):
     before, status = versions(own), own.status("acme")
     bills = own.rows("raw/bills", "acme")
     (tmp_path / "files" / "bills.csv").write_bytes(b"\x00\x01garbage")
-    said = own.capflow("run", "acme")
+    said = own.capflow("run", "acme", "--select", all_of(*MODELS))
     assert said.code == 1
     assert "raw/bills: A file begins with no text." in said.err
     assert "made of these, so not done either: clean/" in said.err
@@ -128,7 +128,7 @@ def test_broken_bills_leave_every_last_good_version(own, tmp_path):
 def test_models_whose_tables_are_whole_run_beside_a_broken_table(own, tmp_path):
     before = versions(own)
     (tmp_path / "files" / "messages.csv").unlink()
-    said = own.capflow("run", "acme")
+    said = own.capflow("run", "acme", "--select", all_of(*MODELS))
     assert said.code == 1
     assert "raw/messages: There are no files." in said.err
     waiting = {"features/campaigns", "features/promotion", "validation/evidence", "validation/readiness"}

@@ -45,7 +45,7 @@ Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 class Declared(BaseModel):
     """A part of the file: unknown keys are errors, and nothing is converted."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", defer_build=True, frozen=True, strict=True)
 
 
 class Secret(Declared):

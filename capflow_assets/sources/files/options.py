@@ -31,7 +31,7 @@ def _with_groups(pattern: str) -> str:
 class Options(BaseModel):
     """What links the files to items and users."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", defer_build=True, frozen=True)
 
     link: Annotated[str, AfterValidator(_with_groups)] = Field(
         "", description=r"A regular expression found in the path below the folder: (?P<item_id>[^/]+)\.png$"

@@ -1,0 +1,100 @@
+"""The sensor that delivers again: to users whose quiet hours are over, and to destinations that were down.
+
+A delivery says itself when it is worth to be made again (``nights.destinations``), as an observation of its asset. The
+sensor reads only observations that are newer than its cursor, so a tick costs as much as the news, not as the fleet.
+What has been delivered in the meantime is known by its receipt and is not sent twice.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from capflow_assets.blueprint.stages import Stages
+from capflow_assets.graph.cohort import AGAIN_AT
+from capflow_assets.graph.delivery_assets import PART
+from capflow_assets.graph.newest import plain
+from capflow_assets.graph.partitions import of_same_customers, partition_signs
+
+NAME = "redelivery"
+INTERVAL_SECONDS = 60
+# Of each model. A tick has 60 seconds.
+NEWS_A_TICK = 200
+RUNS_A_TICK = 20
+
+
+@dataclass
+class Cursor:
+    """The last observation read of each model, when each ``customer.model`` is due, and the customers' signs."""
+
+    read: dict[str, str] = field(default_factory=dict)
+    due: dict[str, str] = field(default_factory=dict)
+    signs: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, text: str | None) -> "Cursor":
+        """The cursor that the last tick left."""
+        return cls(**json.loads(text)) if text else cls()
+
+    def text(self) -> str:
+        """What the next tick is to be given."""
+        return json.dumps(asdict(self))
+
+    def forget_others(self, signs: dict[str, str]) -> None:
+        """Forget what is due to customers who are gone."""
+        self.due = of_same_customers(self.due, self.signs, signs)
+        self.signs = signs
+
+    def ripe(self, now: datetime) -> list[str]:
+        """What is due by now, the longest due first."""
+        due = sorted((at, name) for name, at in self.due.items() if datetime.fromisoformat(at) <= now)
+        return [name for _, name in due[:RUNS_A_TICK]]
+
+
+def redelivery_sensor(stages: Stages, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> dg.SensorDefinition:
+    """The sensor over the deliveries of every model of ``stages``; ``clock`` says what time it is."""
+    keys = {name: dg.AssetKey([PART, name]) for name in stages.models}
+
+    @dg.sensor(
+        name=NAME,
+        target=dg.AssetSelection.assets(*keys.values()),
+        minimum_interval_seconds=INTERVAL_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Delivers again where quiet hours are over, or a destination that was down may be up.",
+    )
+    def redelivery(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        cursor = Cursor.parse(context.cursor)
+        cursor.forget_others(dict(partition_signs(context.instance)))
+        for model, key in keys.items():
+            for customer, at in _news(context.instance, key, model, cursor):
+                if customer in cursor.signs:
+                    cursor.due[f"{customer}.{model}"] = at
+        requests = [_request(name, cursor.due.pop(name)) for name in cursor.ripe(clock())]
+        words = f"{len(cursor.due):,} deliveries wait for their moment" if cursor.due else "nothing waits"
+        return dg.SensorResult(run_requests=requests, cursor=cursor.text(), skip_reason=None if requests else words)
+
+    return redelivery
+
+
+def _news(instance: dg.DagsterInstance, key: dg.AssetKey, model: str, cursor: Cursor) -> Iterator[tuple[str, str]]:
+    """Customers for whom a model is to be delivered again, and when, of what was observed since the cursor."""
+    batch = instance.fetch_observations(key, limit=NEWS_A_TICK, cursor=cursor.read.get(model), ascending=True)
+    for record in batch.records:
+        event = record.asset_observation
+        at = plain(event.metadata).get(AGAIN_AT) if event else None
+        if at and record.partition_key:
+            yield record.partition_key, str(at)
+    if batch.records:
+        cursor.read[model] = batch.cursor
+
+
+def _request(name: str, at: str) -> dg.RunRequest:
+    customer, _, model = name.partition(".")
+    return dg.RunRequest(
+        run_key=f"deliver:{name}:{at}",
+        partition_key=customer,
+        asset_selection=[dg.AssetKey([PART, model])],
+        tags={"capflow/customer": customer, "capflow/model": model},
+    )

@@ -1,0 +1,212 @@
+"""Which items are like each item: the nearest by what is bought together, by their texts and by their pictures.
+
+Each part is a vector per item; items are as alike as the weighted sum of the parts' cosines
+(``learning.item_likeness``), and the weights are those that would have served best at a past moment. A customer without
+texts or pictures has the parts that are there. It is judged by what is bought together afterwards; what it finds for
+items that nobody had bought yet is told apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field
+
+from capflow_assets.contract import Candidate, Column, Examples, Horizon, Needs, Reads, Rule, Subject
+from capflow_assets.learning.item_likeness import BOUGHT, LIKE, LINE_COLUMNS, PARTS, POPULAR
+from capflow_assets.learning.metrics import mean_by_subject
+from capflow_assets.learning.objectives.ranked_list import TOP, ranked_list_model
+from capflow_assets.learning.ranking import ndcg_by_subject, recall_by_subject
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from pyspark.sql import Column as Expression
+    from pyspark.sql import DataFrame
+
+LINES, ITEMS, TEXT, PICTURES = "clean/line_items", "clean/items", "features/text", "features/item_pictures"
+OTHER, CAME, BILLS = "like_item_id", "together_bills", "item_bills"
+# Of an item, so many others that stand on most bills with it are what was bought together.
+MOST_TOGETHER = 20
+
+
+class SimilarItemsParams(Horizon):
+    """What a person may set for similar items."""
+
+    moments: int = Field(3, ge=2, le=24, description="How many past as-of moments make the examples.")
+    items: int = Field(10, ge=TOP, le=100, description="How many items an item's list has.")
+    most_items: int = Field(
+        20_000, ge=TOP, le=1_000_000, description="So many items have a list and may stand on one: those on most bills."
+    )
+
+
+class Fused:
+    """Some parts, weighed as would have served best at the newest past moment."""
+
+    parts: ClassVar[tuple[str, ...]] = PARTS
+
+    def __init__(self, params: SimilarItemsParams) -> None:
+        self.params = params
+        self.weights: dict[str, float] = dict.fromkeys(self.parts, 1.0)
+        self.weights_unsold = self.weights
+        self.past_recall: float | None = None
+
+    def fit(self, examples: Examples) -> Fused:
+        """Choose the weights by what was bought together after the newest moment.
+
+        Those of items that nobody bought yet are chosen as though nothing were known of who buys what.
+        """
+        from capflow_assets.learning.item_rows import parts_of
+        from capflow_assets.learning.likeness_weights import best_weights
+        from capflow_assets.learning.part_choice import newest_outcomes
+
+        parts, seed = parts_of(examples.tables, self.params.most_items), self.params.seed
+        together = newest_outcomes(examples, CAME)
+        self.weights, self.past_recall = best_weights(parts, together, OTHER, self.parts, seed)
+        self.weights_unsold, unsold = self.weights, tuple(part for part in self.parts if part not in BOUGHT)
+        if unsold and unsold != self.parts:
+            self.weights_unsold, _ = best_weights(parts, together, OTHER, unsold, seed)
+        return self
+
+    def predict(self, examples: Examples) -> pd.DataFrame:
+        """Of each item a list: ``like_item_id``, ``score``, the cosine by part, ``item_bills``, ``reasons``."""
+        return self._answers(examples, with_reasons=True)
+
+    def figures(self, examples: Examples) -> pd.DataFrame:
+        """As ``predict``, without ``reasons``."""
+        return self._answers(examples, with_reasons=False)
+
+    def parameters(self) -> dict[str, Any]:
+        """The weights, and the recall that they had at the newest past moment."""
+        chosen = {"weights": self.weights, "weights_unsold": self.weights_unsold}
+        return {**self.params.model_dump(), **chosen, "past_recall": self.past_recall}
+
+    def _answers(self, examples: Examples, *, with_reasons: bool) -> pd.DataFrame:
+        from capflow_assets.learning.item_rows import like_rows
+
+        sizes, weights = (self.params.items, self.params.most_items), (self.weights, self.weights_unsold)
+        return like_rows(examples, weights, *sizes, with_reasons=with_reasons)
+
+
+class BoughtTogether(Fused):
+    """By bills and users alone."""
+
+    parts: ClassVar[tuple[str, ...]] = BOUGHT
+
+
+class Alike(Fused):
+    """By texts and pictures alone."""
+
+    parts: ClassVar[tuple[str, ...]] = LIKE
+
+
+class PopularOfCategory(Fused):
+    """The baseline: the items of the same category on most bills, then the others on most bills."""
+
+    parts: ClassVar[tuple[str, ...]] = (POPULAR,)
+
+    def fit(self, examples: Examples) -> PopularOfCategory:
+        """Nothing to learn."""
+        return self
+
+    def _answers(self, examples: Examples, *, with_reasons: bool) -> pd.DataFrame:
+        from capflow_assets.learning.item_rows import popular_rows
+
+        return popular_rows(examples, self.params.items, self.params.most_items, with_reasons=with_reasons)
+
+
+def outcome(line_items: DataFrame, start: datetime, end: datetime) -> DataFrame:
+    """Which items stand on one bill in the horizon.
+
+    Of each item with company on a bill in ``(start, end]`` the ``MOST_TOGETHER`` others on most bills with it, ties by
+    their ids: ``item_id``, ``like_item_id``, ``together_bills``. Returns and what is no item do not count.
+    """
+    import pyspark.sql.functions as F
+    from pyspark.sql import Window
+
+    is_within = (F.col("billed_at") > F.lit(start)) & (F.col("billed_at") <= F.lit(end))
+    stands = line_items.where(is_within & _is_bought()).select("bill_id", "item_id").distinct()
+    others = stands.select("bill_id", F.col("item_id").alias(OTHER))
+    pairs = stands.join(others, "bill_id").where(F.col("item_id") != F.col(OTHER)).groupBy("item_id", OTHER)
+    together = pairs.agg(F.count(F.lit(1)).cast("double").alias(CAME))
+    place = F.row_number().over(Window.partitionBy("item_id").orderBy(F.desc(CAME), OTHER))
+    return together.withColumn("place", place).where(F.col("place") <= MOST_TOGETHER).drop("place")
+
+
+def known(line_items: DataFrame, items: DataFrame | None = None) -> DataFrame:
+    """Every item that was bought or is listed: ``item_id``."""
+    import pyspark.sql.functions as F
+
+    bought = line_items.where(_is_bought()).select("item_id")
+    if items is None:
+        return bought.distinct()
+    return bought.unionByName(items.where(~F.contains("flags", F.lit("not_an_item"))).select("item_id")).distinct()
+
+
+def _is_bought() -> Expression:
+    import pyspark.sql.functions as F
+
+    return ~F.col("is_return") & F.coalesce(~F.contains("flags", F.lit("not_an_item")), F.lit(True))
+
+
+def by_item(outcomes: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
+    """Of each item with a list, the share of what was bought with it that stands among the ten most like it."""
+    return recall_by_subject(outcomes[outcomes.index.isin(answers.index)], answers, TOP, OTHER, CAME)
+
+
+def placed_by_item(outcomes: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
+    """Of each item with a list, the NDCG of what was bought with it."""
+    return ndcg_by_subject(outcomes[outcomes.index.isin(answers.index)], answers, TOP, OTHER, CAME)
+
+
+def cold_recall(outcomes: pd.DataFrame, answers: pd.DataFrame) -> float:
+    """The same of items that nobody had bought before; 0 where there are none."""
+    is_cold = (answers[BILLS] == 0).to_numpy(dtype=bool)
+    if not outcomes.index.isin(answers.index[is_cold]).any():
+        return 0.0
+    return float(by_item(outcomes, answers[is_cold])["value"].mean())
+
+
+def _figures() -> tuple[Column, ...]:
+    words: Mapping[str, str] = {
+        "bills": "on one bill",
+        "users": "by the same users",
+        "text": "by what they are said to be",
+        "pictures": "by how they look",
+    }
+    cosines = (
+        Column(f"{part}_cosine", "double", f"How like each other they are {said}; null where it was not looked at.")
+        for part, said in words.items()
+    )
+    return (*cosines, Column(BILLS, "bigint", "Bills with the item so far.", required=True, at_least=0))
+
+
+MODEL = ranked_list_model(
+    question="Which items are like each item?",
+    needs=Needs(tables=("clean/bills", LINES), history_days=90, users=100, evidence={"user_item_cells": 1000}),
+    subject=Subject("item", ("item_id",), known=known),
+    reads=(
+        Reads(LINES, LINE_COLUMNS, "frame"),
+        Reads(ITEMS, ("item_id", "category", "flags"), "frame", optional=True),
+        Reads(TEXT, ("item_id", "embedding"), "frame", optional=True),
+        Reads(PICTURES, ("item_id", "embedding"), "frame", optional=True),
+    ),
+    outcome=outcome,
+    listed=OTHER,
+    came=CAME,
+    words="what is bought with it",
+    columns=_figures(),
+    params=SimilarItemsParams,
+    candidates=(
+        Candidate("fused", Fused),
+        Candidate("bought together", BoughtTogether),
+        Candidate("text and picture", Alike),
+        Candidate("the most popular of the category", PopularOfCategory, is_baseline=True),
+    ),
+    metric=mean_by_subject(
+        f"recall_{TOP}", by_item, True, "Share of what is bought with an item among the ten most like it."
+    ),
+    told=mean_by_subject(f"ndcg_{TOP}", placed_by_item, True, "How high what is bought with it stands among the ten."),
+    rules=(Rule("cold_recall", cold_recall, f"its recall@{TOP} of items nobody had bought", otherwise="tell"),),
+)

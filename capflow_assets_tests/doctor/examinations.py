@@ -1,0 +1,40 @@
+"""A home examined, and what came of it."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+from capflow_assets import doctor
+from capflow_assets.definitions import SOURCES, STAGES
+from capflow_assets.graph.engine import deployment
+from capflow_assets.home.places import Home
+
+
+def examined(root: Path, pattern: str = "*", customer: str | None = None, **given) -> list[doctor.Result]:
+    place = Home.of(root)
+    case = doctor.Case(place, lambda: deployment(STAGES, SOURCES, home=place), customer, connect_seconds=1, **given)
+    return list(doctor.examine(case, pattern=pattern))
+
+
+def only(results: list[doctor.Result], state: str | None = None) -> doctor.Result:
+    chosen = [result for result in results if state in (None, result.state)]
+    assert len(chosen) == 1, results
+    return chosen[0]
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def states(results: list[doctor.Result]) -> dict[str, list[str]]:
+    told: dict[str, list[str]] = {}
+    for result in results:
+        told.setdefault(result.check, []).append(result.state)
+    return told
+
+
+def shown(results: list[doctor.Result]) -> str:
+    return "\n".join(f"{result.check} {result.state}: {result.found} -> {result.to_do}" for result in results)

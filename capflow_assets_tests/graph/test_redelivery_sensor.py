@@ -1,0 +1,119 @@
+"""Deliveries that are made again: after quiet hours, and to a destination that was down."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+import pytest
+
+from capflow_assets.definitions import STAGES, defs
+from capflow_assets.graph.launch import QUIET
+from capflow_assets.graph.partitions import CUSTOMERS
+from capflow_assets.graph.redelivery_sensor import redelivery_sensor
+from capflow_assets_tests.homes import own_environment
+from capflow_assets_tests.nights.brand import WAREHOUSE, Brand
+
+EMAIL = """
+[[delivery]]
+name = "warehouse"
+kind = "parquet"
+models = ["churn"]
+channel = "email"
+purpose = "marketing"
+options = { location = "OUT" }
+rules = { quiet_hours = ["FIRST", "LAST"] }
+"""
+
+
+class Daemon:
+    """The sensor, tick by tick, and what it asks for carried out."""
+
+    def __init__(self, brand: Brand, instance: dg.DagsterInstance) -> None:
+        self.brand, self.instance = brand, instance
+        self.cursor: str | None = None
+        self.requests: list[dg.RunRequest] = []
+
+    def deliver(self) -> bool:
+        """Whether the delivery of the model's predictions succeeded."""
+        selection = [dg.AssetKey(["delivery", "churn"])]
+        job = defs.resolve_implicit_global_asset_job_def()
+        result = job.execute_in_process(
+            instance=self.instance,
+            partition_key="boots",
+            asset_selection=selection,
+            run_config=dict(QUIET),
+            raise_on_error=False,
+        )
+        return result.success
+
+    def tick(self, now: datetime) -> list[Any]:
+        """Who is delivered to again: customers and assets."""
+        sensor = redelivery_sensor(STAGES, lambda: now)
+        with dg.build_sensor_context(self.instance, cursor=self.cursor) as context:
+            result: Any = sensor(context)
+        self.cursor = result.cursor
+        self.requests = list(result.run_requests or [])
+        return [(r.partition_key, [k.to_user_string() for k in r.asset_selection or []]) for r in self.requests]
+
+    @property
+    def statuses(self) -> list[str]:
+        return [receipt.status for receipt in self.brand.ledger.receipts()]
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[Daemon]:
+    brand = Brand(tmp_path)
+    brand.score()
+    with own_environment(), dg.DagsterInstance.ephemeral() as instance:
+        os.environ["CAPFLOW_HOME"] = str(tmp_path / "home")
+        instance.add_dynamic_partitions(str(CUSTOMERS.name), ["boots"])
+        yield Daemon(brand, instance)
+
+
+AGAIN = [("boots", ["delivery/churn"])]
+
+
+def test_who_was_asleep_is_written_to_when_the_quiet_hours_are_over(daemon: Daemon) -> None:
+    now = datetime.now(ZoneInfo("Europe/Berlin"))
+    first, last = (f"{now + timedelta(hours=hours):%H:%M}" for hours in (-2, 2))
+    daemon.brand.declare(EMAIL.replace("FIRST", first).replace("LAST", last))
+    daemon.brand.consent(ann="granted", bob="granted")
+    assert daemon.deliver()
+    assert daemon.statuses == ["waiting"]
+    assert daemon.tick(now + timedelta(minutes=118)) == []
+    assert daemon.tick(now + timedelta(minutes=121)) == AGAIN
+    assert daemon.tick(now + timedelta(minutes=122)) == [], "once"
+    assert daemon.deliver(), "it is still quiet by the clock of this machine"
+    assert daemon.tick(now + timedelta(minutes=122)) == AGAIN, "which is known anew"
+
+
+def test_a_destination_that_was_down_is_tried_again_ever_later_and_not_for_ever(daemon: Daemon) -> None:
+    daemon.brand.declare(WAREHOUSE)
+    in_the_way = daemon.brand.root / "files" / "out"
+    in_the_way.write_text("a file where a folder is to be")
+    for minutes in (5, 15, 45, 135):
+        assert not daemon.deliver()
+        now = datetime.now(UTC)
+        assert daemon.tick(now + timedelta(minutes=minutes - 1)) == []
+        assert daemon.tick(now + timedelta(minutes=minutes)) == AGAIN
+    assert not daemon.deliver()
+    assert daemon.tick(now + timedelta(days=1)) == []
+    in_the_way.unlink()
+    assert daemon.deliver()
+    assert daemon.statuses == ["delivered"]
+    assert daemon.tick(now + timedelta(days=1)) == []
+
+
+def test_nothing_is_due_to_a_customer_who_is_gone(daemon: Daemon) -> None:
+    daemon.brand.declare(WAREHOUSE)
+    (daemon.brand.root / "files" / "out").write_text("a file where a folder is to be")
+    assert not daemon.deliver()
+    assert daemon.tick(datetime.now(UTC)) == []
+    daemon.instance.delete_dynamic_partition(str(CUSTOMERS.name), "boots")
+    assert daemon.tick(datetime.now(UTC) + timedelta(days=1)) == []
