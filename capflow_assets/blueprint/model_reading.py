@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from capflow_assets.blueprint.edges import choice_of, edges_of
-from capflow_assets.blueprint.specs import ANSWERS, AS_OF, Call, ModelSpec, TableSpec
+from capflow_assets.blueprint.specs import ANSWERS, AS_OF, PARAMS, Call, ModelSpec, TableSpec
 from capflow_assets.contract import USER, Model, Reads
 from capflow_assets.errors import GraphError
 from capflow_assets.learning.measures import MEASURES
@@ -75,7 +75,7 @@ def read_model(
 def _call(
     name: str, function: Callable[..., Any], tables: Mapping[str, TableSpec], values: frozenset[str] = frozenset()
 ) -> Call:
-    return Call(function, *edges_of("models", name, function, tables, also=values))
+    return Call(function, *edges_of("models", name, function, tables, also=values | {PARAMS}))
 
 
 def _optional_call(name: str, function: Callable[..., Any] | None, tables: Mapping[str, TableSpec]) -> Call | None:
@@ -143,6 +143,12 @@ def _check_reads(model: Model[Any], tables: Mapping[str, TableSpec], answers: Ma
         if count > 1:
             raise GraphError("A model reads a table twice", expected="one Reads a table", came=table)
     for reads in model.reads:
+        if reads.optional and (reads.form != "frame" or not reads.columns):
+            raise GraphError(
+                f"A model cannot do without {reads.table} as it is read",
+                expected='form="frame" and the names of columns, where it is optional',
+                came=f'form="{reads.form}", {len(reads.columns)} columns',
+            )
         if reads.table in answers:
             _check_answers(model, reads, answers[reads.table])
             continue

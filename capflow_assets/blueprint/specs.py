@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,8 @@ CUT_STAGES = frozenset({"validation", "features"})
 # The newest bill is the newest that is known of a customer.
 BILLS = "clean/bills"
 AS_OF = "as_of"
+# What a model's functions may ask for by that name: its parameters, as they hold for the customer.
+PARAMS = "params"
 # What the tables of models' answers are called.
 ANSWERS = "predictions/"
 
@@ -140,16 +142,18 @@ class ModelSpec:
 
     def asked(self, params: Horizon | None = None, absent: Iterable[str] = ()) -> Asked:
         """What the model needs of a customer with these parameters, by default its own."""
-        model = self.model
+        model, compute = self.model, self.model.outcome.compute
         chosen = params or model.params.model_construct()
+        if PARAMS in self.outcome.injected:
+            compute = partial(compute, params=chosen)
         return Asked(
             needs=model.needs,
             horizon_days=chosen.horizon_days,
             moments=chosen.moments,
-            outcome=model.outcome.compute,
+            outcome=compute,
             column=model.outcome.columns[0],
             outcome_tables={source.parameter: source.table for source in self.outcome.inputs},
-            injected=self.outcome.injected,
+            injected=tuple(name for name in self.outcome.injected if name != PARAMS),
             # Of examples whose moments are events no horizons are counted back.
             fitted="now" if model.subject.events else model.fitted,
             is_of_users=model.subject.key == USER.key,

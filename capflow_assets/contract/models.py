@@ -35,10 +35,10 @@ P_contra = TypeVar("P_contra", bound=Horizon, contravariant=True)
 class Subject:
     """What one example and one answer of a model are about: a user, a store, a user and a campaign.
 
-    ``key`` are the columns that name one. ``known`` takes tables by parameter name (and ``as_of``, ``zone``, where it
-    asks for them) and returns one row per subject that is known at the moment; without it they are the rows of the
-    first joined block. ``events`` takes the same and returns the key and ``began_at`` of all that began up to the
-    moment; where it is given, examples are of those moments rather than of horizons counted back.
+    ``key`` are the columns that name one. ``known`` takes tables by parameter name (and ``as_of``, ``zone``, and the
+    model's ``params``, where it asks for them) and returns one row per subject that is known at the moment; without it
+    they are the rows of the first joined block. ``events`` takes the same and returns the key and ``began_at`` of all
+    that began up to the moment; where it is given, examples are of those moments rather than of horizons counted back.
     """
 
     name: str
@@ -61,7 +61,8 @@ class Reads:
     ``predictions/churn`` reads what another model answered: as of each moment its answers of the newest scoring up to
     then, as they were kept, so that nothing is read that it could not have said at the time.
 
-    An ``optional`` frame has no rows for a customer who cannot have the table.
+    An ``optional`` frame has no rows for a customer who cannot have the table, nor of answers where none were kept from
+    so early; without ``optional`` the model is not ready then.
     """
 
     table: str
@@ -75,9 +76,9 @@ class Outcome:
     """What came of the subjects in the horizon.
 
     ``compute`` takes tables by parameter name, ``start`` and ``end`` (the horizon, start exclusive and end inclusive),
-    and ``zone`` or ``currency`` where it asks for them. It returns the subject's key, the columns of ``per`` and
-    ``columns``, one row per key and ``per``; the first of ``columns`` is above 0 where the outcome came. ``per`` names
-    what tells the several outcomes of one subject apart: ``("item_id",)``, ``("day",)``.
+    and ``zone``, ``currency`` or the model's ``params`` where it asks for them. It returns the subject's key, the
+    columns of ``per`` and ``columns``, one row per key and ``per``; the first of ``columns`` is above 0 where the
+    outcome came. ``per`` names what tells the several outcomes of one subject apart: ``("item_id",)``, ``("day",)``.
 
     A subject without a row did nothing (``absent="zero"``), or nothing can be said of it (``"unknown"``: it is neither
     learned from nor judged). ``treatment`` is the column that is 1 for subjects who were treated and 0 for those who

@@ -3,6 +3,7 @@
 """
 
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from math import isinf
@@ -186,6 +187,7 @@ def _try_training(
         params = params_of(deployment, customer, spec.name, overrides)
     except CapflowError as error:
         return Outcome(key, failure=str(error), error=error)
+    reader = replace(reader, params=params)
     try:
         return trained_outcome(deployment, spec, customer, renew(deployment, reader, params, moment, renewal))
     except EvidenceError as error:

@@ -13,10 +13,11 @@ from datetime import datetime
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
+from capflow_assets.blueprint.binding import params_of
 from capflow_assets.blueprint.calls import call, cut
-from capflow_assets.blueprint.specs import ANSWERS, AS_OF, Call, Input, ModelSpec, TableSpec
+from capflow_assets.blueprint.specs import ANSWERS, AS_OF, PARAMS, Call, Input, ModelSpec, TableSpec
 from capflow_assets.blueprint.stages import Stages
-from capflow_assets.contract import Estimator, Examples, Reads, ReadsColumns, Window
+from capflow_assets.contract import Estimator, Examples, Horizon, Reads, ReadsColumns, Window
 from capflow_assets.customers.customer import Customer
 from capflow_assets.errors import EvidenceError
 from capflow_assets.expressions.micros import micros_of, moment_of
@@ -38,7 +39,8 @@ class ExampleReader:
     """Reads the examples of one customer for one model, as pandas frames indexed by the subject's key.
 
     ``chosen`` are those of the joined columns that are read; all where it is None. ``share`` is the part of the
-    subjects that is read.
+    subjects that is read. ``params`` are the model's, for those of its functions that ask for them; those of the
+    customer's TOML where it is None.
     """
 
     lake: Lake
@@ -48,6 +50,13 @@ class ExampleReader:
     versions: dict[str, int] = field(default_factory=dict)
     chosen: tuple[str, ...] | None = None
     share: Share = EVERYBODY
+    params: Horizon | None = None
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """What the model's functions may ask for by name, besides tables and moments."""
+        params = self.params or params_of(self.spec.model, self.customer.models.get(self.spec.name, {}))
+        return {"zone": self.customer.time_zone, "currency": self.customer.currency, PARAMS: params}
 
     @property
     def joined(self) -> tuple[Reads, ...]:
@@ -231,7 +240,7 @@ class ExampleReader:
 
     def _called(self, function: Call, moment: datetime) -> DataFrame:
         """A function of the model's subject, called on its tables as of a moment."""
-        values = {AS_OF: moment, "zone": self.customer.time_zone, "currency": self.customer.currency}
+        values = {AS_OF: moment, **self.values}
         frames = {source.parameter: self.table(source, (moment,)) for source in function.inputs}
         rows: DataFrame = function.function(**frames, **{name: values[name] for name in function.injected})
         return rows
@@ -247,6 +256,8 @@ class ExampleReader:
         if spec is not None and reads.optional and reads.table in self.stages.absent(self.customer.tables):
             return [_without_rows(reads.columns or spec.table.names)] * len(moments)
         time = None if spec is None or spec.stage == "features" else spec.table.time
+        if reads.table.startswith(ANSWERS):
+            return [self._answers(reads, moment) for moment in moments]
         if spec is not None and spec.table.timeless and AS_OF not in reads.columns:
             return [self._whole(reads, moments[0]).select(*(reads.columns or spec.table.names)).toPandas()] * len(
                 moments
@@ -257,9 +268,15 @@ class ExampleReader:
             return as_of_each(wholes[0], time, columns, moments)
         return [whole.select(*(name for name in columns if name in whole.columns)).toPandas() for whole in wholes]
 
+    def _answers(self, reads: Reads, moment: datetime) -> pd.DataFrame:
+        """What another model answered, as of a moment."""
+        model = reads.table.removeprefix(ANSWERS)
+        if reads.optional and answers_history.as_of(self.lake, self.customer.name, model, moment) is None:
+            return _without_rows(reads.columns)
+        rows = self._rows_at(reads.table, (moment,))
+        return rows.select(*(reads.columns or rows.columns)).toPandas()
+
     def _whole(self, reads: Reads, moment: datetime) -> DataFrame:
-        if reads.table.startswith(ANSWERS):
-            return self._rows_at(reads.table, (moment,))
         frame = self.table(Input(reads.table, reads.table, optional=False), (moment,))
         assert frame is not None  # noqa: S101  (it is not optional)
         return frame

@@ -34,6 +34,10 @@ class TableReader(Protocol):
     def key(self) -> list[str]:
         """The columns that name a subject."""
 
+    @property
+    def values(self) -> dict[str, Any]:
+        """What the model's functions may ask for by name, besides tables and moments."""
+
     def table(self, source: Input, moments: tuple[datetime, ...]) -> DataFrame | None:
         """A table as of the moments; None where it is optional and the customer cannot have it."""
 
@@ -101,10 +105,9 @@ def _require_distinct(spec: ModelSpec, outcome: pd.DataFrame) -> None:
 
 
 def _of_window(reader: TableReader, window: Window) -> DataFrame:
-    values = {"zone": reader.customer.time_zone, "currency": reader.customer.currency}
     declared = reader.spec.outcome
     frames = {source.parameter: reader.table(source, (window.end,)) for source in declared.inputs}
-    return outcome_of(declared.function, frames, declared.injected, values, window)
+    return outcome_of(declared.function, frames, declared.injected, reader.values, window)
 
 
 def _together(reader: TableReader, windows: Sequence[Window]) -> DataFrame | None:

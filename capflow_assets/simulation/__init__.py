@@ -18,6 +18,7 @@ module                  holds
 ``mailing_list``        newsletters, consents, and who opts out of being written to too often
 ``purchases``           when everybody buys, and leaves
 ``baskets``             what is on each bill
+``price_cuts``          weeks in which items are reduced for all, and how much more is taken of them
 ``launches``            items that come one after the other, and who buys them for what they are like
 ``passers_by``          users who come once, and never again
 ``dirt``                what goes wrong between the till and the lake
@@ -45,6 +46,8 @@ The laws:
 - A user has a home store, a taste (Dirichlet over categories), a price sensitivity (five levels) and a basket size.
   Inside a category items are picked by Zipf popularity, tilted to the cheap or the dear by that sensitivity. Some
   items bring their partner along with a known chance.
+- By switch an item is reduced for all in some weeks. What a user would have bought of it is multiplied by
+  ``(1 - depth) ** elasticity``; the elasticity is that of the category plus the user's own, by price sensitivity.
 - By switch (``style_strength``) each shopper has a colour too, and items of it are ``exp(strength)`` times as likely.
   By switch items have pictures, drawn from category and colour, and some items are sent without both.
 - By switch further users come once, for what is reduced, and never again: all on their only bill is at a fifth off.

@@ -11,6 +11,7 @@ from capflow_assets.simulation.brand import Brand
 from capflow_assets.simulation.campaigns import Plan, coupon_items
 from capflow_assets.simulation.clock import MINUTES_A_DAY, day_of, shift
 from capflow_assets.simulation.people import PRICE_LEVELS, Shoppers
+from capflow_assets.simulation.price_cuts import are_taken, depths_at, elasticities, most_more
 from capflow_assets.simulation.purchases import Purchases
 from capflow_assets.simulation.streams import stream
 
@@ -73,10 +74,13 @@ def lines(brand: Brand, people: Shoppers, bought: Purchases, goods: Assortment, 
     bill, item = _picked(brand, people, bought, goods)
     bring = stream(brand.seed, "company").random(len(bill)) < brand.affinity_pct / 100
     company = bring & (goods.partner[item] >= 0)
-    bills = np.concatenate([bill, bill[company], used.bill])
-    items = np.concatenate([item, goods.partner[item[company]], used.item])
+    more_bill, more_item = _picked_for_the_price(brand, people, bought, goods)
+    bills = np.concatenate([bill, bill[company], more_bill, used.bill])
+    items = np.concatenate([item, goods.partner[item[company]], more_item, used.item])
     units = np.ones(len(bills))
     units[: len(bill)] += stream(brand.seed, "quantities").random(len(bill)) < TWO_OF_IT_SHARE
+    more = slice(len(bills) - len(used.bill) - len(more_bill), len(bills) - len(used.bill))
+    units[more] += stream(brand.seed, "quantities for the price").random(len(more_bill)) < TWO_OF_IT_SHARE
     reduced = np.arange(len(bills)) >= len(bills) - len(used.bill)
     reduced[: len(bill)] |= stream(brand.seed, "markdowns").random(len(bill)) < brand.markdown_pct / 100
     keys, place = np.unique(bills * len(goods.price) + items, return_inverse=True)
@@ -88,21 +92,41 @@ def lines(brand: Brand, people: Shoppers, bought: Purchases, goods: Assortment, 
 def _picked(brand: Brand, people: Shoppers, bought: Purchases, goods: Assortment) -> tuple[np.ndarray, np.ndarray]:
     extra = stream(brand.seed, "items on a bill").poisson(people.basket_items[bought.shopper] - 1)
     bill = np.repeat(np.arange(len(bought.shopper)), 1 + extra)
+    return bill, _items(brand, people, bought, goods, bill, "lines")
+
+
+def _picked_for_the_price(
+    brand: Brand, people: Shoppers, bought: Purchases, goods: Assortment
+) -> tuple[np.ndarray, np.ndarray]:
+    """What users take on top of what they usually would, because it is reduced in the week of the bill."""
+    offered = stream(brand.seed, "picks offered").poisson(most_more(brand) * people.basket_items[bought.shopper])
+    bill = np.repeat(np.arange(len(bought.shopper)), offered)
+    item = _items(brand, people, bought, goods, bill, "picks offered")
+    levels, of_levels = people.price_sensitivity[bought.shopper[bill]], elasticities(brand, np.arange(PRICE_LEVELS))
+    depth = depths_at(brand, item, bought.minute[bill])
+    taken = are_taken(brand, depth, of_levels[levels, goods.category[item]])
+    return bill[taken], item[taken]
+
+
+def _items(
+    brand: Brand, people: Shoppers, bought: Purchases, goods: Assortment, bill: np.ndarray, of: str
+) -> np.ndarray:
+    """An item for each of the bills' places, by the taste of its shopper; ``of`` names the streams of the draws."""
     shopper = bought.shopper[bill]
-    draws = stream(brand.seed, "categories of lines").random(len(bill))
+    draws = stream(brand.seed, f"categories of {of}").random(len(bill))
     if brand.category_season:
         wanted = people.taste[bought.shopper] * category_factors(brand, bought.minute)
         category = _of_row(wanted / wanted.sum(axis=1, keepdims=True), bill, draws)
     else:
         category = _of_row(people.taste, shopper, draws)
-    place = category + stream(brand.seed, "items of lines").random(len(bill))
+    place = category + stream(brand.seed, f"items of {of}").random(len(bill))
     item = np.zeros(len(bill), dtype=np.int64)
     own = styles(brand, goods, len(people))
     for style in np.unique(own):
         for level, edges in enumerate(choices(goods, _appeal(brand, goods, style))):
             here = (people.price_sensitivity[shopper] == level) & (own[shopper] == style)
             item[here] = np.searchsorted(edges, place[here], side="right")
-    return bill, np.minimum(item, len(goods.price) - 1)
+    return np.minimum(item, len(goods.price) - 1)
 
 
 def styles(brand: Brand, goods: Assortment, count: int) -> np.ndarray:
@@ -160,7 +184,8 @@ def _priced(
 ) -> Lines:
     price = np.round(goods.price[item] * price_factor(brand, bought.minute[bill]), 2)
     full = price * quantity
-    discount = np.round(full * MARKDOWN * reduced, 2)
+    off = np.maximum(MARKDOWN * reduced, depths_at(brand, item, bought.minute[bill]))
+    discount = np.round(full * off, 2)
     return Lines(bill, item, quantity, np.round(full - discount, 2), discount)
 
 

@@ -87,6 +87,15 @@ class Brand(BaseModel):
     affinities: int = Field(default=5, ge=0, description="Pairs of items that go together.")
     affinity_pct: float = Field(default=40, ge=0, le=100, description="Chance that the first item brings the second.")
     markdown_pct: float = Field(default=10, ge=0, le=100, description="Share of the lines sold at a fifth off.")
+    reduced_weeks_pct: float = Field(
+        default=0,
+        ge=0,
+        le=100,
+        description="Share of the weeks in which an item is reduced for all; they take more of it, by elasticities.",
+    )
+    elasticity_step: float = Field(
+        default=0.5, ge=0, le=3, description="How far one level of price sensitivity moves a user's elasticity then."
+    )
     launches: int = Field(default=0, ge=0, description="Items on top that come one after the other, evenly over time.")
     launch_bills_pct: float = Field(default=30, ge=0, le=100, description="Share of the bills with a launched item.")
     launch_users_pct: float = Field(default=100, ge=0, le=100, description="Share of the users who buy launched items.")
@@ -101,8 +110,13 @@ class Brand(BaseModel):
     campaign_reach_pct: float = Field(default=50, ge=0, le=100)
     control_pct: float = Field(default=20, ge=0, le=100, description="Share of the reached who are held out.")
     campaign_uplift_pct: float = Field(default=50, ge=0, description="Effect on the rate before the traits weigh in.")
-    campaign_answers: Literal["traits", "rare"] = Field(
-        default="traits", description="Who answers: by age and income band, or those who buy rarely and nobody else."
+    campaign_answers: Literal["traits", "rare", "actions"] = Field(
+        default="traits",
+        description="Who answers: by age and income band; those who buy rarely and nobody else; or each age band its "
+        "own channel, and each income band messages with a coupon or without.",
+    )
+    campaign_pairs: bool = Field(
+        default=False, description="Campaigns begin two at a time, of which each reached user is drawn for one."
     )
     own_channel_pct: float = Field(
         default=0, ge=0, le=100, description="How much users hold to a channel of their own; at 100 they open no other."

@@ -13,9 +13,13 @@ import pandas as pd
 
 from capflow_assets.errors import CapflowError
 from capflow_assets.expressions.days import days_after
+from capflow_assets.simulation import price_cuts
+from capflow_assets.simulation.assortment import store_shares
 from capflow_assets.simulation.baskets import category_factors
 from capflow_assets.simulation.brand import Brand
-from capflow_assets.simulation.clock import local_minutes
+from capflow_assets.simulation.campaigns import CHANNELS, action_uplift
+from capflow_assets.simulation.clock import clock, local_minutes
+from capflow_assets.simulation.people import shoppers
 from capflow_assets.simulation.purchases import favourite_hours
 from capflow_assets.simulation.world import World
 
@@ -141,6 +145,16 @@ def category_chances(world: World, as_of: datetime) -> pd.DataFrame:
     )
 
 
+def elasticities(world: World) -> pd.DataFrame:
+    """By how many per cent each known user buys more of a category's item that costs 1 % more; below 0.
+
+    One row per known user, indexed by user_id, a column per category. They show where items have reduced weeks.
+    """
+    users = world.truth.users
+    rows = price_cuts.elasticities(world.brand, users["price_sensitivity"].to_numpy())
+    return pd.DataFrame(rows, pd.Index(users["user_id"]), [category.name for category in world.brand.categories])
+
+
 def week_hours(world: World) -> pd.DataFrame:
     """The chance that a later visit of each known user is in each local hour of the week.
 
@@ -208,3 +222,21 @@ def given_history(
     v = (alpha + age) / (alpha + age + ahead)
     tail = v ** (a - 1) * hyp2f1(a + b - 1 - r, a - 1, a + b + x - 1, 1 - v)
     return p_alive, p_alive * (a + b + x - 1) / (a - 1) * (1 - tail)
+
+
+def action_effects(world: World, as_of: datetime) -> pd.DataFrame:
+    """The extra bills that each message has of each known user who had come by a moment, if a campaign began then.
+
+    Index ``user_id``; a column per channel and offer, by the names of ``learning.actions``: ``email``,
+    ``email with coupon``. Rate, times uplift, times the weeks of a campaign; 0 for those who have left.
+    """
+    brand, start = world.brand, pd.Timestamp(as_of)
+    truth = world.truth.users
+    people = shoppers(brand, clock(brand, shifted=False), store_shares(brand))
+    users = truth[truth["joined_at"] <= start]
+    uplifts = action_uplift(brand, people)[users.index]
+    is_alive = (users["dropped_at"].isna() | (users["dropped_at"] > start)).to_numpy()
+    bills = users["rate_per_week"].to_numpy() * is_alive * brand.campaign_days / 7
+    names = [f"{channel}{tail}" for channel in CHANNELS for tail in ("", " with coupon")]
+    effects = bills[:, None] * uplifts.reshape(len(users), len(names))
+    return pd.DataFrame(effects, index=pd.Index(users["user_id"]), columns=names)

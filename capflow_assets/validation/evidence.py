@@ -41,7 +41,6 @@ TIMES = {
     "raw/campaigns": "starts_at",
     "raw/messages": "sent_at",
     "raw/redemptions": "redeemed_at",
-    "raw/consents": "captured_at",
 }
 Figures = Iterator[tuple[str | None, str, str | None, float | None]]
 
