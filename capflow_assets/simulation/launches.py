@@ -9,8 +9,9 @@ same.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,9 +21,6 @@ from capflow_assets.simulation.baskets import price_factor
 from capflow_assets.simulation.brand import Brand
 from capflow_assets.simulation.clock import MINUTES_A_DAY, local_minutes, moments
 from capflow_assets.simulation.streams import stream
-
-if TYPE_CHECKING:
-    from capflow_assets.simulation.world import World
 
 SOLD_DAYS = 30
 BRAND = "brand"
@@ -43,25 +41,18 @@ class Launches:
     line_items: pd.DataFrame
 
 
-def with_launches(world: World) -> World:
-    """The world with items that are launched and the rows of bills that have them; it is the same beside them."""
-    brand, truth = world.brand, world.truth
-    if not brand.launches:
-        return world
-    added = launches(brand, truth.users, pd.concat([world.bills, truth.future_bills], ignore_index=True))
-    lines = added.line_items[added.line_items["bill_id"].isin(world.bills["bill_id"])]
-    own = pd.concat([world.line_items, lines]).sort_values("bill_id", kind="stable", ignore_index=True)
-    return replace(
-        world,
-        bills=_with_lines(world.bills, lines),
-        line_items=own,
-        items=pd.concat([world.items, added.items], ignore_index=True),
-        truth=replace(
-            truth,
-            future_bills=_with_lines(truth.future_bills, added.line_items),
-            launches=_true_launches(brand, added),
-            styles=added.styles.reset_index(),
-        ),
+def laid_on(
+    brand: Brand, tables: Mapping[str, pd.DataFrame], users: pd.DataFrame, future_bills: pd.DataFrame
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The tables ``bills``, ``line_items`` and ``items`` with what is launched; and what the truth then knows."""
+    added = launches(brand, users, pd.concat([tables["bills"], future_bills], ignore_index=True))
+    lines = added.line_items[added.line_items["bill_id"].isin(tables["bills"]["bill_id"])]
+    own = pd.concat([tables["line_items"], lines]).sort_values("bill_id", kind="stable", ignore_index=True)
+    items = pd.concat([tables["items"], added.items], ignore_index=True)
+    known = {"launches": _true_launches(brand, added), "styles": added.styles.reset_index()}
+    return (
+        {"bills": _with_lines(tables["bills"], lines), "line_items": own, "items": items},
+        {"future_bills": _with_lines(future_bills, added.line_items), **known},
     )
 
 

@@ -126,8 +126,10 @@ def simulate(brand: Brand) -> World:
             felt=felt,
         ),
     )
-    extra = passers_by.passers_by(brand, plain, goods, places)
-    return _with_reviews(_with_passers_by(launches.with_launches(world), extra))
+    if brand.launches:
+        tables, known = launches.laid_on(brand, world.tables, world.truth.users, world.truth.future_bills)
+        world = replace(world, **tables, truth=replace(world.truth, **known))
+    return _with_reviews(_with_passers_by(world, passers_by.passers_by(brand, plain, goods, places)))
 
 
 def _with_reviews(world: World) -> World:
