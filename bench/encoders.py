@@ -63,12 +63,12 @@ def pictures(folder: Path) -> None:
         rate = (len(catalogue) + len(photos)) / (time.perf_counter() - began)
         hits[encoder] = (known[(seen.vectors @ items.vectors.T).argmax(axis=1)] == right).astype(float)
         print(  # noqa: T201
-            f"pictures, {encoder}: {_interval(hits[encoder])} of {len(photos)} photos right, {rate:.1f} a second"
+            f"pictures, {encoder}: {interval(hits[encoder])} of {len(photos)} photos right, {rate:.1f} a second"
         )
-    print(f"pictures, efficientnet over descriptors: {_interval(hits['efficientnet'] - hits['descriptors'])}")  # noqa: T201
+    print(f"pictures, efficientnet over descriptors: {interval(hits['efficientnet'] - hits['descriptors'])}")  # noqa: T201
 
 
-def _interval(values: np.ndarray) -> str:
+def interval(values: np.ndarray) -> str:
     """The mean and its interval, rows drawn again."""
     import numpy as np
 

@@ -28,6 +28,8 @@ VALUES: dict[str, Any] = {
     "currency": "EUR",
     "equal_lines": "keep",
     "ordered_exports": frozenset(),
+    # Nothing is kept from one engine to the next: vectors are made anew.
+    "kept": None,
 }
 
 

@@ -14,7 +14,7 @@ from capflow_assets.blueprint.specs import Input
 from capflow_assets.errors import GraphError, NotFoundError, nearest
 
 STAGES = ("raw", "clean", "validation", "features")
-INJECTED = frozenset({"as_of", "zone", "currency", "equal_lines", "ordered_exports"})
+INJECTED = frozenset({"as_of", "zone", "currency", "equal_lines", "ordered_exports", "kept"})
 
 
 def edges_of(

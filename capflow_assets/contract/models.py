@@ -61,7 +61,8 @@ class Reads:
     ``predictions/churn`` reads what another model answered: as of each moment its answers of the newest scoring up to
     then, as they were kept, so that nothing is read that it could not have said at the time.
 
-    An ``optional`` frame has no rows for a customer who cannot have the table.
+    An ``optional`` frame has no rows for a customer who cannot have the table, nor of answers where none were kept from
+    so early; without ``optional`` the model is not ready then.
     """
 
     table: str

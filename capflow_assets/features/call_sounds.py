@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
+from capflow_assets.encoders.kept import DIGEST, Kept
 from capflow_assets.encoders.sounds import ENCODER
 from capflow_assets.expressions.ids import identifier
 from capflow_assets.expressions.known_at import Moments, at_each, known
@@ -43,14 +44,14 @@ TABLE = Table(
 )
 
 
-def call_sounds(raw_media: DataFrame, *, as_of: Moments, zone: str) -> DataFrame:
+def call_sounds(raw_media: DataFrame, *, as_of: Moments, zone: str, kept: Kept | None = None) -> DataFrame:
     """Each recording that a moment knows as numbers, or why it has none.
 
     **Grain**: one row per recording written up to the moment, and moment; one without a time was always known.
 
     ``log_mel`` and ``cepstrum`` are as ``encoders.sounds.heard`` makes them, frame by frame, to six decimals. A
     recording that cannot be decoded, is silent or too short, or is not the file that landed is set aside with the
-    reason. Workers read the files where they lie, one at a time.
+    reason. Workers read the files where they lie, one at a time; where numbers are ``kept``, those that no run heard.
     """
     from pyspark.sql import functions as F
 
@@ -60,16 +61,39 @@ def call_sounds(raw_media: DataFrame, *, as_of: Moments, zone: str) -> DataFrame
         for batch in batches:
             for _, row in batch.iterrows():
                 numbers = _heard(row["path"], row["sha256"])
+                del numbers["is_read"]
                 yield pd.DataFrame([{name: row[name] for name in KEPT} | numbers])
 
     columns = {column.name: f"{column.name} {column.type}" for column in TABLE.columns if column.name != "as_of"}
     recordings = known(raw_media, "modified_at", as_of).where(F.col("kind") == "audio")
     recordings = recordings.select("media_id", identifier("user_id").alias("user_id"), "sha256", "path", "known_from")
-    heard = recordings.mapInPandas(hear, ", ".join([*columns.values(), "known_from int"]))
+    schema = ", ".join([*columns.values(), "known_from int"])
+    if kept is None:
+        heard = recordings.mapInPandas(hear, schema)
+    else:
+        contents = recordings.select(F.col("sha256").alias(DIGEST), "user_id", "path")
+        numbers = ", ".join(columns[name] for name in HEARD)
+        known_ones = kept.vectors("sounds", ENCODER, contents, _once, numbers).withColumnRenamed(DIGEST, "sha256")
+        # What could not be read is tried again by each run, and says why.
+        others = recordings.join(known_ones.select("sha256"), "sha256", "left_anti").select(*recordings.columns)
+        again = recordings.drop("path").join(known_ones, "sha256").withColumn("encoder", F.lit(ENCODER))
+        heard = others.mapInPandas(hear, schema).unionByName(again)
     return at_each(heard, as_of, zone).select(*TABLE.names)
 
 
+HEARD = ("seconds", "is_clipped", "set_aside", "log_mel", "cepstrum")
 KEPT = ("media_id", "user_id", "sha256", "known_from")
+
+
+def _once(batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    """What is heard in contents; those whose files cannot be read are left out."""
+    import pandas as pd
+
+    for batch in batches:
+        for _, row in batch.iterrows():
+            numbers = _heard(row["path"], row[DIGEST])
+            if numbers.pop("is_read"):
+                yield pd.DataFrame([{DIGEST: row[DIGEST]} | {name: numbers[name] for name in HEARD}])
 
 
 def _heard(path: str, digest: str | None) -> dict[str, object]:
@@ -85,4 +109,5 @@ def _heard(path: str, digest: str | None) -> dict[str, object]:
         "log_mel": [] if sound.log_mel is None else sound.log_mel.ravel().tolist(),
         "cepstrum": [] if sound.cepstrum is None else sound.cepstrum.tolist(),
         "encoder": ENCODER,
+        "is_read": not file.reason,
     }

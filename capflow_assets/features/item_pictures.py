@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.encoders.pictures import Params, demand, encoded
+from capflow_assets.encoders.kept import DIGEST, Kept
+from capflow_assets.encoders.pictures import Params, demand, encoded, version
 from capflow_assets.expressions.ids import identifier
 from capflow_assets.expressions.known_at import KNOWN_FROM, Moments, at_each
 
@@ -37,11 +38,15 @@ TABLE = Table(
     formulas=FORMULAS,
 )
 
+VECTORS = "set_aside string, embedding array<double>"
+ROWS = f"media_id string, item_id string, sha256 string, {VECTORS}, encoder string"
 # So many pictures are held at once, whatever the engine's batches hold.
 AT_ONCE = 32
 
 
-def item_pictures(raw_media: DataFrame, *, as_of: Moments, zone: str, params: Params | None = None) -> DataFrame:
+def item_pictures(
+    raw_media: DataFrame, *, as_of: Moments, zone: str, params: Params | None = None, kept: Kept | None = None
+) -> DataFrame:
     """Each picture of an item as a vector, or why it has none.
 
     **Grain**: one row per picture that belongs to an item, and moment. What an item looks like has no time, so the rows
@@ -49,7 +54,8 @@ def item_pictures(raw_media: DataFrame, *, as_of: Moments, zone: str, params: Pa
 
     **Embedding**: by the encoder of ``params``, ``descriptors`` or ``efficientnet`` (``encoders.pictures.encoded``), to
     six decimals. A picture that is broken, huge, of a few pixels, or not the file that landed is set aside with the
-    reason; of a moving one the first counts. Workers read the files where they lie, some at a time, each content once.
+    reason; of a moving one the first counts. Workers read the files where they lie, some at a time, each content once;
+    where vectors are ``kept``, those that no run has seen.
 
     Raises:
         TableError: the encoder's library is not installed.
@@ -65,14 +71,39 @@ def item_pictures(raw_media: DataFrame, *, as_of: Moments, zone: str, params: Pa
                 yield _encoded(batch.iloc[first : first + AT_ONCE], chosen)
 
     pictures = raw_media.where((F.col("kind") == "image") & identifier("item_id").isNotNull())
-    rows = pictures.select("media_id", identifier("item_id").alias("item_id"), "path", "sha256").mapInPandas(
-        encode,
-        "media_id string, item_id string, sha256 string, set_aside string, embedding array<double>, encoder string",
-    )
+    placed = pictures.select("media_id", identifier("item_id").alias("item_id"), "path", "sha256")
+    if kept is None:
+        rows = placed.mapInPandas(encode, ROWS)
+    else:
+        seen = kept.vectors("pictures", version(chosen), _contents(placed), _once(chosen), VECTORS)
+        seen = seen.withColumnRenamed(DIGEST, "sha256").withColumn("encoder", F.lit(version(chosen)))
+        # What could not be read is tried again by each run, and says why.
+        others = placed.join(seen.select("sha256"), "sha256", "left_anti").select(*placed.columns)
+        rows = others.mapInPandas(encode, ROWS).unionByName(placed.drop("path").join(seen, "sha256"))
     return at_each(rows.withColumn(KNOWN_FROM, F.lit(0)), as_of, zone).select(*TABLE.names)
 
 
-def _encoded(rows: pd.DataFrame, params: Params) -> pd.DataFrame:
+def _contents(rows: DataFrame) -> DataFrame:
+    from pyspark.sql import functions as F
+
+    return rows.select(F.col("sha256").alias(DIGEST), "path")
+
+
+def _once(params: Params) -> Callable[[Iterable[pd.DataFrame]], Iterator[pd.DataFrame]]:
+    """What encodes contents, and leaves out those whose files cannot be read."""
+
+    def encode(batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        for batch in batches:
+            for first in range(0, len(batch), AT_ONCE):
+                some = batch.iloc[first : first + AT_ONCE].rename(columns={DIGEST: "sha256"})
+                made = _encoded(some.assign(media_id="", item_id=""), params, is_read_only=True)
+                yield made.rename(columns={"sha256": DIGEST})[[DIGEST, "set_aside", "embedding"]]
+
+    return encode
+
+
+def _encoded(rows: pd.DataFrame, params: Params, *, is_read_only: bool = False) -> pd.DataFrame:
+    """The rows with their vectors; with ``is_read_only`` those alone whose files could be read."""
     from capflow_assets.encoders.stored import stored
 
     files = [stored(path, digest) for path, digest in zip(rows["path"], rows["sha256"], strict=True)]
@@ -81,4 +112,5 @@ def _encoded(rows: pd.DataFrame, params: Params) -> pd.DataFrame:
     places = [contents.index(file.content) for file in files]
     reasons = [file.reason or made.reasons[place] or None for file, place in zip(files, places, strict=True)]
     columns = {"set_aside": reasons, "embedding": list(made.vectors[places]), "encoder": made.encoder}
-    return rows[["media_id", "item_id", "sha256"]].assign(**columns)
+    made_rows = rows[["media_id", "item_id", "sha256"]].assign(**columns)
+    return made_rows[[not file.reason for file in files]] if is_read_only else made_rows

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.encoders.texts import Params, demand, encoded
+from capflow_assets.encoders.kept import DIGEST, Kept, text_vectors, with_digest
+from capflow_assets.encoders.texts import Params, demand, encoded, version
 from capflow_assets.expressions.ids import identifier, identifiers
-from capflow_assets.expressions.known_at import KNOWN_FROM, Moments, in_order, known
+from capflow_assets.expressions.known_at import KNOWN_FROM, Moments, at_each, in_order, known
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +44,9 @@ TABLE = Table(
 IDS = ("review_id", "item_id", "store_id", "user_id")
 
 
-def reviews(raw_reviews: DataFrame, *, as_of: Moments, zone: str, params: Params | None = None) -> DataFrame:
+def reviews(
+    raw_reviews: DataFrame, *, as_of: Moments, zone: str, params: Params | None = None, kept: Kept | None = None
+) -> DataFrame:
     """Each review that a moment knows as a vector: reviews that say alike lie close.
 
     **Grain**: one row per review with a text, written up to the moment, and moment; one without a time was always
@@ -54,12 +57,14 @@ def reviews(raw_reviews: DataFrame, *, as_of: Moments, zone: str, params: Params
     ``tfidf`` learns from the reviews that a moment knows, never from later ones, so each moment has an encoder of its
     own.
 
-    One worker reads all reviews, in the order of the ids.
+    Where vectors are ``kept``, each distinct text is encoded once, in whatever run, unless the encoder is learned. Else
+    one worker reads all reviews, in the order of the ids.
 
     Raises:
         SourceError: there is nothing at ``Params.path``, or it is no such file.
         TableError: the encoder's library is not installed.
     """
+    from pyspark.sql import Window
     from pyspark.sql import functions as F
 
     chosen, moments = params or Params.model_validate({}), in_order(as_of)
@@ -83,6 +88,13 @@ def reviews(raw_reviews: DataFrame, *, as_of: Moments, zone: str, params: Params
         identifier("text").isNotNull() & identifier("review_id").isNotNull()
     )
     texts = texts.select(*identifiers(*IDS), "rating", "text", KNOWN_FROM)
+    if kept is not None and not chosen.is_learned:
+        digested = with_digest(texts)
+        vectors = text_vectors(kept, "reviews", digested.select(DIGEST, "text", "user_id"), chosen)
+        made = at_each(digested.join(vectors, DIGEST), moments, zone)
+        last = Window.partitionBy("as_of", "review_id").orderBy(F.col("text").desc())
+        made = made.withColumn("nth", F.row_number().over(last)).filter("nth = 1")
+        return made.withColumn("encoder", F.lit(version(chosen))).select(*TABLE.names)
     schema = ", ".join(f"{column.name} {column.type}" for column in TABLE.columns)
     # All reviews are one worker's work: of several with one id one stays, and an encoder may learn from all.
     return texts.repartition(1).mapInPandas(encode, schema).select(*(F.col(name) for name in TABLE.names))

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.encoders.texts import Params, demand, encoded
+from capflow_assets.encoders.kept import DIGEST, Kept, text_vectors, with_digest
+from capflow_assets.encoders.texts import Params, demand, encoded, version
 from capflow_assets.expressions.known_at import KNOWN_FROM, Moments, at_each
 
 if TYPE_CHECKING:
@@ -35,7 +36,9 @@ TABLE = Table(
 TEXTS = ("name", "description", "department", "category", "subcategory", "brand")
 
 
-def text(items: DataFrame, *, as_of: Moments, zone: str, params: Params | None = None) -> DataFrame:
+def text(
+    items: DataFrame, *, as_of: Moments, zone: str, params: Params | None = None, kept: Kept | None = None
+) -> DataFrame:
     """The texts of each item as a vector: items that are described alike lie close.
 
     **Grain**: one row per item of the list of items and moment. The list has no time, so the rows of all moments are
@@ -47,6 +50,7 @@ def text(items: DataFrame, *, as_of: Moments, zone: str, params: Params | None =
     same ``encoder`` are comparable over runs, moments and customers; ``hashed`` stays the same until its parameters
     change, ``tfidf`` until a text does.
 
+    Where vectors are ``kept``, each distinct text is encoded once, in whatever run, unless the encoder is learned.
     With ``hashed`` and ``universal`` items are encoded where they lie; else one worker reads all texts, in the order
     of the ids.
 
@@ -70,6 +74,11 @@ def text(items: DataFrame, *, as_of: Moments, zone: str, params: Params | None =
             yield pd.DataFrame(columns | {"encoder": texts.encoder})
 
     texts = items.select("item_id", F.concat_ws(" . ", *TEXTS).alias("text"))
+    if kept is not None and not chosen.is_learned:
+        digested = with_digest(texts)
+        vectors = text_vectors(kept, "texts", digested.drop("item_id"), chosen)
+        known = digested.join(vectors, DIGEST).withColumn("encoder", F.lit(version(chosen)))
+        return at_each(known.withColumn(KNOWN_FROM, F.lit(0)), as_of, zone).select(*TABLE.names)
     # A file is read once, and what is learned from all texts is one worker's work.
     placed = texts if is_apart else texts.repartition(1)
     rows = placed.mapInPandas(encode, "item_id string, words int, embedding array<double>, encoder string")

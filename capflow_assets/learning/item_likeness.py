@@ -240,21 +240,31 @@ def _spread(matrix: csr_matrix, place: np.ndarray, count: int) -> csr_matrix:
     return csr_matrix((matrix.data, matrix.indices, np.cumsum(sizes)), shape=(count, matrix.shape[1]))
 
 
-def _centred(frame: pd.DataFrame, index: pd.Index) -> np.ndarray:
-    """One row per item of the index: the mean of its vectors less that of all items, at length 1; else 0."""
+def mean_vectors(frame: pd.DataFrame, index: pd.Index) -> np.ndarray:
+    """One row per item of the index: the mean of its vectors, at length 1; 0 where it has none.
+
+    ``frame`` has ``item_id`` and ``embedding``. No columns where no item of the index has a vector.
+    """
     import numpy as np
     import pandas as pd
 
     place = index.get_indexer(pd.Index(frame["item_id"]))
     rows = np.flatnonzero(place >= 0)
     if not len(rows):
-        return np.zeros((len(index), 0), dtype="float32")
+        return np.zeros((len(index), 0))
     vectors = np.stack(frame["embedding"].iloc[rows].to_list()).astype("float32")
-    has_any = np.abs(vectors).sum(axis=1) > 0
     sums = np.zeros((len(index), vectors.shape[1]))
-    order = np.lexsort([*vectors.T[:1], place[rows]])
-    np.add.at(sums, place[rows][order], vectors[order] * has_any[order, None])
-    means = unit_rows(sums)
+    # In the same order, whatever that of the rows: sums in another one differ in their last digits.
+    order = np.lexsort([vectors[:, 0], place[rows]])
+    np.add.at(sums, place[rows][order], vectors[order])
+    return unit_rows(sums)
+
+
+def _centred(frame: pd.DataFrame, index: pd.Index) -> np.ndarray:
+    """The mean vector of each item less that of all items, at length 1."""
+    import numpy as np
+
+    means = mean_vectors(frame, index)
     is_known = np.abs(means).sum(axis=1) > 0
     if is_known.any():
         means[is_known] -= means[is_known].mean(axis=0)

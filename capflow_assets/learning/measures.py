@@ -25,6 +25,9 @@ _DESCRIBE = "map raw/items.description to the column that describes the items, i
 _GROUP = "map raw/items.category to the column that groups the items"
 _SELL = "send line items with user and item for a longer time"
 _FILES = "deliver the missing files, or mend the names by which they are linked"
+_LIST = "list items before they are sold"
+_REVIEWS = ("raw/reviews",)
+_SAID = "map raw/reviews.rating to the stars, or raw/reviews.sentiment to labels of your own"
 _LABELS = "choose another horizon, or wait for more users"
 
 MEASURES: dict[str, Measure] = {
@@ -50,6 +53,8 @@ MEASURES: dict[str, Measure] = {
     "user_item_density_share": Measure("share", "of the user-item cells filled", _LINES, _SELL),
     "overlapping_users_share": Measure("share", "of users who bought two items that others bought too", _LINES, _SELL),
     "overlapping_items_share": Measure("share", "of items bought by two users", _LINES, _SELL),
+    "new_items_91d": Measure("items", "listed items first sold in 91 days", (*_ITEMS, *_LINES), _LIST),
+    "unsold_items": Measure("items", "listed items that nobody has bought yet", (*_ITEMS, *_LINES), _LIST),
     "campaigns": Measure("campaigns", "campaigns begun", ("raw/campaigns",), "send the campaigns of the past"),
     "messages": Measure("messages", "messages sent", ("raw/messages",), "send who was addressed, and when"),
     "controls": Measure(
@@ -64,6 +69,8 @@ MEASURES: dict[str, Measure] = {
         ("raw/messages", "raw/campaigns"),
         "what a campaign changed cannot be seen where nobody was held out by chance",
     ),
+    "reviews_praising": Measure("reviews", "reviews labelled as praise, by label or stars", _REVIEWS, _SAID),
+    "reviews_complaining": Measure("reviews", "reviews labelled as complaints, by label or stars", _REVIEWS, _SAID),
     "redemptions": Measure("redemptions", "coupons redeemed", ("raw/redemptions",), "send the coupons that were used"),
     "redeeming_users": Measure(
         "users", "users who redeemed a coupon", ("raw/redemptions",), "send the coupons that were used, with the user"

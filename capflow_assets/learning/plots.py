@@ -94,3 +94,19 @@ def totals_plot(actual: Numbers, forecast: Numbers, outcome: str) -> Figure:
         f"{np.nansum(np.asarray(forecast)):,.0f} {outcome} forecast, {np.nansum(np.asarray(actual)):,.0f} came"
     )
     return figure
+
+
+def actions_plot(actions: pd.Series, gains: pd.Series, value: float, outcome: str) -> Figure:
+    """How many subjects get each action, with what it is expected to bring each of them."""
+    from matplotlib.figure import Figure
+
+    counts = actions.value_counts().sort_index()[::-1]
+    brings = gains.groupby(actions.to_numpy()).mean()
+    figure = Figure(figsize=(6, 3.8), dpi=80, layout="constrained")
+    axes = figure.subplots()
+    bars = axes.barh(list(counts.index), counts.to_numpy(), color="tab:blue")
+    axes.bar_label(bars, [f"{brings[name]:+.2f} {outcome} each" for name in counts.index], fontsize=8, padding=3)
+    axes.set_xlabel("users")
+    axes.margins(x=0.35)
+    axes.set_title(f"{value:.3f} {outcome} per user if it were followed, less its costs", fontsize=10)
+    return figure

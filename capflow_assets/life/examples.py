@@ -25,6 +25,7 @@ from capflow_assets.life import answers_history
 from capflow_assets.life.outcome_rows import EVERYBODY, MICROS, Share, aligned, of_moment, outcome_rows
 from capflow_assets.life.whole_tables import as_of_each
 from capflow_assets.stores.lake import Lake
+from capflow_assets.stores.vector_store import VectorStore
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -255,6 +256,8 @@ class ExampleReader:
         if spec is not None and reads.optional and reads.table in self.stages.absent(self.customer.tables):
             return [_without_rows(reads.columns or spec.table.names)] * len(moments)
         time = None if spec is None or spec.stage == "features" else spec.table.time
+        if reads.table.startswith(ANSWERS):
+            return [self._answers(reads, moment) for moment in moments]
         if spec is not None and spec.table.timeless and AS_OF not in reads.columns:
             return [self._whole(reads, moments[0]).select(*(reads.columns or spec.table.names)).toPandas()] * len(
                 moments
@@ -265,9 +268,15 @@ class ExampleReader:
             return as_of_each(wholes[0], time, columns, moments)
         return [whole.select(*(name for name in columns if name in whole.columns)).toPandas() for whole in wholes]
 
+    def _answers(self, reads: Reads, moment: datetime) -> pd.DataFrame:
+        """What another model answered, as of a moment."""
+        model = reads.table.removeprefix(ANSWERS)
+        if reads.optional and answers_history.as_of(self.lake, self.customer.name, model, moment) is None:
+            return _without_rows(reads.columns)
+        rows = self._rows_at(reads.table, (moment,))
+        return rows.select(*(reads.columns or rows.columns)).toPandas()
+
     def _whole(self, reads: Reads, moment: datetime) -> DataFrame:
-        if reads.table.startswith(ANSWERS):
-            return self._rows_at(reads.table, (moment,))
         frame = self.table(Input(reads.table, reads.table, optional=False), (moment,))
         assert frame is not None  # noqa: S101  (it is not optional)
         return frame
@@ -294,7 +303,12 @@ class ExampleReader:
 
     def _computed(self, spec: TableSpec, moments: tuple[datetime, ...]) -> DataFrame:
         as_of = moments if len(moments) > 1 else moments[0]
-        values = {AS_OF: as_of, "zone": self.customer.time_zone, "currency": self.customer.currency}
+        values: dict[str, Any] = {
+            AS_OF: as_of,
+            "zone": self.customer.time_zone,
+            "currency": self.customer.currency,
+            "kept": VectorStore(self.lake, self.customer.name),
+        }
         frames: dict[str, Any] = {source.parameter: self.table(source, moments) for source in spec.inputs}
         block: DataFrame = call(spec, frames, values)
         return block

@@ -19,6 +19,7 @@ module                  holds
 ``purchases``           when everybody buys, and leaves
 ``baskets``             what is on each bill
 ``price_cuts``          weeks in which items are reduced for all, and how much more is taken of them
+``launches``            items that come one after the other, and who buys them for what they are like
 ``passers_by``          users who come once, and never again
 ``dirt``                what goes wrong between the till and the lake
 ``frauds``              what somebody at the till makes wrong on purpose
@@ -50,6 +51,8 @@ The laws:
 - By switch (``style_strength``) each shopper has a colour too, and items of it are ``exp(strength)`` times as likely.
   By switch items have pictures, drawn from category and colour, and some items are sent without both.
 - By switch further users come once, for what is reduced, and never again: all on their only bill is at a fifth off.
+- By switch items are launched one after the other, on top of the others; who buys one goes by category and by what it
+  is like: of each attribute a user loves one value (``launches``).
 - Anonymous bills are those of shoppers who live by the same laws and show no card.
 - Dirt is laid over the files only: ``World`` is clean, ``World.dirt`` says what was planned for each bill.
 

@@ -29,22 +29,29 @@ class Assortment:
 def assortment(brand: Brand) -> Assortment:
     """Draw the items: price log-uniform in the category's range, popularity Zipf by a random rank in the category."""
     category = np.sort(np.arange(brand.items) % len(brand.categories))
-    price = _prices(brand, category)
+    price = drawn_prices(brand, category, "prices")
     popularity = _popularity(brand, category)
-    frame = pd.DataFrame([_item(brand, number, code, price[number]) for number, code in enumerate(category)])
+    frame = item_rows(brand, np.arange(brand.items), category, price)
     return Assortment(frame, category, price, popularity, _partners(brand, popularity))
 
 
-def _prices(brand: Brand, category: np.ndarray) -> np.ndarray:
+def drawn_prices(brand: Brand, category: np.ndarray, name: str) -> np.ndarray:
+    """The price of an item of each of the categories (numbers), from the stream of that name."""
     low = np.array([category.price_from for category in brand.categories])[category]
     high = np.array([category.price_to for category in brand.categories])[category]
-    return np.round(low * (high / low) ** stream(brand.seed, "prices").random(len(category)), 2)
+    return np.round(low * (high / low) ** stream(brand.seed, name).random(len(category)), 2)
 
 
 def _popularity(brand: Brand, category: np.ndarray) -> np.ndarray:
     order = pd.Series(stream(brand.seed, "popularity").random(len(category)))
     weights = order.groupby(category).rank().to_numpy() ** -brand.zipf
     return weights / np.bincount(category, weights)[category]
+
+
+def item_rows(brand: Brand, numbers: np.ndarray, category: np.ndarray, price: np.ndarray) -> pd.DataFrame:
+    """Items by their numbers, each of a category and at a price, as rows of the list of items."""
+    rows = zip(numbers.tolist(), category, price, strict=True)
+    return pd.DataFrame([_item(brand, number, code, of_item) for number, code, of_item in rows])
 
 
 def _item(brand: Brand, number: int, code: int, price: float) -> dict[str, object]:

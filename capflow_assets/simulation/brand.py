@@ -17,10 +17,10 @@ from capflow_assets.simulation.shape import BOOTS_SHAPE, CAFE_SHAPE, Shape
 
 TABLES = (
     *("bills", "line_items", "users", "items", "stores"),
-    *("campaigns", "messages", "coupons", "redemptions", "consents"),
+    *("campaigns", "messages", "coupons", "redemptions", "consents", "reviews"),
 )
 # Those that are there by a switch only.
-SWITCHED = ("consents",)
+SWITCHED = ("consents", "reviews")
 FLAT_WEEK = (1.0,) * 7
 FLAT_DAY = (1.0,) * 24
 SHOP_WEEK = (0.7, 0.7, 0.8, 0.9, 1.2, 1.7, 1.0)
@@ -96,6 +96,10 @@ class Brand(BaseModel):
     elasticity_step: float = Field(
         default=0.5, ge=0, le=3, description="How far one level of price sensitivity moves a user's elasticity then."
     )
+    launches: int = Field(default=0, ge=0, description="Items on top that come one after the other, evenly over time.")
+    launch_bills_pct: float = Field(default=30, ge=0, le=100, description="Share of the bills with a launched item.")
+    launch_users_pct: float = Field(default=100, ge=0, le=100, description="Share of the users who buy launched items.")
+    launch_style: float = Field(default=2.0, ge=0, description="How much users hold to styles in launched items.")
     home_store_pct: float = Field(default=80, ge=0, le=100)
     cities: tuple[str, ...] = Field(default=("Northtown", "Southport", "Eastham", "Westbury"), min_length=1)
     latitude: float = Field(default=51.5, ge=-89, le=89)
@@ -106,8 +110,13 @@ class Brand(BaseModel):
     campaign_reach_pct: float = Field(default=50, ge=0, le=100)
     control_pct: float = Field(default=20, ge=0, le=100, description="Share of the reached who are held out.")
     campaign_uplift_pct: float = Field(default=50, ge=0, description="Effect on the rate before the traits weigh in.")
-    campaign_answers: Literal["traits", "rare"] = Field(
-        default="traits", description="Who answers: by age and income band, or those who buy rarely and nobody else."
+    campaign_answers: Literal["traits", "rare", "actions"] = Field(
+        default="traits",
+        description="Who answers: by age and income band; those who buy rarely and nobody else; or each age band its "
+        "own channel, and each income band messages with a coupon or without.",
+    )
+    campaign_pairs: bool = Field(
+        default=False, description="Campaigns begin two at a time, of which each reached user is drawn for one."
     )
     own_channel_pct: float = Field(
         default=0, ge=0, le=100, description="How much users hold to a channel of their own; at 100 they open no other."
@@ -119,6 +128,8 @@ class Brand(BaseModel):
         default="all", description="Who uses coupons: all alike, or the more the price weighs, and nobody else."
     )
 
+    reviews: int = Field(default=0, ge=0, description="Reviews that users write of what they bought, at most.")
+    reviews_rated_pct: float = Field(default=60, ge=0, le=100, description="Share of the reviews with stars.")
     newsletters_a_week: float = Field(
         default=0, ge=0, le=5, description="Newsletters to a user on average, besides the campaigns' messages."
     )
@@ -225,6 +236,7 @@ BOOTS = Brand(
     affinities=12,
     campaigns=8,
     cities=("London", "Leeds", "Bristol", "Glasgow", "Cardiff"),
+    reviews=1500,
     anonymous_pct=8,
     returns_pct=6,
     duplicates_pct=0.5,

@@ -13,6 +13,7 @@ from capflow_assets.blueprint.stages import Stages
 from capflow_assets.customers.customer import Customer
 from capflow_assets.expressions.as_of import as_of_moment, parse_moment, past
 from capflow_assets.stores.lake import Lake
+from capflow_assets.stores.vector_store import VectorStore
 from capflow_assets.tables.exports import cleaning_values
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ class Inputs:
     def values(self, moment: datetime | None) -> dict[str, Any]:
         """The values that a function may ask for by its parameters' names."""
         customer = self.customer
-        values = {"as_of": moment, "zone": customer.time_zone, "currency": customer.currency}
+        values: dict[str, Any] = {"as_of": moment, "zone": customer.time_zone, "currency": customer.currency}
+        values["kept"] = VectorStore(self.lake, customer.name)
         return values | cleaning_values(customer)
 
     def moment(self) -> datetime:

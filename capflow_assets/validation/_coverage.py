@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.expressions.ids import identifiers
@@ -56,6 +57,26 @@ def item_coverage(items: DataFrame | None, media: DataFrame | None) -> Rows:
         for kind in KINDS:
             if kind in group:
                 yield f"items_with_{kind}_share", category, _share(group[kind], group["items"])
+
+
+def launches(items: DataFrame | None, line_items: DataFrame | None, quarter_began: datetime) -> Rows:
+    """How many listed items were first sold after a moment, and how many never were, whoever bought."""
+    from pyspark.sql import functions as F
+
+    if items is None or line_items is None:
+        return
+    sold = line_items.groupBy("item_id").agg(F.min("billed_at").alias("first"))
+    row: Any = (
+        items.select("item_id")
+        .join(sold, "item_id", "left")
+        .agg(
+            F.count(F.when(F.col("first") > F.lit(quarter_began), 1)).alias("new"),
+            F.count(F.when(F.col("first").isNull(), 1)).alias("unsold"),
+        )
+        .collect()[0]
+    )
+    yield "new_items_91d", None, float(row["new"])
+    yield "unsold_items", None, float(row["unsold"])
 
 
 def user_files(users: DataFrame | None, media: DataFrame | None) -> Rows:

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Asked, Column, Table
 from capflow_assets.expressions.campaign_groups import campaign_groups
-from capflow_assets.expressions.days import days_before, local_span
+from capflow_assets.expressions.days import QUARTER_DAYS, days_before, local_span
 from capflow_assets.expressions.history import first_moment
 from capflow_assets.expressions.known_at import is_known
 from capflow_assets.expressions.micros import A_DAY, A_SECOND, micros_of, moment_of
 from capflow_assets.learning.balance import balance
 from capflow_assets.learning.measures import MEASURES
 from capflow_assets.learning.outcomes import known_until
-from capflow_assets.validation._coverage import item_coverage, overlap, user_files
+from capflow_assets.validation._coverage import item_coverage, launches, overlap, user_files
+from capflow_assets.validation._labels import of_reviews
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -41,6 +42,7 @@ TIMES = {
     "raw/campaigns": "starts_at",
     "raw/messages": "sent_at",
     "raw/redemptions": "redeemed_at",
+    "raw/reviews": "written_at",
     "raw/consents": "captured_at",
 }
 Figures = Iterator[tuple[str | None, str, str | None, float | None]]
@@ -61,6 +63,7 @@ def evidence(
     messages: DataFrame | None = None,
     redemptions: DataFrame | None = None,
     stores: DataFrame | None = None,
+    raw_reviews: DataFrame | None = None,
     consents: DataFrame | None = None,
 ) -> DataFrame:
     """What a customer has of each kind of evidence that a model may ask for, up to the as-of moment.
@@ -76,7 +79,8 @@ def evidence(
     **Items**: ``items`` and ``categories``, how many;
     ``attribute_fill_share`` of items whose description has three words or more (a word has a letter),
     ``description_words_avg`` of those that have a description; ``items_with_image_share``, ``items_with_audio_share``
-    and the same of users: those to whom at least one file of raw/media is linked.
+    and the same of users: those to whom at least one file of raw/media is linked. ``new_items_91d`` are listed items
+    that stand on a bill since 91 days and not before, ``unsold_items`` those on none.
 
     **Overlap**: ``user_item_cells`` are the distinct pairs of a known user and an item bought, and
     ``user_item_density_share`` their share in users × items; ``overlapping_items_share`` of items that two users or
@@ -84,6 +88,8 @@ def evidence(
 
     **Campaigns**: ``campaigns`` begun, ``messages`` sent, ``controls`` held out, ``compared_campaigns`` that addressed
     and held out ten users or more (``expressions.campaign_groups``), ``redemptions``, ``redeeming_users``.
+
+    **Reviews**: ``reviews_praising`` and ``reviews_complaining`` by their labels or stars (``learning.review_labels``).
 
     **Outcomes**, by model, at its horizon: ``past_horizons`` that are over and have history before them (no more than
     the model's moments), ``users`` known at the newest of those moments, ``positives`` and ``negatives`` among them,
@@ -103,6 +109,7 @@ def evidence(
         "raw/messages": messages,
         "raw/redemptions": redemptions,
         "raw/stores": stores,
+        "raw/reviews": raw_reviews,
         "raw/consents": consents,
     }
     frames = {
@@ -126,9 +133,12 @@ def _all(
     yield None, "stores", None, _stores(bills)
     yield from ((None, "rows", table, count) for table, count in _rows(frames).items())
     yield from ((None, name, None, value) for name, value in _of_campaigns(frames, str(values["zone"])).items())
+    yield from ((None, name, None, value) for name, value in of_reviews(frames["raw/reviews"]).items())
     yield from ((None, *row) for row in item_coverage(frames["clean/items"], frames["raw/media"]))
     yield from ((None, *row) for row in user_files(frames["clean/users"], frames["raw/media"]))
     yield from ((None, *row) for row in overlap(frames["clean/line_items"]))
+    quarter_began = days_before(as_of, QUARTER_DAYS, str(values["zone"]))
+    yield from ((None, *row) for row in launches(frames["clean/items"], frames["clean/line_items"], quarter_began))
     for model, asked in needs.items():
         outcomes = balance(asked, bills, frames, values, first, until)
         yield from ((model, name, None, value) for name, value in outcomes.items())

@@ -103,3 +103,17 @@ def test_silence_is_a_run_unopened_that_would_hardly_be_bad_luck(spark: SparkSes
 def test_an_opening_after_the_moment_is_none_before_it(spark: SparkSession, days: float) -> None:
     frame = reached(sent(spark, message("ana", -2, opened=1), message("ana", -1)), NOW + timedelta(days=days), ZONE)
     assert [tuple(row) for row in frame.select("contacts", "opens").collect()] == [(2, 1 if days else 0)]
+
+
+def test_both_engines_agree(spark: SparkSession, jvm: SparkSession) -> None:
+    rows = [message("ana", -20 + n, opened=-19 + n if n < 3 else None) for n in range(5)]
+    rows += [*(message("ana", 1 + n) for n in range(5)), message("bea", -3, None), message("cem", -3, "sms")]
+    said = [word("bea", "denied", 4), word("cem", "denied", 4, "sms"), word("cem", "granted", -4, "SMS")]
+
+    def of(engine: SparkSession) -> list[list[str]]:
+        messages, consents = sent(engine, *rows), frame_of(engine, CONSENTS, said)
+        on_it = listed(messages, consents, NOW, ZONE)
+        left = opted_out(consents, on_it, NOW, END), fell_silent(messages, on_it, NOW, END, ZONE)
+        return [users(frame) for frame in (on_it, *left)]
+
+    assert of(spark) == of(jvm) == [["ana", "bea", "cem"], ["bea", "cem"], ["ana"]]

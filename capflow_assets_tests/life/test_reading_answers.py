@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -104,3 +105,23 @@ def test_models_that_read_each_other_are_refused() -> None:
     mutual = replace(REGULARS, reads=(*REGULARS.reads, Reads(f"predictions/{CALLS}", ("score",))))
     with pytest.raises(GraphError, match="read each other's answers"):
         read_models({MODEL: module(MODEL, mutual), CALLS: module(CALLS, OF_ANSWERS)}, STAGES.tables)
+
+
+def test_answers_that_a_model_can_do_without_are_no_rows_where_none_were_kept(answered_once: Deployment) -> None:
+    reading = replace(
+        OF_ANSWERS,
+        reads=(REGULARS.reads[0], Reads(f"predictions/{MODEL}", ("user_id", "score"), form="frame", optional=True)),
+    )
+    place = two_models(answered_once.home.root, reading)
+    before, may = reader(place, CALLS).states([TRAIN_MOMENT - timedelta(days=1), TRAIN_MOMENT])
+    assert [len(state.tables[f"predictions/{MODEL}"][0]) for state in (before, may)] == [0, 40]
+    assert list(before.tables[f"predictions/{MODEL}"][0].columns) == ["user_id", "score"]
+
+
+def test_what_a_model_can_do_without_is_read_whole_with_its_columns_named(untrained: Path) -> None:
+    for reads in (
+        Reads(f"predictions/{MODEL}", ("score",), optional=True),
+        Reads(f"predictions/{MODEL}", form="frame", optional=True),
+    ):
+        with pytest.raises(GraphError, match="cannot do without"):
+            two_models(untrained, replace(REGULARS, reads=(*REGULARS.reads, reads)))

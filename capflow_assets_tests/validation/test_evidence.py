@@ -162,6 +162,17 @@ def test_overlap(spark: SparkSession) -> None:
     assert (none["user_item_cells"], none["user_item_density_share"]) == (0, None)
 
 
+def test_new_items(spark: SparkSession) -> None:
+    """Of five listed items one was first sold 91 days ago, one since, by nobody known; one will be, two were never."""
+    quarter = AS_OF - timedelta(days=91)
+    lines = [line("ana", "a", at=quarter), line("ana", "a"), line(None, "b", at=quarter + timedelta(seconds=1))]
+    lines += [line("ana", "unlisted"), line("ana", "c", at=AS_OF + timedelta(seconds=1))]
+    items = [{"item_id": item} for item in "abcde"]
+    tables = {"items": table(spark, "clean/items", items), "line_items": table(spark, "clean/line_items", lines)}
+    found = together(made(bills_of(spark, ()), **tables))
+    assert (found["new_items_91d"], found["unsold_items"]) == (1, 3)
+
+
 def test_campaigns_and_redemptions(spark: SparkSession) -> None:
     later = AS_OF + timedelta(seconds=1)
     campaigns = [{"campaign_id": "c1", "starts_at": AS_OF}, {"campaign_id": "c2", "starts_at": later}]
@@ -196,6 +207,18 @@ def test_campaigns_with_users_addressed_and_held_out(spark: SparkSession) -> Non
     ]
     tables = {"campaigns": table(spark, "raw/campaigns", campaigns), "messages": table(spark, "raw/messages", messages)}
     assert together(made(bills_of(spark, ()), **tables))["compared_campaigns"] == 1
+
+
+def test_reviews_are_counted_by_what_they_were_said_to_be(spark: SparkSession) -> None:
+    """Of five stars four praise, two complain, three do neither; a label goes before them; later ones do not count."""
+    written = [
+        {"review_id": f"r{number}", "text": "x", "written_at": AS_OF, "rating": stars}
+        for number, stars in enumerate((1.0, 2.0, 3.0, 4.0, 5.0, 5.0))
+    ]
+    written.append({"review_id": "said", "text": "x", "written_at": None, "rating": 1.0, "sentiment": "positive"})
+    written.append({"review_id": "late", "text": "x", "written_at": AS_OF + timedelta(days=1), "rating": 1.0})
+    found = together(made(bills_of(spark, ()), raw_reviews=table(spark, "raw/reviews", written)))
+    assert (found["reviews_praising"], found["reviews_complaining"]) == (4.0, 2.0)
 
 
 def asked(horizon_days: int, **more: Any) -> Asked:
