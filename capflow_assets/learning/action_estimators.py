@@ -5,7 +5,7 @@ What a model gives them to read is an ``ActionReading``; what they learned of ac
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -217,7 +217,7 @@ class ActionEstimator:
         from capflow_assets.learning.explanations import reasons
         from capflow_assets.learning.traits import trait_words
 
-        words = {**self.reading.words, **trait_words(self.traits)}
+        words: dict[str, str | Callable[[float], str]] = {**self.reading.words, **trait_words(self.traits)}
         texts: list[str] = []
         for first in range(0, len(state), ROWS_AT_ONCE):
             rows = slice(first, first + ROWS_AT_ONCE)
