@@ -20,6 +20,7 @@ SIMULATED = ("boots", "cafe")
 SMALL_BUDGETS = {
     "purchase_propensity": {"trials": 2},
     "sequence_recommendations": {"seconds": 8},
+    "call_intent": {"nets": 1, "seconds": 6},
     **{
         name: {"trials": 0}
         for name in (

@@ -56,6 +56,8 @@ WORLD |= {"category_season": 0.7}
 WORLD |= {"own_hours_pct": 60, "own_channel_pct": 80}
 # Some of what they buy they review.
 WORLD |= {"reviews": 1200}
+# Some call.
+WORLD |= {"recordings": 200, "recordings_labelled_pct": 100}
 # Others come once, for a bargain, and never again.
 WORLD |= {"one_time_users": 100}
 # Who ignores what is sent opts out.
@@ -390,7 +392,9 @@ def test_nothing_after_the_moment_is_read(case: Case) -> None:
     for name, frames in honest.tables.items():
         for frame, torn_frame in zip(frames, other.tables[name], strict=True):
             # Vectors have no order; ids have.
-            columns = [name for name in frame.columns if not frame[name].map(lambda value: isinstance(value, np.ndarray)).any()]
+            columns = [
+                name for name in frame.columns if not frame[name].map(lambda value: isinstance(value, np.ndarray)).any()
+            ]
             pd.testing.assert_frame_equal(
                 frame.sort_values(columns, ignore_index=True), torn_frame.sort_values(columns, ignore_index=True)
             )
