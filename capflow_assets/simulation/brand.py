@@ -132,6 +132,8 @@ class Brand(BaseModel):
     )
 
     reviews: int = Field(default=0, ge=0, description="Reviews that users write of what they bought, at most.")
+    recordings: int = Field(default=0, ge=0, description="Recordings of callers.")
+    recordings_labelled_pct: float = Field(default=70, ge=0, le=100, description="Share of them with a label.")
     reviews_rated_pct: float = Field(default=60, ge=0, le=100, description="Share of the reviews with stars.")
     newsletters_a_week: float = Field(
         default=0, ge=0, le=5, description="Newsletters to a user on average, besides the campaigns' messages."
@@ -241,6 +243,7 @@ BOOTS = Brand(
     campaigns=8,
     cities=("London", "Leeds", "Bristol", "Glasgow", "Cardiff"),
     reviews=1500,
+    recordings=240,
     anonymous_pct=8,
     returns_pct=6,
     duplicates_pct=0.5,

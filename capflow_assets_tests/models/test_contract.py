@@ -57,6 +57,8 @@ WORLD |= {"category_season": 0.7}
 WORLD |= {"own_hours_pct": 60, "own_channel_pct": 80}
 # Some of what they buy they review.
 WORLD |= {"reviews": 1200}
+# Some call.
+WORLD |= {"recordings": 200, "recordings_labelled_pct": 100}
 # Others come once, for a bargain, and never again.
 WORLD |= {"one_time_users": 100}
 # Items come that nobody has bought; some users follow them, by a style of their own.
