@@ -50,7 +50,7 @@ def recordings(brand: Brand, users: pd.DataFrame) -> pd.DataFrame:
 def labels(brand: Brand, calls: pd.DataFrame) -> np.ndarray:
     """The intents as the customer labelled them: of some recordings nobody did."""
     is_labelled = stream(brand.seed, "labels of recordings").random(len(calls)) < brand.recordings_labelled_pct / 100
-    return np.where(is_labelled, calls["intent"], None)
+    return np.where(is_labelled, calls["intent"].to_numpy(dtype=object), np.array(None, dtype=object))
 
 
 def sound(brand: Brand, call: Mapping[Hashable, object]) -> bytes:
