@@ -141,8 +141,8 @@ def simulate(brand: Brand) -> World:
         ),
     )
     if brand.launches:
-        laid, known = launches.laid_on(brand, world.tables, world.truth.users, world.truth.future_bills)
-        world = replace(world, **laid, truth=replace(world.truth, **known))
+        sold, truth = launches.laid_on(brand, world.tables, world.truth.users, world.truth.future_bills)
+        world = replace(world, **sold, truth=replace(world.truth, **truth))
     return _with_reviews(_with_passers_by(world, passers_by.passers_by(brand, plain, goods, places)))
 
 

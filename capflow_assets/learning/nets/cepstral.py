@@ -105,9 +105,9 @@ def _otherwise(spectrograms: np.ndarray, random: np.random.Generator) -> np.ndar
     moved = spectrograms[rows, before] * (1 - share) + spectrograms[rows, after] * share
     level = random.uniform(*NOISE, (count, 1, 1)) + 0.3 * random.normal(size=moved.shape)
     noisy = np.logaddexp(2 * moved, 2 * level) / 2
-    tracts = random.integers(0, len(TRACTS), count).tolist()
+    tracts = np.asarray(random.integers(0, len(TRACTS), count)).tolist()
     made = cepstra(np.stack([row @ _tract(place) for row, place in zip(noisy, tracts, strict=True)]))
-    for row, length in enumerate(random.integers(0, MOST_MASKED + 1, count).tolist()):
+    for row, length in enumerate(np.asarray(random.integers(0, MOST_MASKED + 1, count)).tolist()):
         first = random.integers(0, frames - length + 1)
         made[row, first : first + length] = 0
     return made
