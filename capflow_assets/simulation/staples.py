@@ -69,5 +69,5 @@ def _added(
     more = more[~pd.MultiIndex.from_frame(more[["bill_id", "item_id"]]).isin(pairs)]
     lines = pd.concat([line_items, more[line_items.columns]], ignore_index=True)
     sums = more.groupby("bill_id")[["amount", "quantity"]].sum().reindex(bills["bill_id"], fill_value=0.0)
-    added = {str(name): (bills[name].to_numpy() + sums[name].to_numpy()).round(2) for name in sums}
+    added = {name: (bills[name].to_numpy() + sums[name].to_numpy()).round(2) for name in ("amount", "quantity")}
     return bills.assign(**added), lines.sort_values("billed_at", kind="stable", ignore_index=True)
