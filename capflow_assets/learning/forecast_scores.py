@@ -19,12 +19,13 @@ FEW_SUBJECTS = 8
 WEEK_DAYS = 7
 
 
-def weighted_scaled_error(measures: Sequence[str], weight: str) -> Metric:
+def weighted_scaled_error(measures: Sequence[str], weight: str, period: str = "day") -> Metric:
     """The mean absolute error of a subject's days in units of the seasonal naive forecast's error in its history.
 
     Hyndman & Koehler (2006): below 1 is better than last week's same day was in the past. The mean over the
     ``measures``, weighted over the subjects by the column ``weight`` of the answers; the unit of a measure is the
-    answers' column ``{measure}_naive_error``. Both are of the history alone, so all rivals have the same.
+    answers' column ``{measure}_naive_error``. Both are of the history alone, so all rivals have the same. ``period`` is
+    what a row is of, in words.
 
     An interval draws subjects. Of fewer than ``FEW_SUBJECTS`` it draws their weeks, of which ``by_subject`` has rows
     then: of one store there is nothing else to draw, and of three the worst says little.
@@ -38,7 +39,7 @@ def weighted_scaled_error(measures: Sequence[str], weight: str) -> Metric:
         units = [*key, "week"] if days.index.nunique() < FEW_SUBJECTS else key
         return errors.groupby(units, sort=True)[["value", "weight"]].mean()
 
-    words = f"Mean error of {' and '.join(measures)} a day, 1 being that of the week before; weighted by {weight}."
+    words = f"Mean error of {' and '.join(measures)} a {period}, 1 being that of the week before; weighted by {weight}."
     return mean_by_subject("weighted_scaled_error", by_subject, False, words)
 
 
@@ -60,7 +61,7 @@ def coverage(measures: Sequence[str], weight: str, level: int) -> Callable[[pd.D
     return measure
 
 
-def coverage_rule(measures: Sequence[str], weight: str, level: int, horizon_days: int) -> Rule:
+def coverage_rule(measures: Sequence[str], weight: str, level: int, periods: int, period: str = "day") -> Rule:
     """The rule that the intervals of a level hold what they say.
 
     What moves all subjects alike (weather, a holiday) makes their days one sample, so that a horizon of n days is
@@ -69,12 +70,12 @@ def coverage_rule(measures: Sequence[str], weight: str, level: int, horizon_days
     fault.
     """
     share = level / 100
-    stray = 2 * (share * (1 - share) / horizon_days) ** 0.5
+    stray = 2 * (share * (1 - share) / periods) ** 0.5
     most = share + stray
     return Rule(
         f"coverage_{level}",
         coverage(measures, weight, level),
-        f"the share of days within its {level} % interval",
+        f"the share of {period}s within its {level} % interval",
         at_least=round(share - stray, 2),
         at_most=round(most, 2) if most < 1 else 1.0,
     )

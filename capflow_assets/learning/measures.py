@@ -26,6 +26,8 @@ _GROUP = "map raw/items.category to the column that groups the items"
 _SELL = "send line items with user and item for a longer time"
 _FILES = "deliver the missing files, or mend the names by which they are linked"
 _LIST = "list items before they are sold"
+_REVIEWS = ("raw/reviews",)
+_SAID = "map raw/reviews.rating to the stars, or raw/reviews.sentiment to labels of your own"
 _LABELS = "choose another horizon, or wait for more users"
 
 MEASURES: dict[str, Measure] = {
@@ -67,6 +69,8 @@ MEASURES: dict[str, Measure] = {
         ("raw/messages", "raw/campaigns"),
         "what a campaign changed cannot be seen where nobody was held out by chance",
     ),
+    "reviews_praising": Measure("reviews", "reviews labelled as praise, by label or stars", _REVIEWS, _SAID),
+    "reviews_complaining": Measure("reviews", "reviews labelled as complaints, by label or stars", _REVIEWS, _SAID),
     "redemptions": Measure("redemptions", "coupons redeemed", ("raw/redemptions",), "send the coupons that were used"),
     "redeeming_users": Measure(
         "users", "users who redeemed a coupon", ("raw/redemptions",), "send the coupons that were used, with the user"

@@ -14,6 +14,7 @@ TABLE = Table(
         Column("store_id", "string", "The store that it is about."),
         Column("user_id", "string", "The user who wrote it.", personal=True),
         Column("rating", "double", "The stars or points that were given, as the customer counts them."),
+        Column("sentiment", "string", "What the customer labelled it, where somebody did: positive or negative."),
     ),
     key=("review_id",),
     time="written_at",

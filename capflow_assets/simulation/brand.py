@@ -17,10 +17,10 @@ from capflow_assets.simulation.shape import BOOTS_SHAPE, CAFE_SHAPE, Shape
 
 TABLES = (
     *("bills", "line_items", "users", "items", "stores"),
-    *("campaigns", "messages", "coupons", "redemptions", "consents"),
+    *("campaigns", "messages", "coupons", "redemptions", "consents", "reviews"),
 )
 # Those that are there by a switch only.
-SWITCHED = ("consents",)
+SWITCHED = ("consents", "reviews")
 FLAT_WEEK = (1.0,) * 7
 FLAT_DAY = (1.0,) * 24
 SHOP_WEEK = (0.7, 0.7, 0.8, 0.9, 1.2, 1.7, 1.0)
@@ -128,6 +128,8 @@ class Brand(BaseModel):
         default="all", description="Who uses coupons: all alike, or the more the price weighs, and nobody else."
     )
 
+    reviews: int = Field(default=0, ge=0, description="Reviews that users write of what they bought, at most.")
+    reviews_rated_pct: float = Field(default=60, ge=0, le=100, description="Share of the reviews with stars.")
     newsletters_a_week: float = Field(
         default=0, ge=0, le=5, description="Newsletters to a user on average, besides the campaigns' messages."
     )
@@ -234,6 +236,7 @@ BOOTS = Brand(
     affinities=12,
     campaigns=8,
     cities=("London", "Leeds", "Bristol", "Glasgow", "Cardiff"),
+    reviews=1500,
     anonymous_pct=8,
     returns_pct=6,
     duplicates_pct=0.5,

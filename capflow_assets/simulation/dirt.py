@@ -115,7 +115,7 @@ def _known(
     name: str, frame: pd.DataFrame, tables: dict[str, pd.DataFrame], brand: Brand, moment: pd.Timestamp | None
 ) -> pd.DataFrame:
     times = {"users": "joined_at", "campaigns": "starts_at", "messages": "sent_at"}
-    times |= {"redemptions": "redeemed_at", "consents": "captured_at"}
+    times |= {"redemptions": "redeemed_at", "consents": "captured_at", "reviews": "written_at"}
     if moment is None:
         return frame
     if name == "coupons":

@@ -71,6 +71,7 @@ def write_truth(world: World, folder: Path) -> Path:
     frames = {"users": truth.users, "affinities": truth.affinities, "effects": truth.effects}
     frames |= {"future_bills": truth.future_bills, "clock": clock, "dirt": world.dirt}
     frames |= {"launches": truth.launches, "styles": truth.styles} if world.brand.launches else {}
+    frames |= {"reviews": truth.reviews} if world.brand.reviews else {}
     frames |= {"readers": truth.readers} if len(truth.readers) else {}
     for name, frame in frames.items():
         frame.to_parquet(folder / f"{name}.parquet", index=False)

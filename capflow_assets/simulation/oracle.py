@@ -15,7 +15,7 @@ from capflow_assets.errors import CapflowError
 from capflow_assets.expressions.days import days_after
 from capflow_assets.simulation import price_cuts
 from capflow_assets.simulation.assortment import store_shares
-from capflow_assets.simulation.baskets import category_factors
+from capflow_assets.simulation.baskets import TWO_OF_IT_SHARE, category_factors
 from capflow_assets.simulation.brand import Brand
 from capflow_assets.simulation.campaigns import CHANNELS, action_uplift
 from capflow_assets.simulation.clock import clock, local_minutes
@@ -153,6 +153,31 @@ def elasticities(world: World) -> pd.DataFrame:
     users = world.truth.users
     rows = price_cuts.elasticities(world.brand, users["price_sensitivity"].to_numpy())
     return pd.DataFrame(rows, pd.Index(users["user_id"]), [category.name for category in world.brand.categories])
+
+
+def weekly_pieces(world: World, as_of: datetime, weeks: int) -> pd.DataFrame:
+    """The expected pieces of each store and category in each of the weeks of local days after ``as_of``.
+
+    Columns ``store_id``, ``category``, ``week`` (from 0), ``pieces``. Of the users who are here at ``as_of``: bills of
+    theirs by ``rate_per_week``, on each ``basket_items`` lines by taste in the middle of the week, some of two pieces,
+    in the home store or any other by its size. Who joins or leaves later, shoppers without a card, campaigns,
+    companions and coupons are left out.
+    """
+    brand, users = world.brand, world.truth.users
+    here = (users["joined_at"] <= as_of) & (users["dropped_at"].isna() | (users["dropped_at"] > as_of))
+    number, known = np.flatnonzero(here), users[here]
+    stores, home = world.stores["store_id"].to_numpy(), brand.home_store_pct / 100
+    visits = home * (known["home_store_id"].to_numpy()[:, None] == stores) + (1 - home) * store_shares(brand)
+    parts = []
+    for week in range(weeks):
+        start, end = (pd.Timestamp(days_after(as_of, 7 * step, brand.time_zone)) for step in (week, week + 1))
+        felt = _felt(world, pd.Series(end, known.index), number) - _felt(world, pd.Series(start, known.index), number)
+        pieces = known["rate_per_week"] * felt * known["basket_items"] * (1 + TWO_OF_IT_SHARE)
+        chances = category_chances(world, start + (end - start) / 2).loc[known["user_id"]]
+        cells = (visits * pieces.to_numpy()[:, None]).T @ chances.to_numpy()
+        frame = pd.DataFrame(cells, columns=chances.columns).assign(store_id=stores, week=week)
+        parts.append(frame.melt(["store_id", "week"], var_name="category", value_name="pieces"))
+    return pd.concat(parts, ignore_index=True)
 
 
 def week_hours(world: World) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from capflow_assets.simulation import assortment, baskets, campaigns, dirt, launches, mailing_list, passers_by
+from capflow_assets.simulation import assortment, baskets, campaigns, dirt, launches, mailing_list, passers_by, reviews
 from capflow_assets.simulation.brand import SWITCHED, TABLES, Brand
 from capflow_assets.simulation.clock import MINUTES_A_DAY, Clock, Effects, clock, moments
 from capflow_assets.simulation.people import AGE_BANDS, INCOME_BANDS, Shoppers, shoppers
@@ -31,6 +31,7 @@ class Truth:
     ``readers``: one row per known user where there are newsletters or opt-outs: see ``mailing_list.MailingList``.
     ``items``: the items with all their attributes, of which the customer may send some items without.
     ``clock`` and ``felt``: the time on which BG/NBD holds: see ``clock``.
+    ``reviews``: one row per review: is_positive, topic and language (``reviews``).
     """
 
     users: pd.DataFrame
@@ -43,6 +44,7 @@ class Truth:
     felt: Effects
     launches: pd.DataFrame = field(default_factory=pd.DataFrame)
     styles: pd.DataFrame = field(default_factory=pd.DataFrame)
+    reviews: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class World:
     consents: pd.DataFrame
     dirt: pd.DataFrame
     truth: Truth
+    reviews: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def end(self) -> pd.Timestamp:
@@ -126,7 +129,14 @@ def simulate(brand: Brand) -> World:
     if brand.launches:
         tables, known = launches.laid_on(brand, world.tables, world.truth.users, world.truth.future_bills)
         world = replace(world, **tables, truth=replace(world.truth, **known))
-    return _with_passers_by(world, passers_by.passers_by(brand, plain, goods, places))
+    extra = passers_by.passers_by(brand, plain, goods, places)
+    return _with_reviews(_with_passers_by(world, extra))
+
+
+def _with_reviews(world: World) -> World:
+    """The world with what its users write, where the brand says that they do."""
+    written, truth = reviews.reviews(world.brand, world.line_items, world.end)
+    return replace(world, reviews=written, truth=replace(world.truth, reviews=truth))
 
 
 def _with_passers_by(world: World, extra: passers_by.PassersBy) -> World:

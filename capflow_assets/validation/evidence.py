@@ -16,6 +16,7 @@ from capflow_assets.learning.balance import balance
 from capflow_assets.learning.measures import MEASURES
 from capflow_assets.learning.outcomes import known_until
 from capflow_assets.validation._coverage import item_coverage, launches, overlap, user_files
+from capflow_assets.validation._labels import of_reviews
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -41,6 +42,8 @@ TIMES = {
     "raw/campaigns": "starts_at",
     "raw/messages": "sent_at",
     "raw/redemptions": "redeemed_at",
+    "raw/reviews": "written_at",
+    "raw/consents": "captured_at",
 }
 Figures = Iterator[tuple[str | None, str, str | None, float | None]]
 
@@ -60,6 +63,7 @@ def evidence(
     messages: DataFrame | None = None,
     redemptions: DataFrame | None = None,
     stores: DataFrame | None = None,
+    raw_reviews: DataFrame | None = None,
     consents: DataFrame | None = None,
 ) -> DataFrame:
     """What a customer has of each kind of evidence that a model may ask for, up to the as-of moment.
@@ -85,6 +89,8 @@ def evidence(
     **Campaigns**: ``campaigns`` begun, ``messages`` sent, ``controls`` held out, ``compared_campaigns`` that addressed
     and held out ten users or more (``expressions.campaign_groups``), ``redemptions``, ``redeeming_users``.
 
+    **Reviews**: ``reviews_praising`` and ``reviews_complaining`` by their labels or stars (``learning.review_labels``).
+
     **Outcomes**, by model, at its horizon: ``past_horizons`` that are over and have history before them (no more than
     the model's moments), ``users`` known at the newest of those moments, ``positives`` and ``negatives`` among them,
     ``positives_before`` a horizon earlier. Bills that stopped more than a day before the as-of moment end the newest
@@ -103,6 +109,7 @@ def evidence(
         "raw/messages": messages,
         "raw/redemptions": redemptions,
         "raw/stores": stores,
+        "raw/reviews": raw_reviews,
         "raw/consents": consents,
     }
     frames = {
@@ -126,6 +133,7 @@ def _all(
     yield None, "stores", None, _stores(bills)
     yield from ((None, "rows", table, count) for table, count in _rows(frames).items())
     yield from ((None, name, None, value) for name, value in _of_campaigns(frames, str(values["zone"])).items())
+    yield from ((None, name, None, value) for name, value in of_reviews(frames["raw/reviews"]).items())
     yield from ((None, *row) for row in item_coverage(frames["clean/items"], frames["raw/media"]))
     yield from ((None, *row) for row in user_files(frames["clean/users"], frames["raw/media"]))
     yield from ((None, *row) for row in overlap(frames["clean/line_items"]))
