@@ -34,6 +34,7 @@ def tiers_of(year_spend: np.ndarray, tiers: SpendTiers) -> list[float]:
     They are a share ``q`` of all who spent, the last of the quantiles, so that of theirs the quantile ``p / q`` is that
     of ``p`` of all.
 
+    >>> import numpy as np
     >>> tiers_of(np.arange(1.0, 96.0), SpendTiers.model_validate({}))
     [50.47, 80.16, 95.0]
     """
