@@ -3,22 +3,25 @@
 Each package is read for what its files declare; adding a table, a check or a model is adding a file to one of them.
 """
 
-from capflow_assets import clean, delivery, features, models, raw, sources, validation
-from capflow_assets.blueprint.reading import read_stages
-from capflow_assets.blueprint.sources import read_sources
-from capflow_assets.graph.build import build
+from capflow_assets.processes.collector import paused
 
-SOURCES = read_sources(sources)
+with paused():
+    from capflow_assets import clean, delivery, features, models, raw, sources, validation
+    from capflow_assets.blueprint.reading import read_stages
+    from capflow_assets.blueprint.sources import read_sources
+    from capflow_assets.graph.build import build
 
-STAGES = read_stages(
-    {
-        "raw": raw,
-        "clean": clean,
-        "validation": validation,
-        "features": features,
-        "models": models,
-        "delivery": delivery,
-    }
-)
+    SOURCES = read_sources(sources)
 
-defs = build(STAGES, SOURCES, module=__name__)
+    STAGES = read_stages(
+        {
+            "raw": raw,
+            "clean": clean,
+            "validation": validation,
+            "features": features,
+            "models": models,
+            "delivery": delivery,
+        }
+    )
+
+    defs = build(STAGES, SOURCES, module=__name__)

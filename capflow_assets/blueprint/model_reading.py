@@ -143,12 +143,6 @@ def _check_reads(model: Model[Any], tables: Mapping[str, TableSpec], answers: Ma
         if count > 1:
             raise GraphError("A model reads a table twice", expected="one Reads a table", came=table)
     for reads in model.reads:
-        if reads.optional and (reads.form != "frame" or not reads.columns):
-            raise GraphError(
-                f"A model cannot do without {reads.table} as it is read",
-                expected='form="frame" and the names of columns, where it is optional',
-                came=f'form="{reads.form}", {len(reads.columns)} columns',
-            )
         if reads.table in answers:
             _check_answers(model, reads, answers[reads.table])
             continue

@@ -21,6 +21,7 @@ SMALL_BUDGETS = {
     "purchase_propensity": {"trials": 2},
     "sequence_recommendations": {"seconds": 8},
     "cold_start_recommendations": {"seconds": 4},
+    "call_intent": {"nets": 1, "seconds": 6},
     **{
         name: {"trials": 0}
         for name in (

@@ -1,7 +1,8 @@
-"""One action per user within a budget: by the price that the budget puts on an action, which is learned once.
+"""One action per user within a budget.
 
-The price is the net gain that the share of users who may get an action exceeds. An answer then depends on the user
-alone and not on who else is asked about; and the last are left out where more would be reached than the budget allows.
+Where all users are asked about at once, those with the highest net gain get it, to the last action. Of a part of them
+an answer depends on the user alone: by the price that the budget puts on an action, which is learned once, the net gain
+that the share of users who may get an action exceeds. In no case are there more actions than the budget allows.
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ def levels_of(values: np.ndarray) -> np.ndarray:
 
 
 def price(levels: np.ndarray, share: float) -> float:
-    """The net gain above which the best ``share`` lie; never below 0, since no action is worth a loss.
+    """The net gain above which the best ``share`` lie; never below 0, since no action is worth a loss, and 0 where all
+    may get one.
 
     >>> price(levels_of(np.array([1.0, 2.0, 3.0, 4.0, -5.0])), 0.5), price(levels_of(np.array([-1.0, 1.0])), 1.0)
     (2.0, 0.0)
     """
-    return max(0.0, float(np.quantile(levels, 1 - share)))
+    return 0.0 if share >= 1 else max(0.0, float(np.quantile(levels, 1 - share)))
 
 
 def places(values: np.ndarray, levels: np.ndarray, lots: np.ndarray) -> np.ndarray:

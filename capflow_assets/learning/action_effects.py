@@ -139,8 +139,8 @@ def trained_effects(
 ) -> tuple[Effects, np.ndarray]:
     """Learn the response to all actions; where ``is_robust``, the gains from doubly robust values besides.
 
-    The array holds the gains of each row as they are expected of it by what was learned from other users
-    (cross-fitting, in two halves): those that were learned from look better than they are.
+    The array holds the gains of each row as what was learned from other users expects them of it (cross-fitting,
+    in two halves): those that were learned from look better than they are.
     """
     half = lots_of(state.index.get_level_values(0)) < 0.5
     if min(half.sum(), (~half).sum()) < LEAST_USERS:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 # What moves an effect by less than this, in outcome, is no reason.
 LEAST_REASON = 0.005
 ROWS_AT_ONCE = 100_000
+# Where so many of the known users are asked about at once, the best of them get the budget to the last action.
+WHOLE_SHARE = 0.9
 KIND = "capflow_assets.learning."
 
 
@@ -189,7 +191,8 @@ class ActionEstimator:
         users = self._users(examples)
         most = most_users(params.budget_share, params.budget_actions, users)
         offers = np.tile(self._offers(examples), (len(state), 1))
-        choice = self._choice(state, gains, offers, self._share(users))
+        is_whole = len(state) >= WHOLE_SHARE * users
+        choice = self._choice(state, gains, offers, 1.0 if is_whole else self._share(users))
         is_capped = state[self.reading.contacts].fillna(0).to_numpy() >= params.most_contacts_28d
         is_chosen = (choice.action > 0) & ~is_capped & offers.any(axis=1)
         kept = within(choice.score, is_chosen, most, state.index)
@@ -214,10 +217,10 @@ class ActionEstimator:
     def _reasons(self, state: pd.DataFrame, choice: Choice) -> list[str]:
         """What is done and why not more; what moved the expected gain of the best action."""
         from capflow_assets.learning.actions import name_of
-        from capflow_assets.learning.explanations import reasons
+        from capflow_assets.learning.explanations import Word, reasons
         from capflow_assets.learning.traits import trait_words
 
-        words = {**self.reading.words, **trait_words(self.traits)}
+        words: dict[str, Word] = {**self.reading.words, **trait_words(self.traits)}
         texts: list[str] = []
         for first in range(0, len(state), ROWS_AT_ONCE):
             rows = slice(first, first + ROWS_AT_ONCE)

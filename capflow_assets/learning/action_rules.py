@@ -56,7 +56,7 @@ class BestSingleRule(ActionEstimator):
         import numpy as np
 
         messages = self._evidence().messages
-        offered = {code for code, may in zip(messages, is_possible.any(axis=0), strict=True) if may} | {0}
+        offered = {code for code, may in zip(messages, np.any(is_possible, axis=0).tolist(), strict=True) if may} | {0}
         rule = next(rule for rule in self.rules if rule["code"] in offered)
         score = self._places(state, rule["order"] or LOT)
         action = np.where(score > 1 - share, rule["code"], 0)

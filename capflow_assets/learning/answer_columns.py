@@ -7,6 +7,7 @@ of the examples; a moment without answers gives nulls.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -57,7 +58,7 @@ def all_answers(examples: Examples, reading: Sequence[tuple[str, tuple[str, ...]
         model = table.rpartition("/")[2]
         if table not in examples.tables or not any(len(frame) for frame in examples.tables[table]):
             continue
-        parts.append(by_moment(examples, table, "user_id", lambda frame, m=model, p=per: answers_of(frame, m, p)))
+        parts.append(by_moment(examples, table, "user_id", partial(answers_of, model=model, per=per)))
     return pd.concat(parts, axis=1) if parts else pd.DataFrame(index=examples.columns.index)
 
 

@@ -67,7 +67,7 @@ def baskets_of(lines: pd.DataFrame) -> Baskets:
     >>> list(read.items), read.visits.tolist(), read.age.tolist(), read.baskets.tolist()
     (['tea', 'jam'], [2, 1], [1, 0, 1], [2])
     """
-    user, users, item, items, day, days = _numbered(lines)
+    user, users, item, items, day, days = bought_lines(lines)
     # One number for user, item and day, so that one sort brings pairs together, the oldest basket first.
     entries = _distinct((user * len(items) + item) * len(days) + day)
     entries, items = _by_popularity(entries, items, len(days))
@@ -107,8 +107,11 @@ def _distinct(numbers: np.ndarray) -> np.ndarray:
     return numbers[np.flatnonzero(np.diff(numbers, prepend=-1))]
 
 
-def _numbered(lines: pd.DataFrame) -> tuple[np.ndarray, ...]:
-    """Of each line that is bought goods, the numbers of user, item and day, each followed by what they number."""
+def bought_lines(lines: pd.DataFrame) -> tuple[np.ndarray, ...]:
+    """Of each line that is bought goods, the numbers of user, item and day, each followed by what they number.
+
+    Raises ``ModelError`` where a column of ``LINE_COLUMNS`` is absent.
+    """
     import pandas as pd
 
     absent = [name for name in LINE_COLUMNS if name not in lines.columns]

@@ -28,6 +28,7 @@ _FILES = "deliver the missing files, or mend the names by which they are linked"
 _LIST = "list items before they are sold"
 _REVIEWS = ("raw/reviews",)
 _SAID = "map raw/reviews.rating to the stars, or raw/reviews.sentiment to labels of your own"
+_INTENTS = "map raw/media.intent to what callers want, by a manifest or the names of the files"
 _LABELS = "choose another horizon, or wait for more users"
 
 MEASURES: dict[str, Measure] = {
@@ -71,6 +72,8 @@ MEASURES: dict[str, Measure] = {
     ),
     "reviews_praising": Measure("reviews", "reviews labelled as praise, by label or stars", _REVIEWS, _SAID),
     "reviews_complaining": Measure("reviews", "reviews labelled as complaints, by label or stars", _REVIEWS, _SAID),
+    "recordings_labelled": Measure("recordings", "recordings labelled with an intent", (_MEDIA,), _INTENTS),
+    "intents_labelled": Measure("intents", "intents with five labelled recordings each", (_MEDIA,), _INTENTS),
     "redemptions": Measure("redemptions", "coupons redeemed", ("raw/redemptions",), "send the coupons that were used"),
     "redeeming_users": Measure(
         "users", "users who redeemed a coupon", ("raw/redemptions",), "send the coupons that were used, with the user"

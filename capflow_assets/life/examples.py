@@ -1,31 +1,26 @@
 """Examples of a model: what is known of a customer's subjects as of past moments, and what came of them afterwards.
 
-Each moment sees only rows up to itself: inputs are cut before a feature function is called, and a function that takes
-several moments at once counts a row only at those moments that come after it. Outcomes look at the horizon after the
-moment and nowhere else. Rows are read once, whatever the number of moments.
+Each moment sees only rows up to itself (``life.past_tables``). Outcomes look at the horizon after the moment and
+nowhere else. Rows are read once, whatever the number of moments.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.blueprint.binding import params_of
-from capflow_assets.blueprint.calls import call, cut
-from capflow_assets.blueprint.specs import ANSWERS, AS_OF, PARAMS, Call, Input, ModelSpec, TableSpec
-from capflow_assets.blueprint.stages import Stages
+from capflow_assets.blueprint.specs import ANSWERS, AS_OF, PARAMS, Call, Input, ModelSpec
 from capflow_assets.contract import Estimator, Examples, Horizon, Reads, ReadsColumns, Window
-from capflow_assets.customers.customer import Customer
 from capflow_assets.errors import EvidenceError
-from capflow_assets.expressions.micros import micros_of, moment_of
+from capflow_assets.expressions.micros import moment_of
 from capflow_assets.life import answers_history
 from capflow_assets.life.outcome_rows import EVERYBODY, MICROS, Share, aligned, of_moment, outcome_rows
+from capflow_assets.life.past_tables import PastTables
 from capflow_assets.life.whole_tables import as_of_each
-from capflow_assets.stores.lake import Lake
-from capflow_assets.stores.vector_store import VectorStore
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +30,7 @@ BEGAN_AT = "began_at"
 
 
 @dataclass
-class ExampleReader:
+class ExampleReader(PastTables):
     """Reads the examples of one customer for one model, as pandas frames indexed by the subject's key.
 
     ``chosen`` are those of the joined columns that are read; all where it is None. ``share`` is the part of the
@@ -43,11 +38,7 @@ class ExampleReader:
     customer's TOML where it is None.
     """
 
-    lake: Lake
-    stages: Stages
-    customer: Customer
     spec: ModelSpec
-    versions: dict[str, int] = field(default_factory=dict)
     chosen: tuple[str, ...] | None = None
     share: Share = EVERYBODY
     params: Horizon | None = None
@@ -147,9 +138,9 @@ class ExampleReader:
         if known is not None:
             return int(known.count())
         spec = self.stages.spec(self.joined[0].table)
-        if self._stored(spec, moment) is not None:
+        if self.stored(spec, moment) is not None:
             return self.lake.rows(self.customer.name, spec.key)
-        return int(self._block(spec, (moment,)).count())
+        return int(self.block(spec, (moment,)).count())
 
     def columns(self, moment: datetime) -> pd.DataFrame:
         """One row per subject known at the moment; the joined columns."""
@@ -215,7 +206,7 @@ class ExampleReader:
         from pyspark.sql import functions as F
 
         if not table.startswith(ANSWERS):
-            return self._block(self.stages.spec(table), moments)
+            return self.block(self.stages.spec(table), moments)
         model = table.removeprefix(ANSWERS)
         kept = [(answers_history.as_of(self.lake, self.customer.name, model, moment), moment) for moment in moments]
         frames = [answers.withColumn(AS_OF, F.lit(moment)) for answers, moment in kept if answers is not None]
@@ -226,7 +217,7 @@ class ExampleReader:
                 came="none are kept from so early",
                 do=f"let {model} answer for some nights, then train again",
             )
-        self._remember(answers_history.table_of(model))
+        self.remember(answers_history.table_of(model))
         return reduce(lambda above, below: above.unionByName(below, allowMissingColumns=True), frames)
 
     def _of_events(self, moments: tuple[datetime, ...], until: datetime) -> DataFrame:
@@ -280,74 +271,6 @@ class ExampleReader:
         frame = self.table(Input(reads.table, reads.table, optional=False), (moment,))
         assert frame is not None  # noqa: S101  (it is not optional)
         return frame
-
-    def _block(self, spec: TableSpec, moments: tuple[datetime, ...]) -> DataFrame:
-        """A feature block as of each moment: the stored one if it is of the only moment, else computed anew.
-
-        Of a timeless one the stored rows are those of any moment.
-        """
-        from pyspark.sql import functions as F
-
-        if spec.table.timeless and self.lake.exists(self.customer.name, spec.key):
-            self._remember(spec.key)
-            rows = self.lake.table(self.customer.name, spec.key)
-            return _union(rows.withColumn(AS_OF, F.lit(moment)) for moment in moments)
-        stored = self._stored(spec, moments[0]) if len(moments) == 1 else None
-        if stored is not None:
-            return stored
-        if spec.takes_moments:
-            return self._computed(spec, moments)
-        # A block that takes one moment only is computed for one after the other.
-        blocks = [self._computed(spec, (moment,)).withColumn(AS_OF, F.lit(moment)) for moment in moments]
-        return reduce(lambda left, right: left.unionByName(right), blocks)
-
-    def _computed(self, spec: TableSpec, moments: tuple[datetime, ...]) -> DataFrame:
-        as_of = moments if len(moments) > 1 else moments[0]
-        values: dict[str, Any] = {
-            AS_OF: as_of,
-            "zone": self.customer.time_zone,
-            "currency": self.customer.currency,
-            "kept": VectorStore(self.lake, self.customer.name),
-        }
-        frames: dict[str, Any] = {source.parameter: self.table(source, moments) for source in spec.inputs}
-        block: DataFrame = call(spec, frames, values)
-        return block
-
-    def _stored(self, spec: TableSpec, moment: datetime) -> DataFrame | None:
-        if not self.lake.exists(self.customer.name, spec.key):
-            return None
-        frame = self.lake.table(self.customer.name, spec.key)
-        if "as_of" not in frame.columns:
-            return None
-        first = frame.select("as_of").limit(1).selectExpr("unix_micros(as_of)").collect()
-        if not first or first[0][0] != micros_of(moment):
-            return None
-        self._remember(spec.key)
-        return frame
-
-    def table(self, source: Input, moments: tuple[datetime, ...]) -> DataFrame | None:
-        """A table, or a feature block as of each moment; None where it is optional and the customer cannot have it."""
-        if source.optional and source.table in self.stages.absent(self.customer.tables):
-            return None
-        self._remember(source.table)
-        spec = self.stages.tables[source.table]
-        if spec.stage == "features":
-            return self._block(spec, moments)
-        return cut(self.lake.table(self.customer.name, source.table), spec, moments[-1])
-
-    def _remember(self, table: str) -> None:
-        if table not in self.versions:
-            version = self.lake.version(self.customer.name, table)
-            if version is not None:
-                self.versions[table] = version
-
-    def data_versions(self) -> Mapping[str, int]:
-        """The version of every table that was read so far."""
-        return dict(sorted(self.versions.items()))
-
-
-def _union(frames: Iterable[DataFrame]) -> DataFrame:
-    return reduce(lambda above, below: above.unionByName(below), frames)
 
 
 def _without_rows(columns: Sequence[str]) -> pd.DataFrame:

@@ -42,6 +42,9 @@ class SpendTierUpgradeParams(ChanceParams, SpendTiers):
     """What a person or the tuner may set for upgrades."""
 
     horizon_days: int = Field(90, ge=1, le=363, description="Local days after the as-of moment that are looked at.")
+    max_examples: int = Field(
+        60_000, ge=1000, description="Examples of all moments together; of more subjects a share is drawn."
+    )
 
 
 def known(bills: DataFrame, as_of: datetime, zone: str, params: SpendTierUpgradeParams) -> DataFrame:

@@ -15,6 +15,8 @@ TABLE = Table(
         Column("sha256", "string", "The hash of its content: the same for two copies.", matches="^[0-9a-f]{64}$"),
         Column("item_id", "string", "The item that it shows or describes."),
         Column("user_id", "string", "The user whom it comes from or shows.", personal=True),
+        Column("intent", "string", "What a caller wants in it, where the customer labelled that."),
+        Column("speaker", "string", "Who speaks in it, by any id that stays; else it is the user."),
         Column("modified_at", "timestamp", "When the file was last written, a copy of it included."),
     ),
     key=("media_id",),

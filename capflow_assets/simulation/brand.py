@@ -86,6 +86,9 @@ class Brand(BaseModel):
     items_per_bill: float = Field(default=2.0, ge=1)
     affinities: int = Field(default=5, ge=0, description="Pairs of items that go together.")
     affinity_pct: float = Field(default=40, ge=0, le=100, description="Chance that the first item brings the second.")
+    staples: int = Field(
+        default=0, ge=0, description="Items that users use up at their own pace and buy again; 0: none."
+    )
     markdown_pct: float = Field(default=10, ge=0, le=100, description="Share of the lines sold at a fifth off.")
     reduced_weeks_pct: float = Field(
         default=0,
@@ -129,6 +132,8 @@ class Brand(BaseModel):
     )
 
     reviews: int = Field(default=0, ge=0, description="Reviews that users write of what they bought, at most.")
+    recordings: int = Field(default=0, ge=0, description="Recordings of callers.")
+    recordings_labelled_pct: float = Field(default=70, ge=0, le=100, description="Share of them with a label.")
     reviews_rated_pct: float = Field(default=60, ge=0, le=100, description="Share of the reviews with stars.")
     newsletters_a_week: float = Field(
         default=0, ge=0, le=5, description="Newsletters to a user on average, besides the campaigns' messages."
@@ -202,6 +207,7 @@ class Brand(BaseModel):
         rules = {
             "items must be at least as many as categories": self.items >= len(self.categories),
             "affinities need two items each": self.items >= 2 * self.affinities,
+            "staples are items": self.items >= self.staples,
             "campaigns must fit into the days, with a day between": self.days
             >= self.campaigns * (self.campaign_days + 1),
             "wrong_types need a CSV shape": self.shape.source == "csv" or not self.wrong_types,
@@ -237,6 +243,7 @@ BOOTS = Brand(
     campaigns=8,
     cities=("London", "Leeds", "Bristol", "Glasgow", "Cardiff"),
     reviews=1500,
+    recordings=240,
     anonymous_pct=8,
     returns_pct=6,
     duplicates_pct=0.5,

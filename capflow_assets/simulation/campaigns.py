@@ -113,7 +113,7 @@ def _effect(brand: Brand, people: Shoppers, reached: np.ndarray) -> np.ndarray:
     if brand.campaign_answers != "actions":
         return uplift(brand, people)[:, None]
     campaign, user = np.nonzero(reached.T)
-    by_action, offer = action_uplift(brand, people), np.array([_kind(number) == "coupon" for number in campaign])
+    by_action, offer = action_uplift(brand, people), np.array([_kind(int(number)) == "coupon" for number in campaign])
     effect = np.zeros(reached.shape)
     effect[user, campaign] = by_action[user, _channels(brand, len(user))[1], offer.astype(int)]
     return effect

@@ -12,7 +12,7 @@ import pandas as pd
 
 from capflow_assets.errors import CapflowError
 from capflow_assets.simulation import dirt
-from capflow_assets.simulation.pictures import picture, pictured
+from capflow_assets.simulation.media_files import write_media
 from capflow_assets.simulation.shape import Shape
 from capflow_assets.simulation.world import World
 
@@ -50,8 +50,8 @@ def write(
         if len(world.tables.get(name, ())):
             location = _write_table(world, folder, shape, name, sent[name])
             tables[name] = _declared(shape, name, location, list(sent[name].columns))
-    if pictures := pictured(world.brand, world.items):
-        tables["media"] = _draw(world, folder, frozenset(pictures))
+    if media := write_media(world, folder, upto):
+        tables["media"] = media
     return _write_toml(world, folder, tables, settings or {})
 
 
@@ -99,22 +99,6 @@ def _mixed(folder: Path, came: str) -> CapflowError:
         where=str(folder),
         do="write the truth to a folder of its own",
     )
-
-
-def _draw(world: World, folder: Path, items: frozenset[str]) -> dict[str, Any]:
-    """The pictures of the items below the folder, and what the TOML says of them."""
-    place = folder / "pictures"
-    place.mkdir(exist_ok=True)
-    for row in world.truth.items.to_dict("records"):
-        if row["item_id"] in items:
-            (place / f"{row['item_id']}.png").write_bytes(picture(world.brand, row))
-    columns = ("path", "kind", "media_type", "size_bytes", "sha256", "item_id")
-    return {
-        "source": "files",
-        "location": place.name,
-        "options": {"link": r"(?P<item_id>[^/]+)\.png$"},
-        "columns": {"media_id": "relative_path", **{name: name for name in columns}},
-    }
 
 
 def _write_table(world: World, folder: Path, shape: Shape, name: str, frame: pd.DataFrame) -> str:

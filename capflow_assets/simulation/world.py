@@ -7,7 +7,17 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from capflow_assets.simulation import assortment, baskets, campaigns, dirt, launches, mailing_list, passers_by, reviews
+from capflow_assets.simulation import (
+    assortment,
+    baskets,
+    campaigns,
+    dirt,
+    launches,
+    mailing_list,
+    passers_by,
+    reviews,
+    staples,
+)
 from capflow_assets.simulation.brand import SWITCHED, TABLES, Brand
 from capflow_assets.simulation.clock import MINUTES_A_DAY, Clock, Effects, clock, moments
 from capflow_assets.simulation.people import AGE_BANDS, INCOME_BANDS, Shoppers, shoppers
@@ -102,10 +112,14 @@ def simulate(brand: Brand) -> World:
     bills, line_items = _ledger(brand, people, bought, goods, used, places, ids)
     past = (bills["billed_at"] < moments(brand, np.array([brand.days * MINUTES_A_DAY]))[0]).to_numpy()
     history = bills[past].reset_index(drop=True)
+    line_items = line_items[line_items["bill_id"].isin(history["bill_id"])].reset_index(drop=True)
+    if brand.staples:
+        known = pd.Series(ids[: people.known])
+        history, line_items = staples.with_staples(brand, history, line_items, goods.frame, known)
     world = World(
         brand=brand,
         bills=history,
-        line_items=line_items[line_items["bill_id"].isin(history["bill_id"])].reset_index(drop=True),
+        line_items=line_items,
         users=_users(brand, people, ids, places),
         items=_sent_items(brand, goods),
         stores=places,
@@ -127,10 +141,9 @@ def simulate(brand: Brand) -> World:
         ),
     )
     if brand.launches:
-        tables, known = launches.laid_on(brand, world.tables, world.truth.users, world.truth.future_bills)
-        world = replace(world, **tables, truth=replace(world.truth, **known))
-    extra = passers_by.passers_by(brand, plain, goods, places)
-    return _with_reviews(_with_passers_by(world, extra))
+        sold, truth = launches.laid_on(brand, world.tables, world.truth.users, world.truth.future_bills)
+        world = replace(world, **sold, truth=replace(world.truth, **truth))
+    return _with_reviews(_with_passers_by(world, passers_by.passers_by(brand, plain, goods, places)))
 
 
 def _with_reviews(world: World) -> World:

@@ -16,7 +16,7 @@ from capflow_assets.learning.balance import balance
 from capflow_assets.learning.measures import MEASURES
 from capflow_assets.learning.outcomes import known_until
 from capflow_assets.validation._coverage import item_coverage, launches, overlap, user_files
-from capflow_assets.validation._labels import of_reviews
+from capflow_assets.validation._labels import of_recordings, of_reviews
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -91,6 +91,8 @@ def evidence(
 
     **Reviews**: ``reviews_praising`` and ``reviews_complaining`` by their labels or stars (``learning.review_labels``).
 
+    **Recordings**: ``recordings_labelled`` with an intent, ``intents_labelled`` that occur five times.
+
     **Outcomes**, by model, at its horizon: ``past_horizons`` that are over and have history before them (no more than
     the model's moments), ``users`` known at the newest of those moments, ``positives`` and ``negatives`` among them,
     ``positives_before`` a horizon earlier. Bills that stopped more than a day before the as-of moment end the newest
@@ -134,6 +136,9 @@ def _all(
     yield from ((None, "rows", table, count) for table, count in _rows(frames).items())
     yield from ((None, name, None, value) for name, value in _of_campaigns(frames, str(values["zone"])).items())
     yield from ((None, name, None, value) for name, value in of_reviews(frames["raw/reviews"]).items())
+    media = frames["raw/media"]
+    labelled = {} if media is None else of_recordings(media.filter(is_known("modified_at", as_of)))
+    yield from ((None, name, None, value) for name, value in labelled.items())
     yield from ((None, *row) for row in item_coverage(frames["clean/items"], frames["raw/media"]))
     yield from ((None, *row) for row in user_files(frames["clean/users"], frames["raw/media"]))
     yield from ((None, *row) for row in overlap(frames["clean/line_items"]))

@@ -36,12 +36,17 @@ def params(**chosen: Any) -> ActionParams:
     return ActionParams(**{**QUICK, **chosen})
 
 
+def best_gain(age: pd.Series | np.ndarray) -> Any:
+    """What the right message brings, in visits."""
+    return abs(age - 50) / 10
+
+
 def examples(actions: tuple[int, ...] = (0, EMAIL, PUSH), rows: int = 900) -> Examples:
-    """The old come by email, the young by push: by two visits each; nobody comes otherwise."""
+    """The old come by email, the young by push, the more so the farther from 50 they are; nobody comes otherwise."""
     random = np.random.default_rng(3)
     users = pd.Index([f"u{number:04d}" for number in range(rows)], name="user_id")
     age, action = random.integers(20, 80, rows), random.choice(actions, rows)
-    brings = 2.0 * ((age >= 50) & (action == EMAIL) | (age < 50) & np.isin(action, [PUSH, PUSH_COUPON]))
+    brings = best_gain(age) * ((age >= 50) & (action == EMAIL) | (age < 50) & np.isin(action, [PUSH, PUSH_COUPON]))
     outcomes = pd.DataFrame(
         {
             "visits": random.poisson(0.5 + brings),
@@ -65,28 +70,30 @@ def fitted(given: Examples, kind: type[ActionEstimator] = OneResponse, **chosen:
 def test_each_user_gets_the_action_that_moves_it_and_the_reason() -> None:
     given = examples()
     answers = fitted(given).predict(given)
-    is_old = given.columns["age"] >= 50
-    assert (answers["action"][is_old] == "email").mean() > 0.95
-    assert (answers["action"][~is_old] == "push").mean() > 0.95
-    assert answers["channel"].equals(answers["action"].rename("channel"))
-    assert answers["expected_gain"].mean() == pytest.approx(2.0, abs=0.3)
-    assert answers["reasons"].str.startswith(("email; ", "push; ")).all()
-    assert answers["reasons"].str.contains("years raises it").mean() > 0.5
+    age = given.columns["age"]
+    assert (answers["action"][age >= 60] == "email").mean() > 0.95
+    assert (answers["action"][age < 40] == "push").mean() > 0.95
+    assert answers["channel"][age >= 60].eq("email").mean() > 0.95
+    assert answers["expected_gain"].mean() == pytest.approx(best_gain(age).mean(), rel=0.2)
+    assert answers["reasons"][age >= 60].str.match(r"(email|push); \d\d years raises it").mean() > 0.9
 
 
-def test_the_value_of_the_policy_is_what_was_planted_and_the_rules_is_half_of_it() -> None:
+def test_the_value_of_the_policy_is_what_was_planted_and_above_the_rules() -> None:
     given = examples()
-    judge = PolicyJudge("visits")
+    judge, age = PolicyJudge("visits"), given.columns["age"]
     policy, rule = (fitted(given, kind).figures(given) for kind in (OneResponse, BestSingleRule))
     assert given.outcomes is not None
-    assert judge.value(given.outcomes, policy) == pytest.approx(2.5, abs=0.2)
-    assert judge.value(given.outcomes, rule) == pytest.approx(1.5, abs=0.2)
-    assert judge.inverse(given.outcomes, policy) == pytest.approx(2.5, abs=0.3)
+    planted = 0.5 + best_gain(age).mean()
+    assert judge.value(given.outcomes, policy) == pytest.approx(planted, abs=0.2)
+    assert judge.inverse(given.outcomes, policy) == pytest.approx(planted, abs=0.3)
+    # One message for all moves one half of them.
+    one = 0.5 + max((best_gain(age) * side).mean() for side in (age >= 50, age < 50))
+    assert judge.value(given.outcomes, rule) == pytest.approx(one, abs=0.2)
     assert judge.support(given.outcomes, policy) == judge.drawn(given.outcomes, policy) == 1.0
     assert judge.imbalance(given.outcomes, policy) < 0.1
     # Who may get neither counts as left alone.
     none = given.outcomes.assign(possible=float(in_mask([0])))
-    assert judge.support(none, policy) == 0.0
+    assert judge.support(none, policy) == (policy["action"] == "nothing").mean() < 0.1
     left = given.outcomes["action"] == 0
     assert judge.value(none, policy) == pytest.approx(given.outcomes["visits"][left].mean(), abs=0.15)
 
@@ -97,9 +104,19 @@ def test_the_budget_is_never_exceeded(kind: type[ActionEstimator], chosen: dict[
     given = examples()
     answers = fitted(given, kind, **chosen).predict(given)
     acted = answers["action"] != "nothing"
-    assert 0.8 * most <= acted.sum() <= most
+    assert acted.sum() == most
     assert answers.loc[~acted, "expected_gain"].eq(0).all()
     assert answers["score"][acted].min() >= answers["score"][~acted].max() - 1e-9
+
+
+def test_part_of_the_users_are_answered_as_they_would_be_alone() -> None:
+    """By the price of the budget, so that nobody's answer depends on who else is asked about."""
+    given = examples()
+    estimator = fitted(given, budget_share=0.3)
+    some, few = (replace(given, columns=given.columns[:count], outcomes=None) for count in (500, 50))
+    answers = estimator.predict(some)
+    pd.testing.assert_frame_equal(estimator.predict(few), answers[:50])
+    assert 0 < (answers["action"] != "nothing").sum() <= 270
 
 
 def test_a_price_of_more_than_it_brings_buys_nothing() -> None:
@@ -118,7 +135,7 @@ def test_who_has_had_enough_messages_gets_no_other() -> None:
     is_tired = tired.columns["contacts_28d"] > 0
     assert (answers["action"][is_tired] == "nothing").all()
     assert answers["reasons"][is_tired].str.startswith("nothing: had 8 messages or more in 28 days").all()
-    assert (answers["action"][~is_tired] != "nothing").all()
+    assert (answers["action"][~is_tired] != "nothing").mean() > 0.9
 
 
 @pytest.mark.parametrize("has_coupon", [False, True])

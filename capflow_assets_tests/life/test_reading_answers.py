@@ -116,12 +116,3 @@ def test_answers_that_a_model_can_do_without_are_no_rows_where_none_were_kept(an
     before, may = reader(place, CALLS).states([TRAIN_MOMENT - timedelta(days=1), TRAIN_MOMENT])
     assert [len(state.tables[f"predictions/{MODEL}"][0]) for state in (before, may)] == [0, 40]
     assert list(before.tables[f"predictions/{MODEL}"][0].columns) == ["user_id", "score"]
-
-
-def test_what_a_model_can_do_without_is_read_whole_with_its_columns_named(untrained: Path) -> None:
-    for reads in (
-        Reads(f"predictions/{MODEL}", ("score",), optional=True),
-        Reads(f"predictions/{MODEL}", form="frame", optional=True),
-    ):
-        with pytest.raises(GraphError, match="cannot do without"):
-            two_models(untrained, replace(REGULARS, reads=(*REGULARS.reads, reads)))

@@ -1,0 +1,303 @@
+"""What callers want, by their recordings: a small net over spectrograms, or a linear model over cepstral means.
+
+What was recorded in the newest ``horizon_days`` is never learned from: it is what a model is judged by. How sure a
+chance is, is learned on speakers who were kept out of a first fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from capflow_assets.contract import Examples, Horizon
+from capflow_assets.errors import EvidenceError, ModelError
+from capflow_assets.learning.call_labels import LEAST_OF_INTENT
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+SOUNDS, MEDIA = "features/call_sounds", "raw/media"
+SOUND_COLUMNS = ("media_id", "user_id", "set_aside", "log_mel", "cepstrum", "encoder")
+MEDIA_COLUMNS = ("media_id", "intent", "speaker", "modified_at")
+LEAST_RECORDINGS = 20
+HELD_OUT_SHARE = 0.25
+UNSURE = "unsure"
+
+
+class CallIntentParams(Horizon):
+    """What a person may set for the intents of calls."""
+
+    horizon_days: int = Field(28, ge=1, le=365, description="Local days whose newest labels judge and teach nothing.")
+    moments: int = Field(3, ge=1, le=24, description="How many past as-of moments candidates are chosen by.")
+    nets: int = Field(2, ge=1, le=20, description="How many nets answer together, each of a seed of its own.")
+    channels: int = Field(32, ge=4, le=512, description="How wide a net is.")
+    epochs: int = Field(20, ge=1, le=1000, description="How often a net hears all recordings at most.")
+    seconds: float = Field(120, gt=0, le=86_400, description="Seconds that the training of all nets may take.")
+    batch: int = Field(32, ge=2, le=4096, description="Recordings a step of the training, on a CPU.")
+    rate: float = Field(0.006, gt=0, le=1, description="Step of the training at its begin.")
+    least_chance: float = Field(0.5, ge=0, le=1, description="Below it an answer says unsure.")
+
+
+class CallClassifier:
+    """What both candidates share: the intents, how chances are made honest, and the answers.
+
+    A kind says how it learns (``_learn``) and which chances it gives (``_chances``).
+    """
+
+    def __init__(self, params: CallIntentParams) -> None:
+        self.params = params
+        self.intents: list[str] = []
+        self.sharpness = 1.0
+        self.encoder = ""
+        self.counts: dict[str, int] = {}
+
+    def fit(self, examples: Examples) -> CallClassifier:
+        """Learn from the labelled recordings that are older than the horizon.
+
+        Raises:
+            EvidenceError: they are too few, or of one intent.
+        """
+        import numpy as np
+
+        rows = _learned(examples, self.params.horizon_days)
+        self.intents = sorted(rows["intent"].unique())
+        self.encoder = str(rows["encoder"].iloc[0])
+        classes = np.searchsorted(self.intents, rows["intent"].to_numpy(dtype=str))
+        speakers = rows["speaker"].to_numpy(dtype=str)
+        self.counts = {"recordings": len(rows), "speakers": len(np.unique(speakers))}
+        self.sharpness = 1.0
+        is_held_out = _held_out(speakers, classes, self.params.seed)
+        if is_held_out.any():
+            self._learn(rows[~is_held_out], classes[~is_held_out], is_first=True)
+            self.sharpness = _sharpness(self._chances(rows[is_held_out]), classes[is_held_out])
+        self._learn(rows, classes, is_first=False)
+        return self
+
+    def predict(self, examples: Examples) -> pd.DataFrame:
+        """Of each recording: ``likeliest`` intent, its chance ``score``, ``intent`` (or unsure), ``reasons``.
+
+        What cannot be heard is unsure, and says why.
+        """
+        import numpy as np
+        import pandas as pd
+
+        if not self.intents:
+            raise ModelError("call_intent is not fitted", expected="fit before predict", do="train the model first")
+        # All that is heard, in one order: what a batch holds besides moves the last digits of a net's numbers.
+        known = _heard(examples)
+        heard = known[known["set_aside"].isna()]
+        if len(heard) and set(heard["encoder"]) != {self.encoder}:
+            raise ModelError(
+                "Recordings are not heard as those that a model learned from",
+                expected=self.encoder,
+                came=", ".join(sorted(set(heard["encoder"]))),
+                do="train call_intent again",
+            )
+        chances = np.empty((0, len(self.intents)))
+        if len(heard):
+            chances = _sharpened(self._chances(heard), self.sharpness)
+        asked = examples.columns.index
+        rows = pd.DataFrame(chances, index=heard.index, columns=self.intents).reindex(asked)
+        is_heard = rows.notna().all(axis=1).to_numpy()
+        return _answers(
+            rows.fillna(1 / len(self.intents)), is_heard, known["set_aside"].reindex(asked), self.params.least_chance
+        )
+
+    def parameters(self) -> dict[str, Any]:
+        """The intents, how many recordings and speakers it learned from, and how chances are made honest."""
+        return {**self.params.model_dump(), **self.counts, "intents": self.intents, "sharpness": self.sharpness}
+
+    def _learn(self, rows: pd.DataFrame, classes: np.ndarray, is_first: bool) -> None:
+        raise NotImplementedError
+
+    def _chances(self, rows: pd.DataFrame) -> np.ndarray:
+        raise NotImplementedError
+
+
+class SpokenNets(CallClassifier):
+    """Nets over spectrograms (``learning.nets.cepstral``), whose chances are averaged."""
+
+    def __init__(self, params: CallIntentParams) -> None:
+        super().__init__(params)
+        self.weights: list[bytes] = []
+        self.courses: list[dict[str, Any]] = []
+
+    def parameters(self) -> dict[str, Any]:
+        """And how the training of each net went."""
+        return {**super().parameters(), "courses": self.courses}
+
+    def _learn(self, rows: pd.DataFrame, classes: np.ndarray, is_first: bool) -> None:
+        import torch
+
+        from capflow_assets.learning.nets.cepstral import CepstralNet, class_loss
+        from capflow_assets.learning.nets.devices import repeatable
+        from capflow_assets.learning.nets.loop import Plan, train
+        from capflow_assets.learning.nets.weights import weights_of
+
+        params, spectrograms = self.params, _spectrograms(rows)
+        self.weights, self.courses = [], []
+        for seed in range(params.seed, params.seed + (1 if is_first else params.nets)):
+            with repeatable(1):
+                torch.manual_seed(seed)
+                net = CepstralNet(len(self.intents), params.channels)
+            share = params.seconds / (params.nets + 1)
+            plan = Plan(seed, params.epochs, share, batch=params.batch, rate=params.rate, decay=0.02)
+            course = train(net, _batches(spectrograms, classes), class_loss, plan)
+            self.weights.append(weights_of(net))
+            told = {"loss": round(course.losses[-1], 4), "epochs": len(course.losses), "ended": course.ended}
+            self.courses.append({**told, "device": course.device})
+
+    def _chances(self, rows: pd.DataFrame) -> np.ndarray:
+        import numpy as np
+
+        from capflow_assets.learning.nets.cepstral import CepstralNet, class_chances
+        from capflow_assets.learning.nets.devices import repeatable
+        from capflow_assets.learning.nets.weights import with_weights
+
+        spectrograms = _spectrograms(rows)
+        with repeatable(1):
+            nets = [with_weights(CepstralNet(len(self.intents), self.params.channels), of) for of in self.weights]
+            mean: np.ndarray = np.mean([class_chances(net, spectrograms) for net in nets], axis=0)
+        return mean
+
+
+class LinearCepstra(CallClassifier):
+    """The baseline: a logistic regression over means and deviations of cepstral coefficients."""
+
+    def __init__(self, params: CallIntentParams) -> None:
+        super().__init__(params)
+        self.scaled: np.ndarray | None = None
+        self.coefficients: np.ndarray | None = None
+
+    def _learn(self, rows: pd.DataFrame, classes: np.ndarray, is_first: bool) -> None:
+        import numpy as np
+        from sklearn.linear_model import LogisticRegression
+
+        cepstra = _stacked(rows, "cepstrum")
+        self.scaled = np.stack([cepstra.mean(axis=0), cepstra.std(axis=0) + 1e-6])
+        fitted = LogisticRegression(max_iter=500).fit((cepstra - self.scaled[0]) / self.scaled[1], classes)
+        weights = np.column_stack([fitted.coef_, fitted.intercept_])
+        # Of two classes one set of weights says all.
+        weights = np.vstack([-weights, weights]) / 2 if len(weights) == 1 else weights
+        self.coefficients = np.full((len(self.intents), weights.shape[1]), 0.0)
+        self.coefficients[:, -1] = -50.0
+        self.coefficients[fitted.classes_] = weights
+
+    def _chances(self, rows: pd.DataFrame) -> np.ndarray:
+        import numpy as np
+        from scipy.special import softmax
+
+        assert self.scaled is not None and self.coefficients is not None  # noqa: S101, PT018  (fitted)
+        cepstra = (_stacked(rows, "cepstrum") - self.scaled[0]) / self.scaled[1]
+        scores = cepstra @ self.coefficients[:, :-1].T + self.coefficients[:, -1]
+        return np.asarray(softmax(scores, axis=1))
+
+
+def _answers(chances: pd.DataFrame, is_heard: np.ndarray, reasons: pd.Series, least_chance: float) -> pd.DataFrame:
+    import numpy as np
+    import pandas as pd
+
+    values, named = chances.to_numpy(dtype=float), chances.columns.to_numpy(dtype=object)
+    first, second = np.argsort(-values, axis=1, kind="stable")[:, :2].T
+    rows = np.arange(len(values))
+    best, next_best = values[rows, first], values[rows, second]
+    why = [
+        f"{other} at {chance:.0%} comes next"
+        if is_so
+        else f"not heard: {reason if isinstance(reason, str) else 'no file'}"
+        for other, chance, is_so, reason in zip(
+            named[second], next_best, is_heard, reasons.fillna("no file"), strict=True
+        )
+    ]
+    sure = np.where(is_heard & (best >= least_chance), named[first], UNSURE).astype(object)
+    columns = {"score": best, "intent": sure, "likeliest": named[first], "reasons": why}
+    return pd.DataFrame(columns, index=chances.index)
+
+
+def _batches(spectrograms: np.ndarray, classes: np.ndarray) -> Callable[..., Any]:
+    from capflow_assets.learning.nets.cepstral import spoken_otherwise
+
+    return lambda random, size: spoken_otherwise(spectrograms, classes, random, size)
+
+
+def _stacked(rows: pd.DataFrame, name: str) -> np.ndarray:
+    import numpy as np
+
+    return np.array([np.asarray(numbers, dtype=float) for numbers in rows[name]])
+
+
+def _spectrograms(rows: pd.DataFrame) -> np.ndarray:
+    from capflow_assets.encoders.sounds import BANDS
+
+    flat = _stacked(rows, "log_mel")
+    return flat.reshape(len(flat), -1, BANDS).astype("float32")
+
+
+def _heard(examples: Examples) -> pd.DataFrame:
+    """The recordings that the newest moment knows, by their ids, with labels and speakers where there are some."""
+    sounds = examples.table(SOUNDS).sort_values("media_id", kind="stable").drop_duplicates("media_id")
+    media = examples.table(MEDIA).sort_values("media_id", kind="stable").drop_duplicates("media_id")
+    named = media.reindex(columns=list(MEDIA_COLUMNS))
+    return sounds.merge(named, on="media_id", how="left").set_index("media_id")
+
+
+def _learned(examples: Examples, horizon_days: int) -> pd.DataFrame:
+    """The labelled recordings that are heard and older than the newest horizon, of intents that occur often enough."""
+    import pandas as pd
+
+    from capflow_assets.expressions.days import days_before
+
+    rows = _heard(examples)
+    label = rows["intent"].astype("string").str.strip()
+    rows = rows.assign(intent=label.where(label.str.len() > 0), speaker=_speakers(rows))
+    since = days_before(examples.moments[-1], horizon_days, examples.zone)
+    is_old = ~(pd.to_datetime(rows["modified_at"], utc=True) > since).to_numpy()
+    rows = rows[is_old & rows["intent"].notna().to_numpy() & rows["set_aside"].isna().to_numpy()]
+    often = rows["intent"].value_counts()
+    rows = rows[rows["intent"].isin(often.index[often >= LEAST_OF_INTENT])]
+    if len(rows) < LEAST_RECORDINGS or rows["intent"].nunique() < 2:
+        raise EvidenceError(
+            "There are too few labelled recordings to learn from",
+            expected=f"{LEAST_RECORDINGS} older than {horizon_days} days, of two intents, {LEAST_OF_INTENT} of each",
+            came=f"{len(rows)} of {rows['intent'].nunique()} such intents",
+            do="label more recordings (raw/media.intent), with the time of each (raw/media.modified_at)",
+        )
+    return rows
+
+
+def _speakers(rows: pd.DataFrame) -> pd.Series:
+    """Who speaks: the speaker, else the user; where neither is known each recording is of somebody else."""
+    own = rows["speaker"].astype("string").where(rows["speaker"].notna(), rows["user_id"].astype("string"))
+    return own.where(own.notna(), rows.index.to_series().astype("string"))
+
+
+def _held_out(speakers: np.ndarray, classes: np.ndarray, seed: int) -> np.ndarray:
+    """A quarter of the speakers, or of the recordings of fewer than three; none where an intent would be lost."""
+    import numpy as np
+
+    groups = speakers if len(np.unique(speakers)) > 2 else np.arange(len(speakers)).astype(str)
+    names = np.unique(groups)
+    chosen = np.random.default_rng(seed).permutation(names)[: max(1, round(HELD_OUT_SHARE * len(names)))]
+    is_held_out = np.isin(groups, chosen)
+    is_whole = set(classes[~is_held_out]) == set(classes)
+    return is_held_out if is_whole else np.zeros(len(speakers), dtype=bool)
+
+
+def _sharpened(chances: np.ndarray, sharpness: float) -> np.ndarray:
+    import numpy as np
+    from scipy.special import softmax
+
+    return np.asarray(softmax(sharpness * np.log(chances.clip(1e-12)), axis=1))
+
+
+def _sharpness(chances: np.ndarray, classes: np.ndarray) -> float:
+    """The power of the chances under which what is true is likeliest (temperature scaling, Guo et al., ICML 2017)."""
+    import numpy as np
+
+    powers = np.exp(np.linspace(np.log(0.2), np.log(4.0), 61))
+    rows = np.arange(len(classes))
+    losses = [-np.log(_sharpened(chances, power)[rows, classes].clip(1e-12)).mean() for power in powers]
+    return float(powers[int(np.argmin(losses))].round(6))

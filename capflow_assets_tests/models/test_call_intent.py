@@ -1,0 +1,139 @@
+"""Which recordings teach and which judge, what is answered of those that cannot be heard, and what is refused."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from capflow_assets.contract import Examples
+from capflow_assets.errors import EvidenceError, ModelError
+from capflow_assets.learning.call_estimators import MEDIA, SOUNDS, CallIntentParams, LinearCepstra, SpokenNets
+from capflow_assets.learning.call_labels import labelled_recordings
+from capflow_assets.models.call_intent import by_recording, calibration_error, known, outcome
+from capflow_assets.raw.media import TABLE
+from capflow_assets_tests.engines import frame_of, rows_of
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+AT = datetime(2024, 6, 30, tzinfo=UTC)
+MONTH = timedelta(days=30)
+PARAMS = CallIntentParams(horizon_days=30, nets=1, epochs=10, channels=8)
+WINDOW = (AT, AT + MONTH, "UTC")
+
+
+def recording(name: str, days: int | None, intent: str | None = "order", **more: Any) -> dict[str, Any]:
+    when = None if days is None else AT - timedelta(days=days)
+    return {"media_id": name, "path": f"/{name}", "kind": "audio", "intent": intent, "modified_at": when, **more}
+
+
+def test_voices_that_were_heard_before_do_not_judge(spark: SparkSession) -> None:
+    rows = (
+        recording("a1", 40, speaker="ana"),
+        recording("a2", 3, "complaint", speaker="ana"),
+        recording("b1", 3, " order ", user_id="bea"),
+        recording("c1", 3),
+        recording("none", 3, None),
+        recording("blank", 3, " "),
+        recording("later", -1),
+        recording("picture", 3, kind="image"),
+    )
+    frame = frame_of(spark, TABLE, rows)
+    assert sorted(rows_of(outcome(frame, *WINDOW), "media_id", "intent", "said")) == [
+        ("b1", "order", 1.0),
+        ("c1", "order", 1.0),
+    ]
+    speakers = dict(rows_of(labelled_recordings(frame), "media_id", "speaker"))
+    assert (speakers["a1"], speakers["b1"], speakers["c1"]) == ("ana", "bea", "c1")
+    assert {row[0] for row in rows_of(known(frame, AT), "media_id")} == {"a1", "a2", "b1", "c1", "none", "blank"}
+    # Where all were heard before, those judge.
+    old = frame_of(spark, TABLE, rows[:2])
+    assert rows_of(outcome(old, *WINDOW), "media_id", "intent") == [("a2", "complaint")]
+    # One without a time was always there, so its voice was heard before.
+    timeless = frame_of(spark, TABLE, [recording("a0", None, speaker="ana"), *rows[1:3]])
+    assert rows_of(outcome(timeless, *WINDOW), "media_id") == [("b1",)]
+
+
+def examples(
+    count: int = 48, days: int = 60, intents: tuple[str, ...] = ("order", "complaint"), **sound: Any
+) -> Examples:
+    """Recordings whose cepstra and spectrograms tell their intent, each voice with one of each."""
+    random = np.random.default_rng(3)
+    place = np.arange(count) % len(intents)
+    bands = np.linspace(-1, 1, 48 * 40).reshape(48, 40)
+    shapes = [np.where(of, bands, bands[::-1]).ravel() + 0.1 * random.normal(size=48 * 40) for of in place]
+    ids = [f"m{number:03d}" for number in range(count)]
+    sounds = pd.DataFrame(
+        {
+            "media_id": ids,
+            "user_id": None,
+            "set_aside": None,
+            "log_mel": [shape.tolist() for shape in shapes],
+            "cepstrum": [(random.normal(size=40) + 3 * of).tolist() for of in place],
+            "encoder": "log-mel/1",
+            **sound,
+        }
+    )
+    media = pd.DataFrame(
+        {
+            "media_id": ids,
+            "intent": [intents[of] for of in place],
+            "speaker": [f"v{number // 4}" for number in range(count)],
+            "modified_at": AT - timedelta(days=days),
+        }
+    )
+    return Examples(
+        pd.DataFrame(index=pd.Index(ids, name="media_id")), None, {SOUNDS: (sounds,), MEDIA: (media,)}, (AT,)
+    )
+
+
+@pytest.mark.parametrize("kind", [SpokenNets, LinearCepstra])
+def test_what_cannot_be_heard_is_unsure_and_says_why(kind: Any) -> None:
+    asked = examples()
+    silent = asked.tables[SOUNDS][0].copy()
+    silent.loc[0, "set_aside"] = "is silent"
+    silent.at[0, "log_mel"], silent.at[0, "cepstrum"] = [], []
+    gone = pd.concat([asked.columns, pd.DataFrame(index=pd.Index(["gone"], name="media_id"))])
+    asked = Examples(gone, None, {**asked.tables, SOUNDS: (silent,)}, asked.moments)
+    answers = kind(PARAMS).fit(asked).predict(asked)
+    assert answers.loc[["m000", "gone"], "intent"].tolist() == ["unsure", "unsure"]
+    assert answers.loc[["m000", "gone"], "reasons"].tolist() == ["not heard: is silent", "not heard: no file"]
+    assert answers["score"].between(0.5, 1).all()
+    rest = answers.iloc[1:-1]
+    assert (rest["likeliest"].to_numpy() == np.array(["complaint", "order"] * 24)[: len(rest)]).mean() > 0.9
+
+
+def test_an_answer_is_named_only_where_it_is_likely_enough() -> None:
+    asked = examples()
+    answers = LinearCepstra(PARAMS.model_copy(update={"least_chance": 1.0})).fit(asked).predict(asked)
+    assert (answers["intent"] == "unsure").sum() > 40
+    assert set(answers["likeliest"]) == {"order", "complaint"}
+
+
+@pytest.mark.parametrize("kind", [SpokenNets, LinearCepstra])
+@pytest.mark.parametrize(
+    "harm",
+    [{"intents": ("order",)}, {"days": 3}, {"count": 12}, {"set_aside": "is silent"}],
+    ids=["one class", "all new", "few", "silent"],
+)
+def test_too_little_to_learn_from_is_told(kind: Any, harm: dict[str, Any]) -> None:
+    with pytest.raises(EvidenceError, match="too few labelled recordings"):
+        kind(PARAMS).fit(examples(**harm))
+
+
+def test_what_was_heard_otherwise_is_refused() -> None:
+    fitted = LinearCepstra(PARAMS).fit(examples())
+    with pytest.raises(ModelError, match="train call_intent again"):
+        fitted.predict(examples(encoder="log-mel/2"))
+
+
+def test_accuracy_and_calibration_by_hand() -> None:
+    index = pd.Index(list("abcd"), name="media_id")
+    outcomes = pd.DataFrame({"intent": ["x", "y", "x", "y"], "said": 1.0}, index=index)
+    answers = pd.DataFrame({"likeliest": ["x", "x", "x", "y"], "score": 0.75}, index=index)
+    assert by_recording(outcomes.iloc[::-1], answers)["value"].tolist() == [1, 0, 1, 1]
+    assert calibration_error(outcomes, answers) == 0
