@@ -62,14 +62,20 @@ WORLD |= {"recordings": 200, "recordings_labelled_pct": 100}
 # Others come once, for a bargain, and never again.
 WORLD |= {"one_time_users": 100}
 # Items come that nobody has bought; some users follow them, by a style of their own.
-WORLD |= {"launches": 3000, "launch_users_pct": 8, "launch_bills_pct": 100, "launch_style": 4.0}
+LAUNCHES = {"launch_bills_pct": 100, "launch_style": 4.0}
+WORLD |= {"launches": 200, "launch_users_pct": 8, **LAUNCHES}
 # Who ignores what is sent opts out.
 WORLD |= {"opt_out_pct": 10}
 # A model whose planted truth would hide that of others has a customer by itself, with no tables but those that it
 # reads: here an item is reduced in some weeks, and users tell each other apart by how much more of it they take then.
 SALES = {"r": 4.0, "alpha_weeks": 2.0, "a": 0.5, "b": 50.0, "items": 60, "campaigns": 0, "affinities": 0}
 SALES |= {"markdown_pct": 0, "reduced_weeks_pct": 30, "elasticity_step": 0.8}
-OWN_WORLDS: dict[str, dict[str, Any]] = {"price_sensitivity": {"users": 1000, **SALES}}
+# Where many items are launched nothing else can be told apart: here every user follows them.
+NEWS = {"r": 4.0, "alpha_weeks": 4.0, "a": 0.5, "b": 30.0, "items": 60, "campaigns": 0, "launches": 4000, **LAUNCHES}
+OWN_WORLDS: dict[str, dict[str, Any]] = {
+    "price_sensitivity": {"users": 1000, **SALES},
+    "cold_start_recommendations": {"users": 400, **NEWS},
+}
 
 
 @dataclass(frozen=True)
