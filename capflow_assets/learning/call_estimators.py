@@ -12,17 +12,13 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from capflow_assets.contract import Examples, Horizon
-from capflow_assets.errors import EvidenceError, ModelError
-from capflow_assets.learning.call_labels import LEAST_OF_INTENT
+from capflow_assets.errors import ModelError
+from capflow_assets.learning.call_labels import heard_recordings, learned_recordings
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-SOUNDS, MEDIA = "features/call_sounds", "raw/media"
-SOUND_COLUMNS = ("media_id", "user_id", "set_aside", "log_mel", "cepstrum", "encoder")
-MEDIA_COLUMNS = ("media_id", "intent", "speaker", "modified_at")
-LEAST_RECORDINGS = 20
 HELD_OUT_SHARE = 0.25
 UNSURE = "unsure"
 
@@ -62,7 +58,7 @@ class CallClassifier:
         """
         import numpy as np
 
-        rows = _learned(examples, self.params.horizon_days)
+        rows = learned_recordings(examples, self.params.horizon_days)
         self.intents = sorted(rows["intent"].unique())
         self.encoder = str(rows["encoder"].iloc[0])
         classes = np.searchsorted(self.intents, rows["intent"].to_numpy(dtype=str))
@@ -87,7 +83,7 @@ class CallClassifier:
         if not self.intents:
             raise ModelError("call_intent is not fitted", expected="fit before predict", do="train the model first")
         # All that is heard, in one order: what a batch holds besides moves the last digits of a net's numbers.
-        known = _heard(examples)
+        known = heard_recordings(examples)
         heard = known[known["set_aside"].isna()]
         if len(heard) and set(heard["encoder"]) != {self.encoder}:
             raise ModelError(
@@ -234,44 +230,6 @@ def _spectrograms(rows: pd.DataFrame) -> np.ndarray:
 
     flat = _stacked(rows, "log_mel")
     return flat.reshape(len(flat), -1, BANDS).astype("float32")
-
-
-def _heard(examples: Examples) -> pd.DataFrame:
-    """The recordings that the newest moment knows, by their ids, with labels and speakers where there are some."""
-    sounds = examples.table(SOUNDS).sort_values("media_id", kind="stable").drop_duplicates("media_id")
-    media = examples.table(MEDIA).sort_values("media_id", kind="stable").drop_duplicates("media_id")
-    named = media.reindex(columns=list(MEDIA_COLUMNS))
-    return sounds.merge(named, on="media_id", how="left").set_index("media_id")
-
-
-def _learned(examples: Examples, horizon_days: int) -> pd.DataFrame:
-    """The labelled recordings that are heard and older than the newest horizon, of intents that occur often enough."""
-    import pandas as pd
-
-    from capflow_assets.expressions.days import days_before
-
-    rows = _heard(examples)
-    label = rows["intent"].astype("string").str.strip()
-    rows = rows.assign(intent=label.where(label.str.len() > 0), speaker=_speakers(rows))
-    since = days_before(examples.moments[-1], horizon_days, examples.zone)
-    is_old = ~(pd.to_datetime(rows["modified_at"], utc=True) > since).to_numpy()
-    rows = rows[is_old & rows["intent"].notna().to_numpy() & rows["set_aside"].isna().to_numpy()]
-    often = rows["intent"].value_counts()
-    rows = rows[rows["intent"].isin(often.index[often >= LEAST_OF_INTENT])]
-    if len(rows) < LEAST_RECORDINGS or rows["intent"].nunique() < 2:
-        raise EvidenceError(
-            "There are too few labelled recordings to learn from",
-            expected=f"{LEAST_RECORDINGS} older than {horizon_days} days, of two intents, {LEAST_OF_INTENT} of each",
-            came=f"{len(rows)} of {rows['intent'].nunique()} such intents",
-            do="label more recordings (raw/media.intent), with the time of each (raw/media.modified_at)",
-        )
-    return rows
-
-
-def _speakers(rows: pd.DataFrame) -> pd.Series:
-    """Who speaks: the speaker, else the user; where neither is known each recording is of somebody else."""
-    own = rows["speaker"].astype("string").where(rows["speaker"].notna(), rows["user_id"].astype("string"))
-    return own.where(own.notna(), rows.index.to_series().astype("string"))
 
 
 def _held_out(speakers: np.ndarray, classes: np.ndarray, seed: int) -> np.ndarray:

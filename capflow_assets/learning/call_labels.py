@@ -1,12 +1,20 @@
-"""Which recordings customers labelled, and who speaks in them."""
+"""Which recordings customers labelled, who speaks in them, and which of them teach."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from capflow_assets.contract import Examples
+from capflow_assets.errors import EvidenceError
+
 if TYPE_CHECKING:
+    import pandas as pd
     from pyspark.sql import DataFrame
 
+SOUNDS, MEDIA = "features/call_sounds", "raw/media"
+SOUND_COLUMNS = ("media_id", "user_id", "set_aside", "log_mel", "cepstrum", "encoder")
+MEDIA_COLUMNS = ("media_id", "intent", "speaker", "modified_at")
+LEAST_RECORDINGS = 20
 # An intent with fewer recordings is not learned.
 LEAST_OF_INTENT = 5
 
@@ -26,3 +34,41 @@ def labelled_recordings(raw_media: DataFrame) -> DataFrame:
         "media_id", intent.alias("intent"), speaker.alias("speaker"), "modified_at"
     )
     return rows.filter(F.col("intent").isNotNull()).dropDuplicates(["media_id"])
+
+
+def heard_recordings(examples: Examples) -> pd.DataFrame:
+    """The recordings that the newest moment knows, by their ids, with labels and speakers where there are some."""
+    sounds = examples.table(SOUNDS).sort_values("media_id", kind="stable").drop_duplicates("media_id")
+    media = examples.table(MEDIA).sort_values("media_id", kind="stable").drop_duplicates("media_id")
+    named = media.reindex(columns=list(MEDIA_COLUMNS))
+    return sounds.merge(named, on="media_id", how="left").set_index("media_id")
+
+
+def learned_recordings(examples: Examples, horizon_days: int) -> pd.DataFrame:
+    """The labelled recordings that are heard and older than the newest horizon, of intents that occur often enough."""
+    import pandas as pd
+
+    from capflow_assets.expressions.days import days_before
+
+    rows = heard_recordings(examples)
+    label = rows["intent"].astype("string").str.strip()
+    rows = rows.assign(intent=label.where(label.str.len() > 0), speaker=_speakers(rows))
+    since = days_before(examples.moments[-1], horizon_days, examples.zone)
+    is_old = ~(pd.to_datetime(rows["modified_at"], utc=True) > since).to_numpy()
+    rows = rows[is_old & rows["intent"].notna().to_numpy() & rows["set_aside"].isna().to_numpy()]
+    often = rows["intent"].value_counts()
+    rows = rows[rows["intent"].isin(often.index[often >= LEAST_OF_INTENT])]
+    if len(rows) < LEAST_RECORDINGS or rows["intent"].nunique() < 2:
+        raise EvidenceError(
+            "There are too few labelled recordings to learn from",
+            expected=f"{LEAST_RECORDINGS} older than {horizon_days} days, of two intents, {LEAST_OF_INTENT} of each",
+            came=f"{len(rows)} of {rows['intent'].nunique()} such intents",
+            do="label more recordings (raw/media.intent), with the time of each (raw/media.modified_at)",
+        )
+    return rows
+
+
+def _speakers(rows: pd.DataFrame) -> pd.Series:
+    """Who speaks: the speaker, else the user; where neither is known each recording is of somebody else."""
+    own = rows["speaker"].astype("string").where(rows["speaker"].notna(), rows["user_id"].astype("string"))
+    return own.where(own.notna(), rows.index.to_series().astype("string"))

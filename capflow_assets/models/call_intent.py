@@ -11,15 +11,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Answer, Candidate, Column, Model, Needs, Outcome, Reads, Rule, Subject
-from capflow_assets.learning.call_estimators import (
-    MEDIA,
-    MEDIA_COLUMNS,
-    SOUND_COLUMNS,
-    SOUNDS,
-    CallIntentParams,
-    LinearCepstra,
-    SpokenNets,
-)
+from capflow_assets.learning.call_estimators import CallIntentParams, LinearCepstra, SpokenNets
+from capflow_assets.learning.call_labels import MEDIA, MEDIA_COLUMNS, SOUND_COLUMNS, SOUNDS
 from capflow_assets.learning.metrics import mean_by_subject
 
 if TYPE_CHECKING:

@@ -209,18 +209,6 @@ def test_campaigns_with_users_addressed_and_held_out(spark: SparkSession) -> Non
     assert together(made(bills_of(spark, ()), **tables))["compared_campaigns"] == 1
 
 
-def test_reviews_are_counted_by_what_they_were_said_to_be(spark: SparkSession) -> None:
-    """Of five stars four praise, two complain, three do neither; a label goes before them; later ones do not count."""
-    written = [
-        {"review_id": f"r{number}", "text": "x", "written_at": AS_OF, "rating": stars}
-        for number, stars in enumerate((1.0, 2.0, 3.0, 4.0, 5.0, 5.0))
-    ]
-    written.append({"review_id": "said", "text": "x", "written_at": None, "rating": 1.0, "sentiment": "positive"})
-    written.append({"review_id": "late", "text": "x", "written_at": AS_OF + timedelta(days=1), "rating": 1.0})
-    found = together(made(bills_of(spark, ()), raw_reviews=table(spark, "raw/reviews", written)))
-    assert (found["reviews_praising"], found["reviews_complaining"]) == (4.0, 2.0)
-
-
 def asked(horizon_days: int, **more: Any) -> Asked:
     given = {"outcome_tables": {"bills": "clean/bills"}, "injected": ("start", "end"), **more}
     return Asked(Needs(()), horizon_days, 4, outcome=outcome, column="bought", **given)

@@ -59,7 +59,8 @@ def test_neither_loudness_nor_the_timbre_of_a_line_is_seen() -> None:
     random = np.random.default_rng(SEED)
     numbers = random.normal(size=(2, 48, COEFFICIENTS))
     line = random.normal(size=COEFFICIENTS)
-    np.testing.assert_allclose(cepstra(numbers), cepstra(3 * numbers + line), atol=2e-3)
+    # 0.001 is added to each deviation, of 0.6 or more here: a share of 0.0017 at most.
+    np.testing.assert_allclose(cepstra(numbers), cepstra(3 * numbers + line), rtol=1.7e-3, atol=1e-6)
 
 
 def test_a_batch_of_one_is_left_out_and_nothing_gets_no_chances() -> None:
