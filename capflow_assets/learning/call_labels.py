@@ -45,7 +45,14 @@ def heard_recordings(examples: Examples) -> pd.DataFrame:
 
 
 def learned_recordings(examples: Examples, horizon_days: int) -> pd.DataFrame:
-    """The labelled recordings that are heard and older than the newest horizon, of intents that occur often enough."""
+    """The labelled recordings that are heard and older than the newest horizon, of intents that occur often enough.
+
+    To know a voice again is no art: who speaks in the newest horizon, which judges, does not teach, unless too little
+    would be left.
+
+    Raises:
+        EvidenceError: they are too few, or of one intent.
+    """
     import pandas as pd
 
     from capflow_assets.expressions.days import days_before
@@ -53,19 +60,28 @@ def learned_recordings(examples: Examples, horizon_days: int) -> pd.DataFrame:
     rows = heard_recordings(examples)
     label = rows["intent"].astype("string").str.strip()
     rows = rows.assign(intent=label.where(label.str.len() > 0), speaker=_speakers(rows))
+    rows = rows[rows["intent"].notna().to_numpy() & rows["set_aside"].isna().to_numpy()]
     since = days_before(examples.moments[-1], horizon_days, examples.zone)
-    is_old = ~(pd.to_datetime(rows["modified_at"], utc=True) > since).to_numpy()
-    rows = rows[is_old & rows["intent"].notna().to_numpy() & rows["set_aside"].isna().to_numpy()]
-    often = rows["intent"].value_counts()
-    rows = rows[rows["intent"].isin(often.index[often >= LEAST_OF_INTENT])]
-    if len(rows) < LEAST_RECORDINGS or rows["intent"].nunique() < 2:
+    is_new = (pd.to_datetime(rows["modified_at"], utc=True) > since).to_numpy()
+    older = rows[~is_new]
+    others = _frequent(older[~older["speaker"].isin(rows["speaker"][is_new]).to_numpy()])
+    older = _frequent(older)
+    intents = set(older["intent"])
+    if len(intents) > 1 and intents == set(others["intent"]) and len(others) >= LEAST_RECORDINGS:
+        return others
+    if len(older) < LEAST_RECORDINGS or older["intent"].nunique() < 2:
         raise EvidenceError(
             "There are too few labelled recordings to learn from",
             expected=f"{LEAST_RECORDINGS} older than {horizon_days} days, of two intents, {LEAST_OF_INTENT} of each",
-            came=f"{len(rows)} of {rows['intent'].nunique()} such intents",
+            came=f"{len(older)} of {older['intent'].nunique()} such intents",
             do="label more recordings (raw/media.intent), with the time of each (raw/media.modified_at)",
         )
-    return rows
+    return older
+
+
+def _frequent(rows: pd.DataFrame) -> pd.DataFrame:
+    often = rows["intent"].value_counts()
+    return rows[rows["intent"].isin(often.index[often >= LEAST_OF_INTENT])]
 
 
 def _speakers(rows: pd.DataFrame) -> pd.Series:

@@ -1,7 +1,7 @@
 """What a caller wants in each recording: one of the intents that the customer labelled earlier ones with, or unsure.
 
-Nets over spectrograms (``learning.nets.cepstral``) learn from labelled recordings (``raw/media.intent``), judged
-on later ones, of speakers who were never heard before where there are any, against a linear model over cepstral means.
+Nets over spectrograms (``learning.nets.cepstral``) learn from labelled recordings (``raw/media.intent``). They are
+judged on later ones against a linear model over cepstral means. Voices that judge do not teach, where enough others do.
 An intent is named where its chance is high enough; what cannot be heard is unsure, and says why.
 """
 
@@ -34,22 +34,16 @@ def known(raw_media: DataFrame, as_of: datetime) -> DataFrame:
 def outcome(raw_media: DataFrame, start: datetime, end: datetime, zone: str) -> DataFrame:
     """The intents of the newest recordings that ``start`` knows: those of as many days as lie up to ``end``.
 
-    One row per labelled recording: ``media_id``, ``intent``, ``said`` (1). Those of speakers with an earlier labelled
-    recording are left out, unless all are: to know a voice again is no art.
+    One row per labelled recording: ``media_id``, ``intent``, ``said`` (1).
     """
     import pyspark.sql.functions as F
-    from pyspark.sql import Window
 
     from capflow_assets.expressions.days import days_before, local_span
     from capflow_assets.learning.call_labels import labelled_recordings
 
-    since = days_before(start, local_span(start, end, zone).days, zone)
-    rows = labelled_recordings(raw_media).filter(F.col("modified_at").isNull() | (F.col("modified_at") <= F.lit(start)))
-    first = F.min(F.coalesce("modified_at", F.lit(since))).over(Window.partitionBy("speaker"))
-    newest = rows.withColumn("is_new", first > F.lit(since)).filter(F.col("modified_at") > F.lit(since))
-    any_new = F.max("is_new").over(Window.partitionBy(F.lit(0)))
-    judged = newest.withColumn("any_new", any_new).filter(F.col("is_new") | ~F.col("any_new"))
-    return judged.select("media_id", PER, F.lit(1.0).alias(SAID))
+    at, since = F.col("modified_at"), days_before(start, local_span(start, end, zone).days, zone)
+    rows = labelled_recordings(raw_media).filter((at > F.lit(since)) & (at <= F.lit(start)))
+    return rows.select("media_id", PER, F.lit(1.0).alias(SAID))
 
 
 def by_recording(outcomes: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:

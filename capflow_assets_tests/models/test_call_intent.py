@@ -12,7 +12,7 @@ import pytest
 from capflow_assets.contract import Examples
 from capflow_assets.errors import EvidenceError, ModelError
 from capflow_assets.learning.call_estimators import CallIntentParams, LinearCepstra, SpokenNets
-from capflow_assets.learning.call_labels import MEDIA, SOUNDS, labelled_recordings
+from capflow_assets.learning.call_labels import MEDIA, SOUNDS, labelled_recordings, learned_recordings
 from capflow_assets.models.call_intent import by_recording, calibration_error, known, outcome
 from capflow_assets.raw.media import TABLE
 from capflow_assets_tests.engines import frame_of, rows_of
@@ -31,31 +31,25 @@ def recording(name: str, days: int | None, intent: str | None = "order", **more:
     return {"media_id": name, "path": f"/{name}", "kind": "audio", "intent": intent, "modified_at": when, **more}
 
 
-def test_voices_that_were_heard_before_do_not_judge(spark: SparkSession) -> None:
+def test_the_newest_labelled_recordings_judge(spark: SparkSession) -> None:
     rows = (
         recording("a1", 40, speaker="ana"),
         recording("a2", 3, "complaint", speaker="ana"),
         recording("b1", 3, " order ", user_id="bea"),
-        recording("c1", 3),
+        recording("c1", 0),
+        recording("timeless", None),
         recording("none", 3, None),
         recording("blank", 3, " "),
         recording("later", -1),
         recording("picture", 3, kind="image"),
     )
     frame = frame_of(spark, TABLE, rows)
-    assert sorted(rows_of(outcome(frame, *WINDOW), "media_id", "intent", "said")) == [
-        ("b1", "order", 1.0),
-        ("c1", "order", 1.0),
-    ]
+    judged = [("a2", "complaint", 1.0), ("b1", "order", 1.0), ("c1", "order", 1.0)]
+    assert sorted(rows_of(outcome(frame, *WINDOW), "media_id", "intent", "said")) == judged
     speakers = dict(rows_of(labelled_recordings(frame), "media_id", "speaker"))
     assert (speakers["a1"], speakers["b1"], speakers["c1"]) == ("ana", "bea", "c1")
-    assert {row[0] for row in rows_of(known(frame, AT), "media_id")} == {"a1", "a2", "b1", "c1", "none", "blank"}
-    # Where all were heard before, those judge.
-    old = frame_of(spark, TABLE, rows[:2])
-    assert rows_of(outcome(old, *WINDOW), "media_id", "intent") == [("a2", "complaint")]
-    # One without a time was always there, so its voice was heard before.
-    timeless = frame_of(spark, TABLE, [recording("a0", None, speaker="ana"), *rows[1:3]])
-    assert rows_of(outcome(timeless, *WINDOW), "media_id") == [("b1",)]
+    names = {row[0] for row in rows_of(known(frame, AT), "media_id")}
+    assert names == {"a1", "a2", "b1", "c1", "timeless", "none", "blank"}
 
 
 def examples(
@@ -105,6 +99,19 @@ def test_what_cannot_be_heard_is_unsure_and_says_why(kind: Any) -> None:
     assert answers["score"].between(0.5, 1).all()
     rest = answers.iloc[1:-1]
     assert (rest["likeliest"].to_numpy() == np.array(["complaint", "order"] * 24)[: len(rest)]).mean() > 0.9
+
+
+def test_voices_that_judge_do_not_teach_where_enough_others_do() -> None:
+    asked = examples()
+    media = asked.tables[MEDIA][0].copy()
+    # The voices v0 and v1, with four recordings each, speak once of late.
+    media.loc[[0, 4], "modified_at"] = AT
+    apart = Examples(asked.columns, None, {**asked.tables, MEDIA: (media,)}, asked.moments)
+    assert set(learned_recordings(apart, 30)["speaker"]) == {f"v{number}" for number in range(2, 12)}
+    # Where all of them do, what is older teaches all the same.
+    media.loc[range(0, 48, 4), "modified_at"] = AT
+    all_of_late = Examples(asked.columns, None, {**asked.tables, MEDIA: (media,)}, asked.moments)
+    assert len(learned_recordings(all_of_late, 30)) == 36
 
 
 def test_an_answer_is_named_only_where_it_is_likely_enough() -> None:
