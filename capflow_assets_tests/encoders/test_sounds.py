@@ -71,6 +71,8 @@ def test_clipping_is_told() -> None:
         (file_of(tone(300)[:40]), "lasts 0.005 seconds, less than 0.05"),
         (file_of(np.full(4000, np.nan), subtype="FLOAT"), "holds what is no number"),
     ],
+    # Not by their bytes: a file of floats says when it was made.
+    ids=["empty", "text", "silence", "a click", "no numbers"],
 )
 def test_what_says_nothing_is_set_aside(content: bytes, reason: str) -> None:
     recording = heard(content)
