@@ -102,6 +102,8 @@ def raw_rows(name: str, table: Table) -> list[dict[str, Any]]:
     rows = [{column.name: value_of(column, random) for column in table.columns} for _ in range(60)]
     if name == "items":
         rows = [{**row, "item_id": random.choice(["tea", " tea", "i1", "i2", "ñandú", None])} for row in rows]
+        # One at least is surely an item, of a category, whatever chance says of the others.
+        rows = [{**row, "is_item": True, "category": "x"} if row["item_id"] == "i2" else row for row in rows]
     if name == "media":
         rows = [{**row, "kind": random.choice(["image", "audio", "text", "other"])} for row in rows]
     return rows
