@@ -47,7 +47,7 @@ def features_of(stages: Stages) -> list[FeatureEntry]:
 
 
 def matching(entries: list[FeatureEntry], words: str) -> list[FeatureEntry]:
-    """The entries in which every one of the words stands, by name first.
+    """The entries in which every one of the words stands: those called so first, then those whose name has one of them.
 
     >>> matching([FeatureEntry("features/rfm", "visits", "Days with a bill.", "", "", "", (), ())], "days BILL")[0].name
     'visits'
@@ -58,4 +58,9 @@ def matching(entries: list[FeatureEntry], words: str) -> list[FeatureEntry]:
         return " ".join((entry.name, entry.block, entry.description, entry.formula, entry.unit, *entry.models)).lower()
 
     hits = [entry for entry in entries if all(word in text(entry) for word in wanted)]
-    return sorted(hits, key=lambda entry: not any(word in entry.name.lower() for word in wanted)) if wanted else hits
+
+    def distance(entry: FeatureEntry) -> tuple[bool, bool]:
+        name = entry.name.lower()
+        return name not in wanted, not any(word in name for word in wanted)
+
+    return sorted(hits, key=distance) if wanted else hits

@@ -105,7 +105,7 @@ def test_what_is_not_there_is_said(client: httpx.Client) -> None:
     for path in ("/customers/nobody", "/models/nothing", "/customers/acme/models/nothing"):
         answer = client.get(path)
         assert answer.status_code == 404
-        assert "acme" in answer.text or "purchase_propensity" in answer.text
+        assert "acme" in answer.text or "bill_anomaly" in answer.text
 
 
 def test_a_foreign_name_reads_nothing_and_nobody_decides_without_a_token(client: httpx.Client) -> None:
