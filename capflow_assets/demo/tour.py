@@ -31,6 +31,8 @@ SMALL_BUDGETS = {
             "campaign_response",
             "coupon_redemption",
             "contact_fatigue",
+            "next_best_action",
+            "spend_tier_upgrade",
             "spend_forecast",
             "next_purchase_date",
         )
