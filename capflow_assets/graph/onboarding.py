@@ -144,8 +144,8 @@ def onboarding_sensor(deploy: Callable[[], Deployment], stages: Stages) -> dg.Se
 
 def refusals_in(deployment: Deployment) -> dict[str, str]:
     """Why each file of the customers' folder is refused of which no customer can come in."""
-    found = {file.name: _refusal(deployment, file) for file in sorted(deployment.home.customers.glob("*.toml"))}
-    return {name: refusal for name, refusal in found.items() if refusal}
+    refusals = {file.name: _refusal(deployment, file) for file in sorted(deployment.home.customers.glob("*.toml"))}
+    return {name: refusal for name, refusal in refusals.items() if refusal}
 
 
 def _refusal(deployment: Deployment, file: Path) -> str:

@@ -80,6 +80,8 @@ def redelivery_sensor(stages: Stages, clock: Callable[[], datetime] = lambda: da
 
 def _news(instance: dg.DagsterInstance, key: dg.AssetKey, model: str, cursor: Cursor) -> Iterator[tuple[str, str]]:
     """Customers for whom a model is to be delivered again, and when, of what was observed since the cursor."""
+    if _is_beyond(instance, key, cursor.read.get(model)):
+        del cursor.read[model]  # all are read again; a run that was asked for is known by its key
     batch = instance.fetch_observations(key, limit=NEWS_A_TICK, cursor=cursor.read.get(model), ascending=True)
     for record in batch.records:
         event = record.asset_observation
@@ -88,6 +90,16 @@ def _news(instance: dg.DagsterInstance, key: dg.AssetKey, model: str, cursor: Cu
             yield record.partition_key, str(at)
     if batch.records:
         cursor.read[model] = batch.cursor
+
+
+def _is_beyond(instance: dg.DagsterInstance, key: dg.AssetKey, read: str | None) -> bool:
+    """Whether a cursor names a record that went with a retired customer: SQLite gives its number to another one."""
+    from dagster._core.storage.event_log.base import EventLogCursor
+
+    if read is None:
+        return False
+    newest = instance.fetch_observations(key, limit=1).records
+    return not newest or newest[0].storage_id < EventLogCursor.parse(read).storage_id()
 
 
 def _request(name: str, at: str) -> dg.RunRequest:

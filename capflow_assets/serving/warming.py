@@ -15,7 +15,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from capflow_assets.home.places import Home
-from capflow_assets.serving.problems import ProblemError
 from capflow_assets.serving.service import Service
 from capflow_assets.stores.answer_store import FOLDER
 
@@ -50,7 +49,7 @@ async def load_hot(service: Service) -> int:
         if service.cache.resident_bytes > service.bound_bytes // 2:
             break
         # A customer or model that is gone, or broken in whatever way: the first request will say so.
-        with suppress(ProblemError, Exception):
+        with suppress(Exception):
             loaded += await service.scorer(service.served(customer, model)) is not None
     return loaded
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 import pytest
+from dagster._core.storage.event_log.base import EventLogCursor
 
 from capflow_assets.definitions import STAGES, defs
 from capflow_assets.graph.launch import QUIET
@@ -108,6 +110,16 @@ def test_a_destination_that_was_down_is_tried_again_ever_later_and_not_for_ever(
     assert daemon.deliver()
     assert daemon.statuses == ["delivered"]
     assert daemon.tick(now + timedelta(days=1)) == []
+
+
+def test_a_cursor_beyond_what_there_is_hides_nothing(daemon: Daemon) -> None:
+    """Records go with a customer who is retired, and their numbers come again."""
+    daemon.brand.declare(WAREHOUSE)
+    (daemon.brand.root / "files" / "out").write_text("a file where a folder is to be")
+    assert not daemon.deliver()
+    beyond = EventLogCursor.from_storage_id(10**9).to_string()
+    daemon.cursor = json.dumps({"read": {"churn": beyond}})
+    assert daemon.tick(datetime.now(UTC) + timedelta(minutes=6)) == AGAIN
 
 
 def test_nothing_is_due_to_a_customer_who_is_gone(daemon: Daemon) -> None:
