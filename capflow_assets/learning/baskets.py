@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from capflow_assets.errors import ModelError
+from capflow_assets.learning.remembered import remembered
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,6 +53,7 @@ class Baskets:
         return pd.Index(self.users).get_indexer(pd.Index(users)).astype("int64")
 
 
+@remembered
 def baskets_of(lines: pd.DataFrame) -> Baskets:
     """The baskets in rows of clean/line_items: those of known users, without returns and what is no item.
 

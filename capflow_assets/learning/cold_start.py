@@ -83,7 +83,7 @@ class FirstPurchases:
     def batches(self, numbers: np.ndarray, random: np.random.Generator, size: int) -> Iterator[tuple[np.ndarray, ...]]:
         """Some purchases in some order, ``size`` at a time, as ``nets.two_towers.next_item_loss`` takes them."""
         chosen, sold = random.permutation(self.learnable), np.unique(self.item)
-        chosen = chosen[_rank(self.item[chosen]) < MOST_OF_AN_ITEM][:MOST_PURCHASES]
+        chosen = chosen[equal_before(self.item[chosen]) < MOST_OF_AN_ITEM][:MOST_PURCHASES]
         owner = np.repeat(np.arange(len(self.users)), np.diff(self.begins))
         for first in range(0, len(chosen), size):
             some = chosen[first : first + size]
@@ -92,10 +92,10 @@ class FirstPurchases:
             yield profiles, counts, numbers[self.item[some]], numbers[others]
 
 
-def _rank(numbers: np.ndarray) -> np.ndarray:
+def equal_before(numbers: np.ndarray) -> np.ndarray:
     """Of each number, how many equal ones stand before it.
 
-    >>> _rank(np.array([7, 3, 7, 7, 3])).tolist()
+    >>> equal_before(np.array([7, 3, 7, 7, 3])).tolist()
     [0, 0, 1, 2, 1]
     """
     order = np.argsort(numbers, kind="stable")
@@ -184,10 +184,12 @@ def best_items(
         for first in range(0, len(users), USERS_AT_ONCE):
             some = users[first : first + USERS_AT_ONCE]
             profiles, counts = (torch.from_numpy(part).to(device) for part in known.of_users(some, numbers))
-            liked = (net.users(profiles, counts) @ vectors.T + wanted).float().cpu().numpy()
-            order = top_places(liked, size)
-            best[first : first + len(some), : order.shape[1]] = order
-            scores[first : first + len(some), : order.shape[1]] = np.take_along_axis(liked, order, axis=1)
+            liked = (net.users(profiles, counts) @ vectors.T + wanted).float()
+            # Those of one score in the order of the list.
+            order = torch.topk(liked, min(size, len(new)), sorted=False).indices.sort().values
+            values, ranks = torch.sort(liked.gather(1, order), descending=True, stable=True)
+            best[first : first + len(some), : order.shape[1]] = order.gather(1, ranks).cpu().numpy()
+            scores[first : first + len(some), : order.shape[1]] = values.cpu().numpy()
     return best, scores
 
 

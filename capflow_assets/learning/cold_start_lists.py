@@ -12,7 +12,14 @@ import numpy as np
 import pandas as pd
 
 from capflow_assets.learning.baskets import Baskets, baskets_of
-from capflow_assets.learning.cold_start import USERS_AT_ONCE, FirstPurchases, NewItems, best_items, top_places
+from capflow_assets.learning.cold_start import (
+    USERS_AT_ONCE,
+    FirstPurchases,
+    NewItems,
+    best_items,
+    equal_before,
+    top_places,
+)
 from capflow_assets.learning.item_content import ITEM, Content, is_goods
 
 if TYPE_CHECKING:
@@ -96,14 +103,16 @@ def popular_rows(examples: Examples, size: int) -> pd.DataFrame:
     sold = np.bincount(category[shelf.bought.item], minlength=len(names)) if len(shelf.bought.item) else np.ones(1)
     everybody = np.ones(len(names)) / len(names) if sold.sum() == 0 else sold / sold.sum()
     within = _within(shelf, category)
+    first_ones = _first_of_categories(category[shelf.new], within, size)
+    new, within = shelf.new[first_ones], within[first_ones]
     best, scores = np.full((len(users), size), -1, dtype="int64"), np.full((len(users), size), np.nan)
-    for first in range(0, len(users) if len(shelf.new) else 0, USERS_AT_ONCE):
+    for first in range(0, len(users) if len(new) else 0, USERS_AT_ONCE):
         some = users[first : first + USERS_AT_ONCE]
         counts = _counts(shelf.bought, some, category, len(names))
         shares = (counts + everybody) / (counts.sum(axis=1, keepdims=True) + 1)
-        values = shares[:, category[shelf.new]] + WITHIN * within
+        values = shares[:, category[new]] + WITHIN * within
         order = top_places(values, size)
-        best[first : first + len(some), : order.shape[1]] = order
+        best[first : first + len(some), : order.shape[1]] = first_ones[order]
         scores[first : first + len(some), : order.shape[1]] = np.take_along_axis(values, order, axis=1)
     listed = category[shelf.new][best] if len(shelf.new) else best
     has_bought = _bought_of(shelf.bought, users, category, listed)
@@ -149,6 +158,16 @@ def _reasons(content: Content, shelf: Shelf, users: np.ndarray, best: np.ndarray
             for rank in np.flatnonzero(said[:, 0] & (places >= 0)):
                 words[first + row, rank] = f"{', '.join(names[top[rank][said[rank]]])}: as the user buys"
     return words
+
+
+def _first_of_categories(category: np.ndarray, within: np.ndarray, size: int) -> np.ndarray:
+    """Of new items, in order, those that stand among the first ``size`` of their category: no list has others.
+
+    >>> _first_of_categories(np.array([0, 0, 1, 0]), np.array([0.1, 0.9, 0.2, 0.5]), 2).tolist()
+    [1, 2, 3]
+    """
+    order = np.argsort(-within, kind="stable")
+    return np.sort(order[equal_before(category[order]) < size])
 
 
 def _coded(items: pd.DataFrame, column: str) -> tuple[np.ndarray, np.ndarray]:

@@ -66,12 +66,13 @@ class Content:
 
     def marks_of(self, items: pd.DataFrame) -> np.ndarray:
         """Which of the marks each item has: 1 or 0, (items, marks)."""
-        found = np.zeros((len(items), len(self.marks)), dtype="float32")
-        values = {column: _words(items, column) for column, _ in self.marks if column in items.columns}
-        for place, (column, value) in enumerate(self.marks):
-            if column in values:
-                found[:, place] = values[column] == value
-        return found
+        has = np.zeros((len(items), len(self.marks)), dtype="float32")
+        for column in {column for column, _ in self.marks} & set(items.columns):
+            places = np.array([place for place, mark in enumerate(self.marks) if mark[0] == column])
+            number = pd.Index([self.marks[place][1] for place in places]).get_indexer(_words(items, column))
+            rows = np.flatnonzero(number >= 0)
+            has[rows, places[number[rows]]] = 1
+        return has
 
 
 def learned_content(items: pd.DataFrame, texts: pd.DataFrame, pictures: pd.DataFrame) -> Content:
@@ -119,8 +120,9 @@ def _marks(items: pd.DataFrame, left_out: dict[str, str]) -> list[list[str]]:
 
 def _words(items: pd.DataFrame, column: str) -> np.ndarray:
     """The values of a column as text; empty where there is none."""
-    values = items[column]
-    return np.where(values.isna(), "", values.astype(str)).astype(object)
+    # Values are few, whatever the number of items.
+    number, values = pd.factorize(items[column])
+    return np.array([*(str(value) for value in values), ""], dtype=object)[number]
 
 
 def _log_price(items: pd.DataFrame) -> np.ndarray:
@@ -140,7 +142,8 @@ def _encoder(rows: pd.DataFrame, name: str, left_out: dict[str, str]) -> list[An
         left_out[name] = f"vectors of {encoders[0]} are not comparable from one night to the next"
     else:
         vectors = _stacked(rows)
-        if len(np.unique(vectors[vectors.any(axis=1)], axis=0)) > 1:
+        said = vectors[vectors.any(axis=1)]
+        if (said != said[:1]).any():
             return [encoders[0], int(vectors.shape[1])]
         left_out[name] = "all items have the same" if vectors.any() else "nothing can be read in them"
     return []
