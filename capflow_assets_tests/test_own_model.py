@@ -1,4 +1,4 @@
-"""The model file that the README shows is one: read, trained, promoted and asked on a shop of 41 users."""
+"""The model file that the documentation shows is one: read, trained, promoted and asked on a shop of 41 users."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from capflow_assets_tests.life.shop import AS_OF, MODEL, SHOP, deployment, reade
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-README = Path(__file__).parents[1] / "README.md"
+PAGE = Path(__file__).parents[1] / "docs" / "own_model.md"
 
 
 @pytest.fixture
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The README's model file, imported."""
-    section = README.read_text(encoding="utf-8").split("## Your own model")[1].split("\n## ")[0]
+    """The page's model file, imported."""
+    section = PAGE.read_text(encoding="utf-8")
     (code,) = section.split("```python\n")[1:]
     (tmp_path / "next_spend.py").write_text(code.split("```")[0], encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
     return importlib.import_module("next_spend")
 
 
-def test_the_model_of_the_readme_can_be_trained_and_asked(own: Any, spark: SparkSession, tmp_path: Path) -> None:
+def test_the_model_of_the_documentation_can_be_trained_and_asked(own: Any, spark: SparkSession, tmp_path: Path) -> None:
     spec = read_model("next_spend", own, STAGES.tables)
     assert spec.edges["models/next_spend"] == {"clean/bills", "features/rfm"}
     root = tmp_path / "home"

@@ -71,7 +71,7 @@ def _nothing(seen: Seen, made: Draft, places: Sequence[str]) -> SourceError:
         expected=NEEDED,
         came=listed(came, "; ") or "nothing",
         where=listed(places),
-        do="name the file that has them; or write the TOML by hand: the README shows one",
+        do="name the file that has them; or write the TOML by hand: docs/own_customer.md shows one",
     )
 
 
