@@ -56,7 +56,7 @@ def pair_counts(lines: pd.DataFrame) -> PairCounts:
     flag, flags = pd.factorize(lines["flags"])
     is_good = np.array(["not_an_item" not in str(text) for text in flags] + [True])[flag]
     rows = lines[is_good & ~lines["is_return"].to_numpy(dtype=bool)]
-    bill, bills = pd.factorize(rows["bill_id"].astype(object), sort=True)
+    bill, bills = pd.factorize(rows["bill_id"].astype(object))
     item, items = pd.factorize(rows["item_id"].astype(object), sort=True)
     stands = csr_matrix((np.ones(len(rows)), (bill, item)), shape=(len(bills), len(items)))
     stands.sum_duplicates()
@@ -87,8 +87,9 @@ def rule_rows(pairs: PairCounts, asked: np.ndarray, size: int) -> pd.DataFrame:
     item, other, together = asked[some.row], some.col, some.data
     confidence, share = together / pairs.counts[item], pairs.shares[other]
     score = (confidence - share) * pairs.counts[item] / (pairs.counts[item] + PRIOR_BILLS)
-    order = np.lexsort([other, -score, some.row])
-    order = order[score[order] > 0]
+    # Most pairs are no rules; the others of an item come in order.
+    rules = np.flatnonzero(score > 0)
+    order = rules[np.lexsort([-score[rules], some.row[rules]])]
     firsts = np.flatnonzero(np.diff(some.row[order], prepend=-1))
     place = np.arange(len(order)) - np.repeat(firsts, np.diff(firsts, append=len(order)))
     kept = order[place < size]

@@ -71,7 +71,7 @@ def baskets_of(lines: pd.DataFrame) -> Baskets:
     """
     user, users, item, items, day, days = bought_lines(lines)
     # One number for user, item and day, so that one sort brings pairs together, the oldest basket first.
-    entries = _distinct((user * len(items) + item) * len(days) + day)
+    entries = distinct((user * len(items) + item) * len(days) + day)
     entries, items = _by_popularity(entries, items, len(days))
     pair, day = np.divmod(entries, max(1, len(days)))
     starts = np.flatnonzero(np.diff(pair, prepend=-1))
@@ -103,12 +103,19 @@ def _by_popularity(entries: np.ndarray, items: np.ndarray, days: int) -> tuple[n
     return np.sort((user * len(items) + number[item]) * days + day), items[order]
 
 
-def _distinct(numbers: np.ndarray) -> np.ndarray:
-    """Each number once, in order; many times faster than ``np.unique``, which looks into a hash table first."""
+def distinct(numbers: np.ndarray) -> np.ndarray:
+    """Each number once, in order; many times faster than ``np.unique``, which looks into a hash table first.
+
+    The numbers are not negative.
+
+    >>> distinct(np.array([3, 0, 3])).tolist()
+    [0, 3]
+    """
     numbers = np.sort(numbers)
     return numbers[np.flatnonzero(np.diff(numbers, prepend=-1))]
 
 
+@remembered
 def bought_lines(lines: pd.DataFrame) -> tuple[np.ndarray, ...]:
     """Of each line that is bought goods, the numbers of user, item and day, each followed by what they number.
 

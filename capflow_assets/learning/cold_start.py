@@ -82,7 +82,7 @@ class FirstPurchases:
 
     def batches(self, numbers: np.ndarray, random: np.random.Generator, size: int) -> Iterator[tuple[np.ndarray, ...]]:
         """Some purchases in some order, ``size`` at a time, as ``nets.two_towers.next_item_loss`` takes them."""
-        chosen, sold = random.permutation(self.learnable), np.unique(self.item)
+        chosen, sold = random.permutation(self.learnable), np.flatnonzero(np.bincount(self.item))
         chosen = chosen[equal_before(self.item[chosen]) < MOST_OF_AN_ITEM][:MOST_PURCHASES]
         owner = np.repeat(np.arange(len(self.users)), np.diff(self.begins))
         for first in range(0, len(chosen), size):

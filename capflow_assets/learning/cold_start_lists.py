@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from capflow_assets.learning.baskets import Baskets, baskets_of
+from capflow_assets.learning.baskets import Baskets, baskets_of, distinct
 from capflow_assets.learning.cold_start import (
     USERS_AT_ONCE,
     FirstPurchases,
@@ -205,5 +205,5 @@ def _bought_of(bought: FirstPurchases, users: np.ndarray, category: np.ndarray, 
     """Whether each user bought something of the category (number) at each place of the list."""
     size = int(category.max(initial=0)) + 1
     owner = np.repeat(np.arange(len(bought.users)), np.diff(bought.begins))
-    pairs = np.unique(owner * size + category[bought.item])
+    pairs = distinct(owner * size + category[bought.item])
     return np.isin(users[:, None] * size + listed, pairs) & (users >= 0)[:, None]

@@ -18,6 +18,7 @@ import pandas as pd
 
 from capflow_assets.errors import EvidenceError
 from capflow_assets.expressions.days import local_day_of
+from capflow_assets.learning.baskets import distinct
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -69,7 +70,7 @@ def habits_of(users: pd.Series, things: pd.Series, days: np.ndarray, today: np.d
     age = np.maximum((today - days[is_known]).astype("int64"), 0)
     oldest = int(age.max(initial=0)) + 1
     width = max(1, len(thing_ids))
-    rows = np.unique((user.astype("int64") * width + thing) * oldest + (oldest - 1 - age))
+    rows = distinct((user.astype("int64") * width + thing) * oldest + (oldest - 1 - age))
     pair, day = np.divmod(rows, oldest)
     ages = (oldest - 1 - day).astype(float)
     return Habits(np.asarray(user_ids), np.asarray(thing_ids), pair // width, pair % width, ages)

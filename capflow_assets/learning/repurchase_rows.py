@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from capflow_assets.learning.baskets import bought_lines
+from capflow_assets.learning.baskets import bought_lines, distinct
 from capflow_assets.learning.repurchases import GROUP_WEIGHT, Waits, shrunken
 
 
@@ -59,7 +59,7 @@ def purchases_of(lines: pd.DataFrame, items: pd.DataFrame, today: date) -> Purch
     Items without a category, or that the list does not have, are a group of their own.
     """
     user, users, item, ids, day, dates = bought_lines(lines)
-    entries = np.unique((user * len(ids) + item) * len(dates) + day)
+    entries = distinct((user * len(ids) + item) * len(dates) + day)
     pair, day = np.divmod(entries, max(1, len(dates)))
     starts = np.flatnonzero(np.diff(pair, prepend=-1))
     days = np.diff(starts, append=len(pair))
