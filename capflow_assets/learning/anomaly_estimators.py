@@ -1,4 +1,4 @@
-"""Estimators of how wrong a bill looks: an isolation forest, and the largest robust deviation.
+"""Estimators of how wrong a bill looks: the largest robust deviation, an isolation forest, and an auto-encoder.
 
 They answer besides what the same bill would score, were it made wrong (``learning.bill_traits.disturbed``): no customer
 says which bills were wrong, so this is what they are judged by, on bills that they did not learn from.
@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     from capflow_assets.learning.isolation import IsolationForest
 
 LEAST_BILLS = 200
+# An auto-encoder learns from so many bills at most; it has seen what is usual long before.
+MOST_LEARNED = 8_000
 LEAST_LIMIT, LEAST_TENTH, MOST_FALL = 3.0, 0.5, 3.0
+# A figure that hardly ever deviates is not blown up.
+LEAST_SCALE = 0.1
 BILLS = "clean/bills"
 BILL_COLUMNS = (
     *("bill_id", "user_id", "store_id", "billed_at", "amount", "discount", "quantity", "line_items", "is_return"),
@@ -33,6 +37,9 @@ class AnomalyParams(Horizon):
     horizon_days: int = Field(30, ge=1, le=365, description="Days after the moment in which bills may be brought back.")
     moments: int = Field(3, ge=1, le=24, description="How many past as-of moments make the examples.")
     trees: int = Field(100, ge=1, le=1000, description="How many trees the forest has.")
+    nets: int = Field(2, ge=1, le=20, description="How many auto-encoders judge together, each of a seed of its own.")
+    epochs: int = Field(8, ge=1, le=200, description="How often an auto-encoder sees all bills at most.")
+    seconds: float = Field(30, gt=0, le=3600, description="Seconds that the training of all auto-encoders may take.")
 
 
 class LargestDeviation:
@@ -134,6 +141,58 @@ class BillForest(LargestDeviation):
         from capflow_assets.learning.frames import fitted
 
         return fitted(self.forest, "bill_anomaly").scores(_squeezed(traits))
+
+
+class BillAutoEncoder(LargestDeviation):
+    """Auto-encoders over all deviations together (``learning.nets.auto_encoder``): what they cannot restore is odd."""
+
+    def __init__(self, params: AnomalyParams) -> None:
+        super().__init__(params)
+        self.scale: np.ndarray | None = None
+        self.weights: list[bytes] = []
+        self.courses: list[dict[str, Any]] = []
+
+    def parameters(self) -> dict[str, Any]:
+        """And how the training of each net went."""
+        return {**super().parameters(), "courses": self.courses}
+
+    def _learn(self, traits: pd.DataFrame) -> None:
+        import numpy as np
+        import torch
+
+        from capflow_assets.learning.nets.auto_encoder import AutoEncoder, noisy_rows, restoring_loss
+        from capflow_assets.learning.nets.devices import repeatable
+        from capflow_assets.learning.nets.loop import Plan, train
+        from capflow_assets.learning.nets.weights import weights_of
+
+        params, squeezed = self.params, _squeezed(traits)
+        self.scale = np.maximum(np.sqrt((squeezed**2).mean(axis=0)), LEAST_SCALE)
+        values = (squeezed / self.scale).astype("float32")
+        chosen = np.random.default_rng(params.seed).permutation(len(values))[:MOST_LEARNED]
+        values = values[np.sort(chosen)]
+        self.weights, self.courses = [], []
+        for seed in range(params.seed, params.seed + params.nets):
+            with repeatable(1):
+                torch.manual_seed(seed)
+                net = AutoEncoder(values.shape[1])
+            plan = Plan(seed, params.epochs, params.seconds / params.nets, batch=256, rate=0.01, decay=1e-4)
+            course = train(net, lambda random, size: noisy_rows(values, random, size), restoring_loss, plan)
+            self.weights.append(weights_of(net))
+            self.courses.append({"loss": round(course.losses[-1], 4), "ended": course.ended, "device": course.device})
+
+    def _scores(self, traits: pd.DataFrame) -> np.ndarray:
+        import numpy as np
+
+        from capflow_assets.learning.frames import fitted
+        from capflow_assets.learning.nets.auto_encoder import AutoEncoder, restoring_errors
+        from capflow_assets.learning.nets.devices import repeatable
+        from capflow_assets.learning.nets.weights import with_weights
+
+        values = (_squeezed(traits) / fitted(self.scale, "bill_anomaly")).astype("float32")
+        with repeatable(1):
+            nets = [with_weights(AutoEncoder(values.shape[1]), of) for of in self.weights]
+            mean: np.ndarray = np.mean([restoring_errors(net, values) for net in nets], axis=0)
+        return mean
 
 
 def _squeezed(traits: pd.DataFrame) -> np.ndarray:

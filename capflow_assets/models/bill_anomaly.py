@@ -1,4 +1,4 @@
-"""Which bills of the last thirty days look wrong: an isolation forest, or the largest robust deviation.
+"""Which bills of the last thirty days look wrong: the largest robust deviation, an isolation forest or an auto-encoder.
 
 A bill is held against what is usual in its store and of its user (``learning.bill_traits``). No customer says which
 bills were wrong. So the model is judged, on a later month than it learned from, by copies that were made wrong: how
@@ -18,6 +18,7 @@ from capflow_assets.learning.anomaly_estimators import (
     BILLS,
     AmountAlone,
     AnomalyParams,
+    BillAutoEncoder,
     BillForest,
     LargestDeviation,
 )
@@ -71,6 +72,7 @@ MODEL = anomaly_model(
     candidates=(
         Candidate("largest deviation", LargestDeviation),
         Candidate("isolation forest", BillForest),
+        Candidate("auto-encoder", BillAutoEncoder),
         Candidate("the amount alone", AmountAlone, is_baseline=True),
     ),
     rules=(Rule("returns_lift", partial(lift_of, BROUGHT_BACK), "its lift of bills brought back", otherwise="tell"),),

@@ -13,7 +13,7 @@ import pytest
 
 from capflow_assets.contract import Examples
 from capflow_assets.errors import EvidenceError
-from capflow_assets.learning.anomaly_estimators import AmountAlone, BillForest, LargestDeviation
+from capflow_assets.learning.anomaly_estimators import AmountAlone, BillAutoEncoder, BillForest, LargestDeviation
 from capflow_assets.models.bill_anomaly import BILLS, BillAnomalyParams, known, outcome
 from capflow_assets.simulation import dirt
 from capflow_assets.simulation.brand import tiny
@@ -79,6 +79,26 @@ def test_planted_frauds_stand_first(fraud: str) -> None:
     assert planted[first].mean() >= 0.9
 
 
+def test_an_auto_encoder_finds_more_planted_errors_than_the_amount_alone() -> None:
+    past, now = months({})
+    recalls = {}
+    for kind in (BillAutoEncoder, AmountAlone):
+        answers = kind(PARAMS).fit(past).figures(now)
+        recalls[kind] = (answers["score_if_disturbed"] > answers["score"].quantile(0.99)).mean()
+    assert recalls[BillAutoEncoder] > recalls[AmountAlone] + 0.1, recalls
+
+
+def test_each_seed_has_an_auto_encoder_of_its_own_and_the_same_seed_the_same() -> None:
+    past, now = months({})
+    first, again, other = (
+        BillAutoEncoder(PARAMS.model_copy(update={"seed": seed, "epochs": 2})).fit(past) for seed in (0, 0, 1)
+    )
+    assert first.weights == again.weights
+    assert not set(first.weights) & {other.weights[1]}
+    assert [course["ended"] for course in first.parameters()["courses"]] == ["epochs", "epochs"]
+    assert first.figures(now)["score"].equals(again.figures(now)["score"])
+
+
 def test_reasons_say_what_is_usual_in_the_store() -> None:
     past, now = months(FRAUDS["anomalies"])
     answers = LargestDeviation(PARAMS).fit(past).predict(now)
@@ -87,7 +107,7 @@ def test_reasons_say_what_is_usual_in_the_store() -> None:
     assert answers["reasons"].eq("as usual in this store").mean() > 0.5
 
 
-@pytest.mark.parametrize("kind", [LargestDeviation, BillForest, AmountAlone])
+@pytest.mark.parametrize("kind", [LargestDeviation, BillForest, BillAutoEncoder, AmountAlone])
 def test_fewer_than_two_hundred_bills_are_no_evidence(kind: Any) -> None:
     past, now = months(FRAUDS["anomalies"])
     with pytest.raises(EvidenceError, match="at least 200 bills"):
