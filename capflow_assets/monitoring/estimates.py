@@ -65,8 +65,6 @@ def expected_roc_auc(scores: ScoreHistogram) -> Interval | None:
     >>> expected_roc_auc(histogram(np.array([0.25, 0.75]))).value  # pairs: 9 : 1 in order, 6 of 16 tied
     0.75
     """
-    import numpy as np
-
     positives, negatives = scores.counts * scores.means, scores.counts * (1 - scores.means)
     pos, neg = float(positives.sum()), float(negatives.sum())
     if min(pos, neg) <= 0:

@@ -2,9 +2,9 @@
 
 Outcomes are taken to come at a steady rate of each subject's own, so of those whom a whole horizon would reach with the
 chance ``p`` a part ``g`` of it reaches ``1 - (1 - p) ** g``. The part ``g`` of day ``e`` is learned of past horizons:
-``log(1 - share by day e) / log(1 - share in all)``. What is still to come is told of subjects of like scores (twentieths
-of them) by what came of those so far, not by what their scores promise: so answers that no longer hold are seen. Once
-nothing is to come the figure is the live one.
+``log(1 - share by day e) / log(1 - share in all)``. What is still to come is told of subjects of like scores
+(twentieths of them) by what came of those so far, not by what their scores promise: so answers that no longer hold are
+seen. Once nothing is to come the figure is the live one.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ def growth_of(shares: Sequence[tuple[float, float]]) -> Growth | None:
 def partial_roc_auc(scores: np.ndarray, has_come: np.ndarray, growth: Growth) -> PartialArea | None:
     """The area that answers will have once their horizon is over; None where fewer than twenty outcomes have come.
 
-    The interval holds the draw of the outcomes (the standard error of Hanley & McNeil for as many as have come) and what
-    past horizons say of how unlike each other their growth is; both narrow as the horizon fills.
+    The interval holds the draw of the outcomes (the standard error of Hanley & McNeil for as many as have come) and how
+    unlike each other the growth of past horizons is; both narrow as the horizon fills.
 
     >>> import numpy as np
     >>> over = partial_roc_auc(np.arange(100.0), np.arange(100) >= 60, Growth(1.0, 0.0, 2))
