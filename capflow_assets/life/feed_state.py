@@ -6,7 +6,7 @@ What each night counts of each recent day is kept, ``arrivals/bills``: from it f
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -15,7 +15,7 @@ from capflow_assets.customers.customer import Customer
 from capflow_assets.deployment import Deployment
 from capflow_assets.expressions.days import local_day_of
 from capflow_assets.monitoring.arrivals import MOST_AGE_DAYS, ON_TIME, USUAL_DAYS, LandingDelay, landing_delay
-from capflow_assets.monitoring.feed import LAST_DAYS, WEEKS, Feed, feed_of
+from capflow_assets.monitoring.feed import LAST_DAYS, WEEKS, Feed, feed_of, short_days
 from capflow_assets.stores.lake import Lake
 from capflow_assets.stores.moments import moments, remove_moments, replace_moment
 
@@ -82,7 +82,8 @@ def _delay(read: _Read) -> LandingDelay:
         _keep(read, counts)
     # Of several moments of a day the last one stands for it.
     nights = {local_day_of(at, read.zone): rows for at, rows in sorted({**known, read.as_of: counts}.items())}
-    return landing_delay(nights, read.today)
+    delay = landing_delay(nights, read.today)
+    return replace(delay, short_days=short_days(_rows_by_day(read), read.today, delay.share))
 
 
 def _kept(read: _Read) -> dict[datetime, dict[date, int]]:

@@ -51,7 +51,7 @@ def are_chances(model: Model[Any]) -> bool:
 
 def filled_until(reader: ExampleReader, as_of: datetime, delay: LandingDelay = ON_TIME) -> datetime:
     """The moment up to which outcomes are known and have landed."""
-    return min(known_until(reader, as_of), days_before(as_of, delay.days, reader.customer.time_zone))
+    return min(known_until(reader, as_of), days_before(as_of, delay.wait_days, reader.customer.time_zone))
 
 
 def past_answers(
@@ -71,7 +71,7 @@ def past_answers(
     try:
         over = _over(deployment, reader, as_of, delay)
         if over is None:
-            landed = f" and has landed, which takes up to {delay.days} days" if delay.days else ""
+            landed = f" and has landed, which takes up to {delay.wait_days} days" if delay.wait_days else ""
             return f"no horizon of what was answered is over{landed} yet"
         window, version = over
         outcomes, answers = held_together(reader, window)

@@ -29,6 +29,8 @@ Counts = Mapping[date, Mapping[date, int]]
 class LandingDelay:
     """How old a day is until it is filled, of late and usually, and the usual shares by age, 1 beyond them.
 
+    ``short_days`` are last days that may be late for the first time (``monitoring.feed``).
+
     >>> LandingDelay(14, 0).is_late, LandingDelay(5, 5, (0.2, 0.4, 0.6, 0.8, 0.9)).is_late
     (True, False)
     """
@@ -36,6 +38,12 @@ class LandingDelay:
     days: int = 0
     usual_days: int = 0
     shares: tuple[float, ...] = ()
+    short_days: int = 0
+
+    @property
+    def wait_days(self) -> int:
+        """How long after its end a horizon is judged."""
+        return max(self.days, self.short_days)
 
     @property
     def is_late(self) -> bool:
@@ -75,7 +83,7 @@ def landing_delay(counts: Counts, today: date) -> LandingDelay:
 
 
 def _shares(counts: Counts, pairs: Sequence[tuple[date, date]]) -> tuple[float, ...]:
-    """The share that has come by each age from 0 on; 1 from the last on."""
+    """The share that has come by each age from 0 on; 1 beyond the last."""
     before, after = [0.0] * (MOST_AGE_DAYS + 1), [0.0] * (MOST_AGE_DAYS + 1)
     for earlier, later in pairs:
         apart = (later - earlier).days
@@ -88,12 +96,13 @@ def _shares(counts: Counts, pairs: Sequence[tuple[date, date]]) -> tuple[float, 
             for step in range(age + 1, min(age + apart, MOST_AGE_DAYS) + 1):
                 before[step] += ratio * rows
                 after[step] += rows
-    shares, share = [1.0], 1.0
+    shares: list[float] = []
+    share = 1.0
     for step in range(MOST_AGE_DAYS, 0, -1):
         share *= before[step] / after[step] if after[step] else 1.0
-        shares.append(share)
-    shares.reverse()
-    return tuple(shares)
+        if share < 1:
+            shares.append(share)
+    return tuple(reversed(shares))
 
 
 def _days_until_filled(shares: Sequence[float]) -> int:

@@ -15,6 +15,8 @@ LEAST_SHARE = 0.6
 MOST_DAYS_OLD = 3
 # With less than this share of a day's rows, hardly anything of it has landed.
 LEAST_LANDED = 0.05
+# A spell of days that are so short may be bills that land late for the first time: for so long it is waited for them.
+SHORT_SHARE, SHORT_DAYS = 0.8, 14
 # Standard errors of a count, beyond which it is no chance.
 BEYOND_CHANCE = 4.0
 
@@ -63,11 +65,38 @@ def feed_of(
         return None
     first, last = min(days), [today - timedelta(days=back) for back in range(LAST_DAYS)]
     gaps = [(later - earlier).days for earlier, later in pairwise(sorted(days))]
-    usual = 0.0
-    for age, day in enumerate(last):
-        before = [day - timedelta(weeks=week) for week in range(1, WEEKS + 1)]
-        known = [rows_by_day.get(one, 0) for one in before if one >= first]
-        usual += median(known) * share(age) if len(known) > 1 else 0.0
+    usual = sum(_usual(rows_by_day, day, first) * share(age) for age, day in enumerate(last))
     rows = sum(rows_by_day.get(day, 0) for day in last)
     late_days = next((age for age in range(7 * WEEKS) if share(age) >= LEAST_LANDED), 0)
     return Feed((today - max(days)).days, rows, usual, max(gaps, default=7 * WEEKS), late_days)
+
+
+def short_days(
+    rows_by_day: Mapping[date, int], today: date, share: Callable[[int], float] = lambda age_days: 1.0
+) -> int:
+    """How many of the last days are short of bills together, up to fourteen; 0 where none are beyond chance.
+
+    They may be late, or there may have been less to sell: which of both shows once late ones have landed.
+
+    >>> daily = {date(2024, 1, 1) + timedelta(days=day): 100 for day in range(60)}
+    >>> short_days(daily, date(2024, 2, 29))
+    0
+    >>> short_days(daily | {date(2024, 2, day): 60 for day in range(25, 30)}, date(2024, 2, 29))
+    9
+    """
+    first = min((day for day, rows in rows_by_day.items() if rows), default=today)
+    rows = usual = 0.0
+    short = 0
+    for age in range(SHORT_DAYS):
+        day = today - timedelta(days=age)
+        rows, usual = rows + rows_by_day.get(day, 0), usual + _usual(rows_by_day, day, first) * share(age)
+        if rows < SHORT_SHARE * usual and usual - rows > BEYOND_CHANCE * usual**0.5:
+            short = age + 1
+    return short if short >= LAST_DAYS else 0
+
+
+def _usual(rows_by_day: Mapping[date, int], day: date, first: date) -> float:
+    """The median of the same weekdays before; 0 where fewer than two are known."""
+    before = [day - timedelta(weeks=week) for week in range(1, WEEKS + 1)]
+    known = [rows_by_day.get(one, 0) for one in before if one >= first]
+    return float(median(known)) if len(known) > 1 else 0.0
