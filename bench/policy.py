@@ -26,7 +26,7 @@ from bench.policy_strategies import (
 
 SEEDS, FIRST_SEED = 8, 100
 OUT = Path(__file__).parent
-OURS = "by cause (ours)"
+OURS, WITHOUT = "by cause (ours)", "by cause, delay unknown"
 
 RIGHT = {
     "gradual": ("decay", "drift"),
@@ -34,7 +34,7 @@ RIGHT = {
     "price": ("drift", "decay"),
     "prior shift": ("prior shift",),
     "half a feed": ("feed",),
-    "label delay": (),
+    "label delay": ("feed",),
     "none": (),
     "season": ("season",),
 }
@@ -92,7 +92,7 @@ def run(seeds: int = SEEDS) -> None:
     lives = {
         name: {fault: [lived(one, make()) for one in worlds[fault]] for fault in FAULTS} for name, make in made.items()
     }
-    text = "\n".join([*_costs(lives, oracles, seeds), "", *_causes(lives[OURS], worlds)])
+    text = "\n".join([*_costs(lives, oracles, seeds), "", *_causes(lives[OURS], lives[WITHOUT], worlds)])
     (OUT / "policy.md").write_text(text + "\n")
     _plot(lives, oracles)
     print(f"policy: {text}")  # noqa: T201
@@ -137,7 +137,9 @@ def _regret(lives: Sequence[Life], oracles: Sequence[float]) -> float:
     return float(np.mean([life.cost - least for life, least in zip(lives, oracles, strict=True)])) / 2 / TRAINING_COST
 
 
-def _causes(lives: dict[str, list[Life]], worlds: dict[str, list[World]]) -> list[str]:
+def _causes(
+    lives: dict[str, list[Life]], lives_without: dict[str, list[Life]], worlds: dict[str, list[World]]
+) -> list[str]:
     causes = ("feed", "season", "prior shift", "drift", "decay", "age", "calm")
     lines = [
         "The first cause that it names within 180 nights of the fault, in how many worlds; nights to the right one.",
@@ -151,6 +153,11 @@ def _causes(lives: dict[str, list[Life]], worlds: dict[str, list[World]]) -> lis
         delays = [delay for cause, delay in named if cause in RIGHT[fault] and delay is not None]
         nights = f"{np.median(delays):.0f}" if delays and fault != "season" else "–"
         lines.append(f"| {fault} | " + " | ".join(str(counts[cause]) for cause in causes) + f" | {nights} |")
+    unknown = [
+        first_cause(life, one) for life, one in zip(lives_without["label delay"], worlds["label delay"], strict=True)
+    ]
+    counts = Counter(cause for cause, _ in unknown)
+    lines.append("| label delay, unknown | " + " | ".join(str(counts[cause]) for cause in causes) + " | – |")
     later = Counter(_cause_of_second_year(life) for life in lives["season"])
     return [*lines, "| season, second year | " + " | ".join(str(later[cause]) for cause in causes) + " | – |"]
 

@@ -7,9 +7,14 @@ are off as the base rate does. Outcomes come a horizon later, so a training lear
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
 
 import numpy as np
+
+from capflow_assets.monitoring.arrivals import MOST_AGE_DAYS, ON_TIME, USUAL_DAYS, LandingDelay, landing_delay
+from capflow_assets.monitoring.feed import short_days
 
 NIGHTS = 728
 WEEK = 7
@@ -22,6 +27,9 @@ AREA_ERROR, RATE_ERROR = 0.008, 0.0065
 # What is lost of the area by a unit of concept, and of covariates beyond half a standard deviation.
 CONCEPT_LOSS, COVARIATE_LOSS = 0.10, 0.04
 PSI_OF_ONE = 1.0
+# Of a late day this part of the bills waits: few enough for the feed to look sound. A horizon that lacks all of its
+# outcomes would lose this much of its area.
+BILLS, LATE_SHARE, LATE_LOSS = 400, 0.35, 0.16
 FAULTS = ("none", "season", "gradual", "sudden", "price", "prior shift", "half a feed", "label delay")
 
 
@@ -29,7 +37,8 @@ FAULTS = ("none", "season", "gradual", "sudden", "price", "prior shift", "half a
 class World:
     """One model's two years, by night: the concept, the level of its columns, the base rate, and broken nights.
 
-    ``began`` is the first night of the fault, None without one. ``late`` are the nights more that outcomes take.
+    ``began`` is the first night of the fault, None without one. ``late`` are the nights more that a part of a day's
+    outcomes take; ``delays`` what is learned of it by each night (``monitoring.arrivals``), on time without an entry.
     """
 
     fault: str
@@ -40,6 +49,7 @@ class World:
     is_broken: np.ndarray
     late: np.ndarray
     seed: int
+    delays: Mapping[int, LandingDelay] = field(default_factory=dict)
 
 
 def world(fault: str, seed: int, nights: int = NIGHTS) -> World:
@@ -72,7 +82,43 @@ def world(fault: str, seed: int, nights: int = NIGHTS) -> World:
     elif fault == "label delay":
         late[began : began + 60] = 14
     is_planted = fault not in ("none", "season")
-    return World(fault, began if is_planted else None, concept, level, rate, is_broken, late, seed)
+    delays = learned_delays(late, seed) if late.any() else {}
+    return World(fault, began if is_planted else None, concept, level, rate, is_broken, late, seed, delays)
+
+
+def learned_delays(late: np.ndarray, seed: int) -> dict[int, LandingDelay]:
+    """What the package learns, night by night, of bills that land as they do in a world where some days' are late.
+
+    Of a late day a part of the bills, drawn, lands so many nights later; the others on the day.
+    """
+    random = np.random.default_rng((seed, 2))
+    weekday = 1 + 0.2 * np.sin(2 * np.pi * np.arange(late.size) / WEEK)
+    bills = random.poisson(BILLS * weekday)
+    waiting = np.where(late > 0, random.binomial(bills, LATE_SHARE), 0)
+
+    def known(night: int, days: int) -> dict[date, int]:
+        past = range(max(night - days, 0), night + 1)
+        return {day_of(day): int(bills[day] - (waiting[day] if night - day < late[day] else 0)) for day in past}
+
+    counts = {day_of(night): known(night, MOST_AGE_DAYS) for night in range(late.size)}
+    around = np.flatnonzero(late)
+    delays = {}
+    for night in range(around[0], min(around[-1] + 2 * USUAL_DAYS, late.size)):
+        delay = landing_delay(counts, day_of(night))
+        short = short_days(known(night, USUAL_DAYS + WEEK), day_of(night), delay.share)
+        delays[night] = replace(delay, short_days=short)
+    return delays
+
+
+def day_of(night: int) -> date:
+    """The day of a night."""
+    return date(2020, 1, 1) + timedelta(days=night)
+
+
+def missing(one: World, night: int, answered: int) -> float:
+    """The share of the outcomes of the horizon after ``answered`` that has not landed by a night."""
+    days = np.arange(answered + 1, answered + HORIZON + 1)
+    return float(LATE_SHARE * (night - days < one.late[days]).mean())
 
 
 @dataclass
@@ -108,7 +154,7 @@ def _rate(one: World, night: int) -> float:
     """The base rate as the newest outcomes show it; too few of them have come where labels are late."""
     until = max(night - HORIZON, 1)
     seen = float(one.rate[max(until - 28, 0) : until].mean())
-    return seen * (0.75 if one.late[night] else 1.0)
+    return seen * (1 - missing(one, night, until))
 
 
 def area(one: World, night: int, model: Model) -> float:
@@ -127,7 +173,11 @@ def rate_gap(one: World, night: int, model: Model) -> float:
 
 @dataclass(frozen=True)
 class Shown:
-    """What health measures of a night: drift, its season, the feed, and the answers of a horizon before."""
+    """What health measures of a night: drift, its season, the feed, and the answers of a horizon before.
+
+    ``filled`` are the live figures of the newest horizon that is filled by what is learned of late bills, ``late`` the
+    words where they land later than usual.
+    """
 
     night: int
     version: int
@@ -138,6 +188,8 @@ class Shown:
     live: float | None
     observed: float | None
     predicted: float
+    filled: tuple[float, float] | None = None
+    late: str = ""
 
 
 def shown(one: World, night: int, model: Model, past: dict[int, Model], random: np.random.Generator) -> Shown:
@@ -148,16 +200,11 @@ def shown(one: World, night: int, model: Model, past: dict[int, Model], random: 
     before = night - YEAR
     has_season = before >= YEAR + HORIZON
     is_alike = abs(float(one.level[night] - one.level[before])) <= 0.25
-    answered = night - HORIZON
-    was = past.get(answered)
-    live = observed = None
-    # What was answered on a broken feed is left out, as health does.
-    if was is not None and was.version == model.version and not one.is_broken[answered]:
-        is_late = bool(one.late[night])
-        true = area(one, answered, was)
-        # Half of the outcomes that are to come look like none.
-        live = float(np.clip(true - 0.04 * is_late + random.normal(0, AREA_ERROR), 0.4, 1))
-        observed = float(max(one.rate[answered] * (0.75 if is_late else 1.0) + random.normal(0, RATE_ERROR), 0.001))
+    errors = random.normal(0, AREA_ERROR), random.normal(0, RATE_ERROR)
+    delay = one.delays.get(night, ON_TIME)
+    newest = measured(one, night, night - HORIZON, model, past, errors)
+    filled = measured(one, night, night - HORIZON - delay.wait_days, model, past, errors)
+    live, observed = newest or (None, None)
     return Shown(
         night,
         model.version,
@@ -169,4 +216,21 @@ def shown(one: World, night: int, model: Model, past: dict[int, Model], random: 
         live,
         observed,
         model.rate,
+        filled,
+        delay.words,
     )
+
+
+def measured(
+    one: World, night: int, answered: int, model: Model, past: dict[int, Model], errors: tuple[float, float]
+) -> tuple[float, float] | None:
+    """The live area and the share that came of what the model answered on a night; None where another one did.
+
+    Outcomes that have not landed look like none. What was answered on a broken feed is left out, as health does.
+    """
+    was = past.get(answered)
+    if was is None or was.version != model.version or one.is_broken[answered]:
+        return None
+    share = missing(one, night, answered)
+    live = float(np.clip(area(one, answered, was) - LATE_LOSS * share + errors[0], 0.4, 1))
+    return live, float(max(one.rate[answered] * (1 - share) + errors[1], 0.001))

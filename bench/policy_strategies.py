@@ -190,14 +190,17 @@ def trained_of(history: Sequence[Shown], version: int) -> int:
     return next(one.night for one in history if one.version == version) - 1
 
 
-def by_cause(rules: Rules | None = None) -> Strategy:
-    """The policy as it is shipped, with a cool-down of two weeks, what health measures made its nights."""
+def by_cause(rules: Rules | None = None, *, knows_delay: bool = True) -> Strategy:
+    """The policy as it is shipped, with a cool-down of two weeks, what health measures made its nights.
+
+    Without ``knows_delay`` horizons are judged as soon as they are over, as they were before.
+    """
     chosen = rules or Rules(cooldown_days=14)
     trainings: list[PastTraining] = []
     requested: list[datetime] = []
 
     def strategy(history: list[Shown], trained: int) -> tuple[str, str]:
-        nights = [night_of(one) for one in history[-14:]]
+        nights = [night_of(one, knows_delay=knows_delay) for one in history[-14:]]
         past = Past(tuple(trainings), requested[-1] if requested else None, moment(trained))
         decision = decide(nights, chosen, past)
         assert decision is not None  # noqa: S101
@@ -215,20 +218,32 @@ def moment(night: int) -> datetime:
     return START + timedelta(days=night)
 
 
-def night_of(one: Shown) -> Night:
+def night_of(one: Shown, *, knows_delay: bool) -> Night:
     """A night as health records it."""
     live = reliability = None
-    if one.live is not None and one.observed is not None:
+    newest = None if one.live is None or one.observed is None else (one.live, one.observed)
+    figures = one.filled if knows_delay else newest
+    if figures is not None:
+        area_of, observed = figures
         reach = Z95 * AREA_ERROR
-        live = Live(
-            "roc_auc", one.live, one.live - reach, one.live + reach, PROMISED, PROMISED - reach, PROMISED + reach
-        )
+        live = Live("roc_auc", area_of, area_of - reach, area_of + reach, PROMISED, PROMISED - reach, PROMISED + reach)
         reach = Z95 * RATE_ERROR
-        reliability = Reliability(one.predicted, one.observed, one.observed - reach, one.observed + reach)
+        reliability = Reliability(one.predicted, observed, observed - reach, observed + reach)
     faults = ("half a feed",) if one.is_broken else ()
     seasonal = one.is_seasonal if one.is_over else None
     return Night(
-        moment(one.night), one.version, one.psi, "level", one.is_over, 1.0, faults, seasonal, live, None, reliability
+        moment(one.night),
+        one.version,
+        one.psi,
+        "level",
+        one.is_over,
+        1.0,
+        faults,
+        seasonal,
+        live,
+        None,
+        reliability,
+        late=one.late if knows_delay else "",
     )
 
 
@@ -237,6 +252,7 @@ def strategies() -> dict[str, Callable[[], Strategy]]:
     tuned = tuned_cara()
     return {
         "by cause (ours)": by_cause,
+        "by cause, delay unknown": lambda: by_cause(knows_delay=False),
         "drift alone, 2 of 3": lambda: drift_alone,
         "2 of 5 windows": lambda: two_of_five,
         "Cara": lambda: tuned,

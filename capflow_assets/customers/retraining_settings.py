@@ -23,6 +23,9 @@ class Retraining(Declared):
         default=5.0, ge=0, le=100, description="Drift of columns with less of the model's weight does not matter."
     )
     most_a_night: int = Field(default=10, ge=0, le=1000, description="Retrainings that one night may ask for.")
+    shadow_nights: int = Field(
+        default=3, ge=0, le=30, description="Scorings after a promotion that the former champion answers too; 0 is off."
+    )
     cost: float | None = Field(default=None, ge=0, description="What a retraining costs; goes with gain_value.")
     gain_value: float | None = Field(default=None, ge=0, description="What a unit of the metric is worth a night.")
 
@@ -36,4 +39,4 @@ class Retraining(Declared):
 
     def rules(self) -> dict[str, Any]:
         """The arguments of ``monitoring.policy.Rules``."""
-        return self.model_dump(exclude={"psi"})
+        return self.model_dump(exclude={"psi", "shadow_nights"})

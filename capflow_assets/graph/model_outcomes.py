@@ -137,6 +137,7 @@ def scored_outcome(
         "dagster/row_count": scored.totals.rows,
         "champion": scored.champion,
         "rung": scored.rung,
+        **({"shadow": scored.shadow} if scored.shadow else {}),
         "version": scored.version,
         "as_of": scored.as_of.isoformat(),
         "location": deployment.lake.path(customer, f"predictions/{spec.name}"),

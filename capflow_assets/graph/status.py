@@ -12,7 +12,7 @@ import dagster as dg
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import ModelError, NotFoundError
 from capflow_assets.graph.newest import latest, newest
-from capflow_assets.life.retrainings import table_of
+from capflow_assets.life.retrainings import GAIN, MEASURED, rows_of
 from capflow_assets.life.scoring_version import ScoringVersion, scoring_version
 from capflow_assets.life.verdicts import OFF, READINESS, Standing, standings
 from capflow_assets.stores.champion_state import ChampionState
@@ -231,10 +231,6 @@ def _health(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def _retrainings(deployment: Deployment, customer: str, model: str) -> list[dict[str, Any]]:
     """What each training of a model brought, the newest first."""
-    table = table_of(model)
-    if not deployment.lake.exists(customer, table):
-        return []
-    names = ["as_of", "version", "cause", "action", "decision", "gain", "gain_low", "gain_high"]
-    rows = deployment.lake.arrow(customer, table, columns=names).to_pylist()
-    ordered = sorted(rows, key=lambda row: (row["as_of"], row["version"]), reverse=True)
-    return [row | {"as_of": row["as_of"].isoformat()} for row in ordered]
+    names = ["version", "cause", "action", "decision", *GAIN, *MEASURED[:4]]
+    rows = reversed(rows_of(deployment.lake, customer, model))
+    return [{"as_of": row["as_of"].isoformat(), **{name: row.get(name) for name in names}} for row in rows]

@@ -19,11 +19,13 @@ from capflow_assets.life import retrainings
 from capflow_assets.life.answers import figure_of
 from capflow_assets.life.drift_history import DriftHistory, keep_rows
 from capflow_assets.life.examples import ExampleReader
-from capflow_assets.life.feed_state import feed_state
+from capflow_assets.life.feed_state import bills_delay, feed_state
 from capflow_assets.life.live_performance import PastAnswers, are_chances, past_answers, promised_of
+from capflow_assets.life.partial_performance import PartialAnswers, partial_answers
 from capflow_assets.life.reference import with_ages_of
 from capflow_assets.life.scoring import Scored
 from capflow_assets.life.scoring_history import keep_scoring, scoring_rows
+from capflow_assets.life.shadow import measure_gain
 from capflow_assets.monitoring.observations import Live, Night
 from capflow_assets.monitoring.policy import Decision, Past, Rules, decide
 from capflow_assets.monitoring.scorings import Scoring, nights_of, past_errors
@@ -163,10 +165,15 @@ def _scoring(
     """The night with how good its answers are: what came of earlier ones, and what its scores say."""
     from dataclasses import replace
 
-    feed = feed_state(deployment, reader.customer, scored.as_of)
-    past = past_answers(deployment, reader, scored.as_of)
+    delay = bills_delay(deployment, reader.customer, scored.as_of)
+    feed = feed_state(deployment, reader.customer, scored.as_of, delay)
+    measure_gain(deployment, reader, scored.as_of, delay)
+    past = past_answers(deployment, reader, scored.as_of, delay)
     held = past if isinstance(past, PastAnswers) else None
     is_own = held is not None and held.version == scored.champion
+    # While nothing of the version is over: afterwards the newest horizon says nearly the same for certain.
+    so_far = None if is_own else partial_answers(deployment, reader, scored.as_of, scored.champion, report, delay)
+    partial = so_far if isinstance(so_far, PartialAnswers) else None
     estimate, blind = _estimate(reader, scored, night, report, held, before)
     night = replace(
         night,
@@ -174,16 +181,20 @@ def _scoring(
         live=held.live if held and is_own else None,
         reliability=held.reliability if held and is_own else None,
         estimate=estimate,
+        partial=partial.live if partial else None,
+        late=delay.words,
     )
     return Scoring(
         night=night,
         subjects=scored.totals.subjects,
         feed=feed,
         blind=blind,
-        unknown="" if held else str(past),
+        unknown="" if held else "; ".join(str(words) for words in (past, so_far) if words and words is not partial),
         live=held.live if held else None,
         live_as_of=held.as_of if held else None,
         live_version=held.version if held else None,
+        partial_as_of=partial.as_of if partial else None,
+        partial_pct=partial.come_pct if partial else None,
     )
 
 

@@ -1,4 +1,7 @@
-"""How good the answers of a past night were, once their horizon is over: held against what came, as they were given."""
+"""How good the answers of a past night were, once their horizon is over: held against what came, as they were given.
+
+A horizon counts as over once its last bills have landed: where they land late, that long after its end.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 from capflow_assets.contract import Model, Window
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import CapflowError
-from capflow_assets.expressions.days import days_after
+from capflow_assets.expressions.days import days_after, days_before
 from capflow_assets.life import answers_history
 from capflow_assets.life.examples import ExampleReader
 from capflow_assets.life.outcome_rows import Share
 from capflow_assets.life.split import known_until
+from capflow_assets.monitoring.arrivals import ON_TIME, LandingDelay
 from capflow_assets.monitoring.observations import Z95, Live, Reliability
 from capflow_assets.stores.moments import moments
 
@@ -45,8 +49,17 @@ def are_chances(model: Model[Any]) -> bool:
     return model.metric.name == "roc_auc" and any(rule.name == "calibrated" for rule in model.rules)
 
 
-def past_answers(deployment: Deployment, reader: ExampleReader, as_of: datetime) -> PastAnswers | str:
+def filled_until(reader: ExampleReader, as_of: datetime, delay: LandingDelay = ON_TIME) -> datetime:
+    """The moment up to which outcomes are known and have landed."""
+    return min(known_until(reader, as_of), days_before(as_of, delay.wait_days, reader.customer.time_zone))
+
+
+def past_answers(
+    deployment: Deployment, reader: ExampleReader, as_of: datetime, delay: LandingDelay = ON_TIME
+) -> PastAnswers | str:
     """The newest answers that were kept whose horizon is over by ``as_of``; or in words why there are none to judge.
+
+    Over is a horizon whose bills have landed too, by the ``delay`` that they have.
 
     Subjects of whom nothing can be said are left out, as in a training.
     """
@@ -56,11 +69,12 @@ def past_answers(deployment: Deployment, reader: ExampleReader, as_of: datetime)
     if reader.spec.events is not None:
         return "what it answers of is no state of a moment"
     try:
-        over = _over(deployment, reader, as_of)
+        over = _over(deployment, reader, as_of, delay)
         if over is None:
-            return "no horizon of what was answered is over yet"
+            landed = f" and has landed, which takes up to {delay.wait_days} days" if delay.wait_days else ""
+            return f"no horizon of what was answered is over{landed} yet"
         window, version = over
-        outcomes, answers = _held_together(reader, window)
+        outcomes, answers = held_together(reader, window)
         interval = score_with_interval(model.metric, outcomes, answers, seed=0)
         promised = deployment.registry.report(customer, name, version).get("metric") or {}
     except CapflowError as error:
@@ -81,14 +95,16 @@ def promised_of(report: Mapping[str, Any], model: Model[Any], value: float, low:
     return _beside(report.get("metric") or {}, model, value, low, high)
 
 
-def _over(deployment: Deployment, reader: ExampleReader, as_of: datetime) -> tuple[Window, int] | None:
+def _over(
+    deployment: Deployment, reader: ExampleReader, as_of: datetime, delay: LandingDelay
+) -> tuple[Window, int] | None:
     """The newest kept moment whose horizon is over, with the version that answered."""
     lake, customer, name = deployment.lake, reader.customer.name, reader.spec.name
     table, zone = answers_history.table_of(name), reader.customer.time_zone
     kept = [moment for moment in moments(lake, customer, table) if moment < as_of]
     if not kept:
         return None
-    until = known_until(reader, as_of)
+    until = filled_until(reader, as_of, delay)
     for moment in reversed(kept):
         answers = answers_history.as_of(lake, customer, name, moment)
         first = answers.select("model_version").limit(1).collect() if answers is not None else []
@@ -102,16 +118,20 @@ def _over(deployment: Deployment, reader: ExampleReader, as_of: datetime) -> tup
     return None
 
 
-def _held_together(reader: ExampleReader, window: Window) -> tuple[pd.DataFrame, pd.DataFrame]:
+def sampled(reader: ExampleReader) -> ExampleReader:
+    """The same, of so small a share of the subjects that about ``MOST_SUBJECTS`` are held against what came."""
+    lake, customer, table = reader.lake, reader.customer.name, answers_history.table_of(reader.spec.name)
+    rows, kept = lake.rows(customer, table), len(moments(lake, customer, table))
+    return replace(reader, share=Share(0, max(1, -(-rows // max(kept, 1) // MOST_SUBJECTS))))
+
+
+def held_together(reader: ExampleReader, window: Window) -> tuple[pd.DataFrame, pd.DataFrame]:
     """What came in a window, and what was answered as of its start, of the same subjects in the same order."""
-    lake, customer, name, key = reader.lake, reader.customer.name, reader.spec.name, reader.key
-    rows = lake.rows(customer, answers_history.table_of(name))
-    kept = len(moments(lake, customer, answers_history.table_of(name)))
-    share = Share(0, max(1, -(-rows // max(kept, 1) // MOST_SUBJECTS)))
-    frame = answers_history.as_of(lake, customer, name, window.start)
+    reader = sampled(reader)
+    frame = answers_history.as_of(reader.lake, reader.customer.name, reader.spec.name, window.start)
     assert frame is not None  # noqa: S101  (its moment was kept)
-    answers = share.of(frame, key).toPandas().set_index(key)
-    (outcomes,) = replace(reader, share=share).outcomes_in([window], [answers.index.unique()])
+    answers = reader.share.of(frame, reader.key).toPandas().set_index(reader.key)
+    (outcomes,) = reader.outcomes_in([window], [answers.index.unique()])
     if reader.spec.model.outcome.absent == "unknown":
         outcomes = outcomes.dropna()
         answers = answers[answers.index.isin(outcomes.index)]

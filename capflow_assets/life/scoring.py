@@ -19,6 +19,7 @@ from capflow_assets.life.engine_scoring import may_score_in_engine, write_answer
 from capflow_assets.life.examples import ExampleReader
 from capflow_assets.life.reference import TrainingPopulation, skew_finding
 from capflow_assets.life.scoring_version import LoadedVersion, load_scoring_version
+from capflow_assets.life.shadow import answer_in_shadow
 from capflow_assets.stores.model_files import MODEL
 from capflow_assets.stores.saved_estimators import types_of
 
@@ -35,7 +36,7 @@ class Scored:
 
     ``answers`` are those for ``examples``: all subjects, or where there are many a sample of them drawn by a digest of
     their keys. ``totals`` are of all that were answered for. ``champion`` is the version that scored; ``warning`` says
-    why, where it is not the champion.
+    why, where it is not the champion. ``shadow`` says what the former champion did, where it answered besides.
     """
 
     answers: pd.DataFrame
@@ -49,6 +50,7 @@ class Scored:
     answer: Answer
     warning: str = ""
     rung: str = "own"
+    shadow: str = ""
 
 
 def score(
@@ -63,7 +65,8 @@ def score(
     ``in_engine`` says whether the engine's workers answer (``engine_scoring``); by default they do on every engine but
     the one in this process, where rows would only go to and fro.
 
-    What was answered is kept besides, see ``answers_history``.
+    What was answered is kept besides, see ``answers_history``; after a promotion so is what the former champion would
+    have answered, see ``shadow``.
 
     Where the champion's files are broken, the champion before it answers, see ``scoring_version``.
 
@@ -74,11 +77,11 @@ def score(
     loaded = load_scoring_version(deployment, reader)
     if loaded is None:
         return None
-    reader = reader.reading(loaded.estimator)
+    whole, reader = reader, reader.reading(loaded.estimator)
     parts = reader.parts(as_of, at_once)
     examples = next(parts)
     skew = skew_finding(reader, loaded.population, examples.columns, as_of)
-    version = None
+    version, shadow = None, ""
     with AnswerParts(model, loaded.version, as_of, loaded.rung) as written:
         answers = answered(reader, loaded.estimator, examples)
         written.add(answers)
@@ -94,9 +97,21 @@ def score(
             totals = written.totals()
     if version is not None:
         answers_history.keep(deployment, reader.customer, name, loaded.version, as_of)
+        shadow = answer_in_shadow(deployment, whole, examples, loaded.version, as_of, at_once)
     population, champion = loaded.population, loaded.version
     return Scored(
-        answers, examples, totals, champion, version, as_of, population, skew, model.answer, loaded.warning, loaded.rung
+        answers,
+        examples,
+        totals,
+        champion,
+        version,
+        as_of,
+        population,
+        skew,
+        model.answer,
+        loaded.warning,
+        loaded.rung,
+        shadow,
     )
 
 

@@ -15,10 +15,10 @@ from capflow_assets.stores.moments import MOMENT, replace_moment
 if TYPE_CHECKING:
     import pyarrow as pa
 
-TEXTS = ("worst", "faults", "metric", "blind", "unknown")
+TEXTS = ("worst", "faults", "metric", "blind", "unknown", "late")
 COUNTS = ("model_version", "subjects", "newest_bill_days", "bills_last_days", "live_version")
 BOOLEANS = ("is_over", "is_seasonal", "is_higher_better")
-MOMENTS = ("as_of", "live_as_of")
+MOMENTS = ("as_of", "live_as_of", "partial_as_of")
 
 
 def table_of(model: str) -> str:
@@ -49,7 +49,7 @@ def scoring_rows(lake: Lake, customer: str, model: str) -> list[dict[str, Any]]:
         return []
     rows = lake.arrow(customer, table_of(model)).drop_columns(MOMENT).to_pylist()
     for row in rows:
-        row.update({name: row[name] and row[name].astimezone(UTC) for name in MOMENTS})
+        row.update({name: at and at.astimezone(UTC) for name in MOMENTS for at in [row.get(name)]})
     return sorted(rows, key=lambda row: row["as_of"])
 
 

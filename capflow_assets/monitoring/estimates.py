@@ -65,18 +65,28 @@ def expected_roc_auc(scores: ScoreHistogram) -> Interval | None:
     >>> expected_roc_auc(histogram(np.array([0.25, 0.75]))).value  # pairs: 9 : 1 in order, 6 of 16 tied
     0.75
     """
-    import numpy as np
-
     positives, negatives = scores.counts * scores.means, scores.counts * (1 - scores.means)
     pos, neg = float(positives.sum()), float(negatives.sum())
     if min(pos, neg) <= 0:
         return None
+    area = area_under(positives, negatives)
+    error = area_error(area, pos, neg)
+    return Interval(area, max(0.0, area - Z95 * error), min(1.0, area + Z95 * error))
+
+
+def area_under(positives: np.ndarray, negatives: np.ndarray) -> float:
+    """The ROC AUC of expected positives and negatives by score, lowest first; those of one place are ties."""
+    import numpy as np
+
     below = np.cumsum(negatives) - negatives / 2
-    area = float(np.dot(positives, below) / (pos * neg))
+    return float(np.dot(positives, below) / (positives.sum() * negatives.sum()))
+
+
+def area_error(area: float, pos: float, neg: float) -> float:
+    """The standard error of an area of so many positives and negatives (Hanley & McNeil 1982, eq. 2)."""
     both_above, both_below = area / (2 - area), 2 * area**2 / (1 + area)
     several = (max(pos, 1) - 1) * (both_above - area**2) + (max(neg, 1) - 1) * (both_below - area**2)
-    error = (max(area * (1 - area) + several, 0.0) / (pos * neg)) ** 0.5
-    return Interval(area, max(0.0, area - Z95 * error), min(1.0, area + Z95 * error))
+    return float((max(area * (1 - area) + several, 0.0) / (pos * neg)) ** 0.5)
 
 
 def with_past_errors(estimate: Interval, errors: Sequence[float]) -> Interval:

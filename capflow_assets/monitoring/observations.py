@@ -17,7 +17,8 @@ Z95 = 1.959964
 class Live:
     """A metric of what was answered, with its 95 % interval, beside what the version's training measured.
 
-    ``is_estimate`` where the outcomes are still to come and the scores alone say it (``monitoring.estimates``).
+    ``is_estimate`` where the outcomes are still to come and the scores alone say it (``monitoring.estimates``);
+    ``is_partial`` where some have come and say what all will (``monitoring.partial_outcomes``).
     """
 
     metric: str
@@ -29,6 +30,7 @@ class Live:
     promised_high: float
     is_higher_better: bool = True
     is_estimate: bool = False
+    is_partial: bool = False
 
     @property
     def shortfall(self) -> float:
@@ -77,7 +79,9 @@ class Night:
     ``psi_max`` and ``column`` are the largest index and who has it; ``over`` whether any column is above the threshold
     and above chance. ``importance`` is the share of the model's weight that the columns over have, 1 where it is not
     known. ``faults`` say in words what is broken of the feed. ``is_seasonal`` says whether the columns over were the
-    same at this season of a year before, None where there is no such scoring.
+    same at this season of a year before, None where there is no such scoring. ``partial`` is what came so far of
+    answers whose horizon is not over, where none of the version's is. ``late`` says in words that outcomes come later
+    than usual.
     """
 
     as_of: datetime
@@ -91,6 +95,8 @@ class Night:
     live: Live | None = None
     estimate: Live | None = None
     reliability: Reliability | None = None
+    partial: Live | None = None
+    late: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """As plain values; ``from_json`` gives it back."""
@@ -101,7 +107,7 @@ class Night:
         """The night that ``to_json`` of this release or another wrote."""
         parts: dict[str, Any] = {
             name: None if content.get(name) is None else kind(**_known(kind, content[name]))
-            for name, kind in (("live", Live), ("estimate", Live), ("reliability", Reliability))
+            for name, kind in (("live", Live), ("estimate", Live), ("reliability", Reliability), ("partial", Live))
         }
         plain = {name: value for name, value in _known(cls, content).items() if name not in parts}
         plain |= {"as_of": datetime.fromisoformat(content["as_of"]), "faults": tuple(content.get("faults", ()))}
@@ -115,9 +121,10 @@ def _known(kind: type[Night] | type[Live] | type[Reliability], content: Mapping[
 
 @dataclass(frozen=True, slots=True)
 class PastTraining:
-    """What one training brought: the version, why it was trained, and its measured lead over the champion before it.
+    """What one training brought: the version, why it was trained, and its lead over the champion before it.
 
-    ``gain`` is None where there was no champion to compare with.
+    ``gain`` is what the training promised, None where there was no champion to compare with; ``measured_gain`` what
+    came of it while the former champion answered in shadow, None where that is not known (yet).
     """
 
     as_of: datetime
@@ -125,8 +132,14 @@ class PastTraining:
     cause: str
     is_promoted: bool
     gain: float | None = None
+    measured_gain: float | None = None
+
+    @property
+    def known_gain(self) -> float | None:
+        """The gain that was measured, else the one that was promised."""
+        return self.gain if self.measured_gain is None else self.measured_gain
 
     @property
     def has_helped(self) -> bool:
         """Whether its version took the champion's place and is ahead of it."""
-        return self.is_promoted and (self.gain is None or self.gain > 0)
+        return self.is_promoted and (self.known_gain is None or self.known_gain > 0)

@@ -1,6 +1,7 @@
 """What is to be done about a model: from its nights to one decision, its cause, and the mildest action that mends it.
 
     feed broken                        -> fix the feed: nothing is trained on what is broken
+    outcomes come later than usual     -> wait: nothing is judged or trained before they are there
     as it was at this season before    -> wait; with less than two seasons known it says that it cannot tell
     chances off, their order intact    -> recalibrate
     worse than its training measured   -> retrain (decay)
@@ -95,6 +96,8 @@ def decide(nights: Sequence[Night], rules: Rules, past: Past | None = None, zone
     last = [latest[moment] for moment in sorted(latest) if latest[moment].model_version == newest.model_version]
     sound = [night for night in last if not night.faults][-rules.n :]
     needed = _needed(newest, sound, rules, past, zone)
+    if newest.late:
+        return _waiting_for_outcomes(newest, needed)
     if needed.action == "wait" or not needed.may_train:
         return needed
     return _restrained(needed, rules, past, zone)
@@ -116,6 +119,13 @@ def within_budget(decisions: Sequence[Decision], spent: int, rules: Rules) -> li
     ]
 
 
+def _waiting_for_outcomes(newest: Night, needed: Decision) -> Decision:
+    """Labels that are late look like none, to a judgement and to a training alike."""
+    words = f"Waits, since {newest.late}: no horizon is judged or learned from before its outcomes have come."
+    reason = f"{words} {needed.reason}" if needed.may_train else words
+    return _decision(newest, "wait", "feed", reason)
+
+
 def _needed(newest: Night, last: Sequence[Night], rules: Rules, past: Past, zone: str) -> Decision:
     """The strongest need that the last nights show."""
     needs: tuple[Callable[[], Decision | None], ...] = (
@@ -132,15 +142,18 @@ def _needed(newest: Night, last: Sequence[Night], rules: Rules, past: Past, zone
 
 
 def _decay(newest: Night, last: Sequence[Night], rules: Rules, zone: str) -> Decision | None:
-    """Worse than promised, on what came; or, where nothing came yet, as the scores alone say."""
+    """Worse than promised, on what came; else on what came so far; else as the scores alone say."""
     worse = [
-        (night, live) for night in last if (live := night.live or night.estimate) and live.is_worse(rules.decay_pct)
+        (night, live)
+        for night in last
+        if (live := night.live or night.partial or night.estimate) and live.is_worse(rules.decay_pct)
     ]
     if len(worse) < rules.k:
         return None
     words = ", ".join(f"{live.value:.3f} on {local_day_of(night.as_of, zone)}" for night, live in worse)
     live = worse[-1][1]
-    source = "estimated of its scores" if live.is_estimate else "on what was answered"
+    so_far = "on what came so far" if live.is_partial else "on what was answered"
+    source = "estimated of its scores" if live.is_estimate else so_far
     reason = (
         f"{len(worse)} of the last {len(last)} scorings by version {newest.model_version} are worse than its training "
         f"({live.metric} {source}: {words}; then {live.promised:.3f})."
@@ -215,8 +228,11 @@ def _restrained(needed: Decision, rules: Rules, past: Past, zone: str) -> Decisi
 
 
 def _brings(trainings: Sequence[PastTraining], rules: Rules) -> float | None:
-    """The worth of a retraining: the mean gain of those before, over the nights of a cool-down, at least four weeks."""
-    gains = [max(one.gain, 0.0) if one.is_promoted else 0.0 for one in trainings if one.gain is not None]
+    """The worth of a retraining: the mean gain of those before, over the nights of a cool-down, at least four weeks.
+
+    A gain that was measured since counts before the one that was promised.
+    """
+    gains = [max(gain, 0.0) if one.is_promoted else 0.0 for one in trainings if (gain := one.known_gain) is not None]
     if rules.gain_value is None or not gains:
         return None
     return sum(gains) / len(gains) * rules.gain_value * max(rules.cooldown_days, 28)

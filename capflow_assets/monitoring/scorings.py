@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,7 +19,8 @@ class Scoring:
     """One night with what stands beside it: who was scored, the feed, and why nothing is known of how good it was.
 
     ``blind`` says why the scores alone do not tell, ``unknown`` why what came does not. ``live_as_of`` and
-    ``live_version`` are of the answers that were held against what came.
+    ``live_version`` are of the answers that were held against what came; ``partial_as_of`` of those of which some has
+    come, ``partial_pct`` of all that will.
     """
 
     night: Night
@@ -30,14 +31,16 @@ class Scoring:
     live: Live | None = None
     live_as_of: datetime | None = None
     live_version: int | None = None
+    partial_as_of: datetime | None = None
+    partial_pct: float | None = None
 
 
 def row_of(scoring: Scoring) -> dict[str, Any]:
     """The scoring as plain values, in the columns of ``performance/{model}``."""
     night, feed, live = scoring.night, scoring.feed, scoring.live
-    estimate, held = night.estimate, night.reliability
+    estimate, held, partial = night.estimate, night.reliability, night.partial
     # Of the version that scored; what an earlier one promised does not stand beside this one's figures.
-    own = estimate or night.live
+    own = estimate or night.live or night.partial
     known = own or live
     return {
         "as_of": night.as_of,
@@ -61,6 +64,10 @@ def row_of(scoring: Scoring) -> dict[str, Any]:
         "live_as_of": scoring.live_as_of,
         "live_version": scoring.live_version,
         "unknown": scoring.unknown,
+        **_ends("partial", (partial.value, partial.low, partial.high) if partial else None),
+        "partial_as_of": scoring.partial_as_of,
+        "partial_pct": scoring.partial_pct,
+        "late": night.late,
         "predicted": held.predicted if held else None,
         **_ends("observed", (held.observed, held.low, held.high) if held else None),
     }
@@ -74,7 +81,7 @@ def nights_of(rows: Iterable[Mapping[str, Any]]) -> list[Night]:
     """
     known = list(rows)
     broken = {row["as_of"] for row in known if row["faults"]}
-    return sorted((_night(row, row["live_as_of"] in broken) for row in known), key=lambda night: night.as_of)
+    return sorted((_night(row, broken) for row in known), key=lambda night: night.as_of)
 
 
 def past_errors(rows: Sequence[Mapping[str, Any]]) -> list[float]:
@@ -88,9 +95,10 @@ def past_errors(rows: Sequence[Mapping[str, Any]]) -> list[float]:
     return list(errors.values())
 
 
-def _night(row: Mapping[str, Any], is_broken: bool) -> Night:
-    is_own = row["live_version"] == row["model_version"] and not is_broken
+def _night(row: Mapping[str, Any], broken: Collection[datetime]) -> Night:
+    is_own = row["live_version"] == row["model_version"] and row["live_as_of"] not in broken
     observed = _read(row, "observed") if is_own else None
+    partial = None if row.get("partial_as_of") in broken else _figure(row, "partial", is_estimate=False)
     return Night(
         as_of=row["as_of"].astimezone(UTC),
         model_version=row["model_version"],
@@ -104,6 +112,8 @@ def _night(row: Mapping[str, Any], is_broken: bool) -> Night:
         # An estimate that is blind is kept, to learn how far it is off; nothing is decided by it.
         estimate=None if row["blind"] else _figure(row, "estimate", is_estimate=True),
         reliability=Reliability(row["predicted"], *observed) if observed else None,
+        partial=partial and replace(partial, is_partial=True),
+        late=row.get("late") or "",
     )
 
 
@@ -123,5 +133,5 @@ def _ends(name: str, values: tuple[float, float, float] | None) -> dict[str, flo
 
 
 def _read(row: Mapping[str, Any], name: str) -> tuple[float, float, float] | None:
-    value, low, high = (row[one] for one in _names(name))
-    return None if value is None else (float(value), float(low), float(high))
+    value, low, high = (row.get(one) for one in _names(name))
+    return None if value is None or low is None or high is None else (float(value), float(low), float(high))

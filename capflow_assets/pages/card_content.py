@@ -57,10 +57,14 @@ def tables(report: Mapping[str, Any]) -> Iterator[tuple[str, list[str], list[lis
         yield "slices", ["users", "count", *named, "standing"], rows
     if report.get("retrainings"):
         rows = [
-            [str(one["version"]), one["as_of"][:10], one["action"], one["cause"], one["decision"], _brought(one)]
+            [str(one["version"]), one["as_of"][:10], one["action"], one["cause"], one["decision"], *_brought(one)]
             for one in report["retrainings"]
         ]
-        yield "trainings", ["version", "as of", "action", "cause", "decision", "ahead of the champion by"], rows
+        yield (
+            "trainings",
+            ["version", "as of", "action", "cause", "decision", "ahead of the champion by", "measured since"],
+            rows,
+        )
     if report.get("candidates"):
         rows = [
             [one["name"], ", ".join(f"{value:.4g}" for value in one["values"]), one["error"]]
@@ -93,10 +97,13 @@ def _health(health: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "blind", str(health["blind"])
 
 
-def _brought(training: Mapping[str, Any]) -> str:
-    if training["gain"] is None:
-        return "–"
-    return f"{training['gain']:.3g} ({training['gain_low']:.3g} to {training['gain_high']:.3g})"
+def _brought(training: Mapping[str, Any]) -> Iterator[str]:
+    """What a training promised, and what was measured of it while the former champion answered in shadow."""
+    for value, low, high in (("gain", "gain_low", "gain_high"), ("measured_gain", "measured_low", "measured_high")):
+        if training.get(value) is None:
+            yield "–"
+        else:
+            yield f"{training[value]:.3g} ({training[low]:.3g} to {training[high]:.3g})"
 
 
 def _champion(report: Mapping[str, Any]) -> str:

@@ -24,7 +24,7 @@ CHECKPOINT = re.compile(r"(\d{20})\.checkpoint(\.\d+\.\d+|\.[0-9a-f-]+)?\.(parqu
 # Stages whose tables any run makes again from others; what is in other stages is kept, and made by no run again.
 MADE_AGAIN = ("clean", "features", "predictions", "validation")
 # Stages whose tables hold what was, and are carried on without it where it is lost.
-GOING_ON = ("answers", "health", "performance", "retrainings")
+GOING_ON = ("answers", "arrivals", "health", "performance", "retrainings", "shadows")
 SPOILT = re.compile("parquet|json error|delta|commit file|no such file|object at location", re.IGNORECASE)
 
 

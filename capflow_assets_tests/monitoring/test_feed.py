@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from capflow_assets.monitoring.feed import Feed, feed_of
+from capflow_assets.monitoring.feed import Feed, feed_of, short_days
 
 TODAY = date(2024, 3, 31)
 
@@ -57,3 +57,25 @@ def test_few_rows_may_be_chance_and_a_young_shop_has_no_usual() -> None:
     assert young == Feed(0, 30, 0.0)
     assert young.faults == ()
     assert feed_of({}, TODAY) is None
+
+
+def test_a_source_that_is_always_late_is_not_broken() -> None:
+    """Half of a day's bills come the day after, and nothing of the last day yet."""
+    late = daily(90) | {TODAY: 0, TODAY - timedelta(days=1): 50}
+    usual = (0.0, 0.5, 1.0)
+    feed = feed_of(late, TODAY, lambda age: usual[age] if age < 3 else 1.0)
+    assert feed == Feed(1, 150, 150.0, late_days=1)
+    assert feed.faults == ()
+    broken = feed_of(late | {TODAY - timedelta(days=2): 20}, TODAY)
+    assert broken is not None
+    assert broken.faults == ("bills of the last 3 days are 23 % of what is usual",)
+
+
+def test_a_spell_of_short_days_is_seen_though_the_feed_looks_sound() -> None:
+    spell = {TODAY - timedelta(days=back): 65 for back in range(6)}
+    feed = feed_of(daily(90) | spell, TODAY)
+    assert feed is not None
+    assert feed.faults == ()
+    assert short_days(daily(90) | spell, TODAY) == 10, "together they are below eight tenths"
+    assert short_days(daily(90), TODAY) == 0
+    assert short_days(daily(90, rows=3) | {TODAY: 1}, TODAY) == 0, "that may be chance"

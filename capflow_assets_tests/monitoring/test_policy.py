@@ -212,3 +212,35 @@ def test_a_night_of_a_later_release_is_read_for_what_is_known() -> None:
     content = night.to_json() | {"weather": "rain"}
     content["live"] = {**content["live"], "seed": 3}
     assert Night.from_json(content) == night
+
+
+LATE = "bills land up to 14 days late, usually on the day"
+
+
+@pytest.mark.parametrize("night", [point(2, True), replace(point(2, False), live=WORSE), point(2, False)])
+def test_late_outcomes_are_waited_for_and_not_taken_for_decay(night: Night) -> None:
+    nights = [replace(night, as_of=at(day), late=LATE) for day in range(3)]
+    decision = decided(nights)
+    assert (decision.action, decision.cause, decision.may_train) == ("wait", "feed", False)
+    assert decision.reason.startswith(f"Waits, since {LATE}: no horizon is judged or learned from")
+    needed = decided([replace(one, late="") for one in nights])
+    assert (needed.reason in decision.reason) == needed.may_train
+
+
+def test_what_came_so_far_counts_where_no_horizon_is_over() -> None:
+    partial = replace(WORSE, is_partial=True)
+    decision = decided([replace(point(day, False), partial=partial) for day in (0, 7)])
+    assert (decision.action, decision.cause) == ("retrain", "decay")
+    assert "roc_auc on what came so far: 0.700" in decision.reason
+    over = [replace(point(day, False), partial=partial, live=AS_PROMISED) for day in (0, 7)]
+    assert decided(over).cause == "calm", "the whole horizon says more"
+    assert Night.from_json(replace(point(0, False), partial=partial, late=LATE).to_json()).partial == partial
+
+
+def test_a_gain_that_was_measured_counts_before_the_one_that_was_promised() -> None:
+    """Both retrainings promised something; in shadow the former champions were no worse."""
+    trainings = tuple(PastTraining(at(day), day, "drift", True, 0.02, -0.001) for day in (1, 2))
+    decision = decided(drifted(30, 37, 44), RULES, Past(trainings))
+    assert decision.action == "ask"
+    promised = tuple(replace(one, measured_gain=None) for one in trainings)
+    assert decided(drifted(30, 37, 44), RULES, Past(promised)).action == "retrain"

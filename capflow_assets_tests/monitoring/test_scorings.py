@@ -56,3 +56,14 @@ def test_errors_are_of_the_scorings_that_were_estimated() -> None:
     assert past_errors([*later, first]) == [pytest.approx(0.75 - 0.79)], "measured again, the last counts"
     other = row_of(replace(SCORING, live_as_of=START + timedelta(days=9)))
     assert past_errors([first, other]) == []
+
+
+def test_what_came_so_far_comes_back_marked_and_earlier_releases_had_none() -> None:
+    partial = replace(LIVE, is_partial=True)
+    night = replace(NIGHT, live=None, reliability=None, partial=partial, late="bills land late")
+    row = row_of(Scoring(night, 100, partial_as_of=START - timedelta(days=9), partial_pct=60.0))
+    assert (row["live"], row["partial"], row["partial_low"], row["partial_pct"]) == (None, 0.75, 0.73, 60.0)
+    assert nights_of([row]) == [night]
+    assert nights_of([row | {"partial_as_of": START}])[0].partial is None, "that night's feed was broken"
+    old = {name: value for name, value in row.items() if "partial" not in name and name != "late"}
+    assert (nights_of([old])[0].partial, nights_of([old])[0].late) == (None, "")
