@@ -96,7 +96,7 @@ async def asked(app: Starlette, *paths: str) -> dict[str, str]:
 def test_what_runs_and_what_waits_is_said_with_why_and_until_when(pages: dict[str, str]) -> None:
     html = pages["/queue"]
     rows = dict(re.findall(r'<tr id="(\w+)">(.*?)</tr>', html, re.DOTALL))
-    states = [(name, re.findall(r'<td class="short ([\w-]+)">', row)[0]) for name, row in rows.items()]
+    states = [(name, re.findall(r'<span class="([\w-]+)">', row)[0]) for name, row in rows.items()]
     assert states == [("ann", "running"), ("bob", "waits"), ("dan", "refused"), ("cid", "done")]
     assert "http://dagster/runs/" in rows["ann"]
     assert WHY in unescape(rows["bob"])
