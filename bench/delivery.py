@@ -1,8 +1,8 @@
 """Deliveries against bare writes of the same rows: to PostgreSQL against ``COPY``, to a bucket against Parquet files.
 
-The PostgreSQL and the S3 server (moto, on this machine) are real; the bare write is one COPY into a table with the same
-key, and pyarrow's own Parquet files of the same size. Peak memory is that of the process of the delivery, at a tenth of
-the rows and at all of them. Run by ``python -m bench delivery``.
+The PostgreSQL, the MariaDB and the S3 server (moto, on this machine) are real; the bare write is one COPY into a table
+with the same key, the driver's own inserts of many rows, and pyarrow's own Parquet files of the same size. Peak memory
+is that of the process of the delivery, at a tenth of the rows and at all of them. Run by ``python -m bench delivery``.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def run(rows: int = ROWS) -> None:
     with postgres() as server:
         server.run(f"grant all on schema public to {READER}")
         found = _to_postgresql(server, rows, LOGIN)
-    for name, figure in (found | _to_bucket(rows) | _memory(rows)).items():
+    for name, figure in (found | _to_mysql(rows) | _to_bucket(rows) | _memory(rows)).items():
         print(f"{name:<24} {figure:>12,.2f}")  # noqa: T201
 
 
@@ -82,6 +82,33 @@ def _to_postgresql(server: Any, rows: int, login: dict[str, Any]) -> dict[str, A
         "copy_rows_per_s": round(rows / bare),
         "postgresql": bare / ours,
     }
+
+
+def _to_mysql(rows: int) -> dict[str, Any]:
+    """Nothing where this machine has no MariaDB."""
+    import shutil
+
+    from capflow_assets.delivery.mysql import DESTINATION, Options
+    from capflow_assets_tests.sources.sql_servers import LOGIN, READER, mariadb
+
+    if not (shutil.which("mariadbd") or shutil.which("mariadbd", path="/usr/sbin")):
+        return {}
+    kinds = "user_id varchar(255) primary key, score double, band text, reasons text, as_of datetime(6)"
+    with mariadb() as server:
+        server.run(f"create table bare ({kinds})", f"grant all on shop.* to {READER}@'127.0.0.1'")
+        began = time.perf_counter()
+        connection = server.connect()
+        with connection, connection.cursor() as cursor:
+            for batch in batches(rows):
+                values = list(zip(*(column.to_pylist() for column in batch.columns), strict=True))
+                cursor.executemany("insert into bare values (%s, %s, %s, %s, %s)", values)
+            connection.commit()
+        bare = time.perf_counter() - began
+        options = Options.model_validate({"location": server.location(), "table": "scores_{model}", **LOGIN})
+        began = time.perf_counter()
+        DESTINATION.send(options, delivery("mysql"), batches(rows))
+        ours = time.perf_counter() - began
+    return {"mysql_rows_per_s": round(rows / ours), "inserts_rows_per_s": round(rows / bare), "mysql": bare / ours}
 
 
 def _to_bucket(rows: int) -> dict[str, Any]:

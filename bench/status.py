@@ -274,7 +274,8 @@ def _metadata() -> dict[str, dict[str, Any]]:
     return {
         "models": trained,
         "predictions": {"status": "done", "dagster/row_count": 2469, "champion": 2, "version": 2},
-        "health": {"status": "done", "worst": "visits", "psi_max": 0.04, "threshold": 0.2, "over": False},
+        "health": {"status": "done", "worst": "visits", "psi_max": 0.04, "threshold": 0.2, "over": False}
+        | {"as_of": "2026-01-01T00:00:00+00:00", "champion": 2},
     }
 
 

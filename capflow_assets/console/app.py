@@ -53,6 +53,7 @@ def routes(fleet: Fleet, gate: Gate, dagster_url: str) -> list[Route]:
     endpoints = _Endpoints(Access(fleet.deployment.home, gate), pages)
     reading = {
         "/": endpoints.night,
+        "/queue": endpoints.queue,
         "/models": endpoints.models,
         "/models/{model}": endpoints.model,
         "/customers/{customer}": endpoints.customer,
@@ -98,6 +99,10 @@ class _Endpoints:
     def night(self, request: Request) -> Response:
         """The last night by customer."""
         return self._guarded(request, lambda _: self._pages.page("night.html", "Last night", request.url.path))
+
+    def queue(self, request: Request) -> Response:
+        """What runs and what waits of the nights."""
+        return self._guarded(request, lambda _: self._pages.page("queue.html", "The queue", request.url.path))
 
     def models(self, request: Request) -> Response:
         """Customers by models."""

@@ -21,6 +21,7 @@ from capflow_assets.deployment import Deployment
 from capflow_assets.errors import CapflowError
 from capflow_assets.graph.last_runs import Night, last_nights
 from capflow_assets.graph.newest import newest
+from capflow_assets.graph.night_status import night_rows, sensor_cursor
 from capflow_assets.graph.onboarding import refusals_in
 from capflow_assets.graph.status import status_rows
 
@@ -38,6 +39,8 @@ STATES: Mapping[str, tuple[str, str]] = {
     "nobody": ("–", "nobody answers yet"),
     "off": ("·", "the customer is not to have it"),
 }
+# How a night may stand, in the order in which the queue's page shows them.
+NIGHT_STATES = ("running", "waits", "failed", "refused", "late", "done", "not begun")
 # Of needs that are not met, one that is so near is close.
 CLOSE = "close"
 log = logging.getLogger(__name__)
@@ -52,6 +55,8 @@ class FleetView:
     models: tuple[str, ...] = ()
     rows: tuple[Mapping[str, Any], ...] = ()
     nights: tuple[Night, ...] = ()
+    # How the last night of each customer that has one stands, as ``capflow status --night`` says it.
+    queue: tuple[Mapping[str, Any], ...] = ()
     receipts: tuple[Mapping[str, Any], ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     # TOMLs in the customers' folder of which no customer comes in, and why.
@@ -79,6 +84,14 @@ class FleetView:
     def counts(self) -> Counter[str]:
         """How many customer and model pairs are in each state."""
         return Counter(map(state_of, self.rows))
+
+    @property
+    def queued(self) -> list[Mapping[str, Any]]:
+        """The nights of ``queue``: what runs, then what waits, who is first let through first, then the others."""
+        order = {state: place for place, state in enumerate(NIGHT_STATES)}
+        return sorted(
+            self.queue, key=lambda row: (order[row["state"]], row["until"] or "9", row["night"] or "", row["customer"])
+        )
 
     @property
     def waiting(self) -> list[Mapping[str, Any]]:
@@ -162,6 +175,7 @@ def gathered(deployment: Deployment, instance: dg.DagsterInstance, now: datetime
         tuple(deployment.stages.models),
         tuple(status_rows(deployment, instance, customers)),
         tuple(last_nights(instance, customers, moment)),
+        tuple(night_rows(deployment.stages, instance, sensor_cursor(instance), moment.timestamp(), customers)),
         tuple(_receipts(deployment, customers)),
         _seconds(deployment, instance, customers),
         refusals_in(deployment),

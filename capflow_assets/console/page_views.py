@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.console.features_index import features_of, matching
-from capflow_assets.console.fleet_view import STATES, Fleet, state_of
+from capflow_assets.console.fleet_view import NIGHT_STATES, STATES, Fleet, state_of
 from capflow_assets.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -43,10 +43,11 @@ class Pages:
 
         self.fleet, self.deployment = fleet, fleet.deployment
         self._templates = Environment(loader=PackageLoader("capflow_assets.console"), autoescape=True)
-        self._templates.filters |= {"moment": _moment, "ago": _ago, "seconds": _seconds}
+        self._templates.filters |= {"moment": _moment, "ago": _ago, "seconds": _seconds, "minute": _minute}
         self._templates.globals |= {
             "dagster": dagster_url.rstrip("/"),
             "states": STATES,
+            "night_states": NIGHT_STATES,
             "state_of": state_of,
         }
         self._features = features_of(fleet.deployment.stages)
@@ -86,9 +87,17 @@ class Pages:
         self.deployment.require(name)
         view = self.fleet.view()
         night = next((night for night in view.nights if night.customer == name), None)
+        queued = next((row for row in view.queue if row["customer"] == name), None)
         receipts = [receipt for receipt in view.receipts if receipt["customer"] == name]
         rows = view.of_customer(name)
-        values = {"customer": name, "night": night, "receipts": receipts, "rows": rows, "may_decide": may_decide}
+        values = {
+            "customer": name,
+            "night": night,
+            "queued": queued,
+            "receipts": receipts,
+            "rows": rows,
+            "may_decide": may_decide,
+        }
         return self.page("customer.html", name, path, {"view": view, **values})
 
     def report(self, name: str) -> Response:
@@ -177,6 +186,15 @@ class Pages:
 
 def _moment(at: datetime | None) -> str:
     return f"{at:%Y-%m-%d %H:%M} UTC" if at else "–"
+
+
+def _minute(moment: str | None) -> str:
+    """An ISO time in UTC as people read it.
+
+    >>> _minute("2031-06-01T22:05+00:00")
+    '2031-06-01 22:05 UTC'
+    """
+    return moment[:16].replace("T", " ") + " UTC" if moment else "–"
 
 
 def _ago(at: datetime) -> str:

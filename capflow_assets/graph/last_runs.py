@@ -11,6 +11,7 @@ import dagster as dg
 
 from capflow_assets.graph.decisions import BY_HAND
 from capflow_assets.graph.gone_runs import COMMAND
+from capflow_assets.graph.night_runs import WHY
 from capflow_assets.graph.partitions import CUSTOMERS
 from capflow_assets.graph.records import PARTITION, RANGE
 
@@ -34,8 +35,6 @@ STATES = {
 }
 # What a person decided is kept as a run in which nothing ran.
 DECISIONS = frozenset(f"capflow {action}" for action in BY_HAND)
-# What admission writes on a run that waits begins so.
-WHY = "capflow/wait"
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from capflow_assets.graph.night_runs import (
 from capflow_assets.graph.night_sensor import NAME
 from capflow_assets.nights.jobs import SCORING, TABLES
 
+RUN = "run_id"
 COLUMNS = ("customer", "night", "state", "part", "why", "until", "ended", "late_minutes")
 WAITS, LATE, REFUSED, NOT_BEGUN = "waits", "late", "refused", "not begun"
 WORDS_OF_END = {
@@ -36,6 +37,8 @@ WORDS_OF_END = {
 
 def sensor_cursor(instance: dg.DagsterInstance) -> str | None:
     """What the sensor of nights remembers; None before its first look, or in a home without a daemon."""
+    if instance.schedule_storage is None:
+        return None
     for state in instance.all_instigator_state():
         if state.instigator_name == NAME and state.instigator_data is not None:
             cursor: str | None = getattr(state.instigator_data, "cursor", None)
@@ -49,7 +52,7 @@ def night_rows(
     """One row for each customer that has a night: done, late, failed, running, waits (why, until when) or not begun.
 
     ``until`` and ``ended`` are ISO times in UTC; ``late_minutes`` counts from the deadline, of a night that is not over
-    until ``now``.
+    until ``now``; ``run_id`` is that of the run that ``state`` is about, None where there is none.
     """
     cursor = Cursor.parse(cursor_text)
     wanted = set(customers)
@@ -67,7 +70,7 @@ def _has_night(name: str, cursor: Cursor) -> bool:
 def _row(name: str, cursor: Cursor, standing: Mapping[tuple[str, str], HalfNight], now: float) -> dict[str, Any]:
     entry = cursor.due[name]
     parts = [(kind, standing[name, kind]) for kind in (TABLES, SCORING) if (name, kind) in standing]
-    row: dict[str, Any] = dict.fromkeys(COLUMNS) | {"customer": name, "night": entry.last_day or None}
+    row: dict[str, Any] = dict.fromkeys((*COLUMNS, RUN)) | {"customer": name, "night": entry.last_day or None}
     if name in cursor.active:
         row |= _going_on(name, cursor, parts)
         end: float | None = now
@@ -94,7 +97,7 @@ def _going_on(name: str, cursor: Cursor, parts: Sequence[tuple[str, HalfNight]])
         return {"state": WAITS, "part": kind, "why": why, "until": _iso(until)}
     for kind, half in parts:
         if half.state == UNDER_WAY:
-            return {"state": UNDER_WAY, "part": kind, "why": f"run {half.run_id[:8]}"}
+            return {"state": UNDER_WAY, "part": kind, "why": f"run {half.run_id[:8]}", RUN: half.run_id}
     return {"state": WAITS, "why": "it is decided at the sensor's next look"}
 
 
@@ -103,8 +106,8 @@ def _over(parts: Sequence[tuple[str, HalfNight]]) -> dict[str, Any]:
     for kind, half in parts:
         if half.state != DONE:
             why = WORDS_OF_END.get(half.state) or "; ".join(_reasons(half))
-            return {"state": FAILED, "part": kind, "why": why}
-    return {"state": DONE, "part": parts[-1][0]}
+            return {"state": FAILED, "part": kind, "why": why, RUN: half.run_id}
+    return {"state": DONE, "part": parts[-1][0], RUN: parts[-1][1].run_id}
 
 
 def _reasons(half: HalfNight) -> Iterator[str]:

@@ -10,6 +10,7 @@ newest, whatever comes after it, until then. A customer that was retired leaves 
 """
 
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
@@ -30,9 +31,10 @@ from capflow_assets.life import retrainings
 from capflow_assets.monitoring.observations import Night
 from capflow_assets.monitoring.policy import Decision, Past, Rules, decide, within_budget
 
-# Of each model. A tick has 60 seconds.
+# Of each model. A tick that takes more than 60 seconds is lost, and its cursor with it: the rest is the next tick's.
 NEWS_A_TICK = 200
 RUNS_A_TICK = 20
+SECONDS_A_TICK = 4.0
 # How many materializations of one customer's health are looked at to find its last n scorings.
 HISTORY = 100
 
@@ -92,6 +94,24 @@ class Wish:
         return local_day_of(self.decision.as_of, self.customer.time_zone).isoformat()
 
 
+class _Customers:
+    """The customers as one tick reads them: a TOML serves all of the customer's models."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self.deployment = deployment
+        self._read: dict[str, Customer] = {}
+
+    def read(self, name: str) -> Customer:
+        """The customer.
+
+        Raises:
+            CapflowError: its TOML is not there, or is wrong.
+        """
+        if name not in self._read:
+            self._read[name] = self.deployment.customer(name)
+        return self._read[name]
+
+
 def retraining_sensor(stages: Stages, deploy: Callable[[], Deployment]) -> dg.SensorDefinition:
     """The sensor over the health of every model of ``stages``."""
     models = list(stages.models)
@@ -109,13 +129,18 @@ def retraining_sensor(stages: Stages, deploy: Callable[[], Deployment]) -> dg.Se
         cursor = Cursor.parse(context.cursor)
         cursor.forget_others(partition_signs(context.instance), datetime.now(UTC))
         wishes: list[Wish] = []
+        until, customers, is_late = time.monotonic() + SECONDS_A_TICK, _Customers(deployment), False
         for name in models:
             # What is left over is the next tick's.
             for customer, storage_cursor in islice(_news(context.instance, name, cursor), NEWS_A_TICK):
                 if len(wishes) >= RUNS_A_TICK:
                     break
                 cursor.read[name] = storage_cursor
-                wishes += _wishes(context, deployment, name, customer, cursor, wishes)
+                wishes += _wishes(context, customers, name, customer, cursor, wishes)
+                if is_late := time.monotonic() > until:  # asked after each, so that every tick comes further
+                    break
+            if is_late:
+                break
         requests = [_run_request(wish) for wish in _granted(context, cursor, wishes)]
         return dg.SensorResult(
             run_requests=requests,
@@ -159,7 +184,7 @@ def _step_back(instance: dg.DagsterInstance, model: str, cursor: Cursor) -> None
 
 def _wishes(
     context: dg.SensorEvaluationContext,
-    deployment: Deployment,
+    customers: "_Customers",
     model: str,
     customer: str,
     cursor: Cursor,
@@ -170,8 +195,8 @@ def _wishes(
     if any((wish.customer.name, wish.model) == (customer, model) for wish in wishes):
         return []
     try:
-        declared = deployment.customer(customer)
-        trainings = retrainings.past_trainings(deployment.lake, customer, model)
+        declared = customers.read(customer)
+        trainings = retrainings.past_trainings(customers.deployment.lake, customer, model)
     except CapflowError as error:
         context.log.warning(f"{name}: not looked at: {error}")
         return []

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -237,8 +237,8 @@ class Bucket(FilePlace):
             }
 
     def remove(self, name: str) -> None:
-        """At once."""
-        with self._mended(name):
+        """At once; some stores say of a file that is not there that it is not."""
+        with suppress(_AbsentOrPresent), self._mended(name):
             self._client.delete_object(Bucket=self._bucket, Key=self._prefix + name)
 
     def remove_folder(self, folder: str) -> None:

@@ -93,6 +93,7 @@ def test_a_card_says_what_explain_says_and_shows_its_pictures(client: httpx.Clie
 
 def test_the_night_the_models_page_the_report_and_the_search_are_there(client: httpx.Client) -> None:
     assert re.search(r'id="acme".*?done', client.get("/").text, re.DOTALL)
+    assert "No night yet" in client.get("/queue").text
     assert "purchase" in client.get("/models/purchase_propensity").text
     assert client.get("/customers/acme/report").text.startswith("<!doctype html>")
     found = client.get("/features", params={"q": "gap days"}).text
@@ -172,7 +173,14 @@ def test_a_real_browser_shows_them_on_a_screen_and_on_a_phone(client: httpx.Clie
             page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
             problems: list[str] = []
             page.on("console", lambda message, problems=problems: problems.append(message.text))
-            for path in ("/", "/models", "/customers/acme", "/customers/acme/models/purchase_propensity", "/features"):
+            for path in (
+                "/",
+                "/queue",
+                "/models",
+                "/customers/acme",
+                "/customers/acme/models/purchase_propensity",
+                "/features",
+            ):
                 assert page.goto(f"{client.base_url}{path}").ok
                 assert page.evaluate("document.documentElement.scrollWidth") <= width, (path, "nothing is cut off")
             assert not problems

@@ -30,10 +30,21 @@ def cutting_proxy(port: int, after: bytes) -> Iterator[int]:
 
 
 def _forward(client: socket.socket, port: int, after: bytes) -> None:
+    """Both ways at once: who sends a stream is not answered before its end."""
+    is_cut = threading.Event()
     with client, socket.create_connection(("127.0.0.1", port)) as server, suppress(OSError):
+        back = threading.Thread(target=_back, args=(server, client, is_cut), daemon=True)
+        back.start()
         while request := client.recv(1 << 20):
-            server.sendall(request)
-            answer = server.recv(1 << 20)
             if after in request:
-                return
+                is_cut.set()
+            server.sendall(request)
+        server.shutdown(socket.SHUT_WR)
+        back.join(5)
+
+
+def _back(server: socket.socket, client: socket.socket, is_cut: threading.Event) -> None:
+    with suppress(OSError):
+        while (answer := server.recv(1 << 20)) and not is_cut.is_set():
             client.sendall(answer)
+        client.shutdown(socket.SHUT_RDWR)

@@ -59,7 +59,7 @@ def http_server(answer: Callable[[Request], Reply], tls: ssl.SSLContext | None =
             self.end_headers()
             self.wfile.write(reply.body)
 
-        do_POST = do_GET = _handle  # noqa: N815
+        do_POST = do_GET = do_PUT = do_DELETE = _handle  # noqa: N815
 
         def log_message(self, *_: object) -> None:
             """Nothing."""

@@ -13,7 +13,9 @@ from capflow_assets.errors import DeliveryError
 from capflow_assets.paths import fence
 from capflow_assets.transfer.file_places import Login, place_of
 from capflow_assets.transfer.secrets import FromEnv
+from capflow_assets_tests.delivery.cutting_proxy import cutting_proxy
 from capflow_assets_tests.delivery.deliveries import NIGHT, batches_of, delivery_of, rows_of
+from capflow_assets_tests.delivery.http_server import Reply, Request, http_server
 
 NIGHTLY = delivery_of()
 ROWS = rows_of(NIGHTLY, [f"u{number}" for number in range(5)])
@@ -162,3 +164,38 @@ def test_a_bucket_that_is_not_there_says_where_and_shows_no_secret(bucket: tuple
     with pytest.raises(DeliveryError, match="s3://nobodys/boots/churn") as error:
         DESTINATION.send(Options(location="s3://nobodys", login=bucket[1]), NIGHTLY, batches_of(ROWS))
     assert "NoSuchBucket" in str(error.value)
+
+
+def at(login: Login, endpoint: str) -> Options:
+    return Options(location="s3://crm/in", login=login.model_copy(update={"endpoint": endpoint}))
+
+
+def test_a_bucket_that_ends_the_connection_after_the_manifest_holds_the_delivery(bucket: tuple[str, Login]) -> None:
+    address, login = bucket
+    port = int(str(login.endpoint).rpartition(":")[2])
+    with cutting_proxy(port, after=b'"parts"') as proxy, pytest.raises(DeliveryError, match="cannot be used"):
+        DESTINATION.send(at(login, f"http://127.0.0.1:{proxy}"), NIGHTLY, batches_of(ROWS))
+    held = DESTINATION.held(Options(location=address, login=login), NIGHTLY)
+    assert held is not None
+    assert held.rows == 5
+
+
+def test_a_bucket_that_takes_everything_and_keeps_nothing_holds_nothing(bucket: tuple[str, Login]) -> None:
+    def answer(request: Request) -> Reply:
+        if request.method == "PUT":
+            return Reply(200, headers={"etag": '"0"'})
+        return (
+            Reply(404, b"<Error><Code>NoSuchKey</Code></Error>")
+            if "list-type" not in request.path
+            else Reply(200, b"<ListBucketResult/>")
+        )
+
+    with http_server(answer) as address:
+        options = at(bucket[1], address)
+        assert DESTINATION.send(options, NIGHTLY, batches_of(ROWS)).rows == 5
+        assert DESTINATION.held(options, NIGHTLY) is None
+
+
+def test_a_bucket_that_is_down_says_so(bucket: tuple[str, Login]) -> None:
+    with pytest.raises(DeliveryError, match="A bucket cannot be used"):
+        DESTINATION.send(at(bucket[1], "http://127.0.0.1:1"), NIGHTLY, batches_of(ROWS))

@@ -10,8 +10,9 @@ from datetime import UTC
 import pytest
 
 from capflow_assets.delivery.mysql import DESTINATION, NEWER, Options
-from capflow_assets.errors import DeliveryError
+from capflow_assets.errors import DeliveryError, DeliveryUnknown
 from capflow_assets.paths import fence
+from capflow_assets_tests.delivery.cutting_proxy import cutting_proxy
 from capflow_assets_tests.delivery.deliveries import batches_of, delivery_of, rows_of
 from capflow_assets_tests.sources.sql_servers import LOGIN, PASSWORD, PASSWORD_ENV, READER, Server, mariadb
 
@@ -154,6 +155,19 @@ def test_a_delivery_that_is_killed_within_leaves_nothing(server: Server, options
         DESTINATION.send(options, delivery_of(1), killed())
     assert run(server, "select user from scores_churn") == [("zoe",)]
     assert DESTINATION.held(options, delivery_of(1)) is None
+
+
+def test_a_connection_that_ends_after_the_commit_is_unknown_and_the_database_knows_better(
+    server: Server, options: Options
+) -> None:
+    with cutting_proxy(server.port, after=b"\x03COMMIT") as proxy:  # the query, not SET AUTOCOMMIT
+        plain = {"location": f"mysql://127.0.0.1:{proxy}/crm", "ssl_mode": "disable"}
+        with pytest.raises(DeliveryUnknown, match="did not answer to a commit"):
+            DESTINATION.send(options.model_copy(update=plain), NIGHTLY, batches_of(rows_of(NIGHTLY)))
+    held = DESTINATION.held(options, NIGHTLY)
+    assert held is not None
+    assert held.rows == 3
+    assert DESTINATION.send(options, NIGHTLY, batches_of(rows_of(NIGHTLY))).rows == 3
 
 
 @pytest.mark.parametrize("wrong", ["password", "address", "certificate"])

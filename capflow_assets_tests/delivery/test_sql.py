@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from capflow_assets.delivery.sql import DESTINATION, NEWER, NUL, Options
-from capflow_assets.errors import DeliveryError
+from capflow_assets.errors import DeliveryError, DeliveryUnknown
 from capflow_assets.paths import fence
+from capflow_assets_tests.delivery.cutting_proxy import cutting_proxy
 from capflow_assets_tests.delivery.deliveries import batches_of, delivery_of, rows_of
 from capflow_assets_tests.sources.sql_servers import LOGIN, PASSWORD, PASSWORD_ENV, READER, Server, postgres
 
@@ -134,6 +135,31 @@ def test_a_delivery_that_is_killed_within_leaves_nothing(server: Server, options
         DESTINATION.send(options, delivery_of(1), killed())
     assert server.run('select "user" from scores_churn') == [("zoe",)]
     assert DESTINATION.held(options, delivery_of(1)) is None
+
+
+def test_a_connection_that_ends_after_the_commit_is_unknown_and_the_database_knows_better(
+    server: Server, options: Options
+) -> None:
+    with cutting_proxy(server.port, after=b"COMMIT") as proxy:
+        behind = options.model_copy(update={"location": f"postgresql://127.0.0.1:{proxy}/shop"})
+        with pytest.raises(DeliveryUnknown, match="did not answer to a commit"):
+            DESTINATION.send(behind, NIGHTLY, batches_of(rows_of(NIGHTLY)))
+    held = DESTINATION.held(options, NIGHTLY)
+    assert held is not None
+    assert held.rows == 3
+    assert DESTINATION.send(options, NIGHTLY, batches_of(rows_of(NIGHTLY))).rows == 3
+    assert server.run("select count(*) from scores_churn") == [(3,)]
+
+
+def test_a_table_that_takes_rows_and_keeps_none_is_not_believed(server: Server, options: Options) -> None:
+    DESTINATION.send(options, NIGHTLY, batches_of(rows_of(NIGHTLY, ["ann"])))
+    server.run(
+        "create function nothing() returns trigger language plpgsql as 'begin return null; end'",
+        "create trigger keeps_nothing before insert on scores_churn for each row execute function nothing()",
+    )
+    tomorrow = delivery_of(nights=1)
+    sent = DESTINATION.send(options, tomorrow, batches_of(rows_of(tomorrow, ["ann", "bob"])))
+    assert (sent.rows, sent.refused) == (0, ()), "which the ledger refuses to take for two rows"
 
 
 @pytest.mark.parametrize("wrong", ["password", "address"])

@@ -10,7 +10,8 @@ import dagster as dg
 import pytest
 
 from capflow_assets.graph.gone_runs import COMMAND
-from capflow_assets.graph.last_runs import DONE, FAILED, RUNNING, WAITING, WHY, last_nights
+from capflow_assets.graph.last_runs import DONE, FAILED, RUNNING, WAITING, last_nights
+from capflow_assets.graph.night_runs import WHY
 from capflow_assets.graph.partitions import CUSTOMERS
 from capflow_assets.graph.records import PARTITION, RANGE
 

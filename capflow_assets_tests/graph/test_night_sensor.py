@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -33,13 +34,19 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture
-def daemon(empty: Path, tmp_path: Path) -> Iterator[Daemon]:
-    root = Path(shutil.copytree(empty, tmp_path / "daemon"))
-    overrides = {"concurrency": {"runs": {"max_concurrent_runs": 2}}}
+@contextmanager
+def daemon_of(empty: Path, root: Path, runs_at_once: int) -> Iterator[Daemon]:
+    root = Path(shutil.copytree(empty, root))
+    overrides = {"concurrency": {"runs": {"max_concurrent_runs": runs_at_once}}}
     with own_environment(), dg.DagsterInstance.local_temp(str(root / "dagster"), overrides) as instance:
         os.environ["CAPFLOW_HOME"] = str(root / "home")
         yield Daemon(deployment_in(root), instance, root)
+
+
+@pytest.fixture
+def daemon(empty: Path, tmp_path: Path) -> Iterator[Daemon]:
+    with daemon_of(empty, tmp_path / "daemon", runs_at_once=2) as daemon:
+        yield daemon
 
 
 def test_who_has_no_night_starts_nothing(daemon: Daemon) -> None:
@@ -156,6 +163,16 @@ def test_no_more_is_queued_than_there_are_free_slots_and_who_waits_is_told(daemo
     assert all("in the pool local; due later" in str(why) for _, _, why in waiting.values())
     untils = json.loads(daemon.cursor or "{}")["waits"]
     assert all(until > daemon.now.timestamp() for _, _, until in untils.values())
+
+
+def test_a_queue_that_lets_nothing_through_starts_nothing_and_is_the_reason(empty: Path, tmp_path: Path) -> None:
+    with daemon_of(empty, tmp_path / "daemon", runs_at_once=0) as daemon:
+        daemon.onboard("ann")
+        daemon.tick()
+        assert daemon.tick(EVENING) == []
+        state, part, why = daemon.status()["ann"]
+    assert (state, part) == ("waits", "tables")
+    assert why == "the pool local has no capacity"
 
 
 def test_small_neighbours_share_a_run(daemon: Daemon) -> None:

@@ -13,9 +13,11 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 import pytest
 from dagster._core.storage.event_log.base import EventLogCursor
+from dagster._core.test_utils import create_run_for_test
 
 from capflow_assets.definitions import STAGES, defs
 from capflow_assets.graph.launch import QUIET
+from capflow_assets.graph.night_runs import BY_STEP, FAILURE_REASON
 from capflow_assets.graph.partitions import CUSTOMERS
 from capflow_assets.graph.redelivery_sensor import redelivery_sensor
 from capflow_assets_tests.homes import own_environment
@@ -62,6 +64,15 @@ class Daemon:
         self.cursor = result.cursor
         self.requests = list(result.run_requests or [])
         return [(r.partition_key, [k.to_user_string() for k in r.asset_selection or []]) for r in self.requests]
+
+    def begin(self, status: dg.DagsterRunStatus, **tags: str) -> None:
+        """Record a run of what the last tick asked for."""
+        (request,) = self.requests
+        create_run_for_test(self.instance, tags={**request.tags, **tags}, status=status)
+
+    def kill(self) -> None:
+        """End the newest run as monitoring does that has found its process gone."""
+        self.instance.report_run_failed(self.instance.get_runs(limit=1)[0], "its process is gone")
 
     @property
     def statuses(self) -> list[str]:
@@ -110,6 +121,34 @@ def test_a_destination_that_was_down_is_tried_again_ever_later_and_not_for_ever(
     assert daemon.deliver()
     assert daemon.statuses == ["delivered"]
     assert daemon.tick(now + timedelta(days=1)) == []
+
+
+def test_a_run_that_was_killed_is_asked_for_again_three_times_in_all(daemon: Daemon) -> None:
+    daemon.brand.declare(WAREHOUSE)
+    (daemon.brand.root / "files" / "out").write_text("a file where a folder is to be")
+    assert not daemon.deliver()
+    now = datetime.now(UTC) + timedelta(minutes=6)
+    assert daemon.tick(now) == AGAIN
+    for tries in (2, 3):
+        daemon.begin(dg.DagsterRunStatus.STARTED)
+        assert daemon.tick(now) == [], "it runs"
+        daemon.kill()
+        assert daemon.tick(now) == AGAIN
+        assert daemon.requests[0].run_key is not None
+        assert daemon.requests[0].run_key.endswith(f":{tries}")
+    daemon.begin(dg.DagsterRunStatus.STARTED)
+    daemon.kill()
+    assert daemon.tick(now) == [], "three times in all"
+
+
+def test_a_run_that_failed_by_its_delivery_is_not_asked_for_again(daemon: Daemon) -> None:
+    daemon.brand.declare(WAREHOUSE)
+    (daemon.brand.root / "files" / "out").write_text("a file where a folder is to be")
+    assert not daemon.deliver()
+    now = datetime.now(UTC) + timedelta(minutes=6)
+    assert daemon.tick(now) == AGAIN
+    daemon.begin(dg.DagsterRunStatus.FAILURE, **{FAILURE_REASON: BY_STEP})
+    assert daemon.tick(now) == []
 
 
 def test_a_cursor_beyond_what_there_is_hides_nothing(daemon: Daemon) -> None:

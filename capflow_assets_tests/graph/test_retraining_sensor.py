@@ -243,6 +243,18 @@ def test_a_nights_budget_goes_to_what_is_most_urgent(daemon: Daemon) -> None:
     assert next_night.tags["capflow/model"] == "churn"
 
 
+def test_a_tick_that_has_no_time_left_leaves_the_rest_to_the_next_one(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("capflow_assets.graph.retraining_sensor.SECONDS_A_TICK", -1.0)
+    daemon.onboard("ann")
+    daemon.onboard("bob")
+    daemon.measure("ann", *drifted(0, 7))
+    daemon.measure("bob", *drifted(0, 7))
+    # Each record has a tick of its own, in which the one after it is known already.
+    assert [daemon.tick() for _ in range(5)] == [["ann"], [], ["bob"], [], []]
+
+
 def test_a_training_in_the_ledger_is_a_cool_down_and_two_that_did_not_help_ask(daemon: Daemon) -> None:
     daemon.onboard("bob")
     keep_training(daemon.deployment, 2, START - timedelta(days=60))

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +51,17 @@ class Server:
     port: int
     owner: str
     socket: Path
+    control: Callable[..., object] | None = None
+
+    def stop(self) -> None:
+        """End a PostgreSQL as a crash of its machine would; what was committed is there once it is started again."""
+        assert self.control is not None
+        self.control("-m", "immediate", "stop")
+
+    def start(self) -> None:
+        """Start a PostgreSQL that was stopped."""
+        assert self.control is not None
+        self.control("-o", f"-h 127.0.0.1 -p {self.port} -k {self.socket}", "-l", str(self.socket / "log"), "start")
 
     @property
     def authority(self) -> str:
@@ -101,17 +112,20 @@ def postgres() -> Iterator[Server]:
         server.ensure_pgdata_inited()
         rules = data / "pg_hba.conf"
         rules.write_text(f"host all {READER} 127.0.0.1/32 scram-sha-256\n" + rules.read_text())
-        found = Server(free_port(), "postgres", data)
-        options = f"-h 127.0.0.1 -p {found.port} -k {data}"
-        how: dict[str, Any] = {"bin_path": server.bin_path, "user": server.system_user}
-        pgexec("pg_ctl", ("-w", "-o", options, "-l", str(data / "log"), "-D", str(data), "start"), timeout=60, **how)
+
+        def control(*words: str) -> None:
+            options = ("-w", "-D", str(data), *words)
+            pgexec("pg_ctl", options, bin_path=server.bin_path, user=server.system_user, timeout=60)
+
+        found = Server(free_port(), "postgres", data, control)
+        found.start()
         try:
             quoted = PASSWORD.replace("'", "''")
             found.run("create database shop", f"create role {READER} login password '{quoted}'", database="postgres")
             found.run(f"grant pg_read_all_data to {READER}")
             yield found
         finally:
-            pgexec("pg_ctl", ("-w", "-m", "immediate", "-D", str(data), "stop"), **how)
+            found.stop()
 
 
 @contextmanager
