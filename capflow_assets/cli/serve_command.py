@@ -93,7 +93,7 @@ def token(
     """A new token of a customer, printed once; only its digest is kept. With it the customer is served."""
     from capflow_assets.home.places import Home
     from capflow_assets.serving import tokens
-    from capflow_assets.stores.answer_store import AnswerStore
+    from capflow_assets.stores.answer_stores import answers_of
 
     if (customer is None) != operator:
         raise typer.BadParameter("name a customer, or say --operator")
@@ -103,7 +103,7 @@ def token(
     if revoke:
         count = tokens.revoke(place, owner)
         if customer:
-            AnswerStore.of(place, customer).remove()
+            answers_of(place, customer).remove()
         say(f"{count} tokens of {whose} hold no more" + (", and its store of answers is removed" if customer else ""))
         return
     typer.echo(tokens.issue(place, owner, overlap_hours))

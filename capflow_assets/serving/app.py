@@ -173,8 +173,9 @@ def create_app(
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         refresher = Refresher(deployment)
         await asyncio.to_thread(server.service.watch.look)
+        await asyncio.to_thread(server.service.lookups.look)
         await asyncio.to_thread(import_libraries)
-        works = [server.service.watch.run, refresher.run]
+        works = [server.service.watch.run, server.service.lookups.run, refresher.run]
         server.threads += [threading.Thread(target=work, daemon=True) for work in works]
         for thread in server.threads:
             thread.start()
