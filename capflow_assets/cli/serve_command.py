@@ -50,6 +50,7 @@ def serve(
     import uvicorn
 
     from capflow_assets.home.places import Home
+    from capflow_assets.serving.connections import most_connections
     from capflow_assets.serving.logs import configure
     from capflow_assets.serving.tokens import served_customers
 
@@ -72,7 +73,7 @@ def serve(
         log_config=None,
         server_header=False,
         timeout_graceful_shutdown=DRAIN_SECONDS,
-        limit_concurrency=None,
+        limit_concurrency=most_connections(),
         backlog=4096,
     )
 
