@@ -50,6 +50,7 @@ def serve(
     import uvicorn
 
     from capflow_assets.home.places import Home
+    from capflow_assets.serving.connections import most_connections
     from capflow_assets.serving.logs import configure
     from capflow_assets.serving.tokens import served_customers
 
@@ -72,7 +73,7 @@ def serve(
         log_config=None,
         server_header=False,
         timeout_graceful_shutdown=DRAIN_SECONDS,
-        limit_concurrency=None,
+        limit_concurrency=most_connections(),
         backlog=4096,
     )
 
@@ -93,7 +94,7 @@ def token(
     """A new token of a customer, printed once; only its digest is kept. With it the customer is served."""
     from capflow_assets.home.places import Home
     from capflow_assets.serving import tokens
-    from capflow_assets.stores.answer_store import AnswerStore
+    from capflow_assets.stores.answer_stores import answers_of
 
     if (customer is None) != operator:
         raise typer.BadParameter("name a customer, or say --operator")
@@ -103,7 +104,7 @@ def token(
     if revoke:
         count = tokens.revoke(place, owner)
         if customer:
-            AnswerStore.of(place, customer).remove()
+            answers_of(place, customer).remove()
         say(f"{count} tokens of {whose} hold no more" + (", and its store of answers is removed" if customer else ""))
         return
     typer.echo(tokens.issue(place, owner, overlap_hours))

@@ -18,46 +18,29 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field
 
 from capflow_assets.contract import Delivery, Held, Refused, Sent, Withdrawn
 from capflow_assets.delivery.dynamodb_items import ITEMS, MARK, NEWER, Items, key_of
-from capflow_assets.errors import DeliveryError, DeliveryUnknown
+from capflow_assets.errors import CapflowError, DeliveryError, DeliveryUnknown
 from capflow_assets.transfer.batches import Tally, packed, rows_of
 from capflow_assets.transfer.calls import RESENT
-from capflow_assets.transfer.secrets import FromEnv, first_line
+from capflow_assets.transfer.dynamodb_table import DynamoTable, dynamodb_client, dynamodb_error, error_code
+from capflow_assets.transfer.secrets import first_line
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 BATCH_BYTES = 3 << 20
 STAYS = "a newer delivery's row, or one that no delivery wrote, is there"
-CREDENTIALS = ("AccessDenied", "UnrecognizedClient", "InvalidSignature", "ExpiredToken", "MissingAuthentication")
 UNANSWERED = ("ReadTimeoutError", "ConnectionClosedError", "IncompleteReadError")
 
 
-class Options(BaseModel):
+class Options(DynamoTable):
     """Which table, and who writes."""
 
-    model_config = ConfigDict(extra="forbid", defer_build=True, frozen=True)
-
-    region: str = Field(pattern=r"^[a-z0-9-]{3,32}$", description="The table's region.")
-    table: str = Field(pattern=r"^[A-Za-z0-9_.-]{3,255}$", description="The table.")
-    partition_key: str = Field("key", min_length=1, description="The attribute of the partition key, of text.")
-    sort_key: str = Field("model", min_length=1, description="The attribute of the sort key, of text.")
-    access_key: FromEnv | None = Field(None, description="AWS access key id; else as AWS's own tools find them.")
-    secret_key: FromEnv | None = Field(None, description="AWS secret access key, likewise.")
-    endpoint: str | None = Field(None, description="Another address than AWS's; the keys must be given with it.")
     rows_per_batch: int = Field(ITEMS, ge=1, le=ITEMS, description="Most items in one transaction.")
     tries: int = Field(8, ge=1, le=20, description="How often what is not processed is tried.")
-
-    @model_validator(mode="after")
-    def _keys_of_the_customer(self) -> Options:
-        if (self.access_key is None) != (self.secret_key is None):
-            raise ValueError("access_key and secret_key, or neither")
-        if self.endpoint and self.access_key is None:
-            raise ValueError("access_key and secret_key beside the endpoint: the platform's own are shown to none")
-        return self
 
 
 class DynamoDb:
@@ -125,18 +108,10 @@ class DynamoDb:
 
 @contextmanager
 def _items(options: Options) -> Iterator[Items]:
-    """The table's items; what AWS's library says, as a person reads it (its messages hold no secret keys)."""
-    import boto3
-    from botocore.config import Config
+    """The table's items; what AWS's library says, as a person reads it."""
     from botocore.exceptions import BotoCoreError, ClientError
 
-    given = {"aws_access_key_id": options.access_key, "aws_secret_access_key": options.secret_key}
-    keys = {name: secret.value() for name, secret in given.items() if secret is not None}
-    patience = Config(
-        retries={"mode": "standard", "total_max_attempts": options.tries}, connect_timeout=15, read_timeout=60
-    )
-    session = boto3.session.Session(region_name=options.region, **keys)
-    client = session.client("dynamodb", endpoint_url=options.endpoint, config=patience)
+    client = dynamodb_client(options, tries=options.tries)
     try:
         yield Items(client, options.table, (options.partition_key, options.sort_key), options.tries)
     except (BotoCoreError, ClientError) as error:
@@ -145,20 +120,11 @@ def _items(options: Options) -> Iterator[Items]:
         client.close()
 
 
-def _said(error: Exception, table: str) -> DeliveryError:
-    response = getattr(error, "response", {})
-    code = response.get("Error", {}).get("Code", type(error).__name__)
-    came = first_line(error)
-    if code in UNANSWERED:
+def _said(error: Exception, table: str) -> CapflowError:
+    if error_code(error) in UNANSWERED:
+        came = first_line(error)
         return DeliveryUnknown("DynamoDB was sent rows and gave no answer", came=came, where=table, do=RESENT)
-    what, do = "DynamoDB is not reached", "check the region, the endpoint and that this machine may reach it"
-    if code == "ResourceNotFoundException":
-        what, do = "There is no such table", "check the region and the table's name"
-    elif any(code.startswith(refused) for refused in CREDENTIALS) or "Credentials" in code:
-        what, do = "DynamoDB does not accept the credentials", "check the keys and what their owner may write"
-    elif response:
-        what, do = "DynamoDB does not take the rows", "check the table's keys (both of text) and the delivery's columns"
-    return DeliveryError(what, came=came, where=table, do=do)
+    return dynamodb_error(error, table, DeliveryError, "DynamoDB does not take the rows")
 
 
 DESTINATION = DynamoDb()

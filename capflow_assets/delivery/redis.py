@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from capflow_assets.contract import Delivery, Held, Sent, Withdrawn
 from capflow_assets.delivery.redis_keys import (
@@ -34,7 +34,7 @@ from capflow_assets.delivery.redis_keys import (
 )
 from capflow_assets.errors import DeliveryError
 from capflow_assets.transfer.batches import Tally, json_value, packed, rows_of
-from capflow_assets.transfer.secrets import FromEnv, first_line
+from capflow_assets.transfer.redis_server import RedisServer, redis_client, redis_errors
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -43,18 +43,9 @@ UNFINISHED = ":part"
 BATCH_BYTES = 4 << 20
 
 
-class Options(BaseModel):
+class Options(RedisServer):
     """Which server, and under which names."""
 
-    model_config = ConfigDict(extra="forbid", defer_build=True, frozen=True)
-
-    host: str = Field(min_length=1, description="The server's name or address.")
-    port: int = Field(6379, ge=1, le=65_535, description="Its port.")
-    database: int = Field(0, ge=0, description="The number of the database.")
-    user: str | None = Field(None, description="Who logs in, where the server has users.")
-    password: FromEnv | None = Field(None, description='Its password: { env = "NAME" }.')
-    tls: bool = Field(True, description="Whether the connection is encrypted.")
-    prefix: str = Field("capflow", pattern=r"^[A-Za-z0-9_.{}:-]{1,64}$", description="What every key begins with.")
     rows_per_batch: int = Field(1_000, ge=1, le=100_000, description="Most rows in one trip to the server.")
     keep_seconds: int = Field(86_400, ge=0, description="How long a delivery stays after its time.")
     tries: int = Field(4, ge=1, le=20, description="How often what is not answered is tried.")
@@ -179,35 +170,10 @@ def _lifetime(options: Options, delivery: Delivery) -> int:
 
 @contextmanager
 def _connected(options: Options) -> Iterator[Any]:
-    import redis
-    from redis.backoff import ExponentialBackoff
-    from redis.retry import Retry
-
-    password = options.password.value() if options.password else None
-    client = redis.Redis(
-        host=options.host,
-        port=options.port,
-        db=options.database,
-        username=options.user,
-        password=password,
-        ssl=options.tls,
-        socket_timeout=options.timeout_seconds,
-        socket_connect_timeout=options.timeout_seconds,
-        retry=Retry(ExponentialBackoff(cap=10, base=0.5), options.tries - 1),
-    )
-    where = f"{options.host}:{options.port}"
+    client = redis_client(options, timeout_seconds=options.timeout_seconds, tries=options.tries)
     try:
-        yield client
-    except redis.AuthenticationError as error:
-        do = "check the user, the password's variable, and what the user may do"
-        came = first_line(error, password)
-        raise DeliveryError("Redis does not accept the credentials", came=came, where=where, do=do) from error
-    except (redis.ConnectionError, redis.TimeoutError) as error:
-        do = "see whether it is up, whether tls is right, and whether this machine may reach it; then run it again"
-        raise DeliveryError("Redis is not reached", came=first_line(error, password), where=where, do=do) from error
-    except redis.RedisError as error:
-        do = "see what its user may do, and its memory"
-        raise DeliveryError("Redis refuses", came=first_line(error, password), where=where, do=do) from error
+        with redis_errors(options, DeliveryError):
+            yield client
     finally:
         client.close()
 

@@ -21,13 +21,14 @@ from capflow_assets.erasure.id_search import search
 from capflow_assets.erasure.receipts import Receipt, begin_receipt, save_receipt, unsettled
 from capflow_assets.erasure.redaction import Records
 from capflow_assets.erasure.unknown_ids import strangers
-from capflow_assets.errors import BrokenModelError, CapflowError
+from capflow_assets.errors import BrokenModelError, CapflowError, StoreError
 from capflow_assets.expressions.ids import normal
 from capflow_assets.home.keys import customer_key
 from capflow_assets.landing.personal import OWNER
 from capflow_assets.nights.withdrawal import TakenBack, erase
 from capflow_assets.processes.customer_lock import customer_lock
-from capflow_assets.stores.answer_store import ANSWERS, AnswerStore
+from capflow_assets.stores.answer_store import ANSWERS
+from capflow_assets.stores.answer_stores import answers_of
 from capflow_assets.stores.erased_history import keep_newest_version, remove_old_objects
 from capflow_assets.stores.lake import STAGING, Lake
 from capflow_assets.stores.places import files_below, remove_folder
@@ -111,7 +112,7 @@ def _forget_held(
         redacted = [records.redact(customer, spelling) for spelling in ids]
         receipt.records_redacted = {name: sum(counts[name] for counts in redacted) for name in redacted[0]}
         receipt.recomputed_at_the_next_run = _made_of(deployment, customer, receipt.rows_removed)
-        receipt.remains = _remains(deployment, records, receipt, ids)
+        receipt.remains += _remains(deployment, records, receipt, ids)
         save_receipt(deployment.lake, receipt)
     _remove_old_objects(deployment.lake, customer, receipts)
     return receipts
@@ -149,9 +150,22 @@ def _forget_rows(deployment: Deployment, rows: UserRows, key: bytes, user: str, 
         for table, count in rows.delete(traces, of_nobody).items():
             receipt.rows_removed[table] = receipt.rows_removed.get(table, 0) + count
     spellings = rows.known_as(user)
-    if online := AnswerStore.of(deployment.home, customer).forget(spellings, _of_other_subjects(deployment, traces)):
-        receipt.rows_removed["online answers"] = online
+    _forget_online(deployment, receipt, spellings, _of_other_subjects(deployment, traces))
     return receipt
+
+
+def _forget_online(
+    deployment: Deployment, receipt: Receipt, spellings: Collection[str], others: dict[str, Collection[str]]
+) -> None:
+    """What is looked up online goes at once; where its server is not reached, the receipt says that it remains."""
+    try:
+        count = answers_of(deployment.home, receipt.customer).forget(spellings, others)
+    except StoreError as error:
+        words = str(error).splitlines()[0]
+        receipt.remains.append(f"the user's online answers, until the next capflow forget of the user: {words}")
+    else:
+        if count:
+            receipt.rows_removed["online answers"] = count
 
 
 def _of_other_subjects(deployment: Deployment, traces: Traces) -> dict[str, Collection[str]]:

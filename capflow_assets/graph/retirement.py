@@ -22,14 +22,14 @@ import dagster as dg
 
 from capflow_assets.deployment import Deployment
 from capflow_assets.erasure.receipts import who
-from capflow_assets.errors import NotFoundError
+from capflow_assets.errors import CapflowError, NotFoundError
 from capflow_assets.graph.onboarding import write_atomically
 from capflow_assets.graph.partitions import CUSTOMERS
 from capflow_assets.graph.records import DagsterRecords, log_files, overwrite_deleted, refuse_running, runs_of
 from capflow_assets.home.keys import VARIABLE, destroy_key
 from capflow_assets.processes.customer_lock import customer_lock, forget_name
 from capflow_assets.serving.tokens import revoke
-from capflow_assets.stores.answer_store import AnswerStore
+from capflow_assets.stores.answer_stores import answers_of
 from capflow_assets.stores.erased_history import remove_old_objects
 from capflow_assets.stores.model_files import SCHEME
 from capflow_assets.stores.places import files_below, remove_folder
@@ -110,7 +110,11 @@ def _retire_held(deployment: Deployment, instance: dg.DagsterInstance, customer:
     _remove_models(deployment.registry, deployment.lake.prefix(customer), receipt)
     _remove_lake(deployment, receipt)
     revoke(deployment.home, customer)
-    AnswerStore.of(deployment.home, customer).remove()
+    try:
+        answers_of(deployment.home, customer).remove()
+    except CapflowError as error:
+        words = str(error).splitlines()[0]
+        receipt.remains.append(f"its online answers, whose store has to be emptied by hand: {words}")
     _remove_records(instance, receipt)
     receipt.is_key_destroyed = destroy_key(deployment.home, customer)
     if not receipt.is_key_destroyed:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -14,6 +15,8 @@ from capflow_assets.customers.toml_problems import validation_problems
 from capflow_assets.errors import CapflowError, CustomerError, shortened
 from capflow_assets.home.places import Home
 from capflow_assets.paths.fence import S3
+from capflow_assets.transfer.dynamodb_table import DynamoTable
+from capflow_assets.transfer.redis_server import RedisServer
 
 FILE = "capflow.toml"
 CUSTOMER, VARIABLE = "{customer}", "{CUSTOMER}"
@@ -49,12 +52,38 @@ class Sources(BaseModel):
         return _with_known_names(secrets, VARIABLE)
 
 
+class RedisAnswers(RedisServer):
+    """``kind = "redis"``: online answers are looked up in Redis, or in what speaks like it."""
+
+    kind: Literal["redis"]
+    timeout_ms: int = Field(100, ge=1, le=60_000, description="Longest wait for a look-up; then the ladder answers.")
+
+
+class DynamoAnswers(DynamoTable):
+    """``kind = "dynamodb"``: online answers are looked up in a table of DynamoDB that nothing else writes."""
+
+    kind: Literal["dynamodb"]
+    timeout_ms: int = Field(250, ge=1, le=60_000, description="Longest wait for a look-up; then the ladder answers.")
+    keep_days: float = Field(
+        7, gt=0, le=366, description="So long a version of a table stays; the time to live is in _expires."
+    )
+
+
+class Serving(BaseModel):
+    """``[serving]``: where online answers are looked up; in files of the home where no ``store`` is named."""
+
+    model_config = _STRICT
+
+    store: RedisAnswers | DynamoAnswers | None = Field(None, discriminator="kind")
+
+
 class Settings(BaseModel):
     """All of ``capflow.toml``."""
 
     model_config = _STRICT
 
     sources: Sources = Field(default_factory=lambda: Sources.model_validate({}))
+    serving: Serving = Field(default_factory=lambda: Serving.model_validate({}))
 
 
 def settings(home: Home) -> Settings:
@@ -67,7 +96,8 @@ def settings(home: Home) -> Settings:
     try:
         return Settings.model_validate(tomllib.loads(settings_text(home)))
     except ValidationError as error:
-        fields = [*Settings.model_fields, *Sources.model_fields]
+        parts = (Settings, Sources, Serving, RedisAnswers, DynamoAnswers)
+        fields = list(dict.fromkeys(name for part in parts for name in part.model_fields))
         raise CustomerError.listing(str(file), validation_problems(error, "", fields)) from None
     except ValueError as error:
         do = "mend it; nothing lands until it can be read"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,11 +15,13 @@ from capflow_assets.serving.endpoints import (
     PROBLEM_JSON,
     Reply,
     body_of,
+    bytes_read,
     endpoint,
     problem_response,
     require_owner,
 )
 from capflow_assets.serving.examples import request_body
+from capflow_assets.serving.memory import keep_few_arenas
 from capflow_assets.serving.metrics import Metrics
 from capflow_assets.serving.problems import ProblemError, not_there
 from capflow_assets.serving.refreshing import Refresher
@@ -32,6 +34,9 @@ from capflow_assets.serving.warming import import_libraries, keep_hot
 
 if TYPE_CHECKING:
     from fastapi import FastAPI, Request, Response
+
+# What is wrong with the body itself.
+REFUSALS = (400, 408, 413, 422)
 
 
 @dataclass(slots=True)
@@ -53,9 +58,27 @@ class Server:
 
     async def asked(self, request: Request, find: Callable[[Request], Served]) -> tuple[Served, Any]:
         """The model and the body of a request: the model as it is once all of the body has come, however slowly."""
-        find(request)  # nothing is read of who may not ask
+        served = find(request)  # nothing is read of who may not ask
+        self.shares.require(served.customer, served.declared.settings.answers_per_second)
+        request.state.charged = served
         body = parsed(await body_of(request))
         return find(request), body
+
+    def charging(self, handler: Callable[[Request], Awaitable[Reply]]) -> Callable[[Request], Awaitable[Reply]]:
+        """A handler whose refusals of bodies cost a share of the customer's rate: to read them costs as answers do."""
+
+        async def charged(request: Request) -> Reply:
+            try:
+                return await handler(request)
+            except ProblemError as problem:
+                served = getattr(request.state, "charged", None)
+                if served is not None and problem.status in REFUSALS:
+                    length = bytes_read(request, problem.status)
+                    self.shares.charge(served.customer, length, served.declared.settings.answers_per_second)
+                raise
+
+        charged.__doc__ = handler.__doc__
+        return charged
 
     async def reply(self, served: Served, request: AnswerRequest) -> list[dict[str, Any]]:
         """The answers, within the customer's share."""
@@ -172,9 +195,11 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         refresher = Refresher(deployment)
+        keep_few_arenas()
         await asyncio.to_thread(server.service.watch.look)
+        await asyncio.to_thread(server.service.lookups.look)
         await asyncio.to_thread(import_libraries)
-        works = [server.service.watch.run, refresher.run]
+        works = [server.service.watch.run, server.service.lookups.run, refresher.run]
         server.threads += [threading.Thread(target=work, daemon=True) for work in works]
         for thread in server.threads:
             thread.start()
@@ -210,19 +235,19 @@ def create_app(
 def _add_routes(app: FastAPI, server: Server) -> None:
     model, name = "/v1/{customer}/models/{model}", "/v2/models/{name}"
     routes: list[tuple[str, str, Any]] = [
-        ("POST", f"{model}/answers", server.post_answers),
+        ("POST", f"{model}/answers", server.charging(server.post_answers)),
         ("GET", f"{model}/answers/{{user:path}}", server.get_answer),
-        ("POST", f"{model}/invocations", server.invocations),
+        ("POST", f"{model}/invocations", server.charging(server.invocations)),
         ("GET", "/v1/{customer}/models", server.models),
         ("GET", "/v2", server.about),
         ("GET", "/v2/health/live", server.live),
         ("GET", "/v2/health/ready", server.ready),
         ("GET", name, server.metadata),
         ("GET", f"{name}/ready", server.model_ready),
-        ("POST", f"{name}/infer", server.infer),
+        ("POST", f"{name}/infer", server.charging(server.infer)),
         ("GET", f"{name}/versions/{{version}}", server.metadata),
         ("GET", f"{name}/versions/{{version}}/ready", server.model_ready),
-        ("POST", f"{name}/versions/{{version}}/infer", server.infer),
+        ("POST", f"{name}/versions/{{version}}/infer", server.charging(server.infer)),
         ("GET", "/metrics", server.prometheus),
     ]
     for method, path, handler in routes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from capflow_assets.serving.metrics import Metrics
 
 MOST_BYTES = 4 << 20
+BODY_SECONDS = 30.0
 JSON = "application/json"
 PROBLEM_JSON = "application/problem+json"
 IN_ADDRESS = ("token", "access_token", "api_key", "apikey", "key")
@@ -110,15 +112,27 @@ async def body_of(request: Request) -> bytes:
     """A request's body.
 
     Raises:
-        ProblemError: it is larger than ``MOST_BYTES``; no more than that is read.
+        ProblemError: it is larger than ``MOST_BYTES``, of which no more is read, or not there in ``BODY_SECONDS``.
     """
     length = request.headers.get("content-length", "")
     words = f"more than {MOST_BYTES:,} bytes; send several requests"
     if length.isdigit() and int(length) > MOST_BYTES:
         raise ProblemError(413, words)
     content = bytearray()
-    async for chunk in request.stream():
-        content += chunk
-        if len(content) > MOST_BYTES:
-            raise ProblemError(413, words)
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                content += chunk
+                if len(content) > MOST_BYTES:
+                    raise ProblemError(413, words)
+    except TimeoutError:
+        raise ProblemError(408, f"the body was not there within {BODY_SECONDS:g} seconds") from None
     return bytes(content)
+
+
+def bytes_read(request: Request, status: int) -> int:
+    """How many bytes were read of a body that was refused: none of one that said at once that it is too large."""
+    length = request.headers.get("content-length", "")
+    if not length.isdigit():
+        return MOST_BYTES if status == 413 else 0
+    return 0 if int(length) > MOST_BYTES else int(length)

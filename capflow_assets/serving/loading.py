@@ -6,13 +6,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from capflow_assets.blueprint.specs import ModelSpec
+from capflow_assets.blueprint.stages import Stages
 from capflow_assets.contract import USER, Examples
 from capflow_assets.deployment import Deployment
-from capflow_assets.errors import BrokenModelError, ModelError
+from capflow_assets.errors import BrokenModelError, ModelError, listed
 from capflow_assets.life.rungs import rung_of
 from capflow_assets.life.scoring_version import in_one_line, succession
 from capflow_assets.serving.ladder import bands_of
-from capflow_assets.serving.lookups import sampled_features
+from capflow_assets.serving.lookups import LooksUp, sampled_features
 from capflow_assets.serving.scorer_cache import LoadedScorer
 from capflow_assets.serving.scorers import frame_of, scorer_of
 from capflow_assets.stores.model_files import MODEL
@@ -20,15 +21,31 @@ from capflow_assets.stores.registry import Registry
 from capflow_assets.stores.saved_estimators import types_of
 
 TRIAL_ROWS = 1_000
+ID = "user_id"
 
 
-def is_live(spec: ModelSpec) -> bool:
-    """Whether a model can answer from one user's features alone: a score, of a user, that reads no table whole."""
+def why_not_live(spec: ModelSpec, stages: Stages) -> str:
+    """Why a model cannot answer from one user's features alone; empty where it can.
+
+    It can where it gives a score of a user and reads nothing but that user's rows. Which users it asks about in the
+    night does not matter: who gives features says that the user is one of them.
+    """
     model = spec.model
-    return model.answer.shape == "score" and model.subject == USER and not model.frames
+    if model.answer.shape != "score":
+        return f"it answers with a {model.answer.shape}"
+    if model.subject.key != USER.key:
+        return f"it is about a {model.subject.name}"
+    if model.subject.events is not None:
+        return "it is asked when something begins, as of that moment"
+    if model.frames:
+        return f"it reads whole tables: {listed(reads.table for reads in model.frames)}"
+    others = [reads.table for reads in model.joined if set(stages.tables[reads.table].table.key) - {"as_of"} != {ID}]
+    return f"it reads rows that are not of a user: {listed(others)}" if others else ""
 
 
-def load_scorer(deployment: Deployment, registry: Registry, customer: str, model: str, champion: int) -> LoadedScorer:
+def load_scorer(
+    deployment: Deployment, registry: Registry, lookups: LooksUp, customer: str, model: str, champion: int
+) -> LoadedScorer:
     """The version that scores, ready; it has been tried on users' features and on such with holes in them.
 
     It is ``champion``, the one that was asked for, also where another has become the champion in the meantime.
@@ -46,7 +63,7 @@ def load_scorer(deployment: Deployment, registry: Registry, customer: str, model
             broken.append(f"version {version}: {in_one_line(error)}")
             continue
         columns = tuple(dict.fromkeys(spec.model.columns))
-        trial = sampled_features(deployment.home, customer, columns, TRIAL_ROWS)
+        trial = sampled_features(lookups, customer, columns, TRIAL_ROWS)
         scorer = scorer_of(estimator, columns, trial, stored_bytes)
         rows = trial[: TRIAL_ROWS // 2, [columns.index(name) for name in scorer.columns]]
         scores = scorer.figures(rows)["score"].tolist() if len(rows) else []

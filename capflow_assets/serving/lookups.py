@@ -5,11 +5,11 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from capflow_assets.home.places import Home
 from capflow_assets.stores.answer_store import FEATURES, AnswerStore, StoredTable, looked_up, opened
@@ -30,12 +30,41 @@ class Found:
     is_certain: bool = True
 
 
+class LooksUp(Protocol):
+    """What answers are looked up with: files of the home (``Lookups``), or a server (``ServerLookups``)."""
+
+    errors: int
+
+    @property
+    def is_reached(self) -> bool:
+        """Whether the pointers were read at the last look."""
+
+    def tables(self, customer: str) -> dict[str, StoredTable]:
+        """The tables of a customer as the pointer names them now."""
+
+    async def blobs(self, customer: str, table: StoredTable | None, subjects: Sequence[str]) -> dict[str, Found]:
+        """What a table has of each subject."""
+
+    def sample(self, customer: str, table: StoredTable, most: int) -> list[bytes]:
+        """Some subjects' blobs, for any thread; none where they cannot be read."""
+
+    def look(self) -> bool:
+        """Read the pointers, where they are not read for each request; whether that succeeded."""
+
+    def run(self) -> None:
+        """Look again and again, until ``close``; where there is nothing to do it returns."""
+
+    def close(self) -> None:
+        """Look up no more."""
+
+
 @dataclass(slots=True)
 class Lookups:
     """The stores of all customers of a home, for one thread at a time."""
 
     home: Home
     errors: int = 0
+    is_reached: bool = True
     _tables: dict[str, tuple[Any, dict[str, StoredTable]]] = field(default_factory=dict)
     _open: OrderedDict[Path, sqlite3.Connection] = field(default_factory=OrderedDict)
     _rests: dict[Path, float] = field(default_factory=dict)
@@ -74,18 +103,25 @@ class Lookups:
         self._rests.pop(file, None)
         return found
 
+    async def blobs(self, customer: str, table: StoredTable | None, subjects: Sequence[str]) -> dict[str, Found]:
+        """What a table has of each subject; a file is near enough to be read at once."""
+        return {subject: self.blob(customer, table, subject) for subject in subjects}
+
     def features(self, customer: str, subject: str) -> tuple[dict[str, float] | None, bool]:
         """A user's features by name, as they are published now, and whether that is certain."""
-        import numpy as np
-
         table = self.tables(customer).get(FEATURES)
-        found = self.blob(customer, table, subject)
-        if table is None or found.content is None:
-            return None, found.is_certain
-        columns = table.facts["columns"]
-        if len(found.content) != 8 * len(columns):
-            return None, False
-        return dict(zip(columns, np.frombuffer(found.content).tolist(), strict=True)), True
+        return features_of(table, self.blob(customer, table, subject))
+
+    def sample(self, customer: str, table: StoredTable, most: int) -> list[bytes]:
+        """The blobs of the first subjects, from a connection of its own."""
+        return AnswerStore.of(self.home, customer).sample(table, most)
+
+    def look(self) -> bool:
+        """Nothing: the pointer is a file, which is looked at for every request."""
+        return True
+
+    def run(self) -> None:
+        """Nothing, likewise."""
 
     def close(self) -> None:
         """Close all files."""
@@ -109,13 +145,27 @@ class Lookups:
                 database.close()
 
 
-def sampled_features(home: Home, customer: str, columns: tuple[str, ...], most: int) -> np.ndarray:
+def features_of(table: StoredTable | None, found: Found) -> tuple[dict[str, float] | None, bool]:
+    """The features by name in a blob of the table of features, and whether it is certain that there are no others.
+
+    They are read by the columns of the table that the blob was looked up in: another may have been published since.
+    """
+    import numpy as np
+
+    if table is None or found.content is None:
+        return None, found.is_certain
+    columns = table.facts["columns"]
+    if len(found.content) != 8 * len(columns):
+        return None, False
+    return dict(zip(columns, np.frombuffer(found.content).tolist(), strict=True)), True
+
+
+def sampled_features(lookups: LooksUp, customer: str, columns: tuple[str, ...], most: int) -> np.ndarray:
     """Some users' features in the order of ``columns``, half of them with holes; what the store lacks is missing."""
     import numpy as np
 
-    store = AnswerStore.of(home, customer)
-    table = store.tables().get(FEATURES)
-    rows = [] if table is None else list(_some(store.path(table), most))
+    table = lookups.tables(customer).get(FEATURES)
+    rows = [] if table is None else lookups.sample(customer, table, most)
     if table is None or not rows:
         return np.empty((0, len(columns)))
     known = list(table.facts["columns"])
@@ -130,13 +180,3 @@ def sampled_features(home: Home, customer: str, columns: tuple[str, ...], most: 
     holes[: most // 2] = False
     sample[holes] = np.nan
     return sample
-
-
-def _some(file: Path, most: int) -> Iterator[bytes]:
-    with suppress(sqlite3.Error):
-        database = opened(file)
-        try:
-            for (content,) in database.execute("SELECT content FROM subjects LIMIT ?", (most,)):
-                yield bytes(content)
-        finally:
-            database.close()

@@ -57,7 +57,7 @@ class Metrics:
         from prometheus_client import CollectorRegistry, generate_latest
         from prometheus_client.multiprocess import MultiProcessCollector
 
-        from capflow_assets.serving.scorer_cache import rss_bytes
+        from capflow_assets.serving.memory import rss_bytes
 
         cache = service.cache
         values = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from capflow_assets.serving.loading import is_live
 from capflow_assets.serving.problems import ProblemError
 from capflow_assets.serving.requests import AnswerRequest, answer_request, require_few
 from capflow_assets.serving.service import Served, Service
@@ -17,7 +16,7 @@ NUMBERS = ("FP64", "FP32", "INT64", "INT32", "INT16", "INT8", "UINT8", "BOOL")
 
 def metadata(service: Service, served: Served) -> dict[str, Any]:
     """A model's description: by user id, and where it can answer live, each feature as a tensor of its own."""
-    features = served.spec.model.columns if is_live(served.spec) else ()
+    features = served.spec.model.columns if not service.not_live[served.model] else ()
     names = dict.fromkeys(features)
     inputs = [{"name": ID, "datatype": "BYTES", "shape": [-1]}]
     inputs += [{"name": name, "datatype": "FP64", "shape": [-1]} for name in names]

@@ -17,7 +17,8 @@ from capflow_assets.customers.customer import Customer
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import CapflowError
 from capflow_assets.serving.tokens import is_served
-from capflow_assets.stores.answer_store import ANSWERS, FEATURES, AnswerStore
+from capflow_assets.stores.answer_store import ANSWERS, FEATURES
+from capflow_assets.stores.answer_stores import Answers, answers_of
 from capflow_assets.stores.lake import Lake
 from capflow_assets.stores.table_damage import named_if_damaged
 
@@ -39,7 +40,7 @@ def publish_night(deployment: Deployment, customer: str, model: str) -> str:
     if not is_served(deployment.home, customer):
         return ""
     try:
-        declared, store = deployment.customer(customer), AnswerStore.of(deployment.home, customer)
+        declared, store = deployment.customer(customer), answers_of(deployment.home, customer)
         with store.writing():
             _publish_answers(deployment, store, declared, model)
             _publish_features(deployment, store, declared)
@@ -50,7 +51,7 @@ def publish_night(deployment: Deployment, customer: str, model: str) -> str:
 
 def publish(deployment: Deployment, customer: str) -> dict[str, str]:
     """Publish all that is newer in the lake than in the store; by table what was done or went wrong."""
-    declared, store = deployment.customer(customer), AnswerStore.of(deployment.home, customer)
+    declared, store = deployment.customer(customer), answers_of(deployment.home, customer)
     done: dict[str, str] = {}
     with store.writing():
         for model in deployment.stages.models:
@@ -73,7 +74,7 @@ def _words(error: Exception) -> str:
     return str(error) if isinstance(error, CapflowError) else f"{type(error).__name__}: {error}"
 
 
-def _publish_answers(deployment: Deployment, store: AnswerStore, customer: Customer, model: str) -> int | None:
+def _publish_answers(deployment: Deployment, store: Answers, customer: Customer, model: str) -> int | None:
     lake, name = deployment.lake, f"{ANSWERS}{model}"
     source = _source(lake, customer.name, f"predictions/{model}")
     if not source or not customer.has_model(model):
@@ -145,7 +146,7 @@ class PublishedAnswers:
             ]
 
 
-def _publish_features(deployment: Deployment, store: AnswerStore, customer: Customer) -> int | None:
+def _publish_features(deployment: Deployment, store: Answers, customer: Customer) -> int | None:
     """The features of users that models read, as 64-bit numbers in the order of the facts' ``columns``."""
     lake, wanted = deployment.lake, _wanted_columns(deployment, customer)
     sources = {table: _source(lake, customer.name, table) for table in wanted}

@@ -12,6 +12,7 @@ import threading
 from dataclasses import dataclass, field
 
 from capflow_assets.deployment import Deployment
+from capflow_assets.serving.memory import give_memory_back
 from capflow_assets.serving.publication import publish
 from capflow_assets.serving.tokens import is_served, served_customers
 from capflow_assets.stores.answer_store import FOLDER
@@ -44,15 +45,20 @@ class Refresher:
 
     def _tried(self) -> None:
         try:
-            self.refresh()
+            if self.refresh():
+                give_memory_back()
         except Exception as error:  # too many open files, say: the next minute may have fewer
             LOG.warning({"what": "the lake was not looked at", "error": type(error).__name__})
 
-    def refresh(self) -> None:
-        """Publish what is newer of each served customer; one that fails keeps its last answers, the others go on."""
+    def refresh(self) -> bool:
+        """Publish what is newer of each served customer; whether anything was.
+
+        One that fails keeps its last answers, the others go on.
+        """
+        is_any = False
         for customer in served_customers(self.deployment.home):
             if self._stop.is_set():
-                return
+                return is_any
             if not is_served(self.deployment.home, customer):  # revoked since, and its store was removed
                 continue
             try:
@@ -61,7 +67,9 @@ class Refresher:
                 LOG.warning({"what": "nothing is published", "customer": customer, "error": str(error)[:500]})
             else:
                 if done:
+                    is_any = True
                     LOG.info({"what": "published", "customer": customer, "tables": done})
+        return is_any
 
     def stop(self) -> None:
         """Look no more."""

@@ -7,18 +7,14 @@ sessions do not give all of their memory back, so where it has grown by more tha
 from __future__ import annotations
 
 import asyncio
-import ctypes
-import gc
 import logging
-import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
+from capflow_assets.serving.memory import give_memory_back, rss_bytes
 from capflow_assets.serving.scorers import Scorer
 
 LOADS_AT_ONCE = 2
@@ -134,17 +130,3 @@ class ScorerCache:
 
     def _drop(self, key: Key) -> None:
         self.resident_bytes -= self._kept.pop(key).size_bytes
-
-
-def rss_bytes() -> int:
-    """What this process holds in memory; 0 where the system does not say."""
-    with suppress(OSError, ValueError, IndexError):
-        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    return 0
-
-
-def give_memory_back() -> None:
-    """Give free memory of the C library back to the system, where it can."""
-    gc.collect()
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL("libc.so.6").malloc_trim(0)

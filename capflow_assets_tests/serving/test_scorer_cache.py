@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import xgboost
 
-from capflow_assets.serving.scorer_cache import Key, LoadedScorer, ScorerCache, give_memory_back, rss_bytes
+from capflow_assets.serving.memory import give_memory_back, rss_bytes
+from capflow_assets.serving.scorer_cache import Key, LoadedScorer, ScorerCache
 from capflow_assets.serving.scorers import Scorer
 from capflow_assets.serving.tree_graphs import UnfitTreesError, graph_of, session_of
 

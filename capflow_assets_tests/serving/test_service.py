@@ -134,3 +134,21 @@ def test_where_nothing_can_be_said_of_a_known_user_it_is_no_404(service):
     with pytest.raises(ProblemError) as caught:
         first_answer(service)
     assert caught.value.status == 503
+
+
+def test_features_are_taken_by_a_model_of_some_users_and_by_none_that_reads_whole_tables(service):
+    service.cache = loads(difference)
+    service.watch.champions = {"acme.churn": 2}
+    columns = STAGES.model("churn").model.columns
+
+    async def ask(model: str, features: dict[str, float]) -> dict[str, Any]:
+        request = answer_request({"instances": [{"features": features}]})
+        return (await service.answers(service.served("acme", model), request))[0]
+
+    assert {FIRST, SECOND} <= set(columns)
+    answer = asyncio.run(ask("churn", {FIRST: 1.0, SECOND: 20.0}))
+    assert (answer["score"], answer["served_by"], answer["model_version"]) == (19.0, "live", 2)
+    with pytest.raises(
+        ProblemError, match=r"lookalike_audience takes no features, since it reads whole tables: .*churn"
+    ):
+        asyncio.run(ask("lookalike_audience", {FIRST: 1.0}))

@@ -45,3 +45,23 @@ def test_processes_share_the_rate():
         shares.take("acme", 1, rate=10, now=0.0)
     with pytest.raises(ProblemError):
         shares.take("acme", 1, rate=10, now=0.0)
+
+
+def test_bodies_that_are_refused_cost_a_share_by_what_was_read_of_them():
+    shares = Shares()
+    shares.charge("acme", 0, rate=10, now=0.0)
+    shares.charge("acme", 16_384 * 18, rate=10, now=0.0)  # 1 + 1 + 18 of 20
+    with pytest.raises(ProblemError) as caught:
+        shares.require("acme", rate=10, now=0.0)
+    assert (caught.value.status, caught.value.retry_after_s) == (429, pytest.approx(0.1))
+    shares.require("acme", rate=10, now=0.1)
+    for _ in range(1_000):
+        shares.charge("acme", 4 << 20, rate=10, now=0.1)
+    shares.require("acme", rate=10, now=4.3)  # never owed for more than two seconds of the rate
+
+
+def test_a_clock_that_jumps_back_gives_and_takes_nothing():
+    shares = Shares()
+    shares.take("acme", 20, rate=10, now=100.0)
+    with pytest.raises(ProblemError):
+        shares.take("acme", 1, rate=10, now=1.0)

@@ -16,7 +16,7 @@ __all__ = ["service"]
 ANSWERS = f"/v1/acme/models/{MODEL}"
 
 
-def asked(service: Service, path: str, content: AsyncIterator[bytes] | None = None) -> httpx.Response:
+def asked(service: Service, path: str, content: AsyncIterator[bytes] | bytes | None = None) -> httpx.Response:
     headers = {"authorization": f"Bearer {issue(service.deployment.home, 'acme')}"}
 
     async def ask() -> httpx.Response:
@@ -52,3 +52,17 @@ def test_the_answer_for_one_user_who_is_not_there_is_problem_details(service):
     assert (response.status_code, response.headers["content-type"]) == (404, "application/problem+json")
     assert response.json()["status"] == 404
     assert asked(service, f"{ANSWERS}/answers/u1").headers["content-type"] == "application/json"
+
+
+def test_bodies_that_are_refused_use_up_the_share_of_answers(service):
+    toml = service.deployment.home.customers / "acme.toml"
+    toml.write_text(toml.read_text().replace("[serving]", "[serving]\nanswers_per_second = 1"))
+    headers = {"authorization": f"Bearer {issue(service.deployment.home, 'acme')}"}
+
+    async def ask() -> list[int]:
+        transport = httpx.ASGITransport(create_app(service.deployment))
+        async with httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers) as client:
+            bodies = [b"{", b'{"user_ids": 1}', b'{"user_ids": ["u1"]}']
+            return [(await client.post(f"{ANSWERS}/answers", content=body)).status_code for body in bodies]
+
+    assert asyncio.run(ask()) == [400, 422, 429]
