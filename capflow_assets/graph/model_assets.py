@@ -22,7 +22,7 @@ from capflow_assets.foreign import words_of
 from capflow_assets.graph.check_records import check_spec
 from capflow_assets.graph.cohort import placed, run_cohort, timed
 from capflow_assets.graph.cohort_process import Task
-from capflow_assets.graph.customer_tables import AS_OF_WORDS, OWNER
+from capflow_assets.graph.customer_tables import AS_OF_WORDS, OWNER, column_schema
 from capflow_assets.graph.delivery_assets import CHECK_DESCRIPTION, DESCRIPTION, PART, delivered_outcome, not_scored
 from capflow_assets.graph.engine import Engine
 from capflow_assets.graph.held_work import held
@@ -204,6 +204,7 @@ def asset_specs(spec: ModelSpec) -> Iterator[dg.AssetSpec]:
         "health": "Drift of features and scores against the training population, one row per column and scoring.",
         PART: DESCRIPTION,
     }
+    metadata = {"predictions": {"dagster/column_schema": column_schema(table_of(spec.model))}}
     kinds = {part: {"mlflow" if part == "models" else "deltalake", "python"} for part in PARTS}
     for part in PARTS:
         yield dg.AssetSpec(
@@ -215,6 +216,7 @@ def asset_specs(spec: ModelSpec) -> Iterator[dg.AssetSpec]:
             kinds=kinds[part],
             skippable=True,
             partitions_def=CUSTOMERS,
+            metadata=metadata.get(part),
         )
 
 
