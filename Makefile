@@ -54,9 +54,12 @@ bench: .venv/bench ## timings, ours and the peer in one run
 bench-night: .venv/ready ## one night of 300 simulated customers through the daemon on PostgreSQL; an hour or so
 	$(BIN)/python -m bench.night_fleet
 
-graph: .venv/ready ## write the golden graph anew
+graph: .venv/ready ## write the golden graph and the lineage of columns anew
 	$(BIN)/python -c "from capflow_assets.definitions import defs; from capflow_assets.graph.golden import graph_text; \
 	  print(graph_text(defs), end='')" > capflow_assets_tests/graph.txt
+	$(BIN)/python -c "from capflow_assets.definitions import STAGES; from capflow_assets.graph.engine import Engine; \
+	  from capflow_assets.tables.column_lineage import as_text; from capflow_assets.tables.column_origins import derived; \
+	  print(as_text(derived(Engine().spark_session, STAGES)), end='')" > capflow_assets/tables/column_lineage.txt
 
 models: .venv/ready ## write the list of models anew
 	$(BIN)/python -c "from capflow_assets.definitions import STAGES; from capflow_assets.pages.model_list import model_list; \

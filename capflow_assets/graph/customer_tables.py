@@ -1,6 +1,6 @@
 """``customer_tables``: every table of a customer as one multi-asset that can be subset, the way dbt assets do it."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,13 +10,14 @@ from pydantic import Field
 
 from capflow_assets.blueprint.specs import TableSpec
 from capflow_assets.blueprint.stages import Stages
-from capflow_assets.contract import Column, Finding
+from capflow_assets.contract import Column, Finding, Table
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import GraphError
 from capflow_assets.expressions.as_of import parse_moment
 from capflow_assets.graph.check_records import check_spec
 from capflow_assets.graph.cohort import placed, run_cohort
 from capflow_assets.graph.cohort_process import Task
+from capflow_assets.graph.column_lineage import table_lineage
 from capflow_assets.graph.engine import Engine
 from capflow_assets.graph.held_work import held
 from capflow_assets.graph.outcomes import Outcome
@@ -95,10 +96,10 @@ def land_and_compute(
         key=partial(customer_key, deployment.home, customer),
         fence=partial(deployment.fence, declared),
     )
-    is_news = False
+    is_news, absent = False, runner.stages.absent(declared.tables)
     for result in runner.run():
         is_news = is_news or bool(result.features)
-        yield _outcome(deployment, customer, result)
+        yield _outcome(deployment, customer, result, absent)
     if is_news:
         catalogue_page.write_page(deployment.lake, declared)
 
@@ -114,7 +115,7 @@ def table_asset(stages: Stages, spec: TableSpec) -> dg.AssetSpec:
         kinds={"pyspark", "deltalake"},
         skippable=True,
         partitions_def=CUSTOMERS,
-        metadata={"dagster/column_schema": column_schema(spec)},
+        metadata={"dagster/column_schema": column_schema(spec.table)},
     )
 
 
@@ -136,7 +137,7 @@ def _words(column: Column) -> str:
     return f"{column.description}{formula}" + (f" ({notes})" if notes else "")
 
 
-def column_schema(spec: TableSpec) -> dg.TableSchema:
+def column_schema(table: Table) -> dg.TableSchema:
     """The declared columns, with units and rules, as Dagster shows them."""
     return dg.TableSchema(
         columns=[
@@ -146,7 +147,7 @@ def column_schema(spec: TableSpec) -> dg.TableSchema:
                 description=_words(column),
                 constraints=dg.TableColumnConstraints(nullable=not column.required),
             )
-            for column in spec.table.columns
+            for column in table.columns
         ]
     )
 
@@ -192,7 +193,7 @@ def check_specs(stages: Stages) -> Iterator[dg.AssetCheckSpec]:
         yield check_spec(check.name, asset=dg.AssetKey(check.table.split("/")), description=check.description)
 
 
-def _outcome(deployment: Deployment, customer: str, result: TableResult) -> Outcome:
+def _outcome(deployment: Deployment, customer: str, result: TableResult, absent: Collection[str]) -> Outcome:
     key = dg.AssetKey(result.key.split("/"))
     findings = tuple((dg.AssetKey(table.split("/")), finding) for table, finding in result.findings)
     if result.status in ("failed", "blocked"):
@@ -202,11 +203,16 @@ def _outcome(deployment: Deployment, customer: str, result: TableResult) -> Outc
     if result.status == "absent":
         finding = Finding("schema", False, f"absent: {result.reason}", found={"absent": True})
         return Outcome(key, {"status": "absent", "reason": result.reason}, ((key, finding),))
-    return Outcome(key, table_metadata(deployment, customer, result), findings)
+    return Outcome(key, table_metadata(deployment, customer, result, absent), findings)
 
 
-def table_metadata(deployment: Deployment, customer: str, result: TableResult) -> dict[str, Any]:
-    """Rows, seconds, version, schema and picture of a written table, as asset metadata."""
+def table_metadata(
+    deployment: Deployment, customer: str, result: TableResult, absent: Collection[str]
+) -> dict[str, Any]:
+    """Rows, seconds, version, schema, lineage and picture of a written table, as asset metadata.
+
+    ``absent`` are the tables that the customer cannot have.
+    """
     metadata: dict[str, Any] = {
         "status": "done",
         "dagster/row_count": result.rows,
@@ -215,6 +221,7 @@ def table_metadata(deployment: Deployment, customer: str, result: TableResult) -
         "version": result.version,
         "location": deployment.lake.path(customer, result.key),
         "columns": dg.MetadataValue.json(dict(result.columns)),
+        **table_lineage(deployment.stages.tables[result.key], result.columns, absent),
     }
     if result.as_of is not None:
         metadata["as_of"] = result.as_of.isoformat()

@@ -22,10 +22,11 @@ from capflow_assets.foreign import words_of
 from capflow_assets.graph.check_records import check_spec
 from capflow_assets.graph.cohort import placed, run_cohort, timed
 from capflow_assets.graph.cohort_process import Task
-from capflow_assets.graph.customer_tables import AS_OF_WORDS, OWNER
+from capflow_assets.graph.customer_tables import OWNER, column_schema
 from capflow_assets.graph.delivery_assets import CHECK_DESCRIPTION, DESCRIPTION, PART, delivered_outcome, not_scored
 from capflow_assets.graph.engine import Engine
 from capflow_assets.graph.held_work import held
+from capflow_assets.graph.launch_config import config_schema
 from capflow_assets.graph.model_outcomes import (
     off_outcome,
     scored_outcome,
@@ -39,7 +40,6 @@ from capflow_assets.life.answers import table_of
 from capflow_assets.life.examples import ExampleReader
 from capflow_assets.life.health import watch
 from capflow_assets.life.renewal import Renewal, renew
-from capflow_assets.life.retrainings import BY_HAND
 from capflow_assets.life.scoring import score
 from capflow_assets.life.training import params_of
 from capflow_assets.nights.destinations import CHECK
@@ -77,7 +77,7 @@ def model_asset(
         selected = frozenset(key.path[0] for key in context.selected_asset_keys)
         config: dict[str, Any] = context.op_execution_context.op_config
 
-        overrides = config.get("params") or {}
+        overrides = {name: value for name, value in (config.get("params") or {}).items() if value is not None}
         arguments: dict[str, Any] = {
             "model": spec.name,
             "selected": selected,
@@ -204,6 +204,7 @@ def asset_specs(spec: ModelSpec) -> Iterator[dg.AssetSpec]:
         "health": "Drift of features and scores against the training population, one row per column and scoring.",
         PART: DESCRIPTION,
     }
+    metadata = {"predictions": {"dagster/column_schema": column_schema(table_of(spec.model))}}
     kinds = {part: {"mlflow" if part == "models" else "deltalake", "python"} for part in PARTS}
     for part in PARTS:
         yield dg.AssetSpec(
@@ -215,6 +216,7 @@ def asset_specs(spec: ModelSpec) -> Iterator[dg.AssetSpec]:
             kinds=kinds[part],
             skippable=True,
             partitions_def=CUSTOMERS,
+            metadata=metadata.get(part),
         )
 
 
@@ -251,33 +253,3 @@ def _rule_words(rule: Rule) -> str:
     ]
     figure = rule.words.removeprefix("its ")
     return f"{figure[0].upper()}{figure[1:]} is {' and '.join(bounds) or 'told'}; {OTHERWISE[rule.otherwise]}."
-
-
-def config_schema(spec: ModelSpec) -> dict[str, Any]:
-    """The launchpad's form: the as-of moment and the model's Params, with their bounds and defaults in words."""
-    kinds: dict[Any, Any] = {int: int, float: float, bool: bool, str: str}
-    fields = {
-        name: dg.Field(
-            kinds.get(info.annotation, dg.Noneable(dg.Any)),
-            is_required=False,
-            description=f"{info.description} Default {info.default!r}; {_bounds(info.metadata)}",
-        )
-        for name, info in spec.model.params.model_fields.items()
-    }
-    return {
-        "as_of": dg.Field(dg.Noneable(str), is_required=False, description=AS_OF_WORDS),
-        "params": dg.Field(dg.Shape(fields), is_required=False, description="Overrides of the customer's TOML."),
-        "action": dg.Field(
-            dg.Enum("Renewal", [dg.EnumValue("retrain"), dg.EnumValue("recalibrate")]),
-            is_required=False,
-            default_value="retrain",
-            description="Train anew, or give the champion a new calibration and leave its order as it is.",
-        ),
-        "cause": dg.Field(str, is_required=False, default_value=BY_HAND, description="Why; kept in the ledger."),
-    }
-
-
-def _bounds(rules: list[Any]) -> str:
-    words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
-    bounds = [f"{words[name]} {getattr(rule, name)}" for rule in rules for name in words if hasattr(rule, name)]
-    return ", ".join(bounds) or "unbounded"

@@ -11,8 +11,10 @@ from capflow_assets.contract import Finding, Verdict
 from capflow_assets.customers.checks_settings import resting, severe
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import ModelError
+from capflow_assets.graph.column_lineage import answers_lineage
 from capflow_assets.graph.decisions import of_report
 from capflow_assets.graph.outcomes import Outcome
+from capflow_assets.life.answers import table_of
 from capflow_assets.life.health import Health
 from capflow_assets.life.report import TrainingReport
 from capflow_assets.life.scoring import Scored
@@ -143,9 +145,16 @@ def scored_outcome(
         "location": deployment.lake.path(customer, f"predictions/{spec.name}"),
         "subjects": scored.totals.subjects,
         **_figures(scored),
+        **_lineage(deployment, spec, customer, scored),
     } | ({"warning": scored.warning} if scored.warning else {})
     metadata |= {"online_answers": unpublished} if unpublished else {}
     return Outcome(key, metadata, findings)
+
+
+def _lineage(deployment: Deployment, spec: ModelSpec, customer: str, scored: Scored) -> dict[str, Any]:
+    names = dict.fromkeys((*table_of(spec.model).names, *scored.answers.columns))
+    absent = deployment.stages.absent(deployment.customer(customer).tables)
+    return answers_lineage(deployment.stages, spec, set(scored.examples.columns.columns), names, absent)
 
 
 def _figures(scored: Scored) -> dict[str, Any]:

@@ -168,6 +168,20 @@ def source_tables(feature: Feature) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
+def source_columns(feature: Feature) -> tuple[tuple[str, str], ...]:
+    """The columns of tables that a feature is made of, as ``(table, column)``; of a count the key of what is counted.
+
+    >>> source_columns(feature_of("bills_mean_of_line_items_max_unit_price"))
+    (('clean/line_items', 'amount'), ('clean/line_items', 'quantity'))
+    """
+    leaf = path(feature)[-1]
+    entity = ENTITIES[leaf.parent or leaf.entity]
+    if leaf.kind == "row":
+        return ((entity.table, entity.key),)
+    named = re.findall(r"\w+", leaf.formula.partition("(")[2]) or [leaf.column]
+    return tuple((entity.table, name) for name in named)
+
+
 def featuretools_name(feature: Feature) -> str:
     """What featuretools calls the same feature, on entities whose transforms are plain columns named like the slug.
 
