@@ -230,6 +230,11 @@ def check_specs(spec: ModelSpec) -> Iterator[dg.AssetCheckSpec]:
         asset=model,
         description=BEATS[spec.model.beats].format(baseline=spec.model.baseline.name),
     )
+    yield check_spec(
+        "enough",
+        asset=model,
+        description=f"Judged on {spec.model.least_judged} or more, which are not all alike; else a person decides.",
+    )
     for rule in spec.model.rules:
         yield check_spec(rule.name, asset=model, description=_rule_words(rule))
     yield check_spec("leakage", asset=model, description="No feature alone tells the label; blocks promotion.")
