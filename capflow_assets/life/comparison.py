@@ -173,11 +173,13 @@ def _slices(
     test: Examples,
     seed: int,
 ) -> tuple[Slice, ...]:
+    from capflow_assets.learning.example_weights import example_weights
     from capflow_assets.learning.slices import sliced, user_slices
 
     if model.subject.key != USER.key:
         return ()
-    return tuple(sliced(model.metric, outcomes, answers, baseline, user_slices(test.columns), seed))
+    masks = user_slices(test.columns, None if model.outcome.per else example_weights(outcomes))
+    return tuple(sliced(model.metric, outcomes, answers, baseline, masks, seed))
 
 
 def units_in_words(subject: Subject, columns: tuple[str, ...]) -> str:
@@ -205,7 +207,10 @@ def _coverage(answers: pd.DataFrame, asked: Examples) -> float:
     """The share of the subjects who got an answer; a score must be finite."""
     import numpy as np
 
+    from capflow_assets.learning.example_weights import example_weights
+
     if not len(asked):
         return float("nan")
     given = answers[np.isfinite(answers["score"].to_numpy(dtype=float))] if "score" in answers else answers
-    return float(asked.columns.index.isin(given.index).mean())
+    is_answered = asked.columns.index.isin(given.index)
+    return float(np.average(is_answered, weights=example_weights(asked.outcomes)))

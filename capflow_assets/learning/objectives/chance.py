@@ -109,13 +109,17 @@ def _calibration(outcome: str, outcomes: pd.DataFrame, answers: pd.DataFrame) ->
     Without taking chance off, no customer of a few hundred users could ever pass.
     """
     from capflow_assets.learning.calibration import calibration_error_by_chance, expected_calibration_error
+    from capflow_assets.learning.example_weights import example_weights
 
-    came, chances = outcomes[outcome], answers["score"]
-    return max(0.0, expected_calibration_error(came, chances) - calibration_error_by_chance(came, chances))
+    came, chances, weights = outcomes[outcome], answers["score"], example_weights(outcomes)
+    by_chance = calibration_error_by_chance(came, chances, weights=weights)
+    return max(0.0, expected_calibration_error(came, chances, weights=weights) - by_chance)
 
 
 def _plot(outcome: str, did: str, outcomes: pd.DataFrame, answers: pd.DataFrame) -> Figure:
     """The chance that was predicted against the share with the outcome, in ten groups of subjects."""
+    from capflow_assets.learning.example_weights import example_weights
     from capflow_assets.learning.plots import calibration_plot
 
-    return calibration_plot(outcomes[outcome], answers["score"], did, _calibration(outcome, outcomes, answers))
+    error = _calibration(outcome, outcomes, answers)
+    return calibration_plot(outcomes[outcome], answers["score"], did, error, example_weights(outcomes))
