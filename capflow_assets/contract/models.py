@@ -274,6 +274,8 @@ class Model(Generic[P]):
 
     ``answers_from`` is for a model that describes by a rule, fitted to now: the evidence that suffices to answer where
     ``needs`` are not met. It is promoted unjudged then, and says so; what came of its subjects judges it later.
+
+    ``widened`` gives the same model with further columns to choose among, by block, each with a text for its value.
     """
 
     question: str
@@ -294,6 +296,7 @@ class Model(Generic[P]):
     fitted: Literal["past", "now"] = "past"
     answers_from: Needs | None = None
     plot: Callable[[pd.DataFrame, pd.DataFrame], Any] | None = None
+    widened: Callable[[Mapping[str, Mapping[str, str]]], Model[P]] | None = None
 
     @property
     def joined(self) -> tuple[Reads, ...]:

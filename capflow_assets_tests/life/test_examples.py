@@ -226,12 +226,12 @@ def test_a_timeless_table_is_read_as_it_lies_for_any_moment(place, past) -> None
 
 @pytest.fixture(scope="module")
 def windows(past):
-    return [Window(moment, moment + timedelta(days=30)) for moment in past]
+    return [Window(moment, moment + timedelta(days=10)) for moment in past]
 
 
 @pytest.mark.parametrize("model", ["purchase_propensity", "winback"])
 def test_rare_outcomes_are_all_kept_and_the_others_count_for_those_who_are_not_read(place, windows, model):
-    """Held against all examples: every positive, a sample of the others, and sums that agree, moment by moment."""
+    """Of ten days. Held against all examples: every positive, a sample of the others, and sums that agree, moment by moment."""
     whole = reader(place, model)
     everybody = whole.with_outcomes(windows)
     came = whole.spec.model.outcome.columns[0]
