@@ -38,7 +38,12 @@ def test_the_model_of_the_documentation_can_be_trained_and_asked(own: Any, spark
     place = deployment(root, own.MODEL)
     result = train(place, reader(place), own.NextSpendParams(), AS_OF)
     assert isinstance(result, Trained)
-    assert {judgement.name for judgement in result.report.judgements} == {"coverage", "beats_baseline", "adds_up"}
+    assert {judgement.name for judgement in result.report.judgements} == {
+        "coverage",
+        "beats_baseline",
+        "enough",
+        "adds_up",
+    }
     place.registry.promote(SHOP, MODEL, result.version, "")
     scored = score(place, reader(place), AS_OF)
     assert scored is not None

@@ -20,7 +20,9 @@ from capflow_assets.learning.measures import MEASURES
 
 WINDOW = frozenset({"start", "end"})
 # What is asked of every model; a rule of one's own has another name.
-CONDITIONS = frozenset({"ready", "promotion", "coverage", "beats_baseline", "holds_against_champion", "leakage"})
+CONDITIONS = frozenset(
+    {"ready", "promotion", "coverage", "beats_baseline", "enough", "holds_against_champion", "leakage"}
+)
 
 
 def read_models(modules: Mapping[str, ModuleType], tables: Mapping[str, TableSpec]) -> dict[str, ModelSpec]:

@@ -25,6 +25,8 @@ Shape = Literal["score", "list", "series", "vector"]
 Objective = Literal["chance", "amount", "time", "list", "segment", "effect", "series", "anomaly", "vector", "action"]
 # The types of what a series says that can be held against an outcome.
 FIGURES = ("double", "float", "int", "bigint", "boolean")
+# Of fewer judged units an interval says little, however narrow it is.
+LEAST_JUDGED = 10
 
 
 P = TypeVar("P", bound=Horizon)
@@ -264,13 +266,16 @@ class Model(Generic[P]):
     ``candidates`` hold one baseline and at least one other. ``beats`` is the standard held against the baseline:
     ``"better"`` wants the whole interval of the difference above zero; ``"not worse"``, for models that describe
     subjects rather than compete for accuracy, only that it is not wholly below. ``coverage`` is the least share of
-    subjects that must get an answer.
+    subjects that must get an answer. Judged on fewer than ``least_judged`` of what an interval draws (``Metric``), it
+    is promoted by a person only.
 
     ``fitted`` is ``"past"`` where the estimator learns from outcomes of past moments, and ``"now"`` where it fits the
     state of the subjects at a moment (then the served model is fitted at the as-of moment itself).
 
     ``answers_from`` is for a model that describes by a rule, fitted to now: the evidence that suffices to answer where
     ``needs`` are not met. It is promoted unjudged then, and says so; what came of its subjects judges it later.
+
+    ``widened`` gives the same model with further columns to choose among, by block, each with a text for its value.
     """
 
     question: str
@@ -287,9 +292,11 @@ class Model(Generic[P]):
     objective: Objective | None = None
     beats: Literal["better", "not worse"] = "better"
     coverage: float = 0.99
+    least_judged: int = LEAST_JUDGED
     fitted: Literal["past", "now"] = "past"
     answers_from: Needs | None = None
     plot: Callable[[pd.DataFrame, pd.DataFrame], Any] | None = None
+    widened: Callable[[Mapping[str, Mapping[str, str]]], Model[P]] | None = None
 
     @property
     def joined(self) -> tuple[Reads, ...]:

@@ -33,7 +33,9 @@ class Horizon(Params):
     horizon_days: int = Field(30, ge=1, le=730, description="Local days after the as-of moment that are looked at.")
     moments: int = Field(4, ge=1, le=24, description="How many past as-of moments make the examples.")
     max_examples: int = Field(
-        300_000, ge=1000, description="Examples of all moments together; of more subjects a share is drawn."
+        300_000,
+        ge=1000,
+        description="Examples of all moments together; of more a share is drawn, and rare outcomes are all kept.",
     )
 
 

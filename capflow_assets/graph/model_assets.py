@@ -39,6 +39,7 @@ from capflow_assets.graph.partitions import CUSTOMERS, MODELS_COHORT
 from capflow_assets.life.answers import table_of
 from capflow_assets.life.examples import ExampleReader
 from capflow_assets.life.health import watch
+from capflow_assets.life.menus import on_menu
 from capflow_assets.life.renewal import Renewal, renew
 from capflow_assets.life.scoring import score
 from capflow_assets.life.training import params_of
@@ -120,6 +121,7 @@ def live(
     declared = deployment.customer(customer)
     requested = parse_moment(as_of, declared.time_zone) if as_of else None
     stages = deployment.stages.of_customer(declared.tables, declared.models, declared.features, declared.only_models)
+    spec = on_menu(spec, stages, declared)
     reader = ExampleReader(deployment.lake, stages, declared, spec)
     if resting := _resting(deployment, declared, spec):
         yield from (resting(part) for part in sorted(selected, key=PARTS.index))
@@ -231,6 +233,11 @@ def check_specs(spec: ModelSpec) -> Iterator[dg.AssetCheckSpec]:
         "beats_baseline",
         asset=model,
         description=BEATS[spec.model.beats].format(baseline=spec.model.baseline.name),
+    )
+    yield check_spec(
+        "enough",
+        asset=model,
+        description=f"Judged on {spec.model.least_judged} or more, which are not all alike; else a person decides.",
     )
     for rule in spec.model.rules:
         yield check_spec(rule.name, asset=model, description=_rule_words(rule))

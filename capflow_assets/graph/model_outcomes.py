@@ -24,8 +24,8 @@ from capflow_assets.pages import model_cards
 from capflow_assets.pages.plots import markdown
 
 # The conditions of every promotion, and those of them that have a check of their own besides each rule of the model.
-CONDITIONS = ("coverage", "beats_baseline", "holds_against_champion")
-CHECKED = ("beats_baseline",)
+CONDITIONS = ("coverage", "beats_baseline", "enough", "holds_against_champion")
+CHECKED = ("beats_baseline", "enough")
 # The check of each part that warns where there is nothing to ask it of: green is what was done.
 WAITING_CHECK = {"models": "ready", "predictions": "skew", "health": "drift", "delivery": "reconciles"}
 

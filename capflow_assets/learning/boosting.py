@@ -62,10 +62,11 @@ class BoostedChance(ChanceEstimator[BoostingParams]):
         super().__init__(params, outcome, words)
         self.trees: xgboost.Booster | None = None
 
-    def _learn(self, state: pd.DataFrame, is_positive: np.ndarray) -> None:
+    def _learn(self, state: pd.DataFrame, is_positive: np.ndarray, weights: np.ndarray | None) -> None:
         import xgboost
 
-        training = xgboost.DMatrix(state, label=is_positive.astype(float), nthread=self.params.threads)
+        label, threads = is_positive.astype(float), self.params.threads
+        training = xgboost.DMatrix(state, label=label, weight=weights, nthread=threads)
         settings = self.params.settings("binary:logistic")
         self.trees = xgboost.train(settings, training, num_boost_round=self.params.rounds)
 

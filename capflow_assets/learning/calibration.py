@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from capflow_assets.errors import EvidenceError
+from capflow_assets.learning.example_weights import mean_weights
 
 KINDS = ("none", "platt", "beta", "isotonic")
 FOLDS = 5
@@ -75,11 +76,13 @@ class Calibrator:
         return {"kind": self.kind, **numbers}
 
 
-def fit_calibrator(labels: Numbers, scores: Numbers, kinds: Sequence[str] = KINDS) -> Calibrator:
+def fit_calibrator(
+    labels: Numbers, scores: Numbers, kinds: Sequence[str] = KINDS, weights: np.ndarray | None = None
+) -> Calibrator:
     """Learn the calibrator from 0/1 outcomes and scores in [0, 1] that were not fitted on these rows.
 
     Of ``kinds``, the simplest first, the one is taken that crossed fits say, or Platt's where there are too few of the
-    rarer outcome to say. The order of the rows is irrelevant.
+    rarer outcome to say. The order of the rows is irrelevant; ``weights`` say how many each stands for.
 
     Raises ``EvidenceError`` when only one outcome occurs.
     """
@@ -94,20 +97,22 @@ def fit_calibrator(labels: Numbers, scores: Numbers, kinds: Sequence[str] = KIND
             do="wait for more history or choose another horizon",
         )
     if len(kinds) == 1:
-        return _fit(kinds[0], actual, values)
+        return _fit(kinds[0], actual, values, weights)
     if min(positives, actual.size - positives) < LEAST_TO_CHOOSE:
-        return _fit("platt", actual, values)
-    losses = _crossed_losses(actual, values, kinds)
-    chosen = _simplest(losses)
-    means = {kind: float(loss.mean()) for kind, loss in losses.items()}
-    return replace(_fit(chosen, actual, values), losses=means)
+        return _fit("platt", actual, values, weights)
+    losses, mass = _crossed_losses(actual, values, kinds, weights)
+    chosen = _simplest(losses, mass)
+    means = {kind: float(np.average(loss, weights=mass)) for kind, loss in losses.items()}
+    return replace(_fit(chosen, actual, values, weights), losses=means)
 
 
-def calibration_table(labels: Numbers, predictions: Numbers, bins: int = BINS) -> pd.DataFrame:
+def calibration_table(
+    labels: Numbers, predictions: Numbers, bins: int = BINS, weights: np.ndarray | None = None
+) -> pd.DataFrame:
     """Predicted against observed, in bins of as equal a number of users as can be.
 
     One row per bin, from low to high: ``predicted_mean``, ``observed_mean``, ``users``. Predictions that are not
-    finite are left out.
+    finite are left out. Rows count as many users as their ``weights`` say.
 
     >>> calibration_table([0, 0, 1, 1], [0.1, 0.2, 0.8, 0.9], bins=2)
        predicted_mean  observed_mean  users
@@ -116,45 +121,62 @@ def calibration_table(labels: Numbers, predictions: Numbers, bins: int = BINS) -
     """
     actual, forecast = np.asarray(labels, dtype=float), np.asarray(predictions, dtype=float)
     finite = np.isfinite(forecast)
-    actual, forecast = actual[finite], forecast[finite]
+    mass = np.ones(actual.size) if weights is None else weights
+    actual, forecast, mass = actual[finite], forecast[finite], mass[finite]
     order = np.argsort(forecast, kind="stable")
-    parts = [part for part in np.array_split(order, bins) if part.size]
+    parts = [part for part in _split(order, mass, bins) if part.size]
     return pd.DataFrame(
         {
-            "predicted_mean": [float(forecast[part].mean()) for part in parts],
-            "observed_mean": [float(actual[part].mean()) for part in parts],
-            "users": [int(part.size) for part in parts],
+            "predicted_mean": [float(np.average(forecast[part], weights=mass[part])) for part in parts],
+            "observed_mean": [float(np.average(actual[part], weights=mass[part])) for part in parts],
+            "users": [round(mass[part].sum()) for part in parts],
         }
     )
 
 
-def expected_calibration_error(labels: Numbers, predictions: Numbers, bins: int = BINS) -> float:
+def _split(order: np.ndarray, mass: np.ndarray, bins: int) -> list[np.ndarray]:
+    """The rows in their order, in bins of as equal a mass as can be."""
+    if not mass.size or mass.min() == mass.max():
+        return np.array_split(order, bins)
+    before = np.cumsum(mass[order]) - mass[order] / 2
+    return np.split(order, np.searchsorted(before, mass.sum() * np.arange(1, bins) / bins))
+
+
+def expected_calibration_error(
+    labels: Numbers, predictions: Numbers, bins: int = BINS, weights: np.ndarray | None = None
+) -> float:
     """The mean distance of predicted from observed over bins of equal mass; 0 is perfect.
 
     ``ECE = sum_b n_b / n * |observed_b - predicted_b|`` (Naeini, Cooper & Hauskrecht 2015), with bins that hold
     equally many users (Nixon et al. 2019), since scores of rare events crowd near 0. NaN where nothing was scored.
     """
-    table = calibration_table(labels, predictions, bins)
+    table = calibration_table(labels, predictions, bins, weights)
     if table.empty:
         return float("nan")
     distance = (table["observed_mean"] - table["predicted_mean"]).abs()
     return float((distance * table["users"]).sum() / table["users"].sum())
 
 
-def calibration_error_by_chance(labels: Numbers, predictions: Numbers, bins: int = BINS) -> float:
+def calibration_error_by_chance(
+    labels: Numbers, predictions: Numbers, bins: int = BINS, weights: np.ndarray | None = None
+) -> float:
     """The expected calibration error that perfectly calibrated chances would show, by chance alone.
 
     In a bin of ``n`` users with the mean chance ``p`` the observed share has the standard error ``sqrt(p(1-p)/n)``, and
-    a normal error's mean distance is ``sqrt(2/pi)`` of it. Few users in a bin: much of an error is chance.
+    a normal error's mean distance is ``sqrt(2/pi)`` of it. Few users in a bin: much of an error is chance. Where a row
+    with the outcome stands for ``v`` users and one without for ``w``, its share strays as if there were
+    ``n / ((1-p) v + p w)`` (the variance of its log-odds is that of both counts: ``1/rows with + 1/rows without``).
 
     >>> round(calibration_error_by_chance([0, 1] * 50, [0.5] * 100, bins=1), 4)
     0.0399
     """
-    table = calibration_table(labels, predictions, bins)
+    table = calibration_table(labels, predictions, bins, weights)
     if table.empty:
         return float("nan")
     chance = table["predicted_mean"].clip(0, 1)
-    spread = np.sqrt(2 / np.pi * chance * (1 - chance) / table["users"])
+    of_positives, of_negatives = mean_weights(weights, np.asarray(labels, dtype=float) > 0)
+    users = table["users"] / ((1 - chance) * of_positives + chance * of_negatives)
+    spread = np.sqrt(2 / np.pi * chance * (1 - chance) / users)
     return float((spread * table["users"]).sum() / table["users"].sum())
 
 
@@ -194,86 +216,96 @@ def order_error(values: Numbers, weights: Numbers) -> float:
     return float(np.sum(mass * np.abs(means - nearest)) / (2 * total))
 
 
-def _crossed_losses(actual: np.ndarray, scores: np.ndarray, kinds: Sequence[str]) -> dict[str, np.ndarray]:
-    """The log loss of each row, in the order of its score, by each kind fitted on the other folds."""
+def _crossed_losses(
+    actual: np.ndarray, scores: np.ndarray, kinds: Sequence[str], weights: np.ndarray | None
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """The log loss of each row, in the order of its score, by each kind fitted on the other folds; and its weight."""
     order = np.lexsort((actual, scores))
     # One row after the other goes into the next fold: each holds scores of all heights and both outcomes.
     order = order[:: -(-order.size // MOST_TO_CHOOSE)]
     actual, scores, fold = actual[order], scores[order], np.arange(order.size) % FOLDS
     losses = {kind: np.empty(order.size) for kind in kinds}
+    mass = None if weights is None else weights[order]
     for number in range(FOLDS):
         is_out = fold == number
         if actual[~is_out].all() or not actual[~is_out].any():
             continue
         for kind, loss in losses.items():
-            chance = _fit(kind, actual[~is_out], scores[~is_out]).apply(scores[is_out])
+            of_others = None if mass is None else mass[~is_out]
+            chance = _fit(kind, actual[~is_out], scores[~is_out], of_others).apply(scores[is_out])
             loss[is_out] = -np.log(np.where(actual[is_out], chance, 1 - chance).clip(SMALLEST))
-    return losses
+    return losses, np.ones(order.size) if mass is None else mass
 
 
-def _simplest(losses: dict[str, np.ndarray]) -> str:
+def _simplest(losses: dict[str, np.ndarray], mass: np.ndarray) -> str:
     """The first kind that loses no more than the best by a standard error of the difference, paired by row."""
-    best = min(losses.values(), key=lambda loss: float(loss.mean()))
+    best = min(losses.values(), key=lambda loss: float(np.average(loss, weights=mass)))
+    shares = mass / mass.mean()
     for kind, loss in losses.items():
-        behind = loss - best
+        behind = (loss - best) * shares
         if behind.mean() <= behind.std() / np.sqrt(behind.size):
             return kind
     raise AssertionError  # the best is not behind itself
 
 
-def _fit(kind: str, actual: np.ndarray, scores: np.ndarray) -> Calibrator:
+def _fit(kind: str, actual: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> Calibrator:
     rows, positives = actual.size, int(actual.sum())
     if kind == "none":
         return Calibrator("none", rows, positives)
     if kind == "isotonic":
-        return Calibrator("isotonic", rows, positives, knots=_centred_isotonic(actual, scores))
+        return Calibrator("isotonic", rows, positives, knots=_centred_isotonic(actual, scores, weights))
     rise, fall = _logs(scores)
     if kind == "platt":
-        slope, intercept = _logistic(actual, np.column_stack([rise + fall]))
+        slope, intercept = _logistic(actual, np.column_stack([rise + fall]), weights)
         return Calibrator("platt", rows, positives, slope, intercept)
-    slope, other_slope, intercept = _logistic(actual, np.column_stack([rise, fall]))
+    slope, other_slope, intercept = _logistic(actual, np.column_stack([rise, fall]), weights)
     return Calibrator("beta", rows, positives, slope, intercept, other_slope=other_slope)
 
 
-def _centred_isotonic(actual: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _centred_isotonic(
+    actual: np.ndarray, scores: np.ndarray, weights: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
     # A plain isotonic fit is a staircase: it ties users whom the model told apart. Straight lines between the middles
     # of its steps keep their order (centred isotonic regression, Oron & Flournoy 2017).
     from sklearn.isotonic import isotonic_regression
 
-    unique, place, count = np.unique(scores, return_inverse=True, return_counts=True)
-    rate = np.bincount(place, weights=actual) / count
-    fitted = isotonic_regression(rate, sample_weight=count.astype(float))
+    row_mass = np.ones(actual.size) if weights is None else weights
+    unique, place = np.unique(scores, return_inverse=True)
+    count = np.bincount(place, weights=row_mass)
+    rate = np.bincount(place, weights=actual * row_mass) / count
+    fitted = isotonic_regression(rate, sample_weight=count)
     step = np.concatenate([[0], np.cumsum(np.diff(fitted) > 0)])
     mass = np.bincount(step, weights=count)
     middle = np.bincount(step, weights=count * unique) / mass
     height = np.bincount(step, weights=count * fitted) / mass
-    edge = 0.5 / actual.size
+    edge = 0.5 / row_mass.sum()
     height = np.clip(height, edge, 1 - edge)
     return np.concatenate([[0.0], middle, [1.0]]), np.concatenate([[edge / 2], height, [1 - edge / 2]])
 
 
-def _logistic(actual: np.ndarray, terms: np.ndarray) -> tuple[float, ...]:
+def _logistic(actual: np.ndarray, terms: np.ndarray, weights: np.ndarray | None) -> tuple[float, ...]:
     """The slope of each term and the intercept of the likeliest logistic curve whose slopes are at 0 or above."""
-    positives, negatives = int(actual.sum()), int((~actual).sum())
+    mass = np.ones(actual.size) if weights is None else weights
+    positives, negatives = mass[actual].sum(), mass[~actual].sum()
     # Platt (1999), section 2.2: targets a little inside 0 and 1, so that separable scores keep a finite slope.
     target = np.where(actual, (positives + 1) / (positives + 2), 1 / (negatives + 2))
     start = np.array([1.0] * terms.shape[1] + [0.0])
-    best = _by_newton(terms, target, start)
+    best = _by_newton(terms, target, start, mass)
     # A falling calibrator would turn the model's order round, so slopes stay at 0 or above.
     if best is None or (best[:-1] < 0).any():
-        best = _within_bounds(terms, target, start)
+        best = _within_bounds(terms, target, start, mass)
     return tuple(float(number) for number in best)
 
 
-def _by_newton(terms: np.ndarray, target: np.ndarray, theta: np.ndarray) -> np.ndarray | None:
+def _by_newton(terms: np.ndarray, target: np.ndarray, theta: np.ndarray, mass: np.ndarray) -> np.ndarray | None:
     """The least log loss without bounds, in a few steps; None where the steps do not settle."""
     from scipy.special import expit
 
     columns = np.column_stack([terms, np.ones(len(terms))])
     for _ in range(MOST_STEPS):
         chance = expit(columns @ theta)
-        gradient = columns.T @ (chance - target)
-        curvature = (columns.T * (chance * (1 - chance))) @ columns
+        gradient = columns.T @ (mass * (chance - target))
+        curvature = (columns.T * (mass * chance * (1 - chance))) @ columns
         try:
             step = np.linalg.solve(curvature, gradient)
         except np.linalg.LinAlgError:
@@ -286,16 +318,16 @@ def _by_newton(terms: np.ndarray, target: np.ndarray, theta: np.ndarray) -> np.n
     return None
 
 
-def _within_bounds(terms: np.ndarray, target: np.ndarray, start: np.ndarray) -> np.ndarray:
+def _within_bounds(terms: np.ndarray, target: np.ndarray, start: np.ndarray, mass: np.ndarray) -> np.ndarray:
     """The least log loss with slopes at 0 or above."""
     from scipy.optimize import minimize
     from scipy.special import expit
 
     def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
         margin = terms @ theta[:-1] + theta[-1]
-        residual = expit(margin) - target
-        value = np.mean(np.logaddexp(0, margin) - target * margin)
-        return float(value), np.append(terms.T @ residual, residual.sum()) / residual.size
+        residual = mass * (expit(margin) - target)
+        value = np.average(np.logaddexp(0, margin) - target * margin, weights=mass)
+        return float(value), np.append(terms.T @ residual, residual.sum()) / mass.sum()
 
     bounds = [(0, None)] * terms.shape[1] + [(None, None)]
     best: np.ndarray = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x

@@ -66,15 +66,18 @@ class ChanceEstimator(Generic[P]):
             ModelError: there are no outcomes.
         """
         from capflow_assets.learning.calibration import fit_calibrator
+        from capflow_assets.learning.example_weights import example_weights
         from capflow_assets.learning.frames import in_order
 
         examples = in_order(examples)  # subsamples are drawn by place
         is_positive = positives(examples, self.outcome)
         is_held_out = held_out(examples.columns, self.params.seed)
         _require_both(is_positive[~is_held_out], self.outcome)
-        state = self._matrix(examples)
-        self._learn(state[~is_held_out], is_positive[~is_held_out])
-        self.calibrator = fit_calibrator(is_positive[is_held_out], self._raw(state[is_held_out]))
+        state, weights = self._matrix(examples), example_weights(examples.outcomes)
+        older, newest = (None, None) if weights is None else (weights[~is_held_out], weights[is_held_out])
+        self._learn(state[~is_held_out], is_positive[~is_held_out], older)
+        raw = self._raw(state[is_held_out])
+        self.calibrator = fit_calibrator(is_positive[is_held_out], raw, weights=newest)
         self.examples = {"training": int((~is_held_out).sum()), "calibration": int(is_held_out.sum())}
         return self
 
@@ -83,11 +86,13 @@ class ChanceEstimator(Generic[P]):
 
         A calibrator has to be fitted on examples that the estimator has not seen; after this there are none.
         """
+        from capflow_assets.learning.example_weights import example_weights
         from capflow_assets.learning.frames import in_order
 
         examples = in_order(examples)
         newer = self._another(self.words)
-        newer._learn(newer._matrix(examples), positives(examples, self.outcome))
+        weights = example_weights(examples.outcomes)
+        newer._learn(newer._matrix(examples), positives(examples, self.outcome), weights)
         newer.calibrator = self.calibrator
         newer.examples = {**self.examples, "training": len(examples)}
         return newer
@@ -102,11 +107,13 @@ class ChanceEstimator(Generic[P]):
         from copy import copy
 
         from capflow_assets.learning.calibration import fit_calibrator
+        from capflow_assets.learning.example_weights import example_weights
         from capflow_assets.learning.frames import fitted
 
         fitted(self.calibrator, type(self).__name__)
         newer = copy(self)
-        newer.calibrator = fit_calibrator(positives(examples, self.outcome), self._raw(self._matrix(examples)))
+        raw, weights = self._raw(self._matrix(examples)), example_weights(examples.outcomes)
+        newer.calibrator = fit_calibrator(positives(examples, self.outcome), raw, weights=weights)
         newer.examples = {**self.examples, "calibration": len(examples)}
         return newer
 
@@ -153,7 +160,8 @@ class ChanceEstimator(Generic[P]):
 
         return matrix(examples.columns, tuple(self.words)).clip(-LARGEST, LARGEST)
 
-    def _learn(self, state: pd.DataFrame, is_positive: np.ndarray) -> None:
+    def _learn(self, state: pd.DataFrame, is_positive: np.ndarray, weights: np.ndarray | None) -> None:
+        """Learn to order; ``weights`` say how many examples each stands for, None where each stands for itself."""
         raise NotImplementedError
 
     def _raw(self, state: pd.DataFrame) -> np.ndarray:

@@ -91,11 +91,12 @@ def _renamed(index: pd.Index, names: list[str]) -> pd.Index:
     return index.set_names(names if index.nlevels > 1 else names[0])
 
 
-def stacking_weights(outcome: np.ndarray, scores: np.ndarray) -> tuple[float, ...]:
+def stacking_weights(outcome: np.ndarray, scores: np.ndarray, mass: np.ndarray | None = None) -> tuple[float, ...]:
     """Weights of the columns of ``scores``, none below 0, their sum 1, whose mean is nearest to the outcome.
 
     Least squares (Breiman 1996, "Stacked regressions"); the sum keeps chances chances and amounts amounts. Equal ones
-    where nothing can be learned. ``scores`` must be of rows that none of the estimators was fitted on.
+    where nothing can be learned. ``scores`` must be of rows that none of the estimators was fitted on; ``mass`` says
+    how many each row stands for.
 
     >>> stacking_weights(np.array([1.0, 0.0, 1.0]), np.array([[0.9, 0.5], [0.1, 0.5], [0.9, 0.5]]))
     (1.0, 0.0)
@@ -103,7 +104,8 @@ def stacking_weights(outcome: np.ndarray, scores: np.ndarray) -> tuple[float, ..
     from scipy.optimize import nnls
 
     is_known = np.isfinite(scores).all(axis=1) & np.isfinite(outcome)
-    answers, came = scores[is_known], outcome[is_known]
+    root = np.ones(int(is_known.sum())) if mass is None else np.sqrt(mass[is_known] / mass.max())
+    answers, came = scores[is_known] * root[:, None], outcome[is_known] * root
     size = scores.shape[1]
     if not len(answers):
         return (1 / size,) * size

@@ -17,6 +17,7 @@ import numpy as np
 from capflow_assets.contract import Estimator, Examples, Horizon, Metric, ReadsColumns, Recalibrates, Refits
 from capflow_assets.errors import EvidenceError
 from capflow_assets.learning.combining import Kind, combined, stacking_weights
+from capflow_assets.learning.example_weights import example_weights
 from capflow_assets.learning.folds import Fold
 from capflow_assets.learning.intervals import Interval, difference_with_interval
 from capflow_assets.learning.permutation import figures_of
@@ -221,7 +222,8 @@ def _ways(outcome: str, per: tuple[str, ...]) -> dict[Kind, Learn]:
     def stacked(folds: Sequence[FoldAnswers], names: list[str]) -> tuple[float, ...]:
         scores = [np.stack([fold.answers[name]["score"].to_numpy(dtype=float) for name in names], 1) for fold in folds]
         came = [fold.outcomes[outcome].to_numpy(dtype=float) for fold in folds]
-        return stacking_weights(np.concatenate(came), np.concatenate(scores))
+        mass = [weights for fold in folds if (weights := example_weights(fold.outcomes)) is not None]
+        return stacking_weights(np.concatenate(came), np.concatenate(scores), np.concatenate(mass) if mass else None)
 
     if per:
         return {"rank fusion": equal}

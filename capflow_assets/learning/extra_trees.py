@@ -36,7 +36,7 @@ class ExtraTrees(ChanceEstimator[BoostingParams]):
         self.trees: xgboost.Booster | None = None
         self.importances: dict[str, float] = {}
 
-    def _learn(self, state: pd.DataFrame, is_positive: np.ndarray) -> None:
+    def _learn(self, state: pd.DataFrame, is_positive: np.ndarray, weights: np.ndarray | None) -> None:
         import numpy as np
         from sklearn.ensemble import ExtraTreesClassifier
 
@@ -51,7 +51,8 @@ class ExtraTrees(ChanceEstimator[BoostingParams]):
             n_jobs=self.params.threads,
             random_state=self.params.seed,
         )
-        forest.fit(state.to_numpy(dtype=np.float32)[chosen], is_positive[chosen])
+        mass = None if weights is None else weights[chosen]
+        forest.fit(state.to_numpy(dtype=np.float32)[chosen], is_positive[chosen], sample_weight=mass)
         self.trees = booster_of(forest, list(self.words))
         self.importances = dict(zip(self.words, forest.feature_importances_.tolist(), strict=True))
 

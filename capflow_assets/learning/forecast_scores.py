@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FEW_SUBJECTS = 8
+# The weeks of one store: a customer that has no other is to have its forecast without a person, and a week that is no
+# better than the week before costs little.
+LEAST_JUDGED = 4
 WEEK_DAYS = 7
 
 

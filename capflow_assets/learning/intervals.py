@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 50_000
 CONFIDENCE = 0.95
+# Narrower than this is no width, but an error of rounding.
+NO_WIDTH = 1e-12
 
 
 class Interval(NamedTuple):
@@ -35,6 +37,45 @@ class Interval(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.value:.4f} [{self.low:.4f}, {self.high:.4f}]"
+
+    @property
+    def has_width(self) -> bool:
+        """Whether resamples differ; where they do not, all units are alike, and nothing says what chance would do."""
+        return self.high - self.low > NO_WIDTH * max(1.0, abs(self.value))
+
+
+class JudgedUnits(NamedTuple):
+    """How many ``units`` a score rests on, and the columns that name one."""
+
+    units: int
+    columns: tuple[str, ...]
+
+
+def judged_units(metric: Metric, outcomes: pd.DataFrame, answers: pd.DataFrame) -> JudgedUnits:
+    """What a resample draws from: the units with an outcome and an answer that count in the metric.
+
+    >>> import pandas as pd
+    >>> from capflow_assets.learning.metrics import roc_auc
+    >>> users = pd.Index(["a", "b", "c"], name="user_id")
+    >>> answers = pd.DataFrame({"score": [0.1, 0.2, None]}, users)
+    >>> judged_units(roc_auc("bought"), pd.DataFrame({"bought": [0, 1, 1]}, users), answers)
+    JudgedUnits(units=2, columns=('user_id',))
+    """
+    import numpy as np
+
+    if metric.by_subject is not None:
+        values = metric.by_subject(outcomes, answers)
+        weight = values["weight"] if "weight" in values.columns else values["value"] * 0.0 + 1.0
+        counts = np.isfinite(values["value"].to_numpy(dtype=float)) & (weight.to_numpy(dtype=float) > 0)
+    else:
+        values, counts = outcomes, np.ones(len(outcomes), dtype=bool)
+        if "score" in answers.columns and len(answers) == len(outcomes):
+            counts = np.isfinite(answers["score"].to_numpy(dtype=float, na_value=np.nan))
+    columns = tuple(metric.unit) or tuple(str(name) for name in values.index.names)
+    index = values.index[counts]
+    if metric.unit:
+        index = index.droplevel([name for name in index.names if name not in metric.unit])
+    return JudgedUnits(int(index.nunique()), columns)
 
 
 def score_with_interval(

@@ -12,16 +12,18 @@ if TYPE_CHECKING:
     from capflow_assets.learning.calibration import Numbers
 
 
-def calibration_plot(outcomes: Numbers, chances: Numbers, outcome: str, error: float) -> Figure:
+def calibration_plot(
+    outcomes: Numbers, chances: Numbers, outcome: str, error: float, weights: np.ndarray | None = None
+) -> Figure:
     """The chance that was predicted against the share with the ``outcome``, in ten groups; the diagonal is perfect.
 
-    ``error`` is the mean distance from the diagonal beyond chance, for the title.
+    ``error`` is the mean distance from the diagonal beyond chance, for the title; ``weights`` how many each row counts.
     """
     from matplotlib.figure import Figure
 
     from capflow_assets.learning.calibration import calibration_table
 
-    table = calibration_table(outcomes, chances)
+    table = calibration_table(outcomes, chances, weights=weights)
     most = max(float(table[["predicted_mean", "observed_mean"]].max().max()), 0.01) * 1.05
     figure = Figure(figsize=(5, 3.8), dpi=80, layout="constrained")
     axes = figure.subplots()

@@ -13,13 +13,13 @@ from math import isfinite, isinf
 from typing import Literal
 
 from capflow_assets.contract import Finding, Metric, Rule
-from capflow_assets.contract.models import Otherwise
+from capflow_assets.contract.models import LEAST_JUDGED, Otherwise
 from capflow_assets.learning.intervals import Interval
 
 Action = Literal["promote", "keep", "ask"]
 # Who promotes, as a customer's TOML says.
 Mode = Literal["automatic", "dry run", "ask"]
-BASELINE = "beats_baseline"
+BASELINE, ENOUGH = "beats_baseline", "enough"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,9 @@ class Trial:
     ``against_champion`` are paired differences on the same subjects, the latter None where there is no champion, or
     where ``broken_champion`` names one whose files cannot be used: the baseline alone decides then. ``beats`` is the
     standard that the model holds against its baseline, see ``contract.Model``. ``coverage`` is the share of subjects
-    who got an answer, ``least_coverage`` the smallest that will do. ``rules`` are the model's, each with its figure.
-    ``slices`` says on which of some groups of subjects the challenger is surely worse than the baseline.
+    who got an answer, ``least_coverage`` the smallest that will do. ``judged`` is how many ``units`` the intervals rest
+    on, ``least_judged`` the fewest that convince. ``rules`` are the model's, each with its figure. ``slices`` says on
+    which of some groups of subjects the challenger is surely worse than the baseline.
     """
 
     metric: Metric
@@ -64,18 +65,21 @@ class Trial:
     against_baseline: Interval
     against_champion: Interval | None
     coverage: float
+    judged: int
     rules: tuple[tuple[Rule, float], ...] = ()
     slices: Finding | None = None
     subjects: str = "users"
     beats: Literal["better", "not worse"] = "better"
     least_coverage: float = 0.99
+    least_judged: int = LEAST_JUDGED
+    units: str = "users"
     is_frozen: bool = False
     broken_champion: str = ""
 
 
 def judgements(trial: Trial) -> tuple[Judgement, ...]:
     """Every condition of a promotion, asked of the trial, in the order in which the decision names them."""
-    conditions = [_coverage(trial), _baseline(trial)]
+    conditions = [_coverage(trial), _baseline(trial), _enough(trial)]
     if trial.against_champion is not None:
         conditions.append(_champion(trial, trial.against_champion))
     conditions += [_rule(rule, figure) for rule, figure in trial.rules]
@@ -89,14 +93,15 @@ def decide(trial: Trial) -> Decision:
 
     Keep: too few subjects with an answer; not better than the baseline (surely worse, where the model wants no more
     than "not worse"); surely worse than the champion; a rule that keeps. Ask: better than the baseline, but maybe by
-    chance; a rule that asks; a champion that is frozen. Promote otherwise: the first champion, a better one, or one
-    that is not surely worse and was fitted on newer data.
+    chance, or judged on too few to tell; a rule that asks; a champion that is frozen. Promote otherwise: the first
+    champion, a better one, or one that is not surely worse and was fitted on newer data.
 
     >>> rule = Rule("calibrated", lambda outcomes, answers: 0.0, "its calibration error", at_most=0.05)
     >>> decision = decide(Trial(
     ...     metric=Metric("roc_auc", lambda outcomes, answers: 0.0, True, ""),
     ...     score=Interval(0.8, 0.78, 0.82), baseline=Interval(0.75, 0.73, 0.77), baseline_name="recency alone",
-    ...     against_baseline=Interval(0.05, 0.03, 0.07), against_champion=None, coverage=1.0, rules=((rule, 0.02),)))
+    ...     against_baseline=Interval(0.05, 0.03, 0.07), against_champion=None, coverage=1.0, judged=500,
+    ...     rules=((rule, 0.02),)))
     >>> decision.action
     'promote'
     >>> print(decision.reason)
@@ -164,6 +169,33 @@ def _baseline(trial: Trial) -> Judgement:
         if may_be_chance
         else f"{score} is no better than {rival}, by {gain}",
         gain._asdict(),
+    )
+
+
+def is_evidence(gain: Interval, judged: int, least: int) -> bool:
+    """Whether a gain rests on enough units, and its interval has a width.
+
+    Two callers who are both understood have an interval of no width: all resamples are alike, and nothing is said of
+    chance. A gain of nothing is the exception, since who answers alike is as good.
+    """
+    return judged >= least and (gain.has_width or gain.value <= 0)
+
+
+def _enough(trial: Trial) -> Judgement:
+    words = f"judged on {trial.judged:,} {trial.units}"
+    needed = f"at least {trial.least_judged:,} needed"
+    is_few = trial.judged < trial.least_judged
+    return Judgement(
+        ENOUGH,
+        is_evidence(trial.against_baseline, trial.judged, trial.least_judged),
+        f"{words}, {needed}"
+        if is_few or trial.against_baseline.has_width
+        else f"{words}, of whom all resamples say the same",
+        "ask",
+        f"it was {words} only, {needed}"
+        if is_few
+        else f"it was {words}, of whom all resamples say the same: an interval of no width says nothing of chance",
+        {"judged": trial.judged, "at_least": trial.least_judged},
     )
 
 

@@ -22,6 +22,7 @@ import pandas as pd
 
 from capflow_assets.contract import Estimator, Examples, Metric
 from capflow_assets.errors import EvidenceError
+from capflow_assets.learning.example_weights import WEIGHT
 from capflow_assets.learning.folds import Fold
 from capflow_assets.learning.intervals import Interval
 from capflow_assets.learning.leakage import leaking, leaks
@@ -282,7 +283,7 @@ def _labels(examples: Examples, came: np.ndarray, treatment: str) -> pd.DataFram
     outcomes = examples.outcomes
     if outcomes is None or not outcomes.index.equals(examples.columns.index):
         return None
-    return outcomes.drop(columns=[name for name in (treatment, "moment") if name in outcomes.columns])
+    return outcomes.drop(columns=[name for name in (treatment, "moment", WEIGHT) if name in outcomes.columns])
 
 
 def _mean(by_group: Sequence[np.ndarray]) -> float:

@@ -34,9 +34,11 @@ class SingleColumn:
         Raises:
             EvidenceError: no example has a value.
         """
+        import numpy as np
         from sklearn.isotonic import IsotonicRegression
 
         from capflow_assets.learning.chances import positives
+        from capflow_assets.learning.example_weights import example_weights
 
         came = positives(examples, self.outcome).astype(float)
         values = self._values(examples)
@@ -45,8 +47,11 @@ class SingleColumn:
             raise EvidenceError(
                 f"A rule by {self.column} cannot be fitted", expected=f"subjects with {self.column}", came="none"
             )
-        curve = IsotonicRegression(increasing=self.grows, out_of_bounds="clip").fit(values[known], came[known])
-        self.corners, self.share, self.overall = curve.X_thresholds_, curve.y_thresholds_, float(came.mean())
+        weights = example_weights(examples.outcomes)
+        curve = IsotonicRegression(increasing=self.grows, out_of_bounds="clip")
+        curve.fit(values[known], came[known], sample_weight=None if weights is None else weights[known])
+        self.corners, self.share = curve.X_thresholds_, curve.y_thresholds_
+        self.overall = float(np.average(came, weights=weights))
         return self
 
     def predict(self, examples: Examples) -> pd.DataFrame:

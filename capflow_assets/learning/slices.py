@@ -17,6 +17,7 @@ import pandas as pd
 
 from capflow_assets.contract import Finding, Metric
 from capflow_assets.errors import EvidenceError
+from capflow_assets.learning.example_weights import example_weights
 from capflow_assets.learning.intervals import CONFIDENCE, Interval, difference_with_interval, score_with_interval
 
 Standing = Literal["better", "worse", "not told apart", "too few"]
@@ -96,10 +97,11 @@ def slices_finding(slices: Sequence[Slice]) -> Finding:
     )
 
 
-def user_slices(columns: pd.DataFrame) -> dict[str, pd.Series]:
+def user_slices(columns: pd.DataFrame, weights: np.ndarray | None = None) -> dict[str, pd.Series]:
     """New, light and heavy users, as far as the columns tell: by ``tenure_days`` and ``visits``.
 
     New are those whose first visit is at most 91 days ago; of the others the quarter with the most visits is heavy.
+    ``weights`` say how many users each stands for.
 
     >>> seen = pd.DataFrame({"tenure_days": [9, 200, 300, 400, 500], "visits": [1, 2, 3, 4, 50]})
     >>> {name: mask.tolist().count(True) for name, mask in user_slices(seen).items()}
@@ -109,7 +111,12 @@ def user_slices(columns: pd.DataFrame) -> dict[str, pd.Series]:
         return {}
     is_new = columns["tenure_days"].astype(float) <= NEW_DAYS
     visits = columns["visits"].astype(float)
-    is_heavy = ~is_new & (visits > visits[~is_new].quantile(1 - HEAVY_SHARE))
+    known = visits[~is_new].dropna()
+    most = known.quantile(1 - HEAVY_SHARE)
+    if weights is not None and len(known):
+        mass = pd.Series(weights, visits.index)[~is_new & visits.notna()]
+        most = np.quantile(known, 1 - HEAVY_SHARE, weights=mass, method="inverted_cdf")
+    is_heavy = ~is_new & (visits > most)
     return {"new users": is_new, "light users": ~is_new & ~is_heavy, "heavy users": is_heavy}
 
 
@@ -135,7 +142,7 @@ def _slice(
     comparisons: int,
 ) -> Slice:
     is_of = mask.to_numpy(dtype=bool, na_value=False)
-    subjects, share = int(is_of.sum()), float(is_of.mean())
+    subjects, share = int(is_of.sum()), float(np.average(is_of, weights=_weights_of(frames[0], mask.index)))
     members = mask.index[is_of]
     outcomes, answers, baseline = (frame[_rows_of(frame, mask.index, is_of, members)] for frame in frames)
     try:
@@ -146,6 +153,11 @@ def _slice(
     except EvidenceError:
         return Slice(name, subjects, share, None, None, None, "too few")
     return Slice(name, subjects, share, score, other, difference, _standing(difference, comparisons))
+
+
+def _weights_of(outcomes: pd.DataFrame, index: pd.Index) -> np.ndarray | None:
+    """How many each subject stands for; None where all count the same."""
+    return example_weights(outcomes) if outcomes.index.equals(index) else None
 
 
 def _rows_of(frame: pd.DataFrame, index: pd.Index, is_of: Mask, members: pd.Index) -> Mask:

@@ -33,20 +33,23 @@ class SplineLogistic(ChanceEstimator[Horizon]):
         self.intercept = 0.0
         self.spread: dict[str, float] = {}
 
-    def _learn(self, state: pd.DataFrame, is_positive: np.ndarray) -> None:
+    def _learn(self, state: pd.DataFrame, is_positive: np.ndarray, weights: np.ndarray | None) -> None:
+        import numpy as np
         from sklearn.linear_model import LogisticRegression
 
         from capflow_assets.learning.splines import knots_of, squeezed
 
         chosen = drawn(len(state), MOST_ROWS, self.params.seed)
         state, is_positive = state.iloc[chosen], is_positive[chosen]
+        mass = None if weights is None else weights[chosen]
         self.knots = {name: knots_of(squeezed(state[name].to_numpy())) for name in self.words}
         curves = self._curves(state)
-        self.centre, scale = curves.mean(axis=0), curves.std(axis=0)
+        # The centre is the average subject's, from whom reasons are told.
+        self.centre, scale = np.average(curves, axis=0, weights=mass), curves.std(axis=0)
         # What never varies tells nobody apart.
         inverse = (scale > 1e-9) / scale.clip(1e-9)
         fit = LogisticRegression(C=FREEDOM, solver="newton-cholesky", max_iter=100)
-        fit.fit((curves - self.centre) * inverse, is_positive)
+        fit.fit((curves - self.centre) * inverse, is_positive, sample_weight=mass)
         self.weights, self.intercept = fit.coef_[0] * inverse, float(fit.intercept_[0])
         self.spread = dict(zip(self.words, self._contributions(state).std(axis=0).tolist(), strict=True))
 

@@ -90,10 +90,14 @@ class Begins:
         """Those of the examples' moments."""
         import numpy as np
 
+        from capflow_assets.learning.example_weights import drawn_alike, example_weights
         from capflow_assets.learning.frames import matrix
 
         spent = np.nan_to_num(matrix(examples.columns, (YEAR,))[YEAR].to_numpy())
-        number = _numbers(examples)
+        number, weights = _numbers(examples), example_weights(examples.outcomes)
+        if weights is not None:
+            is_alike = drawn_alike(weights, np.random.default_rng(0).random(weights.size))
+            spent, number = spent[is_alike], number[is_alike]
         values = [tiers_of(spent[number == place], tiers) for place in range(max(1, len(examples.moments)))]
         return cls([moment.timestamp() / 86_400 for moment in examples.moments], values)
 

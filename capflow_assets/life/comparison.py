@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets.contract import USER, Candidate, Estimator, Examples, Model, ReadsColumns
+from capflow_assets.contract import USER, Candidate, Estimator, Examples, Model, ReadsColumns, Subject
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import BrokenModelError, EvidenceError
 from capflow_assets.expressions.days import days_after
@@ -20,7 +20,7 @@ from capflow_assets.stores.saved_estimators import types_of
 if TYPE_CHECKING:
     import pandas as pd
 
-    from capflow_assets.learning.intervals import Interval
+    from capflow_assets.learning.intervals import Interval, JudgedUnits
     from capflow_assets.learning.slices import Slice
 
 
@@ -40,8 +40,8 @@ class Comparison:
 
     The differences are paired on the same subjects, above 0 where the challenger is better. ``champion`` and
     ``against_champion`` are None where there is no champion to compare with. ``rules`` are the figures of the model's
-    rules, in their order. ``slices`` hold the challenger against the baseline on new, light and heavy users, where the
-    columns tell them apart.
+    rules, in their order. ``judged`` are the units that the intervals rest on. ``slices`` hold the challenger against
+    the baseline on new, light and heavy users, where the columns tell them apart.
     """
 
     answers: pd.DataFrame
@@ -52,6 +52,7 @@ class Comparison:
     against_champion: Interval | None
     rules: tuple[float, ...]
     coverage: float
+    judged: JudgedUnits
     slices: tuple[Slice, ...] = ()
 
 
@@ -138,7 +139,7 @@ def compare(
     seed: int,
 ) -> Comparison:
     """Score all rivals on the test's subjects; ``champion`` are its answers, where there is one to compare with."""
-    from capflow_assets.learning.intervals import difference_with_interval, score_with_interval
+    from capflow_assets.learning.intervals import difference_with_interval, judged_units, score_with_interval
 
     model, outcomes = reader.spec.model, outcomes_of(split.test)
     answers = answered(reader, challenger, split.test, with_reasons=False)
@@ -159,6 +160,7 @@ def compare(
         against_champion=None if champion is None else lead_over(champion),
         rules=tuple(float(rule.measure(outcomes, answers)) for rule in model.rules),
         coverage=_coverage(answers, split.test),
+        judged=judged_units(model.metric, outcomes, answers),
         slices=_slices(model, outcomes, answers, by_baseline, split.test, seed),
     )
 
@@ -171,11 +173,28 @@ def _slices(
     test: Examples,
     seed: int,
 ) -> tuple[Slice, ...]:
+    from capflow_assets.learning.example_weights import example_weights
     from capflow_assets.learning.slices import sliced, user_slices
 
     if model.subject.key != USER.key:
         return ()
-    return tuple(sliced(model.metric, outcomes, answers, baseline, user_slices(test.columns), seed))
+    masks = user_slices(test.columns, None if model.outcome.per else example_weights(outcomes))
+    return tuple(sliced(model.metric, outcomes, answers, baseline, masks, seed))
+
+
+def units_in_words(subject: Subject, columns: tuple[str, ...]) -> str:
+    """What a model is judged on, in the plural: its subjects, or what its intervals draw instead.
+
+    >>> from capflow_assets.contract import USER
+    >>> units_in_words(USER, ("user_id",))
+    'users'
+    >>> units_in_words(Subject("store", ("store_id",)), ("store_id", "week"))
+    'pairs of store and week'
+    """
+    if columns == subject.key:
+        return f"{subject.name}s"
+    nouns = [name.removesuffix("_id") for name in columns]
+    return f"{nouns[0]}s" if len(nouns) == 1 else f"{'pairs' if len(nouns) == 2 else 'sets'} of {' and '.join(nouns)}"
 
 
 def outcomes_of(examples: Examples) -> pd.DataFrame:
@@ -188,7 +207,10 @@ def _coverage(answers: pd.DataFrame, asked: Examples) -> float:
     """The share of the subjects who got an answer; a score must be finite."""
     import numpy as np
 
+    from capflow_assets.learning.example_weights import example_weights
+
     if not len(asked):
         return float("nan")
     given = answers[np.isfinite(answers["score"].to_numpy(dtype=float))] if "score" in answers else answers
-    return float(asked.columns.index.isin(given.index).mean())
+    is_answered = asked.columns.index.isin(given.index)
+    return float(np.average(is_answered, weights=example_weights(asked.outcomes)))

@@ -18,7 +18,15 @@ from capflow_assets.contract import Estimator, Examples, Horizon, Reads, ReadsCo
 from capflow_assets.errors import EvidenceError
 from capflow_assets.expressions.micros import moment_of
 from capflow_assets.life import answers_history
-from capflow_assets.life.outcome_rows import EVERYBODY, MICROS, Share, aligned, of_moment, outcome_rows
+from capflow_assets.life.outcome_rows import (
+    EVERYBODY,
+    MICROS,
+    Share,
+    aligned,
+    of_moment,
+    outcome_rows,
+    positive_rows,
+)
 from capflow_assets.life.past_tables import PastTables
 from capflow_assets.life.whole_tables import as_of_each
 
@@ -27,6 +35,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 BEGAN_AT = "began_at"
+# Of more than half with the outcome there is nothing rare to keep.
+MOST_POSITIVES = 0.5
 
 
 @dataclass
@@ -34,13 +44,15 @@ class ExampleReader(PastTables):
     """Reads the examples of one customer for one model, as pandas frames indexed by the subject's key.
 
     ``chosen`` are those of the joined columns that are read; all where it is None. ``share`` is the part of the
-    subjects that is read. ``params`` are the model's, for those of its functions that ask for them; those of the
-    customer's TOML where it is None.
+    subjects that is read; where it ``keeps_positives``, examples in which the outcome came are read of all subjects,
+    and the others count for those who are not read (``learning.example_weights``). ``params`` are the model's, for
+    those of its functions that ask for them; those of the customer's TOML where it is None.
     """
 
     spec: ModelSpec
     chosen: tuple[str, ...] | None = None
     share: Share = EVERYBODY
+    keeps_positives: bool = False
     params: Horizon | None = None
 
     @property
@@ -82,12 +94,15 @@ class ExampleReader(PastTables):
         """The subjects known at the moment, to answer for."""
         return self.states([moment])[0]
 
-    def states(self, moments: Sequence[datetime], events_until: datetime | None = None) -> list[Examples]:
+    def states(
+        self, moments: Sequence[datetime], events_until: datetime | None = None, kept: DataFrame | None = None
+    ) -> list[Examples]:
         """The subjects known at each of the moments, in their order; or those of the events that began then.
 
-        Whom an event is about may be told after it began: it is read up to ``events_until``.
+        Whom an event is about may be told after it began: it is read up to ``events_until``. Those ``kept`` are read
+        whether they are of the share or not.
         """
-        columns, frames = self.columns_at(moments, events_until), self._frames(moments)
+        columns, frames = self.columns_at(moments, events_until, kept), self._frames(moments)
         return [
             Examples(frame, None, tables, (moment,), self.customer.time_zone)
             for frame, tables, moment in zip(columns, frames, moments, strict=True)
@@ -99,16 +114,21 @@ class ExampleReader(PastTables):
         Subjects of whom nothing can be said are left out.
         """
         until = max(window.end for window in windows) if self.spec.events else None
-        states = self.states([window.start for window in windows], events_until=until)
-        absent = self.spec.model.outcome.absent
+        kept = positive_rows(self, windows) if self.keeps_positives else None
+        states = self.states([window.start for window in windows], events_until=until, kept=kept)
+        outcome = self.spec.model.outcome
         frames = self.outcomes_in(windows, [state.columns.index for state in states])
-        return [_known(state, frame, absent) for state, frame in zip(states, frames, strict=True)]
+        known = [_known(state, frame, outcome.absent) for state, frame in zip(states, frames, strict=True)]
+        if not self.keeps_positives:
+            return known
+        return [_weighted(one, outcome.columns[0], self.share.parts) for one in known]
 
     def sampled(self, windows: Sequence[Window], at_most: int) -> ExampleReader:
         """The same, of so small a share of the subjects that the windows have about ``at_most`` examples together.
 
         The share is drawn in the engine by a digest of the subjects' keys: it is the same at each moment and each
-        training. All are read where they are few, and where the model reads a table whole.
+        training. All are read where they are few, and where the model reads a table whole. Of a chance whose outcome is
+        rare, every example in which it came is kept, and the share is drawn of the others.
         """
         if self.spec.model.frames or self.spec.events is not None:
             return self
@@ -119,7 +139,21 @@ class ExampleReader(PastTables):
         else:
             subjects = self._count(windows[-1].start)
         examples = subjects * len(windows)
-        return replace(self, share=Share(0, -(-examples // at_most))) if examples > at_most else self
+        if examples <= at_most:
+            return self
+        if self._may_keep_positives:
+            positives = int(positive_rows(self, windows).count())
+            if positives <= at_most * MOST_POSITIVES:
+                parts = -(-(examples - positives) // (at_most - positives))
+                return replace(self, share=Share(0, parts), keeps_positives=True)
+        return replace(self, share=Share(0, -(-examples // at_most)))
+
+    @property
+    def _may_keep_positives(self) -> bool:
+        """Whether the model learns the chance of one outcome a subject, by weights where there are any."""
+        model = self.spec.model
+        is_one = not model.outcome.per and not model.outcome.treatment
+        return model.objective == "chance" and model.fitted == "past" and is_one
 
     def parts(self, moment: datetime, at_once: int) -> Iterator[Examples]:
         """The subjects known at the moment, to answer for, about ``at_once`` of them at a time.
@@ -151,11 +185,19 @@ class ExampleReader(PastTables):
         joined = self.share.of(self._joined((moment,)), self.key)
         return joined.select(*self.key, *(name for name in self.columns_read if name in joined.columns))
 
-    def columns_at(self, moments: Sequence[datetime], events_until: datetime | None = None) -> list[pd.DataFrame]:
-        """The joined columns as of each of the moments, in their order."""
+    def columns_at(
+        self, moments: Sequence[datetime], events_until: datetime | None = None, kept: DataFrame | None = None
+    ) -> list[pd.DataFrame]:
+        """The joined columns as of each of the moments, in their order; those ``kept`` are read at any rate."""
         from pyspark.sql import functions as F
 
-        joined = self.share.of(self._joined(tuple(sorted(set(moments))), events_until), self.key)
+        joined = self._joined(tuple(sorted(set(moments))), events_until)
+        if kept is None:
+            joined = self.share.of(joined, self.key)
+        else:
+            marked = kept.withColumn("_is_kept", F.lit(True))
+            joined = joined.withColumn(MICROS, F.unix_micros(AS_OF)).join(marked, [*self.key, MICROS], "left")
+            joined = joined.filter(self.share.is_of(self.key) | F.col("_is_kept"))
         known = [name for name in self.columns_read if name in joined.columns]
         rows = joined.select(*self.key, F.unix_micros(AS_OF).alias(MICROS), *known).toPandas()
         return [of_moment(rows, self.key, moment) for moment in moments]
@@ -177,7 +219,7 @@ class ExampleReader(PastTables):
         One row per subject, in their order, zeros for those without one where that is what it means, else nulls; of
         outcomes with a ``per``, their rows.
         """
-        rows = outcome_rows(self, windows, self.share)
+        rows = outcome_rows(self, windows, self.share, keeps_positives=self.keeps_positives)
         return [aligned(self.spec, frame, index) for frame, index in zip(rows, subjects, strict=True)]
 
     def events(self, until: datetime) -> list[datetime]:
@@ -285,3 +327,13 @@ def _known(state: Examples, outcomes: pd.DataFrame, absent: str) -> Examples:
         return replace(state, outcomes=outcomes)
     rows = outcomes.dropna()
     return replace(state, columns=state.columns[state.columns.index.isin(rows.index)], outcomes=rows)
+
+
+def _weighted(examples: Examples, came: str, parts: int) -> Examples:
+    """The examples in which nothing came, counting for all of which they are a share."""
+    from capflow_assets.learning.example_weights import WEIGHT
+
+    outcomes = examples.outcomes
+    assert outcomes is not None  # noqa: S101  (read with them)
+    weights = (outcomes[came] > 0).map({True: 1.0, False: float(parts)})
+    return replace(examples, outcomes=outcomes.assign(**{WEIGHT: weights}))

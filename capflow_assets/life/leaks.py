@@ -7,6 +7,7 @@ from math import inf
 from capflow_assets.blueprint.checking import choice
 from capflow_assets.contract import Examples, Finding
 from capflow_assets.customers.checks_settings import resting, severe
+from capflow_assets.learning.example_weights import without_weights
 from capflow_assets.learning.promotion import Decision
 from capflow_assets.life.examples import ExampleReader
 
@@ -24,7 +25,7 @@ def leakage_finding(reader: ExampleReader, examples: Examples) -> Finding:
     outcomes = examples.outcomes
     if outcomes is None or model.outcome.per or not model.columns:
         return Finding("leakage", True, "no feature stands beside an outcome", "block")
-    effects = outcomes.drop(columns=model.outcome.treatment or [])
+    effects = without_weights(outcomes).drop(columns=model.outcome.treatment or [])
     return severe(
         leakage.judge(leakage.leaks(examples.columns, effects, model.columns), **settings.thresholds), settings
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import reduce
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,7 +19,7 @@ from capflow_assets.learning.outcomes import MOMENT, outcome_of
 
 if TYPE_CHECKING:
     import pandas as pd
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
 MICROS = "_micros"
 
@@ -51,27 +52,55 @@ class Share:
 
     def of(self, rows: DataFrame, key: Sequence[str]) -> DataFrame:
         """The rows of the subjects in the share."""
+        return rows if self.parts == 1 else rows.filter(self.is_of(key))
+
+    def is_of(self, key: Sequence[str]) -> Column:
+        """Whether a row is of a subject in the share."""
         from pyspark.sql import functions as F
 
-        return rows if self.parts == 1 else rows.filter(F.pmod(F.xxhash64(*key), F.lit(self.parts)) == self.place)
+        return F.pmod(F.xxhash64(*key), F.lit(self.parts)) == self.place
 
 
 EVERYBODY = Share()
 
 
-def outcome_rows(reader: TableReader, windows: Sequence[Window], share: Share = EVERYBODY) -> list[pd.DataFrame]:
-    """The outcomes of each window, of a share of the subjects: frames indexed by the key, ``per`` and the columns."""
+def outcome_rows(
+    reader: TableReader, windows: Sequence[Window], share: Share = EVERYBODY, *, keeps_positives: bool = False
+) -> list[pd.DataFrame]:
+    """The outcomes of each window, of a share of the subjects: frames indexed by the key, ``per`` and the columns.
+
+    With ``keeps_positives`` those in which the outcome came are of all subjects.
+    """
     outcome, key = reader.spec.model.outcome, reader.key
     columns = [*outcome.per, *outcome.columns]
     together = _together(reader, windows) if len(windows) > 1 else None
+
+    def kept(rows: DataFrame) -> DataFrame:
+        if not keeps_positives or share.parts == 1:
+            return share.of(rows, key)
+        return rows.filter(share.is_of(key) | (rows[outcome.columns[0]] > 0))
+
     if together is None:
-        frames = [share.of(_of_window(reader, window), key).select(*key, *columns).toPandas() for window in windows]
+        frames = [kept(_of_window(reader, window)).select(*key, *columns).toPandas() for window in windows]
         return [frame.set_index(key) for frame in frames]
 
     from pyspark.sql import functions as F
 
-    rows = share.of(together, key).select(*key, F.unix_micros(MOMENT).alias(MICROS), *columns).toPandas()
+    rows = kept(together).select(*key, F.unix_micros(MOMENT).alias(MICROS), *columns).toPandas()
     return [of_moment(rows, key, window.start) for window in windows]
+
+
+def positive_rows(reader: TableReader, windows: Sequence[Window]) -> DataFrame:
+    """The subjects in whose window the outcome came: the key and ``MICROS``, the window's start."""
+    from pyspark.sql import functions as F
+
+    came, together = reader.spec.model.outcome.columns[0], _together(reader, windows) if len(windows) > 1 else None
+    if together is not None:
+        frames = [together.withColumn(MICROS, F.unix_micros(MOMENT))]
+    else:
+        frames = [_of_window(reader, one).withColumn(MICROS, F.lit(micros_of(one.start))) for one in windows]
+    kept = [rows.filter(F.col(came) > 0).select(*reader.key, F.col(MICROS).cast("bigint")) for rows in frames]
+    return reduce(lambda above, below: above.unionByName(below), kept)
 
 
 def of_moment(rows: pd.DataFrame, key: list[str], moment: datetime) -> pd.DataFrame:

@@ -93,11 +93,19 @@ def give(deployment: Deployment, reader: ExampleReader, params: Horizon, example
 
 def _table(examples: Examples, columns: tuple[str, ...], outcome: str, key: bytes) -> pa.Table:
     """The sample: the subjects whose digests come first, each with all of its moments."""
+    import numpy as np
     import pandas as pd
     import pyarrow as pa
 
+    from capflow_assets.learning.example_weights import drawn_alike, example_weights
+
     frame, outcomes = examples.columns, examples.outcomes
     assert outcomes is not None  # noqa: S101  (they are of past moments)
+    weights = example_weights(outcomes)
+    if weights is not None:
+        # What was kept for being rare is not rarer elsewhere: those who read the pool have no weights.
+        is_alike = drawn_alike(weights, np.random.default_rng(0).random(weights.size))
+        frame, outcomes = frame[is_alike], outcomes[is_alike]
     present = [name for name in columns if name in frame.columns]
     subjects = [digest(key, "user", str(subject)) for subject in frame.index]
     moments = frame[MOMENT] if MOMENT in frame.columns else 0

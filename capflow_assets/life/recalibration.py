@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from capflow_assets.contract import Estimator, Examples, Horizon, Recalibrates
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import BrokenModelError, EvidenceError
+from capflow_assets.learning.example_weights import example_weights
 from capflow_assets.learning.moments import some_rows, together
 from capflow_assets.learning.outcomes import past_windows
 from capflow_assets.learning.promotion import Decision, decide, judgements, under_mode
@@ -36,6 +37,7 @@ from capflow_assets.life.training import NotReady, Trained, code_version, train,
 from capflow_assets.stores.saved_estimators import types_of
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 
@@ -151,7 +153,8 @@ def _decision(
 ) -> Decision:
     """What the rules say, unless the new calibration loses no less a subject than the old one."""
     came = outcomes[reader.spec.model.outcome.columns[0]]
-    new, old = _log_loss(came, recalibrated["score"]), _log_loss(came, as_it_is["score"])
+    weights = example_weights(outcomes)
+    new, old = (_log_loss(came, answers["score"], weights) for answers in (recalibrated, as_it_is))
     words = f"log loss {new:.4f} recalibrated, {old:.4f} as it was"
     if new >= old:
         return Decision("keep", f"The champion is kept: a new calibration brings nothing ({words}).")
@@ -159,9 +162,10 @@ def _decision(
     return under_mode(decision, reader.customer.promotion_of(reader.spec.name))
 
 
-def _log_loss(came: pd.Series, chances: pd.Series) -> float:
+def _log_loss(came: pd.Series, chances: pd.Series, weights: np.ndarray | None) -> float:
     """The mean of ``-log p`` of what came."""
     import numpy as np
 
     chance = chances.to_numpy(dtype=float).clip(1e-9, 1 - 1e-9)
-    return float(-np.log(np.where(came.to_numpy(dtype=float) > 0, chance, 1 - chance)).mean())
+    losses = -np.log(np.where(came.to_numpy(dtype=float) > 0, chance, 1 - chance))
+    return float(np.average(losses, weights=weights))

@@ -12,8 +12,8 @@ from datetime import datetime
 from capflow_assets.contract import Estimator, Examples, Horizon, Verdict
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import BrokenModelError, EvidenceError
-from capflow_assets.learning.intervals import Interval, difference_with_interval, score_with_interval
-from capflow_assets.learning.promotion import Decision, under_mode
+from capflow_assets.learning.intervals import Interval, difference_with_interval, judged_units, score_with_interval
+from capflow_assets.learning.promotion import Decision, is_evidence, under_mode
 from capflow_assets.life.answers import answered
 from capflow_assets.life.comparison import outcomes_of
 from capflow_assets.life.examples import ExampleReader
@@ -33,6 +33,11 @@ class _Pooled:
     pool: Pool
     score: Interval
     against_rule: Interval
+    judged: int
+
+    def beats_rule(self, least: int) -> bool:
+        """Whether it is surely better than the rule, on at least so many units."""
+        return self.against_rule.low > 0 and is_evidence(self.against_rule, self.judged, least)
 
 
 def let_substitute_answer(
@@ -46,7 +51,7 @@ def let_substitute_answer(
     """Make the vertical's model the champion where it beats the rule, else the rule, fitted on all that is known."""
     model = reader.spec.model
     pooled = _pooled(deployment, reader, params, split)
-    if pooled is not None and pooled.against_rule.low > 0:
+    if pooled is not None and pooled.beats_rule(model.least_judged):
         _register_pooled(deployment, reader, population, report, pooled)
         return
     if not model.baseline.may_answer:
@@ -69,9 +74,8 @@ def _pooled(deployment: Deployment, reader: ExampleReader, params: Horizon, spli
     answers = answered(reader, estimator, split.test, with_reasons=False)
     rule = answered(reader, model.baseline.make(params).fit(split.train), split.test, with_reasons=False)
     score = score_with_interval(model.metric, outcomes, answers, seed=params.seed)
-    return _Pooled(
-        estimator, pool, score, difference_with_interval(model.metric, outcomes, answers, rule, seed=params.seed)
-    )
+    against_rule = difference_with_interval(model.metric, outcomes, answers, rule, seed=params.seed)
+    return _Pooled(estimator, pool, score, against_rule, judged_units(model.metric, outcomes, answers).units)
 
 
 def _learned(deployment: Deployment, reader: ExampleReader, params: Horizon) -> tuple[Estimator, Pool] | None:

@@ -23,6 +23,7 @@ from capflow_assets.life.comparison import (
     champion_rival,
     compare,
     outcomes_of,
+    units_in_words,
 )
 from capflow_assets.life.examples import ExampleReader
 from capflow_assets.life.leaks import barred, leak_bounds, leakage_finding
@@ -187,11 +188,14 @@ def trial_of(
         against_baseline=comparison.against_baseline,
         against_champion=comparison.against_champion,
         coverage=comparison.coverage,
+        judged=comparison.judged.units,
         rules=tuple(zip(model.rules, comparison.rules, strict=True)),
         slices=slices_finding(comparison.slices) if comparison.slices else None,
         subjects=f"{model.subject.name}s",
         beats=model.beats,
         least_coverage=model.coverage,
+        least_judged=model.least_judged,
+        units=units_in_words(model.subject, comparison.judged.columns),
         is_frozen=deployment.registry.frozen(reader.customer.name, reader.spec.name),
         broken_champion=f"version {champion.version}" if champion and champion.damage else "",
     )

@@ -11,7 +11,7 @@ from datetime import datetime
 from capflow_assets.contract import Estimator, Horizon, Verdict
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import BrokenModelError
-from capflow_assets.learning.promotion import BASELINE, Decision, Judgement
+from capflow_assets.learning.promotion import BASELINE, ENOUGH, Decision, Judgement
 from capflow_assets.life.examples import ExampleReader
 from capflow_assets.life.report import ExampleCounts, MetricScore, TrainingReport, training_report
 
@@ -43,7 +43,7 @@ def unjudged_report(
 ) -> TrainingReport:
     """What is told of the version: all but what outcomes would say, and that they do not yet (``waits`` says why)."""
     model, waits = reader.spec.model, waits or verdict.not_judged
-    names = (BASELINE, *(rule.name for rule in model.rules))
+    names = (BASELINE, ENOUGH, *(rule.name for rule in model.rules))
     return TrainingReport(
         customer=reader.customer.name,
         model=reader.spec.name,

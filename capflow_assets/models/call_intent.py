@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pyspark.sql import DataFrame
 
-# Of fewer a person decides.
-FEWEST_JUDGED = 10
 SAID, PER = "said", "intent"
 MOST_CALIBRATION_ERROR = 0.1
 
@@ -56,11 +54,6 @@ def by_recording(outcomes: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
 def sure_share(outcomes: pd.DataFrame, answers: pd.DataFrame) -> float:
     """The share of recordings for which an intent is named."""
     return float((answers["intent"] == answers["likeliest"]).mean())
-
-
-def judged_recordings(outcomes: pd.DataFrame, answers: pd.DataFrame) -> float:
-    """How many recordings it was judged on; of few the interval says little, however narrow it is."""
-    return float(outcomes.index.nunique())
 
 
 def calibration_error(outcomes: pd.DataFrame, answers: pd.DataFrame) -> float:
@@ -115,7 +108,6 @@ MODEL = Model(
     ),
     metric=mean_by_subject("accuracy", by_recording, True, "Share of recordings whose likeliest intent was said."),
     rules=(
-        Rule("enough", judged_recordings, "the number of recordings that it was judged on", at_least=FEWEST_JUDGED),
         Rule("calibrated", calibration_error, "its calibration error", at_most=MOST_CALIBRATION_ERROR),
         Rule("names", sure_share, "the share of recordings for which it names an intent", otherwise="tell"),
     ),

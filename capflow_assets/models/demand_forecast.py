@@ -17,6 +17,7 @@ from pydantic import Field
 
 from capflow_assets.contract import Answer, Candidate, Column, Examples, Horizon, Model, Needs, Outcome, Reads, Subject
 from capflow_assets.learning.forecast_scores import (
+    LEAST_JUDGED,
     coverage_rule,
     interval_columns,
     weighted_scaled_error,
@@ -235,6 +236,7 @@ MODEL = Model(
     ),
     metric=weighted_scaled_error(MEASURES, weight=SIZE, period="week"),
     rules=tuple(coverage_rule(MEASURES, SIZE, level, HORIZON_WEEKS, "week") for level in (80, 95)),
+    least_judged=LEAST_JUDGED,
     fitted="now",
     plot=plot,
 )

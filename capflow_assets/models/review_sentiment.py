@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 CALIBRATED = calibrated(LABEL)
-# Of fewer a person decides.
-FEWEST_JUDGED = 10
 
 
 def known(raw_reviews: DataFrame) -> DataFrame:
@@ -56,11 +54,6 @@ def outcome(raw_reviews: DataFrame, start: datetime, end: datetime, zone: str) -
     # The scale of the stars is read off all that start knows.
     known_then = raw_reviews.filter(F.col("written_at").isNull() | (F.col("written_at") <= F.lit(start)))
     return labelled(known_then).filter(newest).select("review_id", LABEL)
-
-
-def judged_reviews(outcomes: pd.DataFrame, answers: pd.DataFrame) -> float:
-    """How many reviews it was judged on; of few the interval says little, however narrow it is."""
-    return float(len(outcomes))
 
 
 def gain_over_commoner(outcomes: pd.DataFrame, answers: pd.DataFrame) -> float:
@@ -103,7 +96,6 @@ MODEL = Model(
     ),
     metric=roc_auc(LABEL),
     rules=(
-        Rule("enough", judged_reviews, "the number of reviews that it was judged on", at_least=FEWEST_JUDGED),
         CALIBRATED,
         Rule(
             "beats_commoner",

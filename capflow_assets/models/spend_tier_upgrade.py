@@ -43,7 +43,9 @@ class SpendTierUpgradeParams(ChanceParams, SpendTiers):
 
     horizon_days: int = Field(90, ge=1, le=363, description="Local days after the as-of moment that are looked at.")
     max_examples: int = Field(
-        60_000, ge=1000, description="Examples of all moments together; of more subjects a share is drawn."
+        60_000,
+        ge=1000,
+        description="Examples of all moments together; of more a share is drawn, and rare outcomes are all kept.",
     )
 
 

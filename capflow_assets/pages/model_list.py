@@ -46,7 +46,8 @@ def _entry(spec: ModelSpec) -> str:
         "Reads": _names(model.tables),
         "Candidates": ", ".join(candidate.name for candidate in model.challengers),
         "Baseline": model.baseline.name,
-        "Metric": f"`{model.metric.name}`. {model.metric.description} {BETTER[model.beats].capitalize()}.",
+        "Metric": f"`{model.metric.name}`. {model.metric.description} {BETTER[model.beats].capitalize()}. "
+        f"Judged on fewer than {model.least_judged}, a person is asked.",
         "Rules": "; ".join(_rule(rule) for rule in model.rules),
         "Source": f"[{spec.name}.py](../{spec.module.__name__.replace('.', '/')}.py)",
     }

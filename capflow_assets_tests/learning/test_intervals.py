@@ -11,7 +11,7 @@ import pytest
 from capflow_assets.contract import Metric
 from capflow_assets.errors import EvidenceError, ModelError
 from capflow_assets.learning import intervals
-from capflow_assets.learning.intervals import difference_with_interval, score_with_interval
+from capflow_assets.learning.intervals import Interval, difference_with_interval, judged_units, score_with_interval
 from capflow_assets.learning.metrics import aligned, mean_by_subject, roc_auc
 
 
@@ -186,3 +186,20 @@ def test_where_no_subject_counts_there_is_nothing_to_judge_by() -> None:
     for compute in (BY_SUBJECT.compute, lambda *frames: score_with_interval(BY_SUBJECT, *frames, seed=0)):
         with pytest.raises(EvidenceError, match="nothing to judge by"):
             compute(outcomes * np.nan, answers)
+
+
+def test_what_a_score_rests_on_is_what_its_interval_draws() -> None:
+    """Rows of one user together, values that are unknown or weigh nothing left out, as the mean leaves them out."""
+    index = pd.MultiIndex.from_product([["a", "b", "c"], [1, 2]], names=["user_id", "campaign_id"])
+    values = pd.DataFrame({"value": [1.0, 0.0, 1.0, np.nan, 1.0, 1.0], "weight": [1, 1, 1, 1, 0, 0]}, index)
+    by_row = mean_by_subject("share", lambda outcomes, answers: values, True, "")
+    assert judged_units(by_row, values, values) == (3, ("user_id", "campaign_id"))
+    assert judged_units(replace(by_row, unit=("user_id",)), values, values) == (2, ("user_id",))
+    assert judged_units(replace(ERROR, unit=("user_id",)), values, values.assign(score=1.0)) == (3, ("user_id",))
+
+
+def test_units_that_are_all_alike_have_an_interval_of_no_width() -> None:
+    labels = pd.DataFrame({"purchases": [1.0] * 3})
+    right, wrong = pd.DataFrame({"score": [1.0] * 3}), pd.DataFrame({"score": [0.9] * 3})
+    assert not difference_with_interval(ERROR, labels, right, wrong, seed=0).has_width
+    assert Interval(0.5, 0.5, 0.51).has_width

@@ -31,6 +31,7 @@ def trial(**changed: Any) -> Trial:
         "against_baseline": Interval(0.05, 0.03, 0.07),
         "against_champion": None,
         "coverage": 1.0,
+        "judged": 400,
         **calibrated(0.02),
     }
     return Trial(**{**known, **changed})
@@ -73,6 +74,19 @@ def test_the_first_champion_is_promoted_when_all_rules_hold() -> None:
             "not surely worse than recency",
         ),
         ({"beats": "not worse", "against_baseline": Interval(-0.03, -0.05, -0.01)}, "keep", "no better than recency"),
+        ({"judged": 9}, "ask", "it was judged on 9 users only, at least 10 needed"),
+        ({"judged": 10}, "promote", "first champion"),
+        ({"judged": 3, "least_judged": 4, "units": "stores"}, "ask", "judged on 3 stores only, at least 4 needed"),
+        ({"judged": 4, "least_judged": 4}, "promote", "first champion"),
+        (
+            {"against_baseline": Interval(0.5, 0.5, 0.5)},
+            "ask",
+            "judged on 400 users, .* an interval of no width",
+        ),
+        ({"against_baseline": Interval(0.1 + 0.2, 0.3, 0.1 + 0.2)}, "ask", "no width"),
+        ({"beats": "not worse", "against_baseline": Interval(0.5, 0.5, 0.5)}, "ask", "no width"),
+        ({"beats": "not worse", "against_baseline": Interval(0.0, 0.0, 0.0)}, "promote", "not surely worse"),
+        ({"beats": "not worse", "judged": 2}, "ask", "judged on 2 users only"),
         (calibrated(0.06), "ask", "calibration error is 0.0600, at most 0.05 allowed"),
         (calibrated(float("inf")), "ask", "cannot be told"),
         (calibrated(0.05), "promote", "first champion"),
@@ -127,6 +141,8 @@ def test_where_not_worse_is_enough_the_check_says_what_the_decision_says(gain: I
     [
         {},
         {"coverage": 0.5},
+        {"judged": 2},
+        {"against_baseline": Interval(0.5, 0.5, 0.5)},
         {"against_baseline": Interval(0.01, -0.02, 0.04)},
         {"against_baseline": Interval(-0.03, -0.05, -0.01)},
         {"beats": "not worse", "against_baseline": Interval(-0.03, -0.05, -0.01)},

@@ -13,6 +13,7 @@ from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.expressions.as_of import newest
 from capflow_assets.graph.engine import Engine, deployment
 from capflow_assets.home.places import Home
+from capflow_assets.learning.example_weights import WEIGHT
 from capflow_assets.learning.splits import moments
 from capflow_assets.life.examples import ExampleReader
 from capflow_assets.stores.lake import Lake
@@ -221,3 +222,40 @@ def test_a_timeless_table_is_read_as_it_lies_for_any_moment(place, past) -> None
         read = state.tables["features/text"][0]
         frames = [frame.sort_values("item_id", ignore_index=True) for frame in (read, kept)]
         pd.testing.assert_frame_equal(*frames)
+
+
+@pytest.fixture(scope="module")
+def windows(past):
+    return [Window(moment, moment + timedelta(days=10)) for moment in past]
+
+
+@pytest.mark.parametrize("model", ["purchase_propensity", "winback"])
+def test_rare_outcomes_are_all_kept_and_the_others_count_for_those_who_are_not_read(place, windows, model):
+    """Of ten days. Held against all examples: every positive, a sample of the others, and sums that agree, moment by moment."""
+    whole = reader(place, model)
+    everybody = whole.with_outcomes(windows)
+    came = whole.spec.model.outcome.columns[0]
+    positives = sum(int((one.outcomes[came] > 0).sum()) for one in everybody)
+    at_most = int(positives + (sum(map(len, everybody)) - positives) / 3)
+    sampled = whole.sampled(windows, max(at_most, 2 * positives))
+    parts = sampled.share.parts
+    assert sampled.keeps_positives
+    assert parts > 1
+    for one, all_of_it in zip(sampled.with_outcomes(windows), everybody, strict=True):
+        assert one.columns.index.equals(one.outcomes.index)
+        is_positive, is_one = (frame[came] > 0 for frame in (one.outcomes, all_of_it.outcomes))
+        assert set(one.outcomes.index[is_positive]) == set(all_of_it.outcomes.index[is_one])
+        assert set(one.outcomes[WEIGHT][is_positive]) <= {1.0}
+        assert set(one.outcomes[WEIGHT][~is_positive]) == {float(parts)}
+        stray = 3 * parts * (len(all_of_it) / parts) ** 0.5
+        assert one.outcomes[WEIGHT].sum() == pytest.approx(len(all_of_it), abs=stray)
+        kept = all_of_it.columns.loc[one.columns.index]
+        pd.testing.assert_frame_equal(one.columns, kept, check_exact=True)
+
+
+def test_where_the_outcome_is_not_rare_everybody_is_drawn_alike(place, windows):
+    examples = reader(place, "purchase_propensity")
+    sampled = examples.sampled(windows, 400)
+    assert sampled.share.parts > 1
+    assert not sampled.keeps_positives
+    assert all(WEIGHT not in one.outcomes for one in sampled.with_outcomes(windows))

@@ -103,6 +103,15 @@ def test_the_first_training_by_hand(shop: Path) -> None:
     assert training_report(place.registry, SHOP, MODEL, 1) == report
 
 
+def test_judged_on_too_few_a_person_decides_and_the_rule_answers(shop: Path) -> None:
+    place = deployment(shop, replace(REGULARS, least_judged=41))
+    report = trained(place).report
+    assert report.decision.reason == "A person decides: it was judged on 40 users only, at least 41 needed."
+    (judgement,) = (judgement for judgement in report.judgements if judgement.name == "enough")
+    assert (judgement.passed, judgement.found) == (False, {"judged": 40, "at_least": 41})
+    assert training_report(place.registry, SHOP, MODEL, 2).candidate == "all alike", "the rule, until somebody decides"
+
+
 def test_what_is_registered_can_be_read_again(trained_once: Path) -> None:
     place = deployment(trained_once)
     reference = Reference.from_json(place.registry.file(SHOP, MODEL, 1, "reference.json").decode())
@@ -288,6 +297,14 @@ class Careful(Visits):
         return again
 
 
+class Forgetful(Visits):
+    """Takes one regular for a beginner: who never errs has an interval of no width, and convinces nobody."""
+
+    def predict(self, examples: Examples) -> pd.DataFrame:
+        answers = super().predict(examples)
+        return answers.assign(score=answers["score"].where(answers.index != "u20", 1.0))
+
+
 def with_candidate(make: Any) -> Model[Any]:
     return replace(REGULARS, candidates=(Candidate("chosen", make), REGULARS.baseline))
 
@@ -326,7 +343,7 @@ def test_a_champion_that_has_seen_the_test_horizon_is_compared_as_if_it_had_not(
 
 def test_a_champion_of_before_the_test_horizon_is_compared_as_it_serves(shop: Path) -> None:
     """One of 31 May has learned from May at the latest, which was over before June began."""
-    place = deployment(shop)
+    place = deployment(shop, with_candidate(Forgetful))
     before = train(place, reader(place), RegularsParams(), TEST_MOMENT)
     assert isinstance(before, Trained)
     assert before.report.decision.action == "promote"

@@ -35,6 +35,7 @@ def test_it_is_promoted_unjudged_and_answers(shop: Path) -> None:
     assert report.parameters == {"users": 41}, "fitted to all users of the as-of moment"
     assert [(judgement.name, judgement.passed, judgement.otherwise) for judgement in report.judgements] == [
         ("beats_baseline", False, "tell"),
+        ("enough", False, "tell"),
         ("calibrated", False, "tell"),
     ]
     assert training_report(place.registry, SHOP, MODEL, 1) == report

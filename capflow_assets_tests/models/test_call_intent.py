@@ -13,7 +13,7 @@ from capflow_assets.contract import Examples
 from capflow_assets.errors import EvidenceError, ModelError
 from capflow_assets.learning.call_estimators import CallIntentParams, LinearCepstra, SpokenNets
 from capflow_assets.learning.call_labels import MEDIA, SOUNDS, labelled_recordings, learned_recordings
-from capflow_assets.models.call_intent import MODEL, by_recording, calibration_error, known, outcome
+from capflow_assets.models.call_intent import by_recording, calibration_error, known, outcome
 from capflow_assets.raw.media import TABLE
 from capflow_assets_tests.engines import frame_of, rows_of
 
@@ -146,11 +146,3 @@ def test_accuracy_and_calibration_by_hand() -> None:
     # Three of four are right where 75 % are promised. Each row is a bin: |0.75 - 1| or |0.75 - 0|, 0.375 on average,
     # and by chance 2 x 0.75 x 0.25 = 0.375, which is drawn by lots.
     assert calibration_error(outcomes, answers) == pytest.approx(0, abs=0.05)
-
-
-def test_few_recordings_convince_nobody() -> None:
-    """Two that are told rightly have an interval of no width; a person decides."""
-    (rule,) = (rule for rule in MODEL.rules if rule.name == "enough")
-    outcomes = pd.DataFrame({"intent": ["order"] * 2, "said": 1.0}, index=pd.Index(["a", "b"], name="media_id"))
-    assert rule.otherwise == "ask"
-    assert rule.measure(outcomes, outcomes) == 2 < rule.at_least

@@ -34,9 +34,15 @@ class ChanceParams(BoostingParams):
     """What a person or the tuner may set for a chance."""
 
     moments: int = Field(8, ge=2, le=24, description="How many past as-of moments make the examples.")
+    menu: str = Field(
+        "named",
+        pattern="^(named|all)$",
+        description="Columns to choose among: those that the model names, or all of its subjects'. Only in the TOML.",
+    )
 
 
 P = TypeVar("P", bound=ChanceParams)
+Words = Mapping[str, Mapping[str, str]]
 
 
 def chance_model(
@@ -45,7 +51,7 @@ def chance_model(
     family: str,
     needs: Needs,
     outcome: Outcome,
-    words: Mapping[str, Mapping[str, str]],
+    words: Words,
     baseline: Candidate[P],
     params: type[P],
     subject: Subject = USER,
@@ -81,7 +87,25 @@ def chance_model(
         metric=roc_auc(column),
         rules=(calibrated(column), *rules),
         plot=partial(_plot, column, did or column),
+        widened=lambda more: chance_model(
+            question=question,
+            family=family,
+            needs=needs,
+            outcome=outcome,
+            words=_merged(words, more),
+            baseline=baseline,
+            params=params,
+            subject=subject,
+            did=did,
+            also=also,
+            rules=rules,
+        ),
     )
+
+
+def _merged(words: Words, more: Words) -> Words:
+    """The words of both, block by block; the first's blocks come first."""
+    return {block: {**words.get(block, {}), **more.get(block, {})} for block in [*words, *more]}
 
 
 def by_column(name: str, outcome: str, column: str, word: str, *, grows: bool) -> Candidate[Horizon]:
@@ -109,13 +133,17 @@ def _calibration(outcome: str, outcomes: pd.DataFrame, answers: pd.DataFrame) ->
     Without taking chance off, no customer of a few hundred users could ever pass.
     """
     from capflow_assets.learning.calibration import calibration_error_by_chance, expected_calibration_error
+    from capflow_assets.learning.example_weights import example_weights
 
-    came, chances = outcomes[outcome], answers["score"]
-    return max(0.0, expected_calibration_error(came, chances) - calibration_error_by_chance(came, chances))
+    came, chances, weights = outcomes[outcome], answers["score"], example_weights(outcomes)
+    by_chance = calibration_error_by_chance(came, chances, weights=weights)
+    return max(0.0, expected_calibration_error(came, chances, weights=weights) - by_chance)
 
 
 def _plot(outcome: str, did: str, outcomes: pd.DataFrame, answers: pd.DataFrame) -> Figure:
     """The chance that was predicted against the share with the outcome, in ten groups of subjects."""
+    from capflow_assets.learning.example_weights import example_weights
     from capflow_assets.learning.plots import calibration_plot
 
-    return calibration_plot(outcomes[outcome], answers["score"], did, _calibration(outcome, outcomes, answers))
+    error = _calibration(outcome, outcomes, answers)
+    return calibration_plot(outcomes[outcome], answers["score"], did, error, example_weights(outcomes))

@@ -1,0 +1,76 @@
+"""A wider menu of columns: asked for in a customer's TOML, of blocks that the customer can have, and read by chance."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from capflow_assets.contract import Window
+from capflow_assets.customers.customer import Customer
+from capflow_assets.definitions import SOURCES, STAGES
+from capflow_assets.expressions.as_of import newest
+from capflow_assets.graph.engine import Engine, deployment
+from capflow_assets.home.places import Home
+from capflow_assets.learning.splits import moments
+from capflow_assets.life.examples import ExampleReader
+from capflow_assets.life.menus import further_words, on_menu
+from capflow_assets_tests.life.shop import SHOP, TOML
+from capflow_assets_tests.life.shop import deployment as shop_deployment
+
+CHURN = STAGES.model("churn")
+
+
+@pytest.fixture
+def shop(tmp_path) -> Customer:
+    """A customer that sends bills alone."""
+    (tmp_path / "customers").mkdir()
+    (tmp_path / "customers" / f"{SHOP}.toml").write_text(TOML)
+    return shop_deployment(tmp_path).customer(SHOP)
+
+
+def asking(brand: Customer) -> Customer:
+    """The customer with ``menu = "all"`` for churn."""
+    return brand.model_copy(update={"models": {**brand.models, "churn": {"menu": "all"}}})
+
+
+def test_the_menu_is_what_the_model_names_unless_the_toml_says_otherwise(shop) -> None:
+    assert on_menu(CHURN, STAGES, shop) is CHURN
+
+
+def test_all_blocks_that_the_customer_can_have_are_on_it_after_those_that_are_named(shop) -> None:
+    """The shop has nothing of items, messages or campaigns."""
+    wide = on_menu(CHURN, STAGES, asking(shop)).model
+    tables = [reads.table for reads in wide.joined]
+    assert tables[: len(CHURN.model.joined)] == [reads.table for reads in CHURN.model.joined]
+    assert "features/season" in tables
+    assert not {"features/assortment", "features/campaigns", "features/recursive"} & set(tables)
+    assert set(CHURN.model.columns) < set(wide.columns)
+    assert len(set(wide.columns)) == len(wide.columns)
+    estimator: Any = wide.challengers[0].make(wide.params())
+    assert set(estimator.columns) == set(wide.columns), "the choice of columns is among all of them"
+    assert wide.metric.name == CHURN.model.metric.name
+    assert [rule.name for rule in wide.rules] == [rule.name for rule in CHURN.model.rules]
+
+
+def test_another_word_is_refused() -> None:
+    with pytest.raises(ValueError, match="menu"):
+        CHURN.model.params(menu="everything")
+
+
+def test_examples_have_the_further_columns_and_the_same_subjects(acme, spark) -> None:
+    place = deployment(STAGES, SOURCES, home=Home.of(acme.root), engine=Engine())
+    brand = place.customer("acme")
+    words = further_words(CHURN, STAGES, brand)
+    assert CHURN.model.widened is not None
+    wide = ExampleReader(place.lake, STAGES, brand, on_menu(CHURN, STAGES, asking(brand)))
+    narrow = ExampleReader(place.lake, STAGES, brand, CHURN)
+    (moment,) = moments(newest(place.lake.table("acme", "clean/bills")), 60, 1, "UTC")
+    windows = [Window(moment, moment + timedelta(days=60))]
+    (more,), (few,) = (reader.with_outcomes(windows) for reader in (wide, narrow))
+    pd.testing.assert_frame_equal(more.columns[list(few.columns)].loc[few.columns.index], few.columns)
+    further = [name for block in words.values() for name in block]
+    assert len(further) > 20
+    assert set(further) <= set(more.columns)
