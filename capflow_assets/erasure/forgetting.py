@@ -155,10 +155,10 @@ def _forget_rows(deployment: Deployment, rows: UserRows, key: bytes, user: str, 
 
 
 def _of_other_subjects(deployment: Deployment, traces: Traces) -> dict[str, Collection[str]]:
-    """What goes of answers that are not of users, by table: those of the user's bills, none of shops or items."""
+    """What goes of answers that are not of users, by table: of the user's bills, reviews, recordings; none of shops."""
     subjects = {name: spec.model.subject.key[0] for name, spec in deployment.stages.models.items()}
     return {
-        f"{ANSWERS}{name}": traces.bills if key == "bill_id" else ()
+        f"{ANSWERS}{name}": traces.of_subject(key)
         for name, key in subjects.items()
         if key != "user_id"
     }
