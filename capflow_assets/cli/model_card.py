@@ -24,8 +24,10 @@ def print_card(report: Mapping[str, Any]) -> None:
     if version is None:
         screen.print(f"{report.get('status', '')}: {report.get('reason', '')}", highlight=False, markup=False)
         return
-    for name, text in lines(report):
-        screen.print(f"[dim]{name:<14}[/]{escape(text)}", highlight=False, soft_wrap=True)
+    facts = list(lines(report))
+    width = max(14, *(len(name) + 2 for name, _ in facts), 0)
+    for name, text in facts:
+        screen.print(f"[dim]{name:<{width}}[/]{escape(text)}", highlight=False, soft_wrap=True)
     for name, columns, rows in tables(report):
         screen.print()
         Laid(name, columns, [[escape(cell) for cell in row] for row in rows[:MOST_ROWS]]).printed(screen)

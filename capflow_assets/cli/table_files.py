@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,7 +69,11 @@ def _parquet_bytes(table: pa.Table) -> bytes:
 
 
 def finite(value: Any) -> Any:
-    """JSON knows no NaN and no infinity; both are null there."""
+    """JSON knows no NaN and no infinity; both are null there, in lists and fields too."""
+    if isinstance(value, Mapping):
+        return {name: finite(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(inner) for inner in value]
     return None if isinstance(value, float) and not -float("inf") < value < float("inf") else value
 
 

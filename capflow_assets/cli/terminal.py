@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.cli.layout import Laid
-from capflow_assets.cli.table_files import safe_text
+from capflow_assets.cli.table_files import finite, safe_text
 from capflow_assets.pages.spreadsheet import harmless
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def cell(value: Any) -> str:
 def print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], kind: str, title: str) -> None:
     """Rows as a table, CSV or JSON on standard output."""
     if kind == "json":
-        sys.stdout.write(json.dumps([dict(row) for row in rows], indent=2, default=str) + "\n")
+        sys.stdout.write(json.dumps([finite(row) for row in rows], indent=2, default=str) + "\n")
         return
     if kind == "csv":
         writer = csv.DictWriter(sys.stdout, columns, lineterminator="\n")
@@ -177,7 +177,7 @@ def coloured(value: Any) -> str:
 def print_report(report: Mapping[str, Any], kind: str) -> None:
     """A nested report: JSON as it is; a table or CSV of dotted names and values."""
     if kind == "json":
-        sys.stdout.write(json.dumps(report, indent=2, default=str) + "\n")
+        sys.stdout.write(json.dumps(finite(report), indent=2, default=str) + "\n")
         return
     rows = [{"name": name, "value": value} for name, value in flat(report)]
     print_rows(rows, ("name", "value"), kind, f"{report['customer']}.{report['model']}")

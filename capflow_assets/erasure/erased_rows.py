@@ -1,13 +1,13 @@
 """The rows of one user in a customer's tables: found, dated, and deleted.
 
 A row is the user's where ``user_id`` is theirs, however it is spelled (``expressions.ids``); where no user stands on
-it and its bill is theirs alone; or where it could not land and its source row, read as the customer's mapping says, is
-one of those.
+it and its bill, its review, its file or that file's content is theirs alone; or where it could not land and its source
+row, read as the customer's mapping says, is one of those.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     import pyarrow.dataset as ds
 
 SOURCE_ROW = "source_row"
+# What users write and send, by the column that names it, and the column by which tables without users name it too:
+# predictions are of a review, vectors are of a file's content.
+OWNED = {"review_id": "review_id", "media_id": "media_id", "sha256": "digest"}
 # Of ids in one predicate.
 AT_ONCE = 1000
 
@@ -36,13 +39,19 @@ class Traces:
     """What is there of a user: the bills that are theirs alone, and since when anything is known of them.
 
     ``users`` are the ids that stand for them (``known_as``). ``since`` is None where no row of theirs has a time;
-    ``is_known`` is whether there is any row.
+    ``is_known`` is whether there is any row. ``owned`` are the reviews and files that are theirs alone, by the columns
+    by which tables without users name them (``OWNED``).
     """
 
     users: tuple[str, ...]
     bills: frozenset[str]
     since: datetime | None
     is_known: bool
+    owned: Mapping[str, frozenset[str]]
+
+    def of_subject(self, key: str) -> frozenset[str]:
+        """The ids of the user's subjects of a kind, by its key: bills, reviews, recordings; none of another kind."""
+        return self.bills if key == "bill_id" else self.owned.get(key, frozenset())
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +71,8 @@ class UserRows:
         return [user, user_pseudonym(user, self.key)] if self.key else [user]
 
     def tables(self) -> dict[str, frozenset[str]]:
-        """Each table that knows users, bills or source rows, with its columns."""
-        identifying = {"user_id", "bill_id", SOURCE_ROW}
+        """Each table that knows users, what is theirs, or source rows, with its columns."""
+        identifying = {"user_id", "bill_id", SOURCE_ROW, *OWNED.values()}
         names = [name for name in self.lake.tables(self.customer.name) if name != SUPPRESSION]
         columns = {name: frozenset(self._dataset(name).schema.names) for name in names}
         return {table: names for table, names in columns.items() if names & identifying}
@@ -74,10 +83,8 @@ class UserRows:
 
         users = self.known_as(user)
         bills: set[str] = set()
-        shared: set[str] = set()
         times: list[datetime] = []
         is_known = False
-        both = []
         for name, columns in self.tables().items():
             if "user_id" not in columns:
                 continue
@@ -90,7 +97,6 @@ class UserRows:
             if time and rows.num_rows and (first := pc.min(rows.column(time)).as_py()) is not None:
                 times.append(first if first.tzinfo else first.replace(tzinfo=UTC))
             if "bill_id" in columns:
-                both.append(name)
                 bills |= set(filter(None, map(normal, rows.column("bill_id").to_pylist())))
         rejected = [name for name, columns in self.tables().items() if SOURCE_ROW in columns]
         for name in rejected:
@@ -98,9 +104,10 @@ class UserRows:
                 if row.user in users:
                     is_known = True
                     bills |= {row.bill} if row.bill else set()
-        for name in both if bills else ():
-            shared |= self._others_bills(name, users, bills)
-        return Traces(tuple(users), frozenset(bills - shared), min(times, default=None), is_known)
+        owned = {there: self._alone(here, users, self._values(here, users)) for here, there in OWNED.items()}
+        return Traces(
+            tuple(users), self._alone("bill_id", users, bills), min(times, default=None), is_known, owned
+        )
 
     def delete(self, traces: Traces, of_nobody: bool) -> dict[str, int]:
         """Delete the user's rows, or those ``of_nobody`` that stand on their bills; rows deleted, by table.
@@ -113,7 +120,8 @@ class UserRows:
             if SOURCE_ROW in columns:
                 deleted = self._delete_rejected(name, traces, of_nobody)
             elif of_nobody:
-                deleted = self._delete_bills(name, columns, traces.bills)
+                kinds = {"bill_id": traces.bills, **traces.owned}
+                deleted = sum(self._delete_of_nobody(name, columns, kind, ids) for kind, ids in kinds.items())
             else:
                 deleted = self._delete_user(name, columns, traces.users)
             if deleted:
@@ -126,15 +134,16 @@ class UserRows:
         spellings = self._spellings(name, "user_id", users)
         return self._delete(name, _is("user_id", spellings), _is_in_sql("user_id", spellings))
 
-    def _delete_bills(self, name: str, columns: frozenset[str], bills: Iterable[str]) -> int:
-        if "bill_id" not in columns:
+    def _delete_of_nobody(self, name: str, columns: frozenset[str], kind: str, ids: Iterable[str]) -> int:
+        """Delete the rows on which no user stands, of the user's bills, reviews or files (``kind`` is their column)."""
+        if kind not in columns:
             return 0
         import pyarrow.compute as pc
 
         deleted = 0
-        for some in _portions(bills):
-            spellings = self._spellings(name, "bill_id", some)
-            condition, predicate = _is("bill_id", spellings), _is_in_sql("bill_id", spellings)
+        for some in _portions(ids):
+            spellings = self._spellings(name, kind, some)
+            condition, predicate = _is(kind, spellings), _is_in_sql(kind, spellings)
             if "user_id" in columns:
                 blanks = self._spellings(name, "user_id", [""])
                 condition &= pc.field("user_id").is_null() | _is("user_id", blanks)
@@ -168,17 +177,30 @@ class UserRows:
             raise _kept(name, self.customer.name, f"{left:,} of {count:,} rows are still there", path)
         return count
 
-    def _others_bills(self, name: str, users: Sequence[str], bills: set[str]) -> set[str]:
-        """Those of the bills on which, in this table, somebody else stands as well."""
+    def _values(self, column: str, users: Sequence[str]) -> set[str]:
+        """What stands in a column of the user's rows, in all tables."""
+        values: set[str] = set()
+        for name in self._of_users(column):
+            theirs = self._spelled(name, "user_id", users)
+            rows = self._dataset(name).to_table(columns=[column], filter=theirs)
+            values |= set(filter(None, map(normal, rows.column(column).unique().to_pylist())))
+        return values
+
+    def _alone(self, column: str, users: Sequence[str], ids: set[str]) -> frozenset[str]:
+        """Those of the ids of a column that stand on no row of somebody else's, in any table."""
         import pyarrow.compute as pc
 
         shared: set[str] = set()
-        for some in _portions(bills):
+        for name in self._of_users(column) if ids else ():
             others = pc.field("user_id").is_valid() & ~self._spelled(name, "user_id", [*users, ""])
-            theirs = self._spelled(name, "bill_id", some) & others
-            rows = self._dataset(name).to_table(columns=["bill_id"], filter=theirs)
-            shared |= set(map(normal, rows.column("bill_id").to_pylist()))
-        return shared
+            for some in _portions(ids):
+                theirs = self._spelled(name, column, some) & others
+                rows = self._dataset(name).to_table(columns=[column], filter=theirs)
+                shared |= set(map(normal, rows.column(column).to_pylist()))
+        return frozenset(ids - shared)
+
+    def _of_users(self, column: str) -> list[str]:
+        return [name for name, columns in self.tables().items() if {"user_id", column} <= columns]
 
     def _rejected(self, name: str) -> list[RejectedRow]:
         texts = [text or "{}" for text in self._dataset(name).to_table(columns=[SOURCE_ROW]).column(0).to_pylist()]

@@ -25,7 +25,8 @@ from capflow_assets.errors import BrokenModelError, CapflowError, StoreError
 from capflow_assets.expressions.ids import normal
 from capflow_assets.home.keys import customer_key
 from capflow_assets.landing.personal import OWNER
-from capflow_assets.nights.withdrawal import TakenBack, erase
+from capflow_assets.nights.ledger import Ledger
+from capflow_assets.nights.withdrawal import TakenBack, arrived, erase
 from capflow_assets.processes.customer_lock import customer_lock
 from capflow_assets.stores.answer_store import ANSWERS
 from capflow_assets.stores.answer_stores import answers_of
@@ -169,10 +170,10 @@ def _forget_online(
 
 
 def _of_other_subjects(deployment: Deployment, traces: Traces) -> dict[str, Collection[str]]:
-    """What goes of answers that are not of users, by table: those of the user's bills, none of shops or items."""
+    """What goes of answers that are not of users, by table: of the user's bills, reviews, recordings; none of shops."""
     subjects = {name: spec.model.subject.key[0] for name, spec in deployment.stages.models.items()}
     return {
-        f"{ANSWERS}{name}": traces.bills if key == "bill_id" else ()
+        f"{ANSWERS}{name}": traces.of_subject(key)
         for name, key in subjects.items()
         if key != "user_id"
     }
@@ -258,6 +259,7 @@ def _remains(deployment: Deployment, records: Records, receipt: Receipt, ids: Se
             if delivery["reason"]
         )
     )
+    remains += _left_at_destinations(deployment, receipt)
     user = ids[0]
     if receipt.recomputed_at_the_next_run:
         remains.append(f"totals that count the user, until the next run: capflow run {receipt.customer}")
@@ -280,6 +282,21 @@ def _remains(deployment: Deployment, records: Records, receipt: Receipt, ids: Se
     if not records.is_local:
         remains.append("what steps have printed, where CAPFLOW_COMPUTE_LOGS says: as long as that bucket keeps it")
     return remains
+
+
+def _left_at_destinations(deployment: Deployment, receipt: Receipt) -> list[str]:
+    """Deliveries of answers about the user's bills, reviews or recordings: destinations delete by user alone."""
+    tables = [name.split("/") for name in receipt.rows_removed if name.startswith(("predictions/", ANSWERS))]
+    answered = {model for _, model in tables if model in deployment.stages.models}
+    subjects = {model: deployment.stages.models[model].model.subject for model in answered}
+    ledger, customer = Ledger(deployment.lake, receipt.customer), receipt.customer
+    return [
+        f"what {destination} got of {model} about the user's {subjects[model].name}s: delete it there, or take all of "
+        f"it back and deliver again: capflow withdraw {customer} {model} -d {destination}"
+        for model in sorted(answered)
+        if "user_id" not in subjects[model].key
+        for destination in sorted({sent.destination for sent in arrived(ledger, model)})
+    ]
 
 
 def _remove_old_objects(lake: Lake, customer: str, receipts: Iterable[Receipt]) -> None:

@@ -314,8 +314,9 @@ def plot(frame: DataFrame) -> Figure:
         s=300 * counted["items"] / high,
         alpha=0.6,
     )
-    axes.set_xscale("log", base=2)
-    axes.set_yscale("log", base=2)
+    if len(counted):  # nothing has no logarithm
+        axes.set_xscale("log", base=2)
+        axes.set_yscale("log", base=2)
     axes.set_xlabel("average paid a piece")
     axes.set_ylabel("users who bought it")
     axes.set_title(f"{int(counted['items'].sum()):,} items by price and popularity", fontsize=10)

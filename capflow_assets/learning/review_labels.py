@@ -22,13 +22,17 @@ LABEL = "is_positive"
 
 
 def labels(rows: pd.DataFrame) -> np.ndarray:
-    """1.0, 0.0 or NaN for each review: its ``sentiment`` where that is one, else its ``rating`` (stars or points)."""
+    """1.0, 0.0 or NaN for each review: its ``sentiment`` where that is one, else its ``rating`` (stars or points).
+
+    Where all ratings are 1 nothing tells one star of five from a thumb up: they say nothing.
+    """
     import numpy as np
 
     low, high = scale(rows["rating"]) if "rating" in rows.columns else (0.0, 1.0)
     came = np.full(len(rows), np.nan)
     if "rating" in rows.columns:
-        share = (rows["rating"].to_numpy(dtype=float) - low) / (high - low)
+        ratings = rows["rating"].to_numpy(dtype=float)
+        share = (np.where(np.nanmax(np.abs(ratings - 1), initial=0.0) > 0, ratings, np.nan) - low) / (high - low)
         came = np.where(share >= PRAISE, 1.0, np.where(share <= COMPLAINT, 0.0, np.nan))
     if "sentiment" in rows.columns:
         words = rows["sentiment"].map(lambda value: str(value).strip().lower())

@@ -72,6 +72,8 @@ def topics_of(words: Sequence[Sequence[str]], count: int, seed: int) -> Topics:
     decomposed = TruncatedSVD(min(DIRECTIONS, len(vocabulary) - 1), random_state=seed).fit(weighted)
     directions = decomposed.components_.T.round(9)
     places = _to_length_one(weighted @ directions)
+    # Of reviews that say the same over and over there are fewer places than reviews.
+    count = min(count, len(np.unique(places.round(9), axis=0)))
     clusters = KMeans(count, n_init=4, random_state=seed).fit(places)
     sizes = np.bincount(clusters.labels_, minlength=count)
     order = [topic for topic in np.argsort(-sizes, kind="stable") if sizes[topic]]

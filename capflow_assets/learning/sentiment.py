@@ -163,6 +163,9 @@ def _fit(features: csr_matrix, praise: np.ndarray, strength: float) -> tuple[np.
 
     # What no text has would stay at 0 and only cost time.
     used = np.flatnonzero(np.diff(features.tocsc().indptr))
+    if not len(used):  # no text says anything: of each the share of praise is known, and no more
+        share = (float((praise > 0).sum()) + 1) / (len(praise) + 2)
+        return np.zeros(features.shape[1]), float(np.log(share / (1 - share)))
     fitted = LogisticRegression(C=strength, max_iter=300).fit(features[:, used], praise > 0)
     weights = np.zeros(features.shape[1])
     weights[used] = fitted.coef_[0]

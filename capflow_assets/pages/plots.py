@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import warnings
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,15 +15,34 @@ LARGEST_BYTES = 40_000
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as PNG of at most 40 kB: the resolution gives way until it fits."""
+    """The figure as PNG of at most 40 kB: the resolution gives way until it fits.
+
+    Texts are drawn as they are: names of a customer's may hold dollar signs, and letters that the font lacks.
+    """
+    _draw_texts_as_they_are(figure)
     content = b""
     for dpi in (100, 80, 64, 50, 40):
         buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight")
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Glyph .* missing from")
+            figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight")
         content = _fewer_colours(buffer.getvalue())
         if len(content) <= LARGEST_BYTES:
             break
     return content
+
+
+def _draw_texts_as_they_are(figure: Figure) -> None:
+    """Between dollar signs matplotlib reads formulas, and refuses those that are none; logarithmic scales have some."""
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            if axis.get_scale() == "log":
+                for label in axis.get_ticklabels(which="both"):
+                    label.set_parse_math(True)
 
 
 def _fewer_colours(content: bytes) -> bytes:

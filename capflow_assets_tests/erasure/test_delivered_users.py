@@ -15,7 +15,7 @@ from capflow_assets.erasure.receipts import Receipt
 from capflow_assets.errors import DeliveryError
 from capflow_assets.graph.records import DagsterRecords
 from capflow_assets_tests.homes import own_environment
-from capflow_assets_tests.nights.brand import LETTERS, BoxOptions, Brand, Letterbox
+from capflow_assets_tests.nights.brand import AS_OF, LETTERS, BoxOptions, Brand, Letterbox
 
 
 class Shredder(Letterbox):
@@ -67,3 +67,18 @@ def test_a_destination_that_was_down_is_asked_again(brand: Brand) -> None:
     assert forgotten(brand).deliveries == [], "it has said that it is done"
     assert forgotten(brand, "bob").deliveries[0]["rows"] == 1
     assert box.erased == ["ann"], "another user's waiting deliveries are none of theirs"
+
+
+def test_what_was_delivered_of_a_users_review_is_said(brand: Brand) -> None:
+    """No destination knows whose a review is, so that what it got is a person's to delete."""
+    brand.declare(LETTERS.replace("churn", "review_sentiment").replace('columns = { user_id = "who" }', ""))
+    brand.write("raw/reviews", [{"review_id": "R1", "user_id": "ann"}, {"review_id": "R2", "user_id": "bob"}])
+    row = {"score": 0.9, "band": "praise", "reasons": "lovely", "model_version": 1, "rung": "own", "as_of": AS_OF}
+    brand.write("predictions/review_sentiment", [{"review_id": review} | row for review in ("R1", "R2")])
+    brand.deliver("review_sentiment")
+    receipt = forgotten(brand)
+    assert receipt.rows_removed["predictions/review_sentiment"] == 1
+    left = brand.deployment.lake.arrow("boots", "predictions/review_sentiment")["review_id"].to_pylist()
+    assert left == ["R2"]
+    assert any("post got of review_sentiment about the user's reviews" in line for line in receipt.remains)
+    assert not any("of churn about" in line for line in receipt.remains)

@@ -26,6 +26,10 @@ NONE = np.nan
         ((2, 6, 9, 10), (0, NONE, 1, 1)),
         ((20, 50, 85), (0, NONE, 1)),
         ((5, NONE, 1), (1, NONE, 0)),
+        # One star, or a thumb up.
+        ((1, 1, 1), (NONE, NONE, NONE)),
+        ((0, 0, 0), (0, 0, 0)),
+        ((5, 5, 5), (1, 1, 1)),
         # Wider than any usual scale: its own ends.
         ((-300, 0, 300), (0, NONE, 1)),
     ],

@@ -155,7 +155,7 @@ def test_a_manifest(spark: Any, folder: Path) -> None:
     }
     assert not [row for row in rows if row["relative_path"] == "list.csv"]
     assert len(rows) == 15 + 3
-    with pytest.raises(SourceError, match=r"lacks its column of paths(.|\n)*'file' or 'item_id' or 'kind'"):
+    with pytest.raises(SourceError, match=r"lacks its column of paths(.|\n)*'path'(.|\n)*'file', 'item_id', 'kind'"):
         files.read(spark, str(folder), options(manifest="list.csv"))
     (folder.parent / "other.csv").write_text("path,item_id\n")
     with pytest.raises(SourceError, match="not of this customer's folder"):

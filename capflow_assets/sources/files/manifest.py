@@ -39,9 +39,14 @@ def linked(spark: SparkSession, frame: DataFrame, manifest: str, options: Option
 
     lines = csv.read(spark, manifest, csv.Options.model_validate({}))
     if options.manifest_path not in lines.columns:
-        expected = "a column " + " or ".join(repr(name) for name in lines.columns if name not in arrow_frames.RESERVED)
-        came = f"{options.manifest_path!r} (options.manifest_path)"
-        raise SourceError("A manifest lacks its column of paths", expected=expected, came=came, where=manifest)
+        columns = ", ".join(repr(name) for name in lines.columns if name not in arrow_frames.RESERVED) or "no column"
+        raise SourceError(
+            "A manifest lacks its column of paths",
+            expected=f"a column {options.manifest_path!r} (options.manifest_path)",
+            came=columns,
+            where=manifest,
+            do="say which column has the paths of the files: manifest_path = \"…\" under [tables.media.options]",
+        )
     ids = [name for name in lines.columns if name not in (options.manifest_path, *arrow_frames.RESERVED)]
     named = unique(ids, (*frame.columns, "_named", "_unfit", "_line"))
     quoted = {name: F.col("`" + name.replace("`", "``") + "`") for name in (*ids, options.manifest_path)}
