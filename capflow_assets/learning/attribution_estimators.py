@@ -139,11 +139,6 @@ def lift_gap(outcomes: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
     return gap.to_frame("value").assign(weight=outcomes[ADDRESSED])
 
 
-def judged_campaigns(outcomes: pd.DataFrame, answers: pd.DataFrame) -> float:
-    """How many campaigns it was judged on; of few the interval says little, however narrow it is."""
-    return float(outcomes[LIFT].notna().sum())
-
-
 def surplus(outcomes: pd.DataFrame, answers: pd.DataFrame) -> float:
     """The bills credited beyond those measured, per 100 users addressed, over all campaigns."""
     import numpy as np

@@ -30,7 +30,6 @@ from capflow_assets.learning.attribution_estimators import (
     MarkovRemoval,
     ShapleyCredit,
     attribution_plot,
-    judged_campaigns,
     lift_gap,
     surplus,
 )
@@ -132,10 +131,8 @@ MODEL = Model(
         False,
         "Bills per 100 users addressed by which credits differ from what control groups show.",
     ),
-    rules=(
-        Rule("enough", judged_campaigns, "the number of campaigns it was judged on", at_least=FEWEST_CAMPAIGNS),
-        Rule("surplus", surplus, "the bills credited beyond those measured, per 100 users", otherwise="tell"),
-    ),
+    rules=(Rule("surplus", surplus, "the bills credited beyond those measured, per 100 users", otherwise="tell"),),
+    least_judged=FEWEST_CAMPAIGNS,
     plot=attribution_plot,
     fitted="now",
 )
