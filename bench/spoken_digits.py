@@ -7,6 +7,8 @@ predictions. Minutes a speaker on two cores.
     CAPFLOW_DIGITS=/path/to/recordings python -m bench spoken_digits
     python -m bench.spoken_digits /path/to/recordings [speaker ...]
 
+With all speakers measured the figures are written to ``bench/spoken_digits.md`` besides.
+
 The folder is that of the Free Spoken Digit Dataset (CC BY-SA 4.0): files such as ``7_jackson_0.wav``, at any depth.
 """
 
@@ -26,6 +28,7 @@ NAME, HORIZON_DAYS, DAYS = "digits", 28, 200
 END = datetime(2024, 7, 1, 12, tzinfo=UTC)
 PARAMS = {"horizon_days": HORIZON_DAYS, "nets": 2, "channels": 64, "epochs": 50, "seconds": 600}
 MODEL = "call_intent"
+NOTE, BAR = Path(__file__).with_suffix(".md"), 0.75
 
 
 def run() -> None:
@@ -56,6 +59,8 @@ def measure(dataset: Path, only: Sequence[str] = ()) -> None:
         ("nets", "linear", "nets over linear"), values[..., 0].mean(axis=0), reach, strict=True
     ):
         print(f"spoken_digits: {words}: {_words((mean, mean - half, mean + half))} of {len(values)} voices")  # noqa: T201
+    if set(only or speakers) == set(speakers):
+        NOTE.write_text(_note(dict(zip(only or speakers, rows, strict=True))), encoding="utf-8")
 
 
 def judged(files: Sequence[Path], speaker: str) -> tuple[dict[str, Any], str]:
@@ -91,6 +96,26 @@ def written(files: Sequence[Path], folder: Path, speaker: str) -> Path:
     path = folder / f"{NAME}.toml"
     path.write_text(tomlkit.dumps(_settings(list(bills))), encoding="utf-8")
     return path
+
+
+def _note(rows: dict[str, list[tuple[float, ...]]]) -> str:
+    """The figures as a page, and what falls short."""
+    table = [f"| {speaker} | {' | '.join(map(_words, figures))} |" for speaker, figures in rows.items()]
+    low = [speaker for speaker, figures in rows.items() if figures[0][0] < BAR]
+    unsure = [speaker for speaker, figures in rows.items() if figures[2][1] <= 0]
+    lines = [
+        "# Which digit is spoken, by voices that were never heard",
+        "",
+        "Written by `python -m bench.spoken_digits FOLDER`. Each speaker held out in turn, 95 % intervals.",
+        "",
+        "| speaker | nets | linear | difference |",
+        "|---|---|---|---|",
+        *table,
+        "",
+        f"Below {BAR}: {', '.join(low) or 'none'}. Not surely above the linear model: {', '.join(unsure) or 'none'}.",
+        "",
+    ]
+    return "\n".join(lines)
 
 
 def _settings(bills: list[str]) -> dict[str, Any]:
