@@ -200,10 +200,11 @@ def shown(one: World, night: int, model: Model, past: dict[int, Model], random: 
     before = night - YEAR
     has_season = before >= YEAR + HORIZON
     is_alike = abs(float(one.level[night] - one.level[before])) <= 0.25
-    errors = random.normal(0, AREA_ERROR), random.normal(0, RATE_ERROR)
     delay = one.delays.get(night, ON_TIME)
-    newest = measured(one, night, night - HORIZON, model, past, errors)
-    filled = measured(one, night, night - HORIZON - delay.wait_days, model, past, errors)
+    newest = filled = measured(one, night, night - HORIZON, model, past, random)
+    if delay.wait_days:
+        others = np.random.default_rng((one.seed, night))
+        filled = measured(one, night, night - HORIZON - delay.wait_days, model, past, others)
     live, observed = newest or (None, None)
     return Shown(
         night,
@@ -222,7 +223,7 @@ def shown(one: World, night: int, model: Model, past: dict[int, Model], random: 
 
 
 def measured(
-    one: World, night: int, answered: int, model: Model, past: dict[int, Model], errors: tuple[float, float]
+    one: World, night: int, answered: int, model: Model, past: dict[int, Model], random: np.random.Generator
 ) -> tuple[float, float] | None:
     """The live area and the share that came of what the model answered on a night; None where another one did.
 
@@ -232,5 +233,5 @@ def measured(
     if was is None or was.version != model.version or one.is_broken[answered]:
         return None
     share = missing(one, night, answered)
-    live = float(np.clip(area(one, answered, was) - LATE_LOSS * share + errors[0], 0.4, 1))
-    return live, float(max(one.rate[answered] * (1 - share) + errors[1], 0.001))
+    live = float(np.clip(area(one, answered, was) - LATE_LOSS * share + random.normal(0, AREA_ERROR), 0.4, 1))
+    return live, float(max(one.rate[answered] * (1 - share) + random.normal(0, RATE_ERROR), 0.001))

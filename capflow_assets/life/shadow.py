@@ -100,7 +100,8 @@ def _former(lake: Lake, reader: ExampleReader, champion: int, as_of: datetime) -
     customer, name = _name(reader)
     own = next((row for row in retrainings.rows_of(lake, customer, name) if row["version"] == champion), None)
     former = None if own is None else own.get("champion_before")
-    if own is None or former is None or former == champion:
+    # A new calibration leaves the order as it was: there is nothing to gain.
+    if own is None or former in (None, champion) or own["action"] == "recalibrate":
         return None, 0
     table, waiting = table_of(name), 0
     if lake.exists(customer, table):
