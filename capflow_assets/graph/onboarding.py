@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import nullcontext
+from math import inf
 from pathlib import Path
 
 import dagster as dg
@@ -169,10 +170,16 @@ def _nothing(left: Collection[str]) -> str:
     return f"{len(left):,} files are left to the next tick" if left else "no new customer"
 
 
-def refusals_in(deployment: Deployment) -> dict[str, str]:
-    """Why each file of the customers' folder is refused of which no customer can come in."""
-    refusals = {file.name: _refusal(deployment, file) for file in sorted(deployment.home.customers.glob("*.toml"))}
-    return {name: refusal for name, refusal in refusals.items() if refusal}
+def refusals_in(deployment: Deployment, seen: dict[str, list[str]] | None = None) -> dict[str, str]:
+    """Why each file of the customers' folder is refused of which no customer can come in.
+
+    With ``seen``, which keeps what an earlier call found, only files that have changed since are read.
+    """
+    now, _ = _looked_at(deployment, seen or {}, inf)
+    if seen is not None:
+        seen.clear()
+        seen.update(now)
+    return {name: refusal for name, (_, refusal) in now.items() if refusal}
 
 
 def _refusal(deployment: Deployment, file: Path) -> str:
