@@ -42,6 +42,7 @@ SLOW = (
     "locations",
     "kills",
     "killed_runs",
+    "night_kills",
     "interrupts",
     "foreign_pages",
     "page",

@@ -122,6 +122,7 @@ class Fleet:
     def __init__(self, deployment: Deployment, instance: dg.DagsterInstance, every: float = REFRESH_SECONDS) -> None:
         self.deployment, self.instance = deployment, instance
         self._every = every
+        self._seen_tomls: dict[str, list[str]] = {}
         self._wanted, self._is_over, self._is_there = threading.Event(), threading.Event(), threading.Event()
         self._view = FleetView(datetime.now(UTC), problem="the fleet is being looked at for the first time")
         self._thread = threading.Thread(target=self._work, name="fleet-view", daemon=True)
@@ -153,7 +154,7 @@ class Fleet:
         while not self._is_over.is_set():
             self._wanted.clear()
             try:
-                self._view = gathered(self.deployment, self.instance)
+                self._view = gathered(self.deployment, self.instance, seen_tomls=self._seen_tomls)
             except Exception as error:  # a store that is down: the last figures stay, and the page says so
                 log.warning("the fleet cannot be looked at: %s", type(error).__name__)
                 self._view = _with_problem(self._view, error)
@@ -166,8 +167,13 @@ def _with_problem(view: FleetView, error: Exception) -> FleetView:
     return replace(view, problem=words[:300])
 
 
-def gathered(deployment: Deployment, instance: dg.DagsterInstance, now: datetime | None = None) -> FleetView:
-    """The view of this moment."""
+def gathered(
+    deployment: Deployment,
+    instance: dg.DagsterInstance,
+    now: datetime | None = None,
+    seen_tomls: dict[str, list[str]] | None = None,
+) -> FleetView:
+    """The view of this moment; ``seen_tomls`` keeps from one to the next which TOMLs are refused."""
     moment, customers = now or datetime.now(UTC), deployment.customers()
     return FleetView(
         moment,
@@ -178,7 +184,7 @@ def gathered(deployment: Deployment, instance: dg.DagsterInstance, now: datetime
         tuple(night_rows(deployment.stages, instance, sensor_cursor(instance), moment.timestamp(), customers)),
         tuple(_receipts(deployment, customers)),
         _seconds(deployment, instance, customers),
-        refusals_in(deployment),
+        refusals_in(deployment, seen_tomls),
     )
 
 

@@ -3,8 +3,10 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Collection, Mapping
 from contextlib import nullcontext
+from math import inf
 from pathlib import Path
 
 import dagster as dg
@@ -20,6 +22,9 @@ from capflow_assets.graph.model_assets import PARTS
 from capflow_assets.graph.partitions import CUSTOMERS
 from capflow_assets.home import fences
 from capflow_assets.processes.customer_lock import customer_lock
+
+# A tick that takes more than 60 seconds is lost, and its cursor with it: the files that are left are the next tick's.
+SECONDS_A_TICK = 4.0
 
 
 def onboard(
@@ -110,12 +115,8 @@ def onboarding_sensor(deploy: Callable[[], Deployment], stages: Stages) -> dg.Se
     def onboarding(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         deployment = deploy()
         seen: dict[str, list[str]] = json.loads(context.cursor or "{}")
-        now: dict[str, list[str]] = {}
-        for file in sorted(deployment.home.customers.glob("*.toml")):
-            digest = hashlib.sha256(file.read_bytes()).hexdigest()
-            before = seen.get(file.name)
-            now[file.name] = before if before and before[0] == digest else [digest, _refusal(deployment, file)]
-        good = [Path(name).stem for name, (_, refusal) in now.items() if not refusal]
+        now, left = _looked_at(deployment, seen, time.monotonic() + SECONDS_A_TICK)
+        good = [Path(name).stem for name, (_, refusal) in now.items() if not refusal and name not in left]
         known = set(context.instance.get_dynamic_partitions(str(CUSTOMERS.name)))
         new = [name for name in good if name not in known]
         first_runs = []
@@ -136,16 +137,49 @@ def onboarding_sensor(deploy: Callable[[], Deployment], stages: Stages) -> dg.Se
             cursor=json.dumps(now),
             asset_events=[evaluation(refusals)] if has_changed else [],
             # A tick with runs has no reason to skip; the log names what was refused, and so does the next tick.
-            skip_reason=None if first_runs or (new and not refused) else "\n".join(refused) or "no new customer",
+            skip_reason=None if first_runs or (new and not refused) else "\n".join(refused) or _nothing(left),
         )
 
     return onboarding
 
 
-def refusals_in(deployment: Deployment) -> dict[str, str]:
-    """Why each file of the customers' folder is refused of which no customer can come in."""
-    refusals = {file.name: _refusal(deployment, file) for file in sorted(deployment.home.customers.glob("*.toml"))}
-    return {name: refusal for name, refusal in refusals.items() if refusal}
+def _looked_at(
+    deployment: Deployment, seen: Mapping[str, list[str]], until: float
+) -> tuple[dict[str, list[str]], set[str]]:
+    """The digest and the refusal of each file, read anew where it has changed; and those for which no time was left.
+
+    Of these stands what was seen before, if anything, so that the next tick reads them.
+    """
+    now: dict[str, list[str]] = {}
+    left: set[str] = set()
+    is_late = False
+    for file in sorted(deployment.home.customers.glob("*.toml")):
+        digest, before = hashlib.sha256(file.read_bytes()).hexdigest(), seen.get(file.name)
+        if before and before[0] == digest:
+            now[file.name] = before
+        elif is_late:
+            left.add(file.name)
+            now |= {file.name: before} if before else {}
+        else:
+            now[file.name] = [digest, _refusal(deployment, file)]
+            is_late = time.monotonic() > until  # asked after each, so that every tick comes further
+    return now, left
+
+
+def _nothing(left: Collection[str]) -> str:
+    return f"{len(left):,} files are left to the next tick" if left else "no new customer"
+
+
+def refusals_in(deployment: Deployment, seen: dict[str, list[str]] | None = None) -> dict[str, str]:
+    """Why each file of the customers' folder is refused of which no customer can come in.
+
+    With ``seen``, which keeps what an earlier call found, only files that have changed since are read.
+    """
+    now, _ = _looked_at(deployment, seen or {}, inf)
+    if seen is not None:
+        seen.clear()
+        seen.update(now)
+    return {name: refusal for name, (_, refusal) in now.items() if refusal}
 
 
 def _refusal(deployment: Deployment, file: Path) -> str:

@@ -99,3 +99,21 @@ def test_the_first_run_of_a_dropped_file_starts_where_its_toml_asks_for_it_and_a
     assert not again.asset_events, "it is said once"
     assert isinstance(mended, dg.SensorResult)
     assert [event.passed for event in mended.asset_events if isinstance(event, dg.AssetCheckEvaluation)] == [True]
+
+
+def test_files_for_which_a_tick_has_no_time_left_come_in_at_the_next_one(home, tmp_path, monkeypatch):
+    monkeypatch.setattr("capflow_assets.graph.onboarding.SECONDS_A_TICK", -1.0)
+    for name in ("ann", "bob"):
+        toml(tmp_path, name, to="home/customers")
+    context = type("Context", (), {"obj": home.root})()
+    added, cursor = [], None
+    with opened(context, home.root) as (deployment, instance):
+        sensor = onboarding_sensor(lambda: deployment, deployment.stages)
+        for _ in range(3):
+            result = sensor(dg.build_sensor_context(instance=instance, cursor=cursor))
+            assert isinstance(result, dg.SensorResult)
+            new = [key for asked in result.dynamic_partitions_requests or [] for key in asked.partition_keys]
+            instance.add_dynamic_partitions("customer", new)
+            added.append(new)
+            cursor = result.cursor
+    assert added == [["ann"], ["bob"], []]

@@ -114,8 +114,8 @@ def postgres() -> Iterator[Server]:
         rules.write_text(f"host all {READER} 127.0.0.1/32 scram-sha-256\n" + rules.read_text())
 
         def control(*words: str) -> None:
-            options = ("-w", "-D", str(data), *words)
-            pgexec("pg_ctl", options, bin_path=server.bin_path, user=server.system_user, timeout=60)
+            options = ("-w", "-t", "180", "-D", str(data), *words)
+            pgexec("pg_ctl", options, bin_path=server.bin_path, user=server.system_user, timeout=200)
 
         found = Server(free_port(), "postgres", data, control)
         found.start()
