@@ -233,6 +233,8 @@ def create_app(
 
 
 def _add_routes(app: FastAPI, server: Server) -> None:
+    from starlette.routing import Route
+
     model, name = "/v1/{customer}/models/{model}", "/v2/models/{name}"
     routes: list[tuple[str, str, Any]] = [
         ("POST", f"{model}/answers", server.charging(server.post_answers)),
@@ -250,18 +252,23 @@ def _add_routes(app: FastAPI, server: Server) -> None:
         ("POST", f"{name}/versions/{{version}}/infer", server.charging(server.infer)),
         ("GET", "/metrics", server.prometheus),
     ]
+    direct = []
     for method, path, handler in routes:
+        answer = endpoint(f"{method} {path}", handler, server.metrics)
+        direct.append(Route(path, answer, methods=[method]))
         extra: dict[str, Any] = {"parameters": _parameters(path)}
         if method == "POST":
             extra["requestBody"] = request_body(path.rpartition("/")[2])
         app.add_api_route(
             path,
-            endpoint(f"{method} {path}", handler, server.metrics),
+            answer,
             methods=[method],
             summary=(handler.__doc__ or "").strip(),
             openapi_extra=extra,
             operation_id=f"{method.lower()} {path}",
         )
+    # FastAPI's routes describe the calls; they are answered without what FastAPI does for parameters, of which none is.
+    app.router.routes[:0] = direct
 
 
 def _parameters(path: str) -> list[dict[str, Any]]:

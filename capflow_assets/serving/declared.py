@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import dataclass, field, replace
 
 from capflow_assets.customers.serving_settings import ServingSettings
@@ -44,9 +45,8 @@ class DeclaredCustomers:
         Raises:
             ProblemError: there is no such customer.
         """
-        file = self.deployment.home.customers / f"{customer}.toml"
-        try:
-            changed = file.stat().st_mtime
+        try:  # for each request, so without making paths
+            changed = os.stat(f"{self.deployment.home.root}/customers/{customer}.toml").st_mtime  # noqa: PTH116
         except OSError:
             raise not_there() from None
         known = self._known.get(customer)

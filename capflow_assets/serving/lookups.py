@@ -66,12 +66,13 @@ class Lookups:
     errors: int = 0
     is_reached: bool = True
     _tables: dict[str, tuple[Any, dict[str, StoredTable]]] = field(default_factory=dict)
-    _open: OrderedDict[Path, sqlite3.Connection] = field(default_factory=OrderedDict)
-    _rests: dict[Path, float] = field(default_factory=dict)
+    _open: OrderedDict[str, sqlite3.Connection] = field(default_factory=OrderedDict)
+    _rests: dict[str, float] = field(default_factory=dict)
+    _stores: dict[str, AnswerStore] = field(default_factory=dict)
 
     def tables(self, customer: str) -> dict[str, StoredTable]:
         """The tables of a customer as the pointer names them now."""
-        store = AnswerStore.of(self.home, customer)
+        store = self._store(customer)
         sign = store.sign()
         known = self._tables.get(customer)
         if known is None or known[0] != sign:
@@ -81,14 +82,14 @@ class Lookups:
             current = {table.file for table in known[1].values()}
             for table in before.values():
                 if table.file not in current:
-                    self._close(store.path(table))
+                    self._close(f"{store.folder}/{table.file}")
         return known[1]
 
     def blob(self, customer: str, table: StoredTable | None, subject: str) -> Found:
         """A subject's blob in a table, if any."""
         if table is None:
             return Found(None)
-        file = AnswerStore.of(self.home, customer).path(table)
+        file = f"{self._store(customer).folder}/{table.file.rpartition('/')[2]}"
         if time.monotonic() < self._rests.get(file, 0.0):
             return Found(None, is_certain=False)
         try:
@@ -97,7 +98,7 @@ class Lookups:
             self.errors += 1
             self._close(file)
             if not isinstance(error, sqlite3.OperationalError):  # damaged: it is made again of the lake
-                file.unlink(missing_ok=True)
+                Path(file).unlink(missing_ok=True)
             self._rests[file] = time.monotonic() + REST_SECONDS
             return Found(None, is_certain=False)
         self._rests.pop(file, None)
@@ -128,17 +129,23 @@ class Lookups:
         for file in list(self._open):
             self._close(file)
 
-    def _connection(self, file: Path) -> sqlite3.Connection:
+    def _store(self, customer: str) -> AnswerStore:
+        store = self._stores.get(customer)
+        if store is None:
+            store = self._stores[customer] = AnswerStore.of(self.home, customer)
+        return store
+
+    def _connection(self, file: str) -> sqlite3.Connection:
         if file in self._open:
             self._open.move_to_end(file)
             return self._open[file]
-        database = opened(file)
+        database = opened(Path(file))
         self._open[file] = database
         if len(self._open) > MOST_OPEN:
             self._close(next(iter(self._open)))
         return database
 
-    def _close(self, file: Path) -> None:
+    def _close(self, file: str) -> None:
         database = self._open.pop(file, None)
         if database is not None:
             with suppress(sqlite3.Error):

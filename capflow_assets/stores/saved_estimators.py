@@ -7,6 +7,7 @@ never trusted as a whole: ``numpy``, ``pandas`` and ``builtins`` hold functions 
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import sys
@@ -33,6 +34,9 @@ PLAIN = frozenset(
 )
 # Where skops keeps the types that it loads without being told to, and what it calls them.
 TRUSTED = "skops.io._trusted_types"
+# What skops knows of scikit-learn's types, and what tells the module that stands in for it.
+SKLEARN = "skops.io._sklearn"
+STANDS_IN = "stands_in"
 TRUSTED_NAMES = (
     "PRIMITIVE_TYPE_NAMES",
     "CONTAINER_TYPE_NAMES",
@@ -70,20 +74,47 @@ def _class_of(make: Any) -> Any:
     return make.func if isinstance(make, partial) else make
 
 
-def skops_io() -> Any:
+def skops_io(*, has_sklearn: bool = False) -> Any:
     """``skops.io``, without its own list of what may be loaded, and so without what it imports to make that list.
 
     The list has every estimator of scikit-learn and every function of numpy and scipy, each looked for in all modules
     of the process: seconds in every process that saves or loads a model. What may be loaded here is named by our own
     list alone, so an empty one stands in its place. With it scikit-learn's packages stay out, one of which loads torch.
+
+    What skops knows of scikit-learn's own types stays out as well until they are needed (``has_sklearn``): the models
+    here keep none, and 90 MB come with it and scipy's statistics.
     """
     if TRUSTED not in sys.modules:
         nothing = ModuleType(TRUSTED)
         nothing.__dict__.update({name: [] for name in TRUSTED_NAMES})
         sys.modules[TRUSTED] = nothing
+    if SKLEARN not in sys.modules and not has_sklearn:
+        sys.modules[SKLEARN] = _nothing_of_sklearn()
     import skops.io
 
+    if has_sklearn and hasattr(sys.modules[SKLEARN], STANDS_IN):
+        _add_sklearn()
     return skops.io
+
+
+def _nothing_of_sklearn() -> ModuleType:
+    """What stands in for the module of skops that knows scikit-learn: it adds no type, and names what others take."""
+    nothing = ModuleType(SKLEARN)
+    names = {"GET_STATE_DISPATCH_FUNCTIONS": [], "NODE_TYPE_MAPPING": {}, "ReduceNode": object}
+    nothing.__dict__.update(names | {"reduce_get_state": None, STANDS_IN: True})
+    return nothing
+
+
+def _add_sklearn() -> None:
+    """Let skops know scikit-learn's types after all, as it does when it is imported."""
+    from skops.io._audit import NODE_TYPE_MAPPING
+    from skops.io._utils import _get_state
+
+    del sys.modules[SKLEARN]
+    known = importlib.import_module(SKLEARN)
+    for kind, method in known.GET_STATE_DISPATCH_FUNCTIONS:
+        _get_state.register(kind)(method)
+    NODE_TYPE_MAPPING.update(known.NODE_TYPE_MAPPING)
 
 
 def dumps(estimator: Estimator, types: frozenset[str]) -> bytes:
@@ -92,7 +123,7 @@ def dumps(estimator: Estimator, types: frozenset[str]) -> bytes:
     Raises:
         CapflowError: the estimator holds a type that its model does not declare; it would not load again.
     """
-    content = skops_io().dumps(estimator)
+    content = skops_io(has_sklearn=True).dumps(estimator)
     foreign = foreign_types(content, types)
     if foreign:
         kind = type(estimator)
@@ -119,10 +150,14 @@ def loads(content: bytes, types: frozenset[str]) -> Estimator:
             came=", ".join(foreign[:10]),
         )
     try:
-        estimator: Estimator = skops_io().loads(content, trusted=sorted(types))
+        estimator: Estimator = skops_io(has_sklearn=_has_sklearn(types)).loads(content, trusted=sorted(types))
     except Exception as error:  # damaged bytes break the loader in any way they like
         raise BrokenModelError("A saved model cannot be loaded", came=f"{type(error).__name__}: {error}") from error
     return estimator
+
+
+def _has_sklearn(types: frozenset[str]) -> bool:
+    return any(name.startswith("sklearn.") for name in types)
 
 
 class IsolatedLoader:
@@ -170,7 +205,7 @@ def foreign_types(content: bytes, types: frozenset[str]) -> list[str]:
     Raises:
         BrokenModelError: the description cannot be read.
     """
-    skops_io()
+    skops_io(has_sklearn=_has_sklearn(types))
     from skops.io._protocol import PROTOCOL
 
     try:

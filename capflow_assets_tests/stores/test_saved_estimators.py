@@ -254,3 +254,24 @@ def test_saving_and_loading_leave_torch_alone():
         "assert not {'torch', 'pytest'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+SKLEARN_LATE = """
+import sys
+import numpy as np
+from capflow_assets.stores.saved_estimators import PLAIN, dumps, loads
+saved = sys.stdin.buffer.read()
+assert loads(saved, PLAIN) == {"weights": [1.0, 2.0]}
+assert not [name for name in ("sklearn", "scipy.stats", "torch") if name in sys.modules]
+from sklearn.tree import DecisionTreeRegressor
+rows = np.arange(20.0).reshape(-1, 1)
+tree = DecisionTreeRegressor(max_depth=3).fit(rows, rows[:, 0] ** 2).tree_
+types = PLAIN | {"sklearn.tree._tree.Tree"}
+again = loads(dumps({"tree": tree}, types), types)["tree"]
+assert (again.predict(rows.astype(np.float32)) == tree.predict(rows.astype(np.float32))).all()
+"""
+
+
+def test_scikit_learn_stays_out_until_a_saved_type_is_of_it():
+    content = skops.io.dumps({"weights": [1.0, 2.0]})
+    subprocess.run([sys.executable, "-c", SKLEARN_LATE], input=content, check=True)
