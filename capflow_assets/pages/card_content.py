@@ -9,12 +9,13 @@ from typing import Any
 def lines(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """What is said in a line each."""
     standing = "the champion" if report["is_champion"] else f"a challenger; the champion is {_champion(report)}"
-    yield "stands", standing + (", frozen" if report["frozen"] else "")
+    yield "standing", standing + (", frozen" if report["frozen"] else "")
     if report.get("warning"):
         yield "warning", str(report["warning"])
     yield "decision", str(report["decision"]["reason"])
     if report["promotion"].get("reason") not in (None, report["decision"]["reason"]):
         yield "since then", str(report["promotion"]["reason"])
+    yield "to do", _to_do(report)
     yield from _health(report.get("health") or {})
     if report.get("not_judged"):
         yield "not judged", str(report["not_judged"])
@@ -84,17 +85,42 @@ def tables(report: Mapping[str, Any]) -> Iterator[tuple[str, list[str], list[lis
 
 
 def _health(health: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What is to be done and why; how good the answers were, on what came and by their scores alone."""
+    """What health calls for and why; how good the answers were, by what users did and by the scores alone."""
     if health:
-        yield "health", f"{health['action']}, for {health['cause']}: {health['reason']}"
-    for name, words in (("live", "on what came"), ("estimate", "estimated of the scores")):
+        calls_for = "" if health["action"] == "none" else f"{health['action']} ({health['cause']}): "
+        yield "health", f"{calls_for}{health['reason']}"
+    for name, words in (("live", "measured on outcomes"), ("estimate", "estimated from the scores alone")):
         for key in health:
             if key.startswith(f"{name}_") and not key.endswith(("_interval", "_as_of")):
                 day = f" as of {health['live_as_of'][:10]}" if name == "live" else ""
                 metric = key.removeprefix(f"{name}_")
                 yield name, f"{metric} {health[key]:.4g} ({health[f'{name}_interval']}) {words}{day}"
     if health.get("blind"):
-        yield "blind", str(health["blind"])
+        yield "unsure", str(health["blind"])
+
+
+# What follows from what a scoring's health calls for; where nothing does, there is nothing to do.
+AFTER_HEALTH = {
+    "wait": "nothing yet; it is looked at again after the next scoring",
+    "fix the feed": "mend what the customer sends, then capflow run {customer}",
+    "recalibrate": "nothing by hand: the retraining sensor gives it a new calibration",
+    "retrain": "nothing by hand: the retraining sensor trains it. Now: capflow run {customer} --select models/{model}",
+    "ask": "decide whether to train again: capflow run {customer} --select models/{model}",
+}
+
+
+def _to_do(report: Mapping[str, Any]) -> str:
+    """What a person is to do next, with the command."""
+    names = {"customer": report["customer"], "model": report["model"]}
+    if report["is_champion"]:
+        health = report.get("health") or {}
+        words = AFTER_HEALTH.get(health.get("action", "none"), "nothing").format(**names)
+        return words + ("; frozen until capflow thaw {customer} {model}".format(**names) if report["frozen"] else "")
+    promote = "capflow promote {customer} {model} --version {version}".format(**names, version=report["version"])
+    if report["decision"]["action"] == "ask":
+        return f"decide. To promote it: {promote}. To leave things as they are: nothing"
+    train = "capflow run {customer} --select models/{model}".format(**names)
+    return f"nothing; the next training competes again ({train}). To promote this version all the same: {promote}"
 
 
 def _brought(training: Mapping[str, Any]) -> Iterator[str]:
