@@ -26,8 +26,8 @@ GIFTS, HOME = "GIFTS_TOML", "MODELS_HOME"
 HEAD = """# Models on real customers
 
 Made by `python -m bench models` on {day}, {version}. `grocer` is The Complete Journey, `records` CDNOW, both
-with the demo's small budgets, `gifts` Online Retail. Intervals are 95 %, by bootstrap over what each model is about; the
-difference is paired, above 0 where the model is better than its baseline. Where nothing was promoted the baseline
+with the demo's small budgets, `gifts` Online Retail. Intervals are 95 %, by bootstrap over what each model is about;
+the difference is paired, above 0 where the model is better than its baseline. Where nothing was promoted the baseline
 answers, as the rule.
 
 | model | customer | answers | metric | model's | baseline's | difference | decision |
