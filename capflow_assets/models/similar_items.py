@@ -134,14 +134,18 @@ def outcome(line_items: DataFrame, start: datetime, end: datetime) -> DataFrame:
     return together.withColumn("place", place).where(F.col("place") <= MOST_TOGETHER).drop("place")
 
 
-def known(line_items: DataFrame, items: DataFrame | None = None) -> DataFrame:
-    """Every item that was bought or is listed: ``item_id``."""
+def known(line_items: DataFrame, params: SimilarItemsParams, items: DataFrame | None = None) -> DataFrame:
+    """Every item that was bought or is listed: ``item_id``; of more than ``most_items`` those on most bills.
+
+    The others have no list (``learning.item_likeness``), and are not asked about.
+    """
     import pyspark.sql.functions as F
 
-    bought = line_items.where(_is_bought()).select("item_id")
-    if items is None:
-        return bought.distinct()
-    return bought.unionByName(items.where(~F.contains("flags", F.lit("not_an_item"))).select("item_id")).distinct()
+    bought = line_items.where(_is_bought()).groupBy("item_id").agg(F.countDistinct("bill_id").alias("bills"))
+    if items is not None:
+        listed = items.where(~F.contains("flags", F.lit("not_an_item"))).select("item_id", F.lit(0).alias("bills"))
+        bought = bought.unionByName(listed).groupBy("item_id").agg(F.max("bills").alias("bills"))
+    return bought.orderBy(F.col("bills").desc(), "item_id").limit(params.most_items).select("item_id")
 
 
 def _is_bought() -> Expression:

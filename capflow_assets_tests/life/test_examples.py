@@ -231,7 +231,7 @@ def windows(past):
 
 @pytest.mark.parametrize("model", ["purchase_propensity", "winback"])
 def test_rare_outcomes_are_all_kept_and_the_others_count_for_those_who_are_not_read(place, windows, model):
-    """Of ten days, held against all examples: each positive, a sample of the others, sums that agree."""
+    """Held against all examples, moment by moment: every positive, a sample of the others, and sums that agree."""
     whole = reader(place, model)
     everybody = whole.with_outcomes(windows)
     came = whole.spec.model.outcome.columns[0]

@@ -14,6 +14,7 @@ import pytest
 from capflow_assets.clean.items import TABLE as ITEMS_TABLE
 from capflow_assets.clean.line_items import TABLE as LINE_ITEMS
 from capflow_assets.contract import Examples
+from capflow_assets.learning.item_likeness import item_parts, purchases_of
 from capflow_assets.models.similar_items import (
     BILLS,
     ITEMS,
@@ -67,9 +68,21 @@ def test_the_outcome_is_what_stands_on_one_bill_in_the_horizon(spark: SparkSessi
 def test_items_that_were_bought_or_are_listed_are_known(spark: SparkSession) -> None:
     lines = frame_of(spark, LINE_ITEMS, [line("b", START, "tea", 1), line("b", START, "fee", 2, flags="not_an_item")])
     listed = [{"item_id": "new", "flags": ""}, {"item_id": "post", "flags": "not_an_item"}]
-    both = known(lines, frame_of(spark, ITEMS_TABLE, listed)).collect()
+    both = known(lines, SimilarItemsParams(), frame_of(spark, ITEMS_TABLE, listed)).collect()
     assert sorted(row["item_id"] for row in both) == ["new", "tea"]
-    assert [row["item_id"] for row in known(lines).collect()] == ["tea"]
+    assert [row["item_id"] for row in known(lines, SimilarItemsParams()).collect()] == ["tea"]
+
+
+def test_of_too_many_items_those_are_known_that_have_a_list(spark: SparkSession) -> None:
+    """Nine on two bills, four on one, two listed: ten have a list, the last by its id, and no other is asked about."""
+    pairs = [(bill, f"i{number:02d}") for bill in "ab" for number in range(9)] + [("c", f"j{n}") for n in (3, 1, 2, 0)]
+    lines = [line(bill, START, item, place) for place, (bill, item) in enumerate(pairs)]
+    listed = [{"item_id": name, "flags": ""} for name in ("a1", "a2")]
+    few = SimilarItemsParams(most_items=10)
+    rows = known(frame_of(spark, LINE_ITEMS, lines), few, frame_of(spark, ITEMS_TABLE, listed)).collect()
+    assert {row["item_id"] for row in rows} == {*(f"i{number:02d}" for number in range(9)), "j0"}
+    parts = item_parts(purchases_of(pd.DataFrame(lines).assign(user_id="u")), ["a1", "a2"], {}, 10)
+    assert set(parts.items) == {row["item_id"] for row in rows}
 
 
 @cache

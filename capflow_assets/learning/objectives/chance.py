@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from pydantic import Field
 
@@ -34,9 +34,8 @@ class ChanceParams(BoostingParams):
     """What a person or the tuner may set for a chance."""
 
     moments: int = Field(8, ge=2, le=24, description="How many past as-of moments make the examples.")
-    menu: str = Field(
+    menu: Literal["named", "all"] = Field(
         "named",
-        pattern="^(named|all)$",
         description="Columns to choose among: those that the model names, or all of its subjects'. Only in the TOML.",
     )
 
