@@ -105,9 +105,7 @@ class UserRows:
                     is_known = True
                     bills |= {row.bill} if row.bill else set()
         owned = {there: self._alone(here, users, self._values(here, users)) for here, there in OWNED.items()}
-        return Traces(
-            tuple(users), self._alone("bill_id", users, bills), min(times, default=None), is_known, owned
-        )
+        return Traces(tuple(users), self._alone("bill_id", users, bills), min(times, default=None), is_known, owned)
 
     def delete(self, traces: Traces, of_nobody: bool) -> dict[str, int]:
         """Delete the user's rows, or those ``of_nobody`` that stand on their bills; rows deleted, by table.

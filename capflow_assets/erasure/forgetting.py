@@ -158,11 +158,7 @@ def _forget_rows(deployment: Deployment, rows: UserRows, key: bytes, user: str, 
 def _of_other_subjects(deployment: Deployment, traces: Traces) -> dict[str, Collection[str]]:
     """What goes of answers that are not of users, by table: of the user's bills, reviews, recordings; none of shops."""
     subjects = {name: spec.model.subject.key[0] for name, spec in deployment.stages.models.items()}
-    return {
-        f"{ANSWERS}{name}": traces.of_subject(key)
-        for name, key in subjects.items()
-        if key != "user_id"
-    }
+    return {f"{ANSWERS}{name}": traces.of_subject(key) for name, key in subjects.items() if key != "user_id"}
 
 
 def _forget_shared(deployment: Deployment, customer: str, key: bytes, spellings: Collection[str]) -> int:

@@ -45,7 +45,7 @@ def linked(spark: SparkSession, frame: DataFrame, manifest: str, options: Option
             expected=f"a column {options.manifest_path!r} (options.manifest_path)",
             came=columns,
             where=manifest,
-            do="say which column has the paths of the files: manifest_path = \"…\" under [tables.media.options]",
+            do='say which column has the paths of the files: manifest_path = "…" under [tables.media.options]',
         )
     ids = [name for name in lines.columns if name not in (options.manifest_path, *arrow_frames.RESERVED)]
     named = unique(ids, (*frame.columns, "_named", "_unfit", "_line"))
