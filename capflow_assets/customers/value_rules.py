@@ -48,6 +48,17 @@ RULES: Mapping[str, str] = {
 PATTERNS: Mapping[str, str] = {
     r"^[a-z0-9][a-z0-9_-]{0,62}$": "at most 63 of a to z, 0 to 9, - and _, the first a letter or digit, such as boots",
     r"^[A-Z]{3}$": "three capital letters, such as EUR",
+    r"^$|^[^=]+=.*$": "attribute=value, such as segment=vip; or nothing",
+    r"^[a-z_][a-z0-9_{}]{0,62}$": "a name of a to z, 0 to 9 and _, such as capflow_{model}",
+    r"^[a-z_][a-z0-9_{}]{0,63}$": "a name of a to z, 0 to 9 and _, such as capflow_{model}",
+    r"^[a-z_][a-z0-9_]{0,62}$": "a name of a to z, 0 to 9 and _, such as public",
+    r"^(mysql|mariadb)://[^/]+/[^/?]+$": "a database, such as mysql://db.example.com:3306/crm",
+    r"^postgresql://[^/]+/[^/?]+$": "a database, such as postgresql://db.example.com:5432/crm",
+    r"^[a-z0-9-]{3,32}$": "a region, such as eu-central-1",
+    r"^[A-Za-z0-9_.-]{3,255}$": "3 to 255 of letters, digits, _, - and .",
+    r"^[A-Za-z0-9_.{}:-]{1,64}$": "at most 64 of letters, digits, _, -, ., : and {}",
+    r"^\d{4}-\d{2}-\d{2}$": "a day, such as 2026-07-15",
+    r"^[^@\s,;<>]+@[^@\s,;<>]+$": "one address, such as ops@example.com",
     r'^[^\r\n"]$': 'one character, neither " nor the end of a line, such as ;',
 }
 

@@ -85,7 +85,8 @@ class UserRows:
         bills: set[str] = set()
         times: list[datetime] = []
         is_known = False
-        for name, columns in self.tables().items():
+        tables = self.tables()
+        for name, columns in tables.items():
             if "user_id" not in columns:
                 continue
             time = self._time(name, columns)
@@ -98,14 +99,20 @@ class UserRows:
                 times.append(first if first.tzinfo else first.replace(tzinfo=UTC))
             if "bill_id" in columns:
                 bills |= set(filter(None, map(normal, rows.column("bill_id").to_pylist())))
-        rejected = [name for name, columns in self.tables().items() if SOURCE_ROW in columns]
+        rejected = [name for name, columns in tables.items() if SOURCE_ROW in columns]
         for name in rejected:
             for row in self._rejected(name):
                 if row.user in users:
                     is_known = True
                     bills |= {row.bill} if row.bill else set()
-        owned = {there: self._alone(here, users, self._values(here, users)) for here, there in OWNED.items()}
-        return Traces(tuple(users), self._alone("bill_id", users, bills), min(times, default=None), is_known, owned)
+        of_users = {
+            kind: [name for name, columns in tables.items() if {"user_id", kind} <= columns]
+            for kind in ("bill_id", *OWNED)
+        }
+        values = {kind: self._values(of_users[kind], kind, users) for kind in OWNED} | {"bill_id": bills}
+        alone = {kind: self._alone(of_users[kind], kind, users, ids) for kind, ids in values.items()}
+        owned = {there: alone[here] for here, there in OWNED.items()}
+        return Traces(tuple(users), alone["bill_id"], min(times, default=None), is_known, owned)
 
     def delete(self, traces: Traces, of_nobody: bool) -> dict[str, int]:
         """Delete the user's rows, or those ``of_nobody`` that stand on their bills; rows deleted, by table.
@@ -175,30 +182,27 @@ class UserRows:
             raise _kept(name, self.customer.name, f"{left:,} of {count:,} rows are still there", path)
         return count
 
-    def _values(self, column: str, users: Sequence[str]) -> set[str]:
-        """What stands in a column of the user's rows, in all tables."""
+    def _values(self, tables: Iterable[str], column: str, users: Sequence[str]) -> set[str]:
+        """What stands in a column of the user's rows, in all of the tables."""
         values: set[str] = set()
-        for name in self._of_users(column):
+        for name in tables:
             theirs = self._spelled(name, "user_id", users)
             rows = self._dataset(name).to_table(columns=[column], filter=theirs)
             values |= set(filter(None, map(normal, rows.column(column).unique().to_pylist())))
         return values
 
-    def _alone(self, column: str, users: Sequence[str], ids: set[str]) -> frozenset[str]:
-        """Those of the ids of a column that stand on no row of somebody else's, in any table."""
+    def _alone(self, tables: Iterable[str], column: str, users: Sequence[str], ids: set[str]) -> frozenset[str]:
+        """Those of the ids of a column that stand on no row of somebody else's, in any of the tables."""
         import pyarrow.compute as pc
 
         shared: set[str] = set()
-        for name in self._of_users(column) if ids else ():
+        for name in tables if ids else ():
             others = pc.field("user_id").is_valid() & ~self._spelled(name, "user_id", [*users, ""])
             for some in _portions(ids):
                 theirs = self._spelled(name, column, some) & others
                 rows = self._dataset(name).to_table(columns=[column], filter=theirs)
                 shared |= set(map(normal, rows.column(column).to_pylist()))
         return frozenset(ids - shared)
-
-    def _of_users(self, column: str) -> list[str]:
-        return [name for name, columns in self.tables().items() if {"user_id", column} <= columns]
 
     def _rejected(self, name: str) -> list[RejectedRow]:
         texts = [text or "{}" for text in self._dataset(name).to_table(columns=[SOURCE_ROW]).column(0).to_pylist()]

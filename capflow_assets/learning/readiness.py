@@ -5,6 +5,7 @@ The one place that judges: validation/readiness calls it for every model, a trai
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import date, timedelta
@@ -182,9 +183,9 @@ def _measure(name: str, needed: float, evidence: Mapping[str, Any]) -> Reason:
 def _count(need: str, words: str, needed: float, found: float | None, before: float | None = None) -> Reason:
     """A figure against the least; ``before`` is the same figure a horizon ago."""
     if found is None:
-        return Reason(need, None, needed, False, f"needs {_figure(needed)} {words}, the count is unknown yet")
+        return Reason(need, None, needed, False, f"needs {_many(needed, words)}, the count is unknown yet")
     if found < needed:
-        return Reason(need, found, needed, False, f"needs {_figure(needed)} {words}, has {_figure(found)}")
+        return Reason(need, found, needed, False, f"needs {_many(needed, words)}, has {_figure(found)}")
     following = found - ((before or found) - found)
     if following < needed and before is not None and before > found:
         fall = f"{_figure(found)} {words}, {_figure(before)} a horizon before"
@@ -196,6 +197,17 @@ def _count(need: str, words: str, needed: float, found: float | None, before: fl
 
 def _figure(value: float) -> str:
     return f"{value:,.0f}" if value == int(value) else f"{value:,.2f}"
+
+
+def _many(count: float, words: str) -> str:
+    """So many of something, whose words are for several.
+
+    >>> _many(30, "users with a bill"), _many(1, "categories of items")
+    ('30 users with a bill', '1 category of items')
+    """
+    if count == 1:
+        words = re.sub(r"\b(\w+?)(ies|s)\b", lambda noun: noun[1] + ("y" if noun[2] == "ies" else ""), words, count=1)
+    return f"{_figure(count)} {words}"
 
 
 def _thin(found: float, needed: float) -> str:

@@ -22,13 +22,13 @@ YEAR_DAYS = 364
 
 def _growing(values: tuple[float, ...]) -> tuple[float, ...]:
     if any(one >= other for one, other in zip((0.0, *values), values, strict=False)):
-        raise ValueError(f"expected numbers above 0, each larger than the one before, came {values}")
+        raise ValueError("numbers above 0, each larger than the one before")
     return values
 
 
 def _shares(values: tuple[float, ...]) -> tuple[float, ...]:
     if not values or max(values) >= 1:
-        raise ValueError(f"expected shares between 0 and 1, came {values}")
+        raise ValueError("shares above 0 and below 1, each larger than the one before")
     return _growing(values)
 
 
