@@ -86,6 +86,10 @@ class Figures:
     without_reason: list[str] = field(default_factory=list)
     blocked: list[str] = field(default_factory=list)
 
+    def plain(self) -> dict[str, object]:
+        """The figures as JSON takes them; ``asdict`` would count the pairs of a Counter."""
+        return {name: dict(value) if isinstance(value, Counter) else value for name, value in vars(self).items()}
+
     @property
     def is_clean(self) -> bool:
         """Whether nothing was lost, doubled, unexplained or in the way of what came after."""
