@@ -21,6 +21,18 @@ def table_lineage(spec: TableSpec, columns: Iterable[str], absent: Collection[st
     return _metadata(sources_of(kept(), spec, columns, absent))
 
 
+def in_words(sources: Iterable[Source]) -> str:
+    """What a column is made from, in words: the page of Dagster's open version draws no lineage of columns.
+
+    >>> in_words([("clean/bills", "amount"), ("clean/bills", "billed_on"), ("clean/items", "category")])
+    'made from clean/bills (amount, billed_on), clean/items (category)'
+    """
+    columns: dict[str, list[str]] = {}
+    for table, column in sources:
+        columns.setdefault(table, []).append(column)
+    return "made from " + ", ".join(f"{table} ({', '.join(names)})" for table, names in columns.items())
+
+
 def answers_lineage(
     stages: Stages, spec: ModelSpec, read: Collection[str], columns: Iterable[str], absent: Collection[str]
 ) -> dict[str, dg.TableColumnLineage]:

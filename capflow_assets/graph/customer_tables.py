@@ -17,7 +17,7 @@ from capflow_assets.expressions.as_of import parse_moment
 from capflow_assets.graph.check_records import check_spec
 from capflow_assets.graph.cohort import placed, run_cohort
 from capflow_assets.graph.cohort_process import Task
-from capflow_assets.graph.column_lineage import table_lineage
+from capflow_assets.graph.column_lineage import in_words, table_lineage
 from capflow_assets.graph.engine import Engine
 from capflow_assets.graph.held_work import held
 from capflow_assets.graph.outcomes import Outcome
@@ -30,6 +30,7 @@ from capflow_assets.pages.report import TABLES as PAGE_TABLES
 from capflow_assets.pages.report import write_page
 from capflow_assets.pages.wording import number, short
 from capflow_assets.tables import catalogue, pictures, removals
+from capflow_assets.tables.column_lineage import Source, kept, sources_of
 from capflow_assets.tables.runner import TableRunner
 from capflow_assets.tables.table_result import TableResult
 
@@ -115,7 +116,7 @@ def table_asset(stages: Stages, spec: TableSpec) -> dg.AssetSpec:
         kinds={"pyspark", "deltalake"},
         skippable=True,
         partitions_def=CUSTOMERS,
-        metadata={"dagster/column_schema": column_schema(spec.table)},
+        metadata={"dagster/column_schema": column_schema(spec.table, sources_of(kept(), spec, spec.table.names))},
     )
 
 
@@ -131,20 +132,21 @@ def _owner(spec: TableSpec) -> str:
     return spec.table.owner
 
 
-def _words(column: Column) -> str:
+def _words(column: Column, sources: Sequence[Source]) -> str:
     formula = f" = {column.formula}" if column.formula else ""
     notes = ", ".join(note for note in (column.unit, column.window) if note)
-    return f"{column.description}{formula}" + (f" ({notes})" if notes else "")
+    lineage = f"; {in_words(sources)}" if sources else ""
+    return f"{column.description}{formula}" + (f" ({notes})" if notes else "") + lineage
 
 
-def column_schema(table: Table) -> dg.TableSchema:
-    """The declared columns, with units and rules, as Dagster shows them."""
+def column_schema(table: Table, sources: Mapping[str, Sequence[Source]]) -> dg.TableSchema:
+    """The declared columns, with units, rules and what each is made from, as Dagster shows them."""
     return dg.TableSchema(
         columns=[
             dg.TableColumn(
                 name=column.name,
                 type=column.type,
-                description=_words(column),
+                description=_words(column, sources.get(column.name, ())),
                 constraints=dg.TableColumnConstraints(nullable=not column.required),
             )
             for column in table.columns
@@ -152,8 +154,10 @@ def column_schema(table: Table) -> dg.TableSchema:
     )
 
 
-def feature_schema(features: Sequence[Mapping[str, Any]]) -> dg.TableSchema:
-    """The columns of a feature table as they turned out: how each is made, filled and spread, and who learns of it."""
+def feature_schema(features: Sequence[Mapping[str, Any]], sources: Mapping[str, Sequence[Source]]) -> dg.TableSchema:
+    """The columns of a feature table as they turned out: how each is made, of what, filled and spread, and who learns
+    of it.
+    """
 
     def words(row: Mapping[str, Any]) -> str:
         is_spread = row["median"] is not None
@@ -166,6 +170,7 @@ def feature_schema(features: Sequence[Mapping[str, Any]]) -> dg.TableSchema:
             f"filled: {number(row['fill_pct'], '%')}",
             spread,
             f"models: {row['models']}" if row["models"] else "",
+            in_words(sources[row["feature"]]) if sources.get(row["feature"]) else "",
         ]
         return "; ".join(part for part in parts if part)
 
@@ -213,6 +218,7 @@ def table_metadata(
 
     ``absent`` are the tables that the customer cannot have.
     """
+    spec = deployment.stages.tables[result.key]
     metadata: dict[str, Any] = {
         "status": "done",
         "dagster/row_count": result.rows,
@@ -221,14 +227,16 @@ def table_metadata(
         "version": result.version,
         "location": deployment.lake.path(customer, result.key),
         "columns": dg.MetadataValue.json(dict(result.columns)),
-        **table_lineage(deployment.stages.tables[result.key], result.columns, absent),
+        **table_lineage(spec, result.columns, absent),
     }
     if result.as_of is not None:
         metadata["as_of"] = result.as_of.isoformat()
     if result.how:
         metadata["landed"] = result.how
     if result.features:
-        metadata["dagster/column_schema"] = feature_schema(result.features)
+        metadata["dagster/column_schema"] = feature_schema(
+            result.features, sources_of(kept(), spec, result.columns, absent)
+        )
         metadata["catalogue"] = deployment.lake.path(customer, catalogue.KEY)
     if result.counts:
         metadata["counts"] = dg.MetadataValue.json(dict(result.counts))

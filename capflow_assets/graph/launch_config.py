@@ -1,7 +1,7 @@
 """The launchpad of a model: its form, with every parameter, default and bound in words, and what it refuses.
 
-The form opens with every parameter left open (``null``): then the customer's TOML holds, else the model's default. To
-fill in the defaults would overrule the TOML of every customer that is launched from there.
+The form offers every parameter, and leaves it open (``null``): then the customer's TOML holds, else the model's
+default. To fill in the defaults would overrule the TOML of every customer that is launched from there.
 
 The type of a parameter names its bounds, and values beyond them are refused when a launch is planned, before there is
 a run.

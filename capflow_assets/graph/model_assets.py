@@ -206,7 +206,7 @@ def asset_specs(spec: ModelSpec) -> Iterator[dg.AssetSpec]:
         "health": "Drift of features and scores against the training population, one row per column and scoring.",
         PART: DESCRIPTION,
     }
-    metadata = {"predictions": {"dagster/column_schema": column_schema(table_of(spec.model))}}
+    metadata = {"predictions": {"dagster/column_schema": column_schema(table_of(spec.model), {})}}
     kinds = {part: {"mlflow" if part == "models" else "deltalake", "python"} for part in PARTS}
     for part in PARTS:
         yield dg.AssetSpec(

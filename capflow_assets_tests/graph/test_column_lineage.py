@@ -64,6 +64,13 @@ def _model(table: str):  # type: ignore[no-untyped-def]
     return STAGES.model(table.split("/")[1]).model
 
 
+def test_the_columns_of_a_table_say_in_words_what_they_are_made_from() -> None:
+    key = dg.AssetKey(["features", "rfm"])
+    schema = defs.resolve_asset_graph().get(key).metadata["dagster/column_schema"]
+    words = next(column.description for column in schema.columns if column.name == "tenure_days")
+    assert words.endswith("; made from clean/bills (billed_at, billed_on)")
+
+
 def test_predictions_declare_their_columns() -> None:
     key = dg.AssetKey(["predictions", "churn"])
     schema = defs.resolve_asset_graph().get(key).metadata["dagster/column_schema"]

@@ -39,7 +39,7 @@ def test_every_parameter_of_every_model_says_its_default_and_bounds() -> None:
     )
 
 
-def test_the_form_opens_with_every_parameter_left_to_the_customers_toml(job: dg.JobDefinition) -> None:
+def test_parameters_that_are_left_open_are_left_to_the_customers_toml(job: dg.JobDefinition) -> None:
     opened = dg.validate_run_config(job, {})["ops"]["churn_model"]["config"]
     assert opened["params"] == dict.fromkeys(STAGES.model("churn").model.params.model_fields)
     assert opened["action"] == "retrain"

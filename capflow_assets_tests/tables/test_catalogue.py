@@ -109,7 +109,7 @@ def test_it_follows_a_table_that_is_made_anew(acme_copy):
 
 def test_the_ui_shows_how_each_column_turned_out(rows):
     own = [row for row in rows if row["block"] == "rhythm"]
-    column = next(column for column in feature_schema(own).columns if column.name == "gap_days_avg")
+    column = next(column for column in feature_schema(own, {}).columns if column.name == "gap_days_avg")
     for words in ("Average days between visits", "unit: days", "window: all", "filled: ", "median ", "purchase_prop"):
         assert words in (column.description or "")
 
