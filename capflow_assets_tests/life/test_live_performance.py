@@ -76,6 +76,8 @@ def watched_once(untrained: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     place = deployment(root, CHANCES)
     trained = renew(place, reader(place), RegularsParams(), TEST_MOMENT, Renewal())
     assert isinstance(trained, Trained)
+    # By a person: who never errs has an interval of no width.
+    place.registry.promote(SHOP, MODEL, trained.version, "")
     for moment in (TEST_MOMENT, AS_OF):
         night(place, moment)
     return root
@@ -141,15 +143,15 @@ def test_a_new_calibration_is_a_version_with_the_same_order_and_honest_chances(
     assert isinstance(result, Trained)
     assert result.report.decision.action == "promote", result.report.decision.reason
     assert result.report.decision.reason.startswith("Recalibrated (log loss ")
-    assert place.registry.champion(SHOP, MODEL) == 2
+    assert place.registry.champion(SHOP, MODEL) == 3, "2 is the rule that answered until then"
     after = score(place, reader(place), AS_OF)
     assert before is not None
     assert after is not None
     assert after.answers["score"].rank().equals(before.answers["score"].rank())
     assert after.answers["score"].mean() > 1.5 * before.answers["score"].mean()
     first, second = retrainings.past_trainings(place.lake, SHOP, MODEL)
-    assert (first.cause, first.version, first.gain, first.is_promoted) == ("by hand", 1, None, True)
-    assert (second.cause, second.version, second.is_promoted) == ("prior shift", 2, True)
+    assert (first.cause, first.version, first.gain, first.is_promoted) == ("by hand", 1, None, False)
+    assert (second.cause, second.version, second.is_promoted) == ("prior shift", 3, True)
     assert second.gain == pytest.approx(0.0), "the order is the same"
     with pytest.raises(EvidenceError, match="cannot be recalibrated yet"):
         renew(place, reader(place), RegularsParams(), AS_OF, Renewal("recalibrate", "prior shift"))

@@ -49,6 +49,8 @@ def answered_once(untrained: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     nobody = [of_nobody(bills, TEST_MOMENT + timedelta(days=days, hours=-1)) for days in (5, 20, 21)]
     place.lake.write(reduce(DataFrame.unionByName, nobody, bills), SHOP, "clean/bills")
     renew(place, reader(place), RegularsParams(), TEST_MOMENT, Renewal())
+    # By a person: who never errs has an interval of no width.
+    place.registry.promote(SHOP, MODEL, 1, "by hand")
     assert score(place, reader(place), TEST_MOMENT) is not None
     return root
 

@@ -35,8 +35,8 @@ def promoted_once(untrained: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     for sign in (-1, 1):
         trained = renew(place, reader(place), RegularsParams(sign=sign), TEST_MOMENT, Renewal("retrain", "decay"))
         assert isinstance(trained, Trained)
-        if sign < 0:
-            place.registry.promote(SHOP, MODEL, 1, "of old")
+        # By a person: who never errs has an interval of no width.
+        place.registry.promote(SHOP, MODEL, trained.version, "by hand")
     assert place.registry.champion(SHOP, MODEL) == 3, "2 is the rule that answered until then"
     return root
 
