@@ -64,7 +64,9 @@ def standings(bills: DataFrame, as_of: datetime, zone: str, tiers: SpendTiers) -
         row = spent.filter("year_spend > 0").agg(*(of.alias(name) for of, name in zip(quantiles, names, strict=True)))
         spent, begins = spent.crossJoin(row), [F.col(name) for name in names]
     above = [F.when(begin > F.col("year_spend"), begin) for begin in begins]
-    return spent.select("user_id", "year_spend", F.array_min(F.array(*above)).alias("next_at"))
+    # Not array_min, which the embedded engine cannot do of no rows.
+    next_at = F.least(*above, F.lit(None).cast("double"))
+    return spent.select("user_id", "year_spend", next_at.alias("next_at"))
 
 
 def upgrades(bills: DataFrame, start: datetime, end: datetime, zone: str, tiers: SpendTiers) -> DataFrame:

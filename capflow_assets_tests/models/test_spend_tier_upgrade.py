@@ -100,11 +100,18 @@ def test_nobody_waits_for_a_tier_where_nobody_spent(spark: SparkSession) -> None
     assert known(given, START, "UTC", params()).count() == 0
 
 
+def test_nobody_waits_for_a_tier_where_all_spend_the_same(spark: SparkSession) -> None:
+    days = (START - timedelta(days=9), START + timedelta(days=5))
+    given = frame_of(spark, BILLS, [bill(f"u{number}", day, 10.0) for number in range(30) for day in days])
+    assert users(known(given, START, "UTC", params())) == set()
+    assert users(outcome(given, START, END, "UTC", params())) == set()
+
+
 @pytest.mark.parametrize(
     "given", [{"thresholds": (300, 100)}, {"thresholds": (0,)}, {"quantiles": (0.5, 1.0)}, {"quantiles": ()}]
 )
 def test_tiers_grow(given: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError, match="expected"):
+    with pytest.raises(ValidationError, match="larger than the one before"):
         params(**given)
 
 
