@@ -246,7 +246,8 @@ class Rule:
 
     It is asked once; the decision, the asset check ``name`` and the model's card tell the same. ``words`` name the
     figure: "its calibration error". Where it is out of bounds the version is kept from promotion, a person is asked,
-    or it is told and nothing else.
+    or it is told and nothing else. ``said`` puts the outcomes and answers that the figure is of into a sentence:
+    "expected 1,897 purchases, 2,706 came, 30 % too low".
     """
 
     name: str
@@ -255,6 +256,7 @@ class Rule:
     at_most: float = inf
     at_least: float = -inf
     otherwise: Otherwise = "ask"
+    said: Callable[[pd.DataFrame, pd.DataFrame], str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

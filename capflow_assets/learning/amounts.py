@@ -141,3 +141,19 @@ def fit_amount_bands(actual: Numbers, forecast: Numbers, bins: int = BINS) -> Am
     low = np.array([float(np.quantile(ratio, 0.1, method="lower")) for ratio in ratios])
     high = np.array([float(np.quantile(ratio, 0.9, method="higher")) for ratio in ratios])
     return AmountBands(np.array([m[part[0]] for part in parts[1:]]), low, high)
+
+
+def totals_in_words(actual: Numbers, predicted: Numbers, noun: str) -> str:
+    """The totals that were expected and came, and by how much the first is off.
+
+    >>> totals_in_words([1_700, 1_006], [1_000.4, 897.0], "purchases")
+    'expected 1,897 purchases, 2,706 came, 30 % too low'
+    >>> totals_in_words([0.0], [12.0], "of value")
+    'expected 12 of value, 0 came'
+    """
+    total, forecast = float(np.nansum(np.asarray(actual, dtype=float))), float(np.nansum(np.asarray(predicted)))
+    words = f"expected {forecast:,.0f} {noun}, {total:,.0f} came"
+    if total <= 0:
+        return words
+    off = abs(forecast / total - 1)
+    return f"{words}, {off:.0%} too {'low' if forecast < total else 'high'}".replace("%", " %")

@@ -54,8 +54,9 @@ class Trial:
     where ``broken_champion`` names one whose files cannot be used: the baseline alone decides then. ``beats`` is the
     standard that the model holds against its baseline, see ``contract.Model``. ``coverage`` is the share of subjects
     who got an answer, ``least_coverage`` the smallest that will do. ``judged`` is how many ``units`` the intervals rest
-    on, ``least_judged`` the fewest that convince. ``rules`` are the model's, each with its figure. ``slices`` says on
-    which of some groups of subjects the challenger is surely worse than the baseline.
+    on, ``least_judged`` the fewest that convince. ``rules`` are the model's, each with its figure; ``said`` are the
+    sentences of those that have one, by name. ``slices`` says on which of some groups of subjects the challenger is
+    surely worse than the baseline.
     """
 
     metric: Metric
@@ -67,6 +68,7 @@ class Trial:
     coverage: float
     judged: int
     rules: tuple[tuple[Rule, float], ...] = ()
+    said: Mapping[str, str] = field(default_factory=dict)
     slices: Finding | None = None
     subjects: str = "users"
     beats: Literal["better", "not worse"] = "better"
@@ -82,7 +84,7 @@ def judgements(trial: Trial) -> tuple[Judgement, ...]:
     conditions = [_coverage(trial), _baseline(trial), _enough(trial)]
     if trial.against_champion is not None:
         conditions.append(_champion(trial, trial.against_champion))
-    conditions += [_rule(rule, figure) for rule, figure in trial.rules]
+    conditions += [_rule(rule, figure, trial.said.get(rule.name, "")) for rule, figure in trial.rules]
     if trial.slices is not None:
         conditions.append(_slices(trial.slices))
     return tuple(replace(condition, complaint="") if condition.passed else condition for condition in conditions)
@@ -209,7 +211,7 @@ def _champion(trial: Trial, gain: Interval) -> Judgement:
     )
 
 
-def _rule(rule: Rule, figure: float) -> Judgement:
+def _rule(rule: Rule, figure: float, said: str) -> Judgement:
     bounds = [
         f"{words} {bound:g} allowed"
         for words, bound in (("at least", rule.at_least), ("at most", rule.at_most))
@@ -223,7 +225,7 @@ def _rule(rule: Rule, figure: float) -> Judgement:
             " allowed", ""
         ),
         rule.otherwise,
-        words if isfinite(figure) else f"{rule.words} cannot be told",
+        ": ".join(filter(None, (said, words))) if isfinite(figure) else f"{rule.words} cannot be told",
         {"error": figure, "at_most": rule.at_most}
         if isinf(rule.at_least)
         else {"value": figure, "at_least": rule.at_least, "at_most": rule.at_most},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -40,8 +41,9 @@ class Comparison:
 
     The differences are paired on the same subjects, above 0 where the challenger is better. ``champion`` and
     ``against_champion`` are None where there is no champion to compare with. ``rules`` are the figures of the model's
-    rules, in their order. ``judged`` are the units that the intervals rest on. ``slices`` hold the challenger against
-    the baseline on new, light and heavy users, where the columns tell them apart.
+    rules, in their order, and ``said`` what they are of, in words, by name. ``judged`` are the units that the intervals
+    rest on. ``slices`` hold the challenger against the baseline on new, light and heavy users, where the columns tell
+    them apart.
     """
 
     answers: pd.DataFrame
@@ -51,6 +53,7 @@ class Comparison:
     champion: Interval | None
     against_champion: Interval | None
     rules: tuple[float, ...]
+    said: Mapping[str, str]
     coverage: float
     judged: JudgedUnits
     slices: tuple[Slice, ...] = ()
@@ -159,6 +162,7 @@ def compare(
         champion=None if champion is None else score(champion),
         against_champion=None if champion is None else lead_over(champion),
         rules=tuple(float(rule.measure(outcomes, answers)) for rule in model.rules),
+        said={rule.name: rule.said(outcomes, answers) for rule in model.rules if rule.said is not None},
         coverage=_coverage(answers, split.test),
         judged=judged_units(model.metric, outcomes, answers),
         slices=_slices(model, outcomes, answers, by_baseline, split.test, seed),

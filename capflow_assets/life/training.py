@@ -190,6 +190,7 @@ def trial_of(
         coverage=comparison.coverage,
         judged=comparison.judged.units,
         rules=tuple(zip(model.rules, comparison.rules, strict=True)),
+        said=comparison.said,
         slices=slices_finding(comparison.slices) if comparison.slices else None,
         subjects=f"{model.subject.name}s",
         beats=model.beats,

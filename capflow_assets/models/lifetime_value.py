@@ -65,6 +65,20 @@ def value_calibration(outcomes: pd.DataFrame, answers: pd.DataFrame) -> float:
     return ratio_error(outcomes["value"].sum().clip(min=0.0), answers["expected_value"])
 
 
+def purchases_said(outcomes: pd.DataFrame, answers: pd.DataFrame) -> str:
+    """The totals of expected and actual purchases, in words."""
+    from capflow_assets.learning.amounts import totals_in_words
+
+    return totals_in_words(outcomes["purchases"], answers["expected_purchases"], "purchases")
+
+
+def value_said(outcomes: pd.DataFrame, answers: pd.DataFrame) -> str:
+    """The totals of expected and actual value, in words."""
+    from capflow_assets.learning.amounts import totals_in_words
+
+    return totals_in_words(outcomes["value"], answers["expected_value"], "of value")
+
+
 def value_order(outcomes: pd.DataFrame, answers: pd.DataFrame) -> float:
     """How much of the value that came is captured by the order of the values expected: 1 all, 0 what chance does."""
     from capflow_assets.learning.metrics import spend_gini
@@ -122,8 +136,8 @@ MODEL = Model(
     metric=rmse("purchases", "expected_purchases"),
     # A season in the horizon, which the model is blind to, moves the sums; past a quarter a person decides.
     rules=(
-        Rule("calibrated", calibration, "its calibration error", at_most=0.25),
-        Rule("value_calibrated", value_calibration, "the error of its total value", at_most=0.25),
+        Rule("calibrated", calibration, "its calibration error", at_most=0.25, said=purchases_said),
+        Rule("value_calibrated", value_calibration, "the error of its total value", at_most=0.25, said=value_said),
         Rule("value_ordered", value_order, "the share of value that its order captures", at_least=0.2),
     ),
     fitted="now",

@@ -174,6 +174,14 @@ def test_what_follows_from_a_rule_that_does_not_hold_is_the_models_to_say(otherw
     assert not judged("coverage_80", rules=((coverage, float("nan")),)).passed
 
 
+def test_a_reason_says_what_was_expected_and_what_came_before_the_figure() -> None:
+    sums = rule("sums", "its calibration error", at_most=0.25)
+    words = "expected 1,897 purchases, 2,706 came, 30 % too low"
+    decision = decided(rules=((sums, 0.299),), said={"sums": words})
+    assert decision.reason == f"A person decides: {words}: its calibration error is 0.2990, at most 0.25 allowed."
+    assert "expected" not in decided(rules=((sums, 0.2),), said={"sums": words}).reason
+
+
 def test_a_reason_names_the_models_own_subjects() -> None:
     decision = decided(coverage=0.5, subjects="stores", least_coverage=0.9)
     assert decision.reason == "Not promoted: only 50.0% of stores got a score, 90.0% needed."

@@ -37,6 +37,11 @@ def amount_model(
 
         return total_error_by_tenths(outcomes[column], answers["score"])
 
+    def totals(outcomes: pd.DataFrame, answers: pd.DataFrame) -> str:
+        from capflow_assets.learning.amounts import totals_in_words
+
+        return totals_in_words(outcomes[column], answers["score"], f"of {column}")
+
     def plot(outcomes: pd.DataFrame, answers: pd.DataFrame) -> Figure:
         from capflow_assets.learning.plots import totals_plot
 
@@ -60,7 +65,7 @@ def amount_model(
         metric=deviance_explained(column),
         rules=(
             # A season in the horizon moves every total; past a quarter a person decides.
-            Rule("calibrated", total_error, "its error of totals by tenths", at_most=0.25),
+            Rule("calibrated", total_error, "its error of totals by tenths", at_most=0.25, said=totals),
             Rule("interval_coverage", _coverage(column), "the share inside its 80 % intervals", otherwise="tell"),
             Rule("spend_gini", spend_gini(column).compute, "its share of the possible concentration", otherwise="tell"),
         ),
