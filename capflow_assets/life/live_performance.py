@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 from capflow_assets.contract import Model, Window
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import CapflowError
-from capflow_assets.expressions.days import days_after, days_before
+from capflow_assets.expressions.days import days_after
 from capflow_assets.life import answers_history
 from capflow_assets.life.examples import ExampleReader
 from capflow_assets.life.outcome_rows import Share
-from capflow_assets.life.split import known_until
+from capflow_assets.life.split import filled_until
 from capflow_assets.monitoring.arrivals import ON_TIME, LandingDelay
 from capflow_assets.monitoring.observations import Z95, Live, Reliability
 from capflow_assets.stores.moments import moments
@@ -47,11 +47,6 @@ class PastAnswers:
 def are_chances(model: Model[Any]) -> bool:
     """Whether a model's scores are meant as chances of its outcome."""
     return model.metric.name == "roc_auc" and any(rule.name == "calibrated" for rule in model.rules)
-
-
-def filled_until(reader: ExampleReader, as_of: datetime, delay: LandingDelay = ON_TIME) -> datetime:
-    """The moment up to which outcomes are known and have landed."""
-    return min(known_until(reader, as_of), days_before(as_of, delay.wait_days, reader.customer.time_zone))
 
 
 def past_answers(

@@ -18,8 +18,8 @@ from capflow_assets.expressions.days import days_after, local_day_of
 from capflow_assets.learning.outcomes import past_windows
 from capflow_assets.life import answers_history
 from capflow_assets.life.examples import ExampleReader
-from capflow_assets.life.live_performance import are_chances, filled_until, held_together, promised_of, sampled
-from capflow_assets.life.split import first_bill
+from capflow_assets.life.live_performance import are_chances, held_together, promised_of, sampled
+from capflow_assets.life.split import filled_until, first_bill
 from capflow_assets.monitoring.arrivals import ON_TIME, LandingDelay
 from capflow_assets.monitoring.observations import Live
 from capflow_assets.stores.moments import moments

@@ -21,6 +21,7 @@ from capflow_assets.learning.promotion import Decision, decide, judgements, unde
 from capflow_assets.life.answers import answered
 from capflow_assets.life.comparison import ChampionRival, Comparison, compare, outcomes_of
 from capflow_assets.life.examples import ExampleReader
+from capflow_assets.life.feed_state import bills_delay
 from capflow_assets.life.registration import Served, registered
 from capflow_assets.life.report import (
     Calibration,
@@ -32,8 +33,9 @@ from capflow_assets.life.report import (
     training_report,
 )
 from capflow_assets.life.rungs import rung_of
-from capflow_assets.life.split import Split, first_bill, known_until
+from capflow_assets.life.split import Split, filled_until, first_bill
 from capflow_assets.life.training import NotReady, Trained, code_version, train, trial_of
+from capflow_assets.monitoring.arrivals import LandingDelay
 from capflow_assets.stores.saved_estimators import types_of
 
 if TYPE_CHECKING:
@@ -58,7 +60,8 @@ def recalibrate(deployment: Deployment, reader: ExampleReader, params: Horizon, 
     if champion is None:
         return train(deployment, reader, params, as_of)
     reader = reader.reading(champion.estimator)  # type: ignore[arg-type]
-    split, fitted_on = _halves(reader, params, champion.report, as_of)
+    delay = bills_delay(deployment, reader.customer, as_of)
+    split, fitted_on = _halves(reader, params, champion.report, as_of, delay)
     estimator = champion.estimator.recalibrated(fitted_on)
     as_it_is: Estimator = champion.estimator  # type: ignore[assignment]
     answers = answered(reader, as_it_is, split.test, with_reasons=False)
@@ -87,12 +90,14 @@ def _champion(deployment: Deployment, reader: ExampleReader) -> _Champion | None
     return _Champion(version, estimator, report) if is_own and isinstance(estimator, Recalibrates) else None
 
 
-def _halves(reader: ExampleReader, params: Horizon, report: TrainingReport, as_of: datetime) -> tuple[Split, Examples]:
+def _halves(
+    reader: ExampleReader, params: Horizon, report: TrainingReport, as_of: datetime, delay: LandingDelay
+) -> tuple[Split, Examples]:
     """One half of the newest horizon's subjects to be judged on, and the other to fit the calibration on."""
     import pandas as pd
 
     zone = reader.customer.time_zone
-    until, first = known_until(reader, as_of), first_bill(reader, as_of)
+    until, first = filled_until(reader, as_of, delay), first_bill(reader, as_of)
     windows = past_windows(until, report.horizon_days, 2, first, zone)
     if len(windows) < 2 or windows[-1].start < report.as_of:
         raise EvidenceError(

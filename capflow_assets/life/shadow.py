@@ -22,7 +22,7 @@ from capflow_assets.expressions.days import days_after
 from capflow_assets.life import answers_history, retrainings
 from capflow_assets.life.answers import answered, rows_of, schema_of
 from capflow_assets.life.examples import ExampleReader
-from capflow_assets.life.live_performance import filled_until
+from capflow_assets.life.split import filled_until
 from capflow_assets.monitoring.arrivals import ON_TIME, LandingDelay
 from capflow_assets.stores.lake import Lake
 from capflow_assets.stores.moments import MOMENT, moments, partition_of, remove_moments, replace_moment

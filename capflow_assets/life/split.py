@@ -8,12 +8,13 @@ from datetime import datetime
 from capflow_assets.contract import Examples, Horizon, Window
 from capflow_assets.errors import EvidenceError, ModelError
 from capflow_assets.expressions.as_of import newest
-from capflow_assets.expressions.days import days_after
+from capflow_assets.expressions.days import days_after, days_before
 from capflow_assets.expressions.history import first_moment
 from capflow_assets.learning import outcomes
 from capflow_assets.learning.moments import apart, together
 from capflow_assets.learning.readiness import LEAST_HISTORY_DAYS
 from capflow_assets.life.examples import ExampleReader
+from capflow_assets.monitoring.arrivals import ON_TIME, LandingDelay
 
 BILLS = "clean/bills"
 
@@ -44,13 +45,15 @@ class Split:
         return together([*apart(self.train), self.test])
 
 
-def split_in_time(reader: ExampleReader, params: Horizon, as_of: datetime) -> Split:
+def split_in_time(reader: ExampleReader, params: Horizon, as_of: datetime, delay: LandingDelay = ON_TIME) -> Split:
     """The examples of a customer who is ready for the model.
+
+    A horizon is over once its bills have landed too, by the ``delay`` that they have.
 
     Raises:
         EvidenceError: no past moment makes examples, or too few events are over.
     """
-    windows = _windows(reader, params, as_of)
+    windows = _windows(reader, params, as_of, delay)
     reader = reader.sampled(windows, params.max_examples)
     moments = [window.start for window in windows]
     if reader.spec.model.fitted == "now":
@@ -81,9 +84,14 @@ def known_until(reader: ExampleReader, as_of: datetime) -> datetime:
     return outcomes.known_until(as_of, newest(reader.lake.table(customer.name, BILLS), as_of), customer.time_zone)
 
 
-def _windows(reader: ExampleReader, params: Horizon, as_of: datetime) -> list[Window]:
+def filled_until(reader: ExampleReader, as_of: datetime, delay: LandingDelay = ON_TIME) -> datetime:
+    """The moment up to which outcomes are known and have landed."""
+    return min(known_until(reader, as_of), days_before(as_of, delay.wait_days, reader.customer.time_zone))
+
+
+def _windows(reader: ExampleReader, params: Horizon, as_of: datetime, delay: LandingDelay) -> list[Window]:
     """The past horizons that are over, oldest first; the last one is to be judged on."""
-    first, until, zone = first_bill(reader, as_of), known_until(reader, as_of), reader.customer.time_zone
+    first, until, zone = first_bill(reader, as_of), filled_until(reader, as_of, delay), reader.customer.time_zone
     if reader.spec.events is None:
         windows = outcomes.past_windows(until, params.horizon_days, params.moments, first, zone)
     else:

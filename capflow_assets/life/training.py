@@ -26,6 +26,7 @@ from capflow_assets.life.comparison import (
     units_in_words,
 )
 from capflow_assets.life.examples import ExampleReader
+from capflow_assets.life.feed_state import bills_delay
 from capflow_assets.life.leaks import barred, leak_bounds, leakage_finding
 from capflow_assets.life.pooling import give
 from capflow_assets.life.recipes import RecipeChoice, chosen_recipe
@@ -104,7 +105,7 @@ def train(deployment: Deployment, reader: ExampleReader, params: Horizon, as_of:
         return NotReady(verdict) if pooled is None else Trained(*pooled, {})
     if verdict.not_judged:
         return _described(deployment, reader, params, as_of, verdict)
-    split = split_in_time(reader, params, as_of)
+    split = split_in_time(reader, params, as_of, bills_delay(deployment, reader.customer, as_of))
     judged = _judged(deployment, reader, params, split)
     served = _served(reader, params, as_of, judged)
     report = _report(reader, params, as_of, verdict, judged, served)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from capflow_assets.blueprint.specs import Call, Input
 from capflow_assets.life.examples import ExampleReader
 from capflow_assets.life.split import split_in_time
+from capflow_assets.monitoring.arrivals import LandingDelay
 from capflow_assets_tests.life.shop import AS_OF, RegularsParams, deployment, reader
 
 if TYPE_CHECKING:
@@ -32,6 +33,12 @@ def test_moments_are_at_the_same_time_of_the_customers_days(untrained: Path) -> 
     split = split_in_time(in_madrid(untrained), RegularsParams(horizon_days=50), AS_OF)
     assert split.train_moments == (datetime(2024, 3, 22, 21, tzinfo=UTC),)
     assert split.test_moment == datetime(2024, 5, 11, 20, tzinfo=UTC)
+
+
+def test_a_horizon_whose_bills_have_not_all_landed_is_not_learned_from(untrained: Path) -> None:
+    shop, params = reader(deployment(untrained)), RegularsParams(horizon_days=20)
+    on_time, late = (split_in_time(shop, params, AS_OF, LandingDelay(days=days)) for days in (0, 5))
+    assert on_time.test_moment - late.test_moment == timedelta(days=5)
 
 
 def test_the_horizon_of_an_event_is_of_the_customers_days(untrained: Path) -> None:
