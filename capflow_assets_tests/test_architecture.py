@@ -128,3 +128,9 @@ def test_tests_that_share_something_dear_stay_in_one_process(request):
     """Where several processes share the tests, each test's id ends with its group, which hands them out."""
     if getattr(request.config.option, "loadgroup", False):
         assert request.node.nodeid.endswith(f"@{Path(__file__)}"), "pytest and pytest-xdist do not fit together"
+
+
+def test_no_test_imports_another_one_and_no_program_imports_tests_by_their_names():
+    importing = re.compile(r"capflow_assets_tests(\.\w+)*\.test_\w+ import", re.ASCII)
+    files = [*Path(__file__).parent.rglob("*.py"), *(ROOT / "bench").glob("*.py"), *PACKAGE.rglob("*.py")]
+    assert [str(file) for file in files if importing.search(file.read_text(encoding="utf-8"))] == []

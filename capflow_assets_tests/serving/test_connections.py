@@ -16,7 +16,7 @@ from capflow_assets.serving.app import create_app
 from capflow_assets.serving.connections import LEAST, MOST, most_connections
 from capflow_assets.serving.tokens import issue
 from capflow_assets_tests.serving.homes import listening
-from capflow_assets_tests.serving.test_service import MODEL, service
+from capflow_assets_tests.serving.one_service import MODEL, service
 
 __all__ = ["service"]
 IDLE = 2_000

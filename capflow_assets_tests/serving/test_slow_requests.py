@@ -10,7 +10,7 @@ import httpx
 from capflow_assets.serving.app import create_app
 from capflow_assets.serving.service import Service
 from capflow_assets.serving.tokens import issue, revoke
-from capflow_assets_tests.serving.test_service import MODEL, answered, service
+from capflow_assets_tests.serving.one_service import MODEL, answered, service
 
 __all__ = ["service"]
 ANSWERS = f"/v1/acme/models/{MODEL}"

@@ -11,37 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from capflow_assets.errors import EvidenceError
 from capflow_assets.learning.nets.checkpoints import Checkpoint
 from capflow_assets.learning.nets.loop import Plan, train
+from capflow_assets_tests.learning.nets.one_net import INPUTS, OUTPUTS, batches, loss, new_net, numbers
 
-RANDOM = np.random.default_rng(1)
-INPUTS = RANDOM.normal(size=(96, 2)).astype("float32")
-# y = 2 a - b + 3, without noise.
-OUTPUTS = (INPUTS @ np.array([[2.0], [-1.0]]) + 3).astype("float32")
 PLAN = Plan(seed=5, epochs=60, patience=60, batch=16, rate=0.1, decay=0.0)
-
-
-def batches(random: np.random.Generator, size: int) -> Iterator[tuple[np.ndarray, ...]]:
-    order = random.permutation(len(INPUTS))
-    for first in range(0, len(order), size):
-        yield INPUTS[order[first : first + size]], OUTPUTS[order[first : first + size]]
-
-
-def loss(net: nn.Module, inputs: torch.Tensor, outputs: torch.Tensor) -> torch.Tensor:
-    return nn.functional.mse_loss(net(inputs), outputs)
-
-
-def new_net() -> nn.Linear:
-    with torch.random.fork_rng():
-        torch.manual_seed(3)
-        return nn.Linear(2, 1)
-
-
-def numbers(net: nn.Linear) -> list[float]:
-    return [*net.weight.detach().ravel().tolist(), *net.bias.detach().tolist()]
 
 
 def test_a_net_learns_what_was_planted() -> None:
@@ -103,7 +79,7 @@ import os, signal, sys
 from pathlib import Path
 from capflow_assets.learning.nets.checkpoints import Checkpoint
 from capflow_assets.learning.nets.loop import Plan, train
-from capflow_assets_tests.learning.nets.test_loop import batches, loss, new_net, numbers
+from capflow_assets_tests.learning.nets.one_net import batches, loss, new_net, numbers
 
 def score():
     score.epochs += 1
