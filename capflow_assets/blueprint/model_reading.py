@@ -222,7 +222,7 @@ def _check_subject(model: Model[Any], tables: Mapping[str, TableSpec]) -> None:
         raise GraphError("A model's subject has no key", expected='key=("user_id",)')
     if subject.known is None and (not model.joined or _key(tables, model.joined[0]) != set(subject.key)):
         raise GraphError(
-            f"Nobody says which {subject.name}s a model answers for",
+            f"Nobody says which {subject.plural} a model answers for",
             expected=f"a first joined block of one row per {', '.join(subject.key)}, or a function Subject.known",
             came=f"the reads {', '.join(model.tables)}",
         )

@@ -48,6 +48,11 @@ class Subject:
     known: Callable[..., Any] | None = None
     events: Callable[..., Any] | None = None
 
+    @property
+    def plural(self) -> str:
+        """Several of them, in words: "users", "pairs of store and category"."""
+        return f"pairs of {self.name}" if " and " in self.name else f"{self.name}s"
+
 
 USER = Subject("user", ("user_id",))
 

@@ -209,6 +209,9 @@ def explain(
             "is_champion": chosen == now.champion,
             "champion_version": now.champion,
             "challenger_version": now.challenger,
+            "challenger_decision": registry.report(customer, model, now.challenger)["decision"]
+            if now.challenger
+            else None,
             "past_champions": list(now.history),
             "frozen": now.is_frozen,
             "promotion": decision,

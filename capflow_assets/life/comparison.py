@@ -196,7 +196,7 @@ def units_in_words(subject: Subject, columns: tuple[str, ...]) -> str:
     'pairs of store and week'
     """
     if columns == subject.key:
-        return f"{subject.name}s"
+        return subject.plural
     nouns = [name.removesuffix("_id") for name in columns]
     return f"{nouns[0]}s" if len(nouns) == 1 else f"{'pairs' if len(nouns) == 2 else 'sets'} of {' and '.join(nouns)}"
 

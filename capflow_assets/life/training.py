@@ -193,7 +193,7 @@ def trial_of(
         rules=tuple(zip(model.rules, comparison.rules, strict=True)),
         said=comparison.said,
         slices=slices_finding(comparison.slices) if comparison.slices else None,
-        subjects=f"{model.subject.name}s",
+        subjects=model.subject.plural,
         beats=model.beats,
         least_coverage=model.coverage,
         least_judged=model.least_judged,

@@ -115,12 +115,22 @@ def _to_do(report: Mapping[str, Any]) -> str:
     if report["is_champion"]:
         health = report.get("health") or {}
         words = AFTER_HEALTH.get(health.get("action", "none"), "nothing").format(**names)
-        return words + ("; frozen until capflow thaw {customer} {model}".format(**names) if report["frozen"] else "")
-    promote = "capflow promote {customer} {model} --version {version}".format(**names, version=report["version"])
+        words += "; frozen until capflow thaw {customer} {model}".format(**names) if report["frozen"] else ""
+        if (report.get("challenger_decision") or {}).get("action") != "ask":
+            return words
+        asking = report["challenger_version"]
+        look = "capflow explain {customer} {model} --version {version}".format(**names, version=asking)
+        decide = f"decide about version {asking} ({look}). To promote it: {_promotion(names, asking)}"
+        return decide if words == "nothing" else f"{words}. And {decide}"
+    promote = _promotion(names, report["version"])
     if report["decision"]["action"] == "ask":
         return f"decide. To promote it: {promote}. To leave things as they are: nothing"
     train = "capflow run {customer} --select models/{model}".format(**names)
     return f"nothing; the next training competes again ({train}). To promote this version all the same: {promote}"
+
+
+def _promotion(names: Mapping[str, str], version: int) -> str:
+    return "capflow promote {customer} {model} --version {version}".format(**names, version=version)
 
 
 def _brought(training: Mapping[str, Any]) -> Iterator[str]:

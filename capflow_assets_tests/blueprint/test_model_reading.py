@@ -122,7 +122,7 @@ def test_one_baseline_and_another_are_needed(candidates: tuple[Any, ...], came: 
         ({"subject": Subject("nobody", (), known), "reads": (Reads("clean/bills", form="frame"),)}, "has no key"),
         (
             {"subject": Subject("user and campaign", ("user_id", "campaign_id"))},
-            "Nobody says which user and campaigns",
+            "Nobody says which pairs of user and campaign",
         ),
         ({"metric": replace(REGULARS.metric, unit=("store_id",))}, "unit is no part of the subject's key"),
         ({"rules": REGULARS.rules * 2}, "rule has a name that is taken(.|\n)*Came: calibrated"),

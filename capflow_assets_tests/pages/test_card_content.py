@@ -43,6 +43,15 @@ def test_a_version_that_asks_names_the_command_that_promotes_it() -> None:
     assert line("to do") == expected
 
 
+def test_a_champion_beside_a_version_that_asks_says_so() -> None:
+    asking = {"challenger_version": 4, "challenger_decision": {"action": "ask"}, "is_champion": True, "version": 5}
+    assert line("to do", **asking) == (
+        "decide about version 4 (capflow explain boots lifetime_value --version 4). "
+        "To promote it: capflow promote boots lifetime_value --version 4"
+    )
+    assert line("to do", **(asking | {"challenger_decision": {"action": "keep"}})) == "nothing"
+
+
 def test_a_version_that_was_kept_from_promotion_says_how_it_may_be_promoted_all_the_same() -> None:
     words = line("to do", decision={"action": "keep", "reason": "Not promoted: it is worse."})
     assert words.startswith(
