@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from functools import cache
-from pathlib import Path
+from importlib.resources import files
 
 from capflow_assets.blueprint.specs import TableSpec
 from capflow_assets.synthesis.features import feature_of, source_columns
 
-FILE = Path(__file__).with_name("column_lineage.txt")
+NAME = "column_lineage.txt"
 ARROW = " <- "
 WITHOUT = " without "
 # Stands for the columns of an open table that are not declared.
@@ -51,10 +51,15 @@ def _pair(text: str) -> Source:
     return table, column
 
 
+def kept_text() -> str:
+    """The lineage of this version of the code, as it is kept beside it; on a cluster the code may be packed."""
+    return files("capflow_assets.tables").joinpath(NAME).read_text("utf-8")
+
+
 @cache
 def kept() -> Lineage:
     """The lineage of this version of the code."""
-    return parsed(FILE.read_text())
+    return parsed(kept_text())
 
 
 def sources_of(
