@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 LINES, ITEMS = "clean/line_items", "clean/items"
 LINE_COLUMNS = ("user_id", "item_id", "billed_on", "is_return", "flags")
-WORDS = "what is bought again"
+WORDS = "the items bought again"
 
 
 class ReplenishmentParams(Horizon):
