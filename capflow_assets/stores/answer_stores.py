@@ -3,7 +3,7 @@
 [serving.store]
 kind = "redis"
 host = "redis.internal"
-password = { env = "CAPFLOW_REDIS_PASSWORD" }
+password = { env = "REDIS_PASSWORD" }
 """
 
 from __future__ import annotations
