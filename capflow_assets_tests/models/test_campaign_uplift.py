@@ -150,7 +150,7 @@ def test_where_nobody_was_held_out_it_is_not_ready_and_says_why(
     verdict = train(young.place, young.reader, PARAMS, young.as_of)
     assert isinstance(verdict, NotReady)
     fixes = " / ".join(reason.fix for reason in verdict.verdict.missing)
-    assert "campaigns with ten users addressed and ten held out, has 0" in fixes
+    assert "needs 1 campaign with ten users addressed and ten held out, has 0" in fixes
     assert "nobody was held out by chance" in fixes
 
 

@@ -163,7 +163,7 @@ def test_a_customer_who_lists_nothing_new_is_told_so() -> None:
     has = {"tables": tables, "history_days": 400, "users": 1000, "positives": 0, "new_items_91d": 0, "unsold_items": 0}
     said = [reason.fix for reason in verdict(MODEL.needs, has).missing]
     assert "needs 10 listed items first sold in 91 days, has 0; list items before they are sold" in said
-    assert "needs 1 listed items that nobody has bought yet, has 0; list items before they are sold" in said
+    assert "needs 1 listed item that nobody has bought yet, has 0; list items before they are sold" in said
 
 
 def test_what_was_new_is_told_by_all_bills(spark: SparkSession) -> None:

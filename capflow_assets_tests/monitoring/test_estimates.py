@@ -60,7 +60,11 @@ def test_past_errors_widen_the_interval() -> None:
         ("roc_auc", {"are_chances": False}, "its scores are no chances"),
         ("roc_auc", {"is_calibrated": False}, "its chances are off, as the newest outcomes show"),
         ("roc_auc", {"moved": 0.6}, "columns with 60% of the model's weight have moved"),
-        ("roc_auc", {"errors": [0.01]}, "too few nights have been checked against outcomes: 1, at least 2 needed"),
+        (
+            "roc_auc",
+            {"errors": [0.01]},
+            "estimates were checked against outcomes on 1 of the 2 nights needed to trust them",
+        ),
         ("roc_auc", {}, ""),
     ],
 )
