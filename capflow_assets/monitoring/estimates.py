@@ -122,5 +122,6 @@ def blindness(
     if moved > MOST_MOVED:
         return f"columns with {moved:.0%} of the model's weight have moved: its chances may not hold for such users"
     if len(errors) < LEAST_ERRORS:
-        return f"estimates were checked against outcomes on {len(errors)} of the {LEAST_ERRORS} nights needed to trust them"
+        needed = f"{len(errors)} of the {LEAST_ERRORS} nights needed to trust them"
+        return f"estimates were checked against outcomes on {needed}"
     return ""
