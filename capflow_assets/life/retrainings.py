@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from capflow_assets.deployment import Deployment
 from capflow_assets.life.report import TrainingReport
 from capflow_assets.monitoring.observations import PastTraining
 from capflow_assets.stores.lake import Lake
-from capflow_assets.stores.moments import MOMENT, replace_moment
+from capflow_assets.stores.moments import replace_moment, rows_in_utc
 
 BY_HAND = "by hand"
 GAIN = ("gain", "gain_low", "gain_high")
@@ -98,11 +98,7 @@ def rows_of(lake: Lake, customer: str, model: str) -> list[dict[str, Any]]:
     Raises:
         TableError: the ledger is damaged.
     """
-    if not lake.exists(customer, table_of(model)):
-        return []
-    rows = lake.arrow(customer, table_of(model)).drop_columns(MOMENT).to_pylist()
-    for row in rows:
-        row.update({name: at and at.astimezone(UTC) for name in MOMENTS for at in [row.get(name)]})
+    rows = rows_in_utc(lake, customer, table_of(model), MOMENTS)
     return sorted(rows, key=lambda row: (row["as_of"], row["version"]))
 
 

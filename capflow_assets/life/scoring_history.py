@@ -5,12 +5,11 @@ A night that is scored again replaces itself.
 
 from __future__ import annotations
 
-from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.monitoring.scorings import Scoring, row_of
 from capflow_assets.stores.lake import Lake
-from capflow_assets.stores.moments import MOMENT, replace_moment
+from capflow_assets.stores.moments import replace_moment, rows_in_utc
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -45,11 +44,7 @@ def scoring_rows(lake: Lake, customer: str, model: str) -> list[dict[str, Any]]:
     Raises:
         TableError: the table is damaged.
     """
-    if not lake.exists(customer, table_of(model)):
-        return []
-    rows = lake.arrow(customer, table_of(model)).drop_columns(MOMENT).to_pylist()
-    for row in rows:
-        row.update({name: at and at.astimezone(UTC) for name in MOMENTS for at in [row.get(name)]})
+    rows = rows_in_utc(lake, customer, table_of(model), MOMENTS)
     return sorted(rows, key=lambda row: row["as_of"])
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from capflow_assets.errors import CapflowError
 from capflow_assets.stores.lake import Lake
@@ -40,6 +40,22 @@ def moments(lake: Lake, customer: str, table: str) -> list[datetime]:
         return []
     names = {partition[MOMENT] for partition in lake.delta(customer, table).partitions()}
     return sorted(datetime.strptime(name, WRITTEN).replace(tzinfo=UTC) for name in names)
+
+
+def rows_in_utc(lake: Lake, customer: str, table: str, times: Collection[str]) -> list[dict[str, Any]]:
+    """The rows of all moments as plain values, the columns ``times`` in UTC; none where there is no such table.
+
+    One of ``times`` that an earlier release did not write is null.
+
+    Raises:
+        TableError: the table is damaged.
+    """
+    if not lake.exists(customer, table):
+        return []
+    rows: list[dict[str, Any]] = lake.arrow(customer, table).drop_columns(MOMENT).to_pylist()
+    for row in rows:
+        row.update({name: at and at.astimezone(UTC) for name in times for at in [row.get(name)]})
+    return rows
 
 
 def replace_moment(lake: Lake, customer: str, table: str, moment: datetime, rows: pa.RecordBatchReader) -> int:

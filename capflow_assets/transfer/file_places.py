@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from capflow_assets.errors import CapflowError, DeliveryError, SourceError
 from capflow_assets.paths import fence
 from capflow_assets.transfer.calls import Address
+from capflow_assets.transfer.own_keys import require_own_keys
 from capflow_assets.transfer.secrets import FromEnv, first_line
 
 S3 = "s3://"
@@ -42,10 +43,7 @@ class Login(BaseModel):
 
     @model_validator(mode="after")
     def _keys_of_the_customer(self) -> Self:
-        if (self.access_key is None) != (self.secret_key is None):
-            raise ValueError("access_key and secret_key, or neither")
-        if self.endpoint and self.access_key is None:
-            raise ValueError("access_key and secret_key beside the endpoint: the platform's own are shown to none")
+        require_own_keys(self.access_key, self.secret_key, self.endpoint)
         return self
 
 
