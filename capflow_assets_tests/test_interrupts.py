@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from capflow_assets.doctor.records import end_runs
+from capflow_assets.home.places import Home
 from capflow_assets_tests.homes import TestHome
 from capflow_assets_tests.kills import (
     TABLES,
@@ -88,8 +90,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def command(home: Path, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
-    """Start `capflow` on the home; what it says is in ``tmp_path / "said"``."""
+    """Start `capflow` on the home, in which nothing is under way; what it says is in ``tmp_path / "said"``."""
     processes = []
+    if runs(home, "STARTED"):  # of a test that failed, and said so
+        end_runs(Home(home))
 
     def start(*arguments: str) -> subprocess.Popen[bytes]:
         processes.append(started(home, *arguments, log=tmp_path / "said"))

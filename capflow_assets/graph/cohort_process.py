@@ -68,6 +68,7 @@ class CohortProcess:
             command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, process_group=0
         )
         theirs.close()
+        self.run_id = ""  # Dagster's record of what it has in hand
 
     def outcomes(self, task: Task, customer: str) -> Iterator[Any]:
         """What the task yields for a customer, each as soon as it is known.
@@ -75,34 +76,40 @@ class CohortProcess:
         Raises:
             ProcessDied: says how, and with what in hand.
         """
-        doing = {"asset": "", "run": ""}
+        asset, self.run_id = "", ""
         try:
             with suppress(OSError):
                 self._line.send_bytes(pickle.dumps((task, customer, os.environ.get(INHERITED, ""))))
-            while (message := self._received(customer, doing))[0] != "done":
-                if message[0] in doing:
-                    doing[message[0]] = message[1]
+            while (message := self._received(customer, asset))[0] != "done":
+                if message[0] == "asset":
+                    asset = message[1]
+                elif message[0] == "run":
+                    self.run_id = message[1]
                 elif message[0] == "outcome":
                     yield message[1]
         except BaseException:  # an interrupt, or nobody listens any more: what it would say next is another's
             self.end()
             raise
 
-    def _received(self, customer: str, doing: Mapping[str, str]) -> tuple[Any, ...]:
+    def _received(self, customer: str, asset: str) -> tuple[Any, ...]:
         try:
             message: tuple[Any, ...] = pickle.loads(self._line.recv_bytes())  # noqa: S301  (of our own process)
         except (EOFError, OSError):
-            raise ProcessDied(Death(ending(self._process.wait()), customer, doing["run"], doing["asset"])) from None
+            raise ProcessDied(Death(ending(self._process.wait()), customer, self.run_id, asset)) from None
         return message
 
     def is_ready(self) -> bool:
         """Whether it can be given work."""
         return self._process.poll() is None and not self._line.closed
 
-    def end(self) -> None:
-        """Stop what it does, by force if it does not."""
+    def tell_to_stop(self) -> None:
+        """Ask it to end, and go on: of several, each is asked before one is waited for."""
         with suppress(OSError):
             self._line.send_bytes(pickle.dumps(("stop",)))
+
+    def end(self) -> None:
+        """Stop what it does, by force if it does not."""
+        self.tell_to_stop()
         try:
             self._process.wait(GRACE_SECONDS + LAST_WORDS_SECONDS)
         except subprocess.TimeoutExpired:

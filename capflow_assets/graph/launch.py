@@ -196,7 +196,7 @@ def _execute(
     job = defs.resolve_implicit_global_asset_job_def()
     run_id = str(uuid.uuid4())
     LINE.run_begins(run_id)
-    LINE.last_words = lambda: _note_interrupted(instance, run_id)
+    LINE.last_words = lambda: note_interrupted(instance, run_id)
     with _ended_if_interrupted(instance, run_id), _following(instance, run_id, finished, watch):
         result = job.execute_in_process(
             instance=instance,
@@ -229,11 +229,11 @@ def _ended_if_interrupted(instance: dg.DagsterInstance, run_id: str) -> Iterator
     try:
         yield
     except KeyboardInterrupt:
-        _note_interrupted(instance, run_id)
+        note_interrupted(instance, run_id)
         raise
 
 
-def _note_interrupted(instance: dg.DagsterInstance, run_id: str) -> None:
+def note_interrupted(instance: dg.DagsterInstance, run_id: str) -> None:
     """End the record of a run whose process is about to end in the middle of it."""
     run = instance.get_run_by_id(run_id)
     if run is not None and not run.is_finished:

@@ -22,10 +22,10 @@ from capflow_assets.graph.cohort_process import EMBEDDED, CohortProcess, Process
 from capflow_assets.graph.customers_in_turn import finished_by_the_dead, run_in_turn
 from capflow_assets.graph.failures import AssetFailure
 from capflow_assets.graph.instance import open_instance
-from capflow_assets.graph.launch import Finished, Progress, asset_edges, run_customer, upstream
+from capflow_assets.graph.launch import Finished, Progress, asset_edges, note_interrupted, run_customer, upstream
 from capflow_assets.graph.outcomes import Outcome
 from capflow_assets.home.capacity import processes_that_fit
-from capflow_assets.processes.lifeline import LINE, Death
+from capflow_assets.processes.lifeline import LAST_WORDS_OF_ALL_SECONDS, LINE, Death
 from capflow_assets.processes.supervision import CARRIED
 
 _instances: list[dg.DagsterInstance] = []
@@ -69,6 +69,7 @@ class SideBySide:
         left = [name for name, finished in earlier.items() if finished is None]
         # Should this process die, another one goes on with those that are not finished, unless nobody was by then.
         LINE.customer_begins(", ".join(left))
+        LINE.last_words, LINE.last_words_seconds = self._end_all, LAST_WORDS_OF_ALL_SECONDS
         with ThreadPoolExecutor(processes) as pool:
             futures = {name: pool.submit(self._customer, name, list(keys_of[name])) for name in left}
             try:
@@ -79,10 +80,19 @@ class SideBySide:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
             finally:
-                self._is_over = True
-                for process in self._all:
-                    process.end()
+                self._end_all()
         return results
+
+    def _end_all(self) -> None:
+        """End the processes together, and the records of what they did not finish: killed ones could not do that."""
+        self._is_over = True
+        processes = tuple(self._all)
+        for process in processes:
+            process.tell_to_stop()
+        for process in processes:
+            process.end()
+        for run_id in filter(None, (process.run_id for process in processes)):
+            note_interrupted(self.instance, run_id)
 
     def _earlier(self, name: str) -> Finished | None:
         """What a process before this one made of a customer; None where it is still to be done."""

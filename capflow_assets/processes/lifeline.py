@@ -34,6 +34,8 @@ SAME_SIGNAL_SECONDS = 0.1
 GRACE_SECONDS = 1.5
 # For the same, where no line of Python comes to run in the main thread any more.
 LAST_WORDS_SECONDS = 1.0
+# For the same, of a process that ends others first and then notes what they could not.
+LAST_WORDS_OF_ALL_SECONDS = 3 * LAST_WORDS_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ class Lifeline:
         self._is_raised = threading.Event()
         # What is to be noted where the main thread does not come to it; at most one thing is under way at a time.
         self.last_words: Callable[[], None] = _nothing
+        self.last_words_seconds = LAST_WORDS_SECONDS
 
     @property
     def is_watched(self) -> bool:
@@ -164,7 +167,7 @@ class Lifeline:
         time.sleep(GRACE_SECONDS)
         words = threading.Thread(target=self.last_words, daemon=True)
         words.start()
-        words.join(LAST_WORDS_SECONDS)
+        words.join(self.last_words_seconds)
         leave(INTERRUPTED)
 
 

@@ -20,10 +20,10 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import NoReturn
 
-from capflow_assets.processes.lifeline import GRACE_SECONDS, LAST_WORDS_SECONDS, LINE, SIGNALS, Death, ending
+from capflow_assets.processes.lifeline import GRACE_SECONDS, LAST_WORDS_OF_ALL_SECONDS, LINE, SIGNALS, Death, ending
 
 # A child that is still there then is killed: a second more than it takes to end itself.
-KILLED_AFTER_SECONDS = GRACE_SECONDS + LAST_WORDS_SECONDS + 0.5
+KILLED_AFTER_SECONDS = GRACE_SECONDS + LAST_WORDS_OF_ALL_SECONDS + 0.5
 CURSOR_SHOWN = "\x1b[?25h"  # which a progress bar that was cut off has hidden
 
 
