@@ -36,6 +36,7 @@ from capflow_assets.contract.params import Chosen as Chosen
 from capflow_assets.contract.params import Horizon as Horizon
 from capflow_assets.contract.params import Params as Params
 from capflow_assets.contract.params import Search as Search
+from capflow_assets.contract.params import TomlOnly as TomlOnly
 from capflow_assets.contract.sources import ChecksLocations as ChecksLocations
 from capflow_assets.contract.sources import FindsRows as FindsRows
 from capflow_assets.contract.sources import HasFiles as HasFiles

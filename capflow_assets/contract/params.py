@@ -19,6 +19,14 @@ class Search:
     log: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class TomlOnly:
+    """A parameter that shapes what every night reads, not one training: set in the customer's TOML, not at a launch.
+
+    Said as ``menu: Annotated[Literal["named", "all"], TomlOnly()]``.
+    """
+
+
 class Params(BaseModel):
     """What a person may set for a model. Bounds, defaults and descriptions reach the launchpad from here."""
 

@@ -1,7 +1,8 @@
 """The launchpad of a model: its form, with every parameter, default and bound in words, and what it refuses.
 
-The form offers every parameter, and leaves it open (``null``): then the customer's TOML holds, else the model's
-default. To fill in the defaults would overrule the TOML of every customer that is launched from there.
+The form offers every parameter that may differ from one training to the next, and leaves it open (``null``): then the
+customer's TOML holds, else the model's default. To fill in the defaults would overrule the TOML of every customer that
+is launched from there.
 
 The type of a parameter names its bounds, and values beyond them are refused when a launch is planned, before there is
 a run.
@@ -18,7 +19,7 @@ from dagster._config import ConfigScalar, ConfigScalarKind
 from dagster._config.errors import PostProcessingError
 
 from capflow_assets.blueprint.specs import ModelSpec
-from capflow_assets.contract import Search
+from capflow_assets.contract import Search, TomlOnly
 from capflow_assets.graph.customer_tables import AS_OF_WORDS
 from capflow_assets.life.retrainings import BY_HAND
 
@@ -78,6 +79,7 @@ def config_schema(spec: ModelSpec) -> dict[str, Any]:
             description=f"{info.description} {_words(info.default, info.metadata)}",
         )
         for name, info in spec.model.params.model_fields.items()
+        if not any(isinstance(rule, TomlOnly) for rule in info.metadata)
     }
     return {
         "as_of": dg.Field(dg.Noneable(str), is_required=False, description=AS_OF_WORDS),

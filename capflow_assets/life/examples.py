@@ -18,6 +18,7 @@ from capflow_assets.contract import Estimator, Examples, Horizon, Reads, ReadsCo
 from capflow_assets.errors import EvidenceError
 from capflow_assets.expressions.micros import moment_of
 from capflow_assets.life import answers_history
+from capflow_assets.life.menus import offering
 from capflow_assets.life.outcome_rows import (
     EVERYBODY,
     MICROS,
@@ -83,7 +84,10 @@ class ExampleReader(PastTables):
 
     def reading(self, estimator: Estimator) -> ExampleReader:
         """The same, of the columns that a fitted estimator reads."""
-        return replace(self, chosen=estimator.columns) if isinstance(estimator, ReadsColumns) else self
+        if not isinstance(estimator, ReadsColumns):
+            return self
+        spec = offering(self.spec, self.stages, self.customer, estimator.columns)
+        return replace(self, spec=spec, chosen=estimator.columns)
 
     @property
     def key(self) -> list[str]:

@@ -7,7 +7,7 @@ which of them there are is decided anew each night, and a champion's columns hav
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,18 @@ NUMBERS = ("int", "bigint", "double", "float", "boolean")
 def on_menu(spec: ModelSpec, stages: Stages, customer: Customer) -> ModelSpec:
     """The model as the customer is to have it: as its file says, or with all columns that may be joined."""
     asked: Mapping[str, Any] = customer.models.get(spec.name, {})
-    if asked.get("menu") != ALL or spec.model.widened is None:
+    if asked.get("menu") != ALL:
+        return spec
+    return _widened(spec, stages, customer)
+
+
+def offering(spec: ModelSpec, stages: Stages, customer: Customer, columns: Iterable[str]) -> ModelSpec:
+    """The model with a menu that has ``columns``: a champion of a wide menu answers on after the TOML narrowed it."""
+    return spec if set(columns) <= set(spec.model.columns) else _widened(spec, stages, customer)
+
+
+def _widened(spec: ModelSpec, stages: Stages, customer: Customer) -> ModelSpec:
+    if spec.model.widened is None:
         return spec
     return replace(spec, model=spec.model.widened(further_words(spec, stages, customer)))
 

@@ -29,7 +29,7 @@ def of_run(**params: Any) -> dict[str, Any]:
 def test_every_parameter_of_every_model_says_its_default_and_bounds() -> None:
     for name, spec in STAGES.models.items():
         fields = form(name)
-        assert set(fields) == set(spec.model.params.model_fields)
+        assert set(fields) == set(spec.model.params.model_fields) - {"menu"}
         assert all("Default " in str(field.description) for field in fields.values())
     assert form("churn")["moments"].description == (
         "How many past as-of moments make the examples. Default 8; at least 2, at most 24."
@@ -41,7 +41,7 @@ def test_every_parameter_of_every_model_says_its_default_and_bounds() -> None:
 
 def test_parameters_that_are_left_open_are_left_to_the_customers_toml(job: dg.JobDefinition) -> None:
     opened = dg.validate_run_config(job, {})["ops"]["churn_model"]["config"]
-    assert opened["params"] == dict.fromkeys(STAGES.model("churn").model.params.model_fields)
+    assert opened["params"] == dict.fromkeys(form("churn"))
     assert opened["action"] == "retrain"
 
 
@@ -57,6 +57,7 @@ def test_types_name_their_bounds() -> None:
         ({"rounds": 5001}, "a number at least 1, at most 5,000. Came: 5001"),
         ({"rounds": "many"}, "rounds"),
         ({"roundz": 5}, "roundz"),
+        ({"menu": "all"}, "menu"),
     ],
 )
 def test_values_out_of_bounds_are_refused_with_words(job: dg.JobDefinition, params: dict[str, Any], words: str) -> None:
@@ -67,6 +68,6 @@ def test_values_out_of_bounds_are_refused_with_words(job: dg.JobDefinition, para
 def test_values_at_the_bounds_are_taken(job: dg.JobDefinition) -> None:
     params = {"moments": 2, "learning_rate": 1, "rounds": 5000}
     assert dg.validate_run_config(job, of_run(**params))["ops"]["churn_model"]["config"]["params"] == {
-        **dict.fromkeys(STAGES.model("churn").model.params.model_fields),
+        **dict.fromkeys(form("churn")),
         **params,
     }

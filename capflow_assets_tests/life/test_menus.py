@@ -14,6 +14,7 @@ from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.expressions.as_of import newest
 from capflow_assets.graph.engine import Engine, deployment
 from capflow_assets.home.places import Home
+from capflow_assets.learning.extra_trees import ExtraTrees
 from capflow_assets.learning.splits import moments
 from capflow_assets.life.examples import ExampleReader
 from capflow_assets.life.menus import further_words, on_menu
@@ -74,3 +75,15 @@ def test_examples_have_the_further_columns_and_the_same_subjects(acme, spark) ->
     further = [name for block in words.values() for name in block]
     assert len(further) > 20
     assert set(further) <= set(more.columns)
+
+
+def test_a_champion_of_a_wide_menu_is_read_for_when_the_toml_has_narrowed_it(acme) -> None:
+    place = deployment(STAGES, SOURCES, home=Home.of(acme.root), engine=Engine())
+    brand = place.customer("acme")
+    further = next(name for block in further_words(CHURN, STAGES, brand).values() for name in block)
+    narrow = ExampleReader(place.lake, STAGES, brand, CHURN)
+    champion = ExtraTrees(CHURN.model.params(), "lapsed", {further: "{}"})
+    assert narrow.columns_read
+    assert further not in narrow.columns_read
+    moment = newest(place.lake.table("acme", "clean/bills"))
+    assert list(narrow.reading(champion).columns(moment).columns) == [further]

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 from pydantic import Field
 
-from capflow_assets.contract import USER, Candidate, Model, Needs, Outcome, Reads, Rule, Subject
+from capflow_assets.contract import USER, Candidate, Model, Needs, Outcome, Reads, Rule, Subject, TomlOnly
 from capflow_assets.learning.boosting import BoostedChance, BoostingParams
 from capflow_assets.learning.buying_chance import BuyingChance
 from capflow_assets.learning.extra_trees import ExtraTrees
@@ -34,9 +34,9 @@ class ChanceParams(BoostingParams):
     """What a person or the tuner may set for a chance."""
 
     moments: int = Field(8, ge=2, le=24, description="How many past as-of moments make the examples.")
-    menu: Literal["named", "all"] = Field(
+    menu: Annotated[Literal["named", "all"], TomlOnly()] = Field(
         "named",
-        description="Columns to choose among: those that the model names, or all of its subjects'. Only in the TOML.",
+        description="Columns to choose among: those that the model names, or all of its subjects'.",
     )
 
 
