@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
 
 import dagster as dg
 
@@ -15,19 +19,38 @@ from capflow_assets.graph.night_status import LATE, night_rows, sensor_cursor
 from capflow_assets.graph.status import status_rows
 
 ONBOARDING = "onboarding"
+BROKEN, ASKS, DRIFTED = OF_MODELS = ("champion broken", "asks waiting", "drifted")
 
 
-def current_alarms(
-    deployment: Deployment, instance: dg.DagsterInstance, dagster_url: str = "", now: datetime | None = None
-) -> list[Alarm]:
-    """All troubles of this moment, kind by kind; ``dagster_url`` begins the links to runs."""
-    moment, customers = now or datetime.now(UTC), deployment.customers()
+def current_alarms(deployment: Deployment, instance: dg.DagsterInstance) -> list[Alarm]:
+    """All troubles of this moment, kind by kind."""
     return [
-        *_failed(instance, customers, dagster_url, moment),
-        *_late(deployment, instance, customers, moment),
-        *_of_models(deployment, instance, customers),
+        *alarms_of_customers(deployment, instance),
+        *(alarm for _, own in alarms_of_models(deployment, instance, deployment.customers()) for alarm in own),
+    ]
+
+
+def alarms_of_customers(deployment: Deployment, instance: dg.DagsterInstance, dagster_url: str = "") -> list[Alarm]:
+    """Failed customers, late nights and refused TOMLs; ``dagster_url`` begins the links to runs."""
+    now, customers = datetime.now(UTC), deployment.customers()
+    return [
+        *_failed(instance, customers, dagster_url, now),
+        *_late(deployment, instance, customers, now),
         *_refused(instance),
     ]
+
+
+def alarms_of_models(
+    deployment: Deployment, instance: dg.DagsterInstance, customers: Sequence[str]
+) -> Generator[tuple[str, list[Alarm]], None, None]:
+    """Customer by customer the troubles of its models, of the kinds ``OF_MODELS``.
+
+    Files of champions that have changed are read on the way, so a first look at many customers takes its time.
+    """
+    rows = status_rows(deployment, instance, customers)
+    with closing(rows):
+        for customer, own in groupby(rows, itemgetter("customer")):
+            yield customer, [alarm for row in own for alarm in _of_model(row)]
 
 
 def _failed(instance: dg.DagsterInstance, customers: list[str], url: str, now: datetime) -> Iterator[Alarm]:
@@ -49,15 +72,14 @@ def _late(deployment: Deployment, instance: dg.DagsterInstance, customers: list[
             yield Alarm("night late", row["customer"], f"night of {row['night']}", reason)
 
 
-def _of_models(deployment: Deployment, instance: dg.DagsterInstance, customers: list[str]) -> Iterator[Alarm]:
-    for row in status_rows(deployment, instance, customers):
-        customer, model, reason = row["customer"], row["model"], row["reason"] or ""
-        if row["broken"]:
-            yield Alarm("champion broken", customer, model, row["broken"])
-        elif row["status"] == "asks":
-            yield Alarm("asks waiting", customer, model, reason)
-        if row["drifted"]:
-            yield Alarm("drifted", customer, model, "the users or the scores are not those of the training any more")
+def _of_model(row: Mapping[str, Any]) -> Iterator[Alarm]:
+    customer, model = row["customer"], row["model"]
+    if row["broken"]:
+        yield Alarm(BROKEN, customer, model, row["broken"])
+    elif row["status"] == "asks":
+        yield Alarm(ASKS, customer, model, row["reason"] or "")
+    if row["drifted"]:
+        yield Alarm(DRIFTED, customer, model, "the users or the scores are not those of the training any more")
 
 
 def _refused(instance: dg.DagsterInstance) -> Iterator[Alarm]:

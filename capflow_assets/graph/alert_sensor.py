@@ -2,25 +2,80 @@
 
 import json
 import os
-from collections.abc import Callable
+import time
+from bisect import bisect_left
+from collections.abc import Callable, Collection
+from contextlib import closing
+from dataclasses import dataclass, field
 
 import dagster as dg
 
 from capflow_assets.alerts.channels import send
-from capflow_assets.alerts.news import message_of, told_now
+from capflow_assets.alerts.news import Alarm, message_of, told_now
 from capflow_assets.alerts.settings import FILE, read_rules
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import CapflowError
-from capflow_assets.graph.alarms import current_alarms
+from capflow_assets.graph.alarms import OF_MODELS, alarms_of_customers, alarms_of_models
 
 EVERY_SECONDS = 300
+SECONDS_A_TICK = 4.0
 DAGSTER_URL = "CAPFLOW_DAGSTER_URL"
+
+
+@dataclass
+class Memory:
+    """What the sensor remembers: the signs of what each rule was told, by key, and whose models come next."""
+
+    told: dict[str, dict[str, str]] = field(default_factory=dict)
+    next_customer: str = ""
+
+    @classmethod
+    def parse(cls, text: str | None) -> "Memory":
+        """The cursor of a tick before; earlier releases kept nothing but what each rule was told."""
+        content = json.loads(text) if text else {}
+        is_ours = isinstance(content.get("next_customer"), str)
+        return cls(content["told"], content["next_customer"]) if is_ours else cls(content)
+
+    def text(self) -> str:
+        """What the next tick is to be given."""
+        return json.dumps({"told": self.told, "next_customer": self.next_customer})
+
+    def waiting(self, rule: str, customers: Collection[str]) -> dict[str, str]:
+        """What a rule knows of models that were not looked at, those of ``customers``: neither over nor new."""
+        known = self.told.get(rule, {})
+        return {key: sign for key, sign in known.items() if _is_of_models(key) and key.split("|")[1] in customers}
+
+
+def _is_of_models(key: str) -> bool:
+    return key.split("|")[0] in OF_MODELS
+
+
+def _models_in_turn(
+    deployment: Deployment, instance: dg.DagsterInstance, memory: Memory, seconds: float
+) -> tuple[list[Alarm], list[str]]:
+    """The troubles of models, looked at from the customer whose turn it is, and the customers that are left."""
+    until = time.monotonic() + seconds
+    names = sorted(deployment.customers())
+    turn = bisect_left(names, memory.next_customer)
+    left, alarms = [*names[turn:], *names[:turn]], []
+    with closing(alarms_of_models(deployment, instance, tuple(left))) as looks:
+        for customer, own in looks:
+            alarms += own
+            left = left[left.index(customer) + 1 :]
+            if time.monotonic() > until:  # asked after each, so that every tick comes further
+                break
+        else:
+            left = []
+    memory.next_customer = left[0] if left else ""
+    return alarms, left
 
 
 def alert_sensor(deploy: Callable[[], Deployment]) -> dg.SensorDefinition:
     """The sensor that looks every five minutes and tells each rule what is new to it.
 
     What each rule was told is the sensor's cursor. A rule whose message could not be sent is told at the next look.
+    Models are looked at for a few seconds a tick, and the next tick goes on with the next customer: files of champions
+    that have changed are read, those of thousands at the first look.
     """
 
     @dg.sensor(
@@ -33,16 +88,21 @@ def alert_sensor(deploy: Callable[[], Deployment]) -> dg.SensorDefinition:
         deployment = deploy()
         if not (deployment.home.root / FILE).exists():
             return dg.SkipReason(f"no {FILE} in the home: nobody is to be told")
-        told: dict[str, dict[str, str]] = json.loads(context.cursor or "{}")
+        memory = Memory.parse(context.cursor)
         try:
             rules = read_rules(deployment.home.root, deployment.customers())
         except CapflowError as error:
             context.log.error(str(error))
             return dg.SkipReason(str(error))
-        alarms = current_alarms(deployment, context.instance, os.environ.get(DAGSTER_URL, "").rstrip("/"))
-        done = []
+        url = os.environ.get(DAGSTER_URL, "").rstrip("/")
+        alarms = alarms_of_customers(deployment, context.instance, url)
+        of_models, left = _models_in_turn(deployment, context.instance, memory, SECONDS_A_TICK)
+        alarms += of_models
+        done = [f"{len(left):,} customers' models are looked at in the next ticks"] if left else []
         for rule in rules:
-            message = message_of(rule, alarms, told.get(rule.name, {}))
+            waiting = memory.waiting(rule.name, left)
+            known = {key: sign for key, sign in memory.told.get(rule.name, {}).items() if key not in waiting}
+            message = message_of(rule, alarms, known)
             if message is None:
                 continue
             try:
@@ -51,10 +111,11 @@ def alert_sensor(deploy: Callable[[], Deployment]) -> dg.SensorDefinition:
                 context.log.error(str(error))
                 done.append(str(error).splitlines()[0])
                 continue
-            told[rule.name] = told_now(rule, alarms)
+            memory.told[rule.name] = told_now(rule, alarms) | waiting
             done.append(f"told {rule.name}: {message.title}")
         names = {rule.name for rule in rules}
-        context.update_cursor(json.dumps({name: known for name, known in told.items() if name in names}))
+        memory.told = {name: known for name, known in memory.told.items() if name in names}
+        context.update_cursor(memory.text())
         return dg.SkipReason("; ".join(done) or "nothing new")
 
     return alerts

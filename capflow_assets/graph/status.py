@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -86,7 +86,7 @@ def counts(instance: dg.DagsterInstance, table: str, customer: str) -> dict[str,
 
 def status_rows(
     deployment: Deployment, instance: dg.DagsterInstance, customers: Sequence[str]
-) -> Iterator[dict[str, Any]]:
+) -> Generator[dict[str, Any], None, None]:
     """One row per customer and model, with the columns of ``COLUMNS``; ``removed`` is of the customer's tables.
 
     Dagster and MLflow are asked for all customers at once, and of the files of champions those are read that have
@@ -108,15 +108,20 @@ def status_rows(
         own = standings(deployment.lake, customer, models, drifts, absent, None, zone, has_model, is_archive)
         return own, removals.told(deployment.lake, customer)
 
+    is_complete = False
     with ThreadPoolExecutor(THREADS) as pool:
-        for customer, (own, removed) in zip(customers, pool.map(looked_up, customers), strict=True):
-            asset_records = {key: records[key].get(customer, {}) for key in entries}
-            for standing in own:
-                model = deployment.stages.model(standing.model).model
-                who = scoring_version(registry, customer, standing.model, model, sound)
-                row = _row(registry, standing, who, asset_records) | {"removed": ALSO.join(removed)}
-                yield {name: row[name] for name in COLUMNS}
-    sound.save(is_complete=set(customers) >= set(deployment.customers()))
+        try:
+            for customer, (own, removed) in zip(customers, pool.map(looked_up, customers), strict=True):
+                asset_records = {key: records[key].get(customer, {}) for key in entries}
+                for standing in own:
+                    model = deployment.stages.model(standing.model).model
+                    who = scoring_version(registry, customer, standing.model, model, sound)
+                    row = _row(registry, standing, who, asset_records) | {"removed": ALSO.join(removed)}
+                    yield {name: row[name] for name in COLUMNS}
+            is_complete = set(customers) >= set(deployment.customers())
+        finally:  # who listens may have heard enough: the files that were read need not be read again
+            pool.shutdown(wait=False, cancel_futures=True)
+            sound.save(is_complete=is_complete)
 
 
 def _row(

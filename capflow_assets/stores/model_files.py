@@ -120,6 +120,8 @@ class ModelFiles:
         Raises:
             BrokenModelError: a symbolic link leads elsewhere.
         """
+        from pyarrow import fs
+
         if is_remote(self.lake):
             return opened(f"{self.lake}/{path}")
         place = Path(self.lake).resolve() / path
@@ -130,4 +132,4 @@ class ModelFiles:
                 where=str(place),
                 do="put the files themselves there (a mount does, where another disk is meant)",
             )
-        return opened(str(place))
+        return fs.LocalFileSystem(), str(place)

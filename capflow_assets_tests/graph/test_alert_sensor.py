@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from capflow_assets.alerts.settings import FILE
 from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.deployment import Deployment
+from capflow_assets.graph import alert_sensor as sensor_module
 from capflow_assets.graph.alert_sensor import alert_sensor
 from capflow_assets.graph.engine import Engine, deployment
 from capflow_assets.graph.launch import dagster_instance
@@ -88,3 +90,27 @@ def test_a_wrong_file_is_said_at_each_tick(place: Deployment) -> None:
     with own_environment(), dagster_instance(place.home) as instance:
         words, _ = tick(place, instance, None)
     assert "one of email, slack and pagerduty" in words
+
+
+def test_models_are_looked_at_in_turn_and_what_waits_is_not_said_to_be_over(
+    place: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sensor_module, "SECONDS_A_TICK", 0.0)  # one customer a tick
+    (place.home.root / FILE).write_text(RULE.replace('"customer failed"', '"asks waiting", "customer failed"'))
+    for name in ("acorn", "cedar"):
+        (place.home.customers / f"{name}.toml").write_text(TOML.replace("boots", name))
+    known = {f"asks waiting|{name}|churn": "a sign" for name in ("acorn", "boots", "cedar", "gone")}
+    with own_environment(), dagster_instance(place.home) as instance, web_server() as posts:
+        monkeypatch.setenv("CHAT", posts.url)
+        cursor: str | None = json.dumps({"told": {"chat": known}, "next_customer": "boots"})
+        over = []
+        for _ in range(3):
+            words, cursor = tick(place, instance, cursor)
+            over.append([name for name in ("acorn", "boots", "cedar", "gone") if name in posts.bodies[-1]["text"]])
+    assert over == [["boots", "gone"], ["cedar"], ["acorn"]]
+    assert "2 customers' models are looked at in the next ticks" in words
+
+
+def test_a_cursor_of_an_earlier_release_keeps_what_was_told() -> None:
+    told = {"chat": {"asks waiting|boots|churn": "a sign"}}
+    assert sensor_module.Memory.parse(json.dumps(told)).told == told
