@@ -37,8 +37,8 @@ class CapflowError(Exception):
 
     def __init__(self, what: str, *, expected: str = "", came: str = "", where: str = "", do: str = "") -> None:
         parts = [what.rstrip(".") + "."]
-        told = (("Expected", expected), ("Came", came), ("Where", where), ("To do", do))
-        parts += [f"{label}: {text}" for label, text in told if text]
+        details = (("Expected", expected), ("Came", came), ("Where", where), ("To do", do))
+        parts += [f"{label}: {text}" for label, text in details if text]
         parts = [shortened(part, PART_CHARACTERS) for part in parts]
         super().__init__("\n  ".join(map(visible, parts)))
         self.what = what
@@ -96,7 +96,7 @@ def visible(text: str) -> str:
     a\\x1b[2J\\x00b\\u202ec
         d
     """
-    lines = ("".join(each if each.isprintable() else repr(each)[1:-1] for each in line) for line in text.split("\n"))
+    lines = ("".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in line) for line in text.split("\n"))
     return "\n    ".join(lines)
 
 
@@ -114,9 +114,11 @@ class CustomerError(CapflowError):
     def listing(cls, file: str, problems: Sequence[CapflowError]) -> CustomerError:
         """The error that tells every problem of a file at once."""
         error = cls(f"{file} has {len(problems):,} problem{'s' if len(problems) != 1 else ''}")
-        told = [str(problem).replace("\n", "\n   ") for problem in problems[:PROBLEMS]]
+        numbered = [str(problem).replace("\n", "\n   ") for problem in problems[:PROBLEMS]]
         more = [f"… and {len(problems) - PROBLEMS:,} more"] if len(problems) > PROBLEMS else []
-        error.args = ("\n  ".join([str(error), *(f"{place}. {text}" for place, text in enumerate(told, 1)), *more]),)
+        error.args = (
+            "\n  ".join([str(error), *(f"{place}. {text}" for place, text in enumerate(numbered, 1)), *more]),
+        )
         return error
 
 

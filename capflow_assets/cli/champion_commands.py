@@ -177,13 +177,13 @@ def _many(
         if len(changes) > MOST_LISTED:
             typer.echo(f"and {len(changes) - MOST_LISTED:,} more")
         typer.echo(summary(changes))
-        made = [(change.customer, change.model) for change in changes if change.is_made]
-        if dry_run or not made:
+        pairs = [(change.customer, change.model) for change in changes if change.is_made]
+        if dry_run or not pairs:
             return
-        touches(deployment, f"{action} of {len(made):,} models")
+        touches(deployment, f"{action} of {len(pairs):,} models")
         if not yes:
             typer.confirm("Do it?", abort=True)
-        done = carry_out(deployment, instance, made, action, reason)
+        done = carry_out(deployment, instance, pairs, action, reason)
         for change in done:
             if change.problem:
                 say(change.words(action))

@@ -84,7 +84,7 @@ def landing_problems(key: str, table: Table, declared: Mapping[str, Any]) -> lis
     problems += bill_keys.problems(key, table, declared)
     problems += _merge_problems(key, table, declared)
     for column in lists["personal"]:
-        canonical = next((each for each in table.columns if each.name == column), None)
+        canonical = next((known for known in table.columns if known.name == column), None)
         is_key = is_identifier(table, str(column)) and column != OWNER
         if is_key or (canonical is not None and canonical.type != "string"):
             expected = "user_id, or columns of text that join no tables; capflow forget removes the rows of a user"

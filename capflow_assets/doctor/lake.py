@@ -71,8 +71,8 @@ def reachable(case: Case) -> Checks:
     except OSError as error:
         yield broken(f"{folder}: {error.strerror or first_line(error)}", do)
         return
-    made = "" if folder == Path(case.probed) else f"; {case.probed} is made by the first table"
-    yield ok(f"{folder}: written, read back, deleted{made}") if same else broken(f"{folder} gives other bytes back", do)
+    note = "" if folder == Path(case.probed) else f"; {case.probed} is made by the first table"
+    yield ok(f"{folder}: written, read back, deleted{note}") if same else broken(f"{folder} gives other bytes back", do)
 
 
 def delta(case: Case) -> Checks:

@@ -65,10 +65,10 @@ def engine(case: Case) -> Checks:
         why = embedded().exposed
         others = other_users() if why else []
         if others:
-            found = (
+            finding = (
                 f"other users of this machine ({_listed(others)}) can connect to the engine and read the lake: {why}"
             )
-            yield warning(found, f"run CapFlow on a machine or in a container of its own, or {ANOTHER_ENGINE}")
+            yield warning(finding, f"run CapFlow on a machine or in a container of its own, or {ANOTHER_ENGINE}")
         else:
             yield ok("nobody else is here to connect to the engine" if why else "no other process can connect to it")
 

@@ -123,18 +123,18 @@ def drafted(
 def _answered(document: Any, answers: Mapping[str, str], currency: Any) -> list[str]:
     """Put in what is known of the customer, and ask for the rest."""
     known = ({} if currency.is_unsure else {"currency": str(currency.value)}) | dict(answers)
-    asked = {
+    topics = {
         "vertical": "what does the customer sell",
         "currency": "in which currency are amounts",
         "time_zone": "in which time zone are local times",
     }
     questions = []
-    for key in ("name", *asked):
+    for key in ("name", *topics):
         if known.get(key):
             document[key] = known[key]
         else:
-            questions.append(f"{asked[key]}? {key} is that of the example: {document[key]}")
-            document[key].comment(f"? {asked[key]}")
+            questions.append(f"{topics[key]}? {key} is that of the example: {document[key]}")
+            document[key].comment(f"? {topics[key]}")
     return questions
 
 

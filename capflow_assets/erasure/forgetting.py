@@ -268,9 +268,9 @@ def _remains(deployment: Deployment, records: Records, receipt: Receipt, ids: Se
     if user.isdigit() or len(user) < LEAST_CHARACTERS_TO_LOOK_FOR:
         remains.append("an id this short is not looked for in the files of models")
     else:
-        found = [search(deployment.lake.prefix(receipt.customer), spelling) for spelling in ids]
-        holding = dict.fromkeys(file for result in found for file in result.holding)
-        unread = dict.fromkeys(file for result in found for file in result.unread)
+        searches = [search(deployment.lake.prefix(receipt.customer), spelling) for spelling in ids]
+        holding = dict.fromkeys(file for result in searches for file in result.holding)
+        unread = dict.fromkeys(file for result in searches for file in result.unread)
         remains += [f"the id itself in {file}: train again" for file in holding]
         remains += [f"{file}, which is damaged and was not looked into: train again" for file in unread]
     if "raw/media" in receipt.rows_removed:

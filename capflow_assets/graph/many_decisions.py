@@ -127,16 +127,16 @@ def record(
     """An observation of each model that was decided about: who, when, why, and the customers with what changed."""
     own = run or _run_of(instance, action)
     for model in dict.fromkeys(change.model for change in changes if change.is_made):
-        made = [change for change in changes if change.is_made and change.model == model]
+        changed = [change for change in changes if change.is_made and change.model == model]
         rows = [
             dg.TableRecord({"customer": change.customer, "before": change.before or 0, "after": change.after or 0})
-            for change in made[:MOST_NAMED]
+            for change in changed[:MOST_NAMED]
         ]
         metadata: dict[str, Any] = {
             "decision": DONE[action],
             "reason": reason,
             "by": by,
-            "customers": len(made),
+            "customers": len(changed),
             "champions": dg.MetadataValue.table(rows),
         }
         keep_event(instance, own, dg.AssetObservation(dg.AssetKey(["models", model]), metadata=metadata))
@@ -156,10 +156,10 @@ def summary(changes: Sequence[Change]) -> str:
     >>> summary([Change("a", "churn", 2, 1), Change("b", "churn", 2, 1), Change("b", "ltv", 2, 2, "it is frozen")])
     '2 models of 2 customers changed (churn 2); 1 left as they are'
     """
-    made = [change for change in changes if change.is_made]
-    by_model = ", ".join(f"{model} {count:,}" for model, count in sorted(Counter(c.model for c in made).items()))
-    customers, left = len({change.customer for change in made}), len(changes) - len(made)
-    words = f"{_counted(len(made), 'model')} of {_counted(customers, 'customer')} changed"
+    changed = [change for change in changes if change.is_made]
+    by_model = ", ".join(f"{model} {count:,}" for model, count in sorted(Counter(c.model for c in changed).items()))
+    customers, left = len({change.customer for change in changed}), len(changes) - len(changed)
+    words = f"{_counted(len(changed), 'model')} of {_counted(customers, 'customer')} changed"
     return words + (f" ({by_model})" if by_model else "") + (f"; {left:,} left as they are" if left else "")
 
 

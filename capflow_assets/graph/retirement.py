@@ -281,9 +281,9 @@ def _remove_events(connection: Any, customer: str, runs: set[str]) -> int:
     events = SqlEventLogStorageTable
     rows = connection.execute(select(events.c.id, events.c.run_id).where(events.c.partition == customer)).fetchall()
     runs |= {run for _, run in rows if run}
-    found = [identifier for identifier, _ in rows]
-    for start in range(0, len(found), BATCH):
-        some = found[start : start + BATCH]
+    event_ids = [identifier for identifier, _ in rows]
+    for start in range(0, len(event_ids), BATCH):
+        some = event_ids[start : start + BATCH]
         connection.execute(AssetEventTagsTable.delete().where(AssetEventTagsTable.c.event_id.in_(some)))
         connection.execute(events.delete().where(events.c.id.in_(some)))
     checks = AssetCheckExecutionsTable
@@ -291,7 +291,7 @@ def _remove_events(connection: Any, customer: str, runs: set[str]) -> int:
     # Records of the whole fleet that name the customer would go on saying that it fails.
     named = checks.c.evaluation_event.contains(f'"{customer}"', autoescape=True)
     connection.execute(checks.delete().where(checks.c.partition.is_(None), named))
-    return len(found)
+    return len(event_ids)
 
 
 def _point_at_newest(connection: Any, customer: str) -> None:

@@ -221,9 +221,11 @@ def _ways(outcome: str, per: tuple[str, ...]) -> dict[Kind, Learn]:
 
     def stacked(folds: Sequence[FoldAnswers], names: list[str]) -> tuple[float, ...]:
         scores = [np.stack([fold.answers[name]["score"].to_numpy(dtype=float) for name in names], 1) for fold in folds]
-        came = [fold.outcomes[outcome].to_numpy(dtype=float) for fold in folds]
+        outcomes = [fold.outcomes[outcome].to_numpy(dtype=float) for fold in folds]
         mass = [weights for fold in folds if (weights := example_weights(fold.outcomes)) is not None]
-        return stacking_weights(np.concatenate(came), np.concatenate(scores), np.concatenate(mass) if mass else None)
+        return stacking_weights(
+            np.concatenate(outcomes), np.concatenate(scores), np.concatenate(mass) if mass else None
+        )
 
     if per:
         return {"rank fusion": equal}

@@ -88,8 +88,8 @@ def _encoded(
 def _places(ids: pa.Array, known: dict[str, int]) -> np.ndarray:
     """The place of each id among the ``known`` ones, which grow by the new ones."""
     encoded = ids.dictionary_encode()
-    found = [known.setdefault(text, len(known)) for text in encoded.dictionary.to_pylist()]
-    return np.asarray(found, dtype="int32")[encoded.indices.to_numpy(zero_copy_only=False)]
+    places = [known.setdefault(text, len(known)) for text in encoded.dictionary.to_pylist()]
+    return np.asarray(places, dtype="int32")[encoded.indices.to_numpy(zero_copy_only=False)]
 
 
 def _sorted(known: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:

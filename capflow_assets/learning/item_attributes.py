@@ -99,9 +99,9 @@ def most_frequent(codes: np.ndarray, fold: np.ndarray) -> tuple[np.ndarray, np.n
 
     best, chance = np.zeros(len(codes), dtype="int64"), np.zeros(len(codes))
     for number in (-1, *np.unique(fold)):
-        asked = (codes < 0) if number < 0 else ((codes >= 0) & (fold == number))
+        is_of_fold = (codes < 0) if number < 0 else ((codes >= 0) & (fold == number))
         counts = np.bincount(codes[(codes >= 0) & (fold != number)], minlength=codes.max(initial=0) + 1)
-        best[asked], chance[asked] = counts.argmax(), counts.max() / max(1, counts.sum())
+        best[is_of_fold], chance[is_of_fold] = counts.argmax(), counts.max() / max(1, counts.sum())
     return best, chance
 
 

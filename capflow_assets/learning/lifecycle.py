@@ -105,10 +105,10 @@ def shrunk_shares(stage: np.ndarray, cells: np.ndarray, is_active: np.ndarray) -
     """
     width = CELLS // len(STAGES)
     overall = is_active.mean()
-    users, came = (np.bincount(stage, weight, len(STAGES)) for weight in (None, is_active))
-    of_stage = (came + STAGE_USERS * overall) / (users + STAGE_USERS)
-    users, came = (np.bincount(cells, weight, CELLS) for weight in (None, is_active))
-    return of_stage, (came + STAGE_USERS * np.repeat(of_stage, width)) / (users + STAGE_USERS)
+    users, active = (np.bincount(stage, weight, len(STAGES)) for weight in (None, is_active))
+    of_stage = (active + STAGE_USERS * overall) / (users + STAGE_USERS)
+    users, active = (np.bincount(cells, weight, CELLS) for weight in (None, is_active))
+    return of_stage, (active + STAGE_USERS * np.repeat(of_stage, width)) / (users + STAGE_USERS)
 
 
 def transitions(users: pd.Index, moments: np.ndarray, stage: np.ndarray) -> np.ndarray:
@@ -157,13 +157,13 @@ def stage_plot(stages: np.ndarray, is_active: np.ndarray) -> Figure:
     from matplotlib.figure import Figure
 
     of_stage = [is_active[stages == stage] for stage in STAGES]
-    came = [100 * float(users.mean()) if len(users) else 0.0 for users in of_stage]
+    active_pct = [100 * float(users.mean()) if len(users) else 0.0 for users in of_stage]
     figure = Figure(figsize=(7, 3.5), dpi=80, layout="constrained")
     axes = figure.subplots()
-    axes.bar(np.arange(len(STAGES)), came, color="tab:green")
+    axes.bar(np.arange(len(STAGES)), active_pct, color="tab:green")
     names = [f"{stage}\n{len(users):,}" for stage, users in zip(STAGES, of_stage, strict=True)]
     axes.set_xticks(np.arange(len(STAGES)), names)
     axes.set_ylim(0, 100)
     axes.set_ylabel("% of the users who came in the horizon")
-    axes.set_title(f"Of the active {came[ACTIVE]:.0f} % came, of the lost {came[LOST]:.0f} %")
+    axes.set_title(f"Of the active {active_pct[ACTIVE]:.0f} % came, of the lost {active_pct[LOST]:.0f} %")
     return figure

@@ -36,15 +36,15 @@ def remembered(function: Callable[Concatenate[S, P], T]) -> Callable[Concatenate
 
     @wraps(function)
     def looked_up(of: S, *args: P.args, **named: P.kwargs) -> T:
-        asked = (args, tuple(sorted(named.items())))
+        call = (args, tuple(sorted(named.items())))
         with guard:
             for known, arguments, result in results:
-                if known() is of and arguments == asked:
+                if known() is of and arguments == call:
                     return result
         result = function(of, *args, **named)
         with guard:
             results[:] = [entry for entry in results if entry[0]() is not None][-KEPT + 1 :]
-            results.append((weakref.ref(of, forget), asked, result))
+            results.append((weakref.ref(of, forget), call, result))
         return result
 
     return looked_up

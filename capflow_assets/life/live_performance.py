@@ -142,9 +142,9 @@ def _beside(promised: Mapping[str, Any], model: Model[Any], value: float, low: f
 
 def _reliability(outcome: pd.Series, scores: pd.Series) -> Reliability | None:
     """The mean chance, and the share that came with its normal interval."""
-    came = (outcome > 0).to_numpy(dtype=float)
-    if not came.size:
+    outcomes = (outcome > 0).to_numpy(dtype=float)
+    if not outcomes.size:
         return None
-    observed = float(came.mean())
-    reach = float(Z95 * (observed * (1 - observed) / came.size) ** 0.5)
+    observed = float(outcomes.mean())
+    reach = float(Z95 * (observed * (1 - observed) / outcomes.size) ** 0.5)
     return Reliability(float(scores.mean()), observed, max(0.0, observed - reach), min(1.0, observed + reach))

@@ -97,7 +97,7 @@ def outliers(series: Series) -> Iterable[dict[str, str]]:
     overall = [("All stores", row) for row in _ranked(newest)]
     large = [(name, rows) for name, rows in series.stores.items() if _is_large(rows)]
     stores = [(f"Store {name}", row) for name, rows in large for row in _ranked(rows.values())[:1]]
-    stores.sort(key=lambda each: (-abs(each[1]["robust_z"]), each[0]))
+    stores.sort(key=lambda store: (-abs(store[1]["robust_z"]), store[0]))
     for where, row in [*overall, *stores][:OUTLIERS]:
         yield {
             "where": where,
@@ -117,7 +117,7 @@ def _ranked(rows: Iterable[Row]) -> list[Row]:
 
 def largest_stores(series: Series) -> list[dict[str, Any]]:
     """The stores with the largest amounts of the newest whole month."""
-    ranked = sorted(series.stores.items(), key=lambda each: (-(each[1]["amount_total"]["value"] or 0), each[0]))
+    ranked = sorted(series.stores.items(), key=lambda store: (-(store[1]["amount_total"]["value"] or 0), store[0]))
     return [
         {
             "name": store,

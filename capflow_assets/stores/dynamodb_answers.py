@@ -145,28 +145,28 @@ class DynamoAnswerServer:
         table = self.options.table
         with self._asked() as client:
             for start in range(0, len(keys), GET_AT_ONCE):
-                asked = {table: {"Keys": list(keys[start : start + GET_AT_ONCE]), "ConsistentRead": True}}
+                unprocessed = {table: {"Keys": list(keys[start : start + GET_AT_ONCE]), "ConsistentRead": True}}
                 for attempt in range(self.tries + 1):
-                    answer = client.batch_get_item(RequestItems=asked)
+                    answer = client.batch_get_item(RequestItems=unprocessed)
                     yield from answer.get("Responses", {}).get(table, [])
-                    asked = answer.get("UnprocessedKeys") or {}
-                    if not asked:
+                    unprocessed = answer.get("UnprocessedKeys") or {}
+                    if not unprocessed:
                         break
                     time.sleep(0.02 * 2**attempt)
-                if asked:
+                if unprocessed:
                     raise StoreError("DynamoDB does not process all look-ups", where=table, do="give it more capacity")
 
     def _write(self, requests: Sequence[dict[str, Any]]) -> None:
         table = self.options.table
         with self._asked() as client:
             for start in range(0, len(requests), WRITE_AT_ONCE):
-                asked = {table: list(requests[start : start + WRITE_AT_ONCE])}
+                unprocessed = {table: list(requests[start : start + WRITE_AT_ONCE])}
                 for attempt in range(self.tries + 4):
-                    asked = client.batch_write_item(RequestItems=asked).get("UnprocessedItems") or {}
-                    if not asked:
+                    unprocessed = client.batch_write_item(RequestItems=unprocessed).get("UnprocessedItems") or {}
+                    if not unprocessed:
                         break
                     time.sleep(min(5.0, 0.05 * 2**attempt))
-                if asked:
+                if unprocessed:
                     do = "give the table more write capacity; it is tried again at the next look"
                     raise StoreError("DynamoDB does not process all rows", where=table, do=do)
 

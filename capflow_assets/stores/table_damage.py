@@ -55,8 +55,8 @@ def log_damage(path: str) -> str:
         # A sum is written once its entry is; without one, nothing was ever committed.
         is_summed = any(info.base_name.endswith(".crc") for info in files_below(f"{path}/{LOG}"))
         return "its log has no entry" if is_summed else ""
-    checkpoint = max((int(found[1]) for found in map(CHECKPOINT.fullmatch, entries) if found), default=-1)
-    versions = sorted(int(found[1]) for found in map(ENTRY.fullmatch, entries) if found)
+    checkpoint = max((int(entry[1]) for entry in map(CHECKPOINT.fullmatch, entries) if entry), default=-1)
+    versions = sorted(int(entry[1]) for entry in map(ENTRY.fullmatch, entries) if entry)
     newer = [version for version in versions if version > checkpoint]
     gone = sorted(set(range(checkpoint + 1, max(newer, default=-1))) - set(newer))
     if gone:

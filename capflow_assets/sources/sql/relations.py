@@ -204,12 +204,12 @@ def _of_mysql(connection: Connection, relation: Relation) -> list[Found]:
     cursor: Any = result.cursor
     # PyMySQL keeps what else the server told of each column; other drivers do without.
     fields = getattr(getattr(cursor, "_result", None), "fields", None) or [None] * len(cursor.description)
-    found = [
+    columns = [
         (description[0], "{}", _mysql_type(description, getattr(field, "flags", 0), getattr(field, "charsetnr", 0)))
         for description, field in zip(cursor.description, fields, strict=True)
     ]
     result.close()
-    return found
+    return columns
 
 
 def _mysql_type(description: Sequence[Any], flags: int, charset: int) -> pa.DataType:
