@@ -121,7 +121,7 @@ def live(
     declared = deployment.customer(customer)
     requested = parse_moment(as_of, declared.time_zone) if as_of else None
     stages = deployment.stages.of_customer(declared.tables, declared.models, declared.features, declared.only_models)
-    spec = on_menu(spec, stages, declared)
+    spec = on_menu(spec, stages, declared, deployment.lake)
     reader = ExampleReader(deployment.lake, stages, declared, spec)
     if resting := _resting(deployment, declared, spec):
         yield from (resting(part) for part in sorted(selected, key=PARTS.index))

@@ -14,8 +14,8 @@ from pydantic import Field
 
 from capflow_assets.contract import Examples, Search
 from capflow_assets.errors import EvidenceError, ModelError
-from capflow_assets.learning.boosting import BoostingParams
 from capflow_assets.learning.chances import LARGEST, held_out
+from capflow_assets.learning.column_menu import MenuParams
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +34,7 @@ CAPPED_SHARE = 0.999
 LEAST_AMOUNTS = 20
 
 
-class AmountParams(BoostingParams):
+class AmountParams(MenuParams):
     """What a person or the tuner may set for trees that give an amount."""
 
     tweedie_power: Annotated[float, Search(1.1, 1.9)] = Field(

@@ -6,16 +6,14 @@ See ``learning.time_estimators`` and ``learning.gap_estimators``; ``learning.obj
 from __future__ import annotations
 
 from datetime import datetime
-from functools import partial
 from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from capflow_assets.contract import Candidate, Needs, Reads
-from capflow_assets.learning.boosting import BoostingParams
+from capflow_assets.contract import Candidate, Needs
+from capflow_assets.learning.column_menu import MenuParams
 from capflow_assets.learning.gap_estimators import DueDate, RenewalTime
 from capflow_assets.learning.objectives.time_to_event import time_model
-from capflow_assets.learning.time_estimators import BoostedTime
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -40,7 +38,7 @@ RHYTHM = {
 }
 
 
-class NextPurchaseDateParams(BoostingParams):
+class NextPurchaseDateParams(MenuParams):
     """What a person or the tuner may set for the date of the next purchase."""
 
     horizon_days: int = Field(60, ge=1, le=730, description="Local days after the as-of moment that are looked at.")
@@ -68,12 +66,9 @@ MODEL = time_model(
     question="When will each user buy next?",
     family="next purchase",
     needs=Needs(tables=("clean/bills",), history_days=150, users=100, positives=50),
-    reads=(Reads("features/rfm", tuple(RFM)), Reads("features/rhythm", tuple(RHYTHM))),
     outcome=outcome,
+    words={"features/rfm": RFM, "features/rhythm": RHYTHM},
+    baseline=Candidate("the usual gap", DueDate, is_baseline=True),
     params=NextPurchaseDateParams,
-    candidates=(
-        Candidate("accelerated failure time", partial(BoostedTime, words={**RFM, **RHYTHM})),
-        Candidate("renewal of own gaps", RenewalTime),
-        Candidate("the usual gap", DueDate, is_baseline=True),
-    ),
+    also=(Candidate("renewal of own gaps", RenewalTime),),
 )

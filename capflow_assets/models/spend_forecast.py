@@ -5,16 +5,14 @@ See ``learning.boosted_amounts`` for the trees and ``learning.objectives.amount`
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from capflow_assets.contract import Candidate, Examples, Needs, Outcome, Reads
+from capflow_assets.contract import Candidate, Examples, Needs, Outcome
 from capflow_assets.errors import EvidenceError
-from capflow_assets.learning.boosted_amounts import AMOUNT_TYPES, AmountParams, TweedieAmount, TwoPartAmount
+from capflow_assets.learning.boosted_amounts import AMOUNT_TYPES, AmountParams
 from capflow_assets.learning.objectives.amount import amount_model
 
 if TYPE_CHECKING:
@@ -45,7 +43,6 @@ RHYTHM = {
     "gap_change_pct": "gaps between visits changed by {:+.0f} %",
     "overdue_ratio": "waiting {:.1f} times the usual gap",
 }
-WORDS: Mapping[str, str] = {**RFM, **RHYTHM}
 SPEND = "spend"
 YEAR_DAYS = 364.0
 
@@ -127,12 +124,8 @@ MODEL = amount_model(
     question="What will each user spend within the next thirty days?",
     family="spend forecast",
     needs=Needs(tables=("clean/bills",), history_days=90, users=100, positives=50),
-    reads=(Reads("features/rfm", tuple(RFM)), Reads("features/rhythm", tuple(RHYTHM))),
     outcome=Outcome(outcome, (SPEND,)),
+    words={"features/rfm": RFM, "features/rhythm": RHYTHM},
+    baseline=Candidate("the usual spend", UsualSpend, is_baseline=True),
     params=SpendForecastParams,
-    candidates=(
-        Candidate("two parts", partial(TwoPartAmount, outcome=SPEND, words=WORDS)),
-        Candidate("Tweedie", partial(TweedieAmount, outcome=SPEND, words=WORDS)),
-        Candidate("the usual spend", UsualSpend, is_baseline=True),
-    ),
 )

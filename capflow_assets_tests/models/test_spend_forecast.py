@@ -14,13 +14,13 @@ import pytest
 from capflow_assets.contract import Examples
 from capflow_assets.errors import EvidenceError, ModelError
 from capflow_assets.learning.boosted_amounts import TweedieAmount, TwoPartAmount
-from capflow_assets.models.spend_forecast import MODEL, WORDS, SpendForecastParams, UsualSpend, outcome
+from capflow_assets.models.spend_forecast import MODEL, RFM, RHYTHM, SpendForecastParams, UsualSpend, outcome
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 PARAMS = SpendForecastParams(rounds=100, threads=1)
-TREES = tuple(partial(kind, outcome="spend", words=WORDS) for kind in (TwoPartAmount, TweedieAmount))
+TREES = tuple(partial(kind, outcome="spend", words={**RFM, **RHYTHM}) for kind in (TwoPartAmount, TweedieAmount))
 
 
 def planted(size: int = 9_000, moments: int = 3, seed: int = 0) -> tuple[Examples, np.ndarray]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from capflow_assets.contract import Answer, Candidate, Column, Horizon, Metric, Model, Needs, Outcome, Reads, Rule
+from capflow_assets.contract import Answer, Candidate, Column, Metric, Model, Needs, Outcome, Rule
+from capflow_assets.learning.boosted_amounts import AmountParams, TweedieAmount, TwoPartAmount
+from capflow_assets.learning.column_menu import Words, merged, reads_of, texts_of
 from capflow_assets.learning.metrics import mean_by_subject, spend_gini
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-P = TypeVar("P", bound=Horizon)
+P = TypeVar("P", bound=AmountParams)
 
 
 def amount_model(
@@ -20,16 +23,19 @@ def amount_model(
     question: str,
     family: str,
     needs: Needs,
-    reads: tuple[Reads, ...],
     outcome: Outcome,
+    words: Words,
+    baseline: Candidate[P],
     params: type[P],
-    candidates: Sequence[Candidate[P]],
+    also: tuple[Candidate[P], ...] = (),
 ) -> Model[P]:
     """A model whose ``score`` is an expected amount, of the first of the outcome's columns.
 
-    Candidates answer with ``score``, ``low_80`` and ``high_80``, see ``learning.boosted_amounts``.
+    ``words`` give for each feature block the columns that are read of it, each with a text that has a place for its
+    value. ``also`` are candidates besides the usual ones; all answer with ``score``, ``low_80`` and ``high_80``, see
+    ``learning.boosted_amounts``.
     """
-    column = outcome.columns[0]
+    column, texts = outcome.columns[0], texts_of(words)
 
     def total_error(outcomes: pd.DataFrame, answers: pd.DataFrame) -> float:
         """How far forecast and actual totals are apart in tenths of the subjects, as a share of the total."""
@@ -52,7 +58,7 @@ def amount_model(
         family=family,
         objective="amount",
         needs=needs,
-        reads=reads,
+        reads=reads_of(words),
         outcome=outcome,
         answer=Answer(
             columns=(
@@ -61,7 +67,12 @@ def amount_model(
             )
         ),
         params=params,
-        candidates=tuple(candidates),
+        candidates=(
+            Candidate("two parts", partial(TwoPartAmount, outcome=column, words=texts)),
+            Candidate("Tweedie", partial(TweedieAmount, outcome=column, words=texts)),
+            *also,
+            baseline,
+        ),
         metric=deviance_explained(column),
         rules=(
             # A season in the horizon moves every total; past a quarter a person decides.
@@ -70,6 +81,16 @@ def amount_model(
             Rule("spend_gini", spend_gini(column).compute, "its share of the possible concentration", otherwise="tell"),
         ),
         plot=plot,
+        widened=lambda more: amount_model(
+            question=question,
+            family=family,
+            needs=needs,
+            outcome=outcome,
+            words=merged(words, more),
+            baseline=baseline,
+            params=params,
+            also=also,
+        ),
     )
 
 

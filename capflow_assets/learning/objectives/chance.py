@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import Field
 
-from capflow_assets.contract import USER, Candidate, Model, Needs, Outcome, Reads, Rule, Subject, TomlOnly
-from capflow_assets.learning.boosting import BoostedChance, BoostingParams
+from capflow_assets.contract import USER, Candidate, Model, Needs, Outcome, Rule, Subject
+from capflow_assets.learning.boosting import BoostedChance
 from capflow_assets.learning.buying_chance import BuyingChance
+from capflow_assets.learning.column_menu import MenuParams, Words, merged, reads_of, texts_of
 from capflow_assets.learning.extra_trees import ExtraTrees
 from capflow_assets.learning.metrics import roc_auc
 from capflow_assets.learning.single_column import SingleColumn
@@ -30,18 +31,13 @@ if TYPE_CHECKING:
 MOST_CALIBRATION_ERROR = 0.05
 
 
-class ChanceParams(BoostingParams):
+class ChanceParams(MenuParams):
     """What a person or the tuner may set for a chance."""
 
     moments: int = Field(8, ge=2, le=24, description="How many past as-of moments make the examples.")
-    menu: Annotated[Literal["named", "all"], TomlOnly()] = Field(
-        "named",
-        description="Columns to choose among: those that the model names, or all of its subjects'.",
-    )
 
 
 P = TypeVar("P", bound=ChanceParams)
-Words = Mapping[str, Mapping[str, str]]
 
 
 def chance_model(
@@ -66,14 +62,14 @@ def chance_model(
     candidates besides the usual ones, and ``rules`` are asked besides the calibration's.
     """
     column = outcome.columns[0]
-    texts = {name: word for block in words.values() for name, word in block.items()}
+    texts = texts_of(words)
     return Model(
         objective="chance",
         question=question,
         family=family,
         needs=needs,
         subject=subject,
-        reads=tuple(Reads(table, tuple(block)) for table, block in words.items()),
+        reads=reads_of(words),
         outcome=outcome,
         params=params,
         candidates=(
@@ -91,7 +87,7 @@ def chance_model(
             family=family,
             needs=needs,
             outcome=outcome,
-            words=_merged(words, more),
+            words=merged(words, more),
             baseline=baseline,
             params=params,
             subject=subject,
@@ -100,11 +96,6 @@ def chance_model(
             rules=rules,
         ),
     )
-
-
-def _merged(words: Words, more: Words) -> Words:
-    """The words of both, block by block; the first's blocks come first."""
-    return {block: {**words.get(block, {}), **more.get(block, {})} for block in [*words, *more]}
 
 
 def by_column(name: str, outcome: str, column: str, word: str, *, grows: bool) -> Candidate[Horizon]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from capflow_assets.contract import Answer, Candidate, Column, Horizon, Metric, Model, Needs, Outcome, Reads, Rule
+from capflow_assets.contract import Answer, Candidate, Column, Metric, Model, Needs, Outcome, Rule
+from capflow_assets.learning.column_menu import MenuParams, Words, merged, reads_of, texts_of
+from capflow_assets.learning.time_estimators import BoostedTime
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from matplotlib.figure import Figure
 
-P = TypeVar("P", bound=Horizon)
+P = TypeVar("P", bound=MenuParams)
 CAME, DAYS = "came", "days"
 COLUMNS = (
     Column("chance", "double", "Chance to come within the horizon.", at_least=0, at_most=1),
@@ -29,25 +32,32 @@ def time_model(
     question: str,
     family: str,
     needs: Needs,
-    reads: tuple[Reads, ...],
     outcome: Callable[..., object],
+    words: Words,
+    baseline: Candidate[P],
     params: type[P],
-    candidates: Sequence[Candidate[P]],
+    also: tuple[Candidate[P], ...] = (),
 ) -> Model[P]:
     """A model that answers as ``learning.time_estimators.time_answers`` says.
 
     ``outcome`` computes ``came`` (1) and ``days`` (whole, from 1) of the subjects who came within the horizon.
+    ``words`` give for each feature block the columns that are read of it, each with a text that has a place for its
+    value. ``also`` are candidates besides the usual one.
     """
     return Model(
         question=question,
         family=family,
         objective="time",
         needs=needs,
-        reads=reads,
+        reads=reads_of(words),
         outcome=Outcome(outcome, (CAME, DAYS)),
         answer=Answer(columns=COLUMNS),
         params=params,
-        candidates=tuple(candidates),
+        candidates=(
+            Candidate("accelerated failure time", partial(BoostedTime, words=texts_of(words))),
+            *also,
+            baseline,
+        ),
         metric=concordance_index(),
         rules=(
             Rule("calibrated", calibration, "its calibration error", at_most=0.1),
@@ -60,6 +70,16 @@ def time_model(
             ),
         ),
         plot=plot,
+        widened=lambda more: time_model(
+            question=question,
+            family=family,
+            needs=needs,
+            outcome=outcome,
+            words=merged(words, more),
+            baseline=baseline,
+            params=params,
+            also=also,
+        ),
     )
 
 
