@@ -1,8 +1,9 @@
 """Deliveries against bare writes of the same rows: to PostgreSQL against ``COPY``, to a bucket against Parquet files.
 
 The PostgreSQL, the MariaDB and the S3 server (moto, on this machine) are real; the bare write is one COPY into a table
-with the same key, the driver's own inserts of many rows, and pyarrow's own Parquet files of the same size. Peak memory
-is that of the process of the delivery, at a tenth of the rows and at all of them. Run by ``python -m bench delivery``.
+with the same key, the driver's own inserts of many rows, and pyarrow's own Parquet files of the same size. Beside them
+drt-core, see ``bench.delivery_peer``. Peak memory is that of the process of the delivery, at a tenth of the rows and at
+all of them. Run by ``python -m bench delivery``.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 ROWS = 200_000
@@ -81,7 +83,24 @@ def _to_postgresql(server: Any, rows: int, login: dict[str, Any]) -> dict[str, A
         "postgresql_rows_per_s": round(rows / ours),
         "copy_rows_per_s": round(rows / bare),
         "postgresql": bare / ours,
+        **_by_drt(server, rows, ours, kinds),
     }
+
+
+def _by_drt(server: Any, rows: int, ours: float, kinds: str) -> dict[str, Any]:
+    """Nothing where ``BENCH_DRT`` names no environment."""
+    from bench.delivery_peer import seconds_of_drt
+
+    environment = os.environ.get("BENCH_DRT")
+    if not environment:
+        print("delivery: BENCH_DRT names no environment, so drt-core does not stand beside it", file=sys.stderr)  # noqa: T201
+        return {}
+    server.run(f"create table theirs ({kinds})")
+    theirs = seconds_of_drt(Path(environment), batches(rows), server.port, "shop", server.owner, "theirs")
+    ((count,),) = server.run("select count(*) from theirs")
+    if count != rows:
+        raise RuntimeError(f"drt delivered {count:,} of {rows:,} rows")
+    return {"drt_rows_per_s": round(rows / theirs), "drt": theirs / ours}
 
 
 def _to_mysql(rows: int) -> dict[str, Any]:
