@@ -26,7 +26,7 @@ from typing import Any
 
 NAME, HORIZON_DAYS, DAYS = "digits", 28, 200
 END = datetime(2024, 7, 1, 12, tzinfo=UTC)
-PARAMS = {"horizon_days": HORIZON_DAYS, "nets": 2, "channels": 64, "epochs": 50, "seconds": 600}
+PARAMS = {"horizon_days": HORIZON_DAYS, "nets": 2, "channels": 64, "epochs": 30, "seconds": 600}
 MODEL = "call_intent"
 NOTE, BAR = Path(__file__).with_suffix(".md"), 0.75
 
