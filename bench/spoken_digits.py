@@ -116,9 +116,9 @@ def _note(rows: dict[str, Figures]) -> str:
     lines = [
         "# Which digit is spoken, by voices that were never heard",
         "",
-        "Written by `python -m bench.spoken_digits FOLDER`. Each speaker held out in turn, 95 % intervals. The figures are",
-        "those of the report of a training, promoted or not. How the nets hear was chosen with these voices in view, by",
-        "the share that is right of each, so other voices may be heard a little less well.",
+        "Written by `python -m bench.spoken_digits FOLDER`. Each speaker held out in turn, 95 % intervals. The",
+        "figures are those of the report of a training, promoted or not. How the nets hear was chosen with these",
+        "voices in view, by the share that is right of each, so other voices may be heard a little less well.",
         "",
         "| speaker | nets | linear | difference |",
         "|---|---|---|---|",
