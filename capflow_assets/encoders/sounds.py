@@ -1,7 +1,8 @@
 """Recordings as numbers: log-mel spectrograms of one size, and the cepstrum's means that need no net.
 
 WAV, FLAC, OGG and MP3, of any rate and number of channels, as one channel of 8 kHz, which is what a telephone carries.
-What cannot be decoded, or says nothing, is set aside with a reason; what was clipped says so.
+The quiet before and after what is said is left out. What cannot be decoded, or says nothing, is set aside with a
+reason; what was clipped says so.
 
 S. Davis, P. Mermelstein, "Comparison of Parametric Representations for Monosyllabic Word Recognition", IEEE TASSP 28
 (1980) for the mel-frequency cepstrum.
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
-ENCODER = "log-mel/1"
+ENCODER = "log-mel/2"
 RATE = 8_000
 LEAST_SECONDS, MOST_SECONDS = 0.05, 60
 # Frames of 32 ms, every 10 ms.
@@ -25,6 +26,9 @@ CEPSTRUM = 20
 # A spectrogram's frames, whatever the recording's length: it is stretched to so many.
 FRAMES = 48
 SILENT, CLIPPED, CLIPPED_SHARE = 1e-4, 0.999, 0.01
+# Speech begins and ends where power is above this share of the way from the quiet frames to the loud ones, in
+# logarithms; some frames around it stay. Where they differ by less, in nepers of power, nothing is quiet.
+LOUD_SHARE, MARGIN, LEAST_RANGE = 0.25, 2, 2.0
 DECIMALS = 6
 
 
@@ -63,7 +67,7 @@ def heard(content: bytes) -> Heard:
     if peaks.max() < SILENT:
         return Heard(seconds, reason="is silent")
     is_clipped = bool((peaks >= CLIPPED).mean() > CLIPPED_SHARE)
-    bands = log_bands(_resampled(samples.mean(axis=1).astype(float), rate))
+    bands = spoken(log_bands(_resampled(samples.mean(axis=1).astype(float), rate)))
     return Heard(seconds, is_clipped, _stretched(bands), _cepstrum(bands))
 
 
@@ -76,6 +80,22 @@ def log_bands(samples: np.ndarray) -> np.ndarray:
     power = np.abs(np.fft.rfft(frames * np.hanning(FRAME), axis=1)) ** 2
     bands: np.ndarray = np.log(power @ filters().T + 1e-8)
     return bands
+
+
+def spoken(bands: np.ndarray) -> np.ndarray:
+    """The frames between the quiet at the beginning and the quiet at the end, at least one; (frames, BANDS).
+
+    Power is the mean of three frames; quiet and loud are its 5th and 95th percentile.
+    """
+    import numpy as np
+
+    power = np.logaddexp.reduce(bands, axis=1)
+    smooth = np.convolve(np.pad(power, 1, mode="edge"), np.ones(3) / 3, mode="valid")
+    quiet, loud = np.quantile(smooth, [0.05, 0.95])
+    if loud - quiet < LEAST_RANGE:
+        return bands
+    places = np.flatnonzero(smooth > quiet + LOUD_SHARE * (loud - quiet))
+    return bands[max(0, places[0] - MARGIN) : places[-1] + 1 + MARGIN]
 
 
 def filters() -> np.ndarray:

@@ -133,7 +133,7 @@ class SpokenNets(CallClassifier):
         from capflow_assets.learning.nets.loop import Plan, train
         from capflow_assets.learning.nets.weights import weights_of
 
-        params, spectrograms = self.params, _spectrograms(rows)
+        params = self.params
         self.weights, self.courses = [], []
         for seed in range(params.seed, params.seed + (1 if is_first else params.nets)):
             with repeatable(1):
@@ -141,7 +141,7 @@ class SpokenNets(CallClassifier):
                 net = CepstralNet(len(self.intents), params.channels)
             share = params.seconds / (params.nets + 1)
             plan = Plan(seed, params.epochs, share, batch=params.batch, rate=params.rate, decay=0.02)
-            course = train(net, _batches(spectrograms, classes), class_loss, plan)
+            course = train(net, _batches(rows, classes), class_loss, plan)
             self.weights.append(weights_of(net))
             told = {"loss": round(course.losses[-1], 4), "epochs": len(course.losses), "ended": course.ended}
             self.courses.append({**told, "device": course.device})
@@ -153,10 +153,10 @@ class SpokenNets(CallClassifier):
         from capflow_assets.learning.nets.devices import repeatable
         from capflow_assets.learning.nets.weights import with_weights
 
-        spectrograms = _spectrograms(rows)
+        spectrograms, own = _spectrograms(rows)
         with repeatable(1):
             nets = [with_weights(CepstralNet(len(self.intents), self.params.channels), of) for of in self.weights]
-            mean: np.ndarray = np.mean([class_chances(net, spectrograms) for net in nets], axis=0)
+            mean: np.ndarray = np.mean([class_chances(net, spectrograms, own) for net in nets], axis=0)
         return mean
 
 
@@ -213,10 +213,11 @@ def _answers(chances: pd.DataFrame, is_heard: np.ndarray, reasons: pd.Series, le
     return pd.DataFrame(columns, index=chances.index)
 
 
-def _batches(spectrograms: np.ndarray, classes: np.ndarray) -> Callable[..., Any]:
+def _batches(rows: pd.DataFrame, classes: np.ndarray) -> Callable[..., Any]:
     from capflow_assets.learning.nets.cepstral import spoken_otherwise
 
-    return lambda random, size: spoken_otherwise(spectrograms, classes, random, size)
+    spectrograms, own = _spectrograms(rows)
+    return lambda random, size: spoken_otherwise(spectrograms, own, classes, random, size)
 
 
 def _stacked(rows: pd.DataFrame, name: str) -> np.ndarray:
@@ -225,11 +226,15 @@ def _stacked(rows: pd.DataFrame, name: str) -> np.ndarray:
     return np.array([np.asarray(numbers, dtype=float) for numbers in rows[name]])
 
 
-def _spectrograms(rows: pd.DataFrame) -> np.ndarray:
+def _spectrograms(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Of each recording its spectrogram, and how far its mean is from that of its speaker."""
     from capflow_assets.encoders.sounds import BANDS
+    from capflow_assets.learning.nets.cepstral import own_lines
 
     flat = _stacked(rows, "log_mel")
-    return flat.reshape(len(flat), -1, BANDS).astype("float32")
+    spectrograms = flat.reshape(len(flat), -1, BANDS)
+    own = own_lines(spectrograms, rows["speaker"].to_numpy(dtype=str))
+    return spectrograms.astype("float32"), own
 
 
 def _held_out(speakers: np.ndarray, classes: np.ndarray, seed: int) -> np.ndarray:

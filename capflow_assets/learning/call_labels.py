@@ -37,11 +37,12 @@ def labelled_recordings(raw_media: DataFrame) -> DataFrame:
 
 
 def heard_recordings(examples: Examples) -> pd.DataFrame:
-    """The recordings that the newest moment knows, by their ids, with labels and speakers where there are some."""
+    """The recordings that the newest moment knows, by their ids, with who speaks, and labels where there are some."""
     sounds = examples.table(SOUNDS).sort_values("media_id", kind="stable").drop_duplicates("media_id")
     media = examples.table(MEDIA).sort_values("media_id", kind="stable").drop_duplicates("media_id")
     named = media.reindex(columns=list(MEDIA_COLUMNS))
-    return sounds.merge(named, on="media_id", how="left").set_index("media_id")
+    rows = sounds.merge(named, on="media_id", how="left").set_index("media_id")
+    return rows.assign(speaker=_speakers(rows))
 
 
 def learned_recordings(examples: Examples, horizon_days: int) -> pd.DataFrame:
@@ -59,7 +60,7 @@ def learned_recordings(examples: Examples, horizon_days: int) -> pd.DataFrame:
 
     rows = heard_recordings(examples)
     label = rows["intent"].astype("string").str.strip()
-    rows = rows.assign(intent=label.where(label.str.len() > 0), speaker=_speakers(rows))
+    rows = rows.assign(intent=label.where(label.str.len() > 0))
     rows = rows[rows["intent"].notna().to_numpy() & rows["set_aside"].isna().to_numpy()]
     since = days_before(examples.moments[-1], horizon_days, examples.zone)
     is_new = (pd.to_datetime(rows["modified_at"], utc=True) > since).to_numpy()

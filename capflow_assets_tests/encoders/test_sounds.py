@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from capflow_assets.encoders.sounds import BANDS, CEPSTRUM, FRAMES, RATE, filters, heard, log_bands
+from capflow_assets.encoders.sounds import BANDS, CEPSTRUM, FRAMES, RATE, filters, heard, log_bands, spoken
 
 
 def tone(hertz: float, seconds: float = 0.5, rate: int = RATE, loud: float = 0.5) -> np.ndarray:
@@ -55,6 +55,26 @@ def test_shapes_are_one_and_loudness_does_not_count() -> None:
     assert loud.cepstrum.shape == (2 * CEPSTRUM,)
     assert np.corrcoef(loud.log_mel.ravel(), soft.log_mel.ravel())[0, 1] > 0.9
     assert (loud.log_mel.mean(), loud.log_mel.std()) == pytest.approx((0, 1), abs=1e-4)
+
+
+def test_quiet_around_what_is_said_is_left_out() -> None:
+    random = np.random.default_rng(0)
+    noise = 0.001 * random.normal(size=2 * RATE)
+    said = slice(RATE // 2, RATE)
+    noise[said] += tone(700) * (1 + 0.5 * tone(4))
+    bands = spoken(log_bands(noise))
+    # Half a second in frames of 10 ms, and up to 32 ms and two frames on either side.
+    assert 46 <= len(bands) <= 60
+    alone, padded = heard(file_of(noise[said])).log_mel, heard(file_of(noise)).log_mel
+    assert alone is not None
+    assert padded is not None
+    assert np.corrcoef(alone[8:-8].mean(axis=0), padded[8:-8].mean(axis=0))[0, 1] > 0.95
+
+
+@pytest.mark.parametrize("samples", [tone(700), 0.1 * np.random.default_rng(0).normal(size=4000), tone(700, 0.06)])
+def test_where_nothing_is_quiet_all_of_it_is_said(samples: np.ndarray) -> None:
+    bands = log_bands(samples)
+    assert len(spoken(bands)) == len(bands)
 
 
 def test_clipping_is_told() -> None:
