@@ -38,6 +38,8 @@ FORGOTTEN = "capflow.forgotten"
 DIGESTS = "capflow.sha256"
 # What is read of a version that has no digests.
 READ = (MODEL, f"{REPORT}/report.json", f"{REPORT}/reference.json")
+# MLflow's code of an error about what is not there.
+MISSING = "RESOURCE_DOES_NOT_EXIST"
 # MLflow's rule for the names of metrics.
 UNFIT = re.compile(r"[^\w\-. :/]", re.ASCII)
 # Where earlier releases let MLflow keep the estimator of a version.
@@ -265,21 +267,18 @@ def numbers(report: Mapping[str, Any]) -> dict[str, float]:
 @contextmanager
 def _of(name: str, version: int) -> Iterator[None]:
     """What is wrong with a file says whose it is; a version that MLflow does not know is broken too."""
-    from mlflow.exceptions import MlflowException
-
+    customer, _, model = name.partition(".")
+    do = f"train again (capflow run {customer} --select models/{model})"
     try:
         yield
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        do = f"train again (capflow run {name.partition('.')[0]} --select models/{name.partition('.')[2]})"
-        raise BrokenModelError(f"Version {version} of {name} cannot be used: it was deleted in MLflow", do=do) from None
     except BrokenModelError as error:
-        customer, _, model = name.partition(".")
-        do = f"train again (capflow run {customer} --select models/{model}) or put the file back"
-        words = str(error) if "\n  To do: " in str(error) else f"{error}\n  To do: {do}"
+        words = str(error) if "\n  To do: " in str(error) else f"{error}\n  To do: {do} or put the file back"
         error.args = (f"Version {version} of {name} cannot be used: {words}",)
         raise
+    except Exception as error:  # MLflow's own, known by its code: to import it takes a second and 80 MB
+        if getattr(error, "error_code", "") != MISSING:
+            raise
+        raise BrokenModelError(f"Version {version} of {name} cannot be used: it was deleted in MLflow", do=do) from None
 
 
 def _log(client: MlflowClient, run: str, report: Mapping[str, Any]) -> None:
