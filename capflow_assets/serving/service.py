@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 ID = "user_id"
 NOTHING = Found(None)
 NAN = float("nan")
+# A model's file may take so much of the bound of memory: a quarter.
+LARGEST_SHARE = 4
 LOG = logging.getLogger("capflow.serving")
 
 
@@ -77,6 +79,7 @@ class Service:
 
     deployment: Deployment
     bound_bytes: int = DEFAULT_BOUND_BYTES
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     lookups: LooksUp = field(init=False)
     watch: ChampionWatch = field(init=False)
     cache: ScorerCache = field(init=False)
@@ -111,7 +114,7 @@ class Service:
         if spec is None or model not in declared.models:
             raise not_there()
         tables = self.lookups.tables(customer)
-        life = Lifetime(datetime.now(UTC), declared.settings.valid_hours)
+        life = Lifetime(self.clock(), declared.settings.valid_hours)
         champion = self.watch.champion(customer, model)
         return Served(customer, spec, tables.get(f"{ANSWERS}{model}"), tables.get(FEATURES), champion, life, declared)
 
@@ -263,7 +266,9 @@ class Service:
         return {**({} if query.user_id is None else {"user_id": query.user_id}), **answer}
 
     def _load(self, key: Key) -> LoadedScorer:
-        return load_scorer(self.deployment, self.registry, self.lookups, *key)
+        # What a file becomes in memory is a few times its size, and others are to have room as well.
+        most = self.bound_bytes // LARGEST_SHARE
+        return load_scorer(self.deployment, self.registry, self.lookups, *key, most_bytes=most)
 
 
 def _row(

@@ -26,7 +26,7 @@ from capflow_assets.processes.first_use import alone
 from capflow_assets.processes.locks import LockStore
 from capflow_assets.processes.process_locks import FileLocks, lock_store
 from capflow_assets.stores.champions import Champions
-from capflow_assets.stores.model_files import MODEL, REPORT, SCHEME, ModelFiles, digest, run_folder
+from capflow_assets.stores.model_files import LARGEST_BYTES, MODEL, REPORT, SCHEME, ModelFiles, digest, run_folder
 from capflow_assets.stores.saved_estimators import loads
 
 if TYPE_CHECKING:
@@ -122,7 +122,10 @@ class Registry(Champions):
         Raises:
             BrokenModelError: it is missing, damaged, not the one that was registered, or holds another type.
         """
-        content = self.read(customer, model, version, MODEL)
+        return self.loaded(customer, model, version, self.read(customer, model, version, MODEL), types)
+
+    def loaded(self, customer: str, model: str, version: int, content: bytes, types: frozenset[str]) -> Estimator:
+        """As ``load``, from the file's bytes."""
         with _of(f"{customer}.{model}", version):
             return loads(content, types)
 
@@ -219,17 +222,17 @@ class Registry(Champions):
         """Keep no digests of a version any more."""
         self.client.delete_model_version_tag(f"{customer}.{model}", str(version), DIGESTS)
 
-    def read(self, customer: str, model: str, version: int, name: str) -> bytes:
+    def read(self, customer: str, model: str, version: int, name: str, most_bytes: int = LARGEST_BYTES) -> bytes:
         """One file of a version as it was registered; ``name`` as in ``paths``.
 
         Raises:
-            BrokenModelError: it is missing, damaged, or not the one that was registered.
+            BrokenModelError: it is missing, damaged, larger than ``most_bytes``, or not the one that was registered.
         """
         with _of(f"{customer}.{model}", version):
             paths = self.paths(customer, model, version)
             if name not in paths:
                 raise BrokenModelError("It was registered without this file", expected=f"one of {', '.join(paths)}")
-            return self.files.read(*paths[name])
+            return self.files.read(*paths[name], most_bytes=most_bytes)
 
     def _experiment(self, customer: str, model: str) -> str:
         name = f"{customer}.{model}"

@@ -73,7 +73,7 @@ class Fleet:
 
 
 def fleet(root: Path, count: int, rounds: int = 40, versions: int = 2) -> Fleet:
-    """A home of so many customers, whose champion is version 1 of trees of so many rounds."""
+    """So many customers, whose champion is version 1 of trees of so many rounds, and whose challenger is version 2."""
     home = Home.of(root, {}).prepare()
     opened = deployment(home)
     columns = tuple(dict.fromkeys(STAGES.model(MODEL).model.columns))
@@ -89,6 +89,8 @@ def fleet(root: Path, count: int, rounds: int = 40, versions: int = 2) -> Fleet:
         answers = estimator.figures(Examples(frame_of(rows, columns)))["score"]
         scores[registered] = dict(zip(USERS, map(float, answers), strict=True))
     opened.registry.promote(first, MODEL, 1, "a test")
+    if versions > 1:
+        opened.registry.challenge(first, MODEL, 2, "a test")
     store = AnswerStore.of(home, first)
     facts = {"columns": list(columns), "as_of": datetime.now(UTC).isoformat()}
     with store.writing():

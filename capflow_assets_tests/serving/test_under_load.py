@@ -87,25 +87,25 @@ def asking(seen: Seen, address: str, customers: Callable[[int], str], clients: i
             thread.join()
 
 
-def waited(is_there: Callable[[], bool]) -> float:
+def waited(is_there: Callable[[], bool], patience_s: float = PATIENCE_SECONDS) -> float:
     """The seconds until something is so; an error where it never is."""
     began = time.monotonic()
     while not is_there():
-        assert time.monotonic() - began < PATIENCE_SECONDS
+        assert time.monotonic() - began < patience_s
         time.sleep(0.02)
     return time.monotonic() - began
 
 
-def flipped(made: Fleet, promote: Callable[[Sequence[str]], object]) -> float:
+def flipped(made: Fleet, promote: Callable[[Sequence[str]], object], patience_s: float = PATIENCE_SECONDS) -> float:
     """All champions of a fleet are flipped under load; the seconds from the decision to the last new answer."""
     seen, customers = Seen(made), made.customers
     with (
         listening(create_app(made.deployment)) as address,
         asking(seen, address, lambda number: customers[number % len(customers)]),
     ):
-        waited(lambda: set(seen.versions) == set(customers))
+        waited(lambda: set(seen.versions) == set(customers), patience_s)
         promote(customers)
-        seconds = waited(lambda: set(seen.versions.values()) == {2})
+        seconds = waited(lambda: set(seen.versions.values()) == {2}, patience_s)
     assert seen.wrong == []
     assert seen.unreachable == 0
     return seconds
@@ -122,11 +122,10 @@ def test_a_thousand_champions_flip_under_load(tmp_path):
 
     def promote(customers: Sequence[str]) -> None:
         pairs = [(customer, MODEL) for customer in customers]
-        for customer, _ in pairs:
-            made.deployment.registry.challenge(customer, MODEL, 2, "a test")
         assert all(change.is_made for change in decided(made.deployment.registry, pairs, "promote", "a test", "a test"))
 
-    print(f"a thousand champions: the last answers anew after {flipped(made, promote):.1f} s")  # noqa: T201
+    seconds = flipped(made, promote, patience_s=HOUR)
+    print(f"a thousand champions: the last answers anew after {seconds:.1f} s")  # noqa: T201
 
 
 def zipf(count: int, seed: int) -> Callable[[int], int]:
