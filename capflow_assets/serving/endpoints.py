@@ -57,7 +57,8 @@ def endpoint(route: str, handler: Handler, metrics: Metrics) -> Answer:
         seconds = time.perf_counter() - began
         metrics.observe(route, sent.status, seconds, rungs)
         if LOG.isEnabledFor(logging.INFO):
-            LOG.info({"route": route, "status": sent.status, "ms": round(1e3 * seconds, 2), **rungs})
+            line = {"route": route, "status": sent.status, "ms": round(1e3 * seconds, 2), **rungs}
+            LOG.handle(logging.LogRecord(LOG.name, logging.INFO, "", 0, line, None, None))  # from where is of no use
         return sent
 
     return answer
