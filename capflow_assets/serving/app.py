@@ -22,7 +22,7 @@ from capflow_assets.serving.endpoints import (
     sent_problem,
 )
 from capflow_assets.serving.examples import request_body
-from capflow_assets.serving.memory import keep_few_arenas
+from capflow_assets.serving.memory import keep_few_arenas, keep_for_good
 from capflow_assets.serving.metrics import Metrics
 from capflow_assets.serving.problems import ProblemError, not_there
 from capflow_assets.serving.refreshing import Refresher
@@ -201,6 +201,7 @@ def create_app(
         await asyncio.to_thread(server.service.watch.look)
         await asyncio.to_thread(server.service.lookups.look)
         await asyncio.to_thread(import_libraries)
+        keep_for_good()
         works = [server.service.watch.run, server.service.lookups.run, refresher.run]
         server.threads += [threading.Thread(target=work, daemon=True) for work in works]
         for thread in server.threads:

@@ -29,7 +29,9 @@ class Lifetime:
 
     def of(self, as_of: datetime) -> dict[str, Any]:
         """``as_of``, ``valid_until``, ``expired`` and ``feature_age_s`` of an answer as of a moment."""
-        until, as_of_text, until_text = _until(as_of, self.valid_hours)
+        # Every request has a moment of its own, which nothing is kept of.
+        reckoned = _until.__wrapped__ if as_of is self.now else _until
+        until, as_of_text, until_text = reckoned(as_of, self.valid_hours)
         return {
             "as_of": as_of_text,
             "valid_until": until_text,

@@ -162,7 +162,7 @@ def test_more_models_than_fit_are_answered_within_the_bound(tmp_path):
 def test_an_hour_of_traffic_over_three_thousand_models_keeps_to_the_bound(tmp_path):
     from capflow_assets.serving.memory import rss_bytes
 
-    made, bound = fleet(tmp_path, 3_000, rounds=200), 256 << 20
+    made, bound = fleet(tmp_path, 3_000, rounds=200), 128 << 20
     until = time.monotonic() + float(os.environ.get("CAPFLOW_ZIPF_SECONDS", HOUR))
     resident: list[int] = []
 
