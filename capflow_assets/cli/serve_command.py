@@ -49,6 +49,7 @@ def serve(
 
     from capflow_assets.home.places import Home
     from capflow_assets.serving.connections import most_connections
+    from capflow_assets.serving.joined_writes import JoinedWritesProtocol
     from capflow_assets.serving.logs import configure
     from capflow_assets.serving.tokens import served_customers
 
@@ -67,6 +68,7 @@ def serve(
         host=host,
         port=port,
         workers=workers,
+        http=JoinedWritesProtocol,
         access_log=False,
         log_config=None,
         server_header=False,
