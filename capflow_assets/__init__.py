@@ -43,9 +43,9 @@ What carries it: rooms in floors, each importing only downwards. The lowest firs
     demo/         the customers of `capflow demo` and the tour through them
 
 Beside them: errors.py (every error and its words), foreign.py (other libraries' errors in
-ours), deployment.py (a home, its customers, lake and registry, as `life` and all above it share them), definitions.py
-(the whole graph, one page). Stages do not import each other: a parameter's name is the edge. The floors are kept by
-import-linter (`make check`).
+ours), deployment.py (a home, its customers, lake and registry, as `life` and all above it share them), packages.py
+(what the packages declare, without Dagster), definitions.py (the whole graph, one page). Stages do not import each
+other: a parameter's name is the edge. The floors are kept by import-linter (`make check`).
 
 `customers` lies above `landing`, whose grammar judges what a TOML says; `home` lies below the stores, since locks,
 databases and the registry each have a place in it.

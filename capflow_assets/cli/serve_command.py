@@ -5,9 +5,7 @@ Belongs here: commands, as ``cli.commands`` says. Does not belong here: work; it
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -51,6 +49,7 @@ def serve(
 
     from capflow_assets.home.places import Home
     from capflow_assets.serving.connections import most_connections
+    from capflow_assets.serving.joined_writes import JoinedWritesProtocol
     from capflow_assets.serving.logs import configure
     from capflow_assets.serving.tokens import served_customers
 
@@ -69,6 +68,7 @@ def serve(
         host=host,
         port=port,
         workers=workers,
+        http=JoinedWritesProtocol,
         access_log=False,
         log_config=None,
         server_header=False,
@@ -115,31 +115,24 @@ def token(
 
 def application() -> Any:
     """The application of one process, of the home and bounds that the environment names."""
-    from capflow_assets.definitions import SOURCES, STAGES
-    from capflow_assets.graph.engine import deployment
-    from capflow_assets.home.places import Home
+    from capflow_assets.console.late_pages import LatePages
+    from capflow_assets.packages import deployment
     from capflow_assets.serving.app import create_app
     from capflow_assets.serving.logs import configure
 
     configure()
     bound, processes = int(os.environ.get(BOUND, "1024")) << 20, int(os.environ.get(PROCESSES, "1"))
-    opened = deployment(STAGES, SOURCES, home=Home.of())
-    return create_app(opened, bound, processes, _pages(opened))
+    opened = deployment()
+    return create_app(opened, bound, processes, lambda gate: LatePages(lambda: _console(opened, gate)))
 
 
-def _pages(deployment: Deployment) -> Callable[[Gate], Console] | None:
-    """The pages of the fleet; none where Dagster's records cannot be opened: answers do without them."""
+def _console(deployment: Deployment, gate: Gate) -> Console:
+    """The pages of the fleet; they need Dagster, so they are made when somebody first looks."""
     from capflow_assets.console.app import Console
     from capflow_assets.console.fleet_view import Fleet
     from capflow_assets.graph.instance import open_instance
 
-    try:
-        fleet = Fleet(deployment, open_instance(deployment.home))
-    except Exception as error:  # whatever a database fails with
-        words = {"what": "there are no pages: Dagster's records cannot be opened", "error": type(error).__name__}
-        logging.getLogger("capflow.serving").warning(words)
-        return None
-    return lambda gate: Console(fleet, gate, os.environ.get(DAGSTER, ""))
+    return Console(Fleet(deployment, open_instance(deployment.home)), gate, os.environ.get(DAGSTER, ""))
 
 
 def _share_metrics() -> None:

@@ -161,9 +161,12 @@ def _forget_online(
     """What is looked up online goes at once; where its server is not reached, the receipt says that it remains."""
     try:
         count = answers_of(deployment.home, receipt.customer).forget(spellings, others)
-    except StoreError as error:
+    except (StoreError, OSError) as error:  # a server that is down, a disk that cannot be written
         words = str(error).splitlines()[0]
-        receipt.remains.append(f"the user's online answers, until the next capflow forget of the user: {words}")
+        receipt.remains.append(
+            "the user's online answers, until the tables are published again (by the next night, or a server within a "
+            f"minute) or the next capflow forget of the user: {words}"
+        )
     else:
         if count:
             receipt.rows_removed["online answers"] = count

@@ -7,7 +7,7 @@ it is the cluster's own.
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Protocol
 
@@ -35,6 +35,19 @@ class Sessions(Protocol):
     @property
     def spark_session(self) -> Any:
         """The session, with times in UTC."""
+
+
+@dataclass(frozen=True)
+class NamedEngine:
+    """Sessions of an engine by its name, outside Dagster; made when they are first asked for."""
+
+    engine: str
+    spark_config: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def spark_session(self) -> Any:
+        """The session, with times in UTC."""
+        return session_of(self.engine, self.spark_config)
 
 
 @dataclass(frozen=True, slots=True)

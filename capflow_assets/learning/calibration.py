@@ -336,5 +336,5 @@ def _within_bounds(terms: np.ndarray, target: np.ndarray, start: np.ndarray, mas
 
 def _logs(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """``log s`` and ``-log(1 - s)``; together the log-odds."""
-    inside = np.clip(scores, SMALLEST, 1 - SMALLEST)
+    inside = np.minimum(np.maximum(scores, SMALLEST), 1 - SMALLEST)  # as np.clip, which takes thrice as long for one
     return np.asarray(np.log(inside)), np.asarray(-np.log1p(-inside))

@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from capflow_assets.deployment import Deployment
 from capflow_assets.serving import protocols
+from capflow_assets.serving.calls import Call, CallTable
 from capflow_assets.serving.endpoints import (
     PROBLEM_JSON,
     Reply,
     body_of,
     bytes_read,
     endpoint,
-    problem_response,
     require_owner,
+    sent_problem,
 )
 from capflow_assets.serving.examples import request_body
-from capflow_assets.serving.memory import keep_few_arenas
+from capflow_assets.serving.memory import keep_few_arenas, keep_for_good
 from capflow_assets.serving.metrics import Metrics
 from capflow_assets.serving.problems import ProblemError, not_there
 from capflow_assets.serving.refreshing import Refresher
@@ -33,7 +34,9 @@ from capflow_assets.serving.tokens import Gate
 from capflow_assets.serving.warming import import_libraries, keep_hot
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI, Request, Response
+    from fastapi import FastAPI
+
+    from capflow_assets.serving.application import Application
 
 # What is wrong with the body itself.
 REFUSALS = (400, 408, 413, 422)
@@ -50,30 +53,31 @@ class Server:
     is_ready: bool = False
     threads: list[threading.Thread] = field(default_factory=list)
 
-    def served(self, request: Request) -> Served:
+    def served(self, call: Call) -> Served:
         """The customer's model that a path names, for a token of that customer."""
-        customer, model = request.path_params["customer"], request.path_params["model"]
-        require_owner(self.gate, request, customer)
+        customer, model = call.path_params["customer"], call.path_params["model"]
+        require_owner(self.gate, call, customer)
         return self.service.served(customer, model)
 
-    async def asked(self, request: Request, find: Callable[[Request], Served]) -> tuple[Served, Any]:
+    async def asked(self, call: Call, find: Callable[[Call], Served]) -> tuple[Served, Any]:
         """The model and the body of a request: the model as it is once all of the body has come, however slowly."""
-        served = find(request)  # nothing is read of who may not ask
+        served = find(call)  # nothing is read of who may not ask
         self.shares.require(served.customer, served.declared.settings.answers_per_second)
-        request.state.charged = served
-        body = parsed(await body_of(request))
-        return find(request), body
+        call.charged = served
+        content, is_prompt = await body_of(call)
+        body = parsed(content)
+        return (served if is_prompt else find(call)), body
 
-    def charging(self, handler: Callable[[Request], Awaitable[Reply]]) -> Callable[[Request], Awaitable[Reply]]:
+    def charging(self, handler: Callable[[Call], Awaitable[Reply]]) -> Callable[[Call], Awaitable[Reply]]:
         """A handler whose refusals of bodies cost a share of the customer's rate: to read them costs as answers do."""
 
-        async def charged(request: Request) -> Reply:
+        async def charged(call: Call) -> Reply:
             try:
-                return await handler(request)
+                return await handler(call)
             except ProblemError as problem:
-                served = getattr(request.state, "charged", None)
+                served = call.charged
                 if served is not None and problem.status in REFUSALS:
-                    length = bytes_read(request, problem.status)
+                    length = bytes_read(call, problem.status)
                     self.shares.charge(served.customer, length, served.declared.settings.answers_per_second)
                 raise
 
@@ -85,83 +89,81 @@ class Server:
         self.shares.take(served.customer, len(request.queries), served.declared.settings.answers_per_second)
         return await self.service.answers(served, request)
 
-    async def post_answers(self, request: Request) -> Reply:
+    async def post_answers(self, call: Call) -> Reply:
         """Answers for many subjects."""
-        served, body = await self.asked(request, self.served)
+        served, body = await self.asked(call, self.served)
         answers = await self.reply(served, answer_request(body))
         content = {"customer": served.customer, "model": served.model, "answers": answers}
         return Reply(content, rungs=rungs_of(answers))
 
-    async def get_answer(self, request: Request) -> Reply:
+    async def get_answer(self, call: Call) -> Reply:
         """The answer for one subject."""
-        served = self.served(request)
-        user = request.path_params["user"]
-        wants_reasons = request.query_params.get("reasons", "").lower() in ("1", "true", "yes")
+        served = self.served(call)
+        user = call.path_params["user"]
+        wants_reasons = call.query.get("reasons", "").lower() in ("1", "true", "yes")
         (answer,) = await self.reply(served, AnswerRequest((Query(user),), None, wants_reasons))
         if "problem" in answer:
             return Reply(answer["problem"], answer["problem"]["status"], {"none": 1}, PROBLEM_JSON)
         return Reply({"customer": served.customer, "model": served.model, **answer}, rungs=rungs_of([answer]))
 
-    async def models(self, request: Request) -> Reply:
+    async def models(self, call: Call) -> Reply:
         """The models of a customer, and which of them answer."""
-        customer = request.path_params["customer"]
-        require_owner(self.gate, request, customer)
+        customer = call.path_params["customer"]
+        require_owner(self.gate, call, customer)
         names = sorted(self.service.declared.of(customer).models)
         served = [self.service.served(customer, name) for name in names]
         return Reply({"models": [protocols.metadata(self.service, one) for one in served]})
 
-    async def infer(self, request: Request) -> Reply:
+    async def infer(self, call: Call) -> Reply:
         """The Open Inference Protocol's call."""
-        served, body = await self.asked(request, self.by_name)
+        served, body = await self.asked(call, self.by_name)
         asked = protocols.inference_request(self.service, served, body)
         answers = await self.reply(served, asked)
         return Reply(protocols.inference_response(served, body, answers), rungs=rungs_of(answers))
 
-    async def metadata(self, request: Request) -> Reply:
+    async def metadata(self, call: Call) -> Reply:
         """The Open Inference Protocol's description of a model."""
-        return Reply(protocols.metadata(self.service, self.by_name(request)))
+        return Reply(protocols.metadata(self.service, self.by_name(call)))
 
-    async def model_ready(self, request: Request) -> Reply:
+    async def model_ready(self, call: Call) -> Reply:
         """Whether a model answers."""
-        served = self.by_name(request)
+        served = self.by_name(call)
         is_ready = served.stored is not None or served.champion is not None
         return Reply({"name": f"{served.customer}.{served.model}", "ready": is_ready}, 200 if is_ready else 503)
 
-    async def invocations(self, request: Request) -> Reply:
+    async def invocations(self, call: Call) -> Reply:
         """MLflow's call."""
-        served, body = await self.asked(request, self.served)
+        served, body = await self.asked(call, self.served)
         answers = await self.reply(served, protocols.invocation_request(body))
         return Reply({"predictions": protocols.predictions(answers)}, rungs=rungs_of(answers))
 
-    def by_name(self, request: Request) -> Served:
+    def by_name(self, call: Call) -> Served:
         """The model of ``customer.model``, in one part of a path."""
-        customer, _, model = request.path_params["name"].partition(".")
-        require_owner(self.gate, request, customer)
+        customer, _, model = call.path_params["name"].partition(".")
+        require_owner(self.gate, call, customer)
         served = self.service.served(customer, model)
-        version = request.path_params.get("version")
+        version = call.path_params.get("version")
         if version is not None and version != str(served.champion):
             raise not_there()
         return served
 
-    async def live(self, _: Request) -> Reply:
+    async def live(self, _: Call) -> Reply:
         """The process answers."""
         return Reply({"live": True})
 
-    async def ready(self, _: Request) -> Reply:
+    async def ready(self, _: Call) -> Reply:
         """The stores were looked at, and answers can be given."""
         return Reply({"ready": self.is_ready}, 200 if self.is_ready else 503)
 
-    async def about(self, _: Request) -> Reply:
+    async def about(self, _: Call) -> Reply:
         """What this server is."""
         from importlib.metadata import version
 
         return Reply({"name": "capflow", "version": version("capflow-assets"), "extensions": []})
 
-    async def prometheus(self, _: Request) -> Response:
+    async def prometheus(self, _: Call) -> Reply:
         """The metrics."""
-        from fastapi import Response
-
-        return Response(self.metrics.text(self.service), media_type="text/plain; version=0.0.4")
+        return Reply(self.metrics.text(self.service), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 class Pages(Protocol):
@@ -182,11 +184,11 @@ def create_app(
     bound_bytes: int = DEFAULT_BOUND_BYTES,
     processes: int = 1,
     pages: Callable[[Gate], Pages] | None = None,
-) -> FastAPI:
+) -> Application:
     """The application of one process, whose stores are refreshed while it runs; with ``pages``, given the tokens."""
     from importlib.metadata import version
 
-    from fastapi import FastAPI
+    from capflow_assets.serving.application import Application
 
     server = Server(Service(deployment, bound_bytes), Gate(deployment.home), Shares(processes), metrics=Metrics())
 
@@ -199,6 +201,7 @@ def create_app(
         await asyncio.to_thread(server.service.watch.look)
         await asyncio.to_thread(server.service.lookups.look)
         await asyncio.to_thread(import_libraries)
+        keep_for_good()
         works = [server.service.watch.run, server.service.lookups.run, refresher.run]
         server.threads += [threading.Thread(target=work, daemon=True) for work in works]
         for thread in server.threads:
@@ -217,7 +220,8 @@ def create_app(
         server.service.cache.close()
         server.service.lookups.close()
 
-    app = FastAPI(
+    app = Application(
+        CallTable(),
         title="CapFlow answers",
         version=version("capflow-assets"),
         lifespan=lifespan,
@@ -232,8 +236,8 @@ def create_app(
     return app
 
 
-def _add_routes(app: FastAPI, server: Server) -> None:
-    from starlette.routing import Route
+def _add_routes(app: Application, server: Server) -> None:
+    from starlette.routing import compile_path
 
     model, name = "/v1/{customer}/models/{model}", "/v2/models/{name}"
     routes: list[tuple[str, str, Any]] = [
@@ -252,23 +256,26 @@ def _add_routes(app: FastAPI, server: Server) -> None:
         ("POST", f"{name}/versions/{{version}}/infer", server.charging(server.infer)),
         ("GET", "/metrics", server.prometheus),
     ]
-    direct = []
     for method, path, handler in routes:
         answer = endpoint(f"{method} {path}", handler, server.metrics)
-        direct.append(Route(path, answer, methods=[method]))
+        for spoken in (method, "HEAD") if method == "GET" else (method,):
+            app.calls.add(spoken, compile_path(path)[0], answer)
         extra: dict[str, Any] = {"parameters": _parameters(path)}
         if method == "POST":
             extra["requestBody"] = request_body(path.rpartition("/")[2])
         app.add_api_route(
             path,
-            answer,
+            _described,
             methods=[method],
             summary=(handler.__doc__ or "").strip(),
             openapi_extra=extra,
             operation_id=f"{method.lower()} {path}",
         )
-    # FastAPI's routes describe the calls; they are answered without what FastAPI does for parameters, of which none is.
-    app.router.routes[:0] = direct
+
+
+async def _described() -> None:
+    """What FastAPI knows of a call that is answered before it: the OpenAPI page describes it."""
+    raise not_there()
 
 
 def _parameters(path: str) -> list[dict[str, Any]]:
@@ -277,10 +284,13 @@ def _parameters(path: str) -> list[dict[str, Any]]:
 
 
 def _add_problems(app: FastAPI) -> None:
+    from fastapi import Request, Response
     from starlette.exceptions import HTTPException
 
     async def worded(_: Request, error: Exception) -> Response:
         status = getattr(error, "status_code", 500)
-        return problem_response(not_there() if status == 404 else ProblemError(status, "see /docs for what there is"))
+        problem = not_there() if status == 404 else ProblemError(status, "see /docs for what there is")
+        sent = sent_problem(problem)
+        return Response(sent.content, sent.status, media_type=PROBLEM_JSON)
 
     app.add_exception_handler(HTTPException, worded)

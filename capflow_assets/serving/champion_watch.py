@@ -16,6 +16,7 @@ from typing import Any
 from capflow_assets.home.places import SQLITE
 from capflow_assets.stores.champion_state import champion_state
 from capflow_assets.stores.registry import Registry
+from capflow_assets.stores.registry_file import file_snapshot
 from capflow_assets.stores.registry_snapshot import snapshot
 
 EVERY_SECONDS = 2.0
@@ -62,7 +63,7 @@ class ChampionWatch:
             return True
         if is_missing:  # opened, it would be made anew, and empty
             raise FileNotFoundError
-        read = snapshot(self.registry, customers)
+        read = file_snapshot(self.registry, customers) or snapshot(self.registry, customers)
         champions = {
             name: state.champion
             for name, entry in read.reader.models.items()

@@ -9,6 +9,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from capflow_assets.stores.answer_store import BETWEEN_ROWS, StoredTable
@@ -28,19 +29,37 @@ class Lifetime:
 
     def of(self, as_of: datetime) -> dict[str, Any]:
         """``as_of``, ``valid_until``, ``expired`` and ``feature_age_s`` of an answer as of a moment."""
-        until = as_of + timedelta(hours=self.valid_hours)
+        # Every request has a moment of its own, which nothing is kept of.
+        reckoned = _until.__wrapped__ if as_of is self.now else _until
+        until, as_of_text, until_text = reckoned(as_of, self.valid_hours)
         return {
-            "as_of": as_of.isoformat(),
-            "valid_until": until.isoformat(),
+            "as_of": as_of_text,
+            "valid_until": until_text,
             "expired": self.now > until,
             "feature_age_s": max(0, round((self.now - as_of).total_seconds())),
         }
+
+    def is_over(self, as_of: datetime) -> bool:
+        """Whether an answer as of a moment has expired."""
+        return self.now > _until(as_of, self.valid_hours)[0]
+
+
+# A table's moment is that of all of its subjects: what follows from it is reckoned once.
+@lru_cache(4_096)
+def _until(as_of: datetime, valid_hours: float) -> tuple[datetime, str, str]:
+    until = as_of + timedelta(hours=valid_hours)
+    return until, as_of.isoformat(), until.isoformat()
 
 
 def moment_of(facts: Mapping[str, Any]) -> datetime:
     """The as-of moment of a stored table; the oldest there is where it says none."""
     text = facts.get("as_of")
-    moment = datetime.fromisoformat(text) if isinstance(text, str) else datetime(1970, 1, 1, tzinfo=UTC)
+    return _moment(text) if isinstance(text, str) else datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@lru_cache(4_096)
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
@@ -58,7 +77,7 @@ def rung_of_table(table: StoredTable, champion: int | None, life: Lifetime) -> s
 
 def is_current(table: StoredTable, champion: int | None, life: Lifetime) -> bool:
     """Whether stored answers are what the champion would say again: they are of it, and have not expired."""
-    return champion in (None, table.facts.get("model_version")) and not life.of(moment_of(table.facts))["expired"]
+    return champion in (None, table.facts.get("model_version")) and not life.is_over(moment_of(table.facts))
 
 
 def stored_answer(
@@ -101,7 +120,7 @@ def band_of(score: float, bands: Sequence[Sequence[Any]]) -> str | None:
     """
     if not bands:
         return None
-    place = bisect_left([top + SLACK * max(1.0, abs(top)) for top, _ in bands], score)
+    place = bisect_left(bands, score, key=lambda band: band[0] + SLACK * max(1.0, abs(band[0])))
     return str(bands[min(place, len(bands) - 1)][1])
 
 

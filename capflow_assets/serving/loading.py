@@ -16,7 +16,7 @@ from capflow_assets.serving.ladder import bands_of
 from capflow_assets.serving.lookups import LooksUp, sampled_features
 from capflow_assets.serving.scorer_cache import LoadedScorer
 from capflow_assets.serving.scorers import frame_of, scorer_of
-from capflow_assets.stores.model_files import MODEL
+from capflow_assets.stores.model_files import LARGEST_BYTES, MODEL
 from capflow_assets.stores.registry import Registry
 from capflow_assets.stores.saved_estimators import types_of
 
@@ -44,11 +44,18 @@ def why_not_live(spec: ModelSpec, stages: Stages) -> str:
 
 
 def load_scorer(
-    deployment: Deployment, registry: Registry, lookups: LooksUp, customer: str, model: str, champion: int
+    deployment: Deployment,
+    registry: Registry,
+    lookups: LooksUp,
+    customer: str,
+    model: str,
+    champion: int,
+    most_bytes: int = LARGEST_BYTES,
 ) -> LoadedScorer:
     """The version that scores, ready; it has been tried on users' features and on such with holes in them.
 
-    It is ``champion``, the one that was asked for, also where another has become the champion in the meantime.
+    It is ``champion``, the one that was asked for, also where another has become the champion in the meantime. A file
+    of more than ``most_bytes`` is not read, and the version before it answers.
 
     Raises:
         ModelError: neither the champion nor one before it can be loaded.
@@ -56,15 +63,15 @@ def load_scorer(
     spec, broken = deployment.stages.model(model), []
     for version in dict.fromkeys((champion, *succession(registry, customer, model))):
         try:
-            estimator = registry.load(customer, model, version, types_of(spec.model))
-            stored_bytes = len(registry.read(customer, model, version, MODEL))
+            content = registry.read(customer, model, version, MODEL, most_bytes)
+            estimator = registry.loaded(customer, model, version, content, types_of(spec.model))
             rung = rung_of(spec.model, registry.report(customer, model, version))
         except BrokenModelError as error:
             broken.append(f"version {version}: {in_one_line(error)}")
             continue
         columns = tuple(dict.fromkeys(spec.model.columns))
         trial = sampled_features(lookups, customer, columns, TRIAL_ROWS)
-        scorer = scorer_of(estimator, columns, trial, stored_bytes)
+        scorer = scorer_of(estimator, columns, trial, len(content))
         rows = trial[: TRIAL_ROWS // 2, [columns.index(name) for name in scorer.columns]]
         scores = scorer.figures(rows)["score"].tolist() if len(rows) else []
         return LoadedScorer(version, rung, scorer, bands_of(scores, spec.model.answer.bands))

@@ -77,7 +77,8 @@ class Lookups:
         known = self._tables.get(customer)
         if known is None or known[0] != sign:
             before = known[1] if known is not None else {}
-            known = sign, store.tables()
+            tables = store.readable_tables()
+            known = sign, before if tables is None else tables  # one that was cut off: the last tables hold
             self._tables[customer] = known
             current = {table.file for table in known[1].values()}
             for table in before.values():

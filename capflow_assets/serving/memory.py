@@ -27,6 +27,15 @@ def keep_few_arenas() -> None:
         ctypes.CDLL("libc.so.6").mallopt(M_ARENA_MAX, ARENAS)
 
 
+def keep_for_good() -> None:
+    """Look at what is there now in no collection any more: to look at all of it holds every answer up.
+
+    Call it once all libraries are in.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 def give_memory_back() -> None:
     """Give free memory of the C library, and of Arrow where it is in use, back to the system, where it can."""
     gc.collect()

@@ -22,6 +22,9 @@ class Metrics:
     seconds: Any = field(init=False)
     answers: Any = field(init=False)
     gauges: dict[str, Any] = field(init=False)
+    # The series of each route and status, and of each rung: to look them up by their labels takes longer than to count.
+    _seconds: dict[tuple[str, int], Any] = field(default_factory=dict)
+    _answers: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -48,9 +51,14 @@ class Metrics:
 
     def observe(self, route: str, status: int, seconds: float, rungs: Mapping[str, int]) -> None:
         """One request."""
-        self.seconds.labels(route, str(status)).observe(seconds)
+        series = self._seconds.get((route, status))
+        if series is None:
+            series = self._seconds[route, status] = self.seconds.labels(route, str(status))
+        series.observe(seconds)
         for rung, count in rungs.items():
-            self.answers.labels(rung).inc(count)
+            if rung not in self._answers:
+                self._answers[rung] = self.answers.labels(rung)
+            self._answers[rung].inc(count)
 
     def text(self, service: Service) -> bytes:
         """All of it in Prometheus' text format."""

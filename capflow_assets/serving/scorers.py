@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from capflow_assets.contract import Estimator, Examples, ReadsColumns
 from capflow_assets.learning.chances import LARGEST
-from capflow_assets.serving.tree_graphs import UnfitTreesError, session_of
+from capflow_assets.serving.tree_graphs import INPUT, OUTPUT, UnfitTreesError, session_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-6
 CODE_BYTES = 400_000
 DRAWN_ROWS = 1_000
+OUTPUTS = (OUTPUT,)
 
 Figures = dict[str, "np.ndarray"]
 Scoring = Callable[["np.ndarray"], Figures]
@@ -128,7 +129,7 @@ def _picked(names: tuple[str, ...], own: Sequence[str]) -> Callable[[np.ndarray]
 
     def pick(rows: np.ndarray) -> np.ndarray:
         values = rows if is_all else rows[:, places]
-        return np.where(np.isfinite(values), np.clip(values, -LARGEST, LARGEST), np.nan)
+        return np.where(np.isfinite(values), np.minimum(np.maximum(values, -LARGEST), LARGEST), np.nan)
 
     return pick
 
@@ -139,7 +140,7 @@ def _margin(booster: Any) -> tuple[Callable[[np.ndarray], np.ndarray], int]:
     session, size = session_of(booster)
 
     def margin(rows: np.ndarray) -> np.ndarray:
-        return np.asarray(session.run(None, {"features": rows.astype(np.float32)})[0][:, 0], dtype=float)
+        return np.asarray(session.run(OUTPUTS, {INPUT: rows.astype(np.float32)})[0][:, 0], dtype=float)
 
     return margin, size
 

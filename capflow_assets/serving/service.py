@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 ID = "user_id"
 NOTHING = Found(None)
+NAN = float("nan")
+# A model's file may take so much of the bound of memory: a quarter.
+LARGEST_SHARE = 4
 LOG = logging.getLogger("capflow.serving")
 
 
@@ -76,18 +79,22 @@ class Service:
 
     deployment: Deployment
     bound_bytes: int = DEFAULT_BOUND_BYTES
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     lookups: LooksUp = field(init=False)
     watch: ChampionWatch = field(init=False)
     cache: ScorerCache = field(init=False)
     declared: DeclaredCustomers = field(init=False)
     # By model why it answers by id alone; empty where features can be given.
     not_live: dict[str, str] = field(init=False)
+    # By model what it reads of a user.
+    reads: dict[str, tuple[str, ...]] = field(init=False)
 
     def __post_init__(self) -> None:
         home, stages = self.deployment.home, self.deployment.stages
         server = server_of(home, for_looking_up=True)
         self.lookups = Lookups(home) if server is None else ServerLookups(server, lambda: served_customers(home))
         self.not_live = {name: why_not_live(spec, stages) for name, spec in stages.models.items()}
+        self.reads = {name: spec.model.columns for name, spec in stages.models.items()}
         self.declared = DeclaredCustomers(self.deployment)
         self.watch = ChampionWatch(self.deployment.registry, lambda: served_customers(home))
         self.cache = ScorerCache(self._load, self.bound_bytes)
@@ -107,7 +114,7 @@ class Service:
         if spec is None or model not in declared.models:
             raise not_there()
         tables = self.lookups.tables(customer)
-        life = Lifetime(datetime.now(UTC), declared.settings.valid_hours)
+        life = Lifetime(self.clock(), declared.settings.valid_hours)
         champion = self.watch.champion(customer, model)
         return Served(customer, spec, tables.get(f"{ANSWERS}{model}"), tables.get(FEATURES), champion, life, declared)
 
@@ -146,13 +153,15 @@ class Service:
         wanted = set(live) | {place for place, found in enumerate(stored) if found.content is None and is_of_users}
         places = [place for place in sorted(wanted) if request.queries[place].user_id is not None]
         users = [request.queries[place].user_id for place in places]
+        if not places:
+            return Asked(served, request, stored, {})
         table = self.lookups.tables(served.customer).get(FEATURES)  # another may have been published since
         features = [features_of(table, found) for found in await self._looked_up(served, table, users)]
         return Asked(served, request, stored, dict(zip(places, features, strict=True)))
 
     async def _looked_up(self, served: Served, table: StoredTable | None, users: Sequence[str | None]) -> list[Found]:
         """What a table has of each user, under the first of their spellings that it knows."""
-        if table is None:
+        if table is None or not any(users):
             return [NOTHING] * len(users)
         spelled = [() if user is None else served.declared.spellings(user) for user in users]
         blobs = await self.lookups.blobs(served.customer, table, [one for spellings in spelled for one in spellings])
@@ -186,7 +195,7 @@ class Service:
         columns, answers, rows = loaded.scorer.columns, {}, {}
         for place in places:
             query = request.queries[place]
-            require_features(query.features, served.spec.model.columns)
+            require_features(query.features, self.reads[served.model])
             row = _row(query, asked.features.get(place, (None, True))[0], columns)
             if isinstance(row, ProblemError):
                 answers[place] = _problem(query, row)
@@ -194,7 +203,7 @@ class Service:
                 rows[place] = row
         if not rows:
             return answers
-        matrix = np.stack(list(rows.values()))
+        matrix = np.array(list(rows.values()))
         figures = await self._figures(loaded, matrix)
         reasons = await self._reasons(served, loaded, matrix) if request.has_reasons else None
         served_by = loaded.rung if loaded.rung != "own" else LIVE if loaded.version == served.champion else LAST_GOOD
@@ -257,27 +266,29 @@ class Service:
         return {**({} if query.user_id is None else {"user_id": query.user_id}), **answer}
 
     def _load(self, key: Key) -> LoadedScorer:
-        return load_scorer(self.deployment, self.registry, self.lookups, *key)
+        # What a file becomes in memory is a few times its size, and others are to have room as well.
+        most = self.bound_bytes // LARGEST_SHARE
+        return load_scorer(self.deployment, self.registry, self.lookups, *key, most_bytes=most)
 
 
-def _row(query: Query, known: Mapping[str, float] | None, columns: tuple[str, ...]) -> np.ndarray | ProblemError | None:
+def _row(
+    query: Query, known: Mapping[str, float] | None, columns: tuple[str, ...]
+) -> list[float] | ProblemError | None:
     """The features of a query in the scorer's order: those given, and the others as ``known`` of the night.
 
     None where nothing is known of the user; a problem where features lack that cannot be looked up.
     """
-    import numpy as np
-
-    if query.user_id is not None and known is None and not query.features:
+    given = query.features
+    if query.user_id is not None and known is None and not given:
         return None
-    stored = known or {}
-    lacking = [name for name in columns if name not in query.features and name not in stored]
-    if lacking and (query.features or known is None):
+    numbers = {**known, **given} if known else given
+    lacking = [name for name in columns if name not in numbers]
+    if lacking and (given or known is None):
         words = f"features lack that are not looked up: {', '.join(lacking[:10])}; null says that one is not known"
         return ProblemError(422, words)
     if lacking:
         return None
-    given = {name: np.nan if value is None else value for name, value in query.features.items()}
-    return np.array([given.get(name, stored.get(name, np.nan)) for name in columns])
+    return [NAN if (value := numbers[name]) is None else value for name in columns]
 
 
 def _first(found: Iterable[Found]) -> Found:

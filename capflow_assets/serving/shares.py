@@ -55,7 +55,9 @@ class Shares:
         own_rate = rate / self.processes
         most = BURST_SECONDS * own_rate
         left, seen = self._left.get(customer, (most, at))
-        return min(most, left + max(0.0, at - seen) * own_rate), most, at
+        if at > seen:
+            left += (at - seen) * own_rate
+        return (left if left < most else most), most, at
 
     def _require(self, customer: str, cost: float, left: float, rate: float) -> None:
         if left < cost:

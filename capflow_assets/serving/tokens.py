@@ -94,7 +94,12 @@ class Gate:
     _looked_at: float = -1e9
 
     def owner(self, token: str) -> str | None:
-        """The customer of a token that holds, or ``OPERATOR``; None for any other text."""
+        """The onboarded customer of a token that holds, or ``OPERATOR``; None for any other text."""
+        owner = self.holder(token)
+        return owner if owner is None or owner == OPERATOR or self.home.has(owner) else None
+
+    def holder(self, token: str) -> str | None:
+        """As ``owner``, for who looks at the customer's declaration anyway: a customer may be gone."""
         if len(token) > LONGEST:
             return None
         digest = _digest(token)
@@ -104,7 +109,7 @@ class Gate:
         owner, ends = self._owners.get(digest, ("", None))
         if not owner or not (ends is None or time.time() < ends):
             return None
-        return owner if owner == OPERATOR or self.home.has(owner) else None
+        return owner
 
     def _look(self, at_most_every: float) -> None:
         if time.monotonic() - self._looked_at < at_most_every:

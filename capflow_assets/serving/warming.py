@@ -25,7 +25,7 @@ FILE = ".hot.json"
 EVERY_SECONDS = 60.0
 MOST_WARMED = 500
 # What a load needs the first time; it takes seconds to be imported.
-LIBRARIES = ("numpy", "pandas", "onnxruntime", "onnx", "mlflow", "scipy.special")
+LIBRARIES = ("numpy", "pandas", "onnxruntime", "onnx", "scipy.special")
 UNUSED = "sklearn"
 LOG = logging.getLogger("capflow.serving")
 

@@ -142,8 +142,8 @@ class ServedAnswers:
         """Delete subjects from every table, as ``AnswerStore.forget``; also from files of a time before the server."""
         if not ids:
             return 0
-        count = self.server.delete(self.customer, ids, others or {})
-        count += self.local.forget(ids, others)
+        count = self.local.forget(ids, others)  # whether or not the server is there
+        count += self.server.delete(self.customer, ids, others or {})
         if self.local.folder.is_dir():
             with self.local.writing():  # what somebody left who was killed
                 for spool in self.local.folder.glob(f"{SPOOL}.*"):

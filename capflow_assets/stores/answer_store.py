@@ -58,10 +58,17 @@ class AnswerStore:
 
     def tables(self) -> dict[str, StoredTable]:
         """The tables as the pointer names them; none where there is no pointer, or it cannot be read."""
-        with suppress(OSError, ValueError, TypeError, AttributeError):
+        return self.readable_tables() or {}
+
+    def readable_tables(self) -> dict[str, StoredTable] | None:
+        """As ``tables``; None where there is a pointer that cannot be read: it was cut off, and is made again."""
+        try:
             content = json.loads((self.folder / POINTER).read_text(encoding="utf-8"))
             return {str(name): StoredTable(**entry) for name, entry in content.items()}
-        return {}
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, TypeError, AttributeError):
+            return None
 
     def sign(self) -> tuple[int, int, int] | None:
         """What tells this state of the pointer from any other; None where there is none."""
@@ -145,6 +152,11 @@ class AnswerStore:
                     count += delete(file)
                 except sqlite3.Error:  # what cannot be erased from is made again of the lake
                     file.unlink(missing_ok=True)
+            # A server that has such a file open goes on reading it as long as the pointer names it.
+            tables = self.tables()
+            there = {name: table for name, table in tables.items() if self.path(table).exists()}
+            if there != tables:
+                self._point_at(there)
         return count
 
     def remove(self) -> None:

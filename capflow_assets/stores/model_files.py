@@ -79,11 +79,12 @@ class ModelFiles:
                 stream.write(content)
         return {name: digest(content) for name, content in files.items()}
 
-    def read(self, path: str, sha256: str | None = None) -> bytes:
+    def read(self, path: str, sha256: str | None = None, most_bytes: int = LARGEST_BYTES) -> bytes:
         """The bytes of one file.
 
         Raises:
-            BrokenModelError: the file is missing, is no file of a model, or has another digest than ``sha256``.
+            BrokenModelError: the file is missing, is no file of a model, has more than ``most_bytes``, of which nothing
+                is read then, or has another digest than ``sha256``.
         """
         from pyarrow.fs import FileType
 
@@ -94,9 +95,12 @@ class ModelFiles:
                 raise BrokenModelError("That is no file", where=where)  # a pipe would be waited for without end
             with store.open_input_file(place) as stream:
                 size = stream.size()
-                if size > LARGEST_BYTES:
-                    expected = f"at most {LARGEST_BYTES:,} bytes"
+                if size > most_bytes:
+                    expected = f"at most {most_bytes:,} bytes"
                     what = "A file of a model is larger than any that is written here; nothing of it was read"
+                    if most_bytes < LARGEST_BYTES:
+                        bound = f"{most_bytes:,} bytes that are read here"
+                        what = f"A file of a model has more than the {bound}; nothing of it was read"
                     raise BrokenModelError(what, expected=expected, came=f"{size:,} bytes", where=where)
                 content = bytes(stream.read(size))
         except FileNotFoundError:

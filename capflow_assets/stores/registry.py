@@ -26,7 +26,7 @@ from capflow_assets.processes.first_use import alone
 from capflow_assets.processes.locks import LockStore
 from capflow_assets.processes.process_locks import FileLocks, lock_store
 from capflow_assets.stores.champions import Champions
-from capflow_assets.stores.model_files import MODEL, REPORT, SCHEME, ModelFiles, digest, run_folder
+from capflow_assets.stores.model_files import LARGEST_BYTES, MODEL, REPORT, SCHEME, ModelFiles, digest, run_folder
 from capflow_assets.stores.saved_estimators import loads
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ FORGOTTEN = "capflow.forgotten"
 DIGESTS = "capflow.sha256"
 # What is read of a version that has no digests.
 READ = (MODEL, f"{REPORT}/report.json", f"{REPORT}/reference.json")
+# MLflow's code of an error about what is not there.
+MISSING = "RESOURCE_DOES_NOT_EXIST"
 # MLflow's rule for the names of metrics.
 UNFIT = re.compile(r"[^\w\-. :/]", re.ASCII)
 # Where earlier releases let MLflow keep the estimator of a version.
@@ -120,7 +122,10 @@ class Registry(Champions):
         Raises:
             BrokenModelError: it is missing, damaged, not the one that was registered, or holds another type.
         """
-        content = self.read(customer, model, version, MODEL)
+        return self.loaded(customer, model, version, self.read(customer, model, version, MODEL), types)
+
+    def loaded(self, customer: str, model: str, version: int, content: bytes, types: frozenset[str]) -> Estimator:
+        """As ``load``, from the file's bytes."""
         with _of(f"{customer}.{model}", version):
             return loads(content, types)
 
@@ -217,17 +222,17 @@ class Registry(Champions):
         """Keep no digests of a version any more."""
         self.client.delete_model_version_tag(f"{customer}.{model}", str(version), DIGESTS)
 
-    def read(self, customer: str, model: str, version: int, name: str) -> bytes:
+    def read(self, customer: str, model: str, version: int, name: str, most_bytes: int = LARGEST_BYTES) -> bytes:
         """One file of a version as it was registered; ``name`` as in ``paths``.
 
         Raises:
-            BrokenModelError: it is missing, damaged, or not the one that was registered.
+            BrokenModelError: it is missing, damaged, larger than ``most_bytes``, or not the one that was registered.
         """
         with _of(f"{customer}.{model}", version):
             paths = self.paths(customer, model, version)
             if name not in paths:
                 raise BrokenModelError("It was registered without this file", expected=f"one of {', '.join(paths)}")
-            return self.files.read(*paths[name])
+            return self.files.read(*paths[name], most_bytes=most_bytes)
 
     def _experiment(self, customer: str, model: str) -> str:
         name = f"{customer}.{model}"
@@ -265,21 +270,18 @@ def numbers(report: Mapping[str, Any]) -> dict[str, float]:
 @contextmanager
 def _of(name: str, version: int) -> Iterator[None]:
     """What is wrong with a file says whose it is; a version that MLflow does not know is broken too."""
-    from mlflow.exceptions import MlflowException
-
+    customer, _, model = name.partition(".")
+    do = f"train again (capflow run {customer} --select models/{model})"
     try:
         yield
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        do = f"train again (capflow run {name.partition('.')[0]} --select models/{name.partition('.')[2]})"
-        raise BrokenModelError(f"Version {version} of {name} cannot be used: it was deleted in MLflow", do=do) from None
     except BrokenModelError as error:
-        customer, _, model = name.partition(".")
-        do = f"train again (capflow run {customer} --select models/{model}) or put the file back"
-        words = str(error) if "\n  To do: " in str(error) else f"{error}\n  To do: {do}"
+        words = str(error) if "\n  To do: " in str(error) else f"{error}\n  To do: {do} or put the file back"
         error.args = (f"Version {version} of {name} cannot be used: {words}",)
         raise
+    except Exception as error:  # MLflow's own, known by its code: to import it takes a second and 80 MB
+        if getattr(error, "error_code", "") != MISSING:
+            raise
+        raise BrokenModelError(f"Version {version} of {name} cannot be used: it was deleted in MLflow", do=do) from None
 
 
 def _log(client: MlflowClient, run: str, report: Mapping[str, Any]) -> None:

@@ -243,3 +243,14 @@ def test_an_expression_tells_whose_a_rejected_row_is(tmp_path, spark):
     assert len(home.rows("raw/bills_rejected", "shop")) == 1
     home.ok("forget", "shop", f"web:{USER}", "--yes")
     assert home.rows("raw/bills_rejected", "shop") == []
+
+
+def test_while_the_store_of_online_answers_is_down_the_receipt_says_what_remains(own):
+    (own.root / "capflow.toml").write_text(
+        '[serving.store]\nkind = "redis"\nhost = "127.0.0.1"\nport = 1\ntls = false\ntimeout_ms = 200\n'
+    )
+    own.ok("forget", "shop", USER, "--yes", "--reason", "a letter")
+    [receipt] = receipts(own)
+    (remaining,) = [words for words in receipt["remains"] if "online answers" in words]
+    assert "until the tables are published again" in remaining
+    assert "online answers" not in receipt["rows_removed"]

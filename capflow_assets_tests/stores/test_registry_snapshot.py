@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 import pytest
 from mlflow.exceptions import MlflowException
 
 from capflow_assets.life.scoring_version import succession
 from capflow_assets.stores.registry import Registry
+from capflow_assets.stores.registry_file import file_snapshot
 from capflow_assets.stores.registry_snapshot import from_database, from_pages, snapshot
 
 CUSTOMERS = ("acme", "acme_2", "a%me")
@@ -66,3 +69,21 @@ def test_pages_say_what_the_database_says(registry, prefixes, monkeypatch):
 def test_customers_whose_names_look_alike_to_sql_stay_apart(registry):
     models = from_database(registry.client, ["acme_2."])
     assert sorted(models) == sorted(f"acme_2.{model}" for model in MODELS)
+
+
+@pytest.mark.parametrize("prefixes", [[], ["acme"], ["acme_2", "acme"], ["nobody"]], ids=str)
+def test_the_file_alone_says_what_the_database_says(registry, prefixes):
+    read = file_snapshot(registry, prefixes)
+    assert read is not None
+    assert read.reader.models == from_database(registry.client, [f"{name}." for name in prefixes] or ["nobody."])
+
+
+def test_a_file_of_another_shape_is_left_to_mlflow_and_a_damaged_one_is_an_error(tmp_path):
+    file = tmp_path / "mlflow.db"
+    registry = Registry(f"sqlite:///{file}", str(tmp_path))
+    file.write_bytes(b"")
+    assert file_snapshot(registry, ["acme"]) is None
+    assert file_snapshot(Registry("http://mlflow.example", str(tmp_path)), ["acme"]) is None
+    file.write_bytes(b"no database at all" * 100)
+    with pytest.raises(sqlite3.DatabaseError):
+        file_snapshot(registry, ["acme"])

@@ -1,0 +1,86 @@
+"""Pages that are made when somebody first looks: once, and tried again where that failed."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+import httpx
+import pytest
+from dagster import DagsterInstance
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from capflow_assets.console.app import routes
+from capflow_assets.console.fleet_view import Fleet
+from capflow_assets.console.late_pages import ADDRESSES, LatePages
+from capflow_assets.home.places import Home
+from capflow_assets.packages import deployment
+from capflow_assets.serving.tokens import Gate
+
+
+@dataclass
+class Lines:
+    """Pages of one word, and what was done with them."""
+
+    done: list[str] = field(default_factory=list)
+
+    def mount(self, app: Starlette) -> None:
+        app.router.routes.append(Route("/models/{model}", lambda request: PlainTextResponse("a model")))
+
+    def begin(self) -> None:
+        self.done.append("begun")
+
+    def end(self) -> None:
+        self.done.append("ended")
+
+
+def asked(pages: LatePages, *paths: str) -> list[httpx.Response]:
+    app = Starlette()
+    pages.mount(app)
+
+    async def ask() -> list[httpx.Response]:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+            return list(await asyncio.gather(*(client.get(path) for path in paths)))
+
+    return asyncio.run(ask())
+
+
+def test_the_pages_are_made_once_however_many_look_first():
+    made: list[Lines] = []
+
+    def make() -> Lines:
+        made.append(Lines())
+        return made[-1]
+
+    pages = LatePages(make)
+    assert made == []
+    assert {response.text for response in asked(pages, *["/models/churn"] * 5)} == {"a model"}
+    pages.end()
+    assert [lines.done for lines in made] == [["begun", "ended"]]
+
+
+def test_where_they_cannot_be_made_the_next_look_tries_again():
+    tries = [OSError("no such database"), None]
+
+    def make() -> Lines:
+        if error := tries.pop(0):
+            raise error
+        return Lines()
+
+    pages = LatePages(make)
+    (refused,) = asked(pages, "/models/churn")
+    assert (refused.status_code, "Answers are given" in refused.text) == (503, True)
+    (page,) = asked(pages, "/models/churn")
+    assert page.text == "a model"
+
+
+def test_every_page_has_its_address_here(tmp_path):
+    fleet = Fleet(deployment(Home.of(tmp_path, {})), DagsterInstance.ephemeral())
+    paths = [route.path for route in routes(fleet, Gate(fleet.deployment.home), "")]
+    assert {path.split("/")[1] for path in paths} == {"", *ADDRESSES}
+
+
+def test_pages_that_nobody_looked_at_end_without_being_made():
+    LatePages(lambda: pytest.fail("made")).end()
