@@ -4,6 +4,8 @@ HOME_FOLDER ?= .capflow
 # Each takes up to 3 GB; much of what is tested waits for other processes.
 TEST_PROCESSES ?= 3
 BIN := .venv/bin
+# Tests and the demo start processes by the hundred: each would compile two thousand modules anew, 4 s of its 6.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-long test-databricks check format ui bench bench-night graph models clean

@@ -36,6 +36,7 @@ SLOW = (
     "leaks",
     "sensors",
     "compose",
+    "model_ways",
     "contract",
     "bad_input",
     "bucket",

@@ -30,6 +30,8 @@ EACH_KIND = (
     "rfm_segments",
     "visit_forecast",
 )
+# How much models learn with where tests are not about what they say.
+FEWEST = {"epochs": 2, "rounds": 20, "trees": 20, "trials": 2}
 # Where a test deals the same bills to other users, which numbers that restart would do as well.
 ANY_BILL_NUMBERS = {"checks": {"bill_numbers": {"severity": "warn"}}}
 # All tables. Models are added to it by name: one that is not looked at takes a second to say that it rests.
@@ -95,6 +97,19 @@ class TestHome:
     def status(self, customer: str) -> dict[str, dict[str, Any]]:
         rows = json.loads(self.ok("status", "--customer", customer, "--format", "json"))
         return {row["model"]: row for row in rows}
+
+
+def small_budgets(*models: str, **more: int) -> dict[str, dict[str, dict[str, int]]]:
+    """Settings by which models learn from fewer trees, epochs and trials: for tests of what becomes of an answer.
+
+    ``more`` are further parameters, for those models that have them.
+    """
+    from capflow_assets.definitions import STAGES
+
+    budgets = FEWEST | more
+    fields = {name: STAGES.model(name).model.params.model_fields for name in sorted(models)}
+    own = {name: {one: most for one, most in budgets.items() if one in fields[name]} for name in fields}
+    return {"models": {name: settings for name, settings in own.items() if settings}}
 
 
 def all_of(*models: str) -> str:

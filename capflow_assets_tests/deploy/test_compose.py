@@ -104,6 +104,15 @@ class Machine:
                 )
             )
 
+    def wait_until_open(self, port: str, seconds: float = 120) -> None:
+        """Return once something listens at a port of the file: to ask the health check meanwhile costs seconds each."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", int(self.ports[port]))) == 0:
+                    return
+            time.sleep(0.2)
+
     def healthy(self, service: str, test: list[str], seconds: float = 120) -> None:
         """Wait for the service's health check, run as Docker would."""
         until = time.monotonic() + seconds
@@ -163,9 +172,11 @@ def test_the_services_come_up_in_order_and_materialize_a_customer(machine):
     assert prepared.returncode == 0, prepared.stderr
     assert "CAPFLOW_POSTGRES_URL" in (machine.home / "dagster" / "dagster.yaml").read_text()
     machine.start("code")
+    machine.wait_until_open("3030")
     machine.healthy("code", health_check_of_the_image())
     machine.start("webserver")
     machine.start("daemon")
+    machine.wait_until_open("3000")
     machine.healthy("webserver", services["webserver"]["healthcheck"]["test"][1:])
 
     # It is the guarded one: another page's request is refused, whatever it asks for.

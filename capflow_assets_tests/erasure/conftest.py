@@ -9,7 +9,7 @@ import pytest
 
 from capflow_assets.graph.launch import dagster_instance
 from capflow_assets.home.places import Home
-from capflow_assets_tests.erasure.shops import FEW, SELECT, USER, files_of
+from capflow_assets_tests.erasure.shops import FEW, SELECT, USER, Forgotten, files_of
 from capflow_assets_tests.homes import TestHome, made_once, own_environment
 
 
@@ -35,3 +35,15 @@ def _run_shops(home: TestHome, folder: Path) -> None:
 @pytest.fixture
 def own(shops: TestHome, tmp_path: Path) -> TestHome:
     return shops.copied(tmp_path / "home")
+
+
+@pytest.fixture(scope="session")
+def forgotten(shops: TestHome, tmp_path_factory: pytest.TempPathFactory) -> Forgotten:
+    """The two shops after the user of ``shop`` was forgotten, once for all tests. Do not change them."""
+    home = shops.copied(tmp_path_factory.mktemp("forgotten") / "home")
+    return Forgotten(home, home.ok("forget", "shop", USER, "--yes", "--reason", "a letter"))
+
+
+@pytest.fixture
+def erased(forgotten: Forgotten, tmp_path: Path) -> TestHome:
+    return forgotten.home.copied(tmp_path / "home")

@@ -8,6 +8,7 @@ import json
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,14 @@ SENDS = ("bills", "line_items", "users", "items")
 SELECT = "raw,clean,validation,features,*/rfm_segments"
 # What is enough where it does not matter how many tables there are.
 FEW = "raw,clean,features/rfm,*/rfm_segments"
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """A home in which a user was forgotten, and what the command printed."""
+
+    home: TestHome
+    said: str
 
 
 def files_of(folder: Path, name: str, extra: bool = False) -> Path:

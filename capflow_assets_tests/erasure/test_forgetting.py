@@ -15,7 +15,7 @@ from capflow_assets.erasure import forgetting
 from capflow_assets.erasure.erased_rows import UserRows
 from capflow_assets.graph.records import DagsterRecords
 from capflow_assets.home.keys import customer_key
-from capflow_assets.tables.suppression import digest, forgotten
+from capflow_assets.tables import suppression
 from capflow_assets_tests.erasure.shops import (
     BROKEN,
     FEW,
@@ -49,12 +49,11 @@ def test_every_training_has_left_its_picture_and_its_card(shops):
     assert all(Path(place).read_bytes().startswith(b"\x89PNG") for place in shown)
 
 
-def test_forgetting_leaves_no_trace_of_the_user_and_all_of_the_others(own):
-    lake = lake_of(own)
-    before, neighbour = rows_of(lake, "shop"), bytes_below(own.root / "lake" / "shop2")
+def test_forgetting_leaves_no_trace_of_the_user_and_all_of_the_others(shops, forgotten):
+    own, out = forgotten.home, forgotten.said
+    before, neighbour = rows_of(lake_of(shops), "shop"), bytes_below(shops.root / "lake" / "shop2")
     bills = {json.loads(row)["bill_id"] for row in before["raw/bills"] if json.loads(row)["user_id"] == USER}
-    out = own.ok("forget", "shop", USER, "--yes", "--reason", "a letter")
-    after = rows_of(lake, "shop")
+    after = rows_of(lake_of(own), "shop")
     for table, rows in before.items():
         gone = Counter({row: count for row, count in rows.items() if is_theirs(json.loads(row), bills - {SHARED})})
         assert after[table] == rows - gone, table
@@ -86,11 +85,10 @@ def is_theirs(row: dict[str, Any], bills: set[str]) -> bool:
     return owner == USER or (not owner and row.get("bill_id") in bills | {BROKEN})
 
 
-def test_older_versions_cannot_be_read(own):
-    own.ok("forget", "shop", USER, "--yes")
+def test_older_versions_cannot_be_read(forgotten):
     tables = ("raw/bills", "raw/bills_rejected", "clean/bills", "features/rfm", "predictions/rfm_segments")
     for table in (*tables, "answers/rfm_segments"):
-        path = lake_of(own).path("shop", table)
+        path = lake_of(forgotten.home).path("shop", table)
         newest = DeltaTable(path).version()
         assert newest > 0, table
         for version in range(newest):
@@ -98,21 +96,20 @@ def test_older_versions_cannot_be_read(own):
                 DeltaTable(path, version=version).to_pyarrow_table()
 
 
-def test_dagsters_records_stay_without_the_id(own):
+def test_dagsters_records_stay_without_the_id(forgotten):
     key = dg.AssetKey(["raw", "bills"])
 
     def told(name: str) -> dict[str, Any]:
-        with opened(own) as (_, instance):
+        with opened(forgotten.home) as (_, instance):
             wanted = dg.AssetRecordsFilter(asset_key=key, asset_partitions=[name])
             event = instance.fetch_materializations(wanted, limit=1).records[0].asset_materialization
             return {each: value.value for each, value in event.metadata.items()}
 
-    own.ok("forget", "shop", USER, "--yes")
     assert told("shop")["sample"] == [{"user_id": "(forgotten)"}]
     assert told("shop")["note"] == f"(forgotten) came; {USER}s did not"
     assert told("shop2")["sample"] == [{"user_id": USER}]
-    assert receipts(own)[0]["records_redacted"]["events"] >= 1
-    own.ok("status")
+    assert receipts(forgotten.home)[0]["records_redacted"]["events"] >= 1
+    forgotten.home.ok("status")
 
 
 def test_the_engine_reads_and_writes_on_where_history_was_taken_away(own):
@@ -126,26 +123,24 @@ def test_the_engine_reads_and_writes_on_where_history_was_taken_away(own):
     assert sum(row["value"] for row in kpis) == len(own.rows("clean/bills", "shop"))
 
 
-def test_a_forgotten_user_does_not_land_again(own):
-    own.ok("forget", "shop", USER, "--yes")
-    own.ok("run", "shop", "--select", FEW)
-    own.ok("run", "shop", "--select", "raw", "--full")
-    assert "forgotten" in own.ok("show", "raw/bills", "--customer", "shop")
-    assert holding(own.root / "lake" / "shop") == []
-    owners = {row["bill_id"]: row["user_id"] for row in own.rows("raw/bills", "shop")}
+def test_a_forgotten_user_does_not_land_again(erased):
+    erased.ok("run", "shop", "--select", FEW)
+    erased.ok("run", "shop", "--select", "raw", "--full")
+    assert "forgotten" in erased.ok("show", "raw/bills", "--customer", "shop")
+    assert holding(erased.root / "lake" / "shop") == []
+    owners = {row["bill_id"]: row["user_id"] for row in erased.rows("raw/bills", "shop")}
     assert owners[SHARED] == "somebody"
-    assert BROKEN not in {row["bill_id"] for row in own.rows("raw/line_items", "shop")}
-    assert SHARED in {row["bill_id"] for row in own.rows("raw/line_items", "shop")}
+    assert BROKEN not in {row["bill_id"] for row in erased.rows("raw/line_items", "shop")}
+    assert SHARED in {row["bill_id"] for row in erased.rows("raw/line_items", "shop")}
 
 
-def test_forgetting_again_changes_nothing(own):
-    own.ok("forget", "shop", USER, "--yes")
-    folder = own.root / "lake" / "shop"
+def test_forgetting_again_changes_nothing(erased):
+    folder = erased.root / "lake" / "shop"
     before = {name: content for name, content in bytes_below(folder).items() if not name.startswith("receipts")}
-    out = own.ok("forget", "shop", USER, "--yes")
+    out = erased.ok("forget", "shop", USER, "--yes")
     assert {name: content for name, content in bytes_below(folder).items() if name in before} == before
     assert "nobody of that id was known" in out
-    _, second = receipts(own)
+    _, second = receipts(erased)
     assert (second["rows_removed"], second["files_removed"], second["models_marked"]) == ({}, 0, {})
 
 
@@ -181,14 +176,12 @@ def test_an_unknown_user_may_be_kept_out(own):
     assert all(receipt["rows_removed"] == {} for receipt in receipts(own))
     with opened(own) as (deployed, _):
         key = customer_key(deployed.home, "shop")
-        found = forgotten(deployed.lake, "shop")
+        found = suppression.forgotten(deployed.lake, "shop")
     assert found is not None
-    assert found.users == {digest(key, "user", "nobody-9"), digest(key, "user", "nobody-8")}
+    assert found.users == {suppression.digest(key, "user", "nobody-9"), suppression.digest(key, "user", "nobody-8")}
 
 
-def test_what_is_broken_off_is_finished_by_beginning_again(own, monkeypatch):
-    whole = own.copied(own.root.parent / "whole")
-    whole.ok("forget", "shop", USER, "--yes")
+def test_what_is_broken_off_is_finished_by_beginning_again(own, forgotten, monkeypatch):
     stopped: list[str] = []
     delete = UserRows._delete
 
@@ -203,7 +196,7 @@ def test_what_is_broken_off_is_finished_by_beginning_again(own, monkeypatch):
         forgetting.forget(deployed, DagsterRecords(instance), "shop", [USER], "a letter")
     assert stopped
     own.ok("forget", "shop", USER, "--yes")
-    assert rows_of(lake_of(own), "shop") == rows_of(lake_of(whole), "shop")
+    assert rows_of(lake_of(own), "shop") == rows_of(lake_of(forgotten.home), "shop")
     assert holding(own.root / "lake" / "shop") == []
 
 
@@ -225,10 +218,9 @@ def test_a_run_that_has_not_ended_is_waited_for(own):
     own.ok("forget", "shop2", "nobody", "--yes")
 
 
-def test_marked_versions_say_so(own):
-    own.ok("forget", "shop", USER, "--yes")
-    own.ok("forget", "shop", "nobody-9", "--yes", "--keep-out")
-    with opened(own) as (deployed, _):
+def test_marked_versions_say_so(erased):
+    erased.ok("forget", "shop", "nobody-9", "--yes", "--keep-out")
+    with opened(erased) as (deployed, _):
         assert deployed.registry.forgotten("shop", "rfm_segments", 1) == 1
         assert deployed.registry.forgotten("shop2", "rfm_segments", 1) == 0
 

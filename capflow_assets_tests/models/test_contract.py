@@ -6,158 +6,28 @@ All of them learn from one simulated customer, whose tables were landed, cleaned
 from __future__ import annotations
 
 import json
-import pkgutil
-import subprocess
-import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import cache, cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pytest
-from pydantic import ValidationError
 
-from capflow_assets import models
-from capflow_assets.contract import Candidate, Estimator, Examples, Model, Search
-from capflow_assets.definitions import SOURCES, STAGES
+from capflow_assets.contract import Examples
+from capflow_assets.definitions import STAGES
 from capflow_assets.errors import ModelError
-from capflow_assets.expressions.as_of import newest
-from capflow_assets.graph.engine import Engine, deployment
-from capflow_assets.home.places import Home
 from capflow_assets.learning.intervals import difference_with_interval
 from capflow_assets.life.answers import answered, rows_of, schema_of, table_of
 from capflow_assets.life.comparison import outcomes_of
-from capflow_assets.life.examples import ExampleReader
-from capflow_assets.life.split import Split, apart, split_in_time, together
-from capflow_assets.simulation.brand import tiny
-from capflow_assets.simulation.files import write
-from capflow_assets.simulation.world import simulate
+from capflow_assets.life.split import apart, together
 from capflow_assets.stores.lake import Lake
 from capflow_assets.stores.saved_estimators import dumps, loads, types_of
-from capflow_assets_tests.homes import FEW_FEATURES, TestHome
-from capflow_assets_tests.models.action_shop import ActionShop
+from capflow_assets_tests.models.market import NAMES, Case
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
-
-CUSTOMER = "market"
-NAMES = sorted(module.name for module in pkgutil.iter_modules(models.__path__))
-HEAVY = {"matplotlib", "mlflow", "numpy", "pandas", "pyspark", "scipy", "sklearn", "statsforecast", "torch", "xgboost"}
-# Users who come often, tell each other apart by their habits, and of whom those who come rarely answer campaigns.
-WORLD = {"r": 2.0, "alpha_weeks": 4.0, "a": 0.5, "b": 20.0, "items": 60, "taste_concentration": 0.3}
-WORLD |= {"campaigns": 8, "campaign_reach_pct": 80, "control_pct": 50, "campaign_uplift_pct": 100}
-WORLD |= {"campaign_answers": "rare"}
-# Categories have their time of the year.
-WORLD |= {"category_season": 0.7}
-# They keep to hours and channels of their own.
-WORLD |= {"own_hours_pct": 60, "own_channel_pct": 80}
-# Some of what they buy they review.
-WORLD |= {"reviews": 1200}
-# Some call.
-WORLD |= {"recordings": 200, "recordings_labelled_pct": 100}
-# Others come once, for a bargain, and never again.
-WORLD |= {"one_time_users": 100}
-# Who ignores what is sent opts out.
-WORLD |= {"opt_out_pct": 10}
-# A model whose planted truth would hide that of others has a customer by itself, with no tables but those that it
-# reads: here an item is reduced in some weeks, and users tell each other apart by how much more of it they take then.
-SALES = {"r": 4.0, "alpha_weeks": 2.0, "a": 0.5, "b": 50.0, "items": 60, "campaigns": 0, "affinities": 0}
-SALES |= {"markdown_pct": 0, "reduced_weeks_pct": 30, "elasticity_step": 0.8}
-# Where many items are launched nothing else can be told apart: here every user follows them.
-NEWS = {"r": 4.0, "alpha_weeks": 4.0, "a": 0.5, "b": 30.0, "items": 60, "campaigns": 0}
-NEWS |= {"launches": 4000, "launch_bills_pct": 100, "launch_style": 4.0}
-NEWS_MODEL = "cold_start_recommendations"
-OWN_WORLDS: dict[str, dict[str, Any]] = {
-    "price_sensitivity": {"users": 1000, **SALES},
-    NEWS_MODEL: {"users": 400, **NEWS},
-}
-
-
-@dataclass(frozen=True)
-class Case:
-    """A model, and its examples of the customer."""
-
-    name: str
-    model: Model[Any]
-    reader: ExampleReader
-    split: Split
-    as_of: datetime
-
-    def make(self, candidate: Candidate[Any] | None = None) -> Estimator:
-        one_thread = {"threads": 1} if "threads" in self.model.params.model_fields else {}
-        return (candidate or self.model.challengers[0]).make(self.model.params(**one_thread))
-
-    @cached_property
-    def fitted(self) -> Estimator:
-        return self.make().fit(self.split.train)
-
-    @cached_property
-    def answers(self) -> pd.DataFrame:
-        return answered(self.reader, self.fitted, self.split.test)
-
-
-def home_of(folder: Path, dials: dict[str, Any], models: Iterable[str]) -> TestHome:
-    """A home in which the tables that the models read were made of a simulated customer."""
-    home = TestHome(folder / "home")
-    brand = tiny(CUSTOMER, seed=3, days=420, **dials)
-    home.ok("onboard", str(write(simulate(brand), folder / "files", settings=FEW_FEATURES)))
-    read = {table for name in models for table in STAGES.model(name).edges[f"models/{name}"]}
-    # What others answered is read where it was kept; here nobody has answered yet.
-    tables = sorted(table for table in read if not table.startswith(("models/", "predictions/")))
-    home.ok("run", CUSTOMER, "--select", ",".join(f"+{table}" for table in tables))
-    return home
-
-
-@pytest.fixture(scope="session")
-def market(tmp_path_factory: pytest.TempPathFactory) -> TestHome:
-    """The home of most models. Do not change it."""
-    return home_of(tmp_path_factory.mktemp(CUSTOMER), {"users": 2000, **WORLD}, NAMES)
-
-
-@pytest.fixture(scope="session")
-def own_homes(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], TestHome]:
-    """The home of a model whose world is its own, made once. Do not change it."""
-
-    @cache
-    def home_of_model(name: str) -> TestHome:
-        return home_of(tmp_path_factory.mktemp(name), OWN_WORLDS[name], [name])
-
-    return home_of_model
-
-
-@pytest.fixture(scope="session")
-def cases(
-    request: pytest.FixtureRequest, own_homes: Callable[[str], TestHome], spark: SparkSession
-) -> Callable[[str], Case]:
-    """Every model's case by its name, made once."""
-    ready: dict[str, Case] = {}
-
-    def case_of(name: str) -> Case:
-        if name not in ready:
-            if name == "next_best_action":
-                # Which action moves whom is planted in a world of its own, so that the others' stays as it is.
-                of_actions: ActionShop = request.getfixturevalue("action_shop")
-                shop = of_actions.shop
-                ready[name] = Case(name, shop.reader.spec.model, shop.reader, of_actions.split, shop.as_of)
-                return ready[name]
-            home = own_homes(name) if name in OWN_WORLDS else request.getfixturevalue("market")
-            ready[name] = _case(home, name, spark)
-        return ready[name]
-
-    return case_of
-
-
-def _case(home: TestHome, name: str, spark: SparkSession) -> Case:
-    place = deployment(STAGES, SOURCES, home=Home.of(home.root), engine=Engine())
-    lake, customer, spec = Lake(place.lake.root, lambda: spark), place.customer(CUSTOMER), STAGES.model(name)
-    stages = STAGES.of_customer(customer.tables, customer.models, customer.features)
-    as_of = newest(lake.table(CUSTOMER, "clean/bills"))
-    reader = ExampleReader(lake, stages, customer, spec)
-    return Case(name, spec.model, reader, split_in_time(reader, spec.model.params(), as_of), as_of)
+    from pyspark.sql import DataFrame
 
 
 @pytest.fixture(params=NAMES)
@@ -194,54 +64,19 @@ def shuffled(examples: Examples, seed: int) -> Examples:
     return replace(mixed, columns=columns, tables=frames)
 
 
-# -- the file ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_importing_a_model_loads_nothing_heavy(name: str) -> None:
-    code = f"import sys, {models.__name__}.{name}; print(*({HEAVY!r} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == ""
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_bounds_of_params_are_respected(name: str) -> None:
-    params = STAGES.model(name).model.params
-    schemas = params.model_json_schema()["properties"]
-    for parameter, info in params.model_fields.items():
-        assert info.description, parameter
-        schema = schemas[parameter]
-        for end, step in (("minimum", -1), ("exclusiveMinimum", 0), ("maximum", 1), ("exclusiveMaximum", 0)):
-            if end in schema:
-                with pytest.raises(ValidationError):
-                    params.model_validate({parameter: schema[end] + step})
-    with pytest.raises(ValidationError):
-        params.model_validate({"no_such_parameter": 1})
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_search_ranges_lie_within_bounds_and_around_the_default(name: str) -> None:
-    params = STAGES.model(name).model.params
-    for parameter, info in params.model_fields.items():
-        for search in (rule for rule in info.metadata if isinstance(rule, Search)):
-            for value in (search.low, search.high):
-                params.model_validate({parameter: value})
-            assert search.low <= info.default <= search.high, parameter
-            assert not search.log or search.low > 0, parameter
-
-
 # -- fitting -----------------------------------------------------------------------------------------------------------
 
 
 def test_fitting_twice_is_fitting_once(case: Case) -> None:
-    estimator = case.make()
-    assert estimator.fit(case.split.train) is estimator
-    estimator.fit(case.split.train)
-    same(estimator.predict(case.split.test), case.answers)
+    again = case.repeated
+    assert again.is_itself
+    same(again.answers, case.answers)
+    again.estimator.fit(case.split.train)
+    same(again.estimator.predict(case.split.test), case.answers)
 
 
 def test_the_same_seed_gives_the_same_answers(case: Case) -> None:
-    same(case.make().fit(case.split.train).predict(case.split.test), case.answers)
+    same(case.repeated.answers, case.answers)
 
 
 def test_the_order_of_rows_and_columns_is_irrelevant(case: Case) -> None:
@@ -252,14 +87,7 @@ def test_the_order_of_rows_and_columns_is_irrelevant(case: Case) -> None:
 
 
 def test_inputs_are_left_alone(case: Case) -> None:
-    def copied(examples: Examples) -> Examples:
-        outcomes = None if examples.outcomes is None else examples.outcomes.copy(deep=True)
-        tables = {name: tuple(frame.copy(deep=True) for frame in of) for name, of in examples.tables.items()}
-        return replace(examples, columns=examples.columns.copy(deep=True), outcomes=outcomes, tables=tables)
-
-    before = copied(case.split.train), copied(case.split.test)
-    case.make().fit(case.split.train).predict(case.split.test)
-    for then, now in zip(before, (case.split.train, case.split.test), strict=True):
+    for then, now in zip(case.repeated.given, (case.split.train, case.split.test), strict=True):
         pd.testing.assert_frame_equal(then.columns, now.columns, check_exact=True)
         if then.outcomes is not None and now.outcomes is not None:
             pd.testing.assert_frame_equal(then.outcomes, now.outcomes, check_exact=True)
@@ -278,7 +106,7 @@ def test_what_is_saved_answers_the_same_when_it_is_loaded(case: Case) -> None:
 def test_every_candidate_can_be_fitted_saved_and_loaded(case: Case) -> None:
     types = types_of(case.model)
     for candidate in case.model.candidates:
-        estimator = case.make(candidate).fit(case.split.train)
+        estimator = case.fit(candidate)
         answers = answered(case.reader, estimator, case.split.test)
         same(loads(dumps(estimator, types), types).predict(case.split.test), answers)
 
@@ -359,7 +187,7 @@ def test_most_subjects_are_answered_for(case: Case) -> None:
 
 
 def test_it_beats_its_baseline_in_the_planted_world(case: Case) -> None:
-    baseline = answered(case.reader, case.make(case.model.baseline).fit(case.split.train), case.split.test)
+    baseline = answered(case.reader, case.fit(case.model.baseline), case.split.test)
     outcomes = outcomes_of(case.split.test)
     best = max(
         (
@@ -372,10 +200,8 @@ def test_it_beats_its_baseline_in_the_planted_world(case: Case) -> None:
 
 
 def _of_all_challengers(case: Case) -> list[pd.DataFrame]:
-    first, *others = case.model.challengers
-    fitted = [case.fitted, *(case.make(candidate).fit(case.split.train) for candidate in others)]
-    assert first in case.model.candidates
-    return [answered(case.reader, estimator, case.split.test) for estimator in fitted]
+    assert all(challenger in case.model.candidates for challenger in case.model.challengers)
+    return [answered(case.reader, case.fit(candidate), case.split.test) for candidate in case.model.challengers]
 
 
 def test_it_holds_its_own_rules_in_the_planted_world(case: Case) -> None:
@@ -437,39 +263,3 @@ def test_nothing_after_the_moment_is_read(case: Case) -> None:
             pd.testing.assert_frame_equal(
                 frame.sort_values(columns, ignore_index=True), torn_frame.sort_values(columns, ignore_index=True)
             )
-
-
-# -- the whole way -----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.timeout(1200)
-def test_every_model_goes_its_whole_way(market: TestHome, tmp_path: Path) -> None:
-    """Trained, registered, scored, watched and told of: what a model file declares fits the life around it."""
-    home = market.copied(tmp_path / "home")
-    home.ok("run", CUSTOMER, "--select", "models,predictions,health")
-    status = home.status(CUSTOMER)
-    assert set(status) == set(NAMES)
-    # Nothing new is listed there, and so it is told.
-    assert status.pop(NEWS_MODEL)["status"] == "not ready"
-    assert {row["status"] for row in status.values()} <= {"promoted", "not promoted", "asks"}
-    for name, row in status.items():
-        report = home.report(CUSTOMER, name)
-        assert report["question"] == STAGES.model(name).model.question
-        assert home.ok("explain", CUSTOMER, name).startswith(f"{CUSTOMER}.{name}, version {report['version']} ")
-        if row["champion"] is None:
-            assert not STAGES.model(name).model.baseline.may_answer, name
-            continue
-        rows = home.rows(f"predictions/{name}", CUSTOMER)
-        assert rows, name
-        assert {cell["rung"] for cell in rows} == {"own" if row["status"] == "promoted" else "rule"}
-        assert {cell["model_version"] for cell in rows} == {row["champion"]}
-
-
-def test_new_items_are_ranked_the_whole_way(own_homes: Callable[[str], TestHome], tmp_path: Path) -> None:
-    home = own_homes(NEWS_MODEL).copied(tmp_path / "home")
-    home.ok("run", CUSTOMER, "--select", f"models/{NEWS_MODEL},predictions/{NEWS_MODEL},health/{NEWS_MODEL}")
-    assert home.status(CUSTOMER)[NEWS_MODEL]["status"] == "promoted"
-    sold = {row["item_id"] for row in home.rows("clean/line_items", CUSTOMER)}
-    listed = {row["item_id"] for row in home.rows(f"predictions/{NEWS_MODEL}", CUSTOMER)}
-    assert listed
-    assert sold.isdisjoint(listed)
