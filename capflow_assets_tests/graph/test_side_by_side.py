@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from functools import partial
 from operator import itemgetter
 from pathlib import Path
-from queue import SimpleQueue
-from threading import Thread
 
 import dagster as dg
 import pytest
 
-from capflow_assets.definitions import STAGES
-from capflow_assets.graph.cohort_process import CohortProcess, Task
+from capflow_assets.definitions import SOURCES, STAGES
+from capflow_assets.graph.cohort_process import Task
+from capflow_assets.graph.engine import deployment
 from capflow_assets.graph.launch import Finished, Progress, upstream
 from capflow_assets.graph.side_by_side import SideBySide
 from capflow_assets.home.capacity import PROCESS_BYTES, free_bytes, processes_that_fit
@@ -38,8 +37,11 @@ def task(dies: dict[str, str], keys: Sequence[str]) -> Task:
 def outcome(dies: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Finished]:
     monkeypatch.setenv("CAPFLOW_HOME", str(tmp_path))
     watched: list[Progress] = []
+    (tmp_path / "customers").mkdir()
+    for name in ("ann", "bob", "cid"):
+        (tmp_path / "customers" / f"{name}.toml").touch()
     with dg.DagsterInstance.ephemeral() as instance:
-        side_by_side = SideBySide(STAGES, instance, partial(task, dies), watched.append, print)
+        side_by_side = SideBySide(deployment(STAGES, SOURCES), instance, partial(task, dies), watched.append, print)
         results = side_by_side.run({"ann": KEYS, "bob": KEYS, "cid": KEYS}, 2)
     assert {(seen.customer, seen.key) for seen in watched} == {
         (result.customer, key) for result in results for key in result.done
@@ -56,8 +58,6 @@ def test_a_model_that_kills_its_process_costs_that_model(tmp_path: Path, monkeyp
     assert "killed by SIGKILL" in bob.failures["models/churn"].reason
     assert list(bob.root_causes) == ["models/churn"]
     assert set(bob.done) == set(KEYS) - set(bob.failures)
-    pids = {bob.done[key]["process"] for key in bob.done}
-    assert len(pids) == 2  # before and after
 
 
 def test_a_table_that_kills_its_process_costs_the_customer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,33 +67,6 @@ def test_a_table_that_kills_its_process_costs_the_customer(tmp_path: Path, monke
     assert set(results["bob"].done) == {"clean/bills"}
     assert list(results["bob"].root_causes) == ["features/rfm"]
     assert set(results["bob"].failures) == set(KEYS) - {"clean/bills"}
-
-
-class TakenFrom(SimpleQueue[CohortProcess]):
-    """Has something in it when it is looked at, and another thread takes that."""
-
-    def empty(self) -> bool:
-        return False
-
-
-class Appended(list[str]):
-    """Another thread appends its own right after."""
-
-    def append(self, process: object) -> None:
-        super().append(process)  # type: ignore[arg-type]
-        super().append("another's")
-
-
-def test_a_thread_neither_waits_for_nor_takes_the_process_of_another() -> None:
-    with dg.DagsterInstance.ephemeral() as instance:
-        side_by_side = SideBySide(STAGES, instance, partial(task, {}), print, print)
-        side_by_side._idle, side_by_side._all = TakenFrom(), Appended()  # type: ignore[assignment]
-        own: list[CohortProcess] = []
-        thread = Thread(target=lambda: own.append(side_by_side._process()), daemon=True)
-        thread.start()
-        thread.join(30)
-    assert [process.is_ready() for process in own] == [True]
-    own[0].end()
 
 
 def test_two_brands_at_once_are_as_one_after_the_other(tmp_path: Path) -> None:
