@@ -28,7 +28,7 @@ from capflow_assets.graph.instance import open_instance
 from capflow_assets.graph.launch import Finished, Progress, note_interrupted, run_customer
 from capflow_assets.graph.newest import newest
 from capflow_assets.graph.outcomes import Outcome
-from capflow_assets.home.capacity import processes_that_fit
+from capflow_assets.home.capacity import core_count, processes_that_fit
 from capflow_assets.processes.customer_lock import customer_lock
 from capflow_assets.processes.lifeline import LAST_WORDS_OF_ALL_SECONDS, LINE, Death
 from capflow_assets.processes.supervision import CARRIED
@@ -145,7 +145,7 @@ class SideBySide:
                 elif hand is None or part is None:
                     return
                 else:
-                    process = process if process and process.is_ready() else self._started()
+                    process = process if process and process.is_ready() else self._started(most_in_hand)
                     self._do(process, hand.work, part)
                     self._end(hand, part)
         except BaseException as error:  # of whatever kind: the thread that waits for this one is to raise it
@@ -171,8 +171,8 @@ class SideBySide:
             self._changed.wait()
         return None, None, ""
 
-    def _started(self) -> CohortProcess:
-        process = CohortProcess()
+    def _started(self, beside: int) -> CohortProcess:
+        process = CohortProcess(max(1, core_count() // beside))
         self._all.append(process)
         return process
 
