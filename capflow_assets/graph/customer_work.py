@@ -10,10 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import dagster as dg
+
 from capflow_assets.blueprint.stages import Stages
 from capflow_assets.graph.delivery_assets import PART as DELIVERY
 from capflow_assets.graph.failures import AssetFailure
-from capflow_assets.graph.launch import Finished, asset_edges, upstream
+from capflow_assets.graph.launch import Finished, Progress, asset_edges, upstream
+from capflow_assets.graph.newest import newest
+from capflow_assets.graph.outcomes import Outcome
 
 TABLES, DELIVERIES = "the tables", "the deliveries"
 
@@ -57,6 +61,12 @@ def parts_of(
     return parts
 
 
+def last_seconds(instance: dg.DagsterInstance, customer: str, keys: Sequence[str]) -> dict[str, float]:
+    """What each asset took the last time that it was made, as far as that is known."""
+    known = newest(instance, dict.fromkeys(keys, ("seconds",)), [customer])
+    return {key: float(own[customer].get("seconds") or 0.0) for key, own in known.items() if customer in own}
+
+
 @dataclass
 class CustomerWork:
     """The parts of one customer: which wait, which are under way, and what became of their assets."""
@@ -89,6 +99,17 @@ class CustomerWork:
                 self.under_way.add(first.name)
                 return Part(first.name, keys, first.after, first.seconds)
         return None
+
+    def take_in(self, part: Part, message: Progress | Finished | Outcome) -> None:
+        """What a process says of a part: an asset that is done, the end of the part, or why it broke."""
+        if isinstance(message, Progress):
+            self.finished.done[message.key] = message.metadata
+        elif isinstance(message, Finished):
+            self.finished.done |= message.done
+            self.finished.failures |= message.failures
+            self.finished.warnings += message.warnings
+        else:
+            self.fail(part, message.failure)
 
     def end(self, part: Part) -> None:
         """The part is over, well or not. Where the customer as a whole has failed, nothing more begins."""

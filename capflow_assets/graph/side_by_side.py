@@ -21,13 +21,11 @@ import dagster as dg
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import CapflowError, InUseError
 from capflow_assets.graph.cohort_process import EMBEDDED, CohortProcess, ProcessDied, Task
-from capflow_assets.graph.customer_work import CustomerWork, Part, parts_of
+from capflow_assets.graph.customer_work import CustomerWork, Part, last_seconds, parts_of
 from capflow_assets.graph.customers_in_turn import finished_by_the_dead, run_in_turn
 from capflow_assets.graph.held_work import clean_after_death
 from capflow_assets.graph.instance import open_instance
 from capflow_assets.graph.launch import Finished, Progress, note_interrupted, run_customer
-from capflow_assets.graph.newest import newest
-from capflow_assets.graph.outcomes import Outcome
 from capflow_assets.home.capacity import core_count, processes_that_fit
 from capflow_assets.processes.customer_lock import customer_lock
 from capflow_assets.processes.lifeline import LAST_WORDS_OF_ALL_SECONDS, LINE, Death
@@ -47,7 +45,7 @@ class Said:
     words: str
 
 
-@dataclass
+@dataclass(eq=False)
 class InHand:
     """A customer whose lock this process holds until all of its parts are over."""
 
@@ -109,7 +107,10 @@ class SideBySide:
             LINE.customer_begins("")
         finally:
             self._end_all()
-            for hand in self._in_hand:
+            with self._changed:
+                hands, self._in_hand = self._in_hand, []
+                self._changed.notify_all()
+            for hand in hands:
                 hand.lock.close()
         return [self._results[name] for name in keys_of]
 
@@ -142,8 +143,10 @@ class SideBySide:
                     hand, part, name = self._next(most_in_hand)
                 if name:
                     self._begin(name)
-                elif hand is None or part is None:
+                elif hand is None:
                     return
+                elif part is None:
+                    self._let_go(hand)
                 else:
                     process = process if process and process.is_ready() else self._started(most_in_hand)
                     self._do(process, hand.work, part)
@@ -154,9 +157,10 @@ class SideBySide:
                 self._changed.notify_all()
 
     def _next(self, most_in_hand: int) -> tuple[InHand | None, Part | None, str]:
-        """A part to do, or a customer to begin with; neither where nothing is left. Waits where others may free some.
+        """A customer in hand with a part to do, or without one where all are over, or the name of one to begin with.
 
-        The tables of another customer come before the models of those in hand, the first of which comes first.
+        Nothing where nothing is left; waits where others may free some. The tables of another customer come before the
+        models of those in hand, the first of which comes first.
         """
         while not self._is_over:
             if self._waiting and len(self._in_hand) + len(self._opening) < most_in_hand:
@@ -164,7 +168,8 @@ class SideBySide:
                 self._opening.add(name)
                 return None, None, name
             for hand in self._in_hand:
-                if (part := hand.work.take()) is not None:
+                part = hand.work.take()
+                if part is not None or hand.work.is_over:
                     return hand, part, ""
             if not self._waiting and not self._in_hand and not self._opening:
                 break
@@ -184,18 +189,25 @@ class SideBySide:
             holding = lock.enter_context(customer_lock(home, name, PURPOSE, self.wait, self.say))
             clean_after_death(self.deployment.lake, holding, self.say)
             if home.has(name):
-                took = _seconds(self.instance, name, keys)
+                took = last_seconds(self.instance, name, keys)
                 parts = parts_of(self.deployment.stages, keys, took, is_delivered=self._is_delivered(name))
             else:  # else its partition would come back
                 finished.fail("It was retired while its lock was waited for")
         except InUseError as error:
             finished.fail(str(error))
+        except BaseException:
+            lock.close()
+            raise
         hand = InHand(CustomerWork(self.deployment.stages, finished, parts), keys, lock)
         with self._changed:
             self._opening.discard(name)
             self._in_hand.append(hand)
             self._changed.notify_all()
-        self._let_go(hand)
+            is_late = self._is_over
+        if is_late:  # the command was ended while somebody else's customer was waited for
+            lock.close()
+        else:
+            self._let_go(hand)
 
     def _is_delivered(self, name: str) -> bool:
         with suppress(CapflowError):  # what is wrong with the TOML, the process says that reads it
@@ -229,7 +241,7 @@ class SideBySide:
                     self.say(message.words)
                     continue
                 with self._changed:
-                    _take_in(message, work, part)
+                    work.take_in(part, message)
                 if isinstance(message, Progress):
                     self.watch(message)
             process.run_id = ""
@@ -248,25 +260,6 @@ class SideBySide:
         of_dead = finished_by_the_dead(self.instance, death, left)
         with self._changed:
             work.lose(part, of_dead)
-
-
-def _take_in(message: Any, work: CustomerWork, part: Part) -> None:
-    """What a process says of its part, among what is known of the customer."""
-    finished = work.finished
-    if isinstance(message, Progress):
-        finished.done[message.key] = message.metadata
-    elif isinstance(message, Finished):
-        finished.done |= message.done
-        finished.failures |= message.failures
-        finished.warnings += message.warnings
-    elif isinstance(message, Outcome):
-        work.fail(part, message.failure)
-
-
-def _seconds(instance: dg.DagsterInstance, customer: str, keys: Sequence[str]) -> dict[str, float]:
-    """What each asset took the last time that it was made, as far as that is known."""
-    known = newest(instance, dict.fromkeys(keys, ("seconds",)), [customer])
-    return {key: float(own[customer].get("seconds") or 0.0) for key, own in known.items() if customer in own}
 
 
 def run_customers(

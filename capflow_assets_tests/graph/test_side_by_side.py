@@ -96,6 +96,13 @@ def test_a_model_that_kills_its_process_costs_that_model_and_what_is_made_of_it(
 
 
 @pytest.mark.usefixtures("home")
+def test_a_customer_is_over_where_all_that_is_left_is_made_of_the_dead() -> None:
+    (ann,) = outcome({"ann": ["models/churn", "predictions/churn", *NBA]}, {"ann": "models/churn"}).values()
+    assert not ann.done
+    assert set(ann.failures) == {"models/churn", "predictions/churn", *NBA}
+
+
+@pytest.mark.usefixtures("home")
 def test_a_table_that_kills_its_process_costs_the_customer() -> None:
     results = outcome(dict.fromkeys(("ann", "bob", "cid"), KEYS), {"bob": "features/rfm"})
     assert results["ann"].ok
