@@ -104,7 +104,7 @@ def command(home: Path, tmp_path: Path) -> Iterator[Callable[..., subprocess.Pop
         kill_group(process)
 
 
-def until(condition: Callable[[], object], seconds: float = 60) -> None:
+def until(condition: Callable[[], object], seconds: float = 150) -> None:
     """Wait for what has to come."""
     end = time.monotonic() + seconds
     while not condition():

@@ -34,7 +34,7 @@ ProcessesOption = Annotated[
         "--processes",
         "-p",
         min=1,
-        help=r"Customers computed at once, each in a process. \[default: as many as cores and free memory allow]",
+        help=r"Processes that compute customers and their models. \[default: as many as cores and free memory allow]",
     ),
 ]
 

@@ -20,6 +20,7 @@ def refuse_own_places(customer: Customer, file: str, places: Collection[str]) ->
         CustomerError: names every table that would be read from there.
     """
     problems: list[CapflowError] = []
+    kept = [real_parts(place) for place in places]
     for origin in customer.origins():
         try:
             location = customer.located(origin.location)
@@ -27,7 +28,8 @@ def refuse_own_places(customer: Customer, file: str, places: Collection[str]) ->
             continue
         # An address without a host is that of a file: sqlite:////data/shop.db
         path = re.sub(r"^(?!s3:)[\w+.-]+:///+", "/", location)
-        if any(reaches(path, place) for place in places):
+        parts = real_parts(path)
+        if any(overlap(parts, other) for other in kept):
             expected = "files of this customer, outside of what CapFlow keeps: that may be another customer's"
             do = "export the rows to a place of the customer's own"
             problems.append(CapflowError(f"{origin.key}.location", expected=expected, came=location, do=do))

@@ -45,8 +45,8 @@ def tour(
 ) -> bool:
     """Onboard and materialize everything for the demo's customers, then print a summary; True if nothing failed.
 
-    ``users`` makes the simulated brands smaller or larger than they come. So many ``processes`` compute a customer each
-    at once; as many as cores and memory allow if None.
+    ``users`` makes the simulated brands smaller or larger than they come. So many ``processes`` compute at
+    once; as many as cores and memory allow if None.
     """
     from capflow_assets.cli.terminal import following
     from capflow_assets.definitions import STAGES, defs

@@ -32,6 +32,8 @@ EMBEDDED = "sail"
 IDLE_SECONDS = 60
 # Where memory runs out, Linux ends the process that weighs most, and this adds half of all memory to its own weight.
 WEIGHT, MORE_WEIGHT = Path("/proc/self/oom_score_adj"), 500
+# How many threads linear algebra takes, where the code does not say: by default as many as there are cores.
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +61,22 @@ class ProcessDied(Exception):  # noqa: N818  (not an error to show: it says what
 
 
 class CohortProcess:
-    """The process, seen from the run's own."""
+    """The process, seen from the run's own.
 
-    def __init__(self) -> None:
+    Where others compute beside it, ``threads`` is its share of the cores: with more, all wait for each other. What the
+    environment says already goes before it.
+    """
+
+    def __init__(self, threads: int | None = None) -> None:
         self._line, theirs = Pipe()
+        shares = dict.fromkeys(THREADS, str(threads)) if threads else {}
         command = [sys.executable, "-P", "-m", __name__, str(theirs.fileno())]
         self._process = subprocess.Popen(  # noqa: S603  (this interpreter and one of our modules)
-            command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, process_group=0
+            command,
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            process_group=0,
+            env={**shares, **os.environ},
         )
         theirs.close()
         self.run_id = ""  # Dagster's record of what it has in hand

@@ -9,7 +9,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -108,7 +108,8 @@ def matrix(deployment: Deployment, instance: dg.DagsterInstance, now: datetime |
     for customer in customers:
         drifts = {name: records[f"health/{name}"].get(customer, {}) for name in models}
         missing = {} if _is_made(deployment, customer) else records[READINESS].get(customer, {})
-        zone, is_archive = partial(deployment.zone, customer), partial(deployment.is_archive, customer)
+        # The TOML is read where a standing asks for it, once for all of them.
+        zone, is_archive = cache(partial(deployment.zone, customer)), cache(partial(deployment.is_archive, customer))
         why, has_model = missing.get("reason", ""), deployment.model_choice(customer)
         yield from standings(deployment.lake, customer, models, drifts, why, now, zone, has_model, is_archive)
 

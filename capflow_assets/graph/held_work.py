@@ -61,8 +61,8 @@ def hold_all(context: Any, home: Home, customers: Sequence[str]) -> Iterator[Non
 
 
 def clean_after_death(lake: Lake, holding: Holding, say: Callable[[str], None]) -> None:
-    """Remove what the customer's last holder left, if that was killed."""
-    if not holding.is_after_death:
+    """Remove what the customer's last holder left, if that was killed and nobody writes beside this process."""
+    if not holding.is_after_death or holding.is_beside_others:
         return
     from capflow_assets.stores.leftovers import clean
 

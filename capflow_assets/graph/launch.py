@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -252,31 +251,20 @@ def _warned(evaluation: Any) -> list[Warned]:
 def _following(
     instance: dg.DagsterInstance, run_id: str, finished: Finished, watch: Callable[[Progress], None]
 ) -> Iterator[None]:
-    """Tell ``watch`` of each materialization as it is logged, from a thread that reads nothing but events."""
-    over = threading.Event()
-    cursor: list[str | None] = [None]
+    """Note each materialization of a run, and tell ``watch`` of it, as soon as it is logged in this process."""
+    listening = [(finished, watch)]
 
-    def tell() -> None:
-        batch = instance.get_records_for_run(
-            run_id, cursor=cursor[0], of_type=dg.DagsterEventType.ASSET_MATERIALIZATION
-        )
-        cursor[0] = batch.cursor
-        for record in batch.records:
-            event = record.event_log_entry.asset_materialization
-            if event is not None:
-                key = "/".join(event.asset_key.path)
-                finished.done[key] = plain(event.metadata)
-                watch(Progress(finished.customer, key, finished.done[key]))
+    def hear(entry: dg.EventLogEntry) -> None:
+        event = entry.asset_materialization
+        if event is None:
+            return
+        for result, tell in listening:
+            key = "/".join(event.asset_key.path)
+            result.done[key] = plain(event.metadata)
+            tell(Progress(result.customer, key, result.done[key]))
 
-    def follow() -> None:
-        while not over.wait(0.2):
-            tell()
-
-    thread = threading.Thread(target=follow, daemon=True)
-    thread.start()
+    instance.add_event_listener(run_id, hear)
     try:
         yield
     finally:
-        over.set()
-        thread.join()
-        tell()
+        listening.clear()  # Dagster keeps its listeners for good, and should keep no results with them

@@ -1,4 +1,4 @@
-"""How many customers this machine, or container, computes at once: by its cores, and by the memory that is free."""
+"""How many processes compute at once on this machine, or in this container: by its cores, and by free memory."""
 
 from __future__ import annotations
 
@@ -16,12 +16,16 @@ CGROUPS = (
 MEMORY = Path("/proc/meminfo")
 
 
-def processes_that_fit(customers: int) -> int:
-    """How many of ``customers`` can be computed at once, each in a process of its own; at least 1."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    free = free_bytes()
+def processes_that_fit(most: int) -> int:
+    """How many processes can compute at once, ``most`` of them wanted; at least 1."""
+    cores, free = core_count(), free_bytes()
     by_memory = cores if free is None else free // PROCESS_BYTES
-    return max(1, min(customers, cores, by_memory))
+    return max(1, min(most, cores, by_memory))
+
+
+def core_count() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def free_bytes() -> int | None:

@@ -16,6 +16,7 @@ from capflow_assets.deployment import Deployment
 from capflow_assets.expressions.days import local_day_of
 from capflow_assets.monitoring.arrivals import MOST_AGE_DAYS, ON_TIME, USUAL_DAYS, LandingDelay, landing_delay
 from capflow_assets.monitoring.feed import LAST_DAYS, WEEKS, Feed, feed_of, short_days
+from capflow_assets.processes.first_use import alone_at
 from capflow_assets.stores.lake import Lake
 from capflow_assets.stores.moments import moments, remove_moments, replace_moment
 
@@ -48,7 +49,7 @@ def _read_of(deployment: Deployment, customer: Customer, as_of: datetime) -> _Re
     if not lake.exists(name, BILLS):
         return None
     place, identity = lake.path(name, BILLS), lake.identity(name, BILLS)
-    return _Read(place, identity, as_of, local_day_of(as_of, customer.time_zone), name, customer.time_zone, lake)
+    return _Read(place, identity, as_of, local_day_of(as_of, customer.time_zone), name, customer.time_zone, deployment)
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,12 @@ class _Read:
     today: date
     customer: str
     zone: str
-    lake: Lake = field(compare=False)
+    deployment: Deployment = field(compare=False)
+
+    @property
+    def lake(self) -> Lake:
+        """The lake of the deployment."""
+        return self.deployment.lake
 
 
 @lru_cache(maxsize=4)
@@ -77,9 +83,10 @@ def _rows_by_day(read: _Read) -> dict[date, int]:
 @lru_cache(maxsize=4)
 def _delay(read: _Read) -> LandingDelay:
     counts = {day: rows for day, rows in _rows_by_day(read).items() if (read.today - day).days <= MOST_AGE_DAYS}
-    known = _kept(read)
-    if counts and known.get(read.as_of) != counts:
-        _keep(read, counts)
+    with alone_at(read.deployment.home, "arrivals"):  # models of one customer may come here at once
+        known = _kept(read)
+        if counts and known.get(read.as_of) != counts:
+            _keep(read, counts)
     # Of several moments of a day the last one stands for it.
     nights = {local_day_of(at, read.zone): rows for at, rows in sorted({**known, read.as_of: counts}.items())}
     delay = landing_delay(nights, read.today)

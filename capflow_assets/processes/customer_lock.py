@@ -2,9 +2,10 @@
 
 Terminals, runs of the daemon, cohorts, steps on a cluster, ``forget``, ``retire`` and ``onboard --replace`` take it.
 Readers take none, and two customers never wait for each other. A process that holds the lock may take it again. Its
-child processes may, too, one at a time: they find the holding's token in their environment and take a second lock,
-the writer's, for which a new holder waits as well. So a customer whose supervisor died stays locked as long as a child
-of it still writes. A child's own children write under the child's lock.
+child processes may, too: they find the holding's token in their environment and take a second lock, the writer's, for
+which a new holder waits as well. So a customer whose supervisor died stays locked as long as a child of it still
+writes. There are several writers' locks: children that work on different assets of the customer take one each, all
+others wait for the first of them. A child's own children write under the child's lock.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ WAIT_MINUTES = "CAPFLOW_LOCK_WAIT_MINUTES"
 DEFAULT_WAIT_MINUTES = 15.0
 LOOK_SECONDS = 0.3
 CUSTOMER, WRITER = "customer-", "writer-"
+# So many children may write one customer at once.
+MOST_WRITERS = 8
+WRITERS = (WRITER, *(f"writer{number}-" for number in range(2, MOST_WRITERS + 1)))
 Say = Callable[[str], None]
 
 
@@ -44,6 +48,8 @@ class Holding:
     count: int = 1
     # The holder before this one died: what it was writing may lie about.
     is_after_death: bool = False
+    # Whether other children of the customer's holder may be writing: then nothing of theirs is cleared up.
+    is_beside_others: bool = False
     # What children are told, and what this process was.
     lineage: list[str] = field(default_factory=list)
     inherited: list[str] = field(default_factory=list)
@@ -72,10 +78,12 @@ def customer_lock(
     say: Say = lambda words: None,
     *,
     is_lent: bool = True,
+    beside_others: bool = False,
 ) -> Iterator[Holding]:
     """Hold a customer's lock. ``wait`` is in seconds, without end if None; ``say`` is told whom it waits for.
 
-    Unless it ``is_lent``, child processes that are started meanwhile have no part in it.
+    Unless it ``is_lent``, child processes that are started meanwhile have no part in it. A child of the holder that
+    writes ``beside_others`` does not wait for its siblings; what each of them makes is no other's.
 
     Raises:
         InUseError: somebody else held the lock all the time; names the holder.
@@ -83,7 +91,9 @@ def customer_lock(
     if os.environ.get(HELD_ELSEWHERE):
         yield Holding(customer, None, os.getpid())
         return
-    holding = _again(home, customer) or _first(home, customer, purpose, wait, say, is_lent)
+    holding = _again(home, customer) or _first(
+        home, customer, Holder.here(purpose), _Patience(customer, wait, say), is_lent, beside_others
+    )
     try:
         yield holding
     finally:
@@ -116,51 +126,70 @@ def _again(home: Home, customer: str) -> Holding | None:
     return holding
 
 
-def _first(home: Home, customer: str, purpose: str, wait: float | None, say: Say, is_lent: bool) -> Holding:
-    store, patience = lock_store(home), _Patience(customer, wait, say)
-    lineage = _inherited().get(customer, [])
-    lock = _writers_lock(store, customer, lineage, patience)
-    if lock is None and len(lineage) > 1 and _token(store, WRITER, customer) == lineage[1]:
+def _first(
+    home: Home, customer: str, holder: Holder, patience: _Patience, is_lent: bool, beside_others: bool
+) -> Holding:
+    store, lineage = lock_store(home), _inherited().get(customer, [])
+    holding = _as_child(store, customer, lineage, holder, patience, beside_others)
+    if holding is None and len(lineage) > 1 and lineage[1] in (_token(store, kind, customer) for kind in WRITERS):
         return Holding(customer, None, os.getpid())
-    kind = CUSTOMER if lock is None else WRITER
-    lock = lock or patience.until(store, kind + customer)
-    is_after_death = store.holder(kind + customer) is not None
-    holder = Holder.here(purpose)
-    lock.note(holder)
-    if kind == CUSTOMER:
-        is_after_death |= _outlast_children(store, customer, lock, patience)
-    holding = Holding(customer, lock, os.getpid(), kind, is_after_death=is_after_death)
+    holding = holding or _as_stranger(store, customer, holder, patience)
     with _guard:
         _held[str(home.root), customer] = holding
         if is_lent:
-            holding.lineage, holding.inherited = [*(lineage[:1] if kind == WRITER else []), holder.token], lineage
+            above = [] if holding.kind == CUSTOMER else lineage[:1]
+            holding.lineage, holding.inherited = [*above, holder.token], lineage
             _lend(customer, holding.lineage)
     return holding
 
 
-def _writers_lock(store: LockStore, customer: str, lineage: list[str], patience: _Patience) -> Lock | None:
-    """In a child of the process that holds the customer's lock, the writer's; None in any other process."""
+def _as_child(
+    store: LockStore, customer: str, lineage: list[str], holder: Holder, patience: _Patience, beside_others: bool
+) -> Holding | None:
+    """In a child of the process that holds the customer's lock, a writer's; None in any other process."""
     if len(lineage) != 1 or _token(store, CUSTOMER, customer) != lineage[0]:
         return None
-    lock = patience.until(store, WRITER + customer)
+    kind, lock = _writers_lock(store, customer, patience, beside_others)
+    is_after_death = store.holder(kind + customer) is not None
+    lock.note(holder)  # before the next look: a new holder waits for the writers that it finds noted
     if _token(store, CUSTOMER, customer) == lineage[0]:
-        return lock
+        return Holding(customer, lock, os.getpid(), kind, 1, is_after_death, beside_others)
+    if not is_after_death:
+        lock.note(None)
     lock.release()  # the holder died, and there is a new one
     return None
 
 
-def _outlast_children(store: LockStore, customer: str, lock: Lock, patience: _Patience) -> bool:
-    """Wait for a child of an earlier holder, which died: the child may still be writing. Whether one died at it."""
-    name = WRITER + customer
+def _writers_lock(store: LockStore, customer: str, patience: _Patience, beside_others: bool) -> tuple[str, Lock]:
+    for kind in WRITERS if beside_others else ():
+        if (lock := store.take(kind + customer)) is not None:
+            return kind, lock
+    return WRITER, patience.until(store, WRITER + customer)
+
+
+def _as_stranger(store: LockStore, customer: str, holder: Holder, patience: _Patience) -> Holding:
+    lock = patience.until(store, CUSTOMER + customer)
+    is_after_death = store.holder(CUSTOMER + customer) is not None
+    lock.note(holder)
     try:
-        writers = patience.until(store, name)
-        is_after_death = store.holder(name) is not None
-        if is_after_death:
-            writers.note(None)  # from here on the customer's own lock tells
-        writers.release()
+        for kind in WRITERS:
+            if kind == WRITER or store.holder(kind + customer) is not None:
+                is_after_death |= _outlast_writer(store, kind + customer, patience)
     except BaseException:
         lock.release()
         raise
+    return Holding(customer, lock, os.getpid(), is_after_death=is_after_death)
+
+
+def _outlast_writer(store: LockStore, name: str, patience: _Patience) -> bool:
+    """Wait for a child of an earlier holder, which died: the child may still be writing. Whether one died at it."""
+    lock = patience.until(store, name)
+    try:
+        is_after_death = store.holder(name) is not None
+        if is_after_death:
+            lock.note(None)  # from here on the customer's own lock tells
+    finally:
+        lock.release()
     return is_after_death
 
 
@@ -185,7 +214,7 @@ def _left(home: Home, holding: Holding) -> None:
 def forget_name(home: Home, customer: str) -> None:
     """Leave nothing of the locks of a customer that is gone; to be called while holding them."""
     store = lock_store(home)
-    for kind in (CUSTOMER, WRITER):
+    for kind in (CUSTOMER, *WRITERS):
         store.remove(kind + customer)
 
 

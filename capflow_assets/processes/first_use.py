@@ -41,6 +41,13 @@ def alone_in_home(home: Home) -> Iterator[None]:
 
 
 @contextmanager
+def alone_at(home: Home, work: str) -> Iterator[None]:
+    """No other process of this machine is at the same work in the meantime, for whatever customer."""
+    with _alone_in(home.root / "locks" / f"{work}.lock"):
+        yield
+
+
+@contextmanager
 def alone(uri: str) -> Iterator[None]:
     """Nobody else opens MLflow's store at ``uri`` meanwhile: a file's in its folder, another's from this machine."""
     database = Path(uri.removeprefix(SQLITE).partition("?")[0])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
 import pytest
 
-from capflow_assets.graph.cohort_process import MORE_WEIGHT, WEIGHT, CohortProcess
+from capflow_assets.graph.cohort_process import MORE_WEIGHT, THREADS, WEIGHT, CohortProcess
 
 
 @pytest.mark.skipif(not WEIGHT.exists(), reason="Linux alone weighs processes so")
@@ -20,5 +21,21 @@ def test_a_cohorts_process_goes_before_its_run() -> None:
         while int(weight.read_text()) < MORE_WEIGHT and time.monotonic() < until:
             time.sleep(0.05)
         assert int(weight.read_text()) == max(own, MORE_WEIGHT)
+    finally:
+        process.end()
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="Linux alone shows it so")
+def test_linear_algebra_gets_its_share_of_the_cores_unless_somebody_said_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first, other = THREADS
+    monkeypatch.delenv(first, raising=False)
+    monkeypatch.setenv(other, "7")
+    process = CohortProcess(threads=3)
+    try:
+        variables = Path(f"/proc/{process._process.pid}/environ").read_text().split("\0")
+        assert {f"{first}=3", f"{other}=7"} <= set(variables)
+        assert first not in os.environ
     finally:
         process.end()

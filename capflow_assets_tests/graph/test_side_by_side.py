@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
 from functools import partial
 from operator import itemgetter
 from pathlib import Path
-from queue import SimpleQueue
-from threading import Thread
 
 import dagster as dg
 import pytest
 
-from capflow_assets.definitions import STAGES
-from capflow_assets.graph.cohort_process import CohortProcess, Task
+from capflow_assets.definitions import SOURCES, STAGES
+from capflow_assets.graph.cohort_process import Task
+from capflow_assets.graph.engine import deployment
 from capflow_assets.graph.launch import Finished, Progress, upstream
 from capflow_assets.graph.side_by_side import SideBySide
 from capflow_assets.home.capacity import PROCESS_BYTES, free_bytes, processes_that_fit
@@ -31,37 +32,79 @@ KEYS = [
 ]
 
 
-def task(dies: dict[str, str], keys: Sequence[str]) -> Task:
-    return Task("capflow_assets.definitions", "sail", {}, work, {"keys": list(keys), "dies": dies}, takes_lock=True)
+NBA = [f"{part}/next_best_action" for part in ("models", "predictions", "health")]
+HOLD = """
+import sys
+from capflow_assets.processes.customer_lock import customer_lock
+from capflow_assets.home.places import Home
+
+with customer_lock(Home.of(sys.argv[1]), sys.argv[2], "somebody else", 0):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
 
 
-def outcome(dies: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Finished]:
-    monkeypatch.setenv("CAPFLOW_HOME", str(tmp_path))
+def task(dies: dict[str, str], meeting: str, keys: Sequence[str]) -> Task:
+    arguments = {"keys": list(keys), "dies": dies, "meeting": meeting}
+    return Task("capflow_assets.definitions", "sail", {}, work, arguments, takes_lock=True)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home that knows three customers of whom nothing is read."""
+    root = tmp_path / "home"
+    monkeypatch.setenv("CAPFLOW_HOME", str(root))
+    (root / "customers").mkdir(parents=True)
+    for name in ("ann", "bob", "cid"):
+        (root / "customers" / f"{name}.toml").touch()
+    return root
+
+
+def outcome(
+    keys_of: dict[str, list[str]],
+    dies: dict[str, str] | None = None,
+    meeting: str = "",
+    say: Callable[[str], object] = print,
+    wait: float | None = None,
+) -> dict[str, Finished]:
+    """What became of customers in two processes, as it was watched."""
     watched: list[Progress] = []
     with dg.DagsterInstance.ephemeral() as instance:
-        side_by_side = SideBySide(STAGES, instance, partial(task, dies), watched.append, print)
-        results = side_by_side.run({"ann": KEYS, "bob": KEYS, "cid": KEYS}, 2)
+        place = deployment(STAGES, SOURCES)
+        work = SideBySide(place, instance, partial(task, dies or {}, meeting), watched.append, say, wait)
+        results = work.run(keys_of, 2)
     assert {(seen.customer, seen.key) for seen in watched} == {
         (result.customer, key) for result in results for key in result.done
     }
+    for result in results:
+        order = [key for key in keys_of[result.customer] if key in result.done]
+        assert list(result.done) == order, "whoever was first, they stand as they were asked for"
     return {result.customer: result for result in results}
 
 
-def test_a_model_that_kills_its_process_costs_that_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    results = outcome({"bob": "models/churn"}, tmp_path, monkeypatch)
+@pytest.mark.usefixtures("home")
+def test_a_model_that_kills_its_process_costs_that_model_and_what_is_made_of_it() -> None:
+    results = outcome({"ann": KEYS, "bob": [*KEYS, *NBA], "cid": KEYS}, {"bob": "models/churn"})
     assert results["ann"].ok
     assert results["cid"].ok
     bob = results["bob"]
-    assert set(bob.failures) == {"models/churn", "predictions/churn", "health/churn"}
+    assert set(bob.failures) == {"models/churn", "predictions/churn", "health/churn", *NBA}
     assert "killed by SIGKILL" in bob.failures["models/churn"].reason
     assert list(bob.root_causes) == ["models/churn"]
+    assert bob.failures["models/next_best_action"].consequence_of[:1] == ("models/churn",)
     assert set(bob.done) == set(KEYS) - set(bob.failures)
-    pids = {bob.done[key]["process"] for key in bob.done}
-    assert len(pids) == 2  # before and after
 
 
-def test_a_table_that_kills_its_process_costs_the_customer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    results = outcome({"bob": "features/rfm"}, tmp_path, monkeypatch)
+@pytest.mark.usefixtures("home")
+def test_a_customer_is_over_where_all_that_is_left_is_made_of_the_dead() -> None:
+    (ann,) = outcome({"ann": ["models/churn", "predictions/churn", *NBA]}, {"ann": "models/churn"}).values()
+    assert not ann.done
+    assert set(ann.failures) == {"models/churn", "predictions/churn", *NBA}
+
+
+@pytest.mark.usefixtures("home")
+def test_a_table_that_kills_its_process_costs_the_customer() -> None:
+    results = outcome(dict.fromkeys(("ann", "bob", "cid"), KEYS), {"bob": "features/rfm"})
     assert results["ann"].ok
     assert results["cid"].ok
     assert set(results["bob"].done) == {"clean/bills"}
@@ -69,31 +112,35 @@ def test_a_table_that_kills_its_process_costs_the_customer(tmp_path: Path, monke
     assert set(results["bob"].failures) == set(KEYS) - {"clean/bills"}
 
 
-class TakenFrom(SimpleQueue[CohortProcess]):
-    """Has something in it when it is looked at, and another thread takes that."""
-
-    def empty(self) -> bool:
-        return False
-
-
-class Appended(list[str]):
-    """Another thread appends its own right after."""
-
-    def append(self, process: object) -> None:
-        super().append(process)  # type: ignore[arg-type]
-        super().append("another's")
+@pytest.mark.usefixtures("home")
+def test_two_models_of_one_customer_are_made_at_the_same_time_in_two_processes(tmp_path: Path) -> None:
+    meeting = tmp_path / "meeting"
+    meeting.mkdir()
+    done = outcome({"ann": KEYS}, meeting=str(meeting))["ann"].done
+    assert [done[f"models/{name}"]["met"] for name in ("churn", "rfm_segments")] == [1, 1]
+    assert done["models/churn"]["process"] != done["models/rfm_segments"]["process"]
 
 
-def test_a_thread_neither_waits_for_nor_takes_the_process_of_another() -> None:
-    with dg.DagsterInstance.ephemeral() as instance:
-        side_by_side = SideBySide(STAGES, instance, partial(task, {}), print, print)
-        side_by_side._idle, side_by_side._all = TakenFrom(), Appended()  # type: ignore[assignment]
-        own: list[CohortProcess] = []
-        thread = Thread(target=lambda: own.append(side_by_side._process()), daemon=True)
-        thread.start()
-        thread.join(30)
-    assert [process.is_ready() for process in own] == [True]
-    own[0].end()
+def test_a_customer_that_somebody_else_writes_is_waited_for(home: Path) -> None:
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(home), "ann"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdin is not None
+    assert holder.stdout is not None
+    assert holder.stdout.readline().strip() == "held"
+    with holder:
+        refused = outcome({"ann": KEYS, "bob": KEYS}, wait=0)
+        assert refused["bob"].ok
+        assert "ann is in use by somebody else" in refused["ann"].failures["customer"].reason
+        heard: list[str] = []
+
+        def hear(words: str) -> None:
+            heard.append(words)
+            holder.stdin.close()  # type: ignore[union-attr]  (then it ends)
+
+        results = outcome({"ann": KEYS, "bob": KEYS}, say=hear)
+    assert all(result.ok for result in results.values())
+    assert [words.split(",")[0] for words in heard] == ["waiting for ann"]
 
 
 def test_two_brands_at_once_are_as_one_after_the_other(tmp_path: Path) -> None:
@@ -124,4 +171,5 @@ def test_as_many_processes_as_cores_memory_and_customers_allow() -> None:
 
 def test_the_keys_of_the_test_are_assets() -> None:
     assert not upstream(STAGES.edges, ["models/churn"]) & {"models/rfm_segments"}
-    assert set(KEYS) <= set(STAGES.edges)
+    assert "predictions/churn" in upstream(STAGES.edges, ["models/next_best_action"])
+    assert {*KEYS, *NBA} <= set(STAGES.edges)

@@ -54,6 +54,24 @@ with customer_lock(Home.of(sys.argv[1]), sys.argv[2], "a supervisor", 0):
     child = subprocess.run([sys.executable, "-c", {HOLD!r}, *sys.argv[1:]])
 """
 
+BESIDE = HOLD.replace('"a test", 0', '"a test", 0, beside_others=True')
+TWO = f"""
+import subprocess, sys
+from capflow_assets.processes.customer_lock import customer_lock
+from capflow_assets.home.places import Home
+
+def child():
+    command = [sys.executable, "-c", {BESIDE!r}, *sys.argv[1:]]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    return process, process.stdout.readline().strip()
+
+with customer_lock(Home.of(sys.argv[1]), sys.argv[2], "a supervisor", 0):
+    children = [child(), child()]
+    print(*(f"{{process.pid}}:{{said}}" for process, said in children), flush=True)
+    for process, _ in children:
+        process.wait()
+"""
+
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
@@ -179,6 +197,35 @@ def test_a_child_that_was_killed_at_work_is_known_to_the_next_holder(home, start
         holding.is_after_death = False
     with customer_lock(home, "acme", "another", 0) as holding:
         assert not holding.is_after_death
+
+
+def test_children_that_write_beside_each_other_are_all_outlasted(home, start):
+    home.customers.mkdir(parents=True)
+    (home.customers / "acme.toml").touch()
+    parent, said = start(TWO, "acme")
+    (first, _), (second, _) = pairs = [pair.split(":") for pair in said.split()]
+    assert [words for _, words in pairs] == ["held", "held"]
+    parent.kill()
+    os.waitpid(parent.pid, 0)
+    for pid in (first, second):
+        with pytest.raises(InUseError, match=f"a test, process {pid} on "):
+            customer_lock(home, "acme", "another", 1).__enter__()
+        os.kill(int(pid), signal.SIGKILL)
+    with customer_lock(home, "acme", "another", 20) as holding:
+        assert holding.is_after_death
+        holding.is_after_death = False
+    with customer_lock(home, "acme", "another", 0) as holding:
+        assert not holding.is_after_death
+
+
+def test_a_death_beside_others_is_left_to_the_next_holder(home, start):
+    home.customers.mkdir(parents=True)
+    (home.customers / "acme.toml").touch()
+    parent, said = start(TWO, "acme")
+    os.kill(int(said.split()[1].split(":")[0]), signal.SIGKILL)
+    parent.communicate("")
+    with customer_lock(home, "acme", "another", 20) as holding:
+        assert holding.is_after_death
 
 
 def test_a_child_of_a_holder_that_is_gone_is_a_stranger_to_the_next(home, start, monkeypatch):
