@@ -49,7 +49,7 @@ def _read_of(deployment: Deployment, customer: Customer, as_of: datetime) -> _Re
     if not lake.exists(name, BILLS):
         return None
     place, identity = lake.path(name, BILLS), lake.identity(name, BILLS)
-    return _Read(place, identity, as_of, local_day_of(as_of, customer.time_zone), name, customer.time_zone, deployment)
+    return _Read(place, identity, as_of, local_day_of(as_of, customer.time_zone), name, customer.time_zone, lake)
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,7 @@ class _Read:
     today: date
     customer: str
     zone: str
-    deployment: Deployment = field(compare=False)
-
-    @property
-    def lake(self) -> Lake:
-        """The lake of the deployment."""
-        return self.deployment.lake
+    lake: Lake = field(compare=False)
 
 
 @lru_cache(maxsize=4)
@@ -83,7 +78,7 @@ def _rows_by_day(read: _Read) -> dict[date, int]:
 @lru_cache(maxsize=4)
 def _delay(read: _Read) -> LandingDelay:
     counts = {day: rows for day, rows in _rows_by_day(read).items() if (read.today - day).days <= MOST_AGE_DAYS}
-    with alone_at(read.deployment.home, "arrivals"):  # models of one customer may come here at once
+    with alone_at(read.lake.path(read.customer, ARRIVALS)):  # models of one customer may come here at once
         known = _kept(read)
         if counts and known.get(read.as_of) != counts:
             _keep(read, counts)

@@ -41,9 +41,9 @@ def alone_in_home(home: Home) -> Iterator[None]:
 
 
 @contextmanager
-def alone_at(home: Home, work: str) -> Iterator[None]:
-    """No other process of this machine is at the same work in the meantime, for whatever customer."""
-    with _alone_in(home.root / "locks" / f"{work}.lock"):
+def alone_at(place: str) -> Iterator[None]:
+    """No other process of this user and machine writes a place, a folder or an address, in the meantime."""
+    with _alone_in(_of_machine("place", place)):
         yield
 
 
@@ -54,10 +54,14 @@ def alone(uri: str) -> Iterator[None]:
     if uri.startswith(SQLITE) and os.access(database.parent, os.W_OK):
         place = database.with_name(f".{database.name}.lock")
     else:
-        digest = hashlib.sha256(uri.encode()).hexdigest()[:16]
-        place = Path(tempfile.gettempdir(), f"capflow-mlflow-{digest}-{os.getuid()}.lock")
+        place = _of_machine("mlflow", uri)
     with _alone_in(place):
         yield
+
+
+def _of_machine(kind: str, name: str) -> Path:
+    digest = hashlib.sha256(name.encode()).hexdigest()[:16]
+    return Path(tempfile.gettempdir(), f"capflow-{kind}-{digest}-{os.getuid()}.lock")
 
 
 @contextmanager
