@@ -9,11 +9,13 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.types import Receive, Scope, Send
+
+    from capflow_assets.serving.app import Pages
 
 # The first parts of the addresses of pages (``console.app.routes``).
 ADDRESSES = (
@@ -31,25 +33,12 @@ HELP = "The pages cannot be opened: Dagster's records are not to be read. Answer
 LOG = logging.getLogger("capflow.serving")
 
 
-class Made(Protocol):
-    """Pages, as ``console.app.Console`` is."""
-
-    def mount(self, app: Starlette) -> None:
-        """Add their addresses."""
-
-    def begin(self) -> None:
-        """Look at the fleet from now on."""
-
-    def end(self) -> None:
-        """Look at it no more."""
-
-
 @dataclass(slots=True)
 class LatePages:
     """Pages that ``make`` makes at the first request for one; where that fails the next request tries again."""
 
-    make: Callable[[], Made]
-    _made: Made | None = None
+    make: Callable[[], Pages]
+    _pages: Pages | None = None
     _app: Starlette | None = None
     _making: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -65,25 +54,25 @@ class LatePages:
 
     def end(self) -> None:
         """Look at the fleet no more."""
-        if self._made is not None:
-            self._made.end()
+        if self._pages is not None:
+            self._pages.end()
 
     async def app(self) -> Starlette:
         """The pages as an application of their own, made if need be."""
         async with self._making:
             if self._app is not None:
                 return self._app
-            made, opened = await asyncio.to_thread(self._opened)
-            self._made, self._app = made, opened
+            pages, opened = await asyncio.to_thread(self._opened)
+            self._pages, self._app = pages, opened
             return opened
 
-    def _opened(self) -> tuple[Made, Starlette]:
+    def _opened(self) -> tuple[Pages, Starlette]:
         from starlette.applications import Starlette
 
-        made, app = self.make(), Starlette()
-        made.mount(app)
-        made.begin()
-        return made, app
+        pages, app = self.make(), Starlette()
+        pages.mount(app)
+        pages.begin()
+        return pages, app
 
 
 class _Endpoint:

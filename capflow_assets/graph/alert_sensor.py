@@ -26,7 +26,7 @@ DAGSTER_URL = "CAPFLOW_DAGSTER_URL"
 class Memory:
     """What the sensor remembers: the signs of what each rule was told, by key, and whose models come next."""
 
-    told: dict[str, dict[str, str]] = field(default_factory=dict)
+    signs: dict[str, dict[str, str]] = field(default_factory=dict)
     next_customer: str = ""
 
     @classmethod
@@ -34,15 +34,15 @@ class Memory:
         """The cursor of a tick before; earlier releases kept nothing but what each rule was told."""
         content = json.loads(text) if text else {}
         is_ours = isinstance(content.get("next_customer"), str)
-        return cls(content["told"], content["next_customer"]) if is_ours else cls(content)
+        return cls(content["signs"], content["next_customer"]) if is_ours else cls(content)
 
     def text(self) -> str:
         """What the next tick is to be given."""
-        return json.dumps({"told": self.told, "next_customer": self.next_customer})
+        return json.dumps({"signs": self.signs, "next_customer": self.next_customer})
 
     def waiting(self, rule: str, customers: Collection[str]) -> dict[str, str]:
         """What a rule knows of models that were not looked at, those of ``customers``: neither over nor new."""
-        known = self.told.get(rule, {})
+        known = self.signs.get(rule, {})
         return {key: sign for key, sign in known.items() if _is_of_models(key) and key.split("|")[1] in customers}
 
 
@@ -101,7 +101,7 @@ def alert_sensor(deploy: Callable[[], Deployment]) -> dg.SensorDefinition:
         done = [f"{len(left):,} customers' models are looked at in the next ticks"] if left else []
         for rule in rules:
             waiting = memory.waiting(rule.name, left)
-            known = {key: sign for key, sign in memory.told.get(rule.name, {}).items() if key not in waiting}
+            known = {key: sign for key, sign in memory.signs.get(rule.name, {}).items() if key not in waiting}
             message = message_of(rule, alarms, known)
             if message is None:
                 continue
@@ -111,10 +111,10 @@ def alert_sensor(deploy: Callable[[], Deployment]) -> dg.SensorDefinition:
                 context.log.error(str(error))
                 done.append(str(error).splitlines()[0])
                 continue
-            memory.told[rule.name] = told_now(rule, alarms) | waiting
+            memory.signs[rule.name] = told_now(rule, alarms) | waiting
             done.append(f"told {rule.name}: {message.title}")
         names = {rule.name for rule in rules}
-        memory.told = {name: known for name, known in memory.told.items() if name in names}
+        memory.signs = {name: known for name, known in memory.signs.items() if name in names}
         context.update_cursor(memory.text())
         return dg.SkipReason("; ".join(done) or "nothing new")
 

@@ -6,16 +6,21 @@ What is on the wider menu is ``life.menus``' business; which columns of a menu a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Literal
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import wraps
+from typing import Annotated, Any, Literal, ParamSpec, TypeVar
 
 from pydantic import Field
 
-from capflow_assets.contract import Reads, TomlOnly
+from capflow_assets.contract import Model, Reads, TomlOnly
 from capflow_assets.learning.boosting import BoostingParams
 
 # By feature block the columns that are read of it, each with a text that has a place for its value.
 Words = Mapping[str, Mapping[str, str]]
+
+A = ParamSpec("A")
+M = TypeVar("M", bound=Model[Any])
 
 
 class MenuParams(BoostingParams):
@@ -51,3 +56,17 @@ def merged(words: Words, more: Words) -> Words:
     {'a': {'x': 'x {}', 'y': 'y {}'}, 'b': {'z': 'z {}'}}
     """
     return {block: {**words.get(block, {}), **more.get(block, {})} for block in [*words, *more]}
+
+
+def with_menu(make: Callable[A, M]) -> Callable[A, M]:
+    """Of a function that makes a model of its ``words`` (a keyword): the model's ``widened`` makes it of more words."""
+
+    @wraps(make)
+    def model_of(*args: A.args, **named: A.kwargs) -> M:
+        def widened(more: Words) -> Model[Any]:
+            words: Any = {**named, "words": merged(named["words"], more)}  # type: ignore[arg-type]
+            return model_of(*args, **words)
+
+        return replace(make(*args, **named), widened=widened)
+
+    return model_of

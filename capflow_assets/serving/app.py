@@ -35,6 +35,7 @@ from capflow_assets.serving.warming import import_libraries, keep_hot
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+    from starlette.applications import Starlette
 
     from capflow_assets.serving.application import Application
 
@@ -169,7 +170,7 @@ class Server:
 class Pages(Protocol):
     """Pages for people beside the answers."""
 
-    def mount(self, app: FastAPI) -> None:
+    def mount(self, app: Starlette) -> None:
         """Add their addresses."""
 
     def begin(self) -> None:

@@ -102,7 +102,7 @@ def test_models_are_looked_at_in_turn_and_what_waits_is_not_said_to_be_over(
     known = {f"asks waiting|{name}|churn": "a sign" for name in ("acorn", "boots", "cedar", "gone")}
     with own_environment(), dagster_instance(place.home) as instance, web_server() as posts:
         monkeypatch.setenv("CHAT", posts.url)
-        cursor: str | None = json.dumps({"told": {"chat": known}, "next_customer": "boots"})
+        cursor: str | None = json.dumps({"signs": {"chat": known}, "next_customer": "boots"})
         over = []
         for _ in range(3):
             words, cursor = tick(place, instance, cursor)
@@ -112,5 +112,5 @@ def test_models_are_looked_at_in_turn_and_what_waits_is_not_said_to_be_over(
 
 
 def test_a_cursor_of_an_earlier_release_keeps_what_was_told() -> None:
-    told = {"chat": {"asks waiting|boots|churn": "a sign"}}
-    assert sensor_module.Memory.parse(json.dumps(told)).told == told
+    signs = {"chat": {"asks waiting|boots|churn": "a sign"}}
+    assert sensor_module.Memory.parse(json.dumps(signs)).signs == signs

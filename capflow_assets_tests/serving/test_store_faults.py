@@ -117,25 +117,25 @@ def test_a_clock_that_jumps_takes_no_answer_away_and_says_so_where_it_may_be_old
     assert asked(night)["served_by"] == before["served_by"] == "precomputed"
 
 
-def enlarged(made: Fleet, version: int, size: int) -> None:
+def enlarged(shops: Fleet, version: int, size: int) -> None:
     """The file of a version gets so many bytes, of which the disk holds none."""
-    (customer,) = made.customers
-    file = Path(made.deployment.registry.artifacts(customer, MODEL, version)) / MODEL_FILE
+    (customer,) = shops.customers
+    file = Path(shops.deployment.registry.artifacts(customer, MODEL, version)) / MODEL_FILE
     with file.open("r+b") as opened:
         opened.truncate(size)
 
 
 def test_a_model_file_that_is_huge_is_not_read_and_the_version_before_it_answers(tmp_path):
-    made = fleet(tmp_path, 1)
-    (customer,), registry = made.customers, made.deployment.registry
-    service = Service(made.deployment, bound_bytes=64 << 20)
+    shops = fleet(tmp_path, 1)
+    (customer,), registry = shops.customers, shops.deployment.registry
+    service = Service(shops.deployment, bound_bytes=64 << 20)
     most = service.bound_bytes // LARGEST_SHARE
-    wanted = (made.deployment, registry, service.lookups, customer, MODEL, 2, most)
+    wanted = (shops.deployment, registry, service.lookups, customer, MODEL, 2, most)
     registry.promote(customer, MODEL, 2, "a test")
     assert load_scorer(*wanted).version == 2
     for size in (most + 1, LARGEST_BYTES + 1):
-        enlarged(made, 2, size)
+        enlarged(shops, 2, size)
         assert load_scorer(*wanted).version == 1
-    enlarged(made, 1, 1 << 30)
+    enlarged(shops, 1, 1 << 30)
     with pytest.raises(ModelError, match="more than the 16,777,216 bytes that are read here; nothing of it was read"):
         load_scorer(*wanted)

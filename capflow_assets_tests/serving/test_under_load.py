@@ -96,11 +96,11 @@ def waited(is_there: Callable[[], bool], patience_s: float = PATIENCE_SECONDS) -
     return time.monotonic() - began
 
 
-def flipped(made: Fleet, promote: Callable[[Sequence[str]], object], patience_s: float = PATIENCE_SECONDS) -> float:
+def flipped(shops: Fleet, promote: Callable[[Sequence[str]], object], patience_s: float = PATIENCE_SECONDS) -> float:
     """All champions of a fleet are flipped under load; the seconds from the decision to the last new answer."""
-    seen, customers = Seen(made), made.customers
+    seen, customers = Seen(shops), shops.customers
     with (
-        listening(create_app(made.deployment)) as address,
+        listening(create_app(shops.deployment)) as address,
         asking(seen, address, lambda number: customers[number % len(customers)]),
     ):
         waited(lambda: set(seen.versions) == set(customers), patience_s)
@@ -112,19 +112,21 @@ def flipped(made: Fleet, promote: Callable[[Sequence[str]], object], patience_s:
 
 
 def test_champions_that_flip_under_load_mix_no_versions_and_all_answer_anew(tmp_path):
-    made = fleet(tmp_path, 6)
-    flipped(made, lambda customers: made.promote(customers, 2))
+    shops = fleet(tmp_path, 6)
+    flipped(shops, lambda customers: shops.promote(customers, 2))
 
 
 @pytest.mark.long
 def test_a_thousand_champions_flip_under_load(tmp_path):
-    made = fleet(tmp_path, 1_000)
+    shops = fleet(tmp_path, 1_000)
 
     def promote(customers: Sequence[str]) -> None:
         pairs = [(customer, MODEL) for customer in customers]
-        assert all(change.is_made for change in decided(made.deployment.registry, pairs, "promote", "a test", "a test"))
+        assert all(
+            change.is_made for change in decided(shops.deployment.registry, pairs, "promote", "a test", "a test")
+        )
 
-    seconds = flipped(made, promote, patience_s=HOUR)
+    seconds = flipped(shops, promote, patience_s=HOUR)
     print(f"a thousand champions: the last answers anew after {seconds:.1f} s")  # noqa: T201
 
 
@@ -135,10 +137,10 @@ def zipf(count: int, seed: int) -> Callable[[int], int]:
     return lambda number: int(places[number % len(places)])
 
 
-def kept_within(made: Fleet, bound_bytes: int, is_enough: Callable[[Seen, Server], bool]) -> Server:
+def kept_within(shops: Fleet, bound_bytes: int, is_enough: Callable[[Seen, Server], bool]) -> Server:
     """Traffic by Zipf's law over a fleet: what is kept stays within the bound at every look."""
-    seen, customers, place = Seen(made), made.customers, zipf(len(made.tokens), seed=1)
-    app = create_app(made.deployment, bound_bytes=bound_bytes)
+    seen, customers, place = Seen(shops), shops.customers, zipf(len(shops.tokens), seed=1)
+    app = create_app(shops.deployment, bound_bytes=bound_bytes)
     server: Server = app.state.server
     with listening(app) as address, asking(seen, address, lambda number: customers[place(number)]):
 
@@ -154,15 +156,15 @@ def kept_within(made: Fleet, bound_bytes: int, is_enough: Callable[[Seen, Server
 
 
 def test_more_models_than_fit_are_answered_within_the_bound(tmp_path):
-    made = fleet(tmp_path, 30)
-    kept_within(made, 3 << 20, lambda seen, server: server.service.cache.evictions > 20 and seen.count > 100)
+    shops = fleet(tmp_path, 30)
+    kept_within(shops, 3 << 20, lambda seen, server: server.service.cache.evictions > 20 and seen.count > 100)
 
 
 @pytest.mark.long
 def test_an_hour_of_traffic_over_three_thousand_models_keeps_to_the_bound(tmp_path):
     from capflow_assets.serving.memory import rss_bytes
 
-    made, bound = fleet(tmp_path, 3_000, rounds=200), 128 << 20
+    shops, bound = fleet(tmp_path, 3_000, rounds=200), 128 << 20
     until = time.monotonic() + float(os.environ.get("CAPFLOW_ZIPF_SECONDS", HOUR))
     resident: list[int] = []
 
@@ -171,7 +173,7 @@ def test_an_hour_of_traffic_over_three_thousand_models_keeps_to_the_bound(tmp_pa
             resident.append(rss_bytes())
         return time.monotonic() > until
 
-    server = kept_within(made, bound, is_over)
+    server = kept_within(shops, bound, is_over)
     cache = server.service.cache
     print(f"{cache.cold_loads:,} loads, {cache.evictions:,} evictions, RSS {max(resident) / 1e6:,.0f} MB at most")  # noqa: T201
     assert max(resident) - resident[0] < bound
@@ -189,8 +191,8 @@ def serving(root: Path, port: int) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_a_server_that_is_killed_under_load_answers_the_same_again(tmp_path):
-    made, port = fleet(tmp_path, 2), free_port()
-    seen, customers = Seen(made), made.customers
+    shops, port = fleet(tmp_path, 2), free_port()
+    seen, customers = Seen(shops), shops.customers
     with asking(seen, f"http://127.0.0.1:{port}", lambda number: customers[number % 2]):
         for _ in range(2):
             before = seen.count

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from capflow_assets.contract import Answer, Candidate, Column, Metric, Model, Needs, Outcome, Rule
 from capflow_assets.learning.boosted_amounts import AmountParams, TweedieAmount, TwoPartAmount
-from capflow_assets.learning.column_menu import Words, merged, reads_of, texts_of
+from capflow_assets.learning.column_menu import Words, reads_of, texts_of, with_menu
 from capflow_assets.learning.metrics import mean_by_subject, spend_gini
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 P = TypeVar("P", bound=AmountParams)
 
 
+@with_menu
 def amount_model(
     *,
     question: str,
@@ -81,16 +82,6 @@ def amount_model(
             Rule("spend_gini", spend_gini(column).compute, "its share of the possible concentration", otherwise="tell"),
         ),
         plot=plot,
-        widened=lambda more: amount_model(
-            question=question,
-            family=family,
-            needs=needs,
-            outcome=outcome,
-            words=merged(words, more),
-            baseline=baseline,
-            params=params,
-            also=also,
-        ),
     )
 
 

@@ -16,7 +16,7 @@ from pydantic import Field
 from capflow_assets.contract import USER, Candidate, Model, Needs, Outcome, Rule, Subject
 from capflow_assets.learning.boosting import BoostedChance
 from capflow_assets.learning.buying_chance import BuyingChance
-from capflow_assets.learning.column_menu import MenuParams, Words, merged, reads_of, texts_of
+from capflow_assets.learning.column_menu import MenuParams, Words, reads_of, texts_of, with_menu
 from capflow_assets.learning.extra_trees import ExtraTrees
 from capflow_assets.learning.metrics import roc_auc
 from capflow_assets.learning.single_column import SingleColumn
@@ -40,6 +40,7 @@ class ChanceParams(MenuParams):
 P = TypeVar("P", bound=ChanceParams)
 
 
+@with_menu
 def chance_model(
     *,
     question: str,
@@ -82,19 +83,6 @@ def chance_model(
         metric=roc_auc(column),
         rules=(calibrated(column), *rules),
         plot=partial(_plot, column, did or column),
-        widened=lambda more: chance_model(
-            question=question,
-            family=family,
-            needs=needs,
-            outcome=outcome,
-            words=merged(words, more),
-            baseline=baseline,
-            params=params,
-            subject=subject,
-            did=did,
-            also=also,
-            rules=rules,
-        ),
     )
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from capflow_assets.contract import Answer, Candidate, Column, Metric, Model, Needs, Outcome, Rule
-from capflow_assets.learning.column_menu import MenuParams, Words, merged, reads_of, texts_of
+from capflow_assets.learning.column_menu import MenuParams, Words, reads_of, texts_of, with_menu
 from capflow_assets.learning.time_estimators import BoostedTime
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ COLUMNS = (
 )
 
 
+@with_menu
 def time_model(
     *,
     question: str,
@@ -70,16 +71,6 @@ def time_model(
             ),
         ),
         plot=plot,
-        widened=lambda more: time_model(
-            question=question,
-            family=family,
-            needs=needs,
-            outcome=outcome,
-            words=merged(words, more),
-            baseline=baseline,
-            params=params,
-            also=also,
-        ),
     )
 
 
