@@ -109,6 +109,11 @@ class CohortProcess:
             raise ProcessDied(Death(ending(self._process.wait()), customer, self.run_id, asset)) from None
         return message
 
+    @property
+    def pid(self) -> int:
+        """The number of the process in its system."""
+        return self._process.pid
+
     def is_ready(self) -> bool:
         """Whether it can be given work."""
         return self._process.poll() is None and not self._line.closed
