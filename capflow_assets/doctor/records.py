@@ -82,7 +82,7 @@ def mend_schemas(home: Home) -> list[str]:
     done = mend_double_schemas(home)
     if done:
         words = io.StringIO()  # Dagster prints which of its stores it looks at
-        opened = dg.DagsterInstance.from_config(str(home.dagster))
+        opened = dg.DagsterInstance.from_config(str(home.prepare().dagster))
         with opened as instance, redirect_stdout(words), redirect_stderr(words):
             instance.upgrade()  # what the process that made the store left undone
     return done

@@ -32,6 +32,15 @@ from capflow_assets.home import native_libraries
 from capflow_assets.paths.folders import LONGEST_HOME_BYTES, LONGEST_LAKE_BYTES, require_fit
 
 SQLITE = "sqlite:///"
+SQLITE_STORAGE = """
+storage:
+  custom:
+    module: capflow_assets.graph.sqlite_storage
+    class: SqliteStorage
+    config:
+      base_dir:
+        env: DAGSTER_HOME
+"""
 POSTGRES_STORAGE = """
 storage:
   postgres:
@@ -175,7 +184,11 @@ def dagster_yaml(postgres_url: str | None, compute_logs: str | None = None) -> s
             of the output is no ``s3://bucket/prefix``.
     """
     text = shipped("dagster.yaml").read_text()
-    return text + (_storage(postgres_url) if postgres_url else "") + (_logs(compute_logs) if compute_logs else "")
+    return (
+        text
+        + (_storage(postgres_url) if postgres_url else SQLITE_STORAGE)
+        + (_logs(compute_logs) if compute_logs else "")
+    )
 
 
 def _storage(postgres_url: str) -> str:

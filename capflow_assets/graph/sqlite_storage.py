@@ -1,0 +1,157 @@
+"""Dagster's records in SQLite, whose connections stay open from one event to the next.
+
+Dagster's own storage makes an engine and opens the file for each event, and the last connection that closes brings
+SQLite's log into the file: nine tenths of what an event costs. Tables, files and schemas are Dagster's, and so is what
+reads them: a home can be opened with either.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import Any, Self
+
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorage
+from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import SqliteScheduleStorage
+from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
+from dagster._serdes import ConfigurableClassData
+from sqlalchemy import Connection, Engine, create_engine, make_url
+
+from capflow_assets.home.databases import EVENTS, RUNS, SCHEDULES
+
+# Of each run Dagster keeps a file; a page that looks at hundreds of runs does not keep them all open.
+MOST_FILES = 16
+BUSY_SECONDS = 60
+
+
+class KeptEngines:
+    """The engines of SQLite files, at most ``MOST_FILES`` of them: those that were asked for last.
+
+    A file that was replaced since, as by one of a backup, or that is gone is opened anew.
+    """
+
+    def __init__(self) -> None:
+        self._engines: OrderedDict[str, tuple[Engine, tuple[int, int] | None]] = OrderedDict()
+        self._lock = Lock()
+
+    def of(self, address: str) -> Engine:
+        """The engine of an address, as SQLAlchemy writes it."""
+        with self._lock:
+            file = Path(make_url(address).database or "")
+            engine, opened = self._engines.pop(address, (None, None))
+            if engine is not None and (opened is None or opened != _identity(file)):
+                engine.dispose()
+                engine = None
+            if engine is None:
+                # As many connections as threads ask for: some ask for another while they hold one.
+                engine = create_engine(address, connect_args={"timeout": BUSY_SECONDS}, max_overflow=-1)
+                engine.connect().close()  # which makes the file
+                opened = _identity(file)
+            self._engines[address] = engine, opened
+            while len(self._engines) > MOST_FILES:
+                _, (oldest, _) = self._engines.popitem(last=False)
+                oldest.dispose()
+            return engine
+
+    def close(self) -> None:
+        """Close what nobody uses any more; what is asked for afterwards is opened anew."""
+        with self._lock:
+            for engine, _ in self._engines.values():
+                engine.dispose()
+            self._engines.clear()
+
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    try:
+        state = file.stat()
+    except FileNotFoundError:
+        return None
+    return state.st_dev, state.st_ino
+
+
+@contextmanager
+def _transaction(engine: Engine) -> Iterator[Connection]:
+    with engine.connect() as connection, connection.begin():
+        yield connection
+
+
+class EventLog(SqliteEventLogStorage):
+    """Events, a file for each run and one over all."""
+
+    def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
+        self.kept = KeptEngines()
+        super().__init__(base_dir, inst_data)
+
+    @contextmanager
+    def _connect(self, shard: str) -> Iterator[Connection]:
+        with self._db_lock:
+            engine = self.kept.of(self.conn_string_for_shard(shard))
+            if shard not in self._initialized_dbs:
+                self._initdb(engine)
+                self._initialized_dbs.add(shard)
+            with _transaction(engine) as connection:
+                yield connection
+
+    def dispose(self) -> None:
+        """Close the files; Dagster calls it where an instance ends."""
+        super().dispose()
+        self.kept.close()
+
+
+class Runs(SqliteRunStorage):
+    """Runs, their tags, and the heartbeats of daemons."""
+
+    def __init__(self, conn_string: str, inst_data: ConfigurableClassData | None = None) -> None:
+        self.kept, self._address = KeptEngines(), conn_string
+        super().__init__(conn_string, inst_data)
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        """A transaction."""
+        with _transaction(self.kept.of(self._address)) as connection:
+            yield connection
+
+    def dispose(self) -> None:
+        """Close the files; Dagster calls it where an instance ends."""
+        super().dispose()
+        self.kept.close()
+
+
+class Schedules(SqliteScheduleStorage):
+    """Sensors and schedules: whether they are on, their cursors and ticks."""
+
+    def __init__(self, conn_string: str, inst_data: ConfigurableClassData | None = None) -> None:
+        self.kept, self._address = KeptEngines(), conn_string
+        super().__init__(conn_string, inst_data)
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        """A transaction."""
+        with _transaction(self.kept.of(self._address)) as connection:
+            yield connection
+
+
+class SqliteStorage(DagsterSqliteStorage):
+    """All three in Dagster's folder ``base_dir``, where Dagster's own storage has them. See ``home.places``."""
+
+    def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
+        # Not its own: that would open Dagster's storages.
+        super(DagsterSqliteStorage, self).__init__()
+        self.base_dir, self._inst_data = base_dir, inst_data
+        runs, events, schedules = (str(Path(base_dir, file).parent) for file in (RUNS, EVENTS, SCHEDULES))
+        self._event_log_storage = EventLog(events)
+        self._run_storage = Runs.from_local(runs)
+        self._schedule_storage = Schedules.from_local(schedules)
+        for storage in (self._run_storage, self._schedule_storage):  # of these Dagster tells one that it closes
+            assert isinstance(storage, Runs | Schedules)  # noqa: S101
+            storage.kept.close()
+            storage.kept = self._event_log_storage.kept
+
+    @classmethod
+    def from_config_value(cls, inst_data: ConfigurableClassData, config_value: Any) -> Self:
+        """As ``dagster.yaml`` names it."""
+        return cls.from_local(inst_data=inst_data, **config_value)

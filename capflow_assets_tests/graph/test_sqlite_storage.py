@@ -1,0 +1,99 @@
+"""Dagster's records with connections that stay open: Dagster's own storage reads the same of the same files."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from sqlalchemy import text
+
+from capflow_assets.graph.sqlite_storage import MOST_FILES, KeptEngines, SqliteStorage
+from capflow_assets.home.places import dagster_yaml
+from capflow_assets_tests.homes import own_environment
+
+KEY = dg.AssetKey("bills")
+
+
+@contextmanager
+def opened(folder: Path, *, is_ours: bool = True) -> Iterator[dg.DagsterInstance]:
+    folder.mkdir(exist_ok=True)
+    (folder / "dagster.yaml").write_text(dagster_yaml(None) if is_ours else "")
+    with own_environment():
+        os.environ["DAGSTER_HOME"] = str(folder)
+        with dg.DagsterInstance.get() as instance:
+            yield instance
+
+
+def report(instance: dg.DagsterInstance, rows: int) -> None:
+    instance.report_runless_asset_event(dg.AssetMaterialization(KEY, metadata={"rows": rows}))
+
+
+def rows_of(instance: dg.DagsterInstance) -> list[object]:
+    records = instance.fetch_materializations(KEY, limit=100, ascending=True).records
+    return [record.asset_materialization.metadata["rows"].value for record in records if record.asset_materialization]
+
+
+def open_files(folder: Path) -> list[str]:
+    links = list(Path("/proc/self/fd").iterdir())
+    return [
+        str(link.readlink()) for link in links if link.is_symlink() and str(link.readlink()).startswith(str(folder))
+    ]
+
+
+def test_a_home_can_be_opened_with_either_storage_in_turn(tmp_path: Path) -> None:
+    for rows, is_ours in enumerate((True, False, True)):
+        with opened(tmp_path / "dagster", is_ours=is_ours) as instance:
+            assert isinstance(instance._ref.storage, SqliteStorage) == is_ours
+            report(instance, rows)
+            instance.add_dynamic_partitions("customer", [f"c{rows}"])
+    with opened(tmp_path / "dagster", is_ours=False) as instance:
+        assert rows_of(instance) == [0, 1, 2]
+        assert sorted(instance.get_dynamic_partitions("customer")) == ["c0", "c1", "c2"]
+
+
+def test_two_that_are_open_see_what_the_other_wrote(tmp_path: Path) -> None:
+    with opened(tmp_path / "dagster") as one, opened(tmp_path / "dagster") as other:
+        for rows in range(4):
+            report((one, other)[rows % 2], rows)
+            assert rows_of(one) == rows_of(other) == list(range(rows + 1))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="Linux alone shows what is open")
+def test_nothing_stays_open_after_an_instance(tmp_path: Path) -> None:
+    with opened(tmp_path / "dagster") as instance:
+        report(instance, 1)
+        instance.all_instigator_state()
+        assert open_files(tmp_path)
+    assert not open_files(tmp_path)
+    assert not list(tmp_path.rglob("*-wal")), "what was written is in the files"
+
+
+def test_files_that_are_replaced_by_those_of_a_backup_are_read_anew(tmp_path: Path) -> None:
+    with opened(tmp_path / "dagster") as instance:
+        report(instance, 1)
+    shutil.copytree(tmp_path / "dagster", tmp_path / "backup")
+    with opened(tmp_path / "dagster") as instance:
+        report(instance, 2)
+        assert rows_of(instance) == [1, 2]
+        for file in (tmp_path / "dagster" / "history").rglob("*.db*"):
+            file.unlink()
+        shutil.copytree(tmp_path / "backup", tmp_path / "dagster", dirs_exist_ok=True)
+        assert rows_of(instance) == [1]
+
+
+def test_few_files_are_kept_open(tmp_path: Path) -> None:
+    kept = KeptEngines()
+    for number in range(MOST_FILES + 5):
+        with kept.of(f"sqlite:///{tmp_path}/{number}.db").begin() as connection:
+            connection.execute(text("create table bills (id integer)"))
+    names = {Path(name).stem for name in open_files(tmp_path)}
+    assert names == {str(number) for number in range(5, MOST_FILES + 5)}
+    with kept.of(f"sqlite:///{tmp_path}/0.db").connect() as connection:
+        assert connection.execute(text("select count(*) from bills")).scalar() == 0
+    kept.close()
+    assert not open_files(tmp_path)
