@@ -27,6 +27,7 @@ from capflow_assets.life.outcome_rows import (
     of_moment,
     outcome_rows,
     positive_rows,
+    rows_so_far,
 )
 from capflow_assets.life.past_tables import PastTables
 from capflow_assets.life.whole_tables import as_of_each
@@ -225,6 +226,10 @@ class ExampleReader(PastTables):
         """
         rows = outcome_rows(self, windows, self.share, keeps_positives=self.keeps_positives)
         return [aligned(self.spec, frame, index) for frame, index in zip(rows, subjects, strict=True)]
+
+    def outcomes_so_far(self, looks: Sequence[tuple[Window, datetime]], subjects: pd.Index) -> list[pd.DataFrame]:
+        """What stands of the subjects' outcomes in whole windows at a moment in each; else as ``outcomes_in``."""
+        return [aligned(self.spec, frame, subjects) for frame in rows_so_far(self, looks, self.share)]
 
     def events(self, until: datetime) -> list[datetime]:
         """The moments at which the events began that the model's examples are of, oldest first."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from pyspark.sql import Column, DataFrame
 
-MICROS = "_micros"
+MICROS, LOOK = "_micros", "_look"
 
 
 class TableReader(Protocol):
@@ -90,6 +90,21 @@ def outcome_rows(
     return [of_moment(rows, key, window.start) for window in windows]
 
 
+def rows_so_far(
+    reader: TableReader, looks: Sequence[tuple[Window, datetime]], share: Share = EVERYBODY
+) -> list[pd.DataFrame]:
+    """The outcomes of whole windows as they stand at a moment in each: of rows up to then. As ``outcome_rows`` else."""
+    from pyspark.sql import functions as F
+
+    key, columns = reader.key, list(reader.spec.model.outcome.columns)
+    frames = [
+        share.of(_of_window(reader, window, seen), key).select(*key, *columns, F.lit(number).alias(LOOK))
+        for number, (window, seen) in enumerate(looks)
+    ]
+    rows = reduce(lambda above, below: above.unionByName(below), frames).toPandas()
+    return [rows[rows[LOOK] == number].drop(columns=LOOK).set_index(key) for number in range(len(looks))]
+
+
 def positive_rows(reader: TableReader, windows: Sequence[Window]) -> DataFrame:
     """The subjects in whose window the outcome came: the key and ``MICROS``, the window's start."""
     from pyspark.sql import functions as F
@@ -133,9 +148,9 @@ def _require_distinct(spec: ModelSpec, outcome: pd.DataFrame) -> None:
         )
 
 
-def _of_window(reader: TableReader, window: Window) -> DataFrame:
+def _of_window(reader: TableReader, window: Window, seen: datetime | None = None) -> DataFrame:
     declared = reader.spec.outcome
-    frames = {source.parameter: reader.table(source, (window.end,)) for source in declared.inputs}
+    frames = {source.parameter: reader.table(source, (seen or window.end,)) for source in declared.inputs}
     return outcome_of(declared.function, frames, declared.injected, reader.values, window)
 
 

@@ -5,6 +5,8 @@ chance ``p`` a part ``g`` of it reaches ``1 - (1 - p) ** g``. The part ``g`` of 
 ``log(1 - share by day e) / log(1 - share in all)``. What is still to come is told of subjects of like scores
 (twentieths of them) by what came of those so far, not by what their scores promise: so answers that no longer hold are
 seen. Once nothing is to come the figure is the live one.
+
+What a horizon's end alone makes sure, as that a user stayed away, is told by its opposite, which comes day by day.
 """
 
 from __future__ import annotations
@@ -64,8 +66,13 @@ def growth_of(shares: Sequence[tuple[float, float]]) -> Growth | None:
     return Growth(mean(parts), stdev(parts) * (1 + 1 / len(parts)) ** 0.5, len(parts))
 
 
-def partial_roc_auc(scores: np.ndarray, has_come: np.ndarray, growth: Growth) -> PartialArea | None:
+def partial_roc_auc(
+    scores: np.ndarray, has_come: np.ndarray, growth: Growth, was_settled: np.ndarray | None = None
+) -> PartialArea | None:
     """The area that answers will have once their horizon is over; None where fewer than twenty outcomes have come.
+
+    Of the subjects that have come ``was_settled`` says of whom that was sure before the horizon began. They count for
+    the area, but say nothing of what is still to come, and are not among those of whom ``growth`` was learned.
 
     The interval holds the draw of the outcomes (the standard error of Hanley & McNeil for as many as have come) and how
     unlike each other the growth of past horizons is; both narrow as the horizon fills.
@@ -75,40 +82,51 @@ def partial_roc_auc(scores: np.ndarray, has_come: np.ndarray, growth: Growth) ->
     >>> over.interval.value, over.come_pct
     (1.0, 100.0)
     """
+    import numpy as np
+
+    settled = np.zeros(has_come.size, dtype=bool) if was_settled is None else was_settled
     come = float(has_come.sum())
-    if come < LEAST_COME or come == has_come.size:
+    if come - settled.sum() < LEAST_COME or come == has_come.size:
         return None
-    masses = _Masses.of(scores, has_come)
+    masses = _Masses.of(scores, has_come, settled)
     area, positives = masses.area(growth.part)
     low, high = (masses.area(part)[0] for part in growth.ends)
     error = (area_error(area, come, has_come.size - positives) ** 2 + ((high - low) / 2) ** 2) ** 0.5
     interval = Interval(area, max(0.0, area - Z95 * error), min(1.0, area + Z95 * error))
-    return PartialArea(interval, 100 * come / positives)
+    return PartialArea(interval, 100 * (come - settled.sum()) / (positives - settled.sum()))
 
 
 @dataclass(frozen=True, slots=True)
 class _Masses:
-    """By distinct score, lowest first: subjects, those whose outcome has come, and the twentieth that they are in."""
+    """By distinct score, lowest first: subjects, those whose outcome has come, and the twentieth that they are in.
+
+    ``settled`` are those of the second whose outcome was sure from the start.
+    """
 
     subjects: np.ndarray
     come: np.ndarray
+    settled: np.ndarray
     place: np.ndarray
 
     @classmethod
-    def of(cls, scores: np.ndarray, has_come: np.ndarray) -> _Masses:
+    def of(cls, scores: np.ndarray, has_come: np.ndarray, was_settled: np.ndarray) -> _Masses:
         import numpy as np
 
         _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
-        come = np.bincount(inverse, weights=has_come.astype(float), minlength=counts.size)
+        come, settled = (
+            np.bincount(inverse, weights=are.astype(float), minlength=counts.size) for are in (has_come, was_settled)
+        )
         middle = np.cumsum(counts) - counts / 2
         place = np.minimum((BINS * middle / has_come.size).astype(int), BINS - 1)
-        return cls(counts.astype(float), come, place)
+        return cls(counts.astype(float), come, settled, place)
 
     def area(self, part: float) -> tuple[float, float]:
         """The area where ``part`` of the horizon is over, and how many outcomes there will be."""
         import numpy as np
 
-        subjects, come = (np.bincount(self.place, weights=one, minlength=BINS) for one in (self.subjects, self.come))
+        subjects, come = (
+            np.bincount(self.place, weights=one - self.settled, minlength=BINS) for one in (self.subjects, self.come)
+        )
         share = come / np.maximum(subjects, 1)
         final = 1 - (1 - share) ** (1 / part)
         to_come = (final - share) / np.maximum(1 - share, 1e-12)

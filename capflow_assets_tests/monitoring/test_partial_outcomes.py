@@ -76,3 +76,17 @@ def test_growth_needs_two_horizons_and_few_outcomes_say_nothing() -> None:
     assert growth_of([(0.1, 0.2)]) is None
     assert growth_of([(0.1, 0.2), (0.0, 0.2), (0.2, 0.1)]) is None
     assert partial_roc_auc(np.linspace(0, 1, 100), np.arange(100) >= 90, Growth(0.5, 0.0, 2)) is None
+
+
+def test_who_was_settled_before_counts_for_the_area_alone() -> None:
+    """Of 40 at 0.2 twenty were settled and half of the others have come; of 40 at 0.8 thirty of those not settled."""
+    scores = np.repeat([0.2, 0.8], 40)
+    was_settled = np.r_[np.arange(40) < 20, np.zeros(40, dtype=bool)]
+    has_come = np.r_[np.arange(40) < 30, np.arange(40) < 30]
+    chances = np.where(has_come, 1.0, np.repeat([(0.75 * 20 - 10) / 10, (0.9375 * 40 - 30) / 10], 40))
+    weights = chances[:, None] * (1 - chances)[None, :]
+    wins = (scores[:, None] > scores[None, :]) + 0.5 * (scores[:, None] == scores[None, :])
+    said = partial_roc_auc(scores, has_come, Growth(0.5, 0.0, 2), was_settled)
+    assert said is not None
+    assert said.interval.value == pytest.approx(float((weights * wins).sum() / weights.sum()))
+    assert said.come_pct == pytest.approx(100 * 40 / (15 + 37.5))
