@@ -180,5 +180,5 @@ def _plot(lives: dict[str, dict[str, list[Life]]], oracles: dict[str, list[float
     axes.set_xticks(places, FAULTS, fontsize=8)
     axes.set_ylabel("regret a model-year, in trainings")
     axes.set_yscale("symlog", linthresh=1)
-    axes.legend(fontsize=7, ncols=2)
+    axes.legend(fontsize=7, ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
     figure.savefig(OUT / "policy.png")

@@ -43,9 +43,12 @@ storage:
 """
 POSTGRES_STORAGE = """
 storage:
-  postgres:
-    postgres_url:
-      env: CAPFLOW_POSTGRES_URL
+  custom:
+    module: capflow_assets.graph.postgres_storage
+    class: PostgresStorage
+    config:
+      postgres_url:
+        env: CAPFLOW_POSTGRES_URL
 """
 COMPUTE_LOGS = """
 compute_logs:

@@ -25,7 +25,7 @@ def test_both_sections_stand_beside_what_is_there_anyway():
         "local_dir": {"env": "DAGSTER_HOME"},
         "upload_interval": 60,
     }
-    assert grown["storage"] == {"postgres": {"postgres_url": {"env": "CAPFLOW_POSTGRES_URL"}}}
+    assert grown["storage"]["custom"]["config"] == {"postgres_url": {"env": "CAPFLOW_POSTGRES_URL"}}
     assert {key: grown[key] for key in plain if key != "storage"} == {
         key: plain[key] for key in plain if key != "storage"
     }

@@ -1,0 +1,69 @@
+"""Dagster's records in a PostgreSQL: one connection for many events, and a server that restarts is found again."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from capflow_assets.graph.postgres_storage import PostgresStorage
+from capflow_assets.home.places import dagster_yaml
+from capflow_assets_tests.homes import own_environment
+from capflow_assets_tests.sources.sql_servers import Server, postgres
+
+KEY = dg.AssetKey("bills")
+OPEN = "select pid from pg_stat_activity where usename = 'postgres' and pid <> pg_backend_pid() and datname = 'shop'"
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[Server]:
+    with postgres() as server:
+        yield server
+
+
+@contextmanager
+def opened(folder: Path, server: Server) -> Iterator[dg.DagsterInstance]:
+    url = server.location().replace("postgresql://", "postgresql+psycopg2://postgres@")
+    (folder / "dagster.yaml").write_text(dagster_yaml(url))
+    with own_environment():
+        os.environ |= {"DAGSTER_HOME": str(folder), "CAPFLOW_POSTGRES_URL": url}
+        with dg.DagsterInstance.get() as instance:
+            yield instance
+
+
+def report(instance: dg.DagsterInstance, rows: int) -> None:
+    instance.report_runless_asset_event(dg.AssetMaterialization(KEY, metadata={"rows": rows}))
+
+
+def rows_of(instance: dg.DagsterInstance) -> list[object]:
+    records = instance.fetch_materializations(KEY, limit=100, ascending=True).records
+    return [record.asset_materialization.metadata["rows"].value for record in records if record.asset_materialization]
+
+
+def connections(server: Server, expected: int) -> list[tuple[int, ...]]:
+    """The connections to Dagster's database; a server process ends a moment after who it served has left."""
+    until = time.monotonic() + 60
+    while len(pids := server.run(OPEN)) != expected and time.monotonic() < until:
+        time.sleep(0.05)
+    return pids
+
+
+def test_events_share_a_connection_and_a_restart_costs_none(tmp_path: Path, database: Server) -> None:
+    with opened(tmp_path, database) as instance:
+        assert isinstance(instance._ref.storage, PostgresStorage)
+        report(instance, 0)
+        before = connections(database, 1)
+        report(instance, 1)
+        assert len(before) == 1
+        assert connections(database, 1) == before
+        database.stop()
+        database.start()
+        report(instance, 2)
+        assert rows_of(instance) == [0, 1, 2]
+        assert len(connections(database, 1)) == 1
+    assert connections(database, 0) == []
