@@ -22,7 +22,7 @@ from pathlib import Path
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
-from capflow_assets_tests.homes import STATE
+from capflow_assets_doubles.homes import STATE
 
 TABLES = "raw/*,clean/*"
 # A command that takes longer waits for something that a killed one has left.

@@ -16,7 +16,7 @@ import pytest
 
 from capflow_assets.doctor.records import end_runs
 from capflow_assets.home.places import Home
-from capflow_assets_tests.homes import TestHome
+from capflow_assets_doubles.homes import TestHome
 from capflow_assets_tests.kills import (
     TABLES,
     child_of,

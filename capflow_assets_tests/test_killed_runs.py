@@ -26,8 +26,8 @@ from capflow_assets.processes.run_processes import PROCESS, STARTED, evidence, s
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
-from capflow_assets_tests.homes import FEW_FEATURES, TestHome, own_environment
-from capflow_assets_tests.platform.server import environment, serving
+from capflow_assets_doubles.homes import FEW_FEATURES, TestHome, own_environment
+from capflow_assets_doubles.page_server import environment, serving
 from capflow_assets_tests.platform.services import capflow
 from capflow_assets_tests.reliability import record
 

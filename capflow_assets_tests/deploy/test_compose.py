@@ -26,8 +26,8 @@ import yaml
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
+from capflow_assets_doubles.page_server import Server
 from capflow_assets_tests.deploy.files import DEPLOY, load
-from capflow_assets_tests.platform.server import Server
 
 VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*)|:\?[^}]*)?\}")
 # The installation whose programs are started: this one, or the one that an image would hold.

@@ -21,8 +21,8 @@ from capflow_assets.graph.records import DagsterRecords
 from capflow_assets.home.places import Home
 from capflow_assets.stores.erased_history import keep_newest_version, remove_old_objects
 from capflow_assets.stores.lake import Lake
+from capflow_assets_doubles.homes import TestHome, own_environment
 from capflow_assets_tests.erasure.shops import USER, files_of, holding
-from capflow_assets_tests.homes import TestHome, own_environment
 from capflow_assets_tests.platform.services import Aws
 
 

@@ -22,8 +22,8 @@ from typing import Any
 
 import pytest
 
+from capflow_assets_doubles.page_server import environment
 from capflow_assets_tests.platform.policy_gate import Gate
-from capflow_assets_tests.platform.server import environment
 
 REGION = "us-east-1"
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from capflow_assets.graph.webpage.start import passing_signals
-from capflow_assets_tests.homes import TestHome
-from capflow_assets_tests.platform.server import Page, environment, free_port, page
+from capflow_assets_doubles.homes import TestHome
+from capflow_assets_doubles.page_server import Page, environment, free_port, page
 from capflow_assets_tests.reliability import record
 
 PLANTED = ("dagster", "dagster_webserver", "capflow_assets", "logging", "yaml", "json", "uvicorn", "signal")

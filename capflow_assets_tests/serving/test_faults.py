@@ -17,7 +17,7 @@ from capflow_assets.serving.publication import publish
 from capflow_assets.serving.tokens import issue
 from capflow_assets.stores.answer_store import AnswerStore
 from capflow_assets.stores.model_files import MODEL
-from capflow_assets_tests.homes import TestHome
+from capflow_assets_doubles.homes import TestHome
 from capflow_assets_tests.serving.homes import Answering, answering, long_valid
 
 SCORE, LIST = "purchase_propensity", "next_basket"

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from capflow_assets.errors import SourceError
 from capflow_assets.sources import sql
 from capflow_assets.sources.sql import part_ranges
-from capflow_assets_tests.sources.sql_servers import LOGIN, PASSWORD, PASSWORD_ENV, Server, peaks, postgres
+from capflow_assets_doubles.sql_servers import LOGIN, PASSWORD, PASSWORD_ENV, Server, peaks, postgres
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from capflow_assets_tests.graph.databricks.steps import ON_SAIL, environment, home_of, settings
-from capflow_assets_tests.graph.databricks.workspace import LocalWorkspace
-from capflow_assets_tests.homes import TestHome
-from capflow_assets_tests.platform.server import Server, serving
+from capflow_assets_doubles.databricks.steps import ON_SAIL, environment, home_of, settings
+from capflow_assets_doubles.databricks.workspace import LocalWorkspace
+from capflow_assets_doubles.homes import TestHome
+from capflow_assets_doubles.page_server import Server, serving
 
 CUSTOMERS = ("a1", "b2", "c3")
 TABLES = ("raw/bills", "clean/bills")

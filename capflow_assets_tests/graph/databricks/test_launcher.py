@@ -15,9 +15,9 @@ from urllib.parse import unquote
 
 import pytest
 
-from capflow_assets_tests.graph.databricks.steps import ON_SAIL, STAGING, home_of, launched, settings
-from capflow_assets_tests.graph.databricks.workspace import LocalWorkspace
-from capflow_assets_tests.homes import TestHome
+from capflow_assets_doubles.databricks.steps import ON_SAIL, STAGING, home_of, launched, settings
+from capflow_assets_doubles.databricks.workspace import LocalWorkspace
+from capflow_assets_doubles.homes import TestHome
 
 TABLES = ("raw/bills", "clean/bills")
 CUSTOMERS = ("a1", "b2", "c3")

@@ -11,8 +11,8 @@ from databricks.sdk import WorkspaceClient
 from databricks.sdk.errors import BadRequest, InvalidParameterValue, PermissionDenied
 from databricks.sdk.service.jobs import SubmitTask
 
+from capflow_assets_doubles.databricks.workspace import LocalWorkspace
 from capflow_assets_tests.graph.databricks.wheels import FOLDER, Caller, wheel
-from capflow_assets_tests.graph.databricks.workspace import LocalWorkspace
 
 MODES = ("dedicated", "standard", "serverless")
 WAIT = "import time; time.sleep(60)"

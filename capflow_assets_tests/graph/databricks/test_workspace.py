@@ -22,7 +22,7 @@ from databricks.sdk.errors import (
 )
 from databricks.sdk.service.iam import AccessControlRequest, PermissionLevel
 
-from capflow_assets_tests.graph.databricks.workspace import LocalWorkspace
+from capflow_assets_doubles.databricks.workspace import LocalWorkspace
 
 MIB = 1024 * 1024
 VOLUME = "/Volumes/main/capflow/staging"

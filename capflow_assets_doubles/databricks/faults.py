@@ -6,7 +6,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from capflow_assets_tests.graph.databricks.wire import ApiError
+from capflow_assets_doubles.databricks.wire import ApiError
 
 NEVER = float("inf")
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from capflow_assets_tests.homes import STATE
+from capflow_assets_doubles.homes import STATE
 
 BACKFILL = """
 mutation Launch($params: LaunchBackfillParams!) {
