@@ -272,7 +272,7 @@ class Jobs:
     def _watched(self, run: Run, task: TaskRun, until: float) -> State:
         """Wait for the end of the process and say how it ended."""
         assert task.process is not None
-        begun, dies = time.monotonic(), self._faults.driver_dies_after_s
+        begun, dies = time.monotonic(), self._faults.driver_death()
         try:
             while task.process.popen.poll() is None:
                 _stop_if_asked(run, until)

@@ -223,7 +223,7 @@ class Week:
         with self.instance() as instance:
             return not instance.get_runs_count(dg.RunsFilter(statuses=IN_FLIGHT))
 
-    def wait(self, look: Callable[[], bool], problem: str, seconds: float = 120) -> None:
+    def wait(self, look: Callable[[], bool], problem: str, seconds: float = 300) -> None:
         until = time.monotonic() + seconds
         while not look():
             self.revive()

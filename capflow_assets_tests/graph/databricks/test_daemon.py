@@ -65,8 +65,8 @@ def test_cancelling_in_the_page_cancels_in_databricks(
     backfill = server.backfill(TABLES, ["a1"])
     server.wait(lambda: len(workspace.jobs.runs) > before, 200)
     run = list(workspace.jobs.runs.values())[-1]
-    (started,) = server.wait(lambda: server.runs_of(backfill), 30)
+    (started,) = server.wait(lambda: server.runs_of(backfill), 120)
     server.ask(TERMINATE, id=started)
-    server.wait(lambda: run.state.ended, 60)
+    server.wait(lambda: run.state.ended, 120)
     assert run.state.result == "CANCELED"
-    server.wait(lambda: server.ask(RUN, id=started)["runOrError"]["status"] == "CANCELED", 60)
+    server.wait(lambda: server.ask(RUN, id=started)["runOrError"]["status"] == "CANCELED", 120)

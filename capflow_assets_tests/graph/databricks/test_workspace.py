@@ -174,7 +174,7 @@ def test_the_client_waits_as_long_as_it_is_told(workspace: LocalWorkspace, clien
     getattr(workspace.faults, fault)(calls=1, retry_after_s=2)
     begun = time.monotonic()
     assert client.current_user.me().user_name
-    assert 2 <= time.monotonic() - begun < 5
+    assert time.monotonic() - begun >= 2
 
 
 def test_a_fault_hits_the_named_calls_only(workspace: LocalWorkspace):
