@@ -69,7 +69,7 @@ class Measured:
 
 def run() -> None:
     """Print overhead and calls of both launchers, and of a cohort against single runs."""
-    from capflow_assets_tests.graph.databricks.workspace import local_workspace
+    from capflow_assets_doubles.databricks.workspace import local_workspace
 
     with tempfile.TemporaryDirectory() as place, local_workspace(Path(place) / "workspace") as workspace:
         workspace.warm()  # the stock main needs a running Spark
@@ -89,8 +89,8 @@ def run() -> None:
 def fleet() -> None:
     """Print the number of Databricks runs of a fleet by formula and by count, through the real daemon."""
     from capflow_assets.graph.partitions import TABLES_COHORT
-    from capflow_assets_tests.graph.databricks.workspace import local_workspace
-    from capflow_assets_tests.platform.server import serving
+    from capflow_assets_doubles.databricks.workspace import local_workspace
+    from capflow_assets_doubles.page_server import serving
 
     with tempfile.TemporaryDirectory() as name, local_workspace(Path(name) / "workspace", spark=False) as workspace:
         folder = Path(name)
@@ -168,7 +168,7 @@ def customers(folder: Path, count: int, first: str = "c000", users: int = 60) ->
 
 
 def _variables(folder: Path, workspace: Any) -> dict[str, str]:
-    from capflow_assets_tests.graph.databricks.steps import settings
+    from capflow_assets_doubles.databricks.steps import settings
 
     code = folder / "code"
     root = Path(__file__).resolve().parents[1]

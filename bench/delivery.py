@@ -26,7 +26,7 @@ AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
 
 def run(rows: int = ROWS) -> None:
     """Print the rates, their ratios and peak memory."""
-    from capflow_assets_tests.sources.sql_servers import LOGIN, PASSWORD, PASSWORD_ENV, READER, postgres
+    from capflow_assets_doubles.sql_servers import LOGIN, PASSWORD, PASSWORD_ENV, READER, postgres
 
     os.environ[PASSWORD_ENV] = PASSWORD
     with postgres() as server:
@@ -108,7 +108,7 @@ def _to_mysql(rows: int) -> dict[str, Any]:
     import shutil
 
     from capflow_assets.delivery.mysql import DESTINATION, Options
-    from capflow_assets_tests.sources.sql_servers import LOGIN, READER, mariadb
+    from capflow_assets_doubles.sql_servers import LOGIN, READER, mariadb
 
     if not (shutil.which("mariadbd") or shutil.which("mariadbd", path="/usr/sbin")):
         return {}

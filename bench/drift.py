@@ -21,8 +21,8 @@ ONCE = 0.05
 
 def run() -> None:
     """Print how many brands ask, and the mean day of their first request, by each rule."""
-    from capflow_assets_tests.engines import sail_session
-    from capflow_assets_tests.monitoring.simulated_brands import (
+    from capflow_assets_doubles.engines import sail_session
+    from capflow_assets_doubles.simulated_brands import (
         HALF_A_YEAR,
         START,
         TRAINED,

@@ -21,7 +21,7 @@ DEMANDED = 5.0
 
 def run() -> None:
     """Print the seconds of each block on both engines, and the two ratios for all of them."""
-    from capflow_assets_tests.features.real_customers import blocks_of, demo_customer, prepare
+    from capflow_assets_doubles.real_customers import blocks_of, demo_customer, prepare
 
     customer = demo_customer("grocer")
     blocks = list(blocks_of(customer))
@@ -64,7 +64,7 @@ def _seconds(engine: SparkSession, name: str, folder: Path, key: str) -> float:
     from datetime import UTC, datetime
 
     from capflow_assets.blueprint.calls import call
-    from capflow_assets_tests.features.real_customers import blocks_of, demo_customer, inputs, values
+    from capflow_assets_doubles.real_customers import blocks_of, demo_customer, inputs, values
 
     customer = demo_customer("grocer")
     spec = blocks_of(customer)[key]
@@ -89,7 +89,7 @@ def _sail() -> SparkSession:
 
 
 def _jvm(folder: Path) -> Any:
-    from capflow_assets_tests.engines import jvm_session
+    from capflow_assets_doubles.engines import jvm_session
 
     place = folder / "jvm"
     place.mkdir()

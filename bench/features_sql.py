@@ -201,7 +201,7 @@ def _seconds(compute: Callable[[], pa.Table]) -> float:
 def _ours(sail: Any, folder: Path, name: str) -> Callable[[], DataFrame]:
     from capflow_assets.blueprint.calls import call
     from capflow_assets.definitions import STAGES
-    from capflow_assets_tests.features.real_customers import demo_customer, inputs, values
+    from capflow_assets_doubles.real_customers import demo_customer, inputs, values
 
     customer = demo_customer("grocer")
     spec = STAGES.tables[f"features/{name}"]

@@ -42,7 +42,7 @@ PREPARED = """
 import os, sys
 from pathlib import Path
 from capflow_assets.graph.engine import Engine
-from capflow_assets_tests.features.real_customers import demo_customer, prepare
+from capflow_assets_doubles.real_customers import demo_customer, prepare
 prepare(Engine().spark_session, demo_customer("grocer"), Path(sys.argv[1]))
 os._exit(0)
 """
@@ -117,7 +117,7 @@ def _renamed(part: pa.Table, copy: int) -> pa.Table:
 
 
 def _blocks() -> Mapping[str, Any]:
-    from capflow_assets_tests.features.real_customers import blocks_of, demo_customer
+    from capflow_assets_doubles.real_customers import blocks_of, demo_customer
 
     return {key: spec for key, spec in blocks_of(demo_customer("grocer")).items() if key not in LEFT_OUT}
 
@@ -205,7 +205,7 @@ def _seconds(spark: Any, folder: Path, key: str) -> tuple[float, float]:
 
     from capflow_assets.definitions import STAGES
     from capflow_assets.tables.runner import call
-    from capflow_assets_tests.features.real_customers import blocks_of, demo_customer, inputs, values
+    from capflow_assets_doubles.real_customers import blocks_of, demo_customer, inputs, values
 
     customer = demo_customer("grocer")
     spec, absent = blocks_of(customer)[key], STAGES.absent(customer.tables)

@@ -23,7 +23,7 @@ def run() -> None:
     from capflow_assets.nights.admission import latest_start
     from capflow_assets.nights.order import PATIENCE_SECONDS
     from capflow_assets.nights.simulation import simulate
-    from capflow_assets_tests.nights.traces import (
+    from capflow_assets_doubles.night_traces import (
         at_once,
         backlog,
         jain,

@@ -154,8 +154,8 @@ def _without_last_baskets(lines: pd.DataFrame) -> pd.DataFrame:
 
 def _grocers_lines() -> pd.DataFrame:
     from capflow_assets.learning.baskets import LINE_COLUMNS
-    from capflow_assets_tests.engines import sail_session
-    from capflow_assets_tests.features.real_customers import demo_customer, prepare
+    from capflow_assets_doubles.engines import sail_session
+    from capflow_assets_doubles.real_customers import demo_customer, prepare
 
     with tempfile.TemporaryDirectory() as place, sail_session() as spark:
         prepare(spark, demo_customer("grocer"), Path(place))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from capflow_assets_tests.homes import STATE, Said
+from capflow_assets_doubles.homes import STATE, Said
 
 CAPFLOW = (sys.executable, "-m", "capflow_assets")
 

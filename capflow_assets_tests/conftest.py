@@ -13,8 +13,8 @@ from capflow_assets.home import native_libraries
 from capflow_assets.simulation.brand import Brand, tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
-from capflow_assets_tests.engines import jvm_session, sail_session
-from capflow_assets_tests.homes import EACH_KIND, TestHome, all_of, made_once
+from capflow_assets_doubles.engines import jvm_session, sail_session
+from capflow_assets_doubles.homes import EACH_KIND, TestHome, all_of, made_once
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

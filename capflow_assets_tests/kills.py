@@ -11,22 +11,23 @@ import hashlib
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
-from capflow_assets_tests.homes import STATE
+from capflow_assets_doubles.homes import STATE
 
 TABLES = "raw/*,clean/*"
 # A command that takes longer waits for something that a killed one has left.
-BLOCKED_AFTER_SECONDS = 150
+BLOCKED_AFTER_SECONDS = 300
 PAGE_ENDS_WITHIN_SECONDS = 60
 
 
@@ -45,10 +46,20 @@ def started(home: Path, *arguments: str, log: Path | None = None) -> subprocess.
         )
 
 
+def runs_in(home: Path, status: str) -> int:
+    """How many runs Dagster's records have in a status; read off the file, which takes no second of imports."""
+    file = home / "dagster" / "history" / "runs.db"
+    if not file.exists():
+        return 0
+    with closing(sqlite3.connect(file)) as database, suppress(sqlite3.OperationalError):
+        return int(database.execute("select count(*) from runs where status = ?", (status,)).fetchone()[0])
+    return 0
+
+
 def child_of(process: subprocess.Popen[bytes]) -> int:
     """The process that carries a command out, once there is one."""
     file = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    until = time.monotonic() + 30
+    until = time.monotonic() + 120
     while time.monotonic() < until:
         if found := file.read_text().split():
             return int(found[0])

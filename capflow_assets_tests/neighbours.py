@@ -18,7 +18,7 @@ from capflow_assets.errors import CapflowError
 from capflow_assets.graph.engine import deployment
 from capflow_assets.home.places import Home
 from capflow_assets.tables.runner import TableRunner
-from capflow_assets_tests.homes import TestHome, own_environment
+from capflow_assets_doubles.homes import TestHome, own_environment
 
 CANARY = "canary-of-ann"
 COLUMNS = {"bill_id": "bill_id", "user_id": "user_id", "billed_at": "billed_at", "amount": "amount"}

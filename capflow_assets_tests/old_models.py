@@ -12,7 +12,7 @@ from capflow_assets.stores.champion_state import PAST
 from capflow_assets.stores.model_files import SCHEME
 from capflow_assets.stores.registry import Registry
 from capflow_assets.stores.saved_estimators import types_of
-from capflow_assets_tests.homes import TestHome, own_environment
+from capflow_assets_doubles.homes import TestHome, own_environment
 
 
 def as_the_first_release(source: TestHome, home: TestHome, customer: str) -> None:

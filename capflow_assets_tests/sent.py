@@ -8,7 +8,7 @@ from typing import Any
 
 import tomlkit
 
-from capflow_assets_tests.homes import Said, TestHome
+from capflow_assets_doubles.homes import Said, TestHome
 
 HEADER = "bill_id,user_id,billed_at,amount\n"
 ROWS = [f"{n},u{n % 7},2024-0{1 + n % 6}-1{n % 9} 10:00:00,{n}.5" for n in range(1, 101)]

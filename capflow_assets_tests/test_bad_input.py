@@ -9,7 +9,7 @@ import pytest
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
-from capflow_assets_tests.homes import FEW_FEATURES, TestHome
+from capflow_assets_doubles.homes import FEW_FEATURES, TestHome
 from capflow_assets_tests.sent import COLUMNS, GOOD, HEADER, ROWS, Sent, assert_told, bills, home_of_bad, spoilt
 
 

@@ -9,7 +9,7 @@ import dagster as dg
 
 from capflow_assets.graph.launch import dagster_instance
 from capflow_assets.home.places import Home
-from capflow_assets_tests.homes import Said, TestHome, own_environment
+from capflow_assets_doubles.homes import Said, TestHome, own_environment
 from capflow_assets_tests.sent import COLUMNS, EVIL, GOOD, HEADER, ROWS, Sent, bills, spoilt
 
 

@@ -17,7 +17,7 @@ from capflow_assets.contract import Table
 from capflow_assets.customers.customer import Customer, read_customer
 from capflow_assets.landing.canonical_rows import conform
 from capflow_assets.sources import csv, parquet
-from capflow_assets_tests.landings import split
+from capflow_assets_doubles.landings import split
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -71,4 +71,4 @@ def test_one_name_of_a_megabyte_is_shortened() -> None:
 def test_a_long_name_is_not_compared_with_the_others() -> None:
     began = time.monotonic()
     assert nearest("ab" * (1 << 19), ["ba" * (1 << 19)]) == ""
-    assert time.monotonic() - began < 5, "a comparison of two such names takes hours"
+    assert time.monotonic() - began < 60, "a comparison of two such names takes hours"

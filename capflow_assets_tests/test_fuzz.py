@@ -17,9 +17,9 @@ from capflow_assets.graph.status import counts
 from capflow_assets.home.places import Home
 from capflow_assets.stores.lake import Lake
 from capflow_assets.tables.runner import TableRunner
+from capflow_assets_doubles.homes import Said, TestHome, own_environment
 from capflow_assets_tests.fuzz import BYSTANDER, HEADER, SECRET, dumped, good, tomls
 from capflow_assets_tests.fuzz_files import Sent, files
-from capflow_assets_tests.homes import Said, TestHome, own_environment
 
 SEED = int(os.environ.get("CAPFLOW_FUZZ_SEED", "1"))
 TIMES = float(os.environ.get("CAPFLOW_FUZZ_TIMES", "1"))

@@ -19,8 +19,8 @@ from capflow_assets.errors import CapflowError
 from capflow_assets.expressions.as_of import parse_moment
 from capflow_assets.graph.launch import dagster_instance
 from capflow_assets.home.places import Home
-from capflow_assets_tests.homes import Said, TestHome, own_environment
-from capflow_assets_tests.platform.server import environment
+from capflow_assets_doubles.homes import Said, TestHome, own_environment
+from capflow_assets_doubles.page_server import environment
 
 # A command, and which of the libraries that take seconds it has loaded.
 LOADED = """

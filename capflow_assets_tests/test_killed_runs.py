@@ -26,8 +26,9 @@ from capflow_assets.processes.run_processes import PROCESS, STARTED, evidence, s
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
-from capflow_assets_tests.homes import FEW_FEATURES, TestHome, own_environment
-from capflow_assets_tests.platform.server import environment, serving
+from capflow_assets_doubles.homes import FEW_FEATURES, TestHome, own_environment
+from capflow_assets_doubles.page_server import environment, serving
+from capflow_assets_tests.kills import runs_in
 from capflow_assets_tests.platform.services import capflow
 from capflow_assets_tests.reliability import record
 
@@ -91,7 +92,7 @@ def parent_of(pid: int) -> int:
         return 0
 
 
-def wait(look: Any, seconds: float = 60) -> Any:
+def wait(look: Any, seconds: float = 240) -> Any:
     until = time.monotonic() + seconds
     while not (found := look()):
         assert time.monotonic() < until, "it never came to that"
@@ -113,11 +114,12 @@ def runs(home: TestHome) -> list[dg.DagsterRun]:
 def kill_at_work(home: TestHome) -> str:
     """The id of a run that was killed while its process wrote."""
     with begun(home, "run", "acme", *TABLES) as process:
-        run = wait(lambda: next((run for run in runs(home) if run.status == dg.DagsterRunStatus.STARTED), None))
+        wait(lambda: runs_in(home.root, "STARTED"))
         child = holder(home)["pid"]
         process.send_signal(signal.SIGKILL)
         process.wait()
         wait(lambda: not started(child))  # it ends itself once nobody watches over it
+    (run,) = (run for run in runs(home) if run.status == dg.DagsterRunStatus.STARTED)
     return run.run_id
 
 
@@ -156,7 +158,7 @@ def test_an_interrupt_ends_the_waiting(home):
     with customer_lock(Home.of(home.root, {}), "acme", "a test", is_lent=False):
         process = waiting(home, "run", "acme", *TABLES)
         process.send_signal(signal.SIGINT)
-        said = process.communicate(timeout=60)[1]
+        said = process.communicate(timeout=240)[1]
     assert process.returncode == 130, said
     assert "Traceback" not in said
     assert not runs(home)
@@ -170,7 +172,7 @@ def test_who_waited_for_a_retirement_brings_nothing_of_the_customer_back(home):
             waiting(home, "retire", "acme", "--yes", "--anyway"),
         ]
         home.ok("retire", "acme", "--yes", "--anyway")  # of this process, which holds the lock
-    said = [process.communicate(timeout=120)[1] for process in begun]
+    said = [process.communicate(timeout=240)[1] for process in begun]
     assert [process.returncode for process in begun] == [1, 1, 1], said
     assert "retired while its lock was waited for" in said[0]
     assert [file.name for file in home.root.rglob("*acme*") if file.parent.name != "receipts"] == []
@@ -195,7 +197,7 @@ def test_the_next_command_ends_a_killed_run_and_clears_up_after_it(home):
 
 def test_a_run_that_goes_on_is_left_alone(home):
     with begun(home, "run", "acme", *TABLES) as process:
-        wait(lambda: [run for run in runs(home) if run.status == dg.DagsterRunStatus.STARTED])
+        wait(lambda: runs_in(home.root, "STARTED"))
         assert "ended run" not in capflow(home.root, "status").stderr
         _, said = process.communicate()
     assert process.returncode == 0, said

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from capflow_assets_tests.homes import TestHome
+from capflow_assets_doubles.engines import free_port
+from capflow_assets_doubles.homes import TestHome
 from capflow_assets_tests.kills import TABLES, Kills, first_user, small_customer
-from capflow_assets_tests.platform.server import free_port
 from capflow_assets_tests.reliability import record
 
 MODEL = "purchase_propensity"

@@ -18,7 +18,7 @@ from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
 from capflow_assets.stores.lake import Lake
-from capflow_assets_tests.homes import ANY_BILL_NUMBERS, EACH_KIND, FEW_FEATURES, TestHome, all_of, small_budgets
+from capflow_assets_doubles.homes import ANY_BILL_NUMBERS, EACH_KIND, FEW_FEATURES, TestHome, all_of, small_budgets
 
 ZONE = "America/New_York"
 DAY = "2024-11-20"

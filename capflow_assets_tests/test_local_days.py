@@ -17,7 +17,7 @@ from capflow_assets.expressions.days import end_of_day
 from capflow_assets.features.rfm import rfm
 from capflow_assets.learning.outcomes import visits_within
 from capflow_assets.learning.splits import windows
-from capflow_assets_tests.engines import frame_of
+from capflow_assets_doubles.engines import frame_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

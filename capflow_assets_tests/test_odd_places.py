@@ -16,8 +16,8 @@ from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
 from capflow_assets.stores.lake import Lake
+from capflow_assets_doubles.homes import TestHome
 from capflow_assets_tests.commands import capflow, needs_mounts
-from capflow_assets_tests.homes import TestHome
 
 ODD = ("a blank", "größe-本", "50%", "no #1", "a+b & 'c'", 'say "so"', " edge ", "~tilde")
 UNFIT = ("what?", "a*b", "[a]", "{a,b}", "a%20b", "back\\slash", "two\nlines", "tab\there", "a|b", "a^b", "a`b")

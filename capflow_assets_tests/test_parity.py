@@ -14,7 +14,7 @@ from capflow_assets import clean, features, raw, validation
 from capflow_assets.blueprint.reading import read_stages
 from capflow_assets.blueprint.specs import CheckSpec, TableSpec
 from capflow_assets.blueprint.stages import Stages
-from capflow_assets_tests.engines import frame_of
+from capflow_assets_doubles.engines import frame_of
 from capflow_assets_tests.random_rows import AS_OF, ordered, raw_rows
 
 if TYPE_CHECKING:

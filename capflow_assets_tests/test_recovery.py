@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from capflow_assets.home import databases
+from capflow_assets_doubles.homes import TestHome
 from capflow_assets_tests.commands import capflow, fenced
-from capflow_assets_tests.homes import TestHome
 
 DOCUMENT = Path(__file__).parents[1] / "deploy" / "backup.md"
 DAGSTER = tuple(f"dagster/{name}" for name in databases.DAGSTER_TABLES)

@@ -14,7 +14,7 @@ import pytest
 
 from capflow_assets.definitions import STAGES
 from capflow_assets.life.answers import table_of
-from capflow_assets_tests.homes import EACH_KIND
+from capflow_assets_doubles.homes import EACH_KIND
 
 MODELS = ("lifetime_value", "purchase_propensity", "rfm_segments")
 # What evidence alone does not promote in so small a shop, where a person does.

@@ -34,6 +34,7 @@ CUSTOMER, WRITER = "customer-", "writer-"
 # So many children may write one customer at once.
 MOST_WRITERS = 8
 WRITERS = (WRITER, *(f"writer{number}-" for number in range(2, MOST_WRITERS + 1)))
+UNKNOWN = "a process that has not said who it is"
 Say = Callable[[str], None]
 
 
@@ -230,7 +231,7 @@ class _Patience:
         """The lock, once it is free."""
         while (lock := store.take(name)) is None:
             holder = store.holder(name)
-            words = holder.words() if holder else "a process that has not said who it is"
+            words = holder.words() if holder else UNKNOWN
             waited = time.monotonic() - self._began
             if self._wait is not None and waited >= self._wait:
                 raise InUseError(
@@ -239,7 +240,8 @@ class _Patience:
                     came=words,
                     do="wait for it, or stop that process; its lock is free as soon as it is gone",
                 )
-            if words != self._said:
+            # Who took it a moment ago has not said so yet, who gives it back says so before: neither is news.
+            if words != self._said and (holder or (not self._said and waited >= LOOK_SECONDS)):
                 self._said = words
                 self._say(f"waiting for {self._customer}, which is in use: {words}")
             time.sleep(LOOK_SECONDS if self._wait is None else min(LOOK_SECONDS, max(0.01, self._wait - waited)))

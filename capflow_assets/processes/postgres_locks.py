@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ from capflow_assets.errors import CapflowError
 from capflow_assets.processes.locks import Holder
 
 LOOK_SECONDS = 10
+# So long is waited for a session of one's own to end, whose connection has broken.
+ENDING_SECONDS = 5
+IS_THERE = "select exists (select from pg_stat_activity where pid = %s and application_name = 'capflow locks')"
 KEEP_ALIVES = "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3"
 TABLE = "create table if not exists capflow_locks (name text primary key, holder text not null)"
 NOTE = "insert into capflow_locks values (%s, %s) on conflict (name) do update set holder = excluded.holder"
@@ -127,14 +131,24 @@ class PostgresLocks:
             cursor.execute("select pg_advisory_lock(%s)", [key("table")])
             cursor.execute(TABLE)
             cursor.execute("select pg_advisory_unlock(%s)", [key("table")])
+        for name in self._not_taken_back(connection):
+            del self._taken[name]
         self._backend = connection.info.backend_pid
         self._connection = connection
-        lost = [n for n in self._taken if not self._answer(connection, "select pg_try_advisory_lock(%s)", [key(n)])]
-        for name in lost:
-            del self._taken[name]
         if is_first:
             threading.Thread(target=self._keep, name="capflow-locks", daemon=True).start()
         return connection
+
+    def _not_taken_back(self, connection: Any) -> list[str]:
+        """The locks that somebody else got. The session before may hold them for a moment while it ends."""
+        until = time.monotonic() + ENDING_SECONDS
+        missing = list(self._taken)
+        while True:
+            is_ending = missing and self._answer(connection, IS_THERE, [self._backend])
+            missing = [n for n in missing if not self._answer(connection, "select pg_try_advisory_lock(%s)", [key(n)])]
+            if not missing or not is_ending or time.monotonic() > until:
+                return missing
+            time.sleep(0.05)
 
     def _look(self) -> None:
         """See that the session is there, and is the one that took the locks.

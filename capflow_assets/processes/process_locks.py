@@ -101,8 +101,9 @@ class FileLock:
 
     def note(self, holder: Holder | None) -> None:
         """Write into the file who holds it."""
-        os.ftruncate(self.descriptor, 0)
-        os.pwrite(self.descriptor, holder.text().encode() if holder else b"", 0)
+        text = holder.text().encode() if holder else b""
+        os.pwrite(self.descriptor, text, 0)  # before the rest is cut off: who looks meanwhile does not find it empty
+        os.ftruncate(self.descriptor, len(text))
 
     def is_held(self) -> bool:
         """A kernel takes no lock away."""

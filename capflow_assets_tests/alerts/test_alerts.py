@@ -10,7 +10,7 @@ from capflow_assets.alerts.channels import send
 from capflow_assets.alerts.news import Alarm, Message, message_of, told_now
 from capflow_assets.alerts.settings import FILE, AlertRule, read_rules
 from capflow_assets.errors import CapflowError
-from capflow_assets_tests.alerts.servers import mail_server, web_server
+from capflow_assets_doubles.alert_servers import mail_server, web_server
 
 FAILED = Alarm("customer failed", "boots", "", "raw/bills: the file is gone", "http://dagster/runs/7")
 ASKS = Alarm("asks waiting", "cafe", "churn", "its calibration error is 0.3, at most 0.25 allowed")

@@ -26,7 +26,7 @@ from capflow_assets.graph.partitions import CUSTOMERS
 from capflow_assets.home.places import Home
 from capflow_assets.life.examples import ExampleReader
 from capflow_assets.stores.lake import Lake
-from capflow_assets_tests.homes import EACH_KIND, TestHome, features_of, own_environment
+from capflow_assets_doubles.homes import EACH_KIND, TestHome, features_of, own_environment
 
 TABLES = {spec.name: spec.table for spec in STAGES.tables.values() if spec.stage == "raw"}
 TOML = """

@@ -10,7 +10,7 @@ from capflow_assets.definitions import STAGES
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
-from capflow_assets_tests.homes import TestHome
+from capflow_assets_doubles.homes import TestHome
 
 
 @pytest.fixture(scope="module")

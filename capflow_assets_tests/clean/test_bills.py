@@ -9,7 +9,7 @@ from capflow_assets.clean.bills import TABLE, bills
 from capflow_assets.clean.line_items import TABLE as CLEAN_LINES
 from capflow_assets.errors import TableError
 from capflow_assets.raw.bills import TABLE as RAW
-from capflow_assets_tests.engines import frame_of, rows_of
+from capflow_assets_doubles.engines import frame_of, rows_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from capflow_assets.clean.items import items
 from capflow_assets.raw.items import TABLE as RAW
-from capflow_assets_tests.engines import frame_of, rows_of
+from capflow_assets_doubles.engines import frame_of, rows_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

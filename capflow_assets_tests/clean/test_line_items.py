@@ -10,7 +10,7 @@ from capflow_assets.clean.line_items import TABLE, line_items
 from capflow_assets.raw.bills import TABLE as RAW_BILLS
 from capflow_assets.raw.items import TABLE as RAW_ITEMS
 from capflow_assets.raw.line_items import TABLE as RAW
-from capflow_assets_tests.engines import frame_of, rows_of
+from capflow_assets_doubles.engines import frame_of, rows_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

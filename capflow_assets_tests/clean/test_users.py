@@ -9,7 +9,7 @@ from capflow_assets.clean.bills import TABLE as BILLS
 from capflow_assets.clean.users import TABLE, users
 from capflow_assets.errors import TableError
 from capflow_assets.raw.users import TABLE as RAW
-from capflow_assets_tests.engines import frame_of, rows_of
+from capflow_assets_doubles.engines import frame_of, rows_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -24,7 +24,7 @@ from capflow_assets.graph.engine import Engine, deployment
 from capflow_assets.graph.launch import dagster_instance
 from capflow_assets.home.places import Home
 from capflow_assets.serving.tokens import Gate
-from capflow_assets_tests.homes import TestHome, own_environment
+from capflow_assets_doubles.homes import TestHome, own_environment
 from capflow_assets_tests.platform.browser import browsing, chromium
 
 

@@ -11,9 +11,9 @@ import pytest
 
 from capflow_assets.delivery.braze import DESTINATION, Options
 from capflow_assets.errors import DeliveryError, DeliveryUnknown
-from capflow_assets_tests.delivery.braze_server import BrazeServer
+from capflow_assets_doubles.braze_server import BrazeServer
+from capflow_assets_doubles.http_server import Reply, http_server
 from capflow_assets_tests.delivery.deliveries import batches_of, delivery_of, rows_of
-from capflow_assets_tests.delivery.http_server import Reply, http_server
 
 USERS = [f"u{number}" for number in range(200)]
 NIGHTLY = delivery_of()

@@ -11,9 +11,9 @@ import pytest
 
 from capflow_assets.delivery.dynamodb import DESTINATION, Options
 from capflow_assets.errors import DeliveryError
+from capflow_assets_doubles.dynamodb_server import create_table, dynamodb_server
+from capflow_assets_doubles.http_server import Reply, Request, http_server
 from capflow_assets_tests.delivery.deliveries import NIGHT, batches_of, delivery_of, rows_of
-from capflow_assets_tests.delivery.dynamodb_server import create_table, dynamodb_server
-from capflow_assets_tests.delivery.http_server import Reply, Request, http_server
 
 USERS = [f"u{number}" for number in range(24)]
 

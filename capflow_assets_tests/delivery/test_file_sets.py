@@ -13,9 +13,9 @@ from capflow_assets.errors import DeliveryError
 from capflow_assets.paths import fence
 from capflow_assets.transfer.file_places import Login, place_of
 from capflow_assets.transfer.secrets import FromEnv
-from capflow_assets_tests.delivery.cutting_proxy import cutting_proxy
+from capflow_assets_doubles.cutting_proxy import cutting_proxy
+from capflow_assets_doubles.http_server import Reply, Request, http_server
 from capflow_assets_tests.delivery.deliveries import NIGHT, batches_of, delivery_of, rows_of
-from capflow_assets_tests.delivery.http_server import Reply, Request, http_server
 
 NIGHTLY = delivery_of()
 ROWS = rows_of(NIGHTLY, [f"u{number}" for number in range(5)])

@@ -9,9 +9,9 @@ import pytest
 
 from capflow_assets.delivery.klaviyo import DESTINATION, JOBS, Options
 from capflow_assets.errors import DeliveryError, DeliveryUnknown
+from capflow_assets_doubles.http_server import Reply, Request, http_server
+from capflow_assets_doubles.klaviyo_server import KlaviyoServer
 from capflow_assets_tests.delivery.deliveries import batches_of, delivery_of, rows_of
-from capflow_assets_tests.delivery.http_server import Reply, Request, http_server
-from capflow_assets_tests.delivery.klaviyo_server import KlaviyoServer
 
 USERS = [f"u{number}" for number in range(250)]
 NIGHTLY = delivery_of()

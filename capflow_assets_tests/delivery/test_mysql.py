@@ -12,9 +12,9 @@ import pytest
 from capflow_assets.delivery.mysql import DESTINATION, NEWER, Options
 from capflow_assets.errors import DeliveryError, DeliveryUnknown
 from capflow_assets.paths import fence
-from capflow_assets_tests.delivery.cutting_proxy import cutting_proxy
+from capflow_assets_doubles.cutting_proxy import cutting_proxy
+from capflow_assets_doubles.sql_servers import LOGIN, PASSWORD, PASSWORD_ENV, READER, Server, mariadb
 from capflow_assets_tests.delivery.deliveries import batches_of, delivery_of, rows_of
-from capflow_assets_tests.sources.sql_servers import LOGIN, PASSWORD, PASSWORD_ENV, READER, Server, mariadb
 
 NIGHTLY = delivery_of()
 

@@ -13,9 +13,9 @@ import pytest
 
 from capflow_assets.delivery.redis import DESTINATION, Options
 from capflow_assets.errors import DeliveryError, DeliveryUnknown
-from capflow_assets_tests.delivery.cutting_proxy import cutting_proxy
+from capflow_assets_doubles.cutting_proxy import cutting_proxy
+from capflow_assets_doubles.redis_server import PASSWORD, redis_server
 from capflow_assets_tests.delivery.deliveries import batches_of, delivery_of, rows_of
-from capflow_assets_tests.delivery.redis_server import PASSWORD, redis_server
 
 TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 USERS = [f"u{number}" for number in range(25)]

@@ -12,8 +12,8 @@ import pytest
 
 from capflow_assets.delivery.sftp import DESTINATION, Options
 from capflow_assets.errors import DeliveryError
+from capflow_assets_doubles.sftp_server import Server, sftp_server
 from capflow_assets_tests.delivery.deliveries import NIGHT, batches_of, delivery_of, rows_of
-from capflow_assets_tests.delivery.sftp_server import Server, sftp_server
 
 NIGHTLY = delivery_of()
 ROWS = rows_of(NIGHTLY, ["ann", "bob", "=cmd()", "-1+2", "eve"])

@@ -15,8 +15,8 @@ from standardwebhooks import Webhook
 
 from capflow_assets.delivery.webhook import DESTINATION, Options
 from capflow_assets.errors import DeliveryError, DeliveryUnknown
+from capflow_assets_doubles.http_server import Reply, Request, http_server
 from capflow_assets_tests.delivery.deliveries import batches_of, delivery_of, rows_of
-from capflow_assets_tests.delivery.http_server import Reply, Request, http_server
 
 NEW_KEY = "whsec_" + base64.b64encode(b"n" * 32).decode()
 OLD_KEY = "whsec_" + base64.b64encode(b"o" * 24).decode()

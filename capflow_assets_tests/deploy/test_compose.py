@@ -26,8 +26,9 @@ import yaml
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
+from capflow_assets_doubles.engines import free_port
+from capflow_assets_doubles.page_server import Server
 from capflow_assets_tests.deploy.files import DEPLOY, load
-from capflow_assets_tests.platform.server import Server
 
 VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*)|:\?[^}]*)?\}")
 # The installation whose programs are started: this one, or the one that an image would hold.
@@ -37,12 +38,6 @@ BIN = Path(os.environ.get("INSTALLED_BIN", Path(sys.executable).parent))
 def interpolated(text: str, given: Mapping[str, str]) -> str:
     """The text as Compose fills it in: a variable, its default, or an error."""
     return VARIABLE.sub(lambda found: given[found[1]] if found[2] is None else given.get(found[1], found[2]), text)
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 class Machine:

@@ -12,7 +12,7 @@ import pytest
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
-from capflow_assets_tests.homes import TestHome
+from capflow_assets_doubles.homes import TestHome
 
 SET = re.compile(r"CAPFLOW_|AWS_|MLFLOW_|DATABRICKS_|DAGSTER_HOME|.*_PROXY$", re.IGNORECASE)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 
 from capflow_assets import doctor
@@ -21,12 +20,6 @@ def only(results: list[doctor.Result], state: str | None = None) -> doctor.Resul
     chosen = [result for result in results if state in (None, result.state)]
     assert len(chosen) == 1, results
     return chosen[0]
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def states(results: list[doctor.Result]) -> dict[str, list[str]]:

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from capflow_assets_tests.doctor.examinations import examined, free_port, only, shown, states
+from capflow_assets_doubles.engines import free_port
+from capflow_assets_tests.doctor.examinations import examined, only, shown, states
 
 PLANTED = "pl4nted-secret"
 

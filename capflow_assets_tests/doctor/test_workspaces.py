@@ -32,7 +32,7 @@ SHOP_PASSWORD = {{ scope = "capflow", key = "{key}" }}
 
 @pytest.fixture
 def workspace(tmp_path, monkeypatch) -> Iterator[Any]:
-    from capflow_assets_tests.graph.databricks.workspace import local_workspace
+    from capflow_assets_doubles.databricks.workspace import local_workspace
 
     with local_workspace(tmp_path / "workspace", volumes=("main.ops.staging",)) as found:
         found.objects.policies["policy-1"] = {"policy_id": "policy-1", "name": "small"}

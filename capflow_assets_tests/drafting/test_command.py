@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from capflow_assets_tests.homes import Said, TestHome
+from capflow_assets_doubles.homes import Said, TestHome
 from capflow_assets_tests.shapes import superstore
 
 

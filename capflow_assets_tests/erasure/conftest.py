@@ -9,8 +9,8 @@ import pytest
 
 from capflow_assets.graph.launch import dagster_instance
 from capflow_assets.home.places import Home
+from capflow_assets_doubles.homes import TestHome, made_once, own_environment
 from capflow_assets_tests.erasure.shops import FEW, SELECT, USER, Forgotten, files_of
-from capflow_assets_tests.homes import TestHome, made_once, own_environment
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,7 @@ from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
 from capflow_assets.stores.lake import Lake
 from capflow_assets.tables.suppression import SUPPRESSION
-from capflow_assets_tests.homes import FEW_FEATURES, TestHome, own_environment
+from capflow_assets_doubles.homes import FEW_FEATURES, TestHome, own_environment
 
 USER = "o'Né\"il-77ü"
 SHARED = "B-shared"

@@ -14,7 +14,7 @@ from capflow_assets.erasure.forgetting import forget
 from capflow_assets.erasure.receipts import Receipt
 from capflow_assets.errors import DeliveryError
 from capflow_assets.graph.records import DagsterRecords
-from capflow_assets_tests.homes import own_environment
+from capflow_assets_doubles.homes import own_environment
 from capflow_assets_tests.nights.brand import AS_OF, LETTERS, BoxOptions, Brand, Letterbox
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import subprocess
 import sys
 import time
@@ -21,17 +20,16 @@ from capflow_assets.graph.records import DagsterRecords
 from capflow_assets.home.places import Home
 from capflow_assets.stores.erased_history import keep_newest_version, remove_old_objects
 from capflow_assets.stores.lake import Lake
+from capflow_assets_doubles.engines import free_port
+from capflow_assets_doubles.homes import TestHome, own_environment
 from capflow_assets_tests.erasure.shops import USER, files_of, holding
-from capflow_assets_tests.homes import TestHome, own_environment
 from capflow_assets_tests.platform.services import Aws
 
 
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A bucket with versioning, over HTTP; this process's variables point at it. It is ``lake`` of a new server."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     # In a process of its own: deltalake does not let others of this one work while it looks for a table.
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -50,7 +48,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def wait_for(url: str) -> None:
-    for _ in range(300):
+    for _ in range(1200):
         with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=1):
             return
         time.sleep(0.1)

@@ -16,6 +16,7 @@ from capflow_assets.erasure.erased_rows import UserRows
 from capflow_assets.graph.records import DagsterRecords
 from capflow_assets.home.keys import customer_key
 from capflow_assets.tables import suppression
+from capflow_assets_doubles.homes import TestHome
 from capflow_assets_tests.erasure.shops import (
     BROKEN,
     FEW,
@@ -29,7 +30,6 @@ from capflow_assets_tests.erasure.shops import (
     receipts,
     rows_of,
 )
-from capflow_assets_tests.homes import TestHome
 
 
 def test_the_search_finds_the_id_wherever_it_may_hide(shops):

@@ -10,7 +10,7 @@ import pytest
 from capflow_assets.definitions import STAGES
 from capflow_assets.expressions.campaign_actions import lots, with_chances
 from capflow_assets.learning.actions import CHANNELS, words_of_channels
-from capflow_assets_tests.engines import frame_of
+from capflow_assets_doubles.engines import frame_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

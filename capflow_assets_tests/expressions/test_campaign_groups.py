@@ -10,7 +10,7 @@ import pytest
 from capflow_assets.expressions.campaign_groups import campaign_groups, campaigns_ahead
 from capflow_assets.raw.campaigns import TABLE as CAMPAIGNS
 from capflow_assets.raw.messages import TABLE as MESSAGES
-from capflow_assets_tests.engines import frame_of, rows_of
+from capflow_assets_doubles.engines import frame_of, rows_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -25,7 +25,7 @@ from capflow_assets.expressions.days import (
     moment_showing,
     within,
 )
-from capflow_assets_tests.engines import rows_of
+from capflow_assets_doubles.engines import rows_of
 
 # On 31 March 2024 clocks in Madrid went from 2 to 3, on 27 October from 3 to 2.
 DAYS = {

@@ -13,7 +13,7 @@ from capflow_assets.clean.items import items
 from capflow_assets.clean.line_items import line_items
 from capflow_assets.clean.users import users
 from capflow_assets.expressions.exports import later
-from capflow_assets_tests.engines import rows_of
+from capflow_assets_doubles.engines import rows_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import types as T
 
 from capflow_assets.expressions.known_at import at_each, in_order, is_known, known
-from capflow_assets_tests.engines import rows_of
+from capflow_assets_doubles.engines import rows_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -11,7 +11,7 @@ from capflow_assets.expressions.messages import messages_of
 from capflow_assets.expressions.opt_outs import fell_silent, listed, opted_out, reached
 from capflow_assets.raw.consents import TABLE as CONSENTS
 from capflow_assets.raw.messages import TABLE as MESSAGES
-from capflow_assets_tests.engines import frame_of
+from capflow_assets_doubles.engines import frame_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

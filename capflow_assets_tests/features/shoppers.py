@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from capflow_assets.clean.bills import TABLE
-from capflow_assets_tests.engines import frame_of
+from capflow_assets_doubles.engines import frame_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -9,7 +9,7 @@ import pytest
 from capflow_assets.clean.items import TABLE as ITEMS
 from capflow_assets.clean.line_items import TABLE as LINES
 from capflow_assets.features.assortment import TABLE, assortment, plot
-from capflow_assets_tests.engines import frame_of, rows_of
+from capflow_assets_doubles.engines import frame_of, rows_of
 from capflow_assets_tests.features.shoppers import AS_OF, ZONE, bill, bills_of
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from capflow_assets.features.campaigns import TABLE, campaigns, plot
 from capflow_assets.raw.campaigns import TABLE as CAMPAIGNS
 from capflow_assets.raw.messages import TABLE as MESSAGES
-from capflow_assets_tests.engines import frame_of, rows_of
+from capflow_assets_doubles.engines import frame_of, rows_of
 from capflow_assets_tests.features.shoppers import AS_OF, SHOPPERS, ZONE, bills_of
 
 if TYPE_CHECKING:

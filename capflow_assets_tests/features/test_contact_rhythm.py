@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from capflow_assets.features.contact_rhythm import TABLE, contact_rhythm, plot
 from capflow_assets.raw.messages import TABLE as MESSAGES
-from capflow_assets_tests.engines import frame_of, rows_of
+from capflow_assets_doubles.engines import frame_of, rows_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

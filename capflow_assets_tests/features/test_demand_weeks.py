@@ -7,7 +7,7 @@ import pytest
 
 from capflow_assets.clean.items import TABLE as ITEMS
 from capflow_assets.features.demand_weeks import HISTORY_WEEKS, TABLE, Params, demand_weeks, plot
-from capflow_assets_tests.engines import frame_of, rows_of
+from capflow_assets_doubles.engines import frame_of, rows_of
 from capflow_assets_tests.features.basket_rows import lines_of, sold
 from capflow_assets_tests.features.shoppers import AS_OF, ZONE
 

@@ -22,7 +22,7 @@ from capflow_assets.raw.bills import TABLE as RAW_BILLS
 from capflow_assets.raw.line_items import TABLE as RAW_LINES
 from capflow_assets.validation.amounts_agree import amounts_agree
 from capflow_assets.validation.kpis import kpis
-from capflow_assets_tests.engines import frame_of, rows_of
+from capflow_assets_doubles.engines import frame_of, rows_of
 from capflow_assets_tests.features.shoppers import AS_OF, ZONE
 
 if TYPE_CHECKING:

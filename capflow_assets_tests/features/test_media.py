@@ -19,7 +19,7 @@ from capflow_assets.features.call_sounds import call_sounds
 from capflow_assets.features.item_pictures import TABLE as PICTURES
 from capflow_assets.features.item_pictures import item_pictures
 from capflow_assets.raw.media import TABLE as MEDIA
-from capflow_assets_tests.engines import frame_of, rows_of
+from capflow_assets_doubles.engines import frame_of, rows_of
 from capflow_assets_tests.features.shoppers import AS_OF, ZONE
 
 if TYPE_CHECKING:

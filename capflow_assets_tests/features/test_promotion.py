@@ -8,7 +8,7 @@ from capflow_assets.features.promotion import TABLE, plot, promotion
 from capflow_assets.raw.campaigns import TABLE as CAMPAIGNS
 from capflow_assets.raw.messages import TABLE as MESSAGES
 from capflow_assets.raw.redemptions import TABLE as REDEMPTIONS
-from capflow_assets_tests.engines import frame_of, rows_of
+from capflow_assets_doubles.engines import frame_of, rows_of
 from capflow_assets_tests.features.shoppers import AS_OF, FUTURE, SHOPPERS, ZONE, bill, bills_of
 
 if TYPE_CHECKING:

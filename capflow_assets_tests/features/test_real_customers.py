@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from capflow_assets.blueprint.calls import call
-from capflow_assets_tests.features.real_customers import blocks_of, demo_customer, inputs, prepare, values
+from capflow_assets_doubles.real_customers import blocks_of, demo_customer, inputs, prepare, values
 from capflow_assets_tests.features.worlds import NONE, STAGES, difference, text
 
 if TYPE_CHECKING:

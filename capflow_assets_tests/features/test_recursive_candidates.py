@@ -12,7 +12,7 @@ from capflow_assets.features.recursive_candidates import TABLE, Params, recursiv
 from capflow_assets.raw.stores import TABLE as STORES
 from capflow_assets.synthesis.features import synthesis
 from capflow_assets.synthesis.shards import shard_of
-from capflow_assets_tests.engines import frame_of, rows_of
+from capflow_assets_doubles.engines import frame_of, rows_of
 from capflow_assets_tests.features.shoppers import AS_OF, FUTURE, SHOPPERS, ZONE, bill, bills_of
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import pytest
 
 from capflow_assets.features.recursive import recursive
 from capflow_assets.features.recursive_columns import TABLE, Params, recursive_columns
-from capflow_assets_tests.engines import rows_of
+from capflow_assets_doubles.engines import rows_of
 from capflow_assets_tests.features.shoppers import AS_OF
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from capflow_assets.encoders.texts import Params
 from capflow_assets.errors import SourceError
 from capflow_assets.features.reviews import TABLE, reviews
 from capflow_assets.raw.reviews import TABLE as RAW
-from capflow_assets_tests.engines import frame_of, rows_of
+from capflow_assets_doubles.engines import frame_of, rows_of
 from capflow_assets_tests.features.shoppers import AS_OF, ZONE
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from capflow_assets.features.rfm import TABLE, plot, rfm
-from capflow_assets_tests.engines import rows_of
+from capflow_assets_doubles.engines import rows_of
 from capflow_assets_tests.features.shoppers import AS_OF, FUTURE, SHOPPERS, ZONE, bill, bills_of
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from capflow_assets.features.season import MONTHS, PARTS, TABLE, WEEKDAYS, plot, season
-from capflow_assets_tests.engines import rows_of
+from capflow_assets_doubles.engines import rows_of
 from capflow_assets_tests.features.shoppers import AS_OF, FUTURE, SHOPPERS, ZONE, bill, bills_of
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, time
 from typing import TYPE_CHECKING
 
 from capflow_assets.features.sequence import TABLE, Params, sequence
-from capflow_assets_tests.engines import rows_of
+from capflow_assets_doubles.engines import rows_of
 from capflow_assets_tests.features.basket_rows import lines_of, sold
 from capflow_assets_tests.features.shoppers import AS_OF, FUTURE, SHOPPERS, ZONE, bill, bills_of
 

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.features.store_days import HISTORY_DAYS, TABLE, plot, store_days
-from capflow_assets_tests.engines import rows_of
+from capflow_assets_doubles.engines import rows_of
 from capflow_assets_tests.features.shoppers import AS_OF, ZONE, bill, bills_of
 
 if TYPE_CHECKING:

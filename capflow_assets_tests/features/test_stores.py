@@ -7,7 +7,7 @@ import pytest
 
 from capflow_assets.features.stores import EARTH_KM, TABLE, plot, stores
 from capflow_assets.raw.stores import TABLE as PLACES
-from capflow_assets_tests.engines import frame_of, rows_of
+from capflow_assets_doubles.engines import frame_of, rows_of
 from capflow_assets_tests.features.shoppers import AS_OF, FUTURE, SHOPPERS, ZONE, bill, bills_of
 
 if TYPE_CHECKING:

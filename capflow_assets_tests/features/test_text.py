@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from capflow_assets.clean.items import TABLE as ITEMS
 from capflow_assets.errors import SourceError, TableError
 from capflow_assets.features.text import TABLE, Params, text
-from capflow_assets_tests.engines import frame_of, rows_of
+from capflow_assets_doubles.engines import frame_of, rows_of
 from capflow_assets_tests.features.shoppers import AS_OF, ZONE
 
 if TYPE_CHECKING:

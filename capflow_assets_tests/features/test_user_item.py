@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from capflow_assets.features.user_item import TABLE, Params, advanced, plot, user_item
-from capflow_assets_tests.engines import rows_of
+from capflow_assets_doubles.engines import rows_of
 from capflow_assets_tests.features.basket_rows import lines_of, sold
 from capflow_assets_tests.features.shoppers import AS_OF, ZONE
 

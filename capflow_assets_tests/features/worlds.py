@@ -19,7 +19,7 @@ import hypothesis.strategies as st
 from capflow_assets import definitions
 from capflow_assets.blueprint.calls import call
 from capflow_assets.blueprint.specs import TableSpec
-from capflow_assets_tests.engines import frame_of
+from capflow_assets_doubles.engines import frame_of
 from capflow_assets_tests.random_rows import ordered, value_of
 
 if TYPE_CHECKING:

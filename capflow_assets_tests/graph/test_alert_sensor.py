@@ -19,8 +19,8 @@ from capflow_assets.graph.launch import dagster_instance
 from capflow_assets.graph.partitions import CUSTOMERS
 from capflow_assets.graph.records import PARTITION
 from capflow_assets.home.places import Home
-from capflow_assets_tests.alerts.servers import web_server
-from capflow_assets_tests.homes import own_environment
+from capflow_assets_doubles.alert_servers import web_server
+from capflow_assets_doubles.homes import own_environment
 
 RULE = (
     '[[alert]]\nname = "chat"\nwhat = ["customer failed"]\nslack = { url = { env = "CHAT" }, allow_private = true }\n'

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from capflow_assets.graph.delivery_assets import delivered_outcome, not_scored
-from capflow_assets_tests.homes import TestHome
+from capflow_assets_doubles.homes import TestHome
 from capflow_assets_tests.nights.brand import LETTERS, WAREHOUSE, Brand, Letterbox
 
 

@@ -9,8 +9,8 @@ from capflow_assets.doctor import Case, examine
 from capflow_assets.graph.build import build, deployment
 from capflow_assets.graph.engine import Engine
 from capflow_assets.home.places import Home
+from capflow_assets_doubles.homes import TestHome
 from capflow_assets_tests.guarded_engine import guarded_engine
-from capflow_assets_tests.homes import TestHome
 from capflow_assets_tests.platform.services import capflow
 
 POOL = "SAIL_RUNTIME__MEMORY_POOL__GREEDY__MAX_SIZE"

@@ -29,7 +29,7 @@ from capflow_assets.pages.plots import LARGEST_BYTES, png
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
-from capflow_assets_tests.homes import EACH_KIND, TestHome, own_environment
+from capflow_assets_doubles.homes import EACH_KIND, TestHome, own_environment
 
 AS_OF = datetime(2024, 6, 30, 20, tzinfo=UTC)
 MODELS = list(EACH_KIND)

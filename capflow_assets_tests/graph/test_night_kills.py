@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from capflow_assets_doubles.sql_servers import Server, postgres
 from capflow_assets_tests.graph.week import KINDS, week
 from capflow_assets_tests.graph.week_verdict import judge_deliveries, judge_last
 from capflow_assets_tests.reliability import record
-from capflow_assets_tests.sources.sql_servers import Server, postgres
 
 KILLS = int(os.environ.get("CAPFLOW_NIGHT_KILLS", "100"))
 SEED = int(os.environ.get("CAPFLOW_FUZZ_SEED", "18"))

@@ -10,7 +10,7 @@ import pytest
 
 from capflow_assets.graph.launch import dagster_instance
 from capflow_assets.home.places import Home
-from capflow_assets_tests.homes import TestHome, own_environment
+from capflow_assets_doubles.homes import TestHome, own_environment
 
 TOML = """
 name = "NAME"

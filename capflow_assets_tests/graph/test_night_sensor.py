@@ -19,8 +19,8 @@ from capflow_assets.graph.failures import AssetFailure, step_failure
 from capflow_assets.graph.night_history import costs_of
 from capflow_assets.graph.night_runs import NightRun, halves
 from capflow_assets.graph.night_status import night_rows
+from capflow_assets_doubles.homes import own_environment
 from capflow_assets_tests.graph.night_daemon import EVENING, NIGHT, Daemon, deployment_in
-from capflow_assets_tests.homes import own_environment
 
 
 @pytest.fixture(scope="module")

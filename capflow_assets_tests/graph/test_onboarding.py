@@ -9,7 +9,7 @@ import pytest
 
 from capflow_assets.cli.options import opened
 from capflow_assets.graph.onboarding import onboarding_sensor
-from capflow_assets_tests.homes import TestHome
+from capflow_assets_doubles.homes import TestHome
 
 TOML = """name = "{name}"
 vertical = "fashion"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from capflow_assets_tests.homes import TestHome
+from capflow_assets_doubles.homes import TestHome
 
 TOML = """
 name = "shop"

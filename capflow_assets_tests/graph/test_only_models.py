@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from capflow_assets.definitions import STAGES
-from capflow_assets_tests.homes import TestHome
+from capflow_assets_doubles.homes import TestHome
 
 CHOSEN = "rfm_segments"
 

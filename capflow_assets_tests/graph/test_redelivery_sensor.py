@@ -20,7 +20,7 @@ from capflow_assets.graph.launch import QUIET
 from capflow_assets.graph.night_runs import BY_STEP, FAILURE_REASON
 from capflow_assets.graph.partitions import CUSTOMERS
 from capflow_assets.graph.redelivery_sensor import redelivery_sensor
-from capflow_assets_tests.homes import own_environment
+from capflow_assets_doubles.homes import own_environment
 from capflow_assets_tests.nights.brand import WAREHOUSE, Brand
 
 EMAIL = """

@@ -25,7 +25,7 @@ from capflow_assets.graph.retraining_sensor import retraining_sensor
 from capflow_assets.home.places import Home
 from capflow_assets.monitoring.observations import Live, Night, Reliability
 from capflow_assets.stores.moments import replace_moment
-from capflow_assets_tests.homes import own_environment
+from capflow_assets_doubles.homes import own_environment
 
 MODEL = "rfm_segments"
 START = datetime(2024, 1, 1, tzinfo=UTC)

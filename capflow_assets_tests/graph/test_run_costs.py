@@ -27,6 +27,6 @@ def test_the_memory_of_a_child_that_is_there_counts() -> None:
 def test_the_age_of_this_process_is_that_of_the_system() -> None:
     age = process_seconds()
     assert age is not None
-    assert abs(age - (time.time() - psutil.Process().create_time())) < 2
+    assert abs(age - (time.time() - psutil.Process().create_time())) < 5
     time.sleep(0.05)
     assert (process_seconds() or 0) > age

@@ -22,8 +22,8 @@ from capflow_assets.home.capacity import PROCESS_BYTES, free_bytes, processes_th
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
+from capflow_assets_doubles.homes import FEW_FEATURES, FEW_MODELS, TestHome
 from capflow_assets_tests.graph.dying_work import work
-from capflow_assets_tests.homes import FEW_FEATURES, FEW_MODELS, TestHome
 
 KEYS = [
     "clean/bills",

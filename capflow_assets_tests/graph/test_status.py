@@ -13,7 +13,7 @@ from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
 from capflow_assets.stores.sound_files import FILE, SETTLED_NS
-from capflow_assets_tests.homes import TestHome
+from capflow_assets_doubles.homes import TestHome
 
 MODEL = "rfm_segments"
 

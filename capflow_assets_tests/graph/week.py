@@ -32,12 +32,12 @@ from capflow_assets.graph.night_runs import IN_FLIGHT
 from capflow_assets.graph.night_status import night_rows, sensor_cursor
 from capflow_assets.graph.onboarding import onboard
 from capflow_assets.home.places import Home
-from capflow_assets_tests.delivery.http_server import http_server
+from capflow_assets_doubles.homes import own_environment
+from capflow_assets_doubles.http_server import http_server
+from capflow_assets_doubles.sql_servers import PASSWORD, Server
 from capflow_assets_tests.graph.night_daemon import BILLS, TOML, deployment_in
 from capflow_assets_tests.graph.week_definitions import CLOCK
 from capflow_assets_tests.graph.week_services import BUCKET, Bucket, Receiver, halted
-from capflow_assets_tests.homes import own_environment
-from capflow_assets_tests.sources.sql_servers import PASSWORD, Server
 
 MODEL = "rfm_segments"
 OVER = ("done", "late", "failed")
@@ -223,7 +223,7 @@ class Week:
         with self.instance() as instance:
             return not instance.get_runs_count(dg.RunsFilter(statuses=IN_FLIGHT))
 
-    def wait(self, look: Callable[[], bool], problem: str, seconds: float = 120) -> None:
+    def wait(self, look: Callable[[], bool], problem: str, seconds: float = 300) -> None:
         until = time.monotonic() + seconds
         while not look():
             self.revive()

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from capflow_assets_tests.delivery.http_server import Reply, Request
+from capflow_assets_doubles.http_server import Reply, Request
 
 BUCKET = "week"
 

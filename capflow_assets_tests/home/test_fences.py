@@ -11,7 +11,7 @@ from capflow_assets.errors import CustomerError, SourceError
 from capflow_assets.home import fences
 from capflow_assets.home.places import Home
 from capflow_assets.paths import fence
-from capflow_assets_tests.homes import TestHome
+from capflow_assets_doubles.homes import TestHome
 from capflow_assets_tests.neighbours import CANARY, Neighbours, customer_of, rows_of, toml_of
 
 

@@ -33,7 +33,7 @@ IDLE = """
 import sys, time
 from capflow_assets.home import native_libraries
 native_libraries.settle()
-from capflow_assets_tests.engines import sail_session
+from capflow_assets_doubles.engines import sail_session
 with sail_session() as session:
     session.range(3).count()
     time.sleep(5)

@@ -14,7 +14,7 @@ from capflow_assets.erasure.erased_rows import UserRows
 from capflow_assets.errors import CustomerError, MappingError
 from capflow_assets.landing.canonical_rows import conform
 from capflow_assets.raw.bills import TABLE as BILLS
-from capflow_assets_tests.landings import TABLES, Shop
+from capflow_assets_doubles.landings import TABLES, Shop
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

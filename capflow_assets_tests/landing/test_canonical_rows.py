@@ -13,7 +13,7 @@ from capflow_assets.contract import Column, Table
 from capflow_assets.errors import MappingError
 from capflow_assets.landing.canonical_rows import conform
 from capflow_assets.landing.keys import generated_key
-from capflow_assets_tests.landings import split
+from capflow_assets_doubles.landings import split
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

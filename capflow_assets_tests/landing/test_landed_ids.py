@@ -13,7 +13,7 @@ from capflow_assets.customers.customer import parse_customer
 from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.erasure.erased_rows import UserRows
 from capflow_assets.errors import CustomerError
-from capflow_assets_tests.landings import TABLES, Shop
+from capflow_assets_doubles.landings import TABLES, Shop
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

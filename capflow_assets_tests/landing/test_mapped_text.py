@@ -12,7 +12,7 @@ from capflow_assets.landing import row_expressions
 from capflow_assets.landing.canonical_rows import conform
 from capflow_assets.landing.number_formats import NumberFormat
 from capflow_assets.landing.row_expressions.kinds import Meaning
-from capflow_assets_tests.landings import Shop
+from capflow_assets_doubles.landings import Shop
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -20,7 +20,7 @@ from capflow_assets.home.keys import customer_key, destroy_key
 from capflow_assets.home.places import Home
 from capflow_assets.landing.canonical_rows import conform
 from capflow_assets.landing.personal import hashed_columns, pseudonym, pseudonymized
-from capflow_assets_tests.landings import KEY, TABLES, Shop
+from capflow_assets_doubles.landings import KEY, TABLES, Shop
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

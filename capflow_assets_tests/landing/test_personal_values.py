@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from capflow_assets_tests.landings import Shop, finding_of
+from capflow_assets_doubles.landings import Shop, finding_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -15,8 +15,8 @@ from capflow_assets.errors import CapflowError, CustomerError
 from capflow_assets.landing import queries
 from capflow_assets.tables.runner import TableRunner
 from capflow_assets.tables.table_result import TableResult
+from capflow_assets_doubles.landings import KEY, TABLES, Shop
 from capflow_assets_tests.landing.query_attacks import LEGITIMATE, offered
-from capflow_assets_tests.landings import KEY, TABLES, Shop
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -12,7 +12,7 @@ import pytest
 from capflow_assets.errors import CustomerError, MappingError
 from capflow_assets.landing import row_filter
 from capflow_assets.tables.table_result import TableResult
-from capflow_assets_tests.landings import Shop
+from capflow_assets_doubles.landings import Shop
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -164,7 +164,7 @@ def test_both_engines_leave_out_the_same(spark: SparkSession, jvm: SparkSession)
 def test_onboarding_refuses_what_no_where_may_be(tmp_path: Path) -> None:
     from capflow_assets.customers.customer import parse_customer
     from capflow_assets.definitions import SOURCES
-    from capflow_assets_tests.landings import TABLES
+    from capflow_assets_doubles.landings import TABLES
 
     text = f"""
         name = "shop"\nvertical = "x"\ncurrency = "EUR"\ntime_zone = "UTC"\nbase = "{tmp_path}"

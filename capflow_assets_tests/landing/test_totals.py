@@ -10,7 +10,7 @@ from capflow_assets.landing.rejections import REASON
 from capflow_assets.landing.totals import TOTAL
 from capflow_assets.raw import bills, items
 from capflow_assets.sources import csv
-from capflow_assets_tests.landings import Shop
+from capflow_assets_doubles.landings import Shop
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

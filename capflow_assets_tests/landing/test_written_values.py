@@ -14,7 +14,7 @@ from capflow_assets.landing.number_formats import NumberFormat
 from capflow_assets.landing.suggestions import option_for
 from capflow_assets.landing.time_zones import known_zone, known_zones
 from capflow_assets.sources import csv, excel
-from capflow_assets_tests.landings import Shop
+from capflow_assets_doubles.landings import Shop
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -11,7 +11,7 @@ from capflow_assets.clean.line_items import TABLE as LINE_ITEMS
 from capflow_assets.contract import Asked
 from capflow_assets.learning.balance import UNKNOWN, balance
 from capflow_assets.models.next_basket import MODEL
-from capflow_assets_tests.engines import frame_of
+from capflow_assets_doubles.engines import frame_of
 from capflow_assets_tests.features.shoppers import bill, bills_of
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pytest
 
 from capflow_assets.learning.review_labels import labelled, labels
 from capflow_assets.raw.reviews import TABLE
-from capflow_assets_tests.engines import frame_of, rows_of
+from capflow_assets_doubles.engines import frame_of, rows_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -25,7 +25,7 @@ from capflow_assets.graph.engine import Engine
 from capflow_assets.home.places import Home
 from capflow_assets.learning.metrics import roc_auc
 from capflow_assets.life.examples import ExampleReader
-from capflow_assets_tests.engines import frame_of
+from capflow_assets_doubles.engines import frame_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

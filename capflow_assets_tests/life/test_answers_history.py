@@ -18,7 +18,7 @@ from capflow_assets.home.places import Home
 from capflow_assets.life import answers_history
 from capflow_assets.life.answers_history import AFTER_HORIZON_DAYS, keep
 from capflow_assets.stores.moments import moments
-from capflow_assets_tests.homes import TestHome
+from capflow_assets_doubles.homes import TestHome
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

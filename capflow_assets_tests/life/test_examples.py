@@ -17,7 +17,7 @@ from capflow_assets.learning.example_weights import WEIGHT
 from capflow_assets.learning.splits import moments
 from capflow_assets.life.examples import ExampleReader
 from capflow_assets.stores.lake import Lake
-from capflow_assets_tests.homes import EACH_KIND
+from capflow_assets_doubles.homes import EACH_KIND
 
 
 class Reading:

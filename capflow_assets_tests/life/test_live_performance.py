@@ -24,7 +24,7 @@ from capflow_assets.life.renewal import Renewal, renew
 from capflow_assets.life.scoring import score
 from capflow_assets.life.scoring_history import scoring_rows
 from capflow_assets.life.training import Trained
-from capflow_assets_tests.homes import TestHome
+from capflow_assets_doubles.homes import TestHome
 from capflow_assets_tests.life.shop import (
     AS_OF,
     MODEL,

@@ -10,7 +10,7 @@ import pandas as pd
 from capflow_assets.blueprint.calls import cut
 from capflow_assets.definitions import STAGES
 from capflow_assets.life.whole_tables import as_of_each
-from capflow_assets_tests.engines import frame_of
+from capflow_assets_doubles.engines import frame_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

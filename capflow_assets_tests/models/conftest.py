@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from capflow_assets_tests.homes import TestHome, made_once
+from capflow_assets_doubles.homes import TestHome, made_once
 from capflow_assets_tests.models import action_shop as shops
 from capflow_assets_tests.models.market import CUSTOMER, NAMES, OWN_WORLDS, WORLD, Case, case_of, fill
 

@@ -23,7 +23,7 @@ from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
 from capflow_assets.stores.lake import Lake
-from capflow_assets_tests.homes import FEW_FEATURES, TestHome, small_budgets
+from capflow_assets_doubles.homes import FEW_FEATURES, TestHome, small_budgets
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,7 +15,7 @@ from capflow_assets.learning.call_estimators import CallIntentParams, LinearCeps
 from capflow_assets.learning.call_labels import MEDIA, SOUNDS, labelled_recordings, learned_recordings
 from capflow_assets.models.call_intent import by_recording, calibration_error, known, outcome
 from capflow_assets.raw.media import TABLE
-from capflow_assets_tests.engines import frame_of, rows_of
+from capflow_assets_doubles.engines import frame_of, rows_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

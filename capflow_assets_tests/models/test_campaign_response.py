@@ -20,7 +20,7 @@ from capflow_assets.life.comparison import chosen_candidate, outcomes_of
 from capflow_assets.life.split import Split, split_in_time
 from capflow_assets.life.training import NotReady, train
 from capflow_assets.models.campaign_response import MODEL, CampaignResponseParams, begun, outcome
-from capflow_assets_tests.engines import frame_of
+from capflow_assets_doubles.engines import frame_of
 from capflow_assets_tests.models.campaign_shop import CampaignShop, campaign_shop
 
 if TYPE_CHECKING:

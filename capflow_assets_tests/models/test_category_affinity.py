@@ -31,7 +31,7 @@ from capflow_assets.models.category_affinity import (
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.oracle import category_chances
 from capflow_assets.simulation.world import World, simulate
-from capflow_assets_tests.engines import frame_of
+from capflow_assets_doubles.engines import frame_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -32,7 +32,7 @@ from capflow_assets.raw.messages import TABLE
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.campaigns import CHANNELS, OPENED_SHARE, OWN_CHANNEL_RISE
 from capflow_assets.simulation.world import World, simulate
-from capflow_assets_tests.engines import frame_of
+from capflow_assets_doubles.engines import frame_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

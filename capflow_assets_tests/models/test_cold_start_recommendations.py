@@ -28,7 +28,7 @@ from capflow_assets.models.cold_start_recommendations import (
     TwoTowerLists,
     outcome,
 )
-from capflow_assets_tests.engines import frame_of, rows_of
+from capflow_assets_doubles.engines import frame_of, rows_of
 from capflow_assets_tests.models import launch_shop
 
 if TYPE_CHECKING:

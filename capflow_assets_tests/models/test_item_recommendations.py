@@ -23,7 +23,7 @@ from capflow_assets.models.item_recommendations import (
     SimilarItems,
     outcome,
 )
-from capflow_assets_tests.engines import frame_of
+from capflow_assets_doubles.engines import frame_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

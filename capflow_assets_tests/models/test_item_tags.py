@@ -25,7 +25,7 @@ from capflow_assets.models.item_tags import (
     outcome,
     overconfidence,
 )
-from capflow_assets_tests.engines import frame_of
+from capflow_assets_doubles.engines import frame_of
 from capflow_assets_tests.models import pictured_shop
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from capflow_assets.models.market_basket import (
 )
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.world import World, simulate
-from capflow_assets_tests.engines import frame_of
+from capflow_assets_doubles.engines import frame_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

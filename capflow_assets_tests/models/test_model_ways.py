@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from capflow_assets.definitions import STAGES
-from capflow_assets_tests.homes import TestHome
+from capflow_assets_doubles.homes import TestHome
 from capflow_assets_tests.models.market import CUSTOMER, NAMES, NEWS_MODEL
 
 

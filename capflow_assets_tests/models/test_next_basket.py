@@ -30,8 +30,8 @@ from capflow_assets.models.next_basket import (
 from capflow_assets.simulation.assortment import assortment, choices
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.world import World, simulate
-from capflow_assets_tests.engines import frame_of
-from capflow_assets_tests.features.real_customers import demo_customer, prepare
+from capflow_assets_doubles.engines import frame_of
+from capflow_assets_doubles.real_customers import demo_customer, prepare
 from capflow_assets_tests.features.shoppers import bill, bills_of
 
 if TYPE_CHECKING:

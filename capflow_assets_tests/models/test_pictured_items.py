@@ -7,7 +7,7 @@ from pathlib import Path
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
-from capflow_assets_tests.homes import FEW_FEATURES, TestHome
+from capflow_assets_doubles.homes import FEW_FEATURES, TestHome
 
 ONLY = {"only_models": ["item_tags", "similar_items"]}
 

@@ -27,7 +27,7 @@ from capflow_assets.models.replenishment import (
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.staples import CHANGE, staple_gaps
 from capflow_assets.simulation.world import World, simulate
-from capflow_assets_tests.engines import frame_of, rows_of
+from capflow_assets_doubles.engines import frame_of, rows_of
 from capflow_assets_tests.features.basket_rows import sold
 
 if TYPE_CHECKING:

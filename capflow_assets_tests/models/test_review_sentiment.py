@@ -25,7 +25,7 @@ from capflow_assets.raw.reviews import TABLE
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.review_phrases import PHRASES
 from capflow_assets.simulation.world import World, simulate
-from capflow_assets_tests.engines import frame_of, rows_of
+from capflow_assets_doubles.engines import frame_of, rows_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -194,7 +194,7 @@ def test_labels_of_the_newest_horizon_are_judged_by_and_not_learned(spark: Spark
 
 def test_a_customer_without_labels_is_answered_by_the_list_and_not_judged(tmp_path: Path) -> None:
     from capflow_assets.simulation.files import write
-    from capflow_assets_tests.homes import FEW_FEATURES, TestHome
+    from capflow_assets_doubles.homes import FEW_FEATURES, TestHome
 
     home = TestHome(tmp_path / "home")
     shop = simulate(tiny("shop", seed=4, users=60, days=200, reviews=60, reviews_rated_pct=0))

@@ -32,7 +32,7 @@ from capflow_assets.models.similar_items import (
     known,
     outcome,
 )
-from capflow_assets_tests.engines import frame_of
+from capflow_assets_doubles.engines import frame_of
 from capflow_assets_tests.models import pictured_shop
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from capflow_assets.learning.spend_tiers import standings
 from capflow_assets.models.spend_tier_upgrade import MODEL, UPGRADED, SpendTierUpgradeParams, known, outcome
 from capflow_assets.simulation import oracle
 from capflow_assets.simulation.world import World
-from capflow_assets_tests.engines import frame_of
+from capflow_assets_doubles.engines import frame_of
 from capflow_assets_tests.models.simulated_chances import examples_of, planted
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from capflow_assets.models.store_affinity import MODEL, LastStore, StoreAffinity
 from capflow_assets.simulation.assortment import store_shares
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.world import World, simulate
-from capflow_assets_tests.engines import frame_of
+from capflow_assets_doubles.engines import frame_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

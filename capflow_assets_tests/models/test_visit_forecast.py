@@ -29,7 +29,7 @@ from capflow_assets.models.visit_forecast import (
 from capflow_assets.simulation.brand import SHOP_WEEK, tiny
 from capflow_assets.simulation.world import World, simulate
 from capflow_assets.stores.saved_estimators import dumps, loads, types_of
-from capflow_assets_tests.engines import rows_of
+from capflow_assets_doubles.engines import rows_of
 from capflow_assets_tests.features.shoppers import ZONE, bill, bills_of
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets_tests.monitoring.simulated_brands import (
+from capflow_assets_doubles.simulated_brands import (
     HALF_A_YEAR,
     START,
     TRAINED,

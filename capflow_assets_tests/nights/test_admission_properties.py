@@ -14,7 +14,7 @@ from capflow_assets.nights.job_costs import Cost, History
 from capflow_assets.nights.jobs import Job, Pool, Running
 from capflow_assets.nights.order import PATIENCE_SECONDS
 from capflow_assets.nights.simulation import Arrival, simulate
-from capflow_assets_tests.nights.traces import (
+from capflow_assets_doubles.night_traces import (
     at_once,
     backlog,
     jain,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from capflow_assets_tests.delivery.http_server import Reply, Request, http_server
+from capflow_assets_doubles.http_server import Reply, Request, http_server
 from capflow_assets_tests.nights.brand import USERS, Brand
 
 HOOK = """

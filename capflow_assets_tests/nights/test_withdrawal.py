@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from capflow_assets.nights.withdrawal import arrived, erase, withdraw
-from capflow_assets_tests.homes import TestHome
+from capflow_assets_doubles.homes import TestHome
 from capflow_assets_tests.nights.brand import LETTERS, NIGHT, WAREHOUSE, Brand
 
 

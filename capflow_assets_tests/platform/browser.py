@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from capflow_assets_tests.platform.server import Server
+from capflow_assets_doubles.page_server import Server
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

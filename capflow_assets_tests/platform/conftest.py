@@ -21,8 +21,8 @@ from capflow_assets.graph.model_assets import PARTS
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
-from capflow_assets_tests.homes import FEW_FEATURES, TestHome
-from capflow_assets_tests.platform.server import Server, serving
+from capflow_assets_doubles.homes import FEW_FEATURES, TestHome
+from capflow_assets_doubles.page_server import Server, serving
 
 GOOD = ("c1", "c2")
 BROKEN = "broken"

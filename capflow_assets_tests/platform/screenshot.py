@@ -10,8 +10,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from capflow_assets_doubles.page_server import serving
 from capflow_assets_tests.platform.browser import browsing, open_graph, visiting
-from capflow_assets_tests.platform.server import serving
 
 EXPANDED = ("models", "predictions", "health")
 CUSTOMER = "grocer"

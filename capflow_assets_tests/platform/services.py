@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,8 +21,9 @@ from typing import Any
 
 import pytest
 
+from capflow_assets_doubles.engines import free_port
+from capflow_assets_doubles.page_server import environment
 from capflow_assets_tests.platform.policy_gate import Gate
-from capflow_assets_tests.platform.server import environment
 
 REGION = "us-east-1"
 
@@ -123,9 +123,7 @@ def postgres_programs() -> Path:
 @contextmanager
 def mlflow_server(database: str, destination: str, log: Path, **variables: str) -> Iterator[str]:
     """`mlflow server` on a database, with the artifacts of those who ask it for them at ``destination``."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", database, "--workers", "1"]
     command += ["--serve-artifacts", "--artifacts-destination", destination, "--port", str(port)]
     # Its processes for judging language models cost seconds to start.

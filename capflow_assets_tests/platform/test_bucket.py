@@ -19,7 +19,7 @@ from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
 from capflow_assets.stores.policies import bucket_encryption, bucket_policy, customer_policy
-from capflow_assets_tests.platform.server import environment
+from capflow_assets_doubles.page_server import environment
 from capflow_assets_tests.platform.services import Aws, aws, capflow
 
 BUCKET = "lake-of-two"

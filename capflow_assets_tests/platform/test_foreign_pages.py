@@ -19,9 +19,9 @@ import pytest
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
-from capflow_assets_tests.homes import TestHome
+from capflow_assets_doubles.homes import TestHome
+from capflow_assets_doubles.page_server import Server, serving
 from capflow_assets_tests.platform.browser import browsing, chromium, visiting
-from capflow_assets_tests.platform.server import Server, serving
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from capflow_assets.graph.webpage.start import passing_signals
-from capflow_assets_tests.homes import TestHome
-from capflow_assets_tests.platform.server import Page, environment, free_port, page
+from capflow_assets_doubles.engines import free_port
+from capflow_assets_doubles.homes import TestHome
+from capflow_assets_doubles.page_server import Page, environment, page
 from capflow_assets_tests.reliability import record
 
 PLANTED = ("dagster", "dagster_webserver", "capflow_assets", "logging", "yaml", "json", "uvicorn", "signal")
@@ -43,28 +44,28 @@ def test_it_starts_beside_planted_modules_and_a_second_one_takes_over(tmp_path, 
     home = tmp_path / "home"
     with page(home, cwd=planted) as first:
         first.wait_until_ready()
-        names = " ".join(first.processes().values())
-        assert all(part in names for part in ("code-server", "api grpc", "webpage.daemon", "webserver", "keeper"))
+        for part in ("code-server", "api grpc", "webpage.daemon", "webserver", "keeper"):
+            assert first.process_of(part)
         with page(home, cwd=planted) as second:
             second.wait_until_ready()
             log = second.server.log
-            second.server.wait(lambda: "is this home's daemon already" in log.read_text(), 60)
+            second.server.wait(lambda: "is this home's daemon already" in log.read_text(), 120)
             assert "dagster.daemon - " not in log.read_text()
             first.process.send_signal(signal.SIGTERM)
-            assert first.process.wait(timeout=60) == 128 + signal.SIGTERM
+            assert first.process.wait(timeout=120) == 128 + signal.SIGTERM
             # The heartbeat of the daemon that ended is not in the way of the one that waited.
-            second.server.wait(lambda: "Instance is configured with the following daemons" in log.read_text(), 60)
+            second.server.wait(lambda: "Instance is configured with the following daemons" in log.read_text(), 120)
             second.process.kill()
-            second.server.wait(lambda: not second.processes(), 60)
+            second.server.wait(lambda: not second.processes(), 120)
     assert not (planted / "imported").exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGKILL])  # the others elsewhere in this file
 def test_whatever_ends_it_ends_all_that_it_started(starting, number):
     starting.process.send_signal(number)
-    code = starting.process.wait(timeout=60)
+    code = starting.process.wait(timeout=120)
     assert code == (-number if number == signal.SIGKILL else 128 + number)
-    starting.server.wait(lambda: not starting.processes(), 60)
+    starting.server.wait(lambda: not starting.processes(), 120)
 
 
 def test_what_nohup_keeps_off_is_not_heeded():
@@ -82,24 +83,24 @@ def test_a_service_that_will_not_end_is_killed_at_the_second_signal(starting):
     os.kill(starting.process_of("capflow_assets webserver"), signal.SIGSTOP)
     starting.process.send_signal(signal.SIGINT)
     starting.process.send_signal(signal.SIGTERM)
-    assert starting.process.wait(timeout=60) == 128 + signal.SIGINT
-    assert starting.processes() == {}
+    assert starting.process.wait(timeout=120) == 128 + signal.SIGINT
+    starting.server.wait(lambda: not starting.processes(), 120)
 
 
 def test_the_keeper_killed_ends_the_page(starting):
     os.kill(starting.process_of("webpage.keeper"), signal.SIGKILL)
-    assert starting.process.wait(timeout=60) == 1
+    assert starting.process.wait(timeout=120) == 1
     assert "keeper was killed" in starting.server.log.read_text()
-    assert starting.processes() == {}
+    starting.server.wait(lambda: not starting.processes(), 120)
 
 
 def test_a_process_that_ends_by_itself_ends_the_page_and_is_named(starting):
     os.kill(starting.process_of("code-server"), signal.SIGKILL)
-    assert starting.process.wait(timeout=60) == 1
+    assert starting.process.wait(timeout=120) == 1
     said = starting.server.log.read_text()
     assert "The code server ended by itself" in said
     assert "SIGKILL" in said
-    assert starting.processes() == {}
+    starting.server.wait(lambda: not starting.processes(), 120)
 
 
 @pytest.mark.long
@@ -110,8 +111,8 @@ def test_it_is_killed_at_many_moments(tmp_path, planted):
         with page(tmp_path / "home", cwd=planted) as started:
             time.sleep(chance.uniform(0, 12))
             started.process.send_signal(chance.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM]))
-            started.process.wait(timeout=60)
-            started.server.wait(lambda started=started: not started.processes(), 60)
+            started.process.wait(timeout=120)
+            started.server.wait(lambda started=started: not started.processes(), 120)
         assert not started.processes(), number
     with page(tmp_path / "home") as last:
         last.wait_until_ready()

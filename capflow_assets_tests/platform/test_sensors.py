@@ -19,7 +19,7 @@ from capflow_assets.home.places import Home
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import World, simulate
-from capflow_assets_tests.homes import FEW_FEATURES, FEW_MODELS, TestHome, features_of, own_environment
+from capflow_assets_doubles.homes import FEW_FEATURES, FEW_MODELS, TestHome, features_of, own_environment
 from capflow_assets_tests.platform.conftest import BAD, DROPPED, Backfilled
 
 TICKS = """

@@ -17,7 +17,7 @@ from capflow_assets.home.places import Home
 from capflow_assets.processes.customer_lock import INHERITED, WAIT_MINUTES, customer_lock, default_wait, forget_name
 from capflow_assets.processes.postgres_locks import key
 from capflow_assets.processes.process_locks import lock_store
-from capflow_assets_tests.platform.server import environment
+from capflow_assets_doubles.page_server import environment
 from capflow_assets_tests.platform.services import postgres, with_driver
 
 HOLD = """

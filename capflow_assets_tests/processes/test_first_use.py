@@ -17,8 +17,8 @@ from capflow_assets.errors import CapflowError
 from capflow_assets.graph.instance import open_instance
 from capflow_assets.home.places import Home, write_if_changed
 from capflow_assets.processes.sqlite_schemas import double_schemas
-from capflow_assets_tests.homes import own_environment
-from capflow_assets_tests.platform.server import environment
+from capflow_assets_doubles.homes import own_environment
+from capflow_assets_doubles.page_server import environment
 from capflow_assets_tests.platform.services import postgres, with_driver
 from capflow_assets_tests.reliability import record
 

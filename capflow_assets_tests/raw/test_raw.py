@@ -57,7 +57,7 @@ def test_users_are_marked_personal(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_types_are_sparks(spark: object, name: str) -> None:
-    from capflow_assets_tests.engines import frame_of
+    from capflow_assets_doubles.engines import frame_of
 
     given = table(name)
     frame = frame_of(spark, given, [])  # type: ignore[arg-type]

@@ -19,7 +19,7 @@ from capflow_assets.home.places import Home
 from capflow_assets.serving.app import Server, create_app
 from capflow_assets.serving.publication import publish
 from capflow_assets.serving.tokens import issue
-from capflow_assets_tests.homes import TestHome
+from capflow_assets_doubles.homes import TestHome
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pytest
 
 from capflow_assets.serving.examples import BODIES
 from capflow_assets.serving.tokens import RECHECK_UNKNOWN_SECONDS, issue
-from capflow_assets_tests.homes import TestHome
+from capflow_assets_doubles.homes import TestHome
 from capflow_assets_tests.serving.homes import Answering, answering, long_valid
 
 SCORE, LIST = "purchase_propensity", "next_basket"

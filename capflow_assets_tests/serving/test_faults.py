@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,7 +16,8 @@ from capflow_assets.serving.publication import publish
 from capflow_assets.serving.tokens import issue
 from capflow_assets.stores.answer_store import AnswerStore
 from capflow_assets.stores.model_files import MODEL
-from capflow_assets_tests.homes import TestHome
+from capflow_assets_doubles.engines import free_port
+from capflow_assets_doubles.homes import TestHome
 from capflow_assets_tests.serving.homes import Answering, answering, long_valid
 
 SCORE, LIST = "purchase_propensity", "next_basket"
@@ -172,9 +172,3 @@ def first_score(port: int, token: str, user: str) -> float:
         except httpx.TransportError:
             assert time.monotonic() < until
             time.sleep(0.2)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

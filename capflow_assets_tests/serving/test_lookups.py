@@ -21,9 +21,11 @@ def test_a_table_that_somebody_holds_is_waited_for_once_and_not_for_each_subject
     held, other = store.tables()["features"], store.tables()["answers/churn"]
     with closing(sqlite3.connect(store.path(held))) as database:
         database.execute("BEGIN EXCLUSIVE")
+        began = time.monotonic()
         found = [lookups.blob("acme", held, f"u{number}") for number in range(1_000)]
         assert set(found) == {Found(None, is_certain=False)}
-        assert lookups.errors <= 2
+        rests = (time.monotonic() - began) / REST_SECONDS  # as many as there is time for, not one for each subject
+        assert lookups.errors <= 2 + rests
         assert lookups.blob("acme", other, "u1") == Found(b"2")
     time.sleep(REST_SECONDS)
     assert lookups.blob("acme", held, "u1") == Found(b"1")

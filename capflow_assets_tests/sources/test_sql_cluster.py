@@ -13,7 +13,7 @@ import pytest
 from capflow_assets.errors import SourceError
 from capflow_assets.sources import sql
 from capflow_assets.sources.sql import cluster_reader, engine
-from capflow_assets_tests.sources.sql_servers import LOGIN, PASSWORD, PASSWORD_ENV, Server, postgres
+from capflow_assets_doubles.sql_servers import LOGIN, PASSWORD, PASSWORD_ENV, Server, postgres
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -11,7 +11,7 @@ import pytest
 
 from capflow_assets.errors import SourceError
 from capflow_assets.sources import sql
-from capflow_assets_tests.sources.sql_servers import LOGIN, PASSWORD, PASSWORD_ENV, READER, Server, mariadb, peaks
+from capflow_assets_doubles.sql_servers import LOGIN, PASSWORD, PASSWORD_ENV, READER, Server, mariadb, peaks
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -13,7 +13,7 @@ from capflow_assets.errors import SourceError
 from capflow_assets.sources import sql
 from capflow_assets.sources.sql import database_access
 from capflow_assets.transfer.secrets import FromEnv, first_line, refuse_credentials
-from capflow_assets_tests.sources.sql_servers import LOGIN, PASSWORD, PASSWORD_ENV, Server, postgres
+from capflow_assets_doubles.sql_servers import LOGIN, PASSWORD, PASSWORD_ENV, Server, postgres
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -12,8 +12,8 @@ from capflow_assets.errors import StoreError
 from capflow_assets.home.places import Home
 from capflow_assets.stores.answer_server import ServedAnswers
 from capflow_assets.stores.answer_stores import answers_of
-from capflow_assets_tests.delivery.dynamodb_server import create_table, dynamodb_server
-from capflow_assets_tests.delivery.redis_server import PASSWORD, redis_server
+from capflow_assets_doubles.dynamodb_server import create_table, dynamodb_server
+from capflow_assets_doubles.redis_server import PASSWORD, redis_server
 
 REDIS = """
 [serving.store]

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from capflow_assets_tests.homes import TestHome
+from capflow_assets_doubles.homes import TestHome
 from capflow_assets_tests.old_models import as_the_first_release
 
 MODEL = "rfm_segments"

@@ -86,7 +86,7 @@ def test_kill_9_in_the_middle_of_a_write_leaves_the_last_good_version(tmp_path, 
 
 def _wait_for_half_a_write(folder: Path) -> None:
     """Until bytes of the second version lie in the folder beside the files of the first."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     committed = sum(file.stat().st_size for file in folder.glob("*.parquet"))
     while time.monotonic() < deadline:
         if sum(file.stat().st_size for file in folder.glob("*.parquet")) > committed:

@@ -13,7 +13,7 @@ import pytest
 
 from capflow_assets.errors import BrokenModelError
 from capflow_assets.stores.model_files import LARGEST_BYTES, ModelFiles
-from capflow_assets_tests.homes import TestHome
+from capflow_assets_doubles.homes import TestHome
 from capflow_assets_tests.old_models import as_the_first_release
 
 MODEL = "rfm_segments"

@@ -18,8 +18,8 @@ from capflow_assets.home.places import Home
 from capflow_assets.stores.lake import Lake
 from capflow_assets.stores.table_damage import damage
 from capflow_assets.tables.suppression import SUPPRESSION, digest, remember
-from capflow_assets_tests.homes import TestHome
-from capflow_assets_tests.landings import KEY, Shop
+from capflow_assets_doubles.homes import TestHome
+from capflow_assets_doubles.landings import KEY, Shop
 
 COLUMNS = {"user_id": "id", "registered_at": "at", "city": "city"}
 HEADER = ("id", "at", "city")

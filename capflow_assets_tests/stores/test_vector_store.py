@@ -25,7 +25,7 @@ from capflow_assets.raw.media import TABLE as MEDIA
 from capflow_assets.raw.reviews import TABLE as REVIEWS
 from capflow_assets.stores.lake import Lake
 from capflow_assets.stores.vector_store import VectorStore
-from capflow_assets_tests.engines import frame_of, rows_of
+from capflow_assets_doubles.engines import frame_of, rows_of
 from capflow_assets_tests.neighbours import customer_of
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets_tests.landings import Shop
+from capflow_assets_doubles.landings import Shop
 
 if TYPE_CHECKING:
     pass

@@ -13,7 +13,7 @@ from capflow_assets.stores.fingerprints import fingerprint
 from capflow_assets.stores.lake import Lake
 from capflow_assets.tables.advancing import Advancing
 from capflow_assets.tables.runner import TableRunner
-from capflow_assets_tests.engines import frame_of
+from capflow_assets_doubles.engines import frame_of
 
 LINES = "clean/line_items"
 ADVANCED = [key for key, spec in STAGES.tables.items() if spec.advanced]

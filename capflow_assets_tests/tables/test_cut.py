@@ -15,8 +15,8 @@ from capflow_assets.expressions.days import end_of_day
 from capflow_assets.life.examples import ExampleReader
 from capflow_assets.stores.lake import Lake
 from capflow_assets.tables.runner import TableRunner
+from capflow_assets_doubles.homes import ANY_BILL_NUMBERS
 from capflow_assets_tests.blueprint import stage_packages
-from capflow_assets_tests.homes import ANY_BILL_NUMBERS
 
 packages = stage_packages.packages
 

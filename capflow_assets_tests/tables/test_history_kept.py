@@ -17,8 +17,8 @@ from capflow_assets.graph.model_assets import live
 from capflow_assets.home.places import Home
 from capflow_assets.stores.lake import Lake
 from capflow_assets.tables.runner import TableRunner
+from capflow_assets_doubles.homes import EACH_KIND, TestHome, all_of, own_environment
 from capflow_assets_tests.blueprint import stage_packages
-from capflow_assets_tests.homes import EACH_KIND, TestHome, all_of, own_environment
 
 MODELS = EACH_KIND
 OF_MESSAGES = {f"{part}/campaign_uplift" for part in ("models", "predictions", "health", "delivery")}

@@ -9,7 +9,7 @@ import pytest
 
 from capflow_assets.landing.watermarks import Watermark
 from capflow_assets.stores.last_landing import read_landed
-from capflow_assets_tests.landings import Shop
+from capflow_assets_doubles.landings import Shop
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

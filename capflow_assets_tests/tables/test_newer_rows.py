@@ -11,7 +11,7 @@ import pytest
 from capflow_assets.customers.customer import parse_customer
 from capflow_assets.definitions import SOURCES
 from capflow_assets.errors import CustomerError
-from capflow_assets_tests.landings import TABLES, Shop
+from capflow_assets_doubles.landings import TABLES, Shop
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -92,7 +92,7 @@ def test_a_run_says_what_it_landed_and_full_lands_everything(tmp_path: Path) -> 
 
     from capflow_assets.graph.launch import dagster_instance
     from capflow_assets.home.places import Home
-    from capflow_assets_tests.homes import TestHome, own_environment
+    from capflow_assets_doubles.homes import TestHome, own_environment
 
     def landed() -> dict[str, Any]:
         with own_environment(), dagster_instance(Home.of(home.root)) as instance:

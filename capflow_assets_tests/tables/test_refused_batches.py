@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from capflow_assets.stores.fingerprints import Fingerprint, fingerprint
 from capflow_assets.stores.last_landing import read_landed
-from capflow_assets_tests.landings import Shop
+from capflow_assets_doubles.landings import Shop
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -15,8 +15,8 @@ from capflow_assets.stores.lake import Lake
 from capflow_assets.tables.removals import removals
 from capflow_assets.tables.runner import TableRunner
 from capflow_assets.tables.table_result import TableResult
-from capflow_assets_tests.homes import TestHome
-from capflow_assets_tests.landings import TABLES
+from capflow_assets_doubles.homes import TestHome
+from capflow_assets_doubles.landings import TABLES
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from capflow_assets.transfer.http import Endpoint, NoAnswer, NotSent, is_public, url_problem
-from capflow_assets_tests.delivery.http_server import Reply, Request, http_server
+from capflow_assets_doubles.http_server import Reply, Request, http_server
 
 
 @contextmanager

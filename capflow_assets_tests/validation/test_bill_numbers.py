@@ -10,7 +10,7 @@ from capflow_assets.clean.line_items import TABLE as LINES
 from capflow_assets.contract import Finding
 from capflow_assets.raw.line_items import TABLE as RAW
 from capflow_assets.validation.bill_numbers import bill_numbers
-from capflow_assets_tests.engines import frame_of
+from capflow_assets_doubles.engines import frame_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -10,7 +10,7 @@ from capflow_assets.raw.items import TABLE as RAW_ITEMS
 from capflow_assets.validation.amounts_agree import amounts_agree
 from capflow_assets.validation.feed_gaps import feed_gaps
 from capflow_assets.validation.known_items import known_items
-from capflow_assets_tests.engines import frame_of
+from capflow_assets_doubles.engines import frame_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

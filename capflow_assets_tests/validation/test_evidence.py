@@ -13,7 +13,7 @@ from capflow_assets.definitions import STAGES
 from capflow_assets.learning.measures import MEASURES
 from capflow_assets.models.purchase_propensity import outcome
 from capflow_assets.validation.evidence import TABLE, TIMES, evidence
-from capflow_assets_tests.engines import frame_of, rows_of
+from capflow_assets_doubles.engines import frame_of, rows_of
 from capflow_assets_tests.features.shoppers import AS_OF, FUTURE, SHOPPERS, ZONE, bill, bills_of
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from capflow_assets.raw.users import TABLE as RAW_USERS
 from capflow_assets.validation.listed_users import listed_users
 from capflow_assets.validation.spoilt_ids import spoilt_ids
 from capflow_assets.validation.user_ids import user_ids
-from capflow_assets_tests.engines import frame_of
+from capflow_assets_doubles.engines import frame_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

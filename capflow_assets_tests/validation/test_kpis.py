@@ -8,7 +8,7 @@ import pytest
 
 from capflow_assets.validation.kpis import TABLE, kpis, plot
 from capflow_assets.validation.report import report
-from capflow_assets_tests.engines import rows_of
+from capflow_assets_doubles.engines import rows_of
 from capflow_assets_tests.features.shoppers import AS_OF, FUTURE, SHOPPERS, ZONE, bill, bills_of
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from capflow_assets.raw import media, reviews
 from capflow_assets.validation._labels import of_recordings, of_reviews
-from capflow_assets_tests.engines import frame_of
+from capflow_assets_doubles.engines import frame_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

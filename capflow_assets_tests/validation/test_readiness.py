@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from capflow_assets.contract import Asked, Needs
 from capflow_assets.validation.evidence import TABLE as EVIDENCE
 from capflow_assets.validation.readiness import TABLE, readiness
-from capflow_assets_tests.engines import frame_of, rows_of
+from capflow_assets_doubles.engines import frame_of, rows_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

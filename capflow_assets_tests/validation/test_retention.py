@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from capflow_assets.validation.retention import TABLE, plot, retention
-from capflow_assets_tests.engines import rows_of
+from capflow_assets_doubles.engines import rows_of
 from capflow_assets_tests.features.shoppers import AS_OF, FUTURE, SHOPPERS, ZONE, bill, bills_of
 
 if TYPE_CHECKING:

@@ -1,1 +1,1 @@
-"""A small Databricks workspace on this machine: the REST calls that a launcher makes, and compute that runs steps."""
+"""Tests of steps that run on Databricks: most on the local workspace of `capflow_assets_doubles.databricks`."""

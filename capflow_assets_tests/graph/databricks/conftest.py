@@ -12,8 +12,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from capflow_assets_tests.graph.databricks.steps import environment
-from capflow_assets_tests.graph.databricks.workspace import LocalWorkspace, local_workspace
+from capflow_assets_doubles.databricks.steps import environment
+from capflow_assets_doubles.databricks.workspace import LocalWorkspace, local_workspace
 
 REAL = "DATABRICKS_HOST" in os.environ
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from capflow_assets_tests.graph.databricks.steps import ON_SAIL, environment, home_of, settings
-from capflow_assets_tests.graph.databricks.workspace import LocalWorkspace
-from capflow_assets_tests.homes import TestHome
-from capflow_assets_tests.platform.server import Server, serving
+from capflow_assets_doubles.databricks.steps import ON_SAIL, environment, home_of, settings
+from capflow_assets_doubles.databricks.workspace import LocalWorkspace
+from capflow_assets_doubles.homes import TestHome
+from capflow_assets_doubles.page_server import Server, serving
 
 CUSTOMERS = ("a1", "b2", "c3")
 TABLES = ("raw/bills", "clean/bills")
@@ -65,8 +65,8 @@ def test_cancelling_in_the_page_cancels_in_databricks(
     backfill = server.backfill(TABLES, ["a1"])
     server.wait(lambda: len(workspace.jobs.runs) > before, 200)
     run = list(workspace.jobs.runs.values())[-1]
-    (started,) = server.wait(lambda: server.runs_of(backfill), 30)
+    (started,) = server.wait(lambda: server.runs_of(backfill), 120)
     server.ask(TERMINATE, id=started)
-    server.wait(lambda: run.state.ended, 60)
+    server.wait(lambda: run.state.ended, 120)
     assert run.state.result == "CANCELED"
-    server.wait(lambda: server.ask(RUN, id=started)["runOrError"]["status"] == "CANCELED", 60)
+    server.wait(lambda: server.ask(RUN, id=started)["runOrError"]["status"] == "CANCELED", 120)

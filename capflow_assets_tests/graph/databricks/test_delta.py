@@ -20,9 +20,9 @@ import requests
 from pyspark.errors import PySparkException
 
 from capflow_assets.stores.lake import Lake
-from capflow_assets_tests.engines import free_port, rows_of, wait_until_open
-from capflow_assets_tests.graph.databricks.steps import environment
-from capflow_assets_tests.graph.databricks.workspace import local_workspace
+from capflow_assets_doubles.databricks.steps import environment
+from capflow_assets_doubles.databricks.workspace import local_workspace
+from capflow_assets_doubles.engines import free_port, rows_of, wait_until_open
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

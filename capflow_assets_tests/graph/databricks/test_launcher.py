@@ -15,9 +15,9 @@ from urllib.parse import unquote
 
 import pytest
 
-from capflow_assets_tests.graph.databricks.steps import ON_SAIL, STAGING, home_of, launched, settings
-from capflow_assets_tests.graph.databricks.workspace import LocalWorkspace
-from capflow_assets_tests.homes import TestHome
+from capflow_assets_doubles.databricks.steps import ON_SAIL, STAGING, home_of, launched, settings
+from capflow_assets_doubles.databricks.workspace import LocalWorkspace
+from capflow_assets_doubles.homes import TestHome
 
 TABLES = ("raw/bills", "clean/bills")
 CUSTOMERS = ("a1", "b2", "c3")
@@ -221,21 +221,12 @@ def test_a_cluster_that_cannot_start_is_tried_again(
 def test_a_driver_that_dies_is_tried_again(
     alone: TestHome, workspace: LocalWorkspace, submitted: Submitted, tmp_path: Path
 ) -> None:
-    workspace.faults.driver_dies_after_s = 0.5
-
-    def mend() -> None:
-        while not len(submitted) or not ended(workspace):
-            time.sleep(0.05)
-        workspace.faults.driver_dies_after_s = None
-
-    thread = threading.Thread(target=mend)
-    thread.start()
+    workspace.faults.driver_dies_after_s, workspace.faults.deaths_left = 0.5, 1
     with launched(alone, settings(tmp_path, environment=ON_SAIL, retries=1), ["a1"], ["raw/bills"]) as cohort:
         assert cohort.result.success, cohort.failure
         retried = [event for event in cohort.result.all_events if event.is_step_up_for_retry]
         assert len(retried) == 1
         assert ("a1", "raw/bills") in cohort.materialized
-    thread.join()
     assert len(submitted) == 2
 
 
@@ -251,9 +242,6 @@ def test_a_run_that_takes_too_long_is_stopped(alone: TestHome, workspace: LocalW
     with launched(alone, file, ["a1"], TABLES) as cohort:
         assert "took too long" in cohort.failure
         assert "longest_hours" in cohort.failure
-    until = time.monotonic() + 30
-    while not ended(workspace) and time.monotonic() < until:
-        time.sleep(0.1)
     assert ended(workspace) in ("CANCELED", "TIMEDOUT")
 
 
@@ -346,6 +334,10 @@ def test_secrets_reach_the_step_and_nothing_else(alone: TestHome, workspace: Loc
 
 
 def ended(workspace: LocalWorkspace) -> str:
-    """The result of the newest run; empty while it goes on."""
-    runs = list(workspace.jobs.runs.values())
-    return runs[-1].state.result or runs[-1].state.life if runs and runs[-1].state.ended else ""
+    """The result of the newest run, waited for: a workspace ends a run some moments after it was told to."""
+    newest = list(workspace.jobs.runs.values())[-1]
+    until = time.monotonic() + 60
+    while not newest.state.ended:
+        assert time.monotonic() < until, "the run goes on"
+        time.sleep(0.05)
+    return newest.state.result or newest.state.life

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from databricks.sdk import WorkspaceClient
 
+from capflow_assets_doubles.databricks.workspace import LocalWorkspace
 from capflow_assets_tests.graph.databricks.wheels import Caller, wheel
-from capflow_assets_tests.graph.databricks.workspace import LocalWorkspace
 
 WORKERS = """
 import json

@@ -8,8 +8,8 @@ import zipfile
 import pytest
 from databricks.sdk import WorkspaceClient
 
+from capflow_assets_doubles.databricks.workspace import LocalWorkspace
 from capflow_assets_tests.graph.databricks.wheels import FOLDER, Caller
-from capflow_assets_tests.graph.databricks.workspace import LocalWorkspace
 
 TRY = """
 import errno, json

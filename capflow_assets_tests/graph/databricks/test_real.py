@@ -24,8 +24,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from capflow_assets_tests.graph.databricks.steps import Cohort, home_of, launched, settings
-from capflow_assets_tests.homes import TestHome
+from capflow_assets_doubles.databricks.steps import Cohort, home_of, launched, settings
+from capflow_assets_doubles.homes import TestHome
 
 pytestmark = [
     pytest.mark.skipif("DATABRICKS_HOST" not in os.environ, reason="needs a workspace: DATABRICKS_HOST is not set"),

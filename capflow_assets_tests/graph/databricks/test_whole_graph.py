@@ -18,9 +18,9 @@ from capflow_assets.life.verdicts import FLEET
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
-from capflow_assets_tests.graph.databricks.steps import COMPUTE, environment, settings
-from capflow_assets_tests.graph.databricks.workspace import LocalWorkspace
-from capflow_assets_tests.homes import FEW_FEATURES, FEW_MODELS, TestHome
+from capflow_assets_doubles.databricks.steps import COMPUTE, environment, settings
+from capflow_assets_doubles.databricks.workspace import LocalWorkspace
+from capflow_assets_doubles.homes import FEW_FEATURES, FEW_MODELS, TestHome
 
 # Some forty steps, each a process of its own over there.
 pytestmark = pytest.mark.timeout(1500)

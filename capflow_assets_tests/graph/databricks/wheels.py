@@ -13,7 +13,7 @@ from databricks.sdk import WorkspaceClient
 from databricks.sdk.service.compute import Environment, Library
 from databricks.sdk.service.jobs import JobEnvironment, Run, RunOutput, SubmitTask
 
-from capflow_assets_tests.graph.databricks.workspace import LocalWorkspace
+from capflow_assets_doubles.databricks.workspace import LocalWorkspace
 
 FOLDER = "/Volumes/main/capflow/staging/own"
 

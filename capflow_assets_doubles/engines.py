@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 SERVER = "org.apache.spark.sql.connect.service.SparkConnectServer"
 # Tests ask hundreds of small queries once: to compile their code takes longer than to run it. A benchmark must not.
 INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
+# Of the system: where tests seed the common generator, two processes of them would draw the same port.
+_DRAWN = random.SystemRandom()
 QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
 
@@ -115,7 +117,7 @@ def java_home(folder: Path) -> Path:
 def free_port() -> int:
     """A port below those that systems hand out by themselves: until its server is up, nobody else is given it."""
     while True:
-        port = random.randrange(10_000, 30_000)
+        port = _DRAWN.randrange(10_000, 30_000)
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))

@@ -17,12 +17,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from capflow_assets_tests.graph.databricks.compute import Compute
-from capflow_assets_tests.graph.databricks.faults import ConnectionLostError, Faults
-from capflow_assets_tests.graph.databricks.jobs import Jobs
-from capflow_assets_tests.graph.databricks.objects import Objects
-from capflow_assets_tests.graph.databricks.storage import Storage
-from capflow_assets_tests.graph.databricks.wire import ApiError, Principal, Request, Response, Routes, split
+from capflow_assets_doubles.databricks.compute import Compute
+from capflow_assets_doubles.databricks.faults import ConnectionLostError, Faults
+from capflow_assets_doubles.databricks.jobs import Jobs
+from capflow_assets_doubles.databricks.objects import Objects
+from capflow_assets_doubles.databricks.storage import Storage
+from capflow_assets_doubles.databricks.wire import ApiError, Principal, Request, Response, Routes, split
 
 VOLUME = "main.capflow.staging"
 ADMIN = Principal("admin@example.com", "dapi-admin", admin=True)

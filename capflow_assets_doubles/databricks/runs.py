@@ -7,8 +7,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from capflow_assets_tests.graph.databricks.compute import Cluster, Process
-from capflow_assets_tests.graph.databricks.wire import Principal
+from capflow_assets_doubles.databricks.compute import Cluster, Process
+from capflow_assets_doubles.databricks.wire import Principal
 
 ENDED = ("TERMINATED", "INTERNAL_ERROR", "SKIPPED")
 KINDS = ("spark_python_task", "python_wheel_task")

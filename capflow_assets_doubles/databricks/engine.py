@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from capflow_assets_tests.engines import INTERPRETED, QUICK_JAVA, connect_settings, free_port, java_home, spark_submit
+from capflow_assets_doubles.engines import INTERPRETED, QUICK_JAVA, connect_settings, free_port, java_home, spark_submit
 
 PLUGIN = "org.apache.spark.sql.connect.SparkConnectPlugin"
 

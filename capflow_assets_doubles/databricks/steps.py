@@ -15,7 +15,7 @@ import tomlkit
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
-from capflow_assets_tests.homes import TestHome
+from capflow_assets_doubles.homes import TestHome
 
 STAGING = "/Volumes/main/capflow/staging"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}

@@ -23,9 +23,9 @@ from pathlib import Path
 from signal import Signals
 from typing import Any
 
-from capflow_assets_tests.graph.databricks.engine import Engine
-from capflow_assets_tests.graph.databricks.storage import Storage
-from capflow_assets_tests.graph.databricks.wire import Principal
+from capflow_assets_doubles.databricks.engine import Engine
+from capflow_assets_doubles.databricks.storage import Storage
+from capflow_assets_doubles.databricks.wire import Principal
 
 RUNTIME = Path(__file__).parent / "runtime"
 RUNTIME_VERSION = "18.0"

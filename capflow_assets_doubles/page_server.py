@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from capflow_assets_tests.homes import STATE
+from capflow_assets_doubles.engines import free_port
+from capflow_assets_doubles.homes import STATE
 
 BACKFILL = """
 mutation Launch($params: LaunchBackfillParams!) {
@@ -142,13 +142,6 @@ def environment(**more: str) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in ours} | more
 
 
-def free_port() -> int:
-    """A port of this machine at which nothing listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @dataclass(frozen=True)
 class Page:
     """`capflow ui` as a process, and what it printed."""
@@ -179,7 +172,9 @@ class Page:
 
     def process_of(self, part: str) -> int:
         """The process whose command line has a part, as soon as there is one."""
-        return self.server.wait(lambda: next((pid for pid, line in self.processes().items() if part in line), None), 60)
+        return self.server.wait(
+            lambda: next((pid for pid, line in self.processes().items() if part in line), None), 120
+        )
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from capflow_assets_tests.delivery.http_server import Reply, Request
+from capflow_assets_doubles.http_server import Reply, Request
 
 JOBS = "/api/profile-bulk-import-jobs"
 TYPE = "application/vnd.api+json"

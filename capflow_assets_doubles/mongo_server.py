@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from capflow_assets_tests.engines import free_port
+from capflow_assets_doubles.engines import free_port
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from capflow_assets_tests.delivery.http_server import Reply, Request
+from capflow_assets_doubles.http_server import Reply, Request
 
 IDENTIFIERS = ("external_id", "braze_id", "user_alias", "email", "phone")
 MOST_OBJECTS = 75

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from capflow_assets_tests.engines import free_port
+from capflow_assets_doubles.engines import free_port
 
 READER = "reader"
 # No word that could stand in a log for another reason.

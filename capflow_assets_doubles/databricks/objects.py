@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from capflow_assets_tests.graph.databricks.compute import Compute
-from capflow_assets_tests.graph.databricks.storage import Storage
-from capflow_assets_tests.graph.databricks.wire import ApiError, Request, Routes
+from capflow_assets_doubles.databricks.compute import Compute
+from capflow_assets_doubles.databricks.storage import Storage
+from capflow_assets_doubles.databricks.wire import ApiError, Request, Routes
 
 
 class Objects:

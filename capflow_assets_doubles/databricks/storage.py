@@ -12,7 +12,7 @@ from email.utils import formatdate
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from capflow_assets_tests.graph.databricks.wire import ApiError, Principal, Request, Response, Routes
+from capflow_assets_doubles.databricks.wire import ApiError, Principal, Request, Response, Routes
 
 BLOCK = 1024 * 1024
 

@@ -10,11 +10,11 @@ import threading
 import time
 from typing import Any
 
-from capflow_assets_tests.graph.databricks.compute import Cluster, Compute, LibraryError
-from capflow_assets_tests.graph.databricks.faults import Faults
-from capflow_assets_tests.graph.databricks.runs import KINDS, Run, State, TaskRun
-from capflow_assets_tests.graph.databricks.storage import Storage
-from capflow_assets_tests.graph.databricks.wire import ApiError, Principal, Request, Routes
+from capflow_assets_doubles.databricks.compute import Cluster, Compute, LibraryError
+from capflow_assets_doubles.databricks.faults import Faults
+from capflow_assets_doubles.databricks.runs import KINDS, Run, State, TaskRun
+from capflow_assets_doubles.databricks.storage import Storage
+from capflow_assets_doubles.databricks.wire import ApiError, Principal, Request, Routes
 
 LOGS = 5 * 1024 * 1024
 POLL_S = 0.02
@@ -272,7 +272,7 @@ class Jobs:
     def _watched(self, run: Run, task: TaskRun, until: float) -> State:
         """Wait for the end of the process and say how it ended."""
         assert task.process is not None
-        begun, dies = time.monotonic(), self._faults.driver_dies_after_s
+        begun, dies = time.monotonic(), self._faults.driver_death()
         try:
             while task.process.popen.poll() is None:
                 _stop_if_asked(run, until)

@@ -6,7 +6,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from capflow_assets_tests.graph.databricks.wire import ApiError
+from capflow_assets_doubles.databricks.wire import ApiError
 
 NEVER = float("inf")
 
@@ -38,12 +38,14 @@ class Faults:
         start_failure: Compute fails to start, with this termination code, e.g.
             ``AWS_INSUFFICIENT_INSTANCE_CAPACITY_FAILURE``.
         driver_dies_after_s: The step's process is killed (SIGKILL) so long after its start.
+        deaths_left: How many processes of steps are killed so; all of them by default.
     """
 
     start_delay_s: float = 0.0
     never_starts: bool = False
     start_failure: str | None = None
     driver_dies_after_s: float | None = None
+    deaths_left: float = NEVER
     _faults: list[_Fault] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -71,6 +73,15 @@ class Faults:
         with self._lock:
             self._faults.clear()
         self.start_delay_s, self.never_starts, self.start_failure, self.driver_dies_after_s = 0.0, False, None, None
+        self.deaths_left = NEVER
+
+    def driver_death(self) -> float | None:
+        """After how many seconds the process that starts now is killed; None where it is not."""
+        with self._lock:
+            if self.driver_dies_after_s is None or self.deaths_left <= 0:
+                return None
+            self.deaths_left -= 1
+            return self.driver_dies_after_s
 
     def _add(self, kind: str, calls: float, seconds: float, on: str, retry_after_s: int = 1) -> None:
         with self._lock:
