@@ -13,8 +13,8 @@ import pytest
 
 from capflow_assets.graph.postgres_storage import PostgresStorage
 from capflow_assets.home.places import dagster_yaml
-from capflow_assets_tests.homes import own_environment
-from capflow_assets_tests.sources.sql_servers import Server, postgres
+from capflow_assets_doubles.homes import own_environment
+from capflow_assets_doubles.sql_servers import Server, postgres
 
 KEY = dg.AssetKey("bills")
 OPEN = "select pid from pg_stat_activity where usename = 'postgres' and pid <> pg_backend_pid() and datname = 'shop'"

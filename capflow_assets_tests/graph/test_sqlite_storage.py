@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from capflow_assets.graph.sqlite_storage import MOST_FILES, KeptEngines, SqliteStorage
 from capflow_assets.home.places import dagster_yaml
-from capflow_assets_tests.homes import own_environment
+from capflow_assets_doubles.homes import own_environment
 
 KEY = dg.AssetKey("bills")
 
