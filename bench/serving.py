@@ -167,7 +167,7 @@ def _trees(folder: Path, row: list[float]) -> Trees:
     """Trees of the usual size over as many features: as a graph, and as XGBoost saves them."""
     import xgboost
 
-    from capflow_assets.serving.tree_graphs import graph_of
+    from capflow_assets.learning.online.tree_graphs import graph_of
 
     chance = np.random.default_rng(0)
     values = chance.random((2000, len(row)))

@@ -113,17 +113,44 @@ def token(
         say("a server that runs publishes what is not published yet within a minute")
 
 
+@serve_app.command(hidden=True)
+def publish(
+    context: typer.Context,
+    customers: Annotated[list[str], typer.Argument(help="The customers' names.")],
+    home: HomeOption = None,
+) -> None:
+    """Publish what is newer in the lake of customers that are served, once; a server does so by itself."""
+    import json
+
+    from capflow_assets.home.places import Home
+    from capflow_assets.packages import deployment
+    from capflow_assets.serving.logs import configure
+    from capflow_assets.serving.refreshing import be_last, publish_each
+
+    configure()
+    be_last()
+    typer.echo(json.dumps(publish_each(deployment(Home.of(home or context.obj)), customers)))
+
+
 def application() -> Any:
     """The application of one process, of the home and bounds that the environment names."""
     from capflow_assets.console.late_pages import LatePages
     from capflow_assets.packages import deployment
     from capflow_assets.serving.app import create_app
     from capflow_assets.serving.logs import configure
+    from capflow_assets.serving.refreshing import published_apart
 
     configure()
     bound, processes = int(os.environ.get(BOUND, "1024")) << 20, int(os.environ.get(PROCESSES, "1"))
     opened = deployment()
-    return create_app(opened, bound, processes, lambda gate: LatePages(lambda: _console(opened, gate)))
+    root = str(opened.home.root)
+    return create_app(
+        opened,
+        bound,
+        processes,
+        lambda gate: LatePages(lambda: _console(opened, gate)),
+        lambda customers: published_apart(root, customers),
+    )
 
 
 def _console(deployment: Deployment, gate: Gate) -> Console:

@@ -1,5 +1,7 @@
 """The version that a training registers: its estimator, report, pictures, and the population it is held against.
 
+Beside them lies the file that it answers online from (``life.online_files``).
+
 What is decided is carried out: the version becomes champion or challenger. Where it does not become champion and nobody
 else answers, ``life.substitutes`` finds who does.
 """
@@ -14,6 +16,7 @@ from capflow_assets.contract import Estimator, Examples
 from capflow_assets.deployment import Deployment
 from capflow_assets.life.answers import answered, figure_of
 from capflow_assets.life.examples import ExampleReader
+from capflow_assets.life.online_files import online_file
 from capflow_assets.life.report import TrainingReport
 from capflow_assets.stores.saved_estimators import dumps, types_of
 
@@ -32,7 +35,8 @@ def registered(
 ) -> int:
     """Register the served estimator with its report, and carry the decision out; the version's number."""
     customer, name, registry = report.customer, report.model, deployment.registry
-    files = {**plots, "reference.json": _reference(reader, served)}
+    online = online_file(reader.spec.model, served.estimator, served.population)
+    files = {**plots, **online, "reference.json": _reference(reader, served)}
     content = dumps(served.estimator, types_of(reader.spec.model))
     version = registry.register(customer, name, content, report.to_json(), files)
     if report.decision.action == "promote":

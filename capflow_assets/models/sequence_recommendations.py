@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from capflow_assets.learning.baskets import Baskets
     from capflow_assets.learning.item_lists import Lists
     from capflow_assets.learning.nets.loop import Course, Plan
-    from capflow_assets.learning.sequence_lists import Shape
+    from capflow_assets.learning.sequence_lists import SequenceNet, Shape
 
 LINES = "clean/line_items"
 LINE_COLUMNS = ("user_id", "item_id", "billed_on", "is_return", "flags")
@@ -84,12 +84,18 @@ class BasketSequences:
 
     def predict(self, examples: Examples) -> pd.DataFrame:
         """A list of ``items`` for each user: ``item_id``, ``score`` (higher comes first), ``reasons``."""
+        from capflow_assets.learning.sequence_lists import FOLLOWS, sequence_lists
+
+        trained, shape, size = self.visit_net()
+        return _answers(examples, lambda known, users: sequence_lists(trained, shape, known, users, size), FOLLOWS)
+
+    def visit_net(self) -> tuple[SequenceNet, Shape, int]:
+        """The trained net, how large it is, and how many items a list has: what answers online need of it."""
         from capflow_assets.learning.frames import fitted
-        from capflow_assets.learning.sequence_lists import FOLLOWS, SequenceNet, sequence_lists
+        from capflow_assets.learning.sequence_lists import SequenceNet
 
         trained = SequenceNet(fitted(self.items, "sequence_recommendations"), self.weights)
-        size, shape = self.params.items, self._shape
-        return _answers(examples, lambda known, users: sequence_lists(trained, shape, known, users, size), FOLLOWS)
+        return trained, self._shape, self.params.items
 
     def parameters(self) -> dict[str, Any]:
         """How the training went: losses, recalls of the horizon after it, the epoch that stayed, why it ended."""

@@ -25,7 +25,7 @@ from capflow_assets.serving.examples import request_body
 from capflow_assets.serving.memory import keep_few_arenas, keep_for_good
 from capflow_assets.serving.metrics import Metrics
 from capflow_assets.serving.problems import ProblemError, not_there
-from capflow_assets.serving.refreshing import Refresher
+from capflow_assets.serving.refreshing import Publish, Refresher
 from capflow_assets.serving.requests import AnswerRequest, Query, answer_request, parsed
 from capflow_assets.serving.scorer_cache import DEFAULT_BOUND_BYTES
 from capflow_assets.serving.service import Served, Service, rungs_of
@@ -185,8 +185,9 @@ def create_app(
     bound_bytes: int = DEFAULT_BOUND_BYTES,
     processes: int = 1,
     pages: Callable[[Gate], Pages] | None = None,
+    publish: Publish | None = None,
 ) -> Application:
-    """The application of one process, whose stores are refreshed while it runs; with ``pages``, given the tokens."""
+    """The application of one process, whose stores are refreshed (by ``publish``) while it runs; with ``pages``."""
     from importlib.metadata import version
 
     from capflow_assets.serving.application import Application
@@ -197,7 +198,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        refresher = Refresher(deployment)
+        refresher = Refresher(deployment, publish)
         keep_few_arenas()
         await asyncio.to_thread(server.service.watch.look)
         await asyncio.to_thread(server.service.lookups.look)

@@ -87,9 +87,8 @@ def stored_answer(
     import orjson
 
     rows = [orjson.loads(row) for row in content.split(BETWEEN_ROWS)]
-    return _shaped(rows, table.facts, unwanted, k) | _provenance(
-        table.facts.get("model_version"), served_by, life.of(moment_of(table.facts))
-    )
+    who = provenance(table.facts.get("model_version"), served_by)
+    return _shaped(rows, table.facts, unwanted, k) | who | life.of(moment_of(table.facts))
 
 
 def typical_answer(table: StoredTable, life: Lifetime, unwanted: frozenset[str], k: int | None) -> dict[str, Any]:
@@ -99,7 +98,7 @@ def typical_answer(table: StoredTable, life: Lifetime, unwanted: frozenset[str],
     for row in rows if table.facts.get("shape") == "score" else ():
         row["band"] = band_of(row["score"], bands)
     answer = _shaped(rows, table.facts, unwanted, k)
-    return answer | _provenance(table.facts.get("model_version"), RULE, life.of(moment_of(table.facts)))
+    return answer | provenance(table.facts.get("model_version"), RULE) | life.of(moment_of(table.facts))
 
 
 def live_answer(
@@ -109,7 +108,7 @@ def live_answer(
     numbers = {name: None if value != value else value for name, value in figures.items()}
     score = numbers.get("score")
     band = None if score is None else band_of(score, bands)
-    return {**numbers, "band": band} | _provenance(version, served_by, times)
+    return {**numbers, "band": band, **provenance(version, served_by), **times}
 
 
 def band_of(score: float, bands: Sequence[Sequence[Any]]) -> str | None:
@@ -156,5 +155,6 @@ def _shaped(
     return rows[0]
 
 
-def _provenance(version: Any, served_by: str, times: Mapping[str, Any]) -> dict[str, Any]:
-    return {"model_version": version, "served_by": served_by, **times}
+def provenance(version: Any, served_by: str) -> dict[str, Any]:
+    """Which version answers, and by which rung."""
+    return {"model_version": version, "served_by": served_by}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,18 +11,23 @@ from capflow_assets.blueprint.stages import Stages
 from capflow_assets.contract import USER, Examples
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import BrokenModelError, ModelError, listed
+from capflow_assets.learning.online.conversion import CODE, SCORES, frame_of, with_holes
+from capflow_assets.learning.online.files import NAME, OnlineModel, unpacked
+from capflow_assets.learning.online.scorers import Scorer, ready_scorer
+from capflow_assets.learning.online.visit_lists import VISITS, VisitLists, ready_lists
 from capflow_assets.life.rungs import rung_of
 from capflow_assets.life.scoring_version import in_one_line, succession
 from capflow_assets.serving.ladder import bands_of
 from capflow_assets.serving.lookups import LooksUp, sampled_features
-from capflow_assets.serving.scorer_cache import LoadedScorer
-from capflow_assets.serving.scorers import frame_of, scorer_of
-from capflow_assets.stores.model_files import LARGEST_BYTES, MODEL
+from capflow_assets.serving.scorer_cache import LoadedScorer, NightOnly
+from capflow_assets.serving.scorers import code_scorer, scorer_of
+from capflow_assets.stores.model_files import LARGEST_BYTES, MODEL, REPORT
 from capflow_assets.stores.registry import Registry
 from capflow_assets.stores.saved_estimators import types_of
 
 TRIAL_ROWS = 1_000
 ID = "user_id"
+LOG = logging.getLogger("capflow.serving")
 
 
 def why_not_live(spec: ModelSpec, stages: Stages) -> str:
@@ -63,20 +69,58 @@ def load_scorer(
     spec, broken = deployment.stages.model(model), []
     for version in dict.fromkeys((champion, *succession(registry, customer, model))):
         try:
-            content = registry.read(customer, model, version, MODEL, most_bytes)
-            estimator = registry.loaded(customer, model, version, content, types_of(spec.model))
+            scorer = _ready(deployment, registry, lookups, customer, spec, version, most_bytes)
             rung = rung_of(spec.model, registry.report(customer, model, version))
         except BrokenModelError as error:
             broken.append(f"version {version}: {in_one_line(error)}")
             continue
-        columns = tuple(dict.fromkeys(spec.model.columns))
-        trial = sampled_features(lookups, customer, columns, TRIAL_ROWS)
-        scorer = scorer_of(estimator, columns, trial, len(content))
-        rows = trial[: TRIAL_ROWS // 2, [columns.index(name) for name in scorer.columns]]
-        scores = scorer.figures(rows)["score"].tolist() if len(rows) else []
+        scores: list[float] = []
+        if isinstance(scorer, Scorer):
+            rows = sampled_features(lookups, customer, scorer.columns, TRIAL_ROWS // 2)
+            scores = scorer.figures(rows)["score"].tolist() if len(rows) else []
         return LoadedScorer(version, rung, scorer, bands_of(scores, spec.model.answer.bands))
     came = "; ".join(broken) or "no champion"
     raise ModelError(f"no version of {customer}.{model} can answer", came=came)
+
+
+def _ready(
+    deployment: Deployment,
+    registry: Registry,
+    lookups: LooksUp,
+    customer: str,
+    spec: ModelSpec,
+    version: int,
+    most_bytes: int,
+) -> Scorer | VisitLists | NightOnly:
+    """A version by its file for online answers; one that has none, or none that is whole, by its own code."""
+    online = _online(registry, customer, spec.name, version, most_bytes)
+    kind = CODE if online is None else online.recipe["kind"]
+    if online is not None and kind == SCORES:
+        return ready_scorer(online)
+    if online is not None and kind == VISITS:
+        return ready_lists(online)
+    if spec.model.answer.shape == "list":
+        return NightOnly("it has no file for online answers" if online is None else str(online.recipe["why"]))
+    content = registry.read(customer, spec.name, version, MODEL, most_bytes)
+    estimator = registry.loaded(customer, spec.name, version, content, types_of(spec.model))
+    columns = tuple(dict.fromkeys(spec.model.columns))
+    if online is not None:  # it was tried, and does not agree
+        return code_scorer(estimator, columns, len(content))
+    trial = with_holes(sampled_features(lookups, customer, columns, TRIAL_ROWS))
+    return scorer_of(estimator, columns, trial, len(content))
+
+
+def _online(registry: Registry, customer: str, model: str, version: int, most_bytes: int) -> OnlineModel | None:
+    """What lies beside a version for online answers; None where it has nothing that is whole."""
+    name = f"{REPORT}/{NAME}"
+    if name not in registry.paths(customer, model, version):
+        return None
+    try:
+        return unpacked(registry.read(customer, model, version, name, most_bytes))
+    except BrokenModelError as error:
+        who = [customer, model, version]
+        LOG.warning({"what": "a file for online answers is broken", "version": who, "error": in_one_line(error)})
+        return None
 
 
 def explained(

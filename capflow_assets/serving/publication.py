@@ -1,4 +1,4 @@
-"""From the lake to the store that online answers are looked up in: last answers and features, one blob a subject.
+"""From the lake to the store that online answers are looked up in: last answers, features and visits, a blob each.
 
 The night publishes what it has scored, of the customers that are served; the server publishes what it finds newer in
 the lake, for homes whose nights run elsewhere. Both do nothing where the store is of the same version of a table.
@@ -16,6 +16,7 @@ from capflow_assets.contract import Model
 from capflow_assets.customers.customer import Customer
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import CapflowError
+from capflow_assets.serving.histories import HISTORIES, follows_visits, publish_histories
 from capflow_assets.serving.tokens import is_served
 from capflow_assets.stores.answer_store import ANSWERS, FEATURES
 from capflow_assets.stores.answer_stores import Answers, answers_of
@@ -44,6 +45,8 @@ def publish_night(deployment: Deployment, customer: str, model: str) -> str:
         with store.writing():
             _publish_answers(deployment, store, declared, model)
             _publish_features(deployment, store, declared)
+            if follows_visits(deployment.stages.model(model)):
+                publish_histories(deployment, store, declared)
     except Exception as error:  # whatever a table can be broken by: the night itself is whole
         return f"online answers of {model} are still the last ones: {_words(error)}"
     return ""
@@ -57,6 +60,7 @@ def publish(deployment: Deployment, customer: str) -> dict[str, str]:
         for model in deployment.stages.models:
             _tried(done, f"{ANSWERS}{model}", lambda name=model: _publish_answers(deployment, store, declared, name))
         _tried(done, FEATURES, lambda: _publish_features(deployment, store, declared))
+        _tried(done, HISTORIES, lambda: publish_histories(deployment, store, declared))
     return done
 
 

@@ -1,33 +1,83 @@
 """Publishing what is newer in the lake, of the customers that are served, while a server runs.
 
 A night publishes by itself where it runs in the same home. Elsewhere, and for homes whose nights ran before a customer
-was served, the server does. Of several processes one works.
+was served, the server does: ``capflow serve`` in a process that ends when it is done, since tables take memory and
+libraries that answers do not need. Of several processes one works.
 """
 
 from __future__ import annotations
 
 import fcntl
+import json
 import logging
+import os
+import subprocess
+import sys
 import threading
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from capflow_assets.deployment import Deployment
-from capflow_assets.serving.memory import give_memory_back
-from capflow_assets.serving.publication import publish
+from capflow_assets.serving.lake_signs import sign
 from capflow_assets.serving.tokens import is_served, served_customers
 from capflow_assets.stores.answer_store import FOLDER
 
 EVERY_SECONDS = 60.0
+# So often all is looked at, whatever signs say: a table that failed may be whole now.
+LOOK_SECONDS = 600.0
+# A process that publishes has to end within.
+MOST_SECONDS = 3600.0
 LOG = logging.getLogger("capflow.serving")
+
+# By customer what was done or went wrong, table by table.
+Done = dict[str, dict[str, str]]
+Publish = Callable[[Sequence[str]], Done]
+
+
+def publish_each(deployment: Deployment, customers: Sequence[str]) -> Done:
+    """Publish what is newer of each; one that fails keeps its last answers, the others go on."""
+    from capflow_assets.serving.publication import publish
+
+    done: Done = {}
+    for customer in customers:
+        if not is_served(deployment.home, customer):  # revoked since, and its store was removed
+            continue
+        try:
+            done[customer] = publish(deployment, customer)
+        except Exception as error:  # a customer whose home or lake is broken in whatever way leaves the others
+            LOG.warning({"what": "nothing is published", "customer": customer, "error": str(error)[:500]})
+    return done
+
+
+def published_apart(root: str, customers: Sequence[str]) -> Done:
+    """As ``publish_each``, by `capflow serve publish` in a process of its own, behind all others.
+
+    Raises:
+        OSError: it cannot be started, or ends in failure.
+    """
+    program = [sys.executable, "-m", "capflow_assets", "serve", "publish", *customers, "--home", root]
+    ended = subprocess.run(  # noqa: S603
+        program, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False, timeout=MOST_SECONDS
+    )
+    if ended.returncode:
+        raise OSError(f"capflow serve publish ended with {ended.returncode}")
+    done: Done = json.loads(ended.stdout.splitlines()[-1])
+    return done
 
 
 @dataclass(slots=True)
 class Refresher:
-    """Looks at the lake again and again, until ``stop``."""
+    """Looks at the lake again and again, until ``stop``; ``publish`` does the work, ``publish_each`` by default."""
 
     deployment: Deployment
+    publish: Publish | None = None
     every_seconds: float = EVERY_SECONDS
     _stop: threading.Event = field(default_factory=threading.Event)
+    # By customer the sign of what is published.
+    _signs: dict[str, Any] = field(default_factory=dict)
+    _looked_at: float = 0.0
 
     def run(self) -> None:
         """Publish once at the start and then every minute; another process that does so already is left to it."""
@@ -45,32 +95,32 @@ class Refresher:
 
     def _tried(self) -> None:
         try:
-            if self.refresh():
-                give_memory_back()
+            self.refresh()
         except Exception as error:  # too many open files, say: the next minute may have fewer
             LOG.warning({"what": "the lake was not looked at", "error": type(error).__name__})
 
     def refresh(self) -> bool:
-        """Publish what is newer of each served customer; whether anything was.
-
-        One that fails keeps its last answers, the others go on.
-        """
-        is_any = False
-        for customer in served_customers(self.deployment.home):
-            if self._stop.is_set():
-                return is_any
-            if not is_served(self.deployment.home, customer):  # revoked since, and its store was removed
-                continue
-            try:
-                done = publish(self.deployment, customer)
-            except Exception as error:  # a customer whose home or lake is broken in whatever way leaves the others
-                LOG.warning({"what": "nothing is published", "customer": customer, "error": str(error)[:500]})
-            else:
-                if done:
-                    is_any = True
-                    LOG.info({"what": "published", "customer": customer, "tables": done})
-        return is_any
+        """Publish what is newer of each served customer; whether anything was."""
+        if time.monotonic() - self._looked_at > LOOK_SECONDS:
+            self._signs, self._looked_at = {}, time.monotonic()
+        signs = {customer: sign(self.deployment, customer) for customer in served_customers(self.deployment.home)}
+        newer = [name for name, now in signs.items() if now is None or self._signs.get(name) != now]
+        if not newer or self._stop.is_set():
+            return False
+        done = publish_each(self.deployment, newer) if self.publish is None else self.publish(newer)
+        for customer, tables in done.items():
+            # What was published is part of the sign; what came to the lake meanwhile is not, and is seen next time.
+            after = sign(self.deployment, customer)
+            self._signs[customer] = None if after is None else (*signs[customer][:2], after[2])
+            if tables:
+                LOG.info({"what": "published", "customer": customer, "tables": tables})
+        return any(done.values())
 
     def stop(self) -> None:
         """Look no more."""
         self._stop.set()
+
+
+def be_last() -> None:
+    """Let all other processes of the machine work first."""
+    os.nice(10)

@@ -18,11 +18,15 @@ NUMBER = (int, float)
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One subject to answer for: by id, by features, or both; of a list what is in the basket and what is unwanted."""
+    """One subject to answer for: by id, by features, or both; of a list what is in the basket and what is unwanted.
+
+    What is in the basket is unwanted too.
+    """
 
     user_id: str | None = None
     features: Mapping[str, float | None] = field(default_factory=dict)
     unwanted: frozenset[str] = frozenset()
+    basket: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +111,13 @@ def _query(entry: Any, where: str) -> Query:
     _known(entry, ("user_id", "features", "basket", "exclude"), where)
     user = _id(entry["user_id"], f"{where}.user_id") if entry.get("user_id") is not None else None
     features = features_of(entry.get("features", {}), f"{where}.features")
-    unwanted = [_id(item, f"{where}.{part}") for part in ("basket", "exclude") for item in _unwanted(entry, part)]
+    # As the lake spells them.
+    basket, excluded = (
+        tuple(normal(_id(item, f"{where}.{part}")) for item in _unwanted(entry, part)) for part in ("basket", "exclude")
+    )
     if user is None and not features and "basket" not in entry and "exclude" not in entry:
         raise ProblemError(422, f"{where} names nobody: expected user_id, features, basket or exclude")
-    return Query(user, features, frozenset(map(normal, unwanted)))  # as the lake spells them
+    return Query(user, features, frozenset((*basket, *excluded)), basket)
 
 
 def _list(body: Mapping[str, Any], name: str) -> list[Any]:

@@ -14,8 +14,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from capflow_assets.learning.online.scorers import Scorer
+from capflow_assets.learning.online.visit_lists import VisitLists
 from capflow_assets.serving.memory import give_memory_back, rss_bytes
-from capflow_assets.serving.scorers import Scorer
 
 LOADS_AT_ONCE = 2
 RETRY_SECONDS = 15.0
@@ -29,12 +30,20 @@ Key = tuple[str, str, int]
 
 
 @dataclass(frozen=True, slots=True)
+class NightOnly:
+    """A version that answers as of the night alone, and ``why``."""
+
+    why: str
+    size_bytes: int = NOTHING_BYTES
+
+
+@dataclass(frozen=True, slots=True)
 class LoadedScorer:
     """A version that is ready: ``version`` answers, since no newer one before it in line can be loaded."""
 
     version: int
     rung: str
-    scorer: Scorer
+    scorer: Scorer | VisitLists | NightOnly
     bands: tuple[tuple[float, str], ...] = ()
 
 

@@ -16,15 +16,20 @@ from typing import TYPE_CHECKING, Any
 from capflow_assets.blueprint.specs import ModelSpec
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import listed
+from capflow_assets.learning.online.scorers import Scorer
+from capflow_assets.learning.online.visit_lists import VisitLists
 from capflow_assets.serving import ladder
 from capflow_assets.serving.champion_watch import ChampionWatch
 from capflow_assets.serving.declared import Declared, DeclaredCustomers
+from capflow_assets.serving.feature_rows import feature_row
+from capflow_assets.serving.histories import HISTORIES, follows_visits
 from capflow_assets.serving.ladder import LAST_GOOD, LIVE, Lifetime
+from capflow_assets.serving.live_lists import live_lists
 from capflow_assets.serving.loading import explained, load_scorer, why_not_live
 from capflow_assets.serving.lookups import Found, LooksUp, Lookups, features_of
 from capflow_assets.serving.problems import ProblemError, not_there
 from capflow_assets.serving.requests import AnswerRequest, Query, require_features
-from capflow_assets.serving.scorer_cache import DEFAULT_BOUND_BYTES, Key, LoadedScorer, ScorerCache
+from capflow_assets.serving.scorer_cache import DEFAULT_BOUND_BYTES, Key, LoadedScorer, NightOnly, ScorerCache
 from capflow_assets.serving.server_lookups import ServerLookups
 from capflow_assets.serving.tokens import served_customers
 from capflow_assets.stores.answer_store import ANSWERS, FEATURES, StoredTable
@@ -36,7 +41,6 @@ if TYPE_CHECKING:
 
 ID = "user_id"
 NOTHING = Found(None)
-NAN = float("nan")
 # A model's file may take so much of the bound of memory: a quarter.
 LARGEST_SHARE = 4
 LOG = logging.getLogger("capflow.serving")
@@ -88,6 +92,8 @@ class Service:
     not_live: dict[str, str] = field(init=False)
     # By model what it reads of a user.
     reads: dict[str, tuple[str, ...]] = field(init=False)
+    # The models whose lists may follow from a basket in hand.
+    by_visits: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
         home, stages = self.deployment.home, self.deployment.stages
@@ -95,6 +101,7 @@ class Service:
         self.lookups = Lookups(home) if server is None else ServerLookups(server, lambda: served_customers(home))
         self.not_live = {name: why_not_live(spec, stages) for name, spec in stages.models.items()}
         self.reads = {name: spec.model.columns for name, spec in stages.models.items()}
+        self.by_visits = frozenset(name for name, spec in stages.models.items() if follows_visits(spec))
         self.declared = DeclaredCustomers(self.deployment)
         self.watch = ChampionWatch(self.deployment.registry, lambda: served_customers(home))
         self.cache = ScorerCache(self._load, self.bound_bytes)
@@ -120,9 +127,10 @@ class Service:
 
     async def scorer(self, served: Served) -> LoadedScorer | None:
         """The version that answers live; None where none can."""
-        if self.not_live[served.model] or served.champion is None:
+        if (self.not_live[served.model] and served.model not in self.by_visits) or served.champion is None:
             return None
-        return await self.cache.get((served.customer, served.model, served.champion))
+        loaded = await self.cache.get((served.customer, served.model, served.champion))
+        return None if loaded is None or isinstance(loaded.scorer, NightOnly) else loaded
 
     async def answers(self, served: Served, request: AnswerRequest) -> list[dict[str, Any]]:
         """One answer a query, in their order; a query that nothing can be said to has a ``problem`` instead.
@@ -140,7 +148,8 @@ class Service:
             place for place, query in enumerate(request.queries) if self._wants_live(served, query, stored[place])
         ]
         loaded = await self.scorer(served) if places else None
-        asked = await self._asked(served, request, stored, places if loaded is not None else ())
+        is_by_features = loaded is not None and served.model not in self.by_visits
+        asked = await self._asked(served, request, stored, places if is_by_features else ())
         live = None if loaded is None else await self._live_if_it_can(asked, places, loaded)
         if live is None and served.stored is None:
             words = f"{served.model} has answered for nobody of {served.customer} yet"
@@ -168,7 +177,7 @@ class Service:
         return [_first(blobs[one] for one in spellings) for spellings in spelled]
 
     def _wants_live(self, served: Served, query: Query, stored: Found) -> bool:
-        if query.features:
+        if query.features or (query.basket and served.model in self.by_visits):
             return True
         if stored.content is None or served.stored is None:
             # Whom the night did not ask about, because the model is about others, is not answered as if it were.
@@ -179,7 +188,8 @@ class Service:
         self, asked: Asked, places: Sequence[int], loaded: LoadedScorer
     ) -> dict[int, dict[str, Any]] | None:
         try:
-            return await self._live(asked, places, loaded)
+            live = self._live_lists if isinstance(loaded.scorer, VisitLists) else self._live
+            return await live(asked, places, loaded)
         except ProblemError:
             raise
         except Exception as error:  # a version may fail in any way on rows that it never saw; the ladder goes on
@@ -187,16 +197,28 @@ class Service:
             LOG.warning({"what": "a version cannot score", "version": name, "error": type(error).__name__})
             return None
 
+    async def _live_lists(self, asked: Asked, places: Sequence[int], loaded: LoadedScorer) -> dict[int, dict[str, Any]]:
+        """The lists that are made now, by place of the query."""
+        served, request = asked.served, asked.request
+        assert isinstance(loaded.scorer, VisitLists)  # noqa: S101
+        table = self.lookups.tables(served.customer).get(HISTORIES)
+        visits = await self._looked_up(served, table, [request.queries[place].user_id for place in places])
+        lists = await live_lists(served, request, dict(zip(places, visits, strict=True)), table, loaded.scorer)
+        who = ladder.provenance(loaded.version, _rung(served, loaded))
+        engine = {"engine": loaded.scorer.engine}
+        return {place: {**_whom(request.queries[place]), **one, **who, **engine} for place, one in lists.items()}
+
     async def _live(self, asked: Asked, places: Sequence[int], loaded: LoadedScorer) -> dict[int, dict[str, Any]]:
         """The live answers, by place of the query; a query whose features are not whole has none, or a problem."""
         import numpy as np
 
-        served, request = asked.served, asked.request
-        columns, answers, rows = loaded.scorer.columns, {}, {}
+        served, request, scorer = asked.served, asked.request, loaded.scorer
+        assert isinstance(scorer, Scorer)  # noqa: S101
+        columns, answers, rows = scorer.columns, {}, {}
         for place in places:
             query = request.queries[place]
             require_features(query.features, self.reads[served.model])
-            row = _row(query, asked.features.get(place, (None, True))[0], columns)
+            row = feature_row(query, asked.features.get(place, (None, True))[0], columns)
             if isinstance(row, ProblemError):
                 answers[place] = _problem(query, row)
             elif row is not None:
@@ -204,35 +226,35 @@ class Service:
         if not rows:
             return answers
         matrix = np.array(list(rows.values()))
-        figures = await self._figures(loaded, matrix)
-        reasons = await self._reasons(served, loaded, matrix) if request.has_reasons else None
-        served_by = loaded.rung if loaded.rung != "own" else LIVE if loaded.version == served.champion else LAST_GOOD
-        bands = _bands(served, loaded)
+        figures = await self._figures(scorer, matrix)
+        reasons = await self._reasons(served, loaded.version, columns, matrix) if request.has_reasons else None
+        bands, served_by = _bands(served, loaded), _rung(served, loaded)
         for number, place in enumerate(rows):
             query = request.queries[place]
             own = {name: float(values[number]) for name, values in figures.items()}
             times = self._times(served, query, columns)
             answers[place] = {
-                **({} if query.user_id is None else {"user_id": query.user_id}),
+                **_whom(query),
                 **ladder.live_answer(own, bands, loaded.version, served_by, times),
-                "engine": loaded.scorer.engine,
+                "engine": scorer.engine,
                 **({} if reasons is None else {"reasons": reasons[number]}),
             }
         return answers
 
-    async def _figures(self, loaded: LoadedScorer, matrix: np.ndarray) -> dict[str, np.ndarray]:
-        if loaded.scorer.engine == "code":
-            return await asyncio.to_thread(loaded.scorer.figures, matrix)
-        return loaded.scorer.figures(matrix)
+    async def _figures(self, scorer: Scorer, matrix: np.ndarray) -> dict[str, np.ndarray]:
+        if scorer.engine == "code":
+            return await asyncio.to_thread(scorer.figures, matrix)
+        return scorer.figures(matrix)
 
-    async def _reasons(self, served: Served, loaded: LoadedScorer, matrix: np.ndarray) -> Sequence[str | None]:
+    async def _reasons(
+        self, served: Served, version: int, columns: tuple[str, ...], matrix: np.ndarray
+    ) -> Sequence[str | None]:
         """Words for each row; none where the estimator cannot be loaded any more: that takes no score away."""
-        columns = loaded.scorer.columns
-        names = (self.deployment, self.registry, served.customer, served.model, loaded.version, columns, matrix)
+        names = (self.deployment, self.registry, served.customer, served.model, version, columns, matrix)
         try:
             return await asyncio.to_thread(explained, *names)
         except Exception as error:  # MLflow or its files may fail in any way
-            name = [served.customer, served.model, loaded.version]
+            name = [served.customer, served.model, version]
             LOG.warning({"what": "a version cannot give reasons", "version": name, "error": type(error).__name__})
             return [None] * len(matrix)
 
@@ -252,6 +274,8 @@ class Service:
             rung = ladder.rung_of_table(table, served.champion, served.life)
             answer = ladder.stored_answer(stored.content, table, rung, served.life, query.unwanted, request.k)
             ignored = {"features_used": False} if query.features else {}
+            if query.basket and served.model in self.by_visits:
+                ignored["basket_used"] = False
             kept = answer if request.has_reasons else ladder.without_reasons(answer)
             return {"user_id": query.user_id, **kept, **ignored}
         is_known = not stored.is_certain or (query.user_id is None and not query.features)
@@ -263,32 +287,12 @@ class Service:
         if not table.facts.get("typical"):
             return _problem(query, ProblemError(503, "nothing can be said of this subject now"))
         answer = ladder.typical_answer(table, served.life, query.unwanted, request.k)
-        return {**({} if query.user_id is None else {"user_id": query.user_id}), **answer}
+        return {**_whom(query), **answer}
 
     def _load(self, key: Key) -> LoadedScorer:
         # What a file becomes in memory is a few times its size, and others are to have room as well.
         most = self.bound_bytes // LARGEST_SHARE
         return load_scorer(self.deployment, self.registry, self.lookups, *key, most_bytes=most)
-
-
-def _row(
-    query: Query, known: Mapping[str, float] | None, columns: tuple[str, ...]
-) -> list[float] | ProblemError | None:
-    """The features of a query in the scorer's order: those given, and the others as ``known`` of the night.
-
-    None where nothing is known of the user; a problem where features lack that cannot be looked up.
-    """
-    given = query.features
-    if query.user_id is not None and known is None and not given:
-        return None
-    numbers = {**known, **given} if known else given
-    lacking = [name for name in columns if name not in numbers]
-    if lacking and (given or known is None):
-        words = f"features lack that are not looked up: {', '.join(lacking[:10])}; null says that one is not known"
-        return ProblemError(422, words)
-    if lacking:
-        return None
-    return [NAN if (value := numbers[name]) is None else value for name in columns]
 
 
 def _first(found: Iterable[Found]) -> Found:
@@ -304,9 +308,18 @@ def _bands(served: Served, loaded: LoadedScorer) -> Sequence[Sequence[Any]]:
     return loaded.bands
 
 
+def _whom(query: Query) -> dict[str, Any]:
+    return {} if query.user_id is None else {"user_id": query.user_id}
+
+
+def _rung(served: Served, loaded: LoadedScorer) -> str:
+    if loaded.rung != "own":
+        return loaded.rung
+    return LIVE if loaded.version == served.champion else LAST_GOOD
+
+
 def _problem(query: Query, problem: ProblemError) -> dict[str, Any]:
-    user = {} if query.user_id is None else {"user_id": query.user_id}
-    return {**user, "problem": problem.content()}
+    return {**_whom(query), "problem": problem.content()}
 
 
 def rungs_of(answers: Sequence[dict[str, Any]]) -> dict[str, int]:

@@ -11,7 +11,6 @@ import importlib
 import json
 import logging
 import os
-import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,38 +18,20 @@ from capflow_assets.home.places import Home
 from capflow_assets.serving.memory import give_memory_back
 from capflow_assets.serving.service import Service
 from capflow_assets.stores.answer_store import FOLDER
-from capflow_assets.stores.saved_estimators import skops_io
 
 FILE = ".hot.json"
 EVERY_SECONDS = 60.0
 MOST_WARMED = 500
-# What a load needs the first time; it takes seconds to be imported.
-LIBRARIES = ("numpy", "pandas", "onnxruntime", "onnx", "scipy.special")
-UNUSED = "sklearn"
+# What answers need, and nothing of what trains: pandas and XGBoost come in where a version is asked by its own code.
+LIBRARIES = ("numpy", "onnxruntime", "orjson")
 LOG = logging.getLogger("capflow.serving")
 
 
 def import_libraries() -> None:
-    """Import what the first load needs; what is not installed is left to it."""
+    """Import what the first load needs."""
     for name in LIBRARIES:
-        with suppress(ImportError):
-            importlib.import_module(name)
-    with suppress(ImportError):
-        _import_xgboost()
-        skops_io()
+        importlib.import_module(name)
     give_memory_back()
-
-
-def _import_xgboost() -> None:
-    """XGBoost without scikit-learn, for which it has classes that are not used here: they take 70 MB with scipy's."""
-    is_hidden = UNUSED not in sys.modules and "xgboost" not in sys.modules
-    if is_hidden:
-        sys.modules[UNUSED] = None  # type: ignore[assignment]
-    try:
-        importlib.import_module("xgboost")
-    finally:
-        if is_hidden:
-            del sys.modules[UNUSED]
 
 
 def hot_models(home: Home) -> list[tuple[str, str]]:

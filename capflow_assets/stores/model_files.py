@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,23 +87,9 @@ class ModelFiles:
             BrokenModelError: the file is missing, is no file of a model, has more than ``most_bytes``, of which nothing
                 is read then, or has another digest than ``sha256``.
         """
-        from pyarrow.fs import FileType
-
-        store, place = self._opened(below(path))
         where = f"{self.lake}/{path}"
         try:
-            if not is_remote(self.lake) and store.get_file_info(place).type not in (FileType.File, FileType.NotFound):
-                raise BrokenModelError("That is no file", where=where)  # a pipe would be waited for without end
-            with store.open_input_file(place) as stream:
-                size = stream.size()
-                if size > most_bytes:
-                    expected = f"at most {most_bytes:,} bytes"
-                    what = "A file of a model is larger than any that is written here; nothing of it was read"
-                    if most_bytes < LARGEST_BYTES:
-                        bound = f"{most_bytes:,} bytes that are read here"
-                        what = f"A file of a model has more than the {bound}; nothing of it was read"
-                    raise BrokenModelError(what, expected=expected, came=f"{size:,} bytes", where=where)
-                content = bytes(stream.read(size))
+            content = (self._remote if is_remote(self.lake) else self._local)(path, where, most_bytes)
         except FileNotFoundError:
             raise BrokenModelError("A file of a model is missing", where=where) from None
         except OSError as error:
@@ -118,6 +105,23 @@ class ModelFiles:
             )
         return content
 
+    def _local(self, path: str, where: str, most_bytes: int) -> bytes:
+        """A file of this machine, without Arrow: servers read many, and need nothing else of it."""
+        place = self._place(below(path))
+        state = place.stat()
+        if not stat.S_ISREG(state.st_mode):
+            raise BrokenModelError("That is no file", where=where)  # a pipe would be waited for without end
+        _require_size(state.st_size, most_bytes, where)
+        with place.open("rb") as stream:
+            return stream.read(state.st_size)
+
+    def _remote(self, path: str, where: str, most_bytes: int) -> bytes:
+        store, place = self._opened(below(path))
+        with store.open_input_file(place) as stream:
+            size = stream.size()
+            _require_size(size, most_bytes, where)
+            return bytes(stream.read(size))
+
     def _opened(self, path: str) -> tuple[fs.FileSystem, str]:
         """The file system and the path there.
 
@@ -128,6 +132,9 @@ class ModelFiles:
 
         if is_remote(self.lake):
             return opened(f"{self.lake}/{path}")
+        return fs.LocalFileSystem(), str(self._place(path))
+
+    def _place(self, path: str) -> Path:
         place = Path(self.lake).resolve() / path
         if place.resolve() != place:
             raise BrokenModelError(
@@ -136,4 +143,13 @@ class ModelFiles:
                 where=str(place),
                 do="put the files themselves there (a mount does, where another disk is meant)",
             )
-        return fs.LocalFileSystem(), str(place)
+        return place
+
+
+def _require_size(size: int, most_bytes: int, where: str) -> None:
+    if size <= most_bytes:
+        return
+    what = "A file of a model is larger than any that is written here; nothing of it was read"
+    if most_bytes < LARGEST_BYTES:
+        what = f"A file of a model has more than the {most_bytes:,} bytes that are read here; nothing of it was read"
+    raise BrokenModelError(what, expected=f"at most {most_bytes:,} bytes", came=f"{size:,} bytes", where=where)

@@ -62,14 +62,14 @@ LOADERS = frozenset(
 
 def types_of(model: Model[Any]) -> frozenset[str]:
     """The names of all types that a saved estimator of this model may hold."""
-    makers: list[Any] = [_class_of(candidate.make) for candidate in model.candidates]
+    makers: list[Any] = [class_of(candidate.make) for candidate in model.candidates]
     declared = {name for maker in makers for name in getattr(maker, "saved_types", ())}
     return (
         PLAIN | {ENSEMBLE} | {f"{kind.__module__}.{kind.__qualname__}" for kind in (*makers, model.params)} | declared
     )
 
 
-def _class_of(make: Any) -> Any:
+def class_of(make: Any) -> Any:
     """The class of a candidate's estimators; a model may have given it some of its arguments."""
     return make.func if isinstance(make, partial) else make
 

@@ -21,8 +21,9 @@ from capflow_assets.contract import Examples
 from capflow_assets.deployment import Deployment
 from capflow_assets.home.places import Home
 from capflow_assets.learning.boosting import BoostedChance
+from capflow_assets.learning.online.conversion import frame_of, online_scores
+from capflow_assets.learning.online.files import NAME
 from capflow_assets.packages import STAGES, deployment
-from capflow_assets.serving.scorers import frame_of
 from capflow_assets.serving.tokens import issue
 from capflow_assets.stores.answer_store import FEATURES, AnswerStore
 from capflow_assets.stores.saved_estimators import dumps, types_of
@@ -85,7 +86,8 @@ def fleet(root: Path, count: int, rounds: int = 40, versions: int = 2) -> Fleet:
         estimator = _trees(columns, rounds, version)
         report = {"as_of": datetime(2026, 1, 1, tzinfo=UTC).isoformat(), "params": {}, "rung": "own"}
         content = dumps(estimator, types_of(STAGES.model(MODEL).model))
-        registered = opened.registry.register(first, MODEL, content, report, {"reference.json": b"{}"})
+        files = {"reference.json": b"{}", NAME: online_scores(estimator, columns, rows).packed()}
+        registered = opened.registry.register(first, MODEL, content, report, files)
         answers = estimator.figures(Examples(frame_of(rows, columns)))["score"]
         scores[registered] = dict(zip(USERS, map(float, answers), strict=True))
     opened.registry.promote(first, MODEL, 1, "a test")

@@ -21,7 +21,7 @@ def test_ids_features_and_lists_are_read_in_their_order():
     request = answer_request(body)
     assert [query.user_id for query in request.queries] == ["u1", "2", "u3", None]
     assert request.queries[2].features == {"visits": 3.0, "is_new": 1.0, "age": None}
-    assert request.queries[3] == Query(None, {}, frozenset({"i1"}))
+    assert request.queries[3] == Query(None, {}, frozenset({"i1"}), ("i1",))
     assert (request.k, request.has_reasons) == (5, True)
 
 

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 import xgboost
 
+from capflow_assets.learning.online.sessions import NODE_BYTES, SESSION_BYTES, session_of
+from capflow_assets.learning.online.tree_graphs import UnfitTreesError, booster_graph, graph_of
 from capflow_assets.serving.memory import give_memory_back, rss_bytes
 from capflow_assets.serving.scorer_cache import Key, LoadedScorer, ScorerCache
 from capflow_assets.serving.scorers import Scorer
-from capflow_assets.serving.tree_graphs import UnfitTreesError, graph_of, session_of
 
 T = TypeVar("T")
 
@@ -124,10 +125,11 @@ def booster(seed: int, **settings: Any) -> xgboost.Booster:
 
 @pytest.mark.usefixtures("light_heap")
 def test_traffic_over_many_models_keeps_to_its_bytes():
-    trees = [booster(seed) for seed in range(6)]
+    graphs = [booster_graph(booster(seed)) for seed in range(6)]
 
     def load(key: Key) -> LoadedScorer:
-        session, size = session_of(trees[int(key[1]) % len(trees)])
+        graph, nodes = graphs[int(key[1]) % len(graphs)]
+        session, size = session_of(graph), SESSION_BYTES + NODE_BYTES * nodes
         row = np.zeros((1, 30), dtype=np.float32)
         return LoadedScorer(
             1, "own", Scorer((), "onnx", lambda rows: {"s": session.run(None, {"features": row})}, size)
@@ -175,6 +177,6 @@ def test_the_margin_begins_where_xgboost_begins(objective):
     trees = booster(1, objective=objective, base_score=0.3)
     chance = np.random.default_rng(2)
     rows = chance.random((200, 30)).astype(np.float32)
-    session, _ = session_of(trees)
+    session = session_of(booster_graph(trees)[0])
     margin = session.run(None, {"features": rows})[0][:, 0]
     np.testing.assert_allclose(margin, trees.predict(xgboost.DMatrix(rows), output_margin=True), rtol=2e-6, atol=2e-6)

@@ -11,33 +11,23 @@ import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import onnxruntime
     import xgboost
 
 INPUT, OUTPUT = "features", "margin"
 ML_OPSET, OPSET, IR_VERSION = 3, 17, 8
-# Measured: what a session keeps, at least and for each node.
-SESSION_BYTES, NODE_BYTES = 300_000, 110
 
 
 class UnfitTreesError(ValueError):
     """A booster whose trees are of a kind that is not written as a graph."""
 
 
-def session_of(booster: xgboost.Booster) -> tuple[onnxruntime.InferenceSession, int]:
-    """A session of one thread that gives the margin of each row of 32-bit numbers, and about how many bytes it keeps.
+def booster_graph(booster: xgboost.Booster) -> tuple[bytes, int]:
+    """The graph of a booster, and how many nodes its trees have.
 
     Raises:
         UnfitTreesError: it has trees with categories or weights, or an objective whose link is not known.
     """
-    import onnxruntime
-
-    content, nodes = graph_of(json.loads(bytes(booster.save_raw("json"))))
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    return session, SESSION_BYTES + NODE_BYTES * nodes
+    return graph_of(json.loads(bytes(booster.save_raw("json"))))
 
 
 def graph_of(description: dict[str, Any]) -> tuple[bytes, int]:

@@ -6,13 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from capflow_assets.contract import Examples, Horizon
+from capflow_assets.contract import Estimator, Examples, Horizon
 from capflow_assets.learning.boosted_amounts import AmountParams, TweedieAmount, TwoPartAmount
 from capflow_assets.learning.boosting import BoostedChance, BoostingParams
 from capflow_assets.learning.ensembles import Ensemble
 from capflow_assets.learning.extra_trees import ExtraTrees
+from capflow_assets.learning.online.conversion import frame_of, online_scores
+from capflow_assets.learning.online.files import unpacked
+from capflow_assets.learning.online.scorers import Scorer, ready_scorer
 from capflow_assets.learning.spline_logistic import SplineLogistic
-from capflow_assets.serving.scorers import frame_of, scorer_of
+from capflow_assets.serving.scorers import scorer_of
 
 COLUMNS = ("recency", "visits", "spent", "share")
 WORDS = {name: f"{name} {{}}" for name in COLUMNS}
@@ -31,6 +34,17 @@ def features(rows: int, seed: int) -> np.ndarray:
     )
     values[chance.random(values.shape) < 0.1] = np.nan
     return values
+
+
+def converted(estimator: Estimator, rows: np.ndarray) -> Scorer:
+    """The scorer of what was written to a file and read again."""
+    return ready_scorer(unpacked(online_scores(estimator, COLUMNS, rows).packed()))
+
+
+def why_by_code(estimator: Estimator, rows: np.ndarray) -> str:
+    recipe = online_scores(estimator, COLUMNS, rows).recipe
+    assert recipe["kind"] == "code"
+    return str(recipe["why"])
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +74,7 @@ def learned() -> dict[str, object]:
 def test_trees_answer_as_in_the_night_on_a_thousand_rows(learned, name):
     estimator, rows = learned[name], features(1000, seed=3)
     rows[0] = [np.inf, -np.inf, 1e300, 0.0]
-    scorer = scorer_of(estimator, COLUMNS, rows, 0)
+    scorer = converted(estimator, rows)
     expected = estimator.figures(Examples(frame_of(rows, COLUMNS)))
     assert scorer.engine == "onnx"
     figures = scorer.figures(rows[:, [COLUMNS.index(column) for column in scorer.columns]])
@@ -71,7 +85,7 @@ def test_trees_answer_as_in_the_night_on_a_thousand_rows(learned, name):
 
 def test_curves_answer_as_in_the_night_without_a_frame(learned):
     rows = features(1000, seed=4)
-    scorer = scorer_of(learned["curves"], COLUMNS, rows, 0)
+    scorer = converted(learned["curves"], rows)
     expected = learned["curves"].figures(Examples(frame_of(rows, COLUMNS)))["score"]
     assert scorer.engine == "numpy"
     np.testing.assert_allclose(scorer.figures(rows)["score"], expected, rtol=1e-9, atol=1e-12)
@@ -79,7 +93,7 @@ def test_curves_answer_as_in_the_night_without_a_frame(learned):
 
 def test_one_row_and_many_say_the_same(learned):
     rows = features(50, seed=5)
-    scorer = scorer_of(learned["boosted"], COLUMNS, rows, 0)
+    scorer = converted(learned["boosted"], rows)
     alone = [float(scorer.figures(row[None, :])["score"][0]) for row in rows]
     np.testing.assert_allclose(alone, scorer.figures(rows)["score"], rtol=1e-7)
 
@@ -100,6 +114,7 @@ def test_an_estimator_that_is_not_converted_answers_by_its_own_code(learned):
             return {}
 
     rows = features(20, seed=6)
+    assert why_by_code(Halved(), rows) == "Halved is not converted: neither trees nor curves"
     scorer = scorer_of(Halved(), COLUMNS, rows, 0)
     assert scorer.engine == "code"
     np.testing.assert_array_equal(scorer.figures(rows)["score"], rows[:, 1] / 2)
@@ -112,13 +127,13 @@ def test_a_conversion_that_does_not_agree_is_not_used(learned):
     own = learned["boosted"]
     shifted = Shifted(own.params, own.outcome, own.words)
     shifted.trees, shifted.calibrator = own.trees, own.calibrator
-    assert scorer_of(shifted, COLUMNS, features(100, seed=7), 0).engine == "code"
+    assert "not converted" in why_by_code(shifted, features(100, seed=7))
     ensemble = Ensemble(Horizon(), {"a": own, "b": learned["curves"]}, "average")
     ensemble.figures = lambda examples: own.figures(examples)  # it was saved with other weights than it answers by
-    assert scorer_of(ensemble, COLUMNS, features(100, seed=8), 0).engine == "code"
-    assert scorer_of(ensemble, COLUMNS, np.empty((0, len(COLUMNS))), 0).engine == "code", "tried on no user at all"
+    assert "further than 1e-06" in why_by_code(ensemble, features(100, seed=8))
+    assert "further than 1e-06" in why_by_code(ensemble, np.empty((0, len(COLUMNS)))), "tried on no user at all"
 
 
 @pytest.mark.parametrize("name", ["boosted", "extra trees", "two parts", "tweedie", "together", "few columns"])
 def test_a_conversion_is_tried_also_where_no_user_is_known(learned, name):
-    assert scorer_of(learned[name], COLUMNS, np.empty((0, len(COLUMNS))), 0).engine == "onnx"
+    assert converted(learned[name], np.empty((0, len(COLUMNS)))).engine == "onnx"

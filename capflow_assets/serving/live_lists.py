@@ -1,0 +1,65 @@
+"""Lists that are made now, of a user's stored visits and the basket in hand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from capflow_assets.learning.online.histories import unpacked_visits
+from capflow_assets.learning.online.visit_lists import Ranked, VisitLists, Visits
+from capflow_assets.serving import ladder
+from capflow_assets.serving.requests import AnswerRequest, Query
+from capflow_assets.stores.answer_store import StoredTable
+
+if TYPE_CHECKING:
+    from capflow_assets.serving.lookups import Found
+    from capflow_assets.serving.service import Served
+
+# More of them are made by a thread: each takes about a millisecond.
+MOST_AT_ONCE = 4
+
+
+async def live_lists(
+    served: Served,
+    request: AnswerRequest,
+    stored_visits: dict[int, Found],
+    table: StoredTable | None,
+    scorer: VisitLists,
+) -> dict[int, dict[str, Any]]:
+    """By place of the query its list and when it holds; a query of which nothing follows has none.
+
+    ``stored_visits`` are what ``table`` has of the users who are answered so. The basket in hand is the newest visit,
+    and what is in it is not listed. One whose visits are not certain has no list: it would be another's.
+    """
+    histories: dict[int, Visits] = {}
+    for place, found in stored_visits.items():
+        query = request.queries[place]
+        if found.content is None and not found.is_certain:
+            continue
+        visits: Visits = [] if found.content is None else unpacked_visits(found.content)
+        histories[place] = [*visits, query.basket] if query.basket else visits
+    unwanted = [request.queries[place].unwanted for place in histories]
+    arguments = list(histories.values()), unwanted, request.k
+    if len(histories) > MOST_AT_ONCE:
+        lists = await asyncio.to_thread(scorer.lists, *arguments)
+    else:
+        lists = scorer.lists(*arguments)
+    per = served.spec.model.answer.per[0]
+    reasons = {"reasons": scorer.reasons} if request.has_reasons else {}
+    return {
+        place: {"items": _items(ranked, per, reasons), **_times(served, request.queries[place], table)}
+        for place, ranked in zip(histories, lists, strict=True)
+        if ranked
+    }
+
+
+def _items(ranked: Ranked, per: str, reasons: dict[str, str]) -> Sequence[dict[str, Any]]:
+    return [{per: item, "score": score, "rank": rank, **reasons} for rank, (item, score) in enumerate(ranked, 1)]
+
+
+def _times(served: Served, query: Query, table: StoredTable | None) -> dict[str, Any]:
+    """When the list holds: from the night that the visits are of; from now where there is the basket alone."""
+    if query.user_id is None or table is None:
+        return served.life.of(served.life.now)
+    return served.life.of(ladder.moment_of(table.facts))
