@@ -1,37 +1,22 @@
 """The version of the code behind stage files: a digest of them and of all modules of the package that they import.
 
-What a file imports is read from its text, and nothing is imported to find out. Imports inside functions count, imports
-for type checkers alone do not. A package's ``__init__.py`` that has nothing but imports of the package itself hands
-names on: what counts is the module that a name comes from, not the ``__init__.py`` and not its other modules. Files are
-read again only where they have changed.
+What a file imports is read from its text (``source_files``), and nothing is imported to find out. Imports inside
+functions count, imports for type checkers alone do not. A package's ``__init__.py`` that has nothing but imports of the
+package itself hands names on: what counts is the module that a name comes from, not the ``__init__.py`` and not its
+other modules. Files are read again only where they have changed (``source_index``).
 """
 
 from __future__ import annotations
 
-import ast
 import hashlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 
+from capflow_assets.blueprint.source_files import EVERYTHING, Place, SourceFile, read_source
+from capflow_assets.blueprint.source_index import SourceIndex
+
 PACKAGE = Path(__file__).parents[1]
-EVERYTHING = "*"
-# Where statements stand in others.
-BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
-# The place of a module, or of a name in one, in the package.
-Place = tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """One file: the digest of its text, what it imports of the package, and the names that it hands on, where it does
-    nothing else.
-    """
-
-    digest: str
-    imports: tuple[Place, ...]
-    handed_on: Mapping[str, Place] | None
 
 
 def code_digest(*files: Path, package: Path = PACKAGE) -> str:
@@ -39,10 +24,18 @@ def code_digest(*files: Path, package: Path = PACKAGE) -> str:
 
     It is the same wherever the package lies, and in whichever order the files are named.
     """
-    digest = hashlib.sha256()
-    for name, path in sorted(code_files(*files, package=package).items()):
-        digest.update(f"{name} {_source(path, package).digest}\n".encode())
-    return digest.hexdigest()
+    return _Look(package).digest(files)
+
+
+def code_digests(groups: Mapping[str, Iterable[Path]], package: Path = PACKAGE) -> dict[str, str]:
+    """The digest of each group of files, as ``code_digest`` has it, from one look at all of them.
+
+    What was parsed is kept for processes to come, beside what Python keeps for itself.
+    """
+    look = _Look(package)
+    digests = {name: look.digest(files) for name, files in groups.items()}
+    _index(look.package).keep(look.sources)
+    return digests
 
 
 def code_files(*files: Path, package: Path = PACKAGE) -> dict[str, Path]:
@@ -51,98 +44,84 @@ def code_files(*files: Path, package: Path = PACKAGE) -> dict[str, Path]:
     >>> [name for name in code_files(PACKAGE / "errors.py")]
     ['errors.py']
     """
-    covered: dict[str, Path] = {}
-    waiting = [file.resolve() for file in files]
-    root = package.resolve()
-    while waiting:
-        path = waiting.pop()
-        name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
-        if name not in covered:
-            covered[name] = path
-            waiting += [file for place in _source(path, root).imports for file in _files(place, root)]
-    return covered
+    look = _Look(package)
+    return {look.name(path): path for path in look.covered(files)}
 
 
-def _files(place: Place, package: Path) -> Iterator[Path]:
-    """The files that matter where a module, or a name of one, is imported: its own, and those of the packages that it
-    lies in, where they do more than hand names on.
-    """
-    for depth in range(len(place) + 1):
-        path = package.joinpath(*place[:depth])
-        if depth and path.with_suffix(".py").is_file():
-            yield path.with_suffix(".py")
-        init = path / "__init__.py"
-        if not init.is_file():
-            continue
-        handed_on = _source(init, package).handed_on
-        if handed_on is None or place[depth:] in ((), (EVERYTHING,)):
-            yield init
-        elif place[depth] in handed_on:
-            yield from _files(handed_on[place[depth]], package)
+class _Look:
+    """One look at a package's files: each is asked once whether it has changed, however many digests it is part of."""
 
+    def __init__(self, package: Path) -> None:
+        self.package = package.resolve()
+        self.sources: dict[Path, SourceFile] = {}
+        self._files: dict[Place, tuple[Path, ...]] = {}
+        self._places: dict[Place, tuple[Path | None, Path | None]] = {}
+        self._names: dict[Path, str] = {}
 
-def _source(path: Path, package: Path) -> _Source:
-    stat = path.stat()
-    return _read(path, package.resolve(), stat.st_mtime_ns, stat.st_size)
+    def digest(self, files: Iterable[Path]) -> str:
+        digest = hashlib.sha256()
+        for name, path in sorted((self.name(path), path) for path in self.covered(files)):
+            digest.update(f"{name} {self._source(path).digest}\n".encode())
+        return digest.hexdigest()
+
+    def covered(self, files: Iterable[Path]) -> dict[Path, None]:
+        """The files and all that they import of the package, in the order in which they are met."""
+        covered: dict[Path, None] = {}
+        waiting = [file.resolve() for file in files]
+        while waiting:
+            path = waiting.pop()
+            if path not in covered:
+                covered[path] = None
+                waiting += [file for place in self._source(path).imports for file in self._of(place)]
+        return covered
+
+    def name(self, path: Path) -> str:
+        if path not in self._names:
+            is_inside = path.is_relative_to(self.package)
+            self._names[path] = path.relative_to(self.package).as_posix() if is_inside else path.name
+        return self._names[path]
+
+    def _source(self, path: Path) -> SourceFile:
+        if path not in self.sources:
+            stat = path.stat()
+            self.sources[path] = _read(path, self.package, stat.st_mtime_ns, stat.st_size)
+        return self.sources[path]
+
+    def _of(self, place: Place) -> tuple[Path, ...]:
+        if place not in self._files:
+            self._files[place] = tuple(self._found(place))
+        return self._files[place]
+
+    def _found(self, place: Place) -> Iterator[Path]:
+        """The files that matter where a module, or a name of one, is imported: its own, and those of the packages that
+        it lies in, where they do more than hand names on.
+        """
+        for depth in range(len(place) + 1):
+            module, init = self._at(place[:depth])
+            if module is not None:
+                yield module
+            if init is None:
+                continue
+            handed_on = self._source(init).handed_on
+            if handed_on is None or place[depth:] in ((), (EVERYTHING,)):
+                yield init
+            elif place[depth] in handed_on:
+                yield from self._of(handed_on[place[depth]])
+
+    def _at(self, place: Place) -> tuple[Path | None, Path | None]:
+        """The file of a module, and the ``__init__.py`` of a package, where there are such."""
+        if place not in self._places:
+            path = self.package.joinpath(*place)
+            module, init = path.with_suffix(".py"), path / "__init__.py"
+            self._places[place] = module if place and module.is_file() else None, init if init.is_file() else None
+        return self._places[place]
 
 
 @lru_cache(maxsize=2048)
-def _read(path: Path, package: Path, _changed_at: int, _size: int) -> _Source:
-    text = path.read_bytes()
-    tree = ast.parse(text, path)
-    imports = (place for node in _statements(tree) for _, place in _imported(node, path, package))
-    handed_on = _handed_on(tree, path, package) if path.name == "__init__.py" else None
-    return _Source(hashlib.sha256(text).hexdigest(), tuple(dict.fromkeys(imports)), handed_on)
+def _read(path: Path, package: Path, changed_at: int, size: int) -> SourceFile:
+    return _index(package).source(path, changed_at, size) or read_source(path, package, changed_at, size)
 
 
-def _handed_on(tree: ast.Module, path: Path, package: Path) -> Mapping[str, Place] | None:
-    """The names that a module imports from the package, where it does nothing else; else None."""
-    names: dict[str, Place] = {}
-    for node in tree.body:
-        if _is_silent(node):
-            continue
-        imported = dict(_imported(node, path, package)) if isinstance(node, ast.ImportFrom) else {}
-        if not imported or EVERYTHING in imported:
-            return None
-        names |= imported
-    return names
-
-
-def _is_silent(node: ast.stmt) -> bool:
-    """Whether a statement does nothing: a docstring, ``__all__``, or an import from ``__future__``."""
-    if isinstance(node, ast.Assign):
-        return [target.id for target in node.targets if isinstance(target, ast.Name)] == ["__all__"]
-    if isinstance(node, ast.ImportFrom):
-        return node.module == "__future__"
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-
-
-def _statements(node: ast.AST) -> Iterator[ast.stmt]:
-    """All statements of a module, however deep, but those that only a type checker reads."""
-    for block in BLOCKS:
-        for child in getattr(node, block, ()):
-            if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
-                yield from _statements(ast.Module(child.orelse, []))
-                continue
-            if isinstance(child, ast.stmt):
-                yield child
-            yield from _statements(child)
-
-
-def _imported(node: ast.AST, path: Path, package: Path) -> Iterator[tuple[str, Place]]:
-    """What an import names of the package, each with its place; the last part may be a name in a module."""
-    if isinstance(node, ast.Import):
-        for alias in node.names:
-            root, *place = alias.name.split(".")
-            if root == package.name:
-                yield alias.asname or root, tuple(place)
-    elif isinstance(node, ast.ImportFrom):
-        named = node.module.split(".") if node.module else []
-        if node.level:
-            folder = path.parents[node.level - 1]
-            if not folder.is_relative_to(package):
-                return
-            named = [package.name, *folder.relative_to(package).parts, *named]
-        if named[0] == package.name:
-            for alias in node.names:
-                yield alias.asname or alias.name, (*named[1:], alias.name)
+@lru_cache(maxsize=8)
+def _index(package: Path) -> SourceIndex:
+    return SourceIndex(package)

@@ -74,7 +74,7 @@ def _function(stage: str, name: str, module: ModuleType) -> Callable[..., Any]:
 
 def _table(stage: str, name: str, module: ModuleType, known: set[str]) -> TableSpec:
     if stage == "raw":
-        return TableSpec(f"raw/{name}", module.TABLE, inspect.cleandoc(module.__doc__ or ""))
+        return TableSpec(f"raw/{name}", module.TABLE, inspect.cleandoc(module.__doc__ or ""), module=module)
     function = _function(stage, name, module)
     params = getattr(module, "Params", None)
     values = {NEEDS, PARAMS} if params else {NEEDS}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from capflow_assets.blueprint.binding import bind_needs, bind_params, params_of
+from capflow_assets.blueprint.code_version import code_digests
 from capflow_assets.blueprint.specs import BILLS, CheckSpec, ModelSpec, TableSpec
 from capflow_assets.contract import Destination
 from capflow_assets.errors import GraphError, NotFoundError
@@ -39,6 +41,26 @@ class Stages:
         tables = {key: self.tables[key].waits_for for key in self.order}
         models = {key: parents for spec in self.models.values() for key, parents in spec.edges.items()}
         return tables | models
+
+    @cached_property
+    def code_versions(self) -> Mapping[str, str]:
+        """The digest of the code of every asset that a file declares, by the asset's name."""
+        return code_digests(self.asset_files)
+
+    @cached_property
+    def asset_files(self) -> Mapping[str, tuple[Path, ...]]:
+        """The files that declare each asset, which its code version covers with what they import of the package.
+
+        What an asset is made of has versions of its own. A model's file makes training, answers and the columns that
+        health watches; a delivery's code is that of all kinds of destination.
+        """
+        kinds = [sys.modules[type(destination).__module__] for destination in self.destinations.values()]
+        modules = {key: [spec.module] for key, spec in self.tables.items()}
+        for name, model in self.models.items():
+            modules |= {f"{part}/{name}": [model.module] for part in ("models", "predictions", "health")}
+            modules[f"delivery/{name}"] = [*kinds]
+        files = {key: tuple(Path(m.__file__) for m in of if m and m.__file__) for key, of in modules.items()}
+        return {key: paths for key, paths in files.items() if paths}
 
     def spec(self, key: str) -> TableSpec:
         """A table by its name; ``NotFoundError`` names the ones there are."""

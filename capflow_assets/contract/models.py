@@ -106,7 +106,7 @@ class Answer:
     A score (the default), a ranked list (``per=("item_id",)``), a series (``per=("day",)``, ``ranked_by=None``) or a
     vector (no ``per``, ``ranked_by=None``). ``columns`` are declared where they have a unit or are no number; a score
     may have more of the model's own. ``bands`` are names for score ranges from low to high; equal shares of the
-    subjects fall in each.
+    subjects fall in each, and equal scores in that of their middle.
     """
 
     per: tuple[str, ...] = ()

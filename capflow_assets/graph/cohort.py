@@ -19,6 +19,7 @@ from capflow_assets.graph.check_records import check_result, evaluation, fleet_r
 from capflow_assets.graph.cohort_process import EMBEDDED, ProcessDied, Task, apart
 from capflow_assets.graph.failures import AssetFailure, step_failure
 from capflow_assets.graph.outcomes import Outcome, Work, trace
+from capflow_assets.graph.provenance import Provenance, data_version
 
 Events = Iterator[
     dg.MaterializeResult | dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckResult | dg.AssetCheckEvaluation
@@ -36,6 +37,7 @@ def run_cohort(context: dg.AssetExecutionContext, customers: Sequence[str], work
     failures: list[AssetFailure] = []
     checked: dict[dg.AssetCheckKey, list[tuple[str, Finding]]] = defaultdict(list)
     alone = len(customers) == 1
+    provenance = Provenance.of(context, customers)
     for customer in customers:
         for outcome in _guarded(customer, work):
             if outcome.failure:
@@ -43,9 +45,11 @@ def run_cohort(context: dg.AssetExecutionContext, customers: Sequence[str], work
                 failures.append(AssetFailure(customer, key, outcome.failure, outcome.consequence_of))
                 _log_failure(context, failures[-1], outcome)
             elif alone:
-                yield dg.MaterializeResult(asset_key=outcome.key, metadata=outcome.metadata)
+                version = dg.DataVersion(data_version(outcome, context.run.run_id))
+                yield dg.MaterializeResult(asset_key=outcome.key, metadata=outcome.metadata, data_version=version)
             else:
-                yield dg.AssetMaterialization(outcome.key, partition=customer, metadata=outcome.metadata)
+                notes = provenance.notes(outcome, customer)
+                yield dg.AssetMaterialization(outcome.key, partition=customer, metadata=outcome.metadata, tags=notes)
             if outcome.again_at:
                 metadata = {AGAIN_AT: outcome.again_at.isoformat()}
                 yield dg.AssetObservation(outcome.key, partition=customer, metadata=metadata)

@@ -106,7 +106,7 @@ def land_and_compute(
 
 
 def table_asset(stages: Stages, spec: TableSpec) -> dg.AssetSpec:
-    """The asset of one table: its lineage, group, kinds, and the columns it will have."""
+    """The asset of one table: its lineage, group, kinds, code, and the columns it will have."""
     return dg.AssetSpec(
         key=[spec.stage, spec.name],
         deps=sorted(dg.AssetKey(table.split("/")) for table in spec.waits_for),
@@ -116,6 +116,7 @@ def table_asset(stages: Stages, spec: TableSpec) -> dg.AssetSpec:
         kinds={"pyspark", "deltalake"},
         skippable=True,
         partitions_def=CUSTOMERS,
+        code_version=stages.code_versions.get(spec.key),
         metadata={"dagster/column_schema": column_schema(spec.table, sources_of(kept(), spec, spec.table.names))},
     )
 

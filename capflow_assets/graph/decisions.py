@@ -21,6 +21,7 @@ from capflow_assets.erasure.receipts import who
 from capflow_assets.errors import BrokenModelError
 from capflow_assets.graph.check_records import evaluation, fleet_records
 from capflow_assets.graph.gone_runs import COMMAND
+from capflow_assets.graph.provenance import decided
 from capflow_assets.graph.records import PARTITION
 from capflow_assets.life.report import TrainingReport, training_report
 from capflow_assets.life.scoring_version import scoring_version
@@ -92,7 +93,8 @@ def _recorded(
     }
     finding = Finding("promotion", champion is not None, f"{BY_HAND[action]}: {reason}")
     record = _Record.begun(instance, customer, action)
-    record.keep(dg.AssetMaterialization(key, partition=customer, metadata=metadata))
+    notes = decided(instance, key, customer, record.run.run_id)
+    record.keep(dg.AssetMaterialization(key, partition=customer, metadata=metadata, tags=notes))
     record.keep(evaluation(instance, customer, key, finding))
     for of_fleet in fleet_records(instance, {dg.AssetCheckKey(key, finding.check): [(customer, finding)]}):
         record.keep(of_fleet)

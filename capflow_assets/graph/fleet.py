@@ -10,10 +10,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from functools import cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from capflow_assets.blueprint.code_version import code_digest
 from capflow_assets.blueprint.stages import Stages
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import CapflowError
@@ -27,6 +29,7 @@ from capflow_assets.graph.newest import newest
 from capflow_assets.graph.onboarding import refusals_in
 from capflow_assets.graph.status import ENTRIES_OF_HEALTH
 from capflow_assets.home.places import Home
+from capflow_assets.life import verdicts
 from capflow_assets.life.verdicts import FLEET, OFF, READINESS, UNKNOWN, Standing, fleet_edges, standings
 from capflow_assets.pages.plots import markdown, png
 from capflow_assets.pages.spreadsheet import harmless
@@ -61,6 +64,7 @@ def fleet_asset(stages: Stages, deploy: Callable[[Engine], Deployment]) -> dg.As
         group_name="fleet",
         owners=[OWNER],
         kinds={"python"},
+        code_version=code_digest(Path(verdicts.__file__)),
         required_resource_keys={"pyspark"},
     )
     def readiness(context: dg.AssetExecutionContext) -> dg.MaterializeResult:

@@ -65,7 +65,7 @@ def model_asset(
 
     @dg.multi_asset(
         name=f"{spec.name}_model",
-        specs=list(asset_specs(spec)),
+        specs=list(asset_specs(stages, spec)),
         check_specs=list(check_specs(spec)),
         partitions_def=CUSTOMERS,
         can_subset=True,
@@ -198,8 +198,8 @@ def _try_training(
         return Outcome(key, failure=words_of(error), error=error)
 
 
-def asset_specs(spec: ModelSpec) -> Iterator[dg.AssetSpec]:
-    """The four assets of a model and their lineage."""
+def asset_specs(stages: Stages, spec: ModelSpec) -> Iterator[dg.AssetSpec]:
+    """The four assets of a model, their lineage and their code."""
     texts = {
         "models": f"{spec.model.question}\n\nThe champion and its challengers, a {spec.model.family} model.",
         "predictions": f"{spec.model.question}\n\nThe champion's answer, one row per {table_of(spec.model).grain}.",
@@ -218,6 +218,7 @@ def asset_specs(spec: ModelSpec) -> Iterator[dg.AssetSpec]:
             kinds=kinds[part],
             skippable=True,
             partitions_def=CUSTOMERS,
+            code_version=stages.code_versions.get(f"{part}/{spec.name}"),
             metadata=metadata.get(part),
         )
 

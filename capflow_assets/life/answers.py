@@ -21,7 +21,14 @@ if TYPE_CHECKING:
 
 SCORE = Column("score", "double", "The model's answer; higher means more of what the model asks about.")
 RANKED = (
-    Column("percentile", "double", "Share of subjects with this score or less.", at_least=0, at_most=100, unit="%"),
+    Column(
+        "percentile",
+        "double",
+        "Share of subjects with a lower score, and half of those with the same.",
+        at_least=0,
+        at_most=100,
+        unit="%",
+    ),
     Column("decile", "int", "Tenth of the subjects by score, 10 the highest.", at_least=1, at_most=10),
     Column("band", "string", "The decile in words."),
 )
@@ -142,8 +149,9 @@ def rows_of(
 ) -> pd.DataFrame:
     """A model's answers as the rows of its table; ``rung`` says who answered.
 
-    A score gets its percentile, decile and band among ``scores``, those of all subjects (by default of these answers);
-    ties share them, and subjects without a score have none. The rows of a list are ranked by score.
+    A score gets its percentile, decile and band among ``scores``, those of all subjects (by default of these answers).
+    Ties share the rank in their middle, so that a rule that says the same of everybody puts nobody into the top decile;
+    subjects without a score have none. The rows of a list are ranked by score.
     """
     import numpy as np
     import pandas as pd
@@ -177,18 +185,19 @@ def figure_of(model: Model[Any], answers: pd.DataFrame) -> pd.Series:
 
 
 def _ranked(answer: Answer, frame: pd.DataFrame, scores: np.ndarray) -> pd.DataFrame:
-    """With the share of all finite scores that are no higher, and what follows from it."""
+    """With each score's mid-rank among all that are known, as a share, and what follows from it."""
     import numpy as np
     import pandas as pd
 
     known = np.sort(scores[~np.isnan(scores)])
     own = frame["score"].to_numpy(dtype=float)
-    shares = pd.Series(np.searchsorted(known, own, side="right") / max(known.size, 1), index=frame.index)
+    lower, no_higher = np.searchsorted(known, own, side="left"), np.searchsorted(known, own, side="right")
+    shares = pd.Series((lower + no_higher) / max(2 * known.size, 1), index=frame.index)
     return ranked_by_share(answer, frame, shares.where(~np.isnan(own)))
 
 
 def ranked_by_share(answer: Answer, frame: pd.DataFrame, rank: pd.Series) -> pd.DataFrame:
-    """With percentile, decile and band by the share of all scores that are no higher than each row's."""
+    """With percentile, decile and band by the share of all scores that are lower, and half of those that are equal."""
     import numpy as np
     import pandas as pd
 

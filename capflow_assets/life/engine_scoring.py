@@ -73,7 +73,7 @@ class AnswerBatches:
 
 @dataclass(frozen=True)
 class RankBatches:
-    """The rows of a model's table, from answers with the share of all scores that are no higher."""
+    """The rows of a model's table, from answers with the share of ``with_shares``."""
 
     model: Model[Any]
     version: int
@@ -129,9 +129,8 @@ def write_answers(
 
 
 def with_shares(answers: DataFrame) -> DataFrame:
-    """The answers with ``_share``, the share of all scores that are no higher; null where there is no score.
-
-    Equal scores have equal shares.
+    """The answers with ``_share``, that of all scores that are lower and half of those that are equal; null where there
+    is no score.
     """
     from pyspark.sql import Window
     from pyspark.sql import functions as F
@@ -154,9 +153,9 @@ def with_shares(answers: DataFrame) -> DataFrame:
         below += counts[number]
     table = answers.sparkSession.createDataFrame(lower, f"{BIN} int, {LOWER} bigint")
     up_to = Window.partitionBy(BIN).orderBy("score").rangeBetween(Window.unboundedPreceding, Window.currentRow)
-    counted = binned.join(F.broadcast(table), BIN).withColumn(
-        SHARE, (F.col(LOWER) + F.count(F.lit(1)).over(up_to)) / F.lit(float(ends["n"]))
-    )
+    equal = Window.partitionBy(BIN, "score")
+    middle = F.col(LOWER) + F.count(F.lit(1)).over(up_to) - F.count(F.lit(1)).over(equal) / F.lit(2.0)
+    counted = binned.join(F.broadcast(table), BIN).withColumn(SHARE, middle / F.lit(float(ends["n"])))
     return counted.drop(BIN, LOWER).select(*answers.columns, SHARE).unionByName(unknown)
 
 

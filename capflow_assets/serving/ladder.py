@@ -6,10 +6,12 @@ One answer per subject, with who gave it (``served_by``), by which version, as o
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from math import ceil
 from typing import Any
 
 from capflow_assets.stores.answer_store import BETWEEN_ROWS, StoredTable
@@ -124,12 +126,19 @@ def band_of(score: float, bands: Sequence[Sequence[Any]]) -> str | None:
 
 
 def bands_of(scores: Iterable[float], names: Sequence[str]) -> tuple[tuple[float, str], ...]:
-    """The highest score of each band, where equal shares of the scores fall in each."""
-    known = sorted(score for score in scores if score == score)
-    if not known:
-        return ()
-    last = [max(0, -(-len(known) * place // len(names)) - 1) for place in range(1, len(names) + 1)]
-    return tuple((known[place], name) for place, name in zip(last, names, strict=True))
+    """The highest score of each band that has any, where equal shares of the scores fall in each; equal scores in that
+    of their middle, as in the tables of predictions.
+
+    >>> bands_of([0.1, 0.2, 0.2, 0.3], ("low", "medium", "high")), bands_of([0.5, 0.5], ("low", "medium", "high"))
+    (((0.1, 'low'), (0.2, 'medium'), (0.3, 'high')), ((0.5, 'medium'),))
+    """
+    counts = Counter(score for score in scores if score == score)
+    tops, lower, total = {}, 0, sum(counts.values())
+    for score, count in sorted(counts.items()):
+        place = ceil((2 * lower + count) / (2 * total) * len(names))
+        tops[names[place - 1]] = score
+        lower += count
+    return tuple((top, name) for name, top in tops.items())
 
 
 def without_reasons(answer: dict[str, Any]) -> dict[str, Any]:

@@ -5,10 +5,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+import grimp
 import pytest
 
 import capflow_assets
-from capflow_assets.blueprint.code_version import code_digest, code_files
+from capflow_assets.blueprint.code_version import code_digest, code_digests, code_files
 from capflow_assets.contract import Reads
 from capflow_assets.definitions import STAGES
 
@@ -205,3 +206,44 @@ def test_a_model_that_reads_a_block_made_of_others_is_covered_with_them() -> Non
     files = {file.relative_to(PACKAGE).as_posix() for file in STAGES.code_of(replace(spec, model=model))}
     blocks = ("recursive", "recursive_candidates", "recursive_columns")
     assert files == {"models/purchase_propensity.py", *(f"features/{name}.py" for name in blocks)}
+
+
+def assets_changed_by(package: Path, edited: str) -> set[str]:
+    """The assets whose code version an edit of a file of the package changes; it is undone."""
+    groups = {key: [package / file.relative_to(PACKAGE) for file in files] for key, files in STAGES.asset_files.items()}
+    before, file = code_digests(groups, package), package / edited
+    text = file.read_text()
+    file.write_text(text + "# edited\n")
+    after = code_digests(groups, package)
+    file.write_text(text)
+    return {key for key in groups if after[key] != before[key]}
+
+
+@pytest.fixture(scope="module")
+def imports() -> grimp.ImportGraph:
+    """The imports of the package as import-linter's own library reads them."""
+    return grimp.build_graph(PACKAGE.name, exclude_type_checking_imports=True, cache_dir=None)
+
+
+@pytest.mark.parametrize("edited", ["learning/btyd.py", "learning/boosting.py", "learning/item_lists.py"])
+def test_an_edit_in_learning_changes_the_models_that_import_it_and_no_other_asset(
+    package: Path, imports: grimp.ImportGraph, edited: str
+) -> None:
+    module = f"{PACKAGE.name}.{edited.removesuffix('.py').replace('/', '.')}"
+    importers = imports.find_downstream_modules(module)
+    models = [name for name in STAGES.models if f"{PACKAGE.name}.models.{name}" in importers]
+    assert 0 < len(models) < len(STAGES.models)
+    expected = {f"{part}/{name}" for name in models for part in ("models", "predictions", "health")}
+    assert assets_changed_by(package, edited) == expected
+
+
+@pytest.mark.parametrize("edited", ["features/rfm.py", "clean/users.py", "raw/bills.py", "models/churn.py"])
+def test_an_edit_of_an_assets_own_file_changes_no_other_asset(package: Path, edited: str) -> None:
+    stage, name = edited.removesuffix(".py").split("/")
+    parts = ("models", "predictions", "health") if stage == "models" else (stage,)
+    assert assets_changed_by(package, edited) == {f"{part}/{name}" for part in parts}
+
+
+def test_every_asset_that_a_file_declares_has_a_code_version() -> None:
+    deliveries = {f"delivery/{name}" for name in STAGES.models}
+    assert set(STAGES.code_versions) == set(STAGES.edges) | set(STAGES.tables) | deliveries

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import percentileofscore
 
 from capflow_assets.life.answers import rows_of
 from capflow_assets.life.engine_scoring import SHARE, RankBatches, may_score_in_engine, with_shares
@@ -44,7 +45,7 @@ SCORES = [*np.random.default_rng(3).gamma(0.3, 100.0, 400).round(2).tolist(), 0.
 
 
 @pytest.mark.parametrize("engine", ["spark", "jvm"])
-def test_shares_are_those_of_sorted_scores(engine: str, request: pytest.FixtureRequest) -> None:
+def test_shares_are_those_of_scipy(engine: str, request: pytest.FixtureRequest) -> None:
     """Scores of a long tail, of which most share a bin, with ties, and some that are not known."""
     session: SparkSession = request.getfixturevalue(engine)
     frame = session.createDataFrame(
@@ -53,7 +54,7 @@ def test_shares_are_those_of_sorted_scores(engine: str, request: pytest.FixtureR
     shares = with_shares(frame).toPandas().set_index("user_id")[SHARE]
     own = pd.Series(SCORES, dtype=float)
     known = own.dropna()
-    expected = own.map(lambda value: (known <= value).sum() / len(known) if value == value else np.nan)
+    expected = own.map(lambda value: percentileofscore(known, value, "mean") / 100 if value == value else np.nan)
     assert shares.loc[[f"u{number}" for number in range(len(SCORES))]].to_list() == pytest.approx(
         expected.to_list(), nan_ok=True
     )
@@ -63,7 +64,7 @@ def test_shares_are_those_of_sorted_scores(engine: str, request: pytest.FixtureR
 def test_shares_of_next_to_nothing(spark: SparkSession, scores: list[float | None]) -> None:
     frame = spark.createDataFrame([(f"u{n}", value) for n, value in enumerate(scores)], "user_id string, score double")
     shares = with_shares(frame).toPandas()[SHARE].to_list()
-    assert [share for share in shares if share == share and share is not None] == [1.0] * sum(map(bool, scores))
+    assert [share for share in shares if share == share and share is not None] == [0.5] * sum(map(bool, scores))
     assert len(shares) == len(scores)
 
 
@@ -75,7 +76,7 @@ def test_a_worker_makes_the_rows_that_one_process_makes() -> None:
     answers = pd.DataFrame({"score": [1.0, 3.0, 2.0]}, index=pd.Index(["a", "b", "c"], name="user_id"))
     rows = rows_of(REGULARS, answers, 4, AS_OF)
     work = RankBatches(REGULARS, 4, AS_OF, "own", schema_of(REGULARS, rows))
-    batch = pa.RecordBatch.from_pandas(answers.reset_index().assign(**{SHARE: [1 / 3, 1.0, 2 / 3]}))
+    batch = pa.RecordBatch.from_pandas(answers.reset_index().assign(**{SHARE: [1 / 6, 5 / 6, 3 / 6]}))
     (made,) = list(work(iter([batch])))
     pd.testing.assert_frame_equal(made.to_pandas(), pa.Table.from_pandas(rows, work.schema).to_pandas())
 

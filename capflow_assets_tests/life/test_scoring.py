@@ -25,11 +25,11 @@ def predicted(*scores: float | None) -> pd.DataFrame:
 
 
 def test_percentile_decile_and_band_by_hand() -> None:
-    """Of four users, two are tied in the middle: both stand at three of four."""
+    """Of four users, two are tied in the middle, and stand there: one is lower, and half of two are equal."""
     frame = rows_of(REGULARS, predicted(1.0, 2.0, 2.0, 3.0), 7, AS_OF).set_index("user_id")
-    assert frame["percentile"].to_list() == [25.0, 75.0, 75.0, 100.0]
-    assert frame["decile"].to_list() == [3, 8, 8, 10]
-    assert frame["band"].to_list() == ["low", "high", "high", "high"]
+    assert frame["percentile"].to_list() == [12.5, 50.0, 50.0, 87.5]
+    assert frame["decile"].to_list() == [2, 5, 5, 9]
+    assert frame["band"].to_list() == ["low", "medium", "medium", "high"]
     assert frame["model_version"].unique() == [7]
     assert frame["as_of"].unique() == [AS_OF]
     assert frame["reasons"].unique() == [""]
@@ -38,7 +38,7 @@ def test_percentile_decile_and_band_by_hand() -> None:
 def test_a_user_without_a_score_has_no_rank() -> None:
     frame = rows_of(REGULARS, predicted(1.0, None, 2.0), 1, AS_OF).set_index("user_id")
     assert frame.loc["u1", ["percentile", "decile", "band"]].isna().all()
-    assert frame["percentile"].to_list()[::2] == [50.0, 100.0], "ranks are among those who have one"
+    assert frame["percentile"].to_list()[::2] == [25.0, 75.0], "ranks are among those who have one"
 
 
 def test_the_columns_of_a_models_own_get_the_type_of_their_values() -> None:
@@ -65,9 +65,9 @@ def test_the_champion_scores_every_user(trained_shop: Path) -> None:
     assert scored.skew.passed
     table = place.lake.arrow(SHOP, f"predictions/{MODEL}").to_pandas().set_index("user_id")
     assert table["score"].value_counts().to_dict() == {1.0: 16, 2.0: 5, 6.0: 20}
-    assert table.loc["u40", "percentile"] == round(100 * 16 / 41, 2)
-    assert table.loc["u00", "percentile"] == round(100 * 21 / 41, 2)
-    assert table.loc["u39", ["percentile", "decile", "band"]].to_list() == [100.0, 10, "high"]
+    assert table.loc["u40", "percentile"] == round(100 * 8 / 41, 2)
+    assert table.loc["u00", "percentile"] == round(100 * 18.5 / 41, 2)
+    assert table.loc["u39", ["percentile", "decile", "band"]].to_list() == [round(100 * 31 / 41, 2), 8, "high"]
     assert table["is_known"].all()
     kept = place.lake.arrow(SHOP, f"answers/{MODEL}").to_pandas().set_index("user_id")
     assert kept["score"].to_dict() == table["score"].to_dict(), "what was answered can be held against what comes"
@@ -135,6 +135,6 @@ def test_many_users_are_scored_some_at_a_time_and_ranked_among_all(trained_shop:
     assert parts is not None
     assert 0 < len(parts.examples) < len(whole.examples) == 41
     assert parts.totals == whole.totals
-    assert parts.totals.bands == {"medium": 21, "high": 20}, "16 of 41 are 1.17 thirds, 21 are 1.54"
+    assert parts.totals.bands == {"low": 16, "medium": 5, "high": 20}, "the middles of 41: 8, 18.5 and 31"
     in_order = some_at_a_time.sort_values("user_id", ignore_index=True)
     pd.testing.assert_frame_equal(in_order, at_once.sort_values("user_id", ignore_index=True), check_exact=True)

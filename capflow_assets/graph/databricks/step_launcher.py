@@ -43,6 +43,7 @@ from capflow_assets.graph.databricks.staging import Staging, staging_of
 from capflow_assets.graph.databricks.submitted_run import ComputeError, DatabricksRun, Submission, reached
 from capflow_assets.graph.held_work import hold_all
 from capflow_assets.graph.partitions import CUSTOMERS
+from capflow_assets.graph.provenance import noted_here
 
 # How many looks without news until the run's own state is asked for.
 STATE_EVERY = 5
@@ -152,7 +153,7 @@ class StepLauncher(DatabricksPySparkStepLauncher):
             with raise_execution_interrupts():
                 yield self._waiting(step_context, run)
                 for remote in self._entries(step_context, events, run):
-                    entry = retargeted(step_context.instance, remote)
+                    entry = noted_here(step_context.instance, retargeted(step_context.instance, remote))
                     step_context.instance.handle_new_event(entry)
                     if entry.is_dagster_event:
                         yield entry.get_dagster_event()
