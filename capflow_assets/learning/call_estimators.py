@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-FOLDS = 5
 UNSURE = "unsure"
 
 
@@ -30,6 +29,7 @@ class CallIntentParams(Horizon):
     horizon_days: int = Field(28, ge=1, le=365, description="Local days whose newest labels judge and teach nothing.")
     moments: int = Field(3, ge=1, le=24, description="How many past as-of moments candidates are chosen by.")
     nets: int = Field(2, ge=1, le=20, description="How many nets learn from all recordings, each of its own seed.")
+    folds: int = Field(5, ge=2, le=20, description="In how many parts speakers are kept out of one net each, in turn.")
     channels: int = Field(32, ge=4, le=512, description="How wide a net is.")
     epochs: int = Field(20, ge=1, le=1000, description="How often a net hears all recordings at most.")
     seconds: float = Field(120, gt=0, le=86_400, description="Seconds that the training of all nets may take.")
@@ -66,7 +66,7 @@ class CallClassifier:
         classes = np.searchsorted(self.intents, rows["intent"].to_numpy(dtype=str))
         speakers = rows["speaker"].to_numpy(dtype=str)
         self.counts = {"recordings": len(rows), "speakers": len(np.unique(speakers))}
-        folds = _folds(speakers, classes, self.params.seed)
+        folds = _folds(speakers, classes, self.params)
         fits = [self._fitted(rows[~is_out], classes[~is_out], self.params.seed + n) for n, is_out in enumerate(folds)]
         self.sharpness = 1.0
         if fits:
@@ -138,7 +138,7 @@ class SpokenNets(CallClassifier):
         return {**super().parameters(), "courses": self.courses}
 
     def _keep(self, rows: pd.DataFrame, classes: np.ndarray, folds: Sequence[Any]) -> None:
-        first = self.params.seed + FOLDS
+        first = self.params.seed + self.params.folds
         nets = [*folds, *(self._fitted(rows, classes, first + number) for number in range(self.params.nets))]
         self.weights, self.courses = [weights for weights, _ in nets], [course for _, course in nets]
 
@@ -157,7 +157,7 @@ class SpokenNets(CallClassifier):
         with repeatable(1):
             torch.manual_seed(seed)
             net = CepstralNet(len(self.intents), params.channels)
-        share = params.seconds / (params.nets + FOLDS)
+        share = params.seconds / (params.nets + params.folds)
         plan = Plan(seed, params.epochs, share, batch=params.batch, rate=params.rate, decay=0.02)
         course = train(net, _batches(rows, classes), class_loss, plan)
         figures = {"loss": round(course.losses[-1], 4), "epochs": len(course.losses), "ended": course.ended}
@@ -260,7 +260,7 @@ def _spectrograms(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     return spectrograms.astype("float32"), own
 
 
-def _folds(speakers: np.ndarray, classes: np.ndarray, seed: int) -> list[np.ndarray]:
+def _folds(speakers: np.ndarray, classes: np.ndarray, params: CallIntentParams) -> list[np.ndarray]:
     """Which rows are out, fold by fold: some speakers, or some recordings of fewer than three speakers.
 
     A fold without which an intent would be lost is left out.
@@ -268,8 +268,8 @@ def _folds(speakers: np.ndarray, classes: np.ndarray, seed: int) -> list[np.ndar
     import numpy as np
 
     groups = speakers if len(np.unique(speakers)) > 2 else np.arange(len(speakers)).astype(str)
-    names = np.random.default_rng(seed).permutation(np.unique(groups))
-    parts = [np.isin(groups, part) for part in np.array_split(names, min(FOLDS, len(names)))]
+    names = np.random.default_rng(params.seed).permutation(np.unique(groups))
+    parts = [np.isin(groups, part) for part in np.array_split(names, min(params.folds, len(names)))]
     return [is_out for is_out in parts if set(classes[~is_out]) == set(classes)]
 
 
