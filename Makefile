@@ -65,7 +65,8 @@ graph: .venv/ready ## write the golden graph and the lineage of columns anew
 
 models: .venv/ready ## write the list of models anew
 	$(BIN)/python -c "from capflow_assets.definitions import STAGES; from capflow_assets.pages.model_list import model_list; \
-	  print(model_list(STAGES), end='')" > docs/models.md
+	  from pathlib import Path; \
+	  print(model_list(STAGES, Path('bench/models.md').read_text(encoding='utf-8')), end='')" > docs/models.md
 
 clean: ## remove the virtual environment and the demo's home
 	rm -rf .venv $(HOME_FOLDER)

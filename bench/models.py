@@ -1,9 +1,9 @@
-"""All models on real customers: what each is judged by, against its baseline, and what was decided.
+"""All models on customers: what each is judged by, against its baseline, and what was decided.
 
-The two data sets of the demo, and Online Retail where the variable ``GIFTS_TOML`` names its customer's TOML. Everything
-is trained in a home of its own, as any customer's is, or in the one that ``MODELS_HOME`` names, where a customer that
-has run (the demo's home) is not run again. The figures are those of the newest horizon, which no model learned from.
-Writes ``bench/models.md``.
+The customers of the demo, two real ones and two simulated brands, and Online Retail where the variable ``GIFTS_TOML``
+names its customer's TOML. Everything is trained in a home of its own, as any customer's is, or in the one that
+``MODELS_HOME`` names, where a customer that has run (the demo's home) is not run again. The figures are those of the
+newest horizon, which no model learned from. Writes ``bench/models.md``; ``make models`` takes them into the docs.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 TABLE = Path(__file__).with_name("models.md")
 NONE = ("–",) * 4
 GIFTS, HOME = "GIFTS_TOML", "MODELS_HOME"
-HEAD = """# Models on real customers
+HEAD = """# Models on customers
 
-Made by `python -m bench models` on {day}, {version}. `grocer` is The Complete Journey, `records` CDNOW, both
-with the demo's small budgets, `gifts` Online Retail. Intervals are 95 %, by bootstrap over what each model is about;
-the difference is paired, above 0 where the model is better than its baseline. Where nothing was promoted the baseline
-answers, as the rule.
+Made by `python -m bench models` on {day}, {version}. `grocer` is The Complete Journey, `records` CDNOW, `boots`
+and `cafe` are simulated, all with the demo's small budgets; `gifts` is Online Retail. Intervals are 95 %, by
+bootstrap over what each model is about; the difference is paired, above 0 where the model is better than its baseline.
+Where nothing was promoted the baseline answers, as the rule.
 
 | model | customer | answers | metric | model's | baseline's | difference | decision |
 |---|---|---|---|---|---|---|---|
@@ -36,14 +36,13 @@ answers, as the rule.
 
 
 def run() -> None:
-    """Train all models for the real customers and write the table."""
-    from capflow_assets import demo
+    """Train all models for the customers and write the table."""
+    from capflow_assets.demo.tour import customer_files
 
-    folder = Path(str(demo.__file__)).parent
-    files = [folder / "grocer.toml", folder / "records.toml"]
-    files += [Path(os.environ[GIFTS])] if os.environ.get(GIFTS) else []
     with tempfile.TemporaryDirectory(prefix="capflow-models-") as place:
         home = Path(os.environ.get(HOME) or Path(place) / "home")
+        files = customer_files(Path(place), users=None)
+        files += [Path(os.environ[GIFTS])] if os.environ.get(GIFTS) else []
         names = [_onboarded(home, file) for file in files]
         new = [name for name in names if not (home / "lake" / name / "predictions").is_dir()]
         if new:

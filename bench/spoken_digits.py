@@ -46,14 +46,16 @@ def measure(dataset: Path, only: Sequence[str] = ()) -> None:
     files = sorted(dataset.rglob("[0-9]_*_*.wav"))
     speakers = sorted({_speaker(file) for file in files})
     rows: list[Figures] = []
+    decisions: list[str] = []
     for speaker in only or speakers:
         report, answered = judged(files, speaker)
         score, rival = report["metric"], report["baseline"]
         rows.append([(of["value"], of["low"], of["high"]) for of in (score, rival, rival["difference"])])
         words = ", ".join(_words(of) for of in rows[-1])
-        print(f"spoken_digits: {speaker}: nets, linear, difference {words}; {answered}")  # noqa: T201
+        decisions.append(f"{report['calibration']['error']:.3f} | {report['decision']['action']}")
+        print(f"spoken_digits: {speaker}: nets, linear, difference {words}; {answered}; {decisions[-1]}")  # noqa: T201
         if not only:
-            NOTE.write_text(_note(dict(zip(speakers, rows, strict=False))), encoding="utf-8")
+            NOTE.write_text(_note(dict(zip(speakers, rows, strict=False)), decisions), encoding="utf-8")
     for words, figures in _means(rows).items():
         print(f"spoken_digits: {words}: {_words(figures)} of {len(rows)} voices")  # noqa: T201
 
@@ -107,9 +109,12 @@ def written(files: Sequence[Path], folder: Path, speaker: str) -> Path:
     return path
 
 
-def _note(rows: dict[str, Figures]) -> str:
+def _note(rows: dict[str, Figures], decisions: Sequence[str]) -> str:
     """The figures as a page, and what falls short."""
-    table = [f"| {speaker} | {' | '.join(map(_words, figures))} |" for speaker, figures in rows.items()]
+    table = [
+        f"| {speaker} | {' | '.join(map(_words, figures))} | {decision} |"
+        for (speaker, figures), decision in zip(rows.items(), decisions, strict=True)
+    ]
     low = [speaker for speaker, figures in rows.items() if figures[0][0] < BAR]
     means = " | ".join(map(_words, _means(list(rows.values())).values()))
     unsure = [speaker for speaker, figures in rows.items() if figures[2][1] <= 0]
@@ -118,12 +123,13 @@ def _note(rows: dict[str, Figures]) -> str:
         "",
         "Written by `python -m bench.spoken_digits FOLDER`. Each speaker held out in turn, 95 % intervals. The",
         "figures are those of the report of a training, promoted or not. How the nets hear was chosen with these",
-        "voices in view, by the share that is right of each, so other voices may be heard a little less well.",
+        "voices in view, by the share that is right of each, so other voices may be heard a little less well. The",
+        "calibration error is what is beyond chance; above 0.1 a person is asked whether to promote.",
         "",
-        "| speaker | nets | linear | difference |",
-        "|---|---|---|---|",
+        "| speaker | nets | linear | difference | calibration error | decision |",
+        "|---|---|---|---|---|---|",
         *table,
-        f"| mean of {len(rows)} | {means} |",
+        f"| mean of {len(rows)} | {means} | | |",
         "",
         f"Below {BAR}: {', '.join(low) or 'none'}. Not surely above the linear model: {', '.join(unsure) or 'none'}.",
         "",

