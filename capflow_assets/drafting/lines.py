@@ -10,7 +10,7 @@ from capflow_assets.drafting.meanings import Meanings
 from capflow_assets.drafting.parts import Guess, TableDraft, quoted
 from capflow_assets.drafting.roles import Roles
 from capflow_assets.drafting.samples import Sample
-from capflow_assets.drafting.tables import drafted, user_id
+from capflow_assets.drafting.tables import drafted, store_of, user_id
 from capflow_assets.drafting.times import moment
 
 # As the check of bill numbers has it.
@@ -140,7 +140,7 @@ def _add_heads(table: TableDraft, meanings: Meanings, questions: list[str]) -> N
         table.personal = personal
     else:
         questions.append("no column says who bought: bills are anonymous")
-    if store := meanings.best("store_id"):
+    if store := store_of(meanings):
         table.columns["store_id"] = Guess(store)
 
 
