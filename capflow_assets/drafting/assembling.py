@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 
 from capflow_assets.drafting import bill_amounts, lines, money, statuses, tables
@@ -11,8 +12,10 @@ from capflow_assets.drafting.meanings import Meanings
 from capflow_assets.drafting.parts import Draft, Guess, TableDraft, quoted
 from capflow_assets.drafting.roles import Roles, roles
 from capflow_assets.drafting.samples import Sample
+from capflow_assets.errors import listed
 
 FEW_BILLS = 50
+DIGITS = re.compile(r"[0-9]+")
 ANSWERS = ("name", "vertical", "currency", "time_zone")
 
 
@@ -62,8 +65,16 @@ def assembled(samples: Sequence[Sample], answers: dict[str, str], name: str) -> 
     }
     head |= {key: Guess(answers[key]) for key in ANSWERS if answers.get(key)}
     questions += _two_brands(known) + _users_of_one_bill(known)
-    notes = [f"{one.sample.name}: left out, {why}" for one, why in known.others]
+    notes = _left_out(known)
     return Draft(head, drafts, notes, list(dict.fromkeys(questions)), tables.nobody(known))
+
+
+def _left_out(known: Roles) -> list[str]:
+    """Which samples are no table, and why; those that differ in digits alone are named together."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for one, why in known.others:
+        groups.setdefault((DIGITS.sub("", one.sample.name), why), []).append(one.sample.name)
+    return [f"{listed(names, most=3)}: left out, {why}" for (_, why), names in groups.items()]
 
 
 def _heads_of_lines(known: Roles) -> Guess | None:
@@ -179,7 +190,7 @@ def _users_of_one_bill(known: Roles) -> list[str]:
     """Whether each bill has a user of its own, as where a shop numbers the people of each order anew."""
     if known.bills is None:
         return []
-    name = known.bills.best("user_id")
+    name = next(iter(tables.user_names(known.bills)), "")
     column = known.bills.sample.columns.get(name)
     if column is None or not column.is_key or len(column.values) < FEW_BILLS:
         return []

@@ -31,8 +31,9 @@ MEDIA = {
     b"7z\xbc\xaf": "a 7z archive",
     b"Rar!": "a RAR archive",
 }
-HEAD_BYTES = 4096
+HEAD_BYTES, STRANGERS_BYTES = 4096, 1 << 20
 DIGITS = re.compile(r"[0-9]+")
+TEXT = re.compile(rb"[\t\r\n -~]{16}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +137,15 @@ def _is_binary(head: bytes) -> bool:
 
 def _stranger(path: str) -> str:
     with packed_files.open_stream(path) as stream:
-        head = stream.read(16)
+        head = stream.read(STRANGERS_BYTES)
     kind = next((kind for mark, kind in MEDIA.items() if head.startswith(mark)), "")
     if kind.startswith(("a picture", "a recording")):
         return f'{kind}, whatever it is called; such files are a table of their own: [tables.media], source = "files"'
+    if b"\0" in head and TEXT.match(head):
+        return (
+            "text with NUL bytes in it, as of a file that is cut off, still being written, or spoilt on its way; "
+            "have it exported again"
+        )
     if head.lstrip().startswith(b"<"):
         return "XML or HTML, which is not read; export the rows as CSV or JSON"
     return f"{kind or 'no table that is known'} ({head[:8]!r}); export the rows as CSV, Excel, JSON or Parquet"
@@ -181,7 +187,7 @@ def _one(group: Sequence[Sample], start: Path | None) -> Sample:
         first.options["members"] = _pattern(members)
     if len(locations) == 1:
         return first
-    first.location = _pattern(locations)
+    first.location = _wider(_pattern(locations), start)
     meant = {relative(str(path), start) for path in _matched(first.location, start)}
     if extra := sorted(meant - set(locations)):
         first.questions.append(
@@ -202,10 +208,19 @@ def _pattern(names: Sequence[str]) -> str:
     return f"{begin}*{end}"
 
 
+def _wider(pattern: str, start: Path | None) -> str:
+    """The pattern without the digits that today's names have in common, where it means no other files than before."""
+    begin, _, end = pattern.partition("*")
+    wider = f"{begin.rstrip('0123456789')}*{end.lstrip('0123456789')}"
+    return wider if _matched(pattern, start) and _matched(wider, start) == _matched(pattern, start) else pattern
+
+
 def _matched(location: str, start: Path | None) -> list[Path]:
     if location.startswith("s3://"):
         return []
     path = Path(location)
     if path.is_absolute() or start is None:
-        return [match for match in Path(path.anchor).glob(str(path.relative_to(path.anchor))) if match.is_file()]
-    return [match for match in start.glob(location) if match.is_file()]
+        matches = Path(path.anchor).glob(str(path.relative_to(path.anchor)))
+    else:
+        matches = start.glob(location)
+    return sorted(match for match in matches if match.is_file())

@@ -65,7 +65,7 @@ def draft(
 
 def _nothing(seen: Seen, made: Draft, places: Sequence[str]) -> SourceError:
     del made
-    came = [_described(sample) for sample in seen.samples[:SHOWN_TABLES]] + [one.split("\n")[0] for one in seen.refused]
+    came = [_described(sample) for sample in seen.samples[:SHOWN_TABLES]] + [_said(one) for one in seen.refused]
     return SourceError(
         "No table of bills or of their lines was recognised",
         expected=NEEDED,
@@ -73,6 +73,14 @@ def _nothing(seen: Seen, made: Draft, places: Sequence[str]) -> SourceError:
         where=listed(places),
         do="name the file that has them; or write the TOML by hand: docs/own_customer.md shows one",
     )
+
+
+def _said(refusal: str) -> str:
+    """A refusal in one line: what is wrong, what came and where."""
+    first, *others = refusal.split("\n")
+    parts = {line.strip().partition(": ")[0]: line.strip().partition(": ")[2] for line in others}
+    more = [parts[name] for name in ("Came", "Where", "To do") if parts.get(name)]
+    return "; ".join([first.rstrip("."), *more])
 
 
 def _described(sample: Sample) -> str:

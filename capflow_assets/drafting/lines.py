@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from capflow_assets.drafting import words as w
 from capflow_assets.drafting.amounts import LineColumns, LineMoney, line_money
 from capflow_assets.drafting.meanings import Meanings
 from capflow_assets.drafting.parts import Guess, TableDraft, quoted
 from capflow_assets.drafting.roles import Roles
 from capflow_assets.drafting.samples import Sample
-from capflow_assets.drafting.tables import drafted, user_id
+from capflow_assets.drafting.tables import drafted, store_of, user_id
 from capflow_assets.drafting.times import moment
 
 # As the check of bill numbers has it.
@@ -99,7 +100,7 @@ def _item(meanings: Meanings) -> tuple[Guess, str]:
     names = _of_the_line(sample, meanings.all("item_id"))
     ids = [name for name in names if sample.columns[name].repeats or not sample.is_whole] or names
     called = _of_the_line(sample, meanings.all("item_name"))
-    name = next((one for one in called if one not in ids[:1]), "")
+    name = next((one for one in called if one not in ids[:1]), "") or _called(meanings, ids[:1])
     if not ids:
         return Guess(name, "no column has an id: items are told apart by their names", is_unsure=True), name
     best = next((one for one in ids if _is_full(sample, one)), "")
@@ -112,6 +113,13 @@ def _item(meanings: Meanings) -> tuple[Guess, str]:
     filled = sample.columns[ids[0]].filled / len(sample.rows)
     why = f"{ids[0]} stands in {100 * filled:.0f} % of the rows"
     return Guess(f"coalesce({quoted(ids[0])}, {quoted(second)})", why), name
+
+
+def _called(meanings: Meanings, ids: Sequence[str]) -> str:
+    """A column that is called a name of nothing, and is the items': one for each of them."""
+    sample = meanings.sample
+    names = _of_the_line(sample, [name for name in sample.names if meanings.tags[name] == {w.NAME}])
+    return next((name for name in names for item in ids if sample.determines(item, name)), "")
 
 
 def _is_full(sample: Sample, name: str) -> bool:
@@ -140,7 +148,7 @@ def _add_heads(table: TableDraft, meanings: Meanings, questions: list[str]) -> N
         table.personal = personal
     else:
         questions.append("no column says who bought: bills are anonymous")
-    if store := meanings.best("store_id"):
+    if store := store_of(meanings):
         table.columns["store_id"] = Guess(store)
 
 

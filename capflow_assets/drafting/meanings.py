@@ -83,7 +83,18 @@ class Meanings:
         if self.sample.array:
             return frozenset([w.LINE, w.ITEM]) & (w.meaning(self.sample.array) | {w.LINE})
         tags = w.meaning(self.sample.name)
-        return frozenset(subject for subject in SUBJECTS if subject in tags)
+        subjects = frozenset(subject for subject in SUBJECTS if subject in tags)
+        return subjects or (frozenset([w.BILL]) if self._are_payments else subjects)
+
+    @property
+    def _are_payments(self) -> bool:
+        """Whether rows have a number of their own, a day and an amount, and no other number of a bill."""
+        columns = self.sample.columns
+        tags = {name: w.meaning(name) for name in self.sample.names if "." not in name and columns[name].filled}
+        has_bill = any(of >= {w.BILL, w.ID} for of in tags.values())
+        own = [name for name, of in tags.items() if of == {w.ID} and w.is_known(name)]
+        has_both = any(w.DATE in of for of in tags.values()) and any(w.AMOUNT in of for of in tags.values())
+        return not has_bill and has_both and any(columns[name].is_key for name in own)
 
     @cached_property
     def tags(self) -> dict[str, Tags]:

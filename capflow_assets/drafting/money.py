@@ -8,19 +8,27 @@ from collections.abc import Sequence
 
 from capflow_assets.drafting.meanings import Meanings
 from capflow_assets.drafting.parts import Guess, TableDraft
-from capflow_assets.drafting.profiles import number_formats
+from capflow_assets.drafting.profiles import Column, number_formats
 from capflow_assets.drafting.samples import Sample
+from capflow_assets.errors import listed
 from capflow_assets.landing.suggestions import written_options
 
 # Signs of one currency alone; $, kr and ¥ are those of several.
 SIGNS = {
     "€": "EUR", "£": "GBP", "₹": "INR", "₺": "TRY", "₽": "RUB", "₩": "KRW", "zł": "PLN", "Kč": "CZK", "Ft": "HUF",
     "R$": "BRL", "CHF": "CHF", "EUR": "EUR", "USD": "USD", "GBP": "GBP", "SEK": "SEK", "NOK": "NOK", "DKK": "DKK",
-    "PLN": "PLN", "TL": "TRY", "US$": "USD", "CA$": "CAD", "AU$": "AUD", "NT$": "TWD",
+    "PLN": "PLN", "TL": "TRY", "US$": "USD", "CA$": "CAD", "AU$": "AUD", "NT$": "TWD", "円": "JPY", "JPY": "JPY",
+    "元": "CNY", "RMB": "CNY", "CNY": "CNY", "원": "KRW", "руб": "RUB", "₴": "UAH",
 }  # fmt: skip
+LIKELIEST = {"¥": "JPY", "￥": "JPY", "kr": "SEK"}
 CODE = re.compile(
     r"(?:^|[\W_])(EUR|USD|GBP|CHF|SEK|NOK|DKK|PLN|CZK|BRL|TRY|INR|JPY|CAD|AUD|TWD|MXN)(?:$|[\W_])", re.IGNORECASE
 )
+NO_SIGN = re.compile(r"[0-9.,' \u00a0\u2009\u202f()+\u2212-]")
+JUDGED = 200
+OF_THOUSANDTHS = frozenset({"KD", "KWD", "BD", "BHD", "OMR", "DT", "TND", "JD", "JOD"})
+THREES = re.compile(r"[^0-9]*[0-9]{1,3}(?:,[0-9]{3})+[^0-9]*")
+ENOUGH_MARKED = 20
 NOBODYS = "XXX"
 NUMBER_COLUMNS = ("amount", "quantity", "discount", "price")
 
@@ -40,22 +48,31 @@ def currency(every: Sequence[Meanings]) -> Guess:
         named = [match[1].upper() for name in meanings.sample.names if (match := CODE.search(name))]
         if named:
             return Guess(named[0], "by the name of a column")
-        if sign := _sign(meanings.sample):
-            own = SIGNS.get(sign)
-            if own:
-                return Guess(own, f"amounts are written with {sign}")
-            return Guess("USD", f"amounts are written with {sign}, the sign of several currencies", is_unsure=True)
+        if signs := _signs(meanings.sample):
+            return _by_signs(signs)
     return Guess(NOBODYS, "nothing in the files tells; XXX is no currency", is_unsure=True)
 
 
-def _sign(sample: Sample) -> str:
+def _by_signs(signs: Counter[str]) -> Guess:
+    sign = signs.most_common(1)[0][0]
+    code = SIGNS.get(sign, LIKELIEST.get(sign, "USD"))
+    if len(signs) > 1:
+        shares = listed(f"{one} ({100 * count / signs.total():.0f} %)" for one, count in signs.most_common())
+        return Guess(code, f"amounts are written with {shares}, and one currency is summed up", is_unsure=True)
+    if sign in SIGNS:
+        return Guess(code, f"amounts are written with {sign}")
+    return Guess(code, f"amounts are written with {sign}, the sign of several currencies", is_unsure=True)
+
+
+def _signs(sample: Sample) -> Counter[str]:
+    """The signs beside numbers, by how many different ones they stand at, of the columns that have some."""
+    signs: Counter[str] = Counter()
     for column in sample.columns.values():
         if column.is_text and column.kind == "number":
-            for value in column.judged[:200]:
-                sign = re.sub(r"[0-9.,' \u00a0\u2009\u202f()+\u2212-]", "", value)
-                if sign:
-                    return sign
-    return ""
+            for value in column.judged[:JUDGED]:
+                if sign := NO_SIGN.sub("", value).strip("."):
+                    signs[sign] += 1
+    return signs
 
 
 def one_currency(meanings: Meanings | None, code: str) -> str:
@@ -79,15 +96,27 @@ def number_options(table: TableDraft, sample: Sample, questions: list[str]) -> d
     if not forms:
         questions.append(f"{sample.name}: no one way of writing numbers reads {', '.join(c.name for c in columns)}")
         return {}
+    is_by_threes = len(forms) > 1 and _is_money_by_threes(columns)
+    if is_by_threes:
+        forms = sorted(forms, key=lambda form: form.decimal_comma)[:1]
     if len(forms) > 1:
         either = " or ".join(", ".join(written_options(form)) for form in forms[:2])
         value = next((value for column in columns for value in column.judged if "," in value), "")
         questions.append(f"{sample.name}: is {value!r} to be read with {either}?")
     form = forms[0]
     why = "as its numbers are written" if len(forms) == 1 else "no number decides"
+    why = "each mark stands before three digits, of money" if is_by_threes else why
     said = {"decimal_comma": form.decimal_comma, "thousands": form.thousands, "currency_sign": form.currency_sign}
     options = {name: Guess(value, why, is_unsure=len(forms) > 1) for name, value in said.items() if value}
     return options | ({"negative": Guess(form.negative, why)} if form.negative != "minus" else {})
+
+
+def _is_money_by_threes(columns: Sequence[Column]) -> bool:
+    """Whether every comma in many amounts stands before three digits: no currency but a few has thousandths."""
+    marked = [value for column in columns for value in column.judged if "," in value]
+    signs = {NO_SIGN.sub("", value).strip(".") for value in marked}
+    is_money = bool(signs) and "" not in signs and not signs & OF_THOUSANDTHS
+    return is_money and len(marked) >= ENOUGH_MARKED and all(THREES.fullmatch(value) for value in marked)
 
 
 def _mentions(text: str, name: str) -> bool:

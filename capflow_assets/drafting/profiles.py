@@ -17,7 +17,7 @@ PLAIN_NUMBER = re.compile(r"[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)(?:[eE][+-]?[0-9]
 # Letters that stand beside an amount of money.
 CURRENCY_LETTERS = (
     "EUR|USD|GBP|CHF|SEK|NOK|DKK|PLN|CZK|HUF|RON|BRL|MXN|CAD|AUD|NZD|JPY|CNY|INR|TRY|ZAR|AED|KRW|SGD|HKD|RMB|"
-    "R|Rs[.]?|kr[.]?|z\u0142|K\u010d|Ft|lei|TL|Fr[.]|CA|AU|US|NT"
+    "R|Rs[.]?|kr[.]?|z\u0142|K\u010d|Ft|lei|TL|Fr[.]|CA|AU|US|NT|円|元|원|руб[.]?|р[.]|грн[.]?|лв[.]?"
 )
 _SIGN = f"[^0-9A-Za-z\u0100-\u024f#/]{{0,4}}(?:{CURRENCY_LETTERS})?[^0-9A-Za-z\u0100-\u024f#/]{{0,3}}"
 LIKE_A_NUMBER = re.compile(f"{_SIGN}[0-9][0-9.,' \u00a0\u2009\u202f\u2019]*{_SIGN}")

@@ -75,6 +75,8 @@ SIGNATURES: Mapping[str, Mapping[str, Sequence[str]]] = {
         "categories.csv": ("categoryID", "categoryName"),
     },
 }  # fmt: skip
+# How else a program has called a column, in other releases of it.
+SPELLINGS = {"Created (UTC)": ("Created date (UTC)",)}
 # How a file is written that is of the file, not of the program.
 OF_THE_FILE = ("encoding", "delimiter", "members")
 
@@ -104,7 +106,9 @@ def drafted(
     """The program's TOML with the locations of the samples, and what is left to be asked."""
     import tomlkit
 
-    document: Any = tomlkit.parse(text_of(program))
+    currency = money.currency([Meanings(sample) for sample in placed.values()])
+    text = _with_own_names(text_of(program), placed)
+    document: Any = tomlkit.parse(_in_currency(text, str(answers.get("currency") or currency.value)))
     by_location = {location.partition("#")[0]: sample for location, sample in placed.items()}
     for declared in document["tables"].values():
         for origin in [declared, *declared.get("inputs", {}).values()]:
@@ -114,10 +118,26 @@ def drafted(
                 _add_options(origin, {key: sample.options[key] for key in OF_THE_FILE if key in sample.options})
     title = text_of(program).partition("\n")[0].removeprefix("# ")
     questions = [f"the files have the columns of a known export: is it this one? {title}"]
-    questions += _answered(document, answers, money.currency([Meanings(sample) for sample in placed.values()]))
+    questions += _answered(document, answers, currency)
     head = [f"Drafted from {of_what}, recognised by its columns. What is unsure is marked '# ?'."]
     head += [f"  {number}. {question}" for number, question in enumerate(questions, 1)]
     return "".join(f"# {line}\n" for line in head) + tomlkit.dumps(document), questions
+
+
+def _with_own_names(text: str, placed: Mapping[str, Sample]) -> str:
+    """The TOML with the names that the samples' release of the program has for its columns."""
+    for column, others in SPELLINGS.items():
+        names = {name for sample in placed.values() for name in sample.names}
+        own = next((other for other in others if other in names and column not in names), column)
+        text = text.replace(f"`{column}`", f"`{own}`")
+    return text
+
+
+def _in_currency(text: str, code: str) -> str:
+    """The TOML with its conditions on a currency's code for another one, where that is known."""
+    own = str(tomllib.loads(text)["currency"])
+    known = code if code != money.NOBODYS else own
+    return text.replace(f"'{own.lower()}'", f"'{known.lower()}'").replace(f"'{own}'", f"'{known}'")
 
 
 def _answered(document: Any, answers: Mapping[str, str], currency: Any) -> list[str]:
@@ -163,4 +183,5 @@ def _has(sample: Sample, columns: Sequence[str], table: str, samples: Sequence[S
     if sample.array or (table and sample.name != table) or bool(table) != (sample.source == "sql"):
         return False
     arrays = (one for one in samples if one.array and one.location == sample.location)
-    return set(columns) <= {*sample.names, *(name for one in arrays for name in one.names)}
+    there = {*sample.names, *(name for one in arrays for name in one.names)}
+    return all({column, *SPELLINGS.get(column, ())} & there for column in columns)

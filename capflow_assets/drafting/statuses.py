@@ -22,6 +22,10 @@ _RETURNED = (
     "rembourse_partiellement reembolsado devuelto rimborsato devolvido terugbetaald zwrocone aterbetald iade"
 )
 NO_PURCHASE, RETURNED = frozenset(_NO_PURCHASE.split()), frozenset(_RETURNED.split())
+# What a status says beside: of what it is, by whom, and the mark of WooCommerce's database.
+_BESIDE = frozenset(
+    {"wc", "payment", "order", "by", "customer", "buyer", "seller", "shop", "admin", "system", "zahlung"}
+)
 MOST_WORDS = 40
 
 
@@ -33,8 +37,8 @@ def purchases(meanings: Meanings) -> tuple[Guess | None, str, list[str]]:
         if len(column.counts) > MOST_WORDS or "." in name or _is_of_sending(name):
             continue
         words = [str(word) for word in column.counts]
-        no_purchase = sorted(word for word in words if plain_name(word) in NO_PURCHASE)
-        returned = [word for word in words if plain_name(word) in RETURNED]
+        no_purchase = sorted(word for word in words if _is_one_of(NO_PURCHASE, word))
+        returned = [word for word in words if _is_one_of(RETURNED, word)]
         if returned:
             questions.append(
                 f"{name} is {' or '.join(map(repr, returned))} in some rows: are refunds rows of their own, a column "
@@ -45,6 +49,16 @@ def purchases(meanings: Meanings) -> tuple[Guess | None, str, list[str]]:
             why = f"no purchases, of {_shares(column.counts, no_purchase)}; the others are {_some(kept)}"
             return Guess(f"coalesce({quoted(name)}, '') not in ({words_in(no_purchase)})", why), name, questions
     return None, "", questions
+
+
+def _is_one_of(known: frozenset[str], status: str) -> bool:
+    """Whether a status is one of the words that are known, whatever it says beside.
+
+    >>> [_is_one_of(NO_PURCHASE, status) for status in ("Pending payment", "wc-cancelled", "Pending fulfilment")]
+    [True, True, False]
+    """
+    plain = plain_name(status)
+    return plain in known or "_".join(word for word in plain.split("_") if word not in _BESIDE) in known
 
 
 def _is_of_sending(name: str) -> bool:

@@ -8,8 +8,9 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
+from capflow_assets.drafting.encodings import encoding_of
 from capflow_assets.drafting.samples import Link, Sample
-from capflow_assets.drafting.text_files import encoding_of
+from capflow_assets.errors import SourceError
 from capflow_assets.sources.excel import cell_values, workbooks
 from capflow_assets.sources.excel.options import Options as ExcelOptions
 from capflow_assets.sources.reading import packed_files, storage
@@ -20,6 +21,7 @@ MOST_ROWS = 20_000
 MOST_TABLES = 200
 MOST_RECORDS = 5_000
 MOST_JSON_BYTES = 8 << 20
+SHOWN_CHARACTERS = 40
 
 
 def excel_samples(path: str, name: str) -> Iterator[Sample]:
@@ -82,6 +84,14 @@ def json_samples(path: str, name: str, size: int) -> Iterator[Sample]:
     records_path, records = _records(text)
     if records_path:
         options["records"] = records_path
+    if not records and text.strip("[]{} \t\r\n"):
+        raise SourceError(
+            "A JSON file has no record that can be read",
+            expected="objects: one a line, or in an array",
+            came=repr(text[:SHOWN_CHARACTERS]),
+            where=path,
+            do="it may be cut off, or still be being written; have it exported again",
+        )
     flat = [dict(_flat(record)) for record in records]
     rows_total = max(len(records), round(len(records) * size / max(len(text), 1)) if len(text) < size else 0)
     is_whole = len(text) >= size

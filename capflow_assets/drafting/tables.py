@@ -18,6 +18,7 @@ ITEM_COLUMNS = {
     "name": "item_name", "category": "category", "subcategory": "subcategory", "department": "department",
     "brand": "brand", "price": "unit_price",
 }  # fmt: skip
+OF_OTHERS = frozenset({w.CATEGORY, w.DEPARTMENT, w.BRAND, w.SUB, w.CITY, w.REGION, w.COUNTRY, w.USER, w.COMPANY})
 NO_USERS = ("0", "GUEST", "guest", "Gast", "gast", "anonymous", "ANONYMOUS", "-1", "999999")
 
 
@@ -27,13 +28,21 @@ def drafted(name: str, sample: Sample) -> TableDraft:
     return TableDraft(name, sample.source, sample.location, options, notes=list(sample.notes))
 
 
-def user_id(meanings: Meanings) -> tuple[Guess | None, Guess | None]:
-    """Who bought, and the columns that have to be hashed: an e-mail address is the id where there is no other."""
+def user_names(meanings: Meanings) -> list[str]:
+    """The columns that may say who bought, the likeliest first.
+
+    Of a customer's number and that of a payment's card, people come back with the former.
+    """
     sample = meanings.sample
     names = [name for name in meanings.all("user_id") if not personal_source(name) and not _is_of_people(sample, name)]
     names = [name for name in names if not (sample.array and name.startswith(f"{sample.array}."))]
-    if names:
-        column = sample.columns[names[0]]
+    return sorted(names, key=lambda name: not sample.columns[name].repeats)
+
+
+def user_id(meanings: Meanings) -> tuple[Guess | None, Guess | None]:
+    """Who bought, and the columns that have to be hashed: an e-mail address is the id where there is no other."""
+    if names := user_names(meanings):
+        column = meanings.sample.columns[names[0]]
         texts = [str(value) for value in column.judged[:500]]
         if texts and all(text.endswith(SPOILT_ID) for text in texts):
             return Guess(f"regexp_replace({quoted(names[0])}, '[.]0$', '')", "numbers that a program spoilt"), None
@@ -42,6 +51,12 @@ def user_id(meanings: Meanings) -> tuple[Guess | None, Guess | None]:
         hashed = Guess(["user_id"], "the address is hashed: it names a person")
         return Guess(f"lower({quoted(email)})", "users are known by their e-mail address"), hashed
     return None, None
+
+
+def store_of(meanings: Meanings) -> str:
+    """The column of the store; blank where a column that is partly called so says the same of every bill."""
+    names = meanings.all("store_id")
+    return next((name for name in names if w.is_known(name) or len(meanings.sample.columns[name].counts) > 1), "")
 
 
 def _is_of_people(sample: Sample, name: str) -> bool:
@@ -88,7 +103,7 @@ def bills(roles: Roles, questions: list[str]) -> TableDraft | None:
         table.columns["billed_at"] = when.value
         table.options |= when.options
         questions += when.questions
-    if store := meanings.best("store_id"):
+    if store := store_of(meanings):
         table.columns["store_id"] = Guess(store)
     return table
 
@@ -174,6 +189,8 @@ def _listed_items(roles: Roles) -> TableDraft:
         name = meanings.best(concept)
         if name and name != shared and name not in {guess.value for guess in table.columns.values()}:
             table.columns[column] = Guess(name)
+    if "name" not in table.columns and (called := _name_of(meanings, shared)):
+        table.columns["name"] = Guess(called)
     if "category" not in table.columns:
         _join_groups(table, sample, roles)
     return table
@@ -249,5 +266,9 @@ def stores(roles: Roles) -> TableDraft | None:
 
 
 def _name_of(meanings: Meanings, key: str) -> str:
-    named: Sequence[str] = [name for name in meanings.sample.names if w.NAME in meanings.tags[name] and name != key]
+    """The column of what a list's rows are called: a name, and not that of their group, brand or place."""
+    named: Sequence[str] = [
+        name for name in meanings.sample.names
+        if w.NAME in meanings.tags[name] and name != key and not meanings.tags[name] & OF_OTHERS
+    ]  # fmt: skip
     return next((name for name in named if meanings.sample.columns[name].kind == "text"), "")

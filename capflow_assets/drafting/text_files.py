@@ -5,17 +5,17 @@ No more than some megabytes are read, whatever the file's size; of a packed file
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from capflow_assets.drafting.encodings import encoding_of
 from capflow_assets.drafting.profiles import ISO, NULL_WORDS, PLAIN_NUMBER, Column
 from capflow_assets.drafting.samples import Sample
 from capflow_assets.landing.totals import WORDS as TOTALS
-from capflow_assets.sources.reading import packed_files, storage, text_encodings
+from capflow_assets.sources.reading import packed_files, storage
 from capflow_assets.sources.reading.arrow_frames import unique_names
 
 HEAD_BYTES, MIDDLE_BYTES, END_BYTES = 1 << 20, 192 << 10, 96 << 10
@@ -94,26 +94,6 @@ def pieces_of(path: str, size: int) -> tuple[list[bytes], bool]:
             pieces.append(file.read(MIDDLE_BYTES))
         file.seek(size - END_BYTES)
         return [*pieces, file.read()], False
-
-
-def encoding_of(pieces: Sequence[bytes]) -> str:
-    """The encoding that bytes are text in: by their mark, else UTF-8, else the likeliest that reads the odd ones.
-
-    >>> encoding_of(["naïve".encode()]), encoding_of(["Müller; Köln; Straße".encode("cp1252")])
-    ('utf-8', 'cp1252')
-    """
-    for mark, marked in text_encodings.MARKS.items():
-        if pieces[0].startswith(mark):
-            return "utf-8-sig" if mark == codecs.BOM_UTF8 else marked
-    if pieces[0][:400].count(0) > len(pieces[0][:400]) // 4:
-        return "utf-16-le" if pieces[0][1:2] == b"\0" else "utf-16-be"
-    likely: Counter[str] = Counter()
-    for piece in pieces:
-        for line in piece.split(b"\n")[1:-1] if len(pieces) > 1 else piece.split(b"\n"):
-            text = line.decode("utf-8", text_encodings.KEPT)
-            if likely.total() < JUDGED_LINES and text_encodings.is_spoilt(text):
-                likely.update(names[0] for _, names in text_encodings.likely(text, "utf-8")[:1])
-    return likely.most_common(1)[0][0] if likely else "utf-8"
 
 
 def delimiter_of(head: str) -> str:

@@ -1,12 +1,14 @@
-"""What a column's name says, in English, German, French, Spanish, Italian, Portuguese, Dutch, Polish, Scandinavian and
-Turkish: the meanings of its words. Pure.
+"""What a column's name says, in English, German, French, Spanish, Italian, Portuguese, Dutch, Polish, Scandinavian,
+Turkish, Russian, Japanese, Chinese and Korean: the meanings of its words. Pure.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import cache
 
+from capflow_assets.drafting.eastern_words import EASTERN, PARTS, RUSSIAN
 from capflow_assets.landing.personal_names import plain_name
 
 BILL, LINE, ITEM, SKU, USER, STORE, TILL = "bill", "line", "item", "sku", "user", "store", "till"
@@ -76,7 +78,19 @@ VOCABULARY = {
     OTHER: "shipped ship delivered due required cancelled canceled updated modified approved fulfilled exported "
     "expires expiry birth processed closed lieferung",
 }  # fmt: skip
-MEANINGS = {word: meaning for meaning, words in VOCABULARY.items() for word in words.split()}
+MEANINGS = {
+    word: meaning
+    for words_by_meaning in (VOCABULARY, {of: plain_name(words).replace("_", " ") for of, words in RUSSIAN.items()})
+    for meaning, words in words_by_meaning.items()
+    for word in words.split()
+}
+# Parts of words that are written without blanks between them, the longest first, as names come to be compared.
+EASTERN_MEANINGS = dict(
+    sorted(
+        ((plain_name(part), meaning) for meaning, parts in PARTS.items() for part in parts.split()),
+        key=lambda pair: -len(pair[0]),
+    )
+)
 MEANINGS_OF_TWO = {"subtotal": {SUB, AMOUNT}, "subcategory": {SUB, CATEGORY}, "lineitem": {LINE, ITEM}}
 CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 # What joins the parts of a compound: Auftrag-s-nummer, Kunde-n-nummer.
@@ -101,6 +115,8 @@ def meaning(name: str) -> frozenset[str]:
     (['bill', 'date'], ['id', 'user'], ['email'])
     >>> sorted(meaning("Einzelpreis")), sorted(meaning("prix_unitaire")), sorted(meaning("PIN_CODE"))
     (['price', 'unit'], ['price', 'unit'], ['id'])
+    >>> sorted(meaning("伝票番号")), sorted(meaning("订单日期")), sorted(meaning("Номер чека"))
+    (['bill', 'id'], ['bill', 'date'], ['bill', 'id'])
     """
     return frozenset(tag for word in tokens(name) for tag in _of_word(word))
 
@@ -120,12 +136,22 @@ def _of_word(word: str) -> frozenset[str]:
         return frozenset(MEANINGS_OF_TWO[word])
     if word in MEANINGS:
         return frozenset([MEANINGS[word]])
+    if EASTERN.search(word):
+        return frozenset(_eastern(word))
     for place in range(SHORTEST_PART + 1, len(word) - SHORTEST_PART + 1):
         last = MEANINGS.get(word[place:])
         first = next((MEANINGS[stem] for joint in JOINTS if (stem := _stem(word[:place], joint)) in MEANINGS), None)
         if first and last and len(word) - place > SHORTEST_PART - (last == ID):
             return frozenset([first, last])
     return frozenset()
+
+
+def _eastern(word: str) -> Iterator[str]:
+    while word:
+        part = next((part for part in EASTERN_MEANINGS if word.startswith(part)), "")
+        if part:
+            yield EASTERN_MEANINGS[part]
+        word = word[len(part) or 1 :]
 
 
 def _stem(word: str, joint: str) -> str:

@@ -16,7 +16,9 @@ REASON = re.compile(
 )
 # What Unicode calls a currency's sign, for Python, whose expressions have no name for it.
 SIGNS = "[$¢£¤¥֏؋৲৳₠-⃀฿₿₪₫€₹₺₽₩﷼＄￡￥]"
-LETTERS = re.compile(r"^[+-]?([A-Za-z][A-Za-z.]{0,7}) ?[(0-9]|[0-9)] ?([A-Za-z][A-Za-z.]{0,7})$")
+# What is no sign of Unicode's: EUR, kr., and words of other letters, of which few are currencies.
+WORD = "([A-Za-z][A-Za-z.]{0,7}|z\u0142|K\u010d|円|元|원|руб[.]?|р[.]|грн[.]?|лв[.]?)"
+LETTERS = re.compile(rf"^[+-]?{WORD}[ \u00a0]?[(0-9]|[0-9)][ \u00a0]?{WORD}$")
 DAYS = (
     "d/M/yyyy",
     "M/d/yyyy",

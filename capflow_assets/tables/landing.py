@@ -1,8 +1,9 @@
 """Land one raw table: read the customer's source once, judge it, and commit what was written if it is good.
 
 The rows are conformed and written beside the table's own in one go; all that is asked of them afterwards is asked of
-those columns. Bad rows are set aside; too many stop the table, whose last good version stays. Rows that lie there
-already change nothing: no version, no file. With a ``watermark`` only newer rows are read (see ``increments``).
+those columns. Bad rows are set aside; too many stop the table, whose last good version stays. A source without a row
+stops what is sold, and what had rows before; a list that a customer does not fill yet lands without one. Rows that lie
+there already change nothing: no version, no file. With a ``watermark`` only newer rows are read (see ``increments``).
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ from capflow_assets.tables.landing_commit import columns, merged, replaced
 from capflow_assets.tables.landing_work import LandingWork, extent_of
 from capflow_assets.tables.source_rows import conformed
 
+# Without these nothing is known of a customer.
+NEVER_EMPTY = ("bills", "line_items")
+
 
 def land(
     lake: Lake,
@@ -44,7 +48,7 @@ def land(
     forgotten users are left out. ``key`` gives the customer's key, which these and personal columns ask for.
 
     Raises:
-        SourceError: the source cannot be opened, or holds no row.
+        SourceError: the source cannot be opened, or holds no row where there has to be one.
         MappingError: a mapped column does not fit the source.
         TableError: too many rows were rejected; or newer rows were to be added to a damaged table.
     """
@@ -70,7 +74,7 @@ def _judged(work: LandingWork, files: WrittenFiles, judge: Judge, last: Landed |
     is_everything = work.extent.is_everything
     if not evidence["came"] and is_everything and work.left_out.rows:
         raise work.left_out.nothing_left(work.spec.name, work.location)
-    if not evidence["came"] and is_everything:
+    if not evidence["came"] and is_everything and not _may_be_empty(work):
         raise SourceError(
             f"The source of {work.spec.name} holds no row; the last good version stays",
             expected="at least one row",
@@ -83,6 +87,12 @@ def _judged(work: LandingWork, files: WrittenFiles, judge: Judge, last: Landed |
             return _committed(work, fewer, _evidence(work, fewer), judge, last)
     work.overlap = exports.overlap(files.frame, work.spec, work.exports)
     return _committed(work, files, evidence, judge, last)
+
+
+def _may_be_empty(work: LandingWork) -> bool:
+    """Whether a table without rows is news of the customer, and not of an export that failed."""
+    is_new = not work.lake.exists(work.name, work.spec.key) or not work.lake.rows(work.name, work.spec.key)
+    return work.spec.name not in NEVER_EMPTY and is_new
 
 
 def _committed(
@@ -98,8 +108,9 @@ def _committed(
     counts = {"came": came, **({"rejected": broken} if broken else {}), **apart.counts}
     declared = work.declared
     how = work.extent.words
+    is_empty = not came and work.extent.is_everything
     findings = (
-        quarantine.finding(work.spec.key, came, broken, shown_rows, apart),
+        quarantine.no_row_yet() if is_empty else quarantine.finding(work.spec.key, came, broken, shown_rows, apart),
         kept_columns.finding(work.spec.table, declared.columns, work.hashed, declared.plain, evidence, files.sample),
         *exports.finding(work.exports, work.overlap),
     )

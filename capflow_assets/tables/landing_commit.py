@@ -27,8 +27,7 @@ def replaced(
     work: LandingWork, files: WrittenFiles, evidence: Mapping[str, Any], last: Landed | None
 ) -> tuple[int | None, Landed]:
     """Everything anew, unless it lies there already."""
-    frame = files.frame
-    assert frame is not None  # noqa: S101  (a source without a row was refused)
+    frame = files.stored
     kept = columns(work, frame)
     watermark = watermarks.newest(evidence, work.form, None) if work.declared.watermark else None
     rows = Fingerprint(int(evidence["came"]) - int(evidence["bad"]))

@@ -77,6 +77,12 @@ def finding(table: str, came: int, broken: int, shown_rows: str, apart: Apart = 
     )
 
 
+def no_row_yet() -> Finding:
+    """What is said of a table whose source has columns, and no row below them."""
+    message = "no row has come yet: the source has its columns, and nothing below them"
+    return Finding(check="landed", passed=False, message=message, found={"came": 0})
+
+
 def rejected_rows(frame: DataFrame, key: Sequence[str] = ()) -> DataFrame:
     """The rejected rows of a conformed frame, with a hash of their ``key`` where that is given and can be read."""
     from pyspark.sql import functions as F

@@ -25,7 +25,7 @@ def listed_users(users: DataFrame, raw_users: DataFrame, *, at_most_share_pct: f
     share_pct = 100 * unlisted / total if total else 0.0
     is_too_many = share_pct > at_most_share_pct
     missing = _some(users.where(~F.col("is_listed"))) if is_too_many else []
-    examples = f", such as {listed(missing)}; listed are such as {listed(_some(raw_users))}" if is_too_many else ""
+    examples = f", such as {listed(missing)}; {_listed_are(_some(raw_users))}" if is_too_many else ""
     return Finding(
         "listed_users",
         not is_too_many,
@@ -35,6 +35,10 @@ def listed_users(users: DataFrame, raw_users: DataFrame, *, at_most_share_pct: f
         {"users": total, "unlisted": unlisted, "share_pct": share_pct},
         tuple({"user_id": user} for user in missing),
     )
+
+
+def _listed_are(users: list[str]) -> str:
+    return f"listed are such as {listed(users)}" if users else "nobody is listed"
 
 
 def _some(users: DataFrame) -> list[str]:

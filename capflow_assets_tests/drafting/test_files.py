@@ -196,3 +196,88 @@ def test_names_of_columns_cannot_break_out_of_the_toml(name, tmp_path):
     quoted = '"' + name.replace('"', '""') + '"'
     made = drafted(tmp_path, bills__csv=bills(DAYS, header=f"order_id,customer_id,order_date,{quoted}"))
     assert table(made)["columns"]["amount"] == name
+
+
+def test_amounts_in_the_signs_of_several_currencies_are_asked_about(tmp_path):
+    euros, dollars = bills(DAYS, total="€{}.50"), bills(DAYS, total="${}.50", first=100).partition("\n")[2]
+    made = drafted(tmp_path, bills__csv=euros + dollars)
+    (question,) = [question for question in made.questions if "currency" in question]
+    assert "€ (50 %), $ (50 %)" in question
+
+
+def test_marks_before_three_digits_of_money_are_thousands(tmp_path):
+    made = drafted(tmp_path, bills__csv=bills(DAYS, ";", "¥{},028"))
+    assert table(made)["options"] == {"delimiter": ";", "thousands": ",", "currency_sign": True}
+    assert 'currency = "JPY"  # ? amounts are written with ¥' in made.text
+
+
+STATUSES = ("Completed", "Pending payment", "wc-cancelled", "Payment failed", "Pending fulfilment")
+
+
+def test_a_status_is_no_purchase_whatever_it_says_beside(tmp_path):
+    head, *rows = bills(DAYS).splitlines()
+    lines = [f"{head},status", *(f"{row},{STATUSES[place % 5]}" for place, row in enumerate(rows))]
+    made = drafted(tmp_path, bills__csv="\n".join(lines) + "\n")
+    where = table(made)["where"]
+    assert where == "coalesce(status, '') not in ('Payment failed', 'Pending payment', 'wc-cancelled')"
+
+
+PAYMENTS = "id,Created date (UTC),Amount,Amount Refunded,Status,Seller Message,Card ID,Customer ID,Invoice ID"
+
+
+def test_payments_are_bills_of_the_customer_and_not_of_the_card_less_what_was_given_back(tmp_path):
+    rows = [
+        f"ch_{place},{day} 10:00:00,{place + 20}.00,{place % 2}.00,Paid,Payment complete.,card_{place},cus_{place % 9},"
+        for place, day in enumerate(DAYS * 3)
+    ]
+    mapped = table(drafted(tmp_path, unified_payments__csv="\n".join([PAYMENTS, *rows]) + "\n"))["columns"]
+    assert mapped == {
+        "bill_id": "id",
+        "user_id": "Customer ID",
+        "billed_at": "concat(`Created date (UTC)`, 'Z')",
+        "amount": "Amount - coalesce(`Amount Refunded`, 0)",
+    }
+
+
+def test_a_known_export_is_recognised_as_of_another_release_and_in_another_currency(tmp_path):
+    head = "id,Customer ID,Created date (UTC),Amount,Amount Refunded,Captured,Status,Currency"
+    rows = [
+        f"ch_{place},cus_{place % 9},{day} 10:00:00,{place}.00,0.00,TRUE,Paid,gbp" for place, day in enumerate(DAYS)
+    ]
+    made = drafted(tmp_path, unified_payments__csv="\n".join([head, *rows]) + "\n")
+    assert made.program == "stripe"
+    assert table(made)["columns"]["billed_at"] == "concat(`Created date (UTC)`, 'Z')"
+    assert table(made)["where"].endswith("lower(Currency) = 'gbp'")
+
+
+def test_a_glob_means_the_files_of_next_month_as_well_and_a_hundred_others_are_named_together(tmp_path):
+    for month in range(1, 4):
+        days = [f"2024-{month:02}-{day:02}" for day in range(1, 29)]
+        (tmp_path / f"sales_2024{month:02}.csv").write_text(bills(days, first=100 * month))
+    for place in range(100):
+        (tmp_path / f"note_{place:03}.txt").write_text(f"hello {place}\n")
+    made = draft([str(tmp_path)], tmp_path, {})
+    assert table(made)["location"] == "sales_*.csv"
+    assert made.text.count("left out") == 1
+    assert "note_000, note_001, note_002 … and 97 more: left out" in made.text
+
+
+def test_names_of_a_list_of_items_are_names(tmp_path):
+    items = [{"sku": f"s{place}", "name": f"n{place}", "category": "c"} for place in range(9)]
+    lines = [f"{place},u{place % 7},{day},s{place % 9},1,{place}.50" for place, day in enumerate(DAYS)]
+    (tmp_path / "p1.json").write_text(json.dumps(items))
+    (tmp_path / "o1.csv").write_text("\n".join(["order_id,customer_id,order_date,sku,quantity,amount", *lines]) + "\n")
+    made = draft([str(tmp_path)], tmp_path, {})
+    assert table(made, "items")["columns"] == {"item_id": "sku", "name": "name", "category": "category"}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (bills(DAYS).encode() + b"\0" * 9000, "text with NUL bytes in it"),
+        (b'[{"order_id": "B1", "customer_id": "C1", "ord', "no record that can be read"),
+    ],
+)
+def test_a_file_that_is_cut_off_says_so(content, words, tmp_path):
+    with pytest.raises(SourceError, match=words):
+        drafted(tmp_path, export__csv=content)

@@ -6,7 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from capflow_assets_tests.shapes.shop import ARTICLES, Bill, Order, Truth, orders, write_csv
+from capflow_assets_tests.shapes.shop import ARTICLES, NOTHING, Bill, Order, Truth, orders, write_csv
 
 ZONE = ZoneInfo("Europe/Berlin")
 SHIPPING = Decimal("4.90")
@@ -86,7 +86,8 @@ def _head(order: Order, created: str) -> dict[str, object]:
         "Billing Zip": "'75008",
         "Cancelled at": created if order.status == "cancelled" else "",
         "Payment Method": "Shopify Payments",
-        "Refunded Amount": order.refunded,
+        # An order that goes back as a whole is refunded with its shipping.
+        "Refunded Amount": order.refunded + (SHIPPING if status == "refunded" else NOTHING),
         "Outstanding Balance": "0.00",
         "Id": 5_550_000_000 + order.number,
         "Risk Level": "Low",

@@ -23,7 +23,8 @@ MOST_SHOWN, MOST_NAMED = 3, 3
 # By how often exports come in them; those of one reading are told together.
 CANDIDATES = (
     "utf-8", "cp1252", "iso-8859-15", "latin-1", "cp1250", "iso-8859-2", "cp850", "cp437", "mac-roman", "cp1251",
-    "koi8-r", "cp1253", "cp1254", "shift_jis", "euc-jp", "gb18030", "big5", "euc-kr",
+    "koi8-r", "cp1253", "cp1254", "shift_jis", "cp932", "euc-jp", "gb18030", "big5", "euc-kr",
+    "cp949",
 )  # fmt: skip
 MARKS = {
     codecs.BOM_UTF8: "utf-8",
