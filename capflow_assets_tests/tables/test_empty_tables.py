@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from capflow_assets_tests.homes import TestHome
+from capflow_assets_doubles.homes import TestHome
 from capflow_assets_tests.sent import COLUMNS, GOOD, HEADER, Sent, assert_told
 
 COLUMNS_OF = {
