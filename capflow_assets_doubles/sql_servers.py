@@ -7,12 +7,13 @@ import ipaddress
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,7 +126,16 @@ def postgres() -> Iterator[Server]:
             found.run(f"grant pg_read_all_data to {READER}")
             yield found
         finally:
-            found.stop()
+            _end(found, data)
+
+
+def _end(server: Server, data: Path) -> None:
+    """Stop a PostgreSQL, also one that was killed and could not take its file of its number away."""
+    try:
+        server.stop()
+    except subprocess.CalledProcessError:
+        with suppress(FileNotFoundError, ProcessLookupError):
+            os.kill(int((data / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
 
 
 @contextmanager
