@@ -15,35 +15,38 @@ from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
 from capflow_assets_doubles.engines import jvm_session, sail_session
 from capflow_assets_doubles.homes import EACH_KIND, TestHome, all_of, made_once
+from capflow_assets_tests.remembered import remember
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 native_libraries.settle()
-
+remember()
 
 # What takes minutes, most of them waiting, begins first where several processes share the tests.
 LONG = ("platform", "spark_workspace", "plain_workspace")
-# Then the files that take a minute and more, so that no process is left alone with one at the end.
+# Then the files that take a minute and more, the dearest first, so that no process is left alone with one at the end.
 SLOW = (
+    "model_ways",
+    "whole_graph",
+    "leaks",
     "forgetting",
+    "night_kills",
+    "checking",
+    "compose",
+    "bad_input",
+    "tenants",
+    "history_kept",
+    "bucket",
+    "sensors",
+    "services",
     "retirement",
     "fuzz",
-    "services",
     "parity",
-    "checking",
-    "tenants",
-    "leaks",
-    "sensors",
-    "compose",
-    "model_ways",
     "contract",
-    "bad_input",
-    "bucket",
     "locations",
     "kills",
     "killed_runs",
-    "night_kills",
     "interrupts",
     "foreign_pages",
     "page",
@@ -51,7 +54,6 @@ SLOW = (
     "odd_places",
     "recovery",
     "table_damage",
-    "history_kept",
     "whole_way",
     "gifts",
     "postgres",

@@ -142,3 +142,13 @@ def test_what_benches_and_doubles_run_is_no_test():
         file for folder in ("bench", "capflow_assets_doubles", PACKAGE.name) for file in (ROOT / folder).rglob("*.py")
     ]
     assert [str(file) for file in files if "capflow_assets_tests" in file.read_text(encoding="utf-8")] == []
+
+
+def test_no_test_or_bench_imports_a_private_name_of_the_package():
+    private = []
+    for folder in (Path(__file__).parent, ROOT / "bench", ROOT / "capflow_assets_doubles"):
+        for file in folder.rglob("*.py"):
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("capflow_assets"):
+                    private += [f"{file}: {alias.name}" for alias in node.names if re.match(r"_[^_]", alias.name)]
+    assert private == []

@@ -217,7 +217,7 @@ def test_models_of_names_that_look_alike_share_nothing(tmp_path):
     assert registry.versions("a", "x") == []
     assert registry.champion("a", "x") is None
     assert registry.frozen("a", "x") is False
-    places = {registry._experiment(name, "x") for name in ALIKE}
+    places = {registry.experiment_of(name, "x") for name in ALIKE}
     assert len(places) == len(ALIKE)
 
 

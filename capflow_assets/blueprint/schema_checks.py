@@ -114,7 +114,7 @@ def _checks(column: Column) -> list[Check]:
     return checks
 
 
-def _evaluations() -> Mapping[str, Callable[[Expression, Mapping[str, Any]], tuple[str, Expression]]]:
+def evaluations() -> Mapping[str, Callable[[Expression, Mapping[str, Any]], tuple[str, Expression]]]:
     """By the name of a pandera check: its words, and what breaks it (null where the value is)."""
     return {
         "greater_than_or_equal_to": lambda value, rule: (
@@ -137,7 +137,7 @@ def _rules(name: str, declared: Any, severity: Severity) -> Iterator[Rule]:
     value = F.col(name)
     if not declared.nullable:
         yield Rule(f"{name} not_nullable", f"{name} is never empty", value.isNull(), severity)
-    known = _evaluations()
+    known = evaluations()
     for check in declared.checks:
         if check.name not in known:
             expected = f"one of {', '.join(known)}"

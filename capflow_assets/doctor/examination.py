@@ -61,7 +61,7 @@ def examine(
         if not fnmatchcase(name, pattern):
             continue
         watch(name)
-        for found in _within_its_time(check, case):
+        for found in within_its_time(check, case):
             if mend and found.mend is not None:
                 found = _mended(found, found.mend)
             shown = (harmless(text, case.environment) for text in (found.found, found.to_do))
@@ -79,7 +79,7 @@ def _mended(found: Found, mend: Callable[[], str]) -> Found:
     return broken(f"{found.found}; it could not be mended: {words}", do)
 
 
-def _within_its_time(check: Check, case: Case) -> list[Found]:
+def within_its_time(check: Check, case: Case) -> list[Found]:
     """What a check finds. Its error is a finding, and so is its silence; a thread that hangs is left behind."""
     said: list[Found] = []
 

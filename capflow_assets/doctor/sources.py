@@ -76,9 +76,9 @@ def _absence(case: Case, customer: Customer, origin: Origin) -> str:
     try:
         location = customer.located(origin.location)
         if location.startswith("s3://"):
-            return "" if _in_bucket(case, location) else f"nothing at {location}"
+            return "" if is_in_bucket(case, location) else f"nothing at {location}"
         if "://" in location:
-            return _unanswered(location, case.connect_seconds)
+            return unanswered(location, case.connect_seconds)
         path = Path(location)
         there = path.exists() or any(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
         return "" if there else f"nothing at {location}"
@@ -86,7 +86,7 @@ def _absence(case: Case, customer: Customer, origin: Origin) -> str:
         return first_line(error)
 
 
-def _in_bucket(case: Case, location: str) -> bool:
+def is_in_bucket(case: Case, location: str) -> bool:
     """Whether a key, a folder or the fixed beginning of a glob is there."""
     bucket, _, key = location.removeprefix("s3://").partition("/")
     fixed = re.split(r"[*?\[]", key)[0]
@@ -95,7 +95,7 @@ def _in_bucket(case: Case, location: str) -> bool:
     return any(fixed != key or name == key or name.startswith(f"{key.rstrip('/')}/") for name in names)
 
 
-def _unanswered(location: str, seconds: float) -> str:
+def unanswered(location: str, seconds: float) -> str:
     """Why a server (of several, the first) does not answer; one whose port is not known is left to the run."""
     parts = urlsplit(location)
     first = urlsplit(f"//{parts.netloc.split(',')[0]}")

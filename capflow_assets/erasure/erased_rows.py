@@ -137,7 +137,7 @@ class UserRows:
         if "user_id" not in columns:
             return 0
         spellings = self._spellings(name, "user_id", users)
-        return self._delete(name, _is("user_id", spellings), _is_in_sql("user_id", spellings))
+        return self.delete_where(name, _is("user_id", spellings), _is_in_sql("user_id", spellings))
 
     def _delete_of_nobody(self, name: str, columns: frozenset[str], kind: str, ids: Iterable[str]) -> int:
         """Delete the rows on which no user stands, of the user's bills, reviews or files (``kind`` is their column)."""
@@ -153,7 +153,7 @@ class UserRows:
                 blanks = self._spellings(name, "user_id", [""])
                 condition &= pc.field("user_id").is_null() | _is("user_id", blanks)
                 predicate += f" AND (user_id IS NULL OR {_is_in_sql('user_id', blanks)})"
-            deleted += self._delete(name, condition, predicate)
+            deleted += self.delete_where(name, condition, predicate)
         return deleted
 
     def _delete_rejected(self, name: str, traces: Traces, of_nobody: bool) -> int:
@@ -161,9 +161,11 @@ class UserRows:
             return (not row.user and row.bill in traces.bills) if of_nobody else row.user in traces.users
 
         texts = {row.text for row in self._rejected(name) if is_theirs(row)}
-        return sum(self._delete(name, _is(SOURCE_ROW, some), _is_in_sql(SOURCE_ROW, some)) for some in _portions(texts))
+        return sum(
+            self.delete_where(name, _is(SOURCE_ROW, some), _is_in_sql(SOURCE_ROW, some)) for some in _portions(texts)
+        )
 
-    def _delete(self, name: str, condition: ds.Expression, predicate: str) -> int:
+    def delete_where(self, name: str, condition: ds.Expression, predicate: str) -> int:
         """Delete the rows under ``condition`` (``predicate`` is the same in SQL), and check that they are gone."""
         from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError

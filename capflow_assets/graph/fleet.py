@@ -133,7 +133,7 @@ def metadata(deployment: Deployment, cells: Sequence[Standing]) -> dict[str, Any
     content = png(heat_map(cells))
     picture, rows = folder / "readiness.png", folder / "readiness.csv"
     picture.write_bytes(content)
-    rows.write_text(_csv(cells), encoding="utf-8")
+    rows.write_text(as_csv(cells), encoding="utf-8")
     counts = Counter(cell.readiness for cell in cells)
     explained = [cell for cell in cells if cell.reasons]
     return {
@@ -160,7 +160,8 @@ def _reason(cell: Standing) -> dg.TableRecord:
     )
 
 
-def _csv(cells: Sequence[Standing]) -> str:
+def as_csv(cells: Sequence[Standing]) -> str:
+    """The standings as CSV, one a line, with nothing that a spreadsheet would take for a formula."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(("customer", "model", "readiness", "reason"))

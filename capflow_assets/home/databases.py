@@ -98,12 +98,12 @@ def require_sound(file: Path, table: str, what: str) -> None:
     Raises:
         StoreError: names the file, what is wrong with it, and what to do.
     """
-    wrong = _wrong(file, table)
+    wrong = what_is_wrong(file, table)
     for _ in range(10 * SECONDS_OF_MAKING):
         if wrong != EMPTY:  # else another process may be making it at this moment
             break
         time.sleep(0.1)
-        wrong = _wrong(file, table)
+        wrong = what_is_wrong(file, table)
     if wrong:
         raise damaged(file, wrong, what)
 
@@ -122,7 +122,7 @@ def damaged(file: Path, wrong: str, what: str) -> StoreError:
     return StoreError(f"{what} cannot be read", expected="a sound SQLite file", came=wrong, where=str(file), do=SEE)
 
 
-def _wrong(file: Path, table: str) -> str:
+def what_is_wrong(file: Path, table: str) -> str:
     """What is wrong with a file at first sight; nothing where it is not there yet."""
     if not file.exists():
         return ""
@@ -169,7 +169,7 @@ def _asked(file: Path, query: str) -> list[tuple[str]]:
         return _answer(file, "immutable=1", query)  # without the files that SQLite keeps beside it
     with tempfile.TemporaryDirectory(prefix="capflow-") as folder:
         copy = Path(folder, file.name)
-        _copy_files(file, copy)
+        copy_files(file, copy)
         return _answer(copy, "mode=rw", query)
 
 
@@ -243,17 +243,17 @@ def looked_at(home: Home) -> Iterator[Home]:
         dagster = Path(folder, "dagster")
         for name in DAGSTER_TABLES:
             (dagster / name).parent.mkdir(parents=True, exist_ok=True)
-            _copy(home.dagster / name, dagster / name)
+            copy_database(home.dagster / name, dagster / name)
         text = dagster_yaml(os.environ.get("CAPFLOW_POSTGRES_URL"), None)
         (dagster / "dagster.yaml").write_text(text, encoding="utf-8")
         os.environ["CAPFLOW_HOME"], os.environ["DAGSTER_HOME"] = str(home.root), str(dagster)
         own = home.mlflow_uri.startswith(SQLITE)
         if own:
-            _copy(Path(home.mlflow_uri.removeprefix(SQLITE)), Path(folder, "mlflow.db"))
+            copy_database(Path(home.mlflow_uri.removeprefix(SQLITE)), Path(folder, "mlflow.db"))
         yield replace(home, mlflow_uri=f"{SQLITE}{folder}/mlflow.db") if own else home
 
 
-def _copy(source: Path, target: Path) -> None:
+def copy_database(source: Path, target: Path) -> None:
     """A database with what was not yet brought into its file; as it lies there where SQLite cannot open it."""
     if not source.exists():
         return
@@ -264,10 +264,10 @@ def _copy(source: Path, target: Path) -> None:
         ):
             there.backup(here)
         return
-    _copy_files(source, target)
+    copy_files(source, target)
 
 
-def _copy_files(source: Path, target: Path) -> None:
+def copy_files(source: Path, target: Path) -> None:
     """A database and what was not yet brought into its file, of one moment, though a process elsewhere may write."""
     parts = [(Path(f"{source}{end}"), Path(f"{target}{end}")) for end in ("", "-wal")]
     for _ in range(COPIES_TRIED):

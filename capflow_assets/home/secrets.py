@@ -21,8 +21,8 @@ VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # A long-lived process sees a rotated secret after this long.
 FRESH_SECONDS = 300.0
 # What this process took from secrets, and when it read them last.
-_ours: set[str] = set()
-_read_at: dict[tuple[str, ...], float] = {}
+TAKEN: set[str] = set()
+READ_AT: dict[tuple[str, ...], float] = {}
 
 
 def load_secrets(names: Sequence[str]) -> list[str]:
@@ -34,13 +34,13 @@ def load_secrets(names: Sequence[str]) -> list[str]:
         CapflowError: a secret cannot be read, or holds what is no variable; names the secret, never its value.
     """
     secrets = tuple(names)
-    if secrets and time.monotonic() - _read_at.get(secrets, -FRESH_SECONDS) >= FRESH_SECONDS:
+    if secrets and time.monotonic() - READ_AT.get(secrets, -FRESH_SECONDS) >= FRESH_SECONDS:
         for name, value in read_secrets(secrets).items():
-            if name in _ours or name not in os.environ:
+            if name in TAKEN or name not in os.environ:
                 os.environ[name] = value
-                _ours.add(name)
-        _read_at[secrets] = time.monotonic()
-    return sorted(_ours)
+                TAKEN.add(name)
+        READ_AT[secrets] = time.monotonic()
+    return sorted(TAKEN)
 
 
 def read_secrets(names: Sequence[str]) -> dict[str, str]:

@@ -69,7 +69,7 @@ def embedded() -> Embedded:
     native_libraries.settle()
     strangers: list[str] = []
     for _ in range(STARTS):
-        server, port = _started()
+        server, port = started_server()
         try:
             private = PrivatePort(port)
             address = "" if private.strangers else private.address()
@@ -77,7 +77,7 @@ def embedded() -> Embedded:
             server.stop()
             if error.errno in SPENT:  # what is lacking for now is no reason to stay open for good
                 raise
-            server, port = _started()  # the first one may be half closed: a filter, and no way in
+            server, port = started_server()  # the first one may be half closed: a filter, and no way in
             return Embedded(server, f"{LOOPBACK}:{port}", str(error))
         if not private.strangers:
             return Embedded(server, address)
@@ -91,7 +91,8 @@ def embedded() -> Embedded:
     )
 
 
-def _started() -> tuple[Any, int]:
+def started_server() -> tuple[Any, int]:
+    """An embedded server that has begun to listen, and its port."""
     from pysail.spark import SparkConnectServer
 
     server = SparkConnectServer(LOOPBACK, 0)

@@ -63,16 +63,17 @@ class BgNbd:
         In closed form, or as an integral where the closed form loses its digits.
         """
         if self.a > CLOSED_A or self.b > CLOSED_B:
-            return self._purchases_by_integral(x, T, horizon)
+            return self.purchases_by_integral(x, T, horizon)
         with np.errstate(all="ignore"):
-            purchases = self._purchases_in_closed_form(x, T, horizon)
+            purchases = self.purchases_in_closed_form(x, T, horizon)
         ceiling = (self.r + x) * horizon / (self.alpha + T)
         lost = ~((purchases >= 0) & (purchases <= ceiling * (1 + 1e-9)))
         if lost.any():
-            purchases[lost] = self._purchases_by_integral(x[lost], T[lost], horizon)
+            purchases[lost] = self.purchases_by_integral(x[lost], T[lost], horizon)
         return purchases
 
-    def _purchases_in_closed_form(self, x: np.ndarray, T: np.ndarray, horizon: float) -> np.ndarray:
+    def purchases_in_closed_form(self, x: np.ndarray, T: np.ndarray, horizon: float) -> np.ndarray:
+        """``purchases_if_active`` as eq. (10) has it; not finite or too large where its digits are lost."""
         # Written with Euler's transformation of the hypergeometric function,
         #   F(r+x, b+x; a+b+x-1; z) = (1-z)^(a-1-r-x) F(a+b-1-r, a-1; a+b+x-1; z).
         # As eq. (10) has it, three parameters grow with x and overflow for users of some hundred purchases; so only
@@ -84,7 +85,8 @@ class BgNbd:
         still = np.exp((a - 1) * np.log1p(-z)) * hyp2f1(a + self.b - 1 - self.r, a - 1, third, z)
         return np.asarray(third / (a - 1) * (1 - still))
 
-    def _purchases_by_integral(self, x: np.ndarray, T: np.ndarray, horizon: float) -> np.ndarray:
+    def purchases_by_integral(self, x: np.ndarray, T: np.ndarray, horizon: float) -> np.ndarray:
+        """``purchases_if_active`` by quadrature: slower, and good for every history."""
         # An active user's p is Beta(a, b + x) and rate Gamma(r + x, alpha + T) by now; eq. (5) averaged over both is
         # the mean over p of (1 - (1 + p t / (alpha + T))^-(r + x)) / p. Gauss-Legendre over the quantiles of p.
         node, weight = np.polynomial.legendre.leggauss(NODES)

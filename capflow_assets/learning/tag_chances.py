@@ -94,7 +94,7 @@ def _answered(
         rows = learned[has_any[learned]][:MOST_LEARNED]
         if len(np.unique(codes[rows])) < 2:
             continue
-        tagger, left_out = _learned(vectors[rows], codes[rows], count)
+        tagger, left_out = learned_tagger(vectors[rows], codes[rows], count)
         own[kind], others[kind] = np.zeros((len(learned), count)), np.zeros((len(asked), count))
         own[kind][np.searchsorted(learned, rows)] = left_out
         others[kind][has_any[asked]] = tagger.logits(vectors[asked[has_any[asked]]])
@@ -109,7 +109,7 @@ def _answered(
     return best, chances[np.arange(len(asked)), best]
 
 
-def _learned(vectors: np.ndarray, codes: np.ndarray, count: int) -> tuple[Tagger, np.ndarray]:
+def learned_tagger(vectors: np.ndarray, codes: np.ndarray, count: int) -> tuple[Tagger, np.ndarray]:
     """The regression under which the tags are likeliest, each left out, and the logits of each left out."""
     import numpy as np
 

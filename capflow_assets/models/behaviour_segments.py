@@ -82,7 +82,7 @@ class BehaviourSegments:
         self.recent_spend = (np.bincount(groups, np.maximum(spend, 0.0), count) / np.maximum(users, 1)).tolist()
         order = np.argsort(self.recent_spend, kind="stable")
         self.places = (np.argsort(order) + 1).tolist()
-        self.names = _names(found.centres - standardised.mean(axis=0))
+        self.names = names_of(found.centres - standardised.mean(axis=0))
         self.arrays = {
             "middle": scale.middle,
             "spread": scale.spread,
@@ -158,7 +158,7 @@ def _standing(columns: pd.DataFrame, spend_avg: float) -> np.ndarray:
     return 0.49 * spend / (spend + max(spend_avg, 1e-9)) + 0.49 * MONTH_DAYS / (MONTH_DAYS + days)
 
 
-def _names(centres: np.ndarray) -> list[str]:
+def names_of(centres: np.ndarray) -> list[str]:
     """Each group by what stands out most in its centre; where two would be called the same, by one thing more."""
     ranked = [_standing_out(centre) for centre in centres]
     names = [", ".join(words[:NAMED_BY]) or "like most" for words in ranked]

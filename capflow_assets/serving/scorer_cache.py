@@ -98,6 +98,10 @@ class ScorerCache:
             return kept.loaded
         return await asyncio.shield(self._loading[key])
 
+    async def settled(self) -> None:
+        """Wait for the loads that are under way."""
+        await asyncio.gather(*self._loading.values())
+
     def models(self) -> list[tuple[str, str]]:
         """The customers' models of which a version is loaded, the latest asked for last."""
         return [key[:2] for key, kept in self._kept.items() if kept.loaded is not None]

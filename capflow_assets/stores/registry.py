@@ -99,7 +99,7 @@ class Registry(Champions):
         """
         client = self.client
         name = f"{customer}.{model}"
-        run = client.create_run(self._experiment(customer, model), run_name=f"{name} {report['as_of']}").info.run_id
+        run = client.create_run(self.experiment_of(customer, model), run_name=f"{name} {report['as_of']}").info.run_id
         try:
             _log(client, run, report)
             content = {**files, "report.json": json.dumps(report, indent=2, default=str).encode()}
@@ -234,7 +234,8 @@ class Registry(Champions):
                 raise BrokenModelError("It was registered without this file", expected=f"one of {', '.join(paths)}")
             return self.files.read(*paths[name], most_bytes=most_bytes)
 
-    def _experiment(self, customer: str, model: str) -> str:
+    def experiment_of(self, customer: str, model: str) -> str:
+        """The id of the experiment in which a customer's model is trained; made where it is not there yet."""
         name = f"{customer}.{model}"
         experiment = self.client.get_experiment_by_name(name)
         if experiment is not None:

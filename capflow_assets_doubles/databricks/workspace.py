@@ -72,6 +72,10 @@ class LocalWorkspace:
         self._principals[token] = Principal(name, token, places=places or Principal.places)
         return token
 
+    def offers(self, path: str, content: Mapping[str, Any]) -> None:
+        """Tell that content to whoever asks at a path (a pattern) of which the workspace knows nothing by itself."""
+        self._routes.add("GET", path, lambda request: content)
+
     def warm(self) -> None:
         """Have Spark running, so that the first run need not wait for it."""
         self.compute.warm()

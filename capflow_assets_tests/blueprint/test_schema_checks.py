@@ -117,8 +117,8 @@ def test_one_query_where_nothing_fails(spark: SparkSession, monkeypatch: pytest.
 def test_what_a_schema_must_not_hold(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(GraphError, match="no known type"):
         pandera_schema(Table(grain="r", columns=(Column("a", "text", ""),)))
-    known = schema_checks._evaluations()
-    monkeypatch.setattr(schema_checks, "_evaluations", lambda: {name: known[name] for name in known if name != "isin"})
+    known = schema_checks.evaluations()
+    monkeypatch.setattr(schema_checks, "evaluations", lambda: {name: known[name] for name in known if name != "isin"})
     with pytest.raises(GraphError, match="not evaluated"):
         evaluate(of(spark, []), TABLE)
 

@@ -133,14 +133,14 @@ def test_a_store_without_credentials(tmp_path, bucket, monkeypatch):
 
 
 def test_sources_in_a_bucket(bucket):
-    from capflow_assets.doctor.sources import _in_bucket
+    from capflow_assets.doctor.sources import is_in_bucket
     from capflow_assets.home.places import Home
 
     bucket.put_object(Bucket="lake", Key="sent/bills 1.csv", Body=b"a\n")
     case = doctor.Case(Home.of("/nowhere"), lambda: None)
     there = ("sent/bills 1.csv", "sent", "sent/", "sent/*.csv", "s*/bills*")
-    assert [_in_bucket(case, f"s3://lake/{key}") for key in there] == [True] * len(there)
-    assert [_in_bucket(case, f"s3://lake/{key}") for key in ("sen", "sent/bills", "gone/*.csv")] == [False] * 3
+    assert [is_in_bucket(case, f"s3://lake/{key}") for key in there] == [True] * len(there)
+    assert [is_in_bucket(case, f"s3://lake/{key}") for key in ("sen", "sent/bills", "gone/*.csv")] == [False] * 3
     bucket.delete_object(Bucket="lake", Key="sent/bills 1.csv")
 
 

@@ -22,8 +22,8 @@ from capflow_assets import doctor
 from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.doctor import configuration
 from capflow_assets.doctor.case import broken, ok
-from capflow_assets.doctor.examination import _within_its_time
-from capflow_assets.doctor.sources import _unanswered
+from capflow_assets.doctor.examination import within_its_time
+from capflow_assets.doctor.sources import unanswered
 from capflow_assets.graph.engine import deployment
 from capflow_assets.home.places import Home
 from capflow_assets_doubles.engines import free_port
@@ -198,10 +198,10 @@ def test_a_variable_that_a_source_names_and_nobody_set(home, monkeypatch):
 
 def test_a_database_as_a_source_is_knocked_at():
     port = free_port()
-    assert _unanswered(f"postgresql://127.0.0.1:{port}/crm", 1) == f"nothing listens at 127.0.0.1:{port}"
-    assert _unanswered("dynamodb://eu-west-1/bills", 1) == ""
+    assert unanswered(f"postgresql://127.0.0.1:{port}/crm", 1) == f"nothing listens at 127.0.0.1:{port}"
+    assert unanswered("dynamodb://eu-west-1/bills", 1) == ""
     with socket.create_server(("127.0.0.1", port)):
-        assert _unanswered(f"mongodb://127.0.0.1:{port},127.0.0.1:1/crm/bills", 1) == ""
+        assert unanswered(f"mongodb://127.0.0.1:{port},127.0.0.1:1/crm/bills", 1) == ""
 
 
 @pytest.mark.parametrize(("free", "state"), [(50e9, "ok"), (5e9, "warning"), (0.5e9, "broken")])
@@ -236,12 +236,12 @@ def test_a_check_that_fails_or_hangs_is_a_finding(tmp_path):
         may_end.wait(60)
         yield broken("too late", "")
 
-    assert [found.found for found in _within_its_time(failing, case)] == [
+    assert [found.found for found in within_its_time(failing, case)] == [
         "so far",
         f"{FAILED}: RuntimeError: it fell over",
     ]
     try:
-        assert [found.found for found in _within_its_time(hanging, case)] == ["so far", "no answer within 1.5 s"]
+        assert [found.found for found in within_its_time(hanging, case)] == ["so far", "no answer within 1.5 s"]
     finally:
         may_end.set()
 

@@ -91,7 +91,7 @@ def test_a_cluster_of_another_spark(tmp_path, workspace, monkeypatch):
 
 def offering(workspace: Any, path: str, content: dict[str, Any]) -> None:
     """Let the workspace tell what it has; it tells nothing of this by itself."""
-    workspace._routes.add("GET", path, lambda request: content)
+    workspace.offers(path, content)
 
 
 def test_what_a_workspace_offers_is_held_against_the_settings(tmp_path, workspace, monkeypatch):

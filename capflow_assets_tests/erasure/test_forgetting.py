@@ -183,7 +183,7 @@ def test_an_unknown_user_may_be_kept_out(own):
 
 def test_what_is_broken_off_is_finished_by_beginning_again(own, forgotten, monkeypatch):
     stopped: list[str] = []
-    delete = UserRows._delete
+    delete = UserRows.delete_where
 
     def stop_at_clean_bills(self: UserRows, name: str, *rest: Any) -> int:
         if name == "clean/bills" and not stopped:
@@ -191,7 +191,7 @@ def test_what_is_broken_off_is_finished_by_beginning_again(own, forgotten, monke
             raise KeyboardInterrupt
         return delete(self, name, *rest)
 
-    monkeypatch.setattr(UserRows, "_delete", stop_at_clean_bills)
+    monkeypatch.setattr(UserRows, "delete_where", stop_at_clean_bills)
     with opened(own) as (deployed, instance), pytest.raises(KeyboardInterrupt):
         forgetting.forget(deployed, DagsterRecords(instance), "shop", [USER], "a letter")
     assert stopped

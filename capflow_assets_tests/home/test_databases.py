@@ -15,21 +15,21 @@ from pathlib import Path
 import pytest
 
 from capflow_assets.errors import StoreError
-from capflow_assets.home.databases import DAGSTERS_OWN, RUNS, _copy_files, require_sound
+from capflow_assets.home.databases import DAGSTERS_OWN, RUNS, copy_files, require_sound
 
 ROWS = 50
 # What `capflow` asks of a file at first sight and in depth, and what is in the copy that a command looks at.
 LOOK = """
 import sqlite3, sys, tempfile
 from pathlib import Path
-from capflow_assets.home.databases import _copy, _wrong, wrong_in_depth
+from capflow_assets.home.databases import copy_database, what_is_wrong, wrong_in_depth
 
 file = Path(sys.argv[1])
-print(_wrong(file, "runs") or "sound")
+print(what_is_wrong(file, "runs") or "sound")
 print(wrong_in_depth(file) or "sound")
 if len(sys.argv) > 2:
     with tempfile.TemporaryDirectory() as folder:
-        _copy(file, Path(folder, "copy.db"))
+        copy_database(file, Path(folder, "copy.db"))
         print(sqlite3.connect(Path(folder, "copy.db")).execute("select count(*) from runs").fetchone()[0])
 """
 
@@ -96,7 +96,7 @@ def test_a_copy_is_of_one_moment_while_another_process_writes(busy: Path, tmp_pa
     try:
         for place in range(20):
             copy = tmp_path / f"{place}.db"
-            _copy_files(busy, copy)
+            copy_files(busy, copy)
             with closing(sqlite3.connect(copy)) as database:
                 assert database.execute("pragma quick_check").fetchall() == [("ok",)]
                 assert database.execute("select count(*) from runs").fetchone() == (ROWS,)

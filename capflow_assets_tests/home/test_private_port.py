@@ -246,14 +246,14 @@ def test_who_comes_while_no_file_can_be_opened_is_told_or_served_and_so_is_the_n
 
 
 def test_an_engine_for_which_descriptors_are_lacking_is_not_left_open_to_others(few_descriptors, monkeypatch):
-    start, taken = session._started, []
+    start, taken = session.started_server, []
 
     def started():
         server, port = start()
         taken.extend(descriptors_but(0))
         return server, port
 
-    monkeypatch.setattr(session, "_started", started)
+    monkeypatch.setattr(session, "started_server", started)
     try:
         with pytest.raises(OSError, match="Too many open files"):
             embedded.__wrapped__()
@@ -263,14 +263,14 @@ def test_an_engine_for_which_descriptors_are_lacking_is_not_left_open_to_others(
 
 
 def test_an_engine_that_others_always_reach_first_is_not_used(monkeypatch):
-    start, early = session._started, []
+    start, early = session.started_server, []
 
     def started():
         server, port = start()
         early.append(socket.create_connection(("127.0.0.1", port)))
         return server, port
 
-    monkeypatch.setattr(session, "_started", started)
+    monkeypatch.setattr(session, "started_server", started)
     with pytest.raises(CapflowError, match="before its port was closed"):
         embedded.__wrapped__()
     assert [is_cut_off(stranger) for stranger in early] == [True] * session.STARTS

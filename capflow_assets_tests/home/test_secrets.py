@@ -37,12 +37,12 @@ def cloud() -> Iterator[Aws]:
 @pytest.fixture(autouse=True)
 def here(cloud: Aws, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """This process leads to that server, knows no secret yet, and forgets what it took."""
-    monkeypatch.setattr(secrets, "_ours", set())
-    monkeypatch.setattr(secrets, "_read_at", {})
+    monkeypatch.setattr(secrets, "TAKEN", set())
+    monkeypatch.setattr(secrets, "READ_AT", {})
     for name, value in cloud.variables().items():
         monkeypatch.setenv(name, value)
     yield
-    for name in secrets._ours:
+    for name in secrets.TAKEN:
         os.environ.pop(name, None)
 
 

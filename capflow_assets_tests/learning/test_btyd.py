@@ -90,8 +90,8 @@ def test_the_papers_user_is_likely_to_be_active() -> None:
 def test_closed_form_and_integral_are_one() -> None:
     x, T = np.array([0.0, 1.0, 7.0, 200.0]), np.array([0.0, 10.0, 52.0, 104.0])
     for model in (PAPER, BgNbd(0.6, 2.0, 1.0, 1.0, 0.0), BgNbd(3.0, 9.0, 6.0, 40.0, 0.0)):
-        closed = model._purchases_in_closed_form(x, T, 13.0)
-        assert model._purchases_by_integral(x, T, 13.0) == pytest.approx(closed, rel=1e-3)
+        closed = model.purchases_in_closed_form(x, T, 13.0)
+        assert model.purchases_by_integral(x, T, 13.0) == pytest.approx(closed, rel=1e-3)
 
 
 @pytest.mark.parametrize("a", [1e-4, 0.5, 1.0, 19.0, 8000.0])

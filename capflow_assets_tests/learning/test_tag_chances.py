@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from capflow_assets.learning.tag_chances import FOLDS, _learned, compact, tag_chances
+from capflow_assets.learning.tag_chances import FOLDS, compact, learned_tagger, tag_chances
 
 
 def groups(count: int, noise: float, seed: int = 0, tags: int = 4) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -20,7 +20,7 @@ def groups(count: int, noise: float, seed: int = 0, tags: int = 4) -> tuple[np.n
 def test_what_is_left_out_is_as_if_it_had_been_learned_without() -> None:
     """Another program's ridge regression, fitted without one item after the other."""
     vectors, codes, _ = groups(30, 1.0)
-    tagger, logits = _learned(vectors, codes, 4)
+    tagger, logits = learned_tagger(vectors, codes, 4)
     tags = np.eye(4)[codes]
     shares = tags.mean(axis=0)
     penalties = []

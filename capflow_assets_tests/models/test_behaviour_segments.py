@@ -9,7 +9,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from capflow_assets.contract import Examples
 from capflow_assets.errors import EvidenceError
-from capflow_assets.models.behaviour_segments import MODEL, BehaviourSegments, BehaviourSegmentsParams, _names
+from capflow_assets.models.behaviour_segments import MODEL, BehaviourSegments, BehaviourSegmentsParams, names_of
 
 PARAMS = BehaviourSegmentsParams()
 # Of each kind: days between visits, amount, weekend share, evening share.
@@ -76,9 +76,9 @@ def test_places_follow_recent_spend_and_scores_stay_inside_a_place() -> None:
 def test_names_by_hand() -> None:
     """The order of columns is gap, amount, price, recency, cv, weekend, morning, evening."""
     centres = np.array([[0, 1, 0, 0, 0, 2, 0, 0], [-1, 0, 0, 0, 0, 0.1, 0, 0], [0] * 8, [0] * 8], dtype=float)
-    assert _names(centres) == ["weekend, big baskets", "frequent", "like most", "like most 2"]
+    assert names_of(centres) == ["weekend, big baskets", "frequent", "like most", "like most 2"]
     more = np.array([[0, 1, 0, 0, 0, 2, 0, 0], [0, 1, 0.5, 0, 0, 2, 0, 0]], dtype=float)
-    assert _names(more) == ["weekend, big baskets", "weekend, big baskets, dear items"]
+    assert names_of(more) == ["weekend, big baskets", "weekend, big baskets, dear items"]
 
 
 def test_the_reasons_say_how_a_user_shops() -> None:

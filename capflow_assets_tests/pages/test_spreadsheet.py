@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from capflow_assets.cli.table_files import write_table
 from capflow_assets.cli.terminal import print_report, print_rows
-from capflow_assets.graph.fleet import _csv
+from capflow_assets.graph.fleet import as_csv
 from capflow_assets.life.verdicts import Standing
 from capflow_assets.pages.spreadsheet import harmless
 
@@ -113,4 +113,4 @@ def test_status_explain_and_the_fleet_are_written_safely(capsys: pytest.CaptureF
         "model,m",
         "params.=x,'@y",
     ]
-    assert _csv([Standing("a", "m", "ready", ("=1+1",))]).splitlines()[1] == "a,m,ready,'=1+1"
+    assert as_csv([Standing("a", "m", "ready", ("=1+1",))]).splitlines()[1] == "a,m,ready,'=1+1"

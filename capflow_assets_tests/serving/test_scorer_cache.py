@@ -109,7 +109,7 @@ def test_a_champion_that_could_not_be_read_is_tried_again_while_the_one_before_i
         for _ in range(4):
             answer = await cache.get(("acme", "churn", 2))
             versions.append(answer.version if answer else None)
-            await asyncio.gather(*cache._loading.values())
+            await cache.settled()
         return versions
 
     assert done(ask()) == [1, 1, 1, 2]
