@@ -14,6 +14,7 @@
     │   └── DeliveryUnknown  they were sent, and no answer came: neither done nor failed
     ├── InUseError         somebody else is writing the customer; names the process
     └── StoreError         a disk or a database below a deployment cannot be used
+        └── LostVersionError  a version that a pointer names is not there any more
 
 A message says what was expected, what came, where, and what to do. It is built here, so that all of them read alike,
 and here it has its end: a source of 60,000 columns, or one name of a megabyte, still makes a message of a few lines.
@@ -164,6 +165,10 @@ class InUseError(CapflowError):
 
 class StoreError(CapflowError):
     """A disk or a database below a deployment cannot be used."""
+
+
+class LostVersionError(StoreError):
+    """A version of a table that a pointer names is not in the store any more."""
 
 
 class NotFoundError(CapflowError):

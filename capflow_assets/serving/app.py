@@ -198,7 +198,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        refresher = Refresher(deployment, publish)
+        refresher = Refresher(deployment, publish, server.service.lookups.kept)
         keep_few_arenas()
         await asyncio.to_thread(server.service.watch.look)
         await asyncio.to_thread(server.service.lookups.look)

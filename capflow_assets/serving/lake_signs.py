@@ -16,10 +16,11 @@ STAGES = ("predictions", "features", "clean")
 LOG = "_delta_log"
 
 
-def sign(deployment: Deployment, customer: str) -> Any:
-    """A value that differs once a table, the TOML or a file of the store has changed; None where that costs a look.
+def sign(deployment: Deployment, customer: str, kept: Any = ()) -> Any:
+    """A value that differs once a table, the TOML or the store has changed; None where that costs a look.
 
-    It does in a lake that is no folder of this machine.
+    It does in a lake that is no folder of this machine. ``kept`` is what a store elsewhere holds; the files of the
+    embedded one are looked at.
     """
     root, home = deployment.lake.root, deployment.home.root
     if is_remote(root):
@@ -29,8 +30,8 @@ def sign(deployment: Deployment, customer: str) -> Any:
         for stage in STAGES
         for table in _entries(f"{deployment.lake.prefix(customer)}/{stage}")
     }
-    kept = sorted(entry.name for entry in _entries(f"{home}/{FOLDER}/{customer}"))
-    return _changed(f"{home}/customers/{customer}.toml"), logs, kept
+    files = sorted(entry.name for entry in _entries(f"{home}/{FOLDER}/{customer}"))
+    return _changed(f"{home}/customers/{customer}.toml"), logs, (files, kept)
 
 
 def _entries(folder: str) -> list[os.DirEntry[str]]:

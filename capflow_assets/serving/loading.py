@@ -20,7 +20,7 @@ from capflow_assets.life.scoring_version import in_one_line, succession
 from capflow_assets.serving.ladder import bands_of
 from capflow_assets.serving.lookups import LooksUp, sampled_features
 from capflow_assets.serving.scorer_cache import LoadedScorer, NightOnly
-from capflow_assets.serving.scorers import code_scorer, scorer_of
+from capflow_assets.serving.scorers import code_scorer, import_xgboost, scorer_of
 from capflow_assets.stores.model_files import LARGEST_BYTES, MODEL, REPORT
 from capflow_assets.stores.registry import Registry
 from capflow_assets.stores.saved_estimators import types_of
@@ -102,6 +102,7 @@ def _ready(
     if spec.model.answer.shape == "list":
         return NightOnly("it has no file for online answers" if online is None else str(online.recipe["why"]))
     content = registry.read(customer, spec.name, version, MODEL, most_bytes)
+    import_xgboost()
     estimator = registry.loaded(customer, spec.name, version, content, types_of(spec.model))
     columns = tuple(dict.fromkeys(spec.model.columns))
     if online is not None:  # it was tried, and does not agree
@@ -133,6 +134,7 @@ def explained(
     rows: Any,
 ) -> list[str]:
     """What moved the score of each row most, in words, from the estimator itself; it is loaded for the purpose."""
+    import_xgboost()
     estimator = registry.load(customer, model, version, types_of(deployment.stages.model(model).model))
     asked = Examples(frame_of(rows, columns), None, {}, (datetime.now(UTC),))
     answers = estimator.predict(asked)

@@ -48,6 +48,9 @@ class LooksUp(Protocol):
     def sample(self, customer: str, table: StoredTable, most: int) -> list[bytes]:
         """Some subjects' blobs, for any thread; none where they cannot be read."""
 
+    def kept(self, customer: str) -> Any:
+        """What a store that is no file of the home holds of a customer; it changes where that was lost."""
+
     def look(self) -> bool:
         """Read the pointers, where they are not read for each request; whether that succeeded."""
 
@@ -117,6 +120,10 @@ class Lookups:
     def sample(self, customer: str, table: StoredTable, most: int) -> list[bytes]:
         """The blobs of the first subjects, from a connection of its own."""
         return AnswerStore.of(self.home, customer).sample(table, most)
+
+    def kept(self, customer: str) -> Any:
+        """Nothing: the files can be looked at."""
+        return ()
 
     def look(self) -> bool:
         """Nothing: the pointer is a file, which is looked at for every request."""

@@ -69,10 +69,14 @@ def published_apart(root: str, customers: Sequence[str]) -> Done:
 
 @dataclass(slots=True)
 class Refresher:
-    """Looks at the lake again and again, until ``stop``; ``publish`` does the work, ``publish_each`` by default."""
+    """Looks at the lake again and again, until ``stop``; ``publish`` does the work, ``publish_each`` by default.
+
+    ``kept`` says what a store elsewhere holds of a customer; it changes where that was lost.
+    """
 
     deployment: Deployment
     publish: Publish | None = None
+    kept: Callable[[str], Any] = lambda customer: ()
     every_seconds: float = EVERY_SECONDS
     _stop: threading.Event = field(default_factory=threading.Event)
     # By customer the sign of what is published.
@@ -103,18 +107,21 @@ class Refresher:
         """Publish what is newer of each served customer; whether anything was."""
         if time.monotonic() - self._looked_at > LOOK_SECONDS:
             self._signs, self._looked_at = {}, time.monotonic()
-        signs = {customer: sign(self.deployment, customer) for customer in served_customers(self.deployment.home)}
+        signs = {customer: self._sign(customer) for customer in served_customers(self.deployment.home)}
         newer = [name for name, now in signs.items() if now is None or self._signs.get(name) != now]
         if not newer or self._stop.is_set():
             return False
         done = publish_each(self.deployment, newer) if self.publish is None else self.publish(newer)
         for customer, tables in done.items():
             # What was published is part of the sign; what came to the lake meanwhile is not, and is seen next time.
-            after = sign(self.deployment, customer)
+            after = self._sign(customer)
             self._signs[customer] = None if after is None else (*signs[customer][:2], after[2])
             if tables:
                 LOG.info({"what": "published", "customer": customer, "tables": tables})
         return any(done.values())
+
+    def _sign(self, customer: str) -> Any:
+        return sign(self.deployment, customer, self.kept(customer))
 
     def stop(self) -> None:
         """Look no more."""

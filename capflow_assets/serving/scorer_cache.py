@@ -73,6 +73,9 @@ class ScorerCache:
     def __len__(self) -> int:
         return sum(kept.loaded is not None for kept in self._kept.values())
 
+    def __contains__(self, key: Key) -> bool:
+        return key in self._kept
+
     def ready(self, key: Key) -> LoadedScorer | None:
         """A version that is loaded already."""
         kept = self._kept.get(key)

@@ -6,6 +6,9 @@ releases can, it is, once it is loaded.
 
 from __future__ import annotations
 
+import importlib
+import sys
+import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -16,8 +19,26 @@ from capflow_assets.learning.online.scorers import Figures, Scorer, Scoring, rea
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Figures", "Scorer", "Scoring", "code_scorer", "frame_of", "scorer_of"]
+__all__ = ["Figures", "Scorer", "Scoring", "code_scorer", "frame_of", "import_xgboost", "scorer_of"]
 CODE_BYTES = 400_000
+UNUSED = "sklearn"
+IMPORTING = threading.Lock()
+
+
+def import_xgboost() -> None:
+    """XGBoost without scikit-learn, for which it has classes that are not used here: they take 70 MB with scipy's.
+
+    Call it before an estimator is loaded: loads run side by side, and others may need scikit-learn.
+    """
+    with IMPORTING:
+        is_hidden = UNUSED not in sys.modules and "xgboost" not in sys.modules
+        if is_hidden:
+            sys.modules[UNUSED] = None  # type: ignore[assignment]
+        try:
+            importlib.import_module("xgboost")
+        finally:
+            if is_hidden:
+                del sys.modules[UNUSED]
 
 
 def scorer_of(estimator: Estimator, columns: Sequence[str], trial: np.ndarray, stored_bytes: int) -> Scorer:

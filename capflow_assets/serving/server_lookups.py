@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from capflow_assets.errors import CapflowError
+from capflow_assets.errors import CapflowError, LostVersionError
 from capflow_assets.serving.lookups import REST_SECONDS, Found
 from capflow_assets.stores.answer_server import AnswerServer
 from capflow_assets.stores.answer_store import StoredTable
@@ -22,6 +22,8 @@ from capflow_assets.stores.answer_store import StoredTable
 EVERY_SECONDS = 1.0
 # Of so many customers the pointers are read in one question.
 POINTERS_AT_ONCE = 500
+# Of a table that has rows its facts say as of when.
+AS_OF = "as_of"
 LOG = logging.getLogger("capflow.serving")
 
 
@@ -34,6 +36,8 @@ class ServerLookups:
     errors: int = 0
     is_reached: bool = False
     _tables: dict[str, dict[str, StoredTable]] = field(default_factory=dict)
+    # Customers who are served, and whose pointers the server does not hold any more.
+    _lost: set[str] = field(default_factory=set)
     _rests_until: float = 0.0
     _stop: threading.Event = field(default_factory=threading.Event)
 
@@ -50,6 +54,8 @@ class ServerLookups:
                 asked = list(dict.fromkeys(subjects))
                 blobs = await asyncio.to_thread(self.server.blobs, customer, table.file, asked)
                 return {subject: Found(blobs.get(subject)) for subject in asked}
+            except LostVersionError:  # a version without rows was never there
+                return {subject: Found(None, is_certain=not table.facts.get(AS_OF)) for subject in subjects}
             except CapflowError as error:
                 self._failed(error)
         return {subject: Found(None, is_certain=False) for subject in subjects}
@@ -75,8 +81,18 @@ class ServerLookups:
                 )
             self.is_reached = False
             return False
+        # A server that came up again empty names nothing: what is typical of the last night is said until all is
+        # published again.
+        self._lost = {name for name in names if name in self._tables and name not in tables}
+        tables |= {name: self._tables[name] for name in self._lost}
         self._tables, self.is_reached = tables, True
         return True
+
+    def kept(self, customer: str) -> list[str] | None:
+        """The versions of a customer's tables that the server holds, as of the last look; None where it lost them."""
+        if customer in self._lost:
+            return None
+        return sorted(table.file for table in self.tables(customer).values())
 
     def run(self) -> None:
         """Look again and again, until ``close``."""

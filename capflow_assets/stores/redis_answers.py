@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from capflow_assets.errors import StoreError
+from capflow_assets.errors import LostVersionError, StoreError
 from capflow_assets.stores.answer_store import StoredTable
 from capflow_assets.transfer.redis_server import RedisServer, redis_client, redis_errors
 
@@ -107,11 +107,21 @@ class RedisAnswerServer:
             client.srem(self._files(customer), file)
 
     def blobs(self, customer: str, file: str, subjects: Sequence[str]) -> dict[str, bytes]:
-        """The blobs of those subjects that a version has, in one trip."""
+        """The blobs of those subjects that a version has, in one trip.
+
+        Raises:
+            LostVersionError: there is no such version: the server came up again without what it held.
+        """
         if not subjects:
             return {}
+        key = self._rows(customer, file)
         with self._asked() as client:
-            found = client.hmget(self._rows(customer, file), list(subjects))
+            pipe = client.pipeline(transaction=False)
+            pipe.hmget(key, list(subjects))
+            pipe.exists(key)
+            found, is_there = pipe.execute()
+        if not is_there:
+            raise LostVersionError("Redis does not hold a version of a table any more", where=key)
         return {subject: blob for subject, blob in zip(subjects, found, strict=True) if blob is not None}
 
     def sample(self, customer: str, file: str, most: int) -> list[bytes]:

@@ -15,6 +15,7 @@ from capflow_assets.contract import Candidate, Examples, Model, Needs, Outcome, 
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import GraphError, ModelError
 from capflow_assets.learning.metrics import roc_auc
+from capflow_assets.learning.online.files import NAME, unpacked
 from capflow_assets.life.comparison import champion_rival, outcomes_of
 from capflow_assets.life.report import training_report
 from capflow_assets.life.scoring import score
@@ -120,6 +121,8 @@ def test_what_is_registered_can_be_read_again(trained_once: Path) -> None:
     run = place.registry.client.get_run(place.registry.client.get_model_version(f"{SHOP}.{MODEL}", "1").run_id)
     assert run.data.metrics["metric.value"] == pytest.approx(0.9)
     assert run.data.params["sign"] == "1"
+    online = unpacked(place.registry.file(SHOP, MODEL, 1, NAME)).recipe
+    assert (online["kind"], online["columns"]) == ("code", ["visits"]), "an estimator of the test's own"
 
 
 def test_a_challenger_that_is_worse_than_the_champion_stays_one(trained_shop: Path) -> None:

