@@ -102,7 +102,8 @@ def gains_of(
     known = []
     for row in rows:
         params, gain = row.get("params"), row.get("gain")
-        is_whole = row.get("state") == "complete" and isinstance(params, Mapping) and isinstance(gain, int | float)
-        if is_whole and isfinite(gain) and lies_in(ranges, params):
+        if row.get("state") != "complete" or not isinstance(params, Mapping) or not isinstance(gain, int | float):
+            continue
+        if isfinite(gain) and lies_in(ranges, params):
             known.append(({name: params[name] for name in ranges}, float(gain)))
     return known
