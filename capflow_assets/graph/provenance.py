@@ -14,6 +14,7 @@ from dagster._core.definitions.data_version import (
     CODE_VERSION_TAG,
     DATA_VERSION_IS_USER_PROVIDED_TAG,
     DATA_VERSION_TAG,
+    INPUT_DATA_VERSION_TAG_PREFIX,
     INPUT_EVENT_POINTER_TAG_PREFIX,
     NULL_EVENT_POINTER,
     get_input_data_version_tag,
@@ -27,6 +28,7 @@ from capflow_assets.graph.outcomes import Outcome
 MATERIALIZED = DagsterEventType.ASSET_MATERIALIZATION
 # What is known of an input's data where nothing was noted.
 UNNOTED = "INITIAL"
+OF_CODE_AND_INPUTS = (CODE_VERSION_TAG, INPUT_DATA_VERSION_TAG_PREFIX, INPUT_EVENT_POINTER_TAG_PREFIX)
 Notes = dict[str, str]
 
 
@@ -100,7 +102,7 @@ def decided(instance: dg.DagsterInstance, key: dg.AssetKey, customer: str, run: 
     tags = dict(materialization.tags or {}) if materialization else {}
     if CODE_VERSION_TAG not in tags:
         return {}
-    return {name: value for name, value in tags.items() if name.startswith("dagster/")} | _data_notes(run)
+    return {name: value for name, value in tags.items() if name.startswith(OF_CODE_AND_INPUTS)} | _data_notes(run)
 
 
 def noted_here(instance: dg.DagsterInstance, entry: EventLogEntry) -> EventLogEntry:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, Generic, Literal, TypeVar
 
 from capflow_assets.contract import Horizon, Search
@@ -84,3 +85,25 @@ def lies_in(ranges: Mapping[str, tuple[Search, type]], params: Mapping[str, Any]
         and (kind is float or params[name] == int(params[name]))
         for name, (of, kind) in ranges.items()
     )
+
+
+def gains_of(
+    rows: Iterable[Mapping[str, Any]], ranges: Mapping[str, tuple[Search, type]]
+) -> list[tuple[dict[str, Number], float]]:
+    """The searched parameters and the gain of each complete trial of an earlier study that these ranges allow.
+
+    What another release wrote in another way is passed over: an earlier study is a hint and no more.
+
+    >>> ranges = {"rounds": (Search(50, 600), int)}
+    >>> whole = {"state": "complete", "params": {"rounds": 80, "gone": 1}, "gain": 0.5}
+    >>> gains_of([whole, {"number": 1}, {**whole, "params": None}, {**whole, "gain": None}], ranges)
+    [({'rounds': 80}, 0.5)]
+    """
+    known = []
+    for row in rows:
+        params, gain = row.get("params"), row.get("gain")
+        if row.get("state") != "complete" or not isinstance(params, Mapping) or not isinstance(gain, int | float):
+            continue
+        if isfinite(gain) and lies_in(ranges, params):
+            known.append(({name: params[name] for name in ranges}, float(gain)))
+    return known

@@ -23,7 +23,7 @@ from capflow_assets.contract import Estimator, Horizon, Metric, Search
 from capflow_assets.errors import EvidenceError
 from capflow_assets.learning.folds import Fold
 from capflow_assets.learning.permutation import figures_of
-from capflow_assets.learning.studies import Number, Origin, State, Study, Trial, lies_in, search_ranges
+from capflow_assets.learning.studies import Number, Origin, State, Study, Trial, gains_of, lies_in, search_ranges
 
 if TYPE_CHECKING:
     from optuna import Study as OptunaStudy
@@ -164,12 +164,7 @@ class _Search:
         (first,) = self.trials
         if first.state == "complete" and lies_in(self.ranges, first.params):
             tell(first.params, 0.0, [0.0] * len(self.folds))
-        known = [
-            ({name: row["params"][name] for name in ranges}, float(row["gain"]))
-            for row in earlier
-            if row["state"] == "complete" and row["gain"] is not None and lies_in(self.ranges, row["params"])
-        ]
-        known = [(params, gain) for params, gain in known if params != first.params]
+        known = [(params, gain) for params, gain in gains_of(earlier, self.ranges) if params != first.params]
         known.sort(key=lambda pair: -pair[1])
         again = [params for place, (params, _) in enumerate(known) if params not in [p for p, _ in known[:place]]]
         for params in again[:TRIED_AGAIN]:

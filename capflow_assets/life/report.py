@@ -268,16 +268,26 @@ def training_report(registry: Registry, customer: str, model: str, version: int)
         ) from error
 
 
-def earlier_trials(registry: Registry, customer: str, model: str) -> tuple[Mapping[str, Any], ...]:
-    """The trials of the newest version's search for parameters; none where there was none, or it cannot be read."""
-    versions = sorted(registry.versions(customer, model), reverse=True)
-    for version in versions[:2]:  # the rule is registered after the version that it answers for
+def earlier_trials(registry: Registry, customer: str, model: str, as_of: datetime) -> tuple[Mapping[str, Any], ...]:
+    """The trials of the newest search for parameters as of an earlier moment; none where there was none, or it cannot
+    be read.
+
+    Versions as of the same moment do not count: to train again on the same data begins as the first time, and makes the
+    same model.
+    """
+    looked_at = 0
+    for version in sorted(registry.versions(customer, model), reverse=True):
         try:
-            trials = training_report(registry, customer, model, version).choices.trials
+            report = training_report(registry, customer, model, version)
         except BrokenModelError:
             continue
-        if trials:
-            return trials
+        if report.as_of >= as_of:
+            continue
+        if report.choices.trials:
+            return report.choices.trials
+        looked_at += 1
+        if looked_at == 2:  # the rule is registered after the version that it answers for
+            break
     return ()
 
 

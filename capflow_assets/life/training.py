@@ -106,7 +106,7 @@ def train(deployment: Deployment, reader: ExampleReader, params: Horizon, as_of:
     if verdict.not_judged:
         return _described(deployment, reader, params, as_of, verdict)
     split = split_in_time(reader, params, as_of, bills_delay(deployment, reader.customer, as_of))
-    judged = _judged(deployment, reader, params, split)
+    judged = _judged(deployment, reader, params, as_of, split)
     served = _served(reader, params, as_of, judged)
     report = _report(reader, params, as_of, verdict, judged, served)
     report = replace(report, shared=give(deployment, reader, params, split.known))
@@ -158,11 +158,11 @@ def code_version(reader: ExampleReader) -> str:
     return f"{package_version('capflow-assets')}+{digest[:12]}"
 
 
-def _judged(deployment: Deployment, reader: ExampleReader, params: Horizon, split: Split) -> _Judged:
+def _judged(deployment: Deployment, reader: ExampleReader, params: Horizon, as_of: datetime, split: Split) -> _Judged:
     """Fit the challenger and its baseline, and judge them beside the champion."""
     model = reader.spec.model
     leak = leakage_finding(reader, split.labelled)
-    earlier = earlier_trials(deployment.registry, reader.customer.name, reader.spec.name)
+    earlier = earlier_trials(deployment.registry, reader.customer.name, reader.spec.name, as_of)
     choice = chosen_recipe(model, params, split, earlier, leak_bounds(reader))
     challenger = choice.recipe.make().fit(split.train)
     champion = champion_rival(deployment, reader, split)

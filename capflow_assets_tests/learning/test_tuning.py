@@ -104,12 +104,15 @@ def test_a_study_begins_with_the_best_of_an_earlier_one() -> None:
     assert np.mean(searched[0]) < np.mean(searched[1])
 
 
-def test_earlier_trials_of_other_parameters_or_out_of_range_are_left_alone() -> None:
+def test_earlier_trials_of_other_parameters_out_of_range_or_of_another_shape_are_left_alone() -> None:
     odd = [
         {"params": {"depth": 3}, "gain": 0.5, "state": "complete"},
         {"params": {"turned": 7.0, "strength": 1.0, "copies": 1}, "gain": 0.5, "state": "complete"},
         {"params": {"turned": 0.1, "strength": 1.0, "copies": 2.5}, "gain": 0.5, "state": "complete"},
         {"params": {"turned": 0.0, "strength": 1.0, "copies": 1}, "gain": None, "state": "raised"},
+        {"params": {"turned": 0.0, "strength": 1.0, "copies": 1}, "gain": float("nan"), "state": "complete"},
+        {"params": None, "gain": 0.5, "state": "complete"},
+        {"values": {"turned": 0.0}, "loss": 0.5},
     ]
     study = tune(LineParams(), Turned, AUC, folds(), budget=TuningBudget(trials=3), earlier=odd)
     assert [trial.origin for trial in study.trials] == ["defaults", "search", "search"]

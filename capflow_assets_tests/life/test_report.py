@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 import pytest
 
 from capflow_assets.errors import BrokenModelError
-from capflow_assets.life.report import TrainingReport, training_report
+from capflow_assets.life.report import TrainingReport, earlier_trials, training_report
+from capflow_assets.stores.model_files import MODEL as CONTENT
 from capflow_assets_tests.life.shop import MODEL, SHOP, deployment
 
 # Of 0.1, the first release; each value as it was written then.
@@ -140,3 +142,17 @@ def test_a_report_that_is_damaged_says_whose_it_is(trained_shop: Path, damage: d
     registry.keep_digests(SHOP, MODEL, version)
     with pytest.raises(BrokenModelError, match=rf"report of version {version} of {SHOP}\.{MODEL} is damaged"):
         training_report(registry, SHOP, MODEL, version)
+
+
+def test_a_search_begins_with_the_trials_of_an_earlier_moment(trained_shop: Path) -> None:
+    """Not with those of the same moment: to train again on the same data is to make the same model again."""
+    registry = deployment(trained_shop).registry
+    report = training_report(registry, SHOP, MODEL, 1)
+    trials = ({"number": 0, "state": "complete"},)
+    studied = replace(report, choices=replace(report.choices, trials=trials))
+    registry.register(SHOP, MODEL, registry.read(SHOP, MODEL, 1, CONTENT), studied.to_json(), {})
+    assert earlier_trials(registry, SHOP, MODEL, report.as_of) == ()
+    assert earlier_trials(registry, SHOP, MODEL, report.as_of + timedelta(days=1)) == trials
+    later = replace(report, as_of=report.as_of + timedelta(days=1))
+    registry.register(SHOP, MODEL, registry.read(SHOP, MODEL, 1, CONTENT), later.to_json(), {})
+    assert earlier_trials(registry, SHOP, MODEL, later.as_of + timedelta(days=1)) == trials
