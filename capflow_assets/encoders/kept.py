@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 DIGEST, ENCODER, USER = "digest", "encoder", "user_id"
 TEXT_VECTORS = "words int, embedding array<double>"
-# A library or file that is slow to load is loaded by one worker, and reads all of its texts at once.
+# A library or file that is slow to load is loaded by one worker, for so many texts at a time: memory is that of these.
 LIGHT = ("hashed", "universal")
+STRETCH = 50_000
 
 
 class Kept(Protocol):
@@ -48,7 +49,7 @@ def text_vectors(kept: Kept, kind: str, rows: DataFrame, params: Params) -> Data
         import pandas as pd
 
         filled = (batch for batch in batches if len(batch))
-        for some in filled if is_light else _together(filled):
+        for some in filled if is_light else in_stretches(filled):
             texts = encoded(some["text"].tolist(), params)
             yield pd.DataFrame({DIGEST: some[DIGEST], "words": texts.words, "embedding": list(texts.vectors)})
 
@@ -62,9 +63,15 @@ def with_digest(rows: DataFrame) -> DataFrame:
     return rows.withColumn(DIGEST, F.sha2(F.col("text").cast("binary"), 256))
 
 
-def _together(batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+def in_stretches(batches: Iterable[pd.DataFrame], least: int = STRETCH) -> Iterator[pd.DataFrame]:
+    """The batches in their order, as few put together as have ``least`` rows or more; the last may have fewer."""
     import pandas as pd
 
-    frames = list(batches)
+    frames: list[pd.DataFrame] = []
+    for batch in batches:
+        frames.append(batch)
+        if sum(map(len, frames)) >= least:
+            yield pd.concat(frames, ignore_index=True)
+            frames = []
     if frames:
         yield pd.concat(frames, ignore_index=True)

@@ -42,6 +42,7 @@ FREQUENT = 1e-3
 # The words of a language by rank have a share of about one in 16 ranks (Zipf, over some millions of words).
 ZIPF = 16.0
 DIGEST_BYTES = 8
+MOST_LINE_BYTES = 1 << 20
 
 
 class Params(BaseModel):
@@ -173,8 +174,12 @@ def demand(params: Params, block: str) -> None:
         return
     if not Path(params.path).is_absolute():
         raise SourceError("An encoder is read from a disk", expected="a path that every worker has", came=params.path)
-    if not Path(params.path).exists():
+    if not (Path(params.path).is_dir() if params.encoder == "sentence" else Path(params.path).is_file()):
         raise SourceError("There is no encoder", where=params.path, do=f"check path in [features.{block}]")
+    if params.encoder == "glove":
+        with Path(params.path).open("rb") as lines:
+            first = lines.readline(MOST_LINE_BYTES)
+        _numbers(first.decode("utf-8", errors="replace").rstrip().split(" ")[1:], Path(params.path), 1, first)
     if params.encoder == "sentence" and find_spec("sentence_transformers") is None:
         raise TableError(
             "Texts cannot be encoded",
@@ -272,18 +277,43 @@ def _word_vectors(path: Path, vocabulary: frozenset[str]) -> _WordVectors:
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             digest.update(line)
-            word, *values = line.decode("utf-8").rstrip().split(" ")
+            word, *values = line.decode("utf-8", errors="replace").rstrip().split(" ")
             length = length or len(values)
             if len(values) != length:
-                expected = f"a word and {length} numbers in every line"
-                came = line.decode("utf-8")[:80]
-                raise SourceError("This is no GloVe file", expected=expected, came=came, where=f"{path}:{number}")
-            if word in vocabulary:
-                weight = FREQUENT / (FREQUENT + 1 / (ZIPF * number))
-                weighted[word] = weight * np.asarray(values, dtype=float)
+                raise _no_glove(path, number, length, line)
+            if number == 1 or word in vocabulary:
+                weight, numbers = FREQUENT / (FREQUENT + 1 / (ZIPF * number)), _numbers(values, path, number, line)
+                if word in vocabulary:
+                    weighted[word] = weight * np.asarray(numbers)
     if not length:
         raise SourceError("This is no GloVe file", expected="a word and its numbers", came="nothing", where=str(path))
     return _WordVectors(weighted, length, digest.hexdigest())
+
+
+def _numbers(values: list[str], path: Path, number: int, line: bytes) -> list[float]:
+    """The numbers of a line of a file of word vectors.
+
+    Raises:
+        SourceError: some are none.
+    """
+    from math import isfinite
+
+    try:
+        numbers = [float(value) for value in values]
+    except ValueError:
+        raise _no_glove(path, number, len(values), line) from None
+    if not numbers or not all(map(isfinite, numbers)):
+        raise _no_glove(path, number, len(values), line)
+    return numbers
+
+
+def _no_glove(path: Path, number: int, length: int, line: bytes) -> SourceError:
+    return SourceError(
+        "This is no GloVe file",
+        expected=f"a word and {length or 'its'} numbers in every line",
+        came=ascii(line[:80].decode("utf-8", errors="replace").rstrip()),
+        where=f"{path}:{number}",
+    )
 
 
 def _sentence(texts: list[str], folder: Path) -> tuple[np.ndarray, str]:

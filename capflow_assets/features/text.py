@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Column, Table
-from capflow_assets.encoders.kept import DIGEST, Kept, text_vectors, with_digest
+from capflow_assets.encoders.kept import DIGEST, Kept, in_stretches, text_vectors, with_digest
 from capflow_assets.encoders.texts import Params, demand, encoded, version
 from capflow_assets.expressions.known_at import KNOWN_FROM, Moments, at_each
 
@@ -51,8 +51,8 @@ def text(
     change, ``tfidf`` until a text does.
 
     Where vectors are ``kept``, each distinct text is encoded once, in whatever run, unless the encoder is learned.
-    With ``hashed`` and ``universal`` items are encoded where they lie; else one worker reads all texts, in the order
-    of the ids.
+    With ``hashed`` and ``universal`` items are encoded where they lie; else one worker reads the texts, a stretch at a
+    time, and all of them at once, in the order of the ids, where the encoder is learned.
 
     Raises:
         SourceError: there is nothing at ``Params.path``, or it is no such file.
@@ -68,7 +68,7 @@ def text(
         import pandas as pd
 
         filled = (batch for batch in batches if len(batch))
-        for rows in filled if is_apart else _together(filled):
+        for rows in filled if is_apart else _together(filled) if chosen.is_learned else in_stretches(filled):
             texts = encoded(rows["text"].tolist(), chosen)
             columns = {"item_id": rows["item_id"], "words": texts.words, "embedding": list(texts.vectors)}
             yield pd.DataFrame(columns | {"encoder": texts.encoder})

@@ -65,19 +65,19 @@ JOINING = {
     "en": """
     the and that this was were are had has have been for with from they their them there you your our his her its but
     than then too very all any one out into over after before when who what which would could will just only also more
-    some
+    some is it my to of at be me am on in an a
     """,
     "de": """
     der die das den dem des ein eine einen einem einer und oder aber ist war sind waren hat habe haben wurde worden wird
     mit von vom zum zur bei beim auf aus für nach vor über sie ich wir man mir mich sich wie als auch noch nur sehr
-    schon dass es
+    schon dass es zu im am in an
     """,
     "fr": """
     le la les un une du de et ou mais est sont était ont avec pour par sur dans aux en il elle elles ils nous vous mon
-    ma mes son sa ses ce cette ces qui que plus très tout tous
+    ma mes son sa ses ce cette ces qui que plus très tout tous des à au je on ne a
     """,
-    "es": "el la los las una unos de y pero es era con para por que del al se mi su sus muy más lo como todo",
-    "it": "la le un gli uno ed è sono per di della nel si mio mia molto più che come tutto",
+    "es": "el la los las una unos de en a me y pero es era con para por que del al se mi su sus muy más lo como todo",
+    "it": "la le un in a gli uno ed è sono per di della nel si mio mia molto più che come tutto",
 }
 NEGATIONS = """
 not no never without hardly isn wasn doesn didn don won cannot nicht kein keine keinen nie ohne kaum pas jamais sans

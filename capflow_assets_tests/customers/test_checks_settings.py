@@ -66,6 +66,7 @@ def test_every_check_that_can_be_set_says_its_thresholds() -> None:
         "known_items": {"at_most_share_pct": 5.0},
         "listed_users": {"at_most_share_pct": 5.0},
         "lone_days": {},
+        "pictured_items": {"at_most_share_pct": 5.0},
         "spoilt_ids": {"at_most_share_pct": 0.0},
         "user_ids": {"at_most_share_pct": 5.0},
         "bill_numbers": {"at_most_users_pct": 3.0, "at_most_stores_pct": 3.0, "at_most_days_pct": 3.0},

@@ -95,11 +95,23 @@ def test_another_file_is_another_encoder(tmp_path: Path) -> None:
     assert made_of("tea", **params | {"path": str(other)}).encoder != made_of("tea", **params).encoder
 
 
-@pytest.mark.parametrize("lines", ["tea 3 4\njam 1\n", ""])
-def test_a_file_without_vectors_is_refused(tmp_path: Path, lines: str) -> None:
-    (tmp_path / "glove.txt").write_text(lines)
+NO_NUMBERS = {"a word": b"tea 3 four\n", "no number": b"tea nan 4\n", "no text": b"\x00PK \xff\xfe", "nothing": b""}
+
+
+@pytest.mark.parametrize("lines", [b"tea 3 4\njam 1\n", *NO_NUMBERS.values()], ids=["short line", *NO_NUMBERS])
+def test_a_file_without_vectors_is_refused(tmp_path: Path, lines: bytes) -> None:
+    (tmp_path / "glove.txt").write_bytes(lines)
     with pytest.raises(SourceError, match="This is no GloVe file"):
-        vectors("tea jam", encoder="glove", path=str(tmp_path / "glove.txt"))
+        vectors("tea jam pk", encoder="glove", path=str(tmp_path / "glove.txt"))
+
+
+@pytest.mark.parametrize("lines", NO_NUMBERS.values(), ids=NO_NUMBERS)
+def test_a_file_that_does_not_begin_as_one_of_vectors_is_refused_before_any_worker_starts(
+    tmp_path: Path, lines: bytes
+) -> None:
+    (tmp_path / "glove.txt").write_bytes(lines)
+    with pytest.raises(SourceError, match="This is no GloVe file"):
+        demand(Params(encoder="glove", path=str(tmp_path / "glove.txt")), "text")
 
 
 def test_an_encoder_that_is_missing_is_refused(tmp_path: Path) -> None:
