@@ -7,16 +7,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from capflow_assets.cli.fleet_pages import DAGSTER
 from capflow_assets.cli.options import HomeOption, names, say
-
-if TYPE_CHECKING:
-    from capflow_assets.console.app import Console
-    from capflow_assets.deployment import Deployment
-    from capflow_assets.serving.tokens import Gate
 
 app = typer.Typer()
 serve_app = typer.Typer(help="Answer online for all customers that have a token; and such tokens.")
@@ -25,7 +21,6 @@ app.add_typer(serve_app, name="serve")
 FACTORY = "capflow_assets.cli.serve_command:application"
 BOUND, PROCESSES = "CAPFLOW_SERVE_MB", "CAPFLOW_SERVE_WORKERS"
 # Where Dagster's page is, for the links of the fleet's pages.
-DAGSTER = "CAPFLOW_DAGSTER_URL"
 DRAIN_SECONDS = 30
 
 
@@ -115,6 +110,7 @@ def token(
 
 def application() -> Any:
     """The application of one process, of the home and bounds that the environment names."""
+    from capflow_assets.cli.fleet_pages import console_of
     from capflow_assets.console.late_pages import LatePages
     from capflow_assets.packages import deployment
     from capflow_assets.serving.app import create_app
@@ -123,16 +119,7 @@ def application() -> Any:
     configure()
     bound, processes = int(os.environ.get(BOUND, "1024")) << 20, int(os.environ.get(PROCESSES, "1"))
     opened = deployment()
-    return create_app(opened, bound, processes, lambda gate: LatePages(lambda: _console(opened, gate)))
-
-
-def _console(deployment: Deployment, gate: Gate) -> Console:
-    """The pages of the fleet; they need Dagster, so they are made when somebody first looks."""
-    from capflow_assets.console.app import Console
-    from capflow_assets.console.fleet_view import Fleet
-    from capflow_assets.graph.instance import open_instance
-
-    return Console(Fleet(deployment, open_instance(deployment.home)), gate, os.environ.get(DAGSTER, ""))
+    return create_app(opened, bound, processes, lambda gate: LatePages(lambda: console_of(opened, gate)))
 
 
 def _share_metrics() -> None:

@@ -94,7 +94,8 @@ def _pictures(deployment: Deployment, customer: str, result: Trained) -> dict[st
     pictures = "\n\n".join(markdown(content, f"{title} {name}") for name, content in result.plots.items())
     files = {f"plot_file_{place}": dg.MetadataValue.path(file) for place, file in enumerate(places.values(), 1)}
     files["plot_file"] = files.pop("plot_file_1")
-    return {"plot": dg.MetadataValue.md(pictures), **files}
+    page = dg.MetadataValue.url(f"/customers/{customer}/models/{report.model}")
+    return {"plot": dg.MetadataValue.md(pictures), "card_page": page, **files}
 
 
 def _status(report: TrainingReport) -> str:
