@@ -60,15 +60,16 @@ def trained_outcome(deployment: Deployment, spec: ModelSpec, customer: str, resu
     if isinstance(result, NotReady):
         return _not_ready(spec, result.verdict)
     report = result.report
+    # What a person wants first stands first: what happened, the pictures, the page that says what to do.
     metadata: dict[str, Any] = {
         "status": _status(report),
         "reason": report.decision.reason,
+        **_pictures(deployment, customer, result),
         "version": result.version,
         **of_report(report),
         "report": dg.MetadataValue.json(report.to_json() | {"version": result.version}),
         "artifacts": deployment.registry.artifacts(customer, spec.name, result.version),
     }
-    metadata |= _pictures(deployment, customer, result)
     key = dg.AssetKey(["models", spec.name])
     return Outcome(key, metadata, tuple((key, finding) for finding in _findings(report)))
 
