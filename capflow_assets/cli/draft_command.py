@@ -97,5 +97,6 @@ def _lines(table: TableTrial) -> Iterable[str]:
 
 
 def _shown(value: Any) -> str:
-    text = "" if value is None else str(value)
+    # 13.35 rather than 13.350000000000001, which is the same number.
+    text = "" if value is None else f"{value:.12g}" if isinstance(value, float) else str(value)
     return text if len(text) <= 40 else f"{text[:40]}…"

@@ -203,9 +203,14 @@ def ui(
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def webserver(context: typer.Context, allow_host: AllowOption = None) -> None:
     """Dagster's webserver alone, for a deployment: guarded as `ui` is, with the options of `dagster-webserver`."""
+    from capflow_assets.cli.fleet_pages import guarded_pages
     from capflow_assets.graph.webpage.webserver import serve
 
-    serve(context.args, separated(allow_host))
+    pages = guarded_pages()
+    try:
+        serve(context.args, separated(allow_host), pages.beside)
+    finally:
+        pages.end()
 
 
 def separated(names: list[str] | None) -> tuple[str, ...]:

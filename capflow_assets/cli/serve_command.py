@@ -7,16 +7,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from capflow_assets.cli.fleet_pages import DAGSTER
 from capflow_assets.cli.options import HomeOption, names, say
-
-if TYPE_CHECKING:
-    from capflow_assets.console.app import Console
-    from capflow_assets.deployment import Deployment
-    from capflow_assets.serving.tokens import Gate
 
 app = typer.Typer()
 serve_app = typer.Typer(help="Answer online for all customers that have a token; and such tokens.")
@@ -24,8 +20,6 @@ app.add_typer(serve_app, name="serve")
 
 FACTORY = "capflow_assets.cli.serve_command:application"
 BOUND, PROCESSES = "CAPFLOW_SERVE_MB", "CAPFLOW_SERVE_WORKERS"
-# Where Dagster's page is, for the links of the fleet's pages.
-DAGSTER = "CAPFLOW_DAGSTER_URL"
 DRAIN_SECONDS = 30
 
 
@@ -134,6 +128,7 @@ def publish(
 
 def application() -> Any:
     """The application of one process, of the home and bounds that the environment names."""
+    from capflow_assets.cli.fleet_pages import console_of
     from capflow_assets.console.late_pages import LatePages
     from capflow_assets.packages import deployment
     from capflow_assets.serving.app import create_app
@@ -148,18 +143,9 @@ def application() -> Any:
         opened,
         bound,
         processes,
-        lambda gate: LatePages(lambda: _console(opened, gate)),
+        lambda gate: LatePages(lambda: console_of(opened, gate)),
         lambda customers: published_apart(root, customers),
     )
-
-
-def _console(deployment: Deployment, gate: Gate) -> Console:
-    """The pages of the fleet; they need Dagster, so they are made when somebody first looks."""
-    from capflow_assets.console.app import Console
-    from capflow_assets.console.fleet_view import Fleet
-    from capflow_assets.graph.instance import open_instance
-
-    return Console(Fleet(deployment, open_instance(deployment.home)), gate, os.environ.get(DAGSTER, ""))
 
 
 def _share_metrics() -> None:

@@ -19,10 +19,14 @@ HINT = "capflow serve token --operator"
 
 @dataclass(frozen=True)
 class Access:
-    """What the tokens of a home allow; a token that is revoked or replaced is worth nothing a second later."""
+    """What the tokens of a home allow; a token that is revoked or replaced is worth nothing a second later.
+
+    Behind the guard of Dagster's page (``is_guarded``) whoever reaches that page may read these as well.
+    """
 
     home: Home
     gate: Gate
+    is_guarded: bool = False
 
     @property
     def has_token(self) -> bool:
@@ -35,6 +39,8 @@ class Access:
 
     def may_look(self, host: str, client: str, token: str | None) -> bool:
         """Whether a request may read the pages; anybody may write ``localhost`` into its Host header."""
+        if self.is_guarded:
+            return True
         is_of_this_machine = host_name(host) in LOOPBACK and client in LOOPBACK_ADDRESSES
         return self.is_operator(token) or (not self.has_token and is_of_this_machine)
 

@@ -26,15 +26,16 @@ MOST_SEARCHED_CHARACTERS = 200
 
 @dataclass(frozen=True, slots=True)
 class Console:
-    """The pages of one process. ``dagster_url`` is where Dagster's page is, for links."""
+    """The pages of one process, which may stand behind Dagster's guard. ``dagster_url`` is where its page is."""
 
     fleet: Fleet
     gate: Gate
     dagster_url: str
+    is_guarded: bool = False
 
     def mount(self, app: Starlette) -> None:
         """Serve the pages beside what an application serves already."""
-        app.router.routes.extend(routes(self.fleet, self.gate, self.dagster_url))
+        app.router.routes.extend(routes(self.fleet, self.gate, self.dagster_url, is_guarded=self.is_guarded))
 
     def begin(self) -> None:
         """Look at the fleet from now on."""
@@ -45,14 +46,15 @@ class Console:
         self.fleet.end()
 
 
-def routes(fleet: Fleet, gate: Gate, dagster_url: str) -> list[Route]:
-    """The pages of a fleet by address."""
+def routes(fleet: Fleet, gate: Gate, dagster_url: str, *, is_guarded: bool = False) -> list[Route]:
+    """The pages of a fleet by address. Beside Dagster's page, whose own is ``/``, the last night is at ``/night``."""
     from starlette.routing import Route
 
-    pages = Pages(fleet, dagster_url)
-    endpoints = _Endpoints(Access(fleet.deployment.home, gate), pages)
+    pages = Pages(fleet, dagster_url, may_sign_in=not is_guarded)  # the guard lets no form through
+    endpoints = _Endpoints(Access(fleet.deployment.home, gate, is_guarded), pages)
     reading = {
         "/": endpoints.night,
+        "/night": endpoints.night,
         "/queue": endpoints.queue,
         "/models": endpoints.models,
         "/models/{model}": endpoints.model,

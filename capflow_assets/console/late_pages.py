@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from capflow_assets.serving.app import Pages
 
 # The first parts of the addresses of pages (``console.app.routes``).
 ADDRESSES = (
+    "night",
     "queue",
     "models",
     "customers",
@@ -48,6 +49,15 @@ class LatePages:
 
         for path in ("/", *(f"/{name}{rest}" for name in ADDRESSES for rest in ("", "/{rest:path}"))):
             app.router.routes.append(Route(path, _Endpoint(self)))
+
+    def beside(self, other: ASGIApp) -> ASGIApp:
+        """An application that has the addresses of the pages and leaves all others to ``other``."""
+
+        async def both(scope: Scope, receive: Receive, send: Send) -> None:
+            is_page = scope["type"] == "http" and scope["path"].removeprefix("/").partition("/")[0] in ADDRESSES
+            await (_Endpoint(self) if is_page else other)(scope, receive, send)
+
+        return both
 
     def begin(self) -> None:
         """Nothing: nobody has looked yet."""

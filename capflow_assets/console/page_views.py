@@ -38,7 +38,7 @@ def own_path(path: str) -> str:
 class Pages:
     """What each address answers."""
 
-    def __init__(self, fleet: Fleet, dagster_url: str) -> None:
+    def __init__(self, fleet: Fleet, dagster_url: str, *, may_sign_in: bool = True) -> None:
         from jinja2 import Environment, PackageLoader
 
         self.fleet, self.deployment = fleet, fleet.deployment
@@ -46,6 +46,7 @@ class Pages:
         self._templates.filters |= {"moment": _moment, "ago": _ago, "seconds": _seconds, "minute": _minute}
         self._templates.globals |= {
             "dagster": dagster_url.rstrip("/"),
+            "may_sign_in": may_sign_in,
             "states": STATES,
             "night_states": NIGHT_STATES,
             "state_of": state_of,

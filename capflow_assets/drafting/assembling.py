@@ -6,7 +6,7 @@ import dataclasses
 import re
 from collections.abc import Sequence
 
-from capflow_assets.drafting import bill_amounts, lines, money, statuses, tables
+from capflow_assets.drafting import bill_amounts, doubts, lines, money, statuses, tables
 from capflow_assets.drafting import words as w
 from capflow_assets.drafting.meanings import Meanings
 from capflow_assets.drafting.parts import Draft, Guess, TableDraft, quoted
@@ -14,7 +14,6 @@ from capflow_assets.drafting.roles import Roles, roles
 from capflow_assets.drafting.samples import Sample
 from capflow_assets.errors import listed
 
-FEW_BILLS = 50
 DIGITS = re.compile(r"[0-9]+")
 ANSWERS = ("name", "vertical", "currency", "time_zone")
 
@@ -64,7 +63,7 @@ def assembled(samples: Sequence[Sample], answers: dict[str, str], name: str) -> 
         "time_zone": Guess("UTC", "where the shops are, such as Europe/Berlin", is_unsure=True),
     }
     head |= {key: Guess(answers[key]) for key in ANSWERS if answers.get(key)}
-    questions += _two_brands(known) + _users_of_one_bill(known)
+    questions += doubts.of(known)
     notes = _left_out(known)
     return Draft(head, drafts, notes, list(dict.fromkeys(questions)), tables.nobody(known))
 
@@ -184,32 +183,3 @@ def _share_hashing(drafts: Sequence[TableDraft]) -> None:
     for table in drafts:
         if hashed is not None and "user_id" in table.columns:
             table.personal = hashed
-
-
-def _users_of_one_bill(known: Roles) -> list[str]:
-    """Whether each bill has a user of its own, as where a shop numbers the people of each order anew."""
-    if known.bills is None:
-        return []
-    name = next(iter(tables.user_names(known.bills)), "")
-    column = known.bills.sample.columns.get(name)
-    if column is None or not column.is_key or len(column.values) < FEW_BILLS:
-        return []
-    others = [one for one in known.users.all("user_id") if one != name] if known.users else []
-    hint = f"; {known.users.sample.name} has {', '.join(others)} too" if others and known.users else ""
-    return [f"{name} is another one on each bill: who is a user?{hint}"]
-
-
-def _two_brands(known: Roles) -> list[str]:
-    """Whether bills are of several companies."""
-    for meanings in (known.bills, known.lines):
-        key = meanings.best("bill_id") if meanings else ""
-        if meanings is None or not key:
-            continue
-        for name, tags in meanings.tags.items():
-            column = meanings.sample.columns[name]
-            is_company = bool(tags & {w.COMPANY, w.BRAND}) and 2 <= len(column.counts) <= 9
-            if is_company and meanings.sample.share_of_several(key, name) <= 0.01 and column.repeats:
-                values = ", ".join(map(repr, list(column.counts)[:5]))
-                return [f"{name} is {values}, one for each bill: are these several brands? Then each is a customer of "
-                        f"its own: where = \"`{name}` = …\""]  # fmt: skip
-    return []

@@ -14,6 +14,7 @@ from typing import Any
 from capflow_assets.drafting.encodings import encoding_of
 from capflow_assets.drafting.profiles import ISO, NULL_WORDS, PLAIN_NUMBER, Column
 from capflow_assets.drafting.samples import Sample
+from capflow_assets.errors import listed
 from capflow_assets.landing.totals import WORDS as TOTALS
 from capflow_assets.sources.reading import packed_files, storage
 from capflow_assets.sources.reading.arrow_frames import unique_names
@@ -61,6 +62,8 @@ def text_sample(path: str, size: int, name: str) -> Sample | None:
         sample.questions.append(f"{name} has no row of names: write what its columns are into names")
         body = rows[place:]
     names = unique_names(header) if has_header else options["names"]
+    if has_header and (twice := [title for title, count in Counter(header).items() if title and count > 1]):
+        sample.questions.append(f"{name}: several columns are called {listed(map(repr, twice))}: which one is meant?")
     further = [row for text in others for row in _rows(_between_lines(text), delimiter)]
     below = _rows_below(further[-MOST_BELOW:] if further else body[-MOST_BELOW:], len(names))
     if below:

@@ -238,12 +238,14 @@ def table_metadata(
         metadata["dagster/column_schema"] = feature_schema(
             result.features, sources_of(kept(), spec, result.columns, absent)
         )
+        metadata["features_page"] = dg.MetadataValue.url(f"/features?q={result.key.partition('/')[2]}")
         metadata["catalogue"] = deployment.lake.path(customer, catalogue.KEY)
     if result.counts:
         metadata["counts"] = dg.MetadataValue.json(dict(result.counts))
     if any(name.startswith(removals.PREFIX) for name in result.counts):
         metadata["removed"] = next(finding.message for _, finding in result.findings if finding.check == removals.CHECK)
     if result.key in PAGE_TABLES and all(_is_sound(deployment, customer, table) for table in PAGE_TABLES):
+        metadata["report_page"] = dg.MetadataValue.url(f"/customers/{customer}/report")
         metadata["page"] = dg.MetadataValue.path(write_page(deployment.lake, deployment.customer(customer)))
     if result.plot:
         place = deployment.lake.save_bytes(customer, pictures.place(result.key), result.plot)

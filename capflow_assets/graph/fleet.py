@@ -142,6 +142,7 @@ def metadata(deployment: Deployment, cells: Sequence[Standing]) -> dict[str, Any
         "matrix": dg.MetadataValue.table(_records(cells)) if cells else "no customers yet",
         "reasons": dg.MetadataValue.table(list(map(_reason, explained[:MOST_REASONS]))) if explained else "none",
         "plot": dg.MetadataValue.md(markdown(content, FLEET)),
+        "page": dg.MetadataValue.url("/models"),
         "plot_file": dg.MetadataValue.path(str(picture)),
         "rows_file": dg.MetadataValue.path(str(rows)),
     }

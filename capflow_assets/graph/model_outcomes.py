@@ -60,15 +60,16 @@ def trained_outcome(deployment: Deployment, spec: ModelSpec, customer: str, resu
     if isinstance(result, NotReady):
         return _not_ready(spec, result.verdict)
     report = result.report
+    # What a person wants first stands first: what happened, the pictures, the page that says what to do.
     metadata: dict[str, Any] = {
         "status": _status(report),
         "reason": report.decision.reason,
+        **_pictures(deployment, customer, result),
         "version": result.version,
         **of_report(report),
         "report": dg.MetadataValue.json(report.to_json() | {"version": result.version}),
         "artifacts": deployment.registry.artifacts(customer, spec.name, result.version),
     }
-    metadata |= _pictures(deployment, customer, result)
     key = dg.AssetKey(["models", spec.name])
     return Outcome(key, metadata, tuple((key, finding) for finding in _findings(report)))
 
@@ -94,7 +95,8 @@ def _pictures(deployment: Deployment, customer: str, result: Trained) -> dict[st
     pictures = "\n\n".join(markdown(content, f"{title} {name}") for name, content in result.plots.items())
     files = {f"plot_file_{place}": dg.MetadataValue.path(file) for place, file in enumerate(places.values(), 1)}
     files["plot_file"] = files.pop("plot_file_1")
-    return {"plot": dg.MetadataValue.md(pictures), **files}
+    page = dg.MetadataValue.url(f"/customers/{customer}/models/{report.model}")
+    return {"plot": dg.MetadataValue.md(pictures), "card_page": page, **files}
 
 
 def _status(report: TrainingReport) -> str:

@@ -36,6 +36,14 @@ def test_without_a_token_this_machine_alone_may_look(tmp_path: Path, host: str, 
     assert not own.is_operator(None)
 
 
+def test_behind_the_guard_of_dagsters_page_whoever_reaches_it_may_look_and_nobody_decides(tmp_path: Path) -> None:
+    home = Home.of(tmp_path, {})
+    issue(home, OPERATOR)
+    own = Access(home, Gate(home), is_guarded=True)
+    assert own.may_look("capflow.example.com", "10.0.0.9", None)
+    assert not own.is_operator(None)
+
+
 def test_a_request_from_elsewhere_that_calls_this_machine_localhost_sees_nothing(tmp_path: Path) -> None:
     own = access(tmp_path)
     assert own.may_look("localhost", "::1", None)

@@ -76,6 +76,19 @@ def test_where_they_cannot_be_made_the_next_look_tries_again():
     assert page.text == "a model"
 
 
+def test_beside_dagsters_page_the_pages_have_their_addresses_and_it_has_all_others():
+    dagsters = Starlette(routes=[Route("/{path:path}", lambda request: PlainTextResponse("Dagster's"))])
+    both = LatePages(Lines).beside(dagsters)
+
+    async def ask() -> list[str]:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(both), base_url="http://test") as client:
+            return [
+                (await client.get(path)).text for path in ("/models/churn", "/", "/runs", "/modelsx", "/assets/models")
+            ]
+
+    assert asyncio.run(ask()) == ["a model", *["Dagster's"] * 4]
+
+
 def test_every_page_has_its_address_here(tmp_path):
     fleet = Fleet(deployment(Home.of(tmp_path, {})), DagsterInstance.ephemeral())
     paths = [route.path for route in routes(fleet, Gate(fleet.deployment.home), "")]

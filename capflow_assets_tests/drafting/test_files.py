@@ -281,3 +281,19 @@ def test_names_of_a_list_of_items_are_names(tmp_path):
 def test_a_file_that_is_cut_off_says_so(content, words, tmp_path):
     with pytest.raises(SourceError, match=words):
         drafted(tmp_path, export__csv=content)
+
+
+def test_ids_that_differ_in_capitals_alone_are_asked_about(tmp_path):
+    made = drafted(tmp_path, bills__csv=bills(DAYS).replace("C1,2024-01-0", "c1,2024-01-0"))
+    (question,) = [question for question in made.questions if "capitals" in question]
+    assert "C1 and c1" in question
+    assert not any("capitals" in question for question in drafted(tmp_path, bills__csv=bills(DAYS)).questions)
+
+
+def test_two_columns_of_one_name_and_numbers_of_bills_on_several_rows_are_asked_about(tmp_path):
+    head, *rows = bills(DAYS, header="order_id,customer_id,order_date,amount").splitlines()
+    lines = [f"{row},{place}.25" for place, row in enumerate(rows)]
+    made = drafted(tmp_path, bills__csv="\n".join([f"{head},amount", *lines, *lines]) + "\n")
+    asked = " ".join(made.questions)
+    assert "several columns are called 'amount'" in asked
+    assert "order_id stands on several rows: are they lines of a bill?" in asked

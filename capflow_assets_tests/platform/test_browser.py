@@ -70,6 +70,17 @@ def test_a_customer_has_figures_and_a_plot(page: Page):
     page.get_by_text("Close", exact=True).click()
 
 
+def test_a_models_card_is_reached_by_a_click(page: Page):
+    page.goto("/assets/models/lifetime_value?view=partitions&partition=c1")
+    card = page.locator("a[href$='/customers/c1/models/lifetime_value']").first
+    card.wait_for()
+    with page.context.expect_page() as opened:
+        card.click()
+    opened.value.get_by_role("heading", name="c1.lifetime_value").wait_for()
+    opened.value.get_by_text("standing", exact=True).wait_for()
+    opened.value.close()
+
+
 def test_a_partition_is_materialized_by_clicking(page: Page, backfilled: Backfilled):
     server = backfilled.platform.server
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from capflow_assets.raw.items import TABLE as ITEMS
 from capflow_assets.raw.media import TABLE as MEDIA
 from capflow_assets.validation.pictured_items import pictured_items
-from capflow_assets_tests.engines import frame_of
+from capflow_assets_doubles.engines import frame_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

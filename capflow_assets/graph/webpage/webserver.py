@@ -9,12 +9,12 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from capflow_assets.graph.webpage.guard import Guard
+from capflow_assets.graph.webpage.guard import App, Guard
 from capflow_assets.graph.webpage.served import Served, is_loopback
 from capflow_assets.processes.run_processes import answers
 
@@ -24,8 +24,11 @@ GRACE_SECONDS = 3
 START_SECONDS = 600
 
 
-def serve(arguments: Sequence[str], allowed: Sequence[str]) -> None:
-    """Dagster's command line for its webserver, which then serves behind the guard, until interrupted."""
+def serve(arguments: Sequence[str], allowed: Sequence[str], beside: Callable[[App], App]) -> None:
+    """Dagster's command line for its webserver, which then serves behind the guard, until interrupted.
+
+    ``beside`` puts further pages beside Dagster's application; they stand behind the guard as well.
+    """
     from dagster_webserver import cli
 
     def host_guarded(
@@ -47,7 +50,7 @@ def serve(arguments: Sequence[str], allowed: Sequence[str]) -> None:
         )
         LOGGER.info("Serving on http://%s:%s%s for %s", address, number, path_prefix, ", ".join(sorted(served.hosts)))
         uvicorn.run(
-            Guard(app, served),
+            Guard(beside(app), served),
             host=address,
             port=number,
             log_level=log_level,

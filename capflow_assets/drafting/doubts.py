@@ -1,0 +1,75 @@
+"""What of a whole draft may be otherwise than it seems: users of one bill, ids in two spellings, several brands.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+from capflow_assets.drafting import tables
+from capflow_assets.drafting import words as w
+from capflow_assets.drafting.roles import Roles
+from capflow_assets.errors import listed
+
+FEW_BILLS = 50
+MOST_DIFFERING = 0.01
+
+
+def of(known: Roles) -> list[str]:
+    """What to ask a person about samples whose roles are known."""
+    return _two_brands(known) + _users_of_one_bill(known) + _capitals(known) + _bills_of_several_rows(known)
+
+
+def _capitals(known: Roles) -> list[str]:
+    """Whether ids of users differ from others in capitals alone."""
+    meanings = known.bills or known.lines
+    name = next(iter(tables.user_names(meanings)), "") if meanings else ""
+    if meanings is None or not name:
+        return []
+    spellings: dict[str, set[str]] = {}
+    for value in meanings.sample.columns[name].counts:
+        spellings.setdefault(str(value).strip().casefold(), set()).add(str(value).strip())
+    several = [sorted(written) for written in spellings.values() if len(written) > 1]
+    if len(several) <= MOST_DIFFERING * len(spellings):
+        return []
+    pairs = listed((" and ".join(written) for written in several), most=2)
+    return [f"{name}: ids differ in capitals alone, such as {pairs}: is each one user? Then map lower(`{name}`)"]
+
+
+def _bills_of_several_rows(known: Roles) -> list[str]:
+    """Whether a bill's number stands on several rows, where no column names an item: they may be lines."""
+    if known.bills is None or known.lines is not None:
+        return []
+    name = known.bills.best("bill_id")
+    column = known.bills.sample.columns.get(name)
+    if column is None or column.filled - len(column.counts) <= MOST_DIFFERING * column.filled:
+        return []
+    return [f"{name} stands on several rows: are they lines of a bill? No column is recognised as what was bought"]
+
+
+def _users_of_one_bill(known: Roles) -> list[str]:
+    """Whether each bill has a user of its own, as where a shop numbers the people of each order anew."""
+    if known.bills is None:
+        return []
+    name = next(iter(tables.user_names(known.bills)), "")
+    column = known.bills.sample.columns.get(name)
+    if column is None or not column.is_key or len(column.values) < FEW_BILLS:
+        return []
+    others = [one for one in known.users.all("user_id") if one != name] if known.users else []
+    hint = f"; {known.users.sample.name} has {', '.join(others)} too" if others and known.users else ""
+    return [f"{name} is another one on each bill: who is a user?{hint}"]
+
+
+def _two_brands(known: Roles) -> list[str]:
+    """Whether bills are of several companies."""
+    for meanings in (known.bills, known.lines):
+        key = meanings.best("bill_id") if meanings else ""
+        if meanings is None or not key:
+            continue
+        for name, tags in meanings.tags.items():
+            column = meanings.sample.columns[name]
+            is_company = bool(tags & {w.COMPANY, w.BRAND}) and 2 <= len(column.counts) <= 9
+            if is_company and meanings.sample.share_of_several(key, name) <= 0.01 and column.repeats:
+                values = ", ".join(map(repr, list(column.counts)[:5]))
+                return [f"{name} is {values}, one for each bill: are these several brands? Then each is a customer of "
+                        f"its own: where = \"`{name}` = …\""]  # fmt: skip
+    return []
