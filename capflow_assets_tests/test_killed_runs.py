@@ -22,7 +22,7 @@ from capflow_assets.graph.gone_runs import gone_runs
 from capflow_assets.graph.launch import dagster_instance
 from capflow_assets.home.places import Home
 from capflow_assets.processes.customer_lock import INHERITED, customer_lock
-from capflow_assets.processes.run_processes import PROCESS, STARTED, evidence, started, this_process
+from capflow_assets.processes.run_processes import HOST, MACHINE, PROCESS, STARTED, evidence, started, this_process
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
@@ -248,9 +248,9 @@ def test_what_is_known_of_a_process(tmp_path, monkeypatch):
     # The same process id, given out again.
     assert evidence(home, {**other, STARTED: "1"}, "r1") == "gone"
     # Another container on this kernel; another host that shares the home.
-    boot = tags["capflow/machine"].split("/")[0]
-    assert evidence(home, {**other, "capflow/machine": f"{boot}/pid:[1]"}, "r1") == "gone"
-    elsewhere = {**other, "capflow/machine": "another/pid:[1]", "capflow/host": "elsewhere"}
+    boot = tags[MACHINE].split("/")[0]
+    assert evidence(home, {**other, MACHINE: f"{boot}/pid:[1]"}, "r1") == "gone"
+    elsewhere = {**other, MACHINE: "another/pid:[1]", HOST: "elsewhere"}
     assert evidence(home, elsewhere, "r1") == "seems gone"
 
 

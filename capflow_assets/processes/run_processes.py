@@ -24,8 +24,10 @@ from capflow_assets.home.places import Home
 from capflow_assets.processes.locks import Holder, Lock
 from capflow_assets.processes.process_locks import lock_store
 
-PROCESS, HOST, PID = "capflow/process", "capflow/host", "capflow/pid"
-STARTED, MACHINE = "capflow/process_started", "capflow/machine"
+# Dagster's page does not show tags that begin so; programs alone read these.
+HIDDEN = ".dagster/capflow"
+PROCESS, HOST, PID = f"{HIDDEN}/process", f"{HIDDEN}/host", f"{HIDDEN}/pid"
+STARTED, MACHINE = f"{HIDDEN}/process_started", f"{HIDDEN}/machine"
 # Whether a process lives, is gone for certain, or seems gone: its lock is free, and it cannot be looked for from here.
 Evidence = Literal["alive", "gone", "seems gone", "unknown"]
 
