@@ -160,7 +160,7 @@ class Champions:
                 self._carry_out(name, now.unsettled)
                 now = self.state(customer, model)
             if now.is_frozen:
-                raise ModelError(f"{name} is frozen", do=f"capflow freeze {customer} {model} --off")
+                raise ModelError(f"{name} is frozen", do=f"capflow thaw {customer} {model}")
             record = Record(chosen(now), action, tidy(reason), now.alias, uuid.uuid4().hex)
             self.client.set_registered_model_tag(name, RECORD, record.to_json())
             self._carry_out(name, record)
