@@ -6,9 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from capflow_assets.contract import Estimator, Examples, Model
-from capflow_assets.learning.online.conversion import online_scores, with_holes
 from capflow_assets.learning.online.files import NAME
-from capflow_assets.learning.online.visit_nets import FollowsVisits
 
 if TYPE_CHECKING:
     from typing import Any
@@ -24,12 +22,15 @@ def online_file(model: Model[Any], estimator: Estimator, population: Examples) -
     What is written is tried on a sample of the population; where it does not agree, the file says so.
     """
     if model.answer.shape == "score" and not model.frames:
+        from capflow_assets.learning.online.conversion import online_scores
+
         columns = tuple(dict.fromkeys(model.columns))
         return {NAME: online_scores(estimator, columns, _sampled(population, columns)).packed()}
-    if isinstance(estimator, FollowsVisits) and LINES in population.tables:
+    if hasattr(estimator, "visit_net") and LINES in population.tables:
         from capflow_assets.learning.baskets import baskets_of
-        from capflow_assets.learning.online.visit_nets import online_lists
+        from capflow_assets.learning.online.visit_nets import FollowsVisits, online_lists
 
+        assert isinstance(estimator, FollowsVisits)  # noqa: S101
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # of what torchvision would add
         return {NAME: online_lists(estimator, baskets_of(population.table(LINES))).packed()}
     return {}
@@ -39,6 +40,8 @@ def _sampled(population: Examples, columns: tuple[str, ...]) -> np.ndarray:
     """Numbers of subjects, half of them with holes; what is no number, or not known of anybody, is missing."""
     import numpy as np
     import pandas as pd
+
+    from capflow_assets.learning.online.conversion import with_holes
 
     frame, sample = population.columns, np.full((len(population), len(columns)), np.nan)
     for place, name in enumerate(columns):

@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 from capflow_assets.learning.online.histories import unpacked_visits
 from capflow_assets.learning.online.visit_lists import Ranked, VisitLists, Visits
-from capflow_assets.serving import ladder
+from capflow_assets.serving.ladder import Lifetime, moment_of
 from capflow_assets.serving.requests import AnswerRequest, Query
 from capflow_assets.stores.answer_store import StoredTable
 
 if TYPE_CHECKING:
     from capflow_assets.serving.lookups import Found
-    from capflow_assets.serving.service import Served
 
 # More of them are made by a thread: each takes about a millisecond.
 MOST_AT_ONCE = 4
 
 
 async def live_lists(
-    served: Served,
+    life: Lifetime,
+    per: str,
     request: AnswerRequest,
     stored_visits: dict[int, Found],
     table: StoredTable | None,
@@ -29,8 +29,9 @@ async def live_lists(
 ) -> dict[int, dict[str, Any]]:
     """By place of the query its list and when it holds; a query of which nothing follows has none.
 
-    ``stored_visits`` are what ``table`` has of the users who are answered so. The basket in hand is the newest visit,
-    and what is in it is not listed. One whose visits are not certain has no list: it would be another's.
+    ``per`` is the column that names an item. ``stored_visits`` are what ``table`` has of the users who are answered so.
+    The basket in hand is the newest visit, and what is in it is not listed. One whose visits are not certain has no
+    list: it would be another's.
     """
     histories: dict[int, Visits] = {}
     for place, found in stored_visits.items():
@@ -45,10 +46,9 @@ async def live_lists(
         lists = await asyncio.to_thread(scorer.lists, *arguments)
     else:
         lists = scorer.lists(*arguments)
-    per = served.spec.model.answer.per[0]
     reasons = {"reasons": scorer.reasons} if request.has_reasons else {}
     return {
-        place: {"items": _items(ranked, per, reasons), **_times(served, request.queries[place], table)}
+        place: {"items": _items(ranked, per, reasons), **_times(life, request.queries[place], table)}
         for place, ranked in zip(histories, lists, strict=True)
         if ranked
     }
@@ -58,8 +58,8 @@ def _items(ranked: Ranked, per: str, reasons: dict[str, str]) -> Sequence[dict[s
     return [{per: item, "score": score, "rank": rank, **reasons} for rank, (item, score) in enumerate(ranked, 1)]
 
 
-def _times(served: Served, query: Query, table: StoredTable | None) -> dict[str, Any]:
+def _times(life: Lifetime, query: Query, table: StoredTable | None) -> dict[str, Any]:
     """When the list holds: from the night that the visits are of; from now where there is the basket alone."""
     if query.user_id is None or table is None:
-        return served.life.of(served.life.now)
-    return served.life.of(ladder.moment_of(table.facts))
+        return life.of(life.now)
+    return life.of(moment_of(table.facts))

@@ -203,7 +203,8 @@ class Service:
         assert isinstance(loaded.scorer, VisitLists)  # noqa: S101
         table = self.lookups.tables(served.customer).get(HISTORIES)
         visits = await self._looked_up(served, table, [request.queries[place].user_id for place in places])
-        lists = await live_lists(served, request, dict(zip(places, visits, strict=True)), table, loaded.scorer)
+        per, found = served.spec.model.answer.per[0], dict(zip(places, visits, strict=True))
+        lists = await live_lists(served.life, per, request, found, table, loaded.scorer)
         who = ladder.provenance(loaded.version, _rung(served, loaded))
         engine = {"engine": loaded.scorer.engine}
         return {place: {**_whom(request.queries[place]), **one, **who, **engine} for place, one in lists.items()}
