@@ -68,6 +68,10 @@ query Failures($id: ID!, $after: String) {
 """
 
 
+# Most of what a test of backfills took was waiting for the daemon's next look.
+QUICK = {"CAPFLOW_BACKFILL_SECONDS": "3"}
+
+
 @dataclass(frozen=True)
 class Server:
     """A running platform."""
@@ -186,7 +190,7 @@ def page(home: Path, *options: str, port: int | None = None, cwd: Path | None = 
     command = [sys.executable, "-P", "-m", "capflow_assets", "ui", "--home", str(home), "--port", str(port), *options]
     with log.open("w") as sink:
         process = subprocess.Popen(
-            command, stdout=sink, stderr=sink, start_new_session=True, env=environment(), cwd=cwd
+            command, stdout=sink, stderr=sink, start_new_session=True, env=environment(**QUICK), cwd=cwd
         )
     try:
         yield Page(process, Server(f"http://127.0.0.1:{port}", home, log))

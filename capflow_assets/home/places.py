@@ -12,6 +12,7 @@
 | ``CAPFLOW_ALLOWED_HOSTS`` | names that Dagster's page answers to, by commas | those of the address it listens at |
 | ``CAPFLOW_SECRETS`` | names of AWS secrets that become variables, by commas, see ``secrets`` | none |
 | ``CAPFLOW_LOCK_WAIT_MINUTES`` | how long a run of the daemon waits for a customer that is in use | 15 |
+| ``CAPFLOW_BACKFILL_SECONDS`` | how often the page's daemon looks at backfills, in seconds | 30 |
 | ``CAPFLOW_SETTINGS`` | a TOML of what customers may read, see ``fences`` | ``{home}/capflow.toml``, if there |
 
 A bucket is reached as the ``AWS_*`` variables say

@@ -136,6 +136,23 @@ def test_who_waits_is_told_whom_for_and_goes_on_when_the_holder_is_killed(home, 
     assert [words.split(":")[0] for words in heard] == ["waiting for acme, which is in use"]
 
 
+def test_a_holder_that_has_not_said_who_it_is_is_told_of_only_if_it_stays_so(home):
+    lock = lock_store(home).take("customer-acme")
+    assert lock is not None
+    heard: list[str] = []
+    with pytest.raises(InUseError, match="has not said who it is"):
+        customer_lock(home, "acme", "another", 0.1, heard.append).__enter__()
+    assert heard == []
+
+    def hear(words: str) -> None:
+        heard.append(words)
+        lock.release()
+
+    with customer_lock(home, "acme", "another", None, hear):
+        pass
+    assert heard == ["waiting for acme, which is in use: a process that has not said who it is"]
+
+
 def test_an_orderly_end_leaves_nothing_to_clear_up(home, start):
     process, _ = start(HOLD, "acme")
     process.communicate("")

@@ -18,10 +18,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from capflow_assets.errors import CapflowError
+
 if TYPE_CHECKING:
     import dagster as dg
 
 LOGGER = logging.getLogger("dagster.daemon")
+BACKFILL_SECONDS = "CAPFLOW_BACKFILL_SECONDS"
 TOUCH_SECONDS = 5
 # Dagster's daemon beats every 30 s.
 SILENCE_SECONDS = 90
@@ -46,7 +49,30 @@ def run(workspace: Path) -> None:
         held.write(str(os.getpid()))
         held.flush()
         await_code(workspace)
+        look_often(os.environ.get(BACKFILL_SECONDS, ""))
         cli.main(["run", "--workspace", str(workspace)], prog_name="dagster-daemon")
+
+
+def look_often(seconds: str) -> None:
+    """Have backfills looked at every so many seconds; where nothing is said, as often as Dagster does.
+
+    A backfill of everything goes on at a look of the daemon, in as many steps as there are kinds of runs in it. Dagster
+    has no setting for it.
+
+    Raises:
+        CapflowError: it is no number of seconds, 1 or more.
+    """
+    if not seconds:
+        return
+    try:
+        pause = float(seconds)
+    except ValueError:
+        pause = 0.0
+    if not 1 <= pause < float("inf"):
+        raise CapflowError(f"{BACKFILL_SECONDS} cannot be used", expected="seconds, 1 or more", came=repr(seconds))
+    from dagster._daemon import controller
+
+    controller.DEFAULT_DAEMON_INTERVAL_SECONDS = pause  # type: ignore[assignment]
 
 
 def take(held: IO[str]) -> None:
