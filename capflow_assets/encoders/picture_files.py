@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     import onnxruntime
 
+# Of a net that reads pictures of any side.
+SIDE = 224
 PROBE_ROWS = 2
 
 
@@ -100,8 +102,6 @@ def _session(path: Path, size: int, changed_ns: int) -> onnxruntime.InferenceSes
 
 @cache
 def _side(path: Path, size: int, changed_ns: int) -> int:
-    from capflow_assets.encoders.pictures import SIDE
-
     high, wide = _session(path, size, changed_ns).get_inputs()[0].shape[2:]
     sides = {side for side in (high, wide) if isinstance(side, int)}
     if len(sides) > 1:

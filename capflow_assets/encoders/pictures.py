@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")
 MOST_PIXELS, LEAST_SIDE = 64_000_000, 8
 # What a net of 2019 was trained on: sides, and how channels are centred and scaled.
-SIDE, CENTRE, SCALE = 224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+SIDE, CENTRE, SCALE = picture_files.SIDE, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 DECIMALS = 6
 DESCRIPTORS = "descriptors/1"
 
