@@ -1,25 +1,33 @@
 """Dagster's records in SQLite, whose connections stay open from one event to the next.
 
 Dagster's own storage makes an engine and opens the file for each event, and the last connection that closes brings
-SQLite's log into the file: nine tenths of what an event costs. Tables, files and schemas are Dagster's, and so is what
-reads them: a home can be opened with either.
+SQLite's log into the file: nine tenths of what an event costs. For each run's file it reads all migrations, here they
+are read once a process. Tables, files and schemas are Dagster's, and so is what reads them: a home can be opened with
+either.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import Any, Self
 
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from dagster._core.storage.event_log.schema import SqlEventLogStorageMetadata
+from dagster._core.storage.event_log.sqlite import sqlite_event_log
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorage
 from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import SqliteScheduleStorage
+from dagster._core.storage.sql import get_alembic_config
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
-from sqlalchemy import Connection, Engine, create_engine, make_url
+from sqlalchemy import Connection, Engine, create_engine, inspect, make_url, text
+from sqlalchemy.exc import DatabaseError
 
 from capflow_assets.home.databases import EVENTS, RUNS, SCHEDULES
 
@@ -79,12 +87,37 @@ def _transaction(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
+@cache
+def _migrations() -> ScriptDirectory:
+    """The migrations of Dagster's SQLite files; they take a tenth of a second to read."""
+    return ScriptDirectory.from_config(get_alembic_config(sqlite_event_log.__file__))
+
+
+def _has_newest_schema(engine: Engine) -> bool:
+    """Whether a run's file has the newest tables; an empty one gets them. Others are Dagster's to bring up to date."""
+    with suppress(DatabaseError), engine.connect() as connection:
+        schema = MigrationContext.configure(connection)
+        current = schema.get_current_revision()
+        if current is None and not inspect(connection).get_table_names():
+            connection.execute(text("PRAGMA journal_mode=WAL"))
+            SqlEventLogStorageMetadata.create_all(connection)
+            schema.stamp(_migrations(), "head")
+            connection.commit()
+            return True
+        return current == _migrations().get_current_head()
+    return False  # another process makes it at this moment: Dagster's own way tries again
+
+
 class EventLog(SqliteEventLogStorage):
     """Events, a file for each run and one over all."""
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         self.kept = KeptEngines()
         super().__init__(base_dir, inst_data)
+
+    def _initdb(self, engine: Engine, for_index_shard: bool = False) -> None:
+        if for_index_shard or not _has_newest_schema(engine):
+            super()._initdb(engine, for_index_shard)
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:

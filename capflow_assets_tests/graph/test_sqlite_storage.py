@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import dagster as dg
@@ -17,6 +18,14 @@ from capflow_assets.home.places import dagster_yaml
 from capflow_assets_doubles.homes import own_environment
 
 KEY = dg.AssetKey("bills")
+
+
+@dg.asset
+def bills() -> None:
+    """Nothing."""
+
+
+GRAPH = dg.Definitions(assets=[bills]).resolve_asset_graph()
 
 
 @contextmanager
@@ -97,3 +106,28 @@ def test_few_files_are_kept_open(tmp_path: Path) -> None:
         assert connection.execute(text("select count(*) from bills")).scalar() == 0
     kept.close()
     assert not open_files(tmp_path)
+
+
+def test_the_file_of_a_run_is_as_dagster_makes_it(tmp_path: Path) -> None:
+    """Tables, indexes, version of the schema and journal, by SQLite's own words."""
+    schemas = []
+    for name in ("ours", "dagsters"):
+        with opened(tmp_path / name, is_ours=name == "ours") as instance:
+            run = dg.materialize([bills], instance=instance).dagster_run.run_id
+        with closing(sqlite3.connect(tmp_path / name / "history" / "runs" / f"{run}.db")) as file:
+            tables = sorted(file.execute("select type, name, sql from sqlite_master").fetchall())
+            version = file.execute("select version_num from alembic_version").fetchall()
+            schemas.append((tables, version, file.execute("pragma journal_mode").fetchone()))
+    assert schemas[0] == schemas[1]
+
+
+def test_a_file_that_was_left_half_made_is_finished(tmp_path: Path) -> None:
+    with opened(tmp_path / "dagster") as instance:
+        run = instance.create_run_for_job(job_def=dg.define_asset_job("all").resolve(asset_graph=GRAPH)).run_id
+        file = tmp_path / "dagster" / "history" / "runs" / f"{run}.db"
+        with instance.event_log_storage.run_connection(run) as connection:
+            connection.execute(text("delete from alembic_version"))
+        with opened(tmp_path / "dagster") as again:
+            assert again.all_logs(run) is not None
+        with closing(sqlite3.connect(file)) as kept:
+            assert len(kept.execute("select version_num from alembic_version").fetchall()) == 1
