@@ -44,6 +44,13 @@ def test_an_owner_whom_dagster_cannot_know_is_refused_at_load(owner: str) -> Non
         owned_by(owner)
 
 
+def test_the_catalogue_leads_from_a_columns_name_to_its_tables() -> None:
+    holding = {spec.key for spec in STAGES.tables.values() if "gap_days_avg" in spec.table.names}
+    found = {key for key in STAGES.tables if "column/gap_days_avg" in table_asset(STAGES, STAGES.spec(key)).tags}
+    assert found == holding
+    assert holding
+
+
 @pytest.fixture
 def place(tmp_path: Path) -> Deployment:
     """A home with a customer that sends users alone, and no model for it."""
