@@ -85,15 +85,15 @@ def partial_roc_auc(
     import numpy as np
 
     settled = np.zeros(has_come.size, dtype=bool) if was_settled is None else was_settled
-    come = float(has_come.sum())
-    if come - settled.sum() < LEAST_COME or come == has_come.size:
+    come, sure = float(has_come.sum()), float(settled.sum())
+    if come - sure < LEAST_COME or come == has_come.size:
         return None
     masses = _Masses.of(scores, has_come, settled)
     area, positives = masses.area(growth.part)
     low, high = (masses.area(part)[0] for part in growth.ends)
     error = (area_error(area, come, has_come.size - positives) ** 2 + ((high - low) / 2) ** 2) ** 0.5
     interval = Interval(area, max(0.0, area - Z95 * error), min(1.0, area + Z95 * error))
-    return PartialArea(interval, 100 * (come - settled.sum()) / (positives - settled.sum()))
+    return PartialArea(interval, 100 * (come - sure) / (positives - sure))
 
 
 @dataclass(frozen=True, slots=True)
