@@ -57,7 +57,7 @@ def published_apart(root: str, customers: Sequence[str]) -> Done:
     Raises:
         OSError: it cannot be started, or ends in failure.
     """
-    program = [sys.executable, "-m", "capflow_assets", "serve", "publish", *customers, "--home", root]
+    program = [sys.executable, "-P", "-m", "capflow_assets", "serve", "publish", *customers, "--home", root]
     ended = subprocess.run(  # noqa: S603
         program, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False, timeout=MOST_SECONDS
     )
