@@ -1,9 +1,9 @@
-"""`capflow serve` against peers that serve the same number of trees over as many features, and its own figures.
+"""`capflow serve` against peers that serve the same trees, and its own figures.
 
-One simulated customer. Of each server: the rate at which it answers one core of clients, one request after another on
-eight connections, and p50 and p99 at a fixed rate of half of that; resident bytes. Ours answers by user id, and from
-features; then while a customer asks 50 times its share. What is printed is written to ``bench/serving.md``, with the
-machine's load: on a busy machine only the ratios say something.
+Ours has ``MODELS`` customers with a model each, a peer has the one. Of each server: the rate at which it answers one
+core of clients, one request after another on eight connections, and p50 and p99 at a fixed rate of half of that;
+resident bytes. Ours answers by user id, and from features; then while a customer asks 50 times its share. What is
+printed is written to ``bench/serving.md``, with the machine's load: on a busy machine only the ratios say something.
 """
 
 from __future__ import annotations
@@ -11,31 +11,30 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
-
 from bench.serving_load import Load, answers, client_core, fixed_rate, get, peak, post, server, tree_rss_mb
 from bench.serving_peers import PEERS, Trees
+from capflow_assets_doubles.fleets import MODEL, USERS, Fleet, fleet
 
 SECONDS = 6.0
-MODEL = "purchase_propensity"
+MODELS, ROUNDS, WIDTH = 3_000, 200, 60
+QUIET_SECONDS = 5.0
 REPORT = Path(__file__).with_name("serving.md")
 SHARE, TIMES = 20, 50
 MODEST_RATE = 50
-GREEDY = "greedy"
 HEAD = """# Online answers
 
 By `python -m bench serving`, {date}, on {cores} cores at a load of {load:.1f} (server and client have a core each; on
-a busy machine only the ratios say something). All servers answer for one row of {width} features from boosted trees:
-ours from the champion of a simulated customer, the peers from 200 trees of depth 4.
+a busy machine only the ratios say something). All servers answer for one row of {width} features from the same {rounds}
+trees of depth 4: ours with {models:,} models registered, of as many customers, the peers with the one.
 
 | server | answers a second | p50 ms | p99 ms at half of that | errors | MB | rate, of ours | p99, of ours |
 |---|---|---|---|---|---|---|---|
@@ -45,21 +44,23 @@ ours from the champion of a simulated customer, the peers from 200 trees of dept
 def run() -> None:
     """Print a table, and write it to ``bench/serving.md``."""
     with tempfile.TemporaryDirectory() as folder:
-        home, token, user, features = _home(Path(folder))
-        _add_greedy(home)
-        other = _token(home, GREEDY)
-        path, head = f"/v1/{{}}/models/{MODEL}/answers", {"authorization": f"Bearer {token}"}
-        by_id = get(f"{path.format('shop')}/{user}", head)
-        by_features = post(path.format("shop"), {"instances": [{"features": features}]}, head)
+        home = Path(folder) / "home"
+        shops = fleet(home, MODELS, ROUNDS, versions=1, width=WIDTH)
+        first, user = shops.customers[0], USERS[0]
+        other = _add_greedy(home, first)
+        features = dict(zip(shops.columns, shops.values[user], strict=True))
+        path, head = f"/v1/{{}}/models/{MODEL}/answers", {"authorization": f"Bearer {shops.tokens[first]}"}
+        by_id = get(f"{path.format(first)}/{user}", head)
+        by_features = post(path.format(first), {"instances": [{"features": features}]}, head)
         rows: dict[str, tuple[Load, Load, float]] = {}
         program = [sys.executable, "-m", "capflow_assets", "serve", "--home", str(home), "--port", "PORT"]
         with server(program) as (port, pid):
+            _wait_until_published(pid)
             for name, request in (("ours, by features", by_features), ("ours, by user id", by_id)):
                 rows[name] = _measured(port, pid, request)
-            greedy = get(f"{path.format(GREEDY)}/{user}", {"authorization": f"Bearer {other}"})
+            greedy = get(f"{path.format(other)}/{user}", {"authorization": f"Bearer {shops.tokens[other]}"})
             fair = _fair(port, by_id, greedy)
-        row = [value if value is not None else float("nan") for value in features.values()]
-        trees = _trees(Path(folder), np.nan_to_num(row).tolist())
+        trees = _trees(Path(folder), shops, list(features.values()))
         for name, peer in PEERS.items():
             if measured := _peer(peer, trees):
                 rows[name] = measured
@@ -97,7 +98,7 @@ def _table(rows: dict[str, tuple[Load, Load, float]], width: int) -> str:
         f"| {mb:,.0f} | {most.rate / own_most.rate:.2f} | {half.ms(99) / own_half.ms(99):.1f} |\n"
         for name, (most, half, mb) in rows.items()
     ]
-    return HEAD.format(width=width, **head) + "".join(lines)
+    return HEAD.format(width=width, rounds=ROUNDS, models=MODELS, **head) + "".join(lines)
 
 
 def _fair(port: int, modest: bytes, greedy: bytes) -> str:
@@ -119,61 +120,32 @@ def _fair(port: int, modest: bytes, greedy: bytes) -> str:
     )
 
 
-def _home(folder: Path) -> tuple[Path, str, str, dict[str, float | None]]:
-    """A home with a customer whose one model was trained and has answered; its token, a user and its features."""
-    from capflow_assets.definitions import SOURCES, STAGES
-    from capflow_assets.graph.engine import deployment
-    from capflow_assets.home.places import Home
-    from capflow_assets.serving.lookups import Lookups
-    from capflow_assets.serving.publication import publish
-    from capflow_assets.simulation.brand import tiny
-    from capflow_assets.simulation.files import write
-    from capflow_assets.simulation.world import simulate
-
-    root = folder / "home"
-    toml = write(
-        simulate(tiny("shop", seed=1, users=1500, days=500)), folder / "files", settings={"only_models": [MODEL]}
-    )
-    with toml.open("a") as file:
-        file.write("\n[serving]\nvalid_hours = 87600.0\nanswers_per_second = 1000000\n")
-    for words in (("onboard", str(toml)), ("run", "shop"), ("promote", "shop", MODEL), ("run", "shop")):
-        command = [sys.executable, "-m", "capflow_assets", *words, "--home", str(root)]
-        subprocess.run(command, check=words[0] != "promote", capture_output=True)  # noqa: S603
-    opened = deployment(STAGES, SOURCES, home=Home.of(root))
-    token = _token(root, "shop")
-    publish(opened, "shop")
-    user = str(opened.lake.arrow("shop", f"predictions/{MODEL}", 1).column("user_id")[0])
-    known = Lookups(opened.home).features("shop", user)[0] or {}
-    wanted = STAGES.model(MODEL).model.columns
-    return root, token, user, {name: None if known[name] != known[name] else known[name] for name in wanted}
+def _add_greedy(home: Path, first: str) -> str:
+    """Give a second customer a share of ``SHARE`` answers a second; its name."""
+    greedy = f"{first[:-1]}1"
+    file = home / "customers" / f"{greedy}.toml"
+    text = file.read_text()
+    file.write_text(text.replace("answers_per_second = 1000000", f"answers_per_second = {SHARE}"))
+    return greedy
 
 
-def _token(root: Path, customer: str) -> str:
-    from capflow_assets.home.places import Home
-    from capflow_assets.serving.tokens import issue
+def _wait_until_published(pid: int) -> None:
+    """Wait while a new server looks once at all customers' tables, in a process of its own."""
+    import psutil
 
-    return issue(Home.of(root), customer)
-
-
-def _add_greedy(root: Path) -> None:
-    """A second customer with the first one's tables, and a share of ``SHARE`` answers a second."""
-    text = (root / "customers" / "shop.toml").read_text().replace('"shop"', f'"{GREEDY}"')
-    text = text.replace("answers_per_second = 1000000", f"answers_per_second = {SHARE}")
-    (root / "customers" / f"{GREEDY}.toml").write_text(text)
-    shutil.copytree(root / "lake" / "shop", root / "lake" / GREEDY)
+    quiet_since = time.monotonic()
+    while time.monotonic() - quiet_since < QUIET_SECONDS:
+        if psutil.Process(pid).children(recursive=True):
+            quiet_since = time.monotonic()
+        time.sleep(0.5)
 
 
-def _trees(folder: Path, row: list[float]) -> Trees:
-    """Trees of the usual size over as many features: as a graph, and as XGBoost saves them."""
-    import xgboost
-
+def _trees(folder: Path, shops: Fleet, row: list[float]) -> Trees:
+    """The fleet's trees for the peers: as a graph, and as XGBoost saves them."""
     from capflow_assets.learning.online.tree_graphs import graph_of
 
-    chance = np.random.default_rng(0)
-    values = chance.random((2000, len(row)))
-    names = [f"f{number}" for number in range(len(row))]
-    rows = xgboost.DMatrix(values, label=values[:, 0] > 0.5, feature_names=names)
-    booster = xgboost.train({"objective": "binary:logistic", "max_depth": 4}, rows, 200)
+    booster = shops.trees.copy()
+    booster.feature_names = [f"f{number}" for number in range(len(row))]
     graph, saved = folder / "peer.onnx", folder / "peer.json"
     graph.write_bytes(graph_of(json.loads(bytes(booster.save_raw("json"))))[0])
     booster.save_model(saved)

@@ -21,8 +21,8 @@ from capflow_assets.packages import STAGES, deployment
 from capflow_assets.serving.histories import HISTORIES
 from capflow_assets.stores.answer_store import ANSWERS, BETWEEN_ROWS, AnswerStore
 from capflow_assets.stores.saved_estimators import dumps, types_of
+from capflow_assets_doubles.fleets import TOML
 from capflow_assets_tests.learning.online.walks import SHAPE, SIZE, Followed, read, trained_on, walks
-from capflow_assets_tests.serving.fleets import TOML
 
 MODEL, CUSTOMER = "sequence_recommendations", "acme"
 USERS, SEED = 120, 3

@@ -17,7 +17,7 @@ from capflow_assets.serving.histories import HISTORIES, follows_visits
 from capflow_assets.serving.publication import publish, publish_night
 from capflow_assets.serving.tokens import issue
 from capflow_assets.stores.answer_store import AnswerStore, subjects_of
-from capflow_assets_tests.serving.fleets import TOML
+from capflow_assets_doubles.fleets import TOML
 
 NET, NIGHT = "sequence_recommendations", datetime(2024, 5, 20, tzinfo=UTC)
 # User, item, days after the first of May, whether it was brought back, flags.

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from capflow_assets.serving.tokens import issue
-from capflow_assets_tests.serving.fleets import MODEL, USERS, Fleet, fleet
+from capflow_assets_doubles.fleets import MODEL, USERS, Fleet, fleet
 from capflow_assets_tests.serving.one_net import CUSTOMER, net_home
 from capflow_assets_tests.serving.one_net import MODEL as NET
 

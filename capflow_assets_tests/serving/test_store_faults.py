@@ -25,7 +25,7 @@ from capflow_assets.stores.answer_store import ANSWERS, POINTER, AnswerStore
 from capflow_assets.stores.answer_stores import answers_of
 from capflow_assets.stores.model_files import LARGEST_BYTES, REPORT
 from capflow_assets.stores.model_files import MODEL as MODEL_FILE
-from capflow_assets_tests.serving.fleets import MODEL, Fleet, fleet
+from capflow_assets_doubles.fleets import MODEL, Fleet, fleet
 from capflow_assets_tests.serving.one_service import answered, service
 
 __all__ = ["service"]

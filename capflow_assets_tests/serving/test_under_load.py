@@ -20,7 +20,7 @@ import pytest
 from capflow_assets.serving.app import Server, create_app
 from capflow_assets.stores.registry_draft import decided
 from capflow_assets_doubles.engines import free_port
-from capflow_assets_tests.serving.fleets import MODEL, USERS, Fleet, fleet
+from capflow_assets_doubles.fleets import MODEL, USERS, Fleet, fleet
 from capflow_assets_tests.serving.homes import listening
 
 PATIENCE_SECONDS = 120.0

@@ -13,6 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -27,6 +28,9 @@ from capflow_assets.packages import STAGES, deployment
 from capflow_assets.serving.tokens import issue
 from capflow_assets.stores.answer_store import FEATURES, AnswerStore
 from capflow_assets.stores.saved_estimators import dumps, types_of
+
+if TYPE_CHECKING:
+    import xgboost
 
 TOML = """
 name = "{name}"
@@ -56,11 +60,17 @@ REGISTERED = (
 
 @dataclass(frozen=True)
 class Fleet:
-    """A home of many customers; ``tokens`` and ``scores`` (by version, then user) are what a client needs."""
+    """A home of many customers; ``tokens`` and ``scores`` (by version, then user) are what a client needs.
+
+    ``trees`` are those of version 1, over ``columns``, of which every user has values in the first customer's store.
+    """
 
     deployment: Deployment
     tokens: dict[str, str]
     scores: dict[int, dict[str, float]]
+    trees: xgboost.Booster
+    columns: tuple[str, ...]
+    values: dict[str, list[float]]
 
     @property
     def customers(self) -> list[str]:
@@ -73,17 +83,22 @@ class Fleet:
             self.deployment.registry.promote(customer, MODEL, version, "a test")
 
 
-def fleet(root: Path, count: int, rounds: int = 40, versions: int = 2) -> Fleet:
-    """So many customers, whose champion is version 1 of trees of so many rounds, and whose challenger is version 2."""
+def fleet(root: Path, count: int, rounds: int = 40, versions: int = 2, width: int = 0) -> Fleet:
+    """So many customers, whose champion is version 1 of trees of so many rounds, and whose challenger is version 2.
+
+    The trees are over the model's own columns, and as many more as make ``width``.
+    """
     home = Home.of(root, {}).prepare()
     opened = deployment(home)
-    columns = tuple(dict.fromkeys(STAGES.model(MODEL).model.columns))
+    own = tuple(dict.fromkeys(STAGES.model(MODEL).model.columns))
+    columns = (*own, *(f"more_{number}" for number in range(len(own), width)))
     rows = np.random.default_rng(SEED).random((len(USERS), len(columns)))
     first, *others = [f"shop{number:04}" for number in range(count)]
     (home.customers / f"{first}.toml").write_text(TOML.format(name=first))
-    scores = {}
+    scores, first_trees = {}, None
     for version in range(1, versions + 1):
         estimator = _trees(columns, rounds, version)
+        first_trees = first_trees or estimator.trees
         report = {"as_of": datetime(2026, 1, 1, tzinfo=UTC).isoformat(), "params": {}, "rung": "own"}
         content = dumps(estimator, types_of(STAGES.model(MODEL).model))
         files = {"reference.json": b"{}", NAME: online_scores(estimator, columns, rows).packed()}
@@ -99,7 +114,10 @@ def fleet(root: Path, count: int, rounds: int = 40, versions: int = 2) -> Fleet:
         blobs = [(user, row.tobytes()) for user, row in zip(USERS, rows, strict=True)]
         store.replace(FEATURES, "a test", blobs, facts)
     _repeat(root, first, others)
-    return Fleet(opened, {name: issue(home, name) for name in (first, *others)}, scores)
+    assert first_trees is not None
+    values = {user: list(map(float, row)) for user, row in zip(USERS, rows, strict=True)}
+    tokens = {name: issue(home, name) for name in (first, *others)}
+    return Fleet(opened, tokens, scores, first_trees, columns, values)
 
 
 def _trees(columns: tuple[str, ...], rounds: int, seed: int) -> BoostedChance:
