@@ -3,15 +3,20 @@
 What a file imports is read from its text (``source_files``), and nothing is imported to find out. Imports inside
 functions count, imports for type checkers alone do not. A package's ``__init__.py`` that has nothing but imports of the
 package itself hands names on: what counts is the module that a name comes from, not the ``__init__.py`` and not its
-other modules. Files are read again only where they have changed (``source_index``).
+other modules. Files are read again only where they have changed (``source_index``). A package that is imported from an
+archive, as a wheel on a cluster is, is unpacked to be read.
 """
 
 from __future__ import annotations
 
+import atexit
 import hashlib
+import shutil
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
+from zipfile import ZipFile
 
 from capflow_assets.blueprint.source_files import EVERYTHING, Place, SourceFile, read_source
 from capflow_assets.blueprint.source_index import SourceIndex
@@ -52,7 +57,8 @@ class _Look:
     """One look at a package's files: each is asked once whether it has changed, however many digests it is part of."""
 
     def __init__(self, package: Path) -> None:
-        self.package = package.resolve()
+        self._is_packed = not package.is_dir()
+        self.package = self._on_disk(package)
         self.sources: dict[Path, SourceFile] = {}
         self._files: dict[Place, tuple[Path, ...]] = {}
         self._places: dict[Place, tuple[Path | None, Path | None]] = {}
@@ -67,7 +73,7 @@ class _Look:
     def covered(self, files: Iterable[Path]) -> dict[Path, None]:
         """The files and all that they import of the package, in the order in which they are met."""
         covered: dict[Path, None] = {}
-        waiting = [file.resolve() for file in files]
+        waiting = [self._on_disk(file) for file in files]
         while waiting:
             path = waiting.pop()
             if path not in covered:
@@ -80,6 +86,11 @@ class _Look:
             is_inside = path.is_relative_to(self.package)
             self._names[path] = path.relative_to(self.package).as_posix() if is_inside else path.name
         return self._names[path]
+
+    def _on_disk(self, path: Path) -> Path:
+        """A file or folder, or what was unpacked of it where it lies in an archive."""
+        archive = next((parent for parent in path.parents if parent.is_file()), None) if self._is_packed else None
+        return (_unpacked(archive) / path.relative_to(archive) if archive else path).resolve()
 
     def _source(self, path: Path) -> SourceFile:
         if path not in self.sources:
@@ -115,6 +126,16 @@ class _Look:
             module, init = path.with_suffix(".py"), path / "__init__.py"
             self._places[place] = module if place and module.is_file() else None, init if init.is_file() else None
         return self._places[place]
+
+
+@cache
+def _unpacked(archive: Path) -> Path:
+    """A folder with the sources of an archive, for as long as this process lives."""
+    folder = Path(tempfile.mkdtemp(prefix="capflow-code-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    with ZipFile(archive) as file:
+        file.extractall(folder, [name for name in file.namelist() if name.endswith(".py")])
+    return folder
 
 
 @lru_cache(maxsize=2048)

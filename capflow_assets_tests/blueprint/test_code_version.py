@@ -247,3 +247,13 @@ def test_an_edit_of_an_assets_own_file_changes_no_other_asset(package: Path, edi
 def test_every_asset_that_a_file_declares_has_a_code_version() -> None:
     deliveries = {f"delivery/{name}" for name in STAGES.models}
     assert set(STAGES.code_versions) == set(STAGES.edges) | set(STAGES.tables) | deliveries
+
+
+def test_a_package_in_an_archive_has_the_versions_that_it_has_on_disk(shop: Path, tmp_path: Path) -> None:
+    """As a cluster imports a wheel that is staged beside the step."""
+    archive = shutil.make_archive(str(tmp_path / "wheel"), "zip", shop.parent)
+    packed = Path(archive) / "shop"
+    block = {"block": [shop / "block.py"], "sums": [shop / "sums.py"]}
+    of_packed = {name: [packed / file.name for file in files] for name, files in block.items()}
+    assert code_digests(of_packed, package=packed) == code_digests(block, package=shop)
+    assert code_digest(packed / "block.py", package=packed) == code_digest(shop / "block.py", package=shop)
