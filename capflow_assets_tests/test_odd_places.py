@@ -194,7 +194,7 @@ def test_doctor_tells_of_an_examination_that_breaks_and_goes_on(tmp_path, monkey
     assert results["a.sound"].state == "ok"
 
 
-def test_doctor_reads_a_home_whose_sensors_have_states(bills_only, tmp_path):
+def test_doctor_reads_a_home_whose_sensors_have_states(bills_only, tmp_path, monkeypatch):
     """What the daemon leaves: the sensors' states, with their settings, of which one failed at last."""
     import dagster as dg
     from dagster._core.remote_origin import (
@@ -213,7 +213,8 @@ def test_doctor_reads_a_home_whose_sensors_have_states(bills_only, tmp_path):
     home = bills_only.copied(tmp_path / "home")
     target = LoadableTargetOrigin(module_name="capflow_assets.definitions", attribute="defs")
     location = ManagedGrpcPythonEnvCodeLocationOrigin(target, "capflow")
-    with dg.DagsterInstance.from_config(str(home.root / "dagster")) as instance:
+    monkeypatch.setenv("DAGSTER_HOME", str(home.root / "dagster"))
+    with dg.DagsterInstance.get() as instance:
         for name in ("onboarding", "retraining"):
             origin = RemoteInstigatorOrigin(RemoteRepositoryOrigin(location, "__repository__"), name)
             data = SensorInstigatorData(cursor='{"a": {"b": []}}')

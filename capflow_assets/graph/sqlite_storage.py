@@ -18,9 +18,13 @@ from typing import Any, Self
 
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from dagster._core.event_api import EventHandlerFn
 from dagster._core.storage.event_log.schema import SqlEventLogStorageMetadata
 from dagster._core.storage.event_log.sqlite import sqlite_event_log
-from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
+    SqliteEventLogStorage,
+    SqliteEventLogStorageWatchdog,
+)
 from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorage
 from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import SqliteScheduleStorage
 from dagster._core.storage.sql import get_alembic_config
@@ -28,6 +32,8 @@ from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy import Connection, Engine, create_engine, inspect, make_url, text
 from sqlalchemy.exc import DatabaseError
+from watchdog.events import FileSystemEvent
+from watchdog.observers import Observer
 
 from capflow_assets.home.databases import EVENTS, RUNS, SCHEDULES
 
@@ -129,10 +135,31 @@ class EventLog(SqliteEventLogStorage):
             with _transaction(engine) as connection:
                 yield connection
 
+    def watch(self, run_id: str, cursor: str | None, callback: EventHandlerFn) -> None:
+        """Call back at each new event of a run, which is how Dagster's page follows it."""
+        observer: Any = self._obs
+        if observer is None:
+            self._obs = observer = Observer()  # type: ignore[assignment]
+            observer.start()
+        watchdog = _NewEvents(self, run_id, callback, cursor)
+        self._watchers[run_id][callback] = watchdog, observer.schedule(watchdog, self._base_dir, recursive=True)
+
     def dispose(self) -> None:
         """Close the files; Dagster calls it where an instance ends."""
         super().dispose()
         self.kept.close()
+
+
+class _NewEvents(SqliteEventLogStorageWatchdog):
+    """What is written lies in SQLite's log beside a run's file until that is brought in: both are looked at."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self._patterns = [self._log_path, f"{self._log_path}-wal"]
+
+    def on_modified(self, event: FileSystemEvent) -> None:
+        """Call back with what is new."""
+        self._process_log()
 
 
 class Runs(SqliteRunStorage):

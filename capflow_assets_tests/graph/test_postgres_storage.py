@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,8 +29,9 @@ def database() -> Iterator[Server]:
 def opened(folder: Path, server: Server) -> Iterator[dg.DagsterInstance]:
     url = server.location().replace("postgresql://", "postgresql+psycopg2://postgres@")
     (folder / "dagster.yaml").write_text(dagster_yaml(url))
-    with own_environment():
-        os.environ |= {"DAGSTER_HOME": str(folder), "CAPFLOW_POSTGRES_URL": url}
+    with own_environment(), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGSTER_HOME", str(folder))
+        patch.setenv("CAPFLOW_POSTGRES_URL", url)
         with dg.DagsterInstance.get() as instance:
             yield instance
 

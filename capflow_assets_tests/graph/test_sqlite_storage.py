@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -131,3 +132,15 @@ def test_a_file_that_was_left_half_made_is_finished(tmp_path: Path) -> None:
             assert again.all_logs(run) is not None
         with closing(sqlite3.connect(file)) as kept:
             assert len(kept.execute("select version_num from alembic_version").fetchall()) == 1
+
+
+def test_who_watches_a_run_hears_of_what_another_writes_while_it_is_open(tmp_path: Path) -> None:
+    """As the page's websocket hears of a run's process, which keeps the file open until it ends."""
+    heard: queue.Queue[str | None] = queue.Queue()
+    with opened(tmp_path / "dagster") as page, opened(tmp_path / "dagster") as process:
+        run = process.create_run_for_job(job_def=dg.define_asset_job("all").resolve(asset_graph=GRAPH))
+        page.event_log_storage.watch(run.run_id, None, lambda entry, _: heard.put(entry.get_dagster_event().message))
+        for words in ("first", "second"):
+            process.report_engine_event(words, run)
+            while heard.get(timeout=60) != words:
+                pass
