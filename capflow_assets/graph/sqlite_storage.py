@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Timer
 from typing import Any, Self
 
 from alembic.runtime.migration import MigrationContext
@@ -40,6 +40,8 @@ from capflow_assets.home.databases import EVENTS, RUNS, SCHEDULES
 # Of each run Dagster keeps a file; a page that looks at hundreds of runs does not keep them all open.
 MOST_FILES = 16
 BUSY_SECONDS = 60
+# Within, what was written to the disk is there to be read.
+SECOND_LOOK_SECONDS = 0.5
 
 
 class KeptEngines:
@@ -147,19 +149,39 @@ class EventLog(SqliteEventLogStorage):
     def dispose(self) -> None:
         """Close the files; Dagster calls it where an instance ends."""
         super().dispose()
+        for watchdogs in self._watchers.values():
+            for watchdog, _ in watchdogs.values():
+                watchdog.close()
         self.kept.close()
 
 
 class _NewEvents(SqliteEventLogStorageWatchdog):
-    """What is written lies in SQLite's log beside a run's file until that is brought in: both are looked at."""
+    """Looks at a run's events whenever its file is written.
+
+    What is written lies in SQLite's log beside the file until that is brought in, so both are looked at; and it can be
+    read a moment after the write alone, so there is a second look.
+    """
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
         self._patterns = [self._log_path, f"{self._log_path}-wal"]
+        self._one_look, self._second_look = Lock(), Timer(0, self._look)
 
     def on_modified(self, event: FileSystemEvent) -> None:
         """Call back with what is new."""
-        self._process_log()
+        self._look()
+        self.close()
+        self._second_look = Timer(SECOND_LOOK_SECONDS, self._look)
+        self._second_look.daemon = True
+        self._second_look.start()
+
+    def close(self) -> None:
+        """Look no more, unless the file is written again."""
+        self._second_look.cancel()
+
+    def _look(self) -> None:
+        with self._one_look:
+            self._process_log()
 
 
 class Runs(SqliteRunStorage):
