@@ -119,8 +119,11 @@ class ServedAnswers:
         try:
             count = write_table(spool, rows)
             subjects = subjects_of(spool)
-            while batch := list(islice(subjects, ROWS_AT_ONCE)):
+            is_more = True
+            while is_more:  # once at least: a version of nobody is there too
+                batch = list(islice(subjects, ROWS_AT_ONCE))
                 self.server.put(self.customer, file, batch)
+                is_more = len(batch) == ROWS_AT_ONCE
             table = StoredTable(file, source, {**(facts or {}), **self._kept()})
             if not self.server.flip(self.customer, name, table, self._erasures):
                 do = "nothing: it is published at the next look"

@@ -24,6 +24,9 @@ ERASURES = b"%erasures"
 UNFINISHED_SECONDS, PAST_SECONDS = 3600, 300
 FLIP_TRIES = 50
 AT_ONCE = 1_000
+# A field that every version has. Redis keeps no hash without one, and a version whose last subject was forgotten would
+# look like one that was lost.
+MARK = b""
 
 
 @dataclass(slots=True)
@@ -55,11 +58,11 @@ class RedisAnswerServer:
 
     def put(self, customer: str, file: str, rows: Sequence[tuple[str, bytes]]) -> None:
         """Write subjects' blobs to a version; it ends within the hour unless it is flipped to."""
-        key = self._rows(customer, file)
+        key, fields = self._rows(customer, file), {MARK: MARK} | {subject.encode(): blob for subject, blob in rows}
         with self._asked() as client:
             pipe = client.pipeline()
             pipe.sadd(self._files(customer), file)
-            pipe.hset(key, mapping=dict(rows))
+            pipe.hset(key, mapping=fields)
             pipe.expire(key, UNFINISHED_SECONDS)
             pipe.execute()
 
@@ -127,8 +130,8 @@ class RedisAnswerServer:
     def sample(self, customer: str, file: str, most: int) -> list[bytes]:
         """Some subjects' blobs, drawn by the server."""
         with self._asked() as client:
-            drawn = client.hrandfield(self._rows(customer, file), most, withvalues=True)
-        return list(drawn[1::2]) if drawn else []
+            drawn = client.hrandfield(self._rows(customer, file), most + 1, withvalues=True) or []
+        return [blob for subject, blob in zip(drawn[::2], drawn[1::2], strict=True) if subject != MARK][:most]
 
     def delete(self, customer: str, ids: Collection[str], others: Mapping[str, Collection[str]]) -> int:
         """Count an erasure, then delete subjects from every version, also from those being written."""

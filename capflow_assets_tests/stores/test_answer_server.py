@@ -86,6 +86,11 @@ def test_a_table_is_read_by_subject_and_the_rows_of_one_subject_stay_together(st
     assert not list(store.local.folder.glob(".spool*"))
 
 
+def test_a_table_of_nobody_is_there(store: ServedAnswers) -> None:
+    assert write(store, "answers/churn", []) == 0
+    assert content(store, "answers/churn", "u1") == [None]
+
+
 def test_many_subjects_are_written_and_read_at_once(store: ServedAnswers) -> None:
     names = [f"u{number}" for number in range(1_050)]
     assert write(store, "features", [(name, name.encode()) for name in names]) == 1_050
