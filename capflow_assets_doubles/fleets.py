@@ -83,15 +83,11 @@ class Fleet:
             self.deployment.registry.promote(customer, MODEL, version, "a test")
 
 
-def fleet(root: Path, count: int, rounds: int = 40, versions: int = 2, width: int = 0) -> Fleet:
-    """So many customers, whose champion is version 1 of trees of so many rounds, and whose challenger is version 2.
-
-    The trees are over the model's own columns, and as many more as make ``width``.
-    """
+def fleet(root: Path, count: int, rounds: int = 40, versions: int = 2) -> Fleet:
+    """So many customers, whose champion is version 1 of trees of so many rounds, and whose challenger is version 2."""
     home = Home.of(root, {}).prepare()
     opened = deployment(home)
-    own = tuple(dict.fromkeys(STAGES.model(MODEL).model.columns))
-    columns = (*own, *(f"more_{number}" for number in range(len(own), width)))
+    columns = tuple(dict.fromkeys(STAGES.model(MODEL).model.columns))
     rows = np.random.default_rng(SEED).random((len(USERS), len(columns)))
     first, *others = [f"shop{number:04}" for number in range(count)]
     (home.customers / f"{first}.toml").write_text(TOML.format(name=first))
