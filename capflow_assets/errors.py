@@ -84,10 +84,10 @@ def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """
     if len(name) > NAME_CHARACTERS:
         return ""
-    found = get_close_matches(
+    closest = get_close_matches(
         name, [candidate for candidate in known if len(candidate) <= NAME_CHARACTERS], n=1, cutoff=cutoff
     )
-    return found[0] if found else ""
+    return closest[0] if closest else ""
 
 
 def visible(text: str) -> str:

@@ -84,12 +84,12 @@ def causes(error: BaseException) -> Iterator[BaseException]:
     seen: set[int] = set()
     waiting: list[BaseException | None] = [error]
     while waiting:
-        each = waiting.pop()
-        if each is None or id(each) in seen:
+        link = waiting.pop()
+        if link is None or id(link) in seen:
             continue
-        seen.add(id(each))
-        yield each
-        waiting += [each.__cause__, each.__context__, getattr(each, "orig", None)]
+        seen.add(id(link))
+        yield link
+        waiting += [link.__cause__, link.__context__, getattr(link, "orig", None)]
 
 
 def disk_error(error: BaseException, places: Iterable[str], kinds: Iterable[Kind] = DISK) -> StoreError | None:
@@ -117,8 +117,8 @@ def words_of(error: BaseException) -> str:
     """An error as a person is told of it: in its own words if it is ours, in ours if its kind is known."""
     if isinstance(error, CapflowError):
         return str(error)
-    told = disk_error(error, (), (*DISK, NOT_ALLOWED))
-    return str(told or f"{type(error).__name__}: {error}")
+    known = disk_error(error, (), (*DISK, NOT_ALLOWED))
+    return str(known or f"{type(error).__name__}: {error}")
 
 
 def worker_words(error: BaseException) -> str:

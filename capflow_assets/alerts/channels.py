@@ -84,8 +84,8 @@ def _post(rule: AlertRule, url: str, body: dict[str, Any], *, may_be_private: bo
     finally:
         endpoint.close()
     if not 200 <= answer.status < 300:
-        came = f"status {answer.status}: {answer.body[:200].decode('utf-8', 'replace')}"
-        raise CapflowError(f"The alert {rule.name} was refused", came=came, where=host)
+        received = f"status {answer.status}: {answer.body[:200].decode('utf-8', 'replace')}"
+        raise CapflowError(f"The alert {rule.name} was refused", came=received, where=host)
 
 
 def _mail(rule: AlertRule, way: Email, message: Message) -> None:
@@ -107,8 +107,10 @@ def _mail(rule: AlertRule, way: Email, message: Message) -> None:
                 server.login(way.user, password)
             refused = server.send_message(mail)
     except (OSError, smtplib.SMTPException) as error:
-        came = first_line(error, password)
-        raise CapflowError(f"The alert {rule.name} was not sent", came=came, where=f"{way.host}:{way.port}") from error
+        received = first_line(error, password)
+        raise CapflowError(
+            f"The alert {rule.name} was not sent", came=received, where=f"{way.host}:{way.port}"
+        ) from error
     if refused:
         raise CapflowError(
             f"The alert {rule.name} was refused for some", came=", ".join(sorted(refused)), where=way.host

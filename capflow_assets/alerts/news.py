@@ -77,11 +77,11 @@ class Message:
         return "\n".join(lines).strip()
 
 
-def message_of(rule: AlertRule, alarms: Iterable[Alarm], told: Mapping[str, str]) -> Message | None:
+def message_of(rule: AlertRule, alarms: Iterable[Alarm], sent: Mapping[str, str]) -> Message | None:
     """What is new to a rule, given the signs of what it was ``told`` by key; None where nothing is."""
     own = [one for one in alarms if rule.wants(one.what, one.customer)]
-    fresh = tuple(one for one in own if told.get(one.key) != one.sign)
-    over = tuple(sorted(set(told) - {one.key for one in own}))
+    fresh = tuple(one for one in own if sent.get(one.key) != one.sign)
+    over = tuple(sorted(set(sent) - {one.key for one in own}))
     return Message(rule.name, fresh, over) if fresh or over else None
 
 

@@ -51,8 +51,8 @@ def choice(stages: Stages, customer: HasChecks, name: str, asset: str) -> Chosen
 
 def landed(finding: Finding, *, at_most_share_pct: float = 0.0) -> Finding:
     """The finding of a landing, passed where no more than this share of the rows was rejected, or sums others up."""
-    came, rejected, totals = (int(finding.found.get(name) or 0) for name in ("came", "rejected", "totals"))
-    return replace(finding, passed=100 * (rejected + totals) <= at_most_share_pct * came)
+    rows, rejected, totals = (int(finding.found.get(name) or 0) for name in ("came", "rejected", "totals"))
+    return replace(finding, passed=100 * (rejected + totals) <= at_most_share_pct * rows)
 
 
 def removed(finding: Finding, *, at_most_share_pct: float = 0.0) -> Finding:

@@ -43,6 +43,8 @@ def _destination(module: ModuleType) -> Destination:
     return destination
 
 
-def _incomplete(module: ModuleType, expected: str, came: str) -> GraphError:
+def _incomplete(module: ModuleType, expected: str, received: str) -> GraphError:
     do = "declare it, as ``contract.Destination`` describes; what several kinds share is named in SHARED"
-    return GraphError("A module is no kind of destination", expected=expected, came=came, where=module.__name__, do=do)
+    return GraphError(
+        "A module is no kind of destination", expected=expected, came=received, where=module.__name__, do=do
+    )

@@ -52,20 +52,20 @@ def draft(
         "time_zone": time_zone,
     }
     said = {key: value for key, value in answers.items() if value}
-    made = drafted(files, start, said, user, password_env)
+    proposal = drafted(files, start, said, user, password_env)
     if output is None:
-        typer.echo(made.text, nl=False)
+        typer.echo(proposal.text, nl=False)
     else:
-        output.write_text(made.text, encoding="utf-8")
-    for refusal in made.refused:
+        output.write_text(proposal.text, encoding="utf-8")
+    for refusal in proposal.refused:
         say(f"not read: {refusal}")
     if check:
-        _try_out(made.text, start or Path(), is_page=output is not None)
-    for number, question in enumerate(made.questions, 1):
+        _try_out(proposal.text, start or Path(), is_page=output is not None)
+    for number, question in enumerate(proposal.questions, 1):
         say(f"? {number}. {question}")
     if output is not None:
         next_step = f"answer what is marked '# ?', then: capflow onboard {output}"
-        say(f"{output}: {', '.join(made.tables)}, {len(made.questions)} open questions; {next_step}")
+        say(f"{output}: {', '.join(proposal.tables)}, {len(proposal.questions)} open questions; {next_step}")
 
 
 def _try_out(text: str, base: Path, *, is_page: bool) -> None:

@@ -65,17 +65,17 @@ def show(
     with looked_at(context, home) as (deployment, instance):
         deployment.require(customer)
         if catalogue:
-            found, shown = catalogue_of(deployment.lake, customer, table)
+            entries, shown = catalogue_of(deployment.lake, customer, table)
             if output is not None and output.suffix == ".html":
                 from capflow_assets.pages.catalogue_page import page
 
                 output.parent.mkdir(parents=True, exist_ok=True)
-                output.write_text(page(deployment.customer(customer), found.to_pylist()), encoding="utf-8")
+                output.write_text(page(deployment.customer(customer), entries.to_pylist()), encoding="utf-8")
                 say(f"wrote the features of {customer} to {output}")
             elif format is TableFormat.table and output is None:
                 print_table(f"features of {customer}", shown, shown.num_rows if limit is None else limit)
             else:
-                written(found.slice(0, limit), f"features of {customer}")
+                written(entries.slice(0, limit), f"features of {customer}")
         elif format is TableFormat.table and output is None:
             rows = deployment.lake.arrow(customer, table)
             title = f"{table} of {customer}"

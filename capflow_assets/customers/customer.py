@@ -203,14 +203,18 @@ def read_customer(
     try:
         size = path.stat().st_size
         if size > MOST_BYTES:
-            came, expected = f"{size:,} bytes", f"a TOML file of at most {MOST_BYTES:,} bytes"
-            raise CustomerError("The file is too large for a customer's TOML", expected=expected, came=came, where=file)
+            received, expected = f"{size:,} bytes", f"a TOML file of at most {MOST_BYTES:,} bytes"
+            raise CustomerError(
+                "The file is too large for a customer's TOML", expected=expected, came=received, where=file
+            )
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise CustomerError("The file cannot be read", came=error.strerror or str(error), where=file) from error
     except UnicodeDecodeError as error:
-        came, do = f"byte 0x{error.object[error.start]:02x} at place {error.start}", "save it as UTF-8"
-        raise CustomerError("The file is not UTF-8", expected="TOML in UTF-8", came=came, where=file, do=do) from error
+        received, do = f"byte 0x{error.object[error.start]:02x} at place {error.start}", "save it as UTF-8"
+        raise CustomerError(
+            "The file is not UTF-8", expected="TOML in UTF-8", came=received, where=file, do=do
+        ) from error
     known = (known_tables, known_sources, known_models, known_checks, known_features, known_params)
     customer = parse_customer(text, file, *known)
     return customer if customer.base else customer.model_copy(update={"base": str(path.resolve().parent)})

@@ -137,8 +137,8 @@ def _location_problems(key: str, source: Source, location: str) -> list[CapflowE
     is_of_files = f"{scheme}://" in FILES
     if is_address and "@" in (rest.partition("/")[0] if is_of_files else rest):
         do = 'name the variables that hold them in the options: user = "…", password = { env = "NAME" }'
-        came = f"{scheme}://(not shown)@{rest.rpartition('@')[2]}"
-        return [CapflowError(key, expected="a location without credentials", came=came, do=do)]
+        received = f"{scheme}://(not shown)@{rest.rpartition('@')[2]}"
+        return [CapflowError(key, expected="a location without credentials", came=received, do=do)]
     expected = ""
     if is_of_files and (".." in rest.split("/") or not re.fullmatch(r"[^/]+/.+", rest)):
         expected = f"{scheme}://name/path, without '..'"

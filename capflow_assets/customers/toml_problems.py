@@ -33,10 +33,10 @@ def validation_problems(error: ValidationError, prefix: str, fields: Collection[
 
 def _problem(detail: Any, prefix: str, fields: Collection[str]) -> CapflowError:
     key = shortened(".".join(str(part) for part in (prefix, *detail["loc"]) if part != ""), 2 * NAME_CHARACTERS)
-    came = repr(detail["input"])
-    came = came if len(came) <= SHOWN_CHARACTERS else came[:SHOWN_CHARACTERS] + " …"
+    received = repr(detail["input"])
+    received = received if len(received) <= SHOWN_CHARACTERS else received[:SHOWN_CHARACTERS] + " …"
     if any(SECRET.search(str(part).lower()) for part in detail["loc"]):
-        came = "(not shown)"
+        received = "(not shown)"
     if detail["type"] == "missing":
         return CapflowError(key, expected="a value", came="nothing", do="add it")
     if detail["type"] == "extra_forbidden":
@@ -44,5 +44,5 @@ def _problem(detail: Any, prefix: str, fields: Collection[str]) -> CapflowError:
         near = nearest(name, fields)
         do = f"did you mean {near!r}?" if near else "take it out"
         do = "it belongs into another part of the file: move it there" if name in fields else do
-        return CapflowError(f"{key} is no key that is known", came=came, do=do)
-    return CapflowError(key, expected=rule_of(detail), came=came)
+        return CapflowError(f"{key} is no key that is known", came=received, do=do)
+    return CapflowError(key, expected=rule_of(detail), came=received)

@@ -122,8 +122,8 @@ def _items(options: Options) -> Iterator[Items]:
 
 def _said(error: Exception, table: str) -> CapflowError:
     if error_code(error) in UNANSWERED:
-        came = first_line(error)
-        return DeliveryUnknown("DynamoDB was sent rows and gave no answer", came=came, where=table, do=RESENT)
+        received = first_line(error)
+        return DeliveryUnknown("DynamoDB was sent rows and gave no answer", came=received, where=table, do=RESENT)
     return dynamodb_error(error, table, DeliveryError, "DynamoDB does not take the rows")
 
 

@@ -88,9 +88,9 @@ class Items:
             if all(reason == "None" or reason not in LATER for reason in reasons):
                 continue
             time.sleep(min(20.0, 0.05 * 2**attempt))
-        came = ", ".join(sorted(set(reasons) - {"None"}))
+        received = ", ".join(sorted(set(reasons) - {"None"}))
         do = "give the table more write capacity, or send at another time; then run it again"
-        raise DeliveryError("DynamoDB does not process all rows", came=came, where=self._table, do=do)
+        raise DeliveryError("DynamoDB does not process all rows", came=received, where=self._table, do=do)
 
     def _transact(self, requests: list[dict[str, Any]]) -> list[str]:
         """Nothing where all are done; else a reason for each (``None`` where it is not this one's fault).

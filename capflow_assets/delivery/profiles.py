@@ -33,8 +33,8 @@ def names_of(options: ProfileOptions, delivery: Delivery) -> Mapping[str, str]:
     """
     if not delivery.user or delivery.key != (delivery.user,):
         do = "deliver a model of users, and ranked lists as lists"
-        came = f"rows by {', '.join(delivery.key)}"
-        raise DeliveryError("A campaign tool takes one row a user", came=came, where=delivery.destination, do=do)
+        received = f"rows by {', '.join(delivery.key)}"
+        raise DeliveryError("A campaign tool takes one row a user", came=received, where=delivery.destination, do=do)
     prefix = options.prefix.replace(MODEL, delivery.model)
     return {column.name: prefix + column.name for column in delivery.columns if column.name != delivery.user}
 

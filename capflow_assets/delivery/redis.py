@@ -81,8 +81,10 @@ class Redis:
         """
         if _lifetime(options, delivery) <= 0:
             do = "score anew, or let keep_seconds be longer"
-            came = f"predictions that hold until {json_value(delivery.valid_until)}"
-            raise DeliveryError("Redis would forget these rows at once", came=came, where=delivery.destination, do=do)
+            received = f"predictions that hold until {json_value(delivery.valid_until)}"
+            raise DeliveryError(
+                "Redis would forget these rows at once", came=received, where=delivery.destination, do=do
+            )
         tally, final = Tally(), rows_name(options.prefix, delivery)
         unfinished = f"{final}{UNFINISHED}"
         with _connected(options) as client:
@@ -96,8 +98,8 @@ class Redis:
             kept = int(client.hlen(unfinished))
             if kept != tally.rows:
                 do = "see its maxmemory and maxmemory-policy, and whether the key's columns tell rows apart"
-                came = f"{kept:,} of {tally.rows:,} rows"
-                raise DeliveryError("Redis kept other rows than it was sent", came=came, where=final, do=do)
+                received = f"{kept:,} of {tally.rows:,} rows"
+                raise DeliveryError("Redis kept other rows than it was sent", came=received, where=final, do=do)
             added = Round(delivery.id, final, tally.rows, tally.digest.hexdigest())
             _flip(client, options, delivery, added)
         return tally.sent(is_checked=True)
@@ -147,9 +149,9 @@ def _flip(client: Any, options: Options, delivery: Delivery, added: Round) -> No
     def flip(pipe: Any) -> None:
         before = pointer_of(pipe.get(name))
         if before and before.moment > delivery.as_of:
-            came = f"one of {before.as_of}, and this of {json_value(delivery.as_of)}"
+            received = f"one of {before.as_of}, and this of {json_value(delivery.as_of)}"
             pipe.unlink(f"{added.key}{UNFINISHED}")
-            raise DeliveryError("Redis holds a newer delivery", came=came, where=name)
+            raise DeliveryError("Redis holds a newer delivery", came=received, where=name)
         after = next_pointer(before, delivery, added)
         pipe.multi()
         if added.rows:

@@ -121,6 +121,6 @@ def watched(client: Any, change: Any, *names: str) -> None:
                 # The library also says so where the connection ends with the change on its way.
                 if isinstance(error, WatchError) and CHANGED in str(error):
                     continue
-                came = first_line(error)
-                raise DeliveryUnknown("Redis gave no answer", came=came, where=names[0], do=RESENT) from error
+                received = first_line(error)
+                raise DeliveryUnknown("Redis gave no answer", came=received, where=names[0], do=RESENT) from error
     raise DeliveryError("Redis is changed by others all the time", where=names[0], do="see what else writes this key")

@@ -5,7 +5,8 @@ do. Does not belong here: the customers' data (that is ``validation``), and mend
 it found them, and what it writes to try a place is called ``_doctor-…`` and taken away at once. A finding may carry a
 ``mend``, which `capflow doctor --mend` calls.
 
-A check is a generator of ``Found`` over a ``Case``; the area's file names it in ``CHECKS``, and nothing else is edited.
+A check is a generator of ``Diagnosis`` over a ``Case``; the area's file names it in ``CHECKS``, and nothing else is
+edited.
 
 | check | what is tried |
 |---|---|
@@ -53,8 +54,8 @@ A check is a generator of ``Found`` over a ``Case``; the area's file names it in
 | ``databricks.secrets`` | every secret that a step will ask for exists |
 """
 
-from capflow_assets.doctor.case import Case, Found
+from capflow_assets.doctor.case import Case, Diagnosis
 from capflow_assets.doctor.examination import COLUMNS, Result, checks, examine
 from capflow_assets.doctor.grid import grid
 
-__all__ = ["COLUMNS", "Case", "Found", "Result", "checks", "examine", "grid"]
+__all__ = ["COLUMNS", "Case", "Diagnosis", "Result", "checks", "examine", "grid"]

@@ -26,7 +26,7 @@ SHORTEST_SECRET = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Diagnosis:
     """One thing that a check found, and what a person should do about it.
 
     ``mend`` does it and says what it did, where `capflow doctor --mend` may: doing it twice does no harm, and it raises
@@ -39,27 +39,27 @@ class Found:
     mend: Callable[[], str] | None = None
 
 
-Checks = Iterator[Found]
+Checks = Iterator[Diagnosis]
 
 
-def ok(found: str) -> Found:
+def ok(words: str) -> Diagnosis:
     """All is well."""
-    return Found("ok", found)
+    return Diagnosis("ok", words)
 
 
-def warning(found: str, to_do: str, mend: Callable[[], str] | None = None) -> Found:
+def warning(words: str, to_do: str, mend: Callable[[], str] | None = None) -> Diagnosis:
     """Work goes on, but someone should look."""
-    return Found("warning", found, to_do, mend)
+    return Diagnosis("warning", words, to_do, mend)
 
 
-def broken(found: str, to_do: str, mend: Callable[[], str] | None = None) -> Found:
+def broken(words: str, to_do: str, mend: Callable[[], str] | None = None) -> Diagnosis:
     """Something will fail."""
-    return Found("broken", found, to_do, mend)
+    return Diagnosis("broken", words, to_do, mend)
 
 
-def skipped(found: str) -> Found:
+def skipped(words: str) -> Diagnosis:
     """There is nothing to check here."""
-    return Found("skipped", found)
+    return Diagnosis("skipped", words)
 
 
 def _now() -> datetime:
@@ -125,14 +125,14 @@ def first_line(error: BaseException) -> str:
     return lines[0][:300] if lines else type(error).__name__
 
 
-def told(error: CapflowError) -> tuple[str, str]:
+def message_and_remedy(error: CapflowError) -> tuple[str, str]:
     """The message of one of our errors, and what it says to do.
 
-    >>> told(CapflowError("No such shop", came="'boots'", do="mend the name"))
+    >>> message_and_remedy(CapflowError("No such shop", came="'boots'", do="mend the name"))
     ("No such shop. Came: 'boots'", 'mend the name')
     """
-    found, _, do = str(error).partition("\n  To do: ")
-    return " ".join(found.split()), " ".join(do.split()) or "mend that, then ask again"
+    message, _, do = str(error).partition("\n  To do: ")
+    return " ".join(message.split()), " ".join(do.split()) or "mend that, then ask again"
 
 
 def harmless(text: str, environment: Mapping[str, str]) -> str:

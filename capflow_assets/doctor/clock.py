@@ -31,11 +31,11 @@ def skew(case: Case) -> Checks:
             yield skipped(f"{name} tells no time")
             continue
         off = (middle - parsedate_to_datetime(date)).total_seconds()
-        found = f"{abs(off):.0f} s {'ahead of' if off > 0 else 'behind'} {name}"
+        words = f"{abs(off):.0f} s {'ahead of' if off > 0 else 'behind'} {name}"
         if abs(off) > REFUSED_SECONDS:
-            yield broken(f"{found}: signed requests are refused", SET)
+            yield broken(f"{words}: signed requests are refused", SET)
         else:
-            yield warning(found, SET) if abs(off) > NOTICED_SECONDS else ok(f"within {NOTICED_SECONDS} s of {name}")
+            yield warning(words, SET) if abs(off) > NOTICED_SECONDS else ok(f"within {NOTICED_SECONDS} s of {name}")
     if not compared:
         yield skipped("no server's clock to compare with")
 

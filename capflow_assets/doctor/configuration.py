@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 
-from capflow_assets.doctor.case import Case, Checks, Found, broken, existing, first_line, ok, skipped, warning
+from capflow_assets.doctor.case import Case, Checks, Diagnosis, broken, existing, first_line, ok, skipped, warning
 from capflow_assets.errors import CapflowError, nearest
 
 KNOWN = (
@@ -45,20 +45,20 @@ def variables(case: Case) -> Checks:
         yield ok(", ".join(given) + " set" if given else "none set, so everything has its default")
 
 
-def _names(case: Case) -> Iterator[Found]:
+def _names(case: Case) -> Iterator[Diagnosis]:
     for name in sorted(case.environment):
         if name.startswith("CAPFLOW_") and name not in KNOWN:
             near = get_close_matches(name, KNOWN, n=1)
             yield warning(f"{name} is read by nobody", f"did you mean {near[0]}?" if near else "unset it")
 
 
-def _spaces(case: Case) -> Iterator[Found]:
+def _spaces(case: Case) -> Iterator[Diagnosis]:
     for name, value in sorted(case.environment.items()):
         if READ.match(name) and value != value.strip():
             yield broken(f"{name} begins or ends with a space or a line break", "set it again without")
 
 
-def _values(case: Case) -> Iterator[Found]:
+def _values(case: Case) -> Iterator[Diagnosis]:
     if not ENGINE.fullmatch(case.home.engine):
         yield broken(f"CAPFLOW_ENGINE is {case.home.engine!r}", "sail, cluster or sc://host:port")
     if "://" in case.home.lake and not re.fullmatch(r"s3://[^/]+(/.+)?", case.home.lake):

@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext
 
 import dagster as dg
 
-from capflow_assets.doctor.case import Case, Checks, Found, ok, skipped, warning
+from capflow_assets.doctor.case import Case, Checks, Diagnosis, ok, skipped, warning
 from capflow_assets.home.databases import looked_at
 
 FRESH_SECONDS = 300
@@ -18,7 +18,7 @@ START = "start it where it should run: capflow ui, or dagster-daemon run"
 def heartbeat(case: Case) -> Checks:
     """Dagster's daemon runs."""
     with opened_instance(case) as instance:
-        if isinstance(instance, Found):
+        if isinstance(instance, Diagnosis):
             yield instance
             return
         beats = instance.get_daemon_heartbeats()
@@ -46,7 +46,7 @@ def sensors(case: Case) -> Checks:
     from dagster._core.scheduler.instigation import InstigatorStatus, InstigatorType, TickStatus
 
     with opened_instance(case) as instance:
-        if isinstance(instance, Found):
+        if isinstance(instance, Diagnosis):
             yield instance
             return
         states = instance.all_instigator_state(instigator_type=InstigatorType.SENSOR)
@@ -69,7 +69,7 @@ def sensors(case: Case) -> Checks:
 
 
 @contextmanager
-def opened_instance(case: Case) -> Iterator[dg.DagsterInstance | Found]:
+def opened_instance(case: Case) -> Iterator[dg.DagsterInstance | Diagnosis]:
     """The home's Dagster, or why it is not looked at; nothing is made for it."""
     if not (case.home.dagster / "dagster.yaml").exists():
         yield skipped("nothing has run in this home yet")

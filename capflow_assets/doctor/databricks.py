@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets.doctor.case import Case, Checks, Found, broken, first_line, ok, skipped, warning
+from capflow_assets.doctor.case import Case, Checks, Diagnosis, broken, first_line, ok, skipped, warning
 from capflow_assets.doctor.reach import silence
 from capflow_assets.doctor.versions import installed
 from capflow_assets.errors import CapflowError
@@ -29,7 +29,7 @@ UNUSED = "CAPFLOW_DATABRICKS and DATABRICKS_HOST are not set"
 def settings(case: Case) -> Checks:
     """The file that ``CAPFLOW_DATABRICKS`` names is right."""
     said = _settings(case)
-    if isinstance(said, Found):
+    if isinstance(said, Diagnosis):
         yield said
         return
     kinds = ", ".join(f"{name} ({compute.kind})" for name, compute in said.compute.items())
@@ -42,13 +42,13 @@ def settings(case: Case) -> Checks:
 def workspace(case: Case) -> Checks:
     """The workspace answers and knows the caller."""
     client = _client(case)
-    yield client if isinstance(client, Found) else ok(f"{client.config.host} knows {_caller(client)}")
+    yield client if isinstance(client, Diagnosis) else ok(f"{client.config.host} knows {_caller(client)}")
 
 
 def staging(case: Case) -> Checks:
     """The staging place can be written and read."""
     opened = _both(case)
-    if isinstance(opened, Found):
+    if isinstance(opened, Diagnosis):
         yield opened
         return
     client, said = opened
@@ -65,14 +65,14 @@ def staging(case: Case) -> Checks:
         do = "grant READ VOLUME and WRITE VOLUME to the caller, or choose another staging in the settings"
         yield broken(f"{said.staging}: {step}: {first_line(error)}", do)
     else:
-        found = f"{said.staging}: written, read back, deleted"
-        yield ok(found) if same else broken(f"{said.staging} gives other bytes back", "choose another staging")
+        words = f"{said.staging}: written, read back, deleted"
+        yield ok(words) if same else broken(f"{said.staging} gives other bytes back", "choose another staging")
 
 
 def compute(case: Case) -> Checks:
     """Clusters, pools, policies, node types and runtimes exist; Spark fits pyspark."""
     opened = _both(case)
-    if isinstance(opened, Found):
+    if isinstance(opened, Diagnosis):
         yield opened
         return
     client, said = opened
@@ -88,11 +88,11 @@ def compute(case: Case) -> Checks:
 def packages(case: Case) -> Checks:
     """Packages on a standing cluster are those of this side."""
     opened = _both(case)
-    if isinstance(opened, Found):
+    if isinstance(opened, Diagnosis):
         yield opened
         return
     client, said = opened
-    standing = {name: each for name, each in said.compute.items() if isinstance(each, Existing)}
+    standing = {name: compute for name, compute in said.compute.items() if isinstance(compute, Existing)}
     if not standing:
         yield skipped("no standing cluster: CapFlow's own package travels with each run")
     for name, chosen in standing.items():
@@ -107,7 +107,7 @@ def packages(case: Case) -> Checks:
 def secrets(case: Case) -> Checks:
     """Every secret that a step will ask for exists."""
     opened = _both(case)
-    if isinstance(opened, Found):
+    if isinstance(opened, Diagnosis):
         yield opened
         return
     client, said = opened
@@ -130,7 +130,7 @@ def secrets(case: Case) -> Checks:
             yield ok(f"{variable}: {secret.scope}/{secret.key} is there")
 
 
-def _settings(case: Case) -> Settings | Found:
+def _settings(case: Case) -> Settings | Diagnosis:
     path = case.environment.get("CAPFLOW_DATABRICKS")
     if not path:
         host = case.environment.get("DATABRICKS_HOST")
@@ -141,7 +141,7 @@ def _settings(case: Case) -> Settings | Found:
         return broken(" ".join(str(error).split()), "mend the file")
 
 
-def _client(case: Case) -> WorkspaceClient | Found:
+def _client(case: Case) -> WorkspaceClient | Diagnosis:
     """A client that the workspace answers, or why there is none."""
     if not (case.environment.get("CAPFLOW_DATABRICKS") or case.environment.get("DATABRICKS_HOST")):
         return skipped(UNUSED)
@@ -170,13 +170,13 @@ def _caller(client: WorkspaceClient) -> str:
     return str(client.current_user.me().user_name)
 
 
-def _both(case: Case) -> tuple[WorkspaceClient, Settings] | Found:
+def _both(case: Case) -> tuple[WorkspaceClient, Settings] | Diagnosis:
     """The client and the settings; their own checks report why either is missing."""
     said = _settings(case)
-    if isinstance(said, Found):
+    if isinstance(said, Diagnosis):
         return said if said.state == "skipped" else skipped("see databricks.settings")
     client = _client(case)
-    return skipped("see databricks.workspace") if isinstance(client, Found) else (client, said)
+    return skipped("see databricks.workspace") if isinstance(client, Diagnosis) else (client, said)
 
 
 def _store(client: Any, place: str) -> tuple[Callable[[str], Any], Callable[[str], bytes], Callable[[str], Any]]:
@@ -244,21 +244,21 @@ def _offered(listed: Callable[[], Any], key: str) -> dict[str, Any]:
         return {}
 
 
-def _runtime(what: str, version: str, offered: dict[str, Any]) -> Found:
+def _runtime(what: str, version: str, offered: dict[str, Any]) -> Diagnosis:
     """Whether a runtime's Spark fits the pyspark on this side."""
     named = re.search(r"Spark (\d+\.\d+)", str(getattr(offered.get(version), "name", "")))
     there = named[1] if named else SPARK_OF_RUNTIME.get(version.split(".")[0])
     here = ".".join((installed("pyspark") or "").split(".")[:2])
     if there is None:
         return warning(f"{what} {version}: which Spark that is, is not known", f"see that it is Spark {here}")
-    found = f"{what} {version} is Spark {there}, pyspark {here}"
+    words = f"{what} {version} is Spark {there}, pyspark {here}"
     if there == here:
-        return ok(found)
+        return ok(words)
     do = f"choose a runtime of Spark {here}"
-    return broken(found, do) if there.split(".")[0] != here.split(".")[0] else warning(found, do)
+    return broken(words, do) if there.split(".")[0] != here.split(".")[0] else warning(words, do)
 
 
-def _compared(name: str, there: list[str]) -> Iterator[Found]:
+def _compared(name: str, there: list[str]) -> Iterator[Diagnosis]:
     from packaging.requirements import InvalidRequirement, Requirement
 
     different = []

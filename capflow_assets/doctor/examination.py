@@ -9,7 +9,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import NamedTuple
 
-from capflow_assets.doctor.case import Case, Checks, Found, State, broken, first_line, harmless, told
+from capflow_assets.doctor.case import Case, Checks, Diagnosis, State, broken, first_line, harmless, message_and_remedy
 from capflow_assets.errors import CapflowError
 
 COLUMNS = ("check", "state", "found", "to_do")
@@ -61,33 +61,33 @@ def examine(
         if not fnmatchcase(name, pattern):
             continue
         watch(name)
-        for found in within_its_time(check, case):
-            if mend and found.mend is not None:
-                found = _mended(found, found.mend)
-            shown = (harmless(text, case.environment) for text in (found.found, found.to_do))
-            yield Result(name, found.state, *shown)
+        for diagnosis in within_its_time(check, case):
+            if mend and diagnosis.mend is not None:
+                diagnosis = _mended(diagnosis, diagnosis.mend)
+            shown = (harmless(text, case.environment) for text in (diagnosis.found, diagnosis.to_do))
+            yield Result(name, diagnosis.state, *shown)
 
 
-def _mended(found: Found, mend: Callable[[], str]) -> Found:
+def _mended(diagnosis: Diagnosis, mend: Callable[[], str]) -> Diagnosis:
     """What became of a finding that could be mended; mending takes the time that it takes."""
     try:
-        return Found("mended", f"{found.found}; mended: {mend()}")
+        return Diagnosis("mended", f"{diagnosis.found}; mended: {mend()}")
     except CapflowError as error:
-        words, do = told(error)
+        words, do = message_and_remedy(error)
     except Exception as error:  # the next finding may be mended all the same
-        words, do = first_line(error), found.to_do
-    return broken(f"{found.found}; it could not be mended: {words}", do)
+        words, do = first_line(error), diagnosis.to_do
+    return broken(f"{diagnosis.found}; it could not be mended: {words}", do)
 
 
-def within_its_time(check: Check, case: Case) -> list[Found]:
+def within_its_time(check: Check, case: Case) -> list[Diagnosis]:
     """What a check finds. Its error is a finding, and so is its silence; a thread that hangs is left behind."""
-    said: list[Found] = []
+    said: list[Diagnosis] = []
 
     def run() -> None:
         try:
             said.extend(iter(check(case)))
         except CapflowError as error:
-            said.append(broken(*told(error)))
+            said.append(broken(*message_and_remedy(error)))
         except BaseException as error:  # a panic in a library's Rust is no Exception
             words = f"this examination itself failed: {type(error).__name__}: {first_line(error)}"
             said.append(

@@ -30,13 +30,13 @@ def grid(results: Sequence[Result], width: int) -> Table:
     table.add_column("found", overflow="fold", ratio=3)
     if width >= WIDE:
         table.add_column("to do", overflow="fold", ratio=2)
-    for check, state, found, to_do in results:
+    for check, state, words, to_do in results:
         colour = COLOURS[state]
         name = f"[dim]{check}[/]" if state == "skipped" else check
-        told = f"[dim]{escape(found)}[/]" if state == "skipped" else escape(found)
-        cells = [name, f"[{colour}]{MARKS[state]} {state}[/]", told, escape(to_do)]
+        message = f"[dim]{escape(words)}[/]" if state == "skipped" else escape(words)
+        cells = [name, f"[{colour}]{MARKS[state]} {state}[/]", message, escape(to_do)]
         if width < WIDE:
-            cells[2:] = ["\n".join([told, *([f"[bold]→[/] {escape(to_do)}"] if to_do else [])])]
+            cells[2:] = ["\n".join([message, *([f"[bold]→[/] {escape(to_do)}"] if to_do else [])])]
         table.add_row(*cells)
     return table
 
@@ -49,6 +49,6 @@ def counted(results: Sequence[Result]) -> str:
     """
     by_state = Counter(result.state for result in results)
     plural = "" if by_state["warning"] == 1 else "s"
-    told = f"{by_state['ok']} ok, {by_state['warning']} warning{plural}, {by_state['broken']} broken"
+    counts = f"{by_state['ok']} ok, {by_state['warning']} warning{plural}, {by_state['broken']} broken"
     mended = f", {by_state['mended']} mended" if by_state["mended"] else ""
-    return f"{told}, {by_state['skipped']} skipped{mended}"
+    return f"{counts}, {by_state['skipped']} skipped{mended}"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from capflow_assets.doctor.case import Case, Checks, Found, broken, existing, first_line, ok, skipped, warning
+from capflow_assets.doctor.case import Case, Checks, Diagnosis, broken, existing, first_line, ok, skipped, warning
 from capflow_assets.doctor.reach import aws, s3_silence
 from capflow_assets.stores.table_damage import remedy
 
@@ -122,7 +122,7 @@ def tables(case: Case) -> Checks:
         yield skipped(UNREACHED)
         return
     lake, until, count = case.deployment.lake, time.monotonic() + SHARE_OF_TIME * case.check_seconds, 0
-    damaged: list[Found] = []
+    damaged: list[Diagnosis] = []
     for customer in case.customers:
         for table in lake.tables(customer):
             if time.monotonic() > until:
@@ -141,7 +141,7 @@ def _never_committed(case: Case, customer: str, table: str) -> str:
     return "" if case.deployment.lake.exists(customer, table) else "its log is empty"
 
 
-def _versioning(client: Any, name: str) -> Found:
+def _versioning(client: Any, name: str) -> Diagnosis:
     from botocore.exceptions import ClientError
 
     try:
@@ -152,7 +152,7 @@ def _versioning(client: Any, name: str) -> Found:
     return ok("versioning is on") if state == "Enabled" else warning(f"versioning is {state.lower()}", do)
 
 
-def _encryption(client: Any, name: str) -> Found:
+def _encryption(client: Any, name: str) -> Diagnosis:
     from botocore.exceptions import ClientError
 
     try:
@@ -190,11 +190,11 @@ def _bucket_probe(case: Case) -> Checks:
     except BotoCoreError as error:
         yield broken(first_line(error), "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give this machine a role")
     else:
-        found = f"{case.probed}: listed, written, read back, deleted"
-        yield ok(found) if same else broken(f"{case.probed} gives other bytes back", "mend the store")
+        words = f"{case.probed}: listed, written, read back, deleted"
+        yield ok(words) if same else broken(f"{case.probed} gives other bytes back", "mend the store")
 
 
-def _refused(error: Any, what: str) -> Found:
+def _refused(error: Any, what: str) -> Diagnosis:
     code = error.response["Error"].get("Code", "")
     status = str(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", ""))
     by_status = {"403": "AccessDenied", "404": "NoSuchBucket", "301": "PermanentRedirect"}.get(status, "")

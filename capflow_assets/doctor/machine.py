@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from capflow_assets.doctor.case import Case, Checks, Found, broken, existing, ok, skipped, warning
+from capflow_assets.doctor.case import Case, Checks, Diagnosis, broken, existing, ok, skipped, warning
 
 GB = 1e9
 LITTLE_DISK, NO_DISK = 10 * GB, 1 * GB
@@ -34,13 +34,13 @@ def disk(case: Case) -> Checks:
         yield _space(", ".join(names), free, needed)
 
 
-def _space(names: str, free: float, needed: float) -> Found:
-    found = f"{names}: {free / GB:,.1f} GB free"
+def _space(names: str, free: float, needed: float) -> Diagnosis:
+    words = f"{names}: {free / GB:,.1f} GB free"
     do = "free some, or move them: CAPFLOW_HOME, CAPFLOW_LAKE, TMPDIR"
     if free < NO_DISK:
-        return broken(found, do)
+        return broken(words, do)
     more = f", {needed / GB:,.0f} GB wanted (twice the lake, at least {LITTLE_DISK / GB:.0f})"
-    return warning(found + more, do) if free < needed else ok(found)
+    return warning(words + more, do) if free < needed else ok(words)
 
 
 def memory(case: Case) -> Checks:
@@ -51,12 +51,12 @@ def memory(case: Case) -> Checks:
     machine = float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     limits = [float(text) for file in CGROUPS if file.exists() and (text := file.read_text().strip()).isdigit()]
     total = min([machine, *limits])
-    found = f"{total / GB:,.1f} GB" + (" allowed to this container" if total < machine else "")
+    words = f"{total / GB:,.1f} GB" + (" allowed to this container" if total < machine else "")
     do = "give more memory, or let fewer runs work at once (max_concurrent_runs in dagster.yaml)"
     if total < NO_MEMORY:
-        yield broken(found, do)
+        yield broken(words, do)
     else:
-        yield warning(found, do) if total < LITTLE_MEMORY else ok(found)
+        yield warning(words, do) if total < LITTLE_MEMORY else ok(words)
 
 
 def open_files(case: Case) -> Checks:
@@ -67,12 +67,12 @@ def open_files(case: Case) -> Checks:
         yield skipped("this system does not tell")
         return
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    found = f"{soft:,} for each process"
+    words = f"{soft:,} for each process"
     do = "ulimit -n 4096, or LimitNOFILE= of the service"
     if soft == resource.RLIM_INFINITY or soft >= FEW_FILES:
-        yield ok("no limit" if soft == resource.RLIM_INFINITY else found)
+        yield ok("no limit" if soft == resource.RLIM_INFINITY else words)
     else:
-        yield broken(found, do) if soft < TOO_FEW_FILES else warning(found, do)
+        yield broken(words, do) if soft < TOO_FEW_FILES else warning(words, do)
 
 
 def event_log(case: Case) -> Checks:
@@ -81,9 +81,9 @@ def event_log(case: Case) -> Checks:
         yield skipped("it is in PostgreSQL")
         return
     size = size_bytes(case.home.dagster)
-    found = f"{size / GB:,.2f} GB in {case.home.dagster}"
+    words = f"{size / GB:,.2f} GB in {case.home.dagster}"
     do = "delete old runs in Dagster, or move to PostgreSQL: CAPFLOW_POSTGRES_URL"
-    yield warning(found, do) if size > LARGE_LOG else ok(found)
+    yield warning(words, do) if size > LARGE_LOG else ok(words)
 
 
 def size_bytes(folder: Path) -> float:

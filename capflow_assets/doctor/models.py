@@ -127,8 +127,8 @@ def _settle(case: Case, customer: str, name: str) -> Callable[[], str]:
     return lambda: case.deployment.registry.settle(customer, name) or "it was carried out meanwhile"
 
 
-def _mender(make_relative: Callable[[list[Any]], int], found: list[Any]) -> Callable[[], str]:
-    return lambda: f"{make_relative(found)} addresses are relative to the lake now; no file was touched"
+def _mender(make_relative: Callable[[list[Any]], int], versions: list[Any]) -> Callable[[], str]:
+    return lambda: f"{make_relative(versions)} addresses are relative to the lake now; no file was touched"
 
 
 def _models(case: Case) -> Iterator[tuple[str, str]]:

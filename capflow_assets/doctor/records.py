@@ -13,7 +13,7 @@ from functools import partial
 
 import dagster as dg
 
-from capflow_assets.doctor.case import Case, Checks, Found, broken, ok, warning
+from capflow_assets.doctor.case import Case, Checks, Diagnosis, broken, ok, warning
 from capflow_assets.doctor.daemon import opened_instance
 from capflow_assets.graph.gone_runs import Gone, end_gone_runs, gone_runs
 from capflow_assets.graph.instance import open_instance
@@ -39,17 +39,17 @@ def schemas(case: Case) -> Checks:
 def runs(case: Case) -> Checks:
     """No run is under way whose process is gone."""
     with opened_instance(case) as instance:
-        if isinstance(instance, Found):
+        if isinstance(instance, Diagnosis):
             yield instance
             return
-        found = gone_runs(instance, case.home)
-    for gone in found[:MOST_NAMED]:
+        lost_runs = gone_runs(instance, case.home)
+    for gone in lost_runs[:MOST_NAMED]:
         words = f"run {gone.words()} has not ended; {_state(gone)}"
         yield warning(words, f"{MEND} ends it", partial(_in_words, end_runs, case.home))
-    if len(found) > MOST_NAMED:
-        more = f"and {len(found) - MOST_NAMED:,} more such runs"
+    if len(lost_runs) > MOST_NAMED:
+        more = f"and {len(lost_runs) - MOST_NAMED:,} more such runs"
         yield warning(more, f"{MEND} ends them", partial(_in_words, end_runs, case.home))
-    if not found:
+    if not lost_runs:
         yield ok("every run that has not ended has a process")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from capflow_assets.doctor.case import Case, Checks, Found, broken, first_line, ok, skipped, warning
+from capflow_assets.doctor.case import Case, Checks, Diagnosis, broken, first_line, ok, skipped, warning
 from capflow_assets.doctor.reach import fetched, refusal
 from capflow_assets.doctor.versions import installed
 from capflow_assets.home.databases import DAGSTER_TABLES, SEE, wrong_in_depth
@@ -59,7 +59,7 @@ def engine(case: Case) -> Checks:
     yield ok(f"Sail {installed('pysail')} with pyspark {installed('pyspark')} computed in {took:.1f} s")
 
 
-def _other_spark(case: Case) -> Found:
+def _other_spark(case: Case) -> Diagnosis:
     """Asked from a process of its own: pyspark tries an address for minutes, and can be stopped in no other way."""
     parts = urlsplit(case.home.engine)
     do = "start that Spark Connect server, or mend CAPFLOW_ENGINE"
@@ -86,7 +86,7 @@ def dagster(case: Case) -> Checks:
         yield from _sqlite(case.home.dagster, DAGSTER_TABLES, f"SQLite in {case.home.dagster}: fine for one machine")
         return
     with _connected(url, case) as connection:
-        if isinstance(connection, Found):
+        if isinstance(connection, Diagnosis):
             yield connection
             return
         yield from _server(connection)
@@ -109,12 +109,12 @@ def mlflow(case: Case) -> Checks:
     if uri.startswith("sqlite:///") and not file.exists():
         yield ok(f"{file} is made by the first training")
         return
-    unsound = [found for found in _sqlite(file.parent, (file.name,), "") if found.state != "ok"]
+    unsound = [diagnosis for diagnosis in _sqlite(file.parent, (file.name,), "") if diagnosis.state != "ok"]
     if uri.startswith("sqlite:///") and unsound:
         yield from unsound
         return
     with _connected(uri, case) as connection:
-        if isinstance(connection, Found):
+        if isinstance(connection, Diagnosis):
             yield connection
             return
         if not uri.startswith("sqlite"):
@@ -154,18 +154,18 @@ def _mlflow_server(case: Case, uri: str) -> Checks:
         yield broken(f"{uri} does not list its models ({response.status_code})", do)
 
 
-def _fits(what: str, there: str, here: str, client: str, more: str) -> Found:
+def _fits(what: str, there: str, here: str, client: str, more: str) -> Diagnosis:
     """Whether the first two parts of two versions are equal: a difference in the first breaks, in the second may."""
-    found = f"{what} {there}, {client} {here}; {more}"
+    words = f"{what} {there}, {client} {here}; {more}"
     theirs, ours = there.split(".")[:2], here.split(".")[:2]
     if theirs == ours:
-        return ok(found)
+        return ok(words)
     state = broken if theirs[0] != ours[0] else warning
-    return state(found, f"bring both sides to {'.'.join(ours)}")
+    return state(words, f"bring both sides to {'.'.join(ours)}")
 
 
 @contextmanager
-def _connected(url: str, case: Case) -> Iterator[Connection | Found]:
+def _connected(url: str, case: Case) -> Iterator[Connection | Diagnosis]:
     """A connection to a database, or what keeps it from being made."""
     import sqlalchemy
     from sqlalchemy.pool import NullPool

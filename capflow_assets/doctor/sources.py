@@ -45,8 +45,8 @@ def reachable(case: Case) -> Checks:
         return
     until = time.monotonic() + SHARE_OF_TIME * case.check_seconds
 
-    def absence(each: tuple[Customer, Origin]) -> str | None:
-        return _absence(case, *each) if time.monotonic() < until else None
+    def absence(pair: tuple[Customer, Origin]) -> str | None:
+        return _absence(case, *pair) if time.monotonic() < until else None
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         absences = list(pool.map(absence, origins))

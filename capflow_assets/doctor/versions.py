@@ -21,9 +21,9 @@ def python(case: Case) -> Checks:
     except metadata.PackageNotFoundError:
         yield skipped(f"{PACKAGE} is not installed as a package, so it says nothing of versions")
         return
-    found = f"{platform.python_version()}, asked for {required}"
+    words = f"{platform.python_version()}, asked for {required}"
     fits = SpecifierSet(required).contains(platform.python_version())
-    yield ok(found) if fits else broken(found, "make the virtual environment with one of those")
+    yield ok(words) if fits else broken(words, "make the virtual environment with one of those")
 
 
 def packages(case: Case) -> Checks:

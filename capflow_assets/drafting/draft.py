@@ -9,7 +9,6 @@ from pathlib import Path, PurePosixPath
 from capflow_assets.drafting import programs
 from capflow_assets.drafting.assembling import assembled
 from capflow_assets.drafting.containers import Seen, look
-from capflow_assets.drafting.parts import Draft
 from capflow_assets.drafting.samples import Sample
 from capflow_assets.drafting.toml_draft import text_of
 from capflow_assets.errors import SourceError, listed
@@ -57,19 +56,20 @@ def draft(
     if program:
         text, questions = programs.drafted(program, placed, {"name": name, **answers}, of_what)
         return Drafted(text, questions, seen.refused, programs.tables_of(program), program)
-    made = assembled(seen.samples, dict(answers), name)
-    if not {"bills", "line_items"} & {table.name for table in made.tables}:
-        raise _nothing(seen, made, places)
-    return Drafted(text_of(made, of_what), made.questions, seen.refused, tuple(table.name for table in made.tables))
+    proposal = assembled(seen.samples, dict(answers), name)
+    if not {"bills", "line_items"} & {table.name for table in proposal.tables}:
+        raise _nothing(seen, places)
+    return Drafted(
+        text_of(proposal, of_what), proposal.questions, seen.refused, tuple(table.name for table in proposal.tables)
+    )
 
 
-def _nothing(seen: Seen, made: Draft, places: Sequence[str]) -> SourceError:
-    del made
-    came = [_described(sample) for sample in seen.samples[:SHOWN_TABLES]] + [_said(one) for one in seen.refused]
+def _nothing(seen: Seen, places: Sequence[str]) -> SourceError:
+    received = [_described(sample) for sample in seen.samples[:SHOWN_TABLES]] + [_said(one) for one in seen.refused]
     return SourceError(
         "No table of bills or of their lines was recognised",
         expected=NEEDED,
-        came=listed(came, "; ") or "nothing",
+        came=listed(received, "; ") or "nothing",
         where=listed(places),
         do="name the file that has them; or write the TOML by hand: docs/own_customer.md shows one",
     )

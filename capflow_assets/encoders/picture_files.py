@@ -72,14 +72,14 @@ def vectors_of(rows: np.ndarray, path: Path) -> np.ndarray:
     batches = [rows[place : place + 1] for place in range(len(rows))] if is_single else [rows]
     try:
         parts = [np.asarray(session.run(None, {shown.name: batch})[0], dtype=float) for batch in batches]
-        made = np.concatenate(parts)
-        if made.ndim > 2:
-            made = made.reshape(*made.shape[:2], -1).mean(axis=2)
+        vectors = np.concatenate(parts)
+        if vectors.ndim > 2:
+            vectors = vectors.reshape(*vectors.shape[:2], -1).mean(axis=2)
     except Exception as error:  # another library's, of a file from outside
         raise _refusal(path, f"{type(error).__name__} where pictures are shown to it") from None
-    if made.shape[:1] != (len(rows),) or made.ndim != 2 or not np.isfinite(made).all():
-        raise _refusal(path, f"an output of shape {made.shape}, or numbers that are none")
-    return made
+    if vectors.shape[:1] != (len(rows),) or vectors.ndim != 2 or not np.isfinite(vectors).all():
+        raise _refusal(path, f"an output of shape {vectors.shape}, or numbers that are none")
+    return vectors
 
 
 @cache
@@ -130,11 +130,11 @@ def _stamp(path: Path) -> tuple[int, int]:
     return stat.st_size, stat.st_mtime_ns
 
 
-def _refusal(path: Path, came: str) -> SourceError:
+def _refusal(path: Path, received: str) -> SourceError:
     return SourceError(
         "This is no net over pictures",
         expected="an ONNX file with one input (rows, 3, side, side) of 32-bit numbers, whose first output is vectors",
-        came=came,
+        came=received,
         where=str(path),
         do="export it anew, or choose another encoder in [features.item_pictures]",
     )

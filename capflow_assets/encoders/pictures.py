@@ -96,9 +96,9 @@ def encoded(contents: Sequence[bytes], params: Params) -> Encoded:
     pictures = [decoded(content) for content in contents]
     sound = [place for place, picture in enumerate(pictures) if picture.pixels is not None]
     pixels = [picture.pixels for picture in pictures if picture.pixels is not None]
-    encoder, length, made = _made(pixels, params)
+    encoder, length, rows = _made(pixels, params)
     vectors = np.zeros((len(pictures), length))
-    vectors[sound] = np.reshape(made, (len(sound), length))
+    vectors[sound] = np.reshape(rows, (len(sound), length))
     # Adding 0 makes a 0 of a -0.
     return Encoded(vectors.round(DECIMALS) + 0.0, [picture.reason for picture in pictures], encoder)
 

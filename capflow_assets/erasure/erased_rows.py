@@ -280,6 +280,6 @@ def _portions(values: Iterable[str]) -> Iterator[list[str]]:
         yield ordered[start : start + AT_ONCE]
 
 
-def _kept(table: str, customer: str, came: str, where: str) -> TableError:
+def _kept(table: str, customer: str, received: str, where: str) -> TableError:
     do = "see that the table can be written and that nothing else writes it, then forget the user again"
-    return TableError(f"Rows of {table} of {customer} cannot be deleted", came=came, where=where, do=do)
+    return TableError(f"Rows of {table} of {customer} cannot be deleted", came=received, where=where, do=do)

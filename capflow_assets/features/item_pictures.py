@@ -96,8 +96,8 @@ def _once(params: Params) -> Callable[[Iterable[pd.DataFrame]], Iterator[pd.Data
         for batch in batches:
             for first in range(0, len(batch), AT_ONCE):
                 some = batch.iloc[first : first + AT_ONCE].rename(columns={DIGEST: "sha256"})
-                made = _encoded(some.assign(media_id="", item_id=""), params, is_read_only=True)
-                yield made.rename(columns={"sha256": DIGEST})[[DIGEST, "set_aside", "embedding"]]
+                rows = _encoded(some.assign(media_id="", item_id=""), params, is_read_only=True)
+                yield rows.rename(columns={"sha256": DIGEST})[[DIGEST, "set_aside", "embedding"]]
 
     return encode
 
@@ -108,9 +108,9 @@ def _encoded(rows: pd.DataFrame, params: Params, *, is_read_only: bool = False) 
 
     files = [stored(path, digest) for path, digest in zip(rows["path"], rows["sha256"], strict=True)]
     contents = list(dict.fromkeys(file.content for file in files))
-    made = encoded(contents, params)
+    pictures = encoded(contents, params)
     places = [contents.index(file.content) for file in files]
-    reasons = [file.reason or made.reasons[place] or None for file, place in zip(files, places, strict=True)]
-    columns = {"set_aside": reasons, "embedding": list(made.vectors[places]), "encoder": made.encoder}
+    reasons = [file.reason or pictures.reasons[place] or None for file, place in zip(files, places, strict=True)]
+    columns = {"set_aside": reasons, "embedding": list(pictures.vectors[places]), "encoder": pictures.encoder}
     made_rows = rows[["media_id", "item_id", "sha256"]].assign(**columns)
     return made_rows[[not file.reason for file in files]] if is_read_only else made_rows

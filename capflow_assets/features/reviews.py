@@ -91,10 +91,10 @@ def reviews(
     if kept is not None and not chosen.is_learned:
         digested = with_digest(texts)
         vectors = text_vectors(kept, "reviews", digested.select(DIGEST, "text", "user_id"), chosen)
-        made = at_each(digested.join(vectors, DIGEST), moments, zone)
+        at_moments = at_each(digested.join(vectors, DIGEST), moments, zone)
         last = Window.partitionBy("as_of", "review_id").orderBy(F.col("text").desc())
-        made = made.withColumn("nth", F.row_number().over(last)).filter("nth = 1")
-        return made.withColumn("encoder", F.lit(version(chosen))).select(*TABLE.names)
+        at_moments = at_moments.withColumn("nth", F.row_number().over(last)).filter("nth = 1")
+        return at_moments.withColumn("encoder", F.lit(version(chosen))).select(*TABLE.names)
     schema = ", ".join(f"{column.name} {column.type}" for column in TABLE.columns)
     # All reviews are one worker's work: of several with one id one stays, and an encoder may learn from all.
     return texts.repartition(1).mapInPandas(encode, schema).select(*(F.col(name) for name in TABLE.names))

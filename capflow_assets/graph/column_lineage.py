@@ -40,7 +40,7 @@ def answers_lineage(
 
     Subjects are those of the tables that the model reads. Ranks, bands and the like are made from the score.
     """
-    made = list(_read(stages, spec, read, absent))
+    origins = list(_read(stages, spec, read, absent))
     predictions = f"predictions/{spec.name}"
     lineage: dict[str, tuple[Source, ...]] = {}
     for name in columns:
@@ -49,9 +49,11 @@ def answers_lineage(
         if name in OF_SCORE:
             lineage[name] = ((predictions, SCORE),)
         elif name in table_of(spec.model).key:
-            lineage[name] = tuple(source for source in _keyed(stages, spec, absent) if source[1] == name) or tuple(made)
+            lineage[name] = tuple(source for source in _keyed(stages, spec, absent) if source[1] == name) or tuple(
+                origins
+            )
         else:
-            lineage[name] = tuple(made)
+            lineage[name] = tuple(origins)
     return _metadata(lineage)
 
 

@@ -55,5 +55,5 @@ def _of_workspace(instance: dg.DagsterInstance) -> dg.DagsterInstance:
 
 def _refuse_double_schemas(home: Home, error: Exception) -> None:
     for double in double_schemas(home):
-        came = f"{double.words()}: two processes made it at once"
-        raise CapflowError("Dagster's store cannot be opened", came=came, do="capflow doctor --mend") from error
+        received = f"{double.words()}: two processes made it at once"
+        raise CapflowError("Dagster's store cannot be opened", came=received, do="capflow doctor --mend") from error

@@ -76,8 +76,8 @@ class Provenance:
         """
         if (key, customer) not in self._inputs:
             names = [customer] if key in self.specs else list(self.customers)
-            found = newest_inputs(self.instance, key, names)
-            self._inputs.update({(key, name): found[name] for name in names})
+            newest = newest_inputs(self.instance, key, names)
+            self._inputs.update({(key, name): newest[name] for name in names})
         return self._inputs[key, customer]
 
 

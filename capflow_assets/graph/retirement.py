@@ -69,7 +69,7 @@ class Retired:
             f"  {len(self.models)} models, {self.experiments} experiments and {self.mlflow_runs} runs of MLflow",
             f"  {self.dagster_runs} runs and {self.dagster_events} other events of Dagster",
             f"  key: {'destroyed' if self.is_key_destroyed else 'none kept in the home'}",
-            *(f"  remains: {told}" for told in self.remains),
+            *(f"  remains: {remainder}" for remainder in self.remains),
             f"  receipt: {self.place}",
         ]
 

@@ -106,7 +106,7 @@ def status_rows(
         zone, is_archive = partial(deployment.zone, customer), partial(deployment.is_archive, customer)
         has_model = deployment.model_choice(customer)
         own = standings(deployment.lake, customer, models, drifts, absent, None, zone, has_model, is_archive)
-        return own, removals.told(deployment.lake, customer)
+        return own, removals.removed_in_words(deployment.lake, customer)
 
     is_complete = False
     with ThreadPoolExecutor(THREADS) as pool:

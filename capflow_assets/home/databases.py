@@ -201,17 +201,20 @@ def wrong_in_depth(file: Path) -> str:
 
 def in_our_words(error: Exception, home: Home) -> CapflowError | None:
     """What to say of an error of this home's disk or databases; None for any other."""
-    told = disk_error(error, (str(home.root), home.lake, tempfile.gettempdir()))
-    if told is not None or not is_of_a_database(error):
-        return told
+    known = disk_error(error, (str(home.root), home.lake, tempfile.gettempdir()))
+    if known is not None or not is_of_a_database(error):
+        return known
     files = [home.dagster / name for name in DAGSTER_TABLES]
     files += [Path(home.mlflow_uri.removeprefix(SQLITE))] if home.mlflow_uri.startswith(SQLITE) else []
     for file in files:
         wrong = wrong_in_depth(file)
         if wrong or not has_room(file.parent):
             return damaged(file, wrong, "A database of this home")
-    came, do = first_words(error), f"wait for other processes on this home, then run it again; capflow doctor; {SEE}"
-    return StoreError("A database of this home cannot be used", came=came, where=str(home.root), do=do)
+    received, do = (
+        first_words(error),
+        f"wait for other processes on this home, then run it again; capflow doctor; {SEE}",
+    )
+    return StoreError("A database of this home cannot be used", came=received, where=str(home.root), do=do)
 
 
 def is_of_a_database(error: BaseException) -> bool:
@@ -229,8 +232,8 @@ def require_writable(home: Home) -> None:
         StoreError: names the home and what can be done with it all the same.
     """
     if not home.is_writable:
-        came = "a home that this user or its disk lets nobody write"
-        raise StoreError("This command writes to the home", came=came, where=str(home.root), do=LOOK_ONLY)
+        received = "a home that this user or its disk lets nobody write"
+        raise StoreError("This command writes to the home", came=received, where=str(home.root), do=LOOK_ONLY)
 
 
 @contextmanager

@@ -135,9 +135,9 @@ def _configured(builder: Any, config: tuple[tuple[str, Any], ...]) -> Any:
     logging.getLogger("pyspark.sql.connect.logging").setLevel(logging.CRITICAL)
     for key, value in config:
         builder = builder.config(key, value)
-    made = builder.create()
-    made.conf.set("spark.sql.session.timeZone", "UTC")
-    return made
+    session = builder.create()
+    session.conf.set("spark.sql.session.timeZone", "UTC")
+    return session
 
 
 def session_of(engine: str, config: Mapping[str, Any]) -> Any:

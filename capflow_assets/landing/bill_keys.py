@@ -94,10 +94,10 @@ def between(tables: Mapping[str, Mapping[str, Any]]) -> list[CapflowError]:
         return []
     fewer, more = sorted(sizes, key=lambda name: sizes[name])
     expected = f"as many parts as the bill_key of tables.{more}: line items are found by their bill's id"
-    came = f"{sizes[fewer]} parts instead of {sizes[more]}" if sizes[fewer] else "nothing"
+    received = f"{sizes[fewer]} parts instead of {sizes[more]}" if sizes[fewer] else "nothing"
     parts = ", ".join(f'"{part}"' for part in tables[more]["bill_key"])
     do = f"write the same parts there: bill_key = [{parts}]"
-    return [CapflowError(f"tables.{fewer}.bill_key", expected=expected, came=came, do=do)]
+    return [CapflowError(f"tables.{fewer}.bill_key", expected=expected, came=received, do=do)]
 
 
 def parts_of(

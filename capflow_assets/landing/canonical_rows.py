@@ -154,6 +154,8 @@ def _refuse_unmapped(
 ) -> None:
     lacking = [c.name for c in table.columns if c.required and c.name not in mapping and c.name != generated]
     if lacking:
-        came = "a mapping of " + (listed(mapping) or "nothing")
+        received = "a mapping of " + (listed(mapping) or "nothing")
         do = "map them; the source's columns are " + listed(repr(column) for column in frame.columns)
-        raise MappingError("Required columns are not mapped", expected=listed(lacking), came=came, where=name, do=do)
+        raise MappingError(
+            "Required columns are not mapped", expected=listed(lacking), came=received, where=name, do=do
+        )

@@ -128,11 +128,11 @@ def overlap(frame: DataFrame, column: str) -> DataFrame:
     return shared.agg(F.count(F.lit(1)).alias("shared"), F.min(F.struct(column, "one", "other")).alias("such"))
 
 
-def finding(table: str, by: str | None, exports: int, found: Mapping[str, Any] | None) -> Finding:
+def finding(table: str, by: str | None, exports: int, overlap: Mapping[str, Any] | None) -> Finding:
     """Whether it is said which export is later, where bills came in several. ``found`` is what ``overlap`` gives."""
-    shared = int(found["shared"]) if found else 0
+    shared = int(overlap["shared"]) if overlap else 0
     counts = {"exports": exports, "shared": shared}
-    if not found or not shared:
+    if not overlap or not shared:
         return Finding(CHECK, True, "nothing came in several exports", "warn", counts)
     what = {"bills": "bills", "line_items": "bills", "users": "users", "items": "items"}[table]
     many = f"{shared:,} {what} came in several exports"
@@ -140,16 +140,16 @@ def finding(table: str, by: str | None, exports: int, found: Mapping[str, Any] |
         return Finding(CHECK, True, f"{many}; the later one holds, by {by}", "warn", counts)
     if table in LISTS:
         return Finding(CHECK, True, f"{many}; the later one holds, by the name of its file", "warn", counts)
-    _, one, other = found["such"]
+    _, one, other = overlap["such"]
     warning = CapflowError(
         f"{many}, and nothing says which is the later: the names of the files decide",
-        came=f"{found['such'][0]!r} in {one} and in {other}, for one",
+        came=f"{overlap['such'][0]!r} in {one} and in {other}, for one",
         where=f"[tables.{table}]",
         do='say exports_by = "name", "modified" or a column that tells the export; "none" where the files are parts of '
         "one export; or, where numbers of bills come again, bill_key",
     )
     return Finding(
-        CHECK, False, str(warning), "warn", counts, ({"bill_id": found["such"][0], "in": one, "and": other},)
+        CHECK, False, str(warning), "warn", counts, ({"bill_id": overlap["such"][0], "in": one, "and": other},)
     )
 
 

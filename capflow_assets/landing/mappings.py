@@ -248,10 +248,10 @@ def _expression(
     try:
         _ = frame.select(*both).schema
     except PySparkException as error:
-        came = str(error).strip().split("\n")[0][:200]
+        received = str(error).strip().split("\n")[0][:200]
         do = "write it as the engine expects it; cast or try_cast make one type of another"
         expected = "an expression that the engine can compute over " + _shown(columns)
-        raise MappingError("A mapping cannot be read", expected=expected, came=came, where=where, do=do) from error
+        raise MappingError("A mapping cannot be read", expected=expected, came=received, where=where, do=do) from error
     return expression, unread
 
 

@@ -72,7 +72,7 @@ def sums(columns: Sequence[str], is_good: Expression) -> dict[str, Expression]:
 def finding(
     table: Table,
     columns: Sequence[str],
-    found: Mapping[str, Any],
+    sums: Mapping[str, Any],
     plain: Collection[str] = (),
     named: Looked | None = None,
 ) -> Finding:
@@ -85,7 +85,7 @@ def finding(
     if named is not None:
         shares, words = dict(named.shares), list(named.words)
     for place, name in enumerate(columns):
-        counts = {kind: int(found[f"_kept_{place}_{kind}"]) for kind in COUNTED}
+        counts = {kind: int(sums[f"_kept_{place}_{kind}"]) for kind in COUNTED}
         for kind in WORDS:
             if _is_found(kind, counts):
                 share = 100 * counts[kind] / counts["all"]

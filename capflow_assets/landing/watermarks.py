@@ -116,22 +116,22 @@ def sums(is_good: Expression) -> dict[str, Expression]:
     return counts | {f"{name}_newest": F.max(value).cast("string") for name, value in good.items()}
 
 
-def newest(found: Mapping[str, Any], form: str, before: Watermark | None) -> Watermark | None:
+def newest(summed: Mapping[str, Any], form: str, before: Watermark | None) -> Watermark | None:
     """The newest watermark of the rows that were summed up by ``sums``, or the one before if that is newer.
 
     ``form`` is the column's type in the source. What the text of a column is was decided ``before``, if anything has
     landed. None where no row has a watermark.
     """
-    kind = before.kind if before else _kind(found, form)
-    value = found[f"{column(kind)}_newest"]
+    kind = before.kind if before else _kind(summed, form)
+    value = summed[f"{column(kind)}_newest"]
     if value is None:
         return before
     after = Watermark(kind, str(value), form)
     return before if before and before.plain() > after.plain() else after
 
 
-def _kind(found: Mapping[str, Any], form: str) -> Kind:
-    counts = {kind: int(found[f"{column(kind)}_count"]) for kind in KINDS}
+def _kind(summed: Mapping[str, Any], form: str) -> Kind:
+    counts = {kind: int(summed[f"{column(kind)}_count"]) for kind in KINDS}
     if form != "string":
         return max(KINDS, key=counts.__getitem__)
     return next(kind for kind in KINDS if counts[kind] == counts["text"])

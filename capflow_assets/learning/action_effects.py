@@ -193,18 +193,20 @@ def _rows(log: Log, rows: np.ndarray) -> Log:
 
 
 def _require_choice(users: dict[int, int], learned: list[int]) -> None:
-    came = ", ".join(f"{name_of(code)}: {count} users" for code, count in users.items()) or "no user of any campaign"
+    received = (
+        ", ".join(f"{name_of(code)}: {count} users" for code, count in users.items()) or "no user of any campaign"
+    )
     if NOTHING not in learned and users:
         raise EvidenceError(
             "What an action brings cannot be seen where everybody got one",
             expected=f"{LEAST_USERS} users with whom nothing was done when a campaign began",
-            came=came,
+            came=received,
             do="hold a share of each campaign's users out by chance and mark them is_control",
         )
     if len(learned) < 2:
         raise EvidenceError(
             "There is no choice between actions",
             expected=f"nothing and one message at least, {LEAST_USERS} users of each",
-            came=came,
+            came=received,
             do="send raw/messages with the campaigns' messages, their channel and who was held out",
         )

@@ -136,17 +136,17 @@ def shapley_values(coalition: Coalition, worth: Callable[[Coalition], float]) ->
 def _worth(sets: np.ndarray, bills: np.ndarray, expected: np.ndarray, law: Law) -> Callable[[Coalition], float]:
     """The ratio of a set of players less 1; of one that was never seen as if each added what it brings alone."""
     totals: dict[Coalition, tuple[float, float]] = {}
-    for row, came, usual in zip(sets, bills, expected, strict=True):
+    for row, observed, usual in zip(sets, bills, expected, strict=True):
         coalition = _coalition(row)
         before = totals.get(coalition, (0.0, 0.0))
-        totals[coalition] = (before[0] + float(came), before[1] + float(usual))
+        totals[coalition] = (before[0] + float(observed), before[1] + float(usual))
     memory: dict[Coalition, float] = {(): 0.0}
 
     def worth(coalition: Coalition) -> float:
         if coalition not in memory:
-            came, usual = totals.get(coalition, (0.0, 0.0))
+            observed, usual = totals.get(coalition, (0.0, 0.0))
             alone = law.mean if len(coalition) == 1 else 1 + sum(worth((player,)) for player in coalition)
-            memory[coalition] = float(law.shrunk(came, usual, max(alone, LEAST_RATIO))) - 1  # type: ignore[arg-type]
+            memory[coalition] = float(law.shrunk(observed, usual, max(alone, LEAST_RATIO))) - 1  # type: ignore[arg-type]
         return memory[coalition]
 
     return worth

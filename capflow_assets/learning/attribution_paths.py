@@ -164,7 +164,7 @@ class _Compared:
     seen: np.ndarray
     user: np.ndarray
     first: int
-    came: np.ndarray
+    observed: np.ndarray
     written: np.ndarray
 
     @classmethod
@@ -173,11 +173,11 @@ class _Compared:
         lots = np.random.default_rng(seed).permutation(len(buyers))[:MOST_COMPARED]
         user, first = np.sort(buyers[lots]), int(touches.day.min())
         width = today + 1 - first
-        came = np.zeros((len(user), width), dtype=np.uint8)
+        observed = np.zeros((len(user), width), dtype=np.uint8)
         who, day = np.divmod(seen, SPAN)
         row = _places(user, who)
         inside = (row >= 0) & (day >= first) & (day <= today)
-        np.add.at(came, (row[inside], day[inside] - first), 1)
+        np.add.at(observed, (row[inside], day[inside] - first), 1)
         is_written = np.zeros((len(user), width), dtype=bool)
         sent = np.concatenate([touches.user, touches.held_user])
         row, day = _places(user, sent), np.concatenate([touches.day, touches.held_day]) - first
@@ -187,7 +187,7 @@ class _Compared:
             is_written[row[(at >= 0) & (at < width)], at[(at >= 0) & (at < width)]] = True
         place = np.where(is_written, np.arange(width), width)
         written = np.minimum.accumulate(place[:, ::-1], axis=1)[:, ::-1]
-        return cls(seen, user, first, came, written)
+        return cls(seen, user, first, observed, written)
 
     def expected(self, habit: np.ndarray, path: np.ndarray, begin: np.ndarray, end: np.ndarray) -> np.ndarray:
         """The bills of each stretch to expect without a message."""
@@ -220,8 +220,8 @@ class _Compared:
         if len(rows):
             groups, edges = np.unique(habit[rows], return_index=True)
             is_free = np.arange(place, place + days)[None] < self.written[rows, place][:, None]
-            came = self.came[rows, place : place + days] * is_free
-            sums[:, groups] = [np.add.reduceat(of, edges, axis=0, dtype=np.int32) for of in (came, is_free)]
+            observed = self.observed[rows, place : place + days] * is_free
+            sums[:, groups] = [np.add.reduceat(of, edges, axis=0, dtype=np.int32) for of in (observed, is_free)]
         return sums
 
 

@@ -254,8 +254,8 @@ def amounts(examples: Examples, outcome: str) -> np.ndarray:
 
     outcomes = examples.outcomes
     if outcomes is None or len(outcomes) != len(examples):
-        came = "no outcomes" if outcomes is None else f"{len(outcomes)} outcomes for {len(examples)} examples"
-        raise ModelError(f"{outcome} cannot be learned", expected="one outcome per example", came=came)
+        received = "no outcomes" if outcomes is None else f"{len(outcomes)} outcomes for {len(examples)} examples"
+        raise ModelError(f"{outcome} cannot be learned", expected="one outcome per example", came=received)
     values = outcomes[outcome].to_numpy(dtype=float)
     if not np.isfinite(values).all():
         raise EvidenceError(

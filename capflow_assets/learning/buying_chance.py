@@ -54,13 +54,15 @@ class BuyingChance(ChanceEstimator[Horizon]):
         from scipy.optimize import minimize
 
         chosen = drawn(len(state), MOST_ROWS, self.params.seed)
-        histories, came = state.to_numpy()[chosen], is_positive[chosen]
-        mass = np.ones(came.size) if weights is None else weights[chosen]
+        histories, observed = state.to_numpy()[chosen], is_positive[chosen]
+        mass = np.ones(observed.size) if weights is None else weights[chosen]
         self.usual = np.nanmedian(histories, axis=0)
 
         def loss(logs: np.ndarray) -> float:
             chance = self._chance(histories, logs)
-            return float(-(mass * np.log(np.where(came, chance, 1 - chance))).sum() + PRIOR * logs @ logs) / mass.sum()
+            return (
+                float(-(mass * np.log(np.where(observed, chance, 1 - chance))).sum() + PRIOR * logs @ logs) / mass.sum()
+            )
 
         start, bounds = np.array([0.0, 1.0, 0.0, 1.0]), [(-LOG_BOUND, LOG_BOUND)] * 4
         self.logs = np.asarray(minimize(loss, start, method="L-BFGS-B", bounds=bounds).x)

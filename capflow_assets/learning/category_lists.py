@@ -51,9 +51,9 @@ def best_recipe(examples: Examples, column: str, top: int, seed: int) -> tuple[C
         )
     values: dict[tuple[float, float, float], float] = {}
     for half_life, season in product(HALF_LIVES, SEASONS):
-        tastes = [(CategoryTastes.of(visits, half_life, season), users, came) for visits, users, came in pasts]
+        tastes = [(CategoryTastes.of(visits, half_life, season), users, observed) for visits, users, observed in pasts]
         for everybody in EVERYBODY:
-            gains = [ndcg(of.chances(users, everybody), came, top) for of, users, came in tastes if len(users)]
+            gains = [ndcg(of.chances(users, everybody), observed, top) for of, users, observed in tastes if len(users)]
             values[half_life, everybody, season] = float(np.concatenate(gains).mean())
     best = max(values, key=lambda recipe: round(values[recipe], 9))
     by_season = {str(season): max(value for (*_, of), value in values.items() if of == season) for season in SEASONS}
@@ -73,13 +73,13 @@ def _past(examples: Examples, place: int, column: str, seed: int) -> tuple[Categ
         ids = ids[np.sort(np.random.default_rng([seed, place]).choice(len(ids), MOST_USERS, replace=False))]
     user, category = ids.get_indexer(rows.index), pd.Index(visits.categories).get_indexer(pd.Index(rows["category"]))
     is_listed = (user >= 0) & (category >= 0)
-    came = np.zeros((len(ids), len(visits.categories)), dtype=bool)
-    came[user[is_listed], category[is_listed]] = True
-    some = came.any(axis=1)
-    return visits, visits.numbers(ids)[some], came[some]
+    observed = np.zeros((len(ids), len(visits.categories)), dtype=bool)
+    observed[user[is_listed], category[is_listed]] = True
+    some = observed.any(axis=1)
+    return visits, visits.numbers(ids)[some], observed[some]
 
 
-def ndcg(scores: np.ndarray, came: np.ndarray, top: int) -> np.ndarray:
+def ndcg(scores: np.ndarray, observed: np.ndarray, top: int) -> np.ndarray:
     """The normalised discounted cumulative gain of the ``top`` of each row (see ``learning.ranking``).
 
     >>> ndcg(np.array([[0.5, 0.3, 0.2]]), np.array([[False, True, False]]), top=2).round(3).tolist()
@@ -87,8 +87,8 @@ def ndcg(scores: np.ndarray, came: np.ndarray, top: int) -> np.ndarray:
     """
     first = firsts(scores, top)
     gains = 1 / np.log2(2 + np.arange(first.shape[1]))
-    best = np.cumsum(gains)[np.minimum(came.sum(axis=1), first.shape[1]) - 1]
-    value: np.ndarray = (np.take_along_axis(came, first, axis=1) * gains).sum(axis=1) / best
+    best = np.cumsum(gains)[np.minimum(observed.sum(axis=1), first.shape[1]) - 1]
+    value: np.ndarray = (np.take_along_axis(observed, first, axis=1) * gains).sum(axis=1) / best
     return value
 
 

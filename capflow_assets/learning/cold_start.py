@@ -148,8 +148,8 @@ def trained_towers(
     from capflow_assets.learning.nets.weights import weights_of
 
     if not len(known.learnable):
-        came = f"{len(known.item):,} first purchases of listed items, none after another of the user's"
-        raise EvidenceError("Nothing follows on anything", expected="users who bought on two days", came=came)
+        received = f"{len(known.item):,} first purchases of listed items, none after another of the user's"
+        raise EvidenceError("Nothing follows on anything", expected="users who bought on two days", came=received)
     with torch.random.fork_rng():
         torch.manual_seed(plan.seed)
         net = TwoTowers(numbers.shape[1], *shape)

@@ -105,12 +105,12 @@ def stacking_weights(outcome: np.ndarray, scores: np.ndarray, mass: np.ndarray |
 
     is_known = np.isfinite(scores).all(axis=1) & np.isfinite(outcome)
     root = np.ones(int(is_known.sum())) if mass is None else np.sqrt(mass[is_known] / mass.max())
-    answers, came = scores[is_known] * root[:, None], outcome[is_known] * root
+    answers, observed = scores[is_known] * root[:, None], outcome[is_known] * root
     size = scores.shape[1]
     if not len(answers):
         return (1 / size,) * size
     # One heavy row holds the sum at 1.
     heavy = 1e3 * max(1.0, float(np.abs(answers).max())) * len(answers) ** 0.5
-    weights, _ = nnls(np.vstack([answers, np.full(size, heavy)]), np.append(came, heavy))
+    weights, _ = nnls(np.vstack([answers, np.full(size, heavy)]), np.append(observed, heavy))
     total = float(weights.sum())
     return tuple(float(weight) for weight in np.round(weights / total, 6)) if total > 0 else (1 / size,) * size

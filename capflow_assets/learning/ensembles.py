@@ -180,7 +180,9 @@ def out_of_fold(makers: Mapping[str, Callable[[], Estimator]], folds: Sequence[F
         for place, frame in enumerate(given):
             answers[place][name] = frame
     outcomes = [fold.validation.outcomes for fold in folds]
-    return tuple(FoldAnswers(came, given) for came, given in zip(outcomes, answers, strict=True) if came is not None)
+    return tuple(
+        FoldAnswers(observed, given) for observed, given in zip(outcomes, answers, strict=True) if observed is not None
+    )
 
 
 def best_ensemble(

@@ -36,9 +36,9 @@ class RenewalTime:
         from capflow_assets.learning.renewals import fit_renewal
 
         examples = in_order(examples)  # a sample is drawn by place
-        came, days = times_of(examples, self.params)
-        require_came(came)
-        self.renewal = fit_renewal(_gaps(examples), came, days, self.params.seed)
+        is_event, days = times_of(examples, self.params)
+        require_came(is_event)
+        self.renewal = fit_renewal(_gaps(examples), is_event, days, self.params.seed)
         return self
 
     def predict(self, examples: Examples) -> pd.DataFrame:
@@ -95,11 +95,11 @@ class DueDate:
 
         from capflow_assets.learning.survival import fit_log_logistic
 
-        came, days = times_of(examples, self.params)
+        is_event, days = times_of(examples, self.params)
         medians = _gaps(examples).median
         medians = medians[medians > 0]
         self.gap = float(np.median(medians)) if medians.size else float(self.params.horizon_days)
-        self.times = fit_log_logistic(came, days, self._log_days(examples), has_slope=False)
+        self.times = fit_log_logistic(is_event, days, self._log_days(examples), has_slope=False)
         return self
 
     def predict(self, examples: Examples) -> pd.DataFrame:

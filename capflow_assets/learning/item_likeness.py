@@ -135,12 +135,12 @@ def nearest(
     used = {part: weight for part, weight in weights.items() if weight > 0}
     of_rows = _exact if len(parts.items) <= exact else _by_index
     size = min(size, max(0, len(parts.items) - 1))
-    found = list(of_rows(parts, rows, used, size)) if size else []
-    if not found:
+    parts_listed = list(of_rows(parts, rows, used, size)) if size else []
+    if not parts_listed:
         nothing = np.empty(0, dtype="int64")
         return Listed(nothing, nothing, np.empty(0), {part: np.empty(0) for part in PARTS})
-    item, other, score = (np.concatenate([block[place] for block in found]) for place in range(3))
-    cosines = {part: np.concatenate([block[3].get(part, 0 * block[2]) for block in found]) for part in PARTS}
+    item, other, score = (np.concatenate([block[place] for block in parts_listed]) for place in range(3))
+    cosines = {part: np.concatenate([block[3].get(part, 0 * block[2]) for block in parts_listed]) for part in PARTS}
     return Listed(item, other, score, cosines)
 
 

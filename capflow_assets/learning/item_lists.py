@@ -120,8 +120,8 @@ def _reasons(baskets: Baskets, user: np.ndarray, item: np.ndarray, scored: np.nd
     at = at[is_own]
     days = (np.datetime64(today, "D") - baskets.days[baskets.last[at]]).astype("int64")
     # Few of the counts and days differ, so that each text is written once.
-    told, place = np.unique(np.stack([baskets.visits[at].astype("int64"), days]), axis=1, return_inverse=True)
-    words = np.array([_bought(int(times), int(ago)) for times, ago in told.T], dtype=object)
+    distinct, place = np.unique(np.stack([baskets.visits[at].astype("int64"), days]), axis=1, return_inverse=True)
+    words = np.array([_bought(int(times), int(ago)) for times, ago in distinct.T], dtype=object)
     texts[is_own] = words[place.ravel()] if len(words) else words
     return texts
 

@@ -81,7 +81,7 @@ def mixture(standardised: np.ndarray, most_groups: int, seed: int) -> Mixture:
     return min(whole or candidates[:1], key=lambda one: one[0])[1]
 
 
-def agreement(standardised: np.ndarray, found: Mixture, seed: int) -> float:
+def agreement(standardised: np.ndarray, fitted: Mixture, seed: int) -> float:
     """How well the groups come back where other rows are drawn: the adjusted Rand index, 1 = the same, 0 = by chance.
 
     The same number of groups is fitted to one random half of the rows, and both answer for the other half (L. Hubert,
@@ -91,8 +91,8 @@ def agreement(standardised: np.ndarray, found: Mixture, seed: int) -> float:
 
     order = np.random.default_rng(seed).permutation(len(standardised))
     one, other = np.array_split(order, 2)
-    again = _fitted(standardised[one], len(found.shares), seed)[1]
-    return float(adjusted_rand_score(found.groups(standardised[other]), again.groups(standardised[other])))
+    again = _fitted(standardised[one], len(fitted.shares), seed)[1]
+    return float(adjusted_rand_score(fitted.groups(standardised[other]), again.groups(standardised[other])))
 
 
 def _fitted(standardised: np.ndarray, count: int, seed: int) -> tuple[float, Mixture]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MOST_USERS = 1_000
 
 
-def newest_outcomes(examples: Examples, came: str) -> pd.DataFrame | None:
+def newest_outcomes(examples: Examples, observed: str) -> pd.DataFrame | None:
     """The rows of the newest moment's outcomes that came; None where there are none to learn from."""
     rows = examples.outcomes
     if rows is None:
@@ -34,7 +34,7 @@ def newest_outcomes(examples: Examples, came: str) -> pd.DataFrame | None:
     numbered = next((frame for frame in (rows, examples.columns) if "moment" in frame.columns), None)
     if numbered is not None:
         rows = rows[(numbered["moment"] == len(examples.moments) - 1).to_numpy()]
-    return rows[rows[came] > 0]
+    return rows[rows[observed] > 0]
 
 
 def best_parts(

@@ -42,14 +42,14 @@ def personal_answers(
     everybody = float(np.average(slope[of_row], weights=choices.pieces)) if len(of_row) else 0.0
     number = pd.Index(choices.users).get_indexer(index)
 
-    def each(of_users: np.ndarray, of_others: Any) -> np.ndarray:
+    def of_each(of_users: np.ndarray, of_others: Any) -> np.ndarray:
         return np.append(of_users, of_others)[number]  # those without choices have the number -1
 
-    width = CERTAINTY_95 * each(np.hypot(unsure, users.error), users.law[0])
-    answers = frame_of(index, each(mean + users.own, everybody), width)
-    strongest = each(_strongest(choices, slope), None)
+    width = CERTAINTY_95 * of_each(np.hypot(unsure, users.error), users.law[0])
+    answers = frame_of(index, of_each(mean + users.own, everybody), width)
+    strongest = of_each(_strongest(choices, slope), None)
     reasons = _reasons(answers["score"].to_numpy(), strongest, users, number)
-    return answers.assign(strongest_category=strongest, expected_saving=each(users.saving, 0.0), reasons=reasons)
+    return answers.assign(strongest_category=strongest, expected_saving=of_each(users.saving, 0.0), reasons=reasons)
 
 
 def frame_of(index: pd.Index, elasticity: np.ndarray, width: np.ndarray) -> pd.DataFrame:
@@ -101,9 +101,9 @@ def saving_explained(outcomes: pd.DataFrame, answers: pd.DataFrame) -> float:
 
 def saving_counted(outcomes: pd.DataFrame, answers: pd.DataFrame) -> Callable[[np.ndarray], float]:
     """The same of rows drawn so many times each."""
-    came, expected = outcomes["saving"].to_numpy(dtype=float), answers["expected_saving"].to_numpy(dtype=float)
+    received, expected = outcomes["saving"].to_numpy(dtype=float), answers["expected_saving"].to_numpy(dtype=float)
     pieces = outcomes["pieces"].to_numpy(dtype=float)
-    squares, left = pieces * came**2, pieces * (came - expected) ** 2
+    squares, left = pieces * received**2, pieces * (received - expected) ** 2
 
     def of_counts(counts: np.ndarray) -> float:
         total = float(counts @ squares)
@@ -111,7 +111,7 @@ def saving_counted(outcomes: pd.DataFrame, answers: pd.DataFrame) -> Callable[[n
             raise EvidenceError(
                 "Nothing can be judged by what users saved",
                 expected="users who paid other prices than others for the same items",
-                came=f"{len(came)} users who all paid alike",
+                came=f"{len(received)} users who all paid alike",
                 do="wait for a horizon in which prices move",
             )
         return 1 - float(counts @ left) / total
@@ -121,7 +121,7 @@ def saving_counted(outcomes: pd.DataFrame, answers: pd.DataFrame) -> Callable[[n
 
 def saving_slope(outcomes: pd.DataFrame, answers: pd.DataFrame) -> float:
     """How much was saved for each unit that was expected, over users by their pieces; 1 is right, 0 if none was."""
-    came, expected = outcomes["saving"].to_numpy(dtype=float), answers["expected_saving"].to_numpy(dtype=float)
+    received, expected = outcomes["saving"].to_numpy(dtype=float), answers["expected_saving"].to_numpy(dtype=float)
     pieces = outcomes["pieces"].to_numpy(dtype=float)
     scale = float(pieces @ expected**2)
-    return float(pieces @ (came * expected)) / scale if scale > 0 else 0.0
+    return float(pieces @ (received * expected)) / scale if scale > 0 else 0.0

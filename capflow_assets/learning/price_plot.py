@@ -19,10 +19,11 @@ def price_plot(outcomes: pd.DataFrame, answers: pd.DataFrame) -> Figure:
 
     figure = Figure(figsize=(8, 3.5), dpi=80, layout="constrained")
     left, right = figure.subplots(1, 2)
-    expected, came, pieces = answers["expected_saving"], outcomes["saving"], outcomes["pieces"]
+    expected, observed, pieces = answers["expected_saving"], outcomes["saving"], outcomes["pieces"]
     tenths = np.array_split(np.argsort(expected.to_numpy(), kind="stable"), min(GROUPS, max(1, len(expected))))
     means = [
-        [100 * np.average(of.to_numpy()[t], weights=pieces.to_numpy()[t]) for t in tenths] for of in (expected, came)
+        [100 * np.average(of.to_numpy()[t], weights=pieces.to_numpy()[t]) for t in tenths]
+        for of in (expected, observed)
     ]
     left.plot(means[0], means[0], color="grey", linewidth=1)
     left.scatter(*means, color="tab:blue")

@@ -19,18 +19,18 @@ ITEM, CAME = "item_id", "bought"
 
 
 def recall_by_subject(
-    outcomes: pd.DataFrame, answers: pd.DataFrame, top: int = 10, item: str = ITEM, came: str = CAME
+    outcomes: pd.DataFrame, answers: pd.DataFrame, top: int = 10, item: str = ITEM, observed: str = CAME
 ) -> pd.DataFrame:
     """Of each subject, the share of the items that came which stand among the ``top`` of its list: column ``value``.
 
     ``|came and listed| / |came|``. With more than ``top`` items in a basket it stays below 1.
     """
-    hits, subject, _, counts = _hits(outcomes, answers, top, item, came)
+    hits, subject, _, counts = _hits(outcomes, answers, top, item, observed)
     return _by_subject(counts, subject, hits / counts.to_numpy()[subject])
 
 
 def ndcg_by_subject(
-    outcomes: pd.DataFrame, answers: pd.DataFrame, top: int = 10, item: str = ITEM, came: str = CAME
+    outcomes: pd.DataFrame, answers: pd.DataFrame, top: int = 10, item: str = ITEM, observed: str = CAME
 ) -> pd.DataFrame:
     """Of each subject, the normalised discounted cumulative gain of the ``top`` of its list: column ``value``.
 
@@ -39,14 +39,14 @@ def ndcg_by_subject(
     """
     import numpy as np
 
-    hits, subject, place, counts = _hits(outcomes, answers, top, item, came)
+    hits, subject, place, counts = _hits(outcomes, answers, top, item, observed)
     gains = 1 / np.log2(1 + np.arange(1, top + 1))
     best = np.cumsum(gains)[np.minimum(counts.to_numpy(), top) - 1]
     return _by_subject(counts, subject, hits * gains[place] / best[subject])
 
 
 def _hits(
-    outcomes: pd.DataFrame, answers: pd.DataFrame, top: int, item: str, came: str
+    outcomes: pd.DataFrame, answers: pd.DataFrame, top: int, item: str, observed: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, pd.Series]:
     """For each row of the tops of the lists of judged subjects: whether the item came, which subject, what place.
 
@@ -55,7 +55,7 @@ def _hits(
     import numpy as np
     import pandas as pd
 
-    rows = outcomes[outcomes[came] > 0]
+    rows = outcomes[outcomes[observed] > 0]
     pairs = pd.MultiIndex.from_arrays([rows.index, rows[item]]).unique()
     counts = pd.Series(1, pd.Index(pairs.get_level_values(0), name=outcomes.index.name)).groupby(level=0).sum()
     subject = counts.index.get_indexer(answers.index)
@@ -80,7 +80,7 @@ def recall_plot(
     answers: pd.DataFrame,
     most: int = 20,
     item: str = ITEM,
-    came: str = CAME,
+    observed: str = CAME,
     words: str = "the next visit's items",
 ) -> Figure:
     """What share of what came stood on the list, by how much of the list is shown; the mean over subjects."""
@@ -88,8 +88,8 @@ def recall_plot(
     from matplotlib.figure import Figure
 
     lengths = np.arange(1, most + 1)
-    recalls = [recall_by_subject(outcomes, answers, int(length), item, came)["value"].mean() for length in lengths]
-    ndcg = ndcg_by_subject(outcomes, answers, 10, item, came)["value"].mean()
+    recalls = [recall_by_subject(outcomes, answers, int(length), item, observed)["value"].mean() for length in lengths]
+    ndcg = ndcg_by_subject(outcomes, answers, 10, item, observed)["value"].mean()
     figure = Figure(figsize=(5, 3.5), dpi=80, layout="constrained")
     axes = figure.subplots()
     axes.plot(lengths, recalls, marker="o")

@@ -126,29 +126,29 @@ def _table(name: str, tables: Collection[str] | Mapping[str, Any]) -> Reason:
 
 
 def _history(needed: int, evidence: Mapping[str, Any], today: date | None) -> Reason:
-    found = evidence.get("history_days")
-    if found is None:
+    days = evidence.get("history_days")
+    if days is None:
         return Reason("history_days", None, needed, False, f"needs {needed} days of bills, has none yet")
-    gap = ceil(needed - found)
+    gap = ceil(needed - days)
     if gap <= 0:
-        return Reason("history_days", found, needed, True)
+        return Reason("history_days", days, needed, True)
     # History grows from the newest bill on.
     ready = _ready(gap - floor(evidence.get("newest_bill_age_days") or 0), gap, today)
-    return Reason("history_days", found, needed, False, f"needs {needed} days of bills, has {found:g}; {ready}")
+    return Reason("history_days", days, needed, False, f"needs {needed} days of bills, has {days:g}; {ready}")
 
 
 def _users(needed: int, evidence: Mapping[str, Any], today: date | None) -> Reason:
     words = "users with a bill"
-    found, history, new = (evidence.get(name) for name in ("users", "history_days", "users_new_28d"))
-    reason = _count("users", words, needed, found)
-    if reason.met or found is None:
+    users, history, new = (evidence.get(name) for name in ("users", "history_days", "users_new_28d"))
+    reason = _count("users", words, needed, users)
+    if reason.met or users is None:
         return reason
-    horizon, now = evidence.get("horizon_days") or 0, evidence.get("users_now") or found
+    horizon, now = evidence.get("horizon_days") or 0, evidence.get("users_now") or users
     if now >= needed:
         # They are here already and count as soon as a horizon has passed over them.
-        days = ceil(horizon * (needed - found) / (now - found))
+        days = ceil(horizon * (needed - users) / (now - users))
         return replace(reason, fix=f"{reason.fix}; {_ready(days, days, today)}")
-    a_day = new / 28 if new is not None else found / history if history else 0
+    a_day = new / 28 if new is not None else users / history if history else 0
     if a_day > 0:
         days = ceil((needed - now) / a_day) + horizon
         return replace(reason, fix=f"{reason.fix}; {_ready(days, days, today)}")
@@ -156,43 +156,43 @@ def _users(needed: int, evidence: Mapping[str, Any], today: date | None) -> Reas
 
 
 def _positives(needed: int, evidence: Mapping[str, Any]) -> Reason:
-    found, before = evidence.get("positives"), evidence.get("positives_before")
-    reason = _count("positives", "users with the outcome", needed, found, before)
-    if reason.met or found is None:
+    positives, before = evidence.get("positives"), evidence.get("positives_before")
+    reason = _count("positives", "users with the outcome", needed, positives, before)
+    if reason.met or positives is None:
         return reason
     # The outcome is counted over one horizon, so more days do not add to it; more users or a longer horizon do.
     fix = f"{reason.fix}; grows with the users, or choose a longer horizon"
-    return Reason("positives", found, needed, False, fix)
+    return Reason("positives", positives, needed, False, fix)
 
 
 def _measure(name: str, needed: float, evidence: Mapping[str, Any]) -> Reason:
-    measure, found = MEASURES[name], evidence.get(name)
+    measure, number = MEASURES[name], evidence.get(name)
     if measure.unit != "share":
-        reason = _count(name, measure.words, needed, found)
-    elif found is None:
+        reason = _count(name, measure.words, needed, number)
+    elif number is None:
         fix = f"needs {_percent(needed)} {measure.words}, which is unknown yet"
         reason = Reason(name, None, needed, False, fix)
     else:
-        fix = "" if found >= needed else f"needs {_percent(needed)} {measure.words}, has {_percent(found)}"
-        reason = Reason(name, found, needed, not fix, fix, "" if fix else _thin(found, needed))
+        fix = "" if number >= needed else f"needs {_percent(needed)} {measure.words}, has {_percent(number)}"
+        reason = Reason(name, number, needed, not fix, fix, "" if fix else _thin(number, needed))
     if reason.met:
         return reason
     return Reason(name, reason.found, needed, False, f"{reason.fix}; {measure.mend}")
 
 
-def _count(need: str, words: str, needed: float, found: float | None, before: float | None = None) -> Reason:
+def _count(need: str, words: str, needed: float, number: float | None, before: float | None = None) -> Reason:
     """A figure against the least; ``before`` is the same figure a horizon ago."""
-    if found is None:
+    if number is None:
         return Reason(need, None, needed, False, f"needs {_many(needed, words)}, the count is unknown yet")
-    if found < needed:
-        return Reason(need, found, needed, False, f"needs {_many(needed, words)}, has {_figure(found)}")
-    following = found - ((before or found) - found)
-    if following < needed and before is not None and before > found:
-        fall = f"{_figure(found)} {words}, {_figure(before)} a horizon before"
+    if number < needed:
+        return Reason(need, number, needed, False, f"needs {_many(needed, words)}, has {_figure(number)}")
+    following = number - ((before or number) - number)
+    if following < needed and before is not None and before > number:
+        fall = f"{_figure(number)} {words}, {_figure(before)} a horizon before"
         risk = f"{fall}; below {_figure(needed)} after one more such horizon"
-        return Reason(need, found, needed, True, risk=risk)
+        return Reason(need, number, needed, True, risk=risk)
     # How many users were ever seen does not shrink.
-    return Reason(need, found, needed, True, risk="" if need == "users" else _thin(found, needed))
+    return Reason(need, number, needed, True, risk="" if need == "users" else _thin(number, needed))
 
 
 def _figure(value: float) -> str:
@@ -210,8 +210,8 @@ def _many(count: float, words: str) -> str:
     return f"{_figure(count)} {words}"
 
 
-def _thin(found: float, needed: float) -> str:
-    over = found / needed - 1
+def _thin(number: float, needed: float) -> str:
+    over = number / needed - 1
     return f"only {_percent(over, floor)} above what is needed" if over < MARGIN else ""
 
 
@@ -221,15 +221,15 @@ def _percent(share: float, rounded: Any = None) -> str:
     return f"{rounded(percent + 1e-9)} %" if rounded else f"{floor(percent * 100 + 1e-6) / 100:g} %"
 
 
-def _moments(found: int, evidence: Mapping[str, Any], today: date | None) -> Reason:
-    if found:
-        return Reason("labelled_moments", found, 1, True)
+def _moments(number: int, evidence: Mapping[str, Any], today: date | None) -> Reason:
+    if number:
+        return Reason("labelled_moments", number, 1, True)
     fix = "needs one past horizon to learn from besides the one to test on; wait one horizon longer"
     horizon, history = evidence.get("horizon_days"), evidence.get("history_days")
     if horizon and history is not None and today is not None:
         days = ceil(2 * horizon + min(horizon, LEAST_HISTORY_DAYS) - history)
         fix += f": {_ready(days - floor(evidence.get('newest_bill_age_days') or 0), days, today)}" if days > 0 else ""
-    return Reason("labelled_moments", found, 1, False, fix)
+    return Reason("labelled_moments", number, 1, False, fix)
 
 
 def _ready(from_today: int, days: int, today: date | None) -> str:

@@ -90,18 +90,18 @@ class Renewal:
         return before / (before + (1 - before) * waited), waited
 
 
-def fit_renewal(gaps: Gaps, came: np.ndarray, days: np.ndarray, seed: int) -> Renewal:
+def fit_renewal(gaps: Gaps, is_event: np.ndarray, days: np.ndarray, seed: int) -> Renewal:
     """The laws of greatest likelihood, of at most ten thousand of the examples."""
     from scipy.optimize import minimize
 
-    rows = np.arange(came.size)
+    rows = np.arange(is_event.size)
     if rows.size > MOST_EXAMPLES:
         rows = np.random.default_rng(seed).choice(rows, MOST_EXAMPLES, replace=False)
     known = Gaps(*(values[rows] for values in (gaps.count, gaps.median, gaps.variation, gaps.waited)))
-    came, days = came[rows], days[rows]
+    is_event, days = is_event[rows], days[rows]
 
     def loss(theta: np.ndarray) -> float:
-        return -log_likelihood(lambda t: Renewal(*theta).survival(known, t), came, days)
+        return -log_likelihood(lambda t: Renewal(*theta).survival(known, t), is_event, days)
 
     has_gap = known.count > 0
     usual = float(np.log(np.median(known.median[has_gap]))) if has_gap.any() else float(np.log(days.mean() + 1))

@@ -23,20 +23,20 @@ def learned_hazard(known: Sequence[Purchases], examples: Examples, horizon_days:
     rows = examples.outcomes
     parts: list[tuple[Waits, np.ndarray, np.ndarray]] = []
     for number, purchases in enumerate(known):
-        came, days = np.zeros(len(purchases)), np.full(len(purchases), float(horizon_days))
+        is_event, days = np.zeros(len(purchases)), np.full(len(purchases), float(horizon_days))
         if rows is not None:
             of_moment = rows[rows["moment"] == number] if "moment" in rows.columns else rows
             place = purchases.places(of_moment.index.to_numpy(), of_moment["item_id"].to_numpy())
-            came[place[place >= 0]] = 1.0
+            is_event[place[place >= 0]] = 1.0
             days[place[place >= 0]] = np.minimum(of_moment["days"].to_numpy(dtype=float)[place >= 0], horizon_days)
-        parts.append((purchases.waits, came, days))
-    came, days = (np.concatenate([part[number] for part in parts]) for number in (1, 2))
-    if came.sum() < LEAST_BOUGHT_AGAIN:
+        parts.append((purchases.waits, is_event, days))
+    is_event, days = (np.concatenate([part[number] for part in parts]) for number in (1, 2))
+    if is_event.sum() < LEAST_BOUGHT_AGAIN:
         raise EvidenceError(
             "There is no habit to learn from",
             expected=f"{LEAST_BOUGHT_AGAIN} pairs of a user and an item that were bought again in {horizon_days} days",
-            came=f"{int(came.sum())} of {came.size:,}",
+            came=f"{int(is_event.sum())} of {is_event.size:,}",
             do="wait for more history, or choose a longer horizon",
         )
     columns = zip(*(vars(part[0]).values() for part in parts), strict=True)
-    return fit_hazard(Waits(*(np.concatenate(column) for column in columns)), came, days, seed)
+    return fit_hazard(Waits(*(np.concatenate(column) for column in columns)), is_event, days, seed)

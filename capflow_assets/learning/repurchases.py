@@ -92,20 +92,20 @@ class Hazard:
             return np.asarray(ndtr((mean - np.log(days)) / spread))
 
 
-def fit_hazard(waits: Waits, came: np.ndarray, days: np.ndarray, seed: int) -> Hazard:
+def fit_hazard(waits: Waits, is_event: np.ndarray, days: np.ndarray, seed: int) -> Hazard:
     """The laws of greatest likelihood, of at most twenty thousand of the pairs.
 
     ``days`` of pairs that were not bought again are those of the horizon.
     """
     from scipy.optimize import minimize
 
-    rows = np.arange(came.size)
+    rows = np.arange(is_event.size)
     if rows.size > MOST_EXAMPLES:
         rows = np.sort(np.random.default_rng(seed).choice(rows, MOST_EXAMPLES, replace=False))
-    known, came, days = waits.take(rows), came[rows], days[rows]
+    known, is_event, days = waits.take(rows), is_event[rows], days[rows]
 
     def loss(theta: np.ndarray) -> float:
-        return -log_likelihood(lambda time: Hazard(*theta).survival(known, time), came, days)
+        return -log_likelihood(lambda time: Hazard(*theta).survival(known, time), is_event, days)
 
     start = np.array([0.0, 0.0, 1.0, 0.0, 0.5, 0.5])
     bounds = [(-2.0, 1.5), (-3.0, 5.0), (-3.0, 5.0), (-8.0, 5.0), (-1.0, 3.0), (-1.0, 3.0)]

@@ -29,15 +29,15 @@ def labels(rows: pd.DataFrame) -> np.ndarray:
     import numpy as np
 
     low, high = scale(rows["rating"]) if "rating" in rows.columns else (0.0, 1.0)
-    came = np.full(len(rows), np.nan)
+    observed = np.full(len(rows), np.nan)
     if "rating" in rows.columns:
         ratings = rows["rating"].to_numpy(dtype=float)
         share = (np.where(np.nanmax(np.abs(ratings - 1), initial=0.0) > 0, ratings, np.nan) - low) / (high - low)
-        came = np.where(share >= PRAISE, 1.0, np.where(share <= COMPLAINT, 0.0, np.nan))
+        observed = np.where(share >= PRAISE, 1.0, np.where(share <= COMPLAINT, 0.0, np.nan))
     if "sentiment" in rows.columns:
         words = rows["sentiment"].map(lambda value: str(value).strip().lower())
-        came = np.where(words.isin(POSITIVE.split()), 1.0, np.where(words.isin(NEGATIVE.split()), 0.0, came))
-    return came
+        observed = np.where(words.isin(POSITIVE.split()), 1.0, np.where(words.isin(NEGATIVE.split()), 0.0, observed))
+    return observed
 
 
 def scale(ratings: pd.Series) -> tuple[float, float]:

@@ -146,20 +146,20 @@ def _screened(
 ) -> list[str]:
     """The columns that vary, do not leak and say something of their own; the fates of the others are noted."""
     sample = _sampled(examples, course.budget.rows, course.seed)
-    came = _came(sample, outcome)
-    labels = _labels(examples, came, treatment)
+    observed = _came(sample, outcome)
+    labels = _labels(examples, observed, treatment)
     for name in constant_columns(sample.columns[menu]):
         course.fates[name] = Fate(name, "constant", "it is the same for all")
     left = [name for name in menu if name not in course.fates]
     every = sample if labels is None else examples
-    told = leaks(every.columns, pd.DataFrame({outcome: came}) if labels is None else labels, left)
-    for name, leak in leaking(told, **leak_bounds).items():
+    labelled = leaks(every.columns, pd.DataFrame({outcome: observed}) if labels is None else labels, left)
+    for name, leak in leaking(labelled, **leak_bounds).items():
         course.fates[name] = Fate(name, "leaking", str(leak).removeprefix(f"{name} "))
     for name in left:
         if not pd.api.types.is_numeric_dtype(sample.columns[name]):
             course.fates.setdefault(name, Fate(name, "no number", f"it is of type {sample.columns[name].dtype}"))
     left = [name for name in menu if name not in course.fates]
-    for name, other in stand_ins(sample.columns[left], came).items():
+    for name, other in stand_ins(sample.columns[left], observed).items():
         reason = f"it goes with {other.column} (rank correlation {other.correlation:.2f}), which tells more"
         course.fates[name] = Fate(name, "redundant", reason)
     return [name for name in menu if name not in course.fates]
@@ -271,14 +271,14 @@ def _came(examples: Examples, outcome: str) -> np.ndarray:
     if outcomes.index.equals(columns.index):
         return outcomes[outcome].to_numpy(dtype=float, na_value=np.nan)
     of_moment = ["moment"] if "moment" in outcomes.columns else []
-    keys, came = (
+    keys, observed = (
         frame.set_index(of_moment, append=True).index if of_moment else frame.index
         for frame in (columns, outcomes[(outcomes[outcome] > 0).to_numpy()])
     )
-    return keys.isin(came).astype(float)
+    return keys.isin(observed).astype(float)
 
 
-def _labels(examples: Examples, came: np.ndarray, treatment: str) -> pd.DataFrame | None:
+def _labels(examples: Examples, observed: np.ndarray, treatment: str) -> pd.DataFrame | None:
     """The outcomes that a leak would tell; None where examples have several outcomes each."""
     outcomes = examples.outcomes
     if outcomes is None or not outcomes.index.equals(examples.columns.index):

@@ -40,7 +40,7 @@ class SingleColumn:
         from capflow_assets.learning.chances import positives
         from capflow_assets.learning.example_weights import example_weights
 
-        came = positives(examples, self.outcome).astype(float)
+        observed = positives(examples, self.outcome).astype(float)
         values = self._values(examples)
         known = values == values
         if not known.any():
@@ -49,9 +49,9 @@ class SingleColumn:
             )
         weights = example_weights(examples.outcomes)
         curve = IsotonicRegression(increasing=self.grows, out_of_bounds="clip")
-        curve.fit(values[known], came[known], sample_weight=None if weights is None else weights[known])
+        curve.fit(values[known], observed[known], sample_weight=None if weights is None else weights[known])
         self.corners, self.share = curve.X_thresholds_, curve.y_thresholds_
-        self.overall = float(np.average(came, weights=weights))
+        self.overall = float(np.average(observed, weights=weights))
         return self
 
     def predict(self, examples: Examples) -> pd.DataFrame:

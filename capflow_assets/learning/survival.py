@@ -16,7 +16,7 @@ from capflow_assets.errors import EvidenceError
 LEAST = 1e-12
 
 
-def concordance(came: np.ndarray, days: np.ndarray, score: np.ndarray) -> Callable[[np.ndarray], float]:
+def concordance(is_event: np.ndarray, days: np.ndarray, score: np.ndarray) -> Callable[[np.ndarray], float]:
     """Harrell's C as a function of how often each row counts: of two rows, is the one that came first scored higher?
 
     Pairs count where it is known who came first: the earlier time is over. Ties of the score count half (Harrell, Lee &
@@ -28,8 +28,8 @@ def concordance(came: np.ndarray, days: np.ndarray, score: np.ndarray) -> Callab
     0.6667
     """
     # Who did not come by the day at which another came, did so later: censored rows follow those of the same day.
-    _, rank = np.unique(2 * days + (came <= 0), return_inverse=True)
-    is_over = came > 0
+    _, rank = np.unique(2 * days + (is_event <= 0), return_inverse=True)
+    is_over = is_event > 0
     levels = [_level(rank, score, is_over, bit) for bit in range(int(rank.max(initial=0)).bit_length())]
 
     def of_counts(counts: np.ndarray) -> float:
@@ -69,13 +69,13 @@ def _level(
     return order, first, later, ties, np.flatnonzero(is_group_of_tie), np.cumsum(is_group_of_tie) - 1
 
 
-def log_likelihood(survival: Callable[[np.ndarray], np.ndarray], came: np.ndarray, days: np.ndarray) -> float:
+def log_likelihood(survival: Callable[[np.ndarray], np.ndarray], is_event: np.ndarray, days: np.ndarray) -> float:
     """The mean log-likelihood of times by what is left of a distribution after so many days.
 
     ``days`` of rows that did not come are those of the horizon.
     """
     at = survival(days)
-    chance = np.where(came > 0, survival(days - 1) - at, at)
+    chance = np.where(is_event > 0, survival(days - 1) - at, at)
     return float(np.mean(np.log(np.maximum(chance, LEAST))))
 
 
@@ -110,7 +110,7 @@ class LogLogistic:
 
 
 def fit_log_logistic(
-    came: np.ndarray, days: np.ndarray, log_days: np.ndarray, *, has_slope: bool = True
+    is_event: np.ndarray, days: np.ndarray, log_days: np.ndarray, *, has_slope: bool = True
 ) -> LogLogistic:
     """The spread of greatest likelihood, on examples that the forecasts were not learned from.
 
@@ -120,17 +120,17 @@ def fit_log_logistic(
     """
     from scipy.optimize import minimize
 
-    if not (came > 0).any():
+    if not (is_event > 0).any():
         raise EvidenceError(
             "Times cannot be learned",
             expected="subjects who came within a past horizon",
-            came=f"none of {came.size}",
+            came=f"none of {is_event.size}",
             do="wait for more history or choose a longer horizon",
         )
     centre = float(log_days.mean())
 
     def loss(theta: np.ndarray) -> float:
-        return -log_likelihood(lambda t: LogLogistic(*theta).survival(log_days - centre, t), came, days)
+        return -log_likelihood(lambda t: LogLogistic(*theta).survival(log_days - centre, t), is_event, days)
 
     slope = (-1.0, 1.0) if has_slope else (0.0, 0.0)
     bounds = [(-5.0, 12.0), (0.1, 3.0), (-3.0, 2.0), slope]
@@ -140,15 +140,15 @@ def fit_log_logistic(
 
 
 def coverage_beyond_promise(
-    came: np.ndarray, days: np.ndarray, low: np.ndarray, high: np.ndarray, chance: np.ndarray, horizon: np.ndarray
+    is_event: np.ndarray, days: np.ndarray, low: np.ndarray, high: np.ndarray, chance: np.ndarray, horizon: np.ndarray
 ) -> float:
     """The share of times inside their 80 % intervals less the share that the intervals promise, as far as can be seen.
 
     What happens after the horizon is not seen, so times and intervals end there. An interval whose upper end lies
     beyond it then holds nine times of ten, and one that begins beyond it those that have not come.
     """
-    seen = np.where(came > 0, days - 0.5, horizon)  # the event of a day came in the middle of it, on average
+    seen = np.where(is_event > 0, days - 0.5, horizon)  # the event of a day came in the middle of it, on average
     is_inside = (seen >= np.minimum(low, horizon)) & ((seen <= high) | (high >= horizon))
     promised = np.where(high < horizon, 0.8, np.where(low < horizon, 0.9, 1 - chance))
-    is_inside = np.where(low >= horizon, came <= 0, is_inside)
+    is_inside = np.where(low >= horizon, is_event <= 0, is_inside)
     return float(np.mean(is_inside) - np.mean(promised))

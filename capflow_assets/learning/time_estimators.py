@@ -63,12 +63,12 @@ class BoostedTime:
         from capflow_assets.learning.survival import fit_log_logistic
 
         examples = in_order(examples)  # subsamples are drawn by place
-        came, days = times_of(examples, self.params)
+        is_event, days = times_of(examples, self.params)
         is_held_out = held_out(examples.columns, self.params.seed)
         state = self._matrix(examples)
-        self.trees = self._grown(state[~is_held_out], came[~is_held_out], days[~is_held_out])
+        self.trees = self._grown(state[~is_held_out], is_event[~is_held_out], days[~is_held_out])
         log_days = self._log_days(state[is_held_out])
-        self.times = fit_log_logistic(came[is_held_out], days[is_held_out], log_days)
+        self.times = fit_log_logistic(is_event[is_held_out], days[is_held_out], log_days)
         return self
 
     def refit(self, examples: Examples) -> Self:
@@ -116,14 +116,14 @@ class BoostedTime:
 
         return matrix(examples.columns, tuple(self.words)).clip(-LARGEST, LARGEST)
 
-    def _grown(self, state: pd.DataFrame, came: np.ndarray, days: np.ndarray) -> xgboost.Booster:
+    def _grown(self, state: pd.DataFrame, is_event: np.ndarray, days: np.ndarray) -> xgboost.Booster:
         import numpy as np
         import xgboost
 
-        require_came(came)
+        require_came(is_event)
         rows = xgboost.DMatrix(state, nthread=self.params.threads)
-        rows.set_float_info("label_lower_bound", np.where(came > 0, days - 1, days))
-        rows.set_float_info("label_upper_bound", np.where(came > 0, days, np.inf))
+        rows.set_float_info("label_lower_bound", np.where(is_event > 0, days - 1, days))
+        rows.set_float_info("label_upper_bound", np.where(is_event > 0, days, np.inf))
         settings = self.params.settings("survival:aft")
         settings |= {"aft_loss_distribution": "logistic", "aft_loss_distribution_scale": 1.0}
         settings |= {"base_score": self.params.horizon_days / 2}
@@ -199,9 +199,9 @@ def times_of(examples: Examples, params: Horizon) -> tuple[np.ndarray, np.ndarra
     if outcomes is None or len(outcomes) != len(examples):
         came_text = "no outcomes" if outcomes is None else f"{len(outcomes)} outcomes for {len(examples)} examples"
         raise ModelError("Times cannot be learned", expected="one outcome per example", came=came_text)
-    came = outcomes["came"].to_numpy(dtype=float) > 0
+    is_event = outcomes["came"].to_numpy(dtype=float) > 0
     days = np.clip(outcomes["days"].to_numpy(dtype=float), 1.0, params.horizon_days)
-    return came.astype(float), np.where(came, days, float(params.horizon_days))
+    return is_event.astype(float), np.where(is_event, days, float(params.horizon_days))
 
 
 def _days_on(examples: Examples, days: np.ndarray) -> pd.Series:
@@ -219,13 +219,13 @@ def _days_on(examples: Examples, days: np.ndarray) -> pd.Series:
     return pd.Series(calendar[np.minimum(np.round(days), MOST_DAYS).astype(int)], index=index, dtype=object)
 
 
-def require_came(came: np.ndarray) -> None:
+def require_came(is_event: np.ndarray) -> None:
     """Raises ``EvidenceError`` where fewer than twenty subjects came."""
-    if came.sum() < LEAST_CAME:
+    if is_event.sum() < LEAST_CAME:
         raise EvidenceError(
             "Times cannot be learned",
             expected=f"at least {LEAST_CAME} subjects who came within a past horizon",
-            came=f"{int(came.sum())} of {came.size}",
+            came=f"{int(is_event.sum())} of {is_event.size}",
             where="training examples",
             do="wait for more history or choose a longer horizon",
         )

@@ -26,7 +26,7 @@ def traits_of(frame: pd.DataFrame, without: tuple[str, ...]) -> Traits:
     {'age': ['18-29', '60+'], 'household_size': []}
     """
     values = {name: _values(frame[name]) for name in sorted(frame.columns) if name not in without}
-    return {name: found for name, found in values.items() if found is not None}
+    return {name: known for name, known in values.items() if known is not None}
 
 
 def trait_matrix(frame: pd.DataFrame, traits: Traits) -> pd.DataFrame:

@@ -87,6 +87,6 @@ class UpliftJudge:
         from capflow_assets.learning.metrics import aligned
 
         is_told = np.isfinite(answers[column].to_numpy(dtype=float, na_value=np.nan))
-        y, told = aligned(outcomes, answers, self.outcome, column)
+        y, predicted = aligned(outcomes, answers, self.outcome, column)
         treated = outcomes[self.treatment].to_numpy(dtype=float)[is_told]
-        return y, treated, told, outcomes.index.get_level_values(self.lot).to_numpy()[is_told]
+        return y, treated, predicted, outcomes.index.get_level_values(self.lot).to_numpy()[is_told]

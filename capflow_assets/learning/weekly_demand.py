@@ -81,8 +81,8 @@ def naive_lag(demand: Demand, ahead: int) -> int:
     """
     if demand.weeks < YEAR_WEEKS + ahead:
         return 1
-    before, came = demand.until(ahead), demand.pieces[:, -ahead:]
-    errors = {lag: float(np.abs(naive(before, lag, ahead) - came).sum()) for lag in (1, YEAR_WEEKS)}
+    before, observed = demand.until(ahead), demand.pieces[:, -ahead:]
+    errors = {lag: float(np.abs(naive(before, lag, ahead) - observed).sum()) for lag in (1, YEAR_WEEKS)}
     return YEAR_WEEKS if errors[YEAR_WEEKS] < errors[1] else 1
 
 

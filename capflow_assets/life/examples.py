@@ -338,11 +338,11 @@ def _known(state: Examples, outcomes: pd.DataFrame, absent: str) -> Examples:
     return replace(state, columns=state.columns[state.columns.index.isin(rows.index)], outcomes=rows)
 
 
-def _weighted(examples: Examples, came: str, parts: int) -> Examples:
+def _weighted(examples: Examples, observed: str, parts: int) -> Examples:
     """The examples in which nothing came, counting for all of which they are a share."""
     from capflow_assets.learning.example_weights import WEIGHT
 
     outcomes = examples.outcomes
     assert outcomes is not None  # noqa: S101  (read with them)
-    weights = (outcomes[came] > 0).map({True: 1.0, False: float(parts)})
+    weights = (outcomes[observed] > 0).map({True: 1.0, False: float(parts)})
     return replace(examples, outcomes=outcomes.assign(**{WEIGHT: weights}))

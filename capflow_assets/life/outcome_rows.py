@@ -109,12 +109,12 @@ def positive_rows(reader: TableReader, windows: Sequence[Window]) -> DataFrame:
     """The subjects in whose window the outcome came: the key and ``MICROS``, the window's start."""
     from pyspark.sql import functions as F
 
-    came, together = reader.spec.model.outcome.columns[0], _together(reader, windows) if len(windows) > 1 else None
+    observed, together = reader.spec.model.outcome.columns[0], _together(reader, windows) if len(windows) > 1 else None
     if together is not None:
         frames = [together.withColumn(MICROS, F.unix_micros(MOMENT))]
     else:
         frames = [_of_window(reader, one).withColumn(MICROS, F.lit(micros_of(one.start))) for one in windows]
-    kept = [rows.filter(F.col(came) > 0).select(*reader.key, F.col(MICROS).cast("bigint")) for rows in frames]
+    kept = [rows.filter(F.col(observed) > 0).select(*reader.key, F.col(MICROS).cast("bigint")) for rows in frames]
     return reduce(lambda above, below: above.unionByName(below), kept)
 
 

@@ -157,9 +157,9 @@ def _decision(
     as_it_is: pd.DataFrame,
 ) -> Decision:
     """What the rules say, unless the new calibration loses no less a subject than the old one."""
-    came = outcomes[reader.spec.model.outcome.columns[0]]
+    observed = outcomes[reader.spec.model.outcome.columns[0]]
     weights = example_weights(outcomes)
-    new, old = (_log_loss(came, answers["score"], weights) for answers in (recalibrated, as_it_is))
+    new, old = (_log_loss(observed, answers["score"], weights) for answers in (recalibrated, as_it_is))
     words = f"log loss {new:.4f} recalibrated, {old:.4f} as it was"
     if new >= old:
         return Decision("keep", f"The champion is kept: a new calibration brings nothing ({words}).")
@@ -167,10 +167,10 @@ def _decision(
     return under_mode(decision, reader.customer.promotion_of(reader.spec.name))
 
 
-def _log_loss(came: pd.Series, chances: pd.Series, weights: np.ndarray | None) -> float:
+def _log_loss(observed: pd.Series, chances: pd.Series, weights: np.ndarray | None) -> float:
     """The mean of ``-log p`` of what came."""
     import numpy as np
 
     chance = chances.to_numpy(dtype=float).clip(1e-9, 1 - 1e-9)
-    losses = -np.log(np.where(came.to_numpy(dtype=float) > 0, chance, 1 - chance))
+    losses = -np.log(np.where(observed.to_numpy(dtype=float) > 0, chance, 1 - chance))
     return float(np.average(losses, weights=weights))

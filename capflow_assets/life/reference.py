@@ -41,9 +41,9 @@ def training_population(deployment: Deployment, reader: ExampleReader, version: 
     try:
         reference = Reference.from_json(content.decode())
     except (ValueError, KeyError, TypeError) as error:  # a version of an earlier release, without a digest
-        came = f"{type(error).__name__}: {error}"
+        received = f"{type(error).__name__}: {error}"
         raise BrokenModelError(
-            f"The reference of version {version} of {customer}.{name} is damaged", came=came
+            f"The reference of version {version} of {customer}.{name} is damaged", came=received
         ) from None
     return TrainingPopulation(reference, registry.trained_as_of(customer, name, version))
 

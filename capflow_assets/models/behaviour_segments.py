@@ -73,22 +73,22 @@ class BehaviourSegments:
         values = _values(columns)
         scale = Scale.of(values)
         standardised = scale.standardised(values)
-        found = mixture(standardised, self.params.most_groups, self.params.seed)
-        self.agreement = agreement(standardised, found, self.params.seed)
-        groups = found.groups(standardised)
+        fitted = mixture(standardised, self.params.most_groups, self.params.seed)
+        self.agreement = agreement(standardised, fitted, self.params.seed)
+        groups = fitted.groups(standardised)
         spend = matrix(columns, ("spend_91d",))["spend_91d"].fillna(0.0).to_numpy()
-        count = len(found.shares)
+        count = len(fitted.shares)
         users = np.bincount(groups, minlength=count)
         self.recent_spend = (np.bincount(groups, np.maximum(spend, 0.0), count) / np.maximum(users, 1)).tolist()
         order = np.argsort(self.recent_spend, kind="stable")
         self.places = (np.argsort(order) + 1).tolist()
-        self.names = names_of(found.centres - standardised.mean(axis=0))
+        self.names = names_of(fitted.centres - standardised.mean(axis=0))
         self.arrays = {
             "middle": scale.middle,
             "spread": scale.spread,
-            "shares": found.shares,
-            "centres": found.centres,
-            "variances": found.variances,
+            "shares": fitted.shares,
+            "centres": fitted.centres,
+            "variances": fitted.variances,
         }
         return self
 

@@ -80,8 +80,8 @@ def outcome(
     groups = groups.filter(F.datediff(F.lit(local_day_of(start, zone)), F.col("before")) > days)
     sold = bills.filter(F.col("user_id").isNotNull() & ~F.col("is_return")).select("user_id", "billed_on")
     since = F.datediff(F.col("billed_on"), F.col("before"))
-    came = groups.join(sold, "user_id").filter((since >= 1) & (since <= days)).groupBy("user_id", KEY).count()
-    users = groups.join(came, ["user_id", KEY], "left").withColumn("bills", 100.0 * F.coalesce("count", F.lit(0)))
+    observed = groups.join(sold, "user_id").filter((since >= 1) & (since <= days)).groupBy("user_id", KEY).count()
+    users = groups.join(observed, ["user_id", KEY], "left").withColumn("bills", 100.0 * F.coalesce("count", F.lit(0)))
 
     def of_group(is_treated: int) -> dict[str, Expression]:
         value = F.when(F.col("is_treated") == is_treated, F.col("bills"))

@@ -197,8 +197,8 @@ def outcome(messages: DataFrame, start: datetime, end: datetime, zone: str) -> D
     until = days_before(end, SETTLED_DAYS, zone)
     rows = messages_of(messages, None).filter((F.col("sent_at") > F.lit(start)) & (F.col("sent_at") <= F.lit(until)))
     is_opened = F.coalesce(F.col("opened_at") <= F.lit(end), F.lit(False)).cast("int")
-    told = rows.filter(~F.col("is_control") & F.col(PER).isNotNull())
-    return told.groupBy("user_id", PER).agg(
+    sent = rows.filter(~F.col("is_control") & F.col(PER).isNotNull())
+    return sent.groupBy("user_id", PER).agg(
         F.sum(is_opened).cast("int").alias(OPENED), F.count(F.lit(1)).cast("int").alias(SENT)
     )
 

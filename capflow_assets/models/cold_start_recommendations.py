@@ -164,13 +164,13 @@ def outcome(line_items: DataFrame, items: DataFrame, start: datetime, end: datet
 
 RECALL = mean_by_subject(
     f"recall_{TOP}",
-    partial(recall_by_subject, top=TOP, came=CAME),
+    partial(recall_by_subject, top=TOP, observed=CAME),
     True,
     f"Share of {WORDS} among the first {TOP} listed.",
 )
 NDCG = mean_by_subject(
     f"ndcg_{TOP}",
-    partial(ndcg_by_subject, top=TOP, came=CAME),
+    partial(ndcg_by_subject, top=TOP, observed=CAME),
     True,
     f"How high {WORDS} stand among the first {TOP}.",
 )
@@ -192,13 +192,13 @@ MODEL = ranked_list_model(
         Reads(PICTURES, ("item_id", "embedding", "encoder", "set_aside"), "frame", optional=True),
     ),
     outcome=outcome,
-    came=CAME,
+    observed=CAME,
     params=ColdStartParams,
     candidates=(
         Candidate("two towers", TwoTowerLists),
         Candidate("popularity by category", PopularByCategory, is_baseline=True),
     ),
     metric=RECALL,
-    told=NDCG,
-    plot=partial(recall_plot, came=CAME, words=WORDS),
+    second_metric=NDCG,
+    plot=partial(recall_plot, observed=CAME, words=WORDS),
 )

@@ -154,21 +154,21 @@ def outcome(line_items: DataFrame, start: datetime, end: datetime) -> DataFrame:
 
 
 def _of_new(
-    by_subject: Callable[..., pd.DataFrame], came: str, outcomes: pd.DataFrame, answers: pd.DataFrame
+    by_subject: Callable[..., pd.DataFrame], observed: str, outcomes: pd.DataFrame, answers: pd.DataFrame
 ) -> pd.DataFrame:
     """New items by new ones listed, those bought again by the known ones listed."""
-    is_listed = answers["is_new"].to_numpy(dtype=bool) == (came == NEW)
-    return by_subject(outcomes, answers[is_listed], TOP, came=came)
+    is_listed = answers["is_new"].to_numpy(dtype=bool) == (observed == NEW)
+    return by_subject(outcomes, answers[is_listed], TOP, observed=observed)
 
 
-def _metric(name: str, by_subject: Callable[..., pd.DataFrame], came: str, words: str):  # type: ignore[no-untyped-def]
-    return mean_by_subject(name, partial(_of_new, by_subject, came), True, words)
+def _metric(name: str, by_subject: Callable[..., pd.DataFrame], observed: str, words: str):  # type: ignore[no-untyped-def]
+    return mean_by_subject(name, partial(_of_new, by_subject, observed), True, words)
 
 
 def new_items_plot(outcomes: pd.DataFrame, answers: pd.DataFrame) -> Figure:
     """What share of the new items of the horizon stood among the new ones listed, by how many are shown."""
     new = answers[answers["is_new"].to_numpy(dtype=bool)]
-    return recall_plot(outcomes, new, came=NEW, words="the new items bought")
+    return recall_plot(outcomes, new, observed=NEW, words="the new items bought")
 
 
 KNOWN_RECALL = _metric("recall_10_known", recall_by_subject, KNOWN, "Share of what is bought again among ten known.")
@@ -180,8 +180,8 @@ MODEL = ranked_list_model(
     subject=Subject("user", ("user_id",), known=users_with_a_bill),
     reads=(Reads(USER_ITEM, COLUMNS, "frame"),),
     outcome=outcome,
-    came=NEW,
-    also_came=(KNOWN,),
+    observed=NEW,
+    also_observed=(KNOWN,),
     columns=(Column("is_new", "boolean", "Whether the user never bought the item.", required=True),),
     params=ItemRecommendationsParams,
     candidates=(
@@ -192,7 +192,9 @@ MODEL = ranked_list_model(
         Candidate("popular items", PopularItems, is_baseline=True),
     ),
     metric=_metric("recall_10_new", recall_by_subject, NEW, "Share of the new items bought among ten new ones listed."),
-    told=_metric("ndcg_10_new", ndcg_by_subject, NEW, "How high the new items bought stand among ten new ones listed."),
+    second_metric=_metric(
+        "ndcg_10_new", ndcg_by_subject, NEW, "How high the new items bought stand among ten new ones listed."
+    ),
     rules=(Rule("recall_10_known", KNOWN_RECALL.compute, "its recall@10 of known items", otherwise="tell"),),
     plot=new_items_plot,
 )

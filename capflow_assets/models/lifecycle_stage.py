@@ -56,8 +56,13 @@ class LifecycleStage:
         rows = examples.outcomes
         is_active = np.empty(0) if rows is None else (rows[ACTIVE].to_numpy(dtype=float) > 0).astype(float)
         if not 0 < is_active.sum() < len(is_active):
-            expected, came = "users who came in past horizons and users who did not", f"{is_active.sum():.0f} who came"
-            raise EvidenceError("Stages cannot be told apart", expected=expected, came=f"{came} of {len(is_active)}")
+            expected, received = (
+                "users who came in past horizons and users who did not",
+                f"{is_active.sum():.0f} who came",
+            )
+            raise EvidenceError(
+                "Stages cannot be told apart", expected=expected, came=f"{received} of {len(is_active)}"
+            )
         cells = users.cells(self.params.horizon_days)
         self.stage_shares, self.cell_shares = shrunk_shares(users.stage, cells, is_active)
         columns = examples.columns
@@ -144,8 +149,8 @@ def calibration(outcomes: pd.DataFrame, answers: pd.DataFrame) -> float:
     """Expected calibration error of the chances beyond what chance alone would show."""
     from capflow_assets.learning.calibration import calibration_error_by_chance, expected_calibration_error
 
-    came, chances = outcomes[ACTIVE], answers["score"]
-    return max(0.0, expected_calibration_error(came, chances) - calibration_error_by_chance(came, chances))
+    observed, chances = outcomes[ACTIVE], answers["score"]
+    return max(0.0, expected_calibration_error(observed, chances) - calibration_error_by_chance(observed, chances))
 
 
 def plot(outcomes: pd.DataFrame, answers: pd.DataFrame) -> Figure:

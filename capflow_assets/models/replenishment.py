@@ -148,7 +148,7 @@ MODEL = ranked_list_model(
     subject=Subject("user", ("user_id",), known=known),
     reads=(Reads(LINES, LINE_COLUMNS, "frame"), Reads(ITEMS, ("item_id", "category"), "frame")),
     outcome=outcome,
-    also_came=("days",),
+    also_observed=("days",),
     words=WORDS,
     columns=(
         Column("chance", "double", "Chance that it is bought again in the horizon.", True, at_least=0, at_most=1),
@@ -161,5 +161,5 @@ MODEL = ranked_list_model(
         Candidate("the own mean gap", MeanGap, is_baseline=True),
     ),
     metric=ndcg_metric(words=WORDS),
-    told=recall_metric(words=WORDS),
+    second_metric=recall_metric(words=WORDS),
 )

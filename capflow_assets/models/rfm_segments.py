@@ -148,9 +148,9 @@ def _edges(values: np.ndarray) -> list[float]:
     """
     import numpy as np
 
-    each, count = np.unique(values, return_counts=True)
+    distinct, count = np.unique(values, return_counts=True)
     fifth = np.floor(5 * (np.cumsum(count) - count / 2) / values.size) + 1
-    return [float(each[fifth <= number].max(initial=each[0] - 1)) for number in (1, 2, 3, 4)]
+    return [float(distinct[fifth <= number].max(initial=distinct[0] - 1)) for number in (1, 2, 3, 4)]
 
 
 def _reasons(state: pd.DataFrame, fifths: pd.DataFrame) -> list[str]:

@@ -198,7 +198,7 @@ MODEL = ranked_list_model(
     ),
     outcome=outcome,
     listed=OTHER,
-    came=CAME,
+    observed=CAME,
     words="the items bought with it",
     columns=_figures(),
     params=SimilarItemsParams,
@@ -211,6 +211,8 @@ MODEL = ranked_list_model(
     metric=mean_by_subject(
         f"recall_{TOP}", by_item, True, "Share of what is bought with an item among the ten most like it."
     ),
-    told=mean_by_subject(f"ndcg_{TOP}", placed_by_item, True, "How high what is bought with it stands among the ten."),
+    second_metric=mean_by_subject(
+        f"ndcg_{TOP}", placed_by_item, True, "How high what is bought with it stands among the ten."
+    ),
     rules=(Rule("cold_recall", cold_recall, f"its recall@{TOP} of items nobody had bought", otherwise="tell"),),
 )

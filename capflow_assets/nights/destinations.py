@@ -125,11 +125,11 @@ def reconciled(results: Sequence[Delivered]) -> Finding:
     """Whether scored = delivered + held back + refused + unknown everywhere, and the destinations say the same."""
     receipts = [result.receipt for result in results if result.receipt is not None]
     names = ("scored", "delivered", "held_back", "refused", "unknown")
-    found = {name: sum(getattr(receipt, name) for receipt in receipts) for name in names}
+    rows = {name: sum(getattr(receipt, name) for receipt in receipts) for name in names}
     wrong = [f"{result.destination}: {text}" for result in results if (text := _first_line(result))]
-    figures = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in found.items())
+    figures = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in rows.items())
     message = f"{'; '.join(wrong)} ({figures})" if wrong else figures
-    return Finding(CHECK, not wrong, message, found=found)
+    return Finding(CHECK, not wrong, message, found=rows)
 
 
 def _first_line(result: Delivered) -> str:

@@ -146,8 +146,8 @@ def _champion(report: Mapping[str, Any]) -> str:
     return f"version {report['champion_version']}" if report["champion_version"] else "nobody"
 
 
-def _interval(found: Mapping[str, Any]) -> str:
-    return f"{found['value']:.4g} ({found['low']:.4g} to {found['high']:.4g})"
+def _interval(interval: Mapping[str, Any]) -> str:
+    return f"{interval['value']:.4g} ({interval['low']:.4g} to {interval['high']:.4g})"
 
 
 def _ends(interval: Sequence[float] | None) -> str:

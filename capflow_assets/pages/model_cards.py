@@ -68,9 +68,9 @@ def cards(lake: Lake, customer: str) -> list[ModelCard]:
     """The cards that are kept of a customer, by model, the newest version first."""
     place = lake.in_place(f"{lake.prefix(customer)}/{FOLDER}")
     named = [
-        (found["model"], int(found["version"]))
+        (match["model"], int(match["version"]))
         for info in files_below(place)
-        if info.size <= LARGEST_BYTES and (found := CARD.fullmatch(info.base_name))
+        if info.size <= LARGEST_BYTES and (match := CARD.fullmatch(info.base_name))
     ]
     ordered = sorted(named, key=lambda one: (one[0], -one[1]))
     return [card for model, version in ordered if (card := _read(lake, customer, model, version))]

@@ -67,7 +67,7 @@ def read_page(lake: Lake, customer: Customer) -> str:
     kpis = lake.arrow(customer.name, KPIS)
     rows = {name: lake.arrow(customer.name, name).to_pylist() for name in TABLES if name != KPIS}
     models = model_cards.shown(lake, customer)
-    return page(customer, rows | {KPIS: _shown_kpis(kpis)}, removals.told(lake, customer.name), models)
+    return page(customer, rows | {KPIS: _shown_kpis(kpis)}, removals.removed_in_words(lake, customer.name), models)
 
 
 def _shown_kpis(kpis: pa.Table) -> list[dict[str, Any]]:

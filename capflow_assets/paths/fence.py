@@ -271,8 +271,8 @@ def _plain(path: str) -> str:
     return os.path.normpath(os.path.abspath(path))  # noqa: PTH100
 
 
-def _refusal(came: str, location: str, expected: str = EXPECTED, do: str = OWN) -> SourceError:
-    return SourceError("A source may not read that", expected=expected, came=came, where=location, do=do)
+def _refusal(received: str, location: str, expected: str = EXPECTED, do: str = OWN) -> SourceError:
+    return SourceError("A source may not read that", expected=expected, came=received, where=location, do=do)
 
 
 def _no_file(path: str) -> SourceError:

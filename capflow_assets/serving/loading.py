@@ -79,8 +79,8 @@ def load_scorer(
             rows = sampled_features(lookups, customer, scorer.columns, TRIAL_ROWS // 2)
             scores = scorer.figures(rows)["score"].tolist() if len(rows) else []
         return LoadedScorer(version, rung, scorer, bands_of(scores, spec.model.answer.bands))
-    came = "; ".join(broken) or "no champion"
-    raise ModelError(f"no version of {customer}.{model} can answer", came=came)
+    received = "; ".join(broken) or "no champion"
+    raise ModelError(f"no version of {customer}.{model} can answer", came=received)
 
 
 def _ready(

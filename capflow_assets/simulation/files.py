@@ -91,11 +91,11 @@ def _check(world: World, folder: Path, shape: Shape, upto: datetime | None) -> N
             raise _mixed(folder, f"the truth is in {relative}")
 
 
-def _mixed(folder: Path, came: str) -> CapflowError:
+def _mixed(folder: Path, received: str) -> CapflowError:
     return CapflowError(
         "The truth and the customer's files would share a folder",
         expected="two folders, neither inside the other",
-        came=came,
+        came=received,
         where=str(folder),
         do="write the truth to a folder of its own",
     )

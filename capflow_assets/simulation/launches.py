@@ -80,9 +80,9 @@ def _with_lines(bills: pd.DataFrame, line_items: pd.DataFrame) -> pd.DataFrame:
     return bills.assign(**more)
 
 
-def _true_launches(brand: Brand, made: Launches) -> pd.DataFrame:
+def _true_launches(brand: Brand, launches: Launches) -> pd.DataFrame:
     """One row per launched item: item_id, launched_at."""
-    return pd.DataFrame({"item_id": made.items["item_id"], "launched_at": moments(brand, made.launched)})
+    return pd.DataFrame({"item_id": launches.items["item_id"], "launched_at": moments(brand, launches.launched)})
 
 
 def matches(styles: pd.DataFrame, items: pd.DataFrame) -> np.ndarray:

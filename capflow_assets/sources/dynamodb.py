@@ -162,7 +162,7 @@ def _client(region: str, options: Options) -> Any:
         "aws_secret_access_key": options.secret_key,
         "aws_session_token": options.session_token,
     }
-    keys = {name: each.value() for name, each in given.items() if each is not None}
+    keys = {name: secret.value() for name, secret in given.items() if secret is not None}
     patience = Config(
         retries={"mode": "standard", "total_max_attempts": TRIES}, connect_timeout=WAIT_SECONDS, read_timeout=60
     )

@@ -213,11 +213,11 @@ class Lake(LakePlaces):
     def _unreachable(self, customer: str, table: str, error: OSError) -> TableError:
         path = self.path(customer, table)
         status = re.search(r"\b[45]\d\d [A-Z][A-Za-z ]+", str(error))
-        came = status[0] if status else str(error).splitlines()[0]
+        received = status[0] if status else str(error).splitlines()[0]
         do = "see what lies there: a folder is expected that this user may read"
         if is_remote(path):
             do = f"check AWS_* and what this identity may do: capflow policy {customer}"
-        return TableError(f"{table} of {customer} cannot be reached", came=came, where=path, do=do)
+        return TableError(f"{table} of {customer} cannot be reached", came=received, where=path, do=do)
 
     @contextmanager
     def staged(self, frame: DataFrame, customer: str, table: str) -> Iterator[DataFrame]:

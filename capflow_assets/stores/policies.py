@@ -109,17 +109,17 @@ def bucket_of(lake: str) -> tuple[str, str]:
     Raises:
         CapflowError: it is a folder, or its prefix holds what a policy would read as a pattern.
     """
-    found = LAKE.fullmatch(lake)
-    if found is None and lake.startswith("s3://"):
+    match = LAKE.fullmatch(lake)
+    if match is None and lake.startswith("s3://"):
         raise CapflowError(
             "That bucket or prefix has no policies",
             expected="s3://bucket/prefix: a bucket of 3 to 63 of a-z 0-9 . -, a prefix without * ? $",
             came=lake,
         )
-    if found is None:
+    if match is None:
         do = "policies are for a lake in a bucket: set CAPFLOW_LAKE"
         raise CapflowError("That lake has no policies", expected="s3://bucket/prefix", came=lake, do=do)
-    return f"arn:aws:s3:::{found['bucket']}", (found["prefix"] or "").strip("/")
+    return f"arn:aws:s3:::{match['bucket']}", (match["prefix"] or "").strip("/")
 
 
 def _allow(sid: str, actions: list[str], resource: str) -> Document:

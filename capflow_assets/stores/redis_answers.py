@@ -122,10 +122,10 @@ class RedisAnswerServer:
             pipe = client.pipeline(transaction=False)
             pipe.hmget(key, list(subjects))
             pipe.exists(key)
-            found, is_there = pipe.execute()
+            values, is_there = pipe.execute()
         if not is_there:
             raise LostVersionError("Redis does not hold a version of a table any more", where=key)
-        return {subject: blob for subject, blob in zip(subjects, found, strict=True) if blob is not None}
+        return {subject: blob for subject, blob in zip(subjects, values, strict=True) if blob is not None}
 
     def sample(self, customer: str, file: str, most: int) -> list[bytes]:
         """Some subjects' blobs, drawn by the server."""

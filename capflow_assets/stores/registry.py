@@ -141,8 +141,8 @@ class Registry(Champions):
                 report = dict(json.loads(content))
                 _as_of(report)
             except (ValueError, TypeError, KeyError, RecursionError) as error:  # without a digest it may be anything
-                came = f"{type(error).__name__}: {error}"
-                raise BrokenModelError("Its report is damaged", came=came) from error
+                received = f"{type(error).__name__}: {error}"
+                raise BrokenModelError("Its report is damaged", came=received) from error
             return report
 
     def trained_as_of(self, customer: str, model: str, version: int) -> datetime:

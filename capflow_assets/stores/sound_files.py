@@ -47,7 +47,7 @@ class SoundFiles:
         """
         if "://" in self.home.lake:
             return None
-        told: list[object] = [sorted(types)]
+        parts: list[object] = [sorted(types)]
         newest = 0
         for name, (path, digest) in sorted(files.items()):
             place = f"{self.home.lake}/{path}"
@@ -58,11 +58,11 @@ class SoundFiles:
             if not self._is_real(place.rpartition("/")[0]):
                 return None
             newest = max(newest, state.st_mtime_ns, state.st_ctime_ns)
-            told.append((name, path, digest, state.st_dev, state.st_ino, state.st_mode, state.st_size))
-            told.append((state.st_mtime_ns, state.st_ctime_ns))
+            parts.append((name, path, digest, state.st_dev, state.st_ino, state.st_mode, state.st_size))
+            parts.append((state.st_mtime_ns, state.st_ctime_ns))
         if time.time_ns() - newest < SETTLED_NS:
             return None
-        return hashlib.blake2b(repr(told).encode(), digest_size=16).hexdigest()
+        return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
 
     def has(self, sign: str | None) -> bool:
         """Whether files of this sign were found whole."""

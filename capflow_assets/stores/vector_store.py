@@ -41,10 +41,10 @@ class VectorStore:
         missing = distinct if known is None else distinct.join(known.select(DIGEST), DIGEST, "left_anti")
         if known is None or missing.limit(1).count():
             placed = missing.repartition(1) if one_worker else missing
-            made = placed.mapInPandas(encode, f"{DIGEST} string, {columns}")
+            encodings = placed.mapInPandas(encode, f"{DIGEST} string, {columns}")
             if USER in contents.columns:
-                made = made.join(distinct.select(DIGEST, USER), DIGEST)
-            self.lake.write(made.withColumn(ENCODER, F.lit(encoder)), self.customer, f"{STAGE}/{kind}", "append")
+                encodings = encodings.join(distinct.select(DIGEST, USER), DIGEST)
+            self.lake.write(encodings.withColumn(ENCODER, F.lit(encoder)), self.customer, f"{STAGE}/{kind}", "append")
         kept = self._known(kind, encoder)
         assert kept is not None  # noqa: S101  (it was just written)
         return kept.drop(ENCODER, USER)

@@ -94,8 +94,8 @@ def overlap(frame: DataFrame | None, spec: TableSpec, known: Exports) -> dict[st
     if frame is None or not known.are_several or EXPORT not in frame.columns:
         return None
     good = frame.where(f"{REASON} is null")
-    found = exports.overlap(good, exports.key(spec.table)).collect()[0].asDict()
-    return found if found["shared"] else None
+    shared = exports.overlap(good, exports.key(spec.table)).collect()[0].asDict()
+    return shared if shared["shared"] else None
 
 
 def replaced_by_nothing(

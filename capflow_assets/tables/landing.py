@@ -98,23 +98,23 @@ def _may_be_empty(work: LandingWork) -> bool:
 def _committed(
     work: LandingWork, files: WrittenFiles, evidence: Mapping[str, Any], judge: Judge, last: Landed | None
 ) -> Landing:
-    came, bad = int(evidence["came"]), int(evidence["bad"])
+    rows, bad = int(evidence["came"]), int(evidence["bad"])
     shown_rows = _set_aside(work, files, bad)
     guests, totals = quarantine.apart_of(files, bad)
     broken, apart = bad - guests - totals, quarantine.Apart(guests, totals, work.left_out, work.forgotten)
-    quarantine.refuse_many(work.spec.key, came, broken, shown_rows, work.declared.max_rejected_pct, work.location)
-    if bad and not broken and work.extent.is_everything and came == bad:
-        raise quarantine.nobody_landed(work.spec.name, came, apart, work.location)
-    counts = {"came": came, **({"rejected": broken} if broken else {}), **apart.counts}
+    quarantine.refuse_many(work.spec.key, rows, broken, shown_rows, work.declared.max_rejected_pct, work.location)
+    if bad and not broken and work.extent.is_everything and rows == bad:
+        raise quarantine.nobody_landed(work.spec.name, rows, apart, work.location)
+    counts = {"came": rows, **({"rejected": broken} if broken else {}), **apart.counts}
     declared = work.declared
     how = work.extent.words
-    is_empty = not came and work.extent.is_everything
+    is_empty = not rows and work.extent.is_everything
     findings = (
-        quarantine.no_row_yet() if is_empty else quarantine.finding(work.spec.key, came, broken, shown_rows, apart),
+        quarantine.no_row_yet() if is_empty else quarantine.finding(work.spec.key, rows, broken, shown_rows, apart),
         kept_columns.finding(work.spec.table, declared.columns, work.hashed, declared.plain, evidence, files.sample),
         *exports.finding(work.exports, work.overlap),
     )
-    good = None if files.frame is None or came == bad else files.frame.where(f"{REASON} is null")
+    good = None if files.frame is None or rows == bad else files.frame.where(f"{REASON} is null")
     # Checks see the table's columns, and not those that landing alone knows.
     judgement = judge(good if good is None else good.select(*columns(work, good)), findings)
     if judgement.refusal:

@@ -65,15 +65,15 @@ class Apart:
 NONE_APART = Apart()
 
 
-def finding(table: str, came: int, broken: int, shown_rows: str, apart: Apart = NONE_APART) -> Finding:
+def finding(table: str, rows: int, broken: int, shown_rows: str, apart: Apart = NONE_APART) -> Finding:
     """How many rows came and were rejected as broken, with some of these in words; and what else did not land."""
     is_kept = bool(broken or apart.totals)
     kept = f"; they are kept in {table}_rejected: {shown_rows}" if is_kept else ""
     return Finding(
         check="landed",
         passed=not is_kept,
-        message=f"{broken:,} of {came:,} rows were rejected{apart.words(table)}{kept}",
-        found={"came": came, "rejected": broken, **apart.counts},
+        message=f"{broken:,} of {rows:,} rows were rejected{apart.words(table)}{kept}",
+        found={"came": rows, "rejected": broken, **apart.counts},
     )
 
 
@@ -169,14 +169,14 @@ def _print(frame: DataFrame | None) -> Fingerprint:
     return Fingerprint(0, 0) if frame is None else fingerprint(frame)
 
 
-def nobody_landed(table: str, came: int, apart: Apart, location: str) -> TableError:
+def nobody_landed(table: str, total: int, apart: Apart, location: str) -> TableError:
     """The refusal of rows of which none is broken and none can land: nearly always a wrong column."""
     of_what, column = ("has a user", "user_id") if apart.guests else ("is a bill", "bill_id")
     guests = "guests: user_id is empty, or one of not_a_user"
     kinds = [words for words, rows in ((guests, apart.guests), ("rows that sum others up", apart.totals)) if rows]
     look = "; look at not_a_user as well" if apart.guests else ""
     return TableError(
-        f"None of {came:,} rows of {table} {of_what}; the last good version stays",
+        f"None of {total:,} rows of {table} {of_what}; the last good version stays",
         expected=f"at least one row with a {column}",
         came=f"in all of them {' or '.join(kinds)}",
         where=location,
@@ -184,17 +184,17 @@ def nobody_landed(table: str, came: int, apart: Apart, location: str) -> TableEr
     )
 
 
-def refuse_many(table: str, came: int, bad: int, shown_rows: str, most: float, location: str) -> None:
+def refuse_many(table: str, rows: int, bad: int, shown_rows: str, most: float, location: str) -> None:
     """Stop a landing of which more than ``most`` of a hundred rows were rejected.
 
     Raises:
         TableError: so many were.
     """
-    share = 100 * bad / max(came, 1)
+    share = 100 * bad / max(rows, 1)
     if share > most:
         name = table.partition("/")[2]
         raise TableError(
-            f"{bad:,} of {came:,} rows of {name} were rejected ({share:.1f} %); the last good version stays",
+            f"{bad:,} of {rows:,} rows of {name} were rejected ({share:.1f} %); the last good version stays",
             expected=f"at most {most:g} % (max_rejected_pct)",
             came=shown_rows,
             where=location,

@@ -91,7 +91,7 @@ def placed_by_key(conformed: DataFrame, key: Sequence[str]) -> DataFrame:
 
 
 def unread_value(
-    spark: SparkSession, sources: Mapping[str, Source], customer: Customer, table: str, came: str
+    spark: SparkSession, sources: Mapping[str, Source], customer: Customer, table: str, received: str
 ) -> MappingError | None:
     """What to say of an engine's words about a value that a query could not read; None where they are of another thing.
 
@@ -99,7 +99,7 @@ def unread_value(
     """
     from pyspark.errors import PySparkException
 
-    matched = UNREAD.search(came) if customer.tables[table].query else None
+    matched = UNREAD.search(received) if customer.tables[table].query else None
     if matched is None:
         return None
     value = matched["cast"] or matched["parsed"] or ""
@@ -110,7 +110,7 @@ def unread_value(
     standing = f", in {', '.join(places[:MOST_PLACES])}" if places else ""
     return MappingError(
         "A query meets a value that it cannot read",
-        came=f"{value[:80]!r}{standing} ({came[:160]})",
+        came=f"{value[:80]!r}{standing} ({received[:160]})",
         where=f"[tables.{table}] of {customer.name}, query",
         do="write try_cast(column as double), or try_to_timestamp, which is null there, or leave such rows out",
     )
@@ -125,10 +125,10 @@ def reading_options(sources: Mapping[str, Source], inputs: Mapping[str, InputSou
 
 def _inputs(spark: SparkSession, sources: Mapping[str, Source], customer: Customer, table: str) -> dict[str, DataFrame]:
     return {
-        name: sources[each.source].read(
-            spark, customer.located(each.location), sources[each.source].Options(**each.options)
+        name: sources[declared.source].read(
+            spark, customer.located(declared.location), sources[declared.source].Options(**declared.options)
         )
-        for name, each in customer.tables[table].inputs.items()
+        for name, declared in customer.tables[table].inputs.items()
     }
 
 
@@ -202,11 +202,11 @@ def _answer(spark: SparkSession, judged: queries.JudgedQuery, where: str) -> Dat
         frame = spark.sql(judged.text)
         columns = [judged.shown.get(column, column) for column in frame.columns]
     except PySparkException as error:
-        came = judged.words(str(error).strip().split("\n")[0])[:300]
+        received = judged.words(str(error).strip().split("\n")[0])[:300]
         do = "see what each function takes: columns of CSV are text, try_cast(replace(x, ',', '.') as double) a number"
-        if "LATERAL VIEW" in judged.text and "cannot resolve" in came:
+        if "LATERAL VIEW" in judged.text and "cannot resolve" in received:
             do = LATERAL_DO
-        raise MappingError("The engine cannot compute a query", came=came, where=where, do=do) from None
+        raise MappingError("The engine cannot compute a query", came=received, where=where, do=do) from None
     twins = _twins(columns)
     if twins:
         do = "name one of them by AS, or join with USING"

@@ -125,12 +125,12 @@ def refusal(removal: Removal, customer: Customer, also: str = "") -> TableError:
         else ""
     )
     look = f"look at them (capflow show {removal.table}_removed --customer {customer.name})"
-    came = ", ".join(f"{reason} {rows:,}" for reason, rows in removal.reasons.items())
+    received = ", ".join(f"{reason} {rows:,}" for reason, rows in removal.reasons.items())
     share = f"{removal.counted:,} of {removal.rows:,} rows of {removal.table} were removed in cleaning"
     return TableError(
         f"{share} ({removal.share_pct:.1f} %); the last good version stays",
         expected=f"at most {removal.limit_pct:g} % (max_removed_pct)",
-        came="; ".join(filter(None, (came, also))),
+        came="; ".join(filter(None, (received, also))),
         do=f"{hint}{look}, and mend the export or its mapping, or raise max_removed_pct under [tables.{name}]",
     )
 
@@ -151,7 +151,7 @@ def removals(lake: Lake, customer: str) -> dict[str, Removal]:
         return {}
 
 
-def told(lake: Lake, customer: str) -> list[str]:
+def removed_in_words(lake: Lake, customer: str) -> list[str]:
     """What cleaning removed of each table of a customer that lost any row, in words."""
     return [f"{table}: {removal.verdict}" for table, removal in removals(lake, customer).items() if removal.removed]
 

@@ -29,15 +29,15 @@ def conformed(work: LandingWork) -> DataFrame:
     declared, options = work.declared, work.options
     spark = work.lake.spark()
     if declared.query:
-        came, work.unfit = query_rows(spark, work.sources, work.customer, work.spec.name, work.views)
+        as_read, work.unfit = query_rows(spark, work.sources, work.customer, work.spec.name, work.views)
         options = reading_options(work.sources, declared.inputs)
     else:
         assert work.source is not None  # noqa: S101  (only a query has none)
         opening = Opening(work.source, work.location, options, declared, work.spec.table, work.customer.time_zone)
-        came, work.looked_at = opening.rows(spark, work.since, work.exports)
-        came = exports.with_labels(came, work.source, options, work.exports)
-    if declared.watermark in came.columns:
-        work.form = came.schema[declared.watermark].dataType.typeName()
+        as_read, work.looked_at = opening.rows(spark, work.since, work.exports)
+        as_read = exports.with_labels(as_read, work.source, options, work.exports)
+    if declared.watermark in as_read.columns:
+        work.form = as_read.schema[declared.watermark].dataType.typeName()
     name = f"[tables.{work.spec.name}] of {work.name}, {work.location}"
     reading = Reading(
         work.customer.time_zone,
@@ -54,7 +54,7 @@ def conformed(work: LandingWork) -> DataFrame:
         date_format=reading.date_format,
         numbers=reading.numbers,
         name=name,
-        export=exports.export(came, work.exports, options, work.customer.time_zone),
+        export=exports.export(as_read, work.exports, options, work.customer.time_zone),
         also_read=[declared.where] if declared.where else [],
         personal=work.hashed,
         watermark=declared.watermark,
@@ -67,9 +67,9 @@ def conformed(work: LandingWork) -> DataFrame:
         return to_conform(rows).where(watermarks.is_new(work.since)) if work.since else to_conform(rows)
 
     if declared.where:
-        came, left, is_null = row_filter.divided(came, declared.where, name, work.looked_at, reading)
+        as_read, left, is_null = row_filter.divided(as_read, declared.where, name, work.looked_at, reading)
         work.left_out = row_filter.NOTHING if work.since else row_filter.counted(declared.where, left, is_null)
-    frame = with_unfit(newer(came), work.unfit)
+    frame = with_unfit(newer(as_read), work.unfit)
     if declared.where and work.since:
         frame = frame.unionByName(row_filter.marked(newer(left)))
     elif declared.where and (parted := exports.replaced_by_nothing(frame, newer(left), work.spec, work.exports)):
@@ -80,7 +80,7 @@ def conformed(work: LandingWork) -> DataFrame:
         everybodys, frame = frame, without_forgotten(work.lake, work.name, frame, work.key())
         work.forgotten = rows_of_forgotten(work.lake, work.name, everybodys, work.key())
     if work.hashed:
-        secret = mentioned(came.columns, [declared.columns[name] for name in work.hashed])
+        secret = mentioned(as_read.columns, [declared.columns[name] for name in work.hashed])
         parts = bill_keys.hashed(declared.bill_key, work.spec.table, declared.columns, work.hashed, secret)
         frame = pseudonymized(frame, (*work.hashed, *parts), secret, work.key())
     return ids.marked(placed_by_key(frame, work.told_by) if declared.query else frame, work.ids)

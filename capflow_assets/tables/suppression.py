@@ -122,8 +122,8 @@ def rows_of_forgotten(lake: Lake, customer: str, frame: DataFrame, key: bytes) -
     ids = [name for name in ("user_id", "bill_id") if name in frame.columns]
     if suppressed is None or not ids:
         return 0
-    told = frame.select(*ids).mapInArrow(_counted(_rows_without(suppressed, key)), "rows bigint").collect()
-    return sum(row[0] for row in told)
+    counts = frame.select(*ids).mapInArrow(_counted(_rows_without(suppressed, key)), "rows bigint").collect()
+    return sum(row[0] for row in counts)
 
 
 def _counted(function: Batches) -> Batches:

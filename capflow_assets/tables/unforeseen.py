@@ -21,19 +21,19 @@ def words_for(error: Exception, lake: Lake, sources: Mapping[str, Source], custo
     """The error in words that name the table, the source or the damaged input, and say what to do."""
     if words := worker_words(error):
         return words
-    came = first_words(error)
+    received = first_words(error)
     is_raw = spec.function is None
     if about_disk := lake_error(error, lake.names, is_source_read=is_raw):
         return str(about_disk)
     tables = sorted({spec.key, *spec.waits_for, *(source.table for source in spec.inputs)})
     if damaged := culprit(customer.name, [(table, lake.path(customer.name, table)) for table in tables], str(error)):
         return str(damaged)
-    if EXHAUSTED in came:
-        return str(TableError(f"{spec.key} needs more memory than the engine may take", came=came, do=MORE_MEMORY))
+    if EXHAUSTED in received:
+        return str(TableError(f"{spec.key} needs more memory than the engine may take", came=received, do=MORE_MEMORY))
     if not is_raw:
-        return came
-    if unread := unread_value(lake.spark(), sources, customer, spec.name, came):
+        return received
+    if unread := unread_value(lake.spark(), sources, customer, spec.name, received):
         return str(unread)
     what, where = f"The source of {spec.name} cannot be read", customer.location(spec.name)
     do = "export it again and whole, and see that its options say how it is written"
-    return str(SourceError(what, came=came, where=where, do=do))
+    return str(SourceError(what, came=received, where=where, do=do))

@@ -145,8 +145,8 @@ class Calls:
         if 300 <= answer.status < 400:
             do = "give the address that it leads to, if it is the right one: redirects are not followed"
             to = answer.headers.get("location", "")
-            came = f"{answer.status}, to {to[:300]}"
-            return DeliveryError(f"{self._what} redirects", came=came, where=self.host, do=do)
+            received = f"{answer.status}, to {to[:300]}"
+            return DeliveryError(f"{self._what} redirects", came=received, where=self.host, do=do)
         what, do = f"{self._what} does not take the request", "check the address and the options"
         if answer.status in FORBIDDEN:
             what, do = f"{self._what} does not accept the credentials", "check the key and what its owner may do"

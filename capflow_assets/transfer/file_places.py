@@ -171,9 +171,9 @@ class Folder(FilePlace):
         try:
             yield
         except OSError as error:
-            came = error.strerror or str(error)
+            received = error.strerror or str(error)
             do = "check that this user may write there, and that there is space"
-            raise DeliveryError("A folder cannot be used", came=came, where=self.shown(name), do=do) from error
+            raise DeliveryError("A folder cannot be used", came=received, where=self.shown(name), do=do) from error
 
 
 class Bucket(FilePlace):
@@ -262,8 +262,8 @@ class Bucket(FilePlace):
 
     def _error(self, name: str, error: Exception) -> DeliveryError:
         do = "check the bucket, its region, and what the credentials may do there"
-        came = first_line(error, *self._secrets)
-        return DeliveryError("A bucket cannot be used", came=came, where=self.shown(name), do=do)
+        received = first_line(error, *self._secrets)
+        return DeliveryError("A bucket cannot be used", came=received, where=self.shown(name), do=do)
 
 
 class _AbsentOrPresent(CapflowError):  # noqa: N818  (it is no error)

@@ -64,8 +64,10 @@ def connected(login: MysqlLogin) -> Iterator[Any]:
         yield connection
     except (pymysql.Error, OSError) as error:
         do = "check the address, the login, and what it may do there"
-        came = first_line(plain(error), password)
-        raise DeliveryError("A database did not do what was asked", came=came, where=login.location, do=do) from error
+        received = first_line(plain(error), password)
+        raise DeliveryError(
+            "A database did not do what was asked", came=received, where=login.location, do=do
+        ) from error
     finally:
         if connection is not None:
             with suppress(pymysql.Error, OSError):
@@ -83,8 +85,8 @@ def commit(connection: Any, where: str) -> None:
     try:
         connection.commit()
     except (pymysql.OperationalError, pymysql.InterfaceError, OSError) as error:
-        do, came = "deliver again: what arrived is looked at first", first_line(plain(error))
-        raise DeliveryUnknown("A database did not answer to a commit", came=came, where=where, do=do) from error
+        do, received = "deliver again: what arrived is looked at first", first_line(plain(error))
+        raise DeliveryUnknown("A database did not answer to a commit", came=received, where=where, do=do) from error
 
 
 def plain(error: BaseException) -> Exception:

@@ -62,9 +62,11 @@ def connected(login: PostgresLogin) -> Iterator[Any]:
         )  # fmt: skip
         yield connection
     except psycopg2.Error as error:
-        came = first_line(error, password)
+        received = first_line(error, password)
         do = "check the address, the login, and what it may do there"
-        raise DeliveryError("A database did not do what was asked", came=came, where=login.location, do=do) from error
+        raise DeliveryError(
+            "A database did not do what was asked", came=received, where=login.location, do=do
+        ) from error
     finally:
         if connection is not None:
             with suppress(psycopg2.Error):

@@ -212,5 +212,7 @@ class SftpPlace(FilePlace):
             raise DeliveryError(what, came=first_line(error, *secrets), where=self._login.host, do=do) from error
         except (asyncssh.Error, OSError, TimeoutError) as error:
             do = "see whether it is up, its disk, and what the user may write there; then run it again"
-            came = first_line(error, *secrets)
-            raise DeliveryError("An SFTP server cannot be used", came=came, where=self.shown(name), do=do) from error
+            received = first_line(error, *secrets)
+            raise DeliveryError(
+                "An SFTP server cannot be used", came=received, where=self.shown(name), do=do
+            ) from error

@@ -64,8 +64,8 @@ def readiness(evidence: DataFrame, as_of: datetime, zone: str, needs: Mapping[st
 def _rows(model: str | None, verdict: Verdict) -> Iterator[tuple[Any, ...]]:
     for position, reason in enumerate(verdict.reasons, start=1):
         state = Verdict((reason,)).state
-        found, needed = (_number(value) for value in (reason.found, reason.needed))
-        yield model, reason.need, position, state, found, needed, _unit(reason), reason.fix, reason.risk
+        available, needed = (_number(value) for value in (reason.found, reason.needed))
+        yield model, reason.need, position, state, available, needed, _unit(reason), reason.fix, reason.risk
 
 
 def _number(value: Any) -> float | None:

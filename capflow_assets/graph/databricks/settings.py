@@ -178,8 +178,8 @@ def read_settings(path: str | Path) -> Settings:
         data = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         do = "mend CAPFLOW_DATABRICKS, or unset it to run everything in the orchestrator"
-        came = error.strerror or str(error)
-        raise CapflowError("The Databricks settings cannot be read", came=came, where=str(file), do=do) from error
+        received = error.strerror or str(error)
+        raise CapflowError("The Databricks settings cannot be read", came=received, where=str(file), do=do) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise CapflowError("The Databricks settings are not TOML", came=str(error), where=str(file)) from error
     try:

@@ -68,7 +68,7 @@ class _Volume:
         # The SDK's own download always begins at the first byte; the API takes a range.
         headers = {"Accept": "application/octet-stream", "Range": f"bytes={start}-"}
         try:
-            found = self._client.api_client.do(
+            answer = self._client.api_client.do(
                 "GET", f"/api/2.0/fs/files{quote(self.mounted(name))}", headers=headers, raw=True
             )
         except NotFound:
@@ -77,7 +77,7 @@ class _Volume:
             if "RANGE" in str(error.error_code or "").upper() or "range" in str(error).lower():
                 return b""  # nothing beyond ``start`` yet
             raise
-        with found["contents"] as stream:
+        with answer["contents"] as stream:
             return bytes(stream.read())
 
     def remove(self, name: str) -> None:
@@ -125,13 +125,13 @@ class _Dbfs:
         content = b""
         while True:
             try:
-                found = self._client.dbfs.read(
+                block = self._client.dbfs.read(
                     f"{self._folder}/{name}", offset=start + len(content), length=BLOCK_BYTES
                 )
             except (NotFound, InvalidParameterValue):  # no such file yet, or nothing beyond its end
                 return content
-            content += base64.b64decode(found.data or "")
-            if (found.bytes_read or 0) < BLOCK_BYTES:
+            content += base64.b64decode(block.data or "")
+            if (block.bytes_read or 0) < BLOCK_BYTES:
                 return content
 
     def remove(self, name: str) -> None:

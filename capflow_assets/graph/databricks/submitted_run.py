@@ -120,16 +120,16 @@ class DatabricksRun:
             do="look at the cluster's event log and the driver's log; memory and spot loss are the usual reasons",
         )
 
-    def _too_long(self, came: str) -> CapflowError:
+    def _too_long(self, received: str) -> CapflowError:
         what = f"Databricks run {self.run_id} took too long and was stopped"
         expected = f"at most {self.settings.longest_hours:g} hours (longest_hours)"
         do = "allow more, give it more workers, or make the cohort smaller"
-        return CapflowError(what, expected=expected, came=came, where=self.url, do=do)
+        return CapflowError(what, expected=expected, came=received, where=self.url, do=do)
 
-    def _output(self, found: Any) -> str:
+    def _output(self, run: Any) -> str:
         """The last output of the task itself, if Databricks still has it."""
         try:
-            output = self.client.jobs.get_run_output(found.tasks[0].run_id)
+            output = self.client.jobs.get_run_output(run.tasks[0].run_id)
         except Exception:  # a dead cluster has none
             return ""
         text = "\n".join(part for part in (output.error, output.error_trace) if part)

@@ -71,10 +71,10 @@ class Guard:
 
 def gathered(pairs: Sequence[tuple[bytes, bytes]]) -> Headers:
     """The headers by name, each with all of its values."""
-    found: dict[str, list[str]] = {}
+    values: dict[str, list[str]] = {}
     for name, value in pairs:
-        found.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
-    return found
+        values.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
+    return values
 
 
 def wrong_request(method: str, path: str, headers: Headers) -> Refusal | None:
@@ -94,10 +94,10 @@ def wrong_request(method: str, path: str, headers: Headers) -> Refusal | None:
 
 def wrong_content(headers: Headers) -> Refusal | None:
     """Why the content type of what may change something is refused, if it is: a form can send it."""
-    came = headers.get("content-type", ())
-    if (only(came) or "").split(";")[0].strip().lower() == JSON:
+    received = headers.get("content-type", ())
+    if (only(received) or "").split(";")[0].strip().lower() == JSON:
         return None
-    return Refusal.of(415, "The content type is not taken", f"Content-Type: {JSON}", ", ".join(came) or "none")
+    return Refusal.of(415, "The content type is not taken", f"Content-Type: {JSON}", ", ".join(received) or "none")
 
 
 def from_another_site(headers: Headers) -> bool:

@@ -134,8 +134,8 @@ def is_origin_of(origin: str, host: str) -> bool:
     >>> is_origin_of("null", "capflow.example.com")
     False
     """
-    scheme, found, place = origin.lower().partition("://")
-    if not found or scheme not in DEFAULT_PORTS:
+    scheme, separator, place = origin.lower().partition("://")
+    if not separator or scheme not in DEFAULT_PORTS:
         return False
     return whole(place, scheme) == whole(host, scheme)
 

@@ -32,8 +32,10 @@ def parsed(text: str) -> exp.Query:
     from sqlglot.errors import ErrorLevel, SqlglotError
 
     if len(text) > MOST_CHARACTERS:
-        expected, came = f"at most {MOST_CHARACTERS:,} characters", f"{len(text):,} characters"
-        raise MappingError("A query is too long", expected=expected, came=came, do="prepare it where it is exported")
+        expected, received = f"at most {MOST_CHARACTERS:,} characters", f"{len(text):,} characters"
+        raise MappingError(
+            "A query is too long", expected=expected, came=received, do="prepare it where it is exported"
+        )
     try:
         tokens = _tokens(text)
         if not tokens or tokens[0].text.upper() not in ("SELECT", "WITH", "(", "FROM"):
@@ -41,9 +43,11 @@ def parsed(text: str) -> exp.Query:
         trees = _dialect().parser(error_level=ErrorLevel.IMMEDIATE).parse(tokens, text)
     except SqlglotError as error:
         where = getattr(error, "errors", [])
-        came = f"line {where[0]['line']}, column {where[0]['col']}: {where[0]['description']}" if where else str(error)
-        came = came[:SHOWN_CHARACTERS]
-        raise MappingError("A query cannot be read", expected="Spark SQL", came=came, do=DO) from None
+        received = (
+            f"line {where[0]['line']}, column {where[0]['col']}: {where[0]['description']}" if where else str(error)
+        )
+        received = received[:SHOWN_CHARACTERS]
+        raise MappingError("A query cannot be read", expected="Spark SQL", came=received, do=DO) from None
     except RecursionError:
         raise _too_deep() from None
     statements = [tree for tree in trees if tree is not None]

@@ -37,8 +37,8 @@ def judge_tables(tree: exp.Query, inputs: Collection[str]) -> None:
             near = nearest(table.name, [*inputs, *named.values()])
             do = f"did you mean {near!r}?" if near else "declare it: [tables.….inputs.NAME] with source and location"
             expected = f"inputs: {listed(sorted(inputs))}"
-            came = repr(table.name[:64])
-            raise MappingError("A query reads what is none of its inputs", expected=expected, came=came, do=do)
+            received = repr(table.name[:64])
+            raise MappingError("A query reads what is none of its inputs", expected=expected, came=received, do=do)
     for name in inputs:
         if not any(table.name.lower() == name.lower() for table in tree.find_all(exp.Table)):
             do = "read it, or take it out"

@@ -285,6 +285,6 @@ def _refusal(what: str, do: str = DO) -> MappingError:
     return MappingError(f"A query uses {what.rstrip(',')}, which is not allowed", do=do)
 
 
-def _outside(came: str) -> MappingError:
+def _outside(received: str) -> MappingError:
     do = "declare what it shall read as an input: [tables.….inputs.NAME] with source and location"
-    return MappingError("A query reads what is none of its inputs", came=repr(came[:64]), do=do)
+    return MappingError("A query reads what is none of its inputs", came=repr(received[:64]), do=do)

@@ -72,18 +72,18 @@ def _refuse_function(reader: Reader, token: Token, name: str) -> None:
 
 
 def _arguments(reader: Reader, name: str) -> list[Node]:
-    found: list[Node] = []
+    arguments: list[Node] = []
     while not reader.sign(")"):
-        if found:
+        if arguments:
             reader.expect(",")
         if reader.next.value == "*" and reader.next.kind == "sign":
-            found += reader.every_column(reader.advance())
+            arguments += reader.every_column(reader.advance())
             continue
         following = reader.ahead(1)
         if following.value == "=>" and following.kind == "sign":
             reader.refuse("A mapping names an argument", following, "write the arguments in their order")
-        found.append(_argument(reader, name, is_first=not found))
-    return found
+        arguments.append(_argument(reader, name, is_first=not arguments))
+    return arguments
 
 
 def _argument(reader: Reader, name: str, *, is_first: bool) -> Node:

@@ -95,10 +95,10 @@ def _division(meaning: Meaning, name: str, arguments: Sequence[Node]) -> Node:
     left, right = (conversions.number(meaning, argument, strict=strict) for argument in arguments)
     right = divisor(right)
     if DIVISIONS[name] == "/":
-        made = Phrase((left, " / ", right), kind=NUMBER)
+        quotient = Phrase((left, " / ", right), kind=NUMBER)
     else:
-        made = Phrase((f"{DIVISIONS[name]}(", left, ", ", right, ")"), closed=True, kind=NUMBER, doubles=1)
-    return made if strict else conversions.tried(made)
+        quotient = Phrase((f"{DIVISIONS[name]}(", left, ", ", right, ")"), closed=True, kind=NUMBER, doubles=1)
+    return quotient if strict else conversions.tried(quotient)
 
 
 def divisor(node: Node) -> Node:

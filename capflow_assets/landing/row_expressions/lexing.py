@@ -67,12 +67,12 @@ def tokens(text: str) -> list[Token]:
     except TokenError as error:
         do = "end each text with the quote that it began with, and each comment with */"
         raise UnreadableError("A mapping cannot be read", came=snippet(text, 0, len(text)), do=do) from error
-    found: list[Token] = []
+    kept: list[Token] = []
     for token in raw:
-        if not found or token.start >= found[-1].end:
+        if not kept or token.start >= kept[-1].end:
             added = _token(text, token.start, token.end + 1, token.token_type.name)
-            found[-1:] = _joined(text, found[-1], added) if found else [added]
-    return [*found, Token("end", "", len(text), len(text))]
+            kept[-1:] = _joined(text, kept[-1], added) if kept else [added]
+    return [*kept, Token("end", "", len(text), len(text))]
 
 
 def _joined(text: str, before: Token, after: Token) -> list[Token]:

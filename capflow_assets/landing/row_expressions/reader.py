@@ -93,12 +93,12 @@ class Reader:
 
     def listed(self) -> list[Node]:
         """Expressions with commas between them, up to and with the closing parenthesis."""
-        found: list[Node] = []
+        nodes: list[Node] = []
         while not self.sign(")"):
-            if found:
+            if nodes:
                 self.expect(",")
-            found.append(self.expression())
-        return found
+            nodes.append(self.expression())
+        return nodes
 
     def deeper(self) -> None:
         """One level of nesting more; ``shallower`` takes it back."""
@@ -112,10 +112,10 @@ class Reader:
 
     def too_deep(self, token: Token | None = None) -> NoReturn:
         """Refuse an expression that is nested too deep."""
-        came = snippet(self.text, token.start, token.end) if token else snippet(self.text, 0, len(self.text))
+        received = snippet(self.text, token.start, token.end) if token else snippet(self.text, 0, len(self.text))
         expected = f"at most {MOST_NESTED} levels of parentheses, functions, CASE, NOT and signs"
         do = "write one CASE with several WHEN, or make the column where the rows are exported"
-        raise DeepError("A mapping is nested too deep", expected=expected, came=came, do=do)
+        raise DeepError("A mapping is nested too deep", expected=expected, came=received, do=do)
 
     def variable(self) -> Node:
         """A name for a parameter of a function, of ours and no column's."""
@@ -164,8 +164,8 @@ class Reader:
                 self.refuse_word(token, reason)
         near = self._near(self.text, *(token.value for token in self._tokens if token.kind in ("word", "name")))
         do = f"did you mean {near!r}?" if near else "write texts in single quotes and columns with blanks in backquotes"
-        came = snippet(self.text, self.next.start, self.next.end)
-        raise UnreadableError("A mapping cannot be read", expected=expected, came=came, do=do)
+        received = snippet(self.text, self.next.start, self.next.end)
+        raise UnreadableError("A mapping cannot be read", expected=expected, came=received, do=do)
 
     def _unknown(self, token: Token) -> NoReturn:
         if token.kind == "word" and (reason := vocabulary.REASONS.get(token.word)):
@@ -175,8 +175,8 @@ class Reader:
         near = self._near(self.text, token.value)
         do = f"did you mean {near!r}?" if near else ELSEWISE
         expected = f"a source column or a Spark SQL expression over {shown}"
-        came = f"{token.value!r}, which is or names another: {snippet(self.text, token.start, token.end)}"
-        raise MappingError("A mapping cannot be read", expected=expected, came=came, do=do)
+        received = f"{token.value!r}, which is or names another: {snippet(self.text, token.start, token.end)}"
+        raise MappingError("A mapping cannot be read", expected=expected, came=received, do=do)
 
     def _near(self, *names: str) -> str:
         """The column nearest to one of the names that is none itself; blank if there is none."""

@@ -59,11 +59,11 @@ def lift_of(column: str, outcomes: pd.DataFrame, answers: pd.DataFrame) -> float
     """How much more often an outcome came among the hundredth that looks most wrong; 0 where it never came."""
     import numpy as np
 
-    came = outcomes[column].to_numpy(dtype=float) > 0
-    if not came.any():
+    observed = outcomes[column].to_numpy(dtype=float) > 0
+    if not observed.any():
         return 0.0
     first = np.argsort(-answers["score"].to_numpy(dtype=float), kind="stable")
-    return float(came[first[: max(1, round(LOOKED_AT_SHARE * came.size))]].mean() / came.mean())
+    return float(observed[first[: max(1, round(LOOKED_AT_SHARE * observed.size))]].mean() / observed.mean())
 
 
 def _recalled(outcomes: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:

@@ -113,9 +113,9 @@ def _calibration(outcome: str, outcomes: pd.DataFrame, answers: pd.DataFrame) ->
     from capflow_assets.learning.calibration import calibration_error_by_chance, expected_calibration_error
     from capflow_assets.learning.example_weights import example_weights
 
-    came, chances, weights = outcomes[outcome], answers["score"], example_weights(outcomes)
-    by_chance = calibration_error_by_chance(came, chances, weights=weights)
-    return max(0.0, expected_calibration_error(came, chances, weights=weights) - by_chance)
+    observed, chances, weights = outcomes[outcome], answers["score"], example_weights(outcomes)
+    by_chance = calibration_error_by_chance(observed, chances, weights=weights)
+    return max(0.0, expected_calibration_error(observed, chances, weights=weights) - by_chance)
 
 
 def _plot(outcome: str, did: str, outcomes: pd.DataFrame, answers: pd.DataFrame) -> Figure:

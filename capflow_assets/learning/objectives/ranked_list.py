@@ -45,50 +45,51 @@ def ranked_list_model(
     candidates: tuple[Candidate[P], ...],
     subject: Subject = USER,
     listed: str = ITEM,
-    came: str = CAME,
+    observed: str = CAME,
     words: str = "what comes next",
     columns: tuple[Column, ...] = (),
     family: str = "recommendation",
-    also_came: tuple[str, ...] = (),
+    also_observed: tuple[str, ...] = (),
     metric: Metric | None = None,
-    told: Metric | None = None,
+    second_metric: Metric | None = None,
     rules: tuple[Rule, ...] = (),
     plot: Callable[[Any, Any], Any] | None = None,
 ) -> Model[P]:
     """A model whose answers are several rows a subject, told apart by ``listed``, with ``score`` and ``reasons``.
 
-    ``outcome`` gives a row per subject and ``listed`` that came, with a column ``came`` above 0; of a subject without
-    one nothing can be said; ``also_came`` are further columns. ``words`` name what came, after "share of": "the next
-    visit's items". ``columns`` are what the answers have besides. Without a ``metric`` it is judged by
-    ``recall_metric``, and without one that is ``told`` beside it, the NDCG is. ``rules`` come after that.
+    ``outcome`` gives a row per subject and ``listed`` that occurred, with its column ``observed`` above 0; of a subject
+    without one nothing can be said; ``also_observed`` are its further columns. ``words`` name what occurred, after
+    "share of": "the next visit's items". ``columns`` are what the answers have besides. Without a ``metric`` it is
+    judged by ``recall_metric``; ``second_metric`` (NDCG by default) stands beside it in the report and decides nothing.
+    ``rules`` are asked after that.
     """
-    told = told or ndcg_metric(listed, came, words)
+    reported = second_metric or ndcg_metric(listed, observed, words)
     return Model(
         question=question,
         family=family,
         needs=needs,
         reads=reads,
         subject=subject,
-        outcome=Outcome(outcome, (came, *also_came), per=(listed,), absent="unknown"),
+        outcome=Outcome(outcome, (observed, *also_observed), per=(listed,), absent="unknown"),
         answer=Answer(per=(listed,), columns=columns),
         params=params,
         candidates=candidates,
-        metric=metric or recall_metric(listed, came, words),
-        rules=(Rule(told.name, told.compute, f"its {told.name}", otherwise="tell"), *rules),
+        metric=metric or recall_metric(listed, observed, words),
+        rules=(Rule(reported.name, reported.compute, f"its {reported.name}", otherwise="tell"), *rules),
         objective="list",
-        plot=plot or partial(recall_plot, item=listed, came=came, words=words),
+        plot=plot or partial(recall_plot, item=listed, observed=observed, words=words),
     )
 
 
-def recall_metric(listed: str = ITEM, came: str = CAME, words: str = "what comes next") -> Metric:
-    """The mean over subjects of the share of what came that stands among the first ten of the list."""
-    by_subject = partial(recall_by_subject, top=TOP, item=listed, came=came)
+def recall_metric(listed: str = ITEM, observed: str = CAME, words: str = "what comes next") -> Metric:
+    """The mean over subjects of the share of what occurred that stands among the first ten of the list."""
+    by_subject = partial(recall_by_subject, top=TOP, item=listed, observed=observed)
     return mean_by_subject(f"recall_{TOP}", by_subject, True, f"Share of {words} among the first ten listed.")
 
 
-def ndcg_metric(listed: str = ITEM, came: str = CAME, words: str = "what comes next") -> Metric:
+def ndcg_metric(listed: str = ITEM, observed: str = CAME, words: str = "what comes next") -> Metric:
     """The mean over subjects of the normalised discounted cumulative gain of the first ten."""
-    by_subject = partial(ndcg_by_subject, top=TOP, item=listed, came=came)
+    by_subject = partial(ndcg_by_subject, top=TOP, item=listed, observed=observed)
     return mean_by_subject(f"ndcg_{TOP}", by_subject, True, f"How high {words} stand among the first ten.")
 
 

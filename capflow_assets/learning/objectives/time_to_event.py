@@ -82,9 +82,9 @@ def concordance_index() -> Metric:
 
         from capflow_assets.learning.survival import concordance
 
-        came, days, score = _times(outcomes, answers)
+        is_event, days, score = _times(outcomes, answers)
         is_finite = np.isfinite(score)
-        of_counts = concordance(came[is_finite], days[is_finite], score[is_finite])
+        of_counts = concordance(is_event[is_finite], days[is_finite], score[is_finite])
         return lambda counts: of_counts(counts[is_finite])
 
     def compute(outcomes: pd.DataFrame, answers: pd.DataFrame) -> float:
@@ -100,8 +100,8 @@ def calibration(outcomes: pd.DataFrame, answers: pd.DataFrame) -> float:
     """Expected calibration error of the chance to come within the horizon, beyond chance, ten bins of equal mass."""
     from capflow_assets.learning.calibration import calibration_error_by_chance, expected_calibration_error
 
-    came, chances = outcomes[CAME], answers["chance"]
-    return max(0.0, expected_calibration_error(came, chances) - calibration_error_by_chance(came, chances))
+    is_event, chances = outcomes[CAME], answers["chance"]
+    return max(0.0, expected_calibration_error(is_event, chances) - calibration_error_by_chance(is_event, chances))
 
 
 def coverage(outcomes: pd.DataFrame, answers: pd.DataFrame) -> float:
@@ -110,8 +110,8 @@ def coverage(outcomes: pd.DataFrame, answers: pd.DataFrame) -> float:
 
     names = ("low_80", "high_80", "chance", "horizon_days")
     low, high, chance, horizon = (answers[name].to_numpy(dtype=float) for name in names)
-    came, days, _ = _times(outcomes, answers)
-    return coverage_beyond_promise(came, days, low, high, chance, horizon)
+    is_event, days, _ = _times(outcomes, answers)
+    return coverage_beyond_promise(is_event, days, low, high, chance, horizon)
 
 
 def plot(outcomes: pd.DataFrame, answers: pd.DataFrame) -> Figure:
@@ -125,6 +125,6 @@ def _times(outcomes: pd.DataFrame, answers: pd.DataFrame) -> tuple[np.ndarray, n
     """Who came, after how many days (infinite for who did not), and the score."""
     import numpy as np
 
-    came = outcomes[CAME].to_numpy(dtype=float)
-    days = np.where(came > 0, outcomes[DAYS].to_numpy(dtype=float), np.inf)
-    return came, days, answers["score"].to_numpy(dtype=float)
+    is_event = outcomes[CAME].to_numpy(dtype=float)
+    days = np.where(is_event > 0, outcomes[DAYS].to_numpy(dtype=float), np.inf)
+    return is_event, days, answers["score"].to_numpy(dtype=float)

@@ -51,8 +51,8 @@ def unpacked(content: bytes) -> OnlineModel:
             graphs = tuple(packed.read(f"{place}.onnx") for place in range(len(packed.namelist()) - 1))
             written = recipe.pop("format")
     except (BadZipFile, KeyError, ValueError, AttributeError, TypeError) as error:
-        came = f"{type(error).__name__}: {error}"
-        raise BrokenModelError("The file that answers online is damaged", came=came) from None
+        received = f"{type(error).__name__}: {error}"
+        raise BrokenModelError("The file that answers online is damaged", came=received) from None
     if written != FORMAT:
         raise BrokenModelError(
             "The file that answers online is of another release", expected=f"format {FORMAT}", came=f"format {written}"

@@ -57,8 +57,8 @@ def ready_scorer(online: OnlineModel) -> Scorer:
         scoring = _scoring(online.recipe["answer"], columns, [_margin(session) for session in sessions])
         return Scorer(columns, "onnx" if sessions else "numpy", scoring, size)
     except (KeyError, ValueError, TypeError, IndexError) as error:
-        came = f"{type(error).__name__}: {error}"
-        raise BrokenModelError("The recipe of a version cannot be read", came=came) from error
+        received = f"{type(error).__name__}: {error}"
+        raise BrokenModelError("The recipe of a version cannot be read", came=received) from error
 
 
 def _margin(session: Any) -> Margin:

@@ -99,5 +99,5 @@ def ready_lists(online: OnlineModel) -> VisitLists:
         bytes_ = SESSION_BYTES + 2 * len(graph) + ITEM_BYTES * len(items)
         return VisitLists(items, places, visits, width, size, str(recipe["reasons"]), session_of(graph), bytes_)
     except (KeyError, ValueError, TypeError) as error:
-        came = f"{type(error).__name__}: {error}"
-        raise BrokenModelError("The recipe of a version cannot be read", came=came) from error
+        received = f"{type(error).__name__}: {error}"
+        raise BrokenModelError("The recipe of a version cannot be read", came=received) from error

@@ -179,25 +179,27 @@ def _layout(path: str, options: Options) -> file_layout.Layout:
             raise SourceError("A file holds no row there", expected=expected, came="an end before it", where=where)
         raise SourceError("A file holds no row", expected=expected, where=where)
     if options.header_row and number > options.header_row and not options.multiline:
-        came, do = f"none there; the next row is line {number}", "options.header_row: the line's number in the file"
+        received, do = f"none there; the next row is line {number}", "options.header_row: the line's number in the file"
         expected = f"names in line {options.header_row} (options.header_row)"
-        raise SourceError("A file has no such header", expected=expected, came=came, where=where, do=do)
+        raise SourceError("A file has no such header", expected=expected, came=received, where=where, do=do)
     head = ",".join(first)
     is_binary = "\0" in head and not text_encodings.is_marked(head, options.encoding)
     if text_encodings.is_spoilt(head) and not is_binary:
         raise text_encodings.refusal(head, options.encoding, f"{where}:{number}")
     if is_binary:
         expected, do = f"text in {options.encoding}", "name the encoding (utf-16, say), or check that it is a text file"
-        came = repr(text_encodings.mended(head))[:100]
-        raise SourceError("A file begins with no text", expected=expected, came=came, where=where, do=f"options: {do}")
-    if len(first) > MOST_COLUMNS:
-        came, do = f"{len(first):,}, {', '.join(first)[:100]!r} …", "check delimiter and quote in the options"
+        received = repr(text_encodings.mended(head))[:100]
         raise SourceError(
-            "A file has too many columns", expected=f"at most {MOST_COLUMNS:,}", came=came, where=where, do=do
+            "A file begins with no text", expected=expected, came=received, where=where, do=f"options: {do}"
+        )
+    if len(first) > MOST_COLUMNS:
+        received, do = f"{len(first):,}, {', '.join(first)[:100]!r} …", "check delimiter and quote in the options"
+        raise SourceError(
+            "A file has too many columns", expected=f"at most {MOST_COLUMNS:,}", came=received, where=where, do=do
         )
     if options.names and len(options.names) != len(first):
-        expected, came = f"{len(options.names)} columns (options.names)", f"{len(first)}: {', '.join(first)[:200]}"
-        raise SourceError("A file has other columns than declared", expected=expected, came=came, where=where)
+        expected, received = f"{len(options.names)} columns (options.names)", f"{len(first)}: {', '.join(first)[:200]}"
+        raise SourceError("A file has other columns than declared", expected=expected, came=received, where=where)
     return replace(
         layout, columns=arrow_frames.unique_names(options.names or (first if options.header else [""] * len(first)))
     )

@@ -133,8 +133,8 @@ def _fitted(values: list[str], text: str, count: int) -> list[str]:
     fitted = values[:count] + [""] * (count - len(values))
     if len(values) == count or (len(values) > count and not any(value.strip() for value in values[count:])):
         return [*fitted, ""]
-    came = f"{len(values)} values" if values else "no values that can be told apart"
-    return [*fitted, f"has {came}, not {count}: {text[:SHOWN_CHARACTERS]!r}"]
+    received = f"{len(values)} values" if values else "no values that can be told apart"
+    return [*fitted, f"has {received}, not {count}: {text[:SHOWN_CHARACTERS]!r}"]
 
 
 def parsed_at_once(

@@ -92,15 +92,17 @@ def find_rows(location: str, options: Options, rows: list[dict[str, str | None]]
     return [None] * len(rows)
 
 
-def _refusal(came: str, location: str, options: Options) -> SourceError:
-    if any(sign in came for sign in NO_VERSION):
+def _refusal(received: str, location: str, options: Options) -> SourceError:
+    if any(sign in received for sign in NO_VERSION):
         expected = f"version {options.version}" if options.version is not None else f"a version at {options.timestamp}"
         do = "name a version that is still kept: the table's history tells, and VACUUM takes old ones away"
-        return SourceError("The Delta table has no such version", expected=expected, came=came, where=location, do=do)
-    if any(sign in came for sign in NO_TABLE):
+        return SourceError(
+            "The Delta table has no such version", expected=expected, came=received, where=location, do=do
+        )
+    if any(sign in received for sign in NO_TABLE):
         do = "check the location and the credentials; the folder is the one that holds _delta_log"
         if not location.isascii() or " " in location:
             do += "; the embedded engine reads no Delta table below a folder of blanks or letters beyond ASCII"
-        return SourceError("There is no Delta table", came=came, where=location, do=do)
+        return SourceError("There is no Delta table", came=received, where=location, do=do)
     do = "have it written with features that the engine knows, or export it to Parquet"
-    return SourceError("The Delta table cannot be read", came=came, where=location, do=do)
+    return SourceError("The Delta table cannot be read", came=received, where=location, do=do)

@@ -81,8 +81,8 @@ def _named(place: str, location: str) -> Iterator[str]:
             for paths in pool.map(lambda log: list(_paths(system, log)), logs):
                 yield from paths
     except (OSError, ValueError) as error:
-        came = str(error).strip().split("\n")[0][:300]
-        raise SourceError("A Delta table's log cannot be read", came=came, where=location) from error
+        received = str(error).strip().split("\n")[0][:300]
+        raise SourceError("A Delta table's log cannot be read", came=received, where=location) from error
 
 
 def _paths(system: fs.FileSystem, log: str) -> Iterator[str]:

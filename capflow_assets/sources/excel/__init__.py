@@ -98,9 +98,9 @@ def column_kinds(path: str, options: Options) -> dict[str, list[str]]:
 
 def _names(header: Sequence[str], sheet: CalamineSheet, path: str, options: Options) -> list[str]:
     if options.names and header and len(options.names) != len(header):
-        where, came = f"{packed_files.shown(path)}!{sheet.name}", f"{len(header)}: {', '.join(header)[:200]}"
+        where, received = f"{packed_files.shown(path)}!{sheet.name}", f"{len(header)}: {', '.join(header)[:200]}"
         expected = f"{len(options.names)} columns (options.names)"
-        raise SourceError("A sheet has other columns than declared", expected=expected, came=came, where=where)
+        raise SourceError("A sheet has other columns than declared", expected=expected, came=received, where=where)
     return arrow_frames.unique_names(options.names if options.names and header else header)
 
 

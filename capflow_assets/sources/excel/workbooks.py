@@ -160,10 +160,10 @@ def _content(path: str) -> bytes:
     return content
 
 
-def _oversize(path: str, expected: str, came: str) -> SourceError:
+def _oversize(path: str, expected: str, received: str) -> SourceError:
     do = "export the rows as CSV or Parquet, or delete what stands far from the table"
     return SourceError(
-        "A workbook is too large to be read", expected=expected, came=came, where=packed_files.shown(path), do=do
+        "A workbook is too large to be read", expected=expected, came=received, where=packed_files.shown(path), do=do
     )
 
 
@@ -176,11 +176,11 @@ def _stranger(path: str, content: bytes) -> SourceError:
 
 
 def _unread(path: str, error: BaseException) -> SourceError:
-    came = str(error).strip().split("\n")[0][:200] or type(error).__name__
+    received = str(error).strip().split("\n")[0][:200] or type(error).__name__
     return SourceError(
         "A workbook cannot be read",
         expected="a whole .xlsx or .xls",
-        came=came,
+        came=received,
         where=packed_files.shown(path),
         do=SAVE_AS,
     )

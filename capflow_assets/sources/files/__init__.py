@@ -78,8 +78,8 @@ def open_bytes(location: str, path: str, most_bytes: int = MOST_BYTES) -> bytes:
     try:
         with storage.open_file(real) as stream:
             if stream.size() > most_bytes:
-                came, expected = f"{stream.size():,} bytes", f"at most {most_bytes:,} bytes"
-                raise SourceError("A file is too large", expected=expected, came=came, where=full)
+                received, expected = f"{stream.size():,} bytes", f"at most {most_bytes:,} bytes"
+                raise SourceError("A file is too large", expected=expected, came=received, where=full)
             return bytes(stream.read())
     except OSError as error:
         raise SourceError(

@@ -28,8 +28,10 @@ def manifest_at(location: str, options: Options) -> str | None:
     path = f"{root.rstrip('/')}/{options.manifest}"
     if not real_path(path, root, location):
         expected = "a file below the folder, such as manifest.csv"
-        came = f"{options.manifest}, which {LEAVES}"
-        raise SourceError("A manifest is not of this customer's folder", expected=expected, came=came, where=location)
+        received = f"{options.manifest}, which {LEAVES}"
+        raise SourceError(
+            "A manifest is not of this customer's folder", expected=expected, came=received, where=location
+        )
     return path
 
 

@@ -178,10 +178,12 @@ def columns_of(location: str, part_facts: Sequence[dict[str, Any]], options: Opt
         expected, do = f"at most {MOST_FIELDS:,} different fields", "keys that are ids belong into an array of records"
         raise SourceError("The records have too many fields for a table", expected=expected, where=location, do=do)
     if not shape.fields:
-        came = next((complaint for facts in part_facts for complaint in facts["complaints"]), "no record with a field")
+        received = next(
+            (complaint for facts in part_facts for complaint in facts["complaints"]), "no record with a field"
+        )
         do = "check the location; for documents options.records, such as 'data.items', and for other text the encoding"
         raise SourceError(
-            "There is no JSON record that can be read", expected="JSON objects", came=came, where=location, do=do
+            "There is no JSON record that can be read", expected="JSON objects", came=received, where=location, do=do
         )
     if options.rows:
         shape = _of_elements(shape, options.rows.split("."), location)

@@ -72,5 +72,5 @@ def _with(array: pa.Array, path: Sequence[str], parents: pa.Array, elements: pa.
         else array.field(place).take(parents)
         for place, field in enumerate(fields)
     ]
-    fields_with_lists = [field.with_type(made.type) for field, made in zip(fields, inner, strict=True)]
+    fields_with_lists = [field.with_type(values.type) for field, values in zip(fields, inner, strict=True)]
     return pa.StructArray.from_arrays(inner, fields=fields_with_lists, mask=array.is_null().take(parents))

@@ -39,8 +39,8 @@ class Document:
             if self._next() == "[":
                 yield from self._elements()
             elif path and self._next() != "{":
-                came = self._value()[:100]
-                raise SourceError(f"{path} holds no records", expected="an array", came=came, where=self.path)
+                received = self._value()[:100]
+                raise SourceError(f"{path} holds no records", expected="an array", came=received, where=self.path)
             else:
                 yield self._value()
             if path:
@@ -65,9 +65,9 @@ class Document:
             seen: list[str] = []
             while True:
                 if self._next() == "}":
-                    came = f"an object with {', '.join(seen)[:200] or 'nothing'}"
+                    received = f"an object with {', '.join(seen)[:200] or 'nothing'}"
                     raise SourceError(
-                        f"The document has no {'.'.join(names)!r}", expected=name, came=came, where=self.path
+                        f"The document has no {'.'.join(names)!r}", expected=name, came=received, where=self.path
                     )
                 seen.append(self._name())
                 if seen[-1] == name:
@@ -127,10 +127,10 @@ class Document:
         self.text, self.at, self.ended = left + read, 0, not read
 
     def _broken(self, expected: str) -> SourceError:
-        came = repr(self.text[self.at : self.at + 50]) if self._next() else "its end"
+        received = repr(self.text[self.at : self.at + 50]) if self._next() else "its end"
         where = f"{self.path}, character {self.before + self.at + 1:,}"
         return SourceError(
-            "A JSON document breaks off or is no JSON", expected=expected, came=came, where=where, do=MEND
+            "A JSON document breaks off or is no JSON", expected=expected, came=received, where=where, do=MEND
         )
 
 
@@ -168,8 +168,8 @@ def read_text(stream: IO[str], characters: int, path: str) -> str:
     try:
         return stream.read(characters)
     except (OSError, ValueError) as error:
-        came = str(error).strip().split("\n")[0][:200]
-        raise SourceError("A file cannot be unpacked or read", came=came, where=path, do=MEND) from error
+        received = str(error).strip().split("\n")[0][:200]
+        raise SourceError("A file cannot be unpacked or read", came=received, where=path, do=MEND) from error
 
 
 def too_long(what: str, path: str) -> SourceError:

@@ -18,8 +18,10 @@ def codec() -> CodecOptions[dict[str, Any]]:
     from bson.codec_options import CodecOptions, DatetimeConversion, TypeDecoder, TypeRegistry
 
     def decoder(kind: type, make: Any) -> TypeDecoder:
-        made = type("Decoder", (TypeDecoder,), {"bson_type": kind, "transform_bson": lambda _, value: make(value)})
-        return made()
+        kind_decoder = type(
+            "Decoder", (TypeDecoder,), {"bson_type": kind, "transform_bson": lambda _, value: make(value)}
+        )
+        return kind_decoder()
 
     plain = {
         ObjectId: str,

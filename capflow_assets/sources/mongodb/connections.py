@@ -79,8 +79,8 @@ def reported(location: str) -> Iterator[None]:
     except errors.OperationFailure as error:
         why = REFUSED.get(error.code or 0, "")
         do = "check user, password and auth_source in the options, and what the user may read" if why else ""
-        came = "; ".join(part for part in (why, _first_line(error)) if part)
-        raise SourceError("MongoDB refuses to read a collection", came=came, where=location, do=do) from error
+        received = "; ".join(part for part in (why, _first_line(error)) if part)
+        raise SourceError("MongoDB refuses to read a collection", came=received, where=location, do=do) from error
     except (errors.PyMongoError, ValueError) as error:
         do = "check the host and port, tls in the options, and that this machine may reach it"
         raise SourceError("MongoDB is not reached", came=_first_line(error), where=location, do=do) from error

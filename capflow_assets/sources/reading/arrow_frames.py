@@ -75,10 +75,10 @@ def answers_of(
 
     def run(path: str, start: int, stop: int) -> Iterator[pa.RecordBatch]:
         try:
-            told: dict[str, Any] = {"told": tell(path, start, stop)}
+            answer: dict[str, Any] = {"told": tell(path, start, stop)}
         except SourceError as error:
-            told = {"refused": [error.what, str(error)]}
-        yield pa.record_batch({"told": [json.dumps({"part": [path, start, stop], **told})]})
+            answer = {"refused": [error.what, str(error)]}
+        yield pa.record_batch({"told": [json.dumps({"part": [path, start, stop], **answer})]})
 
     frame = frame_of(spark, parts, StructType([StructField("told", StringType())]), run)
     answers = [json.loads(row.told) for row in frame.collect()]

@@ -134,9 +134,9 @@ def _columns(location: str, shapes: Iterable[Shape], options: Reading) -> Column
             do="name those to read in options.fields, or declare options.columns",
         )
     if not seen.fields:
-        came = f"none with elements in {options.rows!r} (options.rows)" if options.rows else "none"
+        received = f"none with elements in {options.rows!r} (options.rows)" if options.rows else "none"
         do = "check the location, and the query where there is one"
-        raise SourceError("There is no document", expected="at least one", came=came, where=location, do=do)
+        raise SourceError("There is no document", expected="at least one", came=received, where=location, do=do)
     chosen = [name for name in options.fields if name in seen.fields] or list(seen.fields)
     names = unique(chosen, (*arrow_frames.RESERVED, arrow_frames.UNFIT_COLUMNS))
     shapes_of_columns = tuple(seen.fields[name] for name in chosen)
@@ -152,7 +152,7 @@ def _declared(spark: SparkSession, location: str, columns: str) -> Columns:
     try:
         schema = to_arrow_schema(spark.createDataFrame([], columns).schema)
     except PySparkException as error:
-        came, do = str(error).strip().split("\n")[0][:200], "options.columns: name string, amount double, …"
-        raise SourceError("The declared columns cannot be read", came=came, where=location, do=do) from error
+        received, do = str(error).strip().split("\n")[0][:200], "options.columns: name string, amount double, …"
+        raise SourceError("The declared columns cannot be read", came=received, where=location, do=do) from error
     names = tuple(unique(schema.names, (*arrow_frames.RESERVED, arrow_frames.UNFIT_COLUMNS)).values())
     return Columns(names, tuple(schema.names), tuple(schema.types), (None,) * len(names))

@@ -193,13 +193,13 @@ def _judged(file: StoredFile, head: bytes, of_text: bool) -> StoredFile:
     """The file, unless its first bytes tell that it cannot be read."""
     strangers = {b"": ("", "")} if not of_text else STRANGERS
     is_tar = head[257:262] == b"ustar"
-    came, do = next((said for mark, said in strangers.items() if mark and head.startswith(mark)), ("", ""))
+    received, do = next((said for mark, said in strangers.items() if mark and head.startswith(mark)), ("", ""))
     if is_tar:
-        came, do = "a tar archive", REPACK
+        received, do = "a tar archive", REPACK
     elif is_packed(file.path) and packing(head):
-        came, do = f"{packing(head)} within what was packed already", "pack it once: " + REPACK
-    if came:
-        raise _stranger(came, shown(file.path), do)
+        received, do = f"{packing(head)} within what was packed already", "pack it once: " + REPACK
+    if received:
+        raise _stranger(received, shown(file.path), do)
     return file
 
 
@@ -228,8 +228,8 @@ def _members(file: StoredFile, members: str, of_text: bool) -> Iterator[StoredFi
             if not of_text and _is_workbook(one.path):
                 way = ""
             else:
-                came, do = f"{entry.filename}, a zip in a zip", "pack it once: " + REPACK
-                raise SourceError("A packed file holds another", came=came, where=file.path, do=do)
+                received, do = f"{entry.filename}, a zip in a zip", "pack it once: " + REPACK
+                raise SourceError("A packed file holds another", came=received, where=file.path, do=do)
         path = one.path + (BEHIND + way if way else "")
         stored_member = replace(one, path=path, size_bytes=entry.file_size, listed=file.named, member=entry.filename)
         yield _judged(stored_member, _head(path) if way else head, of_text)
@@ -277,14 +277,14 @@ def _fits(name: str, pattern: str) -> bool:
     return fnmatchcase(name, pattern) or ("/" not in pattern and fnmatchcase(PurePosixPath(name).name, pattern))
 
 
-def _stranger(came: str, where: str, do: str) -> SourceError:
-    return SourceError("A file is not of the kind that its table declares", came=came, where=where, do=do)
+def _stranger(received: str, where: str, do: str) -> SourceError:
+    return SourceError("A file is not of the kind that its table declares", came=received, where=where, do=do)
 
 
-def _bomb(where: str, packed: int, came: str) -> SourceError:
+def _bomb(where: str, packed: int, received: str) -> SourceError:
     expected = f"at most {MOST_TIMES} times its {packed:,} bytes"
     do = "check what is in it; send it plain if it is sound"
-    return SourceError("A packed file unpacks to too much", expected=expected, came=came, where=where, do=do)
+    return SourceError("A packed file unpacks to too much", expected=expected, came=received, where=where, do=do)
 
 
 @contextmanager
@@ -294,6 +294,6 @@ def _in_words(where: str) -> Iterator[None]:
     except SourceError:
         raise
     except DAMAGES as error:
-        came = str(error).strip().split("\n")[0][:200] or type(error).__name__
+        received = str(error).strip().split("\n")[0][:200] or type(error).__name__
         do = "pack it again; it is damaged, was still being written, or is packed in a way that few programs read"
-        raise SourceError("A packed file cannot be unpacked", came=came, where=where, do=do) from error
+        raise SourceError("A packed file cannot be unpacked", came=received, where=where, do=do) from error

@@ -238,7 +238,7 @@ def text(value: Any) -> str:
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_quoted(str(name))}: {_json(each)}" for name, each in value.items()) + "}"
+        return "{" + ", ".join(f"{_quoted(str(name))}: {_json(item)}" for name, item in value.items()) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(map(_json, value)) + "]"
     return str(value)

@@ -69,10 +69,10 @@ def complaint(text: str, encoding: str) -> str:
     """
     match = SPOILT.search(text)
     assert match is not None  # noqa: S101  (it is spoilt)
-    found = match[0].encode(encoding, KEPT)
+    unread = match[0].encode(encoding, KEPT)
     before = text[max(0, match.start() - AROUND) : match.start()]
-    word = "bytes" if len(found) > 1 else "byte"
-    said = f"holds {word} {found[:8].hex(' ')}, which {'are' if len(found) > 1 else 'is'} no text in {encoding}"
+    word = "bytes" if len(unread) > 1 else "byte"
+    said = f"holds {word} {unread[:8].hex(' ')}, which {'are' if len(unread) > 1 else 'is'} no text in {encoding}"
     others = "; ".join(readings(text, encoding))
     return f"{said}: behind {before!r}" + (f"; {others}" if others else "")
 
@@ -105,7 +105,7 @@ def likely(text: str, encoding: str) -> list[tuple[str, list[str]]]:
             continue
         if _is_plausible(read):
             seen.setdefault(read, []).append(encoding_name)
-    return sorted(seen.items(), key=lambda each: _oddness(each[0]))
+    return sorted(seen.items(), key=lambda pair: _oddness(pair[0]))
 
 
 def refusal(text: str, encoding: str, where: str, column: str = "") -> SourceError:
@@ -115,11 +115,11 @@ def refusal(text: str, encoding: str, where: str, column: str = "") -> SourceErr
     """
     others = "; ".join(readings(text, encoding))
     do = f"name the encoding in the options: {others}" if others else "export it in one encoding, best in UTF-8"
-    came = complaint(text, encoding).partition("; ")[0].removeprefix("holds ")
+    received = complaint(text, encoding).partition("; ")[0].removeprefix("holds ")
     return SourceError(
         "A file holds bytes that are no text in its encoding",
         expected=f"text in {encoding}",
-        came=came + (f" (column {column!r})" if column else ""),
+        came=received + (f" (column {column!r})" if column else ""),
         where=where,
         do=f"{do}; undecodable = 'reject' sets aside the rows that hold such bytes",
     )

@@ -223,5 +223,5 @@ def _known(columns: list[relations.SqlColumn], name: str, location: str) -> str:
         return known[name]
     near = nearest(name, known)
     do = f"did you mean {near!r}?" if near else "name one of them"
-    expected, came = f"one of {listed(known)}", shortened(name)
-    raise SourceError("There is no such column", expected=expected, came=came, where=location, do=do)
+    expected, received = f"one of {listed(known)}", shortened(name)
+    raise SourceError("There is no such column", expected=expected, came=received, where=location, do=do)

@@ -59,8 +59,8 @@ def read(spark: SparkSession, location: str, options: Any, newer: tuple[str, Any
             frame = reader.options(**cut).load()
     except PySparkException as error:
         do = "check the table's location and options, and that the cluster may reach the database"
-        came = first_line(error, settings.get("password"))
-        raise SourceError("The cluster cannot read the database", came=came, where=location, do=do) from None
+        received = first_line(error, settings.get("password"))
+        raise SourceError("The cluster cannot read the database", came=received, where=location, do=do) from None
     shown = relations.frame_names(names)
     position = F.lit(None).cast("string")
     if options.split_by:

@@ -113,16 +113,16 @@ def stream_address(location: str, access: Access) -> str:
     settings = _connect_settings("postgresql", access)
     settings["options"] += " -c default_transaction_isolation=repeatable\\ read"
     own = {"host": url.host or url.query.get("host"), "port": url.port, "dbname": url.database}
-    told = own | {"user": user, "password": password} | settings
-    return " ".join(f"{name}={_in_quotes(str(value))}" for name, value in told.items() if value is not None)
+    parameters = own | {"user": user, "password": password} | settings
+    return " ".join(f"{name}={_in_quotes(str(value))}" for name, value in parameters.items() if value is not None)
 
 
 def no_table(name: str, known: list[str], location: str) -> SourceError:
     """The error for a table that is not there, with the nearest that is."""
     near = nearest(name, known) or nearest(name.rpartition(".")[2], known)
-    came = listed(sorted(known)) or "no table that this user may see"
+    received = listed(sorted(known)) or "no table that this user may see"
     do = f"did you mean {near!r}?" if near else "check options.table, its schema, and what the user may read"
-    return SourceError("There is no such table", expected=shortened(name), came=came, where=location, do=do)
+    return SourceError("There is no such table", expected=shortened(name), came=received, where=location, do=do)
 
 
 def _in_quotes(value: str) -> str:
@@ -197,17 +197,17 @@ def _told(error: BaseException, location: str, access: Access) -> SourceError:
     _, password = login(access)
     # MySQL's driver says it as (number, 'text').
     numbered = len(error.args) == 2 and isinstance(error.args[0], int)
-    came = first_line(Exception(error.args[1]) if numbered else error, password)
+    received = first_line(Exception(error.args[1]) if numbered else error, password)
     code = getattr(error, "pgcode", None) or getattr(error, "sqlstate", None) or ""
     text = str(error).lower()
     for signs, codes, what, do in _COMPLAINTS:
         if code in codes or any(sign in text for sign in signs):
-            return SourceError(what, came=came, where=location, do=do)
+            return SourceError(what, came=received, where=location, do=do)
     if type(error).__name__ in ("OperationalError", "InterfaceError") and not code:
         do = "check host and port, that the server runs, and that it can be reached from where the assets run"
-        return SourceError("The database cannot be reached or breaks off", came=came, where=location, do=do)
+        return SourceError("The database cannot be reached or breaks off", came=received, where=location, do=do)
     do = "check options.query, and options.split_by where it is given"
-    return SourceError("The database does not answer a query", came=came, where=location, do=do)
+    return SourceError("The database does not answer a query", came=received, where=location, do=do)
 
 
 # What drivers say (lower case) or the SQL standard's code of it, what that means, and what to do.

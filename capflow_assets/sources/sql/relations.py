@@ -236,8 +236,8 @@ def _mysql_type(description: Sequence[Any], flags: int, charset: int) -> pa.Data
 def _of_table(connection: Connection, relation: Relation) -> list[Found]:
     from sqlalchemy import inspect
 
-    told = inspect(connection).get_columns(relation.table or "", schema=relation.schema)
-    return [(str(column["name"]), "{}", _declared_type(column["type"])) for column in told]
+    declared = inspect(connection).get_columns(relation.table or "", schema=relation.schema)
+    return [(str(column["name"]), "{}", _declared_type(column["type"])) for column in declared]
 
 
 def _declared_type(kind: Any) -> pa.DataType:
