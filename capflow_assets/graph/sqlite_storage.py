@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from threading import Lock, Timer
 from typing import Any, Self
@@ -184,18 +184,25 @@ class _NewEvents(SqliteEventLogStorageWatchdog):
             self._process_log()
 
 
-class Runs(SqliteRunStorage):
-    """Runs, their tags, and the heartbeats of daemons."""
+class _KeptConnection:
+    """A storage of one file, whose connection stays open; Dagster's own opens it for each of its questions."""
 
-    def __init__(self, conn_string: str, inst_data: ConfigurableClassData | None = None) -> None:
-        self.kept, self._address = KeptEngines(), conn_string
-        super().__init__(conn_string, inst_data)
+    _conn_string: str
+
+    @cached_property
+    def kept(self) -> KeptEngines:
+        """The engine of the file."""
+        return KeptEngines()
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:
         """A transaction."""
-        with _transaction(self.kept.of(self._address)) as connection:
+        with _transaction(self.kept.of(self._conn_string)) as connection:
             yield connection
+
+
+class Runs(_KeptConnection, SqliteRunStorage):
+    """Runs, their tags, and the heartbeats of daemons."""
 
     def dispose(self) -> None:
         """Close the files; Dagster calls it where an instance ends."""
@@ -203,18 +210,8 @@ class Runs(SqliteRunStorage):
         self.kept.close()
 
 
-class Schedules(SqliteScheduleStorage):
+class Schedules(_KeptConnection, SqliteScheduleStorage):
     """Sensors and schedules: whether they are on, their cursors and ticks."""
-
-    def __init__(self, conn_string: str, inst_data: ConfigurableClassData | None = None) -> None:
-        self.kept, self._address = KeptEngines(), conn_string
-        super().__init__(conn_string, inst_data)
-
-    @contextmanager
-    def connect(self) -> Iterator[Connection]:
-        """A transaction."""
-        with _transaction(self.kept.of(self._address)) as connection:
-            yield connection
 
 
 class SqliteStorage(DagsterSqliteStorage):
