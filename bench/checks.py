@@ -69,7 +69,7 @@ def _asked(frame: DataFrame) -> dict[str, Callable[[], Any]]:
     from capflow_assets.blueprint.schema_checks import evaluate, pandera_schema
 
     schema = pandera_schema(LINES)
-    broken = [each.message for each in evaluate(frame, LINES) if not each.passed]
+    broken = [finding.message for finding in evaluate(frame, LINES) if not finding.passed]
     assert not broken, broken  # noqa: S101
     assert not schema.validate(frame).pandera.errors, "pandera finds what we do not"  # noqa: S101
     return {
@@ -137,4 +137,4 @@ def _seconds(asked: dict[str, Callable[[], Any]]) -> dict[str, float]:
             began = time.perf_counter()
             ask()
             took[name].append(time.perf_counter() - began)
-    return {name: median(each) for name, each in took.items()}
+    return {name: median(times) for name, times in took.items()}

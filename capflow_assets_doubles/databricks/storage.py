@@ -151,7 +151,7 @@ class Storage:
         path, place = self._dbfs_found(request)
         if place.is_file():
             return {"files": [_info(path, place)]}
-        return {"files": [_info(f"{path.rstrip('/')}/{each.name}", each) for each in sorted(place.iterdir())]}
+        return {"files": [_info(f"{path.rstrip('/')}/{child.name}", child) for child in sorted(place.iterdir())]}
 
     def _dbfs_mkdirs(self, request: Request) -> dict[str, Any]:
         path, place = self._dbfs(request)
@@ -239,8 +239,8 @@ class Storage:
         return Response(200)
 
     def _directories_get(self, request: Request, path: str) -> dict[str, Any]:
-        found = sorted(self._found(request, path, folder=True).iterdir())
-        return {"contents": [_entry(f"{path.rstrip('/')}/{each.name}", each) for each in found]}
+        children = sorted(self._found(request, path, folder=True).iterdir())
+        return {"contents": [_entry(f"{path.rstrip('/')}/{child.name}", child) for child in children]}
 
     def _directories_put(self, request: Request, path: str) -> Response:
         place = self._volume(request, path, "WRITE")
