@@ -45,6 +45,6 @@ needs_mounts = pytest.mark.skipif(not _may_mount(), reason="mounts of one's own 
 
 def fenced(file: Path, name: str) -> str:
     """The commands of a document's fenced block ``bash NAME``."""
-    found = re.search(rf"^```bash {name}\n(.*?)^```$", file.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
-    assert found, f"{file} has no block {name}"
-    return found[1]
+    block = re.search(rf"^```bash {name}\n(.*?)^```$", file.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    assert block, f"{file} has no block {name}"
+    return block[1]

@@ -31,9 +31,9 @@ def commands() -> Iterator[list[str]]:
         lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
         lines += re.findall(r"`(capflow [^`…|]+)`", text)
         for line in lines:
-            found = re.search(r"(?:^|^code |^\w+=\S+ |capflow-assets:\S+ )capflow ([a-z-].*)$", line.split(" #")[0])
-            if found:
-                yield shlex.split(found[1])
+            match = re.search(r"(?:^|^code |^\w+=\S+ |capflow-assets:\S+ )capflow ([a-z-].*)$", line.split(" #")[0])
+            if match:
+                yield shlex.split(match[1])
 
 
 def test_every_command_and_option_exists():
@@ -85,8 +85,8 @@ def test_every_file_that_is_named_exists():
 
 
 def test_the_chart_is_the_one_of_our_dagster():
-    asked = {found for text in text_files().values() for found in re.findall(r"--version (\S+)", text)}
-    named = {found for text in text_files().values() for found in re.findall(r"dagster/dagster (\d\S+?):", text)}
+    asked = {number for text in text_files().values() for number in re.findall(r"--version (\S+)", text)}
+    named = {number for text in text_files().values() for number in re.findall(r"dagster/dagster (\d\S+?):", text)}
     assert asked == named == {version("dagster")}
 
 
@@ -100,8 +100,8 @@ def test_every_example_that_must_be_replaced_is_named_on_the_page():
     files = {name: text for name, text in text_files().items() if not name.endswith((".md", "-policy.json", ".toml"))}
     table = README[README.index("| replace |") :].split("\n\n")[0]
     for name, text in files.items():
-        for found in sorted(set(example.findall(text))):
-            assert found in table, f"{name}: {found}"
+        for placeholder in sorted(set(example.findall(text))):
+            assert placeholder in table, f"{name}: {placeholder}"
 
 
 def test_blocks_of_shell_are_shell():

@@ -51,8 +51,8 @@ def test_a_user_is_all_that_was_bought() -> None:
 
 def test_recall_is_the_mean_over_users() -> None:
     """One bought two of which one is listed, the other one that is listed."""
-    came = NewItems(np.array([7, 8, 9]), np.array([0, 1]), np.array([0, 0, 1]), np.array([0, 1, 2]))
-    assert came.recall(np.array([[1, -1], [2, 0]])) == 0.75
+    bought = NewItems(np.array([7, 8, 9]), np.array([0, 1]), np.array([0, 0, 1]), np.array([0, 1, 2]))
+    assert bought.recall(np.array([[1, -1], [2, 0]])) == 0.75
 
 
 def test_popularity_by_category_by_hand() -> None:

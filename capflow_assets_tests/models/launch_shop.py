@@ -49,8 +49,8 @@ def texts_of(items: pd.DataFrame) -> pd.DataFrame:
     """The texts of items as vectors, as ``features/text`` has them."""
     columns = [name for name in TEXT_COLUMNS if name in items]
     texts = [" . ".join(value for value in row if isinstance(value, str)) for row in items[columns].to_numpy()]
-    made = encoded(texts, Params.model_validate({}))
-    return pd.DataFrame({"item_id": items["item_id"], "embedding": list(made.vectors), "encoder": made.encoder})
+    encoding = encoded(texts, Params.model_validate({}))
+    return pd.DataFrame({"item_id": items["item_id"], "embedding": list(encoding.vectors), "encoder": encoding.encoder})
 
 
 def best_lists(asked: Examples) -> pd.DataFrame:

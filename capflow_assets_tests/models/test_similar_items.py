@@ -137,15 +137,19 @@ def oracle_recall(cold: frozenset[str], later: pd.DataFrame) -> float:
 
 def test_items_that_nobody_bought_yet_are_like_those_of_their_style() -> None:
     past, later, cold = halves()
-    parts, came = (ITEMS, TEXT, PICTURES), together(later)
+    parts, outcomes = (ITEMS, TEXT, PICTURES), together(later)
     model = Fused(PARAMS).fit(learned(past, *parts))
     answers = model.predict(examples(past, *parts))
     baseline = PopularOfCategory(PARAMS).fit(examples(past, *parts)).predict(examples(past, *parts))
     assert set(answers.index[answers[BILLS] == 0]) == cold
-    recall, of_rule, oracle = cold_recall(came, answers), cold_recall(came, baseline), oracle_recall(cold, later)
+    recall, of_rule, oracle = (
+        cold_recall(outcomes, answers),
+        cold_recall(outcomes, baseline),
+        oracle_recall(cold, later),
+    )
     assert of_rule < recall
     assert recall > 0.9 * oracle
-    gain = by_item(came, answers)["value"] - by_item(came, baseline)["value"]
+    gain = by_item(outcomes, answers)["value"] - by_item(outcomes, baseline)["value"]
     assert gain.mean() > 2 * gain.std() / np.sqrt(len(gain))
 
 

@@ -50,9 +50,11 @@ class Gate:
             return self.inner(environ, start_response)
         identity, policies = identity_of(credential.group(1))
         wanted = asked(environ, self.secure)
-        refused = [each for each in wanted if not self.allows(identity, policies, each)]
+        refused = [access for access in wanted if not self.allows(identity, policies, access)]
         if refused:
-            self.refused += [(identity, each.action, each.resource + str(dict(each.context))) for each in refused]
+            self.refused += [
+                (identity, access.action, access.resource + str(dict(access.context))) for access in refused
+            ]
             return _denied(start_response)
         if environ["REQUEST_METHOD"] in ("GET", "HEAD") and wanted[0].action == "s3:GetObject":
             return self._read(environ, start_response, identity, policies, wanted[0])

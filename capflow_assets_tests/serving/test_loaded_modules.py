@@ -47,8 +47,8 @@ def asked(root: Path, calls: list[tuple[str, str, dict[str, object]]]) -> tuple[
         stdout=subprocess.PIPE,
         check=True,
     )
-    told = json.loads(ended.stdout.splitlines()[-1])
-    return told["answers"], set(told["loaded"])
+    answer = json.loads(ended.stdout.splitlines()[-1])
+    return answer["answers"], set(answer["loaded"])
 
 
 def features(shops: Fleet) -> dict[str, float]:
