@@ -61,10 +61,10 @@ def run() -> None:
         computed = conform(sent, LINES, mapping, zone="America/New_York").select(*LINES.names)
         stored = spark.read.parquet(f"{folder}/lines.parquet")
         for kind, frame in (("computed from CSV", computed), ("stored in Parquet", stored)):
-            print(_line(kind, rows, _seconds(_asked(frame))))  # noqa: T201
+            print(_line(kind, rows, _seconds(_ways(frame))))  # noqa: T201
 
 
-def _asked(frame: DataFrame) -> dict[str, Callable[[], Any]]:
+def _ways(frame: DataFrame) -> dict[str, Callable[[], Any]]:
     """The three ways, after a look that they find the same: nothing."""
     from capflow_assets.blueprint.schema_checks import evaluate, pandera_schema
 
@@ -128,10 +128,10 @@ def _prepare(folder: Path) -> int:
     return len(lines)
 
 
-def _seconds(asked: dict[str, Callable[[], Any]]) -> dict[str, float]:
-    took: dict[str, list[float]] = {name: [] for name in asked}
+def _seconds(ways: dict[str, Callable[[], Any]]) -> dict[str, float]:
+    took: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(ROUNDS):
-        for name, ask in asked.items():
+        for name, ask in ways.items():
             if name == "pandera" and turn >= ROUNDS_OF_PANDERA:
                 continue
             began = time.perf_counter()

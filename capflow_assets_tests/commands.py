@@ -34,10 +34,10 @@ def capflow(*arguments: str, environment: Mapping[str, str | None] | None = None
 @functools.cache
 def _may_mount() -> bool:
     try:
-        asked = subprocess.run(["unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True)
+        completed = subprocess.run(["unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True)
     except FileNotFoundError:
         return False
-    return asked.returncode == 0
+    return completed.returncode == 0
 
 
 needs_mounts = pytest.mark.skipif(not _may_mount(), reason="mounts of one's own need root and Linux")

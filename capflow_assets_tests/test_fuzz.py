@@ -129,9 +129,7 @@ def test_no_row_of_a_file_vanishes_and_no_file_stops_the_others(home, tmp_path, 
     for first in range(0, len(commanded), COHORT):
         run_by_command(home, commanded[first : first + COHORT], taken)
     run_in_process(home, [name for name in names if name not in commanded], taken)
-    problems = {
-        f"{name} {delivery.description}": misdone(home, name, delivery, taken) for name, delivery in sent.items()
-    }
+    problems = {f"{name} {delivery.label}": misdone(home, name, delivery, taken) for name, delivery in sent.items()}
     assert {name: problem for name, problem in problems.items() if problem} == {}
     assert 0.3 < len(taken.counts) / len(sent) < 0.9
     assert files_below(home.root / "lake" / BYSTANDER) == theirs
@@ -189,8 +187,8 @@ def misdone(home: TestHome, name: str, sent: Sent, taken: Taken) -> str:
     """What is wrong with how a customer's file was taken; blank if nothing."""
     why = taken.why[name]
     if why:
-        has_good = not sent.is_hopeless and sent.rows_sent is not None and sent.rejected is not None
-        good = sent.rows_sent - sent.rejected if has_good else 0
+        has_good = not sent.is_hopeless and sent.rows is not None and sent.rejected is not None
+        good = sent.rows - sent.rejected if has_good else 0
         strange = trouble(Said(1, "", why)) or ("" if why == "refused" else unlike(why))
         return strange or (f"refused though {good} rows can land: {why}" if good else "")
     if sent.is_hopeless:
@@ -200,6 +198,6 @@ def misdone(home: TestHome, name: str, sent: Sent, taken: Taken) -> str:
     aside = lake.rows(name, "raw/bills_rejected") if lake.exists(name, "raw/bills_rejected") else 0
     if counted["came"] != landed + aside or counted.get("rejected", 0) != aside:
         return f"{counted}, but {landed} landed and {aside} are set aside"
-    if sent.rows_sent is not None and (counted["came"], aside) != (sent.rows_sent, sent.rejected):
-        return f"{sent.rows_sent} came and {sent.rejected} cannot land; {counted}"
+    if sent.rows is not None and (counted["came"], aside) != (sent.rows, sent.rejected):
+        return f"{sent.rows} came and {sent.rejected} cannot land; {counted}"
     return ""

@@ -160,13 +160,13 @@ class Jobs:
         return output
 
     def _list(self, request: Request) -> dict[str, Any]:
-        asked = request.query
+        query = request.query
         runs = [run for run in self.runs.values() if run.visible(request.principal)]
-        if asked.get("active_only") == "true":
+        if query.get("active_only") == "true":
             runs = [run for run in runs if not run.state.ended]
-        if asked.get("completed_only") == "true":
+        if query.get("completed_only") == "true":
             runs = [run for run in runs if run.state.ended]
-        newest = sorted(runs, key=lambda run: -run.run_id)[: int(asked.get("limit", 20))]
+        newest = sorted(runs, key=lambda run: -run.run_id)[: int(query.get("limit", 20))]
         return {"runs": [run.described(self.host) for run in newest], "has_more": False}
 
     def _cancel(self, request: Request) -> dict[str, Any]:

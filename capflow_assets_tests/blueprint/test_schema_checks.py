@@ -100,18 +100,18 @@ def test_samples_end(spark: SparkSession) -> None:
 def test_one_query_where_nothing_fails(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
     from pyspark.sql.connect.client import SparkConnectClient
 
-    asked: list[str] = []
+    plans: list[str] = []
     run = SparkConnectClient.to_table
 
     def counted(self: SparkConnectClient, plan: Any, *rest: Any, **more: Any) -> Any:
-        asked.append(str(plan))
+        plans.append(str(plan))
         return run(self, plan, *rest, **more)
 
     monkeypatch.setattr(SparkConnectClient, "to_table", counted)
     evaluate(of(spark, [("a", 1, 0.5, "x", "abc")]), TABLE)
-    assert len(asked) == 1
+    assert len(plans) == 1
     evaluate(of(spark, [("a", -1, 0.5, "z", "abc")]), TABLE)
-    assert len(asked) == 1 + 1 + 2
+    assert len(plans) == 1 + 1 + 2
 
 
 def test_what_a_schema_must_not_hold(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,20 +109,20 @@ def test_what_is_asked_for_by_name_is_there():
     provided |= {name for name in objects if name.startswith(("ConfigMap/", "PersistentVolumeClaim/"))}
     # The one is made of a file by hand, as the page says, the other by the chart.
     provided |= {"ConfigMap/capflow-databricks", "ServiceAccount/capflow"}
-    asked = {f"ServiceAccount/{values()['global']['serviceAccountName']}"}
-    asked |= {f"Secret/{values()['global']['postgresqlSecretName']}"}
+    referenced = {f"ServiceAccount/{values()['global']['serviceAccountName']}"}
+    referenced |= {f"Secret/{values()['global']['postgresqlSecretName']}"}
     for tree in (values(), *objects.values()):
         for path, value in walk(tree):
             match path:
                 case (*_, "envSecrets", _, "name") | (*_, "secretRef", "name"):
-                    asked.add(f"Secret/{value}")
+                    referenced.add(f"Secret/{value}")
                 case (*_, "envConfigMaps", _, "name") | (*_, "configMapRef", "name") | (*_, "configMap", "name"):
-                    asked.add(f"ConfigMap/{value}")
+                    referenced.add(f"ConfigMap/{value}")
                 case (*_, "claimName"):
-                    asked.add(f"PersistentVolumeClaim/{value}")
+                    referenced.add(f"PersistentVolumeClaim/{value}")
                 case (*_, "serviceAccountName"):
-                    asked.add(f"ServiceAccount/{value}")
-    assert asked == provided
+                    referenced.add(f"ServiceAccount/{value}")
+    assert referenced == provided
 
 
 def test_the_database_password_has_the_name_that_the_chart_asks_for():

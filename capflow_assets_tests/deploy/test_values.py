@@ -182,10 +182,10 @@ def test_the_tag_gives_a_run_its_size(size, tmp_path):
     assert sizes.keys() == {"small", "large", "huge", "gpu"}
     pod = run_pod(tmp_path, {"dagster-k8s/config": json.dumps(sizes[size])}).spec.template.spec
     (container,) = pod.containers
-    asked = sizes[size]["container_config"]["resources"]
-    assert container.resources.requests == {"ephemeral-storage": "10Gi"} | asked["requests"]
-    assert container.resources.limits == asked["limits"]
-    assert asked["limits"]["memory"] == asked["requests"]["memory"]
+    resources = sizes[size]["container_config"]["resources"]
+    assert container.resources.requests == {"ephemeral-storage": "10Gi"} | resources["requests"]
+    assert container.resources.limits == resources["limits"]
+    assert resources["limits"]["memory"] == resources["requests"]["memory"]
     assert breaches(pod) == []
 
 

@@ -294,6 +294,6 @@ def test_two_columns_of_one_name_and_numbers_of_bills_on_several_rows_are_asked_
     head, *rows = bills(DAYS, header="order_id,customer_id,order_date,amount").splitlines()
     lines = [f"{row},{place}.25" for place, row in enumerate(rows)]
     proposal = drafted(tmp_path, bills__csv="\n".join([f"{head},amount", *lines, *lines]) + "\n")
-    asked = " ".join(proposal.questions)
-    assert "several columns are called 'amount'" in asked
-    assert "order_id stands on several rows: are they lines of a bill?" in asked
+    questions = " ".join(proposal.questions)
+    assert "several columns are called 'amount'" in questions
+    assert "order_id stands on several rows: are they lines of a bill?" in questions

@@ -68,7 +68,7 @@ def test_a_block_is_equal_on_both_engines_on_generated_worlds(
 ) -> None:
     spec = STAGES.tables[key]
     if has_all(spec, world):
-        sail, java = (outcome(spec, engine, world, asked(spec, world)) for engine in (spark, jvm))
+        sail, java = (outcome(spec, engine, world, moments_of(spec, world)) for engine in (spark, jvm))
         assert sail.dtypes == java.dtypes
         assert difference(text(sail), text(java)) == NONE
 
@@ -81,13 +81,13 @@ def test_a_block_is_equal_on_both_engines_on_generated_worlds(
 def test_a_block_keeps_its_schema_on_generated_worlds(spark: SparkSession, key: str, world: World) -> None:
     spec = STAGES.tables[key]
     if has_all(spec, world):
-        table = outcome(spec, spark, world, asked(spec, world))
+        table = outcome(spec, spark, world, moments_of(spec, world))
         declared = len(spec.table.names) if spec.table.open else len(table.columns)
         assert table.columns[:declared] == list(spec.table.names)
         assert [finding for finding in evaluate(table, spec.table) if not finding.passed] == []
 
 
-def asked(spec: TableSpec, world: World) -> Moments:
+def moments_of(spec: TableSpec, world: World) -> Moments:
     """The world's moments, as the block takes them."""
     return world.moments if spec.takes_moments and len(world.moments) > 1 else world.moments[0]
 
@@ -113,9 +113,9 @@ def hold_moments_apart(spec: TableSpec, engine: SparkSession, world: World) -> N
 def hold_the_future_away(spec: TableSpec, engine: SparkSession, world: World) -> None:
     """Rows later than the last moment may come, go and be shuffled: no byte changes."""
     last = max(world.moments) if spec.takes_moments else world.moments[0]
-    expected = text(outcome(spec, engine, world, asked(spec, world)))
+    expected = text(outcome(spec, engine, world, moments_of(spec, world)))
     for name, other in futures(world, last):
-        assert difference(expected, text(outcome(spec, engine, other, asked(spec, world)))) == NONE, name
+        assert difference(expected, text(outcome(spec, engine, other, moments_of(spec, world)))) == NONE, name
 
 
 def hold_the_moment_itself(spec: TableSpec, engine: SparkSession) -> None:

@@ -143,7 +143,7 @@ def row(measure: str, value: float | None, model: str | None = None, category: s
     return {"model": model, "measure": measure, "category": category, "value": value}
 
 
-def asked(needs: Needs, **more: Any) -> Asked:
+def requirements_of(needs: Needs, **more: Any) -> Asked:
     return Asked(needs, 30, 4, outcome=lambda: None, column="bought", outcome_tables={}, **more)
 
 
@@ -166,7 +166,7 @@ ROWS = [
 
 def test_a_verdict_from_rows_takes_the_models_own_figures() -> None:
     needs = Needs(("clean/bills",), 180, 500, 100, {"negatives": 30, "attribute_fill_share": 0.5})
-    result = judge("churn", asked(needs), ROWS, TODAY)
+    result = judge("churn", requirements_of(needs), ROWS, TODAY)
     assert result.state == "ready"
     assert [(reason.need, reason.found) for reason in result.reasons] == [
         ("table clean/bills", "present"),
@@ -177,29 +177,29 @@ def test_a_verdict_from_rows_takes_the_models_own_figures() -> None:
         ("attribute_fill_share", 0.8),
         ("labelled_moments", 3),
     ]
-    assert judge("other", asked(needs), ROWS, TODAY).state == "not ready"
-    features = judge("churn", asked(needs, fitted="now"), ROWS, TODAY)
+    assert judge("other", requirements_of(needs), ROWS, TODAY).state == "not ready"
+    features = judge("churn", requirements_of(needs, fitted="now"), ROWS, TODAY)
     assert "labelled_moments" not in [reason.need for reason in features.reasons]
 
 
 def test_tables_that_are_not_there() -> None:
     needs = Needs(("clean/bills", "clean/items", "features/rfm"))
-    (items,) = judge("churn", asked(needs), ROWS, TODAY).missing
+    (items,) = judge("churn", requirements_of(needs), ROWS, TODAY).missing
     assert (items.need, items.found) == ("table clean/items", "absent")
-    missing = judge("churn", asked(needs, absent=("clean/items", "features/rfm")), ROWS, TODAY).missing
+    missing = judge("churn", requirements_of(needs, absent=("clean/items", "features/rfm")), ROWS, TODAY).missing
     assert [reason.need for reason in missing] == ["table clean/items", "table features/rfm"]
 
 
 def test_before_the_first_horizon_is_over_history_comes_first() -> None:
     rows = [*ROWS[:2], row("history_days", 40.0), row("users", 600.0), row("past_horizons", 0.0, "churn")]
-    (history,) = judge("churn", asked(Needs((), 10, 500, 100, {"negatives": 30})), rows, TODAY).missing
+    (history,) = judge("churn", requirements_of(Needs((), 10, 500, 100, {"negatives": 30})), rows, TODAY).missing
     # 30 days of horizon and 30 of history before it; 40 are there.
     assert history.fix == "needs 60 days of bills, has 40; ready on 2025-12-15 at today's pace"
 
 
 def test_the_day_on_which_there_is_a_moment_to_learn_from() -> None:
     rows = [row("history_days", 70.0), row("past_horizons", 1.0, "churn"), row("newest_bill_age_days", 0.0)]
-    (moment,) = judge("churn", asked(Needs(())), rows, TODAY).missing
+    (moment,) = judge("churn", requirements_of(Needs(())), rows, TODAY).missing
     # Two horizons and a month of history before them are 90 days.
     assert moment.fix.endswith("wait one horizon longer: ready on 2025-12-15 at today's pace")
 

@@ -101,9 +101,9 @@ def test_answers_in_another_order_or_of_fewer_items_are_taken(
     untrained: Path, model: Model[Any], change: Callable[[pd.DataFrame], pd.DataFrame]
 ) -> None:
     known = reader(deployment(untrained, model))
-    asked = known.state(AS_OF)
+    state = known.state(AS_OF)
     estimator = Says(change)
-    pd.testing.assert_frame_equal(answered(known, estimator, asked), estimator.predict(asked))
+    pd.testing.assert_frame_equal(answered(known, estimator, state), estimator.predict(state))
 
 
 def test_the_table_of_each_shape() -> None:

@@ -53,13 +53,13 @@ def texts_of(items: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"item_id": items["item_id"], "embedding": list(encoding.vectors), "encoder": encoding.encoder})
 
 
-def best_lists(asked: Examples) -> pd.DataFrame:
+def best_lists(subjects: Examples) -> pd.DataFrame:
     """The lists of someone who knows each user's taste and style, and not when an item is launched.
 
     The chance of an item is that of its category times ``exp(style x loved values)`` over the mean of that there.
     """
-    shop, users = world(), asked.columns.index
-    new = shop.items[~shop.items["item_id"].isin(asked.table(LINES)["item_id"])]
+    shop, users = world(), subjects.columns.index
+    new = shop.items[~shop.items["item_id"].isin(subjects.table(LINES)["item_id"])]
     weight = np.exp(shop.brand.launch_style * matches(shop.truth.styles.set_index("user_id").loc[users], new))
     tastes = shop.truth.users.set_index("user_id").loc[users]
     for category in shop.brand.categories:

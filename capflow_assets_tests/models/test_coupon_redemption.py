@@ -89,8 +89,8 @@ def test_examples_and_questions_are_of_campaigns_with_coupons(spark: SparkSessio
     pairs = begun(table(spark, "raw/messages", MESSAGES), campaigns, coupons, ZONE).collect()
     assert {row["campaign_id"] for row in pairs} == {"c", "d"}
     bills = bills_of(spark, [bill("ana", "2024-06-03", 1.0), bill("cem", "2024-06-04", 2.0)])
-    asked = known(bills, campaigns, coupons, june(20), ZONE).collect()
-    assert sorted(tuple(row) for row in asked) == [(user, of) for user in ("ana", "cem") for of in ("c", "d")]
+    subjects = known(bills, campaigns, coupons, june(20), ZONE).collect()
+    assert sorted(tuple(row) for row in subjects) == [(user, of) for user in ("ana", "cem") for of in ("c", "d")]
 
 
 # -- the planted world -------------------------------------------------------------------------------------------------

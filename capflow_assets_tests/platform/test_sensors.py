@@ -215,9 +215,9 @@ def test_the_sensor_is_quiet_while_nothing_happens(shifted: Shifted):
 
 
 def test_it_asks_once_after_the_shift_and_then_keeps_still(shifted: Shifted):
-    asked = {week: said.run_requests for week, said in shifted.said.items() if said.run_requests}
-    assert len(asked) == 1, shifted.worst
-    ((week, (request,)),) = asked.items()
+    requests = {week: said.run_requests for week, said in shifted.said.items() if said.run_requests}
+    assert len(requests) == 1, shifted.worst
+    ((week, (request,)),) = requests.items()
     over = [earlier for earlier in WEEKS if earlier <= week and shifted.worst[earlier][0]]
     assert len(over) == 2
     assert 0 < week < WEEKS[-1]

@@ -82,8 +82,8 @@ class Deployment:
 
     def champions(self, *commands: str) -> list[int]:
         """The champion at first, and after each of the commands."""
-        asked = [part for command in commands for part in (command, LOOK)]
-        return [json.loads(said)["version"] for said in self.ok(LOOK, *asked)[::2]]
+        calls = [part for command in commands for part in (command, LOOK)]
+        return [json.loads(said)["version"] for said in self.ok(LOOK, *calls)[::2]]
 
 
 def deployment(stack: ExitStack, cloud: Aws, bucket: str, folder: Path, restored: Any = None) -> Deployment:

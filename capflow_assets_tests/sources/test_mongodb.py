@@ -201,8 +201,8 @@ def test_memory_does_not_grow_with_the_collection(server: str, shop: Any) -> Non
 
     def peak(query: str) -> tuple[int, int]:
         tracemalloc.start()
-        asked = options(query=query, batch_documents=500)
-        read = sum(len(page) for page in ranges.pages_of(location, place, asked, {}, "{}"))
+        settings = options(query=query, batch_documents=500)
+        read = sum(len(page) for page in ranges.pages_of(location, place, settings, {}, "{}"))
         most_bytes = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return read, most_bytes

@@ -79,11 +79,11 @@ def test_one_table_alone_and_on_the_screen(acme):
 
 
 @pytest.mark.parametrize(
-    ("asked", "words"),
+    ("query", "words"),
     [("features/rmf", "did you mean 'rfm'?"), ("clean/bills", "Only features have a catalogue")],
 )
-def test_a_mistake_is_answered_in_words(acme, asked, words):
-    said = acme.capflow("show", asked, "--catalogue", "--customer", "acme")
+def test_a_mistake_is_answered_in_words(acme, query, words):
+    said = acme.capflow("show", query, "--catalogue", "--customer", "acme")
     assert said.code == 1
     assert words in said.err
 

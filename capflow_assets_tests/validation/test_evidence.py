@@ -80,7 +80,7 @@ def test_days_are_local_ones(spark: SparkSession) -> None:
 
 
 def test_no_bills_at_all(spark: SparkSession) -> None:
-    figures = measured(evidence_of(bills_of(spark, ()), {"a": asked(30)}))
+    figures = measured(evidence_of(bills_of(spark, ()), {"a": requirements(30)}))
     assert figures[None, "history_days", None] is None
     assert figures[None, "users", None] == 0
     assert figures["a", "past_horizons", None] == 0
@@ -211,7 +211,7 @@ def test_campaigns_with_users_addressed_and_held_out(spark: SparkSession) -> Non
     assert together(evidence_of(bills_of(spark, ()), **tables))["compared_campaigns"] == 1
 
 
-def asked(horizon_days: int, **more: Any) -> Asked:
+def requirements(horizon_days: int, **more: Any) -> Asked:
     given = {"outcome_tables": {"bills": "clean/bills"}, "injected": ("start", "end"), **more}
     return Asked(Needs(()), horizon_days, 4, outcome=outcome, column="bought", **given)
 
@@ -240,7 +240,7 @@ def of_model(frame: DataFrame) -> dict[str, float | None]:
 
 
 def test_outcomes_at_the_newest_moments(spark: SparkSession) -> None:
-    assert of_model(evidence_of(bills_of(spark, BUYERS), {"a": asked(30)}, NOON)) == {
+    assert of_model(evidence_of(bills_of(spark, BUYERS), {"a": requirements(30)}, NOON)) == {
         "past_horizons": 3.0,
         "users": 4.0,
         "positives": 2.0,
@@ -248,26 +248,26 @@ def test_outcomes_at_the_newest_moments(spark: SparkSession) -> None:
         "positives_before": 2.0,
     }
     # Of 121 days, 60 are the horizon and 60 history; there is no moment before.
-    figures = of_model(evidence_of(bills_of(spark, BUYERS), {"a": asked(60)}, NOON))
+    figures = of_model(evidence_of(bills_of(spark, BUYERS), {"a": requirements(60)}, NOON))
     assert (figures["past_horizons"], figures["users"], figures["positives"]) == (1.0, 3.0, 3.0)
     assert figures["positives_before"] is None
-    assert of_model(evidence_of(bills_of(spark, BUYERS), {"a": asked(61)}, NOON)) == {"past_horizons": 0.0}
+    assert of_model(evidence_of(bills_of(spark, BUYERS), {"a": requirements(61)}, NOON)) == {"past_horizons": 0.0}
 
 
 def test_silence_is_no_outcome(spark: SparkSession) -> None:
     """Ten days later without a bill, the newest horizon still ends with the newest bill."""
-    later = of_model(evidence_of(bills_of(spark, BUYERS), {"a": asked(30)}, NOON + timedelta(days=10)))
-    assert later == of_model(evidence_of(bills_of(spark, BUYERS), {"a": asked(30)}, NOON))
+    later = of_model(evidence_of(bills_of(spark, BUYERS), {"a": requirements(30)}, NOON + timedelta(days=10)))
+    assert later == of_model(evidence_of(bills_of(spark, BUYERS), {"a": requirements(30)}, NOON))
 
 
 def test_an_outcome_of_tables_that_are_not_known_here_is_unknown(spark: SparkSession) -> None:
-    unknown = asked(30, outcome_tables={"rfm": "features/rfm"})
+    unknown = requirements(30, outcome_tables={"rfm": "features/rfm"})
     figures = of_model(evidence_of(bills_of(spark, BUYERS), {"a": unknown}, NOON))
     assert (figures["past_horizons"], figures["positives"], figures["users"]) == (3.0, None, None)
 
 
 def test_the_future_changes_nothing(spark: SparkSession) -> None:
-    needs = {"a": asked(30)}
+    needs = {"a": requirements(30)}
     known = rows_of(evidence_of(bills_of(spark, SHOPPERS), needs))
     assert rows_of(evidence_of(bills_of(spark, [*FUTURE, *SHOPPERS[::-1]]), needs)) == known
 
@@ -283,7 +283,7 @@ def test_every_measure_is_declared_and_every_time_is_that_of_its_table(spark: Sp
 @pytest.mark.timeout(180)
 def test_outcomes_of_all_models_are_equal_on_both_engines(spark: SparkSession, jvm: SparkSession) -> None:
     needs = {name: spec.asked() for name, spec in STAGES.models.items()}
-    needs["a"] = asked(30)
+    needs["a"] = requirements(30)
     sail, java = (rows_of(evidence_of(bills_of(engine, BUYERS), needs, NOON)) for engine in (spark, jvm))
     assert sail == java
 

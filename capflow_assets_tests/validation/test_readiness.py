@@ -33,13 +33,15 @@ ROWS = (
 )
 
 
-def asked(needs: Needs) -> Asked:
+def requirements_of(needs: Needs) -> Asked:
     return Asked(needs, 30, 4, outcome=lambda: None, column="bought", outcome_tables={}, fitted="now")
 
 
 NEEDS = {
-    "churn": asked(Needs(("clean/bills", "clean/items", "raw/stores"), history_days=365, users=20, positives=50)),
-    "rhythm": asked(Needs(("clean/bills",), evidence={"attribute_fill_share": 0.5})),
+    "churn": requirements_of(
+        Needs(("clean/bills", "clean/items", "raw/stores"), history_days=365, users=20, positives=50)
+    ),
+    "rhythm": requirements_of(Needs(("clean/bills",), evidence={"attribute_fill_share": 0.5})),
 }
 
 
