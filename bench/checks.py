@@ -61,15 +61,15 @@ def run() -> None:
         computed = conform(sent, LINES, mapping, zone="America/New_York").select(*LINES.names)
         stored = spark.read.parquet(f"{folder}/lines.parquet")
         for kind, frame in (("computed from CSV", computed), ("stored in Parquet", stored)):
-            print(_line(kind, rows, _seconds(_asked(frame))))  # noqa: T201
+            print(_line(kind, rows, _seconds(_ways(frame))))  # noqa: T201
 
 
-def _asked(frame: DataFrame) -> dict[str, Callable[[], Any]]:
+def _ways(frame: DataFrame) -> dict[str, Callable[[], Any]]:
     """The three ways, after a look that they find the same: nothing."""
     from capflow_assets.blueprint.schema_checks import evaluate, pandera_schema
 
     schema = pandera_schema(LINES)
-    broken = [each.message for each in evaluate(frame, LINES) if not each.passed]
+    broken = [finding.message for finding in evaluate(frame, LINES) if not finding.passed]
     assert not broken, broken  # noqa: S101
     assert not schema.validate(frame).pandera.errors, "pandera finds what we do not"  # noqa: S101
     return {
@@ -128,13 +128,13 @@ def _prepare(folder: Path) -> int:
     return len(lines)
 
 
-def _seconds(asked: dict[str, Callable[[], Any]]) -> dict[str, float]:
-    took: dict[str, list[float]] = {name: [] for name in asked}
+def _seconds(ways: dict[str, Callable[[], Any]]) -> dict[str, float]:
+    took: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(ROUNDS):
-        for name, ask in asked.items():
+        for name, ask in ways.items():
             if name == "pandera" and turn >= ROUNDS_OF_PANDERA:
                 continue
             began = time.perf_counter()
             ask()
             took[name].append(time.perf_counter() - began)
-    return {name: median(each) for name, each in took.items()}
+    return {name: median(times) for name, times in took.items()}

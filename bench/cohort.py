@@ -65,7 +65,7 @@ def run() -> None:
         alone = [_launched(homes["alone"], [name]) for name in singles[: TIMED // 2]]
         together = _launched(homes["together"], cohort)
         alone += [_launched(homes["alone"], [name]) for name in singles[TIMED // 2 :]]
-    wall, overhead = (statistics.median(getattr(each, part) for each in alone) for part in ("wall", "overhead"))
+    wall, overhead = (statistics.median(getattr(timing, part) for timing in alone) for part in ("wall", "overhead"))
     print(  # noqa: T201
         f"cohort: {COHORT} small customers, {len(TABLES)} tables each: in one run {together.wall:.2f} s a customer, "
         f"{together.overhead:.2f} s of it overhead; in runs of one ({TIMED} of {COHORT} timed) {wall:.2f} s, "

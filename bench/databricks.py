@@ -78,11 +78,11 @@ def run() -> None:
         (large,) = customers(folder, 1, "large", LARGE_USERS)
         variables = _variables(folder, workspace)
         for name in (names[0], large):
-            found: dict[str, list[Measured]] = {"ours": [], "stock": []}
+            by_launcher: dict[str, list[Measured]] = {"ours": [], "stock": []}
             for _ in range(ROUNDS):
-                for who in found:
-                    found[who].append(_launched(who, [name], variables, workspace))
-            _print_launchers(name, found)
+                for who in by_launcher:
+                    by_launcher[who].append(_launched(who, [name], variables, workspace))
+            _print_launchers(name, by_launcher)
         _print_cohort(names, variables, workspace)
 
 
@@ -107,10 +107,10 @@ def fleet() -> None:
         )
 
 
-def _print_launchers(name: str, found: dict[str, list[Measured]]) -> None:
-    middle = {who: statistics.median(each.overhead for each in runs) for who, runs in found.items()}
-    calls = {who: statistics.median(each.calls for each in runs) for who, runs in found.items()}
-    body = statistics.median(each.body for each in found["ours"])
+def _print_launchers(name: str, by_launcher: dict[str, list[Measured]]) -> None:
+    middle = {who: statistics.median(launch.overhead for launch in runs) for who, runs in by_launcher.items()}
+    calls = {who: statistics.median(launch.calls for launch in runs) for who, runs in by_launcher.items()}
+    body = statistics.median(launch.body for launch in by_launcher["ours"])
     print(  # noqa: T201
         f"databricks: a step of {name}, {body:.1f} s of work, polled at {POLL_S} s: overhead "
         f"{middle['ours']:.2f} s against {middle['stock']:.2f} s of the stock launcher "
@@ -123,10 +123,10 @@ def _print_cohort(names: Sequence[str], variables: dict[str, str], workspace: An
     before = len(workspace.jobs.runs)
     together = _launched("ours", names, variables, workspace)
     alone = [_launched("ours", [name], variables, workspace) for name in names]
-    wall, runs = sum(each.wall for each in alone), len(workspace.jobs.runs) - before - 1
+    wall, runs = sum(launch.wall for launch in alone), len(workspace.jobs.runs) - before - 1
     print(  # noqa: T201
         f"databricks: {len(names)} customers in 1 run: {together.wall:.0f} s, {together.calls} calls; in {runs} runs: "
-        f"{wall:.0f} s, {sum(each.calls for each in alone)} calls ({wall / together.wall:.1f} times as long)"
+        f"{wall:.0f} s, {sum(launch.calls for launch in alone)} calls ({wall / together.wall:.1f} times as long)"
     )
 
 

@@ -31,8 +31,8 @@ def run(rows: int = ROWS) -> None:
     os.environ[PASSWORD_ENV] = PASSWORD
     with postgres() as server:
         server.run(f"grant all on schema public to {READER}")
-        found = _to_postgresql(server, rows, LOGIN)
-    for name, figure in (found | _to_mysql(rows) | _to_bucket(rows) | _memory(rows)).items():
+        figures = _to_postgresql(server, rows, LOGIN)
+    for name, figure in (figures | _to_mysql(rows) | _to_bucket(rows) | _memory(rows)).items():
         print(f"{name:<24} {figure:>12,.2f}")  # noqa: T201
 
 

@@ -60,5 +60,5 @@ def as_it_was(drift: pd.DataFrame) -> bool:
 
 def in_words(days: list[int | None]) -> str:
     """How many ask, and on which day in the mean."""
-    asked = [day for day in days if day is not None]
-    return f"{len(asked)} (day {sum(asked) / len(asked):.0f})" if asked else "none"
+    request_days = [day for day in days if day is not None]
+    return f"{len(request_days)} (day {sum(request_days) / len(request_days):.0f})" if request_days else "none"

@@ -49,7 +49,7 @@ def _pass(engines: dict[str, SparkSession], folder: Path, blocks: list[str], whi
 
 
 def _all(seconds: dict[str, dict[str, float]], name: str) -> float:
-    return sum(each[name] for each in seconds.values())
+    return sum(timings[name] for timings in seconds.values())
 
 
 def _print(what: str, seconds: dict[str, float]) -> None:
@@ -71,8 +71,8 @@ def _seconds(engine: SparkSession, name: str, folder: Path, key: str) -> float:
     moment = datetime(2018, 1, 1, 4, 59, 59, 999999, tzinfo=UTC)
     began = time.perf_counter()
     frames = inputs(engine, folder / "grocer", spec, _absent(customer), folder / "made" / name)
-    made = call(spec, frames, values(customer, moment))
-    made.write.mode("overwrite").parquet(str(folder / "made" / name / key))
+    table = call(spec, frames, values(customer, moment))
+    table.write.mode("overwrite").parquet(str(folder / "made" / name / key))
     return time.perf_counter() - began
 
 

@@ -170,8 +170,8 @@ def run() -> None:
             lines = replicate(base, folder, times)
             connection = _duckdb(folder)
             for name in BLOCKS:
-                told = _told(name, _ours(sail, folder, name), partial(_peer, connection, name))
-                print(f"features_sql: {lines:,} lines: {told}", flush=True)  # noqa: T201
+                line = _told(name, _ours(sail, folder, name), partial(_peer, connection, name))
+                print(f"features_sql: {lines:,} lines: {line}", flush=True)  # noqa: T201
             connection.close()
 
 
@@ -184,7 +184,7 @@ def _told(name: str, ours: Callable[[], DataFrame], peer: Callable[[], pa.Table]
 
     rows = _same(name, after_the_schema(), peer())
     # The peer between, so that neither of ours finds the machine as the other has left it.
-    turns = [[_seconds(each) for each in (at_once, peer, after_the_schema, peer)] for _ in range(ROUNDS)]
+    turns = [[_seconds(way) for way in (at_once, peer, after_the_schema, peer)] for _ in range(ROUNDS)]
     own, other, longer = (statistics.median(turn[side] for turn in turns) for side in range(3))
     return (
         f"{name}, {rows:,} rows to Arrow: ours {own:.3f} s, SQL on DuckDB {other:.3f} s, "
@@ -208,8 +208,8 @@ def _ours(sail: Any, folder: Path, name: str) -> Callable[[], DataFrame]:
 
     def planned() -> DataFrame:
         frames = inputs(sail, folder, spec, STAGES.absent(customer.tables))
-        made: DataFrame = call(spec, frames, values(customer, AS_OF))
-        return made
+        table: DataFrame = call(spec, frames, values(customer, AS_OF))
+        return table
 
     return planned
 
@@ -245,9 +245,9 @@ def _same(name: str, ours: pa.Table, peer: pa.Table) -> int:
     for column in ours.column_names:
         mine, other = ours[column], peer[column]
         if pa.types.is_floating(mine.type):
-            found = np.allclose(mine.to_numpy(), other.to_numpy(), rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True)
+            is_equal = np.allclose(mine.to_numpy(), other.to_numpy(), rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True)
         else:
-            found = mine.equals(other.cast(mine.type))
-        if not found:
+            is_equal = mine.equals(other.cast(mine.type))
+        if not is_equal:
             raise RuntimeError(f"{name}: {column} differs: {mine.slice(0, 9)} against {other.slice(0, 9)}")
     return int(ours.num_rows)

@@ -67,7 +67,7 @@ def run(sizes: Sequence[int] = SIZES) -> None:
                 blocks = measured(Path(folder), ROUNDS.get(times, 1))
             kept[str(times)] = {"lines": lines, "load": round(os.getloadavg()[0], 1), "blocks": blocks}
             tell(lines, blocks)
-            FIGURES.write_text(json.dumps(dict(sorted(kept.items(), key=lambda each: int(each[0]))), indent=1) + "\n")
+            FIGURES.write_text(json.dumps(dict(sorted(kept.items(), key=lambda entry: int(entry[0]))), indent=1) + "\n")
     if {str(times) for times in SIZES} <= kept.keys():
         tell_growth(kept[str(SIZES[0])], kept[str(SIZES[-1])])
     if len(kept) > 1:
@@ -83,7 +83,9 @@ def replicate(base: Path, folder: Path, times: int) -> int:
     """Write so many copies of all that the blocks read; the number of line items."""
     import pyarrow.parquet as pq
 
-    tables = {each.table for spec in _blocks().values() for each in spec.inputs if not each.table.startswith("feat")}
+    tables = {
+        parent.table for spec in _blocks().values() for parent in spec.inputs if not parent.table.startswith("feat")
+    }
     for key in tables:
         if (base / key).exists():
             table = pq.read_table(base / key)
@@ -124,19 +126,19 @@ def _blocks() -> Mapping[str, Any]:
 
 def measured(folder: Path, rounds: int, seconds: float = SECONDS_AT_MOST) -> Figures:
     """The figures of each block, or why it failed."""
-    found: Figures = {}
+    by_block: Figures = {}
     blocks = _blocks()
-    while left := [key for key in blocks if key not in found]:
+    while left := [key for key in blocks if key not in by_block]:
         said, why = _process(folder, rounds, left, seconds)
-        found |= said
+        by_block |= said
         stopped = next((key for key in left if key not in said), None)
         if stopped:
-            found[stopped] = {"failed": why}
-        failed = {key for key, figures in found.items() if "failed" in figures}
+            by_block[stopped] = {"failed": why}
+        failed = {key for key, figures in by_block.items() if "failed" in figures}
         for key in left:
-            if key not in found and failed & {each.table for each in blocks[key].inputs}:
-                found[key] = {"failed": "what it is made of failed"}
-    return {key.removeprefix("features/"): found[key] for key in blocks}
+            if key not in by_block and failed & {parent.table for parent in blocks[key].inputs}:
+                by_block[key] = {"failed": "what it is made of failed"}
+    return {key.removeprefix("features/"): by_block[key] for key in blocks}
 
 
 def _process(folder: Path, rounds: int, keys: Sequence[str], seconds: float) -> tuple[Figures, str]:
@@ -211,8 +213,8 @@ def _seconds(spark: Any, folder: Path, key: str) -> tuple[float, float]:
     spec, absent = blocks_of(customer)[key], STAGES.absent(customer.tables)
     moment = datetime(2018, 1, 1, 4, 59, 59, 999999, tzinfo=UTC)
     wall, processor = time.perf_counter(), time.process_time()
-    made = call(spec, inputs(spark, folder, spec, absent, folder / "made"), values(customer, moment))
-    made.write.mode("overwrite").parquet(str(folder / "made" / key))
+    table = call(spec, inputs(spark, folder, spec, absent, folder / "made"), values(customer, moment))
+    table.write.mode("overwrite").parquet(str(folder / "made" / key))
     return time.perf_counter() - wall, time.process_time() - processor
 
 
@@ -284,7 +286,7 @@ def draw(kept: Figures) -> None:
         axis.plot(lines, every, "o-k", linewidth=2.5, zorder=1.5, label=f"all {len(there)} blocks")
         axis.set(xscale="log", yscale="log", xlabel="line items", title=title)
         axis.set_ylabel("GiB" if what == "peak_gib" else "microseconds per line item")
-        axis.set_xticks(lines, [f"{each / 1e6:.1f} M" for each in lines])
+        axis.set_xticks(lines, [f"{count / 1e6:.1f} M" for count in lines])
         axis.set_xticks([], minor=True)
         axis.grid(alpha=0.3)
     axis.axhline(GIB_DEMANDED, color="tab:red", linestyle="--", label=f"{GIB_DEMANDED} GiB")

@@ -122,10 +122,10 @@ def _peak(files: Path, size: int) -> int:
     """MiB that a process held at most while it landed so many of the file."""
     for number in range(1, size):
         shutil.copy(files / FILE, files / f"copy_{number}.csv")
-    told = subprocess.run(  # noqa: S603
+    completed = subprocess.run(  # noqa: S603
         [sys.executable, "-c", MEASURED, str(files)], check=True, capture_output=True, text=True
     )
-    return int(told.stdout.split()[-1])
+    return int(completed.stdout.split()[-1])
 
 
 def _write(file: Path) -> int:

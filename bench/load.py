@@ -18,9 +18,9 @@ def run() -> None:
     for statement in timings:
         seconds(statement)
     for _ in range(ROUNDS):
-        for statement, found in timings.items():
-            found.append(seconds(statement))
-    peer, ours = (statistics.median(found) for found in timings.values())
+        for statement, samples in timings.items():
+            samples.append(seconds(statement))
+    peer, ours = (statistics.median(samples) for samples in timings.values())
     ratio = statistics.median(b / a for a, b in zip(*timings.values(), strict=True))
     print(f"load: code location {ours:.2f} s, import dagster {peer:.2f} s, ratio {ratio:.2f} (budget 2)")  # noqa: T201
 

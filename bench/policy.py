@@ -88,9 +88,10 @@ def run(seeds: int = SEEDS) -> None:
     """Write the tables and the plot beside this file, and print the first."""
     worlds = {fault: [world(fault, FIRST_SEED + seed) for seed in range(seeds)] for fault in FAULTS}
     oracles = {fault: [oracle_cost(one) for one in worlds[fault]] for fault in FAULTS}
-    made = strategies()
+    makers = strategies()
     lives = {
-        name: {fault: [lived(one, make()) for one in worlds[fault]] for fault in FAULTS} for name, make in made.items()
+        name: {fault: [lived(one, make()) for one in worlds[fault]] for fault in FAULTS}
+        for name, make in makers.items()
     }
     text = "\n".join([*_costs(lives, oracles, seeds), "", *_causes(lives[OURS], lives[WITHOUT], worlds)])
     (OUT / "policy.md").write_text(text + "\n")

@@ -36,17 +36,17 @@ def run() -> None:
     lines = _grocers_lines()
     test = left_out(lines)
     train = left_out(_without_last_baskets(lines))
-    for words, came in (("all items", "bought"), ("new items", "bought_new")):
-        judged = test.basket[test.basket[came] > 0]
+    for words, label in (("all items", "bought"), ("new items", "bought_new")):
+        judged = test.basket[test.basket[label] > 0]
         print(  # noqa: T201
             f"recommenders: {words} of the last basket: {judged.index.nunique():,} households, "
             f"{lines['item_id'].nunique():,} items"
         )
         for name, lists in _lists(train, test):
-            listed = lists[lists["is_new"]] if came == "bought_new" and "is_new" in lists else lists
-            if came == "bought_new" and "is_new" not in lists:
+            listed = lists[lists["is_new"]] if label == "bought_new" and "is_new" in lists else lists
+            if label == "bought_new" and "is_new" not in lists:
                 listed = _without(lists, test)
-            print(f"recommenders:   {name}: {_figures(judged, listed, came)}", flush=True)  # noqa: T201
+            print(f"recommenders:   {name}: {_figures(judged, listed, label)}", flush=True)  # noqa: T201
 
 
 def left_out(lines: pd.DataFrame) -> LeftOut:
@@ -84,7 +84,7 @@ def _lists(train: LeftOut, test: LeftOut) -> list[tuple[str, pd.DataFrame]]:
     return [*rows, ("popularity", _popularity(test)), ("item-kNN over all items", _item_knn(test))]
 
 
-def _figures(judged: pd.DataFrame, lists: pd.DataFrame, came: str) -> str:
+def _figures(judged: pd.DataFrame, lists: pd.DataFrame, label: str) -> str:
     from functools import partial
 
     from capflow_assets.learning.intervals import score_with_interval
@@ -92,7 +92,7 @@ def _figures(judged: pd.DataFrame, lists: pd.DataFrame, came: str) -> str:
     from capflow_assets.learning.ranking import ndcg_by_subject, recall_by_subject
 
     kinds = {"recall@10": recall_by_subject, "NDCG@10": ndcg_by_subject}
-    metrics = [mean_by_subject(name, partial(of, top=TOP, came=came), True, "") for name, of in kinds.items()]
+    metrics = [mean_by_subject(name, partial(of, top=TOP, came=label), True, "") for name, of in kinds.items()]
     return ", ".join(f"{metric.name} {score_with_interval(metric, judged, lists, seed=0)}" for metric in metrics)
 
 

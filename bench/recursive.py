@@ -60,17 +60,17 @@ def run() -> None:
 
     with tempfile.TemporaryDirectory(prefix="capflow-recursive-") as place:
         prepare_apart(Path(place))
-        cold, made = timed(lambda: ours(Path(place)))
+        cold, features = timed(lambda: ours(Path(place)))
         warm, _ = median(lambda: ours(Path(place)), ROUNDS)
         frames = rows(Path(place))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         described, of = timed(lambda: entities(frames))
         peer, theirs = median(lambda: featuretools(of), PEER_ROUNDS)
-    compared, differing = differences(made, theirs)
+    compared, differing = differences(features, theirs)
     sizes = ", ".join(f"{len(frames[name]):,} {name}" for name in ("users", *TABLES))
     print(  # noqa: T201
-        f"recursive: {sizes}: ours {warm}, cold {cold}, {made.num_columns - 2} features; featuretools {peer}, "
+        f"recursive: {sizes}: ours {warm}, cold {cold}, {features.num_columns - 2} features; featuretools {peer}, "
         f"{theirs.shape[1]} of them, and {described} for its set of entities"
     )
     print(  # noqa: T201
@@ -84,13 +84,13 @@ def run() -> None:
 def timed(work: Callable[[], Made]) -> tuple[Taken, Made]:
     """What the work gives, and what it took."""
     wall, processor = time.perf_counter(), time.process_time()
-    made = work()
-    return Taken(time.perf_counter() - wall, time.process_time() - processor), made
+    result = work()
+    return Taken(time.perf_counter() - wall, time.process_time() - processor), result
 
 
 def median(work: Callable[[], Made], rounds: int) -> tuple[Taken, Made]:
     """The median of several rounds, by wall seconds."""
-    return sorted((timed(work) for _ in range(rounds)), key=lambda each: each[0].wall)[rounds // 2]
+    return sorted((timed(work) for _ in range(rounds)), key=lambda pair: pair[0].wall)[rounds // 2]
 
 
 def ours(folder: Path) -> pa.Table:
@@ -130,9 +130,9 @@ def entities(frames: Rows) -> Any:
     """featuretools' set of entities."""
     import featuretools as ft
 
-    made = ft.EntitySet("grocer")
-    made.add_dataframe(dataframe=frames["users"], dataframe_name="users", index="user_id")
-    made.add_dataframe(
+    entity_set = ft.EntitySet("grocer")
+    entity_set.add_dataframe(dataframe=frames["users"], dataframe_name="users", index="user_id")
+    entity_set.add_dataframe(
         dataframe=frames["bills"].drop(columns=["line_items", "is_anonymous"]),
         dataframe_name="bills",
         index="bill_id",
@@ -141,8 +141,8 @@ def entities(frames: Rows) -> Any:
     )
     columns = ["line_id", "bill_id", "item_id", "amount", "discount", "quantity", "is_return"]
     columns += ["unit_price", "discount_share", "is_discounted"]
-    made.add_dataframe(dataframe=frames["line_items"][columns], dataframe_name="line_items", index="line_id")
-    made.add_dataframe(
+    entity_set.add_dataframe(dataframe=frames["line_items"][columns], dataframe_name="line_items", index="line_id")
+    entity_set.add_dataframe(
         dataframe=frames["items"][["item_id", *CATEGORIES, "own_brand", "price"]],
         dataframe_name="items",
         index="item_id",
@@ -153,8 +153,8 @@ def entities(frames: Rows) -> Any:
         ("bills", "line_items", "bill_id"),
         ("items", "line_items", "item_id"),
     ):
-        made.add_relationship(parent, key, child, key)
-    return made
+        entity_set.add_relationship(parent, key, child, key)
+    return entity_set
 
 
 def featuretools(of: Any) -> pd.DataFrame:
@@ -164,7 +164,7 @@ def featuretools(of: Any) -> pd.DataFrame:
     from capflow_assets.synthesis.features import featuretools_name, synthesis
 
     wanted = synthesis(2, (), frozenset(("users", *TABLES)))
-    names = {featuretools_name(each): each.column for each in wanted if NOT_THE_SAME not in each.column}
+    names = {featuretools_name(feature): feature.column for feature in wanted if NOT_THE_SAME not in feature.column}
     all_there = ft.dfs(
         entityset=of,
         target_dataframe_name="users",
@@ -173,21 +173,21 @@ def featuretools(of: Any) -> pd.DataFrame:
         max_depth=3,
         features_only=True,
     )
-    made = ft.calculate_feature_matrix([each for each in all_there if each.get_name() in names], of)
+    matrix = ft.calculate_feature_matrix([feature for feature in all_there if feature.get_name() in names], of)
     # It takes numbers written as text for numbers.
-    return made.rename(columns=names, index=str)
+    return matrix.rename(columns=names, index=str)
 
 
-def differences(made: pa.Table, theirs: pd.DataFrame) -> tuple[int, list[str]]:
+def differences(features: pa.Table, theirs: pd.DataFrame) -> tuple[int, list[str]]:
     """How many values were compared, and the features with one that is not the same."""
     import numpy as np
 
-    frame = made.to_pandas().set_index("user_id")
+    frame = features.to_pandas().set_index("user_id")
     assert set(frame.index) == set(theirs.index), "the two do not know the same users"  # noqa: S101
     frame = frame.loc[theirs.index]
     differing = []
     for name in theirs.columns:
-        a, b = (each[name].astype(float).to_numpy() for each in (frame, theirs))
+        a, b = (table[name].astype(float).to_numpy() for table in (frame, theirs))
         if not np.allclose(a, b, rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True):
             differing.append(name)
     return theirs.size, differing

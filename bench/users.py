@@ -24,8 +24,8 @@ def run() -> None:
     model.p_alive(x, t_x, T)
     model.expected_purchases(x, t_x, T, 13.0)
     scored = time.perf_counter()
-    found = model.parameters()
-    words = ", ".join(f"{name} {found[name]:.3f} (true {value})" for name, value in TRUTH.items())
+    parameters = model.parameters()
+    words = ", ".join(f"{name} {parameters[name]:.3f} (true {value})" for name, value in TRUTH.items())
     print(  # noqa: T201
         f"users: BG/NBD of {USERS:,} users: fit {fitted - began:.1f} s, score {scored - fitted:.1f} s; {words}"
     )

@@ -36,9 +36,9 @@ QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 @contextmanager
 def sail_session() -> Iterator[SparkSession]:
     """The session that tables are computed in by default, on the Sail of this process."""
-    made = Engine().spark_session
-    yield made
-    made.stop()
+    session = Engine().spark_session
+    yield session
+    session.stop()
 
 
 @contextmanager

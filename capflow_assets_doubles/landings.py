@@ -81,5 +81,5 @@ class Shop:
 
     def files(self) -> set[str]:
         """Every file of the lake but the notes about the last landing, which are written anew."""
-        found = (self.folder / "lake").rglob("*")
-        return {str(file) for file in found if file.is_file() and "/landed/" not in str(file)}
+        paths = (self.folder / "lake").rglob("*")
+        return {str(file) for file in paths if file.is_file() and "/landed/" not in str(file)}

@@ -92,9 +92,9 @@ class Server:
     def backfill(self, assets: Sequence[str], customers: Sequence[str]) -> str:
         """Launch a backfill as the page's button does, and give its id."""
         params = {"assetSelection": [{"path": key.split("/")} for key in assets], "partitionNames": list(customers)}
-        found = self.ask(BACKFILL, params=params)["launchPartitionBackfill"]
-        assert found["__typename"] == "LaunchBackfillSuccess", found
-        return found["backfillId"]
+        answer = self.ask(BACKFILL, params=params)["launchPartitionBackfill"]
+        assert answer["__typename"] == "LaunchBackfillSuccess", answer
+        return answer["backfillId"]
 
     def finished_backfill(self, backfill: str, seconds: float = 1200) -> dict[str, Any]:
         """The backfill's state once it is over."""
@@ -108,13 +108,13 @@ class Server:
 
     def runs_of(self, backfill: str) -> list[str]:
         """The ids of the runs that a backfill has launched so far."""
-        found = self.ask(BACKFILL_STATUS, id=backfill)["partitionBackfillOrError"]
-        return [run["runId"] for run in found["runs"]]
+        answer = self.ask(BACKFILL_STATUS, id=backfill)["partitionBackfillOrError"]
+        return [run["runId"] for run in answer["runs"]]
 
     def partitions(self, asset: str) -> dict[str, list[str]]:
         """The customers of an asset by the state that the page shows: ``materialized``, ``failed`` …"""
-        found = self.ask(PARTITIONS, key={"path": asset.split("/")})["assetNodeOrError"]["assetPartitionStatuses"]
-        return {state.removesuffix("Partitions"): sorted(names) for state, names in found.items()}
+        statuses = self.ask(PARTITIONS, key={"path": asset.split("/")})["assetNodeOrError"]["assetPartitionStatuses"]
+        return {state.removesuffix("Partitions"): sorted(names) for state, names in statuses.items()}
 
     def failures(self, run: str) -> dict[str, str]:
         """The failed steps of a run with what the page says about them."""
@@ -133,9 +133,9 @@ class Server:
         """What ``look`` gives as soon as it gives something."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            found = look()
-            if found:
-                return found
+            answer = look()
+            if answer:
+                return answer
             time.sleep(0.5)
         raise AssertionError(f"nothing came within {seconds:.0f} s:\n{self.log.read_text()[-5000:]}")
 
@@ -166,13 +166,13 @@ class Page:
         """All that it started and that is still there, with their command lines."""
         import psutil
 
-        found = {}
+        commands = {}
         for process in psutil.process_iter(["cmdline", "environ", "status"]):
             variables = process.info["environ"] or {}
             ours = variables.get("CAPFLOW_HOME") == str(self.server.home) and "PYTHONSAFEPATH" in variables
             if ours and process.info["status"] != psutil.STATUS_ZOMBIE:
-                found[process.pid] = " ".join(process.info["cmdline"] or ())
-        return found
+                commands[process.pid] = " ".join(process.info["cmdline"] or ())
+        return commands
 
     def process_of(self, part: str) -> int:
         """The process whose command line has a part, as soon as there is one."""

@@ -48,13 +48,13 @@ def prepare(spark: SparkSession, customer: Customer, folder: Path, narrow: Narro
         if key in absent or spec.stage not in ("raw", "clean"):
             continue
         if spec.function is None:
-            made = _landed(spark, customer, spec)
-            made = narrow(made) if "user_id" in made.columns else made
+            frame = _landed(spark, customer, spec)
+            frame = narrow(frame) if "user_id" in frame.columns else frame
         else:
-            made = call(spec, inputs(spark, folder, spec, absent), values(customer))
-        if "removed_because" in made.columns:
-            made = made.filter("removed_because is null").drop("removed_because")
-        made.write.mode("overwrite").parquet(str(folder / key))
+            frame = call(spec, inputs(spark, folder, spec, absent), values(customer))
+        if "removed_because" in frame.columns:
+            frame = frame.filter("removed_because is null").drop("removed_because")
+        frame.write.mode("overwrite").parquet(str(folder / key))
 
 
 def values(customer: Customer, as_of: Moments | None = None) -> dict[str, Any]:
@@ -63,18 +63,19 @@ def values(customer: Customer, as_of: Moments | None = None) -> dict[str, Any]:
 
 
 def inputs(
-    spark: SparkSession, folder: Path, spec: TableSpec, absent: Mapping[str, str], made: Path | None = None
+    spark: SparkSession, folder: Path, spec: TableSpec, absent: Mapping[str, str], blocks_folder: Path | None = None
 ) -> dict[str, Any]:
     """The frames that a table's function takes, read from the folder; None for what the customer does not have.
 
-    Blocks that are made of other blocks read those below ``made``.
+    Blocks that are made of other blocks read those below ``blocks_folder``.
     """
 
     def place(key: str) -> str:
-        return str((made if made and key.startswith("features/") else folder) / key)
+        return str((blocks_folder if blocks_folder and key.startswith("features/") else folder) / key)
 
     return {
-        each.parameter: None if each.table in absent else spark.read.parquet(place(each.table)) for each in spec.inputs
+        parent.parameter: None if parent.table in absent else spark.read.parquet(place(parent.table))
+        for parent in spec.inputs
     }
 
 

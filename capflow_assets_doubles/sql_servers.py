@@ -118,15 +118,15 @@ def postgres() -> Iterator[Server]:
             options = ("-w", "-t", "180", "-D", str(data), *words)
             pgexec("pg_ctl", options, bin_path=server.bin_path, user=server.system_user, timeout=200)
 
-        found = Server(free_port(), "postgres", data, control)
-        found.start()
+        database = Server(free_port(), "postgres", data, control)
+        database.start()
         try:
             quoted = PASSWORD.replace("'", "''")
-            found.run("create database shop", f"create role {READER} login password '{quoted}'", database="postgres")
-            found.run(f"grant pg_read_all_data to {READER}")
-            yield found
+            database.run("create database shop", f"create role {READER} login password '{quoted}'", database="postgres")
+            database.run(f"grant pg_read_all_data to {READER}")
+            yield database
         finally:
-            _end(found, data)
+            _end(database, data)
 
 
 def _end(server: Server, data: Path) -> None:
@@ -151,14 +151,14 @@ def mariadb() -> Iterator[Server]:
         user = "mysql" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
         if user == "mysql":
             shutil.chown(folder, user)
-        found = Server(free_port(), "root", Path(folder) / "socket")
+        database = Server(free_port(), "root", Path(folder) / "socket")
         settings = ["--no-defaults", f"--datadir={data}", f"--user={user}"]
         install = [installer, *settings, "--auth-root-authentication-method=normal", "--skip-test-db"]
         subprocess.run(install, check=True, capture_output=True)
         certificate, key = _certificate(Path(folder))
         for file in (certificate, key):
             shutil.chown(file, user)
-        listens = ["--bind-address=127.0.0.1", f"--port={found.port}", f"--socket={found.socket}"]
+        listens = ["--bind-address=127.0.0.1", f"--port={database.port}", f"--socket={database.socket}"]
         small = ["--innodb-buffer-pool-size=64M", "--skip-log-bin", f"--pid-file={folder}/pid"]
         small += [f"--ssl-cert={certificate}", f"--ssl-key={key}"]
         log = Path(folder) / "log"
@@ -166,15 +166,15 @@ def mariadb() -> Iterator[Server]:
             command = [daemon, *settings, *listens, *small, "--sql-mode=NO_ENGINE_SUBSTITUTION"]
             process = subprocess.Popen(command, stdout=sink, stderr=sink)
         try:
-            _wait(found, process, log)
+            _wait(database, process, log)
             quoted = PASSWORD.replace("'", "''")
-            found.run(
+            database.run(
                 "create database shop character set utf8mb4",
                 f"create user {READER}@'127.0.0.1' identified by '{quoted}'",
                 f"grant select on shop.* to {READER}@'127.0.0.1'",
                 database="",
             )
-            yield found
+            yield database
         finally:
             process.terminate()
             process.wait(timeout=60)

@@ -34,10 +34,10 @@ def capflow(*arguments: str, environment: Mapping[str, str | None] | None = None
 @functools.cache
 def _may_mount() -> bool:
     try:
-        asked = subprocess.run(["unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True)
+        completed = subprocess.run(["unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True)
     except FileNotFoundError:
         return False
-    return asked.returncode == 0
+    return completed.returncode == 0
 
 
 needs_mounts = pytest.mark.skipif(not _may_mount(), reason="mounts of one's own need root and Linux")
@@ -45,6 +45,6 @@ needs_mounts = pytest.mark.skipif(not _may_mount(), reason="mounts of one's own 
 
 def fenced(file: Path, name: str) -> str:
     """The commands of a document's fenced block ``bash NAME``."""
-    found = re.search(rf"^```bash {name}\n(.*?)^```$", file.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
-    assert found, f"{file} has no block {name}"
-    return found[1]
+    block = re.search(rf"^```bash {name}\n(.*?)^```$", file.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    assert block, f"{file} has no block {name}"
+    return block[1]

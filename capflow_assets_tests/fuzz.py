@@ -101,8 +101,8 @@ def tomls(seed: int, count: int, places: dict[str, str]) -> Iterator[tuple[str, 
     makers = (_value, _value, _value, _key, _name, _location, _location, _options, _secret, _text, _text, _bytes, _deep)
     for number in range(count):
         make = makers[number % len(makers)]
-        told, content = make(random, good(f"f{number}"), places)
-        yield f"{number} {make.__name__[1:]}: {told}", content
+        description, content = make(random, good(f"f{number}"), places)
+        yield f"{number} {make.__name__[1:]}: {description}", content
 
 
 def dumped(data: dict[str, Any]) -> bytes:

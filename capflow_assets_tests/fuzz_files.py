@@ -59,13 +59,13 @@ BAD_TIMES = (
 class Sent:
     """The files of one customer, by name, what the TOML says of them, and what its maker knows."""
 
-    told: str
+    label: str
     files: dict[str, bytes]
     source: str = "csv"
     location: str = ""
     options: dict[str, Any] = field(default_factory=dict)
     columns: dict[str, str] = field(default_factory=lambda: {name: name for name in HEADER})
-    came: int | None = None
+    rows: int | None = None
     rejected: int | None = None
     is_hopeless: bool = False
 
@@ -134,9 +134,9 @@ def _csv(random: Random, _: str) -> Sent:
     name = name.replace(".csv", ".csv" + ending)
     # Brackets are a pattern in a location: such a file is found by its folder.
     location = f"in/{name}" if "[" not in name else "in"
-    told = f"csv {encoding} {delimiter!r} {name!r}"
+    label = f"csv {encoding} {delimiter!r} {name!r}"
     options = {"delimiter": delimiter, "encoding": encoding}
-    return Sent(told, {f"in/{name}": packed[ending](content)}, "csv", location, options, came=len(rows), rejected=bad)
+    return Sent(label, {f"in/{name}": packed[ending](content)}, "csv", location, options, rows=len(rows), rejected=bad)
 
 
 def _line(values: list[str], delimiter: str) -> str:
@@ -164,8 +164,8 @@ def _json(random: Random, _: str) -> Sent:
     text = "[" + ",\n".join(records) + "]" if is_document else "\n".join(records) + "\n"
     encoding = random.choice(["utf-8", "utf-8", "utf-16"])
     options = {"form": "document" if is_document else "lines", "encoding": encoding}
-    told = f"json {options}"
-    return Sent(told, {"bills.json": text.encode(encoding)}, "json", options=options, came=len(rows), rejected=bad)
+    label = f"json {options}"
+    return Sent(label, {"bills.json": text.encode(encoding)}, "json", options=options, rows=len(rows), rejected=bad)
 
 
 def _parquet(random: Random, _: str) -> Sent:
@@ -188,8 +188,8 @@ def _parquet(random: Random, _: str) -> Sent:
             columns["user_id"] = pa.array(columns["user_id"]).dictionary_encode()
     stream = io.BytesIO()
     pq.write_table(pa.table(columns), stream, row_group_size=random.choice([1, 7, 1000]))
-    told = f"parquet {'typed' if is_typed else 'text'} {pa.table(columns).schema.types}"
-    return Sent(told, {"bills.parquet": stream.getvalue()}, "parquet", came=len(rows), rejected=bad)
+    label = f"parquet {'typed' if is_typed else 'text'} {pa.table(columns).schema.types}"
+    return Sent(label, {"bills.parquet": stream.getvalue()}, "parquet", rows=len(rows), rejected=bad)
 
 
 def _excel(random: Random, _: str) -> Sent:
@@ -202,14 +202,14 @@ def _excel(random: Random, _: str) -> Sent:
             for column, value in enumerate(row.values()):
                 sheet.write_string(place, column, value.replace("\0", " ")[:30_000])
     bad = sum(not is_good for _, is_good in rows)
-    return Sent("excel", {"bills.xlsx": stream.getvalue()}, "excel", came=len(rows), rejected=bad)
+    return Sent("excel", {"bills.xlsx": stream.getvalue()}, "excel", rows=len(rows), rejected=bad)
 
 
 def _broken(random: Random, theirs: str) -> Sent:
     """Any of the others with its bytes broken: nobody knows what can land, and all that comes is counted."""
     sent = random.choice([_csv, _json, _parquet, _excel])(random, theirs)
     ((name, content),) = sent.files.items()
-    return Sent(f"broken {sent.told}", {name: broken(random, content)}, sent.source, sent.location, sent.options)
+    return Sent(f"broken {sent.label}", {name: broken(random, content)}, sent.source, sent.location, sent.options)
 
 
 def _odd(random: Random, theirs: str) -> Sent:
@@ -217,7 +217,7 @@ def _odd(random: Random, theirs: str) -> Sent:
     cases: tuple[Callable[[], Sent], ...] = (
         lambda: Sent("empty", {"bills.csv": b""}, is_hopeless=True),
         lambda: Sent("header only", {"bills.csv": ",".join(HEADER).encode()}, is_hopeless=True),
-        lambda: Sent("a header twice", {"bills.csv": ("amount," + good).encode()}, came=5, rejected=5),
+        lambda: Sent("a header twice", {"bills.csv": ("amount," + good).encode()}, rows=5, rejected=5),
         lambda: Sent("no header", {"bills.csv": good.partition("\n")[2].encode()}, is_hopeless=True),
         lambda: Sent("random bytes", {"bills.csv": random.randbytes(20_000)}, is_hopeless=True),
         lambda: Sent("NULs", {"bills.csv": bytes(50_000)}, is_hopeless=True),
@@ -227,8 +227,8 @@ def _odd(random: Random, theirs: str) -> Sent:
         lambda: Sent("CR alone", {"bills.csv": good.replace("\n", "\r").encode()}),
         lambda: Sent("a gzip cut off", {"bills.csv.gz": gzip.compress((good * 500).encode())[:-20]}),
         lambda: Sent("a gzip bomb", {"bills.csv.gz": gzip.compress(b"a" * (80 << 20), 1)}, is_hopeless=True),
-        lambda: Sent("1,900 columns", {"bills.csv": _wide(good)}, came=5, rejected=0),
-        lambda: Sent("no gzip", {"bills.csv.gz": good.encode()}, came=5, rejected=0),
+        lambda: Sent("1,900 columns", {"bills.csv": _wide(good)}, rows=5, rejected=0),
+        lambda: Sent("no gzip", {"bills.csv.gz": good.encode()}, rows=5, rejected=0),
         lambda: Sent("CSV as Parquet", {"bills.csv": good.encode()}, "parquet", is_hopeless=True),
         lambda: Sent("CSV as Excel", {"bills.csv": good.encode()}, "excel", is_hopeless=True),
         lambda: Sent("CSV as JSON", {"bills.csv": good.encode()}, "json"),
@@ -241,10 +241,10 @@ def _odd(random: Random, theirs: str) -> Sent:
             "a folder of two",
             {"in/a.csv": good.encode(), "in/b.csv": good.encode()},
             location="in",
-            came=10,
+            rows=10,
             rejected=0,
         ),
-        lambda: Sent("a glob", {"in/a.csv": good.encode(), "in/b.txt": b"?"}, location="in/*.csv", came=5, rejected=0),
+        lambda: Sent("a glob", {"in/a.csv": good.encode(), "in/b.txt": b"?"}, location="in/*.csv", rows=5, rejected=0),
         lambda: Sent("another customer's files", {"x": b""}, "parquet", f"{theirs}/raw/bills", is_hopeless=True),
         lambda: Sent("another customer's table", {"x": b""}, "delta", f"{theirs}/raw/bills", is_hopeless=True),
         lambda: Sent("another customer, by dots", {"x": b""}, "csv", f"{theirs}/../{BYSTANDER}/raw", is_hopeless=True),

@@ -61,8 +61,8 @@ def child_of(process: subprocess.Popen[bytes]) -> int:
     file = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     until = time.monotonic() + 120
     while time.monotonic() < until:
-        if found := file.read_text().split():
-            return int(found[0])
+        if children := file.read_text().split():
+            return int(children[0])
         time.sleep(0.01)
     raise AssertionError("the command has no child")
 
@@ -112,8 +112,8 @@ def checksums(home: Path, customer: str) -> dict[str, str]:
         table = log.parent
         name = f"{table.parent.name}/{table.name}"
         try:
-            found = sorted(map(repr, DeltaTable(str(table)).to_pyarrow_dataset().to_table().to_pylist()))
-            sums[name] = hashlib.sha256("\n".join(found).encode()).hexdigest()
+            lines = sorted(map(repr, DeltaTable(str(table)).to_pyarrow_dataset().to_table().to_pylist()))
+            sums[name] = hashlib.sha256("\n".join(lines).encode()).hexdigest()
         except Exception:  # of whatever kind: it cannot be read
             sums[name] = ""
     return sums
@@ -123,13 +123,13 @@ def of_page(home: Path) -> list[int]:
     """The processes of a `capflow ui` on a home that are still there."""
     import psutil
 
-    found = []
+    pids = []
     for process in psutil.process_iter(["environ", "status"]):
         variables = process.info["environ"] or {}
         is_its = variables.get("CAPFLOW_HOME") == str(home) and "PYTHONSAFEPATH" in variables
         if is_its and process.info["status"] != psutil.STATUS_ZOMBIE:
-            found.append(process.pid)
-    return found
+            pids.append(process.pid)
+    return pids
 
 
 @dataclass

@@ -122,14 +122,14 @@ def customer_of(source: str, location: str, **options: object) -> Customer:
 
 def neighbours(folder: Path) -> Neighbours:
     """A home in which ann's bills have landed, and spy's folder beside hers."""
-    made = Neighbours(TestHome(folder / "home"), folder)
-    made.ann.mkdir(parents=True)
-    made.spy.mkdir()
-    (made.ann / "bills.csv").write_text(rows_of(CANARY))
-    (made.ann / "ann.toml").write_text(toml_of("ann", "bills.csv"))
-    made.home.ok("onboard", str(made.ann / "ann.toml"))
-    made.home.ok("run", "ann", "--select", "raw/bills")
-    return made
+    both = Neighbours(TestHome(folder / "home"), folder)
+    both.ann.mkdir(parents=True)
+    both.spy.mkdir()
+    (both.ann / "bills.csv").write_text(rows_of(CANARY))
+    (both.ann / "ann.toml").write_text(toml_of("ann", "bills.csv"))
+    both.home.ok("onboard", str(both.ann / "ann.toml"))
+    both.home.ok("run", "ann", "--select", "raw/bills")
+    return both
 
 
 def manifest(table: Path, path: str) -> None:

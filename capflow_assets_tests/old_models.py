@@ -61,7 +61,9 @@ def as_the_first_release(source: TestHome, home: TestHome, customer: str) -> Non
                     client.set_registered_model_alias(full, "champion", version)
             if is_champion:
                 client.set_registered_model_tag(full, PAST, "[1]")
-        assert not [each for each in client.search_experiments() if each.artifact_location.startswith(SCHEME)]
+        assert not [
+            experiment for experiment in client.search_experiments() if experiment.artifact_location.startswith(SCHEME)
+        ]
 
 
 @contextlib.contextmanager

@@ -52,11 +52,11 @@ def spoilt(*places: int) -> list[str]:
 
 
 def assert_told(said: Said, *words: str) -> None:
-    told = " ".join(said.err.split())
-    assert said.code == 1, told
+    message = " ".join(said.err.split())
+    assert said.code == 1, message
     assert "Traceback" not in said.err
     for word in words:
-        assert word in told, told
+        assert word in message, message
 
 
 def home_of_bad(folder: Path) -> TestHome:

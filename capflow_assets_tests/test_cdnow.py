@@ -56,12 +56,12 @@ def test_every_purchase_of_the_sample_is_a_bill(sample):
 
 
 def test_the_parameters_are_those_of_the_paper(sample):
-    found = sample.report("sample", "lifetime_value")["parameters"]
-    assert round(found["r"], 3) == 0.243
-    assert round(found["alpha"], 3) == 4.414
-    assert round(found["a"], 3) == 0.793
-    assert round(found["b"], 3) == 2.426
-    assert round(found["log_likelihood"], 2) == -9582.43
+    parameters = sample.report("sample", "lifetime_value")["parameters"]
+    assert round(parameters["r"], 3) == 0.243
+    assert round(parameters["alpha"], 3) == 4.414
+    assert round(parameters["a"], 3) == 0.793
+    assert round(parameters["b"], 3) == 2.426
+    assert round(parameters["log_likelihood"], 2) == -9582.43
 
 
 def test_the_next_39_weeks_are_forecast_as_in_the_paper(sample, tmp_path):

@@ -67,7 +67,7 @@ def test_the_grocer(spark: SparkSession, name: str) -> None:
         column.name: column.type for column in TABLES[name].columns
     }
     findings = evaluate(accepted, Table("row", TABLES[name].columns, TABLES[name].key))
-    assert [each for each in findings if not each.passed] == []
+    assert [finding for finding in findings if not finding.passed] == []
     assert accepted.count() == ROWS[name]
     assert rejected.count() == 0
     assert set(grocer.tables) == set(ROWS)
@@ -96,7 +96,7 @@ def test_the_record_shop(spark: SparkSession) -> None:
     records = customer("records", "lifetimes")
     accepted, rejected = split(landed(spark, records, "bills"))
     assert accepted.dtypes == [(column.name, column.type) for column in TABLES["bills"].columns]
-    assert all(each.passed for each in evaluate(accepted, TABLES["bills"]))
+    assert all(finding.passed for finding in evaluate(accepted, TABLES["bills"]))
     assert rejected.count() == 0
     row = accepted.selectExpr(
         "count(*)", "count(distinct bill_id)", "count(distinct user_id)", "cast(min(billed_at) as string)",

@@ -28,10 +28,10 @@ class Wide:
 
 
 def test_a_name_among_many_is_told_with_the_nearest_and_how_many_more_there_are() -> None:
-    told = str(NotFoundError.among("column", "colunm_59999", COLUMNS))
-    assert "did you mean 'column_59999'?" in told
-    assert "and 59,980 more" in told
-    assert len(told) < MOST
+    message = str(NotFoundError.among("column", "colunm_59999", COLUMNS))
+    assert "did you mean 'column_59999'?" in message
+    assert "and 59,980 more" in message
+    assert len(message) < MOST
 
 
 def test_a_toml_of_unknown_columns_is_told_by_its_first_ones() -> None:
@@ -40,11 +40,11 @@ def test_a_toml_of_unknown_columns_is_told_by_its_first_ones() -> None:
     text = tomlkit.dumps(toml).replace(header, header + "".join(f'amuont{n} = "x"\n' for n in range(MANY // 2)))
     with pytest.raises(CustomerError) as refused:
         parse_customer(text, "boots.toml", TABLES, SOURCES, list(STAGES.models))
-    told = str(refused.value)
-    assert "boots.toml has 30,000 problems" in told
-    assert "did you mean 'amount'?" in told
-    assert "more" in told.splitlines()[-1]
-    assert len(told) < MOST
+    message = str(refused.value)
+    assert "boots.toml has 30,000 problems" in message
+    assert "did you mean 'amount'?" in message
+    assert "more" in message.splitlines()[-1]
+    assert len(message) < MOST
 
 
 def test_a_source_of_many_columns_is_told_by_its_first_ones() -> None:

@@ -73,9 +73,9 @@ def home(tmp_path_factory):
     home = TestHome(tmp_path_factory.mktemp("fuzz") / "home")
     folder = home.root.parent / BYSTANDER
     folder.mkdir()
-    told = good(BYSTANDER)
-    del told["tables"]["items"], told["tables"]["bills"]["options"]
-    (folder / "bystander.toml").write_bytes(dumped(told))
+    settings = good(BYSTANDER)
+    del settings["tables"]["items"], settings["tables"]["bills"]["options"]
+    (folder / "bystander.toml").write_bytes(dumped(settings))
     rows = [f"b{n},u{n % 5},2024-05-{1 + n % 28:02} 10:00:00,{n}.5" for n in range(60)]
     (folder / "bills.csv").write_text("\n".join([",".join(HEADER), *rows]) + "\n")
     home.ok("onboard", str(folder / "bystander.toml"))
@@ -91,7 +91,7 @@ def test_no_toml_is_answered_with_a_traceback(home, tmp_path, share):
     theirs, listed = files_below(home.root / "lake"), home.root / "customers" / f"{BYSTANDER}.toml"
     complaints, codes = [], []
     before = listed.read_bytes()
-    for number, (told, content) in enumerate(tomls(SEED, int(800 * share * TIMES), places)):
+    for number, (description, content) in enumerate(tomls(SEED, int(800 * share * TIMES), places)):
         # Each has a folder of its own: what one customer's TOML names, another's may not.
         toml = tmp_path / str(number) / "customer.toml"
         toml.parent.mkdir()
@@ -100,7 +100,7 @@ def test_no_toml_is_answered_with_a_traceback(home, tmp_path, share):
         problem = trouble(said) or (unlike(said.err) if said.code else "")
         codes.append(said.code)
         if problem:
-            complaints.append(f"{told}\n    {problem}")
+            complaints.append(f"{description}\n    {problem}")
     assert complaints == []
     assert 0.05 < codes.count(0) / len(codes) < 0.6, "most are wrong, some are right: else the maker is"
     assert (files_below(home.root / "lake"), listed.read_bytes()) == (theirs, before)
@@ -122,15 +122,15 @@ class Taken:
 @pytest.mark.parametrize("share", SHARES)
 def test_no_row_of_a_file_vanishes_and_no_file_stops_the_others(home, tmp_path, share):
     theirs = files_below(home.root / "lake" / BYSTANDER)
-    made = files(SEED, int(200 * share * TIMES), f"{home.root}/lake/{BYSTANDER}")
-    sent, taken = {f"s{number}": each for number, each in enumerate(made)}, Taken()
+    deliveries = files(SEED, int(200 * share * TIMES), f"{home.root}/lake/{BYSTANDER}")
+    sent, taken = {f"s{number}": delivery for number, delivery in enumerate(deliveries)}, Taken()
     names = [name for name in sent if onboarded_with(home, tmp_path / name, name, sent[name], taken)]
     commanded = names[::BY_COMMAND]
     for first in range(0, len(commanded), COHORT):
         run_by_command(home, commanded[first : first + COHORT], taken)
     run_in_process(home, [name for name in names if name not in commanded], taken)
-    found = {f"{name} {each.told}": misdone(home, name, each, taken) for name, each in sent.items()}
-    assert {name: problem for name, problem in found.items() if problem} == {}
+    problems = {f"{name} {delivery.label}": misdone(home, name, delivery, taken) for name, delivery in sent.items()}
+    assert {name: problem for name, problem in problems.items() if problem} == {}
     assert 0.3 < len(taken.counts) / len(sent) < 0.9
     assert files_below(home.root / "lake" / BYSTANDER) == theirs
     assert home.capflow("run", BYSTANDER, "--select", "raw/bills").code == 0
@@ -179,16 +179,16 @@ def by_customer(said: Said, names: list[str]) -> dict[str, str]:
     if problem := trouble(said):
         return dict.fromkeys(names, problem)
     blocks = re.split(r"^(?=[✓✗] )", said.err, flags=re.MULTILINE)[1:]
-    found = {re.match(r"[✓✗] (\S+): ", block)[1]: block for block in blocks}
-    return {name: "" if found[name][0] == "✓" else found[name].partition("raw/bills: ")[2] for name in names}
+    by_name = {re.match(r"[✓✗] (\S+): ", block)[1]: block for block in blocks}
+    return {name: "" if by_name[name][0] == "✓" else by_name[name].partition("raw/bills: ")[2] for name in names}
 
 
 def misdone(home: TestHome, name: str, sent: Sent, taken: Taken) -> str:
     """What is wrong with how a customer's file was taken; blank if nothing."""
     why = taken.why[name]
     if why:
-        has_good = not sent.is_hopeless and sent.came is not None and sent.rejected is not None
-        good = sent.came - sent.rejected if has_good else 0
+        has_good = not sent.is_hopeless and sent.rows is not None and sent.rejected is not None
+        good = sent.rows - sent.rejected if has_good else 0
         strange = trouble(Said(1, "", why)) or ("" if why == "refused" else unlike(why))
         return strange or (f"refused though {good} rows can land: {why}" if good else "")
     if sent.is_hopeless:
@@ -198,6 +198,6 @@ def misdone(home: TestHome, name: str, sent: Sent, taken: Taken) -> str:
     aside = lake.rows(name, "raw/bills_rejected") if lake.exists(name, "raw/bills_rejected") else 0
     if counted["came"] != landed + aside or counted.get("rejected", 0) != aside:
         return f"{counted}, but {landed} landed and {aside} are set aside"
-    if sent.came is not None and (counted["came"], aside) != (sent.came, sent.rejected):
-        return f"{sent.came} came and {sent.rejected} cannot land; {counted}"
+    if sent.rows is not None and (counted["came"], aside) != (sent.rows, sent.rejected):
+        return f"{sent.rows} came and {sent.rejected} cannot land; {counted}"
     return ""

@@ -166,10 +166,10 @@ def test_the_bills_hold_what_their_rows_hold(home, sent):
 
 def test_the_report_tells_it(home, sent):
     rows = table(home, "validation/report")
-    found = {
+    figures = {
         (row.section, row.name_, row.unit): row.value for row in rows.rename(columns={"name": "name_"}).itertuples()
     }
-    odd = {name: rows for (section, name, unit), rows in found.items() if (section, unit) == ("flags", "line items")}
+    odd = {name: rows for (section, name, unit), rows in figures.items() if (section, unit) == ("flags", "line items")}
     assert odd == {
         "anonymous": sent["CustomerID"].isna().sum(),
         "cancellation": sent["InvoiceNo"].str.startswith("C").sum(),
@@ -179,12 +179,12 @@ def test_the_report_tells_it(home, sent):
         "repeated": 5_268,
         "zero_amount": (sent["UnitPrice"] == 0).sum(),
     }
-    assert found["flags", "several_descriptions", "items"] == 650
-    assert found["rows", "line_items", "rows"] == ROWS
-    assert round(found["kpi", "amount_total", "GBP"] * 1000) == MILLS
+    assert figures["flags", "several_descriptions", "items"] == 650
+    assert figures["rows", "line_items", "rows"] == ROWS
+    assert round(figures["kpi", "amount_total", "GBP"] * 1000) == MILLS
     bills = sent.groupby("InvoiceNo").agg(user=("CustomerID", "first"), mills=("mills", "sum"))
-    assert found["kpi", "anonymous_share_pct", "%"] == pytest.approx(100 * bills["user"].isna().mean())
-    assert found["kpi", "returns_share_pct", "%"] == pytest.approx(100 * (bills["mills"] < 0).mean())
+    assert figures["kpi", "anonymous_share_pct", "%"] == pytest.approx(100 * bills["user"].isna().mean())
+    assert figures["kpi", "returns_share_pct", "%"] == pytest.approx(100 * (bills["mills"] < 0).mean())
     page = home.root.parent / "report.html"
     home.ok("report", "gifts", "--output", str(page))
     text = " ".join(re.sub(r"<[^>]*>", " ", page.read_text(encoding="utf-8")).split())

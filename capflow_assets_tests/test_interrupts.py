@@ -209,7 +209,7 @@ def cohort(home: Path, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 def computing(process: subprocess.Popen[bytes]) -> int:
     """The process in which the cohort is computed."""
-    found: list[int] = []
+    pids: list[int] = []
 
     def look() -> bool:
         assert process.poll() is None, "the cohort was over before it computed"
@@ -217,11 +217,11 @@ def computing(process: subprocess.Popen[bytes]) -> int:
             with suppress(OSError):  # threads and processes end meanwhile
                 for pid in file.read_text().split():
                     if b"cohort_process" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                        found.append(int(pid))
-        return bool(found)
+                        pids.append(int(pid))
+        return bool(pids)
 
     until(look)
-    return found[0]
+    return pids[0]
 
 
 def test_a_death_in_a_cohort_costs_one_customer(home: Path, cohort, tmp_path: Path) -> None:

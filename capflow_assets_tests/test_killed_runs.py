@@ -94,10 +94,10 @@ def parent_of(pid: int) -> int:
 
 def wait(look: Any, seconds: float = 240) -> Any:
     until = time.monotonic() + seconds
-    while not (found := look()):
+    while not (answer := look()):
         assert time.monotonic() < until, "it never came to that"
         time.sleep(0.02)
-    return found
+    return answer
 
 
 @contextmanager
@@ -213,13 +213,13 @@ def test_the_sensor_ends_a_killed_run_and_cleans_each_customer_once_a_day(home):
     with instance_of(home) as instance:
         sensor = next(sensor for sensor in defs.sensors or () if sensor.name == "housekeeping")
         with dg.build_sensor_context(instance=instance, definitions=defs) as context:
-            told = sensor.evaluate_tick(context)
-        assert "its process is gone" in told.skip_message
-        assert "landing-0123456789abcdef" in told.skip_message
+            tick = sensor.evaluate_tick(context)
+        assert "its process is gone" in tick.skip_message
+        assert "landing-0123456789abcdef" in tick.skip_message
         assert {run.status for run in instance.get_runs()} == {dg.DagsterRunStatus.FAILURE}
         assert not left.exists()
         left.mkdir()
-        with dg.build_sensor_context(instance=instance, definitions=defs, cursor=told.cursor) as context:
+        with dg.build_sensor_context(instance=instance, definitions=defs, cursor=tick.cursor) as context:
             assert sensor.evaluate_tick(context).skip_message == "nothing to clear up"
 
 
@@ -269,8 +269,8 @@ def test_a_run_that_was_killed_before_it_named_its_process_is_known_by_its_launc
             code.bind(str(place))
             code.listen()
         instance.add_run(run)
-        found = [gone.evidence for gone in gone_runs(instance, Home.of(tmp_path, {}))]
-    assert found == ([] if is_listened_at else ["seems gone"])
+        reports = [gone.evidence for gone in gone_runs(instance, Home.of(tmp_path, {}))]
+    assert reports == ([] if is_listened_at else ["seems gone"])
 
 
 @pytest.mark.long
@@ -286,13 +286,13 @@ def test_the_queue_takes_the_customer_again_when_a_terminal_was_killed(home):
         }
         tags = [{"key": "dagster/partition", "value": "acme"}]
         params = {"selector": selector, "executionMetadata": {"tags": tags}}
-        found = server.ask(LAUNCH, params=params)["launchRun"]
-        assert found["__typename"] == "LaunchRunSuccess", found
+        launched = server.ask(LAUNCH, params=params)["launchRun"]
+        assert launched["__typename"] == "LaunchRunSuccess", launched
 
         def state(run: str) -> str:
             return server.ask(STATE, id=run)["runOrError"]["status"]
 
-        server.wait(lambda: state(found["run"]["runId"]) == "SUCCESS", 240)
+        server.wait(lambda: state(launched["run"]["runId"]) == "SUCCESS", 240)
         assert state(killed) == "FAILURE"
 
 

@@ -78,8 +78,8 @@ def reviewed(folder: Path, toml: Path) -> None:
     """Whoever buys writes of it: two words, which few others use at that time."""
     bills = pd.read_csv(folder / "bills.csv", dtype=str, keep_default_na=False)
     words = [f"{'abcdefgh'[number % 8] * 3} {'stuvwxyz'[number // 50 % 8] * 3}" for number in range(len(bills))]
-    made = {"review_id": "r" + bills["bill_id"], "text": words, "written_at": bills["billed_at"]}
-    pd.DataFrame({**made, "user_id": bills["user_id"]}).to_csv(folder / "reviews.csv", index=False)
+    columns = {"review_id": "r" + bills["bill_id"], "text": words, "written_at": bills["billed_at"]}
+    pd.DataFrame({**columns, "user_id": bills["user_id"]}).to_csv(folder / "reviews.csv", index=False)
     toml.write_text(toml.read_text() + REVIEWS)
 
 
@@ -160,7 +160,7 @@ def test_a_moment_later_sees_more(two_futures):
     later = home.copied(root)
     later.ok("run", "acme", "--select", "features/rfm", "--as-of", "2024-12-31")
     before, after = (
-        {row["user_id"]: row["bills"] for row in each.rows("features/rfm", "acme")} for each in (home, later)
+        {row["user_id"]: row["bills"] for row in variant.rows("features/rfm", "acme")} for variant in (home, later)
     )
     assert after != before
 

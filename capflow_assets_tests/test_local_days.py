@@ -82,8 +82,8 @@ def test_who_comes_every_day_came_today_and_on_each_day_of_every_window(
         assert of_user["recency_days"].tolist() == [0] * MOMENTS
         assert of_user["visits_28d"].tolist() == [visits(day - timedelta(days=HORIZON), day) for day in todays]
     for horizon, (after, until) in zip(horizons, pairwise(ends), strict=True):
-        came = visits_within(frame, horizon.start, horizon.end).groupBy("user_id").count().collect()
-        assert dict(map(tuple, came)) == dict.fromkeys(HOURS, visits(after, until))
+        visitors = visits_within(frame, horizon.start, horizon.end).groupBy("user_id").count().collect()
+        assert dict(map(tuple, visitors)) == dict.fromkeys(HOURS, visits(after, until))
 
 
 @pytest.mark.parametrize("day", ["2024-02-10", "2024-04-20", "2024-08-10", "2024-11-10"])

@@ -67,8 +67,8 @@ def both(
     return results
 
 
-def inputs_of(spec: TableSpec | CheckSpec, made: dict[str, pa.Table], without: frozenset[str]) -> dict[str, Any]:
-    return {one.parameter: None if one.table in without else made[one.table] for one in spec.inputs}
+def inputs_of(spec: TableSpec | CheckSpec, tables: dict[str, pa.Table], without: frozenset[str]) -> dict[str, Any]:
+    return {one.parameter: None if one.table in without else tables[one.table] for one in spec.inputs}
 
 
 # What a customer may lack: each case is a way through the functions with optional inputs.
@@ -86,24 +86,24 @@ def test_every_table_and_check_is_equal_on_both_engines(
 ) -> None:
     without = LACKING[case]
     engines = (spark, jvm)
-    made: dict[str, pa.Table] = {}
+    tables: dict[str, pa.Table] = {}
     for key in stages.order:
         spec = stages.tables[key]
         required = {one.table for one in spec.inputs if not one.optional}
         if key in without or required & without:
             continue
         if spec.function is None:
-            made[key] = frame_of(spark, spec.table, raw_rows(spec.name, spec.table)).toArrow()
+            tables[key] = frame_of(spark, spec.table, raw_rows(spec.name, spec.table)).toArrow()
             continue
-        sail, java = both(spec.function, inputs_of(spec, made, without), spec.injected, engines)
+        sail, java = both(spec.function, inputs_of(spec, tables, without), spec.injected, engines)
         assert sail.dtypes == java.dtypes, key
         left, right = sail.toArrow(), java.toArrow()
         assert left.num_rows > 0, f"{key} has no rows to compare"
         assert ordered(left) == ordered(right), key
-        made[key] = kept(left)
+        tables[key] = kept(left)
     for check in stages.checks:
         if not {one.table for one in check.inputs if not one.optional} & without:
-            sail, java = both(check.function, inputs_of(check, made, without), check.injected, engines)
+            sail, java = both(check.function, inputs_of(check, tables, without), check.injected, engines)
             assert sail == java, check.name
 
 

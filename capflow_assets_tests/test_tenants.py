@@ -95,13 +95,13 @@ def opened_below(*folders: Path) -> Iterator[list[str]]:
     below = [path for folder in folders for path in (folder, *folder.rglob("*")) if path.is_dir()]
     watched = {kernel.inotify_add_watch(queue, str(path).encode(), IN_OPEN | IN_ACCESS): path for path in below}
     assert -1 not in watched, os.strerror(ctypes.get_errno())
-    found: list[str] = []
+    accesses: list[str] = []
     try:
-        yield found
+        yield accesses
     finally:
         with contextlib.suppress(BlockingIOError):
             while buffer := os.read(queue, 1 << 20):
-                found += _events(buffer, watched)
+                accesses += _events(buffer, watched)
         os.close(queue)
 
 
@@ -136,7 +136,7 @@ def test_no_file_of_another_customer_is_opened(shared):
 @pytest.mark.parametrize("table", [*STAGES.tables, *(f"predictions/{model}" for model in MODELS)])
 def test_a_poisoned_neighbour_changes_no_row(alone, shared, table):
     home, _ = shared
-    there = [each.capflow("show", table, "--customer", "ann", "--format", "csv") for each in (alone, home)]
+    there = [variant.capflow("show", table, "--customer", "ann", "--format", "csv") for variant in (alone, home)]
     assert there[0].code == there[1].code
     assert sorted(there[0].out.splitlines()) == sorted(there[1].out.splitlines())
     lacking = table in STAGES.absent(SENDS) or there[0].code
@@ -283,8 +283,8 @@ def test_a_source_within_the_lake_is_refused_however_it_came_in(alone, tmp_path)
 )
 def test_a_lake_in_a_bucket_is_refused_alike(location, is_refused):
     bills = {"source": "csv", "location": location, "columns": {"amount": "a"}}
-    told = {"name": "spy", "vertical": "x", "currency": "EUR", "time_zone": "UTC", "tables": {"bills": bills}}
-    customer = Customer.model_validate(told)
+    settings = {"name": "spy", "vertical": "x", "currency": "EUR", "time_zone": "UTC", "tables": {"bills": bills}}
+    customer = Customer.model_validate(settings)
     with pytest.raises(CustomerError, match=r"tables[.]bills[.]location") if is_refused else contextlib.nullcontext():
         refuse_own_places(customer, "spy.toml", ["s3://bucket/lake", "/home/mlflow.db"])
 

@@ -125,8 +125,8 @@ class Compute:
     def start(self, cluster: Cluster, task: dict[str, Any], owner: Principal, host: str, token: str) -> Process:
         """Run a task in a new process: a clean environment, the task's libraries, the mode's session."""
         folder = self._folder / "runs" / str(task["run_id"])
-        for each in ("work", "home"):
-            (folder / each).mkdir(parents=True)
+        for part in ("work", "home"):
+            (folder / part).mkdir(parents=True)
         for package in task.pop("packages"):
             _require(package)
         wheels = [self._wheel(path, owner) for path in task.pop("wheels")]
@@ -155,7 +155,7 @@ class Compute:
         return Process(popen, folder)
 
     def _environment(self, cluster: Cluster, home: Path, python: Path, sites: list[Path]) -> dict[str, str]:
-        found = {
+        variables = {
             "PATH": f"{python.parent}:/usr/local/bin:/usr/bin:/bin",
             "HOME": str(home),
             "LANG": "C.UTF-8",
@@ -164,19 +164,19 @@ class Compute:
             "PYTHONPATH": os.pathsep.join(str(site) for site in sites),
         }
         if cluster.mode != "serverless":
-            found |= cluster.spec.get("spark_env_vars") or {}
+            variables |= cluster.spec.get("spark_env_vars") or {}
         if cluster.mode == "dedicated":
-            found |= self._profile
+            variables |= self._profile
         if self._engine is None:
-            return found
+            return variables
         running = self._engine.running()
         if cluster.mode == "dedicated":
             gateway = {
                 "PYSPARK_GATEWAY_PORT": str(running.classic_port),
                 "PYSPARK_GATEWAY_SECRET": running.classic_secret,
             }
-            return found | gateway
-        return found | {"SPARK_REMOTE": self.spark_remote()}
+            return variables | gateway
+        return variables | {"SPARK_REMOTE": self.spark_remote()}
 
     def _wheel(self, path: str, owner: Principal) -> Path:
         """The wheel as an archive that Spark takes, unpacked beside it, once for each content."""
@@ -236,10 +236,10 @@ def _require(package: str) -> None:
     """A package from an index must be one that the runtime has: nothing is downloaded here."""
     name, _, version = package.replace("===", "==").replace("==", "=").partition("=")
     try:
-        found = metadata.version(name.split("[")[0].strip())
+        installed = metadata.version(name.split("[")[0].strip())
     except metadata.PackageNotFoundError:
-        found = None
-    if found is None or (version and found != version.strip()):
+        installed = None
+    if installed is None or (version and installed != version.strip()):
         library = f'library due to user error for pypi {{package: "{package}"}}'
         words = f"Could not find a version that satisfies the requirement {package}"
         raise LibraryError(f"Library installation failed for {library} Error messages: {words}")
@@ -264,15 +264,15 @@ def _link_environment(image: Path) -> None:
 def _of_an_editable_project(name: str) -> bool:
     if name.startswith(("_editable_impl_", "__editable__")):
         return True
-    return any(name == each or name.startswith(f"{each}-") for each in _editable_projects())
+    return any(name == project or name.startswith(f"{project}-") for project in _editable_projects())
 
 
 @functools.cache
 def _editable_projects() -> set[str]:
     """The import names of what is installed from its source folder, by the note that installers leave."""
-    found = set()
+    names = set()
     for distribution in metadata.distributions():
         note = distribution.read_text("direct_url.json")
         if note and json.loads(note).get("dir_info", {}).get("editable"):
-            found.add(re.sub(r"[-.]+", "_", distribution.metadata["Name"]).lower())
-    return found
+            names.add(re.sub(r"[-.]+", "_", distribution.metadata["Name"]).lower())
+    return names

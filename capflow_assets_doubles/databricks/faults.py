@@ -91,8 +91,8 @@ class Faults:
         """Fail the call if a fault says so. True where it is to be done but not answered."""
         with self._lock:
             now = time.monotonic()
-            self._faults = [each for each in self._faults if each.left > 0 and each.until > now]
-            fault = next((each for each in self._faults if each.on in path), None)
+            self._faults = [fault for fault in self._faults if fault.left > 0 and fault.until > now]
+            fault = next((fault for fault in self._faults if fault.on in path), None)
             if fault is None:
                 return False
             fault.left -= 1

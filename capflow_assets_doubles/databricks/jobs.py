@@ -91,7 +91,7 @@ class Jobs:
         for spec in specs:
             self._check(spec, fields)
         access = fields.get("access_control_list") or []
-        viewers = {str(each.get("user_name") or each.get("service_principal_name")) for each in access}
+        viewers = {str(grant.get("user_name") or grant.get("service_principal_name")) for grant in access}
         run = Run(
             run_id=next(self._numbers),
             job_id=next(self._numbers),
@@ -110,7 +110,7 @@ class Jobs:
         wrong = None
         key, existing = spec.get("task_key"), spec.get("existing_cluster_id")
         serverless = not existing and not spec.get("new_cluster")
-        environments = {each.get("environment_key") for each in fields.get("environments") or []}
+        environments = {environment.get("environment_key") for environment in fields.get("environments") or []}
         if not key:
             wrong = "task_key is required"
         elif sum(spec.get(kind) is not None for kind in KINDS) != 1:
@@ -160,13 +160,13 @@ class Jobs:
         return output
 
     def _list(self, request: Request) -> dict[str, Any]:
-        asked = request.query
-        found = [run for run in self.runs.values() if run.visible(request.principal)]
-        if asked.get("active_only") == "true":
-            found = [run for run in found if not run.state.ended]
-        if asked.get("completed_only") == "true":
-            found = [run for run in found if run.state.ended]
-        newest = sorted(found, key=lambda run: -run.run_id)[: int(asked.get("limit", 20))]
+        query = request.query
+        runs = [run for run in self.runs.values() if run.visible(request.principal)]
+        if query.get("active_only") == "true":
+            runs = [run for run in runs if not run.state.ended]
+        if query.get("completed_only") == "true":
+            runs = [run for run in runs if run.state.ended]
+        newest = sorted(runs, key=lambda run: -run.run_id)[: int(query.get("limit", 20))]
         return {"runs": [run.described(self.host) for run in newest], "has_more": False}
 
     def _cancel(self, request: Request) -> dict[str, Any]:
@@ -177,7 +177,7 @@ class Jobs:
         """The run with this id, or the run and the task that has it."""
         run_id = int(request.need("run_id"))
         for run in list(self.runs.values()):
-            task = next((each for each in run.tasks if each.run_id == run_id), None)
+            task = next((task for task in run.tasks if task.run_id == run_id), None)
             if run.run_id == run_id or task:
                 if not run.visible(request.principal):
                     words = (
@@ -192,8 +192,8 @@ class Jobs:
     def _live(self, run: Run) -> None:
         run.state = State("PENDING", message="Waiting for cluster")
         for task in run.tasks:
-            needed = {each["task_key"] for each in task.spec.get("depends_on") or []}
-            bad = [each for each in run.tasks if each.key in needed and each.state.result != "SUCCESS"]
+            needed = {dependency["task_key"] for dependency in task.spec.get("depends_on") or []}
+            bad = [other for other in run.tasks if other.key in needed and other.state.result != "SUCCESS"]
             if bad:
                 upstream = "UPSTREAM_CANCELED" if bad[0].state.result == "CANCELED" else "UPSTREAM_FAILED"
                 task.state = State("SKIPPED", upstream, f"Task {bad[0].key} did not succeed.")
@@ -204,7 +204,7 @@ class Jobs:
         run.state = _of_all(run.tasks)
 
     def _live_task(self, run: Run, task: TaskRun) -> None:
-        limits = [each for each in (run.timeout_s, float(task.spec.get("timeout_seconds") or 0)) if each]
+        limits = [limit for limit in (run.timeout_s, float(task.spec.get("timeout_seconds") or 0)) if limit]
         until = run.started + min(limits) if limits else float("inf")
         try:
             task.state = State("PENDING", message="Waiting for cluster")
@@ -256,12 +256,15 @@ class Jobs:
             body["python_file"] = str(place)
         libraries = task.spec.get("libraries") or []
         environments = {
-            each["environment_key"]: each.get("spec") or {} for each in run.request.get("environments") or []
+            environment["environment_key"]: environment.get("spec") or {}
+            for environment in run.request.get("environments") or []
         }
         wanted = environments.get(task.spec.get("environment_key"), {}).get("dependencies") or []
-        wheels = [each["whl"] for each in libraries if each.get("whl")] + [each for each in wanted if _is_wheel(each)]
-        packages = [each["pypi"]["package"] for each in libraries if each.get("pypi")]
-        packages += [each for each in wanted if not _is_wheel(each)]
+        wheels = [library["whl"] for library in libraries if library.get("whl")] + [
+            requirement for requirement in wanted if _is_wheel(requirement)
+        ]
+        packages = [library["pypi"]["package"] for library in libraries if library.get("pypi")]
+        packages += [requirement for requirement in wanted if not _is_wheel(requirement)]
         parameters = [*(body.pop("parameters", None) or []), *named]
         return (
             {"kind": kind, "run_id": task.run_id, "wheels": wheels, "packages": packages}

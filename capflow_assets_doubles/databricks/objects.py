@@ -103,7 +103,7 @@ class Objects:
         return self.secrets[scope]
 
     def _access(self, request: Request, kind: str, name: str) -> dict[str, Any]:
-        listed = [_shown(each) for each in self.permissions.get(f"/{kind}/{name}", [])]
+        listed = [_shown(grant) for grant in self.permissions.get(f"/{kind}/{name}", [])]
         return {"object_id": f"/{kind}/{name}", "object_type": kind.rstrip("s"), "access_control_list": listed}
 
     def _set_access(self, request: Request, kind: str, name: str) -> dict[str, Any]:

@@ -38,8 +38,8 @@ class State:
 
     def described(self) -> dict[str, Any]:
         """The old ``state`` and the new ``status`` of Jobs 2.2."""
-        asked = self.result in ("CANCELED", "TIMEDOUT")
-        state = {"life_cycle_state": self.life, "state_message": self.message, "user_cancelled_or_timedout": asked}
+        is_stopped = self.result in ("CANCELED", "TIMEDOUT")
+        state = {"life_cycle_state": self.life, "state_message": self.message, "user_cancelled_or_timedout": is_stopped}
         if not self.ended:
             return {"state": state, "status": {"state": self.life}}
         if self.result:

@@ -96,22 +96,22 @@ class Cohort:
     @property
     def materialized(self) -> set[tuple[str, str]]:
         """Customer and table of each materialization that was recorded."""
-        found = self.instance.get_records_for_run(
+        records = self.instance.get_records_for_run(
             self.result.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION
         ).records
-        events = [record.event_log_entry.asset_materialization for record in found]
+        events = [record.event_log_entry.asset_materialization for record in records]
         return {(str(event.partition), "/".join(event.asset_key.path)) for event in events if event}
 
     @property
     def failure(self) -> str:
         """What the failed step says, in the words that the page shows."""
-        told = []
+        failures = []
         for event in self.result.all_events:
             if event.is_step_failure:
                 data = event.step_failure_data
                 user = data.user_failure_data.description if data.user_failure_data else ""
-                told.append(f"{user or ''}\n{data.error.to_string() if data.error else ''}")
-        return "\n".join(told)
+                failures.append(f"{user or ''}\n{data.error.to_string() if data.error else ''}")
+        return "\n".join(failures)
 
     @property
     def log(self) -> str:

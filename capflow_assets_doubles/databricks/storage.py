@@ -151,7 +151,7 @@ class Storage:
         path, place = self._dbfs_found(request)
         if place.is_file():
             return {"files": [_info(path, place)]}
-        return {"files": [_info(f"{path.rstrip('/')}/{each.name}", each) for each in sorted(place.iterdir())]}
+        return {"files": [_info(f"{path.rstrip('/')}/{child.name}", child) for child in sorted(place.iterdir())]}
 
     def _dbfs_mkdirs(self, request: Request) -> dict[str, Any]:
         path, place = self._dbfs(request)
@@ -207,13 +207,13 @@ class Storage:
             self._found(request, path, folder=False).read_bytes(),
             self._files_head(request, path).headers,
         )
-        asked = request.headers.get("range", "")
-        if not asked.startswith("bytes="):
+        byte_range = request.headers.get("range", "")
+        if not byte_range.startswith("bytes="):
             return Response(200, content, headers)
-        first, _, last = asked.removeprefix("bytes=").partition("-")
+        first, _, last = byte_range.removeprefix("bytes=").partition("-")
         start = int(first) if first else max(0, len(content) - int(last))
         if start >= len(content):
-            raise ApiError(416, "RANGE_NOT_SATISFIABLE", f"Range {asked} of {len(content)} bytes")
+            raise ApiError(416, "RANGE_NOT_SATISFIABLE", f"Range {byte_range} of {len(content)} bytes")
         part = content[start : int(last) + 1] if first and last else content[start:]
         headers["Content-Range"] = f"bytes {start}-{start + len(part) - 1}/{len(content)}"
         return Response(206, part, headers | {"Content-Length": str(len(part))})
@@ -239,8 +239,8 @@ class Storage:
         return Response(200)
 
     def _directories_get(self, request: Request, path: str) -> dict[str, Any]:
-        found = sorted(self._found(request, path, folder=True).iterdir())
-        return {"contents": [_entry(f"{path.rstrip('/')}/{each.name}", each) for each in found]}
+        children = sorted(self._found(request, path, folder=True).iterdir())
+        return {"contents": [_entry(f"{path.rstrip('/')}/{child.name}", child) for child in children]}
 
     def _directories_put(self, request: Request, path: str) -> Response:
         place = self._volume(request, path, "WRITE")

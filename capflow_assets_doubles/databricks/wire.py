@@ -25,7 +25,7 @@ class Principal:
     places: tuple[str, ...] = ("/Volumes/", "dbfs:/")
 
     def may(self, place: str) -> bool:
-        return any(place == each.rstrip("/") or place.startswith(each.rstrip("/") + "/") for each in self.places)
+        return any(place == prefix.rstrip("/") or place.startswith(prefix.rstrip("/") + "/") for prefix in self.places)
 
 
 @dataclass(frozen=True)

@@ -79,8 +79,8 @@ def checked(home: TestHome, asset: str, check: str) -> dg.AssetCheckEvaluation:
     with own_environment(), dagster_instance(Home.of(home.root)) as instance:
         key = dg.AssetCheckKey(dg.AssetKey(asset.split("/")), check)
         record = instance.event_log_storage.get_asset_check_execution_history(key, limit=1)[0]
-        found: Any = record.event
-        return found.asset_check_evaluation
+        event: Any = record.event
+        return event.asset_check_evaluation
 
 
 # -- schema and landing ------------------------------------------------------------------------------------------------
@@ -123,10 +123,10 @@ def test_a_table_of_other_columns_is_never_written(spark: Any) -> None:
 
 
 def test_rejected_rows_may_be_borne_or_block() -> None:
-    found = Finding("landed", False, "3 of 100 rows were rejected", found={"came": 100, "rejected": 3})
+    finding = Finding("landed", False, "3 of 100 rows were rejected", found={"came": 100, "rejected": 3})
 
     def judged(checks: str) -> Finding:
-        return landing_findings(STAGES, customer(checks), "raw/users", [found])[0]
+        return landing_findings(STAGES, customer(checks), "raw/users", [finding])[0]
 
     assert (judged("").passed, judged("").severity) == (False, "warn")
     assert judged("[checks.landed]\nat_most_share_pct = 3").passed
@@ -162,16 +162,16 @@ def test_a_check_that_blocks_keeps_the_table_and_what_is_made_of_it(own: TestHom
     assert said.code == 1
     assert "clean/line_items was not written: known_items blocks; the last good version stays" in said.err
     assert {name for name in names if version(own, name) != before[name]} == {"clean/items"}
-    told = checked(own, "clean/line_items", "known_items")
-    assert (told.passed, told.severity) == (False, dg.AssetCheckSeverity.ERROR)
-    assert told.metadata["at_most_share_pct"].value == 10.0  # its vertical's
+    evaluation = checked(own, "clean/line_items", "known_items")
+    assert (evaluation.passed, evaluation.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert evaluation.metadata["at_most_share_pct"].value == 10.0  # its vertical's
 
     say(own, "", 'severity = "block"', 'severity = "warn"')
     said = own.capflow("run", "acme", "--select", "raw,clean")
     assert (said.code, said.err.count("clean/line_items: known_items: ")) == (0, 1), said.err
     assert version(own, "clean/line_items") != before["clean/line_items"]
-    told = checked(own, "clean/line_items", "known_items")
-    assert (told.passed, told.severity) == (False, dg.AssetCheckSeverity.WARN)
+    evaluation = checked(own, "clean/line_items", "known_items")
+    assert (evaluation.passed, evaluation.severity) == (False, dg.AssetCheckSeverity.WARN)
 
     say(own, "", 'severity = "warn"', 'severity = "block"\nat_most_share_pct = 90')
     own.ok("run", "acme", "--select", "clean")
@@ -209,21 +209,21 @@ def test_a_change_of_unit_keeps_the_last_good_predictions(own: TestHome) -> None
     # Whichever of the columns of spend the training chose.
     assert re.search(r"spend_\w+ \(divergence 0\.", said.err), said.err
     assert own.rows("predictions/purchase_propensity", "acme") == before
-    told = checked(own, "predictions/purchase_propensity", "skew")
-    assert (told.passed, told.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    evaluation = checked(own, "predictions/purchase_propensity", "skew")
+    assert (evaluation.passed, evaluation.severity) == (False, dg.AssetCheckSeverity.ERROR)
     assert own.status("acme")["purchase_propensity"]["drifted"] is True, "drift is measured all the same"
 
     say(own, '\n[checks.skew]\nseverity = "warn"\n')
     own.ok("run", "acme", "--select", "predictions/purchase_propensity")
     assert own.rows("predictions/purchase_propensity", "acme") != before
-    told = checked(own, "predictions/purchase_propensity", "skew")
-    assert (told.passed, told.severity) == (False, dg.AssetCheckSeverity.WARN)
+    evaluation = checked(own, "predictions/purchase_propensity", "skew")
+    assert (evaluation.passed, evaluation.severity) == (False, dg.AssetCheckSeverity.WARN)
 
 
 def test_users_like_those_of_the_training_are_scored(acme: TestHome) -> None:
     for model in EACH_KIND:
-        told = checked(acme, f"predictions/{model}", "skew")
-        assert told.passed, told.description
+        evaluation = checked(acme, f"predictions/{model}", "skew")
+        assert evaluation.passed, evaluation.description
         assert checked(acme, f"models/{model}", "leakage").passed
 
 
@@ -231,14 +231,14 @@ def planted(noise_std: float) -> Callable[..., Any]:
     """Features in which ``overdue_ratio`` is the outcome with noise: as a feature that reads the future."""
     honest = ExampleReader.columns_at
 
-    def told(self: ExampleReader, moment: Any, frame: pd.DataFrame) -> pd.DataFrame:
+    def leaking_frame(self: ExampleReader, moment: Any, frame: pd.DataFrame) -> pd.DataFrame:
         (outcomes,) = self.outcomes_in([Window(moment, moment + timedelta(days=30))], [frame.index])
         noise = np.random.default_rng(0).normal(0, noise_std, len(frame))
         return frame.assign(overdue_ratio=outcomes.iloc[:, 0].to_numpy() + noise) if "overdue_ratio" in frame else frame
 
     def columns_at(self: ExampleReader, moments: Any, *more: Any, **named: Any) -> list[pd.DataFrame]:
         frames = honest(self, moments, *more, **named)
-        return [told(self, moment, frame) for moment, frame in zip(moments, frames, strict=True)]
+        return [leaking_frame(self, moment, frame) for moment, frame in zip(moments, frames, strict=True)]
 
     return columns_at
 
@@ -249,8 +249,8 @@ def test_a_feature_that_leaks_is_not_promoted(own: TestHome, monkeypatch: pytest
     status = own.status("acme")["purchase_propensity"]
     assert (status["status"], status["champion"], status["challenger"]) == ("kept the champion", 1, 2)
     assert status["reason"].startswith("Not promoted, since a feature leaks: overdue_ratio alone orders the users by")
-    told = checked(own, "models/purchase_propensity", "leakage")
-    assert (told.passed, told.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    evaluation = checked(own, "models/purchase_propensity", "leakage")
+    assert (evaluation.passed, evaluation.severity) == (False, dg.AssetCheckSeverity.ERROR)
     assert own.report("acme", "purchase_propensity", 2)["leakage"]["found"]["column"] == "overdue_ratio"
 
     say(own, '\n[checks.leakage]\nseverity = "warn"\n')
@@ -274,7 +274,7 @@ def test_a_cohort_has_a_result_for_each_customer_and_one_with_the_table_of_all()
         can_subset=True,
     )
     def cohort(context):  # type: ignore[no-untyped-def]
-        found = Finding("landed", False, "2 of 100 rows were rejected", found={"came": 100, "rejected": 2})
+        finding = Finding("landed", False, "2 of 100 rows were rejected", found={"came": 100, "rejected": 2})
         settings = {
             "ann": "",
             "bob": '[checks.landed]\nseverity = "block"\nat_most_share_pct = 1',
@@ -282,7 +282,7 @@ def test_a_cohort_has_a_result_for_each_customer_and_one_with_the_table_of_all()
         }
 
         def work(name: str) -> Any:
-            findings = landing_findings(STAGES, customer(settings[name]), "raw/users", [found])
+            findings = landing_findings(STAGES, customer(settings[name]), "raw/users", [finding])
             yield Outcome(key, {}, tuple((key, finding) for finding in findings))
 
         yield from run_cohort(context, context.partition_keys, work)
@@ -290,12 +290,16 @@ def test_a_cohort_has_a_result_for_each_customer_and_one_with_the_table_of_all()
     tags = {"dagster/asset_partition_range_start": "ann", "dagster/asset_partition_range_end": "cid"}
     with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions(str(CUSTOMERS.name), ["ann", "bob", "cid"])
-        *own, told = dg.materialize([cohort], tags=tags, instance=instance).get_asset_check_evaluations()
-    assert [(each.partition, each.passed) for each in own] == [("ann", False), ("bob", False), ("cid", True)]
-    assert told.partition is None
-    assert (told.passed, told.severity) == (False, dg.AssetCheckSeverity.ERROR)
-    assert told.description == "1 of 3 customers pass; not ann, bob"
-    table: Any = told.metadata["customers"]
+        *own, overall = dg.materialize([cohort], tags=tags, instance=instance).get_asset_check_evaluations()
+    assert [(evaluation.partition, evaluation.passed) for evaluation in own] == [
+        ("ann", False),
+        ("bob", False),
+        ("cid", True),
+    ]
+    assert overall.partition is None
+    assert (overall.passed, overall.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert overall.description == "1 of 3 customers pass; not ann, bob"
+    table: Any = overall.metadata["customers"]
     rows = [record.data for record in table.records]
     assert [(row["customer"], row["passed"], row["severity"]) for row in rows] == [
         ("ann", False, "warn"),

@@ -96,7 +96,7 @@ def test_a_key_is_no_feature(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("candidates", "came"),
+    ("candidates", "received"),
     [
         ((), "no candidates; baselines: none"),
         ((VISITS,), "visits; baselines: none"),
@@ -106,10 +106,10 @@ def test_a_key_is_no_feature(name: str) -> None:
     ],
     ids=["none", "no baseline", "the baseline alone", "two baselines", "one name twice"],
 )
-def test_one_baseline_and_another_are_needed(candidates: tuple[Any, ...], came: str) -> None:
+def test_one_baseline_and_another_are_needed(candidates: tuple[Any, ...], received: str) -> None:
     with pytest.raises(GraphError, match="no one baseline to beat") as caught:
         read(candidates=candidates)
-    assert came in str(caught.value)
+    assert received in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -41,14 +41,14 @@ def of(spark: SparkSession, rows: list[tuple[Any, ...]]) -> DataFrame:
 
 
 def failed(findings: list[Finding]) -> dict[str, int]:
-    return {each.check: int(each.found["breaking"] or 0) for each in findings if not each.passed}
+    return {finding.check: int(finding.found["breaking"] or 0) for finding in findings if not finding.passed}
 
 
 def test_a_good_table(spark: SparkSession) -> None:
     findings = evaluate(of(spark, [("a", 1, 0.5, "x", "abc"), ("a", 2, None, None, "7")]), TABLE)
     assert failed(findings) == {}
-    assert all(each.severity == "block" and not each.sample for each in findings)
-    assert {each.found["rows"] for each in findings if "rows" in each.found} == {2}
+    assert all(finding.severity == "block" and not finding.sample for finding in findings)
+    assert {finding.found["rows"] for finding in findings if "rows" in finding.found} == {2}
     assert len(findings) == 1 + 2 + 6 + 1
 
 
@@ -70,11 +70,11 @@ def test_every_rule_counts_the_rows_that_break_it(spark: SparkSession) -> None:
         "code str_matches('^(?:[a-z]+|7)$')": 3,
         "id, day unique": 3,
     }
-    told = {each.check: each for each in findings}
-    assert told["kind isin(['x', 'y'])"].message == "kind is one of x, y: 2 of 5 rows break it"
-    assert {row["amount"] for row in told["kind isin(['x', 'y'])"].sample} == {-1.5, 91.0}
-    assert told["id, day unique"].sample == ({"id": "a", "day": 1, "rows": 3}, {"id": None, "day": 0, "rows": 2})
-    assert {row["amount"] for row in told["amount less_than_or_equal_to(90)"].sample} == {91.0, "nan"}
+    by_check = {finding.check: finding for finding in findings}
+    assert by_check["kind isin(['x', 'y'])"].message == "kind is one of x, y: 2 of 5 rows break it"
+    assert {row["amount"] for row in by_check["kind isin(['x', 'y'])"].sample} == {-1.5, 91.0}
+    assert by_check["id, day unique"].sample == ({"id": "a", "day": 1, "rows": 3}, {"id": None, "day": 0, "rows": 2})
+    assert {row["amount"] for row in by_check["amount less_than_or_equal_to(90)"].sample} == {91.0, "nan"}
 
 
 def test_columns_that_are_missing_or_of_another_type(spark: SparkSession) -> None:
@@ -92,7 +92,7 @@ def test_an_empty_table(spark: SparkSession) -> None:
 
 def test_samples_end(spark: SparkSession) -> None:
     findings = evaluate(of(spark, [("a" * 1000, -n, None, None, None) for n in range(100)]), TABLE)
-    sample = next(each.sample for each in findings if each.check == "day greater_than(0)")
+    sample = next(finding.sample for finding in findings if finding.check == "day greater_than(0)")
     assert len(sample) == 10
     assert {len(str(row["id"])) for row in sample} == {200}
 
@@ -100,18 +100,18 @@ def test_samples_end(spark: SparkSession) -> None:
 def test_one_query_where_nothing_fails(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
     from pyspark.sql.connect.client import SparkConnectClient
 
-    asked: list[str] = []
+    plans: list[str] = []
     run = SparkConnectClient.to_table
 
     def counted(self: SparkConnectClient, plan: Any, *rest: Any, **more: Any) -> Any:
-        asked.append(str(plan))
+        plans.append(str(plan))
         return run(self, plan, *rest, **more)
 
     monkeypatch.setattr(SparkConnectClient, "to_table", counted)
     evaluate(of(spark, [("a", 1, 0.5, "x", "abc")]), TABLE)
-    assert len(asked) == 1
+    assert len(plans) == 1
     evaluate(of(spark, [("a", -1, 0.5, "z", "abc")]), TABLE)
-    assert len(asked) == 1 + 1 + 2
+    assert len(plans) == 1 + 1 + 2
 
 
 def test_what_a_schema_must_not_hold(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,8 +126,10 @@ def test_what_a_schema_must_not_hold(spark: SparkSession, monkeypatch: pytest.Mo
 def own_verdicts(frame: DataFrame) -> set[str]:
     """What pandera itself finds broken, in our words."""
     errors = pandera_schema(TABLE).validate(frame).pandera.errors
-    found = [each for kinds in errors.values() for each_kind in kinds.values() for each in each_kind]
-    return {f"{each['column']} {each['check']}" if each["column"] else "id, day unique" for each in found}
+    failures = [failure for kinds in errors.values() for each_kind in kinds.values() for failure in each_kind]
+    return {
+        f"{failure['column']} {failure['check']}" if failure["column"] else "id, day unique" for failure in failures
+    }
 
 
 ROWS = st.tuples(
@@ -151,6 +153,6 @@ def test_verdicts_equal_panderas_own(spark: SparkSession, rows: list[tuple[Any, 
 
 def test_the_same_on_a_jvm(spark: SparkSession, jvm: SparkSession) -> None:
     rows = [("a", 1, float("nan"), "z", "abc8"), ("a", 1, -5.0, "x", "7"), (None, None, 91.0, None, "A")]
-    found = [failed(evaluate(of(session, rows), TABLE)) for session in (spark, jvm)]
-    assert found[0] == found[1]
-    assert found[0]["id, day unique"] == 1
+    counts = [failed(evaluate(of(session, rows), TABLE)) for session in (spark, jvm)]
+    assert counts[0] == counts[1]
+    assert counts[0]["id, day unique"] == 1

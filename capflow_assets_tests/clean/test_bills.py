@@ -25,10 +25,10 @@ def bill(number: str | None, amount: float | None = 10.0, at: datetime | None = 
 
 def test_every_bill_is_kept_and_conformed(spark: SparkSession) -> None:
     raw = frame_of(spark, RAW, [bill(" b1 ", user_id=" "), bill("b2", -4.0, user_id="ana "), bill("b3", 0.0)])
-    made = bills(raw, zone=MADRID)
-    assert made.columns == [*TABLE.names, "removed_because"]
+    table = bills(raw, zone=MADRID)
+    assert table.columns == [*TABLE.names, "removed_because"]
     assert rows_of(
-        made, "bill_id", "user_id", "amount", "is_return", "is_anonymous", "line_items", "removed_because"
+        table, "bill_id", "user_id", "amount", "is_return", "is_anonymous", "line_items", "removed_because"
     ) == [
         ("b1", None, 10.0, False, True, None, None),
         ("b2", "ana", -4.0, True, False, None, None),
@@ -45,8 +45,8 @@ def test_the_day_is_the_customers(spark: SparkSession) -> None:
         "in autumn": datetime(2024, 10, 27, 22, 30, tzinfo=UTC),
         "leap day": datetime(2024, 2, 28, 23, 0, tzinfo=UTC),
     }
-    made = bills(frame_of(spark, RAW, [bill(name, at=at) for name, at in times.items()]), zone=MADRID)
-    assert dict(rows_of(made, "bill_id", "billed_on")) == {
+    table = bills(frame_of(spark, RAW, [bill(name, at=at) for name, at in times.items()]), zone=MADRID)
+    assert dict(rows_of(table, "bill_id", "billed_on")) == {
         "before spring": date(2024, 3, 30),
         "in spring": date(2024, 4, 1),
         "before autumn": date(2024, 10, 27),
@@ -66,8 +66,8 @@ def test_copies_and_corrections_leave_one_bill(spark: SparkSession) -> None:
         bill("fuller", 5.0, user_id="ana"),
     ]
     for order in (raw, raw[::-1]):
-        made = bills(frame_of(spark, RAW, order), zone=MADRID)
-        assert rows_of(made, "bill_id", "amount", "user_id", "removed_because") == [
+        table = bills(frame_of(spark, RAW, order), zone=MADRID)
+        assert rows_of(table, "bill_id", "amount", "user_id", "removed_because") == [
             ("corrected", 5.0, None, None),
             ("corrected", 7.0, None, "conflicting_duplicate"),
             ("fuller", 5.0, "ana", None),
@@ -87,8 +87,8 @@ def test_what_no_bill_can_lack_is_set_aside_and_hides_no_good_bill(spark: SparkS
         bill(None),
         bill("b3", float("nan")),
     ]
-    made = bills(frame_of(spark, RAW, raw), zone=MADRID)
-    assert rows_of(made, "bill_id", "removed_because") == [
+    table = bills(frame_of(spark, RAW, raw), zone=MADRID)
+    assert rows_of(table, "bill_id", "removed_because") == [
         ("b1", "no_amount"),
         ("b1", None),
         ("b2", "no_time"),
@@ -109,9 +109,9 @@ def test_bills_are_summed_from_lines_where_none_are_sent(spark: SparkSession) ->
         line("b1", -0.1, LATER, quantity=-1.0),
         line("b2", -3.0),
     ]
-    made = bills(line_items=frame_of(spark, CLEAN_LINES, lines), zone=MADRID)
+    table = bills(line_items=frame_of(spark, CLEAN_LINES, lines), zone=MADRID)
     names = ("bill_id", "user_id", "store_id", "billed_at", "amount", "discount", "quantity", "line_items", "is_return")
-    assert rows_of(made, *names, "removed_because") == [
+    assert rows_of(table, *names, "removed_because") == [
         ("b1", "ana", "s1", "2024-06-01 12:00:00", 0.2, 0.5, 1.0, 3, False, None),
         ("b2", None, None, "2024-06-01 12:00:00", -3.0, None, 1.0, 1, True, None),
     ]
@@ -122,8 +122,8 @@ def test_lines_count_and_fill_in_but_do_not_overrule_bills(spark: SparkSession) 
     lines = frame_of(
         spark, CLEAN_LINES, [line("b1", 2.0, user_id="ana", discount=7.0), line("b1", 3.0), line("b9", 1.0)]
     )
-    made = bills(raw, lines, zone=MADRID)
-    assert rows_of(made, "bill_id", "user_id", "amount", "discount", "quantity", "line_items") == [
+    table = bills(raw, lines, zone=MADRID)
+    assert rows_of(table, "bill_id", "user_id", "amount", "discount", "quantity", "line_items") == [
         ("b1", "ana", 9.0, 1.0, 2.0, 2),
         ("b2", None, 4.0, None, None, 0),
     ]
@@ -133,8 +133,8 @@ def test_an_amount_that_a_bill_lacks_is_the_sum_of_its_lines(spark: SparkSession
     """2.10 + 3.20 − 1.00 = 4.30 for b1; b2 has an amount of its own; b3 has no lines, and b4 none with a number."""
     raw = [bill("b1", None), bill("b2", 9.0), bill("b3", None), bill("b4", None), bill("b5", None, at=None)]
     lines = [line("b1", 2.1), line("b1", 3.2), line("b1", -1.0), line("b2", 2.0), line("b4", None), line("b5", 1.0)]
-    made = bills(frame_of(spark, RAW, raw), frame_of(spark, CLEAN_LINES, lines), zone=MADRID)
-    assert rows_of(made, "bill_id", "amount", "line_items", "removed_because") == [
+    table = bills(frame_of(spark, RAW, raw), frame_of(spark, CLEAN_LINES, lines), zone=MADRID)
+    assert rows_of(table, "bill_id", "amount", "line_items", "removed_because") == [
         ("b1", 4.3, 3, None),
         ("b2", 9.0, 1, None),
         ("b3", None, 0, "no_amount"),
@@ -147,8 +147,8 @@ def test_a_bill_without_an_amount_hides_none_that_has_one(spark: SparkSession) -
     """Without lines the earlier row says nothing, and the later one is the bill; with lines it is the earlier one."""
     raw = frame_of(spark, RAW, [bill("b1", None, NOON), bill("b1", 3.0, LATER)])
     no_lines, lines = frame_of(spark, CLEAN_LINES, [line("b9", 1.0)]), frame_of(spark, CLEAN_LINES, [line("b1", 2.0)])
-    for made in (bills(raw, zone=MADRID), bills(raw, no_lines, zone=MADRID)):
-        assert rows_of(made, "billed_at", "amount", "removed_because") == [
+    for table in (bills(raw, zone=MADRID), bills(raw, no_lines, zone=MADRID)):
+        assert rows_of(table, "billed_at", "amount", "removed_because") == [
             ("2024-06-01 12:00:00", None, "no_amount"),
             ("2024-06-01 13:00:00", 3.0, None),
         ]
@@ -161,8 +161,8 @@ def test_a_bill_without_an_amount_hides_none_that_has_one(spark: SparkSession) -
 def test_no_rows_and_no_inputs(spark: SparkSession) -> None:
     empty = frame_of(spark, RAW, [])
     no_lines = frame_of(spark, CLEAN_LINES, [])
-    for made in (bills(empty, zone=MADRID), bills(empty, no_lines, zone=MADRID), bills(None, no_lines, zone=MADRID)):
-        assert rows_of(made) == []
-        assert dict(made.dtypes).items() >= {column.name: column.type for column in TABLE.columns}.items()
+    for table in (bills(empty, zone=MADRID), bills(empty, no_lines, zone=MADRID), bills(None, no_lines, zone=MADRID)):
+        assert rows_of(table) == []
+        assert dict(table.dtypes).items() >= {column.name: column.type for column in TABLE.columns}.items()
     with pytest.raises(TableError, match="raw/bills or clean/line_items"):
         bills(zone=MADRID)

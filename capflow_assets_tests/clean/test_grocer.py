@@ -68,8 +68,8 @@ def test_no_line_is_lost_and_the_odd_ones_are_flagged(lines: DataFrame) -> None:
 def test_every_bill_and_user_comes_out(lines: DataFrame) -> None:
     from pyspark.sql import functions as F
 
-    made = bills(None, lines, zone=ZONE)
-    counted = made.agg(
+    clean_bills = bills(None, lines, zone=ZONE)
+    counted = clean_bills.agg(
         F.count(F.lit(1)),
         F.count("removed_because"),
         F.count_distinct("user_id"),
@@ -79,6 +79,6 @@ def test_every_bill_and_user_comes_out(lines: DataFrame) -> None:
         F.max("billed_on").cast("string"),
     )
     assert tuple(counted.collect()[0]) == (155_848, 0, 2_469, 457, 1_469_307, "2017-01-01", "2017-12-31")
-    assert users(None, made).count() == 2_469
+    assert users(None, clean_bills).count() == 2_469
     total = lines.agg(F.sum(F.col("amount").cast("decimal(18,4)")).cast("double")).collect()[0][0]
-    assert made.agg(F.sum(F.col("amount").cast("decimal(18,4)")).cast("double")).collect()[0][0] == total
+    assert clean_bills.agg(F.sum(F.col("amount").cast("decimal(18,4)")).cast("double")).collect()[0][0] == total

@@ -19,8 +19,8 @@ def test_the_fullest_row_of_an_item_stays(spark: SparkSession) -> None:
         {"item_id": "", "name": "nothing"},
     ]
     for order in (raw, raw[::-1]):
-        made = items(frame_of(spark, RAW, order, "colour string"))
-        assert rows_of(made, "item_id", "brand", "colour", "removed_because") == [
+        table = items(frame_of(spark, RAW, order, "colour string"))
+        assert rows_of(table, "item_id", "brand", "colour", "removed_because") == [
             ("milk", None, None, "duplicate"),
             ("milk", None, None, None),
             ("tea", "Luna", "green", None),
@@ -31,15 +31,15 @@ def test_the_fullest_row_of_an_item_stays(spark: SparkSession) -> None:
 
 def test_full_beats_first_by_name(spark: SparkSession) -> None:
     raw = [{"item_id": "tea", "name": "A"}, {"item_id": "tea", "name": "Z", "brand": "Luna"}]
-    made = items(frame_of(spark, RAW, raw)).filter("removed_because is null")
-    assert rows_of(made, "name", "brand") == [("Z", "Luna")]
+    table = items(frame_of(spark, RAW, raw)).filter("removed_because is null")
+    assert rows_of(table, "name", "brand") == [("Z", "Luna")]
 
 
 def test_equally_full_rows_are_decided_by_their_values(spark: SparkSession) -> None:
     raw = [{"item_id": "tea", "name": name} for name in ("Tee", "Çay", "Tea")]
     for order in (raw, raw[::-1]):
-        made = items(frame_of(spark, RAW, order)).filter("removed_because is null")
-        assert rows_of(made, "name") == [("Tea",)]
+        table = items(frame_of(spark, RAW, order)).filter("removed_because is null")
+        assert rows_of(table, "name") == [("Tea",)]
 
 
 def test_no_rows(spark: SparkSession) -> None:
@@ -51,8 +51,8 @@ def test_the_name_that_is_given_most_often_stays_and_several_are_flagged(spark: 
     rows += [("", "a"), ("", "b")]
     raw = [{"item_id": item, "name": name} for item, name in rows]
     for order in (raw, raw[::-1]):
-        made = items(frame_of(spark, RAW, order))
-        assert rows_of(made, "item_id", "name", "flags", "removed_because") == [
+        table = items(frame_of(spark, RAW, order))
+        assert rows_of(table, "item_id", "name", "flags", "removed_because") == [
             ("milk", "Milk", "", None),
             ("milk", None, "", "conflicting_duplicate"),
             ("tea", "?", "several_descriptions", "conflicting_duplicate"),
@@ -65,12 +65,12 @@ def test_the_name_that_is_given_most_often_stays_and_several_are_flagged(spark: 
 
 
 def test_what_is_no_item_says_so_and_stays(spark: SparkSession) -> None:
-    told = [{"item_id": item} for item in ("tea", "post", "post")]
-    raw = frame_of(spark, RAW, told).drop("is_item")
+    rows = [{"item_id": item} for item in ("tea", "post", "post")]
+    raw = frame_of(spark, RAW, rows).drop("is_item")
     assert set(rows_of(items(raw), "is_item", "flags")) == {(None, "")}
     said = raw.filter("item_id = 'post'").limit(1).selectExpr("*", "'false' as is_item")
-    made = items(raw.selectExpr("*", "cast(null as string) as is_item").unionByName(said))
-    assert rows_of(made, "item_id", "is_item", "flags", "removed_because") == [
+    table = items(raw.selectExpr("*", "cast(null as string) as is_item").unionByName(said))
+    assert rows_of(table, "item_id", "is_item", "flags", "removed_because") == [
         ("post", False, "not_an_item", None),
         ("post", None, "not_an_item", "conflicting_duplicate"),
         ("post", None, "not_an_item", "duplicate"),

@@ -35,9 +35,9 @@ def test_odd_lines_are_flagged_and_stay(spark: SparkSession) -> None:
         line("b1", "ghost", 2.0, user_id="ana"),
     ]
     catalogue = frame_of(spark, RAW_ITEMS, [{"item_id": name} for name in ("milk", " tea ", "fuel", "void", "fuel")])
-    made = line_items(frame_of(spark, RAW, raw), raw_items=catalogue, zone=ZONE)
-    assert made.columns == [*TABLE.names, "removed_because"]
-    assert rows_of(made, "item_id", "flags", "removed_because") == [
+    table = line_items(frame_of(spark, RAW, raw), raw_items=catalogue, zone=ZONE)
+    assert table.columns == [*TABLE.names, "removed_because"]
+    assert rows_of(table, "item_id", "flags", "removed_because") == [
         ("fuel", "zero_quantity", None),
         ("ghost", "unknown_item", None),
         ("milk", "", None),
@@ -56,8 +56,8 @@ def test_what_goes_back_and_who_is_unknown_is_flagged(spark: SparkSession) -> No
         line("b1", "weighed nothing", None, quantity=None, user_id="ana"),
         line("b1", "sold", user_id=" "),
     ]
-    made = line_items(frame_of(spark, RAW, raw), zone=ZONE)
-    assert dict(rows_of(made, "item_id", "flags")) == {
+    table = line_items(frame_of(spark, RAW, raw), zone=ZONE)
+    assert dict(rows_of(table, "item_id", "flags")) == {
         "credit note": "negative_quantity,cancellation",
         "written off": "anonymous,zero_amount,negative_quantity",
         "bad debt": "negative_price",
@@ -73,8 +73,8 @@ def test_the_catalogue_says_what_is_no_item(spark: SparkSession, kind: str) -> N
         said = [(item, None if truth is None else str(truth).lower()) for item, truth in said]
     catalogue = spark.createDataFrame(said, f"item_id string, is_item {kind}")
     raw = [line("b1", item, user_id="ana") for item in ("tea", "post", "milk", "fee", "ghost")]
-    made = line_items(frame_of(spark, RAW, raw), raw_items=catalogue, zone=ZONE)
-    assert dict(rows_of(made, "item_id", "flags")) == {
+    table = line_items(frame_of(spark, RAW, raw), raw_items=catalogue, zone=ZONE)
+    assert dict(rows_of(table, "item_id", "flags")) == {
         "tea": "",
         "post": "not_an_item",
         "milk": "",
@@ -85,12 +85,12 @@ def test_the_catalogue_says_what_is_no_item(spark: SparkSession, kind: str) -> N
 
 def test_rows_that_call_the_item_otherwise_are_no_copies(spark: SparkSession) -> None:
     raw = frame_of(spark, RAW, [line("b1", "tea") for _ in range(3)]).drop("item_name")
-    made = line_items(raw, zone=ZONE, equal_lines="drop")
-    assert [reason for (reason,) in rows_of(made, "removed_because")].count("duplicate") == 2
+    table = line_items(raw, zone=ZONE, equal_lines="drop")
+    assert [reason for (reason,) in rows_of(table, "removed_because")].count("duplicate") == 2
     named = raw.limit(2).unionByName(raw.limit(1)).selectExpr("*", "cast(null as string) as item_name")
     other = raw.limit(1).selectExpr("*", "'Green tea' as item_name")
-    made = line_items(named.unionByName(other), zone=ZONE, equal_lines="drop")
-    assert rows_of(made, "line_no", "item_name", "removed_because") == [
+    table = line_items(named.unionByName(other), zone=ZONE, equal_lines="drop")
+    assert rows_of(table, "line_no", "item_name", "removed_because") == [
         (1, "Green tea", None),
         (2, None, "duplicate"),
         (2, None, "duplicate"),
@@ -105,16 +105,16 @@ def test_returns_are_marked_and_stay(spark: SparkSession) -> None:
         line("b1", "c", 1.0),
         line("b1", "d", quantity=None),
     ]
-    made = line_items(frame_of(spark, RAW, raw), zone=ZONE)
-    assert rows_of(made, "item_id", "is_return") == [("a", True), ("b", True), ("c", False), ("d", False)]
+    table = line_items(frame_of(spark, RAW, raw), zone=ZONE)
+    assert rows_of(table, "item_id", "is_return") == [("a", True), ("b", True), ("c", False), ("d", False)]
 
 
 def test_equal_lines_stay_and_are_flagged(spark: SparkSession) -> None:
     """Three scans of milk at 1.10 and one bread at 2.00 are 5.30, in whatever order they come."""
     raw = [line("t1", "milk", 1.1) for _ in range(3)] + [line("t1", "bread", 2.0), line("t2", "milk", 1.1)]
     for order in (raw, raw[::-1]):
-        made = line_items(frame_of(spark, RAW, order), zone=ZONE)
-        assert rows_of(made, "bill_id", "line_no", "item_id", "amount", "flags", "removed_because") == [
+        table = line_items(frame_of(spark, RAW, order), zone=ZONE)
+        assert rows_of(table, "bill_id", "line_no", "item_id", "amount", "flags", "removed_because") == [
             ("t1", 1, "bread", 2.0, "anonymous", None),
             ("t1", 2, "milk", 1.1, "anonymous", None),
             ("t1", 3, "milk", 1.1, "anonymous,repeated", None),
@@ -122,7 +122,7 @@ def test_equal_lines_stay_and_are_flagged(spark: SparkSession) -> None:
             ("t2", 1, "milk", 1.1, "anonymous", None),
         ]
         (of_bill, of_other) = (
-            bills(line_items=made.where("removed_because is null"), zone=ZONE).orderBy("bill_id").collect()
+            bills(line_items=table.where("removed_because is null"), zone=ZONE).orderBy("bill_id").collect()
         )
         assert (of_bill.amount, of_bill.quantity, of_bill.line_items, of_other.amount) == (5.3, 4.0, 4, 1.1)
 
@@ -140,8 +140,8 @@ def test_rows_of_one_number_are_one_row_that_came_twice(spark: SparkSession) -> 
         line("b2", "tea", line_no=20),
     ]
     for order in (raw, raw[::-1]):
-        made = line_items(frame_of(spark, RAW, order), zone=ZONE)
-        kept = made.where("removed_because is null")
+        table = line_items(frame_of(spark, RAW, order), zone=ZONE)
+        kept = table.where("removed_because is null")
         assert rows_of(kept, "bill_id", "line_no", "item_id", "amount", "flags") == [
             ("b1", 1, "tea", 1.0, "anonymous"),
             ("b1", 2, "tea", 1.0, "anonymous"),
@@ -150,7 +150,7 @@ def test_rows_of_one_number_are_one_row_that_came_twice(spark: SparkSession) -> 
             ("b1", 7, "egg", 1.0, "anonymous,repeated"),
             ("b2", 1, "tea", 1.0, "anonymous"),
         ]
-        removed = made.where("removed_because is not null")
+        removed = table.where("removed_because is not null")
         assert rows_of(removed, "item_id", "amount", "removed_because") == [
             ("milk", 5.0, "conflicting_duplicate"),
             ("tea", 1.0, "duplicate"),
@@ -160,8 +160,8 @@ def test_rows_of_one_number_are_one_row_that_came_twice(spark: SparkSession) -> 
 def test_copies_are_removed_and_lines_numbered_whatever_their_order(spark: SparkSession) -> None:
     raw = [line("b1", "tea"), line("b1", "milk"), line("b1", "tea"), line("b1", "tea", 2.0), line("b2", "tea")]
     for order in (raw, raw[::-1]):
-        made = line_items(frame_of(spark, RAW, order), zone=ZONE, equal_lines="drop")
-        assert rows_of(made, "bill_id", "line_no", "item_id", "amount", "removed_because") == [
+        table = line_items(frame_of(spark, RAW, order), zone=ZONE, equal_lines="drop")
+        assert rows_of(table, "bill_id", "line_no", "item_id", "amount", "removed_because") == [
             ("b1", 1, "milk", 1.0, None),
             ("b1", 2, "tea", 1.0, "duplicate"),
             ("b1", 2, "tea", 1.0, None),
@@ -181,8 +181,8 @@ def test_the_bill_tells_what_the_line_leaves_out(spark: SparkSession) -> None:
         line("b9", "tea", at=None),
         line("b8", "tea"),
     ]
-    made = line_items(frame_of(spark, RAW, raw), frame_of(spark, RAW_BILLS, heads), zone=ZONE)
-    assert rows_of(made, "bill_id", "item_id", "user_id", "store_id", "billed_at", "flags", "removed_because") == [
+    table = line_items(frame_of(spark, RAW, raw), frame_of(spark, RAW_BILLS, heads), zone=ZONE)
+    assert rows_of(table, "bill_id", "item_id", "user_id", "store_id", "billed_at", "flags", "removed_because") == [
         ("b1", "milk", "cem", "s2", "2024-06-01 12:00:00", "", None),
         ("b1", "tea", "ana", "s1", "2024-06-01 12:00:00", "", None),
         ("b8", "tea", None, None, "2024-06-01 12:00:00", "anonymous,unknown_bill", None),
@@ -198,22 +198,22 @@ def test_what_no_line_can_lack_is_set_aside(spark: SparkSession) -> None:
         line("b1", "tea", at=None),
         line("b1", "tea", float("inf")),
     ]
-    made = line_items(frame_of(spark, RAW, raw), zone=ZONE)
+    table = line_items(frame_of(spark, RAW, raw), zone=ZONE)
     reasons = ["no_amount", "no_amount", "no_bill_id", "no_item_id", "no_time"]
-    assert sorted(reason for (reason,) in rows_of(made, "removed_because")) == reasons
+    assert sorted(reason for (reason,) in rows_of(table, "removed_because")) == reasons
 
 
 def test_no_rows(spark: SparkSession) -> None:
     empty, heads, items = (frame_of(spark, table, []) for table in (RAW, RAW_BILLS, RAW_ITEMS))
-    for made in (line_items(empty, zone=ZONE), line_items(empty, heads, items, zone=ZONE)):
-        assert rows_of(made) == []
-        assert dict(made.dtypes).items() >= {column.name: column.type for column in TABLE.columns}.items()
+    for table in (line_items(empty, zone=ZONE), line_items(empty, heads, items, zone=ZONE)):
+        assert rows_of(table) == []
+        assert dict(table.dtypes).items() >= {column.name: column.type for column in TABLE.columns}.items()
 
 
 def test_a_row_long_after_its_bill_is_another_bills(spark: SparkSession) -> None:
     days = [NOON, NOON + timedelta(hours=24), NOON + timedelta(hours=24, seconds=1)]
-    made = line_items(frame_of(spark, RAW, [line("b1", f"i{n}", at=at) for n, at in enumerate(days)]), zone=ZONE)
-    assert rows_of(made, "item_id", "removed_because") == [
+    table = line_items(frame_of(spark, RAW, [line("b1", f"i{n}", at=at) for n, at in enumerate(days)]), zone=ZONE)
+    assert rows_of(table, "item_id", "removed_because") == [
         ("i0", None),
         ("i1", None),
         ("i2", "later_than_its_bill"),

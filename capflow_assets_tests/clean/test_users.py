@@ -29,9 +29,9 @@ def test_listed_users_and_users_of_bills_each_once(spark: SparkSession) -> None:
     ]
     seen = [("ana", MAY), ("bea", JUNE), ("cem", JULY), ("cem", JUNE), (None, MAY)]
     bills = frame_of(spark, BILLS, [{"bill_id": str(n), "user_id": u, "billed_at": t} for n, (u, t) in enumerate(seen)])
-    made = users(frame_of(spark, RAW, listed, "city string"), bills)
-    assert made.columns == [*TABLE.names, "city", "removed_because"]
-    assert rows_of(made, *COLUMNS) == [
+    table = users(frame_of(spark, RAW, listed, "city string"), bills)
+    assert table.columns == [*TABLE.names, "city", "removed_because"]
+    assert rows_of(table, *COLUMNS) == [
         ("ana", "2024-06-01 00:00:00", True, "Oslo", None),
         ("ana", "2024-06-01 00:00:00", True, None, "conflicting_duplicate"),
         ("bea", None, True, "Graz", None),
@@ -50,6 +50,6 @@ def test_one_of_the_two_is_enough(spark: SparkSession) -> None:
 
 
 def test_no_rows(spark: SparkSession) -> None:
-    made = users(frame_of(spark, RAW, []), frame_of(spark, BILLS, []))
-    assert rows_of(made) == []
-    assert dict(made.dtypes).items() >= {column.name: column.type for column in TABLE.columns}.items()
+    table = users(frame_of(spark, RAW, []), frame_of(spark, BILLS, []))
+    assert rows_of(table) == []
+    assert dict(table.dtypes).items() >= {column.name: column.type for column in TABLE.columns}.items()

@@ -36,7 +36,7 @@ class Lines:
         self.done.append("ended")
 
 
-def asked(pages: LatePages, *paths: str) -> list[httpx.Response]:
+def responses_of(pages: LatePages, *paths: str) -> list[httpx.Response]:
     app = Starlette()
     pages.mount(app)
 
@@ -48,17 +48,17 @@ def asked(pages: LatePages, *paths: str) -> list[httpx.Response]:
 
 
 def test_the_pages_are_made_once_however_many_look_first():
-    made: list[Lines] = []
+    instances: list[Lines] = []
 
     def make() -> Lines:
-        made.append(Lines())
-        return made[-1]
+        instances.append(Lines())
+        return instances[-1]
 
     pages = LatePages(make)
-    assert made == []
-    assert {response.text for response in asked(pages, *["/models/churn"] * 5)} == {"a model"}
+    assert instances == []
+    assert {response.text for response in responses_of(pages, *["/models/churn"] * 5)} == {"a model"}
     pages.end()
-    assert [lines.done for lines in made] == [["begun", "ended"]]
+    assert [lines.done for lines in instances] == [["begun", "ended"]]
 
 
 def test_where_they_cannot_be_made_the_next_look_tries_again():
@@ -70,9 +70,9 @@ def test_where_they_cannot_be_made_the_next_look_tries_again():
         return Lines()
 
     pages = LatePages(make)
-    (refused,) = asked(pages, "/models/churn")
+    (refused,) = responses_of(pages, "/models/churn")
     assert (refused.status_code, "Answers are given" in refused.text) == (503, True)
-    (page,) = asked(pages, "/models/churn")
+    (page,) = responses_of(pages, "/models/churn")
     assert page.text == "a model"
 
 

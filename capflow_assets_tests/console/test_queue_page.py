@@ -82,12 +82,12 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         fleet.begin()
         try:
             fleet.view(wait=300)
-            return asyncio.run(asked(app, "/queue", "/customers/bob"))
+            return asyncio.run(texts_of(app, "/queue", "/customers/bob"))
         finally:
             fleet.end()
 
 
-async def asked(app: Starlette, *paths: str) -> dict[str, str]:
+async def texts_of(app: Starlette, *paths: str) -> dict[str, str]:
     transport = httpx.ASGITransport(app, client=("127.0.0.1", 1))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         return {path: (await client.get(path)).text for path in paths}

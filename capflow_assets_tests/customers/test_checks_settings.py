@@ -47,8 +47,8 @@ def customer(checks: str = "", vertical: str = "toys") -> Customer:
 
 
 def chosen(given: Customer, name: str, asset: str | None = None) -> tuple[Any, dict[str, float]]:
-    found = choose(given, DECLARED[name], asset or DECLARED[name].assets[0])
-    return found.severity, dict(found.thresholds)
+    choice = choose(given, DECLARED[name], asset or DECLARED[name].assets[0])
+    return choice.severity, dict(choice.thresholds)
 
 
 def test_every_check_that_can_be_set_says_its_thresholds() -> None:
@@ -103,9 +103,9 @@ def test_one_asset_may_have_settings_of_its_own() -> None:
 
 
 def test_a_count_stays_a_count() -> None:
-    found = chosen(customer("[checks.feed_gaps]\nat_most_days = 5"), "feed_gaps")[1]
-    assert found == {"at_most_days": 5, "window_days": 91, "usual_bills": 10}
-    assert isinstance(found["at_most_days"], int)
+    thresholds = chosen(customer("[checks.feed_gaps]\nat_most_days = 5"), "feed_gaps")[1]
+    assert thresholds == {"at_most_days": 5, "window_days": 91, "usual_bills": 10}
+    assert isinstance(thresholds["at_most_days"], int)
 
 
 @pytest.mark.parametrize(
@@ -133,8 +133,8 @@ def test_a_count_stays_a_count() -> None:
 def test_what_does_not_exist_or_does_not_fit_is_refused_at_load(checks: str, words: list[str]) -> None:
     with pytest.raises(CustomerError) as caught:
         customer(checks)
-    for each in words:
-        assert each in str(caught.value)
+    for word in words:
+        assert word in str(caught.value)
 
 
 def test_every_problem_is_told_at_once() -> None:
@@ -167,8 +167,8 @@ def test_only_keyword_parameters_with_numbers_are_thresholds() -> None:
     def check(bills: Any, zone: str = "UTC", *, share: float = 0.5, days: int = 3, words: str = "x") -> None: ...
 
     assert thresholds_of(check) == {"share": 0.5, "days": 3}
-    for each in STAGES.checks:
-        assert set(each.thresholds) <= set(inspect.signature(each.function).parameters)
+    for declared in STAGES.checks:
+        assert set(declared.thresholds) <= set(inspect.signature(declared.function).parameters)
 
 
 def test_settings_hold_numbers_and_a_severity_alone() -> None:

@@ -141,18 +141,18 @@ def test_a_bill_id_may_be_left_to_landing() -> None:
 )
 def test_what_can_be_wrong(old: str, new: str, words: list[str]) -> None:
     assert old in GOOD
-    told = refused(GOOD.replace(old, new, 1))
-    assert told.startswith("boots.toml has ")
+    message = refused(GOOD.replace(old, new, 1))
+    assert message.startswith("boots.toml has ")
     for word in words:
-        assert word in told
+        assert word in message
 
 
 def test_every_problem_is_told_at_once() -> None:
     text = GOOD.replace('"GBP"', '"gbp"').replace('"Europe/London"', '"Mars"').replace('"csv"', '"cvs"')
-    told = refused(text.replace("loyalty_tier", "Tier").replace("horizon_days", "[models.x]\nhorizon_days"))
-    assert told.startswith("boots.toml has 5 problems.")
+    message = refused(text.replace("loyalty_tier", "Tier").replace("horizon_days", "[models.x]\nhorizon_days"))
+    assert message.startswith("boots.toml has 5 problems.")
     for key in ("currency", "time_zone", "tables.bills.source", "tables.users.columns.Tier", "models.x"):
-        assert f". {key}." in told
+        assert f". {key}." in message
 
 
 def test_models_are_checked_only_where_they_are_known() -> None:
@@ -236,10 +236,10 @@ def test_a_location_with_credentials_is_refused_and_not_shown(location: str, wor
     if not words:
         assert parse(text).tables["bills"].location == location
         return
-    told = refused(text)
-    assert "hunter2" not in told
+    message = refused(text)
+    assert "hunter2" not in message
     for word in words:
-        assert word in told
+        assert word in message
 
 
 def test_a_source_says_itself_which_locations_it_has() -> None:

@@ -38,11 +38,11 @@ def values() -> dict[str, Any]:
 
 def manifests() -> dict[str, dict[str, Any]]:
     """Every object of deploy/kubernetes by kind and name."""
-    found: dict[str, dict[str, Any]] = {}
+    objects: dict[str, dict[str, Any]] = {}
     for file in sorted((DEPLOY / "kubernetes").glob("*.yaml")):
-        for each in yaml.safe_load_all(file.read_text(encoding="utf-8")):
-            found[f"{each['kind']}/{each['metadata']['name']}"] = each
-    return found
+        for manifest in yaml.safe_load_all(file.read_text(encoding="utf-8")):
+            objects[f"{manifest['kind']}/{manifest['metadata']['name']}"] = manifest
+    return objects
 
 
 def text_files() -> dict[str, str]:
@@ -130,8 +130,8 @@ def run_launcher(given: dict[str, Any]) -> dict[str, Any]:
         "dagster_home": given["global"]["dagsterHome"],
         "instance_config_map": f"{RELEASE}-instance",
         "postgres_password_secret": given["global"]["postgresqlSecretName"],
-        "env_config_maps": [each["name"] for each in launcher["envConfigMaps"]],
-        "env_secrets": [each["name"] for each in launcher["envSecrets"]],
+        "env_config_maps": [config_map["name"] for config_map in launcher["envConfigMaps"]],
+        "env_secrets": [secret["name"] for secret in launcher["envSecrets"]],
         "volume_mounts": launcher["volumeMounts"],
         "volumes": launcher["volumes"],
         "labels": launcher["labels"],

@@ -32,29 +32,29 @@ def without_nothing(node: Any) -> Any:
     """The data without keys that have no value, as the API server takes it."""
     if isinstance(node, dict):
         return {key: without_nothing(value) for key, value in node.items() if value is not None}
-    return [without_nothing(each) for each in node] if isinstance(node, list) else node
+    return [without_nothing(item) for item in node] if isinstance(node, list) else node
 
 
 def breaches(pod: Any) -> list[str]:
     """What of a pod's specification (the client's model) breaks the restricted pod security standard."""
-    found = [f"{name} is set" for name in ("host_network", "host_pid", "host_ipc") if getattr(pod, name)]
-    found += [f"volume {each.name} is the host's" for each in pod.volumes or [] if each.host_path]
+    problems = [f"{name} is set" for name in ("host_network", "host_pid", "host_ipc") if getattr(pod, name)]
+    problems += [f"volume {volume.name} is the host's" for volume in pod.volumes or [] if volume.host_path]
     whole = pod.security_context
     if not (whole and whole.run_as_non_root and whole.run_as_user):
-        found.append("may run as root")
+        problems.append("may run as root")
     if not (whole and whole.seccomp_profile and whole.seccomp_profile.type == "RuntimeDefault"):
-        found.append("no seccomp profile")
+        problems.append("no seccomp profile")
     for container in [*(pod.init_containers or []), *pod.containers]:
         own = container.security_context
         if not own or own.allow_privilege_escalation is not False or own.privileged:
-            found.append(f"{container.name} may gain privileges")
+            problems.append(f"{container.name} may gain privileges")
         if not own or not own.capabilities or own.capabilities.drop != ["ALL"] or own.capabilities.add:
-            found.append(f"{container.name} keeps capabilities")
+            problems.append(f"{container.name} keeps capabilities")
         if not own or not own.read_only_root_filesystem:
-            found.append(f"{container.name} writes to its image")
+            problems.append(f"{container.name} writes to its image")
         if not container.resources or not (container.resources.limits or {}).get("memory"):
-            found.append(f"{container.name} has no limit of memory")
-    return found
+            problems.append(f"{container.name} has no limit of memory")
+    return problems
 
 
 def selects(selector: dict[str, str], labels: dict[str, str]) -> bool:

@@ -34,7 +34,7 @@ def local(node: Any) -> Any:
         return (
             {} if str(node.get("$ref", "")).startswith("http") else {key: local(value) for key, value in node.items()}
         )
-    return [local(each) for each in node] if isinstance(node, list) else node
+    return [local(item) for item in node] if isinstance(node, list) else node
 
 
 @pytest.fixture(scope="module")
@@ -56,12 +56,16 @@ def rendered(chart: Path) -> list[dict[str, Any]]:
         with helm.Chart.load(str(chart)) as loaded:
             files = loaded.render(values(), name=RELEASE, namespace=NAMESPACE)
         texts = [text for name, text in files.items() if name.endswith(".yaml")]
-    return [each for text in texts for each in yaml.safe_load_all(text) if each]
+    return [manifest for text in texts for manifest in yaml.safe_load_all(text) if manifest]
 
 
 @pytest.fixture(scope="module")
 def objects(chart: Path) -> dict[str, dict[str, Any]]:
-    return {f"{each['kind']}/{each['metadata']['name']}": each for each in rendered(chart) if each["kind"] in MODELS}
+    return {
+        f"{manifest['kind']}/{manifest['metadata']['name']}": manifest
+        for manifest in rendered(chart)
+        if manifest["kind"] in MODELS
+    }
 
 
 def test_the_values_fit_the_schema(chart):
@@ -110,26 +114,28 @@ def test_what_it_writes_for_dagster_is_what_the_other_tests_hold_to_be_written(o
 
 def test_everything_is_of_a_form_that_kubernetes_takes(objects):
     assert len(objects) > 15
-    for each in objects.values():
-        model(each)
+    for manifest in objects.values():
+        model(manifest)
 
 
 def test_every_pod_is_restricted(objects):
-    deployments = {name: model(each) for name, each in objects.items() if each["kind"] == "Deployment"}
+    deployments = {name: model(manifest) for name, manifest in objects.items() if manifest["kind"] == "Deployment"}
     assert len(deployments) == 4
-    assert not any(breaches(each.spec.template.spec) for each in deployments.values())
+    assert not any(breaches(deployment.spec.template.spec) for deployment in deployments.values())
 
 
 def test_services_and_policies_select_the_pods_that_they_mean(objects):
     pods = {
-        name.partition("/")[2]: each["spec"]["template"]["metadata"]["labels"]
-        for name, each in {**objects, **manifests()}.items()
-        if each["kind"] == "Deployment"
+        name.partition("/")[2]: manifest["spec"]["template"]["metadata"]["labels"]
+        for name, manifest in {**objects, **manifests()}.items()
+        if manifest["kind"] == "Deployment"
     }
     reached = {
-        name: sorted(pod for pod, labels in pods.items() if selects(each["spec"]["podSelector"]["matchLabels"], labels))
-        for name, each in manifests().items()
-        if each["kind"] == "NetworkPolicy" and each["spec"]["podSelector"]
+        name: sorted(
+            pod for pod, labels in pods.items() if selects(manifest["spec"]["podSelector"]["matchLabels"], labels)
+        )
+        for name, manifest in manifests().items()
+        if manifest["kind"] == "NetworkPolicy" and manifest["spec"]["podSelector"]
     }
     assert reached == {
         "NetworkPolicy/ingress-to-proxies": ["proxy-analysts", "proxy-engineers"],
@@ -151,7 +157,7 @@ def test_the_proxies_upstreams_are_services_that_there_are(objects):
         arguments = manifests()[f"Deployment/proxy-{who}"]["spec"]["template"]["spec"]["containers"][0]["args"]
         (upstream,) = [argument.partition("=")[2] for argument in arguments if argument.startswith("--upstream=")]
         host, _, port = upstream.removeprefix("http://").partition(":")
-        assert int(port) in [each["port"] for each in objects[f"Service/{host}"]["spec"]["ports"]]
+        assert int(port) in [entry["port"] for entry in objects[f"Service/{host}"]["spec"]["ports"]]
     read_only = objects["Deployment/dagster-dagster-webserver-read-only"]["spec"]["template"]["spec"]["containers"][0]
     assert "--read-only" in read_only["command"][-1]
 

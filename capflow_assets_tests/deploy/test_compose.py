@@ -37,7 +37,7 @@ BIN = Path(os.environ.get("INSTALLED_BIN", Path(sys.executable).parent))
 
 def interpolated(text: str, given: Mapping[str, str]) -> str:
     """The text as Compose fills it in: a variable, its default, or an error."""
-    return VARIABLE.sub(lambda found: given[found[1]] if found[2] is None else given.get(found[1], found[2]), text)
+    return VARIABLE.sub(lambda match: given[match[1]] if match[2] is None else given.get(match[1], match[2]), text)
 
 
 class Machine:
@@ -64,8 +64,8 @@ class Machine:
 
     def environment(self, service: str) -> dict[str, str]:
         given = {"POSTGRES_PASSWORD": "abc"}
-        told = self.compose["services"][service]["environment"]
-        filled = {name: self.local(interpolated(str(value), given)) for name, value in told.items()}
+        settings = self.compose["services"][service]["environment"]
+        filled = {name: self.local(interpolated(str(value), given)) for name, value in settings.items()}
         return {"PATH": f"{BIN}:{os.environ['PATH']}", "HOME": str(self.folder), **filled}
 
     def command(self, words: list[str]) -> list[str]:
@@ -142,20 +142,20 @@ def machine() -> Iterator[Machine]:
         server.psql("create database dagster;")
         server.psql(load("compose.yaml")["configs"]["databases"]["content"])
         urls = {name: server.get_uri(database=name) for name in ("dagster", "mlflow")}
-        made = Machine(
+        stack = Machine(
             folder, {name: url.replace("postgresql://", "postgresql+psycopg2://") for name, url in urls.items()}
         )
         try:
-            yield made
+            yield stack
         finally:
-            made.stop()
+            stack.stop()
             server.cleanup()
 
 
 def health_check_of_the_image() -> list[str]:
-    found = re.search(r"HEALTHCHECK .*?CMD (\[.*?\])", (DEPLOY / "Dockerfile").read_text(), re.S)
-    assert found
-    return yaml.safe_load(found[1])
+    match = re.search(r"HEALTHCHECK .*?CMD (\[.*?\])", (DEPLOY / "Dockerfile").read_text(), re.S)
+    assert match
+    return yaml.safe_load(match[1])
 
 
 def test_the_services_come_up_in_order_and_materialize_a_customer(machine):

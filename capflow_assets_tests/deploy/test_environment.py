@@ -67,15 +67,19 @@ def test_a_real_pip_lists_its_settings_in_that_form():
 
 def test_without_a_gpu_no_library_of_a_gpu_is_installed():
     linux = {"sys_platform": "linux", "python_version": "3.11"}
-    chosen = [each for each in WITHOUT_GPU if each.marker is None or each.marker.evaluate(linux)]
-    assert [str(each.specifier) for each in chosen if each.name == "torch"] == ["==2.13.0+cpu"]
-    assert not any(each.name.startswith("nvidia") for each in chosen)
-    assert any(each.name == "nvidia-nccl-cu12" for each in WITHOUT_GPU)
+    chosen = [
+        requirement for requirement in WITHOUT_GPU if requirement.marker is None or requirement.marker.evaluate(linux)
+    ]
+    assert [str(requirement.specifier) for requirement in chosen if requirement.name == "torch"] == ["==2.13.0+cpu"]
+    assert not any(requirement.name.startswith("nvidia") for requirement in chosen)
+    assert any(requirement.name == "nvidia-nccl-cu12" for requirement in WITHOUT_GPU)
 
 
 def test_torch_has_one_version_in_all_files():
     (declared,) = [Requirement(line) for line in PROJECT["dependencies"] if line.startswith("torch")]
-    overridden = {str(each.specifier).partition("+")[0] for each in WITHOUT_GPU if each.name == "torch"}
+    overridden = {
+        str(requirement.specifier).partition("+")[0] for requirement in WITHOUT_GPU if requirement.name == "torch"
+    }
     pinned = re.findall(r"^torch(==\S+)$", (REPOSITORY / "constraints.txt").read_text(encoding="utf-8"), re.M)
     assert overridden == {str(declared.specifier)} == set(pinned)
 

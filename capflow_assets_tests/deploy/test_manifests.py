@@ -51,19 +51,19 @@ def test_a_pod_that_is_not_restricted_would_be_found():
 
 def test_the_two_doors_lead_to_the_two_servers():
     """Engineers to the server that can launch, analysts to the one that cannot, each by a group of its own."""
-    found = manifests()
+    objects = manifests()
     doors = {}
     for who in ("engineers", "analysts"):
         arguments = dict(
             argument.removeprefix("--").split("=", 1)
-            for argument in found[f"Deployment/proxy-{who}"]["spec"]["template"]["spec"]["containers"][0]["args"]
+            for argument in objects[f"Deployment/proxy-{who}"]["spec"]["template"]["spec"]["containers"][0]["args"]
         )
-        host = found[f"Ingress/proxy-{who}"]["spec"]["rules"][0]["host"]
+        host = objects[f"Ingress/proxy-{who}"]["spec"]["rules"][0]["host"]
         assert arguments["redirect-url"] == f"https://{host}/oauth2/callback"
-        assert found[f"Ingress/proxy-{who}"]["spec"]["tls"][0]["hosts"] == [host]
+        assert objects[f"Ingress/proxy-{who}"]["spec"]["tls"][0]["hosts"] == [host]
         assert arguments["cookie-secure"] == "true"
         # The page answers to that name, and the proxy passes it on: a foreign page's request is told by it.
-        assert host in found["ConfigMap/capflow-environment"]["data"]["CAPFLOW_ALLOWED_HOSTS"].split(",")
+        assert host in objects["ConfigMap/capflow-environment"]["data"]["CAPFLOW_ALLOWED_HOSTS"].split(",")
         assert arguments["pass-host-header"] == "true"
         assert not {"skip-auth-route", "skip-auth-regex", "skip-jwt-bearer-tokens"} & arguments.keys()
         doors[who] = (arguments["upstream"], arguments["allowed-group"])
@@ -88,7 +88,7 @@ def test_every_pod_of_ours_is_reached_by_its_policy_alone():
     assert policies.pop("NetworkPolicy/nothing-inwards") == {"podSelector": {}, "policyTypes": ["Ingress"]}
     for name in DEPLOYMENTS:
         template = manifests()[name]["spec"]["template"]
-        listens = {port["containerPort"] for each in template["spec"]["containers"] for port in each["ports"]}
+        listens = {port["containerPort"] for container in template["spec"]["containers"] for port in container["ports"]}
         opened = {
             port["port"]
             for spec in policies.values()
@@ -102,33 +102,33 @@ def test_every_pod_of_ours_is_reached_by_its_policy_alone():
 
 def test_what_is_asked_for_by_name_is_there():
     """Secrets, configuration, claims and the service account, as the values and the manifests name them."""
-    found = manifests()
-    made = {
-        f"Secret/{thing['spec']['target']['name']}" for thing in found.values() if thing["kind"] == "ExternalSecret"
+    objects = manifests()
+    provided = {
+        f"Secret/{thing['spec']['target']['name']}" for thing in objects.values() if thing["kind"] == "ExternalSecret"
     }
-    made |= {name for name in found if name.startswith(("ConfigMap/", "PersistentVolumeClaim/"))}
+    provided |= {name for name in objects if name.startswith(("ConfigMap/", "PersistentVolumeClaim/"))}
     # The one is made of a file by hand, as the page says, the other by the chart.
-    made |= {"ConfigMap/capflow-databricks", "ServiceAccount/capflow"}
-    asked = {f"ServiceAccount/{values()['global']['serviceAccountName']}"}
-    asked |= {f"Secret/{values()['global']['postgresqlSecretName']}"}
-    for tree in (values(), *found.values()):
+    provided |= {"ConfigMap/capflow-databricks", "ServiceAccount/capflow"}
+    referenced = {f"ServiceAccount/{values()['global']['serviceAccountName']}"}
+    referenced |= {f"Secret/{values()['global']['postgresqlSecretName']}"}
+    for tree in (values(), *objects.values()):
         for path, value in walk(tree):
             match path:
                 case (*_, "envSecrets", _, "name") | (*_, "secretRef", "name"):
-                    asked.add(f"Secret/{value}")
+                    referenced.add(f"Secret/{value}")
                 case (*_, "envConfigMaps", _, "name") | (*_, "configMapRef", "name") | (*_, "configMap", "name"):
-                    asked.add(f"ConfigMap/{value}")
+                    referenced.add(f"ConfigMap/{value}")
                 case (*_, "claimName"):
-                    asked.add(f"PersistentVolumeClaim/{value}")
+                    referenced.add(f"PersistentVolumeClaim/{value}")
                 case (*_, "serviceAccountName"):
-                    asked.add(f"ServiceAccount/{value}")
-    assert asked == made
+                    referenced.add(f"ServiceAccount/{value}")
+    assert referenced == provided
 
 
 def test_the_database_password_has_the_name_that_the_chart_asks_for():
     secret = manifests()["ExternalSecret/dagster-postgresql-secret"]["spec"]
     assert secret["target"]["name"] == values()["global"]["postgresqlSecretName"]
-    assert [each["secretKey"] for each in secret["data"]] == ["postgresql-password"]
+    assert [entry["secretKey"] for entry in secret["data"]] == ["postgresql-password"]
     assert values()["generatePostgresqlPasswordSecret"] is False
 
 

@@ -31,9 +31,9 @@ def commands() -> Iterator[list[str]]:
         lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
         lines += re.findall(r"`(capflow [^`…|]+)`", text)
         for line in lines:
-            found = re.search(r"(?:^|^code |^\w+=\S+ |capflow-assets:\S+ )capflow ([a-z-].*)$", line.split(" #")[0])
-            if found:
-                yield shlex.split(found[1])
+            match = re.search(r"(?:^|^code |^\w+=\S+ |capflow-assets:\S+ )capflow ([a-z-].*)$", line.split(" #")[0])
+            if match:
+                yield shlex.split(match[1])
 
 
 def test_every_command_and_option_exists():
@@ -47,8 +47,8 @@ def test_every_command_and_option_exists():
         command = group.commands.get(words[0])
         assert command is not None, f"capflow {words[0]}"
         known = {option for parameter in command.params for option in parameter.opts}
-        asked = {word.split("=")[0] for word in words[1:] if word.startswith("-")}
-        assert asked <= known, f"capflow {' '.join(words)}: {asked - known}"
+        options = {word.split("=")[0] for word in words[1:] if word.startswith("-")}
+        assert options <= known, f"capflow {' '.join(words)}: {options - known}"
 
 
 def test_every_variable_of_ours_is_one_that_the_code_documents():
@@ -69,8 +69,10 @@ def test_every_variable_of_others_is_one_that_they_read(prefix, package):
     files += (REPOSITORY / "capflow_assets").rglob("*.py")
     read = "\n".join(file.read_text(encoding="utf-8", errors="replace") for file in files)
     compiled = next((site / "deltalake").glob("_internal*.so")).read_bytes()
-    asked = {name for text in text_files().values() for name in re.findall(rf"\b{prefix}[A-Z_]+\b", text)}
-    unknown = {name for name in asked if not re.search(rf"\b{name}\b", read) and name.lower().encode() not in compiled}
+    variables = {name for text in text_files().values() for name in re.findall(rf"\b{prefix}[A-Z_]+\b", text)}
+    unknown = {
+        name for name in variables if not re.search(rf"\b{name}\b", read) and name.lower().encode() not in compiled
+    }
     assert unknown <= PARAMETERS
 
 
@@ -85,9 +87,9 @@ def test_every_file_that_is_named_exists():
 
 
 def test_the_chart_is_the_one_of_our_dagster():
-    asked = {found for text in text_files().values() for found in re.findall(r"--version (\S+)", text)}
-    named = {found for text in text_files().values() for found in re.findall(r"dagster/dagster (\d\S+?):", text)}
-    assert asked == named == {version("dagster")}
+    chart_versions = {number for text in text_files().values() for number in re.findall(r"--version (\S+)", text)}
+    named = {number for text in text_files().values() for number in re.findall(r"dagster/dagster (\d\S+?):", text)}
+    assert chart_versions == named == {version("dagster")}
 
 
 def test_every_example_that_must_be_replaced_is_named_on_the_page():
@@ -100,8 +102,8 @@ def test_every_example_that_must_be_replaced_is_named_on_the_page():
     files = {name: text for name, text in text_files().items() if not name.endswith((".md", "-policy.json", ".toml"))}
     table = README[README.index("| replace |") :].split("\n\n")[0]
     for name, text in files.items():
-        for found in sorted(set(example.findall(text))):
-            assert found in table, f"{name}: {found}"
+        for placeholder in sorted(set(example.findall(text))):
+            assert placeholder in table, f"{name}: {placeholder}"
 
 
 def test_blocks_of_shell_are_shell():

@@ -86,19 +86,19 @@ json.dump(found, sys.stdout)
 
 def test_dagster_takes_the_instance_and_keeps_its_state_in_postgresql(database, tmp_path):
     """In a process of its own, as a pod would: the stores, the launcher and the queue are made from the file."""
-    made = instance(values())
+    settings = instance(values())
     place = urlsplit(database)
     for storage in ("run_storage", "event_log_storage", "schedule_storage"):
-        db = made[storage]["config"]["postgres_db"]
+        db = settings[storage]["config"]["postgres_db"]
         assert db["scheme"] == "postgresql+psycopg2"
         db |= {"username": place.username, "db_name": place.path.lstrip("/")}
         # The test's server has no TLS, and listens where its address says.
         where = parse_qs(place.query)
-        db |= {"hostname": place.hostname or "", "params": {key: found[0] for key, found in where.items()}}
+        db |= {"hostname": place.hostname or "", "params": {key: texts[0] for key, texts in where.items()}}
         if place.port:
             db["port"] = place.port
-    made["run_launcher"]["config"] |= {"load_incluster_config": False, "kubeconfig_file": str(kubeconfig(tmp_path))}
-    (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(made))
+    settings["run_launcher"]["config"] |= {"load_incluster_config": False, "kubeconfig_file": str(kubeconfig(tmp_path))}
+    (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(settings))
     environment = {
         "DAGSTER_HOME": str(tmp_path),
         "DAGSTER_PG_PASSWORD": place.password or "none",
@@ -167,8 +167,8 @@ def test_a_run_is_a_restricted_pod_with_our_environment(tmp_path):
     assert job.spec.template.metadata.annotations["cluster-autoscaler.kubernetes.io/safe-to-evict"] == "false"
     assert job.spec.template.metadata.labels["capflow/part"] == "run"
     (container,) = pod.containers
-    sources = [each.config_map_ref or each.secret_ref for each in container.env_from]
-    assert [each.name for each in sources] == ["capflow-environment", "capflow-secrets"]
+    sources = [source.config_map_ref or source.secret_ref for source in container.env_from]
+    assert [source.name for source in sources] == ["capflow-environment", "capflow-secrets"]
     mounts = {mount.mount_path: mount.read_only for mount in container.volume_mounts}
     assert mounts["/var/lib/capflow/customers"] is True
     assert mounts.keys() >= {"/tmp", "/var/lib/capflow", "/etc/capflow"}
@@ -182,10 +182,10 @@ def test_the_tag_gives_a_run_its_size(size, tmp_path):
     assert sizes.keys() == {"small", "large", "huge", "gpu"}
     pod = run_pod(tmp_path, {"dagster-k8s/config": json.dumps(sizes[size])}).spec.template.spec
     (container,) = pod.containers
-    asked = sizes[size]["container_config"]["resources"]
-    assert container.resources.requests == {"ephemeral-storage": "10Gi"} | asked["requests"]
-    assert container.resources.limits == asked["limits"]
-    assert asked["limits"]["memory"] == asked["requests"]["memory"]
+    resources = sizes[size]["container_config"]["resources"]
+    assert container.resources.requests == {"ephemeral-storage": "10Gi"} | resources["requests"]
+    assert container.resources.limits == resources["limits"]
+    assert resources["limits"]["memory"] == resources["requests"]["memory"]
     assert breaches(pod) == []
 
 

@@ -23,10 +23,10 @@ def only(results: list[doctor.Result], state: str | None = None) -> doctor.Resul
 
 
 def states(results: list[doctor.Result]) -> dict[str, list[str]]:
-    told: dict[str, list[str]] = {}
+    by_check: dict[str, list[str]] = {}
     for result in results:
-        told.setdefault(result.check, []).append(result.state)
-    return told
+        by_check.setdefault(result.check, []).append(result.state)
+    return by_check
 
 
 def shown(results: list[doctor.Result]) -> str:

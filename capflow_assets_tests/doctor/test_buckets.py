@@ -128,8 +128,8 @@ def test_a_store_without_credentials(tmp_path, bucket, monkeypatch):
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
-    told = only(examined(tmp_path, "lake.identity"))
-    assert (told.state, told.found) == ("broken", "no credentials")
+    result = only(examined(tmp_path, "lake.identity"))
+    assert (result.state, result.found) == ("broken", "no credentials")
 
 
 def test_sources_in_a_bucket(bucket):
@@ -154,8 +154,8 @@ def test_secrets_of_aws_are_there_for_later_checks(tmp_path, bucket, store, monk
     monkeypatch.setenv("SHOP_DOOR", "")
     monkeypatch.delenv("SHOP_DOOR")
     monkeypatch.setenv("CAPFLOW_SECRETS", "capflow/tokens")
-    told = only(examined(tmp_path, "configuration.secrets"))
-    assert (told.state, "SHOP_DOOR" in told.found, PLANTED in told.found) == ("ok", True, False)
+    result = only(examined(tmp_path, "configuration.secrets"))
+    assert (result.state, "SHOP_DOOR" in result.found, PLANTED in result.found) == ("ok", True, False)
     monkeypatch.setenv("CAPFLOW_SECRETS", "capflow/gone")
-    told = only(examined(tmp_path, "configuration.secrets"))
-    assert (told.state, "ResourceNotFoundException" in told.found) == ("broken", True)
+    result = only(examined(tmp_path, "configuration.secrets"))
+    assert (result.state, "ResourceNotFoundException" in result.found) == ("broken", True)

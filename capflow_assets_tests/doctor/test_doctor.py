@@ -76,9 +76,9 @@ def test_a_home_that_is_not_there_is_not_made(tmp_path):
 def test_a_home_that_cannot_be_written_is_told(tmp_path, root):
     (tmp_path / "file").write_text("")
     place = tmp_path / root
-    told = only(examined(place, "configuration.home"))
-    assert told.state == "broken"
-    assert str(place) in told.to_do
+    result = only(examined(place, "configuration.home"))
+    assert result.state == "broken"
+    assert str(place) in result.to_do
     if root.startswith("/"):
         assert only(examined(place, "lake.reachable")).state == "broken"
 
@@ -121,11 +121,11 @@ def test_a_narrow_screen_has_what_to_do_below_what_was_found():
 )
 def test_variables_that_cannot_be_meant(tmp_path, monkeypatch, name, value, state, words):
     monkeypatch.setenv(name, value)
-    told = only(examined(tmp_path, "configuration.variables"))
-    assert told.state == state
-    assert words in told.found + told.to_do
-    assert "hunter2" not in told.found + told.to_do
-    assert "dapi123" not in told.found + told.to_do
+    result = only(examined(tmp_path, "configuration.variables"))
+    assert result.state == state
+    assert words in result.found + result.to_do
+    assert "hunter2" not in result.found + result.to_do
+    assert "dapi123" not in result.found + result.to_do
 
 
 @pytest.mark.parametrize(
@@ -139,18 +139,18 @@ def test_variables_that_cannot_be_meant(tmp_path, monkeypatch, name, value, stat
 )
 def test_a_database_url_that_lacks_something(tmp_path, monkeypatch, url, lacking):
     monkeypatch.setenv("CAPFLOW_POSTGRES_URL", url)
-    told = only(examined(tmp_path, "configuration.postgres_url"))
-    assert told.state == "broken"
-    assert lacking in told.found
-    assert "hunter2" not in told.found + told.to_do
+    result = only(examined(tmp_path, "configuration.postgres_url"))
+    assert result.state == "broken"
+    assert lacking in result.found
+    assert "hunter2" not in result.found + result.to_do
 
 
 def test_dagsters_file_is_read_as_dagster_reads_it(home, monkeypatch):
     assert only(examined(home.root, "configuration.dagster")).state == "ok"
     file = home.root / "dagster" / "dagster.yaml"
     file.write_text("concurrency:\n  runs:\n    max: 3\n")
-    told = only(examined(home.root, "configuration.dagster"))
-    assert (told.state, 'entry "max" at path root:concurrency:runs' in told.found) == ("broken", True), told
+    result = only(examined(home.root, "configuration.dagster"))
+    assert (result.state, 'entry "max" at path root:concurrency:runs' in result.found) == ("broken", True), result
     file.write_text("a: [1\n")
     assert "is not YAML" in only(examined(home.root, "configuration.dagster")).found
     monkeypatch.setenv("CAPFLOW_COMPUTE_LOGS", "bucket")
@@ -168,15 +168,15 @@ def test_bad_customers_are_named_and_the_good_ones_still_looked_at(home):
     assert str(folder / "cafe.toml") in results[1].to_do
     assert results[2].found == "1 of 3 files are right"
     assert only(examined(home.root, "configuration.customers", customer="shop")).state == "ok"
-    told = only(examined(home.root, "configuration.customers", customer="shp"))
-    assert (told.state, "did you mean 'shop'" in told.to_do) == ("broken", True)
+    result = only(examined(home.root, "configuration.customers", customer="shp"))
+    assert (result.state, "did you mean 'shop'" in result.to_do) == ("broken", True)
 
 
 def test_a_source_that_is_gone(home):
     bills = next(path for path in (home.root.parent / "files").rglob("bills*") if path.is_file())
     bills.rename(bills.with_name("moved"))
-    told = only(examined(home.root, "sources.reachable"))
-    assert (told.state, told.found.startswith("shop, bills: nothing at")) == ("broken", True)
+    result = only(examined(home.root, "sources.reachable"))
+    assert (result.state, result.found.startswith("shop, bills: nothing at")) == ("broken", True)
 
 
 def test_a_variable_that_a_source_names_and_nobody_set(home, monkeypatch):
@@ -190,8 +190,8 @@ def test_a_variable_that_a_source_names_and_nobody_set(home, monkeypatch):
     text = re.sub(r"^options = .*\n|^\[tables.bills.options\]\n(.+\n)*", "", file.read_text(), flags=re.MULTILINE)
     file.write_text(re.sub(r'source = "\w+"', 'source = "shelf"\noptions.password = { env = "SHOP_PASSWORD" }', text))
     case = doctor.Case(place, lambda: deployment(STAGES, {**SOURCES, "shelf": shelf}, home=place))
-    found = list(doctor.examine(case, pattern="sources.variables"))
-    assert only(found, "broken").found == "shop, bills: SHOP_PASSWORD is not set"
+    results = list(doctor.examine(case, pattern="sources.variables"))
+    assert only(results, "broken").found == "shop, bills: SHOP_PASSWORD is not set"
     monkeypatch.setenv("SHOP_PASSWORD", "planted")
     assert only(list(doctor.examine(case, pattern="sources.variables"))).state == "ok"
 
@@ -219,8 +219,8 @@ def test_a_lake_wants_twice_its_size(tmp_path, monkeypatch):
 def test_files_that_everybody_may_write(home):
     assert only(examined(home.root, "permissions.files")).state == "ok"
     (home.root / "customers").chmod(0o777)
-    told = only(examined(home.root, "permissions.files"))
-    assert (told.state, told.to_do) == ("warning", f"chmod o-w {home.root / 'customers'}")
+    result = only(examined(home.root, "permissions.files"))
+    assert (result.state, result.to_do) == ("warning", f"chmod o-w {home.root / 'customers'}")
 
 
 def test_a_check_that_fails_or_hangs_is_a_finding(tmp_path):
@@ -236,12 +236,12 @@ def test_a_check_that_fails_or_hangs_is_a_finding(tmp_path):
         may_end.wait(60)
         yield broken("too late", "")
 
-    assert [found.found for found in within_its_time(failing, case)] == [
+    assert [result.found for result in within_its_time(failing, case)] == [
         "so far",
         f"{FAILED}: RuntimeError: it fell over",
     ]
     try:
-        assert [found.found for found in within_its_time(hanging, case)] == ["so far", "no answer within 1.5 s"]
+        assert [result.found for result in within_its_time(hanging, case)] == ["so far", "no answer within 1.5 s"]
     finally:
         may_end.set()
 
@@ -253,8 +253,8 @@ def test_code_that_does_not_load_is_a_finding(tmp_path):
     (tmp_path / "customers").mkdir()
     (tmp_path / "customers" / "shop.toml").write_text("")
     case = doctor.Case(Home.of(tmp_path), deploy)
-    told = only(list(doctor.examine(case, pattern="configuration.customers")))
-    assert (told.state, told.found) == ("broken", f"{FAILED}: ImportError: no module named churn")
+    result = only(list(doctor.examine(case, pattern="configuration.customers")))
+    assert (result.state, result.found) == ("broken", f"{FAILED}: ImportError: no module named churn")
 
 
 def test_the_daemons_signs_of_life(home):
@@ -296,5 +296,5 @@ def test_sensors_that_are_off_or_failed(home):
             error=error,
         )  # fmt: skip
         instance.create_tick(tick)
-    found = [(result.state, result.found) for result in examined(home.root, "daemon.sensors")]
-    assert sorted(found) == [("warning", "onboarding is off"), ("warning", "retraining failed: it lost its way")]
+    problems = [(result.state, result.found) for result in examined(home.root, "daemon.sensors")]
+    assert sorted(problems) == [("warning", "onboarding is off"), ("warning", "retraining failed: it lost its way")]

@@ -58,8 +58,8 @@ def test_dagsters_database_from_empty_to_outdated(tmp_path, postgres, monkeypatc
     url = os.environ["CAPFLOW_POSTGRES_URL"]
     for revision, words in (("16e3115a602a", "dagster instance migrate"), ("beefbeefbeef", "a database of its own")):
         execute(url, f"update alembic_version set version_num = '{revision}'")
-        told = examined(tmp_path, "services.dagster")[1]
-        assert (told.state, words in told.to_do) == ("broken", True), told
+        result = examined(tmp_path, "services.dagster")[1]
+        assert (result.state, words in result.to_do) == ("broken", True), result
 
 
 def execute(url: str, statement: str) -> None:
@@ -97,14 +97,14 @@ def test_mlflow_in_a_file_and_as_a_server(tmp_path, monkeypatch):
     assert only(examined(tmp_path, "services.mlflow")).found == f"{file} is made by the first training"
     with serving(file) as uri:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-        told = only(examined(tmp_path, "services.mlflow"))
-        assert (told.state, f"MLflow server {mlflow.__version__}" in told.found) == ("ok", True), told
+        result = only(examined(tmp_path, "services.mlflow"))
+        assert (result.state, f"MLflow server {mlflow.__version__}" in result.found) == ("ok", True), result
         assert only(examined(tmp_path, "clock.skew")).state == "ok"
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     assert "at its newest" in only(examined(tmp_path, "services.mlflow")).found
     execute(f"sqlite:///{file}", "update alembic_version set version_num = '451aebb31d03'")
-    told = only(examined(tmp_path, "services.mlflow"))
-    assert (told.state, told.to_do) == ("broken", "back the database up, then: mlflow db upgrade URL")
+    result = only(examined(tmp_path, "services.mlflow"))
+    assert (result.state, result.to_do) == ("broken", "back the database up, then: mlflow db upgrade URL")
 
 
 class serving:  # noqa: N801
@@ -144,6 +144,6 @@ def test_another_spark_by_its_address(tmp_path, monkeypatch):
     server = SparkConnectServer("127.0.0.1", 0)
     server.start(background=True)
     monkeypatch.setenv("CAPFLOW_ENGINE", f"sc://127.0.0.1:{server.listening_address[1]}")
-    told = only(examined(tmp_path, "services.engine"))
+    result = only(examined(tmp_path, "services.engine"))
     server.stop()
-    assert (told.state, "computed in" in told.found) == ("ok", True), told
+    assert (result.state, "computed in" in result.found) == ("ok", True), result

@@ -47,9 +47,9 @@ def server(monkeypatch) -> Iterator[type[Clock]]:
 @pytest.mark.parametrize(("seconds", "state"), [(0, "ok"), (-60, "warning"), (60, "warning"), (1000, "broken")])
 def test_clocks_that_differ(tmp_path, server, seconds, state):
     server.off = timedelta(seconds=seconds)
-    told = only(examined(tmp_path, "clock.skew"))
-    assert told.state == state
-    assert ("behind" if seconds > 0 else "ahead of" if seconds else "within") in told.found
+    result = only(examined(tmp_path, "clock.skew"))
+    assert result.state == state
+    assert ("behind" if seconds > 0 else "ahead of" if seconds else "within") in result.found
 
 
 @pytest.mark.parametrize(
@@ -72,8 +72,8 @@ def test_a_spark_that_never_answers_costs_seconds_and_no_thread(tmp_path, monkey
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("CAPFLOW_ENGINE", f"sc://127.0.0.1:{silent.getsockname()[1]}/;token=pl4nted")
         before = threading.active_count()
-        told = only(examined(tmp_path, "services.engine", check_seconds=4))
-        assert (told.state, "within 3.2 s" in told.found, "pl4nted" in told.found) == ("broken", True, False)
+        result = only(examined(tmp_path, "services.engine", check_seconds=4))
+        assert (result.state, "within 3.2 s" in result.found, "pl4nted" in result.found) == ("broken", True, False)
         until = time.monotonic() + 60
         while threading.active_count() > before and time.monotonic() < until:
             time.sleep(0.05)
@@ -87,9 +87,9 @@ def test_a_port_where_nothing_listens(tmp_path, monkeypatch, check):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
     monkeypatch.setenv("CAPFLOW_POSTGRES_URL", f"postgresql+psycopg2://ann:hunter2@127.0.0.1:{port}/dagster")
     begun = time.monotonic()
-    told = only(examined(tmp_path, check))
-    assert told.state == "broken"
-    assert str(port) in told.found
-    assert told.to_do
-    assert "hunter2" not in told.found + told.to_do
+    result = only(examined(tmp_path, check))
+    assert result.state == "broken"
+    assert str(port) in result.found
+    assert result.to_do
+    assert "hunter2" not in result.found + result.to_do
     assert time.monotonic() - begun < 60

@@ -34,14 +34,14 @@ SHOP_PASSWORD = {{ scope = "capflow", key = "{key}" }}
 def workspace(tmp_path, monkeypatch) -> Iterator[Any]:
     from capflow_assets_doubles.databricks.workspace import local_workspace
 
-    with local_workspace(tmp_path / "workspace", volumes=("main.ops.staging",)) as found:
-        found.objects.policies["policy-1"] = {"policy_id": "policy-1", "name": "small"}
-        found.objects.pools["pool-1"] = {"instance_pool_id": "pool-1", "instance_pool_name": "warm"}
-        found.objects.secrets["capflow"] = {"shop": PLANTED}
-        monkeypatch.setenv("DATABRICKS_HOST", found.url)
-        monkeypatch.setenv("DATABRICKS_TOKEN", found.token)
+    with local_workspace(tmp_path / "workspace", volumes=("main.ops.staging",)) as local:
+        local.objects.policies["policy-1"] = {"policy_id": "policy-1", "name": "small"}
+        local.objects.pools["pool-1"] = {"instance_pool_id": "pool-1", "instance_pool_name": "warm"}
+        local.objects.secrets["capflow"] = {"shop": PLANTED}
+        monkeypatch.setenv("DATABRICKS_HOST", local.url)
+        monkeypatch.setenv("DATABRICKS_TOKEN", local.token)
         monkeypatch.setenv("DATABRICKS_CONFIG_FILE", str(tmp_path / "none"))
-        yield found
+        yield local
 
 
 def declared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **given: str) -> None:
@@ -55,10 +55,10 @@ def test_a_workspace_that_has_everything(tmp_path, workspace, monkeypatch):
     declared(tmp_path, monkeypatch)
     results = examined(tmp_path / "home", "databricks.*")
     assert not [result for result in results if result.state == "broken"], shown(results)
-    told = {result.check: result.found for result in results}
-    assert told["databricks.workspace"].endswith("knows admin@example.com")
-    assert told["databricks.staging"].endswith("written, read back, deleted")
-    assert told["databricks.secrets"] == "SHOP_PASSWORD: capflow/shop is there"
+    statements = {result.check: result.found for result in results}
+    assert statements["databricks.workspace"].endswith("knows admin@example.com")
+    assert statements["databricks.staging"].endswith("written, read back, deleted")
+    assert statements["databricks.secrets"] == "SHOP_PASSWORD: capflow/shop is there"
     assert "is Spark 4.1, pyspark 4.1" in shown(results)
     assert not [path for path in workspace.storage_root.rglob("*") if path.is_file()]
     assert PLANTED not in shown(results)
@@ -77,7 +77,7 @@ def test_a_workspace_that_has_everything(tmp_path, workspace, monkeypatch):
 )
 def test_what_a_workspace_lacks(tmp_path, workspace, monkeypatch, given, check, words):
     declared(tmp_path, monkeypatch, **given)
-    results = [each for each in examined(tmp_path / "home", check) if each.state == "broken"]
+    results = [result for result in examined(tmp_path / "home", check) if result.state == "broken"]
     assert len(results) == 1
     assert words in shown(results)
 
@@ -85,8 +85,8 @@ def test_what_a_workspace_lacks(tmp_path, workspace, monkeypatch, given, check, 
 def test_a_cluster_of_another_spark(tmp_path, workspace, monkeypatch):
     workspace.clusters["dedicated-1"].spec["spark_version"] = "16.4.x-scala2.12"
     declared(tmp_path, monkeypatch)
-    told = only(examined(tmp_path / "home", "databricks.compute"), "broken")
-    assert told.found == "one: cluster dedicated-1, running 16.4.x-scala2.12 is Spark 3.5, pyspark 4.1"
+    result = only(examined(tmp_path / "home", "databricks.compute"), "broken")
+    assert result.found == "one: cluster dedicated-1, running 16.4.x-scala2.12 is Spark 3.5, pyspark 4.1"
 
 
 def offering(workspace: Any, path: str, content: dict[str, Any]) -> None:
@@ -98,9 +98,9 @@ def test_what_a_workspace_offers_is_held_against_the_settings(tmp_path, workspac
     declared(tmp_path, monkeypatch)
     versions = [{"key": key, "name": f"{key} (includes Apache Spark {spark}.0)"} for key, spark in OFFERED.items()]
     offering(workspace, r"/api/2\.[01]/clusters/spark-versions", {"versions": versions})
-    told = only(examined(tmp_path / "home", "databricks.compute"), "broken")
-    assert told.found == "pool: the workspace offers no runtime 18.0.x-scala2.13"
-    assert "19.0.x-scala2.13" in told.to_do
+    result = only(examined(tmp_path / "home", "databricks.compute"), "broken")
+    assert result.found == "pool: the workspace offers no runtime 18.0.x-scala2.13"
+    assert "19.0.x-scala2.13" in result.to_do
     file = tmp_path / "databricks.toml"
     node = 'node_type_id = "huge"'
     text = file.read_text().replace("18.0.x", "19.0.x").replace('instance_pool_id = "pool-1"', node)
@@ -118,12 +118,12 @@ OFFERED = {"16.4.x-scala2.12": "3.5", "19.0.x-scala2.13": "4.2"}
 def test_packages_of_a_standing_cluster(tmp_path, workspace, monkeypatch):
     declared(tmp_path, monkeypatch)
     libraries = [
-        {"library": {"pypi": {"package": each}}} for each in ("deltalake==0.1", "mlflow", "nobody-has-this==1")
+        {"library": {"pypi": {"package": package}}} for package in ("deltalake==0.1", "mlflow", "nobody-has-this==1")
     ]
     there = {"cluster_id": "dedicated-1", "library_statuses": libraries}
     offering(workspace, r"/api/2\.0/libraries/cluster-status", there)
-    told = only(examined(tmp_path / "home", "databricks.packages"))
-    assert (told.state, told.found.startswith("one: deltalake==0.1 there, 1.")) == ("warning", True), told
+    result = only(examined(tmp_path / "home", "databricks.packages"))
+    assert (result.state, result.found.startswith("one: deltalake==0.1 there, 1.")) == ("warning", True), result
 
 
 def test_a_caller_that_is_not_known_or_may_not_write(tmp_path, workspace, monkeypatch):
@@ -131,9 +131,9 @@ def test_a_caller_that_is_not_known_or_may_not_write(tmp_path, workspace, monkey
     monkeypatch.setenv("DATABRICKS_TOKEN", workspace.add_principal("ann", "/Volumes/main/ops/staging/ann"))
     assert only(examined(tmp_path / "home", "databricks.staging")).state == "broken"
     monkeypatch.setenv("DATABRICKS_TOKEN", "dapi-nobody")
-    told = only(examined(tmp_path / "home", "databricks.workspace"))
-    assert (told.state, "Invalid access token" in told.found) == ("broken", True)
+    result = only(examined(tmp_path / "home", "databricks.workspace"))
+    assert (result.state, "Invalid access token" in result.found) == ("broken", True)
     assert only(examined(tmp_path / "home", "databricks.staging")).found == "see databricks.workspace"
     monkeypatch.delenv("DATABRICKS_TOKEN")
-    told = only(examined(tmp_path / "home", "databricks.workspace"))
-    assert (told.state, "DATABRICKS_TOKEN" in told.to_do) == ("broken", True)
+    result = only(examined(tmp_path / "home", "databricks.workspace"))
+    assert (result.state, "DATABRICKS_TOKEN" in result.to_do) == ("broken", True)

@@ -73,9 +73,9 @@ def revenue(truth: Truth) -> float:
 @pytest.mark.parametrize("program", KNOWN)
 def test_an_export_that_is_known_is_recognised_and_runs_unchanged_to_the_right_sums(program, tmp_path, spark):
     truth = KNOWN[program](tmp_path)
-    made = draft([str(tmp_path)], tmp_path, {})
-    assert made.program == program
-    bills = sums(made.text, tmp_path, spark)["clean/bills"]
+    proposal = draft([str(tmp_path)], tmp_path, {})
+    assert proposal.program == program
+    bills = sums(proposal.text, tmp_path, spark)["clean/bills"]
     assert bills.rows == len(truth.bills)
     assert bills.sums["amount"] == pytest.approx(revenue(truth), abs=0.01)
 
@@ -83,9 +83,9 @@ def test_an_export_that_is_known_is_recognised_and_runs_unchanged_to_the_right_s
 @pytest.mark.parametrize("shape", GUESSED)
 def test_a_draft_of_guesses_runs_unchanged_to_the_right_sums(shape, tmp_path, spark):
     truth = GUESSED[shape](tmp_path)
-    made = draft([str(tmp_path)], tmp_path, {}, knows_programs=False)
-    assert made.program == ""
-    tables = sums(made.text, tmp_path, spark)
+    proposal = draft([str(tmp_path)], tmp_path, {}, knows_programs=False)
+    assert proposal.program == ""
+    tables = sums(proposal.text, tmp_path, spark)
     assert tables["clean/bills"].rows == len(truth.bills)
     assert tables["clean/bills"].sums["amount"] == pytest.approx(revenue(truth), abs=0.01)
     assert tables["clean/bills"].sums["quantity"] == sum(bill.pieces or 0 for bill in truth.bills.values())

@@ -33,8 +33,8 @@ def drafted(folder: Path, **files: str | bytes) -> Drafted:
     return draft([str(folder)], folder, {})
 
 
-def table(made: Drafted, name: str = "bills") -> dict[str, Any]:
-    return tomllib.loads(made.text)["tables"][name]
+def table(proposal: Drafted, name: str = "bills") -> dict[str, Any]:
+    return tomllib.loads(proposal.text)["tables"][name]
 
 
 def test_a_day_above_twelve_decides_which_number_is_the_month(tmp_path):
@@ -44,32 +44,32 @@ def test_a_day_above_twelve_decides_which_number_is_the_month(tmp_path):
 
 def test_without_a_day_above_twelve_both_are_named_and_a_person_is_asked(tmp_path):
     dates = ["03/04/2024", "11/02/2024", "05/09/2024", "01/07/2024", "12/03/2024", "02/11/2024", "09/05/2024"]
-    made = drafted(tmp_path, bills__csv=bills(dates))
-    (question,) = [question for question in made.questions if "order_date" in question]
+    proposal = drafted(tmp_path, bills__csv=bills(dates))
+    (question,) = [question for question in proposal.questions if "order_date" in question]
     assert "d/M/yyyy or M/d/yyyy" in question
-    assert 'date_format = "d/M/yyyy"  # ? or M/d/yyyy' in made.text
+    assert 'date_format = "d/M/yyyy"  # ? or M/d/yyyy' in proposal.text
 
 
 def test_rows_in_order_of_time_say_which_number_is_the_month(tmp_path):
     dates = [f"{month:02}/{day:02}/2024" for month in range(1, 7) for day in range(1, 13)]
-    made = drafted(tmp_path, bills__csv=bills(dates))
-    assert table(made)["options"] == {"date_format": "M/d/yyyy"}
-    assert not any("order_date" in question for question in made.questions)
+    proposal = drafted(tmp_path, bills__csv=bills(dates))
+    assert table(proposal)["options"] == {"date_format": "M/d/yyyy"}
+    assert not any("order_date" in question for question in proposal.questions)
 
 
 def test_two_formats_in_one_column_are_named_with_their_shares(tmp_path):
-    made = drafted(tmp_path, bills__csv=bills([*DAYS, *(f"{day}.02.2024" for day in range(1, 29))]))
-    (question,) = [question for question in made.questions if "several formats" in question]
+    proposal = drafted(tmp_path, bills__csv=bills([*DAYS, *(f"{day}.02.2024" for day in range(1, 29))]))
+    (question,) = [question for question in proposal.questions if "several formats" in question]
     assert "yyyy-MM-dd (50 %)" in question
     assert "d.M.yyyy (50 %)" in question
-    assert set(table(made)["options"].values()) == {"yyyy-MM-dd", "d.M.yyyy"}
+    assert set(table(proposal)["options"].values()) == {"yyyy-MM-dd", "d.M.yyyy"}
 
 
 def test_encoding_delimiter_decimals_banner_totals_and_words_for_nothing_are_seen(tmp_path):
     text = bills(DAYS, ";", "1.{:03},50", "Bestellnummer,Kunde,Bestelldatum,Betrag") + "Summe;;;31.000,00\n"
     banner = "Umsätze der Filiale Köln\n\n"
-    made = drafted(tmp_path, export__csv=(banner + text).replace(";C3;", ";NULL;").encode("cp1252"))
-    assert table(made) == {
+    proposal = drafted(tmp_path, export__csv=(banner + text).replace(";C3;", ";NULL;").encode("cp1252"))
+    assert table(proposal) == {
         "source": "csv",
         "location": "export.csv",
         "options": {
@@ -128,8 +128,8 @@ def test_packed_files_json_lines_and_folders_of_several_kinds_are_tables(tmp_pat
     with zipfile.ZipFile(tmp_path / "lines.zip", "w") as archive:
         rows = [f"B{place},S{place % 5},1,{place + 1}.50" for place in range(28, 140)]
         archive.writestr("order_lines.csv", "\n".join(["order_id,sku,quantity,amount", *rows * 2]))
-    made = draft([str(tmp_path)], tmp_path, {})
-    tables = tomllib.loads(made.text)["tables"]
+    proposal = draft([str(tmp_path)], tmp_path, {})
+    tables = tomllib.loads(proposal.text)["tables"]
     assert {name: declared["location"] for name, declared in tables.items()} == {
         "bills": "bills-*.csv.gz", "line_items": "lines.zip", "users": "customers.jsonl",
     }  # fmt: skip
@@ -137,9 +137,9 @@ def test_packed_files_json_lines_and_folders_of_several_kinds_are_tables(tmp_pat
 
 def test_numbers_of_bills_that_begin_anew_with_each_day_are_told_apart_by_it(tmp_path):
     rows = [f"{place % 4},C{place % 7},2024-01-{1 + place // 4:02},2.50" for place in range(80)]
-    made = drafted(tmp_path, bills__csv="\n".join([HEADER, *rows]))
-    assert table(made)["bill_key"] == ["day", "bill"]
-    assert any("order_id stands on several bills" in question for question in made.questions)
+    proposal = drafted(tmp_path, bills__csv="\n".join([HEADER, *rows]))
+    assert table(proposal)["bill_key"] == ["day", "bill"]
+    assert any("order_id stands on several bills" in question for question in proposal.questions)
 
 
 def test_a_file_of_one_column_says_what_it_has_and_what_is_needed(tmp_path):
@@ -151,9 +151,9 @@ def test_a_file_of_one_column_says_what_it_has_and_what_is_needed(tmp_path):
 
 def test_pictures_called_csv_are_pictures_and_their_neighbours_are_drafted(tmp_path):
     photo = b"\xff\xd8\xff\xe0\x00\x10JFIF" + bytes(500)
-    made = drafted(tmp_path, photo__csv=photo, bills__csv=bills(DAYS))
-    assert table(made)["location"] == "bills.csv"
-    (refusal,) = made.refused
+    proposal = drafted(tmp_path, photo__csv=photo, bills__csv=bills(DAYS))
+    assert table(proposal)["location"] == "bills.csv"
+    (refusal,) = proposal.refused
     assert "photo.csv: a picture (JPEG)" in refusal
 
 
@@ -161,16 +161,16 @@ def test_two_brands_in_a_file_are_asked_about(tmp_path):
     rows = [
         f"{'AB'[place % 2]},B{place},C{place % 7},2024-01-05,S{line},1,2.5" for place in range(40) for line in (1, 2)
     ]
-    made = drafted(tmp_path, all__csv="\n".join(["brand,order_id,customer_id,order_date,sku,qty,total", *rows]))
-    assert any("'A', 'B'" in question and "several brands" in question for question in made.questions)
+    proposal = drafted(tmp_path, all__csv="\n".join(["brand,order_id,customer_id,order_date,sku,qty,total", *rows]))
+    assert any("'A', 'B'" in question and "several brands" in question for question in proposal.questions)
 
 
 def test_people_are_named_by_no_column_of_a_draft(tmp_path):
     rows = [f"C{place},Ann,ann{place}@example.com,+47 22 44 22 {place:02},Oslo" for place in range(20)]
     users = "\n".join(["customer_id,first_name,e_mail,phone,city", *rows])
-    made = drafted(tmp_path, customers__csv=users, bills__csv=bills(DAYS))
-    assert table(made, "users")["columns"] == {"user_id": "customer_id", "city": "city"}
-    assert "left out, since they name people: first_name, e_mail, phone" in made.text
+    proposal = drafted(tmp_path, customers__csv=users, bills__csv=bills(DAYS))
+    assert table(proposal, "users")["columns"] == {"user_id": "customer_id", "city": "city"}
+    assert "left out, since they name people: first_name, e_mail, phone" in proposal.text
 
 
 def test_a_folder_of_three_kinds_is_two_tables_and_the_pictures_are_named_together(tmp_path):
@@ -181,34 +181,34 @@ def test_a_folder_of_three_kinds_is_two_tables_and_the_pictures_are_named_togeth
         rows = [f"B{number},S{number % 5},1,{number - 28 * month + 1}.50" for number in numbers]
         (tmp_path / f"lines_{month:02}.csv").write_text("\n".join(["order_id,sku,quantity,amount", *rows]))
         (tmp_path / f"photo_{month:02}.jpg").write_bytes(b"\xff\xd8\xff\xe0" + bytes(99))
-    made = draft([str(tmp_path)], tmp_path, {})
-    tables = tomllib.loads(made.text)["tables"]
+    proposal = draft([str(tmp_path)], tmp_path, {})
+    tables = tomllib.loads(proposal.text)["tables"]
     assert {name: declared["location"] for name, declared in tables.items()} == {
         "bills": "bills_*.csv", "line_items": "lines_*.csv",
     }  # fmt: skip
-    (refusal,) = made.refused
+    (refusal,) = proposal.refused
     assert "and 9 more: a picture (JPEG)" in refusal
-    assert not any("two brands" in question for question in made.questions)
+    assert not any("two brands" in question for question in proposal.questions)
 
 
 @pytest.mark.parametrize("name", ["Total\nin EUR", 'Total "net"', "Total\x1b[2J", "Total # 1", "Total\\x", "Total `x`"])
 def test_names_of_columns_cannot_break_out_of_the_toml(name, tmp_path):
     quoted = '"' + name.replace('"', '""') + '"'
-    made = drafted(tmp_path, bills__csv=bills(DAYS, header=f"order_id,customer_id,order_date,{quoted}"))
-    assert table(made)["columns"]["amount"] == name
+    proposal = drafted(tmp_path, bills__csv=bills(DAYS, header=f"order_id,customer_id,order_date,{quoted}"))
+    assert table(proposal)["columns"]["amount"] == name
 
 
 def test_amounts_in_the_signs_of_several_currencies_are_asked_about(tmp_path):
     euros, dollars = bills(DAYS, total="€{}.50"), bills(DAYS, total="${}.50", first=100).partition("\n")[2]
-    made = drafted(tmp_path, bills__csv=euros + dollars)
-    (question,) = [question for question in made.questions if "currency" in question]
+    proposal = drafted(tmp_path, bills__csv=euros + dollars)
+    (question,) = [question for question in proposal.questions if "currency" in question]
     assert "€ (50 %), $ (50 %)" in question
 
 
 def test_marks_before_three_digits_of_money_are_thousands(tmp_path):
-    made = drafted(tmp_path, bills__csv=bills(DAYS, ";", "¥{},028"))
-    assert table(made)["options"] == {"delimiter": ";", "thousands": ",", "currency_sign": True}
-    assert 'currency = "JPY"  # ? amounts are written with ¥' in made.text
+    proposal = drafted(tmp_path, bills__csv=bills(DAYS, ";", "¥{},028"))
+    assert table(proposal)["options"] == {"delimiter": ";", "thousands": ",", "currency_sign": True}
+    assert 'currency = "JPY"  # ? amounts are written with ¥' in proposal.text
 
 
 STATUSES = ("Completed", "Pending payment", "wc-cancelled", "Payment failed", "Pending fulfilment")
@@ -217,8 +217,8 @@ STATUSES = ("Completed", "Pending payment", "wc-cancelled", "Payment failed", "P
 def test_a_status_is_no_purchase_whatever_it_says_beside(tmp_path):
     head, *rows = bills(DAYS).splitlines()
     lines = [f"{head},status", *(f"{row},{STATUSES[place % 5]}" for place, row in enumerate(rows))]
-    made = drafted(tmp_path, bills__csv="\n".join(lines) + "\n")
-    where = table(made)["where"]
+    proposal = drafted(tmp_path, bills__csv="\n".join(lines) + "\n")
+    where = table(proposal)["where"]
     assert where == "coalesce(status, '') not in ('Payment failed', 'Pending payment', 'wc-cancelled')"
 
 
@@ -244,10 +244,10 @@ def test_a_known_export_is_recognised_as_of_another_release_and_in_another_curre
     rows = [
         f"ch_{place},cus_{place % 9},{day} 10:00:00,{place}.00,0.00,TRUE,Paid,gbp" for place, day in enumerate(DAYS)
     ]
-    made = drafted(tmp_path, unified_payments__csv="\n".join([head, *rows]) + "\n")
-    assert made.program == "stripe"
-    assert table(made)["columns"]["billed_at"] == "concat(`Created date (UTC)`, 'Z')"
-    assert table(made)["where"].endswith("lower(Currency) = 'gbp'")
+    proposal = drafted(tmp_path, unified_payments__csv="\n".join([head, *rows]) + "\n")
+    assert proposal.program == "stripe"
+    assert table(proposal)["columns"]["billed_at"] == "concat(`Created date (UTC)`, 'Z')"
+    assert table(proposal)["where"].endswith("lower(Currency) = 'gbp'")
 
 
 def test_a_glob_means_the_files_of_next_month_as_well_and_a_hundred_others_are_named_together(tmp_path):
@@ -256,10 +256,10 @@ def test_a_glob_means_the_files_of_next_month_as_well_and_a_hundred_others_are_n
         (tmp_path / f"sales_2024{month:02}.csv").write_text(bills(days, first=100 * month))
     for place in range(100):
         (tmp_path / f"note_{place:03}.txt").write_text(f"hello {place}\n")
-    made = draft([str(tmp_path)], tmp_path, {})
-    assert table(made)["location"] == "sales_*.csv"
-    assert made.text.count("left out") == 1
-    assert "note_000, note_001, note_002 … and 97 more: left out" in made.text
+    proposal = draft([str(tmp_path)], tmp_path, {})
+    assert table(proposal)["location"] == "sales_*.csv"
+    assert proposal.text.count("left out") == 1
+    assert "note_000, note_001, note_002 … and 97 more: left out" in proposal.text
 
 
 def test_names_of_a_list_of_items_are_names(tmp_path):
@@ -267,8 +267,8 @@ def test_names_of_a_list_of_items_are_names(tmp_path):
     lines = [f"{place},u{place % 7},{day},s{place % 9},1,{place}.50" for place, day in enumerate(DAYS)]
     (tmp_path / "p1.json").write_text(json.dumps(items))
     (tmp_path / "o1.csv").write_text("\n".join(["order_id,customer_id,order_date,sku,quantity,amount", *lines]) + "\n")
-    made = draft([str(tmp_path)], tmp_path, {})
-    assert table(made, "items")["columns"] == {"item_id": "sku", "name": "name", "category": "category"}
+    proposal = draft([str(tmp_path)], tmp_path, {})
+    assert table(proposal, "items")["columns"] == {"item_id": "sku", "name": "name", "category": "category"}
 
 
 @pytest.mark.parametrize(
@@ -284,8 +284,8 @@ def test_a_file_that_is_cut_off_says_so(content, words, tmp_path):
 
 
 def test_ids_that_differ_in_capitals_alone_are_asked_about(tmp_path):
-    made = drafted(tmp_path, bills__csv=bills(DAYS).replace("C1,2024-01-0", "c1,2024-01-0"))
-    (question,) = [question for question in made.questions if "capitals" in question]
+    proposal = drafted(tmp_path, bills__csv=bills(DAYS).replace("C1,2024-01-0", "c1,2024-01-0"))
+    (question,) = [question for question in proposal.questions if "capitals" in question]
     assert "C1 and c1" in question
     assert not any("capitals" in question for question in drafted(tmp_path, bills__csv=bills(DAYS)).questions)
 
@@ -293,7 +293,7 @@ def test_ids_that_differ_in_capitals_alone_are_asked_about(tmp_path):
 def test_two_columns_of_one_name_and_numbers_of_bills_on_several_rows_are_asked_about(tmp_path):
     head, *rows = bills(DAYS, header="order_id,customer_id,order_date,amount").splitlines()
     lines = [f"{row},{place}.25" for place, row in enumerate(rows)]
-    made = drafted(tmp_path, bills__csv="\n".join([f"{head},amount", *lines, *lines]) + "\n")
-    asked = " ".join(made.questions)
-    assert "several columns are called 'amount'" in asked
-    assert "order_id stands on several rows: are they lines of a bill?" in asked
+    proposal = drafted(tmp_path, bills__csv="\n".join([f"{head},amount", *lines, *lines]) + "\n")
+    questions = " ".join(proposal.questions)
+    assert "several columns are called 'amount'" in questions
+    assert "order_id stands on several rows: are they lines of a bill?" in questions

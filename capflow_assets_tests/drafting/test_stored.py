@@ -17,8 +17,8 @@ RETAIL = Path(__file__).parents[3] / "shared" / "data" / "online_retail.parquet"
 
 
 def tables(*places: Path) -> dict[str, dict]:
-    made = draft([str(place) for place in places], places[0].parent, {})
-    return tomllib.loads(made.text)["tables"]
+    proposal = draft([str(place) for place in places], places[0].parent, {})
+    return tomllib.loads(proposal.text)["tables"]
 
 
 def test_the_sheets_of_a_workbook_are_tables_below_their_banners(tmp_path):

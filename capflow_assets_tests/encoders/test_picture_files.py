@@ -25,10 +25,10 @@ def net(rows: int | str = "rows", side: int | str = 32, channels: int = 3, last:
     shapes = [("pixels", [rows, channels, side, side]), ("vectors", None)]
     values = [helper.make_tensor_value_info(name, TENSOR_FLOAT, shape) for name, shape in shapes]
     graph = helper.make_graph([helper.make_node(last, ["pixels"], ["vectors"])], "net", values[:1], values[1:])
-    made: bytes = helper.make_model(
+    content: bytes = helper.make_model(
         graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8
     ).SerializeToString()
-    return made
+    return content
 
 
 def saved(folder: Path, content: bytes) -> Params:
@@ -51,13 +51,13 @@ def test_a_vector_is_what_the_net_gives_of_a_picture_as_torchvision_shows_it(
 ) -> None:
     params = saved(tmp_path, net(**sizes))
     demand(params)
-    made = encoded([picture(255, 0, 51), b"no picture", *[picture(0, 0, 0)] * 2], params)
+    encoding = encoded([picture(255, 0, 51), b"no picture", *[picture(0, 0, 0)] * 2], params)
     # (1 - 0.485) / 0.229, (0 - 0.456) / 0.224, (0.2 - 0.406) / 0.225, to length 1.
-    assert made.vectors[0] == pytest.approx(np.array([2.249, -2.036, -0.916]) / 3.169, abs=1e-3)
-    assert not made.vectors[1].any()
-    assert made.reasons[1].startswith("cannot be decoded")
-    np.testing.assert_array_equal(made.vectors[2], made.vectors[3])
-    assert made.encoder == version(params)
+    assert encoding.vectors[0] == pytest.approx(np.array([2.249, -2.036, -0.916]) / 3.169, abs=1e-3)
+    assert not encoding.vectors[1].any()
+    assert encoding.reasons[1].startswith("cannot be decoded")
+    np.testing.assert_array_equal(encoding.vectors[2], encoding.vectors[3])
+    assert encoding.encoder == version(params)
     assert encoded([], params).vectors.shape == (0, 3)
 
 
@@ -68,7 +68,7 @@ def test_another_file_is_another_encoder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "came"),
+    ("content", "message"),
     [
         (b"hello", "cannot be read"),
         (net()[:-20], "cannot be read"),
@@ -78,9 +78,9 @@ def test_another_file_is_another_encoder(tmp_path: Path) -> None:
     ids=["text", "cut off", "other inputs", "logarithms of what is below 0"],
 )
 def test_what_is_no_net_over_pictures_is_refused_before_any_worker_starts(
-    tmp_path: Path, content: bytes, came: str
+    tmp_path: Path, content: bytes, message: str
 ) -> None:
-    with pytest.raises(SourceError, match=came):
+    with pytest.raises(SourceError, match=message):
         demand(saved(tmp_path, content))
 
 

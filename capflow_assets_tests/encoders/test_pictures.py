@@ -87,10 +87,10 @@ def test_of_moving_pictures_the_first_counts() -> None:
     ],
 )
 def test_what_cannot_be_used_is_set_aside_and_the_others_go_on(content: bytes, reason: str) -> None:
-    made = encoded([file_of(drawn("red")), content, file_of(drawn("blue"))], Params())
-    assert made.reasons == ["", reason, ""]
-    assert not made.vectors[1].any()
-    assert np.linalg.norm(made.vectors, axis=1) == pytest.approx([1, 0, 1], abs=1e-4)
+    encoding = encoded([file_of(drawn("red")), content, file_of(drawn("blue"))], Params())
+    assert encoding.reasons == ["", reason, ""]
+    assert not encoding.vectors[1].any()
+    assert np.linalg.norm(encoding.vectors, axis=1) == pytest.approx([1, 0, 1], abs=1e-4)
 
 
 def test_descriptors_tell_colours_and_shapes_apart_wherever_they_stand() -> None:
@@ -111,8 +111,8 @@ def test_the_net_has_eyes_of_its_own() -> None:
     pytest.importorskip("efficientnet_lite_pytorch")
     params = Params(encoder="efficientnet", batch=2)
     pictures = [file_of(picture) for picture in (drawn("orange"), drawn("orange", at=24), drawn("navy", "square"))]
-    made = encoded([*pictures, b"nothing"], params)
-    assert made.encoder == "efficientnet-lite0/c28fcf2579daa481"
-    assert made.vectors.shape == (4, 1280)
-    assert made.vectors[0] @ made.vectors[1] > made.vectors[0] @ made.vectors[2]
-    np.testing.assert_allclose(encoded(pictures[:1], params).vectors[0], made.vectors[0], atol=1e-4)
+    encoding = encoded([*pictures, b"nothing"], params)
+    assert encoding.encoder == "efficientnet-lite0/c28fcf2579daa481"
+    assert encoding.vectors.shape == (4, 1280)
+    assert encoding.vectors[0] @ encoding.vectors[1] > encoding.vectors[0] @ encoding.vectors[2]
+    np.testing.assert_allclose(encoded(pictures[:1], params).vectors[0], encoding.vectors[0], atol=1e-4)

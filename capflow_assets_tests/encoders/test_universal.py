@@ -13,12 +13,12 @@ TEXTS = ["red leather ankle boots", "bottes en cuir rouge", "Lederstiefel in Rot
 
 
 def test_languages_meet_and_what_says_nothing_is_nowhere() -> None:
-    made = encoded(TEXTS, PARAMS)
-    assert made.encoder == "universal/0.2.1"
-    assert made.vectors.shape == (7, 512)
-    assert np.linalg.norm(made.vectors, axis=1) == pytest.approx([1, 1, 1, 1, 0, 0, 0], abs=1e-4)
-    boots = made.vectors[:3] @ made.vectors[:3].T
-    assert boots.min() > 0.5 > 3 * (made.vectors[:3] @ made.vectors[3]).max()
+    encoding = encoded(TEXTS, PARAMS)
+    assert encoding.encoder == "universal/0.2.1"
+    assert encoding.vectors.shape == (7, 512)
+    assert np.linalg.norm(encoding.vectors, axis=1) == pytest.approx([1, 1, 1, 1, 0, 0, 0], abs=1e-4)
+    boots = encoding.vectors[:3] @ encoding.vectors[:3].T
+    assert boots.min() > 0.5 > 3 * (encoding.vectors[:3] @ encoding.vectors[3]).max()
 
 
 def test_a_text_is_encoded_alike_alone_and_among_others() -> None:
@@ -30,6 +30,6 @@ def test_a_text_is_encoded_alike_alone_and_among_others() -> None:
 
 def test_ten_languages_pictographs_and_endless_texts_are_texts() -> None:
     odd = ["👟🔥", "привет мир", "你好世界", "مرحبا", "boots " * 5_000]
-    made = encoded(odd, PARAMS)
-    assert np.isfinite(made.vectors).all()
-    assert np.linalg.norm(made.vectors[1:], axis=1) == pytest.approx([1] * 4, abs=1e-4)
+    encoding = encoded(odd, PARAMS)
+    assert np.isfinite(encoding.vectors).all()
+    assert np.linalg.norm(encoding.vectors[1:], axis=1) == pytest.approx([1] * 4, abs=1e-4)

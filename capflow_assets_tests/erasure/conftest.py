@@ -27,9 +27,9 @@ def _run_shops(home: TestHome, folder: Path) -> None:
     home.ok("run", "shop", "--select", FEW)
     with own_environment(), dagster_instance(Home.of(home.root)) as instance:
         for name in ("shop", "shop2"):
-            told = {"sample": dg.MetadataValue.json([{"user_id": USER}]), "note": f"{USER} came; {USER}s did not"}
+            metadata = {"sample": dg.MetadataValue.json([{"user_id": USER}]), "note": f"{USER} came; {USER}s did not"}
             key = dg.AssetKey(["raw", "bills"])
-            instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=name, metadata=told))
+            instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=name, metadata=metadata))
 
 
 @pytest.fixture

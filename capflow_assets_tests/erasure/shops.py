@@ -114,8 +114,8 @@ def texts(value: Any) -> Iterator[str]:
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, list | tuple):
-        for each in value:
-            yield from texts(each)
+        for part in value:
+            yield from texts(part)
     elif isinstance(value, str | bytes):
         yield value if isinstance(value, str) else value.decode(errors="replace")
 

@@ -68,11 +68,11 @@ def test_a_bucket_keeps_no_older_version_of_an_object(bucket, tmp_path):
     versions = bucket.list_object_versions(Bucket="lake", Prefix="brands/shop2/")["Versions"]
     assert remove_old_objects(lake.prefix("shop")) > 0
     assert lake.arrow("shop", "raw/users").to_pylist() == [{"user_id": "ann"}]
-    for each in bucket.list_object_versions(Bucket="lake", Prefix="brands/shop/")["Versions"]:
-        assert each["IsLatest"]
-        content = bucket.get_object(Bucket="lake", Key=each["Key"])["Body"].read()
-        if not each["Key"].endswith("/"):
-            (tmp_path / each["Key"].rsplit("/", 1)[1]).write_bytes(content)
+    for version in bucket.list_object_versions(Bucket="lake", Prefix="brands/shop/")["Versions"]:
+        assert version["IsLatest"]
+        content = bucket.get_object(Bucket="lake", Key=version["Key"])["Body"].read()
+        if not version["Key"].endswith("/"):
+            (tmp_path / version["Key"].rsplit("/", 1)[1]).write_bytes(content)
     assert holding(tmp_path) == []
     assert bucket.list_object_versions(Bucket="lake", Prefix="brands/shop2/")["Versions"] == versions
 

@@ -33,11 +33,11 @@ from capflow_assets_tests.erasure.shops import (
 
 
 def test_the_search_finds_the_id_wherever_it_may_hide(shops):
-    found = " ".join(holding(shops.root))
+    paths = " ".join(holding(shops.root))
     places = ("raw/bills", "raw/bills_rejected", "clean/bills", "features/rfm", "predictions/rfm_segments")
     for place in (*places, "answers/rfm_segments"):
-        assert f"lake/shop/{place}/" in found
-    assert "/dagster/" in found
+        assert f"lake/shop/{place}/" in paths
+    assert "/dagster/" in paths
 
 
 def test_every_training_has_left_its_picture_and_its_card(shops):
@@ -99,15 +99,15 @@ def test_older_versions_cannot_be_read(forgotten):
 def test_dagsters_records_stay_without_the_id(forgotten):
     key = dg.AssetKey(["raw", "bills"])
 
-    def told(name: str) -> dict[str, Any]:
+    def metadata_of(name: str) -> dict[str, Any]:
         with opened(forgotten.home) as (_, instance):
             wanted = dg.AssetRecordsFilter(asset_key=key, asset_partitions=[name])
             event = instance.fetch_materializations(wanted, limit=1).records[0].asset_materialization
-            return {each: value.value for each, value in event.metadata.items()}
+            return {label: value.value for label, value in event.metadata.items()}
 
-    assert told("shop")["sample"] == [{"user_id": "(forgotten)"}]
-    assert told("shop")["note"] == f"(forgotten) came; {USER}s did not"
-    assert told("shop2")["sample"] == [{"user_id": USER}]
+    assert metadata_of("shop")["sample"] == [{"user_id": "(forgotten)"}]
+    assert metadata_of("shop")["note"] == f"(forgotten) came; {USER}s did not"
+    assert metadata_of("shop2")["sample"] == [{"user_id": USER}]
     assert receipts(forgotten.home)[0]["records_redacted"]["events"] >= 1
     forgotten.home.ok("status")
 
@@ -176,9 +176,12 @@ def test_an_unknown_user_may_be_kept_out(own):
     assert all(receipt["rows_removed"] == {} for receipt in receipts(own))
     with opened(own) as (deployed, _):
         key = customer_key(deployed.home, "shop")
-        found = suppression.forgotten(deployed.lake, "shop")
-    assert found is not None
-    assert found.users == {suppression.digest(key, "user", "nobody-9"), suppression.digest(key, "user", "nobody-8")}
+        suppressed = suppression.forgotten(deployed.lake, "shop")
+    assert suppressed is not None
+    assert suppressed.users == {
+        suppression.digest(key, "user", "nobody-9"),
+        suppression.digest(key, "user", "nobody-8"),
+    }
 
 
 def test_what_is_broken_off_is_finished_by_beginning_again(own, forgotten, monkeypatch):

@@ -30,9 +30,9 @@ def test_ids_are_found_in_every_form(folder):
     packed(folder / "packed", b"0" * 100 + USER.encode("utf-32-le"))
     (folder / "across").write_bytes(b"0" * (CHUNK_BYTES - 3) + USER.encode())
     (folder / "without").write_text("nobody")
-    found = search(str(folder.parents[1]), USER)
-    assert found.holding == ("x/across", "x/json", "x/packed", "x/text")
-    assert found.unread == ()
+    result = search(str(folder.parents[1]), USER)
+    assert result.holding == ("x/across", "x/json", "x/packed", "x/text")
+    assert result.unread == ()
 
 
 def test_a_damaged_file_and_one_without_end_are_named(folder):
@@ -42,6 +42,6 @@ def test_a_damaged_file_and_one_without_end_are_named(folder):
     with zipfile.ZipFile(folder / "endless", "w", zipfile.ZIP_LZMA) as archive:
         archive.writestr("content", b"0" * (1 << 24))
     (folder / "holding").write_text(USER, encoding="utf-8")
-    found = search(str(folder.parents[1]), USER)
-    assert found.holding == ("x/holding",)
-    assert found.unread == ("x/endless", "x/garbled")
+    result = search(str(folder.parents[1]), USER)
+    assert result.holding == ("x/holding",)
+    assert result.unread == ("x/endless", "x/garbled")

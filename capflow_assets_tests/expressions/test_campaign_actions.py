@@ -40,8 +40,8 @@ def rows_of(spark: SparkSession, messages: list[dict[str, Any]], bills: list[dic
     sold = table("clean/bills", bills)
     frames = (table("raw/messages", messages), table("raw/campaigns", campaigns), table("raw/coupons", coupons))
     of_lots = lots(sold, *frames, "UTC", words_of_channels(), CHANNELS)
-    told = with_chances(of_lots.filter(of_lots.began_at == BEGAN), sold, BEGAN, "UTC").collect()
-    return sorted((row.user_id, row.action, round(row.propensity, 4), int(row.possible), row.is_drawn) for row in told)
+    rows = with_chances(of_lots.filter(of_lots.began_at == BEGAN), sold, BEGAN, "UTC").collect()
+    return sorted((row.user_id, row.action, round(row.propensity, 4), int(row.possible), row.is_drawn) for row in rows)
 
 
 def bill(user: str, day: int) -> dict[str, Any]:

@@ -58,8 +58,8 @@ def test_bills_of_the_last_local_moment_are_in_and_those_of_the_next_are_not(spa
         bills = call(clean, {"raw_bills": sent}, {"zone": zone})
         days = {row.bill_id: row.billed_on for row in bills.collect()}
         assert days == {"1": day, "2": day + timedelta(days=1), "3": day + timedelta(days=1)}, zone
-        found = [(row.user_id, row.bills, row.recency_days) for row in rfm(bills, end, zone).collect()]
-        assert found == [("ann", 1, 0)], zone
+        features = [(row.user_id, row.bills, row.recency_days) for row in rfm(bills, end, zone).collect()]
+        assert features == [("ann", 1, 0)], zone
 
 
 UNSENT = {"store_id": "string", "discount": "double", "quantity": "double"}

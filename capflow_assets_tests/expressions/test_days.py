@@ -64,8 +64,8 @@ def test_a_time_falls_on_a_day_of_the_customers_own(
     assert local_day_of(moment, zone) == DAYS[text, zone][0]
     schema = T.StructType([T.StructField("at", T.TimestampType())])
     frame = request.getfixturevalue(engine).createDataFrame([(moment,)], schema)
-    made = frame.select(local_day("at", zone).alias("day"), F.hour(local_time(F.col("at"), zone)).alias("hour"))
-    assert rows_of(made) == [DAYS[text, zone]]
+    times = frame.select(local_day("at", zone).alias("day"), F.hour(local_time(F.col("at"), zone)).alias("hour"))
+    assert rows_of(times) == [DAYS[text, zone]]
 
 
 def test_today_is_one_of_the_last_days(spark) -> None:
@@ -157,10 +157,10 @@ def test_engines_count_days_as_python_does(request: pytest.FixtureRequest, engin
         schema = T.StructType([T.StructField("at", T.TimestampType())])
         frame = session.createDataFrame([(moment,) for moment in sorted(begins)] + [(None,)], schema)
         later = F.unix_micros(days_after_each("at", WEEK, zone)).alias("later")
-        made = {row[0]: row[1] for row in frame.select(F.unix_micros("at"), later).collect()}
-        assert made.pop(None) is None
+        ends = {row[0]: row[1] for row in frame.select(F.unix_micros("at"), later).collect()}
+        assert ends.pop(None) is None
         expected = [days_after(moment, WEEK, zone) for moment in sorted(begins)]
-        assert [made[at] for at in sorted(made)] == [(at - EPOCH) // MICROSECOND for at in expected], zone
+        assert [ends[at] for at in sorted(ends)] == [(at - EPOCH) // MICROSECOND for at in expected], zone
 
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -49,12 +49,12 @@ def heads(session: SparkSession, *rows: tuple[Any, ...]) -> DataFrame:
 
 
 def _named(columns: str) -> list[list[str]]:
-    return [each.split() for each in columns.split(", ")]
+    return [group.split() for group in columns.split(", ")]
 
 
 def outcome(raw: DataFrame, *names: str, said: bool = False, **how: Any) -> list[tuple[Any, ...]]:
-    made = line_items(raw, zone="UTC", ordered_exports=["line_items"] if said else [], **how)
-    return rows_of(made, *names, "removed_because")
+    table = line_items(raw, zone="UTC", ordered_exports=["line_items"] if said else [], **how)
+    return rows_of(table, *names, "removed_because")
 
 
 def test_the_later_export_holds_for_the_whole_bill(engine: SparkSession) -> None:
@@ -86,9 +86,9 @@ def test_an_export_that_came_twice_counts_once_and_its_equal_lines_stay(spark: S
     bill = [("t1", "milk", 1.0, 1.1)] * 3 + [("t1", "bread", 1.0, 2.0)]
     twice = lines(spark, *((*row, file) for file in (MARCH, APRIL) for row in bill))
     for said in (True, False):
-        found = outcome(twice, "item_id", "amount", said=said)
-        assert [row for row in found if row[-1] is None] == [("bread", 2.0, None), *[("milk", 1.1, None)] * 3]
-        assert [row[-1] for row in found if row[-1]] == ["repeated_export"] * 4
+        rows = outcome(twice, "item_id", "amount", said=said)
+        assert [row for row in rows if row[-1] is None] == [("bread", 2.0, None), *[("milk", 1.1, None)] * 3]
+        assert [row[-1] for row in rows if row[-1]] == ["repeated_export"] * 4
     fewer = lines(spark, *((*row, MARCH) for row in bill), *((*row, APRIL) for row in bill[1:]))
     assert outcome(fewer, "item_id", said=True) == [
         ("bread", "repeated_export"),
@@ -142,11 +142,11 @@ def test_numbers_that_come_again_in_two_files_are_no_versions(spark: SparkSessio
     """Bill 1 of Berlin and bill 1 of Paris, told apart by store or user: nothing of them goes without a word."""
     raw = lines(spark, ("t1", "milk", 1.0, 5.0, MARCH), ("t1", "milk", 1.0, 6.0, APRIL))
     for name in ("user_id", "store_id"):
-        told = raw.withColumn(name, F.substring("source_export", 6, 2))
-        assert [row[-1] for row in outcome(told, "item_id", name)] == [None, None]
+        marked = raw.withColumn(name, F.substring("source_export", 6, 2))
+        assert [row[-1] for row in outcome(marked, "item_id", name)] == [None, None]
         known = heads(spark, ("1", None, 10.0, 0, MARCH), ("1", None, 4.0, 0, APRIL))
-        made = bills(known.withColumn(name, F.substring("source_export", 6, 2)), zone="UTC")
-        assert [row[0] for row in rows_of(made, "removed_because")] == ["conflicting_duplicate", None]
+        table = bills(known.withColumn(name, F.substring("source_export", 6, 2)), zone="UTC")
+        assert [row[0] for row in rows_of(table, "removed_because")] == ["conflicting_duplicate", None]
 
 
 def test_of_a_bills_heads_the_latest_holds(spark: SparkSession) -> None:
@@ -162,13 +162,13 @@ def test_of_a_bills_heads_the_latest_holds(spark: SparkSession) -> None:
     )
     moved = ("3", "c9", 6.0)
     for said, (held, reason) in ((True, (6.0, "earlier_export")), (False, (5.0, "conflicting_duplicate"))):
-        made = bills(raw, zone="UTC", ordered_exports=["bills"] if said else [])
-        assert rows_of(made.where("removed_because is null"), "bill_id", "amount") == [
+        table = bills(raw, zone="UTC", ordered_exports=["bills"] if said else [])
+        assert rows_of(table.where("removed_because is null"), "bill_id", "amount") == [
             ("1", 4.0),
             ("2", 3.0),
             ("3", held),
         ]
-        gone = rows_of(made.where("removed_because is not null"), "bill_id", "user_id", "amount", "removed_because")
+        gone = rows_of(table.where("removed_because is not null"), "bill_id", "user_id", "amount", "removed_because")
         third = ("3", "c3", 5.0, reason) if said else (*moved, reason)
         first = ("1", "c1", 10.0, "earlier_export" if said else "earlier_by_file_name")
         assert gone == [first, ("2", "c2", 3.0, "repeated_export"), third]
@@ -185,9 +185,9 @@ def test_of_users_and_items_the_latest_holds_though_an_earlier_is_fuller(spark: 
         [("ana", None, "gold", MARCH), (" ana ", None, None, APRIL), ("bea", None, "tin", MARCH)],
         "user_id string, joined_at timestamp, tier string, source_export string",
     )
-    made = users(listed)
-    assert "source_export" not in made.columns
-    assert rows_of(made, "user_id", "tier", "removed_because") == [
+    table = users(listed)
+    assert "source_export" not in table.columns
+    assert rows_of(table, "user_id", "tier", "removed_because") == [
         ("ana", "gold", "earlier_export"),
         ("ana", None, None),
         ("bea", "tin", None),
@@ -200,9 +200,9 @@ def test_of_users_and_items_the_latest_holds_though_an_earlier_is_fuller(spark: 
         "*", *(f"cast(null as string) as {name}" for name in names), "cast(null as boolean) as own_brand",
         "cast(null as double) as price",
     )  # fmt: skip
-    made = items(catalogue)
-    assert "source_export" not in made.columns
-    assert rows_of(made, "item_id", "colour", "removed_because") == [
+    table = items(catalogue)
+    assert "source_export" not in table.columns
+    assert rows_of(table, "item_id", "colour", "removed_because") == [
         ("i1", "old", "earlier_export"),
         ("i1", None, None),
         ("i2", None, "repeated_export"),

@@ -55,8 +55,12 @@ def test_engines_and_python_agree(engine: str, request: pytest.FixtureRequest) -
     frame = session.createDataFrame([(text, text) for text in texts], "text string, id string")
     bare = ids.marked(frame.withColumn("id", ids.identifier("id")), ["id"])
     marked = {row["text"]: row[ids.UNCOMPOSED] for row in bare.collect()}
-    made = {row["text"]: row["id"] for row in ids.composed(bare, ["id"]).collect()}
-    assert made == {text: WRITTEN[text] or None for text in texts} == {text: ids.normal(text) or None for text in texts}
+    normalised = {row["text"]: row["id"] for row in ids.composed(bare, ["id"]).collect()}
+    assert (
+        normalised
+        == {text: WRITTEN[text] or None for text in texts}
+        == {text: ids.normal(text) or None for text in texts}
+    )
     # Only what NFC may change has to be composed; what has no mark is left alone.
     assert {text for text, is_marked in marked.items() if is_marked} == {
         text for text in texts if unicodedata.normalize("NFC", text) != text
@@ -65,18 +69,18 @@ def test_engines_and_python_agree(engine: str, request: pytest.FixtureRequest) -
 
 def test_every_id_in_python() -> None:
     assert {text: ids.normal(text) for text in WRITTEN} == WRITTEN
-    assert all(ids.normal(made) == made for made in WRITTEN.values())
+    assert all(ids.normal(text) == text for text in WRITTEN.values())
     assert ids.normal(None) == ""
 
 
 def test_all_white_space_of_unicode_is_blank() -> None:
     unseen = [chr(code) for code in range(0x10000) if chr(code).isspace() or unicodedata.category(chr(code)) == "Cc"]
-    assert [hex(ord(each)) for each in unseen if each not in ids.BLANKS] == []
+    assert [hex(ord(character)) for character in unseen if character not in ids.BLANKS] == []
 
 
 def test_no_text_that_nfc_changes_goes_unmarked() -> None:
     """Each character that NFC changes, reorders or composes with the one before it is among those that are marked."""
-    pattern = regex.compile(regex.sub(r"\\x\{(\w+)\}", lambda found: chr(int(found[1], 16)), ids.MAY_BE_UNCOMPOSED))
+    pattern = regex.compile(regex.sub(r"\\x\{(\w+)\}", lambda match: chr(int(match[1], 16)), ids.MAY_BE_UNCOMPOSED))
     seconds = {
         part.split()[1] for part in map(unicodedata.decomposition, map(chr, range(0x80, 0x32000))) if " " in part
     }

@@ -60,60 +60,60 @@ def test_items_by_hand(spark: SparkSession) -> None:
         line(None, "tea", NEW, 9.0),
         line("ana", "post", NEW, 9.0, flags="x,not_an_item"),
     ]
-    made = made_of(spark, [*ANA, *more])
-    assert made.dtypes == [(column.name, column.type) for column in TABLE.columns]
+    table = made_of(spark, [*ANA, *more])
+    assert table.dtypes == [(column.name, column.type) for column in TABLE.columns]
     names = ("items_bought", "items_bought_91d", "new_item_share_91d", "repeat_item_share", "repeat_spend_share")
-    assert rows_of(made, "user_id", *names, "top_item_share") == [
+    assert rows_of(table, "user_id", *names, "top_item_share") == [
         ("ana", 6, 4, 0.75, 1 / 6, 0.2, 0.4),
         ("bea", 0, 0, None, None, None, None),
         ("cem", 0, 0, None, None, None, None),
     ]
     # The squares are 100 + 100 + 400 + 25 + 9 + 4.
-    assert rows_of(made.filter("user_id = 'ana'"), "item_concentration") == [(638 / 2500,)]
+    assert rows_of(table.filter("user_id = 'ana'"), "item_concentration") == [(638 / 2500,)]
 
 
 def test_categories_by_hand(spark: SparkSession) -> None:
     """Of 45 in a category, hot and bread have 20 each, bath 5; of 48 in a department, food 40. Own brand: 10 of 28."""
-    made = made_of(spark, ANA).filter("user_id = 'ana'")
+    table = made_of(spark, ANA).filter("user_id = 'ana'")
     tops = ("top_category", "top_category_share", "second_category", "second_category_share", "top_department")
-    assert rows_of(made, *tops, "top_department_share") == [("bread", 20 / 45, "hot", 20 / 45, "food", 40 / 48)]
-    assert rows_of(made, "categories_bought", "departments_bought", "own_brand_share") == [(3, 2, 10 / 28)]
+    assert rows_of(table, *tops, "top_department_share") == [("bread", 20 / 45, "hot", 20 / 45, "food", 40 / 48)]
+    assert rows_of(table, "categories_bought", "departments_bought", "own_brand_share") == [(3, 2, 10 / 28)]
     entropy = -sum(share * log(share) for share in (4 / 9, 4 / 9, 1 / 9))
     between = -sum(share * log(share) for share in (40 / 48, 8 / 48))
     entropies = (pytest.approx(entropy, abs=1e-5), pytest.approx(between, abs=1e-5))
-    assert rows_of(made, "category_entropy", "department_entropy") == [entropies]
+    assert rows_of(table, "category_entropy", "department_entropy") == [entropies]
 
 
 def test_without_a_catalogue_items_remain(spark: SparkSession) -> None:
-    made, whole = made_of(spark, ANA, None), made_of(spark, ANA)
+    table, whole = made_of(spark, ANA, None), made_of(spark, ANA)
     of_items = ("user_id", "items_bought", "new_item_share_91d", "repeat_spend_share", "item_concentration")
-    assert rows_of(made, *of_items) == rows_of(whole, *of_items)
-    assert made.dtypes == whole.dtypes
+    assert rows_of(table, *of_items) == rows_of(whole, *of_items)
+    assert table.dtypes == whole.dtypes
     names = [name for name in TABLE.names if "categor" in name or "department" in name or "own" in name]
-    assert set(rows_of(made, *names)) == {(None,) * len(names)}
+    assert set(rows_of(table, *names)) == {(None,) * len(names)}
 
 
 def test_categories_of_one_name_in_two_departments_are_two(spark: SparkSession) -> None:
     catalogue = [{"item_id": "a", "department": "x", "category": "other"}]
     catalogue += [{"item_id": "b", "department": "y", "category": "other"}]
-    made = made_of(spark, [line("bea", "a", NEW, 1.0), line("bea", "b", NEW, 3.0)], catalogue)
+    table = made_of(spark, [line("bea", "a", NEW, 1.0), line("bea", "b", NEW, 3.0)], catalogue)
     names = ("categories_bought", "top_category_share", "second_category", "second_category_share")
-    assert rows_of(made.filter("user_id = 'bea'"), *names) == [(2, 0.75, "other", 0.25)]
+    assert rows_of(table.filter("user_id = 'bea'"), *names) == [(2, 0.75, "other", 0.25)]
 
 
 def test_goods_for_nothing_count_and_have_no_shares(spark: SparkSession) -> None:
-    made = made_of(spark, [line("bea", "tea", NEW, 0.0)]).filter("user_id = 'bea'")
+    table = made_of(spark, [line("bea", "tea", NEW, 0.0)]).filter("user_id = 'bea'")
     names = ("items_bought", "top_category", "top_category_share", "category_entropy", "top_item_share")
-    assert rows_of(made, *names, "item_concentration") == [(1, "hot", None, None, None, None)]
+    assert rows_of(table, *names, "item_concentration") == [(1, "hot", None, None, None, None)]
 
 
 def test_the_window_ends_with_its_first_day(spark: SparkSession) -> None:
     """Bought on 31 March and again on 1 April: lately, and not new."""
     rows = [line("bea", "tea", "2024-04-01", 1.0), line("bea", "soap", "2024-03-31", 1.0)]
-    made = made_of(spark, rows).filter("user_id = 'bea'")
-    assert rows_of(made, "items_bought_91d", "new_item_share_91d") == [(1, 1.0)]
-    made = made_of(spark, [*rows, line("bea", "tea", "2024-03-31", 1.0)]).filter("user_id = 'bea'")
-    assert rows_of(made, "items_bought_91d", "new_item_share_91d") == [(1, 0.0)]
+    table = made_of(spark, rows).filter("user_id = 'bea'")
+    assert rows_of(table, "items_bought_91d", "new_item_share_91d") == [(1, 1.0)]
+    table = made_of(spark, [*rows, line("bea", "tea", "2024-03-31", 1.0)]).filter("user_id = 'bea'")
+    assert rows_of(table, "items_bought_91d", "new_item_share_91d") == [(1, 0.0)]
 
 
 def test_the_future_changes_nothing(spark: SparkSession) -> None:
@@ -130,12 +130,12 @@ def test_several_moments_are_each_alone(spark: SparkSession) -> None:
 
 
 def test_no_rows_and_the_picture(spark: SparkSession) -> None:
-    made = made_of(spark, [])
-    assert rows_of(made, "user_id", "items_bought", "categories_bought") == [
+    table = made_of(spark, [])
+    assert rows_of(table, "user_id", "items_bought", "categories_bought") == [
         ("ana", 0, 0),
         ("bea", 0, 0),
         ("cem", 0, 0),
     ]
-    assert plot(made).axes[0].get_title().startswith("The 0 most")
+    assert plot(table).axes[0].get_title().startswith("The 0 most")
     axes = plot(made_of(spark, ANA)).axes[0]
     assert [text.get_text() for text in axes.get_yticklabels()] == ["bread"]

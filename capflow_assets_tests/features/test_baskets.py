@@ -36,22 +36,22 @@ def test_figures_by_hand(spark: SparkSession) -> None:
         bill("cem", "2024-06-01", -5.0),
         bill(None, "2024-06-01", 99.0),
     ]
-    made = baskets(bills_of(spark, rows), as_of=AS_OF, zone=ZONE)
-    assert made.dtypes == [(column.name, column.type) for column in TABLE.columns]
+    table = baskets(bills_of(spark, rows), as_of=AS_OF, zone=ZONE)
+    assert table.dtypes == [(column.name, column.type) for column in TABLE.columns]
     money = ("purchase_amount_avg", "purchase_amount_avg_91d", "purchase_amount_max", "purchase_amount_change_pct")
-    assert rows_of(made, "user_id", "purchase_bills", "purchase_bills_91d", *money) == [
+    assert rows_of(table, "user_id", "purchase_bills", "purchase_bills_91d", *money) == [
         ("ana", 3, 2, 30.0, 40.0, 60.0, pytest.approx(100 / 3)),
         ("bea", 1, 1, 5.0, 5.0, 5.0, 0.0),
         ("cem", 0, 0, None, None, None, None),
     ]
     # About 30: 400 + 100 + 900, halved is 700. The squares are 100 + 400 + 3600 of 90 x 90.
-    ana = made.filter("user_id = 'ana'")
+    ana = table.filter("user_id = 'ana'")
     spread = ("purchase_amount_std", "top_purchase_share", "purchase_concentration")
     assert rows_of(ana, *spread) == [(pytest.approx(700**0.5), 60 / 90, 4100 / 8100)]
     # A quantity of 0 is no count of pieces: its 60 are in no price.
     size = ("pieces_avg", "pieces_avg_91d", "lines_avg", "lines_avg_91d", "piece_price_avg", "piece_price_avg_91d")
     assert rows_of(ana, *size) == [(2.5, 1.0, 2.0, 1.0, 6.0, 20.0)]
-    assert rows_of(made.filter("user_id = 'bea'"), "purchase_amount_std", "pieces_avg", "lines_avg", "items_avg") == [
+    assert rows_of(table.filter("user_id = 'bea'"), "purchase_amount_std", "pieces_avg", "lines_avg", "items_avg") == [
         (None, None, None, None)
     ]
 
@@ -59,12 +59,12 @@ def test_figures_by_hand(spark: SparkSession) -> None:
 def test_equal_purchases_deviate_by_nothing(spark: SparkSession) -> None:
     """Three times 10.1 in doubles leaves a rest; in money it does not."""
     rows = [bill("ana", f"2024-06-0{day}", 10.1) for day in (1, 2, 3)]
-    made = baskets(bills_of(spark, rows), as_of=AS_OF, zone=ZONE)
-    assert rows_of(made, "purchase_amount_std", "top_purchase_share") == [(0.0, 10.1 / 30.3)]
+    table = baskets(bills_of(spark, rows), as_of=AS_OF, zone=ZONE)
+    assert rows_of(table, "purchase_amount_std", "top_purchase_share") == [(0.0, 10.1 / 30.3)]
 
 
 def test_bills_of_nothing_have_no_shares(spark: SparkSession) -> None:
-    made = baskets(bills_of(spark, [bill("dan", "2024-06-01", 0.0)] * 2), as_of=AS_OF, zone=ZONE)
+    table = baskets(bills_of(spark, [bill("dan", "2024-06-01", 0.0)] * 2), as_of=AS_OF, zone=ZONE)
     names = (
         "purchase_bills",
         "purchase_amount_avg",
@@ -72,7 +72,7 @@ def test_bills_of_nothing_have_no_shares(spark: SparkSession) -> None:
         "top_purchase_share",
         "purchase_concentration",
     )
-    assert rows_of(made, *names) == [(2, 0.0, 0.0, None, None)]
+    assert rows_of(table, *names) == [(2, 0.0, 0.0, None, None)]
 
 
 def test_an_item_counts_once_a_bill(spark: SparkSession) -> None:
@@ -81,8 +81,8 @@ def test_an_item_counts_once_a_bill(spark: SparkSession) -> None:
     rows = [line("b1", "tea"), line("b1", "tea"), line("b1", "milk"), line("b2", "tea"), line("b2", "jam", back=True)]
     rows += [line("b0", f"i{n}", old) for n in range(5)] + [line("b3", "tea", user=None), line("b4", "x", user="bea")]
     bills = bills_of(spark, [bill("ana", "2024-06-20", 1.0), bill("cem", "2024-06-20", 1.0)])
-    made = baskets(bills, lines_of(spark, rows), as_of=AS_OF, zone=ZONE)
-    assert rows_of(made, "user_id", "items_avg", "items_avg_91d") == [("ana", 8 / 3, 1.5), ("cem", None, None)]
+    table = baskets(bills, lines_of(spark, rows), as_of=AS_OF, zone=ZONE)
+    assert rows_of(table, "user_id", "items_avg", "items_avg_91d") == [("ana", 8 / 3, 1.5), ("cem", None, None)]
 
 
 def test_a_moment_inside_a_bill_sees_its_first_rows(spark: SparkSession) -> None:
@@ -92,20 +92,20 @@ def test_a_moment_inside_a_bill_sees_its_first_rows(spark: SparkSession) -> None
     rows += [line("b1", "milk", first + timedelta(hours=6))]
     bills, lines = bills_of(spark, [bill("ana", "2024-06-20", 1.0)]), lines_of(spark, rows)
     moments = [first + timedelta(hours=1), first + timedelta(hours=7), first + timedelta(days=91)]
-    made = baskets(bills, lines, as_of=moments, zone="UTC")
-    assert rows_of(made, "as_of", "items_avg", "items_avg_91d") == [
+    table = baskets(bills, lines, as_of=moments, zone="UTC")
+    assert rows_of(table, "as_of", "items_avg", "items_avg_91d") == [
         ("2024-06-20 21:00:00", 1.0, 1.0),
         ("2024-06-21 03:00:00", 2.0, 2.0),
         ("2024-09-19 20:00:00", 2.0, None),
     ]
     alone = [row for moment in moments for row in rows_of(baskets(bills, lines, as_of=moment, zone="UTC"))]
-    assert rows_of(made) == sorted(alone, key=repr)
+    assert rows_of(table) == sorted(alone, key=repr)
 
 
 def test_the_window_ends_with_its_first_day(spark: SparkSession) -> None:
     rows = [bill("in", "2024-04-01", 2.0), bill("out", "2024-03-31", 2.0)]
-    made = baskets(bills_of(spark, rows), as_of=AS_OF, zone=ZONE)
-    assert rows_of(made, "user_id", "purchase_bills_91d", "purchase_amount_avg_91d") == [
+    table = baskets(bills_of(spark, rows), as_of=AS_OF, zone=ZONE)
+    assert rows_of(table, "user_id", "purchase_bills_91d", "purchase_amount_avg_91d") == [
         ("in", 1, 2.0),
         ("out", 0, None),
     ]
@@ -128,9 +128,9 @@ def test_several_moments_are_each_alone(spark: SparkSession) -> None:
 
 
 def test_no_rows_and_the_picture(spark: SparkSession) -> None:
-    made = baskets(bills_of(spark, []), lines_of(spark, []), as_of=AS_OF, zone=ZONE)
-    assert rows_of(made) == []
-    assert plot(made).axes[0].get_title().startswith("0 users")
+    table = baskets(bills_of(spark, []), lines_of(spark, []), as_of=AS_OF, zone=ZONE)
+    assert rows_of(table) == []
+    assert plot(table).axes[0].get_title().startswith("0 users")
     rows = [bill("ana", "2024-06-01", 3.0), bill("bea", "2024-06-01", 0.5), bill("cem", "2024-06-01", 1e6)]
     axes = plot(baskets(bills_of(spark, rows), as_of=AS_OF, zone=ZONE)).axes[0]
     heights = [int(bar.get_height()) for bar in axes.patches]

@@ -40,32 +40,32 @@ ANA = (
 
 
 def test_figures_by_hand(spark: SparkSession) -> None:
-    made = made_of(spark, ANA, bills=bills_of(spark, SHOPPERS))
-    assert made.dtypes == [(column.name, column.type) for column in TABLE.columns]
+    table = made_of(spark, ANA, bills=bills_of(spark, SHOPPERS))
+    assert table.dtypes == [(column.name, column.type) for column in TABLE.columns]
     counts = ("contacts", "contacts_28d", "contacts_91d", "contact_campaigns", "held_out_campaigns", "opens")
-    assert rows_of(made, "user_id", *counts, "opens_91d", "clicks", "clicks_91d") == [
+    assert rows_of(table, "user_id", *counts, "opens_91d", "clicks", "clicks_91d") == [
         ("ana", 4, 1, 3, 3, 1, 3, 3, 2, 2),
         *((user, 0, 0, 0, 0, 0, 0, 0, 0, 0) for user in ("bea", "cem", "dan")),
     ]
-    ana = made.filter("user_id = 'ana'")
+    ana = table.filter("user_id = 'ana'")
     rates = ("open_rate", "open_rate_91d", "click_rate", "click_rate_91d", "click_to_open_rate")
     assert rows_of(ana, *rates) == [(0.75, 2 / 3, 0.5, 2 / 3, 2 / 3)]
     assert rows_of(ana, "contact_recency_days", "open_recency_days", "click_recency_days") == [(27, 27, 27)]
-    assert set(rows_of(made.filter("user_id <> 'ana'"), *rates, "contact_recency_days")) == {(None,) * 6}
+    assert set(rows_of(table.filter("user_id <> 'ana'"), *rates, "contact_recency_days")) == {(None,) * 6}
 
 
 def test_who_was_held_out_was_not_contacted(spark: SparkSession) -> None:
-    made = made_of(spark, [message("eva", 3, is_control=True, opened=2, clicked=1)])
+    table = made_of(spark, [message("eva", 3, is_control=True, opened=2, clicked=1)])
     names = ("contacts", "opens", "clicks", "held_out_campaigns", "open_rate", "contact_recency_days")
-    assert rows_of(made, "user_id", *names) == [("eva", 0, 0, 0, 1, None, None)]
+    assert rows_of(table, "user_id", *names) == [("eva", 0, 0, 0, 1, None, None)]
 
 
 def test_an_open_after_the_moment_does_not_exist(spark: SparkSession) -> None:
     """Sent 3 days ago, opened 2 and clicked 1 day ago: each is known from its own time on."""
     rows = [message("ana", 3, opened=2, clicked=1)]
     moments = [NOON - ago * DAY for ago in (2.5, 2, 1.5, 1)]
-    made = made_of(spark, rows, moments)
-    assert rows_of(made, "as_of", "contacts", "opens", "clicks", "click_recency_days") == [
+    table = made_of(spark, rows, moments)
+    assert rows_of(table, "as_of", "contacts", "opens", "clicks", "click_recency_days") == [
         ("2024-06-27 22:00:00", 1, 0, 0, None),
         ("2024-06-28 10:00:00", 1, 1, 0, None),
         ("2024-06-28 22:00:00", 1, 1, 0, None),
@@ -82,8 +82,8 @@ def test_an_event_before_its_sending_counts_from_the_sending(spark: SparkSession
 def test_copies_are_one_message(spark: SparkSession) -> None:
     """The same message landed before and after it was opened; ids come with blanks."""
     rows = [message("ana", 3), message(" ana", 3, " c1 ", opened=2), message("ana", 3, "c1", opened=1)]
-    made = made_of(spark, rows)
-    assert rows_of(made, "user_id", "contacts", "contact_campaigns", "opens", "open_recency_days") == [
+    table = made_of(spark, rows)
+    assert rows_of(table, "user_id", "contacts", "contact_campaigns", "opens", "open_recency_days") == [
         ("ana", 1, 1, 1, 2)
     ]
 
@@ -101,9 +101,9 @@ def test_campaigns_give_the_time_and_tell_which_still_run(spark: SparkSession) -
         for name, (start, end) in spans.items()
     ]
     rows = [message("ana", None, name) for name in spans] + [message("ana", 4, "unlisted")]
-    made = made_of(spark, rows, raw_campaigns=frame_of(spark, CAMPAIGNS, listed))
+    table = made_of(spark, rows, raw_campaigns=frame_of(spark, CAMPAIGNS, listed))
     names = ("contacts", "contact_campaigns", "contact_campaigns_running", "contact_recency_days")
-    assert rows_of(made, *names) == [(4, 4, 2, 4)]
+    assert rows_of(table, *names) == [(4, 4, 2, 4)]
 
 
 def test_days_are_local(spark: SparkSession) -> None:

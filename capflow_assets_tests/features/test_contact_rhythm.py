@@ -38,10 +38,10 @@ def made_of(spark: SparkSession, as_of: Any) -> DataFrame:
 
 
 def test_figures_by_hand(spark: SparkSession) -> None:
-    made = made_of(spark, NOON)
-    assert made.dtypes == [(column.name, column.type) for column in TABLE.columns]
+    table = made_of(spark, NOON)
+    assert table.dtypes == [(column.name, column.type) for column in TABLE.columns]
     names = ("contacts_7d", "contact_gap_days_avg", "contact_gap_days_last", "contacts_unopened")
-    assert rows_of(made, "user_id", *names) == [("ana", 1, 24 / 3, 2, 3), ("bea", 1, None, None, 1)]
+    assert rows_of(table, "user_id", *names) == [("ana", 1, 24 / 3, 2, 3), ("bea", 1, None, None, 1)]
 
 
 def test_each_of_several_moments_knows_what_it_knows_alone(spark: SparkSession) -> None:

@@ -68,7 +68,7 @@ def test_a_block_is_equal_on_both_engines_on_generated_worlds(
 ) -> None:
     spec = STAGES.tables[key]
     if has_all(spec, world):
-        sail, java = (outcome(spec, engine, world, asked(spec, world)) for engine in (spark, jvm))
+        sail, java = (outcome(spec, engine, world, moments_of(spec, world)) for engine in (spark, jvm))
         assert sail.dtypes == java.dtypes
         assert difference(text(sail), text(java)) == NONE
 
@@ -81,13 +81,13 @@ def test_a_block_is_equal_on_both_engines_on_generated_worlds(
 def test_a_block_keeps_its_schema_on_generated_worlds(spark: SparkSession, key: str, world: World) -> None:
     spec = STAGES.tables[key]
     if has_all(spec, world):
-        made = outcome(spec, spark, world, asked(spec, world))
-        declared = len(spec.table.names) if spec.table.open else len(made.columns)
-        assert made.columns[:declared] == list(spec.table.names)
-        assert [each for each in evaluate(made, spec.table) if not each.passed] == []
+        table = outcome(spec, spark, world, moments_of(spec, world))
+        declared = len(spec.table.names) if spec.table.open else len(table.columns)
+        assert table.columns[:declared] == list(spec.table.names)
+        assert [finding for finding in evaluate(table, spec.table) if not finding.passed] == []
 
 
-def asked(spec: TableSpec, world: World) -> Moments:
+def moments_of(spec: TableSpec, world: World) -> Moments:
     """The world's moments, as the block takes them."""
     return world.moments if spec.takes_moments and len(world.moments) > 1 else world.moments[0]
 
@@ -104,18 +104,18 @@ def hold_moments_apart(spec: TableSpec, engine: SparkSession, world: World) -> N
     together = outcome(spec, engine, world, world.moments).toArrow()
     alone = [outcome(spec, engine, world, moment).toArrow() for moment in moments]
     assert together.column_names == alone[-1].column_names
-    shared = [name for name in together.column_names if all(name in each.column_names for each in alone)]
+    shared = [name for name in together.column_names if all(name in table.column_names for table in alone)]
     assert shared == together.column_names or spec.table.open
-    rows = [row for each in alone for row in ordered(each.select(shared))]
+    rows = [row for table in alone for row in ordered(table.select(shared))]
     assert difference(ordered(together.select(shared)), rows) == NONE, "the moments see each other"
 
 
 def hold_the_future_away(spec: TableSpec, engine: SparkSession, world: World) -> None:
     """Rows later than the last moment may come, go and be shuffled: no byte changes."""
     last = max(world.moments) if spec.takes_moments else world.moments[0]
-    expected = text(outcome(spec, engine, world, asked(spec, world)))
+    expected = text(outcome(spec, engine, world, moments_of(spec, world)))
     for name, other in futures(world, last):
-        assert difference(expected, text(outcome(spec, engine, other, asked(spec, world)))) == NONE, name
+        assert difference(expected, text(outcome(spec, engine, other, moments_of(spec, world)))) == NONE, name
 
 
 def hold_the_moment_itself(spec: TableSpec, engine: SparkSession) -> None:
@@ -123,8 +123,8 @@ def hold_the_moment_itself(spec: TableSpec, engine: SparkSession) -> None:
     world = usual()
     (moment,) = world.moments
     before, at, after = (
-        text(outcome(spec, engine, each, moment))
-        for each in (world, planted(world, moment), planted(world, moment + MICROSECOND))
+        text(outcome(spec, engine, variant, moment))
+        for variant in (world, planted(world, moment), planted(world, moment + MICROSECOND))
     )
     assert difference(before, after) == NONE, "rows after the moment count"
     assert before != at, "rows at the moment do not count"
@@ -150,8 +150,8 @@ def test_the_future_changes_no_byte(spark: SparkSession, key: str, world: World)
 
 def is_timed(key: str) -> bool:
     """Whether anything that a block is made of has a time."""
-    inputs = [each.table for each in STAGES.tables[key].inputs]
-    return any(is_timed(each) if each in BLOCKS else STAGES.tables[each].table.time is not None for each in inputs)
+    inputs = [parent.table for parent in STAGES.tables[key].inputs]
+    return any(is_timed(name) if name in BLOCKS else STAGES.tables[name].table.time is not None for name in inputs)
 
 
 @pytest.mark.parametrize("key", [key for key in BLOCKS if is_timed(key)])
@@ -235,10 +235,10 @@ def test_a_block_that_leaves_out_the_moment_itself_is_caught(spark: SparkSession
 
 
 def test_no_column_is_in_two_blocks() -> None:
-    found = Counter(
+    counts = Counter(
         name for key in USER_BLOCKS for name in STAGES.tables[key].table.names if name not in ("user_id", "as_of")
     )
-    assert [name for name, times in found.items() if times > 1] == []
+    assert [name for name, times in counts.items() if times > 1] == []
     assert len(USER_BLOCKS) > 1
 
 

@@ -36,9 +36,9 @@ def test_weeks_are_counted_back_from_the_moments_day(spark: SparkSession) -> Non
     rows += [sale("B", "2024-06-30", quantity=None), sale("B", "2024-06-30", amount=-6.0), sale(None, "2024-06-30")]
     rows += [sale("B", "2024-06-30", "bag"), sale("B", "2024-06-30", "unlisted"), sale("A", "2024-07-01")]
     rows += [sale("B", "2024-06-30", flags="zero_quantity,not_an_item")]
-    made = weeks_of(spark, rows)
-    assert made.dtypes == [(column.name, column.type) for column in TABLE.columns]
-    assert rows_of(made, *COLUMNS) == [
+    table = weeks_of(spark, rows)
+    assert table.dtypes == [(column.name, column.type) for column in TABLE.columns]
+    assert rows_of(table, *COLUMNS) == [
         ("A", "drinks", 0, 5.0, 3.0),
         ("A", "drinks", 1, 2.0, 3.0),
         ("A", "food", 1, 0.5, 3.0),
@@ -50,8 +50,8 @@ def test_history_is_bounded_and_each_moment_has_its_own_weeks(spark: SparkSessio
     days = [(datetime(2024, 6, 30, tzinfo=UTC) - timedelta(days=7 * week)).date().isoformat() for week in (0, 1, 155)]
     rows = [sale("A", day) for day in (*days, "2021-07-04")]
     early = datetime(2024, 6, 25, tzinfo=UTC)
-    made = weeks_of(spark, rows, [AS_OF, early])
-    at = {moment: rows_of(made.filter(made.as_of == moment), "week", "pieces") for moment in (early, AS_OF)}
+    table = weeks_of(spark, rows, [AS_OF, early])
+    at = {moment: rows_of(table.filter(table.as_of == moment), "week", "pieces") for moment in (early, AS_OF)}
     assert at[AS_OF] == [(0, 2.0), (1, 2.0), (HISTORY_WEEKS - 1, 2.0)]
     assert at[early] == [(0, 2.0), (154, 2.0), (155, 2.0)]
 
@@ -59,8 +59,8 @@ def test_history_is_bounded_and_each_moment_has_its_own_weeks(spark: SparkSessio
 @pytest.mark.parametrize(("series", "kept"), [(1, [("B", "drinks")]), (2, [("A", "drinks"), ("B", "drinks")])])
 def test_of_many_pairs_the_most_sold_are_kept(spark: SparkSession, series: int, kept: list[tuple[str, str]]) -> None:
     rows = [sale("A", "2024-06-30"), sale("C", "2024-06-30"), sale("B", "2024-06-30"), sale("B", "2024-01-30")]
-    made = weeks_of(spark, rows, series=series)
-    assert rows_of(made.select("store_id", "category").distinct(), "store_id", "category") == kept
+    table = weeks_of(spark, rows, series=series)
+    assert rows_of(table.select("store_id", "category").distinct(), "store_id", "category") == kept
 
 
 def test_the_plot_shows_each_category(spark: SparkSession) -> None:

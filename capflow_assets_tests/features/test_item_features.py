@@ -29,13 +29,13 @@ ROWS = (
 LATE = (sold("ana", "2024-06-30", "tea", 99.0, time(23)), sold("eva", "2024-07-02", "new", 99.0))
 
 
-def made(session: SparkSession, rows: Any, as_of: Any = AS_OF, params: Params | None = None) -> Any:
+def table_of(session: SparkSession, rows: Any, as_of: Any = AS_OF, params: Params | None = None) -> Any:
     items = frame_of(session, ITEMS, [{"item_id": "tea", "price": 4.0}, {"item_id": "jam", "price": 0.0}])
     return item_features(lines_of(session, rows), items, as_of=as_of, zone=ZONE, params=params)
 
 
 def test_figures_by_hand(spark: SparkSession) -> None:
-    frame = made(spark, ROWS)
+    frame = table_of(spark, ROWS)
     assert frame.dtypes == [(column.name, column.type) for column in TABLE.columns]
     assert rows_of(frame, "item_id") == [("back",), ("jam",), ("tea",)]
     tea = frame.filter("item_id = 'tea'")
@@ -52,14 +52,14 @@ def test_figures_by_hand(spark: SparkSession) -> None:
 
 
 def test_an_item_only_brought_back_has_counts_and_no_ratios(spark: SparkSession) -> None:
-    back = made(spark, ROWS).filter("item_id = 'back'")
+    back = table_of(spark, ROWS).filter("item_id = 'back'")
     names = ("buyers", "lines_sold", "sold_rank_share", "revenue", "price_avg", "trend_28d", "co_purchased")
     # The least sold of three: half of itself.
     assert rows_of(back, *names) == [(0, 0, 0.5 / 3, -5.0, None, None, None)]
 
 
 def test_a_list_price_of_nothing_gives_no_ratio(spark: SparkSession) -> None:
-    assert rows_of(made(spark, ROWS).filter("item_id = 'jam'"), "price_to_list_ratio") == [(None,)]
+    assert rows_of(table_of(spark, ROWS).filter("item_id = 'jam'"), "price_to_list_ratio") == [(None,)]
 
 
 def basket(number: int, *items: str) -> list[dict[str, Any]]:
@@ -70,25 +70,30 @@ def test_what_is_bought_together(spark: SparkSession) -> None:
     """Bread is on every bill; tea and jam on the same two: 2/sqrt(2*2) = 1 beats 2/sqrt(2*4)."""
     bills = (("bread", "tea", "jam"), ("bread", "tea", "jam", "jam"), ("bread", "oil"), ("bread",))
     rows = [row for number, items in enumerate(bills) for row in basket(number, *items)]
-    found = dict(rows_of(made(spark, rows), "item_id", "co_purchased"))
+    companions = dict(rows_of(table_of(spark, rows), "item_id", "co_purchased"))
     # Of bread: jam and tea 2/sqrt(8), in the order of what sold more (jam 3 rows), then oil 1/sqrt(4).
-    assert found == {"bread": ["jam", "tea", "oil"], "tea": ["jam", "bread"], "jam": ["tea", "bread"], "oil": ["bread"]}
-    few = dict(rows_of(made(spark, rows, params=Params(co_items=2, co_purchased=1)), "item_id", "co_purchased"))
+    assert companions == {
+        "bread": ["jam", "tea", "oil"],
+        "tea": ["jam", "bread"],
+        "jam": ["tea", "bread"],
+        "oil": ["bread"],
+    }
+    few = dict(rows_of(table_of(spark, rows, params=Params(co_items=2, co_purchased=1)), "item_id", "co_purchased"))
     assert few == {"bread": ["jam"], "jam": ["bread"], "tea": None, "oil": None}
-    short = dict(rows_of(made(spark, rows, params=Params(co_items_per_bill=2)), "item_id", "co_purchased"))
+    short = dict(rows_of(table_of(spark, rows, params=Params(co_items_per_bill=2)), "item_id", "co_purchased"))
     assert short == {"bread": ["jam", "oil"], "jam": ["bread"], "oil": ["bread"], "tea": None}
 
 
 def test_the_future_changes_nothing(spark: SparkSession) -> None:
-    assert rows_of(made(spark, [*LATE, *ROWS[::-1]])) == rows_of(made(spark, ROWS))
+    assert rows_of(table_of(spark, [*LATE, *ROWS[::-1]])) == rows_of(table_of(spark, ROWS))
 
 
 def test_many_moments_and_both_engines(spark: SparkSession, jvm: SparkSession) -> None:
     moments = (AS_OF, datetime(2024, 6, 30, 10, tzinfo=UTC), datetime(2024, 7, 3, tzinfo=UTC))
     rows = [*ROWS, *LATE, *basket(1, "tea", "jam", "oil"), *basket(2, "tea", "oil")]
-    together = rows_of(made(spark, rows, moments))
-    assert together == sorted((row for one in moments for row in rows_of(made(spark, rows, one))), key=repr)
-    assert rows_of(made(jvm, rows, moments)) == together
+    together = rows_of(table_of(spark, rows, moments))
+    assert together == sorted((row for one in moments for row in rows_of(table_of(spark, rows, one))), key=repr)
+    assert rows_of(table_of(jvm, rows, moments)) == together
 
 
 def test_no_rows_and_no_catalogue(spark: SparkSession) -> None:
@@ -98,4 +103,4 @@ def test_no_rows_and_no_catalogue(spark: SparkSession) -> None:
 
 
 def test_the_picture_counts_items(spark: SparkSession) -> None:
-    assert plot(made(spark, ROWS)).axes[0].get_title().startswith("2 items")
+    assert plot(table_of(spark, ROWS)).axes[0].get_title().startswith("2 items")

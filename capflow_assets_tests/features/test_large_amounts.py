@@ -103,19 +103,19 @@ def test_a_barcode_is_no_amount_and_is_set_aside_by_name(engine: str, request: p
         ("off", "implausible_discount"),
         ("pieces", "implausible_quantity"),
     ]
-    made = bills(frame_of(session, RAW_BILLS, rows), zone=ZONE)
-    assert rows_of(made, "bill_id", "removed_because") == expected
+    table = bills(frame_of(session, RAW_BILLS, rows), zone=ZONE)
+    assert rows_of(table, "bill_id", "removed_because") == expected
     of_lines = [row | {"item_id": "pen"} for row in rows]
-    made = line_items(frame_of(session, RAW_LINES, of_lines), zone=ZONE)
-    assert rows_of(made, "bill_id", "removed_because") == expected
+    table = line_items(frame_of(session, RAW_LINES, of_lines), zone=ZONE)
+    assert rows_of(table, "bill_id", "removed_because") == expected
 
 
 def test_a_bill_of_lines_beyond_what_a_table_holds_is_set_aside(spark: SparkSession) -> None:
     """A thousand lines of the largest amount are a bill, one more is none."""
     lines = largest(spark, LINES, "if(id < 1000, 'most', 'more')").filter("line_no <= 2001")
-    made = bills(None, lines, zone=ZONE)
-    assert rows_of(made, "bill_id", "amount", "removed_because") == [
+    table = bills(None, lines, zone=ZONE)
+    assert rows_of(table, "bill_id", "amount", "removed_because") == [
         ("more", pytest.approx(float(LARGEST * 1001)), "implausible_amount"),
         ("most", pytest.approx(float(LARGEST * 1000)), None),
     ]
-    assert rows_of(made, "billed_on") == [(date(2024, 6, 20),)] * 2
+    assert rows_of(table, "billed_on") == [(date(2024, 6, 20),)] * 2

@@ -46,17 +46,17 @@ def test_discounts_by_hand(spark: SparkSession) -> None:
         off("cem", "2024-06-01", 4.0, None),
         off("dan", "2024-06-01", 0.0, 0.0),
     ]
-    made = promotion(bills_of(spark, rows), as_of=AS_OF, zone=ZONE)
-    assert made.dtypes == [(column.name, column.type) for column in TABLE.columns]
+    table = promotion(bills_of(spark, rows), as_of=AS_OF, zone=ZONE)
+    assert table.dtypes == [(column.name, column.type) for column in TABLE.columns]
     names = ("user_id", "discount_total", "discount_share", "discount_share_91d", "discounted_bill_share")
-    assert rows_of(made, *names, "discounted_bill_share_91d") == [
+    assert rows_of(table, *names, "discounted_bill_share_91d") == [
         ("ana", 3.0, 3 / 19, 1 / 9, 2 / 3, 0.5),
         ("bea", 0.0, 0.0, 0.0, 0.0, 0.0),
         ("cem", None, None, None, None, None),
         ("dan", 0.0, None, None, 0.0, 0.0),
     ]
     rest = TABLE.names[TABLE.names.index("discounted_line_share") :]
-    assert set(rows_of(made, *rest)) == {(None,) * len(rest)}
+    assert set(rows_of(table, *rest)) == {(None,) * len(rest)}
 
 
 def test_lines_with_a_discount(spark: SparkSession) -> None:
@@ -64,9 +64,9 @@ def test_lines_with_a_discount(spark: SparkSession) -> None:
         bought("ana", SENT) | {"item_id": "i", "line_no": n, "bill_id": "b", "discount": d, "flags": ""}
         for n, d in enumerate((0.5, 0.0, 0.0, None), 1)
     ]
-    made = promotion(bills_of(spark, SHOPPERS), frame_of(spark, LINES, rows), as_of=AS_OF, zone=ZONE)
+    table = promotion(bills_of(spark, SHOPPERS), frame_of(spark, LINES, rows), as_of=AS_OF, zone=ZONE)
     lines = ("user_id", "discounted_line_share", "discounted_line_share_91d")
-    assert rows_of(made, *lines)[:2] == [("ana", 1 / 3, 1 / 3), ("bea", None, None)]
+    assert rows_of(table, *lines)[:2] == [("ana", 1 / 3, 1 / 3), ("bea", None, None)]
 
 
 def test_coupons_by_local_day(spark: SparkSession) -> None:
@@ -76,8 +76,8 @@ def test_coupons_by_local_day(spark: SparkSession) -> None:
         used("ana", datetime(2024, 3, 31, 21, 30, tzinfo=UTC)),
     ]
     uses += [used("ana", AS_OF + SECOND), used("nobody", SENT)]
-    made = promotion(bills_of(spark, SHOPPERS), None, frame_of(spark, REDEMPTIONS, uses), as_of=AS_OF, zone=ZONE)
-    assert rows_of(made, "user_id", "coupons_used", "coupons_used_91d", "coupon_recency_days") == [
+    table = promotion(bills_of(spark, SHOPPERS), None, frame_of(spark, REDEMPTIONS, uses), as_of=AS_OF, zone=ZONE)
+    assert rows_of(table, "user_id", "coupons_used", "coupons_used_91d", "coupon_recency_days") == [
         ("ana", 2, 1, 90),
         ("bea", 0, 0, None),
         ("cem", 0, 0, None),
@@ -90,8 +90,8 @@ def test_a_message_is_answered_within_seven_days(spark: SparkSession) -> None:
     times = {"at once": SECOND, "at last": WEEK, "same": timedelta(0), "late": WEEK + SECOND, "before": -SECOND}
     rows = [bought(user, SENT + after) for user, after in times.items()] + [bought("back", SENT + SECOND, -1.0)]
     sent = frame_of(spark, MESSAGES, [message(user, SENT) for user in (*times, "back")])
-    made = promotion(bills_of(spark, rows), messages=sent, as_of=AS_OF, zone=ZONE)
-    assert rows_of(made, *ANSWERS) == [
+    table = promotion(bills_of(spark, rows), messages=sent, as_of=AS_OF, zone=ZONE)
+    assert rows_of(table, *ANSWERS) == [
         ("at last", 1, 1.0, None),
         ("at once", 1, 1.0, None),
         ("back", 1, 0.0, None),
@@ -114,16 +114,16 @@ def test_the_week_of_a_message_ends_at_the_same_time_of_a_local_day(spark: Spark
     ]
     sent = [message(f"{season} {name}", start) for season, (start, _) in noons.items() for name in ENDS]
     frames = bills_of(spark, rows), frame_of(spark, MESSAGES, sent)
-    made = promotion(frames[0], messages=frames[1], as_of=datetime(2024, 12, 1, tzinfo=UTC), zone=ZONE)
-    assert rows_of(made, *ANSWERS[:3]) == [
+    table = promotion(frames[0], messages=frames[1], as_of=datetime(2024, 12, 1, tzinfo=UTC), zone=ZONE)
+    assert rows_of(table, *ANSWERS[:3]) == [
         ("autumn at last", 1, 1.0),
         ("autumn late", 1, 0.0),
         ("spring at last", 1, 1.0),
         ("spring late", 1, 0.0),
     ]
     ends = [noons["spring"][1] - SECOND, noons["spring"][1]]
-    made = promotion(frames[0], messages=frames[1], as_of=ends, zone=ZONE).filter("messages_answerable > 0")
-    assert {row[0] for row in rows_of(made, "as_of")} == {"2024-03-31 10:00:00"}
+    table = promotion(frames[0], messages=frames[1], as_of=ends, zone=ZONE).filter("messages_answerable > 0")
+    assert {row[0] for row in rows_of(table, "as_of")} == {"2024-03-31 10:00:00"}
 
 
 def test_one_purchase_may_answer_two_messages_and_each_message_counts_once(spark: SparkSession) -> None:
@@ -132,24 +132,24 @@ def test_one_purchase_may_answer_two_messages_and_each_message_counts_once(spark
     sent += [message("ana", SENT, "held", is_control=True), message(None, SENT), message("ana", None, "no time")]
     frame = frame_of(spark, MESSAGES, sent)
     uses = frame_of(spark, REDEMPTIONS, [used("ana", SENT)])
-    made = promotion(bills_of(spark, rows), None, uses, frame, as_of=AS_OF, zone=ZONE)
-    assert rows_of(made, *ANSWERS) == [("ana", 3, 2 / 3, 1 / 3), ("bea", 0, None, None)]
+    table = promotion(bills_of(spark, rows), None, uses, frame, as_of=AS_OF, zone=ZONE)
+    assert rows_of(table, *ANSWERS) == [("ana", 3, 2 / 3, 1 / 3), ("bea", 0, None, None)]
 
 
 def test_a_message_counts_when_its_week_is_over(spark: SparkSession) -> None:
     bills = bills_of(spark, [bought("ana", SENT - WEEK), bought("ana", SENT + SECOND)])
     sent = frame_of(spark, MESSAGES, [message("ana", SENT)])
     moments = [SENT + WEEK - SECOND, SENT + WEEK]
-    made = promotion(bills, messages=sent, as_of=moments, zone=ZONE)
-    assert rows_of(made, "as_of", *ANSWERS[1:3]) == [("2024-06-10 09:59:59", 0, None), ("2024-06-10 10:00:00", 1, 1.0)]
+    table = promotion(bills, messages=sent, as_of=moments, zone=ZONE)
+    assert rows_of(table, "as_of", *ANSWERS[1:3]) == [("2024-06-10 09:59:59", 0, None), ("2024-06-10 10:00:00", 1, 1.0)]
 
 
 def test_a_message_without_a_time_was_sent_when_its_campaign_began(spark: SparkSession) -> None:
     campaigns = frame_of(spark, CAMPAIGNS, [{"campaign_id": " c ", "starts_at": SENT}])
     sent = frame_of(spark, MESSAGES, [message("ana", None)])
     bills = bills_of(spark, [bought("ana", SENT + SECOND)])
-    made = promotion(bills, messages=sent, raw_campaigns=campaigns, as_of=AS_OF, zone=ZONE)
-    assert rows_of(made, *ANSWERS) == [("ana", 1, 1.0, None)]
+    table = promotion(bills, messages=sent, raw_campaigns=campaigns, as_of=AS_OF, zone=ZONE)
+    assert rows_of(table, *ANSWERS) == [("ana", 1, 1.0, None)]
 
 
 def test_the_future_changes_nothing(spark: SparkSession) -> None:
@@ -158,11 +158,11 @@ def test_the_future_changes_nothing(spark: SparkSession) -> None:
     sent, uses = [message("ana", SENT), message("bea", AS_OF - WEEK)], [used("ana", SENT + SECOND)]
     sent_later = [*sent, message("ana", AS_OF - WEEK + SECOND), message("bea", AS_OF + SECOND)]
 
-    def made(bills: Any, messages: Any, redemptions: Any) -> list[tuple[Any, ...]]:
+    def rows_with(bills: Any, messages: Any, redemptions: Any) -> list[tuple[Any, ...]]:
         frames = frame_of(spark, REDEMPTIONS, redemptions), frame_of(spark, MESSAGES, messages)
         return rows_of(promotion(bills_of(spark, bills), None, *frames, as_of=AS_OF, zone=ZONE))
 
-    assert made([*later, *past], sent_later, [*uses, used("bea", AS_OF + SECOND)]) == made(past, sent, uses)
+    assert rows_with([*later, *past], sent_later, [*uses, used("bea", AS_OF + SECOND)]) == rows_with(past, sent, uses)
 
 
 def test_several_moments_are_each_alone(spark: SparkSession) -> None:
@@ -171,15 +171,15 @@ def test_several_moments_are_each_alone(spark: SparkSession) -> None:
     uses = frame_of(spark, REDEMPTIONS, [used("ana", SENT + SECOND), used("ana", SENT + 3 * WEEK)])
     moments = [AS_OF, SENT + timedelta(minutes=30), datetime(2024, 7, 3, tzinfo=UTC)]
 
-    def made(as_of: Any) -> list[tuple[Any, ...]]:
+    def rows_at(as_of: Any) -> list[tuple[Any, ...]]:
         return rows_of(promotion(bills, None, uses, sent, as_of=as_of, zone=ZONE))
 
-    assert made(moments) == sorted((row for moment in moments for row in made(moment)), key=repr)
+    assert rows_at(moments) == sorted((row for moment in moments for row in rows_at(moment)), key=repr)
 
 
 def test_no_rows_and_the_picture(spark: SparkSession) -> None:
-    made = promotion(bills_of(spark, []), messages=frame_of(spark, MESSAGES, []), as_of=AS_OF, zone=ZONE)
-    assert rows_of(made) == []
-    assert plot(made).axes[0].get_title().startswith("0 users")
+    table = promotion(bills_of(spark, []), messages=frame_of(spark, MESSAGES, []), as_of=AS_OF, zone=ZONE)
+    assert rows_of(table) == []
+    assert plot(table).axes[0].get_title().startswith("0 users")
     axes = plot(promotion(bills_of(spark, [off("ana", "2024-06-01", 3.0, 1.0)]), as_of=AS_OF, zone=ZONE)).axes[0]
     assert [bar.get_x() + 2.25 for bar in axes.patches if bar.get_height()] == [27.5]

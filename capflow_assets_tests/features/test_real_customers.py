@@ -42,8 +42,8 @@ def outcome(engine: SparkSession, folder: Path, name: str, key: str) -> DataFram
     customer = demo_customer(name)
     spec = STAGES.tables[key]
     given: Any = inputs(engine, folder / name, spec, STAGES.absent(customer.tables))
-    made: DataFrame = call(spec, given, values(customer, MOMENTS[name]))
-    return made
+    table: DataFrame = call(spec, given, values(customer, MOMENTS[name]))
+    return table
 
 
 @pytest.mark.timeout(300)

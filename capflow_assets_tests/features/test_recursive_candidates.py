@@ -38,14 +38,14 @@ ROWS = {
 
 def lines_of(spark: SparkSession, bills: Any = BILLS, rows: Any = None) -> DataFrame:
     heads = {row["bill_id"]: row for row in bills}
-    made = [
+    line_rows = [
         {"bill_id": name, "line_no": number, "item_id": item, "amount": amount, "quantity": quantity}
         | {"discount": discount, "is_return": amount < 0, "flags": ""}
         | {key: heads[name][key] for key in ("user_id", "billed_at", "billed_on")}
         for name, lines in (ROWS if rows is None else rows).items()
         for number, (amount, quantity, discount, item) in enumerate(lines, 1)
     ]
-    return frame_of(spark, LINES, made)
+    return frame_of(spark, LINES, line_rows)
 
 
 def items_of(spark: SparkSession) -> DataFrame:
@@ -77,7 +77,7 @@ def of_user(frame: DataFrame, user: str = "ana") -> dict[str, Any]:
 
 def test_figures_by_hand(spark: SparkSession) -> None:
     """Ana's bills of 4, 20 and 30, whose rows are 4 | 12, 8 | 10, 16, 4."""
-    made = of_user(world(spark, depth=3))
+    features = of_user(world(spark, depth=3))
     expected = {
         "bills_count": 3,
         "bills_sum_amount": 54.0,
@@ -111,29 +111,33 @@ def test_figures_by_hand(spark: SparkSession) -> None:
         "bills_mean_weekday": pytest.approx(13 / 3),
         "bills_share_true_is_weekend": pytest.approx(1 / 3),
     }
-    assert {name: made[name] for name in expected} == expected
+    assert {name: features[name] for name in expected} == expected
 
 
 def test_windows_end_with_their_first_day(spark: SparkSession) -> None:
-    made = of_user(world(spark))
+    features = of_user(world(spark))
     names = ("bills_count", "bills_sum_amount", "bills_mean_of_line_items_max_amount", "bills_std_amount")
-    assert [made[f"{name}_91d"] for name in names] == [2, 50.0, 14.0, pytest.approx(50**0.5)]
-    assert [made[f"{name}_28d"] for name in names] == [1, 30.0, 16.0, None]
+    assert [features[f"{name}_91d"] for name in names] == [2, 50.0, 14.0, pytest.approx(50**0.5)]
+    assert [features[f"{name}_28d"] for name in names] == [1, 30.0, 16.0, None]
 
 
 def test_who_has_no_line_items_has_none_and_nothing_else(spark: SparkSession) -> None:
-    made = of_user(world(spark), "bea")
-    assert (made["bills_count"], made["bills_count_91d"], made["bills_sum_amount_91d"]) == (1, 0, 0.0)
-    assert (made["line_items_count"], made["line_items_sum_amount"], made["line_items_mean_amount"]) == (0, 0.0, None)
-    assert (made["bills_mean_of_line_items_count"], made["bills_mean_of_line_items_max_amount"]) == (0.0, None)
-    assert (made["bills_n_unique_store_id"], made["bills_n_unique_store_id_28d"]) == (0, 0)
+    features = of_user(world(spark), "bea")
+    assert (features["bills_count"], features["bills_count_91d"], features["bills_sum_amount_91d"]) == (1, 0, 0.0)
+    assert (features["line_items_count"], features["line_items_sum_amount"], features["line_items_mean_amount"]) == (
+        0,
+        0.0,
+        None,
+    )
+    assert (features["bills_mean_of_line_items_count"], features["bills_mean_of_line_items_max_amount"]) == (0.0, None)
+    assert (features["bills_n_unique_store_id"], features["bills_n_unique_store_id_28d"]) == (0, 0)
 
 
 def test_tables_that_are_missing_give_no_columns(spark: SparkSession) -> None:
-    made = recursive_candidates(bills_of(spark, SHOPPERS), as_of=AS_OF, zone=ZONE)
-    assert not [name for name in made.columns if "line_items" in name or "stores" in name]
-    assert rows_of(made, "user_id", "bills_count") == [("ana", 6), ("bea", 2), ("cem", 1), ("dan", 1)]
-    assert made.columns[:2] == list(TABLE.names)
+    table = recursive_candidates(bills_of(spark, SHOPPERS), as_of=AS_OF, zone=ZONE)
+    assert not [name for name in table.columns if "line_items" in name or "stores" in name]
+    assert rows_of(table, "user_id", "bills_count") == [("ana", 6), ("bea", 2), ("cem", 1), ("dan", 1)]
+    assert table.columns[:2] == list(TABLE.names)
     assert len(world(spark).columns) == 2 + len(synthesis(2, (91, 28))) > 202
 
 
@@ -145,8 +149,8 @@ def test_the_future_changes_nothing(spark: SparkSession) -> None:
     later = [row | {"bill_id": f"f{number}"} for number, row in enumerate(FUTURE)]
     rows = ROWS | {row["bill_id"]: ((5.0, 1.0, 0.0, "tea"),) for row in later}
     bills, lines = bills_of(spark, [*later, *BILLS]), lines_of(spark, [*later, *BILLS], rows)
-    made = recursive_candidates(bills, lines, items_of(spark), stores_of(spark), as_of=AS_OF, zone=ZONE)
-    assert rows_of(made) == rows_of(world(spark))
+    table = recursive_candidates(bills, lines, items_of(spark), stores_of(spark), as_of=AS_OF, zone=ZONE)
+    assert rows_of(table) == rows_of(world(spark))
 
 
 FUTURE_MOMENT = AS_OF + timedelta(days=1)
@@ -196,11 +200,11 @@ def test_without_windows_there_is_all_time_and_it_is_the_same(spark: SparkSessio
 
 
 def test_both_engines_agree(spark: SparkSession, jvm: SparkSession) -> None:
-    def made(session: SparkSession) -> list[tuple[Any, ...]]:
+    def candidates_on(session: SparkSession) -> list[tuple[Any, ...]]:
         frames = (*straddling(session), items_of(session), stores_of(session))
         return rows_of(recursive_candidates(*frames, as_of=MOMENTS[1:], zone=ZONE, params=Params(depth=3)))
 
-    assert made(spark) == made(jvm)
+    assert candidates_on(spark) == candidates_on(jvm)
 
 
 @pytest.mark.parametrize("as_of", [AS_OF, MOMENTS])
@@ -209,17 +213,17 @@ def test_rows_that_come_one_by_one_give_the_same(
 ) -> None:
     frames = (*straddling(spark), items_of(spark), stores_of(spark))
 
-    def made() -> list[tuple[Any, ...]]:
+    def candidates() -> list[tuple[Any, ...]]:
         return rows_of(recursive_candidates(*frames, as_of=as_of, zone=ZONE, params=Params(depth=3)))
 
     def one_by_one(batches: Iterable[pa.RecordBatch], plan: Any) -> Any:
         return shard_of((batch.slice(row, 1) for batch in batches for row in range(len(batch))), plan)
 
-    at_once = made()
+    at_once = candidates()
     monkeypatch.setattr("capflow_assets.synthesis.shards.ROWS_AT_ONCE", 2)
     monkeypatch.setattr("capflow_assets.synthesis.scans.KEPT_FOR", 0)
     monkeypatch.setattr("capflow_assets.synthesis.scans.shard_of", one_by_one)
-    assert made() == at_once
+    assert candidates() == at_once
 
 
 def test_rows_in_any_order_give_the_same(spark: SparkSession) -> None:
@@ -227,12 +231,12 @@ def test_rows_in_any_order_give_the_same(spark: SparkSession) -> None:
     twice = [*BILLS, bill("ana", "2024-06-28", 1.0) | {"bill_id": "a10"}]
     rows = ROWS | {"a10": ((0.7, 1.0, 0.0, "tea"), (0.3, 1.0, 0.0, "cup"), (0.1, 1.0, 0.0, "té"))}
 
-    def made(turn: int) -> list[tuple[Any, ...]]:
+    def candidates(turn: int) -> list[tuple[Any, ...]]:
         bills, lines = bills_of(spark, twice[::turn]), lines_of(spark, twice, dict(list(rows.items())[::turn]))
         frames = (bills, lines.repartition(3).orderBy("line_no", ascending=turn > 0), items_of(spark), stores_of(spark))
         return rows_of(recursive_candidates(*frames, as_of=AS_OF, zone=ZONE))
 
-    assert made(1) == made(-1)
+    assert candidates(1) == candidates(-1)
     newest = recursive_candidates(bills_of(spark, twice), as_of=AS_OF, zone=ZONE)
     # In the order of texts "a10" comes before "a2".
     assert of_user(newest)["bills_last_amount"] == 30.0
@@ -243,8 +247,8 @@ def test_a_line_item_of_another_user_or_none_is_left_out(spark: SparkSession) ->
 
     other = F.expr("case when bill_id = 'a2' and line_no = 1 then 'bea' when bill_id = 'a1' then null else user_id end")
     frames = (frame_of_bills(spark), lines_of(spark).withColumn("user_id", other))
-    made = recursive_candidates(*frames, as_of=AS_OF, zone=ZONE)
-    ana, bea = of_user(made), of_user(made, "bea")
+    table = recursive_candidates(*frames, as_of=AS_OF, zone=ZONE)
+    ana, bea = of_user(table), of_user(table, "bea")
     # Of her six those of 10, and of the whole bill of 12 and 8, are gone.
     assert (ana["line_items_count"], ana["line_items_sum_amount"], ana["bills_count"]) == (3, 24.0, 3)
     assert (bea["line_items_count"], bea["bills_mean_of_line_items_count"]) == (0, 0.0)
@@ -257,9 +261,9 @@ def test_a_bill_without_a_time_is_the_first_and_in_no_window(spark: SparkSession
     rest = [name for name in bills_of(spark, BILLS).columns if name not in ("billed_at", "billed_on")]
     bills = frame_of_bills(spark).select(*rest, *timeless)
     for as_of in (AS_OF, (AS_OF, FUTURE_MOMENT)):
-        made = of_user(recursive_candidates(bills, as_of=as_of, zone=ZONE).filter(F.col("as_of") == F.lit(AS_OF)))
-        assert (made["bills_count"], made["bills_sum_amount"], made["bills_last_amount"]) == (3, 54.0, 20.0)
-        assert (made["bills_count_91d"], made["bills_count_28d"], made["bills_mean_hour"]) == (1, 0, 12.0)
+        features = of_user(recursive_candidates(bills, as_of=as_of, zone=ZONE).filter(F.col("as_of") == F.lit(AS_OF)))
+        assert (features["bills_count"], features["bills_sum_amount"], features["bills_last_amount"]) == (3, 54.0, 20.0)
+        assert (features["bills_count_91d"], features["bills_count_28d"], features["bills_mean_hour"]) == (1, 0, 12.0)
 
 
 def test_days_that_run_backwards_lie_in_their_own_windows(spark: SparkSession) -> None:
@@ -269,14 +273,14 @@ def test_days_that_run_backwards_lie_in_their_own_windows(spark: SparkSession) -
         bill("ana", "2024-06-03", 7.0, time(13)) | {"billed_on": date(2024, 6, 2)},
         bill("ana", "2024-06-03", 9.0, time(14)),
     ]
-    made = of_user(recursive_candidates(bills_of(spark, rows), as_of=AS_OF, zone=ZONE))
-    assert (made["bills_sum_amount"], made["bills_sum_amount_28d"]) == (21.0, 14.0)
+    features = of_user(recursive_candidates(bills_of(spark, rows), as_of=AS_OF, zone=ZONE))
+    assert (features["bills_sum_amount"], features["bills_sum_amount_28d"]) == (21.0, 14.0)
 
 
 def test_numbers_too_large_are_left_out(spark: SparkSession) -> None:
     rows = [bill("ana", "2024-06-01", amount) for amount in (1e13, 5.0, float("nan"))]
-    made = of_user(recursive_candidates(bills_of(spark, rows), as_of=AS_OF, zone=ZONE))
-    assert (made["bills_sum_amount"], made["bills_mean_amount"], made["bills_count"]) == (5.0, 5.0, 3)
+    features = of_user(recursive_candidates(bills_of(spark, rows), as_of=AS_OF, zone=ZONE))
+    assert (features["bills_sum_amount"], features["bills_mean_amount"], features["bills_count"]) == (5.0, 5.0, 3)
 
 
 def test_the_hour_is_the_customers(spark: SparkSession) -> None:

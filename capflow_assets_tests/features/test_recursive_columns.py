@@ -47,9 +47,9 @@ REASONS = [
 
 def test_each_reason(spark: SparkSession) -> None:
     """The amount's mean is n itself, its greatest too; the sum of quantities 2 n or 2 n + 1."""
-    made = recursive_columns(candidates_of(spark), as_of=AS_OF)
-    assert made.dtypes == [(column.name, column.type) for column in TABLE.columns]
-    assert rows_of(made, "column", "is_kept", "reason") == REASONS
+    table = recursive_columns(candidates_of(spark), as_of=AS_OF)
+    assert table.dtypes == [(column.name, column.type) for column in TABLE.columns]
+    assert rows_of(table, "column", "is_kept", "reason") == REASONS
 
 
 def test_what_is_known_for_more_users_is_not_replaced(spark: SparkSession) -> None:
@@ -62,8 +62,8 @@ def test_what_is_known_for_more_users_is_not_replaced(spark: SparkSession) -> No
 
 def test_looser_limits_keep_more(spark: SparkSession) -> None:
     loose = Params(min_fill_pct=0, max_correlation=1.0)
-    made = recursive_columns(candidates_of(spark), as_of=AS_OF, params=loose)
-    reasons = dict(rows_of(made, "column", "reason"))
+    table = recursive_columns(candidates_of(spark), as_of=AS_OF, params=loose)
+    reasons = dict(rows_of(table, "column", "reason"))
     assert reasons["bills_sum_quantity"] is None
     assert reasons["bills_std_amount_28d"] == "constant: 1 wherever it is known"
 
@@ -78,9 +78,9 @@ def test_each_moment_is_judged_by_its_own_users(spark: SparkSession) -> None:
 def test_only_what_is_kept_at_the_newest_moment_stays(spark: SparkSession) -> None:
     both = candidates_of(spark).union(candidates_of(spark, EARLIER).withColumn("bills_std_hour", unknown()))
     moments = [EARLIER, AS_OF]
-    made = recursive(both, recursive_columns(both, as_of=moments), as_of=moments)
-    assert made.columns == ["user_id", "as_of", "bills_count", "bills_std_hour"]
-    assert made.count() == 2 * USERS
+    table = recursive(both, recursive_columns(both, as_of=moments), as_of=moments)
+    assert table.columns == ["user_id", "as_of", "bills_count", "bills_std_hour"]
+    assert table.count() == 2 * USERS
 
 
 def unknown() -> Any:
@@ -95,24 +95,24 @@ def test_the_sample_is_bounded_and_always_the_same(spark: SparkSession) -> None:
     frame = spark.range(2000).select(
         F.concat(F.lit("u"), "id").alias("user_id"), F.lit(AS_OF).alias("as_of"), F.col("id").alias("bills_count")
     )
-    made = [rows_of(recursive_columns(frame, as_of=AS_OF, params=Params(users_sampled=500))) for _ in range(2)]
-    assert made[0] == made[1]
-    assert made[0][0][-1] == pytest.approx(500, rel=0.2)
+    samples = [rows_of(recursive_columns(frame, as_of=AS_OF, params=Params(users_sampled=500))) for _ in range(2)]
+    assert samples[0] == samples[1]
+    assert samples[0][0][-1] == pytest.approx(500, rel=0.2)
 
 
 def test_no_rows(spark: SparkSession) -> None:
     none = candidates_of(spark).filter("false")
-    made = recursive_columns(none, as_of=AS_OF)
-    assert set(rows_of(made, "is_kept", "fill_pct", "std", "users_sampled")) == {(False, 0.0, None, 0)}
-    assert recursive(none, made, as_of=AS_OF).columns == ["user_id", "as_of"]
+    table = recursive_columns(none, as_of=AS_OF)
+    assert set(rows_of(table, "is_kept", "fill_pct", "std", "users_sampled")) == {(False, 0.0, None, 0)}
+    assert recursive(none, table, as_of=AS_OF).columns == ["user_id", "as_of"]
 
 
 def test_the_formula_is_told(spark: SparkSession) -> None:
-    made = recursive_columns(candidates_of(spark), as_of=AS_OF)
+    table = recursive_columns(candidates_of(spark), as_of=AS_OF)
     names = ("column", "formula", "depth", "window", "unit", "source_tables", "fill_pct", "users_sampled")
-    rows = {row[0]: row[1:] for row in rows_of(made, *names)}
+    rows = {row[0]: row[1:] for row in rows_of(table, *names)}
     assert rows["bills_std_amount_28d"] == ("std(bills.amount)", 1, "28 days", "currency", "clean/bills", 2.5, 40)
     assert rows["bills_std_hour"][:2] == ("std(bills.hour(billed_at))", 2)
-    ((deviation,),) = rows_of(made.filter("column = 'bills_count'"), "std")
+    ((deviation,),) = rows_of(table.filter("column = 'bills_count'"), "std")
     # Of 0 to 39: 40 * 41 / 12.
     assert deviation == pytest.approx((40 * 41 / 12) ** 0.5)

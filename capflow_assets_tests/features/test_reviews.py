@@ -47,14 +47,16 @@ def vectors(frame: DataFrame) -> dict[str, np.ndarray]:
 def test_reviews_that_say_alike_lie_close(spark: SparkSession) -> None:
     frame = made_of(spark)
     assert frame.dtypes == [(column.name, column.type) for column in TABLE.columns]
-    made = vectors(frame)
-    assert {name: len(vector) for name, vector in made.items()} == dict.fromkeys(("r1", "r2", "r3", "r4", "r5"), 128)
+    embeddings = vectors(frame)
+    assert {name: len(vector) for name, vector in embeddings.items()} == dict.fromkeys(
+        ("r1", "r2", "r3", "r4", "r5"), 128
+    )
     # Three of the first's four words are the second's three; the queue's are others.
-    assert made["r1"] @ made["r2"] == pytest.approx(3 / np.sqrt(12), abs=0.2)
-    assert abs(made["r1"] @ made["r3"]) < 0.3
-    assert not made["r4"].any()
-    told = rows_of(frame.filter("review_id = 'r3'"), "item_id", "store_id", "user_id", "rating", "words")
-    assert told == [(None, "north", "ana", 1.0, 4)]
+    assert embeddings["r1"] @ embeddings["r2"] == pytest.approx(3 / np.sqrt(12), abs=0.2)
+    assert abs(embeddings["r1"] @ embeddings["r3"]) < 0.3
+    assert not embeddings["r4"].any()
+    rows = rows_of(frame.filter("review_id = 'r3'"), "item_id", "store_id", "user_id", "rating", "words")
+    assert rows == [(None, "north", "ana", 1.0, 4)]
 
 
 @pytest.mark.parametrize("encoder", ["hashed", "tfidf"])
@@ -88,10 +90,10 @@ def test_what_a_moment_learned_is_marked_as_its_own(spark: SparkSession) -> None
 
 def test_order_and_engine_are_irrelevant(spark: SparkSession, jvm: SparkSession) -> None:
     doubled = (*WRITTEN, review(" r1 ", "Sweet and crisp plums", item_id="plum"))
-    made = rows_of(made_of(spark, doubled))
-    assert rows_of(made_of(spark, doubled[::-1])) == made
-    assert rows_of(made_of(jvm, doubled)) == made
-    assert [row[2] for row in made if row[0] == "r1"] == ["plum"]
+    rows = rows_of(made_of(spark, doubled))
+    assert rows_of(made_of(spark, doubled[::-1])) == rows
+    assert rows_of(made_of(jvm, doubled)) == rows
+    assert [row[2] for row in rows if row[0] == "r1"] == ["plum"]
 
 
 def test_nothing_written(spark: SparkSession) -> None:
@@ -107,6 +109,6 @@ def test_an_encoder_that_is_not_there_is_refused(spark: SparkSession, tmp_path: 
 def test_words_from_a_file(spark: SparkSession, tmp_path: Path) -> None:
     file = tmp_path / "glove.txt"
     file.write_text("apples 3 4\nqueue 0 1\n", encoding="utf-8")
-    made = vectors(made_of(spark, encoder="glove", path=str(file)))
-    assert made["r1"].tolist() == [0.6, 0.8]
-    assert made["r3"].tolist() == [0.0, 1.0]
+    embeddings = vectors(made_of(spark, encoder="glove", path=str(file)))
+    assert embeddings["r1"].tolist() == [0.6, 0.8]
+    assert embeddings["r3"].tolist() == [0.0, 1.0]

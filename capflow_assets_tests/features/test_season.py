@@ -24,9 +24,9 @@ def test_figures_by_hand(spark: SparkSession) -> None:
     rows = [bill("ana", "2024-06-03", 1.0, time(9)), bill("ana", "2024-06-03", 2.0, time(12))]
     rows += [bill("ana", "2024-06-02", 0.0, time(23)), bill("ana", "2024-01-07", 3.0, time(5, 59))]
     rows += [bill("ana", "2024-06-05", -1.0), bill("cem", "2024-06-05", -1.0), bill(None, "2024-06-05", 1.0)]
-    made = season(bills_of(spark, rows), as_of=AS_OF, zone=ZONE)
-    assert made.dtypes == [(column.name, column.type) for column in TABLE.columns]
-    ana, cem = (made.filter(f"user_id = '{user}'") for user in ("ana", "cem"))
+    table = season(bills_of(spark, rows), as_of=AS_OF, zone=ZONE)
+    assert table.dtypes == [(column.name, column.type) for column in TABLE.columns]
+    ana, cem = (table.filter(f"user_id = '{user}'") for user in ("ana", "cem"))
     days = ("monday_share", "wednesday_share", "sunday_share", "weekend_share", "favourite_weekday")
     assert rows_of(ana, *days) == [(0.5, 0.0, 0.5, 0.5, 1)]
     assert rows_of(ana, *(f"{part}_share" for part in PARTS)) == [(0.25, 0.25, 0.0, 0.0, 0.5)]
@@ -40,10 +40,10 @@ def test_figures_by_hand(spark: SparkSession) -> None:
 def test_every_weekday_has_its_place(spark: SparkSession) -> None:
     """3 to 9 June 2024 are Monday to Sunday."""
     rows = [bill(f"u{n}", f"2024-06-0{n + 2}", 1.0) for n in range(1, 8)]
-    made = season(bills_of(spark, rows), as_of=AS_OF, zone=ZONE)
-    assert rows_of(made, "user_id", "favourite_weekday") == [(f"u{n}", n) for n in range(1, 8)]
+    table = season(bills_of(spark, rows), as_of=AS_OF, zone=ZONE)
+    assert rows_of(table, "user_id", "favourite_weekday") == [(f"u{n}", n) for n in range(1, 8)]
     for n, name in enumerate(WEEKDAYS, 1):
-        assert rows_of(made.filter(f"{name}_share = 1"), "user_id") == [(f"u{n}",)]
+        assert rows_of(table.filter(f"{name}_share = 1"), "user_id") == [(f"u{n}",)]
 
 
 def test_hours_are_local_on_both_sides_of_the_change_of_the_clock(spark: SparkSession) -> None:
@@ -51,31 +51,31 @@ def test_hours_are_local_on_both_sides_of_the_change_of_the_clock(spark: SparkSe
     turns = {0: 1, 1: 3}
     for hour, local in turns.items():
         row = at(datetime(2024, 3, 31, hour, 30, tzinfo=UTC), "2024-03-31")
-        made = season(bills_of(spark, [row]), as_of=AS_OF, zone=ZONE)
-        assert rows_of(made, "favourite_hour", "night_share") == [(local, 1.0)]
+        table = season(bills_of(spark, [row]), as_of=AS_OF, zone=ZONE)
+        assert rows_of(table, "favourite_hour", "night_share") == [(local, 1.0)]
     # In autumn 2:30 comes twice.
     rows = [at(datetime(2023, 10, 29, hour, 30, tzinfo=UTC), "2023-10-29") for hour in (0, 1)]
-    made = season(bills_of(spark, rows), as_of=AS_OF, zone=ZONE)
-    assert rows_of(made, "favourite_hour", "hour_entropy") == [(2, 0.0)]
+    table = season(bills_of(spark, rows), as_of=AS_OF, zone=ZONE)
+    assert rows_of(table, "favourite_hour", "hour_entropy") == [(2, 0.0)]
 
 
 def test_parts_of_the_day_are_all_hours_once(spark: SparkSession) -> None:
     rows = [bill("ana", "2024-06-03", 1.0, time(hour)) for hour in range(24)]
-    made = season(bills_of(spark, rows), as_of=AS_OF, zone=ZONE)
+    table = season(bills_of(spark, rows), as_of=AS_OF, zone=ZONE)
     parts = [5 / 24, 3 / 24, 4 / 24, 4 / 24, 8 / 24]
-    assert rows_of(made, *(f"{part}_share" for part in PARTS)) == [tuple(parts)]
-    assert rows_of(made, "hour_entropy") == [(pytest.approx(log(24), abs=1e-4),)]
+    assert rows_of(table, *(f"{part}_share" for part in PARTS)) == [tuple(parts)]
+    assert rows_of(table, "hour_entropy") == [(pytest.approx(log(24), abs=1e-4),)]
 
 
 def test_a_leap_day_is_in_february(spark: SparkSession) -> None:
-    made = season(bills_of(spark, [bill("ana", "2024-02-29", 1.0)]), as_of=AS_OF, zone=ZONE)
-    assert rows_of(made, *(f"{month}_share" for month in MONTHS[:3]), "thursday_share") == [(0.0, 1.0, 0.0, 1.0)]
+    table = season(bills_of(spark, [bill("ana", "2024-02-29", 1.0)]), as_of=AS_OF, zone=ZONE)
+    assert rows_of(table, *(f"{month}_share" for month in MONTHS[:3]), "thursday_share") == [(0.0, 1.0, 0.0, 1.0)]
 
 
 def test_of_equal_ones_the_first_is_the_favourite(spark: SparkSession) -> None:
     rows = [bill("ana", "2024-06-09", 1.0, time(20)), bill("ana", "2024-06-04", 1.0, time(8))]
-    made = season(bills_of(spark, rows), as_of=AS_OF, zone=ZONE)
-    assert rows_of(made, "favourite_weekday", "favourite_hour") == [(2, 8)]
+    table = season(bills_of(spark, rows), as_of=AS_OF, zone=ZONE)
+    assert rows_of(table, "favourite_weekday", "favourite_hour") == [(2, 8)]
 
 
 def test_the_future_changes_nothing(spark: SparkSession) -> None:
@@ -91,8 +91,8 @@ def test_several_moments_are_each_alone(spark: SparkSession) -> None:
 
 
 def test_no_rows_and_the_picture(spark: SparkSession) -> None:
-    made = season(bills_of(spark, []), as_of=AS_OF, zone=ZONE)
-    assert rows_of(made) == []
-    assert plot(made).axes[0].get_title().startswith("0 users")
+    table = season(bills_of(spark, []), as_of=AS_OF, zone=ZONE)
+    assert rows_of(table) == []
+    assert plot(table).axes[0].get_title().startswith("0 users")
     drawn = plot(season(bills_of(spark, SHOPPERS), as_of=AS_OF, zone=ZONE))
     assert drawn.axes[0].get_title().startswith("3 users")

@@ -26,9 +26,9 @@ LATE = (sold("ana", "2024-06-30", "late", 1000.0, time(23)), sold("bea", "2024-0
 
 def test_figures_by_hand(spark: SparkSession) -> None:
     """Ana came on 28 June, 3 June, 1 April and 30 June 2023; that of 5 June is a return."""
-    made = sequence(bills_of(spark, SHOPPERS), lines_of(spark, LINES), as_of=AS_OF, zone=ZONE)
-    assert made.dtypes == [(column.name, column.type) for column in TABLE.columns]
-    assert rows_of(made, "user_id", "position", "days_ago", "gap_days", "basket_amount") == [
+    table = sequence(bills_of(spark, SHOPPERS), lines_of(spark, LINES), as_of=AS_OF, zone=ZONE)
+    assert table.dtypes == [(column.name, column.type) for column in TABLE.columns]
+    assert rows_of(table, "user_id", "position", "days_ago", "gap_days", "basket_amount") == [
         ("ana", 1, 2, 25, 30.0),
         ("ana", 2, 27, 63, 40.0),
         ("ana", 3, 90, 276, 20.3),
@@ -36,7 +36,7 @@ def test_figures_by_hand(spark: SparkSession) -> None:
         ("bea", 1, 0, None, 15.0),
         ("dan", 1, 10, None, 0.0),
     ]
-    items = rows_of(made.filter("user_id = 'ana'"), "position", "items", "item_amounts")
+    items = rows_of(table.filter("user_id = 'ana'"), "position", "items", "item_amounts")
     assert items == [
         (1, ["jam", "tea", "ñandú"], [11.0, 11.0, 8.0]),
         (2, None, None),
@@ -47,8 +47,8 @@ def test_figures_by_hand(spark: SparkSession) -> None:
 
 def test_only_the_newest_and_dearest_are_kept(spark: SparkSession) -> None:
     kept = Params(visits=2, items_per_visit=2)
-    made = sequence(bills_of(spark, SHOPPERS), lines_of(spark, LINES), as_of=AS_OF, zone=ZONE, params=kept)
-    assert rows_of(made.filter("user_id = 'ana'"), "position", "gap_days", "items") == [
+    table = sequence(bills_of(spark, SHOPPERS), lines_of(spark, LINES), as_of=AS_OF, zone=ZONE, params=kept)
+    assert rows_of(table.filter("user_id = 'ana'"), "position", "gap_days", "items") == [
         (1, 25, ["jam", "tea"]),
         (2, 63, None),
     ]
@@ -69,13 +69,13 @@ def test_the_future_changes_nothing(spark: SparkSession) -> None:
 def test_many_moments_and_both_engines(spark: SparkSession, jvm: SparkSession) -> None:
     moments = (AS_OF, datetime(2024, 6, 30, 10, tzinfo=UTC), datetime(2024, 7, 3, tzinfo=UTC))
 
-    def made(session: SparkSession, as_of: datetime | tuple[datetime, ...]) -> list[tuple[object, ...]]:
+    def rows_at(session: SparkSession, as_of: datetime | tuple[datetime, ...]) -> list[tuple[object, ...]]:
         bills, lines = bills_of(session, [*SHOPPERS, *FUTURE]), lines_of(session, [*LINES, *LATE])
         return rows_of(sequence(bills, lines, as_of=as_of, zone=ZONE))
 
-    together = made(spark, moments)
-    assert together == sorted((row for one in moments for row in made(spark, one)), key=repr)
-    assert made(jvm, moments) == together
+    together = rows_at(spark, moments)
+    assert together == sorted((row for one in moments for row in rows_at(spark, one)), key=repr)
+    assert rows_at(jvm, moments) == together
 
 
 def test_no_rows(spark: SparkSession) -> None:

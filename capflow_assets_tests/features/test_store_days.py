@@ -28,9 +28,9 @@ def test_figures_by_hand(spark: SparkSession) -> None:
     rows = [sale("A", "2024-06-26", 0.1), sale("A", "2024-06-26", 0.2, user=None), sale("A", "2024-06-28", 5.0)]
     rows += [sale("A", "2024-06-27", -3.0), sale("B", "2024-06-27", 0.0), sale(None, "2024-06-29", 9.0)]
     rows += [sale("C", "2024-06-27", -9.0), sale("A", "2024-07-01", 7.0)]
-    made = store_days(bills_of(spark, rows), as_of=AS_OF, zone=ZONE)
-    assert made.dtypes == [(column.name, column.type) for column in TABLE.columns]
-    assert rows_of(made, *COLUMNS) == [
+    table = store_days(bills_of(spark, rows), as_of=AS_OF, zone=ZONE)
+    assert table.dtypes == [(column.name, column.type) for column in TABLE.columns]
+    assert rows_of(table, *COLUMNS) == [
         ("A", june(26), 2, 0.3),
         ("A", june(27), 0, 0.0),
         ("A", june(28), 1, 5.0),
@@ -42,8 +42,8 @@ def test_figures_by_hand(spark: SparkSession) -> None:
 def test_days_are_those_of_the_customers_clock_over_its_change(spark: SparkSession) -> None:
     """On 31 March Madrid has 23 hours: each of these bills is 24 hours after the one before but one."""
     rows = [sale("A", f"2024-{day}", at=time(23, 30)) for day in ("03-29", "03-30", "03-31", "04-01")]
-    made = store_days(bills_of(spark, rows), as_of=AS_OF, zone=ZONE)
-    assert [(day, bills) for _, day, bills, _ in rows_of(made, *COLUMNS)] == [
+    table = store_days(bills_of(spark, rows), as_of=AS_OF, zone=ZONE)
+    assert [(day, bills) for _, day, bills, _ in rows_of(table, *COLUMNS)] == [
         (date(2024, 3, 29), 1),
         (date(2024, 3, 30), 1),
         (date(2024, 3, 31), 1),
@@ -54,8 +54,8 @@ def test_days_are_those_of_the_customers_clock_over_its_change(spark: SparkSessi
 def test_each_moment_has_its_own_last_day(spark: SparkSession) -> None:
     rows = [sale("A", "2024-06-01"), sale("B", "2024-06-02"), sale("A", "2024-06-04")]
     early, late = datetime(2024, 6, 3, tzinfo=UTC), datetime(2024, 6, 10, tzinfo=UTC)
-    made = store_days(bills_of(spark, rows), as_of=[late, early], zone=ZONE)
-    at = {moment: rows_of(made.filter(made.as_of == moment), "store_id", "day", "bills") for moment in (early, late)}
+    table = store_days(bills_of(spark, rows), as_of=[late, early], zone=ZONE)
+    at = {moment: rows_of(table.filter(table.as_of == moment), "store_id", "day", "bills") for moment in (early, late)}
     assert at[early] == [("A", june(1), 1), ("A", june(2), 0), ("B", june(2), 1)]
     assert at[late] == [
         ("A", june(1), 1),
@@ -73,10 +73,10 @@ def test_history_is_bounded_and_a_store_without_a_purchase_in_it_is_left_out(spa
     first = last - timedelta(days=HISTORY_DAYS - 1)
     old = (first - timedelta(days=1)).isoformat()
     rows = [sale("A", old), sale("A", first.isoformat()), sale("A", "2024-06-28"), sale("old", old)]
-    made = sorted(rows_of(store_days(bills_of(spark, rows), as_of=AS_OF, zone=ZONE), *COLUMNS))
-    assert [made[0][:3], made[-1][:3]] == [("A", first, 1), ("A", last, 1)]
-    assert [day for _, day, _, _ in made] == [first + timedelta(days=n) for n in range(HISTORY_DAYS)]
-    assert sum(bills for _, _, bills, _ in made) == 2
+    days = sorted(rows_of(store_days(bills_of(spark, rows), as_of=AS_OF, zone=ZONE), *COLUMNS))
+    assert [days[0][:3], days[-1][:3]] == [("A", first, 1), ("A", last, 1)]
+    assert [day for _, day, _, _ in days] == [first + timedelta(days=n) for n in range(HISTORY_DAYS)]
+    assert sum(bills for _, _, bills, _ in days) == 2
 
 
 def test_without_a_store_there_is_no_row(spark: SparkSession) -> None:

@@ -28,10 +28,10 @@ def test_figures_by_hand(spark: SparkSession) -> None:
     rows += [visit("ana", "C", "2024-06-20", at=time(18)), visit("ana", "B", "2024-06-20", at=time(9))]
     rows += [visit("bea", None, "2024-06-20"), visit("cem", "A", "2024-06-20", -1.0), visit(None, "A", "2024-06-20")]
     rows += [visit("dan", "Ñ", "2024-04-01")]
-    made = stores(bills_of(spark, rows), as_of=AS_OF, zone=ZONE)
-    assert made.dtypes == [(column.name, column.type) for column in TABLE.columns]
+    table = stores(bills_of(spark, rows), as_of=AS_OF, zone=ZONE)
+    assert table.dtypes == [(column.name, column.type) for column in TABLE.columns]
     names = ("home_store_id", "stores_visited", "stores_visited_91d", "store_visits", "home_store_share")
-    assert rows_of(made, "user_id", *names, "store_switch_rate", "home_store_recency_days") == [
+    assert rows_of(table, "user_id", *names, "store_switch_rate", "home_store_recency_days") == [
         ("ana", "A", 3, 3, 6, 0.5, 4 / 5, 20),
         ("bea", None, 0, 0, 0, None, None, None),
         ("cem", None, 0, 0, 0, None, None, None),
@@ -42,8 +42,8 @@ def test_figures_by_hand(spark: SparkSession) -> None:
 def test_of_equal_stores_the_last_visited_is_home_then_the_first_by_id(spark: SparkSession) -> None:
     rows = [visit("ana", "A", "2024-06-01"), visit("ana", "B", "2024-06-02")]
     rows += [visit("bea", "B", "2024-06-01"), visit("bea", "A", "2024-06-01")]
-    made = stores(bills_of(spark, rows), as_of=AS_OF, zone=ZONE)
-    assert rows_of(made, "user_id", "home_store_id") == [("ana", "B"), ("bea", "A")]
+    table = stores(bills_of(spark, rows), as_of=AS_OF, zone=ZONE)
+    assert rows_of(table, "user_id", "home_store_id") == [("ana", "B"), ("bea", "A")]
 
 
 def test_distances_are_averaged_over_visits(spark: SparkSession) -> None:
@@ -57,10 +57,10 @@ def test_distances_are_averaged_over_visits(spark: SparkSession) -> None:
     places += [{"store_id": "home", "latitude": 5.0, "longitude": 1.0}]
     places += [{"store_id": "north", "latitude": 1.0, "longitude": 10.0}, {"store_id": "nowhere", "latitude": 1.0}]
     places += [{"store_id": "east", "latitude": 0.0, "longitude": 13.0}, {"store_id": None, "latitude": 0.0}]
-    made = stores(bills_of(spark, rows), frame_of(spark, PLACES, places), as_of=AS_OF, zone=ZONE)
+    table = stores(bills_of(spark, rows), frame_of(spark, PLACES, places), as_of=AS_OF, zone=ZONE)
     close = {"abs": 0.002}
     names = ("user_id", "other_stores_distance_avg_km", "other_stores_distance_max_km")
-    assert rows_of(made, *names) == [
+    assert rows_of(table, *names) == [
         ("ana", pytest.approx(7 / 3 * DEGREE_KM, **close), pytest.approx(3 * DEGREE_KM, **close)),
         ("bea", None, None),
         ("cem", None, None),
@@ -71,16 +71,16 @@ def test_madrid_is_505_km_from_barcelona(spark: SparkSession) -> None:
     places = [{"store_id": "m", "latitude": 40.4168, "longitude": -3.7038}]
     places += [{"store_id": "b", "latitude": 41.3874, "longitude": 2.1686}]
     rows = [visit("ana", "m", "2024-06-01"), visit("ana", "b", "2024-06-02")]
-    made = stores(bills_of(spark, rows), frame_of(spark, PLACES, places), as_of=AS_OF, zone=ZONE)
-    assert rows_of(made, "other_stores_distance_avg_km") == [(pytest.approx(505.4, abs=1),)]
+    table = stores(bills_of(spark, rows), frame_of(spark, PLACES, places), as_of=AS_OF, zone=ZONE)
+    assert rows_of(table, "other_stores_distance_avg_km") == [(pytest.approx(505.4, abs=1),)]
 
 
 def test_impossible_coordinates_are_none(spark: SparkSession) -> None:
     places = [{"store_id": "m", "latitude": 91.0, "longitude": 0.0}]
     places += [{"store_id": "b", "latitude": float("nan"), "longitude": 0.0}]
     rows = [visit("ana", "m", "2024-06-01"), visit("ana", "b", "2024-06-02")]
-    made = stores(bills_of(spark, rows), frame_of(spark, PLACES, places), as_of=AS_OF, zone=ZONE)
-    assert rows_of(made, "other_stores_distance_max_km") == [(None,)]
+    table = stores(bills_of(spark, rows), frame_of(spark, PLACES, places), as_of=AS_OF, zone=ZONE)
+    assert rows_of(table, "other_stores_distance_max_km") == [(None,)]
 
 
 def test_the_future_changes_nothing(spark: SparkSession) -> None:
@@ -99,8 +99,8 @@ def test_several_moments_are_each_alone(spark: SparkSession) -> None:
 
 
 def test_no_rows_and_the_picture(spark: SparkSession) -> None:
-    made = stores(bills_of(spark, []), as_of=AS_OF, zone=ZONE)
-    assert rows_of(made) == []
-    assert plot(made).axes[0].get_title().startswith("0 users")
+    table = stores(bills_of(spark, []), as_of=AS_OF, zone=ZONE)
+    assert rows_of(table) == []
+    assert plot(table).axes[0].get_title().startswith("0 users")
     axes = plot(stores(bills_of(spark, [visit("ana", "A", "2024-06-01")]), as_of=AS_OF, zone=ZONE)).axes[0]
     assert [bar.get_height() for bar in axes.patches] == [0] * 9 + [1]

@@ -28,31 +28,31 @@ CATALOGUE = (
 
 
 def vectors(session: SparkSession, items: Any = CATALOGUE, **params: Any) -> dict[str, np.ndarray]:
-    made = text(frame_of(session, ITEMS, items), as_of=AS_OF, zone=ZONE, params=Params(**params))
-    return {item: np.asarray(vector) for item, vector in rows_of(made, "item_id", "embedding")}
+    table = text(frame_of(session, ITEMS, items), as_of=AS_OF, zone=ZONE, params=Params(**params))
+    return {item: np.asarray(vector) for item, vector in rows_of(table, "item_id", "embedding")}
 
 
 def test_alike_items_lie_close(spark: SparkSession) -> None:
     frame = text(frame_of(spark, ITEMS, CATALOGUE), as_of=AS_OF, zone=ZONE)
     assert frame.dtypes == [(column.name, column.type) for column in TABLE.columns]
     assert dict(rows_of(frame, "item_id", "words")) == {"t1": 4, "t2": 4, "j1": 3, "j2": 3, "n1": 0, "n2": 0}
-    made = vectors(spark)
-    assert {len(vector) for vector in made.values()} == {128}
+    embeddings = vectors(spark)
+    assert {len(vector) for vector in embeddings.values()} == {128}
     # Three of the teas' four words are the same; none is the jam's.
-    assert made["t1"] @ made["t2"] == pytest.approx(0.75, abs=0.2)
-    assert abs(made["t1"] @ made["j1"]) < 0.3
-    assert made["t1"] @ made["t1"] == pytest.approx(1, abs=1e-5)
-    assert not made["n1"].any()
-    assert not made["n2"].any()
+    assert embeddings["t1"] @ embeddings["t2"] == pytest.approx(0.75, abs=0.2)
+    assert abs(embeddings["t1"] @ embeddings["j1"]) < 0.3
+    assert embeddings["t1"] @ embeddings["t1"] == pytest.approx(1, abs=1e-5)
+    assert not embeddings["n1"].any()
+    assert not embeddings["n2"].any()
 
 
 def test_alike_items_lie_close_by_what_is_learned_of_them(spark: SparkSession) -> None:
-    made = vectors(spark, encoder="tfidf", dimensions=32)
-    assert {len(vector) for vector in made.values()} == {32}
-    assert made["t1"] @ made["t2"] > 0.5 > 0.1 > abs(made["t1"] @ made["j1"])
+    embeddings = vectors(spark, encoder="tfidf", dimensions=32)
+    assert {len(vector) for vector in embeddings.values()} == {32}
+    assert embeddings["t1"] @ embeddings["t2"] > 0.5 > 0.1 > abs(embeddings["t1"] @ embeddings["j1"])
     # Four texts have at most four directions; the rest is padded.
-    assert not np.stack(list(made.values()))[:, 4:].any()
-    assert not made["n1"].any()
+    assert not np.stack(list(embeddings.values()))[:, 4:].any()
+    assert not embeddings["n1"].any()
 
 
 def test_an_item_keeps_its_vector_when_others_come_and_go(spark: SparkSession) -> None:
@@ -79,10 +79,10 @@ def test_order_and_engine_are_irrelevant(spark: SparkSession, jvm: SparkSession,
         moments, params = (AS_OF, AS_OF + timedelta(days=1)), Params.model_validate({"encoder": encoder})
         return rows_of(text(frame_of(session, ITEMS, items), as_of=moments, zone=ZONE, params=params))
 
-    made = rows(spark, CATALOGUE)
-    assert len(made) == 12
-    assert rows(spark, CATALOGUE[::-1]) == made
-    assert rows(jvm, CATALOGUE) == made
+    expected = rows(spark, CATALOGUE)
+    assert len(expected) == 12
+    assert rows(spark, CATALOGUE[::-1]) == expected
+    assert rows(jvm, CATALOGUE) == expected
 
 
 def test_nothing_said(spark: SparkSession) -> None:
@@ -95,11 +95,11 @@ def test_nothing_said(spark: SparkSession) -> None:
 def test_words_from_a_file(spark: SparkSession, tmp_path: Path) -> None:
     file = tmp_path / "glove.txt"
     file.write_text("tee 3 4\njam 0 1\nother 1 1\n", encoding="utf-8")
-    made = vectors(spark, encoder="glove", path=str(file))
+    embeddings = vectors(spark, encoder="glove", path=str(file))
     # Only "tee" of a tea's words is in the file, so a tea is 3/5, 4/5, whatever its weight.
-    assert made["t1"].tolist() == [0.6, 0.8]
-    assert made["j1"].tolist() == [0.0, 1.0]
-    assert made["n1"].tolist() == [0.0, 0.0]
+    assert embeddings["t1"].tolist() == [0.6, 0.8]
+    assert embeddings["j1"].tolist() == [0.0, 1.0]
+    assert embeddings["n1"].tolist() == [0.0, 0.0]
 
 
 def test_what_is_not_there_is_refused(spark: SparkSession, tmp_path: Path) -> None:
@@ -134,8 +134,8 @@ def test_sentences_by_an_encoder_of_ones_own(spark: SparkSession, tmp_path: Path
     )
     BertModel(small).save_pretrained(tmp_path / "bert")
     library.SentenceTransformer(str(tmp_path / "bert")).save(str(tmp_path / "encoder"))
-    made = vectors(spark, encoder="sentence", path=str(tmp_path / "encoder"))
-    assert {len(vector) for vector in made.values()} == {16}
-    assert made["j1"] @ made["j1"] == pytest.approx(1, abs=1e-4)
-    assert made["t1"] @ made["t2"] > made["t1"] @ made["j1"]
-    assert not made["n2"].any()
+    embeddings = vectors(spark, encoder="sentence", path=str(tmp_path / "encoder"))
+    assert {len(vector) for vector in embeddings.values()} == {16}
+    assert embeddings["j1"] @ embeddings["j1"] == pytest.approx(1, abs=1e-4)
+    assert embeddings["t1"] @ embeddings["t2"] > embeddings["t1"] @ embeddings["j1"]
+    assert not embeddings["n2"].any()

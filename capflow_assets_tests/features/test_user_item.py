@@ -32,17 +32,17 @@ FUTURE = (
 
 
 def test_figures_by_hand(spark: SparkSession) -> None:
-    made = user_item(lines_of(spark, ROWS), AS_OF, ZONE)
-    assert made.dtypes == [(column.name, column.type) for column in TABLE.columns]
+    table = user_item(lines_of(spark, ROWS), AS_OF, ZONE)
+    assert table.dtypes == [(column.name, column.type) for column in TABLE.columns]
     names = ("user_id", "item_id", "purchases", "pieces", "spend_item", "last_bought_days", "first_bought_on")
-    assert rows_of(made, *names) == [
+    assert rows_of(table, *names) == [
         ("ana", "tea", 2, 3.0, 5.1, 0, date(2024, 4, 1)),
         ("ana", "ñandú", 1, None, 5.0, 122, date(2024, 2, 29)),
         ("bea", "tea", 0, -1.0, -3.0, None, None),
     ]
     # 1 April lies 90 days back, one half-life.
-    assert dict(rows_of(made.filter("item_id = 'tea'"), "user_id", "decayed_purchases")) == {"ana": 1.5, "bea": 0.0}
-    old = rows_of(made.filter("purchases = 1"), "decayed_purchases")
+    assert dict(rows_of(table.filter("item_id = 'tea'"), "user_id", "decayed_purchases")) == {"ana": 1.5, "bea": 0.0}
+    old = rows_of(table.filter("purchases = 1"), "decayed_purchases")
     assert old == [(pytest.approx(2 ** (-122 / 90), abs=1e-9),)]
 
 
@@ -52,10 +52,10 @@ def test_every_half_life_and_age(spark: SparkSession) -> None:
         ages = [0, 1, half_life, 3 * half_life + 1, 19 * half_life, 21 * half_life - 1]
         days = [date(2024, 6, 30) - timedelta(days=age) for age in ages if age < 20_000]
         rows = [sold("ana", day.isoformat(), f"i{n}") for n, day in enumerate(days)]
-        made = user_item(lines_of(spark, rows), AS_OF, ZONE, Params(half_life_days=half_life))
-        found = dict(rows_of(made, "item_id", "decayed_purchases"))
+        table = user_item(lines_of(spark, rows), AS_OF, ZONE, Params(half_life_days=half_life))
+        decayed = dict(rows_of(table, "item_id", "decayed_purchases"))
         truth = {f"i{n}": 2 ** (-age / half_life) for n, age in enumerate(ages) if age < 20_000}
-        assert found == {name: pytest.approx(value, abs=1.1e-6, rel=1e-7) for name, value in truth.items()}
+        assert decayed == {name: pytest.approx(value, abs=1.1e-6, rel=1e-7) for name, value in truth.items()}
     ancient = user_item(lines_of(spark, [sold("ana", "1960-02-29", "tea")]), AS_OF, ZONE)
     assert rows_of(ancient, "purchases", "decayed_purchases") == [(1, 0.0)]
 
@@ -104,21 +104,21 @@ def test_carried_on_it_is_the_full_table(spark: SparkSession, half_life: int) ->
 def test_both_engines_agree(spark: SparkSession, jvm: SparkSession) -> None:
     rows, params = [*ROWS, *random_rows(9)], Params(half_life_days=11)
     moments = (AS_OF, AS_OF + timedelta(days=20))
-    one, other = (rows_of(user_item(lines_of(each, rows), moments, ZONE, params)) for each in (spark, jvm))
+    one, other = (rows_of(user_item(lines_of(session, rows), moments, ZONE, params)) for session in (spark, jvm))
     assert one == other
-    earlier = [user_item(lines_of(each, rows), AS_OF, ZONE, params) for each in (spark, jvm)]
+    earlier = [user_item(lines_of(session, rows), AS_OF, ZONE, params) for session in (spark, jvm)]
     late = [row for row in rows if row["billed_at"] > AS_OF]
     carried = [
-        rows_of(advanced(known, lines_of(each, late), moments[1], ZONE, params))
-        for known, each in zip(earlier, (spark, jvm), strict=True)
+        rows_of(advanced(known, lines_of(session, late), moments[1], ZONE, params))
+        for known, session in zip(earlier, (spark, jvm), strict=True)
     ]
     assert carried[0] == carried[1]
 
 
 def test_no_rows(spark: SparkSession) -> None:
-    made = user_item(lines_of(spark, []), AS_OF, ZONE)
-    assert rows_of(made) == []
-    assert plot(made).axes[0].get_title() == "0 pairs of user and item, 0 items"
+    table = user_item(lines_of(spark, []), AS_OF, ZONE)
+    assert rows_of(table) == []
+    assert plot(table).axes[0].get_title() == "0 pairs of user and item, 0 items"
 
 
 def test_the_picture_counts_pairs(spark: SparkSession) -> None:

@@ -36,7 +36,8 @@ BLOCKS = tuple(key for key in STAGES.order if key.startswith("features/"))
 READ = tuple(
     key
     for key in STAGES.order
-    if not key.startswith("features/") and any(key == each.table for b in BLOCKS for each in STAGES.tables[b].inputs)
+    if not key.startswith("features/")
+    and any(key == parent.table for b in BLOCKS for parent in STAGES.tables[b].inputs)
 )
 OPTIONAL = frozenset(key for key in READ if key != "clean/bills")
 # A message is opened after it was sent: until then, nobody knows that it will be.
@@ -124,12 +125,12 @@ def world_of(pools: Pools, moments: tuple[datetime, ...], lacking: Iterable[str]
     """The world that is made of these pools; the same pools give the same world."""
     random = Random(pools.seed)
     bills = _bills(pools, random)
-    made: dict[str, list[Row]] = {"clean/bills": bills, "clean/line_items": _line_items(bills, pools, random)}
+    tables: dict[str, list[Row]] = {"clean/bills": bills, "clean/line_items": _line_items(bills, pools, random)}
     for key in READ:
-        if key not in made:
+        if key not in tables:
             count = 60 if pools.bills else 0
-            made[key] = _unlike(key, [_row(key, pools, random) for _ in range(count)])
-    return World(pools.zone, moments, {key: rows for key, rows in made.items() if key not in set(lacking)})
+            tables[key] = _unlike(key, [_row(key, pools, random) for _ in range(count)])
+    return World(pools.zone, moments, {key: rows for key, rows in tables.items() if key not in set(lacking)})
 
 
 def usual(seed: int = 5, bills: int = 150) -> World:
@@ -232,13 +233,15 @@ def _unlike(key: str, rows: Iterable[Row]) -> list[Row]:
 def outcome(spec: TableSpec, engine: SparkSession, world: World, moments: Any) -> DataFrame:
     """What a block makes of a world on an engine, as of one moment or several."""
     values = {"as_of": moments, "zone": world.zone, "currency": "EUR"}
-    return call(spec, {each.parameter: _input(each.table, engine, world, moments) for each in spec.inputs}, values)
+    return call(
+        spec, {parent.parameter: _input(parent.table, engine, world, moments) for parent in spec.inputs}, values
+    )
 
 
 def has_all(spec: TableSpec, world: World) -> bool:
     """Whether the world has what the block cannot do without."""
-    needed = [each.table for each in spec.inputs if not each.optional]
-    there = [_is_there(each.table, world) for each in spec.inputs]
+    needed = [parent.table for parent in spec.inputs if not parent.optional]
+    there = [_is_there(parent.table, world) for parent in spec.inputs]
     return all(_is_there(key, world) for key in needed) and any(there)
 
 
@@ -264,8 +267,8 @@ def _input(key: str, engine: SparkSession, world: World, moments: Any) -> DataFr
     if not _is_there(key, world):
         return None
     if key.startswith("features/"):
-        made, schema = _made_once(key, engine, world, moments)
-        return engine.createDataFrame(made, schema)
+        table, schema = _made_once(key, engine, world, moments)
+        return engine.createDataFrame(table, schema)
     rows = world.tables[key]
     return engine.createDataFrame(arrow(key, rows)) if rows else frame_of(engine, STAGES.tables[key].table, [])
 
@@ -276,8 +279,8 @@ def _made_once(key: str, engine: SparkSession, world: World, moments: Any) -> tu
         _MADE[:] = [(world, {})]
     tables, place = _MADE[0][1], (key, id(engine), moments)
     if place not in tables:
-        made = outcome(STAGES.tables[key], engine, world, moments)
-        tables[place] = made.toArrow(), made.schema
+        table = outcome(STAGES.tables[key], engine, world, moments)
+        tables[place] = table.toArrow(), table.schema
     return tables[place]
 
 
@@ -328,10 +331,10 @@ def _shuffled(key: str, past: list[Row], future: list[Row]) -> list[Row]:
     """The rows in another order, and those of the future with each other's users, amounts and items."""
     random = Random(key)
     columns = {name: [row.get(name) for row in future] for name in ("user_id", "item_id", "amount", "store_id")}
-    for found in columns.values():
-        random.shuffle(found)
+    for values in columns.values():
+        random.shuffle(values)
     mixed = [
-        {**row, **{name: found[place] for name, found in columns.items() if name in row}}
+        {**row, **{name: values[place] for name, values in columns.items() if name in row}}
         for place, row in enumerate(future)
     ]
     rows = [*past, *mixed]
@@ -350,14 +353,14 @@ def _planted(key: str, rows: Sequence[Row], at: datetime) -> list[Row]:
         return []
     local = at.astimezone(ZoneInfo("Europe/Madrid")).date()
     new: Row = {"amount": 1234.5, "is_return": False, "is_anonymous": False, "billed_on": local}
-    made = []
+    additions = []
     for number, row in enumerate(rows[:6]):
         given = {**new, "user_id": "eva" if number < 3 else row.get("user_id"), "store_id": "s9", table.time: at}
         given |= {"bill_id": f"planted{number}", "opened_at": at, "clicked_at": at}
         # An item that nobody lists, or one that has a category.
         given |= {"item_id": "novelty"} if number < 3 else {}
-        made.append({name: given.get(name, value) for name, value in row.items()})
-    return made
+        additions.append({name: given.get(name, value) for name, value in row.items()})
+    return additions
 
 
 def _without_later(key: str, row: Row, moment: datetime) -> Row:

@@ -46,8 +46,8 @@ def test_an_owner_whom_dagster_cannot_know_is_refused_at_load(owner: str) -> Non
 
 def test_the_catalogue_leads_from_a_columns_name_to_its_tables() -> None:
     holding = {spec.key for spec in STAGES.tables.values() if "gap_days_avg" in spec.table.names}
-    found = {key for key in STAGES.tables if "column/gap_days_avg" in table_asset(STAGES, STAGES.spec(key)).tags}
-    assert found == holding
+    tagged = {key for key in STAGES.tables if "column/gap_days_avg" in table_asset(STAGES, STAGES.spec(key)).tags}
+    assert tagged == holding
     assert holding
 
 

@@ -27,10 +27,10 @@ def test_a_table_that_needs_more_memory_says_what_to_do_and_leaves_the_last_one(
     before = home.rows("features/rfm", "young")
     said = capflow(home.root, "run", "young", "--select", "features/rfm", **BOUND)
     assert said.returncode == 1
-    told = " ".join((said.stdout + said.stderr).split())
-    assert "features/rfm needs more memory than the engine may take" in told
-    assert f"allow it more: {POOL}" in told
-    assert "Traceback" not in told
+    output = " ".join((said.stdout + said.stderr).split())
+    assert "features/rfm needs more memory than the engine may take" in output
+    assert f"allow it more: {POOL}" in output
+    assert "Traceback" not in output
     assert home.rows("features/rfm", "young") == before
 
 
@@ -60,5 +60,5 @@ def test_the_page_and_runs_are_given_the_variable_s_name_and_not_the_address_wit
 def test_a_server_that_asks_for_no_token_is_warned_of(tmp_path, monkeypatch):
     monkeypatch.setenv("CAPFLOW_ENGINE", "sc://127.0.0.1:15002")
     home = Home.of(tmp_path / "home")
-    (found,) = examine(Case(home, lambda: deployment(STAGES, SOURCES, home=home)), pattern="permissions.engine")
-    assert (found.state, "token=" in found.to_do) == ("warning", True)
+    (result,) = examine(Case(home, lambda: deployment(STAGES, SOURCES, home=home)), pattern="permissions.engine")
+    assert (result.state, "token=" in result.to_do) == ("warning", True)

@@ -38,8 +38,8 @@ RULES = [name for name in MODELS if STAGES.model(name).model.answers_from]
 
 
 def row(model: str | None, need: str, state: str = "ready", **more: Any) -> dict[str, Any]:
-    told = {"fix": "", "risk": "", "found": 1.0, "needed": 1.0, "position": 1, "as_of": AS_OF}
-    return {"model": model, "need": need, "readiness": state, **told, **more}
+    defaults = {"fix": "", "risk": "", "found": 1.0, "needed": 1.0, "position": 1, "as_of": AS_OF}
+    return {"model": model, "need": need, "readiness": state, **defaults, **more}
 
 
 READY = [row(None, "feed", found=0.0), row("churn", "users"), row("churn", "positives")]
@@ -67,8 +67,10 @@ def test_not_ready_says_what_is_missing_and_no_risk() -> None:
 
 
 def test_drift_is_a_risk() -> None:
-    found = stand(READY, {"over": True, "psi_max": 0.4, "threshold": 0.25, "worst": "visits"})
-    assert found == Standing("shop", "churn", "at risk", ("visits has drifted: PSI 0.40, threshold 0.25; train again",))
+    drifted = stand(READY, {"over": True, "psi_max": 0.4, "threshold": 0.25, "worst": "visits"})
+    assert drifted == Standing(
+        "shop", "churn", "at risk", ("visits has drifted: PSI 0.40, threshold 0.25; train again",)
+    )
 
 
 def test_a_feed_that_fell_silent_since_the_last_run_is_a_risk() -> None:
@@ -78,8 +80,8 @@ def test_a_feed_that_fell_silent_since_the_last_run_is_a_risk() -> None:
     (years_later,) = stand(READY, days_later=3200).reasons
     assert years_later.startswith("the newest bill is of 2024-06-30, 3,200 days ago; check the feed")
     assert years_later.endswith("archive = true in its TOML where no more will come")
-    told = [row(None, "feed", "at risk", risk="the newest bill is 12 days old; check the feed", found=12.0), *READY[1:]]
-    assert stand(told, days_later=1).reasons == ("the newest bill is 12 days old; check the feed",)
+    rows = [row(None, "feed", "at risk", risk="the newest bill is 12 days old; check the feed", found=12.0), *READY[1:]]
+    assert stand(rows, days_later=1).reasons == ("the newest bill is 12 days old; check the feed",)
 
 
 def test_age_is_no_risk_where_nothing_new_is_to_come() -> None:
@@ -125,9 +127,9 @@ def test_a_training_judges_as_the_table_does(acme: TestHome, bills_only: TestHom
         stored = {row["need"]: (row["found"], row["fix"], row["risk"]) for row in rows if row["model"] in (model, None)}
         assert {reason.need for reason in verdict.reasons} == set(stored)
         for reason in verdict.reasons:
-            found, fix, risk = stored[reason.need]
+            figure, fix, risk = stored[reason.need]
             assert (reason.fix, reason.risk) == (fix, risk)
-            assert isinstance(reason.found, str) or reason.found == found
+            assert isinstance(reason.found, str) or reason.found == figure
         assert verdict.ready == (customer == "acme" or model in RULES)
 
 
@@ -142,11 +144,11 @@ def test_the_figures_are_those_that_a_training_sees(acme: TestHome) -> None:
     window = Window(test_moment, test_moment + timedelta(days=report["horizon_days"]))
     (outcomes,) = reader.outcomes_in([window], [users.index])
     rows = place.lake.arrow("acme", "validation/evidence").to_pylist()
-    found = {row["measure"]: row["value"] for row in rows if row["model"] == "purchase_propensity"}
-    assert found["users"] == len(users) == report["examples"]["test"]
-    assert found["positives"] == int(outcomes["bought"].sum())
-    assert found["negatives"] == int((outcomes["bought"] == 0).sum())
-    assert found["past_horizons"] == len(report["train_moments"]) + 1
+    measures = {row["measure"]: row["value"] for row in rows if row["model"] == "purchase_propensity"}
+    assert measures["users"] == len(users) == report["examples"]["test"]
+    assert measures["positives"] == int(outcomes["bought"].sum())
+    assert measures["negatives"] == int((outcomes["bought"] == 0).sum())
+    assert measures["past_horizons"] == len(report["train_moments"]) + 1
 
 
 def test_the_customers_own_parameters_hold_for_its_needs() -> None:
@@ -218,10 +220,10 @@ def test_a_table_that_cannot_be_read_is_one_customers_matter(fleet: TestHome, tm
         file.write_text("no log")
     place = opened(copy)
     with own_environment(), dagster_instance(Home.of(copy.root, {})) as instance:
-        found = {(one.customer, one.model): one for one in matrix(place, instance, AS_OF)}
-    assert found["young", MODELS[0]].readiness == "unknown"
-    assert "is damaged" in found["young", MODELS[0]].reasons[0]
-    assert found["acme", MODELS[0]].readiness == "ready"
+        by_pair = {(one.customer, one.model): one for one in matrix(place, instance, AS_OF)}
+    assert by_pair["young", MODELS[0]].readiness == "unknown"
+    assert "is damaged" in by_pair["young", MODELS[0]].reasons[0]
+    assert by_pair["acme", MODELS[0]].readiness == "ready"
 
 
 def test_a_customer_whose_folder_is_a_link_is_one_customers_matter(fleet: TestHome, tmp_path: Path) -> None:
@@ -230,25 +232,25 @@ def test_a_customer_whose_folder_is_a_link_is_one_customers_matter(fleet: TestHo
     (copy.root / "lake/young").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
     place = opened(copy)
     with own_environment(), dagster_instance(Home.of(copy.root, {})) as instance:
-        found = {(one.customer, one.model): one for one in matrix(place, instance, AS_OF)}
-    assert "symbolic link" in found["young", MODELS[0]].reasons[0]
-    assert found["acme", MODELS[0]].readiness == "ready"
+        by_pair = {(one.customer, one.model): one for one in matrix(place, instance, AS_OF)}
+    assert "symbolic link" in by_pair["young", MODELS[0]].reasons[0]
+    assert by_pair["acme", MODELS[0]].readiness == "ready"
 
 
 def test_a_customer_that_cannot_have_the_table_is_not_ready(fleet: TestHome) -> None:
-    found = standings(opened(fleet).lake, "fresh", MODELS, {}, "it is made of clean/bills, which is not there", AS_OF)
-    assert {one.readiness for one in found} == {"not ready"}
-    assert found[0].reasons == ("it is made of clean/bills, which is not there",)
+    unready = standings(opened(fleet).lake, "fresh", MODELS, {}, "it is made of clean/bills, which is not there", AS_OF)
+    assert {one.readiness for one in unready} == {"not ready"}
+    assert unready[0].reasons == ("it is made of clean/bills, which is not there",)
 
 
 def test_a_large_fleet_stays_small_and_legible() -> None:
     states = ("ready", "at risk", "not ready", "unknown")
-    found = [
+    large_fleet = [
         Standing(f"shop-{n:03}", f"model_{m:02}", states[(n * 7 + m * 3 + n * m) % 4])
         for n in range(500)
         for m in range(30)
     ]
-    figure = heat_map(found)
+    figure = heat_map(large_fleet)
     (axes,) = figure.axes
     assert len(axes.get_yticks()) == MOST_DRAWN
     assert f"{MOST_DRAWN} customers that lack most" in axes.get_title(loc="left")
@@ -331,13 +333,13 @@ def test_exceptions_are_named_rather_than_all_others(capsys: pytest.CaptureFixtu
 
 def test_a_training_that_is_not_ready_says_what_the_table_says(bills_only: TestHome) -> None:
     status = bills_only.status("young")
-    for found in (status[model] for model in MODELS if model not in RULES):
-        assert (found["status"], found["readiness"]) == ("not ready", "not ready")
-        if found["reason"].startswith("not ready: needs "):  # tables that the customer cannot have are named alone
-            tables = found["reason"].removeprefix("not ready: needs ").split(", which")[0].split(", ")
-            assert all(f"needs table {table}" in found["readiness_reason"] for table in tables)
+    for entry in (status[model] for model in MODELS if model not in RULES):
+        assert (entry["status"], entry["readiness"]) == ("not ready", "not ready")
+        if entry["reason"].startswith("not ready: needs "):  # tables that the customer cannot have are named alone
+            tables = entry["reason"].removeprefix("not ready: needs ").split(", which")[0].split(", ")
+            assert all(f"needs table {table}" in entry["readiness_reason"] for table in tables)
         else:
-            assert found["reason"] == found["readiness_reason"].replace("; also ", "; ")
+            assert entry["reason"] == entry["readiness_reason"].replace("; also ", "; ")
 
 
 def test_the_picture_is_drawn_where_it_is_asked_for(acme_copy: TestHome) -> None:

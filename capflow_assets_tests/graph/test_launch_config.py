@@ -17,9 +17,9 @@ def form(model: str) -> dict[str, dg.Field]:
 
 @pytest.fixture(scope="module")
 def job() -> dg.JobDefinition:
-    found = defs.resolve_implicit_job_def_def_for_assets([dg.AssetKey(["models", "churn"])])
-    assert found is not None
-    return found
+    resolved = defs.resolve_implicit_job_def_def_for_assets([dg.AssetKey(["models", "churn"])])
+    assert resolved is not None
+    return resolved
 
 
 def of_run(**params: Any) -> dict[str, Any]:

@@ -43,17 +43,17 @@ def onboarded(tmp_path: Path, text: str) -> tuple[int, str]:
     ],
 )
 def test_what_no_mapping_may_be(tmp_path: Path, amount: str, words: str) -> None:
-    code, told = onboarded(tmp_path, TOML.replace("{amount}", amount))
+    code, output = onboarded(tmp_path, TOML.replace("{amount}", amount))
     assert code != 0
-    assert words in told
-    assert "tables.bills.columns.amount" in told
-    assert len(told) < 3_000
+    assert words in output
+    assert "tables.bills.columns.amount" in output
+    assert len(output) < 3_000
     assert not (tmp_path / "home" / "customers" / "shop.toml").exists()
 
 
 def test_what_may_be(tmp_path: Path) -> None:
-    code, told = onboarded(tmp_path, TOML.replace("{amount}", "`Unit price` * `Pieces`"))
-    assert code == 0, told
+    code, output = onboarded(tmp_path, TOML.replace("{amount}", "`Unit price` * `Pieces`"))
+    assert code == 0, output
 
 
 @pytest.mark.parametrize("levels", [40, 150, 300, 5_000])
@@ -61,7 +61,7 @@ def test_nested_tomls(tmp_path: Path, levels: int) -> None:
     text = TOML.replace("{amount}", "amount").replace(
         "\n[tables.bills]", f"\nx = {'[' * levels}{']' * levels}\n[tables.bills]"
     )
-    code, told = onboarded(tmp_path, text)
+    code, output = onboarded(tmp_path, text)
     assert code != 0
-    assert "nested too deep" in told
-    assert "Traceback" not in told
+    assert "nested too deep" in output
+    assert "Traceback" not in output

@@ -151,8 +151,8 @@ def test_a_request_as_of_a_moment_ahead_of_now_is_no_cool_down(daemon: Daemon) -
     """As an earlier release left it in its cursor."""
     daemon.onboard("ann")
     daemon.measure("ann", *drifted(0, 7))
-    asked = {f"ann.{MODEL}": AHEAD.isoformat()}
-    daemon.cursors["retraining"] = json.dumps({"read": {}, "asked": asked})
+    requests = {f"ann.{MODEL}": AHEAD.isoformat()}
+    daemon.cursors["retraining"] = json.dumps({"read": {}, "asked": requests})
     assert daemon.tick() == ["ann"]
     daemon.measure("ann", *drifted(14))
     assert daemon.tick() == []
@@ -161,8 +161,8 @@ def test_a_request_as_of_a_moment_ahead_of_now_is_no_cool_down(daemon: Daemon) -
 def test_the_cool_down_of_an_earlier_releases_cursor_holds(daemon: Daemon) -> None:
     daemon.onboard("ann")
     daemon.measure("ann", *drifted(0, 7))
-    asked = {f"ann.{MODEL}": START.isoformat(), f"gone.{MODEL}": START.isoformat()}
-    daemon.cursors["retraining"] = json.dumps({"read": {}, "asked": asked})
+    requests = {f"ann.{MODEL}": START.isoformat(), f"gone.{MODEL}": START.isoformat()}
+    daemon.cursors["retraining"] = json.dumps({"read": {}, "asked": requests})
     assert daemon.tick() == []
     assert list(json.loads(daemon.cursors["retraining"] or "{}")["asked"]) == [f"ann.{MODEL}"]
 

@@ -260,11 +260,11 @@ class Week:
             time.sleep(pause)
             self.receiver.is_down = False
         else:
-            found = self.processes(kind)
-            if not found:
+            pids = self.processes(kind)
+            if not pids:
                 return False
             with suppress(ProcessLookupError):
-                os.kill(self.random.choice(found), signal.SIGKILL)
+                os.kill(self.random.choice(pids), signal.SIGKILL)
         self.figures.kills[kind] += 1
         return True
 
@@ -272,14 +272,14 @@ class Week:
         """The processes of the week, of one kind where it is named."""
         import psutil
 
-        found = []
+        pids = []
         for process in psutil.process_iter(["pid", "cmdline", "environ", "status"]):
             variables, words = process.info["environ"] or {}, " ".join(process.info["cmdline"] or ())
             is_ours = variables.get("CAPFLOW_HOME") == str(self.home.root) and process.pid != os.getpid()
             is_there = process.info["status"] != psutil.STATUS_ZOMBIE and "resource_tracker" not in words
             if is_ours and is_there and (kind is None or PART_OF_COMMAND[kind] in words):
-                found.append(process.pid)
-        return found
+                pids.append(process.pid)
+        return pids
 
     def end(self) -> None:
         """End what the week has started."""
@@ -329,10 +329,10 @@ def week(root: Path, names: tuple[str, ...], database: Server, seed: int) -> Ite
     with own_environment(), pytest.MonkeyPatch.context() as patch, http_server(receiver) as hook:
         for variable, value in variables.items():
             patch.setenv(variable, value)
-        found = Week(root, names, database, bucket, receiver, hook, seed)
+        running = Week(root, names, database, bucket, receiver, hook, seed)
         try:
-            found.onboard()
-            yield found
+            running.onboard()
+            yield running
         finally:
-            found.end()
+            running.end()
             bucket.stop()

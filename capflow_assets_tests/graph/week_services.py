@@ -70,14 +70,12 @@ class Receiver:
     random: random.Random
     is_down: bool = False
     rows: dict[str, tuple[str, list[str]]] = field(default_factory=dict)
-    came: Counter[str] = field(default_factory=Counter)
 
     def __call__(self, request: Request) -> Reply:
         name = request.headers["webhook-id"]
         if self.is_down and self.random.random() < 0.5:
             return Reply(is_cut=True)
         data = json.loads(request.body)["data"]
-        self.came[name] += 1
         self.rows[name] = (data["delivery"], [row["user_id"] for row in data.get("rows", ())])
         return Reply(200, is_cut=self.is_down)
 

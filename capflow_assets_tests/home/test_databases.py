@@ -131,5 +131,5 @@ def test_dagsters_tables_are_those_that_it_makes():
     from dagster._core.storage.runs.schema import RunStorageSqlMetadata
     from dagster._core.storage.schedules.schema import ScheduleStorageSqlMetadata
 
-    made = (SqlEventLogStorageMetadata, RunStorageSqlMetadata, ScheduleStorageSqlMetadata)
-    assert {"alembic_version", *(name for metadata in made for name in metadata.tables)} == DAGSTERS_OWN
+    schemas = (SqlEventLogStorageMetadata, RunStorageSqlMetadata, ScheduleStorageSqlMetadata)
+    assert {"alembic_version", *(name for metadata in schemas for name in metadata.tables)} == DAGSTERS_OWN

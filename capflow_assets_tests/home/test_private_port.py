@@ -110,10 +110,10 @@ def test_an_intruder_is_answered_on_no_port_and_no_socket_of_the_engine(user: in
     assert Engine().spark_session.sql("select 1").collect()
     port = embedded().server.listening_address[1]
     assert str(port) in listening()
-    told = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", INTRUDER, str(user)], capture_output=True, text=True, check=True, timeout=300
     )
-    answers = dict(line.split(" ", 1) for line in told.stdout.splitlines())
+    answers = dict(line.split(" ", 1) for line in completed.stdout.splitlines())
     assert answers[str(port)] == "is silent"
     name = "@" + embedded().address.partition(":")[2]
     assert answers[name] == "is silent"
@@ -292,14 +292,14 @@ def has_no_abstract_sockets(monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.mark.parametrize("lack", [has_no_filter, has_no_abstract_sockets])
 def test_where_the_port_cannot_be_closed_the_engine_works_and_says_so(monkeypatch, lack):
     why = lack(monkeypatch)
-    found = embedded.__wrapped__()
-    assert found.exposed == why
-    host, _, port = found.address.partition(":")
+    engine = embedded.__wrapped__()
+    assert engine.exposed == why
+    host, _, port = engine.address.partition(":")
     with socket.create_connection((host, int(port)), timeout=10) as end:
         end.sendall(GREETING)
         assert end.recv(9)
     monkeypatch.undo()
-    found.server.stop()
+    engine.server.stop()
 
 
 def test_a_new_home_is_its_owner_s_alone_and_one_that_is_there_stays_as_it_is(tmp_path, monkeypatch):

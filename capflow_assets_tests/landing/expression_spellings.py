@@ -106,8 +106,13 @@ QUOTED_CALLS = ("`{}`(", "{} (", "{}/**/(", "`{}` (", "system.builtin.{}(", "`sy
 
 
 def _cased(text: str, pattern: list[int]) -> str:
-    forms: tuple[Callable[[str], str], ...] = (str, str.upper, str.lower, lambda each: LOOKALIKES.get(each, each))
-    return "".join(forms[pattern[place % len(pattern)]](each) for place, each in enumerate(text))
+    forms: tuple[Callable[[str], str], ...] = (
+        str,
+        str.upper,
+        str.lower,
+        lambda character: LOOKALIKES.get(character, character),
+    )
+    return "".join(forms[pattern[place % len(pattern)]](character) for place, character in enumerate(text))
 
 
 def _called(payload: str, form: str) -> str:

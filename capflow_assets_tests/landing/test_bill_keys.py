@@ -78,10 +78,14 @@ def read(**tables: Any) -> Any:
     """The customer of bills and line items that say so much of their keys."""
     line_items = {"bill_id": "receipt", "item_id": "item", "quantity": "pieces", "amount": "total", "store_id": "store"}
     columns = {"bills": MAPPING, "line_items": line_items}
-    told = {}
+    declared = {}
     for name, given in tables.items():
-        told[name] = {"source": "csv", "location": "in.csv", "columns": columns.get(name, {"user_id": "card"})} | given
-    return parse_customer(tomlkit.dumps(HEAD | {"tables": told}), "shop.toml", TABLES, SOURCES)
+        declared[name] = {
+            "source": "csv",
+            "location": "in.csv",
+            "columns": columns.get(name, {"user_id": "card"}),
+        } | given
+    return parse_customer(tomlkit.dumps(HEAD | {"tables": declared}), "shop.toml", TABLES, SOURCES)
 
 
 def test_a_key_is_read_with_every_problem_at_once() -> None:

@@ -77,20 +77,20 @@ def test_good_and_bad_rows(engine: SparkSession) -> None:
         ("1", "u", at(2020, 7, 1, 11), 9.5, 1.0),
         ("2", None, at(2020, 1, 1, 12), -3.0, None),
     ]
-    found = {json.loads(row.source_row)["No"]: row for row in rejected.collect()}
-    assert found[""].rejected_because == "bill_id is empty; amount: 'abc' is not a double; quantity: -1 is below 0"
-    assert json.loads(found[""].source_row) == {
+    by_number = {json.loads(row.source_row)["No"]: row for row in rejected.collect()}
+    assert by_number[""].rejected_because == "bill_id is empty; amount: 'abc' is not a double; quantity: -1 is below 0"
+    assert json.loads(by_number[""].source_row) == {
         "No": "",
         "Card": "u",
         "Date": "2020-01-01 12:00:00",
         "Total": "abc",
         "Qty": "-1",
     }
-    assert found["4"].rejected_because == (
+    assert by_number["4"].rejected_because == (
         "billed_at: '01/02/2020' is not a timestamp written as yyyy-MM-dd HH:mm:ss, years 1900 to 2199; "
         "amount: 'NaN' is not a finite number; quantity: '1e999' is not a finite number"
     )
-    assert found[None].rejected_because == (
+    assert by_number[None].rejected_because == (
         f"bill_id is empty; billed_at is empty; amount is empty; quantity: '{'x' * 100}' is not a double"
     )
 
@@ -126,9 +126,11 @@ def test_good_and_bad_rows(engine: SparkSession) -> None:
     ],
 )  # fmt: skip
 def test_values(engine: SparkSession, kind: str, to: str, values: list[Any], expected: list[Any]) -> None:
-    found = [value.replace("'inf'", "'Infinity'") if isinstance(value, str) else value
-             for value in one(engine, kind, values, to)]  # fmt: skip
-    assert found == expected
+    results = [
+        value.replace("'inf'", "'Infinity'") if isinstance(value, str) else value
+        for value in one(engine, kind, values, to)
+    ]
+    assert results == expected
 
 
 def test_blanks_that_come_first_or_alone(engine: SparkSession) -> None:
@@ -138,13 +140,13 @@ def test_blanks_that_come_first_or_alone(engine: SparkSession) -> None:
     assert one(engine, "string", [" 1,5", "\u00a01.000 "], "double", decimal_comma=True) == [1.5, 1000.0]
     times = ["2024-03-01", "2024-03-01 10:00", "2024-03-01T10:00:00.5", "2024-03-01T10:00:00Z", "1900-01-01 12:00"]
     bare = one(engine, "string", times, "timestamp")
-    assert not [each for each in bare if not isinstance(each, datetime)]
+    assert not [value for value in bare if not isinstance(value, datetime)]
     assert one(engine, "string", [f"\u00a0 {time}\t" for time in times], "timestamp") == bare
 
 
 def test_decimal_comma(engine: SparkSession) -> None:
-    found = one(engine, "string", ["1.234,56", "1234,5", "-1.234.567", "12.50", "7"], "double", decimal_comma=True)
-    assert found == [1234.56, 1234.5, -1234567.0, "value: '12.50' is not a double", 7.0]
+    values = one(engine, "string", ["1.234,56", "1234,5", "-1.234.567", "12.50", "7"], "double", decimal_comma=True)
+    assert values == [1234.56, 1234.5, -1234567.0, "value: '12.50' is not a double", 7.0]
     assert one(engine, "string", ["1.234", "5,0"], "int", decimal_comma=True) == [1234, 5]
 
 
@@ -180,10 +182,10 @@ def test_days(engine: SparkSession) -> None:
 
 
 def test_declared_formats(engine: SparkSession) -> None:
-    found = one(engine, "string", ["31/12/2020 23:59", "2020-12-31", "31/02/2020 10:00", "1/2/2020 10:00"], "timestamp",
-                "Europe/London", timestamp_format="dd/MM/yyyy HH:mm")  # fmt: skip
-    assert found[0] == at(2020, 12, 31, 23, 59)
-    assert {text.partition("' ")[2] for text in found[1:]} == {
+    texts = ["31/12/2020 23:59", "2020-12-31", "31/02/2020 10:00", "1/2/2020 10:00"]
+    values = one(engine, "string", texts, "timestamp", "Europe/London", timestamp_format="dd/MM/yyyy HH:mm")
+    assert values[0] == at(2020, 12, 31, 23, 59)
+    assert {text.partition("' ")[2] for text in values[1:]} == {
         "is not a timestamp written as dd/MM/yyyy HH:mm, years 1900 to 2199"
     }
     both = one(engine, "string", ["19970101", "19970101 0315"], "timestamp", "America/New_York",
@@ -199,10 +201,10 @@ def test_declared_formats(engine: SparkSession) -> None:
 
 
 def test_years_that_stand_for_never(engine: SparkSession) -> None:
-    found = one(engine, "string", ["9999-12-31", "0001-01-01", "2199-12-31"], "timestamp", "Asia/Tokyo")
-    assert found[2] == at(2199, 12, 30, 15)
-    assert found[0] == "value: '9999-12-31' is not a timestamp written as yyyy-MM-dd HH:mm:ss, years 1900 to 2199"
-    assert str(found[1]).startswith("value: '0001-01-01' is not")
+    values = one(engine, "string", ["9999-12-31", "0001-01-01", "2199-12-31"], "timestamp", "Asia/Tokyo")
+    assert values[2] == at(2199, 12, 30, 15)
+    assert values[0] == "value: '9999-12-31' is not a timestamp written as yyyy-MM-dd HH:mm:ss, years 1900 to 2199"
+    assert str(values[1]).startswith("value: '0001-01-01' is not")
     assert one(engine, "date", [date(9999, 12, 31)], "date")[0].startswith("value: '9999-12-31' is not a date")
 
 
@@ -307,14 +309,14 @@ def test_made_bill_ids_are_the_same_every_time_and_everywhere(spark: SparkSessio
         ("5", "u", "2020-01-01", "1.0", "bad"),
     ]
     mapping = {name: source for name, source in MAPPING.items() if name != "bill_id"}
-    found = []
+    outcomes = []
     for session, order in ((spark, rows), (jvm, rows), (spark, rows[::-1])):
         landed = conform(bills(session, *order), BILLS, mapping, zone="UTC")
         accepted, rejected = split(landed)
         assert rejected.count() == 1
-        found.append(sorted(tuple(row) for row in accepted.select("bill_id", "amount").collect()))
-    assert found[0] == found[1] == found[2]
-    ids = [bill_id for bill_id, _ in found[0]]
+        outcomes.append(sorted(tuple(row) for row in accepted.select("bill_id", "amount").collect()))
+    assert outcomes[0] == outcomes[1] == outcomes[2]
+    ids = [bill_id for bill_id, _ in outcomes[0]]
     assert len(set(ids)) == 4
     assert sorted(bill_id[-2:] for bill_id in ids) == ["-1", "-1", "-1", "-2"]
     assert {len(bill_id) for bill_id in ids} == {34}

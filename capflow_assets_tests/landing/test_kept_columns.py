@@ -36,9 +36,9 @@ def shop(tmp_path: Path, spark: SparkSession) -> Shop:
 def test_a_personal_source_under_a_plain_name_is_told(shop: Shop, source: str) -> None:
     column = "E-Mail" if "(" in source else source
     shop.sends("users", ("card", column), [("U1", "x"), ("U2", "y"), ("U3", "z")])
-    told = finding_of(shop.landed("users", columns={"user_id": "card", "contact": source}), "personal_data")
-    assert not told.passed
-    assert f"contact: comes from {column!r}" in told.message
+    finding = finding_of(shop.landed("users", columns={"user_id": "card", "contact": source}), "personal_data")
+    assert not finding.passed
+    assert f"contact: comes from {column!r}" in finding.message
     silent = shop.landed("users", columns={"user_id": "card", "contact": source}, plain=["contact"])
     assert finding_of(silent, "personal_data").passed
 
@@ -54,8 +54,8 @@ def test_an_id_that_is_an_address_is_told_wherever_it_comes_from(shop: Shop) -> 
     rows = [(n, at, 5, f"ann{n}@example.com") for n in range(5)]
     shop.sends("bills", ("id", "at", "total", "who"), rows)
     mapping = {"bill_id": "id", "billed_at": "at", "amount": "total", "user_id": "who"}
-    told = finding_of(shop.landed("bills", columns=mapping), "personal_data")
-    assert "user_id: 100 % of a sample are e-mail addresses" in told.message
-    assert told.found["user_id_email_share_pct"] == 100
-    assert "ann1" not in told.message
+    finding = finding_of(shop.landed("bills", columns=mapping), "personal_data")
+    assert "user_id: 100 % of a sample are e-mail addresses" in finding.message
+    assert finding.found["user_id_email_share_pct"] == 100
+    assert "ann1" not in finding.message
     assert finding_of(shop.landed("bills", columns=mapping, personal=["user_id"]), "personal_data").passed

@@ -36,15 +36,15 @@ def engine(request: pytest.FixtureRequest) -> SparkSession:
 
 def landed(session: SparkSession, mapping: dict[str, tuple[str, str]], **how: Any) -> dict[str, list[Any]]:
     """The values of each text (of a type), in the order of the rows; where a row is rejected for it, the reason."""
-    found: dict[str, list[Any]] = {name: [] for name in mapping}
+    values: dict[str, list[Any]] = {name: [] for name in mapping}
     table = Table("row", tuple(Column(name, to, "") for name, (_, to) in mapping.items()))
     frame = session.createDataFrame([(*row, int(row[0])) for row in ROWS], SCHEMA)
     texts = {name: text for name, (text, _) in mapping.items()}
     for row in conform(frame.coalesce(1), table, texts, zone="UTC", **how).collect():
-        reasons = dict(each.split(": ", 1) for each in (row.rejected_because or "").split("; ") if each)
+        reasons = dict(reason.split(": ", 1) for reason in (row.rejected_because or "").split("; ") if reason)
         for name in mapping:
-            found[name].append(reasons.get(name, row[name]))
-    return found
+            values[name].append(reasons.get(name, row[name]))
+    return values
 
 
 NOT_A_NUMBER = "'n/a' is not a number"
@@ -75,9 +75,9 @@ def test_text_is_coerced_and_what_cannot_be_read_is_told(engine: SparkSession) -
         "id": ("nullif(l, 7)", "string", ["a,5,c", None, "x,oops", None]),
         "number_or_text": ("coalesce(p, b)", "string", ["2", "n/a", "3", "0"]),
     }
-    found = landed(engine, {name: (text, to) for name, (text, to, _) in cases.items()})
+    columns = landed(engine, {name: (text, to) for name, (text, to, _) in cases.items()})
     for name, (text, _, expected) in cases.items():
-        values = [2.0 * 0 if value == 0 and value is not False else value for value in found[name]]
+        values = [2.0 * 0 if value == 0 and value is not False else value for value in columns[name]]
         assert values == expected, text
 
 
@@ -85,7 +85,9 @@ def test_a_jvm_coerces_as_well(jvm: SparkSession) -> None:
     frame = jvm.createDataFrame([(*row, int(row[0])) for row in ROWS], SCHEMA).coalesce(1)
     meaning = Meaning({field.name: field.dataType for field in frame.schema.fields})
     both = [row_expressions.converted(text, frame.columns, meaning) for text in ("u * p", "p::int", "p > 1")]
-    rows = frame.select(*(each.alias(f"c{place}") for place, pair in enumerate(both) for each in pair)).collect()
+    rows = frame.select(
+        *(expression.alias(f"c{place}") for place, pair in enumerate(both) for expression in pair)
+    ).collect()
     assert [tuple(row[::2]) for row in rows[:2]] == [(3.0, 2, True), (None, None, None)]
     assert tuple(rows[1][1::2]) == (NOT_A_NUMBER, "'n/a' is not a whole number", NOT_A_NUMBER)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 ZONES = ("America/New_York", "Europe/Berlin", "Asia/Kolkata", "Australia/Lord_Howe")
 # On, before and after the days of 2024 on which a clock of one of the zones changes; none that it shows twice or never.
-LOCAL = [datetime(2024, *each) for each in (  # noqa: DTZ001
+LOCAL = [datetime(2024, *parts) for parts in (  # noqa: DTZ001
     (1, 15, 0), (3, 9, 23), (3, 10, 0), (3, 10, 4), (3, 31, 0), (3, 31, 4), (4, 6, 23), (4, 7, 0), (4, 7, 3), (7, 1, 0),
     (10, 5, 23), (10, 6, 0), (10, 6, 4), (10, 27, 0), (10, 27, 4), (11, 3, 0), (11, 3, 3), (12, 31, 23),
 )]  # fmt: skip
@@ -59,11 +59,11 @@ def test_local_text_and_instants_land_where_python_has_them(
     columns = "i int, day string, hour string, seconds string, whole bigint, at timestamp, here timestamp_ntz"
     for zone in zones:
         here = ZoneInfo(zone)
-        moments = [each.replace(tzinfo=here).astimezone(UTC) for each in LOCAL]
+        moments = [local.replace(tzinfo=here).astimezone(UTC) for local in LOCAL]
         rows = [(place, f"{local:%m/%d/%y}", f"{local:%H:%M}", str(int(at.timestamp())), int(at.timestamp()), at, local)
                 for place, (local, at) in enumerate(zip(LOCAL, moments, strict=True))]  # fmt: skip
         frame = engine.createDataFrame(rows, columns)
-        found = landed(frame, zone, {
+        times = landed(frame, zone, {
             "by_pattern": "to_timestamp(day || ' ' || hour, 'MM/dd/yy HH:mm')",
             "by_epoch": "from_unixtime(seconds)",
             "by_seconds": "timestamp_seconds(whole)",
@@ -73,47 +73,47 @@ def test_local_text_and_instants_land_where_python_has_them(
             "and_back": "to_timestamp(date_format(at, 'yyyy-MM-dd HH:mm'))",
             "from_utc": f"from_utc_timestamp(at, '{zone}')",
         })  # fmt: skip
-        for name, values in found.items():
+        for name, values in times.items():
             assert instants(values) == moments, (zone, name)
         days = landed(frame, zone, {"day_alone": "to_timestamp(day, 'MM/dd/yy')", "cut": "date_trunc('day', at)"})
-        midnights = [datetime(each.year, each.month, each.day, tzinfo=here).astimezone(UTC) for each in LOCAL]
+        midnights = [datetime(local.year, local.month, local.day, tzinfo=here).astimezone(UTC) for local in LOCAL]
         assert [instants(values) for values in days.values()] == [midnights, midnights], zone
         of_day = landed(frame, zone, {"a": "to_date(at)", "b": "to_date(day, 'MM/dd/yy')"}, "date")
-        assert list(of_day.values()) == [[each.date() for each in LOCAL]] * 2, zone
-        assert landed(frame, zone, {"hour_of_day": "hour(at)"}, "int")["hour_of_day"] == [each.hour for each in LOCAL]
+        assert list(of_day.values()) == [[local.date() for local in LOCAL]] * 2, zone
+        assert landed(frame, zone, {"hour_of_day": "hour(at)"}, "int")["hour_of_day"] == [local.hour for local in LOCAL]
 
 
 def test_an_hour_that_a_clock_shows_twice_keeps_its_instant(engine: SparkSession) -> None:
-    moments = [datetime(2024, 10, 27, 0, 30, tzinfo=UTC) + timedelta(hours=each) for each in range(3)]
+    moments = [datetime(2024, 10, 27, 0, 30, tzinfo=UTC) + timedelta(hours=hours) for hours in range(3)]
     rows = [(place, int(at.timestamp()), at) for place, at in enumerate(moments)]
     frame = engine.createDataFrame(rows, "i int, x bigint, at timestamp")
     mapping = {"a": "from_unixtime(x)", "b": "from_utc_timestamp(at, 'Europe/Berlin')", "c": "at + interval 0 hours"}
-    found = landed(frame, "Europe/Berlin", mapping)
-    assert [instants(values) for values in found.values()] == [moments] * 3
+    times = landed(frame, "Europe/Berlin", mapping)
+    assert [instants(values) for values in times.values()] == [moments] * 3
 
 
 def _as_numbers(frame: DataFrame, columns: list[Expression], zone: str) -> list[tuple[Any, ...]]:
     """The values, times as microseconds since 1970: local ones as of ``zone``."""
     from pyspark.sql import functions as F
 
-    made = frame.select(*(column.alias(f"c{place}") for place, column in enumerate(columns)))
+    selected = frame.select(*(column.alias(f"c{place}") for place, column in enumerate(columns)))
     plain = []
-    for name, kind in made.dtypes:
+    for name, kind in selected.dtypes:
         moment = F.col(name).cast("timestamp")
         moment = F.to_utc_timestamp(moment, zone) if kind == "timestamp_ntz" and zone else moment
         plain.append(F.unix_micros(moment) if kind.startswith("timestamp") else F.col(name).cast("string"))
-    return [tuple(row) for row in made.select(*plain).collect()]
+    return [tuple(row) for row in selected.select(*plain).collect()]
 
 
 def _equal_to_a_session_of_the_zone(spark: SparkSession, jvm: SparkSession, zone: str, texts: Sequence[str]) -> None:
     from pyspark.sql import functions as F
 
-    found = []
+    results = []
     for session in (spark, jvm):
         frame = session.createDataFrame(ROWS, SCHEMA).coalesce(1)
         meaning = Meaning({field.name: field.dataType for field in frame.schema.fields}, zone)
-        made = [row_expressions.converted(text, frame.columns, meaning)[0] for text in texts]
-        found.append(_as_numbers(frame, made, zone))
+        expressions = [row_expressions.converted(text, frame.columns, meaning)[0] for text in texts]
+        results.append(_as_numbers(frame, expressions, zone))
     jvm.conf.set("spark.sql.session.timeZone", zone)
     try:
         frame = jvm.createDataFrame(ROWS, SCHEMA).coalesce(1)
@@ -121,7 +121,7 @@ def _equal_to_a_session_of_the_zone(spark: SparkSession, jvm: SparkSession, zone
     finally:
         jvm.conf.set("spark.sql.session.timeZone", "UTC")
     for place, text in enumerate(texts):
-        values = [[row[place] for row in rows] for rows in (wanted, *found)]
+        values = [[row[place] for row in rows] for rows in (wanted, *results)]
         assert values[0] == values[1] == values[2], (zone, text, values)
 
 
@@ -159,8 +159,8 @@ def test_all_of_them_in_other_zones(spark: SparkSession, jvm: SparkSession, zone
 def test_what_names_its_zone_is_read_by_it(engine: SparkSession, text: str, expected: str) -> None:
     row = (0, "2024-07-01 10:00:00", datetime(2024, 7, 1, 12, tzinfo=UTC), datetime(2024, 7, 1, 10))  # noqa: DTZ001
     frame = engine.createDataFrame([row], "i int, text string, at timestamp, here timestamp_ntz")
-    found = landed(frame, "America/New_York", {"value": text})["value"]
-    assert instants(found) == [datetime.fromisoformat(f"{expected}+00:00")]
+    values = landed(frame, "America/New_York", {"value": text})["value"]
+    assert instants(values) == [datetime.fromisoformat(f"{expected}+00:00")]
 
 
 def test_where_the_columns_are_typed_and_the_zone_is_utc_nothing_changes(spark: SparkSession) -> None:
@@ -169,9 +169,9 @@ def test_where_the_columns_are_typed_and_the_zone_is_utc_nothing_changes(spark: 
     frame = spark.createDataFrame(TYPED_ROWS, TYPED).coalesce(1)
     meaning = Meaning({field.name: field.dataType for field in frame.schema.fields})
     ours = [row_expressions.converted(text, frame.columns, meaning)[0] for text in EQUAL]
-    found = []
+    results = []
     for columns in (ours, [F.expr(text) for text in EQUAL]):
-        made = frame.select(*(column.alias(f"c{place}") for place, column in enumerate(columns)))
-        found.append([tuple(map(repr, row)) for row in made.collect()])
+        selected = frame.select(*(column.alias(f"c{place}") for place, column in enumerate(columns)))
+        results.append([tuple(map(repr, row)) for row in selected.collect()])
     for place, text in enumerate(EQUAL):
-        assert [row[place] for row in found[0]] == [row[place] for row in found[1]], text
+        assert [row[place] for row in results[0]] == [row[place] for row in results[1]], text

@@ -69,13 +69,13 @@ def test_hashes_stay_equal_within_a_customer_and_differ_between_keys(engine: Spa
     mapping = {"user_id": "card", "email": "mail", "name": "nick"}
     hashed = ("email", "name")
     conformed = conform(frame, USER_TABLE, mapping, zone="UTC", personal=hashed)
-    found = pseudonymized(conformed, hashed, ["mail", "nick"], KEY).orderBy("user_id").collect()
+    hashed_rows = pseudonymized(conformed, hashed, ["mail", "nick"], KEY).orderBy("user_id").collect()
     expected = hmac.new(KEY, b"ann@x.org", hashlib.sha256).hexdigest()
-    assert [row.email for row in found] == [expected, expected, None]
-    assert found[0].name == hmac.new(KEY, "Ä".encode(), hashlib.sha256).hexdigest()
-    assert found[0].name != found[1].name
-    assert found[2].name is None
-    assert [row.user_id for row in found] == ["1", "2", "3"]
+    assert [row.email for row in hashed_rows] == [expected, expected, None]
+    assert hashed_rows[0].name == hmac.new(KEY, "Ä".encode(), hashlib.sha256).hexdigest()
+    assert hashed_rows[0].name != hashed_rows[1].name
+    assert hashed_rows[2].name is None
+    assert [row.user_id for row in hashed_rows] == ["1", "2", "3"]
     assert pseudonym("ann@x.org", b"another") != expected
 
 
@@ -95,7 +95,10 @@ def test_nothing_is_left_in_clear(shop: Shop) -> None:
     (row,) = shop.rows("raw/users")
     assert (row["user_id"], row["note"]) == ("1", "gold")
     assert row["email"] == pseudonym("ann@example.org", KEY)
-    rejected = {each["rejected_because"]: json.loads(each["source_row"]) for each in shop.rows("raw/users_rejected")}
+    rejected = {
+        rejection["rejected_because"]: json.loads(rejection["source_row"])
+        for rejection in shop.rows("raw/users_rejected")
+    }
     assert rejected["guest: no user stands on the row"] == {
         "card": None,
         "mail": pseudonym("bob@example.org", KEY),
@@ -147,7 +150,7 @@ def test_a_key_is_made_once_and_kept_to_its_owner(tmp_path: Path, monkeypatch: p
     assert customer_key(home, "shop2") != key
     file = home.root / "keys" / "shop"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert sorted(each.name for each in file.parent.iterdir()) == ["shop", "shop2"]
+    assert sorted(path.name for path in file.parent.iterdir()) == ["shop", "shop2"]
     assert destroy_key(home, "shop")
     assert not destroy_key(home, "shop")
     assert customer_key(home, "shop") != key

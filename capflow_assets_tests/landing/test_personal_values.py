@@ -31,7 +31,7 @@ HARMLESS = [
 ]
 
 
-def told(shop: Shop, values: list[str], **how: Any) -> Any:
+def finding_on(shop: Shop, values: list[str], **how: Any) -> Any:
     shop.sends("users", ("card", "extra"), list(enumerate(values)))
     result = shop.landed("users", columns={"user_id": "card", "extra": "extra"}, **how)
     return finding_of(result, "personal_data")
@@ -39,18 +39,18 @@ def told(shop: Shop, values: list[str], **how: Any) -> Any:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_values_that_look_personal_are_told_and_not_shown(shop: Shop, kind: str) -> None:
-    found = told(shop, KINDS[kind])
-    assert not found.passed
+    finding = finding_on(shop, KINDS[kind])
+    assert not finding.passed
     share = 100 * sum(value not in ("x", "y", "none") for value in KINDS[kind]) / 4
-    assert f"extra: {share:g} % are {kind}" in found.message
-    assert found.severity == "warn"
-    assert not any(value in repr(found) for value in KINDS[kind] if len(value) > 4)
-    assert told(shop, KINDS[kind], personal=["extra"]).passed
+    assert f"extra: {share:g} % are {kind}" in finding.message
+    assert finding.severity == "warn"
+    assert not any(value in repr(finding) for value in KINDS[kind] if len(value) > 4)
+    assert finding_on(shop, KINDS[kind], personal=["extra"]).passed
 
 
 @pytest.mark.parametrize("values", HARMLESS)
 def test_values_that_only_resemble_are_left_alone(shop: Shop, values: list[str]) -> None:
-    assert told(shop, values).passed
+    assert finding_on(shop, values).passed
 
 
 def test_a_name_that_tells_is_told_unless_it_is_said_to_be_plain(shop: Shop) -> None:

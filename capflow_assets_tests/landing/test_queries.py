@@ -260,7 +260,7 @@ def test_inputs_want_a_query_and_a_table_its_source() -> None:
 
 def test_every_input_is_looked_at_where_locations_are(tmp_path: Path) -> None:
     customer = customer_of(toml("/data/shop"))
-    assert [(each.key, customer.located(each.location)) for each in customer.origins()] == [
+    assert [(origin.key, customer.located(origin.location)) for origin in customer.origins()] == [
         ("tables.bills.inputs.orders", "/data/shop/orders.csv"),
         ("tables.bills.inputs.payments", "/data/shop/payments.csv"),
     ]

@@ -33,7 +33,7 @@ def assert_own_names(text: str) -> None:
     assert [table.sql() for table in tree.find_all(exp.Table) if not table.name.startswith("qcafe_")] == []
     assert [table.sql() for table in tree.find_all(exp.Table) if table.args.get("db")] == []
     firsts = [column.parts[0] for column in tree.find_all(exp.Column)]
-    others = [each.name for each in firsts if not (each.name.startswith("qcafe_") or isinstance(each, exp.Star))]
+    others = [first.name for first in firsts if not (first.name.startswith("qcafe_") or isinstance(first, exp.Star))]
     assert [name for name in others if name.upper() not in ("DAY", "MONTH", "YEAR", "HOUR")] == []
 
 

@@ -68,11 +68,15 @@ REFUSED = {
 def places(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("lake") / "acme"
     rows = spark.createDataFrame([(f"{CANARY} {number}",) for number in range(3)], "secret string")
-    found = {"table": str(folder / "raw" / "users"), "parquet": str(folder / "parquet"), "file": str(folder / "a.txt")}
-    rows.write.format("delta").save(found["table"])
-    rows.write.parquet(found["parquet"])
-    Path(found["file"]).write_text(f"{CANARY}\n")
-    return found
+    locations = {
+        "table": str(folder / "raw" / "users"),
+        "parquet": str(folder / "parquet"),
+        "file": str(folder / "a.txt"),
+    }
+    rows.write.format("delta").save(locations["table"])
+    rows.write.parquet(locations["parquet"])
+    Path(locations["file"]).write_text(f"{CANARY}\n")
+    return locations
 
 
 @pytest.fixture(scope="module")

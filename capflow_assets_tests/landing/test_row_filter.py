@@ -31,7 +31,7 @@ def shop(tmp_path: Path, spark: SparkSession) -> Shop:
 
 
 def landed_message(result: TableResult) -> str:
-    return next(each.message for _, each in result.findings if each.check == "landed")
+    return next(finding.message for _, finding in result.findings if finding.check == "landed")
 
 
 def ids(shop: Shop) -> list[str]:

@@ -37,10 +37,10 @@ def test_totals_stop_no_table_and_are_told(spark: SparkSession, tmp_path: Path) 
     (tmp_path / "in.csv").write_text("\n".join(("id,at,total", *bills_, ",Total,50", "")), encoding="utf-8")
     result = Shop(tmp_path, spark).lands("bills", MAPPING, location="in.csv", max_rejected_pct=5)
     assert (result.status, result.counts) == ("done", {"came": 11, "totals": 1})
-    (found,) = (finding for _, finding in result.findings if finding.check == "landed")
-    assert not found.passed
-    assert "1 sum others up" in found.message
-    assert "in.csv:12" in found.message
+    (finding,) = (finding for _, finding in result.findings if finding.check == "landed")
+    assert not finding.passed
+    assert "1 sum others up" in finding.message
+    assert "in.csv:12" in finding.message
 
 
 def test_nothing_but_totals_is_refused(spark: SparkSession, tmp_path: Path) -> None:

@@ -87,8 +87,8 @@ def test_declared_ways_to_write(name: str, cases: list[Case], request: pytest.Fi
         frame = session.createDataFrame(list(enumerate(values)), f"i int, v {kind}").coalesce(1)
         table = Table("row", (Column("value", to, ""), Column("i", "int", "")))
         rows = conform(frame, table, {"value": "v", "i": "i"}, zone="Europe/Berlin", **how).orderBy("i")
-        found = rows.select(F.col("value").cast("string"), F.col("rejected_because")).collect()
-        assert [BAD if because else value for value, because in found] == expected, (how, values)
+        pairs = rows.select(F.col("value").cast("string"), F.col("rejected_because")).collect()
+        assert [BAD if because else value for value, because in pairs] == expected, (how, values)
 
 
 @pytest.mark.parametrize(

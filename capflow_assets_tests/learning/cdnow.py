@@ -26,12 +26,12 @@ def histories(days: pd.DataFrame, end: pd.Timestamp = CALIBRATION_END) -> pd.Dat
     """One row per user: ``x``, ``t_x``, ``T`` in weeks and ``spend``, the mean of repeat days (null without)."""
     seen = days[days["day"] <= end]
     first = seen.groupby("user_id")["day"].transform("min")
-    found = seen.groupby("user_id")["day"].agg(first="min", last="max", count="size")
+    spans = seen.groupby("user_id")["day"].agg(first="min", last="max", count="size")
     return pd.DataFrame(
         {
-            "x": found["count"] - 1,
-            "t_x": (found["last"] - found["first"]).dt.days / 7,
-            "T": (end - found["first"]).dt.days / 7,
+            "x": spans["count"] - 1,
+            "t_x": (spans["last"] - spans["first"]).dt.days / 7,
+            "T": (end - spans["first"]).dt.days / 7,
             "spend": seen[seen["day"] > first].groupby("user_id")["spend"].mean(),
         }
     )

@@ -49,7 +49,7 @@ def test_lists_are_as_long_as_asked_for_and_the_best_come_first() -> None:
 
 def test_rows_are_for_the_items_asked_about_in_any_order() -> None:
     index = pd.Index(["salt", "unknown", "tea"], name="item_id")
-    rows = answer_rows(lines_of(BILLS), index, lambda pairs, asked: rule_rows(pairs, asked, 5))
+    rows = answer_rows(lines_of(BILLS), index, lambda pairs, items: rule_rows(pairs, items, 5))
     assert rows[["with_item_id", "reasons"]].to_records().tolist() == [
         ("tea", "milk", "on 24 of its 40 bills, 2.0 times as often as by chance")
     ]
@@ -79,6 +79,6 @@ def test_what_a_list_adds_is_what_stands_on_the_items_bills_beyond_its_popularit
 def test_a_shop_without_bills_has_no_rules() -> None:
     index = pd.Index(["tea"], name="item_id")
     for rows_of in (rule_rows, popular_rows):
-        rows = answer_rows(lines_of([]), index, lambda pairs, asked, of=rows_of: of(pairs, asked, 5))  # type: ignore[misc]
+        rows = answer_rows(lines_of([]), index, lambda pairs, items, of=rows_of: of(pairs, items, 5))  # type: ignore[misc]
         assert rows.empty
         assert rows.index.name == "item_id"

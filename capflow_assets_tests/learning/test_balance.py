@@ -60,6 +60,8 @@ def test_outcomes_that_can_do_without_a_table_are_counted_without_it(spark: Spar
 
     bills = bills_of(spark, BILLS)
     tables = {"bills": "clean/bills", "line_items": "clean/line_items"}
-    asked = Asked(MODEL.needs, 30, 3, outcome, "bought", tables, ("start", "end"))
-    counted = balance(asked, bills, {"clean/bills": bills, "clean/line_items": None}, {"zone": "UTC"}, FIRST, UNTIL)
+    requirements = Asked(MODEL.needs, 30, 3, outcome, "bought", tables, ("start", "end"))
+    counted = balance(
+        requirements, bills, {"clean/bills": bills, "clean/line_items": None}, {"zone": "UTC"}, FIRST, UNTIL
+    )
     assert (counted["users"], counted["positives"]) == (2.0, 0.0)

@@ -17,12 +17,12 @@ PAPER = BgNbd(0.243, 4.414, 0.793, 2.426, -9582.43)
 def test_the_papers_figures_hold_on_cdnow() -> None:
     days = purchase_days()
     users = histories(days)
-    found = fit_bg_nbd(users["x"], users["t_x"], users["T"])
+    model = fit_bg_nbd(users["x"], users["t_x"], users["T"])
     assert len(users) == 2357
-    assert (round(found.r, 3), round(found.alpha, 3)) == (0.243, 4.414)
-    assert (round(found.a, 3), round(found.b, 3)) == (0.793, 2.426)
-    assert round(found.log_likelihood, 2) == -9582.43
-    expected = found.expected_purchases(users["x"], users["t_x"], users["T"], 39).sum()
+    assert (round(model.r, 3), round(model.alpha, 3)) == (0.243, 4.414)
+    assert (round(model.a, 3), round(model.b, 3)) == (0.793, 2.426)
+    assert round(model.log_likelihood, 2) == -9582.43
+    expected = model.expected_purchases(users["x"], users["t_x"], users["T"], 39).sum()
     assert expected == pytest.approx(1653, abs=5)
     assert (days["day"] > CALIBRATION_END).sum() == 1882
 
@@ -30,7 +30,7 @@ def test_the_papers_figures_hold_on_cdnow() -> None:
 def test_weights_stand_for_repeated_users() -> None:
     x, t_x, T = [0, 1, 3, 0], [0, 2, 8, 0], [10, 9, 12, 4]
     weighted = fit_bg_nbd(x, t_x, T, [5, 3, 2, 4])
-    repeated = fit_bg_nbd(*(np.repeat(each, [5, 3, 2, 4]) for each in (x, t_x, T)))
+    repeated = fit_bg_nbd(*(np.repeat(values, [5, 3, 2, 4]) for values in (x, t_x, T)))
     assert weighted.log_likelihood == pytest.approx(repeated.log_likelihood, rel=1e-12)
     assert weighted.r == pytest.approx(repeated.r, rel=1e-9)
 
@@ -101,15 +101,15 @@ def test_expectations_stay_possible_for_extreme_users(a: float, b: float, horizo
     model = BgNbd(0.3, 2.0, a, b, 0.0)
     x = np.array([0.0, 0.0, 1.0, 50.0, 3000.0])
     T = np.array([0.0, 500.0, 1.0, 60.0, 600.0])
-    found = model.expected_purchases(x, np.where(x > 0, T, 0.0), T, horizon)
-    assert np.isfinite(found).all()
-    assert (found >= 0).all()
-    assert (found <= (model.r + x) * horizon / (model.alpha + T) * (1 + 1e-6)).all()
+    forecasts = model.expected_purchases(x, np.where(x > 0, T, 0.0), T, horizon)
+    assert np.isfinite(forecasts).all()
+    assert (forecasts >= 0).all()
+    assert (forecasts <= (model.r + x) * horizon / (model.alpha + T) * (1 + 1e-6)).all()
 
 
 def test_more_time_means_more_purchases() -> None:
-    found = [float(PAPER.expected_purchases(3, 10, 12, horizon)) for horizon in (1, 4, 13, 52, 520)]
-    assert found == sorted(found)
+    forecasts = [float(PAPER.expected_purchases(3, 10, 12, horizon)) for horizon in (1, 4, 13, 52, 520)]
+    assert forecasts == sorted(forecasts)
 
 
 def test_known_parameters_are_found_again() -> None:
@@ -125,8 +125,8 @@ def test_known_parameters_are_found_again() -> None:
         x[here] += 1
         t_x[here] = now[here]
         here = here[random.random(here.size) >= leave[here]]
-    found = fit_bg_nbd(x, t_x, T)
-    assert (found.r, found.alpha, found.a, found.b) == pytest.approx(true, rel=0.08)
+    model = fit_bg_nbd(x, t_x, T)
+    assert (model.r, model.alpha, model.a, model.b) == pytest.approx(true, rel=0.08)
 
 
 @pytest.mark.parametrize(

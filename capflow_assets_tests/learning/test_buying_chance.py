@@ -37,8 +37,8 @@ def law(frame: pd.DataFrame) -> np.ndarray:
 
 def examples(size: int, seed: int = 0) -> Examples:
     frame = histories(size, seed)
-    came = np.random.default_rng(seed + 1).random(size) < law(frame)
-    return Examples(frame, pd.DataFrame({"came": came.astype(float)}))
+    returned = np.random.default_rng(seed + 1).random(size) < law(frame)
+    return Examples(frame, pd.DataFrame({"came": returned.astype(float)}))
 
 
 def test_the_law_is_found_from_what_came() -> None:

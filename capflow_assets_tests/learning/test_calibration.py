@@ -97,8 +97,8 @@ def test_order_is_kept_and_chances_stay_inside(kind: str) -> None:
 
 def test_scores_the_wrong_way_round_are_not_turned() -> None:
     actual = np.repeat([1.0, 0.0], 50)
-    found = fit_calibrator(actual, np.linspace(0.1, 0.9, 100)).apply([0.1, 0.9])
-    assert found == pytest.approx([0.5, 0.5], abs=0.01)
+    calibrated = fit_calibrator(actual, np.linspace(0.1, 0.9, 100)).apply([0.1, 0.9])
+    assert calibrated == pytest.approx([0.5, 0.5], abs=0.01)
 
 
 def test_separable_scores_keep_a_finite_slope() -> None:

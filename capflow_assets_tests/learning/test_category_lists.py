@@ -15,15 +15,15 @@ TODAY = np.datetime64("2024-06-30")
 
 def test_the_figure_that_recipes_are_chosen_by_is_the_one_that_models_are_judged_by() -> None:
     random = np.random.default_rng(0)
-    scores, came = random.random((50, 8)), random.random((50, 8)) < 0.3
-    came[:, 0] |= ~came.any(axis=1)
+    scores, bought = random.random((50, 8)), random.random((50, 8)) < 0.3
+    bought[:, 0] |= ~bought.any(axis=1)
     index = pd.Index([f"u{number:02d}" for number in range(50)], name="user_id")
-    user, item = np.nonzero(np.ones_like(came))
+    user, item = np.nonzero(np.ones_like(bought))
     answers = pd.DataFrame({"item_id": item, "score": scores[user, item]}, index=index.take(user))
-    user, item = np.nonzero(came)
+    user, item = np.nonzero(bought)
     outcomes = pd.DataFrame({"item_id": item, "bought": 1.0}, index=index.take(user))
     expected = ndcg_by_subject(outcomes, answers, top=3)["value"]
-    assert ndcg(scores, came, 3).tolist() == pytest.approx(expected.tolist())
+    assert ndcg(scores, bought, 3).tolist() == pytest.approx(expected.tolist())
 
 
 def test_of_equal_scores_the_first_comes_first() -> None:

@@ -51,8 +51,8 @@ def test_a_user_is_all_that_was_bought() -> None:
 
 def test_recall_is_the_mean_over_users() -> None:
     """One bought two of which one is listed, the other one that is listed."""
-    came = NewItems(np.array([7, 8, 9]), np.array([0, 1]), np.array([0, 0, 1]), np.array([0, 1, 2]))
-    assert came.recall(np.array([[1, -1], [2, 0]])) == 0.75
+    bought = NewItems(np.array([7, 8, 9]), np.array([0, 1]), np.array([0, 0, 1]), np.array([0, 1, 2]))
+    assert bought.recall(np.array([[1, -1], [2, 0]])) == 0.75
 
 
 def test_popularity_by_category_by_hand() -> None:
@@ -63,9 +63,9 @@ def test_popularity_by_category_by_hand() -> None:
     items = pd.DataFrame(frame).assign(flags=["not_an_item" if item == "fee" else "" for item in kinds])
     users = pd.DataFrame(index=pd.Index(["bea", "ana", "new"], name="user_id"))
     tables = {LINES: (LINES_OF_MAY,), ITEMS: (items.sample(frac=1, random_state=0),)}
-    asked = Examples(users, None, tables, (datetime(2024, 5, 9, tzinfo=UTC),), "UTC")
-    assert set(items["item_id"].sort_values().to_numpy()[Shelf.newest(asked).new]) == {"pot", "oil", "rice"}
-    rows = popular_rows(asked, 20)
+    subjects = Examples(users, None, tables, (datetime(2024, 5, 9, tzinfo=UTC),), "UTC")
+    assert set(items["item_id"].sort_values().to_numpy()[Shelf.newest(subjects).new]) == {"pot", "oil", "rice"}
+    rows = popular_rows(subjects, 20)
     # Rice is of the brand that sells in food, oil is not; a fee is no item.
     assert rows.loc["ana", "item_id"].tolist() == ["rice", "oil", "pot"]
     assert rows.loc["ana", "score"].round(5).tolist() == [0.625, 0.625, 0.375]

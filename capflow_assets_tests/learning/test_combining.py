@@ -74,8 +74,8 @@ def test_weights_are_those_of_the_mixture_that_made_the_outcome() -> None:
     scores = random.random((50_000, 3))
     outcome = scores @ [0.7, 0.3, 0.0] + random.normal(0, 0.1, 50_000)
     assert stacking_weights(outcome, scores) == pytest.approx((0.7, 0.3, 0.0), abs=0.02)
-    came = (random.random(50_000) < scores @ [0.2, 0.0, 0.8]).astype(float)
-    assert stacking_weights(came, scores) == pytest.approx((0.2, 0.0, 0.8), abs=0.05)
+    labels = (random.random(50_000) < scores @ [0.2, 0.0, 0.8]).astype(float)
+    assert stacking_weights(labels, scores) == pytest.approx((0.2, 0.0, 0.8), abs=0.05)
 
 
 def test_weights_are_never_below_zero_and_sum_to_one() -> None:

@@ -51,10 +51,10 @@ def test_trees_learn_from_prices() -> None:
     is_reduced = (weeks - begins[:, None]) % 12 < 3
     mean = np.where(is_reduced, 80.0, 40.0)
     pieces, price = random.poisson(mean).astype(float), np.where(is_reduced, 2.0, 3.0)
-    blind, told = (chain(pieces, prices).until(6) for prices in (np.full(price.shape, 3.0), price))
+    blind, informed = (chain(pieces, prices).until(6) for prices in (np.full(price.shape, 3.0), price))
     errors = [
         np.abs(GlobalTrees.fitted(demand, 6, SETTINGS, 60).forecast(demand, 6) - mean[:, -6:]).sum()
-        for demand in (told, blind)
+        for demand in (informed, blind)
     ]
     assert errors[0] < errors[1]
 

@@ -72,7 +72,7 @@ def test_the_weights_that_are_judged_were_learned_before() -> None:
 def test_lists_are_fused_where_each_knows_a_part() -> None:
     random = np.random.default_rng(0)
     users = [f"u{number}" for number in range(400)]
-    recall = mean_by_subject("recall", lambda came, answers: recall_by_subject(came, answers, 4), True, "")
+    recall = mean_by_subject("recall", lambda outcomes, answers: recall_by_subject(outcomes, answers, 4), True, "")
 
     def listed(rows: Sequence[tuple[str, Sequence[str]]]) -> pd.DataFrame:
         flat = [(user, item, -place) for user, items in rows for place, item in enumerate(items)]
@@ -80,7 +80,7 @@ def test_lists_are_fused_where_each_knows_a_part() -> None:
 
     def fold() -> FoldAnswers:
         wanted = {user: random.choice(100, 4, replace=False) for user in users}
-        came = listed([(user, [f"i{item}" for item in items]) for user, items in wanted.items()]).assign(bought=1.0)
+        outcomes = listed([(user, [f"i{item}" for item in items]) for user, items in wanted.items()]).assign(bought=1.0)
         halves = {
             name: listed(
                 [
@@ -90,7 +90,7 @@ def test_lists_are_fused_where_each_knows_a_part() -> None:
             )
             for name, part in (("first", slice(0, 2)), ("second", slice(2, 4)))
         }
-        return FoldAnswers(came, halves)
+        return FoldAnswers(outcomes, halves)
 
     choice = best_ensemble([fold(), fold()], recall, per=("item_id",))
     assert choice.chosen is not None

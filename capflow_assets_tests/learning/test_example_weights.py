@@ -63,9 +63,9 @@ def population(seed: int) -> Examples:
 def sampled(examples: Examples, seed: int = 9) -> Examples:
     """All who bought, and an eighth of the others, who count eight times."""
     assert examples.outcomes is not None
-    came = examples.outcomes["bought"].to_numpy() > 0
-    is_kept = came | (np.random.default_rng(seed).random(len(came)) < 1 / PARTS)
-    outcomes = examples.outcomes.assign(**{WEIGHT: np.where(came, 1.0, PARTS)})
+    bought = examples.outcomes["bought"].to_numpy() > 0
+    is_kept = bought | (np.random.default_rng(seed).random(len(bought)) < 1 / PARTS)
+    outcomes = examples.outcomes.assign(**{WEIGHT: np.where(bought, 1.0, PARTS)})
     return Examples(examples.columns[is_kept], outcomes[is_kept])
 
 
@@ -121,28 +121,28 @@ def test_each_calibrator_of_the_sample_is_that_of_all(all_users: Examples, kind:
 
 def test_weights_of_one_change_nothing(all_users: Examples) -> None:
     assert all_users.outcomes is not None
-    came, ones = all_users.outcomes["bought"], np.ones(USERS)
+    bought, ones = all_users.outcomes["bought"], np.ones(USERS)
     scores = 1 / (1 + all_users.columns["recency_days"] / 20)
     for measure in (expected_calibration_error, calibration_error_by_chance):
-        assert measure(came, scores, weights=ones) == measure(came, scores)
-    assert fit_calibrator(came, scores, weights=ones).apply(scores).tolist() == (
-        fit_calibrator(came, scores).apply(scores).tolist()
+        assert measure(bought, scores, weights=ones) == measure(bought, scores)
+    assert fit_calibrator(bought, scores, weights=ones).apply(scores).tolist() == (
+        fit_calibrator(bought, scores).apply(scores).tolist()
     )
     parts = np.column_stack([scores, scores**2])
-    assert stacking_weights(came.to_numpy(), parts, ones) == stacking_weights(came.to_numpy(), parts)
+    assert stacking_weights(bought.to_numpy(), parts, ones) == stacking_weights(bought.to_numpy(), parts)
 
 
 def test_a_weight_is_so_many_rows() -> None:
     """Weights of whole numbers are rows so often repeated."""
     random = np.random.default_rng(3)
     scores, weights = random.random((200, 2)), random.integers(1, 5, 200)
-    came = (random.random(200) < scores[:, 0]).astype(float)
+    labels = (random.random(200) < scores[:, 0]).astype(float)
     repeated = np.repeat(np.arange(200), weights)
-    assert stacking_weights(came, scores, weights.astype(float)) == pytest.approx(
-        stacking_weights(came[repeated], scores[repeated]), abs=1e-4
+    assert stacking_weights(labels, scores, weights.astype(float)) == pytest.approx(
+        stacking_weights(labels[repeated], scores[repeated]), abs=1e-4
     )
-    by_weight = fit_calibrator(came, scores[:, 0], ("platt",), weights.astype(float))
-    by_rows = fit_calibrator(came[repeated], scores[repeated, 0], ("platt",))
+    by_weight = fit_calibrator(labels, scores[:, 0], ("platt",), weights.astype(float))
+    by_rows = fit_calibrator(labels[repeated], scores[repeated, 0], ("platt",))
     assert (by_weight.slope, by_weight.intercept) == pytest.approx((by_rows.slope, by_rows.intercept))
 
 

@@ -12,8 +12,8 @@ WORDS = {"visits": "{:.0f} visits", "recency_days": "last visit {:.0f} days ago"
 
 
 def test_the_largest_come_first_with_value_and_direction() -> None:
-    found = reasons(VALUES, np.array([[0.1, -0.3, 0.2], [-0.5, 0.0, 0.001]]), WORDS, top=2)
-    assert found == ["spend avg 1,234 lowers it; last visit 3 days ago raises it", "visits unknown lowers it"]
+    texts = reasons(VALUES, np.array([[0.1, -0.3, 0.2], [-0.5, 0.0, 0.001]]), WORDS, top=2)
+    assert texts == ["spend avg 1,234 lowers it; last visit 3 days ago raises it", "visits unknown lowers it"]
 
 
 def test_nothing_that_matters_is_the_average_user() -> None:

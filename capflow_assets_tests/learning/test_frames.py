@@ -14,12 +14,12 @@ def test_columns_come_in_order_as_floats_with_one_kind_of_null() -> None:
     frame = pd.DataFrame(
         {"b": pd.array([1, None], dtype="Int64"), "other": ["x", "y"], "a": [np.inf, 2.0]}, index=["u", "v"]
     )
-    found = matrix(frame, ("a", "b"))
-    assert found.columns.tolist() == ["a", "b"]
-    assert found.dtypes.tolist() == [np.float64, np.float64]
-    assert np.isnan(found.loc["u", "a"])
-    assert np.isnan(found.loc["v", "b"])
-    assert found.loc["u", "b"] == 1.0
+    floats = matrix(frame, ("a", "b"))
+    assert floats.columns.tolist() == ["a", "b"]
+    assert floats.dtypes.tolist() == [np.float64, np.float64]
+    assert np.isnan(floats.loc["u", "a"])
+    assert np.isnan(floats.loc["v", "b"])
+    assert floats.loc["u", "b"] == 1.0
     assert frame.loc["u", "a"] == np.inf
 
 

@@ -12,9 +12,9 @@ from capflow_assets_tests.learning.cdnow import histories, purchase_days
 
 def test_the_notes_figures_hold_on_cdnow() -> None:
     users = histories(purchase_days())
-    found = fit_gamma_gamma(users["x"], users["spend"])
-    assert found.users == 946
-    assert (round(found.p, 2), round(found.q, 2), round(found.gamma, 2)) == (6.25, 3.74, 15.44)
+    model = fit_gamma_gamma(users["x"], users["spend"])
+    assert model.users == 946
+    assert (round(model.p, 2), round(model.q, 2), round(model.gamma, 2)) == (6.25, 3.74, 15.44)
 
 
 def test_spend_is_pulled_towards_the_mean() -> None:

@@ -71,12 +71,15 @@ def examples(outcomes: pd.DataFrame | None) -> Examples:
 
 
 def test_outcomes_belong_to_their_moment() -> None:
-    came = pd.DataFrame(
+    outcomes = pd.DataFrame(
         {"thing": ["old", "new", "far", "old"], "visits": [2.0, 1.0, 1.0, 5.0], "moment": [0, 1, 1, 1]},
         index=pd.Index(["ana", "ana", "ana", "stranger"], name="user_id"),
     )
     past, newer = pasts_of(
-        examples(came), lambda _: habits(("ana", "old", "2024-04-01"), ("ana", "new", "2024-04-02")), "thing", "visits"
+        examples(outcomes),
+        lambda _: habits(("ana", "old", "2024-04-01"), ("ana", "new", "2024-04-02")),
+        "thing",
+        "visits",
     )
     assert (past.thing.tolist(), past.weight.tolist()) == ([1], [2.0])
     assert (newer.thing.tolist(), newer.weight.tolist()) == ([0], [1.0])

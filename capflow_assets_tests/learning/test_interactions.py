@@ -22,25 +22,25 @@ FRAME = pd.DataFrame(
 
 
 def test_figures_by_hand() -> None:
-    made = interactions(FRAME)
-    assert (list(made.users), list(made.items)) == (["ana", "漢字"], ["jam", "tea"])
-    assert made.matrix.toarray().tolist() == [[3.0, 1.0], [0.0, 2.0]]
-    assert made.matrix.dtype == "float32"
+    entries = interactions(FRAME)
+    assert (list(entries.users), list(entries.items)) == (["ana", "漢字"], ["jam", "tea"])
+    assert entries.matrix.toarray().tolist() == [[3.0, 1.0], [0.0, 2.0]]
+    assert entries.matrix.dtype == "float32"
 
 
 def test_nulls_are_no_entries_and_negatives_are() -> None:
-    made = interactions(FRAME, "pieces", dtype="float64")
-    assert (list(made.users), list(made.items)) == (["ana", "bea", "漢字"], ["jam", "tea"])
-    assert made.matrix.toarray().tolist() == [[-1.0, 0.0], [2.0, 0.0], [0.0, 1.5]]
+    entries = interactions(FRAME, "pieces", dtype="float64")
+    assert (list(entries.users), list(entries.items)) == (["ana", "bea", "漢字"], ["jam", "tea"])
+    assert entries.matrix.toarray().tolist() == [[-1.0, 0.0], [2.0, 0.0], [0.0, 1.5]]
 
 
 def test_batches_and_order_are_irrelevant() -> None:
     whole = interactions(FRAME)
     shuffled = pa.Table.from_pandas(FRAME.iloc[::-1], preserve_index=False).to_batches(max_chunksize=2)
-    made = interactions(iter(shuffled))
-    assert (made.matrix != whole.matrix).nnz == 0
-    assert list(made.users) == list(whole.users)
-    assert list(made.items) == list(whole.items)
+    entries = interactions(iter(shuffled))
+    assert (entries.matrix != whole.matrix).nnz == 0
+    assert list(entries.users) == list(whole.users)
+    assert list(entries.items) == list(whole.items)
 
 
 def test_no_rows() -> None:
@@ -60,8 +60,8 @@ def batches(pairs: int, users: int, items: int) -> Iterator[pa.RecordBatch]:
     for start in range(0, pairs, 10_000):
         place = np.arange(start, min(start + 10_000, pairs))
         columns = {
-            "user_id": [f"u{each}" for each in place % users],
-            "item_id": [f"i{each}" for each in (place // users + place * 7) % items],
+            "user_id": [f"u{user}" for user in place % users],
+            "item_id": [f"i{item}" for item in (place // users + place * 7) % items],
             "purchases": np.ones(len(place)),
         }
         yield pa.record_batch(columns)
@@ -70,8 +70,8 @@ def batches(pairs: int, users: int, items: int) -> Iterator[pa.RecordBatch]:
 def peak_of(pairs: int, users: int, items: int) -> int:
     tracemalloc.start()
     try:
-        made = interactions(batches(pairs, users, items))
-        assert made.matrix.nnz == pairs
+        entries = interactions(batches(pairs, users, items))
+        assert entries.matrix.nnz == pairs
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -29,10 +29,10 @@ def frames(size: int, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
-    found = [score_with_interval(ERROR, *frames(400, seed), seed=seed) for seed in range(100)]
-    covered = sum(each.low <= 1.0 <= each.high for each in found)
+    scores = [score_with_interval(ERROR, *frames(400, seed), seed=seed) for seed in range(100)]
+    covered = sum(score.low <= 1.0 <= score.high for score in scores)
     assert 85 <= covered <= 100
-    assert np.mean([each.high - each.low for each in found]) == pytest.approx(2 * 1.96 / 20, rel=0.15)
+    assert np.mean([score.high - score.low for score in scores]) == pytest.approx(2 * 1.96 / 20, rel=0.15)
 
 
 def test_a_capped_resample_is_as_wide_as_a_whole_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,7 +66,7 @@ def test_pairing_tells_apart_what_separate_intervals_cannot() -> None:
     random = np.random.default_rng(0)
     first = pd.DataFrame({"score": labels["purchases"] + random.normal(0, 1.0, 400)})
     second = pd.DataFrame({"score": first["score"] + 0.05 * np.sign(first["score"] - labels["purchases"])})
-    apart = [score_with_interval(ERROR, labels, each, seed=0) for each in (first, second)]
+    apart = [score_with_interval(ERROR, labels, answers, seed=0) for answers in (first, second)]
     assert apart[0].high > apart[1].low
     assert difference_with_interval(ERROR, labels, first, second, seed=0).low > 0
 

@@ -105,13 +105,13 @@ def test_a_list_depends_on_nobody_else_who_is_asked_about(monkeypatch: pytest.Mo
     from capflow_assets.learning import item_lists
 
     baskets = baskets_of(lines_of(random_shop(users=90, items=30, seed=3)))
-    asked = np.arange(-1, 90)
-    whole = alike_lists(baskets, asked, RECIPES[1], 20)
+    users = np.arange(-1, 90)
+    whole = alike_lists(baskets, users, RECIPES[1], 20)
     monkeypatch.setattr(item_lists, "USERS_AT_ONCE", 7)
     chosen = np.array([80, 3, 0, 41])
     for lists, places in (
-        (alike_lists(baskets, asked, RECIPES[1], 20, threads=3), slice(None)),
-        (alike_lists(baskets, asked[chosen], RECIPES[1], 20), chosen),
+        (alike_lists(baskets, users, RECIPES[1], 20, threads=3), slice(None)),
+        (alike_lists(baskets, users[chosen], RECIPES[1], 20), chosen),
     ):
         for name in Lists.__slots__:
             np.testing.assert_array_equal(getattr(lists, name), getattr(whole, name)[places])
@@ -133,9 +133,9 @@ def test_rows_of_lists_say_why() -> None:
         "cem": [(8, frozenset({"ale"}))],
     }
     baskets = baskets_of(lines_of(shop))
-    asked = numbers(baskets, "cem", "ana", "eva")
-    lists = alike_lists(baskets, asked, RECIPES[0], 5)
-    rows = list_rows(baskets, lists, asked, pd.Index(["cem", "ana", "eva"], name="user_id"), date(2024, 1, 9))
+    users = numbers(baskets, "cem", "ana", "eva")
+    lists = alike_lists(baskets, users, RECIPES[0], 5)
+    rows = list_rows(baskets, lists, users, pd.Index(["cem", "ana", "eva"], name="user_id"), date(2024, 1, 9))
     assert rows.index.name == "user_id"
     assert rows.loc["ana"].to_records(index=False)[["item_id", "reasons"]].tolist() == [
         ("tea", "bought 2 times, last 4 days ago"),

@@ -107,9 +107,9 @@ def test_a_handful_of_examples_proves_nothing(rows: int) -> None:
         random = np.random.default_rng(seed)
         features = pd.DataFrame(random.normal(size=(rows, 30)), columns=[f"f{n}" for n in range(30)])
         label = pd.DataFrame({"bought": (np.arange(rows) < 3).astype(float)})
-        found = leaks(features, label)
-        perfect += any(leak.value > 0.95 for leak in found)
-        alarms += not judge(found).passed
+        leakages = leaks(features, label)
+        perfect += any(leak.value > 0.95 for leak in leakages)
+        alarms += not judge(leakages).passed
     assert perfect > 0
     assert alarms == 0
 
@@ -130,8 +130,8 @@ def test_many_rows_are_sampled_the_same_way_each_time() -> None:
 
 def test_bounds_are_the_callers() -> None:
     features, labels = shoppers(0)
-    found = leaks(features, bought(labels))
-    assert judge(found).passed
-    assert not judge(found, auc_at_most=0.6).passed
-    assert found[0].low < found[0].value
+    leakages = leaks(features, bought(labels))
+    assert judge(leakages).passed
+    assert not judge(leakages, auc_at_most=0.6).passed
+    assert leakages[0].low < leakages[0].value
     assert wilson_low(0.9, 50) < wilson_low(0.9, 5000) < 0.9

@@ -21,11 +21,11 @@ def planted(rows: int = 600, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 def test_as_many_groups_as_were_planted() -> None:
     values, truth = planted()
     standardised = Scale.of(values).standardised(values)
-    found = mixture(standardised, 7, seed=0)
-    assert len(found.shares) == 3
-    assert found.shares.sum() == pytest.approx(1.0)
-    assert adjusted_rand_score(truth, found.groups(standardised)) > 0.95
-    assert agreement(standardised, found, seed=0) > 0.95
+    fitted = mixture(standardised, 7, seed=0)
+    assert len(fitted.shares) == 3
+    assert fitted.shares.sum() == pytest.approx(1.0)
+    assert adjusted_rand_score(truth, fitted.groups(standardised)) > 0.95
+    assert agreement(standardised, fitted, seed=0) > 0.95
 
 
 def test_no_groups_agree_by_chance_alone() -> None:
@@ -35,14 +35,14 @@ def test_no_groups_agree_by_chance_alone() -> None:
 
 def test_the_likeliest_group_by_hand() -> None:
     """At 1.2 the narrow one: -0.72 against -0.18 - log 2 = -0.87; at 2 the wide one: -0.5 - 0.69 against -2."""
-    found = Mixture(np.array([0.5, 0.5]), np.zeros((2, 1)), np.array([[1.0], [4.0]]))
-    assert found.groups(np.array([[1.2], [2.0], [-2.0]])).tolist() == [0, 1, 1]
+    overlapping = Mixture(np.array([0.5, 0.5]), np.zeros((2, 1)), np.array([[1.0], [4.0]]))
+    assert overlapping.groups(np.array([[1.2], [2.0], [-2.0]])).tolist() == [0, 1, 1]
 
 
 def test_equal_rows_make_no_spike() -> None:
     values, _ = planted(200)
-    found = mixture(np.concatenate([values / 3, np.zeros((200, 2))]), 6, seed=0)
-    assert found.variances.min() >= FLOOR
+    fitted = mixture(np.concatenate([values / 3, np.zeros((200, 2))]), 6, seed=0)
+    assert fitted.variances.min() >= FLOOR
 
 
 def test_what_is_null_or_does_not_vary_stands_in_the_middle() -> None:

@@ -20,13 +20,13 @@ def test_nearly_all_of_the_nearest_are_in_the_lists_looked_into() -> None:
     random = np.random.default_rng(0)
     middles = random.normal(size=(60, 24))
     vectors = unit_rows(middles[random.integers(0, 60, 4000)] + 0.4 * random.normal(size=(4000, 24))).astype("float32")
-    asked = np.arange(0, 4000, 40)
+    rows = np.arange(0, 4000, 40)
     index = CosineIndex.of(vectors, seed=1)
-    answers = dict(index.nearest(asked, 10))
-    cosines = vectors[asked] @ vectors.T
-    cosines[np.arange(len(asked)), asked] = -1
+    answers = dict(index.nearest(rows, 10))
+    cosines = vectors[rows] @ vectors.T
+    cosines[np.arange(len(rows)), rows] = -1
     best = np.argsort(-cosines, axis=1)[:, :10]
-    shares = [np.isin(best[place], answers[row]).mean() for place, row in enumerate(asked.tolist())]
+    shares = [np.isin(best[place], answers[row]).mean() for place, row in enumerate(rows.tolist())]
     assert np.mean(shares) > 0.95
     assert all(row not in others and len(others) == 10 for row, others in answers.items())
     # A query is compared with the members of a few lists, not with all.

@@ -71,7 +71,7 @@ def test_nobody_is_judged_where_nothing_came_or_was_listed() -> None:
 
 
 def test_as_a_metric_it_is_the_mean_over_users() -> None:
-    metric = mean_by_subject("recall_3", lambda came, lists: recall_by_subject(came, lists, 3), True, "")
+    metric = mean_by_subject("recall_3", lambda bought, lists: recall_by_subject(bought, lists, 3), True, "")
     assert metric.compute(CAME, LISTS) == pytest.approx((2 / 3 + 1 + 1 + 0) / 4)
 
 

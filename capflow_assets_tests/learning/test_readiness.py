@@ -13,16 +13,16 @@ ENOUGH = {"tables": ["clean/bills", "clean/items"], "history_days": 180, "users"
 
 
 def test_enough_is_ready_and_every_need_is_listed() -> None:
-    found = verdict(NEEDS, ENOUGH)
-    assert found.ready
-    assert [reason.need for reason in found.reasons] == [
+    result = verdict(NEEDS, ENOUGH)
+    assert result.ready
+    assert [reason.need for reason in result.reasons] == [
         "table clean/bills",
         "table clean/items",
         "history_days",
         "users",
         "positives",
     ]
-    assert all(reason.fix == "" for reason in found.reasons)
+    assert all(reason.fix == "" for reason in result.reasons)
 
 
 def test_an_absent_and_an_empty_table() -> None:
@@ -51,9 +51,9 @@ def test_positives_do_not_come_with_time_alone() -> None:
 
 
 def test_what_is_unknown_is_not_met() -> None:
-    found = verdict(NEEDS, {})
-    assert not any(reason.met for reason in found.reasons)
-    assert [reason.found for reason in found.reasons] == ["absent", "absent", None, None, None]
+    result = verdict(NEEDS, {})
+    assert not any(reason.met for reason in result.reasons)
+    assert [reason.found for reason in result.reasons] == ["absent", "absent", None, None, None]
 
 
 def test_needs_of_nothing_have_no_reason() -> None:
@@ -96,9 +96,9 @@ def test_the_day_on_which_users_are_enough() -> None:
 
 def test_further_measures_say_what_to_send() -> None:
     needs = Needs(tables=(), evidence={"attribute_fill_share": 0.5, "controls": 100, "negatives": 30})
-    found = verdict(needs, {"attribute_fill_share": 0.49999, "controls": 7, "negatives": 30})
-    assert [reason.met for reason in found.reasons] == [False, False, True]
-    fill, controls = (reason.fix for reason in found.missing)
+    result = verdict(needs, {"attribute_fill_share": 0.49999, "controls": 7, "negatives": 30})
+    assert [reason.met for reason in result.reasons] == [False, False, True]
+    fill, controls = (reason.fix for reason in result.missing)
     assert fill == (
         "needs 50 % of items with a description of three words, has 49.99 %; map raw/items.description to the column "
         "that describes the items, in three words or more"
@@ -110,9 +110,9 @@ def test_further_measures_say_what_to_send() -> None:
 
 
 def test_ready_by_little_is_at_risk() -> None:
-    found = verdict(NEEDS, {**ENOUGH, "positives": 109})
-    assert (found.ready, found.state) == (True, "at risk")
-    assert [(reason.need, reason.risk) for reason in found.risks] == [("positives", "only 9 % above what is needed")]
+    result = verdict(NEEDS, {**ENOUGH, "positives": 109})
+    assert (result.ready, result.state) == (True, "at risk")
+    assert [(reason.need, reason.risk) for reason in result.risks] == [("positives", "only 9 % above what is needed")]
     assert verdict(NEEDS, {**ENOUGH, "positives": 110}).state == "ready"
     # History and the users ever seen do not shrink.
     assert verdict(NEEDS, {**ENOUGH, "positives": 500}).state == "ready"
@@ -143,7 +143,7 @@ def row(measure: str, value: float | None, model: str | None = None, category: s
     return {"model": model, "measure": measure, "category": category, "value": value}
 
 
-def asked(needs: Needs, **more: Any) -> Asked:
+def requirements_of(needs: Needs, **more: Any) -> Asked:
     return Asked(needs, 30, 4, outcome=lambda: None, column="bought", outcome_tables={}, **more)
 
 
@@ -166,9 +166,9 @@ ROWS = [
 
 def test_a_verdict_from_rows_takes_the_models_own_figures() -> None:
     needs = Needs(("clean/bills",), 180, 500, 100, {"negatives": 30, "attribute_fill_share": 0.5})
-    found = judge("churn", asked(needs), ROWS, TODAY)
-    assert found.state == "ready"
-    assert [(reason.need, reason.found) for reason in found.reasons] == [
+    result = judge("churn", requirements_of(needs), ROWS, TODAY)
+    assert result.state == "ready"
+    assert [(reason.need, reason.found) for reason in result.reasons] == [
         ("table clean/bills", "present"),
         ("history_days", 200.0),
         ("users", 520.0),
@@ -177,29 +177,29 @@ def test_a_verdict_from_rows_takes_the_models_own_figures() -> None:
         ("attribute_fill_share", 0.8),
         ("labelled_moments", 3),
     ]
-    assert judge("other", asked(needs), ROWS, TODAY).state == "not ready"
-    features = judge("churn", asked(needs, fitted="now"), ROWS, TODAY)
+    assert judge("other", requirements_of(needs), ROWS, TODAY).state == "not ready"
+    features = judge("churn", requirements_of(needs, fitted="now"), ROWS, TODAY)
     assert "labelled_moments" not in [reason.need for reason in features.reasons]
 
 
 def test_tables_that_are_not_there() -> None:
     needs = Needs(("clean/bills", "clean/items", "features/rfm"))
-    (items,) = judge("churn", asked(needs), ROWS, TODAY).missing
+    (items,) = judge("churn", requirements_of(needs), ROWS, TODAY).missing
     assert (items.need, items.found) == ("table clean/items", "absent")
-    missing = judge("churn", asked(needs, absent=("clean/items", "features/rfm")), ROWS, TODAY).missing
+    missing = judge("churn", requirements_of(needs, absent=("clean/items", "features/rfm")), ROWS, TODAY).missing
     assert [reason.need for reason in missing] == ["table clean/items", "table features/rfm"]
 
 
 def test_before_the_first_horizon_is_over_history_comes_first() -> None:
     rows = [*ROWS[:2], row("history_days", 40.0), row("users", 600.0), row("past_horizons", 0.0, "churn")]
-    (history,) = judge("churn", asked(Needs((), 10, 500, 100, {"negatives": 30})), rows, TODAY).missing
+    (history,) = judge("churn", requirements_of(Needs((), 10, 500, 100, {"negatives": 30})), rows, TODAY).missing
     # 30 days of horizon and 30 of history before it; 40 are there.
     assert history.fix == "needs 60 days of bills, has 40; ready on 2025-12-15 at today's pace"
 
 
 def test_the_day_on_which_there_is_a_moment_to_learn_from() -> None:
     rows = [row("history_days", 70.0), row("past_horizons", 1.0, "churn"), row("newest_bill_age_days", 0.0)]
-    (moment,) = judge("churn", asked(Needs(())), rows, TODAY).missing
+    (moment,) = judge("churn", requirements_of(Needs(())), rows, TODAY).missing
     # Two horizons and a month of history before them are 90 days.
     assert moment.fix.endswith("wait one horizon longer: ready on 2025-12-15 at today's pace")
 
@@ -223,10 +223,10 @@ def evidence_of(users: float, history_days: float) -> list[dict[str, Any]]:
 
 
 def test_a_rule_answers_from_the_first_day_and_says_that_it_is_not_judged() -> None:
-    found = judge("segments", FROM_THE_FIRST_DAY, evidence_of(40, 70), TODAY)
-    assert found.state == "ready"
-    assert found.not_judged == "not judged yet: needs 180 days of bills, has 70; ready on 2026-03-15 at today's pace"
-    assert [(reason.need, reason.found, reason.needed, reason.met) for reason in found.reasons] == [
+    result = judge("segments", FROM_THE_FIRST_DAY, evidence_of(40, 70), TODAY)
+    assert result.state == "ready"
+    assert result.not_judged == "not judged yet: needs 180 days of bills, has 70; ready on 2026-03-15 at today's pace"
+    assert [(reason.need, reason.found, reason.needed, reason.met) for reason in result.reasons] == [
         ("table clean/bills", "present", "present", True),
         ("users", 40, 5, True),
         ("judging: history_days", 70, 180, True),
@@ -234,9 +234,9 @@ def test_a_rule_answers_from_the_first_day_and_says_that_it_is_not_judged() -> N
 
 
 def test_too_few_for_a_rule_is_not_ready_and_nothing_is_said_of_judging() -> None:
-    found = judge("segments", FROM_THE_FIRST_DAY, evidence_of(3, 70), TODAY)
-    assert (found.state, found.not_judged) == ("not ready", "")
-    assert [reason.fix for reason in found.missing] == [
+    result = judge("segments", FROM_THE_FIRST_DAY, evidence_of(3, 70), TODAY)
+    assert (result.state, result.not_judged) == ("not ready", "")
+    assert [reason.fix for reason in result.missing] == [
         "needs 5 users with a bill, has 3; ready on 2025-12-14 at today's pace"
     ]
 
@@ -245,6 +245,6 @@ def test_a_rule_that_can_be_judged_is_as_any_model() -> None:
     rows = evidence_of(40, 200)
     of_model = {"past_horizons": 1.0, "users": 40.0, "positives": 20.0, "positives_before": 20.0}
     rows += [{"model": "segments", "measure": name, "category": None, "value": at} for name, at in of_model.items()]
-    found = judge("segments", FROM_THE_FIRST_DAY, rows, TODAY)
-    assert (found.state, found.not_judged) == ("ready", "")
-    assert "positives" in {reason.need for reason in found.reasons}
+    result = judge("segments", FROM_THE_FIRST_DAY, rows, TODAY)
+    assert (result.state, result.not_judged) == ("ready", "")
+    assert "positives" in {reason.need for reason in result.reasons}

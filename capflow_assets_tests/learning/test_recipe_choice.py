@@ -28,30 +28,32 @@ def test_the_recall_of_a_past_is_that_of_the_metric() -> None:
     """Among what came are an item that nobody had bought before, and users who had no basket yet."""
     random = Random(5)
     shop = random_shop(users=50, items=30, seed=4)
-    came = {user: [f"i{number:02d}" for number in random.sample(range(35), 4)] for user in [*list(shop)[:40], "new"]}
+    next_items = {
+        user: [f"i{number:02d}" for number in random.sample(range(35), 4)] for user in [*list(shop)[:40], "new"]
+    }
     baskets = baskets_of(lines_of(shop))
-    past = past_of(baskets, outcomes_of(came), seed=0)
+    past = past_of(baskets, outcomes_of(next_items), seed=0)
     assert past is not None
     lists = alike_lists(baskets, past.users, USUAL, 10)
     index = pd.Index(baskets.users[past.users], name="user_id")
-    known = recall_by_subject(outcomes_of(came), list_rows(baskets, lists, past.users, index, FIRST)).drop("new")
+    known = recall_by_subject(outcomes_of(next_items), list_rows(baskets, lists, past.users, index, FIRST)).drop("new")
     assert past.recalls(lists.items).tolist() == pytest.approx(known["value"].tolist())
 
 
 def turned(users: int) -> tuple[Shop, dict[str, list[str]]]:
     """Users who bought three times what they liked of old, then twice something else, and go on with that."""
     shop: Shop = {}
-    came = {}
+    next_items = {}
     for number in range(users):
         old, new = (frozenset(f"{kind}{(number * 7 + place) % 40:02d}" for place in range(6)) for kind in ("a", "b"))
         shop[f"u{number:03d}"] = [(day, old if day < 3 else new) for day in range(5)]
-        came[f"u{number:03d}"] = sorted(new)
-    return shop, came
+        next_items[f"u{number:03d}"] = sorted(new)
+    return shop, next_items
 
 
 def test_where_tastes_turn_newer_baskets_count_more() -> None:
-    shop, came = turned(60)
-    past = past_of(baskets_of(lines_of(shop)), outcomes_of(came), seed=0)
+    shop, next_items = turned(60)
+    past = past_of(baskets_of(lines_of(shop)), outcomes_of(next_items), seed=0)
     assert past is not None
     recipe, recalls = best_recipe([past], top=6)
     assert recipe.decay != Decay(1, 1.0, 1.0)
@@ -63,17 +65,17 @@ def herd(users: int) -> tuple[Shop, dict[str, list[str]]]:
     """Two tastes, of ten items each; users bought one basket of two and go on with two others of their taste."""
     random = Random(1)
     shop: Shop = {}
-    came = {}
+    next_items = {}
     for number in range(users):
         chosen = random.sample([f"{'ab'[number % 2]}{place}" for place in range(10)], 4)
         shop[f"u{number:03d}"] = [(0, frozenset(chosen[:2]))]
-        came[f"u{number:03d}"] = chosen[2:]
-    return shop, came
+        next_items[f"u{number:03d}"] = chosen[2:]
+    return shop, next_items
 
 
 def test_where_users_are_alike_and_new_the_others_count() -> None:
-    shop, came = herd(300)
-    past = past_of(baskets_of(lines_of(shop)), outcomes_of(came), seed=0)
+    shop, next_items = herd(300)
+    past = past_of(baskets_of(lines_of(shop)), outcomes_of(next_items), seed=0)
     assert past is not None
     recipe, recalls = best_recipe([past], top=10)
     assert recipe.own_share < 1
@@ -86,8 +88,8 @@ def test_what_is_better_by_less_than_chance_replaces_nothing() -> None:
     """Users who buy at random: whatever is best among the recipes is so by luck."""
     random = Random(7)
     shop = random_shop(users=200, items=30, seed=8)
-    came = {user: [f"i{number:02d}" for number in random.sample(range(30), 2)] for user in shop}
-    past = past_of(baskets_of(lines_of(shop)), outcomes_of(came), seed=0)
+    next_items = {user: [f"i{number:02d}" for number in random.sample(range(30), 2)] for user in shop}
+    past = past_of(baskets_of(lines_of(shop)), outcomes_of(next_items), seed=0)
     assert past is not None
     recipe, recalls = best_recipe([past], top=10)
     assert recalls[str(recipe)] - recalls[str(USUAL)] >= 0
@@ -100,9 +102,9 @@ def test_without_a_past_the_recipe_is_the_usual_one() -> None:
 
 
 def test_of_many_users_some_are_drawn_by_the_seed() -> None:
-    shop, came = herd(100)
+    shop, next_items = herd(100)
     baskets = baskets_of(lines_of(shop))
-    one, same, other = (past_of(baskets, outcomes_of(came), seed, most=20) for seed in (1, 1, 2))
+    one, same, other = (past_of(baskets, outcomes_of(next_items), seed, most=20) for seed in (1, 1, 2))
     assert one is not None
     assert same is not None
     assert other is not None
@@ -124,10 +126,10 @@ def test_each_moment_has_its_own_baskets_and_outcomes() -> None:
 
 
 def test_older_moments_are_asked_only_where_the_newer_have_too_few_users() -> None:
-    shop, came = herd(100)
-    lines, users = lines_of(shop), sorted(came)
+    shop, next_items = herd(100)
+    lines, users = lines_of(shop), sorted(next_items)
     columns = pd.DataFrame({"moment": [0] * 100 + [1] * 100}, index=pd.Index(users * 2, name="user_id"))
-    outcomes = pd.concat([outcomes_of(came).assign(moment=moment) for moment in (0, 1)])
+    outcomes = pd.concat([outcomes_of(next_items).assign(moment=moment) for moment in (0, 1)])
     examples = Examples(columns, outcomes, {"clean/line_items": (lines, lines)}, (MOMENT, MOMENT))
     counts = {most: [len(past.users) for past in pasts_of(examples, "clean/line_items", 0, most)] for most in (60, 150)}
     assert counts == {60: [60], 150: [100, 50]}

@@ -33,10 +33,10 @@ def planted(size: int, seed: int = 0) -> tuple[Gaps, np.ndarray, np.ndarray]:
     waited = np.floor(random.uniform(0, 60, size))
     is_waiting = gap > waited
     taken = (gap - waited)[is_waiting]
-    came = (taken <= HORIZON).astype(float)
-    days = np.where(came > 0, np.ceil(np.minimum(taken, HORIZON)), HORIZON)
+    events = (taken <= HORIZON).astype(float)
+    days = np.where(events > 0, np.ceil(np.minimum(taken, HORIZON)), HORIZON)
     known = Gaps(count[is_waiting], median[is_waiting], variation[is_waiting], waited[is_waiting])
-    return known, came, days
+    return known, events, days
 
 
 def test_what_is_left_is_the_log_normal_given_the_wait() -> None:
@@ -70,23 +70,23 @@ def test_few_gaps_are_drawn_towards_everybodys() -> None:
 
 
 def test_planted_laws_are_recovered() -> None:
-    known, came, days = planted(20_000)
-    law = fit_renewal(known, came, days, seed=0)
-    later, came, days = planted(20_000, seed=1)
+    known, events, days = planted(20_000)
+    law = fit_renewal(known, events, days, seed=0)
+    later, events, days = planted(20_000, seed=1)
     assert law.level == pytest.approx(3.0, abs=0.1)
     assert np.exp(law.spread) == pytest.approx(0.4, abs=0.1)
     assert np.exp(law.level_weight) == pytest.approx((0.4 / 0.6) ** 2, rel=0.5)
     chance = 1 - law.survival(later, HORIZON)
     for group in (later.count <= 2, later.count > 2):
-        assert chance[group].mean() == pytest.approx(came[group].mean(), abs=0.03)
+        assert chance[group].mean() == pytest.approx(events[group].mean(), abs=0.03)
     order = np.argsort(chance)
     for tenth in np.array_split(order, 10):
-        assert chance[tenth].mean() == pytest.approx(came[tenth].mean(), abs=0.06)
+        assert chance[tenth].mean() == pytest.approx(events[tenth].mean(), abs=0.06)
 
 
 def test_a_sample_of_many_examples_is_drawn_by_the_seed() -> None:
-    known, came, days = planted(40_000)
-    assert came.size > 10_000
-    one, other = (fit_renewal(known, came, days, seed=seed) for seed in (0, 1))
+    known, events, days = planted(40_000)
+    assert events.size > 10_000
+    one, other = (fit_renewal(known, events, days, seed=seed) for seed in (0, 1))
     assert one != other
     assert one.level == pytest.approx(other.level, abs=0.1)

@@ -46,8 +46,8 @@ def test_the_laws_are_recovered() -> None:
     waited = random.uniform(0, 60, 8000)
     is_left = drawn > waited
     ahead = np.ceil(drawn[is_left] - waited[is_left])
-    came = (ahead <= 28).astype(float)
-    hazard = fit_hazard(waits(is_left.sum(), waited[is_left]), came, np.minimum(ahead, 28.0), seed=0)
+    bought = (ahead <= 28).astype(float)
+    hazard = fit_hazard(waits(is_left.sum(), waited[is_left]), bought, np.minimum(ahead, 28.0), seed=0)
     state = waits(1, 0.0)
     _, spread = hazard.usual(state)
     assert spread[0] == pytest.approx(0.4, abs=0.04)

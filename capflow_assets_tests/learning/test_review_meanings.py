@@ -46,7 +46,7 @@ def test_of_one_language_the_words_alone_are_the_name() -> None:
 @pytest.mark.parametrize("kind", ["nothing", "no letters", "four", "all the same"])
 def test_too_little_makes_no_topic_or_one(kind: str) -> None:
     words, vectors = planted()
-    asked = {
+    case = {
         "nothing": (words[:0], vectors[:0]),
         "no letters": ([[]] * 60, np.zeros((60, 8))),
         "four": (words[:4], vectors[:4]),
@@ -54,7 +54,7 @@ def test_too_little_makes_no_topic_or_one(kind: str) -> None:
     }[kind]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        topics = meanings_of(*asked, ENCODER, 12, seed=0)
+        topics = meanings_of(*case, ENCODER, 12, seed=0)
     expected = [None] if kind != "all the same" else ["topic 1"]
     assert set(topics.of(vectors[:1])) == set(expected)
 

@@ -72,15 +72,15 @@ def test_figures_are_those_of_the_slice_alone() -> None:
 
 
 def test_lists_are_sliced_by_their_subjects() -> None:
-    recall = mean_by_subject("recall", lambda came, answers: recall_by_subject(came, answers, 2), True, "")
+    recall = mean_by_subject("recall", lambda outcomes, answers: recall_by_subject(outcomes, answers, 2), True, "")
     users = pd.Index([f"u{number:03d}" for number in range(100)], name="user_id")
     is_first = pd.Series(np.arange(100) < 50, users)
-    came = pd.DataFrame({"item_id": "a", "bought": 1.0}, users.repeat(1))
-    came = pd.concat([came, came.assign(item_id="b")])
+    outcomes = pd.DataFrame({"item_id": "a", "bought": 1.0}, users.repeat(1))
+    outcomes = pd.concat([outcomes, outcomes.assign(item_id="b")])
     right = pd.DataFrame({"item_id": ["a", "b"] * 100, "score": [2.0, 1.0] * 100}, users.repeat(2))
     wrong = right.assign(item_id=["a", "x"] * 100)
     answers = pd.concat([wrong[wrong.index < "u050"], right[right.index >= "u050"]])
-    first, second = sliced(recall, came, answers, wrong.iloc[::-1], {"first": is_first, "second": ~is_first})
+    first, second = sliced(recall, outcomes, answers, wrong.iloc[::-1], {"first": is_first, "second": ~is_first})
     assert (first.score.value, second.score.value) == (0.5, 1.0)  # type: ignore[union-attr]
     assert (first.standing, second.standing) == ("not told apart", "better")
 

@@ -14,8 +14,8 @@ AS_OF = datetime(2020, 6, 1, 22, tzinfo=UTC)
 
 
 def test_each_horizon_ends_where_the_next_begins() -> None:
-    found = moments(AS_OF, 30, 4, "UTC")
-    assert [later - earlier for earlier, later in zip(found, [*found[1:], AS_OF], strict=True)] == [
+    starts = moments(AS_OF, 30, 4, "UTC")
+    assert [later - earlier for earlier, later in zip(starts, [*starts[1:], AS_OF], strict=True)] == [
         timedelta(days=30)
     ] * 4
 

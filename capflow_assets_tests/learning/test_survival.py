@@ -17,13 +17,13 @@ from capflow_assets.learning.survival import (
 HORIZON = 60.0
 
 
-def by_pairs(came: np.ndarray, days: np.ndarray, score: np.ndarray) -> float:
+def by_pairs(events: np.ndarray, days: np.ndarray, score: np.ndarray) -> float:
     """Harrell's C as its definition has it, pair by pair."""
     right = pairs = 0.0
-    for one in range(came.size):
-        for other in range(came.size):
-            is_first = days[one] < days[other] or (days[one] == days[other] and not came[other])
-            if came[one] and is_first:
+    for one in range(events.size):
+        for other in range(events.size):
+            is_first = days[one] < days[other] or (days[one] == days[other] and not events[other])
+            if events[one] and is_first:
                 pairs += 1
                 right += (score[one] > score[other]) + 0.5 * (score[one] == score[other])
     return right / pairs
@@ -34,30 +34,30 @@ def times(size: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     random = np.random.default_rng(seed)
     log_days = random.normal(3.5, 1.0, size)
     taken = np.exp(log_days + 0.6 * random.logistic(size=size))
-    came = (taken <= HORIZON).astype(float)
-    return came, np.where(came > 0, np.ceil(taken), HORIZON), log_days
+    events = (taken <= HORIZON).astype(float)
+    return events, np.where(events > 0, np.ceil(taken), HORIZON), log_days
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_concordance_is_that_of_all_pairs(seed: int) -> None:
     random = np.random.default_rng(seed)
-    came, days = (random.random(80) < 0.6).astype(float), random.integers(1, 15, 80)
+    events, days = (random.random(80) < 0.6).astype(float), random.integers(1, 15, 80)
     score = random.integers(0, 12, 80).astype(float)
-    assert concordance(came, days, score)(np.ones(80)) == pytest.approx(by_pairs(came, days, score))
+    assert concordance(events, days, score)(np.ones(80)) == pytest.approx(by_pairs(events, days, score))
 
 
 def test_rows_that_count_twice_are_as_rows_that_stand_twice() -> None:
     random = np.random.default_rng(1)
-    came, days, score = (random.random(60) < 0.5).astype(float), random.integers(1, 9, 60), random.random(60).round(1)
+    events, days, score = (random.random(60) < 0.5).astype(float), random.integers(1, 9, 60), random.random(60).round(1)
     counts = random.integers(0, 4, 60)
     repeated = np.repeat(np.arange(60), counts)
-    expected = by_pairs(came[repeated], days[repeated], score[repeated])
-    assert concordance(came, days, score)(counts.astype(float)) == pytest.approx(expected)
+    expected = by_pairs(events[repeated], days[repeated], score[repeated])
+    assert concordance(events, days, score)(counts.astype(float)) == pytest.approx(expected)
 
 
 def test_the_perfect_order_is_one_and_its_reverse_zero() -> None:
-    came, days, _ = times(500)
-    assert concordance(came, days, -days)(np.ones(500)) == pytest.approx(1.0, abs=0.02)
+    events, days, _ = times(500)
+    assert concordance(events, days, -days)(np.ones(500)) == pytest.approx(1.0, abs=0.02)
     days = np.arange(500.0)
     assert concordance(np.ones(500), days, -days)(np.ones(500)) == 1.0
     assert concordance(np.ones(500), days, days)(np.ones(500)) == 0.0
@@ -71,10 +71,10 @@ def test_where_nobody_came_there_is_no_order(size: int) -> None:
 
 
 def test_a_planted_spread_is_recovered_though_many_times_are_not_over() -> None:
-    came, days, log_days = times(20_000)
-    assert came.mean() < 0.75
+    events, days, log_days = times(20_000)
+    assert events.mean() < 0.75
     # The forecasts are of another scale than the medians.
-    times_of = fit_log_logistic(came, days, (log_days - 1) / 2)
+    times_of = fit_log_logistic(events, days, (log_days - 1) / 2)
     assert times_of.scale == pytest.approx(2.0, rel=0.05)
     assert times_of.level == pytest.approx(1.0, abs=0.1)
     low, high = (times_of.quantile((log_days - 1) / 2, share) for share in (0.1, 0.9))
@@ -98,15 +98,15 @@ def test_the_likelihood_is_that_of_each_day() -> None:
 
 
 def test_intervals_hold_what_they_promise() -> None:
-    came, days, log_days = times(20_000)
-    law, horizon = LogLogistic(0.0, 1.0, np.log(0.6), 0.0), np.full(came.size, HORIZON)
+    events, days, log_days = times(20_000)
+    law, horizon = LogLogistic(0.0, 1.0, np.log(0.6), 0.0), np.full(events.size, HORIZON)
     chance = 1 - law.survival(log_days, HORIZON)
     ends = [law.quantile(log_days, share) for share in (0.1, 0.9)]
-    assert coverage_beyond_promise(came, days, *ends, chance, horizon) == pytest.approx(0.0, abs=0.01)
+    assert coverage_beyond_promise(events, days, *ends, chance, horizon) == pytest.approx(0.0, abs=0.01)
     narrow = [law.quantile(log_days, share) for share in (0.4, 0.6)]
-    assert coverage_beyond_promise(came, days, *narrow, chance, horizon) < -0.1
+    assert coverage_beyond_promise(events, days, *narrow, chance, horizon) < -0.1
     wide = [law.quantile(log_days, share) for share in (0.001, 0.999)]
-    assert coverage_beyond_promise(came, days, *wide, chance, horizon) > 0.02
+    assert coverage_beyond_promise(events, days, *wide, chance, horizon) > 0.02
 
 
 def test_nobody_who_came_is_nothing_to_learn_from() -> None:

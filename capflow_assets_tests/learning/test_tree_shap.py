@@ -63,8 +63,8 @@ def test_values_at_a_threshold_and_beyond_all_of_them() -> None:
     assert tables is not None
     edges = np.unique(tables.lows[np.isfinite(tables.lows)]).astype(float)
     odd = np.concatenate([edges, np.nextafter(edges.astype(np.float32), np.float32(-1)), [0.0, -1e9, 1e9, np.nan]])
-    asked = pd.DataFrame(dict.fromkeys(state.columns, odd))
-    np.testing.assert_allclose(tables.contributions(asked.to_numpy()), by_xgboost(trees, asked), atol=2e-5)
+    states = pd.DataFrame(dict.fromkeys(state.columns, odd))
+    np.testing.assert_allclose(tables.contributions(states.to_numpy()), by_xgboost(trees, states), atol=2e-5)
 
 
 def test_many_rows_are_explained_alike_by_any_number_of_threads_and_in_any_company() -> None:

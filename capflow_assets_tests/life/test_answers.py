@@ -61,7 +61,7 @@ def with_nothing(column: str) -> Callable[[pd.DataFrame], pd.DataFrame]:
 
 
 @pytest.mark.parametrize(
-    ("model", "change", "came"),
+    ("model", "change", "received"),
     [
         (REGULARS, of_strangers, "1 rows for subjects that were not asked about"),
         (REGULARS, twice, "1 rows that repeat another"),
@@ -78,12 +78,12 @@ def with_nothing(column: str) -> Callable[[pd.DataFrame], pd.DataFrame]:
     ],
 )
 def test_answers_that_do_not_fit_what_was_asked_are_refused(
-    untrained: Path, model: Model[Any], change: Callable[[pd.DataFrame], pd.DataFrame], came: str
+    untrained: Path, model: Model[Any], change: Callable[[pd.DataFrame], pd.DataFrame], received: str
 ) -> None:
     known = reader(deployment(untrained, model))
     with pytest.raises(ModelError) as caught:
         answered(known, Says(change), known.state(AS_OF))
-    assert came in str(caught.value)
+    assert received in str(caught.value)
     assert "test_answers.Says.predict" in str(caught.value)
     assert f"one row per {' and '.join(('user_id', *model.answer.per))} that was asked about" in str(caught.value)
 
@@ -101,9 +101,9 @@ def test_answers_in_another_order_or_of_fewer_items_are_taken(
     untrained: Path, model: Model[Any], change: Callable[[pd.DataFrame], pd.DataFrame]
 ) -> None:
     known = reader(deployment(untrained, model))
-    asked = known.state(AS_OF)
+    state = known.state(AS_OF)
     estimator = Says(change)
-    pd.testing.assert_frame_equal(answered(known, estimator, asked), estimator.predict(asked))
+    pd.testing.assert_frame_equal(answered(known, estimator, state), estimator.predict(state))
 
 
 def test_the_table_of_each_shape() -> None:

@@ -77,8 +77,8 @@ def test_a_worker_makes_the_rows_that_one_process_makes() -> None:
     rows = rows_of(REGULARS, answers, 4, AS_OF)
     work = RankBatches(REGULARS, 4, AS_OF, "own", schema_of(REGULARS, rows))
     batch = pa.RecordBatch.from_pandas(answers.reset_index().assign(**{SHARE: [1 / 6, 5 / 6, 3 / 6]}))
-    (made,) = list(work(iter([batch])))
-    pd.testing.assert_frame_equal(made.to_pandas(), pa.Table.from_pandas(rows, work.schema).to_pandas())
+    (ranked,) = list(work(iter([batch])))
+    pd.testing.assert_frame_equal(ranked.to_pandas(), pa.Table.from_pandas(rows, work.schema).to_pandas())
 
 
 def test_models_that_read_tables_whole_stay_in_one_process() -> None:

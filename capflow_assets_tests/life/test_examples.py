@@ -36,9 +36,9 @@ class Reading:
 
 @pytest.fixture(scope="module")
 def place(acme, spark):
-    made = deployment(STAGES, SOURCES, home=Home.of(acme.root), engine=Engine())
-    lake = Lake(made.lake.root, lambda: spark)
-    return made.customer("acme"), lake
+    deployed = deployment(STAGES, SOURCES, home=Home.of(acme.root), engine=Engine())
+    lake = Lake(deployed.lake.root, lambda: spark)
+    return deployed.customer("acme"), lake
 
 
 def reader(place, model: str) -> ExampleReader:
@@ -77,10 +77,10 @@ def past(place):
 
 def test_columns_of_many_moments_are_those_of_each(examples, past):
     together = examples.columns_at(past)
-    for moment, found in zip(past, together, strict=True):
+    for moment, frame in zip(past, together, strict=True):
         alone = examples.columns(moment)
         assert len(alone) > (100 if "user_id" in examples.key else 0)
-        pd.testing.assert_frame_equal(found, alone, check_exact=True)
+        pd.testing.assert_frame_equal(frame, alone, check_exact=True)
     assert not examples.spec.model.columns or not together[0].equals(together[-1])
 
 
@@ -122,20 +122,20 @@ def test_outcomes_of_many_horizons_are_those_of_each(of_horizons, past):
     windows = [Window(moment, moment + horizon) for moment in past]
     users = [frame.index for frame in examples.columns_at(past)]
     together = examples.outcomes_in(windows, users)
-    for window, index, found in zip(windows, users, together, strict=True):
+    for window, index, frame in zip(windows, users, together, strict=True):
         (alone,) = examples.outcomes_in([window], [index])
         share = (alone[outcome.columns[0]] > 0).mean()
         assert 0 < share <= 1 if outcome.per else 0 < share < 1
-        pd.testing.assert_frame_equal(ordered(examples, found), ordered(examples, alone), check_exact=True)
+        pd.testing.assert_frame_equal(ordered(examples, frame), ordered(examples, alone), check_exact=True)
 
 
 def test_horizons_that_overlap_are_asked_one_by_one(of_horizons, past):
     examples = of_horizons
     windows = [Window(moment, moment + timedelta(days=45)) for moment in past]
     users = [frame.index for frame in examples.columns_at(past)]
-    for window, index, found in zip(windows, users, examples.outcomes_in(windows, users), strict=True):
+    for window, index, frame in zip(windows, users, examples.outcomes_in(windows, users), strict=True):
         (alone,) = examples.outcomes_in([window], [index])
-        pd.testing.assert_frame_equal(ordered(examples, found), ordered(examples, alone), check_exact=True)
+        pd.testing.assert_frame_equal(ordered(examples, frame), ordered(examples, alone), check_exact=True)
 
 
 def test_the_bills_are_read_once_whatever_the_number_of_moments(of_a_block, past):
@@ -166,9 +166,9 @@ def test_an_outcome_that_mixes_the_horizons_up_is_asked_one_by_one(place, past):
     examples = ExampleReader(lake, STAGES, customer, spec)
     windows = [Window(moment, moment + timedelta(days=30)) for moment in past]
     users = [examples.columns(past[0]).index] * len(past)
-    for window, found in zip(windows, examples.outcomes_in(windows, users), strict=True):
+    for window, frame in zip(windows, examples.outcomes_in(windows, users), strict=True):
         (alone,) = examples.outcomes_in([window], users[:1])
-        pd.testing.assert_frame_equal(found, alone, check_exact=True)
+        pd.testing.assert_frame_equal(frame, alone, check_exact=True)
 
 
 def test_columns_that_were_not_chosen_are_not_computed(place) -> None:
@@ -234,8 +234,8 @@ def test_rare_outcomes_are_all_kept_and_the_others_count_for_those_who_are_not_r
     """Held against all examples, moment by moment: every positive, a sample of the others, and sums that agree."""
     whole = reader(place, model)
     everybody = whole.with_outcomes(windows)
-    came = whole.spec.model.outcome.columns[0]
-    positives = sum(int((one.outcomes[came] > 0).sum()) for one in everybody)
+    label = whole.spec.model.outcome.columns[0]
+    positives = sum(int((one.outcomes[label] > 0).sum()) for one in everybody)
     at_most = int(positives + (sum(map(len, everybody)) - positives) / 3)
     sampled = whole.sampled(windows, max(at_most, 2 * positives))
     parts = sampled.share.parts
@@ -243,7 +243,7 @@ def test_rare_outcomes_are_all_kept_and_the_others_count_for_those_who_are_not_r
     assert parts > 1
     for one, all_of_it in zip(sampled.with_outcomes(windows), everybody, strict=True):
         assert one.columns.index.equals(one.outcomes.index)
-        is_positive, is_one = (frame[came] > 0 for frame in (one.outcomes, all_of_it.outcomes))
+        is_positive, is_one = (frame[label] > 0 for frame in (one.outcomes, all_of_it.outcomes))
         assert set(one.outcomes.index[is_positive]) == set(all_of_it.outcomes.index[is_one])
         assert set(one.outcomes[WEIGHT][is_positive]) <= {1.0}
         assert set(one.outcomes[WEIGHT][~is_positive]) == {float(parts)}

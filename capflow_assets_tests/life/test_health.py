@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 @pytest.fixture
 def scored(trained_shop: Path) -> Scored:
     place = deployment(trained_shop)
-    found = score(place, reader(place), AS_OF)
-    assert found is not None
-    return found
+    scoring = score(place, reader(place), AS_OF)
+    assert scoring is not None
+    return scoring
 
 
 def history(root: Path) -> list[tuple[int, str, float, bool]]:

@@ -51,9 +51,9 @@ def test_they_are_those_of_the_customers_toml_or_of_the_run(reader: ExampleReade
 
 def test_users_with_the_outcome_are_counted_with_them() -> None:
     spec, ours = STAGES.model(MODEL), tiers(123.0)
-    asked = spec.asked(ours)
-    assert "params" not in asked.injected
-    assert signature(asked.outcome).parameters["params"].default is ours
+    requirements = spec.asked(ours)
+    assert "params" not in requirements.injected
+    assert signature(requirements.outcome).parameters["params"].default is ours
 
 
 def test_a_model_that_does_not_ask_is_called_as_before() -> None:

@@ -93,19 +93,19 @@ def test_what_has_come_counts_by_how_earlier_horizons_grew(place: Deployment) ->
 def stays_away(bills: DataFrame, start: datetime, end: datetime) -> DataFrame:
     """Who was there before and does not come in the horizon."""
     before = bills.filter((F.col("billed_at") <= F.lit(start)) & F.col("user_id").isNotNull())
-    came = bills.filter((F.col("billed_at") > F.lit(start)) & (F.col("billed_at") <= F.lit(end)))
-    silent = before.select("user_id").distinct().join(came.select("user_id"), "user_id", "left_anti")
+    later = bills.filter((F.col("billed_at") > F.lit(start)) & (F.col("billed_at") <= F.lit(end)))
+    silent = before.select("user_id").distinct().join(later.select("user_id"), "user_id", "left_anti")
     return silent.select("user_id", F.lit(1.0).alias("bought"))
 
 
 def test_of_what_a_visit_takes_back_the_visits_count(answered_once: Path) -> None:
     """The scores rank who stays away the wrong way round, as far as they rank who comes the right way."""
     away = replace(REGULARS, outcome=replace(REGULARS.outcome, compute=stays_away))
-    came, stayed = so_far(deployment(answered_once)), so_far(deployment(answered_once, away))
-    assert isinstance(came, PartialAnswers)
+    returning, stayed = so_far(deployment(answered_once)), so_far(deployment(answered_once, away))
+    assert isinstance(returning, PartialAnswers)
     assert isinstance(stayed, PartialAnswers)
     assert stayed.live.value == pytest.approx(1 - expected_area())
-    assert stayed.come_pct == pytest.approx(came.come_pct)
+    assert stayed.come_pct == pytest.approx(returning.come_pct)
 
 
 def test_nothing_after_now_is_read(place: Deployment) -> None:

@@ -55,20 +55,20 @@ def examples(place: int, leaks: bool = False) -> Examples:
     random = np.random.default_rng(place)
     half, other_half = random.normal(size=(2, 400))
     signal = half + other_half
-    came = (random.random(400) < 1 / (1 + np.exp(-2 * signal))).astype(float)
+    is_buyer = (random.random(400) < 1 / (1 + np.exp(-2 * signal))).astype(float)
     columns = pd.DataFrame(
         {
             "signal": signal,
             "copy": signal + random.normal(scale=0.01, size=400),
             "noise": random.normal(size=400),
             "constant": 1.0,
-            "future": came + random.normal(scale=0.01, size=400) if leaks else random.normal(size=400),
+            "future": is_buyer + random.normal(scale=0.01, size=400) if leaks else random.normal(size=400),
             "half": half,
             "other_half": other_half,
         },
         index=pd.Index([f"u{number:03}" for number in range(400)], name="user_id"),
     )
-    return Examples(columns, pd.DataFrame({"bought": came}, index=columns.index), moments=(_moment(place),))
+    return Examples(columns, pd.DataFrame({"bought": is_buyer}, index=columns.index), moments=(_moment(place),))
 
 
 def _moment(place: int) -> datetime:

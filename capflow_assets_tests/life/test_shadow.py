@@ -47,9 +47,9 @@ def promoted(promoted_once: Path, tmp_path: Path) -> Deployment:
 
 
 def scored(place: Deployment, days: int = 0) -> Scored:
-    found = score(place, reader(place), TEST_MOMENT + timedelta(days=days))
-    assert found is not None
-    return found
+    scoring = score(place, reader(place), TEST_MOMENT + timedelta(days=days))
+    assert scoring is not None
+    return scoring
 
 
 def test_the_gain_is_measured_once_the_horizon_is_over_and_stands_beside_the_promise(promoted: Deployment) -> None:
@@ -89,9 +89,9 @@ def test_it_answers_for_as_many_nights_as_the_toml_says_and_a_night_again_counts
 
 def test_nothing_is_done_where_nobody_was_champion_before(trained_shop: Path) -> None:
     place = deployment(trained_shop)
-    found = score(place, reader(place), AS_OF)
-    assert found is not None
-    assert found.shadow == ""
+    scoring = score(place, reader(place), AS_OF)
+    assert scoring is not None
+    assert scoring.shadow == ""
     assert not place.lake.exists(SHOP, SHADOWS)
 
 
@@ -99,9 +99,9 @@ def test_nothing_is_done_where_it_is_off(promoted: Deployment) -> None:
     own = reader(promoted)
     settings = own.customer.retraining.model_copy(update={"shadow_nights": 0})
     off = replace(own, customer=own.customer.model_copy(update={"retraining": settings}))
-    found = score(promoted, off, TEST_MOMENT)
-    assert found is not None
-    assert found.shadow == ""
+    scoring = score(promoted, off, TEST_MOMENT)
+    assert scoring is not None
+    assert scoring.shadow == ""
     assert not promoted.lake.exists(SHOP, SHADOWS)
 
 

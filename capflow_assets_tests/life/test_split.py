@@ -53,5 +53,5 @@ def test_the_horizon_of_an_event_is_of_the_customers_days(untrained: Path) -> No
     noons = [datetime(2024, month, 10, 12, tzinfo=UTC) for month in (2, 3, 5)]
     assert [*split.train_moments, split.test_moment] == noons
     assert split.train.outcomes is not None
-    came = split.train.outcomes["bought"].groupby(split.train.columns["moment"].to_numpy()).agg(["min", "max"])
-    assert came.to_numpy().tolist() == [[1, 1], [0, 0]]
+    bounds = split.train.outcomes["bought"].groupby(split.train.columns["moment"].to_numpy()).agg(["min", "max"])
+    assert bounds.to_numpy().tolist() == [[1, 1], [0, 0]]

@@ -49,17 +49,17 @@ def texts_of(items: pd.DataFrame) -> pd.DataFrame:
     """The texts of items as vectors, as ``features/text`` has them."""
     columns = [name for name in TEXT_COLUMNS if name in items]
     texts = [" . ".join(value for value in row if isinstance(value, str)) for row in items[columns].to_numpy()]
-    made = encoded(texts, Params.model_validate({}))
-    return pd.DataFrame({"item_id": items["item_id"], "embedding": list(made.vectors), "encoder": made.encoder})
+    encoding = encoded(texts, Params.model_validate({}))
+    return pd.DataFrame({"item_id": items["item_id"], "embedding": list(encoding.vectors), "encoder": encoding.encoder})
 
 
-def best_lists(asked: Examples) -> pd.DataFrame:
+def best_lists(subjects: Examples) -> pd.DataFrame:
     """The lists of someone who knows each user's taste and style, and not when an item is launched.
 
     The chance of an item is that of its category times ``exp(style x loved values)`` over the mean of that there.
     """
-    shop, users = world(), asked.columns.index
-    new = shop.items[~shop.items["item_id"].isin(asked.table(LINES)["item_id"])]
+    shop, users = world(), subjects.columns.index
+    new = shop.items[~shop.items["item_id"].isin(subjects.table(LINES)["item_id"])]
     weight = np.exp(shop.brand.launch_style * matches(shop.truth.styles.set_index("user_id").loc[users], new))
     tastes = shop.truth.users.set_index("user_id").loc[users]
     for category in shop.brand.categories:

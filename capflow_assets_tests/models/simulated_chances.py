@@ -39,12 +39,12 @@ def examples_of(
     for place, moment in enumerate(moments):
         end = moment + timedelta(days=horizon_days)
         blocks = [rfm(bills, moment, "UTC"), rhythm(bills, moment, "UTC").drop("as_of")]
-        known, *state, came = (
+        known, *state, outcomes = (
             frame.toPandas().set_index("user_id")
             for frame in (module.known(bills, moment, "UTC"), *blocks, module.outcome(bills, moment, end, "UTC"))
         )
         part = known.join(state).sort_index()
-        parts.append(part.assign(moment=place, **{outcome: came[outcome].reindex(part.index).fillna(0.0)}))
+        parts.append(part.assign(moment=place, **{outcome: outcomes[outcome].reindex(part.index).fillna(0.0)}))
     rows = pd.concat(parts)
     return Examples(rows[[*model.columns, "moment"]], rows[[outcome]], moments=tuple(moments))
 

@@ -87,13 +87,13 @@ def examples(
 
 @pytest.mark.parametrize("kind", [SpokenNets, LinearCepstra])
 def test_what_cannot_be_heard_is_unsure_and_says_why(kind: Any) -> None:
-    asked = examples()
-    silent = asked.tables[SOUNDS][0].copy()
+    subjects = examples()
+    silent = subjects.tables[SOUNDS][0].copy()
     silent.loc[0, "set_aside"] = "is silent"
     silent.at[0, "log_mel"], silent.at[0, "cepstrum"] = [], []
-    gone = pd.concat([asked.columns, pd.DataFrame(index=pd.Index(["gone"], name="media_id"))])
-    asked = Examples(gone, None, {**asked.tables, SOUNDS: (silent,)}, asked.moments)
-    answers = kind(PARAMS).fit(asked).predict(asked)
+    gone = pd.concat([subjects.columns, pd.DataFrame(index=pd.Index(["gone"], name="media_id"))])
+    subjects = Examples(gone, None, {**subjects.tables, SOUNDS: (silent,)}, subjects.moments)
+    answers = kind(PARAMS).fit(subjects).predict(subjects)
     assert answers.loc[["m000", "gone"], "intent"].tolist() == ["unsure", "unsure"]
     assert answers.loc[["m000", "gone"], "reasons"].tolist() == ["not heard: is silent", "not heard: no file"]
     assert answers["score"].between(0.5, 1).all()
@@ -102,21 +102,21 @@ def test_what_cannot_be_heard_is_unsure_and_says_why(kind: Any) -> None:
 
 
 def test_voices_that_judge_do_not_teach_where_enough_others_do() -> None:
-    asked = examples()
-    media = asked.tables[MEDIA][0].copy()
+    subjects = examples()
+    media = subjects.tables[MEDIA][0].copy()
     # The voices v0 and v1, with four recordings each, speak once of late.
     media.loc[[0, 4], "modified_at"] = AT
-    apart = Examples(asked.columns, None, {**asked.tables, MEDIA: (media,)}, asked.moments)
+    apart = Examples(subjects.columns, None, {**subjects.tables, MEDIA: (media,)}, subjects.moments)
     assert set(learned_recordings(apart, 30)["speaker"]) == {f"v{number}" for number in range(2, 12)}
     # Where all of them do, what is older teaches all the same.
     media.loc[range(0, 48, 4), "modified_at"] = AT
-    all_of_late = Examples(asked.columns, None, {**asked.tables, MEDIA: (media,)}, asked.moments)
+    all_of_late = Examples(subjects.columns, None, {**subjects.tables, MEDIA: (media,)}, subjects.moments)
     assert len(learned_recordings(all_of_late, 30)) == 36
 
 
 def test_an_answer_is_named_only_where_it_is_likely_enough() -> None:
-    asked = examples()
-    answers = LinearCepstra(PARAMS.model_copy(update={"least_chance": 1.0})).fit(asked).predict(asked)
+    subjects = examples()
+    answers = LinearCepstra(PARAMS.model_copy(update={"least_chance": 1.0})).fit(subjects).predict(subjects)
     assert (answers["intent"] == "unsure").sum() > 40
     assert set(answers["likeliest"]) == {"order", "complaint"}
 
@@ -152,15 +152,15 @@ def voices(seed: int) -> tuple[Examples, np.ndarray, np.ndarray]:
 def test_chances_are_honest_for_voices_that_were_never_heard() -> None:
     errors = []
     for seed in range(4):
-        asked, is_known, classes = voices(seed)
-        new = LinearCepstra(KEPT_OUT).fit(asked).predict(asked)[~is_known]
+        subjects, is_known, classes = voices(seed)
+        new = LinearCepstra(KEPT_OUT).fit(subjects).predict(subjects)[~is_known]
         errors.append(abs((new["likeliest"] == INTENTS[classes[~is_known]]).mean() - new["score"].mean()))
     assert np.mean(errors) < 0.08
 
 
 def test_how_sure_chances_are_is_learned_on_each_voice_so_that_lots_decide_nothing() -> None:
-    asked, _, _ = voices(0)
-    fits = [LinearCepstra(KEPT_OUT.model_copy(update={"seed": seed})).fit(asked) for seed in range(4)]
+    subjects, _, _ = voices(0)
+    fits = [LinearCepstra(KEPT_OUT.model_copy(update={"seed": seed})).fit(subjects) for seed in range(4)]
     assert len({fit.parameters()["sharpness"] for fit in fits}) == 1
 
 

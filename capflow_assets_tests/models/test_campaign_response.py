@@ -122,9 +122,9 @@ def split(shop: CampaignShop) -> Split:
     return split_in_time(shop.reader, PARAMS, shop.as_of)
 
 
-def auc(came: np.ndarray, score: np.ndarray) -> float:
+def auc(labels: np.ndarray, score: np.ndarray) -> float:
     """The share of pairs in the right order (Mann and Whitney 1947)."""
-    positive = came > 0
+    positive = labels > 0
     ranks = rankdata(score)[positive].sum() - positive.sum() * (positive.sum() + 1) / 2
     return float(ranks / (positive.sum() * (~positive).sum()))
 
@@ -133,16 +133,16 @@ def test_it_comes_near_one_who_knows_every_rate_and_who_has_left(shop: CampaignS
     """Nobody can know who left; a few hundredths of the AUC are lost to that."""
     estimator = chosen_candidate(MODEL, PARAMS, split).make(PARAMS).fit(split.train)
     answers = answered(shop.reader, estimator, split.test)
-    came = outcomes_of(split.test)["answered"].to_numpy()
+    labels = outcomes_of(split.test)["answered"].to_numpy()
     users = shop.world.truth.users.set_index("user_id").loc[split.test.columns.index.get_level_values("user_id")]
     is_here = (users["dropped_at"].isna() | (users["dropped_at"] > split.test_moment)).to_numpy()
-    best = auc(came, is_here * users["rate_per_week"].to_numpy())
-    ours = auc(came, answers["score"].to_numpy())
+    best = auc(labels, is_here * users["rate_per_week"].to_numpy())
+    ours = auc(labels, answers["score"].to_numpy())
     assert MODEL.metric.compute(outcomes_of(split.test), answers) == pytest.approx(ours)
     assert best - 0.1 < ours < best
     baseline = MODEL.baseline.make(PARAMS).fit(split.train).predict(split.test)
     assert difference_with_interval(MODEL.metric, outcomes_of(split.test), answers, baseline, seed=0).low > 0
-    assert answers["score"].mean() == pytest.approx(came.mean(), abs=0.08)
+    assert answers["score"].mean() == pytest.approx(labels.mean(), abs=0.08)
     assert answers["reasons"].str.contains("visit").any()
 
 

@@ -109,9 +109,9 @@ def split(of: World) -> tuple[Examples, Examples]:
     return together([examples_at(of, moment) for moment in sorted(past)]), examples_at(of, test)
 
 
-def oracle(of: World, asked: Examples) -> pd.DataFrame:
+def oracle(of: World, subjects: Examples) -> pd.DataFrame:
     """The lists of one who knows every taste and the season of the middle of the horizon."""
-    chances = category_chances(of, asked.moments[0] + timedelta(days=10)).loc[asked.columns.index]
+    chances = category_chances(of, subjects.moments[0] + timedelta(days=10)).loc[subjects.columns.index]
     rows = (
         chances.rename_axis("user_id").rename_axis("category", axis=1).stack().rename("score").reset_index("category")
     )

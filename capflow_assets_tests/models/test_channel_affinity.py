@@ -172,10 +172,10 @@ def test_where_nobody_has_a_channel_of_their_own_chances_are_all_alike() -> None
 
 def small(*rows: dict[str, Any]) -> Examples:
     users = pd.DataFrame(index=pd.Index(["ann", "new"], name="user_id"))
-    came = pd.DataFrame({PER: ["email"], OPENED: [1.0], "sent": [2.0]}, index=pd.Index(["ann"], name="user_id"))
+    outcomes = pd.DataFrame({PER: ["email"], OPENED: [1.0], "sent": [2.0]}, index=pd.Index(["ann"], name="user_id"))
     columns = ["user_id", PER, "sent_at", "opened_at", "is_control"]
     frame = pd.DataFrame(list(rows), columns=columns) if not rows else pd.DataFrame(list(rows))[columns]
-    return Examples(users, came, {MESSAGES: (frame,)}, (END,), "UTC")
+    return Examples(users, outcomes, {MESSAGES: (frame,)}, (END,), "UTC")
 
 
 def test_reasons_and_counts_are_told_and_a_newcomer_gets_what_everybody_opens() -> None:

@@ -53,15 +53,15 @@ def recall(lists: pd.DataFrame) -> float:
     return RECALL.compute(outcomes, lists)
 
 
-def changed(asked: Examples, **tables: pd.DataFrame) -> Examples:
+def changed(subjects: Examples, **tables: pd.DataFrame) -> Examples:
     names = {"lines": LINES, "items": ITEMS, "texts": TEXTS, "pictures": PICTURES}
-    return replace(asked, tables={**asked.tables, **{names[name]: (frame,) for name, frame in tables.items()}})
+    return replace(subjects, tables={**subjects.tables, **{names[name]: (frame,) for name, frame in tables.items()}})
 
 
 def test_new_items_are_ranked_three_times_as_well_as_by_the_popularity_of_their_categories() -> None:
-    asked = launch_shop.examples(1)
-    baseline = recall(PopularByCategory(PARAMS).fit(launch_shop.examples(2)).predict(asked))
-    best, own = recall(launch_shop.best_lists(asked)), recall(answers())
+    subjects = launch_shop.examples(1)
+    baseline = recall(PopularByCategory(PARAMS).fit(launch_shop.examples(2)).predict(subjects))
+    best, own = recall(launch_shop.best_lists(subjects)), recall(answers())
     assert own >= 3 * baseline, (own, baseline)
     # Nobody can do better on average than who knows the laws; what is learned of some months is near it.
     assert own >= 0.55 * best, (own, best)
@@ -107,9 +107,9 @@ def test_pictures_are_read_where_there_are_some() -> None:
 
 
 def test_a_list_of_items_that_are_all_alike_is_a_reason_and_no_failure() -> None:
-    asked = launch_shop.examples(2)
-    alike = asked.table(ITEMS)[["item_id"]].assign(description="item", category="goods", price=5.0, flags="")
-    same = changed(asked, items=alike, texts=launch_shop.texts_of(alike))
+    subjects = launch_shop.examples(2)
+    alike = subjects.table(ITEMS)[["item_id"]].assign(description="item", category="goods", price=5.0, flags="")
+    same = changed(subjects, items=alike, texts=launch_shop.texts_of(alike))
     with pytest.raises(EvidenceError, match="Nothing tells the items of the list apart") as refused:
         TwoTowerLists(PARAMS).fit(same)
     for words in ("category: all items have the same", "texts: all items have the same", "pictures: none"):
@@ -117,34 +117,34 @@ def test_a_list_of_items_that_are_all_alike_is_a_reason_and_no_failure() -> None
 
 
 def test_where_only_the_texts_are_alike_the_attributes_serve() -> None:
-    asked = launch_shop.examples(2)
-    same = asked.table(TEXTS).assign(embedding=[np.eye(8)[0]] * len(asked.table(TEXTS)))
-    parameters = TwoTowerLists(ColdStartParams(epochs=1)).fit(changed(asked, texts=same)).parameters()
+    subjects = launch_shop.examples(2)
+    same = subjects.table(TEXTS).assign(embedding=[np.eye(8)[0]] * len(subjects.table(TEXTS)))
+    parameters = TwoTowerLists(ColdStartParams(epochs=1)).fit(changed(subjects, texts=same)).parameters()
     assert parameters["left_out"]["texts"] == "all items have the same"
     assert {"brand", "category", "colour"} <= set(parameters["attributes"])
 
 
 def test_vectors_of_another_encoder_are_refused() -> None:
-    asked = launch_shop.examples(1)
-    other = asked.table(TEXTS).assign(encoder="hashed/2/128/0")
+    subjects = launch_shop.examples(1)
+    other = subjects.table(TEXTS).assign(encoder="hashed/2/128/0")
     with pytest.raises(ModelError, match="another encoder"):
-        fitted().predict(changed(asked, texts=other))
+        fitted().predict(changed(subjects, texts=other))
 
 
 def test_without_new_items_there_is_nothing_to_list() -> None:
-    asked = launch_shop.examples(1)
-    sold = asked.table(ITEMS)["item_id"].isin(asked.table(LINES)["item_id"])
-    old = changed(asked, items=asked.table(ITEMS)[sold])
+    subjects = launch_shop.examples(1)
+    sold = subjects.table(ITEMS)["item_id"].isin(subjects.table(LINES)["item_id"])
+    old = changed(subjects, items=subjects.table(ITEMS)[sold])
     for estimator in (fitted(), PopularByCategory(PARAMS)):
         assert estimator.predict(old).empty
 
 
 def test_a_user_who_bought_nothing_is_listed_what_everybody_wants() -> None:
-    asked = replace(launch_shop.examples(1), columns=pd.DataFrame(index=pd.Index(["new"], name="user_id")))
-    assert set(fitted().predict(asked)["reasons"]) <= {"by what it is like"}
-    rows = PopularByCategory(PARAMS).predict(asked)
+    subjects = replace(launch_shop.examples(1), columns=pd.DataFrame(index=pd.Index(["new"], name="user_id")))
+    assert set(fitted().predict(subjects)["reasons"]) <= {"by what it is like"}
+    rows = PopularByCategory(PARAMS).predict(subjects)
     assert set(rows["reasons"]) == {"popular with all shoppers"}
-    assert len(rows) == len(fitted().predict(asked)) == PARAMS.items
+    assert len(rows) == len(fitted().predict(subjects)) == PARAMS.items
 
 
 def test_visits_of_which_none_follows_another_are_not_enough() -> None:

@@ -88,12 +88,12 @@ def test_those_who_opted_out_are_asked_about_no_more(shop: CampaignShop, split: 
     readers = shop.world.truth.readers.set_index("user_id")
     gone = readers.index[readers["opted_out_at"] <= split.test_moment]
     left = readers.index[readers["opted_out_at"] > split.test_moment]
-    asked = split.test.columns.index
+    users = split.test.columns.index
     assert len(gone) > 300
-    assert not asked.isin(gone).any()
+    assert not users.isin(gone).any()
     outcomes = outcomes_of(split.test)
-    assert (outcomes.loc[asked.isin(left), LEFT] == 1).all()
-    assert asked.isin(left).sum() > 40
+    assert (outcomes.loc[users.isin(left), LEFT] == 1).all()
+    assert users.isin(left).sum() > 40
 
 
 def test_a_customer_whose_messages_nobody_leaves_is_not_ready_and_reads_why() -> None:

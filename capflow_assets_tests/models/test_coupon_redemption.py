@@ -72,9 +72,9 @@ def test_a_redemption_counts_for_the_campaign_that_handed_the_coupon_out(spark: 
     names = ("messages", "campaigns", "coupons", "redemptions")
     rows = (MESSAGES, CAMPAIGNS, COUPONS, REDEMPTIONS)
     tables = [table(spark, f"raw/{name}", of) for name, of in zip(names, rows, strict=True)]
-    came = outcome(*tables, START, END, ZONE).collect()
-    assert len(came) == 2 * (len(USERS) - 1)
-    assert {(row["user_id"], row["campaign_id"]) for row in came if row["redeemed"]} == {
+    outcomes = outcome(*tables, START, END, ZONE).collect()
+    assert len(outcomes) == 2 * (len(USERS) - 1)
+    assert {(row["user_id"], row["campaign_id"]) for row in outcomes if row["redeemed"]} == {
         ("ann", "c"),
         ("bob", "c"),
         ("bob", "d"),
@@ -89,8 +89,8 @@ def test_examples_and_questions_are_of_campaigns_with_coupons(spark: SparkSessio
     pairs = begun(table(spark, "raw/messages", MESSAGES), campaigns, coupons, ZONE).collect()
     assert {row["campaign_id"] for row in pairs} == {"c", "d"}
     bills = bills_of(spark, [bill("ana", "2024-06-03", 1.0), bill("cem", "2024-06-04", 2.0)])
-    asked = known(bills, campaigns, coupons, june(20), ZONE).collect()
-    assert sorted(tuple(row) for row in asked) == [(user, of) for user in ("ana", "cem") for of in ("c", "d")]
+    subjects = known(bills, campaigns, coupons, june(20), ZONE).collect()
+    assert sorted(tuple(row) for row in subjects) == [(user, of) for user in ("ana", "cem") for of in ("c", "d")]
 
 
 # -- the planted world -------------------------------------------------------------------------------------------------
@@ -108,9 +108,9 @@ def split(shop: CampaignShop) -> Split:
     return split_in_time(shop.reader, PARAMS, shop.as_of)
 
 
-def auc(came: np.ndarray, score: np.ndarray) -> float:
+def auc(labels: np.ndarray, score: np.ndarray) -> float:
     """The share of pairs in the right order (Mann and Whitney 1947)."""
-    positive = came > 0
+    positive = labels > 0
     ranks = rankdata(score)[positive].sum() - positive.sum() * (positive.sum() + 1) / 2
     return float(ranks / (positive.sum() * (~positive).sum()))
 
@@ -131,8 +131,8 @@ def true_chances(shop: CampaignShop, split: Split) -> np.ndarray:
 def test_it_comes_near_one_who_knows_the_law_and_beats_past_uses(shop: CampaignShop, split: Split) -> None:
     estimator = chosen_candidate(MODEL, PARAMS, split).make(PARAMS).fit(split.train)
     answers = answered(shop.reader, estimator, split.test)
-    came = outcomes_of(split.test)["redeemed"].to_numpy()
-    best, ours = auc(came, true_chances(shop, split)), auc(came, answers["score"].to_numpy())
+    labels = outcomes_of(split.test)["redeemed"].to_numpy()
+    best, ours = auc(labels, true_chances(shop, split)), auc(labels, answers["score"].to_numpy())
     assert MODEL.metric.compute(outcomes_of(split.test), answers) == pytest.approx(ours)
     assert best - 0.1 < ours
     baseline = MODEL.baseline.make(PARAMS).fit(split.train).predict(split.test)

@@ -144,12 +144,12 @@ def test_predicting_before_fitting_is_refused() -> None:
 
 def test_the_metric_looks_at_new_items_alone_and_the_rule_at_known_ones() -> None:
     users = pd.Index(["ana"] * 4, name="user_id")
-    came = pd.DataFrame({"item_id": ["a", "b", "c", "d"], "bought_new": [1.0, 1.0, 0.0, 0.0]}, users)
-    came["bought_again"] = 1 - came["bought_new"]
+    outcomes = pd.DataFrame({"item_id": ["a", "b", "c", "d"], "bought_new": [1.0, 1.0, 0.0, 0.0]}, users)
+    outcomes["bought_again"] = 1 - outcomes["bought_new"]
     lists = pd.DataFrame({"item_id": ["a", "c", "d", "x"], "is_new": [True, False, False, True]}, users)
     lists["score"] = [0.4, 0.9, 0.8, 0.7]
-    assert MODEL.metric.compute(came, lists) == 0.5
-    assert {rule.name: rule.measure(came, lists) for rule in MODEL.rules}["recall_10_known"] == 1.0
+    assert MODEL.metric.compute(outcomes, lists) == 0.5
+    assert {rule.name: rule.measure(outcomes, lists) for rule in MODEL.rules}["recall_10_known"] == 1.0
 
 
 def test_the_parts_that_served_best_are_chosen_and_kept_for_the_refit() -> None:

@@ -73,8 +73,8 @@ def bare() -> pd.DataFrame:
 
 def test_missing_tags_are_told_from_pictures_alone() -> None:
     pictures = pictured_shop.picture_vectors().iloc[25:]
-    asked = examples(bare(), pictures)
-    answers = TextAndPicture(PARAMS).fit(asked).predict(asked)
+    subjects = examples(bare(), pictures)
+    answers = TextAndPicture(PARAMS).fit(subjects).predict(subjects)
     missing = answers[answers["known_tag"].isna() & answers["attribute"].isin(ATTRIBUTES)]
     is_seen = missing.index.isin(pictures["item_id"])
     right = truth(listed()).set_index("attribute", append=True)["tag"]

@@ -67,11 +67,11 @@ def test_stages_mean_what_they_say() -> None:
     test = examples_at(visits, LAST_DAY - 30)
     assert test.outcomes is not None
     answers = fitted.predict(test)
-    came = test.outcomes["is_active"].groupby(answers["stage"]).mean()
-    assert came["active"] > 3 * came["lapsing"] > 3 * came["lost"]
+    active_share = test.outcomes["is_active"].groupby(answers["stage"]).mean()
+    assert active_share["active"] > 3 * active_share["lapsing"] > 3 * active_share["lost"]
     shares = fitted.parameters()["share_who_came"]
     for stage in ("active", "lapsing", "lost"):
-        assert shares[stage] == pytest.approx(came[stage], abs=0.05)
+        assert shares[stage] == pytest.approx(active_share[stage], abs=0.05)
     value, baseline = (
         MODEL.metric.compute(test.outcomes, rows) for rows in (answers, RecencyAlone(PARAMS).fit(test).predict(test))
     )
@@ -86,16 +86,16 @@ def test_stages_mean_what_they_say() -> None:
 # -- bad input ---------------------------------------------------------------------------------------------------------
 
 
-def some(came: list[float]) -> Examples:
+def some(labels: list[float]) -> Examples:
     columns = dict.fromkeys(("recency_days", "visits", "gap_days_avg", "gap_days_last", "gap_days_recent_avg"), 5.0)
-    users = pd.DataFrame(columns, index=pd.Index([f"u{number}" for number in range(len(came))], name="user_id"))
-    return Examples(users, pd.DataFrame({"is_active": came}, users.index), {}, (MOMENT,), "UTC")
+    users = pd.DataFrame(columns, index=pd.Index([f"u{number}" for number in range(len(labels))], name="user_id"))
+    return Examples(users, pd.DataFrame({"is_active": labels}, users.index), {}, (MOMENT,), "UTC")
 
 
-@pytest.mark.parametrize("came", [[1.0, 1.0], [0.0, 0.0], [1.0], []])
-def test_one_class_alone_is_no_evidence(came: list[float]) -> None:
+@pytest.mark.parametrize("labels", [[1.0, 1.0], [0.0, 0.0], [1.0], []])
+def test_one_class_alone_is_no_evidence(labels: list[float]) -> None:
     with pytest.raises(EvidenceError, match="told apart"):
-        LifecycleStage(PARAMS).fit(some(came))
+        LifecycleStage(PARAMS).fit(some(labels))
 
 
 def test_features_that_are_all_null_are_answered() -> None:

@@ -35,11 +35,11 @@ def examples(rows: pd.DataFrame, day: int) -> Examples:
 
 def with_outcomes(rows: pd.DataFrame, day: int, horizon: int) -> Examples:
     """The users of a day, with what they bought in the horizon."""
-    asked = examples(rows, day)
+    subjects = examples(rows, day)
     ahead = rows[(rows["day"] > day) & (rows["day"] <= day + horizon)]
     purchases = ahead[ahead["amount"] >= 0].groupby("user_id")["day"].nunique()
     outcomes = pd.DataFrame({"purchases": purchases, "value": ahead.groupby("user_id")["amount"].sum()})
-    return replace(asked, outcomes=outcomes.reindex(asked.columns.index).fillna(0.0))
+    return replace(subjects, outcomes=outcomes.reindex(subjects.columns.index).fillna(0.0))
 
 
 def cdnow() -> Examples:
@@ -244,8 +244,8 @@ def test_one_user_who_came_back_can_be_fitted(make) -> None:
 def test_reasons_name_what_a_marketer_can_check() -> None:
     estimator = BgNbdValue(LifetimeParams(horizon_days=30)).fit(cdnow())
     visits = [("many", day, 12.0) for day in (60, 80, 100, 119)]
-    asked = examples(bills(("back", 99, -3.0), *visits, ("one", 100, 8.0), ("one", 110, -2.0)), 120)
-    back, many, one = estimator.predict(asked)["reasons"]
+    subjects = examples(bills(("back", 99, -3.0), *visits, ("one", 100, 8.0), ("one", 110, -2.0)), 120)
+    back, many, one = estimator.predict(subjects)["reasons"]
     assert back.startswith("no visit yet; ")
     assert one.startswith("one visit, 20 days ago; 25% of it brought back; 0.")
     assert many.startswith("visits after the first: 3, the last 1 day ago; ")

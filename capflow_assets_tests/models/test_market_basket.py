@@ -104,8 +104,8 @@ def test_where_items_are_bought_at_random_later_bills_show_no_lift() -> None:
     lines = lines.drop_duplicates().assign(is_return=False, flags="")
     past, later = lines[lines["bill_id"] < "b1500"], lines[lines["bill_id"] >= "b1500"]
     index = pd.Index(sorted(past["item_id"].unique()), name="item_id")
-    asked = Examples(pd.DataFrame(index=index), None, {LINES: (past,)}, (MOMENT,), "UTC")
-    rows = AssociationRules(PARAMS).fit(asked).predict(asked)
+    subjects = Examples(pd.DataFrame(index=index), None, {LINES: (past,)}, (MOMENT,), "UTC")
+    rows = AssociationRules(PARAMS).fit(subjects).predict(subjects)
     pairs = later.merge(later, on="bill_id", suffixes=("", "_other")).query("item_id != item_id_other")
     counts = pairs.groupby(["item_id", "item_id_other"]).size().rename("together_bills").reset_index()
     counts = (
@@ -120,5 +120,5 @@ def test_where_items_are_bought_at_random_later_bills_show_no_lift() -> None:
 @pytest.mark.parametrize("estimator", [AssociationRules, PopularItems])
 def test_items_without_bills_have_no_list(estimator: Any) -> None:
     lines = pd.DataFrame({"bill_id": [], "item_id": [], "is_return": [], "flags": []})
-    asked = Examples(pd.DataFrame(index=pd.Index(["tea"], name="item_id")), None, {LINES: (lines,)}, (MOMENT,))
-    assert estimator(PARAMS).fit(asked).predict(asked).empty
+    subjects = Examples(pd.DataFrame(index=pd.Index(["tea"], name="item_id")), None, {LINES: (lines,)}, (MOMENT,))
+    assert estimator(PARAMS).fit(subjects).predict(subjects).empty

@@ -154,9 +154,9 @@ def market() -> Market:
     world = simulate(tiny("market", seed=3, users=1200, days=500, items=120, taste_concentration=0.4))
     lines, end = lines_of(world), world.end.to_pydatetime()
     estimator = NextBasket(PARAMS).fit(examples_at(lines, end - timedelta(days=30)))
-    asked = examples_at(lines, end)
-    frequent = FrequentItems(PARAMS).fit(asked).predict(asked)
-    return Market(world, estimator.predict(asked), frequent, true_chances(world).loc[asked.columns.index])
+    subjects = examples_at(lines, end)
+    frequent = FrequentItems(PARAMS).fit(subjects).predict(subjects)
+    return Market(world, estimator.predict(subjects), frequent, true_chances(world).loc[subjects.columns.index])
 
 
 def true_chances(world: World) -> pd.DataFrame:
@@ -196,11 +196,11 @@ def test_companions_are_listed_for_those_who_bought_the_first_alone() -> None:
 # -- those of whom little is known -------------------------------------------------------------------------------------
 
 
-def examples_of(rows: list[tuple[str, str, str]], *asked: str) -> Examples:
+def examples_of(rows: list[tuple[str, str, str]], *user_ids: str) -> Examples:
     """Users to answer for, of line items by user, local day and item."""
     lines = pd.DataFrame(rows, columns=["user_id", "billed_on", "item_id"]).assign(is_return=False, flags="")
     lines["billed_on"] = pd.to_datetime(lines["billed_on"]).dt.date
-    users = pd.DataFrame(index=pd.Index(asked, name="user_id"))
+    users = pd.DataFrame(index=pd.Index(user_ids, name="user_id"))
     outcomes = pd.DataFrame({"item_id": pd.Series(dtype=object), "bought": pd.Series(dtype=float)}, users.index[:0])
     return Examples(users, outcomes, {LINES: (lines,)}, (MOMENT,), "Europe/Madrid")
 

@@ -38,8 +38,8 @@ def planted(size: int = 6_000, moments: int = 3, seed: int = 0) -> tuple[Example
     frame["moment"] = np.sort(np.arange(size) % moments)
     frame.index = pd.Index([f"u{number:06d}" for number in range(size)], name="user_id")
     left = gap - waited
-    came = left <= HORIZON
-    outcomes = pd.DataFrame({"came": came.astype(float), "days": np.where(came, np.ceil(left), 0.0)}, frame.index)
+    events = left <= HORIZON
+    outcomes = pd.DataFrame({"came": events.astype(float), "days": np.where(events, np.ceil(left), 0.0)}, frame.index)
     return Examples(frame, outcomes, moments=(MOMENT,), zone="Europe/Madrid"), left
 
 

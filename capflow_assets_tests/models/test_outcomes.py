@@ -54,9 +54,9 @@ def rows(frame: DataFrame) -> list[tuple[Any, ...]]:
 @pytest.mark.parametrize("name", MODULES)
 def test_an_outcome_sees_known_users_inside_the_horizon(spark: SparkSession, name: str) -> None:
     bills = spark.createDataFrame(BILLS, SCHEMA)
-    found = MODULES[name].MODEL.outcome.compute(bills, START, END)
-    assert found.columns == ["user_id", *MODULES[name].MODEL.outcome.columns]
-    assert rows(found) == EXPECTED[name]
+    frame = MODULES[name].MODEL.outcome.compute(bills, START, END)
+    assert frame.columns == ["user_id", *MODULES[name].MODEL.outcome.columns]
+    assert rows(frame) == EXPECTED[name]
 
 
 def test_both_engines_agree(spark: SparkSession, jvm: SparkSession) -> None:

@@ -138,8 +138,8 @@ def test_the_chances_add_up_to_what_is_bought_again() -> None:
     test, answers, _, _ = judged()
     assert test.outcomes is not None
     listed = pd.MultiIndex.from_arrays([answers.index, answers["item_id"]])
-    came = listed.isin(pd.MultiIndex.from_arrays([test.outcomes.index, test.outcomes["item_id"]]))
-    assert answers["chance"].sum() == pytest.approx(came.sum(), rel=0.1)
+    is_bought = listed.isin(pd.MultiIndex.from_arrays([test.outcomes.index, test.outcomes["item_id"]]))
+    assert answers["chance"].sum() == pytest.approx(is_bought.sum(), rel=0.1)
 
 
 def test_days_of_what_is_due_are_those_on_which_half_is_bought() -> None:
@@ -147,8 +147,8 @@ def test_days_of_what_is_due_are_those_on_which_half_is_bought() -> None:
     test, answers, _, _ = judged()
     assert test.outcomes is not None
     soon = answers[(answers["chance"] > 0.9) & (answers["due_in_days"] <= 14)]
-    came = test.outcomes.set_index("item_id", append=True)["days"]
-    days = came.reindex(pd.MultiIndex.from_arrays([soon.index, soon["item_id"]])).fillna(np.inf).to_numpy()
+    bought_days = test.outcomes.set_index("item_id", append=True)["days"]
+    days = bought_days.reindex(pd.MultiIndex.from_arrays([soon.index, soon["item_id"]])).fillna(np.inf).to_numpy()
     assert 0.35 < (days <= np.maximum(soon["due_in_days"], 1)).mean() < 0.65
     ahead = pd.to_datetime(answers["due_on"]) - pd.Timestamp(test.moments[0].date())
     assert ahead.dt.days.tolist() == answers["due_in_days"].tolist()

@@ -41,10 +41,10 @@ def world() -> World:
     return simulate(tiny("shop", seed=4, users=600, reviews=1500, reviews_rated_pct=100))
 
 
-def examples(rows: pd.DataFrame, moment: datetime, asked: pd.DataFrame | None = None, **encoder: Any) -> Examples:
+def examples(rows: pd.DataFrame, moment: datetime, reviews: pd.DataFrame | None = None, **encoder: Any) -> Examples:
     texts = encoded(rows["text"].fillna("").tolist(), Params(**encoder))
     vectors = pd.DataFrame({"review_id": rows["review_id"], "embedding": list(texts.vectors), "encoder": texts.encoder})
-    subjects = pd.DataFrame(index=pd.Index((rows if asked is None else asked)["review_id"], name="review_id"))
+    subjects = pd.DataFrame(index=pd.Index((rows if reviews is None else reviews)["review_id"], name="review_id"))
     return Examples(subjects, None, {REVIEWS: (rows,), VECTORS: (vectors,)}, (moment,))
 
 
@@ -67,13 +67,13 @@ def later() -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     rows = world().reviews
     newest = rows[rows["written_at"] > end - timedelta(days=60)]
     truth = newest.merge(world().truth.reviews, on="review_id")
-    asked = examples(rows, end, newest)
+    subjects = examples(rows, end, newest)
     ways = {
         "words": ReviewWords(PARAMS),
         "vectors": ReviewWords(PARAMS, reads="vectors"),
         "listed": ListedWords(PARAMS),
     }
-    return truth, {name: way.fit(asked).predict(asked)["score"].to_numpy() for name, way in ways.items()}
+    return truth, {name: way.fit(subjects).predict(subjects)["score"].to_numpy() for name, way in ways.items()}
 
 
 def knows_all_phrases(text: str) -> float:
@@ -111,8 +111,8 @@ def test_topics_of_one_language_are_those_that_were_planted() -> None:
     from sklearn.metrics import homogeneity_score
 
     end, rows = world().end.to_pydatetime(), world().reviews
-    asked = examples(rows, end)
-    answers = ReviewWords(PARAMS).fit(asked).predict(asked)
+    subjects = examples(rows, end)
+    answers = ReviewWords(PARAMS).fit(subjects).predict(subjects)
     truth = world().truth.reviews.set_index("review_id").loc[answers.index]
     is_told = answers["topic"].notna().to_numpy()
     assert is_told.mean() > 0.95
@@ -129,9 +129,9 @@ def test_topics_are_of_all_languages_by_an_encoder_that_knows_them_and_else_of_o
     truth = world().truth.reviews.set_index("review_id").loc[rows["review_id"]]
     agreement = {}
     for encoder in ("universal", "hashed"):
-        asked = examples(rows, end, encoder=encoder)
-        estimator = ListedWords(PARAMS).fit(asked)
-        topics = estimator.predict(asked)["topic"].fillna("")
+        subjects = examples(rows, end, encoder=encoder)
+        estimator = ListedWords(PARAMS).fit(subjects)
+        topics = estimator.predict(subjects)["topic"].fillna("")
         agreement[encoder] = adjusted_rand_score(truth["topic"], topics)
         if encoder == "universal":
             assert adjusted_rand_score(truth["language"], topics) < 0.05
@@ -155,9 +155,9 @@ KINDS = ("great shoes", "terrible shoes")
     "ratings", [[5.0] * 60, [np.nan] * 60, [3.0] * 60, [1.0] * 55 + [5.0] * 5], ids=["five", "none", "three", "few"]
 )
 def test_reviews_that_teach_nothing_are_answered_by_the_list_which_says_so(ratings: list[float]) -> None:
-    asked = examples(written(*(KINDS[number % 2] for number in range(60)), ratings=ratings), AT)
-    estimator = ReviewWords(PARAMS).fit(asked)
-    answers = estimator.predict(asked)
+    subjects = examples(written(*(KINDS[number % 2] for number in range(60)), ratings=ratings), AT)
+    estimator = ReviewWords(PARAMS).fit(subjects)
+    answers = estimator.predict(subjects)
     assert set(answers["source"]) == {"lexicon"}
     assert answers["sentiment"].tolist() == ["positive", "negative"] * 30
     assert answers["reasons"].iloc[0] == 'for it: "great"'
@@ -183,9 +183,9 @@ def test_empty_texts_emoji_and_ten_languages_get_a_chance_and_a_reason(reads: An
     odd = ("", "   ", None, "👍👍👍", "👎", "12345", *TEN_LANGUAGES)
     rows = written(*odd, *(KINDS[number % 2] for number in range(60)))
     rows["rating"] = [np.nan] * len(odd) + [5.0, 1.0] * 30
-    asked = examples(rows, AT)
+    subjects = examples(rows, AT)
     for estimator in (ReviewWords(PARAMS, reads=reads), ListedWords(PARAMS)):
-        answers = estimator.fit(asked).predict(asked)
+        answers = estimator.fit(subjects).predict(subjects)
         assert np.isfinite(answers["score"]).all()
         assert answers["reasons"].str.len().min() > 0
         assert answers["reasons"].iloc[2] == "it has no word"

@@ -20,10 +20,10 @@ TEN = users(list(range(0, 100, 10)), list(range(20, 0, -2)), list(range(200, 0, 
 
 
 def test_fifths_are_cut_evenly_and_the_best_is_five() -> None:
-    found = RfmSegments(RfmSegmentsParams()).fit(Examples(TEN)).predict(Examples(TEN))
+    answers = RfmSegments(RfmSegmentsParams()).fit(Examples(TEN)).predict(Examples(TEN))
     for name in ("recency_quintile", "frequency_quintile", "monetary_quintile"):
-        assert found[name].tolist() == [5, 5, 4, 4, 3, 3, 2, 2, 1, 1]
-    assert found["segment"].tolist() == [
+        assert answers[name].tolist() == [5, 5, 4, 4, 3, 3, 2, 2, 1, 1]
+    assert answers["segment"].tolist() == [
         *["Champions"] * 2,
         *["Loyal"] * 2,
         *["Needs attention"] * 2,
@@ -31,7 +31,7 @@ def test_fifths_are_cut_evenly_and_the_best_is_five() -> None:
         *["Lost"] * 2,
     ]
     assert (
-        found["reasons"].iloc[0]
+        answers["reasons"].iloc[0]
         == "last visit 0 days ago (best fifth); 20 visits (best fifth); 200.00 spent (best fifth)"
     )
 
@@ -39,16 +39,16 @@ def test_fifths_are_cut_evenly_and_the_best_is_five() -> None:
 def test_equal_users_share_the_fifth_of_their_middle() -> None:
     # Six of ten have one visit: floor(5 (0 + 6/2) / 10) + 1 = 2. The next, alone: floor(5 * 6.5 / 10) + 1 = 4.
     frame = users(list(range(10)), [1] * 6 + [2, 3, 4, 5], list(range(10)))
-    found = RfmSegments(RfmSegmentsParams()).fit(Examples(frame)).predict(Examples(frame))
-    assert found["frequency_quintile"].tolist() == [2] * 6 + [4, 4, 5, 5]
+    answers = RfmSegments(RfmSegmentsParams()).fit(Examples(frame)).predict(Examples(frame))
+    assert answers["frequency_quintile"].tolist() == [2] * 6 + [4, 4, 5, 5]
 
 
 def test_new_users_are_placed_by_the_fitted_edges() -> None:
     fitted = RfmSegments(RfmSegmentsParams()).fit(Examples(TEN))
     strangers = users([0, 25, 10_000, np.nan], [500, 1, 0, np.nan], [9e9, 1, -5, np.nan])
-    found = fitted.predict(Examples(strangers))
-    assert found["segment"].tolist() == ["Champions", "Promising", "Lost", "Lost"]
-    assert found["recency_quintile"].tolist() == [5, 4, 1, 1]
+    answers = fitted.predict(Examples(strangers))
+    assert answers["segment"].tolist() == ["Champions", "Promising", "Lost", "Lost"]
+    assert answers["recency_quintile"].tolist() == [5, 4, 1, 1]
 
 
 def test_the_order_follows_recent_spend_and_unseen_segments_stand_between() -> None:
@@ -65,8 +65,8 @@ def test_the_order_follows_recent_spend_and_unseen_segments_stand_between() -> N
 def test_scores_grow_inside_a_segment_but_never_across() -> None:
     random = np.random.default_rng(0)
     frame = users(*(random.permutation(500).tolist() for _ in range(3)))
-    found = RfmSegments(RfmSegmentsParams()).fit(Examples(frame)).predict(Examples(frame))
-    spans = found.groupby("segment")["score"].agg(["min", "max"]).sort_values("min")
+    answers = RfmSegments(RfmSegmentsParams()).fit(Examples(frame)).predict(Examples(frame))
+    spans = answers.groupby("segment")["score"].agg(["min", "max"]).sort_values("min")
     assert (spans["min"].iloc[1:].to_numpy() > spans["max"].iloc[:-1].to_numpy()).all()
     assert (spans["max"] - spans["min"]).max() > 0
 

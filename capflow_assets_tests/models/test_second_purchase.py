@@ -89,7 +89,7 @@ def examples_of(spark: SparkSession, world: World, moments: list[datetime]) -> E
     sent, parts = spark.createDataFrame(rows[[*columns, "is_return", "is_anonymous"]][order], schema), []
     for place, moment in enumerate(moments):
         blocks = (block(sent, as_of=moment, zone="UTC").drop("as_of") for block in (rfm, baskets, promotion))
-        asked, *state, came = (
+        known_users, *state, outcomes = (
             frame.toPandas().set_index("user_id")
             for frame in (
                 known(sent, moment, "UTC"),
@@ -97,8 +97,8 @@ def examples_of(spark: SparkSession, world: World, moments: list[datetime]) -> E
                 outcome(sent, moment, moment + timedelta(days=90), "UTC"),
             )
         )
-        part = asked.join(state).sort_index()
-        parts.append(part.assign(moment=place, **{AGAIN: came[AGAIN].reindex(part.index).fillna(0.0)}))
+        part = known_users.join(state).sort_index()
+        parts.append(part.assign(moment=place, **{AGAIN: outcomes[AGAIN].reindex(part.index).fillna(0.0)}))
     together = pd.concat(parts)
     return Examples(together[[*MODEL.columns, "moment"]], together[[AGAIN]], moments=tuple(moments))
 

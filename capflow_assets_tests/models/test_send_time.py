@@ -106,11 +106,11 @@ def test_where_nobody_has_hours_of_their_own_everybodys_hold() -> None:
 # -- those of whom little is known -------------------------------------------------------------------------------------
 
 
-def examples_of(times: list[tuple[str | None, str]], came: list[tuple[str, str]], *users: str) -> Examples:
+def examples_of(times: list[tuple[str | None, str]], visited: list[tuple[str, str]], *users: str) -> Examples:
     bills = pd.DataFrame(times, columns=["user_id", "billed_at"]).assign(is_return=False)
     bills["billed_at"] = pd.to_datetime(bills["billed_at"], utc=True)
     bills["billed_on"] = bills["billed_at"].dt.date
-    outcomes = pd.DataFrame(came, columns=["user_id", "week_hour"]).set_index("user_id").assign(visits=1.0)
+    outcomes = pd.DataFrame(visited, columns=["user_id", "week_hour"]).set_index("user_id").assign(visits=1.0)
     index = pd.Index(users, name="user_id")
     return Examples(pd.DataFrame(index=index), outcomes, {"clean/bills": (bills,)}, (END,), "UTC")
 

@@ -77,8 +77,8 @@ def test_training_again_on_all_that_is_known_takes_the_best_epochs() -> None:
 
 
 def test_a_user_without_visits_gets_what_is_popular() -> None:
-    asked = replace(ordered(), columns=pd.DataFrame(index=pd.Index(["new"], name="user_id")))
-    rows = fitted().predict(asked)
+    subjects = replace(ordered(), columns=pd.DataFrame(index=pd.Index(["new"], name="user_id")))
+    rows = fitted().predict(subjects)
     assert len(rows) == PARAMS.items
     assert set(rows["reasons"]) == {"popular with all shoppers"}
     assert rows["score"].is_monotonic_decreasing

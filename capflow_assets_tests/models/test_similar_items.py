@@ -137,22 +137,26 @@ def oracle_recall(cold: frozenset[str], later: pd.DataFrame) -> float:
 
 def test_items_that_nobody_bought_yet_are_like_those_of_their_style() -> None:
     past, later, cold = halves()
-    parts, came = (ITEMS, TEXT, PICTURES), together(later)
+    parts, outcomes = (ITEMS, TEXT, PICTURES), together(later)
     model = Fused(PARAMS).fit(learned(past, *parts))
     answers = model.predict(examples(past, *parts))
     baseline = PopularOfCategory(PARAMS).fit(examples(past, *parts)).predict(examples(past, *parts))
     assert set(answers.index[answers[BILLS] == 0]) == cold
-    recall, of_rule, oracle = cold_recall(came, answers), cold_recall(came, baseline), oracle_recall(cold, later)
+    recall, of_rule, oracle = (
+        cold_recall(outcomes, answers),
+        cold_recall(outcomes, baseline),
+        oracle_recall(cold, later),
+    )
     assert of_rule < recall
     assert recall > 0.9 * oracle
-    gain = by_item(came, answers)["value"] - by_item(came, baseline)["value"]
+    gain = by_item(outcomes, answers)["value"] - by_item(outcomes, baseline)["value"]
     assert gain.mean() > 2 * gain.std() / np.sqrt(len(gain))
 
 
 def test_what_looks_alike_has_the_category_and_the_colour() -> None:
     past, _, _ = halves()
-    asked = examples(past, ITEMS, PICTURES)
-    answers = Alike(PARAMS).fit(learned(past, ITEMS, PICTURES)).predict(asked)
+    subjects = examples(past, ITEMS, PICTURES)
+    answers = Alike(PARAMS).fit(learned(past, ITEMS, PICTURES)).predict(subjects)
     first = answers.groupby(level=0).head(1)
     goods = pictured_shop.world().truth.items.set_index("item_id")
     seen = first[first.index.isin(pictured_shop.picture_vectors()["item_id"])]
@@ -187,8 +191,8 @@ def test_a_customer_without_items_texts_and_pictures_has_it_from_bills() -> None
 @pytest.mark.parametrize("estimator", [Fused, BoughtTogether, Alike, PopularOfCategory])
 def test_items_without_any_bill_have_no_list(estimator: Any) -> None:
     nothing = halves()[0][:0]
-    asked = replace(examples(nothing), columns=pd.DataFrame(index=pd.Index(["tea"], name="item_id")))
-    assert estimator(PARAMS).fit(asked).predict(asked).empty
+    subjects = replace(examples(nothing), columns=pd.DataFrame(index=pd.Index(["tea"], name="item_id")))
+    assert estimator(PARAMS).fit(subjects).predict(subjects).empty
 
 
 def test_of_more_items_than_may_have_lists_those_on_most_bills_do() -> None:

@@ -103,18 +103,18 @@ def test_lists_come_near_those_of_one_who_knows_the_laws() -> None:
     assert gain.low > 0.05, gain
     # Chances are those that come true: of the visits, as many went to the first store as its chance says.
     first = answers.groupby(level=0).head(1)
-    came = test.outcomes.join(first[["store_id", "score"]], rsuffix="_first")
-    hits = np.average(came["store_id"] == came["store_id_first"], weights=came["visits"])
-    assert hits == pytest.approx(np.average(came["score"], weights=came["visits"]), abs=0.05)
+    visits = test.outcomes.join(first[["store_id", "score"]], rsuffix="_first")
+    hits = np.average(visits["store_id"] == visits["store_id_first"], weights=visits["visits"])
+    assert hits == pytest.approx(np.average(visits["score"], weights=visits["visits"]), abs=0.05)
 
 
 # -- those of whom little is known -------------------------------------------------------------------------------------
 
 
-def examples_of(rows: list[tuple[str | None, str, str]], came: list[tuple[str, str]], *users: str) -> Examples:
+def examples_of(rows: list[tuple[str | None, str, str]], visited: list[tuple[str, str]], *users: str) -> Examples:
     bills = pd.DataFrame(rows, columns=["user_id", "billed_on", "store_id"]).assign(is_return=False)
     bills["billed_on"] = pd.to_datetime(bills["billed_on"]).dt.date
-    outcomes = pd.DataFrame(came, columns=["user_id", "store_id"]).set_index("user_id").assign(visits=1.0)
+    outcomes = pd.DataFrame(visited, columns=["user_id", "store_id"]).set_index("user_id").assign(visits=1.0)
     index = pd.Index(users, name="user_id")
     return Examples(pd.DataFrame(index=index), outcomes, {"clean/bills": (bills,)}, (END,), "UTC")
 

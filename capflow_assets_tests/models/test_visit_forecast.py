@@ -155,8 +155,8 @@ def test_outcomes_are_of_the_local_days_after_that_of_the_moment(spark: SparkSes
     ]
     rows += [bill("ana", "2024-04-01", 4.0) | shop, bill("ana", "2024-04-02", 4.0) | shop]
     rows += [{**bill("ana", "2024-03-30", 8.0) | shop, "billed_at": datetime(2024, 3, 30, 20, tzinfo=UTC)}]
-    made = outcome(bills_of(spark, rows), start, end, ZONE)
-    assert rows_of(made, "store_id", "day", "bills", "amount") == [
+    table = outcome(bills_of(spark, rows), start, end, ZONE)
+    assert rows_of(table, "store_id", "day", "bills", "amount") == [
         ("A", date(2024, 3, 31), 2, 0.3),
         ("A", date(2024, 4, 1), 1, 4.0),
     ]

@@ -21,15 +21,15 @@ def test_psi_by_hand() -> None:
     # Bins (-inf, 5] and (5, inf): half each then, 0.8 and 0.2 now
     then, now = list(range(1, 11)), [1.0] * 8 + [9.0] * 2
     expected = (0.8 - 0.5) * math.log(0.8 / 0.5) + (0.2 - 0.5) * math.log(0.2 / 0.5)
-    assert drift([float(each) for each in then], now, bins=2)["psi"] == pytest.approx(expected)
+    assert drift([float(value) for value in then], now, bins=2)["psi"] == pytest.approx(expected)
 
 
 def test_the_same_frame_has_not_drifted_at_all() -> None:
     random = np.random.default_rng(0)
     frame = pd.DataFrame({"a": random.normal(size=500), "b": random.integers(0, 3, 500), "c": [None, 1.0] * 250})
-    found = psi(reference(frame), frame)
-    assert found["psi"].tolist() == [0.0, 0.0, 0.0]
-    assert not found["over"].any()
+    drifts = psi(reference(frame), frame)
+    assert drifts["psi"].tolist() == [0.0, 0.0, 0.0]
+    assert not drifts["over"].any()
 
 
 def test_rows_in_another_order_and_twice_as_many_are_the_same() -> None:
@@ -38,15 +38,15 @@ def test_rows_in_another_order_and_twice_as_many_are_the_same() -> None:
 
 
 def test_nulls_are_a_bin_of_their_own() -> None:
-    found = drift([1.0, 1.0, None, None], [1.0, None, None, None])
-    assert (found["null_share_then"], found["null_share_now"]) == (0.5, 0.75)
+    figures = drift([1.0, 1.0, None, None], [1.0, None, None, None])
+    assert (figures["null_share_then"], figures["null_share_now"]) == (0.5, 0.75)
     expected = (0.75 - 0.5) * math.log(0.75 / 0.5) + (0.25 - 0.5) * math.log(0.25 / 0.5)
-    assert found["psi"] == pytest.approx(expected)
+    assert figures["psi"] == pytest.approx(expected)
 
 
 def test_an_empty_bin_counts_with_the_floor() -> None:
-    found = drift([None] * 4, [1.0] * 4)
-    assert found["psi"] == pytest.approx(2 * (1 - EPSILON) * math.log(1 / EPSILON))
+    figures = drift([None] * 4, [1.0] * 4)
+    assert figures["psi"] == pytest.approx(2 * (1 - EPSILON) * math.log(1 / EPSILON))
 
 
 @pytest.mark.parametrize("other", [6.0, 8.0])
@@ -57,10 +57,10 @@ def test_a_constant_that_moves_either_way_is_seen(other: float) -> None:
 
 def test_a_column_that_did_not_come_counts_as_null() -> None:
     frame = pd.DataFrame({"a": np.arange(100.0), "b": np.arange(100.0)})
-    found = psi(reference(frame), frame[["a"]]).set_index("column")
-    assert found.loc["b", "over"]
-    assert found.loc["b", "null_share_now"] == 1
-    assert found.loc["a", "psi"] == 0
+    drifts = psi(reference(frame), frame[["a"]]).set_index("column")
+    assert drifts.loc["b", "over"]
+    assert drifts.loc["b", "null_share_now"] == 1
+    assert drifts.loc["a", "psi"] == 0
 
 
 def test_infinities_fall_into_the_outer_bins() -> None:
@@ -74,9 +74,9 @@ def test_small_samples_are_not_called_drifted_by_chance() -> None:
     over_threshold, over = 0, 0
     for _ in range(200):
         then, now = (pd.DataFrame({"a": random.normal(size=100)}) for _ in range(2))
-        found = psi(reference(then), now).iloc[0]
-        over_threshold += found["psi"] > 0.25
-        over += found["over"]
+        row = psi(reference(then), now).iloc[0]
+        over_threshold += row["psi"] > 0.25
+        over += row["over"]
     # Two samples of a hundred pass 0.25 about one time in four; the noise beside it more than halves that.
     assert over_threshold > 30
     assert over < over_threshold / 2
@@ -86,10 +86,10 @@ def test_a_shift_is_over_and_comes_first() -> None:
     random = np.random.default_rng(0)
     then = pd.DataFrame({"steady": random.normal(size=2000), "moved": random.normal(size=2000)})
     now = pd.DataFrame({"steady": random.normal(size=2000), "moved": random.normal(1.0, 1.0, size=2000)})
-    found = psi(reference(then), now)
-    assert found["column"].tolist() == ["moved", "steady"]
-    assert found["over"].tolist() == [True, False]
-    assert found["rows_then"].tolist() == [2000, 2000]
+    drifts = psi(reference(then), now)
+    assert drifts["column"].tolist() == ["moved", "steady"]
+    assert drifts["over"].tolist() == [True, False]
+    assert drifts["rows_then"].tolist() == [2000, 2000]
 
 
 def test_a_stored_reference_is_the_same() -> None:
@@ -153,9 +153,9 @@ def test_the_p_value_is_that_of_pearsons_test_corrected_for_the_number_of_column
     then = pd.DataFrame({"a": [1.0] * 30 + [2.0] * 30 + [3.0] * 40, "same": [1.0] * 100})
     now = pd.DataFrame({"a": [1.0] * 15 + [2.0] * 30 + [3.0] * 5, "same": [1.0] * 50})
     by_scipy = chi2_contingency([[30, 30, 40], [15, 30, 5]], correction=False).pvalue
-    found = psi(reference(then), now).set_index("column")["p_value"]
-    assert found["a"] == pytest.approx(2 * by_scipy)
-    assert found["same"] == 1.0
+    p_values = psi(reference(then), now).set_index("column")["p_value"]
+    assert p_values["a"] == pytest.approx(2 * by_scipy)
+    assert p_values["same"] == 1.0
 
 
 def test_from_some_hundred_rows_on_the_threshold_alone_decides() -> None:
@@ -163,5 +163,5 @@ def test_from_some_hundred_rows_on_the_threshold_alone_decides() -> None:
     for rows in (400, 1000):
         for _ in range(30):
             then, now = random.normal(size=rows), random.normal(random.uniform(0, 1), 1, size=rows)
-            found = psi(reference(pd.DataFrame({"a": then})), pd.DataFrame({"a": now})).iloc[0]
-            assert found["over"] == (found["psi"] > 0.25)
+            row = psi(reference(pd.DataFrame({"a": then})), pd.DataFrame({"a": now})).iloc[0]
+            assert row["over"] == (row["psi"] > 0.25)

@@ -69,10 +69,10 @@ def test_earlier_champions_do_not_count() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "days", "action"), [(7, 14, "wait"), (14, 14, "wait"), (0, 14, "retrain"), (14, 0, "retrain")]
+    ("last_request", "days", "action"), [(7, 14, "wait"), (14, 14, "wait"), (0, 14, "retrain"), (14, 0, "retrain")]
 )
-def test_no_repeat_in_the_cool_down_which_is_as_of_time(asked: int, days: int, action: str) -> None:
-    decision = decided(drifted(0, 7, 14), replace(RULES, cooldown_days=days), Past(last_requested=at(asked)))
+def test_no_repeat_in_the_cool_down_which_is_as_of_time(last_request: int, days: int, action: str) -> None:
+    decision = decided(drifted(0, 7, 14), replace(RULES, cooldown_days=days), Past(last_requested=at(last_request)))
     assert (decision.action, decision.cause) == (action, "drift")
 
 

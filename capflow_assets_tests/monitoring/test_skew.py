@@ -35,15 +35,15 @@ def shoppers(seed: int, rows: int = 1500) -> pd.DataFrame:
     )
 
 
-def row(found: pd.DataFrame, column: str) -> dict[str, Any]:
-    return found.set_index("column").loc[column].to_dict()
+def row(table: pd.DataFrame, column: str) -> dict[str, Any]:
+    return table.set_index("column").loc[column].to_dict()
 
 
 def test_divergence_by_hand() -> None:
     # M = (0.65, 0.35): H(M) = 0.9341, H(P) = 1, H(Q) = 0.7219
     assert divergence(np.array([0.5, 0.5]), np.array([0.8, 0.2])) == pytest.approx(0.9341 - (1 + 0.7219) / 2, abs=1e-4)
-    found = compare(reference(pd.DataFrame({"a": range(1, 11)}), bins=2), pd.DataFrame({"a": [1] * 8 + [9] * 2}))
-    assert row(found, "a")["js"] == pytest.approx(0.0731, abs=1e-4)
+    comparison = compare(reference(pd.DataFrame({"a": range(1, 11)}), bins=2), pd.DataFrame({"a": [1] * 8 + [9] * 2}))
+    assert row(comparison, "a")["js"] == pytest.approx(0.0731, abs=1e-4)
 
 
 @settings(max_examples=60, deadline=None)
@@ -96,7 +96,7 @@ def test_a_change_of_unit_blocks_and_is_named(seed: int, times: float) -> None:
     assert not finding.passed
     assert finding.severity == "block"
     assert finding.message.startswith("unlike the rows that the champion was trained on: spend_total (divergence 0.")
-    assert [each["column"] for each in finding.sample] == ["spend_total"]
+    assert [entry["column"] for entry in finding.sample] == ["spend_total"]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -114,21 +114,21 @@ def test_a_feature_whose_fill_drops_is_named(seed: int) -> None:
 
 
 def test_thresholds_are_the_callers() -> None:
-    found = compare(reference(shoppers(0)), shoppers(1).assign(visits=lambda frame: frame["visits"] * 3))
-    assert judge(found).severity == "warn"
-    assert not judge(found).passed
-    assert judge(found, js_warn=0.9).passed
-    assert judge(found, js_block=0.05).severity == "block"
-    assert judge(found, js_warn=0.9, js_block=0.05).found["skewed"] == 1
+    comparison = compare(reference(shoppers(0)), shoppers(1).assign(visits=lambda frame: frame["visits"] * 3))
+    assert judge(comparison).severity == "warn"
+    assert not judge(comparison).passed
+    assert judge(comparison, js_warn=0.9).passed
+    assert judge(comparison, js_block=0.05).severity == "block"
+    assert judge(comparison, js_warn=0.9, js_block=0.05).found["skewed"] == 1
 
 
 @pytest.mark.parametrize("rows", [40, 200, 1500])
 def test_chance_alone_is_hardly_ever_called_skew(rows: int) -> None:
     """Champion and scored users drawn from the same world: six columns, sixty worlds, thresholds that chance passes."""
     compared = [compare(reference(shoppers(seed, rows)), shoppers(seed + 1000, rows)) for seed in SEEDS]
-    assert sum(not judge(each).passed for each in compared) == 0
+    assert sum(not judge(comparison).passed for comparison in compared) == 0
     # Without any threshold but chance itself: one column in a thousand, each way.
-    alarms = sum(not judge(each, js_warn=0.0, fill_warn_pct=0.0).passed for each in compared)
+    alarms = sum(not judge(comparison, js_warn=0.0, fill_warn_pct=0.0).passed for comparison in compared)
     assert alarms <= 4
 
 

@@ -72,11 +72,11 @@ def baskets(brand: Brand) -> None:
 
 def test_a_cap_of_half_a_year_looks_back_half_a_year(brand: Brand) -> None:
     brand.declare(MAIL.replace("days = 7", "days = 180"))
-    found = [counts(brand)]
+    counted = [counts(brand)]
     for days in (100, 101, 102, 181):
         brand.score(days=days)
-        found.append(counts(brand, days))
-    assert found == [(6, 0), (0, 6), (0, 6), (0, 6), (6, 0)]
+        counted.append(counts(brand, days))
+    assert counted == [(6, 0), (0, 6), (0, 6), (0, 6), (6, 0)]
 
 
 def test_a_channel_is_the_same_in_capitals(brand: Brand) -> None:

@@ -198,14 +198,14 @@ def test_a_browser_shows_it_wide_and_narrow(lake, scheme):
     with browsing() as browser:
         for width in (1280, 360):
             page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
-            asked: list[str] = []
+            requests: list[str] = []
             said: list[str] = []
-            page.on("request", lambda request, asked=asked: asked.append(request.url))
+            page.on("request", lambda request, requests=requests: requests.append(request.url))
             page.on("console", lambda message, said=said: said.append(message.text))
             page.goto(Path(place).resolve().as_uri())
             assert page.get_by_role("heading", name="July 2024", exact=True).is_visible()
             assert page.evaluate("document.documentElement.scrollWidth") <= width
-            assert (len(asked), said) == (1, [])
+            assert (len(requests), said) == (1, [])
             ink, back = (
                 page.evaluate(f"getComputedStyle(document.body).{name}") for name in ("color", "backgroundColor")
             )

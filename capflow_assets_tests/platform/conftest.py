@@ -63,7 +63,7 @@ class Backfilled:
     """The first backfill when it was over, what it left of the broken customer, and the second one, launched since."""
 
     platform: Platform
-    found: dict[str, Any]
+    result: dict[str, Any]
     left: tuple[str, ...]
     again: str
 
@@ -127,10 +127,10 @@ def launched(request: pytest.FixtureRequest) -> None:
 @pytest.fixture(scope="session")
 def backfilled(platform: Platform) -> Backfilled:
     """The first backfill at its end; then the file was mended and a second one launched, for the broken one only."""
-    found = platform.server.finished_backfill(platform.backfill)
+    result = platform.server.finished_backfill(platform.backfill)
     left = tuple(sorted(path.parent.name for path in (platform.home.root / "lake" / BROKEN).glob("*/*/_delta_log")))
     shutil.copy(platform.files / "bills.csv", platform.files / BROKEN / "bills.csv")
-    return Backfilled(platform, found, left, platform.server.backfill(ASSETS, [BROKEN]))
+    return Backfilled(platform, result, left, platform.server.backfill(ASSETS, [BROKEN]))
 
 
 @pytest.fixture(scope="session")
@@ -142,8 +142,8 @@ def mended(backfilled: Backfilled) -> dict[str, Any]:
 def downstream(asset: str) -> set[str]:
     """An asset and all that is made of it."""
     edges = asset_edges(STAGES)
-    found = {asset}
+    keys = {asset}
     for key in edges:
-        if edges[key] & found:
-            found.add(key)
-    return found
+        if edges[key] & keys:
+            keys.add(key)
+    return keys

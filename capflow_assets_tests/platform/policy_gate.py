@@ -26,7 +26,7 @@ ROOT = "root"
 
 
 @dataclass(frozen=True)
-class Asked:
+class Access:
     """One thing that a request wants to do, with what conditions may look at."""
 
     action: str
@@ -49,21 +49,23 @@ class Gate:
         if not self.closed or credential is None or credential.group(2) != "s3":
             return self.inner(environ, start_response)
         identity, policies = identity_of(credential.group(1))
-        wanted = asked(environ, self.secure)
-        refused = [each for each in wanted if not self.allows(identity, policies, each)]
+        wanted = accesses_of(environ, self.secure)
+        refused = [access for access in wanted if not self.allows(identity, policies, access)]
         if refused:
-            self.refused += [(identity, each.action, each.resource + str(dict(each.context))) for each in refused]
+            self.refused += [
+                (identity, access.action, access.resource + str(dict(access.context))) for access in refused
+            ]
             return _denied(start_response)
         if environ["REQUEST_METHOD"] in ("GET", "HEAD") and wanted[0].action == "s3:GetObject":
             return self._read(environ, start_response, identity, policies, wanted[0])
         return self.inner(environ, start_response)
 
-    def allows(self, identity: str, policies: list[Any], one: Asked) -> bool:
+    def allows(self, identity: str, policies: list[Any], access: Access) -> bool:
         """Whether the identity's policies and the bucket's allow it."""
         if identity == ROOT:
             policies = [{"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}]
-        bucket = one.resource.removeprefix("arn:aws:s3:::").split("/")[0]
-        return judge([*policies, *([self.buckets[bucket]] if bucket in self.buckets else [])], one)
+        bucket = access.resource.removeprefix("arn:aws:s3:::").split("/")[0]
+        return judge([*policies, *([self.buckets[bucket]] if bucket in self.buckets else [])], access)
 
     def _read(
         self,
@@ -71,7 +73,7 @@ class Gate:
         start_response: Callable[..., Any],
         identity: str,
         policies: list[Any],
-        one: Asked,
+        access: Access,
     ) -> Iterable[bytes]:
         answer: list[Any] = []
 
@@ -80,10 +82,10 @@ class Gate:
             return lambda data: None
 
         body = self.inner(environ, keep)
-        arn, _, key = one.resource.partition("/")
-        bucket = Asked("s3:ListBucket", arn, {**one.context, "s3:prefix": key})
+        arn, _, key = access.resource.partition("/")
+        bucket = Access("s3:ListBucket", arn, {**access.context, "s3:prefix": key})
         if answer[0].startswith("404") and not self.allows(identity, policies, bucket):
-            self.refused.append((identity, "missing", one.resource))
+            self.refused.append((identity, "missing", access.resource))
             return _denied(start_response)
         start_response(*answer)
         return body
@@ -94,19 +96,19 @@ def _denied(start_response: Callable[..., Any]) -> Iterable[bytes]:
     return [DENIED]
 
 
-def judge(documents: list[Any], one: Asked) -> bool:
+def judge(documents: list[Any], access: Access) -> bool:
     """AWS's rule: one matching deny refuses; else one matching allow is needed."""
-    matching = [s for document in documents for s in document["Statement"] if matches(s, one)]
+    matching = [s for document in documents for s in document["Statement"] if matches(s, access)]
     effects = {statement["Effect"] for statement in matching}
     return "Allow" in effects and "Deny" not in effects
 
 
-def matches(statement: Mapping[str, Any], one: Asked) -> bool:
+def matches(statement: Mapping[str, Any], access: Access) -> bool:
     """Whether a statement speaks about this request."""
     return (
-        any(like(pattern.lower(), one.action.lower()) for pattern in listed(statement["Action"]))
-        and any(like(pattern, one.resource) for pattern in listed(statement["Resource"]))
-        and all(holds(operator, keys, one.context) for operator, keys in statement.get("Condition", {}).items())
+        any(like(pattern.lower(), access.action.lower()) for pattern in listed(statement["Action"]))
+        and any(like(pattern, access.resource) for pattern in listed(statement["Resource"]))
+        and all(holds(operator, keys, access.context) for operator, keys in statement.get("Condition", {}).items())
     )
 
 
@@ -142,37 +144,37 @@ def listed(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else list(value)
 
 
-def asked(environ: Mapping[str, Any], secure: bool) -> list[Asked]:
+def accesses_of(environ: Mapping[str, Any], secure: bool) -> list[Access]:
     """The actions behind one S3 request in path style."""
     query = {key: values[0] for key, values in parse_qs(environ["QUERY_STRING"], keep_blank_values=True).items()}
     bucket, _, key = unquote(environ["PATH_INFO"]).lstrip("/").partition("/")
     arn, method = f"arn:aws:s3:::{bucket}", environ["REQUEST_METHOD"]
     context = {"aws:SecureTransport": str(secure).lower()}
     if not bucket:
-        return [Asked("s3:ListAllMyBuckets", "*", context)]
+        return [Access("s3:ListAllMyBuckets", "*", context)]
     if not key:
         return _of_bucket(environ, arn, method, query, context)
     context |= {f"s3:{name}": _header(environ, name) for name in SSE if _header(environ, name)}
-    wanted = [Asked(WRITES.get(method, "s3:GetObject"), f"{arn}/{key}", context)]
+    wanted = [Access(WRITES.get(method, "s3:GetObject"), f"{arn}/{key}", context)]
     if method == "DELETE" and "uploadId" in query:
-        wanted = [Asked("s3:AbortMultipartUpload", f"{arn}/{key}", context)]
+        wanted = [Access("s3:AbortMultipartUpload", f"{arn}/{key}", context)]
     copied = _header(environ, "x-amz-copy-source")
-    return wanted + ([Asked("s3:GetObject", f"arn:aws:s3:::{unquote(copied).lstrip('/')}", context)] if copied else [])
+    return wanted + ([Access("s3:GetObject", f"arn:aws:s3:::{unquote(copied).lstrip('/')}", context)] if copied else [])
 
 
 def _of_bucket(
     environ: Mapping[str, Any], arn: str, method: str, query: Mapping[str, str], context: dict[str, str]
-) -> list[Asked]:
+) -> list[Access]:
     if method == "POST" and "delete" in query:
         body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
         _again(environ, body)
         keys = re.findall(r"<Key>(.*?)</Key>", body.decode())
-        return [Asked("s3:DeleteObject", f"{arn}/{key}", context) for key in keys]
+        return [Access("s3:DeleteObject", f"{arn}/{key}", context) for key in keys]
     if method in ("GET", "HEAD"):
         named = next((action for name, action in BUCKET_ACTIONS.items() if name in query), "s3:ListBucket")
         prefix = {"s3:prefix": query["prefix"]} if "prefix" in query else {}
-        return [Asked(named, arn, context | prefix)]
-    return [Asked("s3:PutBucket*", arn, context)]
+        return [Access(named, arn, context | prefix)]
+    return [Access("s3:PutBucket*", arn, context)]
 
 
 def _again(environ: Any, body: bytes) -> None:

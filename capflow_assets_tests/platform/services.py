@@ -64,8 +64,8 @@ class Aws:
         iam = self.client("iam")
         iam.create_user(UserName=name)
         iam.put_user_policy(UserName=name, PolicyName="only", PolicyDocument=json.dumps(policy))
-        made = iam.create_access_key(UserName=name)["AccessKey"]
-        return made["AccessKeyId"], made["SecretAccessKey"]
+        key = iam.create_access_key(UserName=name)["AccessKey"]
+        return key["AccessKeyId"], key["SecretAccessKey"]
 
     def keys(self, bucket: str, prefix: str = "") -> list[str]:
         pages = self.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)

@@ -24,10 +24,10 @@ LOST = downstream("raw/bills") - STAGES.absent(SENDS).keys() - OTHERS
 OF_BILLS = ("lifetime_value", "purchase_propensity", "rfm_segments", "visit_forecast")
 
 
-def counts(found):
+def counts(backfill):
     """How often each asset was materialized, and how often it failed; the fleet's one picture at most once."""
-    statuses = found["assetBackfillData"]["assetBackfillStatuses"]
-    return {"/".join(each["assetKey"]["path"]): counted(each) for each in statuses}
+    statuses = backfill["assetBackfillData"]["assetBackfillStatuses"]
+    return {"/".join(status["assetKey"]["path"]): counted(status) for status in statuses}
 
 
 def counted(status):
@@ -36,8 +36,8 @@ def counted(status):
     return status["numPartitionsMaterialized"], status["numPartitionsFailed"]
 
 
-def runs_of(found, asset):
-    return [run for run in found["runs"] if {"path": asset.split("/")} in run["assetSelection"]]
+def runs_of(backfill, asset):
+    return [run for run in backfill["runs"] if {"path": asset.split("/")} in run["assetSelection"]]
 
 
 def customers_of(run):
@@ -54,27 +54,27 @@ def test_what_a_missing_table_takes_with_it_is_known():
 
 
 def test_the_backfill_ends_and_marks_exactly_the_broken_customer(backfilled: Backfilled):
-    assert backfilled.found["status"] == "COMPLETED_FAILED"
+    assert backfilled.result["status"] == "COMPLETED_FAILED"
     expected = {asset: (2, 1) if asset in LOST else (3, 0) for asset in ASSETS}
     # Dagster draws no picture of all customers in a backfill in which one of them failed; every morning does.
-    assert counts(backfilled.found) == {**expected, FLEET: (0, 1)}
+    assert counts(backfilled.result) == {**expected, FLEET: (0, 1)}
 
 
 def test_all_tables_of_all_customers_were_one_run(backfilled: Backfilled):
-    (run,) = runs_of(backfilled.found, "raw/bills")
+    (run,) = runs_of(backfilled.result, "raw/bills")
     assert customers_of(run) == list(CUSTOMERS)
     assert {"/".join(key["path"]) for key in run["assetSelection"]} == set(STAGES.order)
 
 
 def test_the_models_ran_for_the_others_and_did_not_fail(backfilled: Backfilled):
     for model in MODELS:
-        runs = runs_of(backfilled.found, f"models/{model}")
+        runs = runs_of(backfilled.result, f"models/{model}")
         assert sorted(name for run in runs for name in customers_of(run)) == sorted(GOOD)
         assert {run["status"] for run in runs} == {"SUCCESS"}
 
 
 def test_the_run_says_who_failed_why_and_where(backfilled: Backfilled):
-    (run,) = runs_of(backfilled.found, "raw/bills")
+    (run,) = runs_of(backfilled.result, "raw/bills")
     assert run["status"] == "FAILURE"
     (reason,) = backfilled.platform.server.failures(run["runId"]).values()
     assert reason.startswith(f"1 of 3 customers failed: {BROKEN}\n{BROKEN}: raw/bills: ")
@@ -108,9 +108,9 @@ def test_the_mended_customer_becomes_whole(backfilled: Backfilled, mended):
     assert mended["status"] == "COMPLETED_SUCCESS"
     assert counts(mended) == dict.fromkeys(ASSETS, (1, 0))
     for asset in set(ASSETS) - {FLEET}:
-        found = platform.server.partitions(asset)
-        assert found["materialized"] == sorted(CUSTOMERS), asset
-        assert found["failed"] == [], asset
+        partitions = platform.server.partitions(asset)
+        assert partitions["materialized"] == sorted(CUSTOMERS), asset
+        assert partitions["failed"] == [], asset
     status = platform.home.status(BROKEN)
     assert {status[model]["status"] for model in OF_BILLS}.isdisjoint({"never run", "not ready"})
     assert {status[model]["status"] for model in set(MODELS) - set(OF_BILLS)} == {"not ready"}

@@ -85,8 +85,8 @@ def test_a_partition_is_materialized_by_clicking(page: Page, backfilled: Backfil
     server = backfilled.platform.server
 
     def runs() -> set[str]:
-        found = server.ask(MATERIALIZED, key={"path": ["raw", "bills"]})["assetOrError"]["assetMaterializations"]
-        return {each["runId"] for each in found if each["partition"] == GOOD[-1]}
+        events = server.ask(MATERIALIZED, key={"path": ["raw", "bills"]})["assetOrError"]["assetMaterializations"]
+        return {event["runId"] for event in events if event["partition"] == GOOD[-1]}
 
     before = runs()
     page.goto("/assets/raw/bills")

@@ -63,15 +63,15 @@ def test_the_events_and_the_models_are_rows_there(grown):
         "CAPFLOW_POSTGRES_URL": "select count(*) from event_logs where dagster_event_type = 'ASSET_MATERIALIZATION'",
         "MLFLOW_TRACKING_URI": "select count(*) from model_versions where name = 'shop.lifetime_value'",
     }
-    found = {}
+    counts = {}
     for name, query in queries.items():
         connection = psycopg2.connect(variables[name].replace("+psycopg2", ""))
         with connection, connection.cursor() as cursor:
             cursor.execute(query)
-            found[name] = cursor.fetchone()[0]
+            counts[name] = cursor.fetchone()[0]
         connection.close()
     # Tables, and of the model its training, answers, health and delivery.
-    assert found == {"CAPFLOW_POSTGRES_URL": 7, "MLFLOW_TRACKING_URI": 1}
+    assert counts == {"CAPFLOW_POSTGRES_URL": 7, "MLFLOW_TRACKING_URI": 1}
 
 
 def test_a_url_without_its_driver_is_refused_in_words(tmp_path):

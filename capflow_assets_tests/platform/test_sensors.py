@@ -68,11 +68,11 @@ class Sensor:
                 repository_name="__repository__",
                 repository_def=defs.get_repository_def(),
             ) as context:
-                found = defs.resolve_sensor_def(self.name).evaluate_tick(context)
-            for request in found.dynamic_partitions_requests or []:
+                result = defs.resolve_sensor_def(self.name).evaluate_tick(context)
+            for request in result.dynamic_partitions_requests or []:
                 instance.add_dynamic_partitions(request.partitions_def_name, request.partition_keys)
-        self.cursor = found.cursor
-        return found
+        self.cursor = result.cursor
+        return result
 
 
 def partitions(home: TestHome) -> list[str]:
@@ -148,7 +148,9 @@ def test_the_daemon_onboards_and_refuses_by_itself(backfilled: Backfilled):
     server = backfilled.platform.server
     selector = {"repositoryName": "__repository__", "repositoryLocationName": "capflow", "sensorName": "onboarding"}
     ticks = server.ask(TICKS, sensor=selector)["sensorOrError"]["sensorState"]["ticks"]
-    added = [key for tick in ticks for each in tick["dynamicPartitionsRequestResults"] for key in each["partitionKeys"]]
+    added = [
+        key for tick in ticks for request in tick["dynamicPartitionsRequestResults"] for key in request["partitionKeys"]
+    ]
     assert added == [DROPPED]
     assert DROPPED in server.partitions("raw/bills")["unmaterialized"]
     assert BAD not in server.partitions("raw/bills")["unmaterialized"]
@@ -213,14 +215,14 @@ def test_the_sensor_is_quiet_while_nothing_happens(shifted: Shifted):
 
 
 def test_it_asks_once_after_the_shift_and_then_keeps_still(shifted: Shifted):
-    asked = {week: said.run_requests for week, said in shifted.said.items() if said.run_requests}
-    assert len(asked) == 1, shifted.worst
-    ((week, (request,)),) = asked.items()
-    over = [each for each in WEEKS if each <= week and shifted.worst[each][0]]
+    requests = {week: said.run_requests for week, said in shifted.said.items() if said.run_requests}
+    assert len(requests) == 1, shifted.worst
+    ((week, (request,)),) = requests.items()
+    over = [earlier for earlier in WEEKS if earlier <= week and shifted.worst[earlier][0]]
     assert len(over) == 2
     assert 0 < week < WEEKS[-1]
     # What follows is as bad or worse, and in the cool-down.
-    assert all(shifted.worst[each][0] for each in WEEKS if each >= week)
+    assert all(shifted.worst[later][0] for later in WEEKS if later >= week)
     assert request.partition_key == "moved"
     assert request.asset_selection == [dg.AssetKey([part, MODEL]) for part in ("models", "predictions", "health")]
     assert request.tags["capflow/cause"] == "drift"
@@ -245,10 +247,10 @@ def test_the_requested_run_makes_a_new_champion_or_says_why_not(shifted: Shifted
     row = home.status("moved")[MODEL]
     decision = home.report("moved", MODEL)["promotion"]
     rows = home.rows(f"health/{MODEL}", "moved")
-    newest = [each for each in rows if each["as_of"] == max(other["as_of"] for other in rows)]
+    newest = [scoring for scoring in rows if scoring["as_of"] == max(other["as_of"] for other in rows)]
     if row["champion"] == 2:
         assert decision["action"] == "promote"
-        assert {each["is_over"] for each in newest if each["model_version"] == 2} == {False}
+        assert {scoring["is_over"] for scoring in newest if scoring["model_version"] == 2} == {False}
     else:
         assert row["challenger"] == 2
         assert row["status"] in ("asks", "kept the champion")

@@ -82,8 +82,8 @@ class Deployment:
 
     def champions(self, *commands: str) -> list[int]:
         """The champion at first, and after each of the commands."""
-        asked = [each for command in commands for each in (command, LOOK)]
-        return [json.loads(said)["version"] for said in self.ok(LOOK, *asked)[::2]]
+        calls = [part for command in commands for part in (command, LOOK)]
+        return [json.loads(said)["version"] for said in self.ok(LOOK, *calls)[::2]]
 
 
 def deployment(stack: ExitStack, cloud: Aws, bucket: str, folder: Path, restored: Any = None) -> Deployment:
@@ -95,16 +95,16 @@ def deployment(stack: ExitStack, cloud: Aws, bucket: str, folder: Path, restored
         "CAPFLOW_LAKE": lake,
         "CAPFLOW_POSTGRES_URL": with_driver(databases["dagster"]),
     }
-    made = Deployment(folder / "home", lake, databases, variables)
+    place = Deployment(folder / "home", lake, databases, variables)
     if restored is not None:
-        restored(made)
+        restored(place)
     url = stack.enter_context(
         mlflow_server(
             with_driver(databases["mlflow"]), f"s3://{bucket}/others", folder / "mlflow.log", **cloud.variables()
         )
     )
     variables["MLFLOW_TRACKING_URI"] = url
-    return made
+    return place
 
 
 @pytest.fixture(scope="module")
@@ -124,11 +124,11 @@ def services() -> Iterator[ExitStack]:
 def grown(cloud: Aws, services: ExitStack, tmp_path_factory: pytest.TempPathFactory) -> Deployment:
     """One customer, whose segments were trained twice."""
     folder = tmp_path_factory.mktemp("grown")
-    made = deployment(services, cloud, BEFORE, folder)
+    place = deployment(services, cloud, BEFORE, folder)
     toml = write(simulate(tiny("shop", seed=3, users=200, sends=("bills",))), folder / "files")
     run = "run shop --select"
-    made.ok(f"onboard {toml}", f"{run} {TABLES},*/rfm_segments", f"{run} models/rfm_segments")
-    return made
+    place.ok(f"onboard {toml}", f"{run} {TABLES},*/rfm_segments", f"{run} models/rfm_segments")
+    return place
 
 
 def test_a_champion_is_named_and_taken_back_through_the_server(grown: Deployment) -> None:
@@ -180,35 +180,35 @@ def test_what_comes_back_from_a_backup_says_the_same(
     storage.delete_bucket(Bucket=BEFORE)
     shutil.rmtree(grown.home)
 
-    def restored(made: Deployment) -> None:
-        run(blocks(DEPLOY / "backup.md", "restore"), made, BACKUP=str(tmp_path))
+    def restored(place: Deployment) -> None:
+        run(blocks(DEPLOY / "backup.md", "restore"), place, BACKUP=str(tmp_path))
 
     with ExitStack() as elsewhere:
-        made = deployment(elsewhere, cloud, AFTER, tmp_path / "elsewhere", restored)
-        assert made.says() == json.loads(json.dumps(before).replace(f"s3://{BEFORE}/", f"s3://{AFTER}/"))
-        migrate(made)
-        made.ok("run shop --select predictions/rfm_segments")
-        assert all(at == head for at, head in revisions(made).values())
+        place = deployment(elsewhere, cloud, AFTER, tmp_path / "elsewhere", restored)
+        assert place.says() == json.loads(json.dumps(before).replace(f"s3://{BEFORE}/", f"s3://{AFTER}/"))
+        migrate(place)
+        place.ok("run shop --select predictions/rfm_segments")
+        assert all(at == head for at, head in revisions(place).values())
 
 
 def blocks(page: Path, name: str) -> str:
     """The commands of a page's blocks that are marked so."""
-    found = re.findall(rf"^```bash *{name}\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
-    assert found, f"{page.name} has no block {name!r}"
-    return "\n".join(found)
+    commands = re.findall(rf"^```bash *{name}\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+    assert commands, f"{page.name} has no block {name!r}"
+    return "\n".join(commands)
 
 
-def run(commands: str, made: Deployment, **more: str) -> None:
+def run(commands: str, place: Deployment, **more: str) -> None:
     """Commands as a person would type them, with the deployment's variables and PostgreSQL's own programs."""
     variables = {
-        "CAPFLOW_HOME": str(made.home),
-        "DAGSTER_DATABASE": made.databases["dagster"],
-        "MLFLOW_DATABASE": made.databases["mlflow"],
+        "CAPFLOW_HOME": str(place.home),
+        "DAGSTER_DATABASE": place.databases["dagster"],
+        "MLFLOW_DATABASE": place.databases["mlflow"],
         "PATH": os.pathsep.join([str(postgres_programs()), str(Path(sys.executable).parent), os.environ["PATH"]]),
     }
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", commands],
-        env=environment(**made.variables | variables | more),
+        env=environment(**place.variables | variables | more),
         capture_output=True,
         text=True,
         check=False,
@@ -216,23 +216,23 @@ def run(commands: str, made: Deployment, **more: str) -> None:
     assert done.returncode == 0, done.stderr + done.stdout
 
 
-def revisions(made: Deployment) -> dict[str, tuple[str, str]]:
+def revisions(place: Deployment) -> dict[str, tuple[str, str]]:
     """For each database, the migration it is at, and the newest that the installed library knows."""
     from alembic.runtime.migration import MigrationContext
     from alembic.script import ScriptDirectory
     from sqlalchemy import create_engine
 
-    found = {}
-    for name, config in migrations(made).items():
-        engine = create_engine(with_driver(made.databases[name]))
+    by_database = {}
+    for name, config in migrations(place).items():
+        engine = create_engine(with_driver(place.databases[name]))
         with engine.connect() as connection:
             at = MigrationContext.configure(connection).get_current_revision()
         engine.dispose()
-        found[name] = (str(at), str(ScriptDirectory.from_config(config).get_current_head()))
-    return found
+        by_database[name] = (str(at), str(ScriptDirectory.from_config(config).get_current_head()))
+    return by_database
 
 
-def migrations(made: Deployment) -> dict[str, Any]:
+def migrations(place: Deployment) -> dict[str, Any]:
     """Each library's own migrations, as alembic reads them."""
     import dagster_postgres.run_storage.run_storage as dagster_storage
     from dagster_postgres.utils import pg_alembic_config
@@ -240,22 +240,22 @@ def migrations(made: Deployment) -> dict[str, Any]:
 
     return {
         "dagster": pg_alembic_config(dagster_storage.__file__),
-        "mlflow": _get_alembic_config(with_driver(made.databases["mlflow"])),
+        "mlflow": _get_alembic_config(with_driver(place.databases["mlflow"])),
     }
 
 
-def migrate(made: Deployment) -> None:
+def migrate(place: Deployment) -> None:
     """As the page says; where all is new already, nothing happens."""
-    run(blocks(DEPLOY / "postgres.md", "migrate"), made, MLFLOW_DATABASE=with_driver(made.databases["mlflow"]))
+    run(blocks(DEPLOY / "postgres.md", "migrate"), place, MLFLOW_DATABASE=with_driver(place.databases["mlflow"]))
 
 
-def one_back(made: Deployment) -> None:
+def one_back(place: Deployment) -> None:
     """Both databases as the release before the newest migration left them."""
     from alembic.command import downgrade
     from sqlalchemy import create_engine
 
-    for name, config in migrations(made).items():
-        engine = create_engine(with_driver(made.databases[name]))
+    for name, config in migrations(place).items():
+        engine = create_engine(with_driver(place.databases[name]))
         with engine.begin() as connection:
             config.attributes["connection"] = connection
             downgrade(config, "-1")

@@ -51,7 +51,7 @@ async def large(scope: dict[str, Any], receive: Any, send: Any) -> None:
 
 
 def test_large_responses_come_whole_on_connections_that_stay_and_on_such_that_end():
-    async def asked() -> list[bytes]:
+    async def contents() -> list[bytes]:
         config = uvicorn.Config(large, port=0, http=JoinedWritesProtocol, lifespan="off", log_config=None)
         server = uvicorn.Server(config)
         task = asyncio.create_task(server.serve())
@@ -65,4 +65,4 @@ def test_large_responses_come_whole_on_connections_that_stay_and_on_such_that_en
         await task
         return [*kept, ended]
 
-    assert asyncio.run(asked()) == [LARGE + LARGE] * 3
+    assert asyncio.run(contents()) == [LARGE + LARGE] * 3

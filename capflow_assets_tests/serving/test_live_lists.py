@@ -33,7 +33,7 @@ def service(net: NetHome) -> Service:
     return service
 
 
-def asked(service: Service, *instances: dict[str, Any], **body: Any) -> list[dict[str, Any]]:
+def answers_to(service: Service, *instances: dict[str, Any], **body: Any) -> list[dict[str, Any]]:
     request = answer_request({"instances": list(instances), **body})
     return asyncio.run(service.answers(service.served(CUSTOMER, MODEL), request))
 
@@ -44,7 +44,7 @@ def items(answer: dict[str, Any]) -> list[str]:
 
 def test_the_basket_in_hand_is_answered_as_the_night_would_after_that_visit(service, net):
     users = [str(user) for user in net.known.users[:40]]
-    answers = asked(service, *({"user_id": user, "basket": BASKET} for user in users), reasons=True)
+    answers = answers_to(service, *({"user_id": user, "basket": BASKET} for user in users), reasons=True)
     bought = [(user, item, 99) for user in users for item in BASKET]
     night = net.night(read([*walks(USERS, SEED), *bought]), users)
     for answer, ranked in zip(answers, night, strict=True):
@@ -59,7 +59,7 @@ def test_the_basket_in_hand_is_answered_as_the_night_would_after_that_visit(serv
 
 def test_without_a_basket_the_nights_list_stands(service, net):
     user = str(net.known.users[0])
-    (answer,) = asked(service, {"user_id": user}, k=3)
+    (answer,) = answers_to(service, {"user_id": user}, k=3)
     assert (answer["served_by"], items(answer)) == (
         "precomputed",
         [item for item, _ in net.night(net.known, [user])[0][:3]],
@@ -69,16 +69,18 @@ def test_without_a_basket_the_nights_list_stands(service, net):
 def test_a_champion_that_is_newer_than_the_night_answers_from_the_stored_visits(service, net):
     user = str(net.known.users[0])
     net.publish(version=7)
-    (answer,) = asked(service, {"user_id": user})
+    (answer,) = answers_to(service, {"user_id": user})
     assert (answer["served_by"], answer["model_version"]) == ("live", 1)
     assert items(answer) == [item for item, _ in net.night(net.known, [user])[0]]
 
 
 def test_a_basket_of_nobody_or_of_somebody_new_suffices(service, net):
-    nobody, stranger = asked(service, {"basket": BASKET}, {"user_id": "stranger", "basket": BASKET, "exclude": ["i10"]})
+    nobody, stranger = answers_to(
+        service, {"basket": BASKET}, {"user_id": "stranger", "basket": BASKET, "exclude": ["i10"]}
+    )
     assert nobody["served_by"] == stranger["served_by"] == "live"
     assert items(stranger)[:3] == [item for item in items(nobody) if item != "i10"][:3]
-    (unheard,) = asked(service, {"basket": ["never sold"]})
+    (unheard,) = answers_to(service, {"basket": ["never sold"]})
     assert unheard["served_by"] == "rule"
 
 
@@ -86,19 +88,19 @@ def test_a_champion_that_is_no_net_answers_as_of_the_night_and_says_that_it_did_
     service.watch.champions = {f"{CUSTOMER}.{MODEL}": 2}
     net.publish(version=2)
     user = str(net.known.users[0])
-    (answer,) = asked(service, {"user_id": user, "basket": BASKET})
+    (answer,) = answers_to(service, {"user_id": user, "basket": BASKET})
     assert (answer["served_by"], answer["basket_used"]) == ("precomputed", False)
 
 
 def test_visits_that_cannot_be_read_are_not_taken_for_none(service, net):
     user, store = str(net.known.users[0]), AnswerStore.of(net.deployment.home, CUSTOMER)
     next(store.folder.glob("visits.*.sqlite")).unlink()
-    (answer,) = asked(service, {"user_id": user, "basket": BASKET})
+    (answer,) = answers_to(service, {"user_id": user, "basket": BASKET})
     assert (answer["served_by"], answer["basket_used"]) == ("precomputed", False)
 
 
 def test_who_is_forgotten_leaves_no_visits(service, net):
     user, store = str(net.known.users[5]), AnswerStore.of(net.deployment.home, CUSTOMER)
     store.forget([user])
-    (answer,) = asked(service, {"user_id": user, "basket": BASKET})
-    assert items(answer) == items(asked(service, {"basket": BASKET})[0])
+    (answer,) = answers_to(service, {"user_id": user, "basket": BASKET})
+    assert items(answer) == items(answers_to(service, {"basket": BASKET})[0])

@@ -39,7 +39,7 @@ print(json.dumps({"answers": answers, "loaded": loaded}))
 """
 
 
-def asked(root: Path, calls: list[tuple[str, str, dict[str, object]]]) -> tuple[list[dict[str, object]], set[str]]:
+def answers_of(root: Path, calls: list[tuple[str, str, dict[str, object]]]) -> tuple[list[dict[str, object]], set[str]]:
     """What a server of a home answers in a process of its own, and the packages that it has loaded then."""
     ended = subprocess.run(
         [sys.executable, "-c", SERVE, json.dumps(calls)],
@@ -47,8 +47,8 @@ def asked(root: Path, calls: list[tuple[str, str, dict[str, object]]]) -> tuple[
         stdout=subprocess.PIPE,
         check=True,
     )
-    told = json.loads(ended.stdout.splitlines()[-1])
-    return told["answers"], set(told["loaded"])
+    answer = json.loads(ended.stdout.splitlines()[-1])
+    return answer["answers"], set(answer["loaded"])
 
 
 def features(shops: Fleet) -> dict[str, float]:
@@ -60,7 +60,7 @@ def test_trees_and_a_net_answer_live_without_the_libraries_that_train(tmp_path):
     net_home(tmp_path)
     (shop,), token = shops.customers, issue(shops.deployment.home, CUSTOMER)
     instances = [{"features": features(shops)}, {"user_id": USERS[0]}]
-    answers, loaded = asked(
+    answers, loaded = answers_of(
         tmp_path,
         [
             (f"/v1/{shop}/models/{MODEL}/answers", shops.tokens[shop], {"instances": instances}),

@@ -22,8 +22,8 @@ def test_a_table_that_somebody_holds_is_waited_for_once_and_not_for_each_subject
     with closing(sqlite3.connect(store.path(held))) as database:
         database.execute("BEGIN EXCLUSIVE")
         began = time.monotonic()
-        found = [lookups.blob("acme", held, f"u{number}") for number in range(1_000)]
-        assert set(found) == {Found(None, is_certain=False)}
+        blobs = [lookups.blob("acme", held, f"u{number}") for number in range(1_000)]
+        assert set(blobs) == {Found(None, is_certain=False)}
         rests = (time.monotonic() - began) / REST_SECONDS  # as many as there is time for, not one for each subject
         assert lookups.errors <= 2 + rests
         assert lookups.blob("acme", other, "u1") == Found(b"2")

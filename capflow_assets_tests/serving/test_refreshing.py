@@ -76,10 +76,10 @@ def test_a_table_of_another_shape_leaves_the_last_answers(place):
 
 
 def test_only_customers_whose_lake_toml_or_store_has_changed_are_published(place):
-    asked: list[list[str]] = []
+    publications: list[list[str]] = []
 
     def publish_noted(customers: Sequence[str]) -> Done:
-        asked.append(sorted(customers))
+        publications.append(sorted(customers))
         return publish_each(place, customers)
 
     held = {"acme": ["a version"], "boots": ["a version"]}
@@ -93,7 +93,7 @@ def test_only_customers_whose_lake_toml_or_store_has_changed_are_published(place
     assert refresher.refresh()
     held["acme"] = []  # a store elsewhere has lost it
     refresher.refresh()
-    assert asked == [["acme", "boots"], ["acme"], ["boots"], ["acme"]]
+    assert publications == [["acme", "boots"], ["acme"], ["boots"], ["acme"]]
 
 
 def test_a_process_of_its_own_publishes_as_the_server_would(place):

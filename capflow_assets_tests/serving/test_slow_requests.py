@@ -16,7 +16,7 @@ __all__ = ["service"]
 ANSWERS = f"/v1/acme/models/{MODEL}"
 
 
-def asked(service: Service, path: str, content: AsyncIterator[bytes] | bytes | None = None) -> httpx.Response:
+def response_to(service: Service, path: str, content: AsyncIterator[bytes] | bytes | None = None) -> httpx.Response:
     headers = {"authorization": f"Bearer {issue(service.deployment.home, 'acme')}"}
 
     async def ask() -> httpx.Response:
@@ -33,7 +33,7 @@ def test_a_body_that_comes_slowly_is_answered_by_the_night_that_holds_when_it_is
         answered(service, "own", version=3)
         yield b'["u1"]}'
 
-    (answer,) = asked(service, f"{ANSWERS}/answers", slowly()).json()["answers"]
+    (answer,) = response_to(service, f"{ANSWERS}/answers", slowly()).json()["answers"]
     assert (answer["score"], answer["model_version"], answer["served_by"]) == (0.25, 3, "precomputed")
 
 
@@ -44,14 +44,14 @@ def test_a_token_that_is_revoked_before_the_body_is_there_gets_nothing(service):
         await asyncio.sleep(1.1)
         yield b'["u1"]}'
 
-    assert asked(service, f"{ANSWERS}/answers", slowly()).status_code == 401
+    assert response_to(service, f"{ANSWERS}/answers", slowly()).status_code == 401
 
 
 def test_the_answer_for_one_user_who_is_not_there_is_problem_details(service):
-    response = asked(service, f"{ANSWERS}/answers/nobody")
+    response = response_to(service, f"{ANSWERS}/answers/nobody")
     assert (response.status_code, response.headers["content-type"]) == (404, "application/problem+json")
     assert response.json()["status"] == 404
-    assert asked(service, f"{ANSWERS}/answers/u1").headers["content-type"] == "application/json"
+    assert response_to(service, f"{ANSWERS}/answers/u1").headers["content-type"] == "application/json"
 
 
 def test_bodies_that_are_refused_use_up_the_share_of_answers(service):

@@ -47,7 +47,7 @@ def night(service: Service) -> Service:
     return service
 
 
-def asked(service: Service, user: str = "u1") -> dict[str, object]:
+def answer_for(service: Service, user: str = "u1") -> dict[str, object]:
     served = service.served("acme", MODEL)
     (answer,) = asyncio.run(service.answers(served, answer_request({"user_ids": [user]})))
     return answer
@@ -58,26 +58,26 @@ def store_of(service: Service) -> AnswerStore:
 
 
 def test_a_pointer_that_was_cut_off_leaves_the_last_tables_and_is_written_again(night):
-    before, store = asked(night), store_of(night)
+    before, store = answer_for(night), store_of(night)
     (store.folder / POINTER).write_text(CUT_OFF)
-    assert asked(night)["score"] == before["score"]
+    assert answer_for(night)["score"] == before["score"]
     answered(night, "own", version=2)
     assert json.loads((store.folder / POINTER).read_text()).keys() == {f"{ANSWERS}{MODEL}"}
-    assert asked(night)["served_by"] == "precomputed"
+    assert answer_for(night)["served_by"] == "precomputed"
 
 
 def test_a_table_whose_writing_was_cut_off_is_named_by_nothing_and_goes_with_the_next(night):
     store = store_of(night)
     left = store.folder / f"answers.{MODEL}.0123456789ab.sqlite"
     left.write_bytes(b"SQLite format 3\0 and no more")
-    assert asked(night)["served_by"] == "precomputed"
+    assert answer_for(night)["served_by"] == "precomputed"
     answered(night, "own", version=3)
     assert not left.exists()
 
 
 def test_a_user_who_is_forgotten_while_the_file_is_held_is_gone_from_an_open_server_too(night, monkeypatch):
     monkeypatch.setattr(answer_store, "WAIT_SECONDS", 0.05)
-    assert asked(night)["score"] == 0.25  # the server has the file open from here on
+    assert answer_for(night)["score"] == 0.25  # the server has the file open from here on
     store = store_of(night)
     file = store.path(store.tables()[f"{ANSWERS}{MODEL}"])
     with closing(sqlite3.connect(file)) as holder:
@@ -110,14 +110,14 @@ class Clock:
 def test_a_clock_that_jumps_takes_no_answer_away_and_says_so_where_it_may_be_old(night, jump, is_expired):
     night.clock = clock = Clock(datetime.now(UTC))
     night.cache = ScorerCache(lambda key: None)  # nothing can be loaded: the night's answer is all there is
-    before = asked(night)
+    before = answer_for(night)
     clock.now += timedelta(days=jump)
-    after = asked(night)
+    after = answer_for(night)
     assert (after["score"], after["as_of"], after["expired"]) == (before["score"], before["as_of"], is_expired)
     assert isinstance(after["feature_age_s"], int)
     assert after["feature_age_s"] >= 0
     clock.now -= timedelta(days=jump)
-    assert asked(night)["served_by"] == before["served_by"] == "precomputed"
+    assert answer_for(night)["served_by"] == before["served_by"] == "precomputed"
 
 
 def enlarged(shops: Fleet, version: int, size: int) -> None:

@@ -50,11 +50,11 @@ def service_in(root: Path, bound: int = 1 << 20) -> tuple[Service, list[Key]]:
 def test_a_server_that_starts_loads_what_the_last_one_was_asked_for(tmp_path: Path) -> None:
     first, _ = service_in(tmp_path)
 
-    async def asked() -> None:
+    async def load_models() -> None:
         for customer, model in (STAGE, PROPENSITY, ("boots", "lifecycle_stage"), STAGE):
             await first.scorer(first.served(customer, model))
 
-    asyncio.run(asked())
+    asyncio.run(load_models())
     remember(first.deployment.home, first.cache.models())
     assert hot_models(first.deployment.home) == [STAGE, PROPENSITY], "the latest first; what is broken is not kept"
     second, loads = service_in(tmp_path)

@@ -89,9 +89,9 @@ def test_a_coupon_is_redeemed_once_by_a_treated_user_with_its_item_on_the_bill()
     assert (used["redeemed_at"] >= sent).all()
     items = used.merge(world().coupons, on=["coupon_id", "campaign_id"])
     lines = world().line_items.rename(columns={"billed_at": "redeemed_at"})
-    found = items.merge(lines, on=["user_id", "item_id", "redeemed_at"])
-    assert len(found) == len(used)
-    assert (found["discount"] > 0).all()
+    redeemed = items.merge(lines, on=["user_id", "item_id", "redeemed_at"])
+    assert len(redeemed) == len(used)
+    assert (redeemed["discount"] > 0).all()
 
 
 def test_channels_of_their_own_are_opened_more_and_the_others_less() -> None:

@@ -30,22 +30,22 @@ def boots() -> World:
 
 def test_the_toml_tells_how_to_read_every_file(tmp_path: Path) -> None:
     path = write(boots(), tmp_path)
-    told = tomllib.loads(path.read_text(encoding="utf-8"))
+    declared = tomllib.loads(path.read_text(encoding="utf-8"))
     assert path == tmp_path / "shop.toml"
-    assert {key: told[key] for key in ("name", "vertical", "currency", "time_zone")} == {
+    assert {key: declared[key] for key in ("name", "vertical", "currency", "time_zone")} == {
         "name": "shop",
         "vertical": "footwear",
         "currency": "EUR",
         "time_zone": "Europe/London",
     }
-    assert set(told["tables"]) == set(boots().tables)
-    for name, table in told["tables"].items():
+    assert set(declared["tables"]) == set(boots().tables)
+    for name, table in declared["tables"].items():
         frame = pd.read_csv(tmp_path / table["location"], sep=table["options"]["delimiter"], dtype=str)
         sources = [BOOTS.shape.name(name, column) for column in table["columns"]]
         assert list(frame.columns) == sources
         assert list(table["columns"]) == list(boots().tables[name].columns)
-    assert told["tables"]["bills"]["columns"]["bill_id"] == "Receipt No"
-    assert told["tables"]["messages"]["columns"]["is_control"] == "`Held out` = 'Y'"
+    assert declared["tables"]["bills"]["columns"]["bill_id"] == "Receipt No"
+    assert declared["tables"]["messages"]["columns"]["is_control"] == "`Held out` = 'Y'"
 
 
 def test_csv_holds_local_times_and_the_wrong_types_asked_for(tmp_path: Path) -> None:
@@ -63,8 +63,8 @@ def test_csv_holds_local_times_and_the_wrong_types_asked_for(tmp_path: Path) -> 
 
 def test_parquet_comes_by_month_in_microseconds_of_utc(tmp_path: Path) -> None:
     cafe = world()
-    told = tomllib.loads(write(cafe, tmp_path, CAFE.shape).read_text(encoding="utf-8"))["tables"]["bills"]
-    assert (told["source"], told["location"], "options" in told) == ("parquet", "bills", False)
+    declared = tomllib.loads(write(cafe, tmp_path, CAFE.shape).read_text(encoding="utf-8"))["tables"]["bills"]
+    assert (declared["source"], declared["location"], "options" in declared) == ("parquet", "bills", False)
     parts = sorted((tmp_path / "bills").glob("*.parquet"))
     assert [part.stem for part in parts[:2]] == ["2024-01", "2024-02"]
     assert len({str(pq.read_schema(part)) for part in parts}) == 1
@@ -100,24 +100,24 @@ def test_before_the_first_bill_the_files_are_there_and_empty(tmp_path: Path) -> 
 
 def test_a_headerless_file_is_declared_with_its_names(tmp_path: Path) -> None:
     shape = Shape(header=False, delimiter="|", encoding="latin-1")
-    told = tomllib.loads(write(world(), tmp_path, shape).read_text(encoding="utf-8"))["tables"]["stores"]
-    assert told["options"]["names"] == ["store_id", "name", "city", "region", "latitude", "longitude"]
+    declared = tomllib.loads(write(world(), tmp_path, shape).read_text(encoding="utf-8"))["tables"]["stores"]
+    assert declared["options"]["names"] == ["store_id", "name", "city", "region", "latitude", "longitude"]
     frame = pd.read_csv(tmp_path / "stores.csv", sep="|", header=None)
     assert frame.shape == (3, 6)
 
 
 def test_tables_that_are_not_sent_or_not_there_are_left_out(tmp_path: Path) -> None:
     bare = world(sends=("bills", "campaigns"), campaigns=0)
-    told = tomllib.loads(write(bare, tmp_path).read_text(encoding="utf-8"))
-    assert set(told["tables"]) == {"bills"}
+    declared = tomllib.loads(write(bare, tmp_path).read_text(encoding="utf-8"))
+    assert set(declared["tables"]) == {"bills"}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bills.csv", "shop.toml"]
 
 
 def test_settings_end_up_in_the_toml(tmp_path: Path) -> None:
     settings = {"models": {"purchase_propensity": {"horizon_days": 30}}, "retraining": {"psi": 0.25}}
-    told = tomllib.loads(write(world(), tmp_path, settings=settings).read_text(encoding="utf-8"))
-    assert told["models"]["purchase_propensity"]["horizon_days"] == 30
-    assert told["retraining"] == {"psi": 0.25}
+    declared = tomllib.loads(write(world(), tmp_path, settings=settings).read_text(encoding="utf-8"))
+    assert declared["models"]["purchase_propensity"]["horizon_days"] == 30
+    assert declared["retraining"] == {"psi": 0.25}
 
 
 def test_the_truth_has_a_folder_of_its_own(tmp_path: Path) -> None:
@@ -125,11 +125,11 @@ def test_the_truth_has_a_folder_of_its_own(tmp_path: Path) -> None:
     truth = write_truth(world(), tmp_path / "truth" / "shop")
     users = pd.read_parquet(truth / "users.parquet")
     pd.testing.assert_frame_equal(users, world().truth.users)
-    told = "".join(path.read_text(encoding="utf-8") for path in customer.iterdir())
+    contents = "".join(path.read_text(encoding="utf-8") for path in customer.iterdir())
     for secret in ("rate_per_week", "dropout_chance", "dropped_at", "taste_", "uplift", "price_sensitivity"):
-        assert secret not in told
+        assert secret not in contents
     future = world().truth.future_bills["bill_id"]
-    assert not any(bill_id in told for bill_id in future)
+    assert not any(bill_id in contents for bill_id in future)
 
 
 def test_truth_and_customer_never_share_a_folder(tmp_path: Path) -> None:

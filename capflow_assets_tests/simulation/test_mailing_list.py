@@ -62,7 +62,7 @@ def test_the_hazard_grows_with_messages_and_with_those_ignored() -> None:
     brand, messages = listed().brand, listed().messages[~listed().messages["is_control"]]
     start = pd.Timestamp(brand.start, tz="UTC")
     left = listed().truth.readers.set_index("user_id")["opted_out_at"]
-    hazards, came = [], []
+    hazards, departures = [], []
     for week in range(10, brand.days // 7, 7):
         now = start + week * WEEK
         lately = messages[(messages["sent_at"] >= now - 13 * WEEK) & (messages["sent_at"] < now)]
@@ -70,8 +70,8 @@ def test_the_hazard_grows_with_messages_and_with_those_ignored() -> None:
         users = lately.groupby("user_id")["opened_at"].agg(["size", "count"])
         ignored = 1 - users["count"] / users["size"]
         hazards.append(4 * ignored**2 * users["size"] / 13 * brand.opt_out_pct / 100)
-        came.append(left.reindex(users.index).between(now, now + WEEK, inclusive="left"))
-    hazard, is_gone = pd.concat(hazards), pd.concat(came)
+        departures.append(left.reindex(users.index).between(now, now + WEEK, inclusive="left"))
+    hazard, is_gone = pd.concat(hazards), pd.concat(departures)
     assert is_gone.sum() > 150
     chance = -np.expm1(-hazard)
     for part in np.array_split(np.argsort(chance.to_numpy()), 3):

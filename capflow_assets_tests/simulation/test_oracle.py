@@ -33,11 +33,11 @@ def test_what_is_expected_happens_on_average_and_in_every_fifth(column: str, as_
     both = expected_purchases(world(), moment, 60).merge(
         outcome(world(), moment, 60), on="user_id", suffixes=("", "_made")
     )
-    made = "purchases_made"
+    actual = "purchases_made"
     fifths = both.groupby(pd.qcut(both[column].rank(method="first"), 5), observed=True)
     for _, group in fifths:
-        error = group[made].std() / np.sqrt(len(group))
-        assert abs(group[column].mean() - group[made].mean()) < 4 * error + 0.01
+        error = group[actual].std() / np.sqrt(len(group))
+        assert abs(group[column].mean() - group[actual].mean()) < 4 * error + 0.01
 
 
 def test_p_alive_is_a_chance_that_holds() -> None:
@@ -74,14 +74,14 @@ def test_the_dead_are_expected_to_buy_nothing_by_those_who_know() -> None:
 
 
 def test_the_outcome_counts_bills_after_the_moment_up_to_the_end_of_the_horizon() -> None:
-    made = outcome(world(), AS_OF, 60).set_index("user_id")
+    actual = outcome(world(), AS_OF, 60).set_index("user_id")
     bills = world().bills[(world().bills["billed_at"] > AS_OF) & (world().bills["amount"] > 0)]
     bills = bills[bills["billed_at"] <= AS_OF + timedelta(days=60)]
-    user_id = bills.loc[bills["user_id"].isin(made.index), "user_id"].mode()[0]
+    user_id = bills.loc[bills["user_id"].isin(actual.index), "user_id"].mode()[0]
     hers = bills[bills["user_id"] == user_id]
-    assert made.loc[user_id, "purchases"] == len(hers) > 1
-    assert made.loc[user_id, "spend"] == pytest.approx(hers["amount"].sum())
-    assert len(made) == (world().users["joined_at"] <= AS_OF).sum()
+    assert actual.loc[user_id, "purchases"] == len(hers) > 1
+    assert actual.loc[user_id, "spend"] == pytest.approx(hers["amount"].sum())
+    assert len(actual) == (world().users["joined_at"] <= AS_OF).sum()
 
 
 def test_a_horizon_is_of_the_brands_own_days() -> None:
@@ -128,8 +128,8 @@ def test_the_chance_of_a_second_purchase_holds_of_those_who_may_come_once_only()
     dials = {"one_time_users": 3000, "campaigns": 0, "affinities": 0, "season_strength": 0.4}
     once = simulate(tiny("shop", seed=2, users=6000, days=300, **dials))
     chances = second_purchase_chances(once, once.end, 60)
-    came = outcome(once, once.end, 60).set_index("user_id")["purchases"].reindex(chances.index, fill_value=0) > 0
+    bought = outcome(once, once.end, 60).set_index("user_id")["purchases"].reindex(chances.index, fill_value=0) > 0
     assert len(chances) > 2000
     for _, group in chances.groupby(pd.cut(chances, [-0.01, 0.05, 0.2, 0.4, 0.6, 1.0]), observed=True):
         error = np.sqrt(0.25 / len(group))
-        assert abs(group.mean() - came[group.index].mean()) < 3 * error
+        assert abs(group.mean() - bought[group.index].mean()) < 3 * error

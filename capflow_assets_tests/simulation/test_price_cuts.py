@@ -43,9 +43,9 @@ def test_users_take_more_of_what_is_reduced_as_their_elasticities_say() -> None:
         # What the same items would have sold in their reduced weeks at the full price.
         of_item = lines[full].groupby(number[full])["quantity"].sum()
         usual = (of_item / weeks[0][of_item.index] * weeks[1][of_item.index]).sum()
-        came = lines.loc[reduced, "quantity"].sum()
-        error = np.sqrt(1.2 / came + 1.2 / lines.loc[full, "quantity"].sum())
-        assert abs(np.log(came / usual) - np.log(np.average(factor, weights=buyers))) < 4 * error + 0.02, category
+        pieces = lines.loc[reduced, "quantity"].sum()
+        error = np.sqrt(1.2 / pieces + 1.2 / lines.loc[full, "quantity"].sum())
+        assert abs(np.log(pieces / usual) - np.log(np.average(factor, weights=buyers))) < 4 * error + 0.02, category
 
 
 def test_reduced_weeks_leave_who_comes_when_as_it_was() -> None:

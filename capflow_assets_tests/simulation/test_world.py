@@ -114,8 +114,8 @@ def test_attributes_are_missing_as_often_as_asked_and_the_truth_has_them() -> No
         [0.3] * 3, abs=0.04
     )
     assert gappy.truth.users[["age_band", "income_band", "household_size"]].notna().all().all()
-    told = gappy.users["age_band"].notna()
-    assert (gappy.users["age_band"] == gappy.truth.users["age_band"])[told].all()
+    is_known = gappy.users["age_band"].notna()
+    assert (gappy.users["age_band"] == gappy.truth.users["age_band"])[is_known].all()
 
 
 def test_users_buy_at_home_mostly() -> None:
@@ -144,11 +144,11 @@ def test_a_sudden_shift_multiplies_rates_and_prices_by_its_factor() -> None:
     day = pd.Timestamp(SHIFT_ON, tz="UTC")
     per_item = []
     counts = []
-    for each in (calm, shifted):
-        bills = each.bills[(each.bills["billed_at"] >= day) & (each.bills["amount"] > 0)]
+    for variant in (calm, shifted):
+        bills = variant.bills[(variant.bills["billed_at"] >= day) & (variant.bills["amount"] > 0)]
         counts.append(len(bills))
-        lines = each.line_items[each.line_items["bill_id"].isin(bills["bill_id"])]
-        joined = lines.merge(each.items[["item_id", "price"]], on="item_id")
+        lines = variant.line_items[variant.line_items["bill_id"].isin(bills["bill_id"])]
+        joined = lines.merge(variant.items[["item_id", "price"]], on="item_id")
         per_item.append(((joined["amount"] + joined["discount"]) / joined["quantity"] / joined["price"]).median())
     assert counts[1] / counts[0] == pytest.approx(0.5, abs=0.05)
     assert per_item == pytest.approx([1.0, 0.5], abs=0.002)

@@ -86,13 +86,13 @@ def test_dialects(
 
 def test_a_broken_row_says_so_and_leaves_the_others_alone(spark: SparkSession, tmp_path: Path) -> None:
     file = written(tmp_path, b'a,b\n1,2\n3\n4,5,6\n"7,8\n9,10\nx\ry,1\n')
-    found = {row[0]: row[2] for row in rows(spark, file)}
-    assert found["1"] is None
-    assert found["9"] is None
-    assert found["3"] == "has 1 values, not 2: '3'"
-    assert found["4"] == "has 3 values, not 2: '4,5,6'"
-    assert found["7,8"] == "has 1 values, not 2: '\"7,8'"
-    assert found[None].startswith("has no values that can be told apart, not 2")
+    reasons = {row[0]: row[2] for row in rows(spark, file)}
+    assert reasons["1"] is None
+    assert reasons["9"] is None
+    assert reasons["3"] == "has 1 values, not 2: '3'"
+    assert reasons["4"] == "has 3 values, not 2: '4,5,6'"
+    assert reasons["7,8"] == "has 1 values, not 2: '\"7,8'"
+    assert reasons[None].startswith("has no values that can be told apart, not 2")
 
 
 def test_columns_of_several_files_meet_by_name(spark: SparkSession, tmp_path: Path) -> None:
@@ -243,7 +243,7 @@ def test_blocks_hold_each_line_once_and_know_its_number(
     first = next(place for place, line in enumerate(data) if line.strip(b" \r\n"))
     layout = file_layout.Layout([], options, 0, first + 1 if header else 0)
     data_begins = len(mark) + (sum(map(len, data[: first + 1])) if header else 0)
-    came: list[bytes] = []
+    received: list[bytes] = []
     ends = [len(content) * place // pieces for place in range(pieces + 1)]
     assume(ends[1] > data_begins or pieces == 1)  # a part is larger than a header
     for start, stop in pairwise(ends):
@@ -252,8 +252,8 @@ def test_blocks_hold_each_line_once_and_know_its_number(
             assert len(there) == count
             numbered = _split(content[before if start else len(mark) :])
             assert numbered[number - 1 : number - 1 + count] == there
-            came += there
-    assert came == (data[first + 1 :] if header else data)
+            received += there
+    assert received == (data[first + 1 :] if header else data)
 
 
 def _split(text: bytes) -> list[bytes]:

@@ -64,8 +64,8 @@ def values(data: Any, column: str) -> list[Any]:
 def test_types(spark: Any, seen: list[Any], kind: str, read: list[Any]) -> None:
     data = frame(spark, [{"value": value} for value in seen])
     assert types(data) == {"value": kind}
-    found = values(data, "value")
-    assert [bytes(each) if isinstance(each, bytearray) else each for each in found] == read
+    results = values(data, "value")
+    assert [bytes(item) if isinstance(item, bytearray) else item for item in results] == read
 
 
 def test_instants(spark: Any) -> None:

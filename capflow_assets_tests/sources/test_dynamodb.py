@@ -97,11 +97,11 @@ ITEMS: list[dict[str, Any]] = [
 
 @pytest.fixture
 def options(address: str) -> Any:
-    def made(**more: Any) -> Options:
+    def build(**more: Any) -> Options:
         keys = {"access_key": {"env": KEY}, "secret_key": {"env": SECRET_KEY}}
         return Options.model_validate({"endpoint": address} | keys | more)
 
-    return made
+    return build
 
 
 def positions(data: Any) -> list[str]:
@@ -196,8 +196,8 @@ def test_an_index(spark: Any, options: Any) -> None:
 
 def test_what_is_newer(spark: Any, options: Any) -> None:
     def newer(column: str, than: Any, **more: Any) -> list[str]:
-        found = positions(dynamodb.read_newer(spark, ORDERS, options(**more), column, than))
-        return [position.removeprefix("orders order_id=") for position in found]
+        places = positions(dynamodb.read_newer(spark, ORDERS, options(**more), column, than))
+        return [position.removeprefix("orders order_id=") for position in places]
 
     assert newer("at", "2024-05-02") == ["o-1 line=2"]
     assert newer("at", "1714730000") == ["o-1 line=1", "o-1 line=2", "o-2 line=1"]
@@ -216,7 +216,7 @@ def test_columns_of_what_is_newer(spark: Any, options: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("location", "more", "told"),
+    ("location", "more", "message"),
     [
         ("dynamodb://eu-west-1/nope", {}, "There is no such table"),
         ("dynamodb://eu-west-1/empty", {}, "There is no document"),
@@ -228,9 +228,11 @@ def test_columns_of_what_is_newer(spark: Any, options: Any) -> None:
         (f"dynamodb://AKIA:{SECRET}@eu-west-1/orders", {}, "credentials in it"),
     ],
 )
-def test_errors(spark: Any, options: Any, location: str, more: Any, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors(
+    spark: Any, options: Any, location: str, more: Any, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(dynamodb, "TRIES", 1)
-    with pytest.raises(SourceError, match=told) as caught:
+    with pytest.raises(SourceError, match=message) as caught:
         dynamodb.read(spark, location, options(**more))
     assert SECRET not in str(caught.value)
 
@@ -277,13 +279,13 @@ def test_the_secret_travels_nowhere(spark: Any, options: Any, capfd: Any, caplog
     data.collect()
     plan = data._plan.to_proto(spark.client).SerializeToString()
     assert b"dynamodb" in plan
-    told = [repr(options()), options().model_dump_json(), *capfd.readouterr(), caplog.text]
-    assert not [text for text in told if SECRET in text]
+    outputs = [repr(options()), options().model_dump_json(), *capfd.readouterr(), caplog.text]
+    assert not [text for text in outputs if SECRET in text]
     assert SECRET.encode() not in plan
 
 
 def test_the_same_on_a_jvm(spark: Any, jvm: Any, options: Any) -> None:
     for more in ({}, {"rows": "lines", "segments": 3}):
-        one, other = (dynamodb.read(each, ORDERS, options(**more)) for each in (spark, jvm))
+        one, other = (dynamodb.read(session, ORDERS, options(**more)) for session in (spark, jvm))
         assert one.dtypes == other.dtypes
         assert one.orderBy("_position").collect() == other.orderBy("_position").collect()

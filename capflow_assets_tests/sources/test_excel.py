@@ -34,8 +34,8 @@ def read(spark: SparkSession, location: Path | str, **options: Any) -> DataFrame
 
 def rows(spark: SparkSession, location: Path | str, **options: Any) -> list[tuple[Any, ...]]:
     """The rows without their positions, in the sheets' order."""
-    found = read(spark, location, **options).collect()
-    return [tuple(row)[:-1] for row in sorted(found, key=lambda row: int(row[POSITION].rpartition(":")[2]))]
+    collected = read(spark, location, **options).collect()
+    return [tuple(row)[:-1] for row in sorted(collected, key=lambda row: int(row[POSITION].rpartition(":")[2]))]
 
 
 def book(path: Path, *sheets: list[list[Any]], change: Callable[[Any, Any], None] | None = None) -> Path:
@@ -43,14 +43,14 @@ def book(path: Path, *sheets: list[list[Any]], change: Callable[[Any, Any], None
     path.parent.mkdir(parents=True, exist_ok=True)
     with xlsxwriter.Workbook(
         str(path), {"default_date_format": "dd/mm/yyyy hh:mm", "strings_to_numbers": False}
-    ) as made:
+    ) as workbook:
         for place, cells in enumerate(sheets):
-            sheet = made.add_worksheet()
+            sheet = workbook.add_worksheet()
             for number, row in enumerate(cells):
                 for column, value in enumerate(row):
                     sheet.write(number, column, value)
             if change and place == 0:
-                change(made, sheet)
+                change(workbook, sheet)
     return path
 
 
@@ -58,8 +58,8 @@ def with_part(path: Path, name: str, content: str) -> Path:
     """The same workbook with another content of one of its parts."""
     packed = io.BytesIO()
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as new:
-        for each in old.infolist():
-            new.writestr(each.filename, content if each.filename == name else old.read(each))
+        for part in old.infolist():
+            new.writestr(part.filename, content if part.filename == name else old.read(part))
     path.write_bytes(packed.getvalue())
     return path
 
@@ -80,15 +80,15 @@ def test_cells_and_their_types(spark: SparkSession, tmp_path: Path) -> None:
         [None, None, None, None, None, None, "z"],
     ]
 
-    def change(made: Any, sheet: Any) -> None:
-        sheet.write_datetime(2, 5, timedelta(hours=30, minutes=5), made.add_format({"num_format": "[h]:mm:ss"}))
-        sheet.write_datetime(1, 5, time(1, 2, 3), made.add_format({"num_format": "hh:mm:ss"}))
+    def change(workbook: Any, sheet: Any) -> None:
+        sheet.write_datetime(2, 5, timedelta(hours=30, minutes=5), workbook.add_format({"num_format": "[h]:mm:ss"}))
+        sheet.write_datetime(1, 5, time(1, 2, 3), workbook.add_format({"num_format": "hh:mm:ss"}))
 
     frame = read(spark, book(tmp_path / "b.xlsx", cells, change=change))
     kinds = ["string", "bigint", "double", "timestamp_ntz", "boolean", "string", "string", "string", "string"]
     assert frame.dtypes == list(zip([*header, POSITION], kinds, strict=True))
-    found = sorted(map(tuple, frame.collect()), key=lambda row: row[-1])
-    assert found == [
+    records = sorted(map(tuple, frame.collect()), key=lambda row: row[-1])
+    assert records == [
         ("00123", 5, 2.5, MOMENT, True, "01:02:03", " ü ", None, "b.xlsx!Sheet1:2"),
         ("7", 31198570044, 3.0, DAY, False, "30:05:00", None, None, "b.xlsx!Sheet1:3"),
         (None, None, None, None, None, None, "z", None, "b.xlsx!Sheet1:5"),
@@ -110,10 +110,10 @@ def test_columns_of_several_kinds_are_text_that_the_formats_read(spark: SparkSes
 
 
 def test_formulas_errors_and_numbers_shown_with_zeros(spark: SparkSession, tmp_path: Path) -> None:
-    def change(made: Any, sheet: Any) -> None:
+    def change(workbook: Any, sheet: Any) -> None:
         sheet.write_formula(1, 0, "=1+1", None, 2)
         sheet.write_formula(1, 1, "=1/0", None, "#DIV/0!")
-        sheet.write_number(1, 2, 123, made.add_format({"num_format": "00000"}))
+        sheet.write_number(1, 2, 123, workbook.add_format({"num_format": "00000"}))
 
     assert rows(spark, book(tmp_path / "b.xlsx", [["a", "b", "c"]], change=change)) == [(2, None, 123)]
 
@@ -147,15 +147,15 @@ def test_merged_cells_count_in_each_of_their_rows(spark: SparkSession, tmp_path:
 
     cells = [["store", "n"], [None, 1], [None, 2], [None, 3], [None, 4], [None, None]]
     expected = [("north", "1"), ("north", "2"), ("north", "3"), (None, "4"), ("wide", None)]
-    found = rows(spark, book(tmp_path / "b.xlsx", cells, change=change))
-    assert [(store, None if n is None else str(n)) for store, n in found] == expected
+    records = rows(spark, book(tmp_path / "b.xlsx", cells, change=change))
+    assert [(store, None if n is None else str(n)) for store, n in records] == expected
 
 
 def test_sheets(spark: SparkSession, tmp_path: Path) -> None:
-    def change(made: Any, sheet: Any) -> None:
+    def change(workbook: Any, sheet: Any) -> None:
         sheet.name = "Mai"
-        made.add_worksheet("Notes").hide()
-        made.add_chartsheet("Chart")
+        workbook.add_worksheet("Notes").hide()
+        workbook.add_chartsheet("Chart")
 
     file = book(tmp_path / "b.xlsx", [["a"], [1]], [["a", "b"], ["x", 2.5]], change=change)
     assert rows(spark, file) == rows(spark, file, sheet="mai ") == [(1,)]
@@ -182,15 +182,15 @@ def test_columns_of_several_workbooks_meet_by_name(spark: SparkSession, tmp_path
 
 
 def test_workbooks_of_old(spark: SparkSession, tmp_path: Path) -> None:
-    made = xlwt.Workbook()
-    sheet = made.add_sheet("Bills")
+    workbook = xlwt.Workbook()
+    sheet = workbook.add_sheet("Bills")
     for column, value in enumerate(["no", "n", "at"]):
         sheet.write(0, column, value)
     for column, value in enumerate(["007", 5, DAY]):
         sheet.write(
             1, column, value, xlwt.easyxf(num_format_str="DD/MM/YYYY") if column == 2 else xlwt.Style.default_style
         )
-    made.save(str(tmp_path / "b.xls"))
+    workbook.save(str(tmp_path / "b.xls"))
     frame = read(spark, tmp_path / "b.xls", sheet="Bills")
     assert [tuple(row) for row in frame.collect()] == [("007", 5, DAY, "b.xls!Bills:2")]
 
@@ -266,7 +266,7 @@ def test_a_small_file_that_unpacks_to_much_is_refused(
 def test_a_part_that_lies_about_its_size_is_refused(spark: SparkSession, tmp_path: Path) -> None:
     file = with_cells(tmp_path / "b.xlsx", '<row r="1"><c r="A1"><v>1</v></c></row>' + " " * 5_000_000)
     content = file.read_bytes()
-    size = next(each.file_size for each in zipfile.ZipFile(file).infolist() if each.file_size > 5_000_000)
+    size = next(part.file_size for part in zipfile.ZipFile(file).infolist() if part.file_size > 5_000_000)
     file.write_bytes(content.replace(size.to_bytes(4, "little"), (900).to_bytes(4, "little")))
     with pytest.raises(SourceError, match="cannot be read"):
         read(spark, file)
@@ -275,9 +275,9 @@ def test_a_part_that_lies_about_its_size_is_refused(spark: SparkSession, tmp_pat
 @pytest.mark.parametrize("seed", range(4))
 def test_damaged_files_are_told_and_nothing_else(tmp_path: Path, seed: int) -> None:
     random_ = random.Random(seed)
-    made = xlwt.Workbook()
-    made.add_sheet("A").write(0, 0, "x")
-    made.save(str(tmp_path / "b.xls"))
+    workbook = xlwt.Workbook()
+    workbook.add_sheet("A").write(0, 0, "x")
+    workbook.save(str(tmp_path / "b.xls"))
     book(tmp_path / "b.xlsx", [["a", "b"], [1, "x"], [DAY, 2]])
     for name in ("b.xls", "b.xlsx"):
         whole = (tmp_path / name).read_bytes()

@@ -43,9 +43,9 @@ def wav(seconds: float = 0.01) -> bytes:
 
 def by_path(data: Any, *columns: str) -> dict[str, Any]:
     rows = data.select("relative_path", *columns).collect()
-    found = {row[0]: row[1] if len(columns) == 1 else tuple(row)[1:] for row in rows}
-    assert len(found) == len(rows)
-    return found
+    by_file = {row[0]: row[1] if len(columns) == 1 else tuple(row)[1:] for row in rows}
+    assert len(by_file) == len(rows)
+    return by_file
 
 
 @pytest.fixture
@@ -143,10 +143,10 @@ def test_a_manifest(spark: Any, folder: Path) -> None:
     (folder / "list.csv").write_text("\n".join([*lines, "too,many,values,here"]))
     data = files.read(spark, str(folder), options(manifest="list.csv", manifest_path="file"))
     rows = data.select("relative_path", "item_id", "kind", "kind_2", "_position", "_corrupt_record").collect()
-    told = {tuple(row) for row in rows if row["item_id"] is not None}
+    linked = {tuple(row) for row in rows if row["item_id"] is not None}
     lost = "the manifest names a file that is not there: "
     unfit = "; has 4 values, not 3: 'too,many,values,here'"
-    assert told == {
+    assert linked == {
         ("items/100.png", "A", "image", "front", "items/100.png", None),
         ("items/100.png", "C", "image", None, "items/100.png", None),
         ("items/200.PNG", "B", "image", None, "items/200.PNG", None),
@@ -288,23 +288,23 @@ def test_what_texts_say(spark: Any, tmp_path: Path) -> None:
     }
     for name, content in said.items():
         (here / name).write_bytes(content)
-    made = by_path(files.read(spark, str(here), options(contents=True)), "content", "_corrupt_record")
-    assert {name: made[name][0] for name in made} == {
+    texts = by_path(files.read(spark, str(here), options(contents=True)), "content", "_corrupt_record")
+    assert {name: texts[name][0] for name in texts} == {
         **dict.fromkeys(said),
         "r1.txt": "Süß, crisp.\n",
         "r2.txt": "Sour",
         "r3.txt": "Größer",
     }
-    assert made["r4.txt"][1] == "is no text in UTF-8: invalid start byte"
-    assert made["r5.txt"][1] == "is a text of 1,048,577 bytes, more than 1,048,576"
-    assert made["r6.png"][1] is None
+    assert texts["r4.txt"][1] == "is no text in UTF-8: invalid start byte"
+    assert texts["r5.txt"][1] == "is a text of 1,048,577 bytes, more than 1,048,576"
+    assert texts["r6.png"][1] is None
     assert "content" not in files.read(spark, str(here), options()).columns
 
 
 def test_the_same_on_a_jvm(spark: Any, jvm: Any, folder: Path) -> None:
     (folder / "list.csv").write_text("path,item_id\nitems/100.png,A\ngone.png,B\n")
-    made = options(manifest="list.csv", link="(?P<number>[0-9]+)")
-    one, other = (files.read(session, str(folder), made) for session in (spark, jvm))
+    settings = options(manifest="list.csv", link="(?P<number>[0-9]+)")
+    one, other = (files.read(session, str(folder), settings) for session in (spark, jvm))
     assert one.dtypes == other.dtypes
     order = ("relative_path", "item_id")
     assert one.orderBy(*order).collect() == other.orderBy(*order).collect()
@@ -323,8 +323,8 @@ def grocery(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_grocery_pictures(spark: Any, grocery: Path) -> None:
     """Every item of the data set's own list has its picture and its text."""
-    made = options(manifest="classes.csv", manifest_path="Iconic Image Path (str)", kinds=("image",))
-    data = files.read(spark, str(grocery), made)
+    settings = options(manifest="classes.csv", manifest_path="Iconic Image Path (str)", kinds=("image",))
+    data = files.read(spark, str(grocery), settings)
     linked = data.where("`Class Name (str)` is not null")
     assert data.where("_corrupt_record is not null").count() == 0
     assert (data.count(), linked.count(), linked.select("sha256").distinct().count()) == (377, 81, 81)

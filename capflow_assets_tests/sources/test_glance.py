@@ -68,8 +68,8 @@ def by_rules(spark: SparkSession, texts: list[str | None], zone: str, kind: str 
     from pyspark.sql.types import StringType
 
     frame = spark.createDataFrame(list(enumerate(texts)), "n int, text string")
-    found = frame.select("n", value(F.col("text"), StringType(), kind, Reading(zone)).alias("at")).toArrow()
-    return [row["at"] for row in sorted(found.to_pylist(), key=lambda row: row["n"])]
+    table = frame.select("n", value(F.col("text"), StringType(), kind, Reading(zone)).alias("at")).toArrow()
+    return [row["at"] for row in sorted(table.to_pylist(), key=lambda row: row["n"])]
 
 
 @settings(max_examples=60, deadline=None)
@@ -78,15 +78,15 @@ def by_rules(spark: SparkSession, texts: list[str | None], zone: str, kind: str 
 )
 def test_what_is_seen_is_what_the_rules_say(spark: SparkSession, texts: list[str | None], zone: str) -> None:
     seen = instants(pa.chunked_array([texts], pa.string()), zone)
-    told = zip(seen.to_pylist() if seen else [None] * len(texts), by_rules(spark, texts, zone), strict=True)
-    assert [pair for pair in told if pair[0] is not None and pair[0] != pair[1]] == []
+    pairs = zip(seen.to_pylist() if seen else [None] * len(texts), by_rules(spark, texts, zone), strict=True)
+    assert [pair for pair in pairs if pair[0] is not None and pair[0] != pair[1]] == []
 
 
 @pytest.mark.parametrize("odd", ODD)
 def test_odd_times_are_left_to_the_rules_or_read_alike(spark: SparkSession, odd: str) -> None:
     seen = instants(pa.chunked_array([[odd]]), "Europe/Madrid")
-    found = None if seen is None else seen[0].as_py()
-    assert found is None or [found] == by_rules(spark, [odd], "Europe/Madrid")
+    moment = None if seen is None else seen[0].as_py()
+    assert moment is None or [moment] == by_rules(spark, [odd], "Europe/Madrid")
 
 
 def test_plain_times_are_seen() -> None:
@@ -115,10 +115,10 @@ NUMBERS = st.one_of(
 @given(st.lists(NUMBERS, min_size=1, max_size=12))
 def test_the_numbers_that_are_seen_are_those_of_the_rules(spark: SparkSession, texts: list[str | None]) -> None:
     alone = [numbers(pa.chunked_array([[text]], pa.string())) for text in texts]
-    told = [found[0].as_py() for found in alone]
-    pairs = zip(told, by_rules(spark, texts, "UTC", "double"), strict=True)
+    seen = [column[0].as_py() for column in alone]
+    pairs = zip(seen, by_rules(spark, texts, "UTC", "double"), strict=True)
     assert [pair for pair in pairs if pair[0] is not None and repr(pair[0]) != repr(pair[1])] == []
-    assert numbers(pa.chunked_array([texts], pa.string())).to_pylist() == told
+    assert numbers(pa.chunked_array([texts], pa.string())).to_pylist() == seen
 
 
 def test_plain_numbers_are_seen() -> None:
@@ -186,8 +186,8 @@ def test_columns_that_no_mapping_means_change_nothing(
     mapping = {"bill_id": "id", "user_id": item, "billed_at": "date'2024-06-30'", "amount": "total"}
     plain = csv.read(spark, str(file), csv.Options())
     seen, looked_at = csv.read_at_a_glance(spark, str(file), csv.Options(), {}, "UTC", mapping.values())
-    made = [rows_of(conform(frame, TABLE, mapping, zone="UTC", looked_at=looked_at)) for frame in (plain, seen)]
-    assert made[0] == made[1]
+    results = [rows_of(conform(frame, TABLE, mapping, zone="UTC", looked_at=looked_at)) for frame in (plain, seen)]
+    assert results[0] == results[1]
     assert seen.columns == plain.columns
 
 
@@ -209,5 +209,7 @@ def test_no_glance_where_forms_are_declared_or_the_name_is_taken(spark: SparkSes
         assert looked_at == {}
         # The customer's own column is one like any other, and nobody's word for what another one says.
         mapping = {"bill_id": name, "billed_at": "paid_at", "amount": "1"}
-        made = conform(taken, TABLE, mapping, zone="UTC", looked_at=looked_at).select("bill_id", "billed_at")
-        assert made.toArrow().to_pylist() == [{"bill_id": "1999-01-01", "billed_at": datetime(2024, 6, 30, tzinfo=UTC)}]
+        landed = conform(taken, TABLE, mapping, zone="UTC", looked_at=looked_at).select("bill_id", "billed_at")
+        assert landed.toArrow().to_pylist() == [
+            {"bill_id": "1999-01-01", "billed_at": datetime(2024, 6, 30, tzinfo=UTC)}
+        ]

@@ -32,17 +32,17 @@ def read(spark: SparkSession, location: Path | str, **options: Any) -> DataFrame
 
 def rows(spark: SparkSession, location: Path | str, **options: Any) -> list[tuple[Any, ...]]:
     """The good rows, as JSON would show nested ones, with their positions; none may be corrupt."""
-    found = [row.asDict(recursive=True) for row in read(spark, location, **options).collect()]
-    assert [row[CORRUPT] for row in found] == [None] * len(found)
+    records = [row.asDict(recursive=True) for row in read(spark, location, **options).collect()]
+    assert [row[CORRUPT] for row in records] == [None] * len(records)
     return sorted(
-        (tuple(value for name, value in row.items() if name not in (CORRUPT, UNFIT)) for row in found), key=str
+        (tuple(value for name, value in row.items() if name not in (CORRUPT, UNFIT)) for row in records), key=str
     )
 
 
 def complaints(spark: SparkSession, location: Path | str, **options: Any) -> dict[str, str]:
-    found = read(spark, location, **options).where(f"{CORRUPT} is not null").collect()
-    assert all(value is None for row in found for value in row[:-2] if row[UNFIT] is None)
-    return {row[POSITION]: row[CORRUPT] for row in found}
+    corrupt = read(spark, location, **options).where(f"{CORRUPT} is not null").collect()
+    assert all(value is None for row in corrupt for value in row[:-2] if row[UNFIT] is None)
+    return {row[POSITION]: row[CORRUPT] for row in corrupt}
 
 
 def written(folder: Path, content: bytes | str, name: str = "bills.jsonl") -> Path:
@@ -98,8 +98,8 @@ def test_types_hold_every_value_of_the_files(
 ) -> None:
     frame = read(spark, written(tmp_path, content))
     assert frame.dtypes[0] == ("a", kind)
-    found = {row[POSITION]: row.a for row in frame.collect()}
-    assert [found[f"bills.jsonl:{number}"] for number in range(1, len(values) + 1)] == values
+    by_position = {row[POSITION]: row.a for row in frame.collect()}
+    assert [by_position[f"bills.jsonl:{number}"] for number in range(1, len(values) + 1)] == values
 
 
 def test_whole_numbers_beyond_64_bits_stay_exact(spark: SparkSession, tmp_path: Path) -> None:
@@ -136,19 +136,19 @@ def test_a_broken_line_says_so_and_leaves_the_others_alone(spark: SparkSession, 
     good = [b'{"a": %d}' % number for number in range(len(bad) + 1)]
     lines = [line for pair in zip(good, [*bad, b""], strict=True) for line in pair]
     file = written(tmp_path, b"\n".join(lines))
-    told = complaints(spark, file)
-    assert set(told) == {f"bills.jsonl:{2 * number}" for number in range(1, len(bad) + 1)}
-    assert told["bills.jsonl:2"] == "is no JSON (Expecting ',' delimiter at character 8): '{\"a\": 1'"
-    assert told["bills.jsonl:4"] == "is no JSON object: '5'"
-    assert told["bills.jsonl:12"] == "a holds no int64: 'NaN'"
-    assert told["bills.jsonl:16"].startswith("holds the number 1e999, which is too large")
-    assert told["bills.jsonl:18"].startswith("has the key 'a' twice")
-    assert told["bills.jsonl:20"].startswith("has the key 'c' twice")
-    assert told["bills.jsonl:28"].startswith("holds half of a character")
-    assert told["bills.jsonl:32"].startswith("is nested deeper than 100 levels")
-    assert told["bills.jsonl:34"].startswith("is nested too deep")
-    found = read(spark, file).where(f"{CORRUPT} is null").collect()
-    assert sorted((row.a, row[POSITION]) for row in found) == [
+    reasons = complaints(spark, file)
+    assert set(reasons) == {f"bills.jsonl:{2 * number}" for number in range(1, len(bad) + 1)}
+    assert reasons["bills.jsonl:2"] == "is no JSON (Expecting ',' delimiter at character 8): '{\"a\": 1'"
+    assert reasons["bills.jsonl:4"] == "is no JSON object: '5'"
+    assert reasons["bills.jsonl:12"] == "a holds no int64: 'NaN'"
+    assert reasons["bills.jsonl:16"].startswith("holds the number 1e999, which is too large")
+    assert reasons["bills.jsonl:18"].startswith("has the key 'a' twice")
+    assert reasons["bills.jsonl:20"].startswith("has the key 'c' twice")
+    assert reasons["bills.jsonl:28"].startswith("holds half of a character")
+    assert reasons["bills.jsonl:32"].startswith("is nested deeper than 100 levels")
+    assert reasons["bills.jsonl:34"].startswith("is nested too deep")
+    sound = read(spark, file).where(f"{CORRUPT} is null").collect()
+    assert sorted((row.a, row[POSITION]) for row in sound) == [
         (number, f"bills.jsonl:{2 * number + 1}") for number in range(len(good))
     ]
 
@@ -238,8 +238,8 @@ def test_a_row_per_element_deep_inside(spark: SparkSession, tmp_path: Path) -> N
     file = written(tmp_path, '{"o": {"k": 7, "p": {"l": [1, 2]}}}\n{"o": null}\n{"o": {"k": 8, "p": {"l": [3]}}}\n')
     frame = read(spark, file, rows="o.p.l")
     assert frame.dtypes[0] == ("o", "struct<k:bigint,p:struct<l:bigint>>")
-    found = frame.selectExpr("o.k", "o.p.l", POSITION).collect()
-    assert sorted(tuple(row) for row in found) == [
+    records = frame.selectExpr("o.k", "o.p.l", POSITION).collect()
+    assert sorted(tuple(row) for row in records) == [
         (7, 1, "bills.jsonl:1 o.p.l[0]"),
         (7, 2, "bills.jsonl:1 o.p.l[1]"),
         (8, 3, "bills.jsonl:3 o.p.l[0]"),
@@ -247,8 +247,8 @@ def test_a_row_per_element_deep_inside(spark: SparkSession, tmp_path: Path) -> N
 
 
 def test_an_array_that_is_none(spark: SparkSession, tmp_path: Path) -> None:
-    told = read(spark, written(tmp_path, LINES + '{"id": 2, "lines": "none"}\n'), rows="lines").collect()
-    assert {row[CORRUPT] for row in told} == {None, "lines is no list: 'none'"}
+    records = read(spark, written(tmp_path, LINES + '{"id": 2, "lines": "none"}\n'), rows="lines").collect()
+    assert {row[CORRUPT] for row in records} == {None, "lines is no list: 'none'"}
     with pytest.raises(SourceError, match="no array 'items'") as caught:
         read(spark, written(tmp_path, LINES), rows="items")
     assert "Came: lines" in str(caught.value)
@@ -354,9 +354,12 @@ RECORD = st.dictionaries(st.sampled_from(["a", "b", "c", "lines"]), VALUE, max_s
 @given(st.lists(RECORD, min_size=1, max_size=6))
 def test_the_fast_reading_equals_the_slow_one(records: list[dict[str, Any]]) -> None:
     chunk = [(number, plain_json.dumps(record).encode()) for number, record in enumerate(records)]
-    told: list[str] = []
-    fast, slow = record_rows.shape_of(chunk, told.append), record_rows.shape_by_records(chunk, told.append, False)
-    assert not told
+    messages: list[str] = []
+    fast, slow = (
+        record_rows.shape_of(chunk, messages.append),
+        record_rows.shape_by_records(chunk, messages.append, False),
+    )
+    assert not messages
     for shape in (fast, slow):
         if not shape.fields:
             return
@@ -376,7 +379,7 @@ def test_a_mixed_neighbour_slows_no_other_down() -> None:
     sound, others = arrow_records.parted(chunk)
     assert (len(sound), others) == (10_001, [])
     pieces = list(arrow_records.pieces(chunk))
-    assert [each for piece in pieces for each in piece] == chunk
+    assert [record for piece in pieces for record in piece] == chunk
     assert max(map(len, pieces)) < 1000
 
 
@@ -393,5 +396,5 @@ def test_nested_fields_land(spark: SparkSession, tmp_path: Path) -> None:
         ("5", "b", None, ""),
         ("x", None, 1.0, "sku is empty"),
     ]
-    told = "the row is no JSON (Expecting value at character 1): 'oops'; sku is empty"
-    assert [row[REASON] for row in landed if row.user_id is None] == [told]
+    reason = "the row is no JSON (Expecting value at character 1): 'oops'; sku is empty"
+    assert [row[REASON] for row in landed if row.user_id is None] == [reason]

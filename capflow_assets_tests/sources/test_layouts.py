@@ -58,8 +58,8 @@ def test_a_footer_of_a_file_that_is_read_in_parts(
 ) -> None:
     monkeypatch.setattr(csv, "SPLIT_BYTES", 1000)
     content = "id,total\n" + "".join(f"{n},{n}\n" for n in range(1, 1001)) + "Total,500500\n\n"
-    found = rows(spark, tmp_path, content, skip_last=1)
-    assert sorted(int(id) for id, _, _ in found) == list(range(1, 1001))
+    records = rows(spark, tmp_path, content, skip_last=1)
+    assert sorted(int(id) for id, _, _ in records) == list(range(1, 1001))
 
 
 @pytest.mark.parametrize("first", ["sep=;", '"sep=;"', "\ufeffSEP=;", "sep=;;"])

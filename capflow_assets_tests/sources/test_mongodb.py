@@ -201,11 +201,11 @@ def test_memory_does_not_grow_with_the_collection(server: str, shop: Any) -> Non
 
     def peak(query: str) -> tuple[int, int]:
         tracemalloc.start()
-        asked = options(query=query, batch_documents=500)
-        read = sum(len(page) for page in ranges.pages_of(location, place, asked, {}, "{}"))
-        found = tracemalloc.get_traced_memory()[1]
+        settings = options(query=query, batch_documents=500)
+        read = sum(len(page) for page in ranges.pages_of(location, place, settings, {}, "{}"))
+        most_bytes = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        return read, found
+        return read, most_bytes
 
     peak('{"_id": {"$lt": 10}}')
     (few, once), (all_, ten_times) = peak(f'{{"_id": {{"$lt": {MANY // 10}}}}}'), peak("")
@@ -214,7 +214,7 @@ def test_memory_does_not_grow_with_the_collection(server: str, shop: Any) -> Non
 
 
 @pytest.mark.parametrize(
-    ("location", "more", "told"),
+    ("location", "more", "message"),
     [
         ("mongodb://{server}/shop/nope", {}, "no such collection.*one of empty, many"),
         ("mongodb://{server}/shop/empty", {}, "There is no document"),
@@ -229,10 +229,10 @@ def test_memory_does_not_grow_with_the_collection(server: str, shop: Any) -> Non
     ],
 )
 def test_errors(
-    spark: Any, server: str, shop: Any, location: str, more: Any, told: str, monkeypatch: pytest.MonkeyPatch
+    spark: Any, server: str, shop: Any, location: str, more: Any, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "WAIT_SECONDS", 1)
-    with pytest.raises(SourceError, match=f"(?s){told}") as caught:
+    with pytest.raises(SourceError, match=f"(?s){message}") as caught:
         mongodb.read(spark, location.format(server=server), options(**more))
     assert SECRET not in str(caught.value)
 
@@ -263,13 +263,15 @@ def test_the_password_travels_nowhere(
     data.collect()
     plan = data._plan.to_proto(spark.client).SerializeToString()
     assert b"mongodb" in plan
-    told = [repr(options()), options().model_dump_json(), *capfd.readouterr(), caplog.text]
-    assert not [text for text in told if SECRET in text]
+    outputs = [repr(options()), options().model_dump_json(), *capfd.readouterr(), caplog.text]
+    assert not [text for text in outputs if SECRET in text]
     assert SECRET.encode() not in plan
 
 
 def test_the_same_on_a_jvm(spark: Any, jvm: Any, server: str, shop: Any) -> None:
     for more in ({}, {"rows": "lines"}):
-        one, other = (mongodb.read(each, f"mongodb://{server}/shop/orders", options(**more)) for each in (spark, jvm))
+        one, other = (
+            mongodb.read(session, f"mongodb://{server}/shop/orders", options(**more)) for session in (spark, jvm)
+        )
         assert one.dtypes == other.dtypes
         assert one.orderBy("_position").collect() == other.orderBy("_position").collect()

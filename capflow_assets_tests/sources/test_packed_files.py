@@ -81,9 +81,9 @@ def test_what_is_packed_is_told_by_its_bytes(tmp_path: Path, way: str, name: str
 def test_rows_of_every_way_of_packing_have_the_lines_of_what_is_in_it(spark: SparkSession, tmp_path: Path) -> None:
     for way, pack in WAYS.items():
         written(tmp_path, pack(BILLS), f"in/{way.replace(' ', '-')}")
-    found = rows(spark, str(tmp_path / "in"))
-    assert sorted((id, total) for id, total, _ in found) == [("1", "5")] * len(WAYS) + [("2", "7")] * len(WAYS)
-    places = {position for _, _, position in found}
+    records = rows(spark, str(tmp_path / "in"))
+    assert sorted((id, total) for id, total, _ in records) == [("1", "5")] * len(WAYS) + [("2", "7")] * len(WAYS)
+    places = {position for _, _, position in records}
     assert {"gzip:2", "xz:3", "zip!bills.csv:2", "gzip-in-zip!bills.csv.gz:3", "nothing:3"} <= places
     assert len(places) == 2 * len(WAYS)
 
@@ -98,8 +98,8 @@ def test_a_zip_of_many_members(spark: SparkSession, tmp_path: Path) -> None:
         "_notes/readme.txt": b"nothing",
     }
     location = written(tmp_path, zipped(members), "year.zip")
-    came = [("1", "5", "2024/may.csv:2"), ("2", "7", "2024/may.csv:3"), ("3", "9", "2024/june.csv:2")]
-    assert rows(spark, location) == [(id, total, f"year.zip!{place}") for id, total, place in came]
+    entries = [("1", "5", "2024/may.csv:2"), ("2", "7", "2024/may.csv:3"), ("3", "9", "2024/june.csv:2")]
+    assert rows(spark, location) == [(id, total, f"year.zip!{place}") for id, total, place in entries]
     assert rows(spark, location, members="ju*.csv") == [("3", "9", "year.zip!2024/june.csv:2")]
     with pytest.raises(SourceError, match="no member to be read") as caught:
         rows(spark, location, members="april.csv")

@@ -93,9 +93,9 @@ def test_types_that_engines_have_not_cost_no_other_column(spark: SparkSession, t
         "large": pa.array(["x", None], pa.large_string()),
         "day": pa.array([dt.date(2024, 3, 1), None], pa.date64()),
     }
-    found = read(spark, written(tmp_path, n=[1, 2], **odd)).orderBy("n").collect()
-    assert [row.n for row in found] == [1, 2]
-    assert (found[0].wide, found[0].large, str(found[0].day)) == (str(10**50), "x", "2024-03-01")
+    records = read(spark, written(tmp_path, n=[1, 2], **odd)).orderBy("n").collect()
+    assert [row.n for row in records] == [1, 2]
+    assert (records[0].wide, records[0].large, str(records[0].day)) == (str(10**50), "x", "2024-03-01")
     written(tmp_path, "in/1.parquet", n=[1], note=[{"a": 1}])
     written(tmp_path, "in/2.parquet", n=[2], note=["plain"])
     assert sorted(row.note for row in read(spark, tmp_path / "in").collect()) == ["plain", '{"a": 1}']
@@ -103,8 +103,8 @@ def test_types_that_engines_have_not_cost_no_other_column(spark: SparkSession, t
 
 def test_positions_are_the_rows_of_the_file(spark: SparkSession, tmp_path: Path) -> None:
     file = written(tmp_path, n=[1, 2, 3, 4, 5], t=pa.array([NANOSECONDS] * 5, pa.timestamp("ns")))
-    found = {row.n: row._position for row in read(spark, file).collect()}
-    assert found == {number: f"bills.parquet:{number}" for number in range(1, 6)}
+    positions = {row.n: row._position for row in read(spark, file).collect()}
+    assert positions == {number: f"bills.parquet:{number}" for number in range(1, 6)}
 
 
 def test_columns_of_reserved_names_are_renamed(spark: SparkSession, tmp_path: Path) -> None:
@@ -174,5 +174,5 @@ def test_find_rows(tmp_path: Path) -> None:
         {"n": "x"},
         {"n": "2", "d": None},
     ]
-    found = parquet.find_rows(str(tmp_path / "in"), parquet.Options(), wanted)
-    assert found == [3, 1, 4, 4, None, 2]
+    numbers = parquet.find_rows(str(tmp_path / "in"), parquet.Options(), wanted)
+    assert numbers == [3, 1, 4, 4, None, 2]

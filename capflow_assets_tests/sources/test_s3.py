@@ -61,8 +61,8 @@ def bucket() -> Iterator[dict[str, str]]:
         client.put_object(Bucket="tables", Key=key, Body=sink.getvalue().to_pybytes())
     client.put_object(Bucket="tables", Key="json/a b.jsonl", Body=b'{"a": {"b": 1}}\noops\n')
     book = io.BytesIO()
-    with xlsxwriter.Workbook(book) as made:
-        made.add_worksheet().write_column(0, 0, ["a", 5])
+    with xlsxwriter.Workbook(book) as workbook:
+        workbook.add_worksheet().write_column(0, 0, ["a", 5])
     client.put_object(Bucket="tables", Key="b.xlsx", Body=book.getvalue())
     way = {
         "AWS_ENDPOINT_URL": address,
@@ -83,8 +83,8 @@ def test_reading_a_bucket(bucket: dict[str, str]) -> None:
     assert done.returncode == 0, done.stderr
     text, lines, cells, table, *others = json.loads(done.stdout.strip().splitlines()[-1])
     assert text == [["1", "2"]]
-    told = "is no JSON (Expecting value at character 1): 'oops'"
-    assert lines == [[[1], None, None, "a b.jsonl:1"], [None, None, told, "a b.jsonl:2"]]
+    reason = "is no JSON (Expecting value at character 1): 'oops'"
+    assert lines == [[[1], None, None, "a b.jsonl:1"], [None, None, reason, "a b.jsonl:2"]]
     assert cells == [[5, "b.xlsx!Sheet1:2"]]
     assert table == [[9]]
     assert others == [7, "2017-07-14 02:40:00", [1]]

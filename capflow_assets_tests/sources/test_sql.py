@@ -36,9 +36,9 @@ create table "Kinds" (
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    with pytest.MonkeyPatch.context() as patch, postgres() as found:
+    with pytest.MonkeyPatch.context() as patch, postgres() as database:
         patch.setenv(PASSWORD_ENV, PASSWORD)
-        yield found
+        yield database
 
 
 @pytest.fixture(scope="module")
@@ -150,8 +150,8 @@ def test_dirt_is_told_row_by_row(spark: SparkSession, server: Server) -> None:
     )
     rows = {row.id: row for row in read(spark, server, table="dirt").collect()}
     assert rows[1]._corrupt_record is None
-    told = "price: 'NaN' is no decimal128(8, 2); rate: 'Infinity' is no decimal128(38, 18)"
-    assert (rows[2].price, rows[2].rate, rows[2]._corrupt_record) == (None, None, told)
+    complaint = "price: 'NaN' is no decimal128(8, 2); rate: 'Infinity' is no decimal128(38, 18)"
+    assert (rows[2].price, rows[2].rate, rows[2]._corrupt_record) == (None, None, complaint)
     assert rows[2].day == dt.date(2024, 1, 2)
     assert (rows[3].day, rows[3].at, rows[3]._corrupt_record) == (None, None, None)
     assert rows[3].rate == Decimal("0.123456789012345679")
@@ -186,8 +186,8 @@ def test_every_row_comes_once(spark: SparkSession, bills: Server, options: dict[
         "insert into by_day select * from crm.bills",
     )
     frame = read(spark, bills, **({"table": "crm.bills"} | options))
-    found = frame.selectExpr("count(*)", "count(distinct id)", "sum(total)", "count(user_id)").collect()[0]
-    assert tuple(found) == (30_000, 30_000, Decimal("4500150.00"), 27_000)
+    totals = frame.selectExpr("count(*)", "count(distinct id)", "sum(total)", "count(user_id)").collect()[0]
+    assert tuple(totals) == (30_000, 30_000, Decimal("4500150.00"), 27_000)
 
 
 def test_parts_are_of_one_size(bills: Server) -> None:
@@ -200,7 +200,7 @@ def test_parts_are_of_one_size(bills: Server) -> None:
         for split_by in (None, "id", "user_id", "changed_at"):
             conditions = part_ranges.cut(connection, dialect, relation, split_by, 5)
             assert len(conditions) == 5
-            sizes = [bills.run(f"select count(*) from crm.bills where {each}")[0][0] for each in conditions]
+            sizes = [bills.run(f"select count(*) from crm.bills where {condition}")[0][0] for condition in conditions]
             assert sum(sizes) == 30_000
             assert max(sizes) < 9_500, (split_by, sizes)
 

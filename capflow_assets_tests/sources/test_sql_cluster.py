@@ -26,16 +26,16 @@ WITH_DRIVER = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    with pytest.MonkeyPatch.context() as patch, postgres() as found:
+    with pytest.MonkeyPatch.context() as patch, postgres() as database:
         patch.setenv(PASSWORD_ENV, PASSWORD)
-        found.run(
+        database.run(
             """create table bills (id bigint primary key, "User Id" text, total numeric(10,2), at timestamptz,
                local timestamp, "_position" text)""",
             """insert into bills select i, 'u' || i % 100, i / 100.0,
                timestamptz '2024-01-01 00:00Z' + i * interval '1 minute', '2024-03-31 02:30', 'p'
                from generate_series(1, 5000) i""",
         )
-        yield found
+        yield database
 
 
 @pytest.fixture

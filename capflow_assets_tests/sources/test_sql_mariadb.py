@@ -27,15 +27,15 @@ create table `Kinds` (
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    with pytest.MonkeyPatch.context() as patch, mariadb() as found:
+    with pytest.MonkeyPatch.context() as patch, mariadb() as database:
         patch.setenv(PASSWORD_ENV, PASSWORD)
-        found.run(
+        database.run(
             """create table bills (id bigint primary key, user_id varchar(20), total decimal(10,2), changed_at datetime,
                index (changed_at))""",
             """insert into bills select seq, if(seq % 10 > 0, concat('u', seq % 100), null), seq / 100,
                timestamp '2024-01-01 00:00:00' + interval seq minute from seq_1_to_30000""",
         )
-        yield found
+        yield database
 
 
 def read(spark: SparkSession, server: Server, **options: Any) -> DataFrame:
@@ -121,8 +121,8 @@ def test_days_that_are_none(spark: SparkSession, server: Server) -> None:
     )
     rows = {row.id: row for row in read(spark, server, table="days").collect()}
     assert (rows[1].day, rows[1].at, rows[1]._corrupt_record) == (None, None, None)
-    told = "day: '2024-02-00' is no date32[day]; at: '2024-00-01 10:00:00' is no timestamp[us]"
-    assert (rows[2].day, rows[2].at, rows[2]._corrupt_record) == (None, None, told)
+    complaint = "day: '2024-02-00' is no date32[day]; at: '2024-00-01 10:00:00' is no timestamp[us]"
+    assert (rows[2].day, rows[2].at, rows[2]._corrupt_record) == (None, None, complaint)
     assert (rows[3].day, rows[3]._corrupt_record, rows[3]._position) == (dt.date(2024, 2, 1), None, "days id=3")
 
 
@@ -140,8 +140,8 @@ def test_days_that_are_none(spark: SparkSession, server: Server) -> None:
 )
 def test_every_row_comes_once(spark: SparkSession, server: Server, options: dict[str, Any]) -> None:
     frame = read(spark, server, **({"table": "bills"} | options))
-    found = frame.selectExpr("count(*)", "count(distinct id)", "sum(total)", "count(user_id)").collect()[0]
-    assert tuple(found) == (30_000, 30_000, Decimal("4500150.00"), 27_000)
+    totals = frame.selectExpr("count(*)", "count(distinct id)", "sum(total)", "count(user_id)").collect()[0]
+    assert tuple(totals) == (30_000, 30_000, Decimal("4500150.00"), 27_000)
 
 
 def test_newer_rows(spark: SparkSession, server: Server) -> None:
@@ -170,9 +170,9 @@ def test_what_is_wrong_is_said(spark: SparkSession, server: Server, monkeypatch:
     with pytest.raises(Exception, match="takes too long"):
         read(spark, server, query="select sleep(3) as slept", timeout_seconds=1).collect()
     monkeypatch.setenv(PASSWORD_ENV, "wrong")
-    told = refusal(here, table="bills")
-    assert "refuses the user" in told
-    assert PASSWORD not in told
+    message = refusal(here, table="bills")
+    assert "refuses the user" in message
+    assert PASSWORD not in message
 
 
 def test_encryption_is_as_asked(spark: SparkSession, server: Server) -> None:

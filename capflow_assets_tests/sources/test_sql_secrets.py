@@ -27,10 +27,10 @@ class Store(BaseModel):
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    with pytest.MonkeyPatch.context() as patch, postgres() as found:
+    with pytest.MonkeyPatch.context() as patch, postgres() as database:
         patch.setenv(PASSWORD_ENV, PASSWORD)
-        found.run("create table bills as select i as id from generate_series(1, 10) i")
-        yield found
+        database.run("create table bills as select i as id from generate_series(1, 10) i")
+        yield database
 
 
 def spellings() -> list[str]:
@@ -57,11 +57,11 @@ def test_the_password_is_nowhere(
     frame.explain(extended=True)
     newer = sql.read_newer(spark, server.location(), options, "id", 5)
     assert newer.count() == 6
-    for each in (frame, newer):
-        plan = each._plan.to_proto(spark.client)
+    for table in (frame, newer):
+        plan = table._plan.to_proto(spark.client)
         # The plan holds what the workers run, pickled.
         assert PASSWORD_ENV.encode() in plan.SerializeToString()
-        left += [str(plan), repr(plan.SerializeToString()), repr(each), str(each.schema)]
+        left += [str(plan), repr(plan.SerializeToString()), repr(table), str(table.schema)]
     server.run("drop table bills")
     stopped = "The database|snapshot|There is no"
     for location in (server.location(), server.location("nope"), "postgresql://127.0.0.1:1/shop"):
@@ -77,7 +77,7 @@ def test_the_password_is_nowhere(
         broken.collect()
     left += [str(failed.value), caplog.text, *capfd.readouterr()]
     for text in left:
-        assert not [each for each in spellings() if each in text], text[:2000]
+        assert not [spelling for spelling in spellings() if spelling in text], text[:2000]
     assert PASSWORD_ENV in left[0]
 
 
@@ -133,5 +133,5 @@ def test_other_peoples_words_lose_the_secret() -> None:
 def test_the_stream_reads_any_password(server: Server) -> None:
     from psycopg2.extensions import parse_dsn
 
-    told = parse_dsn(database_access.stream_address(server.location(), sql.Options(table="x", **LOGIN).access()))
-    assert (told["user"], told["password"], told["dbname"]) == ("reader", PASSWORD, "shop")
+    dsn = parse_dsn(database_access.stream_address(server.location(), sql.Options(table="x", **LOGIN).access()))
+    assert (dsn["user"], dsn["password"], dsn["dbname"]) == ("reader", PASSWORD, "shop")

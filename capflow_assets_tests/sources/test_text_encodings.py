@@ -33,11 +33,11 @@ def test_two_names_in_another_encoding_do_not_become_one(spark: SparkSession, tm
     location = written(tmp_path, LATIN)
     with pytest.raises(Exception, match="bytes that are no text in its encoding") as caught:
         names(spark, location)
-    told = str(caught.value)
-    assert "in.csv:2" in told
-    assert "byte e9" in told
-    assert "column 'name'" in told
-    assert "cp1252, iso-8859-15 and latin-1 read 'René'" in told
+    message = str(caught.value)
+    assert "in.csv:2" in message
+    assert "byte e9" in message
+    assert "column 'name'" in message
+    assert "cp1252, iso-8859-15 and latin-1 read 'René'" in message
     for encoding in ("cp1252", "latin-1"):
         assert names(spark, location, encoding=encoding) == ["Renè", "René"]
 

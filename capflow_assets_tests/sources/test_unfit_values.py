@@ -42,8 +42,8 @@ def test_a_column_of_a_database_that_holds_something_else(
     database.close()
     frame = sql.read(spark, f"sqlite:///{tmp_path}/shop.db", sql.Options(table="bills"))
     assert reasons(frame, MAPPING) == {"1": None, "2": None}
-    told = reasons(frame, MAPPING | {"user_id": "coalesce(cast(due as string), '')"})
-    assert (told["1"], "'soon'" in str(told["2"])) == (None, True)
+    by_id = reasons(frame, MAPPING | {"user_id": "coalesce(cast(due as string), '')"})
+    assert (by_id["1"], "'soon'" in str(by_id["2"])) == (None, True)
     assert "'soon'" in str(reasons(frame, MAPPING, watermark="due")["2"])
     assert "e9" in str(reasons(frame, MAPPING | {"store_id": "note"})["2"])
 
@@ -65,9 +65,9 @@ def test_a_field_of_json_that_nobody_maps(spark: SparkSession, tmp_path: Path) -
     (tmp_path / "in.jsonl").write_text("\n".join(records), encoding="utf-8")
     frame = json.read(spark, str(tmp_path / "in.jsonl"), json.Options())
     assert reasons(frame, MAPPING) == dict.fromkeys(map(str, range(len(VALUES) + 1)))
-    told = reasons(frame, MAPPING | {"user_id": "to_json(struct(weight))"})
+    by_id = reasons(frame, MAPPING | {"user_id": "to_json(struct(weight))"})
     # The fourth is text of a column of several kinds, with all that was in it.
-    assert sorted(place for place, reason in told.items() if reason is None) == ["0", "4"]
+    assert sorted(place for place, reason in by_id.items() if reason is None) == ["0", "4"]
 
 
 def test_what_is_mapped_or_no_record_still_rejects(spark: SparkSession, tmp_path: Path) -> None:
@@ -76,19 +76,19 @@ def test_what_is_mapped_or_no_record_still_rejects(spark: SparkSession, tmp_path
         f'{{"id": "4", {AT}, "total": 1, "total": 1}}\n',
         encoding="utf-8",
     )
-    told = reasons(json.read(spark, str(tmp_path / "in.jsonl"), json.Options()), MAPPING)
-    assert told.pop("1") is None
-    assert [reason is not None for reason in told.values()] == [True, True, True]
-    assert "total holds no" in str(told["2"])
-    assert "twice" in str(told["4"])
+    by_id = reasons(json.read(spark, str(tmp_path / "in.jsonl"), json.Options()), MAPPING)
+    assert by_id.pop("1") is None
+    assert [reason is not None for reason in by_id.values()] == [True, True, True]
+    assert "total holds no" in str(by_id["2"])
+    assert "twice" in str(by_id["4"])
 
 
 def test_a_field_beside_the_one_that_is_read_inside_a_document(spark: SparkSession) -> None:
     seen = Shape()
     document: dict[str, Any] = {"id": "1", "card": {"no": "c1", "until": datetime(2030, 1, 1, tzinfo=UTC)}}
     never: dict[str, Any] = {"id": "2", "card": {"no": "c2", "until": Unfit("253402300800000 ms")}}
-    for each in (document, never):
-        seen.add(each)
+    for record in (document, never):
+        seen.add(record)
     kinds = tuple(shape.arrow() for shape in seen.fields.values())
     columns = Columns(tuple(seen.fields), tuple(seen.fields), kinds, tuple(seen.fields.values()))
     batch = next(batches_of([(document, "a"), (never, "b")], columns, ""))
@@ -98,5 +98,5 @@ def test_a_field_beside_the_one_that_is_read_inside_a_document(spark: SparkSessi
 
 def test_a_row_of_too_few_values_is_no_matter_of_one_column(spark: SparkSession, tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text("id,at,total,note\n1,2024-03-01 09:00:00,5,x\n2,2024-03-01 09:00:00,5\n")
-    told = reasons(csv.read(spark, str(tmp_path / "in.csv"), csv.Options()), MAPPING)
-    assert (told["1"], "has 3 values, not 4" in str(told["2"])) == (None, True)
+    by_id = reasons(csv.read(spark, str(tmp_path / "in.csv"), csv.Options()), MAPPING)
+    assert (by_id["1"], "has 3 values, not 4" in str(by_id["2"])) == (None, True)

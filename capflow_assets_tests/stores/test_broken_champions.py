@@ -110,7 +110,7 @@ def a_folder(folder: Path, marker: Path) -> None:
 
 
 def another_version(folder: Path, marker: Path) -> None:
-    [other] = [each for each in folder.parents[1].glob("*/artifacts/model/model.skops") if folder not in each.parents]
+    [other] = [file for file in folder.parents[1].glob("*/artifacts/model/model.skops") if folder not in file.parents]
     shutil.copy(other, folder / "model" / "model.skops")
 
 
@@ -187,8 +187,8 @@ def test_the_last_good_version_scores_and_training_goes_on(home, tmp_path):
     assert home.rows(f"health/{MODEL}", "acme")[-1]["model_version"] in (1, 2)
     screen = home.ok("status", "--customer", "acme", "--details")
     assert "version 1 answers in its place" in " ".join(screen.split())
-    found = json.loads(home.capflow("doctor", "--format", "json").out)
-    [row] = [row for row in found if row["check"] == "models.champions" and row["state"] == "warning"]
+    checks = json.loads(home.capflow("doctor", "--format", "json").out)
+    [row] = [row for row in checks if row["check"] == "models.champions" and row["state"] == "warning"]
     assert "version 1 answers" in row["found"]
     assert "train again" in row["to_do"]
     assert "version 1 answers" in home.report("acme", MODEL)["warning"]
@@ -255,8 +255,8 @@ def test_an_old_version_without_a_digest_runs_nothing_either(acme, tmp_path):
     assert row["answers"] is None
     assert "types that" in row["broken"] or "functools.partial" in row["broken"]
     assert home.capflow("run", "acme", "--select", SCORE).code == 1
-    found = json.loads(home.capflow("doctor", "--mend", "--format", "json").out)
-    [row] = [each for each in found if each["check"] == "models.digests"]
+    checks = json.loads(home.capflow("doctor", "--mend", "--format", "json").out)
+    [row] = [row for row in checks if row["check"] == "models.digests"]
     assert row["state"] == "broken"
     assert "refused" in row["found"]
     assert not marker.exists()

@@ -34,11 +34,11 @@ def registry(folder: Path) -> Registry:
 def empty(tmp_path_factory) -> Path:
     """A store with six versions of which none is champion. Do not change it."""
     folder = tmp_path_factory.mktemp("empty")
-    made = registry(folder)
-    made.client.create_registered_model(NAME)
+    store = registry(folder)
+    store.client.create_registered_model(NAME)
     for _ in range(6):
-        made.client.create_model_version(NAME, "capflow-lake:/acme/mlflow/x/none/artifacts/model")
-    made.client._tracking_client.store.engine.dispose()
+        store.client.create_model_version(NAME, "capflow-lake:/acme/mlflow/x/none/artifacts/model")
+    store.client._tracking_client.store.engine.dispose()
     return folder
 
 

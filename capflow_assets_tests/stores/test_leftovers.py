@@ -36,7 +36,7 @@ def bucket() -> Iterator[str]:
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     with server, pytest.MonkeyPatch.context() as patch:
         assert server.stderr is not None
-        address = next(found[0] for line in server.stderr if (found := re.search(r"http://127\.0\.0\.1:\d+", line)))
+        address = next(match[0] for line in server.stderr if (match := re.search(r"http://127\.0\.0\.1:\d+", line)))
         # The server writes a line for each request, and stops where nobody reads them.
         threading.Thread(target=deque, args=(server.stderr, 0), daemon=True).start()
         for name, value in Aws(address, Gate(None)).variables().items():

@@ -45,10 +45,10 @@ def champion(home: TestHome) -> int:
 
 def doctor(home: TestHome, *more: str) -> dict[str, list[dict[str, str]]]:
     rows = json.loads(home.capflow("doctor", "--format", "json", *more).out)
-    found: dict[str, list[dict[str, str]]] = {}
+    by_check: dict[str, list[dict[str, str]]] = {}
     for row in rows:
-        found.setdefault(row["check"], []).append(row)
-    return found
+        by_check.setdefault(row["check"], []).append(row)
+    return by_check
 
 
 def test_a_copy_works_and_the_original_is_untouched(original, tmp_path):
@@ -142,11 +142,11 @@ def test_a_pipe_and_a_file_without_end_are_not_read(tmp_path):
 def test_the_doctor_says_what_is_wrong_with_an_old_copy_and_mends_it(old, tmp_path):
     copy = old.copied(tmp_path / "home")
     lake = everything(copy.root / "lake")
-    found = doctor(copy)
+    by_check = doctor(copy)
     for check in ("models.places", "models.digests"):
-        [row] = found[check]
+        [row] = by_check[check]
         assert (row["state"], row["to_do"]) == ("warning", "capflow doctor --mend"), row
-    assert str(old.root) in found["models.places"][0]["found"]
+    assert str(old.root) in by_check["models.places"][0]["found"]
     mended = doctor(copy, "--mend")
     assert {row["state"] for check in ("models.places", "models.digests") for row in mended[check]} == {"mended"}
     again = doctor(copy)
@@ -173,8 +173,8 @@ def test_mlflow_shows_the_files_of_whichever_home_it_runs_on(acme, acme_copy, mo
     registry = Registry(f"sqlite:///{acme_copy.root / 'mlflow.db'}", str(acme_copy.root / "lake"))
     version = registry.client.get_model_version(f"acme.{MODEL}", "1")
     files = get_artifact_repository(registry.client.get_run(version.run_id).info.artifact_uri)
-    assert {each.path for each in files.list_artifacts()} == {"model", "report"}
-    assert "report/report.json" in {each.path for each in files.list_artifacts("report")}
+    assert {file.path for file in files.list_artifacts()} == {"model", "report"}
+    assert "report/report.json" in {file.path for file in files.list_artifacts("report")}
     assert json.loads(Path(files.download_artifacts("report/report.json")).read_text())["model"] == MODEL
     with pytest.raises(Exception, match="no path below"):
         files.list_artifacts("../../../../../customers")

@@ -108,15 +108,15 @@ def test_the_template_makes_the_bucket_that_the_functions_describe():
         given = [{"ParameterKey": "BucketName", "ParameterValue": name}]
         stacks.create_stack(StackName=name, TemplateBody=json.dumps(template), Parameters=given)
         outputs = stacks.describe_stacks(StackName=name)["Stacks"][0]["Outputs"]
-        told = {output["OutputKey"]: output["OutputValue"] for output in outputs}
+        by_key = {output["OutputKey"]: output["OutputValue"] for output in outputs}
         storage = cloud.client("s3")
-        made = storage.get_bucket_encryption(Bucket=name)["ServerSideEncryptionConfiguration"]["Rules"]
-        meant = bucket_encryption(told["KeyArn"])["Rules"]
+        rules = storage.get_bucket_encryption(Bucket=name)["ServerSideEncryptionConfiguration"]["Rules"]
+        meant = bucket_encryption(by_key["KeyArn"])["Rules"]
         # moto's CloudFormation forgets whether the bucket has a data key of its own.
-        assert [rule["ApplyServerSideEncryptionByDefault"] for rule in made] == [
+        assert [rule["ApplyServerSideEncryptionByDefault"] for rule in rules] == [
             rule["ApplyServerSideEncryptionByDefault"] for rule in meant
         ]
-        assert bucket_of(told["Lake"]) == (f"arn:aws:s3:::{name}", "brands")
+        assert bucket_of(by_key["Lake"]) == (f"arn:aws:s3:::{name}", "brands")
 
 
 class Template(yaml.SafeLoader):

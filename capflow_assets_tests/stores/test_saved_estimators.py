@@ -68,9 +68,9 @@ def test_plain_values_come_back():
         "bytes": b"x",
         3: {1, 2},
     }
-    found = loads(dumps(Shelf(content), TYPES), TYPES).content
-    assert (found.pop("array") == content.pop("array")).all()
-    assert found == content
+    loaded = loads(dumps(Shelf(content), TYPES), TYPES).content
+    assert (loaded.pop("array") == content.pop("array")).all()
+    assert loaded == content
 
 
 @pytest.mark.parametrize(
@@ -162,8 +162,8 @@ def test_hostile_descriptions_run_nothing(tmp_path, monkeypatch, attack, protoco
 @pytest.mark.parametrize("model", MODELS)
 def test_one_model_is_not_loaded_as_another(model):
     others = [types_of(STAGES.model(name).model) for name in MODELS if name != model]
-    made = STAGES.model(model).model
-    saved = dumps(made.challengers[0].make(made.params()), types_of(made))
+    declared = STAGES.model(model).model
+    saved = dumps(declared.challengers[0].make(declared.params()), types_of(declared))
     for types in others:
         with pytest.raises(BrokenModelError, match="does not declare"):
             loads(saved, types)

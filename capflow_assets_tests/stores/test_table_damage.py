@@ -105,11 +105,11 @@ def test_a_damaged_raw_table_that_takes_newer_rows_is_named_and_made_anew_when_a
 ):
     rows = filled(shop, **NEWER)
     harm(shop.folder / "lake/shop/raw/users")
-    told = shop.lands("users", columns=COLUMNS, **NEWER)
-    assert told.status == "failed"
-    assert "raw/users of shop is damaged" in told.reason
-    assert "capflow run shop --full" in told.reason
-    assert "source of users cannot be read" not in told.reason
+    result = shop.lands("users", columns=COLUMNS, **NEWER)
+    assert result.status == "failed"
+    assert "raw/users of shop is damaged" in result.reason
+    assert "capflow run shop --full" in result.reason
+    assert "source of users cannot be read" not in result.reason
     done = shop.landed("users", columns=COLUMNS, full=True, **NEWER)
     assert done.how.startswith("everything, since the table was damaged: ")
     assert shop.rows("raw/users") == rows
@@ -152,8 +152,8 @@ def test_damaged_rejected_rows_are_kept_anew_when_everything_is_read(shop: Shop,
     assert len(kept) == 1
     harm(shop.folder / "lake/shop/raw/users_rejected")
     shop.sends("users", HEADER, [*ROWS, BAD, LATE])
-    told = shop.lands("users", columns=COLUMNS, **NEWER)
-    assert "raw/users_rejected of shop is damaged" in told.reason
+    result = shop.lands("users", columns=COLUMNS, **NEWER)
+    assert "raw/users_rejected of shop is damaged" in result.reason
     shop.landed("users", columns=COLUMNS, full=True, **NEWER)
     assert shop.rows("raw/users_rejected") == kept
 
@@ -166,9 +166,9 @@ def test_nothing_lands_while_the_list_of_forgotten_users_is_damaged(shop: Shop, 
     rows = shop.rows("raw/users")
     assert "u99" not in {row["user_id"] for row in rows}
     harm(shop.folder / "lake/shop" / SUPPRESSION)
-    told = shop.lands("users", columns=COLUMNS, full=True, **NEWER)
-    assert (told.status, f"{SUPPRESSION} of shop is damaged" in told.reason) == ("failed", True), told.reason
-    assert "from a backup" in told.reason
+    result = shop.lands("users", columns=COLUMNS, full=True, **NEWER)
+    assert (result.status, f"{SUPPRESSION} of shop is damaged" in result.reason) == ("failed", True), result.reason
+    assert "from a backup" in result.reason
     assert shop.rows("raw/users") == rows
 
 
@@ -195,9 +195,9 @@ def test_a_history_that_is_damaged_is_named_and_not_replaced(spark, tmp_path):
     rows = spark.createDataFrame([(1, "a"), (2, "b")], "id int, name string")
     lake.replace(rows, "shop", "health/churn", "id = 1")
     delete_a_file(tmp_path / "shop/health/churn")
-    with pytest.raises(TableError, match="health/churn of shop is damaged") as told:
+    with pytest.raises(TableError, match="health/churn of shop is damaged") as caught:
         lake.replace(rows, "shop", "health/churn", "id = 1")
-    assert "from a backup" in str(told.value)
+    assert "from a backup" in str(caught.value)
 
 
 def garble_the_middle(table: Path) -> None:
@@ -254,9 +254,9 @@ def test_a_run_makes_every_damaged_table_of_a_customer_anew_and_the_doctor_names
     before = {table: said_of(home, table) for table in tables}
     for table in tables:
         DERIVED[table](lake / table)
-    told = examined(home)
-    assert {result.found.split(" of ")[0] for result in told} == set(tables)
-    assert {result.state for result in told} == {"broken"}
+    results = examined(home)
+    assert {result.found.split(" of ")[0] for result in results} == set(tables)
+    assert {result.state for result in results} == {"broken"}
     chosen = [part for stage in ("raw", "clean", "features", "validation") for part in ("--select", f"{stage}/*")]
     home.ok("run", "young", "--full", *chosen)
     for table in tables:

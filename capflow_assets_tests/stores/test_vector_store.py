@@ -41,7 +41,7 @@ def store(spark: SparkSession, tmp_path: Path) -> VectorStore:
     return VectorStore(Lake(str(tmp_path / "lake"), lambda: spark), "acme")
 
 
-def made(frame: DataFrame) -> list[Any]:
+def sorted_rows(frame: DataFrame) -> list[Any]:
     return sorted(map(str, rows_of(frame, *frame.columns)))
 
 
@@ -75,11 +75,11 @@ def test_an_encoder_is_handed_only_what_is_new(spark: SparkSession, store: Vecto
 
 def test_a_second_run_over_the_items_encodes_nothing(spark: SparkSession, store: VectorStore) -> None:
     items = frame_of(spark, ITEMS, GOODS)
-    anew = made(text(items, as_of=NOW, zone="UTC"))
-    assert made(text(items, as_of=NOW, zone="UTC", kept=store)) == anew
+    anew = sorted_rows(text(items, as_of=NOW, zone="UTC"))
+    assert sorted_rows(text(items, as_of=NOW, zone="UTC", kept=store)) == anew
     assert kept_rows(store, "texts") == 2
     version_before = store.lake.version("acme", "vectors/texts")
-    assert made(text(items, as_of=NOW, zone="UTC", kept=store)) == anew
+    assert sorted_rows(text(items, as_of=NOW, zone="UTC", kept=store)) == anew
     assert store.lake.version("acme", "vectors/texts") == version_before
     more = frame_of(spark, ITEMS, (*GOODS, {"item_id": "c1", "name": "cup"}))
     text(more, as_of=NOW, zone="UTC", kept=store)
@@ -109,8 +109,8 @@ def test_reviews_are_the_same_and_know_whose_they_are(spark: SparkSession, store
         REVIEWS,
         [review("r1", "ana", "fine tea"), review("r1", "ana", "bad"), review("r2", "bea", "fine tea")],
     )
-    anew = made(reviews(rows, as_of=NOW, zone="UTC"))
-    assert made(reviews(rows, as_of=NOW, zone="UTC", kept=store)) == anew
+    anew = sorted_rows(reviews(rows, as_of=NOW, zone="UTC"))
+    assert sorted_rows(reviews(rows, as_of=NOW, zone="UTC", kept=store)) == anew
     owners = store.lake.arrow("acme", "vectors/reviews", columns=["user_id"]).column("user_id").to_pylist()
     # Of what two wrote the first is told of; without her it is encoded again.
     assert sorted(owners) == ["ana", "ana"]
@@ -144,8 +144,8 @@ def test_pictures_are_seen_once_and_what_cannot_be_read_is_tried_again(
     content = late.read_bytes()
     late.unlink()
     media = frame_of(spark, MEDIA, rows)
-    anew = made(item_pictures(media, as_of=NOW, zone="UTC"))
-    assert made(item_pictures(media, as_of=NOW, zone="UTC", kept=store)) == anew
+    anew = sorted_rows(item_pictures(media, as_of=NOW, zone="UTC"))
+    assert sorted_rows(item_pictures(media, as_of=NOW, zone="UTC", kept=store)) == anew
     assert kept_rows(store, "pictures") == 2
     late.write_bytes(content)
     (tmp_path / "red.png").unlink()
@@ -163,10 +163,10 @@ def test_recordings_are_heard_once(spark: SparkSession, store: VectorStore, tmp_
     call = {"user_id": "ana", "kind": "audio", "path": str(file), "sha256": digest, "modified_at": NOW}
     rows = [{"media_id": "m1", **call}, {"media_id": "m2", **call}, {"media_id": "m3", **call, "sha256": "00" * 32}]
     media = frame_of(spark, MEDIA, rows)
-    anew = made(call_sounds(media, as_of=NOW, zone="UTC"))
-    assert made(call_sounds(media, as_of=NOW, zone="UTC", kept=store)) == anew
+    anew = sorted_rows(call_sounds(media, as_of=NOW, zone="UTC"))
+    assert sorted_rows(call_sounds(media, as_of=NOW, zone="UTC", kept=store)) == anew
     assert kept_rows(store, "sounds") == 1
-    assert made(call_sounds(media, as_of=NOW, zone="UTC", kept=store)) == anew
+    assert sorted_rows(call_sounds(media, as_of=NOW, zone="UTC", kept=store)) == anew
     assert store.lake.arrow("acme", "vectors/sounds", columns=["user_id"]).column("user_id").to_pylist() == ["ana"]
 
 

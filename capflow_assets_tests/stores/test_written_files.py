@@ -107,10 +107,10 @@ def test_the_log_knows_rows_and_nulls_and_no_value(lake, engine):
     commit(lake, engine.sql(ROWS).coalesce(1), COLUMNS)
     (log,) = Path(lake.path("acme", "raw/things"), "_delta_log").glob("*.json")
     added = [json.loads(line)["add"] for line in log.read_text().splitlines() if '"add"' in line]
-    stats = [json.loads(each["stats"]) for each in added]
-    assert sum(each["numRecords"] for each in stats) == 3
-    assert not any(set(each) - {"numRecords", "nullCount"} for each in stats)
-    assert sum(each["nullCount"]["real"] for each in stats) == 1
+    stats = [json.loads(action["stats"]) for action in added]
+    assert sum(stat["numRecords"] for stat in stats) == 3
+    assert not any(set(stat) - {"numRecords", "nullCount"} for stat in stats)
+    assert sum(stat["nullCount"]["real"] for stat in stats) == 1
 
 
 def test_a_filtered_read_finds_its_rows(lake, engine):

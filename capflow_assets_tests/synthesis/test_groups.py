@@ -74,10 +74,10 @@ def test_each_figure_is_what_python_makes_of_each_group(name: str, groups: list[
 def test_figures_of_groups_of_groups_are_those_of_all_their_rows(name: str, groups: Any) -> None:
     parts = [values for several in groups for values in several]
     sums = grouped(parts).summed(numbers(parts), figures=STORED)[0]
-    made = grouped(groups).merged(sums)[0][FIGURES.index(AGGREGATIONS[name].figure)]
+    figures = grouped(groups).merged(sums)[0][FIGURES.index(AGGREGATIONS[name].figure)]
     expected = [BY_HAND[name]([value for values in several for value in values]) for several in groups]
     # A deviation is as exact as the squares of the largest numbers allow.
-    assert made.tolist() == pytest.approx(expected, rel=1e-9, abs=1e-3, nan_ok=True)
+    assert figures.tolist() == pytest.approx(expected, rel=1e-9, abs=1e-3, nan_ok=True)
 
 
 @given(groups=GROUPS, beside=GROUPS)
@@ -91,10 +91,10 @@ def test_a_group_s_figures_do_not_depend_on_what_lies_beside_it(groups: Any, bes
 @given(groups=GROUPS)
 def test_figures_of_a_bill_are_rounded_to_whole_ticks(groups: Any) -> None:
     names = ("total", "least", "greatest", "mean", "deviation")
-    made = in_ticks(grouped(groups).summed(numbers(groups), figures=STORED)[0], names)
+    ticks = in_ticks(grouped(groups).summed(numbers(groups), figures=STORED)[0], names)
     exact = grouped(groups).summed(numbers(groups))[0][[FIGURES.index(name) for name in names]]
     expected = [[whole_ticks(value, 1) for value in values] for values in exact.tolist()]
-    assert np.array_equal(made, np.array(expected).reshape(made.shape), equal_nan=True)
+    assert np.array_equal(ticks, np.array(expected).reshape(ticks.shape), equal_nan=True)
 
 
 def test_one_value_has_no_deviation_and_equal_ones_have_none_at_all() -> None:
@@ -105,25 +105,25 @@ def test_one_value_has_no_deviation_and_equal_ones_have_none_at_all() -> None:
 @given(rows=st.lists(st.tuples(st.integers(-1, 4), st.integers(-3, 3)), max_size=60))
 def test_rows_are_put_in_groups_and_in_order(rows: list[tuple[int, int]]) -> None:
     group, place = (np.array([row[of] for row in rows], dtype=kind) for of, kind in ((0, np.int32), (1, np.int64)))
-    made = Groups.of(group, place, 5)
-    for each, (begin, end) in enumerate(zip(made.begins, made.ends, strict=True)):
+    ordered = Groups.of(group, place, 5)
+    for number, (begin, end) in enumerate(zip(ordered.begins, ordered.ends, strict=True)):
         # Rows of one place stay as they came.
-        expected = sorted((row for row in range(len(rows)) if rows[row][0] == each), key=lambda row: rows[row][1])
-        assert made.rows[begin:end].tolist() == expected
+        expected = sorted((row for row in range(len(rows)) if rows[row][0] == number), key=lambda row: rows[row][1])
+        assert ordered.rows[begin:end].tolist() == expected
 
 
 @given(rows=st.lists(st.tuples(st.integers(0, 4), st.booleans()), max_size=60), chosen=st.lists(st.integers(0, 4)))
 def test_some_groups_of_some_rows(rows: list[tuple[int, bool]], chosen: list[int]) -> None:
     groups = Groups.of(np.array([group for group, _ in rows], dtype=np.int32), np.arange(len(rows)), 5)
-    made = groups.some(np.array(chosen, dtype=np.int64)).where(np.array([kept for _, kept in rows], dtype=bool))
-    for each, begin, end in zip(chosen, made.begins, made.ends, strict=True):
-        assert made.rows[begin:end].tolist() == [
-            row for row, (group, kept) in enumerate(rows) if group == each and kept
+    ordered = groups.some(np.array(chosen, dtype=np.int64)).where(np.array([kept for _, kept in rows], dtype=bool))
+    for number, begin, end in zip(chosen, ordered.begins, ordered.ends, strict=True):
+        assert ordered.rows[begin:end].tolist() == [
+            row for row, (group, kept) in enumerate(rows) if group == number and kept
         ]
 
 
 @given(among=st.sets(st.integers(-9, 9)), hashes=st.lists(st.integers(-9, 9)))
 def test_places_are_where_hashes_stand(among: set[int], hashes: list[int]) -> None:
-    known, made = list(among), np.zeros(len(hashes), np.int32)
-    places(np.array(hashes, dtype=np.int64), np.array(known, dtype=np.int64), made)
-    assert made.tolist() == [known.index(each) if each in among else -1 for each in hashes]
+    known, positions = list(among), np.zeros(len(hashes), np.int32)
+    places(np.array(hashes, dtype=np.int64), np.array(known, dtype=np.int64), positions)
+    assert positions.tolist() == [known.index(value) if value in among else -1 for value in hashes]

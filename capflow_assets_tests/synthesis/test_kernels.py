@@ -29,7 +29,7 @@ def test_where_nothing_can_be_kept_loops_are_compiled_all_the_same(tmp_path: Pat
     shutil.copytree(Path(capflow_assets.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
     (package / "synthesis" / "__pycache__").touch()
     nowhere = "/proc/nowhere"
-    made = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", SHARES],
         cwd=tmp_path,
         env={"HOME": nowhere, "XDG_CACHE_HOME": nowhere, "PYTHONPATH": str(tmp_path)},
@@ -37,7 +37,7 @@ def test_where_nothing_can_be_kept_loops_are_compiled_all_the_same(tmp_path: Pat
         text=True,
         check=True,
     )
-    assert made.stdout == "[2.0, 312.5, 75.0]\n"
+    assert completed.stdout == "[2.0, 312.5, 75.0]\n"
 
 
 def test_large_groups() -> None:
@@ -49,7 +49,7 @@ def test_large_groups() -> None:
     groups = Groups.of(group, place, 2)
     hashes = np.array(values)
     expected = [
-        len({value for value, own in zip(values, group, strict=True) if own == each} - {NO_HASH}) for each in (0, 1)
+        len({value for value, own in zip(values, group, strict=True) if own == number} - {NO_HASH}) for number in (0, 1)
     ]
     assert groups.different(hashes)[0].tolist() == expected
     assert groups.rows.tolist() == sorted(range(len(values)), key=lambda row: (group[row], place[row]))

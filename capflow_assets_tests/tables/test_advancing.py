@@ -61,13 +61,13 @@ def lines(first: int, last: int, seed: int = 3) -> list[dict]:
 
 def bills(rows: list[dict]) -> list[dict]:
     """The bills that the line items are of."""
-    found: dict[str, dict] = {}
+    by_id: dict[str, dict] = {}
     for row in rows:
-        bill = found.setdefault(row["bill_id"], {**row, "amount": 0.0, "line_items": 0, "quantity": 0.0})
+        bill = by_id.setdefault(row["bill_id"], {**row, "amount": 0.0, "line_items": 0, "quantity": 0.0})
         bill["amount"] += row["amount"]
         bill["quantity"] += row["quantity"]
         bill["line_items"] += 1
-    return [{**row, "is_return": row["amount"] < 0, "is_anonymous": row["user_id"] is None} for row in found.values()]
+    return [{**row, "is_return": row["amount"] < 0, "is_anonymous": row["user_id"] is None} for row in by_id.values()]
 
 
 class Place:
@@ -185,8 +185,8 @@ def test_an_earlier_moment_another_zone_or_a_table_that_was_touched_is_made_anew
 def test_a_fingerprint_tells_rows_apart_and_not_their_order(spark):
     schema = "a string, b string, c double, d array<string>"
     rows = [("x", None, 1.0, ["p"]), (None, "x", 2.0, []), ("y", "z", None, None)]
-    found = fingerprint(spark.createDataFrame(rows, schema))
-    assert fingerprint(spark.createDataFrame(rows[::-1], schema)) == found
+    original = fingerprint(spark.createDataFrame(rows, schema))
+    assert fingerprint(spark.createDataFrame(rows[::-1], schema)) == original
     others = [
         rows[:2],
         [*rows, rows[0]],
@@ -194,4 +194,4 @@ def test_a_fingerprint_tells_rows_apart_and_not_their_order(spark):
         [("x", None, 2.0, ["p"]), (None, "x", 1.0, []), rows[2]],
     ]
     for other in others:
-        assert fingerprint(spark.createDataFrame(other, schema)) != found
+        assert fingerprint(spark.createDataFrame(other, schema)) != original

@@ -23,46 +23,46 @@ def rows(acme):
 
 
 def test_every_feature_of_every_table_is_there(acme, rows):
-    told = {(row["block"], row["feature"]) for row in rows}
+    listed = {(row["block"], row["feature"]) for row in rows}
     for name in BLOCKS.keys() - {"reviews", "call_sounds", "item_pictures"}:  # which acme does not send
         spec = BLOCKS[name]
         columns = acme.ok("show", spec.key, "--customer", "acme", "--format", "csv", "--limit", "0").split("\n")[0]
         expected = {(name, column) for column in columns.split(",") if column not in spec.table.key}
-        assert expected == {each for each in told if each[0] == name}
-    assert len(told) > 300
+        assert expected == {pair for pair in listed if pair[0] == name}
+    assert len(listed) > 300
     assert [*rows[0]] == list(CATALOGUE.names)
 
 
 def test_figures_are_those_of_the_table(acme, rows):
-    (told,) = (row for row in rows if (row["block"], row["feature"]) == ("rhythm", "gap_days_avg"))
+    (feature,) = (row for row in rows if (row["block"], row["feature"]) == ("rhythm", "gap_days_avg"))
     gaps = [row["gap_days_avg"] for row in acme.rows("features/rhythm", "acme")]
     known = sorted(gap for gap in gaps if gap is not None)
-    assert told["rows"] == len(gaps)
-    assert told["fill_pct"] == pytest.approx(100 * len(known) / len(gaps))
-    assert (told["min"], told["max"]) == (known[0], known[-1])
-    assert told["mean"] == pytest.approx(sum(known) / len(known))
-    assert known[len(known) // 2 - 1] <= told["median"] <= known[len(known) // 2 + 1]
-    assert told["zero_pct"] == 0
-    assert (told["unit"], told["window"], told["owner"], told["version"]) == ("days", "all", "team:data", 1)
-    assert told["source_tables"] == "clean/bills"
-    assert told["models"] == ",".join(users_of(STAGES, "rhythm")["gap_days_avg"])
-    assert "purchase_propensity" in told["models"]
+    assert feature["rows"] == len(gaps)
+    assert feature["fill_pct"] == pytest.approx(100 * len(known) / len(gaps))
+    assert (feature["min"], feature["max"]) == (known[0], known[-1])
+    assert feature["mean"] == pytest.approx(sum(known) / len(known))
+    assert known[len(known) // 2 - 1] <= feature["median"] <= known[len(known) // 2 + 1]
+    assert feature["zero_pct"] == 0
+    assert (feature["unit"], feature["window"], feature["owner"], feature["version"]) == ("days", "all", "team:data", 1)
+    assert feature["source_tables"] == "clean/bills"
+    assert feature["models"] == ",".join(users_of(STAGES, "rhythm")["gap_days_avg"])
+    assert "purchase_propensity" in feature["models"]
 
 
 def test_texts_have_their_most_frequent_value(acme, rows):
-    (told,) = (row for row in rows if row["feature"] == "top_category")
+    (feature,) = (row for row in rows if row["feature"] == "top_category")
     values = [row["top_category"] for row in acme.rows("features/assortment", "acme")]
     known = [value for value in values if value is not None]
     most = max(sorted(set(known)), key=known.count)
-    assert told["top_value"] == most
-    assert told["top_pct"] == pytest.approx(100 * known.count(most) / len(known))
+    assert feature["top_value"] == most
+    assert feature["top_pct"] == pytest.approx(100 * known.count(most) / len(known))
 
 
 def test_a_recursive_feature_says_its_formula(rows):
-    made = [row for row in rows if row["block"] == "recursive"]
-    assert len(made) > 50
-    assert all("(" in row["formula"] for row in made)
-    assert {row["window"] for row in made} >= {"all", "91 days"}
+    recursive = [row for row in rows if row["block"] == "recursive"]
+    assert len(recursive) > 50
+    assert all("(" in row["formula"] for row in recursive)
+    assert {row["window"] for row in recursive} >= {"all", "91 days"}
 
 
 def test_no_user_stands_in_it(acme, rows):
@@ -79,11 +79,11 @@ def test_one_table_alone_and_on_the_screen(acme):
 
 
 @pytest.mark.parametrize(
-    ("asked", "words"),
+    ("query", "words"),
     [("features/rmf", "did you mean 'rfm'?"), ("clean/bills", "Only features have a catalogue")],
 )
-def test_a_mistake_is_answered_in_words(acme, asked, words):
-    said = acme.capflow("show", asked, "--catalogue", "--customer", "acme")
+def test_a_mistake_is_answered_in_words(acme, query, words):
+    said = acme.capflow("show", query, "--catalogue", "--customer", "acme")
     assert said.code == 1
     assert words in said.err
 

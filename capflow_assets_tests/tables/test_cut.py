@@ -116,8 +116,8 @@ def test_examples_show_no_model_the_future(planted, block, stored_as_of):
     spec = STAGES.models["rfm_segments"]
     spec = replace(spec, model=replace(spec.model, reads=(Reads(f"features/{block}", ("n",)),)))
     moment = end_of_day(date(2024, 6, 30), "UTC")
-    found = ExampleReader(lake, stages, CUSTOMER, spec).columns(moment)
-    assert found["n"].to_dict() == {"ann": 2, "bob": 1}
+    columns = ExampleReader(lake, stages, CUSTOMER, spec).columns(moment)
+    assert columns["n"].to_dict() == {"ann": 2, "bob": 1}
 
 
 # -- what cleaning may not undo ----------------------------------------------------------------------------------------

@@ -70,7 +70,7 @@ def shop(tmp_path: Path, spark: SparkSession) -> Shop:
 
 
 def overlap(results: Mapping[str, TableResult], table: str) -> Any:
-    return next(each for _, each in results[f"raw/{table}"].findings if each.check == "overlapping_exports")
+    return next(finding for _, finding in results[f"raw/{table}"].findings if finding.check == "overlapping_exports")
 
 
 def test_equal_lines_of_one_export_are_as_many_purchases(shop: Shop) -> None:
@@ -118,11 +118,11 @@ def test_where_nothing_says_which_is_later_names_decide_and_it_is_told(shop: Sho
     shop.sends(**{"2024-03": "bill,time,user,total 1,@,c1,10 2,@,c2,3", "2024-04": "bill,time,user,total 1,@,c1,4"})
     results = shop.runs("bills", BILLS)
     assert shop.rows("clean/bills", "bill_id", "amount") == [("1", 4.0), ("2", 3.0)]
-    told = overlap(results, "bills")
-    assert not told.passed
-    assert "1 bills came in several exports" in told.message
-    assert "'1' in 2024-03.csv and in 2024-04.csv" in told.message
-    assert 'exports_by = "name"' in told.message
+    finding = overlap(results, "bills")
+    assert not finding.passed
+    assert "1 bills came in several exports" in finding.message
+    assert "'1' in 2024-03.csv and in 2024-04.csv" in finding.message
+    assert 'exports_by = "name"' in finding.message
 
 
 def test_the_time_of_a_file_or_a_column_says_which_is_later(shop: Shop) -> None:
@@ -133,7 +133,9 @@ def test_the_time_of_a_file_or_a_column_says_which_is_later(shop: Shop) -> None:
         options = {"date_format": "dd.MM.yyyy", "timestamp_format": "yyyy-MM-dd HH:mm:ss"}
         shop.runs("bills", BILLS, exports_by=by, options=options)
         assert shop.rows("clean/bills", "amount") == [(held,)], by
-    (failed,) = (each for each in shop.results("bills", BILLS, exports_by="sant").values() if each.status == "failed")
+    (failed,) = (
+        result for result in shop.results("bills", BILLS, exports_by="sant").values() if result.status == "failed"
+    )
     assert "did you mean 'sent'" in failed.reason
 
 

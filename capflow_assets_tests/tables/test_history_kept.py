@@ -135,11 +135,11 @@ def test_models_whose_tables_are_whole_run_beside_a_broken_table(own, tmp_path):
     waiting |= {"features/contact_rhythm"} | OF_MESSAGES
     assert "made of these, so not done either: " in said.err
     assert set(said.err.split("so not done either: ")[1].split("\n")[0].split(", ")) == waiting
-    made = {key for key in STAGES.tables if not key.startswith("raw/")}
-    made -= {"features/reviews", "features/call_sounds", "features/item_pictures"}
+    derived = {key for key in STAGES.tables if not key.startswith("raw/")}
+    derived -= {"features/reviews", "features/call_sounds", "features/item_pictures"}
     # What can be carried on and finds nothing new is left as it is.
     same = {key for key, spec in STAGES.tables.items() if spec.advanced}
-    assert written(own, before) == {*made, *PARTS} - waiting - same
+    assert written(own, before) == {*derived, *PARTS} - waiting - same
     rows = own.status("acme")
     status = {rows[model]["status"] for model in MODELS if f"models/{model}" not in waiting}
     assert status <= {"promoted", "kept the champion", "asks"}
@@ -195,14 +195,14 @@ def test_a_feature_table_that_breaks_its_schema_is_not_written(packages, tmp_pat
         return {result.key: (result.status, result.reason) for result in runner.run()}
 
     assert {status for status, _ in run(["ann", "ann", "bob"], "2024-06-30").values()} == {"done"}
-    found = run(users, as_of)
-    assert found["features/counts"][0] == "failed"
+    results = run(users, as_of)
+    assert results["features/counts"][0] == "failed"
     assert (
         "features/counts breaks its schema and was not written; the last good version stays"
-        in found["features/counts"][1]
+        in results["features/counts"][1]
     )
-    assert words in found["features/counts"][1].split("Came: ")[1]
-    assert found["features/scores"] == ("blocked", "features/counts failed; the last good version stays")
+    assert words in results["features/counts"][1].split("Came: ")[1]
+    assert results["features/scores"] == ("blocked", "features/counts failed; the last good version stays")
     for table in ("features/counts", "features/scores"):
         assert lake.version("acme", table) == 0
         assert sorted(map(tuple, lake.table("acme", table).collect())) == [("ann", 2), ("bob", 1)]

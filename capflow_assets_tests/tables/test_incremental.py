@@ -186,8 +186,8 @@ def test_lines_are_merged_by_the_columns_that_are_named(shop: Shop) -> None:
     # The whole bill comes again, with one row less.
     shop.sends("line_items", names, [(1, "a", 5, 5, 2)])
     shop.landed("line_items", **how)
-    found = [(row["bill_id"], row["item_id"], row["quantity"]) for row in shop.rows("raw/line_items")]
-    assert sorted(found) == [("1", "a", 5), ("2", "a", 1)]
+    rows = [(row["bill_id"], row["item_id"], row["quantity"]) for row in shop.rows("raw/line_items")]
+    assert sorted(rows) == [("1", "a", 5), ("2", "a", 1)]
 
 
 def test_a_row_without_a_watermark_lands_when_everything_is_read(shop: Shop) -> None:

@@ -45,14 +45,14 @@ def test_a_rejected_row_stays_in_quarantine_until_it_is_corrected(shop: Shop) ->
     shop.landed("bills", **NEWER)
     shop.sends("bills", NAMES, [bill(3, 3, 3), bill(4, "y", 3)])
     shop.landed("bills", **NEWER)
-    told = [row["rejected_because"] for row in shop.rows("raw/bills_rejected")]
-    assert told == ["amount: 'x' is not a double", "amount: 'y' is not a double", "bill_id is empty"]
+    reasons = [row["rejected_because"] for row in shop.rows("raw/bills_rejected")]
+    assert reasons == ["amount: 'x' is not a double", "amount: 'y' is not a double", "bill_id is empty"]
     shop.sends("bills", NAMES, [bill(1, 1, 4), bill(3, "z", 5)])
     shop.landed("bills", **NEWER)
     # A landed row that is sent again as a bad one is no longer good.
     assert amounts(shop) == {"1": 1, "2": 2}
-    told = [row["rejected_because"] for row in shop.rows("raw/bills_rejected")]
-    assert told == ["amount: 'y' is not a double", "amount: 'z' is not a double", "bill_id is empty"]
+    reasons = [row["rejected_because"] for row in shop.rows("raw/bills_rejected")]
+    assert reasons == ["amount: 'y' is not a double", "amount: 'z' is not a double", "bill_id is empty"]
 
 
 STEPS = st.lists(

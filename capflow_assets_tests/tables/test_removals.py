@@ -45,14 +45,14 @@ def ran(folder: Path, spark: SparkSession, tables: dict[str, Any], **more: Any) 
 
 def bills(*rows: tuple[str, str, str], **more: Any) -> dict[str, Any]:
     """Bills of number, user and amount, each at its own minute."""
-    told = [f"2024-03-01 09:{n:02}:00,A,{number},{user},{total}" for n, (number, user, total) in enumerate(rows)]
-    return {"columns": BILLS, "rows": ["time,store,receipt,card,total", *told], **more}
+    lines = [f"2024-03-01 09:{n:02}:00,A,{number},{user},{total}" for n, (number, user, total) in enumerate(rows)]
+    return {"columns": BILLS, "rows": ["time,store,receipt,card,total", *lines], **more}
 
 
 def checked(result: TableResult, name: str = "removed") -> tuple[bool, str, dict[str, Any]]:
     """Whether a check of a table passed, its severity and its figures."""
-    (found,) = (finding for table, finding in result.findings if (table, finding.check) == (result.key, name))
-    return found.passed, found.severity, dict(found.found)
+    (finding,) = (finding for table, finding in result.findings if (table, finding.check) == (result.key, name))
+    return finding.passed, finding.severity, dict(finding.found)
 
 
 def test_bills_whose_numbers_restart_fail_their_table_and_the_last_good_one_stays(
@@ -81,9 +81,9 @@ def test_a_few_are_told_and_the_limit_is_the_customers(tmp_path: Path, spark: Sp
     """One of 20 is 5 %, which is allowed; two are 10 %."""
     rows = [(str(n), f"c{n}", "5") for n in range(18)]
     one, two = [*rows, ("18", "x", "5"), ("1", "x", "7")], [*rows, ("0", "x", "7"), ("1", "x", "7")]
-    found = ran(tmp_path, spark, {"bills": bills(*one)})["clean/bills"]
-    assert (found.status, found.rows, found.counts) == ("done", 19, {"removed: conflicting_duplicate": 1})
-    assert checked(found) == (
+    result = ran(tmp_path, spark, {"bills": bills(*one)})["clean/bills"]
+    assert (result.status, result.rows, result.counts) == ("done", 19, {"removed: conflicting_duplicate": 1})
+    assert checked(result) == (
         False,
         "warn",
         {"rows": 20, "removed": 1, "counted": 1, "removed: conflicting_duplicate": 1, "at_most_share_pct": 0.0},
@@ -106,12 +106,12 @@ def test_lists_of_items_and_users_that_are_made_of_lines_are_no_loss(tmp_path: P
         "items": {"columns": {"item_id": "item", "name": "name"}, "rows": sent},
         "users": {"columns": {"user_id": "card"}, "rows": sent},
     }
-    found = ran(tmp_path, spark, tables)
-    assert {result.status for result in found.values()} == {"done"}
-    assert found["clean/items"].counts["removed: duplicate"] == 97
-    assert checked(found["clean/items"])[2]["counted"] == 1
-    assert checked(found["clean/users"])[:1] == (True,)
-    assert checked(found["clean/users"])[2]["removed: duplicate"] == 96
+    results = ran(tmp_path, spark, tables)
+    assert {result.status for result in results.values()} == {"done"}
+    assert results["clean/items"].counts["removed: duplicate"] == 97
+    assert checked(results["clean/items"])[2]["counted"] == 1
+    assert checked(results["clean/users"])[:1] == (True,)
+    assert checked(results["clean/users"])[2]["removed: duplicate"] == 96
 
 
 def test_the_issues_four_lines_are_refused_and_four_bills_with_a_key(tmp_path: Path, spark: SparkSession) -> None:
@@ -127,11 +127,11 @@ def test_the_issues_four_lines_are_refused_and_four_bills_with_a_key(tmp_path: P
     assert "1 (100.00 %) of several users" in merged.reason
     assert checked(merged, "bill_numbers")[:2] == (False, "block")
     key = {"bill_key": ["store", "day", "bill"], "columns": LINES, "rows": rows}
-    found = ran(tmp_path, spark, {"line_items": key})
-    assert {result.status for result in found.values()} == {"done"}
+    results = ran(tmp_path, spark, {"line_items": key})
+    assert {result.status for result in results.values()} == {"done"}
     lake = Lake(str(tmp_path / "lake"), lambda: spark)
-    made = lake.arrow("shop", "clean/bills").to_pylist()
-    assert sorted((row["bill_id"], row["user_id"], row["amount"]) for row in made) == [
+    bill_rows = lake.arrow("shop", "clean/bills").to_pylist()
+    assert sorted((row["bill_id"], row["user_id"], row["amount"]) for row in bill_rows) == [
         ("A|2024-03-01|1", "c1", 5.0),
         ("A|2024-03-02|1", "c3", 5.0),
         ("A|2024-03-03|1", "c4", 10.0),
@@ -160,11 +160,11 @@ def test_bills_and_lines_of_one_key_meet_and_lines_fill_in_the_amount(tmp_path: 
         "bills": {"columns": BILLS, "rows": heads, "bill_key": key},
         "line_items": {"columns": columns, "rows": ["store,receipt,item,pieces,total", *lines], "bill_key": key},
     }
-    found = ran(tmp_path, spark, tables)
-    assert {result.status for result in found.values()} == {"done"}
+    results = ran(tmp_path, spark, tables)
+    assert {result.status for result in results.values()} == {"done"}
     lake = Lake(str(tmp_path / "lake"), lambda: spark)
-    made = lake.arrow("shop", "clean/bills").to_pylist()
-    assert sorted((row["bill_id"], row["user_id"], row["amount"], row["line_items"]) for row in made) == [
+    bill_rows = lake.arrow("shop", "clean/bills").to_pylist()
+    assert sorted((row["bill_id"], row["user_id"], row["amount"], row["line_items"]) for row in bill_rows) == [
         ("A|1", "c1", 6.0, 1),
         ("B|1", "c2", 7.0, 2),
     ]
@@ -199,9 +199,9 @@ def test_the_run_the_status_and_the_page_tell_what_was_removed(home: TestHome) -
     harmless = " (copies and what a later export replaced: nothing is lost)"
     words = f"2 of 2,882 rows were removed in cleaning: duplicate 2{harmless}"
     assert said.code == 0, said.err
-    told = "".join(said.err.split("\n"))
-    assert told.count(words) == 1
-    assert "capflow show clean/bills_removed --customer shop" in told
+    output = "".join(said.err.split("\n"))
+    assert output.count(words) == 1
+    assert "capflow show clean/bills_removed --customer shop" in output
     assert f"shop clean/bills: {words}" in home.ok("status")
     assert {row["removed"] for row in home.status("shop").values()} == {f"clean/bills: {words}"}
     page = home.root.parent / "page.html"

@@ -21,10 +21,10 @@ def test_rows_of_forgotten_users_and_their_bills_are_left_out(spark, tmp_path):
     assert left == {("b3", "bob"), ("b4", None), ("b5", "bob"), ("b5", None)}
     assert rows_of_forgotten(lake, "shop", frame, key) == 10 - len(left)
     assert rows_of_forgotten(lake, "shop", frame.select("user_id"), key) == 4
-    found = forgotten(lake, "shop")
-    assert found is not None
-    assert found.bills == {digest(key, "bill", "b1"), digest(key, "bill", "b2")}
-    assert found.shared == {digest(key, "bill", "b5")}
+    suppressed = forgotten(lake, "shop")
+    assert suppressed is not None
+    assert suppressed.bills == {digest(key, "bill", "b1"), digest(key, "bill", "b2")}
+    assert suppressed.shared == {digest(key, "bill", "b5")}
     assert holding(tmp_path, "ann") == []
     with pytest.raises(GraphError, match="without a key"):
         without_forgotten(lake, "shop", frame, b"")

@@ -34,11 +34,11 @@ def test_exactly_the_wrong_rows_are_refused_whether_they_are_named_or_not(
     taken: list[int] = []
 
     def post(part: Sequence[Row]) -> Rejection | None:
-        found = {place: "wrong" for place, row in enumerate(part) if row.key[0] in wrong}
-        if not found:
+        reasons = {place: "wrong" for place, row in enumerate(part) if row.key[0] in wrong}
+        if not reasons:
             taken.extend(row.key[0] for row in part)
             return None
-        return Rejection("one is wrong", found if is_named else {})
+        return Rejection("one is wrong", reasons if is_named else {})
 
     tally = Tally()
     post_apart(rows_of_sizes([1] * count), post, tally)

@@ -100,14 +100,14 @@ def certificate(tmp_path: Path) -> tuple[Path, ssl.SSLContext]:
 
     key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
     now = datetime.now(UTC)
-    made = (
+    signed = (
         x509.CertificateBuilder(name, name, key.public_key(), 1, now - timedelta(1), now + timedelta(1))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=True)
         .sign(key, hashes.SHA256())
     )
     form = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     (tmp_path / "key.pem").write_bytes(key.private_bytes(serialization.Encoding.PEM, *form))
-    (tmp_path / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    (tmp_path / "cert.pem").write_bytes(signed.public_bytes(serialization.Encoding.PEM))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
     return tmp_path / "cert.pem", context
@@ -118,7 +118,7 @@ def test_an_encrypted_connection_goes_to_a_server_that_proves_its_name_alone(
 ) -> None:
     path, context = certificate
 
-    def asked(address: str) -> int:
+    def status_of(address: str) -> int:
         endpoint = Endpoint(address, timeout_seconds=5, may_be_private=True)
         try:
             return endpoint.request("GET", "/", None, {}).status
@@ -127,12 +127,12 @@ def test_an_encrypted_connection_goes_to_a_server_that_proves_its_name_alone(
 
     with http_server(lambda _: Reply(204), context) as address:
         with pytest.raises(NotSent, match="certificate is not trusted") as raised:
-            asked(address)
+            status_of(address)
         assert raised.value.is_final
         monkeypatch.setenv("SSL_CERT_FILE", str(path))
-        assert asked(address) == 204
+        assert status_of(address) == 204
         with pytest.raises(NotSent, match="certificate is not trusted"):
-            asked(address.replace("localhost", "127.0.0.1"))
+            status_of(address.replace("localhost", "127.0.0.1"))
 
 
 def test_a_server_that_speaks_no_tls_was_sent_nothing() -> None:

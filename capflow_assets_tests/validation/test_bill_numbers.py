@@ -22,12 +22,14 @@ def line(bill: str, hours: float = 0, user: str | None = "c1", store: str | None
     return {"bill_id": bill, "user_id": user, "store_id": store, "billed_at": START + timedelta(hours=hours)}
 
 
-def found(spark: SparkSession, rows: Iterable[dict[str, Any]], **thresholds: float) -> Finding:
+def finding_on(spark: SparkSession, rows: Iterable[dict[str, Any]], **thresholds: float) -> Finding:
     return bill_numbers(frame_of(spark, LINES, []), frame_of(spark, RAW, rows), **thresholds)
 
 
 def test_numbers_that_restart_are_found_and_what_to_write_is_said(spark: SparkSession) -> None:
-    finding = found(spark, [line("1"), line("1", 0.1, "c2", "B"), line("1", 24, "c3"), line("1", 48, "c4"), line("2")])
+    finding = finding_on(
+        spark, [line("1"), line("1", 0.1, "c2", "B"), line("1", 24, "c3"), line("1", 48, "c4"), line("2")]
+    )
     assert not finding.passed
     assert finding.found == {"bills": 2, "several_users": 1, "several_stores": 1, "several_days": 1}
     assert "1 (50.00 %) of several users, 1 (50.00 %) of several stores, 1 (50.00 %) of several days" in finding.message
@@ -36,10 +38,11 @@ def test_numbers_that_restart_are_found_and_what_to_write_is_said(spark: SparkSe
 
 
 def test_the_key_that_is_proposed_is_of_what_differs(spark: SparkSession) -> None:
-    assert 'bill_key = ["store", "bill"]' in found(spark, [line("1"), line("1", store="B")]).message
-    assert 'bill_key = ["day", "bill"]' in found(spark, [line("1"), line("1", 25)]).message
+    assert 'bill_key = ["store", "bill"]' in finding_on(spark, [line("1"), line("1", store="B")]).message
+    assert 'bill_key = ["day", "bill"]' in finding_on(spark, [line("1"), line("1", 25)]).message
     assert (
-        'bill_key = ["TILL", "bill"], TILL the source column' in found(spark, [line("1"), line("1", 0, "c2")]).message
+        'bill_key = ["TILL", "bill"], TILL the source column'
+        in finding_on(spark, [line("1"), line("1", 0, "c2")]).message
     )
 
 
@@ -48,15 +51,15 @@ def test_a_night_shift_a_family_and_blanks_are_one_bill(spark: SparkSession) -> 
     family = [line("2", user=None), line("2", user=" "), line("2", user=" c1 "), line("2", user="c1", store=None)]
     anonymous = [line("3", user=None, store=None), line("3", user=None, store=None)]
     nobodys = [line(" ", user="c1"), line(" ", user="c2")]
-    finding = found(spark, [*over_midnight, *family, *anonymous, *nobodys])
+    finding = finding_on(spark, [*over_midnight, *family, *anonymous, *nobodys])
     assert finding.passed
     assert finding.found == {"bills": 3, "several_users": 0, "several_stores": 0, "several_days": 0}
 
 
 def test_a_few_in_a_hundred_pass_and_a_marketplace_may_have_more(spark: SparkSession) -> None:
     others = [line(f"b{n}") for n in range(99)]
-    assert found(spark, [*others, line("x"), line("x", user="c2")]).passed
+    assert finding_on(spark, [*others, line("x"), line("x", user="c2")]).passed
     orders = [line(f"o{n}", store=store) for n in range(10) for store in "AB"]
-    assert not found(spark, orders).passed
-    assert found(spark, orders, at_most_stores_pct=100).passed
-    assert found(spark, []).passed
+    assert not finding_on(spark, orders).passed
+    assert finding_on(spark, orders, at_most_stores_pct=100).passed
+    assert finding_on(spark, []).passed

@@ -23,12 +23,12 @@ def filled(frame: DataFrame, name: str) -> dict[str, int]:
 
 def test_counts_by_hand(spark: SparkSession) -> None:
     """Ana came four times, with gaps of 276, 63 and 25 days, bea once; both within the week."""
-    made = distributions(bills_of(spark, SHOPPERS), AS_OF, ZONE, "EUR")
-    assert made.dtypes == [(column.name, column.type) for column in TABLE.columns]
-    assert filled(made, "recency") == {"0-6": 2}
-    assert filled(made, "latency") == {"15-28": 1, "57-91": 1, "183+": 1}
-    assert filled(made, "repeat") == {"1": 1, "4": 1}
-    assert filled(made, "bill_amount") == {
+    table = distributions(bills_of(spark, SHOPPERS), AS_OF, ZONE, "EUR")
+    assert table.dtypes == [(column.name, column.type) for column in TABLE.columns]
+    assert filled(table, "recency") == {"0-6": 2}
+    assert filled(table, "latency") == {"15-28": 1, "57-91": 1, "183+": 1}
+    assert filled(table, "repeat") == {"1": 1, "4": 1}
+    assert filled(table, "bill_amount") == {
         "under 0": 2,
         "0 to 1": 2,
         "5 to 10": 2,
@@ -36,7 +36,7 @@ def test_counts_by_hand(spark: SparkSession) -> None:
         "20 to 50": 3,
         "50 to 100": 1,
     }
-    assert filled(made, "line_items") == {}
+    assert filled(table, "line_items") == {}
 
 
 def test_the_bins_are_those_of_the_report(spark: SparkSession) -> None:
@@ -51,17 +51,17 @@ def test_the_bins_are_those_of_the_report(spark: SparkSession) -> None:
 def test_bins_lie_side_by_side_and_take_their_lower_edge(spark: SparkSession) -> None:
     amounts = [-0.01, 0.0, 0.99, 1.0, 999_999.99, 1_000_000.0]
     rows = [bill("ana", "2024-06-01", amount) | {"line_items": n} for n, amount in enumerate(amounts)]
-    made = distributions(bills_of(spark, rows), AS_OF, ZONE, "EUR")
-    assert filled(made, "bill_amount") == {
+    table = distributions(bills_of(spark, rows), AS_OF, ZONE, "EUR")
+    assert filled(table, "bill_amount") == {
         "under 0": 1,
         "0 to 1": 2,
         "1 to 2": 1,
         "500,000 to 1,000,000": 1,
         "1,000,000+": 1,
     }
-    assert filled(made, "line_items") == {"0": 1, "1": 1, "2": 1, "3": 1, "4": 1, "5": 1}
+    assert filled(table, "line_items") == {"0": 1, "1": 1, "2": 1, "3": 1, "4": 1, "5": 1}
     for name in ("recency", "latency", "repeat", "bill_amount", "line_items"):
-        steps = sorted(rows_of(made.filter(f"distribution = '{name}'"), "position", "at_least", "below"))
+        steps = sorted(rows_of(table.filter(f"distribution = '{name}'"), "position", "at_least", "below"))
         assert all(one[2] == other[1] for one, other in pairwise(steps))
         assert steps[-1][2] is None
         assert (steps[0][1] is None) == (name == "bill_amount")
@@ -69,9 +69,9 @@ def test_bins_lie_side_by_side_and_take_their_lower_edge(spark: SparkSession) ->
 
 def test_shares_by_hand(spark: SparkSession) -> None:
     rows = [bill(f"u{n}", f"2024-06-{day}", 1.0) for n, day in enumerate((30, 29, 20, 10))]
-    made = distributions(bills_of(spark, rows), AS_OF, ZONE, "EUR").filter("distribution = 'recency'")
-    found = sorted(rows_of(made, "position", "bin", "share_pct", "up_to_share_pct"))
-    assert found[:4] == [
+    table = distributions(bills_of(spark, rows), AS_OF, ZONE, "EUR").filter("distribution = 'recency'")
+    shares = sorted(rows_of(table, "position", "bin", "share_pct", "up_to_share_pct"))
+    assert shares[:4] == [
         (1, "0-6", 50.0, 50.0),
         (2, "7-13", 25.0, 75.0),
         (3, "14-27", 25.0, 100.0),
@@ -87,10 +87,10 @@ def test_the_future_changes_nothing(spark: SparkSession) -> None:
 
 
 def test_no_rows(spark: SparkSession) -> None:
-    made = distributions(bills_of(spark, []), AS_OF, ZONE, "EUR")
-    assert {row[0] for row in rows_of(made, "count")} == {0}
-    assert {row[0] for row in rows_of(made, "share_pct")} == {None}
-    assert plot(made).axes == []
+    table = distributions(bills_of(spark, []), AS_OF, ZONE, "EUR")
+    assert {row[0] for row in rows_of(table, "count")} == {0}
+    assert {row[0] for row in rows_of(table, "share_pct")} == {None}
+    assert plot(table).axes == []
 
 
 def test_the_pictures_titles_are_findings(spark: SparkSession) -> None:

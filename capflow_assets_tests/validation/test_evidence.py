@@ -26,25 +26,27 @@ def table(spark: SparkSession, name: str, rows: Iterable[dict[str, Any]]) -> Dat
 
 def measured(frame: DataFrame) -> dict[tuple[str | None, str, str | None], float | None]:
     rows = frame.select("model", "measure", "category", "value").collect()
-    found = {(row["model"], row["measure"], row["category"]): row["value"] for row in rows}
-    assert len(found) == len(rows), "the key is unique"
-    return found
+    figures = {(row["model"], row["measure"], row["category"]): row["value"] for row in rows}
+    assert len(figures) == len(rows), "the key is unique"
+    return figures
 
 
 def together(frame: DataFrame) -> dict[str, float | None]:
     return {name: value for (model, name, category), value in measured(frame).items() if not (model or category)}
 
 
-def made(bills: DataFrame, needs: dict[str, Asked] | None = None, as_of: datetime = AS_OF, **tables: Any) -> DataFrame:
+def evidence_of(
+    bills: DataFrame, needs: dict[str, Asked] | None = None, as_of: datetime = AS_OF, **tables: Any
+) -> DataFrame:
     return evidence(bills, as_of, ZONE, "EUR", needs=needs or {}, **tables)
 
 
 def test_of_bills_alone(spark: SparkSession) -> None:
-    frame = made(bills_of(spark, SHOPPERS))
+    frame = evidence_of(bills_of(spark, SHOPPERS))
     assert frame.dtypes == [(column.name, column.type) for column in TABLE.columns]
-    found = measured(frame)
+    figures = measured(frame)
     # From 12:00 on 30 June 2023 in Madrid to 22:00 a year later; the newest bill is of 21:00.
-    assert found == {
+    assert figures == {
         (None, "history_days", None): 366.0,
         (None, "newest_bill_age_days", None): pytest.approx(1 / 24),
         (None, "users", None): 4.0,
@@ -57,31 +59,31 @@ def test_of_bills_alone(spark: SparkSession) -> None:
 def test_stores_are_those_with_a_purchase(spark: SparkSession) -> None:
     stores = (("a", 1.0), ("a", 2.0), ("b", 0.0), ("c", -1.0), (None, 1.0))
     rows = [bill("ana", "2024-06-03", amount) | {"store_id": store} for store, amount in stores]
-    assert together(made(bills_of(spark, rows)))["stores"] == 2
+    assert together(evidence_of(bills_of(spark, rows)))["stores"] == 2
 
 
 def test_a_feed_that_stopped_ends_history(spark: SparkSession) -> None:
-    found = together(made(bills_of(spark, SHOPPERS), as_of=AS_OF + timedelta(days=20)))
-    assert (found["history_days"], found["newest_bill_age_days"]) == (366.0, pytest.approx(20 + 1 / 24))
+    figures = together(evidence_of(bills_of(spark, SHOPPERS), as_of=AS_OF + timedelta(days=20)))
+    assert (figures["history_days"], figures["newest_bill_age_days"]) == (366.0, pytest.approx(20 + 1 / 24))
 
 
 def test_days_are_local_ones(spark: SparkSession) -> None:
     """From 3 to 31 March clocks in Madrid went forward: 28 days by the calendar last an hour less."""
     rows = [bill("ana", "2024-03-03", 5.0), bill("bea", "2024-03-03", 5.0, time(13)), bill("ana", "2024-03-24", 5.0)]
-    found = together(made(bills_of(spark, rows), as_of=datetime(2024, 3, 31, 10, 30, tzinfo=UTC)))
-    assert (found["history_days"], found["users_new_28d"]) == (21.0, 1.0)
-    assert found["newest_bill_age_days"] == 7 + 0.5 / 24
-    found = together(made(bills_of(spark, rows), as_of=datetime(2024, 3, 31, 10, tzinfo=UTC)))
-    assert found["newest_bill_age_days"] == 7.0
+    figures = together(evidence_of(bills_of(spark, rows), as_of=datetime(2024, 3, 31, 10, 30, tzinfo=UTC)))
+    assert (figures["history_days"], figures["users_new_28d"]) == (21.0, 1.0)
+    assert figures["newest_bill_age_days"] == 7 + 0.5 / 24
+    figures = together(evidence_of(bills_of(spark, rows), as_of=datetime(2024, 3, 31, 10, tzinfo=UTC)))
+    assert figures["newest_bill_age_days"] == 7.0
     whole = [bill("ana", "2024-03-03", 5.0), bill("ana", "2024-04-02", 5.0)]
-    assert together(made(bills_of(spark, whole)))["history_days"] == 30.0
+    assert together(evidence_of(bills_of(spark, whole)))["history_days"] == 30.0
 
 
 def test_no_bills_at_all(spark: SparkSession) -> None:
-    found = measured(made(bills_of(spark, ()), {"a": asked(30)}))
-    assert found[None, "history_days", None] is None
-    assert found[None, "users", None] == 0
-    assert found["a", "past_horizons", None] == 0
+    figures = measured(evidence_of(bills_of(spark, ()), {"a": requirements(30)}))
+    assert figures[None, "history_days", None] is None
+    assert figures[None, "users", None] == 0
+    assert figures["a", "past_horizons", None] == 0
 
 
 ITEMS = (
@@ -110,8 +112,8 @@ USERS = (
 
 def test_descriptions_by_category(spark: SparkSession) -> None:
     """Words have a letter: of "3 x 20 g" two, of the third three (Ñandú, té, verde), of the cup two."""
-    found = measured(made(bills_of(spark, ()), items=table(spark, "clean/items", ITEMS)))
-    by_name = {(name, category): value for (_, name, category), value in found.items()}
+    figures = measured(evidence_of(bills_of(spark, ()), items=table(spark, "clean/items", ITEMS)))
+    by_name = {(name, category): value for (_, name, category), value in figures.items()}
     assert by_name["items", None] == 5
     assert by_name["categories", None] == 2
     assert by_name["attribute_fill_share", None] == 2 / 5
@@ -127,21 +129,21 @@ def test_descriptions_by_category(spark: SparkSession) -> None:
 
 
 def test_files_of_items_and_users(spark: SparkSession) -> None:
-    found = measured(
-        made(
+    figures = measured(
+        evidence_of(
             bills_of(spark, ()),
             items=table(spark, "clean/items", ITEMS),
             users=table(spark, "clean/users", USERS),
             media=table(spark, "raw/media", MEDIA),
         )
     )
-    assert found[None, "items_with_image_share", None] == 2 / 5
-    assert found[None, "items_with_audio_share", None] == 1 / 5
-    assert found[None, "items_with_image_share", "tea"] == 1 / 3
-    assert found[None, "items_with_image_share", "no category"] == 0
+    assert figures[None, "items_with_image_share", None] == 2 / 5
+    assert figures[None, "items_with_audio_share", None] == 1 / 5
+    assert figures[None, "items_with_image_share", "tea"] == 1 / 3
+    assert figures[None, "items_with_image_share", "no category"] == 0
     # Eva is not known yet.
-    assert found[None, "users_with_audio_share", None] == 1 / 2
-    assert found[None, "users_with_image_share", None] == 0
+    assert figures[None, "users_with_audio_share", None] == 1 / 2
+    assert figures[None, "users_with_image_share", None] == 0
 
 
 def line(user: str | None, item: str, is_return: bool = False, at: datetime = AS_OF) -> dict[str, Any]:
@@ -153,12 +155,12 @@ def test_overlap(spark: SparkSession) -> None:
     lines = [line("ana", "a"), line("ana", "a"), line("ana", "b"), line("ana", "c"), line("bea", "a"), line("bea", "b")]
     lines += [line("cem", "a"), line("dan", "d"), line("dan", "a", is_return=True), line(None, "d")]
     lines.append(line("dan", "b", at=AS_OF + timedelta(seconds=1)))
-    found = together(made(bills_of(spark, ()), line_items=table(spark, "clean/line_items", lines)))
-    assert found["user_item_cells"] == 7
-    assert found["user_item_density_share"] == 7 / 16
-    assert found["overlapping_users_share"] == 2 / 4
-    assert found["overlapping_items_share"] == 2 / 4
-    none = together(made(bills_of(spark, ()), line_items=table(spark, "clean/line_items", ())))
+    figures = together(evidence_of(bills_of(spark, ()), line_items=table(spark, "clean/line_items", lines)))
+    assert figures["user_item_cells"] == 7
+    assert figures["user_item_density_share"] == 7 / 16
+    assert figures["overlapping_users_share"] == 2 / 4
+    assert figures["overlapping_items_share"] == 2 / 4
+    none = together(evidence_of(bills_of(spark, ()), line_items=table(spark, "clean/line_items", ())))
     assert (none["user_item_cells"], none["user_item_density_share"]) == (0, None)
 
 
@@ -169,8 +171,8 @@ def test_new_items(spark: SparkSession) -> None:
     lines += [line("ana", "unlisted"), line("ana", "c", at=AS_OF + timedelta(seconds=1))]
     items = [{"item_id": item} for item in "abcde"]
     tables = {"items": table(spark, "clean/items", items), "line_items": table(spark, "clean/line_items", lines)}
-    found = together(made(bills_of(spark, ()), **tables))
-    assert (found["new_items_91d"], found["unsold_items"]) == (1, 3)
+    figures = together(evidence_of(bills_of(spark, ()), **tables))
+    assert (figures["new_items_91d"], figures["unsold_items"]) == (1, 3)
 
 
 def test_campaigns_and_redemptions(spark: SparkSession) -> None:
@@ -184,17 +186,17 @@ def test_campaigns_and_redemptions(spark: SparkSession) -> None:
     ]
     redemptions = [{"user_id": "ana", "coupon_id": coupon, "redeemed_at": AS_OF} for coupon in "xy"]
     redemptions.append({"user_id": "bea", "coupon_id": "x", "redeemed_at": later})
-    found = together(
-        made(
+    figures = together(
+        evidence_of(
             bills_of(spark, ()),
             campaigns=table(spark, "raw/campaigns", campaigns),
             messages=table(spark, "raw/messages", messages),
             redemptions=table(spark, "raw/redemptions", redemptions),
         )
     )
-    assert [found[name] for name in ("campaigns", "messages", "controls")] == [1, 2, 1]
-    assert [found[name] for name in ("redemptions", "redeeming_users")] == [2, 1]
-    assert found["compared_campaigns"] == 0
+    assert [figures[name] for name in ("campaigns", "messages", "controls")] == [1, 2, 1]
+    assert [figures[name] for name in ("redemptions", "redeeming_users")] == [2, 1]
+    assert figures["compared_campaigns"] == 0
 
 
 def test_campaigns_with_users_addressed_and_held_out(spark: SparkSession) -> None:
@@ -206,10 +208,10 @@ def test_campaigns_with_users_addressed_and_held_out(spark: SparkSession) -> Non
         for number in range(20)
     ]
     tables = {"campaigns": table(spark, "raw/campaigns", campaigns), "messages": table(spark, "raw/messages", messages)}
-    assert together(made(bills_of(spark, ()), **tables))["compared_campaigns"] == 1
+    assert together(evidence_of(bills_of(spark, ()), **tables))["compared_campaigns"] == 1
 
 
-def asked(horizon_days: int, **more: Any) -> Asked:
+def requirements(horizon_days: int, **more: Any) -> Asked:
     given = {"outcome_tables": {"bills": "clean/bills"}, "injected": ("start", "end"), **more}
     return Asked(Needs(()), horizon_days, 4, outcome=outcome, column="bought", **given)
 
@@ -238,7 +240,7 @@ def of_model(frame: DataFrame) -> dict[str, float | None]:
 
 
 def test_outcomes_at_the_newest_moments(spark: SparkSession) -> None:
-    assert of_model(made(bills_of(spark, BUYERS), {"a": asked(30)}, NOON)) == {
+    assert of_model(evidence_of(bills_of(spark, BUYERS), {"a": requirements(30)}, NOON)) == {
         "past_horizons": 3.0,
         "users": 4.0,
         "positives": 2.0,
@@ -246,28 +248,28 @@ def test_outcomes_at_the_newest_moments(spark: SparkSession) -> None:
         "positives_before": 2.0,
     }
     # Of 121 days, 60 are the horizon and 60 history; there is no moment before.
-    found = of_model(made(bills_of(spark, BUYERS), {"a": asked(60)}, NOON))
-    assert (found["past_horizons"], found["users"], found["positives"]) == (1.0, 3.0, 3.0)
-    assert found["positives_before"] is None
-    assert of_model(made(bills_of(spark, BUYERS), {"a": asked(61)}, NOON)) == {"past_horizons": 0.0}
+    figures = of_model(evidence_of(bills_of(spark, BUYERS), {"a": requirements(60)}, NOON))
+    assert (figures["past_horizons"], figures["users"], figures["positives"]) == (1.0, 3.0, 3.0)
+    assert figures["positives_before"] is None
+    assert of_model(evidence_of(bills_of(spark, BUYERS), {"a": requirements(61)}, NOON)) == {"past_horizons": 0.0}
 
 
 def test_silence_is_no_outcome(spark: SparkSession) -> None:
     """Ten days later without a bill, the newest horizon still ends with the newest bill."""
-    later = of_model(made(bills_of(spark, BUYERS), {"a": asked(30)}, NOON + timedelta(days=10)))
-    assert later == of_model(made(bills_of(spark, BUYERS), {"a": asked(30)}, NOON))
+    later = of_model(evidence_of(bills_of(spark, BUYERS), {"a": requirements(30)}, NOON + timedelta(days=10)))
+    assert later == of_model(evidence_of(bills_of(spark, BUYERS), {"a": requirements(30)}, NOON))
 
 
 def test_an_outcome_of_tables_that_are_not_known_here_is_unknown(spark: SparkSession) -> None:
-    unknown = asked(30, outcome_tables={"rfm": "features/rfm"})
-    found = of_model(made(bills_of(spark, BUYERS), {"a": unknown}, NOON))
-    assert (found["past_horizons"], found["positives"], found["users"]) == (3.0, None, None)
+    unknown = requirements(30, outcome_tables={"rfm": "features/rfm"})
+    figures = of_model(evidence_of(bills_of(spark, BUYERS), {"a": unknown}, NOON))
+    assert (figures["past_horizons"], figures["positives"], figures["users"]) == (3.0, None, None)
 
 
 def test_the_future_changes_nothing(spark: SparkSession) -> None:
-    needs = {"a": asked(30)}
-    known = rows_of(made(bills_of(spark, SHOPPERS), needs))
-    assert rows_of(made(bills_of(spark, [*FUTURE, *SHOPPERS[::-1]]), needs)) == known
+    needs = {"a": requirements(30)}
+    known = rows_of(evidence_of(bills_of(spark, SHOPPERS), needs))
+    assert rows_of(evidence_of(bills_of(spark, [*FUTURE, *SHOPPERS[::-1]]), needs)) == known
 
 
 def test_every_measure_is_declared_and_every_time_is_that_of_its_table(spark: SparkSession) -> None:
@@ -281,15 +283,15 @@ def test_every_measure_is_declared_and_every_time_is_that_of_its_table(spark: Sp
 @pytest.mark.timeout(180)
 def test_outcomes_of_all_models_are_equal_on_both_engines(spark: SparkSession, jvm: SparkSession) -> None:
     needs = {name: spec.asked() for name, spec in STAGES.models.items()}
-    needs["a"] = asked(30)
-    sail, java = (rows_of(made(bills_of(engine, BUYERS), needs, NOON)) for engine in (spark, jvm))
+    needs["a"] = requirements(30)
+    sail, java = (rows_of(evidence_of(bills_of(engine, BUYERS), needs, NOON)) for engine in (spark, jvm))
     assert sail == java
 
 
 def test_a_day_long_before_all_others_is_no_history(spark: SparkSession) -> None:
     """Fifty days of bills and one of 1999: fifty days of history, as without it."""
     shop = [bill("ana", str((AS_OF - timedelta(days=n)).date()), 1.0) for n in range(50)]
-    found = together(made(bills_of(spark, [*shop, bill("bob", "1999-01-01", 1.0)])))
-    alone = together(made(bills_of(spark, shop)))
-    assert found["history_days"] == alone["history_days"] == 49.0
-    assert found["users"] == 2.0
+    figures = together(evidence_of(bills_of(spark, [*shop, bill("bob", "1999-01-01", 1.0)])))
+    alone = together(evidence_of(bills_of(spark, shop)))
+    assert figures["history_days"] == alone["history_days"] == 49.0
+    assert figures["users"] == 2.0

@@ -23,10 +23,10 @@ def made_of(spark: SparkSession, rows: list[dict[str, Any]], as_of: datetime = A
 
 def by_measure(frame: DataFrame, column: str = "value") -> dict[Key, dict[str, Any]]:
     """A column of each month and store by measure."""
-    found: dict[Key, dict[str, Any]] = {}
+    by_key: dict[Key, dict[str, Any]] = {}
     for month, store, measure, value in rows_of(frame, "month", "store_id", "measure", column):
-        found.setdefault((month, store), {})[measure] = value
-    return found
+        by_key.setdefault((month, store), {})[measure] = value
+    return by_key
 
 
 def in_store(store: str | None, user: str | None, day: str, amount: float, **more: Any) -> dict[str, Any]:
@@ -57,11 +57,11 @@ NOTHING = {
 
 
 def test_measures_by_hand(spark: SparkSession) -> None:
-    made = made_of(spark, SPRING)
-    assert made.dtypes == [(column.name, column.type) for column in TABLE.columns]
-    found = by_measure(made)
+    table = made_of(spark, SPRING)
+    assert table.dtypes == [(column.name, column.type) for column in TABLE.columns]
+    by_month = by_measure(table)
     discount = pytest.approx(100 * 2 / 12)
-    assert found["2024-04", None] == {
+    assert by_month["2024-04", None] == {
         "amount_total": 95.0,
         "bills": 5.0,
         "bill_amount_avg": 19.0,
@@ -73,7 +73,7 @@ def test_measures_by_hand(spark: SparkSession) -> None:
         "returns_share_pct": 20.0,
         "discount_share_pct": discount,
     }
-    assert found["2024-04", "s1"] == {
+    assert by_month["2024-04", "s1"] == {
         "amount_total": 75.0,
         "bills": 4.0,
         "bill_amount_avg": 18.75,
@@ -85,19 +85,19 @@ def test_measures_by_hand(spark: SparkSession) -> None:
         "returns_share_pct": 25.0,
         "discount_share_pct": discount,
     }
-    assert found["2024-04", "s2"]["visits"] == 1.0
-    assert found["2024-06", None]["spend_avg"] == 100.0
-    assert found["2024-06", None]["discount_share_pct"] is None
-    assert found["2024-06", None]["amount_total"] == 100.0
+    assert by_month["2024-04", "s2"]["visits"] == 1.0
+    assert by_month["2024-06", None]["spend_avg"] == 100.0
+    assert by_month["2024-06", None]["discount_share_pct"] is None
+    assert by_month["2024-06", None]["amount_total"] == 100.0
 
 
 def test_months_without_bills_are_there_with_nothing(spark: SparkSession) -> None:
-    found = by_measure(made_of(spark, SPRING))
-    assert sorted(found, key=str) == sorted(
+    by_month = by_measure(made_of(spark, SPRING))
+    assert sorted(by_month, key=str) == sorted(
         [(month, store) for month in ("2024-04", "2024-05", "2024-06") for store in (None, "s1", "s2")], key=str
     )
     silent: tuple[Key, ...] = (("2024-05", None), ("2024-05", "s1"), ("2024-06", "s1"), ("2024-06", "s2"))
-    assert all(found[key] == NOTHING for key in silent)
+    assert all(by_month[key] == NOTHING for key in silent)
 
 
 def monthly(amounts: list[float], begin: int = 2023, day: int = 1) -> list[dict[str, Any]]:
@@ -114,8 +114,8 @@ def amounts_of(frame: DataFrame, *columns: str) -> list[tuple[Any, ...]]:
 
 def test_change_against_the_own_history_by_hand(spark: SparkSession) -> None:
     """Medians of 10, 20, 30 and so on; of the first six 35, from which they are 25, 15, 5, 5, 15, 25 away: 15."""
-    made = made_of(spark, monthly([10, 20, 30, 40, 50, 60, 100]), datetime(2023, 7, 31, 12, tzinfo=UTC))
-    assert amounts_of(made, "months_before", "usual") == [
+    table = made_of(spark, monthly([10, 20, 30, 40, 50, 60, 100]), datetime(2023, 7, 31, 12, tzinfo=UTC))
+    assert amounts_of(table, "months_before", "usual") == [
         ("2023-01", 0, None),
         ("2023-02", 1, None),
         ("2023-03", 2, None),
@@ -124,16 +124,16 @@ def test_change_against_the_own_history_by_hand(spark: SparkSession) -> None:
         ("2023-06", 5, 30.0),
         ("2023-07", 6, 35.0),
     ]
-    changes = amounts_of(made, "change_pct", "robust_z")
+    changes = amounts_of(table, "change_pct", "robust_z")
     assert changes[2:4] == [("2023-03", None, None), ("2023-04", 100.0, None)]
     assert changes[6] == ("2023-07", pytest.approx(100 * 65 / 35), pytest.approx(65 / (1.4826 * 15)))
 
 
 def test_history_is_the_twelve_months_before_and_the_year_before_one_of_them(spark: SparkSession) -> None:
     amounts = [float(7 * n % 31 + 5) for n in range(18)]
-    made = made_of(spark, monthly(amounts))
+    table = made_of(spark, monthly(amounts))
     _, months_before, usual, change, z, year = amounts_of(
-        made, "months_before", "usual", "change_pct", "robust_z", "year_change_pct"
+        table, "months_before", "usual", "change_pct", "robust_z", "year_change_pct"
     )[-1]
     past = amounts[5:17]
     middle = median(past)
@@ -146,33 +146,33 @@ def test_history_is_the_twelve_months_before_and_the_year_before_one_of_them(spa
 
 def test_only_months_seen_from_end_to_end_are_compared(spark: SparkSession) -> None:
     rows = monthly([1000, 20, 30, 40, 50, 60, 70, 5], day=2)
-    made = made_of(spark, rows, datetime(2023, 8, 21, 12, tzinfo=UTC))
-    assert [row[1] for row in amounts_of(made, "is_whole")] == [False, *[True] * 6, False]
-    assert amounts_of(made, "months_before", "usual", "change_pct", "robust_z")[-1] == ("2023-08", 6, 45.0, None, None)
+    table = made_of(spark, rows, datetime(2023, 8, 21, 12, tzinfo=UTC))
+    assert [row[1] for row in amounts_of(table, "is_whole")] == [False, *[True] * 6, False]
+    assert amounts_of(table, "months_before", "usual", "change_pct", "robust_z")[-1] == ("2023-08", 6, 45.0, None, None)
 
 
 @pytest.mark.parametrize(("hour", "newest"), [(21, ("2024-06", True)), (22, ("2024-07", False))])
 def test_months_are_those_of_the_customers_clock(spark: SparkSession, hour: int, newest: tuple[str, bool]) -> None:
     """In Madrid the last day of June ends at 22:00 UTC."""
-    made = made_of(spark, SPRING, datetime(2024, 6, 30, hour, tzinfo=UTC))
-    assert amounts_of(made, "is_whole")[-1] == newest
+    table = made_of(spark, SPRING, datetime(2024, 6, 30, hour, tzinfo=UTC))
+    assert amounts_of(table, "is_whole")[-1] == newest
 
 
 def test_a_usual_value_of_nothing_gives_no_change(spark: SparkSession) -> None:
-    made = made_of(spark, monthly([10, 10, 10, 10, 10, 10, 12]), datetime(2023, 7, 31, 12, tzinfo=UTC))
-    assert amounts_of(made, "usual", "change_pct", "robust_z")[-1] == ("2023-07", 10.0, 20.0, None)
-    returns = by_measure(made, "change_pct")["2023-07", None]["returns_share_pct"]
+    table = made_of(spark, monthly([10, 10, 10, 10, 10, 10, 12]), datetime(2023, 7, 31, 12, tzinfo=UTC))
+    assert amounts_of(table, "usual", "change_pct", "robust_z")[-1] == ("2023-07", 10.0, 20.0, None)
+    returns = by_measure(table, "change_pct")["2023-07", None]["returns_share_pct"]
     assert returns is None
-    assert by_measure(made, "usual")["2023-07", None]["returns_share_pct"] == 0.0
+    assert by_measure(table, "usual")["2023-07", None]["returns_share_pct"] == 0.0
 
 
 def test_the_figures_of_all_stores_are_those_of_the_report(spark: SparkSession) -> None:
-    found = by_measure(made_of(spark, list(SHOPPERS)))
+    by_month = by_measure(made_of(spark, list(SHOPPERS)))
     monthly = report(bills_of(spark, SHOPPERS), AS_OF, ZONE, "EUR").filter("section = 'monthly'")
     names = {"EUR": "amount_total", "bills": "bills", "users": "users"}
     for month, unit, value in rows_of(monthly, "name", "unit", "value"):
-        assert found[month, None][names[unit]] == value
-    assert sum(each["visits"] for each in found.values()) == 5
+        assert by_month[month, None][names[unit]] == value
+    assert sum(figures["visits"] for figures in by_month.values()) == 5
 
 
 def test_the_future_changes_nothing(spark: SparkSession) -> None:
@@ -184,14 +184,14 @@ def test_the_future_changes_nothing(spark: SparkSession) -> None:
 
 
 def test_no_rows(spark: SparkSession) -> None:
-    made = made_of(spark, [])
-    assert rows_of(made) == []
-    assert plot(made).axes == []
+    table = made_of(spark, [])
+    assert rows_of(table) == []
+    assert plot(table).axes == []
 
 
 def test_the_picture_says_the_newest_whole_month(spark: SparkSession) -> None:
-    made = made_of(spark, monthly([10, 20, 30, 40, 3]), datetime(2023, 5, 21, 12, tzinfo=UTC))
-    picture = plot(made)
+    table = made_of(spark, monthly([10, 20, 30, 40, 3]), datetime(2023, 5, 21, 12, tzinfo=UTC))
+    picture = plot(table)
     titles = {axes.get_title("left").split(":")[0]: axes.get_title("left") for axes in picture.axes}
     assert titles["Net amount"] == "Net amount: 40 EUR\n+100 % from usual"
     assert titles["Active users"] == "Active users: 1\n+0 % from usual"

@@ -33,21 +33,23 @@ ROWS = (
 )
 
 
-def asked(needs: Needs) -> Asked:
+def requirements_of(needs: Needs) -> Asked:
     return Asked(needs, 30, 4, outcome=lambda: None, column="bought", outcome_tables={}, fitted="now")
 
 
 NEEDS = {
-    "churn": asked(Needs(("clean/bills", "clean/items", "raw/stores"), history_days=365, users=20, positives=50)),
-    "rhythm": asked(Needs(("clean/bills",), evidence={"attribute_fill_share": 0.5})),
+    "churn": requirements_of(
+        Needs(("clean/bills", "clean/items", "raw/stores"), history_days=365, users=20, positives=50)
+    ),
+    "rhythm": requirements_of(Needs(("clean/bills",), evidence={"attribute_fill_share": 0.5})),
 }
 
 
 def test_the_table_by_hand(spark: SparkSession) -> None:
-    made = readiness(frame_of(spark, EVIDENCE, ROWS), AS_OF, "Europe/Madrid", NEEDS)
-    assert made.dtypes == [(column.name, column.type) for column in TABLE.columns]
+    table = readiness(frame_of(spark, EVIDENCE, ROWS), AS_OF, "Europe/Madrid", NEEDS)
+    assert table.dtypes == [(column.name, column.type) for column in TABLE.columns]
     names = ("model", "position", "need", "readiness", "found", "needed", "unit", "risk")
-    assert rows_of(made, *names) == [
+    assert rows_of(table, *names) == [
         ("churn", 1, "table clean/bills", "ready", 1.0, 1.0, "table", ""),
         ("churn", 2, "table clean/items", "not ready", 0.0, 1.0, "table", ""),
         ("churn", 3, "table raw/stores", "not ready", 0.0, 1.0, "table", ""),
@@ -60,7 +62,7 @@ def test_the_table_by_hand(spark: SparkSession) -> None:
         ("rhythm", 3, "attribute_fill_share", "not ready", None, 0.5, "share", ""),
         (None, 1, "feed", "ready", 0.0, 7.0, "days", ""),
     ]
-    fixes = {need: fix for need, fix in rows_of(made, "need", "fix") if fix}
+    fixes = {need: fix for need, fix in rows_of(table, "need", "fix") if fix}
     assert fixes["history_days"] == "needs 365 days of bills, has 120; ready on 2026-07-28 at today's pace"
     assert fixes["table clean/items"] == "table clean/items is empty; deliver rows for it"
     assert "map a source" in fixes["table raw/stores"]
@@ -68,8 +70,8 @@ def test_the_table_by_hand(spark: SparkSession) -> None:
 
 def test_a_late_feed_has_a_row_of_its_own(spark: SparkSession) -> None:
     late = [row("newest_bill_age_days", 12.5), *ROWS[1:]]
-    made = readiness(frame_of(spark, EVIDENCE, late), AS_OF, "Europe/Madrid", {})
-    assert rows_of(made, "readiness", "found", "risk") == [
+    table = readiness(frame_of(spark, EVIDENCE, late), AS_OF, "Europe/Madrid", {})
+    assert rows_of(table, "readiness", "found", "risk") == [
         ("at risk", 12.0, "the newest bill is 12 days old; check the feed")
     ]
     empty = readiness(frame_of(spark, EVIDENCE, ()), AS_OF, "Europe/Madrid", {})

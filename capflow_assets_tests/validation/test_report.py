@@ -23,10 +23,10 @@ def section(frame: DataFrame, name: str) -> dict[str, float]:
 
 
 def test_key_figures_by_hand(spark: SparkSession) -> None:
-    made = report(bills_of(spark, SHOPPERS), AS_OF, ZONE, "EUR")
-    assert made.dtypes == [(column.name, column.type) for column in TABLE.columns]
+    table = report(bills_of(spark, SHOPPERS), AS_OF, ZONE, "EUR")
+    assert table.dtypes == [(column.name, column.type) for column in TABLE.columns]
     # Ana 95.3, bea 15, cem -3, dan 0 and 99 by nobody known, on 11 bills; five visits: ana's four and bea's one.
-    assert section(made, "kpi") == {
+    assert section(table, "kpi") == {
         "amount_total": 206.3,
         "bill_amount_avg": pytest.approx(206.3 / 11),
         "visits": 5,
@@ -45,8 +45,8 @@ def test_key_figures_by_hand(spark: SparkSession) -> None:
 
 
 def test_distributions_by_hand(spark: SparkSession) -> None:
-    made = report(bills_of(spark, SHOPPERS), AS_OF, ZONE, "EUR")
-    recency, latency, repeat = (section(made, name) for name in ("recency", "latency", "repeat"))
+    table = report(bills_of(spark, SHOPPERS), AS_OF, ZONE, "EUR")
+    recency, latency, repeat = (section(table, name) for name in ("recency", "latency", "repeat"))
     assert list(recency) == ["0-6", "7-13", "14-27", "28-55", "56-90", "91-181", "182-363", "364+"]
     assert {name: value for name, value in recency.items() if value} == {"0-6": 2}
     # Ana's gaps: 276, 63 and 25 days.
@@ -57,13 +57,13 @@ def test_distributions_by_hand(spark: SparkSession) -> None:
 def test_bins_take_their_edges(spark: SparkSession) -> None:
     """Days since the visit of 6, 7, 13 and 14."""
     rows = [bill(f"u{day}", f"2024-06-{day}", 1.0) for day in (24, 23, 17, 16)]
-    made = section(report(bills_of(spark, rows), AS_OF, ZONE, "EUR"), "recency")
-    assert (made["0-6"], made["7-13"], made["14-27"]) == (1, 2, 1)
+    bins = section(report(bills_of(spark, rows), AS_OF, ZONE, "EUR"), "recency")
+    assert (bins["0-6"], bins["7-13"], bins["14-27"]) == (1, 2, 1)
 
 
 def test_months_by_hand(spark: SparkSession) -> None:
-    made = report(bills_of(spark, SHOPPERS), AS_OF, ZONE, "EUR").filter("section = 'monthly'")
-    assert rows_of(made, "position", "name", "unit", "value") == [
+    table = report(bills_of(spark, SHOPPERS), AS_OF, ZONE, "EUR").filter("section = 'monthly'")
+    assert rows_of(table, "position", "name", "unit", "value") == [
         (1, "2023-06", "EUR", 10.0),
         (1, "2023-06", "bills", 1.0),
         (1, "2023-06", "users", 1.0),
@@ -80,8 +80,8 @@ def test_discounts_are_a_share_of_the_price_before_them(spark: SparkSession) -> 
     """Bills of 30 after 10 off and of 60 without: 10 in 100. A bill that says nothing of discounts is left aside."""
     rows = [bill("a", "2024-06-01", 30.0) | {"discount": 10.0}, bill("b", "2024-06-01", 60.0) | {"discount": 0.0}]
     rows += [bill("c", "2024-06-01", 500.0)]
-    made = report(bills_of(spark, rows), AS_OF, ZONE, "EUR")
-    assert section(made, "kpi")["discount_share_pct"] == 10.0
+    table = report(bills_of(spark, rows), AS_OF, ZONE, "EUR")
+    assert section(table, "kpi")["discount_share_pct"] == 10.0
 
 
 def test_rows_of_the_tables_that_came(spark: SparkSession) -> None:
@@ -90,9 +90,9 @@ def test_rows_of_the_tables_that_came(spark: SparkSession) -> None:
     )
     lines = frame_of(spark, LINES, [{"bill_id": "b0", "line_no": n} for n in range(3)])
     users, items = frame_of(spark, USERS, [{"user_id": "ana"}]), frame_of(spark, ITEMS, [])
-    made = report(bills, AS_OF, ZONE, "EUR", lines, users, items)
-    assert section(made, "rows") == {"bills": 2, "line_items": 3, "users": 1, "items": 0}
-    assert section(made, "kpi")["line_items_avg"] == 1.5
+    table = report(bills, AS_OF, ZONE, "EUR", lines, users, items)
+    assert section(table, "rows") == {"bills": 2, "line_items": 3, "users": 1, "items": 0}
+    assert section(table, "kpi")["line_items_avg"] == 1.5
     assert section(report(bills, AS_OF, ZONE, "EUR", users=users), "rows") == {"bills": 2, "users": 1}
 
 
@@ -104,14 +104,14 @@ def test_the_future_changes_nothing(spark: SparkSession) -> None:
 
 
 def test_no_rows(spark: SparkSession) -> None:
-    made = report(bills_of(spark, []), AS_OF, ZONE, "EUR", frame_of(spark, LINES, []))
-    kpi = section(made, "kpi")
+    table = report(bills_of(spark, []), AS_OF, ZONE, "EUR", frame_of(spark, LINES, []))
+    kpi = section(table, "kpi")
     zero = {"amount_total", "visits", "users", "users_28d", "users_91d", "history_days"}
     assert {name for name, value in kpi.items() if value == 0} == zero
     assert {value for name, value in kpi.items() if name not in zero} == {None}
-    assert section(made, "rows") == {"bills": 0, "line_items": 0}
-    assert section(made, "monthly") == {}
-    assert len(plot(made).axes) == 4
+    assert section(table, "rows") == {"bills": 0, "line_items": 0}
+    assert section(table, "monthly") == {}
+    assert len(plot(table).axes) == 4
 
 
 def test_the_picture_shows_a_silent_month_as_a_hole(spark: SparkSession) -> None:

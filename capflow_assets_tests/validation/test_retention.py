@@ -26,10 +26,10 @@ USERS = (
 
 
 def test_cohorts_by_hand(spark: SparkSession) -> None:
-    made = retention(bills_of(spark, USERS), datetime(2024, 4, 29, 12, tzinfo=UTC), ZONE)
-    assert made.dtypes == [(column.name, column.type) for column in TABLE.columns]
+    table = retention(bills_of(spark, USERS), datetime(2024, 4, 29, 12, tzinfo=UTC), ZONE)
+    assert table.dtypes == [(column.name, column.type) for column in TABLE.columns]
     names = ("cohort_month", "age_months", "month", "is_whole", "users", "active_users", "retained_pct")
-    assert rows_of(made, *names, "amount", "spend_per_user") == [
+    assert rows_of(table, *names, "amount", "spend_per_user") == [
         ("2024-01", 0, "2024-01", True, 2, 2, 100.0, 30.0, 15.0),
         ("2024-01", 1, "2024-02", True, 2, 0, 0.0, 0.0, 0.0),
         ("2024-01", 2, "2024-03", True, 2, 1, 50.0, 26.0, 13.0),
@@ -42,15 +42,15 @@ def test_cohorts_by_hand(spark: SparkSession) -> None:
 
 def test_each_user_is_in_one_cohort(spark: SparkSession) -> None:
     """Ana and bea have visits; cem only brought back, dan paid nothing."""
-    made = retention(bills_of(spark, SHOPPERS), AS_OF, ZONE)
-    assert rows_of(made.filter("age_months = 0"), "cohort_month", "users") == [("2023-06", 1), ("2024-06", 1)]
-    assert rows_of(made.filter("active_users > 0"), "cohort_month", "age_months") == [
+    table = retention(bills_of(spark, SHOPPERS), AS_OF, ZONE)
+    assert rows_of(table.filter("age_months = 0"), "cohort_month", "users") == [("2023-06", 1), ("2024-06", 1)]
+    assert rows_of(table.filter("active_users > 0"), "cohort_month", "age_months") == [
         ("2023-06", 0),
         ("2023-06", 10),
         ("2023-06", 12),
         ("2024-06", 0),
     ]
-    assert made.count() == 13 + 1
+    assert table.count() == 13 + 1
 
 
 def test_the_future_changes_nothing(spark: SparkSession) -> None:
@@ -61,17 +61,17 @@ def test_the_future_changes_nothing(spark: SparkSession) -> None:
 
 
 def test_no_rows(spark: SparkSession) -> None:
-    made = retention(bills_of(spark, []), AS_OF, ZONE)
-    assert rows_of(made) == []
-    assert plot(made).axes[0].get_title("left") == "Too few months to see who comes back"
+    table = retention(bills_of(spark, []), AS_OF, ZONE)
+    assert rows_of(table) == []
+    assert plot(table).axes[0].get_title("left") == "Too few months to see who comes back"
 
 
 def test_the_picture_leaves_the_first_cohort_and_the_running_month_out_of_its_finding(spark: SparkSession) -> None:
     rows = [bill(f"old{n}", "2024-01-05", 1.0) for n in range(5)]
     rows += [bill(f"u{n}", "2024-02-05", 1.0) for n in range(4)] + [bill(f"u{n}", "2024-03-05", 1.0) for n in range(3)]
     rows += [bill("new", "2024-03-05", 1.0)]
-    made = retention(bills_of(spark, rows), datetime(2024, 4, 2, tzinfo=UTC), ZONE)
-    axes = plot(made).axes[0]
+    table = retention(bills_of(spark, rows), datetime(2024, 4, 2, tzinfo=UTC), ZONE)
+    axes = plot(table).axes[0]
     assert axes.get_title("left") == "Of new users, 75 % come in the month after"
     assert [label.get_text() for label in axes.get_yticklabels()] == ["until 2024-01 (5)", "2024-02 (4)", "2024-03 (1)"]
     assert {text.get_text() for text in axes.texts} == {"0", "75"}
@@ -81,5 +81,5 @@ def test_the_picture_leaves_the_first_cohort_and_the_running_month_out_of_its_fi
 def test_the_picture_holds_one_month_and_many(spark: SparkSession, months: int) -> None:
     rows = [bill("ana", f"{2022 + n // 12}-{n % 12 + 1:02}-15", 1.0) for n in range(months)]
     rows += [bill(f"u{n}", f"{2022 + n // 12}-{n % 12 + 1:02}-15", 1.0) for n in range(months)]
-    made = retention(bills_of(spark, rows), datetime(2022 + (months - 1) // 12, 12, 31, 12, tzinfo=UTC), ZONE)
-    assert len(plot(made).axes[0].get_yticklabels()) == min(months, 24)
+    table = retention(bills_of(spark, rows), datetime(2022 + (months - 1) // 12, 12, 31, 12, tzinfo=UTC), ZONE)
+    assert len(plot(table).axes[0].get_yticklabels()) == min(months, 24)

@@ -22,16 +22,16 @@ REAL = "DATABRICKS_HOST" in os.environ
 def spark_workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalWorkspace]:
     """A local workspace whose clusters run Spark on a JVM."""
     _refuse_real()
-    with local_workspace(tmp_path_factory.mktemp("clusters")) as made:
-        yield made
+    with local_workspace(tmp_path_factory.mktemp("clusters")) as local:
+        yield local
 
 
 @pytest.fixture(scope="session")
 def plain_workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalWorkspace]:
     """A local workspace without Spark, where steps bring an engine of their own: for what is about runs alone."""
     _refuse_real()
-    with local_workspace(tmp_path_factory.mktemp("workspace"), spark=False) as made:
-        yield made
+    with local_workspace(tmp_path_factory.mktemp("workspace"), spark=False) as local:
+        yield local
 
 
 @pytest.fixture
@@ -46,10 +46,10 @@ def workspace(plain_workspace: LocalWorkspace) -> Iterator[LocalWorkspace]:
     yield from _named(plain_workspace)
 
 
-def _named(made: LocalWorkspace) -> Iterator[LocalWorkspace]:
-    with environment(DATABRICKS_HOST=made.url, DATABRICKS_TOKEN=made.token):
-        yield made
-    made.faults.clear()
+def _named(local: LocalWorkspace) -> Iterator[LocalWorkspace]:
+    with environment(DATABRICKS_HOST=local.url, DATABRICKS_TOKEN=local.token):
+        yield local
+    local.faults.clear()
 
 
 def _refuse_real() -> None:

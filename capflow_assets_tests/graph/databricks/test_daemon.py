@@ -49,8 +49,10 @@ def test_a_backfill_of_a_cohort_is_one_run_and_marks_only_the_failed_customer(
     done = server.finished_backfill(server.backfill(TABLES, CUSTOMERS))
     assert len(workspace.jobs.runs) == before + 1
     counts = done["assetBackfillData"]["assetBackfillStatuses"]
-    found = {"/".join(each["assetKey"]["path"]): each for each in counts}
-    ended = {key: (each["numPartitionsMaterialized"], each["numPartitionsFailed"]) for key, each in found.items()}
+    statuses = {"/".join(status["assetKey"]["path"]): status for status in counts}
+    ended = {
+        key: (status["numPartitionsMaterialized"], status["numPartitionsFailed"]) for key, status in statuses.items()
+    }
     assert ended == dict.fromkeys(TABLES, (2, 1))
     assert server.partitions("clean/bills")["materialized"] == ["a1", "c3"]
     (run,) = done["runs"]

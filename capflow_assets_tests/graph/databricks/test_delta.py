@@ -48,12 +48,12 @@ def rights() -> Iterator[dict[str, str]]:
     port = free_port()
     server = subprocess.Popen([sys.executable, "-m", "moto.server", "-p", str(port)], stderr=subprocess.DEVNULL)
     keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
-    found = keys | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "AWS_ALLOW_HTTP": "true"}
+    variables = keys | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "AWS_ALLOW_HTTP": "true"}
     try:
         wait_until_open(port, server, Path(os.devnull))
-        requests.put(f"{found['AWS_ENDPOINT_URL']}/{BUCKET}", timeout=10).raise_for_status()
-        with environment(**found):
-            yield found
+        requests.put(f"{variables['AWS_ENDPOINT_URL']}/{BUCKET}", timeout=10).raise_for_status()
+        with environment(**variables):
+            yield variables
     finally:
         server.terminate()
         server.wait(timeout=10)
@@ -100,8 +100,8 @@ def stores(request: pytest.FixtureRequest, lakes: Lakes, tmp_path: Path) -> Lake
 
 
 def of_days(lake: Lake, *rows: tuple[int, str, int]) -> Any:
-    made = [(number, name, date(2024, 1, day)) for number, name, day in rows]
-    return lake.spark().createDataFrame(made, DAYS)
+    dated = [(number, name, date(2024, 1, day)) for number, name, day in rows]
+    return lake.spark().createDataFrame(dated, DAYS)
 
 
 @pytest.mark.parametrize("writer", ["sail", "jvm"])
@@ -109,7 +109,7 @@ def test_what_one_engine_writes_both_read_alike(stores: Lakes, writer: str):
     lake: Lake = getattr(stores, writer)
     rows = lake.spark().createDataFrame(ROWS, SCHEMA)
     lake.write(rows, "acme", "raw/bills")
-    mine, other = (each.table("acme", "raw/bills") for each in stores.both)
+    mine, other = (reader.table("acme", "raw/bills") for reader in stores.both)
     assert mine.dtypes == other.dtypes
     assert rows_of(mine) == rows_of(other)
     assert rows_of(mine) == rows_of(rows)
@@ -131,7 +131,7 @@ def test_some_rows_are_replaced_in_one_commit(stores: Lakes, engine: str):
     lake.write(of_days(lake, (1, "a", 1), (2, "b", 2), (3, "c", 2)), "acme", "raw/bills")
     assert lake.replace(of_days(lake, (4, "new", 2)), "acme", "raw/bills", "day = '2024-01-02'") == 1
     expected = [(1, "a", date(2024, 1, 1)), (4, "new", date(2024, 1, 2))]
-    assert all(rows_of(each.table("acme", "raw/bills")) == expected for each in stores.both)
+    assert all(rows_of(reader.table("acme", "raw/bills")) == expected for reader in stores.both)
 
 
 def test_appending_and_many_partitions(lakes: Lakes):

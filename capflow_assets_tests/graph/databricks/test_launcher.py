@@ -91,7 +91,7 @@ def test_a_cohort_is_one_run_and_one_bad_customer_stays_alone(
         assert len(submitted) == 1
         assert not cohort.result.success
         good = {(customer, table) for customer in ("a1", "c3") for table in TABLES}
-        assert {found for found in cohort.materialized if found[0] != "b2"} == good, cohort.failure
+        assert {pair for pair in cohort.materialized if pair[0] != "b2"} == good, cohort.failure
         assert ("b2", "raw/bills") not in cohort.materialized
         assert "1 of 3 customers failed: b2" in cohort.failure
         assert "b2: raw/bills" in cohort.log
@@ -106,8 +106,8 @@ def test_one_customer_brings_checks_metadata_and_logs_back(
         assert cohort.result.success, cohort.failure
         checks = {check.check_name for check in cohort.result.get_asset_check_evaluations()}
         assert {"schema", "landed"} <= checks
-        found = cohort.result.asset_materializations_for_node("customer_tables")
-        assert {found.metadata["dagster/row_count"].value > 0 for found in found} == {True}
+        events = cohort.result.asset_materializations_for_node("customer_tables")
+        assert {event.metadata["dagster/row_count"].value > 0 for event in events} == {True}
         assert "Databricks run" in cohort.log
 
 

@@ -43,8 +43,8 @@ def pairs(variable: str) -> dict[str, str]:
 
 def computes() -> dict[str, Any]:
     """The computes that the environment offers."""
-    found: dict[str, Any] = {name: {"kind": "existing", "cluster_id": key} for name, key in clusters().items()}
-    return found | {"serverless": {"kind": "serverless"}}
+    offered: dict[str, Any] = {name: {"kind": "existing", "cluster_id": key} for name, key in clusters().items()}
+    return offered | {"serverless": {"kind": "serverless"}}
 
 
 def clusters() -> dict[str, str]:

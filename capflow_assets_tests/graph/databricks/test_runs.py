@@ -54,7 +54,7 @@ def test_a_run_that_succeeds(caller: Caller):
     assert str(run.run_id) in run.run_page_url
     with pytest.raises(BadRequest, match="each individual task"):
         caller.client.jobs.get_run_output(run.run_id)
-    assert run.run_id in {each.run_id for each in caller.client.jobs.list_runs(completed_only=True)}
+    assert run.run_id in {completed.run_id for completed in caller.client.jobs.list_runs(completed_only=True)}
 
 
 def test_a_run_that_fails_says_why_in_its_output(caller: Caller):
@@ -76,10 +76,10 @@ def test_a_script_that_exits(caller: Caller, code: str, result: str):
 def test_a_step_sees_nothing_of_the_process_that_submits_it(mode: str, caller: Caller, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("CAPFLOW_SECRET_HERE", "not for others")
     monkeypatch.setitem(caller.workspace.clusters["standard-1"].spec, "spark_env_vars", {"SET_ON": "the cluster"})
-    found = caller.ran(
+    answer = caller.ran(
         "import os, json, sys; print(json.dumps([dict(os.environ), os.listdir(), os.getcwd(), sys.path]))", mode=mode
     ).said
-    variables, here, folder, path = found
+    variables, here, folder, path = answer
     expected = {"PATH", "HOME", "LANG", "DATABRICKS_RUNTIME_VERSION", "PYSPARK_PYTHON", "PYTHONPATH"}
     assert set(variables) == expected | ({"SET_ON"} if mode == "standard" else set())
     assert here == []
@@ -143,8 +143,8 @@ print(json.dumps([*words, client.config.authenticate()["Authorization"].removepr
     caller.client.secrets.put_secret("step", "k", string_value="of the scope")
     narrow = Caller(workspace, WorkspaceClient(host=workspace.url, token=workspace.add_principal("ana")))
     before = len(workspace.calls)
-    *found, token = narrow.ran(code).said
-    assert found == ["ana", "of the scope", "of the scope"]
+    *answers, token = narrow.ran(code).said
+    assert answers == ["ana", "of the scope", "of the scope"]
     assert ("GET", "/api/2.0/secrets/get") not in workspace.calls[before:], "a step's calls are counted apart"
     with pytest.raises(PermissionDenied, match="Invalid access token"):
         WorkspaceClient(host=workspace.url, token=token).current_user.me()

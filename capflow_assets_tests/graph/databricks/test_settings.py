@@ -23,8 +23,8 @@ def settings(**changes: object) -> Settings:
 
 @pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.toml")), ids=lambda path: path.stem)
 def test_examples_load(example: Path) -> None:
-    found = read_settings(example)
-    assert all(found.compute_of(work) for work, name in found.runs_on.items() if name != "orchestrator")
+    configuration = read_settings(example)
+    assert all(configuration.compute_of(work) for work, name in configuration.runs_on.items() if name != "orchestrator")
 
 
 def test_there_are_examples_of_every_kind() -> None:
@@ -33,9 +33,9 @@ def test_there_are_examples_of_every_kind() -> None:
 
 
 def test_a_model_chooses_by_name_and_the_rest_by_star() -> None:
-    found = settings(runs_on={"deep": "small", "*": "orchestrator"})
-    assert found.compute_of("deep") == ("small", found.compute["small"])
-    assert found.compute_of("rfm_segments") is None
+    configuration = settings(runs_on={"deep": "small", "*": "orchestrator"})
+    assert configuration.compute_of("deep") == ("small", configuration.compute["small"])
+    assert configuration.compute_of("rfm_segments") is None
     assert settings(runs_on={}).compute_of("anything") is None
 
 
@@ -74,10 +74,10 @@ def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:
 
 
 def submitted(compute: dict[str, object], size_bytes: int | None = None, **changes: object) -> dict[str, object]:
-    found = settings(compute={"small": compute}, **changes)
+    configuration = settings(compute={"small": compute}, **changes)
     customers, costs = ("acme", "boots"), {"cost/center": "c"}
-    submission = Submission("tables", "runs/1", "small", found.compute["small"], customers, costs)
-    return request(found, submission, {}, [{"whl": f"{VOLUME}/code/w.whl"}], lambda: size_bytes)
+    submission = Submission("tables", "runs/1", "small", configuration.compute["small"], customers, costs)
+    return request(configuration, submission, {}, [{"whl": f"{VOLUME}/code/w.whl"}], lambda: size_bytes)
 
 
 NODES = {"kind": "new", "spark_version": "18", "node_type_id": "m", "gb_per_worker": 10.0, "max_workers": 6}

@@ -81,8 +81,8 @@ def homes(
 
 def tables(home: TestHome) -> list[str]:
     lake = home.root / "lake" / "acme"
-    found = (path.parent.relative_to(lake) for path in lake.glob("*/*/_delta_log"))
-    return sorted("/".join(path.parts) for path in found)
+    folders = (path.parent.relative_to(lake) for path in lake.glob("*/*/_delta_log"))
+    return sorted("/".join(path.parts) for path in folders)
 
 
 def same(one: Any, other: Any) -> bool:

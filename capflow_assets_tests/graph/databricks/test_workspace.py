@@ -118,13 +118,13 @@ def test_volumes_keep_files(client: WorkspaceClient):
 
 
 @pytest.mark.parametrize(
-    ("asked", "given"), [("bytes=2-4", b"234"), ("bytes=7-", b"789"), ("bytes=-2", b"89"), ("", b"0123456789")]
+    ("byte_range", "given"), [("bytes=2-4", b"234"), ("bytes=7-", b"789"), ("bytes=-2", b"89"), ("", b"0123456789")]
 )
-def test_a_part_of_a_file_can_be_had(client: WorkspaceClient, workspace: LocalWorkspace, asked: str, given: bytes):
+def test_a_part_of_a_file_can_be_had(client: WorkspaceClient, workspace: LocalWorkspace, byte_range: str, given: bytes):
     client.files.upload(f"{VOLUME}/ten", io.BytesIO(b"0123456789"), overwrite=True)
-    headers = {"Authorization": f"Bearer {workspace.token}", "Range": asked}
+    headers = {"Authorization": f"Bearer {workspace.token}", "Range": byte_range}
     answer = requests.get(f"{workspace.url}/api/2.0/fs/files{VOLUME}/ten", headers=headers, timeout=5)
-    assert (answer.status_code, answer.content) == (206 if asked else 200, given)
+    assert (answer.status_code, answer.content) == (206 if byte_range else 200, given)
 
 
 def test_a_principal_touches_its_own_places_only(workspace: LocalWorkspace, client: WorkspaceClient):

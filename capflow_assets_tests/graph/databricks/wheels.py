@@ -74,7 +74,7 @@ class Caller:
             compute["environment_key"] = "only"
             more["environments"] = [JobEnvironment("only", spec)]
         elif wheels:
-            compute["libraries"] = [Library(whl=each).as_dict() for each in wheels]
+            compute["libraries"] = [Library(whl=file).as_dict() for file in wheels]
         whole = SubmitTask.from_dict({"task_key": "only", **compute, **task})
         return int(self.client.jobs.submit(tasks=[whole], **more).run_id)
 

@@ -183,7 +183,7 @@ def test_other_methods_are_refused(method):
 )
 @pytest.mark.parametrize("path", ["/graphql", "/report_asset_materialization/raw/bills", "/report_asset_observation/a"])
 def test_what_a_form_can_send_changes_nothing(path, kind):
-    assert status("POST", path, HOST, *(("Content-Type", each) for each in kind), query="query=mutation{x}") == 415
+    assert status("POST", path, HOST, *(("Content-Type", value) for value in kind), query="query=mutation{x}") == 415
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site", "anything"])
@@ -198,12 +198,12 @@ def test_what_another_site_embeds_is_refused(site, place):
 def test_every_answer_keeps_other_sites_from_framing_and_reading(request_):
     sent, _ = connect(*request_)
     headers = [(name.decode().lower(), value.decode()) for name, value in sent[0]["headers"]]
-    found = dict(headers)
-    assert found["x-frame-options"] == "SAMEORIGIN"
-    assert found["x-content-type-options"] == "nosniff"
-    assert found["referrer-policy"] == "same-origin"
+    by_name = dict(headers)
+    assert by_name["x-frame-options"] == "SAMEORIGIN"
+    assert by_name["x-content-type-options"] == "nosniff"
+    assert by_name["referrer-policy"] == "same-origin"
     assert ("content-security-policy", "frame-ancestors 'self'") in headers
-    assert not [name for name in found if name.startswith("access-control-")]
+    assert not [name for name in by_name if name.startswith("access-control-")]
 
 
 def test_dagsters_own_policy_for_its_page_is_kept():

@@ -37,8 +37,8 @@ def lists(online: OnlineModel) -> VisitLists:
 
 
 def test_a_thousand_users_get_the_nights_lists(lists, trained, known):
-    asked = np.arange(len(known.users))
-    night = sequence_lists(trained, SHAPE, known, asked, SIZE)
+    users = np.arange(len(known.users))
+    night = sequence_lists(trained, SHAPE, known, users, SIZE)
     stored = [unpacked_visits(packed_visits(visits)) for _, visits in histories(known)]
     answers = lists.lists(stored)
     scores = np.array([[score for _, score in ranked] for ranked in answers])

@@ -70,8 +70,8 @@ def test_the_last_word_that_counts_holds_and_unknown_is_no(rows: list[dict]) -> 
     table = pa.Table.from_pylist(data, schema=pa.schema([(name, kinds[name]) for name in COLUMNS]))
     consents = consents_of(table, "email", "marketing", NOW)
     users = pa.array(["ann", "bob", "nobody"])
-    found = list(zip(consents.has_consent(users).tolist(), consents.is_suppressed(users).tolist(), strict=True))
-    assert found == [*(plainly(rows, user) for user in ("ann", "bob")), (False, False)]
+    verdicts = list(zip(consents.has_consent(users).tolist(), consents.is_suppressed(users).tolist(), strict=True))
+    assert verdicts == [*(plainly(rows, user) for user in ("ann", "bob")), (False, False)]
 
 
 CLAIMS = st.lists(

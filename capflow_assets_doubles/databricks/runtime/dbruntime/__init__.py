@@ -39,6 +39,6 @@ class DbUtils:
         from databricks.sdk.core import Config
         from databricks.sdk.dbutils import RemoteDbUtils
 
-        made = RemoteDbUtils(Config(host=Credentials.host, token=Credentials.token))
-        self.__dict__.update(fs=made.fs, secrets=made.secrets, jobs=made.jobs)
-        return getattr(made, name)
+        utilities = RemoteDbUtils(Config(host=Credentials.host, token=Credentials.token))
+        self.__dict__.update(fs=utilities.fs, secrets=utilities.secrets, jobs=utilities.jobs)
+        return getattr(utilities, name)

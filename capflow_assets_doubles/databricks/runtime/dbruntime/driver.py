@@ -57,9 +57,9 @@ def _entry_point(package: str, name: str) -> Any:
     except metadata.PackageNotFoundError:
         words = f"Python wheel with name {package} could not be found. Please check the driver logs for more details"
         raise RuntimeError(words) from None
-    found = [point for point in declared if point.name == name]
-    if found:
-        return found[0].load()
+    matching = [point for point in declared if point.name == name]
+    if matching:
+        return matching[0].load()
     return getattr(importlib.import_module(package.replace("-", "_")), name)
 
 

@@ -53,7 +53,9 @@ class Mounts:
         if not isinstance(text, str) or not text.startswith(("/dbfs", "/Volumes")):
             return None
         text = os.path.normpath(text)
-        return next((each for each in self._mounts if text == each.shown or text.startswith(each.shown + "/")), None)
+        return next(
+            (mount for mount in self._mounts if text == mount.shown or text.startswith(mount.shown + "/")), None
+        )
 
     def real(self, path: Any) -> Any:
         mount = self.of(path)
@@ -159,7 +161,7 @@ def _unsupported(path: str) -> OSError:
 
 def from_file(file: Path) -> None:
     """Install what the runtime's own file lists."""
-    install([Mount(**{**each, "allowed": tuple(each["allowed"])}) for each in json.loads(file.read_text())])
+    install([Mount(**{**fields, "allowed": tuple(fields["allowed"])}) for fields in json.loads(file.read_text())])
 
 
 if (_listed := Path(sys.prefix) / "mounts.json").exists():
