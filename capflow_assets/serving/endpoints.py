@@ -81,8 +81,8 @@ def sent_problem(problem: ProblemError) -> Sent:
     return Sent(problem.status, PROBLEM_JSON.encode(), written(problem.content()), headers)
 
 
-def owner_of(gate: Gate, call: Call) -> str:
-    """Whose token came with a request: a customer, or the operator.
+def owner_of(gate: Gate, call: Call, expected: str) -> str:
+    """Whose token came with a request: a customer, or the operator; most often the one that it names.
 
     Raises:
         ProblemError: none came, none that holds, or one in the address, where proxies and browsers keep it.
@@ -91,7 +91,7 @@ def owner_of(gate: Gate, call: Call) -> str:
         words = "a token in the address is kept by logs: send Authorization: Bearer, and replace that token"
         raise ProblemError(400, words)
     kind, _, token = call.header(b"authorization").partition(" ")
-    owner = gate.holder(token.strip()) if kind.lower() == "bearer" else None
+    owner = gate.holder(token.strip(), expected) if kind.lower() == "bearer" else None
     if owner is None:
         raise ProblemError(401, "send Authorization: Bearer with a token of the customer: capflow serve token CUSTOMER")
     return owner
@@ -99,7 +99,7 @@ def owner_of(gate: Gate, call: Call) -> str:
 
 def require_owner(gate: Gate, call: Call, customer: str) -> None:
     """Refuse a token of another customer, as if there were no such customer; that it exists is the caller's to see."""
-    if owner_of(gate, call) != customer or customer == OPERATOR:
+    if owner_of(gate, call, customer) != customer or customer == OPERATOR:
         raise not_there()
 
 

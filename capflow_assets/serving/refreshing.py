@@ -27,6 +27,9 @@ from capflow_assets.stores.answer_store import FOLDER
 EVERY_SECONDS = 60.0
 # So often all is looked at, whatever signs say: a table that failed may be whole now.
 LOOK_SECONDS = 600.0
+# Between customers it rests so many times as long as it looked: answers are given by the same process. All rests
+# together take no longer than this.
+RESTS, REST_SECONDS = 10.0, 30.0
 # A process that publishes has to end within.
 MOST_SECONDS = 3600.0
 LOG = logging.getLogger("capflow.serving")
@@ -71,13 +74,15 @@ def published_apart(root: str, customers: Sequence[str]) -> Done:
 class Refresher:
     """Looks at the lake again and again, until ``stop``; ``publish`` does the work, ``publish_each`` by default.
 
-    ``kept`` says what a store elsewhere holds of a customer; it changes where that was lost.
+    ``kept`` says what a store elsewhere holds of a customer; it changes where that was lost. ``customers`` are those
+    that are served, ``served_customers`` by default.
     """
 
     deployment: Deployment
     publish: Publish | None = None
     kept: Callable[[str], Any] = lambda customer: ()
     every_seconds: float = EVERY_SECONDS
+    customers: Callable[[], list[str]] | None = None
     _stop: threading.Event = field(default_factory=threading.Event)
     # By customer the sign of what is published.
     _signs: dict[str, Any] = field(default_factory=dict)
@@ -107,21 +112,31 @@ class Refresher:
         """Publish what is newer of each served customer; whether anything was."""
         if time.monotonic() - self._looked_at > LOOK_SECONDS:
             self._signs, self._looked_at = {}, time.monotonic()
-        signs = {customer: self._sign(customer) for customer in served_customers(self.deployment.home)}
+        served = served_customers(self.deployment.home) if self.customers is None else self.customers()
+        signs = self._signs_of(served)
         newer = [name for name, now in signs.items() if now is None or self._signs.get(name) != now]
         if not newer or self._stop.is_set():
             return False
         done = publish_each(self.deployment, newer) if self.publish is None else self.publish(newer)
+        now = self._signs_of(list(done))
         for customer, tables in done.items():
             # What was published is part of the sign; what came to the lake meanwhile is not, and is seen next time.
-            after = self._sign(customer)
+            after = now.get(customer)
             self._signs[customer] = None if after is None else (*signs[customer][:2], after[2])
             if tables:
                 LOG.info({"what": "published", "customer": customer, "tables": tables})
         return any(done.values())
 
-    def _sign(self, customer: str) -> Any:
-        return sign(self.deployment, customer, self.kept(customer))
+    def _signs_of(self, customers: Sequence[str]) -> dict[str, Any]:
+        """The signs of customers, with a rest after each; those that were looked at before ``stop``."""
+        signs: dict[str, Any] = {}
+        for customer in customers:
+            began = time.monotonic()
+            signs[customer] = sign(self.deployment, customer, self.kept(customer))
+            took = time.monotonic() - began
+            if self._stop.wait(min(RESTS * took, REST_SECONDS / len(customers))):
+                break
+        return signs
 
     def stop(self) -> None:
         """Look no more."""

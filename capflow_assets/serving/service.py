@@ -31,7 +31,7 @@ from capflow_assets.serving.problems import ProblemError, not_there
 from capflow_assets.serving.requests import AnswerRequest, Query, require_features
 from capflow_assets.serving.scorer_cache import DEFAULT_BOUND_BYTES, Key, LoadedScorer, NightOnly, ScorerCache
 from capflow_assets.serving.server_lookups import ServerLookups
-from capflow_assets.serving.tokens import served_customers
+from capflow_assets.serving.tokens import ServedCustomers
 from capflow_assets.stores.answer_store import ANSWERS, FEATURES, StoredTable
 from capflow_assets.stores.answer_stores import server_of
 from capflow_assets.stores.registry import Registry
@@ -94,16 +94,19 @@ class Service:
     reads: dict[str, tuple[str, ...]] = field(init=False)
     # The models whose lists may follow from a basket in hand.
     by_visits: frozenset[str] = field(init=False)
+    # Who is served now.
+    customers: ServedCustomers = field(init=False)
 
     def __post_init__(self) -> None:
         home, stages = self.deployment.home, self.deployment.stages
         server = server_of(home, for_looking_up=True)
-        self.lookups = Lookups(home) if server is None else ServerLookups(server, lambda: served_customers(home))
+        self.customers = ServedCustomers(home)
+        self.lookups = Lookups(home) if server is None else ServerLookups(server, self.customers)
         self.not_live = {name: why_not_live(spec, stages) for name, spec in stages.models.items()}
         self.reads = {name: spec.model.columns for name, spec in stages.models.items()}
         self.by_visits = frozenset(name for name, spec in stages.models.items() if follows_visits(spec))
         self.declared = DeclaredCustomers(self.deployment)
-        self.watch = ChampionWatch(self.deployment.registry, lambda: served_customers(home))
+        self.watch = ChampionWatch(self.deployment.registry, self.customers)
         self.cache = ScorerCache(self._load, self.bound_bytes)
 
     @property

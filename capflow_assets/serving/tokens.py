@@ -11,6 +11,7 @@ import json
 import os
 import secrets
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,10 @@ OPERATOR = ".operator"
 PREFIX = "cfa"
 LONGEST = 200
 RECHECK_SECONDS, RECHECK_UNKNOWN_SECONDS = 1.0, 0.02
+# A list of thousands is made again after so many times what it took, and after so long at the latest.
+LEAST_PAUSE, RELIST_SECONDS = 20.0, 60.0
+# File systems tell times apart by less than this.
+UNSURE_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,47 +90,142 @@ def is_served(home: Home, customer: str) -> bool:
 
 
 @dataclass(slots=True)
-class Gate:
-    """Whose a token is, from memory; the files are looked at again when they have changed."""
+class ServedCustomers:
+    """``served_customers`` of a home, listed again once a token or a declaration has come or gone; for any thread.
+
+    Both folders change with their files, which are replaced and never written in place. A folder that changed within
+    ``UNSURE_SECONDS`` may change again without its time telling of it, and is listed again.
+    """
 
     home: Home
-    _owners: dict[str, tuple[str, float | None]] = field(default_factory=dict)
-    _sign: tuple[object, ...] = ()
-    _looked_at: float = -1e9
+    _names: list[str] = field(default_factory=list)
+    _signs: tuple[int, ...] = ()
+    _listed_at: float = -1e9
+
+    def __call__(self) -> list[str]:
+        """The onboarded customers that have a token.
+
+        Raises:
+            OSError: the folder of tokens cannot be read.
+        """
+        signs = tuple(_changed(folder) for folder in (self.home.root / FOLDER, self.home.customers))
+        at = time.monotonic()
+        if signs != self._signs or not all(signs) or at - self._listed_at > RELIST_SECONDS:
+            self._names = served_customers(self.home)
+            self._signs, self._listed_at = _sure(signs), at
+        return self._names
+
+
+@dataclass(frozen=True, slots=True)
+class _Owner:
+    """What was read of an owner's file: its sign, until when each digest holds, and when it was last looked at."""
+
+    sign: tuple[int, int]
+    ends: Mapping[str, float | None]
+    looked_at: float
+
+
+@dataclass(slots=True)
+class Gate:
+    """Whose a token is, from memory; an owner's file is looked at again each second, and at once for another token.
+
+    Who opens what is decided by the file of the owner that a request names. All files together only tell a token of
+    somebody else from one that holds no more, and are listed once their folder has changed.
+    """
+
+    home: Home
+    _owners: dict[str, _Owner] = field(default_factory=dict)
+    # Of all files, by name: the inode, and the digests with until when they hold.
+    _all: dict[str, tuple[int, Mapping[str, float | None]]] = field(default_factory=dict)
+    _owner_of: dict[str, str] = field(default_factory=dict)
+    _signs: tuple[int, ...] = ()
+    _listed_at: float = -1e9
+    _listing_seconds: float = 0.0
 
     def owner(self, token: str) -> str | None:
         """The onboarded customer of a token that holds, or ``OPERATOR``; None for any other text."""
-        owner = self.holder(token)
+        owner = self.holder(token, OPERATOR)
         return owner if owner is None or owner == OPERATOR or self.home.has(owner) else None
 
-    def holder(self, token: str) -> str | None:
-        """As ``owner``, for who looks at the customer's declaration anyway: a customer may be gone."""
+    def holder(self, token: str, expected: str) -> str | None:
+        """Whose a token is, ``expected`` first; its customer may be gone, which the caller sees anyway."""
         if len(token) > LONGEST:
             return None
-        digest = _digest(token)
-        self._look(RECHECK_SECONDS)
-        if digest not in self._owners:  # it may be a moment old
-            self._look(RECHECK_UNKNOWN_SECONDS)
-        owner, ends = self._owners.get(digest, ("", None))
-        if not owner or not (ends is None or time.time() < ends):
-            return None
-        return owner
+        digest, now = _digest(token), time.time()
+        if self._holds(expected, digest, now):
+            return expected
+        self.look()
+        owner = self._owner_of.get(digest)
+        return owner if owner is not None and self._holds(owner, digest, now) else None
 
-    def _look(self, at_most_every: float) -> None:
-        if time.monotonic() - self._looked_at < at_most_every:
+    def look(self) -> None:
+        """Read the files that came or were replaced, if the folder has changed; seldom enough to cost little."""
+        at, folder = time.monotonic(), self.home.root / FOLDER
+        if at - self._listed_at < max(RECHECK_UNKNOWN_SECONDS, LEAST_PAUSE * self._listing_seconds):
             return
-        self._looked_at = time.monotonic()
-        folder = self.home.root / FOLDER
-        with suppress(OSError):
-            entries = sorted(os.scandir(folder), key=lambda entry: entry.name) if folder.is_dir() else []
-            files = [entry for entry in entries if entry.name.endswith(".json")]
-            sign = tuple((file.name, file.stat().st_mtime_ns, file.stat().st_ino) for file in files)
-            if sign != self._sign:
-                owners = [file.name.removesuffix(".json") for file in files]
-                self._owners = {
-                    kept.sha256: (owner, kept.ends) for owner in owners for kept in kept_tokens(self.home, owner)
-                }
-                self._sign = sign
+        signs = (_changed(folder),)
+        if signs != self._signs:
+            with suppress(OSError):
+                self._list(folder)
+            self._signs = _sure(signs)
+            self._listing_seconds = time.monotonic() - at
+        self._listed_at = time.monotonic()
+
+    def _list(self, folder: Path) -> None:
+        listed = {}
+        entries = os.scandir(folder) if folder.is_dir() else ()
+        for entry in entries:
+            name, _, suffix = entry.name.rpartition(".")
+            if suffix == "json":
+                known = self._all.get(name)
+                inode = entry.inode()
+                listed[name] = known if known is not None and known[0] == inode else (inode, _ends(self.home, name))
+        if listed != self._all:
+            self._all = listed
+            self._owner_of = {digest: name for name, (_, ends) in listed.items() for digest in ends}
+
+    def _holds(self, owner: str, digest: str, now: float) -> bool:
+        at, known = time.monotonic(), self._owners.get(owner)
+        if known is None or digest not in known.ends or at - known.looked_at > RECHECK_SECONDS:
+            known = self._read(owner, known, at)
+        if known is None or digest not in known.ends:
+            return False
+        ends = known.ends[digest]
+        return ends is None or now < ends
+
+    def _read(self, owner: str, known: _Owner | None, at: float) -> _Owner | None:
+        """An owner's file as it is now; nothing is kept of one that has none, whatever a request names."""
+        try:
+            state = os.stat(f"{self.home.root}/{FOLDER}/{owner}.json")  # noqa: PTH116  (asked for answers online)
+        except (OSError, ValueError):
+            self._owners.pop(owner, None)
+            return None
+        sign = state.st_ino, state.st_mtime_ns
+        is_known = known is not None and known.sign == sign and _is_sure(state.st_mtime_ns, known.looked_at - at)
+        ends = known.ends if known is not None and is_known else _ends(self.home, owner)
+        self._owners[owner] = read = _Owner(sign, ends, at)
+        return read
+
+
+def _ends(home: Home, owner: str) -> dict[str, float | None]:
+    return {kept.sha256: kept.ends for kept in kept_tokens(home, owner)}
+
+
+def _changed(folder: Path) -> int:
+    """When a folder's list of files changed last; 0 where there is none."""
+    with suppress(OSError):
+        return folder.stat().st_mtime_ns
+    return 0
+
+
+def _is_sure(changed_ns: int, since_s: float = 0.0) -> bool:
+    """Whether what was read (``since_s`` from now, so at most 0) was read well after the last change it shows."""
+    return time.time() + since_s - changed_ns / 1e9 > UNSURE_SECONDS
+
+
+def _sure(signs: tuple[int, ...]) -> tuple[int, ...]:
+    """Signs that tell the next change for certain; none where that may have the same ones."""
+    return signs if all(_is_sure(sign) for sign in signs) else ()
 
 
 def _digest(token: str) -> str:
