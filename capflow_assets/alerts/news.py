@@ -11,10 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from capflow_assets.alerts.settings import KINDS, AlertRule
+from capflow_assets.errors import shortened
 
 # Troubles that a message spells out; the others are counted.
 MOST_SPELLED = 20
 MOST_CHARACTERS = 500
+TOML = ".toml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +41,8 @@ class Alarm:
 
     def line(self) -> str:
         """The trouble in a line."""
-        subject = f" {self.subject}" if self.subject else ""
-        reason = " ".join(self.reason.split())[:MOST_CHARACTERS]
+        subject = f" {self.subject}" if self.subject.removesuffix(TOML) not in ("", self.customer) else ""
+        reason = _in_a_line(self.reason)
         return f"{self.customer}{subject}: {reason}" + (f" ({self.link})" if self.link else "")
 
 
@@ -69,7 +71,7 @@ class Message:
         lines: list[str] = []
         for kind in filter(self._has, KINDS):
             own = [one for one in self.fresh if one.what == kind]
-            lines += ["", kind.capitalize(), *(f"- {one.line()}" for one in own[:MOST_SPELLED])]
+            lines += ["", f"{kind[0].upper()}{kind[1:]}", *(f"- {one.line()}" for one in own[:MOST_SPELLED])]
             if len(own) > MOST_SPELLED:
                 lines.append(f"- and {len(own) - MOST_SPELLED:,} more")
         if self.over:
@@ -77,8 +79,14 @@ class Message:
         return "\n".join(lines).strip()
 
 
+def _in_a_line(reason: str) -> str:
+    """A reason of several lines in one, each of its lines told from the next."""
+    lines = [" ".join(line.split()).rstrip(".") for line in reason.splitlines() if line.strip()]
+    return shortened("; ".join(lines), MOST_CHARACTERS)
+
+
 def message_of(rule: AlertRule, alarms: Iterable[Alarm], sent: Mapping[str, str]) -> Message | None:
-    """What is new to a rule, given the signs of what it was ``told`` by key; None where nothing is."""
+    """What is new to a rule, given the signs of what was ``sent`` to it by key; None where nothing is."""
     own = [one for one in alarms if rule.wants(one.what, one.customer)]
     fresh = tuple(one for one in own if sent.get(one.key) != one.sign)
     over = tuple(sorted(set(sent) - {one.key for one in own}))

@@ -22,6 +22,8 @@ from capflow_assets.errors import CapflowError
 from capflow_assets.transfer.secrets import FromEnv
 
 FILE = "alerts.toml"
+# The variable that says where Dagster's page is for those who are told; `capflow ui` says its own address.
+DAGSTER_URL = "CAPFLOW_DAGSTER_URL"
 What = Literal["customer failed", "night late", "champion broken", "drifted", "asks waiting", "refused TOML"]
 KINDS: tuple[What, ...] = get_args(What)
 Text = Annotated[str, StringConstraints(min_length=1, max_length=300, strip_whitespace=True)]

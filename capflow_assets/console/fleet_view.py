@@ -26,6 +26,8 @@ from capflow_assets.graph.onboarding import refusals_in
 from capflow_assets.graph.status import status_rows
 
 REFRESH_SECONDS = 60.0
+# How long a page waits for the first view of all before it says that there is none yet (s).
+FIRST_WAIT_SECONDS = 20.0
 RECEIPTS = "delivery/receipts"
 MOST_RECEIPTS = 50
 # How a customer stands with a model, the sign that says it without colour, and its words.
@@ -62,6 +64,8 @@ class FleetView:
     # TOMLs in the customers' folder of which no customer comes in, and why.
     refused: Mapping[str, str] = field(default_factory=dict)
     problem: str = ""
+    # Nothing was gathered yet: what is empty here is not known to be so.
+    is_first_look: bool = False
 
     @property
     def cells(self) -> dict[tuple[str, str], Mapping[str, Any]]:
@@ -119,12 +123,18 @@ def state_of(row: Mapping[str, Any]) -> str:
 class Fleet:
     """Gathers the view again and again, in a thread of its own."""
 
-    def __init__(self, deployment: Deployment, instance: dg.DagsterInstance, every: float = REFRESH_SECONDS) -> None:
+    def __init__(
+        self,
+        deployment: Deployment,
+        instance: dg.DagsterInstance,
+        every: float = REFRESH_SECONDS,
+        first_wait: float = FIRST_WAIT_SECONDS,
+    ) -> None:
         self.deployment, self.instance = deployment, instance
-        self._every = every
+        self._every, self._first_wait = every, first_wait
         self._seen_tomls: dict[str, list[str]] = {}
         self._wanted, self._is_over, self._is_there = threading.Event(), threading.Event(), threading.Event()
-        self._view = FleetView(datetime.now(UTC), problem="the fleet is being looked at for the first time")
+        self._view = FleetView(datetime.now(UTC), is_first_look=True)
         self._thread = threading.Thread(target=self._work, name="fleet-view", daemon=True)
 
     def begin(self) -> None:
@@ -138,9 +148,9 @@ class Fleet:
         if self._thread.is_alive():
             self._thread.join(timeout=10)
 
-    def view(self, wait: float = 20.0) -> FleetView:
-        """The newest view; the first one is waited for."""
-        self._is_there.wait(wait)
+    def view(self) -> FleetView:
+        """The newest view; the first one is waited for, for a while."""
+        self._is_there.wait(self._first_wait)
         return self._view
 
     def refresh(self, wait: float = 20.0) -> None:
@@ -164,7 +174,7 @@ class Fleet:
 
 def _with_problem(view: FleetView, error: Exception) -> FleetView:
     words = str(error).splitlines()[0] if isinstance(error, CapflowError) else f"{type(error).__name__}: {error}"
-    return replace(view, problem=words[:300])
+    return replace(view, problem=words[:300], is_first_look=False)
 
 
 def gathered(

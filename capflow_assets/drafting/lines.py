@@ -205,7 +205,7 @@ def add_restarting(table: TableDraft, meanings: Meanings, bill: str, questions: 
     parts = [word for word in ("store", "day") if several.get(word, 0) > MOST_SEVERAL]
     if not parts:
         return
-    table.bill_key = Guess([*parts, "bill"], f"{bill} restarts: {_percents(several)} of its numbers have several")
+    table.bill_key = Guess([*parts, "bill"], f"{bill} restarts: of its numbers {_percents(several)}")
     questions.append(f"{bill} stands on several bills: is a bill told apart by {', '.join(parts)} and number?")
     till = meanings.best("till_id")
     if till and sample.share_of_several(bill, till) > MOST_SEVERAL:
@@ -221,7 +221,9 @@ def _share_of_days(sample: Sample, bill: str, name: str) -> float:
 
 
 def _percents(several: dict[str, float]) -> str:
-    return ", ".join(f"{100 * share:.0f} % several {word}s" for word, share in several.items() if share > MOST_SEVERAL)
+    return ", ".join(
+        f"{100 * share:.0f} % have several {word}s" for word, share in several.items() if share > MOST_SEVERAL
+    )
 
 
 def heads_apart(meanings: Meanings, bill: str) -> list[str]:

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from capflow_assets.drafting import words as w
 from capflow_assets.drafting.meanings import Meanings
 from capflow_assets.drafting.parts import Guess, TableDraft
 from capflow_assets.drafting.profiles import Column, number_formats
@@ -30,6 +31,7 @@ OF_THOUSANDTHS = frozenset({"KD", "KWD", "BD", "BHD", "OMR", "DT", "TND", "JD", 
 THREES = re.compile(r"[^0-9]*[0-9]{1,3}(?:,[0-9]{3})+[^0-9]*")
 ENOUGH_MARKED = 20
 NOBODYS = "XXX"
+OF_IDS = ("bill_id", "line_no", "user_id", "item_id", "store_id", "till_id")
 NUMBER_COLUMNS = ("amount", "quantity", "discount", "price")
 
 
@@ -48,7 +50,7 @@ def currency(every: Sequence[Meanings]) -> Guess:
         named = [match[1].upper() for name in meanings.sample.names if (match := CODE.search(name))]
         if named:
             return Guess(named[0], "by the name of a column")
-        if signs := _signs(meanings.sample):
+        if signs := _signs(meanings):
             return _by_signs(signs)
     return Guess(NOBODYS, "nothing in the files tells; XXX is no currency", is_unsure=True)
 
@@ -64,11 +66,15 @@ def _by_signs(signs: Counter[str]) -> Guess:
     return Guess(code, f"amounts are written with {sign}, the sign of several currencies", is_unsure=True)
 
 
-def _signs(sample: Sample) -> Counter[str]:
-    """The signs beside numbers, by how many different ones they stand at, of the columns that have some."""
+def _signs(meanings: Meanings) -> Counter[str]:
+    """The signs beside numbers, by how many different ones they stand at, of the columns that have some.
+
+    The letters of ids are none: a bill ``R000042`` is not paid in rand.
+    """
+    ids = {name for concept in OF_IDS for name in meanings.all(concept)}
     signs: Counter[str] = Counter()
-    for column in sample.columns.values():
-        if column.is_text and column.kind == "number":
+    for name, column in meanings.sample.columns.items():
+        if column.is_text and column.kind == "number" and name not in ids and w.ID not in meanings.tags[name]:
             for value in column.judged[:JUDGED]:
                 if sign := NO_SIGN.sub("", value).strip("."):
                     signs[sign] += 1

@@ -31,26 +31,27 @@ def current_alarms(deployment: Deployment, instance: dg.DagsterInstance) -> list
 
 
 def alarms_of_customers(deployment: Deployment, instance: dg.DagsterInstance, dagster_url: str = "") -> list[Alarm]:
-    """Failed customers, late nights and refused TOMLs; ``dagster_url`` begins the links to runs."""
+    """Failed customers, late nights and refused TOMLs; ``dagster_url`` begins the links to runs and to the night."""
     now, customers = datetime.now(UTC), deployment.customers()
+    night = f"{dagster_url}/night" if dagster_url else ""
     return [
         *_failed(instance, customers, dagster_url, now),
-        *_late(deployment, instance, customers, now),
-        *_refused(instance),
+        *_late(deployment, instance, customers, night, now),
+        *_refused(instance, night),
     ]
 
 
 def alarms_of_models(
-    deployment: Deployment, instance: dg.DagsterInstance, customers: Sequence[str]
+    deployment: Deployment, instance: dg.DagsterInstance, customers: Sequence[str], dagster_url: str = ""
 ) -> Generator[tuple[str, list[Alarm]], None, None]:
-    """Customer by customer the troubles of its models, of the kinds ``OF_MODELS``.
+    """Customer by customer the troubles of its models, of the kinds ``OF_MODELS``, each with a link to its card.
 
     Files of champions that have changed are read on the way, so a first look at many customers takes its time.
     """
     rows = status_rows(deployment, instance, customers)
     with closing(rows):
         for customer, own in groupby(rows, itemgetter("customer")):
-            yield customer, [alarm for row in own for alarm in _of_model(row)]
+            yield customer, [alarm for row in own for alarm in alarms_of_row(row, dagster_url)]
 
 
 def _failed(instance: dg.DagsterInstance, customers: list[str], url: str, now: datetime) -> Iterator[Alarm]:
@@ -62,27 +63,32 @@ def _failed(instance: dg.DagsterInstance, customers: list[str], url: str, now: d
             yield Alarm("customer failed", night.customer, "", newest.words or "its run failed", link)
 
 
-def _late(deployment: Deployment, instance: dg.DagsterInstance, customers: list[str], now: datetime) -> Iterator[Alarm]:
+def _late(
+    deployment: Deployment, instance: dg.DagsterInstance, customers: list[str], link: str, now: datetime
+) -> Iterator[Alarm]:
     cursor = sensor_cursor(instance)
     if cursor is None:
         return
     for row in night_rows(deployment.stages, instance, cursor, now.timestamp(), customers):
         if row["state"] == LATE or row["late_minutes"]:
             reason = row["why"] or "its deadline is over, and it is not done"
-            yield Alarm("night late", row["customer"], f"night of {row['night']}", reason)
+            yield Alarm("night late", row["customer"], f"night of {row['night']}", reason, link)
 
 
-def _of_model(row: Mapping[str, Any]) -> Iterator[Alarm]:
+def alarms_of_row(row: Mapping[str, Any], url: str = "") -> Iterator[Alarm]:
+    """The troubles of a customer's model by its status row; ``url`` begins the link to its card."""
     customer, model = row["customer"], row["model"]
+    link = f"{url}/customers/{customer}/models/{model}" if url else ""
     if row["broken"]:
-        yield Alarm(BROKEN, customer, model, row["broken"])
+        yield Alarm(BROKEN, customer, model, row["broken"], link)
     elif row["status"] == "asks":
-        yield Alarm(ASKS, customer, model, row["reason"] or "")
+        yield Alarm(ASKS, customer, model, row["reason"] or "", link)
     if row["drifted"]:
-        yield Alarm(DRIFTED, customer, model, "the users or the scores are not those of the training any more")
+        reason = "the users or the scores are not those of the training any more"
+        yield Alarm(DRIFTED, customer, model, reason, link)
 
 
-def _refused(instance: dg.DagsterInstance) -> Iterator[Alarm]:
+def _refused(instance: dg.DagsterInstance, link: str) -> Iterator[Alarm]:
     """TOMLs in the customers' folder that the onboarding sensor refused."""
     for state in instance.all_instigator_state():
         cursor = getattr(state.instigator_data, "cursor", None)
@@ -90,4 +96,4 @@ def _refused(instance: dg.DagsterInstance) -> Iterator[Alarm]:
             continue
         for name, (_, refusal) in sorted(json.loads(cursor).items()):
             if refusal:
-                yield Alarm("refused TOML", name.removesuffix(".toml"), name, refusal)
+                yield Alarm("refused TOML", name.removesuffix(".toml"), name, refusal, link)

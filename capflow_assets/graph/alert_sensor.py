@@ -12,14 +12,13 @@ import dagster as dg
 
 from capflow_assets.alerts.channels import send
 from capflow_assets.alerts.news import Alarm, message_of, told_now
-from capflow_assets.alerts.settings import FILE, read_rules
+from capflow_assets.alerts.settings import DAGSTER_URL, FILE, read_rules
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import CapflowError
 from capflow_assets.graph.alarms import OF_MODELS, alarms_of_customers, alarms_of_models
 
 EVERY_SECONDS = 300
 SECONDS_A_TICK = 4.0
-DAGSTER_URL = "CAPFLOW_DAGSTER_URL"
 
 
 @dataclass
@@ -51,14 +50,14 @@ def _is_of_models(key: str) -> bool:
 
 
 def _models_in_turn(
-    deployment: Deployment, instance: dg.DagsterInstance, memory: Memory, seconds: float
+    deployment: Deployment, instance: dg.DagsterInstance, memory: Memory, url: str, seconds: float
 ) -> tuple[list[Alarm], list[str]]:
     """The troubles of models, looked at from the customer whose turn it is, and the customers that are left."""
     until = time.monotonic() + seconds
     names = sorted(deployment.customers())
     turn = bisect_left(names, memory.next_customer)
     left, alarms = [*names[turn:], *names[:turn]], []
-    with closing(alarms_of_models(deployment, instance, tuple(left))) as looks:
+    with closing(alarms_of_models(deployment, instance, tuple(left), url)) as looks:
         for customer, own in looks:
             alarms += own
             left = left[left.index(customer) + 1 :]
@@ -96,7 +95,7 @@ def alert_sensor(deploy: Callable[[], Deployment]) -> dg.SensorDefinition:
             return dg.SkipReason(str(error))
         url = os.environ.get(DAGSTER_URL, "").rstrip("/")
         alarms = alarms_of_customers(deployment, context.instance, url)
-        of_models, left = _models_in_turn(deployment, context.instance, memory, SECONDS_A_TICK)
+        of_models, left = _models_in_turn(deployment, context.instance, memory, url, SECONDS_A_TICK)
         alarms += of_models
         done = [f"{len(left):,} customers' models are looked at in the next ticks"] if left else []
         for rule in rules:

@@ -148,14 +148,17 @@ def _looked_at(
 ) -> tuple[dict[str, list[str]], set[str]]:
     """The digest and the refusal of each file, read anew where it has changed; and those for which no time was left.
 
-    Of these stands what was seen before, if anything, so that the next tick reads them.
+    Of these stands what was seen before, if anything, so that the next tick reads them. What was refused is read anew
+    as well, after the others: the reason may lie in another customer's TOML.
     """
     now: dict[str, list[str]] = {}
     left: set[str] = set()
     is_late = False
-    for file in sorted(deployment.home.customers.glob("*.toml")):
-        digest, before = hashlib.sha256(file.read_bytes()).hexdigest(), seen.get(file.name)
-        if before and before[0] == digest:
+    digests = {file: hashlib.sha256(file.read_bytes()).hexdigest() for file in deployment.home.customers.glob("*.toml")}
+    is_known = {file: file.name in seen and seen[file.name][0] == digest for file, digest in digests.items()}
+    for file in sorted(digests, key=lambda file: (is_known[file], file)):
+        digest, before = digests[file], seen.get(file.name)
+        if before and is_known[file] and (is_late or not before[1]):
             now[file.name] = before
         elif is_late:
             left.add(file.name)
@@ -163,7 +166,7 @@ def _looked_at(
         else:
             now[file.name] = [digest, _refusal(deployment, file)]
             is_late = time.monotonic() > until  # asked after each, so that every tick comes further
-    return now, left
+    return dict(sorted(now.items())), left
 
 
 def _nothing(left: Collection[str]) -> str:

@@ -91,6 +91,17 @@ def test_a_message_groups_by_kind_and_counts_what_it_leaves_out() -> None:
     assert message.text.index("Customer failed") < message.text.index("Drifted")
 
 
+def test_a_reason_of_several_lines_is_one_line_whose_parts_are_told_apart_and_says_what_is_cut_off() -> None:
+    refusal = "brand.toml has 1 problem.\n  1. tables.bills.source.\n     Came: 'cvs'\n     To do: 'csv'?"
+    refused = Alarm("refused TOML", "brand", "brand.toml", refusal, "http://dagster/night")
+    text = Message("all", (refused,), ()).text
+    assert text.splitlines() == [
+        "Refused TOML",
+        "- brand: brand.toml has 1 problem; 1. tables.bills.source; Came: 'cvs'; To do: 'csv'? (http://dagster/night)",
+    ]
+    assert "… (500 more characters)" in Alarm("drifted", "boots", "churn", "a" * 1000).line()
+
+
 def test_an_e_mail_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
     with mail_server() as mails:
         way = {

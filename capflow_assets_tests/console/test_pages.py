@@ -19,6 +19,7 @@ from starlette.applications import Starlette
 from capflow_assets.console.app import Console
 from capflow_assets.console.features_index import features_of, matching
 from capflow_assets.console.fleet_view import STATES, Fleet, state_of
+from capflow_assets.console.page_views import Pages
 from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.graph.engine import Engine, deployment
 from capflow_assets.graph.launch import dagster_instance
@@ -32,7 +33,7 @@ from capflow_assets_tests.platform.browser import browsing, chromium
 def served(home: TestHome) -> Iterator[httpx.Client]:
     place = Home.of(home.root, {})
     with own_environment(), dagster_instance(place) as instance:
-        fleet = Fleet(deployment(STAGES, SOURCES, home=place, engine=Engine()), instance)
+        fleet = Fleet(deployment(STAGES, SOURCES, home=place, engine=Engine()), instance, first_wait=300)
         app = Starlette()
         console = Console(fleet, Gate(place), "http://127.0.0.1:3000")
         console.mount(app)
@@ -196,3 +197,20 @@ def test_a_refused_file_and_its_reason_stand_on_the_first_page(tmp_path: Path) -
     assert "1 of the TOMLs in the customers' folder is refused" in unescape(html)
     assert "hats.toml has" in html
     assert "<b>red" not in html
+
+
+def test_pages_of_a_fleet_that_nobody_has_looked_at_yet_say_so_and_not_that_it_is_empty(acme: TestHome) -> None:
+    place = Home.of(acme.root, {})
+    with own_environment(), dagster_instance(place) as instance:
+        fleet = Fleet(deployment(STAGES, SOURCES, home=place, engine=Engine()), instance, first_wait=0.0)
+        html = bytes(Pages(fleet, "", may_sign_in=False).page("night.html", "Last night", "/night").body).decode()
+    assert "being read for the first time" in html
+    assert '<meta http-equiv="refresh"' in html
+    assert "No customers yet" not in html
+
+
+def test_a_champion_with_nothing_to_decide_asks_for_no_decision(client: httpx.Client, acme: TestHome) -> None:
+    rows = acme.status("acme")
+    model = next(name for name, row in rows.items() if row["champion"] and not row["challenger"])
+    assert rows[model]["status"] != "asks"
+    assert "to decide" not in client.get(f"/customers/acme/models/{model}").text

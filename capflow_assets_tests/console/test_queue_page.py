@@ -77,11 +77,11 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         add(instance, "STARTED", "ann", "tables")
         add(instance, "SUCCESS", "cid", "tables")
         add(instance, "SUCCESS", "cid", "scoring")
-        fleet, app = Fleet(deployment(STAGES, SOURCES, home=home), instance), Starlette()
+        fleet, app = Fleet(deployment(STAGES, SOURCES, home=home), instance, first_wait=300), Starlette()
         Console(fleet, Gate(home), "http://dagster").mount(app)
         fleet.begin()
         try:
-            fleet.view(wait=300)
+            fleet.view()
             return asyncio.run(texts_of(app, "/queue", "/customers/bob"))
         finally:
             fleet.end()

@@ -13,6 +13,7 @@ from capflow_assets.alerts.settings import FILE
 from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.deployment import Deployment
 from capflow_assets.graph import alert_sensor as sensor_module
+from capflow_assets.graph.alarms import alarms_of_customers, alarms_of_row
 from capflow_assets.graph.alert_sensor import alert_sensor
 from capflow_assets.graph.engine import Engine, deployment
 from capflow_assets.graph.launch import dagster_instance
@@ -114,3 +115,15 @@ def test_models_are_looked_at_in_turn_and_what_waits_is_not_said_to_be_over(
 def test_a_cursor_of_an_earlier_release_keeps_what_was_told() -> None:
     signs = {"chat": {"asks waiting|boots|churn": "a sign"}}
     assert sensor_module.Memory.parse(json.dumps(signs)).signs == signs
+
+
+def test_a_trouble_leads_to_the_page_where_it_is_seen(place: Deployment) -> None:
+    with own_environment(), dagster_instance(place.home) as instance:
+        run_id = str(uuid.uuid4())
+        tags = {PARTITION: "boots"}
+        instance.add_run(dg.DagsterRun("tables", run_id, status=dg.DagsterRunStatus.FAILURE, tags=tags))
+        alarms = alarms_of_customers(place, instance, "http://dagster")
+    assert [alarm.link for alarm in alarms] == [f"http://dagster/runs/{run_id}"]
+    row = {"customer": "boots", "model": "churn", "broken": "", "status": "asks", "reason": "few users", "drifted": 1}
+    links = {alarm.what: alarm.link for alarm in alarms_of_row(row, "http://dagster")}
+    assert links == dict.fromkeys(("asks waiting", "drifted"), "http://dagster/customers/boots/models/churn")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import dagster as dg
@@ -117,3 +118,17 @@ def test_files_for_which_a_tick_has_no_time_left_come_in_at_the_next_one(home, t
             added.append(new)
             cursor = result.cursor
     assert added == [["ann"], ["bob"], []]
+
+
+def test_a_file_refused_for_the_sake_of_another_comes_in_once_that_one_gives_way(home, tmp_path):
+    first, second = (toml(tmp_path, name, to="home/customers") for name in ("ann", "bob"))
+    second.write_text(second.read_text().replace("/bob/bills.csv", "/ann/bills.csv"))
+    context = type("Context", (), {"obj": home.root})()
+    with opened(context, home.root) as (deployment, instance):
+        sensor = onboarding_sensor(lambda: deployment, deployment.stages)
+        refused = sensor(dg.build_sensor_context(instance=instance))
+        assert isinstance(refused, dg.SensorResult)
+        first.unlink()
+        mended = sensor(dg.build_sensor_context(instance=instance, cursor=refused.cursor))
+    assert [json.loads(result.cursor)["bob.toml"][1] == "" for result in (refused, mended)] == [False, True]
+    assert [asked.partition_keys for asked in mended.dynamic_partitions_requests or []] == [["bob"]]

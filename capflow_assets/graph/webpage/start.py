@@ -18,6 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from capflow_assets.alerts.settings import DAGSTER_URL
 from capflow_assets.errors import CapflowError
 from capflow_assets.graph.launch import dagster_instance
 from capflow_assets.graph.webpage import sessions
@@ -63,7 +64,7 @@ def serve(home: Home, address: Address, ready: Callable[[str], None]) -> int:
         "grace": GRACE_SECONDS,
         "folder": str(folder),
     }
-    with passing_signals() as received, keeper() as process:
+    with passing_signals() as received, keeper(address.url) as process:
         received.process = process
         send(process, json.dumps(plan))
         if received.number:  # it came before there was anybody to pass it on to
@@ -126,15 +127,18 @@ def services(folder: Path, address: Address) -> dict[str, list[str]]:
 
 
 @contextmanager
-def keeper() -> Iterator[subprocess.Popen[str]]:
-    """The keeper's process, in a session of its own; whatever is left of that session at the end is killed."""
+def keeper(url: str) -> Iterator[subprocess.Popen[str]]:
+    """The keeper's process, in a session of its own; whatever is left of that session at the end is killed.
+
+    ``url`` is where the page will be, to which alerts lead.
+    """
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "capflow_assets.graph.webpage.keeper"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        env=environment(os.environ),
+        env=environment(os.environ, url),
     )
     try:
         yield process
@@ -147,12 +151,12 @@ def keeper() -> Iterator[subprocess.Popen[str]]:
         process.wait()
 
 
-def environment(given: Mapping[str, str]) -> dict[str, str]:
-    """The variables of the page's processes: nothing is imported from the working directory."""
+def environment(given: Mapping[str, str], url: str = "") -> dict[str, str]:
+    """The variables of the page's processes: nothing is imported from the working directory, and alerts lead to it."""
     paths = [path for path in given.get("PYTHONPATH", "").split(os.pathsep) if Path(path).is_absolute()]
     safe = {"PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1", "PYTHONPATH": os.pathsep.join(paths)}
     # As `dagster dev` has it: errors of a stage's code are shown without Dagster's own frames.
-    return {**given, **safe, "DAGSTER_IS_DEV_CLI": "1"}
+    return {DAGSTER_URL: url, **given, **safe, "DAGSTER_IS_DEV_CLI": "1"}
 
 
 @dataclass
