@@ -170,12 +170,12 @@ def run() -> None:
             lines = replicate(base, folder, times)
             connection = _duckdb(folder)
             for name in BLOCKS:
-                line = _told(name, _ours(sail, folder, name), partial(_peer, connection, name))
+                line = _comparison(name, _ours(sail, folder, name), partial(_peer, connection, name))
                 print(f"features_sql: {lines:,} lines: {line}", flush=True)  # noqa: T201
             connection.close()
 
 
-def _told(name: str, ours: Callable[[], DataFrame], peer: Callable[[], pa.Table]) -> str:
+def _comparison(name: str, ours: Callable[[], DataFrame], peer: Callable[[], pa.Table]) -> str:
     def at_once() -> pa.Table:
         return ours()._to_table()[0]
 

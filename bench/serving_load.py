@@ -115,7 +115,7 @@ async def peak(port: int, request: bytes, seconds: float, connections: int = 8) 
     async def ask() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         while (began := time.perf_counter()) < until:
-            wrong[0] += not await _asked(reader, writer, request)
+            wrong[0] += not await _is_answered(reader, writer, request)
             took.append(time.perf_counter() - began)
         writer.close()
 
@@ -139,7 +139,7 @@ async def fixed_rate(port: int, request: bytes, rate: float, seconds: float, con
 
     async def one(due: float) -> None:
         reader, writer = await free.get()
-        wrong[0] += not await _asked(reader, writer, request)
+        wrong[0] += not await _is_answered(reader, writer, request)
         took.append(time.perf_counter() - due)
         free.put_nowait((reader, writer))
 
@@ -155,7 +155,7 @@ async def fixed_rate(port: int, request: bytes, rate: float, seconds: float, con
     return Load(took, wrong[0], time.perf_counter() - began)
 
 
-async def _asked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> bool:
+async def _is_answered(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> bool:
     writer.write(request)
     head = (await reader.readuntil(b"\r\n\r\n")).lower()
     if b"transfer-encoding: chunked" in head:

@@ -51,7 +51,7 @@ def spoilt(*places: int) -> list[str]:
     return [row.rpartition(",")[0] + ",twelve" if n in places else row for n, row in enumerate(ROWS, 1)]
 
 
-def assert_told(said: Said, *words: str) -> None:
+def assert_reported(said: Said, *words: str) -> None:
     message = " ".join(said.err.split())
     assert said.code == 1, message
     assert "Traceback" not in said.err

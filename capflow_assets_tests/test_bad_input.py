@@ -10,7 +10,7 @@ from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
 from capflow_assets_doubles.homes import FEW_FEATURES, TestHome
-from capflow_assets_tests.sent import COLUMNS, GOOD, HEADER, ROWS, Sent, assert_told, bills, home_of_bad, spoilt
+from capflow_assets_tests.sent import COLUMNS, GOOD, HEADER, ROWS, Sent, assert_reported, bills, home_of_bad, spoilt
 
 
 @pytest.fixture(scope="module")
@@ -79,13 +79,13 @@ FAILING = {
 
 
 @pytest.mark.parametrize("case", FAILING)
-def test_a_source_that_cannot_be_read_is_told_and_the_last_good_version_stays(home, tmp_path, case):
+def test_a_source_that_cannot_be_read_is_reported_and_the_last_good_version_stays(home, tmp_path, case):
     sent, words = FAILING[case]
     tables = ("raw/bills", "clean/bills", "features/rfm")
     before = {table: home.rows(table, "bad") for table in tables}
     home.ok("onboard", str(sent.into(tmp_path)), "--replace")
     said = home.capflow("run", "bad", "--select", ",".join(tables))
-    assert_told(said, "bad: 0 done", "raw/bills: ", *words, "not done either: clean/bills, features/rfm")
+    assert_reported(said, "bad: 0 done", "raw/bills: ", *words, "not done either: clean/bills, features/rfm")
     assert {table: home.rows(table, "bad") for table in tables} == before
     assert len(before["raw/bills"]) == 100
 
@@ -131,7 +131,7 @@ def test_one_broken_customer_leaves_the_others_alone(home, tmp_path, how):
     else:
         gone_bad(copy)
     said = copy.capflow("run", "bad", "good", "--select", UP_TO_SCORES)
-    assert_told(said, "✗ bad: 0 done", "✓ good: 6 done, 0 waiting or absent, 0 failed")
+    assert_reported(said, "✗ bad: 0 done", "✓ good: 6 done, 0 waiting or absent, 0 failed")
     assert len(copy.rows("predictions/rfm_segments", "good")) > 100
     assert copy.rows("raw/bills", "bad") == before
     assert {row["customer"] for row in json.loads(copy.ok("status", "--format", "json"))} == {"bad", "good"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from capflow_assets_doubles.homes import TestHome
-from capflow_assets_tests.sent import COLUMNS, ROWS, Sent, assert_told, bills, home_of_bad
+from capflow_assets_tests.sent import COLUMNS, ROWS, Sent, assert_reported, bills, home_of_bad
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_a_toml_that_is_wrong_is_not_onboarded(home, tmp_path, case):
     sent, words = REFUSED[case]
     before = sorted((file.name, file.read_bytes()) for file in (home.root / "customers").iterdir())
     said = home.capflow("onboard", str(sent.into(tmp_path)), "--replace")
-    assert_told(said, "customer.toml has 1 problem", *words)
+    assert_reported(said, "customer.toml has 1 problem", *words)
     assert sorted((file.name, file.read_bytes()) for file in (home.root / "customers").iterdir()) == before
 
 
@@ -91,7 +91,7 @@ def test_a_toml_that_is_wrong_is_not_onboarded(home, tmp_path, case):
 )
 def test_a_file_that_is_no_toml_is_not_onboarded(home, tmp_path, content, words):
     (tmp_path / "customer.toml").write_bytes(content)
-    assert_told(home.capflow("onboard", str(tmp_path / "customer.toml")), words, "customer.toml")
+    assert_reported(home.capflow("onboard", str(tmp_path / "customer.toml")), words, "customer.toml")
 
 
 def test_two_customers_of_one_name(tmp_path):
@@ -101,7 +101,7 @@ def test_two_customers_of_one_name(tmp_path):
     home.ok("onboard", str(one))
     kept = (home.root / "customers" / "twin.toml").read_bytes()
     other = Sent(name="twin", more={"vertical": "other"}).into(tmp_path / "other")
-    assert_told(home.capflow("onboard", str(other)), "There is a customer 'twin' already", str(other), "--replace")
+    assert_reported(home.capflow("onboard", str(other)), "There is a customer 'twin' already", str(other), "--replace")
     assert (home.root / "customers" / "twin.toml").read_bytes() == kept
     home.ok("onboard", str(other), "--replace")
     assert b"other" in (home.root / "customers" / "twin.toml").read_bytes()
@@ -115,7 +115,7 @@ def test_a_file_that_declares_another_customer_does_not_write_that_ones_tables(h
     text = half.read_text().replace('"bills.csv"', f'"{half.parent / "bills.csv"}"')
     (copy.root / "customers" / "worse.toml").write_text(text)
     said = copy.capflow("run", "worse", "--select", "raw/bills")
-    assert_told(said, "not called after its customer", "Expected: bad.toml", "Came: worse.toml")
+    assert_reported(said, "not called after its customer", "Expected: bad.toml", "Came: worse.toml")
     assert copy.rows("raw/bills", "bad") == before
 
 
@@ -140,7 +140,7 @@ def test_a_file_that_declares_another_customer_does_not_write_that_ones_tables(h
 )
 def test_a_command_that_cannot_be_done_says_why(home, arguments, words):
     said = home.capflow(*(argument.format(home=home.root) for argument in arguments))
-    assert_told(said, *(word.format(home=home.root) for word in words))
+    assert_reported(said, *(word.format(home=home.root) for word in words))
 
 
 @pytest.mark.parametrize(
@@ -161,6 +161,6 @@ def test_a_command_that_is_mistyped_shows_its_usage(home, arguments):
     assert "Traceback" not in said.err
 
 
-def test_a_home_that_is_a_file_is_told(tmp_path):
+def test_a_home_that_is_a_file_is_reported(tmp_path):
     (tmp_path / "home").write_text("")
-    assert_told(TestHome(tmp_path / "home").capflow("status"), "cannot be used", str(tmp_path / "home"))
+    assert_reported(TestHome(tmp_path / "home").capflow("status"), "cannot be used", str(tmp_path / "home"))

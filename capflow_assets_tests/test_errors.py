@@ -27,14 +27,14 @@ class Wide:
     columns = COLUMNS
 
 
-def test_a_name_among_many_is_told_with_the_nearest_and_how_many_more_there_are() -> None:
+def test_a_name_among_many_is_reported_with_the_nearest_and_how_many_more_there_are() -> None:
     message = str(NotFoundError.among("column", "colunm_59999", COLUMNS))
     assert "did you mean 'column_59999'?" in message
     assert "and 59,980 more" in message
     assert len(message) < MOST
 
 
-def test_a_toml_of_unknown_columns_is_told_by_its_first_ones() -> None:
+def test_a_toml_of_unknown_columns_is_described_by_its_first_ones() -> None:
     toml = good("boots")
     header = "[tables.bills.columns]\n"
     text = tomlkit.dumps(toml).replace(header, header + "".join(f'amuont{n} = "x"\n' for n in range(MANY // 2)))
@@ -47,7 +47,7 @@ def test_a_toml_of_unknown_columns_is_told_by_its_first_ones() -> None:
     assert len(message) < MOST
 
 
-def test_a_source_of_many_columns_is_told_by_its_first_ones() -> None:
+def test_a_source_of_many_columns_is_described_by_its_first_ones() -> None:
     with pytest.raises(MappingError) as unmapped:
         conform(Wide(), TABLE, {"user_id": "column_1"}, zone="UTC")
     assert "and 59,980 more" in str(unmapped.value)

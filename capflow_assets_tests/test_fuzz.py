@@ -32,7 +32,7 @@ def files_below(folder: Path) -> dict[str, bytes]:
     return {str(file.relative_to(folder)): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}
 
 
-def told_by(home: TestHome, *arguments: str) -> Said:
+def outcome_of(home: TestHome, *arguments: str) -> Said:
     """What a person sees of a command; an error that gets through is the traceback that it would be."""
     try:
         return home.capflow(*arguments)
@@ -96,7 +96,7 @@ def test_no_toml_is_answered_with_a_traceback(home, tmp_path, share):
         toml = tmp_path / str(number) / "customer.toml"
         toml.parent.mkdir()
         toml.write_bytes(content)
-        said = told_by(home, "onboard", str(toml))
+        said = outcome_of(home, "onboard", str(toml))
         problem = trouble(said) or (unlike(said.err) if said.code else "")
         codes.append(said.code)
         if problem:
@@ -137,7 +137,7 @@ def test_no_row_of_a_file_vanishes_and_no_file_stops_the_others(home, tmp_path, 
 
 
 def run_by_command(home: TestHome, names: list[str], taken: Taken) -> None:
-    taken.why |= by_customer(told_by(home, "run", *names, "--select", "raw/bills"), names)
+    taken.why |= by_customer(outcome_of(home, "run", *names, "--select", "raw/bills"), names)
     with own_environment(), dagster_instance(Home.of(home.root)) as instance:
         taken.counts |= {name: counts(instance, "raw/bills", name) for name in names if not taken.why[name]}
 
@@ -168,7 +168,7 @@ def onboarded_with(home: TestHome, folder: Path, name: str, sent: Sent, taken: T
         file.write_bytes(content)
     toml = folder / "customer.toml"
     toml.write_bytes(dumped(sent.toml(name)))
-    said = told_by(home, "onboard", str(toml))
+    said = outcome_of(home, "onboard", str(toml))
     if said.code:
         taken.why[name] = trouble(said) or unlike(said.err) or "refused"
     return said.code == 0

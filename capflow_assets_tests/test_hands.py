@@ -197,7 +197,7 @@ def test_a_wide_table_becomes_records_and_a_narrow_one_stays_a_table(home) -> No
     assert max(map(len, records.splitlines())) <= 60
 
 
-def test_a_written_file_is_told_of_and_not_on_standard_output(home, tmp_path) -> None:
+def test_a_written_file_is_reported_and_not_on_standard_output(home, tmp_path) -> None:
     said = home.capflow("show", "raw/bills", "-c", "cafe", "-o", str(tmp_path / "bills.csv"))
     assert (said.code, said.out) == (0, "")
     assert said.err.strip() == f"wrote 60 rows, raw/bills of cafe, to {tmp_path / 'bills.csv'}"
@@ -212,7 +212,7 @@ def test_the_version_and_the_defaults_can_be_read() -> None:
 # -- a TOML that comes in ----------------------------------------------------------------------------------------------
 
 
-def test_bounds_of_a_model_are_told_with_all_else(tmp_path) -> None:
+def test_bounds_of_a_model_are_reported_with_all_else(tmp_path) -> None:
     wrong = TOML.replace('currency = "EUR"', 'currency = "euro"').replace('amount = "total"', 'amount = "now()"')
     toml = sent(tmp_path / "files", wrong + "[models.rfm_segments]\nhorizon_days = 0\nhorizon = 3\n")
     said = TestHome(tmp_path / "home").capflow("onboard", str(toml))
@@ -232,7 +232,7 @@ def test_bounds_that_a_release_narrowed_stop_no_table(home, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("vertical", "words"), [("fashoin", "did you mean 'fashion'?"), ("toys", "there are: "), ("fashion", "")]
 )
-def test_a_vertical_without_defaults_is_taken_and_told_of(tmp_path, vertical: str, words: str) -> None:
+def test_a_vertical_without_defaults_is_taken_and_reported(tmp_path, vertical: str, words: str) -> None:
     toml = sent(tmp_path / "files", TOML.replace("food_and_beverage", vertical))
     said = TestHome(tmp_path / "home").capflow("onboard", str(toml))
     assert said.code == 0

@@ -117,7 +117,7 @@ def test_a_read_only_home_can_be_looked_at_and_nothing_else(bills_only, tmp_path
 
 @needs_mounts
 @pytest.mark.parametrize("size", ["12k", "32k"])
-def test_a_full_disk_is_told_and_the_next_run_has_all_rows(tmp_path, toml, size):
+def test_a_full_disk_is_reported_and_the_next_run_has_all_rows(tmp_path, toml, size):
     home = TestHome(tmp_path / "home")
     home.ok("onboard", str(toml))
     home.ok("run", "young", "-s", "raw")

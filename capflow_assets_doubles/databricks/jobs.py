@@ -141,14 +141,14 @@ class Jobs:
         return cluster
 
     def _get(self, request: Request) -> dict[str, Any]:
-        run, task = self._found(request)
+        run, task = self._run_and_task(request)
         if task is None:
             return run.described(self.host)
         alone = {**run.described(self.host), **task.described(f"{self.host}/?o=0#job/{run.job_id}")}
         return alone | {"tasks": [task.described(self.host)]}
 
     def _output(self, request: Request) -> dict[str, Any]:
-        run, task = self._found(request)
+        run, task = self._run_and_task(request)
         if task is None:
             words = "Retrieving the output of runs with multiple tasks is not supported. "
             words += "Please retrieve the output of each individual task run instead."
@@ -170,10 +170,10 @@ class Jobs:
         return {"runs": [run.described(self.host) for run in newest], "has_more": False}
 
     def _cancel(self, request: Request) -> dict[str, Any]:
-        self._found(request)[0].cancelled.set()
+        self._run_and_task(request)[0].cancelled.set()
         return {}
 
-    def _found(self, request: Request) -> tuple[Run, TaskRun | None]:
+    def _run_and_task(self, request: Request) -> tuple[Run, TaskRun | None]:
         """The run with this id, or the run and the task that has it."""
         run_id = int(request.need("run_id"))
         for run in list(self.runs.values()):
@@ -229,9 +229,9 @@ class Jobs:
         if "new_cluster" in task.spec:
             cluster.now("PENDING", "CREATING", "Finding instances for new nodes, acquiring more instances if necessary")
         while self._faults.never_starts or time.time() - begun < self._faults.start_delay_s:
-            _stop_if_asked(run, until)
+            _stop_if_due(run, until)
             time.sleep(POLL_S)
-        _stop_if_asked(run, until)
+        _stop_if_due(run, until)
         code = self._faults.start_failure
         if code:
             reason = {"code": code, "type": "CLOUD_FAILURE", "parameters": {"databricks_error_message": code.lower()}}
@@ -278,7 +278,7 @@ class Jobs:
         begun, dies = time.monotonic(), self._faults.driver_death()
         try:
             while task.process.popen.poll() is None:
-                _stop_if_asked(run, until)
+                _stop_if_due(run, until)
                 if dies is not None and time.monotonic() - begun > dies:
                     task.process.signal(signal.SIGKILL)
                 time.sleep(POLL_S)
@@ -314,7 +314,7 @@ class _EndedError(Exception):
         self.state = state
 
 
-def _stop_if_asked(run: Run, until: float) -> None:
+def _stop_if_due(run: Run, until: float) -> None:
     if run.cancelled.is_set():
         raise _EndedError(State("TERMINATED", "CANCELED", "Run cancelled."))
     if time.time() > until:

@@ -84,7 +84,7 @@ class Storage:
             raise ApiError(403, "PERMISSION_DENIED", f"No operations allowed on this path: {path}")
         return path, place
 
-    def _dbfs_found(self, request: Request) -> tuple[str, Path]:
+    def _dbfs_place(self, request: Request) -> tuple[str, Path]:
         path, place = self._dbfs(request)
         if not place.exists():
             raise ApiError(404, "RESOURCE_DOES_NOT_EXIST", f"No file or directory exists on path {path}.")
@@ -133,7 +133,7 @@ class Storage:
         return {}
 
     def _dbfs_read(self, request: Request) -> dict[str, Any]:
-        path, place = self._dbfs_found(request)
+        path, place = self._dbfs_place(request)
         offset, length = int(request.query.get("offset", 0)), int(request.query.get("length", BLOCK // 2))
         if place.is_dir() or offset < 0 or length < 0:
             raise ApiError(400, "INVALID_PARAMETER_VALUE", f"Cannot read {length} bytes at {offset} of {path}")
@@ -145,10 +145,10 @@ class Storage:
         return {"bytes_read": len(data), "data": base64.b64encode(data).decode()}
 
     def _dbfs_get_status(self, request: Request) -> dict[str, Any]:
-        return _info(*self._dbfs_found(request))
+        return _info(*self._dbfs_place(request))
 
     def _dbfs_list(self, request: Request) -> dict[str, Any]:
-        path, place = self._dbfs_found(request)
+        path, place = self._dbfs_place(request)
         if place.is_file():
             return {"files": [_info(path, place)]}
         return {"files": [_info(f"{path.rstrip('/')}/{child.name}", child) for child in sorted(place.iterdir())]}
@@ -195,7 +195,7 @@ class Storage:
             raise ApiError(403, "PERMISSION_DENIED", f"User does not have {right} VOLUME on Volume '{name}'.")
         return self.place(path)
 
-    def _found(self, request: Request, path: str, folder: bool) -> Path:
+    def _place(self, request: Request, path: str, folder: bool) -> Path:
         place = self._volume(request, path, "READ")
         if not (place.is_dir() if folder else place.is_file()):
             kind = "directory" if folder else "file"
@@ -204,7 +204,7 @@ class Storage:
 
     def _files_get(self, request: Request, path: str) -> Response:
         content, headers = (
-            self._found(request, path, folder=False).read_bytes(),
+            self._place(request, path, folder=False).read_bytes(),
             self._files_head(request, path).headers,
         )
         byte_range = request.headers.get("range", "")
@@ -219,7 +219,7 @@ class Storage:
         return Response(206, part, headers | {"Content-Length": str(len(part))})
 
     def _files_head(self, request: Request, path: str) -> Response:
-        status = self._found(request, path, folder=False).stat()
+        status = self._place(request, path, folder=False).stat()
         headers = {"Content-Length": str(status.st_size), "Content-Type": "application/octet-stream"}
         return Response(200, b"", headers | {"Last-Modified": formatdate(status.st_mtime, usegmt=True)})
 
@@ -231,15 +231,15 @@ class Storage:
         return Response(204)
 
     def _files_delete(self, request: Request, path: str) -> Response:
-        self._found(request, path, folder=False).unlink()
+        self._place(request, path, folder=False).unlink()
         return Response(204)
 
     def _directories_head(self, request: Request, path: str) -> Response:
-        self._found(request, path, folder=True)
+        self._place(request, path, folder=True)
         return Response(200)
 
     def _directories_get(self, request: Request, path: str) -> dict[str, Any]:
-        children = sorted(self._found(request, path, folder=True).iterdir())
+        children = sorted(self._place(request, path, folder=True).iterdir())
         return {"contents": [_entry(f"{path.rstrip('/')}/{child.name}", child) for child in children]}
 
     def _directories_put(self, request: Request, path: str) -> Response:
@@ -250,7 +250,7 @@ class Storage:
         return Response(204)
 
     def _directories_delete(self, request: Request, path: str) -> Response:
-        place = self._found(request, path, folder=True)
+        place = self._place(request, path, folder=True)
         if any(place.iterdir()):
             raise ApiError(400, "FAILED_PRECONDITION", f"The directory being deleted is not empty: {path}")
         place.rmdir()

@@ -69,10 +69,10 @@ def test_a_trouble_is_told_once_until_it_changes_and_once_when_it_is_over() -> N
     first = message_of(ALL, [FAILED, ASKS], {})
     assert first is not None
     assert (first.fresh, first.over) == ((FAILED, ASKS), ())
-    told = told_now(ALL, [FAILED, ASKS])
-    assert message_of(ALL, [FAILED, ASKS], told) is None
+    known_alarms = told_now(ALL, [FAILED, ASKS])
+    assert message_of(ALL, [FAILED, ASKS], known_alarms) is None
     changed = Alarm("customer failed", "boots", "", "raw/items: the disk is full")
-    second = message_of(ALL, [changed, ASKS], told)
+    second = message_of(ALL, [changed, ASKS], known_alarms)
     assert second is not None
     assert second.fresh == (changed,)
     last = message_of(ALL, [], told_now(ALL, [changed, ASKS]))

@@ -65,7 +65,7 @@ def test_another_setting_makes_the_table_anew(tmp_path, toml):
         ("[features]\nuser_item = 3", ["features.user_item", "keys and values"]),
     ],
 )
-def test_a_mistake_is_told_when_the_customer_is_onboarded(tmp_path, toml, settings, words):
+def test_a_mistake_is_reported_when_the_customer_is_onboarded(tmp_path, toml, settings, words):
     own = toml.with_name("wrong.toml")
     own.write_text(f"{toml.read_text()}\n{settings}\n")
     said = TestHome(tmp_path).capflow("onboard", str(own))

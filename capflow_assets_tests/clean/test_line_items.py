@@ -127,7 +127,7 @@ def test_equal_lines_stay_and_are_flagged(spark: SparkSession) -> None:
         assert (of_bill.amount, of_bill.quantity, of_bill.line_items, of_other.amount) == (5.3, 4.0, 4, 1.1)
 
 
-def test_rows_of_one_number_are_one_row_that_came_twice(spark: SparkSession) -> None:
+def test_rows_of_one_number_are_one_row_sent_twice(spark: SparkSession) -> None:
     """Equal ones are copies; of others the earliest stays; the number orders the rows; without one, all stay."""
     raw = [
         line("b1", "tea", line_no=20),

@@ -97,9 +97,9 @@ def test_the_night_the_models_page_the_report_and_the_search_are_there(client: h
     assert "No night yet" in client.get("/queue").text
     assert "purchase" in client.get("/models/purchase_propensity").text
     assert client.get("/customers/acme/report").text.startswith("<!doctype html>")
-    found = client.get("/features", params={"q": "gap days"}).text
-    assert "gap_days_avg" in found
-    assert "returns_total" not in found
+    page = client.get("/features", params={"q": "gap days"}).text
+    assert "gap_days_avg" in page
+    assert "returns_total" not in page
     assert "Nothing was delivered yet" in client.get("/deliveries").text
 
 

@@ -137,7 +137,7 @@ def test_what_does_not_exist_or_does_not_fit_is_refused_at_load(checks: str, wor
         assert word in str(caught.value)
 
 
-def test_every_problem_is_told_at_once() -> None:
+def test_every_problem_is_reported_at_once() -> None:
     with pytest.raises(CustomerError, match=r"boots\.toml has 2 problems"):
         customer("[checks.nothing]\n[checks.feed_gaps]\nmost_days = 3")
 

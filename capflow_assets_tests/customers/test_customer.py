@@ -147,7 +147,7 @@ def test_what_can_be_wrong(old: str, new: str, words: list[str]) -> None:
         assert word in message
 
 
-def test_every_problem_is_told_at_once() -> None:
+def test_every_problem_is_reported_at_once() -> None:
     text = GOOD.replace('"GBP"', '"gbp"').replace('"Europe/London"', '"Mars"').replace('"csv"', '"cvs"')
     message = refused(text.replace("loyalty_tier", "Tier").replace("horizon_days", "[models.x]\nhorizon_days"))
     assert message.startswith("boots.toml has 5 problems.")

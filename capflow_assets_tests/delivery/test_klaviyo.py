@@ -60,7 +60,7 @@ def test_nobody_is_subscribed_and_twice_changes_nothing(klaviyo: KlaviyoServer, 
     assert {path for path in klaviyo.paths if not path.startswith(f"GET {JOBS}/job")} == {f"POST {JOBS}"}
 
 
-def test_errors_of_a_job_are_told_by_user_over_several_pages(klaviyo: KlaviyoServer, options: Any) -> None:
+def test_errors_of_a_job_are_reported_by_user_over_several_pages(klaviyo: KlaviyoServer, options: Any) -> None:
     klaviyo.wrong_users = frozenset(USERS[10:140])
     sent = DESTINATION.send(options(profiles_per_job=250), NIGHTLY, batches_of(ROWS))
     assert (sent.rows, len(sent.refused), sent.unknown) == (120, 130, ())

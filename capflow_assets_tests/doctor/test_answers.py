@@ -57,7 +57,7 @@ def test_a_damaged_store_is_to_be_removed(case: Case) -> None:
     assert "capflow serve makes it again" in str(list(checked(case)))
 
 
-def test_a_store_on_a_server_that_is_not_reached_is_told(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_on_an_unreachable_server_is_reported(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("capflow_assets.stores.answer_stores.WRITER_TRIES", 1)
     case.home.settings.write_text(
         '[serving.store]\nkind = "redis"\nhost = "127.0.0.1"\nport = 1\ntls = false\n', encoding="utf-8"

@@ -76,7 +76,7 @@ def test_a_customer_is_tried_below_its_own_prefix(tmp_path, bucket):
 
 
 @pytest.mark.usefixtures("bucket")
-def test_wrong_keys_are_told_and_never_shown(tmp_path, store):
+def test_wrong_keys_are_reported_and_never_shown(tmp_path, store):
     address, _ = store
 
     def permissions(checked_after: str) -> None:

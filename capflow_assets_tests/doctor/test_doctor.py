@@ -73,7 +73,7 @@ def test_a_home_that_is_not_there_is_not_made(tmp_path):
 
 
 @pytest.mark.parametrize("root", ["file/home", "/proc/capflow"])
-def test_a_home_that_cannot_be_written_is_told(tmp_path, root):
+def test_a_home_that_cannot_be_written_is_reported(tmp_path, root):
     (tmp_path / "file").write_text("")
     place = tmp_path / root
     result = only(examined(place, "configuration.home"))

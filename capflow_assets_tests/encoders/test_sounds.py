@@ -77,7 +77,7 @@ def test_where_nothing_is_quiet_all_of_it_is_said(samples: np.ndarray) -> None:
     assert len(spoken(bands)) == len(bands)
 
 
-def test_clipping_is_told() -> None:
+def test_clipping_is_reported() -> None:
     assert heard(file_of(np.clip(tone(300, loud=3.0), -1, 1))).is_clipped
     assert not heard(file_of(tone(300))).is_clipped
 

@@ -12,16 +12,16 @@ from capflow_assets.errors import SourceError, TableError
 TEXTS = ("green tea", "black tea", "plum jam", "plum plum jam", "12")
 
 
-def made_of(*texts: str | None, **params: object) -> Encoded:
+def encoding_of(*texts: str | None, **params: object) -> Encoded:
     return encoded(texts, Params.model_validate(params))
 
 
 def vectors(*texts: str | None, **params: object) -> list[list[float]]:
-    return [vector.tolist() for vector in made_of(*texts, **params).vectors]
+    return [vector.tolist() for vector in encoding_of(*texts, **params).vectors]
 
 
 def test_words_have_two_letters_and_no_digits() -> None:
-    words = made_of("Grüner Tee, 100 g", "TEE", "漢字", "a 1 --", "", None).words
+    words = encoding_of("Grüner Tee, 100 g", "TEE", "漢字", "a 1 --", "", None).words
     assert words.tolist() == [2, 1, 1, 0, 0, 0]
 
 
@@ -40,9 +40,9 @@ def test_fewer_independent_texts_than_dimensions_leave_zeros() -> None:
 
 
 def test_a_fixed_encoder_makes_the_same_vector_of_a_text_whatever_the_others_are() -> None:
-    together = made_of(*TEXTS)
+    together = encoding_of(*TEXTS)
     for place, text in enumerate(TEXTS):
-        alone = made_of("plum wine", text)
+        alone = encoding_of("plum wine", text)
         assert alone.encoder == together.encoder == "hashed/1/128/0"
         assert alone.vectors[1].tolist() == together.vectors[place].tolist()
 
@@ -53,20 +53,20 @@ def test_spellings_of_one_text_are_one_vector() -> None:
 
 
 def test_what_was_learned_from_other_texts_is_another_encoder() -> None:
-    learned = made_of(*TEXTS, encoder="tfidf")
-    again = made_of(*TEXTS, encoder="tfidf")
+    learned = encoding_of(*TEXTS, encoder="tfidf")
+    again = encoding_of(*TEXTS, encoder="tfidf")
     assert (again.encoder, again.vectors.tolist()) == (learned.encoder, learned.vectors.tolist())
     others = (
-        made_of(*TEXTS[:-1], "fig jam", encoder="tfidf"),
-        made_of(*TEXTS, encoder="tfidf", seed=1),
-        made_of(*TEXTS, encoder="tfidf", dimensions=8),
+        encoding_of(*TEXTS[:-1], "fig jam", encoder="tfidf"),
+        encoding_of(*TEXTS, encoder="tfidf", seed=1),
+        encoding_of(*TEXTS, encoder="tfidf", dimensions=8),
     )
     assert len({learned.encoder, *(other.encoder for other in others)}) == 4
 
 
 @pytest.mark.parametrize("params", [{"dimensions": 64}, {"seed": 1}])
 def test_other_parameters_are_another_encoder(params: dict[str, object]) -> None:
-    assert made_of("tea", **params).encoder != made_of("tea").encoder
+    assert encoding_of("tea", **params).encoder != encoding_of("tea").encoder
 
 
 def test_words_from_a_file(tmp_path: Path) -> None:
@@ -91,8 +91,8 @@ def test_another_file_is_another_encoder(tmp_path: Path) -> None:
     file.write_text("tea 3 4\n")
     other.write_text("tea 3 4\nunused 1 1\n")
     params = {"encoder": "glove", "path": str(file)}
-    assert made_of("tea", **params).encoder == made_of("jam", **params).encoder
-    assert made_of("tea", **params | {"path": str(other)}).encoder != made_of("tea", **params).encoder
+    assert encoding_of("tea", **params).encoder == encoding_of("jam", **params).encoder
+    assert encoding_of("tea", **params | {"path": str(other)}).encoder != encoding_of("tea", **params).encoder
 
 
 NO_NUMBERS = {"a word": b"tea 3 four\n", "no number": b"tea nan 4\n", "no text": b"\x00PK \xff\xfe", "nothing": b""}

@@ -81,7 +81,7 @@ def test_the_later_export_holds_for_the_whole_bill(engine: SparkSession) -> None
         ]
 
 
-def test_an_export_that_came_twice_counts_once_and_its_equal_lines_stay(spark: SparkSession) -> None:
+def test_an_export_that_is_sent_twice_counts_once_and_its_equal_lines_stay(spark: SparkSession) -> None:
     """Three scans of milk and a bread, sent as two files: 5.30. Of three scans that became two, one was taken out."""
     bill = [("t1", "milk", 1.0, 1.1)] * 3 + [("t1", "bread", 1.0, 2.0)]
     twice = lines(spark, *((*row, file) for file in (MARCH, APRIL) for row in bill))

@@ -45,7 +45,7 @@ ANA = (
 )
 
 
-def made_of(
+def table_of(
     spark: SparkSession, rows: Any, catalogue: Any = CATALOGUE, as_of: datetime | list[datetime] = AS_OF
 ) -> DataFrame:
     lines = frame_of(spark, LINES, [{"line_no": n, **row} for n, row in enumerate(rows, 1)])
@@ -60,7 +60,7 @@ def test_items_by_hand(spark: SparkSession) -> None:
         line(None, "tea", NEW, 9.0),
         line("ana", "post", NEW, 9.0, flags="x,not_an_item"),
     ]
-    table = made_of(spark, [*ANA, *more])
+    table = table_of(spark, [*ANA, *more])
     assert table.dtypes == [(column.name, column.type) for column in TABLE.columns]
     names = ("items_bought", "items_bought_91d", "new_item_share_91d", "repeat_item_share", "repeat_spend_share")
     assert rows_of(table, "user_id", *names, "top_item_share") == [
@@ -74,7 +74,7 @@ def test_items_by_hand(spark: SparkSession) -> None:
 
 def test_categories_by_hand(spark: SparkSession) -> None:
     """Of 45 in a category, hot and bread have 20 each, bath 5; of 48 in a department, food 40. Own brand: 10 of 28."""
-    table = made_of(spark, ANA).filter("user_id = 'ana'")
+    table = table_of(spark, ANA).filter("user_id = 'ana'")
     tops = ("top_category", "top_category_share", "second_category", "second_category_share", "top_department")
     assert rows_of(table, *tops, "top_department_share") == [("bread", 20 / 45, "hot", 20 / 45, "food", 40 / 48)]
     assert rows_of(table, "categories_bought", "departments_bought", "own_brand_share") == [(3, 2, 10 / 28)]
@@ -85,7 +85,7 @@ def test_categories_by_hand(spark: SparkSession) -> None:
 
 
 def test_without_a_catalogue_items_remain(spark: SparkSession) -> None:
-    table, whole = made_of(spark, ANA, None), made_of(spark, ANA)
+    table, whole = table_of(spark, ANA, None), table_of(spark, ANA)
     of_items = ("user_id", "items_bought", "new_item_share_91d", "repeat_spend_share", "item_concentration")
     assert rows_of(table, *of_items) == rows_of(whole, *of_items)
     assert table.dtypes == whole.dtypes
@@ -96,13 +96,13 @@ def test_without_a_catalogue_items_remain(spark: SparkSession) -> None:
 def test_categories_of_one_name_in_two_departments_are_two(spark: SparkSession) -> None:
     catalogue = [{"item_id": "a", "department": "x", "category": "other"}]
     catalogue += [{"item_id": "b", "department": "y", "category": "other"}]
-    table = made_of(spark, [line("bea", "a", NEW, 1.0), line("bea", "b", NEW, 3.0)], catalogue)
+    table = table_of(spark, [line("bea", "a", NEW, 1.0), line("bea", "b", NEW, 3.0)], catalogue)
     names = ("categories_bought", "top_category_share", "second_category", "second_category_share")
     assert rows_of(table.filter("user_id = 'bea'"), *names) == [(2, 0.75, "other", 0.25)]
 
 
 def test_goods_for_nothing_count_and_have_no_shares(spark: SparkSession) -> None:
-    table = made_of(spark, [line("bea", "tea", NEW, 0.0)]).filter("user_id = 'bea'")
+    table = table_of(spark, [line("bea", "tea", NEW, 0.0)]).filter("user_id = 'bea'")
     names = ("items_bought", "top_category", "top_category_share", "category_entropy", "top_item_share")
     assert rows_of(table, *names, "item_concentration") == [(1, "hot", None, None, None, None)]
 
@@ -110,32 +110,32 @@ def test_goods_for_nothing_count_and_have_no_shares(spark: SparkSession) -> None
 def test_the_window_ends_with_its_first_day(spark: SparkSession) -> None:
     """Bought on 31 March and again on 1 April: lately, and not new."""
     rows = [line("bea", "tea", "2024-04-01", 1.0), line("bea", "soap", "2024-03-31", 1.0)]
-    table = made_of(spark, rows).filter("user_id = 'bea'")
+    table = table_of(spark, rows).filter("user_id = 'bea'")
     assert rows_of(table, "items_bought_91d", "new_item_share_91d") == [(1, 1.0)]
-    table = made_of(spark, [*rows, line("bea", "tea", "2024-03-31", 1.0)]).filter("user_id = 'bea'")
+    table = table_of(spark, [*rows, line("bea", "tea", "2024-03-31", 1.0)]).filter("user_id = 'bea'")
     assert rows_of(table, "items_bought_91d", "new_item_share_91d") == [(1, 0.0)]
 
 
 def test_the_future_changes_nothing(spark: SparkSession) -> None:
     late = line("ana", "soap", "2024-06-30", 99.0) | {"billed_at": AS_OF + timedelta(microseconds=1)}
     later = [late, line("bea", "tea", "2024-07-05", 9.0), line("ana", "new", "2024-07-05", 9.0)]
-    assert rows_of(made_of(spark, [*later, *ANA[::-1]])) == rows_of(made_of(spark, ANA))
+    assert rows_of(table_of(spark, [*later, *ANA[::-1]])) == rows_of(table_of(spark, ANA))
 
 
 def test_several_moments_are_each_alone(spark: SparkSession) -> None:
     moments = [AS_OF, datetime(2024, 6, 15, 12, tzinfo=UTC), datetime(2024, 2, 1, tzinfo=UTC)]
     rows = [*ANA, line("bea", "tea", "2024-06-15", 2.5), line("ana", "soap", OLD, 1.0)]
-    alone = [row for moment in moments for row in rows_of(made_of(spark, rows, as_of=moment))]
-    assert rows_of(made_of(spark, rows, as_of=moments)) == sorted(alone, key=repr)
+    alone = [row for moment in moments for row in rows_of(table_of(spark, rows, as_of=moment))]
+    assert rows_of(table_of(spark, rows, as_of=moments)) == sorted(alone, key=repr)
 
 
 def test_no_rows_and_the_picture(spark: SparkSession) -> None:
-    table = made_of(spark, [])
+    table = table_of(spark, [])
     assert rows_of(table, "user_id", "items_bought", "categories_bought") == [
         ("ana", 0, 0),
         ("bea", 0, 0),
         ("cem", 0, 0),
     ]
     assert plot(table).axes[0].get_title().startswith("The 0 most")
-    axes = plot(made_of(spark, ANA)).axes[0]
+    axes = plot(table_of(spark, ANA)).axes[0]
     assert [text.get_text() for text in axes.get_yticklabels()] == ["bread"]

@@ -25,7 +25,7 @@ def message(user: str | None, ago: float | None, campaign: str | None = "c1", **
     return {"user_id": user, "campaign_id": campaign, "channel": "email", "sent_at": sent, **times, **rest}
 
 
-def made_of(spark: SparkSession, rows: Any, as_of: Any = AS_OF, **more: DataFrame) -> DataFrame:
+def table_of(spark: SparkSession, rows: Any, as_of: Any = AS_OF, **more: DataFrame) -> DataFrame:
     return campaigns(frame_of(spark, MESSAGES, rows), **more, as_of=as_of, zone=ZONE)
 
 
@@ -40,7 +40,7 @@ ANA = (
 
 
 def test_figures_by_hand(spark: SparkSession) -> None:
-    table = made_of(spark, ANA, bills=bills_of(spark, SHOPPERS))
+    table = table_of(spark, ANA, bills=bills_of(spark, SHOPPERS))
     assert table.dtypes == [(column.name, column.type) for column in TABLE.columns]
     counts = ("contacts", "contacts_28d", "contacts_91d", "contact_campaigns", "held_out_campaigns", "opens")
     assert rows_of(table, "user_id", *counts, "opens_91d", "clicks", "clicks_91d") == [
@@ -55,7 +55,7 @@ def test_figures_by_hand(spark: SparkSession) -> None:
 
 
 def test_who_was_held_out_was_not_contacted(spark: SparkSession) -> None:
-    table = made_of(spark, [message("eva", 3, is_control=True, opened=2, clicked=1)])
+    table = table_of(spark, [message("eva", 3, is_control=True, opened=2, clicked=1)])
     names = ("contacts", "opens", "clicks", "held_out_campaigns", "open_rate", "contact_recency_days")
     assert rows_of(table, "user_id", *names) == [("eva", 0, 0, 0, 1, None, None)]
 
@@ -64,7 +64,7 @@ def test_an_open_after_the_moment_does_not_exist(spark: SparkSession) -> None:
     """Sent 3 days ago, opened 2 and clicked 1 day ago: each is known from its own time on."""
     rows = [message("ana", 3, opened=2, clicked=1)]
     moments = [NOON - ago * DAY for ago in (2.5, 2, 1.5, 1)]
-    table = made_of(spark, rows, moments)
+    table = table_of(spark, rows, moments)
     assert rows_of(table, "as_of", "contacts", "opens", "clicks", "click_recency_days") == [
         ("2024-06-27 22:00:00", 1, 0, 0, None),
         ("2024-06-28 10:00:00", 1, 1, 0, None),
@@ -75,14 +75,14 @@ def test_an_open_after_the_moment_does_not_exist(spark: SparkSession) -> None:
 
 def test_an_event_before_its_sending_counts_from_the_sending(spark: SparkSession) -> None:
     rows = [message("ana", 3, opened=5, clicked=4)]
-    assert rows_of(made_of(spark, rows, NOON - 3.5 * DAY)) == []
-    assert rows_of(made_of(spark, rows, NOON - 3 * DAY), "contacts", "opens", "clicks") == [(1, 1, 1)]
+    assert rows_of(table_of(spark, rows, NOON - 3.5 * DAY)) == []
+    assert rows_of(table_of(spark, rows, NOON - 3 * DAY), "contacts", "opens", "clicks") == [(1, 1, 1)]
 
 
 def test_copies_are_one_message(spark: SparkSession) -> None:
     """The same message landed before and after it was opened; ids come with blanks."""
     rows = [message("ana", 3), message(" ana", 3, " c1 ", opened=2), message("ana", 3, "c1", opened=1)]
-    table = made_of(spark, rows)
+    table = table_of(spark, rows)
     assert rows_of(table, "user_id", "contacts", "contact_campaigns", "opens", "open_recency_days") == [
         ("ana", 1, 1, 1, 2)
     ]
@@ -90,7 +90,7 @@ def test_copies_are_one_message(spark: SparkSession) -> None:
 
 def test_messages_without_a_user_or_a_time_are_left_out(spark: SparkSession) -> None:
     rows = [message(None, 3), message(" ", 3), message("ana", None), message("bea", 3, None)]
-    assert rows_of(made_of(spark, rows), "user_id", "contacts", "contact_campaigns") == [("bea", 1, 0)]
+    assert rows_of(table_of(spark, rows), "user_id", "contacts", "contact_campaigns") == [("bea", 1, 0)]
 
 
 def test_campaigns_give_the_time_and_tell_which_still_run(spark: SparkSession) -> None:
@@ -101,7 +101,7 @@ def test_campaigns_give_the_time_and_tell_which_still_run(spark: SparkSession) -
         for name, (start, end) in spans.items()
     ]
     rows = [message("ana", None, name) for name in spans] + [message("ana", 4, "unlisted")]
-    table = made_of(spark, rows, raw_campaigns=frame_of(spark, CAMPAIGNS, listed))
+    table = table_of(spark, rows, raw_campaigns=frame_of(spark, CAMPAIGNS, listed))
     names = ("contacts", "contact_campaigns", "contact_campaigns_running", "contact_recency_days")
     assert rows_of(table, *names) == [(4, 4, 2, 4)]
 
@@ -109,7 +109,7 @@ def test_campaigns_give_the_time_and_tell_which_still_run(spark: SparkSession) -
 def test_days_are_local(spark: SparkSession) -> None:
     """22:30 UTC on the 29th is half past midnight in Madrid, on the 30th, the day of the moment."""
     late = message("ana", None) | {"sent_at": datetime(2024, 6, 29, 22, 30, tzinfo=UTC)}
-    assert rows_of(made_of(spark, [late]), "contact_recency_days") == [(0,)]
+    assert rows_of(table_of(spark, [late]), "contact_recency_days") == [(0,)]
     assert rows_of(campaigns(frame_of(spark, MESSAGES, [late]), as_of=AS_OF, zone="UTC"), "contact_recency_days") == [
         (1,)
     ]
@@ -118,19 +118,19 @@ def test_days_are_local(spark: SparkSession) -> None:
 def test_the_future_changes_nothing(spark: SparkSession) -> None:
     after = -1.0
     later = [message("ana", after), message("new", after), message("ana", 27, "c3", opened=after, clicked=after)]
-    assert rows_of(made_of(spark, [*later, *ANA[::-1]])) == rows_of(made_of(spark, ANA))
+    assert rows_of(table_of(spark, [*later, *ANA[::-1]])) == rows_of(table_of(spark, ANA))
 
 
 def test_several_moments_are_each_alone(spark: SparkSession) -> None:
     moments = [AS_OF, NOON - 58.5 * DAY, NOON + 2 * DAY]
     bills = bills_of(spark, SHOPPERS)
     rows = [*ANA, message("new", -1)]
-    alone = [row for moment in moments for row in rows_of(made_of(spark, rows, moment, bills=bills))]
-    assert rows_of(made_of(spark, rows, moments, bills=bills)) == sorted(alone, key=repr)
+    alone = [row for moment in moments for row in rows_of(table_of(spark, rows, moment, bills=bills))]
+    assert rows_of(table_of(spark, rows, moments, bills=bills)) == sorted(alone, key=repr)
 
 
 def test_no_rows_and_the_picture(spark: SparkSession) -> None:
-    assert rows_of(made_of(spark, [])) == []
-    assert plot(made_of(spark, [])).axes[0].get_title().startswith("0 users")
-    axes = plot(made_of(spark, ANA)).axes[0]
+    assert rows_of(table_of(spark, [])) == []
+    assert plot(table_of(spark, [])).axes[0].get_title().startswith("0 users")
+    axes = plot(table_of(spark, ANA)).axes[0]
     assert [place for place, bar in enumerate(axes.patches) if bar.get_height()] == [7]

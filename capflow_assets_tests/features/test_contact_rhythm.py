@@ -33,12 +33,12 @@ ROWS = (
 )
 
 
-def made_of(spark: SparkSession, as_of: Any) -> DataFrame:
+def table_of(spark: SparkSession, as_of: Any) -> DataFrame:
     return contact_rhythm(frame_of(spark, MESSAGES, ROWS), as_of=as_of, zone=ZONE)
 
 
 def test_figures_by_hand(spark: SparkSession) -> None:
-    table = made_of(spark, NOON)
+    table = table_of(spark, NOON)
     assert table.dtypes == [(column.name, column.type) for column in TABLE.columns]
     names = ("contacts_7d", "contact_gap_days_avg", "contact_gap_days_last", "contacts_unopened")
     assert rows_of(table, "user_id", *names) == [("ana", 1, 24 / 3, 2, 3), ("bea", 1, None, None, 1)]
@@ -47,11 +47,11 @@ def test_figures_by_hand(spark: SparkSession) -> None:
 def test_each_of_several_moments_knows_what_it_knows_alone(spark: SparkSession) -> None:
     moments = [NOON - ago * DAY for ago in (29.5, 28, 8, 0)]
     names = ("user_id", "as_of", "contacts_7d", "contact_gap_days_avg", "contact_gap_days_last", "contacts_unopened")
-    together = rows_of(made_of(spark, moments), *names)
-    assert together == sorted(row for moment in moments for row in rows_of(made_of(spark, moment), *names))
+    together = rows_of(table_of(spark, moments), *names)
+    assert together == sorted(row for moment in moments for row in rows_of(table_of(spark, moment), *names))
     # Not opened yet; opened; two since.
     assert [row[-1] for row in together] == [2, 0, 2, 3, 1]
 
 
 def test_the_picture_counts_everybody(spark: SparkSession) -> None:
-    assert plot(made_of(spark, NOON)).axes[0].get_title() == "2 users with a message"
+    assert plot(table_of(spark, NOON)).axes[0].get_title() == "2 users with a message"

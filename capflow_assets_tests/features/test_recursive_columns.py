@@ -107,7 +107,7 @@ def test_no_rows(spark: SparkSession) -> None:
     assert recursive(none, table, as_of=AS_OF).columns == ["user_id", "as_of"]
 
 
-def test_the_formula_is_told(spark: SparkSession) -> None:
+def test_the_formula_is_reported(spark: SparkSession) -> None:
     table = recursive_columns(candidates_of(spark), as_of=AS_OF)
     names = ("column", "formula", "depth", "window", "unit", "source_tables", "fill_pct", "users_sampled")
     rows = {row[0]: row[1:] for row in rows_of(table, *names)}

@@ -36,7 +36,7 @@ WRITTEN = (
 LATER = review("r8", "Sweet queue, crisp queue, endless apples", AS_OF + timedelta(seconds=1), user_id="ana")
 
 
-def made_of(session: SparkSession, written: Any = WRITTEN, as_of: Any = AS_OF, **params: Any) -> DataFrame:
+def table_of(session: SparkSession, written: Any = WRITTEN, as_of: Any = AS_OF, **params: Any) -> DataFrame:
     return reviews(frame_of(session, RAW, written), as_of=as_of, zone=ZONE, params=Params(**params))
 
 
@@ -45,7 +45,7 @@ def vectors(frame: DataFrame) -> dict[str, np.ndarray]:
 
 
 def test_reviews_that_say_alike_lie_close(spark: SparkSession) -> None:
-    frame = made_of(spark)
+    frame = table_of(spark)
     assert frame.dtypes == [(column.name, column.type) for column in TABLE.columns]
     embeddings = vectors(frame)
     assert {name: len(vector) for name, vector in embeddings.items()} == dict.fromkeys(
@@ -61,54 +61,57 @@ def test_reviews_that_say_alike_lie_close(spark: SparkSession) -> None:
 
 @pytest.mark.parametrize("encoder", ["hashed", "tfidf"])
 def test_the_future_is_not_read(spark: SparkSession, encoder: str) -> None:
-    assert rows_of(made_of(spark, (*WRITTEN, LATER), encoder=encoder)) == rows_of(made_of(spark, encoder=encoder))
+    assert rows_of(table_of(spark, (*WRITTEN, LATER), encoder=encoder)) == rows_of(table_of(spark, encoder=encoder))
     # Nor does a later review change what a word weighs at an earlier moment.
-    together = rows_of(made_of(spark, (*WRITTEN, LATER), as_of=(EARLIER, AS_OF), encoder=encoder))
-    alone = [row for moment in (EARLIER, AS_OF) for row in rows_of(made_of(spark, as_of=moment, encoder=encoder))]
+    together = rows_of(table_of(spark, (*WRITTEN, LATER), as_of=(EARLIER, AS_OF), encoder=encoder))
+    alone = [row for moment in (EARLIER, AS_OF) for row in rows_of(table_of(spark, as_of=moment, encoder=encoder))]
     assert together == sorted(alone, key=repr)
     assert len(together) == 4 + 5
 
 
 def test_a_review_has_one_vector_at_every_moment_and_in_every_run(spark: SparkSession) -> None:
     later = AS_OF + timedelta(days=1)
-    frame = made_of(spark, (*WRITTEN, LATER), as_of=(EARLIER, AS_OF, later))
+    frame = table_of(spark, (*WRITTEN, LATER), as_of=(EARLIER, AS_OF, later))
     by_review: dict[str, set[str]] = {}
     for review_id, *vector in rows_of(frame, "review_id", "encoder", "embedding"):
         by_review.setdefault(review_id, set()).add(repr(vector))
     assert {review_id: len(vectors) for review_id, vectors in by_review.items()} == dict.fromkeys(by_review, 1)
     # Nobody's words live on: without the reviews of a user who was forgotten, those of others are the same.
-    kept, all_of_them = vectors(made_of(spark, [row for row in WRITTEN if row.get("user_id") != "ana"])), vectors(frame)
+    kept, all_of_them = (
+        vectors(table_of(spark, [row for row in WRITTEN if row.get("user_id") != "ana"])),
+        vectors(frame),
+    )
     assert kept.keys() == {"r2", "r4", "r5"}
     assert all(kept[review_id].tolist() == all_of_them[review_id].tolist() for review_id in kept)
 
 
 def test_what_a_moment_learned_is_marked_as_its_own(spark: SparkSession) -> None:
-    frame = made_of(spark, as_of=(EARLIER, AS_OF), encoder="tfidf")
+    frame = table_of(spark, as_of=(EARLIER, AS_OF), encoder="tfidf")
     encoders = set(rows_of(frame, "as_of", "encoder"))
     assert len(encoders) == len({encoder for _, encoder in encoders}) == 2
 
 
 def test_order_and_engine_are_irrelevant(spark: SparkSession, jvm: SparkSession) -> None:
     doubled = (*WRITTEN, review(" r1 ", "Sweet and crisp plums", item_id="plum"))
-    rows = rows_of(made_of(spark, doubled))
-    assert rows_of(made_of(spark, doubled[::-1])) == rows
-    assert rows_of(made_of(jvm, doubled)) == rows
+    rows = rows_of(table_of(spark, doubled))
+    assert rows_of(table_of(spark, doubled[::-1])) == rows
+    assert rows_of(table_of(jvm, doubled)) == rows
     assert [row[2] for row in rows if row[0] == "r1"] == ["plum"]
 
 
 def test_nothing_written(spark: SparkSession) -> None:
-    assert rows_of(made_of(spark, ())) == []
-    assert rows_of(made_of(spark, as_of=datetime(2020, 1, 1, tzinfo=UTC)), "review_id") == [("r4",)]
+    assert rows_of(table_of(spark, ())) == []
+    assert rows_of(table_of(spark, as_of=datetime(2020, 1, 1, tzinfo=UTC)), "review_id") == [("r4",)]
 
 
 def test_an_encoder_that_is_not_there_is_refused(spark: SparkSession, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"check path in \[features.reviews\]"):
-        made_of(spark, encoder="glove", path=str(tmp_path / "none.txt"))
+        table_of(spark, encoder="glove", path=str(tmp_path / "none.txt"))
 
 
 def test_words_from_a_file(spark: SparkSession, tmp_path: Path) -> None:
     file = tmp_path / "glove.txt"
     file.write_text("apples 3 4\nqueue 0 1\n", encoding="utf-8")
-    embeddings = vectors(made_of(spark, encoder="glove", path=str(file)))
+    embeddings = vectors(table_of(spark, encoder="glove", path=str(file)))
     assert embeddings["r1"].tolist() == [0.6, 0.8]
     assert embeddings["r3"].tolist() == [0.0, 1.0]

@@ -267,24 +267,24 @@ def _input(key: str, engine: SparkSession, world: World, moments: Any) -> DataFr
     if not _is_there(key, world):
         return None
     if key.startswith("features/"):
-        table, schema = _made_once(key, engine, world, moments)
+        table, schema = _feature_table(key, engine, world, moments)
         return engine.createDataFrame(table, schema)
     rows = world.tables[key]
     return engine.createDataFrame(arrow(key, rows)) if rows else frame_of(engine, STAGES.tables[key].table, [])
 
 
-def _made_once(key: str, engine: SparkSession, world: World, moments: Any) -> tuple[pa.Table, Any]:
+def _feature_table(key: str, engine: SparkSession, world: World, moments: Any) -> tuple[pa.Table, Any]:
     """A feature table that others are made of, computed once for the world that is looked at."""
-    if not _MADE or _MADE[0][0] is not world:
-        _MADE[:] = [(world, {})]
-    tables, place = _MADE[0][1], (key, id(engine), moments)
+    if not _FEATURE_TABLES or _FEATURE_TABLES[0][0] is not world:
+        _FEATURE_TABLES[:] = [(world, {})]
+    tables, place = _FEATURE_TABLES[0][1], (key, id(engine), moments)
     if place not in tables:
         table = outcome(STAGES.tables[key], engine, world, moments)
         tables[place] = table.toArrow(), table.schema
     return tables[place]
 
 
-_MADE: list[tuple[World, dict[tuple[Any, ...], tuple[pa.Table, Any]]]] = []
+_FEATURE_TABLES: list[tuple[World, dict[tuple[Any, ...], tuple[pa.Table, Any]]]] = []
 
 
 def arrow(key: str, rows: Sequence[Row]) -> pa.Table:

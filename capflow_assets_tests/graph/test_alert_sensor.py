@@ -112,7 +112,7 @@ def test_models_are_looked_at_in_turn_and_what_waits_is_not_said_to_be_over(
     assert "2 customers' models are looked at in the next ticks" in words
 
 
-def test_a_cursor_of_an_earlier_release_keeps_what_was_told() -> None:
+def test_a_cursor_of_an_earlier_release_keeps_what_was_reported() -> None:
     signs = {"chat": {"asks waiting|boots|churn": "a sign"}}
     assert sensor_module.Memory.parse(json.dumps(signs)).signs == signs
 

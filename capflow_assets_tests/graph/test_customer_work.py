@@ -9,12 +9,12 @@ from capflow_assets.graph.customer_work import DELIVERIES, TABLES, CustomerWork,
 from capflow_assets.graph.failures import AssetFailure
 from capflow_assets.graph.launch import Finished, Warned
 
-MADE = ("models", "predictions", "health", "delivery")
+MODEL_STAGES = ("models", "predictions", "health", "delivery")
 NAMES = ("churn", "rfm_segments", "channel_affinity", "next_best_action")
 
 
 def keys_of(names: Sequence[str], tables: Sequence[str] = ("clean/bills", "features/rfm")) -> list[str]:
-    return [*tables, *(f"{stage}/{name}" for name in names for stage in MADE)]
+    return [*tables, *(f"{stage}/{name}" for name in names for stage in MODEL_STAGES)]
 
 
 def work_of(

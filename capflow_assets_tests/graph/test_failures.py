@@ -50,7 +50,7 @@ def test_a_failure_and_its_consequence_arrive_whole():
     assert Finished("ann", failures=failures).root_causes == {"clean/bills": ODD}
 
 
-def test_what_stopped_the_whole_customer_is_told_of_each_asset():
+def test_what_stopped_the_whole_customer_is_reported_of_each_asset():
     event = step_failure_of([Outcome(dg.AssetKey("customer"), failure="the TOML is wrong")])
     failures = failures_of_step(event, "ann", ["clean/bills"])
     assert "the TOML is wrong" in failures["clean/bills"].reason

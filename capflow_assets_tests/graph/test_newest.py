@@ -49,7 +49,7 @@ def test_they_are_those_that_dagster_gives_of_each(instance):
     assert records["models/churn"]["bob"]["text"] == "bob, turn 2"
 
 
-def test_only_the_customers_who_are_asked_for_are_told_of(instance):
+def test_only_the_requested_customers_are_reported(instance):
     for customer in ("ann", "bob"):
         report(instance, "health/churn", customer, text=customer)
     many = ["bob", *(f"nobody_{number}" for number in range(MOST_NAMED))]

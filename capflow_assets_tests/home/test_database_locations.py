@@ -87,7 +87,7 @@ def test_a_file_that_the_toml_names_by_its_full_path_may_lie_elsewhere(both: Nei
     assert both.landed() == {"spys-own"}
 
 
-def test_what_a_worker_refuses_is_told_in_its_own_words(both: Neighbours) -> None:
+def test_what_a_worker_refuses_is_reported_in_its_own_words(both: Neighbours) -> None:
     with gzip.open(both.spy / "endless.csv.gz", "wb", 1) as file:
         file.write(f"{HEADER}\n".encode())
         for _ in range(65):

@@ -45,7 +45,7 @@ def test_roots_of_the_deployment_bound_what_a_customer_reads(both: Neighbours, t
         ("roots = ['/exports']", "move it there"),
     ],
 )
-def test_settings_that_are_wrong_are_told_and_nothing_lands(both: Neighbours, text: str, words: str) -> None:
+def test_settings_that_are_wrong_are_reported_and_nothing_lands(both: Neighbours, text: str, words: str) -> None:
     assert both.onboard("bills.csv") == ""
     both.settle(text)
     refusal = both.land()

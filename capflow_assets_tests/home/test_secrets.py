@@ -80,7 +80,7 @@ def test_nothing_named_asks_nothing(monkeypatch):
     assert load_secrets([]) == []
 
 
-def test_a_secret_that_is_not_there_is_told_by_its_name():
+def test_a_missing_secret_is_reported_by_its_name():
     with pytest.raises(CapflowError) as caught:
         read_secrets(["shop/databse"])
     assert "ResourceNotFoundException" in str(caught.value)
@@ -88,7 +88,7 @@ def test_a_secret_that_is_not_there_is_told_by_its_name():
 
 
 @pytest.mark.parametrize("name", ["SHOP_KEYFILE", "not a name"])
-def test_what_cannot_be_a_variable_is_told_without_its_value(name):
+def test_what_cannot_be_a_variable_is_reported_without_its_value(name):
     with pytest.raises(CapflowError, match="cannot become variables") as caught:
         read_secrets([name])
     assert name in str(caught.value)

@@ -147,7 +147,7 @@ def test_a_personal_part_makes_the_whole_id_a_hash(tmp_path: Path, spark: SparkS
     assert "a@b.example" not in str(row)
 
 
-def test_a_rejected_row_of_nobody_on_a_forgotten_users_bill_is_found_by_its_made_id(
+def test_a_rejected_row_without_a_user_on_a_forgotten_users_bill_is_found_by_its_generated_id(
     tmp_path: Path, spark: SparkSession
 ) -> None:
     """Bill 1 of store A is the user's, that of store B on the same day is another's: only the former's row goes."""

@@ -33,7 +33,7 @@ def shop(tmp_path: Path, spark: SparkSession) -> Shop:
         "lower(`E-Mail`)",
     ],
 )
-def test_a_personal_source_under_a_plain_name_is_told(shop: Shop, source: str) -> None:
+def test_a_personal_source_under_a_plain_name_is_reported(shop: Shop, source: str) -> None:
     column = "E-Mail" if "(" in source else source
     shop.sends("users", ("card", column), [("U1", "x"), ("U2", "y"), ("U3", "z")])
     finding = finding_of(shop.landed("users", columns={"user_id": "card", "contact": source}), "personal_data")
@@ -44,12 +44,12 @@ def test_a_personal_source_under_a_plain_name_is_told(shop: Shop, source: str) -
 
 
 @pytest.mark.parametrize("source", ["tier", "City", "Kundennummer", "Segment", "Mailing", "Handyvertrag", "named"])
-def test_a_source_that_only_resembles_is_not_told(shop: Shop, source: str) -> None:
+def test_a_source_that_only_resembles_is_not_reported(shop: Shop, source: str) -> None:
     shop.sends("users", ("card", source), [("0123456789", "x"), ("0049 12 3456", "y"), ("5901234123457", "z")])
     assert finding_of(shop.landed("users", columns={"user_id": "card", "contact": source}), "personal_data").passed
 
 
-def test_an_id_that_is_an_address_is_told_wherever_it_comes_from(shop: Shop) -> None:
+def test_an_id_that_is_an_address_is_reported_wherever_it_comes_from(shop: Shop) -> None:
     at = "2024-01-01 10:00:00"
     rows = [(n, at, 5, f"ann{n}@example.com") for n in range(5)]
     shop.sends("bills", ("id", "at", "total", "who"), rows)

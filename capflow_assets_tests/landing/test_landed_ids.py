@@ -94,7 +94,7 @@ def test_guests_of_a_list_of_users_are_no_broken_rows(shop: Shop) -> None:
     assert "3 are guests" in landed.message
 
 
-def test_broken_rows_are_told_beside_guests_and_count(shop: Shop) -> None:
+def test_broken_rows_are_reported_beside_guests_and_count(shop: Shop) -> None:
     shop.sends("users", ("id", "joined"), [("ann", NOON), ("", NOON), ("bob", "soon"), ("cem", NOON)])
     columns = {"user_id": "id", "joined_at": "joined"}
     result = lands(shop, "users", columns, [], most=25)

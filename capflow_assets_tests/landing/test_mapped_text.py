@@ -50,7 +50,7 @@ def landed(session: SparkSession, mapping: dict[str, tuple[str, str]], **how: An
 NOT_A_NUMBER = "'n/a' is not a number"
 
 
-def test_text_is_coerced_and_what_cannot_be_read_is_told(engine: SparkSession) -> None:
+def test_text_is_coerced_and_what_cannot_be_read_is_reported(engine: SparkSession) -> None:
     cases: dict[str, tuple[str, str, list[Any]]] = {
         "product": ("2 * p", "double", [4.0, NOT_A_NUMBER, None, 0.0]),
         "of_two": ("`u` * `p`", "double", [3.0, NOT_A_NUMBER, None, "'1d' is not a number"]),

@@ -218,7 +218,7 @@ def test_a_forgotten_user_does_not_land_again(shop: Shop) -> None:
 # -- ids that are hashed ---------------------------------------------------------------------------------------------
 
 
-def test_users_that_are_hashed_are_the_same_in_all_tables_and_can_be_told(shop: Shop) -> None:
+def test_users_that_are_hashed_are_the_same_in_all_tables_and_follow_from_the_key(shop: Shop) -> None:
     at = "2024-01-01 10:00:00"
     shop.sends("users", ("mail",), [("Ann@example.com",), ("bob@example.com",)])
     shop.sends(

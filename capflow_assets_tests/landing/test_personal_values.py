@@ -38,7 +38,7 @@ def finding_on(shop: Shop, values: list[str], **how: Any) -> Any:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_values_that_look_personal_are_told_and_not_shown(shop: Shop, kind: str) -> None:
+def test_values_that_look_personal_are_reported_and_not_shown(shop: Shop, kind: str) -> None:
     finding = finding_on(shop, KINDS[kind])
     assert not finding.passed
     share = 100 * sum(value not in ("x", "y", "none") for value in KINDS[kind]) / 4
@@ -53,7 +53,7 @@ def test_values_that_only_resemble_are_left_alone(shop: Shop, values: list[str])
     assert finding_on(shop, values).passed
 
 
-def test_a_name_that_tells_is_told_unless_it_is_said_to_be_plain(shop: Shop) -> None:
+def test_a_name_that_looks_personal_is_reported_unless_it_is_declared_plain(shop: Shop) -> None:
     shop.sends("media", ("m", "p", "k", "u", "mail"), [("1", "/a", "text", "u", None)])
     columns = {"media_id": "m", "path": "p", "kind": "k", "user_id": "u", "email": "mail"}
     assert "email: called as" in finding_of(shop.landed("media", columns=columns), "personal_data").message

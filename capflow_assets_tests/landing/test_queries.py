@@ -164,7 +164,7 @@ def test_texts_stay_texts_elsewhere_and_so_do_names_of_the_query() -> None:
 
 
 @pytest.mark.parametrize("paid", ["paid * 2", "cast(paid as double)", "cast(paid as decimal(9, 2))"])
-def test_a_text_that_a_query_cannot_read_is_told_with_its_place(shop: Shop, paid: str) -> None:
+def test_a_text_that_a_query_cannot_read_is_reported_with_its_place(shop: Shop, paid: str) -> None:
     shop.sends("payments", ("Order ID", "paid"), [*PAYMENTS[:2], ("2", "n/a")])
     result = lands(shop, PLAIN.format(paid))
     assert result.status == "failed"
@@ -220,7 +220,7 @@ def test_both_engines_give_the_same(spark: SparkSession, jvm: SparkSession) -> N
         ("select * from orders", ["does not read one of its inputs", "'payments'"]),
     ],
 )
-def test_what_is_wrong_with_a_query_is_told_in_the_customers_own_names(
+def test_what_is_wrong_with_a_query_is_reported_in_the_customers_own_names(
     shop: Shop, query: str, words: list[str]
 ) -> None:
     result = lands(shop, query)

@@ -20,7 +20,7 @@ MAPPING = {"bill_id": "id", "billed_at": "at", "amount": "total"}
 BILLS = ["1", "Total-17", "T0tal", "Totalenergies 4", "TOT", "7:"]
 
 
-def test_a_total_is_told_with_its_line_and_a_bill_is_a_bill(spark: SparkSession, tmp_path: Path) -> None:
+def test_a_total_is_reported_with_its_line_and_a_bill_is_a_bill(spark: SparkSession, tmp_path: Path) -> None:
     rows = [f"{word},2024-03-01 09:00:00,5" for word in (*BILLS, *WORDS)]
     (tmp_path / "in.csv").write_text("\n".join(("id,at,total", *rows, "")), encoding="utf-8")
     frame = csv.read(spark, str(tmp_path / "in.csv"), csv.Options())
@@ -31,7 +31,7 @@ def test_a_total_is_told_with_its_line_and_a_bill_is_a_bill(spark: SparkSession,
     assert set(aside.values()) == {TOTAL}
 
 
-def test_totals_stop_no_table_and_are_told(spark: SparkSession, tmp_path: Path) -> None:
+def test_totals_stop_no_table_and_are_reported(spark: SparkSession, tmp_path: Path) -> None:
     """One line of eleven is more than five of a hundred, and none of it is broken."""
     bills_ = [f"{n},2024-03-{n:02} 09:00:00,5" for n in range(1, 11)]
     (tmp_path / "in.csv").write_text("\n".join(("id,at,total", *bills_, ",Total,50", "")), encoding="utf-8")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 FIRST, UNTIL = datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 6, 30, tzinfo=UTC)
-ASKED = Asked(
+REQUIREMENTS = Asked(
     MODEL.needs,
     horizon_days=30,
     moments=3,
@@ -32,7 +32,9 @@ BILLS = [bill("ana", "2024-03-01", 1.0), bill("bea", "2024-03-01", 1.0), bill("c
 
 def measured(spark: SparkSession, lines: DataFrame | None) -> dict[str, Any]:
     bills = bills_of(spark, BILLS)
-    return balance(ASKED, bills, {"clean/bills": bills, "clean/line_items": lines}, {"zone": "UTC"}, FIRST, UNTIL)
+    return balance(
+        REQUIREMENTS, bills, {"clean/bills": bills, "clean/line_items": lines}, {"zone": "UTC"}, FIRST, UNTIL
+    )
 
 
 def test_a_user_with_several_items_is_one_positive(spark: SparkSession) -> None:

@@ -29,7 +29,7 @@ def bills(size: int = 2_000) -> pd.DataFrame:
     )
 
 
-def test_a_thousand_pieces_deviate_and_are_told_beside_what_is_usual() -> None:
+def test_a_thousand_pieces_deviate_and_are_reported_beside_what_is_usual() -> None:
     known = bills()
     odd = known.head(1).assign(quantity=1000.0, amount=10_000.0, discount=0.0)
     usual = usual_of(known)

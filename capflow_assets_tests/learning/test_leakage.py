@@ -73,7 +73,7 @@ def test_an_amount_that_all_but_is_the_label_is_found() -> None:
     assert finding.found["leaking"] == 2
 
 
-def test_a_text_that_tells_is_found_and_an_identifier_is_not() -> None:
+def test_a_text_that_reveals_the_outcome_is_found_and_an_identifier_is_not() -> None:
     features, labels = shoppers(2)
     target = bought(labels)
     telling = features.assign(

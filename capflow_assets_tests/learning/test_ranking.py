@@ -22,20 +22,20 @@ def answers(**items: list[str]) -> pd.DataFrame:
     return pd.DataFrame(rows[::-1], columns=["user_id", "item_id", "score"]).set_index("user_id")
 
 
-CAME = outcomes(ana=["tea", "jam", "oil"], bea=["rum"], cem=["gin"], dan=["ale"])
+OUTCOMES = outcomes(ana=["tea", "jam", "oil"], bea=["rum"], cem=["gin"], dan=["ale"])
 LISTS = answers(ana=["tea", "gin", "jam", "oil"], bea=["tea", "gin", "rum"], cem=["gin"], eva=["tea"])
 
 
 def test_recall_is_the_share_of_what_came() -> None:
     """Of ana's three items the first three of her list have two; dan, who bought, has no list; eva bought nothing."""
-    values = recall_by_subject(CAME, LISTS, top=3)
+    values = recall_by_subject(OUTCOMES, LISTS, top=3)
     assert values.index.name == "user_id"
     assert values["value"].to_dict() == {"ana": pytest.approx(2 / 3), "bea": 1.0, "cem": 1.0, "dan": 0.0}
-    assert recall_by_subject(CAME, LISTS, top=2)["value"].tolist() == pytest.approx([1 / 3, 0, 1, 0])
+    assert recall_by_subject(OUTCOMES, LISTS, top=2)["value"].tolist() == pytest.approx([1 / 3, 0, 1, 0])
 
 
 def test_ndcg_counts_less_the_lower_an_item_stands() -> None:
-    values = ndcg_by_subject(CAME, LISTS, top=3)["value"]
+    values = ndcg_by_subject(OUTCOMES, LISTS, top=3)["value"]
     best = 1 + 1 / log2(3) + 1 / log2(4)
     assert values.to_dict() == {
         "ana": pytest.approx((1 + 1 / log2(4)) / best),
@@ -44,13 +44,13 @@ def test_ndcg_counts_less_the_lower_an_item_stands() -> None:
         "dan": 0.0,
     }
     # With two shown, ana's best list would have two of her three items.
-    assert ndcg_by_subject(CAME, LISTS, top=2)["value"]["ana"] == pytest.approx(1 / (1 + 1 / log2(3)))
+    assert ndcg_by_subject(OUTCOMES, LISTS, top=2)["value"]["ana"] == pytest.approx(1 / (1 + 1 / log2(3)))
 
 
 def test_the_order_of_rows_is_irrelevant_and_repeated_items_count_once() -> None:
-    mixed = pd.concat([CAME, CAME.iloc[:2]]).sample(frac=1, random_state=1)
+    mixed = pd.concat([OUTCOMES, OUTCOMES.iloc[:2]]).sample(frac=1, random_state=1)
     for of in (recall_by_subject, ndcg_by_subject):
-        pd.testing.assert_frame_equal(of(mixed, LISTS.sample(frac=1, random_state=2), 3), of(CAME, LISTS, 3))
+        pd.testing.assert_frame_equal(of(mixed, LISTS.sample(frac=1, random_state=2), 3), of(OUTCOMES, LISTS, 3))
 
 
 def test_of_equal_scores_the_row_that_stands_first_comes_first() -> None:
@@ -66,17 +66,17 @@ def test_what_did_not_come_is_no_outcome() -> None:
 
 
 def test_nobody_is_judged_where_nothing_came_or_was_listed() -> None:
-    assert recall_by_subject(CAME[:0], LISTS).empty
-    assert ndcg_by_subject(CAME, LISTS[:0])["value"].tolist() == [0.0] * 4
+    assert recall_by_subject(OUTCOMES[:0], LISTS).empty
+    assert ndcg_by_subject(OUTCOMES, LISTS[:0])["value"].tolist() == [0.0] * 4
 
 
 def test_as_a_metric_it_is_the_mean_over_users() -> None:
     metric = mean_by_subject("recall_3", lambda bought, lists: recall_by_subject(bought, lists, 3), True, "")
-    assert metric.compute(CAME, LISTS) == pytest.approx((2 / 3 + 1 + 1 + 0) / 4)
+    assert metric.compute(OUTCOMES, LISTS) == pytest.approx((2 / 3 + 1 + 1 + 0) / 4)
 
 
 def test_the_plot_names_both_figures() -> None:
-    figure = recall_plot(CAME, LISTS, most=4)
+    figure = recall_plot(OUTCOMES, LISTS, most=4)
     line = figure.axes[0].lines[0].get_ydata()
     assert list(line) == pytest.approx([(1 / 3 + 0 + 1) / 4, (1 / 3 + 1) / 4, (2 / 3 + 2) / 4, 3 / 4])
     assert "NDCG@10" in figure.axes[0].get_title()

@@ -170,7 +170,7 @@ def test_how_sure_chances_are_is_learned_on_each_voice_so_that_lots_decide_nothi
     [{"intents": ("order",)}, {"days": 3}, {"count": 12}, {"set_aside": "is silent"}],
     ids=["one class", "all new", "few", "silent"],
 )
-def test_too_little_to_learn_from_is_told(kind: Any, harm: dict[str, Any]) -> None:
+def test_too_little_to_learn_from_is_reported(kind: Any, harm: dict[str, Any]) -> None:
     with pytest.raises(EvidenceError, match="too few labelled recordings"):
         kind(PARAMS).fit(examples(**harm))
 

@@ -178,7 +178,7 @@ def small(*rows: dict[str, Any]) -> Examples:
     return Examples(users, outcomes, {MESSAGES: (frame,)}, (END,), "UTC")
 
 
-def test_reasons_and_counts_are_told_and_a_newcomer_gets_what_everybody_opens() -> None:
+def test_reasons_and_counts_are_reported_and_a_newcomer_gets_what_everybody_opens() -> None:
     sent = [message("ann", march(day), "email", opened_at=march(day)) for day in (3, 7)]
     sent += [message("ann", march(9), "email"), message("bob", march(9), "sms"), message("bob", march(10), "sms")]
     examples = small(*sent)

@@ -166,7 +166,7 @@ def test_a_customer_who_lists_nothing_new_is_told_so() -> None:
     assert "needs 1 listed item that nobody has bought yet, has 0; list items before they are sold" in said
 
 
-def test_what_was_new_is_told_by_all_bills(spark: SparkSession) -> None:
+def test_new_items_are_identified_by_all_bills(spark: SparkSession) -> None:
     """Old: a, bought before, if only by nobody. New: b and c; c is no goods, d is not listed, e came back."""
 
     def line(user: str | None, item: str, day: int, is_return: bool = False) -> dict[str, object]:

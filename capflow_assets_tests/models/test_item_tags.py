@@ -71,7 +71,7 @@ def bare() -> pd.DataFrame:
     return items
 
 
-def test_missing_tags_are_told_from_pictures_alone() -> None:
+def test_missing_tags_are_inferred_from_pictures_alone() -> None:
     pictures = pictured_shop.picture_vectors().iloc[25:]
     subjects = examples(bare(), pictures)
     answers = TextAndPicture(PARAMS).fit(subjects).predict(subjects)

@@ -253,7 +253,7 @@ def test_predicting_before_fitting_is_refused() -> None:
         NextBasket(PARAMS).predict(examples_of([], "ana"))
 
 
-def test_lists_are_as_long_as_asked_for_and_the_choice_is_told() -> None:
+def test_lists_are_as_long_as_asked_for_and_the_choice_is_reported() -> None:
     rows = [("ana", "2024-06-01", f"i{number:02d}") for number in range(40)]
     params = NextBasketParams(items=30)
     examples = examples_of(rows, "ana")

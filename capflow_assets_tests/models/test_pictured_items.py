@@ -12,7 +12,7 @@ from capflow_assets_doubles.homes import FEW_FEATURES, TestHome
 ONLY = {"only_models": ["item_tags", "similar_items"]}
 
 
-def test_items_are_told_by_their_pictures_whatever_else_lies_among_them(tmp_path: Path) -> None:
+def test_items_are_recognised_by_their_pictures_whatever_else_lies_among_them(tmp_path: Path) -> None:
     brand = tiny("seen", seed=5, users=250, days=200, items=60, pictures_pct=90, tags_missing_pct=30, campaigns=0)
     world, home = simulate(brand), TestHome(tmp_path / "home")
     toml = write(world, tmp_path / "files", settings=FEW_FEATURES | ONLY)

@@ -136,7 +136,7 @@ def test_who_waits_is_told_whom_for_and_goes_on_when_the_holder_is_killed(home, 
     assert [words.split(":")[0] for words in heard] == ["waiting for acme, which is in use"]
 
 
-def test_a_holder_that_has_not_said_who_it_is_is_told_of_only_if_it_stays_so(home):
+def test_a_holder_that_has_not_said_who_it_is_is_reported_only_if_it_stays_so(home):
     lock = lock_store(home).take("customer-acme")
     assert lock is not None
     heard: list[str] = []
@@ -252,7 +252,7 @@ def test_a_child_of_a_holder_that_is_gone_is_a_stranger_to_the_next(home, start,
         customer_lock(home, "acme", "another", 0).__enter__()
 
 
-def test_a_lent_lock_is_no_longer_told_of_afterwards(home):
+def test_a_lent_lock_is_no_longer_reported_afterwards(home):
     with customer_lock(home, "acme", "outer", 0):
         assert INHERITED in os.environ
     assert INHERITED not in os.environ

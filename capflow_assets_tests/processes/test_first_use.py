@@ -97,7 +97,7 @@ def test_fifty_fresh_homes(tmp_path):
     record("fresh homes opened at once", homes=50, processes=MANY_AT_ONCE, broken=0)
 
 
-def test_a_home_that_was_broken_so_is_told_and_mended(tmp_path):
+def test_a_home_that_was_broken_so_is_reported_and_mended(tmp_path):
     home = Home.of(tmp_path / "home", {})
     assert partitions(home.root) == []
     for store in ("history/runs.db", "schedules/schedules.db"):

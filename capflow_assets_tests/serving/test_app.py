@@ -86,7 +86,7 @@ def test_reasons_of_live_answers_are_those_of_the_estimator(served, night):
     assert answer["reasons"] == night[user]["reasons"]
 
 
-def test_an_unknown_user_is_told_and_the_neighbours_are_answered(served, night):
+def test_an_unknown_user_is_reported_and_the_neighbours_are_answered(served, night):
     user = next(iter(night))
     first, second = served.post(SCORE, user_ids=["nobody", user])
     assert (first["user_id"], first["problem"]["status"]) == ("nobody", 404)

@@ -64,7 +64,7 @@ def test_what_is_no_json_is_refused(text):
         parsed(text)
 
 
-def test_a_mistyped_feature_is_told_with_the_nearest():
+def test_a_mistyped_feature_is_reported_with_the_nearest():
     with pytest.raises(ProblemError, match="did you mean 'recency_days'"):
         require_features({"recency_day": 1}, ("recency_days", "visits"))
 

@@ -24,7 +24,7 @@ from capflow_assets_doubles.fleets import MODEL, USERS, Fleet, fleet
 from capflow_assets_tests.serving.homes import listening
 
 PATIENCE_SECONDS = 120.0
-ASKED = list(USERS[:5])
+QUERIED = list(USERS[:5])
 HOUR = 3600.0
 
 
@@ -50,7 +50,7 @@ class Seen:
         path = f"/v1/{customer}/models/{MODEL}/answers"
         is_cold, began = self.is_cold(customer), time.perf_counter()
         try:
-            response = client.post(path, json={"user_ids": ASKED}, headers=head)
+            response = client.post(path, json={"user_ids": QUERIED}, headers=head)
         except httpx.TransportError:
             self.unreachable += 1
             time.sleep(0.05)
@@ -66,7 +66,7 @@ class Seen:
             self.wrong.append(f"{customer}: versions {versions} in one answer")
             return
         (version,) = versions
-        expected = [self.fleet.scores[version][user] for user in ASKED]
+        expected = [self.fleet.scores[version][user] for user in QUERIED]
         if not np.allclose([answer["score"] for answer in answers], expected, rtol=1e-6, atol=1e-6):
             self.wrong.append(f"{customer}: not the scores of version {version}")
         self.versions[customer] = version

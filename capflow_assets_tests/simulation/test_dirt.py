@@ -98,7 +98,7 @@ def test_a_correction_comes_days_after_the_wrong_total() -> None:
 
 
 @pytest.mark.parametrize("late", [0, 20])
-def test_up_to_a_moment_nothing_later_is_told(late: int) -> None:
+def test_up_to_a_moment_nothing_later_is_sent(late: int) -> None:
     """Every time column is checked, so that a new table with a later row in it cannot slip through."""
     out = sent(world(late_rows_pct=late), UPTO)
     for name, frame in out.items():
@@ -110,7 +110,7 @@ def test_up_to_a_moment_nothing_later_is_told(late: int) -> None:
     assert 0 < len(out["messages"]) < len(world().messages)
 
 
-def test_what_is_told_up_to_a_moment_does_not_depend_on_what_comes_later() -> None:
+def test_what_is_sent_up_to_a_moment_does_not_depend_on_what_comes_later() -> None:
     """The same customer, had prices gone wild the day after: not a byte of what was sent before differs."""
     wild = {"price_change_on": date(2024, 9, 17), "price_change_pct": 900}
     calm, later = sent(world(late_rows_pct=5), UPTO), sent(world(late_rows_pct=5, **wild), UPTO)
@@ -118,13 +118,13 @@ def test_what_is_told_up_to_a_moment_does_not_depend_on_what_comes_later() -> No
         pd.testing.assert_frame_equal(frame, later[name])
 
 
-def test_coupons_are_told_with_their_campaign() -> None:
+def test_coupons_are_sent_with_their_campaign() -> None:
     start = world().campaigns["starts_at"].iloc[0]
     assert sent(world(), start - pd.Timedelta(minutes=1))["coupons"].empty
     assert len(sent(world(), start)["coupons"]) == 3
 
 
-def test_an_open_that_is_yet_to_come_is_not_told() -> None:
+def test_an_open_that_is_yet_to_come_is_not_sent() -> None:
     messages = world().messages.dropna(subset="opened_at")
     row = messages.iloc[0]
     between = row["sent_at"] + (row["opened_at"] - row["sent_at"]) / 2

@@ -129,7 +129,7 @@ def test_names_that_engines_confuse(spark: Any) -> None:
     assert unique(["a", "A", "a_2"]) == {"a": "a", "A": "A_2", "a_2": "a_2_2"}
 
 
-def test_what_no_column_holds_is_told_in_its_row(spark: Any) -> None:
+def test_what_no_column_holds_is_reported_in_its_row(spark: Any) -> None:
     data = frame(spark, [{"id": 1, "n": Decimal("1.5")}, {"id": 2, "n": Decimal("NaN")}, {"id": 3, "n": complex(1)}])
     rows = data.orderBy("id").select("id", "n", "_corrupt_record").collect()
     assert [tuple(row)[:2] for row in rows] == [(1, Decimal("1.5")), (2, None), (3, None)]

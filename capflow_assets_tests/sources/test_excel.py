@@ -273,7 +273,7 @@ def test_a_part_that_lies_about_its_size_is_refused(spark: SparkSession, tmp_pat
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_damaged_files_are_told_and_nothing_else(tmp_path: Path, seed: int) -> None:
+def test_damaged_files_are_reported_and_nothing_else(tmp_path: Path, seed: int) -> None:
     random_ = random.Random(seed)
     workbook = xlwt.Workbook()
     workbook.add_sheet("A").write(0, 0, "x")

@@ -73,7 +73,7 @@ def rows(spark: SparkSession, location: str, **options: Any) -> list[tuple[Any, 
 
 @pytest.mark.parametrize("name", ["bills.csv", "bills.csv.gz", "bills"])
 @pytest.mark.parametrize("way", WAYS)
-def test_what_is_packed_is_told_by_its_bytes(tmp_path: Path, way: str, name: str) -> None:
+def test_packed_files_are_recognised_by_their_bytes(tmp_path: Path, way: str, name: str) -> None:
     location = written(tmp_path, WAYS[way](BILLS), name)
     assert list(content_of(location).values()) == [BILLS]
 
@@ -150,7 +150,7 @@ WORKBOOK = zipped({"[Content_Types].xml": b"<x/>", "xl/workbook.xml": b"<x/>"})
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_cannot_be_unpacked_is_told(tmp_path: Path, content: bytes, words: str) -> None:
+def test_what_cannot_be_unpacked_is_reported(tmp_path: Path, content: bytes, words: str) -> None:
     location = written(tmp_path, content, "in.csv")
     with pytest.raises(SourceError) as caught:
         content_of(location)
@@ -171,7 +171,9 @@ def read_to_the_end(path: str) -> None:
             pass
 
 
-def test_a_packed_file_that_is_damaged_is_told_by_the_run_that_reads_it(spark: SparkSession, tmp_path: Path) -> None:
+def test_a_packed_file_that_is_damaged_is_reported_by_the_run_that_reads_it(
+    spark: SparkSession, tmp_path: Path
+) -> None:
     content = bytearray(gzip.compress(b"id,total\n" + b"".join(b"%d,5\n" % n for n in range(99_999))))
     content[-5] ^= 1  # in the sum of what was packed
     with pytest.raises(Exception, match="A packed file cannot be unpacked"):

@@ -141,7 +141,7 @@ def test_types(spark: SparkSession, server: Server) -> None:
     assert {value for name, value in empty.asDict().items() if name not in ("Receipt No", "_position")} == {None}
 
 
-def test_dirt_is_told_row_by_row(spark: SparkSession, server: Server) -> None:
+def test_dirt_is_reported_row_by_row(spark: SparkSession, server: Server) -> None:
     server.run(
         "create table dirt (id int primary key, price numeric(8,2), rate numeric, day date, at timestamptz)",
         """insert into dirt values (1, 9.99, 1, '2024-01-01', '2024-01-01 00:00Z'),
@@ -245,7 +245,7 @@ def test_all_parts_and_looks_see_one_moment(spark: SparkSession, bills: Server) 
     assert read(spark, bills, table="moving").count() == 500
 
 
-def test_a_moment_that_ended_is_told(spark: SparkSession, bills: Server) -> None:
+def test_a_moment_that_ended_is_reported(spark: SparkSession, bills: Server) -> None:
     frame = read(spark, bills, table="crm.bills")
     kill = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'capflow'"
     bills.run(kill)

@@ -54,7 +54,7 @@ def test_two_names_in_another_encoding_do_not_become_one(spark: SparkSession, tm
         ("a,é", "utf-16", "utf-16"),
     ],
 )
-def test_the_encoding_is_told_by_trying(text: str, encoding: str, likeliest: str) -> None:
+def test_the_encoding_is_found_by_trying(text: str, encoding: str, likeliest: str) -> None:
     spoilt = text.encode(encoding).decode("utf-8", KEPT)
     assert next(text_encodings.readings(spoilt, "utf-8")).startswith(likeliest)
 

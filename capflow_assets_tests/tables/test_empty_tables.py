@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from capflow_assets_doubles.homes import TestHome
-from capflow_assets_tests.sent import COLUMNS, GOOD, HEADER, Sent, assert_told
+from capflow_assets_tests.sent import COLUMNS, GOOD, HEADER, Sent, assert_reported
 
 COLUMNS_OF = {
     "users": ("user_id", "city"),
@@ -44,7 +44,7 @@ def test_once_it_has_rows_they_land_and_a_header_alone_is_an_export_that_failed(
         assert [row["city"] for row in copy.rows("raw/users", "bad")] == ["Oslo"]
         users.write_text(HEADERS["users.csv"])
         said = copy.capflow("run", "bad", "--select", "raw/users")
-        assert_told(said, "The source of users holds no row; the last good version stays", "users.csv")
+        assert_reported(said, "The source of users holds no row; the last good version stays", "users.csv")
         assert [row["city"] for row in copy.rows("raw/users", "bad")] == ["Oslo"]
     finally:
         users.write_text(HEADERS["users.csv"])
@@ -54,4 +54,4 @@ def test_what_is_sold_is_never_empty(home, tmp_path):
     copy = home.copied(tmp_path / "home")
     copy.ok("onboard", str(Sent(files={"bills.csv": HEADER}, name="nothing").into(tmp_path / "in")))
     said = copy.capflow("run", "nothing", "--select", "raw/bills")
-    assert_told(said, "The source of bills holds no row")
+    assert_reported(said, "The source of bills holds no row")

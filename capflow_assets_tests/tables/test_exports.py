@@ -85,7 +85,7 @@ def test_equal_lines_of_one_export_are_as_many_purchases(shop: Shop) -> None:
     assert results["clean/line_items"].counts["removed: duplicate"] == 2
 
 
-def test_a_line_number_tells_a_line_that_came_twice(shop: Shop) -> None:
+def test_a_line_number_identifies_a_line_that_was_sent_twice(shop: Shop) -> None:
     shop.sends(till="bill,time,no,item,pieces,total t1,@,1,milk,1,1.10 t1,@,1,milk,1,1.10 t1,@,2,milk,1,1.10")
     results = shop.runs("line_items", LINES | {"line_no": "no"})
     assert shop.rows("clean/bills", "amount") == [(2.2,)]
@@ -113,7 +113,7 @@ def test_the_later_file_holds_by_its_name(shop: Shop, march: str, april: str) ->
     assert overlap(results, "line_items").found == {"exports": 2, "shared": 1}
 
 
-def test_where_nothing_says_which_is_later_names_decide_and_it_is_told(shop: Shop) -> None:
+def test_where_nothing_says_which_is_later_names_decide_and_it_is_reported(shop: Shop) -> None:
     """Bill 1 of 10 in March and 4 in April: 4."""
     shop.sends(**{"2024-03": "bill,time,user,total 1,@,c1,10 2,@,c2,3", "2024-04": "bill,time,user,total 1,@,c1,4"})
     results = shop.runs("bills", BILLS)
@@ -227,7 +227,7 @@ def test_a_later_bill_of_which_where_takes_some_lines_is_what_it_leaves(shop: Sh
     assert shop.rows("clean/line_items", "bill_id", "item_id", "quantity", "amount") == [("1", "pen", 1.0, 5.0)]
 
 
-def test_what_cannot_be_is_told_with_the_rest() -> None:
+def test_what_cannot_be_declared_is_reported_with_the_rest() -> None:
     table = {"source": "csv", "location": "x.csv", "columns": {"store_id": "s"}, "exports_by": "name"}
     of_bills = {"source": "csv", "location": "x.csv", "columns": BILLS, "equal_lines": "drop"}
     lines = {"source": "csv", "location": "x.csv", "columns": LINES, "exports_by": "name", "watermark": "w"}

@@ -77,7 +77,7 @@ def test_bills_whose_numbers_restart_fail_their_table_and_the_last_good_one_stay
     assert removals(lake, "shop")["clean/bills"].is_beyond
 
 
-def test_a_few_are_told_and_the_limit_is_the_customers(tmp_path: Path, spark: SparkSession) -> None:
+def test_a_few_are_reported_and_the_limit_is_the_customers(tmp_path: Path, spark: SparkSession) -> None:
     """One of 20 is 5 %, which is allowed; two are 10 %."""
     rows = [(str(n), f"c{n}", "5") for n in range(18)]
     one, two = [*rows, ("18", "x", "5"), ("1", "x", "7")], [*rows, ("0", "x", "7"), ("1", "x", "7")]

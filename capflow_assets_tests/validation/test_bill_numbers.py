@@ -26,7 +26,7 @@ def finding_on(spark: SparkSession, rows: Iterable[dict[str, Any]], **thresholds
     return bill_numbers(frame_of(spark, LINES, []), frame_of(spark, RAW, rows), **thresholds)
 
 
-def test_numbers_that_restart_are_found_and_what_to_write_is_said(spark: SparkSession) -> None:
+def test_numbers_that_restart_are_found_and_the_remedy_is_named(spark: SparkSession) -> None:
     finding = finding_on(
         spark, [line("1"), line("1", 0.1, "c2", "B"), line("1", 24, "c3"), line("1", 48, "c4"), line("2")]
     )

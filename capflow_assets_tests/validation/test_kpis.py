@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Key = tuple[str, str | None]
 
 
-def made_of(spark: SparkSession, rows: list[dict[str, Any]], as_of: datetime = AS_OF) -> DataFrame:
+def table_of(spark: SparkSession, rows: list[dict[str, Any]], as_of: datetime = AS_OF) -> DataFrame:
     return kpis(bills_of(spark, rows), as_of, ZONE, "EUR")
 
 
@@ -57,7 +57,7 @@ NOTHING = {
 
 
 def test_measures_by_hand(spark: SparkSession) -> None:
-    table = made_of(spark, SPRING)
+    table = table_of(spark, SPRING)
     assert table.dtypes == [(column.name, column.type) for column in TABLE.columns]
     by_month = by_measure(table)
     discount = pytest.approx(100 * 2 / 12)
@@ -92,7 +92,7 @@ def test_measures_by_hand(spark: SparkSession) -> None:
 
 
 def test_months_without_bills_are_there_with_nothing(spark: SparkSession) -> None:
-    by_month = by_measure(made_of(spark, SPRING))
+    by_month = by_measure(table_of(spark, SPRING))
     assert sorted(by_month, key=str) == sorted(
         [(month, store) for month in ("2024-04", "2024-05", "2024-06") for store in (None, "s1", "s2")], key=str
     )
@@ -114,7 +114,7 @@ def amounts_of(frame: DataFrame, *columns: str) -> list[tuple[Any, ...]]:
 
 def test_change_against_the_own_history_by_hand(spark: SparkSession) -> None:
     """Medians of 10, 20, 30 and so on; of the first six 35, from which they are 25, 15, 5, 5, 15, 25 away: 15."""
-    table = made_of(spark, monthly([10, 20, 30, 40, 50, 60, 100]), datetime(2023, 7, 31, 12, tzinfo=UTC))
+    table = table_of(spark, monthly([10, 20, 30, 40, 50, 60, 100]), datetime(2023, 7, 31, 12, tzinfo=UTC))
     assert amounts_of(table, "months_before", "usual") == [
         ("2023-01", 0, None),
         ("2023-02", 1, None),
@@ -131,7 +131,7 @@ def test_change_against_the_own_history_by_hand(spark: SparkSession) -> None:
 
 def test_history_is_the_twelve_months_before_and_the_year_before_one_of_them(spark: SparkSession) -> None:
     amounts = [float(7 * n % 31 + 5) for n in range(18)]
-    table = made_of(spark, monthly(amounts))
+    table = table_of(spark, monthly(amounts))
     _, months_before, usual, change, z, year = amounts_of(
         table, "months_before", "usual", "change_pct", "robust_z", "year_change_pct"
     )[-1]
@@ -146,7 +146,7 @@ def test_history_is_the_twelve_months_before_and_the_year_before_one_of_them(spa
 
 def test_only_months_seen_from_end_to_end_are_compared(spark: SparkSession) -> None:
     rows = monthly([1000, 20, 30, 40, 50, 60, 70, 5], day=2)
-    table = made_of(spark, rows, datetime(2023, 8, 21, 12, tzinfo=UTC))
+    table = table_of(spark, rows, datetime(2023, 8, 21, 12, tzinfo=UTC))
     assert [row[1] for row in amounts_of(table, "is_whole")] == [False, *[True] * 6, False]
     assert amounts_of(table, "months_before", "usual", "change_pct", "robust_z")[-1] == ("2023-08", 6, 45.0, None, None)
 
@@ -154,12 +154,12 @@ def test_only_months_seen_from_end_to_end_are_compared(spark: SparkSession) -> N
 @pytest.mark.parametrize(("hour", "newest"), [(21, ("2024-06", True)), (22, ("2024-07", False))])
 def test_months_are_those_of_the_customers_clock(spark: SparkSession, hour: int, newest: tuple[str, bool]) -> None:
     """In Madrid the last day of June ends at 22:00 UTC."""
-    table = made_of(spark, SPRING, datetime(2024, 6, 30, hour, tzinfo=UTC))
+    table = table_of(spark, SPRING, datetime(2024, 6, 30, hour, tzinfo=UTC))
     assert amounts_of(table, "is_whole")[-1] == newest
 
 
 def test_a_usual_value_of_nothing_gives_no_change(spark: SparkSession) -> None:
-    table = made_of(spark, monthly([10, 10, 10, 10, 10, 10, 12]), datetime(2023, 7, 31, 12, tzinfo=UTC))
+    table = table_of(spark, monthly([10, 10, 10, 10, 10, 10, 12]), datetime(2023, 7, 31, 12, tzinfo=UTC))
     assert amounts_of(table, "usual", "change_pct", "robust_z")[-1] == ("2023-07", 10.0, 20.0, None)
     returns = by_measure(table, "change_pct")["2023-07", None]["returns_share_pct"]
     assert returns is None
@@ -167,7 +167,7 @@ def test_a_usual_value_of_nothing_gives_no_change(spark: SparkSession) -> None:
 
 
 def test_the_figures_of_all_stores_are_those_of_the_report(spark: SparkSession) -> None:
-    by_month = by_measure(made_of(spark, list(SHOPPERS)))
+    by_month = by_measure(table_of(spark, list(SHOPPERS)))
     monthly = report(bills_of(spark, SHOPPERS), AS_OF, ZONE, "EUR").filter("section = 'monthly'")
     names = {"EUR": "amount_total", "bills": "bills", "users": "users"}
     for month, unit, value in rows_of(monthly, "name", "unit", "value"):
@@ -176,21 +176,21 @@ def test_the_figures_of_all_stores_are_those_of_the_report(spark: SparkSession) 
 
 
 def test_the_future_changes_nothing(spark: SparkSession) -> None:
-    known = rows_of(made_of(spark, [*SHOPPERS, *SPRING]))
-    assert rows_of(made_of(spark, [*FUTURE, *SPRING[::-1], *SHOPPERS[::-1]])) == known
-    later = made_of(spark, [*SHOPPERS, *FUTURE], datetime(2024, 7, 3, tzinfo=UTC))
+    known = rows_of(table_of(spark, [*SHOPPERS, *SPRING]))
+    assert rows_of(table_of(spark, [*FUTURE, *SPRING[::-1], *SHOPPERS[::-1]])) == known
+    later = table_of(spark, [*SHOPPERS, *FUTURE], datetime(2024, 7, 3, tzinfo=UTC))
     # One of the three bills that the moment did not know of is of the evening of 30 June.
     assert by_measure(later)["2024-07", None]["amount_total"] == 2000.0
 
 
 def test_no_rows(spark: SparkSession) -> None:
-    table = made_of(spark, [])
+    table = table_of(spark, [])
     assert rows_of(table) == []
     assert plot(table).axes == []
 
 
 def test_the_picture_says_the_newest_whole_month(spark: SparkSession) -> None:
-    table = made_of(spark, monthly([10, 20, 30, 40, 3]), datetime(2023, 5, 21, 12, tzinfo=UTC))
+    table = table_of(spark, monthly([10, 20, 30, 40, 3]), datetime(2023, 5, 21, 12, tzinfo=UTC))
     picture = plot(table)
     titles = {axes.get_title("left").split(":")[0]: axes.get_title("left") for axes in picture.axes}
     assert titles["Net amount"] == "Net amount: 40 EUR\n+100 % from usual"

@@ -245,7 +245,7 @@ def test_a_run_that_takes_too_long_is_stopped(alone: TestHome, workspace: LocalW
     assert ended(workspace) in ("CANCELED", "TIMEDOUT")
 
 
-def test_a_wrong_token_is_told(
+def test_a_wrong_token_is_reported(
     alone: TestHome, workspace: LocalWorkspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATABRICKS_TOKEN", "dapi-of-somebody-else")

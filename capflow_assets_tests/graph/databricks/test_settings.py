@@ -58,7 +58,7 @@ def test_a_model_chooses_by_name_and_the_rest_by_star() -> None:
         ("staging = ", "not TOML"),
     ],
 )
-def test_what_is_wrong_is_told(text: str, words: str, tmp_path: Path) -> None:
+def test_what_is_wrong_is_reported(text: str, words: str, tmp_path: Path) -> None:
     file = tmp_path / "databricks.toml"
     file.write_text(text)
     with pytest.raises(CapflowError) as caught:

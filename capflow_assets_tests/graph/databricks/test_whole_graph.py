@@ -38,7 +38,7 @@ MODEL = "lifetime_value"
 OWN = {"model_version", "trained_at", "run_id", "scored_at"}
 
 
-def made_of(*assets: str) -> list[str]:
+def with_ancestors(*assets: str) -> list[str]:
     """These assets and all that they are made of."""
     edges, selected = asset_edges(STAGES), set(assets)
     waiting = list(assets)
@@ -53,7 +53,7 @@ def made_of(*assets: str) -> list[str]:
 def selection(request: pytest.FixtureRequest) -> list[str]:
     """What is run: the assets of one model, or those of all."""
     return (
-        made_of(f"health/{MODEL}", "validation/report")
+        with_ancestors(f"health/{MODEL}", "validation/report")
         if request.param == "one model"
         else sorted(set(asset_edges(STAGES)) - {FLEET})
     )

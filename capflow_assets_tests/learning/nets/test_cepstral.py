@@ -106,7 +106,7 @@ def test_what_a_recording_has_of_its_own_is_what_its_speaker_has_not() -> None:
     np.testing.assert_allclose(own_lines(spectrograms + line, np.array(["ana", "bea", "ana", "cid"])), own, atol=1e-9)
 
 
-def test_a_held_vowel_is_told_by_voices_that_are_heard_more_than_once() -> None:
+def test_a_held_vowel_is_recognised_by_voices_that_are_heard_more_than_once() -> None:
     """Two vowels that do not change in time, by voices and lines of which each adds more than they differ."""
     random = np.random.default_rng(SEED)
     bands = np.arange(40)

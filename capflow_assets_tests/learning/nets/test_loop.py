@@ -64,7 +64,7 @@ def test_a_spent_budget_ends_it_with_what_was_learned() -> None:
 
 
 @pytest.mark.parametrize("inputs", [INPUTS[:0], np.full_like(INPUTS, np.nan)])
-def test_nothing_to_learn_from_is_told(inputs: np.ndarray) -> None:
+def test_nothing_to_learn_from_is_reported(inputs: np.ndarray) -> None:
     def of(_: np.random.Generator, __: int) -> Iterator[tuple[np.ndarray, ...]]:
         return iter([(inputs, OUTPUTS)] if len(inputs) else [])
 

@@ -49,7 +49,7 @@ def test_a_list_is_judged_by_the_share_of_what_came_among_its_first_ten() -> Non
     assert MODEL.metric.description == "Share of the next categories among the first ten listed."
 
 
-def test_the_ndcg_is_told_and_decides_nothing() -> None:
+def test_the_ndcg_is_reported_and_decides_nothing() -> None:
     (rule,) = MODEL.rules
     assert (rule.name, rule.otherwise) == ("ndcg_10", "tell")
     best = 1 + 0.6309297535714575
