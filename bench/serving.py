@@ -25,7 +25,7 @@ from bench.serving_peers import PEERS, Trees
 from capflow_assets_doubles.fleets import MODEL, USERS, Fleet, fleet
 
 SECONDS = 6.0
-MODELS, ROUNDS = 3_000, 200
+MODELS, ROUNDS, WIDTH = 3_000, 200, 60
 QUIET_SECONDS = 5.0
 REPORT = Path(__file__).with_name("serving.md")
 SHARE, TIMES = 20, 50
@@ -45,7 +45,7 @@ def run() -> None:
     """Print a table, and write it to ``bench/serving.md``."""
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "home"
-        shops = fleet(home, MODELS, ROUNDS, versions=1)
+        shops = fleet(home, MODELS, ROUNDS, versions=1, width=WIDTH)
         first, user = shops.customers[0], USERS[0]
         other = _add_greedy(home, first)
         features = dict(zip(shops.columns, shops.values[user], strict=True))

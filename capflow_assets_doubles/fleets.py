@@ -83,11 +83,15 @@ class Fleet:
             self.deployment.registry.promote(customer, MODEL, version, "a test")
 
 
-def fleet(root: Path, count: int, rounds: int = 40, versions: int = 2) -> Fleet:
-    """So many customers, whose champion is version 1 of trees of so many rounds, and whose challenger is version 2."""
+def fleet(root: Path, count: int, rounds: int = 40, versions: int = 2, width: int = 0) -> Fleet:
+    """So many customers, whose champion is version 1 of trees of so many rounds, and whose challenger is version 2.
+
+    The trees read the columns that the model names, and further ones up to ``width``: chosen from a wider menu.
+    """
     home = Home.of(root, {}).prepare()
     opened = deployment(home)
-    columns = tuple(dict.fromkeys(STAGES.model(MODEL).model.columns))
+    named = tuple(dict.fromkeys(STAGES.model(MODEL).model.columns))
+    columns = (*named, *(f"further_{number}" for number in range(len(named), width)))
     rows = np.random.default_rng(SEED).random((len(USERS), len(columns)))
     first, *others = [f"shop{number:04}" for number in range(count)]
     (home.customers / f"{first}.toml").write_text(TOML.format(name=first))
@@ -96,6 +100,7 @@ def fleet(root: Path, count: int, rounds: int = 40, versions: int = 2) -> Fleet:
         estimator = _trees(columns, rounds, version)
         first_trees = first_trees or estimator.trees
         report = {"as_of": datetime(2026, 1, 1, tzinfo=UTC).isoformat(), "params": {}, "rung": "own"}
+        report["feature_columns"] = list(columns)
         content = dumps(estimator, types_of(STAGES.model(MODEL).model))
         files = {"reference.json": b"{}", NAME: online_scores(estimator, columns, rows).packed()}
         registered = opened.registry.register(first, MODEL, content, report, files)

@@ -22,9 +22,9 @@ def online_file(model: Model[Any], estimator: Estimator, population: Examples) -
     What is written is tried on a sample of the population; where it does not agree, the file says so.
     """
     if model.answer.shape == "score" and not model.frames:
-        from capflow_assets.learning.online.conversion import online_scores
+        from capflow_assets.learning.online.conversion import columns_of, online_scores
 
-        columns = tuple(dict.fromkeys(model.columns))
+        columns = columns_of(estimator, tuple(dict.fromkeys(model.columns)))
         return {NAME: online_scores(estimator, columns, _sampled(population, columns)).packed()}
     if hasattr(estimator, "visit_net") and LINES in population.tables:
         from capflow_assets.learning.baskets import baskets_of

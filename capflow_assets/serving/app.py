@@ -117,7 +117,7 @@ class Server:
         require_owner(self.gate, call, customer)
         names = sorted(self.service.declared.of(customer).models)
         served = [self.service.served(customer, name) for name in names]
-        return Reply({"models": [protocols.metadata(self.service, one) for one in served]})
+        return Reply({"models": [await protocols.metadata(self.service, one) for one in served]})
 
     async def infer(self, call: Call) -> Reply:
         """The Open Inference Protocol's call."""
@@ -128,7 +128,7 @@ class Server:
 
     async def metadata(self, call: Call) -> Reply:
         """The Open Inference Protocol's description of a model."""
-        return Reply(protocols.metadata(self.service, self.by_name(call)))
+        return Reply(await protocols.metadata(self.service, self.by_name(call)))
 
     async def model_ready(self, call: Call) -> Reply:
         """Whether a model answers."""

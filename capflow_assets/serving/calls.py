@@ -7,7 +7,7 @@ the answer itself. What is here speaks ASGI, the interface below both.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
@@ -45,6 +45,37 @@ class Call:
         """The parameters of the address, the last of each name."""
         text = self.scope.get("query_string", b"")
         return dict(parse_qsl(text.decode("latin-1"), keep_blank_values=True)) if text else {}
+
+
+@dataclass(slots=True)
+class Begun:
+    """A coroutine that was stepped to the ``first`` future that it waits for; awaiting it goes on from there."""
+
+    coroutine: Coroutine[Any, Any, Any]
+    first: Any
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        waits_for = self.first
+        while True:
+            failed: BaseException | None = None
+            try:
+                yield waits_for
+            except BaseException as error:
+                failed = error
+            try:
+                waits_for = self.coroutine.send(None) if failed is None else self.coroutine.throw(failed)
+            except StopIteration as ended:
+                return ended.value
+
+
+def at_once(awaited: Awaitable[Any]) -> tuple[Any, Awaitable[Any] | None]:
+    """The result of what need not wait for anything, without the timer that waiting would need; else what to await."""
+    if not isinstance(awaited, Coroutine):
+        return None, awaited
+    try:
+        return None, Begun(awaited, awaited.send(None))
+    except StopIteration as ended:
+        return ended.value, None
 
 
 @dataclass(slots=True)

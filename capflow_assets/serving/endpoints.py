@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets.serving.calls import Answer, Call, Sent
+from capflow_assets.serving.calls import Answer, Call, Sent, at_once
+from capflow_assets.serving.logs import request_record
 from capflow_assets.serving.problems import ProblemError, not_there
 from capflow_assets.serving.tokens import OPERATOR, Gate
 
@@ -58,7 +59,7 @@ def endpoint(route: str, handler: Handler, metrics: Metrics) -> Answer:
         metrics.observe(route, sent.status, seconds, rungs)
         if LOG.isEnabledFor(logging.INFO):
             line = {"route": route, "status": sent.status, "ms": round(1e3 * seconds, 2), **rungs}
-            LOG.handle(logging.LogRecord(LOG.name, logging.INFO, "", 0, line, None, None))  # from where is of no use
+            LOG.handle(request_record(line))
         return sent
 
     return answer
@@ -114,12 +115,19 @@ async def body_of(call: Call) -> tuple[bytes, bool]:
     words = f"more than {MOST_BYTES:,} bytes; send several requests"
     if length.isdigit() and int(length) > MOST_BYTES:
         raise ProblemError(413, words)
+    message, waiting = at_once(call.receive())
+    if waiting is None and message["type"] == "http.request" and not message.get("more_body", False):
+        content = message.get("body", b"")
+        if len(content) > MOST_BYTES:
+            raise ProblemError(413, words)
+        return content, time.perf_counter() - began < PROMPT_SECONDS
     parts: list[bytes] = []
     size, has_more = 0, True
     try:
         async with asyncio.timeout(BODY_SECONDS):
             while has_more:
-                message = await call.receive()
+                if parts or waiting is not None:
+                    message, waiting = await (call.receive() if waiting is None else waiting), None
                 if message["type"] == "http.disconnect":
                     raise ProblemError(400, "the body was cut off")
                 parts.append(message.get("body", b""))

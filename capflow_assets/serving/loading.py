@@ -11,7 +11,7 @@ from capflow_assets.blueprint.stages import Stages
 from capflow_assets.contract import USER, Examples
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import BrokenModelError, ModelError, listed
-from capflow_assets.learning.online.conversion import CODE, SCORES, frame_of, with_holes
+from capflow_assets.learning.online.conversion import CODE, SCORES, columns_of, frame_of, with_holes
 from capflow_assets.learning.online.files import NAME, OnlineModel, unpacked
 from capflow_assets.learning.online.scorers import Scorer, ready_scorer
 from capflow_assets.learning.online.visit_lists import VISITS, VisitLists, ready_lists
@@ -78,7 +78,8 @@ def load_scorer(
         if isinstance(scorer, Scorer):
             rows = sampled_features(lookups, customer, scorer.columns, TRIAL_ROWS // 2)
             scores = scorer.figures(rows)["score"].tolist() if len(rows) else []
-        return LoadedScorer(version, rung, scorer, bands_of(scores, spec.model.answer.bands))
+        accepted = frozenset((*spec.model.columns, *(scorer.columns if isinstance(scorer, Scorer) else ())))
+        return LoadedScorer(version, rung, scorer, bands_of(scores, spec.model.answer.bands), accepted)
     received = "; ".join(broken) or "no champion"
     raise ModelError(f"no version of {customer}.{model} can answer", came=received)
 
@@ -104,7 +105,7 @@ def _ready(
     content = registry.read(customer, spec.name, version, MODEL, most_bytes)
     import_xgboost()
     estimator = registry.loaded(customer, spec.name, version, content, types_of(spec.model))
-    columns = tuple(dict.fromkeys(spec.model.columns))
+    columns = columns_of(estimator, tuple(dict.fromkeys(spec.model.columns)))
     if online is not None:  # it was tried, and does not agree
         return code_scorer(estimator, columns, len(content))
     trial = with_holes(sampled_features(lookups, customer, columns, TRIAL_ROWS))

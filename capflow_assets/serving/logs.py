@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TextIO
+from typing import Any, TextIO
 
 STANDARD_ERROR = 2
 BUFFER_BYTES = 1 << 16
 # So long a line on a request waits for others, to be written with them.
 WAIT_SECONDS = 0.5
+
+
+# All of a record of the log but what is said and when: to look for its place and thread takes as long as to write it.
+RECORD = vars(logging.LogRecord("capflow.serving", logging.INFO, "", 0, None, None, None))
+
+
+def request_record(line: Mapping[str, Any]) -> logging.LogRecord:
+    """The record of one request, which each answer writes."""
+    record = logging.LogRecord.__new__(logging.LogRecord)
+    record.__dict__ = {**RECORD, "msg": line, "created": time.time()}
+    return record
 
 
 class JsonLines(logging.Formatter):

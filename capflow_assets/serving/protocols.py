@@ -14,10 +14,9 @@ PLATFORM = "capflow"
 NUMBERS = ("FP64", "FP32", "INT64", "INT32", "INT16", "INT8", "UINT8", "BOOL")
 
 
-def metadata(service: Service, served: Served) -> dict[str, Any]:
-    """A model's description: by user id, and where it can answer live, each feature as a tensor of its own."""
-    features = served.spec.model.columns if not service.not_live[served.model] else ()
-    names = dict.fromkeys(features)
+async def metadata(service: Service, served: Served) -> dict[str, Any]:
+    """A model's description: by user id, and where it can answer live, each feature of its champion as a tensor."""
+    names = await service.columns(served)
     inputs = [{"name": ID, "datatype": "BYTES", "shape": [-1]}]
     inputs += [{"name": name, "datatype": "FP64", "shape": [-1]} for name in names]
     return {

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets.contract import Model
+from capflow_assets.blueprint.specs import ModelSpec
+from capflow_assets.contract import Model, Reads
 from capflow_assets.customers.customer import Customer
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import CapflowError
+from capflow_assets.life.menus import ALL, offering
 from capflow_assets.serving.histories import HISTORIES, follows_visits, publish_histories
 from capflow_assets.serving.tokens import is_served
 from capflow_assets.stores.answer_store import ANSWERS, FEATURES
@@ -195,7 +197,9 @@ def _wanted_columns(deployment: Deployment, customer: Customer) -> dict[str, lis
 
     wanted: dict[str, set[str]] = {}
     for name, spec in deployment.stages.models.items():
-        for reads in spec.model.joined if customer.has_model(name) else ():
+        if not customer.has_model(name):
+            continue
+        for reads in _read_of(deployment, customer, spec):
             known = deployment.stages.tables.get(reads.table)
             if known is not None and set(known.table.key) - {"as_of"} == {"user_id"}:
                 wanted.setdefault(reads.table, set()).update(reads.columns)
@@ -211,6 +215,19 @@ def _wanted_columns(deployment: Deployment, customer: Customer) -> dict[str, lis
         }
         present[table] = sorted(names & numbers)
     return {table: names for table, names in present.items() if names}
+
+
+def _read_of(deployment: Deployment, customer: Customer, spec: ModelSpec) -> Iterator[Reads]:
+    """What a model reads: by its file, and by its champion where that chose its columns from a wider menu."""
+    yield from spec.model.joined
+    if customer.models.get(spec.name, {}).get("menu") != ALL:
+        return
+    registry = deployment.registry
+    champion = registry.champion(customer.name, spec.name)
+    chosen = () if champion is None else registry.report(customer.name, spec.name, champion).get("feature_columns", ())
+    for reads in offering(spec, deployment.stages, customer, chosen).model.joined:
+        if names := tuple(name for name in reads.columns if name in chosen):
+            yield replace(reads, columns=names)
 
 
 def _source(lake: Lake, customer: str, table: str) -> str:

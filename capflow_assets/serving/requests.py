@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -96,13 +96,18 @@ def features_of(values: Any, where: str) -> dict[str, float | None]:
     return numbers
 
 
-def require_features(given: Mapping[str, Any], columns: Sequence[str]) -> None:
-    """Refuse features that the model does not read: most are mistyped."""
-    if given.keys() - columns:
-        unknown = [name for name in given if name not in columns]
-        near = nearest(unknown[0], columns)
+def require_features(given: Mapping[str, Any], columns: Sequence[str], accepted: Collection[str] = ()) -> None:
+    """Refuse features that the version does not read (``columns``) and that are not ``accepted``: most are mistyped.
+
+    Raises:
+        ProblemError: 422; its member ``features`` has all that the version reads.
+    """
+    unknown = next((name for name in given if name not in accepted and name not in columns), None)
+    if unknown is not None:
+        near = nearest(unknown, columns)
         hint = f"; did you mean {near!r}?" if near else f"; it reads {listed(columns)}"
-        raise ProblemError(422, f"the model reads no feature {unknown[0][:80]!r}{hint}")
+        words = f"the model reads no feature {unknown[:80]!r}{hint}"
+        raise ProblemError(422, words, features=list(columns))
 
 
 def _query(entry: Any, where: str) -> Query:

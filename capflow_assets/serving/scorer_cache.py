@@ -39,12 +39,17 @@ class NightOnly:
 
 @dataclass(frozen=True, slots=True)
 class LoadedScorer:
-    """A version that is ready: ``version`` answers, since no newer one before it in line can be loaded."""
+    """A version that is ready: ``version`` answers, since no newer one before it in line can be loaded.
+
+    ``accepted`` are the features that a request may give: those that this version reads, and those that its model
+    names, which the version before it may have read.
+    """
 
     version: int
     rung: str
     scorer: Scorer | VisitLists | NightOnly
     bands: tuple[tuple[float, str], ...] = ()
+    accepted: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)

@@ -32,6 +32,7 @@ from capflow_assets.serving.requests import AnswerRequest, Query, require_featur
 from capflow_assets.serving.scorer_cache import DEFAULT_BOUND_BYTES, Key, LoadedScorer, NightOnly, ScorerCache
 from capflow_assets.serving.server_lookups import ServerLookups
 from capflow_assets.serving.tokens import ServedCustomers
+from capflow_assets.serving.version_columns import VersionColumns
 from capflow_assets.stores.answer_store import ANSWERS, FEATURES, StoredTable
 from capflow_assets.stores.answer_stores import server_of
 from capflow_assets.stores.registry import Registry
@@ -90,8 +91,7 @@ class Service:
     declared: DeclaredCustomers = field(init=False)
     # By model why it answers by id alone; empty where features can be given.
     not_live: dict[str, str] = field(init=False)
-    # By model what it reads of a user.
-    reads: dict[str, tuple[str, ...]] = field(init=False)
+    version_columns: VersionColumns = field(init=False)
     # The models whose lists may follow from a basket in hand.
     by_visits: frozenset[str] = field(init=False)
     # Who is served now.
@@ -103,7 +103,7 @@ class Service:
         self.customers = ServedCustomers(home)
         self.lookups = Lookups(home) if server is None else ServerLookups(server, self.customers)
         self.not_live = {name: why_not_live(spec, stages) for name, spec in stages.models.items()}
-        self.reads = {name: spec.model.columns for name, spec in stages.models.items()}
+        self.version_columns = VersionColumns(lambda: self.registry)
         self.by_visits = frozenset(name for name, spec in stages.models.items() if follows_visits(spec))
         self.declared = DeclaredCustomers(self.deployment)
         self.watch = ChampionWatch(self.deployment.registry, self.customers)
@@ -134,6 +134,18 @@ class Service:
             return None
         loaded = await self.cache.get((served.customer, served.model, served.champion))
         return None if loaded is None or isinstance(loaded.scorer, NightOnly) else loaded
+
+    async def columns(self, served: Served) -> tuple[str, ...]:
+        """The features that a model takes: those its champion was trained on; none where it takes no features."""
+        if self.not_live[served.model]:
+            return ()
+        if served.champion is None:
+            return tuple(dict.fromkeys(served.spec.model.columns))
+        key = served.customer, served.model, served.champion
+        loaded = self.cache.ready(key) if key in self.cache else None
+        if loaded is not None and isinstance(loaded.scorer, Scorer):
+            return loaded.scorer.columns
+        return await asyncio.to_thread(self.version_columns.of, key, served.spec.model.columns)
 
     async def answers(self, served: Served, request: AnswerRequest) -> list[dict[str, Any]]:
         """One answer a query, in their order; a query that nothing can be said to has a ``problem`` instead.
@@ -221,7 +233,8 @@ class Service:
         columns, answers, rows = scorer.columns, {}, {}
         for place in places:
             query = request.queries[place]
-            require_features(query.features, self.reads[served.model])
+            if not query.features.keys() <= loaded.accepted:
+                require_features(query.features, columns, loaded.accepted)
             row = feature_row(query, asked.features.get(place, (None, True))[0], columns)
             if isinstance(row, ProblemError):
                 answers[place] = _problem(query, row)

@@ -6,6 +6,7 @@ is tried where a recipe is written (``conversion``).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 from capflow_assets.errors import BrokenModelError
 from capflow_assets.learning.chances import LARGEST
 from capflow_assets.learning.online.files import OnlineModel
-from capflow_assets.learning.online.sessions import NODE_BYTES, SESSION_BYTES, session_of
+from capflow_assets.learning.online.sessions import NODE_BYTES, SESSION_BYTES, asked_at_once, session_of
 from capflow_assets.learning.online.tree_graphs import INPUT, OUTPUT
 from capflow_assets.learning.splines import basis, squeezed
 
@@ -62,8 +63,10 @@ def ready_scorer(online: OnlineModel) -> Scorer:
 
 
 def _margin(session: Any) -> Margin:
+    run = asked_at_once(session)
+
     def margin(rows: np.ndarray) -> np.ndarray:
-        return np.asarray(session.run(OUTPUTS, {INPUT: rows.astype(np.float32)})[0][:, 0], dtype=float)
+        return np.asarray(run(OUTPUTS, {INPUT: rows.astype(np.float32)}, None)[0][:, 0], dtype=float)
 
     return margin
 
@@ -80,6 +83,8 @@ def _picked(names: tuple[str, ...], own: Sequence[str]) -> Margin:
 
     def pick(rows: np.ndarray) -> np.ndarray:
         values = rows if is_all else rows[:, places]
+        if len(values) == 1 and np.fmax.reduce(np.abs(values[0])) <= LARGEST:
+            return values
         return np.where(np.isfinite(values), np.minimum(np.maximum(values, -LARGEST), LARGEST), np.nan)
 
     return pick
@@ -87,11 +92,18 @@ def _picked(names: tuple[str, ...], own: Sequence[str]) -> Margin:
 
 def logistic(values: np.ndarray) -> np.ndarray:
     """``1 / (1 + exp(-x))``, without scipy, which takes 20 MB."""
+    if len(values) == 1:
+        return np.array([_logistic_of(values.item())])
     return np.asarray(1.0 / (1.0 + np.exp(np.minimum(-values, 700.0))))
 
 
+def _logistic_of(value: float) -> float:
+    """``logistic`` of one number: numpy takes ten times as long to begin with one as to reckon it."""
+    return 1.0 / (1.0 + math.exp(min(-value, 700.0)))
+
+
 def _calibrated(calibrator: Part) -> Margin:
-    """``Calibrator.apply`` of ``learning.calibration``."""
+    """``Calibrator.apply`` of ``learning.calibration``; of one number by itself, as most requests ask for one."""
     kind = calibrator["kind"]
     if kind == "none":
         return lambda scores: np.minimum(np.maximum(scores, SMALLEST), 1 - SMALLEST)
@@ -101,6 +113,10 @@ def _calibrated(calibrator: Part) -> Margin:
     slope, other, intercept = (float(calibrator[name]) for name in ("slope", "other_slope", "intercept"))
 
     def curve(scores: np.ndarray) -> np.ndarray:
+        if len(scores) == 1:
+            one = min(max(scores.item(), SMALLEST), 1 - SMALLEST)
+            margin = slope * math.log(one) - other * math.log1p(-one) + intercept
+            return np.array([_logistic_of(margin)])
         inside = np.minimum(np.maximum(scores, SMALLEST), 1 - SMALLEST)
         return logistic(slope * np.log(inside) - other * np.log1p(-inside) + intercept)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -19,3 +20,11 @@ def session_of(graph: bytes) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
+def asked_at_once(session: onnxruntime.InferenceSession) -> Callable[..., list[Any]]:
+    """What answers for a session, without checks in Python of inputs that are right, a fifth of the time of one row.
+
+    Its arguments are the names of outputs, the inputs by name, and options of the run or None.
+    """
+    return getattr(session, "_sess", session).run
