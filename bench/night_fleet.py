@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,7 @@ def run() -> None:
         home = Path(folder) / "home"
         variables = os.environ | urls | {"CAPFLOW_HOME": str(home), "DAGSTER_HOME": str(home / "dagster")}
         names = _onboarded(Path(folder), variables)
-        with _daemon(variables, Path(folder) / "daemon.log"):
+        with _daemon(variables, Path(folder) / "ui"):
             _wait(lambda: len(_result_of(PROBE, names, variables)) == len(names), 600, variables, names)
             _begin_now(home, names)
             began = time.monotonic()
@@ -165,25 +165,34 @@ def _result_of(code: str, names: list[str], variables: Mapping[str, str]) -> Any
 
 
 @contextmanager
-def _daemon(variables: Mapping[str, str], log: Path) -> Iterator[None]:
+def _daemon(variables: Mapping[str, str], folder: Path) -> Iterator[None]:
+    """Code server and daemon, as ``capflow ui`` has them: a daemon by itself loads the graph anew every minute."""
+    from capflow_assets.graph.webpage.start import Address, environment, services
+
+    folder.mkdir()
+    commands = services(folder, Address("127.0.0.1", 0, ()))
+    log = folder / "log"
+    with ExitStack() as stack, log.open("w") as sink:
+        for name in ("code", "daemon"):
+            process = subprocess.Popen(  # noqa: S603
+                commands[name], env=environment(variables), stdout=sink, stderr=sink, start_new_session=True
+            )
+            stack.callback(_end, process)
+        try:
+            yield
+        except BaseException:
+            print(log.read_text()[-4000:])  # noqa: T201
+            raise
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
     import signal
 
-    command = [str(Path(sys.executable).with_name("dagster-daemon")), "run", "-m", "capflow_assets.definitions"]
-    with log.open("w") as sink:
-        process = subprocess.Popen(  # noqa: S603
-            command, env=dict(variables), stdout=sink, stderr=sink, start_new_session=True
-        )
+    os.killpg(process.pid, signal.SIGTERM)
     try:
-        yield
-    except BaseException:
-        print(log.read_text()[-4000:])  # noqa: T201
-        raise
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(60)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(60)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 @contextmanager

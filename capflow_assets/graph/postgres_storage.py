@@ -2,12 +2,19 @@
 
 Dagster's own storage connects for each event, which is half of what an event costs, and keeps none so that many
 processes stay below the server's bound. One each is what a run needs: its events come one after another.
+
+``PostgresStorage`` is for a ``dagster.yaml`` of ours (``home.places``). ``PooledInstance`` is for one that names
+Dagster's own storages, as Dagster's chart writes it: ``instance_class`` is the one entry by which they are replaced.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Self
 
+import dagster as dg
+from dagster._core.instance.ref import InstanceRef
+from dagster._core.storage.event_log import EventLogStorage
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres.event_log import PostgresEventLogStorage
 from dagster_postgres.storage import DagsterPostgresStorage
@@ -60,3 +67,24 @@ class PostgresStorage(DagsterPostgresStorage):
             should_autocreate_tables=config_value.get("should_autocreate_tables", True),
             token_provider=get_token_provider_from_config(config_value),
         )
+
+
+class PooledInstance(dg.DagsterInstance):
+    """Dagster's own instance, with that event log in the place of Dagster's in the same PostgreSQL."""
+
+    def __init__(self, *, event_storage: EventLogStorage, **others: Any) -> None:
+        if isinstance(event_storage, PostgresEventLogStorage):
+            named = event_storage
+            event_storage = EventLog(named.postgres_url, named.should_autocreate_tables, named._token_provider)
+            named.dispose()
+        super().__init__(event_storage=event_storage, **others)
+
+    @classmethod
+    def config_schema(cls) -> Mapping[str, Any]:
+        """What ``dagster.yaml`` may say of this class alone: nothing."""
+        return {}
+
+    @classmethod
+    def config_defaults(cls, base_dir: str) -> Mapping[str, Any]:
+        """What holds where ``dagster.yaml`` says nothing: as Dagster has it."""
+        return InstanceRef.config_defaults(base_dir)

@@ -102,7 +102,7 @@ def admit(
     for name, rows in lines.items():
         pool, own = capacity[name], [run for run in running if run.pool == name]
         loads = _loads(pending, costs, rows, history, now, patience)
-        units = units_of(loads, history.startup_seconds, pool.slots)
+        units = units_of(loads, history.startup_seconds, pool)
         work = sum(cost.seconds for job, cost in zip(pending, costs, strict=True) if job.pool == name)
         line = line_of(units, in_order(units, work / pool.slots).tolist(), own, pool, now)
         moments = forecast(units, line, own, pool, now)

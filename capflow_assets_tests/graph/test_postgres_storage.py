@@ -9,11 +9,13 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+import yaml
 
 from capflow_assets.graph.postgres_storage import PostgresStorage
 from capflow_assets.home.places import dagster_yaml
 from capflow_assets_doubles.homes import own_environment
 from capflow_assets_doubles.sql_servers import Server, postgres
+from capflow_assets_tests.deploy.files import POSTGRES_STORAGES, values
 
 KEY = dg.AssetKey("bills")
 OPEN = "select pid from pg_stat_activity where usename = 'postgres' and pid <> pg_backend_pid() and datname = 'shop'"
@@ -32,6 +34,20 @@ def opened(folder: Path, server: Server) -> Iterator[dg.DagsterInstance]:
     with own_environment(), pytest.MonkeyPatch.context() as patch:
         patch.setenv("DAGSTER_HOME", str(folder))
         patch.setenv("CAPFLOW_POSTGRES_URL", url)
+        with dg.DagsterInstance.get() as instance:
+            yield instance
+
+
+@contextmanager
+def opened_by_chart(folder: Path, server: Server) -> Iterator[dg.DagsterInstance]:
+    """With Dagster's own storages named, as Dagster's chart names them, and what our values add to its file."""
+    url = server.location().replace("postgresql://", "postgresql+psycopg2://postgres@")
+    storages = {
+        name: {"module": m, "class": c, "config": {"postgres_url": url}} for name, (m, c) in POSTGRES_STORAGES.items()
+    }
+    (folder / "dagster.yaml").write_text(yaml.safe_dump(storages | values()["additionalInstanceConfig"]))
+    with own_environment(), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGSTER_HOME", str(folder))
         with dg.DagsterInstance.get() as instance:
             yield instance
 
@@ -66,4 +82,18 @@ def test_events_share_a_connection_and_a_restart_costs_none(tmp_path: Path, data
         report(instance, 2)
         assert rows_of(instance) == [0, 1, 2]
         assert len(connections(database, 1)) == 1
+    assert connections(database, 0) == []
+
+
+def test_the_event_log_that_a_chart_names_shares_a_connection_as_well(tmp_path: Path, database: Server) -> None:
+    with opened_by_chart(tmp_path, database) as instance:
+        report(instance, 3)
+        before = connections(database, 1)
+        report(instance, 4)
+        assert len(before) == 1
+        assert connections(database, 1) == before
+        assert rows_of(instance)[-2:] == [3, 4]
+        again = dg.DagsterInstance.from_ref(instance.get_ref())
+        with again:
+            assert rows_of(again)[-2:] == [3, 4]
     assert connections(database, 0) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
 from math import inf
 
@@ -73,7 +74,7 @@ def test_every_job_starts_or_is_told_why_not_and_capacity_holds(jobs, runs, pool
         assert len({(job.pool, job.kind) for job in start.jobs}) == 1
 
 
-def check_capacity_and_makespan(seeds: range) -> None:
+def check_capacity_and_makespan(seeds: Iterable[int]) -> None:
     for seed in seeds:
         trace = at_once(seed)
         night = simulate(trace.arrivals, {"local": trace.pool}, trace.history)
@@ -103,6 +104,11 @@ def check_bound(seeds: range, patience: float) -> None:
 
 def test_a_night_that_comes_at_once_takes_hardly_longer_than_it_must():
     check_capacity_and_makespan(range(12))
+
+
+def test_where_memory_is_short_jobs_of_unlike_memory_do_not_share_a_run():
+    """Nights that took up to 1.23 of the least possible, when a shared run held its largest job's memory all along."""
+    check_capacity_and_makespan((81, 679, 853))
 
 
 def test_customers_who_wait_get_equal_shares_whatever_the_size_of_their_jobs():
