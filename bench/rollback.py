@@ -1,17 +1,25 @@
 """A model of a thousand customers is rolled back, on SQLite: seconds of the list, and of doing and recording it.
 
-MLflow's store is filled directly, as trainings leave it: two versions of the model, the second the champion. What is
-measured is what `capflow rollback --all --model … --yes` does once it has opened the home.
+MLflow's store and the lake are filled directly, as trainings leave them: two versions of the model, the second the
+champion; Dagster has a materialization of each. What is measured is what `capflow rollback --all --model … --yes` does
+once it has opened the home. Afterwards predictions of all customers are stale.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bench.status import fill_registry, model_names, names
+from bench.status import fill_registry, model_names, names, write_lake
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import dagster as dg
 
 CUSTOMERS = 1_000
 SECONDS_DEMANDED = 60
@@ -30,7 +38,9 @@ def run(customers: int = CUSTOMERS) -> None:
         home = Home.of(Path(folder), {})
         with dagster_instance(home) as instance:
             place = deployment(STAGES, SOURCES, home=home)
-            fill_registry(place.registry, names(customers), model_names(1), "{}")
+            digests = write_lake(Path(place.lake.root), names(customers), 1)
+            fill_registry(place.registry, names(customers), model_names(1), json.dumps(digests))
+            fill_materializations(instance, names(customers), model_names(1)[0])
             pairs = [(name, model_names(1)[0]) for name in names(customers)]
             began = time.perf_counter()
             plan = planned(place.registry, pairs, "rollback", "a bad night")
@@ -44,3 +54,17 @@ def run(customers: int = CUSTOMERS) -> None:
         f"rollback: {len(changes):,} customers: listed in {listed - began:.2f} s, rolled back and recorded in "
         f"{seconds:.2f} s (demanded under {SECONDS_DEMANDED} s); load {os.getloadavg()[0]:.1f}"
     )
+
+
+def fill_materializations(instance: dg.DagsterInstance, customers: Sequence[str], model: str) -> None:
+    """A materialization of the model of each customer, with the code and the inputs that it is of."""
+    import dagster as dg
+
+    from capflow_assets.graph.decision_records import keep_event, run_of
+
+    run, key = run_of(instance, "promote"), dg.AssetKey(["models", model])
+    tags = {"dagster/code_version": "1", "dagster/data_version": "champion 2"}
+    for place, table in enumerate(("features/rfm", "features/rhythm", "clean/bills")):
+        tags |= {f"dagster/input_data_version/{table}": "1", f"dagster/input_event_pointer/{table}": str(place)}
+    for customer in customers:
+        keep_event(instance, run, dg.AssetMaterialization(key, partition=customer, tags=tags))

@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from capflow_assets.blueprint.binding import bind_needs, bind_params, params_of
-from capflow_assets.blueprint.code_version import code_digests
+from capflow_assets.blueprint.code_version import PACKAGE, code_digests
 from capflow_assets.blueprint.specs import BILLS, CheckSpec, ModelSpec, TableSpec
 from capflow_assets.contract import Destination
 from capflow_assets.errors import GraphError, NotFoundError
+
+# What lands every raw table; named by its place, since it lies on a floor above.
+LANDING = PACKAGE / "tables" / "landing.py"
 
 
 @dataclass(frozen=True)
@@ -51,8 +54,9 @@ class Stages:
     def asset_files(self) -> Mapping[str, tuple[Path, ...]]:
         """The files that declare each asset, which its code version covers with what they import of the package.
 
-        What an asset is made of has versions of its own. A model's file makes training, answers and the columns that
-        health watches; a delivery's code is that of all kinds of destination.
+        What an asset is made of has versions of its own. A raw table's file is its schema; what lands it is the same
+        for all. A model's file makes training, answers and the columns that health watches; a delivery's code is that
+        of all kinds of destination.
         """
         kinds = [sys.modules[type(destination).__module__] for destination in self.destinations.values()]
         modules = {key: [spec.module] for key, spec in self.tables.items()}
@@ -60,7 +64,10 @@ class Stages:
             modules |= {f"{part}/{name}": [model.module] for part in ("models", "predictions", "health")}
             modules[f"delivery/{name}"] = [*kinds]
         files = {key: tuple(Path(m.__file__) for m in of if m and m.__file__) for key, of in modules.items()}
-        return {key: paths for key, paths in files.items() if paths}
+        landed = {
+            key: (*files[key], LANDING) for key, spec in self.tables.items() if spec.stage == "raw" and files[key]
+        }
+        return {key: paths for key, paths in (files | landed).items() if paths}
 
     def spec(self, key: str) -> TableSpec:
         """A table by its name; ``NotFoundError`` names the ones there are."""

@@ -167,7 +167,8 @@ def _many(
         names(context, home, [customer] if customer else [], name)
     if bool(customer) + bool(vertical) + is_all != 1:
         raise typer.BadParameter("name a customer, or --vertical, or --all")
-    from capflow_assets.graph.many_decisions import DONE, Chosen, carry_out, plan, summary
+    from capflow_assets.graph.decision_records import DONE
+    from capflow_assets.graph.many_decisions import Chosen, carry_out, plan, summary
 
     chosen = Chosen((customer,) if customer else (), vertical, is_all, tuple(named))
     with opened(context, home) as (deployment, instance):

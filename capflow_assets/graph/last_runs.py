@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from capflow_assets.graph.decisions import BY_HAND
+from capflow_assets.graph.decision_records import BY_HAND
 from capflow_assets.graph.gone_runs import COMMAND
 from capflow_assets.graph.night_runs import WHY
 from capflow_assets.graph.partitions import CUSTOMERS

@@ -1,29 +1,22 @@
 """Decisions of a person about many champions: of one customer, a vertical or all; listed first, then carried out.
 
-Who decided, when and why stands in MLflow beside each version, and in Dagster as a run with an observation of each
-model that names the customers. The model's own record of a customer stays that of its last training; ``capflow
-status`` reads from MLflow what was decided since.
+Who decided, when and why stands in MLflow beside each version, and in Dagster as a run that records each model
+(``graph.decision_records``).
 """
 
 from __future__ import annotations
 
-import uuid
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import dagster as dg
 
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import CapflowError, NotFoundError
-from capflow_assets.graph.decisions import keep_event, signature
-from capflow_assets.graph.gone_runs import COMMAND
+from capflow_assets.graph.decision_records import keep_champions, observe, run_of
+from capflow_assets.graph.decisions import signature
 from capflow_assets.stores.registry_draft import Action, Change, decided, planned, sign
-
-# Customers that an observation names; the others are counted.
-MOST_NAMED = 1_000
-DONE = {"promote": "promoted", "rollback": "rolled back", "freeze": "frozen", "thaw": "thawed"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +87,7 @@ def carry_out(
     """Carry an action out for those pairs and record it in Dagster: in ``run``, else in one of its own."""
     by = signature()
     changes = [change for change in decided(deployment.registry, pairs, action, reason, by) if not change.is_idle]
-    record(instance, changes, action, reason, by, run)
+    _record(deployment, instance, changes, action, reason, by, run)
     return changes
 
 
@@ -113,10 +106,11 @@ def freeze_one(
     champion, by = registry.champion(customer, model), signature()
     change = Change(customer, model, champion, champion)
     sign(registry, change, action, reason, by)
-    record(instance, [change], action, reason, by)
+    _record(deployment, instance, [change], action, reason, by)
 
 
-def record(
+def _record(
+    deployment: Deployment,
     instance: dg.DagsterInstance,
     changes: Collection[Change],
     action: Action,
@@ -124,30 +118,9 @@ def record(
     by: str,
     run: dg.DagsterRun | None = None,
 ) -> None:
-    """An observation of each model that was decided about: who, when, why, and the customers with what changed."""
-    own = run or _run_of(instance, action)
-    for model in dict.fromkeys(change.model for change in changes if change.is_made):
-        changed = [change for change in changes if change.is_made and change.model == model]
-        rows = [
-            dg.TableRecord({"customer": change.customer, "before": change.before or 0, "after": change.after or 0})
-            for change in changed[:MOST_NAMED]
-        ]
-        metadata: dict[str, Any] = {
-            "decision": DONE[action],
-            "reason": reason,
-            "by": by,
-            "customers": len(changed),
-            "champions": dg.MetadataValue.table(rows),
-        }
-        keep_event(instance, own, dg.AssetObservation(dg.AssetKey(["models", model]), metadata=metadata))
-
-
-def _run_of(instance: dg.DagsterInstance, action: Action) -> dg.DagsterRun:
-    command = f"capflow {action}"
-    run = dg.DagsterRun(
-        command.replace(" ", "_"), str(uuid.uuid4()), status=dg.DagsterRunStatus.SUCCESS, tags={COMMAND: command}
-    )
-    return instance.add_run(run)
+    own, made = run or run_of(instance, action), [change for change in changes if change.is_made]
+    keep_champions(deployment, instance, own, made, action, reason, by)
+    observe(instance, own, made, action, reason, by)
 
 
 def summary(changes: Sequence[Change]) -> str:

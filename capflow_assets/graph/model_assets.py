@@ -36,6 +36,7 @@ from capflow_assets.graph.model_outcomes import (
 )
 from capflow_assets.graph.outcomes import Outcome
 from capflow_assets.graph.partitions import CUSTOMERS, MODELS_COHORT
+from capflow_assets.graph.provenance import champion_version
 from capflow_assets.life.answers import table_of
 from capflow_assets.life.examples import ExampleReader
 from capflow_assets.life.health import watch
@@ -43,6 +44,7 @@ from capflow_assets.life.menus import on_menu
 from capflow_assets.life.renewal import Renewal, renew
 from capflow_assets.life.scoring import score
 from capflow_assets.life.training import params_of
+from capflow_assets.life.training_answers import TrainingAnswers
 from capflow_assets.nights.destinations import CHECK
 from capflow_assets.processes.lifeline import LINE
 from capflow_assets.serving.publication import publish_night
@@ -129,24 +131,27 @@ def live(
     is_scored = True
     if selected - {PART}:
         moment = as_of_moment(deployment.lake.table(customer, "clean/bills"), requested)
-        if "models" in selected:
-            LINE.begins(f"models/{spec.name}")
-            yield _try_training(deployment, reader, overrides or {}, moment, renewal)
-        if {"predictions", "health"} & selected:
-            is_scored = yield from _answering(deployment, reader, selected, moment)
+        is_to_score = bool({"predictions", "health"} & selected)
+        with TrainingAnswers() as kept:
+            if "models" in selected:
+                LINE.begins(f"models/{spec.name}")
+                answers = kept if is_to_score else None
+                yield _try_training(deployment, reader, overrides or {}, moment, renewal, answers)
+            if is_to_score:
+                is_scored = yield from _answering(deployment, reader, selected, moment, kept)
     if PART in selected:
         LINE.begins(f"{PART}/{spec.name}")
         yield delivered_outcome(deployment, spec, declared) if is_scored else not_scored(spec)
 
 
 def _answering(
-    deployment: Deployment, reader: ExampleReader, selected: frozenset[str], moment: datetime
+    deployment: Deployment, reader: ExampleReader, selected: frozenset[str], moment: datetime, kept: TrainingAnswers
 ) -> Generator[Outcome, None, bool]:
     """Score and watch: the parts that are selected; whether there are predictions that may be delivered."""
     spec, customer = reader.spec, reader.customer.name
     LINE.begins(f"predictions/{spec.name}")
     try:
-        scored = score(deployment, reader, moment)
+        scored = score(deployment, reader, moment, kept=kept)
     except ModelError as error:  # there is a champion, and no version can answer
         part = "predictions" if "predictions" in selected else "health"
         yield Outcome(dg.AssetKey([part, spec.name]), failure=str(error), error=error)
@@ -178,7 +183,12 @@ def _resting(deployment: Deployment, customer: Customer, spec: ModelSpec) -> Cal
 
 
 def _try_training(
-    deployment: Deployment, reader: ExampleReader, overrides: dict[str, Any], moment: datetime, renewal: Renewal
+    deployment: Deployment,
+    reader: ExampleReader,
+    overrides: dict[str, Any],
+    moment: datetime,
+    renewal: Renewal,
+    kept: TrainingAnswers | None,
 ) -> Outcome:
     """A training that fails is a failed asset, one that finds too little to learn from is not ready; the champion goes
     on answering either way.
@@ -191,9 +201,13 @@ def _try_training(
         return Outcome(key, failure=str(error), error=error)
     reader = replace(reader, params=params)
     try:
-        return trained_outcome(deployment, spec, customer, renew(deployment, reader, params, moment, renewal))
-    except EvidenceError as error:
-        return waiting_outcome("models", spec, "not ready", str(error))
+        try:
+            result = renew(deployment, reader, params, moment, renewal, kept)
+            outcome = trained_outcome(deployment, spec, customer, result)
+        except EvidenceError as error:
+            outcome = waiting_outcome("models", spec, "not ready", str(error))
+        # What an earlier champion predicted is stale, whichever version was trained.
+        return replace(outcome, data_version=champion_version(deployment.registry.champion(customer, spec.name)))
     except Exception as error:  # whatever a model breaks with must not stop the scoring
         return Outcome(key, failure=words_of(error), error=error)
 

@@ -12,7 +12,7 @@ from capflow_assets.customers.checks_settings import resting, severe
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import ModelError
 from capflow_assets.graph.column_lineage import answers_lineage
-from capflow_assets.graph.decisions import of_report
+from capflow_assets.graph.decision_records import of_report
 from capflow_assets.graph.outcomes import Outcome
 from capflow_assets.life.answers import table_of
 from capflow_assets.life.health import Health

@@ -20,6 +20,7 @@ class Outcome:
 
     ``consequence_of`` names the assets whose failure led to it, and ``trace`` is where another library's error came
     from. ``again_at`` is when the work is worth to be done again, whether it failed or something waits.
+    ``data_version`` stands for the asset's data where the ``version`` of the metadata does not.
     """
 
     key: dg.AssetKey
@@ -30,6 +31,7 @@ class Outcome:
     error: Exception | None = None
     trace: str = ""
     again_at: datetime | None = None
+    data_version: str = ""
 
     def as_plain(self) -> Outcome:
         """The same without the error itself, which may not travel between processes; its trace does."""

@@ -33,12 +33,21 @@ Notes = dict[str, str]
 
 
 def data_version(outcome: Outcome, run: str) -> str:
-    """What stands for the data of an asset: its table's or model's version; the run where it has none.
+    """What stands for the data of an asset: its table's version, of a model its champion; the run where it has none.
 
     Code and inputs alone would not tell rows that landed anew from those of yesterday.
     """
     version = outcome.metadata.get("version")
-    return run if version is None else str(version)
+    return outcome.data_version or (run if version is None else str(version))
+
+
+def champion_version(champion: int | None) -> str:
+    """What stands for the data of a model: who is champion, whichever version was trained last.
+
+    >>> champion_version(3), champion_version(None)
+    ('champion 3', 'nobody')
+    """
+    return "nobody" if champion is None else f"champion {champion}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +103,16 @@ def newest_inputs(
     }
 
 
-def decided(instance: dg.DagsterInstance, key: dg.AssetKey, customer: str, run: str) -> Notes:
-    """The notes where a person decided: the code and inputs of the newest materialization, and new data."""
+def decided(instance: dg.DagsterInstance, key: dg.AssetKey, customer: str, champion: int | None) -> Notes:
+    """The notes where a person decided: the code and inputs of the newest materialization, and who is champion now."""
     newest = dg.AssetRecordsFilter(asset_key=key, asset_partitions=[customer])
     records = instance.fetch_materializations(newest, limit=1).records
     materialization = records[0].asset_materialization if records else None
     tags = dict(materialization.tags or {}) if materialization else {}
     if CODE_VERSION_TAG not in tags:
         return {}
-    return {name: value for name, value in tags.items() if name.startswith(OF_CODE_AND_INPUTS)} | _data_notes(run)
+    own = {name: value for name, value in tags.items() if name.startswith(OF_CODE_AND_INPUTS)}
+    return own | _data_notes(champion_version(champion))
 
 
 def noted_here(instance: dg.DagsterInstance, entry: EventLogEntry) -> EventLogEntry:

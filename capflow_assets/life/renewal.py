@@ -12,6 +12,7 @@ from capflow_assets.life import retrainings
 from capflow_assets.life.examples import ExampleReader
 from capflow_assets.life.recalibration import recalibrate
 from capflow_assets.life.training import NotReady, Trained, train
+from capflow_assets.life.training_answers import TrainingAnswers
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,16 +24,25 @@ class Renewal:
 
 
 def renew(
-    deployment: Deployment, reader: ExampleReader, params: Horizon, as_of: datetime, renewal: Renewal
+    deployment: Deployment,
+    reader: ExampleReader,
+    params: Horizon,
+    as_of: datetime,
+    renewal: Renewal,
+    kept: TrainingAnswers | None = None,
 ) -> Trained | NotReady:
     """Train or recalibrate a model as of a moment, register it, and add it to the ledger.
+
+    The answers of a training are ``kept`` for a scoring that follows.
 
     Raises:
         EvidenceError: the needs are met, and there is too little to learn from or to judge by all the same.
         TableError: the ledger is damaged; the version is registered.
     """
-    make = recalibrate if renewal.action == "recalibrate" else train
-    result = make(deployment, reader, params, as_of)
+    if renewal.action == "recalibrate":
+        result = recalibrate(deployment, reader, params, as_of)
+    else:
+        result = train(deployment, reader, params, as_of, kept)
     if isinstance(result, Trained):
         retrainings.keep(deployment, result.report, result.version, renewal.cause, renewal.action)
     return result

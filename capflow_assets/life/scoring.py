@@ -20,6 +20,7 @@ from capflow_assets.life.examples import ExampleReader
 from capflow_assets.life.reference import TrainingPopulation, skew_finding
 from capflow_assets.life.scoring_version import LoadedVersion, load_scoring_version
 from capflow_assets.life.shadow import answer_in_shadow
+from capflow_assets.life.training_answers import TrainingAnswers
 from capflow_assets.stores.model_files import MODEL
 from capflow_assets.stores.saved_estimators import types_of
 
@@ -59,11 +60,13 @@ def score(
     as_of: datetime,
     at_once: int = SUBJECTS_AT_ONCE,
     in_engine: bool | None = None,
+    kept: TrainingAnswers | None = None,
 ) -> Scored | None:
     """Answer for every subject known at the moment with the champion and replace the table; None without a champion.
 
     ``in_engine`` says whether the engine's workers answer (``engine_scoring``); by default they do on every engine but
-    the one in this process, where rows would only go to and fro.
+    the one in this process, where rows would only go to and fro. What the training before it has ``kept`` is not asked
+    again.
 
     What was answered is kept besides, see ``answers_history``; after a promotion so is what the former champion would
     have answered, see ``shadow``.
@@ -83,7 +86,9 @@ def score(
     skew = skew_finding(reader, loaded.population, examples.columns, as_of)
     version, shadow = None, ""
     with AnswerParts(model, loaded.version, as_of, loaded.rung) as written:
-        answers = answered(reader, loaded.estimator, examples)
+        answers = _kept(deployment, reader, loaded, examples, as_of, kept)
+        if answers is None:
+            answers = answered(reader, loaded.estimator, examples)
         written.add(answers)
         is_written = skew.passed or skew.severity != "block"
         elsewhere = deployment.engine.engine != EMBEDDED if in_engine is None else in_engine
@@ -113,6 +118,21 @@ def score(
         loaded.rung,
         shadow,
     )
+
+
+def _kept(
+    deployment: Deployment,
+    reader: ExampleReader,
+    loaded: LoadedVersion,
+    examples: Examples,
+    as_of: datetime,
+    kept: TrainingAnswers | None,
+) -> pd.DataFrame | None:
+    """What the version answered when it was trained in this run; None where it was not, or not for those subjects."""
+    if kept is None:
+        return None
+    _, digest = deployment.registry.paths(reader.customer.name, reader.spec.name, loaded.version)[MODEL]
+    return kept.of(digest, as_of, examples) if digest else None
 
 
 def _in_engine(

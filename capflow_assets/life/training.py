@@ -44,6 +44,7 @@ from capflow_assets.life.report import (
 from capflow_assets.life.rungs import needs_substitute
 from capflow_assets.life.split import Split, split_in_time
 from capflow_assets.life.substitutes import let_substitute_answer, unjudged_substitute
+from capflow_assets.life.training_answers import TrainingAnswers
 from capflow_assets.life.unjudged import unjudged_decision, unjudged_report
 from capflow_assets.life.verdicts import training_verdict
 
@@ -93,8 +94,16 @@ class _Judged:
         return BrokenChampion(self.champion.version, self.champion.damage)
 
 
-def train(deployment: Deployment, reader: ExampleReader, params: Horizon, as_of: datetime) -> Trained | NotReady:
+def train(
+    deployment: Deployment,
+    reader: ExampleReader,
+    params: Horizon,
+    as_of: datetime,
+    kept: TrainingAnswers | None = None,
+) -> Trained | NotReady:
     """Train one model for one customer as of a moment and register it, promoted or not.
+
+    Its answers are ``kept`` for a scoring that follows.
 
     Raises:
         EvidenceError: the needs are met, and there is too little to learn from or to judge by all the same.
@@ -104,21 +113,26 @@ def train(deployment: Deployment, reader: ExampleReader, params: Horizon, as_of:
         pooled = unjudged_substitute(deployment, reader, params, as_of, verdict, code_version(reader))
         return NotReady(verdict) if pooled is None else Trained(*pooled, {})
     if verdict.not_judged:
-        return _described(deployment, reader, params, as_of, verdict)
+        return _described(deployment, reader, params, as_of, verdict, kept)
     split = split_in_time(reader, params, as_of, bills_delay(deployment, reader.customer, as_of))
     judged = _judged(deployment, reader, params, as_of, split)
     served = _served(reader, params, as_of, judged)
     report = _report(reader, params, as_of, verdict, judged, served)
     report = replace(report, shared=give(deployment, reader, params, split.known))
     plots = _plots(reader.spec.model, judged)
-    version = registered(deployment, reader, served, report, plots)
+    version = registered(deployment, reader, served, report, plots, kept)
     if report.decision.action != "promote" and needs_substitute(deployment, reader):
         let_substitute_answer(deployment, reader, params, judged.split, served.population, report)
     return Trained(version, report, plots)
 
 
 def _described(
-    deployment: Deployment, reader: ExampleReader, params: Horizon, as_of: datetime, verdict: Verdict
+    deployment: Deployment,
+    reader: ExampleReader,
+    params: Horizon,
+    as_of: datetime,
+    verdict: Verdict,
+    kept: TrainingAnswers | None,
 ) -> Trained:
     """Fit a model that describes to the as-of moment and register it, where there is nothing yet to judge it by."""
     population, candidate = reader.state(as_of), reader.spec.model.challengers[0]
@@ -127,7 +141,7 @@ def _described(
     decision = under_mode(unjudged_decision(deployment, reader, verdict), mode)
     code, users = code_version(reader), len(population)
     report = unjudged_report(reader, params, as_of, verdict, served.estimator, users, decision, code)
-    return Trained(registered(deployment, reader, served, report, {}), report, {})
+    return Trained(registered(deployment, reader, served, report, {}, kept), report, {})
 
 
 def params_of(deployment: Deployment, customer: str, model: str, of_run: dict[str, Any]) -> Horizon:

@@ -244,6 +244,11 @@ def test_an_edit_of_an_assets_own_file_changes_no_other_asset(package: Path, edi
     assert assets_changed_by(package, edited) == {f"{part}/{name}" for part in parts}
 
 
+@pytest.mark.parametrize("edited", ["tables/landing_commit.py", "landing/number_formats.py"])
+def test_an_edit_of_what_lands_rows_changes_all_raw_tables_and_no_other_asset(package: Path, edited: str) -> None:
+    assert assets_changed_by(package, edited) == {key for key in STAGES.tables if key.startswith("raw/")}
+
+
 def test_every_asset_that_a_file_declares_has_a_code_version() -> None:
     deliveries = {f"delivery/{name}" for name in STAGES.models}
     assert set(STAGES.code_versions) == set(STAGES.edges) | set(STAGES.tables) | deliveries

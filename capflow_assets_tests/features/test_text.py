@@ -62,6 +62,22 @@ def test_an_item_keeps_its_vector_when_others_come_and_go(spark: SparkSession) -
     assert all(before[item].tolist() == after[item].tolist() for item in before.keys() & after.keys())
 
 
+def test_cosines_between_runs_are_those_of_the_words_as_scikit_learn_and_scipy_have_them(spark: SparkSession) -> None:
+    """A model that learned of one list of items scores another. Chance is 1 / sqrt(dimensions) at most."""
+    from scipy.spatial.distance import cdist
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    names = ("green tea leaves", "black tea leaves", "plum jam", "plum plum wine", "fig jam", "green plum jam tea")
+    items = tuple({"item_id": f"i{place}", "name": name} for place, name in enumerate(names))
+    trained, scored = vectors(spark, items[:4], dimensions=1024), vectors(spark, items[2:], dimensions=1024)
+    words = TfidfVectorizer(use_idf=False, sublinear_tf=True).fit_transform(names).toarray()
+    rows, columns = list(trained), list(scored)
+    right = 1 - cdist(*(words[[int(item[1:]) for item in run]] for run in (rows, columns)), metric="cosine")
+    ours = 1 - cdist(*(np.stack([run[item] for item in run]) for run in (trained, scored)), metric="cosine")
+    assert np.abs(ours - right).max() < 4 / np.sqrt(1024)
+    assert [ours[rows.index(item), columns.index(item)] for item in ("i2", "i3")] == pytest.approx([1, 1])
+
+
 def test_vectors_say_who_made_them(spark: SparkSession) -> None:
     def encoders(items: Any, **params: Any) -> set[str]:
         frame = text(frame_of(spark, ITEMS, items), as_of=AS_OF, zone=ZONE, params=Params(**params))

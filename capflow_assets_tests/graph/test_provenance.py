@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,7 @@ from dagster._core.events.log import EventLogEntry
 from dagster._core.loader import LoadingContextForTest
 
 from capflow_assets.graph.cohort import run_cohort
-from capflow_assets.graph.decisions import keep_event
+from capflow_assets.graph.decision_records import keep_event
 from capflow_assets.graph.outcomes import Outcome
 from capflow_assets.graph.partitions import CUSTOMERS
 from capflow_assets.graph.provenance import decided, noted_here
@@ -136,16 +137,31 @@ def test_a_table_that_stayed_as_it_was_makes_nothing_stale(shop: Shop) -> None:
 
 def test_a_persons_word_is_new_data_of_the_same_code(shop: Shop) -> None:
     shop.run(*CUSTOMERS_OF_TEST)
-    key = dg.AssetKey(CHAIN[2])
-    run = shop.instance.add_run(dg.DagsterRun("capflow_promote", "11111111-1111-4111-8111-111111111111"))
-    notes = decided(shop.instance, key, "ann", run.run_id)
-    keep_event(shop.instance, run, dg.AssetMaterialization(key, partition="ann", tags=notes))
+    decide(shop, "ann", 2)
     assert shop.stale("ann") == {"predictions": {DATA}}
     assert not shop.stale("bob")
 
 
+def test_who_goes_back_before_anything_was_predicted_makes_nothing_stale(shop: Shop) -> None:
+    shop.run(*CUSTOMERS_OF_TEST)
+    decide(shop, "ann", 1)
+    shop.run(*CUSTOMERS_OF_TEST, stages=("predictions",))
+    decide(shop, "ann", 2)
+    assert shop.stale("ann") == {"predictions": {DATA}}
+    decide(shop, "ann", 1)
+    assert not shop.stale("ann")
+
+
+def decide(shop: Shop, customer: str, champion: int | None) -> None:
+    """Record that a person made a version the champion of what stands for the model."""
+    key = dg.AssetKey(CHAIN[2])
+    run = shop.instance.add_run(dg.DagsterRun("capflow_promote", str(uuid.uuid4())))
+    notes = decided(shop.instance, key, customer, champion)
+    keep_event(shop.instance, run, dg.AssetMaterialization(key, partition=customer, tags=notes))
+
+
 def test_nothing_is_noted_of_a_decision_about_what_was_never_made(shop: Shop) -> None:
-    assert decided(shop.instance, dg.AssetKey(CHAIN[2]), "ann", "a run") == {}
+    assert decided(shop.instance, dg.AssetKey(CHAIN[2]), "ann", 1) == {}
 
 
 def test_what_another_machine_made_is_fresh_where_events_have_other_numbers(shop: Shop) -> None:

@@ -203,3 +203,29 @@ def test_units_that_are_all_alike_have_an_interval_of_no_width() -> None:
     right, wrong = pd.DataFrame({"score": [1.0] * 3}), pd.DataFrame({"score": [0.9] * 3})
     assert not difference_with_interval(ERROR, labels, right, wrong, seed=0).has_width
     assert Interval(0.5, 0.5, 0.51).has_width
+
+
+@pytest.mark.parametrize("gain", [-0.2, 0.0, 0.2])
+def test_the_paired_interval_is_the_one_that_scipy_draws(gain: float) -> None:
+    """Both gates of a promotion ask on which side of zero its ends lie."""
+    from scipy.stats import bootstrap
+
+    random = np.random.default_rng(3)
+    outcomes = pd.DataFrame({"purchases": random.exponential(1.0, 800)})
+    ours, theirs = (pd.DataFrame({"score": outcomes["purchases"] + random.normal(0, 1 - by, 800)}) for by in (gain, 0))
+    errors_of = [np.abs(answers["score"] - outcomes["purchases"]).to_numpy() for answers in (theirs, ours)]
+    found = difference_with_interval(ERROR, outcomes, ours, theirs, seed=0, replicates=4_000)
+    by_scipy = bootstrap(
+        errors_of,
+        lambda theirs, ours, axis: np.mean(theirs - ours, axis=axis),
+        paired=True,
+        n_resamples=4_000,
+        method="percentile",
+        rng=random,
+    ).confidence_interval
+    width = by_scipy.high - by_scipy.low
+    assert found.value == pytest.approx(np.mean(errors_of[0] - errors_of[1]))
+    assert (found.low, found.high) == (
+        pytest.approx(by_scipy.low, abs=width / 15),
+        pytest.approx(by_scipy.high, abs=width / 15),
+    )

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from capflow_assets.contract import Candidate, Examples, Outcome
@@ -102,6 +103,29 @@ def test_answers_are_held_against_what_came_once_their_horizon_is_over(watched_o
     assert past.reliability is not None
     assert past.reliability.predicted == pytest.approx((20 * 0.5 + 20 * 0.1) / 40)
     assert past.reliability.observed == pytest.approx(25 / 40)
+
+
+def test_what_was_kept_held_against_the_bills_by_pandas_and_scipy_is_the_same(watched_once: Path) -> None:
+    from deltalake import DeltaTable
+    from scipy.stats import mannwhitneyu
+
+    lake = deployment(watched_once, CHANCES).lake
+    kept = DeltaTable(lake.path(SHOP, f"answers/{MODEL}")).to_pandas()
+    bills = DeltaTable(lake.path(SHOP, "clean/bills")).to_pandas().dropna(subset="user_id")
+    given = kept[kept["as_of"] == pd.Timestamp(TEST_MOMENT)].set_index("user_id")["score"]
+    end = pd.Timestamp(TEST_MOMENT) + pd.Timedelta(days=30)
+    since = bills[(bills["billed_at"] > pd.Timestamp(TEST_MOMENT)) & (bills["billed_at"] <= end)]
+    has_come = given.index.isin(since["user_id"])
+    came, stayed = given[has_come], given[~has_come]
+    area = mannwhitneyu(came, stayed).statistic / (len(came) * len(stayed))
+
+    place = deployment(watched_once, CHANCES)
+    past = past_answers(place, reader(place), AS_OF)
+    assert isinstance(past, PastAnswers)
+    assert past.live is not None
+    assert past.reliability is not None
+    assert past.live.value == pytest.approx(area)
+    assert (past.reliability.predicted, past.reliability.observed) == pytest.approx((given.mean(), has_come.mean()))
 
 
 def test_the_history_has_a_row_a_night_with_what_is_known_and_why_not(watched_once: Path) -> None:

@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from capflow_assets.contract import Candidate, Examples
 from capflow_assets.errors import ModelError
 from capflow_assets.life.answers import rows_of, schema_of
 from capflow_assets.life.scoring import score
 from capflow_assets.life.scoring_version import load_scoring_version, scoring_version, succession
+from capflow_assets.life.training import Trained, train
+from capflow_assets.life.training_answers import TrainingAnswers
 from capflow_assets.stores.moments import moments
-from capflow_assets_tests.life.shop import AS_OF, MODEL, REGULARS, SHOP, TOML, deployment, reader
+from capflow_assets_tests.life.shop import (
+    AS_OF,
+    MODEL,
+    REGULARS,
+    SHOP,
+    TOML,
+    RegularsParams,
+    Visits,
+    deployment,
+    reader,
+)
 
 STRICT = f"{TOML}[checks.skew]\nfill_block_pct = 0.0\njs_block = 0.0\nfill_warn_pct = 0.0\njs_warn = 0.0\n"
 
@@ -87,6 +103,53 @@ def test_rows_unlike_those_of_the_training_leave_the_last_predictions(trained_sh
     assert scored.totals.rows == len(scored.answers) == 40, "what was not written is given back, for drift"
     assert place.lake.version(SHOP, f"predictions/{MODEL}") == 0
     assert moments(place.lake, SHOP, f"answers/{MODEL}") == [AS_OF], "what was not given is not kept"
+
+
+class Asked(Visits):
+    """Scores a user by how often this user was asked about since the version was fitted or loaded."""
+
+    asked: ClassVar[Counter[str]] = Counter()
+
+    def predict(self, examples: Examples) -> pd.DataFrame:
+        self.asked.update(examples.columns.index)
+        return super().predict(examples).assign(score=[float(self.asked[user]) for user in examples.columns.index])
+
+
+def test_what_a_training_answered_is_not_asked_again_and_written_to_the_digit(shop: Path) -> None:
+    described = replace(
+        REGULARS, fitted="now", beats="not worse", candidates=(Candidate("asked", Asked), REGULARS.baseline)
+    )
+    place = deployment(shop, described)
+    with TrainingAnswers() as kept:
+        trained = train(place, reader(place), RegularsParams(), AS_OF, kept)
+        assert isinstance(trained, Trained)
+        place.registry.promote(SHOP, MODEL, trained.version, "")
+        times = Asked.asked["u40"]
+        scored = score(place, reader(place), AS_OF, kept=kept)
+        assert scored is not None
+        table = place.lake.arrow(SHOP, f"predictions/{MODEL}").to_pandas().set_index("user_id")
+        assert table.loc["u40", "score"] == times, "as the training was answered"
+        earlier = score(place, reader(place), AS_OF.replace(day=29), kept=kept)
+        assert earlier is not None
+        assert earlier.answers.loc["u40", "score"] > times, "of another moment nothing is kept"
+    after = score(place, reader(place), AS_OF, kept=kept)
+    assert after is not None
+    assert after.answers.loc["u40", "score"] > times, "files are gone with the run"
+
+
+@pytest.mark.parametrize("shape", ["score", "list"])
+def test_kept_answers_are_in_the_order_of_those_who_are_asked_about(shape: str) -> None:
+    users = pd.Index(["u1", "u2", "u3"], name="user_id")
+    rows = users if shape == "score" else users.repeat(2)
+    answers = pd.DataFrame({"score": np.arange(len(rows)) / 7, "item_id": pd.array(range(len(rows)), "Int64")}, rows)
+    known = Examples(pd.DataFrame(index=users), None, {}, (AS_OF,), "UTC")
+    turned = Examples(pd.DataFrame(index=users[::-1]), None, {}, (AS_OF,), "UTC")
+    with TrainingAnswers() as kept:
+        kept.keep("abc", AS_OF, known, answers)
+        pd.testing.assert_frame_equal(kept.of("abc", AS_OF, known), answers)
+        pd.testing.assert_frame_equal(kept.of("abc", AS_OF, turned), pd.concat([answers.loc[[u]] for u in users[::-1]]))
+        assert kept.of("abd", AS_OF, known) is None
+        assert kept.of("abc", AS_OF, Examples(pd.DataFrame(index=users[:2]), None, {}, (AS_OF,), "UTC")) is None
 
 
 @pytest.fixture

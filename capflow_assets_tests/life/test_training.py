@@ -323,6 +323,48 @@ def test_the_served_version_has_learned_all_that_is_known(shop: Path) -> None:
     assert (kept.decision.action, kept.fitted_moments, kept.parameters) == ("keep", (TRAIN_MOMENT,), {"users": 40})
 
 
+class Trees(Visits):
+    """One tree of scikit-learn's; it is kept as the chance that it gives for each number of visits."""
+
+    def __init__(self, params: RegularsParams) -> None:
+        super().__init__(params)
+        self.chances: dict[str, float] = {}
+
+    def fit(self, examples: Examples) -> Trees:
+        from sklearn.tree import DecisionTreeRegressor
+
+        assert examples.outcomes is not None
+        visits = examples.columns[["visits"]].to_numpy(dtype=float)
+        tree = DecisionTreeRegressor(random_state=0).fit(visits, examples.outcomes["bought"])
+        self.chances = {f"{number:g}": float(tree.predict([[number]])[0]) for number in sorted(set(visits[:, 0]))}
+        super().fit(examples)
+        return self
+
+    def predict(self, examples: Examples) -> pd.DataFrame:
+        nearest = [min(self.chances, key=lambda known: abs(float(known) - now)) for now in examples.columns["visits"]]
+        return super().predict(examples).assign(score=[self.chances[number] for number in nearest])
+
+    def parameters(self) -> dict[str, Any]:
+        return dict(self.chances)
+
+
+def test_the_two_newest_horizons_reach_the_trees_as_pandas_counts_them(shop: Path) -> None:
+    from deltalake import DeltaTable
+
+    place = deployment(shop, with_candidate(Trees))
+    report = trained(place).report
+    assert report.decision.action == "promote"
+    bills = DeltaTable(place.lake.path(SHOP, "clean/bills")).to_pandas().dropna(subset="user_id")
+    examples = []
+    for moment in (TRAIN_MOMENT, TEST_MOMENT):
+        start, end = pd.Timestamp(moment), pd.Timestamp(moment) + pd.Timedelta(days=30)
+        known = bills[bills["billed_at"] <= start].groupby("user_id").agg(visits=("billed_on", "nunique"))
+        since = bills[(bills["billed_at"] > start) & (bills["billed_at"] <= end)]
+        examples.append(known.assign(bought=known.index.isin(since["user_id"]).astype(float)))
+    chances = pd.concat(examples).groupby("visits")["bought"].mean()
+    assert report.parameters == {f"{visits}": pytest.approx(chance) for visits, chance in chances.items()}
+
+
 def test_an_estimator_may_have_a_way_of_its_own_to_be_fitted_again(shop: Path) -> None:
     report = trained(deployment(shop, with_candidate(Careful))).report
     assert (report.parameters, report.fitted_moments) == ({"users": 40 + 80}, (TRAIN_MOMENT, TEST_MOMENT))
