@@ -55,13 +55,13 @@ def run() -> None:
         variables = os.environ | urls | {"CAPFLOW_HOME": str(home), "DAGSTER_HOME": str(home / "dagster")}
         names = _onboarded(Path(folder), variables)
         with _daemon(variables, Path(folder) / "daemon.log"):
-            _wait(lambda: len(_asked(PROBE, names, variables)) == len(names), 600, variables, names)
+            _wait(lambda: len(_result_of(PROBE, names, variables)) == len(names), 600, variables, names)
             _begin_now(home, names)
             began = time.monotonic()
-            _wait(lambda: _are_over(_asked(PROBE, names, variables)), LONGEST_SECONDS, variables, names)
+            _wait(lambda: _are_over(_result_of(PROBE, names, variables)), LONGEST_SECONDS, variables, names)
             wall = time.monotonic() - began
-        rows = _asked(PROBE, names, variables)
-        figures = _asked(MEASURE, names, variables)
+        rows = _result_of(PROBE, names, variables)
+        figures = _result_of(MEASURE, names, variables)
     states = {state: sum(row["state"] == state for row in rows) for state in sorted({row["state"] for row in rows})}
     for row in rows:
         if row["state"] != "done":
@@ -151,11 +151,11 @@ def _wait(look: Any, seconds: float, variables: Mapping[str, str], names: list[s
     until = time.monotonic() + seconds
     while not look():
         if time.monotonic() > until:
-            raise RuntimeError(f"the night is not over: {_asked(PROBE, names, variables)}")
+            raise RuntimeError(f"the night is not over: {_result_of(PROBE, names, variables)}")
         time.sleep(LOOK_SECONDS)
 
 
-def _asked(code: str, names: list[str], variables: Mapping[str, str]) -> Any:
+def _result_of(code: str, names: list[str], variables: Mapping[str, str]) -> Any:
     command = [sys.executable, "-c", code, ",".join(names)]
     done = subprocess.run(command, env=dict(variables), capture_output=True, text=True, check=False)  # noqa: S603
     said = [line.removeprefix("RESULT ") for line in done.stdout.splitlines() if line.startswith("RESULT ")]
