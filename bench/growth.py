@@ -142,7 +142,7 @@ def measured(folder: Path, rounds: int, seconds: float = SECONDS_AT_MOST) -> Fig
 
 
 def _process(folder: Path, rounds: int, keys: Sequence[str], seconds: float) -> tuple[Figures, str]:
-    """What a new process told of the blocks, and why it ended."""
+    """The figures of the blocks that a new process reported, and why it ended."""
     command = [sys.executable, "-c", MEASURED, str(folder), str(rounds), *keys]
     with (folder / "errors").open("w+") as errors:
         child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)  # noqa: S603
@@ -174,7 +174,7 @@ def _watch(child: subprocess.Popen[str], seconds: float, why: list[str]) -> None
 
 
 def _memory(name: str, process: str = "self") -> int:
-    """KiB that the kernel tells of a process; 0 where it has gone."""
+    """KiB of a process according to the kernel; 0 where it has gone."""
     try:
         said = Path("/proc", process, "status").read_text()
     except (FileNotFoundError, ProcessLookupError):

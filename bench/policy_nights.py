@@ -225,7 +225,7 @@ def shown(one: World, night: int, model: Model, past: dict[int, Model], random: 
 def measured(
     one: World, night: int, answered: int, model: Model, past: dict[int, Model], random: np.random.Generator
 ) -> tuple[float, float] | None:
-    """The live area and the share that came of what the model answered on a night; None where another one did.
+    """The live area and the share of outcomes so far of what the model answered on a night; None where another one did.
 
     Outcomes that have not landed look like none. What was answered on a broken feed is left out, as health does.
     """

@@ -50,7 +50,7 @@ def _capflow(home: Path, *arguments: str) -> None:
 
 
 def _seconds_of_tables(home: Path) -> dict[str, float]:
-    """The wall seconds of each table, as its last materialization tells them."""
+    """The wall seconds of each table, as its last materialization records them."""
     import dagster as dg
 
     from capflow_assets.definitions import STAGES

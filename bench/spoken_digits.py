@@ -42,7 +42,7 @@ def run() -> None:
 
 
 def measure(dataset: Path, only: Sequence[str] = ()) -> None:
-    """Of each speaker, and of all, the share of digits told rightly, and how much more than by the linear model."""
+    """Of each speaker, and of all, the share of digits recognised, and how much more than by the linear model."""
     files = sorted(dataset.rglob("[0-9]_*_*.wav"))
     speakers = sorted({_speaker(file) for file in files})
     rows: list[Figures] = []

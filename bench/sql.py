@@ -95,7 +95,7 @@ def comparison(host: str, table: str, rows: int) -> str:
 
 
 def reading(program: str, *arguments: str) -> tuple[float, float]:
-    """The seconds and the peak MB that a new process tells of itself."""
+    """The seconds and the peak MB of a new process, as it reports them."""
     with tempfile.TemporaryDirectory(prefix="capflow-out-") as folder:
         command = [sys.executable, "-c", program, *arguments, folder]
         done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603

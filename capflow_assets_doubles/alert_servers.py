@@ -1,4 +1,4 @@
-"""A mail server and a web server, small and real: what they were sent can be looked at."""
+"""A mail server and a web server, small and real, which keep what they received for inspection."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass(frozen=True)
 class Request:
-    """What came in; header names in lower case."""
+    """A received request; header names in lower case."""
 
     method: str
     path: str

@@ -134,7 +134,7 @@ def of_page(home: Path) -> list[int]:
 
 @dataclass
 class Figures:
-    """What came of the kills."""
+    """The consequences of the kills."""
 
     kills: dict[str, int] = field(default_factory=dict)
     ended_before: int = 0

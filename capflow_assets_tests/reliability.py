@@ -1,4 +1,4 @@
-"""The figures of the long rounds, for ``bench/reliability.md``: what was tried, how often, and what came of it."""
+"""The figures of the long rounds, for ``bench/reliability.md``: what was tried, how often, and with what result."""
 
 from __future__ import annotations
 

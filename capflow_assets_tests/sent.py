@@ -1,4 +1,4 @@
-"""What a customer sends by mistake, and what a person is told of it."""
+"""What a customer sends by mistake, and the message that a person gets."""
 
 from __future__ import annotations
 

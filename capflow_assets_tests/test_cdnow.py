@@ -65,7 +65,7 @@ def test_the_parameters_are_those_of_the_paper(sample):
 
 
 def test_the_next_39_weeks_are_forecast_as_in_the_paper(sample, tmp_path):
-    """1,653 repeat purchases forecast, 1,882 came: the forecast is 12.2 % short."""
+    """1,653 repeat purchases forecast, 1,882 made: the forecast is 12.2 % short."""
     home = sample.copied(tmp_path / "home")
     _onboard(home, 39 * 7)
     home.ok("run", "sample", "--select", "+models/lifetime_value", "--as-of", "1998-06-30")

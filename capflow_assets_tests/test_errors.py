@@ -1,4 +1,4 @@
-"""Messages have an end, whatever came, and still name what is nearest."""
+"""Messages are bounded, whatever was sent, and still name the nearest."""
 
 from __future__ import annotations
 

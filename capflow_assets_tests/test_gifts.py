@@ -72,7 +72,7 @@ def test_the_file_is_the_one_that_is_known(sent):
 
 
 def test_every_row_and_every_penny_is_somewhere(home, lines, sent):
-    """The same rows, as often as they came."""
+    """The same rows, as often as they were sent."""
     assert counts(home, "raw/line_items") == {"came": ROWS}
     assert not any(reason.startswith("removed") for reason in counts(home, "clean/line_items"))
     assert (len(lines), lines["mills"].sum()) == (ROWS, MILLS)

@@ -46,7 +46,7 @@ def is_on(moment: datetime, day: date, zone: str) -> bool:
 
 
 def days_until(last: date, zone: str, count: int = (MOMENTS + 2) * HORIZON) -> list[date]:
-    """The days of a zone's calendar up to the last, newest first: one that it left out is none."""
+    """The days of a zone's calendar up to the last, newest first, without any day that the zone left out."""
     days = [last - timedelta(days=back) for back in range(count)]
     return [day for day in days if is_on(datetime.combine(day, time(12), ZoneInfo(zone)).astimezone(UTC), day, zone)]
 

@@ -1,4 +1,4 @@
-"""Homes of odd names, on full disks, that cannot be written, without a user's own folder: it works, or it is told."""
+"""Homes of odd names, on full disks, read-only, without a user's own folder: all works, or the failure is reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Damaged databases: one clear message, what can go on goes on, and the way back that ``deploy/backup.md`` tells."""
+"""Damaged databases: one clear message, what can go on goes on, and the way back in ``deploy/backup.md``."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_the_way_back_from_a_backup_and_without_one(acme_copy, tmp_path):
 
 
 def statuses(home: TestHome) -> dict[str, dict[str, Any]]:
-    """Of the models that the customer has, as another process tells it: a store of MLflow stays open in this one."""
+    """The rows of the customer's models, read by another process: a store of MLflow stays open in this one."""
     said = capflow("status", "-c", "acme", "-f", "json", "--home", str(home.root))
     assert said.code == 0, said.err
     return {row["model"]: row for row in json.loads(said.out) if row["status"] != "off"}

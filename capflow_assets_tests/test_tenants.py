@@ -86,7 +86,7 @@ EVENT = struct.Struct("iIII")
 
 @contextlib.contextmanager
 def opened_below(*folders: Path) -> Iterator[list[str]]:
-    """The files and folders below ``paths.folders`` that anyone opens meanwhile, as the kernel tells it."""
+    """The files and folders below ``paths.folders`` that anyone opens meanwhile, as the kernel reports them."""
     if sys.platform != "linux":
         pytest.skip("inotify is Linux's")
     kernel = ctypes.CDLL(None, use_errno=True)

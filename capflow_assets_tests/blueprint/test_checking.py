@@ -263,7 +263,7 @@ def test_a_feature_that_leaks_is_not_promoted(own: TestHome, monkeypatch: pytest
 
 
 def test_a_cohort_has_a_result_for_each_customer_and_one_with_the_table_of_all() -> None:
-    """Each customer by its own settings: what blocks one only warns another, and the whole tells the worst."""
+    """Each customer by its own settings: what blocks one only warns another, and the result of all is the worst."""
     key = dg.AssetKey(["clean", "line_items"])
 
     @dg.multi_asset(

@@ -1,4 +1,4 @@
-"""A customer's TOML: what it gives, and every way in which it can be wrong, told at once."""
+"""A customer's TOML: what it gives, and every way in which it can be wrong, all reported at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Klaviyo, by a small server that enforces its limits, runs jobs and tells of their errors."""
+"""Klaviyo, by a small server that enforces its limits, runs jobs and reports their errors."""
 
 from __future__ import annotations
 

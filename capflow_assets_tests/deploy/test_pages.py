@@ -63,7 +63,7 @@ def test_every_variable_of_ours_is_one_that_the_code_documents():
     [("DAGSTER_", "dagster*"), ("MLFLOW_", "mlflow"), ("DATABRICKS_", "databricks"), ("AWS_", "boto*")],
 )
 def test_every_variable_of_others_is_one_that_they_read(prefix, package):
-    """It stands in the source of the library whose it is, or in ours, or in delta-rs, which is compiled."""
+    """It stands in the source of its own library, in ours, or in the compiled delta-rs."""
     site = Path(typer.__file__).parents[1]
     files = [file for folder in site.glob(package) if folder.is_dir() for file in folder.rglob("*.py")]
     files += (REPOSITORY / "capflow_assets").rglob("*.py")

@@ -1,4 +1,4 @@
-"""A home examined, and what came of it."""
+"""Examine a home, and select from the results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`capflow doctor` on this machine: what is right is left alone, what is broken is found, told and never costs long."""
+"""`capflow doctor` on this machine: what is right is left alone, what is broken is reported, no check takes long."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ def test_a_cluster_of_another_spark(tmp_path, workspace, monkeypatch):
 
 
 def offering(workspace: Any, path: str, content: dict[str, Any]) -> None:
-    """Let the workspace tell what it has; it tells nothing of this by itself."""
+    """Let the workspace list what it has; by itself it lists nothing of this."""
     workspace.offers(path, content)
 
 

@@ -1,4 +1,4 @@
-"""Shops of which a user is forgotten or which are retired, and what is looked at afterwards."""
+"""Shops that forget a user or are retired, and what is inspected afterwards."""
 
 from __future__ import annotations
 

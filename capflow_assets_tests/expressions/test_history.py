@@ -1,4 +1,4 @@
-"""How far back days reach: what is none of the history, and what is, however odd it looks."""
+"""How far back history reaches: which days belong to it, however odd they look, and which do not."""
 
 from __future__ import annotations
 

@@ -187,7 +187,7 @@ def forgets_the_moment(bills: DataFrame, as_of: Moments, zone: str) -> DataFrame
 
 
 def leaks_among_moments(bills: DataFrame, as_of: Moments, zone: str) -> DataFrame:
-    """Right for one moment; of several, the first is told what only the last can know."""
+    """Right for one moment; of several, the first sees what only the last can know."""
     from pyspark.sql import functions as F
 
     last = known(bills, "billed_at", as_of).withColumn("known_from", F.lit(0))

@@ -111,7 +111,7 @@ def test_a_barcode_is_no_amount_and_is_set_aside_by_name(engine: str, request: p
 
 
 def test_a_bill_of_lines_beyond_what_a_table_holds_is_set_aside(spark: SparkSession) -> None:
-    """A thousand lines of the largest amount are a bill, one more is none."""
+    """A thousand lines of the largest amount are a bill, one more is too many."""
     lines = largest(spark, LINES, "if(id < 1000, 'most', 'more')").filter("line_no <= 2001")
     table = bills(None, lines, zone=ZONE)
     assert rows_of(table, "bill_id", "amount", "removed_because") == [

@@ -227,7 +227,7 @@ def test_rows_that_come_one_by_one_give_the_same(
 
 
 def test_rows_in_any_order_give_the_same(spark: SparkSession) -> None:
-    """Two bills of one moment are told apart by number, rows of a bill by theirs, rows of other bills are nobody's."""
+    """Two bills of one moment are told apart by number, rows of a bill by theirs; other rows belong to no user."""
     twice = [*BILLS, bill("ana", "2024-06-28", 1.0) | {"bill_id": "a10"}]
     rows = ROWS | {"a10": ((0.7, 1.0, 0.0, "tea"), (0.3, 1.0, 0.0, "cup"), (0.1, 1.0, 0.0, "té"))}
 

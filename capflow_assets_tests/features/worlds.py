@@ -274,7 +274,7 @@ def _input(key: str, engine: SparkSession, world: World, moments: Any) -> DataFr
 
 
 def _feature_table(key: str, engine: SparkSession, world: World, moments: Any) -> tuple[pa.Table, Any]:
-    """A feature table that others are made of, computed once for the world that is looked at."""
+    """A feature table that others are made of, computed once for the world under test."""
     if not _FEATURE_TABLES or _FEATURE_TABLES[0][0] is not world:
         _FEATURE_TABLES[:] = [(world, {})]
     tables, place = _FEATURE_TABLES[0][1], (key, id(engine), moments)

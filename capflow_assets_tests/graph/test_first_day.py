@@ -1,4 +1,4 @@
-"""A customer of ten weeks has its rule from the first day, and all that tells of it says that it is not judged yet."""
+"""A customer of ten weeks has its rule from the first day, and wherever it is shown it is marked as not judged yet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model's assets and checks say: one judgement told in all places, and faults that are never "not ready"."""
+"""What a model's assets and checks say: one judgement shown in all places, and faults that are never "not ready"."""
 
 from __future__ import annotations
 

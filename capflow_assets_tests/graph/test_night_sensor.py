@@ -1,4 +1,4 @@
-"""The sensor of nights, tick by tick: who is due, what is launched once and once only, and what is told of the rest."""
+"""The sensor of nights, tick by tick: who is due, what is launched once and only once, what is said of the rest."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ options = { location = "s3://BUCKET", rows_per_file = 4, login = { endpoint = "S
 
 @dataclass
 class Figures:
-    """What was killed, and what came of it; each list is empty where all is well."""
+    """What was killed, and with what consequences; each list is empty where all is well."""
 
     kills: Counter[str] = field(default_factory=Counter)
     nights: Counter[str] = field(default_factory=Counter)

@@ -118,7 +118,7 @@ def test_a_bill_needs_an_amount_or_lines_that_have_one() -> None:
 
 
 def test_newer_rows_replace_those_of_the_same_made_id(tmp_path: Path, spark: SparkSession) -> None:
-    """Bill 1 of store A is corrected; bill 1 of store B, which came before, stays."""
+    """Bill 1 of store A is corrected; bill 1 of store B, which landed before, stays."""
     shop = Shop(tmp_path, spark)
     how = {"columns": MAPPING, "watermark": "at", "bill_key": ["store", "day", "bill"]}
     names = ("time", "store", "receipt", "card", "total", "at")

@@ -1,4 +1,4 @@
-"""Ids as they land, guests and those who are no users; and an erasure of what older versions landed as it came."""
+"""Ids as they land, guests and ids that name nobody; and the erasure of ids that older versions landed unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A table made of several inputs by a query: what comes of it, and what is told."""
+"""A table that a query makes of several inputs: its rows, and what is reported."""
 
 from __future__ import annotations
 

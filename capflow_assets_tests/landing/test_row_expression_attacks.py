@@ -98,7 +98,7 @@ def _silent(error: Exception, became: str) -> str:
 
 
 def judged(frame: DataFrame, text: str) -> str:
-    """What became of a mapping; whatever the engine says or gives must not hold a canary, or more rows than came."""
+    """What became of a mapping; whatever the engine says or gives must not hold a canary, or more rows than sent."""
     try:
         expression = row_expressions.expression(text, frame.columns)
     except MappingError as error:

@@ -1,4 +1,4 @@
-"""The law by hand, its four numbers from what came, and odd histories."""
+"""The law by hand, its four parameters fitted to outcomes, and odd histories."""
 
 from __future__ import annotations
 

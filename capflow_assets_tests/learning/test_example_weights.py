@@ -81,7 +81,7 @@ def fresh() -> Examples:
 
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_a_model_of_the_sample_is_that_of_all(all_users: Examples, fresh: Examples, kind: str) -> None:
-    """Its chances add up to what comes of users whom neither saw, and its order is as good as the interval tells."""
+    """Its chances add up to the outcomes of users whom neither saw, and its order is as good within the interval."""
     whole, part = (KINDS[kind]().fit(examples).predict(fresh) for examples in (all_users, sampled(all_users)))
     assert fresh.outcomes is not None
     assert part["score"].mean() == pytest.approx(fresh.outcomes["bought"].mean(), rel=0.15)

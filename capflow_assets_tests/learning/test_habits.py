@@ -1,4 +1,4 @@
-"""What habits are read, how they fade, and which concentration makes what came likeliest."""
+"""Which habits are read, how they fade, and which concentration makes the outcomes likeliest."""
 
 from __future__ import annotations
 

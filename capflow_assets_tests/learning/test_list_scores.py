@@ -1,4 +1,4 @@
-"""Where what came stands on lists, by hand."""
+"""The places of outcomes on lists, by hand."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def outcomes_of(baskets: dict[str, list[str]]) -> pd.DataFrame:
 
 
 def test_the_recall_of_a_past_is_that_of_the_metric() -> None:
-    """Among what came are an item that nobody had bought before, and users who had no basket yet."""
+    """Among the outcomes are an item that nobody had bought before, and users who had no basket yet."""
     random = Random(5)
     shop = random_shop(users=50, items=30, seed=4)
     next_items = {

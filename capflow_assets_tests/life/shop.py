@@ -1,4 +1,4 @@
-"""A shop of 41 users whose bills were written by hand, and a model of them whose figures can be told without a program.
+"""A shop of 41 users whose bills were written by hand, and a model of them whose figures can be counted by hand.
 
 ``AS_OF`` is the evening of 30 June. Regulars (u20 to u39) have a bill of 5 January and one on the 10th of each month
 since. The others (u00 to u19) have that of 5 January alone; five of them (u00 to u04) come back on 15 June, and u40

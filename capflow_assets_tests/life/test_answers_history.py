@@ -175,7 +175,7 @@ def test_the_history_is_shown_like_any_table(home: Path, spark: SparkSession) ->
 
 
 def test_a_version_trained_later_could_not_have_answered_then(home: Path, spark: SparkSession) -> None:
-    """A backfill of an old moment by today's champion, which has learned what came, leaves what was kept as it was."""
+    """A backfill of an old moment by today's champion, which has learned from later outcomes, changes no kept row."""
     place = opened(home, SCORE)
     early = datetime(2019, 12, 31, tzinfo=UTC)
     predict(place, spark, SCORES[0], scores(("u1", 0.5)), early)

@@ -51,7 +51,7 @@ MODEL = Model(
 
 
 def examples(place: int, leaks: bool = False) -> Examples:
-    """400 users as of a moment; the signal orders them by their chance, the future is what came of them."""
+    """400 users as of a moment; the signal orders them by their chance, the future is their outcome."""
     random = np.random.default_rng(place)
     half, other_half = random.normal(size=(2, 400))
     signal = half + other_half

@@ -86,7 +86,7 @@ BROKEN = {"version": 4, "came": "A file of a model is missing", "comparison": "n
 
 
 def today(**more: Any) -> dict[str, Any]:
-    """A report of this release: the first one's, with what came since, in the order in which it is written."""
+    """A report of this release: the first one's, with what was added since, in the order in which it is written."""
     content: dict[str, Any] = {}
     for name, value in FIRST_RELEASE.items():
         content |= ({"leakage": LEAKAGE} if name == "decision" else {}) | {name: value}

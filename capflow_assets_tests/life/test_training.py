@@ -1,4 +1,4 @@
-"""Training on a shop whose figures are told by hand: the split, the scores, the decision, and what is registered."""
+"""Training on a shop whose figures are counted by hand: the split, the scores, the decision, and what is registered."""
 
 from __future__ import annotations
 

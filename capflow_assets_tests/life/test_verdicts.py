@@ -1,4 +1,4 @@
-"""Whether a customer is ready for a model, by figures told by hand, as of different moments."""
+"""Whether a customer is ready for a model, by figures counted by hand, as of different moments."""
 
 from __future__ import annotations
 

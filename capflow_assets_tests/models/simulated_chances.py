@@ -33,7 +33,7 @@ def clean_bills(spark: SparkSession, bills: pd.DataFrame) -> DataFrame:
 def examples_of(
     spark: SparkSession, module: ModuleType, world: World, moments: list[datetime], horizon_days: int
 ) -> Examples:
-    """The subjects of a model of chances at each of the moments, with what came of them in the horizon."""
+    """The subjects of a model of chances at each of the moments, with their outcomes in the horizon."""
     bills, model = clean_bills(spark, pd.concat([world.bills, world.truth.future_bills])), module.MODEL
     outcome, parts = model.outcome.columns[0], []
     for place, moment in enumerate(moments):

@@ -1,4 +1,4 @@
-"""What came of messages, by hand, and how near lists come to those of one who knows the laws."""
+"""Outcomes of messages, by hand, and how near lists come to those of one who knows the laws."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def world(own_pct: float) -> World:
 
 
 def examples_at(of: World, moment: datetime) -> Examples:
-    """All users with a message by then, with what came of those of the next 91 days, counted with pandas."""
+    """All users with a message by then, with the outcomes of those of the next 91 days, counted with pandas."""
     rows = of.messages
     past = rows[rows["sent_at"] <= moment]
     users = pd.DataFrame(index=pd.Index(sorted(past["user_id"].unique()), name="user_id"))

@@ -1,4 +1,4 @@
-"""Which uses of coupons count for whom, and that those who use them are told from those who only come."""
+"""Which uses of coupons count for whom, and that those who use them are told apart from those who only visit."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_examples_and_questions_are_of_campaigns_with_coupons(spark: SparkSessio
 
 @pytest.fixture(scope="module")
 def shop(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> CampaignShop:
-    """Users of whom those use coupons who mind the price: past uses tell more than visits."""
+    """Users of whom those use coupons who mind the price: past uses are better evidence than visits."""
     dials = {"redemption_answers": "thrifty", "redemption_pct": 30, "campaigns": 10, "control_pct": 20}
     return campaign_shop(tmp_path_factory.mktemp("shop") / "home", spark, 2500, "coupon_redemption", **dials)
 

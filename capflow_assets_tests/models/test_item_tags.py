@@ -1,4 +1,4 @@
-"""Whether missing tags are told from pictures and texts, surely or not at all."""
+"""Whether missing tags are inferred from pictures and texts, surely or not at all."""
 
 from __future__ import annotations
 

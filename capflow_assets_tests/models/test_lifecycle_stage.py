@@ -61,7 +61,7 @@ def examples_at(visits: pd.DataFrame, *days: int, horizon_days: int = 30) -> Exa
 
 
 def test_stages_mean_what_they_say() -> None:
-    """In a world of steady buying that ends by chance, and better than recency alone tells."""
+    """In a world of steady buying that ends by chance, and better than recency alone."""
     visits = shop()
     fitted = LifecycleStage(PARAMS).fit(examples_at(visits, 420, 450, 480, 510))
     test = examples_at(visits, LAST_DAY - 30)

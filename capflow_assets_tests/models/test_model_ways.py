@@ -1,4 +1,4 @@
-"""Every model goes its whole way, from its training to what a person is told, in the life that is around all models."""
+"""Every model goes its whole way, from its training to the pages, in the same life as all models."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from capflow_assets_tests.models.market import CUSTOMER, NAMES, NEWS_MODEL
 
 @pytest.mark.timeout(1200)
 def test_every_model_goes_its_whole_way(market: TestHome, tmp_path: Path) -> None:
-    """Trained, registered, scored, watched and told of: what a model file declares fits the life around it."""
+    """Trained, registered, scored, watched and reported: what a model file declares fits its life."""
     home = market.copied(tmp_path / "home")
     home.ok("run", CUSTOMER, "--select", "models,predictions,health")
     status = home.status(CUSTOMER)

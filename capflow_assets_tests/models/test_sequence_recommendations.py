@@ -1,4 +1,4 @@
-"""Whether the planted order of visits is learned, and what is said where there is none."""
+"""Whether the planted order of visits is learned, and what is answered where there is no order."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ def examples(past: pd.DataFrame, *parts: str, until: datetime = END) -> Examples
 
 
 def learned(past: pd.DataFrame, *parts: str) -> Examples:
-    """As of a horizon before, with what came of it."""
+    """As of a horizon before, with the outcomes."""
     moment = past["billed_at"].max() - HORIZON
     earlier = examples(past[past["billed_at"] <= moment].reset_index(drop=True), *parts)
     return replace(earlier, outcomes=together(past[past["billed_at"] > moment]))

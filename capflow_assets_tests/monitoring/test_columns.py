@@ -1,4 +1,4 @@
-"""Columns of a scoring: the measures agree with scipy, lost fill is a fault, and seasons are told by their level."""
+"""Columns of a scoring: the measures agree with scipy, lost fill is a fault, seasons are recognised by their level."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cards and pictures of a model's versions lie beside each other, and what is none of ours is not shown."""
+"""Cards and pictures of a model's versions lie beside each other, and pages of others are not shown."""
 
 from __future__ import annotations
 

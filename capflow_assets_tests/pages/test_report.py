@@ -1,4 +1,4 @@
-"""The page of a customer, made of tables in a lake, and looked at in a browser where there is one."""
+"""The page of a customer, made of tables in a lake, and opened in a browser where there is one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fair shares: up to the rate at once, and told for how long to wait beyond it."""
+"""Fair shares: answers at once up to the rate, and beyond it the time to wait."""
 
 from __future__ import annotations
 

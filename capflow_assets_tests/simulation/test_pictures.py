@@ -1,4 +1,4 @@
-"""Pictures tell category and colour, and switching them on changes nothing else."""
+"""Pictures show category and colour, and switching them on changes nothing else."""
 
 from __future__ import annotations
 

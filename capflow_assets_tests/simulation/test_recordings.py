@@ -1,4 +1,4 @@
-"""Recordings tell their intent by how pitch goes, at several rates, and are off unless switched."""
+"""The pitch of a recording carries its intent, at several sample rates; recordings are off by default."""
 
 from __future__ import annotations
 

@@ -218,7 +218,7 @@ def test_bytes_where_they_are_wanted(spark: Any, folder: Path) -> None:
 
 
 def test_a_large_file_in_little_memory(tmp_path: Path) -> None:
-    """A file of 200 MB is looked at in a few megabytes."""
+    """A file of 200 MB is inspected within a few megabytes."""
     path = tmp_path / "film.bin"
     with path.open("wb") as sink:
         sink.truncate(200_000_000)

@@ -155,7 +155,7 @@ ROWS = (
 
 @pytest.mark.parametrize("more", [(), ("odd,soon,1", "never,,1"), ("odd,soon,1", "never,,many")])
 def test_rows_land_alike_with_and_without_a_glance(spark: SparkSession, tmp_path: Path, more: tuple[str, ...]) -> None:
-    """``id`` is a time as well as text: what is told of a column as a time is no text's business."""
+    """``id`` is a time as well as text: what is known of a column as a time does not hold of it as text."""
     file = tmp_path / "bills.csv"
     file.write_text("\n".join(("id,paid_at,total", *ROWS, *more)) + "\n")
     mapping = {"bill_id": "paid_at", "billed_at": "paid_at", "amount": "total"}

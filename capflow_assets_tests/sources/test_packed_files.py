@@ -1,4 +1,4 @@
-"""Packed files, told by their bytes: every way of packing, zips of many members, what cannot be unpacked, and bombs."""
+"""Packed files, recognised by their bytes: all ways of packing, zips of many members, damaged ones, and bombs."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def counted(lake, table: str) -> dict[str, int]:
 
 
 def test_a_feature_that_forgets_to_cut_leaks_when_called_by_itself(planted, spark):
-    """What the next tests rely on: handed everything, this feature tells the future."""
+    """What the next tests rely on: given all rows, this feature reveals the future."""
     stages, _ = planted
     spec = stages.tables["features/counts"]
     values = {"as_of": datetime(2024, 6, 30, tzinfo=UTC)}

@@ -1,4 +1,4 @@
-"""Where newer rows come from: stores that look for them, what a TOML may say of them, and what a run tells."""
+"""Where newer rows come from: the stores that find them, what a TOML may say of them, and what a run reports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What cleaning removes is limited and told: by the run, its checks, the status and the page."""
+"""What cleaning removes is limited, and reported by the run, its checks, the status and the page."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def test_bills_and_lines_of_one_key_meet_and_lines_fill_in_the_amount(tmp_path: 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> TestHome:
-    """A home with ``shop``: 2,880 bills, eight a day in each of three stores, of which two came twice."""
+    """A home with ``shop``: 2,880 bills, eight a day in each of three stores, of which two were sent twice."""
     folder = tmp_path_factory.mktemp("removals")
     write(folder, restarting=False)
     columns = ", ".join(f'{name} = "{text}"' for name, text in BILLS.items())

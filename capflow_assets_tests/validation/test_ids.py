@@ -45,7 +45,7 @@ def test_one_user_with_a_large_share_is_named(spark: SparkSession) -> None:
 
 
 def test_hashed_ids_that_are_nobodies_are_named_by_what_can_be_written(spark: SparkSession) -> None:
-    """Words that mean nobody are told behind no hash; of a hash the TOML wants the id that it was made of."""
+    """Words that mean nobody are named without a hash; of a hash the TOML wants the id that it was made of."""
     sent = {"N/A": 3, "card 4711": 60} | CROWD
     finding = user_ids(bills(spark, {user_pseudonym(user, b"key"): count for user, count in sent.items()}))
     assert {row["user_id"] for row in finding.sample} == {"N/A", user_pseudonym("card 4711", b"key")}

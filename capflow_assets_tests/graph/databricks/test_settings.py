@@ -1,4 +1,4 @@
-"""The settings of Databricks: the shipped examples load, and what is wrong is told with what to do."""
+"""The settings of Databricks: the shipped examples load, and what is wrong is reported with what to do."""
 
 from __future__ import annotations
 
