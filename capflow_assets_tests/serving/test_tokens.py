@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
 import pytest
 
 from capflow_assets.home.places import Home
-from capflow_assets.serving.tokens import Gate, issue, kept_tokens, revoke, served_customers
+from capflow_assets.serving.tokens import Gate, ServedCustomers, issue, kept_tokens, revoke, served_customers
 
 
 @pytest.fixture
@@ -77,3 +78,38 @@ def test_a_token_that_was_just_issued_opens_at_once(home):
     while gate.owner(token) is None and time.monotonic() < until:
         time.sleep(0.01)
     assert gate.owner(token) == "acme"
+
+
+def test_who_is_served_follows_tokens_and_declarations(home):
+    served = ServedCustomers(home)
+    assert served() == []
+    issue(home, "acme")
+    issue(home, "boots")
+    assert served() == ["acme", "boots"]
+    revoke(home, "boots")
+    (home.customers / "acme.toml").unlink()
+    assert served() == []
+
+
+def test_folders_that_have_not_changed_for_long_are_not_listed_and_a_change_is_seen(home):
+    issue(home, "acme")
+    served = ServedCustomers(home)
+    for folder in (home.root / "serving_tokens", home.customers):
+        os.utime(folder, (1_000_000_000, 1_000_000_000))
+    assert served() == ["acme"]
+    issue(home, "boots")
+    assert served() == ["acme", "boots"]
+
+
+def test_a_token_of_somebody_else_is_known_as_theirs_until_it_is_revoked(home):
+    token = issue(home, "boots")
+    gate = Gate(home)
+    assert (gate.holder(token, "boots"), gate.holder(token, "acme")) == ("boots", "boots")
+    revoke(home, "boots")
+    assert Gate(home).holder(token, "acme") is None
+
+
+@pytest.mark.parametrize("name", ["", "..", "../customers/acme", "x" * 5_000, "a\0b", "\ud800"])
+def test_a_name_that_no_file_can_have_opens_nothing(home, name):
+    assert Gate(home).holder(issue(home, "acme"), name) == "acme"
+    assert Gate(home).holder("cfa_unknown", name) is None
