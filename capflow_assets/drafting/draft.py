@@ -65,11 +65,14 @@ def draft(
 
 def _nothing(seen: Seen, made: Draft, places: Sequence[str]) -> SourceError:
     del made
-    came = [_described(sample) for sample in seen.samples[:SHOWN_TABLES]] + [_said(one) for one in seen.refused]
+    came = [_described(sample) for sample in seen.samples[:SHOWN_TABLES]]
+    came += [_said(one) for one in seen.refused[:SHOWN_TABLES]]
+    if more := max(0, len(seen.samples) - SHOWN_TABLES) + max(0, len(seen.refused) - SHOWN_TABLES):
+        came.append(f"{more:,} more")
     return SourceError(
         "No table of bills or of their lines was recognised",
         expected=NEEDED,
-        came=listed(came, "; ") or "nothing",
+        came="; ".join(came) or "nothing",
         where=listed(places),
         do="name the file that has them; or write the TOML by hand: docs/own_customer.md shows one",
     )
