@@ -6,7 +6,7 @@ import dataclasses
 import re
 from collections.abc import Sequence
 
-from capflow_assets.drafting import bill_amounts, doubts, lines, money, statuses, tables
+from capflow_assets.drafting import bill_amounts, doubts, lines, money, statuses, tables, users
 from capflow_assets.drafting import words as w
 from capflow_assets.drafting.meanings import Meanings
 from capflow_assets.drafting.parts import Draft, Guess, TableDraft, quoted
@@ -29,18 +29,20 @@ def assembled(samples: Sequence[Sample], answers: dict[str, str], name: str) -> 
     of_lines = lines.line_items(known, questions)
     of_bills = tables.bills(known, questions)
     if of_bills is not None:
+        users.name_returning_users(of_bills, known)
         _add_amounts(of_bills, known, of_lines, questions)
         of_bills.where = head_where
         if of_lines is None and known.bills is not None and "bill_id" in of_bills.columns:
             lines.add_restarting(of_bills, known.bills, str(of_bills.columns["bill_id"].value), questions)
     _leave_out(of_bills, of_lines, known, questions)
     others = [
-        tables.users(known, questions),
+        users.users(known, questions),
         tables.items(known, of_lines.table if of_lines else None),
         tables.stores(known),
     ]
     drafts = [table for table in (of_bills, of_lines.table if of_lines else None, *others) if table is not None]
     _share_hashing(drafts)
+    not_a_user = users.nobody(known, questions)
     currency = money.currency(known.every)
     of_items = known.items or known.lines
     owners = {"bills": known.bills, "line_items": known.lines, "users": known.users, "items": of_items,
@@ -65,7 +67,7 @@ def assembled(samples: Sequence[Sample], answers: dict[str, str], name: str) -> 
     head |= {key: Guess(answers[key]) for key in ANSWERS if answers.get(key)}
     questions += doubts.of(known)
     notes = _left_out(known)
-    return Draft(head, drafts, notes, list(dict.fromkeys(questions)), tables.nobody(known))
+    return Draft(head, drafts, notes, list(dict.fromkeys(questions)), not_a_user)
 
 
 def _left_out(known: Roles) -> list[str]:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from string import ascii_letters
 
 from capflow_assets.drafting.samples import Sample
 from capflow_assets.drafting.stored import database_samples, excel_samples, json_samples, parquet_sample
@@ -176,6 +177,7 @@ def _grouped(samples: Sequence[Sample], start: Path | None) -> list[Sample]:
 def _one(group: Sequence[Sample], start: Path | None) -> Sample:
     first = group[0]
     files = [file for sample in group for file in sample.files]
+    first.parts = tuple((PurePosixPath(sample.files[0][0]).name, len(sample.rows)) for sample in group)
     first.rows = tuple(row for sample in group for row in sample.rows)
     first.rows_total = round(sum(sample.rows_total for sample in group) * len(files) / len(group))
     first.is_whole = len(files) == len(group) and all(sample.is_whole for sample in group)
@@ -187,7 +189,7 @@ def _one(group: Sequence[Sample], start: Path | None) -> Sample:
         first.options["members"] = _pattern(members)
     if len(locations) == 1:
         return first
-    first.location = _wider(_pattern(locations), start)
+    first.location = _wider(_whole_words(locations, start), start)
     meant = {relative(str(path), start) for path in _matched(first.location, start)}
     if extra := sorted(meant - set(locations)):
         first.questions.append(
@@ -206,6 +208,21 @@ def _pattern(names: Sequence[str]) -> str:
     begin = os.path.commonprefix(list(names))  # noqa: RUF071  (by characters)
     end = os.path.commonprefix([name[len(begin) :][::-1] for name in names])[::-1]  # noqa: RUF071
     return f"{begin}*{end}"
+
+
+def _whole_words(names: Sequence[str], start: Path | None) -> str:
+    """The glob of names that is not cut within a word, where it means no other files: ``*_sales.csv`` of alba's and
+    bora's rather than ``*a_sales.csv``.
+    """
+    pattern = _pattern(names)
+    begin, _, end = pattern.partition("*")
+    inner = [name[len(begin) : len(name) - len(end)] for name in names]
+    if any(part[:1].isalpha() for part in inner):
+        begin = begin.rstrip(ascii_letters)
+    if any(part[-1:].isalpha() for part in inner):
+        end = end.lstrip(ascii_letters)
+    whole = f"{begin}*{end}"
+    return whole if _matched(pattern, start) and _matched(whole, start) == _matched(pattern, start) else pattern
 
 
 def _wider(pattern: str, start: Path | None) -> str:

@@ -5,18 +5,23 @@ Pure.
 
 from __future__ import annotations
 
-from capflow_assets.drafting import tables
+from itertools import pairwise
+
+from capflow_assets.drafting import tables, users
 from capflow_assets.drafting import words as w
 from capflow_assets.drafting.roles import Roles
 from capflow_assets.errors import listed
 
 FEW_BILLS = 50
 MOST_DIFFERING = 0.01
+MOST_SHARED = 0.2
 
 
 def of(known: Roles) -> list[str]:
     """What to ask a person about samples whose roles are known."""
-    return _two_brands(known) + _users_of_one_bill(known) + _capitals(known) + _bills_of_several_rows(known)
+    shared = _bills_in_several_files(known)
+    rows = [] if shared else _bills_of_several_rows(known)
+    return _two_brands(known) + shared + _users_of_one_bill(known) + _capitals(known) + rows
 
 
 def _capitals(known: Roles) -> list[str]:
@@ -54,9 +59,33 @@ def _users_of_one_bill(known: Roles) -> list[str]:
     column = known.bills.sample.columns.get(name)
     if column is None or not column.is_key or len(column.values) < FEW_BILLS:
         return []
+    if users.returning_user(known):
+        return []
     others = [one for one in known.users.all("user_id") if one != name] if known.users else []
     hint = f"; {known.users.sample.name} has {', '.join(others)} too" if others and known.users else ""
     return [f"{name} is another one on each bill: who is a user?{hint}"]
+
+
+def _bills_in_several_files(known: Roles) -> list[str]:
+    """Whether files of one kind share many numbers of bills: those of two brands or shops, or one file sent twice."""
+    meanings = known.bills or known.lines
+    name = meanings.best("bill_id") if meanings else ""
+    if meanings is None or not name or len(meanings.sample.parts) < 2:
+        return []
+    numbers, place = meanings.sample.columns[name].values, 0
+    of_files: list[tuple[str, set[object]]] = []
+    for file, rows in meanings.sample.parts:
+        of_files.append((file, set(numbers[place : place + rows]) - {None}))
+        place += rows
+    for (first, own), (second, others) in pairwise(of_files):
+        share = len(own & others) / max(min(len(own), len(others)), 1)
+        if share > MOST_SHARED:
+            return [
+                f"{name}: {100 * share:.0f} % of the numbers in {first} stand in {second} too: are these two "
+                "brands? Then each is a customer of its own. Two shops? Map store_id by the option file_column. "
+                "Or the same bills twice?"
+            ]
+    return []
 
 
 def _two_brands(known: Roles) -> list[str]:

@@ -65,11 +65,14 @@ def draft(
 
 
 def _nothing(seen: Seen, places: Sequence[str]) -> SourceError:
-    received = [_described(sample) for sample in seen.samples[:SHOWN_TABLES]] + [_said(one) for one in seen.refused]
+    received = [_described(sample) for sample in seen.samples[:SHOWN_TABLES]]
+    received += [_said(one) for one in seen.refused[:SHOWN_TABLES]]
+    if more := max(0, len(seen.samples) - SHOWN_TABLES) + max(0, len(seen.refused) - SHOWN_TABLES):
+        received.append(f"{more:,} more")
     return SourceError(
         "No table of bills or of their lines was recognised",
         expected=NEEDED,
-        came=listed(received, "; ") or "nothing",
+        came="; ".join(received) or "nothing",
         where=listed(places),
         do="name the file that has them; or write the TOML by hand: docs/own_customer.md shows one",
     )

@@ -24,7 +24,8 @@ class Sample:
     """Some rows of one table: a file, several of one kind, a sheet, an array of records, a table of a database.
 
     ``rows`` are in order of the store, ``None`` for what is blank. ``is_whole`` says that these are all there are.
-    ``files`` are the locations of all that it stands for, each with its member of a zip.
+    ``files`` are the locations of all that it stands for, each with its member of a zip; ``parts`` are the names of
+    those whose rows are here, each with how many, in order.
     ``options`` are those of the source; ``reasons`` say, by option, why. ``notes`` are what else was seen, and
     ``questions`` what only a person can answer.
     """
@@ -42,6 +43,7 @@ class Sample:
     key: tuple[str, ...] = ()
     array: str = ""
     files: tuple[tuple[str, str], ...] = ()
+    parts: tuple[tuple[str, int], ...] = ()
     notes: list[str] = field(default_factory=list)
     questions: list[str] = field(default_factory=list)
 

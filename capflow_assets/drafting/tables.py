@@ -1,4 +1,4 @@
-"""The tables of a draft beside line items: bills, users, items and stores."""
+"""The tables of a draft beside line items and users: bills, items and stores."""
 
 from __future__ import annotations
 
@@ -10,16 +10,14 @@ from capflow_assets.drafting.parts import Guess, TableDraft, quoted
 from capflow_assets.drafting.roles import Roles, key_of
 from capflow_assets.drafting.samples import Link, Sample
 from capflow_assets.drafting.times import moment
-from capflow_assets.landing.personal_names import personal_source, plain_name
+from capflow_assets.landing.personal_names import personal_source
 
 SPOILT_ID = ".0"
-MOST_GROUPS = 50
 ITEM_COLUMNS = {
     "name": "item_name", "category": "category", "subcategory": "subcategory", "department": "department",
     "brand": "brand", "price": "unit_price",
 }  # fmt: skip
 OF_OTHERS = frozenset({w.CATEGORY, w.DEPARTMENT, w.BRAND, w.SUB, w.CITY, w.REGION, w.COUNTRY, w.USER, w.COMPANY})
-NO_USERS = ("0", "GUEST", "guest", "Gast", "gast", "anonymous", "ANONYMOUS", "-1", "999999")
 
 
 def drafted(name: str, sample: Sample) -> TableDraft:
@@ -65,26 +63,6 @@ def _is_of_people(sample: Sample, name: str) -> bool:
     return bool(texts) and sum("@" in text or " " in text for text in texts) > 0.5 * len(texts)
 
 
-def nobody(roles: Roles) -> Guess | None:
-    """Ids of users that stand for nobody: words for guests, or one that stands on far more bills than any other."""
-    for meanings in (roles.bills, roles.lines):
-        name = meanings.best("user_id") if meanings else ""
-        if not meanings or not name:
-            continue
-        counts = meanings.sample.columns[name].counts
-        words = [str(value) for value in counts if str(value) in NO_USERS]
-        often = [value for value in words if _stands_often(counts, value)]
-        if often:
-            return Guess(often, "it stands on many more bills than any user: guests")
-    return None
-
-
-def _stands_often(counts: dict[object, int], word: str) -> bool:
-    own = sum(count for value, count in counts.items() if str(value) == word)
-    others = sorted((count for value, count in counts.items() if str(value) != word), reverse=True)
-    return not word.strip("-").isdigit() or not others or own > (1 if word in ("0", "-1") else 3) * others[0]
-
-
 def bills(roles: Roles, questions: list[str]) -> TableDraft | None:
     """The table of bills where one is sent; amounts are checked against those of lines by whoever drafts these."""
     if roles.bills is None:
@@ -106,49 +84,6 @@ def bills(roles: Roles, questions: list[str]) -> TableDraft | None:
     if store := store_of(meanings):
         table.columns["store_id"] = Guess(store)
     return table
-
-
-def users(roles: Roles, questions: list[str]) -> TableDraft | None:
-    """The list of users: where they live and what groups they are of, and none of what names them."""
-    if roles.users is None:
-        return None
-    meanings, sample = roles.users, roles.users.sample
-    table = drafted("users", sample)
-    key = key_of(meanings, "user_id")
-    table.columns["user_id"] = Guess(key)
-    joined = moment(meanings, "joined_at")
-    if joined is not None:
-        table.columns["joined_at"] = joined.value
-        table.options |= joined.options
-        questions += joined.questions
-    places = {place: meanings.best(place) for place in ("city", "region", "country")}
-    table.columns |= {place: Guess(name) for place, name in places.items() if name}
-    _add_attributes(table, meanings)
-    return table
-
-
-def _add_attributes(table: TableDraft, meanings: Meanings) -> None:
-    """Add the groups that users are of, and say which columns name them and are left out."""
-    sample = meanings.sample
-    taken = {str(guess.value) for guess in table.columns.values()}
-    left_out = []
-    for name, column in sample.columns.items():
-        if name in taken:
-            continue
-        if personal_source(name) or meanings.tags[name] & {w.EMAIL, w.NAME}:
-            left_out.append(name)
-        elif w.ID in meanings.tags[name]:
-            continue
-        elif column.kind in ("text", "truth") and 1 < len(column.counts) <= min(MOST_GROUPS, len(sample.rows) // 2):
-            table.columns[_attribute(name, table)] = Guess(name, f"{len(column.counts)} groups")
-    if left_out:
-        table.notes.append(f"left out, since they name people: {', '.join(left_out[:12])}")
-
-
-def _attribute(name: str, table: TableDraft) -> str:
-    plain = plain_name(name.replace(".", "_"))[:60] or "attribute"
-    plain = plain if plain[0].isalpha() else f"a_{plain}"
-    return plain if plain not in table.columns else f"{plain}_2"
 
 
 def items(roles: Roles, lines_table: TableDraft | None) -> TableDraft | None:

@@ -162,5 +162,10 @@ def _mixed(name: str, mixed: dict[str, float]) -> tuple[dict[str, Guess], str]:
     first, second, *lost = sorted(mixed, key=lambda form: form not in with_clock)
     why = "one of several formats in the column"
     options = {"timestamp_format": Guess(first, why, is_unsure=True), "date_format": Guess(second, why, is_unsure=True)}
-    end = f": rows written {' or '.join(lost)} are rejected" if lost else ", and day and month may be either way round"
+    numbers = [form for form in mixed if form.startswith(("d", "M")) and "MMM" not in form]
+    end = " of the different dates; both are read"
+    if lost:
+        end = f" of the different dates: rows written {' or '.join(lost)} are rejected"
+    elif len(numbers) > 1:
+        end += ", and a date may have its day and month either way round"
     return options, f"{name} has dates of several formats, {shares}{end}; best have it exported in one"

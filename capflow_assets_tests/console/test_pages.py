@@ -214,3 +214,15 @@ def test_a_champion_with_nothing_to_decide_asks_for_no_decision(client: httpx.Cl
     model = next(name for name, row in rows.items() if row["champion"] and not row["challenger"])
     assert rows[model]["status"] != "asks"
     assert "to decide" not in client.get(f"/customers/acme/models/{model}").text
+
+
+def test_a_feature_leads_to_the_columns_it_is_made_from_and_they_to_all_that_is_made_from_them(
+    client: httpx.Client,
+) -> None:
+    html = client.get("/features", params={"q": "recency_days"}).text
+    assert '<a href="/features?q=clean/bills.billed_at">billed_at</a>' in html
+    below = {(entry.block, entry.name) for entry in matching(features_of(STAGES), "clean/bills.billed_at")}
+    assert {("features/rfm", "recency_days"), ("features/rfm", "visits_28d")} <= below
+    assert ("features/assortment", "items_bought") not in {
+        (entry.block, entry.name) for entry in matching(features_of(STAGES), "clean/reviews.rating")
+    }

@@ -297,3 +297,59 @@ def test_two_columns_of_one_name_and_numbers_of_bills_on_several_rows_are_asked_
     questions = " ".join(proposal.questions)
     assert "several columns are called 'amount'" in questions
     assert "order_id stands on several rows: are they lines of a bill?" in questions
+
+
+def test_letters_of_a_bills_number_are_no_currency(tmp_path):
+    rows = [f"R{place:06},C{place % 9},{day},{place + 1}.50" for place, day in enumerate(DAYS)]
+    proposal = drafted(tmp_path, bills__csv="\n".join([HEADER, *rows]))
+    assert tomllib.loads(proposal.text)["currency"] == "XXX"
+    assert not any("written with R" in question for question in proposal.questions)
+
+
+@pytest.mark.parametrize(("guests", "is_taken"), [(12, True), (1, False)])
+def test_a_user_of_number_nought_is_asked_about_with_the_figures_whether_taken_for_guests_or_not(
+    guests, is_taken, tmp_path
+):
+    users = ["0"] * guests + [str(place % 9 + 1) for place in range(28 - guests)]
+    rows = [f"B{place},{user},{DAYS[place]},{place + 1}.50" for place, user in enumerate(users)]
+    proposal = drafted(tmp_path, bills__csv="\n".join([HEADER, *rows]))
+    (question,) = [question for question in proposal.questions if "is user 0 a person?" in question]
+    assert f"stands on {guests} bills of the sample, the next user on {2 if is_taken else 3}" in question
+    assert ("taken for guests" in question) == is_taken
+    assert tomllib.loads(proposal.text).get("not_a_user", []) == (["0"] if is_taken else [])
+    assert ('not_a_user = ["0"]  # ?' in proposal.text) == is_taken
+
+
+def test_a_word_for_guests_is_no_question(tmp_path):
+    rows = [f"B{place},{'GUEST' if place % 2 else f'C{place}'},{day},{place + 1}.50" for place, day in enumerate(DAYS)]
+    proposal = drafted(tmp_path, bills__csv="\n".join([HEADER, *rows]))
+    assert 'not_a_user = ["GUEST"]  # GUEST: a word for guests' in proposal.text
+    assert not any("a person?" in question for question in proposal.questions)
+
+
+def test_files_of_two_brands_with_the_same_numbers_are_asked_about_and_their_glob_is_cut_between_words(tmp_path):
+    proposal = drafted(tmp_path, alba_sales__csv=bills(DAYS), bora_sales__csv=bills(DAYS))
+    assert table(proposal)["location"] == "*_sales.csv"
+    (question,) = [question for question in proposal.questions if "two brands" in question]
+    assert "100 % of the numbers in alba_sales.csv stand in bora_sales.csv too" in question
+    assert not any("lines of a bill" in question for question in proposal.questions)
+
+
+def test_a_glob_is_cut_within_a_word_where_a_wider_one_would_mean_other_files(tmp_path):
+    files = {"alba_sales__csv": bills(DAYS), "bora_sales__csv": bills(DAYS, first=28)}
+    proposal = drafted(tmp_path, **files, costs_sales__csv="a,b\n1,2\n")
+    assert table(proposal)["location"] == "*a_sales.csv"
+
+
+def test_days_that_can_be_read_one_way_alone_are_not_said_to_be_doubtful(tmp_path):
+    proposal = drafted(tmp_path, bills__csv=bills([*DAYS, *(f"{day}.02.2024" for day in range(1, 29))]))
+    (question,) = [question for question in proposal.questions if "several formats" in question]
+    assert "both are read" in question
+    assert "either way round" not in question
+
+
+def test_pictures_called_tables_are_refused_with_the_whole_reason(tmp_path):
+    with pytest.raises(SourceError) as caught:
+        drafted(tmp_path, one__csv=b"\x89PNG" + bytes(600), two__csv=b"\xff\xd8\xff" + bytes(600))
+    assert str(caught.value).count('[tables.media], source = "files"') == 2
+    assert "more characters" not in str(caught.value)
