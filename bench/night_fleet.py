@@ -53,6 +53,8 @@ def run() -> None:
     with tempfile.TemporaryDirectory(prefix="capflow-night-") as folder, _databases(Path(folder)) as urls:
         home = Path(folder) / "home"
         variables = os.environ | urls | {"CAPFLOW_HOME": str(home), "DAGSTER_HOME": str(home / "dagster")}
+        # Else each run compiles what it imports, which took as long as all the rest of its start.
+        variables.pop("PYTHONDONTWRITEBYTECODE", None)
         names = _onboarded(Path(folder), variables)
         with _daemon(variables, Path(folder) / "ui"):
             _wait(lambda: len(_result_of(PROBE, names, variables)) == len(names), 600, variables, names)

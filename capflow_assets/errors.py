@@ -56,6 +56,16 @@ class CapflowError(Exception):
         return type(self)(self.what, **{**self._told, "where": where})
 
 
+def in_one_line(error: CapflowError) -> str:
+    """The words of an error, its parts behind each other.
+
+    >>> in_one_line(CapflowError("A word is wrong", came="'x'", do="mend it"))
+    "A word is wrong; came: 'x'; to do: mend it"
+    """
+    first, *parts = (" ".join(line.split()) for line in str(error).splitlines())
+    return "; ".join([first.removesuffix("."), *(part[:1].lower() + part[1:] for part in parts)])
+
+
 def shortened(text: str, most: int = NAME_CHARACTERS) -> str:
     """The text, or its beginning and how much of it is not shown.
 

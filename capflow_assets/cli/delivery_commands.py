@@ -45,7 +45,8 @@ def withdraw(
             say(f"nothing of {model} of {customer} was delivered that could be taken back")
             return
         rows = sum(receipt.delivered for receipt in receipts)
-        say(f"{len(receipts):,} deliveries of {model} of {customer}, {rows:,} rows, are taken back")
+        count = "1 delivery" if len(receipts) == 1 else f"{len(receipts):,} deliveries"
+        say(f"to take back: {count} of {model} of {customer}, {rows:,} rows")
         if not yes:
             typer.confirm("Take them back?", abort=True, err=True)
         stayed = 0

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from capflow_assets.contract import Delivery, ErasesUsers, Withdrawn
 from capflow_assets.customers.customer import Customer
 from capflow_assets.deployment import Deployment
-from capflow_assets.errors import CapflowError
+from capflow_assets.errors import CapflowError, in_one_line
 from capflow_assets.foreign import words_of
 from capflow_assets.nights.delivered_rows import USER
 from capflow_assets.nights.door_rules import selected
@@ -113,7 +113,7 @@ def _asked(deployment: Deployment, customer: Customer, receipt: Receipt, users: 
             return Withdrawn(None, WHOLE_ONLY)
         return destination.erase(options, delivery, users)
     except CapflowError as error:
-        return Withdrawn(None, " ".join(str(error).split()))
+        return Withdrawn(None, in_one_line(error))
     except Exception as error:  # whatever a destination breaks with must stop neither its neighbours nor an erasure
         return Withdrawn(None, " ".join(words_of(error).split()))
 

@@ -66,7 +66,18 @@ def test_the_command_asks_and_takes_back(brand: Brand) -> None:
     home = TestHome(brand.root / "home")
     mistyped = home.capflow("withdraw", "boots", "churn", "-d", "warehose", "--yes")
     assert (mistyped.code, "did you mean 'warehouse'" in mistyped.err) == (1, True)
-    said = home.ok("withdraw", "boots", "churn", "--destination", "warehouse", "--yes")
-    assert said == "warehouse, as of 2026-02-28T23:59:59+00:00: 6 rows taken back\n"
+    said = home.capflow("withdraw", "boots", "churn", "--destination", "warehouse", "--yes")
+    assert (said.code, "to take back: 1 delivery of churn of boots, 6 rows" in said.err) == (0, True)
+    assert said.out == "warehouse, as of 2026-02-28T23:59:59+00:00: 6 rows taken back\n"
     assert files(brand) == []
     assert "nothing of churn" in home.capflow("withdraw", "boots", "churn", "-d", "warehouse", "--yes").err
+
+
+def test_a_destination_that_cannot_be_reached_says_so_in_one_line_and_keeps_its_receipt(brand: Brand) -> None:
+    out = brand.root / "files" / "out"
+    out.rename(brand.root / "files" / "away")
+    out.write_text("a file where a folder was")
+    place = brand.deployment
+    (result,) = withdraw(place, place.customer("boots"), arrived(brand.ledger, "churn", "warehouse"), NIGHT)
+    assert result.reason.startswith("A folder cannot be used; came: Not a directory; where: ")
+    assert {receipt.status for receipt in brand.ledger.receipts()} == {"delivered"}
