@@ -71,9 +71,9 @@ def check_result(key: dg.AssetKey, finding: Finding) -> dg.AssetCheckResult:
 
 
 def evaluation(
-    instance: dg.DagsterInstance, customer: str, key: dg.AssetKey, finding: Finding
+    instance: dg.DagsterInstance, customer: str, key: dg.AssetKey, finding: Finding, of: Target | None = None
 ) -> dg.AssetCheckEvaluation:
-    """A finding as Dagster keeps it of one customer of many."""
+    """A finding as Dagster keeps it of one customer of many, by default ``of`` its newest materialization."""
     return dg.AssetCheckEvaluation(
         asset_key=key,
         check_name=finding.check,
@@ -81,7 +81,7 @@ def evaluation(
         severity=severity_of(finding),
         description=finding.message,
         metadata=metadata_of(finding),
-        target_materialization_data=target(instance, key, customer),
+        target_materialization_data=of or target(instance, key, customer),
         blocking=False,
         partition=customer,
     )

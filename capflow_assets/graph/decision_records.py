@@ -7,15 +7,21 @@ from then on. A decision about many leaves an observation of each model besides,
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.asset_checks.asset_check_evaluation import (
+    AssetCheckEvaluationTargetMaterializationData as Target,
+)
 from dagster._core.events import AssetObservationData, DagsterEvent, DagsterEventType, StepMaterializationData
+from dagster._core.events.log import EventLogEntry
+from dagster._time import get_current_timestamp
 
 from capflow_assets.contract import Finding
 from capflow_assets.deployment import Deployment
@@ -33,6 +39,8 @@ BY_HAND = {"promote": "promoted by hand", "rollback": "rolled back by hand"}
 DONE = {"promote": "promoted", "rollback": "rolled back", "freeze": "frozen", "thaw": "thawed"}
 # Customers that an observation names; the others are counted.
 MOST_NAMED = 1_000
+# Events of one statement.
+EVENTS_AT_ONCE = 1_000
 # Threads that read the reports of champions; most of the time is spent in waiting for files.
 THREADS = 8
 
@@ -57,30 +65,49 @@ def keep_champions(
     """Materializations and checks of the models whose champions were promoted or rolled back."""
     if action not in BY_HAND:
         return
+    status, figures = BY_HAND[action], _figures(deployment.registry, changes)
     checked: dict[dg.AssetCheckKey, list[tuple[str, Finding]]] = defaultdict(list)
-    figures = _figures(deployment.registry, changes)
-    for change in changes:
-        key, status = dg.AssetKey(["models", change.model]), BY_HAND[action]
-        metadata: dict[str, Any] = {"status": status, "reason": reason, "by": by, **figures[change]}
-        notes = decided(instance, key, change.customer, change.after)
-        keep_event(
-            instance, run, dg.AssetMaterialization(key, partition=change.customer, metadata=metadata, tags=notes)
-        )
-        finding = Finding("promotion", change.after is not None, f"{status}: {reason}")
-        keep_event(instance, run, evaluation(instance, change.customer, key, finding))
-        checked[dg.AssetCheckKey(key, finding.check)].append((change.customer, finding))
+    for model, of_model in _by_model(changes).items():
+        key = dg.AssetKey(["models", model])
+        materializations = [
+            dg.AssetMaterialization(
+                key,
+                partition=change.customer,
+                metadata={"status": status, "reason": reason, "by": by, **figures[change]},
+                tags=decided(instance, key, change.customer, change.after),
+            )
+            for change in of_model
+        ]
+        targets = _keep_all(instance, run, key, materializations)
+        for change in of_model:
+            finding = Finding("promotion", change.after is not None, f"{status}: {reason}")
+            keep_event(instance, run, evaluation(instance, change.customer, key, finding, targets.get(change.customer)))
+            checked[dg.AssetCheckKey(key, finding.check)].append((change.customer, finding))
     for of_fleet in fleet_records(instance, checked):
         keep_event(instance, run, of_fleet)
+
+
+def _keep_all(
+    instance: dg.DagsterInstance,
+    run: dg.DagsterRun,
+    key: dg.AssetKey,
+    materializations: Sequence[dg.AssetMaterialization],
+) -> dict[str, Target]:
+    """Keep materializations of an asset at once; where each customer's stands, for the checks of it."""
+    storage, at = instance.event_log_storage, get_current_timestamp()
+    entries = [_entry(run, materialization, at) for materialization in materializations]
+    for start in range(0, len(entries), EVENTS_AT_ONCE):
+        storage.store_event_batch(entries[start : start + EVENTS_AT_ONCE])
+    names = {materialization.partition for materialization in materializations if materialization.partition}
+    numbers = storage.get_latest_storage_id_by_partition(key, DagsterEventType.ASSET_MATERIALIZATION, names)
+    return {name: Target(storage_id=number, run_id=run.run_id, timestamp=at) for name, number in numbers.items()}
 
 
 def observe(
     instance: dg.DagsterInstance, run: dg.DagsterRun, changes: Iterable[Change], action: Action, reason: str, by: str
 ) -> None:
     """An observation of each model that was decided about: who, when, why, and the customers with what changed."""
-    of_model: dict[str, list[Change]] = defaultdict(list)
-    for change in changes:
-        of_model[change.model].append(change)
-    for model, changed in of_model.items():
+    for model, changed in _by_model(changes).items():
         rows = [
             dg.TableRecord({"customer": change.customer, "before": change.before or 0, "after": change.after or 0})
             for change in changed[:MOST_NAMED]
@@ -95,12 +122,26 @@ def observe(
         keep_event(instance, run, dg.AssetObservation(dg.AssetKey(["models", model]), metadata=metadata))
 
 
+def _by_model(changes: Iterable[Change]) -> Mapping[str, list[Change]]:
+    of_model: dict[str, list[Change]] = defaultdict(list)
+    for change in changes:
+        of_model[change.model].append(change)
+    return of_model
+
+
 def keep_event(
     instance: dg.DagsterInstance,
     run: dg.DagsterRun,
     event: dg.AssetMaterialization | dg.AssetCheckEvaluation | dg.AssetObservation,
 ) -> None:
     """Keep an event in a run that no step of Dagster's reports."""
+    instance.handle_new_event(_entry(run, event, get_current_timestamp()))
+
+
+def _entry(
+    run: dg.DagsterRun, event: dg.AssetMaterialization | dg.AssetCheckEvaluation | dg.AssetObservation, at: float
+) -> EventLogEntry:
+    """An event as Dagster's log has it."""
     data: Any = event
     kind = DagsterEventType.ASSET_CHECK_EVALUATION
     if isinstance(event, dg.AssetMaterialization):
@@ -108,7 +149,15 @@ def keep_event(
     elif isinstance(event, dg.AssetObservation):
         kind, data = DagsterEventType.ASSET_OBSERVATION, AssetObservationData(event)
     known = DagsterEvent(kind.value, job_name=run.job_name, event_specific_data=data)
-    instance.report_dagster_event(known, run.run_id)
+    return EventLogEntry(
+        error_info=None,
+        level=logging.INFO,
+        user_message="",
+        run_id=run.run_id,
+        timestamp=at,
+        job_name=run.job_name,
+        dagster_event=known,
+    )
 
 
 def of_report(report: TrainingReport) -> dict[str, Any]:

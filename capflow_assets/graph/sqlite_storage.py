@@ -9,7 +9,7 @@ either.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache, cached_property
 from pathlib import Path
@@ -19,6 +19,8 @@ from typing import Any, Self
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from dagster._core.event_api import EventHandlerFn
+from dagster._core.events import DagsterEventType
+from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log.schema import SqlEventLogStorageMetadata
 from dagster._core.storage.event_log.sqlite import sqlite_event_log
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
@@ -89,6 +91,14 @@ def _identity(file: Path) -> tuple[int, int] | None:
     return state.st_dev, state.st_ino
 
 
+def _is_of_an_asset(event: EventLogEntry) -> bool:
+    known = event.dagster_event
+    return known is not None and known.event_type in (
+        DagsterEventType.ASSET_MATERIALIZATION,
+        DagsterEventType.ASSET_OBSERVATION,
+    )
+
+
 @contextmanager
 def _transaction(engine: Engine) -> Iterator[Connection]:
     with engine.connect() as connection, connection.begin():
@@ -136,6 +146,26 @@ class EventLog(SqliteEventLogStorage):
                 self._initialized_dbs.add(shard)
             with _transaction(engine) as connection:
                 yield connection
+
+    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
+        """Keep events of one run; those of assets, checks left out, in two transactions instead of three each."""
+        runs = {event.run_id for event in events}
+        if len(runs) != 1 or any(not _is_of_an_asset(event) for event in events):
+            return super().store_event_batch(events)
+        with self.run_connection(*runs) as connection:
+            for event in events:
+                connection.execute(self.prepare_insert_event(event))
+        with self.index_transaction() as connection:
+            numbers = [
+                connection.execute(self.prepare_insert_event(event)).inserted_primary_key[0]  # type: ignore[index]
+                for event in events
+            ]
+            self._store_asset_event_tags(connection, events, numbers)
+            # Of an asset the newest event alone is kept beside its key.
+            newest = {event.dagster_event.asset_key: place for place, event in enumerate(events) if event.dagster_event}
+            for place in newest.values():
+                self._store_asset_event(connection, events[place], numbers[place])
+        return None
 
     def watch(self, run_id: str, cursor: str | None, callback: EventHandlerFn) -> None:
         """Call back at each new event of a run, which is how Dagster's page follows it."""

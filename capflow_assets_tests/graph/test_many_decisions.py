@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dagster as dg
 import pytest
-from dagster._core.definitions.data_version import CachingStaleStatusResolver
-from dagster._core.loader import LoadingContextForTest
 
 from capflow_assets.definitions import defs
 from capflow_assets.graph.launch import dagster_instance
@@ -33,28 +31,6 @@ def observed(home: TestHome, model: str) -> dict[str, object]:
         observation = records[0].event_log_entry.asset_observation
         assert observation is not None
         return {name: entry.value for name, entry in observation.metadata.items()}
-
-
-def stale(home: TestHome, *models: str) -> dict[str, set[str]]:
-    """Of which models acme's predictions and their health are stale, and of what, as Dagster's page tells."""
-    with own_environment(), dagster_instance(Home.of(home.root, {})) as instance:
-        graph = defs.resolve_asset_graph()
-        resolver = CachingStaleStatusResolver(instance, graph, LoadingContextForTest(instance))
-        causes = {model: resolver.get_stale_causes(dg.AssetKey(["predictions", model]), "acme") for model in models}
-        return {
-            model: {cause.dependency.asset_key.to_user_string() for cause in of if cause.dependency}
-            for model, of in causes.items()
-        }
-
-
-def test_what_another_champion_predicted_is_stale_and_what_stays_is_not(acme_copy: TestHome) -> None:
-    before = stale(acme_copy, MODEL, OTHER)
-    acme_copy.ok("rollback", "--all", "--model", MODEL, "--yes", "--reason", "a bad night")
-    after = stale(acme_copy, MODEL, OTHER)
-    assert after[MODEL] - before[MODEL] == {f"models/{MODEL}"}
-    assert after[OTHER] == before[OTHER]
-    row = acme_copy.status("acme")[MODEL]
-    assert (row["status"], row["reason"]) == ("rolled back by hand", "a bad night")
 
 
 def test_all_are_listed_then_rolled_back_and_frozen(acme_copy: TestHome) -> None:
