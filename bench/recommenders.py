@@ -92,7 +92,7 @@ def _figures(judged: pd.DataFrame, lists: pd.DataFrame, label: str) -> str:
     from capflow_assets.learning.ranking import ndcg_by_subject, recall_by_subject
 
     kinds = {"recall@10": recall_by_subject, "NDCG@10": ndcg_by_subject}
-    metrics = [mean_by_subject(name, partial(of, top=TOP, came=label), True, "") for name, of in kinds.items()]
+    metrics = [mean_by_subject(name, partial(of, top=TOP, observed=label), True, "") for name, of in kinds.items()]
     return ", ".join(f"{metric.name} {score_with_interval(metric, judged, lists, seed=0)}" for metric in metrics)
 
 

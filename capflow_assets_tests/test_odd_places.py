@@ -184,7 +184,7 @@ def test_doctor_tells_of_an_examination_that_breaks_and_goes_on(tmp_path, monkey
         raise BaseException("a panic")
 
     def sound(case):
-        yield examination.Found("ok", "all is well")
+        yield examination.Diagnosis("ok", "all is well")
 
     monkeypatch.setattr(examination, "checks", lambda: {"a.odd": odd, "a.panic": panic, "a.sound": sound})
     case = Case(Home.of(tmp_path, {}), lambda: None, now=lambda: datetime.now(UTC))

@@ -214,7 +214,7 @@ def test_the_paired_interval_is_the_one_that_scipy_draws(gain: float) -> None:
     outcomes = pd.DataFrame({"purchases": random.exponential(1.0, 800)})
     ours, theirs = (pd.DataFrame({"score": outcomes["purchases"] + random.normal(0, 1 - by, 800)}) for by in (gain, 0))
     errors_of = [np.abs(answers["score"] - outcomes["purchases"]).to_numpy() for answers in (theirs, ours)]
-    found = difference_with_interval(ERROR, outcomes, ours, theirs, seed=0, replicates=4_000)
+    interval = difference_with_interval(ERROR, outcomes, ours, theirs, seed=0, replicates=4_000)
     by_scipy = bootstrap(
         errors_of,
         lambda theirs, ours, axis: np.mean(theirs - ours, axis=axis),
@@ -224,8 +224,8 @@ def test_the_paired_interval_is_the_one_that_scipy_draws(gain: float) -> None:
         rng=random,
     ).confidence_interval
     width = by_scipy.high - by_scipy.low
-    assert found.value == pytest.approx(np.mean(errors_of[0] - errors_of[1]))
-    assert (found.low, found.high) == (
+    assert interval.value == pytest.approx(np.mean(errors_of[0] - errors_of[1]))
+    assert (interval.low, interval.high) == (
         pytest.approx(by_scipy.low, abs=width / 15),
         pytest.approx(by_scipy.high, abs=width / 15),
     )

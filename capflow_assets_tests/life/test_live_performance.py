@@ -116,8 +116,8 @@ def test_what_was_kept_held_against_the_bills_by_pandas_and_scipy_is_the_same(wa
     end = pd.Timestamp(TEST_MOMENT) + pd.Timedelta(days=30)
     since = bills[(bills["billed_at"] > pd.Timestamp(TEST_MOMENT)) & (bills["billed_at"] <= end)]
     has_come = given.index.isin(since["user_id"])
-    came, stayed = given[has_come], given[~has_come]
-    area = mannwhitneyu(came, stayed).statistic / (len(came) * len(stayed))
+    returned, stayed = given[has_come], given[~has_come]
+    area = mannwhitneyu(returned, stayed).statistic / (len(returned) * len(stayed))
 
     place = deployment(watched_once, CHANCES)
     past = past_answers(place, reader(place), AS_OF)

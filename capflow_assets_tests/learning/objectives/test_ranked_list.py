@@ -35,7 +35,7 @@ MODEL = ranked_list_model(
     params=Horizon,
     candidates=(Candidate("nothing", Nothing), Candidate("nothing either", Nothing, is_baseline=True)),
     listed="category",
-    came="visits",
+    observed="visits",
     words="the next categories",
 )
 USERS = pd.Index(["ana", "ana", "bea"], name="user_id")
