@@ -38,9 +38,11 @@ def code_digests(groups: Mapping[str, Iterable[Path]], package: Path = PACKAGE) 
     What was parsed is kept for processes to come, beside what Python keeps for itself.
     """
     look = _Look(package)
-    digests = {name: look.digest(files) for name, files in groups.items()}
+    named = {name: tuple(files) for name, files in groups.items()}
+    # A model's training, answers and health are of one file, and all deliveries of the same ones.
+    digests = {files: look.digest(files) for files in dict.fromkeys(named.values())}
     _index(look.package).keep(look.sources)
-    return digests
+    return {name: digests[files] for name, files in named.items()}
 
 
 def code_files(*files: Path, package: Path = PACKAGE) -> dict[str, Path]:

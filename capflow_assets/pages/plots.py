@@ -24,14 +24,36 @@ def png(figure: Figure) -> bytes:
     _leave_titles(figure)
     content = b""
     for dpi in (100, 80, 64, 50, 40):
-        buffer = io.BytesIO()
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Glyph .* missing from")
-            figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight")
-        content = _fewer_colours(buffer.getvalue())
+        content = _fewer_colours(_drawn(figure, dpi))
         if len(content) <= LARGEST_BYTES:
             break
     return content
+
+
+def _drawn(figure: Figure, dpi: int) -> bytes:
+    """The figure with all that reaches beyond its edge, to the dot as ``bbox_inches="tight"`` gives it.
+
+    Matplotlib draws the whole figure once only to learn where its parts are. Laying them out says that as well.
+    """
+    from matplotlib import rcParams
+
+    buffer = io.BytesIO()
+    layout, before = figure.get_layout_engine(), figure.dpi
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        if layout is None:
+            figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight")
+            return buffer.getvalue()
+        try:
+            figure.dpi = dpi
+            layout.execute(figure)
+            figure.set_layout_engine(None)  # laid out already: with an engine matplotlib draws twice
+            edges = figure.get_tightbbox().padded(rcParams["savefig.pad_inches"])
+            figure.savefig(buffer, format="png", dpi=dpi, bbox_inches=edges)
+        finally:
+            figure.set_layout_engine(layout)
+            figure.dpi = before
+    return buffer.getvalue()
 
 
 def _draw_texts_as_they_are(figure: Figure) -> None:

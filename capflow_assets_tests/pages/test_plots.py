@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import warnings
 
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from PIL import Image
 
 from capflow_assets.pages.plots import png
 
@@ -59,3 +61,23 @@ def test_a_picture_is_the_same_to_the_dot_as_where_matplotlib_looks_for_each_tit
     for figure, buffer in zip((kept, drawn((9, 90_000))), buffers, strict=True):
         figure.savefig(buffer, format="png", dpi=100, bbox_inches="tight")
     assert buffers[0].getvalue() == buffers[1].getvalue()
+
+
+def test_what_reaches_beyond_the_edge_is_in_the_picture() -> None:
+    """As ``bbox_inches="tight"`` has it, for which matplotlib draws all of it twice."""
+
+    def drawn() -> Figure:
+        figure = Figure(figsize=(2, 2), dpi=80, layout="constrained")
+        axes = figure.subplots()
+        axes.bar([0, 1], [1, 2])
+        axes.set_title("a title that is wider than the whole figure")
+        return figure
+
+    expected = io.BytesIO()
+    drawn().savefig(expected, format="png", dpi=100, bbox_inches="tight")
+    ours, theirs = (
+        np.asarray(Image.open(file).convert("L"), dtype=float) for file in (io.BytesIO(png(drawn())), expected)
+    )
+    assert ours.shape == theirs.shape
+    assert ours.shape[1] > 200
+    assert abs(ours - theirs).mean() < 1

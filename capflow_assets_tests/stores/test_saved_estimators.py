@@ -15,11 +15,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import skops.io
 
 from capflow_assets.definitions import STAGES
 from capflow_assets.errors import BrokenModelError, CapflowError
-from capflow_assets.stores.saved_estimators import PLAIN, IsolatedLoader, dumps, loads, types_of
+from capflow_assets.stores.saved_estimators import PLAIN, IsolatedLoader, dumps, loads, skops_io, types_of
 
 MODELS = sorted(STAGES.models)
 
@@ -46,7 +45,7 @@ def packed(schema: Any, files: dict[str, bytes] | None = None) -> bytes:
 
 
 def schema_of(estimator: Any) -> dict[str, Any]:
-    with zipfile.ZipFile(io.BytesIO(skops.io.dumps(estimator))) as archive:
+    with zipfile.ZipFile(io.BytesIO(skops_io(has_sklearn=True).dumps(estimator))) as archive:
         return json.loads(archive.read("schema.json"))
 
 
@@ -92,7 +91,7 @@ def test_what_could_run_is_neither_saved_nor_loaded(content):
     with pytest.raises(CapflowError, match="saved safely"):
         dumps(Shelf(content), TYPES)
     with pytest.raises(BrokenModelError, match="nothing of it was loaded"):
-        loads(skops.io.dumps(Shelf(content)), TYPES)
+        loads(skops_io().dumps(Shelf(content)), TYPES)
 
 
 def test_the_error_names_what_to_declare():
@@ -273,5 +272,5 @@ assert (again.predict(rows.astype(np.float32)) == tree.predict(rows.astype(np.fl
 
 
 def test_scikit_learn_stays_out_until_a_saved_type_is_of_it():
-    content = skops.io.dumps({"weights": [1.0, 2.0]})
+    content = skops_io().dumps({"weights": [1.0, 2.0]})
     subprocess.run([sys.executable, "-c", SKLEARN_LATE], input=content, check=True)
