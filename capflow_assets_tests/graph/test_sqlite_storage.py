@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import queue
 import shutil
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.events import AssetObservationData, DagsterEvent, StepMaterializationData
+from dagster._core.events.log import EventLogEntry
 from sqlalchemy import text
 
 from capflow_assets.graph.sqlite_storage import MOST_FILES, KeptEngines, SqliteStorage
@@ -64,6 +67,41 @@ def test_a_home_can_be_opened_with_either_storage_in_turn(tmp_path: Path) -> Non
     with opened(tmp_path / "dagster", is_ours=False) as instance:
         assert rows_of(instance) == [0, 1, 2]
         assert sorted(instance.get_dynamic_partitions("customer")) == ["c0", "c1", "c2"]
+
+
+def test_events_that_are_kept_at_once_are_those_that_dagster_keeps_one_by_one(tmp_path: Path) -> None:
+    """Two assets and an observation, in a run; what Dagster's own storage reads of either is the same."""
+    other = dg.AssetKey("items")
+    told = [
+        dg.AssetMaterialization(
+            key, partition=f"c{place}", metadata={"rows": place}, tags={"dagster/data_version": "1"}
+        )
+        for place, key in enumerate((KEY, other, KEY, KEY))
+    ]
+    read = []
+    for folder, is_at_once in ((tmp_path / "at_once", True), (tmp_path / "one_by_one", False)):
+        with opened(folder, is_ours=is_at_once) as instance:
+            run = instance.add_run(dg.DagsterRun("job", "11111111-1111-4111-8111-111111111111"))
+            events = [entry(run, event, float(at)) for at, event in enumerate([*told, dg.AssetObservation(other)], 1)]
+            instance.event_log_storage.store_event_batch(events)
+        with opened(folder, is_ours=False) as instance:
+            storage, kind = instance.event_log_storage, dg.DagsterEventType.ASSET_MATERIALIZATION
+            records = storage.get_asset_records([KEY, other])
+            newest = {record.asset_entry.asset_key: record.asset_entry.last_materialization for record in records}
+            tags = storage.get_latest_tags_by_partition(KEY, kind, ["dagster/data_version"])
+            read.append((instance.all_logs(run.run_id), newest, tags, rows_of(instance)))
+    assert read[0] == read[1]
+    assert read[0][3] == [0, 2, 3]
+
+
+def entry(run: dg.DagsterRun, event: dg.AssetMaterialization | dg.AssetObservation, at: float) -> EventLogEntry:
+    data: StepMaterializationData | AssetObservationData
+    if isinstance(event, dg.AssetMaterialization):
+        kind, data = dg.DagsterEventType.ASSET_MATERIALIZATION, StepMaterializationData(event)
+    else:
+        kind, data = dg.DagsterEventType.ASSET_OBSERVATION, AssetObservationData(event)
+    told = DagsterEvent(kind.value, job_name=run.job_name, event_specific_data=data)
+    return EventLogEntry(None, logging.INFO, "", run.run_id, at, job_name=run.job_name, dagster_event=told)
 
 
 def test_two_that_are_open_see_what_the_other_wrote(tmp_path: Path) -> None:
