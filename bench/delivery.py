@@ -9,10 +9,12 @@ all of them. Run by ``python -m bench delivery``.
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -22,6 +24,16 @@ from typing import Any
 ROWS = 200_000
 AT_ONCE = 65_536
 AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
+PEAK = """
+import json, re, sys
+from importlib import import_module
+from bench.delivery import batches, delivery
+kind, options, rows = sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3])
+module = import_module(f"capflow_assets.delivery.{kind}")
+module.DESTINATION.send(module.Options.model_validate(options), delivery(str(rows)), batches(rows))
+# Of this program alone: what getrusage tells begins with what the process had before it.
+print(int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) // 1024)
+"""
 
 
 def run(rows: int = ROWS) -> None:
@@ -164,20 +176,22 @@ def _to_bucket(rows: int) -> dict[str, Any]:
 
 
 def _memory(rows: int) -> dict[str, Any]:
-    """Peak MiB of a process that delivers to a folder, at a tenth of the rows and at all."""
-    code = (
-        "import resource, sys, tempfile\nfrom bench.delivery import batches, delivery\n"
-        "from capflow_assets.delivery.parquet import DESTINATION, Options\n"
-        "with tempfile.TemporaryDirectory() as folder:\n"
-        "    DESTINATION.send(Options(location=folder, rows_per_file=50_000), delivery('x'), "
-        "batches(int(sys.argv[1])))\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
-    )
-    peaks = [
-        int(subprocess.check_output([sys.executable, "-c", code, str(count)]))  # noqa: S603
-        for count in (rows // 10, rows)
-    ]
-    return {"peak_mib_at_a_tenth": peaks[0], "peak_mib": peaks[1]}
+    """Peak MiB of processes that deliver a tenth of the rows, and all, to a folder and to a PostgreSQL."""
+    from capflow_assets_doubles.sql_servers import LOGIN, READER, postgres
+
+    with tempfile.TemporaryDirectory() as folder, postgres() as server:
+        server.run(f"grant all on schema public to {READER}")
+        options = {
+            "parquet": {"location": folder, "rows_per_file": 50_000},
+            "sql": {"location": server.location(), "table": "scores_{model}", **LOGIN},
+        }
+        return {
+            f"peak_mib_{kind}_{name}": int(
+                subprocess.check_output([sys.executable, "-c", PEAK, kind, json.dumps(said), str(count)])  # noqa: S603
+            )
+            for kind, said in options.items()
+            for name, count in (("tenth", rows // 10), ("all", rows))
+        }
 
 
 if __name__ == "__main__":
