@@ -72,6 +72,10 @@ def show(
                 output.parent.mkdir(parents=True, exist_ok=True)
                 output.write_text(page(deployment.customer(customer), found.to_pylist()), encoding="utf-8")
                 say(f"wrote the features of {customer} to {output}")
+            elif format is TableFormat.table and output is None and table == "features":
+                from capflow_assets.cli.catalogue_blocks import print_blocks
+
+                print_blocks(shown.to_pylist(), customer, limit)
             elif format is TableFormat.table and output is None:
                 print_table(f"features of {customer}", shown, shown.num_rows if limit is None else limit)
             else:
