@@ -51,7 +51,12 @@ def show(
     home: HomeOption = None,
 ) -> None:
     """Print a table of a customer, or write it to a file. In CSV, text like =1+1 begins with an apostrophe."""
+    from capflow_assets.home.known_names import refuse_mistyped_table
+    from capflow_assets.home.places import Home
+
     names(context, home, [customer])
+    if not catalogue:
+        refuse_mistyped_table(Home.of(home or context.obj), customer, table)
     from capflow_assets.cli.table_files import write_table
     from capflow_assets.cli.terminal import print_table
     from capflow_assets.graph.status import counts
