@@ -51,7 +51,12 @@ def show(
     home: HomeOption = None,
 ) -> None:
     """Print a table of a customer, or write it to a file. In CSV, text like =1+1 begins with an apostrophe."""
+    from capflow_assets.home.known_names import refuse_mistyped_table
+    from capflow_assets.home.places import Home
+
     names(context, home, [customer])
+    if not catalogue:
+        refuse_mistyped_table(Home.of(home or context.obj), customer, table)
     from capflow_assets.cli.table_files import write_table
     from capflow_assets.cli.terminal import print_table
     from capflow_assets.graph.status import counts
@@ -72,6 +77,10 @@ def show(
                 output.parent.mkdir(parents=True, exist_ok=True)
                 output.write_text(page(deployment.customer(customer), entries.to_pylist()), encoding="utf-8")
                 say(f"wrote the features of {customer} to {output}")
+            elif format is TableFormat.table and output is None and table == "features":
+                from capflow_assets.cli.catalogue_blocks import print_blocks
+
+                print_blocks(shown.to_pylist(), customer, limit)
             elif format is TableFormat.table and output is None:
                 print_table(f"features of {customer}", shown, shown.num_rows if limit is None else limit)
             else:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from capflow_assets.errors import NotFoundError
+from capflow_assets.errors import NotFoundError, nearest
 from capflow_assets.expressions.as_of import parse_moment
 from capflow_assets.home.places import Home
 
@@ -30,6 +30,22 @@ def refuse_unknown(home: Home, customers: Iterable[str], model: str | None = Non
     models = [file.stem for file in MODELS.glob("*.py") if not file.stem.startswith("_")]
     if model is not None and model not in models:
         raise NotFoundError.among("model", model, models)
+
+
+def refuse_mistyped_table(home: Home, customer: str, table: str) -> None:
+    """Refuse a table that is not there and is called nearly as one that is, where the lake is a folder.
+
+    Whatever else may be said of a table is said by the lake.
+
+    Raises:
+        NotFoundError: names the nearest, and those that there are.
+    """
+    if "://" in home.lake or Path(home.lake, customer, table).exists():
+        return
+    logs = Path(home.lake, customer).glob("*/*/_delta_log")
+    known = sorted(f"{log.parent.parent.name}/{log.parent.name}" for log in logs)
+    if nearest(table, known):
+        raise NotFoundError.among(f"table of {customer}", table, known, do=f"materialize it: capflow run {customer}")
 
 
 def refuse_moment(as_of: str | None) -> None:

@@ -73,9 +73,18 @@ def test_no_user_stands_in_it(acme, rows):
 def test_one_table_alone_and_on_the_screen(acme):
     text = acme.ok("show", "features/rfm", "--catalogue", "--customer", "acme", "--format", "csv")
     assert {row["block"] for row in csv.DictReader(io.StringIO(text))} == {"rfm"}
-    screen = acme.ok("show", "features", "--catalogue", "--customer", "acme")
+    screen = acme.ok("show", "features/rfm", "--catalogue", "--customer", "acme")
     assert "recency_days" in screen
     assert "purchase_propensity" in screen
+
+
+def test_the_screen_opens_with_a_page_of_blocks(acme, rows):
+    screen = acme.ok("show", "features", "--catalogue", "--customer", "acme")
+    blocks = {row["block"] for row in rows}
+    assert all(f"features/{block}, " in screen for block in blocks)
+    assert "recency_days" in screen
+    assert f"{len(blocks)} of {len(blocks)} blocks, {len(rows)} features of acme" in screen
+    assert "capflow show features/" in screen
 
 
 @pytest.mark.parametrize(
