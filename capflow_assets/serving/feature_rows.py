@@ -21,10 +21,13 @@ def feature_row(
     if query.user_id is not None and known is None and not given:
         return None
     numbers = {**known, **given} if known else given
-    lacking = [name for name in columns if name not in numbers]
-    if lacking and (given or known is None):
+    try:
+        values = [numbers[name] for name in columns]
+    except KeyError:
+        lacking = [name for name in columns if name not in numbers]
+    else:
+        return [NAN if value is None else value for value in values]
+    if given or known is None:
         words = f"features lack that are not looked up: {', '.join(lacking[:10])}; null says that one is not known"
         return ProblemError(422, words)
-    if lacking:
-        return None
-    return [NAN if (value := numbers[name]) is None else value for name in columns]
+    return None

@@ -14,6 +14,7 @@ MOST_SUBJECTS = 1_000
 MOST_LISTED = 1_000
 LONGEST_ID = 512
 NUMBER = (int, float)
+AS_THEY_ARE = frozenset((float, type(None)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +88,10 @@ def features_of(values: Any, where: str) -> dict[str, float | None]:
     if not isinstance(values, dict):
         raise ProblemError(422, f"{where} is an object of numbers by name")
     numbers: dict[str, float | None] = values
+    if AS_THEY_ARE.issuperset(map(type, values.values())):  # nearly all are
+        return numbers
     for name, value in values.items():
-        if type(value) is float or value is None:  # nearly all are
+        if type(value) in AS_THEY_ARE:
             continue
         if not isinstance(value, NUMBER):
             raise ProblemError(422, f"{where}.{name[:80]} is a number, true, false or null, not {type(value).__name__}")
@@ -116,12 +119,14 @@ def _query(entry: Any, where: str) -> Query:
     _known(entry, ("user_id", "features", "basket", "exclude"), where)
     user = _id(entry["user_id"], f"{where}.user_id") if entry.get("user_id") is not None else None
     features = features_of(entry.get("features", {}), f"{where}.features")
+    if "basket" not in entry and "exclude" not in entry:
+        if user is None and not features:
+            raise ProblemError(422, f"{where} names nobody: expected user_id, features, basket or exclude")
+        return Query(user, features)
     # As the lake spells them.
     basket, excluded = (
         tuple(normal(_id(item, f"{where}.{part}")) for item in _unwanted(entry, part)) for part in ("basket", "exclude")
     )
-    if user is None and not features and "basket" not in entry and "exclude" not in entry:
-        raise ProblemError(422, f"{where} names nobody: expected user_id, features, basket or exclude")
     return Query(user, features, frozenset((*basket, *excluded)), basket)
 
 

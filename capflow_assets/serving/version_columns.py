@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from capflow_assets.errors import BrokenModelError
 from capflow_assets.serving.scorer_cache import Key
 from capflow_assets.stores.registry import Registry
 
@@ -28,8 +27,8 @@ class VersionColumns:
             return known[1]
         try:
             report = self.registry().report(customer, model, version)
-        except BrokenModelError as error:
-            LOG.warning({"what": "a report cannot be read", "version": list(key), "error": str(error)[:300]})
+        except Exception as error:  # MLflow or its files may fail in any way
+            LOG.warning({"what": "a report cannot be read", "version": list(key), "error": type(error).__name__})
             return tuple(dict.fromkeys(named))
         columns = tuple(map(str, report.get("feature_columns") or dict.fromkeys(named)))
         self._known[customer, model] = version, columns
