@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 HOME_FOLDER ?= .capflow
 # Each takes up to 3 GB; much of what is tested waits for other processes.
-TEST_PROCESSES ?= 3
+TEST_PROCESSES ?= 4
 BIN := .venv/bin
 # Tests and the demo start processes by the hundred: each would compile two thousand modules anew, 4 s of its 6.
 unexport PYTHONDONTWRITEBYTECODE

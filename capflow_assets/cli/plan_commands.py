@@ -97,23 +97,27 @@ def print_nights(deployment: Deployment, instance: dg.DagsterInstance, customers
     print_rows(rows, OVERVIEW if kind == "table" else COLUMNS, kind, "the last night of each customer, in UTC")
 
 
+def _many(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def plan_as_text(view: Outlook, night: Plan, changes: Sequence[Help]) -> list[str]:
     """The plan as lines of at most 80 characters, of names of usual length."""
     if not night.customers:
         return ["There is no customer yet whose night could be planned", *view.notes]
     begins, ends = _clock_of(night.begins), _clock_of(night.ends)
     rows = [
-        ("night", f"{night.customers:,} customers, {night.jobs:,} jobs in {night.runs:,} runs"),
+        ("night", f"{_many(night.customers, 'customer')}, {_many(night.jobs, 'job')} in {_many(night.runs, 'run')}"),
         ("runs at once", ", ".join(_pools(view))),
         ("work", f"{_length(night.work_seconds)}, and {_length(night.startup_seconds)} of start-up"),
         ("takes", f"{_length(night.makespan)}: {begins} to {ends} UTC"),
-        ("queue", f"up to {night.most_waiting:,} jobs wait; {_longest(night)}"),
+        ("queue", f"at most {_many(night.most_waiting, 'job')} at once; {_longest(night)}"),
         ("memory", f"at most {night.peak_memory_gib:.1f} GiB at once"),
         ("late", "; ".join(_late(night)) or "nobody"),
     ]
     rows += [("never", f"{customer}: {reason}") for customer, reason in list(night.never.items())[:LISTED_LATE]]
     if night.assumed:
-        rows.append(("assumed", f"{night.assumed:,} customers without history cost what others do"))
+        rows.append(("assumed", f"{_many(night.assumed, 'customer')} without history: they cost what others do"))
     rows += [("note", note) for note in view.notes]
     lines = [line for name, words in rows for line in _folded(name, words)]
     if changes:

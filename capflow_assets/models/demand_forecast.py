@@ -15,18 +15,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from capflow_assets.contract import Answer, Candidate, Column, Examples, Horizon, Model, Needs, Outcome, Reads, Subject
-from capflow_assets.learning.forecast_scores import (
-    LEAST_JUDGED,
-    coverage_rule,
-    interval_columns,
-    weighted_scaled_error,
-    with_outcomes,
-)
+from capflow_assets.contract import Candidate, Column, Examples, Horizon, Needs, Reads, Subject
+from capflow_assets.learning.forecast_scores import interval_columns
+from capflow_assets.learning.objectives.series import series_model
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
     from pyspark.sql import DataFrame
 
     from capflow_assets.learning.demand_estimators import Method
@@ -200,14 +194,6 @@ def outcome(line_items: DataFrame, items: DataFrame, start: datetime, end: datet
     return weeks.agg(F.sum("pieces").cast("double").alias("pieces"))
 
 
-def plot(outcomes: pd.DataFrame, answers: pd.DataFrame) -> Figure:
-    """The weeks of the three largest series, with what came."""
-    from capflow_assets.learning.plots import series_plot
-
-    weeks = with_outcomes(outcomes, answers, MEASURES)
-    return series_plot(weeks.set_axis([", ".join(map(str, key)) for key in weeks.index], axis=0), "pieces", SIZE)
-
-
 ANSWER = (
     Column("pieces", "double", "Pieces expected in the week that ends on the day.", True, at_least=0, unit="pieces"),
     *interval_columns("pieces", "the pieces", "pieces"),
@@ -215,9 +201,8 @@ ANSWER = (
     Column(SIZE, "double", "Pieces of a week on average, over a quarter.", True, at_least=0, unit="pieces"),
 )
 
-MODEL = Model(
+MODEL = series_model(
     question="How many pieces of each category will each store sell in each of the next weeks?",
-    family="forecast",
     needs=Needs(
         tables=("clean/bills", "clean/line_items", "clean/items"),
         history_days=168,
@@ -225,18 +210,16 @@ MODEL = Model(
     ),
     subject=Subject("store and category", KEY, known=known),
     reads=(Reads(TABLE, (*KEY, "week", "pieces", "price_avg"), "frame"),),
-    outcome=Outcome(outcome, MEASURES, per=("day",)),
-    answer=Answer(per=("day",), columns=ANSWER, ranked_by=None),
-    objective="series",
+    outcome=outcome,
+    measures=MEASURES,
+    columns=ANSWER,
+    size=SIZE,
+    periods=HORIZON_WEEKS,
+    period="week",
     params=DemandForecastParams,
     candidates=(
         Candidate("trees over all series, reconciled", GlobalForecast),
         Candidate("exponential smoothing", WeeklyForecast),
         Candidate("the same week again", NaiveForecast, is_baseline=True),
     ),
-    metric=weighted_scaled_error(MEASURES, weight=SIZE, period="week"),
-    rules=tuple(coverage_rule(MEASURES, SIZE, level, HORIZON_WEEKS, "week") for level in (80, 95)),
-    least_judged=LEAST_JUDGED,
-    fitted="now",
-    plot=plot,
 )

@@ -8,17 +8,15 @@ items that nobody had bought yet is told apart.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from capflow_assets.contract import Candidate, Column, Examples, Horizon, Needs, Reads, Rule, Subject
+from capflow_assets.contract import Candidate, Column, Examples, Horizon, Needs, Reads, Subject
 from capflow_assets.learning.item_likeness import BOUGHT, LIKE, LINE_COLUMNS, PARTS, POPULAR
-from capflow_assets.learning.metrics import mean_by_subject
-from capflow_assets.learning.objectives.ranked_list import TOP, ranked_list_model
-from capflow_assets.learning.ranking import ndcg_by_subject, recall_by_subject
+from capflow_assets.learning.objectives.ranked_list import TOP
+from capflow_assets.learning.objectives.vector import nearest_model
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -154,39 +152,7 @@ def _is_bought() -> Expression:
     return ~F.col("is_return") & F.coalesce(~F.contains("flags", F.lit("not_an_item")), F.lit(True))
 
 
-def by_item(outcomes: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
-    """Of each item with a list, the share of what was bought with it that stands among the ten most like it."""
-    return recall_by_subject(outcomes[outcomes.index.isin(answers.index)], answers, TOP, OTHER, CAME)
-
-
-def placed_by_item(outcomes: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
-    """Of each item with a list, the NDCG of what was bought with it."""
-    return ndcg_by_subject(outcomes[outcomes.index.isin(answers.index)], answers, TOP, OTHER, CAME)
-
-
-def cold_recall(outcomes: pd.DataFrame, answers: pd.DataFrame) -> float:
-    """The same of items that nobody had bought before; 0 where there are none."""
-    is_cold = (answers[BILLS] == 0).to_numpy(dtype=bool)
-    if not outcomes.index.isin(answers.index[is_cold]).any():
-        return 0.0
-    return float(by_item(outcomes, answers[is_cold])["value"].mean())
-
-
-def _figures() -> tuple[Column, ...]:
-    words: Mapping[str, str] = {
-        "bills": "on one bill",
-        "users": "by the same users",
-        "text": "by what they are said to be",
-        "pictures": "by how they look",
-    }
-    cosines = (
-        Column(f"{part}_cosine", "double", f"How like each other they are {said}; null where it was not looked at.")
-        for part, said in words.items()
-    )
-    return (*cosines, Column(BILLS, "bigint", "Bills with the item so far.", required=True, at_least=0))
-
-
-MODEL = ranked_list_model(
+MODEL = nearest_model(
     question="Which items are like each item?",
     needs=Needs(tables=("clean/bills", LINES), history_days=90, users=100, evidence={"user_item_cells": 1000}),
     subject=Subject("item", ("item_id",), known=known),
@@ -197,10 +163,15 @@ MODEL = ranked_list_model(
         Reads(PICTURES, ("item_id", "embedding"), "frame", optional=True),
     ),
     outcome=outcome,
-    listed=OTHER,
-    observed=CAME,
-    words="the items bought with it",
-    columns=_figures(),
+    other=OTHER,
+    together=CAME,
+    parts={
+        "bills": "on one bill",
+        "users": "by the same users",
+        "text": "by what they are said to be",
+        "pictures": "by how they look",
+    },
+    times_bought=Column(BILLS, "bigint", "Bills with the item so far.", required=True, at_least=0),
     params=SimilarItemsParams,
     candidates=(
         Candidate("fused", Fused),
@@ -208,11 +179,4 @@ MODEL = ranked_list_model(
         Candidate("text and picture", Alike),
         Candidate("the most popular of the category", PopularOfCategory, is_baseline=True),
     ),
-    metric=mean_by_subject(
-        f"recall_{TOP}", by_item, True, "Share of what is bought with an item among the ten most like it."
-    ),
-    second_metric=mean_by_subject(
-        f"ndcg_{TOP}", placed_by_item, True, "How high what is bought with it stands among the ten."
-    ),
-    rules=(Rule("cold_recall", cold_recall, f"its recall@{TOP} of items nobody had bought", otherwise="tell"),),
 )

@@ -14,19 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from capflow_assets.contract import Answer, Candidate, Column, Examples, Horizon, Model, Needs, Outcome, Reads, Subject
+from capflow_assets.contract import Candidate, Column, Examples, Horizon, Needs, Reads, Subject
 from capflow_assets.errors import EvidenceError
-from capflow_assets.learning.forecast_scores import (
-    LEAST_JUDGED,
-    coverage_rule,
-    interval_columns,
-    weighted_scaled_error,
-    with_outcomes,
-)
+from capflow_assets.learning.forecast_scores import interval_columns
+from capflow_assets.learning.objectives.series import series_model
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
     from pyspark.sql import DataFrame
 
     from capflow_assets.learning.store_forecasts import StoreMethods
@@ -120,13 +114,6 @@ def outcome(bills: DataFrame, start: datetime, end: datetime, zone: str) -> Data
     return rows.groupBy("store_id", F.col("billed_on").alias("day")).agg(*sums)
 
 
-def plot(outcomes: pd.DataFrame, answers: pd.DataFrame) -> Figure:
-    """The bills of the three largest stores, day by day, with what came."""
-    from capflow_assets.learning.plots import series_plot
-
-    return series_plot(with_outcomes(outcomes, answers, MEASURES), "bills", "bills_day_avg")
-
-
 ANSWER = (
     Column("bills", "double", "Bills expected on the day, returns apart.", required=True, at_least=0, unit="bills"),
     *interval_columns("bills", "bills", "bills"),
@@ -138,23 +125,20 @@ ANSWER = (
     Column("method", "string", "How the store was forecast.", required=True),
 )
 
-MODEL = Model(
+MODEL = series_model(
     question="How many bills and how much money will each store see on each of the next days?",
-    family="forecast",
     # Four weeks to be judged on, two such stretches to choose methods by, and four weeks before them.
     needs=Needs(tables=("clean/bills",), history_days=112, evidence={"stores": 1}),
     subject=Subject("store", ("store_id",), known=known),
     reads=(Reads(TABLE, ("store_id", "day", *MEASURES), form="frame"),),
-    outcome=Outcome(outcome, MEASURES, per=("day",)),
-    answer=Answer(per=("day",), columns=ANSWER, ranked_by=None),
+    outcome=outcome,
+    measures=MEASURES,
+    columns=ANSWER,
+    size="bills_day_avg",
+    periods=HORIZON_DAYS,
     params=VisitForecastParams,
     candidates=(
         Candidate("the best method of each store", VisitForecast),
         Candidate("last week again", SeasonalNaive, is_baseline=True),
     ),
-    metric=weighted_scaled_error(MEASURES, weight="bills_day_avg"),
-    rules=tuple(coverage_rule(MEASURES, "bills_day_avg", level, HORIZON_DAYS) for level in (80, 95)),
-    least_judged=LEAST_JUDGED,
-    fitted="now",
-    plot=plot,
 )

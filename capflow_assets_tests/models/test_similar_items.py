@@ -19,6 +19,7 @@ from capflow_assets.models.similar_items import (
     BILLS,
     ITEMS,
     LINES,
+    MODEL,
     OTHER,
     PICTURES,
     TEXT,
@@ -27,8 +28,6 @@ from capflow_assets.models.similar_items import (
     Fused,
     PopularOfCategory,
     SimilarItemsParams,
-    by_item,
-    cold_recall,
     known,
     outcome,
 )
@@ -133,6 +132,16 @@ def oracle_recall(cold: frozenset[str], later: pd.DataFrame) -> float:
         rows.append(pd.DataFrame({OTHER: best.index, "score": best.to_numpy()}, index=[item] * 10))
     lists = pd.concat(rows).rename_axis("item_id")
     return float(by_item(together(later), lists)["value"].mean())
+
+
+def by_item(outcomes: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
+    assert MODEL.metric.by_subject is not None
+    return MODEL.metric.by_subject(outcomes, answers)
+
+
+def cold_recall(outcomes: pd.DataFrame, answers: pd.DataFrame) -> float:
+    (rule,) = (rule for rule in MODEL.rules if rule.name == "cold_recall")
+    return rule.measure(outcomes, answers)
 
 
 def test_items_that_nobody_bought_yet_are_like_those_of_their_style() -> None:

@@ -24,7 +24,6 @@ from capflow_assets.models.visit_forecast import (
     VisitForecastParams,
     known,
     outcome,
-    plot,
 )
 from capflow_assets.simulation.brand import SHOP_WEEK, tiny
 from capflow_assets.simulation.world import World, simulate
@@ -169,7 +168,8 @@ def test_stores_are_known_once_each(spark: SparkSession) -> None:
 
 def test_the_plot_shows_the_three_largest_stores() -> None:
     days, last = chain()
-    figure = plot(outcomes_of(days, examples_of(days, last), last), fitted()[1])
+    assert MODEL.plot is not None
+    figure = MODEL.plot(outcomes_of(days, examples_of(days, last), last), fitted()[1])
     assert [axes.get_ylabel() for axes in figure.axes] == ["bills, S001", "bills, S002", "bills, S003"]
     dots = figure.axes[0].lines[1].get_ydata()
     store = days[(days["store_id"] == "S001") & (days["day"] > last)].head(28)
