@@ -35,6 +35,7 @@ from bench import (
     spoken_digits,
     sql,
     status,
+    training_fleet,
     tuning,
     users,
 )
@@ -71,6 +72,7 @@ BENCHMARKS = {
     "spoken_digits": spoken_digits.run,
     "sql": sql.run,
     "status": status.run,
+    "training_fleet": training_fleet.run,
     "tuning": tuning.run,
     "users": users.run,
 }
