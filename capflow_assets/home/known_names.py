@@ -5,6 +5,7 @@ Read from the folders alone, which takes milliseconds; the deployment asks the s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from capflow_assets.home.places import Home
 MODELS = Path(__file__).parents[1] / "models"
 # Where a day begins first: what is ahead of now there is so everywhere.
 EARLIEST_ZONE = "Pacific/Kiritimati"
+STAGE_AND_TABLE = re.compile(r"[a-z0-9_]+/[a-z0-9_]+", re.IGNORECASE)
 
 
 def refuse_unknown(home: Home, customers: Iterable[str], model: str | None = None) -> None:
@@ -40,7 +42,7 @@ def refuse_mistyped_table(home: Home, customer: str, table: str) -> None:
     Raises:
         NotFoundError: names the nearest, and those that there are.
     """
-    if "://" in home.lake or Path(home.lake, customer, table).exists():
+    if "://" in home.lake or not STAGE_AND_TABLE.fullmatch(table) or Path(home.lake, customer, table).exists():
         return
     logs = Path(home.lake, customer).glob("*/*/_delta_log")
     known = sorted(f"{log.parent.parent.name}/{log.parent.name}" for log in logs)

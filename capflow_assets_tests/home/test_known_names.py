@@ -22,8 +22,8 @@ def test_a_table_called_nearly_as_one_that_is_there_is_refused_with_it(home: Hom
         refuse_mistyped_table(home, "boots", "features/rmf")
 
 
-@pytest.mark.parametrize("table", ["features/rfm", "clean/bills"])
-def test_a_table_that_is_there_or_is_like_none_is_left_to_the_lake(home: Home, table: str) -> None:
+@pytest.mark.parametrize("table", ["features/rfm", "clean/bills", "../features/rmf", "rfm"])
+def test_a_table_that_is_there_or_is_like_none_or_is_no_name_is_left_to_the_lake(home: Home, table: str) -> None:
     refuse_mistyped_table(home, "boots", table)
 
 
