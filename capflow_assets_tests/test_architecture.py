@@ -19,7 +19,19 @@ from capflow_assets.graph.launch import asset_edges
 
 PACKAGE = Path(capflow_assets.__file__).parent
 ROOT = PACKAGE.parent
-HEAVY = ("torch", "xgboost", "mlflow", "pyspark", "matplotlib", "pandera", "pandas", "sklearn", "scipy", "deltalake")
+HEAVY = (
+    "torch",
+    "xgboost",
+    "mlflow",
+    "pyspark",
+    "matplotlib",
+    "pandera",
+    "pandas",
+    "sklearn",
+    "scipy",
+    "deltalake",
+    "numpy",
+)
 MODULES = sorted(info.name for info in pkgutil.walk_packages([str(PACKAGE)], "capflow_assets."))
 FOLDERS = {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
 LONGEST_FILE = 350

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 WEIGHT = "example_weight"
@@ -40,10 +39,12 @@ def drawn_alike(weights: np.ndarray, draws: np.ndarray) -> np.ndarray:
 
     ``draws`` are numbers from 0 to 1, one per example, that say nothing of its outcome.
 
+    >>> import numpy as np
     >>> drawn_alike(np.array([1.0, 4.0, 1.0]), np.array([0.2, 0.9, 0.3])).tolist()
     [True, True, False]
     """
-    return np.asarray(draws < weights / weights.max())
+    is_drawn: np.ndarray = draws < weights / weights.max()
+    return is_drawn
 
 
 def mean_weights(weights: np.ndarray | None, is_positive: np.ndarray) -> tuple[float, float]:
