@@ -28,6 +28,8 @@ SECONDS = 6.0
 MODELS, ROUNDS, WIDTH = 3_000, 200, 60
 QUIET_SECONDS = 5.0
 REPORT = Path(__file__).with_name("serving.md")
+# The figures of a test by `make test-long`, which stand in the same file and are kept.
+OF_TEST = "Three thousand models by Zipf"
 SHARE, TIMES = 20, 50
 MODEST_RATE = 50
 HEAD = """# Online answers
@@ -68,7 +70,8 @@ def run() -> None:
                 print(f"{name}: left out, it cannot be made or does not answer")  # noqa: T201
     text = _table(rows, len(features)) + fair
     print(text)  # noqa: T201
-    REPORT.write_text(text)
+    _, is_there, of_test = REPORT.read_text(encoding="utf-8").partition(OF_TEST)
+    REPORT.write_text(f"{text.rstrip()}\n\n{is_there}{of_test}" if is_there else text, encoding="utf-8")
 
 
 def _measured(port: int, pid: int, request: bytes) -> tuple[Load, Load, float]:
