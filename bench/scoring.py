@@ -1,7 +1,8 @@
 """What it takes to score many users: seconds and the most memory that the process held, for ``SIZES`` users.
 
 The features lie in the lake as of the moment, as they do at night. The champion is the propensity to buy with its
-reasons, trained on some of the users.
+reasons, trained on some of the users. Beside it, in memory and without reasons: the champion's answers against those
+of its trees alone, by ``Booster.predict`` of the same matrix.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 SIZES = (100_000, 1_000_000)
+ROUNDS = 5
 AS_OF = datetime(2024, 6, 30, tzinfo=UTC)
 CUSTOMER, MODEL = "many", "purchase_propensity"
 TOML = """
@@ -30,11 +32,14 @@ columns = { bill_id = "id", billed_at = "at", amount = "amount", user_id = "user
 
 
 def run() -> None:
-    """Print one line per size, each measured in a process of its own."""
+    """Print a line per size, and one of answers in memory, each measured in a process of its own."""
     for users in SIZES:
         with TemporaryDirectory() as folder:
             _prepare(Path(folder), users)
-            subprocess.run([sys.executable, "-m", "bench.scoring", folder], check=True)  # noqa: S603
+            parts = (_score, _answered) if users == SIZES[-1] else (_score,)
+            for part in parts:
+                program = [sys.executable, "-m", "bench.scoring", part.__name__, folder]
+                subprocess.run(program, check=True)  # noqa: S603
 
 
 def _prepare(root: Path, users: int) -> None:
@@ -68,6 +73,37 @@ def _prepare(root: Path, users: int) -> None:
     place.registry.promote(CUSTOMER, MODEL, version, "bench")
 
 
+def _answered(root: Path) -> None:
+    """Print the rate of a champion's answers against that of its trees alone: the medians of a few rounds of both."""
+    from statistics import median
+
+    import numpy as np
+    import pandas as pd
+    import xgboost
+
+    from capflow_assets.contract import Examples
+    from capflow_assets.definitions import STAGES
+    from capflow_assets.stores.saved_estimators import types_of
+
+    random, model, users = np.random.default_rng(0), STAGES.model(MODEL).model, SIZES[-1]
+    features = pd.DataFrame({name: random.gamma(2.0, 30.0, users) for name in model.columns})
+    estimator = _deployment(root).registry.load(CUSTOMER, MODEL, 1, types_of(model))
+    matrix, threads = features.to_numpy(), estimator.params.threads
+    seconds: dict[str, list[float]] = {"ours": [], "trees": []}
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        estimator.figures(Examples(features))
+        seconds["ours"].append(time.perf_counter() - began)
+        began = time.perf_counter()
+        estimator.trees.predict(xgboost.DMatrix(matrix, nthread=threads, feature_names=list(features.columns)))
+        seconds["trees"].append(time.perf_counter() - began)
+    ours, trees = (users / median(rounds) for rounds in seconds.values())
+    print(  # noqa: T201
+        f"scoring: {users:,} in memory without reasons: ours {ours:,.0f} a second, Booster.predict {trees:,.0f}: "
+        f"{ours / trees:.2f} (bar: 0.8)"
+    )
+
+
 def _deployment(root: Path):  # type: ignore[no-untyped-def]
     from capflow_assets.definitions import SOURCES, STAGES
     from capflow_assets.graph.engine import Engine, deployment
@@ -94,4 +130,4 @@ def _score(root: Path) -> None:
 
 
 if __name__ == "__main__":
-    _score(Path(sys.argv[1]))
+    {"_score": _score, "_answered": _answered}[sys.argv[1]](Path(sys.argv[2]))
