@@ -123,6 +123,21 @@ def test_who_is_learned_from(shop: Path, others: dict[str, dict[str, Any]], expe
         assert pool.columns == ("visits",)
 
 
+def test_a_pool_of_columns_that_the_customer_lacks_is_not_learned_from(shop: Path) -> None:
+    place = deployment(shop, CHANCE)
+    shared(place, "ann")
+    columns = {
+        "subject": [f"bob{number}" for number in range(500)],
+        "moment": np.arange(500) % 2,
+        "opened_share": np.linspace(0, 1, 500),
+        "outcome": np.arange(500) % 2.0,
+    }
+    SharedExamples(place.lake).save("bob", MODEL, pa.table(columns), 30)
+    assert pool_of(place, reader(place), RegularsParams()) is None
+    (place.home.customers / "bob.toml").write_text(TOML.replace('name = "shop"', 'name = "bob"'))
+    assert pool_of(place, reader(place), RegularsParams()) is None
+
+
 def test_a_customers_own_examples_are_not_in_its_pool(shop: Path) -> None:
     place = deployment(shop, CHANCE)
     trained(place)
