@@ -111,7 +111,12 @@ def plan_as_text(view: Outlook, night: Plan, changes: Sequence[Help]) -> list[st
         ("runs at once", ", ".join(_pools(view))),
         ("work", f"{_length(night.work_seconds)}, and {_length(night.startup_seconds)} of start-up"),
         ("takes", f"{_length(night.makespan)}: {begins} to {ends} UTC"),
-        ("queue", f"at most {_many(night.most_waiting, 'job')} at once; {_longest(night)}"),
+        (
+            "queue",
+            f"at most {_many(night.most_waiting, 'job')} waiting at once; {_longest(night)}"
+            if night.most_waiting
+            else "no job waits",
+        ),
         ("memory", f"at most {night.peak_memory_gib:.1f} GiB at once"),
         ("late", "; ".join(_late(night)) or "nobody"),
     ]
