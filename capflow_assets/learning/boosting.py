@@ -76,7 +76,10 @@ class BoostedChance(ChanceEstimator[BoostingParams]):
         from capflow_assets.learning.frames import fitted
 
         trees = fitted(self.trees, type(self).__name__)
-        return trees.predict(xgboost.DMatrix(state, nthread=self.params.threads)).astype(float)
+        if trees.feature_names != list(state.columns):  # XGBoost says what it lacks
+            return trees.predict(xgboost.DMatrix(state, nthread=self.params.threads)).astype(float)
+        # The same numbers as by a matrix of XGBoost's own, which takes as long to fill as the trees take to answer.
+        return trees.inplace_predict(state.to_numpy()).astype(float)
 
     def _contributions(self, state: pd.DataFrame) -> np.ndarray:
         from capflow_assets.learning.frames import fitted
