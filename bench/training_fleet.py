@@ -20,20 +20,12 @@ from tempfile import TemporaryDirectory
 from types import FunctionType
 from typing import Any
 
+from bench.night_fleet import MODELS
+
 CUSTOMERS = int(os.environ.get("CAPFLOW_FLEET", "40"))
 # Those that are measured part by part.
 TAKEN_APART = 6
 USERS, DAYS = 300, 500
-MODELS = (
-    "bill_anomaly",
-    "churn",
-    "lifecycle_stage",
-    "lifetime_value",
-    "next_purchase_date",
-    "purchase_propensity",
-    "rfm_segments",
-    "spend_forecast",
-)
 OWN = ("MLflow", "events")
 
 

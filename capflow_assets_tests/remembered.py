@@ -79,5 +79,5 @@ def _replace_tables(connection: Connection, statements: list[str]) -> None:
 
 
 def _tables(connection: Connection) -> list[str]:
-    asked = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
-    return [str(name) for (name,) in connection.exec_driver_sql(asked)]
+    query = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+    return [str(name) for (name,) in connection.exec_driver_sql(query)]

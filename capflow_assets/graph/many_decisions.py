@@ -118,9 +118,9 @@ def _record(
     by: str,
     run: dg.DagsterRun | None = None,
 ) -> None:
-    own, made = run or run_of(instance, action), [change for change in changes if change.is_made]
-    keep_champions(deployment, instance, own, made, action, reason, by)
-    observe(instance, own, made, action, reason, by)
+    own, changed = run or run_of(instance, action), [change for change in changes if change.is_made]
+    keep_champions(deployment, instance, own, changed, action, reason, by)
+    observe(instance, own, changed, action, reason, by)
 
 
 def summary(changes: Sequence[Change]) -> str:

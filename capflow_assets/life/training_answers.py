@@ -44,7 +44,7 @@ class TrainingAnswers:
         population.columns[[]].to_parquet(place / "subjects.parquet")
         answers.to_parquet(place / "answers.parquet")
 
-    def of(self, digest: str, moment: datetime, asked: Examples) -> pd.DataFrame | None:
+    def of(self, digest: str, moment: datetime, examples: Examples) -> pd.DataFrame | None:
         """What an estimator answers for just those subjects, in their order; None where that is not kept."""
         import numpy as np
         import pandas as pd
@@ -52,7 +52,7 @@ class TrainingAnswers:
         place = None if self._folder is None else self._folder / _name(digest, moment)
         if place is None or not place.exists():
             return None
-        known, index = pd.read_parquet(place / "subjects.parquet").index, asked.columns.index
+        known, index = pd.read_parquet(place / "subjects.parquet").index, examples.columns.index
         if len(known) != len(index) or not index.is_unique or not index.isin(known).all():
             return None
         answers = pd.read_parquet(place / "answers.parquet")

@@ -112,9 +112,9 @@ def test_what_no_file_tells_is_asked_and_what_is_said_is_not(shape, tmp_path):
 
 def test_where_bills_number_their_users_anew_the_id_by_which_people_come_back_is_the_user(tmp_path, spark):
     truth = olist.write(tmp_path)
-    made = draft([str(tmp_path)], tmp_path, {}, knows_programs=False)
-    assert not any("who is a user" in question for question in made.questions)
-    tables = sums(made.text, tmp_path, spark)
+    proposal = draft([str(tmp_path)], tmp_path, {}, knows_programs=False)
+    assert not any("who is a user" in question for question in proposal.questions)
+    tables = sums(proposal.text, tmp_path, spark)
     assert tables["raw/bills"].rows == len(truth.bills)
     assert tables["raw/users"].rows == len(truth.listed_users)
     assert {row["bill_id"]: row["user_id"] for row in tables["raw/bills"].first}.items() <= {

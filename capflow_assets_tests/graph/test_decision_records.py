@@ -86,9 +86,9 @@ def brands(tmp_path: Path) -> Iterator[Brands]:
             for _ in range(2):
                 version = place.registry.register(name, MODEL, b"estimator", report, {})
                 place.registry.promote(name, MODEL, version, "")
-        made = Brands(place, instance)
-        made.predict()
-        yield made
+        example = Brands(place, instance)
+        example.predict()
+        yield example
 
 
 def test_what_another_champion_predicted_is_stale_for_those_who_were_decided_about(brands: Brands) -> None:

@@ -72,7 +72,7 @@ def test_a_home_can_be_opened_with_either_storage_in_turn(tmp_path: Path) -> Non
 def test_events_that_are_kept_at_once_are_those_that_dagster_keeps_one_by_one(tmp_path: Path) -> None:
     """Two assets and an observation, in a run; what Dagster's own storage reads of either is the same."""
     other = dg.AssetKey("items")
-    told = [
+    materializations = [
         dg.AssetMaterialization(
             key, partition=f"c{place}", metadata={"rows": place}, tags={"dagster/data_version": "1"}
         )
@@ -82,7 +82,10 @@ def test_events_that_are_kept_at_once_are_those_that_dagster_keeps_one_by_one(tm
     for folder, is_at_once in ((tmp_path / "at_once", True), (tmp_path / "one_by_one", False)):
         with opened(folder, is_ours=is_at_once) as instance:
             run = instance.add_run(dg.DagsterRun("job", "11111111-1111-4111-8111-111111111111"))
-            events = [entry(run, event, float(at)) for at, event in enumerate([*told, dg.AssetObservation(other)], 1)]
+            events = [
+                entry(run, event, float(at))
+                for at, event in enumerate([*materializations, dg.AssetObservation(other)], 1)
+            ]
             instance.event_log_storage.store_event_batch(events)
         with opened(folder, is_ours=False) as instance:
             storage, kind = instance.event_log_storage, dg.DagsterEventType.ASSET_MATERIALIZATION
@@ -100,8 +103,8 @@ def entry(run: dg.DagsterRun, event: dg.AssetMaterialization | dg.AssetObservati
         kind, data = dg.DagsterEventType.ASSET_MATERIALIZATION, StepMaterializationData(event)
     else:
         kind, data = dg.DagsterEventType.ASSET_OBSERVATION, AssetObservationData(event)
-    told = DagsterEvent(kind.value, job_name=run.job_name, event_specific_data=data)
-    return EventLogEntry(None, logging.INFO, "", run.run_id, at, job_name=run.job_name, dagster_event=told)
+    of_dagster = DagsterEvent(kind.value, job_name=run.job_name, event_specific_data=data)
+    return EventLogEntry(None, logging.INFO, "", run.run_id, at, job_name=run.job_name, dagster_event=of_dagster)
 
 
 def test_two_that_are_open_see_what_the_other_wrote(tmp_path: Path) -> None:
