@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 MANIFEST = "manifest.json"
 STAMP = "%Y%m%dT%H%M%S%fZ"
 ID_CHARACTERS = 16
-OURS = re.compile(r"(part-\d+\.[a-z]+|manifest\.json)(\.part)?")
+OURS = re.compile(r"(part-\d+\.[a-z]+|manifest\.json)((\.[0-9a-f]{8})?\.part)?")
 
 
 class SetOptions(BaseModel, ABC):

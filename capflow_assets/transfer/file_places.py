@@ -7,11 +7,13 @@ Names are relative to the place, with slashes. What the platform keeps and what 
 from __future__ import annotations
 
 import os
+import secrets
+import stat
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -27,6 +29,26 @@ UNFINISHED = ".part"
 EXISTS = ("PreconditionFailed", "ConditionalRequestConflict")
 ABSENT = ("NoSuchKey", "404")
 MEBIBYTE = 1 << 20
+# Times that others may take an unfinished file away: each sender tidies once.
+TIDIED = 3
+Result = TypeVar("Result")
+
+
+def unfinished_name(name: str) -> str:
+    """Where a file is written until it is whole: a new name each time, so that two senders never share one.
+
+    >>> unfinished_name("manifest.json")[:14], len(unfinished_name("manifest.json"))
+    ('manifest.json.', 27)
+    """
+    return f"{name}.{secrets.token_hex(4)}{UNFINISHED}"
+
+
+def again_where_taken_away(absent: type[Exception], work: Callable[[], Result]) -> Result:
+    """Do ``work`` anew where another sender, who tidies the folder, took its unfinished file away (``absent``)."""
+    for _ in range(TIDIED):
+        with suppress(absent):
+            return work()
+    return work()
 
 
 class Login(BaseModel):
@@ -114,22 +136,28 @@ class Folder(FilePlace):
     def write(self, name: str, content: bytes) -> None:
         """A file of another name is written, synced and renamed."""
         with self._mended(name):
-            os.replace(self._unfinished(name, content), self._root / name)  # noqa: PTH105
+            again_where_taken_away(FileNotFoundError, lambda: self._write(name, content))
 
     def write_new(self, name: str, content: bytes) -> bool:
         """A link is made, which fails where the name is taken."""
         with self._mended(name):
-            unfinished = self._unfinished(name, content)
-            try:
-                (self._root / name).hardlink_to(unfinished)
-            except FileExistsError:
-                return False
-            finally:
-                unfinished.unlink()
+            return again_where_taken_away(FileNotFoundError, lambda: self._write_new(name, content))
+
+    def _write(self, name: str, content: bytes) -> None:
+        os.replace(self._unfinished(name, content), self._root / name)  # noqa: PTH105
+
+    def _write_new(self, name: str, content: bytes) -> bool:
+        unfinished = self._unfinished(name, content)
+        try:
+            (self._root / name).hardlink_to(unfinished)
+        except FileExistsError:
+            return False
+        finally:
+            unfinished.unlink(missing_ok=True)
         return True
 
     def _unfinished(self, name: str, content: bytes) -> Path:
-        path = self._root / f"{name}{UNFINISHED}"
+        path = self._root / unfinished_name(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as file:
             file.write(content)
@@ -148,8 +176,14 @@ class Folder(FilePlace):
     def names(self, folder: str) -> Mapping[str, int]:
         """All below it, whatever their names."""
         with self._mended(folder):
-            files = sorted(path for path in (self._root / folder).rglob("*") if path.is_file())
-            return {path.relative_to(self._root).as_posix(): path.stat().st_size for path in files}
+            return dict(sorted(self._sizes(folder)))
+
+    def _sizes(self, folder: str) -> Iterator[tuple[str, int]]:
+        for path in (self._root / folder).rglob("*"):
+            with suppress(FileNotFoundError):  # what another sender renamed or removed a moment ago
+                status = path.stat()
+                if stat.S_ISREG(status.st_mode):
+                    yield path.relative_to(self._root).as_posix(), status.st_size
 
     def remove(self, name: str) -> None:
         """At once."""

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import posixpath
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from capflow_assets.errors import DeliveryError
-from capflow_assets.transfer.file_places import UNFINISHED, FilePlace
+from capflow_assets.transfer.file_places import TIDIED, FilePlace, unfinished_name
 from capflow_assets.transfer.secrets import FromEnv, first_line
 
 Result = TypeVar("Result")
@@ -60,11 +60,11 @@ class SftpPlace(FilePlace):
 
     def write(self, name: str, content: bytes) -> None:
         """Upload under another name, then rename over what is there."""
-        self._run(name, self._write(name, content))
+        self._run(name, self._again_where_taken_away(lambda: self._write(name, content)))
 
     def write_new(self, name: str, content: bytes) -> bool:
         """Upload under another name, then rename, which fails where the name is taken."""
-        return self._run(name, self._write_new(name, content))
+        return self._run(name, self._again_where_taken_away(lambda: self._write_new(name, content)))
 
     def read(self, name: str) -> bytes | None:
         """Download the file."""
@@ -85,6 +85,15 @@ class SftpPlace(FilePlace):
     def shown(self, name: str) -> str:
         """As people write it: ``sftp://host/folder/name``."""
         return f"sftp://{self._login.host}/{self._path(name).lstrip('/')}"
+
+    async def _again_where_taken_away(self, work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
+        """As a folder does: another sender, who tidies, may take an unfinished file away."""
+        import asyncssh
+
+        for _ in range(TIDIED):
+            with suppress(asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath):
+                return await work()
+        return await work()
 
     async def _write(self, name: str, content: bytes) -> None:
         import asyncssh
@@ -110,7 +119,7 @@ class SftpPlace(FilePlace):
         return True
 
     async def _upload(self, name: str, content: bytes) -> str:
-        unfinished = f"{self._path(name)}{UNFINISHED}"
+        unfinished = self._path(unfinished_name(name))
         await self._client.makedirs(posixpath.dirname(unfinished), exist_ok=True)
         async with self._client.open(unfinished, "wb") as file:
             await file.write(content)

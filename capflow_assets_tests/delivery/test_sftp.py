@@ -86,7 +86,7 @@ def test_a_killed_delivery_is_not_held_goes_on_and_twice_changes_nothing(
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
         DESTINATION.send(options(), NIGHTLY, killed_after(2))
-    for name in ("part-00001.csv.part", "part-00009.csv"):
+    for name in ("part-00001.csv.part", "part-00001.csv.0a1b2c3d.part", "part-00009.csv"):
         (server[1] / tmp_path.name / FOLDER / name).write_bytes(b"half")
     assert DESTINATION.held(options(), NIGHTLY) is None
     assert f"{FOLDER}/manifest.json" not in arrived()
