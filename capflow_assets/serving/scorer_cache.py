@@ -135,11 +135,12 @@ class ScorerCache:
         for other in [other for other in self._kept if other[:2] == key[:2]]:
             self._drop(other)  # of an older champion
         size = NOTHING_BYTES if loaded is None else loaded.scorer.size_bytes
-        self._kept[key] = _Kept(loaded, size, time.monotonic())
-        self.resident_bytes += size
-        while self.resident_bytes > self.bound_bytes and len(self._kept) > 1:
+        # Room first: whoever reads the gauge, in another thread, never sees more than the bound.
+        while self._kept and self.resident_bytes + size > self.bound_bytes:
             self._drop(next(iter(self._kept)))
             self.evictions += 1
+        self._kept[key] = _Kept(loaded, size, time.monotonic())
+        self.resident_bytes += size
         self._first_rss = self._first_rss or rss_bytes()
         now = time.monotonic()
         if now - self._trimmed_at > TRIM_SECONDS and rss_bytes() - self._first_rss > 2 * self.bound_bytes:

@@ -73,6 +73,25 @@ def test_the_bound_holds_and_the_least_recently_used_goes():
     assert cache.ready(("acme", "b", 1)) is None
 
 
+def test_whoever_reads_the_gauge_meanwhile_never_sees_more_than_the_bound():
+    seen: list[int] = []
+
+    class Watched(ScorerCache):
+        def __setattr__(self, name: str, value: object) -> None:
+            if name == "resident_bytes":
+                assert isinstance(value, int)
+                seen.append(value)
+            super().__setattr__(name, value)
+
+    async def ask() -> None:
+        cache = Watched(lambda key: loaded(400), bound_bytes=1_000)
+        for customer in "abcd":
+            await cache.get((customer, "churn", 1))
+
+    done(ask())
+    assert max(seen) == 800
+
+
 def test_a_new_champion_takes_the_place_of_the_one_before():
     async def ask() -> ScorerCache:
         cache = ScorerCache(lambda key: loaded(400, key[2]))
