@@ -87,7 +87,7 @@ def by_user(outcomes: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
 
 def calibration_error(outcomes: pd.DataFrame, answers: pd.DataFrame) -> float:
     """Expected calibration error of the chances over the horizon's messages, beyond what chance alone would show."""
-    from capflow_assets.learning.calibration import calibration_error_by_chance, expected_calibration_error
+    from capflow_assets.learning.calibration_errors import calibration_error_by_chance, expected_calibration_error
 
     is_opened, chances = _message_by_message(outcomes, answers)
     return max(0.0, expected_calibration_error(is_opened, chances) - calibration_error_by_chance(is_opened, chances))

@@ -44,7 +44,7 @@ def outcome(bills: DataFrame, start: datetime, end: datetime) -> DataFrame:
 
 def calibration(outcomes: pd.DataFrame, answers: pd.DataFrame) -> float:
     """Expected calibration error of the chances beyond what chance alone would show."""
-    from capflow_assets.learning.calibration import calibration_error_by_chance, expected_calibration_error
+    from capflow_assets.learning.calibration_errors import calibration_error_by_chance, expected_calibration_error
 
     observed, chances = outcomes[ACTIVE], answers["score"]
     return max(0.0, expected_calibration_error(observed, chances) - calibration_error_by_chance(observed, chances))
