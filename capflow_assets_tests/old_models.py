@@ -1,18 +1,41 @@
-"""Models as the first release kept them: MLflow's own files, at absolute addresses, without digests."""
+"""Models as earlier releases kept them: MLflow's own files at absolute addresses without digests; former names."""
 
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import tempfile
 from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
 
 from capflow_assets.definitions import STAGES
 from capflow_assets.stores.champion_state import PAST
+from capflow_assets.stores.former_types import FORMER_TYPES
 from capflow_assets.stores.model_files import SCHEME
 from capflow_assets.stores.registry import Registry
 from capflow_assets.stores.saved_estimators import types_of
 from capflow_assets_doubles.homes import TestHome, own_environment
+
+
+def with_former_names(content: bytes) -> bytes:
+    """A saved estimator that calls each type what it was called before it was moved."""
+    former = {now: before for before, now in FORMER_TYPES.items()}
+
+    def renamed(part: dict[str, Any]) -> dict[str, Any]:
+        name = f"{part.get('__module__')}.{part.get('__class__')}"
+        if name in former:
+            part["__module__"], part["__class__"] = former[name].rsplit(".", 1)
+        return part
+
+    buffer = io.BytesIO()
+    with ZipFile(io.BytesIO(content)) as packed, ZipFile(buffer, "w") as target:
+        for entry in packed.infolist():
+            read = packed.read(entry)
+            is_description = entry.filename == "schema.json"
+            target.writestr(entry, json.dumps(json.loads(read, object_hook=renamed)) if is_description else read)
+    return buffer.getvalue()
 
 
 def as_the_first_release(source: TestHome, home: TestHome, customer: str) -> None:

@@ -1,6 +1,7 @@
 """One who buys every day, seen from every training moment, wherever clocks change: last here today, a visit a day.
 
-The bills are written by hand on the zone's own days; what is right is counted on its calendar.
+The bills are written by hand on the zone's own days; what is right is counted on its calendar. And bills at moments of
+chance: what is right of them is counted by pandas in the zone's own time.
 """
 
 from __future__ import annotations
@@ -10,10 +11,13 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
+import pandas as pd
 import pytest
+from pyspark.sql import functions as F
 
 from capflow_assets.clean.bills import TABLE
-from capflow_assets.expressions.days import end_of_day
+from capflow_assets.expressions.days import end_of_day, local_day
 from capflow_assets.features.rfm import rfm
 from capflow_assets.learning.outcomes import visits_within
 from capflow_assets.learning.splits import windows
@@ -94,3 +98,46 @@ def test_in_madrid_a_daily_buyer_is_alike_in_winter_and_in_summer(spark: SparkSe
     moments = [horizon.start for horizon in windows(rows[0]["billed_at"], HORIZON, MOMENTS, zone)]
     states = rfm(frame_of(spark, TABLE, rows), moments, zone).collect()
     assert [(row["recency_days"], row["visits_28d"]) for row in states] == [(0, 28)] * MOMENTS
+
+
+def bills_at_random(zone: str, last: date, seed: int) -> pd.DataFrame:
+    """Sixty bills of each of four users at moments of the ten months up to a day, in UTC, and their local days."""
+    random = np.random.default_rng(seed)
+    newest = pd.Timestamp(end_of_day(last, zone))
+    seconds = random.integers(0, (MOMENTS + 2) * HORIZON * 86_400, size=(4, 60))
+    frame = pd.DataFrame({"user_id": np.repeat([f"u{n}" for n in range(4)], 60)})
+    frame["billed_at"] = newest.floor("s") - pd.to_timedelta(seconds.ravel(), unit="s")
+    frame["day"] = frame["billed_at"].dt.tz_convert(zone).dt.tz_localize(None).dt.normalize()
+    return frame
+
+
+@pytest.mark.parametrize(("zone", "last"), CASES)
+def test_recency_visits_and_outcomes_of_bills_at_random_moments_are_those_that_pandas_counts(
+    spark: SparkSession, zone: str, last: date
+) -> None:
+    drawn = bills_at_random(zone, last, seed=7)
+    rows = drawn[["user_id", "billed_at"]].assign(amount=1.0, is_return=False, is_anonymous=False)
+    rows = rows.assign(bill_id=[f"b{n}" for n in range(len(rows))])
+    frame = frame_of(spark, TABLE, rows.to_dict("records")).withColumn("billed_on", local_day("billed_at", zone))
+    horizons = windows(drawn["billed_at"].max().to_pydatetime(), HORIZON, MOMENTS, zone)
+    states = rfm(frame, [horizon.start for horizon in horizons], zone).toPandas()
+    received = {(row["user_id"], n): row for n, horizon in enumerate(horizons) for row in _at(states, horizon.start)}
+    for n, horizon in enumerate(horizons):
+        start, end = pd.Timestamp(horizon.start), pd.Timestamp(horizon.end)
+        today = start.tz_convert(zone).tz_localize(None).normalize()
+        before = drawn[drawn["billed_at"] <= start]
+        for user, days in before.groupby("user_id")["day"]:
+            row = received[user, n]
+            assert row["recency_days"] == (today - days.max()).days
+            assert row["visits"] == days.nunique()
+            for width in (28, 91):
+                assert row[f"visits_{width}d"] == days[days > today - pd.Timedelta(days=width)].nunique()
+        within = drawn[(drawn["billed_at"] > start) & (drawn["billed_at"] <= end)]
+        visits = visits_within(frame, horizon.start, horizon.end).groupBy("user_id")
+        visit_days = visits.agg(F.count_distinct("billed_on")).collect()
+        assert dict(map(tuple, visit_days)) == within.groupby("user_id")["day"].nunique().to_dict()
+
+
+def _at(states: pd.DataFrame, moment: datetime) -> list[dict[str, Any]]:
+    as_of = pd.to_datetime(states["as_of"], utc=True)
+    return states[as_of == pd.Timestamp(moment)].to_dict("records")

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from capflow_assets.learning.calibration import BINS, Numbers
+from capflow_assets.learning.calibration_errors import BINS, Numbers
 
 POWER = 1.5
 # A forecast of nothing would be infinitely wrong of whoever spends; it counts as this share of the mean.

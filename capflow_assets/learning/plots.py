@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from capflow_assets.learning.calibration import Numbers
+    from capflow_assets.learning.calibration_errors import Numbers
 
 
 def calibration_plot(
@@ -21,7 +21,7 @@ def calibration_plot(
     """
     from matplotlib.figure import Figure
 
-    from capflow_assets.learning.calibration import calibration_table
+    from capflow_assets.learning.calibration_errors import calibration_table
 
     table = calibration_table(outcomes, chances, weights=weights)
     most = max(float(table[["predicted_mean", "observed_mean"]].max().max()), 0.01) * 1.05
@@ -82,7 +82,7 @@ def totals_plot(actual: Numbers, forecast: Numbers, outcome: str) -> Figure:
     import numpy as np
     from matplotlib.figure import Figure
 
-    from capflow_assets.learning.calibration import calibration_table
+    from capflow_assets.learning.calibration_errors import calibration_table
 
     table = calibration_table(actual, forecast)
     most = max(float(table[["predicted_mean", "observed_mean"]].max().max()), 0.01) * 1.05

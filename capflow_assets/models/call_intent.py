@@ -58,7 +58,7 @@ def sure_share(outcomes: pd.DataFrame, answers: pd.DataFrame) -> float:
 
 def calibration_error(outcomes: pd.DataFrame, answers: pd.DataFrame) -> float:
     """How far chances are from the share that they name rightly, beyond what chance alone would show."""
-    from capflow_assets.learning.calibration import calibration_error_by_chance, expected_calibration_error
+    from capflow_assets.learning.calibration_errors import calibration_error_by_chance, expected_calibration_error
 
     rightly, chances = by_recording(outcomes, answers)["value"], answers["score"]
     return max(0.0, expected_calibration_error(rightly, chances) - calibration_error_by_chance(rightly, chances))

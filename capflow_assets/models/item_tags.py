@@ -9,7 +9,7 @@ name and the description alone: the other attributes are missing where one is.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
@@ -17,7 +17,6 @@ from capflow_assets.contract import (
     Answer,
     Candidate,
     Column,
-    Examples,
     Horizon,
     Model,
     Needs,
@@ -26,17 +25,16 @@ from capflow_assets.contract import (
     Rule,
     Subject,
 )
-from capflow_assets.errors import EvidenceError
 from capflow_assets.learning.item_attributes import ATTRIBUTE, CONFIDENT, NOT_TAGS, TAG
 from capflow_assets.learning.metrics import mean_by_subject
+from capflow_assets.learning.tag_estimators import ITEMS, PICTURES, MostFrequent, TextAndPicture
+from capflow_assets.learning.tag_scores import answered_accuracy, answered_share, by_item, overconfidence
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
     from matplotlib.figure import Figure
     from pyspark.sql import DataFrame
 
-ITEMS, PICTURES = "clean/items", "features/item_pictures"
 # Of more items, those that lack a tag first.
 MOST_ITEMS = 50_000
 
@@ -49,81 +47,6 @@ class ItemTagsParams(Horizon):
     encoder: Literal["hashed", "universal"] = Field(
         "hashed", description="How texts are encoded: hashed needs nothing, universal the extra encoders."
     )
-
-
-class TextAndPicture:
-    """Tags by what items are said to be and by how they look."""
-
-    def __init__(self, params: ItemTagsParams) -> None:
-        self.params = params
-
-    def fit(self, examples: Examples) -> TextAndPicture:
-        """Nothing is kept: what is known at the moment that is answered for is learned from.
-
-        Raises ``EvidenceError`` where items have no tags, or neither texts nor pictures.
-        """
-        from capflow_assets.learning.item_attributes import attributes_of
-
-        items = examples.table(ITEMS)
-        if not attributes_of(items):
-            raise EvidenceError(
-                "Items have no attributes to learn from",
-                expected="a column of two to some hundred values, known of twenty items",
-                came="none",
-                do="map raw/items.category, or further columns of the items",
-            )
-        if not any(vectors.any() for vectors in self._kinds(examples).values()):
-            raise EvidenceError(
-                "Nothing tells items apart", expected="names, descriptions or pictures", came="none that differ"
-            )
-        return self
-
-    def predict(self, examples: Examples) -> pd.DataFrame:
-        """Of each item and attribute: ``tag`` (null below the confidence), ``likely_tag``, ``score``, ``reasons``."""
-        from capflow_assets.learning.item_attributes import tag_rows
-        from capflow_assets.learning.tag_chances import tag_chances
-
-        kinds = self._kinds(examples)
-        return tag_rows(
-            examples.table(ITEMS),
-            examples.columns.index,
-            lambda codes, fold: tag_chances(kinds, codes, fold),
-            self.params.confidence,
-            {kind: (vectors**2).sum(axis=1) > 0 for kind, vectors in kinds.items()},
-        )
-
-    def parameters(self) -> dict[str, Any]:
-        """As they were set."""
-        return self.params.model_dump()
-
-    def _kinds(self, examples: Examples) -> dict[str, np.ndarray]:
-        """The vectors of the items, in the order of their ids, by kind."""
-        import pandas as pd
-
-        from capflow_assets.encoders.texts import Params, demand, encoded
-        from capflow_assets.learning.item_attributes import by_id, texts_of
-        from capflow_assets.learning.item_likeness import mean_vectors
-        from capflow_assets.learning.tag_chances import compact
-
-        items = by_id(examples.table(ITEMS))
-        chosen = Params.model_validate({"encoder": self.params.encoder})
-        demand(chosen, "text")
-        seen = mean_vectors(examples.table(PICTURES), pd.Index(items["item_id"]))
-        return {"text": compact(encoded(texts_of(items), chosen).vectors), "picture": compact(seen)}
-
-
-class MostFrequent(TextAndPicture):
-    """The baseline: the tag that most items have."""
-
-    def fit(self, examples: Examples) -> MostFrequent:
-        """Nothing to learn."""
-        return self
-
-    def predict(self, examples: Examples) -> pd.DataFrame:
-        """As the model's; the chance is the share of the items that have it."""
-        from capflow_assets.learning.item_attributes import most_frequent, tag_rows
-
-        return tag_rows(examples.table(ITEMS), examples.columns.index, most_frequent, self.params.confidence, {})
 
 
 def outcome(items: DataFrame, start: datetime, end: datetime) -> DataFrame:
@@ -155,44 +78,6 @@ def known(items: DataFrame) -> DataFrame:
 
 def _text_columns(items: DataFrame) -> list[str]:
     return [name for name, kind in items.dtypes if kind == "string" and name not in NOT_TAGS]
-
-
-def by_item(outcomes: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
-    """Of each item the share of its known tags that are the likeliest ones."""
-    from capflow_assets.learning.item_attributes import judged
-
-    rows = judged(outcomes, answers).groupby("item_id")["is_right"]
-    return rows.mean().to_frame("value").assign(weight=rows.size())
-
-
-def answered_accuracy(outcomes: pd.DataFrame, answers: pd.DataFrame) -> float:
-    """Of the known tags that were given one, the share that is right; 0 where none was given."""
-    from capflow_assets.learning.item_attributes import judged
-
-    rows = judged(outcomes, answers)
-    given = rows[rows["is_given"]]
-    return float(given["is_right"].mean()) if len(given) else 0.0
-
-
-def answered_share(outcomes: pd.DataFrame, answers: pd.DataFrame) -> float:
-    """The share of the known tags that were given one."""
-    from capflow_assets.learning.item_attributes import judged
-
-    rows = judged(outcomes, answers)
-    return float(rows["is_given"].mean()) if len(rows) else 0.0
-
-
-def overconfidence(outcomes: pd.DataFrame, answers: pd.DataFrame) -> float:
-    """By how much the mean chance of the tags given is above the share that is right, beyond two standard errors."""
-    from capflow_assets.learning.item_attributes import judged
-
-    rows = judged(outcomes, answers)
-    given = rows[rows["is_given"]]
-    if given.empty:
-        return 0.0
-    chance = given["score"]
-    error = float((chance * (1 - chance)).sum()) ** 0.5 / len(given)
-    return max(0.0, float((chance - given["is_right"]).mean()) - 2 * error)
 
 
 def plot(outcomes: pd.DataFrame, answers: pd.DataFrame) -> Figure:

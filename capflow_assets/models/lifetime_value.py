@@ -50,7 +50,7 @@ def outcome(bills: DataFrame, start: datetime, end: datetime) -> DataFrame:
 
 def calibration(outcomes: pd.DataFrame, answers: pd.DataFrame) -> float:
     """How far the expected purchases of all users add up to the actual ones, as a share of those."""
-    from capflow_assets.learning.calibration import ratio_error
+    from capflow_assets.learning.calibration_errors import ratio_error
 
     return ratio_error(outcomes["purchases"], answers["expected_purchases"])
 
@@ -60,7 +60,7 @@ def value_calibration(outcomes: pd.DataFrame, answers: pd.DataFrame) -> float:
 
     Infinite where no more was paid than brought back, and more was expected.
     """
-    from capflow_assets.learning.calibration import ratio_error
+    from capflow_assets.learning.calibration_errors import ratio_error
 
     return ratio_error(outcomes["value"].sum().clip(min=0.0), answers["expected_value"])
 

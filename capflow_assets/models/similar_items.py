@@ -9,22 +9,29 @@ items that nobody had bought yet is told apart.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from capflow_assets.contract import Candidate, Column, Examples, Horizon, Needs, Reads, Subject
-from capflow_assets.learning.item_likeness import BOUGHT, LIKE, LINE_COLUMNS, PARTS, POPULAR
+from capflow_assets.contract import Candidate, Column, Horizon, Needs, Reads, Subject
+from capflow_assets.learning.item_likeness import LINE_COLUMNS
+from capflow_assets.learning.likeness_estimators import (
+    BILLS,
+    CAME,
+    OTHER,
+    Alike,
+    BoughtTogether,
+    Fused,
+    PopularOfCategory,
+)
 from capflow_assets.learning.objectives.ranked_list import TOP
 from capflow_assets.learning.objectives.vector import nearest_model
 
 if TYPE_CHECKING:
-    import pandas as pd
     from pyspark.sql import Column as Expression
     from pyspark.sql import DataFrame
 
 LINES, ITEMS, TEXT, PICTURES = "clean/line_items", "clean/items", "features/text", "features/item_pictures"
-OTHER, CAME, BILLS = "like_item_id", "together_bills", "item_bills"
 # Of an item, so many others that stand on most bills with it are what was bought together.
 MOST_TOGETHER = 20
 
@@ -37,81 +44,6 @@ class SimilarItemsParams(Horizon):
     most_items: int = Field(
         20_000, ge=TOP, le=1_000_000, description="So many items have a list and may stand on one: those on most bills."
     )
-
-
-class Fused:
-    """Some parts, weighed as would have served best at the newest past moment."""
-
-    parts: ClassVar[tuple[str, ...]] = PARTS
-
-    def __init__(self, params: SimilarItemsParams) -> None:
-        self.params = params
-        self.weights: dict[str, float] = dict.fromkeys(self.parts, 1.0)
-        self.weights_unsold = self.weights
-        self.past_recall: float | None = None
-
-    def fit(self, examples: Examples) -> Fused:
-        """Choose the weights by what was bought together after the newest moment.
-
-        Those of items that nobody bought yet are chosen as though nothing were known of who buys what.
-        """
-        from capflow_assets.learning.item_rows import parts_of
-        from capflow_assets.learning.likeness_weights import best_weights
-        from capflow_assets.learning.part_choice import newest_outcomes
-
-        parts, seed = parts_of(examples.tables, self.params.most_items), self.params.seed
-        together = newest_outcomes(examples, CAME)
-        self.weights, self.past_recall = best_weights(parts, together, OTHER, self.parts, seed)
-        self.weights_unsold, unsold = self.weights, tuple(part for part in self.parts if part not in BOUGHT)
-        if unsold and unsold != self.parts:
-            self.weights_unsold, _ = best_weights(parts, together, OTHER, unsold, seed)
-        return self
-
-    def predict(self, examples: Examples) -> pd.DataFrame:
-        """Of each item a list: ``like_item_id``, ``score``, the cosine by part, ``item_bills``, ``reasons``."""
-        return self._answers(examples, with_reasons=True)
-
-    def figures(self, examples: Examples) -> pd.DataFrame:
-        """As ``predict``, without ``reasons``."""
-        return self._answers(examples, with_reasons=False)
-
-    def parameters(self) -> dict[str, Any]:
-        """The weights, and the recall that they had at the newest past moment."""
-        chosen = {"weights": self.weights, "weights_unsold": self.weights_unsold}
-        return {**self.params.model_dump(), **chosen, "past_recall": self.past_recall}
-
-    def _answers(self, examples: Examples, *, with_reasons: bool) -> pd.DataFrame:
-        from capflow_assets.learning.item_rows import like_rows
-
-        sizes, weights = (self.params.items, self.params.most_items), (self.weights, self.weights_unsold)
-        return like_rows(examples, weights, *sizes, with_reasons=with_reasons)
-
-
-class BoughtTogether(Fused):
-    """By bills and users alone."""
-
-    parts: ClassVar[tuple[str, ...]] = BOUGHT
-
-
-class Alike(Fused):
-    """By texts and pictures alone."""
-
-    parts: ClassVar[tuple[str, ...]] = LIKE
-
-
-class PopularOfCategory(Fused):
-    """The baseline: the items of the same category on most bills, then the others on most bills."""
-
-    parts: ClassVar[tuple[str, ...]] = (POPULAR,)
-
-    def fit(self, examples: Examples) -> PopularOfCategory:
-        """Nothing to learn."""
-        return self
-
-    def _answers(self, examples: Examples, *, with_reasons: bool) -> pd.DataFrame:
-        from capflow_assets.learning.item_rows import popular_rows
-
-        return popular_rows(examples, self.params.items, self.params.most_items, with_reasons=with_reasons)
 
 
 def outcome(line_items: DataFrame, start: datetime, end: datetime) -> DataFrame:

@@ -22,6 +22,7 @@ from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 from capflow_assets.contract import Estimator, Model
 from capflow_assets.errors import BrokenModelError, CapflowError
+from capflow_assets.stores.former_types import DESCRIPTION, current_name, parts_of, type_name, with_current_names
 
 PLAIN = frozenset(
     [
@@ -49,7 +50,6 @@ TRUSTED_NAMES = (
 )
 # Several of a model's estimators together.
 ENSEMBLE = "capflow_assets.learning.ensembles.Ensemble"
-DESCRIPTION = "schema.json"
 LARGEST_DESCRIPTION_BYTES = 64 << 20
 # Of the first release; a file may not ask for the laxer readers of older ones.
 OLDEST_PROTOCOL = 2
@@ -138,7 +138,9 @@ def dumps(estimator: Estimator, types: frozenset[str]) -> bytes:
 
 
 def loads(content: bytes, types: frozenset[str]) -> Estimator:
-    """The estimator that ``dumps`` saved. Nothing is built unless every type in it is one of ``types``.
+    """The estimator that ``dumps`` saved, in this release or an earlier one (``stores.former_types``).
+
+    Nothing is built unless every type in it is one of ``types``.
 
     Raises:
         BrokenModelError: the bytes are damaged, or name another type.
@@ -150,7 +152,8 @@ def loads(content: bytes, types: frozenset[str]) -> Estimator:
             came=", ".join(foreign[:10]),
         )
     try:
-        estimator: Estimator = skops_io(has_sklearn=_has_sklearn(types)).loads(content, trusted=sorted(types))
+        reader, named = skops_io(has_sklearn=_has_sklearn(types)), with_current_names(content)
+        estimator: Estimator = reader.loads(named, trusted=sorted(types))
     except Exception as error:  # damaged bytes break the loader in any way they like
         raise BrokenModelError("A saved model cannot be loaded", came=f"{type(error).__name__}: {error}") from error
     return estimator
@@ -213,7 +216,7 @@ def foreign_types(content: bytes, types: frozenset[str]) -> list[str]:
             _require_plain(packed.infolist(), len(content))
             damaged = packed.testzip()
             schema = json.loads(packed.read(DESCRIPTION))
-            nodes = list(_nodes(schema))
+            nodes = list(parts_of(schema))
     except Exception as error:  # any bytes may have been put there
         raise BrokenModelError(
             "A saved model is damaged", expected="a file as skops writes it", came=f"{type(error).__name__}: {error}"
@@ -237,22 +240,9 @@ def _require_plain(entries: Sequence[ZipInfo], size: int) -> None:
         raise ValueError(f"its description has more than {LARGEST_DESCRIPTION_BYTES:,} bytes")
 
 
-def _nodes(part: Any) -> Iterator[dict[str, Any]]:
-    """Everything in a description that could become an object."""
-    waiting = [part]
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, dict):
-            if "__loader__" in part or "__class__" in part:
-                yield part
-            waiting += part.values()
-        elif isinstance(part, list):
-            waiting += part
-
-
 def _unknown(node: dict[str, Any], types: frozenset[str]) -> Iterator[str]:
-    loader, name = node.get("__loader__"), f"{node.get('__module__')}.{node.get('__class__')}"
+    loader, name = node.get("__loader__"), type_name(node)
     if not isinstance(loader, str) or loader not in LOADERS:
         yield f"{name} by {loader}"
-    elif name not in types:
+    elif current_name(name) not in types:
         yield name

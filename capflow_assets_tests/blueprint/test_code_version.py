@@ -237,6 +237,26 @@ def test_an_edit_in_learning_changes_the_models_that_import_it_and_no_other_asse
     assert assets_changed_by(package, edited) == expected
 
 
+def test_every_models_digest_covers_what_another_program_finds_imported(imports: grimp.ImportGraph) -> None:
+    """Of rooms whose packages hand no names on: there a digest is as fine as the imports of modules are."""
+
+    def in_rooms(names: Iterable[str]) -> set[str]:
+        rooms = tuple(f"{PACKAGE.name}.{room}." for room in ("learning", "synthesis", "encoders", "features"))
+        return {name for name in names if name.startswith(rooms)}
+
+    def module_of(file: str) -> str:
+        return f"{PACKAGE.name}.{file.removesuffix('.py').removesuffix('/__init__').replace('/', '.')}"
+
+    for name, spec in STAGES.models.items():
+        files = STAGES.code_of(spec)
+        own = {module_of(file.relative_to(PACKAGE).as_posix()) for file in files}
+        imported = own.union(*(imports.find_upstream_modules(module) for module in own))
+        packages = {module for module in imported if imports.find_children(module)}
+        covered = {module_of(file) for file in code_files(*files)}
+        assert in_rooms(covered) - packages == in_rooms(imported) - packages, name
+        assert covered <= imported | packages | {PACKAGE.name}, name
+
+
 @pytest.mark.parametrize("edited", ["features/rfm.py", "clean/users.py", "raw/bills.py", "models/churn.py"])
 def test_an_edit_of_an_assets_own_file_changes_no_other_asset(package: Path, edited: str) -> None:
     stage, name = edited.removesuffix(".py").split("/")

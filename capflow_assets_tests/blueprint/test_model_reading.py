@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import combinations
 from types import ModuleType
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from capflow_assets.blueprint.model_reading import read_model
@@ -87,6 +89,30 @@ def test_reads_that_are_wired_wrongly_are_refused(reads: tuple[Reads, ...], word
 def test_one_column_name_in_two_blocks_is_refused() -> None:
     with pytest.raises(GraphError, match=r"two columns of one name(.|\n)*words of features/text, features/reviews"):
         read(subject=ITEMS, reads=(Reads("features/text", ("words",)), Reads("features/reviews", ("words", "rating"))))
+
+
+def test_of_all_pairs_of_blocks_those_are_refused_in_which_pandas_finds_a_name_twice() -> None:
+    blocks = {
+        key: spec.table
+        for key, spec in STAGES.tables.items()
+        if spec.stage == "features" and set(spec.table.key) == {"user_id", "as_of"}
+    }
+    declared = pd.DataFrame(
+        [(key, name) for key, table in blocks.items() for name in table.names if name not in table.key],
+        columns=["block", "column"],
+    )
+    pairs = declared.merge(declared, on="column", suffixes=("", "_other"))
+    shared = pairs[pairs["block"] != pairs["block_other"]].groupby(["block", "block_other"])["column"].agg(set)
+    columns = declared.groupby("block")["column"].agg(tuple)
+    for block, other in combinations(columns.index, 2):
+        reads = tuple(Reads(key, columns[key]) for key in (block, other))
+        names = shared.get((block, other), set())
+        if not names:
+            assert set(read(reads=reads).model.columns) == {*columns[block], *columns[other]}
+            continue
+        with pytest.raises(GraphError, match="two columns of one name") as caught:
+            read(reads=reads)
+        assert all(f"{name} of {block}, {other}" in str(caught.value) for name in names)
 
 
 @pytest.mark.parametrize("name", ["user_id", "as_of"])

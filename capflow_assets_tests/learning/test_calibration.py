@@ -10,13 +10,9 @@ import pytest
 from scipy.special import expit, logit
 
 from capflow_assets.errors import ModelError
-from capflow_assets.learning.calibration import (
-    KINDS,
-    calibration_table,
+from capflow_assets.learning.calibration import KINDS, fit_calibrator
+from capflow_assets.learning.calibration_errors import (
     expected_calibration_error,
-    fit_calibrator,
-    order_error,
-    ratio_error,
 )
 
 
@@ -119,31 +115,3 @@ def test_a_stored_calibrator_is_the_same() -> None:
     calibrator = fit_calibrator(actual, score)
     again = cloudpickle.loads(cloudpickle.dumps(calibrator))
     assert np.array_equal(calibrator.apply(score), again.apply(score))
-
-
-def test_expected_calibration_error_by_hand() -> None:
-    # low half: 0.2 predicted, 0 of 2 came; high half: 0.7 predicted, 2 of 2 came
-    assert expected_calibration_error([0, 0, 1, 1], [0.1, 0.3, 0.6, 0.8], bins=2) == pytest.approx(0.25)
-    assert np.isnan(expected_calibration_error([1.0], [np.nan]))
-
-
-def test_the_table_has_bins_of_equal_mass() -> None:
-    table = calibration_table(np.zeros(103), np.linspace(0, 1, 103))
-    assert len(table) == 10
-    assert set(table["users"]) == {10, 11}
-    assert table["predicted_mean"].is_monotonic_increasing
-    assert calibration_table([1.0, 0.0], [0.5, np.inf])["users"].tolist() == [1]
-
-
-def test_ratio_error() -> None:
-    assert ratio_error([10, 10], [12, 13]) == pytest.approx(0.25)
-    assert ratio_error([0, 0], [0, 0]) == 0
-    assert ratio_error([0, 0], [0, 1]) == float("inf")
-
-
-def test_order_error_by_hand() -> None:
-    # 4 before 2 with weights 1 and 3: the isotonic mean is 2.5; |4 - 2.5| + 3 |2 - 2.5| = 3, of 2 * (4 + 6)
-    assert order_error([4.0, 2.0], [1, 3]) == pytest.approx(3 / 20)
-    assert order_error([1.0, 2.0, 2.0], [5, 1, 1]) == 0
-    assert order_error([0.0, 0.0], [5, 1]) == 0
-    assert order_error([7.0], [5]) == 0

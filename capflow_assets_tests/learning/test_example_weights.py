@@ -15,11 +15,8 @@ import pytest
 from capflow_assets.contract import Examples
 from capflow_assets.learning.boosting import BoostedChance
 from capflow_assets.learning.buying_chance import BuyingChance
-from capflow_assets.learning.calibration import (
-    calibration_error_by_chance,
-    expected_calibration_error,
-    fit_calibrator,
-)
+from capflow_assets.learning.calibration import fit_calibrator
+from capflow_assets.learning.calibration_errors import calibration_error_by_chance, expected_calibration_error
 from capflow_assets.learning.combining import stacking_weights
 from capflow_assets.learning.example_weights import WEIGHT, drawn_alike, example_weights
 from capflow_assets.learning.extra_trees import ExtraTrees

@@ -9,7 +9,8 @@ from sklearn.metrics import adjusted_rand_score
 
 from capflow_assets.contract import Examples
 from capflow_assets.errors import EvidenceError
-from capflow_assets.models.behaviour_segments import MODEL, BehaviourSegments, BehaviourSegmentsParams, names_of
+from capflow_assets.learning.mixture_segments import BehaviourSegments, names_of
+from capflow_assets.models.behaviour_segments import MODEL, BehaviourSegmentsParams
 
 PARAMS = BehaviourSegmentsParams()
 # Of each kind: days between visits, amount, weekend share, evening share.

@@ -25,6 +25,7 @@ from capflow_assets.life.split import apart, together
 from capflow_assets.stores.lake import Lake
 from capflow_assets.stores.saved_estimators import dumps, loads, types_of
 from capflow_assets_tests.models.market import NAMES, Case
+from capflow_assets_tests.old_models import with_former_names
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -109,6 +110,19 @@ def test_every_candidate_can_be_fitted_saved_and_loaded(case: Case) -> None:
         estimator = case.fit(candidate)
         answers = answered(case.reader, estimator, case.split.test)
         same(loads(dumps(estimator, types), types).predict(case.split.test), answers)
+
+
+def test_what_was_saved_before_its_type_was_moved_answers_the_same(case: Case) -> None:
+    types, some = types_of(case.model), some_of(case.split.test, list(range(min(20, len(case.split.test)))))
+    for candidate in case.model.candidates:
+        estimator = case.fit(candidate)
+        content = dumps(estimator, types)
+        former = with_former_names(content)
+        if former == content:
+            continue
+        again = loads(former, types)
+        assert type(again) is type(estimator)
+        same(again.predict(some), estimator.predict(some))
 
 
 def test_parameters_can_be_written_down(case: Case) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from capflow_assets.contract import Examples
 from capflow_assets.errors import EvidenceError
-from capflow_assets.models.rfm_segments import GRID, SEGMENTS, RfmSegments, RfmSegmentsParams
+from capflow_assets.learning.rfm_grid import GRID, SEGMENTS, RfmSegments
+from capflow_assets.models.rfm_segments import RfmSegmentsParams
 
 
 def users(recency: list[float], visits: list[float], spend: list[float]) -> pd.DataFrame:

@@ -110,7 +110,7 @@ def _calibration(outcome: str, outcomes: pd.DataFrame, answers: pd.DataFrame) ->
 
     Without taking chance off, no customer of a few hundred users could ever pass.
     """
-    from capflow_assets.learning.calibration import calibration_error_by_chance, expected_calibration_error
+    from capflow_assets.learning.calibration_errors import calibration_error_by_chance, expected_calibration_error
     from capflow_assets.learning.example_weights import example_weights
 
     observed, chances, weights = outcomes[outcome], answers["score"], example_weights(outcomes)

@@ -98,7 +98,7 @@ def spend_after(bills: DataFrame, start: datetime, end: datetime) -> DataFrame:
 
 def order_error_of(outcomes: pd.DataFrame, answers: pd.DataFrame) -> float:
     """The share of the horizon's spend that stands out of the segments' order; 0 where it grows with their place."""
-    from capflow_assets.learning.calibration import order_error
+    from capflow_assets.learning.calibration_errors import order_error
 
     groups = spend_by_segment(outcomes, answers)
     return order_error(groups["spend_avg"], groups["users"])

@@ -98,7 +98,7 @@ def concordance_index() -> Metric:
 
 def calibration(outcomes: pd.DataFrame, answers: pd.DataFrame) -> float:
     """Expected calibration error of the chance to come within the horizon, beyond chance, ten bins of equal mass."""
-    from capflow_assets.learning.calibration import calibration_error_by_chance, expected_calibration_error
+    from capflow_assets.learning.calibration_errors import calibration_error_by_chance, expected_calibration_error
 
     is_event, chances = outcomes[CAME], answers["chance"]
     return max(0.0, expected_calibration_error(is_event, chances) - calibration_error_by_chance(is_event, chances))
