@@ -16,12 +16,14 @@ from capflow_assets.simulation.world import simulate
 from capflow_assets_doubles.engines import jvm_session, sail_session
 from capflow_assets_doubles.homes import EACH_KIND, TestHome, all_of, made_once
 from capflow_assets_tests.remembered import remember
+from capflow_assets_tests.spared import spare
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 native_libraries.settle()
 remember()
+spare()
 
 # What takes minutes, most of them waiting, begins first where several processes share the tests.
 LONG = ("platform", "spark_workspace", "plain_workspace")

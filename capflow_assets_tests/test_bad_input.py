@@ -104,7 +104,8 @@ def test_a_customer_of_next_to_nothing_has_its_tables_and_the_reason_why_no_mode
     for name, rows in LITTLE.items():
         more = {} if name == "one-bill" else FEW_FEATURES
         home.ok("onboard", str(Sent(files=bills(*rows), name=name, more=more).into(tmp_path / name)))
-    home.ok("run", *LITTLE, "--select", "raw/bills,clean,validation,features,models/rfm_segments")
+    tables = "raw/bills,clean,validation,features,models/rfm_segments"
+    home.ok("run", *LITTLE, "--select", tables, "--processes", "1")
     for name, users in (("one-bill", 1), ("one-user", 1), ("nobody", 0)):
         assert len(home.rows("features/rfm", name)) == users
         row = home.status(name)["rfm_segments"]
@@ -120,8 +121,10 @@ def gone_bad(home: TestHome) -> None:
     (home.root / "customers" / "bad.toml").write_text("name = ")
 
 
-@pytest.mark.parametrize("how", ["no such location", "too many bad rows", "the TOML has gone bad"])
-def test_one_broken_customer_leaves_the_others_alone(home, tmp_path, how):
+@pytest.mark.parametrize(
+    ("how", "processes"), [("no such location", 1), ("too many bad rows", 1), ("the TOML has gone bad", 2)]
+)
+def test_one_broken_customer_leaves_the_others_alone(home, tmp_path, how, processes):
     copy = home.copied(tmp_path / "home")
     before = copy.rows("raw/bills", "bad")
     good = write(simulate(tiny("good", seed=3, users=150, days=300, sends=("bills",))), tmp_path / "good")
@@ -130,7 +133,7 @@ def test_one_broken_customer_leaves_the_others_alone(home, tmp_path, how):
         copy.ok("onboard", str(FAILING[how][0].into(tmp_path / "bad")), "--replace")
     else:
         gone_bad(copy)
-    said = copy.capflow("run", "bad", "good", "--select", UP_TO_SCORES)
+    said = copy.capflow("run", "bad", "good", "--select", UP_TO_SCORES, "--processes", str(processes))
     assert_reported(said, "✗ bad: 0 done", "✓ good: 6 done, 0 waiting or absent, 0 failed")
     assert len(copy.rows("predictions/rfm_segments", "good")) > 100
     assert copy.rows("raw/bills", "bad") == before

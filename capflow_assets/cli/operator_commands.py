@@ -71,9 +71,11 @@ def forget(
 
     with opened(context, home) as (deployment, instance):
         receipts = once("capflow forget", erase_confirmed)
+        scored = [table.split("/")[1] for table in deployment.lake.tables(customer) if table.startswith("predictions/")]
     tables = sorted({table for receipt in receipts for table in receipt.recomputed_at_the_next_run})
     if rerun and tables:
-        run(context, [customer], [*tables, "predictions", "health"], wait=wait, fail=fail, home=home)
+        again = [f"{part}/{model}" for model in scored for part in ("predictions", "health")]
+        run(context, [customer], [*tables, *again], wait=wait, fail=fail, home=home)
 
 
 @app.command()

@@ -52,11 +52,15 @@ def _csv_bytes(table: pa.Table, raw: bool) -> bytes:
 
 
 def _json_bytes(table: pa.Table) -> bytes:
-    rows = [
-        json.dumps({name: finite(value) for name, value in row.items()}, default=text, ensure_ascii=False)
-        for batch in table.to_batches()
-        for row in batch.to_pylist()
-    ]
+    encode = json.JSONEncoder(default=text, ensure_ascii=False, allow_nan=False).encode
+
+    def encoded(row: dict[str, Any]) -> str:
+        try:
+            return encode(row)
+        except ValueError:  # a number that JSON does not know
+            return encode(finite(row))
+
+    rows = [encoded(row) for batch in table.to_batches() for row in batch.to_pylist()]
     return ("[\n" + ",\n".join(rows) + "\n]\n").encode()
 
 

@@ -28,13 +28,15 @@ def following(assets: Mapping[str, int]) -> Iterator[Callable[[Progress], None]]
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
 
+    console = Console(stderr=True)
     bars = Bars(
         TextColumn("[bold]{task.description:<14}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("{task.fields[last]}"),
-        console=Console(stderr=True),
+        console=console,
+        auto_refresh=console.is_terminal,  # elsewhere only the last state is printed, and drawing others costs
     )
     with bars:
         tasks = {name: bars.add_task(name, total=total, last="", start=False) for name, total in assets.items()}

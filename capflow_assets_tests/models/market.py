@@ -55,8 +55,10 @@ SALES |= {"markdown_pct": 0, "reduced_weeks_pct": 30, "elasticity_step": 0.8}
 NEWS = {"r": 4.0, "alpha_weeks": 4.0, "a": 0.5, "b": 30.0, "items": 60, "campaigns": 0}
 NEWS |= {"launches": 4000, "launch_bills_pct": 100, "launch_style": 4.0}
 NEWS_MODEL = "cold_start_recommendations"
-# What is trained in these homes goes its whole way quickly; cases are fitted with the models' own parameters.
-BUDGETS = {"moments": 4, "max_examples": 3000, "nets": 1}
+# What is trained in these homes goes its whole way quickly; cases are fitted with the models' own parameters, but for
+# those of which only the digits matter, whatever they are.
+BUDGETS = {"moments": 2, "max_examples": 1000, "nets": 1, "folds": 2}
+SMALL = {"epochs": 2, "folds": 2, "nets": 1, "rounds": 20, "trees": 20}
 OWN_WORLDS: dict[str, dict[str, Any]] = {
     "price_sensitivity": {"users": 1000, **SALES},
     NEWS_MODEL: {"users": 400, **NEWS},
@@ -65,7 +67,7 @@ OWN_WORLDS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Repeated:
-    """An estimator of the same parameters as another: its answers, and what it was given as that was before."""
+    """A second small estimator of the same parameters: its answers, and what it was given as that was before."""
 
     estimator: Estimator
     is_itself: bool
@@ -84,9 +86,10 @@ class Case:
     as_of: datetime
     _fits: dict[str, Estimator] = field(default_factory=dict)
 
-    def make(self, candidate: Candidate[Any] | None = None) -> Estimator:
-        one_thread = {"threads": 1} if "threads" in self.model.params.model_fields else {}
-        return (candidate or self.model.challengers[0]).make(self.model.params(**one_thread))
+    def make(self, candidate: Candidate[Any] | None = None, *, is_small: bool = False) -> Estimator:
+        settings = {"threads": 1} | (SMALL if is_small else {})
+        own = {name: value for name, value in settings.items() if name in self.model.params.model_fields}
+        return (candidate or self.model.challengers[0]).make(self.model.params(**own))
 
     def fit(self, candidate: Candidate[Any]) -> Estimator:
         """A candidate's estimator, fitted to the training examples once for all tests. Do not fit it again."""
@@ -100,10 +103,21 @@ class Case:
         return self.fit(self.model.challengers[0])
 
     @cached_property
+    def small(self) -> Estimator:
+        """The first challenger's estimator, of few trees, nets and epochs where it has any. Do not fit it again."""
+        has_less = SMALL.keys() & self.model.params.model_fields.keys()
+        return self.make(is_small=True).fit(self.split.train) if has_less else self.fitted
+
+    @cached_property
+    def small_answers(self) -> pd.DataFrame:
+        """What the small estimator says of the test's subjects."""
+        return self.small.predict(self.split.test)
+
+    @cached_property
     def repeated(self) -> Repeated:
-        """The first challenger, made and fitted by itself a second time."""
+        """The small estimator, made and fitted by itself a second time."""
         given = copied(self.split.train), copied(self.split.test)
-        estimator = self.make()
+        estimator = self.make(is_small=True)
         is_itself = estimator.fit(self.split.train) is estimator
         return Repeated(estimator, is_itself, estimator.predict(self.split.test), given)
 

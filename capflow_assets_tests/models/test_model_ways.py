@@ -16,7 +16,8 @@ from capflow_assets_tests.models.market import CUSTOMER, NAMES, NEWS_MODEL
 def test_every_model_goes_its_whole_way(market: TestHome, tmp_path: Path) -> None:
     """Trained, registered, scored, watched and reported: what a model file declares fits its life."""
     home = market.copied(tmp_path / "home")
-    home.ok("run", CUSTOMER, "--select", "models,predictions,health")
+    # One process: each more imports everything, and computes nothing else.
+    home.ok("run", CUSTOMER, "--select", "models,predictions,health", "--processes", "1")
     status = home.status(CUSTOMER)
     assert set(status) == set(NAMES)
     # Nothing new is listed there, and so it is told.
