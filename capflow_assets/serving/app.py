@@ -203,7 +203,13 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         service = server.service
-        refresher = Refresher(deployment, publish, service.lookups.kept, customers=service.customers)
+        refresher = Refresher(
+            deployment,
+            publish,
+            kept=service.lookups.kept,
+            champions=lambda customer: service.watch.of(customer, deployment.stages.models),
+            customers=service.customers,
+        )
         keep_few_arenas()
         sys.setswitchinterval(SWITCH_SECONDS)
         await asyncio.to_thread(server.gate.look)

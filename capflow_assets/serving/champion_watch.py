@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +37,10 @@ class ChampionWatch:
     def champion(self, customer: str, model: str) -> int | None:
         """The champion as of the last look; None where there is none, or MLflow was never reached."""
         return self.champions.get(f"{customer}.{model}")
+
+    def of(self, customer: str, models: Iterable[str]) -> tuple[int | None, ...]:
+        """The champions of a customer's models as of the last look, in their order."""
+        return tuple(self.champion(customer, model) for model in models)
 
     def look(self) -> bool:
         """Read the champions, if anything may have changed; whether MLflow was reached.

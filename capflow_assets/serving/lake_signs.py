@@ -3,35 +3,114 @@
 from __future__ import annotations
 
 import os
+import time
 from contextlib import suppress
-from typing import Any
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
 
 from capflow_assets.deployment import Deployment
 from capflow_assets.stores.answer_store import FOLDER
-from capflow_assets.stores.places import is_remote
+from capflow_assets.stores.lake_marks import MARK, MARKED_STAGES
+from capflow_assets.stores.places import is_remote, opened
 
-# Of the lake's stages those that are published.
-STAGES = ("predictions", "features", "clean")
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from pyarrow import fs
+
 # Each version of a table is a file more in there.
 LOG = "_delta_log"
+# Tables in a bucket are listed so often, whatever their mark says: who wrote may have been killed before leaving it.
+LIST_SECONDS = 600.0
 
 
-def sign(deployment: Deployment, customer: str, kept: Any = ()) -> Any:
-    """A value that differs once a table, the TOML or the store has changed; None where that costs a look.
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """The state of a customer: of what answers are made of (``source``), and of the ``store`` that has them."""
 
-    It does in a lake that is no folder of this machine. ``kept`` is what a store elsewhere holds; the files of the
-    embedded one are looked at.
+    source: Any
+    store: Any
+
+
+@dataclass(slots=True)
+class _Listing:
+    """The tables of a customer in a bucket as they were listed, when that was, and the mark's time before."""
+
+    mark: datetime | None
+    is_settled: bool
+    listed_at: float
+    versions: str
+
+
+@dataclass(slots=True)
+class LakeSigns:
+    """Looks at customers of one lake; for one thread.
+
+    In a bucket the mark beside a customer's tables is read, and they are listed where it has changed.
     """
-    root, home = deployment.lake.root, deployment.home.root
-    if is_remote(root):
-        return None
-    logs = {
-        table.path: _changed(f"{table.path}/{LOG}")
-        for stage in STAGES
-        for table in _entries(f"{deployment.lake.prefix(customer)}/{stage}")
-    }
-    files = sorted(entry.name for entry in _entries(f"{home}/{FOLDER}/{customer}"))
-    return _changed(f"{home}/customers/{customer}.toml"), logs, (files, kept)
+
+    deployment: Deployment
+    _bucket: tuple[fs.FileSystem, str] | None = None
+    _listings: dict[str, _Listing] = field(default_factory=dict)
+
+    def of(self, customer: str, champions: Any = (), held: Any = ()) -> Sign:
+        """The state now. ``champions`` read columns of the tables; ``held`` is what a store elsewhere has of them.
+
+        Of the embedded store the files are looked at.
+        """
+        home = self.deployment.home.root
+        tables = self._remote(customer) if is_remote(self.deployment.lake.root) else self._local(customer)
+        files = sorted(entry.path for entry in _entries(f"{home}/{FOLDER}/{customer}"))
+        return Sign((_changed(f"{home}/customers/{customer}.toml"), champions, tables), (files, held))
+
+    def _local(self, customer: str) -> dict[str, int | None]:
+        prefix = self.deployment.lake.prefix(customer)
+        return {
+            table.path: _changed(f"{table.path}/{LOG}")
+            for stage in MARKED_STAGES
+            for table in _entries(f"{prefix}/{stage}")
+        }
+
+    def _remote(self, customer: str) -> str | None:
+        """A digest of the names of all versions; that of the last look where the bucket is not reached."""
+        known = self._listings.get(customer)
+        try:
+            mark = self._mark(customer)
+            is_old = known is None or time.monotonic() - known.listed_at >= LIST_SECONDS
+            if known is not None and known.mark == mark and known.is_settled and not is_old:
+                return known.versions
+            # A bucket knows whole seconds: a second mark within one looks like the first, so the tables are listed once
+            # more. Tables of a release that leaves no marks are listed each time.
+            is_settled = mark is not None and known is not None and known.mark == mark
+            known = _Listing(mark, is_settled, time.monotonic(), self._versions(customer))
+            self._listings[customer] = known
+        except OSError:
+            return None if known is None else known.versions
+        return known.versions
+
+    def _mark(self, customer: str) -> datetime | None:
+        store, prefix = self._place(customer)
+        modified: datetime | None = store.get_file_info(f"{prefix}/{MARK}").mtime
+        return modified
+
+    def _versions(self, customer: str) -> str:
+        from pyarrow import fs
+
+        store, prefix = self._place(customer)
+        selectors = [
+            fs.FileSelector(f"{prefix}/{stage}", recursive=True, allow_not_found=True) for stage in MARKED_STAGES
+        ]
+        infos = [info for selector in selectors for info in store.get_file_info(selector)]
+        paths = sorted(info.path for info in infos if f"/{LOG}/" in info.path)
+        return sha256("\n".join(paths).encode()).hexdigest()
+
+    def _place(self, customer: str) -> tuple[fs.FileSystem, str]:
+        """The bucket, opened once, and where a customer lies there."""
+        root = self.deployment.lake.root
+        if self._bucket is None:
+            self._bucket = opened(root)
+        return self._bucket[0], f"{self._bucket[1]}{self.deployment.lake.prefix(customer).removeprefix(root)}"
 
 
 def _entries(folder: str) -> list[os.DirEntry[str]]:

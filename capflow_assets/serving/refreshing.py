@@ -20,13 +20,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from capflow_assets.deployment import Deployment
-from capflow_assets.serving.lake_signs import sign
+from capflow_assets.serving.lake_signs import LakeSigns, Sign
 from capflow_assets.serving.tokens import is_served, served_customers
 from capflow_assets.stores.answer_store import FOLDER
 
 EVERY_SECONDS = 60.0
-# So often all is looked at, whatever signs say: a table that failed may be whole now.
-LOOK_SECONDS = 600.0
+# A customer of whom something failed is tried again, whatever signs say: after the first, twice that, and so on.
+RETRY_SECONDS, LONGEST_RETRY_SECONDS = 60.0, 600.0
+# What was done of a table begins so where it went wrong.
+FAILED = "failed: "
 # Between customers it rests so many times as long as it looked: answers are given by the same process. All rests
 # together take no longer than this.
 RESTS, REST_SECONDS = 10.0, 30.0
@@ -37,6 +39,11 @@ LOG = logging.getLogger("capflow.serving")
 # By customer what was done or went wrong, table by table.
 Done = dict[str, dict[str, str]]
 Publish = Callable[[Sequence[str]], Done]
+
+
+def has_failed(outcome: str) -> bool:
+    """Whether what was done of a table says that it went wrong."""
+    return outcome.startswith(FAILED)
 
 
 def publish_each(deployment: Deployment, customers: Sequence[str]) -> Done:
@@ -70,23 +77,36 @@ def published_apart(root: str, customers: Sequence[str]) -> Done:
     return done
 
 
+@dataclass(frozen=True, slots=True)
+class _Retry:
+    """When a customer is tried again, and how long after the last time that is."""
+
+    due_at: float
+    wait_seconds: float
+
+
 @dataclass(slots=True)
 class Refresher:
     """Looks at the lake again and again, until ``stop``; ``publish`` does the work, ``publish_each`` by default.
 
-    ``kept`` says what a store elsewhere holds of a customer; it changes where that was lost. ``customers`` are those
-    that are served, ``served_customers`` by default.
+    ``kept`` says what a store elsewhere holds of a customer; it changes where that was lost. ``champions`` says which
+    versions answer. ``customers`` are those that are served, ``served_customers`` by default.
     """
 
     deployment: Deployment
     publish: Publish | None = None
     kept: Callable[[str], Any] = lambda customer: ()
+    champions: Callable[[str], Any] = lambda customer: ()
     every_seconds: float = EVERY_SECONDS
     customers: Callable[[], list[str]] | None = None
     _stop: threading.Event = field(default_factory=threading.Event)
-    # By customer the sign of what is published.
-    _signs: dict[str, Any] = field(default_factory=dict)
-    _looked_at: float = 0.0
+    _look: LakeSigns = field(init=False)
+    # By customer the sign of what is published, and of those that failed when they are tried again.
+    _signs: dict[str, Sign] = field(default_factory=dict)
+    _retries: dict[str, _Retry] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._look = LakeSigns(self.deployment)
 
     def run(self) -> None:
         """Publish once at the start and then every minute; another process that does so already is left to it."""
@@ -110,29 +130,37 @@ class Refresher:
 
     def refresh(self) -> bool:
         """Publish what is newer of each served customer; whether anything was."""
-        if time.monotonic() - self._looked_at > LOOK_SECONDS:
-            self._signs, self._looked_at = {}, time.monotonic()
         served = served_customers(self.deployment.home) if self.customers is None else self.customers()
-        signs = self._signs_of(served)
-        newer = [name for name, now in signs.items() if now is None or self._signs.get(name) != now]
+        signs, now = self._signs_of(served), time.monotonic()
+        newer = [name for name, sign in signs.items() if self._signs.get(name) != sign or self._is_due(name, now)]
         if not newer or self._stop.is_set():
             return False
         done = publish_each(self.deployment, newer) if self.publish is None else self.publish(newer)
-        now = self._signs_of(list(done))
-        for customer, tables in done.items():
+        for customer, after in self._signs_of(newer).items():
             # What was published is part of the sign; what came to the lake meanwhile is not, and is seen next time.
-            after = now.get(customer)
-            self._signs[customer] = None if after is None else (*signs[customer][:2], after[2])
+            self._signs[customer] = Sign(signs[customer].source, after.store)
+            tables = done.get(customer)
+            self._note_failure(customer, now, is_failed=tables is None or any(map(has_failed, tables.values())))
             if tables:
                 LOG.info({"what": "published", "customer": customer, "tables": tables})
         return any(done.values())
 
-    def _signs_of(self, customers: Sequence[str]) -> dict[str, Any]:
+    def _is_due(self, customer: str, now: float) -> bool:
+        """Whether a customer of whom something could not be published is to be tried again."""
+        return customer in self._retries and self._retries[customer].due_at <= now
+
+    def _note_failure(self, customer: str, now: float, *, is_failed: bool) -> None:
+        before = self._retries.pop(customer, None)
+        if is_failed:
+            wait = RETRY_SECONDS if before is None else min(2 * before.wait_seconds, LONGEST_RETRY_SECONDS)
+            self._retries[customer] = _Retry(now + wait, wait)
+
+    def _signs_of(self, customers: Sequence[str]) -> dict[str, Sign]:
         """The signs of customers, with a rest after each; those that were looked at before ``stop``."""
-        signs: dict[str, Any] = {}
+        signs: dict[str, Sign] = {}
         for customer in customers:
             began = time.monotonic()
-            signs[customer] = sign(self.deployment, customer, self.kept(customer))
+            signs[customer] = self._look.of(customer, self.champions(customer), self.kept(customer))
             took = time.monotonic() - began
             if self._stop.wait(min(RESTS * took, REST_SECONDS / len(customers))):
                 break

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from capflow_assets.errors import CapflowError, LostVersionError
 from capflow_assets.serving.lookups import REST_SECONDS, Found
-from capflow_assets.stores.answer_server import AnswerServer
+from capflow_assets.stores.answer_server import AnswerServer, is_fresh
 from capflow_assets.stores.answer_store import StoredTable
 
 EVERY_SECONDS = 1.0
@@ -88,11 +88,15 @@ class ServerLookups:
         self._tables, self.is_reached = tables, True
         return True
 
-    def kept(self, customer: str) -> list[str] | None:
-        """The versions of a customer's tables that the server holds, as of the last look; None where it lost them."""
-        if customer in self._lost:
+    def kept(self, customer: str) -> list[tuple[str, bool]] | None:
+        """The versions of a customer's tables that the server holds, as of the last look, and whether each is fresh.
+
+        One of which the server will soon let the rows go is not. None where it lost them, or was never reached.
+        """
+        tables = self.tables(customer)
+        if customer in self._lost or not (tables or self.is_reached):
             return None
-        return sorted(table.file for table in self.tables(customer).values())
+        return sorted((table.file, is_fresh(table)) for table in tables.values())
 
     def run(self) -> None:
         """Look again and again, until ``close``."""

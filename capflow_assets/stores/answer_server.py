@@ -84,10 +84,7 @@ class ServedAnswers:
     def has(self, name: str, source: str) -> bool:
         """Whether a table is there, made of this source; not, where the server will soon let it go."""
         table = self.tables().get(name)
-        if table is None or table.source != source:
-            return False
-        kept_until = table.facts.get(KEPT_UNTIL)
-        return kept_until is None or kept_until - time.time() > table.facts[KEPT_SECONDS] / 2
+        return table is not None and table.source == source and is_fresh(table)
 
     def blobs(self, table: StoredTable, subjects: Sequence[str]) -> dict[str, bytes]:
         """The blobs of those subjects that a table has."""
@@ -161,3 +158,9 @@ class ServedAnswers:
     def _kept(self) -> dict[str, float]:
         seconds = self.server.keep_seconds
         return {} if seconds is None else {KEPT_UNTIL: time.time() + seconds, KEPT_SECONDS: seconds}
+
+
+def is_fresh(table: StoredTable) -> bool:
+    """Whether less than half of the time is over after which the server lets the rows of a version go by itself."""
+    kept_until = table.facts.get(KEPT_UNTIL)
+    return kept_until is None or kept_until - time.time() > table.facts[KEPT_SECONDS] / 2

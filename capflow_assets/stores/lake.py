@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from capflow_assets.errors import CapflowError, NotFoundError, TableError
 from capflow_assets.paths.folders import engine_name
+from capflow_assets.stores.lake_marks import leave_mark
 from capflow_assets.stores.lake_places import LakePlaces
 from capflow_assets.stores.places import is_remote, remove_folder
 from capflow_assets.stores.table_damage import culprit, damage, damaged_table, make_room, named_if_damaged
@@ -272,4 +273,5 @@ class Lake(LakePlaces):
         if version and version % VACUUM_EVERY == 0:
             # In full: with the files of runs that were killed before they committed.
             table.vacuum(retention_hours=KEPT_VERSIONS_HOURS, dry_run=False, full=True)
+        leave_mark(path)
         return version

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.deployment import Deployment
 from capflow_assets.graph.engine import deployment
 from capflow_assets.home.places import Home
+from capflow_assets.serving import refreshing
 from capflow_assets.serving.champion_watch import ChampionWatch
 from capflow_assets.serving.publication import publish, publish_night
 from capflow_assets.serving.refreshing import Done, Refresher, publish_each, published_apart
@@ -126,3 +128,37 @@ def test_a_folder_of_tokens_that_cannot_be_read_is_not_one_without_customers(pla
     folder.write_text("a file in its place")
     with pytest.raises(OSError, match="Not a directory"):
         served_customers(place.home)
+
+
+def test_a_customer_of_whom_something_failed_is_tried_again_and_the_others_are_not(place, monkeypatch):
+    publications: list[list[str]] = []
+
+    def publish_noted(customers: Sequence[str]) -> Done:
+        publications.append(sorted(customers))
+        return publish_each(place, customers)
+
+    file = next(predictions(place, "acme").glob("*.parquet"))
+    predictions(place, "boots")
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    monkeypatch.setattr(refreshing, "RETRY_SECONDS", 0.2)
+    refresher = Refresher(place, publish_noted)
+    refresher.refresh()
+    refresher.refresh()
+    time.sleep(0.3)
+    refresher.refresh()
+    assert publications == [["acme", "boots"], ["acme"]]
+
+
+def test_a_champion_that_is_another_is_published_for(place):
+    publications: list[list[str]] = []
+    champions = {"acme": (1,), "boots": (1,)}
+
+    def publish_noted(customers: Sequence[str]) -> Done:
+        publications.append(sorted(customers))
+        return publish_each(place, customers)
+
+    refresher = Refresher(place, publish_noted, champions=champions.get)
+    refresher.refresh()
+    champions["boots"] = (2,)
+    refresher.refresh()
+    assert publications == [["acme", "boots"], ["boots"]]
