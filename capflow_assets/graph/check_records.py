@@ -58,18 +58,6 @@ def metadata_of(finding: Finding) -> dict[str, Any]:
     return metadata
 
 
-def check_result(key: dg.AssetKey, finding: Finding) -> dg.AssetCheckResult:
-    """A finding as Dagster takes it in a run of one customer, whose partition it knows."""
-    return dg.AssetCheckResult(
-        asset_key=key,
-        check_name=finding.check,
-        passed=finding.passed,
-        severity=severity_of(finding),
-        description=finding.message,
-        metadata=metadata_of(finding),
-    )
-
-
 def evaluation(
     instance: dg.DagsterInstance, customer: str, key: dg.AssetKey, finding: Finding, of: Target | None = None
 ) -> dg.AssetCheckEvaluation:

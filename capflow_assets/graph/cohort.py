@@ -1,13 +1,14 @@
 """Many customers in one run, and one customer's failure that stays its own.
 
-With one customer in the run, results and checks are yielded as Dagster expects them. With several, a finished asset and
-its checks are recorded at once for their partition; each check is told of once more, with the table of customers; at
-the end the step fails if anything failed, naming the customers, which marks just those in a backfill.
+With one customer in the run, results are yielded as Dagster expects them. With several, a finished asset is recorded at
+once for its partition; each check is told of once more, with the table of customers; at the end the step fails if
+anything failed, naming the customers, which marks just those in a backfill. Checks are recorded either way as what
+Dagster makes of a check's result: an output of each, which nothing reads, would be an event more.
 """
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import dagster as dg
@@ -15,15 +16,14 @@ import dagster as dg
 from capflow_assets.contract import Finding
 from capflow_assets.errors import CapflowError
 from capflow_assets.foreign import words_of
-from capflow_assets.graph.check_records import check_result, evaluation, fleet_records
+from capflow_assets.graph.check_records import Target, evaluation, fleet_records, target
 from capflow_assets.graph.cohort_process import EMBEDDED, ProcessDied, Task, apart
 from capflow_assets.graph.failures import AssetFailure, step_failure
+from capflow_assets.graph.gathered_events import together
 from capflow_assets.graph.outcomes import Outcome, Work, trace
 from capflow_assets.graph.provenance import Provenance, data_version
 
-Events = Iterator[
-    dg.MaterializeResult | dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckResult | dg.AssetCheckEvaluation
-]
+Events = Iterator[dg.MaterializeResult | dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation]
 # Metadata of an observation: when an asset is worth to be made again.
 AGAIN_AT = "again_at"
 
@@ -36,34 +36,57 @@ def run_cohort(context: dg.AssetExecutionContext, customers: Sequence[str], work
     """
     failures: list[AssetFailure] = []
     checked: dict[dg.AssetCheckKey, list[tuple[str, Finding]]] = defaultdict(list)
-    alone = len(customers) == 1
-    provenance = Provenance.of(context, customers)
+    provenance = None if len(customers) == 1 else Provenance.of(context, customers)
+    selected_checks = context.selected_asset_check_keys
     for customer in customers:
         for outcome in _guarded(customer, work):
             if outcome.failure:
                 key = outcome.key.to_user_string()
                 failures.append(AssetFailure(customer, key, outcome.failure, outcome.consequence_of))
                 _log_failure(context, failures[-1], outcome)
-            elif alone:
-                version = dg.DataVersion(data_version(outcome, context.run.run_id))
-                yield dg.MaterializeResult(asset_key=outcome.key, metadata=outcome.metadata, data_version=version)
-            else:
-                notes = provenance.notes(outcome, customer)
-                yield dg.AssetMaterialization(outcome.key, partition=customer, metadata=outcome.metadata, tags=notes)
-            if outcome.again_at:
-                metadata = {AGAIN_AT: outcome.again_at.isoformat()}
-                yield dg.AssetObservation(outcome.key, partition=customer, metadata=metadata)
-            for asset, finding in outcome.findings:
-                check = dg.AssetCheckKey(asset, finding.check)
-                if check in context.selected_asset_check_keys:
-                    checked[check].append((customer, finding))
-                    if alone:
-                        yield check_result(asset, finding)
-                    else:
-                        yield evaluation(context.instance, customer, asset, finding)
+            findings = {dg.AssetCheckKey(asset, finding.check): finding for asset, finding in outcome.findings}
+            selected = {key: finding for key, finding in findings.items() if key in selected_checks}
+            for check, finding in selected.items():
+                checked[check].append((customer, finding))
+            with together(context.instance):
+                yield from _events(context, customer, outcome, selected, provenance)
     yield from fleet_records(context.instance, checked)
     if failures:
         raise step_failure(customers, failures)
+
+
+def _events(
+    context: dg.AssetExecutionContext,
+    customer: str,
+    outcome: Outcome,
+    findings: Mapping[dg.AssetCheckKey, Finding],
+    provenance: Provenance | None,
+) -> Events:
+    """An outcome as Dagster keeps it, with the findings of selected checks; ``provenance`` is of several customers."""
+    if not outcome.failure:
+        yield _materialization(context, customer, outcome, provenance)
+    if outcome.again_at:
+        metadata = {AGAIN_AT: outcome.again_at.isoformat()}
+        yield dg.AssetObservation(outcome.key, partition=customer, metadata=metadata)
+    # Read once for all checks of an asset.
+    targets: dict[dg.AssetKey, Target | None] = {}
+    for check, finding in findings.items():
+        asset = check.asset_key
+        if asset not in targets:
+            targets[asset] = target(context.instance, asset, customer)
+        yield evaluation(context.instance, customer, asset, finding, targets[asset])
+    if provenance and not outcome.failure and (newest := targets.get(outcome.key)):
+        provenance.remember(outcome, customer, newest)
+
+
+def _materialization(
+    context: dg.AssetExecutionContext, customer: str, outcome: Outcome, provenance: Provenance | None
+) -> dg.MaterializeResult | dg.AssetMaterialization:
+    if provenance is None:
+        version = dg.DataVersion(data_version(outcome, context.run.run_id))
+        return dg.MaterializeResult(asset_key=outcome.key, metadata=outcome.metadata, data_version=version)
+    notes = provenance.notes(outcome, customer)
+    return dg.AssetMaterialization(outcome.key, partition=customer, metadata=outcome.metadata, tags=notes)
 
 
 def placed(customers: Sequence[str], work: Work, task: Task | None) -> Work:

@@ -10,6 +10,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import dagster as dg
+from dagster._core.definitions.asset_checks.asset_check_evaluation import (
+    AssetCheckEvaluationTargetMaterializationData as Target,
+)
 from dagster._core.definitions.data_version import (
     CODE_VERSION_TAG,
     DATA_VERSION_IS_USER_PROVIDED_TAG,
@@ -78,6 +81,11 @@ class Provenance:
             notes[get_input_event_pointer_tag(dependency.asset_key)] = pointer
             notes[get_input_data_version_tag(dependency.asset_key)] = version
         return notes
+
+    def remember(self, outcome: Outcome, customer: str, newest: Target) -> None:
+        """Note what this run made a moment ago, of which others are made in turn; what else was newer is read."""
+        if newest.run_id == self.run:
+            self._inputs[outcome.key, customer] = (str(newest.storage_id), data_version(outcome, self.run))
 
     def _input(self, key: dg.AssetKey, customer: str) -> tuple[str, str]:
         """The newest materialization of an input, and its data's version. What the step makes itself is asked for one

@@ -37,6 +37,7 @@ from sqlalchemy.exc import DatabaseError
 from watchdog.events import FileSystemEvent
 from watchdog.observers import Observer
 
+from capflow_assets.graph.gathered_events import GatheringEventLog
 from capflow_assets.home.databases import EVENTS, RUNS, SCHEDULES
 
 # Of each run Dagster keeps a file; a page that looks at hundreds of runs does not keep them all open.
@@ -126,10 +127,11 @@ def _has_newest_schema(engine: Engine) -> bool:
     return False  # another process makes it at this moment: Dagster's own way tries again
 
 
-class EventLog(SqliteEventLogStorage):
+class EventLog(GatheringEventLog, SqliteEventLogStorage):
     """Events, a file for each run and one over all."""
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
+        self._begin_gathering()
         self.kept = KeptEngines()
         super().__init__(base_dir, inst_data)
 
@@ -139,6 +141,7 @@ class EventLog(SqliteEventLogStorage):
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:
+        self.write_gathered()
         with self._db_lock:
             engine = self.kept.of(self.conn_string_for_shard(shard))
             if shard not in self._initialized_dbs:
@@ -152,20 +155,21 @@ class EventLog(SqliteEventLogStorage):
         runs = {event.run_id for event in events}
         if len(runs) != 1 or any(not _is_of_an_asset(event) for event in events):
             return super().store_event_batch(events)
-        with self.run_connection(*runs) as connection:
-            for event in events:
-                connection.execute(self.prepare_insert_event(event))
+        return self._write(events)
+
+    def _write(self, events: Sequence[EventLogEntry]) -> None:
+        """Events of assets and checks, each in the file of its run; then in that of all, with what stands beside."""
+        for run in dict.fromkeys(event.run_id for event in events):
+            with self.run_connection(run) as connection:
+                for event in events:
+                    if event.run_id == run:
+                        connection.execute(self.prepare_insert_event(event))
         with self.index_transaction() as connection:
             numbers = [
                 connection.execute(self.prepare_insert_event(event)).inserted_primary_key[0]  # type: ignore[index]
                 for event in events
             ]
-            self._store_asset_event_tags(connection, events, numbers)
-            # Of an asset the newest event alone is kept beside its key.
-            newest = {event.dagster_event.asset_key: place for place, event in enumerate(events) if event.dagster_event}
-            for place in newest.values():
-                self._store_asset_event(connection, events[place], numbers[place])
-        return None
+            self._write_beside(connection, events, numbers)
 
     def watch(self, run_id: str, cursor: str | None, callback: EventHandlerFn) -> None:
         """Call back at each new event of a run, which is how Dagster's page follows it."""
