@@ -66,8 +66,12 @@ def refuse(home: Home, customer: Customer, file: Path, elders: bool = False) -> 
     problems: list[CapflowError] = []
     others = dict(other_tomls(home, customer.name, elder_than=customer.name if elders else None))
     base = os.path.realpath(customer.base or "/")
-    places = (place for other in others.values() for place in (*locations_of(other), *folders_of_files(other, base)))
-    theirs = [real_parts(place) for place in places if not _shared(place, chosen.roots)]
+    theirs = [
+        (name, real_parts(place))
+        for name, other in others.items()
+        for place in (*locations_of(other), *folders_of_files(other, base))
+        if not _shared(place, chosen.roots)
+    ]
     limits = fence_of(home, customer)
     for origin in customer.origins():
         try:
@@ -82,10 +86,11 @@ def refuse(home: Home, customer: Customer, file: Path, elders: bool = False) -> 
             expected = f"files below {listed(limits.roots)}"
             do = f"export them there, or have their folder named in [sources] roots of {home.settings}"
             problems.append(CapflowError(f"{origin.key}.location", expected=expected, came=location, do=do))
-        elif any(overlap(read, place) for place in theirs for read in reads):
+        elif owner := next((name for name, place in theirs if any(overlap(read, place) for read in reads)), ""):
             expected = "files that no other customer's TOML names, outside of the folder of its files"
+            came = f"{location}, which meets what {owner}'s TOML names"
             do = f"name this customer's own; what several may read is named in [sources] roots of {home.settings}"
-            problems.append(CapflowError(f"{origin.key}.location", expected=expected, came=location, do=do))
+            problems.append(CapflowError(f"{origin.key}.location", expected=expected, came=came, do=do))
     problems += refused_variables(customer, chosen.secrets, others)
     if problems:
         raise CustomerError.listing(str(file), problems)

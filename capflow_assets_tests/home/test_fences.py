@@ -107,6 +107,20 @@ def test_customers_whose_tomls_lie_in_one_folder_share_it(tmp_path: Path) -> Non
         limits.refuse(str(tmp_path / "one.csv"), str(tmp_path / "one.csv"))
 
 
+@pytest.mark.parametrize("theirs", ["exports/ann/bills-*.csv", "exports/ann", "exports/ann/bills.csv"])
+def test_beside_anothers_folder_there_is_room(tmp_path: Path, theirs: str) -> None:
+    home = TestHome(tmp_path / "home")
+    for name in ("ann", "spy"):
+        (tmp_path / "exports" / name).mkdir(parents=True)
+        (tmp_path / "exports" / name / "bills.csv").write_text(rows_of(name))
+    (tmp_path / "exports" / "ann" / "bills-2.csv").write_text(rows_of("ann"))
+    for name, location in (("ann", theirs), ("spy", "exports/spy/bills.csv")):
+        (tmp_path / f"{name}.toml").write_text(toml_of(name, location))
+        home.ok("onboard", str(tmp_path / f"{name}.toml"))
+    (tmp_path / "other.toml").write_text(toml_of("other", "exports/ann/2023.csv"))
+    assert "exports/ann/2023.csv, which meets what ann's TOML names" in home.capflow("onboard", str(tmp_path / "other.toml")).err
+
+
 def test_a_toml_that_was_replaced_is_read_anew(both: Neighbours) -> None:
     home, spy = Home.of(both.home.root, {}), customer_of("csv", "bills.csv")
     moved = both.folder / "moved" / "bills.csv"
