@@ -118,7 +118,22 @@ def test_beside_anothers_folder_there_is_room(tmp_path: Path, theirs: str) -> No
         (tmp_path / f"{name}.toml").write_text(toml_of(name, location))
         home.ok("onboard", str(tmp_path / f"{name}.toml"))
     (tmp_path / "other.toml").write_text(toml_of("other", "exports/ann/2023.csv"))
-    assert "exports/ann/2023.csv, which meets what ann's TOML names" in home.capflow("onboard", str(tmp_path / "other.toml")).err
+    refusal = home.capflow("onboard", str(tmp_path / "other.toml")).err
+    assert "exports/ann/2023.csv; " in refusal
+    assert " is of ann" in refusal
+
+
+def test_whose_files_lie_in_a_folder_already_is_not_shut_out_by_who_comes_later(tmp_path: Path) -> None:
+    home = TestHome(tmp_path / "home")
+    (tmp_path / "exports" / "ann").mkdir(parents=True)
+    for name, location in (("ann", "exports/ann/bills.csv"), ("spy", "exports/spy.csv")):
+        (tmp_path / location).write_text(rows_of(name))
+        (tmp_path / f"{name}.toml").write_text(toml_of(name, location))
+        home.ok("onboard", str(tmp_path / f"{name}.toml"))
+    (tmp_path / "ann.toml").write_text(toml_of("ann", "exports/ann/bills.csv") + "\n# as before\n")
+    said = home.capflow("onboard", str(tmp_path / "ann.toml"), "--replace")
+    assert said.code == 0, said.err
+    assert "took the place of the TOML of ann" in said.err + said.out
 
 
 def test_a_toml_that_was_replaced_is_read_anew(both: Neighbours) -> None:
