@@ -70,8 +70,7 @@ def onboard(
     with opened(context, home) as (deployment, instance):
         refused: list[CapflowError] = []
         for file in files:
-            if replace:
-                touches(deployment, f"{file} takes the place of the TOML of that customer")
+            before = {known.stem for known in deployment.home.customers.glob("*.toml")}
             try:
                 customer = bring_in(deployment, instance, file, replace, patience(wait, fail), say)
             except CapflowError as error:
@@ -80,6 +79,8 @@ def onboard(
                 refused.append(error)
                 typer.secho(str(error), fg=typer.colors.RED, err=True)
                 continue
+            if replace and customer.name in before:
+                touches(deployment, f"{file} took the place of the TOML of {customer.name}")
             typer.echo(
                 f"onboarded {customer.name} with {', '.join(customer.tables)}; next: capflow run {customer.name}"
             )

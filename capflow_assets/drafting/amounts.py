@@ -139,7 +139,16 @@ class _Rows:
         numbers = [number for number in self.numbers[name] if number]
         if numbers and max(numbers) <= 0:
             return Guess(f"-{quoted(name)}", "it is written below 0")
+        if self._is_below_on_returns(name):
+            why = "below 0 on returns alone, from which nothing is taken off"
+            return Guess(f"if({quoted(name)} < 0, 0, {quoted(name)})", why)
         return Guess(quoted(name))
+
+    def _is_below_on_returns(self, name: str) -> bool:
+        """Whether a discount is below 0 on some rows, all of pieces or amounts below 0, as returns take it back."""
+        others = [column for column in (self.columns.quantity, *self.columns.amounts[:1]) if column]
+        below = [place for place, number in enumerate(self.numbers[name]) if number is not None and number < 0]
+        return bool(below) and all(any((self.numbers[one][place] or 0) < 0 for one in others) for place in below)
 
     @property
     def has_no_discount(self) -> bool:

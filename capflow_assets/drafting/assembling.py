@@ -6,7 +6,18 @@ import dataclasses
 import re
 from collections.abc import Sequence
 
-from capflow_assets.drafting import bill_amounts, doubts, lines, money, statuses, tables, users
+from capflow_assets.drafting import (
+    bill_amounts,
+    corrections,
+    deletions,
+    doubts,
+    lines,
+    minor_units,
+    money,
+    statuses,
+    tables,
+    users,
+)
 from capflow_assets.drafting import words as w
 from capflow_assets.drafting.meanings import Meanings
 from capflow_assets.drafting.parts import Draft, Guess, TableDraft, quoted
@@ -35,6 +46,7 @@ def assembled(samples: Sequence[Sample], answers: dict[str, str], name: str) -> 
         if of_lines is None and known.bills is not None and "bill_id" in of_bills.columns:
             lines.add_restarting(of_bills, known.bills, str(of_bills.columns["bill_id"].value), questions)
     _leave_out(of_bills, of_lines, known, questions)
+    corrections.add_later_records(of_bills, of_lines, known, questions)
     others = [
         users.users(known, questions),
         tables.items(known, of_lines.table if of_lines else None),
@@ -51,6 +63,7 @@ def assembled(samples: Sequence[Sample], answers: dict[str, str], name: str) -> 
         owner = owners[table.name]
         if owner is not None:
             _add_number_options(table, owner.sample, questions)
+            minor_units.in_whole_units(table, owner.sample, questions)
             questions += owner.sample.questions
     if currency.is_unsure and "currency" not in answers:
         questions.append(f"in which currency are amounts? {currency.why}")
@@ -107,8 +120,8 @@ def _add_amounts(bills: TableDraft, known: Roles, of_lines: lines.Lines | None, 
         if amount.is_unsure:
             questions.append(f"what was paid for a bill: {amount.value}? {amount.why}")
     elif of_lines is not None and names:
-        bills.notes.append(f"no amount is mapped: {', '.join(names[:4])} are not what lines add up to, which is taken")
-        questions.append(f"is a bill what its lines add up to, or one of {', '.join(names[:4])}?")
+        bills.notes.append(f"no amount is mapped: what lines add up to is taken, which {' or '.join(names[:4])} is not")
+        questions.append(f"is a bill what its lines add up to, or is it {' or '.join(names[:4])}?")
     elif of_lines is None:
         bills.columns["amount"] = Guess("0", "no column says what was paid", is_unsure=True)
         questions.append(f"which column says what was paid? The columns are {', '.join(known.bills.sample.names)}")
@@ -124,52 +137,69 @@ def _leave_out(bills: TableDraft | None, of_lines: lines.Lines | None, known: Ro
     head = known.bills or known.lines
     if head is None:
         return
+    where = _purchases(head, known, questions)
+    if bills is not None and where is not None:
+        bills.where = _both(bills.where, where)
+        if lines_table is not None and of_lines is not None and known.lines is not None and known.bills is not None:
+            if known.lines.sample.array and known.lines.sample.location == known.bills.sample.location:
+                lines_table.where = where
+            elif "bill_id" in bills.columns:
+                key = str(bills.columns["bill_id"].value)
+                _joined_with_head(lines_table, of_lines.bill, bills, key, str(bills.where.value), known)
+    elif lines_table is not None and where is not None:
+        lines_table.where = where
+    if lines_table is not None and known.lines is not None and (known.lines.sample.array or head is not known.lines):
+        own = deletions.kept_rows(known.lines, of_the_line=True)
+        lines_table.where = _both(lines_table.where, own) if own else lines_table.where
+
+
+def _purchases(head: Meanings, known: Roles, questions: list[str]) -> Guess | None:
+    """The condition on a bill's own row that it is a purchase: by its status, not deleted, of the one currency."""
     condition, _, asked = statuses.purchases(head)
     questions += asked
+    where = _both(condition, deletions.kept_rows(head))
     code = money.currency(known.every).value
-    parts = [str(condition.value)] if condition else []
     if one := money.one_currency(head, code):
-        parts.append(one)
         questions.append(f"amounts are in several currencies: rows in others than {code} are left out")
-    if not parts:
-        return
-    where = Guess(" and ".join(parts), condition.why if condition else "amounts of one currency")
-    if bills is None:
-        if lines_table is not None:
-            lines_table.where = where
-        return
-    own = f"{bills.where.value} and {where.value}" if bills.where else where.value
-    bills.where = Guess(own, where.why)
-    if lines_table is None or of_lines is None or known.lines is None or known.bills is None:
-        return
-    if known.lines.sample.array and known.lines.sample.location == known.bills.sample.location:
-        lines_table.where = where
-    elif "bill_id" in bills.columns:
-        _joined_with_head(lines_table, of_lines.bill, bills, str(bills.columns["bill_id"].value), own, known)
+        where = _both(where, Guess(one, "" if condition else "amounts of one currency"))
+    return where
+
+
+def _both(one: Guess | None, other: Guess | None) -> Guess | None:
+    """Two conditions as one, with the reasons of both."""
+    if one is None or other is None:
+        return one or other
+    return Guess(f"{one.value} and {other.value}", "; ".join(filter(None, (one.why, other.why))))
 
 
 def _joined_with_head(table: TableDraft, bill: str, bills: TableDraft, head: str, condition: str, known: Roles) -> None:
     """Lines of bills that are purchases, by a query over both."""
     on = f"on head.{quoted(head)} = line.{quoted(bill)}"
     why = "lines of bills that are no purchases are left out as well"
+    qualified = _qualified(condition, known.bills.sample.names if known.bills else ())
     if table.source == "sql":
         first, second = (f'"{meanings.sample.name}"' for meanings in (known.lines, known.bills) if meanings)
-        text = f"select line.*\nfrom {first} line\njoin {second} head {on}\nwhere {condition}".replace("`", '"')
+        qualified = qualified.replace("`", '"')
+        text = f"select line.*\nfrom {first} line\njoin {second} head {on}\nwhere {qualified}"
         table.options = {key: guess for key, guess in table.options.items() if key != "table"}
         table.options["query"] = Guess(text, why)
         return
-    qualified = condition
-    names = known.bills.sample.names if known.bills else ()
-    for name in sorted(names, key=len, reverse=True):
-        qualified = qualified.replace(f"({quoted(name)},", f"(head.{quoted(name)},")
-        qualified = qualified.replace(f"({quoted(name)})", f"(head.{quoted(name)})")
-        if qualified.startswith(f"{quoted(name)} is not null"):
-            qualified = f"head.{qualified}"
     table.query = Guess(f"select line.*\nfrom lines line\njoin heads head {on}\nwhere {qualified}", why)
     table.inputs = {
         "lines": TableDraft("lines", table.source, table.location, dict(table.options)),
         "heads": TableDraft("heads", bills.source, bills.location, dict(bills.options)),
     }
+
+
+def _qualified(condition: str, names: Sequence[str]) -> str:
+    """A condition whose columns are those of the heads, where lines may have some of the same name.
+
+    >>> _qualified("coalesce(status, '') not in ('status') and `Paid at` is not null", ["status", "Paid at"])
+    "coalesce(head.status, '') not in ('status') and head.`Paid at` is not null"
+    """
+    columns = {quoted(name) for name in names}
+    tokens = re.compile(r"'(?:[^']|'')*'|`(?:[^`]|``)+`|[A-Za-z_][\w.]*")
+    return tokens.sub(lambda match: f"head.{match[0]}" if match[0] in columns else match[0], condition)
 
 
 def _add_number_options(table: TableDraft, sample: Sample, questions: list[str]) -> None:

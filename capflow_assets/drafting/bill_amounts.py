@@ -33,9 +33,12 @@ def bill_amount(bills: Meanings, key: str, lines: Lines | None, lines_sample: Sa
             return None
         others = f"or is it {' or '.join(names[1:4])}?" if len(names) > 1 else ""
         return _less_refund(Guess(quoted(names[0]), others, is_unsure=bool(others)), refund, bills.sample)
-    sums = _sums(lines_sample, lines)
     numbers = _numbers(bills.sample)
-    keys = [str(value) for value in bills.sample.columns[key].values]
+    column = bills.sample.columns[key]
+    keys = [str(value) for value in column.values]
+    # What came several times has its lines several times as well.
+    several = {str(value) for value, count in column.counts.items() if count > 1}
+    sums = {bill: paid for bill, paid in _sums(lines_sample, lines).items() if bill not in several}
     shares = {}
     for name, less in _ways(bills, names):
         known = [(sums[bill], _value(numbers, name, less, place)) for place, bill in enumerate(keys) if bill in sums]

@@ -33,6 +33,8 @@ class TableDraft:
     inputs: dict[str, TableDraft] = field(default_factory=dict)
     bill_key: Guess | None = None
     personal: Guess | None = None
+    exports_by: Guess | None = None
+    equal_lines: Guess | None = None
     notes: list[str] = field(default_factory=list)
 
 

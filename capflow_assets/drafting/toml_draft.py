@@ -36,7 +36,7 @@ def _table(table: TableDraft, key: str) -> Iterator[str]:
     else:
         yield f"source = {_value(table.source)}"
         yield f"location = {_value(table.location)}"
-    for name in ("where", "bill_key", "personal"):
+    for name in ("where", "bill_key", "personal", "exports_by", "equal_lines"):
         guess = getattr(table, name)
         if guess is not None:
             yield _said(name, guess)

@@ -31,7 +31,7 @@ VOCABULARY = {
     ITEM: "item items product products article articles stock goods listing variant track artikel produkt produkte "
     "produit produits articulo articulos producto productos articolo prodotto prodotti artigo produto produtos towar "
     "artykul vara vare varer urun material",
-    SKU: "sku ean upc gtin barcode plu asin isbn",
+    SKU: "sku pzn ean upc gtin barcode plu asin isbn",
     USER: "customer customers client clients user users member members buyer buyers shopper shoppers account card "
     "loyalty household contact kunde kunden kundin mitglied kaeufer kundenkarte karte acheteur adherent carte cliente "
     "clientes comprador socio tarjeta tessera cartao klant klanten klantenkaart lid klient karta kund kunder musteri",
@@ -39,7 +39,7 @@ VOCABULARY = {
     "tienda sucursal negozio loja filial winkel filiaal vestiging sklep butik butikk magaza sube site seller sellers",
     TILL: "till register terminal kasse caisse caja cassa caixa kassa kasa pos",
     DATE: "date day datum tag jour fecha dia data giorno dato dag dzien tarih dt at on created placed timestamp "
-    "datetime moment zeitpunkt zeitstempel horodatage kaufdatum",
+    "datetime moment when wann quand cuando quando zeitpunkt zeitstempel horodatage kaufdatum",
     TIME: "time clock uhrzeit zeit heure hora ora tijd godzina czas tid saat",
     QUANTITY: "quantity qty quant units pieces pcs count menge anzahl stueck stuck stuckzahl quantite qte cantidad "
     "cant unidades quantita qta quantidade qtd qtde aantal hoeveelheid ilosc antal antall adet miktar",

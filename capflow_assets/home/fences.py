@@ -21,6 +21,7 @@ import re
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from capflow_assets.customers.customer import PACKAGE, SQLITE, Customer
 from capflow_assets.customers.own_places import overlap, real_parts
@@ -66,8 +67,13 @@ def refuse(home: Home, customer: Customer, file: Path, elders: bool = False) -> 
     problems: list[CapflowError] = []
     others = dict(other_tomls(home, customer.name, elder_than=customer.name if elders else None))
     base = os.path.realpath(customer.base or "/")
-    places = (place for other in others.values() for place in (*locations_of(other), *folders_of_files(other, base)))
-    theirs = [real_parts(place) for place in places if not _shared(place, chosen.roots)]
+    own = [fixed_part(place) for place in locations_of(dict(other_tomls(home, "", None)).get(customer.name, {}))]
+    theirs = [
+        (name, place, real_parts(place))
+        for name, other in others.items()
+        for place in (*locations_of(other), *_folders_apart(other, base, own))
+        if not _shared(place, chosen.roots)
+    ]
     limits = fence_of(home, customer)
     for origin in customer.origins():
         try:
@@ -82,13 +88,21 @@ def refuse(home: Home, customer: Customer, file: Path, elders: bool = False) -> 
             expected = f"files below {listed(limits.roots)}"
             do = f"export them there, or have their folder named in [sources] roots of {home.settings}"
             problems.append(CapflowError(f"{origin.key}.location", expected=expected, came=location, do=do))
-        elif any(overlap(read, place) for place in theirs for read in reads):
+        elif owned := next(
+            ((name, place) for name, place, parts in theirs if any(overlap(read, parts) for read in reads)), None
+        ):
             expected = "files that no other customer's TOML names, outside of the folder of its files"
+            came = f"{location}; {owned[1]} is of {owned[0]}"
             do = f"name this customer's own; what several may read is named in [sources] roots of {home.settings}"
-            problems.append(CapflowError(f"{origin.key}.location", expected=expected, came=location, do=do))
+            problems.append(CapflowError(f"{origin.key}.location", expected=expected, came=came, do=do))
     problems += refused_variables(customer, chosen.secrets, others)
     if problems:
         raise CustomerError.listing(str(file), problems)
+
+
+def _folders_apart(other: dict[str, Any], base: str, own: list[str]) -> list[str]:
+    """The folders of another customer's files, but for one in which this customer's ``own`` files lie already."""
+    return [folder for folder in folders_of_files(other, base) if not any(is_below(place, folder) for place in own)]
 
 
 def _is_outside_roots(limits: Fence, location: str) -> bool:

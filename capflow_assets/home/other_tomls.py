@@ -72,11 +72,17 @@ def folders_of_files(declared: Mapping[str, Any], base: str) -> list[str]:
     base_of_toml = declared.get("base")
     if not isinstance(base_of_toml, str) or not base_of_toml.startswith("/"):
         return []
-    files = [os.path.normpath(fixed_part(place)) for place in locations_of(declared) if place.startswith("/")]
-    folders = [os.path.dirname(file) for file in files if is_below(file, os.path.normpath(base_of_toml))]  # noqa: PTH120
+    places = [os.path.normpath(place) for place in locations_of(declared) if place.startswith("/")]
+    folders = [_folder_of(place) for place in places if is_below(fixed_part(place), os.path.normpath(base_of_toml))]
     folder = os.path.commonpath(folders) if folders else "/"
     inside = is_below(folder, os.path.normpath(base_of_toml)) and folder != "/"
     return [folder] if inside and not is_below(base, os.path.realpath(folder)) else []
+
+
+def _folder_of(place: str) -> str:
+    """The folder that the files of a path or a pattern lie in; that of a folder is the folder itself."""
+    fixed = fixed_part(place)
+    return fixed if fixed != place or os.path.isdir(place) else os.path.dirname(place)  # noqa: PTH112, PTH120
 
 
 def file_path(location: str) -> str:

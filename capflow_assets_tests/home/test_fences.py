@@ -107,6 +107,35 @@ def test_customers_whose_tomls_lie_in_one_folder_share_it(tmp_path: Path) -> Non
         limits.refuse(str(tmp_path / "one.csv"), str(tmp_path / "one.csv"))
 
 
+@pytest.mark.parametrize("theirs", ["exports/ann/bills-*.csv", "exports/ann", "exports/ann/bills.csv"])
+def test_beside_anothers_folder_there_is_room(tmp_path: Path, theirs: str) -> None:
+    home = TestHome(tmp_path / "home")
+    for name in ("ann", "spy"):
+        (tmp_path / "exports" / name).mkdir(parents=True)
+        (tmp_path / "exports" / name / "bills.csv").write_text(rows_of(name))
+    (tmp_path / "exports" / "ann" / "bills-2.csv").write_text(rows_of("ann"))
+    for name, location in (("ann", theirs), ("spy", "exports/spy/bills.csv")):
+        (tmp_path / f"{name}.toml").write_text(toml_of(name, location))
+        home.ok("onboard", str(tmp_path / f"{name}.toml"))
+    (tmp_path / "other.toml").write_text(toml_of("other", "exports/ann/2023.csv"))
+    refusal = home.capflow("onboard", str(tmp_path / "other.toml")).err
+    assert "exports/ann/2023.csv; " in refusal
+    assert " is of ann" in refusal
+
+
+def test_whose_files_lie_in_a_folder_already_is_not_shut_out_by_who_comes_later(tmp_path: Path) -> None:
+    home = TestHome(tmp_path / "home")
+    (tmp_path / "exports" / "ann").mkdir(parents=True)
+    for name, location in (("ann", "exports/ann/bills.csv"), ("spy", "exports/spy.csv")):
+        (tmp_path / location).write_text(rows_of(name))
+        (tmp_path / f"{name}.toml").write_text(toml_of(name, location))
+        home.ok("onboard", str(tmp_path / f"{name}.toml"))
+    (tmp_path / "ann.toml").write_text(toml_of("ann", "exports/ann/bills.csv") + "\n# as before\n")
+    said = home.capflow("onboard", str(tmp_path / "ann.toml"), "--replace")
+    assert said.code == 0, said.err
+    assert "took the place of the TOML of ann" in said.err + said.out
+
+
 def test_a_toml_that_was_replaced_is_read_anew(both: Neighbours) -> None:
     home, spy = Home.of(both.home.root, {}), customer_of("csv", "bills.csv")
     moved = both.folder / "moved" / "bills.csv"
