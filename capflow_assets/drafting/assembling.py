@@ -145,7 +145,7 @@ def _leave_out(bills: TableDraft | None, of_lines: lines.Lines | None, known: Ro
                 lines_table.where = where
             elif "bill_id" in bills.columns:
                 key = str(bills.columns["bill_id"].value)
-                _joined_with_head(lines_table, of_lines.bill, bills, key, str(bills.where.value), known)
+                _joined_with_head(lines_table, of_lines.bill, bills, key, str((bills.where or where).value), known)
     elif lines_table is not None and where is not None:
         lines_table.where = where
     if lines_table is not None and known.lines is not None and (known.lines.sample.array or head is not known.lines):
