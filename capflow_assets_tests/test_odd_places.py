@@ -17,7 +17,7 @@ from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
 from capflow_assets.stores.lake import Lake
 from capflow_assets_doubles.homes import TestHome
-from capflow_assets_tests.commands import capflow, needs_mounts
+from capflow_assets_tests.commands import capflow, capflow_in_turn, needs_mounts
 
 ODD = ("a blank", "größe-本", "50%", "no #1", "a+b & 'c'", 'say "so"', " edge ", "~tilde")
 UNFIT = ("what?", "a*b", "[a]", "{a,b}", "a%20b", "back\\slash", "two\nlines", "tab\there", "a|b", "a^b", "a`b")
@@ -99,16 +99,18 @@ def test_a_read_only_home_can_be_looked_at_and_nothing_else(bills_only, tmp_path
         ("explain", "young", "rfm_segments", "-f", "csv"),
         ("report", "young", "-o", str(tmp_path / "report.html")),
     )
-    for command in looks:
-        said = capflow(*command, "--home", str(root), before=frozen)
+    writes = (("report", "young"), ("run", "young"), ("freeze", "young", "rfm_segments"))
+    *looked, doctor, report, run, freeze = capflow_in_turn(
+        root, *looks, ("doctor", "-f", "csv"), *writes, before=frozen
+    )
+    for command, said in zip(looks, looked, strict=True):
         assert said.code == 0, said.err
         assert command[0] == "report" or said.out == bills_only.ok(*command)
     assert (tmp_path / "report.html").stat().st_size
-    doctor = capflow("doctor", "-f", "csv", "--home", str(root), before=frozen)
     assert "configuration.home,broken" in doctor.out
     assert "itself failed" not in doctor.out
-    for command in (("report", "young"), ("run", "young"), ("freeze", "young", "rfm_segments")):
-        said = capflow(*command, "--home", str(root), before=frozen)
+    alone = capflow("run", "young", "--home", str(root), before=frozen)
+    for said in (report, run, freeze, alone):
         assert said.code == 1
         assert "which cannot be written" in said.err or "lets nobody write" in said.err
         assert "report" in said.err

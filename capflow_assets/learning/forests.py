@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,11 +18,12 @@ def booster_of(forest: Any, names: list[str]) -> xgboost.Booster:
     The model's description is that of a trained stub, whose trees are replaced: so it is of whichever version is
     installed (XGBoost's "Introduction to Model IO" has the schema).
     """
+    import orjson
     import xgboost
 
-    stub = xgboost.DMatrix(np.zeros((2, len(names))), label=[0.0, 1.0], feature_names=names)
-    settings = {"objective": "reg:squarederror", "base_score": 0.0, "max_depth": 1}
-    model = json.loads(bytes(xgboost.train(settings, stub, num_boost_round=1).save_raw("json")))
+    stub = xgboost.DMatrix(np.zeros((2, len(names))), label=[0.0, 1.0], feature_names=names, nthread=1)
+    settings = {"objective": "reg:squarederror", "base_score": 0.0, "max_depth": 1, "nthread": 1}
+    model = orjson.loads(bytes(xgboost.train(settings, stub, num_boost_round=1).save_raw("json")))
     grown, count = model["learner"]["gradient_booster"]["model"], len(forest.estimators_)
     usual = grown["trees"][0]
     grown["trees"] = [
@@ -33,11 +33,14 @@ def booster_of(forest: Any, names: list[str]) -> xgboost.Booster:
         tree["tree_param"] = {**usual["tree_param"], "num_nodes": str(len(tree["left_children"]))}
     grown["tree_info"], grown["iteration_indptr"] = [0] * count, list(range(count + 1))
     grown["gbtree_model_param"] = {**grown["gbtree_model_param"], "num_trees": str(count)}
-    return xgboost.Booster(model_file=bytearray(json.dumps(model).encode()))
+    return xgboost.Booster(model_file=bytearray(orjson.dumps(model, option=orjson.OPT_SERIALIZE_NUMPY)))
 
 
-def _tree(state: dict[str, Any], count: int) -> dict[str, list[Any]]:
-    """A tree's nodes as XGBoost names them; its leaves hold the ``count``-th part of the chance."""
+def _tree(state: dict[str, Any], count: int) -> dict[str, np.ndarray]:
+    """A tree's nodes as XGBoost names them; its leaves hold the ``count``-th part of the chance.
+
+    Numbers are of 32 bits, as XGBoost keeps them: more digits take it several times as long to read.
+    """
     order = _by_level(state["nodes"]["left_child"], state["nodes"]["right_child"])
     nodes, values, size = state["nodes"][order], state["values"][order, 0, -1] / count, len(order)
     is_leaf = nodes["left_child"] < 0
@@ -48,16 +51,16 @@ def _tree(state: dict[str, Any], count: int) -> dict[str, list[Any]]:
     for children in (left, right):
         parents[children[~is_leaf]] = np.flatnonzero(~is_leaf)
     return {
-        "base_weights": values.tolist(),
-        "default_left": (nodes["missing_go_to_left"].astype(bool) & ~is_leaf).astype(int).tolist(),
-        "left_children": left.tolist(),
-        "right_children": right.tolist(),
-        "parents": parents.tolist(),
-        "loss_changes": np.zeros(size).tolist(),
-        "split_conditions": np.where(is_leaf, values, _above(nodes["threshold"])).tolist(),
-        "split_indices": np.where(is_leaf, 0, nodes["feature"]).tolist(),
-        "split_type": [0] * size,
-        "sum_hessian": nodes["weighted_n_node_samples"].tolist(),
+        "base_weights": values.astype(np.float32),
+        "default_left": (nodes["missing_go_to_left"].astype(bool) & ~is_leaf).astype(int),
+        "left_children": left,
+        "right_children": right,
+        "parents": parents,
+        "loss_changes": np.zeros(size, np.float32),
+        "split_conditions": np.where(is_leaf, values, _above(nodes["threshold"])).astype(np.float32),
+        "split_indices": np.where(is_leaf, 0, nodes["feature"]),
+        "split_type": np.zeros(size, int),
+        "sum_hessian": nodes["weighted_n_node_samples"].astype(np.float32),
     }
 
 
