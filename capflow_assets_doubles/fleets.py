@@ -22,7 +22,8 @@ from capflow_assets.contract import Examples
 from capflow_assets.deployment import Deployment
 from capflow_assets.home.places import Home
 from capflow_assets.learning.boosting import BoostedChance
-from capflow_assets.learning.online.conversion import frame_of, online_scores
+from capflow_assets.learning.online.by_code import frame_of
+from capflow_assets.learning.online.conversion import online_scores
 from capflow_assets.learning.online.files import NAME
 from capflow_assets.packages import STAGES, deployment
 from capflow_assets.serving.tokens import issue

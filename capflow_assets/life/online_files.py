@@ -22,7 +22,8 @@ def online_file(model: Model[Any], estimator: Estimator, population: Examples) -
     What is written is tried on a sample of the population; where it does not agree, the file says so.
     """
     if model.answer.shape == "score" and not model.frames:
-        from capflow_assets.learning.online.conversion import columns_of, online_scores
+        from capflow_assets.learning.online.by_code import columns_of
+        from capflow_assets.learning.online.conversion import online_scores
 
         columns = columns_of(estimator, tuple(dict.fromkeys(model.columns)))
         return {NAME: online_scores(estimator, columns, _sampled(population, columns)).packed()}

@@ -22,7 +22,7 @@ from capflow_assets.serving.endpoints import (
     require_owner,
     sent_problem,
 )
-from capflow_assets.serving.examples import request_body
+from capflow_assets.serving.examples import example_body, request_body
 from capflow_assets.serving.memory import keep_few_arenas, keep_for_good
 from capflow_assets.serving.metrics import Metrics
 from capflow_assets.serving.problems import ProblemError, not_there
@@ -95,7 +95,7 @@ class Server:
         return await self.service.answers(served, request)
 
     async def post_answers(self, call: Call) -> Reply:
-        """Answers for many subjects."""
+        """Answers for many subjects; ``…/example`` has a body that a customer's model answers now."""
         served, body = await self.asked(call, self.served)
         answers = await self.reply(served, answer_request(body))
         content = {"customer": served.customer, "model": served.model, "answers": answers}
@@ -110,6 +110,12 @@ class Server:
         if "problem" in answer:
             return Reply(answer["problem"], answer["problem"]["status"], {"none": 1}, PROBLEM_JSON)
         return Reply({"customer": served.customer, "model": served.model, **answer}, rungs=rungs_of([answer]))
+
+    async def example(self, call: Call) -> Reply:
+        """A body of ``…/answers`` that this model answers now: a known subject, and the features that it takes."""
+        served = self.served(call)
+        self.shares.take(served.customer, 1, served.declared.settings.answers_per_second)
+        return Reply(await example_body(self.service, served))
 
     async def models(self, call: Call) -> Reply:
         """The models of a customer, and which of them answer."""
@@ -258,6 +264,7 @@ def _add_routes(app: Application, server: Server) -> None:
     routes: list[tuple[str, str, Any]] = [
         ("POST", f"{model}/answers", server.charging(server.post_answers)),
         ("GET", f"{model}/answers/{{user:path}}", server.get_answer),
+        ("GET", f"{model}/example", server.example),
         ("POST", f"{model}/invocations", server.charging(server.invocations)),
         ("GET", "/v1/{customer}/models", server.models),
         ("GET", "/v2", server.about),

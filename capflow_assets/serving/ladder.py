@@ -104,9 +104,9 @@ def typical_answer(table: StoredTable, life: Lifetime, unwanted: frozenset[str],
 
 
 def live_answer(
-    figures: Mapping[str, float], bands: Sequence[Sequence[Any]], version: int, served_by: str, times: Mapping[str, Any]
+    figures: Mapping[str, Any], bands: Sequence[Sequence[Any]], version: int, served_by: str, times: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The figures of a version that was asked now as an answer."""
+    """The figures of a version that was asked now, and its words if it has any, as an answer."""
     numbers = {name: None if value != value else value for name, value in figures.items()}
     score = numbers.get("score")
     band = None if score is None else band_of(score, bands)

@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from capflow_assets.deployment import Deployment
+from capflow_assets.serving.converted import CONVERTED
 from capflow_assets.stores.answer_store import FOLDER
 from capflow_assets.stores.lake_marks import MARK, MARKED_STAGES
 from capflow_assets.stores.places import is_remote, opened
@@ -61,7 +62,8 @@ class LakeSigns:
         """
         home = self.deployment.home.root
         tables = self._remote(customer) if is_remote(self.deployment.lake.root) else self._local(customer)
-        files = sorted(entry.path for entry in _entries(f"{home}/{FOLDER}/{customer}"))
+        folder = f"{home}/{FOLDER}/{customer}"
+        files = sorted(entry.path for place in (folder, f"{folder}/{CONVERTED}") for entry in _entries(place))
         return Sign((_changed(f"{home}/customers/{customer}.toml"), champions, tables), (files, held))
 
     def _local(self, customer: str) -> dict[str, int | None]:
@@ -90,8 +92,12 @@ class LakeSigns:
         return known.versions
 
     def _mark(self, customer: str) -> datetime | None:
+        """When the mark was left; None where there is none."""
+        from pyarrow import fs
+
         store, prefix = self._place(customer)
-        modified: datetime | None = store.get_file_info(f"{prefix}/{MARK}").mtime
+        info = store.get_file_info(f"{prefix}/{MARK}")
+        modified: datetime | None = None if info.type == fs.FileType.NotFound else info.mtime
         return modified
 
     def _versions(self, customer: str) -> str:

@@ -11,16 +11,17 @@ from capflow_assets.blueprint.stages import Stages
 from capflow_assets.contract import USER, Examples
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import BrokenModelError, ModelError, listed
-from capflow_assets.learning.online.conversion import CODE, SCORES, columns_of, frame_of, with_holes
+from capflow_assets.learning.online.by_code import columns_of, frame_of
 from capflow_assets.learning.online.files import NAME, OnlineModel, unpacked
-from capflow_assets.learning.online.scorers import Scorer, ready_scorer
+from capflow_assets.learning.online.scorers import SCORES, Scorer, ready_scorer
 from capflow_assets.learning.online.visit_lists import VISITS, VisitLists, ready_lists
 from capflow_assets.life.rungs import rung_of
 from capflow_assets.life.scoring_version import in_one_line, succession
+from capflow_assets.serving.converted import converted, converted_path
 from capflow_assets.serving.ladder import bands_of
 from capflow_assets.serving.lookups import LooksUp, sampled_features
 from capflow_assets.serving.scorer_cache import LoadedScorer, NightOnly
-from capflow_assets.serving.scorers import code_scorer, import_xgboost, scorer_of
+from capflow_assets.serving.scorers import code_scorer, import_xgboost
 from capflow_assets.stores.model_files import LARGEST_BYTES, MODEL, REPORT
 from capflow_assets.stores.registry import Registry
 from capflow_assets.stores.saved_estimators import types_of
@@ -93,36 +94,43 @@ def _ready(
     version: int,
     most_bytes: int,
 ) -> Scorer | VisitLists | NightOnly:
-    """A version by its file for online answers; one that has none, or none that is whole, by its own code."""
-    online = _online(registry, customer, spec.name, version, most_bytes)
-    kind = CODE if online is None else online.recipe["kind"]
-    if online is not None and kind == SCORES:
+    """A version by its file for online answers; by its own code where the file says so.
+
+    Raises:
+        BrokenModelError: it has no file yet, or none that is whole; the process that publishes is to write one.
+    """
+    online, broken = _online(registry, customer, spec.name, version, most_bytes)
+    if online is None and not why_not_live(spec, deployment.stages):
+        online = converted(converted_path(deployment.home, registry, customer, spec.name, version), most_bytes)
+    if online is not None and online.recipe["kind"] == SCORES:
         return ready_scorer(online)
-    if online is not None and kind == VISITS:
+    if online is not None and online.recipe["kind"] == VISITS:
         return ready_lists(online)
     if spec.model.answer.shape == "list":
         return NightOnly("it has no file for online answers" if online is None else str(online.recipe["why"]))
+    if online is None:
+        do = "nothing: it is written within a minute"
+        raise broken or BrokenModelError("It has no file for online answers yet", do=do)
+    # It was tried, and does not agree.
     content = registry.read(customer, spec.name, version, MODEL, most_bytes)
     import_xgboost()
     estimator = registry.loaded(customer, spec.name, version, content, types_of(spec.model))
-    columns = columns_of(estimator, tuple(dict.fromkeys(spec.model.columns)))
-    if online is not None:  # it was tried, and does not agree
-        return code_scorer(estimator, columns, len(content))
-    trial = with_holes(sampled_features(lookups, customer, columns, TRIAL_ROWS))
-    return scorer_of(estimator, columns, trial, len(content))
+    return code_scorer(estimator, columns_of(estimator, tuple(dict.fromkeys(spec.model.columns))), len(content))
 
 
-def _online(registry: Registry, customer: str, model: str, version: int, most_bytes: int) -> OnlineModel | None:
-    """What lies beside a version for online answers; None where it has nothing that is whole."""
+def _online(
+    registry: Registry, customer: str, model: str, version: int, most_bytes: int
+) -> tuple[OnlineModel | None, BrokenModelError | None]:
+    """What lies beside a version for online answers, if anything that is whole; and what is wrong with it."""
     name = f"{REPORT}/{NAME}"
     if name not in registry.paths(customer, model, version):
-        return None
+        return None, None
     try:
-        return unpacked(registry.read(customer, model, version, name, most_bytes))
+        return unpacked(registry.read(customer, model, version, name, most_bytes)), None
     except BrokenModelError as error:
         who = [customer, model, version]
         LOG.warning({"what": "a file for online answers is broken", "version": who, "error": in_one_line(error)})
-        return None
+        return None, error
 
 
 def explained(

@@ -45,8 +45,8 @@ class LooksUp(Protocol):
     async def blobs(self, customer: str, table: StoredTable | None, subjects: Sequence[str]) -> dict[str, Found]:
         """What a table has of each subject."""
 
-    def sample(self, customer: str, table: StoredTable, most: int) -> list[bytes]:
-        """Some subjects' blobs, for any thread; none where they cannot be read."""
+    def sample(self, customer: str, table: StoredTable, most: int) -> list[tuple[str, bytes]]:
+        """Some subjects and their blobs, for any thread; none where they cannot be read."""
 
     def kept(self, customer: str) -> Any:
         """What a store that is no file of the home holds of a customer; it changes where that was lost."""
@@ -117,8 +117,8 @@ class Lookups:
         table = self.tables(customer).get(FEATURES)
         return features_of(table, self.blob(customer, table, subject))
 
-    def sample(self, customer: str, table: StoredTable, most: int) -> list[bytes]:
-        """The blobs of the first subjects, from a connection of its own."""
+    def sample(self, customer: str, table: StoredTable, most: int) -> list[tuple[str, bytes]]:
+        """The first subjects and their blobs, from a connection of its own."""
         return AnswerStore.of(self.home, customer).sample(table, most)
 
     def kept(self, customer: str) -> Any:
@@ -177,10 +177,15 @@ def features_of(table: StoredTable | None, found: Found) -> tuple[dict[str, floa
 
 def sampled_features(lookups: LooksUp, customer: str, columns: tuple[str, ...], most: int) -> np.ndarray:
     """Some users' features in the order of ``columns``; what the store lacks is missing."""
+    table = lookups.tables(customer).get(FEATURES)
+    sample = [] if table is None else lookups.sample(customer, table, most)
+    return features_matrix(table, [row for _, row in sample], columns)
+
+
+def features_matrix(table: StoredTable | None, rows: Sequence[bytes], columns: tuple[str, ...]) -> np.ndarray:
+    """Blobs of the table of features in the order of ``columns``; what the table lacks is missing."""
     import numpy as np
 
-    table = lookups.tables(customer).get(FEATURES)
-    rows = [] if table is None else lookups.sample(customer, table, most)
     if table is None or not rows:
         return np.empty((0, len(columns)))
     known = list(table.facts["columns"])

@@ -18,6 +18,8 @@ from capflow_assets.customers.customer import Customer
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import CapflowError
 from capflow_assets.life.menus import ALL, offering
+from capflow_assets.serving.converted import CONVERTED
+from capflow_assets.serving.converting import convert_champions
 from capflow_assets.serving.histories import HISTORIES, follows_visits, publish_histories
 from capflow_assets.serving.refreshing import FAILED
 from capflow_assets.serving.tokens import is_served
@@ -64,17 +66,18 @@ def publish(deployment: Deployment, customer: str) -> dict[str, str]:
             _tried(done, f"{ANSWERS}{model}", lambda name=model: _publish_answers(deployment, store, declared, name))
         _tried(done, FEATURES, lambda: _publish_features(deployment, store, declared))
         _tried(done, HISTORIES, lambda: publish_histories(deployment, store, declared))
+        _tried(done, CONVERTED, lambda: convert_champions(deployment, store, declared), unit="versions")
     return done
 
 
-def _tried(done: dict[str, str], table: str, work: Any) -> None:
+def _tried(done: dict[str, str], table: str, work: Any, unit: str = "subjects") -> None:
     try:
         count = work()
     except Exception as error:  # one table that is broken in whatever way leaves the others
         done[table] = f"{FAILED}{_words(error)}"
     else:
         if count is not None:
-            done[table] = f"{count:,} subjects"
+            done[table] = f"{count:,} {unit}"
 
 
 def _words(error: Exception) -> str:

@@ -23,6 +23,8 @@ RETRY_SECONDS = 15.0
 # To give memory back takes tenths of a second.
 TRIM_SECONDS = 5.0
 DEFAULT_BOUND_BYTES = 1 << 30
+# A model's file may take so much of the bound: a quarter.
+LARGEST_SHARE = 4
 # A version that cannot be loaded is remembered as this many bytes.
 NOTHING_BYTES = 1_000
 
@@ -77,6 +79,11 @@ class ScorerCache:
 
     def __len__(self) -> int:
         return sum(kept.loaded is not None for kept in self._kept.values())
+
+    @property
+    def largest_file_bytes(self) -> int:
+        """How large a model's file may be: it becomes a few times that in memory, and others are to have room too."""
+        return self.bound_bytes // LARGEST_SHARE
 
     def __contains__(self, key: Key) -> bool:
         return key in self._kept

@@ -60,8 +60,8 @@ class ServerLookups:
                 self._failed(error)
         return {subject: Found(None, is_certain=False) for subject in subjects}
 
-    def sample(self, customer: str, table: StoredTable, most: int) -> list[bytes]:
-        """Some subjects' blobs; none where the server does not say."""
+    def sample(self, customer: str, table: StoredTable, most: int) -> list[tuple[str, bytes]]:
+        """Some subjects and their blobs; none where the server does not say."""
         try:
             return self.server.sample(customer, table.file, most)
         except CapflowError as error:

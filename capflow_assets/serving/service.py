@@ -42,8 +42,6 @@ if TYPE_CHECKING:
 
 ID = "user_id"
 NOTHING = Found(None)
-# A model's file may take so much of the bound of memory: a quarter.
-LARGEST_SHARE = 4
 LOG = logging.getLogger("capflow.serving")
 
 
@@ -246,9 +244,10 @@ class Service:
         figures = await self._figures(scorer, matrix)
         reasons = await self._reasons(served, loaded.version, columns, matrix) if request.has_reasons else None
         bands, served_by = _bands(served, loaded), _rung(served, loaded)
+        columns_of_figures = {name: values.tolist() for name, values in figures.items()}
         for number, place in enumerate(rows):
             query = request.queries[place]
-            own = {name: float(values[number]) for name, values in figures.items()}
+            own = {name: values[number] for name, values in columns_of_figures.items()}
             times = self._times(served, query, columns)
             answers[place] = {
                 **_whom(query),
@@ -307,8 +306,7 @@ class Service:
         return {**_whom(query), **answer}
 
     def _load(self, key: Key) -> LoadedScorer:
-        # What a file becomes in memory is a few times its size, and others are to have room as well.
-        most = self.bound_bytes // LARGEST_SHARE
+        most = self.cache.largest_file_bytes
         return load_scorer(self.deployment, self.registry, self.lookups, *key, most_bytes=most)
 
 

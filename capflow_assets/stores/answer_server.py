@@ -55,8 +55,8 @@ class AnswerServer(Protocol):
     def blobs(self, customer: str, file: str, subjects: Sequence[str]) -> dict[str, bytes]:
         """The blobs of those subjects that a version has."""
 
-    def sample(self, customer: str, file: str, most: int) -> list[bytes]:
-        """Some subjects' blobs; none where the server cannot tell some without reading all."""
+    def sample(self, customer: str, file: str, most: int) -> list[tuple[str, bytes]]:
+        """Some subjects and their blobs; none where the server cannot tell some without reading all."""
 
     def delete(self, customer: str, ids: Collection[str], others: Mapping[str, Collection[str]]) -> int:
         """Count an erasure, and delete subjects from every version; how many rows that were.
@@ -90,8 +90,8 @@ class ServedAnswers:
         """The blobs of those subjects that a table has."""
         return self.server.blobs(self.customer, table.file, subjects)
 
-    def sample(self, table: StoredTable, most: int) -> list[bytes]:
-        """Some subjects' blobs; none where the server cannot say."""
+    def sample(self, table: StoredTable, most: int) -> list[tuple[str, bytes]]:
+        """Some subjects and their blobs; none where the server cannot say."""
         return self.server.sample(self.customer, table.file, most)
 
     @contextmanager

@@ -87,11 +87,11 @@ class AnswerStore:
         """Where the file of a table lies."""
         return self.folder / Path(table.file).name
 
-    def sample(self, table: StoredTable, most: int) -> list[bytes]:
-        """The blobs of the first subjects; none where the file cannot be read."""
+    def sample(self, table: StoredTable, most: int) -> list[tuple[str, bytes]]:
+        """The first subjects and their blobs; none where the file cannot be read."""
         with suppress(sqlite3.Error), closing(opened(self.path(table))) as database:
-            rows = database.execute("SELECT content FROM subjects LIMIT ?", (most,)).fetchall()
-            return [bytes(content) for (content,) in rows]
+            rows = database.execute("SELECT id, content FROM subjects LIMIT ?", (most,)).fetchall()
+            return [(str(subject), bytes(content)) for subject, content in rows]
         return []
 
     @contextmanager

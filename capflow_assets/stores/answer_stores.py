@@ -40,8 +40,8 @@ class Answers(Protocol):
     def drop(self, name: str) -> None:
         """Keep a table no more."""
 
-    def sample(self, table: StoredTable, most: int) -> list[bytes]:
-        """Some subjects' blobs; none where they cannot be read."""
+    def sample(self, table: StoredTable, most: int) -> list[tuple[str, bytes]]:
+        """Some subjects and their blobs; none where they cannot be read."""
 
     def forget(self, ids: Collection[str], others: Mapping[str, Collection[str]] | None = None) -> int:
         """Delete subjects from every table; how many rows that were."""

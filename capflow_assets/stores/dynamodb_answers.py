@@ -92,7 +92,7 @@ class DynamoAnswerServer:
         items = self._items([key for key, _ in keys.values()])
         return {keys[self._name(item)][1]: bytes(item[BLOB]["B"]) for item in items if BLOB in item}
 
-    def sample(self, customer: str, file: str, most: int) -> list[bytes]:
+    def sample(self, customer: str, file: str, most: int) -> list[tuple[str, bytes]]:
         """None: to draw some is to read the whole table."""
         return []
 

@@ -127,11 +127,12 @@ class RedisAnswerServer:
             raise LostVersionError("Redis does not hold a version of a table any more", where=key)
         return {subject: blob for subject, blob in zip(subjects, values, strict=True) if blob is not None}
 
-    def sample(self, customer: str, file: str, most: int) -> list[bytes]:
-        """Some subjects' blobs, drawn by the server."""
+    def sample(self, customer: str, file: str, most: int) -> list[tuple[str, bytes]]:
+        """Some subjects and their blobs, drawn by the server."""
         with self._asked() as client:
             drawn = client.hrandfield(self._rows(customer, file), most + 1, withvalues=True) or []
-        return [blob for subject, blob in zip(drawn[::2], drawn[1::2], strict=True) if subject != MARK][:most]
+        pairs = zip(drawn[::2], drawn[1::2], strict=True)
+        return [(subject.decode(), blob) for subject, blob in pairs if subject != MARK][:most]
 
     def delete(self, customer: str, ids: Collection[str], others: Mapping[str, Collection[str]]) -> int:
         """Count an erasure, then delete subjects from every version, also from those being written."""

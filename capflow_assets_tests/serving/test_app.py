@@ -11,7 +11,7 @@ import pytest
 
 from capflow_assets.serving.examples import BODIES
 from capflow_assets.serving.tokens import RECHECK_UNKNOWN_SECONDS, issue
-from capflow_assets_doubles.homes import TestHome
+from capflow_assets_doubles.homes import EACH_KIND, TestHome
 from capflow_assets_tests.serving.homes import Answering, answering, long_valid
 
 SCORE, LIST = "purchase_propensity", "next_basket"
@@ -84,6 +84,18 @@ def test_reasons_of_live_answers_are_those_of_the_estimator(served, night):
     features = {name: None if known[name] != known[name] else known[name] for name in wanted}
     (answer,) = served.post(SCORE, instances=[{"features": features}], reasons=True)
     assert answer["reasons"] == night[user]["reasons"]
+
+
+def test_a_segment_that_is_given_live_has_its_name(served):
+    rows = served.deployment.lake.arrow("acme", "predictions/rfm_segments").to_pylist()
+    instances = []
+    for row in rows[:20]:
+        known, _ = served.server.service.lookups.features("acme", row["user_id"])
+        wanted = served.deployment.stages.model("rfm_segments").model.columns
+        instances.append({"features": {name: None if known[name] != known[name] else known[name] for name in wanted}})
+    answers = served.post("rfm_segments", instances=instances)
+    assert {answer["served_by"] for answer in answers} == {"live"}
+    assert [answer["segment"] for answer in answers] == [row["segment"] for row in rows[:20]]
 
 
 def test_an_unknown_user_is_reported_and_the_neighbours_are_answered(served, night):
@@ -206,6 +218,19 @@ def test_every_example_of_the_openapi_page_runs(served):
             assert response.status_code == 200, (named, response.text)
             count += 1
     assert count == sum(len(examples) for examples in BODIES.values()) + len(BODIES["infer"])
+
+
+# An effect, an amount, a list, a chance, a segment, a series.
+@pytest.mark.parametrize("model", EACH_KIND)
+def test_the_example_of_each_kind_of_model_is_answered_by_it(served, model):
+    body = served.client.get(f"/v1/acme/models/{model}/example").json()
+    answers = served.post(model, **body)
+    assert answers
+    assert [answer for answer in answers if "problem" in answer] == []
+    if model == SCORE:
+        columns = served.client.get(f"/v2/models/acme.{model}").json()["inputs"][1:]
+        assert list(body["instances"][-1]["features"]) == [column["name"] for column in columns]
+        assert answers[-1]["served_by"] == "live"
 
 
 def test_health_metrics_and_the_page(served):

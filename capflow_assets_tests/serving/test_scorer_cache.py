@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import xgboost
 
+from capflow_assets.learning.online.scorers import Scorer
 from capflow_assets.learning.online.sessions import NODE_BYTES, SESSION_BYTES, session_of
 from capflow_assets.learning.online.tree_graphs import UnfitTreesError, booster_graph, graph_of
 from capflow_assets.serving.memory import give_memory_back, rss_bytes
 from capflow_assets.serving.scorer_cache import Key, LoadedScorer, ScorerCache
-from capflow_assets.serving.scorers import Scorer
 
 T = TypeVar("T")
 

@@ -18,10 +18,10 @@ import pytest
 from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.graph.engine import deployment
 from capflow_assets.home.places import Home
+from capflow_assets.learning.online.scorers import Figures, Scorer
 from capflow_assets.serving.problems import ProblemError
 from capflow_assets.serving.requests import answer_request
 from capflow_assets.serving.scorer_cache import Key, LoadedScorer, ScorerCache
-from capflow_assets.serving.scorers import Figures, Scorer
 from capflow_assets.serving.server_lookups import ServerLookups
 from capflow_assets.serving.service import Service
 from capflow_assets.serving.tokens import issue

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from capflow_assets.definitions import STAGES
+from capflow_assets.learning.online.scorers import Figures, Scorer
 from capflow_assets.serving.problems import ProblemError
 from capflow_assets.serving.requests import answer_request
 from capflow_assets.serving.scorer_cache import Key, LoadedScorer, ScorerCache
-from capflow_assets.serving.scorers import Figures, Scorer
 from capflow_assets.serving.service import Service
 from capflow_assets.stores.answer_store import ANSWERS, AnswerStore
 from capflow_assets_tests.serving.one_service import FIRST, MODEL, OTHER, SECOND, answered, publish, service

@@ -16,10 +16,12 @@ import pytest
 from capflow_assets.errors import ModelError, StoreError
 from capflow_assets.learning.online.files import NAME
 from capflow_assets.learning.online.scorers import Scorer
+from capflow_assets.serving.converted import converted_folder
 from capflow_assets.serving.loading import load_scorer
+from capflow_assets.serving.publication import publish
 from capflow_assets.serving.requests import answer_request
-from capflow_assets.serving.scorer_cache import ScorerCache
-from capflow_assets.serving.service import LARGEST_SHARE, Service
+from capflow_assets.serving.scorer_cache import LARGEST_SHARE, ScorerCache
+from capflow_assets.serving.service import Service
 from capflow_assets.stores import answer_store
 from capflow_assets.stores.answer_store import ANSWERS, POINTER, AnswerStore
 from capflow_assets.stores.answer_stores import answers_of
@@ -145,21 +147,30 @@ def test_a_model_file_that_is_huge_is_not_read_and_the_version_before_it_answers
         load_scorer(*wanted)
 
 
-def test_a_damaged_file_for_online_answers_gives_way_to_the_versions_own_code(tmp_path):
+def test_a_damaged_file_for_online_answers_is_written_again_by_who_publishes(tmp_path):
     shops = fleet(tmp_path, 1)
     (customer,), registry = shops.customers, shops.deployment.registry
     service = Service(shops.deployment)
     file = Path(registry.artifacts(customer, MODEL, 1)) / REPORT / NAME
     wanted = (shops.deployment, registry, service.lookups, customer, MODEL, 1)
     whole = load_scorer(*wanted).scorer
-    for content in (b"", file.read_bytes()[:-10], file.read_bytes().replace(b"format", b"fromat"), None):
-        if content is None:
-            file.unlink()
-        else:
-            file.write_bytes(content)
-        loaded = load_scorer(*wanted)
-        assert loaded.version == 1
-        assert isinstance(loaded.scorer, Scorer)
-        assert isinstance(whole, Scorer)
-        rows = np.full((1, len(whole.columns)), 0.5)
-        np.testing.assert_allclose(loaded.scorer.figures(rows)["score"], whole.figures(rows)["score"], rtol=1e-6)
+    file.write_bytes(file.read_bytes()[:-10])
+    with pytest.raises(ModelError, match="is not the one that was registered"):
+        load_scorer(*wanted)
+    assert publish(shops.deployment, customer)["converted"] == "1 versions"
+    assert "converted" not in publish(shops.deployment, customer)
+    loaded = load_scorer(*wanted)
+    assert loaded.version == 1
+    assert isinstance(loaded.scorer, Scorer)
+    assert isinstance(whole, Scorer)
+    rows = np.full((1, len(whole.columns)), 0.5)
+    np.testing.assert_allclose(loaded.scorer.figures(rows)["score"], whole.figures(rows)["score"], rtol=1e-6)
+    (converted_file,) = converted_folder(shops.deployment.home, customer).iterdir()
+    converted_file.write_bytes(converted_file.read_bytes()[:-10])
+    with pytest.raises(ModelError, match="is not the one that was registered"):
+        load_scorer(*wanted)
+    assert publish(shops.deployment, customer)["converted"] == "1 versions"
+    assert load_scorer(*wanted).version == 1
+    registry.promote(customer, MODEL, 2, "a test")
+    publish(shops.deployment, customer)
+    assert list(converted_folder(shops.deployment.home, customer).iterdir()) == [], "version 2 has a file of its own"

@@ -86,5 +86,5 @@ def test_the_store_has_the_columns_that_a_champion_chose_from_the_wider_menu(tmp
     publish(opened, customer)
     store = AnswerStore.of(opened.home, customer)
     table = store.tables()[FEATURES]
-    (blob,) = store.sample(table, 1)
+    ((_, blob),) = store.sample(table, 1)
     assert dict(zip(table.facts["columns"], np.frombuffer(blob), strict=True))[column] == 3.5

@@ -11,8 +11,8 @@ import pytest
 from capflow_assets.definitions import SOURCES, STAGES
 from capflow_assets.graph.engine import deployment
 from capflow_assets.home.places import Home
+from capflow_assets.learning.online.scorers import Scorer
 from capflow_assets.serving.scorer_cache import Key, LoadedScorer, ScorerCache
-from capflow_assets.serving.scorers import Scorer
 from capflow_assets.serving.service import Service
 from capflow_assets.serving.warming import FILE, hot_models, load_hot, remember
 

@@ -13,17 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from capflow_assets.contract import Estimator, Examples, ReadsColumns
+from capflow_assets.contract import Estimator
+from capflow_assets.learning.online.by_code import CODE, by_code, columns_of
 from capflow_assets.learning.online.files import OnlineModel
-from capflow_assets.learning.online.scorers import Figures, Scoring, ready_scorer
+from capflow_assets.learning.online.scorers import SCORES, Figures, ready_scorer
 from capflow_assets.learning.online.tree_graphs import UnfitTreesError, booster_graph
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from capflow_assets.learning.calibration import Calibrator
 
-SCORES, CODE = "scores", "code"
 TOLERANCE = 1e-6
 TRIAL_ROWS = 1_000
 HOLES = 0.1
@@ -47,11 +45,6 @@ def online_scores(estimator: Estimator, columns: Sequence[str], trial: np.ndarra
     except (UnfitTreesError, AttributeError, TypeError, ImportError) as error:
         why = f"{type(estimator).__name__} is not converted: {error}"
     return OnlineModel({"kind": CODE, "why": why, "columns": list(names)})
-
-
-def columns_of(estimator: Estimator, columns: Sequence[str]) -> tuple[str, ...]:
-    """The columns that an estimator reads, of those that its model names."""
-    return tuple(estimator.columns if isinstance(estimator, ReadsColumns) else columns)
 
 
 def with_holes(sample: np.ndarray, seed: int = 0, rows: int = TRIAL_ROWS) -> np.ndarray:
@@ -78,26 +71,6 @@ def agrees(figures: Figures, expected: Figures) -> bool:
         np.allclose(figures[name], values, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True)
         for name, values in expected.items()
     )
-
-
-def by_code(estimator: Estimator, columns: tuple[str, ...]) -> Scoring:
-    """The estimator asked as in the night, through a frame."""
-
-    def figures(rows: np.ndarray) -> Figures:
-        from capflow_assets.learning.permutation import figures_of
-
-        answers = figures_of(estimator, Examples(frame_of(rows, columns)))
-        numbers = answers.select_dtypes("number")
-        return {str(name): numbers[name].to_numpy(dtype=float, na_value=np.nan) for name in numbers.columns}
-
-    return figures
-
-
-def frame_of(rows: np.ndarray, columns: tuple[str, ...]) -> pd.DataFrame:
-    """Rows of features as estimators read them, indexed by a number for each."""
-    import pandas as pd
-
-    return pd.DataFrame(rows, columns=list(columns), index=pd.RangeIndex(len(rows), name="user_id"))
 
 
 def _drawn(width: int) -> np.ndarray:

@@ -20,6 +20,8 @@ from capflow_assets.learning.online.sessions import NODE_BYTES, SESSION_BYTES, a
 from capflow_assets.learning.online.tree_graphs import INPUT, OUTPUT
 from capflow_assets.learning.splines import basis, squeezed
 
+# The kind of such a recipe.
+SCORES = "scores"
 # Measured: what a recipe keeps besides its graphs.
 RECIPE_BYTES = 100_000
 OUTPUTS = (OUTPUT,)

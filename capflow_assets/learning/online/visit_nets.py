@@ -12,7 +12,7 @@ import numpy as np
 
 from capflow_assets.learning.basket_sequences import WIDTH
 from capflow_assets.learning.baskets import Baskets
-from capflow_assets.learning.online.conversion import CODE
+from capflow_assets.learning.online.by_code import CODE
 from capflow_assets.learning.online.files import OnlineModel
 from capflow_assets.learning.online.histories import KEPT_VISITS, histories
 from capflow_assets.learning.online.visit_lists import INPUT, OUTPUT, VISITS, VisitLists, ready_lists

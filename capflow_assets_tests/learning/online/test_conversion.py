@@ -11,11 +11,12 @@ from capflow_assets.learning.boosted_amounts import AmountParams, TweedieAmount,
 from capflow_assets.learning.boosting import BoostedChance, BoostingParams
 from capflow_assets.learning.ensembles import Ensemble
 from capflow_assets.learning.extra_trees import ExtraTrees
-from capflow_assets.learning.online.conversion import frame_of, online_scores
+from capflow_assets.learning.online.by_code import frame_of
+from capflow_assets.learning.online.conversion import online_scores
 from capflow_assets.learning.online.files import unpacked
 from capflow_assets.learning.online.scorers import Scorer, ready_scorer
 from capflow_assets.learning.spline_logistic import SplineLogistic
-from capflow_assets.serving.scorers import scorer_of
+from capflow_assets.serving.scorers import code_scorer
 
 COLUMNS = ("recency", "visits", "spent", "share")
 WORDS = {name: f"{name} {{}}" for name in COLUMNS}
@@ -115,9 +116,10 @@ def test_an_estimator_that_is_not_converted_answers_by_its_own_code(learned):
 
     rows = features(20, seed=6)
     assert why_by_code(Halved(), rows) == "Halved is not converted: neither trees nor curves"
-    scorer = scorer_of(Halved(), COLUMNS, rows, 0)
+    scorer = code_scorer(Halved(), COLUMNS, 0)
     assert scorer.engine == "code"
     np.testing.assert_array_equal(scorer.figures(rows)["score"], rows[:, 1] / 2)
+    assert scorer.figures(rows)["words"].tolist() == ["half"] * 20
 
 
 def test_a_conversion_that_does_not_agree_is_not_used(learned):
