@@ -12,7 +12,6 @@ from capflow_assets.graph.night_history import KIND, PEAK, STARTUP
 from capflow_assets.processes.customer_lock import HELD_ELSEWHERE
 from capflow_assets.processes.run_processes import started
 
-
 # Memory is noted anew where it has grown by so much since: each of a night's steps asks twice.
 GROWTH = 1.05
 _noted_mib: dict[str, int] = {}

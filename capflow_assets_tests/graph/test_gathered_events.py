@@ -82,12 +82,20 @@ def keep(instance: dg.DagsterInstance, events: Sequence[EventLogEntry], *, is_to
     for at, check in enumerate(("schema", "other")):
         storage.store_event(entry(KIND.ASSET_CHECK_EVALUATION_PLANNED, planned(check), float(at)))
     if is_together:
-        with together(instance):
-            for event in events:
-                storage.store_event(event)
+        gather(instance, events=events)
     else:
         for event in events:
             storage.store_event(event)
+
+
+def gather(
+    instance: dg.DagsterInstance, then: Exception | None = None, events: Sequence[EventLogEntry] | None = None
+) -> None:
+    with together(instance):
+        for event in events or of_two_customers():
+            instance.event_log_storage.store_event(event)
+        if then:
+            raise then
 
 
 def records(instance: dg.DagsterInstance) -> list[object]:
@@ -139,10 +147,8 @@ def test_what_is_read_on_the_way_is_there(tmp_path: Path) -> None:
 def test_what_was_gathered_when_work_breaks_off_is_kept(tmp_path: Path) -> None:
     with opened(tmp_path) as instance:
         instance.add_run(dg.DagsterRun("job", RUN))
-        with pytest.raises(RuntimeError, match="midway"), together(instance):
-            for event in of_two_customers():
-                instance.event_log_storage.store_event(event)
-            raise RuntimeError("midway")
+        with pytest.raises(RuntimeError, match="midway"):
+            gather(instance, RuntimeError("midway"))
         assert len(instance.all_logs(RUN)) == 7
 
 
@@ -170,9 +176,8 @@ def test_an_interrupt_while_they_are_written_comes_once_they_are(
         monkeypatch.setattr(EventLog, "_write", interrupted)
         before = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
-            with pytest.raises(KeyboardInterrupt), together(instance):
-                for event in of_two_customers():
-                    instance.event_log_storage.store_event(event)
+            with pytest.raises(KeyboardInterrupt):
+                gather(instance)
         finally:
             signal.signal(signal.SIGINT, before)
         assert len(instance.all_logs(RUN)) == 7
