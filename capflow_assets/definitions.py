@@ -9,6 +9,7 @@ with paused():
     from capflow_assets.graph.build import build
     from capflow_assets.packages import SOURCES, STAGES
 
-    defs = build(STAGES, SOURCES, module=__name__)
+    # A cohort's process needs what the packages declare and no graph of it.
+    defs = build(STAGES, SOURCES, module="capflow_assets.packages")
 
 __all__ = ["SOURCES", "STAGES", "defs"]

@@ -1,7 +1,7 @@
-"""Dagster's records in PostgreSQL, whose event log keeps one connection a process.
+"""Dagster's records in PostgreSQL, of which a process keeps one connection.
 
-Dagster's own storage connects for each event, which is half of what an event costs, and keeps none so that many
-processes stay below the server's bound. One each is what a run needs: its events come one after another.
+Dagster's own storages connect for each event and each question, which is half of what an event costs, and keep none so
+that many processes stay below the server's bound. One each is what a run needs: its events come one after another.
 
 ``PostgresStorage`` is for a ``dagster.yaml`` of ours (``home.places``). ``PooledInstance`` is for one that names
 Dagster's own storages, as Dagster's chart writes it: ``instance_class`` is the one entry by which they are replaced.
@@ -21,6 +21,8 @@ from dagster._core.storage.event_log import AssetKeyTable, EventLogStorage, SqlE
 from dagster._core.storage.event_log.migration import ASSET_KEY_INDEX_COLS
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres.event_log import PostgresEventLogStorage
+from dagster_postgres.run_storage import PostgresRunStorage
+from dagster_postgres.schedule_storage import PostgresScheduleStorage
 from dagster_postgres.storage import DagsterPostgresStorage
 from dagster_postgres.utils import create_pg_engine, get_token_provider_from_config, pg_url_from_config
 from sqlalchemy import Connection, Engine
@@ -29,6 +31,7 @@ from capflow_assets.graph.gathered_events import GatheringEventLog
 
 # A connection is opened anew after an hour: servers and what stands before them close those that are older.
 RENEWED_AFTER_SECONDS = 3600
+OTHERS = (PostgresRunStorage, PostgresScheduleStorage)
 # Events that Dagster keeps something of beside them.
 BESIDE = ASSET_EVENTS | ASSET_CHECK_EVENTS
 INSERT = SqlEventLogStorageTable.insert().returning(SqlEventLogStorageTable.c.id, sort_by_parameter_order=True)
@@ -74,6 +77,12 @@ class EventLog(GatheringEventLog, PostgresEventLogStorage):
         if not conn.execute(update).rowcount:
             super()._store_asset_event(conn, event, event_id)
 
+    def lend_connection(self, *others: object) -> None:
+        """Let storages of the same database use the connection; Dagster's own connect for each of their questions."""
+        for other in others:
+            if isinstance(other, OTHERS) and other.postgres_url == self.postgres_url:
+                other._engine = self._engine
+
     def dispose(self) -> None:
         """Close the connection; Dagster calls it where an instance ends."""
         super().dispose()
@@ -105,6 +114,7 @@ class PostgresStorage(DagsterPostgresStorage):
     ) -> None:
         super().__init__(postgres_url, should_autocreate_tables, inst_data, token_provider)
         self._event_log_storage = EventLog(postgres_url, should_autocreate_tables, token_provider)
+        self._event_log_storage.lend_connection(self._run_storage, self._schedule_storage)
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> Self:
@@ -124,6 +134,7 @@ class PooledInstance(dg.DagsterInstance):
         if isinstance(event_storage, PostgresEventLogStorage):
             named = event_storage
             event_storage = EventLog(named.postgres_url, named.should_autocreate_tables, named._token_provider)
+            event_storage.lend_connection(others.get("run_storage"), others.get("schedule_storage"))
             named.dispose()
         super().__init__(event_storage=event_storage, **others)
 

@@ -12,16 +12,24 @@ from capflow_assets.graph.night_history import KIND, PEAK, STARTUP
 from capflow_assets.processes.customer_lock import HELD_ELSEWHERE
 from capflow_assets.processes.run_processes import started
 
+# Memory is noted anew where it has grown by so much since: each of a night's steps asks twice.
+GROWTH = 1.05
+_noted_mib: dict[str, int] = {}
+
 
 def note_costs(context: Any) -> None:
     """Tag a night's run with what it has cost so far; others, and steps on a cluster, are left as they are."""
     if os.environ.get(HELD_ELSEWHERE) or KIND not in context.run.tags:
         return
+    peak, run_id = peak_mib(), context.run.run_id
+    if peak < GROWTH * _noted_mib.get(run_id, 0):
+        return
+    _noted_mib[run_id] = peak
     record = context.instance.get_run_record_by_id(context.run.run_id)
     if record is None:
         return
     before = record.dagster_run.tags
-    tags = {PEAK: str(max(peak_mib(), int(before.get(PEAK, 0))))}
+    tags = {PEAK: str(max(peak, int(before.get(PEAK, 0))))}
     seconds, began = process_seconds(), record.start_time
     if STARTUP not in before and seconds is not None and began is not None:
         tags[STARTUP] = f"{max(0.0, seconds - (time.time() - began)):.1f}"
