@@ -8,6 +8,7 @@ from itertools import combinations
 
 from capflow_assets.drafting import words as w
 from capflow_assets.drafting.amounts import form_of
+from capflow_assets.drafting.deletions import deleted_rows
 from capflow_assets.drafting.lines import Lines
 from capflow_assets.drafting.meanings import Meanings
 from capflow_assets.drafting.parts import Guess, quoted
@@ -76,8 +77,9 @@ def _less_refund(guess: Guess, refund: str, sample: Sample) -> Guess:
 
 def _sums(sample: Sample, lines: Lines) -> dict[str, float]:
     sums: dict[str, float] = defaultdict(float)
-    for bill, value in zip(sample.columns[lines.bill].values, lines.money.values, strict=False):
-        sums[str(bill)] += value or 0.0
+    deleted = deleted_rows(sample)
+    for place, (bill, value) in enumerate(zip(sample.columns[lines.bill].values, lines.money.values, strict=False)):
+        sums[str(bill)] += 0.0 if place in deleted else value or 0.0
     return sums
 
 

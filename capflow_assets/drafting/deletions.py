@@ -28,33 +28,33 @@ def kept_rows(meanings: Meanings, *, of_the_line: bool = False) -> Guess | None:
     """
     sample = meanings.sample
     for name, column in sample.columns.items():
-        if is_inner(sample, name) is not of_the_line and sample.array:
-            continue
-        condition, share = _condition(name, column)
-        if condition:
-            return Guess(condition, f"{name} marks {100 * share:.1f} % of the rows as deleted")
+        places = _marked(name, column)
+        if places and (not sample.array or name.startswith(f"{sample.array}.") is of_the_line):
+            share = 100 * len(places) / len(column.values)
+            return Guess(_condition(name, column), f"{name} marks {share:.1f} % of the rows as deleted")
     return None
 
 
-def is_inner(sample: Sample, name: str) -> bool:
-    """Whether a column is of the elements of a sample's array."""
-    return bool(sample.array) and name.startswith(f"{sample.array}.")
+def deleted_rows(sample: Sample) -> frozenset[int]:
+    """The places of a sample's rows that are marked as deleted."""
+    return frozenset(place for name, column in sample.columns.items() for place in _marked(name, column))
 
 
-def _condition(name: str, column: Column) -> tuple[str, float]:
-    plain = plain_name(name.split(".")[-1])
-    if plain in TIMES:
-        is_time = column.kind == "time" or (column.kind == "number" and bool(column.count_format))
-        share = column.filled / max(len(column.values), 1)
-        return (f"{quoted(name)} is null", share) if is_time and 0 < share < 1 else ("", 0.0)
-    if plain not in FLAGS:
-        return "", 0.0
-    marked = [value for value in column.values if value is not None and str(value).lower() in MARKS]
-    share = len(marked) / max(len(column.values), 1)
-    if not 0 < share < 1:
-        return "", 0.0
+def _marked(name: str, column: Column) -> list[int]:
+    """The places of the rows that a column marks; none where it marks all, or is no mark."""
+    plain, is_time = plain_name(name.split(".")[-1]), column.kind == "time" or bool(column.count_format)
+    if plain in TIMES and is_time:
+        places = [place for place, value in enumerate(column.values) if value is not None]
+    elif plain in FLAGS:
+        places = [place for place, value in enumerate(column.values) if str(value).lower() in MARKS]
+    else:
+        return []
+    return places if len(places) < len(column.values) else []
+
+
+def _condition(name: str, column: Column) -> str:
+    if plain_name(name.split(".")[-1]) in TIMES:
+        return f"{quoted(name)} is null"
     if column.is_text:
-        return f"coalesce(lower({quoted(name)}), '') not in ({words_in(MARKS)})", share
-    if column.kind == "truth":
-        return f"not coalesce({quoted(name)}, false)", share
-    return f"coalesce({quoted(name)}, 0) = 0", share
+        return f"coalesce(lower({quoted(name)}), '') not in ({words_in(MARKS)})"
+    return f"not coalesce({quoted(name)}, false)" if column.kind == "truth" else f"coalesce({quoted(name)}, 0) = 0"
