@@ -47,8 +47,18 @@ def jvm_session(folder: Path, memory: str = "2g", *, is_quick: bool = False) -> 
 
     ``is_quick`` interprets the queries, which is faster for small data alone; their results are the same.
     """
-    from pyspark.sql import SparkSession
+    server, port = start_server(folder, memory, is_quick=is_quick)
+    try:
+        with session_on(port) as session:
+            yield session
+    finally:
+        # It has nothing to put away, and takes half a minute to end by itself.
+        server.kill()
+        server.wait()
 
+
+def start_server(folder: Path, memory: str = "2g", *, is_quick: bool = False) -> tuple[subprocess.Popen[bytes], int]:
+    """A Spark Connect server on a JVM that has come up, and its port."""
     port = free_port()
     log = folder / "jvm.log"
     settings = connect_settings(folder, port) | (INTERPRETED if is_quick else {})
@@ -58,14 +68,22 @@ def jvm_session(folder: Path, memory: str = "2g", *, is_quick: bool = False) -> 
         server = subprocess.Popen([*command, "spark-internal"], env=_environment(folder), stdout=sink, stderr=sink)
     try:
         wait_until_open(port, server, log)
-        session = SparkSession.builder.remote(f"sc://127.0.0.1:{port}").create()
-        session.conf.set("spark.sql.session.timeZone", "UTC")
-        yield session
-        session.stop()
-    finally:
-        # It has nothing to put away, and takes half a minute to end by itself.
+    except BaseException:
         server.kill()
         server.wait()
+        raise
+    return server, port
+
+
+@contextmanager
+def session_on(port: int) -> Iterator[SparkSession]:
+    """A session of its own, in UTC, on the Spark Connect server of a port of this machine."""
+    from pyspark.sql import SparkSession
+
+    session = SparkSession.builder.remote(f"sc://127.0.0.1:{port}").create()
+    session.conf.set("spark.sql.session.timeZone", "UTC")
+    yield session
+    session.stop()
 
 
 def spark_submit(folder: Path, settings: Mapping[str, str], *options: str) -> list[str]:

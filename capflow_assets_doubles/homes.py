@@ -131,14 +131,19 @@ def made_once(factory: pytest.TempPathFactory, name: str, fill: Callable[[TestHo
 
     ``fill`` is given the home, and a folder for the customers' files.
     """
-    base = factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / f"home-of-{name}"
+    folder = common_folder(factory) / f"home-of-{name}"
     home = TestHome(folder / "home")
     with FileLock(folder.with_suffix(".lock")):
         if not (folder / "ready").exists():
             fill(home, folder / "files")
             (folder / "ready").touch()
     return home
+
+
+def common_folder(factory: pytest.TempPathFactory) -> Path:
+    """The temporary folder of all processes that the tests are shared among."""
+    base = factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
 
 @contextlib.contextmanager

@@ -13,8 +13,9 @@ from capflow_assets.home import native_libraries
 from capflow_assets.simulation.brand import Brand, tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
-from capflow_assets_doubles.engines import jvm_session, sail_session
-from capflow_assets_doubles.homes import EACH_KIND, TestHome, all_of, made_once
+from capflow_assets_doubles.engines import sail_session
+from capflow_assets_doubles.homes import EACH_KIND, TestHome, all_of, common_folder, made_once
+from capflow_assets_doubles.shared_jvm import shared_session
 from capflow_assets_tests.remembered import remember
 from capflow_assets_tests.spared import spare
 
@@ -122,8 +123,11 @@ def spark() -> Iterator[SparkSession]:
 
 @pytest.fixture(scope="session")
 def jvm(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    """Spark on a JVM, after ``spark``, so that the embedded engine stays the active session."""
-    with jvm_session(tmp_path_factory.mktemp("jvm"), is_quick=True) as session:
+    """Spark on a JVM, after ``spark``, so that the embedded engine stays the active session.
+
+    All processes that the tests are shared among have sessions on the same JVM.
+    """
+    with shared_session(common_folder(tmp_path_factory) / "jvm") as session:
         yield session
 
 
