@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -145,6 +147,28 @@ def test_a_drifted_scoring_of_a_moment_ahead_of_now_asks_for_none(daemon: Daemon
     daemon.onboard("ann")
     daemon.measure("ann", (AHEAD, True), *drifted(0))
     assert daemon.tick() == []
+
+
+def test_who_is_trained_again_is_whom_pandas_finds_over_on_the_newest_nights_up_to_now(daemon: Daemon) -> None:
+    """Two of the last two scorings, whatever was recorded of moments ahead of now, and whenever."""
+    random = np.random.default_rng(5)
+    rows = pd.DataFrame({"customer": np.repeat([f"c{n}" for n in range(6)], 6)})
+    rows["as_of"] = [*map(pd.Timestamp, [START + timedelta(days=7 * n) for n in range(4)] + [AHEAD] * 2)] * 6
+    rows["as_of"] += pd.to_timedelta(rows.index % 6, unit="h")
+    # Known nights are recorded one after the other, those of moments ahead anywhere between them.
+    rows["recorded"] = np.where(rows.index % 6 < 4, rows.index % 6, random.uniform(0, 4, len(rows)))
+    rows["is_over"] = random.random(len(rows)) < 0.7
+    known = rows[rows["as_of"] <= pd.Timestamp(datetime.now(UTC))].sort_values("as_of")
+    is_due = known.groupby("customer")["is_over"].apply(lambda over: over.tail(2).sum() >= 2)
+    assert 0 < is_due.sum() < len(is_due)
+    for customer, of in rows.sort_values("recorded").groupby("customer"):
+        daemon.onboard(str(customer))
+        daemon.measure(str(customer), *((row.as_of.to_pydatetime(), bool(row.is_over)) for row in of.itertuples()))
+    trained, cursor = [], None
+    while daemon.cursors.get("retraining") != cursor or cursor is None:
+        cursor = daemon.cursors.get("retraining")
+        trained += daemon.tick()
+    assert sorted(trained) == sorted(is_due.index[is_due])
 
 
 def test_a_request_as_of_a_moment_ahead_of_now_is_no_cool_down(daemon: Daemon) -> None:

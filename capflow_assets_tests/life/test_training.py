@@ -8,8 +8,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import bootstrap, rankdata
+from sklearn.metrics import roc_auc_score
 
 from capflow_assets.contract import Candidate, Examples, Model, Needs, Outcome, Window
 from capflow_assets.deployment import Deployment
@@ -411,6 +414,34 @@ def test_report_decision_and_judgement_say_the_same(shop: Path, way: Literal["be
     judgement = {judgement.name: judgement for judgement in report.judgements}["beats_baseline"]
     assert report.baseline.difference == (0.0, 0.0, 0.0)
     assert judgement.passed == (way == "not worse") == (report.decision.action == "promote")
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("way", ["better", "not worse"])
+def test_promotion_and_the_check_follow_from_the_interval_that_other_programs_compute(
+    shop: Path, way: Literal["better", "not worse"], sign: int
+) -> None:
+    """The difference is scikit-learn's, the interval scipy's."""
+    place = deployment(shop, replace(REGULARS, beats=way))
+    report = training_report(place.registry, SHOP, MODEL, trained(place, RegularsParams(sign=sign)).version)
+    test = split_in_time(reader(place), RegularsParams(), AS_OF).test
+    bought, visits = outcomes_of(test)["bought"].to_numpy() > 0, test.columns["visits"].to_numpy(dtype=float)
+
+    def gain(rows: np.ndarray, axis: int = -1) -> np.ndarray:
+        """By the rank sum of those who bought; the baseline, to whom all are alike, has an area of a half."""
+        is_positive, ranks = bought[rows], rankdata(sign * visits[rows], axis=axis)
+        positives = is_positive.sum(axis=axis)
+        above = (ranks * is_positive).sum(axis=axis) - positives * (positives + 1) / 2
+        return above / (positives * (rows.shape[axis] - positives)) - 0.5
+
+    drawn = bootstrap((np.arange(len(bought)),), gain, vectorized=True, method="percentile", rng=0, n_resamples=2000)
+    low, high = drawn.confidence_interval
+    is_enough = bool(low > 0 if way == "better" else high >= 0)
+    judgement = {judgement.name: judgement for judgement in report.judgements}["beats_baseline"]
+    assert report.baseline.difference[0] == pytest.approx(roc_auc_score(bought, sign * visits) - 0.5)
+    assert report.baseline.difference[1:] == pytest.approx((low, high), abs=0.02)
+    assert judgement.passed == is_enough
+    assert (report.decision.action == "promote") == is_enough
 
 
 def test_an_outcome_with_two_rows_for_a_user_is_refused(untrained: Path) -> None:
