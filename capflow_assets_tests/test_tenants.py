@@ -34,7 +34,7 @@ ALIKE = ("a", "a_b", "a-b", "ab", "a_", "a-", "a0")
 
 def files_of(folder: Path, name: str, poison: bool) -> Path:
     """One and the same shop under any name; poisoned, every amount is absurd and every user is somebody else."""
-    settings = FEW_FEATURES | ANY_BILL_NUMBERS | small_budgets(*MODELS, moments=3) | {"only_models": list(MODELS)}
+    settings = FEW_FEATURES | ANY_BILL_NUMBERS | small_budgets(*MODELS) | {"only_models": list(MODELS)}
     toml = write(simulate(tiny(name, seed=6, users=200, days=400, sends=SENDS)), folder, settings=settings)
     for table in ("bills", "line_items") if poison else ():
         frame = pd.read_csv(folder / f"{table}.csv", dtype={"user_id": str, "bill_id": str})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,11 +37,8 @@ def booster_of(forest: Any, names: list[str]) -> xgboost.Booster:
     return xgboost.Booster(model_file=bytearray(orjson.dumps(model, option=orjson.OPT_SERIALIZE_NUMPY)))
 
 
-def _tree(state: dict[str, Any], count: int) -> dict[str, np.ndarray]:
-    """A tree's nodes as XGBoost names them; its leaves hold the ``count``-th part of the chance.
-
-    Numbers are of 32 bits, as XGBoost keeps them: more digits take it several times as long to read.
-    """
+def _tree(state: dict[str, Any], count: int) -> dict[str, Any]:
+    """A tree's nodes as XGBoost names them; its leaves hold the ``count``-th part of the chance."""
     order = _by_level(state["nodes"]["left_child"], state["nodes"]["right_child"])
     nodes, values, size = state["nodes"][order], state["values"][order, 0, -1] / count, len(order)
     is_leaf = nodes["left_child"] < 0
@@ -51,17 +49,28 @@ def _tree(state: dict[str, Any], count: int) -> dict[str, np.ndarray]:
     for children in (left, right):
         parents[children[~is_leaf]] = np.flatnonzero(~is_leaf)
     return {
-        "base_weights": values.astype(np.float32),
+        "base_weights": _numbers(values),
         "default_left": (nodes["missing_go_to_left"].astype(bool) & ~is_leaf).astype(int),
         "left_children": left,
         "right_children": right,
         "parents": parents,
         "loss_changes": np.zeros(size, np.float32),
-        "split_conditions": np.where(is_leaf, values, _above(nodes["threshold"])).astype(np.float32),
+        "split_conditions": _numbers(np.where(is_leaf, values, _above(nodes["threshold"]))),
         "split_indices": np.where(is_leaf, 0, nodes["feature"]),
         "split_type": np.zeros(size, int),
-        "sum_hessian": nodes["weighted_n_node_samples"].astype(np.float32),
+        "sum_hessian": _numbers(nodes["weighted_n_node_samples"]),
     }
+
+
+def _numbers(values: np.ndarray) -> Any:
+    """Numbers of 32 bits, as XGBoost keeps them: more digits take it several times as long to read."""
+    import orjson
+
+    numbers = values.astype(np.float32)
+    if np.isfinite(numbers).all():
+        return numbers
+    # A split into known and unknown values is at infinity, which orjson writes as null.
+    return orjson.Fragment(json.dumps(numbers.tolist()))
 
 
 def _by_level(left: np.ndarray, right: np.ndarray) -> np.ndarray:

@@ -57,7 +57,7 @@ NEWS |= {"launches": 4000, "launch_bills_pct": 100, "launch_style": 4.0}
 NEWS_MODEL = "cold_start_recommendations"
 # What is trained in these homes goes its whole way quickly; cases are fitted with the models' own parameters, but for
 # those of which only the digits matter, whatever they are.
-BUDGETS = {"moments": 2, "max_examples": 1000, "nets": 1, "folds": 2}
+BUDGETS = {"moments": 2, "max_examples": 1000, "nets": 1, "folds": 2, "selection_seconds": 0}
 SMALL = {"epochs": 2, "folds": 2, "nets": 1, "rounds": 20, "trees": 20}
 OWN_WORLDS: dict[str, dict[str, Any]] = {
     "price_sensitivity": {"users": 1000, **SALES},
