@@ -101,4 +101,5 @@ class _Endpoint:
             LOG.warning({"what": "the pages cannot be opened", "error": type(error).__name__})
             await PlainTextResponse(HELP, 503)(scope, receive, send)
             return
-        await app(scope, receive, send)
+        # The pages name the parts of their paths themselves.
+        await app({**scope, "path_params": {}}, receive, send)

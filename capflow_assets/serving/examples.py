@@ -52,7 +52,7 @@ async def example_body(service: Service, served: Served) -> dict[str, Any]:
     if not service.not_live[served.model] and served.champion is not None:
         features = await _features(service, served)
         known = [{"user_id": subject} for subject, _ in subjects]
-        return {"instances": [*known, {"features": features}], "reasons": True}
+        return {"instances": [*known, {"features": features}]}
     if not subjects:
         raise ProblemError(503, f"{served.model} has answered for nobody of {served.customer} whom the store can name")
     ids = {"user_ids": [subject for subject, _ in subjects]}

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from dagster import DagsterInstance
 from starlette.applications import Starlette
-from starlette.responses import PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 
 from capflow_assets.console.app import routes
@@ -28,6 +28,7 @@ class Lines:
 
     def mount(self, app: Starlette) -> None:
         app.router.routes.append(Route("/models/{model}", lambda request: PlainTextResponse("a model")))
+        app.router.routes.append(Route("/customers/{customer}", lambda request: JSONResponse(request.path_params)))
 
     def begin(self) -> None:
         self.done.append("begun")
@@ -59,6 +60,11 @@ def test_the_pages_are_made_once_however_many_look_first():
     assert {response.text for response in responses_of(pages, *["/models/churn"] * 5)} == {"a model"}
     pages.end()
     assert [lines.done for lines in instances] == [["begun", "ended"]]
+
+
+def test_a_page_gets_the_parts_of_its_own_path_alone():
+    (page,) = responses_of(LatePages(Lines), "/customers/acme")
+    assert page.json() == {"customer": "acme"}
 
 
 def test_where_they_cannot_be_made_the_next_look_tries_again():
