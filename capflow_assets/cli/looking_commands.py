@@ -21,7 +21,7 @@ from capflow_assets.cli.options import (
     names,
     say,
 )
-from capflow_assets.errors import StoreError
+from capflow_assets.errors import NotFoundError, StoreError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -86,10 +86,12 @@ def show(
             else:
                 written(entries.slice(0, limit), f"features of {customer}")
         elif format is TableFormat.table and output is None:
+            _refuse_absent(deployment, customer, table)
             rows = deployment.lake.arrow(customer, table)
             title = f"{table} of {customer}"
             print_table(title, rows, 20 if limit is None else limit, counts(instance, table, customer))
         else:
+            _refuse_absent(deployment, customer, table)
             written(deployment.lake.arrow(customer, table, limit), f"{table} of {customer}")
 
 
@@ -140,6 +142,7 @@ def report(
 
     with looked_at(context, home) as (deployment, _):
         declared = deployment.customer(customer)
+        _refuse_absent(deployment, customer, "validation/kpis")
         if output is None:
             place = _page_in_the_lake(deployment, declared)
         else:
@@ -181,6 +184,21 @@ def explain(
         print_card(report)
     else:
         print_report(report, format.value)
+
+
+def _refuse_absent(deployment: Deployment, customer: str, table: str) -> None:
+    """Refuse a table that a customer cannot have, with the tables of the TOML that it would be made of.
+
+    Raises:
+        NotFoundError: says which is not declared; running would not make it.
+    """
+    absent = deployment.stages.absent(deployment.customer(customer).tables)
+    if table in absent and not deployment.lake.exists(customer, table):
+        raise NotFoundError(
+            f"{customer} cannot have {table}",
+            came=absent[table],
+            do="declare what it is made of in the TOML, and onboard it again: capflow onboard FILE.toml --replace",
+        )
 
 
 def _page_in_the_lake(deployment: Deployment, customer: Customer) -> str:

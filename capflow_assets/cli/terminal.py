@@ -70,6 +70,8 @@ def print_finished(results: Sequence[Finished]) -> None:
         for key, metadata in result.done.items():
             for words in left_out(result.customer, key, metadata):
                 console.print(f"  [yellow]{key}[/]: {escape(words)}", soft_wrap=True)
+        for key, reason in absent_tables(result.done):
+            console.print(f"  [yellow]{key}[/]: absent: {escape(reason)}", soft_wrap=True)
         roots = result.root_causes
         for reason in dict.fromkeys(roots.values()):
             keys = ", ".join(key for key in roots if roots[key] == reason)
@@ -80,6 +82,16 @@ def print_finished(results: Sequence[Finished]) -> None:
         for warned in result.warnings:
             if warned.check not in ("landed", "removed"):  # shown above, with where the rows are
                 console.print(f"  [yellow]{warned.key}[/]: {warned.check}: {escape(warned.message)}", soft_wrap=True)
+
+
+def absent_tables(done: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Which tables of a run the customer cannot have, each with why, where none of it was made; else the bills alone.
+
+    Nearly all is made of bills; what else is absent is seen in ``capflow status``.
+    """
+    absent = {key: str(of["reason"]) for key, of in done.items() if of.get("status") == "absent" and of.get("reason")}
+    is_nothing_done = len(absent) == len(done)
+    yield from ((key, reason) for key, reason in absent.items() if is_nothing_done or key == "clean/bills")
 
 
 def left_out(customer: str, key: str, metadata: Mapping[str, Any]) -> Iterator[str]:

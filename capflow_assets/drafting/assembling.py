@@ -139,13 +139,13 @@ def _leave_out(bills: TableDraft | None, of_lines: lines.Lines | None, known: Ro
         return
     where = _purchases(head, known, questions)
     if bills is not None and where is not None:
-        bills.where = _both(bills.where, where)
+        bills.where = whole = where if bills.where is None else _joined(bills.where, where)
         if lines_table is not None and of_lines is not None and known.lines is not None and known.bills is not None:
             if known.lines.sample.array and known.lines.sample.location == known.bills.sample.location:
                 lines_table.where = where
             elif "bill_id" in bills.columns:
                 key = str(bills.columns["bill_id"].value)
-                _joined_with_head(lines_table, of_lines.bill, bills, key, str((bills.where or where).value), known)
+                _joined_with_head(lines_table, of_lines.bill, bills, key, str(whole.value), known)
     elif lines_table is not None and where is not None:
         lines_table.where = where
     if lines_table is not None and known.lines is not None and (known.lines.sample.array or head is not known.lines):
@@ -166,9 +166,12 @@ def _purchases(head: Meanings, known: Roles, questions: list[str]) -> Guess | No
 
 
 def _both(one: Guess | None, other: Guess | None) -> Guess | None:
+    """Two conditions as one, where there are two."""
+    return one or other if one is None or other is None else _joined(one, other)
+
+
+def _joined(one: Guess, other: Guess) -> Guess:
     """Two conditions as one, with the reasons of both."""
-    if one is None or other is None:
-        return one or other
     return Guess(f"{one.value} and {other.value}", "; ".join(filter(None, (one.why, other.why))))
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from capflow_assets.drafting import words as w
 from capflow_assets.drafting.meanings import Meanings
@@ -11,6 +12,7 @@ from capflow_assets.drafting.profiles import Column
 from capflow_assets.drafting.roles import Roles, key_of
 from capflow_assets.drafting.tables import drafted, user_names
 from capflow_assets.drafting.times import moment
+from capflow_assets.expressions.nobody import PERHAPS_NOBODY
 from capflow_assets.landing.personal_names import personal_source, plain_name
 
 MOST_GROUPS = 50
@@ -28,10 +30,11 @@ def nobody(roles: Roles, questions: list[str]) -> Guess | None:
         name = meanings.best("user_id") if meanings else ""
         if not meanings or not name:
             continue
-        counts = meanings.sample.columns[name].counts
-        words = [str(value) for value in counts if str(value) in NO_USERS]
+        counts = _bills_of_users(meanings, name)
+        words = [str(value) for value in counts if str(value) in NO_USERS or PERHAPS_NOBODY.fullmatch(str(value))]
         numbers = [word for word in words if word.strip("-").isdigit()]
-        figures = {word: _figures(counts, word, "bills" if meanings is roles.bills else "lines") for word in numbers}
+        is_of_bills = meanings is roles.bills or bool(meanings.best("bill_id"))
+        figures = {word: _figures(counts, word, "bills" if is_of_bills else "lines") for word in numbers}
         often = [word for word in words if _stands_often(counts, word)]
         questions += [_is_it_nobody(word, often, figures[word]) for word in numbers if word in (*often, *SHORT_NUMBERS)]
         if often:
@@ -40,7 +43,16 @@ def nobody(roles: Roles, questions: list[str]) -> Guess | None:
     return None
 
 
-def _figures(counts: dict[object, int], word: str, rows: str) -> str:
+def _bills_of_users(meanings: Meanings, name: str) -> Counter[object]:
+    """On how many bills of the sample each user stands; on how many rows, where no column has a bill's number."""
+    bill = meanings.best("bill_id")
+    if not bill:
+        return meanings.sample.columns[name].counts
+    pairs = {pair for pair in meanings.sample.pairs(bill, name) if None not in pair}
+    return Counter(user for _, user in pairs)
+
+
+def _figures(counts: Mapping[object, int], word: str, rows: str) -> str:
     """On how many rows of the sample an id stands, and on how many the most frequent other."""
     own = sum(count for value, count in counts.items() if str(value) == word)
     most = max((count for value, count in counts.items() if str(value) != word), default=0)
@@ -52,7 +64,7 @@ def _is_it_nobody(word: str, often: Sequence[str], figures: str) -> str:
     return f"is user {word} a person? {figures.capitalize()}; {taken}"
 
 
-def _stands_often(counts: dict[object, int], word: str) -> bool:
+def _stands_often(counts: Mapping[object, int], word: str) -> bool:
     own = sum(count for value, count in counts.items() if str(value) == word)
     others = sorted((count for value, count in counts.items() if str(value) != word), reverse=True)
     return not word.strip("-").isdigit() or not others or own > (1 if word in ("0", "-1") else 3) * others[0]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from capflow_assets.cli.terminal import print_report, print_rows
+from capflow_assets.cli.terminal import absent_tables, print_report, print_rows
 
 
 def strictly(text: str) -> Any:
@@ -25,3 +25,13 @@ def test_json_has_no_infinity_however_deep_it_stands(capsys: pytest.CaptureFixtu
     assert report["low"] is None
     print_rows([{"metric": float("inf")}], ("metric",), "json", "")
     assert strictly(capsys.readouterr().out) == [{"metric": None}]
+
+
+def test_a_run_that_makes_nothing_says_what_is_missing_and_else_that_bills_are() -> None:
+    rfm, bills = {"status": "absent", "reason": "it is made of clean/bills"}, {"status": "absent", "reason": "no bills"}
+    landed = {"status": "done"}
+    assert list(absent_tables({"features/rfm": rfm})) == [("features/rfm", "it is made of clean/bills")]
+    assert list(absent_tables({"raw/messages": landed, "features/rfm": rfm})) == []
+    assert list(absent_tables({"raw/messages": landed, "clean/bills": bills, "features/rfm": rfm})) == [
+        ("clean/bills", "no bills")
+    ]
